@@ -1,0 +1,124 @@
+# futured: `make run` and `make test` are all that a fresh Debian machine needs.
+VERSION  := 0.1.0
+VARIANT  ?= release
+B        := build/$(VARIANT)
+ROOMS    := core storage workers api daemon
+
+CC       ?= gcc
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wvla -Wwrite-strings \
+            -Wpointer-arith -Wcast-qual -Wswitch-enum -Wnull-dereference -fno-common
+ifeq ($(DEVELOPER),1)
+WARN     += -Werror
+endif
+CPPFLAGS += -I. -D_GNU_SOURCE -DFUT_VERSION='"$(VERSION)"'
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS_debug   := -O0 -g3
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+ALL_CFLAGS     := -std=c11 $(WARN) -fPIE $(CFLAGS_$(VARIANT)) $(CFLAGS)
+ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
+
+# What each room links: only what its includes may reach.
+LIBS_core    := -lpthread
+LIBS_storage := -lsqlite3 $(LIBS_core)
+LIBS_workers := -lcurl -ljansson -lcrypto $(LIBS_storage)
+LIBS_api     := -lmicrohttpd -ljansson $(LIBS_storage)
+LIBS_daemon  := -lmicrohttpd -lcurl -ljansson -lcrypto $(LIBS_storage)
+BELOW_core    := core
+BELOW_storage := storage core
+BELOW_workers := workers storage core
+BELOW_api     := api storage core
+BELOW_daemon  := daemon api workers storage core
+archives = $(foreach r,$(BELOW_$(1)),$(B)/lib$(r).a)
+
+SOURCES  = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c $(r)/*/*.c))
+MAIN    := daemon/main.c
+UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
+SYSTEM  := $(wildcard tests/system/test_*.c)
+TOOLS   := $(wildcard tests/tools/*.c)
+SUPPORT := $(wildcard tests/support/*.c)
+program  = $(patsubst %.c,$(B)/%,$(1))
+
+.PHONY: all deps run demo test check asan tsan lint format crash bench install clean sizes
+all: $(B)/futured
+
+# ---- building -------------------------------------------------------------------------------
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+define room_archive
+$(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(wildcard $(1)/*.c $(1)/*/*.c)))
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+
+$(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
+	$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+
+# A unit test of a room links that room and what lies below it, nothing else.
+define unit_rule
+$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(1))
+	$$(CC) $$(ALL_LDFLAGS) $$< -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
+endef
+$(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
+$(B)/tests/contract/%: $(B)/tests/contract/%.o $(call archives,storage)
+	$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
+
+# System tests and tools speak HTTP to the real binary; of the house they use core/ alone.
+$(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)
+	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
+	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
+
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT))
+.SECONDARY:
+
+# ---- using ----------------------------------------------------------------------------------
+deps:
+	@tests/deps.sh
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	$(B)/futured
+
+demo: deps
+	@$(MAKE) --no-print-directory all $(call program,$(TOOLS))
+	@tests/demo.sh $(B)
+
+# ---- checking -------------------------------------------------------------------------------
+TESTS = $(call program,$(UNIT) $(SYSTEM))
+.PHONY: tests-built
+tests-built: all $(TESTS) $(call program,$(TOOLS))
+test: deps
+	@$(MAKE) --no-print-directory check VARIANT=debug
+check: tests-built
+	@tests/run.sh $(B) $(TESTS)
+asan tsan: deps
+	@$(MAKE) --no-print-directory check VARIANT=$@
+
+lint: deps
+	@tests/lint/run.sh
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+sizes:
+	@tests/lint/sizes.sh
+
+crash: deps
+	@$(MAKE) --no-print-directory tests-built
+	@tests/crash/run.sh $(B)
+bench: deps
+	@$(MAKE) --no-print-directory tests-built VARIANT=release
+	@tests/bench/run.sh build/release
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(B)/futured $(DESTDIR)$(PREFIX)/bin/futured
+clean:
+	rm -rf build

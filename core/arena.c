@@ -1,0 +1,57 @@
+#include "core/arena.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+#define BLOCK_BYTES 2048
+
+struct arena_block {
+    struct arena_block *next;
+    size_t used, cap;
+    alignas(max_align_t) unsigned char mem[];
+};
+
+void arena_init(struct arena *a)
+{
+    a->blocks = NULL;
+}
+
+void arena_release(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    a->blocks = NULL;
+}
+
+static struct arena_block *add_block(struct arena *a, size_t n)
+{
+    size_t cap = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+    struct arena_block *b = xmalloc(sizeof(*b) + cap);
+    *b = (struct arena_block){.next = a->blocks, .cap = cap};
+    a->blocks = b;
+    return b;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    size_t align = alignof(max_align_t);
+    n = (n + align - 1) / align * align;
+    struct arena_block *b = a->blocks;
+    if (!b || b->cap - b->used < n)
+        b = add_block(a, n);
+    void *p = b->mem + b->used;
+    b->used += n;
+    return memset(p, 0, n);
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+    char *copy = arena_alloc(a, n + 1);
+    memcpy(copy, s, n);
+    return copy;
+}

@@ -1,0 +1,14 @@
+#include "core/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *name, const void *item)
+{
+    return strcmp(name, ((const struct handler_info *)item)->name);
+}
+
+const struct handler_info *catalog_find(const struct catalog *c, const char *name)
+{
+    return c->n ? bsearch(name, c->items, c->n, sizeof(*c->items), by_name) : NULL;
+}

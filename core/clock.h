@@ -1,0 +1,20 @@
+/* clock: the two clocks, kept apart by name. `_mono_` never steps and has no date; `_wall_` is what
+ * people read. Tests set both with clock_test_set; nothing else does. Any thread; never blocks. */
+#ifndef FUT_CORE_CLOCK_H
+#define FUT_CORE_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_RFC3339_SIZE 32
+
+int64_t clock_mono_us(void);
+int64_t clock_mono_ms(void);
+int64_t clock_wall_ms(void);
+
+/* Writes "2026-11-22T10:00:00.123Z" (UTC, milliseconds). */
+void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE]);
+
+/* Tests only: freeze both clocks at these values; (-1, -1) gives the real ones back. */
+void clock_test_set(int64_t mono_us, int64_t wall_ms);
+
+#endif

@@ -1,0 +1,32 @@
+/* fd: small truths about descriptors. Everything here is close-on-exec. Any thread. */
+#ifndef FUT_CORE_FD_H
+#define FUT_CORE_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/err.h"
+
+/* Closes *fd when >= 0 and sets it to -1. */
+void fd_close(int *fd);
+FUT_MUST_CHECK int fd_set_nonblock(int fd);
+/* Writes everything, going on after EINTR; blocks on a blocking fd. 0 or FUT_ERR_IO. */
+FUT_MUST_CHECK int fd_write_all(int fd, const void *bytes, size_t n);
+/* Reads exactly n bytes. 0, FUT_ERR_CLOSED at a clean end before the first byte, or FUT_ERR_IO. */
+FUT_MUST_CHECK int fd_read_all(int fd, void *bytes, size_t n);
+
+/* An eventfd that wakes one event loop. fd_wake never blocks; fd_wake_clear empties it. */
+int fd_wake_new(void);
+void fd_wake(int fd);
+void fd_wake_clear(int fd);
+
+#define FD_MAX_PASSED 4
+/* One message of a SOCK_SEQPACKET/unix socket with up to FD_MAX_PASSED descriptors.
+ * send: descriptors stay the caller's. Blocks as the socket does. 0 or FUT_ERR_IO. */
+FUT_MUST_CHECK int fd_send_msg(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds);
+/* recv: out_fds has room for FD_MAX_PASSED, close-on-exec, the caller's. Returns the byte count
+ * (0 = peer gone), FUT_ERR_AGAIN on an empty nonblocking socket, or FUT_ERR_IO. */
+ssize_t fd_recv_msg(int sock, void *bytes, size_t cap, int *out_fds, size_t *out_n_fds);
+
+#endif

@@ -1,0 +1,114 @@
+#include "core/id.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/sync.h"
+
+#define VERSION 7ULL
+#define POOL 64
+
+static struct {
+    struct mutex mu;
+    uint64_t last;          /* guarded by mu: 60 bits, ms << 12 | counter */
+    uint64_t random[POOL];  /* guarded by mu */
+    size_t left;            /* guarded by mu */
+} gen = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
+
+/* hi without its version nibble: ms << 12 | counter, so that +1 carries into the milliseconds. */
+static uint64_t to_serial(uint64_t hi)
+{
+    return hi >> 16 << 12 | (hi & 0xfff);
+}
+
+static uint64_t to_hi(uint64_t serial)
+{
+    return serial >> 12 << 16 | VERSION << 12 | (serial & 0xfff);
+}
+
+static uint64_t next_random(void)
+{
+    if (gen.left == 0) {
+        if (getrandom(gen.random, sizeof(gen.random), 0) != sizeof(gen.random))
+            FUT_BUG("getrandom");
+        gen.left = POOL;
+    }
+    return gen.random[--gen.left];
+}
+
+struct task_id id_new(void)
+{
+    uint64_t now = (uint64_t)clock_wall_ms() << 12;
+    struct task_id id;
+    mutex_lock(&gen.mu);
+    gen.last = now > gen.last ? now : gen.last + 1;
+    id.hi = to_hi(gen.last);
+    id.lo = 1ULL << 63 | next_random() >> 2;
+    mutex_unlock(&gen.mu);
+    return id;
+}
+
+void id_seed(uint64_t hi)
+{
+    mutex_lock(&gen.mu);
+    if (to_serial(hi) > gen.last)
+        gen.last = to_serial(hi);
+    mutex_unlock(&gen.mu);
+}
+
+static const int dash_after[] = {4, 6, 8, 10}; /* bytes */
+
+void id_format(struct task_id id, char out[ID_TEXT_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t dash = 0;
+    for (int i = 0; i < 16; i++) {
+        uint64_t half = i < 8 ? id.hi : id.lo;
+        unsigned byte = (unsigned)(half >> (56 - i % 8 * 8)) & 0xff;
+        if (dash < 4 && i == dash_after[dash]) {
+            *out++ = '-';
+            dash++;
+        }
+        *out++ = hex[byte >> 4];
+        *out++ = hex[byte & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool id_parse(const char *text, struct task_id *out)
+{
+    uint64_t half[2] = {0, 0};
+    int digits = 0;
+    if (strnlen(text, ID_TEXT_SIZE) != ID_TEXT_SIZE - 1)
+        return false;
+    for (int i = 0; i < ID_TEXT_SIZE - 1; i++) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (text[i] != '-')
+                return false;
+            continue;
+        }
+        int v = hex_value(text[i]);
+        if (v < 0)
+            return false;
+        half[digits / 16] = half[digits / 16] << 4 | (uint64_t)v;
+        digits++;
+    }
+    if ((half[0] >> 12 & 15) != VERSION || half[0] >> 63)
+        return false;
+    *out = (struct task_id){half[0], half[1]};
+    return true;
+}

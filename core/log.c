@@ -1,0 +1,89 @@
+#include "core/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/clock.h"
+
+static enum log_level threshold = LOG_LEVEL_INFO;
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+bool log_level_parse(const char *word, enum log_level *out)
+{
+    for (int i = LOG_LEVEL_DEBUG; i <= LOG_LEVEL_ERROR; i++) {
+        if (strcmp(word, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void log_set_level(enum log_level level)
+{
+    threshold = level;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= threshold;
+}
+
+/* Quotes only where logfmt needs it, so that plain words stay greppable. */
+static bool is_plain(const char *s)
+{
+    if (!*s)
+        return false;
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 127)
+            return false;
+    }
+    return true;
+}
+
+static void put_value(struct buf *line, const char *s)
+{
+    if (is_plain(s)) {
+        buf_puts(line, s);
+        return;
+    }
+    buf_putc(line, '"');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            buf_printf(line, "\\%c", c);
+        else if (c == '\n')
+            buf_puts(line, "\\n");
+        else if (c < ' ' || c == 127)
+            buf_printf(line, "\\x%02x", c);
+        else
+            buf_putc(line, (char)c);
+    }
+    buf_putc(line, '"');
+}
+
+static void put_field(struct buf *line, const struct log_field *f)
+{
+    buf_printf(line, " %s=", f->key);
+    if (f->kind == LOG_KIND_INT)
+        buf_printf(line, "%lld", (long long)f->num);
+    else
+        put_value(line, f->str ? f->str : "");
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    char ts[CLOCK_RFC3339_SIZE];
+    struct buf line = BUF_INIT;
+    clock_rfc3339(clock_wall_ms(), ts);
+    buf_printf(&line, "%s %s %s", ts, level_names[level], event);
+    for (; fields->kind != LOG_KIND_END; fields++)
+        put_field(&line, fields);
+    buf_putc(&line, '\n');
+    ssize_t n = write(STDERR_FILENO, line.data, line.len);
+    (void)n; /* a log that cannot be written has nowhere to complain */
+    buf_release(&line);
+}

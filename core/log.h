@@ -1,0 +1,46 @@
+/* log: one line per event in logfmt on standard error: `ts level event key=value …`.
+ *
+ * Fields are typed, so that another sink (the journal) can keep them apart. Strings are quoted and
+ * escaped; payloads and tokens are never logged. core/ and storage/ log at debug only: above them
+ * exactly one caller logs a failure. Any thread; blocks for one write(2). */
+#ifndef FUT_CORE_LOG_H
+#define FUT_CORE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Not LOG_INFO and the like: <syslog.h> owns those names. */
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
+enum log_kind { LOG_KIND_END, LOG_KIND_INT, LOG_KIND_STR };
+
+struct log_field {
+    const char *key;
+    enum log_kind kind;
+    int64_t num;
+    const char *str; /* borrowed for the call; NULL prints as "" */
+};
+
+#define LOG_INT(key, value) ((struct log_field){(key), LOG_KIND_INT, (int64_t)(value), 0})
+#define LOG_STR(key, value) ((struct log_field){(key), LOG_KIND_STR, 0, (value)})
+/* log_info("task_done", LOG_STR("task", id), LOG_INT("ms", 12)); with at least one field. */
+#define log_debug(event, ...) LOG_EMIT(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
+#define log_info(event, ...) LOG_EMIT(LOG_LEVEL_INFO, event, __VA_ARGS__)
+#define log_warn(event, ...) LOG_EMIT(LOG_LEVEL_WARN, event, __VA_ARGS__)
+#define log_error(event, ...) LOG_EMIT(LOG_LEVEL_ERROR, event, __VA_ARGS__)
+#define LOG_EMIT(level, event, ...)                                                                \
+    do {                                                                                           \
+        if (log_wants(level))                                                                      \
+            log_write((level), (event),                                                            \
+                      (const struct log_field[]){__VA_ARGS__, {0, LOG_KIND_END, 0, 0}});           \
+    } while (0)
+
+/* "debug" "info" "warn" "error"; false when the word is none of them, *out untouched. */
+bool log_level_parse(const char *word, enum log_level *out);
+/* Set once at boot, before threads. Default info. */
+void log_set_level(enum log_level level);
+bool log_wants(enum log_level level);
+/* fields: ended by a LOG_KIND_END entry. */
+void log_write(enum log_level level, const char *event, const struct log_field *fields);
+
+#endif

@@ -1,0 +1,183 @@
+#include "core/task.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+
+/* The public struct first, so that a pointer to it is a pointer to the whole. */
+struct spec_box {
+    struct task_spec pub;
+    atomic_uint refs;
+    char mem[];
+};
+
+struct outcome_box {
+    struct task_outcome pub;
+    atomic_uint refs;
+    char mem[];
+};
+
+static void ref_take(atomic_uint *refs)
+{
+    atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+}
+
+static bool ref_drop(atomic_uint *refs)
+{
+    return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
+/* Copies n bytes and a NUL to *at, moves *at behind them, returns the copy. */
+static char *pack(char **at, const void *bytes, size_t n)
+{
+    char *copy = *at;
+    if (n)
+        memcpy(copy, bytes, n);
+    copy[n] = '\0';
+    *at += n + 1;
+    return copy;
+}
+
+static const char *pack_str(char **at, const char *s)
+{
+    return s ? pack(at, s, strlen(s)) : NULL;
+}
+
+static size_t str_room(const char *s)
+{
+    return s ? strlen(s) + 1 : 0;
+}
+
+struct task_spec *task_spec_new(const struct task_spec *from)
+{
+    size_t room = str_room(from->handler) + str_room(from->input_type) + from->input_len + 1;
+    struct spec_box *box = xmalloc(sizeof(*box) + room);
+    char *at = box->mem;
+    box->pub = *from;
+    atomic_init(&box->refs, 1);
+    box->pub.handler = pack_str(&at, from->handler);
+    box->pub.input_type = pack_str(&at, from->input_type);
+    box->pub.input = from->input ? (unsigned char *)pack(&at, from->input, from->input_len) : NULL;
+    return &box->pub;
+}
+
+struct task_spec *task_spec_ref(struct task_spec *spec)
+{
+    ref_take(&((struct spec_box *)(void *)spec)->refs);
+    return spec;
+}
+
+void task_spec_unref(struct task_spec *spec)
+{
+    struct spec_box *box = (struct spec_box *)(void *)spec;
+    if (box && ref_drop(&box->refs))
+        free(box);
+}
+
+struct task_outcome *task_outcome_new(const struct task_outcome *from)
+{
+    size_t room = str_room(from->type) + from->body_len + 1 + str_room(from->code) +
+                  str_room(from->message) + from->log_len + 1;
+    struct outcome_box *box = xmalloc(sizeof(*box) + room);
+    char *at = box->mem;
+    box->pub = *from;
+    atomic_init(&box->refs, 1);
+    box->pub.type = pack_str(&at, from->type);
+    box->pub.body = (unsigned char *)pack(&at, from->body, from->body_len);
+    box->pub.code = pack_str(&at, from->code);
+    box->pub.message = pack_str(&at, from->message);
+    box->pub.log = pack(&at, from->log, from->log_len);
+    return &box->pub;
+}
+
+struct task_outcome *task_outcome_error(const char *code, const char *message)
+{
+    return task_outcome_new(
+        &(struct task_outcome){.code = code, .message = message, .exit_code = -1});
+}
+
+struct task_outcome *task_outcome_ref(struct task_outcome *o)
+{
+    ref_take(&((struct outcome_box *)(void *)o)->refs);
+    return o;
+}
+
+void task_outcome_unref(struct task_outcome *o)
+{
+    struct outcome_box *box = (struct outcome_box *)(void *)o;
+    if (box && ref_drop(&box->refs))
+        free(box);
+}
+
+void task_copy(struct task *dst, const struct task *src)
+{
+    *dst = *src;
+    if (dst->spec)
+        (void)task_spec_ref(dst->spec);
+    if (dst->outcome)
+        (void)task_outcome_ref(dst->outcome);
+}
+
+void task_release(struct task *t)
+{
+    task_spec_unref(t->spec);
+    task_outcome_unref(t->outcome);
+    *t = (struct task){0};
+}
+
+static const char *const state_names[TASK_STATE_COUNT] = {
+    [TASK_SCHEDULED] = "scheduled", [TASK_QUEUED] = "queued", [TASK_RUNNING] = "running",
+    [TASK_SUCCEEDED] = "succeeded", [TASK_FAILED] = "failed", [TASK_CANCELLED] = "cancelled",
+};
+
+static const char *const lane_names[LANE_COUNT] = {[LANE_IO] = "io", [LANE_CPU] = "cpu"};
+
+static int find_name(const char *const *names, int n, const char *name)
+{
+    for (int i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+bool task_state_is_final(enum task_state s)
+{
+    return s >= TASK_SUCCEEDED;
+}
+
+const char *task_state_name(enum task_state s)
+{
+    return state_names[s];
+}
+
+bool task_state_parse(const char *name, enum task_state *out)
+{
+    int i = find_name(state_names, TASK_STATE_COUNT, name);
+    if (i >= 0)
+        *out = (enum task_state)i;
+    return i >= 0;
+}
+
+const char *lane_name(enum lane lane)
+{
+    return lane_names[lane];
+}
+
+bool lane_parse(const char *name, enum lane *out)
+{
+    int i = find_name(lane_names, LANE_COUNT, name);
+    if (i >= 0)
+        *out = (enum lane)i;
+    return i >= 0;
+}
+
+bool task_handler_name_ok(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t n = strspn(name, allowed);
+    return n >= 1 && n <= TASK_HANDLER_MAX && name[n] == '\0' && *name != '.' && *name != '-';
+}

@@ -1,0 +1,101 @@
+/* task: what a task is. Three pieces with three lifetimes:
+ *   struct task_spec     what was submitted; immutable, shared by reference count
+ *   struct task_outcome  how it ended; immutable, shared by reference count
+ *   struct task          one snapshot of its life; a small value that refers to both
+ * Reference counts are atomic: any thread may take or drop one. Nothing here blocks. */
+#ifndef FUT_CORE_TASK_H
+#define FUT_CORE_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/id.h"
+
+enum lane { LANE_IO, LANE_CPU };
+#define LANE_COUNT 2
+
+/* The numbers are stored: never renumber. */
+enum task_state {
+    TASK_SCHEDULED = 0, /* waits for a time */
+    TASK_QUEUED = 1,
+    TASK_RUNNING = 2,
+    TASK_SUCCEEDED = 3,
+    TASK_FAILED = 4,
+    TASK_CANCELLED = 5,
+};
+#define TASK_STATE_COUNT 6
+
+#define TASK_HANDLER_MAX 64       /* bytes of a handler's name */
+#define TASK_TYPE_MAX 127         /* bytes of a content type */
+#define TASK_LOG_MAX 8192         /* bytes kept of an attempt's standard error */
+#define TASK_RETRIES_MAX 100
+#define TASK_TIMEOUT_MAX_MS 86400000LL
+#define TASK_LOST_MAX 3           /* daemon deaths that one task may live through */
+
+#define CONTENT_JSON "application/json"
+#define CONTENT_TEXT "text/plain; charset=utf-8"
+#define CONTENT_BYTES "application/octet-stream"
+
+struct task_spec {
+    struct task_id id;
+    enum lane lane;
+    uint32_t retries;        /* how often a temporary failure is tried again */
+    int64_t timeout_ms;      /* of one attempt; > 0 */
+    int64_t created_wall_ms;
+    const char *handler;
+    const char *input_type;  /* content type */
+    const unsigned char *input; /* NULL, 0 in snapshots that were read without it */
+    size_t input_len;
+};
+
+struct task_outcome {
+    const char *type; /* content type of body; NULL when it failed or was cancelled */
+    const unsigned char *body;
+    size_t body_len;
+    const char *code;    /* stable error code ("timeout", "exit", "signal" …); NULL on success */
+    const char *message; /* for people; NULL on success */
+    int exit_code;       /* -1: none */
+    int signal;          /* 0: none */
+    const char *log;     /* last bytes of the attempt's standard error; "" when none */
+    size_t log_len;
+};
+
+struct task {
+    struct task_spec *spec;       /* one reference */
+    struct task_outcome *outcome; /* one reference, or NULL while not done */
+    enum task_state state;
+    uint32_t attempt; /* runs started so far */
+    uint32_t lost;    /* of those, ended by the daemon's death */
+    uint64_t seq;     /* place in the order of completion; 0 while not done */
+    int64_t due_wall_ms;      /* while scheduled; else 0 */
+    int64_t started_wall_ms;  /* of the latest attempt; 0: never */
+    int64_t finished_wall_ms; /* 0 while not done */
+};
+
+/* Copies everything in *from (strings, input) into one new allocation with one reference. */
+struct task_spec *task_spec_new(const struct task_spec *from);
+struct task_spec *task_spec_ref(struct task_spec *spec);
+void task_spec_unref(struct task_spec *spec); /* NULL ok */
+
+/* Copies everything in *from (NULL strings allowed) into one new allocation with one reference. */
+struct task_outcome *task_outcome_new(const struct task_outcome *from);
+/* A failure with this code and text, without exit code, signal or log. */
+struct task_outcome *task_outcome_error(const char *code, const char *message);
+struct task_outcome *task_outcome_ref(struct task_outcome *o);
+void task_outcome_unref(struct task_outcome *o); /* NULL ok */
+
+/* dst becomes a second holder of both pieces; dst's old content is not released. */
+void task_copy(struct task *dst, const struct task *src);
+/* Drops both references and zeroes *t. */
+void task_release(struct task *t);
+
+bool task_state_is_final(enum task_state s);
+const char *task_state_name(enum task_state s);
+bool task_state_parse(const char *name, enum task_state *out);
+const char *lane_name(enum lane lane);
+bool lane_parse(const char *name, enum lane *out);
+/* 1..TASK_HANDLER_MAX of a-z A-Z 0-9 . _ - , not beginning with a dot or dash. */
+bool task_handler_name_ok(const char *name);
+
+#endif

@@ -1,0 +1,112 @@
+#include "core/task_state.h"
+
+#include <stdio.h>
+
+enum guard { ALWAYS, RETRIES_LEFT, LIVES_LEFT };
+
+struct rule {
+    bool legal;
+    enum task_state to;
+    enum guard guard;
+    enum task_state otherwise; /* when the guard says no */
+    int attempt, lost;         /* added to the counters */
+};
+
+static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
+    [TASK_SCHEDULED] =
+        {
+            [EVENT_DUE] = {.legal = true, .to = TASK_QUEUED},
+            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+        },
+    [TASK_QUEUED] =
+        {
+            [EVENT_START] = {.legal = true, .to = TASK_RUNNING, .attempt = 1},
+            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+        },
+    [TASK_RUNNING] =
+        {
+            [EVENT_SUCCEED] = {.legal = true, .to = TASK_SUCCEEDED},
+            [EVENT_FAIL] = {.legal = true, .to = TASK_FAILED},
+            [EVENT_RETRY] = {true, TASK_SCHEDULED, RETRIES_LEFT, TASK_FAILED, 0, 0},
+            [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
+            [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
+            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+        },
+};
+
+static bool guard_holds(enum guard g, const struct task *t)
+{
+    switch (g) {
+    case ALWAYS: return true;
+    case RETRIES_LEFT: return t->attempt - t->lost <= t->spec->retries;
+    case LIVES_LEFT: return t->lost < TASK_LOST_MAX;
+    }
+    FUT_BUG("guard");
+}
+
+int task_move_of(enum task_state from, enum task_event ev, struct task_move *out)
+{
+    const struct rule *r = &table[from][ev];
+    if (!r->legal || r->guard != ALWAYS)
+        return FUT_ERR_STATE;
+    *out = (struct task_move){from, r->to, r->attempt};
+    return 0;
+}
+
+int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,
+               struct task_change *out)
+{
+    const struct rule *r = &table[t->state][ev];
+    if (!r->legal)
+        return FUT_ERR_STATE;
+    enum task_state to = guard_holds(r->guard, t) ? r->to : r->otherwise;
+    *out = (struct task_change){
+        .id = t->spec->id,
+        .from_state = t->state,
+        .from_attempt = t->attempt,
+        .to_state = to,
+        .attempt = (uint32_t)((int64_t)t->attempt + r->attempt),
+        .lost = (uint32_t)((int64_t)t->lost + r->lost),
+        .due_in_ms = to == TASK_SCHEDULED && in ? in->due_in_ms : 0,
+        .outcome = task_state_is_final(to) && in ? in->outcome : NULL,
+    };
+    return 0;
+}
+
+int64_t task_backoff_ms(uint32_t attempt, uint32_t random)
+{
+    uint32_t doublings = attempt > 0 ? attempt - 1 : 0;
+    int64_t base = doublings >= 9 ? 300000 : 1000LL << doublings;
+    if (base > 300000)
+        base = 300000;
+    return base + random % (base / 4);
+}
+
+static const char *const event_names[TASK_EVENT_COUNT] = {
+    [EVENT_DUE] = "due",         [EVENT_START] = "start", [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail",       [EVENT_RETRY] = "retry", [EVENT_RELEASE] = "release",
+    [EVENT_LOSE] = "lose",       [EVENT_CANCEL] = "cancel",
+};
+
+const char *task_event_name(enum task_event ev)
+{
+    return event_names[ev];
+}
+
+static const char *const guard_names[] = {"", "retries left", "fewer than 3 daemon deaths"};
+
+void task_state_dump(void)
+{
+    (void)printf("| state | event | next | condition | otherwise |\n|---|---|---|---|---|\n");
+    for (int s = 0; s < TASK_STATE_COUNT; s++) {
+        for (int e = 0; e < TASK_EVENT_COUNT; e++) {
+            const struct rule *r = &table[s][e];
+            if (!r->legal)
+                continue;
+            (void)printf("| %s | %s | %s | %s | %s |\n", task_state_name((enum task_state)s),
+                         task_event_name((enum task_event)e), task_state_name(r->to),
+                         guard_names[r->guard],
+                         r->guard == ALWAYS ? "" : task_state_name(r->otherwise));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+/* task_state: THE state machine. One table says which event may meet which state and what follows;
+ * nobody else names a next state. Pure: no I/O, no clock, no lock; any thread.
+ *
+ * A transition is computed here as a task_change and executed by a store as compare-and-set on
+ * (id, from_state, from_attempt): a late worker can never overwrite a cancelled or retried task. */
+#ifndef FUT_CORE_TASK_STATE_H
+#define FUT_CORE_TASK_STATE_H
+
+#include "core/err.h"
+#include "core/task.h"
+
+enum task_event {
+    EVENT_DUE,     /* its time has come */
+    EVENT_START,   /* an attempt begins: counted in the commit before it runs */
+    EVENT_SUCCEED, /* the attempt brought a result */
+    EVENT_FAIL,    /* the attempt failed for good */
+    EVENT_RETRY,   /* the attempt failed for now: tried again while retries are left */
+    EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
+    EVENT_LOSE,    /* the daemon died with it: run again, TASK_LOST_MAX times at most */
+    EVENT_CANCEL,
+};
+#define TASK_EVENT_COUNT 8
+
+struct task_in {
+    int64_t due_in_ms;            /* EVENT_RETRY: from now, by the store's clock */
+    struct task_outcome *outcome; /* how it ended, for final states; borrowed */
+};
+
+struct task_change {
+    struct task_id id;
+    enum task_state from_state;
+    uint32_t from_attempt;
+    enum task_state to_state;
+    uint32_t attempt, lost;
+    int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED */
+    struct task_outcome *outcome; /* when to_state is final; borrowed from task_in */
+};
+
+/* What EVENT does to a task in `from`, for verbs that change many rows at once.
+ * 0, or FUT_ERR_STATE when the pair is not legal (out untouched). Guarded events are refused too. */
+struct task_move {
+    enum task_state from, to;
+    int attempt_delta;
+};
+FUT_MUST_CHECK int task_move_of(enum task_state from, enum task_event ev, struct task_move *out);
+
+/* Computes the change. 0, or FUT_ERR_STATE when this event cannot meet this state (out untouched). */
+FUT_MUST_CHECK int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,
+                              struct task_change *out);
+
+/* How long a task waits before the attempt after `attempt`: 1 s doubling to 5 min, plus up to a
+ * quarter of jitter taken from `random`. */
+int64_t task_backoff_ms(uint32_t attempt, uint32_t random);
+
+const char *task_event_name(enum task_event ev);
+/* Prints the table as the Markdown that api/README.md shows. */
+void task_state_dump(void);
+
+#endif
