@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/err.h"
+
 struct list_node {
     struct list_node *prev, *next; /* NULL, NULL while in no list */
 };
@@ -61,6 +63,13 @@ static inline void list_remove(struct list *l, struct list_node *n)
 static inline struct list_node *list_first(const struct list *l)
 {
     return l->len ? l->head.next : NULL;
+}
+
+/* First node of a list that is known not to be empty. */
+static inline struct list_node *list_front(const struct list *l)
+{
+    FUT_ASSERT(l->len && l->head.next);
+    return l->head.next;
 }
 
 static inline struct list_node *list_pop_front(struct list *l)

@@ -79,8 +79,8 @@ struct store_submit {
 FUT_MUST_CHECK int store_submit(struct store *s, struct store_submit *o, store_done *done);
 
 /* Executes one change as compare-and-set. rc FUT_ERR_STALE: the task is no longer in
- * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from, or
- * empty; after success the store has brought it up to date (and its outcome is a new reference). */
+ * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from (its
+ * spec at least); after success the store has brought it up to date, its outcome a new reference. */
 struct store_apply {
     struct store_op op;
     struct task_change change; /* outcome: borrowed until done */

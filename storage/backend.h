@@ -1,0 +1,79 @@
+/* backend: what a place that keeps tasks must be able to do. Private to storage/.
+ *
+ * The writer thread alone calls the write verbs, always between begin and commit or rollback; each
+ * reader thread has a reader of its own. Backends know rows, not policy: which state follows comes
+ * in as a parameter (struct task_change, struct task_move), times come in as the store's clock.
+ * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY end the whole transaction; FUT_ERR_STALE,
+ * FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and leave the transaction good. */
+#ifndef FUT_STORAGE_BACKEND_H
+#define FUT_STORAGE_BACKEND_H
+
+#include "storage/store.h"
+
+struct backend;
+struct backend_reader;
+
+/* What a claim finds in the queue; the spec is loaded apart, it may still be in memory. */
+struct backend_row {
+    uint64_t key;
+    uint32_t attempt, lost; /* after the move */
+    int64_t started_wall_ms;
+};
+
+struct backend_totals {
+    uint64_t live[LANE_COUNT][TASK_STATE_COUNT];
+    uint64_t max_key, max_seq;
+};
+
+struct backend_ops {
+    const char *name;
+    int (*open)(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err);
+    void (*close)(struct backend *b);
+
+    int (*begin)(struct backend *b);
+    int (*commit)(struct backend *b);
+    void (*rollback)(struct backend *b);
+    /* A point inside the transaction that `back` returns to. One level. */
+    int (*mark)(struct backend *b);
+    int (*unmark)(struct backend *b);
+    int (*back)(struct backend *b);
+
+    /* Adds an unfinished task with its spec. */
+    int (*insert)(struct backend *b, const struct task *t);
+    /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. */
+    int (*change)(struct backend *b, const struct task_change *c, const struct task *after);
+    /* Moves up to max tasks of a lane, lowest key first. */
+    int (*take)(struct backend *b, enum lane lane, const struct task_move *move, int64_t now_wall_ms,
+                size_t max, struct backend_row *rows, size_t *out_n);
+    /* The spec with its input. */
+    int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
+    /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
+    int (*promote)(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+                   size_t out_lanes[LANE_COUNT]);
+    /* Earliest due time, or -1. */
+    int (*next_due)(struct backend *b, int64_t *out_wall_ms);
+    /* Up to max tasks in an unfinished state, with specs but without input. */
+    int (*in_state)(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                    size_t *out_n);
+    int (*remove)(struct backend *b, struct task_id id);
+    /* Deletes up to max tasks that finished at or before cutoff, in the order of completion. */
+    int (*prune)(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
+    int (*totals)(struct backend *b, struct backend_totals *out);
+
+    int (*reader_open)(struct backend *b, struct backend_reader **out);
+    void (*reader_close)(struct backend_reader *r);
+    int (*get)(struct backend_reader *r, struct task_id id, struct task *out);
+    int (*list)(struct backend_reader *r, struct store_list *o);
+};
+
+extern const struct backend_ops backend_sqlite, backend_mem;
+
+/* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
+bool backend_is_claimable(enum task_state s);
+/* Does a list operation want this task? spec may lack everything but lane and handler. */
+bool backend_list_wants(const struct store_list *o, const struct task *t);
+
+/* Rows that one list call looks at before it ends its page early. */
+#define BACKEND_SCAN_MAX 10000
+
+#endif

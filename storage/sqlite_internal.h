@@ -1,0 +1,110 @@
+/* sqlite_internal: what the files of the SQLite backend share. */
+#ifndef FUT_STORAGE_SQLITE_INTERNAL_H
+#define FUT_STORAGE_SQLITE_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "storage/backend.h"
+
+/* One prepared statement per entry of a table; a NULL stmt was not prepared yet. */
+enum write_stmt {
+    W_BEGIN,
+    W_COMMIT,
+    W_ROLLBACK,
+    W_MARK,
+    W_UNMARK,
+    W_BACK,
+    W_INSERT_TASK,
+    W_INSERT_LIVE,
+    W_UPDATE_LIVE,
+    W_DELETE_LIVE,
+    W_INSERT_RESULT,
+    W_TAKE,
+    W_TAKE_ONE,
+    W_LOAD,
+    W_DUE,
+    W_PROMOTE_ONE,
+    W_NEXT_DUE,
+    W_IN_STATE,
+    W_IS_LIVE,
+    W_DELETE_TASK,
+    W_DELETE_RESULT,
+    W_OLDEST,
+    W_COUNT,
+};
+
+struct backend {
+    sqlite3 *db;
+    int lock_fd;
+    char *path;
+    sqlite3_stmt *stmts[W_COUNT];
+};
+
+/* sqlite_schema.c: opens one connection with our settings; creates or migrates the schema. */
+int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err);
+int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
+/* SQLite's result code to ours. */
+int sqlite_rc(sqlite3 *db, int rc);
+
+/* sqlite_write.c */
+int sqlite_prepare_writes(struct backend *b);
+void sqlite_finalize_writes(struct backend *b);
+int sqlite_begin(struct backend *b);
+int sqlite_commit(struct backend *b);
+void sqlite_rollback(struct backend *b);
+int sqlite_mark(struct backend *b);
+int sqlite_unmark(struct backend *b);
+int sqlite_back(struct backend *b);
+int sqlite_insert(struct backend *b, const struct task *t);
+int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after);
+int sqlite_remove(struct backend *b, struct task_id id);
+int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
+
+/* sqlite_queue.c */
+int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
+                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
+int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
+int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+                   size_t out_lanes[LANE_COUNT]);
+int sqlite_next_due(struct backend *b, int64_t *out_wall_ms);
+int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                    size_t *out_n);
+int sqlite_totals(struct backend *b, struct backend_totals *out);
+
+/* sqlite_read.c */
+int sqlite_reader_open(struct backend *b, struct backend_reader **out);
+void sqlite_reader_close(struct backend_reader *r);
+int sqlite_get(struct backend_reader *r, struct task_id id, struct task *out);
+int sqlite_list(struct backend_reader *r, struct store_list *o);
+
+/* Small binding helpers; indexes begin at 1. */
+static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)
+{
+    (void)sqlite3_bind_int64(st, i, v); /* fails only for an index out of range */
+}
+
+static inline void bind_int_or_null(sqlite3_stmt *st, int i, int64_t v, int64_t null)
+{
+    if (v == null)
+        (void)sqlite3_bind_null(st, i);
+    else
+        bind_int(st, i, v);
+}
+
+/* s is borrowed until the statement is reset. */
+static inline void bind_text(sqlite3_stmt *st, int i, const char *s)
+{
+    (void)sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
+}
+
+static inline void bind_blob(sqlite3_stmt *st, int i, const void *bytes, size_t n)
+{
+    (void)sqlite3_bind_blob64(st, i, n ? bytes : "", n, SQLITE_STATIC);
+}
+
+static inline const char *column_text(sqlite3_stmt *st, int i)
+{
+    return (const char *)sqlite3_column_text(st, i);
+}
+
+#endif

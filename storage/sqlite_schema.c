@@ -1,0 +1,130 @@
+/* sqlite_schema: the file: its settings, its lock, its schema and how old schemas become new. */
+#include <string.h>
+
+#include "core/mem.h"
+#include "storage/sqlite_internal.h"
+
+#define APPLICATION_ID 0x66757464 /* "futd" */
+
+/* Entry i brings a file of version i to version i + 1. Released entries are never edited.
+ *
+ * tasks and results are written once. All that changes while a task is unfinished is its small row
+ * in live, which goes when it ends: the hot set is the queue, not the history. live.queue is the
+ * lane while the task may be claimed, else NULL, so the index holds the queue and nothing else.
+ * Large columns stand last: what is before them is read without their overflow pages. */
+static const char *const migrations[] = {
+    "CREATE TABLE tasks ("
+    "  key INTEGER PRIMARY KEY, lo INTEGER NOT NULL, lane INTEGER NOT NULL, handler TEXT NOT NULL,"
+    "  created_ms INTEGER NOT NULL, timeout_ms INTEGER NOT NULL, retries INTEGER NOT NULL,"
+    "  input_type TEXT NOT NULL, input BLOB NOT NULL) STRICT;"
+    "CREATE TABLE live ("
+    "  key INTEGER PRIMARY KEY, state INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    "  lost INTEGER NOT NULL, lane INTEGER NOT NULL, queue INTEGER, due_ms INTEGER,"
+    "  started_ms INTEGER) STRICT;"
+    "CREATE INDEX live_queue ON live(queue) WHERE queue IS NOT NULL;"
+    "CREATE INDEX live_due ON live(due_ms) WHERE due_ms IS NOT NULL;"
+    "CREATE TABLE results ("
+    "  key INTEGER PRIMARY KEY, seq INTEGER NOT NULL, state INTEGER NOT NULL,"
+    "  attempt INTEGER NOT NULL, lost INTEGER NOT NULL, started_ms INTEGER,"
+    "  finished_ms INTEGER NOT NULL, type TEXT, code TEXT, message TEXT, exit_code INTEGER,"
+    "  signal INTEGER, log BLOB, body BLOB) STRICT;"
+    "CREATE UNIQUE INDEX results_seq ON results(seq);",
+};
+
+#define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
+
+int sqlite_rc(sqlite3 *db, int rc)
+{
+    switch (rc) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW: return 0;
+    case SQLITE_FULL: return FUT_ERR_NO_SPACE;
+    case SQLITE_READONLY: return FUT_ERR_READ_ONLY;
+    default: break;
+    }
+    int extended = sqlite3_extended_errcode(db);
+    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
+        return FUT_ERR_READ_ONLY;
+    return FUT_ERR_IO;
+}
+
+/* synchronous=FULL: a commit is on disk when it returns. The checkpoint after about 1,000 pages
+ * keeps the longest stall short (larger ones made single commits wait up to 75 ms). */
+static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA wal_autocheckpoint=1000; PRAGMA temp_store=MEMORY;"
+                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
+
+int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(path, &db, flags, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        (void)fut_fail(err, 0, "cannot open the database %s: %s", path, sqlite3_errmsg(db));
+        (void)sqlite3_close(db);
+        return rc == SQLITE_NOTADB ? FUT_ERR_INVAL : FUT_ERR_IO;
+    }
+    *out = db;
+    return 0;
+}
+
+static int read_pragma(sqlite3 *db, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st);
+    return rc == SQLITE_ROW ? 0 : FUT_ERR_IO;
+}
+
+static int migrate_one(sqlite3 *db, int from)
+{
+    char version[96];
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, migrations[from], NULL, NULL, NULL);
+    (void)sqlite3_snprintf(sizeof(version), version,
+                           "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+                           APPLICATION_ID, from + 1);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, version, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : FUT_ERR_IO;
+}
+
+static int check_ours(sqlite3 *db, const char *path, int64_t *out_version, struct fut_errbuf *err)
+{
+    int64_t app = 0, tables = 0;
+    if (read_pragma(db, "PRAGMA application_id", &app) != 0 ||
+        read_pragma(db, "PRAGMA user_version", out_version) != 0 ||
+        read_pragma(db, "SELECT count(*) FROM sqlite_schema", &tables) != 0)
+        return fut_fail(err, FUT_ERR_IO, "cannot read the database %s: %s", path,
+                        sqlite3_errmsg(db));
+    if (app != APPLICATION_ID && (tables > 0 || *out_version != 0))
+        return fut_fail(err, FUT_ERR_INVAL, "%s is a database of another program", path);
+    if (*out_version > SCHEMA_VERSION)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s has schema version %lld; this program knows versions up to %d: "
+                        "run the newer futured that wrote it",
+                        path, (long long)*out_version, SCHEMA_VERSION);
+    return 0;
+}
+
+int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err)
+{
+    int64_t version = 0;
+    int rc = check_ours(db, path, &version, err);
+    if (rc != 0)
+        return rc;
+    for (int v = (int)version; v < SCHEMA_VERSION; v++) {
+        if (migrate_one(db, v) != 0)
+            return fut_fail(err, FUT_ERR_IO, "cannot bring %s from schema version %d to %d: %s",
+                            path, v, v + 1, sqlite3_errmsg(db));
+    }
+    return 0;
+}

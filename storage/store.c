@@ -1,0 +1,213 @@
+/* store: the door. Opening and closing, the two queues, and the posting of operations. */
+#include "storage/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/id.h"
+#include "core/mem.h"
+#include "storage/store_internal.h"
+
+static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_mem};
+
+const struct store_verb verb_submit = {"submit", false}, verb_apply = {"apply", false},
+                        verb_claim = {"claim", false}, verb_delete = {"delete", false},
+                        verb_get = {"get", true}, verb_list = {"list", true};
+
+bool backend_is_claimable(enum task_state s)
+{
+    struct task_move move;
+    return task_move_of(s, EVENT_START, &move) == 0;
+}
+
+bool backend_list_wants(const struct store_list *o, const struct task *t)
+{
+    return (!o->states || (o->states & 1u << t->state)) &&
+           (o->lane < 0 || o->lane == (int)t->spec->lane) &&
+           (!o->handler || strcmp(o->handler, t->spec->handler) == 0);
+}
+
+static const struct backend_ops *find_backend(const char *name)
+{
+    for (size_t i = 0; i < FUT_COUNT(backends); i++) {
+        if (strcmp(backends[i]->name, name) == 0)
+            return backends[i];
+    }
+    return NULL;
+}
+
+static struct store *store_new(const struct store_config *cfg, const struct backend_ops *ops,
+                               struct backend *b)
+{
+    struct store *s = xnew(struct store);
+    s->ops = ops;
+    s->backend = b;
+    s->max_queued = cfg->max_queued;
+    s->retention_ms = cfg->retention_ms;
+    s->n_readers = cfg->readers < STORE_READERS_MAX ? cfg->readers : STORE_READERS_MAX;
+    mutex_init(&s->mu);
+    cond_init(&s->writer_wake);
+    cond_init(&s->reader_wake);
+    list_init(&s->write_queue);
+    list_init(&s->read_queue);
+    return s;
+}
+
+int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
+{
+    const struct backend_ops *ops = find_backend(cfg->backend);
+    struct backend *b = NULL;
+    struct backend_totals totals;
+    if (!ops)
+        return fut_fail(err, FUT_ERR_INVAL, "no store is called \"%s\"", cfg->backend);
+    int rc = ops->open(cfg, &b, err);
+    if (rc != 0)
+        return rc;
+    rc = ops->totals(b, &totals);
+    if (rc != 0) {
+        ops->close(b);
+        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));
+    }
+    struct store *s = store_new(cfg, ops, b);
+    writer_init(s, &totals);
+    id_seed(totals.max_key);
+    rc = writer_recover(s, &s->w.now.stats.recovered);
+    if (rc != 0) {
+        store_close(&s);
+        return fut_fail(err, rc, "cannot give back the tasks that were running in %s (%s)",
+                        cfg->path, fut_err_name(rc));
+    }
+    s->published = s->w.now.stats;
+    *out = s;
+    return 0;
+}
+
+void store_listen(struct store *s, store_listener *fn, void *ctx)
+{
+    FUT_ASSERT(s->n_listeners < STORE_LISTENERS_MAX && !s->is_started);
+    s->listeners[s->n_listeners].fn = fn;
+    s->listeners[s->n_listeners++].ctx = ctx;
+}
+
+void store_start(struct store *s)
+{
+    s->is_started = true;
+    thread_start(&s->writer_thread, "store-writer", writer_main, s);
+    for (unsigned i = 0; i < s->n_readers; i++)
+        thread_start(&s->reader_threads[i], "store-reader", reader_main, s);
+}
+
+void store_stop_claims(struct store *s)
+{
+    mutex_lock(&s->mu);
+    s->claims_stopped = true;
+    cond_signal(&s->writer_wake);
+    mutex_unlock(&s->mu);
+}
+
+void store_stop(struct store *s)
+{
+    mutex_lock(&s->mu);
+    s->stopping = s->claims_stopped = true;
+    cond_signal(&s->writer_wake);
+    cond_broadcast(&s->reader_wake);
+    mutex_unlock(&s->mu);
+    thread_join(s->writer_thread);
+    for (unsigned i = 0; i < s->n_readers; i++)
+        thread_join(s->reader_threads[i]);
+    s->is_started = false;
+}
+
+void store_close(struct store **s)
+{
+    struct store *me = *s;
+    if (!me)
+        return;
+    FUT_ASSERT(!me->is_started);
+    writer_release(me);
+    me->ops->close(me->backend);
+    cond_destroy(&me->writer_wake);
+    cond_destroy(&me->reader_wake);
+    mutex_destroy(&me->mu);
+    free(me);
+    *s = NULL;
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+    mutex_lock(&s->mu);
+    *out = s->published;
+    mutex_unlock(&s->mu);
+    out->max_queued = s->max_queued;
+}
+
+static void push_write(struct store *s, struct store_op *op)
+{
+    list_push_back(&s->write_queue, &op->link);
+    if (s->writer_asleep) {
+        s->writer_asleep = false; /* one signal per sleep is enough */
+        cond_signal(&s->writer_wake);
+    }
+}
+
+static void push_read(struct store *s, struct store_op *op)
+{
+    list_push_back(&s->read_queue, &op->link);
+    if (s->readers_asleep)
+        cond_signal(&s->reader_wake);
+}
+
+static int post(struct store *s, struct store_op *op, const struct store_verb *verb,
+                store_done *done)
+{
+    int rc = 0;
+    *op = (struct store_op){.verb = verb, .done = done};
+    mutex_lock(&s->mu);
+    if (s->stopping)
+        rc = FUT_ERR_CLOSED;
+    else if ((verb->is_read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
+        rc = FUT_ERR_FULL;
+    else if (verb->is_read)
+        push_read(s, op);
+    else
+        push_write(s, op);
+    mutex_unlock(&s->mu);
+    return rc;
+}
+
+int store_submit(struct store *s, struct store_submit *o, store_done *done)
+{
+    return post(s, &o->op, &verb_submit, done);
+}
+
+int store_apply(struct store *s, struct store_apply *o, store_done *done)
+{
+    FUT_ASSERT(o->task.spec);
+    return post(s, &o->op, &verb_apply, done);
+}
+
+int store_claim(struct store *s, struct store_claim *o, store_done *done)
+{
+    FUT_ASSERT(o->max > 0);
+    o->n = 0;
+    return post(s, &o->op, &verb_claim, done);
+}
+
+int store_delete(struct store *s, struct store_delete *o, store_done *done)
+{
+    return post(s, &o->op, &verb_delete, done);
+}
+
+int store_get(struct store *s, struct store_get *o, store_done *done)
+{
+    o->task = (struct task){0};
+    return post(s, &o->op, &verb_get, done);
+}
+
+int store_list(struct store *s, struct store_list *o, store_done *done)
+{
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    o->next = 0;
+    return post(s, &o->op, &verb_list, done);
+}

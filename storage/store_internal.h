@@ -1,0 +1,107 @@
+/* store_internal: the inside of a store, shared by the files of this room only.
+ * Lock: store.mu guards both queues, the flags and the published numbers; nothing is called with it
+ * held. Everything in struct writer belongs to the writer thread alone. */
+#ifndef FUT_STORAGE_STORE_INTERNAL_H
+#define FUT_STORAGE_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "core/sync.h"
+#include "storage/backend.h"
+#include "storage/spec_cache.h"
+
+#define STORE_READERS_MAX 16
+#define STORE_LISTENERS_MAX 4
+#define STORE_QUEUE_MAX 65536 /* operations waiting in one queue */
+
+struct store_verb {
+    const char *name;
+    bool is_read;
+};
+
+extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_get, verb_list;
+
+/* Numbers that a failed transaction takes back. */
+struct writer_numbers {
+    struct store_stats stats;
+    uint64_t seq; /* of the latest finished task */
+};
+
+struct writer {
+    bool in_txn;
+    bool claims_stopped;
+    struct list batch;              /* operations of the transaction, in order */
+    struct list parked[LANE_COUNT]; /* claims that wait for a task */
+    struct list finished;           /* operations whose done is to run after the commit */
+    struct writer_numbers now, saved;
+    struct store_change *changes;
+    size_t n_changes, cap_changes;
+    struct spec_cache specs;
+    int64_t next_due_wall_ms;   /* -1: nothing scheduled */
+    int64_t next_prune_mono_us;
+    int64_t retry_mono_us;      /* after a failed commit: when to serve parked claims again; -1 */
+    int64_t rate_mono_us;       /* when drain_per_s was last brought up to date */
+    uint64_t rate_finished;
+};
+
+struct store {
+    const struct backend_ops *ops;
+    struct backend *backend;
+    uint64_t max_queued;
+    int64_t retention_ms;
+    unsigned n_readers;
+    bool is_started;
+    struct {
+        store_listener *fn;
+        void *ctx;
+    } listeners[STORE_LISTENERS_MAX];
+    size_t n_listeners;
+
+    struct mutex mu;
+    struct cond writer_wake, reader_wake;
+    struct list write_queue, read_queue; /* guarded by mu */
+    bool writer_asleep;                  /* guarded by mu */
+    unsigned readers_asleep;             /* guarded by mu */
+    bool stopping, claims_stopped;       /* guarded by mu */
+    struct store_stats published;        /* guarded by mu */
+
+    pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
+    struct writer w;
+};
+
+/* Writer side (store_writer.c). */
+void writer_init(struct store *s, const struct backend_totals *totals);
+void writer_release(struct store *s);
+void *writer_main(void *store);
+/* Runs one transaction over s->w.batch, then listeners and dones. Also called before the thread
+ * exists, by recovery. */
+void writer_run_batch(struct store *s);
+/* Gives back every task that was running when the last daemon ended. Before store_start. */
+FUT_MUST_CHECK int writer_recover(struct store *s, uint64_t *out_n);
+
+/* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
+ * *out_park: it waits for a task and is in no list any more. */
+int verb_run(struct store *s, struct store_op *op, bool *out_park);
+/* Serves parked claims from the queue; operations that got tasks move to w.finished. */
+FUT_MUST_CHECK int verb_serve_claims(struct store *s);
+FUT_MUST_CHECK int verb_promote(struct store *s);
+FUT_MUST_CHECK int verb_prune(struct store *s);
+/* Takes a served claim's tasks back and parks it again (its transaction failed). */
+void verb_repark(struct store *s, struct store_claim *o);
+/* The same for claims that are still parked but were given something already. */
+void verb_undo_claims(struct store *s);
+/* Begins the transaction if this is the first write of the batch. */
+FUT_MUST_CHECK int writer_begin(struct store *s);
+void writer_note_change(struct store *s, struct task_id id, enum task_state state,
+                        const struct task *task);
+
+/* Reader side (store_reader.c). */
+void *reader_main(void *store);
+
+/* True for the codes that end a whole transaction. */
+static inline bool store_rc_is_fatal(int rc)
+{
+    return rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY;
+}
+
+#endif

@@ -1,0 +1,109 @@
+/* store_sqlite: the SQLite backend: one writing connection, one reading connection per reader, and
+ * a lock file that refuses a second daemon. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "storage/sqlite_internal.h"
+
+static void read_holder(int fd, char *out, size_t cap)
+{
+    ssize_t n = pread(fd, out, cap - 1, 0);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+/* flock goes with the process, so a killed daemon leaves no stale lock. */
+static int take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
+{
+    char *name = sqlite3_mprintf("%s.lock", path), text[32];
+    int rc = 0, fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = fut_fail(err, FUT_ERR_IO, "cannot open the lock file %s: %s", name, strerror(errno));
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        read_holder(fd, text, sizeof(text));
+        rc = fut_fail(err, FUT_ERR_BUSY,
+                      "the database %s is in use by another futured (process %s): stop it, or set "
+                      "FUTURED_DB to another file",
+                      path, text);
+    } else {
+        int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+        if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+            rc = fut_fail(err, FUT_ERR_IO, "cannot write the lock file %s: %s", name,
+                          strerror(errno));
+    }
+    sqlite3_free(name);
+    if (rc != 0)
+        fd_close(&fd);
+    else
+        *out_fd = fd;
+    return rc;
+}
+
+static void sqlite_close(struct backend *b)
+{
+    if (b->db) {
+        sqlite_finalize_writes(b);
+        (void)sqlite3_wal_checkpoint_v2(b->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        (void)sqlite3_close(b->db);
+    }
+    fd_close(&b->lock_fd);
+    free(b->path);
+    free(b);
+}
+
+static int sqlite_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
+{
+    struct backend *b = xnew(struct backend);
+    b->path = xstrdup(cfg->path);
+    b->lock_fd = -1;
+    int rc = take_lock(cfg->path, &b->lock_fd, err);
+    if (rc == 0)
+        rc = sqlite_connect(cfg->path, &b->db, err);
+    if (rc == 0)
+        rc = sqlite_migrate(b->db, cfg->path, err);
+    if (rc == 0) {
+        rc = sqlite_prepare_writes(b);
+        if (rc != 0)
+            (void)fut_fail(err, rc, "the database %s is damaged: %s", cfg->path,
+                           sqlite3_errmsg(b->db));
+    }
+    if (rc != 0) {
+        sqlite_close(b);
+        return rc;
+    }
+    *out = b;
+    return 0;
+}
+
+const struct backend_ops backend_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .mark = sqlite_mark,
+    .unmark = sqlite_unmark,
+    .back = sqlite_back,
+    .insert = sqlite_insert,
+    .change = sqlite_change,
+    .take = sqlite_take,
+    .load = sqlite_load,
+    .promote = sqlite_promote,
+    .next_due = sqlite_next_due,
+    .in_state = sqlite_in_state,
+    .remove = sqlite_remove,
+    .prune = sqlite_prune,
+    .totals = sqlite_totals,
+    .reader_open = sqlite_reader_open,
+    .reader_close = sqlite_reader_close,
+    .get = sqlite_get,
+    .list = sqlite_list,
+};
