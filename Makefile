@@ -35,6 +35,7 @@ archives = $(foreach r,$(BELOW_$(1)),$(B)/lib$(r).a)
 SOURCES  = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c $(r)/*/*.c))
 MAIN    := daemon/main.c
 UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
+KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
@@ -64,12 +65,13 @@ $(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
 
 # A unit test of a room links that room and what lies below it, nothing else.
 define unit_rule
-$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(1))
-	$$(CC) $$(ALL_LDFLAGS) $$< -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
+$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(1)) $(if $(filter storage,$(1)),$(B)/tests/contract/kit.o)
+	$$(CC) $$(ALL_LDFLAGS) $$< $$(KIT) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
-$(B)/tests/contract/%: $(B)/tests/contract/%.o $(call archives,storage)
-	$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
+$(B)/tests/contract/% $(B)/tests/unit/storage/%: KIT = $(B)/tests/contract/kit.o
+$(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/contract/kit.o $(call archives,storage)
+	$(CC) $(ALL_LDFLAGS) $< $(KIT) -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
 
 # System tests and tools speak HTTP to the real binary; of the house they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)

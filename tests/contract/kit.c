@@ -1,0 +1,179 @@
+#include "tests/contract/kit.h"
+
+#include <check.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+
+/* One waiter for all synchronous calls of a test: tests post one operation at a time. */
+static struct kit_wait wait_state = {{PTHREAD_MUTEX_INITIALIZER}, {PTHREAD_COND_INITIALIZER}, false};
+
+static void on_done(struct store_op *op)
+{
+    (void)op;
+    mutex_lock(&wait_state.mu);
+    wait_state.done = true;
+    cond_signal(&wait_state.cond);
+    mutex_unlock(&wait_state.mu);
+}
+
+static int wait_done(int post_rc, const struct store_op *op)
+{
+    if (post_rc != 0)
+        return post_rc;
+    mutex_lock(&wait_state.mu);
+    while (!wait_state.done)
+        cond_wait(&wait_state.cond, &wait_state.mu);
+    wait_state.done = false;
+    mutex_unlock(&wait_state.mu);
+    return op->rc;
+}
+
+static void open_here(struct kit *k)
+{
+    struct fut_errbuf err = {""};
+    int rc = store_open(&k->cfg, &k->store, &err);
+    ck_assert_msg(rc == 0, "store_open: %s", err.text);
+}
+
+void kit_open(struct kit *k, const char *backend)
+{
+    *k = (struct kit){.backend = backend};
+    (void)snprintf(k->dir, sizeof(k->dir), "/tmp/futured-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(k->dir));
+    (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
+    k->cfg = (struct store_config){
+        .backend = backend,
+        .path = k->path,
+        .readers = 2,
+        .max_queued = 1000000,
+        .retention_ms = 3600000,
+    };
+    open_here(k);
+    store_start(k->store);
+}
+
+void kit_stop(struct kit *k)
+{
+    if (!k->store)
+        return;
+    store_stop(k->store);
+    store_close(&k->store);
+}
+
+void kit_reopen(struct kit *k)
+{
+    kit_stop(k);
+    open_here(k);
+    store_start(k->store);
+}
+
+void kit_close(struct kit *k)
+{
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    char file[128];
+    kit_stop(k);
+    for (size_t i = 0; i < FUT_COUNT(names); i++) {
+        (void)snprintf(file, sizeof(file), "%s%s", k->path, names[i]);
+        (void)unlink(file);
+    }
+    (void)rmdir(k->dir);
+}
+
+struct task kit_task(enum lane lane, const char *handler, const char *input)
+{
+    struct task_spec spec = {
+        .id = id_new(),
+        .lane = lane,
+        .retries = 1,
+        .timeout_ms = 5000,
+        .created_wall_ms = clock_wall_ms(),
+        .handler = handler,
+        .input_type = CONTENT_TEXT,
+        .input = (const unsigned char *)input,
+        .input_len = strlen(input),
+    };
+    return (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+}
+
+int kit_submit_n(struct kit *k, const struct task *tasks, size_t n)
+{
+    struct store_submit o = {.tasks = tasks, .n = n};
+    return wait_done(store_submit(k->store, &o, on_done), &o.op);
+}
+
+struct task_id kit_submit(struct kit *k, enum lane lane, const char *input)
+{
+    struct task t = kit_task(lane, "echo", input);
+    struct task_id id = t.spec->id;
+    ck_assert_int_eq(kit_submit_n(k, &t, 1), 0);
+    task_release(&t);
+    return id;
+}
+
+size_t kit_claim(struct kit *k, enum lane lane, size_t max, struct task *tasks)
+{
+    struct store_claim o = {.lane = lane, .max = max, .tasks = tasks};
+    ck_assert_int_eq(wait_done(store_claim(k->store, &o, on_done), &o.op), 0);
+    return o.n;
+}
+
+int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct task_in *in)
+{
+    struct store_apply o = {.task = *t};
+    int rc = task_apply(t, ev, in, &o.change);
+    if (rc == 0)
+        rc = wait_done(store_apply(k->store, &o, on_done), &o.op);
+    *t = o.task;
+    return rc;
+}
+
+int kit_succeed(struct kit *k, struct task *t, const char *body)
+{
+    struct task_outcome *o =
+        task_outcome_new(&(struct task_outcome){.type = CONTENT_TEXT,
+                                                .body = (const unsigned char *)body,
+                                                .body_len = strlen(body),
+                                                .exit_code = -1});
+    int rc = kit_apply(k, t, EVENT_SUCCEED, &(struct task_in){.outcome = o});
+    task_outcome_unref(o);
+    return rc;
+}
+
+int kit_get(struct kit *k, struct task_id id, struct task *out)
+{
+    struct store_get o = {.id = id};
+    int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
+    if (rc == 0)
+        *out = o.task;
+    return rc;
+}
+
+int kit_delete(struct kit *k, struct task_id id)
+{
+    struct store_delete o = {.id = id};
+    return wait_done(store_delete(k->store, &o, on_done), &o.op);
+}
+
+int kit_list(struct kit *k, struct store_list *o)
+{
+    return wait_done(store_list(k->store, o, on_done), &o->op);
+}
+
+struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state)
+{
+    int64_t deadline = clock_mono_ms() + 5000;
+    struct task t = {0};
+    do {
+        task_release(&t);
+        ck_assert_int_eq(kit_get(k, id, &t), 0);
+        (void)sched_yield();
+    } while (t.state != state && clock_mono_ms() < deadline);
+    ck_assert_str_eq(task_state_name(t.state), task_state_name(state));
+    return t;
+}

@@ -1,0 +1,50 @@
+/* kit: what the store tests share: a store in a directory of its own, and each verb as a call that
+ * waits for its done. */
+#ifndef FUT_TESTS_CONTRACT_KIT_H
+#define FUT_TESTS_CONTRACT_KIT_H
+
+#include "core/sync.h"
+#include "storage/store.h"
+
+struct kit {
+    struct store *store;
+    const char *backend;
+    char dir[64];
+    char path[96];
+    struct store_config cfg;
+};
+
+/* Opens and starts a fresh store; aborts the test when that fails. */
+void kit_open(struct kit *k, const char *backend);
+/* Stops and closes; the directory stays. */
+void kit_stop(struct kit *k);
+/* Opens again on the same directory. */
+void kit_reopen(struct kit *k);
+/* Stops if needed, removes the directory. */
+void kit_close(struct kit *k);
+
+/* A queued task with a fresh id; the caller releases it. */
+struct task kit_task(enum lane lane, const char *handler, const char *input);
+/* Submits one fresh task and returns its id. */
+struct task_id kit_submit(struct kit *k, enum lane lane, const char *input);
+int kit_submit_n(struct kit *k, const struct task *tasks, size_t n);
+/* Claims up to max; tasks are the caller's to release. Waits until there is one. */
+size_t kit_claim(struct kit *k, enum lane lane, size_t max, struct task *tasks);
+/* Applies an event to a snapshot, which is brought up to date on success. */
+int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct task_in *in);
+int kit_succeed(struct kit *k, struct task *t, const char *body);
+int kit_get(struct kit *k, struct task_id id, struct task *out);
+int kit_delete(struct kit *k, struct task_id id);
+/* Runs o (filters and room set by the test). */
+int kit_list(struct kit *k, struct store_list *o);
+/* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
+struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state);
+
+/* For verbs that a test posts itself. */
+struct kit_wait {
+    struct mutex mu;
+    struct cond cond;
+    bool done;
+};
+
+#endif
