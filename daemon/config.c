@@ -1,0 +1,251 @@
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "daemon/cpus.h"
+
+enum kind { KIND_NUMBER, KIND_DURATION, KIND_SIZE, KIND_TEXT, KIND_LEVEL, KIND_STORE };
+
+struct row {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* of the field in struct config */
+    const char *preset; /* default as a user would write it; NULL: computed */
+    int64_t min, max;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct config, field)
+#define SECOND 1000LL
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+#define MIB (1LL << 20)
+
+static const struct row rows[] = {
+    {"MAX_WORKERS", KIND_NUMBER, AT(max_workers), NULL, 1, 1024,
+     "worker processes of the cpu lane: cpu tasks that run at once (default: the CPUs that this "
+     "process may use, by affinity and cgroup quota)"},
+    {"MAX_THREADS", KIND_NUMBER, AT(max_threads), "20", 1, 4096,
+     "threads of the io lane: io tasks that run at once"},
+    {"FUTURED_LISTEN", KIND_TEXT, AT(listen), "127.0.0.1:8420", 1, 255,
+     "where HTTP is served: host:port, [v6]:port, port 0 for any, or unix:/path"},
+    {"FUTURED_DB", KIND_TEXT, AT(db), "futured.db", 1, 4000, "the SQLite database file"},
+    {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
+     "sqlite, or memory (nothing survives a restart)"},
+    {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
+     "JSON file with the exec handlers; none when empty"},
+    {"FUTURED_RETENTION", KIND_DURATION, AT(retention_ms), "7d", SECOND, 3650 * DAY,
+     "how long a done future is kept"},
+    {"FUTURED_MAX_BODY", KIND_SIZE, AT(max_body_bytes), "4M", 1024, 1024 * MIB,
+     "largest request body"},
+    {"FUTURED_MAX_RESULT", KIND_SIZE, AT(max_result_bytes), "16M", 1024, 1024 * MIB,
+     "largest result of a task"},
+    {"FUTURED_MAX_QUEUED", KIND_NUMBER, AT(max_queued), "10000000", 1, 1000000000,
+     "unfinished tasks that may wait; beyond, submits answer 503"},
+    {"FUTURED_MAX_WAIT", KIND_DURATION, AT(max_wait_ms), "60s", SECOND, HOUR,
+     "longest long-poll; a longer ?wait is shortened to this"},
+    {"FUTURED_MAX_CONNECTIONS", KIND_NUMBER, AT(max_connections), "10000", 16, 1000000,
+     "open HTTP connections, nine tenths of which may be long-polls"},
+    {"FUTURED_HTTP_THREADS", KIND_NUMBER, AT(http_threads), "1", 1, 64, "HTTP event loops"},
+    {"FUTURED_DRAIN", KIND_DURATION, AT(drain_ms), "20s", 0, HOUR,
+     "how long SIGTERM lets running tasks end before they are stopped and queued again"},
+    {"FUTURED_KILL_GRACE", KIND_DURATION, AT(kill_grace_ms), "5s", 10, HOUR,
+     "between TERM and KILL for a task that is stopped"},
+    {"FUTURED_LOG", KIND_LEVEL, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
+};
+
+struct unit {
+    const char *suffix;
+    int64_t factor;
+};
+
+static const struct unit durations[] = {{"", SECOND},        {"ms", 1},    {"s", SECOND},
+                                        {"m", 60 * SECOND}, {"h", HOUR}, {"d", DAY}};
+static const struct unit sizes[] = {{"", 1}, {"K", 1024}, {"M", MIB}, {"G", 1024 * MIB}};
+static const struct unit plain[] = {{"", 1}};
+
+static const struct {
+    const struct unit *units;
+    size_t n;
+    const char *form;
+} forms[] = {
+    [KIND_NUMBER] = {plain, FUT_COUNT(plain), "a whole number"},
+    [KIND_DURATION] = {durations, FUT_COUNT(durations), "a duration such as 500ms, 30s, 5m, 2h, 7d"},
+    [KIND_SIZE] = {sizes, FUT_COUNT(sizes), "a size such as 4096, 64K, 16M, 1G"},
+};
+
+static int64_t *number_at(struct config *c, const struct row *r)
+{
+    return (int64_t *)(void *)((char *)c + r->offset);
+}
+
+static const char **text_at(struct config *c, const struct row *r)
+{
+    return (const char **)(void *)((char *)c + r->offset);
+}
+
+/* Digits and a unit, nothing else. False also when it overflows. */
+static bool parse_units(const char *text, enum kind kind, int64_t *out)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (errno != 0)
+        return false;
+    for (size_t i = 0; i < forms[kind].n; i++) {
+        if (strcmp(forms[kind].units[i].suffix, end) == 0)
+            return !__builtin_mul_overflow(n, forms[kind].units[i].factor, out);
+    }
+    return false;
+}
+
+/* Writes a number as a user would: the largest unit that divides it. */
+static void format_units(enum kind kind, int64_t value, char *out, size_t cap)
+{
+    const struct unit *best = &forms[kind].units[kind == KIND_DURATION ? 1 : 0];
+    for (size_t i = 0; i < forms[kind].n; i++) {
+        const struct unit *u = &forms[kind].units[i];
+        if (*u->suffix && value && value % u->factor == 0 && u->factor >= best->factor)
+            best = u;
+    }
+    (void)snprintf(out, cap, "%" PRId64 "%s", value / best->factor, best->suffix);
+}
+
+static int refuse_range(const struct row *r, const char *value, struct fut_errbuf *err)
+{
+    char min[32], max[32];
+    format_units(r->kind, r->min, min, sizeof(min));
+    format_units(r->kind, r->max, max, sizeof(max));
+    return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be %s from %s to %s", r->name, value,
+                    forms[r->kind].form, min, max);
+}
+
+static int set_number(struct config *c, const struct row *r, const char *value,
+                      struct fut_errbuf *err)
+{
+    int64_t n;
+    if (!parse_units(value, r->kind, &n) || n < r->min || n > r->max)
+        return refuse_range(r, value, err);
+    *number_at(c, r) = n;
+    return 0;
+}
+
+static int set_text(struct config *c, const struct row *r, const char *value,
+                    struct fut_errbuf *err)
+{
+    if ((int64_t)strlen(value) > r->max)
+        return fut_fail(err, FUT_ERR_INVAL, "%s is longer than %" PRId64 " bytes", r->name, r->max);
+    *text_at(c, r) = value;
+    return 0;
+}
+
+static int set_level(struct config *c, const struct row *r, const char *value,
+                     struct fut_errbuf *err)
+{
+    enum log_level level;
+    if (!log_level_parse(value, &level))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s is \"%s\": it must be debug, info, warn or error", r->name, value);
+    *number_at(c, r) = level;
+    return 0;
+}
+
+static int set_store(struct config *c, const struct row *r, const char *value,
+                     struct fut_errbuf *err)
+{
+    if (strcmp(value, "sqlite") != 0 && strcmp(value, "memory") != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be sqlite or memory", r->name,
+                        value);
+    *text_at(c, r) = value;
+    return 0;
+}
+
+static int (*const setters[])(struct config *, const struct row *, const char *,
+                              struct fut_errbuf *) = {
+    [KIND_NUMBER] = set_number, [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
+    [KIND_TEXT] = set_text,     [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
+};
+
+int config_load(struct config *out, struct fut_errbuf *err)
+{
+    struct config c = {0};
+    c.max_workers = cpus_usable();
+    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        const char *value = getenv(r->name);
+        if (!value || !*value)
+            value = r->preset;
+        int rc = value ? setters[r->kind](&c, r, value, err) : 0;
+        if (rc != 0)
+            return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+/* ---- printing -------------------------------------------------------------------------------- */
+
+static void format_allowed(const struct row *r, char *out, size_t cap)
+{
+    char min[32], max[32];
+    *out = '\0';
+    if (r->kind > KIND_SIZE)
+        return;
+    format_units(r->kind, r->min, min, sizeof(min));
+    format_units(r->kind, r->max, max, sizeof(max));
+    (void)snprintf(out, cap, "%s to %s", min, max);
+}
+
+void config_print_help(void)
+{
+    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        char allowed[80];
+        format_allowed(r, allowed, sizeof(allowed));
+        (void)printf("  %-24s %s\n", r->name, r->help);
+        (void)printf("  %-24s default %s%s%s\n", "",
+                     !r->preset ? "computed" : *r->preset ? r->preset : "none",
+                     *allowed ? "; allowed " : "", allowed);
+    }
+}
+
+void config_print_markdown(void)
+{
+    (void)printf("| variable | default | allowed | what it does |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        char allowed[80];
+        format_allowed(r, allowed, sizeof(allowed));
+        (void)printf("| `%s` | %s | %s | %s |\n", r->name,
+                     !r->preset ? "computed" : *r->preset ? r->preset : "none", allowed, r->help);
+    }
+}
+
+void config_print_values(const struct config *c)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct config copy = *c;
+    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
+        const struct row *r = &rows[i];
+        char text[64];
+        if (r->kind == KIND_TEXT || r->kind == KIND_STORE) {
+            (void)printf("%s=%s\n", r->name, *text_at(&copy, r));
+            continue;
+        }
+        if (r->kind == KIND_LEVEL)
+            (void)snprintf(text, sizeof(text), "%s", levels[*number_at(&copy, r)]);
+        else
+            format_units(r->kind, *number_at(&copy, r), text, sizeof(text));
+        (void)printf("%s=%s\n", r->name, text);
+    }
+}

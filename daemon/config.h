@@ -1,0 +1,30 @@
+/* config: every knob, from the environment. One table (config.c) is the parser, `--help`,
+ * `--check-config` and the README's section at once. Read once at boot, before any thread. */
+#ifndef FUT_DAEMON_CONFIG_H
+#define FUT_DAEMON_CONFIG_H
+
+#include <stdint.h>
+
+#include "core/err.h"
+
+/* Each field is set by the row of the same meaning in config.c. Strings are borrowed from the
+ * environment. Durations in ms, sizes in bytes. */
+struct config {
+    int64_t max_workers, max_threads;
+    const char *listen, *db, *store, *handlers;
+    int64_t retention_ms, max_wait_ms, drain_ms, kill_grace_ms;
+    int64_t max_body_bytes, max_result_bytes;
+    int64_t max_queued, max_connections, http_threads;
+    int64_t log_level;
+};
+
+/* Fills *out from the environment and the defaults. 0, or FUT_ERR_INVAL with one sentence: which
+ * variable, what it was, what is allowed. Unset and empty both mean the default. */
+FUT_MUST_CHECK int config_load(struct config *out, struct fut_errbuf *err);
+/* The table for people, as text (`--help`) or as the README's Markdown. */
+void config_print_help(void);
+void config_print_markdown(void);
+/* NAME=value lines of what is in force. */
+void config_print_values(const struct config *c);
+
+#endif

@@ -1,0 +1,146 @@
+/* Every pair of state and event against a table written by hand, not derived from the code. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "core/task_state.h"
+
+#define NO (-1)
+/*                          due          start         succeed         fail
+ *                          retry        release       lose            cancel */
+static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, TASK_CANCELLED},
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, TASK_CANCELLED},
+    [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED,
+                      TASK_QUEUED, TASK_CANCELLED},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO},
+};
+
+static struct task_spec *spec;
+
+static struct task task_in_state(int state, uint32_t attempt, uint32_t lost)
+{
+    return (struct task){
+        .spec = spec, .state = (enum task_state)state, .attempt = attempt, .lost = lost};
+}
+
+static void setup(void)
+{
+    spec = task_spec_new(
+        &(struct task_spec){.id = {5, 6}, .handler = "h", .input_type = "t", .retries = 2});
+}
+
+static void teardown(void)
+{
+    task_spec_unref(spec);
+}
+
+START_TEST(test_task_state_every_pair)
+{
+    int s = _i / TASK_EVENT_COUNT, e = _i % TASK_EVENT_COUNT;
+    struct task t = task_in_state(s, 1, 0);
+    struct task_change c = {.attempt = 99};
+    int rc = task_apply(&t, (enum task_event)e, NULL, &c);
+    if (expected[s][e] == NO) {
+        ck_assert_int_eq(rc, FUT_ERR_STATE);
+        ck_assert_uint_eq(c.attempt, 99); /* untouched */
+        return;
+    }
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(c.to_state, expected[s][e]);
+    ck_assert_int_eq(c.from_state, s);
+    ck_assert_uint_eq(c.from_attempt, 1);
+    ck_assert_uint_eq(c.id.hi, 5);
+}
+END_TEST
+
+START_TEST(test_task_state_counts_attempts)
+{
+    struct task_change c;
+    struct task t = task_in_state(TASK_QUEUED, 3, 1);
+    ck_assert_int_eq(task_apply(&t, EVENT_START, NULL, &c), 0);
+    ck_assert_uint_eq(c.attempt, 4);
+    t = task_in_state(TASK_RUNNING, 4, 1);
+    ck_assert_int_eq(task_apply(&t, EVENT_RELEASE, NULL, &c), 0);
+    ck_assert_uint_eq(c.attempt, 3);
+    ck_assert_int_eq(task_apply(&t, EVENT_LOSE, NULL, &c), 0);
+    ck_assert_uint_eq(c.attempt, 4);
+    ck_assert_uint_eq(c.lost, 2);
+}
+END_TEST
+
+START_TEST(test_task_state_retries_end)
+{
+    struct task_change c;
+    struct task_outcome *o = task_outcome_error("exit", "busy");
+    struct task_in in = {.due_in_ms = 70, .outcome = o};
+    struct task t = task_in_state(TASK_RUNNING, 2, 0);
+    ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
+    ck_assert_int_eq(c.due_in_ms, 70);
+    ck_assert_ptr_null(c.outcome);
+    t = task_in_state(TASK_RUNNING, 3, 0); /* two retries were allowed */
+    ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_FAILED);
+    ck_assert_ptr_eq(c.outcome, o);
+    t = task_in_state(TASK_RUNNING, 3, 1); /* a lost attempt is no retry */
+    ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
+    task_outcome_unref(o);
+}
+END_TEST
+
+START_TEST(test_task_state_killer_of_daemons_is_stopped)
+{
+    struct task_change c;
+    struct task t = task_in_state(TASK_RUNNING, 4, TASK_LOST_MAX);
+    ck_assert_int_eq(task_apply(&t, EVENT_LOSE, NULL, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_FAILED);
+}
+END_TEST
+
+START_TEST(test_task_state_moves_for_many)
+{
+    struct task_move m;
+    ck_assert_int_eq(task_move_of(TASK_QUEUED, EVENT_START, &m), 0);
+    ck_assert_int_eq(m.to, TASK_RUNNING);
+    ck_assert_int_eq(m.attempt_delta, 1);
+    ck_assert_int_eq(task_move_of(TASK_RUNNING, EVENT_RETRY, &m), FUT_ERR_STATE); /* guarded */
+    ck_assert_int_eq(task_move_of(TASK_FAILED, EVENT_START, &m), FUT_ERR_STATE);
+}
+END_TEST
+
+START_TEST(test_task_backoff_doubles_to_its_cap)
+{
+    ck_assert_int_eq(task_backoff_ms(1, 0), 1000);
+    ck_assert_int_eq(task_backoff_ms(2, 0), 2000);
+    ck_assert_int_eq(task_backoff_ms(9, 0), 256000);
+    ck_assert_int_eq(task_backoff_ms(10, 0), 300000);
+    ck_assert_int_eq(task_backoff_ms(4000000000u, 0), 300000);
+    for (uint32_t r = 0; r < 5000; r += 37) {
+        ck_assert_int_ge(task_backoff_ms(1, r), 1000);
+        ck_assert_int_lt(task_backoff_ms(1, r), 1250);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("task_state");
+    TCase *tc = tcase_create("all");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, test_task_state_every_pair, 0, TASK_STATE_COUNT * TASK_EVENT_COUNT);
+    tcase_add_test(tc, test_task_state_counts_attempts);
+    tcase_add_test(tc, test_task_state_retries_end);
+    tcase_add_test(tc, test_task_state_killer_of_daemons_is_stopped);
+    tcase_add_test(tc, test_task_state_moves_for_many);
+    tcase_add_test(tc, test_task_backoff_doubles_to_its_cap);
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,190 @@
+/* What only a file can show: restart, recovery, the lock, foreign and newer files. */
+#include <check.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "tests/contract/kit.h"
+
+static struct kit k;
+
+static void setup(void)
+{
+    kit_open(&k, "sqlite");
+}
+
+static void teardown(void)
+{
+    kit_close(&k);
+}
+
+START_TEST(test_sqlite_reopen_keeps_everything)
+{
+    struct task_id queued = kit_submit(&k, LANE_CPU, "stays");
+    struct task_id done = kit_submit(&k, LANE_IO, "done");
+    struct task t;
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    uint64_t seq = t.seq;
+    task_release(&t);
+    kit_reopen(&k);
+    ck_assert_int_eq(kit_get(&k, queued, &t), 0);
+    ck_assert_int_eq(t.state, TASK_QUEUED);
+    task_release(&t);
+    ck_assert_int_eq(kit_get(&k, done, &t), 0);
+    ck_assert_mem_eq(t.outcome->body, "result", 6);
+    ck_assert_uint_eq(t.seq, seq);
+    task_release(&t);
+    struct task_id newer = kit_submit(&k, LANE_IO, "x");
+    ck_assert_uint_gt(newer.hi, done.hi);
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_uint_gt(t.seq, seq); /* the order of completion goes on */
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_sqlite_running_tasks_start_again)
+{
+    struct task_id id = kit_submit(&k, LANE_IO, "again");
+    struct task t;
+    struct store_stats stats;
+    for (uint32_t death = 0; death <= TASK_LOST_MAX; death++) {
+        ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+        ck_assert_uint_eq(t.attempt, death + 1);
+        ck_assert_uint_eq(t.lost, death);
+        ck_assert_mem_eq(t.spec->input, "again", 5);
+        task_release(&t);
+        kit_reopen(&k);
+        store_stats(k.store, &stats);
+        ck_assert_uint_eq(stats.recovered, 1);
+    }
+    ck_assert_int_eq(kit_get(&k, id, &t), 0);
+    ck_assert_int_eq(t.state, TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "daemon_died");
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_sqlite_scheduled_tasks_come_back_after_restart)
+{
+    struct task_id id = kit_submit(&k, LANE_IO, "later");
+    struct task t;
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(kit_apply(&k, &t, EVENT_RETRY, &(struct task_in){.due_in_ms = 20}), 0);
+    task_release(&t);
+    kit_reopen(&k);
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, id));
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_sqlite_second_daemon_is_refused)
+{
+    struct store *second = NULL;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(store_open(&k.cfg, &second, &err), FUT_ERR_BUSY);
+    ck_assert_ptr_nonnull(strstr(err.text, k.path));
+    ck_assert_ptr_nonnull(strstr(err.text, "in use by another futured"));
+    ck_assert_ptr_null(second);
+}
+END_TEST
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db = NULL;
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+static void expect_refused(int rc, const char *part)
+{
+    struct store *s = NULL;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(store_open(&k.cfg, &s, &err), rc);
+    ck_assert_msg(strstr(err.text, part) != NULL, "\"%s\" says nothing of \"%s\"", err.text, part);
+}
+
+START_TEST(test_sqlite_newer_schema_is_refused)
+{
+    kit_stop(&k);
+    run_sql("PRAGMA user_version=999");
+    expect_refused(FUT_ERR_INVAL, "schema version 999");
+    run_sql("PRAGMA user_version=1"); /* undamaged: the right version opens again */
+    kit_reopen(&k);
+}
+END_TEST
+
+START_TEST(test_sqlite_foreign_database_is_refused)
+{
+    kit_stop(&k);
+    (void)remove(k.path);
+    run_sql("CREATE TABLE someone_elses (x)");
+    expect_refused(FUT_ERR_INVAL, "another program");
+}
+END_TEST
+
+START_TEST(test_sqlite_not_a_database_is_refused)
+{
+    kit_stop(&k);
+    FILE *f = fopen(k.path, "w");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_gt(fprintf(f, "this is no database %d\n", i), 0);
+    ck_assert_int_eq(fclose(f), 0);
+    expect_refused(FUT_ERR_INVAL, "not a database");
+}
+END_TEST
+
+START_TEST(test_sqlite_missing_directory_is_refused)
+{
+    kit_stop(&k);
+    k.cfg.path = "/nonexistent/dir/q.db";
+    expect_refused(FUT_ERR_IO, "/nonexistent/dir/q.db");
+}
+END_TEST
+
+START_TEST(test_sqlite_commits_are_durable_by_setting)
+{
+    /* What a crash test cannot see without pulling the plug: the journal mode of the file. */
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &st, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
+    ck_assert_str_eq((const char *)sqlite3_column_text(st, 0), "wal");
+    ck_assert_int_eq(sqlite3_finalize(st), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_sqlite_reopen_keeps_everything,
+        test_sqlite_running_tasks_start_again,
+        test_sqlite_scheduled_tasks_come_back_after_restart,
+        test_sqlite_second_daemon_is_refused,
+        test_sqlite_newer_schema_is_refused,
+        test_sqlite_foreign_database_is_refused,
+        test_sqlite_not_a_database_is_refused,
+        test_sqlite_missing_directory_is_refused,
+        test_sqlite_commits_are_durable_by_setting,
+    };
+    Suite *s = suite_create("sqlite file");
+    TCase *tc = tcase_create("all");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 30);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(tc, tests[i]);
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
