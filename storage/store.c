@@ -10,9 +10,12 @@
 
 static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_mem};
 
-const struct store_verb verb_submit = {"submit", false}, verb_apply = {"apply", false},
-                        verb_claim = {"claim", false}, verb_delete = {"delete", false},
-                        verb_get = {"get", true}, verb_list = {"list", true};
+/* What clients ask for may be refused when too much of it waits; how a task goes on may not. */
+const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
+                        verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
+                        verb_delete = {.name = "delete", .is_refusable = true},
+                        verb_get = {.name = "get", .is_refusable = true, .is_read = true},
+                        verb_list = {.name = "list", .is_refusable = true, .is_read = true};
 
 bool backend_is_claimable(enum task_state s)
 {
@@ -165,7 +168,8 @@ static int post(struct store *s, struct store_op *op, const struct store_verb *v
     mutex_lock(&s->mu);
     if (s->stopping)
         rc = FUT_ERR_CLOSED;
-    else if ((verb->is_read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
+    else if (verb->is_refusable &&
+             (verb->is_read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
         rc = FUT_ERR_FULL;
     else if (verb->is_read)
         push_read(s, op);

@@ -7,8 +7,9 @@
  * last commit as one transaction (synchronous=FULL): rc == 0 means that it is on disk.
  *
  * Posting: any thread, never blocks. It returns 0 (done will run) or, without running done,
- * FUT_ERR_FULL (too many operations waiting) or FUT_ERR_CLOSED (stopping). done's op->rc is 0 or
- * FUT_ERR_IO / NO_SPACE / READ_ONLY (the commit failed: nothing of it happened), or a verb's own. */
+ * FUT_ERR_FULL (too many operations waiting; never for claims and changes) or FUT_ERR_CLOSED.
+ * done's op->rc is 0, or FUT_ERR_IO / NO_SPACE / READ_ONLY (the commit failed: nothing of it
+ * happened), or a verb's own. */
 #ifndef FUT_STORAGE_STORE_H
 #define FUT_STORAGE_STORE_H
 

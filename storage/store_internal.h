@@ -16,7 +16,7 @@
 
 struct store_verb {
     const char *name;
-    bool is_read;
+    bool is_read, is_refusable;
 };
 
 extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_get, verb_list;

@@ -1,0 +1,26 @@
+/* house: builds the daemon room by room and tears it down in reverse. Main thread only.
+ *
+ * The fork server must come before the first thread, the first SQLite handle and the first TLS
+ * call; that is why it is the first room to be built and the last to go. */
+#ifndef FUT_DAEMON_HOUSE_H
+#define FUT_DAEMON_HOUSE_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+#include "daemon/config.h"
+#include "workers/handlers.h"
+
+struct house;
+
+/* Takes *handlers over (NULLs it). Blocks until HTTP is served. err names what failed; then nothing
+ * is left running. 0, or the FUT_ERR_* of the room that could not be built. */
+FUT_MUST_CHECK int house_build(const struct config *cfg, struct handlers **handlers,
+                               struct house **out, struct fut_errbuf *err);
+const char *house_address(const struct house *h);
+/* Readable (poll) once a room has broken down and the daemon should drain and end. */
+int house_broken_fd(const struct house *h);
+/* The drain: a table of steps, each logged with its time. Blocks. NULLs. */
+void house_tear_down(struct house **h);
+
+#endif

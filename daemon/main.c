@@ -1,0 +1,211 @@
+/* main: arguments, signals, and the life of the house.
+ *
+ * SIGTERM and SIGINT drain; a second one ends the process at once, which must be as safe as
+ * kill -9. Exit codes: 0, 1 (the environment failed), 78 (EX_CONFIG: not worth retrying). */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/task_state.h"
+#include "daemon/house.h"
+
+static const char usage[] =
+    "usage: futured [option]\n"
+    "\n"
+    "A durable task queue with futures over HTTP. Configuration is by environment variables.\n"
+    "\n"
+    "  --help           this text\n"
+    "  --version        the version\n"
+    "  --check-config   read environment and handlers file, print what is in force, end\n"
+    "  --dump-config    the variables as a Markdown table\n"
+    "  --dump-states    the state machine as a Markdown table\n"
+    "  --store=memory   the same as FUTURED_STORE=memory\n"
+    "\n"
+    "variables:\n";
+
+static int complain(int exit_code, const char *text)
+{
+    (void)fprintf(stderr, "futured: %s\n", text);
+    return exit_code;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static int show_help(void)
+{
+    (void)fputs(usage, stdout);
+    config_print_help();
+    return EXIT_SUCCESS;
+}
+
+static int show_version(void)
+{
+    (void)puts("futured " FUT_VERSION);
+    return EXIT_SUCCESS;
+}
+
+static int show_states(void)
+{
+    task_state_dump();
+    return EXIT_SUCCESS;
+}
+
+static int show_config_table(void)
+{
+    config_print_markdown();
+    return EXIT_SUCCESS;
+}
+
+/* Reads everything that a start reads. 0, or an exit code after having complained. */
+static int read_all(struct config *cfg, struct handlers **handlers)
+{
+    struct fut_errbuf err;
+    if (config_load(cfg, &err) != 0 ||
+        handlers_load(*cfg->handlers ? cfg->handlers : NULL, handlers, &err) != 0)
+        return complain(EX_CONFIG, err.text);
+    log_set_level((enum log_level)cfg->log_level);
+    return 0;
+}
+
+static int check_config(void)
+{
+    struct config cfg;
+    struct handlers *handlers = NULL;
+    int code = read_all(&cfg, &handlers);
+    if (code == 0)
+        config_print_values(&cfg);
+    handlers_free(&handlers);
+    return code;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} options[] = {
+    {"--help", show_help},
+    {"-h", show_help},
+    {"--version", show_version},
+    {"--check-config", check_config},
+    {"--dump-config", show_config_table},
+    {"--dump-states", show_states},
+};
+
+/* Returns an exit code, or -1 to go on and serve. */
+static int run_options(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--store=", 8) == 0) {
+            if (setenv("FUTURED_STORE", argv[i] + 8, 1) != 0)
+                return complain(EXIT_FAILURE, "out of memory");
+            continue;
+        }
+        for (size_t o = 0; o < FUT_COUNT(options); o++) {
+            if (strcmp(argv[i], options[o].name) == 0)
+                return options[o].run();
+        }
+        (void)fprintf(stderr, "futured: unknown option \"%s\"; futured --help lists them\n",
+                      argv[i]);
+        return EX_USAGE;
+    }
+    return -1;
+}
+
+/* ---- serving --------------------------------------------------------------------------------- */
+
+static void end_at_once(int sig)
+{
+    (void)sig;
+    _exit(EXIT_FAILURE);
+}
+
+/* From the first signal on, the next one needs no thread of ours to be obeyed. */
+static void arm_second_signal(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    struct sigaction act = {.sa_handler = end_at_once};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < FUT_COUNT(signals); i++) {
+        (void)sigaction(signals[i], &act, NULL);
+        (void)sigaddset(&set, signals[i]);
+    }
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Signals arrive by descriptor; blocked before any thread or child exists, so all inherit it. */
+static int open_signals(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* As many descriptors as the system allows: each long-poll is one. */
+static void raise_file_limit(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+        lim.rlim_cur = lim.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &lim); /* best effort */
+    }
+}
+
+/* Waits for a reason to end; its name. */
+static const char *wait_for_end(const struct house *h, int signals)
+{
+    struct pollfd fds[] = {{signals, POLLIN, 0}, {house_broken_fd(h), POLLIN, 0}};
+    struct signalfd_siginfo info;
+    while (poll(fds, FUT_COUNT(fds), -1) < 0 && errno == EINTR)
+        ;
+    if (fds[1].revents)
+        return "fork server died";
+    if (read(signals, &info, sizeof(info)) != sizeof(info))
+        return "signal";
+    return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+static int serve(void)
+{
+    struct config cfg;
+    struct handlers *handlers = NULL;
+    struct house *house = NULL;
+    struct fut_errbuf err = {""};
+    int code = read_all(&cfg, &handlers);
+    if (code != 0)
+        return code;
+    raise_file_limit();
+    int signals = open_signals();
+    int rc = house_build(&cfg, &handlers, &house, &err);
+    if (rc != 0)
+        return complain(rc == FUT_ERR_INVAL ? EX_CONFIG : EXIT_FAILURE, err.text);
+    log_info("listening", LOG_STR("address", house_address(house)),
+             LOG_INT("workers", cfg.max_workers), LOG_INT("threads", cfg.max_threads),
+             LOG_STR("db", cfg.db), LOG_STR("version", FUT_VERSION));
+    const char *reason = wait_for_end(house, signals);
+    bool asked = strncmp(reason, "SIG", 3) == 0;
+    log_info("draining", LOG_STR("reason", reason));
+    arm_second_signal();
+    house_tear_down(&house);
+    (void)close(signals);
+    log_info("ended", LOG_STR("reason", reason));
+    return asked ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    int code = run_options(argc, argv);
+    return code >= 0 ? code : serve();
+}

@@ -1,0 +1,108 @@
+/* The configuration: defaults, units, and what a bad value is told. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "daemon/config.h"
+#include "daemon/cpus.h"
+
+START_TEST(test_config_defaults)
+{
+    struct config c;
+    struct fut_errbuf err;
+    ck_assert_int_eq(config_load(&c, &err), 0);
+    ck_assert_int_ge(c.max_workers, 1);
+    ck_assert_int_eq(c.max_threads, 20);
+    ck_assert_str_eq(c.listen, "127.0.0.1:8420");
+    ck_assert_int_eq(c.max_body_bytes, 4 << 20);
+    ck_assert_int_eq(c.retention_ms, 7LL * 24 * 3600 * 1000);
+}
+END_TEST
+
+static const struct {
+    const char *value;
+    int64_t ms;
+} durations[] = {{"500ms", 500},  {"30", 30000},    {"30s", 30000},
+                 {"2m", 120000}, {"1h", 3600000}, {"0", 0}};
+
+START_TEST(test_config_durations)
+{
+    struct config c;
+    struct fut_errbuf err;
+    ck_assert_int_eq(setenv("FUTURED_DRAIN", durations[_i].value, 1), 0);
+    ck_assert_int_eq(config_load(&c, &err), 0);
+    ck_assert_int_eq(c.drain_ms, durations[_i].ms);
+}
+END_TEST
+
+static const struct {
+    const char *name, *value, *allowed;
+} bad[] = {
+    {"MAX_WORKERS", "0", "from 1 to 1024"},
+    {"MAX_WORKERS", "many", "a whole number"},
+    {"MAX_WORKERS", "4x", "a whole number"},
+    {"MAX_WORKERS", "-1", "a whole number"},
+    {"MAX_WORKERS", "99999999999999999999", "a whole number"},
+    {"MAX_THREADS", "5000", "from 1 to 4096"},
+    {"FUTURED_MAX_BODY", "2T", "a size such as"},
+    {"FUTURED_MAX_BODY", "10", "from 1K to 1G"},
+    {"FUTURED_MAX_BODY", "9223372036854775807G", "a size such as"},
+    {"FUTURED_DRAIN", "soon", "a duration such as"},
+    {"FUTURED_DRAIN", "2h", "to 1h"},
+    {"FUTURED_LOG", "loud", "debug, info, warn or error"},
+    {"FUTURED_STORE", "redis", "sqlite or memory"},
+};
+
+START_TEST(test_config_bad_value_is_named)
+{
+    struct config c;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(setenv(bad[_i].name, bad[_i].value, 1), 0);
+    ck_assert_int_eq(config_load(&c, &err), FUT_ERR_INVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].name));
+    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].value));
+    ck_assert_msg(strstr(err.text, bad[_i].allowed) != NULL, "%s", err.text);
+}
+END_TEST
+
+START_TEST(test_config_empty_is_unset)
+{
+    struct config c;
+    struct fut_errbuf err;
+    ck_assert_int_eq(setenv("MAX_THREADS", "", 1), 0);
+    ck_assert_int_eq(config_load(&c, &err), 0);
+    ck_assert_int_eq(c.max_threads, 20);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    int64_t cpus;
+} quotas[] = {
+    {"max 100000\n", INT64_MAX}, {"100000 100000\n", 1}, {"150000 100000\n", 2},
+    {"50000 100000\n", 1},       {"", INT64_MAX},        {"rubbish", INT64_MAX},
+};
+
+START_TEST(test_cpus_quota)
+{
+    ck_assert_int_eq(cpus_from_quota(quotas[_i].text), quotas[_i].cpus);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("config");
+    TCase *tc = tcase_create("all");
+    tcase_add_test(tc, test_config_defaults);
+    tcase_add_loop_test(tc, test_config_durations, 0, (int)FUT_COUNT(durations));
+    tcase_add_loop_test(tc, test_config_bad_value_is_named, 0, (int)FUT_COUNT(bad));
+    tcase_add_test(tc, test_config_empty_is_unset);
+    tcase_add_loop_test(tc, test_cpus_quota, 0, (int)FUT_COUNT(quotas));
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
