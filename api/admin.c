@@ -1,0 +1,178 @@
+#include "api/admin.h"
+
+#include "api/http_loop.h"
+#include "api/json_out.h"
+#include "api/request.h"
+#include "api/server_internal.h"
+#include "core/clock.h"
+
+void admin_handlers(struct request *r)
+{
+    const struct catalog *c = r->api->cfg.catalog;
+    buf_puts(&r->out, "{\"handlers\":[");
+    for (size_t i = 0; i < c->n; i++) {
+        const struct handler_info *h = &c->items[i];
+        json_out_comma(&r->out);
+        buf_putc(&r->out, '{');
+        json_out_str(&r->out, "name", h->name);
+        json_out_str(&r->out, "kind", h->kind);
+        json_out_str(&r->out, "description", h->description);
+        json_out_str(&r->out, "lane", lane_name(h->lane));
+        json_out_bool(&r->out, "any_lane", h->any_lane);
+        json_out_seconds(&r->out, "timeout", h->timeout_ms);
+        json_out_uint(&r->out, "retries", h->retries);
+        buf_putc(&r->out, '}');
+    }
+    buf_puts(&r->out, "]}");
+    request_reply_json(r, 200);
+}
+
+/* ---- stats ----------------------------------------------------------------------------------- */
+
+static void open_object(struct buf *b, const char *key)
+{
+    json_out_key(b, key);
+    buf_putc(b, '{');
+}
+
+static void write_states(struct buf *b, const uint64_t *counts, bool want_final)
+{
+    for (int s = 0; s < TASK_STATE_COUNT; s++) {
+        enum task_state state = (enum task_state)s;
+        if (task_state_is_final(state) == want_final)
+            json_out_uint(b, task_state_name(state), counts[s]);
+    }
+}
+
+static void write_tasks(struct buf *b, const struct store_stats *s)
+{
+    open_object(b, "tasks");
+    for (int l = 0; l < LANE_COUNT; l++) {
+        open_object(b, lane_name((enum lane)l));
+        write_states(b, s->live[l], false);
+        buf_putc(b, '}');
+    }
+    json_out_uint(b, "submitted", s->submitted);
+    json_out_uint(b, "claimed", s->claimed);
+    write_states(b, s->finished, true);
+    json_out_uint(b, "recovered", s->recovered);
+    json_out_uint(b, "pruned", s->pruned);
+    json_out_uint(b, "max_queued", s->max_queued);
+    json_out_key(b, "drain_per_s");
+    buf_printf(b, "%.1f", s->drain_per_s);
+    buf_putc(b, '}');
+}
+
+static void write_store(struct buf *b, const struct store_stats *s)
+{
+    open_object(b, "store");
+    json_out_str(b, "health", fut_err_name(s->health));
+    json_out_uint(b, "commits", s->commits);
+    json_out_uint(b, "ops", s->ops);
+    buf_putc(b, '}');
+}
+
+static void write_pools(struct buf *b, const struct pool_view *view)
+{
+    struct pool_stats p = {0};
+    if (!view->read)
+        return;
+    view->read(view->ctx, &p);
+    open_object(b, "pools");
+    for (int l = 0; l < LANE_COUNT; l++) {
+        open_object(b, lane_name((enum lane)l));
+        json_out_uint(b, "capacity", p.lanes[l].capacity);
+        json_out_uint(b, "busy", p.lanes[l].busy);
+        json_out_uint(b, "started", p.lanes[l].started);
+        buf_putc(b, '}');
+    }
+    json_out_uint(b, "workers_alive", p.workers_alive);
+    json_out_uint(b, "workers_died", p.workers_died);
+    buf_putc(b, '}');
+}
+
+static void write_http(struct buf *b, const struct api *a)
+{
+    uint64_t connections = 0, requests = 0, open = 0;
+    for (size_t i = 0; i < a->n_loops; i++) {
+        connections += atomic_load_explicit(&a->loops[i]->connections, memory_order_relaxed);
+        requests += atomic_load_explicit(&a->loops[i]->requests, memory_order_relaxed);
+        open += atomic_load_explicit(&a->loops[i]->open, memory_order_relaxed);
+    }
+    open_object(b, "http");
+    json_out_uint(b, "connections", connections);
+    json_out_uint(b, "max_connections", a->cfg.max_connections);
+    json_out_uint(b, "requests", requests);
+    json_out_uint(b, "open_requests", open);
+    json_out_uint(b, "waiters", waiters_count(&a->waiters));
+    json_out_uint(b, "max_waiters", a->waiters.max);
+    buf_putc(b, '}');
+}
+
+void admin_stats(struct request *r)
+{
+    const struct api *a = r->api;
+    struct store_stats s;
+    store_stats(a->cfg.store, &s);
+    buf_putc(&r->out, '{');
+    json_out_str(&r->out, "version", a->cfg.version);
+    json_out_seconds(&r->out, "uptime", clock_mono_ms() - a->started_mono_ms);
+    write_tasks(&r->out, &s);
+    write_store(&r->out, &s);
+    write_pools(&r->out, &a->cfg.pools);
+    write_http(&r->out, a);
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}
+
+/* ---- health ---------------------------------------------------------------------------------- */
+
+void admin_healthz(struct request *r)
+{
+    buf_puts(&r->out, "{\"status\":\"ok\"}");
+    request_reply_json(r, 200);
+}
+
+/* NULL when ready. */
+static const char *why_not_ready(const struct api *a, int health)
+{
+    if (atomic_load(&a->is_quiesced))
+        return "The daemon is shutting down.";
+    if (!atomic_load(&a->is_ready))
+        return "The daemon has not started everything yet.";
+    return health != 0 ? "The store fails:" : NULL;
+}
+
+void admin_readyz(struct request *r)
+{
+    struct store_stats s;
+    struct problem p;
+    store_stats(r->api->cfg.store, &s);
+    const char *why = why_not_ready(r->api, s.health);
+    if (!why) {
+        buf_puts(&r->out, "{\"status\":\"ready\"}");
+        request_reply_json(r, 200);
+        return;
+    }
+    problem_set(&p, PROBLEM_NOT_READY, "%s%s%s", why, s.health ? " store: " : "",
+                s.health ? fut_err_name(s.health) : "");
+    request_problem(r, &p);
+}
+
+/* The type of each problem is a link to here. */
+void admin_problem(struct request *r)
+{
+    struct problem p;
+    enum problem_code code;
+    if (!problem_parse(r->captures[0], &code)) {
+        problem_set(&p, PROBLEM_UNKNOWN_PROBLEM, "No problem is called \"%.64s\".", r->captures[0]);
+        request_problem(r, &p);
+        return;
+    }
+    buf_putc(&r->out, '{');
+    json_out_str(&r->out, "code", problem_name(code));
+    json_out_str(&r->out, "title", problem_title(code));
+    json_out_uint(&r->out, "status", problem_status(code));
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}

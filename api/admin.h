@@ -1,0 +1,13 @@
+/* admin: what is here and how it is. First steps of requests; loop thread; nothing blocks. */
+#ifndef FUT_API_ADMIN_H
+#define FUT_API_ADMIN_H
+
+struct request;
+
+void admin_handlers(struct request *r); /* GET /v1/handlers */
+void admin_stats(struct request *r);    /* GET /v1/stats */
+void admin_healthz(struct request *r);  /* GET /healthz */
+void admin_readyz(struct request *r);   /* GET /readyz */
+void admin_problem(struct request *r);  /* GET /problems/{code} */
+
+#endif

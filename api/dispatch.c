@@ -1,0 +1,160 @@
+/* dispatch: from a path and a method to the step that answers, and the checks that all routes
+ * share. */
+#include "api/dispatch.h"
+
+#include <string.h>
+
+#include "api/http.h"
+#include "api/params.h"
+#include "api/server_internal.h"
+
+/* ---- what came ------------------------------------------------------------------------------- */
+
+struct collect {
+    struct request *r;
+    struct problem *p;
+    bool failed;
+};
+
+static const char *allowed_params(const struct route *route)
+{
+    return route->params[0] ? route->params : " none ";
+}
+
+static bool bad_arg(struct collect *c, enum problem_code code, const char *name, const char *why)
+{
+    problem_set(c->p, code, "The query parameter \"%.64s\" %s; known here:%.120s", name, why,
+                allowed_params(c->r->route));
+    c->p->detail[strlen(c->p->detail) - 1] = '.';
+    problem_set_parameter(c->p, name);
+    c->failed = true;
+    return false;
+}
+
+static bool take_arg(void *ctx, const char *key, const char *value)
+{
+    struct collect *c = ctx;
+    struct request *r = c->r;
+    char *name = arena_strndup(&r->arena, key, strlen(key));
+    char *text = arena_strndup(&r->arena, value ? value : "", value ? strlen(value) : 0);
+    if (!params_decode(name) || !params_decode(text))
+        return bad_arg(c, PROBLEM_INVALID_PARAMETER, key, "is badly percent-encoded");
+    if (!route_knows_param(r->route, name))
+        return bad_arg(c, PROBLEM_UNKNOWN_PARAMETER, name, "is not known");
+    if (request_arg(r, name))
+        return bad_arg(c, PROBLEM_INVALID_PARAMETER, name, "was given twice");
+    FUT_ASSERT(r->n_args < REQUEST_ARGS_MAX); /* no route knows so many */
+    r->args[r->n_args++] = (struct request_arg){name, text};
+    return true;
+}
+
+/* Decoded parts of the path must stay one part: no slash, no control characters. */
+static bool take_captures(struct request *r, const struct route_match *m)
+{
+    for (int i = 0; i < ROUTE_CAPTURES_MAX && m->captures[i].text; i++) {
+        char *s = arena_strndup(&r->arena, m->captures[i].text, m->captures[i].n);
+        if (!params_decode(s) || strchr(s, '/'))
+            return false;
+        for (const char *c = s; *c; c++) {
+            if ((unsigned char)*c < 0x20 || *c == 0x7F)
+                return false;
+        }
+        r->captures[i] = s;
+    }
+    return true;
+}
+
+/* ---- first steps of requests that reach no route --------------------------------------------- */
+
+static void reply_options(struct request *r)
+{
+    struct buf allow = BUF_INIT;
+    route_write_allow(&allow, r->allowed);
+    request_add_header(r, "Allow", arena_strndup(&r->arena, allow.data, allow.len));
+    buf_release(&allow);
+    request_reply_empty(r, 204);
+}
+
+static void refuse_path(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_UNKNOWN_ROUTE, "There is nothing at %.200s.", r->path);
+    request_problem(r, &p);
+}
+
+static void refuse_encoding(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_PATH, "The path %.200s is badly percent-encoded.", r->path);
+    request_problem(r, &p);
+}
+
+static void refuse_method(struct request *r)
+{
+    struct problem p;
+    struct buf allow = BUF_INIT;
+    route_write_allow(&allow, r->allowed);
+    problem_set(&p, PROBLEM_METHOD_NOT_ALLOWED, "%.200s takes %s.", r->path, allow.data);
+    request_add_header(r, "Allow", arena_strndup(&r->arena, allow.data, allow.len));
+    buf_release(&allow);
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_size(struct request *r)
+{
+    struct problem p;
+    size_t limit = r->api->cfg.max_body_bytes;
+    problem_set(&p, PROBLEM_BODY_TOO_LARGE, "The body has more than %zu bytes.", limit);
+    p.limit = limit;
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_coding(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_HEADER,
+                "Of the transfer codings only \"chunked\" is understood.");
+    problem_set_parameter(&p, "Transfer-Encoding");
+    r->closes = true;
+    request_problem(r, &p);
+}
+
+static void refuse_submit(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down; nothing was stored.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+/* Runs when the request is complete: checks what every route has in common. */
+static void run_route(struct request *r)
+{
+    struct problem p;
+    struct collect c = {.r = r, .p = &p};
+    http_each_arg(r, &c, take_arg);
+    if (c.failed)
+        request_problem(r, &p);
+    else if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced))
+        refuse_submit(r);
+    else
+        r->route->run(r);
+}
+
+request_step *dispatch_first_step(struct request *r)
+{
+    struct route_match m;
+    route_find(r->method, r->path, &m);
+    r->allowed = m.allowed;
+    r->route = m.route;
+    if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
+        r->allowed = METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_OPTIONS;
+    if (!r->allowed)
+        return refuse_path;
+    if (!m.route)
+        return r->method == METHOD_OPTIONS ? reply_options : refuse_method;
+    if (!take_captures(r, &m))
+        return refuse_encoding;
+    r->keeps_body = m.route->flags & ROUTE_HAS_BODY;
+    return run_route;
+}

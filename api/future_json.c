@@ -1,0 +1,104 @@
+#include "api/future_json.h"
+
+#include <stdio.h>
+
+#include "api/json_out.h"
+#include "api/params.h"
+
+static void write_signal(struct buf *out, int signal)
+{
+    char name[24];
+    const char *abbrev = sigabbrev_np(signal);
+    if (abbrev)
+        (void)snprintf(name, sizeof(name), "SIG%.16s", abbrev);
+    else
+        (void)snprintf(name, sizeof(name), "signal %d", signal);
+    json_out_str(out, "signal", name);
+}
+
+static void write_log(struct buf *out, const struct task_outcome *o)
+{
+    if (!o->log_len)
+        return;
+    json_out_key(out, "log");
+    json_out_text(out, o->log, o->log_len);
+}
+
+void future_json_write_error(struct buf *out, const struct task_outcome *o)
+{
+    buf_putc(out, '{');
+    json_out_str(out, "code", o->code ? o->code : "unknown");
+    if (o->message)
+        json_out_str(out, "message", o->message);
+    if (o->exit_code >= 0)
+        json_out_int(out, "exit_code", o->exit_code);
+    if (o->signal > 0)
+        write_signal(out, o->signal);
+    write_log(out, o);
+    buf_putc(out, '}');
+}
+
+static void write_result(struct buf *out, const struct task *t, const char *id)
+{
+    const struct task_outcome *o = t->outcome;
+    const char *type = o->type ? o->type : CONTENT_BYTES;
+    json_out_key(out, "result");
+    if (o->body_len && params_type_is_json(type)) {
+        buf_put(out, o->body, o->body_len);
+        return;
+    }
+    buf_putc(out, '{');
+    json_out_str(out, "content_type", type);
+    json_out_key(out, "base64");
+    json_out_base64(out, o->body, o->body_len);
+    json_out_key(out, "href");
+    buf_puts(out, "\"/v1/futures/");
+    buf_puts(out, id);
+    buf_puts(out, "/result\"}");
+}
+
+/* Everything but the end, and the closing brace. */
+static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SIZE])
+{
+    id_format(t->spec->id, id);
+    buf_reserve(out, 320);
+    buf_putc(out, '{');
+    json_out_str(out, "id", id);
+    json_out_str(out, "handler", t->spec->handler);
+    json_out_str(out, "lane", lane_name(t->spec->lane));
+    json_out_str(out, "state", task_state_name(t->state));
+    json_out_bool(out, "done", task_state_is_final(t->state));
+    json_out_uint(out, "attempt", t->attempt);
+    json_out_time(out, "created_at", t->spec->created_wall_ms);
+    json_out_time(out, "started_at", t->started_wall_ms);
+    json_out_time(out, "finished_at", t->finished_wall_ms);
+    if (t->due_wall_ms)
+        json_out_time(out, "due_at", t->due_wall_ms);
+}
+
+void future_json_write(struct buf *out, const struct task *t)
+{
+    char id[ID_TEXT_SIZE];
+    write_head(out, t, id);
+    if (t->state == TASK_SUCCEEDED && t->outcome) {
+        write_result(out, t, id);
+        write_log(out, t->outcome);
+    } else if (task_state_is_final(t->state) && t->outcome) {
+        json_out_key(out, "error");
+        future_json_write_error(out, t->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+void future_json_write_summary(struct buf *out, const struct task *t)
+{
+    char id[ID_TEXT_SIZE];
+    write_head(out, t, id);
+    if (task_state_is_final(t->state) && t->state != TASK_SUCCEEDED && t->outcome) {
+        struct task_outcome brief = *t->outcome;
+        brief.log_len = 0;
+        json_out_key(out, "error");
+        future_json_write_error(out, &brief);
+    }
+    buf_putc(out, '}');
+}

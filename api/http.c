@@ -1,0 +1,290 @@
+#include "api/http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/dispatch.h"
+#include "api/http_loop.h"
+#include "api/params.h"
+#include "api/request.h"
+#include "api/server_internal.h"
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#define IDLE_TIMEOUT_S 60
+#define TIMEOUT_MAX_MS 60000   /* of one sleep; the library's own are no longer */
+#define CONNECTION_BYTES 16384 /* the library's memory per connection: headers and read buffer */
+#define FIRST_BODY_BYTES 65536u
+#define SWALLOW_BYTES                                                                              \
+    (64ULL << 20) /* of a body over the limit, read so that its client sees why                    \
+                   */
+
+/* ---- the body -------------------------------------------------------------------------------- */
+
+/* What Content-Length promises; 0 when there is none. The library has checked its digits. */
+static uint64_t promised_bytes(struct request *r)
+{
+    uint64_t n = 0;
+    const char *text = http_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text && params_uint(text, UINT64_MAX, &n) ? n : text ? UINT64_MAX : 0;
+}
+
+/* Decides what happens to the body before it comes. True: answer now, without reading it. */
+static bool plan_body(struct request *r)
+{
+    const char *coding = http_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    size_t limit = r->api->cfg.max_body_bytes;
+    uint64_t promised = coding ? 0 : promised_bytes(r);
+    if (coding && strcasecmp(coding, "chunked") != 0) {
+        r->next = dispatch_refuse_coding;
+        return true;
+    }
+    if (promised > limit) {
+        r->next = dispatch_refuse_size;
+        r->keeps_body = false;
+        return promised > limit + SWALLOW_BYTES || http_header(r, MHD_HTTP_HEADER_EXPECT);
+    }
+    if (r->keeps_body && promised) /* a promise alone takes little memory */
+        buf_reserve(&r->body, promised < FIRST_BODY_BYTES ? (size_t)promised : FIRST_BODY_BYTES);
+    return false;
+}
+
+static enum MHD_Result take_body(struct request *r, const char *bytes, size_t *n)
+{
+    size_t limit = r->api->cfg.max_body_bytes;
+    r->body_seen += *n;
+    if (r->body_seen > limit && r->next != dispatch_refuse_size) {
+        r->next = dispatch_refuse_size;
+        r->keeps_body = false;
+        buf_release(&r->body);
+    }
+    if (r->body_seen > limit + SWALLOW_BYTES)
+        return MHD_NO; /* chunked without end: the library allows no answer here */
+    if (r->keeps_body)
+        buf_put(&r->body, bytes, *n);
+    *n = 0;
+    return MHD_YES;
+}
+
+/* ---- steps and answers ----------------------------------------------------------------------- */
+
+static enum MHD_Result send_reply(struct request *r)
+{
+    struct MHD_Response *m = MHD_create_response_from_buffer(
+        r->n_bytes, (void *)(uintptr_t)r->bytes, MHD_RESPMEM_PERSISTENT);
+    if (!m)
+        return MHD_NO;
+    for (size_t i = 0; i < r->n_headers; i++)
+        (void)MHD_add_response_header(m, r->headers[i].name, r->headers[i].value);
+    if (r->closes || atomic_load_explicit(&r->api->is_quiesced, memory_order_relaxed))
+        (void)MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
+    enum MHD_Result ok = MHD_queue_response(r->conn, r->status, m);
+    MHD_destroy_response(m);
+    return ok;
+}
+
+/* Runs steps until the request is answered, waits for the store, or sleeps. */
+static enum MHD_Result run_steps(struct http_loop *l, struct request *r)
+{
+    while (!r->status) {
+        request_step *step = r->next;
+        FUT_ASSERT(step != NULL);
+        r->next = NULL;
+        step(r);
+        if (r->status)
+            break;
+        if (r->wants_sleep) {
+            r->wants_sleep = false;
+            if (atomic_load(&r->api->is_released) || !waiter_arm(&r->api->waiters, &r->waiter))
+                continue;
+            http_loop_sleep(l, r);
+        }
+        MHD_suspend_connection(r->conn);
+        (void)atomic_fetch_add_explicit(&l->suspended, 1, memory_order_relaxed);
+        return MHD_YES;
+    }
+    return send_reply(r);
+}
+
+static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, const char *url,
+                             const char *method)
+{
+    struct request *r = request_new(l->api, l, http_loop_take_spare(l));
+    r->conn = conn;
+    r->method = route_method_parse(method);
+    r->path = url;
+    r->next = dispatch_first_step(r);
+    if (log_wants(LOG_LEVEL_DEBUG))
+        r->began_mono_us = clock_mono_us();
+    (void)atomic_fetch_add_explicit(&l->open, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+    return r;
+}
+
+/* The library calls this when the headers are there, for each part of the body, at its end, and
+ * again after each resume. */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *n_upload, void **con_cls)
+{
+    struct http_loop *l = cls;
+    struct request *r = *con_cls;
+    (void)version;
+    if (!r) {
+        *con_cls = r = begin(l, conn, url, method);
+        return plan_body(r) ? run_steps(l, r) : MHD_YES;
+    }
+    if (*n_upload)
+        return take_body(r, upload, n_upload);
+    return run_steps(l, r);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct http_loop *l = cls;
+    struct request *r = *con_cls;
+    (void)conn;
+    if (!r)
+        return;
+    if (r->began_mono_us)
+        log_debug("request", LOG_STR("path", r->path), LOG_INT("status", r->status),
+                  LOG_INT("us", clock_mono_us() - r->began_mono_us), LOG_INT("end", why));
+    *con_cls = NULL;
+    (void)atomic_fetch_sub_explicit(&l->open, 1, memory_order_relaxed);
+    request_clear(r);
+    http_loop_give_spare(l, r);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_loop *l = cls;
+    (void)conn;
+    (void)socket_cls;
+    (void)atomic_fetch_add_explicit(&l->connections,
+                                    what == MHD_CONNECTION_NOTIFY_STARTED ? (size_t)1 : SIZE_MAX,
+                                    memory_order_relaxed);
+}
+
+/* Paths and queries stay as they came: route and params decode them, each part by itself. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *text)
+{
+    (void)cls;
+    (void)conn;
+    return strlen(text);
+}
+
+static void on_log(void *cls, const char *fmt, va_list ap) FUT_PRINTF(2, 0);
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+    char text[256];
+    (void)cls;
+    if (!log_wants(LOG_LEVEL_DEBUG))
+        return;
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("http_library", LOG_STR("text", text));
+}
+
+/* ---- the daemon ------------------------------------------------------------------------------ */
+
+/* Suspending without the library's own eventfd (MHD_USE_ITC, which MHD_ALLOW_SUSPEND_RESUME brings
+ * along): resumes come from the loop's thread just before http_daemon_run, so that a write and a
+ * read per resume would wake nobody. */
+#define DAEMON_FLAGS                                                                               \
+    ((unsigned)MHD_USE_EPOLL | ((unsigned)MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC) |     \
+     (unsigned)MHD_USE_ERROR_LOG)
+
+int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd, unsigned limit)
+{
+    d->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+    if (d->listen_fd < 0)
+        return FUT_ERR_IO;
+    d->mhd = MHD_start_daemon(
+        DAEMON_FLAGS, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        l, MHD_OPTION_END);
+    if (d->mhd)
+        return 0;
+    fd_close(&d->listen_fd);
+    return FUT_ERR_IO;
+}
+
+int http_daemon_fd(const struct http_daemon *d)
+{
+    return MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
+
+int64_t http_daemon_timeout_ms(const struct http_daemon *d)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(d->mhd, &ms) == MHD_NO)
+        return -1;
+    return ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : (int64_t)ms;
+}
+
+void http_daemon_run(struct http_daemon *d)
+{
+    (void)MHD_run(d->mhd); /* fails only after a stop */
+}
+
+void http_daemon_quiesce(struct http_daemon *d)
+{
+    d->is_quiesced = true;
+    (void)MHD_quiesce_daemon(d->mhd); /* gives back our own descriptor */
+}
+
+void http_daemon_stop(struct http_daemon *d)
+{
+    if (!d->mhd)
+        return;
+    MHD_stop_daemon(d->mhd); /* closes the listening socket unless quiesced */
+    d->mhd = NULL;
+    if (d->is_quiesced)
+        fd_close(&d->listen_fd);
+}
+
+void http_resume(struct request *r)
+{
+    MHD_resume_connection(r->conn);
+}
+
+int http_socket(const struct request *r)
+{
+    return MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+struct arg_walk {
+    void *ctx;
+    bool (*each)(void *ctx, const char *name, const char *value);
+};
+
+static enum MHD_Result on_arg(void *cls, enum MHD_ValueKind kind, const char *name,
+                              const char *value)
+{
+    struct arg_walk *walk = cls;
+    (void)kind;
+    return walk->each(walk->ctx, name, value) ? MHD_YES : MHD_NO;
+}
+
+void http_each_arg(const struct request *r, void *ctx,
+                   bool (*each)(void *ctx, const char *name, const char *value))
+{
+    struct arg_walk walk = {ctx, each};
+    (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_arg, &walk);
+}
+
+const char *http_header(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}

@@ -1,0 +1,259 @@
+#include "api/request.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/http_loop.h"
+#include "api/server_internal.h"
+#include "core/clock.h"
+#include "core/mem.h"
+
+#define SPARE_BUF_BYTES 16384 /* a reused request keeps no bigger buffer */
+#define RETRY_AFTER_MAX_S 3600
+#define RETRY_AFTER_UNKNOWN_S 60 /* the queue is full and nothing drains it */
+
+struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare)
+{
+    struct buf body = BUF_INIT, out = BUF_INIT;
+    if (spare) {
+        body = spare->body;
+        out = spare->out;
+    } else {
+        spare = xmalloc(sizeof(*spare));
+    }
+    *spare = (struct request){.api = api, .loop = loop, .body = body, .out = out};
+    return spare;
+}
+
+static void shrink(struct buf *b)
+{
+    b->len = 0;
+    if (b->cap > SPARE_BUF_BYTES)
+        buf_release(b);
+}
+
+/* A request may end between the operation and the step that follows it: its client reset the
+ * connection, and the library does not call us again. */
+static void drop_op(struct request *r)
+{
+    if (r->drop_op)
+        r->drop_op(r);
+    r->drop_op = NULL;
+}
+
+void request_clear(struct request *r)
+{
+    drop_op(r);
+    waiter_close(&r->api->waiters, &r->waiter);
+    task_release(&r->task);
+    task_outcome_unref(r->outcome);
+    r->outcome = NULL;
+    arena_release(&r->arena);
+    shrink(&r->body);
+    shrink(&r->out);
+}
+
+void request_delete(struct request *r)
+{
+    buf_release(&r->body);
+    buf_release(&r->out);
+    free(r);
+}
+
+const char *request_arg(const struct request *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_args; i++) {
+        if (strcmp(r->args[i].name, name) == 0)
+            return r->args[i].value;
+    }
+    return NULL;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+void request_add_header(struct request *r, const char *name, const char *value)
+{
+    FUT_ASSERT(r->n_headers < REQUEST_HEADERS_MAX);
+    r->headers[r->n_headers++] = (struct request_header){name, value};
+}
+
+void request_add_retry_after(struct request *r, unsigned seconds)
+{
+    (void)snprintf(r->retry_after, sizeof(r->retry_after), "%u", seconds);
+    request_add_header(r, "Retry-After", r->retry_after);
+}
+
+void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,
+                         size_t n)
+{
+    FUT_ASSERT(r->status == 0);
+    request_add_header(r, "Content-Type", type);
+    r->status = status;
+    r->bytes = bytes;
+    r->n_bytes = n;
+}
+
+void request_reply_json(struct request *r, unsigned status)
+{
+    buf_putc(&r->out, '\n');
+    request_reply_bytes(r, status, CONTENT_JSON, r->out.data, r->out.len);
+}
+
+void request_reply_empty(struct request *r, unsigned status)
+{
+    FUT_ASSERT(r->status == 0);
+    r->status = status;
+    r->bytes = "";
+    r->n_bytes = 0;
+}
+
+void request_problem(struct request *r, const struct problem *p)
+{
+    r->out.len = 0;
+    problem_write(&r->out, p);
+    buf_putc(&r->out, '\n');
+    if (p->retry_after_s)
+        request_add_retry_after(r, p->retry_after_s);
+    request_reply_bytes(r, problem_status(p->code), "application/problem+json", r->out.data,
+                        r->out.len);
+}
+
+/* Seconds until a tenth of the queue is free, at the rate at which it drains now. */
+static unsigned drain_seconds(const struct store_stats *s)
+{
+    uint64_t waiting = 0;
+    for (int l = 0; l < LANE_COUNT; l++)
+        waiting += s->live[l][TASK_QUEUED] + s->live[l][TASK_SCHEDULED];
+    double room = (double)s->max_queued * 0.9;
+    double surplus = (double)waiting > room ? (double)waiting - room : 1;
+    if (s->drain_per_s <= 0.001)
+        return RETRY_AFTER_UNKNOWN_S;
+    double seconds = ceil(surplus / s->drain_per_s);
+    return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)seconds;
+}
+
+void request_fail(struct request *r, int rc)
+{
+    struct problem p;
+    problem_from_err(&p, rc);
+    if (p.code == PROBLEM_QUEUE_FULL) {
+        struct store_stats s;
+        store_stats(r->api->cfg.store, &s);
+        p.retry_after_s = drain_seconds(&s);
+        p.limit = s.max_queued;
+    }
+    if (rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY ||
+        p.code == PROBLEM_INTERNAL)
+        http_loop_log_failure(r->loop, r, rc);
+    request_problem(r, &p);
+}
+
+/* ---- store operations ------------------------------------------------------------------------ */
+
+static void op_done(struct store_op *op)
+{
+    struct request *r = FUT_CONTAINER(op, struct request, op.base);
+    http_loop_wake(r->loop, r);
+}
+
+/* The operation was not taken: too many of them wait, or the store stops. */
+static void not_posted(struct request *r, int rc)
+{
+    struct problem p;
+    r->next = NULL;
+    if (rc != FUT_ERR_FULL) {
+        request_fail(r, rc);
+        return;
+    }
+    problem_set(&p, PROBLEM_BUSY, "Too many operations wait for the store; nothing was stored.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+static void posted(struct request *r, int rc)
+{
+    if (rc != 0)
+        not_posted(r, rc);
+}
+
+void request_submit(struct request *r, request_step *next)
+{
+    r->drop_op = NULL;
+    r->op.submit = (struct store_submit){.tasks = &r->task, .n = 1};
+    r->next = next; /* before the post: from then on the request may become ready */
+    posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+}
+
+static void drop_apply(struct request *r)
+{
+    task_release(&r->op.apply.task);
+}
+
+void request_apply(struct request *r, const struct task_change *change, request_step *next)
+{
+    r->op.apply = (struct store_apply){.change = *change, .task = r->task};
+    r->task = (struct task){0};
+    r->drop_op = drop_apply;
+    r->next = next;
+    posted(r, store_apply(r->api->cfg.store, &r->op.apply, op_done));
+}
+
+void request_remove(struct request *r, struct task_id id, request_step *next)
+{
+    r->drop_op = NULL;
+    r->op.del = (struct store_delete){.id = id};
+    r->next = next;
+    posted(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
+}
+
+static void drop_get(struct request *r)
+{
+    task_release(&r->op.get.task);
+}
+
+int request_try_get(struct request *r, struct task_id id, request_step *next)
+{
+    r->op.get = (struct store_get){.id = id};
+    r->drop_op = drop_get;
+    r->next = next;
+    int rc = store_get(r->api->cfg.store, &r->op.get, op_done);
+    if (rc != 0)
+        r->next = NULL;
+    return rc;
+}
+
+void request_get(struct request *r, struct task_id id, request_step *next)
+{
+    posted(r, request_try_get(r, id, next));
+}
+
+static void drop_list(struct request *r)
+{
+    for (size_t i = 0; i < r->op.list.n; i++)
+        task_release(&r->op.list.tasks[i]);
+}
+
+void request_list(struct request *r, request_step *next)
+{
+    r->drop_op = drop_list;
+    r->next = next;
+    posted(r, store_list(r->api->cfg.store, &r->op.list, op_done));
+}
+
+void request_take_task(struct request *r)
+{
+    struct task *from = r->drop_op == drop_apply ? &r->op.apply.task : &r->op.get.task;
+    task_release(&r->task);
+    r->task = *from;
+    *from = (struct task){0};
+    r->drop_op = NULL;
+}
+
+void request_sleep(struct request *r, int64_t ms, request_step *next)
+{
+    r->next = next;
+    r->wants_sleep = true;
+    r->wake_mono_ms = clock_mono_ms() + ms;
+}

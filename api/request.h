@@ -1,0 +1,149 @@
+/* request: the owner of all that one request needs: arena, body, store operation, waiter, answer.
+ *
+ * It runs as steps on its event loop's thread. A step either answers (request_reply_*, _problem,
+ * _fail), or posts a store operation, or goes to sleep on its waiter, naming the step that follows.
+ * Nothing here blocks. The store's threads touch a request only between the post and its done, and
+ * only to put it on the loop's ready list. It is freed in the completion callback of the HTTP
+ * library and nowhere else; that never comes while the connection is suspended, which is what makes
+ * the borrowed pointers in posted operations safe. */
+#ifndef FUT_API_REQUEST_H
+#define FUT_API_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/problem.h"
+#include "api/route.h"
+#include "api/waiters.h"
+#include "core/arena.h"
+#include "core/buf.h"
+#include "core/heap.h"
+#include "core/list.h"
+#include "storage/store.h"
+
+#define REQUEST_ARGS_MAX 16
+#define REQUEST_HEADERS_MAX 8
+
+struct api;
+struct http_loop;
+struct MHD_Connection;
+struct request;
+typedef void request_step(struct request *r);
+
+struct request_arg {
+    const char *name, *value; /* decoded; in the arena */
+};
+
+struct request_header {
+    const char *name, *value; /* borrowed until the request is freed */
+};
+
+struct request {
+    struct api *api;
+    struct http_loop *loop;
+    struct MHD_Connection *conn;
+    struct request *next_spare; /* while kept for reuse */
+    int64_t began_mono_us;      /* 0 unless requests are logged */
+
+    /* what came */
+    enum route_method method;
+    const char *path; /* raw; the HTTP library's until the end */
+    const struct route *route;
+    unsigned allowed;                         /* methods of the path */
+    const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
+    struct request_arg args[REQUEST_ARGS_MAX];
+    size_t n_args;
+    struct buf body;
+    size_t body_seen; /* bytes that came, kept or not */
+    bool keeps_body;
+
+    /* flow */
+    request_step *next;     /* runs when the request is complete, or when it was woken */
+    struct list_node ready; /* guarded by the loop's mutex */
+    bool wants_sleep;       /* the step ended in request_sleep */
+    bool is_asleep;
+    bool is_watched;        /* the loop watches the socket for a hang-up */
+    bool is_hung_up;        /* its client left while it slept */
+    int64_t wake_mono_ms;   /* end of the sleep */
+    struct heap_node timer; /* of the loop's sleepers */
+
+    /* work */
+    struct arena arena;
+    union {
+        struct store_op base; /* first member of each */
+        struct store_submit submit;
+        struct store_apply apply;
+        struct store_delete del;
+        struct store_get get;
+        struct store_list list;
+    } op;
+    void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
+    struct task task;                   /* the future in hand; released with the request */
+    struct task_outcome *outcome;       /* one reference, lent to op.apply; NULL none */
+    unsigned tries;
+    int64_t wait_ms; /* how long its client wants to wait; 0 not */
+    bool wait_from_prefer;
+    bool wait_refused; /* too many waiters: answered at once */
+    request_step *after_wait;
+    struct waiter waiter;
+    struct waiter_link link;
+
+    /* answer */
+    unsigned status; /* 0: none yet */
+    struct buf out;
+    const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
+    size_t n_bytes;
+    struct request_header headers[REQUEST_HEADERS_MAX];
+    size_t n_headers;
+    char location[64]; /* room for the header's text */
+    char retry_after[12];
+    char applied[40];
+    bool closes; /* the connection ends with this answer */
+};
+
+/* Reuses the buffers of a freed request when spare is not NULL. */
+struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare);
+/* Closes the waiter and lets everything go but the request's memory and its small buffers, so that
+ * request_new may reuse it, or request_delete end it. */
+void request_clear(struct request *r);
+void request_delete(struct request *r);
+
+/* Decoded value of a query parameter, or NULL. */
+const char *request_arg(const struct request *r, const char *name);
+
+/* ---- answers: exactly one per request; the first wins nothing, a second is a bug ---------------
+ */
+
+/* value: borrowed until the request is freed. */
+void request_add_header(struct request *r, const char *name, const char *value);
+void request_add_retry_after(struct request *r, unsigned seconds);
+/* r->out holds the JSON text. */
+void request_reply_json(struct request *r, unsigned status);
+void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,
+                         size_t n);
+void request_reply_empty(struct request *r, unsigned status);
+/* r->out is overwritten. */
+void request_problem(struct request *r, const struct problem *p);
+/* The problem of a negative enum fut_err from the store. */
+void request_fail(struct request *r, int rc);
+
+/* ---- store operations: filled in r->op; `next` runs after done, or the request is answered -----
+ */
+
+void request_submit(struct request *r, request_step *next);
+/* Its task comes from r->task, which is empty until request_take_task. */
+void request_apply(struct request *r, const struct task_change *change, request_step *next);
+void request_remove(struct request *r, struct task_id id, request_step *next);
+void request_get(struct request *r, struct task_id id, request_step *next);
+void request_list(struct request *r, request_step *next);
+/* As request_get, but a refusal is returned and nothing is answered. */
+FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
+/* After a request_get that went well, or a request_apply: its snapshot becomes r->task. */
+void request_take_task(struct request *r);
+
+/* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have
+ * passed since now; then next runs. */
+void request_sleep(struct request *r, int64_t ms, request_step *next);
+
+#endif

@@ -1,0 +1,107 @@
+#include "api/route.h"
+
+#include <string.h>
+
+#include "api/admin.h"
+#include "api/futures.h"
+#include "api/listing.h"
+#include "api/tasks.h"
+#include "core/mem.h"
+
+static const struct route routes[] = {
+    {METHOD_POST, "/v1/tasks", tasks_post, ROUTE_SUBMITS | ROUTE_HAS_BODY, " wait "},
+    {METHOD_POST, "/v1/tasks/{handler}", tasks_post_handler, ROUTE_SUBMITS | ROUTE_HAS_BODY,
+     " wait lane timeout retries "},
+    {METHOD_GET, "/v1/futures", listing_get, 0, " state handler lane limit cursor "},
+    {METHOD_GET, "/v1/futures/{id}", futures_get, 0, " wait "},
+    {METHOD_DELETE, "/v1/futures/{id}", futures_delete, 0, ""},
+    {METHOD_GET, "/v1/futures/{id}/result", futures_result, 0, " wait "},
+    {METHOD_POST, "/v1/futures/{id}/cancel", futures_cancel, 0, ""},
+    {METHOD_GET, "/v1/handlers", admin_handlers, 0, ""},
+    {METHOD_GET, "/v1/stats", admin_stats, 0, ""},
+    {METHOD_GET, "/healthz", admin_healthz, 0, ""},
+    {METHOD_GET, "/readyz", admin_readyz, 0, ""},
+    {METHOD_GET, "/problems/{code}", admin_problem, 0, ""},
+};
+
+static const struct {
+    const char *name;
+    enum route_method method;
+} methods[] = {
+    {"GET", METHOD_GET},       {"POST", METHOD_POST},       {"HEAD", METHOD_HEAD},
+    {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
+};
+
+enum route_method route_method_parse(const char *method)
+{
+    for (size_t i = 0; i < FUT_COUNT(methods); i++) {
+        if (strcmp(methods[i].name, method) == 0)
+            return methods[i].method;
+    }
+    return METHOD_OTHER;
+}
+
+/* Segment by segment; a {name} takes one segment that is not empty. */
+static bool path_matches(const char *pattern, const char *path, struct route_capture *captures)
+{
+    while (*pattern && *path == '/') {
+        size_t want = strcspn(++pattern, "/"), have = strcspn(++path, "/");
+        if (*pattern == '{') {
+            if (have == 0)
+                return false;
+            *captures++ = (struct route_capture){path, have};
+        } else if (want != have || memcmp(pattern, path, have) != 0) {
+            return false;
+        }
+        pattern += want;
+        path += have;
+    }
+    return !*pattern && !*path;
+}
+
+void route_find(enum route_method method, const char *path, struct route_match *out)
+{
+    enum route_method wanted = method == METHOD_HEAD ? METHOD_GET : method;
+    *out = (struct route_match){0};
+    for (size_t i = 0; i < FUT_COUNT(routes); i++) {
+        struct route_capture captures[ROUTE_CAPTURES_MAX] = {{0}};
+        if (!path_matches(routes[i].pattern, path, captures))
+            continue;
+        out->allowed |= (unsigned)routes[i].method | METHOD_OPTIONS;
+        if (routes[i].method != wanted)
+            continue;
+        out->route = &routes[i];
+        memcpy(out->captures, captures, sizeof(captures));
+        return;
+    }
+}
+
+void route_write_allow(struct buf *out, unsigned allowed)
+{
+    static const enum route_method order[] = {METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_DELETE,
+                                              METHOD_OPTIONS};
+    const char *comma = "";
+    if (allowed & METHOD_GET)
+        allowed |= METHOD_HEAD;
+    for (size_t i = 0; i < FUT_COUNT(order); i++) {
+        for (size_t k = 0; k < FUT_COUNT(methods); k++) {
+            if (methods[k].method != order[i] || !(allowed & (unsigned)order[i]))
+                continue;
+            buf_puts(out, comma);
+            buf_puts(out, methods[k].name);
+            comma = ", ";
+        }
+    }
+}
+
+bool route_knows_param(const struct route *r, const char *name)
+{
+    size_t n = strlen(name);
+    const char *at = r->params;
+    while (n && !strchr(name, ' ') && (at = strstr(at, name))) {
+        if (at > r->params && at[-1] == ' ' && at[n] == ' ')
+            return true;
+        at += n;
+    }
+    return false;
+}

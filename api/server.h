@@ -1,0 +1,59 @@
+/* server: the door to the HTTP side. It needs the store alone: submit, read, list and cancel are
+ * store verbs, waiters wake on the store's changes. HTTP threads never wait for a commit.
+ *
+ * Order of life: api_new → store_start → api_start → (api_set_ready) … → api_quiesce →
+ * api_release_waiters → store_stop → api_stop → api_free. All calls come from one thread (main);
+ * what they start are `threads` event loops of their own. */
+#ifndef FUT_API_SERVER_H
+#define FUT_API_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/catalog.h"
+#include "core/err.h"
+#include "core/pool_view.h"
+#include "storage/store.h"
+
+struct api;
+
+struct api_config {
+    const char *listen;       /* "host:port", "[v6]:port", ":port" or "unix:/path" */
+    int listen_fd;            /* an inherited listening socket (then listen is not read), or -1 */
+    unsigned threads;         /* event loops, >= 1 */
+    unsigned max_connections; /* all loops together; 90 % of them may be long-polls */
+    size_t max_body_bytes;
+    int64_t max_wait_ms; /* longest long-poll; longer wishes are cut to it */
+    struct store *store;
+    const struct catalog *catalog;
+    struct pool_view pools; /* read == NULL: no pools here */
+    const char *version;
+};
+
+/* Before store_start: registers the store's listener. Strings and pointers are borrowed until
+ * api_free. Never NULL. */
+struct api *api_new(const struct api_config *cfg);
+/* Binds, listens, starts the loops. 0, or FUT_ERR_IO / INVAL / BUSY with the address and the reason
+ * in err; then only api_free may follow. Blocks for a name lookup at most. */
+FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);
+/* "127.0.0.1:8420", "[::1]:8420" or "unix:/path", with the real port; after api_start. */
+const char *api_address(const struct api *a);
+/* What /readyz says; false until the first call. Any thread. */
+void api_set_ready(struct api *a, bool is_ready);
+
+/* Stops accepting; submits on kept-alive connections get 503, answers close their connection,
+ * /healthz says 200, /readyz 503. Returns at once. */
+void api_quiesce(struct api *a);
+/* All long-polls answer with the current state now, and no new one waits. Returns at once. */
+void api_release_waiters(struct api *a);
+/* True when no request waits for anything (waiter or store). */
+bool api_idle(const struct api *a);
+/* Quiesces, releases waiters, gives answers up to a second to leave, closes all connections and
+ * ends the loops. Everything that a request waits for must come within budget_ms (stop the store
+ * first): a request still waiting then is our bug and aborts. Nothing happens when not started. */
+void api_stop(struct api *a, int64_t budget_ms);
+/* After api_stop, or when never started, with the store's threads joined. NULL ok. */
+void api_free(struct api **a);
+
+#endif

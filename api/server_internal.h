@@ -1,0 +1,23 @@
+/* server_internal: what the rooms of api/ share. Nobody outside includes it. */
+#ifndef FUT_API_SERVER_INTERNAL_H
+#define FUT_API_SERVER_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "api/listen.h"
+#include "api/server.h"
+#include "api/waiters.h"
+
+struct http_loop;
+
+struct api {
+    struct api_config cfg; /* constant after api_new */
+    struct waiters waiters;
+    struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
+    size_t n_loops;
+    struct listener listener;
+    int64_t started_mono_ms;
+    atomic_bool is_ready, is_quiesced, is_released;
+};
+
+#endif

@@ -1,0 +1,181 @@
+#include "api/tasks.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "api/future_json.h"
+#include "api/http.h"
+#include "api/json_in.h"
+#include "api/params.h"
+#include "api/request.h"
+#include "api/server_internal.h"
+#include "api/wait.h"
+#include "core/clock.h"
+
+#define NAMES_SHOWN 20
+#define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static void refuse_handler(struct request *r, const char *name, enum problem_code code)
+{
+    struct problem p;
+    struct buf known = BUF_INIT;
+    const struct catalog *c = r->api->cfg.catalog;
+    for (size_t i = 0; i < c->n && i < NAMES_SHOWN; i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", c->items[i].name);
+    problem_set(&p, code, "No handler is called \"%.64s\"; known are %.500s%s.", name,
+                known.len ? known.data : "none", c->n > NAMES_SHOWN ? " and more" : "");
+    if (code == PROBLEM_UNKNOWN_HANDLER_NAME)
+        problem_set_field(&p, "handler");
+    buf_release(&known);
+    request_problem(r, &p);
+}
+
+static void refuse_lane(struct request *r, const struct handler_info *h)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
+                lane_name(h->lane));
+    problem_set_field(&p, "lane");
+    request_problem(r, &p);
+}
+
+static bool refuse_arg(struct request *r, const char *name, const char *allowed)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_PARAMETER, "\"%s\" must be %s, not \"%.64s\".", name, allowed,
+                request_arg(r, name));
+    problem_set_parameter(&p, name);
+    request_problem(r, &p);
+    return false;
+}
+
+/* ---- submitting ------------------------------------------------------------------------------ */
+
+static void reply(struct request *r)
+{
+    static const char path[] = "/v1/futures/";
+    unsigned status = task_state_is_final(r->task.state) ? 200 : 202;
+    memcpy(r->location, path, sizeof(path));
+    id_format(r->task.spec->id, r->location + sizeof(path) - 1);
+    request_add_header(r, "Location", r->location);
+    wait_add_headers(r);
+    future_json_write(&r->out, &r->task);
+    request_reply_json(r, status);
+}
+
+static void submitted(struct request *r)
+{
+    if (r->op.base.rc == 0)
+        wait_go_on(r, reply);
+    else
+        request_fail(r, r->op.base.rc);
+}
+
+/* What a submission says beside its input; the handler's entry gives the rest. */
+struct options {
+    bool has_lane;
+    enum lane lane;
+    int64_t timeout_ms; /* 0: not given */
+    int64_t retries;    /* -1: not given */
+};
+
+/* input: copied. */
+static void submit(struct request *r, const struct handler_info *h, const struct options *o,
+                   const char *type, const char *input, size_t n)
+{
+    if (o->has_lane && o->lane != h->lane && !h->any_lane) {
+        refuse_lane(r, h);
+        return;
+    }
+    r->task.spec = task_spec_new(&(struct task_spec){
+        .id = id_new(),
+        .lane = o->has_lane ? o->lane : h->lane,
+        .retries = o->retries >= 0 ? (uint32_t)o->retries : h->retries,
+        .timeout_ms = o->timeout_ms ? o->timeout_ms : h->timeout_ms,
+        .created_wall_ms = clock_wall_ms(),
+        .handler = h->name,
+        .input_type = type,
+        .input = (const unsigned char *)(n ? input : ""),
+        .input_len = n,
+    });
+    r->task.state = TASK_QUEUED;
+    wait_open(r, r->task.spec->id);
+    request_submit(r, submitted);
+}
+
+void tasks_post(struct request *r)
+{
+    struct json_in_task in;
+    struct problem p;
+    if (!wait_parse(r))
+        return;
+    if (json_in_task(r->body.data, r->body.len, &in, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    const struct handler_info *h = catalog_find(r->api->cfg.catalog, in.handler);
+    struct options o = {in.has_lane, in.lane, in.timeout_ms, in.retries};
+    if (h)
+        submit(r, h, &o, in.input_type, in.input, in.input_len);
+    else
+        refuse_handler(r, in.handler, PROBLEM_UNKNOWN_HANDLER_NAME);
+    json_in_task_release(&in);
+}
+
+/* ---- handler in the path --------------------------------------------------------------------- */
+
+static bool read_options(struct request *r, struct options *o)
+{
+    const char *lane = request_arg(r, "lane"), *timeout = request_arg(r, "timeout"),
+               *retries = request_arg(r, "retries");
+    uint64_t n;
+    if (lane && !(o->has_lane = lane_parse(lane, &o->lane)))
+        return refuse_arg(r, "lane", "\"io\" or \"cpu\"");
+    if (timeout && (!params_seconds(timeout, &o->timeout_ms) || o->timeout_ms < 1 ||
+                    o->timeout_ms > TASK_TIMEOUT_MAX_MS))
+        return refuse_arg(r, "timeout", "a number of seconds over 0 and up to 86400");
+    if (retries && !params_uint(retries, TASK_RETRIES_MAX, &n))
+        return refuse_arg(r, "retries", "a whole number from 0 to 100");
+    if (retries)
+        o->retries = (int64_t)n;
+    return true;
+}
+
+/* The content type of the body as input; NULL when the request was answered. */
+static const char *read_type(struct request *r)
+{
+    struct problem p;
+    const char *type = http_header(r, "Content-Type");
+    if (!type || !*type || strncasecmp(type, FORM_TYPE, strlen(FORM_TYPE)) == 0)
+        return CONTENT_BYTES;
+    if (!params_type_ok(type)) {
+        problem_set(&p, PROBLEM_INVALID_HEADER,
+                    "Content-Type must be 1 to %d printable ASCII characters.", TASK_TYPE_MAX);
+        problem_set_parameter(&p, "Content-Type");
+        request_problem(r, &p);
+        return NULL;
+    }
+    /* What goes in as JSON is JSON: handlers and readers rely on it. */
+    if (params_type_is_json(type) && json_in_check(r->body.data, r->body.len, &p) != 0) {
+        request_problem(r, &p);
+        return NULL;
+    }
+    return type;
+}
+
+void tasks_post_handler(struct request *r)
+{
+    const struct handler_info *h = catalog_find(r->api->cfg.catalog, r->captures[0]);
+    struct options o = {.retries = -1};
+    if (!h) {
+        refuse_handler(r, r->captures[0], PROBLEM_UNKNOWN_HANDLER);
+        return;
+    }
+    if (!wait_parse(r) || !read_options(r, &o))
+        return;
+    const char *type = read_type(r);
+    if (type)
+        submit(r, h, &o, type, r->body.data, r->body.len);
+}
