@@ -1,0 +1,180 @@
+/* The handlers file: what is right is read, what is wrong is named. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "workers/handlers.h"
+
+static char path[] = "/tmp/test_handlers_XXXXXX";
+static struct handlers *handlers;
+static struct fut_errbuf err;
+
+static int load(const char *text)
+{
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fd_write_all(fd, text, strlen(text)), 0);
+    close(fd);
+    int rc = handlers_load(path, &handlers, &err);
+    unlink(path);
+    return rc;
+}
+
+START_TEST(test_handlers_builtins_alone)
+{
+    static const char *const names[] = {"echo", "http", "primes", "sha256", "sleep"};
+    ck_assert_int_eq(handlers_load(NULL, &handlers, &err), 0);
+    const struct catalog *c = handlers_catalog(handlers);
+    ck_assert_uint_eq(c->n, FUT_COUNT(names));
+    for (size_t i = 0; i < c->n; i++) {
+        ck_assert_str_eq(c->items[i].name, names[i]);
+        ck_assert_int_gt(c->items[i].timeout_ms, 0);
+        ck_assert(handlers_find(handlers, names[i])->fn != NULL);
+    }
+    ck_assert_ptr_null(handlers_find(handlers, "nope"));
+    handlers_free(&handlers);
+    ck_assert_ptr_null(handlers);
+}
+END_TEST
+
+START_TEST(test_handlers_file_is_read)
+{
+    int rc = load("{\"wordcount\": {\"exec\": [\"wc\", \"-w\"], \"lane\": \"io\", \"timeout\": 1.5,"
+                  " \"retries\": 2, \"content_type\": \"text/csv\", \"description\": \"words\","
+                  " \"env\": {\"LANG\": \"C\", \"MODE\": \"x\"}, \"cwd\": \"/\"}}");
+    ck_assert_msg(rc == 0, "%s", err.text);
+    const struct handler_info *info = catalog_find(handlers_catalog(handlers), "wordcount");
+    ck_assert_str_eq(info->kind, "exec");
+    ck_assert_str_eq(info->description, "words");
+    ck_assert_int_eq(info->lane, LANE_IO);
+    ck_assert(info->any_lane);
+    ck_assert_int_eq(info->timeout_ms, 1500);
+    ck_assert_uint_eq(info->retries, 2);
+    handlers_free(&handlers);
+}
+END_TEST
+
+START_TEST(test_handlers_file_makes_the_command)
+{
+    setenv("PATH", "/nonsense:/usr/bin:/bin", 1);
+    setenv("SECRET", "no", 1);
+    ck_assert_int_eq(load("{\"w\": {\"exec\": [\"wc\", \"-w\"], \"env\": {\"LANG\": \"C\"}}}"), 0);
+    const struct exec_command *c = handlers_find(handlers, "w")->exec;
+    int langs = 0;
+    ck_assert(strcmp(c->path, "/usr/bin/wc") == 0 || strcmp(c->path, "/bin/wc") == 0);
+    ck_assert_str_eq(c->argv[0], "wc");
+    ck_assert_str_eq(c->argv[1], "-w");
+    ck_assert_ptr_null(c->argv[2]);
+    ck_assert_str_eq(c->content_type, CONTENT_TEXT);
+    for (char **e = c->env; *e; e++) {
+        ck_assert_int_ne(strncmp(*e, "SECRET", 6), 0);
+        langs += strcmp(*e, "LANG=C") == 0;
+    }
+    ck_assert_int_eq(langs, 1);
+    handlers_free(&handlers);
+}
+END_TEST
+
+START_TEST(test_handlers_file_may_be_empty)
+{
+    ck_assert_int_eq(load("{}"), 0);
+    ck_assert_uint_eq(handlers_catalog(handlers)->n, 5);
+    handlers_free(&handlers);
+}
+END_TEST
+
+#define H(fields) "{\"h\": {\"exec\": [\"true\"], " fields "}}"
+static const struct {
+    const char *text, *says;
+} bad[] = {
+    {"", "line 1"},
+    {"{\"a\":\n{]}", "line 2, column 2"},
+    {"[]", "is not an object"},
+    {"{\"a\": {}, \"a\": {}}", "duplicate"},
+    {"{\"-a\": {\"exec\": [\"true\"]}}", "handler name \"-a\"; allowed: 1 to 64 of"},
+    {"{\"\": {\"exec\": [\"true\"]}}", "handler name \"\""},
+    {"{\"a/b\": {\"exec\": [\"true\"]}}", "handler name \"a/b\""},
+    {"{\"echo\": {\"exec\": [\"true\"]}}", "handler \"echo\" is the name of a built-in"},
+    {"{\"h\": []}", "handler \"h\" is not an object"},
+    {"{\"h\": {}}", "handler \"h\": field \"exec\" is missing"},
+    {"{\"h\": {\"lane\": \"io\"}}", "field \"exec\" is missing"},
+    {"{\"h\": {\"exec\": \"true\"}}", "field \"exec\" is \"true\"; allowed: an array"},
+    {"{\"h\": {\"exec\": []}}", "field \"exec\" is []"},
+    {"{\"h\": {\"exec\": [\"\"]}}", "field \"exec\" is [\"\"]"},
+    {"{\"h\": {\"exec\": [\"true\", 1]}}", "field \"exec\""},
+    {"{\"h\": {\"exec\": [\"no-such-program-x\"]}}", "a program that exists"},
+    {"{\"h\": {\"exec\": [\"/no/such/program\"]}}", "a program that exists"},
+    {"{\"h\": {\"exec\": [\"/etc/passwd\"]}}", "a program that may be executed"},
+    {"{\"h\": {\"exec\": [\"/tmp\"]}}", "a program that may be executed"},
+    {H("\"lane\": \"gpu\""), "field \"lane\" is \"gpu\"; allowed: \"io\" or \"cpu\""},
+    {H("\"lane\": 1"), "field \"lane\" is 1"},
+    {H("\"timeout\": 0"), "field \"timeout\" is 0; allowed: a number of seconds"},
+    {H("\"timeout\": \"10\""), "field \"timeout\" is \"10\""},
+    {H("\"timeout\": 86401"), "field \"timeout\" is 86401"},
+    {H("\"retries\": -1"), "field \"retries\" is -1"},
+    {H("\"retries\": 101"), "field \"retries\" is 101; allowed: a whole number from 0 to 100"},
+    {H("\"retries\": 1.5"), "field \"retries\" is 1.5"},
+    {H("\"content_type\": \"json\""), "field \"content_type\" is \"json\""},
+    {H("\"content_type\": \"a/b\\r\\nX: y\""), "field \"content_type\""},
+    {H("\"description\": 5"), "field \"description\" is 5"},
+    {H("\"env\": []"), "field \"env\" is []"},
+    {H("\"env\": {\"A\": 1}"), "field \"env\""},
+    {H("\"env\": {\"A=B\": \"1\"}"), "field \"env\""},
+    {H("\"env\": {\"FUTURED_TASK_ID\": \"1\"}"), "field \"env\""},
+    {H("\"cwd\": \"relative\""), "field \"cwd\" is \"relative\""},
+    {H("\"cwd\": \"/no/such/dir\""), "field \"cwd\""},
+    {H("\"timeuot\": 5"), "unknown field \"timeuot\"; allowed: exec, lane, timeout"},
+};
+
+START_TEST(test_handlers_file_names_the_mistake)
+{
+    ck_assert_int_eq(load(bad[_i].text), FUT_ERR_INVAL);
+    ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "case %d: %s", _i, err.text);
+    ck_assert_msg(strstr(err.text, "/tmp/test_handlers_") != NULL, "case %d: %s", _i, err.text);
+}
+END_TEST
+
+START_TEST(test_handlers_file_missing)
+{
+    ck_assert_int_eq(handlers_load("/no/such/file", &handlers, &err), FUT_ERR_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(err.text, "/no/such/file"));
+    ck_assert_int_eq(handlers_load("/tmp", &handlers, &err), FUT_ERR_INVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "not a regular file"));
+}
+END_TEST
+
+START_TEST(test_handlers_file_limits_the_command)
+{
+    struct buf text = BUF_INIT;
+    buf_puts(&text, "{\"h\": {\"exec\": [\"true\", \"");
+    for (int i = 0; i < 70000; i++)
+        buf_putc(&text, 'x');
+    buf_puts(&text, "\"]}}");
+    ck_assert_int_eq(load(text.data), FUT_ERR_TOO_BIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "allowed: up to 60000"));
+    buf_release(&text);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("handlers");
+    tcase_add_test(t, test_handlers_builtins_alone);
+    tcase_add_test(t, test_handlers_file_is_read);
+    tcase_add_test(t, test_handlers_file_makes_the_command);
+    tcase_add_test(t, test_handlers_file_may_be_empty);
+    tcase_add_loop_test(t, test_handlers_file_names_the_mistake, 0, (int)FUT_COUNT(bad));
+    tcase_add_test(t, test_handlers_file_missing);
+    tcase_add_test(t, test_handlers_file_limits_the_command);
+    Suite *s = suite_create("handlers");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

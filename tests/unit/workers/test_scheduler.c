@@ -1,0 +1,297 @@
+/* The scheduler over the real memory store: every way a task can go, as a client would see it. */
+#include <fcntl.h>
+#include <poll.h>
+
+#include "tests/unit/workers/house.h"
+
+static void setup(void)
+{
+    cond_init(&house_op.cond);
+    house_build(4, 2);
+}
+
+static void teardown(void)
+{
+    house_raze();
+}
+
+static const struct {
+    const char *handler;
+    enum lane lane;
+    const char *input, *body;
+} successes[] = {
+    {"echo", LANE_IO, "{\"a\":1}", "{\"a\":1}"},
+    {"echo", LANE_CPU, "{\"a\":1}", "{\"a\":1}"},
+    {"primes", LANE_CPU, "{\"below\":100}", "{\"below\":100,\"count\":25,\"largest\":97}"},
+    {"primes", LANE_IO, "{\"below\":100}", "{\"below\":100,\"count\":25,\"largest\":97}"},
+    {"upper", LANE_CPU, "hello", "HELLO"},
+    {"upper", LANE_IO, "hello", "HELLO"},
+};
+
+START_TEST(test_scheduler_success)
+{
+    struct task_id id =
+        house_submit(successes[_i].handler, successes[_i].lane, successes[_i].input, 10000, 0);
+    struct task t = house_wait(id, TASK_SUCCEEDED);
+    ck_assert_str_eq((const char *)t.outcome->body, successes[_i].body);
+    ck_assert_uint_eq(t.attempt, 1);
+    task_release(&t);
+}
+END_TEST
+
+static const struct {
+    const char *handler;
+    enum lane lane;
+    const char *input, *code;
+    int exit_code;
+} failures[] = {
+    {"fails", LANE_CPU, "", "exit", 4},
+    {"later", LANE_IO, "", "exit", 75}, /* no retries left: final */
+    {"primes", LANE_CPU, "{\"below\":\"x\"}", "bad_input", -1},
+    {"primes", LANE_IO, "{\"below\":\"x\"}", "bad_input", -1},
+    {"vanished", LANE_IO, "", "unknown_handler", -1},
+    {"vanished", LANE_CPU, "", "unknown_handler", -1},
+};
+
+START_TEST(test_scheduler_failure)
+{
+    struct task_id id =
+        house_submit(failures[_i].handler, failures[_i].lane, failures[_i].input, 10000, 0);
+    struct task t = house_wait(id, TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, failures[_i].code);
+    ck_assert_int_eq(t.outcome->exit_code, failures[_i].exit_code);
+    if (strcmp(failures[_i].handler, "fails") == 0)
+        ck_assert_str_eq(t.outcome->log, "because\n");
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_scheduler_retries_later)
+{
+    struct task_id id = house_submit("later", LANE_CPU, "", 10000, 1);
+    struct task t = house_wait(id, TASK_SCHEDULED);
+    ck_assert_uint_eq(t.attempt, 1);
+    ck_assert_int_ge(t.due_wall_ms, t.started_wall_ms + 1000);
+    task_release(&t);
+    t = house_wait(id, TASK_FAILED); /* the second attempt was the last */
+    ck_assert_uint_eq(t.attempt, 2);
+    ck_assert_int_eq(t.outcome->exit_code, 75);
+    task_release(&t);
+}
+END_TEST
+
+static const struct {
+    const char *handler;
+    enum lane lane;
+    const char *input;
+} endless[] = {
+    {"sleep", LANE_IO, "{\"seconds\":1000}"},
+    {"sleep", LANE_CPU, "{\"seconds\":1000}"},
+    {"long", LANE_IO, ""},
+    {"stubborn", LANE_CPU, ""}, /* ends by KILL only */
+};
+
+START_TEST(test_scheduler_timeout)
+{
+    struct task_id id =
+        house_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 100, 3);
+    struct task t = house_wait(id, TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "timeout");
+    ck_assert_ptr_nonnull(strstr(t.outcome->message, "0.1 s"));
+    ck_assert_uint_eq(t.attempt, 1);
+    task_release(&t);
+}
+END_TEST
+
+/* Until so many attempts run: the store says "running" a moment before they do. */
+static void wait_busy(uint32_t n)
+{
+    while (house_stats().lanes[LANE_IO].busy + house_stats().lanes[LANE_CPU].busy != n)
+        (void)poll(NULL, 0, 1);
+}
+
+START_TEST(test_scheduler_cancel_frees_the_slot)
+{
+    struct task_id ids[4], next;
+    for (int i = 0; i < 4; i++)
+        ids[i] = house_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 1000000, 0);
+    next = house_submit("echo", endless[_i].lane, "1", 10000, 0);
+    for (int i = 0; i < 4; i++)
+        house_cancel(ids[i]); /* waits for each to run: two by two on the cpu lane */
+    struct task t = house_wait(next, TASK_SUCCEEDED);
+    task_release(&t);
+    wait_busy(0);
+    for (int i = 0; i < 4; i++) {
+        t = house_wait(ids[i], TASK_CANCELLED);
+        ck_assert_str_eq(t.outcome->code, "cancelled");
+        task_release(&t);
+    }
+    ck_assert_uint_eq(house_stats().workers_died, 0);
+}
+END_TEST
+
+START_TEST(test_scheduler_never_runs_more_than_the_slots)
+{
+    enum { MANY = 12 };
+    struct task_id ids[MANY];
+    for (int i = 0; i < MANY; i++)
+        ids[i] = house_submit("sleep", LANE_IO, "{\"ms\":20}", 10000, 0);
+    for (int i = 0; i < MANY; i++) {
+        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        ck_assert_uint_le(house_stats().lanes[LANE_IO].busy, 4);
+        task_release(&t);
+    }
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].started, MANY);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 4);
+    ck_assert_uint_eq(house_stats().lanes[LANE_CPU].capacity, 2);
+}
+END_TEST
+
+START_TEST(test_scheduler_many_on_both_lanes)
+{
+    enum { MANY = 400 };
+    struct task_id ids[MANY];
+    for (int i = 0; i < MANY; i++)
+        ids[i] = house_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "\"x\"", 10000, 0);
+    for (int i = 0; i < MANY; i++) {
+        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        ck_assert_uint_eq(t.attempt, 1);
+        task_release(&t);
+    }
+}
+END_TEST
+
+/* The fork server's children, found as an operator would. */
+static pid_t some_worker(void)
+{
+    char path[64], list[4096], *end;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)fork_server_pid(house.fs),
+                   (int)fork_server_pid(house.fs));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ssize_t n = read(fd, list, sizeof(list) - 1);
+    ck_assert_int_gt(n, 0);
+    list[n] = '\0';
+    close(fd);
+    return (pid_t)strtol(list, &end, 10);
+}
+
+START_TEST(test_scheduler_worker_crash_fails_one_task)
+{
+    (void)house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
+    (void)house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
+    wait_busy(2);
+    while (house_stats().workers_alive < 2)
+        (void)poll(NULL, 0, 1);
+    ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
+    while (house_stats().workers_died < 1)
+        (void)poll(NULL, 0, 1);
+    struct task_id c = house_submit("echo", LANE_CPU, "1", 10000, 0);
+    struct task t = house_wait(c, TASK_SUCCEEDED);
+    task_release(&t);
+    wait_busy(0);
+    struct store_stats st;
+    do
+        store_stats(house.store, &st);
+    while (st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3);
+    ck_assert_uint_eq(st.finished[TASK_FAILED], 1);
+    ck_assert_uint_eq(st.finished[TASK_SUCCEEDED], 2);
+}
+END_TEST
+
+/* ---- draining ---- */
+
+START_TEST(test_scheduler_drain_waits_for_what_ends_in_time)
+{
+    struct task_id id = house_submit("sleep", LANE_IO, "{\"ms\":100}", 10000, 0);
+    wait_busy(1);
+    ck_assert(scheduler_drain(house.s, 5000));
+    struct task t = house_wait(id, TASK_SUCCEEDED);
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_scheduler_drain_gives_back_uncharged)
+{
+    struct task_id ids[4];
+    for (size_t i = 0; i < 4; i++)
+        ids[i] = house_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input,
+                              1000000, 0);
+    wait_busy(4);
+    ck_assert(scheduler_drain(house.s, 10));
+    for (int i = 0; i < 4; i++) {
+        struct task t = house_wait(ids[i], TASK_QUEUED);
+        ck_assert_uint_eq(t.attempt, 0);
+        task_release(&t);
+    }
+}
+END_TEST
+
+START_TEST(test_scheduler_takes_nothing_after_stop_claiming)
+{
+    struct task_id before = house_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task t = house_wait(before, TASK_SUCCEEDED);
+    task_release(&t);
+    scheduler_stop_claiming(house.s);
+    ck_assert(scheduler_drain(house.s, 1000)); /* now every claim has come back */
+    struct task_id after = house_submit("echo", LANE_IO, "1", 10000, 0);
+    t = house_wait(after, TASK_QUEUED);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].started, 1);
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_scheduler_fork_server_death_is_told)
+{
+    struct pollfd p = {.fd = scheduler_broken_fd(house.s), .events = POLLIN};
+    struct task_id a = house_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 1000000, 0);
+    struct task_id b = house_submit("long", LANE_IO, "", 1000000, 0);
+    wait_busy(2);
+    ck_assert(!scheduler_broken(house.s));
+    ck_assert_int_eq(kill(fork_server_pid(house.fs), SIGKILL), 0);
+    ck_assert_int_eq(poll(&p, 1, -1), 1);
+    ck_assert(scheduler_broken(house.s));
+    ck_assert(scheduler_drain(house.s, 1000));
+    struct task t = house_wait(a, TASK_QUEUED); /* no fault of the tasks */
+    task_release(&t);
+    t = house_wait(b, TASK_QUEUED);
+    task_release(&t);
+}
+END_TEST
+
+/* No drain: what runs is killed, nothing leaks, nothing hangs. */
+START_TEST(test_scheduler_stop_without_drain)
+{
+    for (size_t i = 0; i < 4; i++)
+        (void)house_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input,
+                           1000000, 0);
+    wait_busy(4);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("scheduler");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_scheduler_success, 0, (int)FUT_COUNT(successes));
+    tcase_add_loop_test(t, test_scheduler_failure, 0, (int)FUT_COUNT(failures));
+    tcase_add_test(t, test_scheduler_retries_later);
+    tcase_add_loop_test(t, test_scheduler_timeout, 0, (int)FUT_COUNT(endless));
+    tcase_add_loop_test(t, test_scheduler_cancel_frees_the_slot, 0, (int)FUT_COUNT(endless));
+    tcase_add_test(t, test_scheduler_never_runs_more_than_the_slots);
+    tcase_add_test(t, test_scheduler_many_on_both_lanes);
+    tcase_add_test(t, test_scheduler_worker_crash_fails_one_task);
+    tcase_add_test(t, test_scheduler_drain_waits_for_what_ends_in_time);
+    tcase_add_test(t, test_scheduler_drain_gives_back_uncharged);
+    tcase_add_test(t, test_scheduler_takes_nothing_after_stop_claiming);
+    tcase_add_test(t, test_scheduler_fork_server_death_is_told);
+    tcase_add_test(t, test_scheduler_stop_without_drain);
+    Suite *s = suite_create("scheduler");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

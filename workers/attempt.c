@@ -1,0 +1,155 @@
+/* attempt: one run of a task, from the claimed slot to its outcome. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "workers/scheduler_internal.h"
+
+static void occupy(struct attempt *a)
+{
+    struct lane_slots *lane = &a->s->lanes[a->apply.task.spec->lane];
+    atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
+    list_push_back(&a->s->running, &a->link);
+    map_put(&a->s->by_id, &a->by_id, a->apply.task.spec->id.hi);
+}
+
+static void vacate(struct attempt *a)
+{
+    struct lane_slots *lane = &a->s->lanes[a->apply.task.spec->lane];
+    atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
+    list_remove(&a->s->running, &a->link);
+    map_remove(&a->s->by_id, &a->by_id);
+    loop_timer_clear(a->s->loop, &a->timer);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+    attempt_stop(FUT_CONTAINER(t, struct attempt, timer), STOP_TIMEOUT);
+}
+
+static void on_kill(struct loop_timer *t)
+{
+    struct attempt *a = FUT_CONTAINER(t, struct attempt, timer);
+    a->kind->stop(a, SIGKILL);
+}
+
+static void run(struct attempt *a)
+{
+    const struct task_spec *spec = a->apply.task.spec;
+    a->kind = attempt_kind_of(a->handler, spec->lane);
+    a->timer.fn = on_deadline;
+    loop_timer_set(a->s->loop, &a->timer, a->started_mono_ms + spec->timeout_ms);
+    a->kind->start(a);
+}
+
+static struct task_outcome *unknown_handler(const char *name)
+{
+    char message[TASK_HANDLER_MAX + 64];
+    (void)snprintf(message, sizeof(message), "no handler is called \"%.*s\" any more",
+                   TASK_HANDLER_MAX, name);
+    return task_outcome_error("unknown_handler", message);
+}
+
+void attempt_start(struct scheduler *s, struct task *task)
+{
+    struct attempt *a = xnew(struct attempt);
+    a->s = s;
+    a->apply.task = *task;
+    a->started_mono_ms = clock_mono_ms();
+    a->handler = handlers_find(s->cfg.handlers, task->spec->handler);
+    occupy(a);
+    if (atomic_load_explicit(&s->claims_stopped, memory_order_relaxed))
+        a->stop = STOP_RELEASED;
+    else if (cancels_take(s, task->spec->id))
+        a->stop = STOP_CANCELLED;
+    if (a->stop != STOP_NONE)
+        attempt_end(a, RUN_NONE, NULL);
+    else if (!a->handler)
+        attempt_end(a, RUN_FAILED, unknown_handler(task->spec->handler));
+    else
+        run(a);
+}
+
+void attempt_stop(struct attempt *a, enum stop_reason reason)
+{
+    if (a->stop != STOP_NONE)
+        return;
+    a->stop = reason;
+    a->timer.fn = on_kill;
+    loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->s->cfg.kill_grace_ms);
+    a->kind->stop(a, SIGTERM);
+}
+
+/* Takes o, whose log it keeps. */
+static struct task_outcome *timed_out(const struct attempt *a, struct task_outcome *o)
+{
+    char message[96];
+    (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
+                   (double)a->apply.task.spec->timeout_ms / 1000.0);
+    struct task_outcome *timeout =
+        task_outcome_new(&(struct task_outcome){.code = "timeout",
+                                                .message = message,
+                                                .exit_code = -1,
+                                                .log = o ? o->log : "",
+                                                .log_len = o ? o->log_len : 0});
+    task_outcome_unref(o);
+    return timeout;
+}
+
+static enum task_event event_of(const struct attempt *a, enum run_class class)
+{
+    static const enum task_event events[] = {[RUN_NONE] = EVENT_FAIL,
+                                             [RUN_SUCCESS] = EVENT_SUCCEED,
+                                             [RUN_FAILED] = EVENT_FAIL,
+                                             [RUN_TEMPORARY] = EVENT_RETRY};
+    bool true_success = class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
+    if (a->stop == STOP_RELEASED && !true_success)
+        return EVENT_RELEASE;
+    return a->stop == STOP_TIMEOUT ? EVENT_FAIL : events[class];
+}
+
+void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)
+{
+    vacate(a);
+    a->ran_ms = clock_mono_ms() - a->started_mono_ms;
+    a->outcome = a->stop == STOP_TIMEOUT ? timed_out(a, outcome) : outcome;
+    if (a->stop == STOP_CANCELLED)
+        finish_quietly(a);
+    else
+        finish_post(a, event_of(a, class));
+}
+
+struct attempt *attempt_find(struct scheduler *s, struct task_id id)
+{
+    struct map_node *n = map_get(&s->by_id, id.hi);
+    struct attempt *a = n ? FUT_CONTAINER(n, struct attempt, by_id) : NULL;
+    return a && id_equal(a->apply.task.spec->id, id) ? a : NULL;
+}
+
+void attempt_free(struct attempt *a)
+{
+    if (a->kind)
+        a->kind->release(a);
+    loop_timer_clear(a->s->loop, &a->timer);
+    task_outcome_unref(a->outcome);
+    task_release(&a->apply.task);
+    free(a);
+}
+
+void attempt_release_orphans(struct scheduler *s)
+{
+    struct list_node *next;
+    for (struct list_node *n = list_first(&s->running); n; n = next) {
+        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
+        next = list_next(&s->running, n);
+        if (!a->kind->needs_fork_server)
+            continue;
+        a->kind->abandon(a);
+        if (a->stop == STOP_NONE)
+            a->stop = STOP_RELEASED;
+        attempt_end(a, RUN_NONE, NULL);
+    }
+}

@@ -1,0 +1,190 @@
+/* attempt_kinds: the three ways to run an attempt: a pool thread, a worker process, a program. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/mem.h"
+#include "workers/scheduler_internal.h"
+
+/* ---- a built-in on a pool thread ---- */
+
+/* Back on the scheduler's thread. */
+static void thread_ended(struct inbox_item *item)
+{
+    struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
+    struct task_outcome *o = a->outcome;
+    a->outcome = NULL;
+    attempt_end(a, a->as.thread.run.class, o);
+}
+
+/* On the pool's thread: the outcome is copied here, off the loop. */
+static void thread_job(struct pool_job *job)
+{
+    struct attempt *a = FUT_CONTAINER(job, struct attempt, as.thread.job);
+    struct run *run = &a->as.thread.run;
+    if (run_is_cancelled(run))
+        run_fail_cancelled(run);
+    else
+        a->handler->fn(run);
+    a->outcome = run_outcome(run);
+    a->item.fn = thread_ended;
+    inbox_push(&a->s->inbox, &a->item);
+}
+
+static void thread_start_kind(struct attempt *a)
+{
+    const struct task_spec *spec = a->apply.task.spec;
+    run_init(&a->as.thread.run, spec->input, spec->input_len, spec->input_type,
+             a->s->cfg.max_result_bytes);
+    a->as.thread.job.fn = thread_job;
+    list_push_back(&a->s->thread_jobs, &a->as.thread.job.link);
+}
+
+static void thread_stop_kind(struct attempt *a, int signal)
+{
+    (void)signal; /* a thread can only be asked */
+    run_cancel(&a->as.thread.run);
+}
+
+static void thread_abandon(struct attempt *a)
+{
+    run_cancel(&a->as.thread.run);
+}
+
+static void thread_release(struct attempt *a)
+{
+    run_release(&a->as.thread.run);
+}
+
+static const struct attempt_kind thread_kind = {
+    .start = thread_start_kind,
+    .stop = thread_stop_kind,
+    .abandon = thread_abandon,
+    .release = thread_release,
+    .keeps_success = true,
+};
+
+/* ---- a built-in in a worker process ---- */
+
+static struct task_outcome *worker_died(const struct worker_end *end)
+{
+    char message[160];
+    struct task_outcome o = {.code = "worker_died", .message = message, .exit_code = -1};
+    unsigned long long mib = end->max_rss_kib / 1024, cpu_ms = end->cpu_ms;
+    if (!end->known) {
+        (void)snprintf(message, sizeof(message), "the worker process died");
+    } else if (WIFSIGNALED(end->status)) {
+        const char *name = sigabbrev_np(WTERMSIG(end->status));
+        o.signal = WTERMSIG(end->status);
+        (void)snprintf(message, sizeof(message),
+                       "the worker process was killed by SIG%s (peak memory %llu MiB, cpu %llu ms)",
+                       name ? name : "?", mib, cpu_ms);
+    } else {
+        o.exit_code = WEXITSTATUS(end->status);
+        (void)snprintf(message, sizeof(message),
+                       "the worker process exited with %d (peak memory %llu MiB, cpu %llu ms)",
+                       o.exit_code, mib, cpu_ms);
+    }
+    return task_outcome_new(&o);
+}
+
+static struct task_outcome *worker_outcome(const struct wire_result *r)
+{
+    if (r->class != RUN_SUCCESS)
+        return task_outcome_error(r->code, r->message);
+    return task_outcome_new(&(struct task_outcome){
+        .type = r->type, .body = r->body, .body_len = r->body_len, .exit_code = -1});
+}
+
+static void worker_done(struct worker_job *job, const struct worker_end *end)
+{
+    struct attempt *a = FUT_CONTAINER(job, struct attempt, as.worker);
+    if (!end)
+        attempt_end(a, RUN_NONE, NULL); /* stopped before it began */
+    else if (end->result)
+        attempt_end(a, end->result->class, worker_outcome(end->result));
+    else
+        attempt_end(a, RUN_FAILED, worker_died(end));
+}
+
+static void worker_refused(struct worker_job *job)
+{
+    attempt_end(FUT_CONTAINER(job, struct attempt, as.worker), RUN_FAILED,
+                task_outcome_error("bad_input", "the input is too large for a worker process"));
+}
+
+static void worker_start_kind(struct attempt *a)
+{
+    a->as.worker = (struct worker_job){
+        .spec = a->apply.task.spec, .done = worker_done, .refused = worker_refused};
+    worker_set_submit(a->s->workers, &a->as.worker);
+}
+
+static void worker_stop_kind(struct attempt *a, int signal)
+{
+    worker_set_kill(a->s->workers, &a->as.worker, signal);
+}
+
+static void worker_abandon(struct attempt *a)
+{
+    worker_set_abandon(a->s->workers, &a->as.worker);
+}
+
+static void worker_release(struct attempt *a)
+{
+    (void)a;
+}
+
+static const struct attempt_kind worker_kind = {
+    .start = worker_start_kind,
+    .stop = worker_stop_kind,
+    .abandon = worker_abandon,
+    .release = worker_release,
+    .needs_fork_server = true,
+};
+
+/* ---- a program ---- */
+
+static void exec_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
+{
+    attempt_end(FUT_CONTAINER(x, struct attempt, as.exec), class, o);
+}
+
+static void exec_start_kind(struct attempt *a)
+{
+    struct scheduler *s = a->s;
+    exec_attempt_start(&a->as.exec, s->loop, s->children, a->handler->exec, &a->apply.task,
+                       s->cfg.max_result_bytes, exec_done);
+}
+
+static void exec_stop_kind(struct attempt *a, int signal)
+{
+    exec_attempt_kill(&a->as.exec, signal);
+}
+
+static void exec_abandon(struct attempt *a)
+{
+    exec_attempt_kill(&a->as.exec, SIGKILL);
+    exec_attempt_abandon(&a->as.exec);
+}
+
+static void exec_release(struct attempt *a)
+{
+    exec_attempt_abandon(&a->as.exec);
+}
+
+static const struct attempt_kind exec_kind = {
+    .start = exec_start_kind,
+    .stop = exec_stop_kind,
+    .abandon = exec_abandon,
+    .release = exec_release,
+    .needs_fork_server = true,
+};
+
+const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane)
+{
+    static const struct attempt_kind *const builtins[LANE_COUNT] = {
+        [LANE_IO] = &thread_kind, [LANE_CPU] = &worker_kind};
+    return h->exec ? &exec_kind : builtins[lane];
+}

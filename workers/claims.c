@@ -1,0 +1,120 @@
+/* claims: takes tasks from the store. Each free slot of a lane is reserved by exactly one claim;
+ * a claim that waits in the store keeps its slots, so a lane never gets more than it can run. */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler_internal.h"
+
+#define PAUSE_FIRST_MS 1000
+#define PAUSE_LAST_MS 30000
+
+struct claim {
+    struct store_claim op;
+    struct scheduler *s;
+    struct list_node link;
+    struct inbox_item item;
+    struct task tasks[];
+};
+
+/* Nothing to do: claims_post sees in each turn that the pause is over. */
+static void on_pause_over(struct loop_timer *t)
+{
+    (void)t;
+}
+
+void claims_init(struct scheduler *s)
+{
+    list_init(&s->claims);
+    s->lanes[LANE_IO].capacity = s->cfg.max_threads;
+    s->lanes[LANE_CPU].capacity = s->cfg.max_workers;
+    for (int l = 0; l < LANE_COUNT; l++)
+        s->lanes[l].pause.fn = on_pause_over;
+}
+
+static void claim_forget(struct claim *c)
+{
+    c->s->lanes[c->op.lane].reserved -= (uint32_t)c->op.max;
+    list_remove(&c->s->claims, &c->link);
+    free(c);
+}
+
+/* FUT_ERR_CLOSED is the store stopping; anything else may pass, so claim again after a while. */
+static void claim_failed(struct scheduler *s, enum lane lane, int rc)
+{
+    struct lane_slots *slots = &s->lanes[lane];
+    if (rc == FUT_ERR_CLOSED) {
+        atomic_store(&s->claims_stopped, true);
+        return;
+    }
+    slots->pause_ms = slots->pause_ms ? slots->pause_ms * 2 : PAUSE_FIRST_MS;
+    if (slots->pause_ms > PAUSE_LAST_MS)
+        slots->pause_ms = PAUSE_LAST_MS;
+    loop_timer_set(s->loop, &slots->pause, clock_mono_ms() + slots->pause_ms);
+    log_warn("claim_failed", LOG_STR("lane", lane_name(lane)), LOG_STR("error", fut_err_name(rc)),
+             LOG_INT("again_ms", slots->pause_ms));
+}
+
+static void on_claimed(struct inbox_item *item)
+{
+    struct claim *c = FUT_CONTAINER(item, struct claim, item);
+    struct scheduler *s = c->s;
+    enum lane lane = c->op.lane;
+    int rc = c->op.op.rc;
+    for (size_t i = 0; rc == 0 && i < c->op.n; i++)
+        attempt_start(s, &c->tasks[i]);
+    claim_forget(c);
+    if (rc == 0)
+        s->lanes[lane].pause_ms = 0;
+    else
+        claim_failed(s, lane, rc);
+}
+
+/* The store's writer thread. */
+static void claim_done(struct store_op *op)
+{
+    struct claim *c = FUT_CONTAINER(op, struct claim, op.op);
+    c->item.fn = on_claimed;
+    inbox_push(&c->s->inbox, &c->item);
+}
+
+static void post(struct scheduler *s, enum lane lane, uint32_t n)
+{
+    struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
+    c->s = s;
+    c->op.lane = lane;
+    c->op.max = n;
+    c->op.tasks = c->tasks;
+    list_push_back(&s->claims, &c->link);
+    s->lanes[lane].reserved += n;
+    int rc = store_claim(s->cfg.store, &c->op, claim_done);
+    if (rc == 0)
+        return;
+    claim_forget(c);
+    claim_failed(s, lane, rc);
+}
+
+void claims_post(struct scheduler *s)
+{
+    for (int l = 0; l < LANE_COUNT; l++) {
+        struct lane_slots *slots = &s->lanes[l];
+        uint32_t busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
+        if (atomic_load(&s->claims_stopped) || heap_is_linked(&slots->pause.node) ||
+            busy + slots->reserved >= slots->capacity)
+            continue;
+        post(s, (enum lane)l, slots->capacity - busy - slots->reserved);
+    }
+}
+
+void claims_free(struct scheduler *s)
+{
+    for (struct list_node *n; (n = list_first(&s->claims)) != NULL;) {
+        struct claim *c = FUT_CONTAINER(n, struct claim, link);
+        for (size_t i = 0; i < c->op.n; i++)
+            task_release(&c->tasks[i]);
+        claim_forget(c);
+    }
+    for (int l = 0; l < LANE_COUNT; l++)
+        loop_timer_clear(s->loop, &s->lanes[l].pause);
+}

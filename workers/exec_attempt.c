@@ -1,0 +1,302 @@
+#include "workers/exec_attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/mem.h"
+#include "workers/json_check.h"
+
+#define READ_BYTES 65536
+#define READS_PER_EVENT 8   /* then the others have a turn */
+#define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
+#define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
+#define EXIT_TEMPORARY 75   /* EX_TEMPFAIL */
+
+/* ---- ending ---- */
+
+static void close_all(struct exec_attempt *x)
+{
+    loop_close(x->loop, &x->in);
+    loop_close(x->loop, &x->out);
+    loop_close(x->loop, &x->err);
+    loop_timer_clear(x->loop, &x->failed);
+    children_forget(x->children, &x->child);
+}
+
+static void free_buffers(struct exec_attempt *x)
+{
+    buf_release(&x->result);
+    buf_release(&x->log);
+}
+
+static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome o)
+{
+    if (x->over)
+        return;
+    x->over = true;
+    close_all(x);
+    size_t extra = x->log.len > TASK_LOG_MAX ? x->log.len - TASK_LOG_MAX : 0;
+    o.log = x->log.data ? x->log.data + extra : "";
+    o.log_len = x->log.len - extra;
+    struct task_outcome *outcome = task_outcome_new(&o);
+    free_buffers(x);
+    x->done(x, class, outcome);
+}
+
+static void fail(struct exec_attempt *x, enum run_class class, const char *code,
+                 const char *message)
+{
+    finish(x, class, (struct task_outcome){.code = code, .message = message, .exit_code = -1});
+}
+
+static void succeed(struct exec_attempt *x)
+{
+    const char *type = x->command->content_type;
+    if (json_check_type(type) && !json_check(x->result.data, x->result.len)) {
+        fail(x, RUN_FAILED, "result_not_json",
+             "the handler promises application/json, but the program's output is not valid JSON");
+        return;
+    }
+    finish(x, RUN_SUCCESS,
+           (struct task_outcome){.type = type,
+                                 .body = (const unsigned char *)x->result.data,
+                                 .body_len = x->result.len,
+                                 .exit_code = -1});
+}
+
+static void exited(struct exec_attempt *x, int code)
+{
+    char message[64];
+    if (code == 0) {
+        succeed(x);
+        return;
+    }
+    (void)snprintf(message, sizeof(message), "the program exited with %d", code);
+    finish(x, code == EXIT_TEMPORARY ? RUN_TEMPORARY : RUN_FAILED,
+           (struct task_outcome){.code = "exit", .message = message, .exit_code = code});
+}
+
+static void killed(struct exec_attempt *x, int signal)
+{
+    char message[64];
+    const char *name = sigabbrev_np(signal);
+    (void)snprintf(message, sizeof(message), "the program was killed by signal %d (SIG%s)", signal,
+                   name ? name : "?");
+    finish(x, RUN_FAILED,
+           (struct task_outcome){
+               .code = "signal", .message = message, .exit_code = -1, .signal = signal});
+}
+
+static void too_large(struct exec_attempt *x)
+{
+    char message[96];
+    (void)snprintf(message, sizeof(message),
+                   "the program wrote more than the %zu bytes that a result may have",
+                   x->max_result_bytes);
+    fail(x, RUN_FAILED, "result_too_large", message);
+}
+
+/* ---- pipes ---- */
+
+static void feed(struct exec_attempt *x)
+{
+    const struct task_spec *spec = x->task->spec;
+    while (x->fed < spec->input_len) {
+        ssize_t n = write(x->in.fd, spec->input + x->fed, spec->input_len - x->fed);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0)
+            break; /* it does not want the rest, which is its right */
+        x->fed += (size_t)n;
+    }
+    loop_close(x->loop, &x->in);
+}
+
+static void on_in(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    feed(FUT_CONTAINER(src, struct exec_attempt, in));
+}
+
+/* Up to `reads` times; closes src at its end. False when there is nothing more for now. */
+static bool read_some(struct exec_attempt *x, struct loop_source *src, struct buf *into)
+{
+    buf_reserve(into, READ_BYTES);
+    ssize_t n = read(src->fd, into->data + into->len, READ_BYTES);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return errno == EINTR;
+    if (n <= 0) {
+        loop_close(x->loop, src);
+        return false;
+    }
+    into->len += (size_t)n;
+    return true;
+}
+
+static void read_result(struct exec_attempt *x, int reads)
+{
+    while (reads-- > 0 && x->out.fd >= 0 && read_some(x, &x->out, &x->result)) {
+        if (x->result.len <= x->max_result_bytes)
+            continue;
+        x->too_large = true;
+        loop_close(x->loop, &x->out);
+        children_kill(x->children, &x->child, SIGKILL);
+    }
+}
+
+static void read_log(struct exec_attempt *x, int reads)
+{
+    while (reads-- > 0 && x->err.fd >= 0 && read_some(x, &x->err, &x->log)) {
+        if (x->log.len > LOG_KEEP_BYTES)
+            buf_consume(&x->log, x->log.len - TASK_LOG_MAX);
+    }
+}
+
+static void on_out(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_result(FUT_CONTAINER(src, struct exec_attempt, out), READS_PER_EVENT);
+}
+
+static void on_err(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_log(FUT_CONTAINER(src, struct exec_attempt, err), READS_PER_EVENT);
+}
+
+static void on_child(struct child *child, const struct fork_event *ev)
+{
+    struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
+    if (ev->verb == FORK_SPAWN_FAILED)
+        fail(x, RUN_TEMPORARY, "spawn_failed", ev->text);
+    if (ev->verb != FORK_EXITED)
+        return;
+    read_result(x, READS_AT_THE_END);
+    read_log(x, READS_AT_THE_END);
+    if (x->too_large)
+        too_large(x);
+    else if (WIFEXITED(ev->status))
+        exited(x, WEXITSTATUS(ev->status));
+    else
+        killed(x, WTERMSIG(ev->status));
+}
+
+/* ---- starting ---- */
+
+static void on_failed(struct loop_timer *t)
+{
+    struct exec_attempt *x = FUT_CONTAINER(t, struct exec_attempt, failed);
+    fail(x, RUN_TEMPORARY, "spawn_failed", x->why);
+}
+
+static void fail_later(struct exec_attempt *x, const char *what, int error)
+{
+    (void)snprintf(x->why, sizeof(x->why), "%s: %s", what, strerror(error));
+    x->failed.fn = on_failed;
+    loop_timer_set(x->loop, &x->failed, clock_mono_ms());
+}
+
+/* ours: the index of our end of each pipe. */
+static const int ours[3] = {1, 0, 0};
+
+static int open_pipes(struct exec_attempt *x, int pipes[3][2])
+{
+    struct loop_source *sources[3] = {&x->in, &x->out, &x->err};
+    static const uint32_t events[3] = {EPOLLOUT, EPOLLIN, EPOLLIN};
+    static void (*const fns[3])(struct loop_source *, uint32_t) = {on_in, on_out, on_err};
+    for (int i = 0; i < 3; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) != 0)
+            return FUT_ERR_IO;
+        int fd = pipes[i][ours[i]];
+        if (fd_set_nonblock(fd) != 0 || loop_open(x->loop, sources[i], fd, events[i], fns[i]) != 0)
+            return FUT_ERR_IO;
+        pipes[i][ours[i]] = -1; /* the source owns it */
+    }
+    return 0;
+}
+
+/* The handler's environment and three names of our own; strings in a. */
+static const char *const *make_env(const struct exec_attempt *x, struct arena *a)
+{
+    char id[ID_TEXT_SIZE], text[128];
+    size_t n = 0;
+    while (x->command->env[n])
+        n++;
+    const char **env = arena_alloc(a, (n + 4) * sizeof(*env));
+    memcpy(env, x->command->env, n * sizeof(*env));
+    id_format(x->task->spec->id, id);
+    int len = snprintf(text, sizeof(text), "FUTURED_TASK_ID=%s", id);
+    env[n] = arena_strndup(a, text, (size_t)len);
+    len = snprintf(text, sizeof(text), "FUTURED_ATTEMPT=%u", x->task->attempt);
+    env[n + 1] = arena_strndup(a, text, (size_t)len);
+    len = snprintf(text, sizeof(text), "FUTURED_HANDLER=%s", x->task->spec->handler);
+    env[n + 2] = arena_strndup(a, text, (size_t)len);
+    return env;
+}
+
+static int spawn(struct exec_attempt *x, int pipes[3][2])
+{
+    struct arena a;
+    arena_init(&a);
+    struct fork_exec what = {
+        .path = x->command->path,
+        .cwd = x->command->cwd,
+        .argv = (const char *const *)x->command->argv,
+        .env = make_env(x, &a),
+        .fds = {pipes[0][0], pipes[1][1], pipes[2][1]},
+    };
+    int rc = children_spawn_exec(x->children, &x->child, &what);
+    arena_release(&a);
+    return rc;
+}
+
+void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
+                        const struct exec_command *command, const struct task *task,
+                        size_t max_result_bytes, exec_attempt_done *done)
+{
+    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    *x = (struct exec_attempt){.loop = l,
+                               .children = c,
+                               .command = command,
+                               .task = task,
+                               .max_result_bytes = max_result_bytes,
+                               .done = done,
+                               .child = {.on_event = on_child},
+                               .in = {.fd = -1},
+                               .out = {.fd = -1},
+                               .err = {.fd = -1}};
+    if (open_pipes(x, pipes) != 0)
+        fail_later(x, "pipe", errno);
+    else if (spawn(x, pipes) != 0)
+        fail_later(x, "the fork server", EPIPE);
+    else
+        feed(x);
+    for (int i = 0; i < 3; i++) {
+        fd_close(&pipes[i][0]);
+        fd_close(&pipes[i][1]);
+    }
+}
+
+void exec_attempt_kill(struct exec_attempt *x, int signal)
+{
+    children_kill(x->children, &x->child, signal);
+}
+
+void exec_attempt_abandon(struct exec_attempt *x)
+{
+    x->over = true;
+    close_all(x);
+    free_buffers(x);
+}

@@ -1,0 +1,75 @@
+/* fork_server: the small single-threaded process that alone forks, kills and reaps. This is the
+ * daemon's side of it. main starts it before the first thread, the first database handle and the
+ * first TLS call; it ends, and takes every child with it, when the daemon's end of its socket
+ * closes for whatever reason.
+ *
+ * Each child has a slot and a generation that the caller never uses twice: a signal is delivered
+ * only while that very child is not reaped, so it can never hit a stranger. After start, one thread
+ * uses it (the scheduler's). Sending blocks for the fork server at most, which never waits for us.
+ */
+#ifndef FUT_WORKERS_FORK_SERVER_H
+#define FUT_WORKERS_FORK_SERVER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/err.h"
+
+/* One message: path, directory, arguments and environment, each with its NUL. */
+#define FORK_MESSAGE_MAX_BYTES 65536
+
+enum fork_verb {
+    FORK_SPAWN_WORKER = 1, /* to the fork server */
+    FORK_SPAWN_EXEC,
+    FORK_KILL,
+    FORK_SPAWNED, /* from the fork server */
+    FORK_SPAWN_FAILED,
+    FORK_EXITED,
+};
+
+/* For each spawn: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or after
+ * FORK_SPAWNED when the program could not be executed). Nothing follows the last of them. */
+struct fork_event {
+    enum fork_verb verb;
+    uint32_t slot;
+    uint64_t generation;
+    pid_t pid;
+    int status;           /* FORK_EXITED: as of waitpid */
+    uint64_t max_rss_kib; /* FORK_EXITED */
+    uint64_t cpu_ms;      /* FORK_EXITED: user and system */
+    char text[256];       /* FORK_SPAWN_FAILED: why */
+};
+
+struct fork_exec {
+    const char *path;
+    const char *cwd;         /* NULL: where the daemon was started */
+    const char *const *argv; /* NULL-ended */
+    const char *const *env;  /* NULL-ended */
+    int fds[3];              /* become standard input, output, error; stay the caller's */
+};
+
+struct fork_server;
+
+/* Forks it. FUT_BUG when this process has more than one thread already. Standard input, output and
+ * error must be open. err: one sentence. FUT_ERR_IO. */
+FUT_MUST_CHECK int fork_server_start(struct fork_server **out, struct fut_errbuf *err);
+/* Closes the socket and waits until it has killed and reaped everything. NULL ok. */
+void fork_server_stop(struct fork_server **fs);
+
+pid_t fork_server_pid(const struct fork_server *fs);
+/* Readable when fork_server_read has something. */
+int fork_server_fd(const struct fork_server *fs);
+
+/* The child runs worker_main over channel, which stays the caller's. FUT_ERR_CLOSED: it is dead. */
+FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot,
+                                            uint64_t generation, int channel);
+/* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
+FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
+                                          uint64_t generation, const struct fork_exec *what);
+/* Signals the child's process group; nothing happens when it was reaped. FUT_ERR_CLOSED. */
+FUT_MUST_CHECK int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation,
+                                    int signal);
+/* Never blocks. 0, FUT_ERR_AGAIN, or FUT_ERR_CLOSED: the fork server is dead. */
+FUT_MUST_CHECK int fork_server_read(struct fork_server *fs, struct fork_event *out);
+
+#endif

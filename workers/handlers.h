@@ -1,0 +1,30 @@
+/* handlers: the registry of all that tasks may name: the built-ins, and the operator's programs
+ * from the handlers file. Loaded once at boot by main, immutable after: any thread may read. */
+#ifndef FUT_WORKERS_HANDLERS_H
+#define FUT_WORKERS_HANDLERS_H
+
+#include "core/catalog.h"
+#include "core/err.h"
+#include "workers/exec_command.h"
+#include "workers/run.h"
+
+struct handlers;
+
+struct handler {
+    struct handler_info info;  /* strings live as long as the registry */
+    run_fn *fn;                /* built-ins; NULL for programs */
+    struct exec_command *exec; /* programs; NULL for built-ins */
+};
+
+/* path: the handlers file, or NULL for the built-ins alone. Blocks for reading it and for looking
+ * at every program it names. err: file, handler, field, what was found, what is allowed.
+ * FUT_ERR_INVAL, FUT_ERR_NOT_FOUND (no file), FUT_ERR_TOO_BIG, FUT_ERR_IO. */
+FUT_MUST_CHECK int handlers_load(const char *path, struct handlers **out, struct fut_errbuf *err);
+void handlers_free(struct handlers **h);
+
+/* Lives as long as h. */
+const struct catalog *handlers_catalog(const struct handlers *h);
+/* NULL when unknown. */
+const struct handler *handlers_find(const struct handlers *h, const char *name);
+
+#endif

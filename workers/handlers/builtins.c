@@ -1,0 +1,60 @@
+#include "workers/handlers/builtins.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+
+#define MINUTE_MS 60000LL
+
+static const struct builtin table[] = {
+    {{.name = "echo",
+      .kind = "builtin",
+      .description = "Gives the input back, with its content type.",
+      .lane = LANE_IO,
+      .any_lane = true,
+      .timeout_ms = MINUTE_MS},
+     echo_run},
+    {{.name = "sleep",
+      .kind = "builtin",
+      .description = "Waits: {\"seconds\": N} or {\"ms\": N}.",
+      .lane = LANE_IO,
+      .any_lane = true,
+      .timeout_ms = TASK_TIMEOUT_MAX_MS},
+     sleep_run},
+    {{.name = "http",
+      .kind = "builtin",
+      .description =
+          "Makes an HTTP request: {\"url\", \"method\", \"headers\", \"body\", \"timeout\"}.",
+      .lane = LANE_IO,
+      .timeout_ms = 5 * MINUTE_MS},
+     http_run},
+    {{.name = "sha256",
+      .kind = "builtin",
+      .description = "SHA-256 of the input bytes.",
+      .lane = LANE_CPU,
+      .any_lane = true,
+      .timeout_ms = 5 * MINUTE_MS},
+     sha256_run},
+    {{.name = "primes",
+      .kind = "builtin",
+      .description = "Counts the primes below a number: {\"below\": N}.",
+      .lane = LANE_CPU,
+      .any_lane = true,
+      .timeout_ms = 60 * MINUTE_MS},
+     primes_run},
+};
+
+const struct builtin *builtins_all(size_t *out_n)
+{
+    *out_n = FUT_COUNT(table);
+    return table;
+}
+
+const struct builtin *builtins_find(const char *name)
+{
+    for (size_t i = 0; i < FUT_COUNT(table); i++) {
+        if (strcmp(table[i].info.name, name) == 0)
+            return &table[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,55 @@
+/* scheduler: claims tasks from the store, runs them, reports how they ended. One thread with one
+ * epoll loop does all dispatch and all timers; built-ins run on the thread pool (io lane) or in the
+ * prefork workers (cpu lane), programs on either lane as processes of their own. It never frees or
+ * stops the store, and never decides a state: it names events, core/task_state does the rest.
+ *
+ * Order of life: store_open, scheduler_new, store_start, scheduler_start … scheduler_drain,
+ * scheduler_stop, store_stop, scheduler_free, store_close, fork_server_stop. */
+#ifndef FUT_WORKERS_SCHEDULER_H
+#define FUT_WORKERS_SCHEDULER_H
+
+#include "core/err.h"
+#include "core/pool_view.h"
+#include "storage/store.h"
+#include "workers/fork_server.h"
+#include "workers/handlers.h"
+
+struct scheduler_config {
+    struct store *store; /* these three are borrowed and outlive the scheduler */
+    const struct handlers *handlers;
+    struct fork_server *fs;
+    uint32_t max_threads, max_workers; /* slots of the io and of the cpu lane, >= 1 */
+    int64_t kill_grace_ms;             /* from TERM to KILL */
+    size_t max_result_bytes;
+};
+
+struct scheduler;
+
+/* Registers with the store, so before store_start. SIGPIPE is ignored from now on. No thread yet.
+ */
+struct scheduler *scheduler_new(const struct scheduler_config *cfg);
+/* Starts the threads and the worker processes, and claims. After store_start. */
+void scheduler_start(struct scheduler *s);
+
+/* No further task is taken; what is running goes on. Any thread; never blocks. */
+void scheduler_stop_claiming(struct scheduler *s);
+/* Stops claiming and waits until every attempt has ended and is on disk: grace_ms in peace, then
+ * TERM, after kill_grace_ms KILL; what did not end by itself is given back uncharged
+ * (EVENT_RELEASE). False when that did not come about in time (the store fails, or a handler
+ * hangs). One caller, once; blocks for about grace_ms + kill_grace_ms + 5 s at most. */
+FUT_MUST_CHECK bool scheduler_drain(struct scheduler *s, int64_t grace_ms);
+/* Ends the threads; what still runs is killed and stays as it is in the store. */
+void scheduler_stop(struct scheduler *s);
+/* After store_stop: every operation of ours must have come back. NULL ok. */
+void scheduler_free(struct scheduler **s);
+
+/* The fork server is dead: nothing more is claimed, and the daemon must drain and exit. Any thread.
+ */
+bool scheduler_broken(const struct scheduler *s);
+/* Becomes readable at that moment; stays the scheduler's. */
+int scheduler_broken_fd(const struct scheduler *s);
+
+/* For api/: numbers of the pools. Valid until scheduler_free. */
+struct pool_view scheduler_view(struct scheduler *s);
+
+#endif

@@ -1,0 +1,134 @@
+/* scheduler_internal: what the rooms of the scheduler share: scheduler.c (the thread), claims.c
+ * (taking tasks), attempt.c (one run), attempt_kinds.c (the ways to run), finish.c (telling the
+ * store), cancels.c (hearing from it). All of it belongs to the scheduler's thread unless said. */
+#ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
+#define FUT_WORKERS_SCHEDULER_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "core/map.h"
+#include "workers/exec_attempt.h"
+#include "workers/inbox.h"
+#include "workers/scheduler.h"
+#include "workers/thread_pool.h"
+#include "workers/worker_set.h"
+
+/* A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
+struct lane_slots {
+    uint32_t capacity;
+    uint32_t reserved;
+    atomic_uint busy;         /* written by the scheduler's thread, read by the view */
+    _Atomic uint64_t started; /* likewise */
+    int64_t pause_ms;         /* after a claim that failed: before the next one */
+    struct loop_timer pause;
+};
+
+struct scheduler {
+    struct scheduler_config cfg;
+    struct loop *loop;
+    struct children *children;
+    struct worker_set *workers;
+    struct thread_pool *pool;
+    struct inbox inbox; /* any thread pushes */
+    struct loop_source wake;
+    pthread_t thread;
+    bool started, quit;
+
+    struct lane_slots lanes[LANE_COUNT];
+    struct list claims;      /* with the store, or in the inbox */
+    struct list running;     /* attempts */
+    struct list finishing;   /* attempts that are over, on their way to the store */
+    struct map by_id;        /* running attempts by the id's upper half */
+    struct list thread_jobs; /* started in this turn, for the pool */
+    struct map cancels;      /* cancelled tasks that we have not met yet */
+    struct list cancels_by_age;
+    uint32_t random;
+
+    atomic_bool claims_stopped;
+    atomic_bool broken;
+    int broken_fd;
+
+    struct inbox_item drain_item, quit_item;
+    struct loop_timer drain_timer;
+    bool draining;
+    int64_t grace_ms; /* written before drain_item is pushed */
+    struct mutex mu;
+    struct cond drained_cond;
+    bool drained; /* guarded by mu */
+};
+
+enum stop_reason { STOP_NONE, STOP_TIMEOUT, STOP_CANCELLED, STOP_RELEASED };
+
+struct attempt;
+
+/* A way to run: a row of functions. */
+struct attempt_kind {
+    void (*start)(struct attempt *a);
+    /* TERM or KILL. attempt_end follows, maybe before it returns. */
+    void (*stop)(struct attempt *a, int signal);
+    /* Lets go of everything; attempt_end is not called any more. */
+    void (*abandon)(struct attempt *a);
+    /* Frees what start made, after the end. */
+    void (*release)(struct attempt *a);
+    bool needs_fork_server;
+    bool keeps_success; /* a success that comes after a stop is a true one */
+};
+
+struct attempt {
+    struct scheduler *s;
+    const struct attempt_kind *kind; /* NULL while never started */
+    const struct handler *handler;
+    struct list_node link;    /* running or finishing */
+    struct map_node by_id;    /* while running */
+    struct store_apply apply; /* its task is our snapshot */
+    struct loop_timer timer;  /* running: deadline, then kill; finishing: try again */
+    struct inbox_item item;   /* from the pool, then from the store */
+    struct loop_dead dead;
+    enum stop_reason stop;
+    int64_t started_mono_ms, ran_ms, retry_ms;
+    struct task_outcome *outcome;
+    union {
+        struct {
+            struct pool_job job;
+            struct run run;
+        } thread;
+        struct worker_job worker;
+        struct exec_attempt exec;
+    } as;
+};
+
+/* attempt.c */
+/* Takes the claimed task (RUNNING) and its slot. */
+void attempt_start(struct scheduler *s, struct task *task);
+/* Asks it to end: TERM now, KILL after the grace. Only the first reason counts. */
+void attempt_stop(struct attempt *a, enum stop_reason reason);
+/* It is over: frees the slot, goes to the store. Takes outcome (NULL allowed when stopped). */
+void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
+struct attempt *attempt_find(struct scheduler *s, struct task_id id);
+void attempt_free(struct attempt *a);
+/* For those that need the fork server, which is dead: gives their tasks back. */
+void attempt_release_orphans(struct scheduler *s);
+
+/* attempt_kinds.c */
+const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane);
+
+/* claims.c */
+/* Posts a claim for every free slot that has none. */
+void claims_post(struct scheduler *s);
+void claims_init(struct scheduler *s);
+void claims_free(struct scheduler *s);
+
+/* finish.c */
+/* Takes the ended attempt; ev with its outcome goes to the store, again and again if need be. */
+void finish_post(struct attempt *a, enum task_event ev);
+/* No word to the store (it knows): log and free. */
+void finish_quietly(struct attempt *a);
+
+/* cancels.c */
+/* The store's listener: the writer thread. */
+store_listener cancels_listener;
+/* Was this task cancelled in the moment between its claim and its start? */
+bool cancels_take(struct scheduler *s, struct task_id id);
+void cancels_free(struct scheduler *s);
+
+#endif
