@@ -1,0 +1,236 @@
+#include "daemon/house.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/server.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "storage/store.h"
+#include "workers/fork_server.h"
+#include "workers/scheduler.h"
+
+#define STORE_READERS 2
+#define STEP_SLACK_MS 10000 /* for a step that should take no time at all */
+
+struct house {
+    struct config cfg;
+    struct handlers *handlers;
+    struct fork_server *fork_server;
+    struct store *store;
+    struct scheduler *scheduler;
+    struct api *api;
+    bool store_runs, scheduler_runs;
+};
+
+/* ---- boot ------------------------------------------------------------------------------------ */
+
+static int build_store(struct house *h, struct fut_errbuf *err)
+{
+    return store_open(
+        &(struct store_config){
+            .backend = h->cfg.store,
+            .path = h->cfg.db,
+            .readers = STORE_READERS,
+            .max_queued = (uint64_t)h->cfg.max_queued,
+            .retention_ms = h->cfg.retention_ms,
+        },
+        &h->store, err);
+}
+
+static void build_scheduler(struct house *h)
+{
+    h->scheduler = scheduler_new(&(struct scheduler_config){
+        .store = h->store,
+        .handlers = h->handlers,
+        .fs = h->fork_server,
+        .max_threads = (uint32_t)h->cfg.max_threads,
+        .max_workers = (uint32_t)h->cfg.max_workers,
+        .kill_grace_ms = h->cfg.kill_grace_ms,
+        .max_result_bytes = (size_t)h->cfg.max_result_bytes,
+    });
+}
+
+static void build_api(struct house *h)
+{
+    h->api = api_new(&(struct api_config){
+        .listen = h->cfg.listen,
+        .listen_fd = -1,
+        .threads = (unsigned)h->cfg.http_threads,
+        .max_connections = (unsigned)h->cfg.max_connections,
+        .max_body_bytes = (size_t)h->cfg.max_body_bytes,
+        .max_wait_ms = h->cfg.max_wait_ms,
+        .store = h->store,
+        .catalog = handlers_catalog(h->handlers),
+        .pools = scheduler_view(h->scheduler),
+        .version = FUT_VERSION,
+    });
+}
+
+static void start_threads(struct house *h)
+{
+    store_start(h->store);
+    h->store_runs = true;
+    scheduler_start(h->scheduler);
+    h->scheduler_runs = true;
+}
+
+static void report_recovery(const struct house *h)
+{
+    struct store_stats stats;
+    store_stats(h->store, &stats);
+    if (stats.recovered)
+        log_info("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
+}
+
+int house_build(const struct config *cfg, struct handlers **handlers, struct house **out,
+                struct fut_errbuf *err)
+{
+    struct house *h = xnew(struct house);
+    h->cfg = *cfg;
+    h->handlers = *handlers;
+    *handlers = NULL;
+    int rc = fork_server_start(&h->fork_server, err);
+    if (rc == 0)
+        rc = build_store(h, err);
+    if (rc == 0) {
+        report_recovery(h);
+        build_scheduler(h);
+        build_api(h);
+        start_threads(h);
+        rc = api_start(h->api, err);
+    }
+    if (rc != 0) {
+        house_tear_down(&h);
+        return rc;
+    }
+    api_set_ready(h->api, true);
+    *out = h;
+    return 0;
+}
+
+const char *house_address(const struct house *h)
+{
+    return api_address(h->api);
+}
+
+int house_broken_fd(const struct house *h)
+{
+    return scheduler_broken_fd(h->scheduler);
+}
+
+/* ---- drain ----------------------------------------------------------------------------------- */
+
+static void stop_accepting(struct house *h)
+{
+    if (h->api) {
+        api_set_ready(h->api, false);
+        api_quiesce(h->api);
+    }
+}
+
+static void stop_claiming(struct house *h)
+{
+    if (h->scheduler_runs)
+        scheduler_stop_claiming(h->scheduler);
+}
+
+static void answer_waiters(struct house *h)
+{
+    if (h->api)
+        api_release_waiters(h->api);
+}
+
+static void end_tasks(struct house *h)
+{
+    if (!h->scheduler_runs)
+        return;
+    if (!scheduler_drain(h->scheduler, h->cfg.drain_ms))
+        log_warn("drain_incomplete", LOG_INT("grace_ms", h->cfg.drain_ms));
+    scheduler_stop(h->scheduler);
+    h->scheduler_runs = false;
+}
+
+static void commit_the_rest(struct house *h)
+{
+    if (h->store_runs)
+        store_stop(h->store);
+    h->store_runs = false;
+}
+
+static void stop_http(struct house *h)
+{
+    if (h->api)
+        api_stop(h->api, STEP_SLACK_MS);
+    api_free(&h->api);
+}
+
+static void close_all(struct house *h)
+{
+    scheduler_free(&h->scheduler);
+    store_close(&h->store);
+    fork_server_stop(&h->fork_server);
+    handlers_free(&h->handlers);
+}
+
+static int64_t no_time(const struct config *cfg)
+{
+    (void)cfg;
+    return 0;
+}
+
+static int64_t drain_time(const struct config *cfg)
+{
+    return cfg->drain_ms + cfg->kill_grace_ms;
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct house *h);
+    int64_t (*budget_ms)(const struct config *cfg);
+} steps[] = {
+    {"stop_accepting", stop_accepting, no_time}, {"stop_claiming", stop_claiming, no_time},
+    {"answer_waiters", answer_waiters, no_time}, {"end_tasks", end_tasks, drain_time},
+    {"commit", commit_the_rest, no_time},        {"stop_http", stop_http, no_time},
+    {"close", close_all, no_time},
+};
+
+/* A step over its budget ends the process, which must be as safe as kill -9. */
+static void on_overrun(int sig)
+{
+    static const char text[] = "futured: a step of the drain took too long\n";
+    (void)sig;
+    ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)n;
+    _exit(EXIT_FAILURE);
+}
+
+static void arm_overrun(void)
+{
+    struct sigaction act = {.sa_handler = on_overrun};
+    sigset_t set;
+    (void)sigaction(SIGALRM, &act, NULL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGALRM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void house_tear_down(struct house **h)
+{
+    struct house *me = *h;
+    arm_overrun();
+    for (size_t i = 0; i < FUT_COUNT(steps); i++) {
+        int64_t begin = clock_mono_ms();
+        int64_t budget = steps[i].budget_ms(&me->cfg) + STEP_SLACK_MS * 2;
+        (void)alarm((unsigned)(budget / 1000 + 1));
+        steps[i].run(me);
+        log_debug("drain_step", LOG_STR("step", steps[i].name),
+                  LOG_INT("ms", clock_mono_ms() - begin));
+    }
+    (void)alarm(0);
+    free(me);
+    *h = NULL;
+}
