@@ -1,0 +1,45 @@
+#!/bin/bash
+# Includes point down only: core < storage < {api | workers} < daemon; tests stand on what they test.
+. "$(dirname "$0")/lib.sh"
+
+declare -A may=(
+    [core]="core"
+    [storage]="storage core"
+    [workers]="workers storage core"
+    [api]="api storage core"
+    [daemon]="daemon api workers storage core"
+    [tests/unit/core]="core"
+    [tests/unit/storage]="storage core"
+    [tests/unit/workers]="workers storage core"
+    [tests/unit/api]="api storage core"
+    [tests/unit/daemon]="daemon api workers storage core"
+    [tests/contract]="storage core"
+    [tests/support]="tests/support core"
+    [tests/tools]="tests/support core"
+    [tests/system]="tests/support core"
+    [tests/fuzz]="daemon api workers storage core"
+)
+
+room_of() {
+    case "$1" in
+    tests/unit/*) echo "$1" | cut -d/ -f1-3 ;;
+    tests/*) echo "$1" | cut -d/ -f1-2 ;;
+    *) echo "${1%%/*}" ;;
+    esac
+}
+
+check_file() {
+    local file=$1 room allowed line target target_room
+    room=$(room_of "$file")
+    allowed="${may[$room]-} ${room}"
+    while IFS=: read -r line target; do
+        target_room=$(room_of "$target")
+        [[ " $allowed " == *" $target_room "* ]] && [ -e "$target" ] && continue
+        [ -e "$target" ] || target_room="no file of that path"
+        echo "$file:$line: $room may not include \"$target\" ($target_room)"
+    done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]+"([^"]+)".*/\1/;t show;b;:show;=;p' "$file" |
+        paste -d: - -)
+}
+
+report < <(c_files | while read -r file; do check_file "$file"; done)
+finish

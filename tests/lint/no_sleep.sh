@@ -1,0 +1,8 @@
+#!/bin/bash
+# Nothing waits by guessing: no sleeping in tests, nor in the daemon.
+. "$(dirname "$0")/lib.sh"
+report < <(c_files | xargs -r grep -nHE '\b(u?sleep|nanosleep|clock_nanosleep|thrd_sleep)[[:space:]]*\(' |
+    sed 's/$/   <- wait for an event (tests\/support\/wait.h)/')
+report < <(shell_files | xargs -r grep -nHE '(^|[;&|({]|\bdo|\bthen)[[:space:]]*sleep[[:space:]]+[0-9.$]' |
+    sed 's/$/   <- wait for an event/')
+finish

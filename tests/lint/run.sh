@@ -1,0 +1,23 @@
+#!/bin/bash
+# Runs every check, shows what the failing ones found, and ends with "N passed, N failed".
+#   tests/lint/run.sh [CHECK…]     all of them, or these ("layers", "clang_tidy" …)
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+tests/deps.sh lint || exit 2
+
+checks=(layers symbols sql_states no_sleep banned style sizes plaques format shellcheck gcc_werror
+    clang_werror cppcheck clang_tidy)
+[ $# -gt 0 ] && checks=("$@")
+passed=0 failed=0
+for check in "${checks[@]}"; do
+    began=$SECONDS
+    if out=$("tests/lint/$check.sh" check 2>&1); then
+        passed=$((passed + 1))
+        printf 'ok    %-14s %4d s\n' "$check" $((SECONDS - began))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  %-14s %4d s\n%s\n' "$check" $((SECONDS - began)) "$out"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,17 @@
+#!/bin/bash
+# House style that no formatter checks.
+. "$(dirname "$0")/lib.sh"
+
+look() { # what, pattern
+    report < <(c_files | xargs -r grep -nHE "$2" | sed "s@\$@   <- $1@")
+}
+
+look "no typedef'd structs" '^[[:space:]]*typedef[[:space:]]+(struct|enum|union)\b'
+look "no cleanup attribute: one out: label" '__attribute__\(\(.*cleanup'
+look "comments are /* */" '(^|[[:space:];{}])//([[:space:]]|$)'
+look "TODO needs an issue: TODO(#12)" '\b(TODO|FIXME|XXX)\b[^(]'
+look "white space at the end" '[[:space:]]$'
+report < <(c_files | grep '\.h$' | while read -r file; do
+    head -1 "$file" | grep -q '^/\*' || echo "$file:1: a header begins with what its room is for"
+done)
+finish

@@ -1,0 +1,13 @@
+/* crash_check: the reckoning after the crashes: everything in the ledger is there, ends, and ends
+ * right; the list shows each future once; the journal of the exec handler fits the attempts that
+ * the daemon tells; and a calm restart changes nothing. One thread. */
+#ifndef FUT_TESTS_SUPPORT_CRASH_CHECK_H
+#define FUT_TESTS_SUPPORT_CRASH_CHECK_H
+
+#include "tests/support/daemon.h"
+#include "tests/support/ledger.h"
+
+/* d does not run, and does not run afterwards. Breaches go to the ledger. */
+void crash_check(struct daemon *d, struct ledger *l);
+
+#endif

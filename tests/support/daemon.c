@@ -1,0 +1,281 @@
+#include "tests/support/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/mem.h"
+#include "tests/support/dir.h"
+#include "tests/support/fail.h"
+#include "tests/support/program.h"
+#include "tests/support/text.h"
+#include "tests/support/wait.h"
+
+#define SETTINGS_MAX 48
+
+struct daemon {
+    struct program *program; /* NULL while it does not run */
+    char *dir;
+    char *settings[SETTINGS_MAX + 1]; /* "NAME=value", NULL at the end */
+    char address[64];
+    char url[80];
+};
+
+/* …/build/debug, from $FUT_BUILD or from where this program lies (…/build/debug/tests/…). */
+static void find_build(char *out, size_t size)
+{
+    const char *build = getenv("FUT_BUILD");
+    if (build) {
+        (void)snprintf(out, size, "%s", build);
+        return;
+    }
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n > 0 ? n : 0] = '\0';
+    char *tests = strstr(out, "/tests/");
+    if (!tests)
+        fail("set FUT_BUILD to the directory that holds futured");
+    *tests = '\0';
+}
+
+char *daemon_built(const char *name)
+{
+    char build[4096];
+    find_build(build, sizeof(build));
+    return text_printf("%s/%s", build, name);
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+void daemon_set(struct daemon *d, const char *setting)
+{
+    const char *eq = strchr(setting, '=');
+    if (!eq)
+        fail("no = in the setting %s", setting);
+    int i = 0;
+    while (d->settings[i] && strncmp(d->settings[i], setting, (size_t)(eq - setting) + 1) != 0)
+        i++;
+    if (i == SETTINGS_MAX)
+        fail("more than %d settings", SETTINGS_MAX);
+    free(d->settings[i]);
+    d->settings[i] = xstrdup(setting);
+}
+
+static void set_path(struct daemon *d, const char *name, const char *file)
+{
+    char *setting = text_printf("%s=%s/%s", name, d->dir, file);
+    daemon_set(d, setting);
+    free(setting);
+}
+
+static void inherit(struct daemon *d, const char *name)
+{
+    const char *value = getenv(name);
+    if (!value)
+        return;
+    char *setting = text_printf("%s=%s", name, value);
+    daemon_set(d, setting);
+    free(setting);
+}
+
+struct daemon *daemon_new(void)
+{
+    struct daemon *d = xnew(struct daemon);
+    d->dir = dir_new();
+    static const char *const inherited[] = {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+                                            "LSAN_OPTIONS"};
+    for (size_t i = 0; i < FUT_COUNT(inherited); i++)
+        inherit(d, inherited[i]);
+    daemon_set(d, "FUTURED_LISTEN=127.0.0.1:0");
+    set_path(d, "HOME", "");
+    set_path(d, "FUTURED_DB", "futured.db");
+    return d;
+}
+
+struct daemon *daemon_start_with(const char *const *settings, int n)
+{
+    struct daemon *d = daemon_new();
+    for (int i = 0; i < n; i++)
+        daemon_set(d, settings[i]);
+    daemon_start(d);
+    return d;
+}
+
+void daemon_set_handlers(struct daemon *d, const char *json)
+{
+    struct buf text = BUF_INIT;
+    for (const char *at; (at = strstr(json, "DIR")) != NULL; json = at + strlen("DIR")) {
+        buf_put(&text, json, (size_t)(at - json));
+        buf_puts(&text, d->dir);
+    }
+    buf_puts(&text, json);
+    dir_write(d->dir, "handlers.json", text.data, text.len);
+    buf_release(&text);
+    set_path(d, "FUTURED_HANDLERS", "handlers.json");
+}
+
+void daemon_keep_port(struct daemon *d)
+{
+    char *setting = text_printf("FUTURED_LISTEN=%s", d->address);
+    daemon_set(d, setting);
+    free(setting);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void spawn(struct daemon *d)
+{
+    if (d->program)
+        fail("the daemon runs already");
+    char *path = daemon_built("futured");
+    const char *argv[] = {path, NULL};
+    d->program = program_start(argv, (const char *const *)(const void *)d->settings, d->dir);
+    free(path);
+}
+
+static FUT_NORETURN void fail_with_log(struct daemon *d, const char *what)
+{
+    char *log = daemon_log(d);
+    fail("%s; its log:\n%s", what, log);
+}
+
+void daemon_start(struct daemon *d)
+{
+    spawn(d);
+    char *line = program_wait_line(d->program, PROGRAM_ERR, " listening ", WAIT_LONG_MS);
+    const char *address = line ? strstr(line, "address=") : NULL;
+    if (!address)
+        fail_with_log(d, "the daemon did not say where it listens");
+    address += strlen("address=");
+    size_t len = strcspn(address, " ");
+    (void)snprintf(d->address, sizeof(d->address), "%.*s", (int)len, address);
+    (void)snprintf(d->url, sizeof(d->url), "http://%s", d->address);
+    free(line);
+}
+
+static const char *const complaints[] = {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer",
+                                         "ERROR: LeakSanitizer",
+                                         "runtime error:", "futured: bug at"};
+
+/* What a sanitizer or FUT_BUG said must fail a test even where the daemon was killed on purpose. */
+static void check_complaints(struct daemon *d)
+{
+    char *log = daemon_log(d);
+    for (size_t i = 0; i < FUT_COUNT(complaints); i++) {
+        if (strstr(log, complaints[i]))
+            fail_with_log(d, "the daemon complained about itself");
+    }
+    free(log);
+}
+
+int daemon_wait_end(struct daemon *d)
+{
+    int status = 0;
+    if (!program_wait(d->program, WAIT_LONG_MS, &status))
+        fail_with_log(d, "the daemon or a process of its own did not end within a minute");
+    check_complaints(d);
+    program_free(&d->program);
+    return status;
+}
+
+int daemon_start_refused(struct daemon *d, char **out_stderr)
+{
+    int status = 0;
+    spawn(d);
+    if (!program_wait(d->program, WAIT_LONG_MS, &status))
+        fail_with_log(d, "the daemon should have refused to start");
+    check_complaints(d);
+    *out_stderr = daemon_log(d);
+    program_free(&d->program);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void daemon_signal(struct daemon *d, int sig)
+{
+    program_signal(d->program, sig);
+}
+
+void daemon_stop(struct daemon *d)
+{
+    int status = 0;
+    daemon_signal(d, SIGTERM);
+    if (!program_wait(d->program, WAIT_LONG_MS, &status))
+        fail_with_log(d, "the daemon or a process of its own survived SIGTERM for a minute");
+    check_complaints(d);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        fail_with_log(d, "the daemon did not exit with 0 after SIGTERM");
+    program_free(&d->program);
+}
+
+void daemon_kill(struct daemon *d)
+{
+    daemon_signal(d, SIGKILL);
+    (void)daemon_wait_end(d);
+}
+
+void daemon_free(struct daemon **dp)
+{
+    struct daemon *d = *dp;
+    if (!d)
+        return;
+    *dp = NULL;
+    if (d->program)
+        daemon_kill(d);
+    dir_free(&d->dir);
+    for (int i = 0; d->settings[i]; i++)
+        free(d->settings[i]);
+    free(d);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+pid_t daemon_pid(const struct daemon *d)
+{
+    return program_pid(d->program);
+}
+
+const char *daemon_url(const struct daemon *d)
+{
+    return d->url;
+}
+
+const char *daemon_address(const struct daemon *d)
+{
+    return d->address;
+}
+
+const char *daemon_dir(const struct daemon *d)
+{
+    return d->dir;
+}
+
+char *daemon_path(const struct daemon *d, const char *name)
+{
+    return dir_path(d->dir, name);
+}
+
+char *daemon_read_file(const struct daemon *d, const char *name)
+{
+    return dir_read(d->dir, name);
+}
+
+char *daemon_wait_file(const struct daemon *d, const char *name)
+{
+    return dir_wait_line(d->dir, name);
+}
+
+char *daemon_log(struct daemon *d)
+{
+    return program_text(d->program, PROGRAM_ERR);
+}
+
+char *daemon_wait_log(struct daemon *d, const char *needle)
+{
+    char *line = program_wait_line(d->program, PROGRAM_ERR, needle, WAIT_LONG_MS);
+    if (!line)
+        fail_with_log(d, needle);
+    return line;
+}

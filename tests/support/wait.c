@@ -1,0 +1,72 @@
+#include "tests/support/wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "tests/support/fail.h"
+
+bool wait_until(bool (*is_true)(void *ctx), void *ctx, int timeout_ms)
+{
+    int64_t deadline_mono_ms = clock_mono_ms() + timeout_ms;
+    while (!is_true(ctx)) {
+        if (clock_mono_ms() >= deadline_mono_ms)
+            return false;
+        wait_ms(5);
+    }
+    return true;
+}
+
+bool wait_process_end(pid_t pid, int timeout_ms)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 && errno == ESRCH)
+        return true;
+    if (pidfd < 0)
+        fail("pidfd_open of %d failed (errno %d)", (int)pid, errno);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    int64_t deadline_mono_ms = clock_mono_ms() + timeout_ms;
+    int rc;
+    do {
+        int64_t left_ms = deadline_mono_ms - clock_mono_ms();
+        rc = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
+    } while (rc < 0 && errno == EINTR);
+    (void)close(pidfd);
+    return rc == 1;
+}
+
+void wait_ms(int ms)
+{
+    int64_t deadline_mono_ms = clock_mono_ms() + ms;
+    int64_t left_ms = ms;
+    while (left_ms > 0) {
+        (void)poll(NULL, 0, (int)left_ms);
+        left_ms = deadline_mono_ms - clock_mono_ms();
+    }
+}
+
+static void term_set(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+}
+
+void wait_term_prepare(void)
+{
+    sigset_t set;
+    term_set(&set);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void wait_term(void)
+{
+    sigset_t set;
+    int sig;
+    term_set(&set);
+    (void)sigwait(&set, &sig);
+}

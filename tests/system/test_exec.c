@@ -1,0 +1,306 @@
+/* exec handlers: the operator's own programs, with everything that programs do. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+#include "tests/support/wait.h"
+
+#define SH(name, script, rest)                                                                     \
+    "\"" name "\": {\"exec\": [\"sh\", \"-c\", \"" script "\"], \"lane\": \"cpu\"" rest "}"
+
+static const char handlers[] = "{" SH("exit3", "echo out; echo oops >&2; exit 3", "") ","      /**/
+    SH("segv", "kill -SEGV $$", "") ","                                                        /**/
+    SH("again", "[ $FUTURED_ATTEMPT -ge 3 ] && echo third || exit 75", ", \"retries\": 2") "," /**/
+    SH("never", "echo busy >&2; exit 75", "") ","                                              /**/
+    SH("slow", "sleep 300 & echo $! > DIR/grandchild; echo $$ > DIR/child; wait",
+       ", \"timeout\": 0.3") "," /**/
+    SH("deaf", "trap '' TERM; echo $$ > DIR/child; while :; do sleep 0.1; done",
+       ", \"timeout\": 0.3") "," /**/
+    SH("noisy", "head -c 20000 /dev/zero | tr '\\\\0' x >&2; printf END >&2; echo fine",
+       "") ","                                                                                  /**/
+    SH("env", "env", ", \"env\": {\"COLOUR\": \"blue\"}") ","                                   /**/
+    SH("fds", "ls /proc/self/fd", "") ","                                                       /**/
+    SH("where", "pwd", ", \"cwd\": \"/\"") ","                                                  /**/
+    SH("json", "cat", ", \"content_type\": \"application/json\"") ","                           /**/
+    SH("big", "head -c 5000 /dev/zero", "") ","                                                 /**/
+                                            "\"cat\": {\"exec\": [\"cat\"], \"lane\": \"io\"}," /**/
+                                            "\"true\": {\"exec\": [\"true\"], \"lane\": \"cpu\"}}";
+
+static struct daemon *start(const char *setting)
+{
+    struct daemon *d = daemon_new();
+    daemon_set(d, "FUTURED_KILL_GRACE=200ms");
+    daemon_set(d, "SECRET_TOKEN=squirrel");
+    if (setting)
+        daemon_set(d, setting);
+    daemon_set_handlers(d, handlers);
+    daemon_start(d);
+    return d;
+}
+
+static json_t *run(struct daemon *d, const char *handler)
+{
+    char body[128];
+    (void)snprintf(body, sizeof(body), "{\"handler\":\"%s\"}", handler);
+    return api_run(daemon_url(d), body);
+}
+
+/* The bytes of a result; free() them. */
+static char *result_of(struct daemon *d, const json_t *f)
+{
+    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", api_str(f, "id"));
+    ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
+    char *text = xstrdup(r.body);
+    http_reply_release(&r);
+    return text;
+}
+
+START_TEST(test_exec_exit_code_fails_the_task_and_keeps_stderr)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "exit3");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "exit");
+    ck_assert_int_eq(api_int(f, "error.exit_code"), 3);
+    ck_assert_str_eq(api_str(f, "error.log"), "oops\n");
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_decref(f);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_signal_is_named)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "segv");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "signal");
+    ck_assert_str_eq(api_str(f, "error.signal"), "SIGSEGV");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_75_is_tried_again)
+{
+    struct daemon *d = start(NULL);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), "{\"handler\":\"again\"}", id);
+    api_wait_state(daemon_url(d), id, "scheduled");
+    json_t *waiting = api_future(daemon_url(d), id);
+    ck_assert(strcmp(api_str(waiting, "state"), "scheduled") != 0 || *api_str(waiting, "due_at"));
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    ck_assert_int_eq(api_int(f, "attempt"), 3);
+    char *text = result_of(d, f);
+    ck_assert_str_eq(text, "third\n");
+    free(text);
+    json_decref(waiting);
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_75_without_retries_left_fails)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "never");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "exit");
+    ck_assert_int_eq(api_int(f, "error.exit_code"), 75);
+    ck_assert_str_eq(api_str(f, "error.log"), "busy\n");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+static void check_gone(struct daemon *d, const char *file)
+{
+    char *pid = daemon_wait_file(d, file);
+    ck_assert_msg(wait_process_end((pid_t)strtol(pid, NULL, 10), WAIT_LONG_MS), "%s lives", file);
+    free(pid);
+}
+
+START_TEST(test_exec_timeout_ends_the_whole_process_group)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "slow");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "timeout");
+    check_gone(d, "child");
+    check_gone(d, "grandchild");
+    json_decref(f);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_timeout_kills_what_ignores_term)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "deaf");
+    ck_assert_str_eq(api_str(f, "error.code"), "timeout");
+    check_gone(d, "child");
+    json_decref(f);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_task_may_set_its_own_timeout)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"deaf\",\"timeout\":0.05}");
+    ck_assert_str_eq(api_str(f, "error.code"), "timeout");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_keeps_the_last_8_kib_of_stderr)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "noisy");
+    const char *log = api_str(f, "log");
+    size_t len = strlen(log);
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    ck_assert_uint_le(len, 8192);
+    ck_assert_uint_gt(len, 8000);
+    ck_assert_str_eq(log + len - 4, "xEND");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_environment_is_clean)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "env");
+    char *text = result_of(d, f);
+    char *id_line = text_printf("FUTURED_TASK_ID=%s\n", api_str(f, "id"));
+    ck_assert_msg(strstr(text, id_line) != NULL, "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, "FUTURED_ATTEMPT=1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "COLOUR=blue\n"));
+    ck_assert_ptr_nonnull(strstr(text, "PATH="));
+    ck_assert_ptr_null(strstr(text, "SECRET_TOKEN"));
+    ck_assert_ptr_null(strstr(text, "FUTURED_DB"));
+    ck_assert_ptr_null(strstr(text, "FUTURED_HANDLERS"));
+    free(id_line);
+    free(text);
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_inherits_no_descriptor_and_runs_in_its_directory)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = run(d, "fds");
+    char *text = result_of(d, f);
+    ck_assert_str_eq(text, "0\n1\n2\n3\n"); /* 3 is ls's own */
+    free(text);
+    json_decref(f);
+    f = run(d, "where");
+    text = result_of(d, f);
+    ck_assert_str_eq(text, "/\n");
+    free(text);
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+/* Posts n bytes of every value as the input; the answer to the POST. */
+static struct http_reply post_bytes(struct daemon *d, const char *path, size_t n, char **out)
+{
+    static const char *const type[] = {"Content-Type: application/octet-stream", NULL};
+    char *bytes = xmalloc(n);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (char)(i * 31 + i / 251);
+    struct http_request req = {
+        .method = "POST", .path = path, .body = bytes, .body_len = n, .headers = type};
+    *out = bytes;
+    return http_call(daemon_url(d), &req);
+}
+
+START_TEST(test_exec_input_and_output_are_bytes)
+{
+    const size_t n = 1000000;
+    struct daemon *d = start(NULL);
+    char *bytes;
+    struct http_reply r = post_bytes(d, "/v1/tasks/cat?wait=50", n, &bytes);
+    ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
+    struct http_reply got = api_get(daemon_url(d), "/v1/futures/%s/result", api_str(r.json, "id"));
+    ck_assert_uint_eq(got.body_len, n);
+    ck_assert(memcmp(got.body, bytes, n) == 0);
+    http_reply_release(&got);
+    http_reply_release(&r);
+    free(bytes);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_program_need_not_read_its_input)
+{
+    struct daemon *d = start(NULL);
+    char *bytes;
+    struct http_reply r = post_bytes(d, "/v1/tasks/true?wait=50", 1000000, &bytes);
+    ck_assert_int_eq(r.status, 200);
+    ck_assert_msg(strcmp(api_str(r.json, "state"), "succeeded") == 0, "%s", r.body);
+    http_reply_release(&r);
+    free(bytes);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_declared_json_must_be_json)
+{
+    struct daemon *d = start(NULL);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"json\",\"input\":{\"n\":[1,2]}}");
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    ck_assert_int_eq((int)json_array_size(api_at(f, "result.n")), 2);
+    json_decref(f);
+    f = api_run(daemon_url(d), "{\"handler\":\"json\",\"input\":\"no json\"}");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "result_not_json");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_exec_result_over_the_limit_fails)
+{
+    struct daemon *d = start("FUTURED_MAX_RESULT=4999");
+    json_t *f = run(d, "big");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "result_too_large");
+    json_decref(f);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_exec_exit_code_fails_the_task_and_keeps_stderr,
+        test_exec_signal_is_named,
+        test_exec_75_is_tried_again,
+        test_exec_75_without_retries_left_fails,
+        test_exec_timeout_ends_the_whole_process_group,
+        test_exec_timeout_kills_what_ignores_term,
+        test_exec_task_may_set_its_own_timeout,
+        test_exec_keeps_the_last_8_kib_of_stderr,
+        test_exec_environment_is_clean,
+        test_exec_inherits_no_descriptor_and_runs_in_its_directory,
+        test_exec_input_and_output_are_bytes,
+        test_exec_program_need_not_read_its_input,
+        test_exec_declared_json_must_be_json,
+        test_exec_result_over_the_limit_fails,
+    };
+    return suite_run("exec", tests, FUT_COUNT(tests));
+}

@@ -1,0 +1,262 @@
+/* Restart: what was acknowledged survives kill -9; SIGTERM drains; nobody shares a database. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+#include "tests/support/wait.h"
+
+/* "hold" runs until DIR/go is there and prints its attempt; "stuck" stays for ever until DIR/go. */
+static const char handlers[] =
+    "{\"hold\": {\"exec\": [\"sh\", \"-c\", \"echo $$ > DIR/pid.$FUTURED_ATTEMPT;"
+    " while [ ! -e DIR/go ]; do sleep 0.05; done; echo $FUTURED_ATTEMPT\"], \"lane\": \"cpu\"}}";
+
+static const char hold[] = "{\"handler\":\"hold\"}";
+
+static struct daemon *start(const char *const *settings, size_t n)
+{
+    struct daemon *d = daemon_new();
+    daemon_set(d, "FUTURED_KILL_GRACE=100ms");
+    for (size_t i = 0; i < n; i++)
+        daemon_set(d, settings[i]);
+    daemon_set_handlers(d, handlers);
+    daemon_start(d);
+    return d;
+}
+
+static void let_go(struct daemon *d)
+{
+    char *path = daemon_path(d, "go");
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    (void)fclose(f);
+    free(path);
+}
+
+static void check_result(struct daemon *d, const char *id, int attempt, const char *bytes)
+{
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "state %s", api_str(f, "state"));
+    ck_assert_int_eq((int)api_int(f, "attempt"), attempt);
+    json_decref(f);
+    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", id);
+    ck_assert_str_eq(r.body, bytes);
+    http_reply_release(&r);
+}
+
+START_TEST(test_restart_running_tasks_run_again_after_kill_9)
+{
+    struct daemon *d = start(NULL, 0);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), hold, id);
+    char *pid = daemon_wait_file(d, "pid.1");
+    daemon_kill(d);
+    ck_assert(wait_process_end((pid_t)strtol(pid, NULL, 10), WAIT_LONG_MS));
+    daemon_start(d);
+    free(daemon_wait_file(d, "pid.2"));
+    let_go(d);
+    check_result(d, id, 2, "2\n");
+    free(pid);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_keeps_the_queue_and_the_results_after_kill_9)
+{
+    static const char *const settings[] = {"MAX_THREADS=1"};
+    struct daemon *d = start(settings, 1);
+    char queued[20][ID_TEXT_SIZE], sleeper[ID_TEXT_SIZE];
+    json_t *before = api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"kept\"}");
+    api_submit(daemon_url(d), "{\"handler\":\"sleep\",\"input\":{\"seconds\":300}}", sleeper);
+    for (size_t i = 0; i < FUT_COUNT(queued); i++)
+        api_submit(daemon_url(d), "{\"handler\":\"echo\",\"input\":[1]}", queued[i]);
+    daemon_kill(d);
+    daemon_start(d);
+    json_t *after = api_future(daemon_url(d), api_str(before, "id"));
+    ck_assert(json_equal(before, after));
+    (void)api_cancel(daemon_url(d), sleeper);
+    for (size_t i = 0; i < FUT_COUNT(queued); i++)
+        check_result(d, queued[i], 1, "[1]");
+    json_decref(before);
+    json_decref(after);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_a_task_that_always_meets_a_dying_daemon_fails)
+{
+    struct daemon *d = start(NULL, 0);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), hold, id);
+    for (int attempt = 1; attempt <= 4; attempt++) {
+        char file[32];
+        (void)snprintf(file, sizeof(file), "pid.%d", attempt);
+        free(daemon_wait_file(d, file));
+        daemon_kill(d);
+        daemon_start(d);
+    }
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_str_eq(api_str(f, "error.code"), "daemon_died");
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_sigterm_lets_running_tasks_finish)
+{
+    static const char *const settings[] = {"FUTURED_DRAIN=50s"};
+    struct daemon *d = start(settings, 1);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), hold, id);
+    free(daemon_wait_file(d, "pid.1"));
+    daemon_signal(d, SIGTERM);
+    free(daemon_wait_log(d, " drain"));
+    let_go(d);
+    int status = daemon_wait_end(d);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    daemon_start(d);
+    check_result(d, id, 1, "1\n");
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_sigterm_gives_back_what_does_not_finish)
+{
+    static const char *const settings[] = {"FUTURED_DRAIN=100ms"};
+    struct daemon *d = start(settings, 1);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), hold, id);
+    char *pid = daemon_wait_file(d, "pid.1");
+    daemon_stop(d);
+    ck_assert(wait_process_end((pid_t)strtol(pid, NULL, 10), WAIT_LONG_MS));
+    let_go(d);
+    daemon_start(d);
+    check_result(d, id, 1, "1\n"); /* the attempt that was given back is not charged */
+    free(pid);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_sigterm_gives_back_a_running_builtin)
+{
+    static const char *const settings[] = {"FUTURED_DRAIN=0"};
+    struct daemon *d = start(settings, 1);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), "{\"handler\":\"sleep\",\"input\":{\"seconds\":300}}", id);
+    api_wait_state(daemon_url(d), id, "running");
+    daemon_stop(d);
+    daemon_start(d);
+    api_wait_state(daemon_url(d), id, "running");
+    json_t *f = api_future(daemon_url(d), id);
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_drain_answers_those_who_wait)
+{
+    static const char *const settings[] = {"FUTURED_DRAIN=100ms"};
+    struct daemon *d = start(settings, 1);
+    char id[ID_TEXT_SIZE], path[128];
+    api_submit(daemon_url(d), hold, id);
+    free(daemon_wait_file(d, "pid.1"));
+    (void)snprintf(path, sizeof(path), "/v1/futures/%s?wait=60", id);
+    struct http_request req = {.method = "GET", .path = path};
+    struct http_pending *p = http_begin(daemon_url(d), &req);
+    /* The poll is surely waiting when a later request on a later connection was answered. */
+    json_decref(api_future(daemon_url(d), id));
+    daemon_stop(d);
+    struct http_reply r = http_finish(&p);
+    ck_assert_msg(r.status == 200, "%d %s", r.status, r.error ? r.error : r.body);
+    ck_assert(json_is_false(api_at(r.json, "done")));
+    http_reply_release(&r);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_second_sigterm_ends_at_once_and_loses_nothing)
+{
+    static const char *const settings[] = {"FUTURED_DRAIN=1h"};
+    struct daemon *d = start(settings, 1);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), hold, id);
+    free(daemon_wait_file(d, "pid.1"));
+    daemon_signal(d, SIGTERM);
+    free(daemon_wait_log(d, " drain"));
+    daemon_signal(d, SIGTERM);
+    int status = daemon_wait_end(d);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    let_go(d);
+    daemon_start(d);
+    check_result(d, id, 2, "2\n");
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_second_daemon_on_the_same_file_is_refused)
+{
+    struct daemon *d = start(NULL, 0), *second = daemon_new();
+    char *db = daemon_path(d, "futured.db"), *said = NULL;
+    char *setting = text_printf("FUTURED_DB=%s", db);
+    daemon_set(second, setting);
+    int status = daemon_start_refused(second, &said);
+    ck_assert_int_eq(status, 1);
+    ck_assert_msg(strstr(said, db) != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "another") != NULL, "%s", said);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}");
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    json_decref(f);
+    free(said);
+    free(setting);
+    free(db);
+    daemon_free(&second);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_restart_on_the_same_port_at_once)
+{
+    struct daemon *d = start(NULL, 0);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}");
+    char *before = xstrdup(daemon_url(d));
+    daemon_keep_port(d);
+    daemon_kill(d);
+    daemon_start(d);
+    ck_assert_str_eq(daemon_url(d), before);
+    daemon_stop(d);
+    daemon_start(d);
+    json_t *again = api_future(daemon_url(d), api_str(f, "id"));
+    ck_assert(json_equal(f, again));
+    json_decref(again);
+    json_decref(f);
+    free(before);
+    daemon_free(&d);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_restart_running_tasks_run_again_after_kill_9,
+        test_restart_keeps_the_queue_and_the_results_after_kill_9,
+        test_restart_a_task_that_always_meets_a_dying_daemon_fails,
+        test_restart_sigterm_lets_running_tasks_finish,
+        test_restart_sigterm_gives_back_what_does_not_finish,
+        test_restart_sigterm_gives_back_a_running_builtin,
+        test_restart_drain_answers_those_who_wait,
+        test_restart_second_sigterm_ends_at_once_and_loses_nothing,
+        test_restart_second_daemon_on_the_same_file_is_refused,
+        test_restart_on_the_same_port_at_once,
+    };
+    return suite_run("restart", tests, FUT_COUNT(tests));
+}

@@ -1,0 +1,230 @@
+/* crash: kills the daemon with SIGKILL at random moments under load and checks that nothing that it
+ * acknowledged is lost or changes. The checker is this process; it knows what HTTP answered, and
+ * what an exec handler wrote into a journal of its own, nothing else. crash --rounds 20 --clients 6
+ * --seed 1 Exit status 1 on any breach. The seed is printed: it repeats the choices, not the
+ * timing. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/sync.h"
+#include "tests/support/api.h"
+#include "tests/support/crash_check.h"
+#include "tests/support/daemon.h"
+#include "tests/support/ledger.h"
+#include "tests/support/options.h"
+#include "tests/support/wait.h"
+
+#define CLIENTS_MAX 64
+/* The futures that are neither cancelled nor done bound the time of the final check. */
+#define OPEN_MAX 4000
+
+static const char handlers[] = "{\"journal\": {\"exec\": [\"sh\", \"-c\","
+                               " \"echo $FUTURED_TASK_ID $FUTURED_ATTEMPT >> DIR/journal; cat\"],"
+                               " \"content_type\": \"application/json\", \"lane\": \"cpu\"}}";
+
+struct run {
+    struct ledger *ledger;
+    struct mutex mu;
+    struct cond change;
+    char url[128]; /* guarded by mu; "" while the daemon is down */
+    bool over;     /* guarded by mu */
+    atomic_ullong next_input;
+};
+
+struct client {
+    struct run *run;
+    pthread_t thread;
+    uint64_t random;
+};
+
+/* xorshift64*: repeatable, unlike the C library's across versions. */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 2685821657736338717ULL;
+}
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+/* Waits until the daemon is up. False when it is all over. */
+static bool take_url(struct run *r, char *out, size_t size)
+{
+    mutex_lock(&r->mu);
+    while (!*r->url && !r->over)
+        cond_wait(&r->change, &r->mu);
+    bool go_on = !r->over;
+    (void)snprintf(out, size, "%s", r->url);
+    mutex_unlock(&r->mu);
+    return go_on;
+}
+
+static void wait_while_url(struct run *r, const char *url)
+{
+    mutex_lock(&r->mu);
+    while (!r->over && strcmp(r->url, url) == 0)
+        cond_wait(&r->change, &r->mu);
+    mutex_unlock(&r->mu);
+}
+
+/* Returns the reply's status; 0 when the daemon died over it. *out_at is set with 202. */
+static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t *out_at)
+{
+    uint64_t input = atomic_fetch_add(&r->next_input, 1);
+    char *body = ledger_body(kind, input);
+    struct http_reply reply = api_post(url, "/v1/tasks", body);
+    bool accepted = reply.status == 202 && *api_str(reply.json, "id");
+    int status = accepted ? 202 : reply.status == 202 ? 500 : reply.status;
+    if (accepted)
+        *out_at = ledger_add(r->ledger, kind, input, api_str(reply.json, "id"));
+    else if (status != 0)
+        ledger_breach(r->ledger, "POST answered %d %s", reply.status, reply.body);
+    free(body);
+    http_reply_release(&reply);
+    return status;
+}
+
+static int submit_and_cancel(struct run *r, const char *url)
+{
+    char id[ID_TEXT_SIZE];
+    size_t at = 0;
+    int status = submit(r, url, LEDGER_SLEEPER, &at);
+    if (status != 202)
+        return status;
+    (void)ledger_entry(r->ledger, at, id);
+    status = api_cancel(url, id);
+    if (status == 200)
+        ledger_cancelled(r->ledger, at);
+    else if (status != 0)
+        ledger_breach(r->ledger, "cancel of %s answered %d", id, status);
+    return status;
+}
+
+static int look(struct run *r, const char *url, uint64_t random)
+{
+    char id[ID_TEXT_SIZE];
+    size_t n = ledger_count(r->ledger);
+    if (!n)
+        return 200;
+    /* Mostly recent ones: those are where the crash happens. */
+    size_t back = random % 4 ? random / 4 % (n < 100 ? n : 100) : random / 4 % n;
+    size_t at = n - 1 - back;
+    (void)ledger_entry(r->ledger, at, id);
+    struct http_reply reply = api_get(url, "/v1/futures/%s?wait=0.2", id);
+    if (reply.status == 200)
+        ledger_check(r->ledger, at, reply.json);
+    else if (reply.status != 0)
+        ledger_breach(r->ledger, "%s, acknowledged, answered %d %s", id, reply.status, reply.body);
+    int status = reply.status;
+    http_reply_release(&reply);
+    return status;
+}
+
+static int act(struct run *r, const char *url, uint64_t random)
+{
+    size_t at;
+    uint64_t dice = random % 100;
+    random /= 100;
+    struct ledger_totals t = ledger_totals(r->ledger);
+    if (dice >= 60 || t.acknowledged - t.shown > OPEN_MAX)
+        return look(r, url, random);
+    if (dice < 25)
+        return submit(r, url, LEDGER_SHA256, &at);
+    if (dice < 45)
+        return submit(r, url, LEDGER_ECHO, &at);
+    if (dice < 55)
+        return submit(r, url, LEDGER_JOURNAL, &at);
+    return submit_and_cancel(r, url);
+}
+
+static void *run_client(void *arg)
+{
+    struct client *c = arg;
+    char url[128];
+    while (take_url(c->run, url, sizeof(url))) {
+        if (act(c->run, url, next_random(&c->random)) == 0)
+            wait_while_url(c->run, url);
+    }
+    return NULL;
+}
+
+/* ---- rounds ---------------------------------------------------------------------------------- */
+
+static void tell(struct run *r, const char *url, bool over)
+{
+    mutex_lock(&r->mu);
+    (void)snprintf(r->url, sizeof(r->url), "%s", url);
+    r->over = over;
+    cond_broadcast(&r->change);
+    mutex_unlock(&r->mu);
+}
+
+/* Half of the kills come early, while the daemon still recovers from the one before. */
+static void play_round(struct run *r, struct daemon *d, int round, uint64_t *random)
+{
+    uint64_t dice = next_random(random);
+    int ms = dice % 2 ? (int)(dice / 2 % 150) : (int)(dice / 2 % 1500);
+    daemon_start(d);
+    tell(r, daemon_url(d), false);
+    wait_ms(ms);
+    daemon_kill(d);
+    tell(r, "", false);
+    struct ledger_totals t = ledger_totals(r->ledger);
+    (void)printf("round %d: killed after %d ms; %zu acknowledged, %zu seen done, %zu breaches\n",
+                 round, ms, t.acknowledged, t.shown, t.breaches);
+    (void)fflush(stdout);
+}
+
+static void play(struct run *r, struct daemon *d, int rounds, size_t clients, uint64_t seed)
+{
+    struct client *all = xcalloc(clients, sizeof(*all));
+    for (size_t i = 0; i < clients; i++) {
+        all[i].run = r;
+        all[i].random = seed * 1000003 + i + 1;
+        thread_start(&all[i].thread, "client", run_client, &all[i]);
+    }
+    for (int round = 1; round <= rounds; round++)
+        play_round(r, d, round, &seed);
+    tell(r, "", true);
+    for (size_t i = 0; i < clients; i++)
+        thread_join(all[i].thread);
+    free(all);
+}
+
+int main(int argc, char **argv)
+{
+    double rounds = 20, clients = 6, seed = (double)(clock_wall_ms() % 1000000);
+    const struct option_row rows[] = {
+        {"rounds", NULL, &rounds, "of load and kill -9"},
+        {"clients", NULL, &clients, "that make the load"},
+        {"seed", NULL, &seed, "of all choices"},
+    };
+    options_parse(argc, argv, rows, FUT_COUNT(rows));
+    if (clients < 1 || clients > CLIENTS_MAX)
+        return 2;
+    struct run r = {.ledger = ledger_new()};
+    mutex_init(&r.mu);
+    cond_init(&r.change);
+    struct daemon *d = daemon_new();
+    daemon_set_handlers(d, handlers);
+    (void)printf("crash: %d rounds, %d clients, seed %.0f\n", (int)rounds, (int)clients, seed);
+    play(&r, d, (int)rounds, (size_t)clients, (uint64_t)seed + 1);
+    crash_check(d, r.ledger);
+    struct ledger_totals t = ledger_totals(r.ledger);
+    (void)printf(
+        "crash: seed %.0f: %d kills, %zu acknowledged, %zu there with the right end (%zu of "
+        "them worn out by rule), %zu breaches\n",
+        seed, (int)rounds, t.acknowledged, t.shown, t.worn_out, t.breaches);
+    bool lost = t.breaches || t.shown != t.acknowledged || !t.acknowledged;
+    daemon_free(&d);
+    ledger_free(&r.ledger);
+    cond_destroy(&r.change);
+    mutex_destroy(&r.mu);
+    (void)printf("%d passed, %d failed\n", !lost, lost);
+    return lost ? 1 : 0;
+}

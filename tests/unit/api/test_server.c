@@ -1,0 +1,337 @@
+/* The api over real sockets and the memory store: every route, and bad input. */
+#include "tests/unit/api/fixture.h"
+
+static struct fixture f;
+
+static void setup(void)
+{
+    fixture_start(&f);
+}
+
+static void teardown(void)
+{
+    fixture_stop(&f);
+}
+
+static const char unknown_id[] = "/v1/futures/01234567-89ab-7def-8123-456789abcdef";
+
+START_TEST(test_server_submits_and_gives_the_result)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"echo\",\"input\":{\"a\": [1.0, 2]}}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s?wait=10", path), "", NULL), 200,
+           "\"state\":\"succeeded\",\"done\":true,\"attempt\":1", "\"result\":{\"a\": [1.0, 2]},",
+           "\"log\":\"note\"");
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result", path), "", NULL), 200,
+           "Content-Type: application/json\r\n", "\r\n\r\n", "{\"a\": [1.0, 2]}");
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_answers_a_submission_that_waits)
+{
+    expect(ask(&f, "POST /v1/tasks?wait=10", "", "{\"handler\":\"echo\",\"input\":\"h\\u00e9\"}"),
+           200, "Location: /v1/futures/", "\"base64\":\"aMOp\"", "text/plain; charset=utf-8");
+    expect(
+        ask(&f, "POST /v1/tasks", "Prefer: respond-async, wait=10\r\n", "{\"handler\":\"echo\"}"),
+        200, "Preference-Applied: wait=10\r\n", "application/octet-stream", "\"base64\":\"\"");
+    expect(ask(&f, "POST /v1/tasks?wait=0.05", "", "{\"handler\":\"hold\"}"), 202,
+           "\"state\":\"running\"", "\"done\":false", "\"started_at\":\"2");
+}
+END_TEST
+
+START_TEST(test_server_takes_the_body_as_input)
+{
+    expect(ask(&f, "POST /v1/tasks/echo?wait=10&lane=cpu&timeout=0.5&retries=3",
+               "Content-Type: text/csv\r\n", "a,b"),
+           200, "\"lane\":\"cpu\"", "\"content_type\":\"text/csv\"", "\"base64\":\"YSxi\"");
+    expect(ask(&f, "POST /v1/tasks/echo?wait=10",
+               "Content-Type: application/x-www-form-urlencoded\r\n", "x"),
+           200, "\"content_type\":\"application/octet-stream\"", NULL, NULL);
+    expect(ask(&f, "POST /v1/tasks/echo?wait=10", "Content-Type: application/json\r\n", "[1]"), 200,
+           "\"result\":[1]", NULL, NULL);
+    expect(ask(&f, "POST /v1/tasks/echo", "Content-Type: application/json\r\n", "[1"), 400,
+           "bad_json", "\"line\":1", NULL);
+    expect(ask(&f, "POST /v1/tasks/%65cho?wait=10", "", "x"), 200, "succeeded", NULL, NULL);
+}
+END_TEST
+
+START_TEST(test_server_tells_how_a_task_failed)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"fail\"}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result?wait=10", path), "", NULL), 422,
+           "application/problem+json", "\"code\":\"task_failed\"",
+           "\"error\":{\"code\":\"signal\",\"message\":\"it crashed\",\"signal\":\"SIGSEGV\","
+           "\"log\":\"bad \xEF\xBF\xBD byte\"}}");
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s", path), "", NULL), 200,
+           "\"error\":{\"code\":\"signal\"", "\"state\":\"failed\"", NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_cancels_once_and_deletes_what_is_done)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"hold\"}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result", path), "", NULL), 202,
+           "Retry-After: 1", "\"done\":false", NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "DELETE %s", path), "", NULL), 409,
+           "\"code\":\"not_done\"", NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel", path), "", ""), 200,
+               "\"state\":\"cancelled\"", "\"error\":{\"code\":\"cancelled\"", NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result", path), "", NULL), 409,
+           "\"code\":\"task_cancelled\"", NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "DELETE %s", path), "", NULL), 204, NULL, NULL,
+           NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s", path), "", NULL), 404,
+           "\"code\":\"unknown_future\"", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_refuses_to_cancel_what_is_done)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"echo\"}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s?wait=10", path), "", NULL), 200,
+           "succeeded", NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel", path), "", ""), 409,
+           "\"code\":\"already_done\"", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_lists_in_pages)
+{
+    int fd = client_connect(&f);
+    char path[64], line[256], seen[3][64];
+    for (int i = 0; i < 3; i++) {
+        submit(fd, "{\"handler\":\"echo\"}", path);
+        memcpy(seen[i], path, sizeof(path));
+        expect(client_do(fd, line_of(line, sizeof(line), "GET %s?wait=10", path), "", NULL), 200,
+               "succeeded", NULL, NULL);
+    }
+    struct reply r =
+        client_do(fd, "GET /v1/futures?limit=2&state=succeeded,failed&handler=echo", "", NULL);
+    const char *next = strstr(r.head, "Link: </v1/futures?limit=2&state=succeeded,failed&");
+    ck_assert(reply_has(&r, seen[2] + 12) && reply_has(&r, seen[1] + 12));
+    ck_assert(!reply_has(&r, seen[0] + 12) && !reply_has(&r, "\"result\""));
+    ck_assert_ptr_nonnull(next);
+    line_of(line, sizeof(line), "GET %.*s", (int)strcspn(next + 7, ">"), next + 7);
+    free(r.body);
+    expect(client_do(fd, line, "", NULL), 200, seen[0] + 12, "\"next_cursor\":null", NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_shows_handlers_stats_and_health)
+{
+    expect(ask(&f, "GET /v1/handlers", "", NULL), 200, "{\"handlers\":[{\"name\":\"echo\"",
+           "\"timeout\":1.5,\"retries\":2", "\"lane\":\"cpu\",\"any_lane\":false");
+    expect(ask(&f, "GET /v1/stats", "", NULL), 200, "\"version\":\"test\"", "\"waiters\":0",
+           "\"store\":{\"health\":\"ok\"");
+    expect(ask(&f, "GET /healthz", "", NULL), 200, "{\"status\":\"ok\"}", NULL, NULL);
+    expect(ask(&f, "GET /readyz", "", NULL), 200, "{\"status\":\"ready\"}", NULL, NULL);
+    api_set_ready(f.api, false);
+    expect(ask(&f, "GET /readyz", "", NULL), 503, "\"code\":\"not_ready\"", NULL, NULL);
+    expect(ask(&f, "GET /problems/queue_full", "", NULL), 200, "\"status\":503", NULL, NULL);
+}
+END_TEST
+
+START_TEST(test_server_answers_head_and_options)
+{
+    int fd = client_connect(&f);
+    client_ask(fd, "HEAD /healthz", "", NULL);
+    struct reply r = client_read_head_only(fd);
+    ck_assert_int_eq(r.status, 200);
+    ck_assert_ptr_nonnull(strstr(r.head, "Content-Length: 16\r\n"));
+    expect(client_do(fd, "OPTIONS /v1/tasks", "", NULL), 204, "Allow: POST, OPTIONS\r\n", NULL,
+           NULL);
+    expect(client_do(fd, "OPTIONS *", "", NULL), 204, "Allow: GET, HEAD, POST, DELETE, OPTIONS",
+           NULL, NULL);
+    expect(client_do(fd, "GET /healthz", "", NULL), 200, "ok", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+static const struct {
+    const char *line, *headers, *body;
+    int status;
+    const char *a, *b;
+} bad[] = {
+    {"GET /nothing", "", NULL, 404, "\"code\":\"unknown_route\"", "application/problem+json"},
+    {"GET /v1//tasks", "", NULL, 404, "unknown_route", NULL},
+    {"PUT /v1/futures", "", "x", 405, "Allow: GET, HEAD, OPTIONS\r\n", "method_not_allowed"},
+    {"PATCH /v1/futures/x", "", "x", 405, "Allow: GET, HEAD, DELETE, OPTIONS\r\n", NULL},
+    {"GET /v1/futures/%zz", "", NULL, 400, "\"code\":\"invalid_path\"", NULL},
+    {"GET /v1/futures/a%2Fresult", "", NULL, 400, "invalid_path", NULL},
+    {"GET /v1/futures/a%00", "", NULL, 400, "invalid_path", NULL},
+    {"GET /v1/futures/abc", "", NULL, 404, "\"code\":\"unknown_future\"", NULL},
+    {"GET /healthz?x=1", "", NULL, 400, "\"parameter\":\"x\"", "unknown_parameter"},
+    {"GET /v1/futures?limit=5&limit=6", "", NULL, 400, "twice", "\"parameter\":\"limit\""},
+    {"GET /v1/futures?limit=0", "", NULL, 400, "\"parameter\":\"limit\"", "from 1 to 1000"},
+    {"GET /v1/futures?limit=1001", "", NULL, 400, "\"parameter\":\"limit\"", NULL},
+    {"GET /v1/futures?state=odd", "", NULL, 400, "\"parameter\":\"state\"", "odd"},
+    {"GET /v1/futures?lane=gpu", "", NULL, 400, "\"parameter\":\"lane\"", NULL},
+    {"GET /v1/futures?cursor=abc", "", NULL, 400, "\"code\":\"invalid_cursor\"", NULL},
+    {"POST /v1/tasks?wait=soon", "", "{}", 400, "\"parameter\":\"wait\"", "soon"},
+    {"POST /v1/tasks?wait=-1", "", "{}", 400, "invalid_parameter", NULL},
+    {"POST /v1/tasks", "Prefer: wait=x\r\n", "{}", 400, "invalid_header", "Prefer"},
+    {"POST /v1/tasks", "", "", 400, "\"code\":\"bad_json\"", "\"line\":1,\"column\":1"},
+    {"POST /v1/tasks", "", "{\n \"handler\": oops}", 400, "\"line\":2", "oops"},
+    {"POST /v1/tasks", "", "{\"handler\":\"nope\"}", 422, "\"field\":\"handler\"", "echo, fail"},
+    {"POST /v1/tasks", "", "{\"handler\":\"hold\",\"lane\":\"io\"}", 422, "lane_fixed", NULL},
+    {"POST /v1/tasks/nope", "", "x", 404, "\"code\":\"unknown_handler\"", "echo, fail, hold"},
+    {"POST /v1/tasks/hold?lane=io", "", "x", 422, "lane_fixed", "\"field\":\"lane\""},
+    {"POST /v1/tasks/echo?timeout=0", "", "x", 400, "\"parameter\":\"timeout\"", NULL},
+    {"POST /v1/tasks/echo?retries=101", "", "x", 400, "\"parameter\":\"retries\"", NULL},
+    {"POST /v1/tasks/echo", "Content-Type: a\x01z\r\n", "x", 400, "invalid_header", NULL},
+    {"GET /problems/none", "", NULL, 404, "unknown_problem", NULL},
+};
+
+START_TEST(test_server_refuses_bad_input)
+{
+    int fd = client_connect(&f);
+    expect(client_do(fd, bad[_i].line, bad[_i].headers, bad[_i].body), bad[_i].status, bad[_i].a,
+           bad[_i].b, NULL);
+    expect(client_do(fd, "GET /v1/stats", "", NULL), 200, "\"submitted\":0", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_does_not_know_an_unknown_id)
+{
+    static const struct {
+        const char *method, *tail;
+    } forms[] = {
+        {"GET", ""}, {"GET", "?wait=5"}, {"GET", "/result"}, {"POST", "/cancel"}, {"DELETE", ""}};
+    char line[128];
+    for (size_t i = 0; i < FUT_COUNT(forms); i++) {
+        (void)line_of(line, sizeof(line), "%s %s%s", forms[i].method, unknown_id, forms[i].tail);
+        expect(ask(&f, line, "", NULL), 404, "unknown_future", NULL, NULL);
+    }
+}
+END_TEST
+
+START_TEST(test_server_refuses_a_body_over_the_limit)
+{
+    char *body = xmalloc(100002);
+    memset(body, ' ', 100001);
+    body[100001] = '\0';
+    int fd = client_connect(&f);
+    expect(client_do(fd, "POST /v1/tasks", "", body), 413, "\"code\":\"body_too_large\"",
+           "\"limit\":100000", NULL);
+    expect(client_do(fd, "GET /healthz", "", NULL), 200, "ok", NULL, NULL); /* kept alive */
+    client_ask(fd, "POST /v1/tasks", "Transfer-Encoding: chunked\r\n", NULL);
+    client_send(fd, "186A1\r\n", 7);
+    client_send(fd, body, 100001);
+    client_send(fd, "\r\n0\r\n\r\n", 7);
+    expect(client_read(fd), 413, "body_too_large", NULL, NULL);
+    client_ask(fd, "POST /v1/tasks", "Content-Length: 99999999999\r\n", NULL);
+    expect(client_read(fd), 413, "body_too_large", "Connection: close", NULL);
+    ck_assert_int_eq(close(fd), 0);
+    free(body);
+}
+END_TEST
+
+START_TEST(test_server_takes_a_chunked_body)
+{
+    int fd = client_connect(&f);
+    client_ask(fd, "POST /v1/tasks/echo?wait=10", "Transfer-Encoding: chunked\r\n", NULL);
+    client_send(fd, "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", 18);
+    expect(client_read(fd), 200, "\"base64\":\"YWJj\"", NULL, NULL);
+    client_ask(fd, "POST /v1/tasks/echo", "Transfer-Encoding: gzip\r\n", NULL);
+    expect(client_read(fd), 400, "invalid_header", "Connection: close", NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_server_tells_when_the_queue_is_full)
+{
+    struct fixture small;
+    fixture_start_with(&small, &fixture_config, 2);
+    for (int i = 0; i < 2; i++)
+        expect(ask(&small, "POST /v1/tasks", "", "{\"handler\":\"echo\"}"), 202, "queued", NULL,
+               NULL);
+    expect(ask(&small, "POST /v1/tasks", "", "{\"handler\":\"echo\"}"), 503, "Retry-After: 60",
+           "\"code\":\"queue_full\"", "\"limit\":2");
+    fixture_stop(&small);
+}
+END_TEST
+
+START_TEST(test_server_listens_on_a_unix_socket_and_refuses_a_second)
+{
+    struct fixture u;
+    struct api_config c = fixture_config;
+    struct fut_errbuf err = {""};
+    char where[64];
+    c.listen = line_of(where, sizeof(where), "unix:/tmp/futured-test-%d.sock", (int)getpid());
+    fixture_start_with(&u, &c, 10);
+    ck_assert_str_eq(api_address(u.api), where);
+    c.store = f.store;
+    c.listen_fd = -1;
+    c.catalog = &fixture_catalog;
+    struct store *other = NULL;
+    ck_assert_int_eq(store_open(&(struct store_config){"memory", "", 1, 1, 1}, &other, &err), 0);
+    c.store = other;
+    struct api *second = api_new(&c);
+    ck_assert_int_eq(api_start(second, &err), FUT_ERR_BUSY);
+    ck_assert_ptr_nonnull(strstr(err.text, where));
+    api_free(&second);
+    store_close(&other);
+    fixture_stop(&u);
+    ck_assert_int_ne(access(where + 5, F_OK), 0);
+}
+END_TEST
+
+static const char *const bad_addresses[] = {
+    "", "8420", "host", "1.2.3.4:x", "::1:80", "127.0.0.1:70000", "unix:relative"};
+
+START_TEST(test_server_refuses_a_bad_address)
+{
+    struct fut_errbuf err = {""};
+    struct api_config c = fixture_config;
+    struct store *other = NULL;
+    ck_assert_int_eq(store_open(&(struct store_config){"memory", "", 1, 1, 1}, &other, &err), 0);
+    c.listen = bad_addresses[_i];
+    c.listen_fd = -1;
+    c.store = other;
+    struct api *a = api_new(&c);
+    ck_assert_int_eq(api_start(a, &err), FUT_ERR_INVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot listen on"));
+    api_free(&a);
+    store_close(&other);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("server");
+    TCase *t = tcase_create("server");
+    tcase_set_timeout(t, 30);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_server_submits_and_gives_the_result);
+    tcase_add_test(t, test_server_answers_a_submission_that_waits);
+    tcase_add_test(t, test_server_takes_the_body_as_input);
+    tcase_add_test(t, test_server_tells_how_a_task_failed);
+    tcase_add_test(t, test_server_cancels_once_and_deletes_what_is_done);
+    tcase_add_test(t, test_server_refuses_to_cancel_what_is_done);
+    tcase_add_test(t, test_server_lists_in_pages);
+    tcase_add_test(t, test_server_shows_handlers_stats_and_health);
+    tcase_add_test(t, test_server_answers_head_and_options);
+    tcase_add_loop_test(t, test_server_refuses_bad_input, 0, FUT_COUNT(bad));
+    tcase_add_test(t, test_server_does_not_know_an_unknown_id);
+    tcase_add_test(t, test_server_refuses_a_body_over_the_limit);
+    tcase_add_test(t, test_server_takes_a_chunked_body);
+    tcase_add_test(t, test_server_tells_when_the_queue_is_full);
+    tcase_add_test(t, test_server_listens_on_a_unix_socket_and_refuses_a_second);
+    tcase_add_loop_test(t, test_server_refuses_a_bad_address, 0, FUT_COUNT(bad_addresses));
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
