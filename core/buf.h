@@ -14,7 +14,10 @@ struct buf {
     size_t len, cap;
 };
 
-#define BUF_INIT {0}
+#define BUF_INIT                                                                                   \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void buf_release(struct buf *b);
 /* Room for n more bytes (and a NUL) behind len. */
@@ -24,7 +27,8 @@ void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) FUT_PRINTF(2, 3);
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
-/* Hands the heap bytes over to the caller (free() them) and empties b. NULL when nothing was written. */
+/* Hands the heap bytes over to the caller (free() them) and empties b. NULL when nothing was
+ * written. */
 char *buf_take(struct buf *b, size_t *out_len);
 
 static inline void buf_puts(struct buf *b, const char *s)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 static const char *const names[] = {
-    "ok", "inval",     "not_found", "stale", "full",  "closed", "io", "no_space",
-    "read_only", "too_big", "again",     "state", "exists", "busy",
+    "ok",       "inval",     "not_found", "stale", "full",  "closed", "io",
+    "no_space", "read_only", "too_big",   "again", "state", "exists", "busy",
 };
 
 const char *fut_err_name(int rc)

@@ -36,7 +36,8 @@ struct fut_errbuf {
 /* Stable lower-case name of a code ("stale"), for logs. Never NULL. */
 const char *fut_err_name(int rc);
 
-/* Formats into err (truncating; err may be NULL) and returns rc, so callers can `return fut_fail(…)`. */
+/* Formats into err (truncating; err may be NULL) and returns rc, so callers can `return
+ * fut_fail(…)`. */
 int fut_fail(struct fut_errbuf *err, int rc, const char *fmt, ...) FUT_PRINTF(3, 4);
 
 void fut_bug_at(const char *file, int line, const char *what) FUT_NORETURN;

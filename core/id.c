@@ -13,9 +13,9 @@
 
 static struct {
     struct mutex mu;
-    uint64_t last;          /* guarded by mu: 60 bits, ms << 12 | counter */
-    uint64_t random[POOL];  /* guarded by mu */
-    size_t left;            /* guarded by mu */
+    uint64_t last;         /* guarded by mu: 60 bits, ms << 12 | counter */
+    uint64_t random[POOL]; /* guarded by mu */
+    size_t left;           /* guarded by mu */
 } gen = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
 
 /* hi without its version nibble: ms << 12 | counter, so that +1 carries into the milliseconds. */

@@ -1,5 +1,6 @@
 /* mem: allocation for small, fixed-size things. Running out there aborts (the state is on disk).
- * What a user sizes is checked against a limit first and allocated with plain malloc. Any thread. */
+ * What a user sizes is checked against a limit first and allocated with plain malloc. Any thread.
+ */
 #ifndef FUT_CORE_MEM_H
 #define FUT_CORE_MEM_H
 
@@ -14,6 +15,6 @@ char *xstrndup(const char *s, size_t n);
 
 #define xnew(type) ((type *)xcalloc(1, sizeof(type)))
 #define FUT_COUNT(array) (sizeof(array) / sizeof(*(array)))
-#define FUT_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define FUT_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

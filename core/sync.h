@@ -1,6 +1,6 @@
-/* sync: mutexes, conditions and threads that abort on misuse instead of returning codes nobody reads.
- * Conditions wait on the monotonic clock. Threads start with every signal blocked (main takes them)
- * and a name that `top -H` shows. */
+/* sync: mutexes, conditions and threads that abort on misuse instead of returning codes nobody
+ * reads. Conditions wait on the monotonic clock. Threads start with every signal blocked (main
+ * takes them) and a name that `top -H` shows. */
 #ifndef FUT_CORE_SYNC_H
 #define FUT_CORE_SYNC_H
 

@@ -177,7 +177,8 @@ bool lane_parse(const char *name, enum lane *out)
 
 bool task_handler_name_ok(const char *name)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t n = strspn(name, allowed);
     return n >= 1 && n <= TASK_HANDLER_MAX && name[n] == '\0' && *name != '.' && *name != '-';
 }

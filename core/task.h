@@ -26,12 +26,12 @@ enum task_state {
 };
 #define TASK_STATE_COUNT 6
 
-#define TASK_HANDLER_MAX 64       /* bytes of a handler's name */
-#define TASK_TYPE_MAX 127         /* bytes of a content type */
-#define TASK_LOG_MAX 8192         /* bytes kept of an attempt's standard error */
+#define TASK_HANDLER_MAX 64 /* bytes of a handler's name */
+#define TASK_TYPE_MAX 127   /* bytes of a content type */
+#define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
 #define TASK_TIMEOUT_MAX_MS 86400000LL
-#define TASK_LOST_MAX 3           /* daemon deaths that one task may live through */
+#define TASK_LOST_MAX 3 /* daemon deaths that one task may live through */
 
 #define CONTENT_JSON "application/json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
@@ -40,11 +40,11 @@ enum task_state {
 struct task_spec {
     struct task_id id;
     enum lane lane;
-    uint32_t retries;        /* how often a temporary failure is tried again */
-    int64_t timeout_ms;      /* of one attempt; > 0 */
+    uint32_t retries;   /* how often a temporary failure is tried again */
+    int64_t timeout_ms; /* of one attempt; > 0 */
     int64_t created_wall_ms;
     const char *handler;
-    const char *input_type;  /* content type */
+    const char *input_type;     /* content type */
     const unsigned char *input; /* NULL, 0 in snapshots that were read without it */
     size_t input_len;
 };
@@ -65,9 +65,9 @@ struct task {
     struct task_spec *spec;       /* one reference */
     struct task_outcome *outcome; /* one reference, or NULL while not done */
     enum task_state state;
-    uint32_t attempt; /* runs started so far */
-    uint32_t lost;    /* of those, ended by the daemon's death */
-    uint64_t seq;     /* place in the order of completion; 0 while not done */
+    uint32_t attempt;         /* runs started so far */
+    uint32_t lost;            /* of those, ended by the daemon's death */
+    uint64_t seq;             /* place in the order of completion; 0 while not done */
     int64_t due_wall_ms;      /* while scheduled; else 0 */
     int64_t started_wall_ms;  /* of the latest attempt; 0: never */
     int64_t finished_wall_ms; /* 0 while not done */

@@ -12,26 +12,27 @@ struct rule {
     int attempt, lost;         /* added to the counters */
 };
 
-static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] =
-        {
-            [EVENT_DUE] = {.legal = true, .to = TASK_QUEUED},
-            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
-        },
-    [TASK_QUEUED] =
-        {
-            [EVENT_START] = {.legal = true, .to = TASK_RUNNING, .attempt = 1},
-            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
-        },
-    [TASK_RUNNING] =
-        {
-            [EVENT_SUCCEED] = {.legal = true, .to = TASK_SUCCEEDED},
-            [EVENT_FAIL] = {.legal = true, .to = TASK_FAILED},
-            [EVENT_RETRY] = {true, TASK_SCHEDULED, RETRIES_LEFT, TASK_FAILED, 0, 0},
-            [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
-            [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
-            [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
-        },
+static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
+    {
+        [TASK_SCHEDULED] =
+            {
+                [EVENT_DUE] = {.legal = true, .to = TASK_QUEUED},
+                [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+            },
+        [TASK_QUEUED] =
+            {
+                [EVENT_START] = {.legal = true, .to = TASK_RUNNING, .attempt = 1},
+                [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+            },
+        [TASK_RUNNING] =
+            {
+                [EVENT_SUCCEED] = {.legal = true, .to = TASK_SUCCEEDED},
+                [EVENT_FAIL] = {.legal = true, .to = TASK_FAILED},
+                [EVENT_RETRY] = {true, TASK_SCHEDULED, RETRIES_LEFT, TASK_FAILED, 0, 0},
+                [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
+                [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
+                [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
+            },
 };
 
 static bool guard_holds(enum guard g, const struct task *t)
@@ -83,9 +84,9 @@ int64_t task_backoff_ms(uint32_t attempt, uint32_t random)
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
-    [EVENT_DUE] = "due",         [EVENT_START] = "start", [EVENT_SUCCEED] = "succeed",
-    [EVENT_FAIL] = "fail",       [EVENT_RETRY] = "retry", [EVENT_RELEASE] = "release",
-    [EVENT_LOSE] = "lose",       [EVENT_CANCEL] = "cancel",
+    [EVENT_DUE] = "due",   [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail", [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
+    [EVENT_LOSE] = "lose", [EVENT_CANCEL] = "cancel",
 };
 
 const char *task_event_name(enum task_event ev)

@@ -37,14 +37,16 @@ struct task_change {
 };
 
 /* What EVENT does to a task in `from`, for verbs that change many rows at once.
- * 0, or FUT_ERR_STATE when the pair is not legal (out untouched). Guarded events are refused too. */
+ * 0, or FUT_ERR_STATE when the pair is not legal (out untouched). Guarded events are refused too.
+ */
 struct task_move {
     enum task_state from, to;
     int attempt_delta;
 };
 FUT_MUST_CHECK int task_move_of(enum task_state from, enum task_event ev, struct task_move *out);
 
-/* Computes the change. 0, or FUT_ERR_STATE when this event cannot meet this state (out untouched). */
+/* Computes the change. 0, or FUT_ERR_STATE when this event cannot meet this state (out untouched).
+ */
 FUT_MUST_CHECK int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,
                               struct task_change *out);
 

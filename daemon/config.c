@@ -17,7 +17,7 @@ enum kind { KIND_NUMBER, KIND_DURATION, KIND_SIZE, KIND_TEXT, KIND_LEVEL, KIND_S
 struct row {
     const char *name;
     enum kind kind;
-    size_t offset; /* of the field in struct config */
+    size_t offset;      /* of the field in struct config */
     const char *preset; /* default as a user would write it; NULL: computed */
     int64_t min, max;
     const char *help;
@@ -67,7 +67,7 @@ struct unit {
     int64_t factor;
 };
 
-static const struct unit durations[] = {{"", SECOND},        {"ms", 1},    {"s", SECOND},
+static const struct unit durations[] = {{"", SECOND},       {"ms", 1},   {"s", SECOND},
                                         {"m", 60 * SECOND}, {"h", HOUR}, {"d", DAY}};
 static const struct unit sizes[] = {{"", 1}, {"K", 1024}, {"M", MIB}, {"G", 1024 * MIB}};
 static const struct unit plain[] = {{"", 1}};
@@ -78,7 +78,8 @@ static const struct {
     const char *form;
 } forms[] = {
     [KIND_NUMBER] = {plain, FUT_COUNT(plain), "a whole number"},
-    [KIND_DURATION] = {durations, FUT_COUNT(durations), "a duration such as 500ms, 30s, 5m, 2h, 7d"},
+    [KIND_DURATION] = {durations, FUT_COUNT(durations),
+                       "a duration such as 500ms, 30s, 5m, 2h, 7d"},
     [KIND_SIZE] = {sizes, FUT_COUNT(sizes), "a size such as 4096, 64K, 16M, 1G"},
 };
 
@@ -154,8 +155,8 @@ static int set_level(struct config *c, const struct row *r, const char *value,
 {
     enum log_level level;
     if (!log_level_parse(value, &level))
-        return fut_fail(err, FUT_ERR_INVAL,
-                        "%s is \"%s\": it must be debug, info, warn or error", r->name, value);
+        return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be debug, info, warn or error",
+                        r->name, value);
     *number_at(c, r) = level;
     return 0;
 }
@@ -214,7 +215,9 @@ void config_print_help(void)
         format_allowed(r, allowed, sizeof(allowed));
         (void)printf("  %-24s %s\n", r->name, r->help);
         (void)printf("  %-24s default %s%s%s\n", "",
-                     !r->preset ? "computed" : *r->preset ? r->preset : "none",
+                     !r->preset   ? "computed"
+                     : *r->preset ? r->preset
+                                  : "none",
                      *allowed ? "; allowed " : "", allowed);
     }
 }
@@ -227,7 +230,10 @@ void config_print_markdown(void)
         char allowed[80];
         format_allowed(r, allowed, sizeof(allowed));
         (void)printf("| `%s` | %s | %s | %s |\n", r->name,
-                     !r->preset ? "computed" : *r->preset ? r->preset : "none", allowed, r->help);
+                     !r->preset   ? "computed"
+                     : *r->preset ? r->preset
+                                  : "none",
+                     allowed, r->help);
     }
 }
 

@@ -14,7 +14,7 @@
 #include "workers/scheduler.h"
 
 #define STORE_READERS 2
-#define STEP_SLACK_MS 10000 /* for a step that should take no time at all */
+#define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
 struct house {
     struct config cfg;
@@ -192,9 +192,12 @@ static const struct {
     void (*run)(struct house *h);
     int64_t (*budget_ms)(const struct config *cfg);
 } steps[] = {
-    {"stop_accepting", stop_accepting, no_time}, {"stop_claiming", stop_claiming, no_time},
-    {"answer_waiters", answer_waiters, no_time}, {"end_tasks", end_tasks, drain_time},
-    {"commit", commit_the_rest, no_time},        {"stop_http", stop_http, no_time},
+    {"stop_accepting", stop_accepting, no_time},
+    {"stop_claiming", stop_claiming, no_time},
+    {"answer_waiters", answer_waiters, no_time},
+    {"end_tasks", end_tasks, drain_time},
+    {"commit", commit_the_rest, no_time},
+    {"stop_http", stop_http, no_time},
     {"close", close_all, no_time},
 };
 

@@ -4,7 +4,8 @@
  * reader thread has a reader of its own. Backends know rows, not policy: which state follows comes
  * in as a parameter (struct task_change, struct task_move), times come in as the store's clock.
  * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY end the whole transaction; FUT_ERR_STALE,
- * FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and leave the transaction good. */
+ * FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and leave the transaction good.
+ */
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
 
@@ -43,8 +44,8 @@ struct backend_ops {
     /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. */
     int (*change)(struct backend *b, const struct task_change *c, const struct task *after);
     /* Moves up to max tasks of a lane, lowest key first. */
-    int (*take)(struct backend *b, enum lane lane, const struct task_move *move, int64_t now_wall_ms,
-                size_t max, struct backend_row *rows, size_t *out_n);
+    int (*take)(struct backend *b, enum lane lane, const struct task_move *move,
+                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
     /* The spec with its input. */
     int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
     /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */

@@ -95,8 +95,7 @@ int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
     sqlite3_stmt *st = b->stmts[W_NEXT_DUE];
     int step = sqlite3_step(st);
     if (step == SQLITE_ROW)
-        *out_wall_ms =
-            sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
+        *out_wall_ms = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
     return sqlite_rc(b->db, step);
 }
@@ -156,8 +155,8 @@ int sqlite_totals(struct backend *b, struct backend_totals *out)
 {
     int64_t row[3], max[2] = {0, 0};
     *out = (struct backend_totals){0};
-    int rc = read_numbers(b, "SELECT lane, state, count(*) FROM live GROUP BY lane, state", row, 3,
-                          out);
+    int rc =
+        read_numbers(b, "SELECT lane, state, count(*) FROM live GROUP BY lane, state", row, 3, out);
     if (rc == 0)
         rc = read_numbers(b, "SELECT (SELECT max(key) FROM tasks), (SELECT max(seq) FROM results)",
                           max, 2, NULL);

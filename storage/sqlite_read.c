@@ -91,8 +91,7 @@ int sqlite_reader_open(struct backend *b, struct backend_reader **out)
 static struct task_spec *read_spec(sqlite3_stmt *st)
 {
     return task_spec_new(&(struct task_spec){
-        .id = {(uint64_t)sqlite3_column_int64(st, C_KEY),
-               (uint64_t)sqlite3_column_int64(st, C_LO)},
+        .id = {(uint64_t)sqlite3_column_int64(st, C_KEY), (uint64_t)sqlite3_column_int64(st, C_LO)},
         .lane = (enum lane)sqlite3_column_int(st, C_LANE),
         .handler = column_text(st, C_HANDLER),
         .created_wall_ms = sqlite3_column_int64(st, C_CREATED),

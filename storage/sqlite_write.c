@@ -13,10 +13,12 @@ static const char *const sql[W_COUNT] = {
     [W_BACK] = "ROLLBACK TO mark",
     [W_INSERT_TASK] = "INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries,"
                       " input_type, input) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    [W_INSERT_LIVE] = "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms)"
-                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [W_UPDATE_LIVE] = "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
-                      " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
+    [W_INSERT_LIVE] =
+        "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [W_UPDATE_LIVE] =
+        "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
+        " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_INSERT_RESULT] = "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
                         " finished_ms, type, body, code, message, exit_code, signal, log)"
@@ -32,7 +34,8 @@ static const char *const sql[W_COUNT] = {
     [W_IN_STATE] = "SELECT l.key, t.lo, t.lane, t.handler, t.created_ms, t.timeout_ms, t.retries,"
                    " t.input_type, l.attempt, l.lost, l.started_ms"
                    " FROM live l JOIN tasks t ON t.key = l.key WHERE l.state = ?1 LIMIT ?2",
-    [W_IS_LIVE] = "SELECT (SELECT 1 FROM live WHERE key = ?1) FROM tasks WHERE key = ?1 AND lo = ?2",
+    [W_IS_LIVE] =
+        "SELECT (SELECT 1 FROM live WHERE key = ?1) FROM tasks WHERE key = ?1 AND lo = ?2",
     [W_DELETE_TASK] = "DELETE FROM tasks WHERE key = ?1",
     [W_DELETE_RESULT] = "DELETE FROM results WHERE key = ?1",
     [W_OLDEST] = "SELECT key FROM results WHERE finished_ms <= ?1 AND seq IN"
@@ -42,8 +45,8 @@ static const char *const sql[W_COUNT] = {
 int sqlite_prepare_writes(struct backend *b)
 {
     for (int i = 0; i < W_COUNT; i++) {
-        int rc = sqlite3_prepare_v3(b->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &b->stmts[i],
-                                    NULL);
+        int rc =
+            sqlite3_prepare_v3(b->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &b->stmts[i], NULL);
         if (rc != SQLITE_OK)
             return sqlite_rc(b->db, rc);
     }

@@ -81,7 +81,8 @@ FUT_MUST_CHECK int store_submit(struct store *s, struct store_submit *o, store_d
 
 /* Executes one change as compare-and-set. rc FUT_ERR_STALE: the task is no longer in
  * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from (its
- * spec at least); after success the store has brought it up to date, its outcome a new reference. */
+ * spec at least); after success the store has brought it up to date, its outcome a new reference.
+ */
 struct store_apply {
     struct store_op op;
     struct task_change change; /* outcome: borrowed until done */
@@ -90,7 +91,8 @@ struct store_apply {
 FUT_MUST_CHECK int store_apply(struct store *s, struct store_apply *o, store_done *done);
 
 /* Takes up to max queued tasks of a lane, oldest first, as EVENT_START does. Ends as soon as there
- * is one; until then it stays parked. Parked claims are served in the commit that brings the task. */
+ * is one; until then it stays parked. Parked claims are served in the commit that brings the task.
+ */
 struct store_claim {
     struct store_op op;
     enum lane lane;
@@ -138,11 +140,11 @@ struct store_stats {
     uint64_t submitted, claimed;                 /* since boot */
     uint64_t finished[TASK_STATE_COUNT];         /* since boot, by final state */
     uint64_t pruned;
-    uint64_t commits, ops;  /* transactions, and operations in them, since boot */
-    uint64_t recovered;     /* tasks found running at boot */
-    double drain_per_s;     /* tasks finished per second, smoothed over about 10 s */
+    uint64_t commits, ops; /* transactions, and operations in them, since boot */
+    uint64_t recovered;    /* tasks found running at boot */
+    double drain_per_s;    /* tasks finished per second, smoothed over about 10 s */
     uint64_t max_queued;
-    int health;             /* 0, or the FUT_ERR_* of the failure that is in force */
+    int health; /* 0, or the FUT_ERR_* of the failure that is in force */
 };
 /* Any thread; takes a short lock. */
 void store_stats(struct store *s, struct store_stats *out);

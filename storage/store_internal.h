@@ -19,7 +19,8 @@ struct store_verb {
     bool is_read, is_refusable;
 };
 
-extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_get, verb_list;
+extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_get,
+    verb_list;
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
@@ -37,10 +38,10 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
-    int64_t next_due_wall_ms;   /* -1: nothing scheduled */
+    int64_t next_due_wall_ms; /* -1: nothing scheduled */
     int64_t next_prune_mono_us;
-    int64_t retry_mono_us;      /* after a failed commit: when to serve parked claims again; -1 */
-    int64_t rate_mono_us;       /* when drain_per_s was last brought up to date */
+    int64_t retry_mono_us; /* after a failed commit: when to serve parked claims again; -1 */
+    int64_t rate_mono_us;  /* when drain_per_s was last brought up to date */
     uint64_t rate_finished;
 };
 

@@ -6,6 +6,7 @@
 #include "storage/store_internal.h"
 
 #define TAKE_STEP 64
+#define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 #define PROMOTE_STEP 1000
 #define PRUNE_STEP 200
 #define PRUNE_IDLE_US 1000000
@@ -85,7 +86,7 @@ static int insert_one(struct store *s, const struct task *t)
         give(s, &started);
         return 0;
     }
-    if (backend_is_claimable(t->state) && *live_count(s, t->spec->lane, t->state) <= TAKE_STEP * 16)
+    if (backend_is_claimable(t->state) && *live_count(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);
     writer_note_change(s, t->spec->id, t->state, t);
     return 0;
@@ -102,7 +103,8 @@ static int insert_all(struct store *s, const struct store_submit *o)
 }
 
 /* Several tasks: all or none, so what the first ones did is taken back when one is refused. They
- * are not handed over (claims cannot be taken back one by one); the queue serves them right after. */
+ * are not handed over (claims cannot be taken back one by one); the queue serves them right after.
+ */
 static int insert_many(struct store *s, const struct store_submit *o)
 {
     struct writer *w = &s->w;
@@ -176,7 +178,8 @@ static int run_delete(struct store *s, struct store_op *op, bool *out_park)
 {
     (void)out_park;
     int rc = writer_begin(s);
-    return rc != 0 ? rc : s->ops->remove(s->backend, FUT_CONTAINER(op, struct store_delete, op)->id);
+    return rc != 0 ? rc
+                   : s->ops->remove(s->backend, FUT_CONTAINER(op, struct store_delete, op)->id);
 }
 
 /* ---- claims ---------------------------------------------------------------------------------- */

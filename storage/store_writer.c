@@ -8,9 +8,9 @@
 #include "storage/store_internal.h"
 
 #define BATCH_OPS 1024
-#define RETRY_US 1000000    /* parked claims after a failed commit */
+#define RETRY_US 1000000 /* parked claims after a failed commit */
 #define RATE_MIN_US 250000
-#define RATE_WINDOW_US 10000000
+#define RATE_WINDOW_US 10e6
 
 void writer_init(struct store *s, const struct backend_totals *totals)
 {
@@ -140,7 +140,7 @@ static void update_rate(struct store *s)
     const uint64_t *f = w->now.stats.finished;
     uint64_t finished = f[TASK_SUCCEEDED] + f[TASK_FAILED] + f[TASK_CANCELLED];
     double rate = (double)(finished - w->rate_finished) * 1e6 / (double)passed;
-    double weight = (double)passed / (double)(RATE_WINDOW_US / 2 + passed);
+    double weight = (double)passed / (double)(RATE_WINDOW_US / 2 + (double)passed);
     w->now.stats.drain_per_s += weight * (rate - w->now.stats.drain_per_s);
     w->rate_mono_us = now;
     w->rate_finished = finished;

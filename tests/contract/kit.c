@@ -1,6 +1,5 @@
 #include "tests/contract/kit.h"
 
-#include <check.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,8 @@
 #include "core/mem.h"
 
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */
-static struct kit_wait wait_state = {{PTHREAD_MUTEX_INITIALIZER}, {PTHREAD_COND_INITIALIZER}, false};
+static struct kit_wait wait_state = {
+    {PTHREAD_MUTEX_INITIALIZER}, {PTHREAD_COND_INITIALIZER}, false};
 
 static void on_done(struct store_op *op)
 {
@@ -176,4 +176,26 @@ struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state sta
     } while (t.state != state && clock_mono_ms() < deadline);
     ck_assert_str_eq(task_state_name(t.state), task_state_name(state));
     return t;
+}
+
+const char *const kit_backends[] = {"sqlite", "memory"};
+
+int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n)
+{
+    const char *only = getenv("FUT_BACKEND");
+    Suite *s = suite_create(suite);
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 30);
+    for (size_t i = 0; i < n; i++) {
+        for (int b = 0; b < (int)FUT_COUNT(kit_backends); b++) {
+            if (!only || strcmp(only, kit_backends[b]) == 0)
+                tcase_add_loop_test(tc, tests[i], b, b + 1);
+        }
+    }
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

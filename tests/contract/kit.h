@@ -3,6 +3,8 @@
 #ifndef FUT_TESTS_CONTRACT_KIT_H
 #define FUT_TESTS_CONTRACT_KIT_H
 
+#include <check.h>
+
 #include "core/sync.h"
 #include "storage/store.h"
 
@@ -39,6 +41,11 @@ int kit_delete(struct kit *k, struct task_id id);
 int kit_list(struct kit *k, struct store_list *o);
 /* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
 struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state);
+
+/* Runs each test once per backend (_i is its place in kit_backends; FUT_BACKEND=name picks one).
+ * Returns main's exit code. */
+extern const char *const kit_backends[];
+int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n);
 
 /* For verbs that a test posts itself. */
 struct kit_wait {

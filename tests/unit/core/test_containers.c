@@ -33,8 +33,9 @@ START_TEST(test_list_keeps_order_and_length)
     ck_assert(list_is_empty(&l));
     static const int expected[] = {0, 1, 3};
     for (size_t i = 0; i < 3; i++) {
-        struct item *it = FUT_CONTAINER(list_pop_front(&other), struct item, link);
+        struct item *it = FUT_CONTAINER(list_front(&other), struct item, link);
         ck_assert_int_eq(it->n, expected[i]);
+        ck_assert_ptr_eq(list_pop_front(&other), &it->link);
     }
     ck_assert_ptr_null(list_pop_front(&other));
 }

@@ -23,7 +23,7 @@ END_TEST
 static const struct {
     const char *value;
     int64_t ms;
-} durations[] = {{"500ms", 500},  {"30", 30000},    {"30s", 30000},
+} durations[] = {{"500ms", 500}, {"30", 30000},   {"30s", 30000},
                  {"2m", 120000}, {"1h", 3600000}, {"0", 0}};
 
 START_TEST(test_config_durations)

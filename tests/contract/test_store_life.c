@@ -1,4 +1,5 @@
-/* The contract of store.h, run on every backend: what all of them promise, in the same words. */
+/* The contract of store.h, on every backend: how a task is submitted, claimed, changed and ended.
+ */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +8,11 @@
 #include "core/mem.h"
 #include "tests/contract/kit.h"
 
-static const char *const backends[] = {"sqlite", "memory"};
 static struct kit k;
 
 static void begin(int i)
 {
-    kit_open(&k, backends[i]);
+    kit_open(&k, kit_backends[i]);
 }
 
 static void end(void)
@@ -160,9 +160,12 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
     begin(_i);
     struct task_id id = kit_submit(&k, LANE_IO, "x");
     struct task t, seen;
-    struct task_outcome *o = task_outcome_new(&(struct task_outcome){
-        .code = "signal", .message = "killed", .exit_code = -1, .signal = 11, .log = "last\0words",
-        .log_len = 10});
+    struct task_outcome *o = task_outcome_new(&(struct task_outcome){.code = "signal",
+                                                                     .message = "killed",
+                                                                     .exit_code = -1,
+                                                                     .signal = 11,
+                                                                     .log = "last\0words",
+                                                                     .log_len = 10});
     ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
     ck_assert_int_eq(kit_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
     ck_assert_int_eq(kit_get(&k, id, &seen), 0);
@@ -299,173 +302,6 @@ START_TEST(test_store_delete_only_when_done)
 }
 END_TEST
 
-/* Claims one task and ends it. */
-static void finish_one(enum task_event ev)
-{
-    struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_apply(&k, &t, ev, NULL), 0);
-    task_release(&t);
-}
-
-static size_t list_count(unsigned states, int lane, const char *handler)
-{
-    struct task tasks[16];
-    struct store_list o = {
-        .states = states, .lane = lane, .handler = handler, .limit = 16, .tasks = tasks};
-    ck_assert_int_eq(kit_list(&k, &o), 0);
-    ck_assert_uint_eq(o.next, 0);
-    for (size_t i = 0; i < o.n; i++)
-        task_release(&tasks[i]);
-    return o.n;
-}
-
-START_TEST(test_store_list_filters)
-{
-    begin(_i);
-    for (int i = 0; i < 3; i++)
-        (void)kit_submit(&k, LANE_IO, "x");
-    (void)kit_submit(&k, LANE_CPU, "x");
-    finish_one(EVENT_SUCCEED);
-    finish_one(EVENT_FAIL);
-    ck_assert_uint_eq(list_count(0, -1, NULL), 4);
-    ck_assert_uint_eq(list_count(1u << TASK_QUEUED, -1, NULL), 2);
-    ck_assert_uint_eq(list_count(1u << TASK_QUEUED, LANE_CPU, NULL), 1);
-    ck_assert_uint_eq(list_count(1u << TASK_FAILED, -1, NULL), 1);
-    ck_assert_uint_eq(list_count(1u << TASK_FAILED | 1u << TASK_QUEUED, -1, NULL), 3);
-    ck_assert_uint_eq(list_count(0, -1, "echo"), 4);
-    ck_assert_uint_eq(list_count(0, -1, "other"), 0);
-    end();
-}
-END_TEST
-
-START_TEST(test_store_list_pages_newest_first)
-{
-    begin(_i);
-    struct task_id ids[5];
-    struct task tasks[2];
-    uint64_t before = 0;
-    int seen = 0;
-    for (int i = 0; i < 5; i++)
-        ids[i] = kit_submit(&k, LANE_IO, "x");
-    do {
-        struct store_list o = {.lane = -1, .before = before, .limit = 2, .tasks = tasks};
-        ck_assert_int_eq(kit_list(&k, &o), 0);
-        for (size_t i = 0; i < o.n; i++) {
-            ck_assert(id_equal(tasks[i].spec->id, ids[4 - seen]));
-            task_release(&tasks[i]);
-            seen++;
-        }
-        before = o.next;
-    } while (before);
-    ck_assert_int_eq(seen, 5);
-    end();
-}
-END_TEST
-
-START_TEST(test_store_prunes_after_retention)
-{
-    begin(_i);
-    kit_stop(&k);
-    k.cfg.retention_ms = 1;
-    kit_reopen(&k);
-    struct task_id kept = kit_submit(&k, LANE_CPU, "unfinished");
-    for (int i = 0; i < 5; i++)
-        (void)kit_submit(&k, LANE_IO, "x");
-    for (int i = 0; i < 5; i++)
-        finish_one(EVENT_SUCCEED);
-    struct store_stats stats;
-    int64_t deadline = clock_mono_ms() + 10000;
-    do
-        store_stats(k.store, &stats);
-    while (stats.pruned < 5 && clock_mono_ms() < deadline);
-    ck_assert_uint_eq(stats.pruned, 5);
-    ck_assert_uint_eq(list_count(0, -1, NULL), 1);
-    struct task t;
-    ck_assert_int_eq(kit_get(&k, kept, &t), 0);
-    task_release(&t);
-    end();
-}
-END_TEST
-
-static struct {
-    struct mutex mu;
-    size_t n;
-    enum task_state states[8];
-    uint32_t result_len;
-} heard = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
-
-static void on_change(void *ctx, const struct store_change *changes, size_t n)
-{
-    (void)ctx;
-    mutex_lock(&heard.mu);
-    for (size_t i = 0; i < n && heard.n < 8; i++) {
-        heard.states[heard.n++] = changes[i].state;
-        if (changes[i].task && changes[i].task->outcome)
-            heard.result_len = (uint32_t)changes[i].task->outcome->body_len;
-    }
-    mutex_unlock(&heard.mu);
-}
-
-START_TEST(test_store_tells_listeners_after_commit)
-{
-    kit_open(&k, backends[_i]);
-    kit_stop(&k);
-    struct fut_errbuf err;
-    ck_assert_int_eq(store_open(&k.cfg, &k.store, &err), 0);
-    store_listen(k.store, on_change, NULL);
-    store_start(k.store);
-    heard.n = 0;
-    (void)kit_submit(&k, LANE_IO, "x");
-    struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "four"), 0);
-    task_release(&t);
-    mutex_lock(&heard.mu);
-    ck_assert_uint_eq(heard.n, 3);
-    ck_assert_int_eq(heard.states[0], TASK_QUEUED);
-    ck_assert_int_eq(heard.states[1], TASK_RUNNING);
-    ck_assert_int_eq(heard.states[2], TASK_SUCCEEDED);
-    ck_assert_uint_eq(heard.result_len, 4);
-    mutex_unlock(&heard.mu);
-    end();
-}
-END_TEST
-
-START_TEST(test_store_refuses_after_stop)
-{
-    begin(_i);
-    struct task t = kit_task(LANE_IO, "echo", "x");
-    store_stop(k.store);
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), FUT_ERR_CLOSED);
-    store_close(&k.store);
-    task_release(&t);
-    end();
-}
-END_TEST
-
-START_TEST(test_store_counts_what_is_live)
-{
-    begin(_i);
-    struct store_stats s;
-    struct task t;
-    (void)kit_submit(&k, LANE_IO, "1");
-    (void)kit_submit(&k, LANE_IO, "2");
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    store_stats(k.store, &s);
-    ck_assert_uint_eq(s.live[LANE_IO][TASK_QUEUED], 1);
-    ck_assert_uint_eq(s.live[LANE_IO][TASK_RUNNING], 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
-    store_stats(k.store, &s);
-    ck_assert_uint_eq(s.live[LANE_IO][TASK_RUNNING], 0);
-    ck_assert_uint_eq(s.finished[TASK_SUCCEEDED], 1);
-    ck_assert_uint_eq(s.submitted, 2);
-    ck_assert_uint_eq(s.claimed, 1);
-    task_release(&t);
-    end();
-}
-END_TEST
-
 /* Random walks: whatever events come, the store holds what the pure function says. */
 START_TEST(test_store_follows_the_state_machine)
 {
@@ -499,45 +335,21 @@ END_TEST
 
 int main(void)
 {
-    const struct {
-        const char *name;
-        const TTest *test;
-    } tests[] = {
-        {"submit_then_get", test_store_submit_then_get},
-        {"get_unknown_id", test_store_get_unknown_id},
-        {"claim_is_fifo", test_store_claim_is_fifo_and_counts_the_attempt},
-        {"parked_claim", test_store_parked_claim_gets_the_next_task},
-        {"stop_claims", test_store_stop_claims_ends_parked_and_later_claims},
-        {"success_is_kept", test_store_success_is_kept_with_its_result},
-        {"failure_is_kept", test_store_failure_is_kept_with_all_its_fields},
-        {"late_worker_is_stale", test_store_late_worker_is_stale},
-        {"retry", test_store_retry_waits_and_comes_back},
-        {"release", test_store_release_does_not_charge},
-        {"submit_many", test_store_submit_many_is_all_or_none},
-        {"full_queue", test_store_full_queue_refuses},
-        {"delete", test_store_delete_only_when_done},
-        {"list_filters", test_store_list_filters},
-        {"list_pages", test_store_list_pages_newest_first},
-        {"prune", test_store_prunes_after_retention},
-        {"listeners", test_store_tells_listeners_after_commit},
-        {"refuses_after_stop", test_store_refuses_after_stop},
-        {"counts", test_store_counts_what_is_live},
-        {"state_machine", test_store_follows_the_state_machine},
+    const TTest *tests[] = {
+        test_store_submit_then_get,
+        test_store_get_unknown_id,
+        test_store_claim_is_fifo_and_counts_the_attempt,
+        test_store_parked_claim_gets_the_next_task,
+        test_store_stop_claims_ends_parked_and_later_claims,
+        test_store_success_is_kept_with_its_result,
+        test_store_failure_is_kept_with_all_its_fields,
+        test_store_late_worker_is_stale,
+        test_store_retry_waits_and_comes_back,
+        test_store_release_does_not_charge,
+        test_store_submit_many_is_all_or_none,
+        test_store_full_queue_refuses,
+        test_store_delete_only_when_done,
+        test_store_follows_the_state_machine,
     };
-    const char *only = getenv("FUT_BACKEND");
-    Suite *suite = suite_create("store contract");
-    for (size_t i = 0; i < FUT_COUNT(tests); i++) {
-        TCase *tc = tcase_create(tests[i].name);
-        tcase_set_timeout(tc, 30);
-        for (int b = 0; b < (int)FUT_COUNT(backends); b++) {
-            if (!only || strcmp(only, backends[b]) == 0)
-                tcase_add_loop_test(tc, tests[i].test, b, b + 1);
-        }
-        suite_add_tcase(suite, tc);
-    }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return kit_run_on_all("store contract: life", tests, FUT_COUNT(tests));
 }
