@@ -20,7 +20,7 @@
 #define READS_PER_EVENT 8   /* then the others have a turn */
 #define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
 #define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
-#define EXIT_TEMPORARY 75   /* EX_TEMPFAIL */
+#define EXIT_TEMPORARY 75                         /* EX_TEMPFAIL */
 
 /* ---- ending ---- */
 

@@ -261,7 +261,7 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
 static int read_text(const char *path, struct buf *text, struct fut_errbuf *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
+    struct stat st = {0};
     int rc = 0;
     if (fd < 0 || fstat(fd, &st) != 0)
         rc = fut_fail(err, errno == ENOENT ? FUT_ERR_NOT_FOUND : FUT_ERR_IO, "%s: %s", path,
