@@ -23,7 +23,7 @@ ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS_core    := -lpthread
 LIBS_storage := -lsqlite3 $(LIBS_core)
 LIBS_workers := -lcurl -ljansson -lcrypto $(LIBS_storage)
-LIBS_api     := -lmicrohttpd -ljansson -lm $(LIBS_storage)
+LIBS_api     := -lmicrohttpd -ljansson -lcrypto -lm $(LIBS_storage)
 LIBS_daemon  := -lm -lmicrohttpd -lcurl -ljansson -lcrypto $(LIBS_storage)
 BELOW_core    := core
 BELOW_storage := storage core
@@ -79,7 +79,7 @@ $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,cor
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
 	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
 
--include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT))
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT) tests/contract/kit.c)
 .SECONDARY:
 
 # ---- using ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 
 static const char *const names[] = {
     "ok",       "inval",     "not_found", "stale", "full",  "closed", "io",
-    "no_space", "read_only", "too_big",   "again", "state", "exists", "busy",
+    "no_space", "read_only", "too_big",   "again", "state", "exists", "busy", "conflict",
 };
 
 const char *fut_err_name(int rc)

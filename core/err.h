@@ -26,6 +26,7 @@ enum fut_err {
     FUT_ERR_STATE = -11,    /* the task's state does not allow this event */
     FUT_ERR_EXISTS = -12,   /* the id is already there */
     FUT_ERR_BUSY = -13,     /* another process holds the resource */
+    FUT_ERR_CONFLICT = -14, /* the same key stands for something else */
 };
 
 /* Room for one sentence, shown to the operator. */

@@ -53,13 +53,16 @@ static size_t str_room(const char *s)
 
 struct task_spec *task_spec_new(const struct task_spec *from)
 {
-    size_t room = str_room(from->handler) + str_room(from->input_type) + from->input_len + 1;
+    size_t room = str_room(from->handler) + str_room(from->input_type) + str_room(from->unique) +
+                  str_room(from->traceparent) + from->input_len + 1;
     struct spec_box *box = xmalloc(sizeof(*box) + room);
     char *at = box->mem;
     box->pub = *from;
     atomic_init(&box->refs, 1);
     box->pub.handler = pack_str(&at, from->handler);
     box->pub.input_type = pack_str(&at, from->input_type);
+    box->pub.unique = pack_str(&at, from->unique);
+    box->pub.traceparent = pack_str(&at, from->traceparent);
     box->pub.input = from->input ? (unsigned char *)pack(&at, from->input, from->input_len) : NULL;
     return &box->pub;
 }

@@ -27,6 +27,7 @@ enum task_state {
 #define TASK_STATE_COUNT 6
 
 #define TASK_HANDLER_MAX 64 /* bytes of a handler's name */
+#define TASK_KEY_MAX 255           /* bytes of a unique or idempotency key */
 #define TASK_TYPE_MAX 127   /* bytes of a content type */
 #define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
@@ -47,6 +48,12 @@ struct task_spec {
     const char *input_type;     /* content type */
     const unsigned char *input; /* NULL, 0 in snapshots that were read without it */
     size_t input_len;
+    struct task_id batch;    /* hi 0: in none */
+    uint32_t batch_pos;      /* its place in the batch, from 0 */
+    struct task_id after;    /* scheduled until that task is done; hi 0: waits for none */
+    struct task_id callback; /* the task that tells of this one's end; hi 0: none */
+    const char *unique;      /* while unfinished, no second task has this key; NULL: none */
+    const char *traceparent; /* W3C trace context of the submitter; NULL: none */
 };
 
 struct task_outcome {

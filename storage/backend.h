@@ -21,6 +21,11 @@ struct backend_row {
     int64_t started_wall_ms;
 };
 
+struct backend_key {
+    struct task_id id;
+    unsigned char fingerprint[STORE_FINGERPRINT_SIZE];
+};
+
 struct backend_totals {
     uint64_t live[LANE_COUNT][TASK_STATE_COUNT];
     uint64_t max_key, max_seq;
@@ -39,6 +44,12 @@ struct backend_ops {
     int (*unmark)(struct backend *b);
     int (*back)(struct backend *b);
 
+    /* The unfinished task with this unique key, or FUT_ERR_NOT_FOUND. */
+    int (*find_unique)(struct backend *b, const char *unique, struct task_id *out);
+    /* The task or batch that an idempotency key stands for, or FUT_ERR_NOT_FOUND. */
+    int (*find_key)(struct backend *b, const char *key, struct backend_key *out);
+    int (*put_key)(struct backend *b, const struct store_key *key, struct task_id id,
+                   int64_t now_wall_ms);
     /* Adds an unfinished task with its spec. */
     int (*insert)(struct backend *b, const struct task *t);
     /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. */
@@ -51,6 +62,9 @@ struct backend_ops {
     /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
     int (*promote)(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
                    size_t out_lanes[LANE_COUNT]);
+    /* Moves the tasks that wait for the one that ended (spec.after). */
+    int (*wake_after)(struct backend *b, uint64_t key, const struct task_move *move,
+                      size_t out_lanes[LANE_COUNT]);
     /* Earliest due time, or -1. */
     int (*next_due)(struct backend *b, int64_t *out_wall_ms);
     /* Up to max tasks in an unfinished state, with specs but without input. */
@@ -61,10 +75,25 @@ struct backend_ops {
     int (*prune)(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
     int (*totals)(struct backend *b, struct backend_totals *out);
 
+    int (*batch_put)(struct backend *b, const struct store_batch *batch);
+    /* A member failed; *out_cancel: the batch is fail_fast, the rest is to be cancelled now. */
+    int (*batch_failed)(struct backend *b, uint64_t key, bool *out_cancel);
+    int (*batch_cancel)(struct backend *b, struct task_id id);
+    /* Up to max unfinished members of batches that are being cancelled; without input. When there
+     * is none, those batches are cancelled and marked so. */
+    int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+
+    /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
+    int (*report)(struct backend *b, const struct store_report *o, struct store_note *out);
+
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);
-    int (*get)(struct backend_reader *r, struct task_id id, struct task *out);
+    int (*get)(struct backend_reader *r, struct store_get *o);
     int (*list)(struct backend_reader *r, struct store_list *o);
+    int (*get_many)(struct backend_reader *r, struct store_get_many *o);
+    int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
+    int (*members)(struct backend_reader *r, struct store_members *o);
+    int (*log)(struct backend_reader *r, struct store_log *o);
 };
 
 extern const struct backend_ops backend_sqlite, backend_mem;

@@ -2,6 +2,7 @@
 #ifndef FUT_STORAGE_MEM_INTERNAL_H
 #define FUT_STORAGE_MEM_INTERNAL_H
 
+#include "core/buf.h"
 #include "core/heap.h"
 #include "core/map.h"
 #include "core/sync.h"
@@ -14,9 +15,29 @@ struct record {
     struct heap_node due;      /* by due time */
     struct heap_node done;     /* by seq */
     struct task task;
+    struct mem_note *note; /* NULL: nothing reported */
 };
 
-enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE };
+struct mem_note {
+    double progress;
+    char *message;
+    uint64_t log_end;
+    struct buf log;
+};
+
+struct mem_batch {
+    struct list_node in_order;
+    struct store_batch batch;
+};
+
+struct mem_key {
+    struct list_node in_order; /* of creation */
+    char *key;
+    struct backend_key value;
+    int64_t created_wall_ms;
+};
+
+enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_BATCH, UNDO_KEY };
 
 struct undo {
     enum undo_kind kind;
@@ -27,7 +48,7 @@ struct undo {
 struct backend {
     struct mutex mu; /* guards all below; held by the writer from begin to commit or rollback */
     struct map by_key;
-    struct list in_order;
+    struct list in_order, batches, keys;
     struct heap queue[LANE_COUNT], due, done;
     struct undo *undo;
     size_t n_undo, cap_undo, mark;
@@ -40,6 +61,38 @@ void mem_rollback(struct backend *b);
 int mem_mark(struct backend *b);
 int mem_unmark(struct backend *b);
 int mem_back(struct backend *b);
+
+/* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
+void mem_remember(struct backend *b, enum undo_kind kind, struct record *rec);
+
+/* mem_batches.c: batches, keys, notes */
+int mem_find_unique(struct backend *b, const char *unique, struct task_id *out);
+int mem_find_key(struct backend *b, const char *key, struct backend_key *out);
+int mem_put_key(struct backend *b, const struct store_key *key, struct task_id id,
+                int64_t now_wall_ms);
+int mem_batch_put(struct backend *b, const struct store_batch *batch);
+int mem_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
+int mem_batch_cancel(struct backend *b, struct task_id id);
+int mem_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+int mem_report(struct backend *b, const struct store_report *o, struct store_note *out);
+void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
+struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id);
+void mem_drop_last_batch(struct backend *b);
+void mem_drop_last_key(struct backend *b);
+void mem_note_free(struct mem_note *note);
+
+/* mem_read.c: what readers ask; each takes the lock. */
+struct backend_reader {
+    struct backend *b;
+};
+int mem_reader_open(struct backend *b, struct backend_reader **out);
+void mem_reader_close(struct backend_reader *r);
+int mem_get(struct backend_reader *r, struct store_get *o);
+int mem_list(struct backend_reader *r, struct store_list *o);
+int mem_get_many(struct backend_reader *r, struct store_get_many *o);
+int mem_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int mem_members(struct backend_reader *r, struct store_members *o);
+int mem_log(struct backend_reader *r, struct store_log *o);
 
 /* NULL when there is none. */
 struct record *mem_find(const struct backend *b, uint64_t key);

@@ -53,6 +53,7 @@ static void detach(struct backend *b, struct record *r)
 static void record_free(struct record *r)
 {
     task_release(&r->task);
+    mem_note_free(r->note);
     free(r);
 }
 
@@ -64,7 +65,7 @@ struct record *mem_find(const struct backend *b, uint64_t key)
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-static void remember(struct backend *b, enum undo_kind kind, struct record *r)
+void mem_remember(struct backend *b, enum undo_kind kind, struct record *r)
 {
     if (b->n_undo == b->cap_undo) {
         b->cap_undo = b->cap_undo ? b->cap_undo * 2 : 64;
@@ -76,27 +77,48 @@ static void remember(struct backend *b, enum undo_kind kind, struct record *r)
         task_copy(&u->before, &r->task);
 }
 
-static void undo_one(struct backend *b, struct undo *u)
+static void undo_insert(struct backend *b, struct undo *u)
 {
-    if (u->kind == UNDO_REMOVE) {
-        attach(b, u->rec);
-        return;
-    }
-    if (u->kind == UNDO_INSERT) {
-        detach(b, u->rec);
-        record_free(u->rec);
-        return;
-    }
+    detach(b, u->rec);
+    record_free(u->rec);
+}
+
+static void undo_change(struct backend *b, struct undo *u)
+{
     unindex_record(b, u->rec);
     task_release(&u->rec->task);
     u->rec->task = u->before;
     index_record(b, u->rec);
 }
 
+static void undo_remove(struct backend *b, struct undo *u)
+{
+    attach(b, u->rec);
+}
+
+static void undo_batch(struct backend *b, struct undo *u)
+{
+    (void)u;
+    mem_drop_last_batch(b);
+}
+
+static void undo_key(struct backend *b, struct undo *u)
+{
+    (void)u;
+    mem_drop_last_key(b);
+}
+
+static void (*const undoers[])(struct backend *b, struct undo *u) = {
+    [UNDO_INSERT] = undo_insert, [UNDO_CHANGE] = undo_change, [UNDO_REMOVE] = undo_remove,
+    [UNDO_BATCH] = undo_batch,   [UNDO_KEY] = undo_key,
+};
+
 static void undo_to(struct backend *b, size_t mark)
 {
-    while (b->n_undo > mark)
-        undo_one(b, &b->undo[--b->n_undo]);
+    while (b->n_undo > mark) {
+        struct undo *u = &b->undo[--b->n_undo];
+        undoers[u->kind](b, u);
+    }
 }
 
 int mem_begin(struct backend *b)
@@ -147,7 +169,7 @@ int mem_back(struct backend *b)
 void mem_set(struct backend *b, struct record *r, const struct task *after)
 {
     struct task kept;
-    remember(b, UNDO_CHANGE, r);
+    mem_remember(b, UNDO_CHANGE, r);
     unindex_record(b, r);
     task_copy(&kept, after);
     /* The stored spec has the input, the caller's may lack it. */
@@ -163,13 +185,13 @@ void mem_add(struct backend *b, const struct task *t)
     struct record *r = xnew(struct record);
     task_copy(&r->task, t);
     attach(b, r);
-    remember(b, UNDO_INSERT, r);
+    mem_remember(b, UNDO_INSERT, r);
 }
 
 void mem_drop(struct backend *b, struct record *r)
 {
     detach(b, r);
-    remember(b, UNDO_REMOVE, r);
+    mem_remember(b, UNDO_REMOVE, r);
 }
 
 void mem_clear(struct backend *b)

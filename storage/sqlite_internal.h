@@ -26,6 +26,24 @@ enum write_stmt {
     W_PROMOTE_ONE,
     W_NEXT_DUE,
     W_IN_STATE,
+    W_WAITING,
+    W_WAKE_ONE,
+    W_FIND_UNIQUE,
+    W_FIND_KEY,
+    W_PUT_KEY,
+    W_PRUNE_KEYS,
+    W_PUT_BATCH,
+    W_FAIL_BATCH,
+    W_CANCEL_BATCH,
+    W_UNFINISHED,
+    W_CANCELLED,
+    W_PRUNE_BATCHES,
+    W_IS_RUNNING,
+    W_PUT_NOTE,
+    W_SET_PROGRESS,
+    W_ADD_LOG,
+    W_GET_NOTE,
+    W_DELETE_NOTE,
     W_IS_LIVE,
     W_DELETE_TASK,
     W_DELETE_RESULT,
@@ -46,9 +64,13 @@ int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
 /* SQLite's result code to ours. */
 int sqlite_rc(sqlite3 *db, int rc);
 
-/* sqlite_write.c */
+/* sqlite_sql.c */
 int sqlite_prepare_writes(struct backend *b);
 void sqlite_finalize_writes(struct backend *b);
+
+/* sqlite_write.c */
+/* Runs a prepared and bound statement that gives no rows. */
+int sqlite_run(struct backend *b, enum write_stmt which);
 int sqlite_begin(struct backend *b);
 int sqlite_commit(struct backend *b);
 void sqlite_rollback(struct backend *b);
@@ -66,16 +88,39 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
 int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
                    size_t out_lanes[LANE_COUNT]);
+int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
+                      size_t out_lanes[LANE_COUNT]);
 int sqlite_next_due(struct backend *b, int64_t *out_wall_ms);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
+/* Tasks of a bound statement that selects SPEC_COLUMNS and then state, attempt, lost, due, started.
+ */
+int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
+                      size_t *out_n);
 int sqlite_totals(struct backend *b, struct backend_totals *out);
+
+/* sqlite_batch.c */
+int sqlite_batch_put(struct backend *b, const struct store_batch *batch);
+int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
+int sqlite_batch_cancel(struct backend *b, struct task_id id);
+int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+
+/* sqlite_keys.c */
+int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
+int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
+int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id,
+                   int64_t now_wall_ms);
+int sqlite_report(struct backend *b, const struct store_report *o, struct store_note *out);
 
 /* sqlite_read.c */
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);
 void sqlite_reader_close(struct backend_reader *r);
-int sqlite_get(struct backend_reader *r, struct task_id id, struct task *out);
+int sqlite_get(struct backend_reader *r, struct store_get *o);
 int sqlite_list(struct backend_reader *r, struct store_list *o);
+int sqlite_get_many(struct backend_reader *r, struct store_get_many *o);
+int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int sqlite_members(struct backend_reader *r, struct store_members *o);
+int sqlite_log(struct backend_reader *r, struct store_log *o);
 
 /* Small binding helpers; indexes begin at 1. */
 static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)

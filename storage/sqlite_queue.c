@@ -1,5 +1,6 @@
 /* sqlite_queue: claims, due times, and the counts at start. The writer thread alone. */
 #include "storage/sqlite_internal.h"
+#include "storage/sqlite_spec.h"
 
 static int take_one(struct backend *b, const struct task_move *move, const struct backend_row *row)
 {
@@ -40,54 +41,56 @@ int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out)
     sqlite3_stmt *st = b->stmts[W_LOAD];
     bind_int(st, 1, (int64_t)key);
     int step = sqlite3_step(st);
-    if (step == SQLITE_ROW) {
-        struct task_spec spec = {
-            .id = {key, (uint64_t)sqlite3_column_int64(st, 0)},
-            .lane = (enum lane)sqlite3_column_int(st, 1),
-            .handler = column_text(st, 2),
-            .created_wall_ms = sqlite3_column_int64(st, 3),
-            .timeout_ms = sqlite3_column_int64(st, 4),
-            .retries = (uint32_t)sqlite3_column_int64(st, 5),
-            .input_type = column_text(st, 6),
-            .input = sqlite3_column_blob(st, 7),
-            .input_len = (size_t)sqlite3_column_bytes(st, 7),
-        };
-        *out = task_spec_new(&spec);
-    }
+    if (step == SQLITE_ROW)
+        *out = sqlite_read_spec(st, SPEC_COLUMN_COUNT);
     (void)sqlite3_reset(st);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(b->db, step);
 }
 
-static int promote_one(struct backend *b, const struct task_move *move, int64_t key)
+static int move_one(struct backend *b, enum write_stmt which, const struct task_move *move,
+                    int64_t key)
 {
-    sqlite3_stmt *st = b->stmts[W_PROMOTE_ONE];
-    bind_int(st, 1, key);
-    bind_int(st, 2, move->to);
-    int step = sqlite3_step(st);
-    (void)sqlite3_reset(st);
-    return sqlite_rc(b->db, step);
+    bind_int(b->stmts[which], 1, key);
+    bind_int(b->stmts[which], 2, move->to);
+    return sqlite_run(b, which);
 }
 
-#define PROMOTE_MAX 1000
+#define MOVE_MAX 1000
 
-int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
-                   size_t out_lanes[LANE_COUNT])
+/* Collects (key, lane) rows of a bound statement, then moves each: the index must not change under
+ * the statement that reads it. */
+static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
+                     const struct task_move *move, size_t out_lanes[LANE_COUNT])
 {
-    sqlite3_stmt *st = b->stmts[W_DUE];
-    int64_t keys[PROMOTE_MAX];
+    int64_t keys[MOVE_MAX];
     size_t n = 0;
     int step;
-    bind_int(st, 1, now_wall_ms);
-    bind_int(st, 2, (int64_t)(max < PROMOTE_MAX ? max : PROMOTE_MAX));
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < PROMOTE_MAX) {
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < MOVE_MAX) {
         keys[n++] = sqlite3_column_int64(st, 0);
         out_lanes[sqlite3_column_int(st, 1)]++;
     }
     (void)sqlite3_reset(st);
     int rc = sqlite_rc(b->db, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = promote_one(b, move, keys[i]);
+        rc = move_one(b, which, move, keys[i]);
     return rc;
+}
+
+int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+                   size_t out_lanes[LANE_COUNT])
+{
+    sqlite3_stmt *st = b->stmts[W_DUE];
+    bind_int(st, 1, now_wall_ms);
+    bind_int(st, 2, (int64_t)(max < MOVE_MAX ? max : MOVE_MAX));
+    return move_rows(b, st, W_PROMOTE_ONE, move, out_lanes);
+}
+
+int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
+                      size_t out_lanes[LANE_COUNT])
+{
+    sqlite3_stmt *st = b->stmts[W_WAITING];
+    bind_int(st, 1, (int64_t)key);
+    return move_rows(b, st, W_WAKE_ONE, move, out_lanes);
 }
 
 int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
@@ -100,37 +103,37 @@ int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
     return sqlite_rc(b->db, step);
 }
 
-static void read_live(sqlite3_stmt *st, enum task_state state, struct task *out)
+static void read_live(sqlite3_stmt *st, struct task *out)
 {
-    struct task_spec spec = {
-        .id = {(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)},
-        .lane = (enum lane)sqlite3_column_int(st, 2),
-        .handler = column_text(st, 3),
-        .created_wall_ms = sqlite3_column_int64(st, 4),
-        .timeout_ms = sqlite3_column_int64(st, 5),
-        .retries = (uint32_t)sqlite3_column_int64(st, 6),
-        .input_type = column_text(st, 7),
+    *out = (struct task){
+        .spec = sqlite_read_spec(st, -1),
+        .state = (enum task_state)sqlite3_column_int(st, SPEC_COLUMN_COUNT),
+        .attempt = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 1),
+        .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
+        .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
+        .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
     };
-    *out = (struct task){.spec = task_spec_new(&spec),
-                         .state = state,
-                         .attempt = (uint32_t)sqlite3_column_int64(st, 8),
-                         .lost = (uint32_t)sqlite3_column_int64(st, 9),
-                         .started_wall_ms = sqlite3_column_int64(st, 10)};
+}
+
+int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
+                      size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[which];
+    size_t n = 0;
+    int step;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
+        read_live(st, &tasks[n++]);
+    (void)sqlite3_reset(st);
+    *out_n = n;
+    return sqlite_rc(b->db, step);
 }
 
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n)
 {
-    sqlite3_stmt *st = b->stmts[W_IN_STATE];
-    size_t n = 0;
-    int step;
-    bind_int(st, 1, state);
-    bind_int(st, 2, (int64_t)max);
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
-        read_live(st, state, &tasks[n++]);
-    (void)sqlite3_reset(st);
-    *out_n = n;
-    return sqlite_rc(b->db, step);
+    bind_int(b->stmts[W_IN_STATE], 1, state);
+    bind_int(b->stmts[W_IN_STATE], 2, (int64_t)max);
+    return sqlite_read_lives(b, W_IN_STATE, max, tasks, out_n);
 }
 
 static int read_numbers(struct backend *b, const char *text, int64_t *out, size_t n,

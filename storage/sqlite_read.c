@@ -1,73 +1,44 @@
-/* sqlite_read: what the reader threads ask. Each has a connection of its own; one statement is one
- * snapshot, so a future is never seen half-way between two states. */
+/* sqlite_read: opening a reader, one future, and pages of them. */
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "storage/sqlite_internal.h"
+#include "storage/sqlite_reader.h"
 
-enum { FROM_ALL, FROM_LIVE, FROM_DONE, FROM_COUNT };
+#define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
+#define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 
-struct backend_reader {
-    sqlite3 *db;
-    sqlite3_stmt *get;
-    sqlite3_stmt *list[FROM_COUNT];
-};
-
-enum column {
-    C_KEY,
-    C_LO,
-    C_LANE,
-    C_HANDLER,
-    C_CREATED,
-    C_TIMEOUT,
-    C_RETRIES,
-    C_LIVE_STATE,
-    C_LIVE_ATTEMPT,
-    C_LIVE_LOST,
-    C_DUE,
-    C_LIVE_STARTED,
-    C_STATE,
-    C_ATTEMPT,
-    C_LOST,
-    C_SEQ,
-    C_STARTED,
-    C_FINISHED,
-    C_CODE,
-    C_EXIT,
-    C_SIGNAL,
-    C_MESSAGE,
-    C_TYPE,
-    C_BODY,
-    C_LOG,
-};
-
-#define COLUMNS                                                                                    \
-    "SELECT t.key, t.lo, t.lane, t.handler, t.created_ms, t.timeout_ms, t.retries,"                \
-    " l.state, l.attempt, l.lost, l.due_ms, l.started_ms, r.state, r.attempt, r.lost, r.seq,"      \
-    " r.started_ms, r.finished_ms, r.code, r.exit_code, r.signal, r.message"
-
-static const char get_sql[] =
-    COLUMNS ", r.type, r.body, r.log FROM tasks t LEFT JOIN live l ON l.key = t.key"
-            " LEFT JOIN results r ON r.key = t.key WHERE t.key = ?1 AND t.lo = ?2";
-
-/* The table that drives the scan is the one that holds the wanted states. */
-static const char *const list_sql[FROM_COUNT] = {
-    [FROM_ALL] = COLUMNS " FROM tasks t LEFT JOIN live l ON l.key = t.key"
-                         " LEFT JOIN results r ON r.key = t.key"
-                         " WHERE t.key < ?1 ORDER BY t.key DESC LIMIT ?2",
-    [FROM_LIVE] = COLUMNS " FROM live l CROSS JOIN tasks t ON t.key = l.key"
-                          " LEFT JOIN results r ON r.key = t.key"
-                          " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
-    [FROM_DONE] = COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key"
-                          " LEFT JOIN live l ON l.key = t.key"
-                          " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
+/* The table that drives a list is the one that holds the wanted states. */
+static const char *const sql[R_COUNT] = {
+    [R_GET] = "SELECT " TASK_COLUMNS BODY_COLUMNS ", n.progress, n.message, n.log_end"
+              " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
+              " WHERE t.key = ?1 AND t.lo = ?2",
+    [R_LIST_ALL] = "SELECT " TASK_COLUMNS " FROM tasks t" JOIN_LIVE JOIN_RESULTS
+                   " WHERE t.key < ?1 ORDER BY t.key DESC LIMIT ?2",
+    [R_LIST_LIVE] =
+        "SELECT " TASK_COLUMNS " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS
+        " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
+    [R_LIST_DONE] =
+        "SELECT " TASK_COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE
+        " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
+    [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
+                " WHERE t.key = ?1 AND t.lo = ?2",
+    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling FROM batches"
+                " WHERE key = ?1 AND lo = ?2",
+    [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
+                       " FROM tasks t" JOIN_LIVE JOIN_RESULTS " WHERE t.batch = ?1 GROUP BY 1",
+    [R_MEMBERS] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
+        " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS
+        " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
+    [R_LOG] = "SELECT coalesce(r.state, l.state), n.progress, n.message, n.log_end, n.log"
+              " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
+              " WHERE t.key = ?1 AND t.lo = ?2",
 };
 
 void sqlite_reader_close(struct backend_reader *r)
 {
-    (void)sqlite3_finalize(r->get);
-    for (int i = 0; i < FROM_COUNT; i++)
-        (void)sqlite3_finalize(r->list[i]);
+    for (int i = 0; i < R_COUNT; i++)
+        (void)sqlite3_finalize(r->stmts[i]);
     (void)sqlite3_close(r->db);
     free(r);
 }
@@ -76,28 +47,15 @@ int sqlite_reader_open(struct backend *b, struct backend_reader **out)
 {
     struct backend_reader *r = xnew(struct backend_reader);
     int rc = sqlite_connect(b->path, &r->db, NULL);
-    if (rc == 0)
-        rc = sqlite_rc(r->db, sqlite3_prepare_v2(r->db, get_sql, -1, &r->get, NULL));
-    for (int i = 0; rc == 0 && i < FROM_COUNT; i++)
-        rc = sqlite_rc(r->db, sqlite3_prepare_v2(r->db, list_sql[i], -1, &r->list[i], NULL));
+    for (int i = 0; rc == 0 && i < R_COUNT; i++)
+        rc = sqlite_rc(r->db, sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                                 &r->stmts[i], NULL));
     if (rc != 0) {
         sqlite_reader_close(r);
         return rc;
     }
     *out = r;
     return 0;
-}
-
-static struct task_spec *read_spec(sqlite3_stmt *st)
-{
-    return task_spec_new(&(struct task_spec){
-        .id = {(uint64_t)sqlite3_column_int64(st, C_KEY), (uint64_t)sqlite3_column_int64(st, C_LO)},
-        .lane = (enum lane)sqlite3_column_int(st, C_LANE),
-        .handler = column_text(st, C_HANDLER),
-        .created_wall_ms = sqlite3_column_int64(st, C_CREATED),
-        .timeout_ms = sqlite3_column_int64(st, C_TIMEOUT),
-        .retries = (uint32_t)sqlite3_column_int64(st, C_RETRIES),
-    });
 }
 
 static int column_or(sqlite3_stmt *st, int i, int null)
@@ -123,11 +81,11 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
     return task_outcome_new(&o);
 }
 
-static void read_task(sqlite3_stmt *st, bool whole, struct task *out)
+void sqlite_read_task(sqlite3_stmt *st, bool whole, struct task *out)
 {
     bool done = sqlite3_column_type(st, C_STATE) != SQLITE_NULL;
     *out = (struct task){
-        .spec = read_spec(st),
+        .spec = sqlite_read_spec(st, -1),
         .state = (enum task_state)sqlite3_column_int(st, done ? C_STATE : C_LIVE_STATE),
         .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
         .lost = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
@@ -139,32 +97,41 @@ static void read_task(sqlite3_stmt *st, bool whole, struct task *out)
     };
 }
 
-int sqlite_get(struct backend_reader *r, struct task_id id, struct task *out)
+int sqlite_get(struct backend_reader *r, struct store_get *o)
 {
-    bind_int(r->get, 1, (int64_t)id.hi);
-    bind_int(r->get, 2, (int64_t)id.lo);
-    int step = sqlite3_step(r->get);
-    if (step == SQLITE_ROW)
-        read_task(r->get, true, out);
-    (void)sqlite3_reset(r->get);
+    sqlite3_stmt *st = r->stmts[R_GET];
+    bind_int(st, 1, (int64_t)o->id.hi);
+    bind_int(st, 2, (int64_t)o->id.lo);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        const char *message = column_text(st, C_NOTE);
+        bool unknown = sqlite3_column_type(st, C_PROGRESS) == SQLITE_NULL;
+        sqlite_read_task(st, true, &o->task);
+        o->note = (struct store_note){
+            .progress = unknown ? -1 : sqlite3_column_double(st, C_PROGRESS),
+            .message = message ? xstrdup(message) : NULL,
+            .log_end = (uint64_t)sqlite3_column_int64(st, C_LOG_END),
+        };
+    }
+    (void)sqlite3_reset(st);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
 }
 
-static int driving_table(unsigned states)
+static enum read_stmt driving_table(unsigned states)
 {
     unsigned final = 0;
     for (unsigned s = 0; s < TASK_STATE_COUNT; s++)
         final |= task_state_is_final((enum task_state)s) ? 1u << s : 0;
     if (!states)
-        return FROM_ALL;
+        return R_LIST_ALL;
     if ((states & ~final) == 0)
-        return FROM_DONE;
-    return (states & final) == 0 ? FROM_LIVE : FROM_ALL;
+        return R_LIST_DONE;
+    return (states & final) == 0 ? R_LIST_LIVE : R_LIST_ALL;
 }
 
 int sqlite_list(struct backend_reader *r, struct store_list *o)
 {
-    sqlite3_stmt *st = r->list[driving_table(o->states)];
+    sqlite3_stmt *st = r->stmts[driving_table(o->states)];
     size_t seen = 0;
     uint64_t last = 0;
     int step = SQLITE_DONE;
@@ -173,7 +140,7 @@ int sqlite_list(struct backend_reader *r, struct store_list *o)
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;
-        read_task(st, false, &t);
+        sqlite_read_task(st, false, &t);
         last = t.spec->id.hi;
         if (backend_list_wants(o, &t))
             o->tasks[o->n++] = t;

@@ -14,8 +14,16 @@ static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_m
 const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
                         verb_delete = {.name = "delete", .is_refusable = true},
+                        verb_batch_cancel = {.name = "batch_cancel", .is_refusable = true},
+                        verb_report = {.name = "report"},
                         verb_get = {.name = "get", .is_refusable = true, .is_read = true},
-                        verb_list = {.name = "list", .is_refusable = true, .is_read = true};
+                        verb_list = {.name = "list", .is_refusable = true, .is_read = true},
+                        verb_get_many = {.name = "get_many", .is_refusable = true, .is_read = true},
+                        verb_batch_get = {.name = "batch_get",
+                                          .is_refusable = true,
+                                          .is_read = true},
+                        verb_members = {.name = "members", .is_refusable = true, .is_read = true},
+                        verb_log = {.name = "log", .is_refusable = true, .is_read = true};
 
 bool backend_is_claimable(enum task_state s)
 {
@@ -205,7 +213,44 @@ int store_delete(struct store *s, struct store_delete *o, store_done *done)
 int store_get(struct store *s, struct store_get *o, store_done *done)
 {
     o->task = (struct task){0};
+    o->note = (struct store_note){.progress = -1};
     return post(s, &o->op, &verb_get, done);
+}
+
+int store_get_many(struct store *s, struct store_get_many *o, store_done *done)
+{
+    return post(s, &o->op, &verb_get_many, done);
+}
+
+int store_batch_get(struct store *s, struct store_batch_get *o, store_done *done)
+{
+    return post(s, &o->op, &verb_batch_get, done);
+}
+
+int store_members(struct store *s, struct store_members *o, store_done *done)
+{
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    return post(s, &o->op, &verb_members, done);
+}
+
+int store_batch_cancel(struct store *s, struct store_batch_cancel *o, store_done *done)
+{
+    return post(s, &o->op, &verb_batch_cancel, done);
+}
+
+int store_report(struct store *s, struct store_report *o, store_done *done)
+{
+    return post(s, &o->op, &verb_report, done);
+}
+
+int store_log(struct store *s, struct store_log *o, store_done *done)
+{
+    o->note = (struct store_note){.progress = -1};
+    o->log = NULL;
+    o->log_len = 0;
+    o->begin = 0;
+    return post(s, &o->op, &verb_log, done);
 }
 
 int store_list(struct store *s, struct store_list *o, store_done *done)

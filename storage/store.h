@@ -44,6 +44,8 @@ struct store_change {
     enum task_state state;
     const struct task *task; /* the snapshot after it, borrowed for the call (task_copy to keep);
                                 NULL when the store has no record at hand: read it */
+    const struct store_note *note; /* progress was reported; borrowed for the call; NULL: no news */
+    struct task_id batch;          /* hi 0: in none, or not at hand */
 };
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 /* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
@@ -70,12 +72,38 @@ struct store_op {
     int rc;
 };
 
-/* Accepts tasks, all or none: rc FUT_ERR_FULL (over max_queued) or FUT_ERR_EXISTS leave nothing.
- * In: spec (one reference, with input) and state TASK_QUEUED. The store reads them only. */
+#define STORE_FINGERPRINT_SIZE 32
+struct store_key {
+    const char *key; /* the idempotency key, with the principal's scope; borrowed until done */
+    unsigned char fingerprint[STORE_FINGERPRINT_SIZE]; /* of the request that it stands for */
+};
+
+struct store_batch {
+    struct task_id id;
+    uint32_t total;
+    bool fail_fast;  /* the first failure cancels the rest */
+    bool cancelling; /* the rest is being cancelled, in small steps */
+    int64_t created_wall_ms;
+    int64_t finished_wall_ms; /* of the latest member; 0: none is done */
+    uint64_t counts[TASK_STATE_COUNT];
+};
+
+enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, STORE_COALESCED };
+
+/* Accepts tasks, all or none: rc FUT_ERR_FULL (over max_queued), FUT_ERR_EXISTS (an id is taken) or
+ * FUT_ERR_CONFLICT (the key stands for another request) leave nothing.
+ * In: spec (one reference, with input), state TASK_QUEUED, or TASK_SCHEDULED for one with `after`.
+ * The store reads them only. A single task whose spec.unique is taken coalesces onto the unfinished
+ * one; in a batch it is FUT_ERR_CONFLICT. tasks[0] names a single submission, its callback may
+ * follow as tasks[1]. */
 struct store_submit {
     struct store_op op;
     const struct task *tasks;
     size_t n;
+    const struct store_batch *batch; /* the batch that all belong to; NULL: none */
+    const struct store_key *key;     /* NULL: none */
+    enum store_submitted submitted;  /* out */
+    struct task_id existing;         /* out: unless STORE_NEW, the task (or batch) that was meant */
 };
 FUT_MUST_CHECK int store_submit(struct store *s, struct store_submit *o, store_done *done);
 
@@ -110,13 +138,90 @@ struct store_delete {
 };
 FUT_MUST_CHECK int store_delete(struct store *s, struct store_delete *o, store_done *done);
 
+#define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
+struct store_note {
+    double progress;     /* 0..1; < 0: never reported */
+    const char *message; /* NULL: none */
+    uint64_t log_end;    /* bytes of log ever written */
+};
+
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */
 struct store_get {
     struct store_op op;
     struct task_id id;
-    struct task task; /* out: without input; released by the caller */
+    struct task task;       /* out: without input; released by the caller */
+    struct store_note note; /* out: what it reported; message: the caller's, free() it */
 };
 FUT_MUST_CHECK int store_get(struct store *s, struct store_get *o, store_done *done);
+
+/* Reads the states of many futures at once, without results. */
+struct store_brief {
+    bool found;
+    enum task_state state;
+    uint64_t seq; /* 0 while not done */
+};
+struct store_get_many {
+    struct store_op op;
+    const struct task_id *ids; /* borrowed until done */
+    size_t n;
+    struct store_brief *briefs; /* room for n, the caller's memory */
+};
+FUT_MUST_CHECK int store_get_many(struct store *s, struct store_get_many *o, store_done *done);
+
+/* rc FUT_ERR_NOT_FOUND: no such batch, or all its futures have expired. */
+struct store_batch_get {
+    struct store_op op;
+    struct task_id id;
+    struct store_batch batch; /* out */
+};
+FUT_MUST_CHECK int store_batch_get(struct store *s, struct store_batch_get *o, store_done *done);
+
+/* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
+struct store_members {
+    struct store_op op;
+    struct task_id id;
+    uint32_t from;
+    bool with_body;
+    size_t limit;       /* 1..STORE_LIST_MAX */
+    struct task *tasks; /* room for limit, the caller's memory; out: released by the caller */
+    size_t n;           /* out; less than limit: the end */
+};
+FUT_MUST_CHECK int store_members(struct store *s, struct store_members *o, store_done *done);
+
+/* Cancels what is unfinished of a batch: durable at once, carried out in small steps.
+ * rc FUT_ERR_NOT_FOUND. */
+struct store_batch_cancel {
+    struct store_op op;
+    struct task_id id;
+};
+FUT_MUST_CHECK int store_batch_cancel(struct store *s, struct store_batch_cancel *o,
+                                      store_done *done);
+
+/* Records progress and log of a running attempt. rc FUT_ERR_STALE when it no longer runs. */
+struct store_report {
+    struct store_op op;
+    struct task_id id;
+    uint32_t attempt;
+    double progress;     /* < 0: leave as it is */
+    const char *message; /* NULL: leave as it is; borrowed until done, like log */
+    const char *log;     /* appended */
+    size_t log_len;
+    struct store_note note; /* out: how it stands then; message as above */
+};
+FUT_MUST_CHECK int store_report(struct store *s, struct store_report *o, store_done *done);
+
+/* Reads progress and the kept log from a byte offset on. rc FUT_ERR_NOT_FOUND: unknown future. */
+struct store_log {
+    struct store_op op;
+    struct task_id id;
+    uint64_t from;          /* offset in all that was ever written */
+    enum task_state state;  /* out */
+    struct store_note note; /* out; message: free() it */
+    uint64_t begin;         /* out: offset of the first byte in log (> from: some is gone) */
+    char *log;              /* out: free() it; NULL when empty */
+    size_t log_len;         /* out */
+};
+FUT_MUST_CHECK int store_log(struct store *s, struct store_log *o, store_done *done);
 
 /* Reads a page, newest first. Looks at a bounded number of rows: a page may be short or empty and
  * still have a next one. */

@@ -19,8 +19,8 @@ struct store_verb {
     bool is_read, is_refusable;
 };
 
-extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_get,
-    verb_list;
+extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_batch_cancel,
+    verb_report, verb_get, verb_list, verb_get_many, verb_batch_get, verb_members, verb_log;
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
@@ -38,6 +38,7 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
+    bool cancel_pending;      /* a batch may have members left to cancel */
     int64_t next_due_wall_ms; /* -1: nothing scheduled */
     int64_t next_prune_mono_us;
     int64_t retry_mono_us; /* after a failed commit: when to serve parked claims again; -1 */
@@ -80,12 +81,22 @@ void writer_run_batch(struct store *s);
 /* Gives back every task that was running when the last daemon ended. Before store_start. */
 FUT_MUST_CHECK int writer_recover(struct store *s, uint64_t *out_n);
 
+/* Small things that the verbs share (store_verbs.c). */
+uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state);
+/* Brings a snapshot to what the change makes of it. */
+void verb_advance(struct store *s, struct task *t, const struct task_change *c);
+/* A task has been claimed: hands it (the reference too) to the lane's first parked claim. */
+void verb_give(struct store *s, struct task *t);
+int verb_run_submit(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
+
 /* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
  * *out_park: it waits for a task and is in no list any more. */
 int verb_run(struct store *s, struct store_op *op, bool *out_park);
 /* Serves parked claims from the queue; operations that got tasks move to w.finished. */
 FUT_MUST_CHECK int verb_serve_claims(struct store *s);
 FUT_MUST_CHECK int verb_promote(struct store *s);
+/* Cancels some members of batches that are to be cancelled. */
+FUT_MUST_CHECK int verb_cancel_step(struct store *s);
 FUT_MUST_CHECK int verb_prune(struct store *s);
 /* Takes a served claim's tasks back and parks it again (its transaction failed). */
 void verb_repark(struct store *s, struct store_claim *o);
@@ -93,8 +104,8 @@ void verb_repark(struct store *s, struct store_claim *o);
 void verb_undo_claims(struct store *s);
 /* Begins the transaction if this is the first write of the batch. */
 FUT_MUST_CHECK int writer_begin(struct store *s);
-void writer_note_change(struct store *s, struct task_id id, enum task_state state,
-                        const struct task *task);
+/* Remembers a change for the listeners; what it points to must live until the dones have run. */
+void writer_note_change(struct store *s, const struct store_change *c);
 
 /* Reader side (store_reader.c). */
 void *reader_main(void *store);

@@ -6,10 +6,6 @@
 #include "core/mem.h"
 #include "storage/mem_internal.h"
 
-struct backend_reader {
-    struct backend *b;
-};
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static int mem_insert(struct backend *b, const struct task *t)
@@ -71,6 +67,21 @@ static int mem_promote(struct backend *b, const struct task_move *move, int64_t 
     return 0;
 }
 
+static int mem_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
+                          size_t out_lanes[LANE_COUNT])
+{
+    for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i)) {
+        struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        if (r->task.spec->after.hi != key || r->task.state != move->from || r->task.due_wall_ms)
+            continue;
+        struct task after = r->task;
+        after.state = move->to;
+        mem_set(b, r, &after);
+        out_lanes[after.spec->lane]++;
+    }
+    return 0;
+}
+
 static int mem_next_due(struct backend *b, int64_t *out_wall_ms)
 {
     struct heap_node *first = heap_min(&b->due);
@@ -114,6 +125,7 @@ static int mem_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size
         mem_drop(b, r);
         n++;
     }
+    mem_prune_rest(b, cutoff_wall_ms);
     *out_n = n;
     return 0;
 }
@@ -122,54 +134,6 @@ static int mem_totals(struct backend *b, struct backend_totals *out)
 {
     (void)b; /* always new */
     *out = (struct backend_totals){0};
-    return 0;
-}
-
-/* ---- reading --------------------------------------------------------------------------------- */
-
-static int mem_reader_open(struct backend *b, struct backend_reader **out)
-{
-    *out = xnew(struct backend_reader);
-    (*out)->b = b;
-    return 0;
-}
-
-static void mem_reader_close(struct backend_reader *r)
-{
-    free(r);
-}
-
-static int mem_get(struct backend_reader *r, struct task_id id, struct task *out)
-{
-    int rc = FUT_ERR_NOT_FOUND;
-    mutex_lock(&r->b->mu);
-    struct record *rec = mem_find(r->b, id.hi);
-    if (rec && rec->task.spec->id.lo == id.lo) {
-        task_copy(out, &rec->task);
-        rc = 0;
-    }
-    mutex_unlock(&r->b->mu);
-    return rc;
-}
-
-static int mem_list(struct backend_reader *reader, struct store_list *o)
-{
-    struct backend *b = reader->b;
-    size_t seen = 0;
-    uint64_t last = 0;
-    mutex_lock(&b->mu);
-    struct list_node *i = b->in_order.head.prev;
-    for (; i != &b->in_order.head && o->n < o->limit && seen < BACKEND_SCAN_MAX; i = i->prev) {
-        const struct record *r = FUT_CONTAINER(i, struct record, in_order);
-        if (o->before && r->task.spec->id.hi >= o->before)
-            continue;
-        seen++;
-        last = r->task.spec->id.hi;
-        if (backend_list_wants(o, &r->task))
-            task_copy(&o->tasks[o->n++], &r->task);
-    }
-    o->next = o->n == o->limit || seen == BACKEND_SCAN_MAX ? last : 0;
-    mutex_unlock(&b->mu);
     return 0;
 }
 
@@ -183,6 +147,8 @@ static int mem_open(const struct store_config *cfg, struct backend **out, struct
     mutex_init(&b->mu);
     map_init(&b->by_key);
     list_init(&b->in_order);
+    list_init(&b->batches);
+    list_init(&b->keys);
     *out = b;
     return 0;
 }
@@ -190,6 +156,10 @@ static int mem_open(const struct store_config *cfg, struct backend **out, struct
 static void mem_close(struct backend *b)
 {
     mem_clear(b);
+    while (!list_is_empty(&b->batches))
+        mem_drop_last_batch(b);
+    while (!list_is_empty(&b->keys))
+        mem_drop_last_key(b);
     map_release(&b->by_key);
     for (int l = 0; l < LANE_COUNT; l++)
         heap_release(&b->queue[l]);
@@ -210,18 +180,31 @@ const struct backend_ops backend_mem = {
     .mark = mem_mark,
     .unmark = mem_unmark,
     .back = mem_back,
+    .find_unique = mem_find_unique,
+    .find_key = mem_find_key,
+    .put_key = mem_put_key,
     .insert = mem_insert,
     .change = mem_change,
     .take = mem_take,
     .load = mem_load,
     .promote = mem_promote,
+    .wake_after = mem_wake_after,
     .next_due = mem_next_due,
     .in_state = mem_in_state,
     .remove = mem_remove,
     .prune = mem_prune,
     .totals = mem_totals,
+    .batch_put = mem_batch_put,
+    .batch_failed = mem_batch_failed,
+    .batch_cancel = mem_batch_cancel,
+    .batch_unfinished = mem_batch_unfinished,
+    .report = mem_report,
     .reader_open = mem_reader_open,
     .reader_close = mem_reader_close,
     .get = mem_get,
     .list = mem_list,
+    .get_many = mem_get_many,
+    .batch_get = mem_batch_get,
+    .members = mem_members,
+    .log = mem_log,
 };

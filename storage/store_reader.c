@@ -16,13 +16,52 @@ static struct store_op *next_op(struct store *s)
     return n ? FUT_CONTAINER(n, struct store_op, link) : NULL;
 }
 
-static int run(struct store *s, struct backend_reader *r, struct store_op *op)
+static int run_get(const struct store *s, struct backend_reader *r, struct store_op *op)
 {
-    if (op->verb == &verb_get) {
-        struct store_get *o = FUT_CONTAINER(op, struct store_get, op);
-        return s->ops->get(r, o->id, &o->task);
-    }
+    return s->ops->get(r, FUT_CONTAINER(op, struct store_get, op));
+}
+
+static int run_get_many(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    return s->ops->get_many(r, FUT_CONTAINER(op, struct store_get_many, op));
+}
+
+static int run_list(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
     return s->ops->list(r, FUT_CONTAINER(op, struct store_list, op));
+}
+
+static int run_batch_get(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    return s->ops->batch_get(r, FUT_CONTAINER(op, struct store_batch_get, op));
+}
+
+static int run_members(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    return s->ops->members(r, FUT_CONTAINER(op, struct store_members, op));
+}
+
+static int run_log(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    return s->ops->log(r, FUT_CONTAINER(op, struct store_log, op));
+}
+
+static const struct {
+    const struct store_verb *verb;
+    int (*run)(const struct store *s, struct backend_reader *r, struct store_op *op);
+} table[] = {
+    {&verb_get, run_get},         {&verb_get_many, run_get_many},
+    {&verb_list, run_list},       {&verb_batch_get, run_batch_get},
+    {&verb_members, run_members}, {&verb_log, run_log},
+};
+
+static int run(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    for (size_t i = 0; i < FUT_COUNT(table); i++) {
+        if (table[i].verb == op->verb)
+            return table[i].run(s, r, op);
+    }
+    FUT_BUG("not a read verb");
 }
 
 void *reader_main(void *store)

@@ -6,27 +6,18 @@
 #include "storage/store_internal.h"
 
 #define TAKE_STEP 64
-#define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 #define PROMOTE_STEP 1000
 #define PRUNE_STEP 200
+#define CANCEL_STEP 200
 #define PRUNE_IDLE_US 1000000
 #define PRUNE_BUSY_US 5000 /* between steps while there is more to delete */
 
-static uint64_t *live_count(struct store *s, enum lane lane, enum task_state state)
+uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state)
 {
     return &s->w.now.stats.live[lane][state];
 }
 
-static uint64_t unfinished_waiting(const struct store *s)
-{
-    uint64_t n = 0;
-    for (int l = 0; l < LANE_COUNT; l++)
-        n += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
-    return n;
-}
-
-/* Brings a snapshot to what the change makes of it. */
-static void advance(struct store *s, struct task *t, const struct task_change *c)
+void verb_advance(struct store *s, struct task *t, const struct task_change *c)
 {
     int64_t now = clock_wall_ms();
     t->state = c->to_state;
@@ -43,135 +34,74 @@ static void advance(struct store *s, struct task *t, const struct task_change *c
     }
 }
 
-/* ---- submit ---------------------------------------------------------------------------------- */
+/* ---- apply, delete --------------------------------------------------------------------------- */
 
-/* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
-static bool hand_over(struct store *s, const struct task *t, struct task *out)
+/* The end of a task may concern others: those that wait for it, the rest of its batch. */
+static int settle(struct store *s, const struct task *t)
 {
-    struct task_change c;
-    if (list_is_empty(&s->w.parked[t->spec->lane]) || *live_count(s, t->spec->lane, TASK_QUEUED) ||
-        t->state != TASK_QUEUED)
-        return false;
-    FUT_ASSERT(task_apply(t, EVENT_START, NULL, &c) == 0);
-    task_copy(out, t);
-    advance(s, out, &c);
-    return true;
+    size_t by_lane[LANE_COUNT] = {0};
+    struct task_move move;
+    bool cancel = false;
+    int rc = 0;
+    FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    if (t->spec->callback.hi)
+        rc = s->ops->wake_after(s->backend, t->spec->id.hi, &move, by_lane);
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++) {
+        *verb_live_count(s, (enum lane)l, move.from) -= by_lane[l];
+        *verb_live_count(s, (enum lane)l, move.to) += by_lane[l];
+    }
+    if (rc == 0 && t->spec->batch.hi && t->state == TASK_FAILED)
+        rc = s->ops->batch_failed(s->backend, t->spec->batch.hi, &cancel);
+    s->w.cancel_pending = s->w.cancel_pending || cancel;
+    return rc;
 }
 
-static void give(struct store *s, struct task *t)
-{
-    struct list *parked = &s->w.parked[t->spec->lane];
-    struct store_claim *o = FUT_CONTAINER(list_front(parked), struct store_claim, op.link);
-    o->tasks[o->n++] = *t;
-    s->w.now.stats.claimed++;
-    writer_note_change(s, t->spec->id, t->state, &o->tasks[o->n - 1]);
-    if (o->n == o->max) {
-        list_remove(parked, &o->op.link);
-        list_push_back(&s->w.finished, &o->op.link);
-    }
-}
-
-static int insert_one(struct store *s, const struct task *t)
-{
-    struct task started = {0};
-    bool handed = hand_over(s, t, &started);
-    int rc = s->ops->insert(s->backend, handed ? &started : t);
-    if (rc != 0) {
-        task_release(&started);
-        return rc;
-    }
-    (*live_count(s, t->spec->lane, handed ? started.state : t->state))++;
-    s->w.now.stats.submitted++;
-    if (handed) {
-        give(s, &started);
-        return 0;
-    }
-    if (backend_is_claimable(t->state) && *live_count(s, t->spec->lane, t->state) <= CACHED_DEPTH)
-        spec_cache_put(&s->w.specs, t->spec);
-    writer_note_change(s, t->spec->id, t->state, t);
-    return 0;
-}
-
-static int insert_all(struct store *s, const struct store_submit *o)
-{
-    for (size_t i = 0; i < o->n; i++) {
-        int rc = insert_one(s, &o->tasks[i]);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-/* Several tasks: all or none, so what the first ones did is taken back when one is refused. They
- * are not handed over (claims cannot be taken back one by one); the queue serves them right after.
- */
-static int insert_many(struct store *s, const struct store_submit *o)
+static void count_change(struct store *s, enum task_state from, const struct task *after)
 {
     struct writer *w = &s->w;
-    struct writer_numbers before = w->now;
-    size_t changes_before = w->n_changes;
-    struct list held[LANE_COUNT];
-    int rc = s->ops->mark(s->backend);
-    if (rc != 0)
-        return rc;
-    for (int l = 0; l < LANE_COUNT; l++) {
-        list_init(&held[l]);
-        list_take_all(&held[l], &w->parked[l]);
-    }
-    rc = insert_all(s, o);
-    for (int l = 0; l < LANE_COUNT; l++)
-        list_take_all(&w->parked[l], &held[l]);
-    if (rc == 0)
-        return s->ops->unmark(s->backend);
-    w->now = before;
-    w->n_changes = changes_before;
-    return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
+    (*verb_live_count(s, after->spec->lane, from))--;
+    if (task_state_is_final(after->state))
+        w->now.stats.finished[after->state]++;
+    else
+        (*verb_live_count(s, after->spec->lane, after->state))++;
+    if (after->due_wall_ms && (w->next_due_wall_ms < 0 || after->due_wall_ms < w->next_due_wall_ms))
+        w->next_due_wall_ms = after->due_wall_ms;
 }
 
-static int run_submit(struct store *s, struct store_op *op, bool *out_park)
+/* Executes the change and brings *t up to date. */
+static int change(struct store *s, const struct task_change *c, struct task *t)
 {
-    struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
-    (void)out_park;
-    if (unfinished_waiting(s) + o->n > s->max_queued)
-        return FUT_ERR_FULL;
-    int rc = writer_begin(s);
-    if (rc != 0)
+    struct task after;
+    uint64_t seq = s->w.now.seq;
+    task_copy(&after, t);
+    verb_advance(s, &after, c);
+    int rc = s->ops->change(s->backend, c, &after);
+    if (rc == 0 && task_state_is_final(after.state))
+        rc = settle(s, &after);
+    if (rc != 0) {
+        s->w.now.seq = seq;
+        task_release(&after);
         return rc;
-    return o->n == 1 ? insert_one(s, &o->tasks[0]) : insert_many(s, o);
+    }
+    count_change(s, c->from_state, &after);
+    task_release(t);
+    *t = after;
+    return 0;
 }
-
-/* ---- apply, delete --------------------------------------------------------------------------- */
 
 static int run_apply(struct store *s, struct store_op *op, bool *out_park)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
-    struct writer *w = &s->w;
-    struct task after;
-    uint64_t seq = w->now.seq;
     (void)out_park;
     int rc = writer_begin(s);
-    if (rc != 0)
-        return rc;
-    task_copy(&after, &o->task);
-    advance(s, &after, &o->change);
-    rc = s->ops->change(s->backend, &o->change, &after);
-    if (rc != 0) {
-        w->now.seq = seq;
-        task_release(&after);
-        return rc;
-    }
-    enum lane lane = after.spec->lane;
-    (*live_count(s, lane, o->change.from_state))--;
-    if (task_state_is_final(after.state))
-        w->now.stats.finished[after.state]++;
-    else
-        (*live_count(s, lane, after.state))++;
-    if (after.due_wall_ms && (w->next_due_wall_ms < 0 || after.due_wall_ms < w->next_due_wall_ms))
-        w->next_due_wall_ms = after.due_wall_ms;
-    task_release(&o->task);
-    o->task = after;
-    writer_note_change(s, o->change.id, after.state, &o->task);
-    return 0;
+    if (rc == 0)
+        rc = change(s, &o->change, &o->task);
+    if (rc == 0)
+        writer_note_change(s, &(struct store_change){.id = o->change.id,
+                                                     .state = o->task.state,
+                                                     .task = &o->task,
+                                                     .batch = o->task.spec->batch});
+    return rc;
 }
 
 static int run_delete(struct store *s, struct store_op *op, bool *out_park)
@@ -180,6 +110,63 @@ static int run_delete(struct store *s, struct store_op *op, bool *out_park)
     int rc = writer_begin(s);
     return rc != 0 ? rc
                    : s->ops->remove(s->backend, FUT_CONTAINER(op, struct store_delete, op)->id);
+}
+
+/* ---- batches, reports ------------------------------------------------------------------------ */
+
+static int run_batch_cancel(struct store *s, struct store_op *op, bool *out_park)
+{
+    (void)out_park;
+    int rc = writer_begin(s);
+    if (rc == 0)
+        rc = s->ops->batch_cancel(s->backend, FUT_CONTAINER(op, struct store_batch_cancel, op)->id);
+    s->w.cancel_pending = s->w.cancel_pending || rc == 0;
+    return rc;
+}
+
+static int run_report(struct store *s, struct store_op *op, bool *out_park)
+{
+    struct store_report *o = FUT_CONTAINER(op, struct store_report, op);
+    (void)out_park;
+    int rc = writer_begin(s);
+    if (rc == 0)
+        rc = s->ops->report(s->backend, o, &o->note);
+    if (rc == 0)
+        writer_note_change(
+            s, &(struct store_change){.id = o->id, .state = TASK_RUNNING, .note = &o->note});
+    return rc;
+}
+
+static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
+{
+    struct task_change c;
+    FUT_ASSERT(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
+    int rc = change(s, &c, t);
+    if (rc == 0)
+        writer_note_change(
+            s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
+    return rc;
+}
+
+int verb_cancel_step(struct store *s)
+{
+    struct task tasks[CANCEL_STEP];
+    size_t n = 0;
+    if (!s->w.cancel_pending)
+        return 0;
+    int rc = writer_begin(s);
+    if (rc == 0)
+        rc = s->ops->batch_unfinished(s->backend, CANCEL_STEP, tasks, &n);
+    s->w.cancel_pending = n > 0;
+    struct task_outcome *why =
+        n ? task_outcome_error("cancelled", "cancelled with the rest of its batch") : NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = cancel_one(s, &tasks[i], why);
+        task_release(&tasks[i]);
+    }
+    task_outcome_unref(why);
+    return rc;
 }
 
 /* ---- claims ---------------------------------------------------------------------------------- */
@@ -192,6 +179,22 @@ static int run_claim(struct store *s, struct store_op *op, bool *out_park)
     list_push_back(&s->w.parked[o->lane], &op->link);
     *out_park = true;
     return 0;
+}
+
+void verb_give(struct store *s, struct task *t)
+{
+    struct list *parked = &s->w.parked[t->spec->lane];
+    struct store_claim *o = FUT_CONTAINER(list_front(parked), struct store_claim, op.link);
+    o->tasks[o->n++] = *t;
+    s->w.now.stats.claimed++;
+    writer_note_change(s, &(struct store_change){.id = t->spec->id,
+                                                 .state = t->state,
+                                                 .task = &o->tasks[o->n - 1],
+                                                 .batch = t->spec->batch});
+    if (o->n == o->max) {
+        list_remove(parked, &o->op.link);
+        list_push_back(&s->w.finished, &o->op.link);
+    }
 }
 
 static void forget_given(struct store_claim *o)
@@ -228,9 +231,9 @@ static int give_row(struct store *s, enum lane lane, const struct task_move *mov
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
     if (rc != 0)
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
-    (*live_count(s, lane, move->from))--;
-    (*live_count(s, lane, move->to))++;
-    give(s, &t);
+    (*verb_live_count(s, lane, move->from))--;
+    (*verb_live_count(s, lane, move->to))++;
+    verb_give(s, &t);
     return 0;
 }
 
@@ -248,7 +251,7 @@ static int serve_lane(struct store *s, enum lane lane, const struct task_move *m
 {
     struct backend_row rows[TAKE_STEP];
     size_t n, want;
-    while ((want = wanted(&s->w.parked[lane])) && *live_count(s, lane, move->from)) {
+    while ((want = wanted(&s->w.parked[lane])) && *verb_live_count(s, lane, move->from)) {
         int rc = writer_begin(s);
         if (rc == 0)
             rc = s->ops->take(s->backend, lane, move, clock_wall_ms(), want, rows, &n);
@@ -301,8 +304,8 @@ int verb_promote(struct store *s)
     if (rc == 0)
         rc = s->ops->promote(s->backend, &move, now, PROMOTE_STEP, by_lane);
     for (int l = 0; rc == 0 && l < LANE_COUNT; l++) {
-        *live_count(s, (enum lane)l, move.from) -= by_lane[l];
-        *live_count(s, (enum lane)l, move.to) += by_lane[l];
+        *verb_live_count(s, (enum lane)l, move.from) -= by_lane[l];
+        *verb_live_count(s, (enum lane)l, move.to) += by_lane[l];
     }
     return rc != 0 ? rc : s->ops->next_due(s->backend, &w->next_due_wall_ms);
 }
@@ -328,10 +331,12 @@ static const struct {
     const struct store_verb *verb;
     int (*run)(struct store *s, struct store_op *op, bool *out_park);
 } table[] = {
-    {&verb_submit, run_submit},
+    {&verb_submit, verb_run_submit},
     {&verb_apply, run_apply},
     {&verb_claim, run_claim},
     {&verb_delete, run_delete},
+    {&verb_batch_cancel, run_batch_cancel},
+    {&verb_report, run_report},
 };
 
 int verb_run(struct store *s, struct store_op *op, bool *out_park)

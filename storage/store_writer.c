@@ -24,7 +24,8 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     }
     w->now.seq = totals->max_seq;
     spec_cache_init(&w->specs);
-    w->next_due_wall_ms = 0; /* look once at start */
+    w->next_due_wall_ms = 0;  /* look once at start, */
+    w->cancel_pending = true; /* at both */
     w->retry_mono_us = -1;
     w->rate_mono_us = clock_mono_us();
 }
@@ -48,15 +49,14 @@ int writer_begin(struct store *s)
     return rc;
 }
 
-void writer_note_change(struct store *s, struct task_id id, enum task_state state,
-                        const struct task *task)
+void writer_note_change(struct store *s, const struct store_change *c)
 {
     struct writer *w = &s->w;
     if (w->n_changes == w->cap_changes) {
         w->cap_changes = w->cap_changes ? w->cap_changes * 2 : 256;
         w->changes = xrealloc(w->changes, w->cap_changes * sizeof(*w->changes));
     }
-    w->changes[w->n_changes++] = (struct store_change){id, state, task};
+    w->changes[w->n_changes++] = *c;
 }
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -80,6 +80,8 @@ static int run_ops(struct store *s)
 static int run_housekeeping(struct store *s)
 {
     int rc = verb_promote(s);
+    if (rc == 0)
+        rc = verb_cancel_step(s);
     if (rc == 0)
         rc = verb_serve_claims(s);
     if (rc == 0)
@@ -116,6 +118,7 @@ static void undo(struct store *s, int rc)
     w->now.stats.health = rc;
     w->n_changes = 0;
     w->next_due_wall_ms = 0;
+    w->cancel_pending = true;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     verb_undo_claims(s);
     list_init(&failed);
@@ -201,7 +204,7 @@ static void end_parked_claims(struct store *s)
 static int64_t next_wake_us(const struct store *s)
 {
     const struct writer *w = &s->w;
-    int64_t wake = w->next_prune_mono_us;
+    int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
     if (w->next_due_wall_ms >= 0) {
         int64_t due = clock_mono_us() + (w->next_due_wall_ms - clock_wall_ms()) * 1000;
         wake = due < wake ? due : wake;
