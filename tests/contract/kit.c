@@ -165,6 +165,49 @@ int kit_list(struct kit *k, struct store_list *o)
     return wait_done(store_list(k->store, o, on_done), &o->op);
 }
 
+int kit_submit_op(struct kit *k, struct store_submit *o)
+{
+    return wait_done(store_submit(k->store, o, on_done), &o->op);
+}
+
+int kit_submit_batch(struct kit *k, const struct task *tasks, size_t n,
+                     const struct store_batch *batch)
+{
+    struct store_submit o = {.tasks = tasks, .n = n, .batch = batch};
+    return kit_submit_op(k, &o);
+}
+
+int kit_get_many(struct kit *k, struct store_get_many *o)
+{
+    return wait_done(store_get_many(k->store, o, on_done), &o->op);
+}
+
+int kit_batch_get(struct kit *k, struct store_batch_get *o)
+{
+    return wait_done(store_batch_get(k->store, o, on_done), &o->op);
+}
+
+int kit_members(struct kit *k, struct store_members *o)
+{
+    return wait_done(store_members(k->store, o, on_done), &o->op);
+}
+
+int kit_batch_cancel(struct kit *k, struct task_id id)
+{
+    struct store_batch_cancel o = {.id = id};
+    return wait_done(store_batch_cancel(k->store, &o, on_done), &o.op);
+}
+
+int kit_report(struct kit *k, struct store_report *o)
+{
+    return wait_done(store_report(k->store, o, on_done), &o->op);
+}
+
+int kit_log(struct kit *k, struct store_log *o)
+{
+    return wait_done(store_log(k->store, o, on_done), &o->op);
+}
+
 struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state)
 {
     int64_t deadline = clock_mono_ms() + 5000;

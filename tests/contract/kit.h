@@ -37,8 +37,17 @@ int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct ta
 int kit_succeed(struct kit *k, struct task *t, const char *body);
 int kit_get(struct kit *k, struct task_id id, struct task *out);
 int kit_delete(struct kit *k, struct task_id id);
-/* Runs o (filters and room set by the test). */
+/* Run o as the test has filled it. */
 int kit_list(struct kit *k, struct store_list *o);
+int kit_submit_op(struct kit *k, struct store_submit *o);
+int kit_submit_batch(struct kit *k, const struct task *tasks, size_t n,
+                     const struct store_batch *batch);
+int kit_get_many(struct kit *k, struct store_get_many *o);
+int kit_batch_get(struct kit *k, struct store_batch_get *o);
+int kit_members(struct kit *k, struct store_members *o);
+int kit_batch_cancel(struct kit *k, struct task_id id);
+int kit_report(struct kit *k, struct store_report *o);
+int kit_log(struct kit *k, struct store_log *o);
 /* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
 struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state);
 
