@@ -54,18 +54,6 @@ int mem_put_key(struct backend *b, const struct store_key *key, struct task_id i
     return 0;
 }
 
-static void drop_key(struct backend *b, struct mem_key *k)
-{
-    list_remove(&b->keys, &k->in_order);
-    free(k->key);
-    free(k);
-}
-
-void mem_drop_last_key(struct backend *b)
-{
-    drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct mem_key, in_order));
-}
-
 /* ---- batches --------------------------------------------------------------------------------- */
 
 struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id)
@@ -87,13 +75,6 @@ int mem_batch_put(struct backend *b, const struct store_batch *batch)
     list_push_back(&b->batches, &m->in_order);
     mem_remember(b, UNDO_BATCH, NULL);
     return 0;
-}
-
-void mem_drop_last_batch(struct backend *b)
-{
-    struct mem_batch *m = FUT_CONTAINER(b->batches.head.prev, struct mem_batch, in_order);
-    list_remove(&b->batches, &m->in_order);
-    free(m);
 }
 
 int mem_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
@@ -141,20 +122,11 @@ void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms)
         struct mem_key *k = FUT_CONTAINER(i, struct mem_key, in_order);
         if (k->created_wall_ms > cutoff_wall_ms)
             return;
-        drop_key(b, k);
+        mem_drop_key(b, k);
     }
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */
-
-void mem_note_free(struct mem_note *note)
-{
-    if (!note)
-        return;
-    free(note->message);
-    buf_release(&note->log);
-    free(note);
-}
 
 static void add_log(struct mem_note *note, const char *log, size_t len)
 {

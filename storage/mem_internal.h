@@ -65,6 +65,10 @@ int mem_back(struct backend *b);
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
 void mem_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
+void mem_drop_key(struct backend *b, struct mem_key *k);
+void mem_drop_last_batch(struct backend *b);
+void mem_drop_last_key(struct backend *b);
+
 /* mem_batches.c: batches, keys, notes */
 int mem_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int mem_find_key(struct backend *b, const char *key, struct backend_key *out);
@@ -77,9 +81,6 @@ int mem_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size
 int mem_report(struct backend *b, const struct store_report *o, struct store_note *out);
 void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
 struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id);
-void mem_drop_last_batch(struct backend *b);
-void mem_drop_last_key(struct backend *b);
-void mem_note_free(struct mem_note *note);
 
 /* mem_read.c: what readers ask; each takes the lock. */
 struct backend_reader {

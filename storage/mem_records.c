@@ -6,6 +6,37 @@
 #include "core/mem.h"
 #include "storage/mem_internal.h"
 
+/* ---- what hangs on a record or beside it ------------------------------------------------------
+ */
+
+static void note_free(struct mem_note *note)
+{
+    if (!note)
+        return;
+    free(note->message);
+    buf_release(&note->log);
+    free(note);
+}
+
+void mem_drop_key(struct backend *b, struct mem_key *k)
+{
+    list_remove(&b->keys, &k->in_order);
+    free(k->key);
+    free(k);
+}
+
+void mem_drop_last_key(struct backend *b)
+{
+    mem_drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct mem_key, in_order));
+}
+
+void mem_drop_last_batch(struct backend *b)
+{
+    struct mem_batch *m = FUT_CONTAINER(b->batches.head.prev, struct mem_batch, in_order);
+    list_remove(&b->batches, &m->in_order);
+    free(m);
+}
+
 /* ---- indexes --------------------------------------------------------------------------------- */
 
 static void index_record(struct backend *b, struct record *r)
@@ -53,7 +84,7 @@ static void detach(struct backend *b, struct record *r)
 static void record_free(struct record *r)
 {
     task_release(&r->task);
-    mem_note_free(r->note);
+    note_free(r->note);
     free(r);
 }
 

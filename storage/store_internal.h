@@ -103,9 +103,9 @@ void verb_repark(struct store *s, struct store_claim *o);
 /* The same for claims that are still parked but were given something already. */
 void verb_undo_claims(struct store *s);
 /* Begins the transaction if this is the first write of the batch. */
-FUT_MUST_CHECK int writer_begin(struct store *s);
+FUT_MUST_CHECK int store_txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
-void writer_note_change(struct store *s, const struct store_change *c);
+void store_txn_note(struct store *s, const struct store_change *c);
 
 /* Reader side (store_reader.c). */
 void *reader_main(void *store);

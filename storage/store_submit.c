@@ -46,9 +46,9 @@ static int insert_one(struct store *s, const struct task *t)
     if (backend_is_claimable(t->state) &&
         *verb_live_count(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);
-    writer_note_change(
-        s, &(struct store_change){
-               .id = t->spec->id, .state = t->state, .task = t, .batch = t->spec->batch});
+    store_txn_note(s,
+                   &(struct store_change){
+                       .id = t->spec->id, .state = t->state, .task = t, .batch = t->spec->batch});
     return 0;
 }
 
@@ -135,7 +135,7 @@ int verb_run_submit(struct store *s, struct store_op *op, bool *out_park)
     o->submitted = STORE_NEW;
     if (unfinished_waiting(s) + o->n > s->max_queued)
         return FUT_ERR_FULL;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = find_existing(s, o);
     if (rc != 0 || o->submitted != STORE_NEW)

@@ -93,21 +93,21 @@ static int run_apply(struct store *s, struct store_op *op, bool *out_park)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
     (void)out_park;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = change(s, &o->change, &o->task);
     if (rc == 0)
-        writer_note_change(s, &(struct store_change){.id = o->change.id,
-                                                     .state = o->task.state,
-                                                     .task = &o->task,
-                                                     .batch = o->task.spec->batch});
+        store_txn_note(s, &(struct store_change){.id = o->change.id,
+                                                 .state = o->task.state,
+                                                 .task = &o->task,
+                                                 .batch = o->task.spec->batch});
     return rc;
 }
 
 static int run_delete(struct store *s, struct store_op *op, bool *out_park)
 {
     (void)out_park;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     return rc != 0 ? rc
                    : s->ops->remove(s->backend, FUT_CONTAINER(op, struct store_delete, op)->id);
 }
@@ -117,7 +117,7 @@ static int run_delete(struct store *s, struct store_op *op, bool *out_park)
 static int run_batch_cancel(struct store *s, struct store_op *op, bool *out_park)
 {
     (void)out_park;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->batch_cancel(s->backend, FUT_CONTAINER(op, struct store_batch_cancel, op)->id);
     s->w.cancel_pending = s->w.cancel_pending || rc == 0;
@@ -128,11 +128,11 @@ static int run_report(struct store *s, struct store_op *op, bool *out_park)
 {
     struct store_report *o = FUT_CONTAINER(op, struct store_report, op);
     (void)out_park;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->report(s->backend, o, &o->note);
     if (rc == 0)
-        writer_note_change(
+        store_txn_note(
             s, &(struct store_change){.id = o->id, .state = TASK_RUNNING, .note = &o->note});
     return rc;
 }
@@ -143,7 +143,7 @@ static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
     FUT_ASSERT(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
     int rc = change(s, &c, t);
     if (rc == 0)
-        writer_note_change(
+        store_txn_note(
             s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
     return rc;
 }
@@ -154,7 +154,7 @@ int verb_cancel_step(struct store *s)
     size_t n = 0;
     if (!s->w.cancel_pending)
         return 0;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->batch_unfinished(s->backend, CANCEL_STEP, tasks, &n);
     s->w.cancel_pending = n > 0;
@@ -187,10 +187,10 @@ void verb_give(struct store *s, struct task *t)
     struct store_claim *o = FUT_CONTAINER(list_front(parked), struct store_claim, op.link);
     o->tasks[o->n++] = *t;
     s->w.now.stats.claimed++;
-    writer_note_change(s, &(struct store_change){.id = t->spec->id,
-                                                 .state = t->state,
-                                                 .task = &o->tasks[o->n - 1],
-                                                 .batch = t->spec->batch});
+    store_txn_note(s, &(struct store_change){.id = t->spec->id,
+                                             .state = t->state,
+                                             .task = &o->tasks[o->n - 1],
+                                             .batch = t->spec->batch});
     if (o->n == o->max) {
         list_remove(parked, &o->op.link);
         list_push_back(&s->w.finished, &o->op.link);
@@ -252,7 +252,7 @@ static int serve_lane(struct store *s, enum lane lane, const struct task_move *m
     struct backend_row rows[TAKE_STEP];
     size_t n, want;
     while ((want = wanted(&s->w.parked[lane])) && *verb_live_count(s, lane, move->from)) {
-        int rc = writer_begin(s);
+        int rc = store_txn_begin(s);
         if (rc == 0)
             rc = s->ops->take(s->backend, lane, move, clock_wall_ms(), want, rows, &n);
         for (size_t i = 0; rc == 0 && i < n; i++)
@@ -300,7 +300,7 @@ int verb_promote(struct store *s)
     if (w->next_due_wall_ms < 0 || w->next_due_wall_ms > now)
         return 0;
     FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->promote(s->backend, &move, now, PROMOTE_STEP, by_lane);
     for (int l = 0; rc == 0 && l < LANE_COUNT; l++) {
@@ -317,7 +317,7 @@ int verb_prune(struct store *s)
     size_t n = 0;
     if (now < w->next_prune_mono_us)
         return 0;
-    int rc = writer_begin(s);
+    int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->prune(s->backend, clock_wall_ms() - s->retention_ms, PRUNE_STEP, &n);
     w->now.stats.pruned += n;

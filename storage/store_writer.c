@@ -36,29 +36,6 @@ void writer_release(struct store *s)
     free(s->w.changes);
 }
 
-int writer_begin(struct store *s)
-{
-    struct writer *w = &s->w;
-    if (w->in_txn)
-        return 0;
-    int rc = s->ops->begin(s->backend);
-    if (rc == 0) {
-        w->in_txn = true;
-        w->saved = w->now;
-    }
-    return rc;
-}
-
-void writer_note_change(struct store *s, const struct store_change *c)
-{
-    struct writer *w = &s->w;
-    if (w->n_changes == w->cap_changes) {
-        w->cap_changes = w->cap_changes ? w->cap_changes * 2 : 256;
-        w->changes = xrealloc(w->changes, w->cap_changes * sizeof(*w->changes));
-    }
-    w->changes[w->n_changes++] = *c;
-}
-
 /* ---- one batch ------------------------------------------------------------------------------ */
 
 static int run_ops(struct store *s)
