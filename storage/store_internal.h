@@ -87,7 +87,7 @@ uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state
 void verb_advance(struct store *s, struct task *t, const struct task_change *c);
 /* A task has been claimed: hands it (the reference too) to the lane's first parked claim. */
 void verb_give(struct store *s, struct task *t);
-int verb_run_submit(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
+int store_submit_run(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
 
 /* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
  * *out_park: it waits for a task and is in no list any more. */

@@ -128,7 +128,7 @@ static int find_existing(struct store *s, struct store_submit *o)
     return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
 }
 
-int verb_run_submit(struct store *s, struct store_op *op, bool *out_park)
+int store_submit_run(struct store *s, struct store_op *op, bool *out_park)
 {
     struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
     (void)out_park;

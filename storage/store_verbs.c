@@ -331,7 +331,7 @@ static const struct {
     const struct store_verb *verb;
     int (*run)(struct store *s, struct store_op *op, bool *out_park);
 } table[] = {
-    {&verb_submit, verb_run_submit},
+    {&verb_submit, store_submit_run},
     {&verb_apply, run_apply},
     {&verb_claim, run_claim},
     {&verb_delete, run_delete},
