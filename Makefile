@@ -39,6 +39,8 @@ KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
+# The inner make of a target that first installs what is missing; builds on every CPU.
+BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
 program  = $(patsubst %.c,$(B)/%,$(1))
 
 .PHONY: all deps run demo test check asan tsan lint format crash bench install clean sizes
@@ -55,6 +57,15 @@ $(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(wildcard $(1
 	$$(AR) rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+
+# The API's description is part of the program: its bytes, between two symbols.
+$(B)/api/openapi_json.o: api/openapi.json
+	@mkdir -p $(@D)
+	ld -r -b binary -z noexecstack $< -o $@
+	objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents \
+	    --redefine-sym _binary_api_openapi_json_start=openapi_json_start \
+	    --redefine-sym _binary_api_openapi_json_end=openapi_json_end $@
+$(B)/libapi.a: $(B)/api/openapi_json.o
 
 $(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
 	@rm -f $@
@@ -87,11 +98,11 @@ deps:
 	@tests/deps.sh
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	+@$(BUILD) all
 	$(B)/futured
 
 demo: deps
-	@$(MAKE) --no-print-directory all $(call program,$(TOOLS))
+	+@$(BUILD) all $(call program,$(TOOLS))
 	@tests/demo.sh $(B)
 
 # ---- checking -------------------------------------------------------------------------------
@@ -99,11 +110,11 @@ TESTS = $(call program,$(UNIT) $(SYSTEM))
 .PHONY: tests-built
 tests-built: all $(TESTS) $(call program,$(TOOLS))
 test: deps
-	@$(MAKE) --no-print-directory check VARIANT=debug
+	+@$(BUILD) check VARIANT=debug
 check: tests-built
 	@tests/run.sh $(B) $(TESTS)
 asan tsan: deps
-	@$(MAKE) --no-print-directory check VARIANT=$@
+	+@$(BUILD) check VARIANT=$@
 
 lint: deps
 	@tests/lint/run.sh
@@ -113,10 +124,10 @@ sizes:
 	@tests/lint/sizes.sh
 
 crash: deps
-	@$(MAKE) --no-print-directory tests-built
+	+@$(BUILD) tests-built
 	@tests/crash/run.sh $(B)
 bench: deps
-	@$(MAKE) --no-print-directory tests-built VARIANT=release
+	+@$(BUILD) tests-built VARIANT=release
 	@tests/bench/run.sh build/release
 
 PREFIX ?= /usr/local
