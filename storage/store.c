@@ -6,6 +6,7 @@
 
 #include "core/id.h"
 #include "core/mem.h"
+#include "storage/store_fault.h"
 #include "storage/store_internal.h"
 
 static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_mem};
@@ -40,6 +41,9 @@ bool backend_list_wants(const struct store_list *o, const struct task *t)
 
 static const struct backend_ops *find_backend(const char *name)
 {
+    size_t prefix = strlen(STORE_FAULT_PREFIX);
+    if (strncmp(name, STORE_FAULT_PREFIX, prefix) == 0)
+        return store_fault_wrap(find_backend(name + prefix));
     for (size_t i = 0; i < FUT_COUNT(backends); i++) {
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];

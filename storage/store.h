@@ -29,7 +29,7 @@ struct store_config {
     const char *path;     /* sqlite: the database file; borrowed during store_open */
     unsigned readers;     /* reader threads, >= 1 */
     uint64_t max_queued;  /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
-    int64_t retention_ms; /* done futures older than this are deleted, in small steps */
+    int64_t retention_ms; /* done futures older than this are deleted, in small steps; 0: never */
 };
 
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back

@@ -38,6 +38,7 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
+    bool read_only; /* an fsync failed: what is on disk is not known, nothing more is written */
     bool cancel_pending;      /* a batch may have members left to cancel */
     int64_t next_due_wall_ms; /* -1: nothing scheduled */
     int64_t next_prune_mono_us;

@@ -26,6 +26,7 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     spec_cache_init(&w->specs);
     w->next_due_wall_ms = 0;  /* look once at start, */
     w->cancel_pending = true; /* at both */
+    w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
     w->retry_mono_us = -1;
     w->rate_mono_us = clock_mono_us();
 }
@@ -93,6 +94,7 @@ static void undo(struct store *s, int rc)
         w->now = w->saved;
     }
     w->now.stats.health = rc;
+    w->read_only = w->read_only || rc == FUT_ERR_READ_ONLY; /* until the next start */
     w->n_changes = 0;
     w->next_due_wall_ms = 0;
     w->cancel_pending = true;
@@ -177,18 +179,19 @@ static void end_parked_claims(struct store *s)
     }
 }
 
-/* When the thread must run although nothing arrives; by the monotonic clock. */
+/* When the thread must run although nothing arrives; by the monotonic clock, never negative (that
+ * would be for ever). After a failure everything waits for the next try. */
 static int64_t next_wake_us(const struct store *s)
 {
     const struct writer *w = &s->w;
+    if (w->retry_mono_us >= 0)
+        return w->retry_mono_us;
     int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
     if (w->next_due_wall_ms >= 0) {
         int64_t due = clock_mono_us() + (w->next_due_wall_ms - clock_wall_ms()) * 1000;
         wake = due < wake ? due : wake;
     }
-    if (w->retry_mono_us >= 0 && w->retry_mono_us < wake)
-        wake = w->retry_mono_us;
-    return wake;
+    return wake > 0 ? wake : 0;
 }
 
 static void take_batch(struct store *s)
