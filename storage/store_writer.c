@@ -78,7 +78,6 @@ static int commit(struct store *s)
     w->in_txn = false;
     w->now.stats.commits++;
     w->now.stats.health = 0;
-    w->retry_mono_us = -1;
     return 0;
 }
 
@@ -154,6 +153,7 @@ static void tell(struct store *s)
 
 void writer_run_batch(struct store *s)
 {
+    s->w.retry_mono_us = -1; /* this is the next try */
     int rc = run_ops(s);
     if (rc == 0)
         rc = run_housekeeping(s);
