@@ -57,6 +57,8 @@ static int run_ops(struct store *s)
 
 static int run_housekeeping(struct store *s)
 {
+    if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
+        return 0;
     int rc = verb_promote(s);
     if (rc == 0)
         rc = verb_cancel_step(s);

@@ -45,7 +45,7 @@ START_TEST(test_fault_commit_answers_error_and_leaves_nothing)
     ck_assert_int_eq(stats().health, FUT_ERR_NO_SPACE);
     ck_assert_int_eq(kit_get(&k, t.spec->id, &seen), FUT_ERR_NOT_FOUND);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 0);
-    ck_assert_uint_eq(stats().submitted, 1); /* the first */
+    ck_assert_uint_eq(stats().submitted, 1);      /* the first */
     ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0); /* room again: it heals by itself */
     ck_assert_int_eq(stats().health, 0);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 1);

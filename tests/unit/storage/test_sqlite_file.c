@@ -20,6 +20,14 @@ static void teardown(void)
     kit_close(&k);
 }
 
+static void run_sql(const char *sql)
+{
+    sqlite3 *db = NULL;
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
 START_TEST(test_sqlite_reopen_keeps_everything)
 {
     struct task_id queued = kit_submit(&k, LANE_CPU, "stays");
@@ -82,6 +90,31 @@ START_TEST(test_sqlite_scheduled_tasks_come_back_after_restart)
 }
 END_TEST
 
+/* The daemon died with members running, in the middle of cancelling their batch. */
+START_TEST(test_sqlite_batch_cancel_goes_on_after_restart)
+{
+    enum { N = 3 };
+    struct store_batch batch = {.id = id_new(), .total = N};
+    struct task tasks[N], claimed[N];
+    for (uint32_t i = 0; i < N; i++) {
+        tasks[i] = kit_task(LANE_IO, "echo", "x");
+        tasks[i].spec->batch = batch.id;
+        tasks[i].spec->batch_pos = i;
+    }
+    ck_assert_int_eq(kit_submit_batch(&k, tasks, N, &batch), 0);
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, N, claimed), N);
+    kit_stop(&k);
+    run_sql("UPDATE batches SET cancelling = 1");
+    kit_reopen(&k);
+    for (int i = 0; i < N; i++) {
+        struct task t = kit_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
+        task_release(&t);
+        task_release(&tasks[i]);
+        task_release(&claimed[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_sqlite_second_daemon_is_refused)
 {
     struct store *second = NULL;
@@ -92,14 +125,6 @@ START_TEST(test_sqlite_second_daemon_is_refused)
     ck_assert_ptr_null(second);
 }
 END_TEST
-
-static void run_sql(const char *sql)
-{
-    sqlite3 *db = NULL;
-    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
-}
 
 static void expect_refused(int rc, const char *part)
 {
@@ -168,6 +193,7 @@ int main(void)
         test_sqlite_reopen_keeps_everything,
         test_sqlite_running_tasks_start_again,
         test_sqlite_scheduled_tasks_come_back_after_restart,
+        test_sqlite_batch_cancel_goes_on_after_restart,
         test_sqlite_second_daemon_is_refused,
         test_sqlite_newer_schema_is_refused,
         test_sqlite_foreign_database_is_refused,
