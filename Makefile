@@ -107,13 +107,15 @@ demo: deps
 
 # ---- checking -------------------------------------------------------------------------------
 TESTS = $(call program,$(UNIT) $(SYSTEM))
-.PHONY: tests-built
+.PHONY: tests-built test-deps
+test-deps: deps
+	@tests/deps.sh test
 tests-built: all $(TESTS) $(call program,$(TOOLS))
 test: deps
 	+@$(BUILD) check VARIANT=debug
 check: tests-built
 	@tests/run.sh $(B) $(TESTS)
-asan tsan: deps
+asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
 
 lint: deps

@@ -12,6 +12,8 @@ void admin_handlers(struct request *r)
     buf_puts(&r->out, "{\"handlers\":[");
     for (size_t i = 0; i < c->n; i++) {
         const struct handler_info *h = &c->items[i];
+        if (h->is_internal)
+            continue;
         json_out_comma(&r->out);
         buf_putc(&r->out, '{');
         json_out_str(&r->out, "name", h->name);
@@ -157,6 +159,16 @@ void admin_readyz(struct request *r)
     problem_set(&p, PROBLEM_NOT_READY, "%s%s%s", why, s.health ? " store: " : "",
                 s.health ? fut_err_name(s.health) : "");
     request_problem(r, &p);
+}
+
+/* api/openapi.json, put in by the linker. */
+extern const char openapi_json_start[], openapi_json_end[];
+
+void admin_openapi(struct request *r)
+{
+    request_add_header(r, "Cache-Control", "no-cache");
+    request_reply_bytes(r, 200, CONTENT_JSON, openapi_json_start,
+                        (uintptr_t)openapi_json_end - (uintptr_t)openapi_json_start);
 }
 
 /* The type of each problem is a link to here. */

@@ -10,4 +10,6 @@ void admin_healthz(struct request *r);  /* GET /healthz */
 void admin_readyz(struct request *r);   /* GET /readyz */
 void admin_problem(struct request *r);  /* GET /problems/{code} */
 
+void admin_openapi(struct request *r); /* GET /v1/openapi.json */
+
 #endif

@@ -127,6 +127,44 @@ static void refuse_submit(struct request *r)
     request_problem(r, &p);
 }
 
+/* ---- tokens ---------------------------------------------------------------------------------- */
+
+static void refuse_token(struct request *r)
+{
+    struct problem p;
+    bool came = http_header(r, "Authorization") != NULL;
+    problem_set(&p, PROBLEM_UNAUTHORIZED, "%s",
+                came ? "The bearer token is not one that this daemon knows."
+                     : "Send a token: \"Authorization: Bearer TOKEN\".");
+    request_add_header(r, "WWW-Authenticate",
+                       came ? "Bearer realm=\"futured\", error=\"invalid_token\""
+                            : "Bearer realm=\"futured\"");
+    request_problem(r, &p);
+}
+
+static void refuse_scope(struct request *r)
+{
+    struct problem p;
+    struct buf value = BUF_INIT;
+    const char *scope = auth_scope_name(r->route->scope);
+    problem_set(&p, PROBLEM_FORBIDDEN, "This needs a token with the scope \"%s\".", scope);
+    buf_printf(&value, "Bearer realm=\"futured\", error=\"insufficient_scope\", scope=\"%s\"",
+               scope);
+    request_add_header(r, "WWW-Authenticate", arena_strndup(&r->arena, value.data, value.len));
+    buf_release(&value);
+    request_problem(r, &p);
+}
+
+/* NULL when the request may go on, else the step that refuses it. */
+static request_step *check_token(struct request *r)
+{
+    const struct auth *auth = r->api->cfg.auth;
+    if (!auth || r->route->scope == AUTH_OPEN)
+        return NULL;
+    int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal);
+    return rc == 0 ? NULL : rc == FUT_ERR_STATE ? refuse_scope : refuse_token;
+}
+
 /* Runs when the request is complete: checks what every route has in common. */
 static void run_route(struct request *r)
 {
@@ -155,6 +193,9 @@ request_step *dispatch_first_step(struct request *r)
         return r->method == METHOD_OPTIONS ? reply_options : refuse_method;
     if (!take_captures(r, &m))
         return refuse_encoding;
+    request_step *refuse = check_token(r); /* before its body takes any memory */
+    if (refuse)
+        return refuse;
     r->keeps_body = m.route->flags & ROUTE_HAS_BODY;
     return run_route;
 }

@@ -57,6 +57,17 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
     buf_puts(out, "/result\"}");
 }
 
+static void write_spec(struct buf *out, const struct task_spec *s)
+{
+    char id[ID_TEXT_SIZE];
+    if (s->batch.hi) {
+        id_format(s->batch, id);
+        json_out_str(out, "batch", id);
+    }
+    if (s->traceparent)
+        json_out_str(out, "traceparent", s->traceparent);
+}
+
 /* Everything but the end, and the closing brace. */
 static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SIZE])
 {
@@ -74,12 +85,54 @@ static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SI
     json_out_time(out, "finished_at", t->finished_wall_ms);
     if (t->due_wall_ms)
         json_out_time(out, "due_at", t->due_wall_ms);
+    write_spec(out, t->spec);
 }
 
-void future_json_write(struct buf *out, const struct task *t)
+/* {"fraction","message"}, when there was a report. */
+static void write_progress(struct buf *out, const struct store_note *n)
+{
+    if (!n || (n->progress < 0 && !n->message))
+        return;
+    json_out_key(out, "progress");
+    buf_putc(out, '{');
+    if (n->progress >= 0) {
+        json_out_key(out, "fraction");
+        buf_printf(out, "%.6g", n->progress > 1 ? 1 : n->progress);
+    }
+    if (n->message)
+        json_out_str(out, "message", n->message);
+    buf_putc(out, '}');
+}
+
+static void write_callback(struct buf *out, const struct task *t)
 {
     char id[ID_TEXT_SIZE];
+    if (!t || !t->spec)
+        return;
+    id_format(t->spec->id, id);
+    json_out_key(out, "callback");
+    buf_putc(out, '{');
+    json_out_str(out, "id", id);
+    json_out_str(out, "state", task_state_name(t->state));
+    json_out_uint(out, "attempt", t->attempt);
+    if (t->due_wall_ms)
+        json_out_time(out, "due_at", t->due_wall_ms);
+    if (t->state != TASK_SUCCEEDED && t->outcome) {
+        json_out_key(out, "error");
+        future_json_write_error(out, t->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+void future_json_write_view(struct buf *out, const struct future_view *v)
+{
+    const struct task *t = v->task;
+    char id[ID_TEXT_SIZE];
     write_head(out, t, id);
+    write_progress(out, v->note);
+    write_callback(out, v->callback);
+    if (v->scene)
+        waiting_for_write(out, t, v->scene);
     if (t->state == TASK_SUCCEEDED && t->outcome) {
         write_result(out, t, id);
         write_log(out, t->outcome);
@@ -90,10 +143,18 @@ void future_json_write(struct buf *out, const struct task *t)
     buf_putc(out, '}');
 }
 
-void future_json_write_summary(struct buf *out, const struct task *t)
+void future_json_write(struct buf *out, const struct task *t)
+{
+    future_json_write_view(out, &(struct future_view){.task = t});
+}
+
+void future_json_write_summary(struct buf *out, const struct task *t,
+                               const struct waiting_scene *scene)
 {
     char id[ID_TEXT_SIZE];
     write_head(out, t, id);
+    if (scene)
+        waiting_for_write(out, t, scene);
     if (task_state_is_final(t->state) && t->state != TASK_SUCCEEDED && t->outcome) {
         struct task_outcome brief = *t->outcome;
         brief.log_len = 0;

@@ -4,14 +4,28 @@
 
 #include <stdbool.h>
 
+#include "api/waiting_for.h"
 #include "core/buf.h"
 #include "core/task.h"
+#include "storage/store.h"
 
-/* Appends the whole object: with result or error when done. A result of type application/json is
+/* A future with all that is known around it; whatever is NULL is left out. */
+struct future_view {
+    const struct task *task;
+    const struct store_note *note;     /* what it reported */
+    const struct task *callback;       /* the task that tells of its end */
+    const struct waiting_scene *scene; /* for "waiting_for" */
+};
+
+/* Appends the whole object: with result or error when done. */
+void future_json_write_view(struct buf *out, const struct future_view *v);
+/* The same of the task alone. A result of type application/json is
  * put inline as it is: handlers answer for its being valid. */
 void future_json_write(struct buf *out, const struct task *t);
-/* Appends the object as listings show it: no result, no log. */
-void future_json_write_summary(struct buf *out, const struct task *t);
+/* Appends the object as listings show it: no result, no log. scene: NULL leaves "waiting_for" out.
+ */
+void future_json_write_summary(struct buf *out, const struct task *t,
+                               const struct waiting_scene *scene);
 /* Appends the object under "error": code, message, exit_code, signal, log. */
 void future_json_write_error(struct buf *out, const struct task_outcome *o);
 

@@ -1,13 +1,14 @@
 #include "api/futures.h"
 
 #include "api/future_json.h"
+#include "api/http.h"
 #include "api/request.h"
+#include "api/show.h"
 #include "api/wait.h"
 
 #define CANCEL_TRIES 1000 /* each one lost means that the task moved on meanwhile */
 
-/* False: the request was answered. A malformed id is an unknown one. */
-static bool read_id(struct request *r, struct task_id *out)
+bool futures_read_id(struct request *r, struct task_id *out)
 {
     struct problem p;
     if (id_parse(r->captures[0], out))
@@ -17,18 +18,18 @@ static bool read_id(struct request *r, struct task_id *out)
     return false;
 }
 
-static void reply_future(struct request *r)
+static void reply_read(struct request *r)
 {
-    wait_add_headers(r);
-    future_json_write(&r->out, &r->task);
-    request_reply_json(r, 200);
+    show_gather(r, show_reply_or_unchanged);
 }
 
+/* A client that names the version it has is answered when there is another one. */
 void futures_get(struct request *r)
 {
     struct task_id id;
-    if (read_id(r, &id) && wait_parse(r))
-        wait_read(r, id, reply_future);
+    r->watches = http_header(r, "If-None-Match") != NULL;
+    if (futures_read_id(r, &id) && wait_parse(r))
+        wait_read(r, id, reply_read);
 }
 
 /* ---- the bare result ------------------------------------------------------------------------- */
@@ -37,9 +38,12 @@ static void reply_pending(struct request *r)
 {
     if (!r->wait_refused)
         request_add_retry_after(r, 1);
-    wait_add_headers(r);
-    future_json_write(&r->out, &r->task);
-    request_reply_json(r, 202);
+    show_reply(r, 202);
+}
+
+static void gather_pending(struct request *r)
+{
+    show_gather(r, reply_pending);
 }
 
 static void reply_bytes(struct request *r)
@@ -77,9 +81,9 @@ static void reply_cancelled(struct request *r)
 static void reply_result(struct request *r)
 {
     static request_step *const by_state[TASK_STATE_COUNT] = {
-        [TASK_SCHEDULED] = reply_pending, [TASK_QUEUED] = reply_pending,
-        [TASK_RUNNING] = reply_pending,   [TASK_SUCCEEDED] = reply_bytes,
-        [TASK_FAILED] = reply_failed,     [TASK_CANCELLED] = reply_cancelled,
+        [TASK_SCHEDULED] = gather_pending, [TASK_QUEUED] = gather_pending,
+        [TASK_RUNNING] = gather_pending,   [TASK_SUCCEEDED] = reply_bytes,
+        [TASK_FAILED] = reply_failed,      [TASK_CANCELLED] = reply_cancelled,
     };
     FUT_ASSERT(!task_state_is_final(r->task.state) || r->task.outcome != NULL);
     by_state[r->task.state](r);
@@ -88,13 +92,23 @@ static void reply_result(struct request *r)
 void futures_result(struct request *r)
 {
     struct task_id id;
-    if (read_id(r, &id) && wait_parse(r))
+    if (futures_read_id(r, &id) && wait_parse(r))
         wait_read(r, id, reply_result);
 }
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
 static void cancel_read(struct request *r);
+
+static void reply_shown(struct request *r)
+{
+    show_reply(r, 200);
+}
+
+static void reply_future(struct request *r)
+{
+    show_gather(r, reply_shown);
+}
 
 static void cancelled(struct request *r)
 {
@@ -141,7 +155,7 @@ static void cancel_read(struct request *r)
 void futures_cancel(struct request *r)
 {
     struct task_id id;
-    if (read_id(r, &id))
+    if (futures_read_id(r, &id))
         request_get(r, id, cancel_read);
 }
 
@@ -165,6 +179,6 @@ static void deleted(struct request *r)
 void futures_delete(struct request *r)
 {
     struct task_id id;
-    if (read_id(r, &id))
+    if (futures_read_id(r, &id))
         request_remove(r, id, deleted);
 }

@@ -20,6 +20,7 @@
 #define IDLE_TIMEOUT_S 60
 #define TIMEOUT_MAX_MS 60000   /* of one sleep; the library's own are no longer */
 #define CONNECTION_BYTES 16384 /* the library's memory per connection: headers and read buffer */
+#define STREAM_BLOCK_BYTES 8192
 #define FIRST_BODY_BYTES 65536u
 #define SWALLOW_BYTES                                                                              \
     (64ULL << 20) /* of a body over the limit, read so that its client sees why                    \
@@ -74,10 +75,60 @@ static enum MHD_Result take_body(struct request *r, const char *bytes, size_t *n
 
 /* ---- steps and answers ----------------------------------------------------------------------- */
 
+/* Runs the next step. False: the request waits for the store or sleeps, its connection is
+ * suspended. */
+static bool run_step(struct http_loop *l, struct request *r)
+{
+    request_step *step = r->next;
+    FUT_ASSERT(step != NULL);
+    r->next = NULL;
+    r->goes_on = false;
+    step(r);
+    if (r->goes_on || r->is_ended || r->is_broken || (r->status && !r->is_stream))
+        return true;
+    if (r->wants_sleep) {
+        r->wants_sleep = false;
+        if (atomic_load(&r->api->is_released) || !waiter_arm(&r->api->waiters, &r->waiter))
+            return true;
+        http_loop_sleep(l, r);
+    }
+    MHD_suspend_connection(r->conn);
+    (void)atomic_fetch_add_explicit(&l->suspended, 1, memory_order_relaxed);
+    return false;
+}
+
+/* The reader of a stream takes what the last step wrote, then the next one runs. */
+static ssize_t read_stream(void *cls, uint64_t pos, char *to, size_t max)
+{
+    struct request *r = cls;
+    (void)pos;
+    while (r->taken == r->out.len && !r->is_broken) {
+        if (r->is_ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        request_forget_out(r);
+        if (!run_step(r->loop, r))
+            return 0; /* suspended */
+    }
+    if (r->is_broken)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t n = r->out.len - r->taken < max ? r->out.len - r->taken : max;
+    memcpy(to, r->out.data + r->taken, n);
+    r->taken += n;
+    return (ssize_t)n;
+}
+
+static struct MHD_Response *make_response(struct request *r)
+{
+    if (r->is_stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream,
+                                                 r, NULL);
+    return MHD_create_response_from_buffer(r->n_bytes, (void *)(uintptr_t)r->bytes,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result send_reply(struct request *r)
 {
-    struct MHD_Response *m = MHD_create_response_from_buffer(
-        r->n_bytes, (void *)(uintptr_t)r->bytes, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *m = make_response(r);
     if (!m)
         return MHD_NO;
     for (size_t i = 0; i < r->n_headers; i++)
@@ -93,21 +144,8 @@ static enum MHD_Result send_reply(struct request *r)
 static enum MHD_Result run_steps(struct http_loop *l, struct request *r)
 {
     while (!r->status) {
-        request_step *step = r->next;
-        FUT_ASSERT(step != NULL);
-        r->next = NULL;
-        step(r);
-        if (r->status)
-            break;
-        if (r->wants_sleep) {
-            r->wants_sleep = false;
-            if (atomic_load(&r->api->is_released) || !waiter_arm(&r->api->waiters, &r->waiter))
-                continue;
-            http_loop_sleep(l, r);
-        }
-        MHD_suspend_connection(r->conn);
-        (void)atomic_fetch_add_explicit(&l->suspended, 1, memory_order_relaxed);
-        return MHD_YES;
+        if (!run_step(l, r))
+            return MHD_YES;
     }
     return send_reply(r);
 }
@@ -207,8 +245,15 @@ int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd,
     d->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
     if (d->listen_fd < 0)
         return FUT_ERR_IO;
+    const char *cert = l->api->cfg.tls_cert_pem;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)l->api->cfg.tls_key_pem},
+        {MHD_OPTION_END, 0, NULL},
+    };
     d->mhd = MHD_start_daemon(
-        DAEMON_FLAGS, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        DAEMON_FLAGS | (cert ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL, on_request, l,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
         MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,

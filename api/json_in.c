@@ -4,159 +4,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/json_text.h"
+#include "api/params.h"
 #include "core/mem.h"
-
-#define PARSE_FLAGS                                                                                \
-    (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)
-
-/* ---- the text -------------------------------------------------------------------------------- */
-
-/* Place of the byte `at`: lines and characters from 1. */
-static void find_place(const char *text, size_t at, int *line, int *column)
-{
-    *line = *column = 1;
-    for (size_t i = 0; i < at; i++) {
-        if (text[i] == '\n') {
-            ++*line;
-            *column = 1;
-        } else if (((unsigned char)text[i] & 0xC0) != 0x80) {
-            ++*column;
-        }
-    }
-}
-
-/* Behind the string whose opening quote is at `at`; n when it has no end. */
-static size_t skip_string(const char *text, size_t n, size_t at)
-{
-    for (at++; at < n && text[at] != '"'; at++) {
-        if (text[at] == '\\')
-            at++;
-    }
-    return at < n ? at + 1 : n;
-}
-
-/* Only counts brackets outside strings: the grammar is jansson's. */
-static int check_depth(const char *text, size_t n, struct problem *p)
-{
-    int depth = 0;
-    for (size_t i = 0; i < n;) {
-        char c = text[i];
-        if (c == '"') {
-            i = skip_string(text, n, i);
-            continue;
-        }
-        if (c == '[' || c == '{')
-            depth++;
-        else if (c == ']' || c == '}')
-            depth--;
-        if (depth > JSON_IN_DEPTH_MAX) {
-            problem_set(p, PROBLEM_TOO_DEEP, "The JSON is nested more than %d levels deep.",
-                        JSON_IN_DEPTH_MAX);
-            find_place(text, i, &p->line, &p->column);
-            p->limit = JSON_IN_DEPTH_MAX;
-            return FUT_ERR_INVAL;
-        }
-        i++;
-    }
-    return 0;
-}
-
-static json_t *parse(const char *text, size_t n, struct problem *p)
-{
-    json_error_t err;
-    if (strspn(text, " \t\r\n") >= n) {
-        problem_set(p, PROBLEM_BAD_JSON, "The body is empty; a JSON value was expected.");
-        p->line = p->column = 1;
-        return NULL;
-    }
-    if (check_depth(text, n, p) != 0)
-        return NULL;
-    json_t *root = json_loadb(text, n, PARSE_FLAGS, &err);
-    if (!root) {
-        int line = err.line > 0 ? err.line : 1, column = err.column > 0 ? err.column : 1;
-        problem_set(p, PROBLEM_BAD_JSON, "Line %d, column %d: %s.", line, column, err.text);
-        p->line = line;
-        p->column = column;
-    }
-    return root;
-}
 
 int json_in_check(const char *text, size_t n, struct problem *p)
 {
-    json_t *root = parse(n ? text : "", n, p);
+    json_t *root = json_text_parse(n ? text : "", n, p);
     if (!root)
         return FUT_ERR_INVAL;
     json_decref(root);
     return 0;
-}
-
-/* ---- where a member's bytes are -------------------------------------------------------------- */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static size_t skip_space(const char *text, size_t n, size_t at)
-{
-    while (at < n && is_space(text[at]))
-        at++;
-    return at;
-}
-
-/* Behind the value at `at`, in a text that jansson accepted. */
-static size_t skip_value(const char *text, size_t n, size_t at)
-{
-    int depth = 0;
-    do {
-        char c = at < n ? text[at] : '\0';
-        if (c == '"') {
-            at = skip_string(text, n, at);
-        } else if (c == '[' || c == '{') {
-            depth++;
-            at++;
-        } else if (c == ']' || c == '}') {
-            depth--;
-            at++;
-        } else if (depth > 0) {
-            at++;
-        } else {
-            while (at < n && !is_space(text[at]) && text[at] != ',' && text[at] != '}')
-                at++;
-        }
-    } while (depth > 0 && at < n);
-    return at;
-}
-
-/* Compares a quoted key as it was written; one with escapes is decoded first. */
-static bool key_is(const char *quoted, size_t n, const char *key)
-{
-    if (!memchr(quoted, '\\', n))
-        return n == strlen(key) + 2 && memcmp(quoted + 1, key, n - 2) == 0;
-    json_t *s = json_loadb(quoted, n, JSON_DECODE_ANY, NULL);
-    bool same = s && strcmp(json_string_value(s), key) == 0;
-    json_decref(s);
-    return same;
-}
-
-/* The bytes of a top-level member that is known to be there. */
-static void find_member(const char *text, size_t n, const char *key, const char **out,
-                        size_t *out_n)
-{
-    size_t at = skip_space(text, n, 0) + 1;
-    while (at < n) {
-        size_t name = skip_space(text, n, at);
-        size_t name_end = skip_string(text, n, name);
-        size_t value = skip_space(text, n, skip_space(text, n, name_end) + 1);
-        size_t end = skip_value(text, n, value);
-        if (key_is(text + name, name_end - name, key)) {
-            *out = text + value;
-            *out_n = end - value;
-            return;
-        }
-        at = skip_space(text, n, end) + 1;
-    }
-    FUT_BUG("a parsed member is not in the text");
 }
 
 /* ---- the fields of a task -------------------------------------------------------------------- */
@@ -231,7 +89,7 @@ static int set_input(struct decode *d, const struct field *f, const json_t *v)
         d->out->input_type = CONTENT_TEXT;
         return 0;
     }
-    find_member(d->text, d->n, f->name, &d->out->input, &d->out->input_len);
+    json_text_find_member(d->text, d->n, f->name, &d->out->input, &d->out->input_len);
     d->out->input_type = CONTENT_JSON;
     return 0;
 }
@@ -274,12 +132,59 @@ static int set_retries(struct decode *d, const struct field *f, const json_t *v)
     return 0;
 }
 
+static int set_unique(struct decode *d, const struct field *f, const json_t *v)
+{
+    if (json_is_null(v))
+        return 0;
+    if (!json_is_string(v))
+        return wrong_type(d, f, v);
+    size_t n = json_string_length(v);
+    if (n < 1 || n > TASK_KEY_MAX || strlen(json_string_value(v)) != n)
+        return bad_value(d, f, "this text");
+    d->out->unique = json_string_value(v);
+    return 0;
+}
+
+static int set_callback(struct decode *d, const struct field *f, const json_t *v)
+{
+    static const struct field url_field = {"callback.url", "an http:// or https:// URL", NULL};
+    const char *key;
+    json_t *member;
+    if (json_is_null(v))
+        return 0;
+    if (!json_is_object(v))
+        return wrong_type(d, f, v);
+    const json_t *url = json_object_get(v, "url");
+    json_object_foreach ((json_t *)(uintptr_t)v, key, member) {
+        if (strcmp(key, "url") != 0) {
+            problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
+                        "\"callback.%.64s\" is not known here; a callback has \"url\".", key);
+            problem_set_field(d->p, "callback");
+            return FUT_ERR_INVAL;
+        }
+    }
+    if (!url) {
+        problem_set(d->p, PROBLEM_MISSING_FIELD, "\"callback.url\" is missing.");
+        problem_set_field(d->p, url_field.name);
+        return FUT_ERR_INVAL;
+    }
+    if (!json_is_string(url))
+        return wrong_type(d, &url_field, url);
+    if (strlen(json_string_value(url)) != json_string_length(url) ||
+        !params_url_ok(json_string_value(url)))
+        return bad_value(d, &url_field, json_string_value(url));
+    d->out->callback_url = json_string_value(url);
+    return 0;
+}
+
 static const struct field fields[] = {
     {"handler", "a string that names a handler", set_handler},
     {"input", "any JSON value", set_input},
     {"lane", "\"io\" or \"cpu\"", set_lane},
     {"timeout", "a number of seconds over 0 and up to 86400", set_timeout},
     {"retries", "a whole number from 0 to 100", set_retries},
+    {"unique", "a string of 1 to 255 bytes", set_unique},
+    {"callback", "an object with \"url\"", set_callback},
 };
 
 static int set_member(struct decode *d, const char *key, const json_t *v)
@@ -290,7 +195,7 @@ static int set_member(struct decode *d, const char *key, const json_t *v)
     }
     problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
                 "\"%.64s\" is not known here; a task has \"handler\", \"input\", \"lane\", "
-                "\"timeout\" and \"retries\".",
+                "\"timeout\", \"retries\", \"unique\" and \"callback\".",
                 key);
     problem_set_field(d->p, key);
     return FUT_ERR_INVAL;
@@ -305,8 +210,7 @@ static int set_members(struct decode *d, json_t *root)
                     type_name(root));
         return FUT_ERR_INVAL;
     }
-    json_object_foreach(root, key, v)
-    {
+    json_object_foreach (root, key, v) {
         int rc = set_member(d, key, v);
         if (rc != 0)
             return rc;
@@ -325,7 +229,7 @@ int json_in_task(const char *text, size_t n, struct json_in_task *out, struct pr
     struct json_in_task t = {.input_type = CONTENT_BYTES, .retries = -1};
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
     struct decode d = {n ? text : "", n, &t, p};
-    t.root = parse(d.text, n, p);
+    t.root = json_text_parse(d.text, n, p);
     if (!t.root)
         return FUT_ERR_INVAL;
     int rc = set_members(&d, t.root);

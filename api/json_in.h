@@ -11,8 +11,6 @@
 #include "api/problem.h"
 #include "core/task.h"
 
-#define JSON_IN_DEPTH_MAX 128
-
 struct json_t;
 
 /* The body of POST /v1/tasks. What was not given: NULL, false, 0 or -1. */
@@ -23,8 +21,10 @@ struct json_in_task {
     const char *input_type; /* content type; never NULL after success */
     bool has_lane;
     enum lane lane;
-    int64_t timeout_ms; /* 0: not given */
-    int64_t retries;    /* -1: not given */
+    int64_t timeout_ms;       /* 0: not given */
+    int64_t retries;          /* -1: not given */
+    const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
+    const char *callback_url; /* or NULL */
     struct json_t *root;
 };
 

@@ -1,5 +1,6 @@
 #include "api/listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -40,6 +41,20 @@ static void describe(int fd, char out[LISTEN_ADDRESS_SIZE])
                     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
         (void)snprintf(out, LISTEN_ADDRESS_SIZE, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
                        host, port);
+}
+
+/* Can nobody on another machine reach it? */
+static bool is_local(int fd)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof(ss);
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+        return false;
+    if (ss.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&ss)->sin6_addr);
+    if (ss.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)(void *)&ss)->sin_addr.s_addr) >> 24 == 127;
+    return ss.ss_family == AF_UNIX;
 }
 
 /* Binds a new socket to this address and listens. errno tells the reason. */
@@ -163,6 +178,7 @@ int listen_open(const char *where, struct listener *out, struct fut_errbuf *err)
     if (rc != 0)
         return rc;
     describe(l.fd, l.address);
+    l.is_local = is_local(l.fd);
     *out = l;
     return 0;
 }
@@ -179,6 +195,7 @@ int listen_adopt(int fd, struct listener *out, struct fut_errbuf *err)
                         strerror(errno));
     *out = (struct listener){.fd = fd};
     describe(fd, out->address);
+    out->is_local = is_local(fd);
     return 0;
 }
 

@@ -3,12 +3,15 @@
 #ifndef FUT_API_LISTEN_H
 #define FUT_API_LISTEN_H
 
+#include <stdbool.h>
+
 #include "core/err.h"
 
 #define LISTEN_ADDRESS_SIZE 160
 
 struct listener {
     int fd;                            /* non-blocking, close-on-exec; -1 when closed */
+    bool is_local;                     /* a unix socket or a loopback address */
     char address[LISTEN_ADDRESS_SIZE]; /* for people and tests, with the real port */
     char *unix_path;                   /* to be unlinked at the end; NULL when none or inherited */
 };

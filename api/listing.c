@@ -5,6 +5,7 @@
 #include "api/json_out.h"
 #include "api/params.h"
 #include "api/request.h"
+#include "api/show.h"
 
 #define DEFAULT_LIMIT 100
 
@@ -71,14 +72,16 @@ static void listed(struct request *r)
 {
     struct store_list *o = &r->op.list;
     char cursor[CURSOR_TEXT_SIZE];
+    struct waiting_scene scene;
     if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
         return;
     }
+    show_look(r, &scene);
     buf_puts(&r->out, "{\"futures\":[");
     for (size_t i = 0; i < o->n; i++) {
         json_out_comma(&r->out);
-        future_json_write_summary(&r->out, &o->tasks[i]);
+        future_json_write_summary(&r->out, &o->tasks[i], &scene);
     }
     buf_putc(&r->out, ']');
     if (o->next) {

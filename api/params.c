@@ -156,3 +156,29 @@ bool params_type_ok(const char *type)
     }
     return n > 0;
 }
+
+static bool is_hex_id(const char *text, size_t n)
+{
+    return strspn(text, DIGITS "abcdef") == n && strspn(text, "0") < n;
+}
+
+bool params_traceparent_ok(const char *text)
+{
+    return strlen(text) == 55 && memcmp(text, "00-", 3) == 0 && text[35] == '-' &&
+           is_hex_id(text + 3, 32) && is_hex_id(text + 36, 16) && text[52] == '-' &&
+           strspn(text + 53, DIGITS "abcdef") == 2;
+}
+
+bool params_url_ok(const char *text)
+{
+    size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
+                    : strncasecmp(text, "https://", 8) == 0 ? 8
+                                                            : 0;
+    if (!scheme || strlen(text) > PARAMS_URL_MAX || strcspn(text + scheme, "/?#") == 0)
+        return false;
+    for (; *text; text++) {
+        if ((unsigned char)*text <= 0x20 || *text == 0x7F)
+            return false;
+    }
+    return true;
+}

@@ -31,4 +31,11 @@ bool params_type_is_json(const char *type);
 /* Printable ASCII, 1..TASK_TYPE_MAX bytes. */
 bool params_type_ok(const char *type);
 
+/* A W3C traceparent of a known form: 00-<32 hex>-<16 hex>-<2 hex>, lower case, ids not all zero. */
+bool params_traceparent_ok(const char *text);
+/* http:// or https://, a host, and no blanks or control characters; at most PARAMS_URL_MAX bytes.
+ */
+#define PARAMS_URL_MAX 2048
+bool params_url_ok(const char *text);
+
 #endif

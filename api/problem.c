@@ -27,9 +27,17 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_INVALID_HEADER] = {400, "invalid_header", "A header is not allowed"},
     [PROBLEM_INVALID_CURSOR] = {400, "invalid_cursor", "The cursor is not one that was given out"},
     [PROBLEM_BODY_TOO_LARGE] = {413, "body_too_large", "The body is too large"},
+    [PROBLEM_UNAUTHORIZED] = {401, "unauthorized", "A valid bearer token is needed"},
+    [PROBLEM_FORBIDDEN] = {403, "forbidden", "The token does not allow this"},
+    [PROBLEM_KEY_REUSED] = {422, "idempotency_key_reused",
+                            "The idempotency key stands for another request"},
+    [PROBLEM_BATCH_TOO_LARGE] = {413, "batch_too_large", "The batch has too many tasks"},
+    [PROBLEM_TOO_MANY_IDS] = {413, "too_many_ids", "The request names too many futures"},
     [PROBLEM_UNKNOWN_ROUTE] = {404, "unknown_route", "There is nothing at this path"},
     [PROBLEM_METHOD_NOT_ALLOWED] = {405, "method_not_allowed", "The method is not allowed here"},
     [PROBLEM_UNKNOWN_FUTURE] = {404, "unknown_future", "There is no such future"},
+    [PROBLEM_UNKNOWN_BATCH] = {404, "unknown_batch", "There is no such batch"},
+    [PROBLEM_HISTORY_GONE] = {410, "history_gone", "What the stream would go on with has expired"},
     [PROBLEM_UNKNOWN_HANDLER] = {404, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_HANDLER_NAME] = {422, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_PROBLEM] = {404, "unknown_problem", "There is no such problem"},
@@ -74,6 +82,9 @@ static const struct cause causes[] = {
     [-FUT_ERR_STATE] = {PROBLEM_CONFLICT, 0, "The future's state does not allow this."},
     [-FUT_ERR_EXISTS] = {PROBLEM_INTERNAL, 0, "The new id was taken; nothing was stored."},
     [-FUT_ERR_BUSY] = {PROBLEM_BUSY, 1, "Another process holds the store."},
+    [-FUT_ERR_CONFLICT] = {PROBLEM_KEY_REUSED, 0,
+                           "This Idempotency-Key came before with another request; nothing was "
+                           "stored."},
 };
 
 static void copy_cut(char *dst, size_t cap, const char *src)

@@ -48,6 +48,8 @@ void request_clear(struct request *r)
     drop_op(r);
     waiter_close(&r->api->waiters, &r->waiter);
     task_release(&r->task);
+    task_release(&r->callback);
+    free((char *)(uintptr_t)r->note.message);
     task_outcome_unref(r->outcome);
     r->outcome = NULL;
     arena_release(&r->arena);
@@ -60,6 +62,12 @@ void request_delete(struct request *r)
     buf_release(&r->body);
     buf_release(&r->out);
     free(r);
+}
+
+void request_wake(struct waiter *w)
+{
+    struct request *r = FUT_CONTAINER(w, struct request, waiter);
+    http_loop_wake(r->loop, r);
 }
 
 const char *request_arg(const struct request *r, const char *name)
@@ -111,6 +119,10 @@ void request_reply_empty(struct request *r, unsigned status)
 
 void request_problem(struct request *r, const struct problem *p)
 {
+    if (r->is_stream) {
+        request_stream_break(r);
+        return;
+    }
     r->out.len = 0;
     problem_write(&r->out, p);
     buf_putc(&r->out, '\n');
@@ -150,6 +162,39 @@ void request_fail(struct request *r, int rc)
     request_problem(r, &p);
 }
 
+/* ---- streams --------------------------------------------------------------------------------- */
+
+void request_stream(struct request *r, const char *type, request_step *next)
+{
+    FUT_ASSERT(r->status == 0);
+    request_add_header(r, "Content-Type", type);
+    r->status = 200;
+    r->is_stream = r->goes_on = true;
+    r->next = next;
+}
+
+void request_stream_more(struct request *r, request_step *next)
+{
+    r->goes_on = true;
+    r->next = next;
+}
+
+void request_stream_end(struct request *r)
+{
+    r->is_ended = true;
+}
+
+void request_stream_break(struct request *r)
+{
+    r->is_broken = true;
+}
+
+void request_forget_out(struct request *r)
+{
+    shrink(&r->out);
+    r->taken = 0;
+}
+
 /* ---- store operations ------------------------------------------------------------------------ */
 
 static void op_done(struct store_op *op)
@@ -178,10 +223,15 @@ static void posted(struct request *r, int rc)
         not_posted(r, rc);
 }
 
-void request_submit(struct request *r, request_step *next)
+void request_submit(struct request *r, const struct store_key *key, request_step *next)
 {
+    size_t n = r->callback.spec ? 2 : 1;
+    struct task *tasks = arena_alloc(&r->arena, n * sizeof(*tasks)); /* borrows both references */
+    tasks[0] = r->task;
+    if (n == 2)
+        tasks[1] = r->callback;
     r->drop_op = NULL;
-    r->op.submit = (struct store_submit){.tasks = &r->task, .n = 1};
+    r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
     r->next = next; /* before the post: from then on the request may become ready */
     posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
 }
@@ -208,9 +258,16 @@ void request_remove(struct request *r, struct task_id id, request_step *next)
     posted(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
 }
 
+static void free_note(struct store_note *note)
+{
+    free((char *)(uintptr_t)note->message);
+    *note = (struct store_note){.progress = -1};
+}
+
 static void drop_get(struct request *r)
 {
     task_release(&r->op.get.task);
+    free_note(&r->op.get.note);
 }
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
@@ -229,6 +286,21 @@ void request_get(struct request *r, struct task_id id, request_step *next)
     posted(r, request_try_get(r, id, next));
 }
 
+static void drop_log(struct request *r)
+{
+    free_note(&r->op.log.note);
+    free(r->op.log.log);
+    r->op.log.log = NULL;
+}
+
+void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next)
+{
+    r->op.log = (struct store_log){.id = id, .from = from};
+    r->drop_op = drop_log;
+    r->next = next;
+    posted(r, store_log(r->api->cfg.store, &r->op.log, op_done));
+}
+
 static void drop_list(struct request *r)
 {
     for (size_t i = 0; i < r->op.list.n; i++)
@@ -242,9 +314,59 @@ void request_list(struct request *r, request_step *next)
     posted(r, store_list(r->api->cfg.store, &r->op.list, op_done));
 }
 
+void request_get_many(struct request *r, request_step *next)
+{
+    r->drop_op = NULL;
+    r->next = next;
+    posted(r, store_get_many(r->api->cfg.store, &r->op.get_many, op_done));
+}
+
+static void drop_members(struct request *r)
+{
+    for (size_t i = 0; i < r->op.members.n; i++)
+        task_release(&r->op.members.tasks[i]);
+}
+
+void request_members(struct request *r, request_step *next)
+{
+    r->drop_op = drop_members;
+    r->next = next;
+    posted(r, store_members(r->api->cfg.store, &r->op.members, op_done));
+}
+
+void request_batch_get(struct request *r, struct task_id id, request_step *next)
+{
+    r->drop_op = NULL;
+    r->op.batch_get = (struct store_batch_get){.id = id};
+    r->next = next;
+    posted(r, store_batch_get(r->api->cfg.store, &r->op.batch_get, op_done));
+}
+
+void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
+{
+    r->drop_op = NULL;
+    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    r->next = next;
+    posted(r, store_batch_cancel(r->api->cfg.store, &r->op.batch_cancel, op_done));
+}
+
+void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next)
+{
+    r->drop_op = drop;
+    r->next = next;
+    posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+}
+
 void request_take_task(struct request *r)
 {
-    struct task *from = r->drop_op == drop_apply ? &r->op.apply.task : &r->op.get.task;
+    bool is_apply = r->drop_op == drop_apply;
+    struct task *from = is_apply ? &r->op.apply.task : &r->op.get.task;
+    if (!is_apply) {
+        free_note(&r->note);
+        r->note = r->op.get.note;
+        r->op.get.note = (struct store_note){.progress = -1};
+        r->note_is_known = true;
+    }
     task_release(&r->task);
     r->task = *from;
     *from = (struct task){0};

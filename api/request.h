@@ -23,7 +23,7 @@
 #include "storage/store.h"
 
 #define REQUEST_ARGS_MAX 16
-#define REQUEST_HEADERS_MAX 8
+#define REQUEST_HEADERS_MAX 14
 
 struct api;
 struct http_loop;
@@ -57,6 +57,7 @@ struct request {
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
     bool keeps_body;
+    char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
 
     /* flow */
     request_step *next;     /* runs when the request is complete, or when it was woken */
@@ -70,6 +71,7 @@ struct request {
 
     /* work */
     struct arena arena;
+    void *work; /* what the route keeps between its steps; in the arena */
     union {
         struct store_op base; /* first member of each */
         struct store_submit submit;
@@ -77,21 +79,36 @@ struct request {
         struct store_delete del;
         struct store_get get;
         struct store_list list;
+        struct store_get_many get_many;
+        struct store_batch_get batch_get;
+        struct store_members members;
+        struct store_batch_cancel batch_cancel;
+        struct store_log log;
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */
+    struct store_note note;             /* what task reported, as of its last read; message owned */
+    bool note_is_known;                 /* note belongs to the state in task */
+    struct task callback;               /* the task that tells of its end; released likewise */
+    struct store_key key;               /* lent to op.submit */
     struct task_outcome *outcome;       /* one reference, lent to op.apply; NULL none */
     unsigned tries;
-    int64_t wait_ms; /* how long its client wants to wait; 0 not */
+    int64_t wait_ms;            /* how long its client wants to wait; 0 not */
+    int64_t wait_until_mono_ms; /* the same as a time, from wait_open on */
+    bool watches;               /* woken by reports too, not by the end alone */
+    uint64_t log_from;          /* offset of the log that is asked for */
     bool wait_from_prefer;
     bool wait_refused; /* too many waiters: answered at once */
-    request_step *after_wait;
+    request_step *after_wait, *after_gather;
     struct waiter waiter;
     struct waiter_link link;
 
     /* answer */
     unsigned status; /* 0: none yet */
     struct buf out;
+    bool is_stream; /* steps go on behind the status: they write as the reader takes */
+    bool goes_on, is_ended, is_broken;
+    size_t taken;      /* of out, by the reader of the stream */
     const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
     size_t n_bytes;
     struct request_header headers[REQUEST_HEADERS_MAX];
@@ -99,6 +116,7 @@ struct request {
     char location[64]; /* room for the header's text */
     char retry_after[12];
     char applied[40];
+    char etag[24];
     bool closes; /* the connection ends with this answer */
 };
 
@@ -108,6 +126,9 @@ struct request *request_new(struct api *api, struct http_loop *loop, struct requ
  * request_new may reuse it, or request_delete end it. */
 void request_clear(struct request *r);
 void request_delete(struct request *r);
+
+/* Wakes the request that the waiter belongs to: for struct waiter_wish. */
+void request_wake(struct waiter *w);
 
 /* Decoded value of a query parameter, or NULL. */
 const char *request_arg(const struct request *r, const char *name);
@@ -128,15 +149,41 @@ void request_problem(struct request *r, const struct problem *p);
 /* The problem of a negative enum fut_err from the store. */
 void request_fail(struct request *r, int rc);
 
+/* ---- streams: answers that are written as their reader takes them -----------------------------
+ *
+ * A step of a stream posts an operation, or sleeps, or writes to r->out (empty at its begin) and
+ * says how it goes on. It runs when all that the last one wrote was taken, so a stream holds no
+ * more than one step's text however slow its reader is. A problem or failure breaks it off. */
+
+/* Starts a 200 answer of unknown length; next writes its first bytes. */
+void request_stream(struct request *r, const char *type, request_step *next);
+void request_stream_more(struct request *r, request_step *next);
+/* With what is in r->out. */
+void request_stream_end(struct request *r);
+/* The connection closes, so that the reader sees that the end is missing. */
+void request_stream_break(struct request *r);
+/* Empties r->out for the next step, and gives a big buffer back. */
+void request_forget_out(struct request *r);
+
 /* ---- store operations: filled in r->op; `next` runs after done, or the request is answered -----
  */
 
-void request_submit(struct request *r, request_step *next);
+/* r->task, and behind it r->callback when that is not empty; key: NULL, or &r->key. */
+void request_submit(struct request *r, const struct store_key *key, request_step *next);
+void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next);
 /* Its task comes from r->task, which is empty until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
 void request_remove(struct request *r, struct task_id id, request_step *next);
 void request_get(struct request *r, struct task_id id, request_step *next);
 void request_list(struct request *r, request_step *next);
+/* r->op.get_many, .members: filled by the caller; tasks that no step has set to zero are released
+ * with the operation. */
+void request_get_many(struct request *r, request_step *next);
+void request_members(struct request *r, request_step *next);
+void request_batch_get(struct request *r, struct task_id id, request_step *next);
+void request_batch_cancel(struct request *r, struct task_id id, request_step *next);
+/* r->op.submit: filled by the caller, who owns the tasks; drop: releases them. */
+void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next);
 /* As request_get, but a refusal is returned and nothing is answered. */
 FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
 /* After a request_get that went well, or a request_apply: its snapshot becomes r->task. */

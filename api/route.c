@@ -3,25 +3,40 @@
 #include <string.h>
 
 #include "api/admin.h"
+#include "api/batch_results.h"
+#include "api/batches.h"
+#include "api/events.h"
+#include "api/future_log.h"
 #include "api/futures.h"
 #include "api/listing.h"
 #include "api/tasks.h"
+#include "api/wait_many.h"
 #include "core/mem.h"
 
 static const struct route routes[] = {
-    {METHOD_POST, "/v1/tasks", tasks_post, ROUTE_SUBMITS | ROUTE_HAS_BODY, " wait "},
+    {METHOD_POST, "/v1/tasks", tasks_post, ROUTE_SUBMITS | ROUTE_HAS_BODY, " wait ", AUTH_SUBMIT},
     {METHOD_POST, "/v1/tasks/{handler}", tasks_post_handler, ROUTE_SUBMITS | ROUTE_HAS_BODY,
-     " wait lane timeout retries "},
-    {METHOD_GET, "/v1/futures", listing_get, 0, " state handler lane limit cursor "},
-    {METHOD_GET, "/v1/futures/{id}", futures_get, 0, " wait "},
-    {METHOD_DELETE, "/v1/futures/{id}", futures_delete, 0, ""},
-    {METHOD_GET, "/v1/futures/{id}/result", futures_result, 0, " wait "},
-    {METHOD_POST, "/v1/futures/{id}/cancel", futures_cancel, 0, ""},
-    {METHOD_GET, "/v1/handlers", admin_handlers, 0, ""},
-    {METHOD_GET, "/v1/stats", admin_stats, 0, ""},
-    {METHOD_GET, "/healthz", admin_healthz, 0, ""},
-    {METHOD_GET, "/readyz", admin_readyz, 0, ""},
-    {METHOD_GET, "/problems/{code}", admin_problem, 0, ""},
+     " wait lane timeout retries ", AUTH_SUBMIT},
+    {METHOD_GET, "/v1/futures", listing_get, 0, " state handler lane limit cursor ", AUTH_READ},
+    {METHOD_GET, "/v1/futures/{id}", futures_get, 0, " wait ", AUTH_READ},
+    {METHOD_DELETE, "/v1/futures/{id}", futures_delete, 0, "", AUTH_ADMIN},
+    {METHOD_GET, "/v1/futures/{id}/result", futures_result, 0, " wait ", AUTH_READ},
+    {METHOD_GET, "/v1/futures/{id}/log", future_log_get, 0, " from wait ", AUTH_READ},
+    {METHOD_POST, "/v1/futures/{id}/cancel", futures_cancel, 0, "", AUTH_SUBMIT},
+    {METHOD_POST, "/v1/batches", batches_post, ROUTE_SUBMITS | ROUTE_HAS_BODY, " fail_fast ",
+     AUTH_SUBMIT},
+    {METHOD_GET, "/v1/batches/{id}", batches_get, 0, "", AUTH_READ},
+    {METHOD_GET, "/v1/batches/{id}/results", batch_results_get, 0, " wait ", AUTH_READ},
+    {METHOD_GET, "/v1/batches/{id}/events", events_batch, 0, "", AUTH_READ},
+    {METHOD_POST, "/v1/batches/{id}/cancel", batches_cancel, 0, "", AUTH_SUBMIT},
+    {METHOD_POST, "/v1/wait", wait_many_post, ROUTE_HAS_BODY, "", AUTH_READ},
+    {METHOD_POST, "/v1/as_completed", events_as_completed, ROUTE_HAS_BODY, "", AUTH_READ},
+    {METHOD_GET, "/v1/handlers", admin_handlers, 0, "", AUTH_READ},
+    {METHOD_GET, "/v1/stats", admin_stats, 0, "", AUTH_READ},
+    {METHOD_GET, "/v1/openapi.json", admin_openapi, 0, "", AUTH_OPEN},
+    {METHOD_GET, "/healthz", admin_healthz, 0, "", AUTH_OPEN},
+    {METHOD_GET, "/readyz", admin_readyz, 0, "", AUTH_OPEN},
+    {METHOD_GET, "/problems/{code}", admin_problem, 0, "", AUTH_OPEN},
 };
 
 static const struct {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/auth.h"
 #include "core/buf.h"
 
 struct request;
@@ -32,7 +33,8 @@ struct route {
     const char *pattern;           /* "/v1/futures/{id}" */
     void (*run)(struct request *); /* the first step of the request, on the loop's thread */
     unsigned flags;
-    const char *params; /* query parameters that it knows, " a b "; "" none */
+    const char *params;    /* query parameters that it knows, " a b "; "" none */
+    enum auth_scope scope; /* what a token must allow; AUTH_OPEN: none is asked for */
 };
 
 /* A part of the path: raw, not decoded. */

@@ -41,10 +41,23 @@ static int make_loops(struct api *a, struct fut_errbuf *err)
     return 0;
 }
 
+/* Without tokens whoever reaches the socket may run the operator's programs. */
+static int check_reach(const struct api *a, struct fut_errbuf *err)
+{
+    if (a->cfg.auth || a->listener.is_local)
+        return 0;
+    return fut_fail(err, FUT_ERR_INVAL,
+                    "refusing to listen on %s without tokens: others could run tasks here. Set "
+                    "FUTURED_TOKENS, or listen on 127.0.0.1, [::1] or unix:/path",
+                    a->listener.address);
+}
+
 int api_start(struct api *a, struct fut_errbuf *err)
 {
     int rc = a->cfg.listen_fd >= 0 ? listen_adopt(a->cfg.listen_fd, &a->listener, err)
                                    : listen_open(a->cfg.listen, &a->listener, err);
+    if (rc == 0)
+        rc = check_reach(a, err);
     if (rc == 0)
         rc = make_loops(a, err);
     if (rc != 0)

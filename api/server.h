@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/auth.h"
 #include "core/catalog.h"
 #include "core/err.h"
 #include "core/pool_view.h"
@@ -29,6 +30,8 @@ struct api_config {
     const struct catalog *catalog;
     struct pool_view pools; /* read == NULL: no pools here */
     const char *version;
+    const struct auth *auth; /* NULL: no tokens, then only local addresses are served */
+    const char *tls_cert_pem, *tls_key_pem; /* both NULL: plain HTTP */
 };
 
 /* Before store_start: registers the store's listener. Strings and pointers are borrowed until

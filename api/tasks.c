@@ -3,16 +3,21 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/future_json.h"
 #include "api/http.h"
+#include "api/idempotency.h"
 #include "api/json_in.h"
+#include "api/json_out.h"
 #include "api/params.h"
 #include "api/request.h"
 #include "api/server_internal.h"
+#include "api/show.h"
 #include "api/wait.h"
 #include "core/clock.h"
 
 #define NAMES_SHOWN 20
+#define CALLBACK_HANDLER "callback" /* the daemon's own, on the io lane */
+#define CALLBACK_RETRIES 8
+#define CALLBACK_TIMEOUT_MS 30000
 #define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -23,7 +28,8 @@ static void refuse_handler(struct request *r, const char *name, enum problem_cod
     struct buf known = BUF_INIT;
     const struct catalog *c = r->api->cfg.catalog;
     for (size_t i = 0; i < c->n && i < NAMES_SHOWN; i++)
-        buf_printf(&known, "%s%s", i ? ", " : "", c->items[i].name);
+        if (!c->items[i].is_internal)
+            buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
     problem_set(&p, code, "No handler is called \"%.64s\"; known are %.500s%s.", name,
                 known.len ? known.data : "none", c->n > NAMES_SHOWN ? " and more" : "");
     if (code == PROBLEM_UNKNOWN_HANDLER_NAME)
@@ -51,7 +57,7 @@ static bool refuse_arg(struct request *r, const char *name, const char *allowed)
     return false;
 }
 
-/* ---- submitting ------------------------------------------------------------------------------ */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static void reply(struct request *r)
 {
@@ -60,37 +66,100 @@ static void reply(struct request *r)
     memcpy(r->location, path, sizeof(path));
     id_format(r->task.spec->id, r->location + sizeof(path) - 1);
     request_add_header(r, "Location", r->location);
-    wait_add_headers(r);
-    future_json_write(&r->out, &r->task);
-    request_reply_json(r, status);
+    show_reply(r, status);
+}
+
+static void gather(struct request *r)
+{
+    show_gather(r, reply);
+}
+
+/* The submission stands for a future that is there already: that one is the answer. */
+static void answer_existing(struct request *r)
+{
+    struct task_id id = r->op.submit.existing;
+    if (r->op.submit.submitted == STORE_REPLAYED)
+        idempotency_add_replayed(r);
+    else
+        request_add_header(r, "Futured-Coalesced", "true");
+    waiter_close(&r->api->waiters, &r->waiter);
+    task_release(&r->task);
+    task_release(&r->callback);
+    wait_read(r, id, gather);
 }
 
 static void submitted(struct request *r)
 {
-    if (r->op.base.rc == 0)
-        wait_go_on(r, reply);
-    else
+    if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
+    else if (r->op.submit.submitted != STORE_NEW)
+        answer_existing(r);
+    else
+        wait_go_on(r, gather);
 }
+
+/* ---- submitting ------------------------------------------------------------------------------ */
 
 /* What a submission says beside its input; the handler's entry gives the rest. */
 struct options {
     bool has_lane;
     enum lane lane;
-    int64_t timeout_ms; /* 0: not given */
-    int64_t retries;    /* -1: not given */
+    int64_t timeout_ms;       /* 0: not given */
+    int64_t retries;          /* -1: not given */
+    const char *unique;       /* or NULL */
+    const char *callback_url; /* or NULL */
 };
+
+/* The task that tells of r->task's end: a task like any other, which the store queues in the commit
+ * that ends the first. */
+static void make_callback(struct request *r, struct task_id id, struct task_id after,
+                          const char *url)
+{
+    struct buf input = BUF_INIT;
+    buf_putc(&input, '{');
+    json_out_str(&input, "url", url);
+    buf_putc(&input, '}');
+    r->callback.spec = task_spec_new(&(struct task_spec){
+        .id = id,
+        .lane = LANE_IO,
+        .retries = CALLBACK_RETRIES,
+        .timeout_ms = CALLBACK_TIMEOUT_MS,
+        .created_wall_ms = clock_wall_ms(),
+        .handler = CALLBACK_HANDLER,
+        .input_type = CONTENT_JSON,
+        .input = (const unsigned char *)input.data,
+        .input_len = input.len,
+        .after = after,
+    });
+    r->callback.state = TASK_SCHEDULED;
+    buf_release(&input);
+}
+
+/* A malformed one is as good as none, says its specification. */
+static const char *read_traceparent(struct request *r)
+{
+    const char *text = http_header(r, "traceparent");
+    return text && params_traceparent_ok(text) ? text : NULL;
+}
 
 /* input: copied. */
 static void submit(struct request *r, const struct handler_info *h, const struct options *o,
                    const char *type, const char *input, size_t n)
 {
+    struct task_id id = id_new(), callback = {0};
+    bool has_key;
     if (o->has_lane && o->lane != h->lane && !h->any_lane) {
         refuse_lane(r, h);
         return;
     }
+    if (idempotency_read(r, &r->key, &has_key) != 0)
+        return;
+    if (o->callback_url) {
+        callback = id_new();
+        make_callback(r, callback, id, o->callback_url);
+    }
     r->task.spec = task_spec_new(&(struct task_spec){
-        .id = id_new(),
+        .id = id,
         .lane = o->has_lane ? o->lane : h->lane,
         .retries = o->retries >= 0 ? (uint32_t)o->retries : h->retries,
         .timeout_ms = o->timeout_ms ? o->timeout_ms : h->timeout_ms,
@@ -99,10 +168,13 @@ static void submit(struct request *r, const struct handler_info *h, const struct
         .input_type = type,
         .input = (const unsigned char *)(n ? input : ""),
         .input_len = n,
+        .callback = callback,
+        .unique = o->unique,
+        .traceparent = read_traceparent(r),
     });
     r->task.state = TASK_QUEUED;
-    wait_open(r, r->task.spec->id);
-    request_submit(r, submitted);
+    wait_open(r, id);
+    request_submit(r, has_key ? &r->key : NULL, submitted);
 }
 
 void tasks_post(struct request *r)
@@ -115,8 +187,9 @@ void tasks_post(struct request *r)
         request_problem(r, &p);
         return;
     }
-    const struct handler_info *h = catalog_find(r->api->cfg.catalog, in.handler);
-    struct options o = {in.has_lane, in.lane, in.timeout_ms, in.retries};
+    const struct handler_info *h = catalog_find_public(r->api->cfg.catalog, in.handler);
+    struct options o = {in.has_lane, in.lane,   in.timeout_ms,
+                        in.retries,  in.unique, in.callback_url};
     if (h)
         submit(r, h, &o, in.input_type, in.input, in.input_len);
     else
@@ -167,7 +240,7 @@ static const char *read_type(struct request *r)
 
 void tasks_post_handler(struct request *r)
 {
-    const struct handler_info *h = catalog_find(r->api->cfg.catalog, r->captures[0]);
+    const struct handler_info *h = catalog_find_public(r->api->cfg.catalog, r->captures[0]);
     struct options o = {.retries = -1};
     if (!h) {
         refuse_handler(r, r->captures[0], PROBLEM_UNKNOWN_HANDLER);

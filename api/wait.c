@@ -5,6 +5,8 @@
 #include "api/http_loop.h"
 #include "api/params.h"
 #include "api/server_internal.h"
+#include "api/show.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 static bool refuse(struct request *r, enum problem_code code, const char *name, const char *value)
@@ -34,18 +36,24 @@ bool wait_parse(struct request *r)
     return true;
 }
 
-static void wake(struct waiter *w)
-{
-    struct request *r = FUT_CONTAINER(w, struct request, waiter);
-    http_loop_wake(r->loop, r);
-}
-
 void wait_open(struct request *r, struct task_id id)
 {
     if (!r->wait_ms || atomic_load(&r->api->is_released))
         return;
     r->link.id = id;
-    r->wait_refused = !waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, 1, wake);
+    r->wait_until_mono_ms = clock_mono_ms() + r->wait_ms;
+    r->wait_refused = !waiter_open(
+        &r->api->waiters, &r->waiter, &r->link, 1,
+        &(struct waiter_wish){.need = 1, .wants_news = r->watches, .wake = request_wake});
+}
+
+static void woken(struct request *r);
+
+/* Whoever watches sees versions; a report that changed none is slept over. */
+static bool sleeps_on(struct request *r)
+{
+    return r->watches && !r->is_hung_up && clock_mono_ms() < r->wait_until_mono_ms &&
+           !atomic_load(&r->api->is_released);
 }
 
 /* The end of a wait is never an error: when the store cannot tell (it is stopping), what is known
@@ -58,17 +66,30 @@ static void reread(struct request *r)
     }
     if (r->op.base.rc == 0)
         request_take_task(r);
-    r->after_wait(r);
+    if (r->op.base.rc == 0 && sleeps_on(r))
+        wait_go_on(r, r->after_wait);
+    else
+        r->after_wait(r);
 }
 
-/* Woken by the end of the task, the deadline, a hang-up, or a release. */
+static void stop_listening(struct request *r)
+{
+    bool is_done;
+    if (!r->watches)
+        waiter_unlink(&r->api->waiters, &r->waiter);
+    while (r->watches && waiter_take_news(&r->api->waiters, &r->waiter, &is_done))
+        ;
+}
+
+/* Woken by the end of the task, a report, the deadline, a hang-up, or a release. */
 static void woken(struct request *r)
 {
-    waiter_unlink(&r->api->waiters, &r->waiter);
-    if (r->link.is_done && r->link.task.spec) {
+    stop_listening(r);
+    if (!r->watches && r->link.is_done && r->waiter.task.spec) {
         task_release(&r->task);
-        r->task = r->link.task;
-        r->link.task = (struct task){0};
+        r->task = r->waiter.task;
+        r->waiter.task = (struct task){0};
+        r->note_is_known = false;
         r->after_wait(r);
     } else if (r->is_hung_up || request_try_get(r, r->task.spec->id, reread) != 0) {
         r->after_wait(r); /* a hang-up: what is known is good enough, nobody reads it */
@@ -77,9 +98,11 @@ static void woken(struct request *r)
 
 void wait_go_on(struct request *r, request_step *after)
 {
+    int64_t left = r->wait_until_mono_ms - clock_mono_ms();
+    bool is_news = task_state_is_final(r->task.state) || (r->watches && !show_is_known(r));
     r->after_wait = after;
-    if (r->waiter.is_open && !task_state_is_final(r->task.state))
-        request_sleep(r, r->wait_ms, woken);
+    if (r->waiter.is_open && !is_news)
+        request_sleep(r, left > 0 ? left : 0, woken);
     else
         after(r);
 }

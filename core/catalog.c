@@ -12,3 +12,9 @@ const struct handler_info *catalog_find(const struct catalog *c, const char *nam
 {
     return c->n ? bsearch(name, c->items, c->n, sizeof(*c->items), by_name) : NULL;
 }
+
+const struct handler_info *catalog_find_public(const struct catalog *c, const char *name)
+{
+    const struct handler_info *h = catalog_find(c, name);
+    return h && !h->is_internal ? h : NULL;
+}

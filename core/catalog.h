@@ -9,10 +9,11 @@
 
 struct handler_info {
     const char *name;
-    const char *kind;        /* "builtin" or "exec" */
+    const char *kind;        /* "builtin", "exec" or "internal" */
     const char *description; /* one sentence, "" when none */
     enum lane lane;          /* default lane */
     bool any_lane;           /* a task may ask for the other lane */
+    bool is_internal;        /* the daemon's own: no client may submit it, no list shows it */
     int64_t timeout_ms;      /* default */
     uint32_t retries;        /* default */
 };
@@ -24,5 +25,7 @@ struct catalog {
 
 /* NULL when unknown. */
 const struct handler_info *catalog_find(const struct catalog *c, const char *name);
+/* The same for what a client names: the daemon's own are unknown to it. */
+const struct handler_info *catalog_find_public(const struct catalog *c, const char *name);
 
 #endif

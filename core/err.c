@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/log.h"
+
 static const char *const names[] = {
-    "ok",       "inval",     "not_found", "stale", "full",  "closed", "io",
-    "no_space", "read_only", "too_big",   "again", "state", "exists", "busy", "conflict",
+    "ok",        "inval",   "not_found", "stale", "full",   "closed", "io",       "no_space",
+    "read_only", "too_big", "again",     "state", "exists", "busy",   "conflict",
 };
 
 const char *fut_err_name(int rc)
@@ -28,6 +30,7 @@ int fut_fail(struct fut_errbuf *err, int rc, const char *fmt, ...)
 
 void fut_bug_at(const char *file, int line, const char *what)
 {
+    log_flush(); /* what led here */
     (void)fprintf(stderr, "futured: bug at %s:%d: %s\n", file, line, what);
     abort();
 }

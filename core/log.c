@@ -7,6 +7,14 @@
 #include "core/buf.h"
 #include "core/clock.h"
 
+#define HOLD_BYTES ((size_t)32 << 10)
+
+/* Of this thread: nobody else sees it, so there is no lock. */
+static _Thread_local struct {
+    bool holds;
+    struct buf lines;
+} own;
+
 static enum log_level threshold = LOG_LEVEL_INFO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -74,16 +82,41 @@ static void put_field(struct buf *line, const struct log_field *f)
         put_value(line, f->str ? f->str : "");
 }
 
+static void write_out(struct buf *lines)
+{
+    ssize_t n = write(STDERR_FILENO, lines->data, lines->len);
+    (void)n; /* a log that cannot be written has nowhere to complain */
+    lines->len = 0;
+}
+
+void log_flush(void)
+{
+    if (own.lines.len)
+        write_out(&own.lines);
+}
+
+void log_hold(void)
+{
+    own.holds = true;
+}
+
+void log_let_go(void)
+{
+    log_flush();
+    own.holds = false;
+    buf_release(&own.lines);
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     char ts[CLOCK_RFC3339_SIZE];
-    struct buf line = BUF_INIT;
+    struct buf single = BUF_INIT, *out = own.holds ? &own.lines : &single;
     clock_rfc3339(clock_wall_ms(), ts);
-    buf_printf(&line, "%s %s %s", ts, level_names[level], event);
+    buf_printf(out, "%s %s %s", ts, level_names[level], event);
     for (; fields->kind != LOG_KIND_END; fields++)
-        put_field(&line, fields);
-    buf_putc(&line, '\n');
-    ssize_t n = write(STDERR_FILENO, line.data, line.len);
-    (void)n; /* a log that cannot be written has nowhere to complain */
-    buf_release(&line);
+        put_field(out, fields);
+    buf_putc(out, '\n');
+    if (!own.holds || level >= LOG_LEVEL_WARN || out->len >= HOLD_BYTES)
+        write_out(out);
+    buf_release(&single);
 }

@@ -2,7 +2,8 @@
  *
  * Fields are typed, so that another sink (the journal) can keep them apart. Strings are quoted and
  * escaped; payloads and tokens are never logged. core/ and storage/ log at debug only: above them
- * exactly one caller logs a failure. Any thread; blocks for one write(2). */
+ * exactly one caller logs a failure. Any thread; blocks for one write(2), or not at all where the
+ * thread holds its lines back (log_hold). */
 #ifndef FUT_CORE_LOG_H
 #define FUT_CORE_LOG_H
 
@@ -42,5 +43,13 @@ void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
 /* fields: ended by a LOG_KIND_END entry. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
+
+/* For loops that log many lines a turn. This thread's lines wait for log_flush from now on; a
+ * warning or an error, 32 KiB of them, or FUT_BUG writes them at once, in order. */
+void log_hold(void);
+/* Writes what this thread holds back; nothing to do for a thread that holds nothing. */
+void log_flush(void);
+/* Flushes, and holds no longer. Before the thread ends. */
+void log_let_go(void);
 
 #endif

@@ -30,6 +30,9 @@ static void prepend(struct map *m, struct map_node *n)
 {
     struct map_node **at = &m->buckets[bucket_of(m, n->key)];
     n->next = *at;
+    n->at = at;
+    if (n->next)
+        n->next->at = &n->next;
     *at = n;
 }
 
@@ -53,21 +56,19 @@ void map_put(struct map *m, struct map_node *n, uint64_t key)
     if (m->len > m->mask)
         grow(m);
     n->key = key;
-    n->linked = true;
     prepend(m, n);
     m->len++;
 }
 
 void map_remove(struct map *m, struct map_node *n)
 {
-    if (!n->linked)
+    if (!n->at)
         return;
-    struct map_node **at = &m->buckets[bucket_of(m, n->key)];
-    while (*at != n)
-        at = &(*at)->next;
-    *at = n->next;
+    *n->at = n->next;
+    if (n->next)
+        n->next->at = n->at;
     n->next = NULL;
-    n->linked = false;
+    n->at = NULL;
     m->len--;
 }
 

@@ -1,5 +1,5 @@
 /* map: an intrusive hash map from a 64-bit key to nodes. Several nodes may share a key (the waiters
- * of one future), in no promised order. Grows by doubling.
+ * of one future), in no promised order; any of them leaves in constant time. Grows by doubling.
  * Not thread-safe: the owner's lock guards it. */
 #ifndef FUT_CORE_MAP_H
 #define FUT_CORE_MAP_H
@@ -11,7 +11,8 @@
 struct map_node {
     uint64_t key;
     struct map_node *next;
-    bool linked;
+    struct map_node *
+        *at; /* the pointer to this node: a bucket, or another's next; NULL: in no map */
 };
 
 struct map {
@@ -29,5 +30,10 @@ void map_remove(struct map *m, struct map_node *n);
 struct map_node *map_get(const struct map *m, uint64_t key);
 /* Next node with n's key, or NULL. */
 struct map_node *map_next_same(struct map_node *n);
+
+static inline bool map_is_linked(const struct map_node *n)
+{
+    return n->at != NULL;
+}
 
 #endif

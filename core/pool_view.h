@@ -17,6 +17,8 @@ struct pool_stats {
     struct pool_lane lanes[LANE_COUNT];
     uint32_t workers_alive;
     uint64_t workers_died; /* unasked, since boot */
+    int last_exit_code;    /* of the latest of these; -1: a signal, or not known */
+    int last_signal;       /* that ended it; 0: none */
 };
 
 struct pool_view {

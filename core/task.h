@@ -27,7 +27,7 @@ enum task_state {
 #define TASK_STATE_COUNT 6
 
 #define TASK_HANDLER_MAX 64 /* bytes of a handler's name */
-#define TASK_KEY_MAX 255           /* bytes of a unique or idempotency key */
+#define TASK_KEY_MAX 255    /* bytes of a unique or idempotency key */
 #define TASK_TYPE_MAX 127   /* bytes of a content type */
 #define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100

@@ -7,12 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "core/mem.h"
 #include "daemon/cpus.h"
+#include "workers/webhook.h"
 
-enum kind { KIND_NUMBER, KIND_DURATION, KIND_SIZE, KIND_TEXT, KIND_LEVEL, KIND_STORE };
+enum kind {
+    KIND_NUMBER,
+    KIND_DURATION,
+    KIND_SIZE,
+    KIND_TEXT,
+    KIND_LEVEL,
+    KIND_STORE,
+    KIND_FILE,   /* a file that must be readable; none when empty */
+    KIND_SECRET, /* never printed */
+};
 
 struct row {
     const char *name;
@@ -59,6 +70,15 @@ static const struct row rows[] = {
      "how long SIGTERM lets running tasks end before they are stopped and queued again"},
     {"FUTURED_KILL_GRACE", KIND_DURATION, AT(kill_grace_ms), "5s", 10, HOUR,
      "between TERM and KILL for a task that is stopped"},
+    {"FUTURED_TOKENS", KIND_FILE, AT(tokens), "", 0, 4000,
+     "file with lines `token scope[,scope]`, scopes submit, read, admin; unset: the systemd "
+     "credential \"tokens\" when there is one; without either only loopback and unix sockets are "
+     "served"},
+    {"FUTURED_TLS_CERT", KIND_FILE, AT(tls_cert), "", 0, 4000,
+     "PEM file with the certificate chain: HTTPS instead of HTTP"},
+    {"FUTURED_TLS_KEY", KIND_FILE, AT(tls_key), "", 0, 4000, "PEM file with its private key"},
+    {"FUTURED_CALLBACK_SECRET", KIND_SECRET, AT(callback_secret), "", 0, 512,
+     "signs done-callbacks (Standard Webhooks): whsec_ and base64; unsigned when empty"},
     {"FUTURED_LOG", KIND_LEVEL, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
 
@@ -171,11 +191,50 @@ static int set_store(struct config *c, const struct row *r, const char *value,
     return 0;
 }
 
+static int set_file(struct config *c, const struct row *r, const char *value,
+                    struct fut_errbuf *err)
+{
+    if (*value && access(value, R_OK) != 0)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s is \"%.200s\": it must be a file that can be read: %s", r->name, value,
+                        strerror(errno));
+    return set_text(c, r, value, err);
+}
+
+/* The value is told to nobody, not even in a complaint. */
+static int set_secret(struct config *c, const struct row *r, const char *value,
+                      struct fut_errbuf *err)
+{
+    struct webhook_secret secret;
+    struct fut_errbuf why = {""};
+    int rc = *value ? webhook_secret_parse(value, &secret, &why) : 0;
+    if (rc != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s: %.400s", r->name, why.text);
+    explicit_bzero(&secret, sizeof(secret));
+    return set_text(c, r, value, err);
+}
+
 static int (*const setters[])(struct config *, const struct row *, const char *,
                               struct fut_errbuf *) = {
     [KIND_NUMBER] = set_number, [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
     [KIND_TEXT] = set_text,     [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
+    [KIND_FILE] = set_file,     [KIND_SECRET] = set_secret,
 };
+
+/* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */
+static int find_credential(struct config *c, struct fut_errbuf *err)
+{
+    static char path[4096];
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    if (*c->tokens || !dir || !*dir)
+        return 0;
+    int n = snprintf(path, sizeof(path), "%s/tokens", dir);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return fut_fail(err, FUT_ERR_INVAL, "CREDENTIALS_DIRECTORY is too long");
+    if (access(path, F_OK) == 0)
+        c->tokens = path;
+    return 0;
+}
 
 int config_load(struct config *out, struct fut_errbuf *err)
 {
@@ -190,8 +249,14 @@ int config_load(struct config *out, struct fut_errbuf *err)
         if (rc != 0)
             return rc;
     }
-    *out = c;
-    return 0;
+    if (!*c.tls_cert != !*c.tls_key)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "FUTURED_TLS_CERT and FUTURED_TLS_KEY go together: %s is not set",
+                        *c.tls_cert ? "FUTURED_TLS_KEY" : "FUTURED_TLS_CERT");
+    int rc = find_credential(&c, err);
+    if (rc == 0)
+        *out = c;
+    return rc;
 }
 
 /* ---- printing -------------------------------------------------------------------------------- */
@@ -244,8 +309,12 @@ void config_print_values(const struct config *c)
     for (size_t i = 0; i < FUT_COUNT(rows); i++) {
         const struct row *r = &rows[i];
         char text[64];
-        if (r->kind == KIND_TEXT || r->kind == KIND_STORE) {
+        if (r->kind == KIND_TEXT || r->kind == KIND_STORE || r->kind == KIND_FILE) {
             (void)printf("%s=%s\n", r->name, *text_at(&copy, r));
+            continue;
+        }
+        if (r->kind == KIND_SECRET) {
+            (void)printf("%s=%s\n", r->name, **text_at(&copy, r) ? "(set)" : "");
             continue;
         }
         if (r->kind == KIND_LEVEL)

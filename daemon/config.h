@@ -12,6 +12,8 @@
 struct config {
     int64_t max_workers, max_threads;
     const char *listen, *db, *store, *handlers;
+    const char *tokens, *tls_cert, *tls_key; /* files; "" none */
+    const char *callback_secret;             /* "" none */
     int64_t retention_ms, max_wait_ms, drain_ms, kill_grace_ms;
     int64_t max_body_bytes, max_result_bytes;
     int64_t max_queued, max_connections, http_threads;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/auth.h"
 #include "api/server.h"
+#include "api/tls.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -18,6 +20,8 @@
 
 struct house {
     struct config cfg;
+    struct auth *auth; /* NULL: no tokens */
+    struct tls_pair tls;
     struct handlers *handlers;
     struct fork_server *fork_server;
     struct store *store;
@@ -27,6 +31,17 @@ struct house {
 };
 
 /* ---- boot ------------------------------------------------------------------------------------ */
+
+/* After the fork server: no worker process gets a copy of these. */
+static int load_secrets(struct house *h, struct fut_errbuf *err)
+{
+    int rc = 0;
+    if (*h->cfg.tokens)
+        rc = auth_load(h->cfg.tokens, &h->auth, err);
+    if (rc == 0 && *h->cfg.tls_cert)
+        rc = tls_load(h->cfg.tls_cert, h->cfg.tls_key, &h->tls, err);
+    return rc;
+}
 
 static int build_store(struct house *h, struct fut_errbuf *err)
 {
@@ -51,6 +66,7 @@ static void build_scheduler(struct house *h)
         .max_workers = (uint32_t)h->cfg.max_workers,
         .kill_grace_ms = h->cfg.kill_grace_ms,
         .max_result_bytes = (size_t)h->cfg.max_result_bytes,
+        .callback_secret = h->cfg.callback_secret,
     });
 }
 
@@ -67,6 +83,9 @@ static void build_api(struct house *h)
         .catalog = handlers_catalog(h->handlers),
         .pools = scheduler_view(h->scheduler),
         .version = FUT_VERSION,
+        .auth = h->auth,
+        .tls_cert_pem = h->tls.cert_pem,
+        .tls_key_pem = h->tls.key_pem,
     });
 }
 
@@ -94,6 +113,8 @@ int house_build(const struct config *cfg, struct handlers **handlers, struct hou
     h->handlers = *handlers;
     *handlers = NULL;
     int rc = fork_server_start(&h->fork_server, err);
+    if (rc == 0)
+        rc = load_secrets(h, err);
     if (rc == 0)
         rc = build_store(h, err);
     if (rc == 0) {
@@ -174,6 +195,8 @@ static void close_all(struct house *h)
     store_close(&h->store);
     fork_server_stop(&h->fork_server);
     handlers_free(&h->handlers);
+    auth_free(&h->auth);
+    tls_release(&h->tls);
 }
 
 static int64_t no_time(const struct config *cfg)

@@ -2,20 +2,44 @@
 # Installs the Debian packages that are missing and says which; silent when nothing is missing.
 #   tests/deps.sh        what building and testing needs
 #   tests/deps.sh lint   what `make lint` needs besides
+#   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
+#                        api/openapi.json, in build/openapi-tools
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
     libcurl4-openssl-dev libssl-dev check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
+test=(openssl)
+command -v npm >/dev/null || test+=(nodejs npm)
+
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
 lint) wanted=("${lint[@]}") ;;
+test) wanted=("${test[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint]" >&2
+    echo "usage: tests/deps.sh [build|lint|test]" >&2
     exit 2
     ;;
 esac
+
+# Exact versions, by the lock file. Without a network the rest of the tests can still run, and
+# test_openapi says what it misses.
+install_npm_tools() {
+    local from tools
+    [ "$1" = test ] || return 0
+    from=$(dirname "$0")/openapi
+    tools=$(dirname "$0")/../build/openapi-tools
+    cmp -s "$from/package-lock.json" "$tools/installed" && return 0
+    mkdir -p "$tools"
+    cp "$from/package.json" "$from/package-lock.json" "$tools/"
+    echo "deps: installing the npm packages of tests/openapi"
+    if npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; then
+        cp "$from/package-lock.json" "$tools/installed"
+    else
+        echo "deps: npm could not install them: test_openapi will fail" >&2
+    fi
+}
 
 if ! command -v dpkg-query >/dev/null; then
     echo "deps: not a Debian system: make sure that these are there: ${wanted[*]}" >&2
@@ -29,7 +53,10 @@ missing=()
 for package in "${wanted[@]}"; do
     [[ " ${present[*]} " == *" $package "* ]] || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+if [ ${#missing[@]} -eq 0 ]; then
+    install_npm_tools "${1-build}"
+    exit 0
+fi
 
 if [ "$(id -u)" -eq 0 ]; then
     as_root=(env)
@@ -43,3 +70,4 @@ echo "deps: installing ${missing[*]}"
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
     "${missing[@]}" >/dev/null
+install_npm_tools "${1-build}"

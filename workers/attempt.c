@@ -1,4 +1,4 @@
-/* attempt: one run of a task, from the claimed slot to its outcome. */
+/* attempt: one run of a task, from its claim to its outcome. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,20 +7,38 @@
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
 
+static enum lane lane_of(const struct attempt *a)
+{
+    return a->apply.task.spec->lane;
+}
+
 static void occupy(struct attempt *a)
 {
-    struct lane_slots *lane = &a->s->lanes[a->apply.task.spec->lane];
+    struct lane_slots *lane = &a->s->lanes[lane_of(a)];
     atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
     list_push_back(&a->s->running, &a->link);
-    map_put(&a->s->by_id, &a->by_id, a->apply.task.spec->id.hi);
+    a->started_mono_us = clock_mono_us();
+}
+
+static void free_slot(struct attempt *a)
+{
+    int64_t ran_us = clock_mono_us() - a->started_mono_us;
+    atomic_fetch_sub_explicit(&a->s->lanes[lane_of(a)].busy, 1, memory_order_relaxed);
+    list_remove(&a->s->running, &a->link);
+    a->ran_ms = ran_us / 1000;
+    if (a->stop == STOP_NONE)
+        ready_measure(a->s, lane_of(a), ran_us);
 }
 
 static void vacate(struct attempt *a)
 {
-    struct lane_slots *lane = &a->s->lanes[a->apply.task.spec->lane];
-    atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
-    list_remove(&a->s->running, &a->link);
+    if (a->started_mono_us)
+        free_slot(a);
+    else if (a->ready)
+        list_remove(a->ready, &a->link);
+    a->ready = NULL;
+    a->s->suspects -= a->apply.task.lost > 0;
     map_remove(&a->s->by_id, &a->by_id);
     loop_timer_clear(a->s->loop, &a->timer);
 }
@@ -41,7 +59,7 @@ static void run(struct attempt *a)
     const struct task_spec *spec = a->apply.task.spec;
     a->kind = attempt_kind_of(a->handler, spec->lane);
     a->timer.fn = on_deadline;
-    loop_timer_set(a->s->loop, &a->timer, a->started_mono_ms + spec->timeout_ms);
+    loop_timer_set(a->s->loop, &a->timer, a->started_mono_us / 1000 + spec->timeout_ms);
     a->kind->start(a);
 }
 
@@ -53,24 +71,33 @@ static struct task_outcome *unknown_handler(const char *name)
     return task_outcome_error("unknown_handler", message);
 }
 
-void attempt_start(struct scheduler *s, struct task *task)
+struct attempt *attempt_new(struct scheduler *s, const struct task *task)
 {
     struct attempt *a = xnew(struct attempt);
     a->s = s;
     a->apply.task = *task;
-    a->started_mono_ms = clock_mono_ms();
     a->handler = handlers_find(s->cfg.handlers, task->spec->handler);
+    s->suspects += task->lost > 0;
+    map_put(&s->by_id, &a->by_id, task->spec->id.hi);
+    report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
+    return a;
+}
+
+void attempt_begin(struct attempt *a)
+{
+    const char *handler = a->apply.task.spec->handler;
     occupy(a);
-    if (atomic_load_explicit(&s->claims_stopped, memory_order_relaxed))
-        a->stop = STOP_RELEASED;
-    else if (cancels_take(s, task->spec->id))
-        a->stop = STOP_CANCELLED;
-    if (a->stop != STOP_NONE)
-        attempt_end(a, RUN_NONE, NULL);
-    else if (!a->handler)
-        attempt_end(a, RUN_FAILED, unknown_handler(task->spec->handler));
-    else
+    if (a->handler)
         run(a);
+    else
+        attempt_end(a, RUN_FAILED, unknown_handler(handler));
+}
+
+static void stop_running(struct attempt *a)
+{
+    a->timer.fn = on_kill;
+    loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->s->cfg.kill_grace_ms);
+    a->kind->stop(a, SIGTERM);
 }
 
 void attempt_stop(struct attempt *a, enum stop_reason reason)
@@ -78,9 +105,10 @@ void attempt_stop(struct attempt *a, enum stop_reason reason)
     if (a->stop != STOP_NONE)
         return;
     a->stop = reason;
-    a->timer.fn = on_kill;
-    loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->s->cfg.kill_grace_ms);
-    a->kind->stop(a, SIGTERM);
+    if (a->started_mono_us)
+        stop_running(a);
+    else
+        attempt_end(a, RUN_NONE, NULL);
 }
 
 /* Takes o, whose log it keeps. */
@@ -114,7 +142,6 @@ static enum task_event event_of(const struct attempt *a, enum run_class class)
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)
 {
     vacate(a);
-    a->ran_ms = clock_mono_ms() - a->started_mono_ms;
     a->outcome = a->stop == STOP_TIMEOUT ? timed_out(a, outcome) : outcome;
     if (a->stop == STOP_CANCELLED)
         finish_quietly(a);
@@ -134,6 +161,7 @@ void attempt_free(struct attempt *a)
     if (a->kind)
         a->kind->release(a);
     loop_timer_clear(a->s->loop, &a->timer);
+    report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);
     free(a);

@@ -1,6 +1,7 @@
 /* attempt_kinds: the three ways to run an attempt: a pool thread, a worker process, a program. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -32,13 +33,97 @@ static void thread_job(struct pool_job *job)
     inbox_push(&a->s->inbox, &a->item);
 }
 
+static void thread_submit(struct attempt *a)
+{
+    a->as.thread.job.fn = thread_job;
+    list_push_back(&a->s->thread_jobs, &a->as.thread.job.link);
+}
+
+/* -- what it reports on the way: from the pool's thread through the inbox -- */
+
+static void thread_news(struct inbox_item *item)
+{
+    struct attempt *a = FUT_CONTAINER(item, struct attempt, as.thread.news);
+    atomic_store(&a->as.thread.news_queued, false);
+    report_look(&a->report);
+}
+
+/* The first news may come again while the item is still queued: the loop looks for itself, too. */
+static void push_news(struct attempt *a)
+{
+    a->as.thread.news.fn = thread_news;
+    if (!atomic_exchange(&a->as.thread.news_queued, true))
+        inbox_push(&a->s->inbox, &a->as.thread.news);
+}
+
+static void thread_progress(struct run *run, double fraction, const char *message)
+{
+    struct attempt *a = FUT_CONTAINER(run, struct attempt, as.thread.run);
+    if (report_progress(&a->report, fraction, message))
+        push_news(a);
+}
+
+static void thread_log(struct run *run, const char *bytes, size_t n)
+{
+    struct attempt *a = FUT_CONTAINER(run, struct attempt, as.thread.run);
+    if (report_log(&a->report, bytes, n))
+        push_news(a);
+}
+
+static const struct run_sink thread_sink = {thread_progress, thread_log};
+
+/* -- the future that it was scheduled after -- */
+
+static void parent_failed(struct attempt *a)
+{
+    attempt_end(a, RUN_TEMPORARY,
+                task_outcome_error("internal", "the store could not read the future it is about"));
+}
+
+static void on_parent(struct inbox_item *item)
+{
+    struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
+    struct store_get *get = &a->as.thread.parent;
+    free((char *)(uintptr_t)get->note.message);
+    if (get->op.rc != 0 && get->op.rc != FUT_ERR_NOT_FOUND) {
+        parent_failed(a);
+        return;
+    }
+    a->as.thread.run.about.parent = get->op.rc == 0 ? &get->task : NULL;
+    thread_submit(a);
+}
+
+/* A reader thread of the store. */
+static void parent_got(struct store_op *op)
+{
+    struct attempt *a = FUT_CONTAINER(op, struct attempt, as.thread.parent.op);
+    a->item.fn = on_parent;
+    inbox_push(&a->s->inbox, &a->item);
+}
+
+static void get_parent(struct attempt *a)
+{
+    struct store_get *get = &a->as.thread.parent;
+    get->id = a->apply.task.spec->after;
+    if (store_get(a->s->cfg.store, get, parent_got) != 0)
+        parent_failed(a);
+}
+
 static void thread_start_kind(struct attempt *a)
 {
     const struct task_spec *spec = a->apply.task.spec;
-    run_init(&a->as.thread.run, spec->input, spec->input_len, spec->input_type,
-             a->s->cfg.max_result_bytes);
-    a->as.thread.job.fn = thread_job;
-    list_push_back(&a->s->thread_jobs, &a->as.thread.job.link);
+    const struct webhook_secret *secret = &a->s->callback_secret;
+    struct run *run = &a->as.thread.run;
+    run_init(run, spec->input, spec->input_len, spec->input_type, a->s->cfg.max_result_bytes);
+    run->sink = &thread_sink;
+    run->about = (struct run_about){.id = spec->id,
+                                    .attempt = a->apply.task.attempt,
+                                    .traceparent = spec->traceparent,
+                                    .callback_secret = secret->n ? secret : NULL};
+    if (a->handler->needs_parent && spec->after.hi)
+        get_parent(a);
+    else
+        thread_submit(a);
 }
 
 static void thread_stop_kind(struct attempt *a, int signal)
@@ -55,6 +140,7 @@ static void thread_abandon(struct attempt *a)
 static void thread_release(struct attempt *a)
 {
     run_release(&a->as.thread.run);
+    task_release(&a->as.thread.parent.task);
 }
 
 static const struct attempt_kind thread_kind = {
@@ -108,6 +194,17 @@ static void worker_done(struct worker_job *job, const struct worker_end *end)
         attempt_end(a, RUN_FAILED, worker_died(end));
 }
 
+static void worker_report(struct worker_job *job, const struct wire_frame *f)
+{
+    struct report *r = &FUT_CONTAINER(job, struct attempt, as.worker)->report;
+    const struct wire_progress *p = &f->as.progress;
+    bool first = f->type == WIRE_LOG
+                     ? report_log(r, (const char *)f->as.log.bytes, f->as.log.len)
+                     : report_progress(r, p->fraction, *p->message ? p->message : NULL);
+    if (first)
+        report_look(r);
+}
+
 static void worker_refused(struct worker_job *job)
 {
     attempt_end(FUT_CONTAINER(job, struct attempt, as.worker), RUN_FAILED,
@@ -116,8 +213,10 @@ static void worker_refused(struct worker_job *job)
 
 static void worker_start_kind(struct attempt *a)
 {
-    a->as.worker = (struct worker_job){
-        .spec = a->apply.task.spec, .done = worker_done, .refused = worker_refused};
+    a->as.worker = (struct worker_job){.spec = a->apply.task.spec,
+                                       .done = worker_done,
+                                       .report = worker_report,
+                                       .refused = worker_refused};
     worker_set_submit(a->s->workers, &a->as.worker);
 }
 
@@ -151,11 +250,27 @@ static void exec_done(struct exec_attempt *x, enum run_class class, struct task_
     attempt_end(FUT_CONTAINER(x, struct attempt, as.exec), class, o);
 }
 
+static void exec_progress(struct exec_attempt *x, double fraction, const char *message)
+{
+    struct attempt *a = FUT_CONTAINER(x, struct attempt, as.exec);
+    if (report_progress(&a->report, fraction, message))
+        report_look(&a->report);
+}
+
+static void exec_log(struct exec_attempt *x, const char *bytes, size_t n)
+{
+    struct attempt *a = FUT_CONTAINER(x, struct attempt, as.exec);
+    if (report_log(&a->report, bytes, n))
+        report_look(&a->report);
+}
+
+static const struct exec_hooks exec_hooks = {exec_done, exec_progress, exec_log};
+
 static void exec_start_kind(struct attempt *a)
 {
     struct scheduler *s = a->s;
     exec_attempt_start(&a->as.exec, s->loop, s->children, a->handler->exec, &a->apply.task,
-                       s->cfg.max_result_bytes, exec_done);
+                       s->cfg.max_result_bytes, &exec_hooks);
 }
 
 static void exec_stop_kind(struct attempt *a, int signal)

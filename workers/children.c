@@ -115,7 +115,7 @@ int children_spawn_exec(struct children *c, struct child *child, const struct fo
 
 void children_kill(struct children *c, struct child *child, int signal)
 {
-    if (!child->node.linked || c->broken)
+    if (!map_is_linked(&child->node) || c->broken)
         return;
     if (fork_server_kill(c->fs, child->slot, child->generation, signal) != 0)
         set_broken(c);

@@ -1,5 +1,6 @@
-/* claims: takes tasks from the store. Each free slot of a lane is reserved by exactly one claim;
- * a claim that waits in the store keeps its slots, so a lane never gets more than it can run. */
+/* claims: takes tasks from the store. Each free slot of a lane, and each place in its window of
+ * ready tasks, is reserved by exactly one claim; a claim that waits in the store keeps what it
+ * reserved, so a lane never gets more than that. */
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -63,7 +64,7 @@ static void on_claimed(struct inbox_item *item)
     enum lane lane = c->op.lane;
     int rc = c->op.op.rc;
     for (size_t i = 0; rc == 0 && i < c->op.n; i++)
-        attempt_start(s, &c->tasks[i]);
+        ready_add(s, &c->tasks[i]);
     claim_forget(c);
     if (rc == 0)
         s->lanes[lane].pause_ms = 0;
@@ -95,15 +96,24 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n)
     claim_failed(s, lane, rc);
 }
 
+static uint32_t wanted(const struct scheduler *s, enum lane lane)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    uint64_t have = atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->reserved +
+                    ready_count(s, lane);
+    uint32_t may_have = slots->capacity + ready_window(s, lane);
+    return have < may_have ? may_have - (uint32_t)have : 0;
+}
+
 void claims_post(struct scheduler *s)
 {
     for (int l = 0; l < LANE_COUNT; l++) {
-        struct lane_slots *slots = &s->lanes[l];
-        uint32_t busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
-        if (atomic_load(&s->claims_stopped) || heap_is_linked(&slots->pause.node) ||
-            busy + slots->reserved >= slots->capacity)
+        enum lane lane = (enum lane)l;
+        if (atomic_load(&s->claims_stopped) || heap_is_linked(&s->lanes[l].pause.node))
             continue;
-        post(s, (enum lane)l, slots->capacity - busy - slots->reserved);
+        uint32_t n = wanted(s, lane);
+        if (n)
+            post(s, lane, n);
     }
 }
 

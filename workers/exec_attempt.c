@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/fd.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "workers/json_check.h"
 
@@ -29,6 +30,7 @@ static void close_all(struct exec_attempt *x)
     loop_close(x->loop, &x->in);
     loop_close(x->loop, &x->out);
     loop_close(x->loop, &x->err);
+    loop_close(x->loop, &x->progress);
     loop_timer_clear(x->loop, &x->failed);
     children_forget(x->children, &x->child);
 }
@@ -39,18 +41,28 @@ static void free_buffers(struct exec_attempt *x)
     buf_release(&x->log);
 }
 
+static void log_bad_lines(const struct exec_attempt *x)
+{
+    char id[ID_TEXT_SIZE];
+    if (!x->lines.bad)
+        return;
+    id_format(x->task->spec->id, id);
+    log_debug("progress_bad_lines", LOG_STR("task", id), LOG_INT("lines", x->lines.bad));
+}
+
 static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome o)
 {
     if (x->over)
         return;
     x->over = true;
     close_all(x);
+    log_bad_lines(x);
     size_t extra = x->log.len > TASK_LOG_MAX ? x->log.len - TASK_LOG_MAX : 0;
     o.log = x->log.data ? x->log.data + extra : "";
     o.log_len = x->log.len - extra;
     struct task_outcome *outcome = task_outcome_new(&o);
     free_buffers(x);
-    x->done(x, class, outcome);
+    x->hooks->done(x, class, outcome);
 }
 
 static void fail(struct exec_attempt *x, enum run_class class, const char *code,
@@ -158,10 +170,32 @@ static void read_result(struct exec_attempt *x, int reads)
 
 static void read_log(struct exec_attempt *x, int reads)
 {
-    while (reads-- > 0 && x->err.fd >= 0 && read_some(x, &x->err, &x->log)) {
+    for (bool more = true; more && reads > 0 && x->err.fd >= 0; reads--) {
+        size_t before = x->log.len;
+        more = read_some(x, &x->err, &x->log);
+        if (x->log.len > before)
+            x->hooks->log(x, x->log.data + before, x->log.len - before);
         if (x->log.len > LOG_KEEP_BYTES)
             buf_consume(&x->log, x->log.len - TASK_LOG_MAX);
     }
+}
+
+static void tell_progress(struct exec_attempt *x)
+{
+    const struct progress_lines *p = &x->lines;
+    x->hooks->progress(x, p->fraction, *p->message ? p->message : NULL);
+}
+
+static void read_progress(struct exec_attempt *x, int reads)
+{
+    struct buf bytes = BUF_INIT;
+    for (bool more = true; more && reads > 0 && x->progress.fd >= 0; reads--) {
+        bytes.len = 0;
+        more = read_some(x, &x->progress, &bytes);
+        if (progress_lines_feed(&x->lines, bytes.data, bytes.len))
+            tell_progress(x);
+    }
+    buf_release(&bytes);
 }
 
 static void on_out(struct loop_source *src, uint32_t events)
@@ -176,6 +210,12 @@ static void on_err(struct loop_source *src, uint32_t events)
     read_log(FUT_CONTAINER(src, struct exec_attempt, err), READS_PER_EVENT);
 }
 
+static void on_progress(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_progress(FUT_CONTAINER(src, struct exec_attempt, progress), READS_PER_EVENT);
+}
+
 static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
@@ -185,6 +225,9 @@ static void on_child(struct child *child, const struct fork_event *ev)
         return;
     read_result(x, READS_AT_THE_END);
     read_log(x, READS_AT_THE_END);
+    read_progress(x, READS_AT_THE_END);
+    if (progress_lines_end(&x->lines))
+        tell_progress(x);
     if (x->too_large)
         too_large(x);
     else if (WIFEXITED(ev->status))
@@ -209,14 +252,15 @@ static void fail_later(struct exec_attempt *x, const char *what, int error)
 }
 
 /* ours: the index of our end of each pipe. */
-static const int ours[3] = {1, 0, 0};
+static const int ours[FORK_EXEC_FDS] = {1, 0, 0, 0};
 
-static int open_pipes(struct exec_attempt *x, int pipes[3][2])
+static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 {
-    struct loop_source *sources[3] = {&x->in, &x->out, &x->err};
-    static const uint32_t events[3] = {EPOLLOUT, EPOLLIN, EPOLLIN};
-    static void (*const fns[3])(struct loop_source *, uint32_t) = {on_in, on_out, on_err};
-    for (int i = 0; i < 3; i++) {
+    struct loop_source *sources[FORK_EXEC_FDS] = {&x->in, &x->out, &x->err, &x->progress};
+    static const uint32_t events[FORK_EXEC_FDS] = {EPOLLOUT, EPOLLIN, EPOLLIN, EPOLLIN};
+    static void (*const fns[FORK_EXEC_FDS])(struct loop_source *, uint32_t) = {on_in, on_out,
+                                                                               on_err, on_progress};
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
         if (pipe2(pipes[i], O_CLOEXEC) != 0)
             return FUT_ERR_IO;
         int fd = pipes[i][ours[i]];
@@ -227,26 +271,43 @@ static int open_pipes(struct exec_attempt *x, int pipes[3][2])
     return 0;
 }
 
-/* The handler's environment and three names of our own; strings in a. */
+#define OWN_NAMES 5
+
+static const char *name_value(struct arena *a, const char *name, const char *value)
+{
+    struct buf entry = BUF_INIT;
+    buf_printf(&entry, "%s=%s", name, value);
+    const char *copy = arena_strndup(a, entry.data, entry.len);
+    buf_release(&entry);
+    return copy;
+}
+
+/* The handler's environment and names of our own; strings in a. */
 static const char *const *make_env(const struct exec_attempt *x, struct arena *a)
 {
-    char id[ID_TEXT_SIZE], text[128];
-    size_t n = 0;
+    const struct task_spec *spec = x->task->spec;
+    const char *trace = spec->traceparent;
+    char id[ID_TEXT_SIZE], attempt[16];
+    size_t n = 0, kept = 0;
     while (x->command->env[n])
         n++;
-    const char **env = arena_alloc(a, (n + 4) * sizeof(*env));
-    memcpy(env, x->command->env, n * sizeof(*env));
-    id_format(x->task->spec->id, id);
-    int len = snprintf(text, sizeof(text), "FUTURED_TASK_ID=%s", id);
-    env[n] = arena_strndup(a, text, (size_t)len);
-    len = snprintf(text, sizeof(text), "FUTURED_ATTEMPT=%u", x->task->attempt);
-    env[n + 1] = arena_strndup(a, text, (size_t)len);
-    len = snprintf(text, sizeof(text), "FUTURED_HANDLER=%s", x->task->spec->handler);
-    env[n + 2] = arena_strndup(a, text, (size_t)len);
+    const char **env = arena_alloc(a, (n + OWN_NAMES + 1) * sizeof(*env));
+    for (size_t i = 0; i < n; i++) {
+        if (!trace || strncmp(x->command->env[i], "TRACEPARENT=", 12) != 0)
+            env[kept++] = x->command->env[i];
+    }
+    id_format(spec->id, id);
+    (void)snprintf(attempt, sizeof(attempt), "%u", x->task->attempt);
+    env[kept++] = name_value(a, "FUTURED_TASK_ID", id);
+    env[kept++] = name_value(a, "FUTURED_ATTEMPT", attempt);
+    env[kept++] = name_value(a, "FUTURED_HANDLER", spec->handler);
+    env[kept++] = name_value(a, "FUTURED_PROGRESS_FD", "3");
+    if (trace)
+        env[kept++] = name_value(a, "TRACEPARENT", trace);
     return env;
 }
 
-static int spawn(struct exec_attempt *x, int pipes[3][2])
+static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 {
     struct arena a;
     arena_init(&a);
@@ -255,7 +316,7 @@ static int spawn(struct exec_attempt *x, int pipes[3][2])
         .cwd = x->command->cwd,
         .argv = (const char *const *)x->command->argv,
         .env = make_env(x, &a),
-        .fds = {pipes[0][0], pipes[1][1], pipes[2][1]},
+        .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
     };
     int rc = children_spawn_exec(x->children, &x->child, &what);
     arena_release(&a);
@@ -264,26 +325,27 @@ static int spawn(struct exec_attempt *x, int pipes[3][2])
 
 void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
                         const struct exec_command *command, const struct task *task,
-                        size_t max_result_bytes, exec_attempt_done *done)
+                        size_t max_result_bytes, const struct exec_hooks *hooks)
 {
-    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     *x = (struct exec_attempt){.loop = l,
                                .children = c,
                                .command = command,
                                .task = task,
                                .max_result_bytes = max_result_bytes,
-                               .done = done,
+                               .hooks = hooks,
                                .child = {.on_event = on_child},
                                .in = {.fd = -1},
                                .out = {.fd = -1},
-                               .err = {.fd = -1}};
+                               .err = {.fd = -1},
+                               .progress = {.fd = -1}};
     if (open_pipes(x, pipes) != 0)
         fail_later(x, "pipe", errno);
     else if (spawn(x, pipes) != 0)
         fail_later(x, "the fork server", EPIPE);
     else
         feed(x);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
         fd_close(&pipes[i][0]);
         fd_close(&pipes[i][1]);
     }

@@ -104,8 +104,10 @@ static void apply_done(struct store_op *op)
     inbox_push(&a->s->inbox, &a->item);
 }
 
+/* What it said last comes first: when the future is done its log is complete. */
 static void post(struct attempt *a)
 {
+    report_flush(&a->report);
     int rc = store_apply(a->s->cfg.store, &a->apply, apply_done);
     if (rc != 0)
         settled(a, rc);

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/fd.h"
 #include "workers/worker_main.h"
 
+#define CHILD_NICE 10
+#define CHILD_NICE_TEXT "10"
 #define OOM_SCORE "500" /* a task is killed before the daemon and its database */
 #define EXIT_NOT_STARTED 127
 
@@ -33,6 +36,17 @@ static void reset_signals(void)
 
 /* Its own session and so its own process group (that is what a timeout kills), default signals, no
  * new privileges, first in line for the OOM killer, and death when the fork server dies. */
+/* Tasks that compute must not make the daemon late: it answers, commits and dispatches for all of
+ * them. Where the kernel groups processes by session, niceness counts between groups only. */
+static void give_way(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, CHILD_NICE);
+    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        say(fd, CHILD_NICE_TEXT, sizeof(CHILD_NICE_TEXT) - 1);
+    fd_close(&fd);
+}
+
 static void settle(pid_t parent)
 {
     (void)setsid();
@@ -45,6 +59,7 @@ static void settle(pid_t parent)
     if (fd >= 0)
         say(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1);
     fd_close(&fd);
+    give_way();
 }
 
 void fork_child_worker(pid_t parent, int channel)
@@ -71,11 +86,13 @@ static void give_up(int error_fd, const char *what, const char *path)
 void fork_child_exec(pid_t parent, const struct fork_exec *what, int error_fd)
 {
     settle(parent);
-    for (int i = 0; i < 3; i++) { /* the passed ones are all above 2: 0, 1 and 2 are open */
+    /* The passed ones are all above 3, for 0 to 3 are open here (3 is the way to the daemon, and
+     * this copy of it goes). */
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
         if (dup2(what->fds[i], i) < 0)
             give_up(error_fd, "cannot connect the pipes of", what->path);
     }
-    (void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    (void)close_range(FORK_EXEC_FDS, ~0U, CLOSE_RANGE_CLOEXEC);
     if (what->cwd && chdir(what->cwd) != 0)
         give_up(error_fd, "cannot change to", what->cwd);
     (void)execve(what->path, (char *const *)(uintptr_t)what->argv,

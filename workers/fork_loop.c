@@ -208,14 +208,14 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
 static void run_request(size_t n, const int *fds, size_t n_fds)
 {
     struct fork_request r;
-    struct fork_exec what = {.fds = {-1, -1, -1}};
+    struct fork_exec what = {.fds = {-1, -1, -1, -1}};
     struct arena a;
     arena_init(&a);
     if (fork_request_decode(server.message, n, &a, &r, &what) != 0)
         FUT_BUG("fork request");
     if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
         spawn_worker(&r, fds);
-    } else if (r.verb == FORK_SPAWN_EXEC && n_fds == 3) {
+    } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
         memcpy(what.fds, fds, sizeof(what.fds));
         spawn_exec(&r, &what);
     } else if (r.verb == FORK_KILL && n_fds == 0) {

@@ -109,7 +109,7 @@ int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t gener
                            const struct fork_exec *what)
 {
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = slot, .generation = generation};
-    return request(fs, head, what, what->fds, 3);
+    return request(fs, head, what, what->fds, FORK_EXEC_FDS);
 }
 
 int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation, int signal)

@@ -40,12 +40,14 @@ struct fork_event {
     char text[256];       /* FORK_SPAWN_FAILED: why */
 };
 
+#define FORK_EXEC_FDS 4 /* standard input, output, error, and where it reports progress */
+
 struct fork_exec {
     const char *path;
     const char *cwd;         /* NULL: where the daemon was started */
     const char *const *argv; /* NULL-ended */
     const char *const *env;  /* NULL-ended */
-    int fds[3];              /* become standard input, output, error; stay the caller's */
+    int fds[FORK_EXEC_FDS];  /* become descriptors 0, 1, 2 and 3; stay the caller's */
 };
 
 struct fork_server;

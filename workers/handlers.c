@@ -26,7 +26,8 @@ static void add_builtins(struct handlers *h, size_t room)
     const struct builtin *table = builtins_all(&n);
     h->items = xrealloc(h->items, (room + n) * sizeof(*h->items));
     for (size_t i = 0; i < n; i++)
-        h->items[room + i] = (struct handler){.info = table[i].info, .fn = table[i].fn};
+        h->items[room + i] = (struct handler){
+            .info = table[i].info, .fn = table[i].fn, .needs_parent = table[i].needs_parent};
     h->n = room + n;
 }
 

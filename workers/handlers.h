@@ -14,6 +14,7 @@ struct handler {
     struct handler_info info;  /* strings live as long as the registry */
     run_fn *fn;                /* built-ins; NULL for programs */
     struct exec_command *exec; /* programs; NULL for built-ins */
+    bool needs_parent;         /* wants the future that the task was scheduled after */
 };
 
 /* path: the handlers file, or NULL for the built-ins alone. Blocks for reading it and for looking

@@ -14,6 +14,7 @@
 #include "workers/handlers/builtins.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
+#define DEFAULT_RETRIES 3 /* exit 75 says "try again": by default we do */
 #define DESCRIPTION_MAX 500
 #define SHOWN_BYTES 60
 #define MAX_ARGS 256
@@ -139,8 +140,7 @@ static int read_env(const struct place *at, const json_t *value, struct handler 
     json_t *entry, *env = (json_t *)(uintptr_t)value; /* jansson's iteration is not const */
     if (!json_is_object(value))
         return mistake(at, value, allowed);
-    json_object_foreach(env, name, entry)
-    {
+    json_object_foreach (env, name, entry) {
         const char *text = text_of(entry);
         if (!text || !is_env_name(name))
             return mistake(at, value, allowed);
@@ -213,7 +213,8 @@ static void init_handler(struct handler *h, const char *name)
                  .description = xstrdup(""),
                  .lane = LANE_CPU,
                  .any_lane = true,
-                 .timeout_ms = DEFAULT_TIMEOUT_MS},
+                 .timeout_ms = DEFAULT_TIMEOUT_MS,
+                 .retries = DEFAULT_RETRIES},
         .exec = xnew(struct exec_command),
     };
     h->exec->env = exec_command_base_env();
@@ -238,8 +239,7 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
                         "%s: handler \"%s\" is not an object; allowed: {\"exec\": […], …}",
                         at->path, at->handler);
     json_t *value;
-    json_object_foreach(entry, at->field, value)
-    {
+    json_object_foreach (entry, at->field, value) {
         rc = read_field(at, value, h);
         if (rc != 0)
             return rc;
@@ -288,8 +288,7 @@ static int read_all(const char *path, json_t *root, struct handler *items, size_
     struct place at = {.path = path, .err = err};
     json_t *entry;
     *n = 0;
-    json_object_foreach(root, at.handler, entry)
-    {
+    json_object_foreach (root, at.handler, entry) {
         struct handler *h = &items[(*n)++];
         init_handler(h, at.handler);
         int rc = read_handler(&at, entry, h);

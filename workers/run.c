@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "workers/json_check.h"
@@ -54,6 +55,43 @@ void run_on_cancel(struct run *run, void (*fn)(void *ctx), void *ctx)
     run->wake = fn;
     run->wake_ctx = ctx;
     mutex_unlock(&run->mu);
+}
+
+/* Cuts text to n bytes without cutting a character in two. */
+static size_t whole_characters(const char *text, size_t n)
+{
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+void run_progress(struct run *run, double fraction, const char *message)
+{
+    char text[RUN_MESSAGE_MAX + 1];
+    if (!run->sink)
+        return;
+    if (!(fraction >= 0))
+        fraction = 0;
+    if (message && strlen(message) > RUN_MESSAGE_MAX) {
+        size_t n = whole_characters(message, RUN_MESSAGE_MAX);
+        memcpy(text, message, n);
+        text[n] = '\0';
+        message = text;
+    }
+    run->sink->progress(run, fraction < 1 ? fraction : 1, message);
+}
+
+void run_log(struct run *run, const char *fmt, ...)
+{
+    char text[RUN_LOG_PIECE_MAX];
+    va_list ap;
+    if (!run->sink)
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        run->sink->log(run, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
 void run_succeed(struct run *run, const char *type, struct buf *body)

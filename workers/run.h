@@ -18,12 +18,36 @@ enum run_class {
     RUN_TEMPORARY = 3, /* tried again while retries are left */
 };
 
+#define RUN_MESSAGE_MAX 500    /* bytes of a progress message */
+#define RUN_LOG_PIECE_MAX 8192 /* bytes of log handed on at once */
+
+struct webhook_secret;
+
+/* What is known of the task beyond its input. NULL and zero: not known here. */
+struct run_about {
+    struct task_id id;
+    uint32_t attempt;
+    const char *traceparent;
+    const struct task *parent; /* the future that it was scheduled after, now done */
+    const struct webhook_secret *callback_secret;
+};
+
+struct run;
+
+/* Where reports go; called on the handler's thread. fraction < 0: no news; message NULL: none. */
+struct run_sink {
+    void (*progress)(struct run *run, double fraction, const char *message);
+    void (*log)(struct run *run, const char *bytes, size_t n);
+};
+
 struct run {
     /* in: borrowed, set before the handler starts */
     const unsigned char *input;
     size_t input_len;
     const char *input_type;
     size_t max_result_bytes;
+    struct run_about about;
+    const struct run_sink *sink; /* NULL: nobody listens */
 
     atomic_bool cancelled;
     struct mutex mu;
@@ -52,6 +76,12 @@ FUT_MUST_CHECK bool run_wait_ms(struct run *run, int64_t ms);
 /* fn(ctx) is called by run_cancel, on its thread and under a lock: it must only wake somebody.
  * NULL takes it away; after that fn is not running and will not run. */
 void run_on_cancel(struct run *run, void (*fn)(void *ctx), void *ctx);
+
+/* How far it is, from 0 to 1 (what lies outside is cut), and one line about it (NULL: none; cut to
+ * RUN_MESSAGE_MAX bytes). May be called often: the latest counts, a few a second are kept. */
+void run_progress(struct run *run, double fraction, const char *message);
+/* Appends to the future's log. */
+void run_log(struct run *run, const char *fmt, ...) FUT_PRINTF(2, 3);
 
 /* Takes body's bytes. Over max_result_bytes, or JSON by type and not by content, is a failure. */
 void run_succeed(struct run *run, const char *type, struct buf *body);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -31,15 +32,19 @@ static void check_drained(struct scheduler *s)
 static void *scheduler_thread(void *arg)
 {
     struct scheduler *s = arg;
+    log_hold();
     while (!s->quit) {
         bool more = inbox_run(&s->inbox);
+        ready_begin(s);
         if (!list_is_empty(&s->thread_jobs))
             thread_pool_submit(s->pool, &s->thread_jobs);
         /* After the outcomes of this turn, so that both travel in one commit. */
         claims_post(s);
         check_drained(s);
+        log_flush();
         loop_turn(s->loop, more ? 0 : -1);
     }
+    log_let_go();
     return NULL;
 }
 
@@ -93,6 +98,10 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
     s->broken_fd = fd_wake_new();
     init_books(s);
     claims_init(s);
+    ready_init(s);
+    if (cfg->callback_secret && *cfg->callback_secret &&
+        webhook_secret_parse(cfg->callback_secret, &s->callback_secret, NULL) != 0)
+        FUT_BUG("the callback secret was not checked");
     int wake = dup(s->inbox.wake_fd);
     FUT_ASSERT(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
     s->children = children_new(s->loop, cfg->fs, on_broken, s);
@@ -190,6 +199,7 @@ void scheduler_free(struct scheduler **sp)
     while (inbox_run(&s->inbox))
         ;
     claims_free(s);
+    ready_free(s);
     free_attempts(&s->running);
     free_attempts(&s->finishing);
     cancels_free(s);
@@ -234,6 +244,9 @@ static void read_pools(void *ctx, struct pool_stats *out)
         read_lane(&s->lanes[l], &out->lanes[l]);
     out->workers_alive = worker_set_alive(s->workers);
     out->workers_died = worker_set_died(s->workers);
+    int status = worker_set_last_status(s->workers);
+    out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 struct pool_view scheduler_view(struct scheduler *s)

@@ -21,6 +21,8 @@ struct scheduler_config {
     uint32_t max_threads, max_workers; /* slots of the io and of the cpu lane, >= 1 */
     int64_t kill_grace_ms;             /* from TERM to KILL */
     size_t max_result_bytes;
+    const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or
+                                    NULL: callbacks are not signed */
 };
 
 struct scheduler;

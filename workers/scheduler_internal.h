@@ -1,6 +1,7 @@
 /* scheduler_internal: what the rooms of the scheduler share: scheduler.c (the thread), claims.c
- * (taking tasks), attempt.c (one run), attempt_kinds.c (the ways to run), finish.c (telling the
- * store), cancels.c (hearing from it). All of it belongs to the scheduler's thread unless said. */
+ * (taking tasks), ready.c (those that wait for a slot), attempt.c (one run), attempt_kinds.c (the
+ * ways to run), finish.c (telling the store), cancels.c (hearing from it). All of it belongs to the
+ * scheduler's thread unless said. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -9,8 +10,10 @@
 #include "core/map.h"
 #include "workers/exec_attempt.h"
 #include "workers/inbox.h"
+#include "workers/report.h"
 #include "workers/scheduler.h"
 #include "workers/thread_pool.h"
+#include "workers/webhook.h"
 #include "workers/worker_set.h"
 
 /* A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
@@ -21,6 +24,11 @@ struct lane_slots {
     _Atomic uint64_t started; /* likewise */
     int64_t pause_ms;         /* after a claim that failed: before the next one */
     struct loop_timer pause;
+    /* Claimed attempts that have not begun. */
+    struct list ready;
+    struct list ready_last; /* a daemon has died with these: alone, where that can be */
+    struct loop_timer ready_timer;
+    int64_t ran_us; /* moving average of how long an attempt runs */
 };
 
 struct scheduler {
@@ -35,14 +43,16 @@ struct scheduler {
     bool started, quit;
 
     struct lane_slots lanes[LANE_COUNT];
+    uint32_t suspects;       /* attempts, begun or not, of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     struct list running;     /* attempts */
     struct list finishing;   /* attempts that are over, on their way to the store */
-    struct map by_id;        /* running attempts by the id's upper half */
+    struct map by_id;        /* ready and running attempts by the id's upper half */
     struct list thread_jobs; /* started in this turn, for the pool */
     struct map cancels;      /* cancelled tasks that we have not met yet */
     struct list cancels_by_age;
     uint32_t random;
+    struct webhook_secret callback_secret; /* n 0: none */
 
     atomic_bool claims_stopped;
     atomic_bool broken;
@@ -78,19 +88,26 @@ struct attempt {
     struct scheduler *s;
     const struct attempt_kind *kind; /* NULL while never started */
     const struct handler *handler;
-    struct list_node link;    /* running or finishing */
-    struct map_node by_id;    /* while running */
+    struct list_node link;    /* ready, running or finishing */
+    struct list *ready;       /* the list that it waits in; NULL: it has begun, or is over */
+    struct map_node by_id;    /* while ready or running */
     struct store_apply apply; /* its task is our snapshot */
     struct loop_timer timer;  /* running: deadline, then kill; finishing: try again */
     struct inbox_item item;   /* from the pool, then from the store */
     struct loop_dead dead;
     enum stop_reason stop;
-    int64_t started_mono_ms, ran_ms, retry_ms;
+    int64_t ready_mono_ms;   /* since when it waits for a slot */
+    int64_t started_mono_us; /* 0: has not begun */
+    int64_t ran_ms, retry_ms;
+    struct report report;
     struct task_outcome *outcome;
     union {
         struct {
             struct pool_job job;
             struct run run;
+            struct store_get parent;
+            struct inbox_item news;
+            atomic_bool news_queued;
         } thread;
         struct worker_job worker;
         struct exec_attempt exec;
@@ -98,9 +115,12 @@ struct attempt {
 };
 
 /* attempt.c */
-/* Takes the claimed task (RUNNING) and its slot. */
-void attempt_start(struct scheduler *s, struct task *task);
-/* Asks it to end: TERM now, KILL after the grace. Only the first reason counts. */
+/* Takes the claimed task (RUNNING). */
+struct attempt *attempt_new(struct scheduler *s, const struct task *task);
+/* Takes a slot and starts. */
+void attempt_begin(struct attempt *a);
+/* Asks it to end: TERM now, KILL after the grace; one that has not begun ends at once. Only the
+ * first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);
 /* It is over: frees the slot, goes to the store. Takes outcome (NULL allowed when stopped). */
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
@@ -112,8 +132,22 @@ void attempt_release_orphans(struct scheduler *s);
 /* attempt_kinds.c */
 const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane);
 
+/* ready.c */
+void ready_init(struct scheduler *s);
+/* Takes the claimed task. */
+void ready_add(struct scheduler *s, const struct task *task);
+/* Begins what has a slot; once a turn. */
+void ready_begin(struct scheduler *s);
+/* How many tasks to claim beyond the slots. */
+uint32_t ready_window(const struct scheduler *s, enum lane lane);
+/* How many wait for a slot. */
+size_t ready_count(const struct scheduler *s, enum lane lane);
+/* An attempt of this lane ran so long. */
+void ready_measure(struct scheduler *s, enum lane lane, int64_t ran_us);
+void ready_free(struct scheduler *s);
+
 /* claims.c */
-/* Posts a claim for every free slot that has none. */
+/* Posts a claim for every free slot that has none, and for what is to be ready beside them. */
 void claims_post(struct scheduler *s);
 void claims_init(struct scheduler *s);
 void claims_free(struct scheduler *s);

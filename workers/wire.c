@@ -90,6 +90,31 @@ int wire_put_result(struct buf *out, const struct wire_result *r)
     return 0;
 }
 
+int wire_put_progress(struct buf *out, const struct wire_progress *p)
+{
+    uint64_t bits;
+    if (!fits(0, &p->message, 1))
+        return FUT_ERR_TOO_BIG;
+    memcpy(&bits, &p->fraction, sizeof(bits));
+    size_t at = begin(out, WIRE_PROGRESS);
+    put_uint(out, p->seq, 8);
+    put_uint(out, bits, 8);
+    put_string(out, p->message);
+    end(out, at);
+    return 0;
+}
+
+int wire_put_log(struct buf *out, const struct wire_log *l)
+{
+    if (!fits(l->len, NULL, 0))
+        return FUT_ERR_TOO_BIG;
+    size_t at = begin(out, WIRE_LOG);
+    put_uint(out, l->seq, 8);
+    put_bytes(out, l->bytes, l->len);
+    end(out, at);
+    return 0;
+}
+
 /* ---- decoding ---- */
 
 /* A reader that turns bad once and stays so: callers check at the end. */
@@ -168,8 +193,27 @@ static void decode_result(struct reader *r, struct wire_frame *f)
     res->body = get_bytes(r, &res->body_len);
 }
 
+static void decode_progress(struct reader *r, struct wire_frame *f)
+{
+    struct wire_progress *p = &f->as.progress;
+    p->seq = get_uint(r, 8);
+    uint64_t bits = get_uint(r, 8);
+    memcpy(&p->fraction, &bits, sizeof(bits));
+    p->message = get_string(r);
+    if (!(p->fraction >= 0 && p->fraction <= 1))
+        r->bad = true;
+}
+
+static void decode_log(struct reader *r, struct wire_frame *f)
+{
+    f->as.log.seq = get_uint(r, 8);
+    f->as.log.bytes = get_bytes(r, &f->as.log.len);
+}
+
 static void (*const decoders[])(struct reader *, struct wire_frame *) = {
-    [WIRE_HELLO] = decode_hello, [WIRE_RUN] = decode_run, [WIRE_RESULT] = decode_result};
+    [WIRE_HELLO] = decode_hello,       [WIRE_RUN] = decode_run, [WIRE_RESULT] = decode_result,
+    [WIRE_PROGRESS] = decode_progress, [WIRE_LOG] = decode_log,
+};
 
 int wire_decode(const void *data, size_t len, size_t max_frame, struct wire_frame *out,
                 size_t *used)
@@ -184,7 +228,7 @@ int wire_decode(const void *data, size_t len, size_t max_frame, struct wire_fram
         return FUT_ERR_AGAIN;
     struct reader r = {.p = head.p, .left = n};
     uint64_t type = get_uint(&r, 1);
-    if (r.bad || type < WIRE_HELLO || type > WIRE_RESULT)
+    if (r.bad || type < WIRE_HELLO || type > WIRE_LOG)
         return FUT_ERR_INVAL;
     struct wire_frame f = {.type = (enum wire_type)type};
     decoders[type](&r, &f);

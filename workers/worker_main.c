@@ -4,10 +4,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+#include "core/mem.h"
 #include "workers/handlers/builtins.h"
 #include "workers/wire.h"
 
 #define READ_BYTES 65536
+#define PROGRESS_EVERY_MS 50         /* what comes sooner is left out */
 #define KEEP_BYTES ((size_t)1 << 20) /* a larger buffer is given back after the task */
 
 static int send_all(int fd, struct buf *out)
@@ -68,19 +71,63 @@ static struct wire_result result_of(const struct run *run, uint64_t seq)
     };
 }
 
-static int run_task(const struct wire_run *task, struct buf *out)
-{
+/* ---- reports on the way ---- */
+
+/* A run with where its reports go. */
+struct worker_run {
     struct run run;
-    run_init(&run, task->input, task->input_len, task->input_type, (size_t)task->max_result_bytes);
-    call_handler(&run, task->handler);
-    struct wire_result result = result_of(&run, task->seq);
+    int fd;
+    uint64_t seq;
+    int64_t next_mono_ms;
+};
+
+/* A channel that has ended is seen by the next read; until then reports are lost, nothing else. */
+static void send_report(const struct worker_run *w, struct buf *frame)
+{
+    int rc = send_all(w->fd, frame);
+    (void)rc;
+    buf_release(frame);
+}
+
+/* A handler may call this at each step of its work: most calls cost a look at the clock. */
+static void on_progress(struct run *run, double fraction, const char *message)
+{
+    struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
+    int64_t now_ms = clock_mono_ms();
+    struct wire_progress p = {w->seq, fraction, message ? message : ""};
+    struct buf frame = BUF_INIT;
+    if (now_ms < w->next_mono_ms && fraction < 1)
+        return;
+    w->next_mono_ms = now_ms + PROGRESS_EVERY_MS;
+    if (wire_put_progress(&frame, &p) == 0)
+        send_report(w, &frame);
+}
+
+static void on_log(struct run *run, const char *bytes, size_t n)
+{
+    struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
+    struct buf frame = BUF_INIT;
+    if (wire_put_log(&frame, &(struct wire_log){w->seq, (const unsigned char *)bytes, n}) == 0)
+        send_report(w, &frame);
+}
+
+static const struct run_sink sink = {on_progress, on_log};
+
+static int run_task(int fd, const struct wire_run *task, struct buf *out)
+{
+    struct worker_run w = {.fd = fd, .seq = task->seq};
+    run_init(&w.run, task->input, task->input_len, task->input_type,
+             (size_t)task->max_result_bytes);
+    w.run.sink = &sink;
+    call_handler(&w.run, task->handler);
+    struct wire_result result = result_of(&w.run, task->seq);
     int rc = wire_put_result(out, &result);
     if (rc != 0) {
-        run_fail(&run, "result_too_large", "the result is too large for the worker's channel");
-        result = result_of(&run, task->seq);
+        run_fail(&w.run, "result_too_large", "the result is too large for the worker's channel");
+        result = result_of(&w.run, task->seq);
         rc = wire_put_result(out, &result);
     }
-    run_release(&run);
+    run_release(&w.run);
     return rc;
 }
 
@@ -103,7 +150,7 @@ static int serve(int fd, struct buf *in, struct buf *out)
             return rc == FUT_ERR_CLOSED ? 0 : rc;
         if (frame.type != WIRE_RUN)
             return FUT_ERR_INVAL;
-        rc = run_task(&frame.as.run, out);
+        rc = run_task(fd, &frame.as.run, out);
         if (rc != 0)
             return rc;
         buf_consume(in, used);

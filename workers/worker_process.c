@@ -155,6 +155,17 @@ static void take_result(struct worker_process *w, const struct wire_frame *f)
         w->hooks->on_idle(w);
 }
 
+static uint64_t reported_seq(const struct wire_frame *f)
+{
+    return f->type == WIRE_LOG ? f->as.log.seq : f->as.progress.seq;
+}
+
+static bool is_report(const struct worker_process *w, const struct wire_frame *f)
+{
+    return (f->type == WIRE_PROGRESS || f->type == WIRE_LOG) && w->state == WORKER_BUSY &&
+           reported_seq(f) == w->seq;
+}
+
 /* Handles one frame when it is there. False: not now, or the channel was closed. */
 static bool take_frame(struct worker_process *w)
 {
@@ -167,6 +178,8 @@ static bool take_frame(struct worker_process *w)
         take_hello(w, &f);
     else if (rc == 0 && f.type == WIRE_RESULT && w->state == WORKER_BUSY)
         take_result(w, &f);
+    else if (rc == 0 && is_report(w, &f))
+        w->hooks->on_report(w, &f);
     else if (w->state != WORKER_DYING) /* after a kill nobody wants the result any more */
         channel_ended(w);
     if (w->src.fd < 0 || rc != 0)

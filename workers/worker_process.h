@@ -30,6 +30,8 @@ struct worker_hooks {
     void (*on_idle)(struct worker_process *w);
     /* on_idle follows by itself when the worker lives. */
     void (*on_end)(struct worker_process *w, const struct worker_end *end);
+    /* PROGRESS or LOG of the task that it runs; borrowed for the call. */
+    void (*on_report)(struct worker_process *w, const struct wire_frame *f);
     /* A generation ended that nobody had killed; for counting and the log. */
     void (*on_death)(struct worker_process *w, const struct worker_end *end);
 };

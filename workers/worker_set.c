@@ -15,6 +15,7 @@ struct worker_set {
     struct list waiting;
     atomic_uint alive;
     _Atomic uint64_t died;
+    atomic_int last_status; /* of the latest death, as waitpid has it; -1 not known */
     uint32_t n;
     struct worker_job **jobs; /* by slot; NULL while it runs none */
     struct worker_process workers[];
@@ -60,11 +61,20 @@ static void on_end(struct worker_process *w, const struct worker_end *end)
     job->done(job, end);
 }
 
+static void on_report(struct worker_process *w, const struct wire_frame *f)
+{
+    const struct worker_set *s = w->owner;
+    struct worker_job *job = s->jobs[w->slot];
+    if (job)
+        job->report(job, f);
+}
+
 static void on_death(struct worker_process *w, const struct worker_end *end)
 {
     struct worker_set *s = w->owner;
     bool by_signal = end->known && WIFSIGNALED(end->status);
     atomic_fetch_add_explicit(&s->died, 1, memory_order_relaxed);
+    atomic_store_explicit(&s->last_status, end->known ? end->status : -1, memory_order_relaxed);
     count_alive(s);
     if (children_are_broken(s->children))
         return; /* then every worker dies, and that was logged once */
@@ -75,7 +85,8 @@ static void on_death(struct worker_process *w, const struct worker_end *end)
              LOG_INT("respawn_ms", w->retry_ms));
 }
 
-static const struct worker_hooks hooks = {on_idle, on_end, on_death};
+static const struct worker_hooks hooks = {
+    .on_idle = on_idle, .on_end = on_end, .on_report = on_report, .on_death = on_death};
 
 struct worker_set *worker_set_new(struct loop *l, struct children *c, uint32_t n,
                                   size_t max_result_bytes)
@@ -163,4 +174,9 @@ uint32_t worker_set_alive(const struct worker_set *s)
 uint64_t worker_set_died(const struct worker_set *s)
 {
     return atomic_load_explicit(&s->died, memory_order_relaxed);
+}
+
+int worker_set_last_status(const struct worker_set *s)
+{
+    return atomic_load_explicit(&s->last_status, memory_order_relaxed);
 }

@@ -14,6 +14,8 @@ struct worker_job {
     const struct task_spec *spec;  /* borrowed until done */
     /* end: NULL when it was taken back before a worker had it. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
+    /* Any number of times before done. */
+    void (*report)(struct worker_job *job, const struct wire_frame *f);
     /* The input does not fit; instead of done. */
     void (*refused)(struct worker_job *job);
 };
@@ -37,5 +39,7 @@ void worker_set_abandon(struct worker_set *s, struct worker_job *job);
 /* Numbers for the admin pages. Any thread. */
 uint32_t worker_set_alive(const struct worker_set *s);
 uint64_t worker_set_died(const struct worker_set *s);
+/* How the latest of these ended, as waitpid has it; -1 not known. Any thread. */
+int worker_set_last_status(const struct worker_set *s);
 
 #endif

@@ -9,7 +9,7 @@ texts=50 calls=50 delay_ms=1000
 make_texts "$scratch/texts" "$texts"
 # awk counts the words of the text so often that it takes a tenth of a second of CPU.
 cat >"$scratch/handlers.json" <<'JSON'
-{"count": {"exec": ["awk", "{ text[NR] = $0 } END { for (r = 0; n < 2200000; r++) for (i = 1; i <= NR; i++) { n += split(text[i], w); if (r == 0) words = n } print words }"], "lane": "cpu", "timeout": 60}}
+{"count": {"exec": ["awk", "{ text[NR] = $0 } END { for (r = 0; n < 3000000; r++) for (i = 1; i <= NR; i++) { n += split(text[i], w); if (r == 0) words = n } print words }"], "lane": "cpu", "timeout": 60}}
 JSON
 start_fetch_server
 

@@ -75,7 +75,8 @@ static void read_list(struct daemon *d, struct ledger *l, struct seen *seen)
             api_get(daemon_url(d), "/v1/futures?limit=1000%s%s", *cursor ? "&cursor=" : "", cursor);
         if (r.status != 200)
             ledger_breach(l, "the list answers %d %s", r.status, r.body);
-        json_array_foreach(api_at(r.json, "futures"), i, future) note_listed(l, seen, future);
+        json_array_foreach (api_at(r.json, "futures"), i, future)
+            note_listed(l, seen, future);
         (void)snprintf(cursor, sizeof(cursor), "%s", api_str(r.json, "next_cursor"));
         http_reply_release(&r);
     } while (*cursor);

@@ -133,8 +133,7 @@ static size_t list_all(const char *base, const char *filter, char ids[][ID_TEXT_
         struct http_reply r =
             api_get(base, "/v1/futures?limit=3%s%s%s", filter, *cursor ? "&cursor=" : "", cursor);
         ck_assert_msg(r.status == 200, "%s", r.body);
-        json_array_foreach(api_at(r.json, "futures"), i, item)
-        {
+        json_array_foreach (api_at(r.json, "futures"), i, item) {
             ck_assert_uint_lt(n, max);
             (void)snprintf(ids[n++], ID_TEXT_SIZE, "%s", api_str(item, "id"));
         }

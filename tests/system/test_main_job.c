@@ -227,8 +227,7 @@ static bool names_handler(const json_t *list, const char *name, const char *lane
 {
     size_t i;
     const json_t *h;
-    json_array_foreach(list, i, h)
-    {
+    json_array_foreach (list, i, h) {
         if (strcmp(api_str(h, "name"), name) == 0)
             return strcmp(api_str(h, "lane"), lane) == 0;
     }

@@ -163,6 +163,14 @@ START_TEST(test_restart_sigterm_gives_back_a_running_builtin)
 }
 END_TEST
 
+static bool has_waiter(void *ctx)
+{
+    struct http_reply r = api_get(daemon_url(ctx), "/v1/stats");
+    bool has = api_int(r.json, "http.waiters") == 1;
+    http_reply_release(&r);
+    return has;
+}
+
 START_TEST(test_restart_drain_answers_those_who_wait)
 {
     static const char *const settings[] = {"FUTURED_DRAIN=100ms"};
@@ -173,8 +181,7 @@ START_TEST(test_restart_drain_answers_those_who_wait)
     (void)snprintf(path, sizeof(path), "/v1/futures/%s?wait=60", id);
     struct http_request req = {.method = "GET", .path = path};
     struct http_pending *p = http_begin(daemon_url(d), &req);
-    /* The poll is surely waiting when a later request on a later connection was answered. */
-    json_decref(api_future(daemon_url(d), id));
+    ck_assert(wait_until(has_waiter, d, WAIT_LONG_MS));
     daemon_stop(d);
     struct http_reply r = http_finish(&p);
     ck_assert_msg(r.status == 200, "%d %s", r.status, r.error ? r.error : r.body);

@@ -11,6 +11,7 @@
 struct builtin {
     struct handler_info info;
     run_fn *fn;
+    bool needs_parent; /* the scheduler reads the future that the task was scheduled after */
 };
 
 /* The whole table; *out_n entries, immutable. */
@@ -18,6 +19,6 @@ const struct builtin *builtins_all(size_t *out_n);
 /* NULL when there is none of this name. */
 const struct builtin *builtins_find(const char *name);
 
-run_fn echo_run, sleep_run, http_run, sha256_run, primes_run;
+run_fn echo_run, sleep_run, http_run, sha256_run, primes_run, callback_run;
 
 #endif

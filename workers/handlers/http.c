@@ -2,15 +2,14 @@
  * "headers", "body"} (or "body_base64" when the body is not UTF-8). Any status is a success: the
  * client judges it. Only http and https, also after redirects. Where a failed transfer surely did
  * no harm (nothing sent yet, or an idempotent method) it is a temporary failure. */
-#include <curl/curl.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "core/mem.h"
 #include "workers/handlers/builtins.h"
 #include "workers/handlers/json_input.h"
+#include "workers/handlers/transfer.h"
 
 #define MAX_REDIRECTS 5L
 #define MAX_HEADER_BYTES ((size_t)256 << 10)
@@ -28,7 +27,6 @@ struct exchange {
     size_t body_len;
     long timeout_ms;
     struct curl_slist *headers;
-    CURLM *multi;
     CURL *easy;
     char error[CURL_ERROR_SIZE];
     json_t *got_headers;
@@ -118,8 +116,7 @@ static bool read_headers(struct exchange *x, json_t *root)
         json_input_bad(x->run, "headers", headers, allowed);
         return false;
     }
-    json_object_foreach(headers, name, value)
-    {
+    json_object_foreach (headers, name, value) {
         const char *text = json_string_value(value);
         if (!text || !is_token(name) || strlen(text) != json_string_length(value) ||
             strpbrk(text, "\r\n")) {
@@ -198,13 +195,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
 
 /* ---- the transfer ---- */
 
-static void init_curl(void)
-{
-    FUT_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-}
-
-/* Options whose failure would mean that this libcurl is not the one we were built for. */
-#define SET(option, value) FUT_ASSERT(curl_easy_setopt(x->easy, (option), (value)) == CURLE_OK)
+#define SET(option, value) TRANSFER_SET(x->easy, (option), (value))
 
 static void set_method(struct exchange *x)
 {
@@ -231,17 +222,15 @@ static void set_headers(struct exchange *x)
         x->headers = curl_slist_append(x->headers, line.data);
         buf_release(&line);
     }
+    if (x->run->about.traceparent && !has_header(x, "traceparent"))
+        add_header(x, "traceparent", x->run->about.traceparent);
     SET(CURLOPT_HTTPHEADER, x->headers);
-    SET(CURLOPT_USERAGENT, "futured/" FUT_VERSION);
 }
 
 /* False when the URL is not one that curl can read. */
 static bool prepare(struct exchange *x)
 {
-    SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_ERRORBUFFER, x->error);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 1L);
     SET(CURLOPT_MAXREDIRS, MAX_REDIRECTS);
     SET(CURLOPT_TIMEOUT_MS, x->timeout_ms);
@@ -252,33 +241,6 @@ static bool prepare(struct exchange *x)
     set_method(x);
     set_headers(x);
     return curl_easy_setopt(x->easy, CURLOPT_URL, x->url) == CURLE_OK;
-}
-
-static void wake(void *multi)
-{
-    (void)curl_multi_wakeup(multi);
-}
-
-/* Runs the transfer to its end or to the cancel. CURLE_ABORTED_BY_CALLBACK: cancelled. */
-static CURLcode transfer(struct exchange *x)
-{
-    int running = 1;
-    FUT_ASSERT(curl_multi_add_handle(x->multi, x->easy) == CURLM_OK);
-    run_on_cancel(x->run, wake, x->multi);
-    while (!run_is_cancelled(x->run)) {
-        if (curl_multi_perform(x->multi, &running) != CURLM_OK || !running)
-            break;
-        if (curl_multi_poll(x->multi, NULL, 0, 1000, NULL) != CURLM_OK)
-            break;
-    }
-    run_on_cancel(x->run, NULL, NULL);
-    int left;
-    CURLMsg *msg = curl_multi_info_read(x->multi, &left);
-    CURLcode rc = msg ? msg->data.result : CURLE_ABORTED_BY_CALLBACK;
-    /* Do not wait for a name that is still being looked up. */
-    SET(CURLOPT_QUICK_EXIT, 1L);
-    (void)curl_multi_remove_handle(x->multi, x->easy);
-    return rc;
 }
 
 /* ---- the result ---- */
@@ -316,26 +278,10 @@ static bool is_idempotent(const char *method)
     return false;
 }
 
-/* What may go away by itself, and whether it happens before the first byte of the request. */
-static const struct {
-    CURLcode rc;
-    bool before_request;
-} transient[] = {
-    {CURLE_COULDNT_RESOLVE_PROXY, true}, {CURLE_COULDNT_RESOLVE_HOST, true},
-    {CURLE_COULDNT_CONNECT, true},       {CURLE_SSL_CONNECT_ERROR, true},
-    {CURLE_OPERATION_TIMEDOUT, false},   {CURLE_GOT_NOTHING, false},
-    {CURLE_SEND_ERROR, false},           {CURLE_RECV_ERROR, false},
-    {CURLE_PARTIAL_FILE, false},         {CURLE_HTTP2, false},
-    {CURLE_HTTP2_STREAM, false},
-};
-
 static bool may_repeat(const struct exchange *x, CURLcode rc)
 {
-    for (size_t i = 0; i < FUT_COUNT(transient); i++) {
-        if (transient[i].rc == rc)
-            return transient[i].before_request || is_idempotent(x->method);
-    }
-    return false;
+    bool before;
+    return transfer_may_pass(rc, &before) && (before || is_idempotent(x->method));
 }
 
 static void report(struct exchange *x, CURLcode rc)
@@ -358,15 +304,11 @@ static void report(struct exchange *x, CURLcode rc)
 
 static void perform(struct exchange *x)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, init_curl); /* not in main: the fork server must be older than it */
-    x->multi = curl_multi_init();
-    x->easy = curl_easy_init();
+    x->easy = transfer_begin();
     x->got_headers = json_object();
-    FUT_ASSERT(x->multi && x->easy && x->got_headers);
-    report(x, prepare(x) ? transfer(x) : CURLE_URL_MALFORMAT);
-    curl_easy_cleanup(x->easy);
-    (void)curl_multi_cleanup(x->multi);
+    FUT_ASSERT(x->got_headers);
+    report(x, prepare(x) ? transfer_run(x->run, x->easy) : CURLE_URL_MALFORMAT);
+    transfer_end(x->easy);
     json_decref(x->got_headers);
     buf_release(&x->got);
 }

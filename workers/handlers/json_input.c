@@ -17,8 +17,7 @@ static bool only_known(struct run *run, json_t *root, const char *const *fields)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(root, key, value)
-    {
+    json_object_foreach (root, key, value) {
         if (is_known(key, fields))
             continue;
         struct buf list = BUF_INIT;

@@ -1,13 +1,16 @@
 /* primes: {"below": N} gives how many primes are smaller than N, and the largest. Real work of any
  * size: a segmented sieve of Eratosthenes over the odd numbers, in cache-sized pieces. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins.h"
 #include "workers/handlers/json_input.h"
 
 #define MAX_BELOW 1000000000000LL
+#define REPORT_MS 250
 #define SEGMENT 65536 /* odd numbers looked at in one step */
 
 static const char *const fields[] = {"below", NULL};
@@ -18,6 +21,7 @@ struct sieve {
     size_t n;
     uint64_t below;
     uint64_t count, largest;
+    int64_t reported_mono_ms;
     unsigned char composite[SEGMENT];
 };
 
@@ -73,6 +77,17 @@ static void count_segment(struct sieve *s, uint64_t from, uint64_t end)
     }
 }
 
+static void report(struct run *run, struct sieve *s, uint64_t done, uint64_t end)
+{
+    char text[64];
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - s->reported_mono_ms < REPORT_MS)
+        return;
+    s->reported_mono_ms = now_ms;
+    (void)snprintf(text, sizeof(text), "%llu primes so far", (unsigned long long)s->count);
+    run_progress(run, (double)done / (double)end, text);
+}
+
 /* False when cancelled. */
 static bool sieve_all(struct run *run, struct sieve *s)
 {
@@ -84,6 +99,7 @@ static bool sieve_all(struct run *run, struct sieve *s)
     for (uint64_t from = 0; from < end; from += SEGMENT) {
         if (run_is_cancelled(run))
             return false;
+        report(run, s, from, end);
         strike_out(s);
         count_segment(s, from, end);
     }
@@ -94,6 +110,7 @@ static void count_primes(struct run *run, uint64_t below)
 {
     struct sieve *s = xnew(struct sieve);
     s->below = below;
+    s->reported_mono_ms = clock_mono_ms();
     base_primes(s);
     if (sieve_all(run, s))
         json_input_succeed(

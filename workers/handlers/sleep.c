@@ -1,9 +1,12 @@
 /* sleep: {"seconds": N} or {"ms": N}; ends at once when it is cancelled. */
+#include <stdio.h>
+
 #include "core/clock.h"
 #include "workers/handlers/builtins.h"
 #include "workers/handlers/json_input.h"
 
 #define MAX_MS 86400000.0
+#define REPORT_MS 500 /* the shortest step between two reports; shorter sleeps make none */
 
 static const char *const fields[] = {"seconds", "ms", NULL};
 
@@ -25,13 +28,30 @@ static bool read_ms(struct run *run, json_t *root, int64_t *out_ms)
     return true;
 }
 
+/* In steps, each with a word on how far it is. False when cancelled. */
+static bool sleep_for(struct run *run, int64_t ms)
+{
+    int64_t step_ms = ms / 100 > REPORT_MS ? ms / 100 : REPORT_MS;
+    int64_t from_ms = clock_mono_ms(), slept_ms = 0;
+    while (ms - slept_ms > step_ms) {
+        char text[64];
+        if (!run_wait_ms(run, step_ms))
+            return false;
+        slept_ms = clock_mono_ms() - from_ms;
+        (void)snprintf(text, sizeof(text), "%.1f of %.1f s", (double)slept_ms / 1000.0,
+                       (double)ms / 1000.0);
+        run_progress(run, (double)slept_ms / (double)ms, text);
+    }
+    return slept_ms >= ms ? !run_is_cancelled(run) : run_wait_ms(run, ms - slept_ms);
+}
+
 void sleep_run(struct run *run)
 {
     json_t *root = json_input_read(run, fields);
     int64_t ms;
     if (root && read_ms(run, root, &ms)) {
         int64_t from_ms = clock_mono_ms();
-        if (run_wait_ms(run, ms))
+        if (sleep_for(run, ms))
             json_input_succeed(
                 run, json_pack("{s:I}", "slept_ms", (json_int_t)(clock_mono_ms() - from_ms)));
         else

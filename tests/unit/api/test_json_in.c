@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/json_in.h"
+#include "api/json_text.h"
 #include "core/mem.h"
 
 static const struct {
@@ -39,13 +40,16 @@ END_TEST
 START_TEST(test_json_in_reads_the_options)
 {
     static const char text[] = "{\"handler\":\"h\",\"lane\":\"cpu\",\"timeout\":1.5,\"retries\":"
-                               "100,\"input\":\"a\\u0000b\"}";
+                               "100,\"input\":\"a\\u0000b\",\"unique\":\"u\","
+                               "\"callback\":{\"url\":\"https://a/b\"}}";
     struct json_in_task t;
     struct problem p;
     ck_assert_int_eq(json_in_task(text, sizeof(text) - 1, &t, &p), 0);
     ck_assert(t.has_lane && t.lane == LANE_CPU);
     ck_assert_int_eq(t.timeout_ms, 1500);
     ck_assert_int_eq(t.retries, 100);
+    ck_assert_str_eq(t.unique, "u");
+    ck_assert_str_eq(t.callback_url, "https://a/b");
     ck_assert_uint_eq(t.input_len, 3);
     json_in_task_release(&t);
 }
@@ -87,6 +91,16 @@ static const struct {
     {T("retries", "-1"), PROBLEM_INVALID_VALUE, "retries", "0 to 100", 0, 0},
     {T("retries", "1.5"), PROBLEM_INVALID_VALUE, "retries", "not 1.5", 0, 0},
     {T("retries", "[]"), PROBLEM_WRONG_TYPE, "retries", "not an array", 0, 0},
+    {T("unique", "1"), PROBLEM_WRONG_TYPE, "unique", "1 to 255", 0, 0},
+    {T("unique", "\"\""), PROBLEM_INVALID_VALUE, "unique", "1 to 255", 0, 0},
+    {T("unique", "\"a\\u0000b\""), PROBLEM_INVALID_VALUE, "unique", NULL, 0, 0},
+    {T("callback", "\"http://a/\""), PROBLEM_WRONG_TYPE, "callback", "an object with", 0, 0},
+    {T("callback", "{}"), PROBLEM_MISSING_FIELD, "callback.url", "missing", 0, 0},
+    {T("callback", "{\"url\":1}"), PROBLEM_WRONG_TYPE, "callback.url", "not a number", 0, 0},
+    {T("callback", "{\"url\":\"ftp://a\"}"), PROBLEM_INVALID_VALUE, "callback.url", "ftp://a", 0,
+     0},
+    {T("callback", "{\"url\":\"http://a\",\"x\":1}"), PROBLEM_UNKNOWN_FIELD, "callback",
+     "callback.x", 0, 0},
 };
 
 START_TEST(test_json_in_refuses_and_says_where)
@@ -115,14 +129,14 @@ START_TEST(test_json_in_limits_the_depth)
 {
     char text[2 * 200 + 1];
     struct problem p;
-    nest(text, JSON_IN_DEPTH_MAX);
+    nest(text, JSON_TEXT_DEPTH_MAX);
     ck_assert_int_eq(json_in_check(text, strlen(text), &p), 0);
-    nest(text, JSON_IN_DEPTH_MAX + 1);
+    nest(text, JSON_TEXT_DEPTH_MAX + 1);
     ck_assert_int_eq(json_in_check(text, strlen(text), &p), FUT_ERR_INVAL);
     ck_assert_int_eq(p.code, PROBLEM_TOO_DEEP);
     ck_assert_int_eq(p.line, 1);
-    ck_assert_int_eq(p.column, JSON_IN_DEPTH_MAX + 1);
-    ck_assert_uint_eq(p.limit, JSON_IN_DEPTH_MAX);
+    ck_assert_int_eq(p.column, JSON_TEXT_DEPTH_MAX + 1);
+    ck_assert_uint_eq(p.limit, JSON_TEXT_DEPTH_MAX);
 }
 END_TEST
 

@@ -138,7 +138,7 @@ START_TEST(test_json_out_future_shows_result_or_error)
     if (!strstr(b.data, futures[_i].has) || strstr(b.data, futures[_i].has_not))
         ck_abort_msg("%s", b.data);
     b.len = 0;
-    future_json_write_summary(&b, &t);
+    future_json_write_summary(&b, &t, NULL);
     ck_assert_ptr_null(strstr(b.data, "\"result\""));
     ck_assert_ptr_null(strstr(b.data, "\"log\""));
     buf_release(&b);

@@ -102,6 +102,30 @@ START_TEST(test_map_walks_the_nodes_of_one_key)
 }
 END_TEST
 
+/* Walking the chain for each removal would be 20 billion steps here: the time-out of the test. */
+START_TEST(test_map_nodes_of_one_key_leave_in_constant_time)
+{
+    enum { N = 200000 };
+    struct map m;
+    struct map_node *nodes = xcalloc(N, sizeof(*nodes));
+    map_init(&m);
+    for (int i = 0; i < N; i++)
+        map_put(&m, &nodes[i], 7);
+    for (int i = 0; i < N; i += 2)
+        map_remove(&m, &nodes[i]);
+    size_t left = 0;
+    for (struct map_node *n = map_get(&m, 7); n; n = map_next_same(n), left++)
+        ck_assert((n - nodes) % 2 == 1 && map_is_linked(n));
+    ck_assert_uint_eq(left, N / 2);
+    for (int i = N - 1; i > 0; i -= 2)
+        map_remove(&m, &nodes[i]);
+    ck_assert_ptr_null(map_get(&m, 7));
+    ck_assert_uint_eq(m.len, 0);
+    map_release(&m);
+    free(nodes);
+}
+END_TEST
+
 START_TEST(test_buf_grows_prints_and_hands_over)
 {
     struct buf b = BUF_INIT;
@@ -142,6 +166,7 @@ int main(void)
     tcase_add_test(tc, test_heap_gives_the_smallest_after_moves_and_removals);
     tcase_add_test(tc, test_map_finds_all_and_only_what_is_there);
     tcase_add_test(tc, test_map_walks_the_nodes_of_one_key);
+    tcase_add_test(tc, test_map_nodes_of_one_key_leave_in_constant_time);
     tcase_add_test(tc, test_buf_grows_prints_and_hands_over);
     tcase_add_test(tc, test_arena_gives_zeroed_aligned_memory);
     suite_add_tcase(s, tc);

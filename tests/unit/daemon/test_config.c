@@ -52,6 +52,8 @@ static const struct {
     {"FUTURED_DRAIN", "2h", "to 1h"},
     {"FUTURED_LOG", "loud", "debug, info, warn or error"},
     {"FUTURED_STORE", "redis", "sqlite or memory"},
+    {"FUTURED_TOKENS", "/nowhere/tokens", "a file that can be read"},
+    {"FUTURED_TLS_CERT", "/nowhere/cert", "a file that can be read"},
 };
 
 START_TEST(test_config_bad_value_is_named)
@@ -63,6 +65,37 @@ START_TEST(test_config_bad_value_is_named)
     ck_assert_ptr_nonnull(strstr(err.text, bad[_i].name));
     ck_assert_ptr_nonnull(strstr(err.text, bad[_i].value));
     ck_assert_msg(strstr(err.text, bad[_i].allowed) != NULL, "%s", err.text);
+}
+END_TEST
+
+static const struct {
+    const char *name, *value, *complaint;
+} unlike[] = {
+    {"FUTURED_TLS_CERT", "/dev/null", "FUTURED_TLS_KEY is not set"},
+    {"FUTURED_TLS_KEY", "/dev/null", "FUTURED_TLS_CERT is not set"},
+    {"FUTURED_CALLBACK_SECRET", "hush-hush", "FUTURED_CALLBACK_SECRET: "},
+    {"FUTURED_CALLBACK_SECRET", "whsec_hush", "FUTURED_CALLBACK_SECRET: "},
+};
+
+START_TEST(test_config_secrets_and_pairs)
+{
+    struct config c;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(setenv(unlike[_i].name, unlike[_i].value, 1), 0);
+    ck_assert_int_eq(config_load(&c, &err), FUT_ERR_INVAL);
+    ck_assert_msg(strstr(err.text, unlike[_i].complaint) != NULL, "%s", err.text);
+    ck_assert_ptr_null(strstr(err.text, "hush"));
+}
+END_TEST
+
+START_TEST(test_config_good_secret_is_taken)
+{
+    static const char secret[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    struct config c;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(setenv("FUTURED_CALLBACK_SECRET", secret, 1), 0);
+    ck_assert_msg(config_load(&c, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(c.callback_secret, secret);
 }
 END_TEST
 
@@ -97,6 +130,8 @@ int main(void)
     tcase_add_test(tc, test_config_defaults);
     tcase_add_loop_test(tc, test_config_durations, 0, (int)FUT_COUNT(durations));
     tcase_add_loop_test(tc, test_config_bad_value_is_named, 0, (int)FUT_COUNT(bad));
+    tcase_add_loop_test(tc, test_config_secrets_and_pairs, 0, (int)FUT_COUNT(unlike));
+    tcase_add_test(tc, test_config_good_secret_is_taken);
     tcase_add_test(tc, test_config_empty_is_unset);
     tcase_add_loop_test(tc, test_cpus_quota, 0, (int)FUT_COUNT(quotas));
     suite_add_tcase(s, tc);

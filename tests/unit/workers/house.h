@@ -60,6 +60,8 @@ static const char house_handlers[] =
     "{\"upper\": {\"exec\": [\"tr\", \"a-z\", \"A-Z\"]},"
     " \"fails\": {\"exec\": [\"sh\", \"-c\", \"echo because >&2; exit 4\"]},"
     " \"later\": {\"exec\": [\"sh\", \"-c\", \"exit 75\"]},"
+    " \"talks\": {\"exec\": [\"sh\", \"-c\", \"echo one >&2; echo progress 0.25 start >&3; cat; "
+    "echo two >&2; echo progress 1 >&3\"]},"
     " \"long\": {\"exec\": [\"sleep\", \"1000\"], \"lane\": \"io\"},"
     " \"stubborn\": {\"exec\": [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 1; done\"]}}";
 
@@ -74,6 +76,8 @@ static inline void house_load_handlers(void)
     unlink(path);
     ck_assert_msg(rc == 0, "%s", err.text);
 }
+
+static const char *house_secret; /* of callbacks; NULL: none */
 
 static inline void house_build(uint32_t threads, uint32_t workers)
 {
@@ -90,7 +94,8 @@ static inline void house_build(uint32_t threads, uint32_t workers)
                                    .max_threads = threads,
                                    .max_workers = workers,
                                    .kill_grace_ms = HOUSE_GRACE_MS,
-                                   .max_result_bytes = 1 << 20};
+                                   .max_result_bytes = 1 << 20,
+                                   .callback_secret = house_secret};
     house.s = scheduler_new(&cfg);
     house.view = scheduler_view(house.s);
     store_listen(house.store, house_listener, NULL);
@@ -138,6 +143,18 @@ static inline void house_op_wait(void)
     mutex_unlock(&house_op.mu);
 }
 
+/* lost: daemons that are said to have died with it. */
+static inline void house_submit_spec(const struct task_spec *spec, enum task_state state,
+                                     uint32_t lost)
+{
+    struct task t = {.spec = task_spec_new(spec), .state = state, .lost = lost};
+    struct store_submit o = {.tasks = &t, .n = 1};
+    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    task_release(&t);
+}
+
 static inline struct task_id house_submit(const char *handler, enum lane lane, const char *input,
                                           int64_t timeout_ms, uint32_t retries)
 {
@@ -150,12 +167,7 @@ static inline struct task_id house_submit(const char *handler, enum lane lane, c
                              .input_type = CONTENT_JSON,
                              .input = (const unsigned char *)input,
                              .input_len = strlen(input)};
-    struct task t = {.spec = task_spec_new(&spec), .state = TASK_QUEUED};
-    struct store_submit o = {.tasks = &t, .n = 1};
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
-    house_op_wait();
-    ck_assert_int_eq(o.op.rc, 0);
-    task_release(&t);
+    house_submit_spec(&spec, TASK_QUEUED, 0);
     return spec.id;
 }
 

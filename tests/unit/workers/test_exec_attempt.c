@@ -19,6 +19,9 @@ static struct exec_command command;
 static enum run_class class;
 static struct task_outcome *outcome;
 static bool broken;
+static double fraction = -1;
+static char message[RUN_MESSAGE_MAX + 1];
+static struct buf live_log;
 
 static void on_broken(void *ctx)
 {
@@ -37,6 +40,7 @@ static void setup(void)
 static void teardown(void)
 {
     task_outcome_unref(outcome);
+    buf_release(&live_log);
     task_release(&task);
     children_free(&children);
     loop_free(&loop);
@@ -51,14 +55,31 @@ static void on_done(struct exec_attempt *x, enum run_class c, struct task_outcom
     outcome = o;
 }
 
+static void on_progress(struct exec_attempt *x, double f, const char *m)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    fraction = f;
+    (void)snprintf(message, sizeof(message), "%s", m ? m : "(none)");
+}
+
+static void on_log(struct exec_attempt *x, const char *bytes, size_t n)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    buf_put(&live_log, bytes, n);
+}
+
+static const struct exec_hooks hooks = {.done = on_done, .progress = on_progress, .log = on_log};
+
 static char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
 static char *argv[4];
+static const char *traceparent;
 
 static void start(const char *script, const void *input, size_t n, size_t max_result)
 {
     struct task_spec spec = {.id = id_new(),
                              .timeout_ms = 1000,
                              .handler = "h",
+                             .traceparent = traceparent,
                              .input_type = CONTENT_BYTES,
                              .input = input,
                              .input_len = n};
@@ -72,7 +93,7 @@ static void start(const char *script, const void *input, size_t n, size_t max_re
     if (!command.content_type)
         command.content_type = (char *)(uintptr_t)CONTENT_TEXT;
     task = (struct task){.spec = task_spec_new(&spec), .state = TASK_RUNNING, .attempt = 2};
-    exec_attempt_start(&attempt, loop, children, &command, &task, max_result, on_done);
+    exec_attempt_start(&attempt, loop, children, &command, &task, max_result, &hooks);
 }
 
 static void finish(void)
@@ -166,6 +187,40 @@ START_TEST(test_exec_keeps_the_last_of_stderr)
     ck_assert_uint_eq(outcome->log_len, TASK_LOG_MAX);
     ck_assert_str_eq(outcome->log + TASK_LOG_MAX - 10, "line 2999\n");
     ck_assert_int_eq(outcome->exit_code, 3);
+}
+END_TEST
+
+START_TEST(test_exec_reports_while_it_runs)
+{
+    run_script(
+        "echo 'progress 0.25 a quarter' >&$FUTURED_PROGRESS_FD; echo first >&2; echo junk >&3;"
+        "echo 'progress 0.75' >&3; echo second >&2; printf 'progress 1 all' >&3",
+        "");
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert(fraction == 1.0);
+    ck_assert_str_eq(message, "all");
+    ck_assert_str_eq(live_log.data, "first\nsecond\n");
+    ck_assert_uint_eq(attempt.lines.bad, 1);
+}
+END_TEST
+
+START_TEST(test_exec_progress_is_live)
+{
+    start("echo 'progress 0.5 half' >&3; cat >/dev/null; exec sleep 1000", "", 0, 100);
+    while (fraction < 0)
+        loop_turn(loop, -1);
+    ck_assert_str_eq(message, "half");
+    ck_assert_ptr_null(outcome);
+    exec_attempt_kill(&attempt, SIGKILL);
+    finish();
+}
+END_TEST
+
+START_TEST(test_exec_traceparent)
+{
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    run_script("printf %s \"$TRACEPARENT\"", "");
+    ck_assert_str_eq((const char *)outcome->body, traceparent);
 }
 END_TEST
 
@@ -269,6 +324,9 @@ int main(void)
     tcase_add_test(t, test_exec_input_not_wanted);
     tcase_add_test(t, test_exec_environment);
     tcase_add_test(t, test_exec_keeps_the_last_of_stderr);
+    tcase_add_test(t, test_exec_reports_while_it_runs);
+    tcase_add_test(t, test_exec_progress_is_live);
+    tcase_add_test(t, test_exec_traceparent);
     tcase_add_test(t, test_exec_too_much_output);
     tcase_add_test(t, test_exec_output_of_exactly_the_limit);
     tcase_add_test(t, test_exec_promised_json);

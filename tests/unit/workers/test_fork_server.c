@@ -66,8 +66,11 @@ static int spawn_sh(uint64_t generation, const char *script, const char *cwd)
     const char *argv[] = {"sh", "-c", script, NULL};
     int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
     ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-    struct fork_exec what = {
-        .path = "/bin/sh", .cwd = cwd, .argv = argv, .env = clean_env, .fds = {null, out[1], null}};
+    struct fork_exec what = {.path = "/bin/sh",
+                             .cwd = cwd,
+                             .argv = argv,
+                             .env = clean_env,
+                             .fds = {null, out[1], null, null}};
     ck_assert_int_eq(fork_server_spawn_exec(fs, 3, generation, &what), 0);
     close(null);
     close(out[1]);
@@ -153,7 +156,7 @@ START_TEST(test_fork_server_runs_a_program_in_a_clean_place)
     ck_assert_int_eq(strncmp(text, "/usr\n", 5), 0);
     ck_assert_ptr_nonnull(strstr(text, "\nMARK=1\n"));
     ck_assert_ptr_null(strstr(text, "HOME="));
-    ck_assert_ptr_nonnull(strstr(text, "\n4\n")); /* 0, 1, 2 and the one that ls itself opens */
+    ck_assert_ptr_nonnull(strstr(text, "\n5\n")); /* 0 to 3 and the one that ls itself opens */
     ck_assert_ptr_nonnull(strstr(text, "NoNewPrivs:\t1"));
     ck_assert_int_eq(next_event(), FORK_SPAWNED);
     ck_assert_int_eq(next_event(), FORK_EXITED);
@@ -178,7 +181,7 @@ START_TEST(test_fork_server_tells_why_a_program_did_not_start)
                              .cwd = impossible[_i].cwd,
                              .argv = argv,
                              .env = clean_env,
-                             .fds = {null, null, null}};
+                             .fds = {null, null, null, null}};
     ck_assert_int_eq(fork_server_spawn_exec(fs, 1, 40, &what), 0);
     ck_assert_int_eq(next_event(), FORK_SPAWNED);
     ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
@@ -257,7 +260,7 @@ START_TEST(test_fork_server_never_waits_for_the_daemon)
     const char *argv[] = {"x", NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), failed = 0;
     struct fork_exec what = {
-        .path = "/no/such/x", .argv = argv, .env = clean_env, .fds = {null, null, null}};
+        .path = "/no/such/x", .argv = argv, .env = clean_env, .fds = {null, null, null, null}};
     for (uint64_t i = 1; i <= MANY; i++)
         ck_assert_int_eq(fork_server_spawn_exec(fs, 1, i, &what), 0);
     for (int i = 0; i < 2 * MANY; i++)

@@ -26,7 +26,7 @@ static int load(const char *text)
 
 START_TEST(test_handlers_builtins_alone)
 {
-    static const char *const names[] = {"echo", "http", "primes", "sha256", "sleep"};
+    static const char *const names[] = {"callback", "echo", "http", "primes", "sha256", "sleep"};
     ck_assert_int_eq(handlers_load(NULL, &handlers, &err), 0);
     const struct catalog *c = handlers_catalog(handlers);
     ck_assert_uint_eq(c->n, FUT_COUNT(names));
@@ -82,7 +82,7 @@ END_TEST
 START_TEST(test_handlers_file_may_be_empty)
 {
     ck_assert_int_eq(load("{}"), 0);
-    ck_assert_uint_eq(handlers_catalog(handlers)->n, 5);
+    ck_assert_uint_eq(handlers_catalog(handlers)->n, 6);
     handlers_free(&handlers);
 }
 END_TEST

@@ -172,6 +172,25 @@ START_TEST(test_http_post_with_headers)
 }
 END_TEST
 
+START_TEST(test_http_passes_the_trace_on)
+{
+    prepare("/echo", "", 1 << 20);
+    run.about.traceparent = "00-aa-bb-01";
+    http_run(&run);
+    json_t *root = json_loadb(run.body.data, run.body.len, 0, NULL);
+    ck_assert_ptr_nonnull(strstr(body_of(root), "\r\ntraceparent: 00-aa-bb-01\r\n"));
+    json_decref(root);
+    run_release(&run);
+    prepare("/echo", ",\"headers\":{\"Traceparent\":\"mine\"}", 1 << 20);
+    run.about.traceparent = "00-aa-bb-01";
+    http_run(&run);
+    root = json_loadb(run.body.data, run.body.len, 0, NULL);
+    ck_assert_ptr_nonnull(strstr(body_of(root), "\r\nTraceparent: mine\r\n"));
+    ck_assert_ptr_null(strstr(body_of(root), "00-aa-bb-01"));
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(test_http_put_and_delete)
 {
     json_t *root = fetch("/echo", ",\"method\":\"PUT\",\"body\":\"b\"");
@@ -272,6 +291,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_http_get);
     tcase_add_test(t, test_http_post_with_headers);
+    tcase_add_test(t, test_http_passes_the_trace_on);
     tcase_add_test(t, test_http_put_and_delete);
     tcase_add_test(t, test_http_follows_redirects);
     tcase_add_test(t, test_http_binary_body_as_base64);

@@ -68,6 +68,48 @@ START_TEST(test_wire_result_roundtrip)
 }
 END_TEST
 
+START_TEST(test_wire_progress_roundtrip)
+{
+    struct buf b = BUF_INIT;
+    struct wire_progress p = {.seq = 9, .fraction = 0.1, .message = "a tenth"};
+    ck_assert_int_eq(wire_put_progress(&b, &p), 0);
+    struct wire_frame f = decode_ok(&b);
+    ck_assert_int_eq(f.type, WIRE_PROGRESS);
+    ck_assert_uint_eq(f.as.progress.seq, 9);
+    ck_assert(f.as.progress.fraction == 0.1);
+    ck_assert_str_eq(f.as.progress.message, "a tenth");
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_wire_progress_is_a_fraction)
+{
+    static const double wrong[] = {-0.1, 1.1, 1e300};
+    for (size_t i = 0; i < FUT_COUNT(wrong); i++) {
+        struct buf b = BUF_INIT;
+        struct wire_frame f;
+        size_t used;
+        struct wire_progress p = {.seq = 9, .fraction = wrong[i], .message = ""};
+        ck_assert_int_eq(wire_put_progress(&b, &p), 0);
+        ck_assert_int_eq(wire_decode(b.data, b.len, WIRE_FRAME_MAX, &f, &used), FUT_ERR_INVAL);
+        buf_release(&b);
+    }
+}
+END_TEST
+
+START_TEST(test_wire_log_roundtrip)
+{
+    struct buf b = BUF_INIT;
+    struct wire_log l = {.seq = 9, .bytes = (const unsigned char *)"a\0b", .len = 3};
+    ck_assert_int_eq(wire_put_log(&b, &l), 0);
+    struct wire_frame f = decode_ok(&b);
+    ck_assert_int_eq(f.type, WIRE_LOG);
+    ck_assert_uint_eq(f.as.log.len, 3);
+    ck_assert_mem_eq(f.as.log.bytes, "a\0b", 3);
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(test_wire_every_prefix_is_more)
 {
     struct buf b = BUF_INIT;
@@ -184,6 +226,9 @@ int main(void)
     tcase_add_test(t, test_wire_hello_roundtrip);
     tcase_add_test(t, test_wire_run_roundtrip);
     tcase_add_test(t, test_wire_result_roundtrip);
+    tcase_add_test(t, test_wire_progress_roundtrip);
+    tcase_add_test(t, test_wire_progress_is_a_fraction);
+    tcase_add_test(t, test_wire_log_roundtrip);
     tcase_add_test(t, test_wire_every_prefix_is_more);
     tcase_add_test(t, test_wire_two_frames_in_a_row);
     tcase_add_loop_test(t, test_wire_refuses, 0, (int)FUT_COUNT(bad));

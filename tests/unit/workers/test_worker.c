@@ -128,6 +128,7 @@ struct job {
     struct worker_job job;
     bool done, died, taken_back;
     int status;
+    double fraction;
     char code[32];
 };
 
@@ -166,6 +167,14 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
         (void)snprintf(j->code, sizeof(j->code), "%s", end->result->code);
 }
 
+static void on_report(struct worker_job *job, const struct wire_frame *f)
+{
+    struct job *j = FUT_CONTAINER(job, struct job, job);
+    ck_assert(!j->done);
+    if (f->type == WIRE_PROGRESS)
+        j->fraction = f->as.progress.fraction;
+}
+
 static void submit(struct job *j, const char *handler, const char *input)
 {
     struct task_spec spec = {.id = id_new(),
@@ -173,7 +182,7 @@ static void submit(struct job *j, const char *handler, const char *input)
                              .input_type = CONTENT_JSON,
                              .input = (const unsigned char *)input,
                              .input_len = strlen(input)};
-    *j = (struct job){.job = {.spec = task_spec_new(&spec), .done = on_done}};
+    *j = (struct job){.job = {.spec = task_spec_new(&spec), .done = on_done, .report = on_report}};
     worker_set_submit(set, &j->job);
 }
 
@@ -252,6 +261,17 @@ START_TEST(test_worker_set_takes_a_waiting_job_back)
 }
 END_TEST
 
+START_TEST(test_worker_set_reports_progress)
+{
+    struct job a;
+    submit(&a, "sleep", "{\"ms\":1400}"); /* a report each half second */
+    wait_for(&a);
+    ck_assert(a.fraction > 0.6 && a.fraction < 1);
+    ck_assert_str_eq(a.code, "");
+    drop(&a);
+}
+END_TEST
+
 /* Nobody asked for it: counted, and the future learns the signal. */
 START_TEST(test_worker_set_crash)
 {
@@ -304,6 +324,7 @@ int main(void)
     tcase_add_test(t, test_worker_set_runs_and_waits_for_a_worker);
     tcase_add_test(t, test_worker_set_kill_ends_one_and_respawns);
     tcase_add_test(t, test_worker_set_takes_a_waiting_job_back);
+    tcase_add_test(t, test_worker_set_reports_progress);
     tcase_add_test(t, test_worker_set_crash);
     tcase_add_test(t, test_worker_set_refuses_what_does_not_fit);
     Suite *s = suite_create("worker");

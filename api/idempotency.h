@@ -1,0 +1,23 @@
+/* idempotency: the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header) of a
+ * submission. Loop thread; nothing blocks. */
+#ifndef FUT_API_IDEMPOTENCY_H
+#define FUT_API_IDEMPOTENCY_H
+
+#include <stdbool.h>
+
+#include "api/request.h"
+
+/* Reads the header of a request whose body is complete. *out: the key as the store wants it (of its
+ * principal, so that two clients' keys never meet), in the request's arena, and the fingerprint of
+ * method, path, query (without ?wait), content type and body. Untouched, and *out_present false,
+ * when there is none. 0, or FUT_ERR_INVAL with the problem answered already. */
+FUT_MUST_CHECK int idempotency_read(struct request *r, struct store_key *out, bool *out_present);
+/* Says that an earlier request's answer is given: Idempotency-Replayed: true. */
+void idempotency_add_replayed(struct request *r);
+
+/* The bare key in a header's value: 1..TASK_KEY_MAX printable ASCII characters, quoted (with \" and
+ * \\ inside, RFC 8941) or bare (then without blanks, quotes or commas). Writes it NUL-terminated to
+ * out; false when it is neither. Pure. */
+bool idempotency_parse(const char *header, char out[TASK_KEY_MAX + 1]);
+
+#endif

@@ -1,0 +1,138 @@
+#include "api/waiting_for.h"
+
+#include <stdio.h>
+
+#include "api/json_out.h"
+#include "core/mem.h"
+
+struct reason {
+    const char *code, *message;
+    bool (*holds)(const struct task *t, const struct waiting_scene *s);
+    void (*write)(struct buf *out, const struct task *t, const struct waiting_scene *s);
+};
+
+void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
+                      bool is_draining)
+{
+    *out = (struct waiting_scene){.has_pools = view->read != NULL, .is_draining = is_draining};
+    store_stats(store, &out->store);
+    if (view->read)
+        view->read(view->ctx, &out->pools);
+}
+
+/* ---- what holds ------------------------------------------------------------------------------ */
+
+static const struct pool_lane *lane_of(const struct task *t, const struct waiting_scene *s)
+{
+    return &s->pools.lanes[t->spec->lane];
+}
+
+static bool waits_for_task(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED && t->spec->after.hi;
+}
+
+static bool waits_for_time(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED;
+}
+
+static bool is_draining(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    return s->is_draining;
+}
+
+static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
+{
+    return !s->has_pools || lane_of(t, s)->capacity == 0;
+}
+
+/* Worker processes are made anew when they die; that none lives means that making one fails. */
+static bool is_broken(const struct task *t, const struct waiting_scene *s)
+{
+    return t->spec->lane == LANE_CPU && s->pools.workers_alive == 0 && s->pools.workers_died > 0;
+}
+
+static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
+{
+    return lane_of(t, s)->busy >= lane_of(t, s)->capacity;
+}
+
+static bool always(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    (void)s;
+    return true;
+}
+
+/* ---- what is said beside it ------------------------------------------------------------------ */
+
+static void write_after(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    char id[ID_TEXT_SIZE];
+    (void)s;
+    id_format(t->spec->after, id);
+    json_out_str(out, "id", id);
+}
+
+static void write_until(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    json_out_time(out, "until", t->due_wall_ms);
+}
+
+static void write_lane(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    json_out_str(out, "lane", lane_name(t->spec->lane));
+    json_out_uint(out, "queued", s->store.live[t->spec->lane][TASK_QUEUED]);
+    json_out_uint(out, "busy", lane_of(t, s)->busy);
+    json_out_uint(out, "capacity", lane_of(t, s)->capacity);
+}
+
+static void write_workers(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    json_out_uint(out, "workers_alive", s->pools.workers_alive);
+    json_out_uint(out, "workers_died", s->pools.workers_died);
+    if (s->pools.last_exit_code >= 0)
+        json_out_int(out, "last_exit_code", s->pools.last_exit_code);
+    if (s->pools.last_signal > 0)
+        json_out_int(out, "last_signal", s->pools.last_signal);
+}
+
+static void write_nothing(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)out;
+    (void)t;
+    (void)s;
+}
+
+/* The first that holds. The codes are part of the HTTP contract: never change one. */
+static const struct reason reasons[] = {
+    {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
+    {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
+    {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
+     write_nothing},
+    {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
+    {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
+    {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
+    {"starting", "A slot is free; it starts now.", always, write_lane},
+};
+
+void waiting_for_write(struct buf *out, const struct task *t, const struct waiting_scene *scene)
+{
+    size_t i = 0;
+    if (t->state == TASK_RUNNING || task_state_is_final(t->state))
+        return;
+    while (!reasons[i].holds(t, scene))
+        i++;
+    json_out_key(out, "waiting_for");
+    buf_putc(out, '{');
+    json_out_str(out, "code", reasons[i].code);
+    json_out_str(out, "message", reasons[i].message);
+    reasons[i].write(out, t, scene);
+    buf_putc(out, '}');
+}

@@ -1,0 +1,191 @@
+// Drives every operation of /v1/openapi.json on a running daemon and checks the answers against it.
+//   OPENAPI_TOOLS=DIR node check.mjs http://host:port
+// DIR holds node_modules. The daemon needs its built-in handlers only. Exit status 0 or 1.
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+
+const require = createRequire(resolve(process.env.OPENAPI_TOOLS ?? '.', 'package.json'));
+const Ajv = require('ajv/dist/2020').default;
+const addFormats = require('ajv-formats').default;
+
+const base = process.argv[2];
+const doc = await (await fetch(`${base}/v1/openapi.json`)).json();
+const ajv = new Ajv({ strict: false, allErrors: true });
+addFormats(ajv);
+ajv.addSchema(doc, 'doc');
+
+const operations = new Map();
+for (const [path, item] of Object.entries(doc.paths))
+  for (const [method, op] of Object.entries(item))
+    operations.set(op.operationId, { path, method: method.toUpperCase(), op });
+const driven = new Set();
+let failures = 0;
+
+function fail(what) {
+  failures++;
+  console.error(`FAIL ${what}`);
+}
+
+const follow = (node) => {
+  while (node?.$ref) node = node.$ref.slice(2).split('/').reduce((at, key) => at[key], doc);
+  return node;
+};
+// Schemas refer to the document by "#/…": give them its address.
+const rebase = (node) =>
+  Array.isArray(node) ? node.map(rebase)
+  : node && typeof node === 'object'
+    ? Object.fromEntries(Object.entries(node).map(([k, v]) =>
+        k === '$ref' && typeof v === 'string' ? [k, `doc${v}`] : [k, rebase(v)]))
+    : node;
+
+function valid(schema, value, what) {
+  const check = ajv.compile(rebase(schema));
+  if (!check(value)) fail(`${what}: ${ajv.errorsText(check.errors)}\n  ${JSON.stringify(value)}`);
+}
+
+function mediaOf(response, type) {
+  const content = response.content ?? {};
+  return content[type] ?? content['*/*'];
+}
+
+const isJson = (type) => type.endsWith('json') && !type.endsWith('ndjson');
+
+// Calls an operation and returns { status, headers, body }; the answer must be documented.
+async function call(id, want, { path = {}, query = {}, headers = {}, body, type } = {}) {
+  const { path: pattern, method, op } = operations.get(id);
+  const url = new URL(base + pattern.replace(/{(\w+)}/g, (_, name) => encodeURIComponent(path[name])));
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  const isText = typeof body === 'string';
+  const answer = await fetch(url, {
+    method,
+    headers: { ...(body !== undefined && { 'Content-Type': type ?? 'application/json' }), ...headers },
+    body: body === undefined || isText ? body : JSON.stringify(body),
+    signal: AbortSignal.timeout(60000),
+  });
+  const text = await answer.text();
+  const what = `${id} ${method} ${url.pathname}${url.search} ${answer.status}`;
+  driven.add(id);
+  if (answer.status !== want) fail(`${what}: wanted ${want}: ${text}`);
+  const response = follow(op.responses[answer.status]);
+  if (!response) fail(`${what}: this status is not documented`);
+  for (const [name, header] of Object.entries(response?.headers ?? {})) {
+    const value = answer.headers.get(name), schema = follow(header).schema;
+    if (value !== null)
+      valid(schema, follow(schema).type === 'integer' ? Number(value) : value, `${what} ${name}`);
+  }
+  const contentType = (answer.headers.get('content-type') ?? '').split(';')[0];
+  const media = response && text ? mediaOf(response, contentType) : undefined;
+  if (response && text && !media) fail(`${what}: content type ${contentType} is not documented`);
+  const parsed = isJson(contentType) ? JSON.parse(text) : text;
+  if (media?.schema) valid(media.schema, parsed, what);
+  return { status: answer.status, headers: answer.headers, body: parsed, type: contentType };
+}
+
+// ---- one future ------------------------------------------------------------------------------
+const future = { $ref: '#/components/schemas/Future' };
+const sleep = (seconds, more) => ({ handler: 'sleep', input: { seconds }, ...more });
+const key = `"check-${Date.now()}"`;
+
+const done = (await call('submitTask', 200, {
+  query: { wait: 20 }, headers: { 'Idempotency-Key': key }, body: { handler: 'sha256', input: 'hello' },
+})).body;
+const again = await call('submitTask', 200, {
+  query: { wait: 20 }, headers: { 'Idempotency-Key': key }, body: { handler: 'sha256', input: 'hello' },
+});
+if (again.body.id !== done.id || again.headers.get('idempotency-replayed') !== 'true')
+  fail('the same key brought another future');
+await call('submitTask', 422, { headers: { 'Idempotency-Key': key }, body: { handler: 'echo' } });
+await call('submitTask', 422, { body: { handlre: 'echo' } });
+await call('submitTask', 400, { body: '{"handler"' });
+const held = (await call('submitTask', 202, {
+  headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
+  body: sleep(600, { unique: 'check', callback: { url: 'http://127.0.0.1:1/none' } }),
+})).body;
+const same = await call('submitTask', 202, { body: sleep(600, { unique: 'check' }) });
+if (same.body.id !== held.id || same.headers.get('futured-coalesced') !== 'true')
+  fail('unique did not coalesce');
+await call('submitInput', 200, {
+  path: { handler: 'echo' }, query: { wait: 20, retries: 2, timeout: 5 }, body: 'a,b', type: 'text/csv',
+});
+await call('submitInput', 202, { path: { handler: 'sleep' }, body: { seconds: 0.2 } });
+await call('submitInput', 404, { path: { handler: 'nobody' }, body: 'x', type: 'text/plain' });
+
+const read = await call('getFuture', 200, { path: { id: done.id } });
+const etag = read.headers.get('etag');
+await call('getFuture', 304, { path: { id: done.id }, query: { wait: 1 }, headers: { 'If-None-Match': etag } });
+await call('getFuture', 200, { path: { id: held.id }, query: { wait: 0.1 } });
+await call('getFuture', 404, { path: { id: '01234567-89ab-7def-8123-456789abcdef' } });
+await call('getResult', 200, { path: { id: done.id } });
+await call('getResult', 202, { path: { id: held.id } });
+await call('getLog', 200, { path: { id: done.id }, query: { from: 0, wait: 1 } });
+await call('getLog', 400, { path: { id: done.id }, query: { from: 'here' } });
+await call('listFutures', 200, { query: { state: 'running,succeeded', limit: 2 } });
+await call('listFutures', 400, { query: { cursor: 'x' } });
+await call('deleteFuture', 409, { path: { id: held.id } });
+await call('cancelFuture', 200, { path: { id: held.id } });
+await call('getResult', 409, { path: { id: held.id } });
+await call('cancelFuture', 409, { path: { id: done.id } });
+const bad = (await call('submitTask', 200, { query: { wait: 20 }, body: { handler: 'sleep', input: 'x' } })).body;
+await call('getResult', 422, { path: { id: bad.id } });
+await call('deleteFuture', 204, { path: { id: bad.id } });
+await call('deleteFuture', 404, { path: { id: bad.id } });
+
+// ---- many ------------------------------------------------------------------------------------
+const lines = (text) => text.trim().split('\n').map((line) => JSON.parse(line));
+const batch = (await call('submitBatch', 202, { body: { handler: 'sha256', inputs: ['a', 'b', 'c'] } })).body;
+await call('submitBatch', 202, {
+  query: { fail_fast: true }, type: 'application/x-ndjson',
+  body: '{"handler":"echo","input":1}\n{"handler":"echo","input":2}\n',
+});
+await call('submitBatch', 422, { body: { handler: 'nobody', inputs: [1] } });
+const results = lines((await call('getBatchResults', 200, { path: { id: batch.id }, query: { wait: 20 } })).body);
+if (results.map((r) => r.id).join() !== batch.ids.join()) fail('the results are not in order of submission');
+results.forEach((r) => valid(future, r, 'a line of the results'));
+await call('getBatch', 200, { path: { id: batch.id } });
+await call('getBatch', 404, { path: { id: done.id } });
+
+function checkEvents(answer, what) {
+  const events = answer.type === 'application/x-ndjson' ? lines(answer.body)
+    : answer.body.split('\n\n').filter((part) => /^event:/m.test(part)).map((part) => ({
+        event: /^event: (.*)$/m.exec(part)[1],
+        id: Number(/^id: (.*)$/m.exec(part)?.[1]),
+        data: JSON.parse(/^data: (.*)$/m.exec(part)[1]),
+      }));
+  const ends = events.filter((e) => e.event === 'done');
+  ends.forEach((e) => valid(future, e.data, what));
+  if (new Set(ends.map((e) => e.data.id)).size !== 3 || events.at(-1).event !== 'end')
+    fail(`${what}: ${JSON.stringify(events)}`);
+}
+checkEvents(await call('getBatchEvents', 200, { path: { id: batch.id } }), 'event stream');
+checkEvents(await call('asCompleted', 200, {
+  headers: { Accept: 'application/x-ndjson' }, body: { ids: batch.ids },
+}), 'NDJSON stream');
+await call('waitMany', 200, { body: { ids: batch.ids, return_when: 'FIRST_COMPLETED', timeout: 10 } });
+await call('waitMany', 200, { body: { batch: batch.id, timeout: 10 } });
+await call('waitMany', 422, { body: { ids: [], return_when: 'SOMETIME' } });
+const slow = (await call('submitBatch', 202, { body: { tasks: [sleep(600), sleep(600)], fail_fast: true } })).body;
+await call('cancelBatch', 200, { path: { id: slow.id } });
+
+// ---- the daemon ------------------------------------------------------------------------------
+await call('listHandlers', 200);
+await call('getStats', 200);
+await call('getOpenapi', 200);
+await call('getHealth', 200);
+await call('getReadiness', 200);
+await call('getProblem', 200, { path: { code: 'queue_full' } });
+await call('getProblem', 404, { path: { code: 'x' } });
+
+// ---- the document itself ---------------------------------------------------------------------
+for (const [id, { op }] of operations) {
+  if (!driven.has(id)) fail(`${id} is documented and was not driven`);
+  const contents = [follow(op.requestBody)?.content, ...Object.values(op.responses).map((r) => follow(r).content)];
+  for (const [type, media] of contents.flatMap((c) => Object.entries(c ?? {})))
+    if ('example' in media) valid(media.schema, media.example, `example of ${id}, ${type}`);
+    else fail(`${id}: no example of ${type}`);
+}
+for (const name of ['Future', 'Task']) {
+  const schema = doc.components.schemas[name];
+  schema.examples.forEach((e) => valid({ $ref: `#/components/schemas/${name}` }, e, `example of ${name}`));
+}
+console.log(`${operations.size} operations, ${failures} failures`);
+process.exit(failures ? 1 : 0);

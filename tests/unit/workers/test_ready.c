@@ -1,0 +1,175 @@
+/* Tasks that are claimed ahead: when that happens, and that nobody is worse off for it. */
+#include <poll.h>
+
+#include "tests/unit/workers/house.h"
+
+enum { SLOTS = 4, SHORT = 400, LONG = 60 };
+
+static void setup(void)
+{
+    cond_init(&house_op.cond);
+    house_build(SLOTS, 2);
+}
+
+static void teardown(void)
+{
+    house_raze();
+}
+
+static struct store_stats store_now(void)
+{
+    struct store_stats st;
+    store_stats(house.store, &st);
+    return st;
+}
+
+/* Until the io lane has seen so many short attempts that it claims ahead. */
+static void open_window(void)
+{
+    for (int i = 0; i < SHORT; i++)
+        (void)house_submit("echo", LANE_IO, "1", 10000, 0);
+    while (store_now().finished[TASK_SUCCEEDED] < SHORT)
+        (void)poll(NULL, 0, 1);
+}
+
+static void submit_long(struct task_id *ids)
+{
+    for (int i = 0; i < LONG; i++)
+        ids[i] = house_submit("sleep", LANE_IO, "{\"seconds\":1000}", 2000000, 0);
+}
+
+static void wait_running(uint64_t n)
+{
+    while (store_now().live[LANE_IO][TASK_RUNNING] != n)
+        (void)poll(NULL, 0, 1);
+}
+
+START_TEST(test_ready_gives_back_what_waits_too_long)
+{
+    struct task_id ids[LONG];
+    open_window();
+    submit_long(ids);
+    wait_running(SLOTS);
+    ck_assert_uint_gt(store_now().claimed, SHORT + SLOTS); /* some had been claimed ahead */
+    ck_assert_uint_eq(store_now().live[LANE_IO][TASK_QUEUED], LONG - SLOTS);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
+    for (int i = SLOTS; i < LONG; i++) {
+        struct task t = house_wait(ids[i], TASK_QUEUED);
+        ck_assert_uint_eq(t.attempt, 0);
+        task_release(&t);
+    }
+}
+END_TEST
+
+/* One that may be ready, running or queued at that moment. */
+static void cancel_any(struct task_id id)
+{
+    struct task_outcome *o = task_outcome_error("cancelled", "cancelled by its client");
+    int rc;
+    do {
+        struct store_get get = {.id = id};
+        ck_assert_int_eq(store_get(house.store, &get, house_op_done), 0);
+        house_op_wait();
+        struct store_apply a = {.task = get.task};
+        ck_assert_int_eq(
+            task_apply(&get.task, EVENT_CANCEL, &(struct task_in){.outcome = o}, &a.change), 0);
+        ck_assert_int_eq(store_apply(house.store, &a, house_op_done), 0);
+        house_op_wait();
+        rc = a.op.rc;
+        task_release(&a.task);
+    } while (rc == FUT_ERR_STALE);
+    ck_assert_int_eq(rc, 0);
+    task_outcome_unref(o);
+}
+
+START_TEST(test_ready_may_be_cancelled)
+{
+    struct task_id ids[LONG];
+    open_window();
+    submit_long(ids);
+    for (int i = 0; i < LONG; i++)
+        cancel_any(ids[i]);
+    struct task_id after = house_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task t = house_wait(after, TASK_SUCCEEDED);
+    task_release(&t);
+    wait_running(0);
+    ck_assert_uint_eq(store_now().finished[TASK_CANCELLED], LONG);
+    ck_assert(scheduler_drain(house.s, 1000));
+}
+END_TEST
+
+START_TEST(test_ready_is_released_by_a_drain)
+{
+    struct task_id ids[LONG];
+    open_window();
+    submit_long(ids);
+    ck_assert(scheduler_drain(house.s, 10));
+    for (int i = 0; i < LONG; i++) {
+        struct task t = house_wait(ids[i], TASK_QUEUED);
+        ck_assert_uint_eq(t.attempt, 0);
+        task_release(&t);
+    }
+}
+END_TEST
+
+/* A task that a daemon has died with: what it may do next must not be charged to others. */
+START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
+{
+    struct task_spec spec = {.id = id_new(),
+                             .lane = LANE_CPU,
+                             .timeout_ms = 1000000,
+                             .created_wall_ms = clock_wall_ms(),
+                             .handler = "sleep",
+                             .input_type = CONTENT_JSON,
+                             .input = (const unsigned char *)"{\"seconds\":1000}",
+                             .input_len = 16};
+    struct task_id ids[LONG];
+    open_window();
+    house_submit_spec(&spec, TASK_QUEUED, 1);
+    while (house_stats().lanes[LANE_CPU].busy != 1)
+        (void)poll(NULL, 0, 1);
+    submit_long(ids);
+    wait_running(SLOTS);
+    for (int i = 0; i < SHORT; i++) { /* also not by and by */
+        ck_assert_uint_le(store_now().live[LANE_IO][TASK_RUNNING], SLOTS);
+        ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
+    }
+}
+END_TEST
+
+/* ---- many, short, on both lanes, all exactly once ---- */
+
+START_TEST(test_ready_runs_each_once)
+{
+    static struct task_id ids[1500];
+    enum { MANY = (int)FUT_COUNT(ids) };
+    for (int i = 0; i < MANY; i++)
+        ids[i] = house_submit("echo", i % 3 ? LANE_IO : LANE_CPU, "1", 10000, 0);
+    for (int i = 0; i < MANY; i++) {
+        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        ck_assert_uint_eq(t.attempt, 1);
+        task_release(&t);
+    }
+    struct pool_stats st = house_stats();
+    ck_assert_uint_eq(st.lanes[LANE_IO].started + st.lanes[LANE_CPU].started, MANY);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("ready");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_ready_gives_back_what_waits_too_long);
+    tcase_add_test(t, test_ready_may_be_cancelled);
+    tcase_add_test(t, test_ready_is_released_by_a_drain);
+    tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
+    tcase_add_test(t, test_ready_runs_each_once);
+    Suite *s = suite_create("ready");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
