@@ -230,7 +230,7 @@ void request_submit(struct request *r, const struct store_key *key, request_step
     tasks[0] = r->task;
     if (n == 2)
         tasks[1] = r->callback;
-    r->drop_op = NULL;
+    drop_op(r);
     r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
     r->next = next; /* before the post: from then on the request may become ready */
     posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
@@ -243,6 +243,7 @@ static void drop_apply(struct request *r)
 
 void request_apply(struct request *r, const struct task_change *change, request_step *next)
 {
+    drop_op(r);
     r->op.apply = (struct store_apply){.change = *change, .task = r->task};
     r->task = (struct task){0};
     r->drop_op = drop_apply;
@@ -252,7 +253,7 @@ void request_apply(struct request *r, const struct task_change *change, request_
 
 void request_remove(struct request *r, struct task_id id, request_step *next)
 {
-    r->drop_op = NULL;
+    drop_op(r);
     r->op.del = (struct store_delete){.id = id};
     r->next = next;
     posted(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
@@ -272,6 +273,7 @@ static void drop_get(struct request *r)
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
 {
+    drop_op(r);
     r->op.get = (struct store_get){.id = id};
     r->drop_op = drop_get;
     r->next = next;
@@ -295,6 +297,7 @@ static void drop_log(struct request *r)
 
 void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next)
 {
+    drop_op(r);
     r->op.log = (struct store_log){.id = id, .from = from};
     r->drop_op = drop_log;
     r->next = next;
@@ -336,7 +339,7 @@ void request_members(struct request *r, request_step *next)
 
 void request_batch_get(struct request *r, struct task_id id, request_step *next)
 {
-    r->drop_op = NULL;
+    drop_op(r);
     r->op.batch_get = (struct store_batch_get){.id = id};
     r->next = next;
     posted(r, store_batch_get(r->api->cfg.store, &r->op.batch_get, op_done));
@@ -344,7 +347,7 @@ void request_batch_get(struct request *r, struct task_id id, request_step *next)
 
 void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
 {
-    r->drop_op = NULL;
+    drop_op(r);
     r->op.batch_cancel = (struct store_batch_cancel){.id = id};
     r->next = next;
     posted(r, store_batch_cancel(r->api->cfg.store, &r->op.batch_cancel, op_done));
