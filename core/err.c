@@ -1,10 +1,11 @@
 #include "core/err.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/log.h"
+static void (*_Atomic last_words)(void);
 
 static const char *const names[] = {
     "ok",        "inval",   "not_found", "stale", "full",   "closed", "io",       "no_space",
@@ -28,9 +29,16 @@ int fut_fail(struct fut_errbuf *err, int rc, const char *fmt, ...)
     return rc;
 }
 
+void fut_on_bug(void (*fn)(void))
+{
+    atomic_store(&last_words, fn);
+}
+
 void fut_bug_at(const char *file, int line, const char *what)
 {
-    log_flush(); /* what led here */
+    void (*last)(void) = atomic_load(&last_words);
+    if (last)
+        last();
     (void)fprintf(stderr, "futured: bug at %s:%d: %s\n", file, line, what);
     abort();
 }

@@ -41,6 +41,8 @@ const char *fut_err_name(int rc);
  * fut_fail(…)`. */
 int fut_fail(struct fut_errbuf *err, int rc, const char *fmt, ...) FUT_PRINTF(3, 4);
 
+/* fn runs on the thread that found a bug, before the abort: to say what led there. One for all. */
+void fut_on_bug(void (*fn)(void));
 void fut_bug_at(const char *file, int line, const char *what) FUT_NORETURN;
 /* A state that only a mistake in this program can reach: print where and abort. */
 #define FUT_BUG(what) fut_bug_at(__FILE__, __LINE__, (what))

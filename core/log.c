@@ -6,6 +6,7 @@
 
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/err.h"
 
 #define HOLD_BYTES ((size_t)32 << 10)
 
@@ -98,6 +99,7 @@ void log_flush(void)
 void log_hold(void)
 {
     own.holds = true;
+    fut_on_bug(log_flush); /* what led to it */
 }
 
 void log_let_go(void)
