@@ -7,14 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/fd.h"
 #include "workers/worker_main.h"
 
-#define CHILD_NICE 10
-#define CHILD_NICE_TEXT "10"
 #define OOM_SCORE "500" /* a task is killed before the daemon and its database */
 #define EXIT_NOT_STARTED 127
 
@@ -36,17 +33,6 @@ static void reset_signals(void)
 
 /* Its own session and so its own process group (that is what a timeout kills), default signals, no
  * new privileges, first in line for the OOM killer, and death when the fork server dies. */
-/* Tasks that compute must not make the daemon late: it answers, commits and dispatches for all of
- * them. Where the kernel groups processes by session, niceness counts between groups only. */
-static void give_way(void)
-{
-    (void)setpriority(PRIO_PROCESS, 0, CHILD_NICE);
-    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0)
-        say(fd, CHILD_NICE_TEXT, sizeof(CHILD_NICE_TEXT) - 1);
-    fd_close(&fd);
-}
-
 static void settle(pid_t parent)
 {
     (void)setsid();
@@ -59,7 +45,6 @@ static void settle(pid_t parent)
     if (fd >= 0)
         say(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1);
     fd_close(&fd);
-    give_way();
 }
 
 void fork_child_worker(pid_t parent, int channel)
