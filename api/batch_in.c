@@ -1,6 +1,7 @@
 #include "api/batch_in.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,17 +241,51 @@ static int read_line(struct batch_in *b, const char *line, size_t n, int number,
     return FUT_ERR_INVAL;
 }
 
-int batch_in_ndjson(const char *text, size_t n, struct batch_in *b, struct problem *p)
+static int refuse_line(const struct batch_lines *l, struct problem *p)
 {
-    int number = 0;
-    for (size_t at = 0, end; at < n; at = end + 1) {
-        const char *nl = memchr(text + at, '\n', n - at);
-        end = nl ? (size_t)(nl - text) : n;
-        number++;
-        if (json_text_skip_space(text, end, at) == end)
-            continue; /* a blank line */
-        if (read_line(b, text + at, end - at, number, p) != 0)
-            return FUT_ERR_INVAL;
+    problem_set(p, PROBLEM_BODY_TOO_LARGE, "Line %d has more than %zu bytes; nothing was stored.",
+                l->number + 1, l->max_line_bytes);
+    p->line = l->number + 1;
+    p->limit = l->max_line_bytes;
+    return FUT_ERR_INVAL;
+}
+
+/* Joins what came of the line with the n bytes that end it. */
+static int end_line(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
+{
+    if (n > l->max_line_bytes - l->rest->len)
+        return refuse_line(l, p);
+    if (l->rest->len) {
+        buf_put(l->rest, bytes, n);
+        bytes = l->rest->data;
+        n = l->rest->len;
+        l->rest->len = 0;
     }
-    return b->n ? 0 : refuse_empty(p, "");
+    l->number += l->number < INT_MAX - 1;
+    if (json_text_skip_space(bytes, n, 0) == n)
+        return 0; /* a blank line */
+    return read_line(&l->in, bytes, n, l->number, p);
+}
+
+int batch_in_put(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
+{
+    for (const char *nl; n && (nl = memchr(bytes, '\n', n));) {
+        size_t len = (size_t)(nl - bytes);
+        if (end_line(l, bytes, len, p) != 0)
+            return FUT_ERR_INVAL;
+        bytes += len + 1;
+        n -= len + 1;
+    }
+    if (n > l->max_line_bytes - l->rest->len)
+        return refuse_line(l, p);
+    if (n)
+        buf_put(l->rest, bytes, n);
+    return 0;
+}
+
+int batch_in_end(struct batch_lines *l, struct problem *p)
+{
+    if (end_line(l, "", 0, p) != 0)
+        return FUT_ERR_INVAL;
+    return l->in.n ? 0 : refuse_empty(p, "");
 }

@@ -19,6 +19,7 @@
 #define PAGE 500
 #define NDJSON_TYPE "application/x-ndjson"
 #define FIRST_ROOM 64
+#define NDJSON_BODIES 16 /* a body of lines may have so many times the bytes of another */
 
 /* What a submission is made of; r->work. */
 struct work {
@@ -28,7 +29,9 @@ struct work {
     size_t n, cap;
     bool has_unique;
     const char *traceparent;
-    struct task *page; /* to read the ids of a batch that is there already */
+    struct batch_lines lines;    /* while r->sink takes the body */
+    struct evp_md_ctx_st *print; /* of the same; NULL without a key */
+    struct task *page;           /* to read the ids of a batch that is there already */
 };
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -117,6 +120,7 @@ static void drop_work(struct request *r)
     for (size_t i = 0; i < w->n; i++)
         task_release(&w->tasks[i]);
     free(w->tasks);
+    idempotency_drop(&w->print);
     w->tasks = NULL;
     w->n = 0;
 }
@@ -256,36 +260,67 @@ static bool read_fail_fast(struct request *r, bool *out)
     return false;
 }
 
-static int read_tasks(struct request *r, struct work *w, struct problem *p)
+static struct work *new_work(struct request *r)
+{
+    struct work *w = arena_alloc(&r->arena, sizeof(*w));
+    const char *trace = http_header(r, "traceparent");
+    *w = (struct work){.r = r, .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms()}};
+    w->traceparent = trace && params_traceparent_ok(trace) ? trace : NULL;
+    r->work = w;
+    r->drop_op = drop_work;
+    return w;
+}
+
+static void take_lines(struct request *r, const char *bytes, size_t n)
+{
+    struct work *w = r->work;
+    struct problem p;
+    idempotency_put(w->print, bytes, n);
+    if (batch_in_put(&w->lines, bytes, n, &p) != 0)
+        request_refuse_body(r, &p);
+}
+
+void batches_open(struct request *r)
+{
+    const char *type = http_header(r, "Content-Type");
+    size_t max = r->api->cfg.max_body_bytes;
+    if (!type || strncasecmp(type, NDJSON_TYPE, strlen(NDJSON_TYPE)) != 0)
+        return;
+    struct work *w = new_work(r);
+    w->lines = (struct batch_lines){
+        .in = {.each = take_task, .ctx = w}, .rest = &r->body, .max_line_bytes = max};
+    w->print = idempotency_begin(r);
+    r->body_limit = max * NDJSON_BODIES;
+    r->sink = take_lines;
+    r->keeps_body = false;
+}
+
+static int read_json(struct request *r, struct work *w, struct problem *p)
 {
     struct batch_in in = {.each = take_task, .ctx = w, .fail_fast = w->batch.fail_fast};
-    const char *type = http_header(r, "Content-Type");
-    bool is_ndjson = type && strncasecmp(type, NDJSON_TYPE, strlen(NDJSON_TYPE)) == 0;
-    const char *text = r->body.len ? r->body.data : "";
-    int rc = is_ndjson ? batch_in_ndjson(text, r->body.len, &in, p)
-                       : batch_in_json(text, r->body.len, &in, p);
+    int rc = batch_in_json(r->body.len ? r->body.data : "", r->body.len, &in, p);
     w->batch.fail_fast = in.fail_fast;
-    w->batch.total = (uint32_t)w->n;
     return rc;
 }
 
 void batches_post(struct request *r)
 {
-    struct work *w = arena_alloc(&r->arena, sizeof(*w));
+    struct work *w = r->work ? r->work : new_work(r);
     struct problem p;
     bool has_key;
-    *w = (struct work){.r = r, .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms()}};
-    if (!read_fail_fast(r, &w->batch.fail_fast) || idempotency_read(r, &r->key, &has_key) != 0)
+    if (!read_fail_fast(r, &w->batch.fail_fast) ||
+        idempotency_read(r, w->print, &r->key, &has_key) != 0)
         return;
-    const char *trace = http_header(r, "traceparent");
-    w->traceparent = trace && params_traceparent_ok(trace) ? trace : NULL;
-    r->work = w;
-    r->drop_op = drop_work;
-    if (read_tasks(r, w, &p) != 0) {
+    if (r->refusal) {
+        request_problem(r, r->refusal);
+        return;
+    }
+    if ((r->sink ? batch_in_end(&w->lines, &p) : read_json(r, w, &p)) != 0) {
         request_problem(r, &p);
         return;
     }
     buf_release(&r->body);
+    w->batch.total = (uint32_t)w->n;
     r->op.submit = (struct store_submit){
         .tasks = w->tasks, .n = w->n, .batch = &w->batch, .key = has_key ? &r->key : NULL};
     request_submit_many(r, drop_work, submitted);

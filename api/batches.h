@@ -9,8 +9,9 @@
 
 struct request;
 
-void batches_post(struct request *r);   /* POST /v1/batches */
-void batches_get(struct request *r);    /* GET /v1/batches/{id} */
+void batches_open(struct request *r); /* before the body of the next: NDJSON is read as it comes */
+void batches_post(struct request *r); /* POST /v1/batches */
+void batches_get(struct request *r);  /* GET /v1/batches/{id} */
 void batches_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
 
 /* The id in the path. False: the request was answered. */

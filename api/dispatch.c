@@ -48,6 +48,17 @@ static bool take_arg(void *ctx, const char *key, const char *value)
     return true;
 }
 
+/* False: the refusal is kept. */
+static bool take_args(struct request *r)
+{
+    struct problem p;
+    struct collect c = {.r = r, .p = &p};
+    http_each_arg(r, &c, take_arg);
+    if (c.failed)
+        request_refuse_body(r, &p);
+    return !c.failed;
+}
+
 /* Decoded parts of the path must stay one part: no slash, no control characters. */
 static bool take_captures(struct request *r, const struct route_match *m)
 {
@@ -89,6 +100,11 @@ static void refuse_encoding(struct request *r)
     request_problem(r, &p);
 }
 
+static void refuse_args(struct request *r)
+{
+    request_problem(r, r->refusal);
+}
+
 static void refuse_method(struct request *r)
 {
     struct problem p;
@@ -103,7 +119,7 @@ static void refuse_method(struct request *r)
 void dispatch_refuse_size(struct request *r)
 {
     struct problem p;
-    size_t limit = r->api->cfg.max_body_bytes;
+    size_t limit = r->body_limit;
     problem_set(&p, PROBLEM_BODY_TOO_LARGE, "The body has more than %zu bytes.", limit);
     p.limit = limit;
     request_problem(r, &p);
@@ -165,15 +181,10 @@ static request_step *check_token(struct request *r)
     return rc == 0 ? NULL : rc == FUT_ERR_STATE ? refuse_scope : refuse_token;
 }
 
-/* Runs when the request is complete: checks what every route has in common. */
+/* Runs when the request is complete. */
 static void run_route(struct request *r)
 {
-    struct problem p;
-    struct collect c = {.r = r, .p = &p};
-    http_each_arg(r, &c, take_arg);
-    if (c.failed)
-        request_problem(r, &p);
-    else if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced))
+    if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced))
         refuse_submit(r);
     else
         r->route->run(r);
@@ -185,6 +196,7 @@ request_step *dispatch_first_step(struct request *r)
     route_find(r->method, r->path, &m);
     r->allowed = m.allowed;
     r->route = m.route;
+    r->body_limit = r->api->cfg.max_body_bytes;
     if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
         r->allowed = METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_OPTIONS;
     if (!r->allowed)
@@ -196,6 +208,10 @@ request_step *dispatch_first_step(struct request *r)
     request_step *refuse = check_token(r); /* before its body takes any memory */
     if (refuse)
         return refuse;
+    if (!take_args(r))
+        return refuse_args;
     r->keeps_body = m.route->flags & ROUTE_HAS_BODY;
+    if (m.route->open)
+        m.route->open(r);
     return run_route;
 }

@@ -6,8 +6,9 @@
 
 #include "api/request.h"
 
-/* Looks up r->method and r->path, fills route, allowed, captures and keeps_body, and returns the
- * step to run when the request is complete. Never NULL: a wrong path has a step that says so. */
+/* Looks up r->method and r->path, fills route, allowed, captures, args and what becomes of the
+ * body, and returns the step to run when the request is complete. Never NULL: a wrong path has a
+ * step that says so. */
 request_step *dispatch_first_step(struct request *r);
 
 /* Steps for a body over the limit, and for a transfer coding that is not understood. */

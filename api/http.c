@@ -40,7 +40,7 @@ static uint64_t promised_bytes(struct request *r)
 static bool plan_body(struct request *r)
 {
     const char *coding = http_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-    size_t limit = r->api->cfg.max_body_bytes;
+    size_t limit = r->body_limit;
     uint64_t promised = coding ? 0 : promised_bytes(r);
     if (coding && strcasecmp(coding, "chunked") != 0) {
         r->next = dispatch_refuse_coding;
@@ -48,7 +48,7 @@ static bool plan_body(struct request *r)
     }
     if (promised > limit) {
         r->next = dispatch_refuse_size;
-        r->keeps_body = false;
+        request_forget_body(r);
         return promised > limit + SWALLOW_BYTES || http_header(r, MHD_HTTP_HEADER_EXPECT);
     }
     if (r->keeps_body && promised) /* a promise alone takes little memory */
@@ -58,16 +58,17 @@ static bool plan_body(struct request *r)
 
 static enum MHD_Result take_body(struct request *r, const char *bytes, size_t *n)
 {
-    size_t limit = r->api->cfg.max_body_bytes;
+    size_t limit = r->body_limit;
     r->body_seen += *n;
     if (r->body_seen > limit && r->next != dispatch_refuse_size) {
         r->next = dispatch_refuse_size;
-        r->keeps_body = false;
-        buf_release(&r->body);
+        request_forget_body(r);
     }
     if (r->body_seen > limit + SWALLOW_BYTES)
         return MHD_NO; /* chunked without end: the library allows no answer here */
-    if (r->keeps_body)
+    if (r->sink)
+        r->sink(r, bytes, *n);
+    else if (r->keeps_body)
         buf_put(&r->body, bytes, *n);
     *n = 0;
     return MHD_YES;

@@ -65,18 +65,39 @@ static void write_head(struct request *r, struct buf *b)
     }
 }
 
-static void make_fingerprint(struct request *r, unsigned char out[STORE_FINGERPRINT_SIZE])
+struct evp_md_ctx_st *idempotency_begin(struct request *r)
 {
     struct buf head = BUF_INIT;
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    if (!http_header(r, HEADER))
+        return NULL;
+    EVP_MD_CTX *print = EVP_MD_CTX_new();
     write_head(r, &head);
-    if (!c || EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1 ||
-        EVP_DigestUpdate(c, head.data, head.len) != 1 ||
-        EVP_DigestUpdate(c, r->body.len ? r->body.data : "", r->body.len) != 1 ||
-        EVP_DigestFinal_ex(c, out, NULL) != 1)
+    if (!print || EVP_DigestInit_ex(print, EVP_sha256(), NULL) != 1)
         FUT_BUG("SHA-256 failed");
-    EVP_MD_CTX_free(c);
+    idempotency_put(print, head.data, head.len);
     buf_release(&head);
+    return print;
+}
+
+void idempotency_put(struct evp_md_ctx_st *print, const char *bytes, size_t n)
+{
+    if (print && EVP_DigestUpdate(print, bytes, n) != 1)
+        FUT_BUG("SHA-256 failed");
+}
+
+void idempotency_drop(struct evp_md_ctx_st **print)
+{
+    EVP_MD_CTX_free(*print);
+    *print = NULL;
+}
+
+static void make_fingerprint(struct request *r, unsigned char out[STORE_FINGERPRINT_SIZE])
+{
+    struct evp_md_ctx_st *print = idempotency_begin(r);
+    idempotency_put(print, r->body.len ? r->body.data : "", r->body.len);
+    if (EVP_DigestFinal_ex(print, out, NULL) != 1)
+        FUT_BUG("SHA-256 failed");
+    idempotency_drop(&print);
 }
 
 static int refuse(struct request *r)
@@ -90,7 +111,8 @@ static int refuse(struct request *r)
     return FUT_ERR_INVAL;
 }
 
-int idempotency_read(struct request *r, struct store_key *out, bool *out_present)
+int idempotency_read(struct request *r, struct evp_md_ctx_st *print, struct store_key *out,
+                     bool *out_present)
 {
     char key[TASK_KEY_MAX + 1];
     struct buf full = BUF_INIT;
@@ -103,7 +125,10 @@ int idempotency_read(struct request *r, struct store_key *out, bool *out_present
     buf_printf(&full, "%s:%s", r->principal, key);
     out->key = arena_strndup(&r->arena, full.data, full.len);
     buf_release(&full);
-    make_fingerprint(r, out->fingerprint);
+    if (!print)
+        make_fingerprint(r, out->fingerprint);
+    else if (EVP_DigestFinal_ex(print, out->fingerprint, NULL) != 1)
+        FUT_BUG("SHA-256 failed");
     *out_present = true;
     return 0;
 }

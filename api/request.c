@@ -70,6 +70,21 @@ void request_wake(struct waiter *w)
     http_loop_wake(r->loop, r);
 }
 
+void request_forget_body(struct request *r)
+{
+    r->keeps_body = false;
+    r->sink = NULL;
+    buf_release(&r->body);
+    drop_op(r); /* nothing was posted yet: it is the sink's */
+}
+
+void request_refuse_body(struct request *r, const struct problem *p)
+{
+    request_forget_body(r);
+    r->refusal = arena_alloc(&r->arena, sizeof(*p));
+    *r->refusal = *p;
+}
+
 const char *request_arg(const struct request *r, const char *name)
 {
     for (size_t i = 0; i < r->n_args; i++) {

@@ -30,6 +30,8 @@ struct http_loop;
 struct MHD_Connection;
 struct request;
 typedef void request_step(struct request *r);
+/* Takes n more bytes of the body (n > 0), in order. */
+typedef void request_sink(struct request *r, const char *bytes, size_t n);
 
 struct request_arg {
     const char *name, *value; /* decoded; in the arena */
@@ -56,7 +58,10 @@ struct request {
     size_t n_args;
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
+    size_t body_limit;
     bool keeps_body;
+    request_sink *sink;      /* takes the body as it comes, in place of keeps_body; or NULL */
+    struct problem *refusal; /* found before the body was complete; in the arena; NULL none */
     char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
 
     /* flow */
@@ -129,6 +134,11 @@ void request_delete(struct request *r);
 
 /* Wakes the request that the waiter belongs to: for struct waiter_wish. */
 void request_wake(struct waiter *w);
+
+/* Lets go what is kept of the body, and what its sink made of it; the rest will be swallowed. */
+void request_forget_body(struct request *r);
+/* The same, and *p is copied, to be answered when the body is complete. */
+void request_refuse_body(struct request *r, const struct problem *p);
 
 /* Decoded value of a query parameter, or NULL. */
 const char *request_arg(const struct request *r, const char *name);

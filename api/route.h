@@ -35,6 +35,9 @@ struct route {
     unsigned flags;
     const char *params;    /* query parameters that it knows, " a b "; "" none */
     enum auth_scope scope; /* what a token must allow; AUTH_OPEN: none is asked for */
+    /* Runs before the body comes and may set r->sink and r->body_limit; it answers nothing. NULL:
+     * the body is kept or not, by flags. */
+    void (*open)(struct request *);
 };
 
 /* A part of the path: raw, not decoded. */

@@ -152,7 +152,7 @@ static void submit(struct request *r, const struct handler_info *h, const struct
         refuse_lane(r, h);
         return;
     }
-    if (idempotency_read(r, &r->key, &has_key) != 0)
+    if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
         return;
     if (o->callback_url) {
         callback = id_new();
