@@ -1,12 +1,12 @@
 #!/bin/bash
 # Measures what README.md of this folder shows, and prints it as Markdown.
-#   tests/bench/run.sh BUILD [PART…]       parts: knobs alternation latency million submit
+#   tests/bench/run.sh BUILD [PART…]       parts: knobs alternation waiters latency million submit
 # FUT_BENCH_QUICK=1 makes everything small: to see whether it works, not how fast it is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:?usage: tests/bench/run.sh BUILD [PART…]}
 shift
-parts=(knobs alternation latency million submit)
+parts=(knobs alternation waiters latency million submit)
 [ $# -gt 0 ] && parts=("$@")
 
 cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)

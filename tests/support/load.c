@@ -46,6 +46,7 @@ struct load {
     char *fixed; /* the POST (or the GET), the same for each */
     size_t fixed_len;
     int64_t open;    /* requests */
+    int64_t posts;   /* requests begun that are no polls */
     unsigned closed; /* connections to be opened anew */
     int64_t last_answer_mono_us;
     bool stopping;
@@ -145,10 +146,22 @@ static void conn_write(struct load *l, struct conn *c)
         watch(l, c, EPOLL_CTL_MOD, c->out_len > 0);
 }
 
+/* A POST that begins a pair counts with the poll that is to follow it. */
+static bool may_begin(const struct load *l, const struct conn *c)
+{
+    bool is_pair = l->cfg->mode == LOAD_POST_POLL && !c->polls;
+    if (l->stopping)
+        return false;
+    if (!l->cfg->requests || c->polls)
+        return true;
+    return (is_pair ? 2 * l->posts : l->posts) < l->cfg->requests;
+}
+
 static void conn_begin(struct load *l, struct conn *c)
 {
-    if (l->stopping || (l->cfg->requests && l->report->requests >= l->cfg->requests))
+    if (!may_begin(l, c))
         return;
+    l->posts += !c->polls;
     choose_request(l, c);
     c->open = true;
     c->began_mono_us = clock_mono_us();
@@ -181,6 +194,7 @@ static void count_answer(struct load *l, const struct conn *c, const struct resp
     report->late += (double)us > l->cfg->late_s * 1e6;
     samples_add(&report->samples, us);
     static const char done[] = "\"done\":true";
+    report->waited += waited;
     if (waited && !memmem(r->body, r->body_len, done, sizeof(done) - 1))
         report->undone++;
 }
@@ -254,10 +268,16 @@ static void turn(struct load *l)
     }
 }
 
+/* Each pair has ended, though some without their poll because the POST was refused. */
+static bool is_spent(const struct load *l)
+{
+    return l->cfg->mode == LOAD_POST_POLL && !l->open && 2 * l->posts >= l->cfg->requests;
+}
+
 static bool is_over(const struct load *l, int64_t began_mono_us)
 {
     if (l->cfg->requests)
-        return l->report->requests >= l->cfg->requests;
+        return l->report->requests >= l->cfg->requests || is_spent(l);
     return (double)(clock_mono_us() - began_mono_us) >= l->cfg->seconds * 1e6;
 }
 

@@ -23,7 +23,7 @@ struct load_config {
     const char *input; /* the JSON value for "input"; NULL: a string of body_bytes */
     const char *path;  /* of LOAD_GET */
     unsigned connections;
-    int64_t requests; /* stop after this many; 0: after seconds */
+    int64_t requests; /* stop after this many (LOAD_POST_POLL: whole pairs); 0: after seconds */
     double seconds;
     double wait_s;  /* of Prefer: wait and of ?wait */
     double late_s;  /* an answer that took longer counts as late */
@@ -38,6 +38,7 @@ struct load_report {
     int64_t unanswered;   /* still open when the grace was over */
     int64_t disconnected; /* open when the daemon closed the connection; not among the unanswered */
     int64_t late;
+    int64_t waited; /* answers of waiting requests */
     int64_t undone; /* answers of waiting requests that showed a future that was not done */
     int64_t by_status[LOAD_STATUS_MAX];
     double seconds; /* first request to last answer */

@@ -80,14 +80,14 @@ static void print_report(const struct options *o, struct load_report *r)
 {
     double rate = r->seconds > 0 ? (double)r->answered / r->seconds : 0;
     json_t *line = json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "mode",
-        o->mode, "connections", (int)o->connections, "requests", (json_int_t)r->requests,
+        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f}",
+        "mode", o->mode, "connections", (int)o->connections, "requests", (json_int_t)r->requests,
         "answered", (json_int_t)r->answered, "unanswered", (json_int_t)r->unanswered,
         "disconnected", (json_int_t)r->disconnected, "late", (json_int_t)r->late, "late_over_s",
-        o->late, "undone", (json_int_t)r->undone, "status", status_counts(r), "seconds", r->seconds,
-        "rate", rate, "p50_ms", samples_ms(&r->samples, 0.5), "p99_ms",
-        samples_ms(&r->samples, 0.99), "p99_9_ms", samples_ms(&r->samples, 0.999), "max_ms",
-        samples_ms(&r->samples, 1));
+        o->late, "waited", (json_int_t)r->waited, "undone", (json_int_t)r->undone, "status",
+        status_counts(r), "seconds", r->seconds, "rate", rate, "p50_ms",
+        samples_ms(&r->samples, 0.5), "p99_ms", samples_ms(&r->samples, 0.99), "p99_9_ms",
+        samples_ms(&r->samples, 0.999), "max_ms", samples_ms(&r->samples, 1));
     char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
     (void)puts(text ? text : "{}");
     free(text);
