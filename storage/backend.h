@@ -103,6 +103,10 @@ bool backend_is_claimable(enum task_state s);
 /* Does a list operation want this task? spec may lack everything but lane and handler. */
 bool backend_list_wants(const struct store_list *o, const struct task *t);
 
+/* Fills begin, log and log_len from the kept end of a log; o->note says how much was ever written.
+ * What the caller has seen already (o->from) is cut off. */
+void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len);
+
 /* Rows that one list call looks at before it ends its page early. */
 #define BACKEND_SCAN_MAX 10000
 

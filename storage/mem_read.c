@@ -1,6 +1,5 @@
 /* mem_read: what readers ask the memory backend. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/mem.h"
 #include "storage/mem_internal.h"
@@ -121,20 +120,6 @@ int mem_members(struct backend_reader *reader, struct store_members *o)
     return 0;
 }
 
-static void copy_log(const struct mem_note *note, struct store_log *o)
-{
-    o->begin = note->log_end - note->log.len;
-    size_t skip = o->from > o->begin ? (size_t)(o->from - o->begin) : 0;
-    if (skip >= note->log.len) {
-        o->begin = note->log_end;
-        return;
-    }
-    o->begin += skip;
-    o->log_len = note->log.len - skip;
-    o->log = xmalloc(o->log_len);
-    memcpy(o->log, note->log.data + skip, o->log_len);
-}
-
 int mem_log(struct backend_reader *reader, struct store_log *o)
 {
     int rc = FUT_ERR_NOT_FOUND;
@@ -144,7 +129,7 @@ int mem_log(struct backend_reader *reader, struct store_log *o)
         o->state = r->task.state;
         o->note = copy_note(r->note);
         if (r->note)
-            copy_log(r->note, o);
+            backend_copy_log(o, r->note->log.data, r->note->log.len);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);

@@ -1,6 +1,5 @@
 /* sqlite_read_many: what the reader threads ask about many futures at once, and logs. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/mem.h"
 #include "storage/sqlite_reader.h"
@@ -83,21 +82,6 @@ int sqlite_members(struct backend_reader *r, struct store_members *o)
     return sqlite_rc(r->db, step);
 }
 
-/* Cuts what the caller has seen already off the kept log. */
-static void copy_log(struct store_log *o, const void *kept, size_t kept_len)
-{
-    o->begin = o->note.log_end - kept_len;
-    size_t skip = o->from > o->begin ? (size_t)(o->from - o->begin) : 0;
-    if (skip >= kept_len) {
-        o->begin = o->note.log_end;
-        return;
-    }
-    o->begin += skip;
-    o->log_len = kept_len - skip;
-    o->log = xmalloc(o->log_len);
-    memcpy(o->log, (const char *)kept + skip, o->log_len);
-}
-
 int sqlite_log(struct backend_reader *r, struct store_log *o)
 {
     sqlite3_stmt *st = r->stmts[R_LOG];
@@ -114,7 +98,7 @@ int sqlite_log(struct backend_reader *r, struct store_log *o)
             .message = message ? xstrdup(message) : NULL,
             .log_end = (uint64_t)sqlite3_column_int64(st, 3),
         };
-        copy_log(o, kept, (size_t)sqlite3_column_bytes(st, 4));
+        backend_copy_log(o, kept, (size_t)sqlite3_column_bytes(st, 4));
     }
     (void)sqlite3_reset(st);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);

@@ -39,6 +39,20 @@ bool backend_list_wants(const struct store_list *o, const struct task *t)
            (!o->handler || strcmp(o->handler, t->spec->handler) == 0);
 }
 
+void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
+{
+    o->begin = o->note.log_end - kept_len;
+    size_t skip = o->from > o->begin ? (size_t)(o->from - o->begin) : 0;
+    if (skip >= kept_len) {
+        o->begin = o->note.log_end;
+        return;
+    }
+    o->begin += skip;
+    o->log_len = kept_len - skip;
+    o->log = xmalloc(o->log_len);
+    memcpy(o->log, (const char *)kept + skip, o->log_len);
+}
+
 static const struct backend_ops *find_backend(const char *name)
 {
     size_t prefix = strlen(STORE_FAULT_PREFIX);
