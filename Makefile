@@ -111,7 +111,7 @@ TESTS = $(call program,$(UNIT) $(SYSTEM))
 test-deps: deps
 	@tests/deps.sh test
 tests-built: all $(TESTS) $(call program,$(TOOLS))
-test: deps
+test: test-deps
 	+@$(BUILD) check VARIANT=debug
 check: tests-built
 	@tests/run.sh $(B) $(TESTS)
