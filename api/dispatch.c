@@ -184,7 +184,8 @@ static request_step *check_token(struct request *r)
 /* Runs when the request is complete. */
 static void run_route(struct request *r)
 {
-    if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced))
+    if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced) &&
+        !r->api->cfg.n_listen_fds)
         refuse_submit(r);
     else
         r->route->run(r);

@@ -210,6 +210,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
     (void)atomic_fetch_add_explicit(&l->connections,
                                     what == MHD_CONNECTION_NOTIFY_STARTED ? (size_t)1 : SIZE_MAX,
                                     memory_order_relaxed);
+    if (atomic_load_explicit(&l->is_closed, memory_order_relaxed))
+        fd_wake(l->api->left_fd);
 }
 
 /* Paths and queries stay as they came: route and params decode them, each part by itself. */

@@ -37,6 +37,20 @@ void http_loop_wish(struct http_loop *l, enum http_wish wish)
     fd_wake(l->wake_fd);
 }
 
+bool http_loop_has_emptied(const struct http_loop *l)
+{
+    return atomic_load(&l->is_closed) && !atomic_load(&l->connections);
+}
+
+bool http_loop_has_moved(struct http_loop *l)
+{
+    if (atomic_load(&l->is_asked))
+        return false;
+    atomic_store(&l->is_asked, true);
+    fd_wake(l->wake_fd);
+    return true;
+}
+
 /* ---- sleepers -------------------------------------------------------------------------------- */
 
 static void set_timer(struct http_loop *l, struct request *r, int64_t now)
@@ -165,11 +179,18 @@ static void resume_ready(struct http_loop *l)
         resume(l, FUT_CONTAINER(n, struct request, ready));
 }
 
+static void close_door(struct http_loop *l)
+{
+    http_daemon_quiesce(&l->daemon);
+    atomic_store(&l->is_closed, true);
+    fd_wake(l->api->left_fd);
+}
+
 static void grant_wishes(struct http_loop *l)
 {
     unsigned fresh = atomic_load(&l->wishes) & ~l->granted;
     if (fresh & HTTP_QUIESCE)
-        http_daemon_quiesce(&l->daemon);
+        close_door(l);
     if (fresh & HTTP_RELEASE)
         release_sleepers(l);
     l->granted |= fresh;
@@ -247,6 +268,8 @@ static void *loop_main(void *arg)
         run_timers(l);
         grant_wishes(l);
         http_daemon_run(&l->daemon);
+        if (atomic_load_explicit(&l->is_asked, memory_order_relaxed))
+            atomic_store(&l->is_asked, false);
     }
     http_daemon_stop(&l->daemon);
     return NULL;

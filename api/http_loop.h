@@ -41,6 +41,9 @@ struct http_loop {
     size_t n_spare;
     int64_t logged_mono_ms; /* last time that a failure was logged */
 
+    atomic_bool is_closed; /* accepts no more */
+    atomic_bool is_asked;  /* http_loop_has_moved wants to know */
+
     atomic_size_t suspended; /* written by the loop alone, like all counters below */
     atomic_size_t open;      /* requests begun and not ended */
     atomic_size_t connections;
@@ -55,6 +58,10 @@ FUT_MUST_CHECK int http_loop_new(struct api *api, int listen_fd, unsigned limit,
 void http_loop_start(struct http_loop *l, unsigned number);
 /* Any thread; never blocks. */
 void http_loop_wish(struct http_loop *l, enum http_wish wish);
+/* Has the loop had a round since the last call? Each yes asks anew. One thread. */
+bool http_loop_has_moved(struct http_loop *l);
+/* It accepts no more and has no connection. Any thread. */
+bool http_loop_has_emptied(const struct http_loop *l);
 /* Waits for the end of the thread, after HTTP_STOP, and frees. Also for one never started. */
 void http_loop_free(struct http_loop **l);
 

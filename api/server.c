@@ -1,12 +1,14 @@
 #include "api/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/http_loop.h"
 #include "api/server_internal.h"
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/mem.h"
 
 struct api *api_new(const struct api_config *cfg)
@@ -14,7 +16,8 @@ struct api *api_new(const struct api_config *cfg)
     struct api *a = xnew(struct api);
     FUT_ASSERT(cfg->threads >= 1 && cfg->max_connections >= 1);
     a->cfg = *cfg;
-    a->listener.fd = -1;
+    a->left_fd = fd_wake_new();
+    FUT_ASSERT(a->left_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->started_mono_ms = clock_mono_ms();
     size_t max_waiters = (size_t)cfg->max_connections * 9 / 10;
     waiters_init(&a->waiters, max_waiters ? max_waiters : 1);
@@ -30,46 +33,60 @@ static unsigned share(const struct api_config *cfg)
 
 static int make_loops(struct api *a, struct fut_errbuf *err)
 {
-    a->loops = xcalloc(a->cfg.threads, sizeof(struct http_loop *));
-    for (unsigned i = 0; i < a->cfg.threads; i++) {
-        int rc = http_loop_new(a, a->listener.fd, share(&a->cfg), &a->loops[i]);
+    size_t n = a->cfg.threads * a->n_listeners;
+    a->loops = xcalloc(n, sizeof(struct http_loop *));
+    for (size_t i = 0; i < n; i++) {
+        const struct listener *l = &a->listeners[i % a->n_listeners];
+        int rc = http_loop_new(a, l->fd, share(&a->cfg), &a->loops[i]);
         if (rc != 0)
-            return fut_fail(err, rc, "cannot serve HTTP on %s: %s", a->listener.address,
-                            strerror(errno));
+            return fut_fail(err, rc, "cannot serve HTTP on %s: %s", l->address, strerror(errno));
         a->n_loops++;
     }
     return 0;
 }
 
 /* Without tokens whoever reaches the socket may run the operator's programs. */
-static int check_reach(const struct api *a, struct fut_errbuf *err)
+static int check_reach(const struct api *a, const struct listener *l, struct fut_errbuf *err)
 {
-    if (a->cfg.auth || a->listener.is_local)
+    if (a->cfg.auth || l->is_local)
         return 0;
     return fut_fail(err, FUT_ERR_INVAL,
                     "refusing to listen on %s without tokens: others could run tasks here. Set "
                     "FUTURED_TOKENS, or listen on 127.0.0.1, [::1] or unix:/path",
-                    a->listener.address);
+                    l->address);
+}
+
+/* The i-th one: inherited, or the one of the configuration. */
+static int add_listener(struct api *a, size_t i, struct fut_errbuf *err)
+{
+    struct listener *l = &a->listeners[i];
+    int rc = i < a->cfg.n_listen_fds ? listen_adopt(a->cfg.listen_fds[i], l, err)
+                                     : listen_open(a->cfg.listen, l, err);
+    if (rc == 0) {
+        a->n_listeners++;
+        rc = check_reach(a, l, err);
+    }
+    return rc;
 }
 
 int api_start(struct api *a, struct fut_errbuf *err)
 {
-    int rc = a->cfg.listen_fd >= 0 ? listen_adopt(a->cfg.listen_fd, &a->listener, err)
-                                   : listen_open(a->cfg.listen, &a->listener, err);
-    if (rc == 0)
-        rc = check_reach(a, err);
+    size_t n = a->cfg.n_listen_fds ? a->cfg.n_listen_fds : 1;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = add_listener(a, i, err);
     if (rc == 0)
         rc = make_loops(a, err);
     if (rc != 0)
         return rc;
-    for (unsigned i = 0; i < a->n_loops; i++)
-        http_loop_start(a->loops[i], i);
+    for (size_t i = 0; i < a->n_loops; i++)
+        http_loop_start(a->loops[i], (unsigned)i);
     return 0;
 }
 
-const char *api_address(const struct api *a)
+const char *api_address(const struct api *a, size_t i)
 {
-    return a->listener.address;
+    return i < a->n_listeners ? a->listeners[i].address : NULL;
 }
 
 void api_set_ready(struct api *a, bool is_ready)
@@ -104,6 +121,44 @@ bool api_idle(const struct api *a)
     return true;
 }
 
+bool api_has_moved(struct api *a)
+{
+    bool all = true;
+    for (size_t i = 0; i < a->n_loops; i++)
+        all = http_loop_has_moved(a->loops[i]) && all;
+    return all;
+}
+
+static void close_listeners(struct api *a)
+{
+    for (size_t i = 0; i < a->n_listeners; i++)
+        listen_close(&a->listeners[i]);
+    a->n_listeners = 0;
+}
+
+/* Nobody comes any more and all have gone. */
+static bool has_emptied(const struct api *a)
+{
+    for (size_t i = 0; i < a->n_loops; i++) {
+        if (!http_loop_has_emptied(a->loops[i]))
+            return false;
+    }
+    return true;
+}
+
+void api_linger(struct api *a, int64_t max_ms)
+{
+    int64_t deadline = clock_mono_ms() + max_ms, left = max_ms;
+    if (!a->cfg.n_listen_fds)
+        return;
+    while (!has_emptied(a) && left > 0) {
+        struct pollfd p = {a->left_fd, POLLIN, 0};
+        if (poll(&p, 1, (int)left) > 0)
+            fd_wake_clear(a->left_fd);
+        left = deadline - clock_mono_ms();
+    }
+}
+
 void api_stop(struct api *a, int64_t budget_ms)
 {
     int64_t deadline = clock_mono_ms() + budget_ms;
@@ -117,7 +172,7 @@ void api_stop(struct api *a, int64_t budget_ms)
     for (size_t i = 0; i < a->n_loops; i++)
         http_loop_free(&a->loops[i]);
     a->n_loops = 0;
-    listen_close(&a->listener);
+    close_listeners(a);
 }
 
 void api_free(struct api **a)
@@ -127,7 +182,8 @@ void api_free(struct api **a)
         return;
     for (size_t i = 0; i < me->n_loops; i++) /* a start that failed half-way */
         http_loop_free(&me->loops[i]);
-    listen_close(&me->listener);
+    close_listeners(me);
+    fd_close(&me->left_fd);
     free(me->loops);
     waiters_release(&me->waiters);
     free(me);

@@ -19,11 +19,14 @@
 
 struct api;
 
+#define API_LISTENERS_MAX 8
+
 struct api_config {
     const char *listen;       /* "host:port", "[v6]:port", ":port" or "unix:/path" */
-    int listen_fd;            /* an inherited listening socket (then listen is not read), or -1 */
-    unsigned threads;         /* event loops, >= 1 */
-    unsigned max_connections; /* all loops together; 90 % of them may be long-polls */
+    const int *listen_fds;    /* inherited listening sockets, taken over; then listen is not read */
+    size_t n_listen_fds;      /* at most API_LISTENERS_MAX; 0: none, listen is opened */
+    unsigned threads;         /* event loops of each listening socket, >= 1 */
+    unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls */
     size_t max_body_bytes;
     int64_t max_wait_ms; /* longest long-poll; longer wishes are cut to it */
     struct store *store;
@@ -40,16 +43,25 @@ struct api *api_new(const struct api_config *cfg);
 /* Binds, listens, starts the loops. 0, or FUT_ERR_IO / INVAL / BUSY with the address and the reason
  * in err; then only api_free may follow. Blocks for a name lookup at most. */
 FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);
-/* "127.0.0.1:8420", "[::1]:8420" or "unix:/path", with the real port; after api_start. */
-const char *api_address(const struct api *a);
+/* "127.0.0.1:8420", "[::1]:8420" or "unix:/path", with the real port, of the i-th listening socket;
+ * NULL: there are no more. After api_start. */
+const char *api_address(const struct api *a, size_t i);
 /* What /readyz says; false until the first call. Any thread. */
 void api_set_ready(struct api *a, bool is_ready);
 
-/* Stops accepting; submits on kept-alive connections get 503, answers close their connection,
- * /healthz says 200, /readyz 503. Returns at once. */
+/* Stops accepting; answers close their connection, /healthz says 200, /readyz 503. Submits on
+ * kept-alive connections get 503, unless the sockets were inherited: then somebody holds them for
+ * the next daemon, clients that come now wait in the backlog, and those who are inside are served.
+ * Returns at once. */
 void api_quiesce(struct api *a);
 /* All long-polls answer with the current state now, and no new one waits. Returns at once. */
 void api_release_waiters(struct api *a);
+/* Have all loops had a round since the last call? True the first time; each yes asks anew. */
+bool api_has_moved(struct api *a);
+/* For inherited sockets, after api_quiesce: waits until those who were inside have been answered
+ * and are gone, max_ms at most (a connection that is kept open in silence). With sockets of our own
+ * it returns at once. */
+void api_linger(struct api *a, int64_t max_ms);
 /* True when no request waits for anything (waiter or store). */
 bool api_idle(const struct api *a);
 /* Quiesces, releases waiters, gives answers up to a second to leave, closes all connections and

@@ -15,7 +15,9 @@ struct api {
     struct waiters waiters;
     struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
     size_t n_loops;
-    struct listener listener;
+    struct listener listeners[API_LISTENERS_MAX];
+    size_t n_listeners;
+    int left_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
     int64_t started_mono_ms;
     atomic_bool is_ready, is_quiesced, is_released;
 };

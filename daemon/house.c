@@ -1,7 +1,9 @@
 #include "daemon/house.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,15 +13,20 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/service.h"
 #include "storage/store.h"
 #include "workers/fork_server.h"
 #include "workers/scheduler.h"
 
 #define STORE_READERS 2
+#define STEP_TOLD_MS 1000
+#define STEP_EXTENDS_MS 60000
+#define LINGER_MS 1000
 #define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
 struct house {
     struct config cfg;
+    struct sockets sockets;
     struct auth *auth; /* NULL: no tokens */
     struct tls_pair tls;
     struct handlers *handlers;
@@ -43,8 +50,19 @@ static int load_secrets(struct house *h, struct fut_errbuf *err)
     return rc;
 }
 
+/* Opening may migrate a large database or give many tasks back: not to be taken for a hang. */
+static void on_store_step(void *told_mono_ms)
+{
+    int64_t *told = told_mono_ms, now = clock_mono_ms();
+    if (*told && now - *told < STEP_TOLD_MS)
+        return;
+    *told = now;
+    service_busy("opening the database", STEP_EXTENDS_MS);
+}
+
 static int build_store(struct house *h, struct fut_errbuf *err)
 {
+    int64_t told_mono_ms = 0;
     return store_open(
         &(struct store_config){
             .backend = h->cfg.store,
@@ -52,6 +70,8 @@ static int build_store(struct house *h, struct fut_errbuf *err)
             .readers = STORE_READERS,
             .max_queued = (uint64_t)h->cfg.max_queued,
             .retention_ms = h->cfg.retention_ms,
+            .on_step = on_store_step,
+            .step_ctx = &told_mono_ms,
         },
         &h->store, err);
 }
@@ -74,7 +94,8 @@ static void build_api(struct house *h)
 {
     h->api = api_new(&(struct api_config){
         .listen = h->cfg.listen,
-        .listen_fd = -1,
+        .listen_fds = h->sockets.fds,
+        .n_listen_fds = h->sockets.n,
         .threads = (unsigned)h->cfg.http_threads,
         .max_connections = (unsigned)h->cfg.max_connections,
         .max_body_bytes = (size_t)h->cfg.max_body_bytes,
@@ -105,10 +126,11 @@ static void report_recovery(const struct house *h)
         log_info("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
 }
 
-int house_build(const struct config *cfg, struct handlers **handlers, struct house **out,
-                struct fut_errbuf *err)
+int house_build(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
+                struct house **out, struct fut_errbuf *err)
 {
     struct house *h = xnew(struct house);
+    h->sockets = *sockets;
     h->cfg = *cfg;
     h->handlers = *handlers;
     *handlers = NULL;
@@ -133,14 +155,42 @@ int house_build(const struct config *cfg, struct handlers **handlers, struct hou
     return 0;
 }
 
-const char *house_address(const struct house *h)
+const char *house_address(const struct house *h, size_t i)
 {
-    return api_address(h->api);
+    return api_address(h->api, i);
 }
 
 int house_broken_fd(const struct house *h)
 {
     return scheduler_broken_fd(h->scheduler);
+}
+
+/* ---- how it is ------------------------------------------------------------------------------- */
+
+const char *house_stuck_room(struct house *h)
+{
+    bool writer = store_has_moved(h->store); /* all are asked, each time */
+    bool scheduler = scheduler_has_moved(h->scheduler);
+    bool http = api_has_moved(h->api);
+    if (!writer)
+        return "store-writer";
+    return !scheduler ? "scheduler" : !http ? "http" : NULL;
+}
+
+void house_describe(const struct house *h, char *out, size_t cap)
+{
+    struct store_stats s;
+    struct pool_stats p;
+    struct pool_view pools = scheduler_view(h->scheduler);
+    uint64_t queued = 0, running = 0;
+    store_stats(h->store, &s);
+    pools.read(pools.ctx, &p);
+    for (int l = 0; l < LANE_COUNT; l++) {
+        queued += s.live[l][TASK_QUEUED] + s.live[l][TASK_SCHEDULED];
+        running += s.live[l][TASK_RUNNING];
+    }
+    (void)snprintf(out, cap, "queued %" PRIu64 ", running %" PRIu64 ", workers %u", queued, running,
+                   p.workers_alive);
 }
 
 /* ---- drain ----------------------------------------------------------------------------------- */
@@ -173,6 +223,13 @@ static void end_tasks(struct house *h)
         log_warn("drain_incomplete", LOG_INT("grace_ms", h->cfg.drain_ms));
     scheduler_stop(h->scheduler);
     h->scheduler_runs = false;
+}
+
+/* Whoever holds the sockets for the next daemon promised that nobody is turned away. */
+static void answer_the_last(struct house *h)
+{
+    if (h->api)
+        api_linger(h->api, LINGER_MS);
 }
 
 static void commit_the_rest(struct house *h)
@@ -211,17 +268,18 @@ static int64_t drain_time(const struct config *cfg)
 }
 
 static const struct {
-    const char *name;
+    const char *name, *doing;
     void (*run)(struct house *h);
     int64_t (*budget_ms)(const struct config *cfg);
 } steps[] = {
-    {"stop_accepting", stop_accepting, no_time},
-    {"stop_claiming", stop_claiming, no_time},
-    {"answer_waiters", answer_waiters, no_time},
-    {"end_tasks", end_tasks, drain_time},
-    {"commit", commit_the_rest, no_time},
-    {"stop_http", stop_http, no_time},
-    {"close", close_all, no_time},
+    {"stop_accepting", "draining: accepting no more connections", stop_accepting, no_time},
+    {"stop_claiming", "draining: starting no more tasks", stop_claiming, no_time},
+    {"answer_waiters", "draining: answering long-polls", answer_waiters, no_time},
+    {"end_tasks", "draining: letting running tasks end", end_tasks, drain_time},
+    {"answer_the_last", "draining: answering the last requests", answer_the_last, no_time},
+    {"commit", "draining: committing", commit_the_rest, no_time},
+    {"stop_http", "draining: closing connections", stop_http, no_time},
+    {"close", "draining: closing the database", close_all, no_time},
 };
 
 /* A step over its budget ends the process, which must be as safe as kill -9. */
@@ -252,6 +310,7 @@ void house_tear_down(struct house **h)
         int64_t begin = clock_mono_ms();
         int64_t budget = steps[i].budget_ms(&me->cfg) + STEP_SLACK_MS * 2;
         (void)alarm((unsigned)(budget / 1000 + 1));
+        service_busy(steps[i].doing, budget);
         steps[i].run(me);
         log_debug("drain_step", LOG_STR("step", steps[i].name),
                   LOG_INT("ms", clock_mono_ms() - begin));

@@ -6,20 +6,29 @@
 #define FUT_DAEMON_HOUSE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/err.h"
 #include "daemon/config.h"
+#include "daemon/sockets.h"
 #include "workers/handlers.h"
 
 struct house;
 
-/* Takes *handlers over (NULLs it). Blocks until HTTP is served. err names what failed; then nothing
- * is left running. 0, or the FUT_ERR_* of the room that could not be built. */
+/* Takes *handlers over (NULLs it), and sockets, the inherited ones. Blocks until HTTP is served.
+ * err names what failed; then nothing is left running. 0, or the FUT_ERR_* of the room that could
+ * not be built. */
 FUT_MUST_CHECK int house_build(const struct config *cfg, struct handlers **handlers,
-                               struct house **out, struct fut_errbuf *err);
-const char *house_address(const struct house *h);
+                               const struct sockets *sockets, struct house **out,
+                               struct fut_errbuf *err);
+/* Of the i-th listening socket; NULL: there are no more. */
+const char *house_address(const struct house *h, size_t i);
 /* Readable (poll) once a room has broken down and the daemon should drain and end. */
 int house_broken_fd(const struct house *h);
+/* The first room whose thread has not moved since the last call, or NULL. */
+const char *house_stuck_room(struct house *h);
+/* One line: queued, running, workers. */
+void house_describe(const struct house *h, char *out, size_t cap);
 /* The drain: a table of steps, each logged with its time. Blocks. NULLs. */
 void house_tear_down(struct house **h);
 

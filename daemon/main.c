@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "core/task_state.h"
 #include "daemon/house.h"
+#include "daemon/service.h"
 
 static const char usage[] =
     "usage: futured [option]\n"
@@ -164,17 +165,30 @@ static void raise_file_limit(void)
 }
 
 /* Waits for a reason to end; its name. */
-static const char *wait_for_end(const struct house *h, int signals)
+static const char *wait_for_end(struct house *h, int signals, struct service *service)
 {
     struct pollfd fds[] = {{signals, POLLIN, 0}, {house_broken_fd(h), POLLIN, 0}};
     struct signalfd_siginfo info;
-    while (poll(fds, FUT_COUNT(fds), -1) < 0 && errno == EINTR)
-        ;
+    for (int n = -1; n <= 0;) {
+        n = poll(fds, FUT_COUNT(fds), (int)service->tick_ms);
+        if (n == 0)
+            service_tick(service, h);
+        FUT_ASSERT(n >= 0 || errno == EINTR);
+    }
     if (fds[1].revents)
         return "fork server died";
     if (read(signals, &info, sizeof(info)) != sizeof(info))
         return "signal";
     return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+static void report_start(const struct config *cfg, const struct house *h)
+{
+    log_info("listening", LOG_STR("address", house_address(h, 0)),
+             LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
+             LOG_STR("db", cfg->db), LOG_STR("version", FUT_VERSION));
+    for (size_t i = 1; house_address(h, i); i++)
+        log_info("listening_also", LOG_STR("address", house_address(h, i)));
 }
 
 static int serve(void)
@@ -183,20 +197,24 @@ static int serve(void)
     struct handlers *handlers = NULL;
     struct house *house = NULL;
     struct fut_errbuf err = {""};
+    struct service service = service_new();
+    struct sockets sockets;
     int code = read_all(&cfg, &handlers);
     if (code != 0)
         return code;
     raise_file_limit();
     int signals = open_signals();
-    int rc = house_build(&cfg, &handlers, &house, &err);
+    int rc = sockets_take(&sockets, &err);
+    if (rc == 0)
+        rc = house_build(&cfg, &handlers, &sockets, &house, &err);
     if (rc != 0)
         return complain(rc == FUT_ERR_INVAL ? EX_CONFIG : EXIT_FAILURE, err.text);
-    log_info("listening", LOG_STR("address", house_address(house)),
-             LOG_INT("workers", cfg.max_workers), LOG_INT("threads", cfg.max_threads),
-             LOG_STR("db", cfg.db), LOG_STR("version", FUT_VERSION));
-    const char *reason = wait_for_end(house, signals);
+    report_start(&cfg, house);
+    service_ready(&service, house);
+    const char *reason = wait_for_end(house, signals, &service);
     bool asked = strncmp(reason, "SIG", 3) == 0;
     log_info("draining", LOG_STR("reason", reason));
+    service_stopping();
     arm_second_signal();
     house_tear_down(&house);
     (void)close(signals);

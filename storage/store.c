@@ -16,7 +16,7 @@ const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
                         verb_delete = {.name = "delete", .is_refusable = true},
                         verb_batch_cancel = {.name = "batch_cancel", .is_refusable = true},
-                        verb_report = {.name = "report"},
+                        verb_report = {.name = "report"}, verb_ping = {.name = "ping"},
                         verb_get = {.name = "get", .is_refusable = true, .is_read = true},
                         verb_list = {.name = "list", .is_refusable = true, .is_read = true},
                         verb_get_many = {.name = "get_many", .is_refusable = true, .is_read = true},
@@ -100,7 +100,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
-    rc = writer_recover(s, &s->w.now.stats.recovered);
+    rc = writer_recover(s, cfg, &s->w.now.stats.recovered);
     if (rc != 0) {
         store_close(&s);
         return fut_fail(err, rc, "cannot give back the tasks that were running in %s (%s)",
@@ -277,4 +277,19 @@ int store_list(struct store *s, struct store_list *o, store_done *done)
     o->n = 0;
     o->next = 0;
     return post(s, &o->op, &verb_list, done);
+}
+
+static void ping_done(struct store_op *op)
+{
+    atomic_store(&FUT_CONTAINER(op, struct store, ping)->is_pinging, false);
+}
+
+bool store_has_moved(struct store *s)
+{
+    if (atomic_load(&s->is_pinging))
+        return false;
+    atomic_store(&s->is_pinging, true);
+    if (post(s, &s->ping, &verb_ping, ping_done) != 0)
+        atomic_store(&s->is_pinging, false);
+    return true;
 }

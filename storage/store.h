@@ -30,6 +30,8 @@ struct store_config {
     unsigned readers;     /* reader threads, >= 1 */
     uint64_t max_queued;  /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
     int64_t retention_ms; /* done futures older than this are deleted, in small steps; 0: never */
+    void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
+    void *step_ctx;
 };
 
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back
@@ -253,5 +255,8 @@ struct store_stats {
 };
 /* Any thread; takes a short lock. */
 void store_stats(struct store *s, struct store_stats *out);
+/* Has the writer committed, or found nothing to commit, since the last call? True the first time,
+ * and of a store that is not running. Each call that says yes asks anew. One thread. */
+bool store_has_moved(struct store *s);
 
 #endif

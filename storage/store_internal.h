@@ -5,6 +5,7 @@
 #define FUT_STORAGE_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/sync.h"
 #include "storage/backend.h"
@@ -20,7 +21,8 @@ struct store_verb {
 };
 
 extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_batch_cancel,
-    verb_report, verb_get, verb_list, verb_get_many, verb_batch_get, verb_members, verb_log;
+    verb_report, verb_ping, verb_get, verb_list, verb_get_many, verb_batch_get, verb_members,
+    verb_log;
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
@@ -68,6 +70,9 @@ struct store {
     bool stopping, claims_stopped;       /* guarded by mu */
     struct store_stats published;        /* guarded by mu */
 
+    struct store_op ping; /* store_has_moved's question */
+    atomic_bool is_pinging;
+
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
     struct writer w;
 };
@@ -80,7 +85,7 @@ void *writer_main(void *store);
  * exists, by recovery. */
 void writer_run_batch(struct store *s);
 /* Gives back every task that was running when the last daemon ended. Before store_start. */
-FUT_MUST_CHECK int writer_recover(struct store *s, uint64_t *out_n);
+FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n);
 
 /* Small things that the verbs share (store_verbs.c). */
 uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state);

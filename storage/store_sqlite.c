@@ -12,6 +12,8 @@
 #include "core/mem.h"
 #include "storage/sqlite_internal.h"
 
+#define STEP_OPS 100000 /* of the virtual machine: some milliseconds */
+
 static void read_holder(int fd, char *out, size_t cap)
 {
     ssize_t n = pread(fd, out, cap - 1, 0);
@@ -58,6 +60,23 @@ static void sqlite_close(struct backend *b)
     free(b);
 }
 
+static int on_progress(void *cfg_)
+{
+    const struct store_config *cfg = cfg_;
+    cfg->on_step(cfg->step_ctx);
+    return 0; /* go on */
+}
+
+/* A migration of a large database takes long, and whoever started us has a time-out. */
+static int migrate(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
+{
+    if (cfg->on_step)
+        sqlite3_progress_handler(b->db, STEP_OPS, on_progress, (void *)(uintptr_t)cfg);
+    int rc = sqlite_migrate(b->db, cfg->path, err);
+    sqlite3_progress_handler(b->db, 0, NULL, NULL);
+    return rc;
+}
+
 static int sqlite_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
 {
     struct backend *b = xnew(struct backend);
@@ -67,7 +86,7 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     if (rc == 0)
         rc = sqlite_connect(cfg->path, &b->db, err);
     if (rc == 0)
-        rc = sqlite_migrate(b->db, cfg->path, err);
+        rc = migrate(b, cfg, err);
     if (rc == 0) {
         rc = sqlite_prepare_writes(b);
         if (rc != 0)

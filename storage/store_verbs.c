@@ -325,6 +325,14 @@ int verb_prune(struct store *s)
     return rc;
 }
 
+static int run_ping(struct store *s, struct store_op *op, bool *out_park)
+{
+    (void)s;
+    (void)op;
+    (void)out_park;
+    return 0;
+}
+
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -337,6 +345,7 @@ static const struct {
     {&verb_delete, run_delete},
     {&verb_batch_cancel, run_batch_cancel},
     {&verb_report, run_report},
+    {&verb_ping, run_ping},
 };
 
 int verb_run(struct store *s, struct store_op *op, bool *out_park)

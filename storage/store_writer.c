@@ -266,7 +266,7 @@ static int lose(struct store *s, const struct task *t)
     return rc;
 }
 
-int writer_recover(struct store *s, uint64_t *out_n)
+int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n)
 {
     struct task tasks[RECOVER_STEP];
     size_t n;
@@ -281,6 +281,8 @@ int writer_recover(struct store *s, uint64_t *out_n)
         if (rc != 0)
             return rc;
         total += n;
+        if (cfg->on_step)
+            cfg->on_step(cfg->step_ctx);
     } while (n == RECOVER_STEP);
     *out_n = total;
     return 0;

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
-    libcurl4-openssl-dev libssl-dev check curl)
+    libcurl4-openssl-dev libssl-dev libsystemd-dev check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 test=(openssl)

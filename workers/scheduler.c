@@ -220,6 +220,23 @@ void scheduler_free(struct scheduler **sp)
 
 /* ---- what others may see ---- */
 
+static void on_ping(struct inbox_item *item)
+{
+    atomic_store(&FUT_CONTAINER(item, struct scheduler, ping_item)->is_pinging, false);
+}
+
+bool scheduler_has_moved(struct scheduler *s)
+{
+    if (!s->started)
+        return true;
+    if (atomic_load(&s->is_pinging))
+        return false;
+    atomic_store(&s->is_pinging, true);
+    s->ping_item.fn = on_ping;
+    inbox_push(&s->inbox, &s->ping_item);
+    return true;
+}
+
 bool scheduler_broken(const struct scheduler *s)
 {
     return atomic_load(&s->broken);

@@ -51,6 +51,10 @@ bool scheduler_broken(const struct scheduler *s);
 /* Becomes readable at that moment; stays the scheduler's. */
 int scheduler_broken_fd(const struct scheduler *s);
 
+/* Has the loop had a turn since the last call? True the first time, and of one that is not running.
+ * Each call that says yes asks anew. One thread. */
+bool scheduler_has_moved(struct scheduler *s);
+
 /* For api/: numbers of the pools. Valid until scheduler_free. */
 struct pool_view scheduler_view(struct scheduler *s);
 

@@ -58,6 +58,8 @@ struct scheduler {
     atomic_bool broken;
     int broken_fd;
 
+    struct inbox_item ping_item; /* scheduler_has_moved's question */
+    atomic_bool is_pinging;
     struct inbox_item drain_item, quit_item;
     struct loop_timer drain_timer;
     bool draining;

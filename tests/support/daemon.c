@@ -21,8 +21,10 @@ struct daemon {
     struct program *program; /* NULL while it does not run */
     char *dir;
     char *settings[SETTINGS_MAX + 1]; /* "NAME=value", NULL at the end */
-    char address[64];
-    char url[80];
+    int fds[PROGRAM_FDS_MAX];         /* borrowed */
+    size_t n_fds;
+    char address[160];
+    char url[180];
 };
 
 /* …/build/debug, from $FUT_BUILD or from where this program lies (…/build/debug/tests/…). */
@@ -117,6 +119,16 @@ void daemon_set_handlers(struct daemon *d, const char *json)
     set_path(d, "FUTURED_HANDLERS", "handlers.json");
 }
 
+void daemon_hand_over(struct daemon *d, int fd)
+{
+    if (d->n_fds == PROGRAM_FDS_MAX)
+        fail("more than %d sockets", PROGRAM_FDS_MAX);
+    d->fds[d->n_fds++] = fd;
+    char *setting = text_printf("LISTEN_FDS=%zu", d->n_fds);
+    daemon_set(d, setting);
+    free(setting);
+}
+
 void daemon_keep_port(struct daemon *d)
 {
     char *setting = text_printf("FUTURED_LISTEN=%s", d->address);
@@ -131,8 +143,12 @@ static void spawn(struct daemon *d)
     if (d->program)
         fail("the daemon runs already");
     char *path = daemon_built("futured");
-    const char *argv[] = {path, NULL};
-    d->program = program_start(argv, (const char *const *)(const void *)d->settings, d->dir);
+    /* LISTEN_PID must be its own, which nobody knows before it is there. */
+    const char *argv[] = {"/bin/sh", "-c", "LISTEN_PID=$$; export LISTEN_PID; exec \"$0\"", path,
+                          NULL};
+    d->program = program_start_with_fds(d->n_fds ? argv : argv + 3,
+                                        (const char *const *)(const void *)d->settings, d->dir,
+                                        d->fds, d->n_fds);
     free(path);
 }
 

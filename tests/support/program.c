@@ -20,6 +20,13 @@
 
 #define STREAMS 2
 
+#define PASSED_FIRST 3
+
+struct passed {
+    int fds[PROGRAM_FDS_MAX];
+    size_t n;
+};
+
 struct stream {
     int fd;          /* the reader's alone */
     struct buf text; /* guarded by mu */
@@ -78,7 +85,7 @@ static void *read_streams(void *arg)
 
 /* Runs in the forked child of a threaded process: nothing here may take a lock. */
 static FUT_NORETURN void run_child(const char *const *argv, char *const *env, const char *dir,
-                                   int null_fd, const int *ends)
+                                   int null_fd, const int *ends, const struct passed *passed)
 {
     sigset_t none;
     (void)sigemptyset(&none);
@@ -87,6 +94,10 @@ static FUT_NORETURN void run_child(const char *const *argv, char *const *env, co
     if ((dir && chdir(dir) != 0) || dup2(null_fd, STDIN_FILENO) < 0 ||
         dup2(ends[PROGRAM_OUT], STDOUT_FILENO) < 0 || dup2(ends[PROGRAM_ERR], STDERR_FILENO) < 0)
         _exit(126);
+    for (size_t i = 0; i < passed->n; i++) {
+        if (dup2(passed->fds[i], PASSED_FIRST + (int)i) < 0)
+            _exit(126);
+    }
     (void)execve(argv[0], (char *const *)(const void *)argv, env);
     _exit(127);
 }
@@ -103,13 +114,13 @@ static void make_pipes(struct program *p, int *ends)
 }
 
 static pid_t fork_child(const char *const *argv, const char *const *env, const char *dir,
-                        const int *ends)
+                        const int *ends, const struct passed *passed)
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     char *const *child_env = env ? (char *const *)(const void *)env : environ;
     pid_t pid = fork();
     if (pid == 0)
-        run_child(argv, child_env, dir, null_fd, ends);
+        run_child(argv, child_env, dir, null_fd, ends, passed);
     if (pid < 0)
         fail("fork: errno %d", errno);
     fd_close(&null_fd);
@@ -118,6 +129,27 @@ static pid_t fork_child(const char *const *argv, const char *const *env, const c
 
 struct program *program_start(const char *const *argv, const char *const *env, const char *dir)
 {
+    return program_start_with_fds(argv, env, dir, NULL, 0);
+}
+
+/* Duplicates that lie above every descriptor that they are to become. */
+static struct passed lift(const int *fds, size_t n)
+{
+    struct passed p = {.n = n};
+    if (n > PROGRAM_FDS_MAX)
+        fail("more than %d descriptors", PROGRAM_FDS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        p.fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, PASSED_FIRST + PROGRAM_FDS_MAX);
+        if (p.fds[i] < 0)
+            fail("dup: errno %d", errno);
+    }
+    return p;
+}
+
+struct program *program_start_with_fds(const char *const *argv, const char *const *env,
+                                       const char *dir, const int *fds, size_t n_fds)
+{
+    struct passed passed = lift(fds, n_fds);
     struct program *p = xnew(struct program);
     int ends[STREAMS];
     mutex_init(&p->mu);
@@ -126,7 +158,9 @@ struct program *program_start(const char *const *argv, const char *const *env, c
     if (p->wake < 0)
         fail("eventfd: errno %d", errno);
     make_pipes(p, ends);
-    p->pid = fork_child(argv, env, dir, ends);
+    p->pid = fork_child(argv, env, dir, ends, &passed);
+    for (size_t i = 0; i < passed.n; i++)
+        fd_close(&passed.fds[i]);
     for (int i = 0; i < STREAMS; i++)
         fd_close(&ends[i]);
     thread_start(&p->reader, "reader", read_streams, p);

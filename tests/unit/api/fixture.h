@@ -120,14 +120,17 @@ static inline void fixture_work(struct fixture *f)
 static inline void fixture_start_with(struct fixture *f, const struct api_config *tweak,
                                       uint64_t max_queued)
 {
-    struct store_config sc = {"memory", "", 2, max_queued, 3600000};
+    struct store_config sc = {.backend = "memory",
+                              .path = "",
+                              .readers = 2,
+                              .max_queued = max_queued,
+                              .retention_ms = 3600000};
     struct fut_errbuf err = {""};
     struct api_config ac = *tweak;
     *f = (struct fixture){0};
     ck_assert_int_eq(store_open(&sc, &f->store, &err), 0);
     ac.store = f->store;
     ac.listen = ac.listen ? ac.listen : "127.0.0.1:0";
-    ac.listen_fd = -1;
     ac.catalog = &fixture_catalog;
     ac.version = "test";
     f->api = api_new(&ac);
@@ -135,7 +138,7 @@ static inline void fixture_start_with(struct fixture *f, const struct api_config
     if (api_start(f->api, &err) != 0)
         ck_abort_msg("%s", err.text);
     api_set_ready(f->api, true);
-    f->port = (uint16_t)strtoul(strrchr(api_address(f->api), ':') + 1, NULL, 10);
+    f->port = (uint16_t)strtoul(strrchr(api_address(f->api, 0), ':') + 1, NULL, 10);
 }
 
 static const struct api_config fixture_config = {

@@ -265,6 +265,9 @@ START_TEST(test_server_tells_when_the_queue_is_full)
 }
 END_TEST
 
+static const struct store_config small_store = {
+    .backend = "memory", .path = "", .readers = 1, .max_queued = 1, .retention_ms = 1};
+
 START_TEST(test_server_listens_on_a_unix_socket_and_refuses_a_second)
 {
     struct fixture u;
@@ -273,12 +276,11 @@ START_TEST(test_server_listens_on_a_unix_socket_and_refuses_a_second)
     char where[64];
     c.listen = line_of(where, sizeof(where), "unix:/tmp/futured-test-%d.sock", (int)getpid());
     fixture_start_with(&u, &c, 10);
-    ck_assert_str_eq(api_address(u.api), where);
+    ck_assert_str_eq(api_address(u.api, 0), where);
     c.store = f.store;
-    c.listen_fd = -1;
     c.catalog = &fixture_catalog;
     struct store *other = NULL;
-    ck_assert_int_eq(store_open(&(struct store_config){"memory", "", 1, 1, 1}, &other, &err), 0);
+    ck_assert_int_eq(store_open(&small_store, &other, &err), 0);
     c.store = other;
     struct api *second = api_new(&c);
     ck_assert_int_eq(api_start(second, &err), FUT_ERR_BUSY);
@@ -298,9 +300,8 @@ START_TEST(test_server_refuses_a_bad_address)
     struct fut_errbuf err = {""};
     struct api_config c = fixture_config;
     struct store *other = NULL;
-    ck_assert_int_eq(store_open(&(struct store_config){"memory", "", 1, 1, 1}, &other, &err), 0);
+    ck_assert_int_eq(store_open(&small_store, &other, &err), 0);
     c.listen = bad_addresses[_i];
-    c.listen_fd = -1;
     c.store = other;
     struct api *a = api_new(&c);
     ck_assert_int_eq(api_start(a, &err), FUT_ERR_INVAL);
