@@ -16,6 +16,10 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_debug   := -O0 -g3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifeq ($(VARIANT),fuzz)
+CC             := clang
+endif
 ALL_CFLAGS     := -std=c11 $(WARN) -fPIE $(CFLAGS_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 
@@ -39,6 +43,7 @@ KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
+FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 # The inner make of a target that first installs what is missing; builds on every CPU.
 BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
 program  = $(patsubst %.c,$(B)/%,$(1))
@@ -90,7 +95,11 @@ $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,cor
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
 	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
 
--include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT) tests/contract/kit.c)
+# Fuzz targets (libFuzzer) may call any room's parsers; built by VARIANT=fuzz alone.
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/fuzz.o $(call archives,daemon)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $< $(B)/tests/fuzz/fuzz.o -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
 .SECONDARY:
 
 # ---- using ----------------------------------------------------------------------------------
@@ -124,6 +133,17 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 sizes:
 	@tests/lint/sizes.sh
+
+# Each target for TIME seconds (60); FUZZ_TARGETS="task route": these alone.
+TIME ?= 60
+.PHONY: fuzz fuzz-smoke fuzz-built
+fuzz-built: $(call program,$(FUZZ))
+fuzz: deps
+	@tests/deps.sh fuzz
+	+@$(BUILD) fuzz-built VARIANT=fuzz
+	@tests/fuzz/run.sh build/fuzz $(TIME) $(FUZZ_TARGETS)
+fuzz-smoke:
+	+@$(MAKE) --no-print-directory fuzz TIME=3
 
 crash: deps
 	+@$(BUILD) tests-built

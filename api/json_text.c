@@ -60,15 +60,29 @@ static int check_depth(const char *text, size_t n, struct problem *p)
     return 0;
 }
 
+/* jansson swallows a NUL behind a number or a word, which would stay in the bytes of the input. */
+static int check_no_nul(const char *text, size_t n, struct problem *p)
+{
+    const char *nul = memchr(text, '\0', n);
+    if (!nul)
+        return 0;
+    int line, column;
+    find_place(text, (size_t)(nul - text), &line, &column);
+    problem_set(p, PROBLEM_BAD_JSON, "Line %d, column %d: a NUL byte.", line, column);
+    p->line = line;
+    p->column = column;
+    return FUT_ERR_INVAL;
+}
+
 json_t *json_text_parse(const char *text, size_t n, struct problem *p)
 {
     json_error_t err;
-    if (strspn(text, " \t\r\n") >= n) {
+    if (json_text_skip_space(text, n, 0) == n) {
         problem_set(p, PROBLEM_BAD_JSON, "The body is empty; a JSON value was expected.");
         p->line = p->column = 1;
         return NULL;
     }
-    if (check_depth(text, n, p) != 0)
+    if (check_no_nul(text, n, p) != 0 || check_depth(text, n, p) != 0)
         return NULL;
     json_t *root = json_loadb(text, n, PARSE_FLAGS, &err);
     if (!root) {

@@ -2,6 +2,7 @@
 # Installs the Debian packages that are missing and says which; silent when nothing is missing.
 #   tests/deps.sh        what building and testing needs
 #   tests/deps.sh lint   what `make lint` needs besides
+#   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
 #                        api/openapi.json, in build/openapi-tools
 set -euo pipefail
@@ -10,15 +11,17 @@ build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-de
     libcurl4-openssl-dev libssl-dev libsystemd-dev check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
+fuzz=(clang libclang-rt-14-dev)
 test=(openssl)
 command -v npm >/dev/null || test+=(nodejs npm)
 
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
 lint) wanted=("${lint[@]}") ;;
+fuzz) wanted=("${fuzz[@]}") ;;
 test) wanted=("${test[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|test]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test]" >&2
     exit 2
     ;;
 esac

@@ -153,6 +153,48 @@ START_TEST(test_json_in_counts_no_brackets_in_strings)
 }
 END_TEST
 
+/* jansson swallows a NUL that follows a number or a word; found by tests/fuzz/fuzz_json_check.c. */
+static const struct {
+    const char *text;
+    size_t n;
+    int column;
+} with_nul[] = {
+#define WITH_NUL(text, column)                                                                     \
+    {                                                                                              \
+        text, sizeof(text) - 1, column                                                             \
+    }
+    WITH_NUL("null\0", 5),
+    WITH_NUL("{\"handler\":\"h\",\"input\":1\0}", 25),
+    WITH_NUL("{\"handler\":\"h\",\"retries\":2\0,\"input\":true}", 27),
+    WITH_NUL("\0{\"handler\":\"h\"}", 1),
+    WITH_NUL("{\"handler\":\"h\"}\0", 16),
+};
+
+START_TEST(test_json_in_refuses_nul_bytes)
+{
+    struct json_in_task t;
+    struct problem p;
+    ck_assert_int_eq(json_in_task(with_nul[_i].text, with_nul[_i].n, &t, &p), FUT_ERR_INVAL);
+    ck_assert_int_eq(p.code, PROBLEM_BAD_JSON);
+    ck_assert_int_eq(p.line, 1);
+    ck_assert_int_eq(p.column, with_nul[_i].column);
+}
+END_TEST
+
+/* Texts end where they end, with no NUL behind; found by tests/fuzz/fuzz_many.c. */
+START_TEST(test_json_in_reads_no_byte_behind_a_blank_text)
+{
+    struct problem p;
+    for (size_t n = 1; n < 40; n++) {
+        char *text = xmalloc(n);
+        memset(text, ' ', n);
+        ck_assert_int_eq(json_in_check(text, n, &p), FUT_ERR_INVAL);
+        ck_assert_int_eq(p.line, 1);
+        free(text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("json_in");
@@ -162,6 +204,8 @@ int main(void)
     tcase_add_loop_test(t, test_json_in_refuses_and_says_where, 0, FUT_COUNT(bad));
     tcase_add_test(t, test_json_in_limits_the_depth);
     tcase_add_test(t, test_json_in_counts_no_brackets_in_strings);
+    tcase_add_loop_test(t, test_json_in_refuses_nul_bytes, 0, FUT_COUNT(with_nul));
+    tcase_add_test(t, test_json_in_reads_no_byte_behind_a_blank_text);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);

@@ -1,0 +1,90 @@
+/* The body of POST /v1/batches. The first byte chooses: JSON, or lines that come in pieces; in
+ * whatever pieces lines come, the answer is that for the whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/batch_in.h"
+#include "tests/fuzz/fuzz.h"
+
+#define LINE_MAX_BYTES 4096
+
+struct seen {
+    size_t n;
+    uint64_t sum; /* of what was handed over */
+};
+
+static void add(struct seen *s, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        s->sum = (s->sum ^ (unsigned char)bytes[i]) * 1099511628211u;
+}
+
+static int each(void *ctx, const struct json_in_task *in, struct problem *p)
+{
+    struct seen *s = ctx;
+    (void)p;
+    FUT_ASSERT(in->handler && in->input_type);
+    s->n++;
+    add(s, in->handler, strlen(in->handler) + 1);
+    if (in->input)
+        add(s, in->input, in->input_len);
+    return 0;
+}
+
+static int read_lines(const char *text, size_t n, size_t piece, struct seen *s, struct problem *p)
+{
+    struct buf rest = BUF_INIT;
+    struct batch_lines l = {
+        .in = {.each = each, .ctx = s}, .rest = &rest, .max_line_bytes = LINE_MAX_BYTES};
+    int rc = 0;
+    for (size_t at = 0; at < n && rc == 0; at += piece) {
+        size_t len = n - at < piece ? n - at : piece;
+        char *copy = fuzz_bytes((const uint8_t *)text + at, len);
+        rc = batch_in_put(&l, copy, len, p);
+        free(copy);
+    }
+    if (rc == 0)
+        rc = batch_in_end(&l, p);
+    FUT_ASSERT(l.in.n == s->n);
+    buf_release(&rest);
+    return rc;
+}
+
+static void try_lines(const char *text, size_t n, size_t piece)
+{
+    struct problem p, q;
+    struct seen whole = {0}, parts = {0};
+    int rc = read_lines(text, n, n ? n : 1, &whole, &p);
+    FUT_ASSERT(read_lines(text, n, piece, &parts, &q) == rc);
+    FUT_ASSERT(whole.n == parts.n && whole.sum == parts.sum);
+    if (rc == 0)
+        return;
+    fuzz_check_problem(&p);
+    FUT_ASSERT(p.code == q.code && strcmp(p.detail, q.detail) == 0 && p.line == q.line);
+}
+
+static void try_json(const char *text, size_t n)
+{
+    struct problem p;
+    struct seen s = {0};
+    struct batch_in b = {.each = each, .ctx = &s};
+    int rc = batch_in_json(text, n, &b, &p);
+    FUT_ASSERT(b.n == s.n && b.n <= BATCH_IN_MAX);
+    if (rc == 0)
+        FUT_ASSERT(b.n > 0);
+    else
+        fuzz_check_problem(&p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n == 0)
+        return 0;
+    char *text = fuzz_bytes(data + 1, n - 1);
+    if (data[0] == '{' || data[0] == 'J')
+        try_json(text, n - 1);
+    else
+        try_lines(text, n - 1, (size_t)data[0] % 64 + 1);
+    free(text);
+    return 0;
+}

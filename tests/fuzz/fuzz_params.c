@@ -1,0 +1,68 @@
+/* What comes in the path, the query and headers, each reader against a second opinion. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/params.h"
+#include "core/id.h"
+#include "tests/fuzz/fuzz.h"
+
+static void try_escapes(const char *text)
+{
+    struct buf encoded = BUF_INIT;
+    params_encode(&encoded, text);
+    buf_putc(&encoded, '\0');
+    FUT_ASSERT(params_decode(encoded.data) && strcmp(encoded.data, text) == 0);
+    buf_release(&encoded);
+    size_t n = strlen(text);
+    char *copy = fuzz_text((const uint8_t *)text, n);
+    if (params_decode(copy))
+        FUT_ASSERT(strlen(copy) <= n);
+    free(copy);
+}
+
+static void try_numbers(const char *text)
+{
+    int64_t ms = -1;
+    uint64_t number = 0;
+    if (params_seconds(text, &ms)) {
+        double real = strtod(text, NULL) * 1000;
+        FUT_ASSERT(ms >= 0 && fabs((double)ms - real) <= 1.001);
+    }
+    if (params_uint(text, 1000000, &number)) {
+        FUT_ASSERT(number <= 1000000 && number == strtoull(text, NULL, 10));
+    }
+    if (params_prefer_wait(text, &ms) == 0)
+        FUT_ASSERT(ms >= 0 && ms <= 1000000000000LL);
+}
+
+static void try_names(const char *text)
+{
+    unsigned mask = 0;
+    struct task_id id;
+    char again[ID_TEXT_SIZE];
+    if (params_states(text, &mask))
+        FUT_ASSERT(mask && mask < 1u << TASK_STATE_COUNT);
+    if (params_type_ok(text))
+        FUT_ASSERT(strlen(text) <= TASK_TYPE_MAX);
+    if (params_url_ok(text))
+        FUT_ASSERT(strstr(text, "://") && strlen(text) <= PARAMS_URL_MAX);
+    if (params_traceparent_ok(text))
+        FUT_ASSERT(strlen(text) == 55);
+    (void)params_type_is_json(text);
+    if (id_parse(text, &id)) {
+        id_format(id, again);
+        FUT_ASSERT(strcasecmp(again, text) == 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    char *text = fuzz_text(data, n);
+    try_escapes(text);
+    try_numbers(text);
+    try_names(text);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* The body of POST /v1/tasks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json_in.h"
+#include "api/params.h"
+#include "tests/fuzz/fuzz.h"
+#include "workers/json_check.h"
+
+static void check_input(const struct json_in_task *t, const char *text, size_t n)
+{
+    if (!t->input)
+        return;
+    if (strcmp(t->input_type, CONTENT_JSON) != 0) {
+        FUT_ASSERT(strcmp(t->input_type, CONTENT_TEXT) == 0);
+        return;
+    }
+    FUT_ASSERT(t->input >= text && t->input + t->input_len <= text + n);
+    FUT_ASSERT(json_check(t->input, t->input_len)); /* a second opinion */
+}
+
+static void check_task(const struct json_in_task *t)
+{
+    FUT_ASSERT(task_handler_name_ok(t->handler));
+    FUT_ASSERT(t->timeout_ms >= 0 && t->timeout_ms <= TASK_TIMEOUT_MAX_MS);
+    FUT_ASSERT(t->retries >= -1 && t->retries <= TASK_RETRIES_MAX);
+    FUT_ASSERT(!t->unique || (*t->unique && strlen(t->unique) <= TASK_KEY_MAX));
+    FUT_ASSERT(!t->callback_url || params_url_ok(t->callback_url));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct json_in_task t;
+    struct problem p;
+    char *text = fuzz_bytes(data, n);
+    if (json_in_task(text, n, &t, &p) == 0) {
+        check_task(&t);
+        check_input(&t, text, n);
+        json_in_task_release(&t);
+    } else {
+        fuzz_check_problem(&p);
+    }
+    free(text);
+    return 0;
+}
