@@ -199,7 +199,7 @@ request_step *dispatch_first_step(struct request *r)
     r->route = m.route;
     r->body_limit = r->api->cfg.max_body_bytes;
     if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
-        r->allowed = METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_OPTIONS;
+        r->allowed = METHOD_GET | METHOD_POST | METHOD_PATCH | METHOD_DELETE | METHOD_OPTIONS;
     if (!r->allowed)
         return refuse_path;
     if (!m.route)

@@ -40,6 +40,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_HISTORY_GONE] = {410, "history_gone", "What the stream would go on with has expired"},
     [PROBLEM_UNKNOWN_HANDLER] = {404, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_HANDLER_NAME] = {422, "unknown_handler", "There is no such handler"},
+    [PROBLEM_UNKNOWN_POOL] = {404, "unknown_pool", "There is no such pool"},
     [PROBLEM_UNKNOWN_PROBLEM] = {404, "unknown_problem", "There is no such problem"},
     [PROBLEM_NOT_DONE] = {409, "not_done", "The future is not done"},
     [PROBLEM_ALREADY_DONE] = {409, "already_done", "The future is done already"},

@@ -36,6 +36,7 @@ enum problem_code {
     PROBLEM_HISTORY_GONE,
     PROBLEM_UNKNOWN_HANDLER,
     PROBLEM_UNKNOWN_HANDLER_NAME, /* as a member of a body: the same code with status 422 */
+    PROBLEM_UNKNOWN_POOL,
     PROBLEM_UNKNOWN_PROBLEM,
     PROBLEM_NOT_DONE,
     PROBLEM_ALREADY_DONE,

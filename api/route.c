@@ -9,6 +9,7 @@
 #include "api/future_log.h"
 #include "api/futures.h"
 #include "api/listing.h"
+#include "api/pools.h"
 #include "api/tasks.h"
 #include "api/wait_many.h"
 #include "core/mem.h"
@@ -34,6 +35,8 @@ static const struct route routes[] = {
     {METHOD_POST, "/v1/wait", wait_many_post, ROUTE_HAS_BODY, "", AUTH_READ, NULL},
     {METHOD_POST, "/v1/as_completed", events_as_completed, ROUTE_HAS_BODY, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/handlers", admin_handlers, 0, "", AUTH_READ, NULL},
+    {METHOD_GET, "/v1/pools", pools_get, 0, "", AUTH_READ, NULL},
+    {METHOD_PATCH, "/v1/pools/{lane}", pools_patch, ROUTE_HAS_BODY, "", AUTH_ADMIN, NULL},
     {METHOD_GET, "/v1/stats", admin_stats, 0, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/openapi.json", admin_openapi, 0, "", AUTH_OPEN, NULL},
     {METHOD_GET, "/healthz", admin_healthz, 0, "", AUTH_OPEN, NULL},
@@ -45,8 +48,8 @@ static const struct {
     const char *name;
     enum route_method method;
 } methods[] = {
-    {"GET", METHOD_GET},       {"POST", METHOD_POST},       {"HEAD", METHOD_HEAD},
-    {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
+    {"GET", METHOD_GET},     {"POST", METHOD_POST},     {"HEAD", METHOD_HEAD},
+    {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
 };
 
 enum route_method route_method_parse(const char *method)
@@ -95,8 +98,8 @@ void route_find(enum route_method method, const char *path, struct route_match *
 
 void route_write_allow(struct buf *out, unsigned allowed)
 {
-    static const enum route_method order[] = {METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_DELETE,
-                                              METHOD_OPTIONS};
+    static const enum route_method order[] = {METHOD_GET,   METHOD_HEAD,   METHOD_POST,
+                                              METHOD_PATCH, METHOD_DELETE, METHOD_OPTIONS};
     const char *comma = "";
     if (allowed & METHOD_GET)
         allowed |= METHOD_HEAD;

@@ -18,7 +18,8 @@ enum route_method {
     METHOD_POST = 4,
     METHOD_DELETE = 8,
     METHOD_OPTIONS = 16,
-    METHOD_OTHER = 32, /* in no row */
+    METHOD_PATCH = 32,
+    METHOD_OTHER = 64, /* in no row */
 };
 
 enum route_flag {

@@ -50,6 +50,11 @@ static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
     return !s->has_pools || lane_of(t, s)->capacity == 0;
 }
 
+static bool is_paused(const struct task *t, const struct waiting_scene *s)
+{
+    return lane_of(t, s)->pause.since_wall_ms != 0;
+}
+
 /* Worker processes are made anew when they die; that none lives means that making one fails. */
 static bool is_broken(const struct task *t, const struct waiting_scene *s)
 {
@@ -92,6 +97,16 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
     json_out_uint(out, "capacity", lane_of(t, s)->capacity);
 }
 
+static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    const struct pool_pause *pause = &lane_of(t, s)->pause;
+    write_lane(out, t, s);
+    json_out_time(out, "paused_at", pause->since_wall_ms);
+    json_out_str(out, "paused_by", pause->by);
+    if (*pause->reason)
+        json_out_str(out, "reason", pause->reason);
+}
+
 static void write_workers(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     write_lane(out, t, s);
@@ -117,6 +132,8 @@ static const struct reason reasons[] = {
     {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
      write_nothing},
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
+    {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
+     write_pause},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
     {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
     {"starting", "A slot is free; it starts now.", always, write_lane},

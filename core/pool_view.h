@@ -1,16 +1,34 @@
-/* pool_view: the little that api/ may know of the pools: a snapshot of numbers behind one function
- * pointer, handed over by daemon/ at start, so that api/ needs no header of workers/. */
+/* pool_view: the little that api/ may know of the pools, and ask of them: snapshots and wishes as
+ * plain data behind function pointers, handed over by daemon/ at start, so that api/ needs no
+ * header of workers/. */
 #ifndef FUT_CORE_POOL_VIEW_H
 #define FUT_CORE_POOL_VIEW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/task.h"
 
+/* The most that a lane may be given, at start or later. */
+#define POOL_THREADS_MAX 4096
+#define POOL_WORKERS_MAX 1024
+/* Bytes of text about a pause, each with its NUL. */
+#define POOL_BY_SIZE 64
+#define POOL_REASON_SIZE 201
+
+struct pool_pause {
+    int64_t since_wall_ms;         /* 0: not paused */
+    char by[POOL_BY_SIZE];         /* who asked for it */
+    char reason[POOL_REASON_SIZE]; /* their words; "" none */
+};
+
 struct pool_lane {
-    uint32_t capacity; /* MAX_THREADS or MAX_WORKERS */
-    uint32_t busy;     /* attempts running now */
-    uint64_t started;  /* attempts since boot */
+    uint32_t capacity;   /* attempts that may run at once */
+    uint32_t configured; /* MAX_THREADS or MAX_WORKERS: what the capacity was at start or at the
+                            last reload */
+    uint32_t busy;       /* attempts running now; above capacity after it was made smaller */
+    uint64_t started;    /* attempts since boot */
+    struct pool_pause pause;
 };
 
 struct pool_stats {
@@ -21,9 +39,25 @@ struct pool_stats {
     int last_signal;       /* that ended it; 0: none */
 };
 
+/* What is to change of a lane; all of it at once. */
+struct pool_wish {
+    bool sets_capacity;
+    uint32_t capacity; /* 1..pool_lane_max; 0: as configured */
+    bool sets_pause;
+    struct pool_pause pause; /* since_wall_ms 0: the lane goes on */
+};
+
 struct pool_view {
     void *ctx;
-    void (*read)(void *ctx, struct pool_stats *out); /* any thread; never blocks for long */
+    /* Any thread; neither blocks for long. */
+    void (*read)(void *ctx, struct pool_stats *out);
+    /* In force for every later read; nothing that runs is cut short. NULL: cannot be changed. */
+    void (*change)(void *ctx, enum lane lane, const struct pool_wish *wish);
 };
+
+static inline uint32_t pool_lane_max(enum lane lane)
+{
+    return lane == LANE_IO ? POOL_THREADS_MAX : POOL_WORKERS_MAX;
+}
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/pool_view.h"
 #include "daemon/cpus.h"
 #include "workers/webhook.h"
 
@@ -41,10 +42,10 @@ struct row {
 #define MIB (1LL << 20)
 
 static const struct row rows[] = {
-    {"MAX_WORKERS", KIND_NUMBER, AT(max_workers), NULL, 1, 1024,
+    {"MAX_WORKERS", KIND_NUMBER, AT(max_workers), NULL, 1, POOL_WORKERS_MAX,
      "worker processes of the cpu lane: cpu tasks that run at once (default: the CPUs that this "
      "process may use, by affinity and cgroup quota)"},
-    {"MAX_THREADS", KIND_NUMBER, AT(max_threads), "20", 1, 4096,
+    {"MAX_THREADS", KIND_NUMBER, AT(max_threads), "20", 1, POOL_THREADS_MAX,
      "threads of the io lane: io tasks that run at once"},
     {"FUTURED_LISTEN", KIND_TEXT, AT(listen), "127.0.0.1:8420", 1, 255,
      "where HTTP is served: host:port, [v6]:port, port 0 for any, or unix:/path"},

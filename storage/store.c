@@ -14,6 +14,7 @@ static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_m
 /* What clients ask for may be refused when too much of it waits; how a task goes on may not. */
 const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
+                        verb_recall = {.name = "recall"},
                         verb_delete = {.name = "delete", .is_refusable = true},
                         verb_batch_cancel = {.name = "batch_cancel", .is_refusable = true},
                         verb_report = {.name = "report"}, verb_ping = {.name = "ping"},
@@ -221,6 +222,11 @@ int store_claim(struct store *s, struct store_claim *o, store_done *done)
     FUT_ASSERT(o->max > 0);
     o->n = 0;
     return post(s, &o->op, &verb_claim, done);
+}
+
+int store_recall(struct store *s, struct store_recall *o, store_done *done)
+{
+    return post(s, &o->op, &verb_recall, done);
 }
 
 int store_delete(struct store *s, struct store_delete *o, store_done *done)

@@ -121,17 +121,25 @@ struct store_apply {
 FUT_MUST_CHECK int store_apply(struct store *s, struct store_apply *o, store_done *done);
 
 /* Takes up to max queued tasks of a lane, oldest first, as EVENT_START does. Ends as soon as there
- * is one; until then it stays parked. Parked claims are served in the commit that brings the task.
- */
+ * is one, or when it is recalled; until then it stays parked. Parked claims are served in the
+ * commit that brings the task. */
 struct store_claim {
     struct store_op op;
     enum lane lane;
     size_t max;         /* >= 1 */
     struct task *tasks; /* room for max, the caller's memory; out: with spec and input, released by
                            the caller */
-    size_t n;           /* out */
+    size_t n;           /* out; 0: recalled */
 };
 FUT_MUST_CHECK int store_claim(struct store *s, struct store_claim *o, store_done *done);
+
+/* Ends every parked claim of the lane with what it has, which may be nothing; for a lane that wants
+ * fewer tasks from now on. Touches no task. */
+struct store_recall {
+    struct store_op op;
+    enum lane lane;
+};
+FUT_MUST_CHECK int store_recall(struct store *s, struct store_recall *o, store_done *done);
 
 /* Forgets a done future. rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE while it is not done. */
 struct store_delete {

@@ -20,9 +20,9 @@ struct store_verb {
     bool is_read, is_refusable;
 };
 
-extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_delete, verb_batch_cancel,
-    verb_report, verb_ping, verb_get, verb_list, verb_get_many, verb_batch_get, verb_members,
-    verb_log;
+extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_recall, verb_delete,
+    verb_batch_cancel, verb_report, verb_ping, verb_get, verb_list, verb_get_many, verb_batch_get,
+    verb_members, verb_log;
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {

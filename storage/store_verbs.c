@@ -181,6 +181,13 @@ static int run_claim(struct store *s, struct store_op *op, bool *out_park)
     return 0;
 }
 
+static int run_recall(struct store *s, struct store_op *op, bool *out_park)
+{
+    (void)out_park;
+    list_take_all(&s->w.finished, &s->w.parked[FUT_CONTAINER(op, struct store_recall, op)->lane]);
+    return 0;
+}
+
 void verb_give(struct store *s, struct task *t)
 {
     struct list *parked = &s->w.parked[t->spec->lane];
@@ -339,13 +346,10 @@ static const struct {
     const struct store_verb *verb;
     int (*run)(struct store *s, struct store_op *op, bool *out_park);
 } table[] = {
-    {&verb_submit, store_submit_run},
-    {&verb_apply, run_apply},
-    {&verb_claim, run_claim},
-    {&verb_delete, run_delete},
-    {&verb_batch_cancel, run_batch_cancel},
-    {&verb_report, run_report},
-    {&verb_ping, run_ping},
+    {&verb_submit, store_submit_run}, {&verb_apply, run_apply},
+    {&verb_claim, run_claim},         {&verb_recall, run_recall},
+    {&verb_delete, run_delete},       {&verb_batch_cancel, run_batch_cancel},
+    {&verb_report, run_report},       {&verb_ping, run_ping},
 };
 
 int verb_run(struct store *s, struct store_op *op, bool *out_park)

@@ -28,8 +28,6 @@ static void on_pause_over(struct loop_timer *t)
 void claims_init(struct scheduler *s)
 {
     list_init(&s->claims);
-    s->lanes[LANE_IO].capacity = s->cfg.max_threads;
-    s->lanes[LANE_CPU].capacity = s->cfg.max_workers;
     for (int l = 0; l < LANE_COUNT; l++)
         s->lanes[l].pause.fn = on_pause_over;
 }
@@ -109,7 +107,8 @@ void claims_post(struct scheduler *s)
 {
     for (int l = 0; l < LANE_COUNT; l++) {
         enum lane lane = (enum lane)l;
-        if (atomic_load(&s->claims_stopped) || heap_is_linked(&s->lanes[l].pause.node))
+        if (atomic_load(&s->claims_stopped) || s->lanes[l].is_paused ||
+            heap_is_linked(&s->lanes[l].pause.node))
             continue;
         uint32_t n = wanted(s, lane);
         if (n)

@@ -124,9 +124,13 @@ static void watch(struct scheduler *s, struct lane_slots *slots)
         loop_timer_set(s->loop, &slots->ready_timer, since_ms + WAIT_MS);
 }
 
-static void give_back_all(struct scheduler *s)
+/* What no slot is for any more. */
+static void give_back_unwanted(struct scheduler *s)
 {
+    bool all = atomic_load_explicit(&s->claims_stopped, memory_order_relaxed);
     for (int l = 0; l < LANE_COUNT; l++) {
+        if (!all && !s->lanes[l].is_paused)
+            continue;
         give_back(&s->lanes[l].ready);
         give_back(&s->lanes[l].ready_last);
     }
@@ -140,8 +144,7 @@ static bool suspect_runs(const struct scheduler *s)
 void ready_begin(struct scheduler *s)
 {
     size_t waiting = 0;
-    if (atomic_load_explicit(&s->claims_stopped, memory_order_relaxed))
-        give_back_all(s);
+    give_back_unwanted(s);
     for (int l = 0; l < LANE_COUNT; l++) {
         begin(&s->lanes[l], &s->lanes[l].ready);
         if (suspect_runs(s)) /* what a claim of before has brought */

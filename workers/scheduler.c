@@ -97,6 +97,7 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
     s->random = random_seed();
     s->broken_fd = fd_wake_new();
     init_books(s);
+    pools_init(s);
     claims_init(s);
     ready_init(s);
     if (cfg->callback_secret && *cfg->callback_secret &&
@@ -211,6 +212,7 @@ void scheduler_free(struct scheduler **sp)
     inbox_release(&s->inbox);
     map_release(&s->by_id);
     map_release(&s->cancels);
+    pools_free(s);
     cond_destroy(&s->drained_cond);
     mutex_destroy(&s->mu);
     fd_close(&s->broken_fd);
@@ -247,18 +249,11 @@ int scheduler_broken_fd(const struct scheduler *s)
     return s->broken_fd;
 }
 
-static void read_lane(const struct lane_slots *slots, struct pool_lane *out)
-{
-    out->capacity = slots->capacity;
-    out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
-    out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
-}
-
 static void read_pools(void *ctx, struct pool_stats *out)
 {
-    const struct scheduler *s = ctx;
+    struct scheduler *s = ctx;
     for (int l = 0; l < LANE_COUNT; l++)
-        read_lane(&s->lanes[l], &out->lanes[l]);
+        pools_read(s, (enum lane)l, &out->lanes[l]);
     out->workers_alive = worker_set_alive(s->workers);
     out->workers_died = worker_set_died(s->workers);
     int status = worker_set_last_status(s->workers);
@@ -268,5 +263,5 @@ static void read_pools(void *ctx, struct pool_stats *out)
 
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s, read_pools};
+    return (struct pool_view){s, read_pools, pools_change};
 }

@@ -55,7 +55,8 @@ int scheduler_broken_fd(const struct scheduler *s);
  * Each call that says yes asks anew. One thread. */
 bool scheduler_has_moved(struct scheduler *s);
 
-/* For api/: numbers of the pools. Valid until scheduler_free. */
+/* For api/: numbers of the pools, and the way to change their size or pause them while they work.
+ * Valid until scheduler_free. */
 struct pool_view scheduler_view(struct scheduler *s);
 
 #endif

@@ -1,7 +1,7 @@
 /* scheduler_internal: what the rooms of the scheduler share: scheduler.c (the thread), claims.c
- * (taking tasks), ready.c (those that wait for a slot), attempt.c (one run), attempt_kinds.c (the
- * ways to run), finish.c (telling the store), cancels.c (hearing from it). All of it belongs to the
- * scheduler's thread unless said. */
+ * (taking tasks), pools.c (how many at once), ready.c (those that wait for a slot), attempt.c (one
+ * run), attempt_kinds.c (the ways to run), finish.c (telling the store), cancels.c (hearing from
+ * it). All of it belongs to the scheduler's thread unless said. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -19,6 +19,7 @@
 /* A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
 struct lane_slots {
     uint32_t capacity;
+    bool is_paused;
     uint32_t reserved;
     atomic_uint busy;         /* written by the scheduler's thread, read by the view */
     _Atomic uint64_t started; /* likewise */
@@ -29,6 +30,19 @@ struct lane_slots {
     struct list ready_last; /* a daemon has died with these: alone, where that can be */
     struct loop_timer ready_timer;
     int64_t ran_us; /* moving average of how long an attempt runs */
+};
+
+/* What a lane is to be; lane_slots follows it. */
+struct lane_plan {
+    uint32_t capacity, configured;
+    struct pool_pause pause;
+};
+
+struct pool_plan {
+    struct mutex mu;
+    struct lane_plan lanes[LANE_COUNT]; /* guarded by mu */
+    struct inbox_item item;
+    atomic_bool is_told; /* item is in the inbox */
 };
 
 struct scheduler {
@@ -43,6 +57,7 @@ struct scheduler {
     bool started, quit;
 
     struct lane_slots lanes[LANE_COUNT];
+    struct pool_plan plan;
     uint32_t suspects;       /* attempts, begun or not, of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     struct list running;     /* attempts */
@@ -147,6 +162,13 @@ size_t ready_count(const struct scheduler *s, enum lane lane);
 /* An attempt of this lane ran so long. */
 void ready_measure(struct scheduler *s, enum lane lane, int64_t ran_us);
 void ready_free(struct scheduler *s);
+
+/* pools.c */
+void pools_init(struct scheduler *s);
+void pools_free(struct scheduler *s);
+/* For pool_view; any thread. */
+void pools_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
+void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
 
 /* claims.c */
 /* Posts a claim for every free slot that has none, and for what is to be ready beside them. */

@@ -11,21 +11,24 @@
 #include "core/mem.h"
 
 struct worker_set {
+    struct loop *loop;
     struct children *children;
+    size_t max_result_bytes;
     struct list waiting;
     atomic_uint alive;
     _Atomic uint64_t died;
-    atomic_int last_status; /* of the latest death, as waitpid has it; -1 not known */
-    uint32_t n;
+    atomic_int last_status;   /* of the latest death, as waitpid has it; -1 not known */
+    uint32_t n;               /* workers that there should be: slots from here on end when idle */
+    uint32_t made;            /* slots that ever had a worker; they stay where they are */
     struct worker_job **jobs; /* by slot; NULL while it runs none */
-    struct worker_process workers[];
+    struct worker_process **workers;
 };
 
 static void count_alive(struct worker_set *s)
 {
     uint32_t alive = 0;
-    for (uint32_t i = 0; i < s->n; i++)
-        alive += worker_process_is_alive(&s->workers[i]);
+    for (uint32_t i = 0; i < s->made; i++)
+        alive += worker_process_is_alive(s->workers[i]);
     atomic_store_explicit(&s->alive, alive, memory_order_relaxed);
 }
 
@@ -45,6 +48,8 @@ static void on_idle(struct worker_process *w)
 {
     struct worker_set *s = w->owner;
     struct list_node *n;
+    if (w->slot >= s->n)
+        worker_process_stop(w);
     count_alive(s);
     while (w->state == WORKER_IDLE && (n = list_pop_front(&s->waiting)) != NULL)
         give(s, w, FUT_CONTAINER(n, struct worker_job, link));
@@ -88,30 +93,62 @@ static void on_death(struct worker_process *w, const struct worker_end *end)
 static const struct worker_hooks hooks = {
     .on_idle = on_idle, .on_end = on_end, .on_report = on_report, .on_death = on_death};
 
+/* Makes the slots up to n, with nothing in them. */
+static void make_slots(struct worker_set *s, uint32_t n)
+{
+    if (n <= s->made)
+        return;
+    s->jobs = xrealloc(s->jobs, n * sizeof(struct worker_job *));
+    s->workers = xrealloc(s->workers, n * sizeof(struct worker_process *));
+    for (; s->made < n; s->made++) {
+        s->jobs[s->made] = NULL;
+        s->workers[s->made] = xnew(struct worker_process);
+        s->workers[s->made]->stopped = true;
+    }
+}
+
+static void start(struct worker_set *s, uint32_t slot)
+{
+    struct worker_process *w = s->workers[slot];
+    worker_process_init(w, s->loop, s->children, slot, s->max_result_bytes, &hooks, s);
+    worker_process_start(w);
+}
+
 struct worker_set *worker_set_new(struct loop *l, struct children *c, uint32_t n,
                                   size_t max_result_bytes)
 {
-    struct worker_set *s = xcalloc(1, sizeof(*s) + n * sizeof(s->workers[0]));
+    struct worker_set *s = xnew(struct worker_set);
+    s->loop = l;
     s->children = c;
+    s->max_result_bytes = max_result_bytes;
     s->n = n;
-    s->jobs = xcalloc(n, sizeof(struct worker_job *));
     list_init(&s->waiting);
-    for (uint32_t i = 0; i < n; i++) {
-        worker_process_init(&s->workers[i], l, c, i, max_result_bytes, &hooks, s);
-    }
     return s;
 }
 
 void worker_set_start(struct worker_set *s)
 {
-    for (uint32_t i = 0; i < s->n; i++)
-        worker_process_start(&s->workers[i]);
+    worker_set_resize(s, s->n);
+}
+
+void worker_set_resize(struct worker_set *s, uint32_t n)
+{
+    make_slots(s, n);
+    s->n = n;
+    for (uint32_t i = 0; i < s->made; i++) {
+        struct worker_process *w = s->workers[i];
+        if (i < n && w->stopped)
+            start(s, i);
+        else if (i >= n && !w->stopped && !w->has_task)
+            worker_process_stop(w);
+    }
+    count_alive(s);
 }
 
 void worker_set_stop(struct worker_set *s)
 {
-    for (uint32_t i = 0; i < s->n; i++)
-        worker_process_stop(&s->workers[i]);
+    for (uint32_t i = 0; i < s->made; i++)
+        worker_process_stop(s->workers[i]);
     count_alive(s);
 }
 
@@ -121,6 +158,9 @@ void worker_set_free(struct worker_set **sp)
     if (!s)
         return;
     worker_set_stop(s);
+    for (uint32_t i = 0; i < s->made; i++)
+        free(s->workers[i]);
+    free(s->workers);
     free(s->jobs);
     free(s);
     *sp = NULL;
@@ -129,8 +169,8 @@ void worker_set_free(struct worker_set **sp)
 static struct worker_process *idle_worker(struct worker_set *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
-        if (s->workers[i].state == WORKER_IDLE)
-            return &s->workers[i];
+        if (s->workers[i]->state == WORKER_IDLE)
+            return s->workers[i];
     }
     return NULL;
 }

@@ -1,5 +1,6 @@
 /* worker_set: the prefork workers, one per slot of the cpu lane, and the few tasks that wait for
- * one of them to come (back) to life. The scheduler's loop only. */
+ * one of them to come (back) to life. Their number can be changed while they work. The scheduler's
+ * loop only. */
 #ifndef FUT_WORKERS_WORKER_SET_H
 #define FUT_WORKERS_WORKER_SET_H
 
@@ -28,6 +29,10 @@ void worker_set_start(struct worker_set *s);
 void worker_set_stop(struct worker_set *s);
 /* Stops first. NULL ok. */
 void worker_set_free(struct worker_set **s);
+
+/* n >= 1, after start. More workers are started; those that are too many end when they have no
+ * task, none is killed at work. */
+void worker_set_resize(struct worker_set *s, uint32_t n);
 
 /* Gives the job to an idle worker, now or as soon as there is one. */
 void worker_set_submit(struct worker_set *s, struct worker_job *job);

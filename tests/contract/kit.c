@@ -192,6 +192,12 @@ int kit_members(struct kit *k, struct store_members *o)
     return wait_done(store_members(k->store, o, on_done), &o->op);
 }
 
+int kit_recall(struct kit *k, enum lane lane)
+{
+    struct store_recall o = {.lane = lane};
+    return wait_done(store_recall(k->store, &o, on_done), &o.op);
+}
+
 int kit_batch_cancel(struct kit *k, struct task_id id)
 {
     struct store_batch_cancel o = {.id = id};

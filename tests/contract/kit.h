@@ -32,6 +32,7 @@ struct task_id kit_submit(struct kit *k, enum lane lane, const char *input);
 int kit_submit_n(struct kit *k, const struct task *tasks, size_t n);
 /* Claims up to max; tasks are the caller's to release. Waits until there is one. */
 size_t kit_claim(struct kit *k, enum lane lane, size_t max, struct task *tasks);
+int kit_recall(struct kit *k, enum lane lane);
 /* Applies an event to a snapshot, which is brought up to date on success. */
 int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct task_in *in);
 int kit_succeed(struct kit *k, struct task *t, const char *body);

@@ -117,6 +117,30 @@ START_TEST(test_store_parked_claim_gets_the_next_task)
 }
 END_TEST
 
+START_TEST(test_store_recall_ends_the_parked_claims_of_its_lane)
+{
+    begin(_i);
+    struct task got[2];
+    struct parked p, later;
+    park(&p, got, 2);
+    ck_assert_int_eq(kit_recall(&k, LANE_CPU), 0); /* nothing is parked there */
+    mutex_lock(&p.wait.mu);
+    ck_assert(!p.wait.done);
+    mutex_unlock(&p.wait.mu);
+    ck_assert_int_eq(kit_recall(&k, LANE_IO), 0);
+    join_parked(&p);
+    ck_assert_int_eq(p.o.op.rc, 0);
+    ck_assert_uint_eq(p.o.n, 0);
+    struct task_id id = kit_submit(&k, LANE_IO, "for a later one");
+    park(&later, got, 1);
+    join_parked(&later);
+    ck_assert_uint_eq(later.o.n, 1);
+    ck_assert(id_equal(got[0].spec->id, id));
+    task_release(&got[0]);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_stop_claims_ends_parked_and_later_claims)
 {
     begin(_i);
@@ -340,6 +364,7 @@ int main(void)
         test_store_get_unknown_id,
         test_store_claim_is_fifo_and_counts_the_attempt,
         test_store_parked_claim_gets_the_next_task,
+        test_store_recall_ends_the_parked_claims_of_its_lane,
         test_store_stop_claims_ends_parked_and_later_claims,
         test_store_success_is_kept_with_its_result,
         test_store_failure_is_kept_with_all_its_fields,

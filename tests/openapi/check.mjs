@@ -169,6 +169,14 @@ await call('cancelBatch', 200, { path: { id: slow.id } });
 // ---- the daemon ------------------------------------------------------------------------------
 await call('listHandlers', 200);
 await call('getStats', 200);
+await call('listPools', 200);
+await call('changePool', 200, { path: { lane: 'cpu' }, body: { capacity: 3, paused: true, reason: 'a look' } });
+const waits = (await call('submitTask', 202, { body: { handler: 'sha256', input: 'x' } })).body;
+if ((await call('getFuture', 200, { path: { id: waits.id } })).body.waiting_for?.code !== 'lane_paused')
+  fail('a task of a paused lane does not say so');
+await call('changePool', 200, { path: { lane: 'cpu' }, body: { capacity: null, paused: false } });
+await call('changePool', 422, { path: { lane: 'cpu' }, body: { capacity: 0 } });
+await call('changePool', 404, { path: { lane: 'gpu' }, body: { paused: true } });
 await call('getOpenapi', 200);
 await call('getHealth', 200);
 await call('getReadiness', 200);

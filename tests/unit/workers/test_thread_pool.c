@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -92,6 +93,69 @@ START_TEST(test_thread_pool_one_by_one)
 }
 END_TEST
 
+static void wait_size(struct thread_pool *p, uint32_t n)
+{
+    while (thread_pool_size(p) != n)
+        sched_yield();
+}
+
+START_TEST(test_thread_pool_grows_while_busy)
+{
+    struct pool_job jobs[THREADS] = {0};
+    struct thread_pool *p = thread_pool_start(1);
+    sem_init(&arrived, 0, 0);
+    sem_init(&go, 0, 0);
+    submit(p, jobs, THREADS, park);
+    sem_wait(&arrived);
+    thread_pool_resize(p, THREADS);
+    for (int i = 1; i < THREADS; i++)
+        sem_wait(&arrived); /* hangs unless the new threads take what was queued before them */
+    for (int i = 0; i < THREADS; i++)
+        sem_post(&go);
+    thread_pool_stop(&p);
+    ck_assert_int_eq(atomic_load(&ran), THREADS);
+}
+END_TEST
+
+START_TEST(test_thread_pool_shrinks_without_cutting_short)
+{
+    static struct pool_job jobs[THREADS + JOBS];
+    struct thread_pool *p = thread_pool_start(THREADS);
+    sem_init(&arrived, 0, 0);
+    sem_init(&go, 0, 0);
+    submit(p, jobs, THREADS, park);
+    for (int i = 0; i < THREADS; i++)
+        sem_wait(&arrived);
+    thread_pool_resize(p, 2);
+    ck_assert_uint_eq(thread_pool_size(p), THREADS); /* all of them are at work */
+    submit(p, jobs + THREADS, JOBS, count);
+    for (int i = 0; i < THREADS; i++)
+        sem_post(&go);
+    wait_size(p, 2);
+    while (atomic_load(&ran) < THREADS + JOBS)
+        sched_yield();
+    thread_pool_resize(p, 1); /* an idle one goes at once */
+    wait_size(p, 1);
+    thread_pool_stop(&p);
+}
+END_TEST
+
+/* Resized at random under load: nothing is lost, nothing hangs. */
+START_TEST(test_thread_pool_resized_at_random_loses_nothing)
+{
+    static struct pool_job jobs[20][JOBS];
+    struct thread_pool *p = thread_pool_start(4);
+    srand(1);
+    for (int i = 0; i < 20; i++) {
+        submit(p, jobs[i], JOBS, count);
+        thread_pool_resize(p, 1 + (uint32_t)rand() % THREADS);
+    }
+    while (atomic_load(&ran) < 20 * JOBS)
+        sched_yield();
+    thread_pool_stop(&p);
+}
+END_TEST
+
 /* ---- inbox ---- */
 
 struct note {
@@ -174,6 +238,9 @@ int main(void)
     tcase_add_test(t, test_thread_pool_runs_all_threads_at_once);
     tcase_add_test(t, test_thread_pool_stop_runs_what_is_queued);
     tcase_add_test(t, test_thread_pool_one_by_one);
+    tcase_add_test(t, test_thread_pool_grows_while_busy);
+    tcase_add_test(t, test_thread_pool_shrinks_without_cutting_short);
+    tcase_add_test(t, test_thread_pool_resized_at_random_loses_nothing);
     tcase_add_test(t, test_inbox_loses_nothing);
     tcase_add_test(t, test_inbox_writes_once_per_batch);
     Suite *s = suite_create("thread_pool");

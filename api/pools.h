@@ -1,0 +1,19 @@
+/* pools: the lanes' slots, as seen and changed while they work. First steps of requests; loop
+ * thread; nothing blocks. */
+#ifndef FUT_API_POOLS_H
+#define FUT_API_POOLS_H
+
+#include "api/problem.h"
+#include "core/pool_view.h"
+
+struct request;
+
+void pools_get(struct request *r);   /* GET /v1/pools */
+void pools_patch(struct request *r); /* PATCH /v1/pools/{lane} */
+
+/* Reads the body of a PATCH (n bytes). 0, or FUT_ERR_INVAL with *p set. The pause that is asked for
+ * has its reason only: when and by whom is the caller's to say. Pure. */
+FUT_MUST_CHECK int pools_read_wish(const char *text, size_t n, enum lane lane,
+                                   struct pool_wish *out, bool *out_paused, struct problem *p);
+
+#endif

@@ -1,0 +1,197 @@
+/* GET /v1/pools and PATCH /v1/pools/{lane}, over pools that only remember what was asked. */
+#include "tests/unit/api/fixture.h"
+
+static struct fake {
+    struct mutex mu;
+    struct pool_stats stats; /* guarded by mu */
+    unsigned changes;        /* guarded by mu */
+} fake;
+
+static void fake_read(void *ctx, struct pool_stats *out)
+{
+    struct fake *f = ctx;
+    mutex_lock(&f->mu);
+    *out = f->stats;
+    mutex_unlock(&f->mu);
+}
+
+static void fake_change(void *ctx, enum lane lane, const struct pool_wish *wish)
+{
+    struct fake *f = ctx;
+    struct pool_lane *p = &f->stats.lanes[lane];
+    mutex_lock(&f->mu);
+    if (wish->sets_capacity)
+        p->capacity = wish->capacity ? wish->capacity : p->configured;
+    if (wish->sets_pause)
+        p->pause = wish->pause;
+    f->changes++;
+    mutex_unlock(&f->mu);
+}
+
+static struct fixture f;
+
+static void setup_with(const struct auth *auth)
+{
+    struct api_config cfg = fixture_config;
+    fake = (struct fake){.stats.lanes = {[LANE_IO] = {.capacity = 20, .configured = 20},
+                                         [LANE_CPU] = {.capacity = 2, .configured = 2}}};
+    mutex_init(&fake.mu);
+    cfg.pools = (struct pool_view){&fake, fake_read, fake_change};
+    cfg.auth = auth;
+    fixture_start_with(&f, &cfg, 1000);
+}
+
+static void setup(void)
+{
+    setup_with(NULL);
+}
+
+static void teardown(void)
+{
+    fixture_stop(&f);
+    mutex_destroy(&fake.mu);
+}
+
+START_TEST(test_pools_are_shown)
+{
+    expect(ask(&f, "GET /v1/pools", "", NULL), 200,
+           "{\"pools\":[{\"lane\":\"io\",\"capacity\":20,\"configured\":20,\"max\":4096,\"busy\":0,"
+           "\"queued\":0,\"started\":0,\"paused\":false},{\"lane\":\"cpu\",\"capacity\":2,",
+           "\"max\":1024", NULL);
+}
+END_TEST
+
+static const struct {
+    const char *lane, *body, *wants;
+} changes[] = {
+    {"io", "{\"capacity\":7}", "\"lane\":\"io\",\"capacity\":7,\"configured\":20,"},
+    {"cpu", "{\"capacity\":1024}", "\"lane\":\"cpu\",\"capacity\":1024,"},
+    {"cpu", "{\"capacity\":null}", "\"lane\":\"cpu\",\"capacity\":2,"},
+    {"io", "{\"paused\":true}", "\"paused\":true,\"paused_at\":\"2"},
+    {"io", "{\"paused\":true,\"reason\":\"\xc3\xa4 \\\"b\\\"\"}",
+     "\"paused_by\":\"client\",\"reason\":\"\xc3\xa4 \\\"b\\\"\"}"},
+    {"io", "{\"capacity\":3,\"paused\":false}", "\"capacity\":3,\"configured\":20,\"max\":4096,"},
+};
+
+START_TEST(test_pools_are_changed)
+{
+    char line[64];
+    expect(ask(&f, line_of(line, sizeof(line), "PATCH /v1/pools/%s", changes[_i].lane), "",
+               changes[_i].body),
+           200, changes[_i].wants, NULL, NULL);
+    expect(ask(&f, "GET /v1/pools", "", NULL), 200, changes[_i].wants, NULL, NULL);
+}
+END_TEST
+
+START_TEST(test_pools_pause_ends)
+{
+    expect(ask(&f, "PATCH /v1/pools/io", "", "{\"paused\":true,\"reason\":\"x\"}"), 200,
+           "\"paused\":true", NULL, NULL);
+    expect(ask(&f, "PATCH /v1/pools/io", "", "{\"paused\":false}"), 200, "\"paused\":false}", NULL,
+           NULL);
+}
+END_TEST
+
+static const struct {
+    const char *lane, *body;
+    int status;
+    const char *code, *field;
+} refused[] = {
+    {"gpu", "{\"capacity\":1}", 404, "unknown_pool", "GET /v1/pools"},
+    {"io", "{\"capacity\":0}", 422, "invalid_value", "\"field\":\"capacity\",\"limit\":4096"},
+    {"io", "{\"capacity\":4097}", 422, "invalid_value", "\"limit\":4096"},
+    {"cpu", "{\"capacity\":1025}", 422, "invalid_value", "\"limit\":1024"},
+    {"cpu", "{\"capacity\":1.5}", 422, "invalid_value", "capacity"},
+    {"cpu", "{\"capacity\":-1}", 422, "invalid_value", "capacity"},
+    {"cpu", "{\"capacity\":1e300}", 422, "invalid_value", "capacity"},
+    {"cpu", "{\"capacity\":\"2\"}", 422, "wrong_type", "\"field\":\"capacity\""},
+    {"cpu", "{\"paused\":1}", 422, "wrong_type", "\"field\":\"paused\""},
+    {"cpu", "{\"paused\":true,\"reason\":1}", 422, "wrong_type", "\"field\":\"reason\""},
+    {"cpu", "{\"paused\":true,\"reason\":\"a\\u0000b\"}", 422, "invalid_value", "reason"},
+    {"cpu", "{\"reason\":\"x\"}", 422, "invalid_value", "reason"},
+    {"cpu", "{\"capacity\":1,\"reason\":\"x\"}", 422, "invalid_value", "reason"},
+    {"cpu", "{}", 422, "missing_field", "capacity"},
+    {"cpu", "{\"capacity\":1,\"size\":2}", 422, "unknown_field", "\"field\":\"size\""},
+    {"cpu", "[]", 422, "wrong_type", "object"},
+    {"cpu", "", 400, "bad_json", NULL},
+    {"cpu", "{\"capacity\":", 400, "bad_json", NULL},
+};
+
+START_TEST(test_pools_refuse)
+{
+    char line[64];
+    expect(ask(&f, line_of(line, sizeof(line), "PATCH /v1/pools/%s", refused[_i].lane), "",
+               refused[_i].body),
+           refused[_i].status, refused[_i].code, refused[_i].field, NULL);
+    ck_assert_uint_eq(fake.changes, 0); /* nothing half-done */
+}
+END_TEST
+
+START_TEST(test_pools_reason_has_a_limit)
+{
+    struct buf body = BUF_INIT;
+    for (int n = POOL_REASON_SIZE - 1; n <= POOL_REASON_SIZE; n++) {
+        body.len = 0;
+        buf_printf(&body, "{\"paused\":true,\"reason\":\"%0*d\"}", n, 0);
+        expect(ask(&f, "PATCH /v1/pools/io", "", body.data), n < POOL_REASON_SIZE ? 200 : 422,
+               n < POOL_REASON_SIZE ? "\"reason\"" : "\"limit\":200", NULL, NULL);
+    }
+    buf_release(&body);
+}
+END_TEST
+
+START_TEST(test_pools_methods)
+{
+    expect(ask(&f, "OPTIONS /v1/pools/io", "", NULL), 204, "Allow: PATCH, OPTIONS", NULL, NULL);
+    expect(ask(&f, "GET /v1/pools/io", "", NULL), 405, "Allow: PATCH, OPTIONS", NULL, NULL);
+}
+END_TEST
+
+#define READER "Authorization: Bearer rrrrrrrrrrrrrrrr\r\n"
+#define ADMIN "Authorization: Bearer aaaaaaaaaaaaaaaa\r\n"
+
+START_TEST(test_pools_change_is_for_admins)
+{
+    static const char tokens[] = "rrrrrrrrrrrrrrrr read,submit\naaaaaaaaaaaaaaaa admin\n";
+    struct auth *auth = NULL;
+    ck_assert_int_eq(auth_parse(tokens, sizeof(tokens) - 1, "tokens", &auth, NULL), 0);
+    setup_with(auth);
+    expect(ask(&f, "PATCH /v1/pools/io", READER, "{\"paused\":true}"), 403, "forbidden", NULL,
+           NULL);
+    expect(ask(&f, "GET /v1/pools", READER, NULL), 200, "\"paused\":false", NULL, NULL);
+    expect(ask(&f, "PATCH /v1/pools/io", ADMIN, "{\"paused\":true}"), 200, "\"paused_by\":\"token ",
+           NULL, NULL);
+    teardown();
+    auth_free(&auth);
+}
+END_TEST
+
+START_TEST(test_pools_where_there_are_none)
+{
+    struct api_config cfg = fixture_config;
+    fixture_start_with(&f, &cfg, 1000);
+    expect(ask(&f, "GET /v1/pools", "", NULL), 200, "{\"pools\":[]}", NULL, NULL);
+    expect(ask(&f, "PATCH /v1/pools/io", "", "{\"paused\":true}"), 404, "unknown_pool", NULL, NULL);
+    fixture_stop(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("pools");
+    TCase *tc = tcase_create("with pools"), *own = tcase_create("of their own");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(own, 30);
+    tcase_add_test(tc, test_pools_are_shown);
+    tcase_add_loop_test(tc, test_pools_are_changed, 0, (int)FUT_COUNT(changes));
+    tcase_add_test(tc, test_pools_pause_ends);
+    tcase_add_loop_test(tc, test_pools_refuse, 0, (int)FUT_COUNT(refused));
+    tcase_add_test(tc, test_pools_reason_has_a_limit);
+    tcase_add_test(tc, test_pools_methods);
+    tcase_add_test(own, test_pools_change_is_for_admins);
+    tcase_add_test(own, test_pools_where_there_are_none);
+    suite_add_tcase(s, tc);
+    suite_add_tcase(s, own);
+    return run_suite(s);
+}

@@ -1,0 +1,190 @@
+/* Pools that change while they work: larger, smaller, paused. */
+#include <poll.h>
+
+#include "tests/unit/workers/house.h"
+
+#define LONG "{\"seconds\":1000}"
+
+static void setup(void)
+{
+    cond_init(&house_op.cond);
+    house_build(2, 2);
+}
+
+static void teardown(void)
+{
+    house_raze();
+}
+
+static void resize(enum lane lane, uint32_t capacity)
+{
+    house.view.change(house.view.ctx, lane,
+                      &(struct pool_wish){.sets_capacity = true, .capacity = capacity});
+}
+
+static void set_pause(enum lane lane, bool is_paused)
+{
+    struct pool_wish wish = {.sets_pause = true};
+    if (is_paused)
+        wish.pause = (struct pool_pause){clock_wall_ms(), "a test", "to see"};
+    house.view.change(house.view.ctx, lane, &wish);
+}
+
+static void wait_busy(enum lane lane, uint32_t n)
+{
+    while (house_stats().lanes[lane].busy != n)
+        (void)poll(NULL, 0, 1);
+}
+
+static void wait_alive(uint32_t n)
+{
+    while (house_stats().workers_alive != n)
+        (void)poll(NULL, 0, 1);
+}
+
+static void expect_done(struct task_id id, uint32_t attempt)
+{
+    struct task t = house_wait(id, TASK_SUCCEEDED);
+    ck_assert_uint_eq(t.attempt, attempt);
+    task_release(&t);
+}
+
+static const enum lane lanes[] = {LANE_IO, LANE_CPU};
+
+START_TEST(test_pools_grow_while_busy)
+{
+    enum lane lane = lanes[_i];
+    for (int i = 0; i < 5; i++)
+        (void)house_submit("sleep", lane, LONG, 2000000, 0);
+    wait_busy(lane, 2);
+    resize(lane, 5);
+    ck_assert_uint_eq(house_stats().lanes[lane].capacity, 5); /* at once */
+    ck_assert_uint_eq(house_stats().lanes[lane].configured, 2);
+    wait_busy(lane, 5);
+    if (lane == LANE_CPU)
+        wait_alive(5);
+}
+END_TEST
+
+START_TEST(test_pools_shrink_lets_attempts_end)
+{
+    enum lane lane = lanes[_i];
+    struct task_id first[4], later[3];
+    resize(lane, 4);
+    for (int i = 0; i < 4; i++)
+        first[i] = house_submit("sleep", lane, LONG, 2000000, 0);
+    wait_busy(lane, 4);
+    resize(lane, 1);
+    for (int i = 0; i < 3; i++)
+        later[i] = house_submit("echo", lane, "1", 10000, 0);
+    for (int i = 0; i < 3; i++)
+        house_cancel(first[i]);
+    wait_busy(lane, 1);
+    if (lane == LANE_CPU) {
+        wait_alive(1);
+        ck_assert_uint_eq(house_stats().workers_died, 0);
+    }
+    struct task t = house_wait(later[0], TASK_QUEUED); /* the one slot is still taken */
+    task_release(&t);
+    ck_assert_uint_eq(house_stats().lanes[lane].started, 4);
+    house_cancel(first[3]);
+    for (int i = 0; i < 3; i++)
+        expect_done(later[i], 1);
+}
+END_TEST
+
+/* With idle slots: claims for two wait in the store when one slot goes. */
+START_TEST(test_pools_shrink_recalls_what_waits_for_slots)
+{
+    enum lane lane = lanes[_i];
+    struct task_id ids[3];
+    resize(lane, 1);
+    for (int i = 0; i < 3; i++)
+        ids[i] = house_submit("sleep", lane, "{\"ms\":30}", 10000, 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_le(house_stats().lanes[lane].busy, 1);
+        expect_done(ids[i], 1);
+    }
+    resize(lane, 0);
+    ck_assert_uint_eq(house_stats().lanes[lane].capacity, 2);
+}
+END_TEST
+
+START_TEST(test_pools_pause_stops_claims_and_not_attempts)
+{
+    enum lane lane = lanes[_i];
+    struct task_id running = house_submit("sleep", lane, "{\"ms\":100}", 10000, 0);
+    wait_busy(lane, 1);
+    set_pause(lane, true);
+    ck_assert_int_gt(house_stats().lanes[lane].pause.since_wall_ms, 0);
+    ck_assert_str_eq(house_stats().lanes[lane].pause.by, "a test");
+    struct task_id waits = house_submit("echo", lane, "1", 10000, 0);
+    struct task_id other = house_submit("echo", lanes[1 - _i], "1", 10000, 0);
+    expect_done(running, 1);
+    expect_done(other, 1);
+    wait_busy(lane, 0);
+    struct task t = house_wait(waits, TASK_QUEUED);
+    ck_assert_uint_eq(t.attempt, 0);
+    task_release(&t);
+    set_pause(lane, false);
+    expect_done(waits, 1); /* not charged for the pause */
+    ck_assert_int_eq(house_stats().lanes[lane].pause.since_wall_ms, 0);
+}
+END_TEST
+
+/* Changes at random under load: each task ends once, and the pool has the last size. */
+START_TEST(test_pools_changed_at_random_lose_nothing)
+{
+    enum { MANY = 300 };
+    static struct task_id ids[MANY];
+    srand(7);
+    for (int i = 0; i < MANY; i++) {
+        enum lane lane = lanes[i % 2];
+        ids[i] = house_submit("sleep", lane, "{\"ms\":1}", 30000, 0);
+        if (i % 10 == 3)
+            resize(lane, 1 + (uint32_t)rand() % 6);
+        if (i % 25 == 9)
+            set_pause(lane, rand() % 2);
+    }
+    for (int i = 0; i < 2; i++) {
+        set_pause(lanes[i], false);
+        resize(lanes[i], 2);
+    }
+    for (int i = 0; i < MANY; i++)
+        expect_done(ids[i], 1);
+    wait_busy(LANE_IO, 0);
+    wait_busy(LANE_CPU, 0);
+    wait_alive(2);
+    ck_assert_uint_eq(house_stats().workers_died, 0);
+}
+END_TEST
+
+/* A change that comes when the scheduler has ended is for nobody, and harms nobody. */
+START_TEST(test_pools_change_after_the_end)
+{
+    scheduler_stop(house.s);
+    resize(LANE_IO, 9);
+    set_pause(LANE_CPU, true);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 9);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("pools");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_pools_grow_while_busy, 0, 2);
+    tcase_add_loop_test(t, test_pools_shrink_lets_attempts_end, 0, 2);
+    tcase_add_loop_test(t, test_pools_shrink_recalls_what_waits_for_slots, 0, 2);
+    tcase_add_loop_test(t, test_pools_pause_stops_claims_and_not_attempts, 0, 2);
+    tcase_add_test(t, test_pools_changed_at_random_lose_nothing);
+    tcase_add_test(t, test_pools_change_after_the_end);
+    Suite *s = suite_create("pools");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

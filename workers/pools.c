@@ -1,0 +1,126 @@
+/* pools: how many slots a lane has, and whether it is paused. Any thread may ask for a change; it
+ * is on paper at once, and the scheduler's thread makes it true in its next turn. Making a lane
+ * smaller ends nothing that runs: slots go as their attempts end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler_internal.h"
+
+/* ---- the scheduler's thread: the plan becomes true --------------------------------------------
+ */
+
+static void recalled(struct store_op *op)
+{
+    free(FUT_CONTAINER(op, struct store_recall, op));
+}
+
+/* What waits in the store for the slots of before must not bring that many tasks. */
+static void recall(struct scheduler *s, enum lane lane)
+{
+    struct store_recall *o = xnew(struct store_recall);
+    o->lane = lane;
+    if (store_recall(s->cfg.store, o, recalled) != 0)
+        recalled(&o->op); /* it is closing: the claims end, too */
+}
+
+static void resize(struct scheduler *s, enum lane lane, uint32_t capacity)
+{
+    bool is_less = capacity < s->lanes[lane].capacity;
+    if (capacity == s->lanes[lane].capacity)
+        return;
+    log_info("pool_resized", LOG_STR("lane", lane_name(lane)), LOG_INT("capacity", capacity),
+             LOG_INT("before", s->lanes[lane].capacity));
+    s->lanes[lane].capacity = capacity;
+    if (lane == LANE_IO)
+        thread_pool_resize(s->pool, capacity);
+    else
+        worker_set_resize(s->workers, capacity);
+    if (is_less)
+        recall(s, lane);
+}
+
+static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pause *p)
+{
+    bool is_paused = p->since_wall_ms != 0;
+    if (is_paused == s->lanes[lane].is_paused)
+        return;
+    s->lanes[lane].is_paused = is_paused;
+    log_info(is_paused ? "pool_paused" : "pool_resumed", LOG_STR("lane", lane_name(lane)),
+             LOG_STR("by", p->by), LOG_STR("reason", p->reason));
+    if (is_paused)
+        recall(s, lane);
+}
+
+static void pools_apply(struct scheduler *s)
+{
+    struct lane_plan lanes[LANE_COUNT];
+    mutex_lock(&s->plan.mu);
+    memcpy(lanes, s->plan.lanes, sizeof(lanes));
+    mutex_unlock(&s->plan.mu);
+    for (int l = 0; l < LANE_COUNT; l++) {
+        resize(s, (enum lane)l, lanes[l].capacity);
+        set_pause(s, (enum lane)l, &lanes[l].pause);
+    }
+}
+
+static void on_change(struct inbox_item *item)
+{
+    struct scheduler *s = FUT_CONTAINER(item, struct scheduler, plan.item);
+    atomic_store(&s->plan.is_told, false);
+    if (s->started && !s->quit)
+        pools_apply(s);
+}
+
+void pools_init(struct scheduler *s)
+{
+    const uint32_t configured[] = {[LANE_IO] = s->cfg.max_threads, [LANE_CPU] = s->cfg.max_workers};
+    mutex_init(&s->plan.mu);
+    s->plan.item.fn = on_change;
+    for (int l = 0; l < LANE_COUNT; l++) {
+        s->lanes[l].capacity = configured[l];
+        s->plan.lanes[l] =
+            (struct lane_plan){.capacity = configured[l], .configured = configured[l]};
+    }
+}
+
+void pools_free(struct scheduler *s)
+{
+    mutex_destroy(&s->plan.mu);
+}
+
+static void tell(struct scheduler *s)
+{
+    if (!atomic_exchange(&s->plan.is_told, true))
+        inbox_push(&s->inbox, &s->plan.item);
+}
+
+/* ---- any thread -------------------------------------------------------------------------------
+ */
+
+void pools_change(void *ctx, enum lane lane, const struct pool_wish *wish)
+{
+    struct scheduler *s = ctx;
+    struct lane_plan *plan = &s->plan.lanes[lane];
+    FUT_ASSERT(wish->capacity <= pool_lane_max(lane));
+    mutex_lock(&s->plan.mu);
+    if (wish->sets_capacity)
+        plan->capacity = wish->capacity ? wish->capacity : plan->configured;
+    if (wish->sets_pause)
+        plan->pause = wish->pause;
+    mutex_unlock(&s->plan.mu);
+    tell(s);
+}
+
+void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    mutex_lock(&s->plan.mu);
+    out->capacity = s->plan.lanes[lane].capacity;
+    out->configured = s->plan.lanes[lane].configured;
+    out->pause = s->plan.lanes[lane].pause;
+    mutex_unlock(&s->plan.mu);
+    out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
+    out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
+}
