@@ -16,6 +16,17 @@ static void write_signal(struct buf *out, int signal)
     json_out_str(out, "signal", name);
 }
 
+/* What the attempt took, where somebody has measured it. */
+static void write_costs(struct buf *out, const struct task_outcome *o)
+{
+    if (o->oom != TASK_OOM_UNKNOWN)
+        json_out_bool(out, "killed_for_memory", o->oom == TASK_OOM_YES);
+    if (!o->max_rss_kib)
+        return;
+    json_out_uint(out, "max_rss", o->max_rss_kib * 1024);
+    json_out_seconds(out, "cpu_seconds", (int64_t)o->cpu_ms);
+}
+
 static void write_log(struct buf *out, const struct task_outcome *o)
 {
     if (!o->log_len)
@@ -34,6 +45,7 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o)
         json_out_int(out, "exit_code", o->exit_code);
     if (o->signal > 0)
         write_signal(out, o->signal);
+    write_costs(out, o);
     write_log(out, o);
     buf_putc(out, '}');
 }

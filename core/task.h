@@ -56,6 +56,9 @@ struct task_spec {
     const char *traceparent; /* W3C trace context of the submitter; NULL: none */
 };
 
+/* Did the kernel kill the attempt because memory ran out? */
+enum task_oom { TASK_OOM_UNKNOWN, TASK_OOM_NO, TASK_OOM_YES };
+
 struct task_outcome {
     const char *type; /* content type of body; NULL when it failed or was cancelled */
     const unsigned char *body;
@@ -64,7 +67,10 @@ struct task_outcome {
     const char *message; /* for people; NULL on success */
     int exit_code;       /* -1: none */
     int signal;          /* 0: none */
-    const char *log;     /* last bytes of the attempt's standard error; "" when none */
+    enum task_oom oom;
+    uint64_t max_rss_kib; /* peak memory of the attempt's processes; 0: not known */
+    uint64_t cpu_ms;      /* CPU time of them all; means something where max_rss_kib does */
+    const char *log;      /* last bytes of the attempt's standard error; "" when none */
     size_t log_len;
 };
 

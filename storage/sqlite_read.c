@@ -70,6 +70,9 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
         .message = column_text(st, C_MESSAGE),
         .exit_code = column_or(st, C_EXIT, -1),
         .signal = column_or(st, C_SIGNAL, 0),
+        .oom = (enum task_oom)column_or(st, C_OOM, TASK_OOM_UNKNOWN),
+        .max_rss_kib = (uint64_t)sqlite3_column_int64(st, C_RSS),
+        .cpu_ms = (uint64_t)sqlite3_column_int64(st, C_CPU),
     };
     if (whole) {
         o.type = column_text(st, C_TYPE);

@@ -40,6 +40,9 @@ enum task_column {
     C_CODE,
     C_EXIT,
     C_SIGNAL,
+    C_OOM,
+    C_RSS,
+    C_CPU,
     C_MESSAGE,
     C_TYPE,
     C_LOG,
@@ -52,7 +55,7 @@ enum task_column {
 #define TASK_COLUMNS                                                                               \
     SPEC_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, r.state, r.attempt,"       \
                  " r.lost, r.seq, r.started_ms, r.finished_ms, r.code, r.exit_code, r.signal,"     \
-                 " r.message"
+                 " r.oom, r.max_rss_kib, r.cpu_ms, r.message"
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
 /* whole: with BODY_COLUMNS. */

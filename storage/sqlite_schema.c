@@ -45,6 +45,12 @@ static const char *const migrations[] = {
     "CREATE TABLE notes ("
     "  key INTEGER PRIMARY KEY, progress REAL, message TEXT, log_end INTEGER NOT NULL,"
     "  log BLOB) STRICT;",
+
+    /* What a failed attempt took. Behind the large columns, but NULL where those are large: a row
+     * of a success has no body of its own to be read for them. */
+    "ALTER TABLE results ADD COLUMN oom INTEGER;"
+    "ALTER TABLE results ADD COLUMN max_rss_kib INTEGER;"
+    "ALTER TABLE results ADD COLUMN cpu_ms INTEGER;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

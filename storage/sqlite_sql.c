@@ -19,8 +19,9 @@ static const char *const sql[W_COUNT] = {
         " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_INSERT_RESULT] = "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
-                        " finished_ms, type, body, code, message, exit_code, signal, log)"
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                        " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
+                        " max_rss_kib, cpu_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                        " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [W_TAKE] = "SELECT key, attempt, lost FROM live WHERE queue = ?1 ORDER BY key LIMIT ?2",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
                    " WHERE key = ?1",

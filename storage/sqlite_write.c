@@ -102,6 +102,9 @@ static int insert_result(struct backend *b, const struct task *t)
         bind_blob(st, 14, o->log, o->log_len);
     else
         (void)sqlite3_bind_null(st, 14);
+    bind_int_or_null(st, 15, o->oom, TASK_OOM_UNKNOWN);
+    bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
+    bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
     return sqlite_run(b, W_INSERT_RESULT);
 }
 

@@ -111,7 +111,7 @@ void attempt_stop(struct attempt *a, enum stop_reason reason)
         attempt_end(a, RUN_NONE, NULL);
 }
 
-/* Takes o, whose log it keeps. */
+/* Takes o, whose log and costs it keeps. */
 static struct task_outcome *timed_out(const struct attempt *a, struct task_outcome *o)
 {
     char message[96];
@@ -121,6 +121,8 @@ static struct task_outcome *timed_out(const struct attempt *a, struct task_outco
         task_outcome_new(&(struct task_outcome){.code = "timeout",
                                                 .message = message,
                                                 .exit_code = -1,
+                                                .max_rss_kib = o ? o->max_rss_kib : 0,
+                                                .cpu_ms = o ? o->cpu_ms : 0,
                                                 .log = o ? o->log : "",
                                                 .log_len = o ? o->log_len : 0});
     task_outcome_unref(o);

@@ -156,21 +156,23 @@ static const struct attempt_kind thread_kind = {
 static struct task_outcome *worker_died(const struct worker_end *end)
 {
     char message[160];
-    struct task_outcome o = {.code = "worker_died", .message = message, .exit_code = -1};
-    unsigned long long mib = end->max_rss_kib / 1024, cpu_ms = end->cpu_ms;
+    struct task_outcome o = {.code = "worker_died",
+                             .message = message,
+                             .exit_code = -1,
+                             .max_rss_kib = end->max_rss_kib,
+                             .cpu_ms = end->cpu_ms,
+                             .oom = end->oom};
     if (!end->known) {
         (void)snprintf(message, sizeof(message), "the worker process died");
     } else if (WIFSIGNALED(end->status)) {
         const char *name = sigabbrev_np(WTERMSIG(end->status));
         o.signal = WTERMSIG(end->status);
-        (void)snprintf(message, sizeof(message),
-                       "the worker process was killed by SIG%s (peak memory %llu MiB, cpu %llu ms)",
-                       name ? name : "?", mib, cpu_ms);
+        (void)snprintf(message, sizeof(message), "the worker process was killed by SIG%s%s",
+                       name ? name : "?",
+                       end->oom == TASK_OOM_YES ? ": the kernel had no memory left" : "");
     } else {
         o.exit_code = WEXITSTATUS(end->status);
-        (void)snprintf(message, sizeof(message),
-                       "the worker process exited with %d (peak memory %llu MiB, cpu %llu ms)",
-                       o.exit_code, mib, cpu_ms);
+        (void)snprintf(message, sizeof(message), "the worker process exited with %d", o.exit_code);
     }
     return task_outcome_new(&o);
 }
@@ -269,8 +271,10 @@ static const struct exec_hooks exec_hooks = {exec_done, exec_progress, exec_log}
 static void exec_start_kind(struct attempt *a)
 {
     struct scheduler *s = a->s;
-    exec_attempt_start(&a->as.exec, s->loop, s->children, a->handler->exec, &a->apply.task,
-                       s->cfg.max_result_bytes, &exec_hooks);
+    struct exec_bounds bounds = {.max_result_bytes = s->cfg.max_result_bytes,
+                                 .kill_grace_ms = s->cfg.kill_grace_ms};
+    exec_attempt_start(&a->as.exec, s->loop, s->children, a->handler->exec, &a->apply.task, bounds,
+                       &exec_hooks);
 }
 
 static void exec_stop_kind(struct attempt *a, int signal)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/arena.h"
@@ -15,13 +14,12 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "workers/json_check.h"
+#include "workers/exec_end.h"
 
 #define READ_BYTES 65536
 #define READS_PER_EVENT 8   /* then the others have a turn */
 #define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
 #define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
-#define EXIT_TEMPORARY 75                         /* EX_TEMPFAIL */
 
 /* ---- ending ---- */
 
@@ -50,7 +48,7 @@ static void log_bad_lines(const struct exec_attempt *x)
     log_debug("progress_bad_lines", LOG_STR("task", id), LOG_INT("lines", x->lines.bad));
 }
 
-static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome o)
+static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
 {
     if (x->over)
         return;
@@ -58,64 +56,33 @@ static void finish(struct exec_attempt *x, enum run_class class, struct task_out
     close_all(x);
     log_bad_lines(x);
     size_t extra = x->log.len > TASK_LOG_MAX ? x->log.len - TASK_LOG_MAX : 0;
-    o.log = x->log.data ? x->log.data + extra : "";
-    o.log_len = x->log.len - extra;
-    struct task_outcome *outcome = task_outcome_new(&o);
+    o->log = x->log.data ? x->log.data + extra : "";
+    o->log_len = x->log.len - extra;
+    struct task_outcome *outcome = task_outcome_new(o);
     free_buffers(x);
     x->hooks->done(x, class, outcome);
 }
 
-static void fail(struct exec_attempt *x, enum run_class class, const char *code,
-                 const char *message)
+/* It could not be started. */
+static void fail_spawn(struct exec_attempt *x, const char *why)
 {
-    finish(x, class, (struct task_outcome){.code = code, .message = message, .exit_code = -1});
+    finish(x, RUN_TEMPORARY,
+           &(struct task_outcome){.code = "spawn_failed", .message = why, .exit_code = -1});
 }
 
-static void succeed(struct exec_attempt *x)
+static void ended(struct exec_attempt *x, const struct fork_event *ev)
 {
-    const char *type = x->command->content_type;
-    if (json_check_type(type) && !json_check(x->result.data, x->result.len)) {
-        fail(x, RUN_FAILED, "result_not_json",
-             "the handler promises application/json, but the program's output is not valid JSON");
-        return;
-    }
-    finish(x, RUN_SUCCESS,
-           (struct task_outcome){.type = type,
-                                 .body = (const unsigned char *)x->result.data,
-                                 .body_len = x->result.len,
-                                 .exit_code = -1});
-}
-
-static void exited(struct exec_attempt *x, int code)
-{
-    char message[64];
-    if (code == 0) {
-        succeed(x);
-        return;
-    }
-    (void)snprintf(message, sizeof(message), "the program exited with %d", code);
-    finish(x, code == EXIT_TEMPORARY ? RUN_TEMPORARY : RUN_FAILED,
-           (struct task_outcome){.code = "exit", .message = message, .exit_code = code});
-}
-
-static void killed(struct exec_attempt *x, int signal)
-{
-    char message[64];
-    const char *name = sigabbrev_np(signal);
-    (void)snprintf(message, sizeof(message), "the program was killed by signal %d (SIG%s)", signal,
-                   name ? name : "?");
-    finish(x, RUN_FAILED,
-           (struct task_outcome){
-               .code = "signal", .message = message, .exit_code = -1, .signal = signal});
-}
-
-static void too_large(struct exec_attempt *x)
-{
-    char message[96];
-    (void)snprintf(message, sizeof(message),
-                   "the program wrote more than the %zu bytes that a result may have",
-                   x->max_result_bytes);
-    fail(x, RUN_FAILED, "result_too_large", message);
+    char message[EXEC_END_MESSAGE_SIZE];
+    struct task_outcome o;
+    struct exec_end end = {.command = x->command,
+                           .event = ev,
+                           .result = &x->result,
+                           .log = &x->log,
+                           .max_result_bytes = x->bounds.max_result_bytes,
+                           .result_too_large = x->too_large,
+                           .output_limit_met = x->output_limit_met};
+    enum run_class class = exec_end_judge(&end, &o, message);
+    finish(x, class, &o);
 }
 
 /* ---- pipes ---- */
@@ -157,14 +124,34 @@ static bool read_some(struct exec_attempt *x, struct loop_source *src, struct bu
     return true;
 }
 
+/* Nothing more is read of it: it writes more than anybody wants. */
+static void silence(struct exec_attempt *x)
+{
+    loop_close(x->loop, &x->out);
+    loop_close(x->loop, &x->err);
+    children_kill(x->children, &x->child, SIGKILL);
+}
+
+static void count_output(struct exec_attempt *x, size_t n)
+{
+    uint64_t allowed = x->command->limits.output_bytes;
+    x->written += n;
+    if (!allowed || x->written <= allowed || x->output_limit_met)
+        return;
+    x->output_limit_met = true;
+    silence(x);
+}
+
 static void read_result(struct exec_attempt *x, int reads)
 {
-    while (reads-- > 0 && x->out.fd >= 0 && read_some(x, &x->out, &x->result)) {
-        if (x->result.len <= x->max_result_bytes)
+    for (bool more = true; more && reads > 0 && x->out.fd >= 0; reads--) {
+        size_t before = x->result.len;
+        more = read_some(x, &x->out, &x->result);
+        count_output(x, x->result.len - before);
+        if (x->result.len <= x->bounds.max_result_bytes)
             continue;
         x->too_large = true;
-        loop_close(x->loop, &x->out);
-        children_kill(x->children, &x->child, SIGKILL);
+        silence(x);
     }
 }
 
@@ -175,6 +162,7 @@ static void read_log(struct exec_attempt *x, int reads)
         more = read_some(x, &x->err, &x->log);
         if (x->log.len > before)
             x->hooks->log(x, x->log.data + before, x->log.len - before);
+        count_output(x, x->log.len - before);
         if (x->log.len > LOG_KEEP_BYTES)
             buf_consume(&x->log, x->log.len - TASK_LOG_MAX);
     }
@@ -220,7 +208,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
     if (ev->verb == FORK_SPAWN_FAILED)
-        fail(x, RUN_TEMPORARY, "spawn_failed", ev->text);
+        fail_spawn(x, ev->text);
     if (ev->verb != FORK_EXITED)
         return;
     read_result(x, READS_AT_THE_END);
@@ -228,12 +216,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
     read_progress(x, READS_AT_THE_END);
     if (progress_lines_end(&x->lines))
         tell_progress(x);
-    if (x->too_large)
-        too_large(x);
-    else if (WIFEXITED(ev->status))
-        exited(x, WEXITSTATUS(ev->status));
-    else
-        killed(x, WTERMSIG(ev->status));
+    ended(x, ev);
 }
 
 /* ---- starting ---- */
@@ -241,7 +224,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
 static void on_failed(struct loop_timer *t)
 {
     struct exec_attempt *x = FUT_CONTAINER(t, struct exec_attempt, failed);
-    fail(x, RUN_TEMPORARY, "spawn_failed", x->why);
+    fail_spawn(x, x->why);
 }
 
 static void fail_later(struct exec_attempt *x, const char *what, int error)
@@ -317,6 +300,8 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
         .argv = (const char *const *)x->command->argv,
         .env = make_env(x, &a),
         .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
+        .limits = x->command->limits,
+        .kill_grace_ms = x->bounds.kill_grace_ms,
     };
     int rc = children_spawn_exec(x->children, &x->child, &what);
     arena_release(&a);
@@ -325,14 +310,14 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 
 void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
                         const struct exec_command *command, const struct task *task,
-                        size_t max_result_bytes, const struct exec_hooks *hooks)
+                        struct exec_bounds bounds, const struct exec_hooks *hooks)
 {
     int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     *x = (struct exec_attempt){.loop = l,
                                .children = c,
                                .command = command,
                                .task = task,
-                               .max_result_bytes = max_result_bytes,
+                               .bounds = bounds,
                                .hooks = hooks,
                                .child = {.on_event = on_child},
                                .in = {.fd = -1},

@@ -15,6 +15,12 @@
 
 struct exec_attempt;
 
+/* What holds for every program, whatever its handler's own limits are. */
+struct exec_bounds {
+    size_t max_result_bytes;
+    int64_t kill_grace_ms;
+};
+
 struct exec_hooks {
     /* class and outcome (one reference, the callback's). The attempt is over: its memory may go at
      * the end of this turn of the loop (loop_defer), not earlier. */
@@ -29,7 +35,7 @@ struct exec_attempt {
     struct children *children;
     const struct exec_command *command;
     const struct task *task; /* borrowed until done */
-    size_t max_result_bytes;
+    struct exec_bounds bounds;
     const struct exec_hooks *hooks;
 
     struct child child;
@@ -38,6 +44,8 @@ struct exec_attempt {
     struct buf result;
     struct buf log; /* twice TASK_LOG_MAX at most: the tail of it counts */
     struct progress_lines lines;
+    uint64_t written; /* to standard output and standard error */
+    bool output_limit_met;
     bool too_large;
     bool over;
     struct loop_timer failed; /* tells of a failed start from the loop */
@@ -47,7 +55,7 @@ struct exec_attempt {
 /* Starts it; what goes wrong is told through done as well, from the loop. x is zeroed memory. */
 void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
                         const struct exec_command *command, const struct task *task,
-                        size_t max_result_bytes, const struct exec_hooks *hooks);
+                        struct exec_bounds bounds, const struct exec_hooks *hooks);
 void exec_attempt_kill(struct exec_attempt *x, int signal);
 /* Forgets the program without a word to done: the fork server is dead, or the daemon ends. */
 void exec_attempt_abandon(struct exec_attempt *x);

@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/task.h"
+#include "workers/limits.h"
 
 /* Bytes of path, arguments, environment and directory together: one message to the fork server. */
 #define EXEC_COMMAND_MAX_BYTES 60000
@@ -17,6 +18,7 @@ struct exec_command {
     char **env;         /* NULL-ended NAME=value: PATH, HOME, LANG, TMPDIR and the handler's own */
     char *cwd;          /* absolute, or NULL: the daemon's */
     char *content_type; /* of standard output */
+    struct limits limits;
 };
 
 /* Finds a program: with a slash as it stands (a relative one from the current directory), else in

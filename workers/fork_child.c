@@ -2,14 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "core/mem.h"
+#include "workers/fork_family.h"
 #include "workers/worker_main.h"
 
 #define OOM_SCORE "500" /* a task is killed before the daemon and its database */
@@ -68,7 +72,32 @@ static void give_up(int error_fd, const char *what, const char *path)
     _exit(EXIT_NOT_STARTED);
 }
 
-void fork_child_exec(pid_t parent, const struct fork_exec *what, int error_fd)
+static int limit_files(uint32_t files)
+{
+    struct rlimit limit;
+    if (!files || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    if (limit.rlim_max > files)
+        limit.rlim_max = files;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The handler's environment and the mark by which the family is known. */
+static char **mark_env(pid_t parent, uint64_t generation, const char *const *env)
+{
+    static char mark[64];
+    size_t n = 0;
+    while (env[n])
+        n++;
+    char **marked = xcalloc(n + 2, sizeof(*marked));
+    memcpy(marked, env, n * sizeof(*marked));
+    (void)snprintf(mark, sizeof(mark), FAMILY_MARK "=%d.%" PRIu64, (int)parent, generation);
+    marked[n] = mark;
+    return marked;
+}
+
+void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *what, int error_fd)
 {
     settle(parent);
     /* The passed ones are all above 3, for 0 to 3 are open here (3 is the way to the daemon, and
@@ -80,7 +109,9 @@ void fork_child_exec(pid_t parent, const struct fork_exec *what, int error_fd)
     (void)close_range(FORK_EXEC_FDS, ~0U, CLOSE_RANGE_CLOEXEC);
     if (what->cwd && chdir(what->cwd) != 0)
         give_up(error_fd, "cannot change to", what->cwd);
+    if (limit_files(what->limits.files) != 0)
+        give_up(error_fd, "cannot limit the open files of", what->path);
     (void)execve(what->path, (char *const *)(uintptr_t)what->argv,
-                 (char *const *)(uintptr_t)what->env);
+                 mark_env(parent, generation, what->env));
     give_up(error_fd, "cannot run", what->path);
 }

@@ -9,6 +9,7 @@
 /* parent: the fork server's pid, taken before the fork. */
 void fork_child_worker(pid_t parent, int channel) FUT_NORETURN;
 /* error_fd: close-on-exec; gets one sentence when the program cannot be started. */
-void fork_child_exec(pid_t parent, const struct fork_exec *what, int error_fd) FUT_NORETURN;
+void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *what,
+                     int error_fd) FUT_NORETURN;
 
 #endif

@@ -17,21 +17,14 @@
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/list.h"
-#include "core/map.h"
 #include "core/mem.h"
 #include "workers/fork_child.h"
-#include "workers/fork_request.h"
+#include "workers/fork_kids.h"
+#include "workers/fork_oom.h"
+#include "workers/fork_watch.h"
 
 #define END_MS 5000
-
-struct kid {
-    struct map_node by_pid, by_generation;
-    struct list_node link;
-    pid_t pid;
-    uint32_t slot;
-    uint64_t generation;
-    int error_fd; /* what a program that could not start has to say; -1: none */
-};
+#define OOM_ASK_MS 1000
 
 struct answer {
     struct list_node link;
@@ -40,8 +33,8 @@ struct answer {
 
 static struct {
     int sock, signals;
-    struct map by_pid, by_generation;
-    struct list kids;
+    struct oom_counter oom;
+    int64_t oom_asked_mono_ms;
     struct list answers; /* not sent yet: we never wait for the daemon, which may wait for us */
     char message[FORK_MESSAGE_MAX_BYTES + 1];
 } server = {.sock = -1, .signals = -1};
@@ -74,43 +67,7 @@ static void send_waiting(void)
     }
 }
 
-/* ---- kids ---- */
-
-static struct kid *kid_find(uint32_t slot, uint64_t generation)
-{
-    struct map_node *n = map_get(&server.by_generation, generation);
-    struct kid *kid = n ? FUT_CONTAINER(n, struct kid, by_generation) : NULL;
-    return kid && kid->slot == slot ? kid : NULL;
-}
-
-static void kid_add(const struct fork_request *r, pid_t pid, int error_fd)
-{
-    struct kid *kid = xnew(struct kid);
-    kid->pid = pid;
-    kid->slot = r->slot;
-    kid->generation = r->generation;
-    kid->error_fd = error_fd;
-    map_put(&server.by_pid, &kid->by_pid, (uint64_t)pid);
-    map_put(&server.by_generation, &kid->by_generation, r->generation);
-    list_push_back(&server.kids, &kid->link);
-}
-
-static void kid_forget(struct kid *kid)
-{
-    map_remove(&server.by_pid, &kid->by_pid);
-    map_remove(&server.by_generation, &kid->by_generation);
-    list_remove(&server.kids, &kid->link);
-    fd_close(&kid->error_fd);
-    free(kid);
-}
-
-/* The kid is not reaped yet, so neither its pid nor its group can be somebody else's. A kid that
- * has not made its group yet is still alone: then the process itself is meant. */
-static void kid_signal(const struct kid *kid, int signal)
-{
-    if (kill(-kid->pid, signal) != 0)
-        (void)kill(kid->pid, signal);
-}
+/* ---- ends ---- */
 
 static uint64_t cpu_ms_of(const struct rusage *ru)
 {
@@ -119,38 +76,69 @@ static uint64_t cpu_ms_of(const struct rusage *ru)
     return (uint64_t)(us / 1000);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void kid_ended(struct kid *kid, int status, const struct rusage *ru)
 {
+    bool mystery = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !kid->killed;
     struct fork_event ev = {.verb = FORK_EXITED,
                             .slot = kid->slot,
                             .generation = kid->generation,
                             .pid = kid->pid,
                             .status = status,
-                            .max_rss_kib = (uint64_t)ru->ru_maxrss,
-                            .cpu_ms = cpu_ms_of(ru)};
+                            .max_rss_kib = larger((uint64_t)ru->ru_maxrss, kid->peak_rss_kib),
+                            .cpu_ms = larger(cpu_ms_of(ru) + kid->orphan_cpu_ms, kid->use.cpu_ms),
+                            .met = kid->met};
+    if (mystery)
+        ev.oom = oom_ask(&server.oom);
+    else if (WIFSIGNALED(status))
+        ev.oom = TASK_OOM_NO;
     if (kid->error_fd >= 0 && read(kid->error_fd, ev.text, sizeof(ev.text) - 1) > 0)
         ev.verb = FORK_SPAWN_FAILED;
     answer(&ev);
     kid_forget(kid);
 }
 
+/* What the kernel had to kill elsewhere must not be laid at the door of a later death of ours. */
+static void forget_old_ooms(void)
+{
+    int64_t now = clock_mono_ms();
+    if (now < server.oom_asked_mono_ms + OOM_ASK_MS)
+        return;
+    server.oom_asked_mono_ms = now;
+    oom_skip(&server.oom);
+}
+
 /* Looks at who has ended before reaping it: while the leader is a zombie its group id is taken, so
  * what is left of the group can be killed without a chance to hit a stranger. */
+static void reap_one(pid_t pid)
+{
+    struct rusage ru;
+    int status;
+    struct kid *kid = kid_of_pid(pid);
+    if (kid)
+        (void)kill(-pid, SIGKILL);
+    if (wait4(pid, &status, 0, &ru) != pid)
+        return;
+    if (kid)
+        kid_ended(kid, status, &ru);
+    else
+        watch_orphan_ended(pid, cpu_ms_of(&ru));
+    watch_wake(); /* it may have left somebody behind */
+}
+
 static void reap_all(void)
 {
     for (;;) {
         siginfo_t info = {0};
-        struct rusage ru;
-        int status;
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-            return;
-        struct map_node *n = map_get(&server.by_pid, (uint64_t)info.si_pid);
-        struct kid *kid = n ? FUT_CONTAINER(n, struct kid, by_pid) : NULL;
-        if (kid)
-            (void)kill(-kid->pid, SIGKILL);
-        if (wait4(info.si_pid, &status, 0, &ru) == info.si_pid && kid)
-            kid_ended(kid, status, &ru);
+            break;
+        reap_one(info.si_pid);
     }
+    forget_old_ooms();
 }
 
 /* ---- requests ---- */
@@ -167,7 +155,8 @@ static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
 {
     struct fork_event ev = {
         .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation, .pid = pid};
-    kid_add(r, pid, error_fd);
+    if (limits_need_watch(&kid_add(r, pid, error_fd)->limits))
+        watch_wake();
     answer(&ev);
 }
 
@@ -195,7 +184,7 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
     pid_t me = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        fork_child_exec(me, what, error_pipe[1]);
+        fork_child_exec(me, r->generation, what, error_pipe[1]);
     if (pid < 0)
         spawn_failed(r, "fork");
     (void)close(error_pipe[1]);
@@ -219,9 +208,10 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
         memcpy(what.fds, fds, sizeof(what.fds));
         spawn_exec(&r, &what);
     } else if (r.verb == FORK_KILL && n_fds == 0) {
-        const struct kid *kid = kid_find(r.slot, r.generation);
+        struct kid *kid = kid_find(r.slot, r.generation);
         if (kid)
             kid_signal(kid, r.signal);
+        watch_wake();
     } else {
         FUT_BUG("fork request verb");
     }
@@ -243,32 +233,13 @@ static bool take_request(void)
 
 /* ---- life ---- */
 
-/* Programs that left their group and lost their parent have become our children: end them too. */
-static void kill_adopted(void)
-{
-    char path[64], list[4096];
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, list, sizeof(list) - 1) : 0;
-    list[n > 0 ? n : 0] = '\0';
-    for (char *at = list; *at;) {
-        char *end;
-        long pid = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        (void)kill((pid_t)pid, SIGKILL);
-        at = end;
-    }
-    fd_close(&fd);
-}
-
 static void end_all(void)
 {
     int64_t deadline_ms = clock_mono_ms() + END_MS;
-    for (struct list_node *n = list_first(&server.kids); n; n = list_next(&server.kids, n))
+    for (struct list_node *n = list_first(kids_all()); n; n = list_next(kids_all(), n))
         kid_signal(FUT_CONTAINER(n, struct kid, link), SIGKILL);
     while (clock_mono_ms() < deadline_ms) {
-        kill_adopted();
+        watch_kill_all();
         reap_all();
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
@@ -313,8 +284,9 @@ static void serve(void)
                               {.fd = server.signals, .events = POLLIN}};
         if (!list_is_empty(&server.answers))
             p[0].events |= POLLOUT;
-        if (poll(p, 2, -1) < 0)
+        if (poll(p, 2, watch_timeout_ms()) < 0)
             continue;
+        watch_turn();
         if (p[1].revents) {
             drain_signals();
             reap_all();
@@ -331,9 +303,9 @@ void fork_loop_main(int sock)
     sigset_t child;
     server.sock = sock;
     detach();
-    map_init(&server.by_pid);
-    map_init(&server.by_generation);
-    list_init(&server.kids);
+    kids_init();
+    watch_init();
+    oom_open(&server.oom);
     list_init(&server.answers);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);

@@ -19,6 +19,8 @@ int fork_request_encode(struct buf *out, struct fork_request head, const struct 
         buf_put(out, what->path, strlen(what->path) + 1);
         buf_put(out, cwd, strlen(cwd) + 1);
         head.has_cwd = what->cwd != NULL;
+        head.limits = what->limits;
+        head.kill_grace_ms = what->kill_grace_ms;
         head.argc = put_list(out, what->argv);
         head.envc = put_list(out, what->env);
         memcpy(out->data + at, &head, sizeof(head));
@@ -69,5 +71,7 @@ int fork_request_decode(const char *bytes, size_t n, struct arena *a, struct for
         return FUT_ERR_INVAL;
     if (!head->has_cwd)
         out->cwd = NULL;
+    out->limits = head->limits;
+    out->kill_grace_ms = head->kill_grace_ms;
     return 0;
 }

@@ -14,6 +14,8 @@ struct fork_request {
     int32_t signal;
     uint32_t argc, envc;
     uint32_t has_cwd;
+    struct limits limits;
+    int64_t kill_grace_ms;
     /* FORK_SPAWN_EXEC: path, cwd, argv…, env…, each NUL-ended */
 };
 

@@ -14,6 +14,8 @@
 #include <sys/types.h>
 
 #include "core/err.h"
+#include "core/task.h"
+#include "workers/limits.h"
 
 /* One message: path, directory, arguments and environment, each with its NUL. */
 #define FORK_MESSAGE_MAX_BYTES 65536
@@ -34,9 +36,13 @@ struct fork_event {
     uint32_t slot;
     uint64_t generation;
     pid_t pid;
-    int status;           /* FORK_EXITED: as of waitpid */
-    uint64_t max_rss_kib; /* FORK_EXITED */
-    uint64_t cpu_ms;      /* FORK_EXITED: user and system */
+    int status; /* FORK_EXITED: as of waitpid */
+    /* FORK_EXITED, of the child and what it waited for; where its limits were watched, of all that
+     * came from it: */
+    uint64_t max_rss_kib; /* the largest; watched: most at once */
+    uint64_t cpu_ms;      /* user and system */
+    enum limit_kind met;  /* the limit that it was ended for, or (LIMIT_FILES) reached */
+    enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
     char text[256];       /* FORK_SPAWN_FAILED: why */
 };
 
@@ -48,6 +54,8 @@ struct fork_exec {
     const char *const *argv; /* NULL-ended */
     const char *const *env;  /* NULL-ended */
     int fds[FORK_EXEC_FDS];  /* become descriptors 0, 1, 2 and 3; stay the caller's */
+    struct limits limits;
+    int64_t kill_grace_ms; /* from TERM to KILL at the CPU limit */
 };
 
 struct fork_server;
@@ -68,7 +76,9 @@ FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slo
 /* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
                                           uint64_t generation, const struct fork_exec *what);
-/* Signals the child's process group; nothing happens when it was reaped. FUT_ERR_CLOSED. */
+/* Signals the child's process group, and within 100 ms those of its processes that have left the
+ * group; nothing happens when it was reaped. Whatever a child leaves behind is killed when it ends.
+ * FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation,
                                     int signal);
 /* Never blocks. 0, FUT_ERR_AGAIN, or FUT_ERR_CLOSED: the fork server is dead. */

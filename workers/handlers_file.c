@@ -159,6 +159,12 @@ static int read_cwd(const struct place *at, const json_t *value, struct handler 
     return 0;
 }
 
+static int read_limits(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *allowed = limits_read(value, &h->exec->limits);
+    return allowed ? mistake(at, value, allowed) : 0;
+}
+
 static const struct {
     const char *name;
     int (*read)(const struct place *, const json_t *, struct handler *);
@@ -171,6 +177,7 @@ static const struct {
     {"description", read_description},
     {"env", read_env},
     {"cwd", read_cwd},
+    {"limits", read_limits},
 };
 
 /* ---- one handler ---- */

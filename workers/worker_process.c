@@ -244,7 +244,8 @@ static void on_child(struct child *child, const struct fork_event *ev)
     struct worker_end end = {.known = ev->verb == FORK_EXITED,
                              .status = ev->status,
                              .max_rss_kib = ev->max_rss_kib,
-                             .cpu_ms = ev->cpu_ms};
+                             .cpu_ms = ev->cpu_ms,
+                             .oom = ev->oom};
     if (ev->verb == FORK_SPAWNED)
         return;
     /* A result that it sent before it died still counts. */

@@ -22,6 +22,7 @@ struct worker_end {
     bool known;                       /* died: the rest is known */
     int status;                       /* as of waitpid */
     uint64_t max_rss_kib, cpu_ms;
+    enum task_oom oom;
 };
 
 struct worker_process;

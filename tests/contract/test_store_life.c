@@ -185,6 +185,9 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
     struct task_id id = kit_submit(&k, LANE_IO, "x");
     struct task t, seen;
     struct task_outcome *o = task_outcome_new(&(struct task_outcome){.code = "signal",
+                                                                     .oom = TASK_OOM_YES,
+                                                                     .max_rss_kib = 4711,
+                                                                     .cpu_ms = 1234,
                                                                      .message = "killed",
                                                                      .exit_code = -1,
                                                                      .signal = 11,
@@ -196,6 +199,9 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
     ck_assert_int_eq(seen.state, TASK_FAILED);
     ck_assert_str_eq(seen.outcome->code, "signal");
     ck_assert_int_eq(seen.outcome->signal, 11);
+    ck_assert_int_eq(seen.outcome->oom, TASK_OOM_YES);
+    ck_assert_uint_eq(seen.outcome->max_rss_kib, 4711);
+    ck_assert_uint_eq(seen.outcome->cpu_ms, 1234);
     ck_assert_int_eq(seen.outcome->exit_code, -1);
     ck_assert_ptr_null(seen.outcome->type);
     ck_assert_uint_eq(seen.outcome->log_len, 10);

@@ -134,13 +134,60 @@ static void expect_refused(int rc, const char *part)
     ck_assert_msg(strstr(err.text, part) != NULL, "\"%s\" says nothing of \"%s\"", err.text, part);
 }
 
+static int read_version(void)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
+    int version = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    return version;
+}
+
 START_TEST(test_sqlite_newer_schema_is_refused)
 {
+    char back[64];
     kit_stop(&k);
+    (void)snprintf(back, sizeof(back), "PRAGMA user_version=%d", read_version());
     run_sql("PRAGMA user_version=999");
     expect_refused(FUT_ERR_INVAL, "schema version 999");
-    run_sql("PRAGMA user_version=1"); /* undamaged: the right version opens again */
+    run_sql(back); /* undamaged: the right version opens again */
     kit_reopen(&k);
+}
+END_TEST
+
+/* Takes away what the migrations after version 1 have brought. */
+static const char to_version_1[] =
+    "ALTER TABLE results DROP COLUMN oom; ALTER TABLE results DROP COLUMN max_rss_kib;"
+    "ALTER TABLE results DROP COLUMN cpu_ms;"
+    "PRAGMA user_version=1";
+
+START_TEST(test_sqlite_version_1_is_migrated)
+{
+    struct task_id queued = kit_submit(&k, LANE_CPU, "waits"), done = kit_submit(&k, LANE_IO, "x");
+    struct task_outcome *o = task_outcome_error("exit", "it ended");
+    struct task t;
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(kit_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
+    task_release(&t);
+    task_outcome_unref(o);
+    kit_stop(&k);
+    int version = read_version();
+    run_sql(to_version_1);
+    kit_reopen(&k);
+    ck_assert_int_eq(kit_get(&k, done, &t), 0);
+    ck_assert_str_eq(t.outcome->code, "exit");
+    ck_assert_int_eq(t.outcome->oom, TASK_OOM_UNKNOWN);
+    ck_assert_uint_eq(t.outcome->max_rss_kib, 0);
+    task_release(&t);
+    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, queued));
+    task_release(&t);
+    kit_stop(&k);
+    ck_assert_int_eq(read_version(), version);
 }
 END_TEST
 
@@ -196,6 +243,7 @@ int main(void)
         test_sqlite_batch_cancel_goes_on_after_restart,
         test_sqlite_second_daemon_is_refused,
         test_sqlite_newer_schema_is_refused,
+        test_sqlite_version_1_is_migrated,
         test_sqlite_foreign_database_is_refused,
         test_sqlite_not_a_database_is_refused,
         test_sqlite_missing_directory_is_refused,

@@ -93,7 +93,8 @@ static void start(const char *script, const void *input, size_t n, size_t max_re
     if (!command.content_type)
         command.content_type = (char *)(uintptr_t)CONTENT_TEXT;
     task = (struct task){.spec = task_spec_new(&spec), .state = TASK_RUNNING, .attempt = 2};
-    exec_attempt_start(&attempt, loop, children, &command, &task, max_result, &hooks);
+    exec_attempt_start(&attempt, loop, children, &command, &task,
+                       (struct exec_bounds){max_result, 200}, &hooks);
 }
 
 static void finish(void)
