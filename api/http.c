@@ -76,7 +76,13 @@ static enum MHD_Result take_body(struct request *r, const char *bytes, size_t *n
 
 /* ---- steps and answers ----------------------------------------------------------------------- */
 
-/* Runs the next step. False: the request waits for the store or sleeps, its connection is
+static void suspend(struct http_loop *l, struct request *r)
+{
+    MHD_suspend_connection(r->conn);
+    (void)atomic_fetch_add_explicit(&l->suspended, 1, memory_order_relaxed);
+}
+
+/* Runs the next step. False: the request waits for the store or sleeps, its connection is held or
  * suspended. */
 static bool run_step(struct http_loop *l, struct request *r)
 {
@@ -92,9 +98,10 @@ static bool run_step(struct http_loop *l, struct request *r)
         if (atomic_load(&r->api->is_released) || !waiter_arm(&r->api->waiters, &r->waiter))
             return true;
         http_loop_sleep(l, r);
+        suspend(l, r);
+    } else if (!r->is_complete || r->is_stream || !http_loop_hold(l, r)) {
+        suspend(l, r);
     }
-    MHD_suspend_connection(r->conn);
-    (void)atomic_fetch_add_explicit(&l->suspended, 1, memory_order_relaxed);
     return false;
 }
 
@@ -166,8 +173,8 @@ static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, c
     return r;
 }
 
-/* The library calls this when the headers are there, for each part of the body, at its end, and
- * again after each resume. */
+/* The library calls this when the headers are there, for each part of the body, at its end, again
+ * after each resume, and in each of its rounds while the request is held. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *n_upload, void **con_cls)
@@ -179,8 +186,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         *con_cls = r = begin(l, conn, url, method);
         return plan_body(r) ? run_steps(l, r) : MHD_YES;
     }
+    if (r->is_held) {
+        if (http_loop_held_long(l, r))
+            suspend(l, r);
+        return MHD_YES;
+    }
+    l->was_busy = true;
     if (*n_upload)
         return take_body(r, upload, n_upload);
+    r->is_complete = true;
     return run_steps(l, r);
 }
 
@@ -196,9 +210,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
         log_debug("request", LOG_STR("path", r->path), LOG_INT("status", r->status),
                   LOG_INT("us", clock_mono_us() - r->began_mono_us), LOG_INT("end", why));
     *con_cls = NULL;
-    (void)atomic_fetch_sub_explicit(&l->open, 1, memory_order_relaxed);
-    request_clear(r);
-    http_loop_give_spare(l, r);
+    l->was_busy = true;
+    http_loop_end(l, r);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,
@@ -207,6 +220,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
     struct http_loop *l = cls;
     (void)conn;
     (void)socket_cls;
+    l->was_busy = true;
     (void)atomic_fetch_add_explicit(&l->connections,
                                     what == MHD_CONNECTION_NOTIFY_STARTED ? (size_t)1 : SIZE_MAX,
                                     memory_order_relaxed);

@@ -43,8 +43,11 @@ struct http_loop {
 
     atomic_bool is_closed; /* accepts no more */
     atomic_bool is_asked;  /* http_loop_has_moved wants to know */
+    bool was_busy;         /* the library's last round did something beyond asking for the held */
+    int64_t held_mono_ms;  /* the time of this turn, while requests are held */
 
     atomic_size_t suspended; /* written by the loop alone, like all counters below */
+    atomic_size_t held;      /* those included whose clients are gone */
     atomic_size_t open;      /* requests begun and not ended */
     atomic_size_t connections;
     atomic_ullong requests; /* since the start */
@@ -65,8 +68,8 @@ bool http_loop_has_emptied(const struct http_loop *l);
 /* Waits for the end of the thread, after HTTP_STOP, and frees. Also for one never started. */
 void http_loop_free(struct http_loop **l);
 
-/* Puts a suspended request on the ready list: once per suspension, any thread, never blocks. The
- * caller must not touch r afterwards. */
+/* Puts a suspended or held request on the ready list: once for each time, any thread, never blocks.
+ * The caller must not touch r afterwards. */
 void http_loop_wake(struct http_loop *l, struct request *r);
 
 /* ---- the loop's own thread ------------------------------------------------------------------- */
@@ -76,6 +79,15 @@ struct request *http_loop_take_spare(struct http_loop *l);
 void http_loop_give_spare(struct http_loop *l, struct request *r);
 /* The request's waiter was armed: keep its deadline, look after its socket. */
 void http_loop_sleep(struct http_loop *l, struct request *r);
+/* Holds a request whose operation is with the store: its connection stays with the library, which
+ * asks for the answer in each of its rounds. For the moment that a commit takes this is cheaper
+ * than a suspension (two changes of the library's epoll set, a walk over all suspended
+ * connections). False: too many are held, suspend it. */
+FUT_MUST_CHECK bool http_loop_hold(struct http_loop *l, struct request *r);
+/* A held request has waited so long that it is to be suspended; it is not held any more. */
+FUT_MUST_CHECK bool http_loop_held_long(struct http_loop *l, struct request *r);
+/* The library is done with the request: frees it, now or when the store has let go of it. */
+void http_loop_end(struct http_loop *l, struct request *r);
 /* Logs a failure of the store behind this request, at most once per second. */
 void http_loop_log_failure(struct http_loop *l, const struct request *r, int rc);
 

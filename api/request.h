@@ -3,9 +3,9 @@
  * It runs as steps on its event loop's thread. A step either answers (request_reply_*, _problem,
  * _fail), or posts a store operation, or goes to sleep on its waiter, naming the step that follows.
  * Nothing here blocks. The store's threads touch a request only between the post and its done, and
- * only to put it on the loop's ready list. It is freed in the completion callback of the HTTP
- * library and nowhere else; that never comes while the connection is suspended, which is what makes
- * the borrowed pointers in posted operations safe. */
+ * only to put it on the loop's ready list. It is freed when the HTTP library calls it completed,
+ * which never comes while the connection is suspended, and is put off while the request is held:
+ * that is what makes the borrowed pointers in posted operations safe. */
 #ifndef FUT_API_REQUEST_H
 #define FUT_API_REQUEST_H
 
@@ -67,6 +67,10 @@ struct request {
     /* flow */
     request_step *next;     /* runs when the request is complete, or when it was woken */
     struct list_node ready; /* guarded by the loop's mutex */
+    bool is_complete;       /* its body is here */
+    bool is_held;           /* waits for the store, not suspended */
+    bool is_gone;           /* its client left while it was held */
+    int64_t held_mono_ms;   /* since when */
     bool wants_sleep;       /* the step ended in request_sleep */
     bool is_asleep;
     bool is_watched;        /* the loop watches the socket for a hang-up */

@@ -115,7 +115,8 @@ void api_release_waiters(struct api *a)
 bool api_idle(const struct api *a)
 {
     for (size_t i = 0; i < a->n_loops; i++) {
-        if (atomic_load_explicit(&a->loops[i]->suspended, memory_order_relaxed))
+        if (atomic_load_explicit(&a->loops[i]->suspended, memory_order_relaxed) ||
+            atomic_load_explicit(&a->loops[i]->held, memory_order_relaxed))
             return false;
     }
     return true;

@@ -1,7 +1,6 @@
 #include "core/clock.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <time.h>
 
 static _Atomic int64_t fake_mono_us = -1;
@@ -45,6 +44,15 @@ static void civil(int64_t days, int *year, int *month, int *day)
     *year = (int)(yoe + era * 400 + (*month <= 2));
 }
 
+/* n digits of value, zeros in front, and one character behind them. */
+static char *put_digits(char *to, int n, int value, char behind)
+{
+    for (int i = n - 1; i >= 0; i--, value /= 10)
+        to[i] = (char)('0' + value % 10);
+    to[n] = behind;
+    return to + n + 1;
+}
+
 void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
 {
     int year, month, day;
@@ -55,8 +63,13 @@ void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
     }
     civil(days, &year, &month, &day);
     int sec = (int)(rest / 1000);
-    (void)snprintf(out, CLOCK_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, day,
-                   sec / 3600, sec / 60 % 60, sec % 60, (int)(rest % 1000));
+    out = put_digits(out, 4, year, '-');
+    out = put_digits(out, 2, month, '-');
+    out = put_digits(out, 2, day, 'T');
+    out = put_digits(out, 2, sec / 3600, ':');
+    out = put_digits(out, 2, sec / 60 % 60, ':');
+    out = put_digits(out, 2, sec % 60, '.');
+    *put_digits(out, 3, (int)(rest % 1000), 'Z') = '\0';
 }
 
 void clock_test_set(int64_t mono_us, int64_t wall_ms)

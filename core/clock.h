@@ -11,7 +11,7 @@ int64_t clock_mono_us(void);
 int64_t clock_mono_ms(void);
 int64_t clock_wall_ms(void);
 
-/* Writes "2026-11-22T10:00:00.123Z" (UTC, milliseconds). */
+/* Writes "2026-11-22T10:00:00.123Z" (UTC, milliseconds; years 0 to 9999). */
 void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE]);
 
 /* Tests only: freeze both clocks at these values; (-1, -1) gives the real ones back. */
