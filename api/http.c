@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/dispatch.h"
+#include "api/http_held.h"
 #include "api/http_loop.h"
 #include "api/params.h"
 #include "api/request.h"
@@ -99,7 +100,7 @@ static bool run_step(struct http_loop *l, struct request *r)
             return true;
         http_loop_sleep(l, r);
         suspend(l, r);
-    } else if (!r->is_complete || r->is_stream || !http_loop_hold(l, r)) {
+    } else if (!r->is_complete || r->is_stream || !http_held_add(l, r)) {
         suspend(l, r);
     }
     return false;
@@ -187,7 +188,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         return plan_body(r) ? run_steps(l, r) : MHD_YES;
     }
     if (r->is_held) {
-        if (http_loop_held_long(l, r))
+        if (http_held_too_long(l, r))
             suspend(l, r);
         return MHD_YES;
     }
@@ -211,7 +212,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                   LOG_INT("us", clock_mono_us() - r->began_mono_us), LOG_INT("end", why));
     *con_cls = NULL;
     l->was_busy = true;
-    http_loop_end(l, r);
+    http_held_end(l, r);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,

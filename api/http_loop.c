@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "api/http_held.h"
 #include "api/request.h"
 #include "api/server_internal.h"
 #include "core/clock.h"
@@ -15,8 +16,6 @@
 #define SPARE_MAX 256
 #define WATCH_AFTER_MS 100 /* shorter sleeps cost no system call */
 #define FLUSH_MS 1000      /* for answers to leave at the end */
-#define HELD_MAX 64        /* each round of the library asks for all of them */
-#define HELD_LONG_MS 20    /* the store is slow: suspend it */
 #define HELD_ROUND_MS 1    /* between rounds while nothing happens but that requests are held */
 #define BUSY_ROUNDS 8      /* rounds of the library between looks at our own epoll */
 
@@ -88,67 +87,10 @@ static void end_sleep(struct http_loop *l, struct request *r)
     r->is_watched = false;
 }
 
-/* ---- those that wait for the store for a moment -----------------------------------------------
- */
-
-static size_t n_held(const struct http_loop *l)
-{
-    return atomic_load_explicit(&l->held, memory_order_relaxed);
-}
-
-bool http_loop_hold(struct http_loop *l, struct request *r)
-{
-    if (n_held(l) == HELD_MAX)
-        return false;
-    if (n_held(l) == 0)
-        l->held_mono_ms = clock_mono_ms();
-    (void)atomic_fetch_add_explicit(&l->held, 1, memory_order_relaxed);
-    r->is_held = true;
-    r->held_mono_ms = l->held_mono_ms;
-    return true;
-}
-
-static void hold_no_more(struct http_loop *l, struct request *r)
-{
-    r->is_held = false;
-    (void)atomic_fetch_sub_explicit(&l->held, 1, memory_order_relaxed);
-}
-
-bool http_loop_held_long(struct http_loop *l, struct request *r)
-{
-    if (l->held_mono_ms - r->held_mono_ms < HELD_LONG_MS)
-        return false;
-    hold_no_more(l, r);
-    return true;
-}
-
-static void end_request(struct http_loop *l, struct request *r)
-{
-    (void)atomic_fetch_sub_explicit(&l->open, 1, memory_order_relaxed);
-    request_clear(r);
-    http_loop_give_spare(l, r);
-}
-
-void http_loop_end(struct http_loop *l, struct request *r)
-{
-    if (r->is_held)
-        r->is_gone = true;
-    else
-        end_request(l, r);
-}
-
-/* The library asks for it again in its next round. */
-static void let_go(struct http_loop *l, struct request *r)
-{
-    hold_no_more(l, r);
-    if (r->is_gone)
-        end_request(l, r);
-}
-
 static void resume(struct http_loop *l, struct request *r)
 {
     if (r->is_held) {
-        let_go(l, r);
+        http_held_let_go(l, r);
         return;
     }
     end_sleep(l, r);
@@ -269,7 +211,7 @@ static int64_t timeout_ms(struct http_loop *l)
 {
     int64_t ms = http_daemon_timeout_ms(&l->daemon);
     struct heap_node *n = heap_min(&l->sleepers);
-    if (ms == 0 && n_held(l) && !l->was_busy)
+    if (ms == 0 && http_held_count(l) && !l->was_busy)
         ms = HELD_ROUND_MS; /* the 0 may be for the held ones only */
     if (ms != 0 && n) {
         int64_t left = n->key - clock_mono_ms();
@@ -311,7 +253,7 @@ static bool may_stop(struct http_loop *l)
     int64_t now = clock_mono_ms();
     if (!(l->granted & HTTP_STOP))
         return false;
-    if (n_held(l) || atomic_load_explicit(&l->suspended, memory_order_relaxed)) {
+    if (http_held_count(l) || atomic_load_explicit(&l->suspended, memory_order_relaxed)) {
         if (now >= l->stop_mono_ms)
             FUT_BUG("a request still waits at the end");
         return false;
@@ -333,7 +275,7 @@ static void *loop_main(void *arg)
         resume_ready(l);
         run_timers(l);
         grant_wishes(l);
-        if (n_held(l))
+        if (http_held_count(l))
             l->held_mono_ms = clock_mono_ms();
         l->was_busy = false;
         http_daemon_run(&l->daemon);

@@ -79,15 +79,6 @@ struct request *http_loop_take_spare(struct http_loop *l);
 void http_loop_give_spare(struct http_loop *l, struct request *r);
 /* The request's waiter was armed: keep its deadline, look after its socket. */
 void http_loop_sleep(struct http_loop *l, struct request *r);
-/* Holds a request whose operation is with the store: its connection stays with the library, which
- * asks for the answer in each of its rounds. For the moment that a commit takes this is cheaper
- * than a suspension (two changes of the library's epoll set, a walk over all suspended
- * connections). False: too many are held, suspend it. */
-FUT_MUST_CHECK bool http_loop_hold(struct http_loop *l, struct request *r);
-/* A held request has waited so long that it is to be suspended; it is not held any more. */
-FUT_MUST_CHECK bool http_loop_held_long(struct http_loop *l, struct request *r);
-/* The library is done with the request: frees it, now or when the store has let go of it. */
-void http_loop_end(struct http_loop *l, struct request *r);
 /* Logs a failure of the store behind this request, at most once per second. */
 void http_loop_log_failure(struct http_loop *l, const struct request *r, int rc);
 
