@@ -148,9 +148,12 @@ fuzz-smoke:
 crash: deps
 	+@$(BUILD) tests-built
 	@tests/crash/run.sh $(B)
+# BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
+BENCH ?=
 bench: deps
+	@tests/deps.sh bench
 	+@$(BUILD) tests-built VARIANT=release
-	@tests/bench/run.sh build/release
+	@tests/bench/run.py --build build/release $(BENCH)
 
 PREFIX ?= /usr/local
 install: all

@@ -5,6 +5,7 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
 #                        api/openapi.json, in build/openapi-tools
+#   tests/deps.sh bench  what `make bench` compares with, and valgrind for `make bench-ci`
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
@@ -14,14 +15,16 @@ lint=(clang clang-format clang-tidy cppcheck shellcheck)
 fuzz=(clang libclang-rt-14-dev)
 test=(openssl)
 command -v npm >/dev/null || test+=(nodejs npm)
+bench=(beanstalkd gearman-job-server redis-server python3 valgrind)
 
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
 lint) wanted=("${lint[@]}") ;;
 fuzz) wanted=("${fuzz[@]}") ;;
 test) wanted=("${test[@]}") ;;
+bench) wanted=("${bench[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|fuzz|test]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench]" >&2
     exit 2
     ;;
 esac
@@ -68,6 +71,13 @@ elif command -v sudo >/dev/null; then
 else
     echo "deps: missing: ${missing[*]}; run as root: apt-get install ${missing[*]}" >&2
     exit 1
+fi
+# The servers of the bench are started by it and by nobody else: no service of the system.
+policy=/usr/sbin/policy-rc.d
+if [ "${1-build}" = bench ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
 fi
 echo "deps: installing ${missing[*]}"
 "${as_root[@]}" apt-get update -qq

@@ -3,99 +3,40 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/buf.h"
 #include "core/clock.h"
 #include "core/fd.h"
-#include "core/id.h"
 #include "core/mem.h"
 #include "tests/support/address.h"
 #include "tests/support/fail.h"
-#include "tests/support/response.h"
-#include "tests/support/text.h"
+#include "tests/support/load_script.h"
 
 #define EVENTS 256
-#define READ_BYTES 16384
-
-/* A connection that failed is opened anew at the next turn of the loop. */
-struct conn {
-    int fd;
-    bool open;             /* a request waits for its answer */
-    bool writing;          /* epoll watches for room */
-    bool polls;            /* LOAD_POST_POLL: the next request is the GET */
-    char id[ID_TEXT_SIZE]; /* of the future to poll */
-    int64_t began_mono_us;
-    const char *out; /* rest of the request */
-    size_t out_len;
-    struct buf request; /* the GET, made per request */
-    struct buf in;
-};
+#define READ_BYTES 65536
 
 struct load {
     const struct load_config *cfg;
     struct load_report *report;
     struct sockaddr_in to;
     int epoll;
-    struct conn *conns;
-    char *fixed; /* the POST (or the GET), the same for each */
-    size_t fixed_len;
-    int64_t open;    /* requests */
-    int64_t posts;   /* requests begun that are no polls */
-    unsigned closed; /* connections to be opened anew */
+    struct load_conn *conns;
+    struct buf prepared;   /* the request that is the same each time */
+    int64_t open;          /* requests */
+    int64_t posts;         /* requests begun that are no polls */
+    unsigned closed;       /* connections to be opened anew */
+    int64_t began_mono_us; /* the first request */
     int64_t last_answer_mono_us;
     bool stopping;
 };
 
-/* ---- requests -------------------------------------------------------------------------------- */
-
-static char *make_post(const struct load_config *cfg)
-{
-    char *filler = text_repeat('x', cfg->body_bytes);
-    char *quoted = text_printf("\"%s\"", filler);
-    char *body = text_printf("{\"handler\":\"%s\",\"input\":%s}", cfg->handler,
-                             cfg->input ? cfg->input : quoted);
-    char *prefer = cfg->mode == LOAD_POST_WAIT ? text_printf("Prefer: wait=%g\r\n", cfg->wait_s)
-                                               : text_printf("%s", "");
-    char *request = text_printf("POST /v1/tasks HTTP/1.1\r\nHost: %s\r\n"
-                                "Content-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
-                                cfg->address, prefer, strlen(body), body);
-    free(filler);
-    free(quoted);
-    free(body);
-    free(prefer);
-    return request;
-}
-
-static char *make_fixed(const struct load_config *cfg)
-{
-    if (cfg->mode == LOAD_GET)
-        return text_printf("GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", cfg->path, cfg->address);
-    return make_post(cfg);
-}
-
-static void choose_request(struct load *l, struct conn *c)
-{
-    if (!c->polls) {
-        c->out = l->fixed;
-        c->out_len = l->fixed_len;
-        return;
-    }
-    c->request.len = 0;
-    buf_printf(&c->request, "GET /v1/futures/%s?wait=%g HTTP/1.1\r\nHost: %s\r\n\r\n", c->id,
-               l->cfg->wait_s, l->cfg->address);
-    c->out = c->request.data;
-    c->out_len = c->request.len;
-}
-
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static void watch(struct load *l, struct conn *c, int op, bool room)
+static void watch(struct load *l, struct load_conn *c, int op, bool room)
 {
     struct epoll_event ev = {.events = EPOLLIN | (room ? EPOLLOUT : 0), .data.ptr = c};
     if (epoll_ctl(l->epoll, op, c->fd, &ev) != 0)
@@ -103,7 +44,7 @@ static void watch(struct load *l, struct conn *c, int op, bool room)
     c->writing = room;
 }
 
-static void conn_open(struct load *l, struct conn *c)
+static void conn_open(struct load *l, struct load_conn *c)
 {
     static const int one = 1;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -118,12 +59,13 @@ static void conn_open(struct load *l, struct conn *c)
     watch(l, c, EPOLL_CTL_ADD, true);
 }
 
-static void conn_lost(struct load *l, struct conn *c)
+static void conn_lost(struct load *l, struct load_conn *c)
 {
     fd_close(&c->fd);
     l->closed++;
     c->in.len = 0;
-    c->polls = false;
+    c->step = 0;
+    c->greeting = c->greeted = false;
     if (!c->open)
         return;
     c->open = false;
@@ -131,7 +73,7 @@ static void conn_lost(struct load *l, struct conn *c)
     l->report->disconnected++;
 }
 
-static void conn_write(struct load *l, struct conn *c)
+static void conn_write(struct load *l, struct load_conn *c)
 {
     ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -146,80 +88,95 @@ static void conn_write(struct load *l, struct conn *c)
         watch(l, c, EPOLL_CTL_MOD, c->out_len > 0);
 }
 
-/* A POST that begins a pair counts with the poll that is to follow it. */
-static bool may_begin(const struct load *l, const struct conn *c)
+static void conn_say(struct load *l, struct load_conn *c)
 {
-    bool is_pair = l->cfg->mode == LOAD_POST_POLL && !c->polls;
+    c->request.len = 0;
+    bool own = c->greeting || l->cfg->script->ask(l->cfg, c);
+    if (c->greeting)
+        l->cfg->script->greet(l->cfg, c);
+    const struct buf *from = own ? &c->request : &l->prepared;
+    c->out = from->data;
+    c->out_len = from->len;
+    conn_write(l, c);
+}
+
+/* The second request of a pair. */
+static bool is_poll(const struct load *l, const struct load_conn *c)
+{
+    return l->cfg->mode == LOAD_POST_POLL && c->step != 0;
+}
+
+/* A POST that begins a pair counts with the poll that is to follow it. */
+static bool may_begin(const struct load *l, const struct load_conn *c)
+{
+    bool is_pair = l->cfg->mode == LOAD_POST_POLL && !is_poll(l, c);
     if (l->stopping)
         return false;
-    if (!l->cfg->requests || c->polls)
+    if (!l->cfg->requests || is_poll(l, c))
         return true;
     return (is_pair ? 2 * l->posts : l->posts) < l->cfg->requests;
 }
 
-static void conn_begin(struct load *l, struct conn *c)
+static void conn_begin(struct load *l, struct load_conn *c)
 {
+    if (!c->greeted && l->cfg->script->greet) {
+        c->greeting = true;
+        conn_say(l, c);
+        return;
+    }
     if (!may_begin(l, c))
         return;
-    l->posts += !c->polls;
-    choose_request(l, c);
+    l->posts += !is_poll(l, c);
     c->open = true;
     c->began_mono_us = clock_mono_us();
+    if (!l->report->requests)
+        l->began_mono_us = c->began_mono_us;
     l->open++;
     l->report->requests++;
-    conn_write(l, c);
+    conn_say(l, c);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void take_id(struct conn *c, const struct response *r)
+static void count_gap(struct load *l, int64_t now_mono_us)
 {
-    static const char prefix[] = "/v1/futures/";
-    size_t len = 0;
-    const char *location = response_header(r, "Location:", &len);
-    const char *at = location ? memmem(location, len, prefix, sizeof(prefix) - 1) : NULL;
-    c->polls = at != NULL;
-    if (at)
-        (void)snprintf(c->id, sizeof(c->id), "%.36s", at + sizeof(prefix) - 1);
+    int64_t us = now_mono_us - l->last_answer_mono_us;
+    if (l->report->answered && us > l->report->longest_gap_us)
+        l->report->longest_gap_us = us;
+    l->last_answer_mono_us = now_mono_us;
 }
 
-static void count_answer(struct load *l, const struct conn *c, const struct response *r,
-                         bool waited)
+static void count_answer(struct load *l, const struct load_conn *c, const struct load_answer *a)
 {
     struct load_report *report = l->report;
-    l->last_answer_mono_us = clock_mono_us();
+    count_gap(l, clock_mono_us());
     int64_t us = l->last_answer_mono_us - c->began_mono_us;
     report->answered++;
-    report->by_status[r->status]++;
+    report->by_status[a->status]++;
     report->late += (double)us > l->cfg->late_s * 1e6;
     samples_add(&report->samples, us);
-    static const char done[] = "\"done\":true";
-    report->waited += waited;
-    if (waited && !memmem(r->body, r->body_len, done, sizeof(done) - 1))
-        report->undone++;
+    report->waited += a->waited;
+    report->undone += a->waited && !a->done;
 }
 
-static void conn_answered(struct load *l, struct conn *c, const struct response *r)
+static void conn_answered(struct load *l, struct load_conn *c, const struct load_answer *a)
 {
-    bool waited = c->polls || l->cfg->mode == LOAD_POST_WAIT;
-    count_answer(l, c, r, waited);
-    c->open = false;
-    l->open--;
-    if (l->cfg->mode == LOAD_POST_POLL && !c->polls)
-        take_id(c, r);
-    else
-        c->polls = false;
-    bool close = r->close;
-    buf_consume(&c->in, r->total);
-    if (close)
+    if (c->greeting) {
+        c->greeting = false;
+        c->greeted = true;
+    } else {
+        count_answer(l, c, a);
+        c->open = false;
+        l->open--;
+    }
+    if (a->close)
         conn_lost(l, c);
     else
         conn_begin(l, c);
 }
 
-static void conn_read(struct load *l, struct conn *c)
+static void conn_read(struct load *l, struct load_conn *c)
 {
-    struct response r;
     buf_reserve(&c->in, READ_BYTES);
     ssize_t n = recv(c->fd, c->in.data + c->in.len, READ_BYTES, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -230,20 +187,23 @@ static void conn_read(struct load *l, struct conn *c)
     }
     c->in.len += (size_t)n;
     c->in.data[c->in.len] = '\0';
-    enum response_state s = response_parse(c->in.data, c->in.len, &r);
-    if (s == RESPONSE_BROKEN || (s == RESPONSE_WHOLE && !c->open))
+    struct load_answer a = {0};
+    enum load_taken t = l->cfg->script->take(l->cfg, c, &a);
+    if (t == LOAD_BROKEN || (t != LOAD_MORE && !c->open && !c->greeting))
         fail("not an answer that was asked for: %.200s", c->in.data);
-    if (s == RESPONSE_WHOLE)
-        conn_answered(l, c, &r);
+    if (t == LOAD_GOES_ON)
+        conn_say(l, c);
+    if (t == LOAD_WHOLE)
+        conn_answered(l, c, &a);
 }
 
-static void conn_event(struct load *l, struct conn *c, uint32_t events)
+static void conn_event(struct load *l, struct load_conn *c, uint32_t events)
 {
     if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
         conn_read(l, c);
         return;
     }
-    if (c->open)
+    if (c->open || c->greeting)
         conn_write(l, c);
     else
         conn_begin(l, c); /* just connected */
@@ -258,7 +218,7 @@ static void turn(struct load *l)
     struct epoll_event events[EVENTS];
     int n = epoll_wait(l->epoll, events, EVENTS, 20);
     for (int i = 0; i < n; i++) {
-        struct conn *c = events[i].data.ptr;
+        struct load_conn *c = events[i].data.ptr;
         if (c->fd >= 0)
             conn_event(l, c, events[i].events);
     }
@@ -274,11 +234,13 @@ static bool is_spent(const struct load *l)
     return l->cfg->mode == LOAD_POST_POLL && !l->open && 2 * l->posts >= l->cfg->requests;
 }
 
-static bool is_over(const struct load *l, int64_t began_mono_us)
+/* Counted from the first request: opening a thousand connections is not what is measured. */
+static bool is_over(const struct load *l)
 {
     if (l->cfg->requests)
         return l->report->requests >= l->cfg->requests || is_spent(l);
-    return (double)(clock_mono_us() - began_mono_us) >= l->cfg->seconds * 1e6;
+    return l->report->requests &&
+           (double)(clock_mono_us() - l->began_mono_us) >= l->cfg->seconds * 1e6;
 }
 
 /* Nothing was answered although there was time: nobody is there. */
@@ -290,36 +252,45 @@ static bool is_hopeless(const struct load *l, int64_t began_mono_us)
 static void run(struct load *l)
 {
     int64_t began_mono_us = clock_mono_us();
-    l->last_answer_mono_us = began_mono_us;
-    while (!is_over(l, began_mono_us) && !is_hopeless(l, began_mono_us))
+    while (!is_over(l) && !is_hopeless(l, began_mono_us))
         turn(l);
     l->stopping = true;
     int64_t grace_mono_us = clock_mono_us() + (int64_t)(l->cfg->grace_s * 1e6);
     while (l->open && clock_mono_us() < grace_mono_us)
         turn(l);
     l->report->unanswered = l->open;
-    l->report->seconds = (double)(l->last_answer_mono_us - began_mono_us) / 1e6;
+    if (l->report->answered)
+        l->report->seconds = (double)(l->last_answer_mono_us - l->began_mono_us) / 1e6;
+}
+
+static void release(struct load *l)
+{
+    for (unsigned i = 0; i < l->cfg->connections; i++) {
+        fd_close(&l->conns[i].fd);
+        buf_release(&l->conns[i].in);
+        buf_release(&l->conns[i].request);
+        buf_release(&l->conns[i].kept);
+    }
+    fd_close(&l->epoll);
+    free(l->conns);
+    buf_release(&l->prepared);
 }
 
 bool load_run(const struct load_config *cfg, struct load_report *report)
 {
-    struct load l = {.cfg = cfg, .report = report, .fixed = make_fixed(cfg)};
+    struct load l = {.cfg = cfg, .report = report};
     if (!address_parse(cfg->address, &l.to))
         fail("not an address like 127.0.0.1:8420: %s", cfg->address);
-    l.fixed_len = strlen(l.fixed);
+    if (cfg->script->prepare)
+        cfg->script->prepare(cfg, &l.prepared);
     l.closed = cfg->connections;
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
     l.conns = xcalloc(cfg->connections, sizeof(*l.conns));
-    for (unsigned i = 0; i < cfg->connections; i++)
-        l.conns[i].fd = -1;
-    run(&l);
     for (unsigned i = 0; i < cfg->connections; i++) {
-        fd_close(&l.conns[i].fd);
-        buf_release(&l.conns[i].in);
-        buf_release(&l.conns[i].request);
+        l.conns[i].fd = -1;
+        l.conns[i].number = i;
     }
-    fd_close(&l.epoll);
-    free(l.conns);
-    free(l.fixed);
+    run(&l);
+    release(&l);
     return report->answered > 0;
 }

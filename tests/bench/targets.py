@@ -1,0 +1,87 @@
+"""What the daemon is to reach, as ratios and sizes of one run. met: by the median; the spread says
+how sure that is."""
+
+from harness import ratios, spread
+
+C64 = "64 connections"
+
+
+class Target:
+    """at_least or at_most: the bar. against: the subject of the same case that it is held against,
+    or several: then the best of them. absolute: the metric itself is what counts."""
+
+    def __init__(self, text, part, case, subject, metric="rate", against=None, at_least=None,
+                 at_most=None, unit="x"):
+        self.text, self.part, self.case, self.subject = text, part, case, subject
+        self.metric, self.unit = metric, unit
+        self.against = [against] if isinstance(against, str) else against
+        self.at_least, self.at_most = at_least, at_most
+
+    def bar(self):
+        sign, value = ("≥", self.at_least) if self.at_most is None else ("≤", self.at_most)
+        return f"{sign} {value:g}{self.unit}"
+
+    def measured(self, bench):
+        """((median, least, most), against what) or None when the part was not run."""
+        part = bench.parts.get(self.part)
+        if part is None or not part.cases():
+            return None
+        case = part.cases()[self.case] if isinstance(self.case, int) else self.case
+        values = part.get(case, self.subject, self.metric)
+        if self.against is None:
+            found = spread(values)
+            return found and (found, "")
+        best = max(self.against, default=None,
+                   key=lambda s: (spread(part.get(case, s, self.metric)) or (0,))[0])
+        found = ratios(values, part.get(case, best, self.metric))
+        return found and (found, best)
+
+    def is_met(self, median):
+        return median >= self.at_least if self.at_most is None else median <= self.at_most
+
+
+def targets(bench):
+    enqueue = bench.parts.get("enqueue")
+    loops = [s for s in enqueue.subjects(C64) if s.startswith("bare")][:1] if enqueue else []
+    return [
+        Target("durable POST, 64 connections, against the bare library with as many loops",
+               "enqueue", C64, "futured", against=loops or None, at_least=0.65),
+        Target("… against beanstalkd -f0", "enqueue", C64, "futured",
+               against="beanstalkd -f0", at_least=8),
+        Target("… against beanstalkd -f50", "enqueue", C64, "futured",
+               against="beanstalkd -f50", at_least=0.6),
+        Target("… against Redis LPUSH, appendfsync always", "enqueue", C64, "futured",
+               against="redis always", at_least=0.85),
+        Target("no-op with result, 64 connections, io lane, against gearmand's best setting",
+               "end_to_end", C64, "futured, io lane",
+               against=["gearmand -t1, 2 workers", "gearmand -t1, 8 workers",
+                        "gearmand -t4, 8 workers"], at_least=1.2),
+        Target("… cpu lane, against ProcessPoolExecutor(2)", "end_to_end", C64,
+               "futured, cpu lane", against="ProcessPoolExecutor(2)", at_least=4),
+        Target("… io lane, against ThreadPoolExecutor(2)", "end_to_end", C64, "futured, io lane",
+               against="ThreadPoolExecutor(2)", at_least=0.8),
+        Target("round trip on an idle daemon, p50, against beanstalkd -f0", "roundtrip", "idle",
+               "futured, io lane", metric="p50_ms", against="beanstalkd -f0", at_most=0.8),
+        Target("bulk of 1,000, tasks/s, against a bare SQLite transaction of the same rows", "bulk",
+               "2 connections", "futured", against="bare SQLite", at_least=0.5),
+        Target("enqueue rate with 1 M queued, against an empty queue", "depth", 0, "futured",
+               against="futured, empty queue", at_least=0.85),
+        Target("enqueue rate with 5 M queued, against an empty queue", "depth", -1, "futured",
+               against="futured, empty queue", at_least=0.85),
+        Target("resident memory with 1 M tasks queued", "depth", 0, "futured, just filled",
+               metric="rss_mib", at_most=64, unit=" MiB"),
+        Target("resident memory per idle long-poll", "waiters", "held", "futured",
+               metric="kib_each", at_most=6, unit=" KiB"),
+        Target("disk per finished task, 64 B in and out", "finished", "kept", "futured, finished",
+               metric="bytes_each", at_most=400, unit=" B"),
+        Target("p99 of an io task, cpu lane computing on all CPUs, against an idle one",
+               "isolation", "io latency", "futured, cpu lane computing on all", metric="p99_ms",
+               against="futured, cpu lane idle", at_most=2),
+        Target("… cpu lane full of tasks that wait", "isolation", "io latency",
+               "futured, cpu lane waiting", metric="p99_ms", against="futured, cpu lane idle",
+               at_most=2),
+        Target("50 fetches of 1 s on 20 threads: over the ideal", "ideal", "fetches", "futured",
+               metric="over_ideal", at_most=0.05, unit=""),
+        Target("4 CPU-bound tasks on all workers: over the ideal", "ideal", "4 CPU-bound tasks",
+               "futured", metric="over_ideal", at_most=0.05, unit=""),
+    ]
