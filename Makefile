@@ -42,13 +42,14 @@ UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
 KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
+COUNTED := $(wildcard tests/bench/count_*.c)
 SUPPORT := $(wildcard tests/support/*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 # The inner make of a target that first installs what is missing; builds on every CPU.
 BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
 program  = $(patsubst %.c,$(B)/%,$(1))
 
-.PHONY: all deps run demo test check asan tsan lint format crash bench install clean sizes
+.PHONY: all deps run demo test check asan tsan lint format crash bench bench-ci install clean sizes
 all: $(B)/futured
 
 # ---- building -------------------------------------------------------------------------------
@@ -99,7 +100,11 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/fuzz.o $(call archives,daemon)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $< $(B)/tests/fuzz/fuzz.o -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
--include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
+# What callgrind counts by itself, without a daemon around.
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(call archives,daemon)
+	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
 .SECONDARY:
 
 # ---- using ----------------------------------------------------------------------------------
@@ -154,6 +159,10 @@ bench: deps
 	@tests/deps.sh bench
 	+@$(BUILD) tests-built VARIANT=release
 	@tests/bench/run.py --build build/release $(BENCH)
+bench-ci: deps
+	@tests/deps.sh counts
+	+@$(BUILD) all $(call program,$(COUNTED)) $(call program,tests/tools/load.c) VARIANT=release
+	@tests/bench/count.py --build build/release $(BENCH)
 
 PREFIX ?= /usr/local
 install: all

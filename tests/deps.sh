@@ -5,7 +5,8 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
 #                        api/openapi.json, in build/openapi-tools
-#   tests/deps.sh bench  what `make bench` compares with, and valgrind for `make bench-ci`
+#   tests/deps.sh bench  what `make bench` compares with
+#   tests/deps.sh counts what `make bench-ci` counts with
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
@@ -15,7 +16,8 @@ lint=(clang clang-format clang-tidy cppcheck shellcheck)
 fuzz=(clang libclang-rt-14-dev)
 test=(openssl)
 command -v npm >/dev/null || test+=(nodejs npm)
-bench=(beanstalkd gearman-job-server redis-server python3 valgrind)
+bench=(beanstalkd gearman-job-server redis-server python3)
+counts=(valgrind python3)
 
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
@@ -23,8 +25,9 @@ lint) wanted=("${lint[@]}") ;;
 fuzz) wanted=("${fuzz[@]}") ;;
 test) wanted=("${test[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
+counts) wanted=("${counts[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts]" >&2
     exit 2
     ;;
 esac

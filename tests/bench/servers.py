@@ -170,8 +170,9 @@ HANDLERS = {
 
 
 @contextlib.contextmanager
-def futured(handlers=None, folder=None, **env):
-    """env: knobs. A folder that is given is kept, with its database."""
+def futured(handlers=None, folder=None, command=None, **env):
+    """env: knobs. A folder that is given is kept, with its database. command: how it is started, if
+    not plainly."""
     home = folder or pathlib.Path(tempfile.mkdtemp(prefix="futured-", dir=SCRATCH))
     (home / "handlers.json").write_text(json.dumps({**HANDLERS, **(handlers or {})}))
     knobs = {"FUTURED_LISTEN": "127.0.0.1:0", "FUTURED_DB": str(home / "futured.db"),
@@ -179,7 +180,7 @@ def futured(handlers=None, folder=None, **env):
              "FUTURED_KILL_GRACE": "100ms"}
     knobs.update({key: str(value) for key, value in env.items()})
     try:
-        with _started("futured", [BUILD / "futured"], "http", "on disk before the 202",
+        with _started("futured", command or [BUILD / "futured"], "http", "on disk before the 202",
                       env=knobs, folder=home) as server:
             _says_address(server)
             yield server

@@ -16,6 +16,7 @@ declare -A may=(
     [tests/contract]="storage core"
     [tests/support]="tests/support core"
     [tests/tools]="tests/support core"
+    [tests/bench]="tests/support daemon api workers storage core"
     [tests/system]="tests/support core"
     [tests/fuzz]="daemon api workers storage core"
 )
