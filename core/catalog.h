@@ -9,7 +9,7 @@
 
 struct handler_info {
     const char *name;
-    const char *kind;        /* "builtin", "exec" or "internal" */
+    const char *kind;        /* "builtin", "exec", "worker" or "internal" */
     const char *description; /* one sentence, "" when none */
     enum lane lane;          /* default lane */
     bool any_lane;           /* a task may ask for the other lane */

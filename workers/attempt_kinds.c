@@ -1,9 +1,7 @@
-/* attempt_kinds: the three ways to run an attempt: a pool thread, a worker process, a program. */
+/* attempt_kinds: the ways to run an attempt: a pool thread, a worker process (attempt_worker.c), a
+ * program. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
@@ -151,100 +149,6 @@ static const struct attempt_kind thread_kind = {
     .keeps_success = true,
 };
 
-/* ---- a built-in in a worker process ---- */
-
-static struct task_outcome *worker_died(const struct worker_end *end)
-{
-    char message[160];
-    struct task_outcome o = {.code = "worker_died",
-                             .message = message,
-                             .exit_code = -1,
-                             .max_rss_kib = end->max_rss_kib,
-                             .cpu_ms = end->cpu_ms,
-                             .oom = end->oom};
-    if (!end->known) {
-        (void)snprintf(message, sizeof(message), "the worker process died");
-    } else if (WIFSIGNALED(end->status)) {
-        const char *name = sigabbrev_np(WTERMSIG(end->status));
-        o.signal = WTERMSIG(end->status);
-        (void)snprintf(message, sizeof(message), "the worker process was killed by SIG%s%s",
-                       name ? name : "?",
-                       end->oom == TASK_OOM_YES ? ": the kernel had no memory left" : "");
-    } else {
-        o.exit_code = WEXITSTATUS(end->status);
-        (void)snprintf(message, sizeof(message), "the worker process exited with %d", o.exit_code);
-    }
-    return task_outcome_new(&o);
-}
-
-static struct task_outcome *worker_outcome(const struct wire_result *r)
-{
-    if (r->class != RUN_SUCCESS)
-        return task_outcome_error(r->code, r->message);
-    return task_outcome_new(&(struct task_outcome){
-        .type = r->type, .body = r->body, .body_len = r->body_len, .exit_code = -1});
-}
-
-static void worker_done(struct worker_job *job, const struct worker_end *end)
-{
-    struct attempt *a = FUT_CONTAINER(job, struct attempt, as.worker);
-    if (!end)
-        attempt_end(a, RUN_NONE, NULL); /* stopped before it began */
-    else if (end->result)
-        attempt_end(a, end->result->class, worker_outcome(end->result));
-    else
-        attempt_end(a, RUN_FAILED, worker_died(end));
-}
-
-static void worker_report(struct worker_job *job, const struct wire_frame *f)
-{
-    struct report *r = &FUT_CONTAINER(job, struct attempt, as.worker)->report;
-    const struct wire_progress *p = &f->as.progress;
-    bool first = f->type == WIRE_LOG
-                     ? report_log(r, (const char *)f->as.log.bytes, f->as.log.len)
-                     : report_progress(r, p->fraction, *p->message ? p->message : NULL);
-    if (first)
-        report_look(r);
-}
-
-static void worker_refused(struct worker_job *job)
-{
-    attempt_end(FUT_CONTAINER(job, struct attempt, as.worker), RUN_FAILED,
-                task_outcome_error("bad_input", "the input is too large for a worker process"));
-}
-
-static void worker_start_kind(struct attempt *a)
-{
-    a->as.worker = (struct worker_job){.spec = a->apply.task.spec,
-                                       .done = worker_done,
-                                       .report = worker_report,
-                                       .refused = worker_refused};
-    worker_set_submit(a->s->workers, &a->as.worker);
-}
-
-static void worker_stop_kind(struct attempt *a, int signal)
-{
-    worker_set_kill(a->s->workers, &a->as.worker, signal);
-}
-
-static void worker_abandon(struct attempt *a)
-{
-    worker_set_abandon(a->s->workers, &a->as.worker);
-}
-
-static void worker_release(struct attempt *a)
-{
-    (void)a;
-}
-
-static const struct attempt_kind worker_kind = {
-    .start = worker_start_kind,
-    .stop = worker_stop_kind,
-    .abandon = worker_abandon,
-    .release = worker_release,
-    .needs_fork_server = true,
-};
-
 /* ---- a program ---- */
 
 static void exec_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
@@ -304,6 +208,8 @@ static const struct attempt_kind exec_kind = {
 const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane)
 {
     static const struct attempt_kind *const builtins[LANE_COUNT] = {
-        [LANE_IO] = &thread_kind, [LANE_CPU] = &worker_kind};
+        [LANE_IO] = &thread_kind, [LANE_CPU] = &attempt_worker_kind};
+    if (h->is_worker)
+        return &attempt_worker_kind;
     return h->exec ? &exec_kind : builtins[lane];
 }

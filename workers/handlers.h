@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "workers/exec_command.h"
 #include "workers/run.h"
+#include "workers/worker_options.h"
 
 struct handlers;
 
@@ -14,7 +15,9 @@ struct handler {
     struct handler_info info;  /* strings live as long as the registry */
     run_fn *fn;                /* built-ins; NULL for programs */
     struct exec_command *exec; /* programs; NULL for built-ins */
-    bool needs_parent;         /* wants the future that the task was scheduled after */
+    bool is_worker;            /* the program stays alive between tasks (README.md, "worker") */
+    struct worker_options worker;
+    bool needs_parent; /* wants the future that the task was scheduled after */
 };
 
 /* path: the handlers file, or NULL for the built-ins alone. Blocks for reading it and for looking

@@ -59,6 +59,8 @@ static int read_exec(const struct place *at, const json_t *value, struct handler
     size_t n = json_array_size(value);
     if (n < 1 || n > MAX_ARGS)
         return mistake(at, value, allowed);
+    if (h->exec->argv)
+        return mistake(at, value, "one of \"exec\" and \"worker\"");
     h->exec->argv = xcalloc(n + 1, sizeof(char *));
     for (size_t i = 0; i < n; i++) {
         const char *arg = text_of(json_array_get(value, i));
@@ -67,6 +69,18 @@ static int read_exec(const struct place *at, const json_t *value, struct handler
         h->exec->argv[i] = xstrdup(arg);
     }
     return resolve_program(at, value, h->exec);
+}
+
+static int read_worker(const struct place *at, const json_t *value, struct handler *h)
+{
+    h->is_worker = true;
+    return read_exec(at, value, h);
+}
+
+static int read_option(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *allowed = worker_options_read(at->field, value, &h->worker);
+    return allowed ? mistake(at, value, allowed) : 0;
 }
 
 static int read_lane(const struct place *at, const json_t *value, struct handler *h)
@@ -170,6 +184,7 @@ static const struct {
     int (*read)(const struct place *, const json_t *, struct handler *);
 } fields[] = {
     {"exec", read_exec},
+    {"worker", read_worker},
     {"lane", read_lane},
     {"timeout", read_timeout},
     {"retries", read_retries},
@@ -178,6 +193,10 @@ static const struct {
     {"env", read_env},
     {"cwd", read_cwd},
     {"limits", read_limits},
+    {"max_tasks", read_option},
+    {"max_age", read_option},
+    {"max_rss", read_option},
+    {"start_timeout", read_option},
 };
 
 /* ---- one handler ---- */
@@ -223,6 +242,7 @@ static void init_handler(struct handler *h, const char *name)
                  .timeout_ms = DEFAULT_TIMEOUT_MS,
                  .retries = DEFAULT_RETRIES},
         .exec = xnew(struct exec_command),
+        .worker = WORKER_OPTIONS_DEFAULT,
     };
     h->exec->env = exec_command_base_env();
     h->exec->content_type = xstrdup(CONTENT_TEXT);
@@ -233,6 +253,31 @@ void handlers_file_release(struct handler *h)
     free((char *)(uintptr_t)h->info.name);
     free((char *)(uintptr_t)h->info.description);
     exec_command_free(&h->exec);
+}
+
+/* What differs between a program per task and one that stays. */
+static int settle_worker(struct place *at, const json_t *entry, struct handler *h)
+{
+    for (size_t i = 0; !h->is_worker && (at->field = worker_options_field(i)) != NULL; i++) {
+        const json_t *found = json_object_get(entry, at->field);
+        if (found)
+            return mistake(at, found, "this field for \"worker\" handlers only");
+    }
+    if (!h->is_worker)
+        return 0;
+    at->field = "limits";
+    if (h->exec->limits.cpu_ms || h->exec->limits.output_bytes)
+        return mistake(at, json_object_get(entry, at->field),
+                       "\"memory\", \"files\" and \"processes\" for a \"worker\" handler");
+    h->info.kind = "worker";
+    h->info.any_lane = false; /* its processes belong to one lane */
+    exec_command_set_env(&h->exec->env, "FUTURED_WORKER_FD", "3");
+    exec_command_set_env(&h->exec->env, "FUTURED_HANDLER", h->info.name);
+    if (!json_object_get(entry, "content_type")) {
+        free(h->exec->content_type);
+        h->exec->content_type = xstrdup(CONTENT_BYTES);
+    }
+    return 0;
 }
 
 /* h is initialized already and released by the caller whatever happens. */
@@ -253,7 +298,10 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
     }
     at->field = "exec";
     if (!h->exec->argv)
-        return mistake(at, NULL, "an array of strings: program and arguments");
+        return mistake(at, NULL, "an array of strings: program and arguments (or \"worker\")");
+    rc = settle_worker(at, entry, h);
+    if (rc != 0)
+        return rc;
     size_t bytes = exec_command_bytes(h->exec);
     if (bytes > EXEC_COMMAND_MAX_BYTES)
         return fut_fail(

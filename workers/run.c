@@ -57,8 +57,7 @@ void run_on_cancel(struct run *run, void (*fn)(void *ctx), void *ctx)
     mutex_unlock(&run->mu);
 }
 
-/* Cuts text to n bytes without cutting a character in two. */
-static size_t whole_characters(const char *text, size_t n)
+size_t run_whole_characters(const char *text, size_t n)
 {
     while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
         n--;
@@ -73,7 +72,7 @@ void run_progress(struct run *run, double fraction, const char *message)
     if (!(fraction >= 0))
         fraction = 0;
     if (message && strlen(message) > RUN_MESSAGE_MAX) {
-        size_t n = whole_characters(message, RUN_MESSAGE_MAX);
+        size_t n = run_whole_characters(message, RUN_MESSAGE_MAX);
         memcpy(text, message, n);
         text[n] = '\0';
         message = text;

@@ -10,7 +10,7 @@
 #include "core/sync.h"
 #include "core/task.h"
 
-/* How an attempt ended. The numbers travel on the wire between scheduler and worker. */
+/* How an attempt ended. */
 enum run_class {
     RUN_NONE = 0, /* the handler said nothing: our bug */
     RUN_SUCCESS = 1,
@@ -80,6 +80,8 @@ void run_on_cancel(struct run *run, void (*fn)(void *ctx), void *ctx);
 /* How far it is, from 0 to 1 (what lies outside is cut), and one line about it (NULL: none; cut to
  * RUN_MESSAGE_MAX bytes). May be called often: the latest counts, a few a second are kept. */
 void run_progress(struct run *run, double fraction, const char *message);
+/* How many of the first n bytes of text (there is one more) keep its last character whole. */
+size_t run_whole_characters(const char *text, size_t n);
 /* Appends to the future's log. */
 void run_log(struct run *run, const char *fmt, ...) FUT_PRINTF(2, 3);
 

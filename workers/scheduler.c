@@ -106,7 +106,12 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
     int wake = dup(s->inbox.wake_fd);
     FUT_ASSERT(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
     s->children = children_new(s->loop, cfg->fs, on_broken, s);
-    s->workers = worker_set_new(s->loop, s->children, cfg->max_workers, cfg->max_result_bytes);
+    s->workers =
+        worker_set_new(&(struct worker_set_config){.loop = s->loop,
+                                                   .children = s->children,
+                                                   .handlers = cfg->handlers,
+                                                   .slots = cfg->max_workers,
+                                                   .max_result_bytes = cfg->max_result_bytes});
     store_listen(cfg->store, cancels_listener, s);
     return s;
 }

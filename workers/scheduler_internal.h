@@ -146,6 +146,9 @@ void attempt_free(struct attempt *a);
 /* For those that need the fork server, which is dead: gives their tasks back. */
 void attempt_release_orphans(struct scheduler *s);
 
+/* attempt_worker.c */
+extern const struct attempt_kind attempt_worker_kind;
+
 /* attempt_kinds.c */
 const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane);
 

@@ -1,240 +1,284 @@
 #include "workers/wire.h"
 
-#define MAGIC 0x31545546u /* "FUT1" */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+
+static const char *const verbs[WIRE_VERB_COUNT] = {
+    [WIRE_HELLO] = "HELLO", [WIRE_PROGRESS] = "PROGRESS", [WIRE_LOG] = "LOG",
+    [WIRE_DONE] = "DONE",   [WIRE_FAIL] = "FAIL",         [WIRE_FORKED] = "FORKED",
+    [WIRE_RUN] = "RUN",     [WIRE_CANCEL] = "CANCEL",     [WIRE_FORK] = "FORK",
+};
+
+const char *wire_verb_name(enum wire_verb verb)
+{
+    return verbs[verb];
+}
+
+/* ---- the kinds of value ---- */
+
+struct key;
+
+struct kind {
+    bool (*parse)(const char *value, void *field);
+    /* False when there is nothing to say. */
+    bool (*is_set)(const void *field);
+    void (*print)(struct buf *out, const void *field);
+};
+
+static bool parse_uint(const char *text, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (!*text)
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        unsigned digit = (unsigned)(*text - '0');
+        if (v > (WIRE_ID_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return *text == '\0';
+}
+
+static void print_uint(struct buf *out, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while ((v /= 10) != 0);
+    buf_put(out, digits + at, sizeof(digits) - at);
+}
+
+static bool uint_parse(const char *value, void *field)
+{
+    return parse_uint(value, field);
+}
+
+static bool uint_is_set(const void *field)
+{
+    return *(const uint64_t *)field != 0;
+}
+
+static void uint_print(struct buf *out, const void *field)
+{
+    print_uint(out, *(const uint64_t *)field);
+}
+
+static bool flag_parse(const char *value, void *field)
+{
+    if ((*value != '0' && *value != '1') || value[1])
+        return false;
+    *(bool *)field = *value == '1';
+    return true;
+}
+
+static bool flag_is_set(const void *field)
+{
+    return *(const bool *)field;
+}
+
+static void flag_print(struct buf *out, const void *field)
+{
+    buf_putc(out, *(const bool *)field ? '1' : '0');
+}
+
+static bool choice_parse(const char *value, void *field)
+{
+    bool b;
+    if (!flag_parse(value, &b))
+        return false;
+    *(int *)field = b;
+    return true;
+}
+
+static bool choice_is_set(const void *field)
+{
+    return *(const int *)field >= 0;
+}
+
+static void choice_print(struct buf *out, const void *field)
+{
+    buf_putc(out, *(const int *)field ? '1' : '0');
+}
+
+/* A decimal number from 0 to 1. */
+static bool fraction_parse(const char *value, void *field)
+{
+    if (!*value || value[strspn(value, "0123456789.")])
+        return false;
+    char *end;
+    double f = strtod(value, &end);
+    if (*end || !(f >= 0 && f <= 1))
+        return false;
+    *(double *)field = f;
+    return true;
+}
+
+static bool fraction_is_set(const void *field)
+{
+    return *(const double *)field >= 0;
+}
+
+static void fraction_print(struct buf *out, const void *field)
+{
+    buf_printf(out, "%.6f", *(const double *)field);
+}
+
+static bool word_parse(const char *value, void *field)
+{
+    *(const char **)field = value;
+    return *value != '\0';
+}
+
+static bool word_is_set(const void *field)
+{
+    return *(const char *const *)field != NULL;
+}
+
+static void word_print(struct buf *out, const void *field)
+{
+    buf_puts(out, *(const char *const *)field);
+}
+
+static const struct kind uint_kind = {uint_parse, uint_is_set, uint_print},
+                         flag_kind = {flag_parse, flag_is_set, flag_print},
+                         choice_kind = {choice_parse, choice_is_set, choice_print},
+                         fraction_kind = {fraction_parse, fraction_is_set, fraction_print},
+                         word_kind = {word_parse, word_is_set, word_print};
+
+#define TYPE_KEY "type="
+
+static const struct key {
+    const char *name; /* with its = */
+    const struct kind *kind;
+    size_t offset;
+} keys[] = {
+    {"fd=", &flag_kind, offsetof(struct wire_head, fd)},
+    {"cancel=", &flag_kind, offsetof(struct wire_head, cancel)},
+    {"fork=", &flag_kind, offsetof(struct wire_head, fork)},
+    {"memfd=", &flag_kind, offsetof(struct wire_head, memfd)},
+    {"concurrency=", &uint_kind, offsetof(struct wire_head, concurrency)},
+    {"fraction=", &fraction_kind, offsetof(struct wire_head, fraction)},
+    {"retry=", &choice_kind, offsetof(struct wire_head, retry)},
+    {"kind=", &word_kind, offsetof(struct wire_head, kind)},
+    {"task=", &word_kind, offsetof(struct wire_head, task)},
+    {"attempt=", &uint_kind, offsetof(struct wire_head, attempt)},
+    {"timeout_ms=", &uint_kind, offsetof(struct wire_head, timeout_ms)},
+    {"max_result=", &uint_kind, offsetof(struct wire_head, max_result)},
+    {"handler=", &word_kind, offsetof(struct wire_head, handler)},
+    {"trace=", &word_kind, offsetof(struct wire_head, trace)},
+    {"pid=", &uint_kind, offsetof(struct wire_head, pid)},
+    /* Takes the rest of the line, so it is the last. */
+    {TYPE_KEY, &word_kind, offsetof(struct wire_head, type)},
+};
 
 /* ---- encoding ---- */
 
-static void put_uint(struct buf *out, uint64_t v, size_t bytes)
-{
-    unsigned char raw[8];
-    for (size_t i = 0; i < bytes; i++)
-        raw[i] = (unsigned char)(v >> (8 * i));
-    buf_put(out, raw, bytes);
-}
-
-static void put_string(struct buf *out, const char *s)
-{
-    size_t n = strlen(s);
-    put_uint(out, n, 2);
-    buf_put(out, s, n + 1);
-}
-
-static void put_bytes(struct buf *out, const void *bytes, size_t n)
-{
-    put_uint(out, n, 4);
-    buf_put(out, bytes, n);
-}
-
-static size_t begin(struct buf *out, enum wire_type type)
-{
-    size_t at = out->len;
-    put_uint(out, 0, WIRE_HEAD_BYTES);
-    put_uint(out, (uint64_t)type, 1);
-    return at;
-}
-
-static void end(struct buf *out, size_t at)
-{
-    size_t n = out->len - at - WIRE_HEAD_BYTES;
-    for (size_t i = 0; i < WIRE_HEAD_BYTES; i++)
-        out->data[at + i] = (char)(unsigned char)(n >> (8 * i));
-}
-
-static bool fits(size_t payload, const char *const *strings, size_t n)
+static bool line_ok(const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (strlen(strings[i]) > WIRE_STRING_MAX - 64)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             return false;
     }
-    return payload <= WIRE_FRAME_MAX - WIRE_SLACK_BYTES;
+    return n < WIRE_LINE_MAX;
 }
 
-void wire_put_hello(struct buf *out)
+static bool words_ok(const struct wire_head *h)
 {
-    size_t at = begin(out, WIRE_HELLO);
-    put_uint(out, MAGIC, 4);
-    put_uint(out, WIRE_VERSION, 2);
-    end(out, at);
+    const char *const words[] = {h->kind, h->task, h->handler, h->trace};
+    for (size_t i = 0; i < FUT_COUNT(words); i++) {
+        if (words[i] && (!*words[i] || strchr(words[i], ' ')))
+            return false;
+    }
+    return !h->type || *h->type;
 }
 
-int wire_put_run(struct buf *out, const struct wire_run *run)
+int wire_put(struct buf *out, const struct wire_head *h)
 {
-    const char *strings[] = {run->handler, run->input_type};
-    if (!fits(run->input_len, strings, 2))
-        return FUT_ERR_TOO_BIG;
-    buf_reserve(out, run->input_len + 512);
-    size_t at = begin(out, WIRE_RUN);
-    put_uint(out, run->seq, 8);
-    put_uint(out, run->max_result_bytes, 8);
-    put_string(out, run->handler);
-    put_string(out, run->input_type);
-    put_bytes(out, run->input, run->input_len);
-    end(out, at);
-    return 0;
-}
-
-int wire_put_result(struct buf *out, const struct wire_result *r)
-{
-    const char *strings[] = {r->type, r->code, r->message};
-    if (!fits(r->body_len, strings, 3))
-        return FUT_ERR_TOO_BIG;
-    buf_reserve(out, r->body_len + 512);
-    size_t at = begin(out, WIRE_RESULT);
-    put_uint(out, r->seq, 8);
-    put_uint(out, (uint64_t)r->class, 1);
-    put_string(out, r->type);
-    put_string(out, r->code);
-    put_string(out, r->message);
-    put_bytes(out, r->body, r->body_len);
-    end(out, at);
-    return 0;
-}
-
-int wire_put_progress(struct buf *out, const struct wire_progress *p)
-{
-    uint64_t bits;
-    if (!fits(0, &p->message, 1))
-        return FUT_ERR_TOO_BIG;
-    memcpy(&bits, &p->fraction, sizeof(bits));
-    size_t at = begin(out, WIRE_PROGRESS);
-    put_uint(out, p->seq, 8);
-    put_uint(out, bits, 8);
-    put_string(out, p->message);
-    end(out, at);
-    return 0;
-}
-
-int wire_put_log(struct buf *out, const struct wire_log *l)
-{
-    if (!fits(l->len, NULL, 0))
-        return FUT_ERR_TOO_BIG;
-    size_t at = begin(out, WIRE_LOG);
-    put_uint(out, l->seq, 8);
-    put_bytes(out, l->bytes, l->len);
-    end(out, at);
-    return 0;
+    size_t at = out->len;
+    buf_puts(out, verbs[h->verb]);
+    buf_putc(out, ' ');
+    print_uint(out, h->id);
+    buf_putc(out, ' ');
+    print_uint(out, h->bytes);
+    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
+        const void *field = (const char *)h + keys[i].offset;
+        if (!keys[i].kind->is_set(field))
+            continue;
+        buf_putc(out, ' ');
+        buf_puts(out, keys[i].name);
+        keys[i].kind->print(out, field);
+    }
+    if (line_ok(out->data + at, out->len - at) && words_ok(h)) {
+        buf_putc(out, '\n');
+        return 0;
+    }
+    out->len = at;
+    return FUT_ERR_INVAL;
 }
 
 /* ---- decoding ---- */
 
-/* A reader that turns bad once and stays so: callers check at the end. */
-struct reader {
-    const unsigned char *p;
-    size_t left;
-    bool bad;
-};
-
-static const unsigned char *get(struct reader *r, size_t n)
+static bool parse_verb(const char *word, enum wire_verb *out)
 {
-    if (r->bad || r->left < n) {
-        r->bad = true;
-        return NULL;
+    for (size_t i = 0; i < WIRE_VERB_COUNT; i++) {
+        if (strcmp(verbs[i], word) == 0) {
+            *out = (enum wire_verb)i;
+            return true;
+        }
     }
-    const unsigned char *at = r->p;
-    r->p += n;
-    r->left -= n;
-    return at;
+    return false;
 }
 
-static uint64_t get_uint(struct reader *r, size_t bytes)
+static bool parse_pair(const char *word, struct wire_head *h)
 {
-    const unsigned char *raw = get(r, bytes);
-    uint64_t v = 0;
-    for (size_t i = 0; raw && i < bytes; i++)
-        v |= (uint64_t)raw[i] << (8 * i);
-    return v;
-}
-
-static const char *get_string(struct reader *r)
-{
-    size_t n = (size_t)get_uint(r, 2);
-    const char *s = (const char *)get(r, n + 1);
-    if (!s || n > WIRE_STRING_MAX || strnlen(s, n + 1) != n) {
-        r->bad = true;
-        return "";
+    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
+        size_t n = strlen(keys[i].name);
+        if (strncmp(keys[i].name, word, n) == 0)
+            return keys[i].kind->parse(word + n, (char *)h + keys[i].offset);
     }
-    return s;
+    const char *equals = strchr(word, '=');
+    return equals && equals != word;
 }
 
-static const unsigned char *get_bytes(struct reader *r, size_t *n)
+/* The word that begins at *at; moves *at behind it, to NULL after the last. */
+static char *next_word(char **at)
 {
-    *n = (size_t)get_uint(r, 4);
-    return get(r, *n);
+    char *word = *at;
+    bool is_last = strncmp(word, TYPE_KEY, sizeof(TYPE_KEY) - 1) == 0;
+    char *space = is_last ? NULL : strchr(word, ' ');
+    if (space)
+        *space = '\0';
+    *at = space ? space + 1 : NULL;
+    return word;
 }
 
-static void decode_hello(struct reader *r, struct wire_frame *f)
+static bool kind_ok(const char *kind)
 {
-    if (get_uint(r, 4) != MAGIC)
-        r->bad = true;
-    f->as.hello.version = (uint16_t)get_uint(r, 2);
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t n = strlen(kind);
+    return n <= WIRE_KIND_MAX && strspn(kind, allowed) == n;
 }
 
-static void decode_run(struct reader *r, struct wire_frame *f)
+int wire_parse(char *line, size_t n, struct wire_head *out)
 {
-    struct wire_run *run = &f->as.run;
-    run->seq = get_uint(r, 8);
-    run->max_result_bytes = get_uint(r, 8);
-    run->handler = get_string(r);
-    run->input_type = get_string(r);
-    run->input = get_bytes(r, &run->input_len);
-}
-
-static void decode_result(struct reader *r, struct wire_frame *f)
-{
-    struct wire_result *res = &f->as.result;
-    res->seq = get_uint(r, 8);
-    uint64_t class = get_uint(r, 1);
-    if (class < RUN_SUCCESS || class > RUN_TEMPORARY)
-        r->bad = true;
-    res->class = (enum run_class) class;
-    res->type = get_string(r);
-    res->code = get_string(r);
-    res->message = get_string(r);
-    res->body = get_bytes(r, &res->body_len);
-}
-
-static void decode_progress(struct reader *r, struct wire_frame *f)
-{
-    struct wire_progress *p = &f->as.progress;
-    p->seq = get_uint(r, 8);
-    uint64_t bits = get_uint(r, 8);
-    memcpy(&p->fraction, &bits, sizeof(bits));
-    p->message = get_string(r);
-    if (!(p->fraction >= 0 && p->fraction <= 1))
-        r->bad = true;
-}
-
-static void decode_log(struct reader *r, struct wire_frame *f)
-{
-    f->as.log.seq = get_uint(r, 8);
-    f->as.log.bytes = get_bytes(r, &f->as.log.len);
-}
-
-static void (*const decoders[])(struct reader *, struct wire_frame *) = {
-    [WIRE_HELLO] = decode_hello,       [WIRE_RUN] = decode_run, [WIRE_RESULT] = decode_result,
-    [WIRE_PROGRESS] = decode_progress, [WIRE_LOG] = decode_log,
-};
-
-int wire_decode(const void *data, size_t len, size_t max_frame, struct wire_frame *out,
-                size_t *used)
-{
-    struct reader head = {.p = data, .left = len};
-    size_t n = (size_t)get_uint(&head, WIRE_HEAD_BYTES);
-    if (head.bad)
-        return FUT_ERR_AGAIN;
-    if (n > max_frame)
-        return FUT_ERR_TOO_BIG;
-    if (head.left < n)
-        return FUT_ERR_AGAIN;
-    struct reader r = {.p = head.p, .left = n};
-    uint64_t type = get_uint(&r, 1);
-    if (r.bad || type < WIRE_HELLO || type > WIRE_LOG)
+    struct wire_head h = WIRE_HEAD(WIRE_HELLO);
+    char *at = line;
+    if (!line_ok(line, n))
         return FUT_ERR_INVAL;
-    struct wire_frame f = {.type = (enum wire_type)type};
-    decoders[type](&r, &f);
-    if (r.bad || r.left)
+    if (!parse_verb(next_word(&at), &h.verb) || !at || !parse_uint(next_word(&at), &h.id) || !at ||
+        !parse_uint(next_word(&at), &h.bytes))
         return FUT_ERR_INVAL;
-    *out = f;
-    *used = WIRE_HEAD_BYTES + n;
+    while (at) {
+        if (!parse_pair(next_word(&at), &h))
+            return FUT_ERR_INVAL;
+    }
+    if (h.kind && !kind_ok(h.kind))
+        return FUT_ERR_INVAL;
+    *out = h;
     return 0;
 }

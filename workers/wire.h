@@ -1,91 +1,74 @@
-/* wire: the frames between the scheduler and a worker process: pure encode and decode.
+/* wire: the header lines that the daemon and a worker process exchange: pure encode and decode.
+ * README.md has the specification (version 1):
  *
- *   u32 length of the rest · u8 type · fields (little-endian)
- *   string: u16 length, bytes, NUL      bytes: u32 length, bytes
- *   HELLO  u32 magic, u16 version
- *   RUN    u64 seq, u64 max_result, string handler, string input_type, bytes input
- *   RESULT u64 seq, u8 class, string type, string code, string message, bytes body
- *   PROGRESS u64 seq, f64 fraction (its IEEE 754 bits), string message ("": none)
- *   LOG    u64 seq, bytes log
+ *   VERB ID BYTES[ key=value]...[ type=CONTENT TYPE TO THE END OF THE LINE]\n
  *
- * Decoding trusts nothing: any byte string gives a frame, "more", or an error. Any thread. */
+ * Decoding trusts nothing: any line gives a head or an error. Any thread. */
 #ifndef FUT_WORKERS_WIRE_H
 #define FUT_WORKERS_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/buf.h"
-#include "workers/run.h"
 
-#define WIRE_VERSION 2
-#define WIRE_HEAD_BYTES 4
-#define WIRE_STRING_MAX 4096
-/* What a frame needs beside its input or body, at most. */
-#define WIRE_SLACK_BYTES ((size_t)4 * WIRE_STRING_MAX)
-#define WIRE_FRAME_MAX ((size_t)1 << 30)
+#define WIRE_VERSION 1
+#define WIRE_LINE_MAX 1024 /* bytes of a header line with its newline */
+#define WIRE_ID_MAX ((uint64_t)INT64_MAX)
+#define WIRE_PAYLOAD_MAX ((size_t)1 << 30)
+#define WIRE_KIND_MAX 64
+#define WIRE_CONCURRENCY_MAX 1000
+#define WIRE_FD_BYTES ((size_t)256 << 10) /* from here on a payload may go by descriptor */
 
-enum wire_type {
-    WIRE_HELLO = 1,
-    WIRE_RUN = 2,
-    WIRE_RESULT = 3,
-    WIRE_PROGRESS = 4, /* while the task runs */
-    WIRE_LOG = 5,
+enum wire_verb {
+    WIRE_HELLO, /* from a worker */
+    WIRE_PROGRESS,
+    WIRE_LOG,
+    WIRE_DONE,
+    WIRE_FAIL,
+    WIRE_FORKED,
+    WIRE_RUN, /* to a worker */
+    WIRE_CANCEL,
+    WIRE_FORK,
+};
+#define WIRE_VERB_COUNT 9
+
+/* One header. What is absent is 0, false or NULL unless said. */
+struct wire_head {
+    enum wire_verb verb;
+    uint64_t id; /* HELLO: the version */
+    uint64_t bytes;
+    bool fd;              /* the payload comes by descriptor */
+    bool cancel;          /* HELLO: understands CANCEL */
+    bool fork;            /* HELLO: is a template */
+    bool memfd;           /* HELLO: takes and sends payloads by descriptor */
+    uint64_t concurrency; /* HELLO: tasks at once */
+    double fraction;      /* PROGRESS: 0..1; < 0: absent */
+    int retry;            /* FAIL: 0, 1; -1: absent */
+    uint64_t attempt;     /* RUN */
+    uint64_t timeout_ms;  /* RUN */
+    uint64_t max_result;  /* RUN: bytes that a result may have */
+    uint64_t pid;         /* FORKED */
+    const char *kind;     /* FAIL: the program's own name for the error */
+    const char *task;     /* RUN: the future's id */
+    const char *handler;  /* RUN */
+    const char *trace;    /* RUN: traceparent */
+    const char *type;     /* RUN, DONE: content type of the payload */
 };
 
-struct wire_hello {
-    uint16_t version;
-};
+#define WIRE_HEAD(v)                                                                               \
+    {                                                                                              \
+        .verb = (v), .fraction = -1, .retry = -1                                                   \
+    }
 
-struct wire_run {
-    uint64_t seq;
-    uint64_t max_result_bytes;
-    const char *handler, *input_type;
-    const unsigned char *input;
-    size_t input_len;
-};
+/* Appends the line with its newline. FUT_ERR_INVAL (nothing appended): a value that no header can
+ * hold (a space in a word, a control character, too long). */
+FUT_MUST_CHECK int wire_put(struct buf *out, const struct wire_head *head);
 
-struct wire_result {
-    uint64_t seq;
-    enum run_class class;
-    const char *type;           /* "" unless it succeeded */
-    const char *code, *message; /* "" when it succeeded */
-    const unsigned char *body;
-    size_t body_len;
-};
+/* line: n bytes without the newline, and a NUL behind them; it is cut into pieces, to which the
+ * strings of out point. Unknown keys are left out. FUT_ERR_INVAL: not a header. */
+FUT_MUST_CHECK int wire_parse(char *line, size_t n, struct wire_head *out);
 
-struct wire_progress {
-    uint64_t seq;
-    double fraction; /* 0..1 */
-    const char *message;
-};
-
-struct wire_log {
-    uint64_t seq;
-    const unsigned char *bytes;
-    size_t len;
-};
-
-struct wire_frame {
-    enum wire_type type;
-    union {
-        struct wire_hello hello;
-        struct wire_run run;
-        struct wire_result result;
-        struct wire_progress progress;
-        struct wire_log log;
-    } as; /* strings and bytes point into what was decoded */
-};
-
-/* Append one frame. FUT_ERR_TOO_BIG (nothing appended): over WIRE_FRAME_MAX or WIRE_STRING_MAX. */
-void wire_put_hello(struct buf *out);
-FUT_MUST_CHECK int wire_put_run(struct buf *out, const struct wire_run *run);
-FUT_MUST_CHECK int wire_put_result(struct buf *out, const struct wire_result *result);
-FUT_MUST_CHECK int wire_put_progress(struct buf *out, const struct wire_progress *progress);
-FUT_MUST_CHECK int wire_put_log(struct buf *out, const struct wire_log *log);
-
-/* Reads the first frame of data. 0 (out and used set), FUT_ERR_AGAIN (not all there yet),
- * FUT_ERR_TOO_BIG (longer than max_frame), FUT_ERR_INVAL (not a frame). */
-FUT_MUST_CHECK int wire_decode(const void *data, size_t len, size_t max_frame,
-                               struct wire_frame *out, size_t *used);
+const char *wire_verb_name(enum wire_verb verb);
 
 #endif

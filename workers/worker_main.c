@@ -1,49 +1,24 @@
 #include "workers/worker_main.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins.h"
-#include "workers/wire.h"
+#include "workers/wire_stream.h"
 
-#define READ_BYTES 65536
-#define PROGRESS_EVERY_MS 50         /* what comes sooner is left out */
-#define KEEP_BYTES ((size_t)1 << 20) /* a larger buffer is given back after the task */
+#define PROGRESS_EVERY_MS 50 /* what comes sooner is left out */
 
-static int send_all(int fd, struct buf *out)
+/* Reads until there is a whole message. FUT_ERR_CLOSED at a clean end. */
+static int next_message(struct wire_stream *s, struct wire_message *out)
 {
-    for (size_t at = 0; at < out->len;) {
-        ssize_t n = send(fd, out->data + at, out->len - at, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
+    int rc;
+    while ((rc = wire_stream_next(s, out)) == FUT_ERR_AGAIN) {
+        rc = wire_stream_read(s, 0);
+        if (rc == FUT_ERR_CLOSED && !wire_stream_is_clean(s))
             return FUT_ERR_IO;
-        at += (size_t)n;
-    }
-    out->len = 0;
-    return 0;
-}
-
-/* Reads until in holds a whole frame. FUT_ERR_CLOSED at a clean end. */
-static int next_frame(int fd, struct buf *in, struct wire_frame *out, size_t *used)
-{
-    for (;;) {
-        int rc = wire_decode(in->data, in->len, WIRE_FRAME_MAX, out, used);
-        if (rc != FUT_ERR_AGAIN)
+        if (rc != 0)
             return rc;
-        buf_reserve(in, READ_BYTES);
-        ssize_t n = recv(fd, in->data + in->len, in->cap - in->len - 1, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0 && in->len == 0)
-            return FUT_ERR_CLOSED;
-        if (n <= 0)
-            return FUT_ERR_IO;
-        in->len += (size_t)n;
     }
+    return rc;
 }
 
 static void call_handler(struct run *run, const char *name)
@@ -57,113 +32,108 @@ static void call_handler(struct run *run, const char *name)
         run_fail(run, "internal", "the handler ended without a result");
 }
 
-static struct wire_result result_of(const struct run *run, uint64_t seq)
-{
-    bool ok = run->class == RUN_SUCCESS;
-    return (struct wire_result){
-        .seq = seq,
-        .class = run->class,
-        .type = ok ? run->type : "",
-        .code = ok ? "" : run->code,
-        .message = ok ? "" : run->message.data,
-        .body = ok ? (const unsigned char *)run->body.data : NULL,
-        .body_len = ok ? run->body.len : 0,
-    };
-}
-
 /* ---- reports on the way ---- */
 
 /* A run with where its reports go. */
 struct worker_run {
     struct run run;
-    int fd;
-    uint64_t seq;
+    struct wire_stream *stream;
+    uint64_t id;
     int64_t next_mono_ms;
 };
 
 /* A channel that has ended is seen by the next read; until then reports are lost, nothing else. */
-static void send_report(const struct worker_run *w, struct buf *frame)
+static void send_report(const struct worker_run *w, const struct wire_head *h, const void *payload)
 {
-    int rc = send_all(w->fd, frame);
-    (void)rc;
-    buf_release(frame);
+    if (wire_stream_put(w->stream, h, payload) != 0 || wire_stream_flush(w->stream, 0) != 0)
+        return;
 }
 
 /* A handler may call this at each step of its work: most calls cost a look at the clock. */
 static void on_progress(struct run *run, double fraction, const char *message)
 {
     struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
+    struct wire_head h = WIRE_HEAD(WIRE_PROGRESS);
     int64_t now_ms = clock_mono_ms();
-    struct wire_progress p = {w->seq, fraction, message ? message : ""};
-    struct buf frame = BUF_INIT;
     if (now_ms < w->next_mono_ms && fraction < 1)
         return;
     w->next_mono_ms = now_ms + PROGRESS_EVERY_MS;
-    if (wire_put_progress(&frame, &p) == 0)
-        send_report(w, &frame);
+    h.id = w->id;
+    h.fraction = fraction;
+    h.bytes = message ? strlen(message) : 0;
+    send_report(w, &h, message);
 }
 
 static void on_log(struct run *run, const char *bytes, size_t n)
 {
     struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
-    struct buf frame = BUF_INIT;
-    if (wire_put_log(&frame, &(struct wire_log){w->seq, (const unsigned char *)bytes, n}) == 0)
-        send_report(w, &frame);
+    struct wire_head h = WIRE_HEAD(WIRE_LOG);
+    h.id = w->id;
+    h.bytes = n;
+    send_report(w, &h, bytes);
 }
 
 static const struct run_sink sink = {on_progress, on_log};
 
-static int run_task(int fd, const struct wire_run *task, struct buf *out)
+/* ---- one task ---- */
+
+static int put_result(struct wire_stream *s, const struct run *run, uint64_t id)
 {
-    struct worker_run w = {.fd = fd, .seq = task->seq};
-    run_init(&w.run, task->input, task->input_len, task->input_type,
-             (size_t)task->max_result_bytes);
+    struct wire_head h = WIRE_HEAD(WIRE_DONE);
+    h.id = id;
+    if (run->class == RUN_SUCCESS) {
+        h.bytes = run->body.len;
+        h.type = run->type;
+        return wire_stream_put(s, &h, run->body.data);
+    }
+    h.verb = WIRE_FAIL;
+    h.bytes = run->message.len;
+    h.kind = run->code;
+    h.retry = run->class == RUN_TEMPORARY;
+    return wire_stream_put(s, &h, run->message.data);
+}
+
+static int run_task(struct wire_stream *s, const struct wire_message *m)
+{
+    struct worker_run w = {.stream = s, .id = m->head.id};
+    run_init(&w.run, m->payload, (size_t)m->head.bytes, m->head.type ? m->head.type : CONTENT_BYTES,
+             m->head.max_result ? (size_t)m->head.max_result : WIRE_PAYLOAD_MAX);
     w.run.sink = &sink;
-    call_handler(&w.run, task->handler);
-    struct wire_result result = result_of(&w.run, task->seq);
-    int rc = wire_put_result(out, &result);
-    if (rc != 0) {
-        run_fail(&w.run, "result_too_large", "the result is too large for the worker's channel");
-        result = result_of(&w.run, task->seq);
-        rc = wire_put_result(out, &result);
+    call_handler(&w.run, m->head.handler ? m->head.handler : "");
+    int rc = put_result(s, &w.run, m->head.id);
+    if (rc == FUT_ERR_TOO_BIG || rc == FUT_ERR_INVAL) {
+        run_fail(&w.run, "internal", "the result does not fit the worker's channel");
+        rc = put_result(s, &w.run, m->head.id);
     }
     run_release(&w.run);
     return rc;
 }
 
-static void shrink(struct buf *b)
-{
-    if (b->len == 0 && b->cap > KEEP_BYTES)
-        buf_release(b);
-}
+/* ---- life ---- */
 
-static int serve(int fd, struct buf *in, struct buf *out)
+static int serve(struct wire_stream *s)
 {
-    for (;;) {
-        struct wire_frame frame;
-        size_t used;
-        int rc = send_all(fd, out);
-        shrink(out);
+    struct wire_head hello = WIRE_HEAD(WIRE_HELLO);
+    struct wire_message m;
+    hello.id = WIRE_VERSION;
+    hello.memfd = true;
+    int rc = wire_stream_put(s, &hello, NULL);
+    while (rc == 0) {
+        rc = wire_stream_flush(s, 0);
         if (rc == 0)
-            rc = next_frame(fd, in, &frame, &used);
-        if (rc != 0)
-            return rc == FUT_ERR_CLOSED ? 0 : rc;
-        if (frame.type != WIRE_RUN)
-            return FUT_ERR_INVAL;
-        rc = run_task(fd, &frame.as.run, out);
-        if (rc != 0)
-            return rc;
-        buf_consume(in, used);
-        shrink(in);
+            rc = next_message(s, &m);
+        if (rc == 0)
+            rc = m.head.verb == WIRE_RUN && !m.too_long ? run_task(s, &m) : FUT_ERR_INVAL;
     }
+    return rc == FUT_ERR_CLOSED ? 0 : rc;
 }
 
 int worker_main(int fd)
 {
-    struct buf in = BUF_INIT, out = BUF_INIT;
-    wire_put_hello(&out);
-    int rc = serve(fd, &in, &out);
-    buf_release(&in);
-    buf_release(&out);
+    struct wire_stream s;
+    wire_stream_init(&s, fd, WIRE_PAYLOAD_MAX);
+    s.peer_takes_fds = true; /* the daemon does */
+    int rc = serve(&s);
+    wire_stream_release(&s);
     return rc;
 }

@@ -5,7 +5,7 @@
 
 #include "core/err.h"
 
-/* Blocks. fd stays the caller's. 0 at a clean end; FUT_ERR_IO, or FUT_ERR_INVAL (not our frames).
+/* Blocks. fd stays the caller's. 0 at a clean end; FUT_ERR_IO, or FUT_ERR_INVAL (not our protocol).
  */
 FUT_MUST_CHECK int worker_main(int fd);
 

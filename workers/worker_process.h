@@ -1,82 +1,129 @@
-/* worker_process: the daemon's side of one prefork worker: its channel, its generations, what it
- * runs now. A slot that dies comes back as a new generation: at once when it had said hello, else
- * after 2 s doubling to 60 s. The scheduler's loop only. */
+/* worker_process: the daemon's side of one worker process, from its start to its death: its channel
+ * (wire.h), what it prints, the tasks that it runs. It is one generation: another process is
+ * another worker_process. The scheduler's loop only. */
 #ifndef FUT_WORKERS_WORKER_PROCESS_H
 #define FUT_WORKERS_WORKER_PROCESS_H
 
-#include "core/buf.h"
 #include "workers/children.h"
-#include "workers/wire.h"
+#include "workers/exec_command.h"
+#include "workers/wire_stream.h"
 
 enum worker_state {
-    WORKER_DOWN,     /* no process; maybe waiting to start one */
     WORKER_STARTING, /* has not said hello */
-    WORKER_IDLE,
-    WORKER_BUSY,
-    WORKER_DYING, /* killed, or its channel is closed: gets no other task in this generation */
+    WORKER_READY,    /* idle or busy */
+    WORKER_LEAVING,  /* its channel is closed, it exits by that */
+    WORKER_DYING,    /* killed, or it closed its channel */
 };
 
 /* How a task given to a worker ended. */
+enum worker_end_how {
+    WORKER_ENDED_DONE,
+    WORKER_ENDED_FAILED,
+    WORKER_ENDED_TOO_LARGE, /* a result over the limit */
+    WORKER_ENDED_PROTOCOL,  /* it was killed: it does not speak the protocol */
+    WORKER_ENDED_DIED,
+    WORKER_ENDED_LEFT,    /* it was told to stop and did not; the process has other tasks to run */
+    WORKER_ENDED_TAKEN,   /* taken back before a worker had it */
+    WORKER_ENDED_REFUSED, /* it cannot be put into words for a worker */
+};
+
+/* Borrowed for the call. */
 struct worker_end {
-    const struct wire_result *result; /* borrowed for the call; NULL: the process died */
-    bool known;                       /* died: the rest is known */
-    int status;                       /* as of waitpid */
+    enum worker_end_how how;
+    const struct wire_head *head; /* DONE, FAILED */
+    const unsigned char *payload; /* DONE, FAILED: head->bytes of them */
+    bool known;                   /* DIED, PROTOCOL: what follows is known */
+    int status;                   /* as of waitpid */
     uint64_t max_rss_kib, cpu_ms;
+    enum limit_kind met; /* it was killed for that */
     enum task_oom oom;
+    const char *log; /* the last bytes that the process printed during the task; "" when none */
+    size_t log_len;
 };
 
 struct worker_process;
+struct worker_program;
 
+/* One task for a worker; lives in its attempt. */
+struct worker_job {
+    struct list_node link; /* waits in its program, or runs in its worker */
+    struct worker_program *program;
+    struct worker_process *worker; /* while it runs */
+    uint64_t id;                   /* on the channel */
+    const struct task *task;       /* borrowed until done */
+    void (*done)(struct worker_job *job, const struct worker_end *end);
+    /* Any number of times before done. fraction < 0, message NULL: no news of that. */
+    void (*progress)(struct worker_job *job, double fraction, const char *message);
+    void (*log)(struct worker_job *job, const char *bytes, size_t n);
+};
+
+/* ready and room: it takes a task now. gone comes once and last, after the jobs' done; the process
+ * is its owner's again, to be freed at the end of the turn at the earliest. */
 struct worker_hooks {
-    void (*on_idle)(struct worker_process *w);
-    /* on_idle follows by itself when the worker lives. */
-    void (*on_end)(struct worker_process *w, const struct worker_end *end);
-    /* PROGRESS or LOG of the task that it runs; borrowed for the call. */
-    void (*on_report)(struct worker_process *w, const struct wire_frame *f);
-    /* A generation ended that nobody had killed; for counting and the log. */
-    void (*on_death)(struct worker_process *w, const struct worker_end *end);
+    void (*ready)(struct worker_process *w);
+    void (*room)(struct worker_process *w);
+    void (*gone)(struct worker_process *w, const struct worker_end *end);
 };
 
 struct worker_process {
+    struct list_node link; /* its owner's */
+    struct loop_dead dead; /* likewise */
+    void *owner;
+    uint32_t slot;
+
     struct loop *loop;
     struct children *children;
     const struct worker_hooks *hooks;
-    void *owner;
-    uint32_t slot;
     size_t max_result_bytes;
 
     enum worker_state state;
     struct child child;
-    struct loop_source src;
+    pid_t pid; /* 0: not known yet */
+    struct loop_source channel, out, err;
+    struct wire_stream stream;
     struct loop_timer timer;
-    struct buf in, out;
-    size_t sent;
-    uint64_t seq; /* of the task it runs, or ran last */
-    bool has_task;
-    bool said_hello;
-    bool killed; /* by us */
-    bool stopped;
-    uint32_t failed_starts;
-    int64_t retry_ms; /* the pause before this start, for the log */
+    struct list jobs; /* that it runs */
+    uint64_t last_id;
+    uint32_t width; /* tasks at once */
+    uint32_t left;  /* tasks that it still runs and nobody waits for */
+    bool said_hello, takes_cancel;
+    bool by_us;         /* its end was our wish */
+    bool broke_rules;   /* it was killed for what it wrote on its channel */
+    bool tired;         /* gets no more tasks, leaves when those it has are over */
+    struct buf printed; /* twice TASK_LOG_MAX at most: the tail of it counts */
+
+    uint64_t tasks_done;
+    int64_t started_mono_ms, started_wall_ms, idle_mono_ms;
 };
 
-/* w is the caller's memory, zeroed; hooks must outlive it. Nothing runs yet. */
-void worker_process_init(struct worker_process *w, struct loop *l, struct children *c,
-                         uint32_t slot, size_t max_result_bytes, const struct worker_hooks *hooks,
-                         void *owner);
-void worker_process_start(struct worker_process *w);
-/* Only while idle. FUT_ERR_TOO_BIG: the input does not fit a frame (the worker stays idle). */
-FUT_MUST_CHECK int worker_process_give(struct worker_process *w, const char *handler,
-                                       const char *input_type, const unsigned char *input,
-                                       size_t input_len);
-/* Signals its group; it gets no further task. on_end comes when it is dead. */
-void worker_process_kill(struct worker_process *w, int signal);
-/* Closes the channel (an idle worker exits by that) and forgets all; no hook runs any more. */
-void worker_process_stop(struct worker_process *w);
+/* What a process is started from. */
+struct worker_start {
+    const struct exec_command *command; /* NULL: the built-ins */
+    uint32_t max_width;                 /* tasks at once that it may ask for */
+    int64_t hello_ms;                   /* how long it may take until it is ready */
+    size_t max_result_bytes;
+};
 
-static inline bool worker_process_is_alive(const struct worker_process *w)
-{
-    return w->state == WORKER_IDLE || w->state == WORKER_BUSY;
-}
+/* w is zeroed memory. FUT_ERR_IO, FUT_ERR_CLOSED (the fork server is dead): nothing runs. */
+FUT_MUST_CHECK int worker_process_start(struct worker_process *w, struct loop *l,
+                                        struct children *c, const struct worker_start *how,
+                                        const struct worker_hooks *hooks, void *owner);
+/* Ready, not tired, and fewer tasks than it takes at once. */
+bool worker_process_has_room(const struct worker_process *w);
+/* Only when it has room. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the task cannot be put into words; nothing
+ * has changed. */
+FUT_MUST_CHECK int worker_process_give(struct worker_process *w, struct worker_job *job);
+/* TERM: asks for the end of that job alone; KILL: makes it end. done follows, at once or later. */
+void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal);
+/* Forgets the job without done; what runs it is killed when it runs nothing else. */
+void worker_process_abandon_job(struct worker_process *w, struct worker_job *job);
+/* No more tasks; it leaves as soon as it has none. gone follows. */
+void worker_process_retire(struct worker_process *w);
+/* Closes the channel (an idle worker exits by that) and forgets all; no hook runs any more. Jobs
+ * must have been abandoned. */
+void worker_process_release(struct worker_process *w);
+
+/* Resident memory now, or 0 when it cannot be known. Reads a file of /proc. */
+uint64_t worker_process_rss_bytes(const struct worker_process *w);
 
 #endif

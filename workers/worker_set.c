@@ -2,208 +2,315 @@
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "workers/worker_set_internal.h"
 
 struct worker_set {
-    struct loop *loop;
-    struct children *children;
-    size_t max_result_bytes;
-    struct list waiting;
+    struct worker_set_config cfg;
+    struct list programs; /* the built-ins' first */
+    struct worker_process **by_slot;
+    uint32_t n_slots; /* of by_slot */
+    bool is_open;
     atomic_uint alive;
     _Atomic uint64_t died;
-    atomic_int last_status;   /* of the latest death, as waitpid has it; -1 not known */
-    uint32_t n;               /* workers that there should be: slots from here on end when idle */
-    uint32_t made;            /* slots that ever had a worker; they stay where they are */
-    struct worker_job **jobs; /* by slot; NULL while it runs none */
-    struct worker_process **workers;
+    atomic_int last_status; /* of the latest death, as waitpid has it; -1 not known */
 };
+
+static struct worker_program *program_at(struct list_node *n)
+{
+    return FUT_CONTAINER(n, struct worker_program, link);
+}
+
+static bool on_cpu(const struct worker_program *p)
+{
+    return !p->handler || p->handler->info.lane == LANE_CPU;
+}
+
+struct loop *worker_set_loop(const struct worker_set *s)
+{
+    return s->cfg.loop;
+}
+
+struct children *worker_set_children(const struct worker_set *s)
+{
+    return s->cfg.children;
+}
+
+bool worker_set_is_open(const struct worker_set *s)
+{
+    return s->is_open;
+}
+
+bool worker_set_gives_back(const struct worker_set *s)
+{
+    return s->cfg.gives_back;
+}
+
+/* ---- who has how many ---- */
+
+static uint32_t count_cpu_programs(const struct worker_set *s)
+{
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i))
+        n += on_cpu(program_at(i));
+    return n;
+}
+
+static uint32_t sum_of_targets(const struct worker_set *s)
+{
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i))
+        n += on_cpu(program_at(i)) ? program_at(i)->target : 0;
+    return n;
+}
+
+/* At first: the operator's programs share the slots, for they may be slow to start; one process for
+ * the built-ins, which start in no time. */
+static void share_out(struct worker_set *s)
+{
+    uint32_t n = count_cpu_programs(s) - 1, left = s->cfg.slots;
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i)) {
+        struct worker_program *p = program_at(i);
+        p->target = 1;
+        if (!p->handler && n == 0)
+            p->target = s->cfg.slots;
+        if (!p->handler || !on_cpu(p) || n == 0)
+            continue;
+        if (left / n > 1)
+            p->target = left / n;
+        left -= left > p->target ? p->target : left;
+        n--;
+    }
+}
+
+/* The program with the most idle processes, one of which it can do without. */
+static struct worker_program *who_gives_way(const struct worker_set *s,
+                                            const struct worker_program *to)
+{
+    struct worker_program *best = NULL;
+    uint32_t most = 0, idle;
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n)) {
+        struct worker_program *p = program_at(n);
+        if (p == to || !on_cpu(p) || p->target < 2 || !worker_program_idle(p, &idle))
+            continue;
+        if (idle > most) {
+            most = idle;
+            best = p;
+        }
+    }
+    return best;
+}
+
+static bool take_from_another(struct worker_set *s, const struct worker_program *to)
+{
+    struct worker_program *from = who_gives_way(s, to);
+    uint32_t idle;
+    if (!from)
+        return false;
+    struct worker_process *w = worker_program_idle(from, &idle);
+    from->target--;
+    worker_process_retire(w);
+    worker_set_note(w);
+    return true;
+}
+
+void worker_set_grow(struct worker_program *p)
+{
+    struct worker_set *s = p->set;
+    uint32_t most = s->cfg.slots + count_cpu_programs(s) - 1;
+    if (!on_cpu(p) || p->failed_starts || p->target >= s->cfg.slots)
+        return;
+    if (sum_of_targets(s) < most || take_from_another(s, p))
+        p->target++;
+    worker_program_fill(p);
+}
+
+/* ---- the book of processes ---- */
+
+static uint32_t free_slot(struct worker_set *s)
+{
+    uint32_t i = 0;
+    while (i < s->n_slots && s->by_slot[i])
+        i++;
+    if (i == s->n_slots) {
+        s->by_slot = xrealloc(s->by_slot, (i + 1) * sizeof(struct worker_process *));
+        s->by_slot[s->n_slots++] = NULL;
+    }
+    return i;
+}
+
+void worker_set_enter(struct worker_set *s, struct worker_process *w, struct worker_start *how)
+{
+    how->max_result_bytes = s->cfg.max_result_bytes;
+    w->slot = free_slot(s);
+    s->by_slot[w->slot] = w;
+}
+
+void worker_set_leave(struct worker_set *s, struct worker_process *w)
+{
+    s->by_slot[w->slot] = NULL;
+}
 
 static void count_alive(struct worker_set *s)
 {
-    uint32_t alive = 0;
-    for (uint32_t i = 0; i < s->made; i++)
-        alive += worker_process_is_alive(s->workers[i]);
-    atomic_store_explicit(&s->alive, alive, memory_order_relaxed);
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i))
+        n += on_cpu(program_at(i)) ? worker_program_ready(program_at(i)) : 0;
+    atomic_store_explicit(&s->alive, n, memory_order_relaxed);
 }
 
-static void give(struct worker_set *s, struct worker_process *w, struct worker_job *job)
+void worker_set_note(struct worker_process *w)
 {
-    const struct task_spec *spec = job->spec;
-    if (worker_process_give(w, spec->handler, spec->input_type, spec->input, spec->input_len) !=
-        0) {
-        job->refused(job);
-        return;
+    (void)w;
+}
+
+void worker_set_room_made(struct worker_set *s)
+{
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n)) {
+        if (program_at(n)->waiting.len)
+            worker_program_seek(program_at(n));
     }
-    job->worker = w;
-    s->jobs[w->slot] = job;
 }
 
-static void on_idle(struct worker_process *w)
+void worker_set_changed(struct worker_set *s)
 {
-    struct worker_set *s = w->owner;
-    struct list_node *n;
-    if (w->slot >= s->n)
-        worker_process_stop(w);
     count_alive(s);
-    while (w->state == WORKER_IDLE && (n = list_pop_front(&s->waiting)) != NULL)
-        give(s, w, FUT_CONTAINER(n, struct worker_job, link));
+    worker_set_room_made(s);
 }
 
-static void on_end(struct worker_process *w, const struct worker_end *end)
+void worker_set_forget(struct worker_process *w, const struct worker_end *end,
+                       const struct worker_program *p)
 {
-    struct worker_set *s = w->owner;
-    struct worker_job *job = s->jobs[w->slot];
-    s->jobs[w->slot] = NULL;
-    if (!job)
-        return;
-    job->worker = NULL;
-    job->done(job, end);
-}
-
-static void on_report(struct worker_process *w, const struct wire_frame *f)
-{
-    const struct worker_set *s = w->owner;
-    struct worker_job *job = s->jobs[w->slot];
-    if (job)
-        job->report(job, f);
-}
-
-static void on_death(struct worker_process *w, const struct worker_end *end)
-{
-    struct worker_set *s = w->owner;
+    struct worker_set *s = p->set;
     bool by_signal = end->known && WIFSIGNALED(end->status);
+    worker_set_leave(s, w);
+    if (w->by_us)
+        return;
     atomic_fetch_add_explicit(&s->died, 1, memory_order_relaxed);
     atomic_store_explicit(&s->last_status, end->known ? end->status : -1, memory_order_relaxed);
-    count_alive(s);
-    if (children_are_broken(s->children))
+    if (children_are_broken(s->cfg.children))
         return; /* then every worker dies, and that was logged once */
-    log_warn("worker_died", LOG_INT("slot", w->slot), LOG_INT("generation", w->child.generation),
+    log_warn("worker_died", LOG_STR("program", worker_program_name(p)), LOG_INT("pid", w->pid),
              LOG_INT("exit_code", end->known && !by_signal ? WEXITSTATUS(end->status) : -1),
              LOG_INT("signal", by_signal ? WTERMSIG(end->status) : 0),
              LOG_INT("max_rss_kib", end->max_rss_kib), LOG_INT("cpu_ms", end->cpu_ms),
-             LOG_INT("respawn_ms", w->retry_ms));
+             LOG_INT("tasks", w->tasks_done));
 }
 
-static const struct worker_hooks hooks = {
-    .on_idle = on_idle, .on_end = on_end, .on_report = on_report, .on_death = on_death};
+/* ---- life ---- */
 
-/* Makes the slots up to n, with nothing in them. */
-static void make_slots(struct worker_set *s, uint32_t n)
+static void add_program(struct worker_set *s, const struct handler *h)
 {
-    if (n <= s->made)
-        return;
-    s->jobs = xrealloc(s->jobs, n * sizeof(struct worker_job *));
-    s->workers = xrealloc(s->workers, n * sizeof(struct worker_process *));
-    for (; s->made < n; s->made++) {
-        s->jobs[s->made] = NULL;
-        s->workers[s->made] = xnew(struct worker_process);
-        s->workers[s->made]->stopped = true;
+    struct worker_program *p = xnew(struct worker_program);
+    worker_program_init(p, s, h);
+    list_push_back(&s->programs, &p->link);
+}
+
+static void add_programs(struct worker_set *s, const struct handlers *handlers)
+{
+    const struct catalog *all = handlers_catalog(handlers);
+    for (size_t i = 0; i < all->n; i++) {
+        const struct handler *h = handlers_find(handlers, all->items[i].name);
+        if (h->is_worker)
+            add_program(s, h);
     }
 }
 
-static void start(struct worker_set *s, uint32_t slot)
-{
-    struct worker_process *w = s->workers[slot];
-    worker_process_init(w, s->loop, s->children, slot, s->max_result_bytes, &hooks, s);
-    worker_process_start(w);
-}
-
-struct worker_set *worker_set_new(struct loop *l, struct children *c, uint32_t n,
-                                  size_t max_result_bytes)
+struct worker_set *worker_set_new(const struct worker_set_config *cfg)
 {
     struct worker_set *s = xnew(struct worker_set);
-    s->loop = l;
-    s->children = c;
-    s->max_result_bytes = max_result_bytes;
-    s->n = n;
-    list_init(&s->waiting);
+    FUT_ASSERT(cfg->slots >= 1);
+    s->cfg = *cfg;
+    atomic_init(&s->last_status, -1);
+    list_init(&s->programs);
+    add_program(s, NULL);
+    if (cfg->handlers)
+        add_programs(s, cfg->handlers);
+    share_out(s);
     return s;
 }
 
 void worker_set_start(struct worker_set *s)
 {
-    worker_set_resize(s, s->n);
+    s->is_open = true;
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n))
+        worker_program_fill(program_at(n));
 }
 
 void worker_set_resize(struct worker_set *s, uint32_t n)
 {
-    make_slots(s, n);
-    s->n = n;
-    for (uint32_t i = 0; i < s->made; i++) {
-        struct worker_process *w = s->workers[i];
-        if (i < n && w->stopped)
-            start(s, i);
-        else if (i >= n && !w->stopped && !w->has_task)
-            worker_process_stop(w);
+    s->cfg.slots = n;
+    share_out(s);
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i)) {
+        worker_program_trim(program_at(i));
+        worker_program_fill(program_at(i));
     }
-    count_alive(s);
+    worker_set_changed(s);
 }
 
 void worker_set_stop(struct worker_set *s)
 {
-    for (uint32_t i = 0; i < s->made; i++)
-        worker_process_stop(s->workers[i]);
+    s->is_open = false;
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n))
+        worker_program_stop(program_at(n));
     count_alive(s);
 }
 
 void worker_set_free(struct worker_set **sp)
 {
     struct worker_set *s = *sp;
+    struct list_node *n;
     if (!s)
         return;
     worker_set_stop(s);
-    for (uint32_t i = 0; i < s->made; i++)
-        free(s->workers[i]);
-    free(s->workers);
-    free(s->jobs);
+    loop_bury(s->cfg.loop);
+    while ((n = list_pop_front(&s->programs)) != NULL)
+        free(program_at(n));
+    free(s->by_slot);
     free(s);
     *sp = NULL;
 }
 
-static struct worker_process *idle_worker(struct worker_set *s)
+/* ---- jobs ---- */
+
+struct worker_program *worker_set_program(const struct worker_set *s, const struct handler *h)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->workers[i]->state == WORKER_IDLE)
-            return s->workers[i];
-    }
-    return NULL;
+    struct list_node *n = list_front(&s->programs);
+    while (h->is_worker && program_at(n)->handler != h)
+        n = list_next(&s->programs, n);
+    return program_at(n);
 }
 
-void worker_set_submit(struct worker_set *s, struct worker_job *job)
+void worker_set_submit(struct worker_set *s, const struct handler *h, struct worker_job *job)
 {
-    struct worker_process *w = idle_worker(s);
-    if (w)
-        give(s, w, job);
-    else
-        list_push_back(&s->waiting, &job->link);
+    worker_program_submit(worker_set_program(s, h), job);
 }
 
-void worker_set_kill(struct worker_set *s, struct worker_job *job, int signal)
+void worker_set_stop_job(struct worker_set *s, struct worker_job *job, int signal)
 {
     if (job->worker) {
-        worker_process_kill(job->worker, signal);
+        struct worker_process *w = job->worker;
+        worker_process_stop_job(w, job, signal);
+        worker_set_note(w);
+        worker_program_fill(w->owner); /* that one may be good for nothing more */
         count_alive(s);
     } else if (list_is_linked(&job->link)) {
-        list_remove(&s->waiting, &job->link);
-        job->done(job, NULL);
+        list_remove(&job->program->waiting, &job->link);
+        job->done(job, &(struct worker_end){.how = WORKER_ENDED_TAKEN, .log = ""});
     }
 }
 
 void worker_set_abandon(struct worker_set *s, struct worker_job *job)
 {
-    if (job->worker) {
-        s->jobs[job->worker->slot] = NULL;
-        worker_process_kill(job->worker, SIGKILL);
-        job->worker = NULL;
-    } else if (list_is_linked(&job->link)) {
-        list_remove(&s->waiting, &job->link);
-    }
+    if (job->worker)
+        worker_process_abandon_job(job->worker, job);
+    else if (list_is_linked(&job->link))
+        list_remove(&job->program->waiting, &job->link);
+    count_alive(s);
 }
 
 uint32_t worker_set_alive(const struct worker_set *s)

@@ -65,12 +65,14 @@ static const char house_handlers[] =
     " \"long\": {\"exec\": [\"sleep\", \"1000\"], \"lane\": \"io\"},"
     " \"stubborn\": {\"exec\": [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 1; done\"]}}";
 
+static const char *house_file = house_handlers; /* the text of the handlers file */
+
 static inline void house_load_handlers(void)
 {
     char path[] = "/tmp/test_house_XXXXXX";
     struct fut_errbuf err;
     int fd = mkstemp(path);
-    ck_assert_int_eq(fd_write_all(fd, house_handlers, sizeof(house_handlers) - 1), 0);
+    ck_assert_int_eq(fd_write_all(fd, house_file, strlen(house_file)), 0);
     close(fd);
     int rc = handlers_load(path, &house.handlers, &err);
     unlink(path);

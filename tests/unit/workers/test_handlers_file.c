@@ -79,6 +79,25 @@ START_TEST(test_handlers_file_makes_the_command)
 }
 END_TEST
 
+START_TEST(test_handlers_file_worker)
+{
+    ck_assert_int_eq(load("{\"w\": {\"worker\": [\"cat\"], \"max_tasks\": 100, \"max_age\": 1.5,"
+                          " \"max_rss\": 1048576, \"start_timeout\": 2}}"),
+                     0);
+    const struct handler *h = handlers_find(handlers, "w");
+    ck_assert_str_eq(h->info.kind, "worker");
+    ck_assert(h->is_worker && !h->info.any_lane && h->info.lane == LANE_CPU);
+    ck_assert(h->worker.max_tasks == 100 && h->worker.max_age_ms == 1500);
+    ck_assert(h->worker.max_rss_bytes == 1048576 && h->worker.start_timeout_ms == 2000);
+    ck_assert_str_eq(h->exec->content_type, CONTENT_BYTES);
+    int found = 0;
+    for (char **e = h->exec->env; *e; e++)
+        found += strcmp(*e, "FUTURED_WORKER_FD=3") == 0 || strcmp(*e, "FUTURED_HANDLER=w") == 0;
+    ck_assert_int_eq(found, 2);
+    handlers_free(&handlers);
+}
+END_TEST
+
 START_TEST(test_handlers_file_may_be_empty)
 {
     ck_assert_int_eq(load("{}"), 0);
@@ -88,6 +107,7 @@ START_TEST(test_handlers_file_may_be_empty)
 END_TEST
 
 #define H(fields) "{\"h\": {\"exec\": [\"true\"], " fields "}}"
+#define W(fields) "{\"h\": {\"worker\": [\"true\"], " fields "}}"
 static const struct {
     const char *text, *says;
 } bad[] = {
@@ -127,7 +147,16 @@ static const struct {
     {H("\"env\": {\"FUTURED_TASK_ID\": \"1\"}"), "field \"env\""},
     {H("\"cwd\": \"relative\""), "field \"cwd\" is \"relative\""},
     {H("\"cwd\": \"/no/such/dir\""), "field \"cwd\""},
-    {H("\"timeuot\": 5"), "unknown field \"timeuot\"; allowed: exec, lane, timeout"},
+    {H("\"timeuot\": 5"), "unknown field \"timeuot\"; allowed: exec, worker, lane, timeout"},
+    {H("\"worker\": [\"true\"]"), "allowed: one of \"exec\" and \"worker\""},
+    {H("\"max_tasks\": 5"), "field \"max_tasks\" is 5; allowed: this field for \"worker\""},
+    {H("\"start_timeout\": 5"), "field \"start_timeout\" is 5; allowed: this field for"},
+    {W("\"limits\": {\"cpu\": 1}"), "allowed: \"memory\", \"files\" and \"processes\" for"},
+    {W("\"max_tasks\": 0"), "field \"max_tasks\" is 0; allowed: a whole number from 1"},
+    {W("\"max_age\": 0"), "field \"max_age\" is 0; allowed: a number of seconds"},
+    {W("\"max_age\": \"1h\""), "field \"max_age\" is \"1h\""},
+    {W("\"max_rss\": 1000"), "field \"max_rss\" is 1000; allowed: a whole number of bytes"},
+    {W("\"start_timeout\": 86401"), "field \"start_timeout\" is 86401"},
 };
 
 START_TEST(test_handlers_file_names_the_mistake)
@@ -166,6 +195,7 @@ int main(void)
     tcase_add_test(t, test_handlers_builtins_alone);
     tcase_add_test(t, test_handlers_file_is_read);
     tcase_add_test(t, test_handlers_file_makes_the_command);
+    tcase_add_test(t, test_handlers_file_worker);
     tcase_add_test(t, test_handlers_file_may_be_empty);
     tcase_add_loop_test(t, test_handlers_file_names_the_mistake, 0, (int)FUT_COUNT(bad));
     tcase_add_test(t, test_handlers_file_missing);

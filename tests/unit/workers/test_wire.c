@@ -1,242 +1,161 @@
-/* The frames between scheduler and worker: what goes in comes out, and nothing else does. */
+/* The worker protocol's header lines. */
 #include <check.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "workers/wire.h"
 
-static struct wire_frame decode_ok(const struct buf *b)
+static int parse(const char *text, struct wire_head *out)
 {
-    struct wire_frame f;
-    size_t used;
-    ck_assert_int_eq(wire_decode(b->data, b->len, WIRE_FRAME_MAX, &f, &used), 0);
-    ck_assert_uint_eq(used, b->len);
-    return f;
+    static char line[WIRE_LINE_MAX + 64];
+    (void)snprintf(line, sizeof(line), "%s", text);
+    return wire_parse(line, strlen(text), out);
 }
 
-START_TEST(test_wire_hello_roundtrip)
+START_TEST(test_wire_round_trip_of_every_field)
 {
     struct buf b = BUF_INIT;
-    wire_put_hello(&b);
-    struct wire_frame f = decode_ok(&b);
-    ck_assert_int_eq(f.type, WIRE_HELLO);
-    ck_assert_uint_eq(f.as.hello.version, WIRE_VERSION);
+    struct wire_head h = WIRE_HEAD(WIRE_RUN), g;
+    h.id = WIRE_ID_MAX;
+    h.bytes = 17;
+    h.fd = h.cancel = h.fork = h.memfd = true;
+    h.concurrency = 1000;
+    h.fraction = 0.25;
+    h.retry = 0;
+    h.attempt = 3;
+    h.timeout_ms = 86400000;
+    h.max_result = 1;
+    h.pid = 77;
+    h.kind = "Value_Error.x-1";
+    h.task = "01a2";
+    h.handler = "nlp";
+    h.trace = "00-aa-bb-01";
+    h.type = "text/plain; charset=utf-8; a=b";
+    ck_assert_int_eq(wire_put(&b, &h), 0);
+    ck_assert_int_eq(b.data[b.len - 1], '\n');
+    b.data[b.len - 1] = '\0';
+    ck_assert_int_eq(wire_parse(b.data, b.len - 1, &g), 0);
+    ck_assert(g.verb == WIRE_RUN && g.id == h.id && g.bytes == 17);
+    ck_assert(g.fd && g.cancel && g.fork && g.memfd && g.concurrency == 1000);
+    ck_assert(g.fraction > 0.249 && g.fraction < 0.251 && g.retry == 0);
+    ck_assert(g.attempt == 3 && g.timeout_ms == 86400000 && g.max_result == 1 && g.pid == 77);
+    ck_assert_str_eq(g.kind, h.kind);
+    ck_assert_str_eq(g.task, h.task);
+    ck_assert_str_eq(g.handler, h.handler);
+    ck_assert_str_eq(g.trace, h.trace);
+    ck_assert_str_eq(g.type, h.type);
     buf_release(&b);
 }
 END_TEST
 
-static const struct wire_run a_run = {.seq = 0x123456789abcdef0,
-                                      .max_result_bytes = 1 << 20,
-                                      .handler = "sha256",
-                                      .input_type = "text/plain; charset=utf-8",
-                                      .input = (const unsigned char *)"in\0put",
-                                      .input_len = 6};
-
-START_TEST(test_wire_run_roundtrip)
+START_TEST(test_wire_reads_the_documented_lines)
 {
-    struct buf b = BUF_INIT;
-    ck_assert_int_eq(wire_put_run(&b, &a_run), 0);
-    struct wire_frame f = decode_ok(&b);
-    ck_assert_int_eq(f.type, WIRE_RUN);
-    ck_assert(f.as.run.seq == a_run.seq);
-    ck_assert(f.as.run.max_result_bytes == a_run.max_result_bytes);
-    ck_assert_str_eq(f.as.run.handler, "sha256");
-    ck_assert_str_eq(f.as.run.input_type, a_run.input_type);
-    ck_assert_uint_eq(f.as.run.input_len, 6);
-    ck_assert_mem_eq(f.as.run.input, "in\0put", 6);
-    buf_release(&b);
+    struct wire_head h;
+    ck_assert_int_eq(parse("HELLO 1 0", &h), 0);
+    ck_assert(h.verb == WIRE_HELLO && h.id == 1 && !h.cancel && h.concurrency == 0);
+    ck_assert_int_eq(parse("DONE 12 5 type=application/json", &h), 0);
+    ck_assert_str_eq(h.type, "application/json");
+    ck_assert_int_eq(parse("PROGRESS 1 0 fraction=0.5", &h), 0);
+    ck_assert_int_eq(parse("PROGRESS 1 4", &h), 0);
+    ck_assert(h.fraction < 0);
+    ck_assert_int_eq(parse("FAIL 1 0 colour=blue new=1 retry=1", &h), 0); /* unknown keys */
+    ck_assert_int_eq(h.retry, 1);
+    ck_assert_int_eq(parse("FAIL 1 0", &h), 0);
+    ck_assert(h.retry == -1 && !h.kind);
+    ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
 }
 END_TEST
 
-START_TEST(test_wire_result_roundtrip)
-{
-    struct wire_result r = {.seq = 7,
-                            .class = RUN_TEMPORARY,
-                            .type = "",
-                            .code = "http_failed",
-                            .message = "no \xc3\xa9route",
-                            .body = NULL,
-                            .body_len = 0};
-    struct buf b = BUF_INIT;
-    ck_assert_int_eq(wire_put_result(&b, &r), 0);
-    struct wire_frame f = decode_ok(&b);
-    ck_assert_int_eq(f.as.result.class, RUN_TEMPORARY);
-    ck_assert_str_eq(f.as.result.code, "http_failed");
-    ck_assert_str_eq(f.as.result.message, "no \xc3\xa9route");
-    ck_assert_uint_eq(f.as.result.body_len, 0);
-    buf_release(&b);
-}
-END_TEST
-
-START_TEST(test_wire_progress_roundtrip)
-{
-    struct buf b = BUF_INIT;
-    struct wire_progress p = {.seq = 9, .fraction = 0.1, .message = "a tenth"};
-    ck_assert_int_eq(wire_put_progress(&b, &p), 0);
-    struct wire_frame f = decode_ok(&b);
-    ck_assert_int_eq(f.type, WIRE_PROGRESS);
-    ck_assert_uint_eq(f.as.progress.seq, 9);
-    ck_assert(f.as.progress.fraction == 0.1);
-    ck_assert_str_eq(f.as.progress.message, "a tenth");
-    buf_release(&b);
-}
-END_TEST
-
-START_TEST(test_wire_progress_is_a_fraction)
-{
-    static const double wrong[] = {-0.1, 1.1, 1e300};
-    for (size_t i = 0; i < FUT_COUNT(wrong); i++) {
-        struct buf b = BUF_INIT;
-        struct wire_frame f;
-        size_t used;
-        struct wire_progress p = {.seq = 9, .fraction = wrong[i], .message = ""};
-        ck_assert_int_eq(wire_put_progress(&b, &p), 0);
-        ck_assert_int_eq(wire_decode(b.data, b.len, WIRE_FRAME_MAX, &f, &used), FUT_ERR_INVAL);
-        buf_release(&b);
-    }
-}
-END_TEST
-
-START_TEST(test_wire_log_roundtrip)
-{
-    struct buf b = BUF_INIT;
-    struct wire_log l = {.seq = 9, .bytes = (const unsigned char *)"a\0b", .len = 3};
-    ck_assert_int_eq(wire_put_log(&b, &l), 0);
-    struct wire_frame f = decode_ok(&b);
-    ck_assert_int_eq(f.type, WIRE_LOG);
-    ck_assert_uint_eq(f.as.log.len, 3);
-    ck_assert_mem_eq(f.as.log.bytes, "a\0b", 3);
-    buf_release(&b);
-}
-END_TEST
-
-START_TEST(test_wire_every_prefix_is_more)
-{
-    struct buf b = BUF_INIT;
-    struct wire_frame f;
-    size_t used;
-    ck_assert_int_eq(wire_put_run(&b, &a_run), 0);
-    for (size_t n = 0; n < b.len; n++) {
-        char *copy = xmalloc(n); /* so that ASan sees a read behind the end */
-        memcpy(copy, b.data, n);
-        ck_assert_int_eq(wire_decode(copy, n, WIRE_FRAME_MAX, &f, &used), FUT_ERR_AGAIN);
-        free(copy);
-    }
-    buf_release(&b);
-}
-END_TEST
-
-START_TEST(test_wire_two_frames_in_a_row)
-{
-    struct buf b = BUF_INIT;
-    struct wire_frame f;
-    size_t used;
-    wire_put_hello(&b);
-    size_t first = b.len;
-    ck_assert_int_eq(wire_put_run(&b, &a_run), 0);
-    ck_assert_int_eq(wire_decode(b.data, b.len, WIRE_FRAME_MAX, &f, &used), 0);
-    ck_assert_int_eq(f.type, WIRE_HELLO);
-    ck_assert_uint_eq(used, first);
-    buf_release(&b);
-}
-END_TEST
-
-#define BYTES(s) s, sizeof(s) - 1
-static const struct {
-    const char *bytes;
-    size_t n;
-    int rc;
-} bad[] = {
-    {BYTES("\xff\xff\xff\xff"), FUT_ERR_TOO_BIG},
-    {BYTES("\x00\x00\x00\x00"), FUT_ERR_INVAL},                     /* no type */
-    {BYTES("\x01\x00\x00\x00\x09"), FUT_ERR_INVAL},                 /* no such type */
-    {BYTES("\x01\x00\x00\x00\x01"), FUT_ERR_INVAL},                 /* hello without fields */
-    {BYTES("\x07\x00\x00\x00\x01XXXX\x01\x00"), FUT_ERR_INVAL},     /* wrong magic */
-    {BYTES("\x08\x00\x00\x00\x01UTF1\x01\x00\x00"), FUT_ERR_INVAL}, /* a byte too many */
-    {BYTES("\x11\x00\x00\x00\x03\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0"), FUT_ERR_INVAL}, /* class 7 */
+static const char *const malformed[] = {
+    "",
+    "HELLO",
+    "HELLO 1",
+    "HELLO 1 ",
+    "HELLO  1 0",
+    "hello 1 0",
+    "HELLO 1 0 ",
+    "HELLO 1 0  cancel=1",
+    "HELLO 1 0 cancel",
+    "HELLO 1 0 =1",
+    "HELLO 1 0 cancel=2",
+    "HELLO 1 0 cancel=",
+    "HELLO 1 0 concurrency=x",
+    "HELLO -1 0",
+    "HELLO +1 0",
+    "HELLO 1 0x1",
+    "DONE 9223372036854775808 0",
+    "DONE 99999999999999999999 0",
+    "DONE 1 99999999999999999999",
+    "DONE 1 0 type=",
+    "DONE 1 0 type=a\tb",
+    "DONE 1 0 type=a\r",
+    "PROGRESS 1 0 fraction=1.01",
+    "PROGRESS 1 0 fraction=-0.5",
+    "PROGRESS 1 0 fraction=nan",
+    "PROGRESS 1 0 fraction=1e0",
+    "PROGRESS 1 0 fraction=.",
+    "FAIL 1 0 kind=a/b",
+    "FAIL 1 0 kind=",
+    "STOP 1 0",
 };
 
-START_TEST(test_wire_refuses)
+START_TEST(test_wire_refuses_what_is_malformed)
 {
-    struct wire_frame f = {0};
-    size_t used = 99;
-    ck_assert_int_eq(wire_decode(bad[_i].bytes, bad[_i].n, 1 << 20, &f, &used), bad[_i].rc);
-    ck_assert_uint_eq(used, 99);
+    struct wire_head h;
+    ck_assert_msg(parse(malformed[_i], &h) == FUT_ERR_INVAL, "%s", malformed[_i]);
 }
 END_TEST
 
-START_TEST(test_wire_refuses_nul_inside_a_string)
+START_TEST(test_wire_line_limits)
 {
+    char line[WIRE_LINE_MAX + 1];
+    struct wire_head h = WIRE_HEAD(WIRE_DONE);
     struct buf b = BUF_INIT;
-    struct wire_frame f;
-    size_t used;
-    ck_assert_int_eq(wire_put_run(&b, &a_run), 0);
-    char *at = memmem(b.data, b.len, "sha256", 6);
-    ck_assert_ptr_nonnull(at);
-    at[2] = '\0';
-    ck_assert_int_eq(wire_decode(b.data, b.len, WIRE_FRAME_MAX, &f, &used), FUT_ERR_INVAL);
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "DONE 1 0 type=", 14);
+    line[WIRE_LINE_MAX - 1] = '\0';
+    ck_assert_int_eq(wire_parse(line, WIRE_LINE_MAX - 1, &h), 0);
+    h.type = line + 14;
+    ck_assert_int_eq(wire_put(&b, &h), 0); /* exactly as long */
+    ck_assert_uint_eq(b.len, WIRE_LINE_MAX);
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "DONE 1 0 type=", 14);
+    line[WIRE_LINE_MAX] = '\0';
+    ck_assert_int_eq(wire_parse(line, WIRE_LINE_MAX, &h), FUT_ERR_INVAL);
+    h.type = line + 14;
+    ck_assert_int_eq(wire_put(&b, &h), FUT_ERR_INVAL);
+    ck_assert_uint_eq(b.len, WIRE_LINE_MAX); /* nothing of it */
     buf_release(&b);
 }
 END_TEST
 
-START_TEST(test_wire_too_long_a_name)
+START_TEST(test_wire_says_nothing_that_cannot_be_read)
 {
     struct buf b = BUF_INIT;
-    struct wire_run run = a_run;
-    char *name = xmalloc(WIRE_STRING_MAX + 1);
-    memset(name, 'a', WIRE_STRING_MAX);
-    name[WIRE_STRING_MAX] = '\0';
-    run.handler = name;
-    ck_assert_int_eq(wire_put_run(&b, &run), FUT_ERR_TOO_BIG);
+    struct wire_head h = WIRE_HEAD(WIRE_RUN);
+    h.type = "a\nDONE 1 0";
+    ck_assert_int_eq(wire_put(&b, &h), FUT_ERR_INVAL);
+    h.type = "";
+    ck_assert_int_eq(wire_put(&b, &h), FUT_ERR_INVAL);
+    h.type = NULL;
+    h.handler = "two words";
+    ck_assert_int_eq(wire_put(&b, &h), FUT_ERR_INVAL);
     ck_assert_uint_eq(b.len, 0);
-    free(name);
-    buf_release(&b);
-}
-END_TEST
-
-/* Deterministic damage: any outcome but a crash, a read behind the end or a wild pointer. */
-START_TEST(test_wire_survives_damage)
-{
-    struct buf b = BUF_INIT;
-    uint32_t seed = 12345;
-    ck_assert_int_eq(wire_put_run(&b, &a_run), 0);
-    for (int round = 0; round < 20000; round++) {
-        char *copy = xmalloc(b.len);
-        struct wire_frame f;
-        size_t used;
-        memcpy(copy, b.data, b.len);
-        for (int i = 0; i < 3; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            copy[(seed >> 8) % b.len] = (char)(seed >> 24);
-        }
-        int rc = wire_decode(copy, b.len, 4096, &f, &used);
-        if (rc == 0)
-            ck_assert_uint_le(used, b.len);
-        if (rc == 0 && f.type == WIRE_RUN)
-            ck_assert_uint_le(strlen(f.as.run.handler) + f.as.run.input_len, b.len);
-        free(copy);
-    }
     buf_release(&b);
 }
 END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("wire");
-    tcase_add_test(t, test_wire_hello_roundtrip);
-    tcase_add_test(t, test_wire_run_roundtrip);
-    tcase_add_test(t, test_wire_result_roundtrip);
-    tcase_add_test(t, test_wire_progress_roundtrip);
-    tcase_add_test(t, test_wire_progress_is_a_fraction);
-    tcase_add_test(t, test_wire_log_roundtrip);
-    tcase_add_test(t, test_wire_every_prefix_is_more);
-    tcase_add_test(t, test_wire_two_frames_in_a_row);
-    tcase_add_loop_test(t, test_wire_refuses, 0, (int)FUT_COUNT(bad));
-    tcase_add_test(t, test_wire_refuses_nul_inside_a_string);
-    tcase_add_test(t, test_wire_too_long_a_name);
-    tcase_add_test(t, test_wire_survives_damage);
+    TCase *lines = tcase_create("lines");
+    tcase_add_test(lines, test_wire_round_trip_of_every_field);
+    tcase_add_test(lines, test_wire_reads_the_documented_lines);
+    tcase_add_loop_test(lines, test_wire_refuses_what_is_malformed, 0, FUT_COUNT(malformed));
+    tcase_add_test(lines, test_wire_line_limits);
+    tcase_add_test(lines, test_wire_says_nothing_that_cannot_be_read);
     Suite *s = suite_create("wire");
-    suite_add_tcase(s, t);
+    suite_add_tcase(s, lines);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);

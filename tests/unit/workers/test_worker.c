@@ -1,7 +1,5 @@
 /* The worker's own loop over a socket, and the daemon's side of real worker processes. */
 #include <check.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,15 +8,15 @@
 
 #include "core/clock.h"
 #include "core/fd.h"
-#include "core/mem.h"
 #include "core/sync.h"
+#include "tests/unit/workers/set_house.h"
 #include "workers/worker_main.h"
-#include "workers/worker_set.h"
 
 /* ---- worker_main as a plain function on a thread ---- */
 
 static int pair[2];
 static int worker_rc;
+static struct wire_stream stream;
 
 static void *worker(void *arg)
 {
@@ -32,77 +30,75 @@ static pthread_t start_worker(void)
 {
     pthread_t t;
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    wire_stream_init(&stream, pair[0], WIRE_PAYLOAD_MAX);
     thread_start(&t, "worker", worker, NULL);
     return t;
 }
 
-/* Reads one frame into *b and decodes it there. */
-static struct wire_frame read_frame(struct buf *b)
+static void end_worker(pthread_t t)
 {
-    struct wire_frame f;
-    size_t used;
-    int rc;
-    while ((rc = wire_decode(b->data, b->len, WIRE_FRAME_MAX, &f, &used)) == FUT_ERR_AGAIN) {
-        buf_reserve(b, 65536);
-        ssize_t n = recv(pair[0], b->data + b->len, 65536, 0);
-        ck_assert_int_gt(n, 0);
-        b->len += (size_t)n;
-    }
-    ck_assert_int_eq(rc, 0);
-    ck_assert_uint_eq(used, b->len);
-    return f;
+    wire_stream_release(&stream);
+    close(pair[0]);
+    thread_join(t);
 }
 
-static void send_run(uint64_t seq, const char *handler, const void *input, size_t n)
+static struct wire_message next(void)
 {
-    struct buf out = BUF_INIT;
-    struct wire_run run = {.seq = seq,
-                           .max_result_bytes = 8 << 20,
-                           .handler = handler,
-                           .input_type = CONTENT_BYTES,
-                           .input = input,
-                           .input_len = n};
-    ck_assert_int_eq(wire_put_run(&out, &run), 0);
-    ck_assert_int_eq(fd_write_all(pair[0], out.data, out.len), 0);
-    buf_release(&out);
+    struct wire_message m;
+    int rc;
+    while ((rc = wire_stream_next(&stream, &m)) == FUT_ERR_AGAIN)
+        ck_assert_int_eq(wire_stream_read(&stream, 0), 0);
+    ck_assert_int_eq(rc, 0);
+    return m;
+}
+
+static void send_run(uint64_t id, const char *handler, const void *input, size_t n)
+{
+    struct wire_head h = WIRE_HEAD(WIRE_RUN);
+    h.id = id;
+    h.bytes = n;
+    h.handler = handler;
+    h.max_result = 8 << 20;
+    h.type = CONTENT_BYTES;
+    ck_assert_int_eq(wire_stream_put(&stream, &h, input), 0);
+    ck_assert_int_eq(wire_stream_flush(&stream, 0), 0);
 }
 
 START_TEST(test_worker_main_serves)
 {
     pthread_t t = start_worker();
-    struct buf b = BUF_INIT;
-    ck_assert_int_eq(read_frame(&b).type, WIRE_HELLO);
-    b.len = 0;
+    struct wire_message m = next();
+    ck_assert(m.head.verb == WIRE_HELLO && m.head.id == WIRE_VERSION && m.head.memfd);
     send_run(5, "sha256", "hello", 5);
-    struct wire_frame f = read_frame(&b);
-    ck_assert_int_eq(f.as.result.class, RUN_SUCCESS);
-    ck_assert(f.as.result.seq == 5);
-    ck_assert_ptr_nonnull(memmem(f.as.result.body, f.as.result.body_len, "2cf24dba", 8));
-    b.len = 0;
+    m = next();
+    ck_assert(m.head.verb == WIRE_DONE && m.head.id == 5);
+    ck_assert_str_eq(m.head.type, CONTENT_JSON);
+    ck_assert_ptr_nonnull(memmem(m.payload, m.head.bytes, "2cf24dba", 8));
     send_run(6, "nope", "", 0);
-    f = read_frame(&b);
-    ck_assert_str_eq(f.as.result.code, "unknown_handler");
-    close(pair[0]);
-    thread_join(t);
+    m = next();
+    ck_assert(m.head.verb == WIRE_FAIL && m.head.retry == 0);
+    ck_assert_str_eq(m.head.kind, "unknown_handler");
+    end_worker(t);
     ck_assert_int_eq(worker_rc, 0);
-    buf_release(&b);
 }
 END_TEST
 
+/* Both ways: with descriptors, and through the socket. */
 START_TEST(test_worker_main_large_input_and_result)
 {
     pthread_t t = start_worker();
-    struct buf b = BUF_INIT;
     size_t n = 4 << 20;
     char *input = xcalloc(1, n);
-    ck_assert_int_eq(read_frame(&b).type, WIRE_HELLO);
-    b.len = 0;
-    send_run(1, "echo", input, n);
-    struct wire_frame f = read_frame(&b);
-    ck_assert_uint_eq(f.as.result.body_len, n);
-    close(pair[0]);
-    thread_join(t);
-    buf_release(&b);
+    input[n - 1] = 9;
+    (void)next();
+    for (int by_fd = 0; by_fd < 2; by_fd++) {
+        stream.peer_takes_fds = by_fd;
+        send_run(1, "echo", input, n);
+        struct wire_message m = next();
+        ck_assert(m.head.bytes == n && m.head.fd);
+        ck_assert_int_eq(memcmp(m.payload, input, n), 0);
+    }
+    end_worker(t);
     free(input);
 }
 END_TEST
@@ -110,98 +106,15 @@ END_TEST
 START_TEST(test_worker_main_refuses_garbage)
 {
     pthread_t t = start_worker();
-    ck_assert_int_eq(fd_write_all(pair[0], "\x01\x00\x00\x00\x09", 5), 0);
+    ck_assert_int_eq(fd_write_all(pair[0], "RUN what\n", 9), 0);
     thread_join(t);
     ck_assert_int_eq(worker_rc, FUT_ERR_INVAL);
+    wire_stream_release(&stream);
     close(pair[0]);
 }
 END_TEST
 
 /* ---- real processes ---- */
-
-static struct fork_server *fs;
-static struct loop *loop;
-static struct children *children;
-static struct worker_set *set;
-
-struct job {
-    struct worker_job job;
-    bool done, died, taken_back;
-    int status;
-    double fraction;
-    char code[32];
-};
-
-static void on_broken(void *ctx)
-{
-    (void)ctx;
-}
-
-static void setup(void)
-{
-    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
-    loop = loop_new();
-    children = children_new(loop, fs, on_broken, NULL);
-    set = worker_set_new(loop, children, 2, 1 << 20);
-    worker_set_start(set);
-}
-
-static void teardown(void)
-{
-    worker_set_free(&set);
-    children_free(&children);
-    loop_free(&loop);
-    fork_server_stop(&fs);
-}
-
-static void on_done(struct worker_job *job, const struct worker_end *end)
-{
-    struct job *j = FUT_CONTAINER(job, struct job, job);
-    ck_assert(!j->done);
-    j->done = true;
-    j->taken_back = !end;
-    j->died = end && !end->result;
-    if (j->died && end->known)
-        j->status = end->status;
-    if (end && end->result)
-        (void)snprintf(j->code, sizeof(j->code), "%s", end->result->code);
-}
-
-static void on_report(struct worker_job *job, const struct wire_frame *f)
-{
-    struct job *j = FUT_CONTAINER(job, struct job, job);
-    ck_assert(!j->done);
-    if (f->type == WIRE_PROGRESS)
-        j->fraction = f->as.progress.fraction;
-}
-
-static void submit(struct job *j, const char *handler, const char *input)
-{
-    struct task_spec spec = {.id = id_new(),
-                             .handler = handler,
-                             .input_type = CONTENT_JSON,
-                             .input = (const unsigned char *)input,
-                             .input_len = strlen(input)};
-    *j = (struct job){.job = {.spec = task_spec_new(&spec), .done = on_done, .report = on_report}};
-    worker_set_submit(set, &j->job);
-}
-
-static void drop(struct job *j)
-{
-    task_spec_unref((struct task_spec *)(uintptr_t)j->job.spec);
-}
-
-static void wait_for(const struct job *j)
-{
-    while (!j->done)
-        loop_turn(loop, -1);
-}
-
-static void wait_alive(uint32_t n)
-{
-    while (worker_set_alive(set) != n)
-        loop_turn(loop, -1);
-}
 
 START_TEST(test_worker_set_runs_and_waits_for_a_worker)
 {
@@ -210,8 +123,7 @@ START_TEST(test_worker_set_runs_and_waits_for_a_worker)
         submit(&jobs[i], "primes", "{\"below\":1000}"); /* before any worker said hello */
     for (int i = 0; i < 10; i++) {
         wait_for(&jobs[i]);
-        ck_assert(!jobs[i].died);
-        ck_assert_str_eq(jobs[i].code, "");
+        ck_assert_int_eq(jobs[i].how, WORKER_ENDED_DONE);
         drop(&jobs[i]);
     }
     wait_alive(2);
@@ -225,15 +137,15 @@ START_TEST(test_worker_set_kill_ends_one_and_respawns)
     submit(&b, "sleep", "{\"seconds\":1000}");
     wait_alive(2);
     submit(&c, "primes", "{\"below\":10}"); /* waits: both are busy */
-    worker_set_kill(set, &a.job, SIGTERM);
+    worker_set_stop_job(set, &a.job, SIGTERM);
     wait_for(&a);
-    ck_assert(a.died);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
     ck_assert(!b.done);
     wait_for(&c); /* by the next generation of a's slot */
-    ck_assert(!c.died);
+    ck_assert_int_eq(c.how, WORKER_ENDED_DONE);
     ck_assert_uint_eq(worker_set_died(set), 0); /* we killed it ourselves */
-    worker_set_kill(set, &b.job, SIGKILL);
+    worker_set_stop_job(set, &b.job, SIGKILL);
     wait_for(&b);
     wait_alive(2);
     drop(&a);
@@ -249,8 +161,8 @@ START_TEST(test_worker_set_takes_a_waiting_job_back)
     submit(&a, "sleep", "{\"seconds\":1000}");
     submit(&b, "sleep", "{\"seconds\":1000}");
     submit(&c, "sleep", "{\"seconds\":1000}");
-    worker_set_kill(set, &c.job, SIGTERM);
-    ck_assert(c.done && c.taken_back);
+    worker_set_stop_job(set, &c.job, SIGTERM);
+    ck_assert(c.done && c.how == WORKER_ENDED_TAKEN);
     worker_set_abandon(set, &a.job);
     worker_set_abandon(set, &b.job);
     wait_alive(2);
@@ -267,7 +179,7 @@ START_TEST(test_worker_set_reports_progress)
     submit(&a, "sleep", "{\"ms\":1400}"); /* a report each half second */
     wait_for(&a);
     ck_assert(a.fraction > 0.6 && a.fraction < 1);
-    ck_assert_str_eq(a.code, "");
+    ck_assert_int_eq(a.how, WORKER_ENDED_DONE);
     drop(&a);
 }
 END_TEST
@@ -282,7 +194,7 @@ START_TEST(test_worker_set_crash)
     ck_assert_ptr_nonnull(w);
     ck_assert_int_eq(fork_server_kill(fs, w->slot, w->child.generation, SIGSEGV), 0);
     wait_for(&a);
-    ck_assert(a.died);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGSEGV);
     ck_assert_uint_eq(worker_set_died(set), 1);
     wait_alive(2);
@@ -290,24 +202,20 @@ START_TEST(test_worker_set_crash)
 }
 END_TEST
 
-static void refused(struct worker_job *job)
-{
-    FUT_CONTAINER(job, struct job, job)->taken_back = true;
-}
-
 START_TEST(test_worker_set_refuses_what_does_not_fit)
 {
-    struct job a;
+    struct job a, b;
     wait_alive(2);
     struct task_spec spec = {.handler = "echo", .input_type = CONTENT_BYTES};
-    a = (struct job){.job = {.spec = &spec, .done = on_done, .refused = refused}};
+    a = (struct job){.task = {.spec = &spec}};
+    a.job = (struct worker_job){.task = &a.task, .done = on_done};
     spec.input = (const unsigned char *)"";
-    spec.input_len = WIRE_FRAME_MAX;
-    worker_set_submit(set, &a.job);
-    ck_assert(a.taken_back && !a.done);
-    submit(&a, "echo", "1"); /* the worker is still good */
-    wait_for(&a);
-    drop(&a);
+    spec.input_len = WIRE_PAYLOAD_MAX + 1;
+    worker_set_submit(set, &builtin, &a.job);
+    ck_assert(a.done && a.how == WORKER_ENDED_REFUSED);
+    submit(&b, "echo", "1"); /* the worker is still good */
+    wait_for(&b);
+    drop(&b);
 }
 END_TEST
 
@@ -320,7 +228,7 @@ int main(void)
     tcase_add_test(plain, test_worker_main_refuses_garbage);
     TCase *t = tcase_create("worker_set");
     tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, set_house_build, set_house_raze);
     tcase_add_test(t, test_worker_set_runs_and_waits_for_a_worker);
     tcase_add_test(t, test_worker_set_kill_ends_one_and_respawns);
     tcase_add_test(t, test_worker_set_takes_a_waiting_job_back);

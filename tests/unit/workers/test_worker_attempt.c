@@ -1,0 +1,161 @@
+/* `worker` handlers from the queue to the outcome: a scheduler with real programs (kit_worker.h).
+ */
+#include <limits.h>
+
+#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/kit_worker.h"
+
+static char self[PATH_MAX];
+
+static void build(uint32_t threads, uint32_t workers, const char *options)
+{
+    static char file[2 * PATH_MAX];
+    (void)snprintf(file, sizeof(file), "{\"kit\": {\"worker\": [\"%s\", \"worker\"%s}}", self,
+                   options);
+    house_file = file;
+    house_build(threads, workers);
+}
+
+static struct task run_on(enum lane lane, const char *input, enum task_state state)
+{
+    struct task_id id = house_submit("kit", lane, input, 60000, 0);
+    struct task t = house_wait(id, state);
+    return t;
+}
+
+static struct task run(const char *input, enum task_state state)
+{
+    return run_on(LANE_CPU, input, state);
+}
+
+START_TEST(test_worker_success)
+{
+    build(1, 1, "]");
+    struct task t = run("hello", TASK_SUCCEEDED);
+    ck_assert_str_eq(t.outcome->type, "text/plain");
+    ck_assert_mem_eq(t.outcome->body, "hello", 5);
+    task_release(&t);
+    t = run("print", TASK_SUCCEEDED);
+    ck_assert_ptr_nonnull(memmem(t.outcome->log, t.outcome->log_len, "to stderr\n", 10));
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_worker_failure_has_kind_and_first_line)
+{
+    build(1, 1, "]");
+    struct task t = run("fail", TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "handler_failed");
+    ck_assert_str_eq(t.outcome->message, "ValueError: first line");
+    task_release(&t);
+    t = run("again", TASK_FAILED); /* no retries are left */
+    ck_assert_str_eq(t.outcome->message, "not now");
+    task_release(&t);
+    struct task_id id = house_submit("kit", LANE_CPU, "again", 60000, 1);
+    t = house_wait(id, TASK_SCHEDULED); /* to be tried again */
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_worker_death_fails_one_task)
+{
+    build(1, 1, "]");
+    struct task t = run("kill 11", TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "worker_died");
+    ck_assert_int_eq(t.outcome->signal, SIGSEGV);
+    ck_assert_mem_eq(t.outcome->log, "last words\n", 11);
+    task_release(&t);
+    t = run("exit 3", TASK_FAILED);
+    ck_assert_int_eq(t.outcome->exit_code, 3);
+    task_release(&t);
+    t = run("garbage", TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "worker_protocol");
+    task_release(&t);
+    t = run("big 1048577", TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "result_too_large");
+    task_release(&t);
+    t = run("fine", TASK_SUCCEEDED);
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_worker_timeout_kills_the_deaf)
+{
+    build(1, 1, ", \"deaf\"]");
+    struct task_id id = house_submit("kit", LANE_CPU, "hold", 50, 0);
+    struct task t = house_wait(id, TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "timeout");
+    task_release(&t);
+    t = run("fine", TASK_SUCCEEDED);
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+static char *text_of(struct task *t)
+{
+    char *text = xstrndup((const char *)t->outcome->body, t->outcome->body_len);
+    task_release(t);
+    return text;
+}
+
+/* The process that was asked to cancel is the one that serves the next task. */
+START_TEST(test_worker_cancel_keeps_the_process)
+{
+    build(1, 1, ", \"cancel=1\"]");
+    struct task t = run("pid", TASK_SUCCEEDED);
+    char *before = text_of(&t);
+    struct task_id id = house_submit("kit", LANE_CPU, "hold", 60000, 0);
+    house_cancel(id);
+    t = run("pid", TASK_SUCCEEDED);
+    char *after = text_of(&t);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_worker_on_the_io_lane_runs_several_at_once)
+{
+    build(4, 1, ", \"concurrency=3\"], \"lane\": \"io\"");
+    struct task_id held[2];
+    for (int i = 0; i < 2; i++) {
+        held[i] = house_submit("kit", LANE_IO, "hold", 60000, 0);
+        struct task t = house_wait(held[i], TASK_RUNNING);
+        task_release(&t);
+    }
+    struct task t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
+    task_release(&t);
+    for (int i = 0; i < 2; i++) {
+        t = house_wait(held[i], TASK_SUCCEEDED);
+        task_release(&t);
+    }
+    house_raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 2;
+    TCase *t = tcase_create("attempts");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_worker_success);
+    tcase_add_test(t, test_worker_failure_has_kind_and_first_line);
+    tcase_add_test(t, test_worker_death_fails_one_task);
+    tcase_add_test(t, test_worker_timeout_kills_the_deaf);
+    tcase_add_test(t, test_worker_cancel_keeps_the_process);
+    tcase_add_test(t, test_worker_on_the_io_lane_runs_several_at_once);
+    Suite *s = suite_create("worker_attempt");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

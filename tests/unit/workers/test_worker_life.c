@@ -1,0 +1,189 @@
+/* Processes of `worker` handlers: how many of which, when they are replaced, when they do not
+ * start. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "core/clock.h"
+#include "tests/unit/workers/kit_house.h"
+
+/* ---- how many of which ---- */
+
+/* Two slots, two programs: whoever needs both gets both, in place of the other's idle one. */
+START_TEST(test_programs_give_way_to_each_other)
+{
+    build(2, "{\"a\": {\"worker\": [\"SELF\", \"worker\"]}, \"b\": {\"worker\": [\"SELF\", "
+             "\"worker\"]}}");
+    static const char *const names[] = {"a", "b", "a"};
+    for (int i = 0; i < 3; i++) {
+        struct job j[2];
+        ask(&j[0], names[i], "hold");
+        ask(&j[1], names[i], "hold");
+        while (!j[0].job.worker || !j[1].job.worker)
+            loop_turn(loop, -1);
+        ck_assert_uint_le(worker_set_alive(set), 2 + 3 - 1);
+        for (int k = 0; k < 2; k++) {
+            worker_set_stop_job(set, &j[k].job, SIGKILL);
+            wait_for(&j[k]);
+            drop(&j[k]);
+        }
+    }
+    raze();
+}
+END_TEST
+
+/* ---- replaced in time ---- */
+
+START_TEST(test_program_is_replaced_after_max_tasks)
+{
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 3}}");
+    int last = 0, served = 0, processes = 0;
+    for (int i = 0; i < 12; i++) {
+        int pid = pid_of("kit");
+        if (pid != last)
+            processes++, served = 0;
+        last = pid;
+        ck_assert_int_le(++served, 3);
+    }
+    ck_assert_int_eq(processes, 4);
+    ck_assert_uint_eq(worker_set_died(set), 0);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_is_replaced_when_it_has_grown)
+{
+    struct job j;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 3000000000}}");
+    int pid = pid_of("kit");
+    (void)answer(&j, "kit", "grow 64");
+    ck_assert_int_eq(pid_of("kit"), pid);
+    raze();
+    /* Under a sanitizer a process is large from its start: then each task is its last. */
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 60000000}}");
+    pid = pid_of("kit");
+    (void)answer(&j, "kit", "grow 64");
+    ck_assert_int_ne(pid_of("kit"), pid);
+    ck_assert_uint_eq(worker_set_died(set), 0);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_is_replaced_when_old)
+{
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 0.001}}");
+    int pid = pid_of("kit");
+    int64_t until_ms = clock_mono_ms() + 1;
+    while (clock_mono_ms() <= until_ms)
+        loop_turn(loop, 1);
+    (void)pid_of("kit"); /* its last one */
+    ck_assert_int_ne(pid_of("kit"), pid);
+    raze();
+}
+END_TEST
+
+/* ---- programs that do not start ---- */
+
+static const struct worker_program *program_named(const char *name)
+{
+    return worker_set_program(set, handlers_find(handlers, name));
+}
+
+START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
+{
+    struct job j;
+    build(2, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"die\"]}}");
+    const struct worker_program *p = program_named("kit");
+    ask(&j, "kit", "hello");
+    wait_for(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_TAKEN);
+    ck_assert(p->broken_wall_ms);
+    ck_assert_str_eq(p->last_words, "it exited with 3: no model here");
+    ck_assert_int_eq(p->retry_ms, 2000);
+    drop(&j);
+    ask(&j, "kit", "hello");
+    ck_assert(j.done && j.how == WORKER_ENDED_TAKEN); /* at once */
+    drop(&j);
+    while (p->retry_ms < 4000)
+        loop_turn(loop, -1); /* it was tried again */
+    struct job k;            /* the built-ins do not suffer */
+    submit(&k, "sha256", "x");
+    wait_for(&k);
+    ck_assert_int_eq(k.how, WORKER_ENDED_DONE);
+    drop(&k);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_heals_by_itself)
+{
+    struct job j;
+    char path[] = "/tmp/test_worker_heals_XXXXXX", json[256];
+    int fd = mkstemp(path);
+    close(fd);
+    unlink(path);
+    (void)snprintf(json, sizeof(json),
+                   "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"once=%s\"]}}", path);
+    build(2, json);
+    const struct worker_program *p = program_named("kit");
+    while (!p->broken_wall_ms)
+        loop_turn(loop, -1);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    close(fd);
+    while (p->broken_wall_ms)
+        loop_turn(loop, -1);
+    ck_assert_str_eq(answer(&j, "kit", "hello"), "hello");
+    unlink(path);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_that_never_greets_is_killed)
+{
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"mute\"], \"start_timeout\": 0.05}}");
+    const struct worker_program *p = program_named("kit");
+    while (!p->broken_wall_ms)
+        loop_turn(loop, -1);
+    ck_assert_ptr_nonnull(strstr(p->last_words, "did not say HELLO"));
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_that_cannot_be_executed_says_so)
+{
+    char path[] = "/tmp/test_worker_gone_XXXXXX", json[256];
+    int fd = mkstemp(path);
+    ck_assert_int_eq(fchmod(fd, 0700), 0);
+    ck_assert_int_eq(fd_write_all(fd, "#!/no/such/interpreter\n", 23), 0);
+    close(fd);
+    (void)snprintf(json, sizeof(json), "{\"kit\": {\"worker\": [\"%s\"]}}", path);
+    build(1, json);
+    const struct worker_program *p = program_named("kit");
+    while (!p->broken_wall_ms)
+        loop_turn(loop, -1);
+    ck_assert_ptr_nonnull(strstr(p->last_words, "cannot run"));
+    unlink(path);
+    raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    TCase *t = tcase_create("program");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_programs_give_way_to_each_other);
+    tcase_add_test(t, test_program_is_replaced_after_max_tasks);
+    tcase_add_test(t, test_program_is_replaced_when_it_has_grown);
+    tcase_add_test(t, test_program_is_replaced_when_old);
+    tcase_add_test(t, test_program_that_does_not_start_is_broken_and_gives_its_tasks_back);
+    tcase_add_test(t, test_program_heals_by_itself);
+    tcase_add_test(t, test_program_that_never_greets_is_killed);
+    tcase_add_test(t, test_program_that_cannot_be_executed_says_so);
+    Suite *s = suite_create("worker_life");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

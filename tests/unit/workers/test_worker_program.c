@@ -1,0 +1,242 @@
+/* `worker` handlers on the daemon's side: what becomes of their tasks. */
+#include <sys/wait.h>
+
+#include "tests/unit/workers/kit_house.h"
+
+#define ONE "{\"kit\": {\"worker\": [\"SELF\", \"worker\"]}}"
+
+START_TEST(test_program_serves_one_task_after_the_other)
+{
+    struct job j;
+    build(1, ONE);
+    ck_assert_str_eq(answer(&j, "kit", "hello"), "hello");
+    int pid = pid_of("kit");
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(pid_of("kit"), pid); /* it stays */
+    raze();
+}
+END_TEST
+
+/* What it prints is the task's log and cannot be mistaken for the protocol. */
+START_TEST(test_program_prints_and_reports)
+{
+    struct job j;
+    build(1, ONE);
+    ck_assert_str_eq(answer(&j, "kit", "print"), "printed");
+    ck_assert_ptr_nonnull(strstr(j.log, "RUN 1 0 stray\n"));
+    ck_assert_ptr_nonnull(strstr(j.log, "to stderr\n"));
+    (void)answer(&j, "kit", "report");
+    ck_assert(j.fraction > 0.49 && j.fraction < 0.51);
+    ck_assert_str_eq(j.log, "said\n"); /* nothing of the task before */
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_fails_a_task_and_goes_on)
+{
+    struct job j;
+    build(1, ONE);
+    int pid = pid_of("kit");
+    ask(&j, "kit", "fail");
+    wait_for(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
+    ck_assert_str_eq(j.kind, "ValueError");
+    ck_assert_str_eq(j.text, "first line\nsecond line\n");
+    drop(&j);
+    ck_assert_int_eq(pid_of("kit"), pid);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_dies_in_a_task)
+{
+    struct job j;
+    build(1, ONE);
+    int pid = pid_of("kit");
+    ask(&j, "kit", "kill 11");
+    wait_for(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_DIED);
+    ck_assert_int_eq(WTERMSIG(j.status), SIGSEGV);
+    ck_assert_str_eq(j.log, "last words\n");
+    drop(&j);
+    ck_assert_int_ne(pid_of("kit"), pid);
+    ck_assert_uint_eq(worker_set_died(set), 1);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_breaks_the_protocol)
+{
+    struct job j;
+    build(1, ONE);
+    ask(&j, "kit", "garbage");
+    wait_for(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_PROTOCOL);
+    drop(&j);
+    ck_assert_str_eq(answer(&j, "kit", "next"), "next");
+    raze();
+}
+END_TEST
+
+/* The task fails, the process is as good as before. */
+START_TEST(test_program_result_over_the_limit)
+{
+    struct job j;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"]},"
+             " \"byfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
+    static const char *const names[] = {"kit", "byfd"};
+    for (int i = 0; i < 2; i++) {
+        int pid = pid_of(names[i]);
+        ask(&j, names[i], "big 1048577");
+        wait_for(&j);
+        ck_assert_int_eq(j.how, WORKER_ENDED_TOO_LARGE);
+        drop(&j);
+        (void)answer(&j, names[i], "big 1048576");
+        ck_assert_int_eq(pid_of(names[i]), pid);
+    }
+    raze();
+}
+END_TEST
+
+/* No second task goes to a busy process: with one process, they run one by one, in order. */
+START_TEST(test_program_gets_one_task_at_a_time)
+{
+    struct job held, next;
+    build(2, ONE);
+    (void)pid_of("kit");
+    ask(&held, "kit", "hold");
+    ask(&next, "kit", "hold");
+    while (!held.job.worker || !next.job.worker)
+        loop_turn(loop, -1);
+    ck_assert_ptr_ne(held.job.worker, next.job.worker);
+    worker_set_stop_job(set, &held.job, SIGKILL);
+    worker_set_stop_job(set, &next.job, SIGKILL);
+    wait_for(&held);
+    wait_for(&next);
+    drop(&held);
+    drop(&next);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_stop_hits_that_task_alone)
+{
+    struct job a, b;
+    build(2, ONE);
+    ask(&a, "kit", "hold");
+    ask(&b, "kit", "hold");
+    while (!a.job.worker || !b.job.worker)
+        loop_turn(loop, -1);
+    worker_set_stop_job(set, &a.job, SIGTERM);
+    wait_for(&a);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
+    ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
+    ck_assert(!b.done);
+    ck_assert_uint_eq(worker_set_died(set), 0); /* that was our wish */
+    worker_set_stop_job(set, &b.job, SIGKILL);
+    wait_for(&b);
+    drop(&a);
+    drop(&b);
+    raze();
+}
+END_TEST
+
+/* One that understands CANCEL lives on. */
+START_TEST(test_program_is_asked_before_it_is_killed)
+{
+    struct job j;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"cancel=1\"]}}");
+    int pid = pid_of("kit");
+    ask(&j, "kit", "hold");
+    worker_set_stop_job(set, &j.job, SIGTERM);
+    wait_for(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
+    ck_assert_str_eq(j.kind, "Cancelled");
+    drop(&j);
+    ck_assert_int_eq(pid_of("kit"), pid);
+    raze();
+}
+END_TEST
+
+/* ---- several tasks in one process ---- */
+
+#define WIDE(keys)                                                                                 \
+    "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"" keys "], \"lane\": \"io\"}}"
+
+START_TEST(test_program_runs_several_at_once_on_the_io_lane)
+{
+    struct job held[3], more;
+    build(1, WIDE(""));
+    for (int i = 0; i < 3; i++)
+        ask(&held[i], "kit", "hold");
+    while (!held[2].job.worker)
+        loop_turn(loop, -1);
+    ck_assert_ptr_eq(held[0].job.worker, held[2].job.worker);
+    ask(&more, "kit", "release"); /* there is no room for a fourth */
+    ck_assert_ptr_null(more.job.worker);
+    worker_set_stop_job(set, &held[0].job, SIGTERM); /* nobody to ask */
+    ck_assert(!held[0].done);
+    worker_set_stop_job(set, &held[0].job, SIGKILL); /* left to itself */
+    ck_assert(held[0].done && held[0].how == WORKER_ENDED_LEFT);
+    ck_assert(!held[1].done && !held[2].done);
+    wait_for(&more); /* by another process: that one gets no more */
+    ck_assert_int_eq(more.how, WORKER_ENDED_DONE);
+    ck_assert(!held[1].done && !held[2].done); /* and has not suffered */
+    worker_set_stop_job(set, &held[1].job, SIGKILL);
+    worker_set_stop_job(set, &held[2].job, SIGKILL);
+    for (int i = 0; i < 3; i++) {
+        wait_for(&held[i]);
+        drop(&held[i]);
+    }
+    drop(&more);
+    raze();
+}
+END_TEST
+
+START_TEST(test_program_cancels_one_of_several)
+{
+    struct job held[2], more;
+    build(1, WIDE(", \"cancel=1\""));
+    int pid = pid_of("kit");
+    ask(&held[0], "kit", "hold");
+    ask(&held[1], "kit", "hold");
+    worker_set_stop_job(set, &held[0].job, SIGTERM);
+    wait_for(&held[0]);
+    ck_assert_str_eq(held[0].kind, "Cancelled");
+    ck_assert(!held[1].done);
+    ask(&more, "kit", "release");
+    wait_for(&held[1]);
+    ck_assert_str_eq(held[1].text, "held");
+    wait_for(&more);
+    ck_assert_int_eq(pid_of("kit"), pid);
+    drop(&held[0]);
+    drop(&held[1]);
+    drop(&more);
+    raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    TCase *t = tcase_create("program");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_program_serves_one_task_after_the_other);
+    tcase_add_test(t, test_program_prints_and_reports);
+    tcase_add_test(t, test_program_fails_a_task_and_goes_on);
+    tcase_add_test(t, test_program_dies_in_a_task);
+    tcase_add_test(t, test_program_breaks_the_protocol);
+    tcase_add_test(t, test_program_result_over_the_limit);
+    tcase_add_test(t, test_program_gets_one_task_at_a_time);
+    tcase_add_test(t, test_program_stop_hits_that_task_alone);
+    tcase_add_test(t, test_program_is_asked_before_it_is_killed);
+    tcase_add_test(t, test_program_runs_several_at_once_on_the_io_lane);
+    tcase_add_test(t, test_program_cancels_one_of_several);
+    Suite *s = suite_create("worker_program");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

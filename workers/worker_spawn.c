@@ -1,0 +1,75 @@
+#include "workers/worker_spawn.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "workers/worker_channel.h"
+
+/* Our end is watched; *theirs is the caller's. */
+static int open_channel(struct worker_process *w, int *theirs)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return FUT_ERR_IO;
+    *theirs = pair[1];
+    if (loop_open(w->loop, &w->channel, pair[0], EPOLLIN, worker_channel_ready) == 0) {
+        wire_stream_init(&w->stream, pair[0], w->max_result_bytes);
+        return 0;
+    }
+    fd_close(&pair[0]);
+    return FUT_ERR_IO;
+}
+
+static int open_pipe(struct worker_process *w, struct loop_source *src, int *theirs,
+                     void (*fn)(struct loop_source *, uint32_t))
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return FUT_ERR_IO;
+    *theirs = ends[1];
+    if (fd_set_nonblock(ends[0]) == 0 && loop_open(w->loop, src, ends[0], EPOLLIN, fn) == 0)
+        return 0;
+    fd_close(&ends[0]);
+    return FUT_ERR_IO;
+}
+
+static int open_null(int *theirs)
+{
+    *theirs = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return *theirs >= 0 ? 0 : FUT_ERR_IO;
+}
+
+static int spawn_program(struct worker_process *w, const struct exec_command *command, int channel)
+{
+    struct fork_exec what = {.path = command->path,
+                             .cwd = command->cwd,
+                             .argv = (const char *const *)command->argv,
+                             .env = (const char *const *)command->env,
+                             .fds = {-1, -1, -1, channel},
+                             .limits = command->limits};
+    int rc = open_null(&what.fds[0]);
+    if (rc == 0)
+        rc = open_pipe(w, &w->out, &what.fds[1], worker_channel_out);
+    if (rc == 0)
+        rc = open_pipe(w, &w->err, &what.fds[2], worker_channel_err);
+    if (rc == 0)
+        rc = children_spawn_exec(w->children, &w->child, &what);
+    for (int i = 0; i < 3; i++)
+        fd_close(&what.fds[i]);
+    return rc;
+}
+
+int worker_spawn(struct worker_process *w, const struct exec_command *command)
+{
+    int theirs = -1;
+    int rc = open_channel(w, &theirs);
+    if (rc == 0 && command)
+        rc = spawn_program(w, command, theirs);
+    else if (rc == 0)
+        rc = children_spawn_worker(w->children, &w->child, w->slot, theirs);
+    fd_close(&theirs);
+    return rc;
+}
