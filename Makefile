@@ -104,6 +104,12 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/fuzz.o $(call archives,da
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(call archives,daemon)
 	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
+# Stands before libc in a daemon under test (LD_PRELOAD); the same code whatever the variant.
+PRELOAD = $(B)/tests/preload/disk.so
+$(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
+
 -include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
 .SECONDARY:
 
@@ -124,7 +130,7 @@ TESTS = $(call program,$(UNIT) $(SYSTEM))
 .PHONY: tests-built test-deps
 test-deps: deps
 	@tests/deps.sh test
-tests-built: all $(TESTS) $(call program,$(TOOLS))
+tests-built: all $(TESTS) $(call program,$(TOOLS)) $(PRELOAD)
 test: test-deps
 	+@$(BUILD) check VARIANT=debug
 check: tests-built

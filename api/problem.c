@@ -86,6 +86,9 @@ static const struct cause causes[] = {
     [-FUT_ERR_CONFLICT] = {PROBLEM_KEY_REUSED, 0,
                            "This Idempotency-Key came before with another request; nothing was "
                            "stored."},
+    [-FUT_ERR_DAMAGED] = {PROBLEM_READ_ONLY, 60,
+                          "The database file is damaged, so the store takes no more writes; "
+                          "`futured check` on the server says what is wrong; nothing was stored."},
 };
 
 static void copy_cut(char *dst, size_t cap, const char *src)

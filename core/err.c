@@ -9,7 +9,7 @@ static void (*_Atomic last_words)(void);
 
 static const char *const names[] = {
     "ok",        "inval",   "not_found", "stale", "full",   "closed", "io",       "no_space",
-    "read_only", "too_big", "again",     "state", "exists", "busy",   "conflict",
+    "read_only", "too_big", "again",     "state", "exists", "busy",   "conflict", "damaged",
 };
 
 const char *fut_err_name(int rc)

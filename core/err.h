@@ -27,6 +27,7 @@ enum fut_err {
     FUT_ERR_EXISTS = -12,   /* the id is already there */
     FUT_ERR_BUSY = -13,     /* another process holds the resource */
     FUT_ERR_CONFLICT = -14, /* the same key stands for something else */
+    FUT_ERR_DAMAGED = -15,  /* a file of ours is not what was written */
 };
 
 /* Room for one sentence, shown to the operator. */

@@ -56,6 +56,8 @@ static const struct row rows[] = {
      "JSON file with the exec handlers; none when empty"},
     {"FUTURED_RETENTION", KIND_DURATION, AT(retention_ms), "7d", SECOND, 3650 * DAY,
      "how long a done future is kept"},
+    {"FUTURED_RESERVE", KIND_SIZE, AT(reserve_bytes), "16M", 0, 1024 * MIB,
+     "disk space held back: when the disk is full, the results of running tasks still find room"},
     {"FUTURED_MAX_BODY", KIND_SIZE, AT(max_body_bytes), "4M", 1024, 1024 * MIB,
      "largest request body"},
     {"FUTURED_MAX_RESULT", KIND_SIZE, AT(max_result_bytes), "16M", 1024, 1024 * MIB,

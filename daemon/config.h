@@ -15,7 +15,7 @@ struct config {
     const char *tokens, *tls_cert, *tls_key; /* files; "" none */
     const char *callback_secret;             /* "" none */
     int64_t retention_ms, max_wait_ms, drain_ms, kill_grace_ms;
-    int64_t max_body_bytes, max_result_bytes;
+    int64_t reserve_bytes, max_body_bytes, max_result_bytes;
     int64_t max_queued, max_connections, http_threads;
     int64_t log_level;
 };

@@ -70,6 +70,7 @@ static int build_store(struct house *h, struct fut_errbuf *err)
             .readers = STORE_READERS,
             .max_queued = (uint64_t)h->cfg.max_queued,
             .retention_ms = h->cfg.retention_ms,
+            .reserve_bytes = h->cfg.reserve_bytes,
             .on_step = on_store_step,
             .step_ctx = &told_mono_ms,
         },

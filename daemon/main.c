@@ -1,7 +1,8 @@
 /* main: arguments, signals, and the life of the house.
  *
  * SIGTERM and SIGINT drain; a second one ends the process at once, which must be as safe as
- * kill -9. Exit codes: 0, 1 (the environment failed), 78 (EX_CONFIG: not worth retrying). */
+ * kill -9. Exit codes: 0, 1 (the environment failed), 65 (EX_DATAERR: the database is damaged) and
+ * 78 (EX_CONFIG), which are not worth retrying. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,11 +17,13 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/task_state.h"
+#include "daemon/commands.h"
 #include "daemon/house.h"
 #include "daemon/service.h"
 
 static const char usage[] =
     "usage: futured [option]\n"
+    "       futured check | backup FILE\n"
     "\n"
     "A durable task queue with futures over HTTP. Configuration is by environment variables.\n"
     "\n"
@@ -30,6 +33,9 @@ static const char usage[] =
     "  --dump-config    the variables as a Markdown table\n"
     "  --dump-states    the state machine as a Markdown table\n"
     "  --store=memory   the same as FUTURED_STORE=memory\n"
+    "\n"
+    "  check            read the whole database file: is it as it was written?\n"
+    "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
     "\n"
     "variables:\n";
 
@@ -151,6 +157,7 @@ static int open_signals(void)
     (void)sigaddset(&set, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error of its write */
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
@@ -208,7 +215,7 @@ static int serve(void)
     if (rc == 0)
         rc = house_build(&cfg, &handlers, &sockets, &house, &err);
     if (rc != 0)
-        return complain(rc == FUT_ERR_INVAL ? EX_CONFIG : EXIT_FAILURE, err.text);
+        return complain(commands_exit_code(rc), err.text);
     report_start(&cfg, house);
     service_ready(&service, house);
     const char *reason = wait_for_end(house, signals, &service);
@@ -224,6 +231,8 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && argv[1][0] != '-')
+        return commands_run(argc, argv);
     int code = run_options(argc, argv);
     return code >= 0 ? code : serve();
 }

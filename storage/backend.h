@@ -3,8 +3,9 @@
  * The writer thread alone calls the write verbs, always between begin and commit or rollback; each
  * reader thread has a reader of its own. Backends know rows, not policy: which state follows comes
  * in as a parameter (struct task_change, struct task_move), times come in as the store's clock.
- * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY end the whole transaction; FUT_ERR_STALE,
- * FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and leave the transaction good.
+ * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY, FUT_ERR_DAMAGED end the whole
+ * transaction; FUT_ERR_STALE, FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and
+ * leave the transaction good.
  */
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
@@ -74,6 +75,15 @@ struct backend_ops {
     /* Deletes up to max tasks that finished at or before cutoff, in the order of completion. */
     int (*prune)(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
     int (*totals)(struct backend *b, struct backend_totals *out);
+
+    /* Holds back the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or lets
+     * it go. Outside of transactions. */
+    int (*hold_room)(struct backend *b, bool hold);
+    /* What is to be done now and then between transactions, when nobody waits for a commit. An
+     * error says that no more may be written until it succeeds, which begin tries. */
+    int (*tidy)(struct backend *b);
+    /* A write that changes nothing: does the disk take writes? */
+    int (*touch)(struct backend *b);
 
     int (*batch_put)(struct backend *b, const struct store_batch *batch);
     /* A member failed; *out_cancel: the batch is fail_fast, the rest is to be cancelled now. */

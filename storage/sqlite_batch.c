@@ -11,7 +11,7 @@ int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
     bind_int(st, 5, batch->fail_fast);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
-    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_rc(b->db, step);
+    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
 int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)

@@ -48,6 +48,7 @@ enum write_stmt {
     W_DELETE_TASK,
     W_DELETE_RESULT,
     W_OLDEST,
+    W_TOUCH,
     W_COUNT,
 };
 
@@ -55,14 +56,33 @@ struct backend {
     sqlite3 *db;
     int lock_fd;
     char *path;
+    int64_t reserve_bytes; /* disk space to hold back */
+    int wal_pages;         /* in the log, as of the latest commit */
+    bool is_behind;        /* the latest checkpoint failed */
+    bool broken;           /* an fsync failed, or the file is damaged: leave it as it is */
     sqlite3_stmt *stmts[W_COUNT];
 };
 
-/* sqlite_schema.c: opens one connection with our settings; creates or migrates the schema. */
+/* sqlite_schema.c: opens a file that must be there and ours (FUT_ERR_INVAL: another program's, or
+ * newer), and changes nothing in it, not even when the connection is closed. */
+int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err);
+/* Opens one connection with our settings; creates or migrates the schema. */
 int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err);
 int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
 /* SQLite's result code to ours. */
 int sqlite_rc(sqlite3 *db, int rc);
+/* The sentence for the operator about a file that cannot be used; returns rc. */
+int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
+
+/* sqlite_room.c */
+int sqlite_hold_room(struct backend *b, bool hold);
+int sqlite_touch(struct backend *b);
+/* sqlite_rc of the writing connection; remembers what must not be written to any more. */
+int sqlite_noted_rc(struct backend *b, int sqlite);
+/* From now on b->wal_pages is kept. */
+void sqlite_watch_wal(struct backend *b);
+/* Moves the log into the database file when it has grown long. */
+int sqlite_tidy(struct backend *b);
 
 /* sqlite_sql.c */
 int sqlite_prepare_writes(struct backend *b);

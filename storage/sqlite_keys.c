@@ -12,7 +12,7 @@ int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *ou
         *out = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
                                 (uint64_t)sqlite3_column_int64(st, 1)};
     (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(b->db, step);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out)
@@ -27,7 +27,7 @@ int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out)
             memcpy(out->fingerprint, sqlite3_column_blob(st, 2), STORE_FINGERPRINT_SIZE);
     }
     (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(b->db, step);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
 int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id,
@@ -52,7 +52,7 @@ static int check_running(struct backend *b, const struct store_report *o)
     bind_int(st, 3, o->attempt);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_STALE : sqlite_rc(b->db, step);
+    return step == SQLITE_DONE ? FUT_ERR_STALE : sqlite_noted_rc(b, step);
 }
 
 static int set_progress(struct backend *b, const struct store_report *o)
@@ -89,7 +89,7 @@ static int read_note(struct backend *b, const struct store_report *o, struct sto
                                    .log_end = (uint64_t)sqlite3_column_int64(st, 2)};
     }
     (void)sqlite3_reset(st);
-    return sqlite_rc(b->db, step);
+    return sqlite_noted_rc(b, step);
 }
 
 int sqlite_report(struct backend *b, const struct store_report *o, struct store_note *out)

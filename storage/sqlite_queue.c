@@ -11,7 +11,7 @@ static int take_one(struct backend *b, const struct task_move *move, const struc
     bind_int(st, 4, row->started_wall_ms);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
-    return sqlite_rc(b->db, step);
+    return sqlite_noted_rc(b, step);
 }
 
 /* The rows are collected first: the index must not change under the statement that reads it. */
@@ -29,7 +29,7 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
                                          (uint32_t)sqlite3_column_int64(st, 2), now_wall_ms};
     }
     (void)sqlite3_reset(st);
-    int rc = sqlite_rc(b->db, step);
+    int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = take_one(b, move, &rows[i]);
     *out_n = rc == 0 ? n : 0;
@@ -44,7 +44,7 @@ int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out)
     if (step == SQLITE_ROW)
         *out = sqlite_read_spec(st, SPEC_COLUMN_COUNT);
     (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(b->db, step);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
 static int move_one(struct backend *b, enum write_stmt which, const struct task_move *move,
@@ -70,7 +70,7 @@ static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
         out_lanes[sqlite3_column_int(st, 1)]++;
     }
     (void)sqlite3_reset(st);
-    int rc = sqlite_rc(b->db, step);
+    int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = move_one(b, which, move, keys[i]);
     return rc;
@@ -100,7 +100,7 @@ int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
     if (step == SQLITE_ROW)
         *out_wall_ms = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
-    return sqlite_rc(b->db, step);
+    return sqlite_noted_rc(b, step);
 }
 
 static void read_live(sqlite3_stmt *st, struct task *out)
@@ -125,7 +125,7 @@ int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, stru
         read_live(st, &tasks[n++]);
     (void)sqlite3_reset(st);
     *out_n = n;
-    return sqlite_rc(b->db, step);
+    return sqlite_noted_rc(b, step);
 }
 
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
@@ -150,7 +150,7 @@ static int read_numbers(struct backend *b, const char *text, int64_t *out, size_
         }
     }
     (void)sqlite3_finalize(st);
-    return sqlite_rc(b->db, step);
+    return sqlite_noted_rc(b, step);
 }
 
 /* Only the queue is counted row by row; the history is as long as it likes. */

@@ -1,10 +1,11 @@
 /* sqlite_schema: the file: its settings, its lock, its schema and how old schemas become new. */
+#include <errno.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "storage/sqlite_internal.h"
 
-#define APPLICATION_ID 0x66757464 /* "futd" */
+#define APPLICATION_ID 0x66757464 /* "futd"; W_TOUCH writes it again */
 
 /* Entry i brings a file of version i to version i + 1. Released entries are never edited.
  *
@@ -53,7 +54,23 @@ static const char *const migrations[] = {
     "ALTER TABLE results ADD COLUMN cpu_ms INTEGER;",
 };
 
+#define BUSY_MS 5000 /* as in the settings below */
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
+
+static int io_rc(sqlite3 *db)
+{
+    int extended = sqlite3_extended_errcode(db);
+    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
+        return FUT_ERR_READ_ONLY;
+    /* sqlite3_system_errno does not know of failed commits; errno is still the failed call's. */
+    switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return FUT_ERR_NO_SPACE; /* SQLite itself knows the first one only */
+    case EROFS: return FUT_ERR_READ_ONLY;
+    default: return FUT_ERR_IO;
+    }
+}
 
 int sqlite_rc(sqlite3 *db, int rc)
 {
@@ -63,34 +80,20 @@ int sqlite_rc(sqlite3 *db, int rc)
     case SQLITE_ROW: return 0;
     case SQLITE_FULL: return FUT_ERR_NO_SPACE;
     case SQLITE_READONLY: return FUT_ERR_READ_ONLY;
-    default: break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return FUT_ERR_DAMAGED;
+    default: return io_rc(db);
     }
-    int extended = sqlite3_extended_errcode(db);
-    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
-        return FUT_ERR_READ_ONLY;
-    return FUT_ERR_IO;
 }
 
-/* synchronous=FULL: a commit is on disk when it returns. The checkpoint after about 1,000 pages
- * keeps the longest stall short (larger ones made single commits wait up to 75 ms). */
-static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                               "PRAGMA wal_autocheckpoint=1000; PRAGMA temp_store=MEMORY;"
-                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
-
-int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err)
+int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err)
 {
-    sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(path, &db, flags, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) {
-        (void)fut_fail(err, 0, "cannot open the database %s: %s", path, sqlite3_errmsg(db));
-        (void)sqlite3_close(db);
-        return rc == SQLITE_NOTADB ? FUT_ERR_INVAL : FUT_ERR_IO;
-    }
-    *out = db;
-    return 0;
+    if (rc == FUT_ERR_DAMAGED)
+        return fut_fail(err, rc,
+                        "the database %s is damaged (%s): `futured check` lists what is wrong with "
+                        "it; to go on, move it and %s-wal away and copy a backup to its place",
+                        path, sqlite3_errmsg(db), path);
+    return fut_fail(err, rc, "cannot use the database %s: %s", path, sqlite3_errmsg(db));
 }
 
 static int read_pragma(sqlite3 *db, const char *sql, int64_t *out)
@@ -119,30 +122,71 @@ static int migrate_one(sqlite3 *db, int from)
     return rc == SQLITE_OK ? 0 : FUT_ERR_IO;
 }
 
-static int check_ours(sqlite3 *db, const char *path, int64_t *out_version, struct fut_errbuf *err)
+static int check_ours(sqlite3 *db, const char *path, struct fut_errbuf *err)
 {
-    int64_t app = 0, tables = 0;
+    int64_t app = 0, version = 0, tables = 0;
     if (read_pragma(db, "PRAGMA application_id", &app) != 0 ||
-        read_pragma(db, "PRAGMA user_version", out_version) != 0 ||
-        read_pragma(db, "SELECT count(*) FROM sqlite_schema", &tables) != 0)
-        return fut_fail(err, FUT_ERR_IO, "cannot read the database %s: %s", path,
-                        sqlite3_errmsg(db));
-    if (app != APPLICATION_ID && (tables > 0 || *out_version != 0))
+        read_pragma(db, "PRAGMA user_version", &version) != 0 ||
+        read_pragma(db, "SELECT count(*) FROM sqlite_schema", &tables) != 0) {
+        int code = sqlite3_errcode(db);
+        return sqlite_fail(db, path, code == SQLITE_NOTADB ? FUT_ERR_INVAL : sqlite_rc(db, code),
+                           err);
+    }
+    if (app != APPLICATION_ID && (tables > 0 || version != 0))
         return fut_fail(err, FUT_ERR_INVAL, "%s is a database of another program", path);
-    if (*out_version > SCHEMA_VERSION)
+    if (version > SCHEMA_VERSION)
         return fut_fail(err, FUT_ERR_INVAL,
                         "%s has schema version %lld; this program knows versions up to %d: "
                         "run the newer futured that wrote it",
-                        path, (long long)*out_version, SCHEMA_VERSION);
+                        path, (long long)version, SCHEMA_VERSION);
+    return 0;
+}
+
+int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        rc = sqlite_fail(db, path, sqlite_rc(db, rc), err);
+    } else {
+        (void)sqlite3_busy_timeout(db, BUSY_MS);
+        (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        rc = check_ours(db, path, err);
+    }
+    if (rc == 0)
+        *out = db;
+    else
+        (void)sqlite3_close(db);
+    return rc;
+}
+
+/* synchronous=FULL: a commit is on disk when it returns. Checkpoints are our own (sqlite_room.c).
+ */
+static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
+
+int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(path, &db, flags, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        int ours = sqlite_fail(db, path, sqlite_rc(db, rc), err);
+        (void)sqlite3_close(db);
+        return ours;
+    }
+    *out = db;
     return 0;
 }
 
 int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err)
 {
     int64_t version = 0;
-    int rc = check_ours(db, path, &version, err);
-    if (rc != 0)
-        return rc;
+    if (read_pragma(db, "PRAGMA user_version", &version) != 0)
+        return sqlite_fail(db, path, sqlite_rc(db, sqlite3_errcode(db)), err);
     for (int v = (int)version; v < SCHEMA_VERSION; v++) {
         if (migrate_one(db, v) != 0)
             return fut_fail(err, FUT_ERR_IO, "cannot bring %s from schema version %d to %d: %s",

@@ -7,14 +7,15 @@
 int sqlite_run(struct backend *b, enum write_stmt which)
 {
     sqlite3_stmt *st = b->stmts[which];
-    int rc = sqlite_rc(b->db, sqlite3_step(st));
+    int rc = sqlite_noted_rc(b, sqlite3_step(st));
     (void)sqlite3_reset(st);
     return rc;
 }
 
 int sqlite_begin(struct backend *b)
 {
-    return sqlite_run(b, W_BEGIN);
+    int rc = b->is_behind ? sqlite_tidy(b) : 0;
+    return rc == 0 ? sqlite_run(b, W_BEGIN) : rc;
 }
 
 int sqlite_commit(struct backend *b)
@@ -50,7 +51,7 @@ static int insert_task(struct backend *b, const struct task_spec *spec)
     sqlite_bind_spec(st, spec);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
-    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_rc(b->db, step);
+    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
 static void bind_live(sqlite3_stmt *st, const struct task *t)
@@ -146,7 +147,7 @@ int sqlite_remove(struct backend *b, struct task_id id)
     if (step == SQLITE_DONE)
         return FUT_ERR_NOT_FOUND;
     if (step != SQLITE_ROW)
-        return sqlite_rc(b->db, step);
+        return sqlite_noted_rc(b, step);
     return live ? FUT_ERR_STATE : delete_key(b, (int64_t)id.hi);
 }
 
@@ -176,7 +177,7 @@ int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *
     while ((step = sqlite3_step(st)) == SQLITE_ROW && n < PRUNE_MAX)
         keys[n++] = sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
-    int rc = sqlite_rc(b->db, step);
+    int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = delete_key(b, keys[i]);
     if (rc == 0)

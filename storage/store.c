@@ -101,6 +101,8 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
+    if (ops->hold_room(b, true) == FUT_ERR_NO_SPACE)
+        store_trouble_note(s, FUT_ERR_NO_SPACE);
     rc = writer_recover(s, cfg, &s->w.now.stats.recovered);
     if (rc != 0) {
         store_close(&s);

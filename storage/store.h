@@ -8,8 +8,8 @@
  *
  * Posting: any thread, never blocks. It returns 0 (done will run) or, without running done,
  * FUT_ERR_FULL (too many operations waiting; never for claims and changes) or FUT_ERR_CLOSED.
- * done's op->rc is 0, or FUT_ERR_IO / NO_SPACE / READ_ONLY (the commit failed: nothing of it
- * happened), or a verb's own. */
+ * done's op->rc is 0, or FUT_ERR_IO / NO_SPACE / READ_ONLY / DAMAGED (the commit failed: nothing
+ * of it happened), or a verb's own. */
 #ifndef FUT_STORAGE_STORE_H
 #define FUT_STORAGE_STORE_H
 
@@ -25,18 +25,20 @@
 struct store;
 
 struct store_config {
-    const char *backend;  /* "sqlite" or "memory" */
-    const char *path;     /* sqlite: the database file; borrowed during store_open */
-    unsigned readers;     /* reader threads, >= 1 */
-    uint64_t max_queued;  /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
-    int64_t retention_ms; /* done futures older than this are deleted, in small steps; 0: never */
+    const char *backend;   /* "sqlite" or "memory" */
+    const char *path;      /* sqlite: the database file; borrowed during store_open */
+    unsigned readers;      /* reader threads, >= 1 */
+    uint64_t max_queued;   /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
+    int64_t retention_ms;  /* done futures older than this are deleted, in small steps; 0: never */
+    int64_t reserve_bytes; /* disk space held back for the results of running tasks; 0: none */
     void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
     void *step_ctx;
 };
 
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back
  * (EVENT_LOSE), seeds core/id. No thread yet. Blocks. err: one sentence for the operator.
- * FUT_ERR_BUSY: another daemon has it. FUT_ERR_INVAL: not ours or newer. FUT_ERR_IO. */
+ * FUT_ERR_BUSY: another daemon has it. FUT_ERR_INVAL: not ours or newer. FUT_ERR_DAMAGED.
+ * FUT_ERR_IO. */
 FUT_MUST_CHECK int store_open(const struct store_config *cfg, struct store **out,
                               struct fut_errbuf *err);
 

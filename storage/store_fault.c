@@ -67,6 +67,12 @@ static int fault_take(struct backend *b, enum lane lane, const struct task_move 
     return rc ? rc : inner->take(b, lane, move, now_wall_ms, max, rows, out_n);
 }
 
+static int fault_hold_room(struct backend *b, bool hold)
+{
+    int rc = hold ? due(STORE_FAULT_ROOM) : 0;
+    return rc ? rc : inner->hold_room(b, hold);
+}
+
 const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
 {
     inner = ops;
@@ -76,5 +82,6 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.insert = fault_insert;
     wrapped.change = fault_change;
     wrapped.take = fault_take;
+    wrapped.hold_room = fault_hold_room;
     return &wrapped;
 }

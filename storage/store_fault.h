@@ -14,8 +14,9 @@ enum store_fault_point {
     STORE_FAULT_INSERT,
     STORE_FAULT_CHANGE,
     STORE_FAULT_TAKE,
+    STORE_FAULT_ROOM, /* space cannot be held back */
 };
-#define STORE_FAULT_POINTS 5
+#define STORE_FAULT_POINTS 6
 
 /* From now on, calls number after+1 to after+times at this point give rc instead of their work. */
 void store_fault_arm(enum store_fault_point point, unsigned after, unsigned times, int rc);

@@ -40,7 +40,9 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
-    bool read_only; /* an fsync failed: what is on disk is not known, nothing more is written */
+    int broken_rc; /* an fsync failed or the file is damaged: nothing more is written; else 0 */
+    bool no_room;  /* the disk is full: only ends of tasks are written (store_trouble.c) */
+    int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
     bool cancel_pending;      /* a batch may have members left to cancel */
     int64_t next_due_wall_ms; /* -1: nothing scheduled */
     int64_t next_prune_mono_us;
@@ -113,13 +115,21 @@ FUT_MUST_CHECK int store_txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
 void store_txn_note(struct store *s, const struct store_change *c);
 
+/* The store cannot write (store_trouble.c): takes rc, one of store_rc_is_fatal's, as its health. */
+void store_trouble_note(struct store *s, int rc);
+/* The disk is full, and this operation is not one that may use what was held back. */
+bool store_trouble_refuses(const struct store *s, const struct store_op *op);
+/* When it is time, tries whether writes work again. *out_wait: nothing but ends of tasks yet. */
+FUT_MUST_CHECK int store_trouble_mend(struct store *s, bool *out_wait);
+
 /* Reader side (store_reader.c). */
 void *reader_main(void *store);
 
 /* True for the codes that end a whole transaction. */
 static inline bool store_rc_is_fatal(int rc)
 {
-    return rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY;
+    return rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY ||
+           rc == FUT_ERR_DAMAGED;
 }
 
 #endif

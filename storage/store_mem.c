@@ -137,6 +137,25 @@ static int mem_totals(struct backend *b, struct backend_totals *out)
     return 0;
 }
 
+static int mem_hold_room(struct backend *b, bool hold)
+{
+    (void)b; /* memory that is not there ends the process */
+    (void)hold;
+    return 0;
+}
+
+static int mem_tidy(struct backend *b)
+{
+    (void)b;
+    return 0;
+}
+
+static int mem_touch(struct backend *b)
+{
+    (void)b;
+    return 0;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static int mem_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
@@ -194,6 +213,9 @@ const struct backend_ops backend_mem = {
     .remove = mem_remove,
     .prune = mem_prune,
     .totals = mem_totals,
+    .hold_room = mem_hold_room,
+    .tidy = mem_tidy,
+    .touch = mem_touch,
     .batch_put = mem_batch_put,
     .batch_failed = mem_batch_failed,
     .batch_cancel = mem_batch_cancel,

@@ -52,7 +52,9 @@ static void sqlite_close(struct backend *b)
 {
     if (b->db) {
         sqlite_finalize_writes(b);
-        (void)sqlite3_wal_checkpoint_v2(b->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        (void)sqlite3_db_config(b->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)b->broken, NULL);
+        if (!b->broken)
+            (void)sqlite3_wal_checkpoint_v2(b->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         (void)sqlite3_close(b->db);
     }
     fd_close(&b->lock_fd);
@@ -77,12 +79,26 @@ static int migrate(struct backend *b, const struct store_config *cfg, struct fut
     return rc;
 }
 
+/* A file that is not for us stays as it is. */
+static int look_first(const char *path, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    if (access(path, F_OK) != 0)
+        return 0; /* it will be made */
+    int rc = sqlite_look(path, &db, err);
+    (void)sqlite3_close(db);
+    return rc;
+}
+
 static int sqlite_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
 {
     struct backend *b = xnew(struct backend);
     b->path = xstrdup(cfg->path);
     b->lock_fd = -1;
+    b->reserve_bytes = cfg->reserve_bytes;
     int rc = take_lock(cfg->path, &b->lock_fd, err);
+    if (rc == 0)
+        rc = look_first(cfg->path, err);
     if (rc == 0)
         rc = sqlite_connect(cfg->path, &b->db, err);
     if (rc == 0)
@@ -90,8 +106,8 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     if (rc == 0) {
         rc = sqlite_prepare_writes(b);
         if (rc != 0)
-            (void)fut_fail(err, rc, "the database %s is damaged: %s", cfg->path,
-                           sqlite3_errmsg(b->db));
+            (void)sqlite_fail(b->db, cfg->path, rc, err);
+        sqlite_watch_wal(b);
     }
     if (rc != 0) {
         sqlite_close(b);
@@ -125,6 +141,9 @@ const struct backend_ops backend_sqlite = {
     .remove = sqlite_remove,
     .prune = sqlite_prune,
     .totals = sqlite_totals,
+    .hold_room = sqlite_hold_room,
+    .tidy = sqlite_tidy,
+    .touch = sqlite_touch,
     .batch_put = sqlite_batch_put,
     .batch_failed = sqlite_batch_failed,
     .batch_cancel = sqlite_batch_cancel,

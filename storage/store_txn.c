@@ -10,8 +10,8 @@ int store_txn_begin(struct store *s)
     struct writer *w = &s->w;
     if (w->in_txn)
         return 0;
-    if (w->read_only)
-        return FUT_ERR_READ_ONLY;
+    if (w->broken_rc != 0)
+        return w->broken_rc;
     int rc = s->ops->begin(s->backend);
     if (rc == 0) {
         w->in_txn = true;

@@ -44,11 +44,11 @@ static int run_ops(struct store *s)
     struct list_node *n;
     while ((n = list_pop_front(&s->w.batch))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
-        bool park = false;
-        op->rc = verb_run(s, op, &park);
+        bool park = false, refused = store_trouble_refuses(s, op);
+        op->rc = refused ? FUT_ERR_NO_SPACE : verb_run(s, op, &park);
         if (!park)
             list_push_back(&s->w.finished, &op->link);
-        if (store_rc_is_fatal(op->rc))
+        if (!refused && store_rc_is_fatal(op->rc))
             return op->rc;
         s->w.now.stats.ops++;
     }
@@ -59,7 +59,11 @@ static int run_housekeeping(struct store *s)
 {
     if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
         return 0;
-    int rc = verb_promote(s);
+    bool wait;
+    int rc = store_trouble_mend(s, &wait);
+    if (rc != 0 || wait)
+        return rc;
+    rc = verb_promote(s);
     if (rc == 0)
         rc = verb_cancel_step(s);
     if (rc == 0)
@@ -79,7 +83,8 @@ static int commit(struct store *s)
         return rc;
     w->in_txn = false;
     w->now.stats.commits++;
-    w->now.stats.health = 0;
+    if (!w->no_room)
+        w->now.stats.health = 0;
     return 0;
 }
 
@@ -94,8 +99,7 @@ static void undo(struct store *s, int rc)
         w->in_txn = false;
         w->now = w->saved;
     }
-    w->now.stats.health = rc;
-    w->read_only = w->read_only || rc == FUT_ERR_READ_ONLY; /* until the next start */
+    store_trouble_note(s, rc);
     w->n_changes = 0;
     w->next_due_wall_ms = 0;
     w->cancel_pending = true;
@@ -153,6 +157,17 @@ static void tell(struct store *s)
     }
 }
 
+/* After the answers: nobody waits for it. Its failure takes back nothing. */
+static void tidy(struct store *s)
+{
+    int rc = s->w.broken_rc == 0 ? s->ops->tidy(s->backend) : 0;
+    if (rc == 0)
+        return;
+    store_trouble_note(s, rc);
+    s->w.retry_mono_us = s->w.next_try_mono_us;
+    publish(s);
+}
+
 void writer_run_batch(struct store *s)
 {
     s->w.retry_mono_us = -1; /* this is the next try */
@@ -165,6 +180,7 @@ void writer_run_batch(struct store *s)
         undo(s, rc);
     publish(s);
     tell(s);
+    tidy(s);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
@@ -275,6 +291,8 @@ int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *ou
         int rc = s->ops->in_state(s->backend, TASK_RUNNING, RECOVER_STEP, tasks, &n);
         for (size_t i = 0; i < n; i++) {
             if (rc == 0)
+                rc = lose(s, &tasks[i]);
+            if (rc == FUT_ERR_NO_SPACE) /* once more, with the room that was let go */
                 rc = lose(s, &tasks[i]);
             task_release(&tasks[i]);
         }

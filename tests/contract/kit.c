@@ -75,7 +75,7 @@ void kit_reopen(struct kit *k)
 
 void kit_close(struct kit *k)
 {
-    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
     char file[128];
     kit_stop(k);
     for (size_t i = 0; i < FUT_COUNT(names); i++) {

@@ -14,10 +14,11 @@ declare -A may=(
     [tests/unit/api]="api storage core"
     [tests/unit/daemon]="daemon api workers storage core"
     [tests/contract]="storage core"
-    [tests/support]="tests/support core"
-    [tests/tools]="tests/support core"
+    [tests/preload]="tests/preload"
+    [tests/support]="tests/support tests/preload core"
+    [tests/tools]="tests/support tests/preload core"
     [tests/bench]="tests/support daemon api workers storage core"
-    [tests/system]="tests/support core"
+    [tests/system]="tests/support tests/preload core"
     [tests/fuzz]="daemon api workers storage core"
 )
 

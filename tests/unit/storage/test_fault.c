@@ -1,5 +1,7 @@
 /* What happens to operations, claims and numbers when the backend fails under them. */
 #include <check.h>
+#include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -35,6 +37,12 @@ static struct store_stats stats(void)
     return s;
 }
 
+static void wait_healthy(void)
+{
+    while (stats().health != 0)
+        (void)sched_yield();
+}
+
 START_TEST(test_fault_commit_answers_error_and_leaves_nothing)
 {
     begin(_i);
@@ -45,8 +53,9 @@ START_TEST(test_fault_commit_answers_error_and_leaves_nothing)
     ck_assert_int_eq(stats().health, FUT_ERR_NO_SPACE);
     ck_assert_int_eq(kit_get(&k, t.spec->id, &seen), FUT_ERR_NOT_FOUND);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 0);
-    ck_assert_uint_eq(stats().submitted, 1);      /* the first */
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0); /* room again: it heals by itself */
+    ck_assert_uint_eq(stats().submitted, 1); /* the first */
+    wait_healthy();                          /* room again: it heals by itself */
+    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0);
     ck_assert_int_eq(stats().health, 0);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 1);
     task_release(&t);
@@ -105,6 +114,34 @@ START_TEST(test_fault_claim_waits_again)
 }
 END_TEST
 
+/* While there is no room, tasks end, but none comes and none is started. */
+START_TEST(test_fault_full_lets_tasks_end)
+{
+    begin(_i);
+    struct task t, seen;
+    struct task_id waits;
+    ck_assert_int_eq(submit_rc(), 0);
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    waits = kit_submit(&k, LANE_IO, "waits");
+    store_fault_arm(STORE_FAULT_ROOM, 0, UINT_MAX, FUT_ERR_NO_SPACE);
+    store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_NO_SPACE);
+    ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE);
+    ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE); /* although a commit would work */
+    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    ck_assert_int_eq(stats().health, FUT_ERR_NO_SPACE);
+    ck_assert_int_eq(kit_get(&k, waits, &seen), 0);
+    ck_assert_int_eq(seen.state, TASK_QUEUED);
+    task_release(&seen);
+    while (store_fault_count(STORE_FAULT_ROOM) < 2) /* it looks again and again */
+        (void)sched_yield();
+    store_fault_arm(STORE_FAULT_ROOM, 0, 0, 0);
+    wait_healthy();
+    ck_assert_int_eq(submit_rc(), 0);
+    task_release(&t);
+    kit_close(&k);
+}
+END_TEST
+
 START_TEST(test_fault_fsync_makes_read_only_until_restart)
 {
     begin(_i);
@@ -126,8 +163,11 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_fault_commit_answers_error_and_leaves_nothing, test_fault_in_a_batch_leaves_nothing,
-        test_fault_finish_keeps_the_task_running,           test_fault_claim_waits_again,
+        test_fault_commit_answers_error_and_leaves_nothing,
+        test_fault_in_a_batch_leaves_nothing,
+        test_fault_finish_keeps_the_task_running,
+        test_fault_claim_waits_again,
+        test_fault_full_lets_tasks_end,
         test_fault_fsync_makes_read_only_until_restart,
     };
     Suite *s = suite_create("store faults");

@@ -1,0 +1,79 @@
+#include "daemon/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "core/mem.h"
+#include "daemon/config.h"
+#include "storage/store_file.h"
+
+int commands_exit_code(int rc)
+{
+    switch (rc) {
+    case 0: return EXIT_SUCCESS;
+    case FUT_ERR_INVAL: return EX_CONFIG;
+    case FUT_ERR_DAMAGED: return EX_DATAERR;
+    default: return EXIT_FAILURE;
+    }
+}
+
+static int finish(int rc, const struct fut_errbuf *err)
+{
+    if (rc != 0)
+        (void)fprintf(stderr, "futured: %s\n", err->text);
+    return commands_exit_code(rc);
+}
+
+static void print_complaint(void *ctx, const char *text)
+{
+    (void)ctx;
+    (void)printf("%s\n", text);
+}
+
+static int check(const struct config *cfg, char **args)
+{
+    struct fut_errbuf err = {""};
+    struct store_file_view v;
+    (void)args;
+    int rc = store_file_check(cfg->db, print_complaint, NULL, &v, &err);
+    if (rc == 0)
+        (void)printf("%s is whole: schema version %lld, %lld tasks, %lld unfinished, %lld results, "
+                     "%lld bytes\n",
+                     cfg->db, (long long)v.schema_version, (long long)v.tasks,
+                     (long long)v.unfinished, (long long)v.results, (long long)v.bytes);
+    return finish(rc, &err);
+}
+
+static int backup(const struct config *cfg, char **args)
+{
+    struct fut_errbuf err = {""};
+    int rc = store_file_backup(cfg->db, args[0], &err);
+    if (rc == 0)
+        (void)printf("%s is copied to %s\n", cfg->db, args[0]);
+    return finish(rc, &err);
+}
+
+static const struct {
+    const char *name;
+    int n_args;
+    int (*run)(const struct config *cfg, char **args);
+} commands[] = {
+    {"check", 0, check},
+    {"backup", 1, backup},
+};
+
+int commands_run(int argc, char **argv)
+{
+    struct config cfg;
+    struct fut_errbuf err = {""};
+    for (size_t i = 0; i < FUT_COUNT(commands); i++) {
+        if (strcmp(commands[i].name, argv[1]) != 0 || commands[i].n_args != argc - 2)
+            continue;
+        int rc = config_load(&cfg, &err);
+        return rc == 0 ? commands[i].run(&cfg, argv + 2) : finish(rc, &err);
+    }
+    (void)fprintf(stderr, "futured: no such command; futured --help lists them\n");
+    return EX_USAGE;
+}
