@@ -38,7 +38,7 @@ archives = $(foreach r,$(BELOW_$(1)),$(B)/lib$(r).a)
 
 SOURCES  = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c $(r)/*/*.c))
 MAIN    := daemon/main.c
-UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
+UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c tests/model/test_*.c)
 KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
@@ -90,6 +90,9 @@ $(B)/tests/contract/% $(B)/tests/unit/storage/%: KIT = $(B)/tests/contract/kit.o
 $(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/contract/kit.o $(call archives,storage)
 	$(CC) $(ALL_LDFLAGS) $< $(KIT) -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
 
+$(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(call archives,core)
+	$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
+
 # System tests and tools speak HTTP to the real binary; of the house they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)
 	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
@@ -111,6 +114,7 @@ $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
 
 -include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
+-include $(B)/tests/model/explore.d
 .SECONDARY:
 
 # ---- using ----------------------------------------------------------------------------------

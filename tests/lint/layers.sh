@@ -17,6 +17,7 @@ declare -A may=(
     [tests/preload]="tests/preload"
     [tests/support]="tests/support tests/preload core"
     [tests/tools]="tests/support tests/preload core"
+    [tests/model]="core"
     [tests/bench]="tests/support daemon api workers storage core"
     [tests/system]="tests/support tests/preload core"
     [tests/fuzz]="daemon api workers storage core"

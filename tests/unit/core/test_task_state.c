@@ -18,6 +18,18 @@ static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
     [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO},
 };
 
+/* What a legal event adds to the counters of attempts and of daemon deaths. */
+static const struct {
+    int attempt, lost;
+} added[TASK_EVENT_COUNT] = {
+    [EVENT_START] = {1, 0},
+    [EVENT_RELEASE] = {-1, 0},
+    [EVENT_LOSE] = {0, 1},
+};
+
+/* Whether the event may be refused by a condition, so that no rule for many rows can stand. */
+static const bool guarded[TASK_EVENT_COUNT] = {[EVENT_RETRY] = true, [EVENT_LOSE] = true};
+
 static struct task_spec *spec;
 
 static struct task task_in_state(int state, uint32_t attempt, uint32_t lost)
@@ -53,6 +65,41 @@ START_TEST(test_task_state_every_pair)
     ck_assert_int_eq(c.from_state, s);
     ck_assert_uint_eq(c.from_attempt, 1);
     ck_assert_uint_eq(c.id.hi, 5);
+}
+END_TEST
+
+START_TEST(test_task_state_every_pair_counts)
+{
+    int s = _i / TASK_EVENT_COUNT, e = _i % TASK_EVENT_COUNT;
+    struct task_outcome *o = task_outcome_error("exit", "busy");
+    struct task_in in = {.due_in_ms = 70, .outcome = o};
+    struct task t = task_in_state(s, 2, 1);
+    struct task_change c;
+    if (expected[s][e] != NO) {
+        ck_assert_int_eq(task_apply(&t, (enum task_event)e, &in, &c), 0);
+        ck_assert_int_eq((int)c.attempt, 2 + added[e].attempt);
+        ck_assert_int_eq((int)c.lost, 1 + added[e].lost);
+        ck_assert(c.outcome == (task_state_is_final(c.to_state) ? o : NULL));
+        ck_assert_int_eq(c.due_in_ms, c.to_state == TASK_SCHEDULED ? 70 : 0);
+    }
+    task_outcome_unref(o);
+}
+END_TEST
+
+START_TEST(test_task_state_every_pair_for_many)
+{
+    int s = _i / TASK_EVENT_COUNT, e = _i % TASK_EVENT_COUNT;
+    struct task_move m = {.attempt_delta = 99};
+    int rc = task_move_of((enum task_state)s, (enum task_event)e, &m);
+    if (expected[s][e] == NO || guarded[e]) {
+        ck_assert_int_eq(rc, FUT_ERR_STATE);
+        ck_assert_int_eq(m.attempt_delta, 99); /* untouched */
+        return;
+    }
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(m.from, s);
+    ck_assert_int_eq(m.to, expected[s][e]);
+    ck_assert_int_eq(m.attempt_delta, added[e].attempt);
 }
 END_TEST
 
@@ -132,6 +179,10 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, test_task_state_every_pair, 0, TASK_STATE_COUNT * TASK_EVENT_COUNT);
+    tcase_add_loop_test(tc, test_task_state_every_pair_counts, 0,
+                        TASK_STATE_COUNT * TASK_EVENT_COUNT);
+    tcase_add_loop_test(tc, test_task_state_every_pair_for_many, 0,
+                        TASK_STATE_COUNT * TASK_EVENT_COUNT);
     tcase_add_test(tc, test_task_state_counts_attempts);
     tcase_add_test(tc, test_task_state_retries_end);
     tcase_add_test(tc, test_task_state_killer_of_daemons_is_stopped);

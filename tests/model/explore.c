@@ -1,0 +1,200 @@
+#include "tests/model/explore.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+
+#define NONE UINT32_MAX
+
+struct edge {
+    uint32_t from, to;
+};
+
+struct search {
+    const struct explore_model *m;
+    unsigned char *states; /* one behind the other */
+    uint32_t n, room;
+    uint32_t *parents; /* the state before, */
+    uint8_t *by;       /* and the rule that led from there */
+    uint32_t *slots;   /* hash table of places in states; NONE: empty */
+    size_t n_slots;
+    struct edge *edges;
+    size_t n_edges, edge_room;
+};
+
+static const unsigned char *state_at(const struct search *s, uint32_t i)
+{
+    return s->states + (size_t)i * s->m->state_bytes;
+}
+
+static size_t hash(const struct search *s, const unsigned char *state)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < s->m->state_bytes; i++)
+        h = (h ^ state[i]) * 1099511628211u;
+    return (size_t)(h ^ h >> 29) & (s->n_slots - 1);
+}
+
+static uint32_t *slot_of(struct search *s, const unsigned char *state)
+{
+    size_t i = hash(s, state);
+    while (s->slots[i] != NONE && memcmp(state_at(s, s->slots[i]), state, s->m->state_bytes) != 0)
+        i = (i + 1) & (s->n_slots - 1);
+    return &s->slots[i];
+}
+
+static void grow(struct search *s)
+{
+    s->room = s->room ? s->room * 2 : 1024;
+    s->states = xrealloc(s->states, (size_t)s->room * s->m->state_bytes);
+    s->parents = xrealloc(s->parents, s->room * sizeof(*s->parents));
+    s->by = xrealloc(s->by, s->room);
+    s->n_slots = (size_t)s->room * 2;
+    s->slots = xrealloc(s->slots, s->n_slots * sizeof(*s->slots));
+    memset(s->slots, 0xFF, s->n_slots * sizeof(*s->slots));
+    for (uint32_t i = 0; i < s->n; i++)
+        *slot_of(s, state_at(s, i)) = i;
+}
+
+/* The place of a state, which is new when it is the last. */
+static uint32_t put(struct search *s, const unsigned char *state, uint32_t parent, size_t rule)
+{
+    if (s->n == s->room)
+        grow(s);
+    uint32_t *slot = slot_of(s, state);
+    if (*slot != NONE)
+        return *slot;
+    memcpy(s->states + (size_t)s->n * s->m->state_bytes, state, s->m->state_bytes);
+    s->parents[s->n] = parent;
+    s->by[s->n] = (uint8_t)rule;
+    return *slot = s->n++;
+}
+
+static void put_edge(struct search *s, uint32_t from, uint32_t to)
+{
+    if (s->n_edges == s->edge_room) {
+        s->edge_room = s->edge_room ? s->edge_room * 2 : 4096;
+        s->edges = xrealloc(s->edges, s->edge_room * sizeof(*s->edges));
+    }
+    s->edges[s->n_edges++] = (struct edge){from, to};
+}
+
+static void tell(const struct search *s, uint32_t at, const char *why, struct explore_result *out)
+{
+    size_t place = sizeof(out->path) - 1;
+    out->broken = why;
+    for (; s->parents[at] != NONE; at = s->parents[at]) {
+        const char *name = s->m->rules[s->by[at]].name;
+        size_t n = strlen(name);
+        if (n + 2 > place)
+            break;
+        place -= n + 2;
+        memcpy(out->path + place, name, n);
+        memcpy(out->path + place + n, "; ", 2);
+    }
+    memmove(out->path, out->path + place, sizeof(out->path) - place);
+}
+
+/* All states, or those up to the first broken one. */
+static void search_all(struct search *s, struct explore_result *out)
+{
+    const struct explore_model *m = s->m;
+    unsigned char state[EXPLORE_STATE_MAX] = {0};
+    m->begin(state);
+    (void)put(s, state, NONE, 0);
+    for (uint32_t at = 0; at < s->n && !out->broken; at++) {
+        memcpy(state, state_at(s, at), m->state_bytes);
+        const char *why = m->broken(state);
+        if (why)
+            tell(s, at, why, out);
+        for (size_t i = 0; i < m->n_rules && !why; i++) {
+            memcpy(state, state_at(s, at), m->state_bytes);
+            if (m->rules[i].apply(state))
+                put_edge(s, at, put(s, state, at, i));
+        }
+    }
+}
+
+static int by_target(const void *a, const void *b)
+{
+    const struct edge *x = a, *y = b;
+    return x->to != y->to ? (x->to < y->to ? -1 : 1) : 0;
+}
+
+/* Marks all from where an end can be reached, walking the edges backwards. */
+static void mark_hopeful(struct search *s, bool *hopeful, uint32_t *queue, const size_t *first)
+{
+    size_t head = 0, tail = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->m->is_end(state_at(s, i))) {
+            hopeful[i] = true;
+            queue[tail++] = i;
+        }
+    }
+    while (head < tail) {
+        uint32_t to = queue[head++];
+        for (size_t e = first[to]; e < s->n_edges && s->edges[e].to == to; e++) {
+            uint32_t from = s->edges[e].from;
+            if (!hopeful[from]) {
+                hopeful[from] = true;
+                queue[tail++] = from;
+            }
+        }
+    }
+}
+
+static void check_ends(struct search *s, struct explore_result *out)
+{
+    bool *hopeful = xcalloc(s->n, sizeof(*hopeful));
+    uint32_t *queue = xcalloc(s->n, sizeof(*queue));
+    size_t *first = xcalloc(s->n, sizeof(*first));
+    qsort(s->edges, s->n_edges, sizeof(*s->edges), by_target);
+    for (uint32_t i = 0; i < s->n; i++)
+        first[i] = s->n_edges;
+    for (size_t e = s->n_edges; e-- > 0;)
+        first[s->edges[e].to] = e;
+    mark_hopeful(s, hopeful, queue, first);
+    for (uint32_t i = 0; i < s->n && !out->broken; i++) {
+        if (!hopeful[i])
+            tell(s, i, "no way to an end", out);
+    }
+    free(hopeful);
+    free(queue);
+    free(first);
+}
+
+void explore(const struct explore_model *m, struct explore_result *out)
+{
+    struct search s = {.m = m};
+    FUT_ASSERT(m->state_bytes <= EXPLORE_STATE_MAX && m->n_rules < UINT8_MAX);
+    memset(out, 0, sizeof(*out));
+    search_all(&s, out);
+    if (!out->broken)
+        check_ends(&s, out);
+    out->states = s.n;
+    out->steps = s.n_edges;
+    free(s.states);
+    free(s.parents);
+    free(s.by);
+    free(s.slots);
+    free(s.edges);
+}
+
+int explore_suite(const char *name, const TTest *holds, const TTest *finds_mutant, int mutants)
+{
+    Suite *s = suite_create(name);
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, holds);
+    tcase_add_loop_test(tc, finds_mutant, 0, mutants);
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
