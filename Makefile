@@ -134,7 +134,7 @@ TESTS = $(call program,$(UNIT) $(SYSTEM))
 .PHONY: tests-built test-deps
 test-deps: deps
 	@tests/deps.sh test
-tests-built: all $(TESTS) $(call program,$(TOOLS)) $(PRELOAD)
+tests-built: all $(TESTS) $(call program,$(TOOLS) $(COUNTED)) $(PRELOAD)
 test: test-deps
 	+@$(BUILD) check VARIANT=debug
 check: tests-built

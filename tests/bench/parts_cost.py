@@ -50,13 +50,14 @@ def depth(bench):
 
     with only_queued()() as deep:
         queued = 0
-        for goal in bench.size((1000000, 5000000), (20000, 60000)):
+        for goal in bench.size((100000, 1000000, 5000000), (5000, 20000, 60000)):
             fill(deep, goal - queued)
             part.take(f"{goal:,} queued", "futured, just filled", lambda: costs(deep))
             part.compare(f"{goal:,} queued", {"futured": lambda: sample(deep),
                                               "futured, empty queue": empty})
             queued = goal
 
+    part.chart("rate", "queued")
     million = bench.size(1000000, 20000)
     for start in (functools.partial(beanstalkd, 50), redis, gearmand):
         with start() as peer:
@@ -199,8 +200,7 @@ def stalls(bench):
     part = bench.part("stalls", "Stalls",
                       "32 connections with `Prefer: wait` (checkpoints happen all the time). gap: "
                       "the longest time in which nobody had an answer. Retention: old futures are "
-                      "deleted meanwhile; backup: the database is copied by SQLite's backup from "
-                      "another process. Redis: BGREWRITEAOF meanwhile.")
+                      "deleted meanwhile; backup: `futured backup` runs beside it, again and again. Redis: BGREWRITEAOF meanwhile.")
     seconds = bench.size(4, 0.5)
     old = bench.size(150000, 5000)
     options = {"seconds": seconds, "connections": 32}
@@ -228,13 +228,18 @@ def stalls(bench):
 
     @contextlib.contextmanager
     def backup(copy):
-        over = threading.Event()
+        """One after the other, as an operator would take them, until the load is over."""
+        over, failures = threading.Event(), []
+        env = {**os.environ, "FUTURED_DB": str(copy / "futured.db")}
 
         def work():
             while not over.is_set():
-                with contextlib.closing(sqlite3.connect(copy / "futured.db")) as db, \
-                        contextlib.closing(sqlite3.connect(copy / "backup.db")) as to:
-                    db.backup(to, pages=256, sleep=0.001)
+                (copy / "backup.db").unlink(missing_ok=True)
+                done = subprocess.run([servers.BUILD / "futured", "backup", copy / "backup.db"],
+                                      env=env, capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    failures.append(done.stderr)
+                    return
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -243,6 +248,8 @@ def stalls(bench):
         finally:
             over.set()
             thread.join()
+        if failures:
+            raise RuntimeError(f"futured backup: {failures[0]}")
 
     def of_redis():
         with redis() as server, servers.workers(server, 8):
@@ -305,7 +312,7 @@ def isolation(bench):
 
         return measure
 
-    primes = '{"below":20000000}'
+    primes = '{"below":100000000}'
     idle = contextlib.nullcontext
     part.compare("io latency", {
         "futured, cpu lane idle": beside(cpus, None, None),
@@ -349,7 +356,7 @@ def ideal(bench):
                  runs=min(bench.runs, 3))
 
     def cpu_futured():
-        below = bench.size(30000000, 3000000)
+        below = bench.size(1000000000, 3000000)
         with futured(MAX_WORKERS=cpus) as server:
             input_ = f'{{"below":{below}}}'
             play(server, "primes", input_, cpus)
@@ -360,7 +367,7 @@ def ideal(bench):
     def cpu_processes():
         def run(workers, count):
             return run_json([sys.executable, EXECUTORS, "process", workers, "primes",
-                             bench.size(50000000, 3000000), count])["seconds"]
+                             bench.size(30000000, 3000000), count])["seconds"]
 
         alone, four = run(cpus, 1), run(cpus, 4)
         return {"seconds": four, "over_ideal": four / (alone * 4 / cpus) - 1}
