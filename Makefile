@@ -11,7 +11,7 @@ WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
 ifeq ($(DEVELOPER),1)
 WARN     += -Werror
 endif
-CPPFLAGS += -I. -D_GNU_SOURCE -DFUT_VERSION='"$(VERSION)"'
+CPPFLAGS += -I. -iquote workers/sdk -D_GNU_SOURCE -DFUT_VERSION='"$(VERSION)"'
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_debug   := -O0 -g3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -174,8 +174,28 @@ bench-ci: deps
 	+@$(BUILD) all $(call program,$(COUNTED)) $(call program,tests/tools/load.c) VARIANT=release
 	@tests/bench/count.py --build build/release $(BENCH)
 
+# ---- worker programs ------------------------------------------------------------------------
+# The examples of the C SDK, as their users would build them: a program and plug-ins.
+EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so)
+tests-built: $(EXAMPLES)
+$(B)/workers/sdk/examples/%.so: workers/sdk/examples/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(@:.so=.so.d) $< -o $@
+$(B)/workers/sdk/examples/tour: $(patsubst %,$(B)/workers/sdk/%.o,examples/tour examples/tour_main futured_worker)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@
+-include $(EXAMPLES:=.d)
+
+# Does a worker program speak the protocol?  make conformance PROGRAM="python3 x.py" [HANDLER=name]
+.PHONY: conformance
+conformance: deps
+	+@$(BUILD) $(B)/tests/tools/worker_conformance
+	@$(B)/tests/tools/worker_conformance --program "$(PROGRAM)" $(if $(HANDLER),--handler $(HANDLER))
+
+# ---- installing -----------------------------------------------------------------------------
 PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(B)/futured $(DESTDIR)$(PREFIX)/bin/futured
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.*
 clean:
 	rm -rf build

@@ -20,6 +20,7 @@
 #include "daemon/commands.h"
 #include "daemon/house.h"
 #include "daemon/service.h"
+#include "workers/plugin_host.h"
 
 static const char usage[] =
     "usage: futured [option]\n"
@@ -106,9 +107,17 @@ static const struct {
     {"--dump-states", show_states},
 };
 
+/* What the fork server starts to serve a plug-in; not for people. */
+static int run_plugin_host(int argc, char **argv)
+{
+    return argc == 3 ? plugin_host_main(argv[2]) : EX_USAGE;
+}
+
 /* Returns an exit code, or -1 to go on and serve. */
 static int run_options(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--role=plugin-host") == 0)
+        return run_plugin_host(argc, argv);
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--store=", 8) == 0) {
             if (setenv("FUTURED_STORE", argv[i] + 8, 1) != 0)

@@ -14,7 +14,7 @@ build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-de
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 fuzz=(clang libclang-rt-14-dev)
-test=(openssl)
+test=(openssl python3)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)

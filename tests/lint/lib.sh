@@ -13,7 +13,7 @@ c_files() {
 
 shell_files() {
     {
-        find tests .ci -type f -name '*.sh' 2>/dev/null
+        find tests workers .ci -type f -name '*.sh' 2>/dev/null
         find .ci workers tests systemd -type f ! -name '*.*' \
             -exec grep -lE '^#!.*\b(ba)?sh\b' {} + 2>/dev/null
     } | sort -u

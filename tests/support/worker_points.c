@@ -1,0 +1,314 @@
+#include "tests/support/worker_points.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "tests/support/fail.h"
+#include "tests/support/text.h"
+
+#define MIB ((size_t)1 << 20)
+#define BYTES "application/octet-stream"
+
+static void echo_noise(struct worker *w, size_t n)
+{
+    char *bytes = worker_noise(n);
+    worker_round_trip(w, 1, bytes, n, -1, BYTES);
+    free(bytes);
+    worker_expect_life(w, 2);
+}
+
+static void check_serves(struct worker *w)
+{
+    for (unsigned id = 1; id <= 20; id++)
+        worker_expect_life(w, id);
+}
+
+static void check_empty(struct worker *w)
+{
+    echo_noise(w, 0);
+}
+
+static void check_binary(struct worker *w)
+{
+    static const char bytes[] = "a\0b\n\r\n\nDONE 1 0\n\xff\xfe\0";
+    worker_round_trip(w, 1, bytes, sizeof(bytes) - 1, -1, BYTES);
+    worker_round_trip(w, 2, "\n", 1, -1, BYTES);
+    worker_round_trip(w, 3, "\0", 1, -1, BYTES);
+    echo_noise(w, 70000);
+}
+
+static void check_1_mib(struct worker *w)
+{
+    echo_noise(w, MIB);
+}
+
+static void check_16_mib(struct worker *w)
+{
+    echo_noise(w, 16 * MIB);
+}
+
+static void check_16_mib_by_memfd(struct worker *w)
+{
+    char *bytes = worker_noise(16 * MIB);
+    int fd = worker_sealed_file(bytes, 16 * MIB);
+    worker_round_trip(w, 1, bytes, 16 * MIB, fd, BYTES);
+    fd_close(&fd);
+    fd = worker_sealed_file(bytes, 300000);
+    worker_round_trip(w, 2, bytes, 300000, fd, BYTES);
+    fd_close(&fd);
+    free(bytes);
+    worker_expect_life(w, 3);
+}
+
+static void check_types(struct worker *w)
+{
+    char *bytes = worker_noise(10);
+    char *longest = text_repeat('x', 200);
+    worker_round_trip(w, 1, bytes, 10, -1, "text/plain; charset=utf-8; note=\"a b type=c\"");
+    worker_round_trip(w, 2, bytes, 10, -1, longest);
+    free(longest);
+    free(bytes);
+}
+
+static void check_unknown_keys(struct worker *w)
+{
+    static const char line[] = "RUN 1 2 colour=blue task=t attempt=2 zz=a=b timeout_ms=1 "
+                               "handler=%s fdx=1 trace=00-1-2-01 type=text/plain";
+    struct peer_message m;
+    char *whole = text_printf(line, worker_handler_or("echo"));
+    peer_send(w->peer, whole, "hi", 2, -1);
+    worker_answer(w, 1, &m);
+    worker_judge_echo(&m, "hi", 2, "text/plain");
+    peer_message_release(&m);
+    free(whole);
+}
+
+/* The stream comes in pieces, cut anywhere. */
+static void check_pieces(struct worker *w)
+{
+    struct peer_message m;
+    char *line = worker_run_line(1, worker_handler_or("echo"), "text/plain", 3, "");
+    char *whole = text_printf("%s\nabc", line);
+    for (size_t i = 0; whole[i]; i++)
+        peer_send_raw(w->peer, whole + i, 1);
+    worker_answer(w, 1, &m);
+    worker_judge_echo(&m, "abc", 3, "text/plain");
+    peer_message_release(&m);
+    free(whole);
+    free(line);
+}
+
+static void check_unknown_handler(struct worker *w)
+{
+    worker_ask(w, 1, "no-such-handler", "x");
+    worker_expect_fail(w, 1, "kind", NULL);
+    worker_expect_life(w, 2);
+}
+
+static void check_progress_and_log(struct worker *w)
+{
+    struct peer_message m;
+    bool progress = false;
+    worker_ask(w, 1, "report", "12345678");
+    for (worker_next(w, 1, &m); !peer_message_is(&m, "DONE"); worker_next(w, 1, &m)) {
+        char fraction[32];
+        peer_message_key(&m, "fraction", fraction, sizeof(fraction));
+        if (peer_message_is(&m, "FAIL"))
+            fail("report fails: %.300s", m.payload);
+        if (peer_message_is(&m, "LOG"))
+            peer_note_log(w->peer, m.payload, m.n);
+        progress |= peer_message_is(&m, "PROGRESS") && strcmp(fraction, "0.5") == 0 &&
+                    strcmp(m.payload, "half of 8 bytes") == 0;
+        peer_message_release(&m);
+    }
+    peer_message_release(&m);
+    if (!progress)
+        fail("no PROGRESS with fraction=0.5 and \"half of 8 bytes\" came before DONE");
+    peer_wait_log(w->peer, "a line for the log\n");
+}
+
+static void check_failure(struct worker *w)
+{
+    struct peer_message m;
+    char retry[8], kind[65];
+    worker_ask(w, 1, "fail", "really");
+    worker_answer(w, 1, &m);
+    peer_message_key(&m, "kind", kind, sizeof(kind));
+    peer_message_key(&m, "retry", retry, sizeof(retry));
+    size_t first = strcspn(m.payload, "\n");
+    if (!peer_message_is(&m, "FAIL") || !kind[0] || retry[0] ||
+        !memmem(m.payload, first, "really", 6))
+        fail("expected FAIL of a kind, without retry=, \"really\" in its first line; got \"%s\" "
+             "with \"%.300s\"",
+             m.line, m.payload);
+    peer_message_release(&m);
+    worker_expect_life(w, 2);
+}
+
+static void check_retry(struct worker *w)
+{
+    worker_ask(w, 1, "later", "");
+    worker_expect_fail(w, 1, "retry", "1");
+    worker_ask(w, 2, "refuse", "");
+    worker_expect_fail(w, 2, "retry", "0");
+}
+
+static void check_stray_print(struct worker *w)
+{
+    worker_ask(w, 1, "print", "");
+    worker_expect_done(w, 1, "printed");
+    peer_wait_log(w->peer, "DONE 1 0 a stray line\n");
+    worker_expect_life(w, 2);
+}
+
+/* Starts a task that waits to be cancelled, and is sure that it has begun. */
+static void begin_wait(struct worker *w, unsigned id)
+{
+    struct peer_message m;
+    worker_ask(w, id, "wait", "");
+    worker_next(w, id, &m);
+    if (!peer_message_is(&m, "PROGRESS"))
+        fail("wait should report first, and says \"%s\" \"%.300s\"", m.line, m.payload);
+    peer_message_release(&m);
+}
+
+static void cancel(struct worker *w, unsigned id)
+{
+    char *line = text_printf("CANCEL %u 0", id);
+    peer_send(w->peer, line, NULL, 0, -1);
+    free(line);
+}
+
+static void check_cancel(struct worker *w)
+{
+    begin_wait(w, 1);
+    cancel(w, 1);
+    worker_expect_fail(w, 1, "kind", "Cancelled");
+    worker_expect_life(w, 2);
+}
+
+/* CANCEL and DONE may cross: the worker must not mind, nor cancel the next one. */
+static void check_late_cancel(struct worker *w)
+{
+    worker_expect_life(w, 1);
+    cancel(w, 1);
+    worker_expect_life(w, 2);
+    cancel(w, 1);
+    cancel(w, 2);
+    worker_expect_life(w, 3);
+}
+
+static void check_concurrency(struct worker *w)
+{
+    unsigned n = (unsigned)w->hello.concurrency;
+    for (unsigned id = 1; id < n; id++)
+        begin_wait(w, id);
+    worker_expect_life(w, n); /* beside all the others */
+    for (unsigned id = n - 1; id > 0; id--) {
+        cancel(w, id);
+        worker_expect_fail(w, id, "kind", "Cancelled");
+    }
+    worker_expect_life(w, n + 1);
+}
+
+static void check_end_of_stream(struct worker *w)
+{
+    worker_expect_life(w, 1);
+    peer_close(w->peer);
+    worker_expect_clean_end(w);
+}
+
+static void check_end_while_running(struct worker *w)
+{
+    begin_wait(w, 1);
+    peer_close(w->peer);
+    (void)peer_wait_end(w->peer);
+}
+
+static void check_term(struct worker *w)
+{
+    worker_expect_life(w, 1);
+    peer_signal_group(w->peer, SIGTERM);
+    (void)peer_wait_end(w->peer);
+}
+
+static void check_garbage(struct worker *w)
+{
+    peer_send(w->peer, "GOOD MORNING", NULL, 0, -1);
+    int status = peer_wait_end(w->peer);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        fail("a line that is none of the protocol's should end it with a status of its own");
+}
+
+static void check_unknown_verb(struct worker *w)
+{
+    peer_send(w->peer, "DANCE 1 0", NULL, 0, -1);
+    (void)peer_wait_end(w->peer);
+}
+
+/* Two workers of one template: apart from each other and from it, and ours to reap. */
+static void check_fork(struct worker *w)
+{
+    struct worker other = {.peer = peer_fork(w->template, 2)};
+    other.hello = peer_hello(other.peer);
+    pid_t pids[] = {peer_pid(w->template), peer_pid(w->peer), peer_pid(other.peer)};
+    if (pids[0] == pids[1] || pids[1] == pids[2])
+        fail("the pids of the template and its workers are %d %d %d", (int)pids[0], (int)pids[1],
+             (int)pids[2]);
+    for (int i = 1; i < 3; i++) {
+        if (getsid(pids[i]) != pids[i])
+            fail("worker %d has no session of its own", (int)pids[i]);
+    }
+    worker_expect_life(w, 1);
+    peer_signal_group(w->peer, SIGKILL);
+    (void)peer_wait_end(w->peer);
+    worker_expect_life(&other, 1);
+    peer_close(other.peer);
+    worker_expect_clean_end(&other);
+    peer_free(&other.peer);
+    other.peer = peer_fork(w->template, 3); /* it has survived both */
+    other.hello = peer_hello(other.peer);
+    worker_expect_life(&other, 1);
+    peer_close(w->template);
+    (void)peer_wait_end(w->template);
+    worker_expect_life(&other, 2); /* and they do without it */
+    peer_free(&other.peer);
+}
+
+static const struct worker_point points[] = {
+    {"one task after another", check_serves, 0},
+    {"an empty payload", check_empty, 0},
+    {"NUL, newlines, every byte", check_binary, 0},
+    {"1 MiB", check_1_mib, 0},
+    {"16 MiB", check_16_mib, 0},
+    {"16 MiB by memfd", check_16_mib_by_memfd, WORKER_MEMFD},
+    {"types with spaces", check_types, 0},
+    {"unknown keys are left", check_unknown_keys, 0},
+    {"a stream in pieces", check_pieces, 0},
+    {"an unknown handler fails, the worker lives", check_unknown_handler, WORKER_TOUR},
+    {"progress and log", check_progress_and_log, WORKER_TOUR},
+    {"an error: kind, message, details", check_failure, WORKER_TOUR},
+    {"retry=1 and retry=0", check_retry, WORKER_TOUR},
+    {"a stray print is log", check_stray_print, WORKER_TOUR},
+    {"cancel ends the task, not the worker", check_cancel, WORKER_TOUR | WORKER_CANCEL},
+    {"a late cancel is left", check_late_cancel, WORKER_CANCEL},
+    {"as many at once as it says", check_concurrency,
+     WORKER_TOUR | WORKER_CANCEL | WORKER_CONCURRENCY},
+    {"the end of the stream ends it", check_end_of_stream, 0},
+    {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},
+    {"TERM ends it", check_term, 0},
+    {"a bad line ends it", check_garbage, 0},
+    {"an unknown verb ends it", check_unknown_verb, 0},
+    {"forked workers", check_fork, WORKER_FORK},
+};
+
+size_t worker_points(const struct worker_point **out)
+{
+    *out = points;
+    return FUT_COUNT(points);
+}

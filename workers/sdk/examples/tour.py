@@ -1,0 +1,54 @@
+"""One handler for each thing that a worker can do. tests/tools/worker_conformance knows them.
+
+    tour.py [concurrency=N] [fork]
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import futured_worker as worker  # noqa: E402
+
+
+@worker.handler
+def echo(task):
+    return worker.Result(task.view, task.content_type)
+
+
+@worker.handler
+def report(task):
+    task.progress(0.5, "half of %d bytes" % len(task.input))
+    task.log("a line for the log")
+    return "reported"
+
+
+@worker.handler
+def fail(task):
+    raise ValueError("no good: %s" % task.text)
+
+
+@worker.handler
+def refuse(task):
+    raise worker.Permanent("never")
+
+
+@worker.handler
+def later(task):
+    raise worker.Temporary("not now")
+
+
+@worker.handler("print")
+def print_(task):
+    print("DONE 1 0 a stray line")
+    return "printed"
+
+
+@worker.handler
+def wait(task):
+    """Until it is cancelled."""
+    task.progress(0, "waiting")
+    task.wait()
+    task.check()
+
+
+options = dict(arg.partition("=")[::2] for arg in sys.argv[1:])
+worker.run(concurrency=int(options.get("concurrency", 1)), fork="fork" in options)

@@ -1,0 +1,1 @@
+../futured_plugin.h

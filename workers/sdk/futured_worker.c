@@ -1,0 +1,575 @@
+#include "futured_worker.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1024
+#define PROGRESS_MAX_BYTES 500
+#define TYPE_MAX_BYTES 900
+#define KIND_MAX_BYTES 64
+#define LARGE_BYTES 262144 /* results from here on go by descriptor */
+#define MAX_FDS 4
+
+/* What was read and not used yet is buffer[at..len). */
+static struct {
+    int fd;
+    size_t at, len;
+    char buffer[65536];
+    int fds[MAX_FDS]; /* that came, for the headers that come */
+    size_t n_fds;
+} channel = {.fd = -1};
+
+struct message {
+    char line[LINE_MAX_BYTES]; /* without the newline; its words end with NULs once parsed */
+    const char *verb, *type;   /* type: "" when there is none */
+    char *keys;                /* " a=b c=d" */
+    uint64_t id, size;
+};
+
+struct futured_task {
+    struct message head;
+    char handler[256], id[64], trace[128];
+    void *input;
+    size_t n;
+    int is_mapped, is_cancelled, is_answered;
+    void *result; /* from result_buffer */
+    size_t result_size;
+    int result_fd;
+};
+
+static void give_up(const char *what) __attribute__((noreturn));
+
+static void give_up(const char *what)
+{
+    (void)fprintf(stderr, "futured_worker: %s\n", what);
+    (void)fflush(NULL);
+    _exit(1);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static void keep_fds(struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        if (n > MAX_FDS - channel.n_fds)
+            give_up("more descriptors than headers");
+        memcpy(channel.fds + channel.n_fds, CMSG_DATA(c), n * sizeof(int));
+        channel.n_fds += n;
+    }
+}
+
+/* Reads what is there behind buffer[len). 0 at the end of the stream. */
+static int receive(void)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
+    } control = {0};
+    memmove(channel.buffer, channel.buffer + channel.at, channel.len - channel.at);
+    channel.len -= channel.at;
+    channel.at = 0;
+    struct iovec iov = {channel.buffer + channel.len, sizeof(channel.buffer) - channel.len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    ssize_t n;
+    do
+        n = recvmsg(channel.fd, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return 0;
+    keep_fds(&msg);
+    channel.len += (size_t)n;
+    return 1;
+}
+
+static void read_bytes(char *out, size_t n)
+{
+    size_t have = channel.len - channel.at < n ? channel.len - channel.at : n;
+    memcpy(out, channel.buffer + channel.at, have);
+    channel.at += have;
+    while (have < n) { /* past the buffer: a descriptor cannot hide in a payload */
+        ssize_t got = recv(channel.fd, out + have, n - have, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            give_up("the stream ended inside a payload");
+        have += (size_t)got;
+    }
+}
+
+static int take_fd(void)
+{
+    if (channel.n_fds == 0)
+        give_up("a header speaks of a descriptor, and none came");
+    int fd = channel.fds[0];
+    memmove(channel.fds, channel.fds + 1, --channel.n_fds * sizeof(int));
+    return fd;
+}
+
+static char *number(char *at, uint64_t *out)
+{
+    char *end = at;
+    errno = 0;
+    *out = at && isdigit((unsigned char)*at) ? strtoull(at, &end, 10) : 0;
+    return end != at && errno == 0 ? end : NULL;
+}
+
+static void parse(struct message *m)
+{
+    char *space = strchr(m->line, ' ');
+    char *end = space ? number(space + 1, &m->id) : NULL;
+    end = end && *end == ' ' ? number(end + 1, &m->size) : NULL;
+    if (!end || (*end && *end != ' '))
+        give_up("a line that is no header");
+    *space = '\0';
+    m->verb = m->line;
+    m->keys = end;
+    char *type = strstr(end, " type=");
+    m->type = type ? type + strlen(" type=") : "";
+    if (type)
+        *type = '\0';
+}
+
+/* Reads a header line. 0 at the end of the stream. */
+static int read_header(struct message *m)
+{
+    char *newline;
+    while (!(newline = memchr(channel.buffer + channel.at, '\n', channel.len - channel.at))) {
+        if (channel.len - channel.at >= LINE_MAX_BYTES)
+            give_up("a header line that is too long");
+        if (!receive()) {
+            if (channel.len > channel.at)
+                give_up("the stream ended inside a header line");
+            return 0;
+        }
+    }
+    size_t n = (size_t)(newline - (channel.buffer + channel.at));
+    if (n >= LINE_MAX_BYTES)
+        give_up("a header line that is too long");
+    memcpy(m->line, channel.buffer + channel.at, n);
+    m->line[n] = '\0';
+    channel.at += n + 1;
+    parse(m);
+    return 1;
+}
+
+/* The value of ` key=`, or 0 bytes of it. */
+static void key_text(const struct message *m, const char *key, char *out, size_t cap)
+{
+    size_t len = strlen(key);
+    out[0] = '\0';
+    for (const char *at = m->keys; *at == ' '; at += 1 + strcspn(at + 1, " ")) {
+        if (strncmp(at + 1, key, len) == 0 && at[1 + len] == '=')
+            (void)snprintf(out, cap, "%.*s", (int)strcspn(at + len + 2, " "), at + len + 2);
+    }
+}
+
+static uint64_t key_number(const struct message *m, const char *key)
+{
+    char text[32];
+    uint64_t value = 0;
+    key_text(m, key, text, sizeof(text));
+    (void)number(text, &value);
+    return value;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void write_bytes(const char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = send(channel.fd, bytes, n, MSG_NOSIGNAL);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            _exit(0); /* the daemon is gone */
+        bytes += done;
+        n -= (size_t)done;
+    }
+}
+
+/* A header and, unless fd has the payload, the payload. */
+static void say(const char *header, const void *payload, size_t n)
+{
+    write_bytes(header, strlen(header));
+    if (n > 0)
+        write_bytes(payload, n);
+}
+
+static void say_file(const char *header, int fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {(void *)(uintptr_t)header, 1};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    while (sendmsg(channel.fd, &msg, MSG_NOSIGNAL) < 0) {
+        if (errno != EINTR)
+            _exit(0);
+    }
+    write_bytes(header + 1, strlen(header + 1));
+}
+
+/* ---- what the host offers -------------------------------------------------------------------- */
+
+static const void *host_input(struct futured_task *t, size_t *n)
+{
+    *n = t->n;
+    return t->input ? t->input : "";
+}
+
+static const char *host_input_type(struct futured_task *t)
+{
+    return t->head.type;
+}
+
+static const char *host_handler(struct futured_task *t)
+{
+    return t->handler;
+}
+
+static const char *host_id(struct futured_task *t)
+{
+    return t->id;
+}
+
+static const char *host_trace(struct futured_task *t)
+{
+    return t->trace;
+}
+
+static uint32_t host_attempt(struct futured_task *t)
+{
+    return (uint32_t)key_number(&t->head, "attempt");
+}
+
+static uint64_t host_timeout_ms(struct futured_task *t)
+{
+    return key_number(&t->head, "timeout_ms");
+}
+
+static int is_readable(int wait_ms)
+{
+    struct pollfd p = {.fd = channel.fd, .events = POLLIN};
+    return channel.len > channel.at || poll(&p, 1, wait_ms) > 0;
+}
+
+/* Between RUN and its answer only CANCEL may come. One for another task is late: it has ended. */
+static int host_cancelled(struct futured_task *t, int wait_ms)
+{
+    struct message m;
+    while (!t->is_cancelled && is_readable(wait_ms)) {
+        if (!read_header(&m))
+            _exit(0);
+        if (strcmp(m.verb, "CANCEL") != 0)
+            give_up("a message that is not CANCEL while a task runs");
+        t->is_cancelled = m.id == t->head.id;
+    }
+    return t->is_cancelled;
+}
+
+static void host_progress(struct futured_task *t, double fraction, const char *message)
+{
+    char header[128], share[40] = "";
+    size_t n = message ? strcspn(message, "\n") : 0;
+    if (t->is_answered)
+        return;
+    if (n > PROGRESS_MAX_BYTES) {
+        n = PROGRESS_MAX_BYTES;
+        while (n > 0 && ((unsigned char)message[n] & 0xC0) == 0x80)
+            n--; /* not inside a character */
+    }
+    if (fraction >= 0)
+        (void)snprintf(share, sizeof(share), " fraction=%.6g", fraction < 1 ? fraction : 1);
+    (void)snprintf(header, sizeof(header), "PROGRESS %llu %zu%s\n", (unsigned long long)t->head.id,
+                   n, share);
+    say(header, message, n);
+}
+
+static void host_log(struct futured_task *t, const void *bytes, size_t n)
+{
+    char header[64];
+    if (t->is_answered || n == 0)
+        return;
+    (void)snprintf(header, sizeof(header), "LOG %llu %zu\n", (unsigned long long)t->head.id, n);
+    say(header, bytes, n);
+}
+
+static void drop_result(struct futured_task *t)
+{
+    if (t->result)
+        (void)munmap(t->result, t->result_size);
+    if (t->result_fd >= 0)
+        (void)close(t->result_fd);
+    t->result = NULL;
+    t->result_fd = -1;
+}
+
+static void *host_result_buffer(struct futured_task *t, size_t n)
+{
+    drop_result(t);
+    t->result_fd = memfd_create("futured-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (t->result_fd < 0 || ftruncate(t->result_fd, (off_t)n) != 0)
+        return NULL;
+    t->result_size = n ? n : 1;
+    void *at = mmap(NULL, t->result_size, PROT_READ | PROT_WRITE, MAP_SHARED, t->result_fd, 0);
+    t->result = at == MAP_FAILED ? NULL : at;
+    return t->result;
+}
+
+/* The file must not be writable here while the daemon reads it: unmapped, then sealed. */
+static void send_result(struct futured_task *t, const char *header)
+{
+    (void)munmap(t->result, t->result_size);
+    t->result = NULL;
+    (void)fcntl(t->result_fd, F_ADD_SEALS,
+                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    say_file(header, t->result_fd);
+}
+
+static void host_done(struct futured_task *t, const void *bytes, size_t n, const char *type)
+{
+    char header[LINE_MAX_BYTES];
+    if (t->is_answered)
+        return;
+    if (n >= LARGE_BYTES && bytes != t->result) {
+        void *copy = host_result_buffer(t, n);
+        if (copy)
+            memcpy(copy, bytes, n);
+        bytes = copy ? copy : bytes;
+    }
+    int by_fd = t->result && bytes == t->result && n <= t->result_size;
+    (void)fflush(NULL); /* the log before the end */
+    if (!type || !*type)
+        type = "application/octet-stream";
+    int type_len = (int)strcspn(type, "\r\n");
+    (void)snprintf(header, sizeof(header), "DONE %llu %zu%s type=%.*s\n",
+                   (unsigned long long)t->head.id, n, by_fd ? " fd=1" : "",
+                   type_len < TYPE_MAX_BYTES ? type_len : TYPE_MAX_BYTES, type);
+    if (by_fd)
+        send_result(t, header);
+    else
+        say(header, bytes, n);
+    t->is_answered = 1;
+}
+
+static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
+                      const char *message)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    char header[192], word[16] = "";
+    size_t kind_len = kind ? strspn(kind, letters) : 0;
+    if (t->is_answered)
+        return;
+    (void)fflush(NULL);
+    if (retry != FUTURED_RETRY_POLICY)
+        (void)snprintf(word, sizeof(word), " retry=%d", retry == FUTURED_RETRY_LATER);
+    if (kind_len == 0 || kind_len > KIND_MAX_BYTES)
+        kind = "Error", kind_len = strlen(kind);
+    (void)snprintf(header, sizeof(header), "FAIL %llu %zu%s kind=%.*s\n",
+                   (unsigned long long)t->head.id, strlen(message), word, (int)kind_len, kind);
+    say(header, message, strlen(message));
+    t->is_answered = 1;
+}
+
+static const struct futured_host host = {
+    .abi = FUTURED_PLUGIN_ABI,
+    .size = sizeof(struct futured_host),
+    .input = host_input,
+    .input_type = host_input_type,
+    .handler = host_handler,
+    .id = host_id,
+    .trace = host_trace,
+    .attempt = host_attempt,
+    .timeout_ms = host_timeout_ms,
+    .cancelled = host_cancelled,
+    .progress = host_progress,
+    .log = host_log,
+    .done = host_done,
+    .fail = host_fail,
+    .result_buffer = host_result_buffer,
+};
+
+/* ---- one task after another ------------------------------------------------------------------ */
+
+static void task_read_input(struct futured_task *t)
+{
+    t->n = (size_t)t->head.size;
+    if (key_number(&t->head, "fd") == 1) {
+        int fd = take_fd();
+        t->input = t->n ? mmap(NULL, t->n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+        t->is_mapped = t->n > 0;
+        (void)close(fd);
+        if (t->input == MAP_FAILED)
+            give_up("the input cannot be mapped");
+    } else if (t->n) {
+        t->input = malloc(t->n);
+        if (!t->input)
+            give_up("no memory for the input");
+        read_bytes(t->input, t->n);
+    }
+}
+
+static void task_release(struct futured_task *t)
+{
+    drop_result(t);
+    if (t->is_mapped)
+        (void)munmap(t->input, t->n);
+    else
+        free(t->input);
+}
+
+static void task_run(const struct futured_plugin *plugin, struct futured_task *t)
+{
+    key_text(&t->head, "handler", t->handler, sizeof(t->handler));
+    key_text(&t->head, "task", t->id, sizeof(t->id));
+    key_text(&t->head, "trace", t->trace, sizeof(t->trace));
+    t->result_fd = -1;
+    task_read_input(t);
+    plugin->run(&host, t);
+    host_fail(t, FUTURED_RETRY_POLICY, "NoAnswer", "the handler ended without a result");
+    task_release(t);
+}
+
+static void greet(const char *more)
+{
+    char header[64];
+    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1%s\n", more);
+    say(header, NULL, 0);
+}
+
+static int serve(const struct futured_plugin *plugin)
+{
+    if (plugin->begin)
+        plugin->begin(&host);
+    greet("");
+    for (;;) {
+        struct futured_task t = {.result_fd = -1};
+        if (!read_header(&t.head))
+            return 0;
+        if (strcmp(t.head.verb, "RUN") == 0)
+            task_run(plugin, &t);
+        else if (strcmp(t.head.verb, "CANCEL") != 0) /* that one is late */
+            give_up("an unknown message");
+    }
+}
+
+/* ---- a process that forks its workers -------------------------------------------------------- */
+
+/* In the worker: its own session, descriptors and channel. */
+static void become_worker(const int *fds)
+{
+    (void)setsid();
+    if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
+        dup3(fds[0], channel.fd, O_CLOEXEC) < 0)
+        _exit(1);
+    for (int i = 0; i < 3; i++)
+        (void)close(fds[i]);
+    channel.at = channel.len = channel.n_fds = 0;
+}
+
+/* Twice, so that the worker loses its parent and is adopted by the daemon's fork server, which has
+ * happened when this returns its pid (0: it failed). Returns -1 in the worker. */
+static pid_t fork_worker(const int *fds)
+{
+    int said[2];
+    pid_t pid = 0;
+    (void)fflush(NULL);
+    if (pipe2(said, O_CLOEXEC) != 0)
+        return 0;
+    pid_t middle = fork();
+    if (middle == 0) {
+        pid = fork();
+        if (pid == 0) {
+            (void)close(said[0]);
+            (void)close(said[1]);
+            become_worker(fds);
+            return -1;
+        }
+        ssize_t n = pid > 0 ? write(said[1], &pid, sizeof(pid)) : 0;
+        _exit(n == sizeof(pid) ? 0 : 1);
+    }
+    (void)close(said[1]);
+    if (middle > 0 && read(said[0], &pid, sizeof(pid)) != sizeof(pid))
+        pid = 0;
+    (void)close(said[0]);
+    if (middle > 0)
+        (void)waitpid(middle, NULL, 0);
+    return pid;
+}
+
+/* 1 in a worker, 0 in the template when its stream has ended. */
+static int serve_forks(void)
+{
+    static const char failed[] = "fork failed";
+    struct message m;
+    char header[128];
+    greet(" fork=1");
+    while (read_header(&m)) {
+        int fds[3];
+        if (strcmp(m.verb, "FORK") != 0)
+            give_up("an unknown message");
+        for (int i = 0; i < 3; i++)
+            fds[i] = take_fd();
+        pid_t pid = fork_worker(fds);
+        if (pid < 0)
+            return 1;
+        for (int i = 0; i < 3; i++)
+            (void)close(fds[i]);
+        if (pid > 0)
+            (void)snprintf(header, sizeof(header), "FORKED %llu 0 pid=%d\n",
+                           (unsigned long long)m.id, (int)pid);
+        else
+            (void)snprintf(header, sizeof(header), "FAIL %llu %zu\n%s", (unsigned long long)m.id,
+                           strlen(failed), failed);
+        say(header, NULL, 0);
+    }
+    return 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int futured_worker_main(const struct futured_plugin *plugin, unsigned flags)
+{
+    const char *fd = getenv("FUTURED_WORKER_FD");
+    uint64_t value;
+    char error[256] = "init failed";
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%s", fd ? fd : "");
+    if (!number(text, &value))
+        give_up("this is a worker program: name it in the handlers file of futured");
+    channel.fd = (int)value;
+    (void)fcntl(channel.fd, F_SETFD, FD_CLOEXEC);
+    if (plugin->abi != FUTURED_PLUGIN_ABI || plugin->size < sizeof(*plugin) || !plugin->run)
+        give_up("made for another version of futured_plugin.h");
+    (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    if (plugin->init && plugin->init(&host, error, sizeof(error)) != 0)
+        give_up(error);
+    if ((flags & FUTURED_WORKER_FORK) && !serve_forks())
+        return 0;
+    return serve(plugin);
+}

@@ -1,0 +1,262 @@
+'use strict';
+/* futured_worker: write a worker handler of futured in JavaScript (Node 16 or later, nothing from npm).
+ *
+ *     const worker = require('./futured_worker.js');
+ *     worker.initializer(async () => { model = await load(); });   // once, before the first task
+ *     worker.handler('count', async (task) => {
+ *       task.progress(0.5, 'half');
+ *       return { words: task.text.split(/\s+/).length };
+ *     });
+ *     worker.run();
+ *
+ * A program with one handler serves it under every name that the handlers file gives it. A handler
+ * returns a Buffer, a string, a Result(bytes, contentType), or anything that JSON knows. What it throws
+ * fails the task: its name is the error's kind, its stack the details; Temporary may be tried again,
+ * Permanent never. console.log goes to the task's log. task.signal is an AbortSignal that fires when the
+ * task is cancelled; code that computes without ever awaiting does not see it.
+ *
+ * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
+ * fork, so memfd and fork=1 of the protocol are not offered.
+ *
+ * workers/README.md of futured has the protocol that this speaks. */
+const net = require('node:net');
+
+const VERSION = 1;
+const LINE_MAX = 1024;
+const PROGRESS_MAX = 500;
+const ERROR_MAX = 32768;
+
+/** Throw it when the same task may work later: it is tried again while it has retries left. */
+class Temporary extends Error {}
+/** Throw it when trying again is useless. */
+class Permanent extends Error {}
+/** Thrown by task.check() when the task was cancelled. */
+class Cancelled extends Error {}
+/** What came from the daemon is not the protocol: the worker ends. */
+class ProtocolError extends Error {}
+
+/** Bytes with a content type of their own. */
+class Result {
+  constructor(data, contentType = 'application/octet-stream') {
+    this.data = data;
+    this.contentType = contentType;
+  }
+}
+
+const handlers = new Map();
+const initializers = [];
+
+/** handler(name, async (task) => result) */
+function handler(name, run) {
+  handlers.set(name, run);
+}
+
+/** A function, async or not, that run() waits for before the greeting. */
+function initializer(run) {
+  initializers.push(run);
+}
+
+// ---- messages ------------------------------------------------------------------------------------
+
+const number = (word) => {
+  if (!/^[0-9]{1,19}$/.test(word ?? '')) throw new ProtocolError('a line that is no header');
+  return Number(word);
+};
+
+function parse(line) {
+  const at = line.indexOf(' type=');
+  const words = (at < 0 ? line : line.slice(0, at)).split(' ');
+  const keys = { type: at < 0 ? 'application/octet-stream' : line.slice(at + 6) };
+  for (const word of words.slice(3)) {
+    const equals = word.indexOf('=');
+    if (equals > 0) keys[word.slice(0, equals)] = word.slice(equals + 1);
+  }
+  // The id is sent back as it came: it may be larger than a Number holds.
+  number(words[1]);
+  return { verb: words[0], id: words[1], size: number(words[2]), keys };
+}
+
+/** Cuts a stream into messages; however its bytes arrive, each is copied once. */
+class Reader {
+  constructor(onMessage) {
+    this.onMessage = onMessage;
+    this.line = Buffer.alloc(0);
+    this.head = null;
+    this.payload = null;
+    this.have = 0;
+  }
+
+  get isBetween() {
+    return !this.head && this.line.length === 0;
+  }
+
+  add(bytes) {
+    while (bytes.length > 0) bytes = this.head ? this.addPayload(bytes) : this.addLine(bytes);
+  }
+
+  addLine(bytes) {
+    const end = bytes.indexOf(10);
+    this.line = Buffer.concat([this.line, end < 0 ? bytes : bytes.subarray(0, end)]);
+    if (this.line.length >= LINE_MAX) throw new ProtocolError('a header line that is too long');
+    if (end < 0) return bytes.subarray(bytes.length);
+    this.head = parse(this.line.toString('latin1'));
+    this.line = Buffer.alloc(0);
+    this.payload = Buffer.allocUnsafe(this.head.size);
+    this.have = 0;
+    if (this.head.size === 0) this.finish();
+    return bytes.subarray(end + 1);
+  }
+
+  addPayload(bytes) {
+    const n = bytes.copy(this.payload, this.have);
+    this.have += n;
+    if (this.have === this.payload.length) this.finish();
+    return bytes.subarray(n);
+  }
+
+  finish() {
+    const { head, payload } = this;
+    this.head = this.payload = null;
+    this.onMessage(head, payload);
+  }
+}
+
+/** At most max bytes, not cut inside a character. */
+function utf8(text, max) {
+  const bytes = Buffer.from(text, 'utf8');
+  let n = Math.min(bytes.length, max);
+  while (n < bytes.length && n > 0 && (bytes[n] & 0xc0) === 0x80) n--;
+  return bytes.subarray(0, n);
+}
+
+// ---- one task ------------------------------------------------------------------------------------
+
+class Task {
+  #say;
+  #controller = new AbortController();
+
+  constructor(head, input, say) {
+    this.#say = say;
+    this.input = input; // a Buffer
+    this.id = head.keys.task ?? ''; // of the future
+    this.handler = head.keys.handler ?? '';
+    this.attempt = Number(head.keys.attempt ?? 1);
+    this.timeout = Number(head.keys.timeout_ms ?? 0); // milliseconds; 0: none
+    this.trace = head.keys.trace ?? ''; // traceparent
+    this.contentType = head.keys.type;
+    this.signal = this.#controller.signal;
+  }
+
+  get text() {
+    return this.input.toString('utf8');
+  }
+
+  json() {
+    return JSON.parse(this.text);
+  }
+
+  /** How far it is, 0 to 1 (undefined: not known), and one line about it. */
+  progress(fraction, message = '') {
+    const share = fraction === undefined ? '' : ` fraction=${Math.min(1, Math.max(0, fraction))}`;
+    this.#say('PROGRESS', share, utf8(String(message).replaceAll('\n', ' '), PROGRESS_MAX));
+  }
+
+  /** A line for this task's log. With concurrency, console.log does not know whose line it is. */
+  log(text) {
+    const line = String(text);
+    this.#say('LOG', '', Buffer.from(line.endsWith('\n') ? line : line + '\n', 'utf8'));
+  }
+
+  get cancelled() {
+    return this.signal.aborted;
+  }
+
+  /** Throws Cancelled when the task was cancelled. */
+  check() {
+    if (this.cancelled) throw new Cancelled('the task was cancelled');
+  }
+
+  cancel() {
+    this.#controller.abort(new Cancelled('the task was cancelled'));
+  }
+}
+
+function encode(value) {
+  if (value instanceof Result) return [Buffer.from(value.data), value.contentType];
+  if (value instanceof Uint8Array) return [value, 'application/octet-stream'];
+  if (typeof value === 'string') return [Buffer.from(value, 'utf8'), 'text/plain; charset=utf-8'];
+  return [Buffer.from(JSON.stringify(value ?? null), 'utf8'), 'application/json'];
+}
+
+function failure(error) {
+  const thrown = error instanceof Error ? error : new Error(String(error));
+  const name = thrown.name !== 'Error' ? thrown.name : thrown.constructor.name;
+  const kind = name.replace(/[^A-Za-z0-9_.-]/g, '').slice(0, 64) || 'Error';
+  const retry = thrown instanceof Temporary ? ' retry=1' : thrown instanceof Permanent ? ' retry=0' : '';
+  const first = (thrown.message || kind).split('\n')[0];
+  return [`${retry} kind=${kind}`, utf8(`${first}\n${thrown.stack ?? ''}`, ERROR_MAX)];
+}
+
+// ---- the worker ----------------------------------------------------------------------------------
+
+function find(name) {
+  const found = handlers.get(name) ?? (handlers.size === 1 ? [...handlers.values()][0] : undefined);
+  if (!found) throw new Permanent(`this worker has no handler "${name}"`);
+  return found;
+}
+
+function serve(socket, concurrency) {
+  const running = new Map();
+
+  async function start(head, input) {
+    const say = (verb, more, payload) => {
+      socket.write(`${verb} ${head.id} ${payload.length}${more}\n`, 'latin1');
+      if (payload.length > 0) socket.write(payload);
+    };
+    const task = new Task(head, input, say);
+    running.set(head.id, task);
+    try {
+      const [bytes, type] = encode(await find(task.handler)(task));
+      say('DONE', ` type=${type.replace(/[\r\n]/g, ' ')}`, bytes);
+    } catch (error) {
+      say('FAIL', ...failure(error));
+    }
+    running.delete(head.id);
+  }
+
+  const reader = new Reader((head, payload) => {
+    if (head.verb === 'RUN') start(head, payload);
+    else if (head.verb === 'CANCEL') running.get(head.id)?.cancel(); // unknown: it has just ended
+    else throw new ProtocolError(`unexpected ${head.verb}`);
+  });
+  socket.on('data', (bytes) => {
+    try {
+      reader.add(bytes);
+    } catch (error) {
+      giveUp(error);
+    }
+  });
+  socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
+  socket.on('error', () => process.exit(0)); // the daemon is gone
+  const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
+  socket.write(`HELLO ${VERSION} 0${size} cancel=1\n`);
+}
+
+function giveUp(error) {
+  console.error(`futured_worker: ${error instanceof ProtocolError ? error.message : error.stack}`);
+  process.exit(1);
+}
+
+/** Serves until the daemon ends the stream. */
+async function run({ concurrency = 1 } = {}) {
+  const fd = process.env.FUTURED_WORKER_FD;
+  if (!fd) giveUp(new ProtocolError('this is a worker program: name it in the handlers file of futured'));
+  try {
+    for (const each of initializers) await each();
+  } catch (error) {
+    giveUp(error);
+  }
+  serve(new net.Socket({ fd: Number(fd), readable: true, writable: true }), concurrency);
+}
+
+module.exports = { handler, initializer, run, Result, Temporary, Permanent, Cancelled };

@@ -1,0 +1,511 @@
+"""futured_worker: write a worker handler of futured in Python (3.8 or later, standard library only).
+
+    import futured_worker as worker
+
+    @worker.initializer
+    def load():                      # once, before the first task
+        global model
+        model = ...
+
+    @worker.handler                  # or @worker.handler("another name")
+    def count(task):
+        task.progress(0.5, "half")
+        return {"words": len(task.text.split())}
+
+    worker.run()
+
+A program with one handler serves it under every name that the handlers file gives it. A handler
+returns bytes, str, Result(bytes, content_type), or anything that JSON knows. What it raises
+fails the task: the type's name is the error's kind, the traceback its details; Temporary may be tried
+again, Permanent never. print() goes to the task's log.
+
+run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
+everything once and forks the workers from itself, which share its memory.
+
+workers/README.md of futured has the protocol that this speaks.
+"""
+import array
+import concurrent.futures
+import fcntl
+import gc
+import json
+import mmap
+import os
+import select
+import socket
+import sys
+import threading
+import traceback
+
+__all__ = ["handler", "initializer", "run", "Task", "Result", "Temporary", "Permanent", "Cancelled"]
+
+VERSION = 1
+LINE_MAX = 1024
+READ_BYTES = 65536
+PROGRESS_MAX = 500
+ERROR_MAX = 32768          # bytes of message and traceback
+LARGE = 262144             # results from here on go by descriptor
+MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
+
+
+class Temporary(Exception):
+    """Raise it when the same task may work later: it is tried again while it has retries left."""
+
+
+class Permanent(Exception):
+    """Raise it when trying again is useless: the task fails at once."""
+
+
+class Cancelled(Exception):
+    """Raised by Task.check() when the task was cancelled."""
+
+
+class ProtocolError(Exception):
+    """What came from the daemon is not the protocol: the worker ends."""
+
+
+class Result:
+    """Bytes with a content type of their own."""
+
+    def __init__(self, data, content_type="application/octet-stream"):
+        self.data = data
+        self.content_type = content_type
+
+
+# ---- what a program registers ------------------------------------------------------------------
+
+_handlers = {}
+_initializers = []
+
+
+def handler(arg):
+    """Registers a function of one Task: @handler (its own name) or @handler("name")."""
+    if callable(arg):
+        _handlers[arg.__name__] = arg
+        return arg
+
+    def register(function):
+        _handlers[arg] = function
+        return function
+
+    return register
+
+
+def initializer(function):
+    """Registers a function without arguments that run() calls before the greeting."""
+    _initializers.append(function)
+    return function
+
+
+# ---- the channel -------------------------------------------------------------------------------
+
+
+class _Channel:
+    """Messages over the socket. One thread reads; any thread writes."""
+
+    def __init__(self, fd):
+        self.sock = socket.socket(fileno=fd)
+        self.buffer = bytearray()
+        self.fds = []  # that came, for the headers that come
+        self.lock = threading.Lock()
+
+    def fileno(self):
+        return self.sock.fileno()
+
+    def _receive(self):
+        data, ancillary, _, _ = self.sock.recvmsg(READ_BYTES, socket.CMSG_SPACE(16),
+                                                  getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        for level, kind, body in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds = array.array("i")
+                fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
+                self.fds.extend(fds)
+        self.buffer += data
+        return bool(data)
+
+    def _payload(self, size):
+        """Exactly size bytes; never a byte of the next message."""
+        data = bytearray(size)
+        have = min(size, len(self.buffer))
+        data[:have] = self.buffer[:have]
+        del self.buffer[:have]
+        rest = memoryview(data)
+        while have < size:
+            n = self.sock.recv_into(rest[have:])
+            if n == 0:
+                raise ProtocolError("the stream ended inside a payload")
+            have += n
+        return bytes(data)
+
+    def waiting(self, timeout):
+        """Is there something to read within so many seconds (None: for ever)?"""
+        if self.buffer:
+            return True
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0, int(timeout * 1000))))
+
+    def read(self):
+        """(verb, id, keys, payload), or None at the end. By descriptor: the payload is a mmap."""
+        while b"\n" not in self.buffer:
+            if len(self.buffer) >= LINE_MAX:
+                raise ProtocolError("a header line over %d bytes" % LINE_MAX)
+            if not self._receive():
+                if self.buffer:
+                    raise ProtocolError("the stream ended inside a header line")
+                return None
+        line, _, rest = bytes(self.buffer).partition(b"\n")
+        self.buffer = bytearray(rest)
+        verb, number, size, keys = _parse(line)
+        if "fd" in keys and verb == "RUN":
+            return verb, number, keys, self._map(size)
+        return verb, number, keys, self._payload(size)
+
+    def _map(self, size):
+        if not self.fds:
+            raise ProtocolError("a header says fd=1, and no descriptor came")
+        fd = self.fds.pop(0)
+        try:
+            return mmap.mmap(fd, size, access=mmap.ACCESS_READ) if size else b""
+        finally:
+            os.close(fd)
+
+    def write(self, header, payload=b""):
+        line = header.encode("ascii") + b"\n"
+        small = len(payload) <= READ_BYTES
+        with self.lock:
+            self.sock.sendall(line + payload if small else line)
+            if not small:
+                self.sock.sendall(payload)
+
+    def write_file(self, header, fd):
+        """A message whose payload is in fd, sent with the header's first byte."""
+        line = header.encode("ascii") + b"\n"
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        with self.lock:
+            sent = self.sock.sendmsg([line], rights)
+            self.sock.sendall(line[sent:])
+
+
+def _parse(line):
+    head, _, kind = line.decode("ascii", "surrogateescape").partition(" type=")
+    words = head.split(" ")
+    try:
+        verb, number, size = words[0], int(words[1]), int(words[2])
+        keys = dict(word.split("=", 1) for word in words[3:] if "=" in word)
+    except (IndexError, ValueError):
+        raise ProtocolError("not a header line: %r" % line[:80])
+    if number < 0 or size < 0:
+        raise ProtocolError("not a header line: %r" % line[:80])
+    if kind:
+        keys["type"] = kind
+    return verb, number, size, keys
+
+
+# ---- one task ----------------------------------------------------------------------------------
+
+
+class Task:
+    """What a handler gets. Its methods may be called from any thread."""
+
+    def __init__(self, worker, number, keys, payload):
+        self._worker, self._number, self._payload = worker, number, payload
+        self._cancel = threading.Event()
+        self.id = keys.get("task", "")                #: the future's id
+        self.handler = keys.get("handler", "")        #: the name that the task was sent to
+        self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
+        self.timeout = int(keys.get("timeout_ms", "0")) / 1000  #: seconds; 0: none
+        self.trace = keys.get("trace", "")            #: traceparent
+        self.content_type = keys.get("type", "application/octet-stream")
+
+    @property
+    def input(self):
+        """The input as bytes."""
+        if not isinstance(self._payload, bytes):
+            return self._payload[:]
+        return self._payload
+
+    @property
+    def view(self):
+        """The input as a memoryview: a large one is not copied."""
+        return memoryview(self._payload)
+
+    @property
+    def text(self):
+        return str(self.view, "utf-8")
+
+    def json(self):
+        return json.loads(self.input)
+
+    def progress(self, fraction=None, message=""):
+        """How far it is, 0 to 1, and one line about it."""
+        text = " ".join(str(message).split("\n")).encode("utf-8", "replace")[:PROGRESS_MAX]
+        text = text.decode("utf-8", "ignore").encode("utf-8")
+        share = "" if fraction is None else " fraction=%.6g" % min(1.0, max(0.0, fraction))
+        self._worker.channel.write("PROGRESS %d %d%s" % (self._number, len(text), share), text)
+
+    def log(self, text):
+        """A line for this task's log. With concurrency, print() does not know whose line it is."""
+        line = str(text).encode("utf-8", "replace")
+        line = line if line.endswith(b"\n") else line + b"\n"
+        self._worker.channel.write("LOG %d %d" % (self._number, len(line)), line)
+
+    @property
+    def cancelled(self):
+        """Has somebody cancelled the task? Cheap enough for a loop."""
+        return self.wait(0)
+
+    def wait(self, seconds=None):
+        """Sleeps so long (None: for ever); True as soon as the task was cancelled."""
+        return self._worker.wait_cancel(self, seconds)
+
+    def check(self):
+        """Raises Cancelled when the task was cancelled."""
+        if self.cancelled:
+            raise Cancelled("the task was cancelled")
+
+
+def _encode(value):
+    if isinstance(value, Result):
+        return value.data, value.content_type
+    if isinstance(value, (bytes, bytearray, memoryview, mmap.mmap)):
+        return value, "application/octet-stream"
+    if isinstance(value, str):
+        return value.encode("utf-8"), "text/plain; charset=utf-8"
+    return json.dumps(value).encode("utf-8"), "application/json"
+
+
+def _file_of(data):
+    """A sealed memfd with these bytes."""
+    fd = os.memfd_create("futured-result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(fd, "wb", buffering=0, closefd=False) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest):]
+    seals = [getattr(fcntl, name, value) for name, value in
+             (("F_SEAL_SEAL", 1), ("F_SEAL_SHRINK", 2), ("F_SEAL_GROW", 4), ("F_SEAL_WRITE", 8))]
+    fcntl.fcntl(fd, getattr(fcntl, "F_ADD_SEALS", 1033), sum(seals))
+    return fd
+
+
+# ---- the worker --------------------------------------------------------------------------------
+
+
+class _Worker:
+    def __init__(self, fd, concurrency):
+        self.channel = _Channel(fd)
+        self.concurrency = concurrency
+        self.running = {}  # number: Task
+
+    def greet(self, more=""):
+        size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
+        memfd = " memfd=1" if MEMFD else ""
+        self.channel.write("HELLO %d 0%s cancel=1%s%s" % (VERSION, size, memfd, more))
+
+    def serve(self):
+        """Until the stream ends."""
+        self.greet()
+        if self.concurrency == 1:
+            return self._loop(self._run)
+        # At the end of the stream the threads are not waited for: nobody wants their results.
+        pool = concurrent.futures.ThreadPoolExecutor(self.concurrency)
+        return self._loop(lambda task: pool.submit(self._run, task))
+
+    def _loop(self, start):
+        while True:
+            message = self.channel.read()
+            if message is None:
+                return
+            verb, number, keys, payload = message
+            if verb == "RUN":
+                task = Task(self, number, keys, payload)
+                del payload, message
+                self.running[number] = task
+                start(task)
+                del task
+            else:
+                self._other(verb, number)
+
+    def _other(self, verb, number):
+        if verb != "CANCEL":
+            raise ProtocolError("unexpected %s" % verb)
+        task = self.running.get(number)  # None: it has just ended
+        if task:
+            task._cancel.set()
+
+    def wait_cancel(self, task, seconds):
+        if self.concurrency > 1 or task._cancel.is_set():
+            return task._cancel.wait(seconds)
+        # The only thread that reads is the one that runs the handler (or one that helps it).
+        while not task._cancel.is_set() and self.channel.waiting(seconds):
+            self._between()
+        return task._cancel.is_set()
+
+    def _between(self):
+        """Reads what comes while the only task runs."""
+        try:
+            message = self.channel.read()
+            if message is None:
+                _exit(0)
+            self._other(message[0], message[1])
+        except ProtocolError as error:
+            _give_up(error)
+
+    def _run(self, task):
+        try:
+            answer = self._done(task)
+        except BaseException as error:  # SystemExit too: a handler may not end the worker so
+            answer = self._failure(task, error)
+        self.running.pop(task._number, None)
+        _flush()
+        try:
+            answer()
+        except OSError:
+            _exit(0)  # the daemon is gone
+
+    def _done(self, task):
+        function = _handlers.get(task.handler)
+        if function is None and len(_handlers) == 1:
+            (function,) = _handlers.values()
+        if function is None:
+            raise Permanent("this worker has no handler %r" % task.handler)
+        data, kind = _encode(function(task))
+        data = memoryview(data).cast("B")
+        head = "DONE %d %d" % (task._number, len(data))
+        kind = " type=" + kind.replace("\n", " ")
+        if not MEMFD or len(data) < LARGE:
+            return lambda: self.channel.write(head + kind, data)
+        fd = _file_of(data)
+
+        def send():
+            self.channel.write_file(head + " fd=1" + kind, fd)
+            os.close(fd)
+
+        return send
+
+    def _failure(self, task, error):
+        retry = {Temporary: " retry=1", Permanent: " retry=0"}
+        word = next((w for t, w in retry.items() if isinstance(error, t)), "")
+        kind = "".join(c for c in type(error).__name__ if c.isascii() and c.isalnum() or c in "_.-")
+        first = (str(error) or type(error).__name__).split("\n")[0]
+        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        text = (first + "\n" + details).encode("utf-8", "replace")[:ERROR_MAX]
+        text = text.decode("utf-8", "ignore").encode("utf-8")
+        head = "FAIL %d %d%s kind=%s" % (task._number, len(text), word, kind[:64] or "Exception")
+        return lambda: self.channel.write(head, text)
+
+
+# ---- a process that forks its workers ----------------------------------------------------------
+
+
+def _serve_template(fd, concurrency):
+    """Answers FORK until the stream ends. Returns in a forked worker: the descriptor to serve."""
+    template = _Worker(fd, concurrency)
+    template.greet(" fork=1")
+    while True:
+        message = template.channel.read()
+        if message is None:
+            _exit(0)
+        verb, number, _, _ = message
+        if verb != "FORK" or len(template.channel.fds) < 3:
+            raise ProtocolError("unexpected %s" % verb)
+        fds, template.channel.fds[:3] = template.channel.fds[:3], []
+        pid, channel = _fork_twice(template, fds)
+        for each in fds:
+            if each != channel:
+                os.close(each)
+        if channel >= 0:
+            return channel
+        if pid > 0:
+            template.channel.write("FORKED %d 0 pid=%d" % (number, pid))
+        else:
+            text = b"fork failed"
+            template.channel.write("FAIL %d %d" % (number, len(text)), text)
+
+
+def _fork_twice(template, fds):
+    """(pid, -1) in the template, once the grandchild belongs to the daemon's fork server; pid 0
+    when that failed. (0, channel) in the grandchild."""
+    _flush()
+    r, w = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:
+        child = -1
+    if child == 0:
+        _middle(w)
+        os.close(r)
+        os.close(w)
+        return 0, _become_worker(template, fds)
+    os.close(w)
+    with open(r, "rb") as said:
+        pid = int(said.read() or b"0")
+    if child > 0:
+        os.waitpid(child, 0)
+    return pid, -1
+
+
+def _middle(w):
+    """Forks once more, says the pid, and is gone: returns in the grandchild only."""
+    try:
+        pid = os.fork()
+    except OSError:
+        os._exit(1)
+    if pid > 0:
+        os.write(w, b"%d" % pid)
+        os._exit(0)
+
+
+def _become_worker(template, fds):
+    os.setsid()
+    os.dup2(fds[1], 1)
+    os.dup2(fds[2], 2)
+    fd = template.channel.fileno()
+    template.channel.sock.close()  # also from fd, which is free now
+    os.dup2(fds[0], fd, inheritable=False)
+    return fd
+
+
+# ---- life --------------------------------------------------------------------------------------
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+
+
+def _exit(status):
+    _flush()
+    os._exit(status)  # threads of tasks that nobody waits for must not hold it up
+
+
+def _give_up(error):
+    print("futured_worker: %s" % error, file=sys.stderr)
+    _exit(1)
+
+
+def run(concurrency=1, fork=False):
+    """Serves until the daemon ends the stream; does not return."""
+    if "FUTURED_WORKER_FD" not in os.environ:
+        sys.exit("this is a worker program: name it in the handlers file of futured "
+                 "({\"x\": {\"worker\": [\"python3\", \"%s\"]}})" % sys.argv[0])
+    fd = int(os.environ["FUTURED_WORKER_FD"])
+    os.set_inheritable(fd, False)
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        for function in _initializers:
+            function()
+        if fork:
+            gc.collect()
+            gc.freeze()  # the collector's marks would unshare what was loaded
+            fd = _serve_template(fd, concurrency)
+        _Worker(fd, concurrency).serve()
+    except ProtocolError as error:
+        _give_up(error)
+    except OSError:
+        traceback.print_exc()
+        _exit(1)
+    _exit(0)

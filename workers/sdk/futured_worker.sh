@@ -1,0 +1,136 @@
+# shellcheck shell=sh
+# futured_worker: write a worker handler of futured in POSIX shell. Source it, define functions, serve:
+#
+#     . ./futured_worker.sh
+#     handler_count() { wc -w; }       # input on stdin, result on stdout, log on stderr
+#     futured_run
+#
+# A handler is a function handler_NAME (each character of the name that is no letter, digit or _ is a _).
+# A program with handler_any serves every other name by it. It runs in a subshell and may use:
+#
+#     futured_progress 0.5 "half"      how far it is, and one line about it
+#     futured_log "a line"             the same as a line on stderr
+#     futured_type text/plain          the type of the result (application/octet-stream)
+#     futured_fail KIND MESSAGE [0|1]  ends the task with an error; 0: never again, 1: may be tried again
+#     $FUTURED_INPUT_FILE $FUTURED_TYPE $FUTURED_TASK_ID $FUTURED_HANDLER $FUTURED_ATTEMPT
+#     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
+#
+# Exit status 75 fails the task with retry=1, any other but 0 without. Limits: one task at a time; a
+# cancel is not heard (the daemon kills the worker instead); input and result go through files in
+# ${TMPDIR:-/tmp}, so that any bytes are safe; a task costs a few processes (5 ms and more). Needs
+# mktemp, head -c, wc and cat.
+#
+# workers/README.md of futured has the protocol that this speaks.
+
+futured_progress() {
+    printf '%s' "${2-}" | tr '\n' ' ' | head -c 500 >"$futured_dir/line"
+    printf 'PROGRESS %s %s fraction=%s\n' "$futured_id" "$(($(wc -c <"$futured_dir/line")))" "$1" >&"$futured_fd"
+    cat "$futured_dir/line" >&"$futured_fd"
+}
+
+futured_log() {
+    printf '%s\n' "$1" >&2
+}
+
+futured_type() {
+    printf '%s' "$1" >"$futured_dir/type"
+}
+
+futured_fail() {
+    printf ' kind=%s%s' "$1" "${3:+ retry=$3}" >"$futured_dir/fail"
+    printf '%s\n' "$2" >"$futured_dir/why"
+    exit 1
+}
+
+# futured_send "VERB ID" FILE KEYS
+futured_send() {
+    printf '%s %s%s\n' "$1" "$(($(wc -c <"$2")))" "$3" >&"$futured_fd"
+    cat "$2" >&"$futured_fd"
+}
+
+futured_give_up() {
+    printf 'futured_worker: %s\n' "$1" >&2
+    exit 1
+}
+
+# Sets FUTURED_… from the keys of a RUN line.
+futured_keys() {
+    FUTURED_TYPE=application/octet-stream FUTURED_TASK_ID='' FUTURED_HANDLER='' FUTURED_ATTEMPT=1
+    FUTURED_TIMEOUT_MS=0 FUTURED_TRACE=''
+    case " $1" in
+    *' type='*)
+        FUTURED_TYPE=" $1"
+        FUTURED_TYPE=${FUTURED_TYPE#* type=}
+        set -- " $1"
+        set -- "${1%% type=*}"
+        ;;
+    esac
+    for futured_word in $1; do
+        case $futured_word in
+        task=*) FUTURED_TASK_ID=${futured_word#*=} ;;
+        handler=*) FUTURED_HANDLER=${futured_word#*=} ;;
+        attempt=*) FUTURED_ATTEMPT=${futured_word#*=} ;;
+        timeout_ms=*) FUTURED_TIMEOUT_MS=${futured_word#*=} ;;
+        trace=*) FUTURED_TRACE=${futured_word#*=} ;;
+        esac
+    done
+    export FUTURED_TYPE FUTURED_TASK_ID FUTURED_HANDLER FUTURED_ATTEMPT FUTURED_TIMEOUT_MS FUTURED_TRACE
+}
+
+# The function for the task's handler.
+futured_find() {
+    futured_name=handler_$(printf '%s' "$FUTURED_HANDLER" | tr -c 'A-Za-z0-9_' _)
+    command -v "$futured_name" >/dev/null || futured_name=handler_any
+    command -v "$futured_name" >/dev/null ||
+        futured_fail UnknownHandler "this worker has no handler $FUTURED_HANDLER" 0
+}
+
+futured_task() {
+    rm -f "$futured_dir/type" "$futured_dir/fail" "$futured_dir/why"
+    (
+        exec >"$futured_dir/output" <"$FUTURED_INPUT_FILE"
+        futured_find
+        "$futured_name"
+    )
+    futured_status=$?
+    if [ "$futured_status" -eq 0 ]; then
+        futured_type=application/octet-stream
+        [ -s "$futured_dir/type" ] && futured_type=$(cat "$futured_dir/type")
+        futured_send "DONE $futured_id" "$futured_dir/output" " type=$futured_type"
+        return
+    fi
+    futured_retry=''
+    [ "$futured_status" -eq 75 ] && futured_retry=' retry=1'
+    if [ ! -e "$futured_dir/fail" ]; then
+        printf ' kind=Exit%s' "$futured_retry" >"$futured_dir/fail"
+        printf 'exit status %s\n' "$futured_status" >"$futured_dir/why"
+    fi
+    futured_send "FAIL $futured_id" "$futured_dir/why" "$(cat "$futured_dir/fail")"
+}
+
+# Serves until the daemon ends the stream; does not return.
+futured_run() {
+    futured_fd=${FUTURED_WORKER_FD-}
+    [ "$futured_fd" = 3 ] || futured_give_up 'this is a worker program: name it in the handlers file of futured'
+    futured_dir=$(mktemp -d) || futured_give_up 'no temporary directory'
+    trap 'rm -rf "$futured_dir"' EXIT
+    trap 'exit 143' TERM
+    FUTURED_INPUT_FILE=$futured_dir/input
+    export FUTURED_INPUT_FILE
+    unset FUTURED_WORKER_FD
+    set -f # the words of a header are words, not patterns
+    printf 'HELLO 1 0\n' >&3
+    # read takes one byte after the other, so it leaves the payload where it is.
+    while IFS=' ' read -r futured_verb futured_id futured_size futured_rest <&3; do
+        [ "$futured_verb" = RUN ] || futured_give_up "unexpected $futured_verb"
+        case $futured_id$futured_size in
+        '' | *[!0-9]*) futured_give_up 'a line that is no header' ;;
+        esac
+        head -c "$futured_size" <&3 >"$FUTURED_INPUT_FILE"
+        [ "$(($(wc -c <"$FUTURED_INPUT_FILE")))" -eq "$futured_size" ] ||
+            futured_give_up 'the stream ended inside a payload'
+        futured_keys "$futured_rest"
+        futured_task
+    done
+    exit 0
+}
