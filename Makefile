@@ -176,7 +176,7 @@ bench-ci: deps
 
 # ---- worker programs ------------------------------------------------------------------------
 # The examples of the C SDK, as their users would build them: a program and plug-ins.
-EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so)
+EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so)
 tests-built: $(EXAMPLES)
 $(B)/workers/sdk/examples/%.so: workers/sdk/examples/%.c
 	@mkdir -p $(@D)
