@@ -8,7 +8,7 @@
 
 void admin_handlers(struct request *r)
 {
-    const struct catalog *c = r->api->cfg.catalog;
+    const struct catalog *c = api_lend_catalog(r->api, &r->catalog);
     buf_puts(&r->out, "{\"handlers\":[");
     for (size_t i = 0; i < c->n; i++) {
         const struct handler_info *h = &c->items[i];

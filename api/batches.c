@@ -99,7 +99,8 @@ static void add_task(struct work *w, const struct handler_info *h, const struct 
 static int take_task(void *ctx, const struct json_in_task *in, struct problem *p)
 {
     struct work *w = ctx;
-    const struct handler_info *h = catalog_find_public(w->r->api->cfg.catalog, in->handler);
+    const struct handler_info *h =
+        catalog_find_public(api_lend_catalog(w->r->api, &w->r->catalog), in->handler);
     if (!h)
         return refuse(p, PROBLEM_UNKNOWN_HANDLER_NAME, "handler",
                       "is not known; GET /v1/handlers lists what is.", in->handler);

@@ -47,6 +47,7 @@ void request_clear(struct request *r)
 {
     drop_op(r);
     waiter_close(&r->api->waiters, &r->waiter);
+    catalog_unref(&r->catalog);
     task_release(&r->task);
     task_release(&r->callback);
     free((char *)(uintptr_t)r->note.message);

@@ -80,7 +80,8 @@ struct request {
 
     /* work */
     struct arena arena;
-    void *work; /* what the route keeps between its steps; in the arena */
+    const struct catalog *catalog; /* by api_lend_catalog */
+    void *work;                    /* what the route keeps between its steps; in the arena */
     union {
         struct store_op base; /* first member of each */
         struct store_submit submit;

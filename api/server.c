@@ -16,6 +16,8 @@ struct api *api_new(const struct api_config *cfg)
     struct api *a = xnew(struct api);
     FUT_ASSERT(cfg->threads >= 1 && cfg->max_connections >= 1);
     a->cfg = *cfg;
+    a->cfg.catalog = catalog_ref(cfg->catalog);
+    mutex_init(&a->catalog_mu);
     a->left_fd = fd_wake_new();
     FUT_ASSERT(a->left_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->started_mono_ms = clock_mono_ms();
@@ -23,6 +25,25 @@ struct api *api_new(const struct api_config *cfg)
     waiters_init(&a->waiters, max_waiters ? max_waiters : 1);
     store_listen(cfg->store, waiters_on_change, &a->waiters);
     return a;
+}
+
+void api_set_catalog(struct api *a, const struct catalog *c)
+{
+    mutex_lock(&a->catalog_mu);
+    const struct catalog *before = a->cfg.catalog;
+    a->cfg.catalog = catalog_ref(c);
+    mutex_unlock(&a->catalog_mu);
+    catalog_unref(&before);
+}
+
+const struct catalog *api_lend_catalog(struct api *a, const struct catalog **kept)
+{
+    if (!*kept) {
+        mutex_lock(&a->catalog_mu);
+        *kept = catalog_ref(a->cfg.catalog);
+        mutex_unlock(&a->catalog_mu);
+    }
+    return *kept;
 }
 
 /* Connections of one loop: the shares add up to at least the whole. */
@@ -187,6 +208,8 @@ void api_free(struct api **a)
     fd_close(&me->left_fd);
     free(me->loops);
     waiters_release(&me->waiters);
+    catalog_unref(&me->cfg.catalog);
+    mutex_destroy(&me->catalog_mu);
     free(me);
     *a = NULL;
 }

@@ -30,8 +30,8 @@ struct api_config {
     size_t max_body_bytes;
     int64_t max_wait_ms; /* longest long-poll; longer wishes are cut to it */
     struct store *store;
-    const struct catalog *catalog;
-    struct pool_view pools; /* read == NULL: no pools here */
+    const struct catalog *catalog; /* the api takes a reference of its own */
+    struct pool_view pools;        /* read == NULL: no pools here */
     const char *version;
     const struct auth *auth; /* NULL: no tokens, then only local addresses are served */
     const char *tls_cert_pem, *tls_key_pem; /* both NULL: plain HTTP */
@@ -48,6 +48,9 @@ FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);
 const char *api_address(const struct api *a, size_t i);
 /* What /readyz says; false until the first call. Any thread. */
 void api_set_ready(struct api *a, bool is_ready);
+
+/* Requests that begin from now on see this catalog; takes a reference of its own. Any thread. */
+void api_set_catalog(struct api *a, const struct catalog *c);
 
 /* Stops accepting; answers close their connection, /healthz says 200, /readyz 503. Submits on
  * kept-alive connections get 503, unless the sockets were inherited: then somebody holds them for

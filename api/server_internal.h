@@ -7,11 +7,13 @@
 #include "api/listen.h"
 #include "api/server.h"
 #include "api/waiters.h"
+#include "core/sync.h"
 
 struct http_loop;
 
 struct api {
-    struct api_config cfg; /* constant after api_new */
+    struct api_config cfg;   /* constant after api_new, but for the catalog */
+    struct mutex catalog_mu; /* guards cfg.catalog */
     struct waiters waiters;
     struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
     size_t n_loops;
@@ -21,5 +23,9 @@ struct api {
     int64_t started_mono_ms;
     atomic_bool is_ready, is_quiesced, is_released;
 };
+
+/* *kept, for which catalog_unref is the caller's; at first (NULL) that becomes the catalog of now.
+ * So what was found in it stays. Any thread. */
+const struct catalog *api_lend_catalog(struct api *a, const struct catalog **kept);
 
 #endif

@@ -26,7 +26,7 @@ static void refuse_handler(struct request *r, const char *name, enum problem_cod
 {
     struct problem p;
     struct buf known = BUF_INIT;
-    const struct catalog *c = r->api->cfg.catalog;
+    const struct catalog *c = api_lend_catalog(r->api, &r->catalog);
     for (size_t i = 0; i < c->n && i < NAMES_SHOWN; i++)
         if (!c->items[i].is_internal)
             buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
@@ -187,7 +187,8 @@ void tasks_post(struct request *r)
         request_problem(r, &p);
         return;
     }
-    const struct handler_info *h = catalog_find_public(r->api->cfg.catalog, in.handler);
+    const struct handler_info *h =
+        catalog_find_public(api_lend_catalog(r->api, &r->catalog), in.handler);
     struct options o = {in.has_lane, in.lane,   in.timeout_ms,
                         in.retries,  in.unique, in.callback_url};
     if (h)
@@ -240,7 +241,8 @@ static const char *read_type(struct request *r)
 
 void tasks_post_handler(struct request *r)
 {
-    const struct handler_info *h = catalog_find_public(r->api->cfg.catalog, r->captures[0]);
+    const struct handler_info *h =
+        catalog_find_public(api_lend_catalog(r->api, &r->catalog), r->captures[0]);
     struct options o = {.retries = -1};
     if (!h) {
         refuse_handler(r, r->captures[0], PROBLEM_UNKNOWN_HANDLER);

@@ -18,3 +18,18 @@ const struct handler_info *catalog_find_public(const struct catalog *c, const ch
     const struct handler_info *h = catalog_find(c, name);
     return h && !h->is_internal ? h : NULL;
 }
+
+const struct catalog *catalog_ref(const struct catalog *c)
+{
+    if (c && c->life)
+        (void)atomic_fetch_add_explicit(&c->life->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void catalog_unref(const struct catalog **c)
+{
+    struct catalog_life *life = *c ? (*c)->life : NULL;
+    *c = NULL;
+    if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1)
+        life->end(life);
+}

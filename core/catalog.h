@@ -1,8 +1,10 @@
 /* catalog: what the daemon can run, as plain data. workers/ makes it, api/ reads it (to refuse an
- * unknown handler and to fill in defaults), daemon/ hands it over. Immutable while shared. */
+ * unknown handler and to fill in defaults), daemon/ hands it over. Immutable while shared; a reload
+ * brings another one, and whoever uses the old one holds a reference. */
 #ifndef FUT_CORE_CATALOG_H
 #define FUT_CORE_CATALOG_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "core/task.h"
@@ -18,10 +20,21 @@ struct handler_info {
     uint32_t retries;        /* default */
 };
 
+/* Of what the catalog is a part of. */
+struct catalog_life {
+    atomic_uint refs; /* 1 at first */
+    void (*end)(struct catalog_life *life);
+};
+
 struct catalog {
     const struct handler_info *items; /* sorted by name */
     size_t n;
+    struct catalog_life *life; /* NULL: lives as long as the program */
 };
+
+/* Any thread. catalog_unref NULLs. NULL ok. */
+const struct catalog *catalog_ref(const struct catalog *c);
+void catalog_unref(const struct catalog **c);
 
 /* NULL when unknown. */
 const struct handler_info *catalog_find(const struct catalog *c, const char *name);

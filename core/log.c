@@ -1,5 +1,6 @@
 #include "core/log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@ static _Thread_local struct {
     struct buf lines;
 } own;
 
-static enum log_level threshold = LOG_LEVEL_INFO;
+static atomic_int threshold = LOG_LEVEL_INFO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 bool log_level_parse(const char *word, enum log_level *out)
@@ -32,12 +33,12 @@ bool log_level_parse(const char *word, enum log_level *out)
 
 void log_set_level(enum log_level level)
 {
-    threshold = level;
+    atomic_store_explicit(&threshold, (int)level, memory_order_relaxed);
 }
 
 bool log_wants(enum log_level level)
 {
-    return level >= threshold;
+    return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
 /* Quotes only where logfmt needs it, so that plain words stay greppable. */

@@ -38,7 +38,7 @@ struct log_field {
 
 /* "debug" "info" "warn" "error"; false when the word is none of them, *out untouched. */
 bool log_level_parse(const char *word, enum log_level *out);
-/* Set once at boot, before threads. Default info. */
+/* Default info. Any thread. */
 void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
 /* fields: ended by a LOG_KIND_END entry. */

@@ -12,28 +12,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool_view.h"
+#include "daemon/config_internal.h"
 #include "daemon/cpus.h"
+#include "daemon/env_file.h"
 #include "workers/webhook.h"
-
-enum kind {
-    KIND_NUMBER,
-    KIND_DURATION,
-    KIND_SIZE,
-    KIND_TEXT,
-    KIND_LEVEL,
-    KIND_STORE,
-    KIND_FILE,   /* a file that must be readable; none when empty */
-    KIND_SECRET, /* never printed */
-};
-
-struct row {
-    const char *name;
-    enum kind kind;
-    size_t offset;      /* of the field in struct config */
-    const char *preset; /* default as a user would write it; NULL: computed */
-    int64_t min, max;
-    const char *help;
-};
 
 #define AT(field) offsetof(struct config, field)
 #define SECOND 1000LL
@@ -41,12 +23,16 @@ struct row {
 #define DAY (24 * HOUR)
 #define MIB (1LL << 20)
 
-static const struct row rows[] = {
+const struct config_row config_rows[] = {
     {"MAX_WORKERS", KIND_NUMBER, AT(max_workers), NULL, 1, POOL_WORKERS_MAX,
      "worker processes of the cpu lane: cpu tasks that run at once (default: the CPUs that this "
      "process may use, by affinity and cgroup quota)"},
     {"MAX_THREADS", KIND_NUMBER, AT(max_threads), "20", 1, POOL_THREADS_MAX,
      "threads of the io lane: io tasks that run at once"},
+    {"FUTURED_PAUSED", KIND_LANES, AT(paused), "", 0, 0,
+     "lanes that take no task from the queue: io, cpu or io,cpu"},
+    {"FUTURED_ENV_FILE", KIND_FILE, AT(env_file), "", 0, 4000,
+     "file of NAME=value lines that count before the environment; SIGHUP reads it again"},
     {"FUTURED_LISTEN", KIND_TEXT, AT(listen), "127.0.0.1:8420", 1, 255,
      "where HTTP is served: host:port, [v6]:port, port 0 for any, or unix:/path"},
     {"FUTURED_DB", KIND_TEXT, AT(db), "futured.db", 1, 4000, "the SQLite database file"},
@@ -84,6 +70,11 @@ static const struct row rows[] = {
      "signs done-callbacks (Standard Webhooks): whsec_ and base64; unsigned when empty"},
     {"FUTURED_LOG", KIND_LEVEL, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
+const size_t config_n_rows = FUT_COUNT(config_rows);
+
+/* What SIGHUP puts in force. */
+static const size_t live[] = {AT(max_workers), AT(max_threads), AT(paused), AT(handlers),
+                              AT(log_level)};
 
 struct unit {
     const char *suffix;
@@ -106,18 +97,8 @@ static const struct {
     [KIND_SIZE] = {sizes, FUT_COUNT(sizes), "a size such as 4096, 64K, 16M, 1G"},
 };
 
-static int64_t *number_at(struct config *c, const struct row *r)
-{
-    return (int64_t *)(void *)((char *)c + r->offset);
-}
-
-static const char **text_at(struct config *c, const struct row *r)
-{
-    return (const char **)(void *)((char *)c + r->offset);
-}
-
 /* Digits and a unit, nothing else. False also when it overflows. */
-static bool parse_units(const char *text, enum kind kind, int64_t *out)
+static bool parse_units(const char *text, enum config_kind kind, int64_t *out)
 {
     char *end;
     if (*text < '0' || *text > '9')
@@ -133,8 +114,7 @@ static bool parse_units(const char *text, enum kind kind, int64_t *out)
     return false;
 }
 
-/* Writes a number as a user would: the largest unit that divides it. */
-static void format_units(enum kind kind, int64_t value, char *out, size_t cap)
+void config_format_units(enum config_kind kind, int64_t value, char *out, size_t cap)
 {
     const struct unit *best = &forms[kind].units[kind == KIND_DURATION ? 1 : 0];
     for (size_t i = 0; i < forms[kind].n; i++) {
@@ -145,56 +125,56 @@ static void format_units(enum kind kind, int64_t value, char *out, size_t cap)
     (void)snprintf(out, cap, "%" PRId64 "%s", value / best->factor, best->suffix);
 }
 
-static int refuse_range(const struct row *r, const char *value, struct fut_errbuf *err)
+static int refuse_range(const struct config_row *r, const char *value, struct fut_errbuf *err)
 {
     char min[32], max[32];
-    format_units(r->kind, r->min, min, sizeof(min));
-    format_units(r->kind, r->max, max, sizeof(max));
+    config_format_units(r->kind, r->min, min, sizeof(min));
+    config_format_units(r->kind, r->max, max, sizeof(max));
     return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be %s from %s to %s", r->name, value,
                     forms[r->kind].form, min, max);
 }
 
-static int set_number(struct config *c, const struct row *r, const char *value,
+static int set_number(struct config *c, const struct config_row *r, const char *value,
                       struct fut_errbuf *err)
 {
     int64_t n;
     if (!parse_units(value, r->kind, &n) || n < r->min || n > r->max)
         return refuse_range(r, value, err);
-    *number_at(c, r) = n;
+    *config_number_at(c, r) = n;
     return 0;
 }
 
-static int set_text(struct config *c, const struct row *r, const char *value,
+static int set_text(struct config *c, const struct config_row *r, const char *value,
                     struct fut_errbuf *err)
 {
     if ((int64_t)strlen(value) > r->max)
         return fut_fail(err, FUT_ERR_INVAL, "%s is longer than %" PRId64 " bytes", r->name, r->max);
-    *text_at(c, r) = value;
+    *config_text_at(c, r) = value;
     return 0;
 }
 
-static int set_level(struct config *c, const struct row *r, const char *value,
+static int set_level(struct config *c, const struct config_row *r, const char *value,
                      struct fut_errbuf *err)
 {
     enum log_level level;
     if (!log_level_parse(value, &level))
         return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be debug, info, warn or error",
                         r->name, value);
-    *number_at(c, r) = level;
+    *config_number_at(c, r) = level;
     return 0;
 }
 
-static int set_store(struct config *c, const struct row *r, const char *value,
+static int set_store(struct config *c, const struct config_row *r, const char *value,
                      struct fut_errbuf *err)
 {
     if (strcmp(value, "sqlite") != 0 && strcmp(value, "memory") != 0)
         return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be sqlite or memory", r->name,
                         value);
-    *text_at(c, r) = value;
+    *config_text_at(c, r) = value;
     return 0;
 }
 
-static int set_file(struct config *c, const struct row *r, const char *value,
+static int set_file(struct config *c, const struct config_row *r, const char *value,
                     struct fut_errbuf *err)
 {
     if (*value && access(value, R_OK) != 0)
@@ -205,7 +185,7 @@ static int set_file(struct config *c, const struct row *r, const char *value,
 }
 
 /* The value is told to nobody, not even in a complaint. */
-static int set_secret(struct config *c, const struct row *r, const char *value,
+static int set_secret(struct config *c, const struct config_row *r, const char *value,
                       struct fut_errbuf *err)
 {
     struct webhook_secret secret;
@@ -217,11 +197,28 @@ static int set_secret(struct config *c, const struct row *r, const char *value,
     return set_text(c, r, value, err);
 }
 
-static int (*const setters[])(struct config *, const struct row *, const char *,
+static int set_lanes(struct config *c, const struct config_row *r, const char *value,
+                     struct fut_errbuf *err)
+{
+    char copy[16];
+    int n = snprintf(copy, sizeof(copy), "%s", value);
+    int64_t mask = 0;
+    for (char *rest = copy, *word; (word = strsep(&rest, ",")) != NULL && *value;) {
+        enum lane lane;
+        if ((size_t)n >= sizeof(copy) || !lane_parse(word, &lane))
+            return fut_fail(err, FUT_ERR_INVAL, "%s is \"%.200s\": it must be io, cpu or io,cpu",
+                            r->name, value);
+        mask |= 1LL << lane;
+    }
+    *config_number_at(c, r) = mask;
+    return 0;
+}
+
+static int (*const setters[])(struct config *, const struct config_row *, const char *,
                               struct fut_errbuf *) = {
     [KIND_NUMBER] = set_number, [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
     [KIND_TEXT] = set_text,     [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
-    [KIND_FILE] = set_file,     [KIND_SECRET] = set_secret,
+    [KIND_FILE] = set_file,     [KIND_SECRET] = set_secret,   [KIND_LANES] = set_lanes,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */
@@ -239,91 +236,78 @@ static int find_credential(struct config *c, struct fut_errbuf *err)
     return 0;
 }
 
-int config_load(struct config *out, struct fut_errbuf *err)
+static bool is_in_file(const char *name)
 {
-    struct config c = {0};
-    c.max_workers = cpus_usable();
-    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
-        const struct row *r = &rows[i];
-        const char *value = getenv(r->name);
-        if (!value || !*value)
-            value = r->preset;
-        int rc = value ? setters[r->kind](&c, r, value, err) : 0;
+    for (size_t i = 0; i < config_n_rows; i++) {
+        if (strcmp(config_rows[i].name, name) == 0)
+            return config_rows[i].offset != AT(env_file);
+    }
+    return false;
+}
+
+static int set_row(struct config *c, const struct config_row *r, struct fut_errbuf *err)
+{
+    const char *value = env_file_get(c->file, r->name);
+    if (!value)
+        value = getenv(r->name);
+    if (!value || !*value)
+        value = r->preset;
+    return value ? setters[r->kind](c, r, value, err) : 0;
+}
+
+static int set_rows(struct config *c, struct fut_errbuf *err)
+{
+    for (size_t i = 0; i < config_n_rows; i++) {
+        int rc = set_row(c, &config_rows[i], err);
         if (rc != 0)
             return rc;
     }
-    if (!*c.tls_cert != !*c.tls_key)
+    if (!*c->tls_cert != !*c->tls_key)
         return fut_fail(err, FUT_ERR_INVAL,
                         "FUTURED_TLS_CERT and FUTURED_TLS_KEY go together: %s is not set",
-                        *c.tls_cert ? "FUTURED_TLS_KEY" : "FUTURED_TLS_CERT");
-    int rc = find_credential(&c, err);
+                        *c->tls_cert ? "FUTURED_TLS_KEY" : "FUTURED_TLS_CERT");
+    return find_credential(c, err);
+}
+
+int config_load(struct config *out, struct fut_errbuf *err)
+{
+    const char *path = getenv("FUTURED_ENV_FILE");
+    struct config c = {.max_workers = cpus_usable()};
+    int rc = path && *path ? env_file_load(path, is_in_file, &c.file, err) : 0;
     if (rc == 0)
-        *out = c;
-    return rc;
-}
-
-/* ---- printing -------------------------------------------------------------------------------- */
-
-static void format_allowed(const struct row *r, char *out, size_t cap)
-{
-    char min[32], max[32];
-    *out = '\0';
-    if (r->kind > KIND_SIZE)
-        return;
-    format_units(r->kind, r->min, min, sizeof(min));
-    format_units(r->kind, r->max, max, sizeof(max));
-    (void)snprintf(out, cap, "%s to %s", min, max);
-}
-
-void config_print_help(void)
-{
-    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
-        const struct row *r = &rows[i];
-        char allowed[80];
-        format_allowed(r, allowed, sizeof(allowed));
-        (void)printf("  %-24s %s\n", r->name, r->help);
-        (void)printf("  %-24s default %s%s%s\n", "",
-                     !r->preset   ? "computed"
-                     : *r->preset ? r->preset
-                                  : "none",
-                     *allowed ? "; allowed " : "", allowed);
+        rc = set_rows(&c, err);
+    if (rc != 0) {
+        config_release(&c);
+        return FUT_ERR_INVAL;
     }
+    *out = c;
+    return 0;
 }
 
-void config_print_markdown(void)
+void config_release(struct config *c)
 {
-    (void)printf("| variable | default | allowed | what it does |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
-        const struct row *r = &rows[i];
-        char allowed[80];
-        format_allowed(r, allowed, sizeof(allowed));
-        (void)printf("| `%s` | %s | %s | %s |\n", r->name,
-                     !r->preset   ? "computed"
-                     : *r->preset ? r->preset
-                                  : "none",
-                     allowed, r->help);
+    env_file_free(&c->file);
+}
+
+bool config_is_live(const struct config_row *r)
+{
+    for (size_t i = 0; i < FUT_COUNT(live); i++) {
+        if (live[i] == r->offset)
+            return true;
     }
+    return false;
 }
 
-void config_print_values(const struct config *c)
+void config_each_fixed_change(const struct config *before, const struct config *now,
+                              void (*fn)(const char *name))
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    struct config copy = *c;
-    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
-        const struct row *r = &rows[i];
-        char text[64];
-        if (r->kind == KIND_TEXT || r->kind == KIND_STORE || r->kind == KIND_FILE) {
-            (void)printf("%s=%s\n", r->name, *text_at(&copy, r));
-            continue;
-        }
-        if (r->kind == KIND_SECRET) {
-            (void)printf("%s=%s\n", r->name, **text_at(&copy, r) ? "(set)" : "");
-            continue;
-        }
-        if (r->kind == KIND_LEVEL)
-            (void)snprintf(text, sizeof(text), "%s", levels[*number_at(&copy, r)]);
-        else
-            format_units(r->kind, *number_at(&copy, r), text, sizeof(text));
-        (void)printf("%s=%s\n", r->name, text);
+    struct config a = *before, b = *now;
+    for (size_t i = 0; i < config_n_rows; i++) {
+        const struct config_row *r = &config_rows[i];
+        bool same = config_is_text(r->kind)
+                        ? strcmp(*config_text_at(&a, r), *config_text_at(&b, r)) == 0
+                        : *config_number_at(&a, r) == *config_number_at(&b, r);
+        if (!same && !config_is_live(r))
+            fn(r->name);
     }
 }

@@ -1,5 +1,6 @@
-/* config: every knob, from the environment. One table (config.c) is the parser, `--help`,
- * `--check-config` and the README's section at once. Read once at boot, before any thread. */
+/* config: every knob, from the environment and from the file that FUTURED_ENV_FILE names, which
+ * comes first. One table (config.c) is the parser, `--help`, `--check-config` and the README's
+ * section at once. Main thread; blocks for reading the file. */
 #ifndef FUT_DAEMON_CONFIG_H
 #define FUT_DAEMON_CONFIG_H
 
@@ -7,9 +8,14 @@
 
 #include "core/err.h"
 
+struct env_file;
+
 /* Each field is set by the row of the same meaning in config.c. Strings are borrowed from the
- * environment. Durations in ms, sizes in bytes. */
+ * environment, or from the file, which is here for that. Durations in ms, sizes in bytes. */
 struct config {
+    struct env_file *file; /* NULL: none */
+    const char *env_file;  /* its path; "" none */
+    int64_t paused;        /* bit (1 << lane) set for each lane that is paused from the start */
     int64_t max_workers, max_threads;
     const char *listen, *db, *store, *handlers;
     const char *tokens, *tls_cert, *tls_key; /* files; "" none */
@@ -20,9 +26,15 @@ struct config {
     int64_t log_level;
 };
 
-/* Fills *out from the environment and the defaults. 0, or FUT_ERR_INVAL with one sentence: which
- * variable, what it was, what is allowed. Unset and empty both mean the default. */
+/* Fills *out from file, environment and defaults. 0, or FUT_ERR_INVAL with one sentence: which
+ * variable, what it was, what is allowed; then there is nothing to release. Unset and empty both
+ * mean the default. */
 FUT_MUST_CHECK int config_load(struct config *out, struct fut_errbuf *err);
+/* Lets the file's strings go. */
+void config_release(struct config *c);
+/* Calls fn for each variable that differs and that a running daemon cannot follow. */
+void config_each_fixed_change(const struct config *before, const struct config *now,
+                              void (*fn)(const char *name));
 /* The table for people, as text (`--help`) or as the README's Markdown. */
 void config_print_help(void);
 void config_print_markdown(void);

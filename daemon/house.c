@@ -85,6 +85,7 @@ static void build_scheduler(struct house *h)
         .fs = h->fork_server,
         .max_threads = (uint32_t)h->cfg.max_threads,
         .max_workers = (uint32_t)h->cfg.max_workers,
+        .paused = (unsigned)h->cfg.paused,
         .kill_grace_ms = h->cfg.kill_grace_ms,
         .max_result_bytes = (size_t)h->cfg.max_result_bytes,
         .callback_secret = h->cfg.callback_secret,
@@ -194,6 +195,50 @@ void house_describe(const struct house *h, char *out, size_t cap)
                    p.workers_alive);
 }
 
+/* ---- reload ---------------------------------------------------------------------------------- */
+
+static void on_fixed_change(const char *name)
+{
+    log_warn("reload_needs_restart", LOG_STR("variable", name));
+}
+
+/* Takes cfg and handlers. */
+static void put_in_force(struct house *h, struct config *cfg, struct handlers *handlers)
+{
+    config_each_fixed_change(&h->cfg, cfg, on_fixed_change);
+    log_set_level((enum log_level)cfg->log_level);
+    scheduler_reload(h->scheduler,
+                     &(struct scheduler_plan){.handlers = handlers,
+                                              .max_threads = (uint32_t)cfg->max_threads,
+                                              .max_workers = (uint32_t)cfg->max_workers,
+                                              .paused = (unsigned)cfg->paused});
+    api_set_catalog(h->api, handlers_catalog(handlers));
+    handlers_free(&h->handlers);
+    h->handlers = handlers;
+    log_info("reloaded", LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
+             LOG_INT("handlers", handlers_catalog(handlers)->n), LOG_STR("env_file", cfg->env_file),
+             LOG_STR("handlers_file", cfg->handlers));
+    config_release(cfg);
+}
+
+bool house_reload(struct house *h)
+{
+    struct config cfg;
+    struct handlers *handlers = NULL;
+    struct fut_errbuf err = {""};
+    int rc = config_load(&cfg, &err);
+    if (rc == 0) {
+        rc = handlers_load(*cfg.handlers ? cfg.handlers : NULL, &handlers, &err);
+        if (rc != 0)
+            config_release(&cfg);
+    }
+    if (rc == 0)
+        put_in_force(h, &cfg, handlers);
+    else
+        log_error("reload_refused", LOG_STR("reason", err.text));
+    return rc == 0;
+}
+
 /* ---- drain ----------------------------------------------------------------------------------- */
 
 static void stop_accepting(struct house *h)
@@ -255,6 +300,7 @@ static void close_all(struct house *h)
     handlers_free(&h->handlers);
     auth_free(&h->auth);
     tls_release(&h->tls);
+    config_release(&h->cfg);
 }
 
 static int64_t no_time(const struct config *cfg)

@@ -29,6 +29,10 @@ int house_broken_fd(const struct house *h);
 const char *house_stuck_room(struct house *h);
 /* One line: queued, running, workers. */
 void house_describe(const struct house *h, char *out, size_t cap);
+/* Reads the configuration and the handlers file again. What a running daemon can follow is in force
+ * then, all of it or, when something is wrong, nothing (false, and the log says what). Variables
+ * that need a restart are named in the log. Blocks for the files. */
+bool house_reload(struct house *h);
 /* The drain: a table of steps, each logged with its time. Blocks. NULLs. */
 void house_tear_down(struct house **h);
 

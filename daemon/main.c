@@ -1,8 +1,8 @@
 /* main: arguments, signals, and the life of the house.
  *
- * SIGTERM and SIGINT drain; a second one ends the process at once, which must be as safe as
- * kill -9. Exit codes: 0, 1 (the environment failed), 65 (EX_DATAERR: the database is damaged) and
- * 78 (EX_CONFIG), which are not worth retrying. */
+ * SIGHUP reads the configuration again. SIGTERM and SIGINT drain; a second one ends the process at
+ * once, which must be as safe as kill -9. Exit codes: 0, 1 (the environment failed), 65
+ * (EX_DATAERR: the database is damaged) and 78 (EX_CONFIG), which are not worth retrying. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,6 +34,7 @@ static const char usage[] =
     "  --dump-config    the variables as a Markdown table\n"
     "  --dump-states    the state machine as a Markdown table\n"
     "  --store=memory   the same as FUTURED_STORE=memory\n"
+    "  --env-file=FILE  the same as FUTURED_ENV_FILE=FILE\n"
     "\n"
     "  check            read the whole database file: is it as it was written?\n"
     "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
@@ -77,9 +78,13 @@ static int show_config_table(void)
 static int read_all(struct config *cfg, struct handlers **handlers)
 {
     struct fut_errbuf err;
-    if (config_load(cfg, &err) != 0 ||
-        handlers_load(*cfg->handlers ? cfg->handlers : NULL, handlers, &err) != 0)
+    if (config_load(cfg, &err) != 0)
         return complain(EX_CONFIG, err.text);
+    if (handlers_load(*cfg->handlers ? cfg->handlers : NULL, handlers, &err) != 0) {
+        int code = complain(EX_CONFIG, err.text);
+        config_release(cfg);
+        return code;
+    }
     log_set_level((enum log_level)cfg->log_level);
     return 0;
 }
@@ -89,8 +94,10 @@ static int check_config(void)
     struct config cfg;
     struct handlers *handlers = NULL;
     int code = read_all(&cfg, &handlers);
-    if (code == 0)
+    if (code == 0) {
         config_print_values(&cfg);
+        config_release(&cfg);
+    }
     handlers_free(&handlers);
     return code;
 }
@@ -113,17 +120,31 @@ static int run_plugin_host(int argc, char **argv)
     return argc == 3 ? plugin_host_main(argv[2]) : EX_USAGE;
 }
 
+/* Options that stand for a variable. */
+static const struct {
+    const char *prefix, *name;
+} settings[] = {{"--store=", "FUTURED_STORE"}, {"--env-file=", "FUTURED_ENV_FILE"}};
+
+static bool take_setting(const char *arg)
+{
+    for (size_t i = 0; i < FUT_COUNT(settings); i++) {
+        size_t n = strlen(settings[i].prefix);
+        if (strncmp(arg, settings[i].prefix, n) != 0)
+            continue;
+        FUT_ASSERT(setenv(settings[i].name, arg + n, 1) == 0);
+        return true;
+    }
+    return false;
+}
+
 /* Returns an exit code, or -1 to go on and serve. */
 static int run_options(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--role=plugin-host") == 0)
         return run_plugin_host(argc, argv);
     for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--store=", 8) == 0) {
-            if (setenv("FUTURED_STORE", argv[i] + 8, 1) != 0)
-                return complain(EXIT_FAILURE, "out of memory");
+        if (take_setting(argv[i]))
             continue;
-        }
         for (size_t o = 0; o < FUT_COUNT(options); o++) {
             if (strcmp(argv[i], options[o].name) == 0)
                 return options[o].run();
@@ -164,6 +185,7 @@ static int open_signals(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error of its write */
@@ -180,22 +202,33 @@ static void raise_file_limit(void)
     }
 }
 
-/* Waits for a reason to end; its name. */
-static const char *wait_for_end(struct house *h, int signals, struct service *service)
+/* Sleeps until a signal has come or a room has broken down. */
+static void wait_for_news(struct house *h, struct pollfd *fds, nfds_t n_fds,
+                          struct service *service)
 {
-    struct pollfd fds[] = {{signals, POLLIN, 0}, {house_broken_fd(h), POLLIN, 0}};
-    struct signalfd_siginfo info;
     for (int n = -1; n <= 0;) {
-        n = poll(fds, FUT_COUNT(fds), (int)service->tick_ms);
+        n = poll(fds, n_fds, (int)service->tick_ms);
         if (n == 0)
             service_tick(service, h);
         FUT_ASSERT(n >= 0 || errno == EINTR);
     }
-    if (fds[1].revents)
-        return "fork server died";
-    if (read(signals, &info, sizeof(info)) != sizeof(info))
-        return "signal";
-    return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+/* Waits for a reason to end; its name. Reloads in between. */
+static const char *wait_for_end(struct house *h, int signals, struct service *service)
+{
+    struct pollfd fds[] = {{signals, POLLIN, 0}, {house_broken_fd(h), POLLIN, 0}};
+    struct signalfd_siginfo info;
+    for (;;) {
+        wait_for_news(h, fds, FUT_COUNT(fds), service);
+        if (fds[1].revents)
+            return "fork server died";
+        if (read(signals, &info, sizeof(info)) != sizeof(info))
+            return "signal";
+        if (info.ssi_signo != SIGHUP)
+            return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+        (void)house_reload(h); /* the log says how it went */
+    }
 }
 
 static void report_start(const struct config *cfg, const struct house *h)

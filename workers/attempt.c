@@ -76,7 +76,8 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     struct attempt *a = xnew(struct attempt);
     a->s = s;
     a->apply.task = *task;
-    a->handler = handlers_find(s->cfg.handlers, task->spec->handler);
+    a->handlers = handlers_ref(s->handlers);
+    a->handler = handlers_find(a->handlers, task->spec->handler);
     s->suspects += task->lost > 0;
     map_put(&s->by_id, &a->by_id, task->spec->id.hi);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
@@ -166,6 +167,7 @@ void attempt_free(struct attempt *a)
     report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);
+    handlers_unref(a->handlers);
     free(a);
 }
 

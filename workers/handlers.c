@@ -12,6 +12,7 @@ struct handlers {
     struct handler_info *infos;
     size_t n;
     struct catalog catalog;
+    struct catalog_life life; /* of all this */
 };
 
 static int by_name(const void *a, const void *b)
@@ -37,7 +38,19 @@ static void index_all(struct handlers *h)
     h->infos = xcalloc(h->n, sizeof(*h->infos));
     for (size_t i = 0; i < h->n; i++)
         h->infos[i] = h->items[i].info;
-    h->catalog = (struct catalog){h->infos, h->n};
+    h->catalog = (struct catalog){h->infos, h->n, &h->life};
+}
+
+static void end(struct catalog_life *life)
+{
+    struct handlers *h = FUT_CONTAINER(life, struct handlers, life);
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->items[i].exec)
+            handlers_file_release(&h->items[i]);
+    }
+    free(h->items);
+    free(h->infos);
+    free(h);
 }
 
 int handlers_load(const char *path, struct handlers **out, struct fut_errbuf *err)
@@ -49,25 +62,30 @@ int handlers_load(const char *path, struct handlers **out, struct fut_errbuf *er
         return rc;
     struct handlers *h = xnew(struct handlers);
     h->items = items;
+    atomic_init(&h->life.refs, 1);
+    h->life.end = end;
     add_builtins(h, n);
     index_all(h);
     *out = h;
     return 0;
 }
 
-void handlers_free(struct handlers **hp)
+void handlers_free(struct handlers **h)
 {
-    struct handlers *h = *hp;
-    if (!h)
-        return;
-    for (size_t i = 0; i < h->n; i++) {
-        if (h->items[i].exec)
-            handlers_file_release(&h->items[i]);
-    }
-    free(h->items);
-    free(h->infos);
-    free(h);
-    *hp = NULL;
+    handlers_unref(*h);
+    *h = NULL;
+}
+
+const struct handlers *handlers_ref(const struct handlers *h)
+{
+    (void)catalog_ref(&h->catalog);
+    return h;
+}
+
+void handlers_unref(const struct handlers *h)
+{
+    const struct catalog *c = h ? &h->catalog : NULL;
+    catalog_unref(&c);
 }
 
 const struct catalog *handlers_catalog(const struct handlers *h)

@@ -1,5 +1,8 @@
 /* handlers: the registry of all that tasks may name: the built-ins, and the operator's programs
- * from the handlers file. Loaded once at boot by main, immutable after: any thread may read. */
+ * from the handlers file. Loaded by main at boot and at each reload, immutable after: any thread
+ * may read. Whoever keeps one holds a reference, so that a reload takes nothing from a running
+ * attempt.
+ */
 #ifndef FUT_WORKERS_HANDLERS_H
 #define FUT_WORKERS_HANDLERS_H
 
@@ -17,6 +20,7 @@ struct handler {
     struct exec_command *exec; /* programs; NULL for built-ins */
     bool is_worker;            /* the program stays alive between tasks (README.md, "worker") */
     struct worker_options worker;
+    char *definition;  /* worker handlers: its entry of the file, to tell whether it has changed */
     bool needs_parent; /* wants the future that the task was scheduled after */
 };
 
@@ -24,7 +28,11 @@ struct handler {
  * at every program it names. err: file, handler, field, what was found, what is allowed.
  * FUT_ERR_INVAL, FUT_ERR_NOT_FOUND (no file), FUT_ERR_TOO_BIG, FUT_ERR_IO. */
 FUT_MUST_CHECK int handlers_load(const char *path, struct handlers **out, struct fut_errbuf *err);
+/* Gives the caller's reference back; the last one frees. NULLs. NULL ok. */
 void handlers_free(struct handlers **h);
+/* One more reference, for handlers_unref (NULL ok). Any thread. */
+const struct handlers *handlers_ref(const struct handlers *h);
+void handlers_unref(const struct handlers *h);
 
 /* Lives as long as h. */
 const struct catalog *handlers_catalog(const struct handlers *h);

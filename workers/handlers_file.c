@@ -253,6 +253,7 @@ void handlers_file_release(struct handler *h)
     free((char *)(uintptr_t)h->info.name);
     free((char *)(uintptr_t)h->info.description);
     exec_command_free(&h->exec);
+    free(h->definition);
 }
 
 /* What differs between a program per task and one that stays. */
@@ -269,6 +270,7 @@ static int settle_worker(struct place *at, const json_t *entry, struct handler *
     if (h->exec->limits.cpu_ms || h->exec->limits.output_bytes)
         return mistake(at, json_object_get(entry, at->field),
                        "\"memory\", \"files\" and \"processes\" for a \"worker\" handler");
+    h->definition = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
     h->info.kind = "worker";
     h->info.any_lane = false; /* its processes belong to one lane */
     exec_command_set_env(&h->exec->env, "FUTURED_WORKER_FD", "3");

@@ -1,9 +1,10 @@
-/* pools: how many slots a lane has, and whether it is paused. Any thread may ask for a change; it
- * is on paper at once, and the scheduler's thread makes it true in its next turn. Making a lane
- * smaller ends nothing that runs: slots go as their attempts end. */
+/* pools: how many slots a lane has, whether it is paused, and which handlers there are. Any thread
+ * may ask for a change; it is on paper at once, and the scheduler's thread makes it true in its
+ * next turn. Making a lane smaller ends nothing that runs: slots go as their attempts end. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
@@ -53,12 +54,23 @@ static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pau
         recall(s, lane);
 }
 
+static void take_handlers(struct scheduler *s, const struct handlers *handlers)
+{
+    worker_set_reload(s->workers, handlers);
+    handlers_unref(s->handlers);
+    s->handlers = handlers;
+}
+
 static void pools_apply(struct scheduler *s)
 {
     struct lane_plan lanes[LANE_COUNT];
     mutex_lock(&s->plan.mu);
     memcpy(lanes, s->plan.lanes, sizeof(lanes));
+    const struct handlers *handlers = s->plan.handlers;
+    s->plan.handlers = NULL;
     mutex_unlock(&s->plan.mu);
+    if (handlers)
+        take_handlers(s, handlers);
     for (int l = 0; l < LANE_COUNT; l++) {
         resize(s, (enum lane)l, lanes[l].capacity);
         set_pause(s, (enum lane)l, &lanes[l].pause);
@@ -73,20 +85,48 @@ static void on_change(struct inbox_item *item)
         pools_apply(s);
 }
 
+static void plan_pause(struct lane_plan *plan, bool is_paused)
+{
+    if (is_paused == plan->configured_pause)
+        return;
+    plan->configured_pause = is_paused;
+    plan->pause = (struct pool_pause){.since_wall_ms = is_paused ? clock_wall_ms() : 0,
+                                      .by = "configuration"};
+}
+
+/* mu held. */
+static void plan_lane(struct lane_plan *plan, uint32_t configured, bool is_paused)
+{
+    if (configured != plan->configured)
+        plan->configured = plan->capacity = configured;
+    plan_pause(plan, is_paused);
+}
+
+static void plan_lanes(struct scheduler *s, const struct scheduler_plan *p)
+{
+    const uint32_t slots[] = {[LANE_IO] = p->max_threads, [LANE_CPU] = p->max_workers};
+    for (int l = 0; l < LANE_COUNT; l++)
+        plan_lane(&s->plan.lanes[l], slots[l], p->paused & 1u << l);
+}
+
 void pools_init(struct scheduler *s)
 {
-    const uint32_t configured[] = {[LANE_IO] = s->cfg.max_threads, [LANE_CPU] = s->cfg.max_workers};
     mutex_init(&s->plan.mu);
     s->plan.item.fn = on_change;
+    s->handlers = handlers_ref(s->cfg.handlers);
+    plan_lanes(s, &(struct scheduler_plan){.max_threads = s->cfg.max_threads,
+                                           .max_workers = s->cfg.max_workers,
+                                           .paused = s->cfg.paused});
     for (int l = 0; l < LANE_COUNT; l++) {
-        s->lanes[l].capacity = configured[l];
-        s->plan.lanes[l] =
-            (struct lane_plan){.capacity = configured[l], .configured = configured[l]};
+        s->lanes[l].capacity = s->plan.lanes[l].capacity;
+        s->lanes[l].is_paused = s->plan.lanes[l].pause.since_wall_ms != 0;
     }
 }
 
 void pools_free(struct scheduler *s)
 {
+    handlers_unref(s->handlers);
+    handlers_unref(s->plan.handlers);
     mutex_destroy(&s->plan.mu);
 }
 
@@ -110,6 +150,18 @@ void pools_change(void *ctx, enum lane lane, const struct pool_wish *wish)
     if (wish->sets_pause)
         plan->pause = wish->pause;
     mutex_unlock(&s->plan.mu);
+    tell(s);
+}
+
+void pools_plan(struct scheduler *s, const struct scheduler_plan *plan)
+{
+    const struct handlers *handlers = handlers_ref(plan->handlers);
+    mutex_lock(&s->plan.mu);
+    const struct handlers *unused = s->plan.handlers;
+    s->plan.handlers = handlers;
+    plan_lanes(s, plan);
+    mutex_unlock(&s->plan.mu);
+    handlers_unref(unused);
     tell(s);
 }
 

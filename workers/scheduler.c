@@ -124,6 +124,11 @@ void scheduler_start(struct scheduler *s)
     thread_start(&s->thread, "scheduler", scheduler_thread, s);
 }
 
+void scheduler_reload(struct scheduler *s, const struct scheduler_plan *plan)
+{
+    pools_plan(s, plan);
+}
+
 void scheduler_stop_claiming(struct scheduler *s)
 {
     atomic_store(&s->claims_stopped, true);

@@ -14,12 +14,20 @@
 #include "workers/fork_server.h"
 #include "workers/handlers.h"
 
+/* What a running scheduler can be told anew. */
+struct scheduler_plan {
+    const struct handlers *handlers;   /* the scheduler takes a reference of its own */
+    uint32_t max_threads, max_workers; /* slots of the io and of the cpu lane, >= 1 */
+    unsigned paused;                   /* bit (1u << lane) set for each lane that takes no task */
+};
+
 struct scheduler_config {
-    struct store *store; /* these three are borrowed and outlive the scheduler */
+    struct store *store; /* borrowed, like fs; both outlive the scheduler */
     const struct handlers *handlers;
     struct fork_server *fs;
-    uint32_t max_threads, max_workers; /* slots of the io and of the cpu lane, >= 1 */
-    int64_t kill_grace_ms;             /* from TERM to KILL */
+    uint32_t max_threads, max_workers; /* as the rest of a scheduler_plan */
+    unsigned paused;
+    int64_t kill_grace_ms; /* from TERM to KILL */
     size_t max_result_bytes;
     const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or
                                     NULL: callbacks are not signed */
@@ -32,6 +40,11 @@ struct scheduler;
 struct scheduler *scheduler_new(const struct scheduler_config *cfg);
 /* Starts the threads and the worker processes, and claims. After store_start. */
 void scheduler_start(struct scheduler *s);
+
+/* New attempts use these handlers; those that run keep theirs. Of the numbers only what differs
+ * from the last plan is put in force, so that a change by pool_view holds until the plan itself
+ * says something else. Any thread; never blocks. */
+void scheduler_reload(struct scheduler *s, const struct scheduler_plan *plan);
 
 /* No further task is taken; what is running goes on. Any thread; never blocks. */
 void scheduler_stop_claiming(struct scheduler *s);

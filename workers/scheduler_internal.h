@@ -35,12 +35,14 @@ struct lane_slots {
 /* What a lane is to be; lane_slots follows it. */
 struct lane_plan {
     uint32_t capacity, configured;
+    bool configured_pause;
     struct pool_pause pause;
 };
 
 struct pool_plan {
     struct mutex mu;
     struct lane_plan lanes[LANE_COUNT]; /* guarded by mu */
+    const struct handlers *handlers;    /* guarded by mu: for the next turn; NULL: no new ones */
     struct inbox_item item;
     atomic_bool is_told; /* item is in the inbox */
 };
@@ -56,6 +58,7 @@ struct scheduler {
     pthread_t thread;
     bool started, quit;
 
+    const struct handlers *handlers; /* for new attempts */
     struct lane_slots lanes[LANE_COUNT];
     struct pool_plan plan;
     uint32_t suspects;       /* attempts, begun or not, of tasks that a daemon has died with */
@@ -104,6 +107,7 @@ struct attempt_kind {
 struct attempt {
     struct scheduler *s;
     const struct attempt_kind *kind; /* NULL while never started */
+    const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;
     struct list_node link;    /* ready, running or finishing */
     struct list *ready;       /* the list that it waits in; NULL: it has begun, or is over */
@@ -169,6 +173,8 @@ void ready_free(struct scheduler *s);
 /* pools.c */
 void pools_init(struct scheduler *s);
 void pools_free(struct scheduler *s);
+/* scheduler_reload. */
+void pools_plan(struct scheduler *s, const struct scheduler_plan *plan);
 /* For pool_view; any thread. */
 void pools_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
 void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out);

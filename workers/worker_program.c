@@ -308,6 +308,17 @@ void worker_program_init(struct worker_program *p, struct worker_set *set,
     list_init(&p->waiting);
 }
 
+void worker_program_leave(struct worker_program *p)
+{
+    struct list_node *n;
+    p->is_leaving = true;
+    p->target = 0;
+    loop_timer_clear(worker_set_loop(p->set), &p->retry);
+    while ((n = list_pop_front(&p->waiting)) != NULL)
+        end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
+    worker_program_trim(p);
+}
+
 void worker_program_stop(struct worker_program *p)
 {
     struct list_node *n;

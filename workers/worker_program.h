@@ -14,12 +14,14 @@ struct worker_set;
 struct worker_program {
     struct list_node link; /* its set's */
     struct worker_set *set;
-    const struct handler *handler; /* NULL: the built-ins */
-    struct list workers;           /* processes, whatever their state */
-    struct list waiting;           /* jobs */
-    uint32_t target;               /* processes that are to be kept */
-    uint32_t failed_starts;        /* in a row */
-    int64_t retry_ms;              /* the pause before the next start, for the log */
+    const struct handler *handler;   /* NULL: the built-ins */
+    const struct handlers *handlers; /* keeps handler; NULL for the built-ins */
+    bool is_leaving;                 /* no longer in the file: no more tasks, no more processes */
+    struct list workers;             /* processes, whatever their state */
+    struct list waiting;             /* jobs */
+    uint32_t target;                 /* processes that are to be kept */
+    uint32_t failed_starts;          /* in a row */
+    int64_t retry_ms;                /* the pause before the next start, for the log */
     struct loop_timer retry;
     int64_t broken_wall_ms;                /* since when; 0: it is not */
     char last_words[WORKER_WORDS_MAX + 1]; /* of the last process that did not start */
@@ -37,6 +39,9 @@ void worker_program_trim(struct worker_program *p);
 void worker_program_submit(struct worker_program *p, struct worker_job *job);
 /* Finds a process for the tasks that wait and have none that starts for them. */
 void worker_program_seek(struct worker_program *p);
+/* It is not to be any more, or not like this: what waits is given back, processes leave when their
+ * tasks are over. */
+void worker_program_leave(struct worker_program *p);
 /* Closes every channel; jobs must have been abandoned. */
 void worker_program_stop(struct worker_program *p);
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "core/log.h"
@@ -28,6 +29,11 @@ static struct worker_program *program_at(struct list_node *n)
 static bool on_cpu(const struct worker_program *p)
 {
     return !p->handler || p->handler->info.lane == LANE_CPU;
+}
+
+static bool shares_slots(const struct worker_program *p)
+{
+    return on_cpu(p) && !p->is_leaving;
 }
 
 struct loop *worker_set_loop(const struct worker_set *s)
@@ -56,7 +62,7 @@ static uint32_t count_cpu_programs(const struct worker_set *s)
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i))
-        n += on_cpu(program_at(i));
+        n += shares_slots(program_at(i));
     return n;
 }
 
@@ -64,7 +70,7 @@ static uint32_t sum_of_targets(const struct worker_set *s)
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i))
-        n += on_cpu(program_at(i)) ? program_at(i)->target : 0;
+        n += shares_slots(program_at(i)) ? program_at(i)->target : 0;
     return n;
 }
 
@@ -75,6 +81,8 @@ static void share_out(struct worker_set *s)
     uint32_t n = count_cpu_programs(s) - 1, left = s->cfg.slots;
     for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i)) {
         struct worker_program *p = program_at(i);
+        if (p->is_leaving)
+            continue;
         p->target = 1;
         if (!p->handler && n == 0)
             p->target = s->cfg.slots;
@@ -122,7 +130,7 @@ void worker_set_grow(struct worker_program *p)
 {
     struct worker_set *s = p->set;
     uint32_t most = s->cfg.slots + count_cpu_programs(s) - 1;
-    if (!on_cpu(p) || p->failed_starts || p->target >= s->cfg.slots)
+    if (!shares_slots(p) || p->failed_starts || p->target >= s->cfg.slots)
         return;
     if (sum_of_targets(s) < most || take_from_another(s, p))
         p->target++;
@@ -203,20 +211,36 @@ void worker_set_forget(struct worker_process *w, const struct worker_end *end,
 
 /* ---- life ---- */
 
-static void add_program(struct worker_set *s, const struct handler *h)
+static void add_program(struct worker_set *s, const struct handler *h,
+                        const struct handlers *handlers)
 {
     struct worker_program *p = xnew(struct worker_program);
     worker_program_init(p, s, h);
+    p->handlers = handlers ? handlers_ref(handlers) : NULL;
     list_push_back(&s->programs, &p->link);
 }
 
+static void free_program(struct worker_program *p)
+{
+    loop_timer_clear(worker_set_loop(p->set), &p->retry);
+    handlers_unref(p->handlers);
+    free(p);
+}
+
+static bool has_program(const struct worker_set *s, const struct handler *h)
+{
+    const struct worker_program *p = worker_set_program(s, h);
+    return p && p->handler == h;
+}
+
+/* Those that are not there yet. */
 static void add_programs(struct worker_set *s, const struct handlers *handlers)
 {
     const struct catalog *all = handlers_catalog(handlers);
     for (size_t i = 0; i < all->n; i++) {
         const struct handler *h = handlers_find(handlers, all->items[i].name);
-        if (h->is_worker)
-            add_program(s, h);
+        if (h->is_worker && !has_program(s, h))
+            add_program(s, h, handlers);
     }
 }
 
@@ -227,7 +251,7 @@ struct worker_set *worker_set_new(const struct worker_set_config *cfg)
     s->cfg = *cfg;
     atomic_init(&s->last_status, -1);
     list_init(&s->programs);
-    add_program(s, NULL);
+    add_program(s, NULL, NULL);
     if (cfg->handlers)
         add_programs(s, cfg->handlers);
     share_out(s);
@@ -241,15 +265,50 @@ void worker_set_start(struct worker_set *s)
         worker_program_fill(program_at(n));
 }
 
-void worker_set_resize(struct worker_set *s, uint32_t n)
+static void follow_targets(struct worker_set *s)
 {
-    s->cfg.slots = n;
     share_out(s);
     for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i)) {
         worker_program_trim(program_at(i));
         worker_program_fill(program_at(i));
     }
     worker_set_changed(s);
+}
+
+void worker_set_resize(struct worker_set *s, uint32_t n)
+{
+    s->cfg.slots = n;
+    follow_targets(s);
+}
+
+/* Keeps the program when its entry is as it was. */
+static void compare_program(struct worker_program *p, const struct handlers *now)
+{
+    const struct handler *h = handlers_find(now, p->handler->info.name);
+    if (!h || !h->is_worker || strcmp(h->definition, p->handler->definition) != 0) {
+        worker_program_leave(p);
+        return;
+    }
+    handlers_unref(p->handlers);
+    p->handlers = handlers_ref(now);
+    p->handler = h;
+}
+
+void worker_set_reload(struct worker_set *s, const struct handlers *now)
+{
+    struct list_node *next;
+    for (struct list_node *i = list_first(&s->programs); i; i = next) {
+        struct worker_program *p = program_at(i);
+        next = list_next(&s->programs, i);
+        if (p->handler && !p->is_leaving)
+            compare_program(p, now);
+        if (!p->is_leaving || !list_is_empty(&p->workers))
+            continue;
+        list_remove(&s->programs, i);
+        free_program(p);
+    }
+    add_programs(s, now);
+    follow_targets(s);
 }
 
 void worker_set_stop(struct worker_set *s)
@@ -269,7 +328,7 @@ void worker_set_free(struct worker_set **sp)
     worker_set_stop(s);
     loop_bury(s->cfg.loop);
     while ((n = list_pop_front(&s->programs)) != NULL)
-        free(program_at(n));
+        free_program(program_at(n));
     free(s->by_slot);
     free(s);
     *sp = NULL;
@@ -279,15 +338,24 @@ void worker_set_free(struct worker_set **sp)
 
 struct worker_program *worker_set_program(const struct worker_set *s, const struct handler *h)
 {
-    struct list_node *n = list_front(&s->programs);
-    while (h->is_worker && program_at(n)->handler != h)
-        n = list_next(&s->programs, n);
-    return program_at(n);
+    if (!h->is_worker)
+        return program_at(list_front(&s->programs));
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n)) {
+        struct worker_program *p = program_at(n);
+        /* By name: the attempt may have begun before a reload. */
+        if (p->handler && !p->is_leaving && strcmp(p->handler->info.name, h->info.name) == 0)
+            return p;
+    }
+    return NULL;
 }
 
 void worker_set_submit(struct worker_set *s, const struct handler *h, struct worker_job *job)
 {
-    worker_program_submit(worker_set_program(s, h), job);
+    struct worker_program *p = worker_set_program(s, h);
+    if (p)
+        worker_program_submit(p, job);
+    else
+        job->done(job, &(struct worker_end){.how = WORKER_ENDED_TAKEN, .log = ""});
 }
 
 void worker_set_stop_job(struct worker_set *s, struct worker_job *job, int signal)

@@ -33,7 +33,12 @@ void worker_set_free(struct worker_set **s);
  * many end when they have no task, none is killed at work. */
 void worker_set_resize(struct worker_set *s, uint32_t n);
 
-/* The handler's program; the built-ins' for one of these. */
+/* After start: these handlers from now on. A program that is as it was keeps its processes. One
+ * that has changed or is gone gets no more tasks; its processes leave when those they have are
+ * over. */
+void worker_set_reload(struct worker_set *s, const struct handlers *now);
+
+/* The handler's program; the built-ins' for one of these. NULL: it is not in the file any more. */
 struct worker_program *worker_set_program(const struct worker_set *s, const struct handler *h);
 /* Gives the job to a process of the handler's program, now or as soon as there is one. done may
  * come at once. */

@@ -30,7 +30,7 @@ static const struct handler_info fixture_handlers[] = {
     {"fail", "exec", "Fails.", LANE_IO, false, false, 1500, 2},
     {"hold", "builtin", "Runs until it is cancelled.", LANE_CPU, false, false, 60000, 0},
 };
-static const struct catalog fixture_catalog = {fixture_handlers, FUT_COUNT(fixture_handlers)};
+static const struct catalog fixture_catalog = {fixture_handlers, FUT_COUNT(fixture_handlers), NULL};
 
 struct worker {
     struct store *store;

@@ -176,6 +176,56 @@ START_TEST(test_pools_where_there_are_none)
 }
 END_TEST
 
+/* ---- another catalog ---- */
+
+struct lent {
+    struct catalog_life life;
+    struct handler_info info;
+    struct catalog catalog;
+    atomic_bool is_over;
+};
+
+static void end_lent(struct catalog_life *life)
+{
+    struct lent *l = FUT_CONTAINER(life, struct lent, life);
+    l->info.name = "gone"; /* whoever still reads it is seen */
+    atomic_store(&l->is_over, true);
+}
+
+static void lend(struct lent *l, const char *name)
+{
+    *l = (struct lent){.life.end = end_lent,
+                       .info = {.name = name, .kind = "builtin", .description = ""}};
+    atomic_init(&l->life.refs, 1);
+    l->catalog = (struct catalog){&l->info, 1, &l->life};
+    api_set_catalog(f.api, &l->catalog);
+    const struct catalog *mine = &l->catalog;
+    catalog_unref(&mine);
+}
+
+START_TEST(test_catalog_is_exchanged_while_it_is_read)
+{
+    static struct lent lent[100];
+    int fd = client_connect(&f);
+    for (size_t i = 0; i < FUT_COUNT(lent); i++) {
+        client_ask(fd, "GET /v1/handlers", "", NULL); /* read at some moment of the next lines */
+        lend(&lent[i], i % 2 ? "odd" : "even");
+        if (i)
+            ck_assert(!atomic_load(&lent[i].is_over));
+        struct reply r = client_read(fd);
+        ck_assert_msg(r.status == 200 && !reply_has(&r, "gone"), "%s", r.body);
+        free(r.body);
+    }
+    expect(client_do(fd, "GET /v1/handlers", "", NULL), 200, "\"odd\"", NULL, NULL);
+    expect(client_do(fd, "POST /v1/tasks", "", "{\"handler\":\"even\"}"), 422, "known are odd",
+           NULL, NULL);
+    expect(client_do(fd, "POST /v1/tasks", "", "{\"handler\":\"odd\"}"), 202, NULL, NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+    while (!atomic_load(&lent[FUT_COUNT(lent) - 2].is_over))
+        (void)poll(NULL, 0, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pools");
@@ -189,6 +239,7 @@ int main(void)
     tcase_add_loop_test(tc, test_pools_refuse, 0, (int)FUT_COUNT(refused));
     tcase_add_test(tc, test_pools_reason_has_a_limit);
     tcase_add_test(tc, test_pools_methods);
+    tcase_add_test(tc, test_catalog_is_exchanged_while_it_is_read);
     tcase_add_test(own, test_pools_change_is_for_admins);
     tcase_add_test(own, test_pools_where_there_are_none);
     suite_add_tcase(s, tc);

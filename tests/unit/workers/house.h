@@ -67,16 +67,18 @@ static const char house_handlers[] =
 
 static const char *house_file = house_handlers; /* the text of the handlers file */
 
-static inline void house_load_handlers(void)
+static inline struct handlers *house_handlers_from(const char *json)
 {
     char path[] = "/tmp/test_house_XXXXXX";
     struct fut_errbuf err;
+    struct handlers *h = NULL;
     int fd = mkstemp(path);
-    ck_assert_int_eq(fd_write_all(fd, house_file, strlen(house_file)), 0);
+    ck_assert_int_eq(fd_write_all(fd, json, strlen(json)), 0);
     close(fd);
-    int rc = handlers_load(path, &house.handlers, &err);
+    int rc = handlers_load(path, &h, &err);
     unlink(path);
     ck_assert_msg(rc == 0, "%s", err.text);
+    return h;
 }
 
 static const char *house_secret; /* of callbacks; NULL: none */
@@ -87,7 +89,7 @@ static inline void house_build(uint32_t threads, uint32_t workers)
         .backend = "memory", .readers = 1, .max_queued = 100000, .retention_ms = 3600000};
     mutex_init(&house.mu);
     cond_init(&house.changed);
-    house_load_handlers();
+    house.handlers = house_handlers_from(house_file);
     ck_assert_int_eq(fork_server_start(&house.fs, NULL), 0);
     ck_assert_int_eq(store_open(&sc, &house.store, NULL), 0);
     struct scheduler_config cfg = {.store = house.store,

@@ -159,6 +159,68 @@ START_TEST(test_pools_changed_at_random_lose_nothing)
 }
 END_TEST
 
+/* ---- reload ---- */
+
+static void reload(const char *json, uint32_t threads, unsigned paused)
+{
+    struct scheduler_plan plan = {.max_threads = threads, .max_workers = 2, .paused = paused};
+    struct handlers *h = house_handlers_from(json);
+    plan.handlers = h;
+    scheduler_reload(house.s, &plan);
+    handlers_free(&h);
+}
+
+/* The program waits for its input's end, which is there; so it is started with the old registry and
+ * ends with the new one in force. */
+START_TEST(test_reload_leaves_running_attempts_their_handler)
+{
+    struct task_id before = house_submit("stubborn", LANE_CPU, "", 300, 0);
+    wait_busy(LANE_CPU, 1);
+    reload("{\"lower\": {\"exec\": [\"tr\", \"A-Z\", \"a-z\"]}}", 2, 0);
+    struct task t = house_wait(house_submit("lower", LANE_CPU, "HELLO", 10000, 0), TASK_SUCCEEDED);
+    ck_assert_str_eq((const char *)t.outcome->body, "hello");
+    task_release(&t);
+    t = house_wait(house_submit("upper", LANE_CPU, "x", 10000, 0), TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "unknown_handler");
+    task_release(&t);
+    t = house_wait(before, TASK_FAILED); /* by its own timeout */
+    ck_assert_str_eq(t.outcome->code, "timeout");
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_reload_again_and_again_under_load)
+{
+    enum { MANY = 200 };
+    static struct task_id ids[MANY];
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = house_submit(i % 10 ? "echo" : "upper", lanes[i % 2], "1", 30000, 0);
+        if (i % 5 == 0)
+            reload("{\"upper\": {\"exec\": [\"tr\", \"a-z\", \"A-Z\"]}}", 2 + (uint32_t)i % 3, 0);
+    }
+    for (int i = 0; i < MANY; i++)
+        expect_done(ids[i], 1);
+}
+END_TEST
+
+/* What was changed by hand stays until the plan says something else. */
+START_TEST(test_reload_and_changes_by_hand)
+{
+    resize(LANE_IO, 5);
+    set_pause(LANE_CPU, true);
+    reload("{}", 2, 0); /* as it was configured: nothing new */
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 5);
+    ck_assert_int_gt(house_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
+    reload("{}", 3, 1u << LANE_IO);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 3);
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].configured, 3);
+    ck_assert_str_eq(house_stats().lanes[LANE_IO].pause.by, "configuration");
+    ck_assert_int_gt(house_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
+    reload("{}", 3, 0);
+    ck_assert_int_eq(house_stats().lanes[LANE_IO].pause.since_wall_ms, 0);
+}
+END_TEST
+
 /* A change that comes when the scheduler has ended is for nobody, and harms nobody. */
 START_TEST(test_pools_change_after_the_end)
 {
@@ -179,6 +241,9 @@ int main(void)
     tcase_add_loop_test(t, test_pools_shrink_recalls_what_waits_for_slots, 0, 2);
     tcase_add_loop_test(t, test_pools_pause_stops_claims_and_not_attempts, 0, 2);
     tcase_add_test(t, test_pools_changed_at_random_lose_nothing);
+    tcase_add_test(t, test_reload_leaves_running_attempts_their_handler);
+    tcase_add_test(t, test_reload_again_and_again_under_load);
+    tcase_add_test(t, test_reload_and_changes_by_hand);
     tcase_add_test(t, test_pools_change_after_the_end);
     Suite *s = suite_create("pools");
     suite_add_tcase(s, t);

@@ -1,0 +1,136 @@
+/* `worker` handlers over a reload: what is as it was keeps its processes, what has changed or is
+ * gone lets its tasks end first. */
+#include <limits.h>
+
+#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/kit_worker.h"
+
+static char self[PATH_MAX];
+
+/* Two handlers, each with the arguments behind "worker" that are given; NULL leaves one out. */
+static const char *file_of(const char *a, const char *b)
+{
+    static char file[4 * PATH_MAX];
+    int n = snprintf(file, sizeof(file), "{\"a\": {\"worker\": [\"%s\", \"worker\"%s]}", self, a);
+    if (b)
+        n += snprintf(file + n, sizeof(file) - (size_t)n,
+                      ", \"b\": {\"worker\": [\"%s\", \"worker\"%s]}", self, b);
+    (void)snprintf(file + n, sizeof(file) - (size_t)n, "}");
+    return file;
+}
+
+static void build(const char *a, const char *b)
+{
+    house_file = file_of(a, b);
+    house_build(1, 2);
+}
+
+static void reload(const char *json)
+{
+    struct scheduler_plan plan = {.max_threads = 1, .max_workers = 2};
+    struct handlers *h = house_handlers_from(json);
+    plan.handlers = h;
+    scheduler_reload(house.s, &plan);
+    handlers_free(&h);
+}
+
+static long pid_of(const char *handler)
+{
+    struct task t = house_wait(house_submit(handler, LANE_CPU, "pid", 60000, 0), TASK_SUCCEEDED);
+    char *text = xstrndup((const char *)t.outcome->body, t.outcome->body_len);
+    long pid = strtol(text, NULL, 10);
+    ck_assert_int_gt(pid, 0);
+    free(text);
+    task_release(&t);
+    return pid;
+}
+
+static void expect_state(struct task_id id, enum task_state state)
+{
+    struct task t = house_wait(id, state);
+    ck_assert_uint_eq(t.attempt, 1);
+    task_release(&t);
+}
+
+START_TEST(test_reload_keeps_what_is_as_it_was)
+{
+    build("", "");
+    long a = pid_of("a"), b = pid_of("b");
+    for (int i = 0; i < 5; i++) {
+        reload(file_of("", i % 2 ? ", \"concurrency=1\"" : ""));
+        ck_assert_int_eq(pid_of("a"), a);
+        (void)pid_of("b");
+    }
+    reload(file_of("", ", \"cancel=1\""));
+    ck_assert_int_ne(pid_of("b"), b); /* its arguments are others now */
+    ck_assert_uint_eq(house_stats().workers_died, 0);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_reload_lets_the_tasks_of_a_changed_program_end)
+{
+    build("", NULL);
+    (void)pid_of("a");
+    struct task_id held = house_submit("a", LANE_CPU, "hold", 1000, 0);
+    struct task t = house_wait(held, TASK_RUNNING);
+    task_release(&t);
+    reload(file_of(", \"cancel=1\"", NULL));
+    (void)pid_of("a");               /* by a new process, beside the old one */
+    expect_state(held, TASK_FAILED); /* its timeout, nothing earlier */
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_reload_without_a_program)
+{
+    build("", "");
+    (void)pid_of("b");
+    reload(file_of("", NULL));
+    struct task_id gone = house_submit("b", LANE_CPU, "pid", 60000, 0);
+    struct task t = house_wait(gone, TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "unknown_handler");
+    task_release(&t);
+    reload(file_of("", ""));
+    (void)pid_of("b");
+    house_raze();
+}
+END_TEST
+
+/* Programs that change under load: each task ends once. */
+START_TEST(test_reload_of_programs_under_load)
+{
+    enum { MANY = 120 };
+    static struct task_id ids[MANY];
+    static const char *const variants[] = {"", ", \"concurrency=1\"", ", \"cancel=1\""};
+    build("", "");
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = house_submit(i % 2 ? "a" : "b", LANE_CPU, "x", 60000, 0);
+        if (i % 8 == 0)
+            reload(file_of(variants[i / 8 % 3], variants[i / 16 % 3]));
+    }
+    for (int i = 0; i < MANY; i++)
+        expect_state(ids[i], TASK_SUCCEEDED);
+    house_raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 2;
+    TCase *t = tcase_create("reload");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_reload_keeps_what_is_as_it_was);
+    tcase_add_test(t, test_reload_lets_the_tasks_of_a_changed_program_end);
+    tcase_add_test(t, test_reload_without_a_program);
+    tcase_add_test(t, test_reload_of_programs_under_load);
+    Suite *s = suite_create("worker_reload");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
