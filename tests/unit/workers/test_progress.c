@@ -187,8 +187,10 @@ START_TEST(test_report_coalesces)
         loop_turn(room.loop, 1);
     }
     uint64_t ops = ops_of_the_store() - before;
+    uint64_t took_ms =
+        (uint64_t)(clock_mono_ms() - from_ms); /* more than 1,000 on a busy machine */
     ck_assert_uint_ge(ops, 3);
-    ck_assert_uint_le(ops, 6);
+    ck_assert_uint_le(ops, 2 * (took_ms / 200 + 1)); /* this report's, and those of the sleep */
     leave_room();
 }
 END_TEST
