@@ -256,8 +256,10 @@ static int serve(void)
     int rc = sockets_take(&sockets, &err);
     if (rc == 0)
         rc = house_build(&cfg, &handlers, &sockets, &house, &err);
-    if (rc != 0)
+    if (rc != 0) {
+        handlers_free(&handlers);
         return complain(commands_exit_code(rc), err.text);
+    }
     report_start(&cfg, house);
     service_ready(&service, house);
     const char *reason = wait_for_end(house, signals, &service);
