@@ -32,6 +32,17 @@ struct backend_totals {
     uint64_t max_key, max_seq;
 };
 
+/* A part of a lane's queue: tasks whose handlers' rank is up to `most`, behind key `after`. */
+struct backend_part {
+    const struct store_rank *ranks;
+    size_t n_ranks;
+    uint8_t others, most;
+    uint64_t after;
+    size_t look;     /* at so many tasks at most */
+    uint64_t passed; /* out: nothing of the part is left in the queue up to this key */
+    bool is_all;     /* out: nothing is left at all */
+};
+
 struct backend_ops {
     const char *name;
     int (*open)(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err);
@@ -58,6 +69,10 @@ struct backend_ops {
     /* Moves up to max tasks of a lane, lowest key first. */
     int (*take)(struct backend *b, enum lane lane, const struct task_move *move,
                 int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
+    /* The same for a part of the queue only. */
+    int (*take_part)(struct backend *b, enum lane lane, const struct task_move *move,
+                     int64_t now_wall_ms, size_t max, struct backend_part *part,
+                     struct backend_row *rows, size_t *out_n);
     /* The spec with its input. */
     int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
     /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
@@ -110,6 +125,7 @@ extern const struct backend_ops backend_sqlite, backend_mem;
 
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
+bool backend_part_wants(const struct backend_part *part, const char *handler);
 /* Does a list operation want this task? spec may lack everything but lane and handler. */
 bool backend_list_wants(const struct store_list *o, const struct task *t);
 

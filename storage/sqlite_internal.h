@@ -20,6 +20,7 @@ enum write_stmt {
     W_DELETE_LIVE,
     W_INSERT_RESULT,
     W_TAKE,
+    W_TAKE_PART,
     W_TAKE_ONE,
     W_LOAD,
     W_DUE,
@@ -105,6 +106,9 @@ int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *
 /* sqlite_queue.c */
 int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
                 int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
+int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                     int64_t now_wall_ms, size_t max, struct backend_part *part,
+                     struct backend_row *rows, size_t *out_n);
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
 int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
                    size_t out_lanes[LANE_COUNT]);

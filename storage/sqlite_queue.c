@@ -14,6 +14,23 @@ static int take_one(struct backend *b, const struct task_move *move, const struc
     return sqlite_noted_rc(b, step);
 }
 
+static struct backend_row row_of(sqlite3_stmt *st, const struct task_move *move,
+                                 int64_t now_wall_ms)
+{
+    int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
+    return (struct backend_row){(uint64_t)sqlite3_column_int64(st, 0), (uint32_t)attempt,
+                                (uint32_t)sqlite3_column_int64(st, 2), now_wall_ms};
+}
+
+static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,
+                    size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = take_one(b, move, &rows[i]);
+    return rc;
+}
+
 /* The rows are collected first: the index must not change under the statement that reads it. */
 int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
                 int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
@@ -23,15 +40,38 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
     int step;
     bind_int(st, 1, (int64_t)lane);
     bind_int(st, 2, (int64_t)max);
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max) {
-        int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
-        rows[n++] = (struct backend_row){(uint64_t)sqlite3_column_int64(st, 0), (uint32_t)attempt,
-                                         (uint32_t)sqlite3_column_int64(st, 2), now_wall_ms};
-    }
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
+        rows[n++] = row_of(st, move, now_wall_ms);
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = take_one(b, move, &rows[i]);
+    if (rc == 0)
+        rc = take_all(b, move, rows, n);
+    *out_n = rc == 0 ? n : 0;
+    return rc;
+}
+
+int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                     int64_t now_wall_ms, size_t max, struct backend_part *part,
+                     struct backend_row *rows, size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE_PART];
+    size_t n = 0, looked = 0;
+    int step = SQLITE_ROW;
+    bind_int(st, 1, (int64_t)lane);
+    bind_int(st, 2, (int64_t)part->after);
+    bind_int(st, 3, (int64_t)part->look);
+    part->passed = part->after;
+    while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        part->passed = (uint64_t)sqlite3_column_int64(st, 0);
+        looked++;
+        if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 3)))
+            rows[n++] = row_of(st, move, now_wall_ms);
+    }
+    (void)sqlite3_reset(st);
+    part->is_all = step == SQLITE_DONE && looked < part->look;
+    int rc = sqlite_noted_rc(b, step);
+    if (rc == 0)
+        rc = take_all(b, move, rows, n);
     *out_n = rc == 0 ? n : 0;
     return rc;
 }

@@ -23,6 +23,9 @@ static const char *const sql[W_COUNT] = {
                         " max_rss_kib, cpu_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                         " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [W_TAKE] = "SELECT key, attempt, lost FROM live WHERE queue = ?1 ORDER BY key LIMIT ?2",
+    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, t.handler FROM live l"
+                    " CROSS JOIN tasks t ON t.key = l.key"
+                    " WHERE l.queue = ?1 AND l.key > ?2 ORDER BY l.key LIMIT ?3",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
                    " WHERE key = ?1",
     [W_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t WHERE t.key = ?1",

@@ -27,6 +27,16 @@ const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_members = {.name = "members", .is_refusable = true, .is_read = true},
                         verb_log = {.name = "log", .is_refusable = true, .is_read = true};
 
+bool backend_part_wants(const struct backend_part *part, const char *handler)
+{
+    uint8_t rank = part->others;
+    for (size_t i = 0; i < part->n_ranks; i++) {
+        if (strcmp(part->ranks[i].handler, handler) == 0)
+            rank = part->ranks[i].rank;
+    }
+    return rank <= part->most;
+}
+
 bool backend_is_claimable(enum task_state s)
 {
     struct task_move move;

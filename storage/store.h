@@ -122,6 +122,13 @@ struct store_apply {
 };
 FUT_MUST_CHECK int store_apply(struct store *s, struct store_apply *o, store_done *done);
 
+/* The lowest rank goes first, within a rank the oldest; STORE_RANK_NEVER not at all. */
+#define STORE_RANK_NEVER UINT8_MAX
+struct store_rank {
+    const char *handler;
+    uint8_t rank;
+};
+
 /* Takes up to max queued tasks of a lane, oldest first, as EVENT_START does. Ends as soon as there
  * is one, or when it is recalled; until then it stays parked. Parked claims are served in the
  * commit that brings the task. */
@@ -132,6 +139,11 @@ struct store_claim {
     struct task *tasks; /* room for max, the caller's memory; out: with spec and input, released by
                            the caller */
     size_t n;           /* out; 0: recalled */
+    /* Not all handlers alike: those that have a rank, and the rank of all others. A queue of many
+     * thousands is searched in steps, during which a higher rank may come before a lower one. */
+    const struct store_rank *ranks; /* borrowed until done, with their strings */
+    size_t n_ranks;                 /* 0: all alike */
+    uint8_t others;
 };
 FUT_MUST_CHECK int store_claim(struct store *s, struct store_claim *o, store_done *done);
 

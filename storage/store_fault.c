@@ -67,6 +67,14 @@ static int fault_take(struct backend *b, enum lane lane, const struct task_move 
     return rc ? rc : inner->take(b, lane, move, now_wall_ms, max, rows, out_n);
 }
 
+static int fault_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                           int64_t now_wall_ms, size_t max, struct backend_part *part,
+                           struct backend_row *rows, size_t *out_n)
+{
+    int rc = due(STORE_FAULT_TAKE);
+    return rc ? rc : inner->take_part(b, lane, move, now_wall_ms, max, part, rows, out_n);
+}
+
 static int fault_hold_room(struct backend *b, bool hold)
 {
     int rc = hold ? due(STORE_FAULT_ROOM) : 0;
@@ -82,6 +90,7 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.insert = fault_insert;
     wrapped.change = fault_change;
     wrapped.take = fault_take;
+    wrapped.take_part = fault_take_part;
     wrapped.hold_room = fault_hold_room;
     return &wrapped;
 }

@@ -30,12 +30,24 @@ struct writer_numbers {
     uint64_t seq; /* of the latest finished task */
 };
 
+/* Up to this key a lane's queue has no task but of handlers that some claims leave out. Saves them
+ * from looking at the same long queue again and again. */
+#define STORE_MARKS 16
+struct claim_mark {
+    enum lane lane;
+    uint64_t left_out; /* a hash of these handlers; 0: not in use */
+    uint64_t key;
+};
+
 struct writer {
     bool in_txn;
     bool claims_stopped;
     struct list batch;              /* operations of the transaction, in order */
     struct list parked[LANE_COUNT]; /* claims that wait for a task */
-    struct list finished;           /* operations whose done is to run after the commit */
+    struct claim_mark marks[STORE_MARKS];
+    size_t next_mark;
+    bool claims_pending;  /* a search was cut short */
+    struct list finished; /* operations whose done is to run after the commit */
     struct writer_numbers now, saved;
     struct store_change *changes;
     size_t n_changes, cap_changes;
@@ -93,23 +105,15 @@ FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cf
 uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state);
 /* Brings a snapshot to what the change makes of it. */
 void verb_advance(struct store *s, struct task *t, const struct task_change *c);
-/* A task has been claimed: hands it (the reference too) to the lane's first parked claim. */
-void verb_give(struct store *s, struct task *t);
 int store_submit_run(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
 
 /* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
  * *out_park: it waits for a task and is in no list any more. */
 int verb_run(struct store *s, struct store_op *op, bool *out_park);
-/* Serves parked claims from the queue; operations that got tasks move to w.finished. */
-FUT_MUST_CHECK int verb_serve_claims(struct store *s);
 FUT_MUST_CHECK int verb_promote(struct store *s);
 /* Cancels some members of batches that are to be cancelled. */
 FUT_MUST_CHECK int verb_cancel_step(struct store *s);
 FUT_MUST_CHECK int verb_prune(struct store *s);
-/* Takes a served claim's tasks back and parks it again (its transaction failed). */
-void verb_repark(struct store *s, struct store_claim *o);
-/* The same for claims that are still parked but were given something already. */
-void verb_undo_claims(struct store *s);
 /* Begins the transaction if this is the first write of the batch. */
 FUT_MUST_CHECK int store_txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
@@ -121,6 +125,23 @@ void store_trouble_note(struct store *s, int rc);
 bool store_trouble_refuses(const struct store *s, const struct store_op *op);
 /* When it is time, tries whether writes work again. *out_wait: nothing but ends of tasks yet. */
 FUT_MUST_CHECK int store_trouble_mend(struct store *s, bool *out_wait);
+
+/* Claims (store_claims.c). */
+int store_claim_run(struct store *s, struct store_op *op, bool *out_park);
+int store_recall_run(struct store *s, struct store_op *op, bool *out_park);
+/* The first parked claim that takes tasks of this handler, or NULL. */
+struct store_claim *claims_find(struct store *s, const struct task_spec *spec);
+/* A task has been claimed: hands it over (the reference too). */
+void claims_give(struct store *s, struct store_claim *o, struct task *t);
+/* Serves parked claims from the queue; operations that got tasks move to w.finished. */
+FUT_MUST_CHECK int claims_serve(struct store *s);
+/* Takes a served claim's tasks back and parks it again (its transaction failed). */
+void claims_repark(struct store *s, struct store_claim *o);
+/* The same for claims that are still parked but were given something already; and no mark counts.
+ */
+void claims_undo(struct store *s);
+/* A task stands in the queue that did not before; 0: some tasks. */
+void claims_note_queued(struct store *s, enum lane lane, uint64_t key);
 
 /* Reader side (store_reader.c). */
 void *reader_main(void *store);

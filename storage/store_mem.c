@@ -25,20 +25,56 @@ static int mem_change(struct backend *b, const struct task_change *c, const stru
     return 0;
 }
 
+static struct backend_row move_row(struct backend *b, struct record *r,
+                                   const struct task_move *move, int64_t now_wall_ms)
+{
+    struct task after = r->task;
+    after.state = move->to;
+    after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
+    after.started_wall_ms = now_wall_ms;
+    mem_set(b, r, &after);
+    return (struct backend_row){after.spec->id.hi, after.attempt, after.lost, now_wall_ms};
+}
+
 static int mem_take(struct backend *b, enum lane lane, const struct task_move *move,
                     int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
 {
     size_t n = 0;
     struct heap_node *first;
     while (n < max && (first = heap_min(&b->queue[lane]))) {
-        struct record *r = FUT_CONTAINER(first, struct record, queued);
-        struct task after = r->task;
-        after.state = move->to;
-        after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
-        after.started_wall_ms = now_wall_ms;
-        mem_set(b, r, &after);
-        rows[n++] = (struct backend_row){after.spec->id.hi, after.attempt, after.lost, now_wall_ms};
+        rows[n++] = move_row(b, FUT_CONTAINER(first, struct record, queued), move, now_wall_ms);
     }
+    *out_n = n;
+    return 0;
+}
+
+/* The first record behind a key, which may be there no more. */
+static struct list_node *behind(const struct backend *b, uint64_t key)
+{
+    struct record *r = mem_find(b, key);
+    struct list_node *n = r ? list_next(&b->in_order, &r->in_order) : list_first(&b->in_order);
+    while (n && FUT_CONTAINER(n, struct record, in_order)->task.spec->id.hi <= key)
+        n = list_next(&b->in_order, n);
+    return n;
+}
+
+static int mem_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                         int64_t now_wall_ms, size_t max, struct backend_part *part,
+                         struct backend_row *rows, size_t *out_n)
+{
+    size_t n = 0, looked = 0;
+    struct list_node *i = behind(b, part->after);
+    part->passed = part->after;
+    for (; i && n < max && looked < part->look; i = list_next(&b->in_order, i)) {
+        struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        part->passed = r->task.spec->id.hi;
+        if (!heap_is_linked(&r->queued) || r->task.spec->lane != lane)
+            continue;
+        looked++;
+        if (backend_part_wants(part, r->task.spec->handler))
+            rows[n++] = move_row(b, r, move, now_wall_ms);
+    }
+    part->is_all = !i;
     *out_n = n;
     return 0;
 }
@@ -205,6 +241,7 @@ const struct backend_ops backend_mem = {
     .insert = mem_insert,
     .change = mem_change,
     .take = mem_take,
+    .take_part = mem_take_part,
     .load = mem_load,
     .promote = mem_promote,
     .wake_after = mem_wake_after,

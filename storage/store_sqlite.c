@@ -133,6 +133,7 @@ const struct backend_ops backend_sqlite = {
     .insert = sqlite_insert,
     .change = sqlite_change,
     .take = sqlite_take,
+    .take_part = sqlite_take_part,
     .load = sqlite_load,
     .promote = sqlite_promote,
     .wake_after = sqlite_wake_after,

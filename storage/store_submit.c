@@ -16,22 +16,24 @@ static uint64_t unfinished_waiting(const struct store *s)
 }
 
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
-static bool hand_over(struct store *s, const struct task *t, struct task *out)
+static struct store_claim *hand_over(struct store *s, const struct task *t, struct task *out)
 {
     struct task_change c;
-    if (list_is_empty(&s->w.parked[t->spec->lane]) ||
-        *verb_live_count(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
-        return false;
+    if (*verb_live_count(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
+        return NULL;
+    struct store_claim *o = claims_find(s, t->spec);
+    if (!o)
+        return NULL;
     FUT_ASSERT(task_apply(t, EVENT_START, NULL, &c) == 0);
     task_copy(out, t);
     verb_advance(s, out, &c);
-    return true;
+    return o;
 }
 
 static int insert_one(struct store *s, const struct task *t)
 {
     struct task started = {0};
-    bool handed = hand_over(s, t, &started);
+    struct store_claim *handed = hand_over(s, t, &started);
     int rc = s->ops->insert(s->backend, handed ? &started : t);
     if (rc != 0) {
         task_release(&started);
@@ -40,9 +42,11 @@ static int insert_one(struct store *s, const struct task *t)
     (*verb_live_count(s, t->spec->lane, handed ? started.state : t->state))++;
     s->w.now.stats.submitted++;
     if (handed) {
-        verb_give(s, &started);
+        claims_give(s, handed, &started);
         return 0;
     }
+    if (backend_is_claimable(t->state))
+        claims_note_queued(s, t->spec->lane, t->spec->id.hi);
     if (backend_is_claimable(t->state) &&
         *verb_live_count(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);

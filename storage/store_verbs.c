@@ -5,7 +5,6 @@
 #include "core/mem.h"
 #include "storage/store_internal.h"
 
-#define TAKE_STEP 64
 #define PROMOTE_STEP 1000
 #define PRUNE_STEP 200
 #define CANCEL_STEP 200
@@ -36,6 +35,15 @@ void verb_advance(struct store *s, struct task *t, const struct task_change *c)
 
 /* ---- apply, delete --------------------------------------------------------------------------- */
 
+/* n tasks of the lane, whichever they are. */
+static void count_queued(struct store *s, enum lane lane, const struct task_move *move, size_t n)
+{
+    *verb_live_count(s, lane, move->from) -= n;
+    *verb_live_count(s, lane, move->to) += n;
+    if (n && backend_is_claimable(move->to))
+        claims_note_queued(s, lane, 0);
+}
+
 /* The end of a task may concern others: those that wait for it, the rest of its batch. */
 static int settle(struct store *s, const struct task *t)
 {
@@ -46,10 +54,8 @@ static int settle(struct store *s, const struct task *t)
     FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     if (t->spec->callback.hi)
         rc = s->ops->wake_after(s->backend, t->spec->id.hi, &move, by_lane);
-    for (int l = 0; rc == 0 && l < LANE_COUNT; l++) {
-        *verb_live_count(s, (enum lane)l, move.from) -= by_lane[l];
-        *verb_live_count(s, (enum lane)l, move.to) += by_lane[l];
-    }
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
+        count_queued(s, (enum lane)l, &move, by_lane[l]);
     if (rc == 0 && t->spec->batch.hi && t->state == TASK_FAILED)
         rc = s->ops->batch_failed(s->backend, t->spec->batch.hi, &cancel);
     s->w.cancel_pending = s->w.cancel_pending || cancel;
@@ -64,6 +70,8 @@ static void count_change(struct store *s, enum task_state from, const struct tas
         w->now.stats.finished[after->state]++;
     else
         (*verb_live_count(s, after->spec->lane, after->state))++;
+    if (backend_is_claimable(after->state))
+        claims_note_queued(s, after->spec->lane, after->spec->id.hi);
     if (after->due_wall_ms && (w->next_due_wall_ms < 0 || after->due_wall_ms < w->next_due_wall_ms))
         w->next_due_wall_ms = after->due_wall_ms;
 }
@@ -169,133 +177,6 @@ int verb_cancel_step(struct store *s)
     return rc;
 }
 
-/* ---- claims ---------------------------------------------------------------------------------- */
-
-static int run_claim(struct store *s, struct store_op *op, bool *out_park)
-{
-    struct store_claim *o = FUT_CONTAINER(op, struct store_claim, op);
-    if (s->w.claims_stopped)
-        return FUT_ERR_CLOSED;
-    list_push_back(&s->w.parked[o->lane], &op->link);
-    *out_park = true;
-    return 0;
-}
-
-static int run_recall(struct store *s, struct store_op *op, bool *out_park)
-{
-    (void)out_park;
-    list_take_all(&s->w.finished, &s->w.parked[FUT_CONTAINER(op, struct store_recall, op)->lane]);
-    return 0;
-}
-
-void verb_give(struct store *s, struct task *t)
-{
-    struct list *parked = &s->w.parked[t->spec->lane];
-    struct store_claim *o = FUT_CONTAINER(list_front(parked), struct store_claim, op.link);
-    o->tasks[o->n++] = *t;
-    s->w.now.stats.claimed++;
-    store_txn_note(s, &(struct store_change){.id = t->spec->id,
-                                             .state = t->state,
-                                             .task = &o->tasks[o->n - 1],
-                                             .batch = t->spec->batch});
-    if (o->n == o->max) {
-        list_remove(parked, &o->op.link);
-        list_push_back(&s->w.finished, &o->op.link);
-    }
-}
-
-static void forget_given(struct store_claim *o)
-{
-    for (size_t i = 0; i < o->n; i++)
-        task_release(&o->tasks[i]);
-    o->n = 0;
-    o->op.rc = 0;
-}
-
-void verb_undo_claims(struct store *s)
-{
-    for (int l = 0; l < LANE_COUNT; l++) {
-        struct list *parked = &s->w.parked[l];
-        for (struct list_node *i = list_first(parked); i; i = list_next(parked, i))
-            forget_given(FUT_CONTAINER(i, struct store_claim, op.link));
-    }
-}
-
-void verb_repark(struct store *s, struct store_claim *o)
-{
-    forget_given(o);
-    list_push_front(&s->w.parked[o->lane], &o->op.link);
-}
-
-static int give_row(struct store *s, enum lane lane, const struct task_move *move,
-                    const struct backend_row *row)
-{
-    struct task t = {.state = move->to,
-                     .attempt = row->attempt,
-                     .lost = row->lost,
-                     .started_wall_ms = row->started_wall_ms,
-                     .spec = spec_cache_take(&s->w.specs, row->key)};
-    int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
-    if (rc != 0)
-        return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
-    (*verb_live_count(s, lane, move->from))--;
-    (*verb_live_count(s, lane, move->to))++;
-    verb_give(s, &t);
-    return 0;
-}
-
-static size_t wanted(const struct list *parked)
-{
-    size_t n = 0;
-    for (struct list_node *i = list_first(parked); i && n < TAKE_STEP; i = list_next(parked, i)) {
-        const struct store_claim *o = FUT_CONTAINER(i, struct store_claim, op.link);
-        n += o->max - o->n;
-    }
-    return n < TAKE_STEP ? n : TAKE_STEP;
-}
-
-static int serve_lane(struct store *s, enum lane lane, const struct task_move *move)
-{
-    struct backend_row rows[TAKE_STEP];
-    size_t n, want;
-    while ((want = wanted(&s->w.parked[lane])) && *verb_live_count(s, lane, move->from)) {
-        int rc = store_txn_begin(s);
-        if (rc == 0)
-            rc = s->ops->take(s->backend, lane, move, clock_wall_ms(), want, rows, &n);
-        for (size_t i = 0; rc == 0 && i < n; i++)
-            rc = give_row(s, lane, move, &rows[i]);
-        if (rc != 0 || n < want)
-            return rc;
-    }
-    return 0;
-}
-
-/* Claims that were given less than they asked for end with what they have. */
-static void end_partly_served(struct store *s, enum lane lane)
-{
-    struct list *parked = &s->w.parked[lane];
-    for (struct list_node *i = list_first(parked), *next; i; i = next) {
-        next = list_next(parked, i);
-        if (FUT_CONTAINER(i, struct store_claim, op.link)->n == 0)
-            continue;
-        list_remove(parked, i);
-        list_push_back(&s->w.finished, i);
-    }
-}
-
-int verb_serve_claims(struct store *s)
-{
-    struct task_move move;
-    FUT_ASSERT(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
-    int rc = 0;
-    for (int l = 0; l < LANE_COUNT; l++) {
-        if (rc == 0)
-            rc = serve_lane(s, (enum lane)l, &move);
-        end_partly_served(s, (enum lane)l);
-    }
-    return rc;
-}
-
 /* ---- housekeeping ---------------------------------------------------------------------------- */
 
 int verb_promote(struct store *s)
@@ -310,10 +191,8 @@ int verb_promote(struct store *s)
     int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->promote(s->backend, &move, now, PROMOTE_STEP, by_lane);
-    for (int l = 0; rc == 0 && l < LANE_COUNT; l++) {
-        *verb_live_count(s, (enum lane)l, move.from) -= by_lane[l];
-        *verb_live_count(s, (enum lane)l, move.to) += by_lane[l];
-    }
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
+        count_queued(s, (enum lane)l, &move, by_lane[l]);
     return rc != 0 ? rc : s->ops->next_due(s->backend, &w->next_due_wall_ms);
 }
 
@@ -347,7 +226,7 @@ static const struct {
     int (*run)(struct store *s, struct store_op *op, bool *out_park);
 } table[] = {
     {&verb_submit, store_submit_run}, {&verb_apply, run_apply},
-    {&verb_claim, run_claim},         {&verb_recall, run_recall},
+    {&verb_claim, store_claim_run},   {&verb_recall, store_recall_run},
     {&verb_delete, run_delete},       {&verb_batch_cancel, run_batch_cancel},
     {&verb_report, run_report},       {&verb_ping, run_ping},
 };

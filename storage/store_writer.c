@@ -57,6 +57,7 @@ static int run_ops(struct store *s)
 
 static int run_housekeeping(struct store *s)
 {
+    s->w.claims_pending = false;
     if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
         return 0;
     bool wait;
@@ -67,7 +68,7 @@ static int run_housekeeping(struct store *s)
     if (rc == 0)
         rc = verb_cancel_step(s);
     if (rc == 0)
-        rc = verb_serve_claims(s);
+        rc = claims_serve(s);
     if (rc == 0)
         rc = verb_prune(s);
     return rc;
@@ -104,7 +105,7 @@ static void undo(struct store *s, int rc)
     w->next_due_wall_ms = 0;
     w->cancel_pending = true;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
-    verb_undo_claims(s);
+    claims_undo(s);
     list_init(&failed);
     list_take_all(&failed, &w->finished);
     list_take_all(&failed, &w->batch);
@@ -112,7 +113,7 @@ static void undo(struct store *s, int rc)
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
         op->rc = rc;
         if (op->verb == &verb_claim && !w->claims_stopped)
-            verb_repark(s, FUT_CONTAINER(op, struct store_claim, op));
+            claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
         else
             list_push_back(&w->finished, &op->link);
     }
@@ -204,7 +205,7 @@ static int64_t next_wake_us(const struct store *s)
     const struct writer *w = &s->w;
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
-    int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
+    int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
     if (w->next_due_wall_ms >= 0) {
         int64_t due = clock_mono_us() + (w->next_due_wall_ms - clock_wall_ms()) * 1000;
         wake = due < wake ? due : wake;

@@ -38,6 +38,8 @@ static void vacate(struct attempt *a)
     else if (a->ready)
         list_remove(a->ready, &a->link);
     a->ready = NULL;
+    if (a->program)
+        a->program->claimed--;
     a->s->suspects -= a->apply.task.lost > 0;
     map_remove(&a->s->by_id, &a->by_id);
     loop_timer_clear(a->s->loop, &a->timer);
@@ -78,6 +80,11 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     a->apply.task = *task;
     a->handlers = handlers_ref(s->handlers);
     a->handler = handlers_find(a->handlers, task->spec->handler);
+    if (a->handler && a->handler->is_worker) {
+        a->program = worker_set_program(s->workers, a->handler);
+        if (a->program)
+            a->program->claimed++;
+    }
     s->suspects += task->lost > 0;
     map_put(&s->by_id, &a->by_id, task->spec->id.hi);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);

@@ -16,6 +16,7 @@ struct claim {
     struct scheduler *s;
     struct list_node link;
     struct inbox_item item;
+    struct claim_ranks *ranks; /* NULL: all alike */
     struct task tasks[];
 };
 
@@ -34,8 +35,14 @@ void claims_init(struct scheduler *s)
 
 static void claim_forget(struct claim *c)
 {
-    c->s->lanes[c->op.lane].reserved -= (uint32_t)c->op.max;
+    struct lane_slots *slots = &c->s->lanes[c->op.lane];
+    slots->reserved -= (uint32_t)c->op.max;
+    if (slots->reserved == 0) {
+        slots->held = 0;
+        slots->recalling = false;
+    }
     list_remove(&c->s->claims, &c->link);
+    free(c->ranks);
     free(c);
 }
 
@@ -78,9 +85,17 @@ static void claim_done(struct store_op *op)
     inbox_push(&c->s->inbox, &c->item);
 }
 
-static void post(struct scheduler *s, enum lane lane, uint32_t n)
+/* Takes ranks. */
+static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_ranks *ranks)
 {
     struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
+    c->ranks = ranks;
+    if (ranks) {
+        c->op.ranks = ranks->ranks;
+        c->op.n_ranks = ranks->n;
+        c->op.others = ranks->others;
+        s->lanes[lane].held |= ranks->held;
+    }
     c->s = s;
     c->op.lane = lane;
     c->op.max = n;
@@ -103,16 +118,45 @@ static uint32_t wanted(const struct scheduler *s, enum lane lane)
     return have < may_have ? may_have - (uint32_t)have : 0;
 }
 
+/* Claims that wait in the store leave out a program that takes tasks again: they come back, to be
+ * posted anew. */
+static void recall_outdated(struct scheduler *s, enum lane lane, uint64_t held)
+{
+    struct lane_slots *slots = &s->lanes[lane];
+    if (slots->reserved == 0 || slots->recalling || !(slots->held & ~held))
+        return;
+    slots->recalling = true;
+    pools_recall(s, lane);
+}
+
+static void post_ranked(struct scheduler *s, enum lane lane)
+{
+    struct claim_ranks *ranks = xnew(struct claim_ranks);
+    claim_ranks_make(s, lane, ranks);
+    recall_outdated(s, lane, ranks->held);
+    uint32_t n = s->lanes[lane].recalling ? 0 : wanted(s, lane);
+    if (n)
+        post(s, lane, n, ranks);
+    else
+        free(ranks);
+}
+
+static void post_plain(struct scheduler *s, enum lane lane)
+{
+    uint32_t n = wanted(s, lane);
+    if (n)
+        post(s, lane, n, NULL);
+}
+
 void claims_post(struct scheduler *s)
 {
+    bool ranked = claim_ranks_are_needed(s);
     for (int l = 0; l < LANE_COUNT; l++) {
         enum lane lane = (enum lane)l;
         if (atomic_load(&s->claims_stopped) || s->lanes[l].is_paused ||
             heap_is_linked(&s->lanes[l].pause.node))
             continue;
-        uint32_t n = wanted(s, lane);
-        if (n)
-            post(s, lane, n);
+        (ranked ? post_ranked : post_plain)(s, lane);
     }
 }
 

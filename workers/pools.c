@@ -17,8 +17,7 @@ static void recalled(struct store_op *op)
     free(FUT_CONTAINER(op, struct store_recall, op));
 }
 
-/* What waits in the store for the slots of before must not bring that many tasks. */
-static void recall(struct scheduler *s, enum lane lane)
+void pools_recall(struct scheduler *s, enum lane lane)
 {
     struct store_recall *o = xnew(struct store_recall);
     o->lane = lane;
@@ -39,7 +38,7 @@ static void resize(struct scheduler *s, enum lane lane, uint32_t capacity)
     else
         worker_set_resize(s->workers, capacity);
     if (is_less)
-        recall(s, lane);
+        pools_recall(s, lane); /* what waits for the slots of before must not bring so many */
 }
 
 static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pause *p)
@@ -51,7 +50,7 @@ static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pau
     log_info(is_paused ? "pool_paused" : "pool_resumed", LOG_STR("lane", lane_name(lane)),
              LOG_STR("by", p->by), LOG_STR("reason", p->reason));
     if (is_paused)
-        recall(s, lane);
+        pools_recall(s, lane);
 }
 
 static void take_handlers(struct scheduler *s, const struct handlers *handlers)

@@ -107,9 +107,12 @@ void ready_add(struct scheduler *s, const struct task *task)
 
 static void begin(struct lane_slots *slots, struct list *l)
 {
-    struct attempt *a;
-    while (!is_full(slots) && (a = first_of(l)) != NULL) {
-        list_remove(l, &a->link);
+    for (struct list_node *n = list_first(l), *next; n && !is_full(slots); n = next) {
+        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
+        next = list_next(l, n);
+        if (a->program && !a->program->is_leaving && !worker_program_takes_now(a->program))
+            continue; /* it must not keep a slot from others */
+        list_remove(l, n);
         a->ready = NULL;
         attempt_begin(a);
     }

@@ -1,7 +1,7 @@
 /* scheduler_internal: what the rooms of the scheduler share: scheduler.c (the thread), claims.c
- * (taking tasks), pools.c (how many at once), ready.c (those that wait for a slot), attempt.c (one
- * run), attempt_kinds.c (the ways to run), finish.c (telling the store), cancels.c (hearing from
- * it). All of it belongs to the scheduler's thread unless said. */
+ * (taking tasks), claim_ranks.c (whose first), pools.c (how many at once), ready.c (those that wait
+ * for a slot), attempt.c (one run), attempt_kinds.c (the ways to run), finish.c (telling the
+ * store), cancels.c (hearing from it). All of it belongs to the scheduler's thread unless said. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -30,6 +30,8 @@ struct lane_slots {
     struct list ready_last; /* a daemon has died with these: alone, where that can be */
     struct loop_timer ready_timer;
     int64_t ran_us; /* moving average of how long an attempt runs */
+    uint64_t held;  /* programs that claims which are with the store leave out */
+    bool recalling; /* these claims are on their way back */
 };
 
 /* What a lane is to be; lane_slots follows it. */
@@ -109,12 +111,13 @@ struct attempt {
     const struct attempt_kind *kind; /* NULL while never started */
     const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;
-    struct list_node link;    /* ready, running or finishing */
-    struct list *ready;       /* the list that it waits in; NULL: it has begun, or is over */
-    struct map_node by_id;    /* while ready or running */
-    struct store_apply apply; /* its task is our snapshot */
-    struct loop_timer timer;  /* running: deadline, then kill; finishing: try again */
-    struct inbox_item item;   /* from the pool, then from the store */
+    struct worker_program *program; /* NULL: not one of a `worker` handler */
+    struct list_node link;          /* ready, running or finishing */
+    struct list *ready;             /* the list that it waits in; NULL: it has begun, or is over */
+    struct map_node by_id;          /* while ready or running */
+    struct store_apply apply;       /* its task is our snapshot */
+    struct loop_timer timer;        /* running: deadline, then kill; finishing: try again */
+    struct inbox_item item;         /* from the pool, then from the store */
     struct loop_dead dead;
     enum stop_reason stop;
     int64_t ready_mono_ms;   /* since when it waits for a slot */
@@ -175,9 +178,24 @@ void pools_init(struct scheduler *s);
 void pools_free(struct scheduler *s);
 /* scheduler_reload. */
 void pools_plan(struct scheduler *s, const struct scheduler_plan *plan);
+/* Has the claims of the lane that wait in the store come back. */
+void pools_recall(struct scheduler *s, enum lane lane);
 /* For pool_view; any thread. */
 void pools_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
 void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
+
+/* claim_ranks.c */
+#define CLAIM_RANKS_MAX 32
+/* Which handlers' tasks a claim takes first, where there are `worker` handlers. */
+struct claim_ranks {
+    size_t n;       /* 0: all alike */
+    uint8_t others; /* rank of all that have none of their own */
+    uint64_t held;  /* a bit for each program whose tasks are to stay in the queue */
+    struct store_rank ranks[CLAIM_RANKS_MAX];
+    char names[CLAIM_RANKS_MAX][TASK_HANDLER_MAX + 1];
+};
+bool claim_ranks_are_needed(const struct scheduler *s);
+void claim_ranks_make(const struct scheduler *s, enum lane lane, struct claim_ranks *out);
 
 /* claims.c */
 /* Posts a claim for every free slot that has none, and for what is to be ready beside them. */

@@ -88,6 +88,30 @@ static struct worker_process *with_room(const struct worker_program *p)
     return NULL;
 }
 
+static bool is_wide(const struct worker_program *p)
+{
+    return p->handler && p->handler->info.lane == LANE_IO;
+}
+
+bool worker_program_takes_now(const struct worker_program *p)
+{
+    return with_room(p) || (!p->broken_wall_ms && p->waiting.len == 0 && !is_wide(p));
+}
+
+bool worker_program_takes_more(const struct worker_program *p)
+{
+    uint64_t room = is_wide(p) ? 0 : 1; /* the one that makes it grow */
+    bool any = false;
+    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
+        const struct worker_process *w = worker_at(n);
+        if (w->state != WORKER_READY || w->tired)
+            continue;
+        any = true;
+        room += w->width;
+    }
+    return any && p->claimed < room;
+}
+
 static void feed(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
@@ -108,7 +132,7 @@ void worker_program_submit(struct worker_program *p, struct worker_job *job)
     job->program = p;
     if (w) {
         give(w, job);
-    } else if (p->broken_wall_ms && worker_set_gives_back(p->set)) {
+    } else if (p->broken_wall_ms) {
         end_unstarted(job, WORKER_ENDED_TAKEN);
     } else {
         list_push_back(&p->waiting, &job->link);
@@ -152,7 +176,7 @@ static void set_broken(struct worker_program *p)
         return;
     if (!p->broken_wall_ms)
         p->broken_wall_ms = clock_wall_ms();
-    while (worker_set_gives_back(p->set) && (n = list_pop_front(&p->waiting)) != NULL)
+    while ((n = list_pop_front(&p->waiting)) != NULL)
         end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
 }
 

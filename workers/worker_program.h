@@ -19,6 +19,7 @@ struct worker_program {
     bool is_leaving;                 /* no longer in the file: no more tasks, no more processes */
     struct list workers;             /* processes, whatever their state */
     struct list waiting;             /* jobs */
+    uint32_t claimed;                /* tasks that the scheduler has for it, begun or not */
     uint32_t target;                 /* processes that are to be kept */
     uint32_t failed_starts;          /* in a row */
     int64_t retry_ms;                /* the pause before the next start, for the log */
@@ -37,6 +38,11 @@ void worker_program_fill(struct worker_program *p);
 void worker_program_trim(struct worker_program *p);
 /* Gives it to a process, now or as soon as there is one. */
 void worker_program_submit(struct worker_program *p, struct worker_job *job);
+/* A task that is given to it now begins, or is the only one that waits for a process. */
+bool worker_program_takes_now(const struct worker_program *p);
+/* Another task may be claimed for it: so many that its processes are busy, and one that makes it
+ * grow. Not while none of them is ready: other programs' tasks shall have the slots meanwhile. */
+bool worker_program_takes_more(const struct worker_program *p);
 /* Finds a process for the tasks that wait and have none that starts for them. */
 void worker_program_seek(struct worker_program *p);
 /* It is not to be any more, or not like this: what waits is given back, processes leave when their

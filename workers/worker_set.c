@@ -51,9 +51,9 @@ bool worker_set_is_open(const struct worker_set *s)
     return s->is_open;
 }
 
-bool worker_set_gives_back(const struct worker_set *s)
+const struct list *worker_set_programs(const struct worker_set *s)
 {
-    return s->cfg.gives_back;
+    return &s->programs;
 }
 
 /* ---- who has how many ---- */
@@ -302,7 +302,7 @@ void worker_set_reload(struct worker_set *s, const struct handlers *now)
         next = list_next(&s->programs, i);
         if (p->handler && !p->is_leaving)
             compare_program(p, now);
-        if (!p->is_leaving || !list_is_empty(&p->workers))
+        if (!p->is_leaving || !list_is_empty(&p->workers) || p->claimed)
             continue;
         list_remove(&s->programs, i);
         free_program(p);

@@ -17,7 +17,6 @@ struct worker_set_config {
     const struct handlers *handlers; /* NULL: the built-ins alone */
     uint32_t slots;                  /* of the cpu lane, >= 1 */
     size_t max_result_bytes;
-    bool gives_back; /* what waits for a program that does not start; else it goes on waiting */
 };
 
 /* None of them started. */
@@ -33,6 +32,8 @@ void worker_set_free(struct worker_set **s);
  * many end when they have no task, none is killed at work. */
 void worker_set_resize(struct worker_set *s, uint32_t n);
 
+/* Every struct worker_program, the built-ins' first. */
+const struct list *worker_set_programs(const struct worker_set *s);
 /* After start: these handlers from now on. A program that is as it was keeps its processes. One
  * that has changed or is gone gets no more tasks; its processes leave when those they have are
  * over. */

@@ -8,8 +8,6 @@ struct loop *worker_set_loop(const struct worker_set *s);
 struct children *worker_set_children(const struct worker_set *s);
 /* Processes may be started. */
 bool worker_set_is_open(const struct worker_set *s);
-/* Tasks of a program that does not start are given back. */
-bool worker_set_gives_back(const struct worker_set *s);
 
 /* p has more tasks than processes: finds it another one, if there is one to be had. */
 void worker_set_grow(struct worker_program *p);

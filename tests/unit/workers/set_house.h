@@ -41,8 +41,7 @@ static inline void set_house_build_with(const struct handlers *handlers, uint32_
                                                      .children = children,
                                                      .handlers = handlers,
                                                      .slots = slots,
-                                                     .max_result_bytes = 1 << 20,
-                                                     .gives_back = true});
+                                                     .max_result_bytes = 1 << 20});
     worker_set_start(set);
 }
 

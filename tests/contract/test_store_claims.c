@@ -1,0 +1,209 @@
+/* The store contract: claims to which not all handlers are alike. */
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "tests/contract/kit.h"
+
+#define LONG_QUEUE 5000 /* more than a claim looks at in one step */
+
+static struct kit k;
+
+static void begin(int i)
+{
+    kit_open(&k, kit_backends[i]);
+}
+
+static void end(void)
+{
+    kit_close(&k);
+}
+
+struct parked {
+    struct store_claim o;
+    struct kit_wait wait;
+    struct task got[8];
+};
+
+static void on_parked_done(struct store_op *op)
+{
+    struct parked *p = FUT_CONTAINER(op, struct parked, o.op);
+    mutex_lock(&p->wait.mu);
+    p->wait.done = true;
+    cond_signal(&p->wait.cond);
+    mutex_unlock(&p->wait.mu);
+}
+
+static void park(struct parked *p, size_t max, const struct store_rank *ranks, size_t n,
+                 uint8_t others)
+{
+    *p = (struct parked){.o = {.lane = LANE_IO,
+                               .max = max,
+                               .tasks = p->got,
+                               .ranks = ranks,
+                               .n_ranks = n,
+                               .others = others}};
+    mutex_init(&p->wait.mu);
+    cond_init(&p->wait.cond);
+    ck_assert_int_eq(store_claim(k.store, &p->o, on_parked_done), 0);
+}
+
+static void join(struct parked *p)
+{
+    mutex_lock(&p->wait.mu);
+    while (!p->wait.done)
+        cond_wait(&p->wait.cond, &p->wait.mu);
+    mutex_unlock(&p->wait.mu);
+    ck_assert_int_eq(p->o.op.rc, 0);
+}
+
+static void release(struct parked *p)
+{
+    for (size_t i = 0; i < p->o.n; i++)
+        task_release(&p->got[i]);
+}
+
+static struct task_id submit(const char *handler)
+{
+    struct task t = kit_task(LANE_IO, handler, "x");
+    struct task_id id = t.spec->id;
+    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0);
+    task_release(&t);
+    return id;
+}
+
+static void submit_many(const char *handler, size_t n)
+{
+    struct task *tasks = xcalloc(n, sizeof(*tasks));
+    for (size_t i = 0; i < n; i++)
+        tasks[i] = kit_task(LANE_IO, handler, "x");
+    ck_assert_int_eq(kit_submit_n(&k, tasks, n), 0);
+    for (size_t i = 0; i < n; i++)
+        task_release(&tasks[i]);
+    free(tasks);
+}
+
+static const char *got(const struct parked *p, size_t i)
+{
+    ck_assert_uint_lt(i, p->o.n);
+    return p->got[i].spec->handler;
+}
+
+static const struct store_rank not_a[] = {{"a", STORE_RANK_NEVER}};
+
+START_TEST(test_claims_take_the_lowest_rank_first)
+{
+    begin(_i);
+    static const char *const queue[] = {"a", "a", "b", "c", "a", "b"};
+    static const struct store_rank ranks[] = {{"a", 2}, {"b", 1}};
+    struct parked p;
+    for (size_t i = 0; i < FUT_COUNT(queue); i++)
+        (void)submit(queue[i]);
+    park(&p, 5, ranks, 2, 0);
+    join(&p);
+    ck_assert_uint_eq(p.o.n, 5);
+    ck_assert_str_eq(got(&p, 0), "c");
+    ck_assert_str_eq(got(&p, 1), "b");
+    ck_assert_str_eq(got(&p, 2), "b");
+    ck_assert_str_eq(got(&p, 3), "a");
+    ck_assert(p.got[1].spec->id.hi < p.got[2].spec->id.hi);
+    ck_assert_uint_eq(p.got[0].attempt, 1);
+    release(&p);
+    end();
+}
+END_TEST
+
+/* Neither from the queue nor as it comes in; and a plain claim still finds it. */
+START_TEST(test_claims_never_take_what_they_leave_out)
+{
+    begin(_i);
+    struct parked p, q;
+    struct task t[2];
+    (void)submit("a");
+    park(&p, 1, not_a, 1, 0);
+    struct task_id second = submit("a");
+    ck_assert_int_eq(kit_recall(&k, LANE_IO), 0);
+    join(&p);
+    ck_assert_uint_eq(p.o.n, 0);
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 2, t), 2);
+    ck_assert(id_equal(t[1].spec->id, second));
+    task_release(&t[0]);
+    task_release(&t[1]);
+    park(&q, 1, not_a, 1, 0); /* the queue is empty: straight from the submission */
+    (void)submit("a");
+    (void)submit("b");
+    join(&q);
+    ck_assert_str_eq(got(&q, 0), "b");
+    release(&q);
+    end();
+}
+END_TEST
+
+START_TEST(test_claims_find_one_behind_a_long_queue_of_others)
+{
+    begin(_i);
+    struct parked p, q;
+    submit_many("a", LONG_QUEUE);
+    struct task_id first = submit("b"), second = submit("b");
+    park(&p, 1, not_a, 1, 0);
+    join(&p);
+    ck_assert(id_equal(p.got[0].spec->id, first));
+    park(&q, 1, not_a, 1, 0);
+    join(&q);
+    ck_assert(id_equal(q.got[0].spec->id, second));
+    release(&p);
+    release(&q);
+    end();
+}
+END_TEST
+
+/* What comes back to the queue is found, although the search had passed its place. */
+START_TEST(test_claims_find_what_came_back)
+{
+    begin(_i);
+    struct parked p;
+    (void)submit("b");
+    submit_many("a", 20);
+    (void)submit("b");
+    for (int round = 0; round < 3; round++) {
+        park(&p, 2, not_a, 1, 0);
+        join(&p);
+        ck_assert_uint_eq(p.o.n, 2);
+        for (size_t i = 0; i < 2; i++) {
+            ck_assert_str_eq(got(&p, i), "b");
+            ck_assert_int_eq(kit_apply(&k, &p.got[i], EVENT_RELEASE, &(struct task_in){0}), 0);
+        }
+        release(&p);
+    }
+    end();
+}
+END_TEST
+
+/* Only those that have a rank. */
+START_TEST(test_claims_leave_out_all_others)
+{
+    begin(_i);
+    static const struct store_rank only_b[] = {{"b", 0}};
+    struct parked p;
+    submit_many("a", 3);
+    (void)submit("b");
+    submit_many("c", 3);
+    park(&p, 4, only_b, 1, STORE_RANK_NEVER);
+    join(&p);
+    ck_assert_uint_eq(p.o.n, 1);
+    ck_assert_str_eq(got(&p, 0), "b");
+    release(&p);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_claims_take_the_lowest_rank_first,
+        test_claims_never_take_what_they_leave_out,
+        test_claims_find_one_behind_a_long_queue_of_others,
+        test_claims_find_what_came_back,
+        test_claims_leave_out_all_others,
+    };
+    return kit_run_on_all("store contract: claims", tests, FUT_COUNT(tests));
+}

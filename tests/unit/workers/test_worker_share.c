@@ -1,0 +1,117 @@
+/* Several programs on one lane: whose task a free slot is for. A scheduler with real programs. */
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/kit_worker.h"
+
+#define MANY 60
+
+static char self[PATH_MAX];
+static char flag[] = "/tmp/test_worker_share_XXXXXX";
+
+static void build(uint32_t workers)
+{
+    static char file[4 * PATH_MAX];
+    (void)snprintf(file, sizeof(file),
+                   "{\"a\": {\"worker\": [\"%s\", \"worker\"]},"
+                   " \"b\": {\"worker\": [\"%s\", \"worker\"]},"
+                   " \"broken\": {\"worker\": [\"%s\", \"worker\", \"once=%s\"]}}",
+                   self, self, self, flag);
+    house_file = file;
+    house_build(1, workers);
+}
+
+static struct task_id submit(const char *handler, const char *input)
+{
+    return house_submit(handler, LANE_CPU, input, 60000, 0);
+}
+
+static struct task done(struct task_id id)
+{
+    return house_wait(id, TASK_SUCCEEDED);
+}
+
+/* One slot, a long queue of one program, then a few tasks of another and of a built-in: these do
+ * not wait until the queue is empty. */
+START_TEST(test_share_a_long_queue_does_not_starve_others)
+{
+    struct task_id first[MANY], others[4];
+    uint64_t last_other = 0, before = 0;
+    build(1);
+    struct task t = done(submit("a", "x")); /* both are up */
+    task_release(&t);
+    t = done(submit("b", "x"));
+    task_release(&t);
+    struct task_id held = submit("a", "hold");
+    t = house_wait(held, TASK_RUNNING);
+    task_release(&t);
+    for (int i = 0; i < MANY; i++)
+        first[i] = submit("a", "x");
+    for (int i = 0; i < 4; i++)
+        others[i] = submit(i % 2 ? "b" : "sha256", "x");
+    house_cancel(held);
+    for (int i = 0; i < 4; i++) {
+        t = done(others[i]);
+        last_other = t.seq > last_other ? t.seq : last_other;
+        task_release(&t);
+    }
+    for (int i = 0; i < MANY; i++) {
+        t = done(first[i]);
+        before += t.seq < last_other;
+        task_release(&t);
+    }
+    /* What the lane claims ahead is shared out as well: 8 per slot. */
+    ck_assert_uint_lt(before, MANY / 2);
+    house_raze();
+}
+END_TEST
+
+/* Its tasks stay in the queue, uncharged, the slots are for others, and it heals by itself. */
+START_TEST(test_share_a_broken_program_blocks_nobody)
+{
+    struct task_id kept[8];
+    build(1);
+    for (int i = 0; i < 8; i++)
+        kept[i] = submit("broken", "x");
+    for (int i = 0; i < 8; i++) {
+        struct task t = done(submit(i % 2 ? "a" : "sha256", "x"));
+        task_release(&t);
+    }
+    mutex_lock(&house.mu);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(house_slot(kept[i])->state, TASK_QUEUED);
+    mutex_unlock(&house.mu);
+    int fd = open(flag, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    close(fd);
+    for (int i = 0; i < 8; i++) {
+        struct task t = done(kept[i]);
+        ck_assert_uint_eq(t.attempt, 1);
+        task_release(&t);
+    }
+    unlink(flag);
+    house_raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 2;
+    int fd = mkstemp(flag);
+    close(fd);
+    unlink(flag);
+    TCase *t = tcase_create("share");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_share_a_long_queue_does_not_starve_others);
+    tcase_add_test(t, test_share_a_broken_program_blocks_nobody);
+    Suite *s = suite_create("worker_share");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
