@@ -66,6 +66,40 @@ def depth(bench):
             part.compare(f"{million:,} queued", {peer.name: lambda: sample(peer)})
 
 
+def work(bench):
+    part = bench.part("work", "What a task takes of the machine",
+                      "Per no-op task with its result: CPU time of the server and its children (the "
+                      "peers' workers are not in it, futured's are), times that one of its threads "
+                      "went to sleep, calls of read and write (sockets by recv and send are not among "
+                      "them), bytes given to the disk.")
+
+    def taken(start, at_work, **options):
+        def measure():
+            with start() as server, contextlib.ExitStack() as beside:
+                if at_work:
+                    beside.enter_context(servers.workers(server, at_work))
+                load(server, "post-wait", connections=4, requests=200)
+                before = server.usage()
+                report = load(server, "post-wait", seconds=bench.seconds, **options)
+                after, n = server.usage(), report["answered"]
+            each = {key: (after[key] - before[key]) / n for key in after}
+            return {"cpu_us": each["cpu_s"] * 1e6, "switches": each["switches"],
+                    "calls": each["calls"], "written": each["written"]}
+
+        return measure
+
+    for connections in (1, 64):
+        options = {"connections": connections}
+        part.compare(f"{connections} connections", {
+            "futured, io lane": taken(futured, 0, **options),
+            "futured, cpu lane": taken(futured, 0, lane="cpu", **options),
+            "beanstalkd -f0": taken(functools.partial(beanstalkd, 0), 2, **options),
+            "beanstalkd -f50": taken(functools.partial(beanstalkd, 50), 2, **options),
+            "redis always": taken(redis, 8, **options),
+            "gearmand -t1": taken(gearmand, 8, **options),
+        }, runs=min(bench.runs, 3))
+
+
 def settled_rss(server):
     """Once it has not changed for a second."""
     seen = []
@@ -200,8 +234,9 @@ def stalls(bench):
     part = bench.part("stalls", "Stalls",
                       "32 connections with `Prefer: wait` (checkpoints happen all the time). gap: "
                       "the longest time in which nobody had an answer. Retention: old futures are "
-                      "deleted meanwhile; backup: `futured backup` runs beside it, again and again. Redis: BGREWRITEAOF meanwhile.")
-    seconds = bench.size(4, 0.5)
+                      "deleted meanwhile; backup: `futured backup` runs beside it, again and again. "
+                      "Redis: BGREWRITEAOF meanwhile.")
+    seconds = bench.size(3, 0.5)
     old = bench.size(150000, 5000)
     options = {"seconds": seconds, "connections": 32}
 
@@ -383,5 +418,5 @@ def play(server, handler, input_, count):
     return report["seconds"]
 
 
-PARTS = {"depth": depth, "waiters": waiters, "finished": finished, "stalls": stalls,
+PARTS = {"work": work, "depth": depth, "waiters": waiters, "finished": finished, "stalls": stalls,
          "isolation": isolation, "ideal": ideal}

@@ -22,6 +22,8 @@ METRICS = {
     "disk_mib": ("disk MiB", 1, False), "kib_each": ("KiB each", 2, False),
     "noticed_ms": ("noticed ms", 0, False), "released_ms": ("released ms", 0, False),
     "bytes_each": ("bytes each", 0, False), "seconds": ("seconds", 3, False),
+    "cpu_us": ("CPU µs", 1, False), "switches": ("sleeps", 2, False),
+    "calls": ("reads, writes", 2, False), "written": ("bytes written", 0, False),
     "over_ideal": ("over the ideal", 3, False),
 }
 
@@ -54,7 +56,7 @@ def version(command):
         done = subprocess.run([path, *command[1:]], capture_output=True, text=True, check=False)
     except OSError:
         return "missing"
-    return (done.stdout or done.stderr).strip().splitlines()[0][:60]
+    return (done.stdout or done.stderr).strip().splitlines()[0].split(" - ")[0][:60]
 
 
 def facts(bench):
@@ -121,7 +123,7 @@ def target_rows(bench):
         if not found:
             yield target, None, "", "not measured"
             continue
-        yield target, found[0], found[1], "met" if target.is_met(found[0][0]) else "NOT met"
+        yield target, found[0], found[1], target.verdict(*found[0])
 
 
 def target_lines(bench):
@@ -146,6 +148,9 @@ def markdown(bench):
            "divided by that of this row.")
     yield ""
     yield "Peers: " + ", ".join(f"{k} ({v})" for k, v in f["peers"].items()) + "."
+    if f["load_before"] > 0.3 * f["cpus"]:
+        yield ""
+        yield "**The machine was not alone: the times are not to be quoted.**"
     if f["quick"]:
         yield ""
         yield "**Everything was made small: this shows that it works, not how fast it is.**"

@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join((*PARTS, *SCRIPTS)))
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--runs", type=int, help="turns of each measurement (5; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="of each rate (1.2; quick: 0.3)")
+    parser.add_argument("--seconds", type=float, help="of each rate (1; quick: 0.3)")
     parser.add_argument("--quick", action="store_true", help="everything small")
     parser.add_argument("--out", help="the folder for report, JSON and charts (all parts: "
                         "tests/bench/results; some or quick: none)")
@@ -70,7 +70,7 @@ def main():
     if options.parts and not parts:
         return status
     bench = harness.Bench(options.runs or (1 if options.quick else 5),
-                          options.seconds or (0.3 if options.quick else 1.2), options.quick)
+                          options.seconds or (0.3 if options.quick else 1.0), options.quick)
     with servers.scratch():
         for part in parts or PARTS:
             PARTS[part](bench)

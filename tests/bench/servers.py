@@ -61,6 +61,16 @@ class Server:
         """What the server and all its children hold, shared pages counted once."""
         return sum(_pss_kib(pid) for pid in _tree(self.pid))
 
+    def usage(self):
+        """What the server and its children have taken so far: CPU seconds, context switches (each a
+        thread that waited), bytes written, system calls that read or write."""
+        total = dict.fromkeys(("cpu_s", "switches", "written", "calls"), 0)
+        for pid in _tree(self.pid):
+            with contextlib.suppress(OSError):
+                for key, value in _usage(pid).items():
+                    total[key] += value
+        return total
+
     def disk_bytes(self):
         return sum(f.stat().st_blocks * 512 for f in self.folder.rglob("*") if f.is_file())
 
@@ -91,6 +101,19 @@ def _tree(pid):
     for each in found:
         found += children.get(each, [])
     return found
+
+
+def _usage(pid):
+    ticks = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    io = dict(line.split(": ") for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines())
+    switches = 0
+    for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        for line in status.read_text(errors="replace").splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                switches += int(line.split()[1])
+    return {"cpu_s": (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK"),
+            "switches": switches, "written": int(io["write_bytes"]),
+            "calls": int(io["syscr"]) + int(io["syscw"])}
 
 
 def _pss_kib(pid):

@@ -1,5 +1,5 @@
-"""What the daemon is to reach, as ratios and sizes of one run. met: by the median; the spread says
-how sure that is."""
+"""What the daemon is to reach, as ratios and sizes of one run. met: by the median; where the
+turns disagree, it says so."""
 
 from harness import ratios, spread
 
@@ -36,8 +36,13 @@ class Target:
         found = ratios(values, part.get(case, best, self.metric))
         return found and (found, best)
 
-    def is_met(self, median):
-        return median >= self.at_least if self.at_most is None else median <= self.at_most
+    def is_met(self, value):
+        return value >= self.at_least if self.at_most is None else value <= self.at_most
+
+    def verdict(self, median, least, most):
+        word = "met" if self.is_met(median) else "NOT met"
+        sure = self.is_met(least) == self.is_met(most)
+        return word if sure else word + ", not in every turn"
 
 
 def targets(bench):
