@@ -49,7 +49,7 @@ FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
 program  = $(patsubst %.c,$(B)/%,$(1))
 
-.PHONY: all deps run demo test check asan tsan lint format crash bench bench-ci install clean sizes
+.PHONY: all deps run demo test check asan tsan lint format crash powercut mutants bench bench-ci install clean sizes
 all: $(B)/futured
 
 # ---- building -------------------------------------------------------------------------------
@@ -165,6 +165,13 @@ crash: deps
 	@tests/crash/run.sh $(B)
 # BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
 BENCH ?=
+# STATES: how many states of a disk to build and check.
+powercut: deps
+	+@$(BUILD) all $(PRELOAD) $(B)/tests/tools/powercut
+	@FUT_BUILD=$(B) $(B)/tests/tools/powercut --states $(or $(STATES),300) --tasks $(or $(TASKS),60)
+# MUTANTS: some of tests/mutants by name; all by default.
+mutants: test-deps
+	@tests/mutants/run.sh $(MUTANTS)
 bench: deps
 	@tests/deps.sh bench
 	+@$(BUILD) tests-built VARIANT=release

@@ -125,12 +125,15 @@ static unsigned file_of_fd(int fd)
 
 static void record(unsigned op, unsigned file, int64_t offset, const void *bytes, size_t n)
 {
+    static const char zeros[8];
     struct disk_entry e = {op, file, offset, (uint32_t)n, DISK_ENTRY_CHECK};
-    struct iovec parts[2] = {{&e, sizeof(e)}, {(void *)(uintptr_t)bytes, n}};
+    size_t pad = -n & 7;
+    struct iovec parts[3] = {
+        {&e, sizeof(e)}, {(void *)(uintptr_t)bytes, n}, {(void *)(uintptr_t)zeros, pad}};
     if (record_fd < 0)
         return;
     (void)pthread_mutex_lock(&record_mu);
-    if (writev(record_fd, parts, 2) != (ssize_t)(sizeof(e) + n))
+    if (writev(record_fd, parts, 3) != (ssize_t)(sizeof(e) + n + pad))
         abort(); /* a record with a hole would prove nothing */
     (void)pthread_mutex_unlock(&record_mu);
 }

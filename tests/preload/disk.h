@@ -60,7 +60,8 @@ struct disk_control {
     struct disk_rule rules[DISK_RULES];
 };
 
-/* One entry of the record, with `length` bytes behind it. Appended whole. */
+/* One entry of the record, with `length` bytes behind it and zeros up to a multiple of 8. Appended
+ * whole. */
 struct disk_entry {
     uint32_t op, file;
     int64_t offset; /* of a write; size of a truncate */

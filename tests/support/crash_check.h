@@ -7,7 +7,8 @@
 #include "tests/support/daemon.h"
 #include "tests/support/ledger.h"
 
-/* d does not run, and does not run afterwards. Breaches go to the ledger. */
-void crash_check(struct daemon *d, struct ledger *l);
+/* d does not run, and does not run afterwards. drains: how often it was drained instead of killed.
+ * Breaches go to the ledger. */
+void crash_check(struct daemon *d, struct ledger *l, size_t drains);
 
 #endif

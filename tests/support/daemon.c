@@ -158,18 +158,28 @@ static FUT_NORETURN void fail_with_log(struct daemon *d, const char *what)
     fail("%s; its log:\n%s", what, log);
 }
 
-void daemon_start(struct daemon *d)
+/* False when it has said nothing of where it listens. */
+static bool wait_listening(struct daemon *d)
 {
-    spawn(d);
     char *line = program_wait_line(d->program, PROGRAM_ERR, " listening ", WAIT_LONG_MS);
     const char *address = line ? strstr(line, "address=") : NULL;
-    if (!address)
-        fail_with_log(d, "the daemon did not say where it listens");
+    if (!address) {
+        free(line);
+        return false;
+    }
     address += strlen("address=");
     size_t len = strcspn(address, " ");
     (void)snprintf(d->address, sizeof(d->address), "%.*s", (int)len, address);
     (void)snprintf(d->url, sizeof(d->url), "http://%s", d->address);
     free(line);
+    return true;
+}
+
+void daemon_start(struct daemon *d)
+{
+    spawn(d);
+    if (!wait_listening(d))
+        fail_with_log(d, "the daemon did not say where it listens");
 }
 
 static const char *const complaints[] = {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer",
@@ -195,6 +205,18 @@ int daemon_wait_end(struct daemon *d)
     check_complaints(d);
     program_free(&d->program);
     return status;
+}
+
+bool daemon_try_start(struct daemon *d)
+{
+    spawn(d);
+    if (wait_listening(d))
+        return true;
+    char *log = daemon_log(d);
+    (void)printf("%s", log);
+    free(log);
+    (void)daemon_wait_end(d);
+    return false;
 }
 
 int daemon_start_refused(struct daemon *d, char **out_stderr)

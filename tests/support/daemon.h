@@ -27,6 +27,8 @@ void daemon_keep_port(struct daemon *d);
 
 /* Starts it (again, on the same directory) and returns when it listens. */
 void daemon_start(struct daemon *d);
+/* The same; false when it ended instead of listening. */
+bool daemon_try_start(struct daemon *d);
 /* Starts it where it must refuse to start: waits for its end. Returns its exit status and, in
  * *out_stderr, what it said (free() it). */
 int daemon_start_refused(struct daemon *d, char **out_stderr);

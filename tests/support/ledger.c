@@ -29,6 +29,7 @@ struct ledger {
     struct map map;              /* guarded by mu */
     struct entry **entries;      /* guarded by mu */
     size_t n, cap;               /* guarded by mu */
+    bool deaths;                 /* guarded by mu */
     struct ledger_totals totals; /* guarded by mu */
 };
 
@@ -135,6 +136,13 @@ void ledger_cancelled(struct ledger *l, size_t at)
     mutex_unlock(&l->mu);
 }
 
+void ledger_expect_deaths(struct ledger *l)
+{
+    mutex_lock(&l->mu);
+    l->deaths = true;
+    mutex_unlock(&l->mu);
+}
+
 size_t ledger_count(struct ledger *l)
 {
     mutex_lock(&l->mu);
@@ -185,14 +193,21 @@ static bool is_worn_out(const json_t *future)
            api_int(future, "attempt") > TASK_LOST_MAX;
 }
 
-static bool is_right_end(const struct entry *e, const json_t *future)
+static bool is_killed(const json_t *future)
+{
+    const char *code = api_str(future, "error.code");
+    return strcmp(code, "worker_died") == 0 ||
+           (strcmp(code, "signal") == 0 && strcmp(api_str(future, "error.signal"), "SIGKILL") == 0);
+}
+
+static bool is_right_end(const struct ledger *l, const struct entry *e, const json_t *future)
 {
     const char *state = api_str(future, "state");
     if (strcmp(state, "succeeded") == 0)
         return !e->cancelled && is_right[e->kind](e, api_at(future, "result"));
     if (strcmp(state, "cancelled") == 0)
         return e->kind == LEDGER_SLEEPER;
-    return !e->cancelled && is_worn_out(future);
+    return !e->cancelled && (is_worn_out(future) || (l->deaths && is_killed(future)));
 }
 
 void ledger_check(struct ledger *l, size_t at, const json_t *future)
@@ -203,13 +218,14 @@ void ledger_check(struct ledger *l, size_t at, const json_t *future)
     struct entry *e = l->entries[at];
     bool same_id = strcmp(api_str(future, "id"), e->id) == 0;
     bool same = done ? !e->shown || strcmp(e->shown, text) == 0 : !e->shown && !e->cancelled;
-    bool right = !done || is_right_end(e, future);
+    bool right = !done || is_right_end(l, e, future);
     char *before = xstrdup(e->shown ? e->shown : e->cancelled ? "cancelled" : "not done");
     bool first = done && !e->shown;
     if (first) {
         e->shown = xstrdup(text);
         l->totals.shown++;
         l->totals.worn_out += is_worn_out(future);
+        l->totals.killed += is_killed(future);
     }
     mutex_unlock(&l->mu);
     if (!same_id || !same)

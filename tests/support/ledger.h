@@ -33,6 +33,9 @@ size_t ledger_add(struct ledger *l, enum ledger_kind kind, uint64_t input, const
 /* The daemon has said that it is cancelled: it must never be anything else. */
 void ledger_cancelled(struct ledger *l, size_t at);
 
+/* From now on processes that run tasks are killed: a task may fail for that. */
+void ledger_expect_deaths(struct ledger *l);
+
 size_t ledger_count(struct ledger *l);
 enum ledger_kind ledger_entry(struct ledger *l, size_t at, char out_id[ID_TEXT_SIZE]);
 /* The place of an id, or SIZE_MAX. */
@@ -44,6 +47,7 @@ void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);
 
 struct ledger_totals {
     size_t acknowledged, shown, breaches;
+    size_t killed;   /* failed because their process was killed; ledger_expect_deaths */
     size_t worn_out; /* failed by rule: the daemon died under more than TASK_LOST_MAX attempts */
 };
 struct ledger_totals ledger_totals(struct ledger *l);

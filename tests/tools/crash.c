@@ -1,6 +1,7 @@
-/* crash: kills the daemon with SIGKILL at random moments under load and checks that nothing that it
- * acknowledged is lost or changes. The checker is this process; it knows what HTTP answered, and
- * what an exec handler wrote into a journal of its own, nothing else. crash --rounds 20 --clients 6
+/* crash: ends the daemon, or processes of its own, in all the ways of victim.h under load and
+ * checks that nothing that it acknowledged is lost or changes. The checker is this process; it
+ * knows what HTTP answered, and what an exec handler wrote into a journal of its own, nothing else.
+ * crash --rounds 20 --clients 6
  * --seed 1 Exit status 1 on any breach. The seed is printed: it repeats the choices, not the
  * timing. */
 #include <stdatomic.h>
@@ -12,11 +13,13 @@
 #include "core/mem.h"
 #include "core/sync.h"
 #include "tests/support/api.h"
+#include "tests/support/chance.h"
 #include "tests/support/crash_check.h"
 #include "tests/support/daemon.h"
+#include "tests/support/disk.h"
 #include "tests/support/ledger.h"
 #include "tests/support/options.h"
-#include "tests/support/wait.h"
+#include "tests/support/victim.h"
 
 #define CLIENTS_MAX 64
 /* The futures that are neither cancelled nor done bound the time of the final check. */
@@ -33,6 +36,9 @@ struct run {
     char url[128]; /* guarded by mu; "" while the daemon is down */
     bool over;     /* guarded by mu */
     atomic_ullong next_input;
+    struct disk_control *disk;
+    unsigned only; /* this victim each round; VICTIMS: all in turn */
+    unsigned rounds[VICTIMS], hits[VICTIMS];
 };
 
 struct client {
@@ -40,15 +46,6 @@ struct client {
     pthread_t thread;
     uint64_t random;
 };
-
-/* xorshift64*: repeatable, unlike the C library's across versions. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 2685821657736338717ULL;
-}
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
@@ -72,6 +69,13 @@ static void wait_while_url(struct run *r, const char *url)
     mutex_unlock(&r->mu);
 }
 
+/* While it drains it says so: that is as good as no answer. */
+static int status_of(const struct http_reply *reply)
+{
+    bool going = reply->status == 503 && strcmp(api_str(reply->json, "code"), "shutting_down") == 0;
+    return going ? 0 : reply->status;
+}
+
 /* Returns the reply's status; 0 when the daemon died over it. *out_at is set with 202. */
 static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t *out_at)
 {
@@ -79,7 +83,7 @@ static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t 
     char *body = ledger_body(kind, input);
     struct http_reply reply = api_post(url, "/v1/tasks", body);
     bool accepted = reply.status == 202 && *api_str(reply.json, "id");
-    int status = accepted ? 202 : reply.status == 202 ? 500 : reply.status;
+    int status = accepted ? 202 : reply.status == 202 ? 500 : status_of(&reply);
     if (accepted)
         *out_at = ledger_add(r->ledger, kind, input, api_str(reply.json, "id"));
     else if (status != 0)
@@ -91,13 +95,16 @@ static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t 
 
 static int submit_and_cancel(struct run *r, const char *url)
 {
-    char id[ID_TEXT_SIZE];
+    char id[ID_TEXT_SIZE], cancel[ID_TEXT_SIZE + 32];
     size_t at = 0;
     int status = submit(r, url, LEDGER_SLEEPER, &at);
     if (status != 202)
         return status;
     (void)ledger_entry(r->ledger, at, id);
-    status = api_cancel(url, id);
+    (void)snprintf(cancel, sizeof(cancel), "/v1/futures/%s/cancel", id);
+    struct http_reply reply = api_post(url, cancel, NULL);
+    status = status_of(&reply);
+    http_reply_release(&reply);
     if (status == 200)
         ledger_cancelled(r->ledger, at);
     else if (status != 0)
@@ -116,11 +123,11 @@ static int look(struct run *r, const char *url, uint64_t random)
     size_t at = n - 1 - back;
     (void)ledger_entry(r->ledger, at, id);
     struct http_reply reply = api_get(url, "/v1/futures/%s?wait=0.2", id);
-    if (reply.status == 200)
+    int status = status_of(&reply);
+    if (status == 200)
         ledger_check(r->ledger, at, reply.json);
-    else if (reply.status != 0)
+    else if (status != 0)
         ledger_breach(r->ledger, "%s, acknowledged, answered %d %s", id, reply.status, reply.body);
-    int status = reply.status;
     http_reply_release(&reply);
     return status;
 }
@@ -147,7 +154,7 @@ static void *run_client(void *arg)
     struct client *c = arg;
     char url[128];
     while (take_url(c->run, url, sizeof(url))) {
-        if (act(c->run, url, next_random(&c->random)) == 0)
+        if (act(c->run, url, chance_next(&c->random)) == 0)
             wait_while_url(c->run, url);
     }
     return NULL;
@@ -164,19 +171,26 @@ static void tell(struct run *r, const char *url, bool over)
     mutex_unlock(&r->mu);
 }
 
-/* Half of the kills come early, while the daemon still recovers from the one before. */
+/* A refusal while it drains (503) is no breach; see submit. */
 static void play_round(struct run *r, struct daemon *d, int round, uint64_t *random)
 {
-    uint64_t dice = next_random(random);
-    int ms = dice % 2 ? (int)(dice / 2 % 150) : (int)(dice / 2 % 1500);
-    daemon_start(d);
-    tell(r, daemon_url(d), false);
-    wait_ms(ms);
-    daemon_kill(d);
+    enum victim v = (enum victim)(r->only < VICTIMS ? r->only : (unsigned)round % VICTIMS);
+    victim_prepare(v, r->disk, random);
+    bool started = daemon_try_start(d); /* a point may come before it listens */
+    if (started) {
+        tell(r, daemon_url(d), false);
+        if (!victim_kill(v, d, random))
+            ledger_breach(r->ledger, "it did not end as it should have: %s", victim_name(v));
+    }
     tell(r, "", false);
+    bool hit = victim_was_hit(v, r->disk);
+    if (!started && !(v == VICTIM_POINT && hit))
+        ledger_breach(r->ledger, "it did not start");
+    r->rounds[v]++;
+    r->hits[v] += hit;
     struct ledger_totals t = ledger_totals(r->ledger);
-    (void)printf("round %d: killed after %d ms; %zu acknowledged, %zu seen done, %zu breaches\n",
-                 round, ms, t.acknowledged, t.shown, t.breaches);
+    (void)printf("round %d: %s%s; %zu acknowledged, %zu seen done, %zu breaches\n", round,
+                 victim_name(v), hit ? "" : " (not reached)", t.acknowledged, t.shown, t.breaches);
     (void)fflush(stdout);
 }
 
@@ -198,30 +212,41 @@ static void play(struct run *r, struct daemon *d, int rounds, size_t clients, ui
 
 int main(int argc, char **argv)
 {
-    double rounds = 20, clients = 6, seed = (double)(clock_wall_ms() % 1000000);
+    double rounds = 20, clients = 6, only = VICTIMS, seed = (double)(clock_wall_ms() % 1000000);
     const struct option_row rows[] = {
         {"rounds", NULL, &rounds, "of load and kill -9"},
+        {"victim", NULL, &only,
+         "0 daemon, 1 point, 2 drain, 3 fork server, 4 workers; 5 all in turn"},
         {"clients", NULL, &clients, "that make the load"},
         {"seed", NULL, &seed, "of all choices"},
     };
     options_parse(argc, argv, rows, FUT_COUNT(rows));
     if (clients < 1 || clients > CLIENTS_MAX)
         return 2;
-    struct run r = {.ledger = ledger_new()};
+    struct run r = {.ledger = ledger_new(), .only = (unsigned)only};
     mutex_init(&r.mu);
     cond_init(&r.change);
     struct daemon *d = daemon_new();
     daemon_set_handlers(d, handlers);
+    daemon_set(d, "FUTURED_LOG=debug"); /* the steps of the drain */
+    daemon_set(d, "FUTURED_DRAIN=200ms");
+    daemon_set(d, "FUTURED_KILL_GRACE=100ms");
+    r.disk = disk_attach(d);
+    ledger_expect_deaths(r.ledger);
     (void)printf("crash: %d rounds, %d clients, seed %.0f\n", (int)rounds, (int)clients, seed);
     play(&r, d, (int)rounds, (size_t)clients, (uint64_t)seed + 1);
-    crash_check(d, r.ledger);
+    crash_check(d, r.ledger, r.rounds[VICTIM_DRAIN] + r.rounds[VICTIM_FORK_SERVER]);
     struct ledger_totals t = ledger_totals(r.ledger);
+    for (int v = 0; v < VICTIMS; v++)
+        (void)printf("  %-12s %4u rounds, %4u hit\n", victim_name((enum victim)v), r.rounds[v],
+                     r.hits[v]);
     (void)printf(
         "crash: seed %.0f: %d kills, %zu acknowledged, %zu there with the right end (%zu of "
-        "them worn out by rule), %zu breaches\n",
-        seed, (int)rounds, t.acknowledged, t.shown, t.worn_out, t.breaches);
+        "them worn out by rule, %zu killed), %zu breaches\n",
+        seed, (int)rounds, t.acknowledged, t.shown, t.worn_out, t.killed, t.breaches);
     bool lost = t.breaches || t.shown != t.acknowledged || !t.acknowledged;
     daemon_free(&d);
+    disk_detach(&r.disk);
     ledger_free(&r.ledger);
     cond_destroy(&r.change);
     mutex_destroy(&r.mu);
