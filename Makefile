@@ -199,10 +199,46 @@ conformance: deps
 	@$(B)/tests/tools/worker_conformance --program "$(PROGRAM)" $(if $(HANDLER),--handler $(HANDLER))
 
 # ---- installing -----------------------------------------------------------------------------
-PREFIX ?= /usr/local
-install: all
+# /usr/local/lib is among the places where systemd looks for units and users. What is in SYSCONFDIR
+# already is the administrator's and stays.
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc/futured
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSUSERS   ?= $(PREFIX)/lib/sysusers.d
+SHARE      ?= $(PREFIX)/share
+.PHONY: deb test-systemd
+
+$(B)/futured.8: systemd/futured.8 $(B)/futured
+	@$(B)/futured --dump-config | awk -F' *[|] *' 'NR > 2 { gsub(/`/, "", $$2); gsub(/`/, "", $$5); \
+	    print ".It Ev " $$2; print toupper(substr($$5, 1, 1)) substr($$5, 2) "."; \
+	    print "Default: " $$3 ($$4 ? "; allowed: " $$4 : "") "." }' \
+	    >$(B)/variables
+	@sed -e '/@VARIABLES@/{r $(B)/variables' -e 'd}' $< >$@
+
+install: all $(B)/futured.8
 	install -D -m 755 $(B)/futured $(DESTDIR)$(PREFIX)/bin/futured
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.*
+	install -D -m 755 systemd/backoff $(DESTDIR)$(PREFIX)/lib/futured/backoff
+	install -D -m 644 $(B)/futured.8 $(DESTDIR)$(SHARE)/man/man8/futured.8
+	install -D -m 644 systemd/futured-handlers.5 $(DESTDIR)$(SHARE)/man/man5/futured-handlers.5
+	install -D -m 644 systemd/futured.bash $(DESTDIR)$(SHARE)/bash-completion/completions/futured
+	install -D -m 644 systemd/futured.sysusers $(DESTDIR)$(SYSUSERS)/futured.conf
+	install -D -m 644 systemd/futured.socket $(DESTDIR)$(UNITDIR)/futured.socket
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)
+	sed 's|=/usr/|=$(PREFIX)/|' systemd/futured.service >$(DESTDIR)$(UNITDIR)/futured.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/futured.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/futured.env ] || \
+	    install -m 640 systemd/futured.env $(DESTDIR)$(SYSCONFDIR)/futured.env
+	[ -e $(DESTDIR)$(SYSCONFDIR)/handlers.json ] || \
+	    install -m 644 systemd/handlers.json $(DESTDIR)$(SYSCONFDIR)/handlers.json
+
+# build/deb/futured_*.deb
+deb: deps
+	@tests/deps.sh package
+	@systemd/deb.sh $(VERSION)
+test-systemd: deb
+	@tests/deps.sh systemd
+	@tests/systemd/run.sh
 clean:
 	rm -rf build

@@ -17,6 +17,7 @@ static _Thread_local struct {
     struct buf lines;
 } own;
 
+static log_sink *other_sink;
 static atomic_int threshold = LOG_LEVEL_INFO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -110,14 +111,29 @@ void log_let_go(void)
     buf_release(&own.lines);
 }
 
+void log_set_sink(log_sink *sink)
+{
+    other_sink = sink;
+}
+
+void log_format(struct buf *out, const char *event, const struct log_field *fields)
+{
+    buf_puts(out, event);
+    for (; fields->kind != LOG_KIND_END; fields++)
+        put_field(out, fields);
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     char ts[CLOCK_RFC3339_SIZE];
+    if (other_sink) {
+        other_sink(level, event, fields);
+        return;
+    }
     struct buf single = BUF_INIT, *out = own.holds ? &own.lines : &single;
     clock_rfc3339(clock_wall_ms(), ts);
-    buf_printf(out, "%s %s %s", ts, level_names[level], event);
-    for (; fields->kind != LOG_KIND_END; fields++)
-        put_field(out, fields);
+    buf_printf(out, "%s %s ", ts, level_names[level]);
+    log_format(out, event, fields);
     buf_putc(out, '\n');
     if (!own.holds || level >= LOG_LEVEL_WARN || out->len >= HOLD_BYTES)
         write_out(out);

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct buf;
+
 /* Not LOG_INFO and the like: <syslog.h> owns those names. */
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
@@ -38,6 +40,12 @@ struct log_field {
 
 /* "debug" "info" "warn" "error"; false when the word is none of them, *out untouched. */
 bool log_level_parse(const char *word, enum log_level *out);
+/* Where lines go instead of standard error, each as it comes (log_hold holds nothing back then).
+ * Set at boot, before threads; NULL: standard error. Any thread calls it. */
+typedef void log_sink(enum log_level level, const char *event, const struct log_field *fields);
+void log_set_sink(log_sink *sink);
+/* Appends "event key=value …", as the lines on standard error have it. */
+void log_format(struct buf *out, const char *event, const struct log_field *fields);
 /* Default info. Any thread. */
 void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);

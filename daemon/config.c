@@ -231,8 +231,11 @@ static int find_credential(struct config *c, struct fut_errbuf *err)
     int n = snprintf(path, sizeof(path), "%s/tokens", dir);
     if (n < 0 || (size_t)n >= sizeof(path))
         return fut_fail(err, FUT_ERR_INVAL, "CREDENTIALS_DIRECTORY is too long");
-    if (access(path, F_OK) == 0)
+    if (access(path, R_OK) == 0)
         c->tokens = path;
+    else if (errno != ENOENT) /* to go on without tokens would open the door */
+        return fut_fail(err, FUT_ERR_INVAL, "the credential %s cannot be read: %s", path,
+                        strerror(errno));
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "core/task_state.h"
 #include "daemon/commands.h"
 #include "daemon/house.h"
+#include "daemon/journal.h"
 #include "daemon/service.h"
 #include "workers/plugin_host.h"
 
@@ -227,7 +228,8 @@ static const char *wait_for_end(struct house *h, int signals, struct service *se
             return "signal";
         if (info.ssi_signo != SIGHUP)
             return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
-        (void)house_reload(h); /* the log says how it went */
+        service_reloading();
+        service_reloaded(service, h, house_reload(h));
     }
 }
 
@@ -248,6 +250,7 @@ static int serve(void)
     struct fut_errbuf err = {""};
     struct service service = service_new();
     struct sockets sockets;
+    journal_use();
     int code = read_all(&cfg, &handlers);
     if (code != 0)
         return code;

@@ -10,6 +10,8 @@
 #include "core/log.h"
 #include "daemon/house.h"
 
+static const char refused[] = "; the latest reload was refused, the journal says why";
+
 #define TICK_MS 2000 /* a status that is not older; the watchdog may want less */
 
 struct service service_new(void)
@@ -65,6 +67,8 @@ static void tell_well(struct service *s, const struct house *h)
     if (s->has_watchdog)
         (void)sd_notify(0, "WATCHDOG=1");
     house_describe(h, status, sizeof(status));
+    if (s->is_refused)
+        (void)snprintf(status + strlen(status), sizeof(status) - strlen(status), "%s", refused);
     tell_status(s, status);
 }
 
@@ -77,6 +81,17 @@ void service_tick(struct service *s, struct house *h)
         tell_stuck(s, stuck);
     else
         tell_well(s, h);
+}
+
+void service_reloading(void)
+{
+    (void)sd_notify(0, "RELOADING=1");
+}
+
+void service_reloaded(struct service *s, struct house *h, bool is_in_force)
+{
+    s->is_refused = !is_in_force;
+    service_ready(s, h);
 }
 
 void service_stopping(void)

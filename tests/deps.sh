@@ -3,6 +3,7 @@
 #   tests/deps.sh        what building and testing needs
 #   tests/deps.sh lint   what `make lint` needs besides
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
+#   tests/deps.sh package, systemd   what `make deb` and `make test-systemd` need besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
 #                        api/openapi.json, in build/openapi-tools
 #   tests/deps.sh bench  what `make bench` compares with
@@ -14,6 +15,8 @@ build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-de
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 fuzz=(clang libclang-rt-14-dev)
+package=(debhelper lintian fakeroot)
+systemd=(systemd systemd-sysv dbus)
 test=(openssl python3)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
@@ -26,8 +29,10 @@ fuzz) wanted=("${fuzz[@]}") ;;
 test) wanted=("${test[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 counts) wanted=("${counts[@]}") ;;
+package) wanted=("${package[@]}") ;;
+systemd) wanted=("${systemd[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts|package|systemd]" >&2
     exit 2
     ;;
 esac

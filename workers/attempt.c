@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
 
@@ -91,10 +92,23 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     return a;
 }
 
+static void log_start(const struct attempt *a)
+{
+    const struct task_spec *spec = a->apply.task.spec;
+    char id[ID_TEXT_SIZE];
+    if (!log_wants(LOG_LEVEL_INFO))
+        return;
+    id_format(spec->id, id);
+    log_info("task_started", LOG_STR("task", id), LOG_STR("handler", spec->handler),
+             LOG_STR("lane", lane_name(spec->lane)), LOG_INT("attempt", a->apply.task.attempt),
+             LOG_INT("age_ms", clock_wall_ms() - spec->created_wall_ms));
+}
+
 void attempt_begin(struct attempt *a)
 {
     const char *handler = a->apply.task.spec->handler;
     occupy(a);
+    log_start(a);
     if (a->handler)
         run(a);
     else

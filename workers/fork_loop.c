@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/list.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "workers/fork_child.h"
 #include "workers/fork_kids.h"
@@ -256,6 +257,7 @@ static void detach(void)
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     (void)setsid();
+    log_set_sink(NULL); /* it may own a descriptor that is about to be closed */
     (void)prctl(PR_SET_NAME, "futured-fork", 0, 0, 0);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -108,6 +108,20 @@ START_TEST(test_auth_reads_the_systemd_credential)
 }
 END_TEST
 
+/* To go on without tokens would open the door. */
+START_TEST(test_auth_refuses_a_credential_that_cannot_be_read)
+{
+    struct daemon *d = daemon_new();
+    char *said = NULL;
+    dir_write(daemon_dir(d), "file", "", 0);
+    set_file(d, "CREDENTIALS_DIRECTORY", "file"); /* no directory: neither there nor not there */
+    ck_assert_int_eq(daemon_start_refused(d, &said), 78);
+    ck_assert_ptr_nonnull(strstr(said, "file/tokens cannot be read"));
+    free(said);
+    daemon_free(&d);
+}
+END_TEST
+
 /* Two clients' keys never meet. */
 START_TEST(test_auth_keeps_idempotency_keys_apart)
 {
@@ -260,6 +274,7 @@ int main(void)
     const TTest *const tests[] = {
         test_auth_asks_for_a_token_with_the_scope,
         test_auth_reads_the_systemd_credential,
+        test_auth_refuses_a_credential_that_cannot_be_read,
         test_auth_keeps_idempotency_keys_apart,
         test_auth_refuses_to_be_reachable_without_tokens,
         test_auth_refuses_bad_files,

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/notify.h"
 #include "tests/support/suite.h"
 
@@ -75,6 +76,29 @@ START_TEST(test_service_asks_for_time_while_tasks_are_given_back)
     ck_assert_ptr_nonnull(
         strstr(notify_wait(n, "STATUS=opening the database"), "EXTEND_TIMEOUT_USEC="));
     (void)notify_wait(n, "READY=1");
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_service_says_reloading_and_how_it_went)
+{
+    set_up(NULL);
+    daemon_set_handlers(d, "{}"); /* for later: this start has none */
+    daemon_stop(d);
+    daemon_start(d);
+    (void)notify_wait(n, "READY=1");
+    (void)notify_wait(n, "READY=1"); /* of the second start */
+    dir_write(daemon_dir(d), "handlers.json", "{", 1);
+    daemon_signal(d, SIGHUP);
+    (void)notify_wait(n, "RELOADING=1");
+    (void)notify_wait(n, "READY=1");
+    (void)notify_wait(n, "the latest reload was refused");
+    free(daemon_wait_log(d, "reload_refused"));
+    dir_write(daemon_dir(d), "handlers.json", "{}", 2);
+    daemon_signal(d, SIGHUP);
+    (void)notify_wait(n, "RELOADING=1");
+    (void)notify_wait(n, "READY=1");
+    ck_assert_ptr_null(strstr(notify_wait(n, "STATUS="), "refused"));
     tear_down();
 }
 END_TEST
@@ -152,6 +176,7 @@ int main(void)
         test_service_says_ready_and_one_line_of_status,
         test_service_says_stopping_and_asks_for_the_time_of_the_drain,
         test_service_asks_for_time_while_tasks_are_given_back,
+        test_service_says_reloading_and_how_it_went,
         test_service_feeds_the_watchdog,
     };
     Suite *suite = suite_create("service");

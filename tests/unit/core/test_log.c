@@ -1,9 +1,11 @@
 /* Log lines: their form, and when lines that are held back go out. */
 #include <check.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "core/log.h"
 
 static int reader;
@@ -30,6 +32,33 @@ static const char *written(void)
     seen[n > 0 ? n : 0] = '\0';
     return seen;
 }
+
+static enum log_level sunk_level;
+static char sunk[256];
+
+static void sink(enum log_level level, const char *event, const struct log_field *fields)
+{
+    struct buf line = BUF_INIT;
+    log_format(&line, event, fields);
+    sunk_level = level;
+    (void)snprintf(sunk, sizeof(sunk), "%.*s", (int)line.len, line.data);
+    buf_release(&line);
+}
+
+START_TEST(test_log_another_sink_gets_each_line_at_once)
+{
+    log_set_sink(sink);
+    log_hold();
+    log_info("did_it", LOG_STR("who", "a b"), LOG_INT("n", 7));
+    ck_assert_str_eq(sunk, "did_it who=\"a b\" n=7");
+    ck_assert_int_eq(sunk_level, LOG_LEVEL_INFO);
+    log_let_go();
+    log_set_sink(NULL);
+    ck_assert_str_eq(written(), "");
+    log_warn("again", LOG_INT("n", 8));
+    ck_assert_ptr_nonnull(strstr(written(), " warn again n=8\n"));
+}
+END_TEST
 
 START_TEST(test_log_line)
 {
@@ -81,6 +110,7 @@ int main(void)
 {
     TCase *t = tcase_create("log");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_log_another_sink_gets_each_line_at_once);
     tcase_add_test(t, test_log_line);
     tcase_add_test(t, test_log_holds_until_flush);
     tcase_add_test(t, test_log_warning_goes_out_at_once_in_order);

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Builds the Debian package into build/deb: sources and systemd/debian in a copy, dpkg-buildpackage,
+# lintian. Fails on a lintian error.
+#   systemd/deb.sh VERSION
+set -euo pipefail
+version=${1:?usage: systemd/deb.sh VERSION}
+cd "$(dirname "$0")/.."
+out=$PWD/build/deb copy=$PWD/build/deb/futured-$version
+
+packaged=$(sed -n '1s/.*(\(.*\)).*/\1/p' systemd/debian/changelog)
+if [ "$packaged" != "$version" ]; then
+    echo "deb: systemd/debian/changelog says $packaged, the Makefile $version" >&2
+    exit 1
+fi
+rm -rf "$out"
+mkdir -p "$copy/debian/source"
+cp -r Makefile core storage workers api daemon systemd "$copy/"
+cp -r systemd/debian/. "$copy/debian/"
+rm "$copy/debian/README.md"
+echo '3.0 (native)' >"$copy/debian/source/format"
+log=$out/build.log
+# VARIANT and the like of an outer make must not reach the package's own.
+if ! (cd "$copy" && env -u MAKEFLAGS -u MFLAGS -u VARIANT -u DEVELOPER \
+    dpkg-buildpackage -us -uc -b -j"$(nproc)") >"$log" 2>&1; then
+    tail -30 "$log" >&2
+    exit 1
+fi
+lintian --fail-on error --tag-display-limit 0 --allow-root "$out"/futured_*.deb ||
+    { echo "deb: lintian finds errors" >&2 && exit 1; }
+echo "deb: $(ls "$out"/futured_*.deb)"
