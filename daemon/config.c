@@ -15,6 +15,8 @@
 #include "daemon/config_internal.h"
 #include "daemon/cpus.h"
 #include "daemon/env_file.h"
+#include "workers/handlers/fence.h"
+#include "workers/run_as.h"
 #include "workers/webhook.h"
 
 #define AT(field) offsetof(struct config, field)
@@ -68,6 +70,14 @@ const struct config_row config_rows[] = {
     {"FUTURED_TLS_KEY", KIND_FILE, AT(tls_key), "", 0, 4000, "PEM file with its private key"},
     {"FUTURED_CALLBACK_SECRET", KIND_SECRET, AT(callback_secret), "", 0, 512,
      "signs done-callbacks (Standard Webhooks): whsec_ and base64; unsigned when empty"},
+    {"FUTURED_HTTP_PREFIXES", KIND_PREFIXES, AT(http_prefixes), "", 0, 16384,
+     "comma list of URL prefixes below which the http handler and callbacks may call; any when "
+     "empty"},
+    {"FUTURED_HTTP_NETWORKS", KIND_NETWORKS, AT(http_networks), "", 0, 16384,
+     "comma list of networks (10.0.0.0/8, ::1) that they may reach besides public addresses"},
+    {"FUTURED_RUN_AS", KIND_USER, AT(run_as), "", 0, 120,
+     "user or user:group that worker processes and programs run as (the daemon must be root); the "
+     "daemon's own when empty"},
     {"FUTURED_LOG", KIND_LEVEL, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
 const size_t config_n_rows = FUT_COUNT(config_rows);
@@ -214,11 +224,35 @@ static int set_lanes(struct config *c, const struct config_row *r, const char *v
     return 0;
 }
 
+static int set_fence(struct config *c, const struct config_row *r, const char *value,
+                     struct fut_errbuf *err)
+{
+    struct fence *fence = NULL;
+    struct fut_errbuf why = {""};
+    bool is_prefixes = r->kind == KIND_PREFIXES;
+    int rc = fence_new(is_prefixes ? value : "", is_prefixes ? "" : value, &fence, &why);
+    fence_free(&fence);
+    if (rc != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s: %.400s", r->name, why.text);
+    return set_text(c, r, value, err);
+}
+
+static int set_user(struct config *c, const struct config_row *r, const char *value,
+                    struct fut_errbuf *err)
+{
+    struct run_as who;
+    struct fut_errbuf why = {""};
+    if (*value && run_as_find(value, &who, &why) != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s: %.400s", r->name, why.text);
+    return set_text(c, r, value, err);
+}
+
 static int (*const setters[])(struct config *, const struct config_row *, const char *,
                               struct fut_errbuf *) = {
-    [KIND_NUMBER] = set_number, [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
-    [KIND_TEXT] = set_text,     [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
-    [KIND_FILE] = set_file,     [KIND_SECRET] = set_secret,   [KIND_LANES] = set_lanes,
+    [KIND_NUMBER] = set_number,  [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
+    [KIND_TEXT] = set_text,      [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
+    [KIND_FILE] = set_file,      [KIND_SECRET] = set_secret,   [KIND_LANES] = set_lanes,
+    [KIND_PREFIXES] = set_fence, [KIND_NETWORKS] = set_fence,  [KIND_USER] = set_user,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */

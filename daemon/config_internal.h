@@ -17,6 +17,9 @@ enum config_kind {
     KIND_FILE,   /* a file that must be readable; none when empty */
     KIND_SECRET, /* never printed */
     KIND_LANES,
+    KIND_PREFIXES,
+    KIND_NETWORKS,
+    KIND_USER,
 };
 
 struct config_row {
@@ -45,7 +48,8 @@ static inline const char **config_text_at(struct config *c, const struct config_
 
 static inline bool config_is_text(enum config_kind kind)
 {
-    return kind == KIND_TEXT || kind == KIND_STORE || kind == KIND_FILE || kind == KIND_SECRET;
+    return kind == KIND_TEXT || kind == KIND_STORE || kind == KIND_FILE || kind == KIND_SECRET ||
+           kind >= KIND_PREFIXES;
 }
 
 /* Writes a number as a user would: the largest unit that divides it. */

@@ -16,6 +16,7 @@
 #include "daemon/service.h"
 #include "storage/store.h"
 #include "workers/fork_server.h"
+#include "workers/handlers/fence.h"
 #include "workers/scheduler.h"
 
 #define STORE_READERS 2
@@ -29,6 +30,7 @@ struct house {
     struct sockets sockets;
     struct auth *auth; /* NULL: no tokens */
     struct tls_pair tls;
+    struct fence *fence;
     struct handlers *handlers;
     struct fork_server *fork_server;
     struct store *store;
@@ -89,6 +91,7 @@ static void build_scheduler(struct house *h)
         .kill_grace_ms = h->cfg.kill_grace_ms,
         .max_result_bytes = (size_t)h->cfg.max_result_bytes,
         .callback_secret = h->cfg.callback_secret,
+        .fence = h->fence,
     });
 }
 
@@ -139,6 +142,8 @@ int house_build(const struct config *cfg, struct handlers **handlers, const stru
     int rc = fork_server_start(&h->fork_server, err);
     if (rc == 0)
         rc = load_secrets(h, err);
+    if (rc == 0)
+        rc = fence_new(h->cfg.http_prefixes, h->cfg.http_networks, &h->fence, err);
     if (rc == 0)
         rc = build_store(h, err);
     if (rc == 0) {
@@ -299,6 +304,7 @@ static void close_all(struct house *h)
     fork_server_stop(&h->fork_server);
     handlers_free(&h->handlers);
     auth_free(&h->auth);
+    fence_free(&h->fence);
     tls_release(&h->tls);
     config_release(&h->cfg);
 }

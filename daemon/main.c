@@ -22,6 +22,7 @@
 #include "daemon/journal.h"
 #include "daemon/service.h"
 #include "workers/plugin_host.h"
+#include "workers/run_as.h"
 
 static const char usage[] =
     "usage: futured [option]\n"
@@ -75,13 +76,26 @@ static int show_config_table(void)
     return EXIT_SUCCESS;
 }
 
+/* Before the handlers, whose environment has the user's home, and before the fork server. */
+static int choose_user(const struct config *cfg, struct fut_errbuf *err)
+{
+    struct run_as who;
+    if (!*cfg->run_as)
+        return 0;
+    int rc = run_as_find(cfg->run_as, &who, err);
+    if (rc == 0)
+        run_as_set(&who);
+    return rc;
+}
+
 /* Reads everything that a start reads. 0, or an exit code after having complained. */
 static int read_all(struct config *cfg, struct handlers **handlers)
 {
     struct fut_errbuf err;
     if (config_load(cfg, &err) != 0)
         return complain(EX_CONFIG, err.text);
-    if (handlers_load(*cfg->handlers ? cfg->handlers : NULL, handlers, &err) != 0) {
+    if (choose_user(cfg, &err) != 0 ||
+        handlers_load(*cfg->handlers ? cfg->handlers : NULL, handlers, &err) != 0) {
         int code = complain(EX_CONFIG, err.text);
         config_release(cfg);
         return code;

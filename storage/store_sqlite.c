@@ -48,6 +48,17 @@ static int take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
     return rc;
 }
 
+/* SQLite would let everybody read it, and so would its WAL, which takes the mode over. One that is
+ * there already keeps the mode that its owner gave it. */
+static int make_private(const char *path, struct fut_errbuf *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fut_fail(err, FUT_ERR_IO, "cannot open the database %s: %s", path, strerror(errno));
+    fd_close(&fd);
+    return 0;
+}
+
 static void sqlite_close(struct backend *b)
 {
     if (b->db) {
@@ -99,6 +110,8 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     int rc = take_lock(cfg->path, &b->lock_fd, err);
     if (rc == 0)
         rc = look_first(cfg->path, err);
+    if (rc == 0)
+        rc = make_private(cfg->path, err);
     if (rc == 0)
         rc = sqlite_connect(cfg->path, &b->db, err);
     if (rc == 0)

@@ -117,7 +117,8 @@ static void thread_start_kind(struct attempt *a)
     run->about = (struct run_about){.id = spec->id,
                                     .attempt = a->apply.task.attempt,
                                     .traceparent = spec->traceparent,
-                                    .callback_secret = secret->n ? secret : NULL};
+                                    .callback_secret = secret->n ? secret : NULL,
+                                    .fence = a->s->cfg.fence};
     if (a->handler->needs_parent && spec->after.hi)
         get_parent(a);
     else

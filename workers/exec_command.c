@@ -7,6 +7,7 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "workers/run_as.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -105,6 +106,8 @@ char **exec_command_base_env(void)
         if (value)
             exec_command_set_env(&env, kept[i], value);
     }
+    if (run_as_home())
+        exec_command_set_env(&env, "HOME", run_as_home());
     return env;
 }
 

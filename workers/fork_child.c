@@ -14,6 +14,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "workers/fork_family.h"
+#include "workers/run_as.h"
 #include "workers/worker_main.h"
 
 #define OOM_SCORE "500" /* a task is killed before the daemon and its database */
@@ -58,6 +59,8 @@ void fork_child_worker(pid_t parent, int channel)
     if (channel != 3)
         (void)dup3(channel, 3, O_CLOEXEC);
     (void)close_range(4, ~0U, 0);
+    if (run_as_apply(parent, 0) != 0)
+        _exit(EXIT_NOT_STARTED);
     _exit(worker_main(3) == 0 ? 0 : 1);
 }
 
@@ -107,6 +110,8 @@ void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *
             give_up(error_fd, "cannot connect the pipes of", what->path);
     }
     (void)close_range(FORK_EXEC_FDS, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (run_as_apply(parent, FORK_EXEC_FDS) != 0)
+        give_up(error_fd, "cannot become the user that is to run", what->path);
     if (what->cwd && chdir(what->cwd) != 0)
         give_up(error_fd, "cannot change to", what->cwd);
     if (limit_files(what->limits.files) != 0)

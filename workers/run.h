@@ -22,6 +22,7 @@ enum run_class {
 #define RUN_LOG_PIECE_MAX 8192 /* bytes of log handed on at once */
 
 struct webhook_secret;
+struct fence;
 
 /* What is known of the task beyond its input. NULL and zero: not known here. */
 struct run_about {
@@ -30,6 +31,7 @@ struct run_about {
     const char *traceparent;
     const struct task *parent; /* the future that it was scheduled after, now done */
     const struct webhook_secret *callback_secret;
+    const struct fence *fence; /* where requests may go */
 };
 
 struct run;

@@ -31,6 +31,7 @@ struct scheduler_config {
     size_t max_result_bytes;
     const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or
                                     NULL: callbacks are not signed */
+    const struct fence *fence;   /* of http requests and callbacks; borrowed as above; NULL: none */
 };
 
 struct scheduler;

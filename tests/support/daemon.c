@@ -92,6 +92,7 @@ struct daemon *daemon_new(void)
     for (size_t i = 0; i < FUT_COUNT(inherited); i++)
         inherit(d, inherited[i]);
     daemon_set(d, "FUTURED_LISTEN=127.0.0.1:0");
+    daemon_set(d, "FUTURED_HTTP_NETWORKS=127.0.0.0/8,::1"); /* where the tests' servers are */
     set_path(d, "HOME", "");
     set_path(d, "FUTURED_DB", "futured.db");
     return d;

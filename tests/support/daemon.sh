@@ -46,7 +46,7 @@ start_server() {
 # start_daemon [NAME=VALUE…]: on a fresh database unless FUTURED_DB is among them.
 start_daemon() {
     rm -f "$scratch"/futured.db*
-    start_server futured env FUTURED_LISTEN=127.0.0.1:0 FUTURED_DB="$scratch/futured.db" \
+    start_server futured env FUTURED_LISTEN=127.0.0.1:0 FUTURED_HTTP_NETWORKS=127.0.0.0/8,::1 FUTURED_DB="$scratch/futured.db" \
         "$@" "$build/futured"
     daemon_pid=$server_pid daemon_address=$address
 }

@@ -88,6 +88,8 @@ static void judge(struct run *run, CURL *easy, CURLcode rc, const char *url, con
         run_fail_for_now(run, "callback_failed", "POST %.200s: answered %ld", url, status);
     else if (run_is_cancelled(run))
         run_fail_cancelled(run);
+    else if (transfer_refusal())
+        run_fail(run, "not_allowed", "POST %.200s: %s", url, transfer_refusal());
     else if (rc == CURLE_URL_MALFORMAT)
         run_fail(run, "bad_input", "field \"url\" is not a URL: %s", why);
     else
@@ -100,14 +102,14 @@ static void deliver(struct run *run, const char *url)
     char error[CURL_ERROR_SIZE] = "";
     write_body(run->about.parent, &body);
     struct curl_slist *headers = make_headers(&run->about, &body);
-    CURL *easy = transfer_begin();
+    CURL *easy = transfer_begin(run);
     TRANSFER_SET(easy, CURLOPT_ERRORBUFFER, error);
     TRANSFER_SET(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
     TRANSFER_SET(easy, CURLOPT_HTTPHEADER, headers);
     TRANSFER_SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     TRANSFER_SET(easy, CURLOPT_POSTFIELDS, body.data);
     TRANSFER_SET(easy, CURLOPT_WRITEFUNCTION, drop);
-    CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, url);
+    CURLcode rc = transfer_set_url(run, easy, url);
     if (rc == CURLE_OK)
         rc = transfer_run(run, easy);
     judge(run, easy, rc, url, error);

@@ -227,7 +227,7 @@ static void set_headers(struct exchange *x)
     SET(CURLOPT_HTTPHEADER, x->headers);
 }
 
-/* False when the URL is not one that curl can read. */
+/* False when the URL is not one that curl can read, or the fence does not allow it. */
 static bool prepare(struct exchange *x)
 {
     SET(CURLOPT_ERRORBUFFER, x->error);
@@ -240,7 +240,7 @@ static bool prepare(struct exchange *x)
     SET(CURLOPT_WRITEDATA, (void *)x);
     set_method(x);
     set_headers(x);
-    return curl_easy_setopt(x->easy, CURLOPT_URL, x->url) == CURLE_OK;
+    return transfer_set_url(x->run, x->easy, x->url) == CURLE_OK;
 }
 
 /* ---- the result ---- */
@@ -291,6 +291,8 @@ static void report(struct exchange *x, CURLcode rc)
         succeed(x);
     else if (run_is_cancelled(x->run))
         run_fail_cancelled(x->run);
+    else if (transfer_refusal())
+        run_fail(x->run, "not_allowed", "%s %.200s: %s", x->method, x->url, transfer_refusal());
     else if (x->too_large)
         run_fail(x->run, "result_too_large", "the response is too large; allowed: up to %zu bytes",
                  x->run->max_result_bytes);
@@ -304,7 +306,7 @@ static void report(struct exchange *x, CURLcode rc)
 
 static void perform(struct exchange *x)
 {
-    x->easy = transfer_begin();
+    x->easy = transfer_begin(x->run);
     x->got_headers = json_object();
     FUT_ASSERT(x->got_headers);
     report(x, prepare(x) ? transfer_run(x->run, x->easy) : CURLE_URL_MALFORMAT);

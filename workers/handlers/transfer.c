@@ -1,15 +1,21 @@
 #include "workers/handlers/transfer.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "core/mem.h"
+#include "workers/handlers/fence.h"
 
 #define KEPT_CONNECTIONS 8L /* per thread, idle */
 
 struct own {
     CURLM *multi;
     CURL *easy;
+    const struct fence *fence; /* of the exchange; NULL: none */
+    char refusal[160];         /* "": the fence stopped nothing */
 };
 
 static pthread_key_t key;
@@ -44,9 +50,86 @@ static struct own *own_get(void)
     return own;
 }
 
-CURL *transfer_begin(void)
+/* ---- the fence ------------------------------------------------------------------------------- */
+
+static bool check_address(struct own *own, const struct sockaddr *address)
+{
+    char text[FENCE_ADDRESS_SIZE];
+    if (fence_allows_address(own->fence, address))
+        return true;
+    fence_write_address(address, text);
+    (void)snprintf(own->refusal, sizeof(own->refusal),
+                   "the address %s is not public and not in FUTURED_HTTP_NETWORKS", text);
+    return false;
+}
+
+/* The name has been looked up: what is checked here is what will be connected to. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    (void)purpose;
+    if (!check_address(ctx, &a->addr))
+        return CURL_SOCKET_BAD;
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+static bool check_kept_address(struct own *own, const char *ip)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1)
+        return check_address(own, (const struct sockaddr *)(const void *)&v4);
+    return inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1 &&
+           check_address(own, (const struct sockaddr *)(const void *)&v6);
+}
+
+static bool check_url(struct own *own, const char *url)
+{
+    if (url && fence_allows_url(own->fence, url))
+        return true;
+    (void)snprintf(own->refusal, sizeof(own->refusal),
+                   "the URL is below no prefix of FUTURED_HTTP_PREFIXES");
+    return false;
+}
+
+/* Before each request, also after redirects and on connections that were kept. */
+static int before_request(void *ctx, char *ip, char *local_ip, int port, int local_port)
+{
+    struct own *own = ctx;
+    char *url = NULL;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    (void)curl_easy_getinfo(own->easy, CURLINFO_EFFECTIVE_URL, &url);
+    return check_url(own, url) && check_kept_address(own, ip) ? CURL_PREREQFUNC_OK
+                                                              : CURL_PREREQFUNC_ABORT;
+}
+
+/* A proxy would make the connections in our place, and see no fence. */
+static void set_fence(struct own *own, const struct fence *fence)
+{
+    own->fence = fence;
+    own->refusal[0] = '\0';
+    TRANSFER_SET(own->easy, CURLOPT_PROXY, "");
+    if (!fence)
+        return;
+    TRANSFER_SET(own->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    TRANSFER_SET(own->easy, CURLOPT_OPENSOCKETDATA, (void *)own);
+    TRANSFER_SET(own->easy, CURLOPT_PREREQFUNCTION, before_request);
+    TRANSFER_SET(own->easy, CURLOPT_PREREQDATA, (void *)own);
+}
+
+const char *transfer_refusal(void)
+{
+    const struct own *own = own_get();
+    return own->refusal[0] ? own->refusal : NULL;
+}
+
+/* ---- an exchange ----------------------------------------------------------------------------- */
+
+CURL *transfer_begin(struct run *run)
 {
     CURL *easy = own_get()->easy;
+    set_fence(own_get(), run->about.fence);
     TRANSFER_SET(easy, CURLOPT_NOSIGNAL, 1L);
     TRANSFER_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     TRANSFER_SET(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -57,6 +140,13 @@ CURL *transfer_begin(void)
 static void wake(void *multi)
 {
     (void)curl_multi_wakeup(multi);
+}
+
+CURLcode transfer_set_url(struct run *run, CURL *easy, const char *url)
+{
+    if (run->about.fence && !check_url(own_get(), url))
+        return CURLE_ABORTED_BY_CALLBACK;
+    return curl_easy_setopt(easy, CURLOPT_URL, url);
 }
 
 CURLcode transfer_run(struct run *run, CURL *easy)

@@ -52,6 +52,8 @@ static const struct {
     {"FUTURED_DRAIN", "2h", "to 1h"},
     {"FUTURED_LOG", "loud", "debug, info, warn or error"},
     {"FUTURED_STORE", "redis", "sqlite or memory"},
+    {"FUTURED_HTTP_PREFIXES", "b.example", "is no prefix"},
+    {"FUTURED_HTTP_NETWORKS", "intranet", "is no network"},
     {"FUTURED_TOKENS", "/nowhere/tokens", "a file that can be read"},
     {"FUTURED_TLS_CERT", "/nowhere/cert", "a file that can be read"},
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/mem.h"
 #include "tests/contract/kit.h"
@@ -51,6 +52,20 @@ START_TEST(test_sqlite_reopen_keeps_everything)
     ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
     ck_assert_uint_gt(t.seq, seq); /* the order of completion goes on */
     task_release(&t);
+}
+END_TEST
+
+START_TEST(test_sqlite_files_are_their_owners_alone)
+{
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    (void)kit_submit(&k, LANE_IO, "secret");
+    for (size_t i = 0; i < FUT_COUNT(names); i++) {
+        char file[128];
+        struct stat st;
+        (void)snprintf(file, sizeof(file), "%s%s", k.path, names[i]);
+        ck_assert_int_eq(stat(file, &st), 0);
+        ck_assert_int_eq(st.st_mode & 077, 0);
+    }
 }
 END_TEST
 
@@ -238,6 +253,7 @@ int main(void)
 {
     const TTest *tests[] = {
         test_sqlite_reopen_keeps_everything,
+        test_sqlite_files_are_their_owners_alone,
         test_sqlite_running_tasks_start_again,
         test_sqlite_scheduled_tasks_come_back_after_restart,
         test_sqlite_batch_cancel_goes_on_after_restart,
