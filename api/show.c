@@ -103,6 +103,7 @@ void show_etag(const struct task *t, const struct store_note *note, const struct
 bool show_etag_matches(const char *header, const char *etag)
 {
     const char *bare = strchr(etag, '"');
+    FUT_ASSERT(bare != NULL); /* show_etag made it */
     size_t n = strlen(bare);
     while (*(header += strspn(header, " \t,"))) {
         if (*header == '*')
