@@ -113,6 +113,15 @@ int children_spawn_exec(struct children *c, struct child *child, const struct fo
     return booked(c, child, fork_server_spawn_exec(c->fs, EXEC_SLOT, child->generation, what));
 }
 
+int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,
+                   const struct limits *limits, int64_t kill_grace_ms)
+{
+    child->slot = slot;
+    child->generation = ++c->last_generation;
+    return booked(c, child,
+                  fork_server_adopt(c->fs, slot, child->generation, pid, limits, kill_grace_ms));
+}
+
 void children_kill(struct children *c, struct child *child, int signal)
 {
     if (!map_is_linked(&child->node) || c->broken)

@@ -32,6 +32,10 @@ FUT_MUST_CHECK int children_spawn_worker(struct children *c, struct child *child
                                          int channel);
 FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child,
                                        const struct fork_exec *what);
+/* A process that a child of the fork server has forked for us; takes a new generation.
+ * FUT_ERR_CLOSED. */
+FUT_MUST_CHECK int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,
+                                  const struct limits *limits, int64_t kill_grace_ms);
 /* To the child's process group, while it is in the book. */
 void children_kill(struct children *c, struct child *child, int signal);
 /* Its owner does not want to hear of it any more. */

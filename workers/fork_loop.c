@@ -22,6 +22,7 @@
 #include "workers/fork_child.h"
 #include "workers/fork_kids.h"
 #include "workers/fork_oom.h"
+#include "workers/fork_orphans.h"
 #include "workers/fork_watch.h"
 
 #define END_MS 5000
@@ -113,6 +114,12 @@ static void forget_old_ooms(void)
     oom_skip(&server.oom);
 }
 
+static void orphan_ended(pid_t pid, int status, const struct rusage *ru)
+{
+    orphans_note(pid, status, ru);
+    watch_orphan_ended(pid, cpu_ms_of(ru));
+}
+
 /* Looks at who has ended before reaping it: while the leader is a zombie its group id is taken, so
  * what is left of the group can be killed without a chance to hit a stranger. */
 static void reap_one(pid_t pid)
@@ -127,7 +134,7 @@ static void reap_one(pid_t pid)
     if (kid)
         kid_ended(kid, status, &ru);
     else
-        watch_orphan_ended(pid, cpu_ms_of(&ru));
+        orphan_ended(pid, status, &ru);
     watch_wake(); /* it may have left somebody behind */
 }
 
@@ -195,6 +202,32 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
         spawned(r, pid, error_pipe[0]);
 }
 
+/* Is it a child of ours that has not been reaped? */
+static bool is_child(pid_t pid)
+{
+    siginfo_t info = {0};
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* While it is not reaped its pid is its own, so nobody else can be meant. One that has ended before
+ * we were asked gets its book entry for the one answer. */
+static void adopt(const struct fork_request *r)
+{
+    struct orphan_end end;
+    if (kid_of_pid(r->pid)) {
+        errno = EEXIST;
+        spawn_failed(r, "adopt");
+    } else if (is_child(r->pid)) {
+        spawned(r, r->pid, -1);
+    } else if (orphans_take(r->pid, &end)) {
+        spawned(r, r->pid, -1);
+        kid_ended(kid_find(r->slot, r->generation), end.status, &end.use);
+    } else {
+        errno = ECHILD;
+        spawn_failed(r, "adopt");
+    }
+}
+
 static void run_request(size_t n, const int *fds, size_t n_fds)
 {
     struct fork_request r;
@@ -208,6 +241,8 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
     } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
         memcpy(what.fds, fds, sizeof(what.fds));
         spawn_exec(&r, &what);
+    } else if (r.verb == FORK_ADOPT && n_fds == 0) {
+        adopt(&r);
     } else if (r.verb == FORK_KILL && n_fds == 0) {
         struct kid *kid = kid_find(r.slot, r.generation);
         if (kid)

@@ -12,6 +12,7 @@ struct fork_request {
     uint32_t slot;
     uint64_t generation;
     int32_t signal;
+    int32_t pid; /* FORK_ADOPT */
     uint32_t argc, envc;
     uint32_t has_cwd;
     struct limits limits;

@@ -112,6 +112,18 @@ int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t gener
     return request(fs, head, what, what->fds, FORK_EXEC_FDS);
 }
 
+int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation, pid_t pid,
+                      const struct limits *limits, int64_t kill_grace_ms)
+{
+    struct fork_request head = {.verb = FORK_ADOPT,
+                                .slot = slot,
+                                .generation = generation,
+                                .pid = pid,
+                                .limits = *limits,
+                                .kill_grace_ms = kill_grace_ms};
+    return request(fs, head, NULL, NULL, 0);
+}
+
 int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation, int signal)
 {
     struct fork_request head = {

@@ -23,14 +23,15 @@
 enum fork_verb {
     FORK_SPAWN_WORKER = 1, /* to the fork server */
     FORK_SPAWN_EXEC,
+    FORK_ADOPT,
     FORK_KILL,
     FORK_SPAWNED, /* from the fork server */
     FORK_SPAWN_FAILED,
     FORK_EXITED,
 };
 
-/* For each spawn: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or after
- * FORK_SPAWNED when the program could not be executed). Nothing follows the last of them. */
+/* For each spawn and adoption: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or
+ * after FORK_SPAWNED when the program could not be executed). Nothing follows the last of them. */
 struct fork_event {
     enum fork_verb verb;
     uint32_t slot;
@@ -76,6 +77,12 @@ FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slo
 /* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
                                           uint64_t generation, const struct fork_exec *what);
+/* Takes over a process that another child of the fork server has forked, and that has come to it by
+ * the death of its parent: from now on it is a child like any other, with these limits as its own.
+ * FORK_SPAWN_FAILED when pid is no such process. One that has already ended is told of as long as
+ * only few others have since. FUT_ERR_CLOSED. */
+FUT_MUST_CHECK int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation,
+                                     pid_t pid, const struct limits *limits, int64_t kill_grace_ms);
 /* Signals the child's process group, and within 100 ms those of its processes that have left the
  * group; nothing happens when it was reaped. Whatever a child leaves behind is killed when it ends.
  * FUT_ERR_CLOSED. */
