@@ -11,13 +11,13 @@
 #include "core/buf.h"
 #include "core/fd.h"
 #include "core/mem.h"
+#include "workers/exec_argv.h"
 #include "workers/handlers/builtins.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
 #define DEFAULT_RETRIES 3 /* exit 75 says "try again": by default we do */
 #define DESCRIPTION_MAX 500
 #define SHOWN_BYTES 60
-#define MAX_ARGS 256
 
 /* Where a mistake would be. */
 struct place {
@@ -45,36 +45,16 @@ static const char *text_of(const json_t *value)
 
 /* ---- one function per field ---- */
 
-static int resolve_program(const struct place *at, const json_t *value, struct exec_command *c)
+/* What runs: a program per task, one that stays, or a plug-in. */
+static int read_program(const struct place *at, const json_t *value, struct handler *h)
 {
-    int rc = exec_command_resolve(c->argv[0], &c->path);
-    if (rc == FUT_ERR_NOT_FOUND)
-        return mistake(at, value, "a program that exists (absolute, or found in PATH)");
-    return rc == 0 ? 0 : mistake(at, value, "a program that may be executed");
-}
-
-static int read_exec(const struct place *at, const json_t *value, struct handler *h)
-{
-    static const char allowed[] = "an array of 1 to 256 strings: program and arguments";
-    size_t n = json_array_size(value);
-    if (n < 1 || n > MAX_ARGS)
-        return mistake(at, value, allowed);
+    bool is_plugin = strcmp(at->field, "plugin") == 0;
     if (h->exec->argv)
-        return mistake(at, value, "one of \"exec\" and \"worker\"");
-    h->exec->argv = xcalloc(n + 1, sizeof(char *));
-    for (size_t i = 0; i < n; i++) {
-        const char *arg = text_of(json_array_get(value, i));
-        if (!arg || (i == 0 && !*arg))
-            return mistake(at, value, allowed);
-        h->exec->argv[i] = xstrdup(arg);
-    }
-    return resolve_program(at, value, h->exec);
-}
-
-static int read_worker(const struct place *at, const json_t *value, struct handler *h)
-{
-    h->is_worker = true;
-    return read_exec(at, value, h);
+        return mistake(at, value, "one of \"exec\", \"worker\" and \"plugin\"");
+    h->is_worker = strcmp(at->field, "exec") != 0;
+    const char *allowed =
+        is_plugin ? exec_argv_of_plugin(value, h->exec) : exec_argv_read(value, h->exec);
+    return allowed ? mistake(at, value, allowed) : 0;
 }
 
 static int read_option(const struct place *at, const json_t *value, struct handler *h)
@@ -183,8 +163,9 @@ static const struct {
     const char *name;
     int (*read)(const struct place *, const json_t *, struct handler *);
 } fields[] = {
-    {"exec", read_exec},
-    {"worker", read_worker},
+    {"exec", read_program},
+    {"worker", read_program},
+    {"plugin", read_program},
     {"lane", read_lane},
     {"timeout", read_timeout},
     {"retries", read_retries},
@@ -300,7 +281,9 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
     }
     at->field = "exec";
     if (!h->exec->argv)
-        return mistake(at, NULL, "an array of strings: program and arguments (or \"worker\")");
+        return mistake(at, NULL,
+                       "an array of strings: program and arguments (or \"worker\", "
+                       "or \"plugin\")");
     rc = settle_worker(at, entry, h);
     if (rc != 0)
         return rc;

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/run.h"
+#include "workers/worker_template.h"
 
 #define READS_PER_EVENT 8   /* then the others have a turn */
 #define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
@@ -82,13 +83,14 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
 {
     const struct wire_head *h = &m->head;
     uint64_t asks = h->concurrency ? h->concurrency : 1;
-    if (w->state != WORKER_STARTING || h->id != WIRE_VERSION || asks > WIRE_CONCURRENCY_MAX)
+    if (w->state != WORKER_STARTING || h->id != WIRE_VERSION || asks > WIRE_CONCURRENCY_MAX ||
+        (h->fork && w->is_forked))
         return false;
     w->width = asks < w->width ? (uint32_t)asks : w->width;
     w->takes_cancel = h->cancel;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;
-    w->state = WORKER_READY;
+    w->state = h->fork ? WORKER_TEMPLATE : WORKER_READY;
     w->idle_mono_ms = clock_mono_ms();
     loop_timer_clear(w->loop, &w->timer);
     read_pipes(w);
@@ -174,14 +176,17 @@ static bool take_done(struct worker_process *w, const struct wire_message *m)
 
 static bool take_fail(struct worker_process *w, const struct wire_message *m)
 {
+    if (w->state == WORKER_TEMPLATE)
+        return worker_template_failed(w, m);
     return end_task(w, m, WORKER_ENDED_FAILED);
 }
 
 /* By verb. False: it breaks the rules. */
 static bool (*const takers[WIRE_VERB_COUNT])(struct worker_process *,
                                              const struct wire_message *) = {
-    [WIRE_HELLO] = take_hello, [WIRE_PROGRESS] = take_progress, [WIRE_LOG] = take_log,
-    [WIRE_DONE] = take_done,   [WIRE_FAIL] = take_fail,
+    [WIRE_HELLO] = take_hello, [WIRE_PROGRESS] = take_progress,
+    [WIRE_LOG] = take_log,     [WIRE_DONE] = take_done,
+    [WIRE_FAIL] = take_fail,   [WIRE_FORKED] = worker_template_forked,
 };
 
 static bool take(struct worker_process *w, const struct wire_message *m)
@@ -230,7 +235,7 @@ static bool read_some(struct worker_process *w)
     return w->channel.fd >= 0 && w->stream.filled;
 }
 
-static void write_some(struct worker_process *w)
+void worker_channel_flush(struct worker_process *w)
 {
     int rc = wire_stream_flush(&w->stream, MSG_DONTWAIT); /* its end is told by reading */
     loop_watch(w->loop, &w->channel, rc == FUT_ERR_AGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -240,7 +245,7 @@ void worker_channel_ready(struct loop_source *src, uint32_t events)
 {
     struct worker_process *w = FUT_CONTAINER(src, struct worker_process, channel);
     if (events & EPOLLOUT)
-        write_some(w);
+        worker_channel_flush(w);
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
     for (int reads = 0; reads < READS_PER_EVENT && read_some(w); reads++)
@@ -286,7 +291,7 @@ int worker_process_give(struct worker_process *w, struct worker_job *job)
     job->id = ++w->last_id;
     job->worker = w;
     list_push_back(&w->jobs, &job->link);
-    write_some(w);
+    worker_channel_flush(w);
     return 0;
 }
 
@@ -296,5 +301,5 @@ void worker_channel_cancel(struct worker_process *w, const struct worker_job *jo
     h.id = job->id;
     if (wire_stream_put(&w->stream, &h, NULL) != 0)
         FUT_BUG("a CANCEL that cannot be said");
-    write_some(w);
+    worker_channel_flush(w);
 }

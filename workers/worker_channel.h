@@ -20,7 +20,12 @@ void worker_channel_cancel(struct worker_process *w, const struct worker_job *jo
 /* Fills in the log of end. */
 void worker_channel_printed(const struct worker_process *w, struct worker_end *end);
 
+/* Sends what waits to be sent, as far as it can. */
+void worker_channel_flush(struct worker_process *w);
+
 /* worker_process.c: the channel is of no use any more. */
 void worker_process_cut(struct worker_process *w);
+/* worker_process.c: it has ended, or never began, and the fork server knows nothing of it. */
+void worker_process_lost(struct worker_process *w, const char *why);
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "workers/worker_channel.h"
 #include "workers/worker_spawn.h"
+#include "workers/worker_template.h"
 
 #define REASON_MS 1000 /* from the channel's end to the fork server's word */
 #define LEAVE_MS 5000  /* from closing the channel to KILL */
@@ -26,6 +27,7 @@ static void close_all(struct worker_process *w)
     loop_close(w->loop, &w->err);
     loop_timer_clear(w->loop, &w->timer);
     children_forget(w->children, &w->child);
+    worker_template_forget(w);
     wire_stream_release(&w->stream);
 }
 
@@ -40,6 +42,7 @@ static void gone(struct worker_process *w, struct worker_end end)
     while ((n = list_first(&w->jobs)) != NULL)
         worker_channel_end_job(w, FUT_CONTAINER(n, struct worker_job, link), &end);
     w->hooks->gone(w, &end);
+    worker_template_ended(w);
     buf_release(&w->printed);
 }
 
@@ -64,12 +67,30 @@ static void leave(struct worker_process *w)
     w->by_us = true;
     w->state = WORKER_LEAVING;
     loop_close(w->loop, &w->channel);
-    loop_timer_set(w->loop, &w->timer, clock_mono_ms() + LEAVE_MS);
+    if (!worker_template_is_awaited(w)) /* else it has the time that a start has */
+        loop_timer_set(w->loop, &w->timer, clock_mono_ms() + LEAVE_MS);
+}
+
+/* No fork server will tell of its end. */
+void worker_process_lost(struct worker_process *w, const char *why)
+{
+    buf_puts(&w->printed, why);
+    gone(w, (struct worker_end){0});
+}
+
+/* A template that does not answer is of no use to anybody; its end comes to w as well. */
+static void end_template_of(struct worker_process *w)
+{
+    children_kill(w->children, &w->template->child, SIGKILL);
 }
 
 static void on_timer(struct loop_timer *t)
 {
     struct worker_process *w = FUT_CONTAINER(t, struct worker_process, timer);
+    if (worker_template_is_awaited(w)) {
+        end_template_of(w);
+        return;
+    }
     if (w->state == WORKER_DYING) {
         gone(w, (struct worker_end){0}); /* no word why */
         return;
@@ -109,12 +130,15 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     w->owner = owner;
     w->width = how->max_width;
     w->max_result_bytes = how->max_result_bytes;
+    if (how->command)
+        w->limits = how->command->limits;
     w->state = WORKER_STARTING;
     w->child = (struct child){.on_event = on_child};
     w->timer.fn = on_timer;
-    w->channel.fd = w->out.fd = w->err.fd = -1;
+    w->channel.fd = w->out.fd = w->err.fd = w->held = -1;
     list_init(&w->jobs);
-    int rc = worker_spawn(w, how->command);
+    list_init(&w->forks);
+    int rc = worker_spawn(w, how);
     if (rc != 0) {
         close_all(w);
         return rc;
@@ -133,7 +157,8 @@ bool worker_process_has_room(const struct worker_process *w)
 void worker_process_retire(struct worker_process *w)
 {
     w->tired = true;
-    if (w->state == WORKER_STARTING || (w->state == WORKER_READY && w->jobs.len == 0))
+    bool is_idle = w->state == WORKER_READY && w->jobs.len == 0;
+    if (is_idle || w->state == WORKER_STARTING || w->state == WORKER_TEMPLATE)
         leave(w);
 }
 
@@ -176,6 +201,7 @@ void worker_process_abandon_job(struct worker_process *w, struct worker_job *job
 
 void worker_process_release(struct worker_process *w)
 {
+    worker_template_dismiss(w);
     close_all(w);
     buf_release(&w->printed);
 }

@@ -11,6 +11,7 @@
 enum worker_state {
     WORKER_STARTING, /* has not said hello */
     WORKER_READY,    /* idle or busy */
+    WORKER_TEMPLATE, /* forks workers, and runs no tasks */
     WORKER_LEAVING,  /* its channel is closed, it exits by that */
     WORKER_DYING,    /* killed, or it closed its channel */
 };
@@ -83,14 +84,23 @@ struct worker_process {
     struct wire_stream stream;
     struct loop_timer timer;
     struct list jobs; /* that it runs */
-    uint64_t last_id;
-    uint32_t width; /* tasks at once */
-    uint32_t left;  /* tasks that it still runs and nobody waits for */
+    uint64_t last_id; /* of a RUN; a template's: of a FORK */
+    uint32_t width;   /* tasks at once */
+    uint32_t left;    /* tasks that it still runs and nobody waits for */
     bool said_hello, takes_cancel;
     bool by_us;         /* its end was our wish */
     bool broke_rules;   /* it was killed for what it wrote on its channel */
     bool tired;         /* gets no more tasks, leaves when those it has are over */
     struct buf printed; /* twice TASK_LOG_MAX at most: the tail of it counts */
+
+    struct list forks;               /* a template's: workers that wait for it */
+    struct worker_process *template; /* that this one waits for */
+    struct list_node fork_link;      /* in its forks */
+    uint64_t fork_id;
+    int held;       /* our end of its channel until it is adopted; else -1 */
+    bool is_forked; /* by a template */
+    struct limits limits;
+    int64_t kill_grace_ms;
 
     uint64_t tasks_done;
     int64_t started_mono_ms, started_wall_ms, idle_mono_ms;
@@ -99,6 +109,7 @@ struct worker_process {
 /* What a process is started from. */
 struct worker_start {
     const struct exec_command *command; /* NULL: the built-ins */
+    struct worker_process *template;    /* not NULL: it forks the process */
     uint32_t max_width;                 /* tasks at once that it may ask for */
     int64_t hello_ms;                   /* how long it may take until it is ready */
     size_t max_result_bytes;

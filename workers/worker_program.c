@@ -209,9 +209,39 @@ static bool is_failed_start(const struct worker_process *w, const struct worker_
     return !w->by_us && w->last_id == 0 && !(w->said_hello && was_killed);
 }
 
+static bool start_one(struct worker_program *p);
+
+static bool can_fork(const struct worker_program *p)
+{
+    return p->template && p->template->state == WORKER_TEMPLATE && !p->template->tired;
+}
+
+/* It has loaded what its workers need. Whether they start is seen with the first of them. */
+static void on_template(struct worker_process *w)
+{
+    struct worker_program *p = w->owner;
+    worker_set_note(w);
+    p->origin = WORKER_ORIGIN_FORKED;
+    if (p->is_leaving || can_fork(p)) { /* one is enough */
+        worker_process_retire(w);
+        return;
+    }
+    p->template = w;
+    log_info("worker_template", LOG_STR("program", worker_program_name(p)), LOG_INT("pid", w->pid));
+    if (p->failed_starts && worker_program_living(p) < p->target)
+        (void)start_one(p);
+    worker_program_fill(p);
+}
+
 static void on_ready(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
+    if (w->state == WORKER_TEMPLATE) {
+        on_template(w);
+        return;
+    }
+    if (!w->is_forked)
+        p->origin = WORKER_ORIGIN_STARTED;
     if (p->failed_starts)
         log_info("worker_start_recovered", LOG_STR("program", worker_program_name(p)),
                  LOG_INT("failed_starts", p->failed_starts));
@@ -263,10 +293,12 @@ static void bury(struct loop_dead *dead)
 static void on_gone(struct worker_process *w, const struct worker_end *end)
 {
     struct worker_program *p = w->owner;
+    if (p->template == w)
+        p->template = NULL;
     list_remove(&p->workers, &w->link);
     worker_set_forget(w, end, p);
     loop_defer(worker_set_loop(p->set), &w->dead, bury);
-    if (is_failed_start(w, end))
+    if (is_failed_start(w, end) && !p->is_leaving)
         start_failed(p, end);
     else
         worker_program_fill(p);
@@ -282,6 +314,7 @@ static bool start_one(struct worker_program *p)
     struct worker_start how = {
         .command = p->handler ? p->handler->exec : NULL,
         .max_width = one_each ? 1 : WIRE_CONCURRENCY_MAX,
+        .template = can_fork(p) ? p->template : NULL,
         .hello_ms = p->handler ? p->handler->worker.start_timeout_ms : BUILTIN_HELLO_MS,
     };
     worker_set_enter(p->set, w, &how);
@@ -306,9 +339,16 @@ static void on_retry(struct loop_timer *t)
         (void)start_one(p);
 }
 
+/* The one that starts now may be the one that forks the others. */
+static bool must_wait(const struct worker_program *p)
+{
+    return p->handler && p->origin != WORKER_ORIGIN_STARTED && !can_fork(p) &&
+           in_state(p, WORKER_STARTING) > 0;
+}
+
 void worker_program_fill(struct worker_program *p)
 {
-    while (!p->failed_starts && worker_set_is_open(p->set) &&
+    while (!p->failed_starts && !must_wait(p) && worker_set_is_open(p->set) &&
            worker_program_living(p) < p->target && start_one(p))
         ;
 }
@@ -341,6 +381,8 @@ void worker_program_leave(struct worker_program *p)
     while ((n = list_pop_front(&p->waiting)) != NULL)
         end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
     worker_program_trim(p);
+    if (can_fork(p))
+        worker_process_retire(p->template);
 }
 
 void worker_program_stop(struct worker_program *p)

@@ -11,6 +11,9 @@
 
 struct worker_set;
 
+/* Until the first greeting nobody knows; and two templates would load everything twice. */
+enum worker_origin { WORKER_ORIGIN_UNKNOWN, WORKER_ORIGIN_STARTED, WORKER_ORIGIN_FORKED };
+
 struct worker_program {
     struct list_node link; /* its set's */
     struct worker_set *set;
@@ -18,6 +21,8 @@ struct worker_program {
     const struct handlers *handlers; /* keeps handler; NULL for the built-ins */
     bool is_leaving;                 /* no longer in the file: no more tasks, no more processes */
     struct list workers;             /* processes, whatever their state */
+    struct worker_process *template; /* the one of them that forks the others, or NULL */
+    enum worker_origin origin;       /* of its processes, as far as is known */
     struct list waiting;             /* jobs */
     uint32_t claimed;                /* tasks that the scheduler has for it, begun or not */
     uint32_t target;                 /* processes that are to be kept */

@@ -7,18 +7,26 @@
 
 #include "core/fd.h"
 #include "workers/worker_channel.h"
+#include "workers/worker_template.h"
+
+/* Both ends are the caller's. */
+static int make_channel(struct worker_process *w, int pair[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return FUT_ERR_IO;
+    wire_stream_init(&w->stream, pair[0], w->max_result_bytes);
+    return 0;
+}
 
 /* Our end is watched; *theirs is the caller's. */
 static int open_channel(struct worker_process *w, int *theirs)
 {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    if (make_channel(w, pair) != 0)
         return FUT_ERR_IO;
     *theirs = pair[1];
-    if (loop_open(w->loop, &w->channel, pair[0], EPOLLIN, worker_channel_ready) == 0) {
-        wire_stream_init(&w->stream, pair[0], w->max_result_bytes);
+    if (loop_open(w->loop, &w->channel, pair[0], EPOLLIN, worker_channel_ready) == 0)
         return 0;
-    }
     fd_close(&pair[0]);
     return FUT_ERR_IO;
 }
@@ -62,9 +70,32 @@ static int spawn_program(struct worker_process *w, const struct exec_command *co
     return rc;
 }
 
-int worker_spawn(struct worker_process *w, const struct exec_command *command)
+static int spawn_forked(struct worker_process *w, struct worker_process *template)
 {
+    int pair[2] = {-1, -1}, fds[3] = {-1, -1, -1};
+    int rc = make_channel(w, pair);
+    fds[0] = pair[1];
+    if (rc == 0)
+        rc = open_pipe(w, &w->out, &fds[1], worker_channel_out);
+    if (rc == 0)
+        rc = open_pipe(w, &w->err, &fds[2], worker_channel_err);
+    w->is_forked = true;
+    if (rc == 0) {
+        worker_template_fork(template, w, fds, pair[0]);
+        return 0;
+    }
+    fd_close(&pair[0]);
+    for (int i = 0; i < 3; i++)
+        fd_close(&fds[i]);
+    return rc;
+}
+
+int worker_spawn(struct worker_process *w, const struct worker_start *how)
+{
+    const struct exec_command *command = how->command;
     int theirs = -1;
+    if (how->template)
+        return spawn_forked(w, how->template);
     int rc = open_channel(w, &theirs);
     if (rc == 0 && command)
         rc = spawn_program(w, command, theirs);

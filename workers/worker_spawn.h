@@ -5,8 +5,9 @@
 
 #include "workers/worker_process.h"
 
-/* command NULL: a worker for the built-ins. FUT_ERR_IO, FUT_ERR_CLOSED, FUT_ERR_TOO_BIG; the
- * sources that were opened by then are the caller's to close. */
-FUT_MUST_CHECK int worker_spawn(struct worker_process *w, const struct exec_command *command);
+/* By how->template, or started from how->command, or (both NULL) for the built-ins. FUT_ERR_IO,
+ * FUT_ERR_CLOSED, FUT_ERR_TOO_BIG; the sources that were opened by then are the caller's to close.
+ */
+FUT_MUST_CHECK int worker_spawn(struct worker_process *w, const struct worker_start *how);
 
 #endif

@@ -2,7 +2,7 @@
 # The SDKs in Python and JavaScript parse, and need nothing but their standard libraries.
 . "$(dirname "$0")/lib.sh"
 
-report < <(find workers tests -name '*.py' | sort | xargs -r python3 -c '
+report < <(find workers tests/tools -name '*.py' | sort | xargs -r python3 -c '
 import ast, sys
 own = {"futured_worker"}
 for path in sys.argv[1:]:

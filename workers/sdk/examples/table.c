@@ -10,12 +10,14 @@
 
 static uint32_t *table;
 static size_t entries;
+static int loader; /* the pid of the process that did it */
 
 static int load(const struct futured_host *host, char *error, size_t error_size)
 {
     const char *text = getenv("TABLE_MIB");
     size_t mib = text ? strtoul(text, NULL, 10) : 64;
     (void)host;
+    loader = (int)getpid();
     entries = mib * 1024 * 1024 / sizeof(*table);
     table = malloc(entries * sizeof(*table));
     if (!table) {
@@ -34,9 +36,9 @@ static void run(const struct futured_host *host, struct futured_task *task)
     uint64_t sum = 0;
     for (size_t i = 0; i < entries; i++)
         sum += table[i];
-    int n =
-        snprintf(text, sizeof(text), "{\"pid\": %d, \"mib\": %zu, \"sum\": %llu}", (int)getpid(),
-                 entries * sizeof(*table) / 1024 / 1024, (unsigned long long)sum);
+    int n = snprintf(text, sizeof(text),
+                     "{\"pid\": %d, \"loader\": %d, \"mib\": %zu, \"sum\": %llu}", (int)getpid(),
+                     loader, entries * sizeof(*table) / 1024 / 1024, (unsigned long long)sum);
     host->done(task, text, (size_t)n, "application/json");
 }
 

@@ -12,11 +12,13 @@ import futured_worker as worker  # noqa: E402
 
 table = array.array("I")
 index = {}
+loader = 0  # the pid of the process that did it
 
 
 @worker.initializer
 def load():
-    global table, index
+    global table, index, loader
+    loader = os.getpid()
     mib = int(os.environ.get("TABLE_MIB", "64"))
     table = array.array("I", range(65536)) * (mib * 4)
     index = {"term%d" % i: i for i in range(100000)}  # many small objects as well
@@ -25,8 +27,13 @@ def load():
 @worker.handler
 def read(task):
     """Reads a part of each page, and every term."""
-    return {"pid": os.getpid(), "mib": len(table) * table.itemsize >> 20, "sum": sum(memoryview(table)[::64]),
-            "terms": sum(index.values())}
+    return {
+        "pid": os.getpid(),
+        "loader": loader,
+        "mib": len(table) * table.itemsize >> 20,
+        "sum": sum(memoryview(table)[::64]),
+        "terms": sum(index.values()),
+    }
 
 
 worker.run(fork=True)
