@@ -49,7 +49,7 @@ FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
 program  = $(patsubst %.c,$(B)/%,$(1))
 
-.PHONY: all deps run demo test check asan tsan lint format crash powercut mutants bench bench-ci install clean sizes
+.PHONY: all deps run demo test check asan tsan lint format crash powercut small-disk mutants bench bench-ci install clean sizes
 all: $(B)/futured
 
 # ---- building -------------------------------------------------------------------------------
@@ -169,6 +169,9 @@ BENCH ?=
 powercut: deps
 	+@$(BUILD) all $(PRELOAD) $(B)/tests/tools/powercut
 	@FUT_BUILD=$(B) $(B)/tests/tools/powercut --states $(or $(STATES),300) --tasks $(or $(TASKS),60)
+small-disk: deps
+	+@$(BUILD) all
+	@tests/crash/small_disk.sh $(B)
 # MUTANTS: some of tests/mutants by name; all by default.
 mutants: test-deps
 	@tests/mutants/run.sh $(MUTANTS)
