@@ -14,6 +14,7 @@ class Bench:
     def __init__(self, runs, seconds, quick):
         self.runs, self.seconds, self.quick = runs, seconds, quick
         self.parts = {}  # name -> Part
+        self.failed = []  # parts that did not come to their end, with the reason
         self.began = time.monotonic()
         self.load_before = os.getloadavg()[0]
 

@@ -98,7 +98,7 @@ def part_lines(part):
         for at, subject in enumerate(subjects):
             samples = part.samples[case, subject]
             cells = [cell(samples.spread(m), METRICS[m][1]) for m in metrics]
-            if not samples.turns:
+            if samples.errors and not samples.turns:
                 cells[0] = "failed: " + samples.errors[0].replace("|", "/").replace("\n", " ")[:100]
             yield row(["" if at else f"**{case}**", subject, *cells,
                        compared(part, case, own, subject, metrics)])
@@ -151,6 +151,9 @@ def markdown(bench):
     if f["load_before"] > 0.3 * f["cpus"]:
         yield ""
         yield "**The machine was not alone: the times are not to be quoted.**"
+    for reason in bench.failed:
+        yield ""
+        yield f"**Not whole: {reason}**"
     if f["quick"]:
         yield ""
         yield "**Everything was made small: this shows that it works, not how fast it is.**"

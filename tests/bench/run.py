@@ -13,6 +13,7 @@ import argparse
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 
@@ -59,6 +60,20 @@ def run_scripts(options):
     return status
 
 
+def measure(bench, parts):
+    """A part that fails as a whole leaves the others alone; an interrupt ends it with what there
+    is."""
+    with servers.scratch():
+        for part in parts:
+            try:
+                PARTS[part](bench)
+            except (RuntimeError, OSError, ValueError) as error:
+                bench.failed.append(f"{part}: {error}")
+            except KeyboardInterrupt:
+                bench.failed.append(f"{part}: interrupted")
+                break
+
+
 def main():
     options = arguments()
     os.chdir(pathlib.Path(__file__).parents[2])
@@ -71,15 +86,16 @@ def main():
         return status
     bench = harness.Bench(options.runs or (1 if options.quick else 5),
                           options.seconds or (0.3 if options.quick else 1.0), options.quick)
-    with servers.scratch():
-        for part in parts or PARTS:
-            PARTS[part](bench)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    measure(bench, parts or PARTS)
     out = options.out
     if not out and not options.parts and not options.quick:
         out = "tests/bench/results"
     print(report.write(bench, out) if out else "\n".join(report.markdown(bench)))
-    failed = [f"{part.name} / {case} / {subject}: {s.errors[0]}" for part in bench.parts.values()
-              for (case, subject), s in part.samples.items() if s.errors]
+    failed = list(bench.failed)
+    for part in bench.parts.values():
+        failed += [f"{part.name} / {case} / {subject}: {samples.errors[0]}"
+                   for (case, subject), samples in part.samples.items() if samples.errors]
     for line in failed:
         print("failed:", line, file=sys.stderr)
     return 1 if failed else status
