@@ -26,7 +26,7 @@ ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 # What each room links: only what its includes may reach.
 LIBS_core    := -lpthread
 LIBS_storage := -lsqlite3 $(LIBS_core)
-LIBS_workers := -lcurl -ljansson -lcrypto $(LIBS_storage)
+LIBS_workers := -lm -lcurl -ljansson -lcrypto $(LIBS_storage)
 LIBS_api     := -lmicrohttpd -ljansson -lcrypto -lm $(LIBS_storage)
 LIBS_daemon  := -lsystemd -lm -lmicrohttpd -lcurl -ljansson -lcrypto $(LIBS_storage)
 BELOW_core    := core

@@ -151,7 +151,7 @@ static int read_map(const struct body *d)
     struct json_in_task shared;
     char *text;
     const json_t *inputs = json_object_get(d->root, "inputs");
-    if (check_known(d, " handler inputs lane timeout retries fail_fast ") != 0 ||
+    if (check_known(d, " handler inputs lane timeout retries retry_on backoff fail_fast ") != 0 ||
         check_array(d, "inputs", inputs) != 0 || read_flag(d) != 0 ||
         read_shared(d, &text, &shared) != 0)
         return FUT_ERR_INVAL;

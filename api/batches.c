@@ -7,6 +7,7 @@
 
 #include "api/batch_in.h"
 #include "api/batch_json.h"
+#include "api/callback_task.h"
 #include "api/http.h"
 #include "api/idempotency.h"
 #include "api/json_out.h"
@@ -27,6 +28,8 @@ struct work {
     struct store_batch batch;
     struct task *tasks; /* on the heap until the request ends */
     size_t n, cap;
+    struct task *callbacks; /* likewise; of some of the tasks */
+    size_t n_callbacks, cap_callbacks;
     bool has_unique;
     const char *traceparent;
     struct batch_lines lines;    /* while r->sink takes the body */
@@ -70,17 +73,31 @@ static int refuse(struct problem *p, enum problem_code code, const char *field, 
 
 /* ---- from JSON to tasks ---------------------------------------------------------------------- */
 
+/* The id of the task that tells url of the next one's end. */
+static struct task_id add_callback(struct work *w, struct task_id after, const char *url)
+{
+    if (w->n_callbacks == w->cap_callbacks) {
+        w->cap_callbacks = w->cap_callbacks ? w->cap_callbacks * 2 : FIRST_ROOM;
+        w->callbacks = xrealloc(w->callbacks, w->cap_callbacks * sizeof(*w->callbacks));
+    }
+    struct task *callback = &w->callbacks[w->n_callbacks++];
+    callback_task_make(callback, id_new(), after, url);
+    return callback->spec->id;
+}
+
 static void add_task(struct work *w, const struct handler_info *h, const struct json_in_task *in)
 {
+    struct task_id id = id_new();
     if (w->n == w->cap) {
         w->cap = w->cap ? w->cap * 2 : FIRST_ROOM;
         w->tasks = xrealloc(w->tasks, w->cap * sizeof(*w->tasks));
     }
     w->tasks[w->n] = (struct task){.state = TASK_QUEUED};
     w->tasks[w->n].spec = task_spec_new(&(struct task_spec){
-        .id = id_new(),
+        .id = id,
         .lane = in->has_lane ? in->lane : h->lane,
         .retries = in->retries >= 0 ? (uint32_t)in->retries : h->retries,
+        .retry = in->retry,
         .timeout_ms = in->timeout_ms ? in->timeout_ms : h->timeout_ms,
         .created_wall_ms = w->batch.created_wall_ms,
         .handler = h->name,
@@ -89,6 +106,7 @@ static void add_task(struct work *w, const struct handler_info *h, const struct 
         .input_len = in->input_len,
         .batch = w->batch.id,
         .batch_pos = (uint32_t)w->n,
+        .callback = in->callback_url ? add_callback(w, id, in->callback_url) : (struct task_id){0},
         .unique = in->unique,
         .traceparent = w->traceparent,
     });
@@ -107,10 +125,6 @@ static int take_task(void *ctx, const struct json_in_task *in, struct problem *p
     if (in->has_lane && in->lane != h->lane && !h->any_lane)
         return refuse(p, PROBLEM_LANE_FIXED, "lane", "is not where this handler runs.",
                       lane_name(in->lane));
-    if (in->callback_url)
-        return refuse(p, PROBLEM_INVALID_VALUE, "callback",
-                      "cannot be called from within a batch; read the batch's events.",
-                      in->callback_url);
     add_task(w, h, in);
     return 0;
 }
@@ -120,10 +134,13 @@ static void drop_work(struct request *r)
     struct work *w = r->work;
     for (size_t i = 0; i < w->n; i++)
         task_release(&w->tasks[i]);
+    for (size_t i = 0; i < w->n_callbacks; i++)
+        task_release(&w->callbacks[i]);
     free(w->tasks);
+    free(w->callbacks);
     idempotency_drop(&w->print);
-    w->tasks = NULL;
-    w->n = 0;
+    w->tasks = w->callbacks = NULL;
+    w->n = w->n_callbacks = 0;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -304,6 +321,17 @@ static int read_json(struct request *r, struct work *w, struct problem *p)
     return rc;
 }
 
+/* The callbacks go behind the members: both are one submission, in one array that borrows. */
+static struct task *join(struct work *w)
+{
+    if (w->n_callbacks == 0)
+        return w->tasks;
+    struct task *all = arena_alloc(&w->r->arena, (w->n + w->n_callbacks) * sizeof(*all));
+    memcpy(all, w->tasks, w->n * sizeof(*all));
+    memcpy(all + w->n, w->callbacks, w->n_callbacks * sizeof(*all));
+    return all;
+}
+
 void batches_post(struct request *r)
 {
     struct work *w = r->work ? r->work : new_work(r);
@@ -322,8 +350,10 @@ void batches_post(struct request *r)
     }
     buf_release(&r->body);
     w->batch.total = (uint32_t)w->n;
-    r->op.submit = (struct store_submit){
-        .tasks = w->tasks, .n = w->n, .batch = &w->batch, .key = has_key ? &r->key : NULL};
+    r->op.submit = (struct store_submit){.tasks = join(w),
+                                         .n = w->n + w->n_callbacks,
+                                         .batch = &w->batch,
+                                         .key = has_key ? &r->key : NULL};
     request_submit_many(r, drop_work, submitted);
 }
 

@@ -21,6 +21,7 @@ struct events {
     uint64_t sent;     /* futures told on this stream */
     size_t left;       /* futures whose end was not taken from the waiter yet */
     struct event_out out;
+    struct waiter_link *taken;
     bool taken_is_done; /* of the future that is being read: its end, or something reported */
 };
 
@@ -83,6 +84,34 @@ static void tell_end(struct request *r, struct events *e)
 
 /* ---- the loop of the stream ------------------------------------------------------------------ */
 
+/* Its end was told to us, and it is not done: somebody has given it another life meanwhile. It has
+ * an end yet to come. */
+static void read_again(struct request *r)
+{
+    struct events *e = r->work;
+    int rc = r->op.base.rc;
+    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
+        request_fail(r, rc);
+        return;
+    }
+    if (rc == 0)
+        request_take_task(r);
+    waiter_settle_one(&r->api->waiters, e->taken,
+                      &(struct store_brief){.found = rc == 0,
+                                            .state = rc == 0 ? r->task.state : TASK_QUEUED,
+                                            .seq = rc == 0 ? r->task.seq : 0});
+    e->left -= e->taken->is_gone;
+    request_stream_more(r, next_event);
+}
+
+static void wait_again(struct request *r)
+{
+    struct events *e = r->work;
+    waiter_reopen(&r->api->waiters, e->taken);
+    e->left++;
+    request_get(r, e->taken->id, read_again);
+}
+
 static void future_read(struct request *r)
 {
     struct events *e = r->work;
@@ -93,6 +122,10 @@ static void future_read(struct request *r)
     }
     if (rc == 0)
         request_take_task(r);
+    if (rc == 0 && e->taken_is_done && !task_state_is_final(r->task.state)) {
+        wait_again(r);
+        return;
+    }
     if (rc != 0 && e->taken_is_done)
         tell_gone(r, e);
     else if (rc == 0 && e->taken_is_done && r->task.seq > e->last_seq)
@@ -128,6 +161,7 @@ static void next_event(struct request *r)
         e->left -= e->taken_is_done;
         if (e->taken_is_done && l->seq && l->seq <= e->last_seq)
             continue;
+        e->taken = l;
         request_get(r, l->id, future_read);
         return;
     }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/callback_task.h"
 #include "api/json_out.h"
 #include "api/params.h"
 
@@ -76,6 +77,8 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         id_format(s->batch, id);
         json_out_str(out, "batch", id);
     }
+    if (s->unique)
+        json_out_str(out, "unique", s->unique);
     if (s->traceparent)
         json_out_str(out, "traceparent", s->traceparent);
 }
@@ -125,6 +128,7 @@ static void write_callback(struct buf *out, const struct task *t)
     json_out_key(out, "callback");
     buf_putc(out, '{');
     json_out_str(out, "id", id);
+    callback_task_write_url(out, t);
     json_out_str(out, "state", task_state_name(t->state));
     json_out_uint(out, "attempt", t->attempt);
     if (t->due_wall_ms)
@@ -136,6 +140,40 @@ static void write_callback(struct buf *out, const struct task *t)
     buf_putc(out, '}');
 }
 
+static void write_attempt(struct buf *out, const struct store_attempt *a)
+{
+    json_out_comma(out);
+    buf_putc(out, '{');
+    json_out_uint(out, "attempt", a->attempt);
+    json_out_str(out, "state", task_state_name(a->state));
+    json_out_time(out, "started_at", a->started_wall_ms);
+    json_out_time(out, "finished_at", a->finished_wall_ms);
+    if (a->outcome && a->outcome->code) {
+        json_out_key(out, "error");
+        future_json_write_error(out, a->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+/* How the task has ended is its last attempt's end, unless it was cancelled between two. */
+static void write_attempts(struct buf *out, const struct future_view *v)
+{
+    const struct task *t = v->task;
+    if (!v->n_attempts)
+        return;
+    json_out_key(out, "attempts");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < v->n_attempts; i++)
+        write_attempt(out, &v->attempts[i]);
+    if (task_state_is_final(t->state) && t->attempt > v->attempts[v->n_attempts - 1].attempt)
+        write_attempt(out, &(struct store_attempt){.attempt = t->attempt,
+                                                   .state = t->state,
+                                                   .started_wall_ms = t->started_wall_ms,
+                                                   .finished_wall_ms = t->finished_wall_ms,
+                                                   .outcome = t->outcome});
+    buf_putc(out, ']');
+}
+
 void future_json_write_view(struct buf *out, const struct future_view *v)
 {
     const struct task *t = v->task;
@@ -145,6 +183,7 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
     write_callback(out, v->callback);
     if (v->scene)
         waiting_for_write(out, t, v->scene);
+    write_attempts(out, v);
     if (t->state == TASK_SUCCEEDED && t->outcome) {
         write_result(out, t, id);
         write_log(out, t->outcome);

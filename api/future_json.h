@@ -12,9 +12,11 @@
 /* A future with all that is known around it; whatever is NULL is left out. */
 struct future_view {
     const struct task *task;
-    const struct store_note *note;     /* what it reported */
-    const struct task *callback;       /* the task that tells of its end */
-    const struct waiting_scene *scene; /* for "waiting_for" */
+    const struct store_note *note;        /* what it reported */
+    const struct task *callback;          /* the task that tells of its end */
+    const struct waiting_scene *scene;    /* for "waiting_for" */
+    const struct store_attempt *attempts; /* that ended without ending it; n_attempts */
+    size_t n_attempts;
 };
 
 /* Appends the whole object: with result or error when done. */

@@ -6,6 +6,7 @@
 
 #include "api/json_text.h"
 #include "api/params.h"
+#include "api/retry_in.h"
 #include "core/mem.h"
 
 int json_in_check(const char *text, size_t n, struct problem *p)
@@ -177,12 +178,32 @@ static int set_callback(struct decode *d, const struct field *f, const json_t *v
     return 0;
 }
 
+static int set_retry_on(struct decode *d, const struct field *f, const json_t *v)
+{
+    if (json_is_null(v))
+        return 0;
+    if (!json_is_array(v))
+        return wrong_type(d, f, v);
+    return retry_in_on(v, &d->out->retry, d->p);
+}
+
+static int set_backoff(struct decode *d, const struct field *f, const json_t *v)
+{
+    if (json_is_null(v))
+        return 0;
+    if (!json_is_object(v))
+        return wrong_type(d, f, v);
+    return retry_in_backoff(v, &d->out->retry, d->p);
+}
+
 static const struct field fields[] = {
     {"handler", "a string that names a handler", set_handler},
     {"input", "any JSON value", set_input},
     {"lane", "\"io\" or \"cpu\"", set_lane},
     {"timeout", "a number of seconds over 0 and up to 86400", set_timeout},
     {"retries", "a whole number from 0 to 100", set_retries},
+    {"retry_on", "an array of words", set_retry_on},
+    {"backoff", "an object of \"first\", \"max\" and \"jitter\"", set_backoff},
     {"unique", "a string of 1 to 255 bytes", set_unique},
     {"callback", "an object with \"url\"", set_callback},
 };
@@ -195,7 +216,8 @@ static int set_member(struct decode *d, const char *key, const json_t *v)
     }
     problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
                 "\"%.64s\" is not known here; a task has \"handler\", \"input\", \"lane\", "
-                "\"timeout\", \"retries\", \"unique\" and \"callback\".",
+                "\"timeout\", \"retries\", \"retry_on\", \"backoff\", \"unique\" and "
+                "\"callback\".",
                 key);
     problem_set_field(d->p, key);
     return FUT_ERR_INVAL;

@@ -25,6 +25,7 @@ struct json_in_task {
     int64_t retries;          /* -1: not given */
     const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
     const char *callback_url; /* or NULL */
+    struct retry_policy retry;
     struct json_t *root;
 };
 

@@ -36,7 +36,7 @@ static void shrink(struct buf *b)
 
 /* A request may end between the operation and the step that follows it: its client reset the
  * connection, and the library does not call us again. */
-static void drop_op(struct request *r)
+void request_drop_op(struct request *r)
 {
     if (r->drop_op)
         r->drop_op(r);
@@ -45,11 +45,12 @@ static void drop_op(struct request *r)
 
 void request_clear(struct request *r)
 {
-    drop_op(r);
+    request_drop_op(r);
     waiter_close(&r->api->waiters, &r->waiter);
     catalog_unref(&r->catalog);
     task_release(&r->task);
     task_release(&r->callback);
+    store_attempts_free(r->attempts, r->n_attempts);
     free((char *)(uintptr_t)r->note.message);
     task_outcome_unref(r->outcome);
     r->outcome = NULL;
@@ -76,7 +77,7 @@ void request_forget_body(struct request *r)
     r->keeps_body = false;
     r->sink = NULL;
     buf_release(&r->body);
-    drop_op(r); /* nothing was posted yet: it is the sink's */
+    request_drop_op(r); /* nothing was posted yet: it is the sink's */
 }
 
 void request_refuse_body(struct request *r, const struct problem *p)
@@ -211,186 +212,8 @@ void request_forget_out(struct request *r)
     r->taken = 0;
 }
 
-/* ---- store operations ------------------------------------------------------------------------ */
-
-static void op_done(struct store_op *op)
-{
-    struct request *r = FUT_CONTAINER(op, struct request, op.base);
-    http_loop_wake(r->loop, r);
-}
-
-/* The operation was not taken: too many of them wait, or the store stops. */
-static void not_posted(struct request *r, int rc)
-{
-    struct problem p;
-    r->next = NULL;
-    if (rc != FUT_ERR_FULL) {
-        request_fail(r, rc);
-        return;
-    }
-    problem_set(&p, PROBLEM_BUSY, "Too many operations wait for the store; nothing was stored.");
-    p.retry_after_s = 1;
-    request_problem(r, &p);
-}
-
-static void posted(struct request *r, int rc)
-{
-    if (rc != 0)
-        not_posted(r, rc);
-}
-
-void request_submit(struct request *r, const struct store_key *key, request_step *next)
-{
-    size_t n = r->callback.spec ? 2 : 1;
-    struct task *tasks = arena_alloc(&r->arena, n * sizeof(*tasks)); /* borrows both references */
-    tasks[0] = r->task;
-    if (n == 2)
-        tasks[1] = r->callback;
-    drop_op(r);
-    r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
-    r->next = next; /* before the post: from then on the request may become ready */
-    posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
-}
-
-static void drop_apply(struct request *r)
-{
-    task_release(&r->op.apply.task);
-}
-
-void request_apply(struct request *r, const struct task_change *change, request_step *next)
-{
-    drop_op(r);
-    r->op.apply = (struct store_apply){.change = *change, .task = r->task};
-    r->task = (struct task){0};
-    r->drop_op = drop_apply;
-    r->next = next;
-    posted(r, store_apply(r->api->cfg.store, &r->op.apply, op_done));
-}
-
-void request_remove(struct request *r, struct task_id id, request_step *next)
-{
-    drop_op(r);
-    r->op.del = (struct store_delete){.id = id};
-    r->next = next;
-    posted(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
-}
-
-static void free_note(struct store_note *note)
-{
-    free((char *)(uintptr_t)note->message);
-    *note = (struct store_note){.progress = -1};
-}
-
-static void drop_get(struct request *r)
-{
-    task_release(&r->op.get.task);
-    free_note(&r->op.get.note);
-}
-
-int request_try_get(struct request *r, struct task_id id, request_step *next)
-{
-    drop_op(r);
-    r->op.get = (struct store_get){.id = id};
-    r->drop_op = drop_get;
-    r->next = next;
-    int rc = store_get(r->api->cfg.store, &r->op.get, op_done);
-    if (rc != 0)
-        r->next = NULL;
-    return rc;
-}
-
-void request_get(struct request *r, struct task_id id, request_step *next)
-{
-    posted(r, request_try_get(r, id, next));
-}
-
-static void drop_log(struct request *r)
-{
-    free_note(&r->op.log.note);
-    free(r->op.log.log);
-    r->op.log.log = NULL;
-}
-
-void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next)
-{
-    drop_op(r);
-    r->op.log = (struct store_log){.id = id, .from = from};
-    r->drop_op = drop_log;
-    r->next = next;
-    posted(r, store_log(r->api->cfg.store, &r->op.log, op_done));
-}
-
-static void drop_list(struct request *r)
-{
-    for (size_t i = 0; i < r->op.list.n; i++)
-        task_release(&r->op.list.tasks[i]);
-}
-
-void request_list(struct request *r, request_step *next)
-{
-    r->drop_op = drop_list;
-    r->next = next;
-    posted(r, store_list(r->api->cfg.store, &r->op.list, op_done));
-}
-
-void request_get_many(struct request *r, request_step *next)
-{
-    r->drop_op = NULL;
-    r->next = next;
-    posted(r, store_get_many(r->api->cfg.store, &r->op.get_many, op_done));
-}
-
-static void drop_members(struct request *r)
-{
-    for (size_t i = 0; i < r->op.members.n; i++)
-        task_release(&r->op.members.tasks[i]);
-}
-
-void request_members(struct request *r, request_step *next)
-{
-    r->drop_op = drop_members;
-    r->next = next;
-    posted(r, store_members(r->api->cfg.store, &r->op.members, op_done));
-}
-
-void request_batch_get(struct request *r, struct task_id id, request_step *next)
-{
-    drop_op(r);
-    r->op.batch_get = (struct store_batch_get){.id = id};
-    r->next = next;
-    posted(r, store_batch_get(r->api->cfg.store, &r->op.batch_get, op_done));
-}
-
-void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
-{
-    drop_op(r);
-    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
-    r->next = next;
-    posted(r, store_batch_cancel(r->api->cfg.store, &r->op.batch_cancel, op_done));
-}
-
-void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next)
-{
-    r->drop_op = drop;
-    r->next = next;
-    posted(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
-}
-
-void request_take_task(struct request *r)
-{
-    bool is_apply = r->drop_op == drop_apply;
-    struct task *from = is_apply ? &r->op.apply.task : &r->op.get.task;
-    if (!is_apply) {
-        free_note(&r->note);
-        r->note = r->op.get.note;
-        r->op.get.note = (struct store_note){.progress = -1};
-        r->note_is_known = true;
-    }
-    task_release(&r->task);
-    r->task = *from;
-    *from = (struct task){0};
-    r->drop_op = NULL;
-}
+/* ---- sleeping -----------------------------------------------------------------------------------
+ */
 
 void request_sleep(struct request *r, int64_t ms, request_step *next)
 {

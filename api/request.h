@@ -86,6 +86,8 @@ struct request {
         struct store_op base; /* first member of each */
         struct store_submit submit;
         struct store_apply apply;
+        struct store_revive revive;
+        struct store_attempts attempts;
         struct store_delete del;
         struct store_get get;
         struct store_list list;
@@ -100,8 +102,10 @@ struct request {
     struct store_note note;             /* what task reported, as of its last read; message owned */
     bool note_is_known;                 /* note belongs to the state in task */
     struct task callback;               /* the task that tells of its end; released likewise */
-    struct store_key key;               /* lent to op.submit */
-    struct task_outcome *outcome;       /* one reference, lent to op.apply; NULL none */
+    struct store_attempt *attempts;     /* its earlier ones; freed with the request */
+    size_t n_attempts;
+    struct store_key key;         /* lent to op.submit */
+    struct task_outcome *outcome; /* one reference, lent to op.apply; NULL none */
     unsigned tries;
     int64_t wait_ms;            /* how long its client wants to wait; 0 not */
     int64_t wait_until_mono_ms; /* the same as a time, from wait_open on */
@@ -136,6 +140,9 @@ struct request *request_new(struct api *api, struct http_loop *loop, struct requ
  * request_new may reuse it, or request_delete end it. */
 void request_clear(struct request *r);
 void request_delete(struct request *r);
+
+/* Lets go what its operation holds and no step has taken. */
+void request_drop_op(struct request *r);
 
 /* Wakes the request that the waiter belongs to: for struct waiter_wish. */
 void request_wake(struct waiter *w);
@@ -188,6 +195,8 @@ void request_submit(struct request *r, const struct store_key *key, request_step
 void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next);
 /* Its task comes from r->task, which is empty until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
+/* The same; r->callback, when not empty, is the new callback. */
+void request_revive(struct request *r, const struct task_change *change, request_step *next);
 void request_remove(struct request *r, struct task_id id, request_step *next);
 void request_get(struct request *r, struct task_id id, request_step *next);
 void request_list(struct request *r, request_step *next);
@@ -201,7 +210,13 @@ void request_batch_cancel(struct request *r, struct task_id id, request_step *ne
 void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next);
 /* As request_get, but a refusal is returned and nothing is answered. */
 FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
-/* After a request_get that went well, or a request_apply: its snapshot becomes r->task. */
+/* The same, with the input. */
+FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, request_step *next);
+/* The same for attempts: request_take_attempts after it makes them r->attempts. */
+FUT_MUST_CHECK int request_try_attempts(struct request *r, struct task_id id, request_step *next);
+void request_take_attempts(struct request *r);
+/* After a request_get that went well, a request_apply or a request_revive: its snapshot becomes
+ * r->task. */
 void request_take_task(struct request *r);
 
 /* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have

@@ -7,6 +7,7 @@
 #include "api/batches.h"
 #include "api/events.h"
 #include "api/future_log.h"
+#include "api/future_retry.h"
 #include "api/futures.h"
 #include "api/listing.h"
 #include "api/pools.h"
@@ -26,6 +27,8 @@ static const struct route routes[] = {
     {METHOD_GET, "/v1/futures/{id}/result", futures_result, 0, " wait ", AUTH_READ, NULL},
     {METHOD_GET, "/v1/futures/{id}/log", future_log_get, 0, " from wait ", AUTH_READ, NULL},
     {METHOD_POST, "/v1/futures/{id}/cancel", futures_cancel, 0, "", AUTH_SUBMIT, NULL},
+    {METHOD_POST, "/v1/futures/{id}/retry", future_retry_post, ROUTE_SUBMITS, "", AUTH_SUBMIT,
+     NULL},
     {METHOD_POST, "/v1/batches", batches_post, ROUTE_SUBMITS | ROUTE_HAS_BODY, " fail_fast ",
      AUTH_SUBMIT, batches_open},
     {METHOD_GET, "/v1/batches/{id}", batches_get, 0, "", AUTH_READ, NULL},

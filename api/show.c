@@ -23,6 +23,28 @@ static void go_on(struct request *r)
     after(r);
 }
 
+static void got_attempts(struct request *r)
+{
+    if (r->op.base.rc == 0)
+        request_take_attempts(r);
+    go_on(r);
+}
+
+/* Are there ends of attempts beside the end in hand? Those of running, succeeded or failed first
+ * attempts there are not. */
+static bool may_have_attempts(const struct task *t)
+{
+    bool between = t->state == TASK_SCHEDULED || t->state == TASK_QUEUED;
+    return t->attempt > 1 || (t->attempt == 1 && (between || t->state == TASK_CANCELLED));
+}
+
+static void gather_attempts(struct request *r)
+{
+    if (!may_have_attempts(&r->task) ||
+        request_try_attempts(r, r->task.spec->id, got_attempts) != 0)
+        go_on(r);
+}
+
 static void got_callback(struct request *r)
 {
     if (r->op.base.rc == 0) {
@@ -30,14 +52,14 @@ static void got_callback(struct request *r)
         r->callback = r->op.get.task;
         r->op.get.task = (struct task){0};
     }
-    go_on(r);
+    gather_attempts(r);
 }
 
 static void gather_callback(struct request *r)
 {
     struct task_id id = r->task.spec->callback;
-    if (!id.hi || request_try_get(r, id, got_callback) != 0)
-        go_on(r);
+    if (!id.hi || request_try_get_whole(r, id, got_callback) != 0)
+        gather_attempts(r);
 }
 
 static void got_note(struct request *r)
@@ -158,6 +180,8 @@ void show_reply(struct request *r, unsigned status)
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,
                                                           .note = note_of(r),
                                                           .callback = &r->callback,
+                                                          .attempts = r->attempts,
+                                                          .n_attempts = r->n_attempts,
                                                           .scene = seen});
     request_reply_json(r, status);
 }

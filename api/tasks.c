@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/callback_task.h"
 #include "api/http.h"
 #include "api/idempotency.h"
 #include "api/json_in.h"
@@ -15,9 +16,6 @@
 #include "core/clock.h"
 
 #define NAMES_SHOWN 20
-#define CALLBACK_HANDLER "callback" /* the daemon's own, on the io lane */
-#define CALLBACK_RETRIES 8
-#define CALLBACK_TIMEOUT_MS 30000
 #define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -108,32 +106,8 @@ struct options {
     int64_t retries;          /* -1: not given */
     const char *unique;       /* or NULL */
     const char *callback_url; /* or NULL */
+    struct retry_policy retry;
 };
-
-/* The task that tells of r->task's end: a task like any other, which the store queues in the commit
- * that ends the first. */
-static void make_callback(struct request *r, struct task_id id, struct task_id after,
-                          const char *url)
-{
-    struct buf input = BUF_INIT;
-    buf_putc(&input, '{');
-    json_out_str(&input, "url", url);
-    buf_putc(&input, '}');
-    r->callback.spec = task_spec_new(&(struct task_spec){
-        .id = id,
-        .lane = LANE_IO,
-        .retries = CALLBACK_RETRIES,
-        .timeout_ms = CALLBACK_TIMEOUT_MS,
-        .created_wall_ms = clock_wall_ms(),
-        .handler = CALLBACK_HANDLER,
-        .input_type = CONTENT_JSON,
-        .input = (const unsigned char *)input.data,
-        .input_len = input.len,
-        .after = after,
-    });
-    r->callback.state = TASK_SCHEDULED;
-    buf_release(&input);
-}
 
 /* A malformed one is as good as none, says its specification. */
 static const char *read_traceparent(struct request *r)
@@ -156,12 +130,13 @@ static void submit(struct request *r, const struct handler_info *h, const struct
         return;
     if (o->callback_url) {
         callback = id_new();
-        make_callback(r, callback, id, o->callback_url);
+        callback_task_make(&r->callback, callback, id, o->callback_url);
     }
     r->task.spec = task_spec_new(&(struct task_spec){
         .id = id,
         .lane = o->has_lane ? o->lane : h->lane,
         .retries = o->retries >= 0 ? (uint32_t)o->retries : h->retries,
+        .retry = o->retry,
         .timeout_ms = o->timeout_ms ? o->timeout_ms : h->timeout_ms,
         .created_wall_ms = clock_wall_ms(),
         .handler = h->name,
@@ -189,8 +164,8 @@ void tasks_post(struct request *r)
     }
     const struct handler_info *h =
         catalog_find_public(api_lend_catalog(r->api, &r->catalog), in.handler);
-    struct options o = {in.has_lane, in.lane,   in.timeout_ms,
-                        in.retries,  in.unique, in.callback_url};
+    struct options o = {in.has_lane, in.lane,         in.timeout_ms, in.retries,
+                        in.unique,   in.callback_url, in.retry};
     if (h)
         submit(r, h, &o, in.input_type, in.input, in.input_len);
     else

@@ -256,6 +256,24 @@ void waiter_settle(struct waiters *ws, struct waiter *w, const struct store_brie
     free(all);
 }
 
+void waiter_settle_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief)
+{
+    mutex_lock(&ws->mu);
+    settle_link(ws, l, brief);
+    mutex_unlock(&ws->mu);
+}
+
+void waiter_reopen(struct waiters *ws, struct waiter_link *l)
+{
+    mutex_lock(&ws->mu);
+    FUT_ASSERT(l->is_done && !list_is_linked(&l->news));
+    l->is_done = l->has_failed = false;
+    l->seq = 0;
+    l->waiter->seen--;
+    map_put(&ws->map, &l->node, l->id.hi);
+    mutex_unlock(&ws->mu);
+}
+
 /* ---- sleeping -------------------------------------------------------------------------------- */
 
 bool waiter_arm(struct waiters *ws, struct waiter *w)

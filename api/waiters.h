@@ -89,6 +89,10 @@ FUT_MUST_CHECK bool waiter_arm(struct waiters *ws, struct waiter *w);
 FUT_MUST_CHECK bool waiter_disarm(struct waiters *ws, struct waiter *w);
 /* Takes the oldest news. NULL: none. *out_done: it is done; else something was reported. */
 struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool *out_done);
+/* A future whose end was taken from the news is not done any more (another life): it is waited for
+ * again. Link first, then read it, then waiter_settle_one. Not while armed. */
+void waiter_reopen(struct waiters *ws, struct waiter_link *l);
+void waiter_settle_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief);
 /* Hears of no change any more; from here on the links and the task may be read. Not while armed.
  * Nothing happens when it is not open. */
 void waiter_unlink(struct waiters *ws, struct waiter *w);

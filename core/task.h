@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/id.h"
+#include "core/retry.h"
 
 enum lane { LANE_IO, LANE_CPU };
 #define LANE_COUNT 2
@@ -41,8 +42,9 @@ enum task_state {
 struct task_spec {
     struct task_id id;
     enum lane lane;
-    uint32_t retries;   /* how often a temporary failure is tried again */
-    int64_t timeout_ms; /* of one attempt; > 0 */
+    uint32_t retries;          /* how often a failure that is tried again may be */
+    struct retry_policy retry; /* what the submission said; the rest is the handler's */
+    int64_t timeout_ms;        /* of one attempt; > 0 */
     int64_t created_wall_ms;
     const char *handler;
     const char *input_type;     /* content type */
@@ -79,7 +81,8 @@ struct task {
     struct task_outcome *outcome; /* one reference, or NULL while not done */
     enum task_state state;
     uint32_t attempt;         /* runs started so far */
-    uint32_t lost;            /* of those, ended by the daemon's death */
+    uint32_t past;            /* of those, in earlier lives (EVENT_REVIVE) */
+    uint32_t lost;            /* of those in this life, ended by the daemon's death */
     uint64_t seq;             /* place in the order of completion; 0 while not done */
     int64_t due_wall_ms;      /* while scheduled; else 0 */
     int64_t started_wall_ms;  /* of the latest attempt; 0: never */

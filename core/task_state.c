@@ -33,13 +33,21 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
+        [TASK_FAILED] = {[EVENT_REVIVE] = {.legal = true, .to = TASK_QUEUED}},
+        [TASK_CANCELLED] = {[EVENT_REVIVE] = {.legal = true, .to = TASK_QUEUED}},
+};
+
+/* The outcome that comes with any other event is nobody's. */
+static const bool ends_attempt[TASK_EVENT_COUNT] = {
+    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,
+    [EVENT_LOSE] = true,    [EVENT_CANCEL] = true,
 };
 
 static bool guard_holds(enum guard g, const struct task *t)
 {
     switch (g) {
     case ALWAYS: return true;
-    case RETRIES_LEFT: return t->attempt - t->lost <= t->spec->retries;
+    case RETRIES_LEFT: return t->attempt - t->past - t->lost <= t->spec->retries;
     case LIVES_LEFT: return t->lost < TASK_LOST_MAX;
     }
     FUT_BUG("guard");
@@ -67,26 +75,18 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
         .from_attempt = t->attempt,
         .to_state = to,
         .attempt = (uint32_t)((int64_t)t->attempt + r->attempt),
-        .lost = (uint32_t)((int64_t)t->lost + r->lost),
+        .past = ev == EVENT_REVIVE ? t->attempt : t->past,
+        .lost = ev == EVENT_REVIVE ? 0 : (uint32_t)((int64_t)t->lost + r->lost),
         .due_in_ms = to == TASK_SCHEDULED && in ? in->due_in_ms : 0,
-        .outcome = task_state_is_final(to) && in ? in->outcome : NULL,
+        .outcome = ends_attempt[ev] && in ? in->outcome : NULL,
     };
     return 0;
-}
-
-int64_t task_backoff_ms(uint32_t attempt, uint32_t random)
-{
-    uint32_t doublings = attempt > 0 ? attempt - 1 : 0;
-    int64_t base = doublings >= 9 ? 300000 : 1000LL << doublings;
-    if (base > 300000)
-        base = 300000;
-    return base + random % (base / 4);
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
     [EVENT_DUE] = "due",   [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
     [EVENT_FAIL] = "fail", [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
-    [EVENT_LOSE] = "lose", [EVENT_CANCEL] = "cancel",
+    [EVENT_LOSE] = "lose", [EVENT_CANCEL] = "cancel", [EVENT_REVIVE] = "revive",
 };
 
 const char *task_event_name(enum task_event ev)

@@ -18,12 +18,14 @@ enum task_event {
     EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
     EVENT_LOSE,    /* the daemon died with it: run again, TASK_LOST_MAX times at most */
     EVENT_CANCEL,
+    EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
+                     with all its retries; attempts go on counting */
 };
-#define TASK_EVENT_COUNT 8
+#define TASK_EVENT_COUNT 9
 
 struct task_in {
     int64_t due_in_ms;            /* EVENT_RETRY: from now, by the store's clock */
-    struct task_outcome *outcome; /* how it ended, for final states; borrowed */
+    struct task_outcome *outcome; /* how the attempt (or the task) ended; borrowed */
 };
 
 struct task_change {
@@ -31,9 +33,10 @@ struct task_change {
     enum task_state from_state;
     uint32_t from_attempt;
     enum task_state to_state;
-    uint32_t attempt, lost;
+    uint32_t attempt, past, lost;
     int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED */
-    struct task_outcome *outcome; /* when to_state is final; borrowed from task_in */
+    struct task_outcome *outcome; /* of the task when to_state is final, else of the attempt that
+                                     this event ends; borrowed from task_in; NULL: neither */
 };
 
 /* What EVENT does to a task in `from`, for verbs that change many rows at once.
@@ -49,10 +52,6 @@ FUT_MUST_CHECK int task_move_of(enum task_state from, enum task_event ev, struct
  */
 FUT_MUST_CHECK int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,
                               struct task_change *out);
-
-/* How long a task waits before the attempt after `attempt`: 1 s doubling to 5 min, plus up to a
- * quarter of jitter taken from `random`. */
-int64_t task_backoff_ms(uint32_t attempt, uint32_t random);
 
 const char *task_event_name(enum task_event ev);
 /* Prints the table as the Markdown that api/README.md shows. */

@@ -18,7 +18,7 @@ struct backend_reader;
 /* What a claim finds in the queue; the spec is loaded apart, it may still be in memory. */
 struct backend_row {
     uint64_t key;
-    uint32_t attempt, lost; /* after the move */
+    uint32_t attempt, past, lost; /* after the move */
     int64_t started_wall_ms;
 };
 
@@ -64,8 +64,14 @@ struct backend_ops {
                    int64_t now_wall_ms);
     /* Adds an unfinished task with its spec. */
     int (*insert)(struct backend *b, const struct task *t);
-    /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. */
+    /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. From a
+     * final state: the result goes, and the task is unfinished again. */
     int (*change)(struct backend *b, const struct task_change *c, const struct task *after);
+    /* Keeps how an attempt ended; when that number is there already the first word counts. The
+     * oldest go when there are more than STORE_ATTEMPTS_MAX. The outcome is borrowed. */
+    int (*add_attempt)(struct backend *b, uint64_t key, const struct store_attempt *a);
+    /* Another task tells of this one's end from now on. */
+    int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
     /* Moves up to max tasks of a lane, lowest key first. */
     int (*take)(struct backend *b, enum lane lane, const struct task_move *move,
                 int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
@@ -119,6 +125,7 @@ struct backend_ops {
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
     int (*members)(struct backend_reader *r, struct store_members *o);
     int (*log)(struct backend_reader *r, struct store_log *o);
+    int (*attempts)(struct backend_reader *r, struct store_attempts *o);
 };
 
 extern const struct backend_ops backend_sqlite, backend_mem;
@@ -126,6 +133,8 @@ extern const struct backend_ops backend_sqlite, backend_mem;
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
 bool backend_part_wants(const struct backend_part *part, const char *handler);
+/* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */
+struct store_attempt backend_keep_attempt(const struct store_attempt *a);
 /* Does a list operation want this task? spec may lack everything but lane and handler. */
 bool backend_list_wants(const struct store_list *o, const struct task *t);
 

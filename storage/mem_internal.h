@@ -16,6 +16,8 @@ struct record {
     struct heap_node done;     /* by seq */
     struct task task;
     struct mem_note *note; /* NULL: nothing reported */
+    struct store_attempt *attempts;
+    size_t n_attempts;
 };
 
 struct mem_note {
@@ -37,7 +39,7 @@ struct mem_key {
     int64_t created_wall_ms;
 };
 
-enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_BATCH, UNDO_KEY };
+enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_ATTEMPT, UNDO_BATCH, UNDO_KEY };
 
 struct undo {
     enum undo_kind kind;
@@ -65,6 +67,8 @@ int mem_back(struct backend *b);
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
 void mem_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
+/* Forgets the latest attempt that was added. */
+void mem_drop_last_attempt(struct record *r);
 void mem_drop_key(struct backend *b, struct mem_key *k);
 void mem_drop_last_batch(struct backend *b);
 void mem_drop_last_key(struct backend *b);
@@ -82,6 +86,11 @@ int mem_report(struct backend *b, const struct store_report *o, struct store_not
 void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
 struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id);
 
+/* mem_attempts.c */
+int mem_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
+int mem_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+int mem_attempts(struct backend_reader *r, struct store_attempts *o);
+
 /* mem_read.c: what readers ask; each takes the lock. */
 struct backend_reader {
     struct backend *b;
@@ -95,6 +104,8 @@ int mem_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int mem_members(struct backend_reader *r, struct store_members *o);
 int mem_log(struct backend_reader *r, struct store_log *o);
 
+/* Gives it another spec (takes it); can be undone. */
+void mem_set_spec(struct backend *b, struct record *r, struct task_spec *spec);
 /* NULL when there is none. */
 struct record *mem_find(const struct backend *b, uint64_t key);
 /* Adds a record, makes `after` a record's task, takes a record out: all three can be undone. */

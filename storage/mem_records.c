@@ -85,6 +85,7 @@ static void record_free(struct record *r)
 {
     task_release(&r->task);
     note_free(r->note);
+    store_attempts_free(r->attempts, r->n_attempts);
     free(r);
 }
 
@@ -127,6 +128,12 @@ static void undo_remove(struct backend *b, struct undo *u)
     attach(b, u->rec);
 }
 
+static void undo_attempt(struct backend *b, struct undo *u)
+{
+    (void)b;
+    mem_drop_last_attempt(u->rec);
+}
+
 static void undo_batch(struct backend *b, struct undo *u)
 {
     (void)u;
@@ -140,8 +147,8 @@ static void undo_key(struct backend *b, struct undo *u)
 }
 
 static void (*const undoers[])(struct backend *b, struct undo *u) = {
-    [UNDO_INSERT] = undo_insert, [UNDO_CHANGE] = undo_change, [UNDO_REMOVE] = undo_remove,
-    [UNDO_BATCH] = undo_batch,   [UNDO_KEY] = undo_key,
+    [UNDO_INSERT] = undo_insert, [UNDO_CHANGE] = undo_change,   [UNDO_REMOVE] = undo_remove,
+    [UNDO_BATCH] = undo_batch,   [UNDO_ATTEMPT] = undo_attempt, [UNDO_KEY] = undo_key,
 };
 
 static void undo_to(struct backend *b, size_t mark)
@@ -209,6 +216,13 @@ void mem_set(struct backend *b, struct record *r, const struct task *after)
     task_release(&r->task);
     r->task = kept;
     index_record(b, r);
+}
+
+void mem_set_spec(struct backend *b, struct record *r, struct task_spec *spec)
+{
+    mem_remember(b, UNDO_CHANGE, r);
+    task_spec_unref(r->task.spec);
+    r->task.spec = spec;
 }
 
 void mem_add(struct backend *b, const struct task *t)

@@ -16,9 +16,14 @@ enum write_stmt {
     W_BACK,
     W_INSERT_TASK,
     W_INSERT_LIVE,
+    W_PUT_OPTIONS,
     W_UPDATE_LIVE,
     W_DELETE_LIVE,
     W_INSERT_RESULT,
+    W_TAKE_RESULT,
+    W_ADD_ATTEMPT,
+    W_TRIM_ATTEMPTS,
+    W_SET_CALLBACK,
     W_TAKE,
     W_TAKE_PART,
     W_TAKE_ONE,
@@ -48,6 +53,8 @@ enum write_stmt {
     W_IS_LIVE,
     W_DELETE_TASK,
     W_DELETE_RESULT,
+    W_DELETE_ATTEMPTS,
+    W_DELETE_OPTIONS,
     W_OLDEST,
     W_TOUCH,
     W_COUNT,
@@ -117,11 +124,15 @@ int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *m
 int sqlite_next_due(struct backend *b, int64_t *out_wall_ms);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
-/* Tasks of a bound statement that selects SPEC_COLUMNS and then state, attempt, lost, due, started.
- */
+/* Tasks of a bound statement that selects SPEC_COLUMNS and then LIVE_COLUMNS. */
 int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
                       size_t *out_n);
 int sqlite_totals(struct backend *b, struct backend_totals *out);
+
+/* sqlite_attempts.c */
+int sqlite_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
+int sqlite_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+int sqlite_attempts(struct backend_reader *r, struct store_attempts *o);
 
 /* sqlite_batch.c */
 int sqlite_batch_put(struct backend *b, const struct store_batch *batch);

@@ -18,8 +18,11 @@ static struct backend_row row_of(sqlite3_stmt *st, const struct task_move *move,
                                  int64_t now_wall_ms)
 {
     int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
-    return (struct backend_row){(uint64_t)sqlite3_column_int64(st, 0), (uint32_t)attempt,
-                                (uint32_t)sqlite3_column_int64(st, 2), now_wall_ms};
+    return (struct backend_row){.key = (uint64_t)sqlite3_column_int64(st, 0),
+                                .attempt = (uint32_t)attempt,
+                                .past = (uint32_t)sqlite3_column_int64(st, 3),
+                                .lost = (uint32_t)sqlite3_column_int64(st, 2),
+                                .started_wall_ms = now_wall_ms};
 }
 
 static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,
@@ -64,7 +67,7 @@ int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *
     while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW) {
         part->passed = (uint64_t)sqlite3_column_int64(st, 0);
         looked++;
-        if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 3)))
+        if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 4)))
             rows[n++] = row_of(st, move, now_wall_ms);
     }
     (void)sqlite3_reset(st);
@@ -152,6 +155,7 @@ static void read_live(sqlite3_stmt *st, struct task *out)
         .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
         .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
         .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
+        .past = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
     };
 }
 

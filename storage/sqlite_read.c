@@ -10,16 +10,16 @@
 /* The table that drives a list is the one that holds the wanted states. */
 static const char *const sql[R_COUNT] = {
     [R_GET] = "SELECT " TASK_COLUMNS BODY_COLUMNS ", n.progress, n.message, n.log_end"
-              " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
-              " WHERE t.key = ?1 AND t.lo = ?2",
-    [R_LIST_ALL] = "SELECT " TASK_COLUMNS " FROM tasks t" JOIN_LIVE JOIN_RESULTS
+              " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
+              " LEFT JOIN notes n ON n.key = t.key WHERE t.key = ?1 AND t.lo = ?2",
+    [R_LIST_ALL] = "SELECT " TASK_COLUMNS " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
                    " WHERE t.key < ?1 ORDER BY t.key DESC LIMIT ?2",
-    [R_LIST_LIVE] =
-        "SELECT " TASK_COLUMNS " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS
-        " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
-    [R_LIST_DONE] =
-        "SELECT " TASK_COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE
-        " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
+    [R_LIST_LIVE] = "SELECT " TASK_COLUMNS
+                    " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS JOIN_OPTIONS
+                    " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
+    [R_LIST_DONE] = "SELECT " TASK_COLUMNS
+                    " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+                    " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
     [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling FROM batches"
@@ -29,10 +29,14 @@ static const char *const sql[R_COUNT] = {
     [R_MEMBERS] =
         "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
         " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS
-        " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
+            JOIN_OPTIONS " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
     [R_LOG] = "SELECT coalesce(r.state, l.state), n.progress, n.message, n.log_end, n.log"
               " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
               " WHERE t.key = ?1 AND t.lo = ?2",
+    [R_INPUT] = "SELECT input_type, input FROM tasks WHERE key = ?1",
+    [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
+                   " signal, oom, max_rss_kib, cpu_ms, log FROM attempts WHERE key = ?1"
+                   " ORDER BY attempt",
 };
 
 void sqlite_reader_close(struct backend_reader *r)
@@ -95,9 +99,29 @@ void sqlite_read_task(sqlite3_stmt *st, bool whole, struct task *out)
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
         .due_wall_ms = sqlite3_column_int64(st, C_DUE),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
+        .past = (uint32_t)sqlite3_column_int64(st, C_PAST),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
         .outcome = done ? read_outcome(st, whole) : NULL,
     };
+}
+
+/* In a statement of its own, as few ask for it: what was submitted does not change. */
+static int add_input(struct backend_reader *r, struct task *t)
+{
+    sqlite3_stmt *st = r->stmts[R_INPUT];
+    struct task_spec spec = *t->spec;
+    bind_int(st, 1, (int64_t)spec.id.hi);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        spec.input_type = column_text(st, 0);
+        spec.input = sqlite3_column_blob(st, 1);
+        spec.input_len = (size_t)sqlite3_column_bytes(st, 1);
+        struct task_spec *whole = task_spec_new(&spec);
+        task_spec_unref(t->spec);
+        t->spec = whole;
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_rc(r->db, step);
 }
 
 int sqlite_get(struct backend_reader *r, struct store_get *o)
@@ -117,6 +141,8 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
         };
     }
     (void)sqlite3_reset(st);
+    if (step == SQLITE_ROW && o->with_input)
+        return add_input(r, &o->task);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
 }
 

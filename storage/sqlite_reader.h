@@ -16,6 +16,8 @@ enum read_stmt {
     R_BATCH_COUNTS,
     R_MEMBERS,
     R_LOG,
+    R_INPUT,
+    R_ATTEMPTS,
     R_COUNT,
 };
 
@@ -31,6 +33,7 @@ enum task_column {
     C_LIVE_LOST,
     C_DUE,
     C_LIVE_STARTED,
+    C_PAST,
     C_STATE,
     C_ATTEMPT,
     C_LOST,
@@ -53,9 +56,9 @@ enum task_column {
 };
 
 #define TASK_COLUMNS                                                                               \
-    SPEC_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, r.state, r.attempt,"       \
-                 " r.lost, r.seq, r.started_ms, r.finished_ms, r.code, r.exit_code, r.signal,"     \
-                 " r.oom, r.max_rss_kib, r.cpu_ms, r.message"
+    SPEC_COLUMNS LIVE_COLUMNS ", r.state, r.attempt, r.lost, r.seq, r.started_ms, r.finished_ms, " \
+                              "r.code, r.exit_code, r.signal,"                                     \
+                              " r.oom, r.max_rss_kib, r.cpu_ms, r.message"
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
 /* whole: with BODY_COLUMNS. */

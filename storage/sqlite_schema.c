@@ -52,6 +52,18 @@ static const char *const migrations[] = {
     "ALTER TABLE results ADD COLUMN oom INTEGER;"
     "ALTER TABLE results ADD COLUMN max_rss_kib INTEGER;"
     "ALTER TABLE results ADD COLUMN cpu_ms INTEGER;",
+
+    /* attempts: how those ended that did not end their task, and those of earlier lives (of which
+     * live.past is the number). options: what only some submissions say. */
+    "ALTER TABLE live ADD COLUMN past INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE attempts ("
+    "  key INTEGER NOT NULL, attempt INTEGER NOT NULL, state INTEGER NOT NULL,"
+    "  started_ms INTEGER, finished_ms INTEGER NOT NULL, code TEXT, message TEXT,"
+    "  exit_code INTEGER, signal INTEGER, oom INTEGER, max_rss_kib INTEGER, cpu_ms INTEGER,"
+    "  log BLOB, PRIMARY KEY (key, attempt)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE options ("
+    "  key INTEGER PRIMARY KEY, unique_key TEXT, retry_on INTEGER, retry_first_ms INTEGER,"
+    "  retry_max_ms INTEGER, retry_jitter INTEGER) STRICT;",
 };
 
 #define BUSY_MS 5000 /* as in the settings below */

@@ -27,6 +27,20 @@ void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
     bind_blob(st, 16, spec->input, spec->input_len);
 }
 
+bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
+{
+    const struct retry_policy *p = &spec->retry;
+    if (!spec->unique && retry_is_unsaid(p))
+        return false;
+    bind_int(st, 1, (int64_t)spec->id.hi);
+    bind_text(st, 2, spec->unique);
+    bind_int_or_null(st, 3, (int64_t)p->on, 0);
+    bind_int_or_null(st, 4, p->first_ms, 0);
+    bind_int_or_null(st, 5, p->max_ms, 0);
+    bind_int_or_null(st, 6, p->says_jitter ? (int64_t)p->jitter_percent : -1, -1);
+    return true;
+}
+
 static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
 {
     return (struct task_id){(uint64_t)sqlite3_column_int64(st, hi),
@@ -47,6 +61,12 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .after = read_id(st, 9, 10),
         .callback = read_id(st, 11, 12),
         .traceparent = column_text(st, 13),
+        .unique = column_text(st, 15),
+        .retry = {.on = (unsigned)sqlite3_column_int(st, 16),
+                  .first_ms = sqlite3_column_int64(st, 17),
+                  .max_ms = sqlite3_column_int64(st, 18),
+                  .says_jitter = sqlite3_column_type(st, 19) != SQLITE_NULL,
+                  .jitter_percent = (unsigned)sqlite3_column_int(st, 19)},
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

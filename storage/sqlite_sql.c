@@ -13,7 +13,9 @@ static const char *const sql[W_COUNT] = {
     [W_INSERT_TASK] = SPEC_INSERT,
     [W_INSERT_LIVE] =
         "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms,"
-        " after_key, unique_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        " after_key, unique_key, past) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [W_PUT_OPTIONS] = "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
+                      " retry_max_ms, retry_jitter) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
@@ -22,18 +24,26 @@ static const char *const sql[W_COUNT] = {
                         " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
                         " max_rss_kib, cpu_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                         " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    [W_TAKE] = "SELECT key, attempt, lost FROM live WHERE queue = ?1 ORDER BY key LIMIT ?2",
-    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, t.handler FROM live l"
+    [W_TAKE_RESULT] = "DELETE FROM results WHERE key = ?1 AND state = ?2 AND attempt = ?3",
+    [W_ADD_ATTEMPT] = "INSERT INTO attempts (key, attempt, state, started_ms, finished_ms, code,"
+                      " message, exit_code, signal, oom, max_rss_kib, cpu_ms, log) VALUES (?1, ?2,"
+                      " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+    [W_TRIM_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1 AND attempt <= ?2",
+    [W_SET_CALLBACK] = "UPDATE tasks SET callback_key = ?2, callback_lo = ?3 WHERE key = ?1",
+    [W_TAKE] = "SELECT key, attempt, lost, past FROM live WHERE queue = ?1 ORDER BY key LIMIT ?2",
+    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, l.past, t.handler FROM live l"
                     " CROSS JOIN tasks t ON t.key = l.key"
                     " WHERE l.queue = ?1 AND l.key > ?2 ORDER BY l.key LIMIT ?3",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
                    " WHERE key = ?1",
-    [W_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t WHERE t.key = ?1",
+    [W_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t" JOIN_OPTIONS
+               " WHERE t.key = ?1",
     [W_DUE] = "SELECT key, lane FROM live WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
     [W_PROMOTE_ONE] = "UPDATE live SET state = ?2, queue = lane, due_ms = NULL WHERE key = ?1",
     [W_NEXT_DUE] = "SELECT min(due_ms) FROM live WHERE due_ms IS NOT NULL",
-    [W_IN_STATE] = "SELECT " SPEC_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms"
-                   " FROM live l JOIN tasks t ON t.key = l.key WHERE l.state = ?1 LIMIT ?2",
+    [W_IN_STATE] =
+        "SELECT " SPEC_COLUMNS LIVE_COLUMNS
+        " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = ?1 LIMIT ?2",
     [W_WAITING] = "SELECT key, lane FROM live WHERE after_key = ?1",
     [W_WAKE_ONE] = "UPDATE live SET state = ?2, queue = lane, after_key = NULL WHERE key = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
@@ -47,9 +57,10 @@ static const char *const sql[W_COUNT] = {
                     " VALUES (?1, ?2, ?3, ?4, ?5)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
-    [W_UNFINISHED] = "SELECT " SPEC_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms"
-                     " FROM batches b CROSS JOIN tasks t ON t.batch = b.key"
-                     " CROSS JOIN live l ON l.key = t.key WHERE b.cancelling IS NOT NULL LIMIT ?1",
+    [W_UNFINISHED] =
+        "SELECT " SPEC_COLUMNS LIVE_COLUMNS " FROM batches b CROSS JOIN tasks t ON t.batch = b.key"
+        " CROSS JOIN live l ON l.key = t.key" JOIN_OPTIONS
+        " WHERE b.cancelling IS NOT NULL LIMIT ?1",
     [W_CANCELLED] = "UPDATE batches SET cancelling = NULL WHERE cancelling IS NOT NULL",
     [W_PRUNE_BATCHES] = "DELETE FROM batches WHERE key IN (SELECT b.key FROM batches b"
                         " WHERE b.created_ms <= ?1 AND NOT EXISTS"
@@ -66,6 +77,8 @@ static const char *const sql[W_COUNT] = {
         "SELECT (SELECT 1 FROM live WHERE key = ?1) FROM tasks WHERE key = ?1 AND lo = ?2",
     [W_DELETE_TASK] = "DELETE FROM tasks WHERE key = ?1",
     [W_DELETE_RESULT] = "DELETE FROM results WHERE key = ?1",
+    [W_DELETE_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1",
+    [W_DELETE_OPTIONS] = "DELETE FROM options WHERE key = ?1",
     [W_OLDEST] = "SELECT key FROM results WHERE finished_ms <= ?1 AND seq IN"
                  " (SELECT seq FROM results ORDER BY seq LIMIT ?2)",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */

@@ -65,17 +65,23 @@ static void bind_live(sqlite3_stmt *st, const struct task *t)
     bind_int_or_null(st, 8, t->started_wall_ms, 0);
 }
 
-int sqlite_insert(struct backend *b, const struct task *t)
+static int insert_live(struct backend *b, const struct task *t)
 {
-    int rc = insert_task(b, t->spec);
-    if (rc != 0)
-        return rc;
     sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
     bind_live(st, t);
     bind_int(st, 5, (int64_t)t->spec->lane);
     bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
     bind_text(st, 10, t->spec->unique);
+    bind_int(st, 11, t->past);
     return sqlite_run(b, W_INSERT_LIVE);
+}
+
+int sqlite_insert(struct backend *b, const struct task *t)
+{
+    int rc = insert_task(b, t->spec);
+    if (rc == 0 && sqlite_bind_options(b->stmts[W_PUT_OPTIONS], t->spec))
+        rc = sqlite_run(b, W_PUT_OPTIONS);
+    return rc == 0 ? insert_live(b, t) : rc;
 }
 
 static int insert_result(struct backend *b, const struct task *t)
@@ -109,11 +115,26 @@ static int insert_result(struct backend *b, const struct task *t)
     return sqlite_run(b, W_INSERT_RESULT);
 }
 
+/* The task was done: its result goes and it is unfinished again. */
+static int change_back(struct backend *b, const struct task_change *c, const struct task *after)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE_RESULT];
+    bind_int(st, 1, (int64_t)c->id.hi);
+    bind_int(st, 2, c->from_state);
+    bind_int(st, 3, c->from_attempt);
+    int rc = sqlite_run(b, W_TAKE_RESULT);
+    if (rc == 0 && sqlite3_changes(b->db) == 0)
+        return FUT_ERR_STALE;
+    return rc == 0 ? insert_live(b, after) : rc;
+}
+
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after)
 {
     bool final = task_state_is_final(c->to_state);
     enum write_stmt which = final ? W_DELETE_LIVE : W_UPDATE_LIVE;
     sqlite3_stmt *st = b->stmts[which];
+    if (task_state_is_final(c->from_state))
+        return change_back(b, c, after);
     if (!final)
         bind_live(st, after);
     bind_int(st, 1, (int64_t)c->id.hi);
@@ -127,13 +148,14 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
 
 static int delete_key(struct backend *b, int64_t key)
 {
-    bind_int(b->stmts[W_DELETE_RESULT], 1, key);
-    bind_int(b->stmts[W_DELETE_TASK], 1, key);
-    bind_int(b->stmts[W_DELETE_NOTE], 1, key);
-    int rc = sqlite_run(b, W_DELETE_RESULT);
-    if (rc == 0)
-        rc = sqlite_run(b, W_DELETE_NOTE);
-    return rc == 0 ? sqlite_run(b, W_DELETE_TASK) : rc;
+    static const enum write_stmt which[] = {W_DELETE_RESULT, W_DELETE_NOTE, W_DELETE_ATTEMPTS,
+                                            W_DELETE_OPTIONS, W_DELETE_TASK};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++) {
+        bind_int(b->stmts[which[i]], 1, key);
+        rc = sqlite_run(b, which[i]);
+    }
+    return rc;
 }
 
 int sqlite_remove(struct backend *b, struct task_id id)

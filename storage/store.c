@@ -16,6 +16,7 @@ const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
                         verb_recall = {.name = "recall"},
                         verb_delete = {.name = "delete", .is_refusable = true},
+                        verb_revive = {.name = "revive", .is_refusable = true},
                         verb_batch_cancel = {.name = "batch_cancel", .is_refusable = true},
                         verb_report = {.name = "report"}, verb_ping = {.name = "ping"},
                         verb_get = {.name = "get", .is_refusable = true, .is_read = true},
@@ -24,6 +25,7 @@ const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
                         verb_batch_get = {.name = "batch_get",
                                           .is_refusable = true,
                                           .is_read = true},
+                        verb_attempts = {.name = "attempts", .is_refusable = true, .is_read = true},
                         verb_members = {.name = "members", .is_refusable = true, .is_read = true},
                         verb_log = {.name = "log", .is_refusable = true, .is_read = true};
 
@@ -41,6 +43,26 @@ bool backend_is_claimable(enum task_state s)
 {
     struct task_move move;
     return task_move_of(s, EVENT_START, &move) == 0;
+}
+
+struct store_attempt backend_keep_attempt(const struct store_attempt *a)
+{
+    struct store_attempt kept = *a;
+    if (!a->outcome)
+        return kept;
+    struct task_outcome o = *a->outcome;
+    size_t extra = o.log_len > STORE_ATTEMPT_LOG_MAX ? o.log_len - STORE_ATTEMPT_LOG_MAX : 0;
+    o.log += extra;
+    o.log_len -= extra;
+    kept.outcome = task_outcome_new(&o);
+    return kept;
+}
+
+void store_attempts_free(struct store_attempt *attempts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        task_outcome_unref(attempts[i].outcome);
+    free(attempts);
 }
 
 bool backend_list_wants(const struct store_list *o, const struct task *t)
@@ -229,6 +251,12 @@ int store_apply(struct store *s, struct store_apply *o, store_done *done)
     return post(s, &o->op, &verb_apply, done);
 }
 
+int store_revive(struct store *s, struct store_revive *o, store_done *done)
+{
+    FUT_ASSERT(o->task.spec);
+    return post(s, &o->op, &verb_revive, done);
+}
+
 int store_claim(struct store *s, struct store_claim *o, store_done *done)
 {
     FUT_ASSERT(o->max > 0);
@@ -251,6 +279,13 @@ int store_get(struct store *s, struct store_get *o, store_done *done)
     o->task = (struct task){0};
     o->note = (struct store_note){.progress = -1};
     return post(s, &o->op, &verb_get, done);
+}
+
+int store_attempts(struct store *s, struct store_attempts *o, store_done *done)
+{
+    o->attempts = NULL;
+    o->n = 0;
+    return post(s, &o->op, &verb_attempts, done);
 }
 
 int store_get_many(struct store *s, struct store_get_many *o, store_done *done)

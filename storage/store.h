@@ -155,6 +155,19 @@ struct store_recall {
 };
 FUT_MUST_CHECK int store_recall(struct store *s, struct store_recall *o, store_done *done);
 
+/* Gives a task that failed or was cancelled another life (change: of EVENT_REVIVE, from task, which
+ * must have its outcome). What it came to stays in the list of its attempts. rc FUT_ERR_STALE as
+ * store_apply; FUT_ERR_FULL: the queue is; FUT_ERR_CONFLICT: another unfinished task has its unique
+ * key by now. After success task is up to date. */
+struct store_revive {
+    struct store_op op;
+    struct task_change change;
+    struct task task;            /* the caller's to release */
+    const struct task *callback; /* a new one, as in store_submit, to tell of its next end; in place
+                                    of the old one; borrowed until done; NULL: none */
+};
+FUT_MUST_CHECK int store_revive(struct store *s, struct store_revive *o, store_done *done);
+
 /* Forgets a done future. rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE while it is not done. */
 struct store_delete {
     struct store_op op;
@@ -173,10 +186,33 @@ struct store_note {
 struct store_get {
     struct store_op op;
     struct task_id id;
-    struct task task;       /* out: without input; released by the caller */
+    bool with_input;        /* else task comes without */
+    struct task task;       /* out; released by the caller */
     struct store_note note; /* out: what it reported; message: the caller's, free() it */
 };
 FUT_MUST_CHECK int store_get(struct store *s, struct store_get *o, store_done *done);
+
+#define STORE_ATTEMPTS_MAX 100     /* kept per task, the latest */
+#define STORE_ATTEMPT_LOG_MAX 2048 /* bytes of log kept per attempt, the last */
+struct store_attempt {
+    uint32_t attempt;
+    enum task_state state; /* failed or cancelled */
+    int64_t started_wall_ms, finished_wall_ms;
+    struct task_outcome *outcome; /* one reference; NULL: not known */
+};
+
+/* Reads the attempts that have ended without ending the task, and those of its earlier lives,
+ * oldest first. How the task has ended, if it has, is not among them. rc 0 also for an unknown id.
+ */
+struct store_attempts {
+    struct store_op op;
+    struct task_id id;
+    struct store_attempt *attempts; /* out: the caller's, store_attempts_free; NULL: none */
+    size_t n;                       /* out */
+};
+FUT_MUST_CHECK int store_attempts(struct store *s, struct store_attempts *o, store_done *done);
+/* NULL ok. */
+void store_attempts_free(struct store_attempt *attempts, size_t n);
 
 /* Reads the states of many futures at once, without results. */
 struct store_brief {

@@ -97,6 +97,7 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
 {
     struct task t = {.state = move->to,
                      .attempt = row->attempt,
+                     .past = row->past,
                      .lost = row->lost,
                      .started_wall_ms = row->started_wall_ms,
                      .spec = spec_cache_take(&s->w.specs, row->key)};

@@ -21,8 +21,8 @@ struct store_verb {
 };
 
 extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_recall, verb_delete,
-    verb_batch_cancel, verb_report, verb_ping, verb_get, verb_list, verb_get_many, verb_batch_get,
-    verb_members, verb_log;
+    verb_batch_cancel, verb_report, verb_ping, verb_revive, verb_attempts, verb_get, verb_list,
+    verb_get_many, verb_batch_get, verb_members, verb_log;
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
@@ -105,7 +105,12 @@ FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cf
 uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state);
 /* Brings a snapshot to what the change makes of it. */
 void verb_advance(struct store *s, struct task *t, const struct task_change *c);
+/* Executes the change in the transaction and brings *t up to date. */
+FUT_MUST_CHECK int verb_change(struct store *s, const struct task_change *c, struct task *t);
 int store_submit_run(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
+/* Would n more waiting tasks be too many? */
+bool store_submit_is_full(const struct store *s, size_t n);
+int store_revive_run(struct store *s, struct store_op *op, bool *out_park); /* store_revive.c */
 
 /* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
  * *out_park: it waits for a task and is in no list any more. */

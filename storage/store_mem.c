@@ -33,7 +33,8 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = now_wall_ms;
     mem_set(b, r, &after);
-    return (struct backend_row){after.spec->id.hi, after.attempt, after.lost, now_wall_ms};
+    return (struct backend_row){after.spec->id.hi, after.attempt, after.past, after.lost,
+                                now_wall_ms};
 }
 
 static int mem_take(struct backend *b, enum lane lane, const struct task_move *move,
@@ -240,6 +241,8 @@ const struct backend_ops backend_mem = {
     .put_key = mem_put_key,
     .insert = mem_insert,
     .change = mem_change,
+    .add_attempt = mem_add_attempt,
+    .set_callback = mem_set_callback,
     .take = mem_take,
     .take_part = mem_take_part,
     .load = mem_load,
@@ -266,4 +269,5 @@ const struct backend_ops backend_mem = {
     .batch_get = mem_batch_get,
     .members = mem_members,
     .log = mem_log,
+    .attempts = mem_attempts,
 };

@@ -46,13 +46,19 @@ static int run_log(const struct store *s, struct backend_reader *r, struct store
     return s->ops->log(r, FUT_CONTAINER(op, struct store_log, op));
 }
 
+static int run_attempts(const struct store *s, struct backend_reader *r, struct store_op *op)
+{
+    return s->ops->attempts(r, FUT_CONTAINER(op, struct store_attempts, op));
+}
+
 static const struct {
     const struct store_verb *verb;
     int (*run)(const struct store *s, struct backend_reader *r, struct store_op *op);
 } table[] = {
-    {&verb_get, run_get},         {&verb_get_many, run_get_many},
-    {&verb_list, run_list},       {&verb_batch_get, run_batch_get},
-    {&verb_members, run_members}, {&verb_log, run_log},
+    {&verb_get, run_get},           {&verb_get_many, run_get_many},
+    {&verb_list, run_list},         {&verb_batch_get, run_batch_get},
+    {&verb_members, run_members},   {&verb_log, run_log},
+    {&verb_attempts, run_attempts},
 };
 
 static int run(const struct store *s, struct backend_reader *r, struct store_op *op)

@@ -145,6 +145,8 @@ const struct backend_ops backend_sqlite = {
     .put_key = sqlite_put_key,
     .insert = sqlite_insert,
     .change = sqlite_change,
+    .add_attempt = sqlite_add_attempt,
+    .set_callback = sqlite_set_callback,
     .take = sqlite_take,
     .take_part = sqlite_take_part,
     .load = sqlite_load,
@@ -171,4 +173,5 @@ const struct backend_ops backend_sqlite = {
     .batch_get = sqlite_batch_get,
     .members = sqlite_members,
     .log = sqlite_log,
+    .attempts = sqlite_attempts,
 };

@@ -7,12 +7,12 @@
 
 #define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 
-static uint64_t unfinished_waiting(const struct store *s)
+bool store_submit_is_full(const struct store *s, size_t n)
 {
-    uint64_t n = 0;
+    uint64_t waiting = 0;
     for (int l = 0; l < LANE_COUNT; l++)
-        n += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
-    return n;
+        waiting += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
+    return waiting + n > s->max_queued;
 }
 
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
@@ -137,7 +137,7 @@ int store_submit_run(struct store *s, struct store_op *op, bool *out_park)
     struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
     (void)out_park;
     o->submitted = STORE_NEW;
-    if (unfinished_waiting(s) + o->n > s->max_queued)
+    if (store_submit_is_full(s, o->n))
         return FUT_ERR_FULL;
     int rc = store_txn_begin(s);
     if (rc == 0)

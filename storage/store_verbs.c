@@ -21,6 +21,7 @@ void verb_advance(struct store *s, struct task *t, const struct task_change *c)
     int64_t now = clock_wall_ms();
     t->state = c->to_state;
     t->attempt = c->attempt;
+    t->past = c->past;
     t->lost = c->lost;
     t->due_wall_ms = c->to_state == TASK_SCHEDULED ? now + c->due_in_ms : 0;
     if (c->to_state == TASK_RUNNING)
@@ -30,6 +31,11 @@ void verb_advance(struct store *s, struct task *t, const struct task_change *c)
         t->seq = ++s->w.now.seq;
         task_outcome_unref(t->outcome);
         t->outcome = c->outcome ? task_outcome_ref(c->outcome) : NULL;
+    } else {
+        t->finished_wall_ms = 0;
+        t->seq = 0;
+        task_outcome_unref(t->outcome);
+        t->outcome = NULL;
     }
 }
 
@@ -65,7 +71,8 @@ static int settle(struct store *s, const struct task *t)
 static void count_change(struct store *s, enum task_state from, const struct task *after)
 {
     struct writer *w = &s->w;
-    (*verb_live_count(s, after->spec->lane, from))--;
+    if (!task_state_is_final(from))
+        (*verb_live_count(s, after->spec->lane, from))--;
     if (task_state_is_final(after->state))
         w->now.stats.finished[after->state]++;
     else
@@ -76,14 +83,28 @@ static void count_change(struct store *s, enum task_state from, const struct tas
         w->next_due_wall_ms = after->due_wall_ms;
 }
 
-/* Executes the change and brings *t up to date. */
-static int change(struct store *s, const struct task_change *c, struct task *t)
+/* An attempt that ended, and not the task with it: its end is kept beside. */
+static int keep_attempt(struct store *s, const struct task_change *c, const struct task *after)
+{
+    if (task_state_is_final(c->to_state) || !c->outcome)
+        return 0;
+    return s->ops->add_attempt(s->backend, c->id.hi,
+                               &(struct store_attempt){.attempt = c->from_attempt,
+                                                       .state = TASK_FAILED,
+                                                       .started_wall_ms = after->started_wall_ms,
+                                                       .finished_wall_ms = clock_wall_ms(),
+                                                       .outcome = c->outcome});
+}
+
+int verb_change(struct store *s, const struct task_change *c, struct task *t)
 {
     struct task after;
     uint64_t seq = s->w.now.seq;
     task_copy(&after, t);
     verb_advance(s, &after, c);
     int rc = s->ops->change(s->backend, c, &after);
+    if (rc == 0)
+        rc = keep_attempt(s, c, &after);
     if (rc == 0 && task_state_is_final(after.state))
         rc = settle(s, &after);
     if (rc != 0) {
@@ -103,7 +124,7 @@ static int run_apply(struct store *s, struct store_op *op, bool *out_park)
     (void)out_park;
     int rc = store_txn_begin(s);
     if (rc == 0)
-        rc = change(s, &o->change, &o->task);
+        rc = verb_change(s, &o->change, &o->task);
     if (rc == 0)
         store_txn_note(s, &(struct store_change){.id = o->change.id,
                                                  .state = o->task.state,
@@ -149,7 +170,7 @@ static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
 {
     struct task_change c;
     FUT_ASSERT(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
-    int rc = change(s, &c, t);
+    int rc = verb_change(s, &c, t);
     if (rc == 0)
         store_txn_note(
             s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
@@ -229,6 +250,7 @@ static const struct {
     {&verb_claim, store_claim_run},   {&verb_recall, store_recall_run},
     {&verb_delete, run_delete},       {&verb_batch_cancel, run_batch_cancel},
     {&verb_report, run_report},       {&verb_ping, run_ping},
+    {&verb_revive, store_revive_run},
 };
 
 int verb_run(struct store *s, struct store_op *op, bool *out_park)

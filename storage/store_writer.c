@@ -268,8 +268,8 @@ static void nothing_done(struct store_op *op)
 
 static int lose(struct store *s, const struct task *t)
 {
-    struct task_outcome *died = task_outcome_error(
-        "daemon_died", "the daemon ended while this task was running, too many times");
+    struct task_outcome *died =
+        task_outcome_error("daemon_died", "the daemon ended while this task was running");
     struct store_apply o = {.op = {.verb = &verb_apply, .done = nothing_done}};
     task_copy(&o.task, t);
     int rc = task_apply(t, EVENT_LOSE, &(struct task_in){.outcome = died}, &o.change);

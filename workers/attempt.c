@@ -151,16 +151,35 @@ static struct task_outcome *timed_out(const struct attempt *a, struct task_outco
     return timeout;
 }
 
+struct retry_policy attempt_policy(const struct attempt *a)
+{
+    static const struct retry_policy unsaid;
+    return retry_merge(&a->apply.task.spec->retry, a->handler ? &a->handler->retry : &unsaid);
+}
+
+/* A failure that the policy wants tried again is as good as a temporary one. */
+static enum task_event event_of_failure(const struct attempt *a)
+{
+    struct retry_policy p = attempt_policy(a);
+    unsigned end = a->outcome && a->outcome->code ? retry_end_of(a->outcome->code) : 0;
+    return p.on & end ? EVENT_RETRY : EVENT_FAIL;
+}
+
 static enum task_event event_of(const struct attempt *a, enum run_class class)
 {
-    static const enum task_event events[] = {[RUN_NONE] = EVENT_FAIL,
-                                             [RUN_SUCCESS] = EVENT_SUCCEED,
-                                             [RUN_FAILED] = EVENT_FAIL,
-                                             [RUN_TEMPORARY] = EVENT_RETRY};
     bool true_success = class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
     if (a->stop == STOP_RELEASED && !true_success)
         return EVENT_RELEASE;
-    return a->stop == STOP_TIMEOUT ? EVENT_FAIL : events[class];
+    if (a->stop == STOP_TIMEOUT)
+        return event_of_failure(a);
+    switch (class) {
+    case RUN_SUCCESS: return EVENT_SUCCEED;
+    case RUN_TEMPORARY: return EVENT_RETRY;
+    case RUN_FAILED: return event_of_failure(a);
+    case RUN_NEVER:
+    case RUN_NONE: return EVENT_FAIL;
+    }
+    FUT_BUG("class of an attempt");
 }
 
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)

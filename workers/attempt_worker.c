@@ -85,7 +85,8 @@ static void builtin_failed(struct attempt *a, enum run_class class, const struct
 
 static void failed(struct attempt *a, const struct worker_end *end)
 {
-    enum run_class class = end->head->retry == 1 ? RUN_TEMPORARY : RUN_FAILED;
+    static const enum run_class by_retry[] = {RUN_FAILED, RUN_NEVER, RUN_TEMPORARY};
+    enum run_class class = by_retry[end->head->retry + 1];
     (a->handler->is_worker ? program_failed : builtin_failed)(a, class, end);
 }
 

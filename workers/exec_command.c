@@ -144,3 +144,22 @@ void exec_command_free(struct exec_command **c)
     free(*c);
     *c = NULL;
 }
+
+bool exec_command_type_ok(const char *s)
+{
+    const char *slash = strchr(s, '/');
+    if (!slash || slash == s || !slash[1] || strlen(s) > TASK_TYPE_MAX)
+        return false;
+    for (; *s; s++) {
+        if (*s < ' ' || *s > '~')
+            return false;
+    }
+    return true;
+}
+
+bool exec_command_env_name_ok(const char *s)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    static const char rest[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    return *s && strchr(first, *s) && s[strspn(s, rest)] == '\0' && strncmp(s, "FUTURED_", 8) != 0;
+}

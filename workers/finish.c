@@ -125,8 +125,10 @@ void finish_post(struct attempt *a, enum task_event ev)
 {
     struct task *t = &a->apply.task;
     struct task_in in = {.outcome = a->outcome};
-    if (ev == EVENT_RETRY)
-        in.due_in_ms = task_backoff_ms(t->attempt, next_random(a->s));
+    if (ev == EVENT_RETRY) {
+        struct retry_policy p = attempt_policy(a);
+        in.due_in_ms = retry_wait_ms(&p, t->attempt - t->past, next_random(a->s));
+    }
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");
     list_push_back(&a->s->finishing, &a->link);

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "workers/exec_argv.h"
 #include "workers/handlers/builtins.h"
+#include "workers/retry_read.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
 #define DEFAULT_RETRIES 3 /* exit 75 says "try again": by default we do */
@@ -87,22 +88,10 @@ static int read_retries(const struct place *at, const json_t *value, struct hand
     return 0;
 }
 
-static bool is_content_type(const char *s)
-{
-    const char *slash = strchr(s, '/');
-    if (!slash || slash == s || !slash[1] || strlen(s) > TASK_TYPE_MAX)
-        return false;
-    for (; *s; s++) {
-        if (*s < ' ' || *s > '~')
-            return false;
-    }
-    return true;
-}
-
 static int read_content_type(const struct place *at, const json_t *value, struct handler *h)
 {
     const char *type = text_of(value);
-    if (!type || !is_content_type(type))
+    if (!type || !exec_command_type_ok(type))
         return mistake(at, value, "a content type like \"text/csv\" of up to 127 bytes");
     free(h->exec->content_type);
     h->exec->content_type = xstrdup(type);
@@ -119,13 +108,6 @@ static int read_description(const struct place *at, const json_t *value, struct 
     return 0;
 }
 
-static bool is_env_name(const char *s)
-{
-    static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-    static const char rest[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
-    return *s && strchr(first, *s) && s[strspn(s, rest)] == '\0' && strncmp(s, "FUTURED_", 8) != 0;
-}
-
 static int read_env(const struct place *at, const json_t *value, struct handler *h)
 {
     static const char allowed[] =
@@ -136,7 +118,7 @@ static int read_env(const struct place *at, const json_t *value, struct handler 
         return mistake(at, value, allowed);
     json_object_foreach (env, name, entry) {
         const char *text = text_of(entry);
-        if (!text || !is_env_name(name))
+        if (!text || !exec_command_env_name_ok(name))
             return mistake(at, value, allowed);
         exec_command_set_env(&h->exec->env, name, text);
     }
@@ -151,6 +133,18 @@ static int read_cwd(const struct place *at, const json_t *value, struct handler 
         return mistake(at, value, "the absolute path of a directory that exists");
     h->exec->cwd = xstrdup(dir);
     return 0;
+}
+
+static int read_retry_on(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *allowed = retry_read_on(value, &h->retry);
+    return allowed ? mistake(at, value, allowed) : 0;
+}
+
+static int read_backoff(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *allowed = retry_read_backoff(value, &h->retry);
+    return allowed ? mistake(at, value, allowed) : 0;
 }
 
 static int read_limits(const struct place *at, const json_t *value, struct handler *h)
@@ -169,6 +163,8 @@ static const struct {
     {"lane", read_lane},
     {"timeout", read_timeout},
     {"retries", read_retries},
+    {"retry_on", read_retry_on},
+    {"backoff", read_backoff},
     {"content_type", read_content_type},
     {"description", read_description},
     {"env", read_env},

@@ -14,8 +14,9 @@
 enum run_class {
     RUN_NONE = 0, /* the handler said nothing: our bug */
     RUN_SUCCESS = 1,
-    RUN_FAILED = 2,    /* for good */
+    RUN_FAILED = 2,    /* tried again where the policy wants that for its code */
     RUN_TEMPORARY = 3, /* tried again while retries are left */
+    RUN_NEVER = 4,     /* failed, and would fail again */
 };
 
 #define RUN_MESSAGE_MAX 500    /* bytes of a progress message */

@@ -148,6 +148,8 @@ void attempt_begin(struct attempt *a);
 void attempt_stop(struct attempt *a, enum stop_reason reason);
 /* It is over: frees the slot, goes to the store. Takes outcome (NULL allowed when stopped). */
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
+/* When a failure is tried again: the task's word, then its handler's, then the house's. */
+struct retry_policy attempt_policy(const struct attempt *a);
 struct attempt *attempt_find(struct scheduler *s, struct task_id id);
 void attempt_free(struct attempt *a);
 /* For those that need the fork server, which is dead: gives their tasks back. */

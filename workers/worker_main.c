@@ -89,7 +89,7 @@ static int put_result(struct wire_stream *s, const struct run *run, uint64_t id)
     h.verb = WIRE_FAIL;
     h.bytes = run->message.len;
     h.kind = run->code;
-    h.retry = run->class == RUN_TEMPORARY;
+    h.retry = run->class == RUN_TEMPORARY ? 1 : -1; /* else by the policy */
     return wire_stream_put(s, &h, run->message.data);
 }
 

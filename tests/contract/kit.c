@@ -133,6 +133,21 @@ int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct ta
     return rc;
 }
 
+int kit_revive(struct kit *k, struct task *t, const struct task *callback)
+{
+    struct store_revive o = {.task = *t, .callback = callback};
+    int rc = task_apply(t, EVENT_REVIVE, NULL, &o.change);
+    if (rc == 0)
+        rc = wait_done(store_revive(k->store, &o, on_done), &o.op);
+    *t = o.task;
+    return rc;
+}
+
+int kit_attempts(struct kit *k, struct store_attempts *o)
+{
+    return wait_done(store_attempts(k->store, o, on_done), &o->op);
+}
+
 int kit_succeed(struct kit *k, struct task *t, const char *body)
 {
     struct task_outcome *o =

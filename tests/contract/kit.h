@@ -36,6 +36,9 @@ int kit_recall(struct kit *k, enum lane lane);
 /* Applies an event to a snapshot, which is brought up to date on success. */
 int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct task_in *in);
 int kit_succeed(struct kit *k, struct task *t, const char *body);
+/* Another life; t (with its outcome) is brought up to date on success. callback: NULL none. */
+int kit_revive(struct kit *k, struct task *t, const struct task *callback);
+int kit_attempts(struct kit *k, struct store_attempts *o);
 int kit_get(struct kit *k, struct task_id id, struct task *out);
 int kit_delete(struct kit *k, struct task_id id);
 /* Run o as the test has filled it. */

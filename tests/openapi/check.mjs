@@ -99,7 +99,7 @@ await call('submitTask', 422, { body: { handlre: 'echo' } });
 await call('submitTask', 400, { body: '{"handler"' });
 const held = (await call('submitTask', 202, {
   headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
-  body: sleep(600, { unique: 'check', callback: { url: 'http://127.0.0.1:1/none' } }),
+  body: sleep(600, { unique: 'check', retry_on: ['error'], backoff: { first: 2, jitter: 0 }, callback: { url: 'http://127.0.0.1:1/none' } }),
 })).body;
 const same = await call('submitTask', 202, { body: sleep(600, { unique: 'check' }) });
 if (same.body.id !== held.id || same.headers.get('futured-coalesced') !== 'true')
@@ -127,6 +127,10 @@ await call('getResult', 409, { path: { id: held.id } });
 await call('cancelFuture', 409, { path: { id: done.id } });
 const bad = (await call('submitTask', 200, { query: { wait: 20 }, body: { handler: 'sleep', input: 'x' } })).body;
 await call('getResult', 422, { path: { id: bad.id } });
+await call('retryFuture', 202, { path: { id: bad.id } });
+const worse = (await call('getFuture', 200, { path: { id: bad.id }, query: { wait: 20 } })).body;
+if (worse.attempts?.length !== 2) fail(`two lives, but ${JSON.stringify(worse.attempts)}`);
+await call('retryFuture', 409, { path: { id: done.id } });
 await call('deleteFuture', 204, { path: { id: bad.id } });
 await call('deleteFuture', 404, { path: { id: bad.id } });
 

@@ -306,11 +306,47 @@ START_TEST(test_callback_bad_secret_is_refused_at_start)
 }
 END_TEST
 
+/* Each end of a future is told on its own, by a delivery with an id of its own; in a batch too. */
+START_TEST(test_callback_of_another_life_and_in_a_batch)
+{
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char first[256], second[256], body[256], path[128];
+    start_receiver(0);
+    (void)snprintf(body, sizeof(body),
+                   "{\"tasks\":[{\"handler\":\"sleep\",\"input\":\"bad\",\"callback\":"
+                   "{\"url\":\"http://127.0.0.1:%u/a\\u002fb\"}},{\"handler\":\"echo\"}]}",
+                   receiver.port);
+    struct http_reply made = api_post(daemon_url(d), "/v1/batches", body);
+    ck_assert_msg(made.status == 202, "%s", made.body);
+    ck_assert_uint_eq(json_array_size(api_at(made.json, "ids")), 2);
+    const char *id = json_string_value(json_array_get(api_at(made.json, "ids"), 0));
+    wait_requests(1);
+    (void)snprintf(path, sizeof(path), "/v1/futures/%s/retry", id);
+    struct http_reply again = api_post(daemon_url(d), path, NULL);
+    ck_assert_msg(again.status == 202, "%d %s", again.status, again.body);
+    (void)snprintf(body, sizeof(body), "http://127.0.0.1:%u/a/b", receiver.port);
+    ck_assert_str_eq(api_str(again.json, "callback.url"), body);
+    http_reply_release(&again);
+    wait_requests(2);
+    ck_assert_ptr_nonnull(strstr(body_of(0), "future.failed"));
+    ck_assert_ptr_nonnull(strstr(body_of(1), "future.failed"));
+    ck_assert_ptr_nonnull(strstr(body_of(1), "\"attempt\":2"));
+    ck_assert_str_ne(header(0, "webhook-id", first), header(1, "webhook-id", second));
+    http_reply_release(&made);
+    daemon_stop(d);
+    stop_receiver();
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
-        test_callback_is_signed_and_on_the_future,     test_callback_tells_of_failure_and_cancel,
-        test_callback_is_delivered_by_the_next_daemon, test_callback_is_not_for_clients,
+        test_callback_is_signed_and_on_the_future,
+        test_callback_tells_of_failure_and_cancel,
+        test_callback_of_another_life_and_in_a_batch,
+        test_callback_is_delivered_by_the_next_daemon,
+        test_callback_is_not_for_clients,
         test_callback_bad_secret_is_refused_at_start,
     };
     return suite_run("callback", tests, FUT_COUNT(tests));

@@ -118,10 +118,21 @@ static void deliver(struct run *run, const char *url)
     buf_release(&body);
 }
 
+/* Its future has been given another life, which has a callback of its own. */
+static bool is_superseded(const struct run_about *about)
+{
+    return !task_state_is_final(about->parent->state) ||
+           !id_equal(about->parent->spec->callback, about->id);
+}
+
 void callback_run(struct run *run)
 {
     if (!run->about.parent) {
         run_fail(run, "internal", "the future that it should tell of is gone");
+        return;
+    }
+    if (is_superseded(&run->about)) {
+        run_fail(run, "superseded", "the future that it should tell of was given another life");
         return;
     }
     json_t *root = json_input_read(run, fields);

@@ -41,6 +41,8 @@ START_TEST(test_json_in_reads_the_options)
 {
     static const char text[] = "{\"handler\":\"h\",\"lane\":\"cpu\",\"timeout\":1.5,\"retries\":"
                                "100,\"input\":\"a\\u0000b\",\"unique\":\"u\","
+                               "\"retry_on\":[\"exit\",\"limit\"],"
+                               "\"backoff\":{\"first\":0.5,\"max\":9,\"jitter\":0},"
                                "\"callback\":{\"url\":\"https://a/b\"}}";
     struct json_in_task t;
     struct problem p;
@@ -50,6 +52,10 @@ START_TEST(test_json_in_reads_the_options)
     ck_assert_int_eq(t.retries, 100);
     ck_assert_str_eq(t.unique, "u");
     ck_assert_str_eq(t.callback_url, "https://a/b");
+    ck_assert_uint_eq(t.retry.on, RETRY_TEMPORARY | RETRY_EXIT | RETRY_LIMIT);
+    ck_assert_int_eq(t.retry.first_ms, 500);
+    ck_assert_int_eq(t.retry.max_ms, 9000);
+    ck_assert(t.retry.says_jitter && t.retry.jitter_percent == 0);
     ck_assert_uint_eq(t.input_len, 3);
     json_in_task_release(&t);
 }
@@ -91,6 +97,14 @@ static const struct {
     {T("retries", "-1"), PROBLEM_INVALID_VALUE, "retries", "0 to 100", 0, 0},
     {T("retries", "1.5"), PROBLEM_INVALID_VALUE, "retries", "not 1.5", 0, 0},
     {T("retries", "[]"), PROBLEM_WRONG_TYPE, "retries", "not an array", 0, 0},
+    {T("retry_on", "\"exit\""), PROBLEM_WRONG_TYPE, "retry_on", "an array", 0, 0},
+    {T("retry_on", "[\"exit\",\"sleep\"]"), PROBLEM_INVALID_VALUE, "retry_on", "\"limit\"", 0, 0},
+    {T("retry_on", "[1]"), PROBLEM_INVALID_VALUE, "retry_on", "an array of", 0, 0},
+    {T("backoff", "1"), PROBLEM_WRONG_TYPE, "backoff", "an object", 0, 0},
+    {T("backoff", "{\"first\":0}"), PROBLEM_INVALID_VALUE, "backoff.first", "0.001", 0, 0},
+    {T("backoff", "{\"max\":86401}"), PROBLEM_INVALID_VALUE, "backoff.max", "86400", 0, 0},
+    {T("backoff", "{\"jitter\":1.01}"), PROBLEM_INVALID_VALUE, "backoff.jitter", "0 to 1", 0, 0},
+    {T("backoff", "{\"factor\":2}"), PROBLEM_UNKNOWN_FIELD, "backoff", "factor", 0, 0},
     {T("unique", "1"), PROBLEM_WRONG_TYPE, "unique", "1 to 255", 0, 0},
     {T("unique", "\"\""), PROBLEM_INVALID_VALUE, "unique", "1 to 255", 0, 0},
     {T("unique", "\"a\\u0000b\""), PROBLEM_INVALID_VALUE, "unique", NULL, 0, 0},

@@ -147,6 +147,36 @@ START_TEST(test_waiters_news_are_in_order_of_completion)
 }
 END_TEST
 
+/* Its end is taken, but it was given another life: waited for again, whether its second end comes
+ * before the second read or after it. */
+START_TEST(test_waiters_reopened_wait_for_the_next_end)
+{
+    bool late = _i, done = false;
+    struct waiter w = {0};
+    struct waiter_link l = {.id = id_new()};
+    struct waiter_wish wish = {.wants_news = true, .wake = count};
+    struct store_brief brief = {
+        .found = true, .state = late ? TASK_RUNNING : TASK_FAILED, .seq = 9};
+    ck_assert(waiter_open(&ws, &w, &l, 1, &wish));
+    tell(l.id, TASK_FAILED, NULL);
+    ck_assert_ptr_eq(waiter_take_news(&ws, &w, &done), &l);
+    ck_assert(done && w.seen == 1);
+    waiter_reopen(&ws, &l);
+    ck_assert(!l.is_done && w.seen == 0);
+    if (!late)
+        tell(l.id, TASK_FAILED, NULL);
+    waiter_settle_one(&ws, &l, &brief);
+    ck_assert(waiter_arm(&ws, &w) == late);
+    if (late)
+        tell(l.id, TASK_SUCCEEDED, NULL);
+    ck_assert_int_eq(woken, late);
+    ck_assert_ptr_eq(waiter_take_news(&ws, &w, &done), &l);
+    ck_assert(done && w.seen == 1);
+    ck_assert_ptr_null(waiter_take_news(&ws, &w, &done));
+    waiter_close(&ws, &w);
+}
+END_TEST
+
 START_TEST(test_waiters_by_the_ten_thousand_on_one_future)
 {
     enum { N = 10000 };
@@ -230,6 +260,7 @@ int main(void)
     tcase_add_test(t, test_waiters_wait_for_as_many_as_needed);
     tcase_add_test(t, test_waiters_are_limited);
     tcase_add_test(t, test_waiters_news_are_in_order_of_completion);
+    tcase_add_loop_test(t, test_waiters_reopened_wait_for_the_next_end, 0, 2);
     tcase_add_test(t, test_waiters_by_the_ten_thousand_on_one_future);
     tcase_add_test(t, test_waiters_never_lose_or_double_a_wake_up);
     suite_add_tcase(s, t);

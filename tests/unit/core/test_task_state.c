@@ -7,15 +7,15 @@
 
 #define NO (-1)
 /*                          due          start         succeed         fail
- *                          retry        release       lose            cancel */
+ *                          retry        release       lose            cancel        revive */
 static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, TASK_CANCELLED},
-    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, TASK_CANCELLED},
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
     [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED, TASK_QUEUED,
-                      TASK_CANCELLED},
-    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO},
+                      TASK_CANCELLED, NO},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
 };
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
@@ -25,6 +25,12 @@ static const struct {
     [EVENT_START] = {1, 0},
     [EVENT_RELEASE] = {-1, 0},
     [EVENT_LOSE] = {0, 1},
+};
+
+/* Events that end an attempt, and so bring an outcome. */
+static const bool ends_attempt[TASK_EVENT_COUNT] = {
+    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,
+    [EVENT_LOSE] = true,    [EVENT_CANCEL] = true,
 };
 
 /* Whether the event may be refused by a condition, so that no rule for many rows can stand. */
@@ -78,8 +84,8 @@ START_TEST(test_task_state_every_pair_counts)
     if (expected[s][e] != NO) {
         ck_assert_int_eq(task_apply(&t, (enum task_event)e, &in, &c), 0);
         ck_assert_int_eq((int)c.attempt, 2 + added[e].attempt);
-        ck_assert_int_eq((int)c.lost, 1 + added[e].lost);
-        ck_assert(c.outcome == (task_state_is_final(c.to_state) ? o : NULL));
+        ck_assert_int_eq((int)c.lost, e == EVENT_REVIVE ? 0 : 1 + added[e].lost);
+        ck_assert(c.outcome == (ends_attempt[e] ? o : NULL));
         ck_assert_int_eq(c.due_in_ms, c.to_state == TASK_SCHEDULED ? 70 : 0);
     }
     task_outcome_unref(o);
@@ -127,7 +133,7 @@ START_TEST(test_task_state_retries_end)
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
     ck_assert_int_eq(c.due_in_ms, 70);
-    ck_assert_ptr_null(c.outcome);
+    ck_assert_ptr_eq(c.outcome, o);        /* of the attempt */
     t = task_in_state(TASK_RUNNING, 3, 0); /* two retries were allowed */
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_FAILED);
@@ -159,17 +165,38 @@ START_TEST(test_task_state_moves_for_many)
 }
 END_TEST
 
-START_TEST(test_task_backoff_doubles_to_its_cap)
+START_TEST(test_task_state_another_life)
 {
-    ck_assert_int_eq(task_backoff_ms(1, 0), 1000);
-    ck_assert_int_eq(task_backoff_ms(2, 0), 2000);
-    ck_assert_int_eq(task_backoff_ms(9, 0), 256000);
-    ck_assert_int_eq(task_backoff_ms(10, 0), 300000);
-    ck_assert_int_eq(task_backoff_ms(4000000000u, 0), 300000);
-    for (uint32_t r = 0; r < 5000; r += 37) {
-        ck_assert_int_ge(task_backoff_ms(1, r), 1000);
-        ck_assert_int_lt(task_backoff_ms(1, r), 1250);
-    }
+    struct task_change c;
+    struct task_outcome *o = task_outcome_error("exit", "busy");
+    struct task_in in = {.outcome = o};
+    struct task t = task_in_state(TASK_FAILED, 5, 3);
+    ck_assert_int_eq(task_apply(&t, EVENT_REVIVE, &in, &c), 0);
+    ck_assert_uint_eq(c.attempt, 5);
+    ck_assert_uint_eq(c.past, 5);
+    ck_assert_uint_eq(c.lost, 0);
+    ck_assert_ptr_null(c.outcome);
+    t = task_in_state(TASK_RUNNING, 7, 0); /* two retries are allowed in each life */
+    t.past = 5;
+    ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
+    ck_assert_uint_eq(c.past, 5);
+    t.attempt = 8;
+    ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_FAILED);
+    task_outcome_unref(o);
+}
+END_TEST
+
+/* An attempt that is given back has ended no way at all. */
+START_TEST(test_task_state_release_has_no_outcome)
+{
+    struct task_change c;
+    struct task_outcome *o = task_outcome_error("exit", "busy");
+    struct task t = task_in_state(TASK_RUNNING, 1, 0);
+    ck_assert_int_eq(task_apply(&t, EVENT_RELEASE, &(struct task_in){.outcome = o}, &c), 0);
+    ck_assert_ptr_null(c.outcome);
+    task_outcome_unref(o);
 }
 END_TEST
 
@@ -187,7 +214,8 @@ int main(void)
     tcase_add_test(tc, test_task_state_retries_end);
     tcase_add_test(tc, test_task_state_killer_of_daemons_is_stopped);
     tcase_add_test(tc, test_task_state_moves_for_many);
-    tcase_add_test(tc, test_task_backoff_doubles_to_its_cap);
+    tcase_add_test(tc, test_task_state_another_life);
+    tcase_add_test(tc, test_task_state_release_has_no_outcome);
     suite_add_tcase(s, tc);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

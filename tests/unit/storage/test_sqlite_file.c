@@ -178,6 +178,7 @@ END_TEST
 static const char to_version_1[] =
     "ALTER TABLE results DROP COLUMN oom; ALTER TABLE results DROP COLUMN max_rss_kib;"
     "ALTER TABLE results DROP COLUMN cpu_ms;"
+    "ALTER TABLE live DROP COLUMN past; DROP TABLE attempts; DROP TABLE options;"
     "PRAGMA user_version=1";
 
 START_TEST(test_sqlite_version_1_is_migrated)

@@ -45,7 +45,9 @@ START_TEST(test_handlers_file_is_read)
 {
     int rc = load("{\"wordcount\": {\"exec\": [\"wc\", \"-w\"], \"lane\": \"io\", \"timeout\": 1.5,"
                   " \"retries\": 2, \"content_type\": \"text/csv\", \"description\": \"words\","
-                  " \"env\": {\"LANG\": \"C\", \"MODE\": \"x\"}, \"cwd\": \"/\"}}");
+                  " \"env\": {\"LANG\": \"C\", \"MODE\": \"x\"}, \"cwd\": \"/\","
+                  " \"limits\": {\"memory\": \"2M\", \"files\": 64}, \"retry_on\": [\"timeout\"],"
+                  " \"backoff\": {\"first\": 0.5, \"jitter\": 0.1}}}");
     ck_assert_msg(rc == 0, "%s", err.text);
     const struct handler_info *info = catalog_find(handlers_catalog(handlers), "wordcount");
     ck_assert_str_eq(info->kind, "exec");
@@ -54,6 +56,13 @@ START_TEST(test_handlers_file_is_read)
     ck_assert(info->any_lane);
     ck_assert_int_eq(info->timeout_ms, 1500);
     ck_assert_uint_eq(info->retries, 2);
+    const struct handler *h = handlers_find(handlers, "wordcount");
+    ck_assert_uint_eq(h->exec->limits.memory_bytes, 2u << 20);
+    ck_assert_uint_eq(h->exec->limits.files, 64);
+    ck_assert_uint_eq(h->retry.on, RETRY_TEMPORARY | RETRY_TIMEOUT);
+    ck_assert_int_eq(h->retry.first_ms, 500);
+    ck_assert(h->retry.says_jitter && h->retry.jitter_percent == 10);
+    ck_assert_int_eq(h->retry.max_ms, 0);
     handlers_free(&handlers);
 }
 END_TEST
@@ -138,6 +147,13 @@ static const struct {
     {H("\"retries\": -1"), "field \"retries\" is -1"},
     {H("\"retries\": 101"), "field \"retries\" is 101; allowed: a whole number from 0 to 100"},
     {H("\"retries\": 1.5"), "field \"retries\" is 1.5"},
+    {H("\"retry_on\": \"exit\""), "field \"retry_on\" is \"exit\"; allowed: an array of"},
+    {H("\"retry_on\": [\"crash\"]"), "field \"retry_on\" is [\"crash\"]; allowed: an array of"},
+    {H("\"backoff\": {\"first\": 0}"), "field \"backoff\" is {\"first\":0}; allowed: an object"},
+    {H("\"backoff\": {\"jitter\": 2}"), "field \"backoff\""},
+    {H("\"backoff\": {\"factor\": 2}"), "field \"backoff\""},
+    {H("\"limits\": {\"cpu\": 0}"), "field \"limits\" is {\"cpu\":0}; allowed: an object whose"},
+    {H("\"limits\": {\"speed\": 1}"), "allowed: an object of cpu, memory"},
     {H("\"content_type\": \"json\""), "field \"content_type\" is \"json\""},
     {H("\"content_type\": \"a/b\\r\\nX: y\""), "field \"content_type\""},
     {H("\"description\": 5"), "field \"description\" is 5"},

@@ -159,7 +159,7 @@ static void run(const char *script, struct limits limits)
 #define FILES "perl -e 'for (0..99) { open($f[$_], \"<\", \"/dev/null\") or die \"$!\\n\" }'"
 #define FILES_SILENT                                                                               \
     "perl -e 'for (0..99) { open($f[$_], \"<\", \"/dev/null\") or last } <STDIN>; "                \
-    "select(undef,undef,undef,2); exit 3'"
+    "select(undef,undef,undef,4); exit 3'"
 
 static const struct {
     const char *script;

@@ -76,7 +76,7 @@ START_TEST(test_worker_main_serves)
     ck_assert_ptr_nonnull(memmem(m.payload, m.head.bytes, "2cf24dba", 8));
     send_run(6, "nope", "", 0);
     m = next();
-    ck_assert(m.head.verb == WIRE_FAIL && m.head.retry == 0);
+    ck_assert(m.head.verb == WIRE_FAIL && m.head.retry == -1);
     ck_assert_str_eq(m.head.kind, "unknown_handler");
     end_worker(t);
     ck_assert_int_eq(worker_rc, 0);

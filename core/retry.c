@@ -1,0 +1,99 @@
+#include "core/retry.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+#define FIRST_MS 1000
+#define MAX_MS 300000
+#define JITTER_PERCENT 25
+
+static const struct {
+    const char *word;
+    unsigned end;
+} words[] = {
+    {"temporary", RETRY_TEMPORARY}, {"exit", RETRY_EXIT},   {"signal", RETRY_SIGNAL},
+    {"timeout", RETRY_TIMEOUT},     {"limit", RETRY_LIMIT}, {"error", RETRY_ERROR},
+};
+
+/* Codes that are no error of the handler's own. What is wrong with the input or the result is so
+ * at the next try, too. */
+static const struct {
+    const char *code;
+    unsigned end;
+} codes[] = {
+    {"exit", RETRY_EXIT},
+    {"signal", RETRY_SIGNAL},
+    {"worker_died", RETRY_SIGNAL},
+    {"worker_protocol", RETRY_SIGNAL},
+    {"timeout", RETRY_TIMEOUT},
+    {"cpu_limit", RETRY_LIMIT},
+    {"memory_limit", RETRY_LIMIT},
+    {"output_limit", RETRY_LIMIT},
+    {"files_limit", RETRY_LIMIT},
+    {"processes_limit", RETRY_LIMIT},
+    {"bad_input", 0},
+    {"unknown_handler", 0},
+    {"result_too_large", 0},
+    {"result_not_json", 0},
+    {"cancelled", 0},
+};
+
+unsigned retry_end_parse(const char *word)
+{
+    for (size_t i = 0; i < FUT_COUNT(words); i++) {
+        if (strcmp(words[i].word, word) == 0)
+            return words[i].end;
+    }
+    return 0;
+}
+
+unsigned retry_end_of(const char *code)
+{
+    for (size_t i = 0; i < FUT_COUNT(codes); i++) {
+        if (strcmp(codes[i].code, code) == 0)
+            return codes[i].end;
+    }
+    return RETRY_ERROR;
+}
+
+bool retry_is_unsaid(const struct retry_policy *p)
+{
+    return !p->on && !p->first_ms && !p->max_ms && !p->says_jitter;
+}
+
+static int64_t said(int64_t first, int64_t second, int64_t otherwise)
+{
+    if (first)
+        return first;
+    return second ? second : otherwise;
+}
+
+struct retry_policy retry_merge(const struct retry_policy *first, const struct retry_policy *second)
+{
+    struct retry_policy p = {
+        .on = first->on ? first->on : second->on,
+        .first_ms = said(first->first_ms, second->first_ms, FIRST_MS),
+        .max_ms = said(first->max_ms, second->max_ms, MAX_MS),
+        .says_jitter = true,
+        .jitter_percent = JITTER_PERCENT,
+    };
+    p.on |= RETRY_TEMPORARY;
+    if (first->says_jitter)
+        p.jitter_percent = first->jitter_percent;
+    else if (second->says_jitter)
+        p.jitter_percent = second->jitter_percent;
+    return p;
+}
+
+int64_t retry_wait_ms(const struct retry_policy *p, uint32_t tries, uint32_t random)
+{
+    int64_t wait_ms = p->first_ms;
+    for (uint32_t i = 1; i < tries && wait_ms < p->max_ms; i++)
+        wait_ms *= 2;
+    if (wait_ms > p->max_ms)
+        wait_ms = p->max_ms;
+    int64_t jitter_ms = wait_ms * p->jitter_percent / 100;
+    return wait_ms + (jitter_ms ? random % jitter_ms : 0);
+}

@@ -1,0 +1,43 @@
+/* retry: after which ends an attempt is tried again, and when. Pure: no I/O, no clock, no lock; any
+ * thread. How many tries are left is the state machine's question. */
+#ifndef FUT_CORE_RETRY_H
+#define FUT_CORE_RETRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Ends, as bits. Temporary failures are always tried again. The numbers are stored. */
+enum retry_end {
+    RETRY_TEMPORARY = 1, /* the handler says "try again": exit 75 … */
+    RETRY_EXIT = 2,      /* any other exit code */
+    RETRY_SIGNAL = 4,    /* a signal, or the death of the worker */
+    RETRY_TIMEOUT = 8,
+    RETRY_LIMIT = 16, /* cpu, memory, output, files, processes */
+    RETRY_ERROR = 32, /* the handler reports an error of its own */
+};
+
+#define RETRY_MAX_MS 86400000LL
+#define RETRY_WORDS "\"temporary\", \"exit\", \"signal\", \"timeout\", \"limit\", \"error\""
+
+/* Zeroed: nothing is said. */
+struct retry_policy {
+    unsigned on;      /* bits; 0: not said */
+    int64_t first_ms; /* the wait after the first attempt, doubling; 0: not said */
+    int64_t max_ms;   /* longest wait; 0: not said */
+    bool says_jitter;
+    unsigned jitter_percent; /* 0..100, of the wait: as much is added at random */
+};
+
+/* Bits of a word ("exit"); 0 when it is none. */
+unsigned retry_end_parse(const char *word);
+/* What `first` does not say, `second` says; what neither says is the default: temporary failures
+ * only, 1 s doubling to 5 min, and up to a quarter of jitter. */
+struct retry_policy retry_merge(const struct retry_policy *first,
+                                const struct retry_policy *second);
+bool retry_is_unsaid(const struct retry_policy *p);
+/* An error code as the end that it stands for. 0: never tried again, whatever the policy. */
+unsigned retry_end_of(const char *code);
+/* How long to wait after so many tries (>= 1). p: merged. random: any number. */
+int64_t retry_wait_ms(const struct retry_policy *p, uint32_t tries, uint32_t random);
+
+#endif
