@@ -90,6 +90,8 @@ static void write_pools(struct buf *b, const struct pool_view *view)
     }
     json_out_uint(b, "workers_alive", p.workers_alive);
     json_out_uint(b, "workers_died", p.workers_died);
+    if (p.containment)
+        json_out_str(b, "containment", p.containment);
     buf_putc(b, '}');
 }
 

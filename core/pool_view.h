@@ -33,6 +33,8 @@ struct pool_lane {
 
 struct pool_stats {
     struct pool_lane lanes[LANE_COUNT];
+    const char *containment; /* what ends an attempt with all that came from it: "cgroups" or
+                                "process_groups" */
     uint32_t workers_alive;
     uint64_t workers_died; /* unasked, since boot */
     int last_exit_code;    /* of the latest of these; -1: a signal, or not known */

@@ -5,6 +5,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "workers/fork_groups.h"
 
 static struct {
     struct map by_pid, by_generation;
@@ -71,6 +72,8 @@ void kid_signal(struct kid *kid, int signal)
 {
     if (kill(-kid->pid, signal) != 0)
         (void)kill(kid->pid, signal);
+    if (signal == SIGKILL)
+        groups_kill(kid->generation);
     kid->killed = kid->killed || signal == SIGKILL;
     kid->far_signal = signal;
 }

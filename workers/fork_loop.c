@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/fork_child.h"
+#include "workers/fork_groups.h"
 #include "workers/fork_kids.h"
 #include "workers/fork_oom.h"
 #include "workers/fork_orphans.h"
@@ -27,6 +28,7 @@
 
 #define END_MS 5000
 #define OOM_ASK_MS 1000
+#define SWEEP_MS 50 /* between tries to remove groups whose processes are on their way out */
 
 struct answer {
     struct list_node link;
@@ -94,13 +96,18 @@ static void kid_ended(struct kid *kid, int status, const struct rusage *ru)
                             .max_rss_kib = larger((uint64_t)ru->ru_maxrss, kid->peak_rss_kib),
                             .cpu_ms = larger(cpu_ms_of(ru) + kid->orphan_cpu_ms, kid->use.cpu_ms),
                             .met = kid->met};
-    if (mystery)
+    if (mystery && groups_met_memory(kid->generation)) {
+        ev.oom = TASK_OOM_YES;
+        ev.met = kid->limits.memory_bytes ? LIMIT_MEMORY : kid->met;
+    } else if (mystery) {
         ev.oom = oom_ask(&server.oom);
-    else if (WIFSIGNALED(status))
+    } else if (WIFSIGNALED(status)) {
         ev.oom = TASK_OOM_NO;
+    }
     if (kid->error_fd >= 0 && read(kid->error_fd, ev.text, sizeof(ev.text) - 1) > 0)
         ev.verb = FORK_SPAWN_FAILED;
     answer(&ev);
+    groups_end(kid->generation);
     kid_forget(kid);
 }
 
@@ -156,6 +163,7 @@ static void spawn_failed(const struct fork_request *r, const char *what)
     struct fork_event ev = {
         .verb = FORK_SPAWN_FAILED, .slot = r->slot, .generation = r->generation};
     (void)snprintf(ev.text, sizeof(ev.text), "%s: %s", what, strerror(errno));
+    groups_end(r->generation);
     answer(&ev);
 }
 
@@ -171,9 +179,12 @@ static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
 static void spawn_worker(const struct fork_request *r, const int *fds)
 {
     pid_t me = getpid();
+    groups_make(r->generation, &r->limits);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        groups_join(r->generation);
         fork_child_worker(me, fds[0]);
+    }
     if (pid < 0)
         spawn_failed(r, "fork");
     else
@@ -190,9 +201,12 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
         return;
     }
     pid_t me = getpid();
+    groups_make(r->generation, &r->limits);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        groups_join(r->generation);
         fork_child_exec(me, r->generation, what, error_pipe[1]);
+    }
     if (pid < 0)
         spawn_failed(r, "fork");
     (void)close(error_pipe[1]);
@@ -217,7 +231,8 @@ static void adopt(const struct fork_request *r)
     if (kid_of_pid(r->pid)) {
         errno = EEXIST;
         spawn_failed(r, "adopt");
-    } else if (is_child(r->pid)) {
+    } else if (is_child(r->pid)) { /* and not reaped, so the pid is its own */
+        groups_take(r->generation, &r->limits, r->pid);
         spawned(r, r->pid, -1);
     } else if (orphans_take(r->pid, &end)) {
         spawned(r, r->pid, -1);
@@ -314,6 +329,12 @@ static void drain_signals(void)
         ;
 }
 
+static int timeout_ms(void)
+{
+    int ms = watch_timeout_ms();
+    return groups_sweep() && (ms < 0 || ms > SWEEP_MS) ? SWEEP_MS : ms;
+}
+
 static void serve(void)
 {
     for (bool open = true; open;) {
@@ -321,7 +342,7 @@ static void serve(void)
                               {.fd = server.signals, .events = POLLIN}};
         if (!list_is_empty(&server.answers))
             p[0].events |= POLLOUT;
-        if (poll(p, 2, watch_timeout_ms()) < 0)
+        if (poll(p, 2, timeout_ms()) < 0)
             continue;
         watch_turn();
         if (p[1].revents) {
@@ -342,7 +363,10 @@ void fork_loop_main(int sock)
     detach();
     kids_init();
     watch_init();
-    oom_open(&server.oom);
+    if (groups_memory_events())
+        oom_open_file(&server.oom, groups_memory_events());
+    else
+        oom_open(&server.oom);
     list_init(&server.answers);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);

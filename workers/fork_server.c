@@ -10,6 +10,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "workers/fork_groups.h"
 #include "workers/fork_loop.h"
 #include "workers/fork_request.h"
 
@@ -47,6 +48,7 @@ int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return fut_fail(err, FUT_ERR_IO, "fork server: socketpair: %s", strerror(errno));
     FUT_ASSERT(pair[0] > STDERR_FILENO && pair[1] > STDERR_FILENO);
+    groups_open();
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(pair[0]);
@@ -74,6 +76,12 @@ void fork_server_stop(struct fork_server **fsp)
     buf_release(&fs->message);
     free(fs);
     *fsp = NULL;
+}
+
+const char *fork_server_containment(const struct fork_server *fs)
+{
+    (void)fs; /* there is one */
+    return groups_kind();
 }
 
 pid_t fork_server_pid(const struct fork_server *fs)

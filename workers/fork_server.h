@@ -67,6 +67,9 @@ FUT_MUST_CHECK int fork_server_start(struct fork_server **out, struct fut_errbuf
 /* Closes the socket and waits until it has killed and reaped everything. NULL ok. */
 void fork_server_stop(struct fork_server **fs);
 
+/* What holds an attempt together: "cgroups" where systemd has delegated ours, else
+ * "process_groups". */
+const char *fork_server_containment(const struct fork_server *fs);
 pid_t fork_server_pid(const struct fork_server *fs);
 /* Readable when fork_server_read has something. */
 int fork_server_fd(const struct fork_server *fs);

@@ -264,6 +264,7 @@ static void read_pools(void *ctx, struct pool_stats *out)
     struct scheduler *s = ctx;
     for (int l = 0; l < LANE_COUNT; l++)
         pools_read(s, (enum lane)l, &out->lanes[l]);
+    out->containment = fork_server_containment(s->cfg.fs);
     out->workers_alive = worker_set_alive(s->workers);
     out->workers_died = worker_set_died(s->workers);
     int status = worker_set_last_status(s->workers);
