@@ -95,6 +95,7 @@ void claims_repark(struct store *s, struct store_claim *o)
 static int give_row(struct store *s, struct store_claim *o, const struct task_move *move,
                     const struct backend_row *row)
 {
+    FUT_ASSERT(o != NULL); /* no more rows are taken than wanted */
     struct task t = {.state = move->to,
                      .attempt = row->attempt,
                      .past = row->past,
