@@ -22,11 +22,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness
 import parts_cost
 import parts_growth
+import parts_nlp
 import parts_rate
 import report
 import servers
 
-PARTS = {**parts_rate.PARTS, **parts_cost.PARTS, **parts_growth.PARTS}
+PARTS = {**parts_rate.PARTS, **parts_cost.PARTS, **parts_growth.PARTS,
+         **parts_nlp.PARTS}
 # Run only when named: a script each, which prints a table of its own and takes its time.
 SCRIPTS = ("knobs", "alternation")
 

@@ -498,9 +498,9 @@ def run(concurrency=1, fork=False):
     try:
         for function in _initializers:
             function()
+        gc.collect()
+        gc.freeze()  # what was loaded stays: looking at it costs time, and the marks would unshare it
         if fork:
-            gc.collect()
-            gc.freeze()  # the collector's marks would unshare what was loaded
             fd = _serve_template(fd, concurrency)
         _Worker(fd, concurrency).serve()
     except ProtocolError as error:
