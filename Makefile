@@ -168,7 +168,7 @@ BENCH ?=
 # STATES: how many states of a disk to build and check.
 powercut: deps
 	+@$(BUILD) all $(PRELOAD) $(B)/tests/tools/powercut
-	@FUT_BUILD=$(B) $(B)/tests/tools/powercut --states $(or $(STATES),300) --tasks $(or $(TASKS),60)
+	@FUT_BUILD=$(CURDIR)/$(B) $(B)/tests/tools/powercut --states $(or $(STATES),300) --tasks $(or $(TASKS),60)
 small-disk: deps
 	+@$(BUILD) all
 	@tests/crash/small_disk.sh $(B)
