@@ -47,7 +47,7 @@ try() {
     local patch=$top/tests/mutants/$1.patch
     [ -r "$patch" ] || { verdict FAIL "$1" "there is no such mutant" && return; }
     is_sound "$1" || { verdict FAIL "$1" "its test fails on the tree as it is: $log/$1.sound" && return; }
-    (cd "$tree" && patch -s -p1 <"$patch") || { verdict FAIL "$1" "the patch does not fit any more" && return; }
+    (cd "$tree" && patch -s --no-backup-if-mismatch -p1 <"$patch") || { verdict FAIL "$1" "the patch does not fit any more" && return; }
     if ! build "$1"; then
         verdict FAIL "$1" "it does not build: $log/$1.build"
     elif run "$1" "$log/$1.run"; then
@@ -55,7 +55,7 @@ try() {
     else
         verdict ok "$1" "caught by: $(header "$1" 'caught by')"
     fi
-    (cd "$tree" && patch -s -R -p1 <"$patch")
+    (cd "$tree" && patch -s --no-backup-if-mismatch -R -p1 <"$patch")
 }
 
 names=("$@")

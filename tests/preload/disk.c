@@ -28,6 +28,7 @@ int ftruncate(int fd, off_t size);
 int ftruncate64(int fd, off64_t size);
 int fdatasync(int fd);
 int fsync(int fd);
+int open(const char *path, int flags, ...);
 int open64(const char *path, int flags, ...);
 int unlink(const char *path);
 int posix_fallocate(int fd, off_t at, off_t n);
@@ -280,12 +281,8 @@ int fsync(int fd)
     return sync_with(next.fsync, fd);
 }
 
-int open64(const char *path, int flags, ...)
+static int open_with(const char *path, int flags, mode_t mode)
 {
-    va_list ap;
-    va_start(ap, flags);
-    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-    va_end(ap);
     unsigned file = flags & O_CREAT ? file_of_path(path) : 0;
     if (!file || access(path, F_OK) == 0)
         return next.open64(path, flags, mode);
@@ -298,6 +295,29 @@ int open64(const char *path, int flags, ...)
     int fd = next.open64(path, flags, mode);
     end_of(v);
     return fd;
+}
+
+static mode_t mode_of(int flags, va_list ap)
+{
+    return flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = mode_of(flags, ap);
+    va_end(ap);
+    return open_with(path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = mode_of(flags, ap);
+    va_end(ap);
+    return open_with(path, flags, mode);
 }
 
 int unlink(const char *path)
