@@ -163,6 +163,14 @@ fuzz-smoke:
 crash: deps
 	+@$(BUILD) tests-built
 	@tests/crash/run.sh $(B)
+# Cancels and kill -9 against workers under load: the suite's test, in its long form.
+#   make chaos CANCELS=10000 KILLS=1000
+.PHONY: chaos
+CANCELS ?= 10000
+KILLS   ?= 1000
+chaos: deps
+	+@$(BUILD) build/debug/tests/unit/workers/test_worker_chaos VARIANT=debug
+	FUT_CANCELS=$(CANCELS) FUT_KILLS=$(KILLS) build/debug/tests/unit/workers/test_worker_chaos
 # BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
 BENCH ?=
 # STATES: how many states of a disk to build and check.

@@ -1,5 +1,7 @@
 #include "api/futures.h"
 
+#include <stdio.h>
+
 #include "api/future_json.h"
 #include "api/http.h"
 #include "api/request.h"
@@ -134,6 +136,21 @@ static void reply_too_late(struct request *r)
     request_problem(r, &p);
 }
 
+/* Says which it was: nothing had begun, or an attempt is being ended. */
+static struct task_outcome *why_cancelled(const struct task *t)
+{
+    char text[96];
+    if (t->state == TASK_RUNNING)
+        (void)snprintf(
+            text, sizeof(text),
+            "The task was cancelled by a client while attempt %u ran, which was stopped.",
+            (unsigned)t->attempt);
+    else
+        (void)snprintf(text, sizeof(text), "The task was cancelled by a client while it was %s.",
+                       task_state_name(t->state));
+    return task_outcome_error("cancelled", text);
+}
+
 static void cancel_read(struct request *r)
 {
     struct task_change change;
@@ -142,8 +159,8 @@ static void cancel_read(struct request *r)
         return;
     }
     request_take_task(r);
-    if (!r->outcome)
-        r->outcome = task_outcome_error("cancelled", "The task was cancelled by a client.");
+    task_outcome_unref(r->outcome); /* of a try that came too late */
+    r->outcome = why_cancelled(&r->task);
     if (task_apply(&r->task, EVENT_CANCEL, &(struct task_in){.outcome = r->outcome}, &change) !=
         0) {
         reply_too_late(r);

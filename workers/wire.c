@@ -151,28 +151,34 @@ static const struct kind uint_kind = {uint_parse, uint_is_set, uint_print},
 
 #define TYPE_KEY "type="
 
+#define KEY(key, kind, field)                                                                      \
+    {                                                                                              \
+        key, sizeof(key) - 1, kind, offsetof(struct wire_head, field)                              \
+    }
+
 static const struct key {
     const char *name; /* with its = */
+    size_t len;
     const struct kind *kind;
     size_t offset;
 } keys[] = {
-    {"fd=", &flag_kind, offsetof(struct wire_head, fd)},
-    {"cancel=", &flag_kind, offsetof(struct wire_head, cancel)},
-    {"fork=", &flag_kind, offsetof(struct wire_head, fork)},
-    {"memfd=", &flag_kind, offsetof(struct wire_head, memfd)},
-    {"concurrency=", &uint_kind, offsetof(struct wire_head, concurrency)},
-    {"fraction=", &fraction_kind, offsetof(struct wire_head, fraction)},
-    {"retry=", &choice_kind, offsetof(struct wire_head, retry)},
-    {"kind=", &word_kind, offsetof(struct wire_head, kind)},
-    {"task=", &word_kind, offsetof(struct wire_head, task)},
-    {"attempt=", &uint_kind, offsetof(struct wire_head, attempt)},
-    {"timeout_ms=", &uint_kind, offsetof(struct wire_head, timeout_ms)},
-    {"max_result=", &uint_kind, offsetof(struct wire_head, max_result)},
-    {"handler=", &word_kind, offsetof(struct wire_head, handler)},
-    {"trace=", &word_kind, offsetof(struct wire_head, trace)},
-    {"pid=", &uint_kind, offsetof(struct wire_head, pid)},
+    KEY("fd=", &flag_kind, fd),
+    KEY("cancel=", &flag_kind, cancel),
+    KEY("fork=", &flag_kind, fork),
+    KEY("memfd=", &flag_kind, memfd),
+    KEY("concurrency=", &uint_kind, concurrency),
+    KEY("fraction=", &fraction_kind, fraction),
+    KEY("retry=", &choice_kind, retry),
+    KEY("kind=", &word_kind, kind),
+    KEY("task=", &word_kind, task),
+    KEY("attempt=", &uint_kind, attempt),
+    KEY("timeout_ms=", &uint_kind, timeout_ms),
+    KEY("max_result=", &uint_kind, max_result),
+    KEY("handler=", &word_kind, handler),
+    KEY("trace=", &word_kind, trace),
+    KEY("pid=", &uint_kind, pid),
     /* Takes the rest of the line, so it is the last. */
-    {TYPE_KEY, &word_kind, offsetof(struct wire_head, type)},
+    KEY(TYPE_KEY, &word_kind, type),
 };
 
 /* ---- encoding ---- */
@@ -199,6 +205,7 @@ static bool words_ok(const struct wire_head *h)
 int wire_put(struct buf *out, const struct wire_head *h)
 {
     size_t at = out->len;
+    buf_reserve(out, WIRE_LINE_MAX);
     buf_puts(out, verbs[h->verb]);
     buf_putc(out, ' ');
     print_uint(out, h->id);
@@ -209,7 +216,7 @@ int wire_put(struct buf *out, const struct wire_head *h)
         if (!keys[i].kind->is_set(field))
             continue;
         buf_putc(out, ' ');
-        buf_puts(out, keys[i].name);
+        buf_put(out, keys[i].name, keys[i].len);
         keys[i].kind->print(out, field);
     }
     if (line_ok(out->data + at, out->len - at) && words_ok(h)) {
@@ -225,7 +232,7 @@ int wire_put(struct buf *out, const struct wire_head *h)
 static bool parse_verb(const char *word, enum wire_verb *out)
 {
     for (size_t i = 0; i < WIRE_VERB_COUNT; i++) {
-        if (strcmp(verbs[i], word) == 0) {
+        if (*verbs[i] == *word && strcmp(verbs[i], word) == 0) {
             *out = (enum wire_verb)i;
             return true;
         }
@@ -235,13 +242,15 @@ static bool parse_verb(const char *word, enum wire_verb *out)
 
 static bool parse_pair(const char *word, struct wire_head *h)
 {
+    const char *equals = strchr(word, '=');
+    if (!equals || equals == word)
+        return false;
+    size_t n = (size_t)(equals - word) + 1;
     for (size_t i = 0; i < FUT_COUNT(keys); i++) {
-        size_t n = strlen(keys[i].name);
-        if (strncmp(keys[i].name, word, n) == 0)
+        if (keys[i].len == n && *keys[i].name == *word && memcmp(keys[i].name, word, n) == 0)
             return keys[i].kind->parse(word + n, (char *)h + keys[i].offset);
     }
-    const char *equals = strchr(word, '=');
-    return equals && equals != word;
+    return true; /* of another version: passed over */
 }
 
 /* The word that begins at *at; moves *at behind it, to NULL after the last. */

@@ -5,7 +5,7 @@ import functools
 import sys
 
 import servers
-from parts_rate import EXECUTORS, only_queued, pressed, worked
+from parts_rate import ECHO_WORKER, EXECUTORS, only_queued, pressed, worked
 from servers import beanstalkd, futured, gearmand, redis, run_json
 
 
@@ -68,8 +68,16 @@ def payload(bench):
 
         return with_bytes
 
+    echo = [sys.executable, ECHO_WORKER]
+    workers = functools.partial(start, handlers={
+        "stream": {"worker": echo, "lane": "cpu"},
+        "memfd": {"worker": [*echo, "memfd"], "lane": "cpu"}})
     for name, size in SIZES.items():
         subjects = {
+            "futured, worker, by socket": pressed(workers, "post-wait", handler="stream", raw=1,
+                                                  body=size, **options),
+            "futured, worker, by descriptor": pressed(workers, "post-wait", handler="memfd", raw=1,
+                                                      body=size, **options),
             "futured, with result": pressed(start, "post-wait", raw=1, body=size, **options),
             "redis always, with result": worked(redis, 4, body=size, **options),
             "beanstalkd -f50, with result": worked(functools.partial(beanstalkd, 50), 4, body=size,

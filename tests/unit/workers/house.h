@@ -117,6 +117,7 @@ static inline void house_raze(void)
     handlers_free(&house.handlers);
     for (size_t i = 0; i < house.n_seen; i++)
         task_release(&house.seen[i]);
+    house.n_seen = 0;
     cond_destroy(&house.changed);
     mutex_destroy(&house.mu);
 }

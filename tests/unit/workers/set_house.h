@@ -15,6 +15,7 @@ static struct fork_server *fs;
 static struct loop *loop;
 static struct children *children;
 static struct worker_set *set;
+static size_t max_result = 1 << 20;
 static const struct handler builtin = {.fn = (run_fn *)1};
 
 struct job {
@@ -23,6 +24,7 @@ struct job {
     bool done;
     enum worker_end_how how;
     int status;
+    size_t bytes; /* of its result */
     double fraction;
     char kind[64], text[64], log[64];
 };
@@ -41,7 +43,7 @@ static inline void set_house_build_with(const struct handlers *handlers, uint32_
                                                      .children = children,
                                                      .handlers = handlers,
                                                      .slots = slots,
-                                                     .max_result_bytes = 1 << 20});
+                                                     .max_result_bytes = max_result});
     worker_set_start(set);
 }
 
@@ -72,6 +74,7 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
     j->status = end->known ? end->status : -1;
     if (end->head && end->head->kind)
         keep(j->kind, sizeof(j->kind), end->head->kind, 63);
+    j->bytes = end->payload ? (size_t)end->head->bytes : 0;
     if (end->payload)
         keep(j->text, sizeof(j->text), end->payload, (size_t)end->head->bytes);
 }

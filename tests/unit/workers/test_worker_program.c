@@ -98,6 +98,37 @@ START_TEST(test_program_result_over_the_limit)
 }
 END_TEST
 
+/* 16 MB there and back: counted bytes that went through the socket, as a bound. By descriptor it is
+ * but the headers; the rest is what the same two payloads cost without. */
+START_TEST(test_program_large_payloads_by_descriptor)
+{
+    size_t n = 16 << 20, copied[2];
+    char *input = xmalloc(n + 1);
+    memset(input, 'x', n);
+    input[n] = '\0';
+    max_result = n;
+    build(1, "{\"plain\": {\"worker\": [\"SELF\", \"worker\"]},"
+             " \"memfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
+    static const char *const names[] = {"plain", "memfd"};
+    for (int i = 0; i < 2; i++) {
+        struct job j;
+        (void)pid_of(names[i]);
+        ask(&j, names[i], input);
+        struct worker_process *w = j.job.worker;
+        size_t before = w->stream.bytes_copied;
+        wait_for(&j);
+        ck_assert_int_eq(j.how, WORKER_ENDED_DONE);
+        ck_assert_uint_eq(j.bytes, n);
+        copied[i] = w->stream.bytes_copied - before;
+        drop(&j);
+    }
+    ck_assert_uint_ge(copied[0], n);
+    ck_assert_uint_lt(copied[1], 1000);
+    free(input);
+    raze();
+}
+END_TEST
+
 /* No second task goes to a busy process: with one process, they run one by one, in order. */
 START_TEST(test_program_gets_one_task_at_a_time)
 {
@@ -227,6 +258,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_dies_in_a_task);
     tcase_add_test(t, test_program_breaks_the_protocol);
     tcase_add_test(t, test_program_result_over_the_limit);
+    tcase_add_test(t, test_program_large_payloads_by_descriptor);
     tcase_add_test(t, test_program_gets_one_task_at_a_time);
     tcase_add_test(t, test_program_stop_hits_that_task_alone);
     tcase_add_test(t, test_program_is_asked_before_it_is_killed);
