@@ -203,7 +203,7 @@ def show_profiles(counted):
 
 
 def write_bars(counted, bars):
-    bars.update({path: (round(each), 0.01 if path in DRIVERS else 0.05)
+    bars.update({path: (round(each), 0.01 if path in DRIVERS else 0.06)
                  for path, (each, _, _) in counted.items()})
     BARS.write_text(json.dumps(bars, indent=1) + "\n", encoding="utf-8")
 
