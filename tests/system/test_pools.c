@@ -169,6 +169,15 @@ static bool waits_for_that(void *ctx)
     return yes;
 }
 
+static bool no_worker_is_alive(void *ctx)
+{
+    const struct daemon *d = ctx;
+    struct http_reply r = api_get(daemon_url(d), "/v1/stats");
+    bool none = api_int(r.json, "pools.workers_alive") == 0;
+    http_reply_release(&r);
+    return none;
+}
+
 /* The one worker is killed while the fork server stands still and can make no other. */
 START_TEST(test_pools_broken_workers_are_told_and_heal)
 {
@@ -180,6 +189,8 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
     pid_t fork_server = child_of(daemon_pid(d)), worker = child_of(fork_server);
     ck_assert_int_eq(kill(fork_server, SIGSTOP), 0);
     ck_assert_int_eq(kill(worker, SIGKILL), 0);
+    ck_assert(
+        wait_until(no_worker_is_alive, d, WAIT_LONG_MS)); /* else it is given the first task */
     for (int i = 0; i < 2; i++)
         api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}", ids[i]);
     struct asked a = {d, ids[1], "workers_broken"};
