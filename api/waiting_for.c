@@ -92,6 +92,10 @@ static void write_until(struct buf *out, const struct task *t, const struct wait
 static void write_lane(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     json_out_str(out, "lane", lane_name(t->spec->lane));
+    if (s->place > STORE_PLACE_MAX)
+        json_out_uint(out, "position_over", STORE_PLACE_MAX);
+    else if (s->place)
+        json_out_uint(out, "position", s->place);
     json_out_uint(out, "queued", s->store.live[t->spec->lane][TASK_QUEUED]);
     json_out_uint(out, "busy", lane_of(t, s)->busy);
     json_out_uint(out, "capacity", lane_of(t, s)->capacity);

@@ -17,6 +17,7 @@ struct waiting_scene {
     struct pool_stats pools;
     bool has_pools; /* false: this daemon runs nothing */
     bool is_draining;
+    uint32_t place; /* of the one future that is shown, as in store_note */
 };
 
 void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,

@@ -81,3 +81,20 @@ struct heap_node *heap_min(const struct heap *h)
 {
     return h->len ? h->nodes[0] : NULL;
 }
+
+/* No child is smaller than its parent, so whole branches are left out. As deep as the heap. */
+static void count_below(const struct heap *h, size_t slot, int64_t key, size_t max, size_t *n)
+{
+    if (*n >= max || slot > h->len || h->nodes[slot - 1]->key >= key)
+        return;
+    ++*n;
+    count_below(h, 2 * slot, key, max, n);
+    count_below(h, 2 * slot + 1, key, max, n);
+}
+
+size_t heap_count_below(const struct heap *h, int64_t key, size_t max)
+{
+    size_t n = 0;
+    count_below(h, 1, key, max, &n);
+    return n;
+}

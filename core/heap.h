@@ -26,6 +26,10 @@ void heap_remove(struct heap *h, struct heap_node *n);
 /* Smallest node, or NULL. */
 struct heap_node *heap_min(const struct heap *h);
 
+/* How many nodes have a smaller key, or max when there are more; looks at no more than about twice
+ * that many. */
+size_t heap_count_below(const struct heap *h, int64_t key, size_t max);
+
 static inline bool heap_is_linked(const struct heap_node *n)
 {
     return n->slot != 0;

@@ -26,8 +26,17 @@ static struct store_note copy_note(const struct mem_note *note)
 {
     if (!note)
         return (struct store_note){.progress = -1};
-    return (struct store_note){note->progress, note->message ? xstrdup(note->message) : NULL,
-                               note->log_end};
+    return (struct store_note){.progress = note->progress,
+                               .message = note->message ? xstrdup(note->message) : NULL,
+                               .log_end = note->log_end};
+}
+
+static uint32_t place_of(const struct backend *b, const struct record *r)
+{
+    const struct heap *queue = &b->queue[r->task.spec->lane];
+    if (!heap_is_linked(&r->queued))
+        return 0;
+    return 1 + (uint32_t)heap_count_below(queue, r->queued.key, STORE_PLACE_MAX);
 }
 
 int mem_get(struct backend_reader *reader, struct store_get *o)
@@ -38,6 +47,7 @@ int mem_get(struct backend_reader *reader, struct store_get *o)
     if (r) {
         task_copy(&o->task, &r->task);
         o->note = copy_note(r->note);
+        o->note.place = place_of(reader->b, r);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);

@@ -37,6 +37,8 @@ static const char *const sql[R_COUNT] = {
     [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
                    " signal, oom, max_rss_kib, cpu_ms, log FROM attempts WHERE key = ?1"
                    " ORDER BY attempt",
+    [R_AHEAD] = "SELECT count(*) FROM"
+                " (SELECT 1 FROM live WHERE queue = ?1 AND key < ?2 LIMIT ?3)",
 };
 
 void sqlite_reader_close(struct backend_reader *r)
@@ -124,6 +126,23 @@ static int add_input(struct backend_reader *r, struct task *t)
     return sqlite_rc(r->db, step);
 }
 
+/* A snapshot of its own, a moment later: the place is a hint. A number that cannot be had is left
+ * out. */
+static uint32_t place_of(struct backend_reader *r, const struct task *t)
+{
+    sqlite3_stmt *st = r->stmts[R_AHEAD];
+    uint32_t place = 0;
+    if (!backend_is_claimable(t->state))
+        return 0;
+    bind_int(st, 1, (int64_t)t->spec->lane);
+    bind_int(st, 2, (int64_t)t->spec->id.hi);
+    bind_int(st, 3, STORE_PLACE_MAX);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        place = 1 + (uint32_t)sqlite3_column_int(st, 0);
+    (void)sqlite3_reset(st);
+    return place;
+}
+
 int sqlite_get(struct backend_reader *r, struct store_get *o)
 {
     sqlite3_stmt *st = r->stmts[R_GET];
@@ -141,6 +160,8 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
         };
     }
     (void)sqlite3_reset(st);
+    if (step == SQLITE_ROW)
+        o->note.place = place_of(r, &o->task);
     if (step == SQLITE_ROW && o->with_input)
         return add_input(r, &o->task);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);

@@ -18,6 +18,7 @@ enum read_stmt {
     R_LOG,
     R_INPUT,
     R_ATTEMPTS,
+    R_AHEAD,
     R_COUNT,
 };
 

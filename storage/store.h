@@ -176,10 +176,13 @@ struct store_delete {
 FUT_MUST_CHECK int store_delete(struct store *s, struct store_delete *o, store_done *done);
 
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
+#define STORE_PLACE_MAX 1000      /* places that are counted */
 struct store_note {
     double progress;     /* 0..1; < 0: never reported */
     const char *message; /* NULL: none */
     uint64_t log_end;    /* bytes of log ever written */
+    uint32_t place;      /* while queued: 1 is next in its lane, STORE_PLACE_MAX + 1 is farther
+                            behind; 0: not queued, or not counted */
 };
 
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */

@@ -169,6 +169,17 @@ int kit_get(struct kit *k, struct task_id id, struct task *out)
     return rc;
 }
 
+int kit_get_note(struct kit *k, struct task_id id, struct store_note *out)
+{
+    struct store_get o = {.id = id};
+    int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
+    *out = o.note;
+    out->message = NULL;
+    free((char *)(uintptr_t)o.note.message);
+    task_release(&o.task);
+    return rc;
+}
+
 int kit_delete(struct kit *k, struct task_id id)
 {
     struct store_delete o = {.id = id};

@@ -40,6 +40,8 @@ int kit_succeed(struct kit *k, struct task *t, const char *body);
 int kit_revive(struct kit *k, struct task *t, const struct task *callback);
 int kit_attempts(struct kit *k, struct store_attempts *o);
 int kit_get(struct kit *k, struct task_id id, struct task *out);
+/* What is known of it beside its record; without the message. */
+int kit_get_note(struct kit *k, struct task_id id, struct store_note *out);
 int kit_delete(struct kit *k, struct task_id id);
 /* Run o as the test has filled it. */
 int kit_list(struct kit *k, struct store_list *o);

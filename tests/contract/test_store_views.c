@@ -186,12 +186,63 @@ START_TEST(test_store_counts_what_is_live)
 }
 END_TEST
 
+static uint32_t place_of(struct task_id id)
+{
+    struct store_note note = {0};
+    ck_assert_int_eq(kit_get_note(&k, id, &note), 0);
+    return note.place;
+}
+
+START_TEST(test_store_get_tells_the_place_in_the_queue)
+{
+    begin(_i);
+    struct task_id ids[4];
+    struct task t;
+    for (int i = 0; i < 4; i++) {
+        ids[i] = kit_submit(&k, LANE_CPU, "x");
+        (void)kit_submit(&k, LANE_IO, "of another queue");
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        ck_assert_uint_eq(place_of(ids[i]), i + 1);
+    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &t), 1);
+    ck_assert_uint_eq(place_of(ids[0]), 0); /* it runs */
+    ck_assert_uint_eq(place_of(ids[3]), 3);
+    ck_assert_int_eq(kit_apply(&k, &t, EVENT_RELEASE, &(struct task_in){0}), 0);
+    ck_assert_uint_eq(place_of(ids[0]), 1); /* back where it was */
+    ck_assert_uint_eq(place_of(ids[3]), 4);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_place_is_counted_up_to_a_limit)
+{
+    enum { MANY = STORE_PLACE_MAX + 2 };
+    static struct task tasks[MANY];
+    begin(_i);
+    for (int i = 0; i < MANY; i++)
+        tasks[i] = kit_task(LANE_IO, "echo", "x");
+    ck_assert_int_eq(kit_submit_n(&k, tasks, MANY), 0);
+    ck_assert_uint_eq(place_of(tasks[STORE_PLACE_MAX - 1].spec->id), STORE_PLACE_MAX);
+    ck_assert_uint_eq(place_of(tasks[STORE_PLACE_MAX].spec->id), STORE_PLACE_MAX + 1);
+    ck_assert_uint_eq(place_of(tasks[MANY - 1].spec->id), STORE_PLACE_MAX + 1);
+    for (int i = 0; i < MANY; i++)
+        task_release(&tasks[i]);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
-        test_store_list_filters,           test_store_list_pages_newest_first,
-        test_store_prunes_after_retention, test_store_tells_listeners_after_commit,
-        test_store_refuses_after_stop,     test_store_counts_what_is_live,
+        test_store_get_tells_the_place_in_the_queue,
+        test_store_place_is_counted_up_to_a_limit,
+        test_store_list_filters,
+        test_store_list_pages_newest_first,
+        test_store_prunes_after_retention,
+        test_store_tells_listeners_after_commit,
+        test_store_refuses_after_stop,
+        test_store_counts_what_is_live,
     };
     return kit_run_on_all("store contract: views", tests, FUT_COUNT(tests));
 }
