@@ -13,6 +13,7 @@
 #include "api/pools.h"
 #include "api/tasks.h"
 #include "api/wait_many.h"
+#include "api/workers.h"
 #include "core/mem.h"
 
 static const struct route routes[] = {
@@ -40,6 +41,7 @@ static const struct route routes[] = {
     {METHOD_GET, "/v1/handlers", admin_handlers, 0, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/pools", pools_get, 0, "", AUTH_READ, NULL},
     {METHOD_PATCH, "/v1/pools/{lane}", pools_patch, ROUTE_HAS_BODY, "", AUTH_ADMIN, NULL},
+    {METHOD_GET, "/v1/workers", workers_get, 0, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/stats", admin_stats, 0, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/openapi.json", admin_openapi, 0, "", AUTH_OPEN, NULL},
     {METHOD_GET, "/healthz", admin_healthz, 0, "", AUTH_OPEN, NULL},

@@ -5,6 +5,7 @@
 #define FUT_CORE_POOL_VIEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/task.h"
@@ -49,12 +50,34 @@ struct pool_wish {
     struct pool_pause pause; /* since_wall_ms 0: the lane goes on */
 };
 
+enum pool_worker_state {
+    POOL_WORKER_STARTING, /* is not ready to take a task */
+    POOL_WORKER_IDLE,
+    POOL_WORKER_BUSY,
+    POOL_WORKER_LEAVING, /* gets no more tasks */
+    POOL_WORKER_DYING,   /* killed */
+};
+
+/* One worker process. */
+struct pool_worker {
+    int32_t pid;                        /* 0: not known yet */
+    char program[TASK_HANDLER_MAX + 1]; /* the handler whose program it is, or "futured" */
+    enum lane lane;
+    enum pool_worker_state state;
+    uint32_t tasks;      /* that it runs now */
+    struct task_id task; /* one of them; hi 0: none */
+    uint64_t tasks_done;
+    int64_t started_wall_ms;
+};
+
 struct pool_view {
     void *ctx;
-    /* Any thread; neither blocks for long. */
+    /* Any thread; none blocks for long. */
     void (*read)(void *ctx, struct pool_stats *out);
     /* In force for every later read; nothing that runs is cut short. NULL: cannot be changed. */
     void (*change)(void *ctx, enum lane lane, const struct pool_wish *wish);
+    /* A heap array of *out_n processes, to be freed. NULL: there are none to be seen. */
+    struct pool_worker *(*workers)(void *ctx, size_t *out_n);
 };
 
 static inline uint32_t pool_lane_max(enum lane lane)

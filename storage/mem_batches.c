@@ -152,6 +152,7 @@ int mem_report(struct backend *b, const struct store_report *o, struct store_not
         r->note->message = xstrdup(o->message);
     }
     add_log(r->note, o->log, o->log_len);
-    *out = (struct store_note){r->note->progress, o->message, r->note->log_end};
+    *out = (struct store_note){
+        .progress = r->note->progress, .message = o->message, .log_end = r->note->log_end};
     return 0;
 }

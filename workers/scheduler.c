@@ -272,7 +272,13 @@ static void read_pools(void *ctx, struct pool_stats *out)
     out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
+static struct pool_worker *list_workers(void *ctx, size_t *out_n)
+{
+    const struct scheduler *s = ctx;
+    return worker_book_copy(worker_set_book(s->workers), out_n);
+}
+
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s, read_pools, pools_change};
+    return (struct pool_view){s, read_pools, pools_change, list_workers};
 }

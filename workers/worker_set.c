@@ -16,6 +16,7 @@ struct worker_set {
     struct worker_process **by_slot;
     uint32_t n_slots; /* of by_slot */
     bool is_open;
+    struct worker_book book;
     atomic_uint alive;
     _Atomic uint64_t died;
     atomic_int last_status; /* of the latest death, as waitpid has it; -1 not known */
@@ -161,6 +162,7 @@ void worker_set_enter(struct worker_set *s, struct worker_process *w, struct wor
 void worker_set_leave(struct worker_set *s, struct worker_process *w)
 {
     s->by_slot[w->slot] = NULL;
+    worker_book_strike(&s->book, w->slot);
 }
 
 static void count_alive(struct worker_set *s)
@@ -173,7 +175,7 @@ static void count_alive(struct worker_set *s)
 
 void worker_set_note(struct worker_process *w)
 {
-    (void)w;
+    worker_book_note(&((struct worker_program *)w->owner)->set->book, w);
 }
 
 void worker_set_room_made(struct worker_set *s)
@@ -227,19 +229,13 @@ static void free_program(struct worker_program *p)
     free(p);
 }
 
-static bool has_program(const struct worker_set *s, const struct handler *h)
-{
-    const struct worker_program *p = worker_set_program(s, h);
-    return p && p->handler == h;
-}
-
 /* Those that are not there yet. */
 static void add_programs(struct worker_set *s, const struct handlers *handlers)
 {
     const struct catalog *all = handlers_catalog(handlers);
     for (size_t i = 0; i < all->n; i++) {
         const struct handler *h = handlers_find(handlers, all->items[i].name);
-        if (h->is_worker && !has_program(s, h))
+        if (h->is_worker && !worker_set_program(s, h))
             add_program(s, h, handlers);
     }
 }
@@ -251,6 +247,7 @@ struct worker_set *worker_set_new(const struct worker_set_config *cfg)
     s->cfg = *cfg;
     atomic_init(&s->last_status, -1);
     list_init(&s->programs);
+    worker_book_init(&s->book);
     add_program(s, NULL, NULL);
     if (cfg->handlers)
         add_programs(s, cfg->handlers);
@@ -330,6 +327,7 @@ void worker_set_free(struct worker_set **sp)
     while ((n = list_pop_front(&s->programs)) != NULL)
         free_program(program_at(n));
     free(s->by_slot);
+    worker_book_release(&s->book);
     free(s);
     *sp = NULL;
 }
@@ -379,6 +377,11 @@ void worker_set_abandon(struct worker_set *s, struct worker_job *job)
     else if (list_is_linked(&job->link))
         list_remove(&job->program->waiting, &job->link);
     count_alive(s);
+}
+
+struct worker_book *worker_set_book(struct worker_set *s)
+{
+    return &s->book;
 }
 
 uint32_t worker_set_alive(const struct worker_set *s)

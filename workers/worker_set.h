@@ -9,6 +9,7 @@
 #ifndef FUT_WORKERS_WORKER_SET_H
 #define FUT_WORKERS_WORKER_SET_H
 
+#include "workers/worker_book.h"
 #include "workers/worker_program.h"
 
 struct worker_set_config {
@@ -50,7 +51,9 @@ void worker_set_stop_job(struct worker_set *s, struct worker_job *job, int signa
 /* Forgets the job without done; what runs it is killed. */
 void worker_set_abandon(struct worker_set *s, struct worker_job *job);
 
-/* Numbers for the admin pages. Any thread. alive: ready processes of the cpu lane. */
+/* For the admin pages: lives as long as the set. */
+struct worker_book *worker_set_book(struct worker_set *s);
+/* Numbers for the same. Any thread. alive: ready processes of the cpu lane. */
 uint32_t worker_set_alive(const struct worker_set *s);
 uint64_t worker_set_died(const struct worker_set *s);
 /* How the latest of these ended, as waitpid has it; -1 not known. Any thread. */

@@ -174,6 +174,8 @@ await call('cancelBatch', 200, { path: { id: slow.id } });
 await call('listHandlers', 200);
 await call('getStats', 200);
 await call('listPools', 200);
+if (!(await call('listWorkers', 200)).body.workers.some((w) => w.pid && w.rss_bytes > 0))
+  fail('no worker process is shown with its memory');
 await call('changePool', 200, { path: { lane: 'cpu' }, body: { capacity: 3, paused: true, reason: 'a look' } });
 const waits = (await call('submitTask', 202, { body: { handler: 'sha256', input: 'x' } })).body;
 if ((await call('getFuture', 200, { path: { id: waits.id } })).body.waiting_for?.code !== 'lane_paused')

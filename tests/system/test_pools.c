@@ -169,13 +169,12 @@ static bool waits_for_that(void *ctx)
     return yes;
 }
 
-static bool no_worker_is_alive(void *ctx)
+static bool has_no_worker(void *daemon)
 {
-    const struct daemon *d = ctx;
-    struct http_reply r = api_get(daemon_url(d), "/v1/stats");
-    bool none = api_int(r.json, "pools.workers_alive") == 0;
+    struct http_reply r = api_get(daemon_url(daemon), "/v1/stats");
+    bool yes = api_int(r.json, "pools.workers_alive") == 0;
     http_reply_release(&r);
-    return none;
+    return yes;
 }
 
 /* The one worker is killed while the fork server stands still and can make no other. */
@@ -189,8 +188,7 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
     pid_t fork_server = child_of(daemon_pid(d)), worker = child_of(fork_server);
     ck_assert_int_eq(kill(fork_server, SIGSTOP), 0);
     ck_assert_int_eq(kill(worker, SIGKILL), 0);
-    ck_assert(
-        wait_until(no_worker_is_alive, d, WAIT_LONG_MS)); /* else it is given the first task */
+    ck_assert(wait_until(has_no_worker, d, WAIT_LONG_MS)); /* or a task would die with it */
     for (int i = 0; i < 2; i++)
         api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}", ids[i]);
     struct asked a = {d, ids[1], "workers_broken"};
@@ -211,12 +209,90 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
 }
 END_TEST
 
+/* ---- each worker ------------------------------------------------------------------------------
+ */
+
+/* The first worker in this state, or NULL; json_decref() it. */
+static json_t *worker_in(const struct daemon *d, const char *state)
+{
+    struct http_reply r = api_get(daemon_url(d), "/v1/workers");
+    json_t *w, *found = NULL;
+    size_t i;
+    json_array_foreach (json_object_get(r.json, "workers"), i, w) {
+        if (!found && strcmp(api_str(w, "state"), state) == 0)
+            found = json_incref(w);
+    }
+    http_reply_release(&r);
+    return found;
+}
+
+struct seeker {
+    const struct daemon *d;
+    const char *state;
+};
+
+static bool has_worker_in(void *ctx)
+{
+    const struct seeker *s = ctx;
+    json_t *w = worker_in(s->d, s->state);
+    json_decref(w);
+    return w != NULL;
+}
+
+START_TEST(test_pools_each_worker_is_shown)
+{
+    const char *const one[] = {"MAX_WORKERS=1"};
+    struct daemon *d = daemon_start_with(one, 1);
+    struct seeker idle = {d, "idle"}, busy = {d, "busy"};
+    char id[ID_TEXT_SIZE];
+    json_decref(api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}"));
+    ck_assert(wait_until(has_worker_in, &idle, WAIT_LONG_MS));
+    json_t *w = worker_in(d, "idle");
+    ck_assert_str_eq(api_str(w, "program"), "futured");
+    ck_assert_int_eq(api_int(w, "tasks_done"), 1);
+    ck_assert_int_eq(api_int(w, "pid"), child_of(child_of(daemon_pid(d))));
+    ck_assert_int_gt(api_int(w, "rss_bytes"), 100000);
+    json_decref(w);
+    api_submit(daemon_url(d), LONG("cpu"), id);
+    ck_assert(wait_until(has_worker_in, &busy, WAIT_LONG_MS));
+    w = worker_in(d, "busy");
+    ck_assert_str_eq(api_str(w, "task"), id);
+    ck_assert_int_eq(api_int(w, "tasks"), 1);
+    json_decref(w);
+    daemon_free(&d);
+}
+END_TEST
+
+/* A queue of three behind one slot: each knows its place, which gets better. */
+START_TEST(test_pools_position_in_the_queue)
+{
+    const char *const one[] = {"MAX_THREADS=1"};
+    struct daemon *d = daemon_start_with(one, 1);
+    char ids[4][ID_TEXT_SIZE];
+    for (int i = 0; i < 4; i++)
+        api_submit(daemon_url(d), LONG("io"), ids[i]);
+    await_pool(d, "io", "busy", 1);
+    for (int i = 1; i < 4; i++) {
+        json_t *f = api_future(daemon_url(d), ids[i]);
+        ck_assert_int_eq(api_int(f, "waiting_for.position"), i);
+        json_decref(f);
+    }
+    ck_assert_int_eq(api_cancel(daemon_url(d), ids[1]), 200);
+    json_t *f = api_future(daemon_url(d), ids[3]);
+    ck_assert_int_eq(api_int(f, "waiting_for.position"), 2);
+    json_decref(f);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_pools_grow_and_shrink_while_busy_io,
                                   test_pools_grow_and_shrink_while_busy_cpu,
                                   test_pools_pause_holds_a_lane_until_it_goes_on,
                                   test_pools_restart_brings_back_what_is_configured,
-                                  test_pools_broken_workers_are_told_and_heal};
+                                  test_pools_broken_workers_are_told_and_heal,
+                                  test_pools_each_worker_is_shown,
+                                  test_pools_position_in_the_queue};
     return suite_run("pools", tests, FUT_COUNT(tests));
 }

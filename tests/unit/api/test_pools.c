@@ -28,6 +28,26 @@ static void fake_change(void *ctx, enum lane lane, const struct pool_wish *wish)
     mutex_unlock(&f->mu);
 }
 
+static struct pool_worker *fake_workers(void *ctx, size_t *out_n)
+{
+    static const struct pool_worker two[] = {
+        {.program = "nlp", .state = POOL_WORKER_STARTING, .started_wall_ms = 1764000000123},
+        {.program = "futured",
+         .lane = LANE_CPU,
+         .state = POOL_WORKER_BUSY,
+         .tasks = 1,
+         .task = {0x0193a1b27c007001, 0x9b3c4d5e6f708192},
+         .tasks_done = 7,
+         .started_wall_ms = 1764000000123},
+    };
+    struct pool_worker *out = xcalloc(2, sizeof(*out));
+    (void)ctx;
+    memcpy(out, two, sizeof(two));
+    out[1].pid = getpid(); /* whose memory can be read */
+    *out_n = 2;
+    return out;
+}
+
 static struct fixture f;
 
 static void setup_with(const struct auth *auth)
@@ -36,7 +56,7 @@ static void setup_with(const struct auth *auth)
     fake = (struct fake){.stats.lanes = {[LANE_IO] = {.capacity = 20, .configured = 20},
                                          [LANE_CPU] = {.capacity = 2, .configured = 2}}};
     mutex_init(&fake.mu);
-    cfg.pools = (struct pool_view){&fake, fake_read, fake_change};
+    cfg.pools = (struct pool_view){&fake, fake_read, fake_change, fake_workers};
     cfg.auth = auth;
     fixture_start_with(&f, &cfg, 1000);
 }
@@ -58,6 +78,17 @@ START_TEST(test_pools_are_shown)
            "{\"pools\":[{\"lane\":\"io\",\"capacity\":20,\"configured\":20,\"max\":4096,\"busy\":0,"
            "\"queued\":0,\"started\":0,\"paused\":false},{\"lane\":\"cpu\",\"capacity\":2,",
            "\"max\":1024", NULL);
+}
+END_TEST
+
+START_TEST(test_workers_are_shown)
+{
+    expect(ask(&f, "GET /v1/workers", "", NULL), 200,
+           "{\"workers\":[{\"program\":\"nlp\",\"lane\":\"io\",\"state\":\"starting\",\"tasks\":0,"
+           "\"tasks_done\":0,\"started_at\":\"2025-11-24T16:00:00.123Z\"},{\"pid\":",
+           "\"program\":\"futured\",\"lane\":\"cpu\",\"state\":\"busy\",\"tasks\":1,"
+           "\"task\":\"0193a1b2-7c00-7001-9b3c-4d5e6f708192\",\"tasks_done\":7,",
+           "\"rss_bytes\":");
 }
 END_TEST
 
@@ -171,6 +202,7 @@ START_TEST(test_pools_where_there_are_none)
     struct api_config cfg = fixture_config;
     fixture_start_with(&f, &cfg, 1000);
     expect(ask(&f, "GET /v1/pools", "", NULL), 200, "{\"pools\":[]}", NULL, NULL);
+    expect(ask(&f, "GET /v1/workers", "", NULL), 200, "{\"workers\":[]}", NULL, NULL);
     expect(ask(&f, "PATCH /v1/pools/io", "", "{\"paused\":true}"), 404, "unknown_pool", NULL, NULL);
     fixture_stop(&f);
 }
@@ -234,6 +266,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_set_timeout(own, 30);
     tcase_add_test(tc, test_pools_are_shown);
+    tcase_add_test(tc, test_workers_are_shown);
     tcase_add_loop_test(tc, test_pools_are_changed, 0, (int)FUT_COUNT(changes));
     tcase_add_test(tc, test_pools_pause_ends);
     tcase_add_loop_test(tc, test_pools_refuse, 0, (int)FUT_COUNT(refused));

@@ -1,0 +1,59 @@
+/* What another process uses, as /proc tells. */
+#include <check.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/proc.h"
+
+#define BLOCK ((size_t)64 << 20)
+
+START_TEST(test_proc_sees_memory_and_cpu_time)
+{
+    struct proc_usage before, after;
+    ck_assert_int_eq(prctl(PR_SET_NAME, "a) b (c 1 2"), 0); /* the name is not to be believed */
+    ck_assert(proc_usage_read(getpid(), &before));
+    ck_assert_uint_gt(before.rss_bytes, 0);
+    ck_assert_uint_lt(before.rss_bytes, (uint64_t)16 << 30);
+    char *block = malloc(BLOCK);
+    ck_assert_ptr_nonnull(block);
+    for (int i = 1; i == 1 || after.cpu_ms < before.cpu_ms + 30; i++) { /* some ticks of 10 ms */
+        memset(block, i & 127, BLOCK);
+        ck_assert_int_eq(block[BLOCK - 1], i & 127);
+        ck_assert(proc_usage_read(getpid(), &after));
+    }
+    ck_assert_uint_ge(after.rss_bytes, before.rss_bytes + BLOCK / 2);
+    free(block);
+}
+END_TEST
+
+START_TEST(test_proc_knows_nothing_of_the_dead)
+{
+    struct proc_usage u;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(!proc_usage_read(pid, &u));
+    ck_assert(!proc_usage_read(0, &u));
+    ck_assert(!proc_usage_read(-1, &u));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("proc");
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
+    tcase_add_test(tc, test_proc_knows_nothing_of_the_dead);
+    suite_add_tcase(s, tc);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

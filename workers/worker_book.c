@@ -1,0 +1,99 @@
+#include "workers/worker_book.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "workers/worker_program.h"
+
+void worker_book_init(struct worker_book *b)
+{
+    *b = (struct worker_book){0};
+    mutex_init(&b->mu);
+}
+
+void worker_book_release(struct worker_book *b)
+{
+    mutex_destroy(&b->mu);
+    free(b->pages);
+    free(b->used);
+}
+
+static enum pool_worker_state state_of(const struct worker_process *w)
+{
+    static const enum pool_worker_state states[] = {
+        [WORKER_STARTING] = POOL_WORKER_STARTING,
+        [WORKER_READY] = POOL_WORKER_IDLE,
+        [WORKER_LEAVING] = POOL_WORKER_LEAVING,
+        [WORKER_DYING] = POOL_WORKER_DYING,
+    };
+    if (w->state != WORKER_READY)
+        return states[w->state];
+    if (w->tired)
+        return POOL_WORKER_LEAVING;
+    return w->jobs.len ? POOL_WORKER_BUSY : POOL_WORKER_IDLE;
+}
+
+static struct task_id task_of(const struct worker_process *w)
+{
+    struct list_node *n = list_first(&w->jobs);
+    return n ? FUT_CONTAINER(n, struct worker_job, link)->task->spec->id : (struct task_id){0};
+}
+
+static struct pool_worker describe(const struct worker_process *w)
+{
+    const struct worker_program *p = w->owner;
+    struct pool_worker out = {
+        .pid = w->pid,
+        .lane = p->handler ? p->handler->info.lane : LANE_CPU,
+        .state = state_of(w),
+        .tasks = (uint32_t)w->jobs.len,
+        .task = task_of(w),
+        .tasks_done = w->tasks_done,
+        .started_wall_ms = w->started_wall_ms,
+    };
+    (void)snprintf(out.program, sizeof(out.program), "%s", worker_program_name(p));
+    return out;
+}
+
+/* mu held. */
+static void make_room(struct worker_book *b, size_t n)
+{
+    if (n <= b->n)
+        return;
+    b->pages = xrealloc(b->pages, n * sizeof(b->pages[0]));
+    b->used = xrealloc(b->used, n * sizeof(b->used[0]));
+    while (b->n < n)
+        b->used[b->n++] = false;
+}
+
+void worker_book_note(struct worker_book *b, const struct worker_process *w)
+{
+    struct pool_worker page = describe(w);
+    mutex_lock(&b->mu);
+    make_room(b, (size_t)w->slot + 1);
+    b->pages[w->slot] = page;
+    b->used[w->slot] = true;
+    mutex_unlock(&b->mu);
+}
+
+void worker_book_strike(struct worker_book *b, uint32_t slot)
+{
+    mutex_lock(&b->mu);
+    if (slot < b->n)
+        b->used[slot] = false;
+    mutex_unlock(&b->mu);
+}
+
+struct pool_worker *worker_book_copy(struct worker_book *b, size_t *out_n)
+{
+    mutex_lock(&b->mu);
+    struct pool_worker *out = xcalloc(b->n + 1, sizeof(*out));
+    *out_n = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->used[i])
+            out[(*out_n)++] = b->pages[i];
+    }
+    mutex_unlock(&b->mu);
+    return out;
+}
