@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "daemon/config.h"
+#include "daemon/tune.h"
 #include "storage/store_file.h"
 
 int commands_exit_code(int rc)
@@ -55,13 +56,16 @@ static int backup(const struct config *cfg, char **args)
     return finish(rc, &err);
 }
 
+#define ANY (-1)
+
 static const struct {
     const char *name;
-    int n_args;
+    int n_args; /* or ANY */
     int (*run)(const struct config *cfg, char **args);
 } commands[] = {
     {"check", 0, check},
     {"backup", 1, backup},
+    {"tune", ANY, tune_command},
 };
 
 int commands_run(int argc, char **argv)
@@ -69,10 +73,15 @@ int commands_run(int argc, char **argv)
     struct config cfg;
     struct fut_errbuf err = {""};
     for (size_t i = 0; i < FUT_COUNT(commands); i++) {
-        if (strcmp(commands[i].name, argv[1]) != 0 || commands[i].n_args != argc - 2)
+        if (strcmp(commands[i].name, argv[1]) != 0 ||
+            (commands[i].n_args != argc - 2 && commands[i].n_args != ANY))
             continue;
         int rc = config_load(&cfg, &err);
-        return rc == 0 ? commands[i].run(&cfg, argv + 2) : finish(rc, &err);
+        if (rc != 0)
+            return finish(rc, &err);
+        int code = commands[i].run(&cfg, argv + 2);
+        config_release(&cfg);
+        return code;
     }
     (void)fprintf(stderr, "futured: no such command; futured --help lists them\n");
     return EX_USAGE;

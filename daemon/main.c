@@ -39,6 +39,8 @@ static const char usage[] =
     "  --env-file=FILE  the same as FUTURED_ENV_FILE=FILE\n"
     "\n"
     "  check            read the whole database file: is it as it was written?\n"
+    "  tune HANDLER --input FILE\n"
+    "                   run its tasks at 1, 2, 4 ... slots; say how many are right\n"
     "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
     "\n"
     "variables:\n";
