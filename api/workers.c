@@ -9,7 +9,8 @@
 
 /* The names are part of the HTTP contract. */
 static const char *const states[] = {
-    [POOL_WORKER_STARTING] = "starting", [POOL_WORKER_IDLE] = "idle",   [POOL_WORKER_BUSY] = "busy",
+    [POOL_WORKER_STARTING] = "starting", [POOL_WORKER_IDLE] = "idle",
+    [POOL_WORKER_BUSY] = "busy",         [POOL_WORKER_TEMPLATE] = "template",
     [POOL_WORKER_LEAVING] = "leaving",   [POOL_WORKER_DYING] = "dying",
 };
 

@@ -54,8 +54,9 @@ enum pool_worker_state {
     POOL_WORKER_STARTING, /* is not ready to take a task */
     POOL_WORKER_IDLE,
     POOL_WORKER_BUSY,
-    POOL_WORKER_LEAVING, /* gets no more tasks */
-    POOL_WORKER_DYING,   /* killed */
+    POOL_WORKER_TEMPLATE, /* forks the others of its program, runs nothing itself */
+    POOL_WORKER_LEAVING,  /* gets no more tasks */
+    POOL_WORKER_DYING,    /* killed */
 };
 
 /* One worker process. */

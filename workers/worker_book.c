@@ -22,9 +22,8 @@ void worker_book_release(struct worker_book *b)
 static enum pool_worker_state state_of(const struct worker_process *w)
 {
     static const enum pool_worker_state states[] = {
-        [WORKER_STARTING] = POOL_WORKER_STARTING,
-        [WORKER_READY] = POOL_WORKER_IDLE,
-        [WORKER_LEAVING] = POOL_WORKER_LEAVING,
+        [WORKER_STARTING] = POOL_WORKER_STARTING, [WORKER_READY] = POOL_WORKER_IDLE,
+        [WORKER_TEMPLATE] = POOL_WORKER_TEMPLATE, [WORKER_LEAVING] = POOL_WORKER_LEAVING,
         [WORKER_DYING] = POOL_WORKER_DYING,
     };
     if (w->state != WORKER_READY)
