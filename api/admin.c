@@ -90,6 +90,7 @@ static void write_pools(struct buf *b, const struct pool_view *view)
     }
     json_out_uint(b, "workers_alive", p.workers_alive);
     json_out_uint(b, "workers_died", p.workers_died);
+    json_out_uint(b, "programs_broken", p.programs_broken);
     if (p.containment)
         json_out_str(b, "containment", p.containment);
     buf_putc(b, '}');

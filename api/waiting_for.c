@@ -14,7 +14,8 @@ struct reason {
 void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
                       bool is_draining)
 {
-    *out = (struct waiting_scene){.has_pools = view->read != NULL, .is_draining = is_draining};
+    *out = (struct waiting_scene){
+        .view = view, .has_pools = view->read != NULL, .is_draining = is_draining};
     store_stats(store, &out->store);
     if (view->read)
         view->read(view->ctx, &out->pools);
@@ -53,6 +54,18 @@ static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
 static bool is_paused(const struct task *t, const struct waiting_scene *s)
 {
     return lane_of(t, s)->pause.since_wall_ms != 0;
+}
+
+static bool look_broken(const struct task *t, const struct waiting_scene *s,
+                        struct pool_broken *out)
+{
+    return s->pools.programs_broken && s->view->broken(s->view->ctx, t->spec->handler, out);
+}
+
+static bool has_broken_program(const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_broken ignored;
+    return look_broken(t, s, &ignored);
 }
 
 /* Worker processes are made anew when they die; that none lives means that making one fails. */
@@ -122,6 +135,16 @@ static void write_workers(struct buf *out, const struct task *t, const struct wa
         json_out_int(out, "last_signal", s->pools.last_signal);
 }
 
+static void write_program(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_broken b;
+    write_lane(out, t, s);
+    if (!look_broken(t, s, &b)) /* it has just been mended */
+        return;
+    json_out_time(out, "broken_at", b.since_wall_ms);
+    json_out_str(out, "last_words", b.words);
+}
+
 static void write_nothing(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     (void)out;
@@ -138,6 +161,8 @@ static const struct reason reasons[] = {
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
     {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
      write_pause},
+    {"program_broken", "The worker program of its handler does not start; it is tried again.",
+     has_broken_program, write_program},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
     {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
     {"starting", "A slot is free; it starts now.", always, write_lane},

@@ -15,6 +15,7 @@
 struct waiting_scene {
     struct store_stats store;
     struct pool_stats pools;
+    const struct pool_view *view;
     bool has_pools; /* false: this daemon runs nothing */
     bool is_draining;
     uint32_t place; /* of the one future that is shown, as in store_note */

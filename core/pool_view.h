@@ -16,6 +16,7 @@
 /* Bytes of text about a pause, each with its NUL. */
 #define POOL_BY_SIZE 64
 #define POOL_REASON_SIZE 201
+#define POOL_WORDS_SIZE 1001 /* of the last words of a process that did not start */
 
 struct pool_pause {
     int64_t since_wall_ms;         /* 0: not paused */
@@ -37,9 +38,10 @@ struct pool_stats {
     const char *containment; /* what ends an attempt with all that came from it: "cgroups" or
                                 "process_groups" */
     uint32_t workers_alive;
-    uint64_t workers_died; /* unasked, since boot */
-    int last_exit_code;    /* of the latest of these; -1: a signal, or not known */
-    int last_signal;       /* that ended it; 0: none */
+    uint64_t workers_died;    /* unasked, since boot */
+    uint32_t programs_broken; /* worker programs that do not start now */
+    int last_exit_code;       /* of the latest of these; -1: a signal, or not known */
+    int last_signal;          /* that ended it; 0: none */
 };
 
 /* What is to change of a lane; all of it at once. */
@@ -71,6 +73,12 @@ struct pool_worker {
     int64_t started_wall_ms;
 };
 
+/* A worker program that does not start: its tasks stay in the queue, it is tried again. */
+struct pool_broken {
+    int64_t since_wall_ms;
+    char words[POOL_WORDS_SIZE]; /* how its last process ended, and the end of what it printed */
+};
+
 struct pool_view {
     void *ctx;
     /* Any thread; none blocks for long. */
@@ -79,6 +87,8 @@ struct pool_view {
     void (*change)(void *ctx, enum lane lane, const struct pool_wish *wish);
     /* A heap array of *out_n processes, to be freed. NULL: there are none to be seen. */
     struct pool_worker *(*workers)(void *ctx, size_t *out_n);
+    /* Is the program of this handler broken? *out is written when it is. NULL: never. */
+    bool (*broken)(void *ctx, const char *handler, struct pool_broken *out);
 };
 
 static inline uint32_t pool_lane_max(enum lane lane)

@@ -267,6 +267,7 @@ static void read_pools(void *ctx, struct pool_stats *out)
     out->containment = fork_server_containment(s->cfg.fs);
     out->workers_alive = worker_set_alive(s->workers);
     out->workers_died = worker_set_died(s->workers);
+    out->programs_broken = worker_book_count_broken(worker_set_book(s->workers));
     int status = worker_set_last_status(s->workers);
     out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -278,7 +279,13 @@ static struct pool_worker *list_workers(void *ctx, size_t *out_n)
     return worker_book_copy(worker_set_book(s->workers), out_n);
 }
 
+static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
+{
+    const struct scheduler *s = ctx;
+    return worker_book_find_broken(worker_set_book(s->workers), handler, out);
+}
+
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s, read_pools, pools_change, list_workers};
+    return (struct pool_view){s, read_pools, pools_change, list_workers, find_broken};
 }

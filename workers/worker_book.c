@@ -2,9 +2,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "workers/worker_program.h"
+
+struct worker_fault {
+    char program[TASK_HANDLER_MAX + 1];
+    struct pool_broken what;
+};
 
 void worker_book_init(struct worker_book *b)
 {
@@ -17,6 +23,7 @@ void worker_book_release(struct worker_book *b)
     mutex_destroy(&b->mu);
     free(b->pages);
     free(b->used);
+    free(b->faults);
 }
 
 static enum pool_worker_state state_of(const struct worker_process *w)
@@ -95,4 +102,54 @@ struct pool_worker *worker_book_copy(struct worker_book *b, size_t *out_n)
     }
     mutex_unlock(&b->mu);
     return out;
+}
+
+/* mu held. */
+static struct worker_fault *find(struct worker_book *b, const char *program)
+{
+    for (size_t i = 0; i < atomic_load(&b->n_faults); i++) {
+        if (strcmp(b->faults[i].program, program) == 0)
+            return &b->faults[i];
+    }
+    return NULL;
+}
+
+void worker_book_broken(struct worker_book *b, const struct worker_program *p)
+{
+    mutex_lock(&b->mu);
+    struct worker_fault *f = find(b, worker_program_name(p));
+    if (!f) {
+        size_t n = atomic_load(&b->n_faults);
+        b->faults = xrealloc(b->faults, (n + 1) * sizeof(b->faults[0]));
+        f = &b->faults[n];
+        atomic_store(&b->n_faults, (unsigned)(n + 1));
+    }
+    (void)snprintf(f->program, sizeof(f->program), "%s", worker_program_name(p));
+    f->what.since_wall_ms = p->broken_wall_ms;
+    (void)snprintf(f->what.words, sizeof(f->what.words), "%s", p->last_words);
+    mutex_unlock(&b->mu);
+}
+
+void worker_book_mended(struct worker_book *b, const struct worker_program *p)
+{
+    mutex_lock(&b->mu);
+    struct worker_fault *f = find(b, worker_program_name(p));
+    if (f)
+        *f = b->faults[atomic_fetch_sub(&b->n_faults, 1) - 1];
+    mutex_unlock(&b->mu);
+}
+
+uint32_t worker_book_count_broken(const struct worker_book *b)
+{
+    return atomic_load(&b->n_faults);
+}
+
+bool worker_book_find_broken(struct worker_book *b, const char *program, struct pool_broken *out)
+{
+    mutex_lock(&b->mu);
+    const struct worker_fault *f = find(b, program);
+    if (f)
+        *out = f->what;
+    mutex_unlock(&b->mu);
+    return f != NULL;
 }

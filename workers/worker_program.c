@@ -172,10 +172,11 @@ static void keep_last_words(struct worker_program *p, const struct worker_end *e
 static void set_broken(struct worker_program *p)
 {
     struct list_node *n;
-    if (!p->handler || worker_program_ready(p))
+    if (!p->handler || p->is_leaving || worker_program_ready(p))
         return;
     if (!p->broken_wall_ms)
         p->broken_wall_ms = clock_wall_ms();
+    worker_book_broken(worker_set_book(p->set), p);
     while ((n = list_pop_front(&p->waiting)) != NULL)
         end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
 }
@@ -247,6 +248,7 @@ static void on_ready(struct worker_process *w)
                  LOG_INT("failed_starts", p->failed_starts));
     p->failed_starts = 0;
     p->broken_wall_ms = 0;
+    worker_book_mended(worker_set_book(p->set), p);
     loop_timer_clear(worker_set_loop(p->set), &p->retry);
     worker_set_note(w);
     worker_program_trim(p);
@@ -376,6 +378,7 @@ void worker_program_leave(struct worker_program *p)
 {
     struct list_node *n;
     p->is_leaving = true;
+    worker_book_mended(worker_set_book(p->set), p);
     p->target = 0;
     loop_timer_clear(worker_set_loop(p->set), &p->retry);
     while ((n = list_pop_front(&p->waiting)) != NULL)

@@ -285,6 +285,27 @@ START_TEST(test_pools_position_in_the_queue)
 }
 END_TEST
 
+/* Its task waits and says why; others in the lane run. */
+START_TEST(test_pools_a_program_that_does_not_start_says_its_last_words)
+{
+    struct daemon *d = daemon_new();
+    char id[ID_TEXT_SIZE];
+    daemon_set_handlers(
+        d, "{\"nlp\":{\"worker\":[\"/bin/sh\",\"-c\",\"echo no model >&2; exit 3\"]}}");
+    daemon_start(d);
+    api_submit(daemon_url(d), "{\"handler\":\"nlp\",\"input\":\"x\"}", id);
+    struct asked a = {d, id, "program_broken"};
+    ck_assert(wait_until(waits_for_that, &a, WAIT_LONG_MS));
+    json_t *f = api_future(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "waiting_for.last_words"), "it exited with 3: no model");
+    ck_assert_str_eq(api_str(f, "state"), "queued");
+    json_decref(f);
+    json_decref(api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}"));
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_pools_grow_and_shrink_while_busy_io,
@@ -293,6 +314,7 @@ int main(void)
                                   test_pools_restart_brings_back_what_is_configured,
                                   test_pools_broken_workers_are_told_and_heal,
                                   test_pools_each_worker_is_shown,
-                                  test_pools_position_in_the_queue};
+                                  test_pools_position_in_the_queue,
+                                  test_pools_a_program_that_does_not_start_says_its_last_words};
     return suite_run("pools", tests, FUT_COUNT(tests));
 }

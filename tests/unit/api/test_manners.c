@@ -128,6 +128,17 @@ END_TEST
         .workers_alive = (alive), .workers_died = (died), .last_exit_code = -1, .last_signal = 11  \
     }
 
+/* ctx: the handler whose program does not start. */
+static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
+{
+    *out = (struct pool_broken){1764000000123, "it exited with 3: no \"model\""};
+    return strcmp(handler, ctx) == 0;
+}
+
+static char this_one[] = "echo", another[] = "nlp";
+static const struct pool_view broken_view = {.ctx = this_one, .broken = find_broken};
+static const struct pool_view other_broken_view = {.ctx = another, .broken = find_broken};
+
 static const struct {
     enum task_state state;
     enum lane lane;
@@ -198,6 +209,25 @@ static const struct {
      {.has_pools = true, .pools = POOLS(2, 2, 2, 7), .place = 1001},
      "no_free_slot",
      "\"lane\":\"cpu\",\"position_over\":1000,\"queued\":"},
+    {TASK_QUEUED,
+     LANE_CPU,
+     0,
+     0,
+     {.has_pools = true,
+      .pools = {.lanes = {[LANE_CPU] = {.capacity = 2}}, .programs_broken = 1},
+      .view = &broken_view},
+     "program_broken",
+     "\"capacity\":2,\"broken_at\":\"2025-11-24T16:00:00.123Z\","
+     "\"last_words\":\"it exited with 3: no \\\"model\\\"\"}"},
+    {TASK_QUEUED,
+     LANE_CPU,
+     0,
+     0,
+     {.has_pools = true,
+      .pools = {.lanes = {[LANE_CPU] = {.capacity = 2}}, .programs_broken = 1},
+      .view = &other_broken_view},
+     "starting",
+     ""},
     {TASK_RUNNING, LANE_IO, 0, 0, {.has_pools = true}, "", ""},
     {TASK_SUCCEEDED, LANE_IO, 0, 0, {.has_pools = true}, "", ""},
     {TASK_CANCELLED, LANE_IO, 0, 0, {.is_draining = true}, "", ""},

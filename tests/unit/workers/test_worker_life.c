@@ -88,6 +88,14 @@ static const struct worker_program *program_named(const char *name)
     return worker_set_program(set, handlers_find(handlers, name));
 }
 
+/* What others are shown of it. */
+static bool is_shown_broken(const char *name, struct pool_broken *out)
+{
+    bool yes = worker_book_find_broken(worker_set_book(set), name, out);
+    ck_assert_uint_eq(worker_book_count_broken(worker_set_book(set)), yes);
+    return yes;
+}
+
 START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
 {
     struct job j;
@@ -98,6 +106,11 @@ START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
     ck_assert_int_eq(j.how, WORKER_ENDED_TAKEN);
     ck_assert(p->broken_wall_ms);
     ck_assert_str_eq(p->last_words, "it exited with 3: no model here");
+    struct pool_broken shown;
+    ck_assert(is_shown_broken("kit", &shown));
+    ck_assert_str_eq(shown.words, p->last_words);
+    ck_assert_int_eq(shown.since_wall_ms, p->broken_wall_ms);
+    ck_assert(!worker_book_find_broken(worker_set_book(set), "other", &shown));
     ck_assert_int_eq(p->retry_ms, 2000);
     drop(&j);
     ask(&j, "kit", "hello");
@@ -129,8 +142,11 @@ START_TEST(test_program_heals_by_itself)
         loop_turn(loop, -1);
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     close(fd);
+    struct pool_broken shown;
+    ck_assert(is_shown_broken("kit", &shown));
     while (p->broken_wall_ms)
         loop_turn(loop, -1);
+    ck_assert(!is_shown_broken("kit", &shown));
     ck_assert_str_eq(answer(&j, "kit", "hello"), "hello");
     unlink(path);
     raze();
