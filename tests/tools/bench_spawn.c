@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     if (posix_spawn_file_actions_init(&actions) != 0 ||
         posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) != 0)
         fail("bench_spawn: no file actions");
-    int64_t began_mono_us = clock_mono_us(), now_mono_us = began_mono_us;
+    int64_t began_mono_us = clock_mono_us(), now_mono_us;
     do {
         for (; running < (unsigned)at_once; running++)
             start(program, &actions);

@@ -267,6 +267,8 @@ static void index_told(struct run *r, struct map *map)
 static size_t check_all(struct run *r, size_t wanted, uint64_t *random)
 {
     size_t cuts = count_cuts(r->record), states = 0;
+    if (cuts == 0)
+        fail("nothing was recorded");
     size_t per_cut = wanted / cuts > REPLAY_LOSSES ? REPLAY_LOSSES : wanted / cuts;
     struct map map;
     struct replay *replay = replay_open(r->record);
