@@ -84,22 +84,33 @@ static void tell_end(struct request *r, struct events *e)
 
 /* ---- the loop of the stream ------------------------------------------------------------------ */
 
+/* What was read becomes r->task, unless it is gone. False: the read failed, and that is answered.
+ */
+static bool take_read(struct request *r, bool *out_found)
+{
+    int rc = r->op.base.rc;
+    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
+        request_fail(r, rc);
+        return false;
+    }
+    *out_found = rc == 0;
+    if (*out_found)
+        request_take_task(r);
+    return true;
+}
+
 /* Its end was told to us, and it is not done: somebody has given it another life meanwhile. It has
  * an end yet to come. */
 static void read_again(struct request *r)
 {
     struct events *e = r->work;
-    int rc = r->op.base.rc;
-    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
-        request_fail(r, rc);
+    bool found;
+    if (!take_read(r, &found))
         return;
-    }
-    if (rc == 0)
-        request_take_task(r);
     waiter_settle_one(&r->api->waiters, e->taken,
-                      &(struct store_brief){.found = rc == 0,
-                                            .state = rc == 0 ? r->task.state : TASK_QUEUED,
-                                            .seq = rc == 0 ? r->task.seq : 0});
+                      &(struct store_brief){.found = found,
+                                            .state = found ? r->task.state : TASK_QUEUED,
+                                            .seq = found ? r->task.seq : 0});
     e->left -= e->taken->is_gone;
     request_stream_more(r, next_event);
 }
@@ -115,22 +126,18 @@ static void wait_again(struct request *r)
 static void future_read(struct request *r)
 {
     struct events *e = r->work;
-    int rc = r->op.base.rc;
-    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
-        request_fail(r, rc);
+    bool found;
+    if (!take_read(r, &found))
         return;
-    }
-    if (rc == 0)
-        request_take_task(r);
-    if (rc == 0 && e->taken_is_done && !task_state_is_final(r->task.state)) {
+    if (found && e->taken_is_done && !task_state_is_final(r->task.state)) {
         wait_again(r);
         return;
     }
-    if (rc != 0 && e->taken_is_done)
+    if (!found && e->taken_is_done)
         tell_gone(r, e);
-    else if (rc == 0 && e->taken_is_done && r->task.seq > e->last_seq)
+    else if (found && e->taken_is_done && r->task.seq > e->last_seq)
         tell_done(r, e);
-    else if (rc == 0 && !e->taken_is_done && !task_state_is_final(r->task.state))
+    else if (found && !e->taken_is_done && !task_state_is_final(r->task.state))
         tell_progress(r, e);
     request_stream_more(r, next_event);
 }

@@ -99,10 +99,10 @@ static bool run_step(struct http_loop *l, struct request *r)
         if (atomic_load(&r->api->is_released) || !waiter_arm(&r->api->waiters, &r->waiter))
             return true;
         http_loop_sleep(l, r);
-        suspend(l, r);
-    } else if (!r->is_complete || r->is_stream || !http_held_add(l, r)) {
-        suspend(l, r);
+    } else if (r->is_complete && !r->is_stream && http_held_add(l, r)) {
+        return false;
     }
+    suspend(l, r);
     return false;
 }
 
