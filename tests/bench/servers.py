@@ -200,7 +200,7 @@ def futured(handlers=None, folder=None, command=None, **env):
     (home / "handlers.json").write_text(json.dumps({**HANDLERS, **(handlers or {})}))
     knobs = {"FUTURED_LISTEN": "127.0.0.1:0", "FUTURED_DB": str(home / "futured.db"),
              "FUTURED_HANDLERS": str(home / "handlers.json"), "FUTURED_DRAIN": "0ms",
-             "FUTURED_KILL_GRACE": "100ms"}
+             "FUTURED_KILL_GRACE": "100ms", "FUTURED_HTTP_NETWORKS": "127.0.0.0/8"}
     knobs.update({key: str(value) for key, value in env.items()})
     try:
         with _started("futured", command or [BUILD / "futured"], "http", "on disk before the 202",
