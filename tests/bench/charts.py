@@ -9,12 +9,12 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 230, 40, 50
 COLOURS = ["#0b5394", "#cc4125", "#38761d", "#b45f06", "#674ea7", "#45818e", "#a64d79", "#666666"]
 
 
-def _text(x, y, text, anchor="start", size=12, colour="#333333"):
+def text(x, y, text, anchor="start", size=12, colour="#333333"):
     return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
             f'fill="{colour}">{escape(text)}</text>')
 
 
-def _line(x1, y1, x2, y2, colour, width=1.0):
+def line(x1, y1, x2, y2, colour, width=1.0):
     return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
             f'stroke-width="{width}"/>')
 
@@ -48,13 +48,13 @@ def _x(steps, at):
 
 
 def _frame(title, x_title, y_title, steps, scale):
-    yield _text(LEFT, 22, f"{title} ({y_title})", size=15)
+    yield text(LEFT, 22, f"{title} ({y_title})", size=15)
     for tick in scale.ticks():
-        yield _line(LEFT, scale.y(tick), WIDTH - RIGHT, scale.y(tick), "#dddddd")
-        yield _text(LEFT - 6, scale.y(tick) + 4, _tick(tick), "end")
+        yield line(LEFT, scale.y(tick), WIDTH - RIGHT, scale.y(tick), "#dddddd")
+        yield text(LEFT - 6, scale.y(tick) + 4, _tick(tick), "end")
     for at, step in enumerate(steps):
-        yield _text(_x(steps, at), HEIGHT - BOTTOM + 18, step, "middle")
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_title, "middle")
+        yield text(_x(steps, at), HEIGHT - BOTTOM + 18, step, "middle")
+    yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_title, "middle")
 
 
 def _subject(number, name, points, steps, scale):
@@ -63,11 +63,11 @@ def _subject(number, name, points, steps, scale):
     path = " ".join(f"{x:.1f},{scale.y(median):.1f}" for x, (median, _, _) in spots)
     yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
     for x, (median, least, most) in spots:
-        yield _line(x, scale.y(least), x, scale.y(most), colour)
+        yield line(x, scale.y(least), x, scale.y(most), colour)
         yield f'<circle cx="{x:.1f}" cy="{scale.y(median):.1f}" r="3" fill="{colour}"/>'
     y = TOP + 10 + 20 * number
-    yield _line(WIDTH - RIGHT + 14, y, WIDTH - RIGHT + 34, y, colour, 2)
-    yield _text(WIDTH - RIGHT + 40, y + 4, name)
+    yield line(WIDTH - RIGHT + 14, y, WIDTH - RIGHT + 34, y, colour, 2)
+    yield text(WIDTH - RIGHT + 40, y + 4, name)
 
 
 def lines(title, x_title, y_title, steps, subjects):
