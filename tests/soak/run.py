@@ -10,6 +10,7 @@ second the processes are looked at from outside; verdict.py says what flat means
 "N passed, M failed"; the exit status is 1 when anything failed."""
 
 import argparse
+import json
 import pathlib
 import random
 import sys
@@ -300,6 +301,7 @@ def write_report(out, options, times, ledger, rows, found):
         text.append(f"| {story} | {ledger.done.get(('steady', story), 0)} | "
                     f"{ledger.done.get(('restarted', story), 0)} |")
     (folder / "README.md").write_text("\n".join(text) + "\n")
+    (folder / "samples.json").write_text(json.dumps(rows))
 
 
 def main():
