@@ -180,6 +180,14 @@ powercut: deps
 small-disk: deps
 	+@$(BUILD) all
 	@tests/crash/small_disk.sh $(B)
+# Mixed work for MINUTES: does anything grow?  SOAK: options of tests/soak/run.py, such as
+#   make soak SOAK="--rate 12 --out tests/soak/results"
+.PHONY: soak overload
+MINUTES ?= 60
+soak: deps
+	@tests/deps.sh soak
+	+@$(BUILD) tests-built
+	@tests/soak/run.py --build $(B) --minutes $(MINUTES) $(SOAK)
 # MUTANTS: some of tests/mutants by name; all by default.
 mutants: test-deps
 	@tests/mutants/run.sh $(MUTANTS)

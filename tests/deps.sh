@@ -8,6 +8,7 @@
 #                        api/openapi.json, in build/openapi-tools
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
+#   tests/deps.sh soak   what `make soak` and `make overload` are written in
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
@@ -21,6 +22,7 @@ test=(openssl python3)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)
+soak=(python3)
 
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
@@ -29,6 +31,7 @@ fuzz) wanted=("${fuzz[@]}") ;;
 test) wanted=("${test[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 counts) wanted=("${counts[@]}") ;;
+soak) wanted=("${soak[@]}") ;;
 package) wanted=("${package[@]}") ;;
 systemd) wanted=("${systemd[@]}") ;;
 *)

@@ -82,13 +82,21 @@ class Player(threading.Thread):
         self.scene, self.ledger, self.every = scene, ledger, every
 
     def run(self):
-        stories, weights = list(work.STORIES), list(work.STORIES.values())
         client, due = Client(self.scene.house), time.monotonic()
-        while not self.scene.house.is_over.is_set():
+        for story in self.deck():
             due = max(due + self.every * self.scene.random.uniform(0.5, 1.5), time.monotonic())
-            self.play(client, self.scene.random.choices(stories, weights)[0])
+            self.play(client, story)
             self.scene.pause(max(0, due - time.monotonic()))
+            if self.scene.house.is_over.is_set():
+                break
         client.close()
+
+    def deck(self):
+        """For ever all of them, as often as they are to be, in another order each time."""
+        cards = [story for story, times in work.STORIES.items() for _ in range(times)]
+        while True:
+            self.scene.random.shuffle(cards)
+            yield from cards
 
     def play(self, client, story):
         try:
@@ -200,6 +208,16 @@ def rest(house, ledger):
     ledger.breach(house, rest, f"a minute after the last story: {left} {stats['http']}")
 
 
+def forget(house, ledger, retention):
+    """The retention passes, and nothing is kept any more."""
+    client, end = Client(house), time.monotonic() + retention + 60
+    while left := client.sure("GET", "/v1/futures?limit=1000").json()["futures"]:
+        if time.monotonic() > end:
+            ledger.breach(house, forget, f"a minute after the retention: {len(left)} futures")
+            return
+        time.sleep(0.5)
+
+
 def soak(options, times, ledger):
     """The samples of both houses."""
     build = pathlib.Path(options.build).resolve()
@@ -231,6 +249,8 @@ def soak(options, times, ledger):
             for each in threads:
                 each.join(180)
             rest(house, ledger)
+        for house, _ in busy:
+            forget(house, ledger, times.retention)
         finished["work"].set()
         keeper.join(180)
         for house in (steady, other):

@@ -9,7 +9,7 @@ import statistics
 
 # series -> (what it is, unit, slack)
 SERIES = {
-    "rss": ("resident memory of the daemon", "MiB", 1.0),
+    "rss": ("resident memory of the daemon", "MiB", 2.0),
     "fork_rss": ("resident memory of the fork server", "MiB", 0.5),
     "descriptors": ("descriptors of the daemon", "", 16),
     "fork_descriptors": ("descriptors of the fork server", "", 8),
