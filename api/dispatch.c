@@ -10,39 +10,34 @@
 
 /* ---- what came ------------------------------------------------------------------------------- */
 
-struct collect {
-    struct request *r;
-    struct problem *p;
-    bool failed;
-};
-
 static const char *allowed_params(const struct route *route)
 {
     return route->params[0] ? route->params : " none ";
 }
 
-static bool bad_arg(struct collect *c, enum problem_code code, const char *name, const char *why)
+static bool bad_arg(struct request *r, enum problem_code code, const char *name, const char *why)
 {
-    problem_set(c->p, code, "The query parameter \"%.64s\" %s; known here:%.120s", name, why,
-                allowed_params(c->r->route));
-    c->p->detail[strlen(c->p->detail) - 1] = '.';
-    problem_set_parameter(c->p, name);
-    c->failed = true;
+    struct problem p;
+    problem_set(&p, code, "The query parameter \"%.64s\" %s; known here:%.120s", name, why,
+                allowed_params(r->route));
+    p.detail[strlen(p.detail) - 1] = '.';
+    problem_set_parameter(&p, name);
+    request_refuse_body(r, &p);
     return false;
 }
 
-static bool take_arg(void *ctx, const char *key, const char *value)
+static bool take_arg(struct request *r, const struct params_pair *came)
 {
-    struct collect *c = ctx;
-    struct request *r = c->r;
-    char *name = arena_strndup(&r->arena, key, strlen(key));
-    char *text = arena_strndup(&r->arena, value ? value : "", value ? strlen(value) : 0);
-    if (!params_decode(name) || !params_decode(text))
-        return bad_arg(c, PROBLEM_INVALID_PARAMETER, key, "is badly percent-encoded");
+    char *name = arena_strndup(&r->arena, came->name, came->name_len);
+    char *text = arena_strndup(&r->arena, came->value, came->value_len);
+    if (!params_decode_form(name) || !params_decode_form(text))
+        return bad_arg(r, PROBLEM_INVALID_PARAMETER,
+                       arena_strndup(&r->arena, came->name, came->name_len),
+                       "is badly percent-encoded");
     if (!route_knows_param(r->route, name))
-        return bad_arg(c, PROBLEM_UNKNOWN_PARAMETER, name, "is not known");
+        return bad_arg(r, PROBLEM_UNKNOWN_PARAMETER, name, "is not known");
     if (request_arg(r, name))
-        return bad_arg(c, PROBLEM_INVALID_PARAMETER, name, "was given twice");
+        return bad_arg(r, PROBLEM_INVALID_PARAMETER, name, "was given twice");
     FUT_ASSERT(r->n_args < REQUEST_ARGS_MAX); /* no route knows so many */
     r->args[r->n_args++] = (struct request_arg){name, text};
     return true;
@@ -51,12 +46,13 @@ static bool take_arg(void *ctx, const char *key, const char *value)
 /* False: the refusal is kept. */
 static bool take_args(struct request *r)
 {
-    struct problem p;
-    struct collect c = {.r = r, .p = &p};
-    http_each_arg(r, &c, take_arg);
-    if (c.failed)
-        request_refuse_body(r, &p);
-    return !c.failed;
+    const char *rest = r->query ? r->query : "";
+    struct params_pair came;
+    while (params_next(&rest, &came)) {
+        if (!take_arg(r, &came))
+            return false;
+    }
+    return true;
 }
 
 /* Decoded parts of the path must stay one part: no slash, no control characters. */

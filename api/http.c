@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/dispatch.h"
+#include "api/http_conn.h"
 #include "api/http_held.h"
 #include "api/http_loop.h"
 #include "api/params.h"
@@ -159,11 +160,19 @@ static enum MHD_Result run_steps(struct http_loop *l, struct request *r)
     return send_reply(r);
 }
 
+static struct http_conn *conn_of(struct MHD_Connection *conn)
+{
+    return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, const char *url,
                              const char *method)
 {
     struct request *r = request_new(l->api, l, http_loop_take_spare(l));
     r->conn = conn;
+    r->peer = conn_of(conn);
+    r->peer->request = r;
+    r->query = http_conn_take_query(r->peer);
     r->method = route_method_parse(method);
     r->path = url;
     r->next = dispatch_first_step(r);
@@ -212,6 +221,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                   LOG_INT("us", clock_mono_us() - r->began_mono_us), LOG_INT("end", why));
     *con_cls = NULL;
     l->was_busy = true;
+    http_conn_completed(l, r->peer);
+    r->peer = NULL; /* a held one lives longer */
     http_held_end(l, r);
 }
 
@@ -219,17 +230,30 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
                           enum MHD_ConnectionNotificationCode what)
 {
     struct http_loop *l = cls;
-    (void)conn;
-    (void)socket_cls;
+    bool is_new = what == MHD_CONNECTION_NOTIFY_STARTED;
+    struct http_conn *c = *socket_cls;
     l->was_busy = true;
-    (void)atomic_fetch_add_explicit(&l->connections,
-                                    what == MHD_CONNECTION_NOTIFY_STARTED ? (size_t)1 : SIZE_MAX,
+    if (is_new)
+        c = http_conn_new(
+            l, MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    else
+        http_conn_free(l, &c);
+    *socket_cls = c;
+    (void)atomic_fetch_add_explicit(&l->connections, is_new ? (size_t)1 : SIZE_MAX,
                                     memory_order_relaxed);
     if (atomic_load_explicit(&l->is_closed, memory_order_relaxed))
         fd_wake(l->api->left_fd);
 }
 
-/* Paths and queries stay as they came: route and params decode them, each part by itself. */
+/* The library is about to parse the request line. What this returns becomes *con_cls. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    (void)cls;
+    http_conn_hide_query(conn_of(conn), uri);
+    return NULL;
+}
+
+/* Paths stay as they came: route decodes them, each part by itself. */
 static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *text)
 {
     (void)cls;
@@ -275,8 +299,8 @@ int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd,
         MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        l, MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_END);
     if (d->mhd)
         return 0;
     fd_close(&d->listen_fd);
@@ -320,31 +344,6 @@ void http_daemon_stop(struct http_daemon *d)
 void http_resume(struct request *r)
 {
     MHD_resume_connection(r->conn);
-}
-
-int http_socket(const struct request *r)
-{
-    return MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-struct arg_walk {
-    void *ctx;
-    bool (*each)(void *ctx, const char *name, const char *value);
-};
-
-static enum MHD_Result on_arg(void *cls, enum MHD_ValueKind kind, const char *name,
-                              const char *value)
-{
-    struct arg_walk *walk = cls;
-    (void)kind;
-    return walk->each(walk->ctx, name, value) ? MHD_YES : MHD_NO;
-}
-
-void http_each_arg(const struct request *r, void *ctx,
-                   bool (*each)(void *ctx, const char *name, const char *value))
-{
-    struct arg_walk walk = {ctx, each};
-    (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_arg, &walk);
 }
 
 const char *http_header(const struct request *r, const char *name)

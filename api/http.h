@@ -36,14 +36,7 @@ void http_daemon_stop(struct http_daemon *d);
 
 /* Lets the library call the request's next step in the next http_daemon_run. */
 void http_resume(struct request *r);
-/* The connection's socket. */
-int http_socket(const struct request *r);
 /* Value of a request header, or NULL; lives as long as the request. */
 const char *http_header(const struct request *r, const char *name);
-
-/* Calls each for every query parameter as it came (not percent-decoded; value may be NULL), until
- * it returns false. */
-void http_each_arg(const struct request *r, void *ctx,
-                   bool (*each)(void *ctx, const char *name, const char *value));
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "api/http_conn.h"
 #include "api/http_held.h"
 #include "api/request.h"
 #include "api/server_internal.h"
@@ -14,10 +15,11 @@
 
 #define EVENTS 64
 #define SPARE_MAX 256
-#define WATCH_AFTER_MS 100 /* shorter sleeps cost no system call */
-#define FLUSH_MS 1000      /* for answers to leave at the end */
-#define HELD_ROUND_MS 1    /* between rounds while nothing happens but that requests are held */
-#define BUSY_ROUNDS 8      /* rounds of the library between looks at our own epoll */
+#define STAYS_MS 100      /* a client that sends no more is given so long to have its answer */
+#define FLUSH_MS 1000     /* for answers to leave at the end */
+#define HELD_ROUND_MS 1   /* between rounds while nothing happens but that requests are held */
+#define ENDING_ROUND_MS 1 /* the same while ended connections are looked at */
+#define BUSY_ROUNDS 8     /* rounds of the library between looks at our own epoll */
 
 /* ---- other threads --------------------------------------------------------------------------- */
 
@@ -58,8 +60,8 @@ bool http_loop_has_moved(struct http_loop *l)
 static void set_timer(struct http_loop *l, struct request *r, int64_t now)
 {
     int64_t key = r->wake_mono_ms;
-    if (!r->is_watched && key > now + WATCH_AFTER_MS)
-        key = now + WATCH_AFTER_MS;
+    if (!r->has_stayed && key > now + STAYS_MS)
+        key = now + STAYS_MS;
     heap_put(&l->sleepers, &r->timer, key);
 }
 
@@ -69,22 +71,13 @@ void http_loop_sleep(struct http_loop *l, struct request *r)
     set_timer(l, r, clock_mono_ms());
 }
 
-/* The library does not see a suspended client leave, so its socket is ours for the time. */
-static void watch(struct http_loop *l, struct request *r)
-{
-    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = r};
-    r->is_watched = epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, http_socket(r), &ev) == 0;
-}
-
 static void end_sleep(struct http_loop *l, struct request *r)
 {
     if (!r->is_asleep)
         return;
     r->is_asleep = false;
+    r->has_stayed = false;
     heap_remove(&l->sleepers, &r->timer);
-    if (r->is_watched)
-        (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, http_socket(r), NULL); /* it is there */
-    r->is_watched = false;
 }
 
 static void resume(struct http_loop *l, struct request *r)
@@ -108,15 +101,22 @@ static void wake_early(struct http_loop *l, struct request *r)
         heap_remove(&l->sleepers, &r->timer);
 }
 
+/* The library does not see a suspended client leave: that is for us to do. */
+void http_loop_hang_up(struct http_loop *l, struct request *r)
+{
+    if (!r->has_stayed || r->is_hung_up)
+        return; /* its timer will see it */
+    r->is_hung_up = true;
+    wake_early(l, r);
+}
+
 static void on_timer(struct http_loop *l, struct request *r, int64_t now)
 {
-    if (now >= r->wake_mono_ms) {
+    r->has_stayed = true;
+    if (now >= r->wake_mono_ms)
         wake_early(l, r);
-        return;
-    }
-    watch(l, r);
-    if (!r->is_watched) /* no more watches to be had: it ends at its deadline */
-        heap_put(&l->sleepers, &r->timer, r->wake_mono_ms);
+    else if (r->peer->is_ended)
+        http_loop_hang_up(l, r);
     else
         set_timer(l, r, now);
 }
@@ -219,6 +219,8 @@ static int64_t timeout_ms(struct http_loop *l)
     }
     if (l->granted & HTTP_STOP)
         ms = sooner(ms, 10);
+    if (!list_is_empty(&l->ending))
+        ms = sooner(ms, ENDING_ROUND_MS);
     return ms;
 }
 
@@ -239,11 +241,9 @@ static void poll_events(struct http_loop *l, int64_t ms)
         ms = 0;
     int n = epoll_wait(l->epoll_fd, ev, EVENTS, (int)ms);
     for (int i = 0; i < n; i++) {
-        struct request *r = ev[i].data.ptr;
-        if (!r)
-            continue; /* the library's epoll or the eventfd: looked at in any case */
-        r->is_hung_up = true;
-        wake_early(l, r);
+        struct http_conn *c = ev[i].data.ptr;
+        if (c) /* else the library's epoll or the eventfd: looked at in any case */
+            http_conn_end(l, c);
     }
 }
 
@@ -279,6 +279,7 @@ static void *loop_main(void *arg)
             l->held_mono_ms = clock_mono_ms();
         l->was_busy = false;
         http_daemon_run(&l->daemon);
+        http_conn_close_ended(l);
         if (atomic_load_explicit(&l->is_asked, memory_order_relaxed))
             atomic_store(&l->is_asked, false);
     }
@@ -301,6 +302,7 @@ int http_loop_new(struct api *api, int listen_fd, unsigned limit, struct http_lo
     mutex_init(&l->mu);
     list_init(&l->ready);
     heap_init(&l->sleepers);
+    list_init(&l->ending);
     l->daemon.listen_fd = -1;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = fd_wake_new();

@@ -1,10 +1,11 @@
 /* http_loop: one event loop, one thread, one daemon of the HTTP library in external mode.
  *
- * The loop waits on one epoll of its own: the library's epoll, an eventfd, and the sockets of long
- * sleepers. Suspending, resuming and running the library happen in this thread alone, so that a
- * resume can never meet its suspend: other threads only put a request on the ready list, once per
- * suspension. MHD_get_timeout of 0 is honoured and MHD_run never blocks; letting the library block
- * by itself is what makes it stall (api/README.md, "The stall at 256 connections"). */
+ * The loop waits on one epoll of its own: the library's epoll, an eventfd, and the ends of what
+ * clients send (http_conn). Suspending, resuming and running the library happen in this thread
+ * alone, so that a resume can never meet its suspend: other threads only put a request on the ready
+ * list, once per suspension. MHD_get_timeout of 0 is honoured and MHD_run never blocks; letting the
+ * library block by itself is what makes it stall (api/README.md, "The stall at 256 connections").
+ */
 #ifndef FUT_API_HTTP_LOOP_H
 #define FUT_API_HTTP_LOOP_H
 
@@ -37,6 +38,7 @@ struct http_loop {
     int64_t stop_mono_ms;  /* when suspended requests become a bug; set before the wish */
     int64_t flush_mono_ms; /* when unsent answers are dropped; 0 not yet known */
     struct heap sleepers;  /* by their next deadline */
+    struct list ending;    /* connections whose clients send no more, to be looked at */
     struct request *spare; /* the latest freed ones, chained by next_spare */
     size_t n_spare;
     int64_t logged_mono_ms; /* last time that a failure was logged */
@@ -79,6 +81,8 @@ struct request *http_loop_take_spare(struct http_loop *l);
 void http_loop_give_spare(struct http_loop *l, struct request *r);
 /* The request's waiter was armed: keep its deadline, look after its socket. */
 void http_loop_sleep(struct http_loop *l, struct request *r);
+/* The client of a sleeping request sends no more. */
+void http_loop_hang_up(struct http_loop *l, struct request *r);
 /* Logs a failure of the store behind this request, at most once per second. */
 void http_loop_log_failure(struct http_loop *l, const struct request *r, int rc);
 

@@ -30,6 +30,25 @@ bool params_decode(char *s)
     return true;
 }
 
+bool params_decode_form(char *s)
+{
+    for (char *plus = strchr(s, '+'); plus; plus = strchr(plus, '+'))
+        *plus = ' ';
+    return params_decode(s);
+}
+
+bool params_next(const char **query, struct params_pair *out)
+{
+    const char *at = *query;
+    size_t n = strcspn(at, "&"), name = strcspn(at, "=&");
+    if (!*at)
+        return false;
+    *out =
+        (struct params_pair){at, name < n ? at + name + 1 : "", name, name < n ? n - name - 1 : 0};
+    *query = at + n + (at[n] == '&');
+    return true;
+}
+
 void params_encode(struct buf *out, const char *s)
 {
     static const char safe[] =

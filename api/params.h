@@ -12,6 +12,14 @@
 /* Percent-decodes in place. False on a malformed escape or one that means NUL (s is then spoilt).
  */
 bool params_decode(char *s);
+/* The same for a name or value of a query, where '+' is a blank, too. */
+bool params_decode_form(char *s);
+/* The first parameter of *query, as it came; *query is then behind it. False at the end. */
+struct params_pair {
+    const char *name, *value; /* in the query; value: "" when there is no '=' */
+    size_t name_len, value_len;
+};
+bool params_next(const char **query, struct params_pair *out);
 /* Appends s percent-encoded, safe as a query value. */
 void params_encode(struct buf *out, const char *s);
 /* Seconds with an optional fraction ("2", "0.25"), up to nine digits before and after the point;

@@ -26,6 +26,7 @@
 #define REQUEST_HEADERS_MAX 14
 
 struct api;
+struct http_conn;
 struct http_loop;
 struct MHD_Connection;
 struct request;
@@ -45,12 +46,14 @@ struct request {
     struct api *api;
     struct http_loop *loop;
     struct MHD_Connection *conn;
+    struct http_conn *peer;     /* ours of the same connection */
     struct request *next_spare; /* while kept for reuse */
     int64_t began_mono_us;      /* 0 unless requests are logged */
 
     /* what came */
     enum route_method method;
-    const char *path; /* raw; the HTTP library's until the end */
+    const char *path;  /* raw; the HTTP library's until the end */
+    const char *query; /* likewise; NULL none */
     const struct route *route;
     unsigned allowed;                         /* methods of the path */
     const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
@@ -73,7 +76,7 @@ struct request {
     int64_t held_mono_ms;   /* since when */
     bool wants_sleep;       /* the step ended in request_sleep */
     bool is_asleep;
-    bool is_watched;        /* the loop watches the socket for a hang-up */
+    bool has_stayed;        /* it sleeps long enough to be told of a hang-up */
     bool is_hung_up;        /* its client left while it slept */
     int64_t wake_mono_ms;   /* end of the sleep */
     struct heap_node timer; /* of the loop's sleepers */

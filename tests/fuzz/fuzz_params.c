@@ -22,6 +22,22 @@ static void try_escapes(const char *text)
     free(copy);
 }
 
+/* No byte is in two parameters, and no mark is in one. */
+static void try_query(const char *text)
+{
+    const char *rest = text;
+    struct params_pair p;
+    size_t seen = 0;
+    while (params_next(&rest, &p)) {
+        bool has_value = p.name[p.name_len] == '=';
+        seen += p.name_len + p.value_len + has_value;
+        FUT_ASSERT(!memchr(p.name, '&', p.name_len) && !memchr(p.name, '=', p.name_len));
+        FUT_ASSERT(!memchr(p.value, '&', p.value_len) && (has_value || !p.value_len));
+        FUT_ASSERT(rest > text && rest <= text + strlen(text));
+    }
+    FUT_ASSERT(seen <= strlen(text) && !*rest);
+}
+
 static void try_numbers(const char *text)
 {
     int64_t ms = -1;
@@ -61,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     char *text = fuzz_text(data, n);
     try_escapes(text);
+    try_query(text);
     try_numbers(text);
     try_names(text);
     free(text);

@@ -72,6 +72,46 @@ START_TEST(test_params_decode)
 }
 END_TEST
 
+static const struct {
+    const char *query, *all; /* "name=value;" of each, decoded */
+} queries[] = {
+    {"", ""},
+    {"a=1", "a=1;"},
+    {"a=1&b", "a=1;b=;"},
+    {"a=1&b=&", "a=1;b=;"},
+    {"a=b=c&d", "a=b=c;d=;"},
+    {"&a", "=;a=;"},
+    {"=1&&", "=1;=;"},
+    {"a+b=c+%2B%26", "a b=c +&;"},
+    {"a?b=/", "a?b=/;"},
+};
+
+static void put_form(struct buf *out, const char *text, size_t n, char end)
+{
+    char copy[32];
+    ck_assert_uint_lt(n, sizeof(copy));
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    ck_assert(params_decode_form(copy));
+    buf_puts(out, copy);
+    buf_putc(out, end);
+}
+
+START_TEST(test_params_next)
+{
+    const char *rest = queries[_i].query;
+    struct params_pair p;
+    struct buf all = BUF_INIT;
+    buf_puts(&all, "");
+    while (params_next(&rest, &p)) {
+        put_form(&all, p.name, p.name_len, '=');
+        put_form(&all, p.value, p.value_len, ';');
+    }
+    ck_assert_str_eq(all.data, queries[_i].all);
+    buf_release(&all);
+}
+END_TEST
+
 START_TEST(test_params_encode_comes_back)
 {
     static const char text[] = "a b&c=d/%\xC3\xA9,x";
@@ -180,6 +220,7 @@ int main(void)
     tcase_add_loop_test(t, test_params_seconds, 0, FUT_COUNT(seconds));
     tcase_add_loop_test(t, test_params_prefer_wait, 0, FUT_COUNT(prefers));
     tcase_add_loop_test(t, test_params_decode, 0, FUT_COUNT(escapes));
+    tcase_add_loop_test(t, test_params_next, 0, FUT_COUNT(queries));
     tcase_add_test(t, test_params_encode_comes_back);
     tcase_add_test(t, test_params_states_and_numbers);
     tcase_add_test(t, test_cursor_round_trip_and_refusals);

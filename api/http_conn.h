@@ -1,0 +1,44 @@
+/* http_conn: what we keep of a connection beside what the HTTP library does: the query, which the
+ * library is not shown, and whether the client has closed its sending side, which the library
+ * misses when that end comes together with the last bytes (api/README.md, "Ends that come with the
+ * last bytes"). Everything here runs on the thread of the connection's loop; nothing blocks. */
+#ifndef FUT_API_HTTP_CONN_H
+#define FUT_API_HTTP_CONN_H
+
+#include <stdbool.h>
+
+#include "core/list.h"
+
+struct http_loop;
+struct request;
+
+struct http_conn {
+    int fd;                  /* the library's */
+    struct request *request; /* begun and not completed; NULL between requests */
+    char *query;             /* behind the '?', in the library's memory; NULL none */
+    char query_start;        /* its first character, while it is hidden */
+    bool is_watched;         /* its end is an event of the loop */
+    bool is_ended;           /* its client says no more */
+    unsigned looks;          /* rounds in which an ended one brought nothing */
+    struct list_node ending; /* of the loop: ended, not yet answered or closed */
+};
+
+/* Watches for the end of what comes. Without a watch to be had, hang-ups go unnoticed. */
+struct http_conn *http_conn_new(struct http_loop *l, int fd);
+void http_conn_free(struct http_loop *l, struct http_conn **c);
+
+/* Makes the library see an empty query: it would keep a record of each parameter in the memory of
+ * the connection, and when that is used up leave the connection neither answered nor closed. uri:
+ * the library's own buffer, before it is parsed; NULL when the request line has none. */
+void http_conn_hide_query(struct http_conn *c, const char *uri);
+/* The query as it came, or NULL; lives as long as the request. */
+const char *http_conn_take_query(struct http_conn *c);
+
+/* An event: the client sends no more, or is gone. */
+void http_conn_end(struct http_loop *l, struct http_conn *c);
+/* A request is completed: the connection may have to end now. */
+void http_conn_completed(struct http_loop *l, struct http_conn *c);
+/* After each round of the library: closes what has ended in the middle of a request. */
+void http_conn_close_ended(struct http_loop *l);
+
+#endif
