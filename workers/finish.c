@@ -121,6 +121,17 @@ static uint32_t next_random(struct scheduler *s)
     return s->random;
 }
 
+/* Before it is done, and at once: this number may run again, and no other. */
+static void log_release(const struct attempt *a)
+{
+    char id[ID_TEXT_SIZE];
+    if (!log_wants(LOG_LEVEL_DEBUG))
+        return;
+    id_format(a->apply.task.spec->id, id);
+    log_debug("task_releases", LOG_STR("task", id), LOG_INT("attempt", a->apply.task.attempt));
+    log_flush();
+}
+
 void finish_post(struct attempt *a, enum task_event ev)
 {
     struct task *t = &a->apply.task;
@@ -131,6 +142,8 @@ void finish_post(struct attempt *a, enum task_event ev)
     }
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");
+    if (ev == EVENT_RELEASE)
+        log_release(a);
     list_push_back(&a->s->finishing, &a->link);
     post(a);
 }

@@ -152,6 +152,13 @@ static void kill_self(void)
         (void)pause();
 }
 
+static void wait_us(unsigned us)
+{
+    struct timespec t = {us / 1000000, (long)(us % 1000000) * 1000};
+    if (us)
+        (void)ppoll(NULL, 0, &t, NULL);
+}
+
 static bool rule_wants(const struct disk_rule *r, unsigned op, unsigned file, const char *text)
 {
     if (!(atomic_load(&r->ops) & op) || (file && !(atomic_load(&r->files) & file)))
@@ -172,8 +179,10 @@ static struct verdict judge(unsigned op, unsigned file, const char *text)
         (void)atomic_fetch_add(&r->given, 1);
         v = (struct verdict){atomic_load(&r->action), atomic_load(&r->error)};
     }
-    if (v.action == DISK_KILL_BEFORE)
+    if (v.action == DISK_KILL_BEFORE) {
+        wait_us(atomic_load(&control->kill_delay_us));
         kill_self();
+    }
     return v;
 }
 
@@ -243,14 +252,6 @@ int ftruncate(int fd, off_t size)
     return ftruncate64(fd, size);
 }
 
-static void wait_a_little(void)
-{
-    unsigned us = atomic_load(&control->sync_delay_us);
-    struct timespec t = {us / 1000000, (long)(us % 1000000) * 1000};
-    if (us)
-        (void)ppoll(NULL, 0, &t, NULL);
-}
-
 /* On disk is what was written before the call began, once it has ended well. */
 static int sync_with(int (*call)(int), int fd)
 {
@@ -263,7 +264,7 @@ static int sync_with(int (*call)(int), int fd)
         return -1;
     }
     record(DISK_OP_SYNC_BEGIN, file, 0, NULL, 0);
-    wait_a_little();
+    wait_us(atomic_load(&control->sync_delay_us));
     int rc = v.action == DISK_LIE ? 0 : call(fd);
     if (rc == 0 && v.action != DISK_LIE)
         record(DISK_OP_SYNC, file, 0, NULL, 0);

@@ -37,7 +37,7 @@ enum disk_file {
 enum disk_action {
     DISK_NOTHING,
     DISK_FAIL,        /* with the rule's errno, instead of its work */
-    DISK_KILL_BEFORE, /* SIGKILL to the daemon itself */
+    DISK_KILL_BEFORE, /* SIGKILL to the daemon itself, after kill_delay_us */
     DISK_KILL_AFTER,
     DISK_LIE, /* say that it is done, and do nothing */
 };
@@ -57,6 +57,7 @@ struct disk_control {
     char record[512];          /* where to write the record; "" none */
     atomic_llong room;         /* bytes that all files may take together; 0: no limit */
     atomic_uint sync_delay_us; /* makes the window before a sync wide */
+    atomic_uint kill_delay_us; /* so long its other threads go on before DISK_KILL_BEFORE */
     struct disk_rule rules[DISK_RULES];
 };
 

@@ -7,8 +7,12 @@
 #include "tests/support/daemon.h"
 #include "tests/support/ledger.h"
 
-/* d does not run, and does not run afterwards. drains: how often it was drained instead of killed.
- * Breaches go to the ledger. */
-void crash_check(struct daemon *d, struct ledger *l, size_t drains);
+/* The daemon says this (debug), with the task and its attempt, before it gives one back that it has
+ * stopped for a drain: that number may run once more, and no other. */
+#define CRASH_RELEASES " task_releases "
+
+/* d does not run, and does not run afterwards; it keeps the lines with CRASH_RELEASES. limit_s: all
+ * must have ended by then. Breaches go to the ledger. */
+void crash_check(struct daemon *d, struct ledger *l, int limit_s);
 
 #endif

@@ -23,6 +23,8 @@ struct daemon {
     char *settings[SETTINGS_MAX + 1]; /* "NAME=value", NULL at the end */
     int fds[PROGRAM_FDS_MAX];         /* borrowed */
     size_t n_fds;
+    const char *keep; /* borrowed: of the lines to keep; NULL none */
+    struct buf kept;
     char address[160];
     char url[180];
 };
@@ -198,13 +200,25 @@ static void check_complaints(struct daemon *d)
     free(log);
 }
 
+static void forget_program(struct daemon *d)
+{
+    char *log = d->keep ? daemon_log(d) : NULL;
+    for (char *line = log, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        if (strstr(line, d->keep))
+            buf_printf(&d->kept, "%s\n", line);
+    }
+    free(log);
+    program_free(&d->program);
+}
+
 int daemon_wait_end(struct daemon *d)
 {
     int status = 0;
     if (!program_wait(d->program, WAIT_LONG_MS, &status))
         fail_with_log(d, "the daemon or a process of its own did not end within a minute");
     check_complaints(d);
-    program_free(&d->program);
+    forget_program(d);
     return status;
 }
 
@@ -228,7 +242,7 @@ int daemon_start_refused(struct daemon *d, char **out_stderr)
         fail_with_log(d, "the daemon should have refused to start");
     check_complaints(d);
     *out_stderr = daemon_log(d);
-    program_free(&d->program);
+    forget_program(d);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -246,7 +260,7 @@ void daemon_stop(struct daemon *d)
     check_complaints(d);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         fail_with_log(d, "the daemon did not exit with 0 after SIGTERM");
-    program_free(&d->program);
+    forget_program(d);
 }
 
 void daemon_kill(struct daemon *d)
@@ -264,6 +278,7 @@ void daemon_free(struct daemon **dp)
     if (d->program)
         daemon_kill(d);
     dir_free(&d->dir);
+    buf_release(&d->kept);
     for (int i = 0; d->settings[i]; i++)
         free(d->settings[i]);
     free(d);
@@ -317,4 +332,14 @@ char *daemon_wait_log(struct daemon *d, const char *needle)
     if (!line)
         fail_with_log(d, needle);
     return line;
+}
+
+void daemon_keep_lines(struct daemon *d, const char *needle)
+{
+    d->keep = needle;
+}
+
+const char *daemon_kept(const struct daemon *d)
+{
+    return d->kept.len ? d->kept.data : "";
 }

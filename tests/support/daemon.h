@@ -59,6 +59,12 @@ char *daemon_log(struct daemon *d);
 /* Waits for a line with needle in the latest start's stderr; free() it. */
 char *daemon_wait_log(struct daemon *d, const char *needle);
 
+/* From now on the lines with needle (borrowed) that a start writes to stderr are kept when it ends.
+ */
+void daemon_keep_lines(struct daemon *d, const char *needle);
+/* Those of all starts that have ended, one behind the other; "" none. */
+const char *daemon_kept(const struct daemon *d);
+
 /* Absolute path of a built program, such as "futured" or "tests/tools/load"; free() it. */
 char *daemon_built(const char *name);
 

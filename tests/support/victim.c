@@ -14,6 +14,7 @@
 #include "tests/support/wait.h"
 
 #define CHILDREN_MAX 256
+#define TALK_US 10000 /* long enough for an answer that should not go out */
 
 /* ---- processes ------------------------------------------------------------------------------- */
 
@@ -71,10 +72,12 @@ static const struct {
     {DISK_OP_SYNC, DISK_FILE_DB, NULL},
 };
 
-/* Near ones hit the recovery, far ones the load. */
+/* Near ones hit the recovery, far ones the load. Before a kill the daemon's other threads go on for
+ * a moment, so that what they say too early is heard. */
 static void arm_point(struct disk_control *disk, uint64_t *random)
 {
     size_t i = (size_t)chance_of(random, FUT_COUNT(points));
+    atomic_store(&disk->kill_delay_us, TALK_US);
     disk_arm(disk, 0,
              &(struct disk_order){
                  .ops = points[i].ops,
