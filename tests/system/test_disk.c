@@ -77,9 +77,24 @@ static void expect_problem(struct http_reply r, int status, const char *code)
     http_reply_release(&r);
 }
 
+struct awaited {
+    const struct site *site;
+    const char *id;
+};
+
+static bool is_done(void *awaited)
+{
+    const struct awaited *a = awaited;
+    json_t *f = api_future(daemon_url(a->site->d), a->id);
+    bool done = json_is_true(api_at(f, "done"));
+    json_decref(f);
+    return done;
+}
+
 static void expect_ends_well(const struct site *s, const char *id)
 {
-    json_t *f = api_done(daemon_url(s->d), id);
+    ck_assert_msg(wait_until(is_done, &(struct awaited){s, id}, WAIT_LONG_MS), "it does not end");
+    json_t *f = api_future(daemon_url(s->d), id);
     ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "state %s", api_str(f, "state"));
     json_decref(f);
 }

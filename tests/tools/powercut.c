@@ -31,8 +31,7 @@
 struct told {
     struct map_node by_key;
     char id[ID_TEXT_SIZE];
-    char *shown; /* the future as it was shown done; NULL */
-    bool cancelled;
+    char *shown;           /* the future as it was shown done; NULL */
     const char *state_now; /* of the state that is being checked; NULL: it is not there */
 };
 
@@ -77,6 +76,40 @@ static char *body_of(uint64_t input)
     return body;
 }
 
+static void breach(struct run *r, const char *what, const char *id, const char *more)
+{
+    mutex_lock(&r->mu);
+    r->breaches++;
+    (void)printf("BREACH: %s: %s %s\n", what, id, more);
+    (void)fflush(stdout);
+    mutex_unlock(&r->mu);
+}
+
+static void cancel_it(struct run *r, size_t at)
+{
+    int status = api_cancel(daemon_url(r->d), r->told[at].id);
+    if (status != 200) {
+        breach(r, "acknowledged, and its cancel is refused", r->told[at].id, "");
+        return;
+    }
+    mark(r, 'C', at);
+}
+
+static void wait_for_it(struct run *r, size_t at)
+{
+    struct http_reply now = api_get(daemon_url(r->d), "/v1/futures/%s", r->told[at].id);
+    if (now.status != 200)
+        breach(r, "acknowledged, and not there", r->told[at].id, now.body ? now.body : "");
+    bool is_there = now.status == 200;
+    http_reply_release(&now);
+    if (!is_there)
+        return;
+    json_t *f = api_done(daemon_url(r->d), r->told[at].id);
+    r->told[at].shown = json_dumps(f, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(f);
+    mark(r, 'D', at);
+}
+
 /* Submits one task, cancels it or waits for its end; each answer is marked when it has come. */
 static void live(struct run *r, uint64_t input)
 {
@@ -88,17 +121,10 @@ static void live(struct run *r, uint64_t input)
     size_t at = add(r, api_str(reply.json, "id"));
     mark(r, 'A', at);
     http_reply_release(&reply);
-    if (input % 10 == 3) {
-        if (api_cancel(daemon_url(r->d), r->told[at].id) != 200)
-            fail("a cancel was refused");
-        r->told[at].cancelled = true;
-        mark(r, 'C', at);
-        return;
-    }
-    json_t *f = api_done(daemon_url(r->d), r->told[at].id);
-    r->told[at].shown = json_dumps(f, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(f);
-    mark(r, 'D', at);
+    if (input % 10 == 3)
+        cancel_it(r, at);
+    else
+        wait_for_it(r, at);
 }
 
 static void *run_client(void *arg)
@@ -133,13 +159,6 @@ static void record(struct run *r, unsigned clients, bool lie)
 }
 
 /* ---- checking -------------------------------------------------------------------------------- */
-
-static void breach(struct run *r, const char *what, const char *id, const char *more)
-{
-    r->breaches++;
-    (void)printf("BREACH: %s: %s %s\n", what, id, more);
-    (void)fflush(stdout);
-}
 
 static const char *intern(const char *state)
 {
@@ -184,12 +203,12 @@ static void read_list(struct run *r, const struct map *map)
 
 static void check_bytes(struct run *r, const struct told *t)
 {
-    json_t *f = api_future(daemon_url(r->d), t->id);
-    char *now = json_dumps(f, JSON_COMPACT | JSON_SORT_KEYS);
-    if (strcmp(now, t->shown) != 0)
-        breach(r, "shown otherwise before", t->shown, now);
+    struct http_reply reply = api_get(daemon_url(r->d), "/v1/futures/%s", t->id);
+    char *now = json_dumps(reply.json, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!now || strcmp(now, t->shown) != 0)
+        breach(r, "shown otherwise before", t->shown, now ? now : "not JSON");
     free(now);
-    json_decref(f);
+    http_reply_release(&reply);
 }
 
 static void check_mark(struct run *r, const char *text, bool closely)
