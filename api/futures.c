@@ -22,7 +22,7 @@ bool futures_read_id(struct request *r, struct task_id *out)
 
 static void reply_read(struct request *r)
 {
-    show_gather(r, show_reply_or_unchanged);
+    show_gather_all(r, show_reply_or_unchanged);
 }
 
 /* A client that names the version it has is answered when there is another one. */
@@ -45,7 +45,7 @@ static void reply_pending(struct request *r)
 
 static void gather_pending(struct request *r)
 {
-    show_gather(r, reply_pending);
+    show_gather_all(r, reply_pending);
 }
 
 static void reply_bytes(struct request *r)

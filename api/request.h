@@ -117,6 +117,7 @@ struct request {
     bool wait_from_prefer;
     bool wait_refused; /* too many waiters: answered at once */
     request_step *after_wait, *after_gather;
+    bool gathers_all; /* show_gather_all */
     struct waiter waiter;
     struct waiter_link link;
 
@@ -173,6 +174,8 @@ void request_reply_empty(struct request *r, unsigned status);
 void request_problem(struct request *r, const struct problem *p);
 /* The problem of a negative enum fut_err from the store. */
 void request_fail(struct request *r, int rc);
+/* The same for an operation that was not taken: too many of them wait, or the store stops. */
+void request_not_posted(struct request *r, int rc);
 
 /* ---- streams: answers that are written as their reader takes them -----------------------------
  *

@@ -13,8 +13,7 @@ static void op_done(struct store_op *op)
     http_loop_wake(r->loop, r);
 }
 
-/* The operation was not taken: too many of them wait, or the store stops. */
-static void not_posted(struct request *r, int rc)
+void request_not_posted(struct request *r, int rc)
 {
     struct problem p;
     r->next = NULL;
@@ -30,7 +29,7 @@ static void not_posted(struct request *r, int rc)
 static void posted(struct request *r, int rc)
 {
     if (rc != 0)
-        not_posted(r, rc);
+        request_not_posted(r, rc);
 }
 
 void request_submit(struct request *r, const struct store_key *key, request_step *next)

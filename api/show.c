@@ -23,8 +23,21 @@ static void go_on(struct request *r)
     after(r);
 }
 
+/* Whether a read that gave rc, done or refused, ends the request. What is deleted is not missing.
+ */
+static bool gives_up(struct request *r, int rc)
+{
+    if (!r->gathers_all || rc == 0 || rc == FUT_ERR_NOT_FOUND)
+        return false;
+    r->after_gather = NULL;
+    request_not_posted(r, rc);
+    return true;
+}
+
 static void got_attempts(struct request *r)
 {
+    if (gives_up(r, r->op.base.rc))
+        return;
     if (r->op.base.rc == 0)
         request_take_attempts(r);
     go_on(r);
@@ -40,13 +53,16 @@ static bool may_have_attempts(const struct task *t)
 
 static void gather_attempts(struct request *r)
 {
-    if (!may_have_attempts(&r->task) ||
-        request_try_attempts(r, r->task.spec->id, got_attempts) != 0)
+    bool needed = may_have_attempts(&r->task);
+    int rc = needed ? request_try_attempts(r, r->task.spec->id, got_attempts) : 0;
+    if (!gives_up(r, rc) && (!needed || rc != 0))
         go_on(r);
 }
 
 static void got_callback(struct request *r)
 {
+    if (gives_up(r, r->op.base.rc))
+        return;
     if (r->op.base.rc == 0) {
         task_release(&r->callback);
         r->callback = r->op.get.task;
@@ -58,12 +74,15 @@ static void got_callback(struct request *r)
 static void gather_callback(struct request *r)
 {
     struct task_id id = r->task.spec->callback;
-    if (!id.hi || request_try_get_whole(r, id, got_callback) != 0)
+    int rc = id.hi ? request_try_get_whole(r, id, got_callback) : 0;
+    if (!gives_up(r, rc) && (!id.hi || rc != 0))
         gather_attempts(r);
 }
 
 static void got_note(struct request *r)
 {
+    if (gives_up(r, r->op.base.rc))
+        return;
     if (r->op.base.rc == 0)
         request_take_task(r);
     gather_callback(r);
@@ -71,12 +90,25 @@ static void got_note(struct request *r)
 
 /* The snapshot that wakes a waiter says nothing of reports. How far a task came that did not
  * succeed is worth another read. */
+static void gather(struct request *r, request_step *after)
+{
+    bool needed = !r->note_is_known && r->task.state != TASK_SUCCEEDED && r->task.attempt;
+    r->after_gather = after;
+    int rc = needed ? request_try_get(r, r->task.spec->id, got_note) : 0;
+    if (!gives_up(r, rc) && (!needed || rc != 0))
+        gather_callback(r);
+}
+
 void show_gather(struct request *r, request_step *after)
 {
-    bool needs_note = !r->note_is_known && r->task.state != TASK_SUCCEEDED && r->task.attempt;
-    r->after_gather = after;
-    if (!needs_note || request_try_get(r, r->task.spec->id, got_note) != 0)
-        gather_callback(r);
+    r->gathers_all = false;
+    gather(r, after);
+}
+
+void show_gather_all(struct request *r, request_step *after)
+{
+    r->gathers_all = true;
+    gather(r, after);
 }
 
 /* ---- versions -------------------------------------------------------------------------------- */

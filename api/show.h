@@ -7,8 +7,12 @@
 #include "api/waiting_for.h"
 
 /* r->task was read just now: reads what a full answer shows besides (its callback's state, its last
- * report) and runs after. A store that cannot tell any more leaves that out. */
+ * report, its earlier attempts) and runs after. For answers to a change, which has happened: what
+ * the store cannot tell any more (it stops) is left out. */
 void show_gather(struct request *r, request_step *after);
+/* The same for answers that only show: what cannot be read is an error. A version (ETag) says
+ * nothing of what was left out, and what was shown once looks the same ever after. */
+void show_gather_all(struct request *r, request_step *after);
 /* Answers with r->task and what was gathered, its ETag, and the headers of a wait. */
 void show_reply(struct request *r, unsigned status);
 /* The same with 200, or 304 when If-None-Match names this version. */

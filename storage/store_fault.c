@@ -81,6 +81,12 @@ static int fault_hold_room(struct backend *b, bool hold)
     return rc ? rc : inner->hold_room(b, hold);
 }
 
+static int fault_attempts(struct backend_reader *r, struct store_attempts *o)
+{
+    int rc = due(STORE_FAULT_ATTEMPTS);
+    return rc ? rc : inner->attempts(r, o);
+}
+
 const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
 {
     inner = ops;
@@ -90,6 +96,7 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.insert = fault_insert;
     wrapped.change = fault_change;
     wrapped.take = fault_take;
+    wrapped.attempts = fault_attempts;
     wrapped.take_part = fault_take_part;
     wrapped.hold_room = fault_hold_room;
     return &wrapped;

@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "core/sync.h"
 #include "storage/store.h"
+#include "storage/store_fault.h"
 
 #define PATIENCE_MS 10000
 #define CLAIM_MAX 64
@@ -120,7 +121,7 @@ static inline void fixture_work(struct fixture *f)
 static inline void fixture_start_with(struct fixture *f, const struct api_config *tweak,
                                       uint64_t max_queued)
 {
-    struct store_config sc = {.backend = "memory",
+    struct store_config sc = {.backend = STORE_FAULT_PREFIX "memory",
                               .path = "",
                               .readers = 2,
                               .max_queued = max_queued,

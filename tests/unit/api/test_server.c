@@ -94,6 +94,26 @@ START_TEST(test_server_cancels_once_and_deletes_what_is_done)
 }
 END_TEST
 
+/* How earlier attempts ended is read apart: without it the future would look otherwise than before.
+ */
+START_TEST(test_server_shows_a_future_whole_or_not_at_all)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"fail\"}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s?wait=10", path), "", NULL), 200,
+           "\"state\":\"failed\"", NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/retry", path), "", ""), 202, NULL,
+           NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s?wait=10", path), "", NULL), 200,
+           "\"state\":\"failed\"", "\"attempts\":[", NULL);
+    store_fault_arm(STORE_FAULT_ATTEMPTS, 0, 1, FUT_ERR_IO);
+    expect(client_do(fd, line, "", NULL), 503, "\"code\":\"store_failed\"", NULL, NULL);
+    expect(client_do(fd, line, "", NULL), 200, "\"attempts\":[", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(test_server_refuses_to_cancel_what_is_done)
 {
     int fd = client_connect(&f);
@@ -322,6 +342,7 @@ int main(void)
     tcase_add_test(t, test_server_takes_the_body_as_input);
     tcase_add_test(t, test_server_tells_how_a_task_failed);
     tcase_add_test(t, test_server_cancels_once_and_deletes_what_is_done);
+    tcase_add_test(t, test_server_shows_a_future_whole_or_not_at_all);
     tcase_add_test(t, test_server_refuses_to_cancel_what_is_done);
     tcase_add_test(t, test_server_lists_in_pages);
     tcase_add_test(t, test_server_shows_handlers_stats_and_health);
