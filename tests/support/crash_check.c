@@ -17,7 +17,7 @@ static void check_one(struct daemon *d, struct ledger *l, size_t at, int64_t dea
     if (ledger_entry(l, at, id) == LEDGER_SLEEPER)
         (void)api_cancel(daemon_url(d), id); /* 409 where it was cancelled before */
     while (!done) {
-        bool in_time = clock_mono_ms() < deadline_mono_ms;
+        bool in_time = clock_mono_ms() < deadline_mono_ms, settled = ledger_is_settled(l, at);
         struct http_reply r =
             api_get(daemon_url(d), "/v1/futures/%s%s", id, in_time ? "?wait=5" : "");
         if (r.status != 200) {
@@ -25,7 +25,7 @@ static void check_one(struct daemon *d, struct ledger *l, size_t at, int64_t dea
                           r.error ? r.error : r.body);
             done = true;
         } else {
-            ledger_check(l, at, r.json);
+            ledger_check(l, at, r.json, settled);
             done = json_is_true(api_at(r.json, "done"));
         }
         if (!done && !in_time) {

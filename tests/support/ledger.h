@@ -40,8 +40,13 @@ size_t ledger_count(struct ledger *l);
 enum ledger_kind ledger_entry(struct ledger *l, size_t at, char out_id[ID_TEXT_SIZE]);
 /* The place of an id, or SIZE_MAX. */
 size_t ledger_find(struct ledger *l, const char *id);
-/* The daemon shows this future now: is it right, and what it was before? */
-void ledger_check(struct ledger *l, size_t at, const json_t *future);
+/* Has the daemon shown it as done, or said that it is cancelled? Asked before a request, since
+ * answers to several clients may be looked at in another order than they were given. */
+bool ledger_is_settled(struct ledger *l, size_t at);
+/* The daemon shows this future: is it right, and what it was before? was_settled: before the
+ * request.
+ */
+void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_settled);
 
 void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);
 

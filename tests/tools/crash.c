@@ -122,10 +122,11 @@ static int look(struct run *r, const char *url, uint64_t random)
     size_t back = random % 4 ? random / 4 % (n < 100 ? n : 100) : random / 4 % n;
     size_t at = n - 1 - back;
     (void)ledger_entry(r->ledger, at, id);
+    bool was_settled = ledger_is_settled(r->ledger, at);
     struct http_reply reply = api_get(url, "/v1/futures/%s?wait=0.2", id);
     int status = status_of(&reply);
     if (status == 200)
-        ledger_check(r->ledger, at, reply.json);
+        ledger_check(r->ledger, at, reply.json, was_settled);
     else if (status != 0)
         ledger_breach(r->ledger, "%s, acknowledged, answered %d %s", id, reply.status, reply.body);
     http_reply_release(&reply);
