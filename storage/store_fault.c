@@ -89,6 +89,8 @@ static int fault_attempts(struct backend_reader *r, struct store_attempts *o)
 
 const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
 {
+    if (inner == ops) /* another store of the process has it already */
+        return &wrapped;
     inner = ops;
     wrapped = *ops;
     wrapped.begin = fault_begin;
