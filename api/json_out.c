@@ -116,29 +116,16 @@ void json_out_str(struct buf *b, const char *key, const char *value)
         buf_put(b, "null", 4);
 }
 
-static void put_uint(struct buf *b, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    buf_put(b, digits + at, sizeof(digits) - at);
-}
-
 void json_out_uint(struct buf *b, const char *key, uint64_t value)
 {
     json_out_key(b, key);
-    put_uint(b, value);
+    buf_put_uint(b, value);
 }
 
 void json_out_int(struct buf *b, const char *key, int64_t value)
 {
     json_out_key(b, key);
-    if (value < 0)
-        buf_putc(b, '-');
-    put_uint(b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    buf_put_int(b, value);
 }
 
 void json_out_bool(struct buf *b, const char *key, bool value)

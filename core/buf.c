@@ -35,7 +35,26 @@ void buf_put(struct buf *b, const void *bytes, size_t n)
 
 void buf_putc(struct buf *b, char c)
 {
-    buf_put(b, &c, 1);
+    buf_reserve(b, 1);
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+}
+
+void buf_put_uint(struct buf *b, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    buf_put(b, digits + at, sizeof(digits) - at);
+}
+
+void buf_put_int(struct buf *b, int64_t value)
+{
+    if (value < 0)
+        buf_putc(b, '-');
+    buf_put_uint(b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -5,6 +5,7 @@
 #define FUT_CORE_BUF_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -24,6 +25,9 @@ void buf_release(struct buf *b);
 void buf_reserve(struct buf *b, size_t n);
 void buf_put(struct buf *b, const void *bytes, size_t n);
 void buf_putc(struct buf *b, char c);
+/* In decimal. */
+void buf_put_uint(struct buf *b, uint64_t value);
+void buf_put_int(struct buf *b, int64_t value);
 void buf_printf(struct buf *b, const char *fmt, ...) FUT_PRINTF(2, 3);
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);

@@ -78,9 +78,11 @@ static void put_value(struct buf *line, const char *s)
 
 static void put_field(struct buf *line, const struct log_field *f)
 {
-    buf_printf(line, " %s=", f->key);
+    buf_putc(line, ' ');
+    buf_puts(line, f->key);
+    buf_putc(line, '=');
     if (f->kind == LOG_KIND_INT)
-        buf_printf(line, "%lld", (long long)f->num);
+        buf_put_int(line, f->num);
     else
         put_value(line, f->str ? f->str : "");
 }
@@ -132,7 +134,10 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     }
     struct buf single = BUF_INIT, *out = own.holds ? &own.lines : &single;
     clock_rfc3339(clock_wall_ms(), ts);
-    buf_printf(out, "%s %s ", ts, level_names[level]);
+    buf_puts(out, ts);
+    buf_putc(out, ' ');
+    buf_puts(out, level_names[level]);
+    buf_putc(out, ' ');
     log_format(out, event, fields);
     buf_putc(out, '\n');
     if (!own.holds || level >= LOG_LEVEL_WARN || out->len >= HOLD_BYTES)

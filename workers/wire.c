@@ -42,16 +42,6 @@ static bool parse_uint(const char *text, uint64_t *out)
     return *text == '\0';
 }
 
-static void print_uint(struct buf *out, uint64_t v)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    buf_put(out, digits + at, sizeof(digits) - at);
-}
-
 static bool uint_parse(const char *value, void *field)
 {
     return parse_uint(value, field);
@@ -64,7 +54,7 @@ static bool uint_is_set(const void *field)
 
 static void uint_print(struct buf *out, const void *field)
 {
-    print_uint(out, *(const uint64_t *)field);
+    buf_put_uint(out, *(const uint64_t *)field);
 }
 
 static bool flag_parse(const char *value, void *field)
@@ -208,9 +198,9 @@ int wire_put(struct buf *out, const struct wire_head *h)
     buf_reserve(out, WIRE_LINE_MAX);
     buf_puts(out, verbs[h->verb]);
     buf_putc(out, ' ');
-    print_uint(out, h->id);
+    buf_put_uint(out, h->id);
     buf_putc(out, ' ');
-    print_uint(out, h->bytes);
+    buf_put_uint(out, h->bytes);
     for (size_t i = 0; i < FUT_COUNT(keys); i++) {
         const void *field = (const char *)h + keys[i].offset;
         if (!keys[i].kind->is_set(field))

@@ -126,6 +126,21 @@ START_TEST(test_map_nodes_of_one_key_leave_in_constant_time)
 }
 END_TEST
 
+START_TEST(test_buf_numbers)
+{
+    struct buf b = BUF_INIT;
+    const int64_t numbers[] = {0, 7, -10, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < FUT_COUNT(numbers); i++) {
+        buf_put_int(&b, numbers[i]);
+        buf_putc(&b, ' ');
+    }
+    buf_put_uint(&b, UINT64_MAX);
+    ck_assert_str_eq(b.data,
+                     "0 7 -10 9223372036854775807 -9223372036854775808 18446744073709551615");
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(test_buf_grows_prints_and_hands_over)
 {
     struct buf b = BUF_INIT;
@@ -167,6 +182,7 @@ int main(void)
     tcase_add_test(tc, test_map_finds_all_and_only_what_is_there);
     tcase_add_test(tc, test_map_walks_the_nodes_of_one_key);
     tcase_add_test(tc, test_map_nodes_of_one_key_leave_in_constant_time);
+    tcase_add_test(tc, test_buf_numbers);
     tcase_add_test(tc, test_buf_grows_prints_and_hands_over);
     tcase_add_test(tc, test_arena_gives_zeroed_aligned_memory);
     suite_add_tcase(s, tc);
