@@ -115,11 +115,11 @@ void attempt_begin(struct attempt *a)
         attempt_end(a, RUN_FAILED, unknown_handler(handler));
 }
 
-static void stop_running(struct attempt *a)
+static void stop_running(struct attempt *a, int signal)
 {
     a->timer.fn = on_kill;
     loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->s->cfg.kill_grace_ms);
-    a->kind->stop(a, SIGTERM);
+    a->kind->stop(a, signal);
 }
 
 void attempt_stop(struct attempt *a, enum stop_reason reason)
@@ -128,27 +128,52 @@ void attempt_stop(struct attempt *a, enum stop_reason reason)
         return;
     a->stop = reason;
     if (a->started_mono_us)
-        stop_running(a);
+        stop_running(a, SIGTERM);
     else
         attempt_end(a, RUN_NONE, NULL);
 }
 
-/* Takes o, whose log and costs it keeps. */
-static struct task_outcome *timed_out(const struct attempt *a, struct task_outcome *o)
+/* Time is no danger to others: the attempt may put its things in order. What writes without end
+ * would go on with that. */
+void attempt_over(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms)
 {
-    char message[96];
-    (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
-                   (double)a->apply.task.spec->timeout_ms / 1000.0);
-    struct task_outcome *timeout =
-        task_outcome_new(&(struct task_outcome){.code = "timeout",
+    if (a->stop != STOP_NONE)
+        return;
+    a->stop = STOP_LIMIT;
+    a->met = limit;
+    a->met_at_cpu_ms = cpu_ms;
+    stop_running(a, limit == LIMIT_CPU ? SIGTERM : SIGKILL);
+}
+
+/* Takes o, whose log and costs it keeps. */
+static struct task_outcome *replace(struct task_outcome *o, const char *code, const char *message,
+                                    uint64_t cpu_ms)
+{
+    struct task_outcome *now =
+        task_outcome_new(&(struct task_outcome){.code = code,
                                                 .message = message,
                                                 .exit_code = -1,
                                                 .max_rss_kib = o ? o->max_rss_kib : 0,
-                                                .cpu_ms = o ? o->cpu_ms : 0,
+                                                .cpu_ms = !cpu_ms && o ? o->cpu_ms : cpu_ms,
                                                 .log = o ? o->log : "",
                                                 .log_len = o ? o->log_len : 0});
     task_outcome_unref(o);
-    return timeout;
+    return now;
+}
+
+/* Takes o. Why it was stopped counts, however it ended after that. */
+static struct task_outcome *outcome_of(const struct attempt *a, struct task_outcome *o)
+{
+    char message[LIMITS_MESSAGE_SIZE];
+    if (a->stop == STOP_LIMIT) {
+        limits_message(&a->handler->exec->limits, a->met, message);
+        return replace(o, limits_code(a->met), message, a->met_at_cpu_ms);
+    }
+    if (a->stop != STOP_TIMEOUT)
+        return o;
+    (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
+                   (double)a->apply.task.spec->timeout_ms / 1000.0);
+    return replace(o, "timeout", message, 0);
 }
 
 struct retry_policy attempt_policy(const struct attempt *a)
@@ -170,7 +195,7 @@ static enum task_event event_of(const struct attempt *a, enum run_class class)
     bool true_success = class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
     if (a->stop == STOP_RELEASED && !true_success)
         return EVENT_RELEASE;
-    if (a->stop == STOP_TIMEOUT)
+    if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
         return event_of_failure(a);
     switch (class) {
     case RUN_SUCCESS: return EVENT_SUCCEED;
@@ -185,7 +210,7 @@ static enum task_event event_of(const struct attempt *a, enum run_class class)
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)
 {
     vacate(a);
-    a->outcome = a->stop == STOP_TIMEOUT ? timed_out(a, outcome) : outcome;
+    a->outcome = outcome_of(a, outcome);
     if (a->stop == STOP_CANCELLED)
         finish_quietly(a);
     else

@@ -98,6 +98,13 @@ static void too_large(struct attempt *a, const struct worker_end *end)
     fail(a, "result_too_large", message, end);
 }
 
+static void wrote_too_much(struct attempt *a, const struct worker_end *end)
+{
+    char message[LIMITS_MESSAGE_SIZE];
+    limits_message(&a->handler->exec->limits, LIMIT_OUTPUT, message);
+    fail(a, limits_code(LIMIT_OUTPUT), message, end);
+}
+
 /* Says of what the process died. */
 static void describe(const struct attempt *a, const struct worker_end *end, struct task_outcome *o,
                      char *message, size_t size)
@@ -162,10 +169,15 @@ static void refused(struct attempt *a, const struct worker_end *end)
 static void on_done(struct worker_job *job, const struct worker_end *end)
 {
     static void (*const ends[])(struct attempt *, const struct worker_end *) = {
-        [WORKER_ENDED_DONE] = succeeded,      [WORKER_ENDED_FAILED] = failed,
-        [WORKER_ENDED_TOO_LARGE] = too_large, [WORKER_ENDED_PROTOCOL] = broke_rules,
-        [WORKER_ENDED_DIED] = died,           [WORKER_ENDED_LEFT] = left,
-        [WORKER_ENDED_TAKEN] = taken_back,    [WORKER_ENDED_REFUSED] = refused,
+        [WORKER_ENDED_DONE] = succeeded,
+        [WORKER_ENDED_FAILED] = failed,
+        [WORKER_ENDED_TOO_LARGE] = too_large,
+        [WORKER_ENDED_PROTOCOL] = broke_rules,
+        [WORKER_ENDED_DIED] = died,
+        [WORKER_ENDED_LEFT] = left,
+        [WORKER_ENDED_TAKEN] = taken_back,
+        [WORKER_ENDED_REFUSED] = refused,
+        [WORKER_ENDED_OUTPUT] = wrote_too_much,
     };
     ends[end->how](attempt_of(job), end);
 }
@@ -186,12 +198,20 @@ static void on_log(struct worker_job *job, const char *bytes, size_t n)
         report_look(r);
 }
 
+static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
+{
+    attempt_over(attempt_of(job), limit, cpu_ms);
+}
+
 /* ---- the kind ---- */
 
 static void start(struct attempt *a)
 {
-    a->as.worker = (struct worker_job){
-        .task = &a->apply.task, .done = on_done, .progress = on_progress, .log = on_log};
+    a->as.worker = (struct worker_job){.task = &a->apply.task,
+                                       .done = on_done,
+                                       .progress = on_progress,
+                                       .log = on_log,
+                                       .over = on_over};
     worker_set_submit(a->s->workers, a->handler, &a->as.worker);
 }
 

@@ -44,7 +44,7 @@ static void deliver(struct children *c, const struct fork_event *ev)
     if (!n)
         return;
     struct child *child = FUT_CONTAINER(n, struct child, node);
-    if (ev->verb != FORK_SPAWNED)
+    if (ev->verb == FORK_SPAWN_FAILED || ev->verb == FORK_EXITED)
         map_remove(&c->by_generation, n);
     child->on_event(child, ev);
 }
@@ -114,12 +114,19 @@ int children_spawn_exec(struct children *c, struct child *child, const struct fo
 }
 
 int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,
-                   const struct limits *limits, int64_t kill_grace_ms)
+                   const struct limits *limits)
 {
     child->slot = slot;
     child->generation = ++c->last_generation;
-    return booked(c, child,
-                  fork_server_adopt(c->fs, slot, child->generation, pid, limits, kill_grace_ms));
+    return booked(c, child, fork_server_adopt(c->fs, slot, child->generation, pid, limits));
+}
+
+void children_task(struct children *c, struct child *child, uint64_t task, int64_t cpu_ms)
+{
+    if (!map_is_linked(&child->node) || c->broken)
+        return;
+    if (fork_server_task(c->fs, child->slot, child->generation, task, cpu_ms) != 0)
+        set_broken(c);
 }
 
 void children_kill(struct children *c, struct child *child, int signal)

@@ -15,7 +15,8 @@ struct child {
     struct map_node node;
     uint32_t slot;
     uint64_t generation; /* 0: never started */
-    /* FORK_SPAWNED, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the book by then). */
+    /* FORK_SPAWNED, FORK_OVER, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the book by
+     * then). */
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
 
@@ -35,7 +36,9 @@ FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child,
 /* A process that a child of the fork server has forked for us; takes a new generation.
  * FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,
-                                  const struct limits *limits, int64_t kill_grace_ms);
+                                  const struct limits *limits);
+/* fork_server_task, while it is in the book. */
+void children_task(struct children *c, struct child *child, uint64_t task, int64_t cpu_ms);
 /* To the child's process group, while it is in the book. */
 void children_kill(struct children *c, struct child *child, int signal);
 /* Its owner does not want to hear of it any more. */

@@ -201,6 +201,19 @@ uint64_t family_generation(pid_t pid)
     return m ? m->generation : 0;
 }
 
+uint64_t family_cpu_ms(pid_t kid, uint64_t generation)
+{
+    struct member is;
+    uint64_t sum = read_stat(kid, &is) ? is.cpu_ms : 0;
+    for (size_t i = 0; i < now.n; i++) {
+        const struct member *m = &now.items[i];
+        if (m->generation == generation && m->pid != kid && read_stat(m->pid, &is) &&
+            is.began == m->began)
+            sum += is.cpu_ms;
+    }
+    return sum;
+}
+
 void family_signal(const struct member *m, int signal)
 {
     struct member is;

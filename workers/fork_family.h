@@ -26,6 +26,9 @@ struct member {
 const struct member *family_look(size_t *out_n);
 /* As of the last look; 0: none. For a child of ours that is not reaped yet. */
 uint64_t family_generation(pid_t pid);
+/* CPU time of the kid with this pid, which is not reaped, and of those that the last look knows to
+ * come from it, as of now. Who was started since that look is not in it. */
+uint64_t family_cpu_ms(pid_t kid, uint64_t generation);
 /* Signals exactly this process, if it still is the one that was seen. */
 void family_signal(const struct member *m, int signal);
 /* Its part of the memory that it shares, and all that it does not; rss_kib when that is not to be

@@ -14,6 +14,13 @@ struct kid_use {
     uint64_t cpu_ms;
 };
 
+/* What a worker does now. */
+struct kid_task {
+    uint64_t id; /* 0: nothing that is to be watched */
+    uint64_t max_cpu_ms;
+    uint64_t base_cpu_ms; /* what the kid had used before */
+};
+
 struct kid {
     struct map_node by_pid, by_generation;
     struct list_node link;
@@ -27,6 +34,7 @@ struct kid {
     struct kid_use use;     /* as of the last look */
     uint64_t peak_rss_kib;  /* of all looks */
     uint64_t orphan_cpu_ms; /* of its processes that we have reaped */
+    struct kid_task task;
     enum limit_kind met;
     int64_t kill_mono_ms; /* after TERM: when to KILL; 0: never */
     int far_signal;       /* for its processes outside of its group, at the next look; 0: none */

@@ -121,14 +121,21 @@ int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t gener
 }
 
 int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation, pid_t pid,
-                      const struct limits *limits, int64_t kill_grace_ms)
+                      const struct limits *limits)
 {
-    struct fork_request head = {.verb = FORK_ADOPT,
+    struct fork_request head = {
+        .verb = FORK_ADOPT, .slot = slot, .generation = generation, .pid = pid, .limits = *limits};
+    return request(fs, head, NULL, NULL, 0);
+}
+
+int fork_server_task(struct fork_server *fs, uint32_t slot, uint64_t generation, uint64_t task,
+                     int64_t cpu_ms)
+{
+    struct fork_request head = {.verb = FORK_TASK,
                                 .slot = slot,
                                 .generation = generation,
-                                .pid = pid,
-                                .limits = *limits,
-                                .kill_grace_ms = kill_grace_ms};
+                                .task = task,
+                                .limits = {.cpu_ms = cpu_ms}};
     return request(fs, head, NULL, NULL, 0);
 }
 

@@ -24,14 +24,17 @@ enum fork_verb {
     FORK_SPAWN_WORKER = 1, /* to the fork server */
     FORK_SPAWN_EXEC,
     FORK_ADOPT,
+    FORK_TASK,
     FORK_KILL,
     FORK_SPAWNED, /* from the fork server */
     FORK_SPAWN_FAILED,
+    FORK_OVER,
     FORK_EXITED,
 };
 
 /* For each spawn and adoption: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or
- * after FORK_SPAWNED when the program could not be executed). Nothing follows the last of them. */
+ * after FORK_SPAWNED when the program could not be executed). Nothing follows the last of them.
+ * FORK_OVER comes between, see fork_server_task. */
 struct fork_event {
     enum fork_verb verb;
     uint32_t slot;
@@ -41,8 +44,9 @@ struct fork_event {
     /* FORK_EXITED, of the child and what it waited for; where its limits were watched, of all that
      * came from it: */
     uint64_t max_rss_kib; /* the largest; watched: most at once */
-    uint64_t cpu_ms;      /* user and system */
+    uint64_t cpu_ms;      /* user and system; FORK_OVER: of the task */
     enum limit_kind met;  /* the limit that it was ended for, or (LIMIT_FILES) reached */
+    uint64_t task;        /* FORK_OVER */
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
     char text[256];       /* FORK_SPAWN_FAILED: why */
 };
@@ -81,11 +85,18 @@ FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slo
 FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
                                           uint64_t generation, const struct fork_exec *what);
 /* Takes over a process that another child of the fork server has forked, and that has come to it by
- * the death of its parent: from now on it is a child like any other, with these limits as its own.
+ * the death of its parent: from now on it is a child like any other, with these limits (but for
+ * cpu_ms) as its own.
  * FORK_SPAWN_FAILED when pid is no such process. One that has already ended is told of as long as
  * only few others have since. FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation,
-                                     pid_t pid, const struct limits *limits, int64_t kill_grace_ms);
+                                     pid_t pid, const struct limits *limits);
+/* The child begins with this task, or (0) has none any more: the CPU time of the child and of all
+ * that comes from it counts from now on. When it is more than cpu_ms FORK_OVER follows, once; what
+ * is to be done is the caller's to decide, who knows whether the task still runs. FUT_ERR_CLOSED.
+ */
+FUT_MUST_CHECK int fork_server_task(struct fork_server *fs, uint32_t slot, uint64_t generation,
+                                    uint64_t task, int64_t cpu_ms);
 /* Signals the child's process group, and within 100 ms those of its processes that have left the
  * group; nothing happens when it was reaped. Whatever a child leaves behind is killed when it ends.
  * FUT_ERR_CLOSED. */

@@ -19,10 +19,12 @@ static struct {
     size_t n;
     int64_t earliest_mono_ms; /* of the next look */
     bool woken, watching, tight;
+    void (*over)(const struct kid *kid, uint64_t cpu_ms);
 } watch;
 
-void watch_init(void)
+void watch_init(void (*over)(const struct kid *kid, uint64_t cpu_ms))
 {
+    watch.over = over;
     watch.earliest_mono_ms = clock_mono_ms();
 }
 
@@ -133,6 +135,25 @@ static void judge_memory(struct kid *kid)
         kill_now(kid, LIMIT_MEMORY);
 }
 
+static uint64_t task_cpu_ms(const struct kid *kid, uint64_t all_ms)
+{
+    return all_ms > kid->task.base_cpu_ms ? all_ms - kid->task.base_cpu_ms : 0;
+}
+
+/* What is over the limit is read once more: a process that was waited for during the look may have
+ * been counted twice, by itself and in its parent's time. Told once; then it is others' affair. */
+static void judge_task(struct kid *kid)
+{
+    uint64_t used_ms = task_cpu_ms(kid, kid->use.cpu_ms);
+    if (!kid->task.id || used_ms <= kid->task.max_cpu_ms)
+        return;
+    used_ms = task_cpu_ms(kid, kid->orphan_cpu_ms + family_cpu_ms(kid->pid, kid->generation));
+    if (used_ms <= kid->task.max_cpu_ms)
+        return;
+    watch.over(kid, used_ms);
+    kid->task.id = 0;
+}
+
 static bool is_near(const struct kid *kid)
 {
     const struct limits *l = &kid->limits;
@@ -151,6 +172,7 @@ static void judge(struct kid *kid)
         kill_now(kid, LIMIT_PROCESSES);
     if (l->cpu_ms && kid->use.cpu_ms > (uint64_t)l->cpu_ms && !kid->kill_mono_ms)
         end_for_cpu(kid);
+    judge_task(kid);
     if (l->files && kid->met == LIMIT_NONE && has_all_files_open(kid))
         kid->met = LIMIT_FILES; /* what it makes of that is its own affair */
     if (kid->kill_mono_ms && clock_mono_ms() >= kid->kill_mono_ms)
@@ -193,7 +215,7 @@ static void look(void)
     count_all();
     for (struct list_node *n = list_first(kids_all()); n; n = list_next(kids_all(), n)) {
         struct kid *kid = FUT_CONTAINER(n, struct kid, link);
-        if (limits_need_watch(&kid->limits))
+        if (limits_need_watch(&kid->limits) || kid->task.id)
             judge(kid);
     }
     reach_all();
@@ -218,6 +240,22 @@ void watch_turn(void)
     if (took_us * SHARE > pause_ms * 1000)
         pause_ms = took_us * SHARE / 1000;
     watch.earliest_mono_ms = clock_mono_ms() + pause_ms;
+}
+
+/* A look first, when it is time for one: then only what was started since the look before this task
+ * can be charged to it wrongly, and that has not had the time to use much. */
+void watch_task(struct kid *kid, uint64_t task, int64_t max_cpu_ms)
+{
+    kid->task = (struct kid_task){0};
+    if (!task)
+        return;
+    watch_wake();
+    watch_turn();
+    kid->task = (struct kid_task){.id = task,
+                                  .max_cpu_ms = (uint64_t)max_cpu_ms,
+                                  .base_cpu_ms = kid->orphan_cpu_ms +
+                                                 family_cpu_ms(kid->pid, kid->generation)};
+    watch_wake(); /* a look may have been, and have found no reason for another */
 }
 
 void watch_orphan_ended(pid_t pid, uint64_t cpu_ms)

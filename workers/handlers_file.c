@@ -244,9 +244,10 @@ static int settle_worker(struct place *at, const json_t *entry, struct handler *
     if (!h->is_worker)
         return 0;
     at->field = "limits";
-    if (h->exec->limits.cpu_ms || h->exec->limits.output_bytes)
+    if (h->exec->limits.cpu_ms && h->info.lane == LANE_IO)
         return mistake(at, json_object_get(entry, at->field),
-                       "\"memory\", \"files\" and \"processes\" for a \"worker\" handler");
+                       "limits without \"cpu\" for a \"worker\" handler of the io lane (it may run "
+                       "several tasks at once, and nobody can tell whose CPU time it is)");
     h->definition = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
     h->info.kind = "worker";
     h->info.any_lane = false; /* its processes belong to one lane */

@@ -20,6 +20,14 @@ bool limits_need_watch(const struct limits *l)
     return l->cpu_ms || l->memory_bytes || l->processes || l->files;
 }
 
+struct limits limits_of_process(const struct limits *l)
+{
+    struct limits out = *l;
+    out.cpu_ms = 0;
+    out.output_bytes = 0;
+    return out;
+}
+
 const char *limits_code(enum limit_kind kind)
 {
     static const char *const codes[] = {

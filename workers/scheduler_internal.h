@@ -89,7 +89,7 @@ struct scheduler {
     bool drained; /* guarded by mu */
 };
 
-enum stop_reason { STOP_NONE, STOP_TIMEOUT, STOP_CANCELLED, STOP_RELEASED };
+enum stop_reason { STOP_NONE, STOP_TIMEOUT, STOP_LIMIT, STOP_CANCELLED, STOP_RELEASED };
 
 struct attempt;
 
@@ -120,6 +120,8 @@ struct attempt {
     struct inbox_item item;         /* from the pool, then from the store */
     struct loop_dead dead;
     enum stop_reason stop;
+    enum limit_kind met;     /* STOP_LIMIT: which */
+    uint64_t met_at_cpu_ms;  /* and, for LIMIT_CPU, what it had used */
     int64_t ready_mono_ms;   /* since when it waits for a slot */
     int64_t started_mono_us; /* 0: has not begun */
     int64_t ran_ms, retry_ms;
@@ -146,6 +148,8 @@ void attempt_begin(struct attempt *a);
 /* Asks it to end: TERM now, KILL after the grace; one that has not begun ends at once. Only the
  * first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);
+/* A running one takes more than its handler's limits allow: the same; for output KILL at once. */
+void attempt_over(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
 /* It is over: frees the slot, goes to the store. Takes outcome (NULL allowed when stopped). */
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
 /* When a failure is tried again: the task's word, then its handler's, then the house's. */

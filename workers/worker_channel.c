@@ -31,8 +31,22 @@ static void take_printed(struct worker_process *w, const char *bytes, size_t n)
     buf_put(&w->printed, bytes, n);
     if (w->printed.len > PRINTED_KEEP)
         buf_consume(&w->printed, w->printed.len - TASK_LOG_MAX);
-    if (job)
-        job->log(job, bytes, n);
+    if (!job)
+        return;
+    job->written += n;
+    job->log(job, bytes, n);
+}
+
+static bool is_over_output(const struct worker_process *w, const struct worker_job *job)
+{
+    return w->limits.output_bytes && job->written > w->limits.output_bytes;
+}
+
+/* job (NULL ok) may be gone after that. */
+static void judge_output(const struct worker_process *w, struct worker_job *job)
+{
+    if (job && is_over_output(w, job))
+        job->over(job, LIMIT_OUTPUT, 0);
 }
 
 static void read_pipe(struct worker_process *w, struct loop_source *src, int reads)
@@ -51,16 +65,22 @@ static void read_pipe(struct worker_process *w, struct loop_source *src, int rea
     }
 }
 
+static void on_printed(struct worker_process *w, struct loop_source *src)
+{
+    read_pipe(w, src, READS_PER_EVENT);
+    judge_output(w, only_job(w));
+}
+
 void worker_channel_out(struct loop_source *src, uint32_t events)
 {
     (void)events;
-    read_pipe(FUT_CONTAINER(src, struct worker_process, out), src, READS_PER_EVENT);
+    on_printed(FUT_CONTAINER(src, struct worker_process, out), src);
 }
 
 void worker_channel_err(struct loop_source *src, uint32_t events)
 {
     (void)events;
-    read_pipe(FUT_CONTAINER(src, struct worker_process, err), src, READS_PER_EVENT);
+    on_printed(FUT_CONTAINER(src, struct worker_process, err), src);
 }
 
 /* What was printed before a message was sent is in the pipes already. */
@@ -99,7 +119,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     return true;
 }
 
-static struct worker_job *job_of(const struct worker_process *w, uint64_t id)
+struct worker_job *worker_channel_job(const struct worker_process *w, uint64_t id)
 {
     for (struct list_node *n = list_first(&w->jobs); n; n = list_next(&w->jobs, n)) {
         struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
@@ -112,7 +132,7 @@ static struct worker_job *job_of(const struct worker_process *w, uint64_t id)
 /* One line, without what follows it. */
 static bool take_progress(struct worker_process *w, const struct wire_message *m)
 {
-    struct worker_job *job = job_of(w, m->head.id);
+    struct worker_job *job = worker_channel_job(w, m->head.id);
     char text[RUN_MESSAGE_MAX + 1];
     size_t n = (size_t)m->head.bytes;
     if (n > RUN_MESSAGE_MAX)
@@ -129,11 +149,13 @@ static bool take_progress(struct worker_process *w, const struct wire_message *m
 
 static bool take_log(struct worker_process *w, const struct wire_message *m)
 {
-    struct worker_job *job = job_of(w, m->head.id);
+    struct worker_job *job = worker_channel_job(w, m->head.id);
     if (!job)
         return m->head.id <= w->last_id;
     if (m->head.bytes)
         job->log(job, (const char *)m->payload, (size_t)m->head.bytes);
+    job->written += m->head.bytes;
+    judge_output(w, job);
     return true;
 }
 
@@ -145,10 +167,26 @@ void worker_channel_end_job(struct worker_process *w, struct worker_job *job,
     job->done(job, end);
 }
 
+/* CPU time is that of the task from here on; 0: there is none. */
+static void count_cpu(struct worker_process *w, uint64_t task)
+{
+    if (w->limits.cpu_ms)
+        children_task(w->children, &w->child, task, w->limits.cpu_ms);
+}
+
+/* A result that is one too many has been read all the same: the worker may go on. */
+static enum worker_end_how judge_end(const struct worker_process *w, struct worker_job *job,
+                                     const struct wire_message *m, enum worker_end_how how)
+{
+    if (m->head.verb == WIRE_DONE)
+        job->written += m->head.bytes;
+    return is_over_output(w, job) ? WORKER_ENDED_OUTPUT : how;
+}
+
 static bool end_task(struct worker_process *w, const struct wire_message *m,
                      enum worker_end_how how)
 {
-    struct worker_job *job = job_of(w, m->head.id);
+    struct worker_job *job = worker_channel_job(w, m->head.id);
     struct worker_end end = {.how = how, .head = &m->head, .payload = m->payload};
     if (!job && (w->left == 0 || m->head.id > w->last_id))
         return false;
@@ -156,13 +194,17 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
     worker_channel_printed(w, &end);
     if (w->state == WORKER_READY)
         w->tasks_done++;
-    if (job)
+    if (job) {
+        end.how = judge_end(w, job, m, how);
         worker_channel_end_job(w, job, &end);
-    else
+    } else {
         w->left--;
+    }
     w->idle_mono_ms = clock_mono_ms();
     if (w->state == WORKER_READY)
         w->hooks->room(w);
+    if (w->state == WORKER_READY && w->jobs.len == 0)
+        count_cpu(w, 0);
     return true;
 }
 
@@ -273,6 +315,8 @@ static struct wire_head run_head(const struct worker_process *w, const struct wo
     h.attempt = job->task->attempt;
     h.timeout_ms = (uint64_t)spec->timeout_ms;
     h.max_result = w->max_result_bytes;
+    if (w->limits.output_bytes && w->limits.output_bytes < h.max_result)
+        h.max_result = w->limits.output_bytes;
     h.handler = spec->handler;
     h.trace = spec->traceparent;
     h.type = spec->input_type;
@@ -291,6 +335,7 @@ int worker_process_give(struct worker_process *w, struct worker_job *job)
     job->id = ++w->last_id;
     job->worker = w;
     list_push_back(&w->jobs, &job->link);
+    count_cpu(w, job->id);
     worker_channel_flush(w);
     return 0;
 }

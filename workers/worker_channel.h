@@ -15,6 +15,8 @@ void worker_channel_read_rest(struct worker_process *w);
 /* Takes the job from the worker and calls its done. */
 void worker_channel_end_job(struct worker_process *w, struct worker_job *job,
                             const struct worker_end *end);
+/* The job that runs in w under this number; NULL: none. */
+struct worker_job *worker_channel_job(const struct worker_process *w, uint64_t id);
 /* Asks the worker to end that job. */
 void worker_channel_cancel(struct worker_process *w, const struct worker_job *job);
 /* Fills in the log of end. */

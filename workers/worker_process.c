@@ -100,11 +100,23 @@ static void on_timer(struct loop_timer *t)
     children_kill(w->children, &w->child, SIGKILL);
 }
 
+/* It may have ended by now. */
+static void on_over(struct worker_process *w, const struct fork_event *ev)
+{
+    struct worker_job *job = worker_channel_job(w, ev->task);
+    if (job)
+        job->over(job, ev->met, ev->cpu_ms);
+}
+
 static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct worker_process *w = FUT_CONTAINER(child, struct worker_process, child);
     if (ev->verb == FORK_SPAWNED) {
         w->pid = ev->pid;
+        return;
+    }
+    if (ev->verb == FORK_OVER) {
+        on_over(w, ev);
         return;
     }
     if (ev->verb == FORK_SPAWN_FAILED)

@@ -20,7 +20,8 @@ enum worker_state {
 enum worker_end_how {
     WORKER_ENDED_DONE,
     WORKER_ENDED_FAILED,
-    WORKER_ENDED_TOO_LARGE, /* a result over the limit */
+    WORKER_ENDED_TOO_LARGE, /* a result over what any may have */
+    WORKER_ENDED_OUTPUT,    /* with more output than the handler's limit; the process is well */
     WORKER_ENDED_PROTOCOL,  /* it was killed: it does not speak the protocol */
     WORKER_ENDED_DIED,
     WORKER_ENDED_LEFT,    /* it was told to stop and did not; the process has other tasks to run */
@@ -52,10 +53,14 @@ struct worker_job {
     struct worker_process *worker; /* while it runs */
     uint64_t id;                   /* on the channel */
     const struct task *task;       /* borrowed until done */
+    uint64_t written;              /* bytes printed and logged, and of its result */
     void (*done)(struct worker_job *job, const struct worker_end *end);
     /* Any number of times before done. fraction < 0, message NULL: no news of that. */
     void (*progress)(struct worker_job *job, double fraction, const char *message);
     void (*log)(struct worker_job *job, const char *bytes, size_t n);
+    /* Before done: it takes more CPU time or output than its handler's limits allow, and is to be
+     * stopped. cpu_ms: what it has used, for LIMIT_CPU. */
+    void (*over)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);
 };
 
 /* ready and room: it takes a task now. gone comes once and last, after the jobs' done; the process
@@ -100,7 +105,6 @@ struct worker_process {
     int held;       /* our end of its channel until it is adopted; else -1 */
     bool is_forked; /* by a template */
     struct limits limits;
-    int64_t kill_grace_ms;
 
     uint64_t tasks_done;
     int64_t started_mono_ms, started_wall_ms, idle_mono_ms;

@@ -57,7 +57,7 @@ static int spawn_program(struct worker_process *w, const struct exec_command *co
                              .argv = (const char *const *)command->argv,
                              .env = (const char *const *)command->env,
                              .fds = {-1, -1, -1, channel},
-                             .limits = command->limits};
+                             .limits = limits_of_process(&command->limits)};
     int rc = open_null(&what.fds[0]);
     if (rc == 0)
         rc = open_pipe(w, &w->out, &what.fds[1], worker_channel_out);

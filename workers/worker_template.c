@@ -56,7 +56,8 @@ static struct worker_process *take_waiting(struct worker_process *template, uint
  * may be given tasks. */
 static int adopt(struct worker_process *w, pid_t pid)
 {
-    int rc = children_adopt(w->children, &w->child, w->slot, pid, &w->limits, w->kill_grace_ms);
+    struct limits limits = limits_of_process(&w->limits);
+    int rc = children_adopt(w->children, &w->child, w->slot, pid, &limits);
     if (rc != 0 || w->state != WORKER_STARTING) {
         fd_close(&w->held); /* it exits by that; the fork server tells when */
         return rc;

@@ -1,5 +1,6 @@
 /* Five tasks that do the worst among a thousand: the other 995 bring their results, each of the
- * five ends with an error of its own, and nothing of them is left. Every one of them is bounded by
+ * five ends with an error of its own, and nothing of them is left. Once with a program per task,
+ * and once where all thousand are tasks of the same few workers. Every one of them is bounded by
  * itself, too: what the limits miss does no harm to the machine that runs this. */
 #include <ctype.h>
 #include <dirent.h>
@@ -19,12 +20,33 @@
 #include "tests/support/wait.h"
 
 #define TASKS 1000
+#define MAX_WORKERS 3
+#define MAX_WORKERS_SETTING "MAX_WORKERS=3"
 #define PROGRAM_EVERY 10 /* of the good ones, so many run as programs */
+
+#define ROGUES 5
+
+static const struct rogue {
+    size_t place;
+    const char *name;
+} rogues[ROGUES] = {{100, "crash"}, {300, "hog"}, {500, "spin"}, {700, "bomb"}, {900, "endless"}};
+
+/* NULL: a good one. */
+static const char *rogue_at(size_t place)
+{
+    for (size_t i = 0; i < ROGUES; i++) {
+        if (rogues[i].place == place)
+            return rogues[i].name;
+    }
+    return NULL;
+}
+
+/* ---- a program per task ---- */
 
 #define PERL(name, script, rest)                                                                   \
     "\"" name "\": {\"exec\": [\"perl\", \"-e\", \"" script "\"], \"timeout\": 60" rest "},"
 
-static const char handlers[] =
+static const char exec_handlers[] =
     "{" PERL("crash", "$x = 'x' x 20000000; print unpack('p', pack('L!', 8))", "") /**/
     PERL("hog", "for (1..300) { push @a, 'x' x 1048576; select(undef,undef,undef,0.005) } sleep 30",
          ", \"limits\": {\"memory\": \"64M\"}")                                  /**/
@@ -35,42 +57,57 @@ static const char handlers[] =
     "\"count\": {\"exec\": [\"wc\", \"-c\"], \"content_type\": \"application/json\","
     " \"limits\": {\"cpu\": 30, \"memory\": \"256M\", \"output\": \"64K\", \"processes\": 4}}}";
 
-static const struct {
-    size_t place;
-    const char *handler, *code;
-} rogues[] = {
-    {100, "crash", "signal"},         {300, "hog", "memory_limit"},     {500, "spin", "cpu_limit"},
-    {700, "bomb", "processes_limit"}, {900, "endless", "output_limit"},
-};
-
-/* NULL: a good one. */
-static const char *rogue_at(size_t place)
+static void put_program_task(struct buf *b, size_t place)
 {
-    for (size_t i = 0; i < FUT_COUNT(rogues); i++) {
-        if (rogues[i].place == place)
-            return rogues[i].handler;
-    }
-    return NULL;
+    const char *rogue = rogue_at(place), *good = place % PROGRAM_EVERY == 1 ? "count" : "sha256";
+    buf_printf(b, "{\"handler\":\"%s\",\"input\":\"%zu\"}", rogue ? rogue : good, place);
 }
 
-static char *batch_body(void)
+/* ---- workers, each of which does whatever comes ---- */
+
+static const char worker_handlers[] =
+    "{\"work\": {\"worker\": [\"python3\", \"%s\"], \"timeout\": 60, \"env\": {\"ROGUES\": "
+    "\"%s\"}, \"limits\": {\"cpu\": 2, \"memory\": \"96M\", \"output\": \"1M\", \"processes\": "
+    "16}}}";
+
+static void put_worker_task(struct buf *b, size_t place)
+{
+    const char *rogue = rogue_at(place), *quote = rogue ? "\"" : "";
+    char number[24];
+    (void)snprintf(number, sizeof(number), "%zu", place);
+    buf_printf(b, "{\"handler\":\"work\",\"input\":%s%s%s}", quote, rogue ? rogue : number, quote);
+}
+
+/* ---- all of them ---- */
+
+static const struct cast {
+    void (*put_task)(struct buf *b, size_t place);
+    const char *codes[ROGUES];
+    bool gives_numbers; /* a good one's result is its place */
+} programs = {put_program_task,
+              {"signal", "memory_limit", "cpu_limit", "processes_limit", "output_limit"},
+              false},
+  workers = {put_worker_task,
+             {"worker_died", "memory_limit", "cpu_limit", "processes_limit", "output_limit"},
+             true};
+
+static char *batch_body(const struct cast *c)
 {
     struct buf b = BUF_INIT;
     size_t len;
     buf_puts(&b, "{\"tasks\":[");
     for (size_t i = 0; i < TASKS; i++) {
-        const char *rogue = rogue_at(i), *good = i % PROGRAM_EVERY == 1 ? "count" : "sha256";
-        buf_printf(&b, "%s{\"handler\":\"%s\",\"input\":\"%zu\"}", i ? "," : "",
-                   rogue ? rogue : good, i);
+        buf_puts(&b, i ? "," : "");
+        c->put_task(&b, i);
     }
     buf_puts(&b, "]}");
     return buf_take(&b, &len);
 }
 
 /* The results, a line for each task in order of submission; free() it. */
-static char *run_all(struct daemon *d)
+static char *run_all(struct daemon *d, const struct cast *c)
 {
-    char *body = batch_body();
+    char *body = batch_body(c);
     struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
     ck_assert_msg(r.status == 202, "%d %s", r.status, r.error ? r.error : r.body);
     struct http_reply all =
@@ -83,11 +120,46 @@ static char *run_all(struct daemon *d)
     return lines;
 }
 
-static void check_good(const json_t *f, size_t place)
+static void check_good(const struct cast *c, const json_t *f, size_t place)
 {
     ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%zu is %s (%s)", place,
                   api_str(f, "state"), api_str(f, "error.message"));
+    if (c->gives_numbers)
+        ck_assert_int_eq(api_int(f, "result.number"), (json_int_t)place);
 }
+
+static void check_rogue(const struct cast *c, const json_t *f, size_t i)
+{
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_msg(strcmp(api_str(f, "error.code"), c->codes[i]) == 0, "%s: %s: %s", rogues[i].name,
+                  api_str(f, "error.code"), api_str(f, "error.message"));
+    ck_assert_int_gt(api_int(f, "error.max_rss"), 1000000);
+    ck_assert_ptr_nonnull(api_at(f, "error.cpu_seconds"));
+}
+
+/* looked_at: with each rogue's future. */
+static void check_all(struct daemon *d, const struct cast *c, void (*looked_at)(const json_t *f))
+{
+    size_t good = 0, bad = 0;
+    char *lines = run_all(d, c);
+    for (char *at = lines, *end; *at; at = end + 1) {
+        end = strchr(at, '\n');
+        *end = '\0';
+        json_t *f = json_loads(at, 0, NULL);
+        if (rogue_at(good + bad)) {
+            check_rogue(c, f, bad++);
+            looked_at(f);
+        } else {
+            check_good(c, f, good++ + bad);
+        }
+        json_decref(f);
+    }
+    ck_assert_uint_eq(bad, ROGUES);
+    ck_assert_uint_eq(good, TASKS - ROGUES);
+    free(lines);
+}
+
+/* ---- is anything left? ---- */
 
 static bool has_environment(const char *pid, const char *needle, size_t n)
 {
@@ -100,55 +172,90 @@ static bool has_environment(const char *pid, const char *needle, size_t n)
     return got > 0 && memmem(text, (size_t)got, needle, n) != NULL;
 }
 
+static size_t count_with_environment(const char *needle)
+{
+    DIR *dir = opendir("/proc");
+    size_t n = 0;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        n += isdigit((unsigned char)*e->d_name) &&
+             has_environment(e->d_name, needle, strlen(needle));
+    (void)closedir(dir);
+    return n;
+}
+
 /* Is there a process anywhere that was started for this task? */
 static bool is_gone(void *id)
 {
     char *needle = text_printf("FUTURED_TASK_ID=%s", (const char *)id);
-    DIR *dir = opendir("/proc");
-    bool found = false;
-    for (const struct dirent *e; !found && (e = readdir(dir)) != NULL;)
-        found = isdigit((unsigned char)*e->d_name) &&
-                has_environment(e->d_name, needle, strlen(needle));
-    (void)closedir(dir);
+    size_t n = count_with_environment(needle);
     free(needle);
-    return !found;
+    return n == 0;
 }
 
-static void check_rogue(const json_t *f, size_t i)
+static void program_is_gone(const json_t *f)
 {
-    ck_assert_str_eq(api_str(f, "handler"), rogues[i].handler);
-    ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_msg(strcmp(api_str(f, "error.code"), rogues[i].code) == 0, "%s: %s: %s",
-                  rogues[i].handler, api_str(f, "error.code"), api_str(f, "error.message"));
-    ck_assert_int_gt(api_int(f, "error.max_rss"), 1000000);
-    ck_assert_ptr_nonnull(api_at(f, "error.cpu_seconds"));
     ck_assert_msg(wait_until(is_gone, (void *)(uintptr_t)api_str(f, "id"), WAIT_LONG_MS),
-                  "the %s lives on", rogues[i].handler);
+                  "the %s lives on", api_str(f, "handler"));
+}
+
+/* No process of the workers but those that the daemon shows. */
+static bool is_workers_alone(void *ctx)
+{
+    struct daemon *d = ctx;
+    char *needle = text_printf("ROGUES=%s", daemon_dir(d));
+    struct http_reply r = api_get(daemon_url(d), "/v1/workers");
+    size_t i, shown = 0;
+    json_t *w;
+    json_array_foreach (json_object_get(r.json, "workers"), i, w)
+        shown += strcmp(api_str(w, "program"), "work") == 0;
+    bool yes = shown == MAX_WORKERS && count_with_environment(needle) == shown;
+    http_reply_release(&r);
+    free(needle);
+    return yes;
+}
+
+static void nothing_to_look_at(const json_t *f)
+{
+    (void)f;
+}
+
+/* ---- the tests ---- */
+
+static struct daemon *start(const char *handlers)
+{
+    struct daemon *d = daemon_new();
+    daemon_set(d, MAX_WORKERS_SETTING);
+    daemon_set_handlers(d, handlers);
+    daemon_start(d);
+    return d;
 }
 
 START_TEST(test_rogues_five_among_a_thousand)
 {
-    struct daemon *d = daemon_new();
-    size_t good = 0, bad = 0;
-    daemon_set(d, "MAX_WORKERS=3");
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    char *lines = run_all(d);
-    for (char *at = lines, *end; *at; at = end + 1) {
-        end = strchr(at, '\n');
-        *end = '\0';
-        json_t *f = json_loads(at, 0, NULL);
-        if (rogue_at(good + bad))
-            check_rogue(f, bad++);
-        else
-            check_good(f, good++ + bad);
-        json_decref(f);
-    }
-    ck_assert_uint_eq(bad, FUT_COUNT(rogues));
-    ck_assert_uint_eq(good, TASKS - FUT_COUNT(rogues));
-    free(lines);
+    struct daemon *d = start(exec_handlers);
+    check_all(d, &programs, program_is_gone);
     daemon_stop(d);
     daemon_free(&d);
+}
+END_TEST
+
+/* A few warm processes have all of them, good and bad, with all limits at once: the good ones'
+ * times do not add up to a limit, and whoever did the worst is replaced. */
+START_TEST(test_rogues_five_among_a_thousand_on_workers)
+{
+    struct daemon *d = daemon_new();
+    char *program = daemon_built("../../tests/system/rogue.py");
+    char *handlers = text_printf(worker_handlers, program, daemon_dir(d));
+    daemon_set(d, MAX_WORKERS_SETTING);
+    daemon_set_handlers(d, handlers);
+    daemon_start(d);
+    check_all(d, &workers, nothing_to_look_at);
+    ck_assert_msg(wait_until(is_workers_alone, d, WAIT_LONG_MS), "not %d workers and no more",
+                  MAX_WORKERS);
+    daemon_stop(d);
+    daemon_free(&d);
+    free(handlers);
+    free(program);
 }
 END_TEST
 
@@ -178,6 +285,7 @@ int main(void)
 {
     const TTest *tests[] = {
         test_rogues_five_among_a_thousand,
+        test_rogues_five_among_a_thousand_on_workers,
         test_rogues_crash_is_told_in_detail,
     };
     return suite_run("rogues", tests, FUT_COUNT(tests));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -49,19 +50,49 @@ static void kit_release_held(void)
         kit_done(kit_held[--kit_n_held], "held", 4);
 }
 
+static pid_t kit_helper; /* a child that burns CPU time; 0: none */
+
 static void kit_cancel(uint64_t id)
 {
     for (size_t i = 0; i < kit_n_held; i++) {
         if (kit_held[i] != id)
             continue;
         kit_held[i] = kit_held[--kit_n_held];
+        if (kit_helper)
+            (void)kill(kit_helper, SIGKILL);
         kit_fail(id, "Cancelled", -1, "as you like");
         return;
     }
 }
 
-static void kit_report(uint64_t id)
+static void kit_hold(uint64_t id, int arg)
 {
+    (void)arg;
+    kit_held[kit_n_held++] = id;
+}
+
+static void kit_release(uint64_t id, int arg)
+{
+    (void)arg;
+    kit_release_held();
+    kit_done(id, "", 0);
+}
+
+static void kit_error(uint64_t id, int arg)
+{
+    (void)arg;
+    kit_fail(id, "ValueError", 0, "first line\nsecond line\n");
+}
+
+static void kit_again(uint64_t id, int arg)
+{
+    (void)arg;
+    kit_fail(id, NULL, 1, "not now");
+}
+
+static void kit_report(uint64_t id, int arg)
+{
+    (void)arg;
     struct wire_head h = WIRE_HEAD(WIRE_PROGRESS);
     h.id = id;
     h.fraction = 0.5;
@@ -74,16 +105,18 @@ static void kit_report(uint64_t id)
     kit_done(id, "", 0);
 }
 
-static void kit_print(uint64_t id)
+static void kit_print(uint64_t id, int arg)
 {
+    (void)arg;
     (void)fputs("RUN 1 0 stray\n", stdout);
     (void)fflush(stdout);
     (void)fputs("to stderr\n", stderr);
     kit_done(id, "printed", 7);
 }
 
-static void kit_pid(uint64_t id)
+static void kit_pid(uint64_t id, int arg)
 {
+    (void)arg;
     char text[32];
     int n = snprintf(text, sizeof(text), "%d", (int)getpid());
     kit_done(id, text, (size_t)n);
@@ -105,6 +138,61 @@ static void kit_big(uint64_t id, int n)
     free(p);
 }
 
+/* n bytes of log, in messages; those that are held are released after that. */
+static void kit_logs(uint64_t id, int n)
+{
+    static const char line[1000];
+    struct wire_head h = WIRE_HEAD(WIRE_LOG);
+    h.id = id;
+    for (; n > 0; n -= (int)sizeof(line)) {
+        h.bytes = sizeof(line);
+        kit_put(&h, line);
+    }
+    kit_release_held();
+    kit_done(id, "", 0);
+}
+
+/* n KiB on standard output. */
+static void kit_yes(uint64_t id, int n)
+{
+    static const char line[1024];
+    for (; n > 0; n--)
+        (void)fwrite(line, 1, sizeof(line), stdout);
+    (void)fflush(stdout);
+    kit_done(id, "", 0);
+}
+
+static int64_t kit_cpu_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void kit_burn(int ms)
+{
+    int64_t until_ms = kit_cpu_ms() + ms;
+    while (kit_cpu_ms() < until_ms)
+        ;
+}
+
+static void kit_spin(uint64_t id, int ms)
+{
+    kit_burn(ms);
+    kit_done(id, "", 0);
+}
+
+/* A child of the worker spins, the worker itself does not. */
+static void kit_help(uint64_t id, int ms)
+{
+    kit_helper = fork();
+    if (kit_helper == 0) {
+        kit_burn(ms);
+        _exit(0);
+    }
+    kit_held[kit_n_held++] = id;
+}
+
 /* Whatever a sanitizer would make of that signal. */
 static void kit_die(int sig)
 {
@@ -113,39 +201,52 @@ static void kit_die(int sig)
     (void)raise(sig);
 }
 
+static void kit_kill(uint64_t id, int sig)
+{
+    (void)id;
+    kit_die(sig);
+}
+
+static void kit_exit(uint64_t id, int status)
+{
+    (void)id;
+    _exit(status);
+}
+
+static void kit_garbage(uint64_t id, int arg)
+{
+    (void)id;
+    (void)arg;
+    (void)!write(3, "what is this\n", 13);
+}
+
+/* The first word of an input, and what follows from it; any other input is the result. */
+static const struct {
+    const char *word;
+    void (*run)(uint64_t id, int arg);
+} kit_words[] = {
+    {"hold", kit_hold},     {"release", kit_release}, {"fail", kit_error}, {"again", kit_again},
+    {"report", kit_report}, {"print", kit_print},     {"pid", kit_pid},    {"grow", kit_grow},
+    {"big", kit_big},       {"kill", kit_kill},       {"exit", kit_exit},  {"garbage", kit_garbage},
+    {"logs", kit_logs},     {"yes", kit_yes},         {"spin", kit_spin},  {"help", kit_help},
+};
+
 static void kit_run(const struct wire_message *m)
 {
-    uint64_t id = m->head.id;
     char text[256] = "";
     size_t n = m->head.bytes < 255 ? (size_t)m->head.bytes : 255;
     memcpy(text, m->payload, n);
-    int arg = strchr(text, ' ') ? (int)strtol(strchr(text, ' '), NULL, 10) : 0;
-    if (strcmp(text, "hold") == 0)
-        kit_held[kit_n_held++] = id;
-    else if (strcmp(text, "release") == 0)
-        kit_release_held(), kit_done(id, "", 0);
-    else if (strcmp(text, "fail") == 0)
-        kit_fail(id, "ValueError", 0, "first line\nsecond line\n");
-    else if (strcmp(text, "again") == 0)
-        kit_fail(id, NULL, 1, "not now");
-    else if (strcmp(text, "report") == 0)
-        kit_report(id);
-    else if (strcmp(text, "print") == 0)
-        kit_print(id);
-    else if (strcmp(text, "pid") == 0)
-        kit_pid(id);
-    else if (strncmp(text, "grow ", 5) == 0)
-        kit_grow(id, arg);
-    else if (strncmp(text, "big ", 4) == 0)
-        kit_big(id, arg);
-    else if (strncmp(text, "kill ", 5) == 0)
-        kit_die(arg);
-    else if (strncmp(text, "exit ", 5) == 0)
-        _exit(arg);
-    else if (strcmp(text, "garbage") == 0)
-        (void)!write(3, "what is this\n", 13);
-    else
-        kit_done(id, m->payload, (size_t)m->head.bytes); /* echo */
+    char *space = strchr(text, ' ');
+    int arg = space ? (int)strtol(space, NULL, 10) : 0;
+    if (space)
+        *space = '\0';
+    for (size_t i = 0; i < FUT_COUNT(kit_words); i++) {
+        if (strcmp(text, kit_words[i].word) == 0) {
+            kit_words[i].run(m->head.id, arg);
+            return;
+        }
+    }
+    kit_done(m->head.id, m->payload, (size_t)m->head.bytes);
 }
 
 static void kit_greet(int argc, char **argv)

@@ -27,6 +27,7 @@ struct job {
     size_t bytes; /* of its result */
     double fraction;
     char kind[64], text[64], log[64];
+    enum limit_kind over; /* what it was told of */
 };
 
 static void on_broken(void *ctx)
@@ -95,6 +96,14 @@ static void on_log(struct worker_job *job, const char *bytes, size_t n)
     keep(j->log + len, sizeof(j->log) - len, bytes, n);
 }
 
+static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
+{
+    struct job *j = FUT_CONTAINER(job, struct job, job);
+    (void)cpu_ms;
+    ck_assert(!j->done);
+    j->over = limit;
+}
+
 static void submit_to(struct job *j, const struct handler *h, const char *handler,
                       const char *input)
 {
@@ -105,7 +114,7 @@ static void submit_to(struct job *j, const struct handler *h, const char *handle
                              .input_len = strlen(input)};
     *j = (struct job){.task = {.spec = task_spec_new(&spec), .attempt = 1}};
     j->job = (struct worker_job){
-        .task = &j->task, .done = on_done, .progress = on_progress, .log = on_log};
+        .task = &j->task, .done = on_done, .progress = on_progress, .log = on_log, .over = on_over};
     worker_set_submit(set, h, &j->job);
 }
 

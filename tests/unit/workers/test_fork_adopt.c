@@ -69,7 +69,7 @@ static pid_t spawn_family(uint64_t generation, const char *script)
 
 static enum fork_verb adopt(uint64_t generation, pid_t pid)
 {
-    ck_assert_int_eq(fork_server_adopt(fs, 2, generation, pid, &no_limits, 0), 0);
+    ck_assert_int_eq(fork_server_adopt(fs, 2, generation, pid, &no_limits), 0);
     enum fork_verb verb = next_event();
     ck_assert_uint_eq(ev.generation, generation);
     return verb;

@@ -192,7 +192,7 @@ static uint64_t adopt_soon(pid_t pid)
     uint64_t generation = GENERATION;
     do {
         (void)sched_yield();
-        ck_assert_int_eq(fork_server_adopt(fs, 4, ++generation, pid, &none, 0), 0);
+        ck_assert_int_eq(fork_server_adopt(fs, 4, ++generation, pid, &none), 0);
     } while (next_event() == FORK_SPAWN_FAILED);
     ck_assert_int_eq(ev.verb, FORK_SPAWNED);
     return generation;

@@ -60,8 +60,9 @@ static size_t read_to_end(int fd, char *into, size_t cap)
 
 static const char *const clean_env[] = {"PATH=/usr/bin:/bin", "MARK=1", NULL};
 
-/* Runs `sh -c script` with the write end of a pipe as stdout; returns the read end. */
-static int spawn_sh(uint64_t generation, const char *script, const char *cwd)
+/* Runs `sh -c script` with the write end of a pipe as stdout and channel (-1: none) as 3; returns
+ * the read end. */
+static int spawn_sh_with(uint64_t generation, const char *script, const char *cwd, int channel)
 {
     const char *argv[] = {"sh", "-c", script, NULL};
     int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -70,11 +71,16 @@ static int spawn_sh(uint64_t generation, const char *script, const char *cwd)
                              .cwd = cwd,
                              .argv = argv,
                              .env = clean_env,
-                             .fds = {null, out[1], null, null}};
+                             .fds = {null, out[1], null, channel < 0 ? null : channel}};
     ck_assert_int_eq(fork_server_spawn_exec(fs, 3, generation, &what), 0);
     close(null);
     close(out[1]);
     return out[0];
+}
+
+static int spawn_sh(uint64_t generation, const char *script, const char *cwd)
+{
+    return spawn_sh_with(generation, script, cwd, -1);
 }
 
 static int spawn_worker(uint64_t generation)
@@ -280,6 +286,47 @@ START_TEST(test_fork_server_limits_the_message)
 }
 END_TEST
 
+/* A program that uses about 0.15 s of CPU time when it gets a line, and says so after that. */
+static const char worker_sh[] = "while read -r x <&3; do perl -e 'do { @t = times } while $t[0] + "
+                                "$t[1] < 0.15'; echo done; done";
+
+static void have_it_work(int channel, int out)
+{
+    char got[5];
+    ck_assert_int_eq(write(channel, "\n", 1), 1);
+    ck_assert_int_eq(fd_read_all(out, got, sizeof(got)), 0);
+}
+
+/* What was used before a task began is not the task's: five times 0.15 s, and none is over 0.6 s.
+ * Without a beginning in between they are, and are told of once, under the task's own number. */
+START_TEST(test_fork_server_counts_cpu_time_from_the_begin_of_a_task)
+{
+    int channel[2], out;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
+    out = spawn_sh_with(90, worker_sh, NULL, channel[1]);
+    close(channel[1]);
+    ck_assert_int_eq(next_event(), FORK_SPAWNED);
+    for (uint64_t task = 1; task <= 5; task++) {
+        ck_assert_int_eq(fork_server_task(fs, 3, 90, task, 600), 0);
+        have_it_work(channel[0], out);
+    }
+    ck_assert_int_eq(fork_server_task(fs, 4, 90, 6, 1), 0); /* another slot: nobody */
+    ck_assert_int_eq(fork_server_task(fs, 3, 90, 7, 600), 0);
+    while (fork_server_read(fs, &ev) == FUT_ERR_AGAIN)
+        have_it_work(channel[0], out);
+    ck_assert_int_eq(ev.verb, FORK_OVER);
+    ck_assert_uint_eq(ev.task, 7);
+    ck_assert_uint_gt(ev.cpu_ms, 600);
+    ck_assert_int_eq(ev.met, LIMIT_CPU);
+    for (int i = 0; i < 5; i++)
+        have_it_work(channel[0], out); /* it lives, and nothing more is told */
+    close(channel[0]);
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    ck_assert_int_eq(ev.met, LIMIT_NONE);
+    close(out);
+}
+END_TEST
+
 static void *nothing(void *arg)
 {
     (void)arg;
@@ -337,6 +384,7 @@ int main(void)
     tcase_add_test(t, test_fork_server_death_is_seen);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
     tcase_add_test(t, test_fork_server_limits_the_message);
+    tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
     TCase *alone = tcase_create("alone");
     tcase_add_test_raise_signal(alone, test_fork_server_refuses_to_start_beside_threads, SIGABRT);
     tcase_add_test(alone, test_fork_request_roundtrip);

@@ -48,6 +48,29 @@ START_TEST(test_program_fails_a_task_and_goes_on)
 }
 END_TEST
 
+/* The fork server's word may come when the task it is about has ended: the next one must not
+ * suffer for that. */
+START_TEST(test_program_hears_of_a_limit_too_late)
+{
+    struct job j;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"limits\": {\"cpu\": 60}}}");
+    (void)pid_of("kit");
+    ask(&j, "kit", "hold");
+    ck_assert_ptr_nonnull(j.job.worker);
+    struct child *child = &j.job.worker->child;
+    struct fork_event late = {.verb = FORK_OVER, .task = j.job.id - 1, .met = LIMIT_CPU};
+    child->on_event(child, &late);
+    ck_assert_int_eq(j.over, LIMIT_NONE);
+    late.task = j.job.id;
+    child->on_event(child, &late);
+    ck_assert_int_eq(j.over, LIMIT_CPU);
+    worker_set_stop_job(set, &j.job, SIGKILL);
+    wait_for(&j);
+    drop(&j);
+    raze();
+}
+END_TEST
+
 START_TEST(test_program_dies_in_a_task)
 {
     struct job j;
@@ -255,6 +278,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_serves_one_task_after_the_other);
     tcase_add_test(t, test_program_prints_and_reports);
     tcase_add_test(t, test_program_fails_a_task_and_goes_on);
+    tcase_add_test(t, test_program_hears_of_a_limit_too_late);
     tcase_add_test(t, test_program_dies_in_a_task);
     tcase_add_test(t, test_program_breaks_the_protocol);
     tcase_add_test(t, test_program_result_over_the_limit);

@@ -26,6 +26,8 @@ static void kit_task(const struct futured_host *host, struct futured_task *task)
     const char *input = host->input(task, &n);
     if (n > 5 && strncmp(input, "kill ", 5) == 0)
         kit_die(input[5] == '9' ? SIGKILL : SIGSEGV);
+    if (n == 4 && strncmp(input, "spin", 4) == 0)
+        kit_burn(1000000);
     if (n == 5 && strncmp(input, "print", 5) == 0)
         (void)puts("from a forked one");
     (void)snprintf(text, sizeof(text), "%d %d", (int)getpid(), loader);
@@ -178,6 +180,23 @@ START_TEST(test_forked_worker_is_stopped_and_only_that_one)
 }
 END_TEST
 
+START_TEST(test_forked_worker_meets_its_cpu_limit)
+{
+    struct job j;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"template\"], \"limits\": {\"cpu\": 0.2}}}");
+    struct pids before = ask_pids();
+    ask(&j, "kit", "spin");
+    while (!j.over)
+        loop_turn(loop, -1);
+    ck_assert_int_eq(j.over, LIMIT_CPU);
+    worker_set_stop_job(set, &j.job, SIGKILL);
+    wait_for(&j);
+    drop(&j);
+    ck_assert_int_eq(ask_pids().loader, before.loader);
+    raze();
+}
+END_TEST
+
 /* The handler is taken out of the file: its template goes with its workers. */
 START_TEST(test_template_leaves_with_its_handler)
 {
@@ -246,6 +265,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_forked_worker_dies_in_a_task);
     tcase_add_test(t, test_template_dies_and_its_workers_live);
     tcase_add_test(t, test_forked_worker_is_stopped_and_only_that_one);
+    tcase_add_test(t, test_forked_worker_meets_its_cpu_limit);
     tcase_add_test(t, test_template_leaves_with_its_handler);
     tcase_add_loop_test(t, test_template_that_does_not_fork_is_broken, 0, (int)FUT_COUNT(wrong));
     tcase_add_test(t, test_end_while_a_worker_is_forked);

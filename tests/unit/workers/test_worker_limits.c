@@ -1,0 +1,212 @@
+/* Limits of `worker` handlers that count per task: CPU time and output, with real programs
+ * (kit_worker.h). CPU time is a process's own, so nothing here depends on how loaded the machine
+ * is.
+ */
+#include <limits.h>
+
+#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/kit_worker.h"
+
+static char self[PATH_MAX];
+
+/* rest: after "SELF", "worker". */
+static void build(uint32_t workers, const char *rest)
+{
+    static char file[3 * PATH_MAX];
+    (void)snprintf(file, sizeof(file),
+                   "{\"kit\": {\"worker\": [\"%s\", \"worker\"%s},"
+                   " \"other\": {\"worker\": [\"%s\", \"worker\"]}}",
+                   self, rest, self);
+    house_file = file;
+    house_build(4, workers);
+}
+
+static struct task end_of(struct task_id id)
+{
+    mutex_lock(&house.mu);
+    struct task *t = house_slot(id), copy;
+    while (!t->spec || !task_state_is_final(t->state)) {
+        if (!t->spec)
+            house.n_seen--; /* an empty slot that house_slot has just made */
+        cond_wait(&house.changed, &house.mu);
+        t = house_slot(id);
+    }
+    task_copy(&copy, t);
+    mutex_unlock(&house.mu);
+    return copy;
+}
+
+static struct task_id submit(const char *input)
+{
+    return house_submit("kit", LANE_CPU, input, 60000, 0);
+}
+
+static void succeeds(struct task_id id)
+{
+    struct task t = end_of(id);
+    ck_assert_msg(t.state == TASK_SUCCEEDED, "%s: %s", t.outcome->code, t.outcome->message);
+    task_release(&t);
+}
+
+static void fails(struct task_id id, const char *code, const char *says)
+{
+    struct task t = end_of(id);
+    ck_assert_int_eq(t.state, TASK_FAILED);
+    ck_assert_msg(strcmp(t.outcome->code, code) == 0, "%s: %s", t.outcome->code,
+                  t.outcome->message);
+    ck_assert_msg(strstr(t.outcome->message, says) != NULL, "%s", t.outcome->message);
+    task_release(&t);
+}
+
+static int pid_now(void)
+{
+    struct task t = end_of(submit("pid"));
+    ck_assert_int_eq(t.state, TASK_SUCCEEDED);
+    int pid = (int)strtol((const char *)t.outcome->body, NULL, 10);
+    task_release(&t);
+    return pid;
+}
+
+/* ---- CPU time ---- */
+
+#define CPU(ms) "], \"limits\": {\"cpu\": " ms "}"
+
+START_TEST(test_worker_limits_cpu_of_one_task)
+{
+    build(2, CPU("0.3"));
+    int before = pid_now();
+    struct task_id other = house_submit("other", LANE_CPU, "spin 450", 60000, 0);
+    struct task t = end_of(submit("spin 1000000"));
+    ck_assert_str_eq(t.outcome->code, "cpu_limit");
+    ck_assert_str_eq(t.outcome->message, "it used more than its 0.3 s of CPU time");
+    ck_assert_uint_gt(t.outcome->cpu_ms, 300);
+    ck_assert_uint_gt(t.outcome->max_rss_kib, 0);
+    task_release(&t);
+    succeeds(other);
+    ck_assert_int_ne(pid_now(), before);
+    house_raze();
+}
+END_TEST
+
+/* In all they use more than twice the limit, in one process. */
+START_TEST(test_worker_limits_cpu_starts_anew_with_each_task)
+{
+    build(1, CPU("0.5"));
+    int pid = pid_now();
+    for (int i = 0; i < 4; i++)
+        succeeds(submit("spin 300"));
+    ck_assert_int_eq(pid_now(), pid);
+    fails(submit("spin 1000000"), "cpu_limit", "0.5 s");
+    house_raze();
+}
+END_TEST
+
+/* One that does not hear TERM is killed after the grace. */
+START_TEST(test_worker_limits_cpu_of_a_deaf_one)
+{
+    build(1, ", \"deaf\"" CPU("0.2"));
+    fails(submit("spin 1000000"), "cpu_limit", "0.2 s");
+    (void)pid_now();
+    house_raze();
+}
+END_TEST
+
+/* What a child of the worker uses is the task's; a worker that understands CANCEL lives on. */
+START_TEST(test_worker_limits_cpu_of_its_children)
+{
+    build(1, ", \"cancel=1\"" CPU("0.3"));
+    int pid = pid_now();
+    fails(submit("help 1000000"), "cpu_limit", "0.3 s");
+    ck_assert_int_eq(pid_now(), pid);
+    house_raze();
+}
+END_TEST
+
+START_TEST(test_worker_limits_cpu_is_tried_again_by_policy)
+{
+    build(1, CPU("0.2") ", \"retry_on\": [\"limit\"]");
+    struct task_id id = house_submit("kit", LANE_CPU, "spin 1000000", 60000, 1);
+    struct task t = house_wait(id, TASK_SCHEDULED);
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+/* ---- output ---- */
+
+#define OUTPUT "], \"limits\": {\"output\": 300000}"
+
+static const struct {
+    const char *input;
+    bool is_over, lives;
+} outputs[] = {
+    {"big 300000", false, true},     {"big 300001", true, true}, {"logs 300000", false, true},
+    {"logs 100000000", true, false}, {"yes 200", false, true},   {"yes 1000000", true, false},
+    {"big 1100000", true, true}, /* no result may have so much, and this handler's less */
+};
+
+static void check_outputs(const char *rest)
+{
+    build(1, rest);
+    for (size_t i = 0; i < FUT_COUNT(outputs); i++) {
+        int pid = pid_now();
+        if (outputs[i].is_over)
+            fails(submit(outputs[i].input), "output_limit", "the 300000 bytes");
+        else
+            succeeds(submit(outputs[i].input));
+        ck_assert_msg((pid_now() == pid) == outputs[i].lives, "%s", outputs[i].input);
+    }
+    house_raze();
+}
+
+START_TEST(test_worker_limits_output)
+{
+    check_outputs(OUTPUT);
+}
+END_TEST
+
+START_TEST(test_worker_limits_output_by_descriptor)
+{
+    check_outputs(", \"memfd=1\"" OUTPUT);
+}
+END_TEST
+
+/* Where it has several tasks, only the one that writes too much ends. */
+START_TEST(test_worker_limits_output_of_one_among_several)
+{
+    build(1, ", \"concurrency=2\"" OUTPUT ", \"lane\": \"io\"");
+    struct task_id held = house_submit("kit", LANE_IO, "hold", 60000, 0);
+    struct task t = house_wait(held, TASK_RUNNING);
+    task_release(&t);
+    fails(house_submit("kit", LANE_IO, "logs 400000", 60000, 0), "output_limit", "300000");
+    t = end_of(held); /* released by the other, after what was too much */
+    ck_assert_int_eq(t.state, TASK_SUCCEEDED);
+    ck_assert_mem_eq(t.outcome->body, "held", 4);
+    task_release(&t);
+    house_raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 2;
+    TCase *t = tcase_create("limits");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_worker_limits_cpu_of_one_task);
+    tcase_add_test(t, test_worker_limits_cpu_starts_anew_with_each_task);
+    tcase_add_test(t, test_worker_limits_cpu_of_a_deaf_one);
+    tcase_add_test(t, test_worker_limits_cpu_of_its_children);
+    tcase_add_test(t, test_worker_limits_cpu_is_tried_again_by_policy);
+    tcase_add_test(t, test_worker_limits_output);
+    tcase_add_test(t, test_worker_limits_output_by_descriptor);
+    tcase_add_test(t, test_worker_limits_output_of_one_among_several);
+    Suite *s = suite_create("worker_limits");
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
