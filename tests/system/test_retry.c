@@ -133,6 +133,34 @@ START_TEST(test_retry_after_timeouts_and_limits)
 }
 END_TEST
 
+/* Under a policy that tries errors of the program's own again, its word "do not" ends it at once.
+ */
+START_TEST(test_retry_not_when_a_worker_says_no)
+{
+    struct daemon *d = daemon_new();
+    char *program = daemon_built("../../workers/sdk/examples/tour.py");
+    char *json = text_printf("{\"refuse\": {\"worker\": [\"python3\", \"%s\"], \"retries\": 2,"
+                             " \"retry_on\": [\"error\"]" SOON "},"
+                             " \"fail\": {\"worker\": [\"python3\", \"%s\"], \"retries\": 2,"
+                             " \"retry_on\": [\"error\"]" SOON "}}",
+                             program, program);
+    daemon_set_handlers(d, json);
+    daemon_start(d);
+    json_t *no = run(d, "refuse", ""), *silent = run(d, "fail", "");
+    ck_assert_str_eq(api_str(no, "state"), "failed");
+    ck_assert_str_eq(api_str(no, "error.code"), "handler_failed");
+    ck_assert_int_eq(api_int(no, "attempt"), 1);
+    ck_assert_str_eq(api_str(silent, "state"), "failed"); /* it said nothing about trying again */
+    ck_assert_int_eq(api_int(silent, "attempt"), 3);
+    json_decref(silent);
+    json_decref(no);
+    daemon_stop(d);
+    daemon_free(&d);
+    free(json);
+    free(program);
+}
+END_TEST
+
 static void open_gate(struct daemon *d)
 {
     char *path = daemon_path(d, "open");
@@ -278,6 +306,7 @@ int main(void)
         test_retry_a_task_may_say_what_is_tried_again,
         test_retry_killer_ends_with_every_attempt_listed,
         test_retry_after_timeouts_and_limits,
+        test_retry_not_when_a_worker_says_no,
         test_retry_by_hand_gives_another_life,
         test_retry_by_hand_of_cancelled_and_unfinished_ones,
         test_retry_by_hand_wants_the_unique_key_free,
