@@ -6,29 +6,6 @@
 #include "api/server_internal.h"
 #include "core/clock.h"
 
-void admin_handlers(struct request *r)
-{
-    const struct catalog *c = api_lend_catalog(r->api, &r->catalog);
-    buf_puts(&r->out, "{\"handlers\":[");
-    for (size_t i = 0; i < c->n; i++) {
-        const struct handler_info *h = &c->items[i];
-        if (h->is_internal)
-            continue;
-        json_out_comma(&r->out);
-        buf_putc(&r->out, '{');
-        json_out_str(&r->out, "name", h->name);
-        json_out_str(&r->out, "kind", h->kind);
-        json_out_str(&r->out, "description", h->description);
-        json_out_str(&r->out, "lane", lane_name(h->lane));
-        json_out_bool(&r->out, "any_lane", h->any_lane);
-        json_out_seconds(&r->out, "timeout", h->timeout_ms);
-        json_out_uint(&r->out, "retries", h->retries);
-        buf_putc(&r->out, '}');
-    }
-    buf_puts(&r->out, "]}");
-    request_reply_json(r, 200);
-}
-
 /* ---- stats ----------------------------------------------------------------------------------- */
 
 static void open_object(struct buf *b, const char *key)

@@ -4,11 +4,10 @@
 
 struct request;
 
-void admin_handlers(struct request *r); /* GET /v1/handlers */
-void admin_stats(struct request *r);    /* GET /v1/stats */
-void admin_healthz(struct request *r);  /* GET /healthz */
-void admin_readyz(struct request *r);   /* GET /readyz */
-void admin_problem(struct request *r);  /* GET /problems/{code} */
+void admin_stats(struct request *r);   /* GET /v1/stats */
+void admin_healthz(struct request *r); /* GET /healthz */
+void admin_readyz(struct request *r);  /* GET /readyz */
+void admin_problem(struct request *r); /* GET /problems/{code} */
 
 void admin_openapi(struct request *r); /* GET /v1/openapi.json */
 

@@ -9,6 +9,7 @@
 #include "api/future_log.h"
 #include "api/future_retry.h"
 #include "api/futures.h"
+#include "api/handler_list.h"
 #include "api/listing.h"
 #include "api/pools.h"
 #include "api/tasks.h"
@@ -38,7 +39,7 @@ static const struct route routes[] = {
     {METHOD_POST, "/v1/batches/{id}/cancel", batches_cancel, 0, "", AUTH_SUBMIT, NULL},
     {METHOD_POST, "/v1/wait", wait_many_post, ROUTE_HAS_BODY, "", AUTH_READ, NULL},
     {METHOD_POST, "/v1/as_completed", events_as_completed, ROUTE_HAS_BODY, "", AUTH_READ, NULL},
-    {METHOD_GET, "/v1/handlers", admin_handlers, 0, "", AUTH_READ, NULL},
+    {METHOD_GET, "/v1/handlers", handler_list_get, 0, "", AUTH_READ, NULL},
     {METHOD_GET, "/v1/pools", pools_get, 0, "", AUTH_READ, NULL},
     {METHOD_PATCH, "/v1/pools/{lane}", pools_patch, ROUTE_HAS_BODY, "", AUTH_ADMIN, NULL},
     {METHOD_GET, "/v1/workers", workers_get, 0, "", AUTH_READ, NULL},

@@ -7,17 +7,21 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "core/limits.h"
+#include "core/retry.h"
 #include "core/task.h"
 
 struct handler_info {
     const char *name;
-    const char *kind;        /* "builtin", "exec", "worker" or "internal" */
-    const char *description; /* one sentence, "" when none */
-    enum lane lane;          /* default lane */
-    bool any_lane;           /* a task may ask for the other lane */
-    bool is_internal;        /* the daemon's own: no client may submit it, no list shows it */
-    int64_t timeout_ms;      /* default */
-    uint32_t retries;        /* default */
+    const char *kind;          /* "builtin", "exec", "worker" or "internal" */
+    const char *description;   /* one sentence, "" when none */
+    enum lane lane;            /* default lane */
+    bool any_lane;             /* a task may ask for the other lane */
+    bool is_internal;          /* the daemon's own: no client may submit it, no list shows it */
+    int64_t timeout_ms;        /* default */
+    uint32_t retries;          /* default */
+    struct retry_policy retry; /* what a task does not say itself; may be unsaid */
+    struct limits limits;      /* of each attempt */
 };
 
 /* Of what the catalog is a part of. */

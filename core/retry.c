@@ -49,6 +49,14 @@ unsigned retry_end_parse(const char *word)
     return 0;
 }
 
+const char *retry_end_word(size_t i, unsigned *out_end)
+{
+    if (i >= FUT_COUNT(words))
+        return NULL;
+    *out_end = words[i].end;
+    return words[i].word;
+}
+
 unsigned retry_end_of(const char *code)
 {
     for (size_t i = 0; i < FUT_COUNT(codes); i++) {

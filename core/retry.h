@@ -4,6 +4,7 @@
 #define FUT_CORE_RETRY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Ends, as bits. Temporary failures are always tried again. The numbers are stored. */
@@ -30,6 +31,8 @@ struct retry_policy {
 
 /* Bits of a word ("exit"); 0 when it is none. */
 unsigned retry_end_parse(const char *word);
+/* The i-th word, *out_end its bit; NULL: there are no more. */
+const char *retry_end_word(size_t i, unsigned *out_end);
 /* What `first` does not say, `second` says; what neither says is the default: temporary failures
  * only, 1 s doubling to 5 min, and up to a quarter of jitter. */
 struct retry_policy retry_merge(const struct retry_policy *first,

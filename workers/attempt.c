@@ -179,7 +179,7 @@ static struct task_outcome *outcome_of(const struct attempt *a, struct task_outc
 struct retry_policy attempt_policy(const struct attempt *a)
 {
     static const struct retry_policy unsaid;
-    return retry_merge(&a->apply.task.spec->retry, a->handler ? &a->handler->retry : &unsaid);
+    return retry_merge(&a->apply.task.spec->retry, a->handler ? &a->handler->info.retry : &unsaid);
 }
 
 /* A failure that the policy wants tried again is as good as a temporary one. */

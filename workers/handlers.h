@@ -20,9 +20,8 @@ struct handler {
     struct exec_command *exec; /* programs; NULL for built-ins */
     bool is_worker;            /* the program stays alive between tasks (README.md, "worker") */
     struct worker_options worker;
-    char *definition; /* worker handlers: its entry of the file, to tell whether it has changed */
-    struct retry_policy retry; /* what a task does not say itself */
-    bool needs_parent;         /* wants the future that the task was scheduled after */
+    char *definition;  /* worker handlers: its entry of the file, to tell whether it has changed */
+    bool needs_parent; /* wants the future that the task was scheduled after */
 };
 
 /* path: the handlers file, or NULL for the built-ins alone. Blocks for reading it and for looking

@@ -137,19 +137,20 @@ static int read_cwd(const struct place *at, const json_t *value, struct handler 
 
 static int read_retry_on(const struct place *at, const json_t *value, struct handler *h)
 {
-    const char *allowed = retry_read_on(value, &h->retry);
+    const char *allowed = retry_read_on(value, &h->info.retry);
     return allowed ? mistake(at, value, allowed) : 0;
 }
 
 static int read_backoff(const struct place *at, const json_t *value, struct handler *h)
 {
-    const char *allowed = retry_read_backoff(value, &h->retry);
+    const char *allowed = retry_read_backoff(value, &h->info.retry);
     return allowed ? mistake(at, value, allowed) : 0;
 }
 
 static int read_limits(const struct place *at, const json_t *value, struct handler *h)
 {
     const char *allowed = limits_read(value, &h->exec->limits);
+    h->info.limits = h->exec->limits;
     return allowed ? mistake(at, value, allowed) : 0;
 }
 

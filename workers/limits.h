@@ -1,6 +1,6 @@
-/* limits: what one attempt may use, beside its time. A handler's entry sets them, the fork server
- * watches and enforces them (fork_watch), except for output, which whoever reads it counts. Plain
- * data; any thread; nothing blocks. */
+/* limits: reading and naming what one attempt may use (core/limits.h). A handler's entry sets it,
+ * the fork server watches and enforces it (fork_watch), except for output, which whoever reads it
+ * counts. Any thread; nothing blocks. */
 #ifndef FUT_WORKERS_LIMITS_H
 #define FUT_WORKERS_LIMITS_H
 
@@ -8,16 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct json_t;
+#include "core/limits.h"
 
-/* 0: no limit. */
-struct limits {
-    int64_t cpu_ms;        /* of all processes of the attempt together */
-    uint64_t memory_bytes; /* resident, likewise */
-    uint64_t output_bytes; /* written to standard output and standard error together */
-    uint32_t files;        /* open descriptors of each process */
-    uint32_t processes;    /* at once */
-};
+struct json_t;
 
 /* The numbers travel from the fork server to the daemon, both the same program in memory. */
 enum limit_kind {

@@ -75,6 +75,13 @@ START_TEST(test_retry_words)
     ck_assert_uint_eq(retry_end_parse("error"), RETRY_ERROR);
     ck_assert_uint_eq(retry_end_parse("Exit"), 0);
     ck_assert_uint_eq(retry_end_parse(""), 0);
+    unsigned end = 0, all = 0;
+    const char *word;
+    for (size_t i = 0; (word = retry_end_word(i, &end)) != NULL; i++) {
+        ck_assert_uint_eq(retry_end_parse(word), end);
+        all |= end;
+    }
+    ck_assert_uint_eq(all, 63);
 }
 END_TEST
 

@@ -59,10 +59,11 @@ START_TEST(test_handlers_file_is_read)
     const struct handler *h = handlers_find(handlers, "wordcount");
     ck_assert_uint_eq(h->exec->limits.memory_bytes, 2u << 20);
     ck_assert_uint_eq(h->exec->limits.files, 64);
-    ck_assert_uint_eq(h->retry.on, RETRY_TEMPORARY | RETRY_TIMEOUT);
-    ck_assert_int_eq(h->retry.first_ms, 500);
-    ck_assert(h->retry.says_jitter && h->retry.jitter_percent == 10);
-    ck_assert_int_eq(h->retry.max_ms, 0);
+    ck_assert_uint_eq(h->info.limits.files, 64);
+    ck_assert_uint_eq(h->info.retry.on, RETRY_TEMPORARY | RETRY_TIMEOUT);
+    ck_assert_int_eq(h->info.retry.first_ms, 500);
+    ck_assert(h->info.retry.says_jitter && h->info.retry.jitter_percent == 10);
+    ck_assert_int_eq(h->info.retry.max_ms, 0);
     handlers_free(&handlers);
 }
 END_TEST
