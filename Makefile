@@ -80,10 +80,10 @@ $(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
 $(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
 	$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
-# A unit test of a room links that room and what lies below it, nothing else.
+# A unit test of a room links that room and what lies below it, and the tests' own helpers.
 define unit_rule
-$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(1)) $(if $(filter storage,$(1)),$(B)/tests/contract/kit.o)
-	$$(CC) $$(ALL_LDFLAGS) $$< $$(KIT) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
+$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(B)/libsupport.a $(call archives,$(1)) $(if $(filter storage,$(1)),$(B)/tests/contract/kit.o)
+	$$(CC) $$(ALL_LDFLAGS) $$< $$(KIT) $(B)/libsupport.a -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 $(B)/tests/contract/% $(B)/tests/unit/storage/%: KIT = $(B)/tests/contract/kit.o

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */
 static struct kit_wait wait_state = {
@@ -258,7 +259,6 @@ const char *const kit_backends[] = {"sqlite", "memory"};
 int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n)
 {
     const char *only = getenv("FUT_BACKEND");
-    Suite *s = suite_create(suite);
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < n; i++) {
@@ -267,10 +267,5 @@ int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n)
                 tcase_add_loop_test(tc, tests[i], b, b + 1);
         }
     }
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases(suite, tc, NULL);
 }

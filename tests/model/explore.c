@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 #define NONE UINT32_MAX
 
@@ -186,15 +187,9 @@ void explore(const struct explore_model *m, struct explore_result *out)
 
 int explore_suite(const char *name, const TTest *holds, const TTest *finds_mutant, int mutants)
 {
-    Suite *s = suite_create(name);
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, holds);
     tcase_add_loop_test(tc, finds_mutant, 0, mutants);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases(name, tc, NULL);
 }

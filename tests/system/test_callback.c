@@ -1,17 +1,12 @@
 /* Done-callbacks, as their receiver sees them: signed, retried with the same id, also by the next
  * daemon, and never the future's own trouble. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "core/fd.h"
 #include "core/mem.h"
-#include "core/sync.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/receiver.h"
 #include "tests/support/sha256.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
@@ -19,108 +14,11 @@
 #define KEY "0123456789abcdefghijklmn"
 #define SECRET "FUTURED_CALLBACK_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u"
 
-enum { KEPT = 8 };
+static struct receiver *receiver;
 
-static struct {
-    int listener;
-    unsigned port;
-    pthread_t thread;
-    struct mutex mu;
-    int refuse;            /* guarded by mu: answer so many with 503 */
-    int requests;          /* guarded by mu */
-    char kept[KEPT][8192]; /* guarded by mu: the first ones */
-} receiver;
-
-/* ---- the receiver ---- */
-
-static void answer(int fd, const char *request)
-{
-    static const char yes[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    static const char no[] = "HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    mutex_lock(&receiver.mu);
-    bool refuse = receiver.refuse > 0;
-    receiver.refuse -= refuse;
-    if (receiver.requests < KEPT)
-        (void)snprintf(receiver.kept[receiver.requests], sizeof(receiver.kept[0]), "%s", request);
-    receiver.requests++;
-    mutex_unlock(&receiver.mu);
-    ck_assert_int_eq(fd_write_all(fd, refuse ? no : yes, strlen(refuse ? no : yes)), 0);
-}
-
-static void serve_one(int fd)
-{
-    char in[8192];
-    size_t len = 0;
-    for (ssize_t n; (n = recv(fd, in + len, sizeof(in) - 1 - len, 0)) > 0;) {
-        len += (size_t)n;
-        in[len] = '\0';
-        const char *end = strstr(in, "\r\n\r\n"), *length = strstr(in, "Content-Length: ");
-        if (!end || !length || strlen(end + 4) < strtoul(length + 16, NULL, 10))
-            continue;
-        answer(fd, in);
-        break;
-    }
-    close(fd);
-}
-
-static void *serve(void *arg)
-{
-    (void)arg;
-    for (int fd; (fd = accept(receiver.listener, NULL, NULL)) >= 0;)
-        serve_one(fd);
-    return NULL;
-}
-
-static void start_receiver(int refuse)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(at);
-    mutex_init(&receiver.mu);
-    receiver.refuse = refuse;
-    receiver.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(receiver.listener, (struct sockaddr *)&at, n), 0);
-    ck_assert_int_eq(listen(receiver.listener, 16), 0);
-    ck_assert_int_eq(getsockname(receiver.listener, (struct sockaddr *)&at, &n), 0);
-    receiver.port = ntohs(at.sin_port);
-    thread_start(&receiver.thread, "receiver", serve, NULL);
-}
-
-static void stop_receiver(void)
-{
-    shutdown(receiver.listener, SHUT_RDWR);
-    thread_join(receiver.thread);
-    close(receiver.listener);
-}
-
-static bool has_requests(void *n)
-{
-    mutex_lock(&receiver.mu);
-    bool yes = receiver.requests >= *(const int *)n;
-    mutex_unlock(&receiver.mu);
-    return yes;
-}
-
-static void wait_requests(int n)
-{
-    ck_assert_msg(wait_until(has_requests, &n, WAIT_LONG_MS), "no request %d", n);
-}
-
-/* ---- what came ---- */
-
-static const char *body_of(int i)
-{
-    return strstr(receiver.kept[i], "\r\n\r\n") + 4;
-}
-
-/* The value of a header, or NULL. */
 static const char *header(int i, const char *name, char out[256])
 {
-    const char *at = strcasestr(receiver.kept[i], name);
-    if (!at)
-        return NULL;
-    at += strlen(name) + 2;
-    (void)snprintf(out, 256, "%.*s", (int)strcspn(at, "\r"), at);
-    return out;
+    return receiver_header(receiver, i, name, out);
 }
 
 /* HMAC by its definition, over the digest of the tests' own. */
@@ -169,7 +67,7 @@ static void check_signed(int i)
     char id[256], at[256], seen[256], want[64] = "v1,", text[8800];
     unsigned char mac[32];
     ck_assert(header(i, "webhook-id", id) && header(i, "webhook-timestamp", at));
-    (void)snprintf(text, sizeof(text), "%s.%s.%s", id, at, body_of(i));
+    (void)snprintf(text, sizeof(text), "%s.%s.%s", id, at, receiver_body(receiver, i));
     hmac(text, mac);
     base64(mac, sizeof(mac), want + 3);
     ck_assert_pstr_eq(header(i, "webhook-signature", seen), want);
@@ -181,7 +79,7 @@ static void submit(struct daemon *d, const char *task, char out_id[ID_TEXT_SIZE]
 {
     char body[512];
     (void)snprintf(body, sizeof(body), "{%s,\"callback\":{\"url\":\"http://127.0.0.1:%u/done\"}}",
-                   task, receiver.port);
+                   task, receiver_port(receiver));
     api_submit(daemon_url(d), body, out_id);
 }
 
@@ -209,12 +107,12 @@ START_TEST(test_callback_is_signed_and_on_the_future)
 {
     static const char *const settings[] = {SECRET};
     char id[ID_TEXT_SIZE], seen[256];
-    start_receiver(0);
+    receiver = receiver_start(false);
     struct daemon *d = daemon_start_with(settings, 1);
     submit(d, "\"handler\":\"sha256\",\"input\":\"hello\"", id);
-    wait_requests(1);
+    receiver_wait(receiver, 1);
     check_signed(0);
-    json_t *body = json_loads(body_of(0), 0, NULL);
+    json_t *body = json_loads(receiver_body(receiver, 0), 0, NULL);
     ck_assert_str_eq(api_str(body, "type"), "future.succeeded");
     ck_assert_str_eq(api_str(body, "data.id"), id);
     ck_assert_str_eq(api_str(body, "data.handler"), "sha256");
@@ -226,26 +124,26 @@ START_TEST(test_callback_is_signed_and_on_the_future)
     json_decref(body);
     daemon_stop(d);
     daemon_free(&d);
-    stop_receiver();
+    receiver_stop(&receiver);
 }
 END_TEST
 
 START_TEST(test_callback_tells_of_failure_and_cancel)
 {
     char failed[ID_TEXT_SIZE], cancelled[ID_TEXT_SIZE], seen[256];
-    start_receiver(0);
+    receiver = receiver_start(false);
     struct daemon *d = daemon_start_with(NULL, 0);
     submit(d, "\"handler\":\"primes\",\"input\":\"x\"", failed);
-    wait_requests(1);
-    ck_assert_ptr_nonnull(strstr(body_of(0), "\"type\":\"future.failed\""));
+    receiver_wait(receiver, 1);
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 0), "\"type\":\"future.failed\""));
     ck_assert_ptr_null(header(0, "webhook-signature", seen)); /* no secret */
     submit(d, "\"handler\":\"sleep\",\"input\":{\"seconds\":600}", cancelled);
     api_wait_state(daemon_url(d), cancelled, "running");
     ck_assert_int_eq(api_cancel(daemon_url(d), cancelled), 200);
-    wait_requests(2);
-    ck_assert_ptr_nonnull(strstr(body_of(1), "\"type\":\"future.cancelled\""));
+    receiver_wait(receiver, 2);
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 1), "\"type\":\"future.cancelled\""));
     daemon_free(&d);
-    stop_receiver();
+    receiver_stop(&receiver);
 }
 END_TEST
 
@@ -254,24 +152,25 @@ START_TEST(test_callback_is_delivered_by_the_next_daemon)
 {
     static const char *const settings[] = {SECRET};
     char id[ID_TEXT_SIZE], first[256], second[256];
-    start_receiver(1);
+    receiver = receiver_start(false);
+    receiver_refuse(receiver, 1);
     struct daemon *d = daemon_start_with(settings, 1);
     submit(d, "\"handler\":\"echo\",\"input\":1", id);
-    wait_requests(1);
+    receiver_wait(receiver, 1);
     wait_callback(d, id, "scheduled");
     daemon_kill(d);
     daemon_start(d);
-    wait_requests(2);
+    receiver_wait(receiver, 2);
     wait_callback(d, id, "succeeded");
     ck_assert_pstr_eq(header(0, "webhook-id", first), header(1, "webhook-id", second));
-    ck_assert_str_eq(body_of(0), body_of(1));
+    ck_assert_str_eq(receiver_body(receiver, 0), receiver_body(receiver, 1));
     check_signed(1);
     json_t *f = api_future(daemon_url(d), id);
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     ck_assert_int_eq(api_int(f, "callback.attempt"), 2);
     json_decref(f);
     daemon_free(&d);
-    stop_receiver();
+    receiver_stop(&receiver);
 }
 END_TEST
 
@@ -311,30 +210,30 @@ START_TEST(test_callback_of_another_life_and_in_a_batch)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     char first[256], second[256], body[256], path[128];
-    start_receiver(0);
+    receiver = receiver_start(false);
     (void)snprintf(body, sizeof(body),
                    "{\"tasks\":[{\"handler\":\"sleep\",\"input\":\"bad\",\"callback\":"
                    "{\"url\":\"http://127.0.0.1:%u/a\\u002fb\"}},{\"handler\":\"echo\"}]}",
-                   receiver.port);
+                   receiver_port(receiver));
     struct http_reply made = api_post(daemon_url(d), "/v1/batches", body);
     ck_assert_msg(made.status == 202, "%s", made.body);
     ck_assert_uint_eq(json_array_size(api_at(made.json, "ids")), 2);
     const char *id = json_string_value(json_array_get(api_at(made.json, "ids"), 0));
-    wait_requests(1);
+    receiver_wait(receiver, 1);
     (void)snprintf(path, sizeof(path), "/v1/futures/%s/retry", id);
     struct http_reply again = api_post(daemon_url(d), path, NULL);
     ck_assert_msg(again.status == 202, "%d %s", again.status, again.body);
-    (void)snprintf(body, sizeof(body), "http://127.0.0.1:%u/a/b", receiver.port);
+    (void)snprintf(body, sizeof(body), "http://127.0.0.1:%u/a/b", receiver_port(receiver));
     ck_assert_str_eq(api_str(again.json, "callback.url"), body);
     http_reply_release(&again);
-    wait_requests(2);
-    ck_assert_ptr_nonnull(strstr(body_of(0), "future.failed"));
-    ck_assert_ptr_nonnull(strstr(body_of(1), "future.failed"));
-    ck_assert_ptr_nonnull(strstr(body_of(1), "\"attempt\":2"));
+    receiver_wait(receiver, 2);
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 0), "future.failed"));
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 1), "future.failed"));
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 1), "\"attempt\":2"));
     ck_assert_str_ne(header(0, "webhook-id", first), header(1, "webhook-id", second));
     http_reply_release(&made);
     daemon_stop(d);
-    stop_receiver();
+    receiver_stop(&receiver);
     daemon_free(&d);
 }
 END_TEST

@@ -333,16 +333,10 @@ int main(void)
         test_disk_full_at_start,
         test_disk_file_size_limit_is_no_space,
     };
-    Suite *suite = suite_create("disk");
     TCase *tcase = tcase_create("disk");
     tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, test_disk_each_write_fails_once, 0, (int)FUT_COUNT(write_errors));
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run_cases("disk", tcase, NULL);
 }

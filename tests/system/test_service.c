@@ -179,17 +179,11 @@ int main(void)
         test_service_says_reloading_and_how_it_went,
         test_service_feeds_the_watchdog,
     };
-    Suite *suite = suite_create("service");
     TCase *tcase = tcase_create("service");
     tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, test_service_starves_the_watchdog_while_a_thread_is_stopped, 0,
                         (int)FUT_COUNT(threads));
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run_cases("service", tcase, NULL);
 }

@@ -166,7 +166,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("worker_sdk");
     TCase *tcase = tcase_create("worker_sdk");
     tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
     tcase_add_test(tcase, test_every_language_serves_its_handler);
@@ -174,10 +173,5 @@ int main(void)
     tcase_add_loop_test(tcase, test_tasks_of_forked_workers_use_one_table, 0,
                         (int)FUT_COUNT(tables));
     tcase_add_test(tcase, test_file_that_is_no_plugin_breaks_its_handler_alone);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run_cases("worker_sdk", tcase, NULL);
 }

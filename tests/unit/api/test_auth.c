@@ -1,10 +1,10 @@
 /* Bearer tokens: the file's lines, what a header may do, and what a bad file is told. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/auth.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 static const char file[] = "# clients\n"
                            "\n"
@@ -117,17 +117,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("auth");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, test_auth_allows_what_the_scopes_say, 0, (int)FUT_COUNT(asks));
     tcase_add_test(tc, test_auth_principals_differ_and_stay);
     tcase_add_loop_test(tc, test_auth_names_the_line_and_not_the_token, 0, (int)FUT_COUNT(bad));
     tcase_add_test(tc, test_auth_comments_stand_on_lines_of_their_own);
     tcase_add_test(tc, test_auth_load_names_a_missing_file);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("auth", tc, NULL);
 }

@@ -1,5 +1,6 @@
 /* Batches of lines: read as they come, in whatever pieces, and never held as a whole. */
 #include "api/batch_in.h"
+#include "tests/support/suite.h"
 #include "tests/unit/api/streams.h"
 
 #define POST "POST /v1/batches"
@@ -243,7 +244,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("batch_lines");
     TCase *t = tcase_create("batch_lines");
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -257,6 +257,5 @@ int main(void)
     tcase_add_test(t, test_batch_lines_name_the_bad_one_between_chunks);
     tcase_add_test(t, test_batch_lines_of_a_client_that_leaves_are_dropped);
     tcase_add_test(t, test_batch_lines_refuse_arguments_before_lines);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("batch_lines", t, NULL);
 }

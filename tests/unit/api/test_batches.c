@@ -1,4 +1,5 @@
 /* Batches: three ways to submit one, all or nothing, and their results in order. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/streams.h"
 
 static struct fixture f;
@@ -247,7 +248,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("batches");
     TCase *t = tcase_create("batches");
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -261,6 +261,5 @@ int main(void)
     tcase_add_test(t, test_batches_show_how_far_they_are);
     tcase_add_test(t, test_batches_results_wait_for_what_is_not_done);
     tcase_add_test(t, test_batches_are_replayed_by_their_key);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("batches", t, NULL);
 }

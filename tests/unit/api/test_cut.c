@@ -3,6 +3,7 @@
  * than what an idle connection is given (60 s). */
 #include <errno.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fixture f;
@@ -203,9 +204,8 @@ START_TEST(test_cut_many_headers_end)
 }
 END_TEST
 
-static Suite *cut_suite(void)
+int main(void)
 {
-    Suite *s = suite_create("cut");
     TCase *tc = tcase_create("cut");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 120);
@@ -217,11 +217,5 @@ static Suite *cut_suite(void)
     tcase_add_test(tc, test_cut_many_parameters_are_refused);
     tcase_add_test(tc, test_cut_long_queries_end);
     tcase_add_test(tc, test_cut_many_headers_end);
-    suite_add_tcase(s, tc);
-    return s;
-}
-
-int main(void)
-{
-    return run_suite(cut_suite());
+    return suite_run_cases("cut", tc, NULL);
 }

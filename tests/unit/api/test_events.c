@@ -1,6 +1,7 @@
 /* as_completed as a stream: each future once, in the order of the ends, live and resumed. */
 #include <stdatomic.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/api/streams.h"
 
 static struct fixture f;
@@ -235,7 +236,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("events");
     TCase *t = tcase_create("events");
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -249,6 +249,5 @@ int main(void)
     tcase_add_test(t, test_events_wait_for_a_slow_reader);
     tcase_add_test(t, test_events_end_without_end_when_the_daemon_stops);
     tcase_add_test(t, test_events_are_chunked_for_http_1_1);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("events", t, NULL);
 }

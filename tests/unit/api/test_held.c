@@ -1,5 +1,6 @@
 /* Requests that wait for the store: held for a moment, suspended when it takes longer, and clients
  * that leave meanwhile. A gate stops the writer for as long as a test wants. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 #define CLIENTS 200 /* more than two loops hold */
@@ -138,13 +139,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("held");
     TCase *t = tcase_create("held");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, test_held_are_answered_after_a_short_and_a_long_wait, 0, 2);
     tcase_add_loop_test(t, test_held_may_lose_their_clients, 0, 2);
     tcase_add_test(t, test_held_are_answered_when_the_daemon_stops);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("held", t, NULL);
 }

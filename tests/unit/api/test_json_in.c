@@ -6,6 +6,7 @@
 #include "api/json_in.h"
 #include "api/json_text.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 static const struct {
     const char *text, *input, *type;
@@ -211,7 +212,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("json_in");
     TCase *t = tcase_create("json_in");
     tcase_add_loop_test(t, test_json_in_keeps_the_input_as_it_came, 0, FUT_COUNT(good));
     tcase_add_test(t, test_json_in_reads_the_options);
@@ -220,10 +220,5 @@ int main(void)
     tcase_add_test(t, test_json_in_counts_no_brackets_in_strings);
     tcase_add_loop_test(t, test_json_in_refuses_nul_bytes, 0, FUT_COUNT(with_nul));
     tcase_add_test(t, test_json_in_reads_no_byte_behind_a_blank_text);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("json_in", t, NULL);
 }

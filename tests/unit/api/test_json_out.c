@@ -7,6 +7,7 @@
 #include "api/json_out.h"
 #include "api/problem.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 #define BAD "\xEF\xBF\xBD"
 
@@ -182,7 +183,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("json_out");
     TCase *t = tcase_create("json_out");
     tcase_add_loop_test(t, test_json_out_text_is_always_valid, 0, FUT_COUNT(texts));
     tcase_add_loop_test(t, test_json_out_base64_matches_the_rfc, 0, FUT_COUNT(base64));
@@ -190,10 +190,5 @@ int main(void)
     tcase_add_loop_test(t, test_json_out_future_shows_result_or_error, 0, FUT_COUNT(futures));
     tcase_add_test(t, test_json_out_problem_names_what_is_wrong);
     tcase_add_test(t, test_json_out_every_error_has_a_problem);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("json_out", t, NULL);
 }

@@ -1,4 +1,5 @@
 /* Long-polls over real sockets: woken, timed out, left alone by their client, let go at the end. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fixture f;
@@ -204,7 +205,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("long_poll");
     TCase *t = tcase_create("long_poll");
     tcase_set_timeout(t, 90);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -215,6 +215,5 @@ int main(void)
     tcase_add_test(t, test_long_poll_and_submits_end_when_the_daemon_stops);
     tcase_add_test(t, test_long_poll_health_is_answered_while_quiescing);
     tcase_add_test(t, test_long_poll_alternates_with_posts_on_256_connections);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("long_poll", t, NULL);
 }

@@ -1,6 +1,5 @@
 /* The pure parts of good manners: idempotency keys, entity tags, reasons to wait, traceparent. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/idempotency.h"
@@ -8,6 +7,7 @@
 #include "api/show.h"
 #include "api/waiting_for.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 static const struct {
     const char *header, *key; /* NULL: refused */
@@ -294,7 +294,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("manners");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, test_idempotency_parses_keys, 0, (int)FUT_COUNT(keys));
     tcase_add_test(tc, test_idempotency_limits_the_length);
@@ -304,10 +303,5 @@ int main(void)
     tcase_add_loop_test(tc, test_waiting_for_names_the_reason, 0, (int)FUT_COUNT(reasons));
     tcase_add_loop_test(tc, test_params_traceparent, 0, (int)FUT_COUNT(traces));
     tcase_add_loop_test(tc, test_params_url, 0, (int)FUT_COUNT(urls));
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("manners", tc, NULL);
 }

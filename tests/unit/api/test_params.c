@@ -1,12 +1,12 @@
 /* Paths, queries, headers and cursors as text. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/cursor.h"
 #include "api/params.h"
 #include "api/route.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 static const struct {
     const char *text;
@@ -215,7 +215,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("params");
     TCase *t = tcase_create("params");
     tcase_add_loop_test(t, test_params_seconds, 0, FUT_COUNT(seconds));
     tcase_add_loop_test(t, test_params_prefer_wait, 0, FUT_COUNT(prefers));
@@ -226,10 +225,5 @@ int main(void)
     tcase_add_test(t, test_cursor_round_trip_and_refusals);
     tcase_add_loop_test(t, test_route_finds_by_method_and_path, 0, FUT_COUNT(paths));
     tcase_add_test(t, test_route_knows_its_parameters);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("params", t, NULL);
 }

@@ -1,4 +1,5 @@
 /* GET /v1/pools and PATCH /v1/pools/{lane}, over pools that only remember what was asked. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fake {
@@ -260,7 +261,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("pools");
     TCase *tc = tcase_create("with pools"), *own = tcase_create("of their own");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
@@ -275,7 +275,5 @@ int main(void)
     tcase_add_test(tc, test_catalog_is_exchanged_while_it_is_read);
     tcase_add_test(own, test_pools_change_is_for_admins);
     tcase_add_test(own, test_pools_where_there_are_none);
-    suite_add_tcase(s, tc);
-    suite_add_tcase(s, own);
-    return run_suite(s);
+    return suite_run_cases("pools", tc, own, NULL);
 }

@@ -1,4 +1,5 @@
 /* The api over real sockets and the memory store: every route, and bad input. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fixture f;
@@ -338,7 +339,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("server");
     TCase *t = tcase_create("server");
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -359,6 +359,5 @@ int main(void)
     tcase_add_test(t, test_server_tells_when_the_queue_is_full);
     tcase_add_test(t, test_server_listens_on_a_unix_socket_and_refuses_a_second);
     tcase_add_loop_test(t, test_server_refuses_a_bad_address, 0, FUT_COUNT(bad_addresses));
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("server", t, NULL);
 }

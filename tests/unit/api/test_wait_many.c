@@ -1,4 +1,5 @@
 /* POST /v1/wait: all, any, the first failure; in time, and never too late. */
+#include "tests/support/suite.h"
 #include "tests/unit/api/streams.h"
 
 static struct fixture f;
@@ -189,7 +190,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("wait_many");
     TCase *t = tcase_create("wait_many");
     tcase_set_timeout(t, 40);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -200,6 +200,5 @@ int main(void)
     tcase_add_loop_test(t, test_wait_many_refuses, 0, (int)FUT_COUNT(refusals));
     tcase_add_test(t, test_wait_many_that_leaves_is_freed);
     tcase_add_test(t, test_wait_many_never_misses_the_moment);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return suite_run_cases("wait_many", t, NULL);
 }

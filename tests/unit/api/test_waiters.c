@@ -4,6 +4,7 @@
 
 #include "api/waiters.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 static struct waiters ws;
 static atomic_int woken;
@@ -250,7 +251,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("waiters");
     TCase *t = tcase_create("waiters");
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -263,10 +263,5 @@ int main(void)
     tcase_add_loop_test(t, test_waiters_reopened_wait_for_the_next_end, 0, 2);
     tcase_add_test(t, test_waiters_by_the_ten_thousand_on_one_future);
     tcase_add_test(t, test_waiters_never_lose_or_double_a_wake_up);
-    suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("waiters", t, NULL);
 }

@@ -9,6 +9,7 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 
 struct item {
     struct list_node link;
@@ -175,7 +176,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("containers");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, test_list_keeps_order_and_length);
     tcase_add_test(tc, test_heap_gives_the_smallest_after_moves_and_removals);
@@ -185,10 +185,5 @@ int main(void)
     tcase_add_test(tc, test_buf_numbers);
     tcase_add_test(tc, test_buf_grows_prints_and_hands_over);
     tcase_add_test(tc, test_arena_gives_zeroed_aligned_memory);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("containers", tc, NULL);
 }

@@ -8,6 +8,7 @@
 #include "core/id.h"
 #include "core/mem.h"
 #include "core/task.h"
+#include "tests/support/suite.h"
 
 START_TEST(test_id_format_and_parse_round_trip)
 {
@@ -137,7 +138,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("id and clock");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, test_id_format_and_parse_round_trip);
     tcase_add_loop_test(tc, test_id_parse_refuses, 0, (int)FUT_COUNT(bad_ids));
@@ -145,10 +145,5 @@ int main(void)
     tcase_add_test(tc, test_id_is_unique_over_threads);
     tcase_add_loop_test(tc, test_clock_rfc3339, 0, (int)FUT_COUNT(times));
     tcase_add_test(tc, test_task_names);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("id and clock", tc, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "core/buf.h"
 #include "core/log.h"
+#include "tests/support/suite.h"
 
 static int reader;
 static char seen[65536];
@@ -115,11 +116,5 @@ int main(void)
     tcase_add_test(t, test_log_holds_until_flush);
     tcase_add_test(t, test_log_warning_goes_out_at_once_in_order);
     tcase_add_test(t, test_log_holds_a_bounded_amount);
-    Suite *s = suite_create("log");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("log", t, NULL);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/proc.h"
+#include "tests/support/suite.h"
 
 #define BLOCK ((size_t)64 << 20)
 
@@ -45,15 +46,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("proc");
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
     tcase_add_test(tc, test_proc_knows_nothing_of_the_dead);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("proc", tc, NULL);
 }

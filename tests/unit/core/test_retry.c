@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "core/retry.h"
+#include "tests/support/suite.h"
 
 static const struct retry_policy unsaid;
 
@@ -87,17 +88,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("retry");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, test_retry_default_doubles_to_its_cap);
     tcase_add_test(tc, test_retry_task_speaks_before_its_handler);
     tcase_add_test(tc, test_retry_jitter_may_double_the_wait);
     tcase_add_loop_test(tc, test_retry_end_of_a_code, 0, (int)FUT_COUNT(codes));
     tcase_add_test(tc, test_retry_words);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("retry", tc, NULL);
 }

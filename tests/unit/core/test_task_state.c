@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "core/task_state.h"
+#include "tests/support/suite.h"
 
 #define NO (-1)
 /*                          due          start         succeed         fail
@@ -202,7 +203,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("task_state");
     TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, test_task_state_every_pair, 0, TASK_STATE_COUNT * TASK_EVENT_COUNT);
@@ -216,10 +216,5 @@ int main(void)
     tcase_add_test(tc, test_task_state_moves_for_many);
     tcase_add_test(tc, test_task_state_another_life);
     tcase_add_test(tc, test_task_state_release_has_no_outcome);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("task_state", tc, NULL);
 }

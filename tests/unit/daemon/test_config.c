@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "daemon/config.h"
 #include "daemon/cpus.h"
+#include "tests/support/suite.h"
 
 START_TEST(test_config_defaults)
 {
@@ -127,7 +128,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("config");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, test_config_defaults);
     tcase_add_loop_test(tc, test_config_durations, 0, (int)FUT_COUNT(durations));
@@ -136,10 +136,5 @@ int main(void)
     tcase_add_test(tc, test_config_good_secret_is_taken);
     tcase_add_test(tc, test_config_empty_is_unset);
     tcase_add_loop_test(tc, test_cpus_quota, 0, (int)FUT_COUNT(quotas));
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("config", tc, NULL);
 }

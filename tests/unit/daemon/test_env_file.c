@@ -9,6 +9,7 @@
 #include "core/task.h"
 #include "daemon/config.h"
 #include "daemon/env_file.h"
+#include "tests/support/suite.h"
 
 static char path[64];
 
@@ -198,7 +199,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("env_file");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, test_env_file_lines, 0, (int)FUT_COUNT(good));
     tcase_add_loop_test(tc, test_env_file_refuses, 0, (int)FUT_COUNT(bad));
@@ -207,10 +207,5 @@ int main(void)
     tcase_add_test(tc, test_config_bad_file_is_refused);
     tcase_add_test(tc, test_config_names_what_needs_a_restart);
     tcase_add_loop_test(tc, test_config_paused_lanes_are_checked, 0, (int)FUT_COUNT(bad_lanes));
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("env_file", tc, NULL);
 }

@@ -1,10 +1,10 @@
 /* The recommendation of `futured tune`, from curves as they come. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "daemon/tune_curve.h"
+#include "tests/support/suite.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -64,14 +64,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("tune_curve");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, test_tune_curve_advises, 0, (int)FUT_COUNT(curves));
     tcase_add_test(tc, test_tune_curve_is_flat_after_two_doublings_for_nothing);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("tune_curve", tc, NULL);
 }

@@ -2,12 +2,12 @@
 #include <check.h>
 #include <limits.h>
 #include <sched.h>
-#include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/store_fault.h"
 #include "tests/contract/kit.h"
+#include "tests/support/suite.h"
 
 #define HEAL_LIMIT_MS 20000 /* the store looks four times a second */
 
@@ -175,15 +175,9 @@ int main(void)
         test_fault_full_lets_tasks_end,
         test_fault_fsync_makes_read_only_until_restart,
     };
-    Suite *s = suite_create("store faults");
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_loop_test(tc, tests[i], 0, (int)FUT_COUNT(faulty));
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("store faults", tc, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "core/mem.h"
 #include "tests/contract/kit.h"
+#include "tests/support/suite.h"
 
 static struct kit k;
 
@@ -266,16 +267,10 @@ int main(void)
         test_sqlite_missing_directory_is_refused,
         test_sqlite_commits_are_durable_by_setting,
     };
-    Suite *s = suite_create("sqlite file");
     TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("sqlite file", tc, NULL);
 }

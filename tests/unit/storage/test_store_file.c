@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "core/mem.h"
 #include "storage/store_file.h"
 #include "tests/contract/kit.h"
+#include "tests/support/suite.h"
 
 static struct kit k;
 static char copy[128];
@@ -209,17 +209,11 @@ int main(void)
         test_store_file_backup_is_the_same,
         test_store_file_backup_of_damage_leaves_no_copy,
     };
-    Suite *s = suite_create("store file");
     TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
     tcase_add_loop_test(tc, test_store_file_check_finds_contradictions, 0, 3);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("store file", tc, NULL);
 }

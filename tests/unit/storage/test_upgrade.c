@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "storage/store_file.h"
 #include "tests/contract/kit.h"
+#include "tests/support/suite.h"
 #include "tests/unit/storage/schema_1.h"
 
 static struct kit k;
@@ -204,16 +205,10 @@ int main(void)
         test_upgrade_from_1_keeps_keys_and_batches,
         test_upgrade_from_1_is_whole_afterwards,
     };
-    Suite *s = suite_create("upgrade");
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
     tcase_add_loop_test(tc, test_upgrade_newer_is_refused_and_not_touched, 0, 2);
-    suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run_cases("upgrade", tc, NULL);
 }

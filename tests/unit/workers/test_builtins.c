@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/sync.h"
+#include "tests/support/suite.h"
 #include "workers/handlers/builtins.h"
 
 static struct run run;
@@ -202,11 +203,5 @@ int main(void)
     tcase_add_loop_test(t, test_builtins_end_on_cancel, 0, (int)FUT_COUNT(endless));
     tcase_add_test(t, test_sha256_cancelled_before_it_began);
     tcase_add_test(t, test_run_without_a_result_is_internal);
-    Suite *s = suite_create("builtins");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("builtins", t, NULL);
 }

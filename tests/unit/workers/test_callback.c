@@ -1,9 +1,7 @@
 /* Callbacks: the signature's known answer, and deliveries to a receiver on loopback. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 
+#include "tests/support/receiver.h"
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "workers/webhook.h"
 
@@ -43,78 +41,9 @@ START_TEST(test_webhook_refuses_bad_secrets)
 }
 END_TEST
 
-/* ---- a receiver ---- */
+/* ---- deliveries ---- */
 
-enum { KEPT = 4 };
-
-static struct {
-    int listener;
-    unsigned port;
-    pthread_t thread;
-    struct mutex mu;
-    struct cond changed;
-    int refuse;                /* guarded by mu: answer the next so many with 500 */
-    int connections, requests; /* guarded by mu */
-    char kept[KEPT][8192];     /* guarded by mu: the first requests */
-} receiver;
-
-static void answer(int fd, const char *request)
-{
-    static const char yes[] = "HTTP/1.1 204 No Content\r\n\r\n";
-    static const char no[] = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno";
-    mutex_lock(&receiver.mu);
-    bool refuse = receiver.refuse > 0;
-    receiver.refuse -= refuse;
-    if (receiver.requests < KEPT)
-        (void)snprintf(receiver.kept[receiver.requests], sizeof(receiver.kept[0]), "%s", request);
-    receiver.requests++;
-    cond_broadcast(&receiver.changed);
-    mutex_unlock(&receiver.mu);
-    ck_assert_int_eq(fd_write_all(fd, refuse ? no : yes, strlen(refuse ? no : yes)), 0);
-}
-
-/* Requests, one after the other, until the client closes. */
-static void serve_connection(int fd)
-{
-    char in[8192];
-    size_t len = 0;
-    for (ssize_t n; (n = recv(fd, in + len, sizeof(in) - 1 - len, 0)) > 0;) {
-        len += (size_t)n;
-        in[len] = '\0';
-        const char *end = strstr(in, "\r\n\r\n"), *length = strstr(in, "Content-Length: ");
-        if (!end || !length || strlen(end + 4) < strtoul(length + 16, NULL, 10))
-            continue;
-        answer(fd, in);
-        len = 0;
-    }
-    close(fd);
-}
-
-static void *serve(void *arg)
-{
-    (void)arg;
-    for (int fd; (fd = accept(receiver.listener, NULL, NULL)) >= 0;) {
-        mutex_lock(&receiver.mu);
-        receiver.connections++;
-        mutex_unlock(&receiver.mu);
-        serve_connection(fd);
-    }
-    return NULL;
-}
-
-static void start_receiver(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(at);
-    mutex_init(&receiver.mu);
-    cond_init(&receiver.changed);
-    receiver.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(receiver.listener, (struct sockaddr *)&at, n), 0);
-    ck_assert_int_eq(listen(receiver.listener, 16), 0);
-    ck_assert_int_eq(getsockname(receiver.listener, (struct sockaddr *)&at, &n), 0);
-    receiver.port = ntohs(at.sin_port);
-    thread_start(&receiver.thread, "receiver", serve, NULL);
-}
+static struct receiver *receiver;
 
 static void setup(void)
 {
@@ -122,25 +51,22 @@ static void setup(void)
     cond_init(&house_op.cond);
     house_secret = SECRET;
     house_build(1, 1); /* one pool thread: its connection must serve all */
-    start_receiver();
+    receiver = receiver_start(true);
 }
 
 static void teardown(void)
 {
     house_raze();
-    shutdown(receiver.listener, SHUT_RDWR);
-    thread_join(receiver.thread);
-    close(receiver.listener);
+    receiver_stop(&receiver);
 }
-
-/* ---- deliveries ---- */
 
 /* A task and the one that tells of it, as the api submits them. Returns the second's id. */
 static struct task_id submit_pair(const char *handler, const char *input, uint32_t retries,
                                   struct task_id *out_parent)
 {
     char url[128];
-    (void)snprintf(url, sizeof(url), "{\"url\":\"http://127.0.0.1:%u/hook\"}", receiver.port);
+    (void)snprintf(url, sizeof(url), "{\"url\":\"http://127.0.0.1:%u/hook\"}",
+                   receiver_port(receiver));
     struct task_spec parent = {.id = id_new(),
                                .lane = LANE_CPU,
                                .timeout_ms = 10000,
@@ -173,18 +99,11 @@ static struct task_id submit_pair(const char *handler, const char *input, uint32
     return hook.id;
 }
 
-static const char *body_of(int i)
-{
-    return strstr(receiver.kept[i], "\r\n\r\n") + 4;
-}
-
 /* The value of a header in a kept request. */
 static const char *header(int i, const char *name, char out[256])
 {
-    const char *at = strcasestr(receiver.kept[i], name);
-    ck_assert_msg(at != NULL, "no %s in %s", name, receiver.kept[i]);
-    at += strlen(name) + 2;
-    (void)snprintf(out, 256, "%.*s", (int)strcspn(at, "\r"), at);
+    ck_assert_msg(receiver_header(receiver, i, name, out) != NULL, "no %s in %s", name,
+                  receiver_request(receiver, i));
     return out;
 }
 
@@ -194,8 +113,8 @@ static void assert_signed(int i)
     char id[256], at[256], seen[256], want[WEBHOOK_SIGNATURE_SIZE];
     ck_assert_int_eq(webhook_secret_parse(SECRET, &secret, NULL), 0);
     int64_t wall_s = strtoll(header(i, "webhook-timestamp", at), NULL, 10);
-    webhook_sign(&secret, header(i, "webhook-id", id), wall_s, body_of(i), strlen(body_of(i)),
-                 want);
+    webhook_sign(&secret, header(i, "webhook-id", id), wall_s, receiver_body(receiver, i),
+                 strlen(receiver_body(receiver, i)), want);
     ck_assert_str_eq(header(i, "webhook-signature", seen), want);
     ck_assert_int_le(llabs(clock_wall_ms() / 1000 - wall_s), 60);
 }
@@ -215,10 +134,11 @@ START_TEST(test_callback_tells_of_the_end)
     struct task t = house_wait(hook, TASK_SUCCEEDED);
     ck_assert_str_eq((const char *)t.outcome->body, "{\"status\":204}");
     task_release(&t);
-    ck_assert_int_eq(strncmp(receiver.kept[0], "POST /hook HTTP/1.1\r\n", 21), 0);
-    ck_assert_int_eq(strncmp(body_of(0), endings[_i].type, strlen(endings[_i].type)), 0);
+    ck_assert_int_eq(strncmp(receiver_request(receiver, 0), "POST /hook HTTP/1.1\r\n", 21), 0);
+    ck_assert_int_eq(
+        strncmp(receiver_body(receiver, 0), endings[_i].type, strlen(endings[_i].type)), 0);
     id_format(parent, text);
-    ck_assert_ptr_nonnull(strstr(body_of(0), text));
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 0), text));
     id_format(hook, text);
     ck_assert_str_eq(header(0, "webhook-id", seen), text);
     ck_assert_str_eq(header(0, "traceparent", seen), "00-aa-bb-01");
@@ -231,14 +151,14 @@ START_TEST(test_callback_is_tried_again_with_the_same_id)
 {
     struct task_id parent, hook;
     char first[256], second[256];
-    receiver.refuse = 1;
+    receiver_refuse(receiver, 1);
     hook = submit_pair("echo", "1", 8, &parent);
     struct task t = house_wait(hook, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.attempt, 2);
     task_release(&t);
-    ck_assert_int_eq(receiver.requests, 2);
+    ck_assert_int_eq(receiver_requests(receiver), 2);
     ck_assert_str_eq(header(0, "webhook-id", first), header(1, "webhook-id", second));
-    ck_assert_str_eq(body_of(0), body_of(1));
+    ck_assert_str_eq(receiver_body(receiver, 0), receiver_body(receiver, 1));
     assert_signed(1);
 }
 END_TEST
@@ -246,7 +166,7 @@ END_TEST
 START_TEST(test_callback_failure_leaves_the_future_alone)
 {
     struct task_id parent, hook;
-    receiver.refuse = 100;
+    receiver_refuse(receiver, 100);
     hook = submit_pair("echo", "1", 0, &parent);
     struct task t = house_wait(hook, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "callback_failed");
@@ -266,12 +186,12 @@ START_TEST(test_callback_and_http_share_a_connection)
         task_release(&t);
         (void)snprintf(input, sizeof(input),
                        "{\"url\":\"http://127.0.0.1:%u/\",\"method\":\"POST\",\"body\":\"x\"}",
-                       receiver.port);
+                       receiver_port(receiver));
         t = house_wait(house_submit("http", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
         task_release(&t);
     }
-    ck_assert_int_eq(receiver.requests, 10);
-    ck_assert_int_eq(receiver.connections, 1);
+    ck_assert_int_eq(receiver_requests(receiver), 10);
+    ck_assert_int_eq(receiver_connections(receiver), 1);
 }
 END_TEST
 
@@ -302,12 +222,5 @@ int main(void)
     tcase_add_test(t, test_callback_is_tried_again_with_the_same_id);
     tcase_add_test(t, test_callback_failure_leaves_the_future_alone);
     tcase_add_test(t, test_callback_and_http_share_a_connection);
-    Suite *s = suite_create("callback");
-    suite_add_tcase(s, pure);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("callback", pure, t, NULL);
 }

@@ -8,6 +8,7 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/exec_attempt.h"
 
 static struct fork_server *fs;
@@ -336,11 +337,5 @@ int main(void)
     tcase_add_test(t, test_exec_program_is_gone);
     tcase_add_test(t, test_exec_fork_server_is_dead);
     tcase_add_test(t, test_exec_abandoned);
-    Suite *s = suite_create("exec_attempt");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("exec_attempt", t, NULL);
 }

@@ -2,11 +2,11 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/handlers/fence.h"
 
 static struct fence *fence;
@@ -192,7 +192,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("fence");
     TCase *t = tcase_create("fence");
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_loop_test(t, test_fence_knows_public_addresses, 0, (int)FUT_COUNT(addresses));
@@ -201,10 +200,5 @@ int main(void)
     tcase_add_loop_test(t, test_fence_knows_prefixes, 0, (int)FUT_COUNT(urls));
     tcase_add_test(t, test_fence_without_prefixes_minds_no_url);
     tcase_add_loop_test(t, test_fence_refuses_bad_lists, 0, (int)FUT_COUNT(bad));
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("fence", t, NULL);
 }

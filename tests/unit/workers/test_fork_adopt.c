@@ -12,6 +12,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/fork_server.h"
 
 static struct fork_server *fs;
@@ -151,11 +152,5 @@ int main(void)
     tcase_add_test(t, test_adopted_child_outlives_who_forked_it);
     tcase_add_test(t, test_adoption_after_the_end_tells_how_it_ended);
     tcase_add_test(t, test_strangers_are_not_adopted);
-    Suite *s = suite_create("fork_adopt");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("fork_adopt", t, NULL);
 }

@@ -16,6 +16,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/fork_server.h"
 
 #define GENERATION 77
@@ -263,11 +264,5 @@ int main(void)
     tcase_add_test(t, test_fork_groups_adopted_children_outlive_who_forked_them);
     tcase_add_test(t, test_fork_groups_memory_is_limited_by_the_kernel);
     tcase_add_test(t, test_fork_groups_without_delegation_process_groups_serve);
-    Suite *s = suite_create("fork_groups");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("fork_groups", t, NULL);
 }

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/fork_request.h"
 #include "workers/fork_server.h"
 
@@ -388,12 +389,5 @@ int main(void)
     TCase *alone = tcase_create("alone");
     tcase_add_test_raise_signal(alone, test_fork_server_refuses_to_start_beside_threads, SIGABRT);
     tcase_add_test(alone, test_fork_request_roundtrip);
-    Suite *s = suite_create("fork_server");
-    suite_add_tcase(s, t);
-    suite_add_tcase(s, alone);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("fork_server", t, alone, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/handlers.h"
 
 static char path[] = "/tmp/test_handlers_XXXXXX";
@@ -224,11 +225,5 @@ int main(void)
     tcase_add_loop_test(t, test_handlers_file_names_the_mistake, 0, (int)FUT_COUNT(bad));
     tcase_add_test(t, test_handlers_file_missing);
     tcase_add_test(t, test_handlers_file_limits_the_command);
-    Suite *s = suite_create("handlers");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("handlers", t, NULL);
 }

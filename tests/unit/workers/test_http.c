@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/sync.h"
+#include "tests/support/suite.h"
 #include "workers/handlers/builtins.h"
 #include "workers/handlers/fence.h"
 
@@ -359,11 +360,5 @@ int main(void)
     tcase_add_test(t, test_http_refused_connection_is_temporary);
     tcase_add_test(t, test_http_body_over_the_limit);
     tcase_add_test(t, test_http_ends_at_once_on_cancel);
-    Suite *s = suite_create("http");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("http", t, NULL);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/json_check.h"
 
 #define TEXT(s) s, sizeof(s) - 1
@@ -115,11 +116,5 @@ int main(void)
     tcase_add_test(t, test_json_check_depth);
     tcase_add_test(t, test_json_check_agrees_with_jansson);
     tcase_add_test(t, test_json_check_type);
-    Suite *s = suite_create("json_check");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("json_check", t, NULL);
 }

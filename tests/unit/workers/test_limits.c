@@ -12,6 +12,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/exec_attempt.h"
 #include "workers/fork_oom.h"
 
@@ -322,12 +323,5 @@ int main(void)
     tcase_add_test(t, test_limits_term_reaches_those_outside_of_the_group);
     tcase_add_loop_test(text, test_limits_read, 0, (int)FUT_COUNT(texts));
     tcase_add_test(text, test_limits_oom_counter);
-    Suite *s = suite_create("limits");
-    suite_add_tcase(s, t);
-    suite_add_tcase(s, text);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("limits", t, text, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/loop.h"
 
 static int order[8], n_order;
@@ -98,11 +99,5 @@ int main(void)
     tcase_add_test(t, test_loop_timers_fire_in_order);
     tcase_add_test(t, test_loop_drops_events_of_closed_sources);
     tcase_add_test(t, test_loop_buries_at_the_end_of_the_turn);
-    Suite *s = suite_create("loop");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("loop", t, NULL);
 }

@@ -1,6 +1,7 @@
 /* Pools that change while they work: larger, smaller, paused. */
 #include <poll.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 
 #define LONG "{\"seconds\":1000}"
@@ -245,11 +246,5 @@ int main(void)
     tcase_add_test(t, test_reload_again_and_again_under_load);
     tcase_add_test(t, test_reload_and_changes_by_hand);
     tcase_add_test(t, test_pools_change_after_the_end);
-    Suite *s = suite_create("pools");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("pools", t, NULL);
 }

@@ -1,6 +1,7 @@
 /* Progress and live log: the lines of programs, and the way of reports into the store. */
 #include <poll.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "workers/progress_lines.h"
 #include "workers/report.h"
@@ -228,12 +229,5 @@ int main(void)
     tcase_add_loop_test(t, test_progress_of_a_built_in_is_live, 0, (int)FUT_COUNT(both_lanes));
     tcase_add_test(t, test_report_coalesces);
     tcase_add_test(t, test_report_keeps_what_is_last_and_says_what_is_missing);
-    Suite *s = suite_create("progress");
-    suite_add_tcase(s, pure);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("progress", pure, t, NULL);
 }

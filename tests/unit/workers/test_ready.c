@@ -1,6 +1,7 @@
 /* Tasks that are claimed ahead: when that happens, and that nobody is worse off for it. */
 #include <poll.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 
 enum { SLOTS = 4, SHORT = 400, LONG = 60 };
@@ -165,11 +166,5 @@ int main(void)
     tcase_add_test(t, test_ready_is_released_by_a_drain);
     tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
     tcase_add_test(t, test_ready_runs_each_once);
-    Suite *s = suite_create("ready");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("ready", t, NULL);
 }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 
 static void setup(void)
@@ -287,11 +288,5 @@ int main(void)
     tcase_add_test(t, test_scheduler_takes_nothing_after_stop_claiming);
     tcase_add_test(t, test_scheduler_fork_server_death_is_told);
     tcase_add_test(t, test_scheduler_stop_without_drain);
-    Suite *s = suite_create("scheduler");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("scheduler", t, NULL);
 }

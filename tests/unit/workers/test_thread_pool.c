@@ -10,6 +10,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/inbox.h"
 #include "workers/loop.h"
 #include "workers/thread_pool.h"
@@ -243,11 +244,5 @@ int main(void)
     tcase_add_test(t, test_thread_pool_resized_at_random_loses_nothing);
     tcase_add_test(t, test_inbox_loses_nothing);
     tcase_add_test(t, test_inbox_writes_once_per_batch);
-    Suite *s = suite_create("thread_pool");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("thread_pool", t, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/wire.h"
 
 static int parse(const char *text, struct wire_head *out)
@@ -154,11 +155,5 @@ int main(void)
     tcase_add_loop_test(lines, test_wire_refuses_what_is_malformed, 0, FUT_COUNT(malformed));
     tcase_add_test(lines, test_wire_line_limits);
     tcase_add_test(lines, test_wire_says_nothing_that_cannot_be_read);
-    Suite *s = suite_create("wire");
-    suite_add_tcase(s, lines);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("wire", lines, NULL);
 }

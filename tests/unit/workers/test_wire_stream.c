@@ -9,6 +9,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "tests/support/suite.h"
 #include "workers/wire_stream.h"
 
 static int pair[2];
@@ -245,11 +246,5 @@ int main(void)
     tcase_add_test(stream, test_stream_refuses_more_descriptors_than_it_needs);
     tcase_add_test(stream, test_stream_tells_a_clean_end);
     tcase_add_test(stream, test_stream_keeps_descriptors_with_their_header);
-    Suite *s = suite_create("wire_stream");
-    suite_add_tcase(s, stream);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("wire_stream", stream, NULL);
 }

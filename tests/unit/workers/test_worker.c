@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/sync.h"
+#include "tests/support/suite.h"
 #include "tests/unit/workers/set_house.h"
 #include "workers/worker_main.h"
 
@@ -235,12 +236,5 @@ int main(void)
     tcase_add_test(t, test_worker_set_reports_progress);
     tcase_add_test(t, test_worker_set_crash);
     tcase_add_test(t, test_worker_set_refuses_what_does_not_fit);
-    Suite *s = suite_create("worker");
-    suite_add_tcase(s, plain);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker", plain, t, NULL);
 }

@@ -2,6 +2,7 @@
  */
 #include <limits.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "tests/unit/workers/kit_worker.h"
 
@@ -151,11 +152,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_worker_timeout_kills_the_deaf);
     tcase_add_test(t, test_worker_cancel_keeps_the_process);
     tcase_add_test(t, test_worker_on_the_io_lane_runs_several_at_once);
-    Suite *s = suite_create("worker_attempt");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_attempt", t, NULL);
 }

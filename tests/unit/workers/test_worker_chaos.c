@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "core/log.h"
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "tests/unit/workers/kit_worker.h"
 
@@ -261,11 +262,5 @@ int main(int argc, char **argv)
     tcase_add_loop_test(t, test_chaos_cancels_that_kill, 0, cancel_rounds);
     tcase_add_loop_test(t, test_chaos_cancels_that_ask, 0, cancel_rounds);
     tcase_add_loop_test(t, test_chaos_kills, 0, rounds("FUT_KILLS", KILLS, KILLS));
-    Suite *s = suite_create("worker_chaos");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_chaos", t, NULL);
 }

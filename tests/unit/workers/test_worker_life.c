@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "core/clock.h"
+#include "tests/support/suite.h"
 #include "tests/unit/workers/kit_house.h"
 
 /* ---- how many of which ---- */
@@ -195,11 +196,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_heals_by_itself);
     tcase_add_test(t, test_program_that_never_greets_is_killed);
     tcase_add_test(t, test_program_that_cannot_be_executed_says_so);
-    Suite *s = suite_create("worker_life");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_life", t, NULL);
 }

@@ -1,6 +1,7 @@
 /* `worker` handlers on the daemon's side: what becomes of their tasks. */
 #include <sys/wait.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/kit_house.h"
 
 #define ONE "{\"kit\": {\"worker\": [\"SELF\", \"worker\"]}}"
@@ -288,11 +289,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_is_asked_before_it_is_killed);
     tcase_add_test(t, test_program_runs_several_at_once_on_the_io_lane);
     tcase_add_test(t, test_program_cancels_one_of_several);
-    Suite *s = suite_create("worker_program");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_program", t, NULL);
 }

@@ -2,6 +2,7 @@
  * gone lets its tasks end first. */
 #include <limits.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "tests/unit/workers/kit_worker.h"
 
@@ -126,11 +127,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_reload_lets_the_tasks_of_a_changed_program_end);
     tcase_add_test(t, test_reload_without_a_program);
     tcase_add_test(t, test_reload_of_programs_under_load);
-    Suite *s = suite_create("worker_reload");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_reload", t, NULL);
 }

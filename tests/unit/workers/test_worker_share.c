@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "tests/unit/workers/kit_worker.h"
 
@@ -107,11 +108,5 @@ int main(int argc, char **argv)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_share_a_long_queue_does_not_starve_others);
     tcase_add_test(t, test_share_a_broken_program_blocks_nobody);
-    Suite *s = suite_create("worker_share");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_share", t, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <sys/wait.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/kit_house.h"
 #include "workers/sdk/futured_worker.h"
 
@@ -269,11 +270,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_template_leaves_with_its_handler);
     tcase_add_loop_test(t, test_template_that_does_not_fork_is_broken, 0, (int)FUT_COUNT(wrong));
     tcase_add_test(t, test_end_while_a_worker_is_forked);
-    Suite *s = suite_create("worker_template");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_template", t, NULL);
 }
