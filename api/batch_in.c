@@ -63,6 +63,30 @@ static const char *next_element(const char *text, size_t n, size_t *at, size_t *
     return text + from;
 }
 
+/* Takes one element; ctx is the taker's. */
+typedef int element_fn(const struct body *d, const char *bytes, size_t n, const json_t *v,
+                       void *ctx);
+
+/* Hands over the elements of an array member with their bytes in the text. A refusal is told with
+ * its place; of the first element only when it is its own: inputs share all else of the task. */
+static int each_element(const struct body *d, const char *name, bool is_own, element_fn *take,
+                        void *ctx)
+{
+    const json_t *elements = json_object_get(d->root, name);
+    const char *text, *bytes;
+    size_t n, len, at = 1;
+    json_text_find_member(d->text, d->n, name, &text, &n);
+    for (size_t i = 0; i < json_array_size(elements); i++) {
+        char place[32];
+        bytes = next_element(text, n, &at, &len);
+        if (take(d, bytes, len, json_array_get(elements, i), ctx) == 0)
+            continue;
+        (void)snprintf(place, sizeof(place), "%s[%zu]", name, i);
+        return is_own || i ? at_place(d->p, place) : FUT_ERR_INVAL;
+    }
+    return 0;
+}
+
 static int check_array(const struct body *d, const char *name, const json_t *v)
 {
     if (!json_is_array(v))
@@ -128,22 +152,14 @@ static void set_input(struct json_in_task *t, const json_t *v, const char *bytes
     t->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
 }
 
-static int each_input(const struct body *d, const json_t *inputs, struct json_in_task *t)
+/* ctx: what all tasks of the map share. */
+static int take_input(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
 {
-    const char *text, *bytes;
-    char place[32];
-    size_t n, len, at = 1;
-    json_text_find_member(d->text, d->n, "inputs", &text, &n);
-    for (size_t i = 0; i < json_array_size(inputs); i++) {
-        bytes = next_element(text, n, &at, &len);
-        set_input(t, json_array_get(inputs, i), bytes, len);
-        if (d->b->each(d->b->ctx, t, d->p) != 0) {
-            (void)snprintf(place, sizeof(place), "inputs[%zu]", i);
-            return i ? at_place(d->p, place) : FUT_ERR_INVAL; /* at the first: of them all */
-        }
-        d->b->n++;
-    }
-    return 0;
+    struct json_in_task *shared = ctx;
+    set_input(shared, v, bytes, n);
+    int rc = d->b->each(d->b->ctx, shared, d->p);
+    d->b->n += rc == 0;
+    return rc;
 }
 
 static int read_map(const struct body *d)
@@ -155,7 +171,7 @@ static int read_map(const struct body *d)
         check_array(d, "inputs", inputs) != 0 || read_flag(d) != 0 ||
         read_shared(d, &text, &shared) != 0)
         return FUT_ERR_INVAL;
-    int rc = each_input(d, inputs, &shared);
+    int rc = each_element(d, "inputs", false, take_input, &shared);
     json_in_task_release(&shared);
     free(text);
     return rc;
@@ -175,20 +191,11 @@ static int read_task(struct batch_in *b, const char *bytes, size_t n, struct pro
     return rc;
 }
 
-static int each_task(const struct body *d, const json_t *tasks)
+static int take_task(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
 {
-    const char *text, *bytes;
-    char place[32];
-    size_t n, len, at = 1;
-    json_text_find_member(d->text, d->n, "tasks", &text, &n);
-    for (size_t i = 0; i < json_array_size(tasks); i++) {
-        bytes = next_element(text, n, &at, &len);
-        if (read_task(d->b, bytes, len, d->p) != 0) {
-            (void)snprintf(place, sizeof(place), "tasks[%zu]", i);
-            return at_place(d->p, place);
-        }
-    }
-    return 0;
+    (void)v;
+    (void)ctx;
+    return read_task(d->b, bytes, n, d->p);
 }
 
 static int read_tasks(const struct body *d)
@@ -197,7 +204,7 @@ static int read_tasks(const struct body *d)
     if (check_known(d, " tasks fail_fast ") != 0 || check_array(d, "tasks", tasks) != 0 ||
         read_flag(d) != 0)
         return FUT_ERR_INVAL;
-    return each_task(d, tasks);
+    return each_element(d, "tasks", true, take_task, NULL);
 }
 
 static int read_body(const struct body *d)

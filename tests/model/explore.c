@@ -185,11 +185,46 @@ void explore(const struct explore_model *m, struct explore_result *out)
     free(s.edges);
 }
 
-int explore_suite(const char *name, const TTest *holds, const TTest *finds_mutant, int mutants)
+/* ---- a program ------------------------------------------------------------------------------- */
+
+static struct {
+    const struct explore_model *model;
+    size_t at_least;
+    int *mutant;
+    const struct explore_mutant *mutants;
+} suite;
+
+START_TEST(test_model_holds_in_every_state)
 {
+    struct explore_result r;
+    explore(suite.model, &r);
+    ck_assert_msg(!r.broken, "%s, after: %s", r.broken, r.path);
+    ck_assert_uint_gt(r.states, suite.at_least); /* it did look around */
+}
+END_TEST
+
+START_TEST(test_model_finds_the_mutant)
+{
+    struct explore_result r;
+    const struct explore_mutant *m = &suite.mutants[_i];
+    *suite.mutant = m->mutant;
+    explore(suite.model, &r);
+    ck_assert_msg(r.broken != NULL, "nothing is broken in %zu states", r.states);
+    ck_assert_msg(strcmp(r.broken, m->broken) == 0, "%s, after: %s; expected: %s", r.broken, r.path,
+                  m->broken);
+}
+END_TEST
+
+int explore_suite(const char *name, const struct explore_model *m, size_t at_least, int *mutant,
+                  const struct explore_mutant *mutants, size_t n)
+{
+    suite.model = m;
+    suite.at_least = at_least;
+    suite.mutant = mutant;
+    suite.mutants = mutants;
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, holds);
-    tcase_add_loop_test(tc, finds_mutant, 0, mutants);
+    tcase_add_test(tc, test_model_holds_in_every_state);
+    tcase_add_loop_test(tc, test_model_finds_the_mutant, 0, (int)n);
     return suite_run_cases(name, tc, NULL);
 }

@@ -35,7 +35,14 @@ struct explore_result {
 
 void explore(const struct explore_model *m, struct explore_result *out);
 
-/* A program's main: the test of the model itself, and the test of each of its mutants (_i). */
-int explore_suite(const char *name, const TTest *holds, const TTest *finds_mutant, int mutants);
+struct explore_mutant {
+    int mutant;
+    const char *broken; /* by what it must be found */
+};
+
+/* A program's main: the model itself, in more than at_least states, and each of its mutants.
+ * *mutant is what the model asks: 0 in the first. */
+int explore_suite(const char *name, const struct explore_model *m, size_t at_least, int *mutant,
+                  const struct explore_mutant *mutants, size_t n);
 
 #endif

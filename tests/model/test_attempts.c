@@ -10,7 +10,7 @@
 #include "core/task_state.h"
 #include "tests/model/explore.h"
 
-static enum mutant {
+enum mutant {
     NO_MUTANT,
     NO_COMPARE,   /* changes are written whatever the task has become */
     NO_ATTEMPT,   /* compared by state alone */
@@ -19,7 +19,8 @@ static enum mutant {
     SHOWS_EARLY,  /* a result is shown before its commit */
     LOSES_FREELY, /* a daemon's death is not counted */
     FORGETS_LOST, /* what was running at a crash is left so */
-} mutant;
+};
+static int mutant; /* enum mutant */
 
 enum who { NOBODY, SCHEDULER, LATE, CANCELLER };
 enum ended { NOT, RESULT, ERROR, CANCEL };
@@ -353,28 +354,7 @@ static const struct explore_model model = {
     sizeof(struct state), rules, FUT_COUNT(rules), begin, broken, is_end,
 };
 
-static void run(enum mutant m, struct explore_result *out)
-{
-    spec = task_spec_new(
-        &(struct task_spec){.id = {5, 6}, .handler = "h", .input_type = "t", .retries = 1});
-    mutant = m;
-    explore(&model, out);
-    task_spec_unref(spec);
-}
-
-START_TEST(test_attempts_hold_in_every_state)
-{
-    struct explore_result r;
-    run(NO_MUTANT, &r);
-    ck_assert_msg(!r.broken, "%s, after: %s", r.broken, r.path);
-    ck_assert_uint_gt(r.states, 1000); /* it did look around */
-}
-END_TEST
-
-static const struct {
-    enum mutant mutant;
-    const char *broken;
-} mutants[] = {
+static const struct explore_mutant mutants[] = {
     {NO_COMPARE, "an outcome is recorded once, and then the task is done"},
     {NO_ATTEMPT, "what runs is what is counted on disk"},
     {TELLS_EARLY, "a confirmed cancel stays"},
@@ -384,17 +364,11 @@ static const struct {
     {FORGETS_LOST, "what is running on disk is run by somebody"},
 };
 
-START_TEST(test_attempts_finds_the_mutant)
-{
-    struct explore_result r;
-    run(mutants[_i].mutant, &r);
-    ck_assert_msg(r.broken != NULL, "nothing is broken in %zu states", r.states);
-    ck_assert_str_eq(r.broken, mutants[_i].broken);
-}
-END_TEST
-
 int main(void)
 {
-    return explore_suite("model_attempts", test_attempts_hold_in_every_state,
-                         test_attempts_finds_the_mutant, (int)FUT_COUNT(mutants));
+    spec = task_spec_new(
+        &(struct task_spec){.id = {5, 6}, .handler = "h", .input_type = "t", .retries = 1});
+    int rc = explore_suite("model_attempts", &model, 1000, &mutant, mutants, FUT_COUNT(mutants));
+    task_spec_unref(spec);
+    return rc;
 }

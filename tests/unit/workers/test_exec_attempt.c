@@ -9,99 +9,11 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/exec_attempt.h"
-
-static struct fork_server *fs;
-static struct loop *loop;
-static struct children *children;
-static struct exec_attempt attempt;
-static struct task task;
-static struct exec_command command;
-static enum run_class class;
-static struct task_outcome *outcome;
-static bool broken;
-static double fraction = -1;
-static char message[RUN_MESSAGE_MAX + 1];
-static struct buf live_log;
-
-static void on_broken(void *ctx)
-{
-    (void)ctx;
-    broken = true;
-}
-
-static void setup(void)
-{
-    (void)signal(SIGPIPE, SIG_IGN);
-    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
-    loop = loop_new();
-    children = children_new(loop, fs, on_broken, NULL);
-}
-
-static void teardown(void)
-{
-    task_outcome_unref(outcome);
-    buf_release(&live_log);
-    task_release(&task);
-    children_free(&children);
-    loop_free(&loop);
-    fork_server_stop(&fs);
-}
-
-static void on_done(struct exec_attempt *x, enum run_class c, struct task_outcome *o)
-{
-    ck_assert_ptr_eq(x, &attempt);
-    ck_assert_ptr_null(outcome);
-    class = c;
-    outcome = o;
-}
-
-static void on_progress(struct exec_attempt *x, double f, const char *m)
-{
-    ck_assert_ptr_eq(x, &attempt);
-    fraction = f;
-    (void)snprintf(message, sizeof(message), "%s", m ? m : "(none)");
-}
-
-static void on_log(struct exec_attempt *x, const char *bytes, size_t n)
-{
-    ck_assert_ptr_eq(x, &attempt);
-    buf_put(&live_log, bytes, n);
-}
-
-static const struct exec_hooks hooks = {.done = on_done, .progress = on_progress, .log = on_log};
-
-static char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
-static char *argv[4];
-static const char *traceparent;
+#include "tests/unit/workers/exec_house.h"
 
 static void start(const char *script, const void *input, size_t n, size_t max_result)
 {
-    struct task_spec spec = {.id = id_new(),
-                             .timeout_ms = 1000,
-                             .handler = "h",
-                             .traceparent = traceparent,
-                             .input_type = CONTENT_BYTES,
-                             .input = input,
-                             .input_len = n};
-    argv[0] = (char *)(uintptr_t) "sh";
-    argv[1] = (char *)(uintptr_t) "-c";
-    argv[2] = (char *)(uintptr_t)script;
-    if (!command.path)
-        command.path = (char *)(uintptr_t) "/bin/sh";
-    command.argv = argv;
-    command.env = env;
-    if (!command.content_type)
-        command.content_type = (char *)(uintptr_t)CONTENT_TEXT;
-    task = (struct task){.spec = task_spec_new(&spec), .state = TASK_RUNNING, .attempt = 2};
-    exec_attempt_start(&attempt, loop, children, &command, &task,
-                       (struct exec_bounds){max_result, 200}, &hooks);
-}
-
-static void finish(void)
-{
-    while (!outcome)
-        loop_turn(loop, -1);
+    exec_start(script, input, n, (struct exec_bounds){max_result, 200});
 }
 
 static void run_script(const char *script, const char *input)

@@ -13,7 +13,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/exec_attempt.h"
+#include "tests/unit/workers/exec_house.h"
 #include "workers/fork_oom.h"
 
 /* ---- reading ---- */
@@ -67,81 +67,10 @@ END_TEST
 
 /* ---- programs ---- */
 
-static struct fork_server *fs;
-static struct loop *loop;
-static struct children *children;
-static struct exec_attempt attempt;
-static struct task task;
-static struct exec_command command;
-static enum run_class class;
-static struct task_outcome *outcome;
-
-static void on_broken(void *ctx)
-{
-    (void)ctx;
-}
-
-static void setup(void)
-{
-    (void)signal(SIGPIPE, SIG_IGN);
-    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
-    loop = loop_new();
-    children = children_new(loop, fs, on_broken, NULL);
-}
-
-static void teardown(void)
-{
-    task_outcome_unref(outcome);
-    task_release(&task);
-    children_free(&children);
-    loop_free(&loop);
-    fork_server_stop(&fs);
-}
-
-static void on_done(struct exec_attempt *x, enum run_class c, struct task_outcome *o)
-{
-    (void)x;
-    class = c;
-    outcome = o;
-}
-
-static void on_progress(struct exec_attempt *x, double f, const char *m)
-{
-    (void)x;
-    (void)f;
-    (void)m;
-}
-
-static void on_log(struct exec_attempt *x, const char *bytes, size_t n)
-{
-    (void)x;
-    (void)bytes;
-    (void)n;
-}
-
-static const struct exec_hooks hooks = {.done = on_done, .progress = on_progress, .log = on_log};
-
 static void start(const char *script, struct limits limits)
 {
-    static char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
-    static char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", NULL, NULL};
-    argv[2] = (char *)(uintptr_t)script;
-    command = (struct exec_command){.path = (char *)(uintptr_t) "/bin/sh",
-                                    .argv = argv,
-                                    .env = env,
-                                    .content_type = (char *)(uintptr_t)CONTENT_TEXT,
-                                    .limits = limits};
-    struct task_spec spec = {
-        .id = id_new(), .timeout_ms = 1000, .handler = "h", .input_type = CONTENT_BYTES};
-    task = (struct task){.spec = task_spec_new(&spec), .state = TASK_RUNNING, .attempt = 1};
-    exec_attempt_start(&attempt, loop, children, &command, &task,
-                       (struct exec_bounds){1 << 20, 300}, &hooks);
-}
-
-static void finish(void)
-{
-    while (!outcome)
-        loop_turn(loop, -1);
+    command.limits = limits;
+    exec_start(script, NULL, 0, (struct exec_bounds){1 << 20, 300});
 }
 
 static void run(const char *script, struct limits limits)
