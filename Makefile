@@ -188,6 +188,12 @@ soak: deps
 	@tests/deps.sh soak
 	+@$(BUILD) tests-built
 	@tests/soak/run.py --build $(B) --minutes $(MINUTES) $(SOAK)
+# More than can be done, SECONDS for each part.  OVERLOAD: some of its parts, for example OVERLOAD="drain bodies"
+SECONDS ?= 60
+overload: deps
+	@tests/deps.sh soak
+	+@$(BUILD) all $(B)/tests/tools/load
+	@tests/soak/overload.py --build $(B) --seconds $(SECONDS) $(OVERLOAD)
 # MUTANTS: some of tests/mutants by name; all by default.
 mutants: test-deps
 	@tests/mutants/run.sh $(MUTANTS)

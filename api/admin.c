@@ -88,6 +88,8 @@ static void write_http(struct buf *b, const struct api *a)
     json_out_uint(b, "open_requests", open);
     json_out_uint(b, "waiters", waiters_count(&a->waiters));
     json_out_uint(b, "max_waiters", a->waiters.max);
+    json_out_uint(b, "buffered_bytes", budget_used(&a->budget));
+    json_out_uint(b, "max_buffered_bytes", a->budget.max);
     buf_putc(b, '}');
 }
 

@@ -14,5 +14,9 @@ request_step *dispatch_first_step(struct request *r);
 /* Steps for a body over the limit, and for a transfer coding that is not understood. */
 void dispatch_refuse_size(struct request *r);
 void dispatch_refuse_coding(struct request *r);
+/* A step for a body, and a change of an answer that was about to be sent: too many bytes are in
+ * memory for others. */
+void dispatch_refuse_body(struct request *r);
+void dispatch_refuse_answer(struct request *r);
 
 #endif

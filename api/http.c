@@ -66,6 +66,10 @@ static enum MHD_Result take_body(struct request *r, const char *bytes, size_t *n
         r->next = dispatch_refuse_size;
         request_forget_body(r);
     }
+    if ((r->keeps_body || r->sink) && !budget_grow(&r->api->budget, &r->share, r->body_seen)) {
+        r->next = dispatch_refuse_body;
+        request_forget_body(r);
+    }
     if (r->body_seen > limit + SWALLOW_BYTES)
         return MHD_NO; /* chunked without end: the library allows no answer here */
     if (r->sink)
@@ -150,6 +154,17 @@ static enum MHD_Result send_reply(struct request *r)
     return ok;
 }
 
+/* Only what a repetition brings again may be refused when it is done. */
+static bool may_send(struct request *r)
+{
+    if (r->is_stream || r->n_bytes <= BUDGET_FREE_BYTES)
+        return true;
+    if (r->method == METHOD_GET)
+        return budget_grow(&r->api->budget, &r->share, r->n_bytes);
+    budget_force(&r->api->budget, &r->share, r->n_bytes);
+    return true;
+}
+
 /* Runs steps until the request is answered, waits for the store, or sleeps. */
 static enum MHD_Result run_steps(struct http_loop *l, struct request *r)
 {
@@ -157,6 +172,8 @@ static enum MHD_Result run_steps(struct http_loop *l, struct request *r)
         if (!run_step(l, r))
             return MHD_YES;
     }
+    if (!may_send(r))
+        dispatch_refuse_answer(r);
     return send_reply(r);
 }
 

@@ -57,6 +57,7 @@ void request_clear(struct request *r)
     arena_release(&r->arena);
     shrink(&r->body);
     shrink(&r->out);
+    budget_return(&r->api->budget, &r->share);
 }
 
 void request_delete(struct request *r)
@@ -72,11 +73,17 @@ void request_wake(struct waiter *w)
     http_loop_wake(r->loop, r);
 }
 
+void request_drop_body(struct request *r)
+{
+    buf_release(&r->body);
+    budget_return(&r->api->budget, &r->share);
+}
+
 void request_forget_body(struct request *r)
 {
     r->keeps_body = false;
     r->sink = NULL;
-    buf_release(&r->body);
+    request_drop_body(r);
     request_drop_op(r); /* nothing was posted yet: it is the sink's */
 }
 

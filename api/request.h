@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/budget.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiters.h"
@@ -61,6 +62,7 @@ struct request {
     size_t n_args;
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
+    struct budget_share share;
     size_t body_limit;
     bool keeps_body;
     request_sink *sink;      /* takes the body as it comes, in place of keeps_body; or NULL */
@@ -153,6 +155,8 @@ void request_wake(struct waiter *w);
 
 /* Lets go what is kept of the body, and what its sink made of it; the rest will be swallowed. */
 void request_forget_body(struct request *r);
+/* What it said is in a task by now: lets the bytes go, not the sink or what it has made. */
+void request_drop_body(struct request *r);
 /* The same, and *p is copied, to be answered when the body is complete. */
 void request_refuse_body(struct request *r, const struct problem *p);
 

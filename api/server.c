@@ -21,6 +21,7 @@ struct api *api_new(const struct api_config *cfg)
     a->left_fd = fd_wake_new();
     FUT_ASSERT(a->left_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->started_mono_ms = clock_mono_ms();
+    a->budget.max = cfg->max_buffered_bytes ? cfg->max_buffered_bytes : SIZE_MAX;
     size_t max_waiters = (size_t)cfg->max_connections * 9 / 10;
     waiters_init(&a->waiters, max_waiters ? max_waiters : 1);
     store_listen(cfg->store, waiters_on_change, &a->waiters);

@@ -28,7 +28,8 @@ struct api_config {
     unsigned threads;         /* event loops of each listening socket, >= 1 */
     unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls */
     size_t max_body_bytes;
-    int64_t max_wait_ms; /* longest long-poll; longer wishes are cut to it */
+    size_t max_buffered_bytes; /* of large bodies and answers in memory; 0: no limit */
+    int64_t max_wait_ms;       /* longest long-poll; longer wishes are cut to it */
     struct store *store;
     const struct catalog *catalog; /* the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */

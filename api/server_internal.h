@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "api/budget.h"
 #include "api/listen.h"
 #include "api/server.h"
 #include "api/waiters.h"
@@ -15,6 +16,7 @@ struct api {
     struct api_config cfg;   /* constant after api_new, but for the catalog */
     struct mutex catalog_mu; /* guards cfg.catalog */
     struct waiters waiters;
+    struct budget budget;
     struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
     size_t n_loops;
     struct listener listeners[API_LISTENERS_MAX];

@@ -86,8 +86,21 @@ static void answer_existing(struct request *r)
     wait_read(r, id, gather);
 }
 
+/* A large input is not kept while its client waits: it is in the store. */
+static void drop_input(struct request *r)
+{
+    struct task_spec *whole = r->task.spec, slim = *whole;
+    slim.input = (const unsigned char *)"";
+    slim.input_len = 0;
+    r->task.spec = task_spec_new(&slim);
+    task_spec_unref(whole);
+    request_drop_body(r);
+}
+
 static void submitted(struct request *r)
 {
+    if (r->share.bytes)
+        drop_input(r);
     if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
     else if (r->op.submit.submitted != STORE_NEW)

@@ -28,9 +28,10 @@ run() { # COMMAND LOG; FUT_BUILD is the mutant's
 }
 
 # The failed checks that LOG tells, one a line: "test: message" of libcheck's failures, what the tools
-# print as a breach. Not among them: a test that was stopped by its time limit, or that died.
+# print as a breach, "part: figure" of tests/soak. Not among them: a test that was stopped by its time limit, or that died.
 failed_checks() {
-    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*:([^:]+):[0-9]+: /\1: /p' -e 's/^BREACH: //p' "$1"
+    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*:([^:]+):[0-9]+: /\1: /p' -e 's/^BREACH: //p' \
+        -e 's/^FAIL +([a-z]+: )/\1/p' "$1"
 }
 
 declare -A sound=() # commands that succeed on the tree as it is

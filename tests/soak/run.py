@@ -56,7 +56,7 @@ class Ledger:
     def breach(self, house, story, error):
         with self.lock:
             self.breaches.append(f"{house.name}: {story.__name__}: {error}")
-        print(f"BREACH {self.breaches[-1]}", flush=True)
+        print(f"BREACH: {self.breaches[-1]}", flush=True)
 
 
 class Scene:
