@@ -50,7 +50,7 @@ const struct config_row config_rows[] = {
      "largest request body"},
     {"FUTURED_MAX_RESULT", KIND_SIZE, AT(max_result_bytes), "16M", 1024, 1024 * MIB,
      "largest result of a task"},
-    {"FUTURED_MAX_BUFFERED", KIND_SIZE, AT(max_buffered_bytes), "256M", MIB, 1024 * 1024 * MIB,
+    {"FUTURED_MAX_BUFFERED", KIND_SIZE, AT(max_buffered_bytes), "256M", MIB, 1024LL * 1024 * MIB,
      "large request bodies and unread answers in memory, together; beyond, 503"},
     {"FUTURED_MAX_QUEUED", KIND_NUMBER, AT(max_queued), "10000000", 1, 1000000000,
      "unfinished tasks that may wait; beyond, submits answer 503"},
