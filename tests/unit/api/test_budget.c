@@ -1,6 +1,7 @@
 /* How much of large bodies and answers may be in memory: the counting, and what the api does with
  * it. */
 #include "api/budget.h"
+#include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
 #define MAX_BYTES 100000
@@ -152,17 +153,14 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("budget");
     TCase *counts = tcase_create("counts"), *served = tcase_create("served");
     tcase_add_test(counts, test_budget_counts_what_is_large);
     tcase_add_test(counts, test_budget_lets_a_lone_one_pass);
     tcase_add_checked_fixture(served, start, stop);
-    tcase_set_timeout(served, 60);
+    tcase_set_timeout(served, SUITE_TIMEOUT_S);
     tcase_add_test(served, test_budget_refuses_a_body_that_does_not_fit);
     tcase_add_test(served, test_budget_goes_with_the_client);
     tcase_add_test(served, test_budget_holds_nothing_for_a_task_that_is_waited_for);
     tcase_add_test(served, test_budget_refuses_an_answer_that_does_not_fit);
-    suite_add_tcase(s, counts);
-    suite_add_tcase(s, served);
-    return run_suite(s);
+    return suite_run_cases("budget", counts, served, NULL);
 }
