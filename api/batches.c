@@ -150,9 +150,7 @@ static void begin_answer(struct request *r, const struct store_batch *b)
     static const char path[] = "/v1/batches/";
     char id[ID_TEXT_SIZE];
     id_format(b->id, id);
-    memcpy(r->location, path, sizeof(path));
-    memcpy(r->location + sizeof(path) - 1, id, sizeof(id));
-    request_add_header(r, "Location", r->location);
+    request_add_location(r, path, id);
     buf_putc(&r->out, '{');
     json_out_str(&r->out, "id", id);
     json_out_uint(&r->out, "total", b->total);

@@ -38,8 +38,7 @@ static bool take_arg(struct request *r, const struct params_pair *came)
         return bad_arg(r, PROBLEM_UNKNOWN_PARAMETER, name, "is not known");
     if (request_arg(r, name))
         return bad_arg(r, PROBLEM_INVALID_PARAMETER, name, "was given twice");
-    FUT_ASSERT(r->n_args < REQUEST_ARGS_MAX); /* no route knows so many */
-    r->args[r->n_args++] = (struct request_arg){name, text};
+    request_add_arg(r, name, text);
     return true;
 }
 
@@ -112,6 +111,15 @@ static void refuse_method(struct request *r)
     request_problem(r, &p);
 }
 
+void dispatch_refuse_headers(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_HEADERS_TOO_LARGE, "Request line, headers and cookies are too many.");
+    p.limit = r->api->cfg.max_header_bytes;
+    r->closes = true;
+    request_problem(r, &p);
+}
+
 void dispatch_refuse_size(struct request *r)
 {
     struct problem p;
@@ -148,7 +156,7 @@ void dispatch_refuse_body(struct request *r)
 void dispatch_refuse_answer(struct request *r)
 {
     r->status = 0;
-    r->n_headers = 0;
+    r->headers = NULL;
     request_forget_out(r);
     task_release(&r->task);
     refuse_bytes(r, "Too many bytes of other answers are in memory, waiting for their readers.");

@@ -11,7 +11,8 @@
  * step that says so. */
 request_step *dispatch_first_step(struct request *r);
 
-/* Steps for a body over the limit, and for a transfer coding that is not understood. */
+/* Steps for headers and a body over the limit, and for a transfer coding that is not understood. */
+void dispatch_refuse_headers(struct request *r);
 void dispatch_refuse_size(struct request *r);
 void dispatch_refuse_coding(struct request *r);
 /* A step for a body, and a change of an answer that was about to be sent: too many bytes are in

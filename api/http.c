@@ -20,13 +20,43 @@
 #include "core/mem.h"
 
 #define IDLE_TIMEOUT_S 60
-#define TIMEOUT_MAX_MS 60000   /* of one sleep; the library's own are no longer */
-#define CONNECTION_BYTES 16384 /* the library's memory per connection: headers and read buffer */
+#define TIMEOUT_MAX_MS 60000 /* of one sleep; the library's own are no longer */
+#define RECORD_BYTES 64      /* what the library takes for each header */
+#define ANSWER_BYTES 768     /* left for the head of the answer */
 #define STREAM_BLOCK_BYTES 8192
 #define FIRST_BODY_BYTES 65536u
 #define SWALLOW_BYTES                                                                              \
     (64ULL << 20) /* of a body over the limit, read so that its client sees why                    \
                    */
+
+/* ---- the head --------------------------------------------------------------------------------
+ */
+
+/* The library keeps a record of each header and cookie, and a copy of the cookies. */
+static enum MHD_Result weigh(void *cls, enum MHD_ValueKind kind, const char *name,
+                             const char *value)
+{
+    size_t *n = cls;
+    *n += RECORD_BYTES;
+    if (kind == MHD_COOKIE_KIND)
+        *n += strlen(name) + strlen(value) + 2;
+    return MHD_YES;
+}
+
+/* The head of the answer shares the memory of the connection with that of the request: when it
+ * would find too little, the refusal, which is short, comes before anything is done. */
+static bool has_room(struct request *r)
+{
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t n = head ? head->header_size : 0;
+    (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND | MHD_COOKIE_KIND, weigh, &n);
+    if (n + ANSWER_BYTES <= r->api->cfg.max_header_bytes)
+        return true;
+    request_forget_body(r);
+    r->next = dispatch_refuse_headers;
+    return false;
+}
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
@@ -145,8 +175,8 @@ static enum MHD_Result send_reply(struct request *r)
     struct MHD_Response *m = make_response(r);
     if (!m)
         return MHD_NO;
-    for (size_t i = 0; i < r->n_headers; i++)
-        (void)MHD_add_response_header(m, r->headers[i].name, r->headers[i].value);
+    for (const struct request_header *h = r->headers; h; h = h->next)
+        (void)MHD_add_response_header(m, h->name, h->value);
     if (r->closes || atomic_load_explicit(&r->api->is_quiesced, memory_order_relaxed))
         (void)MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result ok = MHD_queue_response(r->conn, r->status, m);
@@ -211,7 +241,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     (void)version;
     if (!r) {
         *con_cls = r = begin(l, conn, url, method);
-        return plan_body(r) ? run_steps(l, r) : MHD_YES;
+        return !has_room(r) || plan_body(r) ? run_steps(l, r) : MHD_YES;
     }
     if (r->is_held) {
         if (http_held_too_long(l, r))
@@ -315,7 +345,7 @@ int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
         MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        l->api->cfg.max_header_bytes, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_END);
     if (d->mhd)

@@ -56,11 +56,11 @@ static void add_link(struct request *r, const char *cursor)
 {
     struct buf link = BUF_INIT;
     buf_puts(&link, "</v1/futures?");
-    for (size_t i = 0; i < r->n_args; i++) {
-        if (strcmp(r->args[i].name, "cursor") == 0)
+    for (const struct request_arg *a = r->args; a; a = a->next) {
+        if (strcmp(a->name, "cursor") == 0)
             continue;
-        buf_printf(&link, "%s=", r->args[i].name);
-        params_encode(&link, r->args[i].value);
+        buf_printf(&link, "%s=", a->name);
+        params_encode(&link, a->value);
         buf_putc(&link, '&');
     }
     buf_printf(&link, "cursor=%s>; rel=\"next\"", cursor);

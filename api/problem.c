@@ -26,6 +26,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_INVALID_PATH] = {400, "invalid_path", "The path is not well-formed"},
     [PROBLEM_INVALID_HEADER] = {400, "invalid_header", "A header is not allowed"},
     [PROBLEM_INVALID_CURSOR] = {400, "invalid_cursor", "The cursor is not one that was given out"},
+    [PROBLEM_HEADERS_TOO_LARGE] = {431, "headers_too_large", "The headers are too large"},
     [PROBLEM_BODY_TOO_LARGE] = {413, "body_too_large", "The body is too large"},
     [PROBLEM_UNAUTHORIZED] = {401, "unauthorized", "A valid bearer token is needed"},
     [PROBLEM_FORBIDDEN] = {403, "forbidden", "The token does not allow this"},

@@ -12,6 +12,7 @@
 
 #define SPARE_BUF_BYTES 16384 /* a reused request keeps no bigger buffer */
 #define RETRY_AFTER_MAX_S 3600
+#define RETRY_AFTER_BYTES 12
 #define RETRY_AFTER_UNKNOWN_S 60 /* the queue is full and nothing drains it */
 
 struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare)
@@ -94,11 +95,20 @@ void request_refuse_body(struct request *r, const struct problem *p)
     *r->refusal = *p;
 }
 
+void request_add_arg(struct request *r, const char *name, const char *value)
+{
+    struct request_arg **end = &r->args, *a = arena_alloc(&r->arena, sizeof(*a));
+    while (*end)
+        end = &(*end)->next;
+    *a = (struct request_arg){NULL, name, value};
+    *end = a;
+}
+
 const char *request_arg(const struct request *r, const char *name)
 {
-    for (size_t i = 0; i < r->n_args; i++) {
-        if (strcmp(r->args[i].name, name) == 0)
-            return r->args[i].value;
+    for (const struct request_arg *a = r->args; a; a = a->next) {
+        if (strcmp(a->name, name) == 0)
+            return a->value;
     }
     return NULL;
 }
@@ -107,14 +117,27 @@ const char *request_arg(const struct request *r, const char *name)
 
 void request_add_header(struct request *r, const char *name, const char *value)
 {
-    FUT_ASSERT(r->n_headers < REQUEST_HEADERS_MAX);
-    r->headers[r->n_headers++] = (struct request_header){name, value};
+    struct request_header **end = &r->headers, *h = arena_alloc(&r->arena, sizeof(*h));
+    while (*end)
+        end = &(*end)->next;
+    *h = (struct request_header){NULL, name, value};
+    *end = h;
+}
+
+void request_add_location(struct request *r, const char *path, const char *id)
+{
+    size_t n = strlen(path), id_len = strlen(id);
+    char *text = arena_alloc(&r->arena, n + id_len + 1);
+    memcpy(text, path, n + 1);
+    memcpy(text + n, id, id_len + 1);
+    request_add_header(r, "Location", text);
 }
 
 void request_add_retry_after(struct request *r, unsigned seconds)
 {
-    (void)snprintf(r->retry_after, sizeof(r->retry_after), "%u", seconds);
-    request_add_header(r, "Retry-After", r->retry_after);
+    char *text = arena_alloc(&r->arena, RETRY_AFTER_BYTES);
+    (void)snprintf(text, RETRY_AFTER_BYTES, "%u", seconds);
+    request_add_header(r, "Retry-After", text);
 }
 
 void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,

@@ -23,9 +23,6 @@
 #include "core/list.h"
 #include "storage/store.h"
 
-#define REQUEST_ARGS_MAX 16
-#define REQUEST_HEADERS_MAX 14
-
 struct api;
 struct http_conn;
 struct http_loop;
@@ -35,11 +32,13 @@ typedef void request_step(struct request *r);
 /* Takes n more bytes of the body (n > 0), in order. */
 typedef void request_sink(struct request *r, const char *bytes, size_t n);
 
-struct request_arg {
+struct request_arg { /* in the arena, as what follows it */
+    struct request_arg *next;
     const char *name, *value; /* decoded; in the arena */
 };
 
-struct request_header {
+struct request_header { /* in the arena */
+    struct request_header *next;
     const char *name, *value; /* borrowed until the request is freed */
 };
 
@@ -58,8 +57,7 @@ struct request {
     const struct route *route;
     unsigned allowed;                         /* methods of the path */
     const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
-    struct request_arg args[REQUEST_ARGS_MAX];
-    size_t n_args;
+    struct request_arg *args;                 /* in order */
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
     struct budget_share share;
@@ -131,11 +129,7 @@ struct request {
     size_t taken;      /* of out, by the reader of the stream */
     const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
     size_t n_bytes;
-    struct request_header headers[REQUEST_HEADERS_MAX];
-    size_t n_headers;
-    char location[64]; /* room for the header's text */
-    char retry_after[12];
-    char applied[40];
+    struct request_header *headers; /* in order */
     char etag[24];
     bool closes; /* the connection ends with this answer */
 };
@@ -160,6 +154,8 @@ void request_drop_body(struct request *r);
 /* The same, and *p is copied, to be answered when the body is complete. */
 void request_refuse_body(struct request *r, const struct problem *p);
 
+/* name, value: decoded, in the arena. */
+void request_add_arg(struct request *r, const char *name, const char *value);
 /* Decoded value of a query parameter, or NULL. */
 const char *request_arg(const struct request *r, const char *name);
 
@@ -168,6 +164,8 @@ const char *request_arg(const struct request *r, const char *name);
 
 /* value: borrowed until the request is freed. */
 void request_add_header(struct request *r, const char *name, const char *value);
+/* The path of something new: both texts are copied. */
+void request_add_location(struct request *r, const char *path, const char *id);
 void request_add_retry_after(struct request *r, unsigned seconds);
 /* r->out holds the JSON text. */
 void request_reply_json(struct request *r, unsigned status);

@@ -61,9 +61,9 @@ static void reply(struct request *r)
 {
     static const char path[] = "/v1/futures/";
     unsigned status = task_state_is_final(r->task.state) ? 200 : 202;
-    memcpy(r->location, path, sizeof(path));
-    id_format(r->task.spec->id, r->location + sizeof(path) - 1);
-    request_add_header(r, "Location", r->location);
+    char id[ID_TEXT_SIZE];
+    id_format(r->task.spec->id, id);
+    request_add_location(r, path, id);
     show_reply(r, status);
 }
 

@@ -9,6 +9,8 @@
 #include "core/clock.h"
 #include "core/mem.h"
 
+#define APPLIED_BYTES 40
+
 static bool refuse(struct request *r, enum problem_code code, const char *name, const char *value)
 {
     struct problem p;
@@ -130,8 +132,9 @@ void wait_add_headers(struct request *r)
         request_add_retry_after(r, 1);
     } else if (r->wait_from_prefer) {
         int rest = (int)(r->wait_ms % 1000);
-        (void)snprintf(r->applied, sizeof(r->applied), rest ? "wait=%lld.%03d" : "wait=%lld",
+        char *text = arena_alloc(&r->arena, APPLIED_BYTES);
+        (void)snprintf(text, APPLIED_BYTES, rest ? "wait=%lld.%03d" : "wait=%lld",
                        (long long)(r->wait_ms / 1000), rest);
-        request_add_header(r, "Preference-Applied", r->applied);
+        request_add_header(r, "Preference-Applied", text);
     }
 }

@@ -6,6 +6,7 @@
 
 #include "core/mem.h"
 
+#define FIRST_BYTES 160 /* what a request that only waits needs */
 #define BLOCK_BYTES 2048
 
 struct arena_block {
@@ -30,7 +31,8 @@ void arena_release(struct arena *a)
 
 static struct arena_block *add_block(struct arena *a, size_t n)
 {
-    size_t cap = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+    size_t least = a->blocks ? BLOCK_BYTES : FIRST_BYTES;
+    size_t cap = n > least ? n : least;
     struct arena_block *b = xmalloc(sizeof(*b) + cap);
     *b = (struct arena_block){.next = a->blocks, .cap = cap};
     a->blocks = b;

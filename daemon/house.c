@@ -105,6 +105,7 @@ static void build_api(struct house *h)
         .max_connections = (unsigned)h->cfg.max_connections,
         .max_body_bytes = (size_t)h->cfg.max_body_bytes,
         .max_buffered_bytes = (size_t)h->cfg.max_buffered_bytes,
+        .max_header_bytes = (size_t)h->cfg.max_header_bytes,
         .max_wait_ms = h->cfg.max_wait_ms,
         .store = h->store,
         .catalog = handlers_catalog(h->handlers),

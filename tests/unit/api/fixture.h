@@ -151,8 +151,11 @@ static inline void fixture_start_with(struct fixture *f, const struct api_config
     f->port = (uint16_t)strtoul(strrchr(api_address(f->api, 0), ':') + 1, NULL, 10);
 }
 
-static const struct api_config fixture_config = {
-    .threads = 2, .max_connections = 2000, .max_body_bytes = 100000, .max_wait_ms = 60000};
+static const struct api_config fixture_config = {.threads = 2,
+                                                 .max_connections = 2000,
+                                                 .max_body_bytes = 100000,
+                                                 .max_header_bytes = 4096,
+                                                 .max_wait_ms = 60000};
 
 static inline void fixture_start(struct fixture *f)
 {
