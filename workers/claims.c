@@ -112,8 +112,7 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_r
 static uint32_t wanted(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    uint64_t have = atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->reserved +
-                    ready_count(s, lane);
+    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved + ready_count(s, lane);
     uint32_t may_have = slots->capacity + ready_window(s, lane);
     return have < may_have ? may_have - (uint32_t)have : 0;
 }

@@ -12,8 +12,14 @@ static void bury(struct loop_dead *dead)
     attempt_free(FUT_CONTAINER(dead, struct attempt, dead));
 }
 
+static struct lane_slots *slots_of(const struct attempt *a)
+{
+    return &a->s->lanes[a->apply.task.spec->lane];
+}
+
 static void forget(struct attempt *a)
 {
+    slots_of(a)->unsaved -= a->retry_ms > 0;
     list_remove(&a->s->finishing, &a->link);
     loop_defer(a->s->loop, &a->dead, bury);
 }
@@ -60,6 +66,7 @@ static void on_retry(struct loop_timer *t)
 
 static void retry_later(struct attempt *a, int rc)
 {
+    slots_of(a)->unsaved += a->retry_ms == 0;
     a->retry_ms = a->retry_ms ? a->retry_ms * 2 : RETRY_FIRST_MS;
     if (a->retry_ms > RETRY_LAST_MS)
         a->retry_ms = RETRY_LAST_MS;

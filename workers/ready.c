@@ -50,7 +50,7 @@ static void give_back(struct list *l)
 
 static bool is_full(const struct lane_slots *slots)
 {
-    return atomic_load_explicit(&slots->busy, memory_order_relaxed) >= slots->capacity;
+    return lane_taken(slots) >= slots->capacity;
 }
 
 /* Since when the one that waits longest for a slot does so. */

@@ -23,6 +23,7 @@ struct lane_slots {
     uint32_t reserved;
     atomic_uint busy;         /* written by the scheduler's thread, read by the view */
     _Atomic uint64_t started; /* likewise */
+    uint32_t unsaved;         /* ends that the store refused: kept, and offered again */
     int64_t pause_ms;         /* after a claim that failed: before the next one */
     struct loop_timer pause;
     /* Claimed attempts that have not begun. */
@@ -33,6 +34,13 @@ struct lane_slots {
     uint64_t held;  /* programs that claims which are with the store leave out */
     bool recalling; /* these claims are on their way back */
 };
+
+/* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
+ * takes claims and no results would fill the memory with them. */
+static inline uint32_t lane_taken(const struct lane_slots *l)
+{
+    return atomic_load_explicit(&l->busy, memory_order_relaxed) + l->unsaved;
+}
 
 /* What a lane is to be; lane_slots follows it. */
 struct lane_plan {

@@ -82,11 +82,12 @@ static inline struct handlers *house_handlers_from(const char *json)
 }
 
 static const char *house_secret; /* of callbacks; NULL: none */
+static const char *house_backend = "memory";
 
 static inline void house_build(uint32_t threads, uint32_t workers)
 {
     struct store_config sc = {
-        .backend = "memory", .readers = 1, .max_queued = 100000, .retention_ms = 3600000};
+        .backend = house_backend, .readers = 1, .max_queued = 100000, .retention_ms = 3600000};
     mutex_init(&house.mu);
     cond_init(&house.changed);
     house.handlers = house_handlers_from(house_file);
