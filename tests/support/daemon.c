@@ -39,7 +39,9 @@ static void find_build(char *out, size_t size)
     }
     ssize_t n = readlink("/proc/self/exe", out, size - 1);
     out[n > 0 ? n : 0] = '\0';
-    char *tests = strstr(out, "/tests/");
+    char *tests = NULL; /* the last one: the tree may lie below a directory of that name */
+    for (char *at = out; (at = strstr(at, "/tests/")) != NULL; at++)
+        tests = at;
     if (!tests)
         fail("set FUT_BUILD to the directory that holds futured");
     *tests = '\0';

@@ -57,35 +57,47 @@ static pid_t fork_server_of(const struct daemon *d)
 
 static const struct {
     unsigned ops, files;
-    const char *statement;
+    const char *statement; /* NULL: none */
+    const char *name;      /* NULL: the statement */
 } points[] = {
-    {DISK_OP_STEP, 0, "BEGIN"},
-    {DISK_OP_STEP, 0, "INSERT INTO tasks"},
-    {DISK_OP_STEP, 0, "INSERT INTO live"},
-    {DISK_OP_STEP, 0, "UPDATE live"},
-    {DISK_OP_STEP, 0, "DELETE FROM live"},
-    {DISK_OP_STEP, 0, "INSERT INTO results"},
-    {DISK_OP_STEP, 0, "COMMIT"},
-    {DISK_OP_WRITE, DISK_FILE_WAL, NULL},
-    {DISK_OP_WRITE, DISK_FILE_DB, NULL},
-    {DISK_OP_SYNC, DISK_FILE_WAL, NULL},
-    {DISK_OP_SYNC, DISK_FILE_DB, NULL},
+    {DISK_OP_STEP, 0, "BEGIN", NULL},
+    {DISK_OP_STEP, 0, "INSERT INTO tasks", NULL},
+    {DISK_OP_STEP, 0, "INSERT INTO live", NULL},
+    {DISK_OP_STEP, 0, "UPDATE live", NULL},
+    {DISK_OP_STEP, 0, "DELETE FROM live", NULL},
+    {DISK_OP_STEP, 0, "INSERT INTO results", NULL},
+    {DISK_OP_STEP, 0, "COMMIT", NULL},
+    {DISK_OP_WRITE, DISK_FILE_WAL, NULL, "write to the log"},
+    {DISK_OP_WRITE, DISK_FILE_DB, NULL, "write to the database"},
+    {DISK_OP_SYNC, DISK_FILE_WAL, NULL, "sync of the log"},
+    {DISK_OP_SYNC, DISK_FILE_DB, NULL, "sync of the database"},
 };
+#define POINTS FUT_COUNT(points)
+
+/* One harness in a process: what was armed last, and how often each was armed and reached. */
+static struct {
+    size_t point;
+    bool is_before;
+    unsigned armed[POINTS], before[POINTS], after[POINTS];
+} tally;
 
 /* Near ones hit the recovery, far ones the load. Before a kill the daemon's other threads go on for
  * a moment, so that what they say too early is heard. */
 static void arm_point(struct disk_control *disk, uint64_t *random)
 {
-    size_t i = (size_t)chance_of(random, FUT_COUNT(points));
+    size_t i = tally.point = (size_t)chance_of(random, POINTS);
     atomic_store(&disk->kill_delay_us, TALK_US);
+    unsigned after = (unsigned)chance_of(random, chance_of(random, 2) ? 8 : 200);
+    tally.is_before = chance_of(random, 2) != 0;
+    tally.armed[i]++;
     disk_arm(disk, 0,
              &(struct disk_order){
                  .ops = points[i].ops,
                  .files = points[i].files,
                  .statement = points[i].statement,
-                 .after = (unsigned)chance_of(random, chance_of(random, 2) ? 8 : 200),
+                 .after = after,
                  .times = 1,
-                 .action = chance_of(random, 2) ? DISK_KILL_BEFORE : DISK_KILL_AFTER,
+                 .action = tally.is_before ? DISK_KILL_BEFORE : DISK_KILL_AFTER,
              });
 }
 
@@ -180,5 +192,16 @@ bool victim_was_hit(enum victim v, struct disk_control *disk)
 {
     bool hit = v != VICTIM_POINT || disk_given(disk, 0) > 0;
     disk_disarm(disk, 0);
+    if (v == VICTIM_POINT && hit)
+        (tally.is_before ? tally.before : tally.after)[tally.point]++;
     return hit;
+}
+
+void victim_print_points(void)
+{
+    for (size_t i = 0; i < POINTS; i++) {
+        const char *name = points[i].name ? points[i].name : points[i].statement;
+        (void)printf("    %-22s %4u rounds, hit %3u before, %3u after\n", name, tally.armed[i],
+                     tally.before[i], tally.after[i]);
+    }
 }

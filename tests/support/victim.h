@@ -24,5 +24,7 @@ void victim_prepare(enum victim v, struct disk_control *disk, uint64_t *random);
 bool victim_kill(enum victim v, struct daemon *d, uint64_t *random);
 /* After the end: was the point of VICTIM_POINT reached? Disarms. */
 bool victim_was_hit(enum victim v, struct disk_control *disk);
+/* How often each point of VICTIM_POINT was armed, and reached. */
+void victim_print_points(void);
 
 #endif

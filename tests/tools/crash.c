@@ -244,6 +244,8 @@ int main(int argc, char **argv)
     for (int v = 0; v < VICTIMS; v++)
         (void)printf("  %-12s %4u rounds, %4u hit\n", victim_name((enum victim)v), r.rounds[v],
                      r.hits[v]);
+    if (r.rounds[VICTIM_POINT])
+        victim_print_points();
     (void)printf(
         "crash: seed %.0f: %d kills, %zu acknowledged, %zu there with the right end (%zu of "
         "them worn out by rule, %zu killed), %zu breaches\n",

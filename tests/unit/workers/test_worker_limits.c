@@ -4,6 +4,7 @@
  */
 #include <limits.h>
 
+#include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
 #include "tests/unit/workers/kit_worker.h"
 
@@ -202,11 +203,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_worker_limits_output);
     tcase_add_test(t, test_worker_limits_output_by_descriptor);
     tcase_add_test(t, test_worker_limits_output_of_one_among_several);
-    Suite *s = suite_create("worker_limits");
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run_cases("worker_limits", t, NULL);
 }
