@@ -9,16 +9,6 @@
 
 #define DEFAULT_LIMIT 100
 
-static bool refuse(struct request *r, const char *name, const char *allowed)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_INVALID_PARAMETER, "\"%s\" must be %s, not \"%.64s\".", name, allowed,
-                request_arg(r, name));
-    problem_set_parameter(&p, name);
-    request_problem(r, &p);
-    return false;
-}
-
 static bool refuse_cursor(struct request *r)
 {
     struct problem p;
@@ -37,12 +27,12 @@ static bool read_filters(struct request *r, struct store_list *o)
     enum lane lane;
     uint64_t limit = DEFAULT_LIMIT;
     if (state && !params_states(state, &o->states))
-        return refuse(r, "state",
-                      "a comma list of scheduled, queued, running, succeeded, failed, cancelled");
+        return request_refuse_arg(
+            r, "state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled");
     if (lane_text && !lane_parse(lane_text, &lane))
-        return refuse(r, "lane", "\"io\" or \"cpu\"");
+        return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
     if (limit_text && (!params_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
-        return refuse(r, "limit", "a whole number from 1 to 1000");
+        return request_refuse_arg(r, "limit", "a whole number from 1 to 1000");
     if (cursor && !cursor_parse(cursor, &o->before))
         return refuse_cursor(r);
     o->lane = lane_text ? (int)lane : -1;

@@ -193,6 +193,16 @@ static unsigned drain_seconds(const struct store_stats *s)
     return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)seconds;
 }
 
+bool request_refuse_arg(struct request *r, const char *name, const char *allowed)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_PARAMETER, "\"%s\" must be %s, not \"%.64s\".", name, allowed,
+                request_arg(r, name));
+    problem_set_parameter(&p, name);
+    request_problem(r, &p);
+    return false;
+}
+
 void request_fail(struct request *r, int rc)
 {
     struct problem p;

@@ -176,6 +176,8 @@ void request_reply_empty(struct request *r, unsigned status);
 void request_problem(struct request *r, const struct problem *p);
 /* The problem of a negative enum fut_err from the store. */
 void request_fail(struct request *r, int rc);
+/* 400: that parameter must be what allowed says. False, for the caller to give back. */
+bool request_refuse_arg(struct request *r, const char *name, const char *allowed);
 /* The same for an operation that was not taken: too many of them wait, or the store stops. */
 void request_not_posted(struct request *r, int rc);
 

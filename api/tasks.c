@@ -45,16 +45,6 @@ static void refuse_lane(struct request *r, const struct handler_info *h)
     request_problem(r, &p);
 }
 
-static bool refuse_arg(struct request *r, const char *name, const char *allowed)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_INVALID_PARAMETER, "\"%s\" must be %s, not \"%.64s\".", name, allowed,
-                request_arg(r, name));
-    problem_set_parameter(&p, name);
-    request_problem(r, &p);
-    return false;
-}
-
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 static void reply(struct request *r)
@@ -194,12 +184,12 @@ static bool read_options(struct request *r, struct options *o)
                *retries = request_arg(r, "retries");
     uint64_t n;
     if (lane && !(o->has_lane = lane_parse(lane, &o->lane)))
-        return refuse_arg(r, "lane", "\"io\" or \"cpu\"");
+        return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
     if (timeout && (!params_seconds(timeout, &o->timeout_ms) || o->timeout_ms < 1 ||
                     o->timeout_ms > TASK_TIMEOUT_MAX_MS))
-        return refuse_arg(r, "timeout", "a number of seconds over 0 and up to 86400");
+        return request_refuse_arg(r, "timeout", "a number of seconds over 0 and up to 86400");
     if (retries && !params_uint(retries, TASK_RETRIES_MAX, &n))
-        return refuse_arg(r, "retries", "a whole number from 0 to 100");
+        return request_refuse_arg(r, "retries", "a whole number from 0 to 100");
     if (retries)
         o->retries = (int64_t)n;
     return true;

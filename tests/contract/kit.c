@@ -254,6 +254,30 @@ struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state sta
     return t;
 }
 
+static void on_parked_done(struct store_op *op)
+{
+    struct kit_parked *p = FUT_CONTAINER(op, struct kit_parked, o.op);
+    mutex_lock(&p->wait.mu);
+    p->wait.done = true;
+    cond_signal(&p->wait.cond);
+    mutex_unlock(&p->wait.mu);
+}
+
+void kit_park(struct kit *k, struct kit_parked *p)
+{
+    mutex_init(&p->wait.mu);
+    cond_init(&p->wait.cond);
+    ck_assert_int_eq(store_claim(k->store, &p->o, on_parked_done), 0);
+}
+
+void kit_join(struct kit_parked *p)
+{
+    mutex_lock(&p->wait.mu);
+    while (!p->wait.done)
+        cond_wait(&p->wait.cond, &p->wait.mu);
+    mutex_unlock(&p->wait.mu);
+}
+
 const char *const kit_backends[] = {"sqlite", "memory"};
 
 int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n)

@@ -69,4 +69,14 @@ struct kit_wait {
     bool done;
 };
 
+/* A claim that waits in the store while the test goes on. */
+struct kit_parked {
+    struct store_claim o;
+    struct kit_wait wait;
+};
+/* Posts p->o as the test has filled it. */
+void kit_park(struct kit *k, struct kit_parked *p);
+/* Waits for its end. */
+void kit_join(struct kit_parked *p);
+
 #endif

@@ -19,46 +19,31 @@ static void end(void)
 }
 
 struct parked {
-    struct store_claim o;
-    struct kit_wait wait;
+    struct kit_parked claim;
     struct task got[8];
 };
-
-static void on_parked_done(struct store_op *op)
-{
-    struct parked *p = FUT_CONTAINER(op, struct parked, o.op);
-    mutex_lock(&p->wait.mu);
-    p->wait.done = true;
-    cond_signal(&p->wait.cond);
-    mutex_unlock(&p->wait.mu);
-}
 
 static void park(struct parked *p, size_t max, const struct store_rank *ranks, size_t n,
                  uint8_t others)
 {
-    *p = (struct parked){.o = {.lane = LANE_IO,
-                               .max = max,
-                               .tasks = p->got,
-                               .ranks = ranks,
-                               .n_ranks = n,
-                               .others = others}};
-    mutex_init(&p->wait.mu);
-    cond_init(&p->wait.cond);
-    ck_assert_int_eq(store_claim(k.store, &p->o, on_parked_done), 0);
+    *p = (struct parked){.claim.o = {.lane = LANE_IO,
+                                     .max = max,
+                                     .tasks = p->got,
+                                     .ranks = ranks,
+                                     .n_ranks = n,
+                                     .others = others}};
+    kit_park(&k, &p->claim);
 }
 
 static void join(struct parked *p)
 {
-    mutex_lock(&p->wait.mu);
-    while (!p->wait.done)
-        cond_wait(&p->wait.cond, &p->wait.mu);
-    mutex_unlock(&p->wait.mu);
-    ck_assert_int_eq(p->o.op.rc, 0);
+    kit_join(&p->claim);
+    ck_assert_int_eq(p->claim.o.op.rc, 0);
 }
 
 static void release(struct parked *p)
 {
-    for (size_t i = 0; i < p->o.n; i++)
+    for (size_t i = 0; i < p->claim.o.n; i++)
         task_release(&p->got[i]);
 }
 
@@ -84,7 +69,7 @@ static void submit_many(const char *handler, size_t n)
 
 static const char *got(const struct parked *p, size_t i)
 {
-    ck_assert_uint_lt(i, p->o.n);
+    ck_assert_uint_lt(i, p->claim.o.n);
     return p->got[i].spec->handler;
 }
 
@@ -100,7 +85,7 @@ START_TEST(test_claims_take_the_lowest_rank_first)
         (void)submit(queue[i]);
     park(&p, 5, ranks, 2, 0);
     join(&p);
-    ck_assert_uint_eq(p.o.n, 5);
+    ck_assert_uint_eq(p.claim.o.n, 5);
     ck_assert_str_eq(got(&p, 0), "c");
     ck_assert_str_eq(got(&p, 1), "b");
     ck_assert_str_eq(got(&p, 2), "b");
@@ -123,7 +108,7 @@ START_TEST(test_claims_never_take_what_they_leave_out)
     struct task_id second = submit("a");
     ck_assert_int_eq(kit_recall(&k, LANE_IO), 0);
     join(&p);
-    ck_assert_uint_eq(p.o.n, 0);
+    ck_assert_uint_eq(p.claim.o.n, 0);
     ck_assert_uint_eq(kit_claim(&k, LANE_IO, 2, t), 2);
     ck_assert(id_equal(t[1].spec->id, second));
     task_release(&t[0]);
@@ -167,7 +152,7 @@ START_TEST(test_claims_find_what_came_back)
     for (int round = 0; round < 3; round++) {
         park(&p, 2, not_a, 1, 0);
         join(&p);
-        ck_assert_uint_eq(p.o.n, 2);
+        ck_assert_uint_eq(p.claim.o.n, 2);
         for (size_t i = 0; i < 2; i++) {
             ck_assert_str_eq(got(&p, i), "b");
             ck_assert_int_eq(kit_apply(&k, &p.got[i], EVENT_RELEASE, &(struct task_in){0}), 0);
@@ -189,7 +174,7 @@ START_TEST(test_claims_leave_out_all_others)
     submit_many("c", 3);
     park(&p, 4, only_b, 1, STORE_RANK_NEVER);
     join(&p);
-    ck_assert_uint_eq(p.o.n, 1);
+    ck_assert_uint_eq(p.claim.o.n, 1);
     ck_assert_str_eq(got(&p, 0), "b");
     release(&p);
     end();

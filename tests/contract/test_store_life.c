@@ -67,45 +67,21 @@ START_TEST(test_store_claim_is_fifo_and_counts_the_attempt)
 }
 END_TEST
 
-struct parked {
-    struct store_claim o;
-    struct kit_wait wait;
-};
-
-static void on_parked_done(struct store_op *op)
+static void park(struct kit_parked *p, struct task *tasks, size_t max)
 {
-    struct parked *p = FUT_CONTAINER(op, struct parked, o.op);
-    mutex_lock(&p->wait.mu);
-    p->wait.done = true;
-    cond_signal(&p->wait.cond);
-    mutex_unlock(&p->wait.mu);
-}
-
-static void park(struct parked *p, struct task *tasks, size_t max)
-{
-    *p = (struct parked){.o = {.lane = LANE_IO, .max = max, .tasks = tasks}};
-    mutex_init(&p->wait.mu);
-    cond_init(&p->wait.cond);
-    ck_assert_int_eq(store_claim(k.store, &p->o, on_parked_done), 0);
-}
-
-static void join_parked(struct parked *p)
-{
-    mutex_lock(&p->wait.mu);
-    while (!p->wait.done)
-        cond_wait(&p->wait.cond, &p->wait.mu);
-    mutex_unlock(&p->wait.mu);
+    *p = (struct kit_parked){.o = {.lane = LANE_IO, .max = max, .tasks = tasks}};
+    kit_park(&k, p);
 }
 
 START_TEST(test_store_parked_claim_gets_the_next_task)
 {
     begin(_i);
     struct task got[2];
-    struct parked p;
+    struct kit_parked p;
     park(&p, got, 2);
     (void)kit_submit(&k, LANE_CPU, "other lane");
     struct task_id id = kit_submit(&k, LANE_IO, "mine");
-    join_parked(&p);
+    kit_join(&p);
     ck_assert_int_eq(p.o.op.rc, 0);
     ck_assert_uint_eq(p.o.n, 1);
     ck_assert(id_equal(got[0].spec->id, id));
@@ -121,19 +97,19 @@ START_TEST(test_store_recall_ends_the_parked_claims_of_its_lane)
 {
     begin(_i);
     struct task got[2];
-    struct parked p, later;
+    struct kit_parked p, later;
     park(&p, got, 2);
     ck_assert_int_eq(kit_recall(&k, LANE_CPU), 0); /* nothing is parked there */
     mutex_lock(&p.wait.mu);
     ck_assert(!p.wait.done);
     mutex_unlock(&p.wait.mu);
     ck_assert_int_eq(kit_recall(&k, LANE_IO), 0);
-    join_parked(&p);
+    kit_join(&p);
     ck_assert_int_eq(p.o.op.rc, 0);
     ck_assert_uint_eq(p.o.n, 0);
     struct task_id id = kit_submit(&k, LANE_IO, "for a later one");
     park(&later, got, 1);
-    join_parked(&later);
+    kit_join(&later);
     ck_assert_uint_eq(later.o.n, 1);
     ck_assert(id_equal(got[0].spec->id, id));
     task_release(&got[0]);
@@ -145,14 +121,14 @@ START_TEST(test_store_stop_claims_ends_parked_and_later_claims)
 {
     begin(_i);
     struct task got[1];
-    struct parked p, later;
+    struct kit_parked p, later;
     park(&p, got, 1);
     store_stop_claims(k.store);
-    join_parked(&p);
+    kit_join(&p);
     ck_assert_int_eq(p.o.op.rc, FUT_ERR_CLOSED);
     ck_assert_uint_eq(p.o.n, 0);
     park(&later, got, 1);
-    join_parked(&later);
+    kit_join(&later);
     ck_assert_int_eq(later.o.op.rc, FUT_ERR_CLOSED);
     end();
 }
