@@ -24,8 +24,9 @@ struct tune_run {
     uint64_t rss_bytes; /* of this step */
     struct mutex mu;
     struct cond changed;
-    uint64_t ended;   /* guarded by mu, as all below */
-    int64_t ended_us; /* when the latest did */
+    uint64_t ended;    /* guarded by mu, as all below */
+    int64_t ended_us;  /* when the latest did */
+    uint64_t peak_kib; /* the largest program of this step */
     bool has_failed;
     struct fut_errbuf why;
 };
@@ -39,6 +40,8 @@ static void take_end(struct tune_run *t, const struct store_change *c)
     const struct task_outcome *o = c->task ? c->task->outcome : NULL;
     t->ended++;
     t->ended_us = clock_mono_us();
+    if (o && o->max_rss_kib > t->peak_kib)
+        t->peak_kib = o->max_rss_kib;
     if (c->state == TASK_SUCCEEDED || t->has_failed)
         return;
     t->has_failed = true;
@@ -106,7 +109,7 @@ static bool wait_end(struct tune_run *t, uint64_t seen, uint64_t *out_ended, int
 /* ---- a step -----------------------------------------------------------------------------------
  */
 
-static void look_at_memory(struct tune_run *t)
+static void look_at_workers(struct tune_run *t)
 {
     const char *program = t->task.handler->fn ? "futured" : t->task.handler->info.name;
     struct proc_usage usage;
@@ -118,6 +121,24 @@ static void look_at_memory(struct tune_run *t)
             t->rss_bytes = usage.rss_bytes;
     }
     free(all);
+}
+
+/* A program that lasts for one task has told when it ended. */
+static void look_at_memory(struct tune_run *t)
+{
+    look_at_workers(t);
+    mutex_lock(&t->mu);
+    if (t->peak_kib * 1024 > t->rss_bytes)
+        t->rss_bytes = t->peak_kib * 1024;
+    mutex_unlock(&t->mu);
+}
+
+static void forget_memory(struct tune_run *t)
+{
+    mutex_lock(&t->mu);
+    t->peak_kib = 0;
+    mutex_unlock(&t->mu);
+    t->rss_bytes = 0;
 }
 
 /* Lets everything end that is on its way. */
@@ -171,7 +192,7 @@ int tune_run_step(struct tune_run *t, uint32_t slots, double min_seconds, struct
 {
     uint64_t ended = 0;
     int64_t wave_ms = 0;
-    t->rss_bytes = 0;
+    forget_memory(t);
     bool well = warm_up(t, slots, &ended, &wave_ms) && warm_up(t, slots, &ended, &wave_ms);
     if (well)
         well = measure(t, slots, (int64_t)(min_seconds * 1e6), wave_ms < SHORT_MS ? QUEUE : 0, out);

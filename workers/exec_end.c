@@ -27,10 +27,10 @@ static enum run_class succeed(const struct exec_end *e, struct task_outcome *out
                        "valid JSON";
         return RUN_FAILED;
     }
-    *out = (struct task_outcome){.type = type,
-                                 .body = (const unsigned char *)e->result->data,
-                                 .body_len = e->result->len,
-                                 .exit_code = -1};
+    out->type = type;
+    out->body = (const unsigned char *)e->result->data;
+    out->body_len = e->result->len;
+    out->message = NULL;
     return RUN_SUCCESS;
 }
 

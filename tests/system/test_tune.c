@@ -26,6 +26,7 @@ static struct said tune(const char *handler, const char *input, const char *max)
     char *search = text_printf("PATH=%s", getenv("PATH"));
     char *program = daemon_built("futured");
     static const char file[] = "{\"wc\": {\"exec\": [\"wc\", \"-c\"]},"
+                               " \"hold\": {\"exec\": [\"perl\", \"-e\", \"$x = 'x' x 40000000\"]},"
                                " \"bad\": {\"exec\": [\"sh\", \"-c\", \"exit 9\"]}}";
     struct said s = {0};
     dir_write(dir, "input", input, strlen(input));
@@ -75,10 +76,15 @@ START_TEST(test_tune_shows_the_memory_of_workers)
 }
 END_TEST
 
+/* The largest of its processes counts, which are gone when the step is over. */
 START_TEST(test_tune_of_a_program)
 {
-    struct said s = tune("wc", "not JSON", "1");
+    struct said s = tune("hold", "not JSON", "1");
+    unsigned slots = 0;
+    double rate = 0, mib = 0;
     ck_assert_msg(s.status == 0, "%d %s", s.status, s.err);
+    ck_assert_int_eq(sscanf(strchr(s.out, '\n'), "%u %lf - %lf", &slots, &rate, &mib), 3);
+    ck_assert_msg(mib > 38, "%s", s.out);
     ck_assert_msg(strstr(s.out, "\nMAX_WORKERS=1\n") != NULL, "%s", s.out);
     release(&s);
 }
