@@ -1,17 +1,13 @@
 #include "workers/worker_program.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "workers/worker_faults.h"
 #include "workers/worker_set_internal.h"
 
-#define RETRY_FIRST_MS 2000
-#define RETRY_LAST_MS 60000
 #define BUILTIN_HELLO_MS 30000
 
 static struct worker_process *worker_at(struct list_node *n)
@@ -140,75 +136,14 @@ void worker_program_submit(struct worker_program *p, struct worker_job *job)
     }
 }
 
-/* ---- a program that does not start ---- */
-
-static void describe(const struct worker_end *end, char *out, size_t size)
-{
-    if (!end->known)
-        (void)snprintf(out, size, "it could not be started");
-    else if (WIFSIGNALED(end->status))
-        (void)snprintf(out, size, "it was killed by signal %d", WTERMSIG(end->status));
-    else
-        (void)snprintf(out, size, "it exited with %d", WEXITSTATUS(end->status));
-}
-
-/* How it ended and the end of what it printed, without the blanks around that. */
-static void keep_last_words(struct worker_program *p, const struct worker_end *end)
-{
-    char how[64];
-    size_t from = 0, to = end->log_len;
-    describe(end, how, sizeof(how));
-    while (to > 0 && (unsigned char)end->log[to - 1] <= ' ')
-        to--;
-    if (to > WORKER_WORDS_MAX - sizeof(how))
-        from = to - (WORKER_WORDS_MAX - sizeof(how));
-    while (from < to && ((unsigned char)end->log[from] <= ' ' || (end->log[from] & 0xc0) == 0x80))
-        from++;
-    (void)snprintf(p->last_words, sizeof(p->last_words), "%s%s%.*s", how, from < to ? ": " : "",
-                   (int)(to - from), from < to ? end->log + from : "");
-}
-
-/* Its tasks are kept: those that wait here go back to the queue, unharmed. */
-static void set_broken(struct worker_program *p)
+void worker_program_give_back(struct worker_program *p)
 {
     struct list_node *n;
-    if (!p->handler || p->is_leaving || worker_program_ready(p))
-        return;
-    if (!p->broken_wall_ms)
-        p->broken_wall_ms = clock_wall_ms();
-    worker_book_broken(worker_set_book(p->set), p);
     while ((n = list_pop_front(&p->waiting)) != NULL)
         end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
 }
 
-static void on_retry(struct loop_timer *t);
-
-static void start_failed(struct worker_program *p, const struct worker_end *end)
-{
-    keep_last_words(p, end);
-    if (!heap_is_linked(&p->retry.node)) {
-        uint32_t doublings = p->failed_starts < 5 ? p->failed_starts : 5;
-        p->retry_ms = (int64_t)RETRY_FIRST_MS << doublings;
-        if (p->retry_ms > RETRY_LAST_MS)
-            p->retry_ms = RETRY_LAST_MS;
-        p->failed_starts++;
-        p->retry.fn = on_retry;
-        loop_timer_set(worker_set_loop(p->set), &p->retry, clock_mono_ms() + p->retry_ms);
-        log_warn("worker_start_failed", LOG_STR("program", worker_program_name(p)),
-                 LOG_STR("words", p->last_words), LOG_INT("again_ms", p->retry_ms));
-    }
-    set_broken(p);
-    worker_set_changed(p->set);
-}
-
 /* ---- coming and going ---- */
-
-/* Not worth a pause: a kill from outside of what had started well. */
-static bool is_failed_start(const struct worker_process *w, const struct worker_end *end)
-{
-    bool was_killed = end->known && WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGKILL;
-    return !w->by_us && w->last_id == 0 && !(w->said_hello && was_killed);
-}
 
 static bool start_one(struct worker_program *p);
 
@@ -243,13 +178,7 @@ static void on_ready(struct worker_process *w)
     }
     if (!w->is_forked)
         p->origin = WORKER_ORIGIN_STARTED;
-    if (p->failed_starts)
-        log_info("worker_start_recovered", LOG_STR("program", worker_program_name(p)),
-                 LOG_INT("failed_starts", p->failed_starts));
-    p->failed_starts = 0;
-    p->broken_wall_ms = 0;
-    worker_book_mended(worker_set_book(p->set), p);
-    loop_timer_clear(worker_set_loop(p->set), &p->retry);
+    worker_faults_mend(p);
     worker_set_note(w);
     worker_program_trim(p);
     feed(w);
@@ -300,8 +229,8 @@ static void on_gone(struct worker_process *w, const struct worker_end *end)
     list_remove(&p->workers, &w->link);
     worker_set_forget(w, end, p);
     loop_defer(worker_set_loop(p->set), &w->dead, bury);
-    if (is_failed_start(w, end) && !p->is_leaving)
-        start_failed(p, end);
+    if (worker_faults_is_one(w, end) && !p->is_leaving)
+        worker_faults_note(p, end);
     else
         worker_program_fill(p);
     worker_set_changed(p->set);
@@ -329,7 +258,7 @@ static bool start_one(struct worker_program *p)
     list_remove(&p->workers, &w->link);
     worker_set_leave(p->set, w);
     free(w);
-    start_failed(p, &(struct worker_end){.log = ""});
+    worker_faults_note(p, &(struct worker_end){.log = ""});
     return false;
 }
 
@@ -376,13 +305,10 @@ void worker_program_init(struct worker_program *p, struct worker_set *set,
 
 void worker_program_leave(struct worker_program *p)
 {
-    struct list_node *n;
     p->is_leaving = true;
-    worker_book_mended(worker_set_book(p->set), p);
+    worker_faults_forget(p);
     p->target = 0;
-    loop_timer_clear(worker_set_loop(p->set), &p->retry);
-    while ((n = list_pop_front(&p->waiting)) != NULL)
-        end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
+    worker_program_give_back(p);
     worker_program_trim(p);
     if (can_fork(p))
         worker_process_retire(p->template);

@@ -43,6 +43,8 @@ void worker_program_fill(struct worker_program *p);
 void worker_program_trim(struct worker_program *p);
 /* Gives it to a process, now or as soon as there is one. */
 void worker_program_submit(struct worker_program *p, struct worker_job *job);
+/* The tasks that wait for a process go back to the queue, uncharged. */
+void worker_program_give_back(struct worker_program *p);
 /* A task that is given to it now begins, or is the only one that waits for a process. */
 bool worker_program_takes_now(const struct worker_program *p);
 /* Another task may be claimed for it: so many that its processes are busy, and one that makes it
