@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/mem.h"
 #include "tests/support/daemon.h"
 #include "tests/support/dir.h"
 #include "tests/support/program.h"
@@ -49,33 +50,20 @@ static void must_conform(const char *before, const char *path, const char *after
     free(out);
 }
 
-START_TEST(test_python_conforms)
-{
-    must_conform("python3", "../../workers/sdk/examples/tour.py", "", 21);
-}
-END_TEST
+static const struct {
+    const char *before, *path, *after;
+    int points;
+} subjects[] = {
+    {"python3", "../../workers/sdk/examples/tour.py", "", 21},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 23},
+    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 21},
+    {"sh", "../../workers/sdk/examples/tour.sh", "", 17},
+    {"", "workers/sdk/examples/tour", "", 21},
+};
 
-START_TEST(test_python_forks_and_threads_conform)
+START_TEST(test_program_conforms)
 {
-    must_conform("python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 23);
-}
-END_TEST
-
-START_TEST(test_node_conforms)
-{
-    must_conform("node", "../../workers/sdk/examples/tour.js", "concurrency=5", 21);
-}
-END_TEST
-
-START_TEST(test_shell_conforms)
-{
-    must_conform("sh", "../../workers/sdk/examples/tour.sh", "", 17);
-}
-END_TEST
-
-START_TEST(test_c_program_conforms)
-{
-    must_conform("", "workers/sdk/examples/tour", "", 21);
+    must_conform(subjects[_i].before, subjects[_i].path, subjects[_i].after, subjects[_i].points);
 }
 END_TEST
 
@@ -110,7 +98,7 @@ static const struct {
 
 START_TEST(test_wrong_workers_are_found)
 {
-    for (size_t i = 0; i < sizeof(wrongs) / sizeof(*wrongs); i++) {
+    for (size_t i = 0; i < FUT_COUNT(wrongs); i++) {
         char *out = NULL;
         int status = examine("python3", "../../tests/tools/wrong_worker.py", wrongs[i].wrong,
                              wrongs[i].options, &out);
@@ -148,7 +136,7 @@ START_TEST(test_sdk_without_a_daemon_says_what_it_is)
         {"/usr/bin/env node", "../../workers/sdk/examples/tour.js"},
         {"/bin/sh", "../../workers/sdk/examples/tour.sh"},
     };
-    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+    for (size_t i = 0; i < FUT_COUNT(programs); i++) {
         char *script = daemon_built(programs[i][1]);
         char *command = text_printf("exec %s %s", programs[i][0], script);
         must_say((const char *[]){"/bin/sh", "-c", command, NULL}, "this is a worker program");
@@ -160,16 +148,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {
-        test_python_conforms,
-        test_python_forks_and_threads_conform,
-        test_node_conforms,
-        test_shell_conforms,
-        test_c_program_conforms,
-        test_plugin_conforms,
-        test_wrong_workers_are_found,
-        test_plugin_host_says_what_is_wrong,
-        test_sdk_without_a_daemon_says_what_it_is,
-    };
-    return suite_run("worker_conformance", tests, sizeof(tests) / sizeof(*tests));
+    TCase *t = tcase_create("worker_conformance");
+    tcase_set_timeout(t, SUITE_TIMEOUT_S);
+    tcase_add_loop_test(t, test_program_conforms, 0, (int)FUT_COUNT(subjects));
+    tcase_add_test(t, test_plugin_conforms);
+    tcase_add_test(t, test_wrong_workers_are_found);
+    tcase_add_test(t, test_plugin_host_says_what_is_wrong);
+    tcase_add_test(t, test_sdk_without_a_daemon_says_what_it_is);
+    return suite_run_cases("worker_conformance", t, NULL);
 }

@@ -193,15 +193,15 @@ int main(int argc, char **argv)
     kit_worker_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
-    TCase *t = tcase_create("limits");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_worker_limits_cpu_of_one_task);
-    tcase_add_test(t, test_worker_limits_cpu_starts_anew_with_each_task);
-    tcase_add_test(t, test_worker_limits_cpu_of_a_deaf_one);
-    tcase_add_test(t, test_worker_limits_cpu_of_its_children);
-    tcase_add_test(t, test_worker_limits_cpu_is_tried_again_by_policy);
-    tcase_add_test(t, test_worker_limits_output);
-    tcase_add_test(t, test_worker_limits_output_by_descriptor);
-    tcase_add_test(t, test_worker_limits_output_of_one_among_several);
-    return suite_run_cases("worker_limits", t, NULL);
+    const TTest *tests[] = {
+        test_worker_limits_cpu_of_one_task,
+        test_worker_limits_cpu_starts_anew_with_each_task,
+        test_worker_limits_cpu_of_a_deaf_one,
+        test_worker_limits_cpu_of_its_children,
+        test_worker_limits_cpu_is_tried_again_by_policy,
+        test_worker_limits_output,
+        test_worker_limits_output_by_descriptor,
+        test_worker_limits_output_of_one_among_several,
+    };
+    return suite_run("worker_limits", tests, FUT_COUNT(tests));
 }
