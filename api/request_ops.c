@@ -2,6 +2,7 @@
  * followed by the step that was named. */
 #include <stdlib.h>
 
+#include "api/dispatch.h"
 #include "api/http_loop.h"
 #include "api/request.h"
 #include "api/server_internal.h"
@@ -96,13 +97,27 @@ static void drop_get(struct request *r)
     free_note(&r->op.get.note);
 }
 
+/* On the store's thread: a large result counts from here on, or is let go at once. The loop may be
+ * busy, and must not find results by the hundred that it cannot send. */
+static void get_done(struct store_op *op)
+{
+    struct request *r = FUT_CONTAINER(op, struct request, op.base);
+    const struct task_outcome *o = r->op.get.task.outcome;
+    bool is_refusable = r->method == METHOD_GET && !r->is_stream;
+    if (op->rc == 0 && o && is_refusable && !budget_grow(&r->api->budget, &r->share, o->body_len)) {
+        drop_get(r);
+        r->next = dispatch_refuse_answer;
+    }
+    http_loop_wake(r->loop, r);
+}
+
 static int try_get(struct request *r, struct task_id id, bool with_input, request_step *next)
 {
     request_drop_op(r);
     r->op.get = (struct store_get){.id = id, .with_input = with_input};
     r->drop_op = drop_get;
     r->next = next;
-    int rc = store_get(r->api->cfg.store, &r->op.get, op_done);
+    int rc = store_get(r->api->cfg.store, &r->op.get, get_done);
     if (rc != 0)
         r->next = NULL;
     return rc;

@@ -35,11 +35,11 @@ START_TEST(test_budget_lets_a_lone_one_pass)
     struct budget b = {.max = MAX_BYTES};
     struct budget_share one = {0}, other = {0};
     ck_assert(budget_grow(&b, &one, LARGE));
-    ck_assert(budget_grow(&b, &one, 3 * MAX_BYTES));
+    ck_assert(budget_grow(&b, &one, 3UL * MAX_BYTES));
     ck_assert(!budget_grow(&b, &other, BUDGET_FREE_BYTES + 1));
     ck_assert(budget_grow(&b, &other, BUDGET_FREE_BYTES));
     budget_force(&b, &other, LARGE);
-    ck_assert_uint_eq(budget_used(&b), 3 * MAX_BYTES + LARGE);
+    ck_assert_uint_eq(budget_used(&b), 3UL * MAX_BYTES + LARGE);
 }
 END_TEST
 
