@@ -74,6 +74,19 @@ static struct task_outcome *unknown_handler(const char *name)
     return task_outcome_error("unknown_handler", message);
 }
 
+/* Whose turn it is next (claim_ranks). */
+static void count_claimed(struct attempt *a)
+{
+    struct scheduler *s = a->s;
+    s->served++;
+    if (a->program) {
+        a->program->claimed++;
+        a->program->served = s->served;
+    } else {
+        s->lanes[lane_of(a)].others_served = s->served;
+    }
+}
+
 struct attempt *attempt_new(struct scheduler *s, const struct task *task)
 {
     struct attempt *a = xnew(struct attempt);
@@ -81,11 +94,9 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     a->apply.task = *task;
     a->handlers = handlers_ref(s->handlers);
     a->handler = handlers_find(a->handlers, task->spec->handler);
-    if (a->handler && a->handler->is_worker) {
+    if (a->handler && a->handler->is_worker)
         a->program = worker_set_program(s->workers, a->handler);
-        if (a->program)
-            a->program->claimed++;
-    }
+    count_claimed(a);
     s->suspects += task->lost > 0;
     map_put(&s->by_id, &a->by_id, task->spec->id.hi);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);

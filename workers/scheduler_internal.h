@@ -30,9 +30,10 @@ struct lane_slots {
     struct list ready;
     struct list ready_last; /* a daemon has died with these: alone, where that can be */
     struct loop_timer ready_timer;
-    int64_t ran_us; /* moving average of how long an attempt runs */
-    uint64_t held;  /* programs that claims which are with the store leave out */
-    bool recalling; /* these claims are on their way back */
+    int64_t ran_us;         /* moving average of how long an attempt runs */
+    uint64_t held;          /* programs that claims which are with the store leave out */
+    uint64_t others_served; /* number of the latest task that is not a `worker` handler's */
+    bool recalling;         /* these claims are on their way back */
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
@@ -71,6 +72,7 @@ struct scheduler {
     const struct handlers *handlers; /* for new attempts */
     struct lane_slots lanes[LANE_COUNT];
     struct pool_plan plan;
+    uint64_t served;         /* tasks that were claimed */
     uint32_t suspects;       /* attempts, begun or not, of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     struct list running;     /* attempts */

@@ -16,7 +16,7 @@ static void build(uint32_t workers)
 {
     static char file[4 * PATH_MAX];
     (void)snprintf(file, sizeof(file),
-                   "{\"a\": {\"worker\": [\"%s\", \"worker\"]},"
+                   "{\"a\": {\"worker\": [\"%s\", \"worker\", \"cancel=1\"]},"
                    " \"b\": {\"worker\": [\"%s\", \"worker\"]},"
                    " \"broken\": {\"worker\": [\"%s\", \"worker\", \"once=%s\"]}}",
                    self, self, self, flag);
