@@ -180,6 +180,12 @@ powercut: deps
 small-disk: deps
 	+@$(BUILD) all
 	@tests/crash/small_disk.sh $(B)
+# What hostile clients cost the others: p99 with each attack beside none, TURNS times in turn; memory, verdicts.
+.PHONY: hostile
+TURNS ?= 5
+hostile: deps
+	+@$(BUILD) all $(B)/tests/tools/hostile
+	@FUT_BUILD=$(CURDIR)/$(B) $(B)/tests/tools/hostile --turns $(TURNS) $(HOSTILE)
 # Mixed work for MINUTES: does anything grow?  SOAK: options of tests/soak/run.py, such as
 #   make soak SOAK="--rate 12 --out tests/soak/results"
 .PHONY: soak overload

@@ -24,7 +24,7 @@
 #define RECORD_BYTES 64      /* what the library takes for each header */
 #define ANSWER_BYTES 768     /* left for the head of the answer */
 #define STREAM_BLOCK_BYTES 8192
-#define FIRST_BODY_BYTES 65536u
+#define FIRST_BODY_BYTES 4096u
 #define SWALLOW_BYTES                                                                              \
     (64ULL << 20) /* of a body over the limit, read so that its client sees why                    \
                    */

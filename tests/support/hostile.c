@@ -211,31 +211,42 @@ static void judge(const struct kind *k, const struct way *way, int status, struc
                        way->half_close ? "half-closed" : "open", status);
 }
 
-static void run_one(const char *address, const struct kind *k, const struct way *way,
-                    struct hostile_report *r)
+struct hostile_one hostile_begin(const char *address, size_t i)
 {
     struct buf text = BUF_INIT;
-    int fd = open_socket(address);
-    if (fd < 0)
+    struct hostile_one one = {i, open_socket(address)};
+    if (one.fd < 0)
         fail("no connection to %s: errno %d", address, errno);
-    make(k, &text);
-    send_all(fd, &text, way);
+    make(&kinds[i / FUT_COUNT(ways)], &text);
+    send_all(one.fd, &text, &ways[i % FUT_COUNT(ways)]);
+    buf_release(&text);
+    return one;
+}
+
+void hostile_end(struct hostile_one *one, struct hostile_report *r)
+{
+    const struct kind *k = &kinds[one->i / FUT_COUNT(ways)];
+    const struct way *way = &ways[one->i % FUT_COUNT(ways)];
     if (k->right == LEFT && !way->half_close) {
         r->tried++;
         r->left++;
     } else {
-        judge(k, way, read_status(fd), r);
+        judge(k, way, read_status(one->fd), r);
     }
-    fd_close(&fd);
-    buf_release(&text);
+    fd_close(&one->fd);
+}
+
+const char *hostile_name(size_t i)
+{
+    return kinds[i / FUT_COUNT(ways)].name;
 }
 
 void hostile_run(const char *address, unsigned rounds, struct hostile_report *r)
 {
     for (unsigned round = 0; round < rounds; round++) {
-        for (size_t k = 0; k < FUT_COUNT(kinds); k++) {
-            for (size_t w = 0; w < FUT_COUNT(ways); w++)
-                run_one(address, &kinds[k], &ways[w], r);
+        for (size_t i = 0; i < hostile_kinds(); i++) {
+            struct hostile_one one = hostile_begin(address, i);
+            hostile_end(&one, r);
         }
     }
 }
@@ -243,7 +254,7 @@ void hostile_run(const char *address, unsigned rounds, struct hostile_report *r)
 /* ---- connections that stay ------------------------------------------------------------------- */
 
 struct hostile_idle {
-    size_t n;
+    size_t n, next; /* next: of the drip */
     int fds[];
 };
 
@@ -259,6 +270,14 @@ struct hostile_idle *hostile_hold(const char *address, size_t n, const char *tex
         idle->fds[idle->n++] = fd;
     }
     return idle;
+}
+
+void hostile_drip(struct hostile_idle *idle, size_t n, char byte)
+{
+    for (; n && idle->n; n--) { /* it may have been closed: that is right */
+        (void)!send(idle->fds[idle->next], &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        idle->next = (idle->next + 1) % idle->n;
+    }
 }
 
 size_t hostile_held(const struct hostile_idle *idle)

@@ -22,12 +22,26 @@ struct hostile_report {
 /* Every kind of request, in every way of sending it, `rounds` times over. Adds to *r.
  * address: "127.0.0.1:8420" of a daemon with its default limits. */
 void hostile_run(const char *address, unsigned rounds, struct hostile_report *r);
+/* Requests of one round. */
 size_t hostile_kinds(void);
+
+/* One of them (i < hostile_kinds()), begun and ended apart, so that others can be served between.
+ */
+struct hostile_one {
+    size_t i;
+    int fd;
+};
+struct hostile_one hostile_begin(const char *address, size_t i);
+void hostile_end(struct hostile_one *one, struct hostile_report *r);
+/* "1,000 deep"; the ways of sending one kind follow each other and have the same name. */
+const char *hostile_name(size_t i);
 
 /* n connections that say `text` ("": nothing) and then stay open; those that could be had. Close
  * them with hostile_drop. */
 struct hostile_idle;
 struct hostile_idle *hostile_hold(const char *address, size_t n, const char *text);
+/* Sends one byte more on each of the n next ones, round and round. */
+void hostile_drip(struct hostile_idle *idle, size_t n, char byte);
 size_t hostile_held(const struct hostile_idle *idle);
 void hostile_drop(struct hostile_idle **idle);
 

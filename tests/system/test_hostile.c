@@ -48,7 +48,7 @@ END_TEST
 
 static void serve_beside(const char *text)
 {
-    size_t n = hold_possible(MANY) / 2;
+    size_t n = hold_possible(MANY);
     char *limit = text_printf("FUTURED_MAX_CONNECTIONS=%zu", n + 1000);
     const char *settings[] = {limit};
     struct daemon *d = daemon_start_with(settings, 1);
