@@ -152,9 +152,8 @@ void crash_check(struct daemon *d, struct ledger *l, int limit_s)
     check_list(d, l);
     check_journal(d, l);
     daemon_stop(d);
-    if (ledger_totals(l)
-            .breaches) /* it is decided, and what does not end would be waited for again */
-        return;
+    if (ledger_totals(l).breaches)
+        return; /* it is decided, and what does not end would be waited for once more */
     daemon_start(d);
     check_each(d, l, limit_s); /* nothing that was shown may look different after a calm restart */
     daemon_stop(d);
