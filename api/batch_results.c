@@ -8,12 +8,15 @@
 #include "api/wait.h"
 #include "core/clock.h"
 
-#define PAGE 8 /* results in memory at a time */
+#define PAGE 8                 /* results in memory at a time, */
+#define LINE_BYTES_SMALL 32768 /* or one, where they are larger */
 
 struct results {
     struct task_id id;
     struct task page[PAGE]; /* lent to op.members, which releases what is not taken */
     size_t at, n;           /* next of the page, and its end */
+    size_t limit;           /* of the page that was read last */
+    size_t line_bytes;      /* result of the line before */
     bool is_last;           /* there is no page behind it */
     uint32_t next;          /* place of the next to read */
     int64_t until_mono_ms;  /* end of the waiting */
@@ -30,6 +33,7 @@ static void write_line(struct request *r)
     event_out_one_line(&r->out, json.data, json.len);
     buf_putc(&r->out, '\n');
     buf_release(&json);
+    w->line_bytes = r->task.outcome ? r->task.outcome->body_len : 0;
     w->next = r->task.spec->batch_pos + 1;
     request_stream_more(r, next_line);
 }
@@ -44,16 +48,18 @@ static void page_read(struct request *r)
         return;
     }
     w->n = r->op.members.n;
-    w->is_last = w->n < PAGE;
+    w->is_last = w->n < w->limit;
     next_line(r);
 }
 
+/* Nobody knows how large a result is before it is read: it is taken to be like the one before. */
 static void read_page(struct request *r)
 {
     struct results *w = r->work;
+    w->limit = w->line_bytes <= LINE_BYTES_SMALL ? PAGE : 1;
     w->at = w->n = 0;
     r->op.members = (struct store_members){
-        .id = w->id, .from = w->next, .with_body = true, .limit = PAGE, .tasks = w->page};
+        .id = w->id, .from = w->next, .with_body = true, .limit = w->limit, .tasks = w->page};
     request_members(r, page_read);
 }
 
@@ -161,6 +167,7 @@ void batch_results_get(struct request *r)
     if (!batches_read_id(r, &w->id) || !wait_parse(r))
         return;
     r->work = w;
+    w->line_bytes = SIZE_MAX;
     w->until_mono_ms = clock_mono_ms() + r->wait_ms;
     request_batch_get(r, w->id, found);
 }

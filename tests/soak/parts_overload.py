@@ -275,7 +275,7 @@ class Raw:
             self.socket.close()
 
 
-def each(things, do, threads=16):
+def each(things, do, threads=20):
     """do(thing) for all of them, on some threads; the results in order."""
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return list(pool.map(do, things))
@@ -396,5 +396,37 @@ def results(report, folder, seconds):
                      f"{SENDERS * BIG >> 20} MiB were asked for at a time)")
 
 
+def streams(report, folder, seconds):
+    """The results of a batch, large ones, for clients that ask for all of them and do not read."""
+    part, count, readers_at_once = "streams", 10, 20
+    with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
+        client, end, whole, wrong = Client(house), time.monotonic() + seconds, 0, []
+        line = json.dumps({"handler": "echo", "input": "s" * (BIG - 1024)}) + "\n"
+        batch = client.once("POST", "/v1/batches", line * count,
+                            {"Content-Type": "application/x-ndjson"}).json()
+        for task in batch["ids"]:
+            client.end(task)
+        watcher, at = Watcher(house, client.submit("echo", 1)), time.monotonic() - sampler.began
+        watcher.start()
+        while time.monotonic() < end or not whole:
+            readers = [Raw(house, receive_bytes=4096) for _ in range(readers_at_once)]
+            for reader in readers:
+                reader.ask(f"/v1/batches/{batch['id']}/results")
+            house.pause(2)
+            for status, _, body in each(readers, lambda r: r.answer()):
+                if status == 200 and body.count(b"\n") == count:
+                    whole += 1
+                else:
+                    wrong.append((status, len(body)))
+        report.check(part, whole and not wrong, f"{whole} streams of {count} results of 4 MiB read to "
+                     f"their end, {len(wrong)} not {wrong[:2]}")
+        watcher.tell(report, part)
+        at_first, most, last = rss(sampler, house, at)
+        allowed = readers_at_once * 16
+        report.check(part, most < at_first + allowed, f"resident {at_first:.1f} MiB before, at most "
+                     f"{most:.1f}, {last:.1f} afterwards (at most {allowed} more for "
+                     f"{readers_at_once} at a time)")
+
+
 PARTS = {"drain": drain, "writer": writer, "waiters": waiters, "bodies": bodies,
-         "results": results}
+         "results": results, "streams": streams}
