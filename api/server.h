@@ -29,7 +29,7 @@ struct api_config {
     unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls */
     size_t max_body_bytes;
     size_t max_buffered_bytes; /* of large bodies and answers in memory; 0: no limit */
-    size_t max_header_bytes;   /* the HTTP library's memory per connection, 4096 at least */
+    size_t max_header_bytes;   /* the HTTP library's memory per connection, 3584 at least */
     int64_t max_wait_ms;       /* longest long-poll; longer wishes are cut to it */
     struct store *store;
     const struct catalog *catalog; /* the api takes a reference of its own */

@@ -48,7 +48,7 @@ const struct config_row config_rows[] = {
      "disk space held back: when the disk is full, the results of running tasks still find room"},
     {"FUTURED_MAX_BODY", KIND_SIZE, AT(max_body_bytes), "4M", 1024, 1024 * MIB,
      "largest request body"},
-    {"FUTURED_MAX_HEADERS", KIND_SIZE, AT(max_header_bytes), "4K", 4096, 65536,
+    {"FUTURED_MAX_HEADERS", KIND_SIZE, AT(max_header_bytes), "3584", 3584, 65536,
      "memory of a connection, for what stands before the body (api/README.md, Errors)"},
     {"FUTURED_MAX_RESULT", KIND_SIZE, AT(max_result_bytes), "16M", 1024, 1024 * MIB,
      "largest result of a task"},

@@ -161,7 +161,7 @@ static int ask_with(const char *head, const char *fill, size_t n, const char *ta
 }
 
 #define CLOSES "Connection: close\r\n\r\n"
-#define URL_FITS 3000
+#define URL_FITS 2400
 
 START_TEST(test_cut_many_parameters_are_refused)
 {
@@ -193,12 +193,12 @@ START_TEST(test_cut_nothing_is_stored_without_room_for_the_answer)
 {
     char stored[64];
     size_t accepted = 0;
-    for (size_t n = 2500; n < 4200; n += 10) {
+    for (size_t n = 2000; n < 3700; n += 10) {
         int status = ask_with(POST "X: ", "x", n,
                               "\r\nContent-Length: 18\r\nConnection: close\r\n\r\n"
                               "{\"handler\":\"hold\"}");
         accepted += status == 202;
-        ck_assert(status == 202 || status == 431 || (status == 0 && n > 3000));
+        ck_assert(status == 202 || status == 431 || (status == 0 && n > 2400));
     }
     ck_assert_uint_gt(accepted, 0);
     await_stats(&f, line_of(stored, sizeof(stored), "\"submitted\":%zu,", accepted));
