@@ -41,7 +41,7 @@ const struct config_row config_rows[] = {
     {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
      "sqlite, or memory (nothing survives a restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
-     "JSON file with the exec handlers; none when empty"},
+     "JSON file with your own handlers; none when empty"},
     {"FUTURED_RETENTION", KIND_DURATION, AT(retention_ms), "7d", SECOND, 3650 * DAY,
      "how long a done future is kept"},
     {"FUTURED_RESERVE", KIND_SIZE, AT(reserve_bytes), "16M", 0, 1024 * MIB,
