@@ -7,6 +7,21 @@ import sys
 import time
 
 
+QUIET = 0.3  # load average per CPU from which on a machine is said not to be alone
+SETTLE_S = 180
+
+
+def is_quiet():
+    return os.getloadavg()[0] <= QUIET * len(os.sched_getaffinity(0))
+
+
+def settle():
+    """Waits, a while, until the compilers that have just built all this are out of the average."""
+    last = time.monotonic() + SETTLE_S
+    while not is_quiet() and time.monotonic() < last:
+        time.sleep(1)
+
+
 class Bench:
     """One run of the bench. runs: how often each sample is taken; seconds: how long a rate is
     measured; quick: everything small, to see that it works."""

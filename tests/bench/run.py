@@ -86,6 +86,8 @@ def main():
     parts = [part for part in options.parts if part in PARTS]
     if options.parts and not parts:
         return status
+    if not options.quick:
+        harness.settle()
     bench = harness.Bench(options.runs or (1 if options.quick else 5),
                           options.seconds or (0.3 if options.quick else 1.0), options.quick)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
