@@ -2,7 +2,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,10 +12,8 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/fork_server.h"
+#include "tests/unit/workers/fork_house.h"
 
-static struct fork_server *fs;
-static struct fork_event ev;
 static const struct limits no_limits;
 
 static void setup(void)
@@ -28,16 +25,6 @@ static void setup(void)
 static void teardown(void)
 {
     fork_server_stop(&fs);
-}
-
-static enum fork_verb next_event(void)
-{
-    struct pollfd p = {.fd = fork_server_fd(fs), .events = POLLIN};
-    int rc;
-    while ((rc = fork_server_read(fs, &ev)) == FUT_ERR_AGAIN)
-        (void)poll(&p, 1, -1);
-    ck_assert_int_eq(rc, 0);
-    return ev.verb;
 }
 
 /* A child that forks one twice over, which does `script`; the child itself stays. The pid of that

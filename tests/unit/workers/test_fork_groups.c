@@ -17,13 +17,11 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/fork_server.h"
+#include "tests/unit/workers/fork_house.h"
 
 #define GENERATION 77
 
 static char top[2048], group[2100]; /* where this process was, and the one that is "delegated" */
-static struct fork_server *fs;
-static struct fork_event ev;
 
 static const char *path_in(const char *file)
 {
@@ -87,16 +85,6 @@ static void leave(void)
     ck_assert(put(procs, "0"));
     (void)rmdir(path_in("daemon"));
     ck_assert_msg(rmdir(group) == 0, "%s: %s", group, strerror(errno));
-}
-
-static enum fork_verb next_event(void)
-{
-    struct pollfd p = {.fd = fork_server_fd(fs), .events = POLLIN};
-    int rc;
-    while ((rc = fork_server_read(fs, &ev)) == FUT_ERR_AGAIN)
-        (void)poll(&p, 1, -1);
-    ck_assert_int_eq(rc, 0);
-    return ev.verb;
 }
 
 /* Runs `sh -c script`; the read end of its standard output. */

@@ -16,11 +16,8 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/unit/workers/fork_house.h"
 #include "workers/fork_request.h"
-#include "workers/fork_server.h"
-
-static struct fork_server *fs;
-static struct fork_event ev;
 
 static void setup(void)
 {
@@ -32,17 +29,6 @@ static void teardown(void)
 {
     fork_server_stop(&fs);
     ck_assert_ptr_null(fs);
-}
-
-/* Waits for the next event; the case's timeout is the deadline. */
-static enum fork_verb next_event(void)
-{
-    struct pollfd p = {.fd = fork_server_fd(fs), .events = POLLIN};
-    int rc;
-    while ((rc = fork_server_read(fs, &ev)) == FUT_ERR_AGAIN)
-        (void)poll(&p, 1, -1);
-    ck_assert_int_eq(rc, 0);
-    return ev.verb;
 }
 
 /* Blocks until the other end is closed by its last owner; what came is counted. */
