@@ -11,14 +11,14 @@ QUIET = 0.3  # load average per CPU from which on a machine is said not to be al
 SETTLE_S = 180
 
 
-def is_quiet():
-    return os.getloadavg()[0] <= QUIET * len(os.sched_getaffinity(0))
+def is_quiet(load):
+    return load <= QUIET * len(os.sched_getaffinity(0))
 
 
 def settle():
     """Waits, a while, until the compilers that have just built all this are out of the average."""
     last = time.monotonic() + SETTLE_S
-    while not is_quiet() and time.monotonic() < last:
+    while not is_quiet(os.getloadavg()[0]) and time.monotonic() < last:
         time.sleep(1)
 
 

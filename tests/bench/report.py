@@ -10,7 +10,7 @@ import time
 
 import charts
 import servers
-from harness import QUIET, ratios
+from harness import is_quiet, ratios
 from targets import targets
 
 # metric -> (heading, digits, is more better)
@@ -148,7 +148,7 @@ def markdown(bench):
            "divided by that of this row.")
     yield ""
     yield "Peers: " + ", ".join(f"{k} ({v})" for k, v in f["peers"].items()) + "."
-    if f["load_before"] > QUIET * f["cpus"]:
+    if not is_quiet(f["load_before"]):
         yield ""
         yield "**The machine was not alone: the times are not to be quoted.**"
     for reason in bench.failed:
