@@ -184,12 +184,12 @@ static enum MHD_Result send_reply(struct request *r)
     return ok;
 }
 
-/* Only what a repetition brings again may be refused when it is done. */
+/* A stream has no bytes of its own here. */
 static bool may_send(struct request *r)
 {
-    if (r->is_stream || r->n_bytes <= BUDGET_FREE_BYTES)
+    if (r->n_bytes <= BUDGET_FREE_BYTES)
         return true;
-    if (r->method == METHOD_GET)
+    if (request_is_refusable(r))
         return budget_grow(&r->api->budget, &r->share, r->n_bytes);
     budget_force(&r->api->budget, &r->share, r->n_bytes);
     return true;

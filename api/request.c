@@ -115,6 +115,11 @@ const char *request_arg(const struct request *r, const char *name)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+bool request_is_refusable(const struct request *r)
+{
+    return r->method == METHOD_GET && !r->is_stream;
+}
+
 void request_add_header(struct request *r, const char *name, const char *value)
 {
     struct request_header **end = &r->headers, *h = arena_alloc(&r->arena, sizeof(*h));

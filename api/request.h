@@ -162,6 +162,9 @@ const char *request_arg(const struct request *r, const char *name);
 /* ---- answers: exactly one per request; the first wins nothing, a second is a bug ---------------
  */
 
+/* May its answer be refused, for want of bytes, when it is done? Only one that a repetition brings
+ * again, and that has not begun: of a GET, not a stream. */
+bool request_is_refusable(const struct request *r);
 /* value: borrowed until the request is freed. */
 void request_add_header(struct request *r, const char *name, const char *value);
 /* The path of something new: both texts are copied. */

@@ -103,8 +103,8 @@ static void get_done(struct store_op *op)
 {
     struct request *r = FUT_CONTAINER(op, struct request, op.base);
     const struct task_outcome *o = r->op.get.task.outcome;
-    bool is_refusable = r->method == METHOD_GET && !r->is_stream;
-    if (op->rc == 0 && o && is_refusable && !budget_grow(&r->api->budget, &r->share, o->body_len)) {
+    if (op->rc == 0 && o && request_is_refusable(r) &&
+        !budget_grow(&r->api->budget, &r->share, o->body_len)) {
         drop_get(r);
         r->next = dispatch_refuse_answer;
     }
