@@ -175,7 +175,7 @@ static enum MHD_Result send_reply(struct request *r)
     struct MHD_Response *m = make_response(r);
     if (!m)
         return MHD_NO;
-    for (const struct request_header *h = r->headers; h; h = h->next)
+    for (const struct request_pair *h = r->headers; h; h = h->next)
         (void)MHD_add_response_header(m, h->name, h->value);
     if (r->closes || atomic_load_explicit(&r->api->is_quiesced, memory_order_relaxed))
         (void)MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");

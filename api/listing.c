@@ -46,7 +46,7 @@ static void add_link(struct request *r, const char *cursor)
 {
     struct buf link = BUF_INIT;
     buf_puts(&link, "</v1/futures?");
-    for (const struct request_arg *a = r->args; a; a = a->next) {
+    for (const struct request_pair *a = r->args; a; a = a->next) {
         if (strcmp(a->name, "cursor") == 0)
             continue;
         buf_printf(&link, "%s=", a->name);

@@ -95,18 +95,24 @@ void request_refuse_body(struct request *r, const struct problem *p)
     *r->refusal = *p;
 }
 
+static void append(struct request *r, struct request_pair **list, const char *name,
+                   const char *value)
+{
+    struct request_pair *p = arena_alloc(&r->arena, sizeof(*p));
+    while (*list)
+        list = &(*list)->next;
+    *p = (struct request_pair){NULL, name, value};
+    *list = p;
+}
+
 void request_add_arg(struct request *r, const char *name, const char *value)
 {
-    struct request_arg **end = &r->args, *a = arena_alloc(&r->arena, sizeof(*a));
-    while (*end)
-        end = &(*end)->next;
-    *a = (struct request_arg){NULL, name, value};
-    *end = a;
+    append(r, &r->args, name, value);
 }
 
 const char *request_arg(const struct request *r, const char *name)
 {
-    for (const struct request_arg *a = r->args; a; a = a->next) {
+    for (const struct request_pair *a = r->args; a; a = a->next) {
         if (strcmp(a->name, name) == 0)
             return a->value;
     }
@@ -122,11 +128,7 @@ bool request_is_refusable(const struct request *r)
 
 void request_add_header(struct request *r, const char *name, const char *value)
 {
-    struct request_header **end = &r->headers, *h = arena_alloc(&r->arena, sizeof(*h));
-    while (*end)
-        end = &(*end)->next;
-    *h = (struct request_header){NULL, name, value};
-    *end = h;
+    append(r, &r->headers, name, value);
 }
 
 void request_add_location(struct request *r, const char *path, const char *id)

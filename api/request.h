@@ -32,14 +32,10 @@ typedef void request_step(struct request *r);
 /* Takes n more bytes of the body (n > 0), in order. */
 typedef void request_sink(struct request *r, const char *bytes, size_t n);
 
-struct request_arg { /* in the arena, as what follows it */
-    struct request_arg *next;
-    const char *name, *value; /* decoded; in the arena */
-};
-
-struct request_header { /* in the arena */
-    struct request_header *next;
-    const char *name, *value; /* borrowed until the request is freed */
+struct request_pair { /* in the arena */
+    struct request_pair *next;
+    const char *name, *value; /* of args decoded, in the arena; of headers borrowed until the
+                                 request is freed */
 };
 
 struct request {
@@ -57,7 +53,7 @@ struct request {
     const struct route *route;
     unsigned allowed;                         /* methods of the path */
     const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
-    struct request_arg *args;                 /* in order */
+    struct request_pair *args;                /* in order */
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
     struct budget_share share;
@@ -129,7 +125,7 @@ struct request {
     size_t taken;      /* of out, by the reader of the stream */
     const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
     size_t n_bytes;
-    struct request_header *headers; /* in order */
+    struct request_pair *headers; /* in order */
     char etag[24];
     bool closes; /* the connection ends with this answer */
 };
