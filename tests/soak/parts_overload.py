@@ -30,10 +30,12 @@ def running(folder, name, handlers=None, **env):
             raise RuntimeError(f"the daemon ended with {status}: {tail}")
 
 
-def rss(sampler, house, since=0.0):
-    """(at the beginning, the most, the last) in MiB."""
+def check_memory(report, part, sampler, house, allowed, since=0.0, why=""):
+    """The daemon may have grown by so many MiB at most."""
     values = [found["rss"] for t, found in sampler.rows[house.name] if t >= since]
-    return values[0], max(values), values[-1]
+    report.check(part, max(values) < values[0] + allowed,
+                 f"resident {values[0]:.1f} MiB before, at most {max(values):.1f}, "
+                 f"{values[-1]:.1f} afterwards (at most {allowed} more{why})")
 
 
 def share(values, part):
@@ -181,9 +183,7 @@ def drain(report, folder, seconds):
         recovery(report, part, house, before, ended)
         wrong = [t for t in accepted if client.end(t)["state"] != "succeeded"]
         report.check(part, not wrong, f"{len(accepted)} acknowledged, {len(wrong)} not succeeded")
-        at_first, most, last = rss(sampler, house)
-        report.check(part, most < at_first + 32, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most 32 more)")
+        check_memory(report, part, sampler, house, 32)
 
 
 # ---- the writer --------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def writer(report, folder, seconds):
         task = client.submit("echo", 1)
         watcher = Watcher(house, task)
         watcher.start()
-        accepted, at = 0, 0.0
+        accepted = 0
         for connections in (256, 512):
             found = press(house, seconds / 2, connections)
             accepted += found["status"].get("202", 0)
@@ -238,9 +238,7 @@ def writer(report, folder, seconds):
         done = client.stats()["tasks"]["succeeded"]
         report.check(part, done == accepted + 1, f"{done - 1} of {accepted} ended well "
                      f"{time.monotonic() - ended:.1f} s after the lane was let go")
-        at_first, most, last = rss(sampler, house, at)
-        report.check(part, most < at_first + 96, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most 96 more)")
+        check_memory(report, part, sampler, house, 96)
 
 
 # ---- those who wait ----------------------------------------------------------------------------
@@ -313,9 +311,7 @@ def waiters(report, folder, seconds):
         report.check(part, max(trips) < 1000, f"a no-op's round trip beside them: p50 "
                      f"{share(trips, .5):.1f} ms, longest {max(trips):.1f} ms (at most 1000)")
         watcher.tell(report, part)
-        at_first, most, last = rss(sampler, house)
-        report.check(part, most < at_first + 32, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most 32 more)")
+        check_memory(report, part, sampler, house, 32)
 
 
 # ---- bytes -------------------------------------------------------------------------------------
@@ -329,71 +325,74 @@ def is_busy(status, headers, body):
         and json.loads(body)["code"] == "busy"
 
 
+class Sorted:
+    """The answers to many at once: right ones, those that no room was left for, and wrong ones.
+    look(status, body) gives what is kept of a right one, and nothing when it is not right."""
+
+    def __init__(self, look):
+        self.look, self.right, self.busy, self.wrong = look, [], 0, []
+
+    def take(self, askers):
+        for status, headers, body in each(askers, lambda asker: asker.answer()):
+            kept = self.look(status, body)
+            if kept:
+                self.right.append(kept)
+            elif is_busy(status, headers, body):
+                self.busy += 1
+            else:
+                self.wrong.append((status, len(body), body[:100]))
+
+    def tell(self, report, part, what):
+        report.check(part, self.right and self.busy and not self.wrong,
+                     f"{len(self.right)} {what}, {self.busy} refused by 503 with Retry-After, "
+                     f"{len(self.wrong)} otherwise {self.wrong[:2]}")
+
+
 def bodies(report, folder, seconds):
     """Large bodies of which the last byte does not come for a while: nothing can be decided yet."""
     part, right = "bodies", hashlib.sha256(b"b" * BIG).hexdigest()
     with running(folder, part, MAX_WORKERS=2,
                  FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
-        client, end, taken, refused, wrong = Client(house), time.monotonic() + seconds, [], 0, []
+        client, end = Client(house), time.monotonic() + seconds
+        answers = Sorted(lambda status, body: status == 202 and json.loads(body)["id"])
         watcher = Watcher(house, client.submit("echo", 1))
         watcher.start()
         head = (f"POST /v1/tasks/sha256 HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
                 f"Content-Length: {BIG}\r\n\r\n").encode()
-        while time.monotonic() < end or not taken:
+        while time.monotonic() < end or not answers.right:
             senders = [Raw(house) for _ in range(SENDERS)]
             each(senders, lambda s: s.say(head + b"b" * (BIG - 1)))
             each(senders, lambda s: s.say(b"b"))
-            for answer in each(senders, lambda s: s.answer()):
-                if answer[0] == 202:
-                    taken.append(json.loads(answer[2])["id"])
-                elif is_busy(*answer):
-                    refused += 1
-                else:
-                    wrong.append(answer)
-        report.check(part, taken and refused and not wrong, f"{len(taken)} bodies of 4 MiB accepted, "
-                     f"{refused} refused by 503 with Retry-After, {len(wrong)} otherwise "
-                     f"{[(s, b[:100]) for s, _, b in wrong[:2]]}")
+            answers.take(senders)
+        answers.tell(report, part, "bodies of 4 MiB accepted")
         watcher.tell(report, part)
-        lost = [t for t in taken if client.result(t)["sha256"] != right]
-        report.check(part, not lost, f"{len(taken)} acknowledged, {len(lost)} ended wrongly")
-        at_first, most, last = rss(sampler, house)
-        allowed = 3 * BUFFERED + 64
-        report.check(part, most < at_first + allowed, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most {allowed} more; "
-                     f"{SENDERS * BIG >> 20} MiB were sent at a time)")
+        lost = [t for t in answers.right if client.result(t)["sha256"] != right]
+        report.check(part, not lost, f"{len(answers.right)} acknowledged, {len(lost)} ended wrongly")
+        check_memory(report, part, sampler, house, 3 * BUFFERED + 64,
+                     why=f"; {SENDERS * BIG >> 20} MiB were sent at a time")
 
 
 def results(report, folder, seconds):
     """Large results for clients that ask and do not read."""
     part = "results"
     with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
-        client, end, whole, refused, wrong = Client(house), time.monotonic() + seconds, 0, 0, []
+        client, end = Client(house), time.monotonic() + seconds
+        answers = Sorted(lambda status, body: status == 200 and len(body) == BIG - 1)
         task = client.once("POST", "/v1/tasks/echo", b"r" * (BIG - 1),
                            {"Content-Type": "text/plain"}).json()["id"]
         client.end(task)
         watcher = Watcher(house, client.submit("echo", 1))
         watcher.start()
-        while time.monotonic() < end or not whole:
+        while time.monotonic() < end or not answers.right:
             readers = [Raw(house, receive_bytes=4096) for _ in range(SENDERS)]
             for reader in readers:
                 reader.ask(f"/v1/futures/{task}/result")
             house.pause(1)
-            for answer in each(readers, lambda r: r.answer()):
-                if answer[0] == 200 and len(answer[2]) == BIG - 1:
-                    whole += 1
-                elif is_busy(*answer):
-                    refused += 1
-                else:
-                    wrong.append(answer)
-        report.check(part, whole and refused and not wrong, f"{whole} results of 4 MiB read, "
-                     f"{refused} refused by 503 with Retry-After, {len(wrong)} otherwise "
-                     f"{[(s, len(b)) for s, _, b in wrong[:2]]}")
+            answers.take(readers)
+        answers.tell(report, part, "results of 4 MiB read")
         watcher.tell(report, part)
-        at_first, most, last = rss(sampler, house)
-        allowed = 2 * BUFFERED + 64
-        report.check(part, most < at_first + allowed, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most {allowed} more; "
-                     f"{SENDERS * BIG >> 20} MiB were asked for at a time)")
+        check_memory(report, part, sampler, house, 2 * BUFFERED + 64,
+                     why=f"; {SENDERS * BIG >> 20} MiB were asked for at a time")
 
 
 def streams(report, folder, seconds):
@@ -421,11 +420,8 @@ def streams(report, folder, seconds):
         report.check(part, whole and not wrong, f"{whole} streams of {count} results of 4 MiB read to "
                      f"their end, {len(wrong)} not {wrong[:2]}")
         watcher.tell(report, part)
-        at_first, most, last = rss(sampler, house, at)
-        allowed = readers_at_once * 16
-        report.check(part, most < at_first + allowed, f"resident {at_first:.1f} MiB before, at most "
-                     f"{most:.1f}, {last:.1f} afterwards (at most {allowed} more for "
-                     f"{readers_at_once} at a time)")
+        check_memory(report, part, sampler, house, readers_at_once * 16, at,
+                     why=f" for {readers_at_once} at a time")
 
 
 PARTS = {"drain": drain, "writer": writer, "waiters": waiters, "bodies": bodies,
