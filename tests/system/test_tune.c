@@ -49,6 +49,23 @@ static void release(struct said *s)
     free(s->err);
 }
 
+/* A line of the table. */
+struct measured {
+    unsigned slots;
+    double rate, mib;
+};
+
+/* The first line below the head, of a table that shows memory. */
+static struct measured first_measured(const struct said *s)
+{
+    struct measured m = {0};
+    const char *line = strchr(s->out, '\n');
+    ck_assert_msg(s->status == 0, "%d %s", s->status, s->err);
+    ck_assert_msg(line && sscanf(line, "%u %lf - %lf", &m.slots, &m.rate, &m.mib) == 3, "%s",
+                  s->out);
+    return m;
+}
+
 /* What sleeps costs nothing, so twice the threads are twice the rate, on any machine. */
 START_TEST(test_tune_of_what_waits_is_linear)
 {
@@ -64,13 +81,9 @@ END_TEST
 START_TEST(test_tune_shows_the_memory_of_workers)
 {
     struct said s = tune("primes", "{\"below\":10000}", "2");
-    unsigned slots = 0;
-    double rate = 0, mib = 0;
-    ck_assert_msg(s.status == 0, "%d %s", s.status, s.err);
-    const char *line = strchr(s.out, '\n');
-    ck_assert_int_eq(sscanf(line, "%u %lf - %lf", &slots, &rate, &mib), 3);
-    ck_assert_uint_eq(slots, 1);
-    ck_assert(rate > 0 && mib > 0.5);
+    struct measured m = first_measured(&s);
+    ck_assert_uint_eq(m.slots, 1);
+    ck_assert(m.rate > 0 && m.mib > 0.5);
     ck_assert_ptr_nonnull(strstr(s.out, "\nMAX_WORKERS="));
     release(&s);
 }
@@ -80,11 +93,7 @@ END_TEST
 START_TEST(test_tune_of_a_program)
 {
     struct said s = tune("hold", "not JSON", "1");
-    unsigned slots = 0;
-    double rate = 0, mib = 0;
-    ck_assert_msg(s.status == 0, "%d %s", s.status, s.err);
-    ck_assert_int_eq(sscanf(strchr(s.out, '\n'), "%u %lf - %lf", &slots, &rate, &mib), 3);
-    ck_assert_msg(mib > 38, "%s", s.out);
+    ck_assert_msg(first_measured(&s).mib > 38, "%s", s.out);
     ck_assert_msg(strstr(s.out, "\nMAX_WORKERS=1\n") != NULL, "%s", s.out);
     release(&s);
 }
