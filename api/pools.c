@@ -137,15 +137,22 @@ int pools_read_wish(const char *text, size_t n, enum lane lane, struct pool_wish
 /* ---- what is shown ----------------------------------------------------------------------------
  */
 
-static void write_pause(struct buf *b, const struct pool_pause *p)
+void pools_write_pause(struct buf *out, const struct pool_pause *p)
 {
-    json_out_bool(b, "paused", p->since_wall_ms != 0);
-    if (!p->since_wall_ms)
-        return;
-    json_out_time(b, "paused_at", p->since_wall_ms);
-    json_out_str(b, "paused_by", p->by);
+    json_out_time(out, "paused_at", p->since_wall_ms);
+    json_out_str(out, "paused_by", p->by);
     if (*p->reason)
-        json_out_str(b, "reason", p->reason);
+        json_out_str(out, "reason", p->reason);
+}
+
+void pools_write_unsaved(struct buf *out, const struct pool_lane *p)
+{
+    struct problem why;
+    json_out_uint(out, "unsaved", p->unsaved);
+    if (p->unsaved == 0)
+        return;
+    problem_from_err(&why, p->unsaved_rc);
+    json_out_str(out, "unsaved_error", problem_name(why.code));
 }
 
 static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *pools,
@@ -160,7 +167,10 @@ static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *p
     json_out_uint(b, "busy", p->busy);
     json_out_uint(b, "queued", store->live[lane][TASK_QUEUED]);
     json_out_uint(b, "started", p->started);
-    write_pause(b, &p->pause);
+    pools_write_unsaved(b, p);
+    json_out_bool(b, "paused", p->pause.since_wall_ms != 0);
+    if (p->pause.since_wall_ms)
+        pools_write_pause(b, &p->pause);
     buf_putc(b, '}');
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/json_out.h"
+#include "api/pools.h"
 #include "core/mem.h"
 
 struct reason {
@@ -74,6 +75,13 @@ static bool is_broken(const struct task *t, const struct waiting_scene *s)
     return t->spec->lane == LANE_CPU && s->pools.workers_alive == 0 && s->pools.workers_died > 0;
 }
 
+/* The end of an attempt that the store refuses keeps its slot. */
+static bool is_held_by_unsaved(const struct task *t, const struct waiting_scene *s)
+{
+    const struct pool_lane *lane = lane_of(t, s);
+    return lane->unsaved && lane->busy + lane->unsaved >= lane->capacity;
+}
+
 static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
 {
     return lane_of(t, s)->busy >= lane_of(t, s)->capacity;
@@ -116,12 +124,14 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
 
 static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
-    const struct pool_pause *pause = &lane_of(t, s)->pause;
     write_lane(out, t, s);
-    json_out_time(out, "paused_at", pause->since_wall_ms);
-    json_out_str(out, "paused_by", pause->by);
-    if (*pause->reason)
-        json_out_str(out, "reason", pause->reason);
+    pools_write_pause(out, &lane_of(t, s)->pause);
+}
+
+static void write_unsaved(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    pools_write_unsaved(out, lane_of(t, s));
 }
 
 static void write_workers(struct buf *out, const struct task *t, const struct waiting_scene *s)
@@ -164,6 +174,8 @@ static const struct reason reasons[] = {
     {"program_broken", "The worker program of its handler does not start; it is tried again.",
      has_broken_program, write_program},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
+    {"results_unsaved", "Slots of its lane are held by results that the store does not take now.",
+     is_held_by_unsaved, write_unsaved},
     {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
     {"starting", "A slot is free; it starts now.", always, write_lane},
 };

@@ -19,7 +19,8 @@ static struct lane_slots *slots_of(const struct attempt *a)
 
 static void forget(struct attempt *a)
 {
-    slots_of(a)->unsaved -= a->retry_ms > 0;
+    if (a->retry_ms)
+        (void)atomic_fetch_sub(&slots_of(a)->unsaved, 1);
     list_remove(&a->s->finishing, &a->link);
     loop_defer(a->s->loop, &a->dead, bury);
 }
@@ -66,7 +67,9 @@ static void on_retry(struct loop_timer *t)
 
 static void retry_later(struct attempt *a, int rc)
 {
-    slots_of(a)->unsaved += a->retry_ms == 0;
+    atomic_store(&slots_of(a)->unsaved_rc, rc); /* before the number that it belongs to */
+    if (a->retry_ms == 0)
+        (void)atomic_fetch_add(&slots_of(a)->unsaved, 1);
     a->retry_ms = a->retry_ms ? a->retry_ms * 2 : RETRY_FIRST_MS;
     if (a->retry_ms > RETRY_LAST_MS)
         a->retry_ms = RETRY_LAST_MS;

@@ -23,7 +23,8 @@ struct lane_slots {
     uint32_t reserved;
     atomic_uint busy;         /* written by the scheduler's thread, read by the view */
     _Atomic uint64_t started; /* likewise */
-    uint32_t unsaved;         /* ends that the store refused: kept, and offered again */
+    atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
+    atomic_int unsaved_rc;    /* likewise: why, of the latest of them */
     int64_t pause_ms;         /* after a claim that failed: before the next one */
     struct loop_timer pause;
     /* Claimed attempts that have not begun. */
@@ -40,7 +41,8 @@ struct lane_slots {
  * takes claims and no results would fill the memory with them. */
 static inline uint32_t lane_taken(const struct lane_slots *l)
 {
-    return atomic_load_explicit(&l->busy, memory_order_relaxed) + l->unsaved;
+    return atomic_load_explicit(&l->busy, memory_order_relaxed) +
+           atomic_load_explicit(&l->unsaved, memory_order_relaxed);
 }
 
 /* What a lane is to be; lane_slots follows it. */

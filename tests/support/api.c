@@ -156,3 +156,17 @@ json_int_t api_int(const json_t *object, const char *path)
     const json_t *n = api_at(object, path);
     return json_is_integer(n) ? json_integer_value(n) : -1;
 }
+
+json_int_t api_pool_int(const char *base, const char *lane, const char *key)
+{
+    struct http_reply r = api_get(base, "/v1/pools");
+    json_int_t found = -1;
+    json_t *pool;
+    size_t i;
+    json_array_foreach (json_object_get(r.json, "pools"), i, pool) {
+        if (strcmp(api_str(pool, "lane"), lane) == 0)
+            found = api_int(pool, key);
+    }
+    http_reply_release(&r);
+    return found;
+}

@@ -28,6 +28,9 @@ json_t *api_run(const char *base, const char *json);
 /* Waits until the future is in this state (by asking). */
 void api_wait_state(const char *base, const char *id, const char *state);
 
+/* A whole number of one lane in GET /v1/pools, or -1. */
+json_int_t api_pool_int(const char *base, const char *lane, const char *key);
+
 /* A string of the object, "" when it is not there or none. `path`: keys with dots between
  * ("error.code"). */
 const char *api_str(const json_t *object, const char *path);

@@ -278,6 +278,41 @@ START_TEST(test_disk_full_keeps_room_for_results_and_heals)
 }
 END_TEST
 
+static bool waits_for_unsaved(void *awaited)
+{
+    const struct awaited *a = awaited;
+    json_t *f = api_future(daemon_url(a->site->d), a->id);
+    bool yes = strcmp(api_str(f, "waiting_for.code"), "results_unsaved") == 0;
+    json_decref(f);
+    return yes;
+}
+
+/* It has ended, and its result keeps the only slot: those behind it say so. */
+START_TEST(test_disk_full_is_why_others_wait)
+{
+    struct site s = open_site("FUTURED_RESERVE=0");
+    char held[ID_TEXT_SIZE], waits[ID_TEXT_SIZE];
+    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", held);
+    free(daemon_wait_file(s.d, "began"));
+    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", waits);
+    atomic_store(&s.disk->room, 700000);
+    (void)fill_up(&s);
+    let_go(&s);
+    ck_assert(wait_until(waits_for_unsaved, &(struct awaited){&s, waits}, WAIT_LONG_MS));
+    json_t *f = api_future(daemon_url(s.d), waits);
+    ck_assert_int_eq(api_int(f, "waiting_for.unsaved"), 1);
+    ck_assert_str_eq(api_str(f, "waiting_for.unsaved_error"), "no_space");
+    ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 1);
+    ck_assert_int_eq(api_pool_int(daemon_url(s.d), "io", "unsaved"), 0);
+    json_decref(f);
+    atomic_store(&s.disk->room, 0);
+    expect_ends_well(&s, held);
+    expect_ends_well(&s, waits);
+    ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 0);
+    close_site(&s);
+}
+END_TEST
+
 /* Killed while the disk was full: it starts, reads, gives running tasks back, and heals later. */
 START_TEST(test_disk_full_at_start)
 {
@@ -330,6 +365,7 @@ int main(void)
         test_disk_failed_fsync_of_a_checkpoint_is_for_good,
         test_disk_read_only_file_system_is_for_good,
         test_disk_full_keeps_room_for_results_and_heals,
+        test_disk_full_is_why_others_wait,
         test_disk_full_at_start,
         test_disk_file_size_limit_is_no_space,
     };

@@ -33,24 +33,10 @@ struct sight {
     json_int_t value;
 };
 
-static json_int_t pool_int(const struct daemon *d, const char *lane, const char *key)
-{
-    struct http_reply r = api_get(daemon_url(d), "/v1/pools");
-    json_int_t found = -1;
-    json_t *pool;
-    size_t i;
-    json_array_foreach (json_object_get(r.json, "pools"), i, pool) {
-        if (strcmp(api_str(pool, "lane"), lane) == 0)
-            found = api_int(pool, key);
-    }
-    http_reply_release(&r);
-    return found;
-}
-
 static bool is_so(void *ctx)
 {
     const struct sight *s = ctx;
-    return pool_int(s->d, s->lane, s->key) == s->value;
+    return api_pool_int(daemon_url(s->d), s->lane, s->key) == s->value;
 }
 
 static void await_pool(const struct daemon *d, const char *lane, const char *key, json_int_t value)
@@ -71,7 +57,7 @@ static void grow_and_shrink(const char *lane, const char *task)
     patch(d, lane, "{\"capacity\":4}");
     await_pool(d, lane, "busy", 4);
     patch(d, lane, "{\"capacity\":1}");
-    ck_assert_int_eq(pool_int(d, lane, "busy"), 4); /* nothing was cut short */
+    ck_assert_int_eq(api_pool_int(daemon_url(d), lane, "busy"), 4); /* nothing was cut short */
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(api_cancel(daemon_url(d), ids[i]), 200);
     await_pool(d, lane, "busy", 1);
@@ -131,7 +117,7 @@ START_TEST(test_pools_restart_brings_back_what_is_configured)
     daemon_start(d);
     json_t *done = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(done, "state"), "succeeded");
-    ck_assert_int_eq(pool_int(d, "io", "capacity"), 20);
+    ck_assert_int_eq(api_pool_int(daemon_url(d), "io", "capacity"), 20);
     json_decref(done);
     daemon_stop(d);
     daemon_free(&d);
