@@ -112,24 +112,48 @@ json_t *api_run(const char *base, const char *json)
     return api_done(base, id);
 }
 
-struct awaited_state {
-    const char *base, *id, *state;
+struct awaited {
+    const char *base, *id, *path, *text;
+    json_t *future; /* as last seen; owned */
 };
 
-static bool is_in_state(void *ctx)
+static bool has_text(void *ctx)
 {
-    const struct awaited_state *a = ctx;
-    json_t *future = api_future(a->base, a->id);
-    bool is = strcmp(api_str(future, "state"), a->state) == 0;
-    json_decref(future);
-    return is;
+    struct awaited *a = ctx;
+    json_decref(a->future);
+    a->future = api_future(a->base, a->id);
+    return strcmp(api_str(a->future, a->path), a->text) == 0;
+}
+
+static json_t *wait_text(const char *base, const char *id, const char *path, const char *text)
+{
+    struct awaited a = {base, id, path, text, NULL};
+    if (!wait_until(has_text, &a, WAIT_LONG_MS))
+        fail("%s: %s did not become %s within a minute but %s", id, path, text,
+             api_str(a.future, path));
+    return a.future;
 }
 
 void api_wait_state(const char *base, const char *id, const char *state)
 {
-    struct awaited_state a = {base, id, state};
-    if (!wait_until(is_in_state, &a, WAIT_LONG_MS))
-        fail("%s did not become %s within a minute", id, state);
+    json_decref(wait_text(base, id, "state", state));
+}
+
+json_t *api_wait_reason(const char *base, const char *id, const char *code)
+{
+    return wait_text(base, id, "waiting_for.code", code);
+}
+
+void api_patch_pool(const char *base, const char *lane, const char *json)
+{
+    char path[PATH_SIZE];
+    (void)snprintf(path, sizeof(path), "/v1/pools/%s", lane);
+    struct http_reply r = http_call(
+        base, &(struct http_request){
+                  .method = "PATCH", .path = path, .body = json, .body_len = strlen(json)});
+    if (r.status != 200)
+        fail_reply(json, &r);
+    http_reply_release(&r);
 }
 
 json_t *api_at(const json_t *object, const char *path)

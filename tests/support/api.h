@@ -28,6 +28,11 @@ json_t *api_run(const char *base, const char *json);
 /* Waits until the future is in this state (by asking). */
 void api_wait_state(const char *base, const char *id, const char *state);
 
+/* Waits until this is why it waits (waiting_for.code); the future then. json_decref() it. */
+json_t *api_wait_reason(const char *base, const char *id, const char *code);
+
+/* PATCH /v1/pools/{lane}: must be done. */
+void api_patch_pool(const char *base, const char *lane, const char *json);
 /* A whole number of one lane in GET /v1/pools, or -1. */
 json_int_t api_pool_int(const char *base, const char *lane, const char *key);
 

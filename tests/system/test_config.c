@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
@@ -119,11 +120,10 @@ END_TEST
 START_TEST(test_config_database_that_is_none_is_refused)
 {
     struct daemon *d = daemon_new();
+    static const char letter[] =
+        "this is a letter to my aunt, not a database; it goes on for a while.\n";
     char *path = daemon_path(d, "futured.db"), *said = NULL;
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fputs("this is a letter to my aunt, not a database; it goes on for a while.\n", f);
-    (void)fclose(f);
+    dir_write(daemon_dir(d), "futured.db", letter, sizeof(letter) - 1);
     ck_assert_int_ne(daemon_start_refused(d, &said), 0);
     ck_assert_msg(strstr(said, path) != NULL, "%s", said);
     free(said);

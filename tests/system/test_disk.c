@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
+#include "tests/support/dir.h"
 #include "tests/support/disk.h"
 #include "tests/support/fail.h"
 #include "tests/support/suite.h"
@@ -77,24 +78,9 @@ static void expect_problem(struct http_reply r, int status, const char *code)
     http_reply_release(&r);
 }
 
-struct awaited {
-    const struct site *site;
-    const char *id;
-};
-
-static bool is_done(void *awaited)
-{
-    const struct awaited *a = awaited;
-    json_t *f = api_future(daemon_url(a->site->d), a->id);
-    bool done = json_is_true(api_at(f, "done"));
-    json_decref(f);
-    return done;
-}
-
 static void expect_ends_well(const struct site *s, const char *id)
 {
-    ck_assert_msg(wait_until(is_done, &(struct awaited){s, id}, WAIT_LONG_MS), "it does not end");
-    json_t *f = api_future(daemon_url(s->d), id);
+    json_t *f = api_done(daemon_url(s->d), id);
     ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "state %s", api_str(f, "state"));
     json_decref(f);
 }
@@ -232,11 +218,7 @@ END_TEST
 
 static void let_go(struct site *s)
 {
-    char *path = daemon_path(s->d, "go");
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fclose(f);
-    free(path);
+    dir_write(daemon_dir(s->d), "go", "", 0);
 }
 
 /* Submits, behind the one that runs, until there is no more room; how many were accepted. */
@@ -278,15 +260,6 @@ START_TEST(test_disk_full_keeps_room_for_results_and_heals)
 }
 END_TEST
 
-static bool waits_for_unsaved(void *awaited)
-{
-    const struct awaited *a = awaited;
-    json_t *f = api_future(daemon_url(a->site->d), a->id);
-    bool yes = strcmp(api_str(f, "waiting_for.code"), "results_unsaved") == 0;
-    json_decref(f);
-    return yes;
-}
-
 /* It has ended, and its result keeps the only slot: those behind it say so. */
 START_TEST(test_disk_full_is_why_others_wait)
 {
@@ -298,8 +271,7 @@ START_TEST(test_disk_full_is_why_others_wait)
     atomic_store(&s.disk->room, 700000);
     (void)fill_up(&s);
     let_go(&s);
-    ck_assert(wait_until(waits_for_unsaved, &(struct awaited){&s, waits}, WAIT_LONG_MS));
-    json_t *f = api_future(daemon_url(s.d), waits);
+    json_t *f = api_wait_reason(daemon_url(s.d), waits, "results_unsaved");
     ck_assert_int_eq(api_int(f, "waiting_for.unsaved"), 1);
     ck_assert_str_eq(api_str(f, "waiting_for.unsaved_error"), "no_space");
     ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 1);

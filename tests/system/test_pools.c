@@ -11,21 +11,9 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/suite.h"
-#include "tests/support/text.h"
 #include "tests/support/wait.h"
 
 #define LONG(lane) "{\"handler\":\"sleep\",\"input\":{\"seconds\":600},\"lane\":\"" lane "\"}"
-
-static void patch(const struct daemon *d, const char *lane, const char *body)
-{
-    char *path = text_printf("/v1/pools/%s", lane);
-    struct http_request q = {
-        .method = "PATCH", .path = path, .body = body, .body_len = strlen(body)};
-    struct http_reply r = http_call(daemon_url(d), &q);
-    ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
-    http_reply_release(&r);
-    free(path);
-}
 
 struct sight {
     const struct daemon *d;
@@ -54,9 +42,9 @@ static void grow_and_shrink(const char *lane, const char *task)
     for (int i = 0; i < 5; i++)
         api_submit(daemon_url(d), task, ids[i]);
     await_pool(d, lane, "busy", 2);
-    patch(d, lane, "{\"capacity\":4}");
+    api_patch_pool(daemon_url(d), lane, "{\"capacity\":4}");
     await_pool(d, lane, "busy", 4);
-    patch(d, lane, "{\"capacity\":1}");
+    api_patch_pool(daemon_url(d), lane, "{\"capacity\":1}");
     ck_assert_int_eq(api_pool_int(daemon_url(d), lane, "busy"), 4); /* nothing was cut short */
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(api_cancel(daemon_url(d), ids[i]), 200);
@@ -86,7 +74,7 @@ START_TEST(test_pools_pause_holds_a_lane_until_it_goes_on)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     char id[ID_TEXT_SIZE];
-    patch(d, "cpu", "{\"paused\":true,\"reason\":\"a look\"}");
+    api_patch_pool(daemon_url(d), "cpu", "{\"paused\":true,\"reason\":\"a look\"}");
     api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}", id);
     json_t *other = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}");
     ck_assert_str_eq(api_str(other, "state"), "succeeded");
@@ -94,7 +82,7 @@ START_TEST(test_pools_pause_holds_a_lane_until_it_goes_on)
     ck_assert_str_eq(api_str(f, "waiting_for.code"), "lane_paused");
     ck_assert_str_eq(api_str(f, "waiting_for.paused_by"), "client");
     ck_assert_str_eq(api_str(f, "waiting_for.reason"), "a look");
-    patch(d, "cpu", "{\"paused\":false}");
+    api_patch_pool(daemon_url(d), "cpu", "{\"paused\":false}");
     json_t *done = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(done, "state"), "succeeded");
     ck_assert_int_eq(api_int(done, "attempt"), 1);
@@ -111,7 +99,7 @@ START_TEST(test_pools_restart_brings_back_what_is_configured)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     char id[ID_TEXT_SIZE];
-    patch(d, "io", "{\"capacity\":3,\"paused\":true}");
+    api_patch_pool(daemon_url(d), "io", "{\"capacity\":3,\"paused\":true}");
     api_submit(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}", id);
     daemon_stop(d);
     daemon_start(d);
@@ -141,20 +129,6 @@ static pid_t child_of(pid_t pid)
     return (pid_t)strtol(list, NULL, 10);
 }
 
-struct asked {
-    const struct daemon *d;
-    const char *id, *code;
-};
-
-static bool waits_for_that(void *ctx)
-{
-    const struct asked *a = ctx;
-    json_t *f = api_future(daemon_url(a->d), a->id);
-    bool yes = strcmp(api_str(f, "waiting_for.code"), a->code) == 0;
-    json_decref(f);
-    return yes;
-}
-
 static bool has_no_worker(void *daemon)
 {
     struct http_reply r = api_get(daemon_url(daemon), "/v1/stats");
@@ -177,9 +151,7 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
     ck_assert(wait_until(has_no_worker, d, WAIT_LONG_MS)); /* or a task would die with it */
     for (int i = 0; i < 2; i++)
         api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}", ids[i]);
-    struct asked a = {d, ids[1], "workers_broken"};
-    ck_assert(wait_until(waits_for_that, &a, WAIT_LONG_MS));
-    json_t *f = api_future(daemon_url(d), ids[1]);
+    json_t *f = api_wait_reason(daemon_url(d), ids[1], "workers_broken");
     ck_assert_int_eq(api_int(f, "waiting_for.workers_alive"), 0);
     ck_assert_int_ge(api_int(f, "waiting_for.workers_died"), 1);
     json_decref(f);
@@ -280,9 +252,7 @@ START_TEST(test_pools_a_program_that_does_not_start_says_its_last_words)
         d, "{\"nlp\":{\"worker\":[\"/bin/sh\",\"-c\",\"echo no model >&2; exit 3\"]}}");
     daemon_start(d);
     api_submit(daemon_url(d), "{\"handler\":\"nlp\",\"input\":\"x\"}", id);
-    struct asked a = {d, id, "program_broken"};
-    ck_assert(wait_until(waits_for_that, &a, WAIT_LONG_MS));
-    json_t *f = api_future(daemon_url(d), id);
+    json_t *f = api_wait_reason(daemon_url(d), id, "program_broken");
     ck_assert_str_eq(api_str(f, "waiting_for.last_words"), "it exited with 3: no model");
     ck_assert_str_eq(api_str(f, "state"), "queued");
     json_decref(f);

@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
@@ -50,11 +51,7 @@ static char *log_of(struct daemon *d, const char *id, const char *query)
 
 static void let_go(struct daemon *d)
 {
-    char *path = daemon_path(d, "go");
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fclose(f);
-    free(path);
+    dir_write(daemon_dir(d), "go", "", 0);
 }
 
 START_TEST(test_progress_and_log_of_a_program_while_it_runs)

@@ -7,11 +7,12 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
 
-/* "hold" runs until DIR/go is there and prints its attempt; "stuck" stays for ever until DIR/go. */
+/* "hold" runs until DIR/go is there and prints its attempt. */
 static const char handlers[] =
     "{\"hold\": {\"exec\": [\"sh\", \"-c\", \"echo $$ > DIR/pid.$FUTURED_ATTEMPT;"
     " while [ ! -e DIR/go ]; do sleep 0.05; done; echo $FUTURED_ATTEMPT\"], \"lane\": \"cpu\"}}";
@@ -31,11 +32,7 @@ static struct daemon *start(const char *const *settings, size_t n)
 
 static void let_go(struct daemon *d)
 {
-    char *path = daemon_path(d, "go");
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fclose(f);
-    free(path);
+    dir_write(daemon_dir(d), "go", "", 0);
 }
 
 static void check_result(struct daemon *d, const char *id, int attempt, const char *bytes)

@@ -1,11 +1,11 @@
 /* Tried again, by policy and by hand: who is, when, how often, and that every attempt is told. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 
@@ -163,11 +163,7 @@ END_TEST
 
 static void open_gate(struct daemon *d)
 {
-    char *path = daemon_path(d, "open");
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fclose(f);
-    free(path);
+    dir_write(daemon_dir(d), "open", "", 0);
 }
 
 START_TEST(test_retry_by_hand_gives_another_life)

@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/fetches.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
@@ -43,12 +44,9 @@ static struct daemon *start_as(const char *setting)
     daemon_set(d, setting);
     daemon_set_handlers(d, handlers);
     daemon_start(d);
-    char *path = daemon_path(d, "pid");
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fprintf(f, "%d\n", (int)daemon_pid(d));
-    ck_assert_int_eq(fclose(f), 0);
-    free(path);
+    char *pid = text_printf("%d\n", (int)daemon_pid(d));
+    dir_write(daemon_dir(d), "pid", pid, strlen(pid));
+    free(pid);
     return d;
 }
 

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/fetches.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
@@ -200,13 +201,9 @@ START_TEST(test_stories_a_full_cpu_lane_does_not_hold_up_the_io_lane)
         ck_assert_str_eq(api_str(f, "state"), i == 0 ? "running" : "queued");
         json_decref(f);
     }
-    char *go = daemon_path(d, "go");
-    FILE *file = fopen(go, "w");
-    ck_assert_ptr_nonnull(file);
-    (void)fclose(file);
+    dir_write(daemon_dir(d), "go", "", 0);
     for (size_t i = 0; i < FUT_COUNT(ids); i++)
         json_decref(api_done(daemon_url(d), ids[i]));
-    free(go);
     daemon_free(&d);
 }
 END_TEST
