@@ -4,6 +4,7 @@
 
 #include "api/json_out.h"
 #include "api/pools.h"
+#include "api/problem.h"
 #include "core/mem.h"
 
 struct reason {
@@ -87,6 +88,13 @@ static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
     return lane_of(t, s)->busy >= lane_of(t, s)->capacity;
 }
 
+/* An attempt is counted in the store before it runs. */
+static bool is_refused_by_store(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    return s->store.health != 0;
+}
+
 static bool always(const struct task *t, const struct waiting_scene *s)
 {
     (void)t;
@@ -145,6 +153,14 @@ static void write_workers(struct buf *out, const struct task *t, const struct wa
         json_out_int(out, "last_signal", s->pools.last_signal);
 }
 
+static void write_store(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct problem why;
+    write_lane(out, t, s);
+    problem_from_err(&why, s->store.health);
+    json_out_str(out, "store_error", problem_name(why.code));
+}
+
 static void write_program(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     struct pool_broken b;
@@ -177,6 +193,8 @@ static const struct reason reasons[] = {
     {"results_unsaved", "Slots of its lane are held by results that the store does not take now.",
      is_held_by_unsaved, write_unsaved},
     {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
+    {"store_refuses", "A slot is free, but the store takes no changes now; it starts when it does.",
+     is_refused_by_store, write_store},
     {"starting", "A slot is free; it starts now.", always, write_lane},
 };
 

@@ -285,6 +285,28 @@ START_TEST(test_disk_full_is_why_others_wait)
 }
 END_TEST
 
+/* A slot is free, but no attempt can be counted. */
+START_TEST(test_disk_without_room_is_why_nothing_starts)
+{
+    struct site s = open_site("FUTURED_RESERVE=0");
+    char id[ID_TEXT_SIZE];
+    api_patch_pool(daemon_url(s.d), "cpu", "{\"paused\":true}");
+    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", id);
+    let_go(&s);
+    disk_arm(s.disk, 0,
+             &(struct disk_order){
+                 .ops = DISK_OP_WRITE, .times = MANY, .action = DISK_FAIL, .error = ENOSPC});
+    api_patch_pool(daemon_url(s.d), "cpu", "{\"paused\":false}");
+    json_t *f = api_wait_reason(daemon_url(s.d), id, "store_refuses");
+    ck_assert_str_eq(api_str(f, "waiting_for.store_error"), "no_space");
+    ck_assert_int_eq(api_int(f, "waiting_for.busy"), 0);
+    json_decref(f);
+    disk_disarm(s.disk, 0);
+    expect_ends_well(&s, id);
+    close_site(&s);
+}
+END_TEST
+
 /* Killed while the disk was full: it starts, reads, gives running tasks back, and heals later. */
 START_TEST(test_disk_full_at_start)
 {
@@ -338,6 +360,7 @@ int main(void)
         test_disk_read_only_file_system_is_for_good,
         test_disk_full_keeps_room_for_results_and_heals,
         test_disk_full_is_why_others_wait,
+        test_disk_without_room_is_why_nothing_starts,
         test_disk_full_at_start,
         test_disk_file_size_limit_is_no_space,
     };
