@@ -1,5 +1,7 @@
 #include "workers/worker_main.h"
 
+#include <poll.h>
+
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins.h"
@@ -7,11 +9,20 @@
 
 #define PROGRESS_EVERY_MS 50 /* what comes sooner is left out */
 
+/* Sleeps until something can be read. A recvmsg that sleeps is woken, too, when the other side has
+ * read what this one wrote: twice per task instead of once. */
+static void wait_for_bytes(int sock)
+{
+    struct pollfd p = {.fd = sock, .events = POLLIN};
+    (void)poll(&p, 1, -1); /* whatever it says, reading tells more */
+}
+
 /* Reads until there is a whole message. FUT_ERR_CLOSED at a clean end. */
 static int next_message(struct wire_stream *s, struct wire_message *out)
 {
     int rc;
     while ((rc = wire_stream_next(s, out)) == FUT_ERR_AGAIN) {
+        wait_for_bytes(s->sock);
         rc = wire_stream_read(s, 0);
         if (rc == FUT_ERR_CLOSED && !wire_stream_is_clean(s))
             return FUT_ERR_IO;
