@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
+#include "workers/worker_ahead.h"
 
 static enum lane lane_of(const struct attempt *a)
 {
@@ -57,12 +58,18 @@ static void on_kill(struct loop_timer *t)
     a->kind->stop(a, SIGKILL);
 }
 
+static void watch_deadline(struct attempt *a)
+{
+    a->timer.fn = on_deadline;
+    loop_timer_set(a->s->loop, &a->timer,
+                   a->started_mono_us / 1000 + a->apply.task.spec->timeout_ms);
+}
+
 static void run(struct attempt *a)
 {
     const struct task_spec *spec = a->apply.task.spec;
     a->kind = attempt_kind_of(a->handler, spec->lane);
-    a->timer.fn = on_deadline;
-    loop_timer_set(a->s->loop, &a->timer, a->started_mono_us / 1000 + spec->timeout_ms);
+    watch_deadline(a);
     a->kind->start(a);
 }
 
@@ -126,6 +133,15 @@ void attempt_begin(struct attempt *a)
         attempt_end(a, RUN_FAILED, unknown_handler(handler));
 }
 
+void attempt_begun(struct attempt *a)
+{
+    list_remove(a->ready, &a->link);
+    a->ready = NULL;
+    occupy(a);
+    log_start(a);
+    watch_deadline(a);
+}
+
 static void stop_running(struct attempt *a, int signal)
 {
     a->timer.fn = on_kill;
@@ -133,9 +149,20 @@ static void stop_running(struct attempt *a, int signal)
     a->kind->stop(a, signal);
 }
 
+static bool is_ahead(const struct attempt *a)
+{
+    return a->ready && a->ready == &a->s->lanes[lane_of(a)].ahead;
+}
+
+/* Nobody has it after that, or it runs, or its worker had answered for it. */
+static bool was_over_already(struct attempt *a)
+{
+    return !worker_ahead_withdraw(&a->as.worker) && !map_is_linked(&a->by_id);
+}
+
 void attempt_stop(struct attempt *a, enum stop_reason reason)
 {
-    if (a->stop != STOP_NONE)
+    if (a->stop != STOP_NONE || (is_ahead(a) && was_over_already(a)))
         return;
     a->stop = reason;
     if (a->started_mono_us)
@@ -256,6 +283,7 @@ void attempt_release_orphans(struct scheduler *s)
         if (!a->kind->needs_fork_server)
             continue;
         a->kind->abandon(a);
+        next = list_next(&s->running, n); /* its worker may have begun another one */
         if (a->stop == STOP_NONE)
             a->stop = STOP_RELEASED;
         attempt_end(a, RUN_NONE, NULL);

@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "workers/json_check.h"
 #include "workers/scheduler_internal.h"
+#include "workers/worker_ahead.h"
 
 #define MESSAGE_MAX 2000 /* bytes of a program's own message */
 
@@ -205,13 +206,49 @@ static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_
 
 /* ---- the kind ---- */
 
-static void start(struct attempt *a)
+static void on_begun(struct worker_job *job)
+{
+    attempt_begun(attempt_of(job));
+}
+
+static void on_back(struct worker_job *job)
+{
+    struct attempt *a = attempt_of(job);
+    list_remove(a->ready, &a->link);
+    a->ready = &a->s->lanes[LANE_CPU].ready;
+    list_push_front(a->ready, &a->link);
+}
+
+static void prepare(struct attempt *a)
 {
     a->as.worker = (struct worker_job){.task = &a->apply.task,
                                        .done = on_done,
                                        .progress = on_progress,
                                        .log = on_log,
-                                       .over = on_over};
+                                       .over = on_over,
+                                       .begun = on_begun,
+                                       .back = on_back};
+}
+
+bool attempt_give_ahead(struct attempt *a)
+{
+    enum lane lane = a->apply.task.spec->lane;
+    if (!a->handler || a->handler->is_worker ||
+        attempt_kind_of(a->handler, lane) != &attempt_worker_kind)
+        return false;
+    prepare(a);
+    if (!worker_ahead_give(worker_set_program(a->s->workers, a->handler), &a->as.worker))
+        return false;
+    a->kind = &attempt_worker_kind;
+    list_remove(a->ready, &a->link);
+    a->ready = &a->s->lanes[lane].ahead;
+    list_push_back(a->ready, &a->link);
+    return true;
+}
+
+static void start(struct attempt *a)
+{
+    prepare(a);
     worker_set_submit(a->s->workers, a->handler, &a->as.worker);
 }
 

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
+#include "workers/worker_ahead.h"
 
 #define SHORT_US 2000 /* an attempt below this is shorter than a commit */
 #define WINDOW_MAX 64u
@@ -31,7 +32,8 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane)
 
 size_t ready_count(const struct scheduler *s, enum lane lane)
 {
-    return s->lanes[lane].ready.len + s->lanes[lane].ready_last.len;
+    const struct lane_slots *slots = &s->lanes[lane];
+    return slots->ready.len + slots->ready_last.len + slots->ahead.len;
 }
 
 /* ---- giving back ---- */
@@ -56,7 +58,7 @@ static bool is_full(const struct lane_slots *slots)
 /* Since when the one that waits longest for a slot does so. */
 static bool oldest(const struct lane_slots *slots, int64_t *out_mono_ms)
 {
-    const struct attempt *a = first_of(&slots->ready);
+    const struct attempt *a = first_of(slots->ahead.len ? &slots->ahead : &slots->ready);
     /* With a free slot it waits for the others to be gone, which is soon. */
     const struct attempt *b = is_full(slots) ? first_of(&slots->ready_last) : NULL;
     if (!a && !b)
@@ -76,6 +78,7 @@ static void on_time(struct loop_timer *t)
     if (!oldest(slots, &since_ms) || clock_mono_ms() < since_ms + WAIT_MS)
         return; /* ready_begin sets it anew */
     slots->ran_us = WAIT_MS * 1000;
+    give_back(&slots->ahead);
     give_back(&slots->ready);
     if (is_full(slots))
         give_back(&slots->ready_last);
@@ -89,6 +92,7 @@ void ready_init(struct scheduler *s)
         struct lane_slots *slots = &s->lanes[l];
         list_init(&slots->ready);
         list_init(&slots->ready_last);
+        list_init(&slots->ahead);
         slots->ready_timer.fn = on_time;
         slots->ran_us = WAIT_MS * 1000;
     }
@@ -103,6 +107,40 @@ void ready_add(struct scheduler *s, const struct task *task)
     list_push_back(a->ready, &a->link);
     if (cancels_take(s, task->spec->id))
         attempt_stop(a, STOP_CANCELLED);
+}
+
+/* ---- with workers that still run another one ---- */
+
+static struct worker_program *builtins(const struct scheduler *s)
+{
+    return FUT_CONTAINER(list_front(worker_set_programs(s->workers)), struct worker_program, link);
+}
+
+/* They come before those that nobody has; the one that waits longest is the first. */
+static void begin_ahead(struct scheduler *s, struct lane_slots *slots)
+{
+    struct worker_program *p = builtins(s);
+    uint32_t idle;
+    struct attempt *a;
+    while (!is_full(slots) && (a = first_of(&slots->ahead)) != NULL &&
+           worker_program_idle(p, &idle) && worker_ahead_withdraw(&a->as.worker)) {
+        list_remove(a->ready, &a->link);
+        a->ready = NULL;
+        attempt_begin(a);
+    }
+}
+
+/* In the order in which they would begin. */
+static void give_ahead(struct scheduler *s, enum lane lane)
+{
+    struct lane_slots *slots = &s->lanes[lane];
+    struct attempt *a;
+    if (lane_taken(slots) != slots->capacity || !ready_window(s, lane))
+        return;
+    while ((a = first_of(&slots->ready)) != NULL && attempt_give_ahead(a))
+        ;
+    if (slots->ahead.len)
+        worker_ahead_send(builtins(s));
 }
 
 static void begin(struct lane_slots *slots, struct list *l)
@@ -134,6 +172,7 @@ static void give_back_unwanted(struct scheduler *s)
     for (int l = 0; l < LANE_COUNT; l++) {
         if (!all && !s->lanes[l].is_paused)
             continue;
+        give_back(&s->lanes[l].ahead);
         give_back(&s->lanes[l].ready);
         give_back(&s->lanes[l].ready_last);
     }
@@ -149,10 +188,14 @@ void ready_begin(struct scheduler *s)
     size_t waiting = 0;
     give_back_unwanted(s);
     for (int l = 0; l < LANE_COUNT; l++) {
+        begin_ahead(s, &s->lanes[l]);
         begin(&s->lanes[l], &s->lanes[l].ready);
-        if (suspect_runs(s)) /* what a claim of before has brought */
+        if (suspect_runs(s)) { /* what a claim of before has brought */
+            give_back(&s->lanes[l].ahead);
             give_back(&s->lanes[l].ready);
-        waiting += s->lanes[l].ready.len;
+        }
+        give_ahead(s, (enum lane)l);
+        waiting += s->lanes[l].ready.len + s->lanes[l].ahead.len;
     }
     for (int l = 0; l < LANE_COUNT; l++) {
         if (!waiting)
@@ -165,8 +208,8 @@ void ready_free(struct scheduler *s)
 {
     for (int l = 0; l < LANE_COUNT; l++) {
         struct lane_slots *slots = &s->lanes[l];
-        struct list *lists[] = {&slots->ready, &slots->ready_last};
-        for (size_t i = 0; i < 2; i++) {
+        struct list *lists[] = {&slots->ready, &slots->ready_last, &slots->ahead};
+        for (size_t i = 0; i < FUT_COUNT(lists); i++) {
             for (struct attempt *a; (a = first_of(lists[i])) != NULL;) {
                 list_remove(lists[i], &a->link);
                 attempt_free(a);

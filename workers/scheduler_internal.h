@@ -30,6 +30,7 @@ struct lane_slots {
     /* Claimed attempts that have not begun. */
     struct list ready;
     struct list ready_last; /* a daemon has died with these: alone, where that can be */
+    struct list ahead;      /* before all these: a worker has them, behind the one that it runs */
     struct loop_timer ready_timer;
     int64_t ran_us;         /* moving average of how long an attempt runs */
     uint64_t held;          /* programs that claims which are with the store leave out */
@@ -157,6 +158,8 @@ struct attempt {
 struct attempt *attempt_new(struct scheduler *s, const struct task *task);
 /* Takes a slot and starts. */
 void attempt_begin(struct attempt *a);
+/* The same for one that was given ahead and has been started by its worker. */
+void attempt_begun(struct attempt *a);
 /* Asks it to end: TERM now, KILL after the grace; one that has not begun ends at once. Only the
  * first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);
@@ -173,6 +176,8 @@ void attempt_release_orphans(struct scheduler *s);
 
 /* attempt_worker.c */
 extern const struct attempt_kind attempt_worker_kind;
+/* Gives it to a worker that still runs another one; false: none takes it. */
+FUT_MUST_CHECK bool attempt_give_ahead(struct attempt *a);
 
 /* attempt_kinds.c */
 const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane);

@@ -156,6 +156,7 @@ static const struct key {
     KEY("cancel=", &flag_kind, cancel),
     KEY("fork=", &flag_kind, fork),
     KEY("memfd=", &flag_kind, memfd),
+    KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
     KEY("fraction=", &fraction_kind, fraction),
     KEY("retry=", &choice_kind, retry),

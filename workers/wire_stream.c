@@ -117,7 +117,7 @@ int wire_stream_read(struct wire_stream *s, int flags)
         return FUT_ERR_IO;
     s->in.len += (size_t)n;
     s->bytes_copied += (size_t)n;
-    s->filled = (size_t)n == iov.iov_len;
+    s->filled = (size_t)n == iov.iov_len || msg.msg_controllen;
     return n == 0 ? FUT_ERR_CLOSED : 0;
 }
 
@@ -148,13 +148,21 @@ static int take_head(struct wire_stream *s)
     return rc;
 }
 
-static int take_by_fd(struct wire_stream *s, struct wire_message *out)
+int wire_stream_take_fd(struct wire_stream *s)
 {
     if (s->n_fds == 0)
-        return FUT_ERR_INVAL;
-    int fd = s->fds[0], rc = 0;
+        return -1;
+    int fd = s->fds[0];
     s->n_fds--;
     memmove(s->fds, s->fds + 1, s->n_fds * sizeof(s->fds[0]));
+    return fd;
+}
+
+static int take_by_fd(struct wire_stream *s, struct wire_message *out)
+{
+    int fd = wire_stream_take_fd(s), rc = 0;
+    if (fd < 0)
+        return FUT_ERR_INVAL;
     if (!out->too_long) {
         s->map_len = (size_t)out->head.bytes;
         rc = memfd_open(fd, s->map_len, &s->map, &s->copy);

@@ -25,7 +25,7 @@ struct wire_stream {
     size_t at;         /* the first byte of in that was not taken */
     size_t to_release; /* bytes of the payload that next has handed out */
     uint64_t skip;     /* bytes of a payload that nobody wants */
-    bool filled;       /* the last read took all that there was room for: there may be more */
+    bool filled;       /* the last read ended at its room or a descriptor: there may be more */
     bool has_head;
     char line[WIRE_LINE_MAX + 1]; /* the strings of head are here */
     struct wire_head head;
@@ -59,6 +59,8 @@ FUT_MUST_CHECK int wire_stream_read(struct wire_stream *s, int flags);
 /* The next message of what was read. FUT_ERR_AGAIN: read more. FUT_ERR_INVAL: the other side does
  * not keep to the protocol. */
 FUT_MUST_CHECK int wire_stream_next(struct wire_stream *s, struct wire_message *out);
+/* The first descriptor that came and was not taken, the caller's from now on; -1: there is none. */
+int wire_stream_take_fd(struct wire_stream *s);
 /* Nothing is left of what was read. */
 bool wire_stream_is_clean(const struct wire_stream *s);
 

@@ -9,6 +9,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/run.h"
+#include "workers/tickets.h"
+#include "workers/worker_ahead.h"
 #include "workers/worker_template.h"
 
 #define READS_PER_EVENT 8   /* then the others have a turn */
@@ -110,6 +112,8 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     w->takes_cancel = h->cancel;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;
+    if (w->is_builtin)
+        worker_ahead_hello(w, h);
     w->state = h->fork ? WORKER_TEMPLATE : WORKER_READY;
     w->idle_mono_ms = clock_mono_ms();
     loop_timer_clear(w->loop, &w->timer);
@@ -200,6 +204,7 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
     } else {
         w->left--;
     }
+    worker_ahead_go_on(w);
     w->idle_mono_ms = clock_mono_ms();
     if (w->state == WORKER_READY)
         w->hooks->room(w);
@@ -323,17 +328,28 @@ static struct wire_head run_head(const struct worker_process *w, const struct wo
     return h;
 }
 
-int worker_process_give(struct worker_process *w, struct worker_job *job)
+int worker_channel_put(struct worker_process *w, struct worker_job *job, bool ahead)
 {
     char id[ID_TEXT_SIZE];
-    FUT_ASSERT(worker_process_has_room(w));
     struct wire_head h = run_head(w, job, id);
+    h.ahead = ahead;
     int rc = wire_stream_put(&w->stream, &h, job->task->spec->input);
     if (rc != 0)
         return rc;
-    w->printed.len = 0;
     job->id = ++w->last_id;
     job->worker = w;
+    if (ahead)
+        tickets_offer(w->tickets, job->id);
+    return 0;
+}
+
+int worker_process_give(struct worker_process *w, struct worker_job *job)
+{
+    FUT_ASSERT(worker_process_has_room(w));
+    int rc = worker_channel_put(w, job, false);
+    if (rc != 0)
+        return rc;
+    w->printed.len = 0;
     list_push_back(&w->jobs, &job->link);
     count_cpu(w, job->id);
     worker_channel_flush(w);

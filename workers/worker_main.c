@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins.h"
+#include "workers/tickets.h"
 #include "workers/wire_stream.h"
 
 #define PROGRESS_EVERY_MS 50 /* what comes sooner is left out */
@@ -104,8 +105,10 @@ static int put_result(struct wire_stream *s, const struct run *run, uint64_t id)
     return wire_stream_put(s, &h, run->message.data);
 }
 
-static int run_task(struct wire_stream *s, const struct wire_message *m)
+static int run_task(struct wire_stream *s, struct tickets *t, const struct wire_message *m)
 {
+    if (t && m->head.ahead && !tickets_take(t, m->head.id))
+        return 0; /* somebody else has it */
     struct worker_run w = {.stream = s, .id = m->head.id};
     run_init(&w.run, m->payload, (size_t)m->head.bytes, m->head.type ? m->head.type : CONTENT_BYTES,
              m->head.max_result ? (size_t)m->head.max_result : WIRE_PAYLOAD_MAX);
@@ -122,20 +125,31 @@ static int run_task(struct wire_stream *s, const struct wire_message *m)
 
 /* ---- life ---- */
 
-static int serve(struct wire_stream *s)
+static int say_hello(struct wire_stream *s, const struct tickets *t, int tickets_fd)
 {
     struct wire_head hello = WIRE_HEAD(WIRE_HELLO);
-    struct wire_message m;
     hello.id = WIRE_VERSION;
     hello.memfd = true;
-    int rc = wire_stream_put(s, &hello, NULL);
+    if (!t)
+        return wire_stream_put(s, &hello, NULL);
+    hello.ahead = TICKETS_MAX - 1; /* and one that it runs */
+    return wire_stream_put_fds(s, &hello, &tickets_fd, 1);
+}
+
+static int serve(struct wire_stream *s)
+{
+    struct wire_message m;
+    int fd;
+    struct tickets *t = tickets_new(&fd);
+    int rc = say_hello(s, t, fd);
     while (rc == 0) {
         rc = wire_stream_flush(s, 0);
         if (rc == 0)
             rc = next_message(s, &m);
         if (rc == 0)
-            rc = m.head.verb == WIRE_RUN && !m.too_long ? run_task(s, &m) : FUT_ERR_INVAL;
+            rc = m.head.verb == WIRE_RUN && !m.too_long ? run_task(s, t, &m) : FUT_ERR_INVAL;
     }
+    tickets_close(&t);
     return rc == FUT_ERR_CLOSED ? 0 : rc;
 }
 

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/mem.h"
+#include "workers/worker_ahead.h"
 #include "workers/worker_channel.h"
 #include "workers/worker_spawn.h"
 #include "workers/worker_template.h"
@@ -29,12 +30,14 @@ static void close_all(struct worker_process *w)
     children_forget(w->children, &w->child);
     worker_template_forget(w);
     wire_stream_release(&w->stream);
+    worker_ahead_release(w);
 }
 
 /* The last word on this process. */
 static void gone(struct worker_process *w, struct worker_end end)
 {
     struct list_node *n;
+    worker_ahead_give_up(w);
     close_all(w);
     w->state = WORKER_DYING;
     end.how = w->broke_rules ? WORKER_ENDED_PROTOCOL : WORKER_ENDED_DIED;
@@ -50,6 +53,7 @@ void worker_process_cut(struct worker_process *w)
 {
     loop_close(w->loop, &w->channel);
     w->state = WORKER_DYING;
+    worker_ahead_give_up(w);
     children_kill(w->children, &w->child, SIGKILL); /* no process without a channel */
     loop_timer_set(w->loop, &w->timer, clock_mono_ms() + REASON_MS);
 }
@@ -58,6 +62,7 @@ static void kill_group(struct worker_process *w, int signal)
 {
     w->by_us = true;
     w->state = WORKER_DYING;
+    worker_ahead_give_up(w);
     loop_timer_clear(w->loop, &w->timer);
     children_kill(w->children, &w->child, signal);
 }
@@ -142,6 +147,7 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     w->owner = owner;
     w->width = how->max_width;
     w->max_result_bytes = how->max_result_bytes;
+    w->is_builtin = !how->command && !how->template;
     if (how->command)
         w->limits = how->command->limits;
     w->state = WORKER_STARTING;
@@ -149,6 +155,7 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     w->timer.fn = on_timer;
     w->channel.fd = w->out.fd = w->err.fd = w->held = -1;
     list_init(&w->jobs);
+    list_init(&w->ahead);
     list_init(&w->forks);
     int rc = worker_spawn(w, how);
     if (rc != 0) {
@@ -193,6 +200,8 @@ static void leave_job(struct worker_process *w, struct worker_job *job)
 
 void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal)
 {
+    if (!worker_ahead_may_stop(w, job))
+        return;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
         worker_channel_cancel(w, job);
     else if (w->state != WORKER_READY || is_alone(w))

@@ -43,6 +43,7 @@ struct worker_end {
     size_t log_len;
 };
 
+struct tickets;
 struct worker_process;
 struct worker_program;
 
@@ -50,7 +51,7 @@ struct worker_program;
 struct worker_job {
     struct list_node link; /* waits in its program, or runs in its worker */
     struct worker_program *program;
-    struct worker_process *worker; /* while it runs */
+    struct worker_process *worker; /* while it runs, or is given ahead */
     uint64_t id;                   /* on the channel */
     const struct task *task;       /* borrowed until done */
     uint64_t written;              /* bytes printed and logged, and of its result */
@@ -61,6 +62,9 @@ struct worker_job {
     /* Before done: it takes more CPU time or output than its handler's limits allow, and is to be
      * stopped. cpu_ms: what it has used, for LIMIT_CPU. */
     void (*over)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);
+    /* Of one that was given ahead, one of the two: it runs now; it is nobody's again. */
+    void (*begun)(struct worker_job *job);
+    void (*back)(struct worker_job *job);
 };
 
 /* ready and room: it takes a task now. gone comes once and last, after the jobs' done; the process
@@ -88,10 +92,13 @@ struct worker_process {
     struct loop_source channel, out, err;
     struct wire_stream stream;
     struct loop_timer timer;
-    struct list jobs; /* that it runs */
-    uint64_t last_id; /* of a RUN; a template's: of a FORK */
-    uint32_t width;   /* tasks at once */
-    uint32_t left;    /* tasks that it still runs and nobody waits for */
+    struct list jobs;        /* that it runs */
+    struct list ahead;       /* jobs that it was given and has not begun; only while it runs one */
+    struct tickets *tickets; /* for these; NULL: it takes none ahead */
+    uint64_t last_id;        /* of a RUN; a template's: of a FORK */
+    uint32_t width;          /* tasks at once */
+    uint32_t left;           /* tasks that it still runs and nobody waits for */
+    bool is_builtin;
     bool said_hello, takes_cancel;
     bool by_us;         /* its end was our wish */
     bool broke_rules;   /* it was killed for what it wrote on its channel */

@@ -161,18 +161,24 @@ static inline void house_submit_spec(const struct task_spec *spec, enum task_sta
     task_release(&t);
 }
 
+static inline struct task_spec house_spec(const char *handler, enum lane lane, const char *input,
+                                          int64_t timeout_ms, uint32_t retries)
+{
+    return (struct task_spec){.id = id_new(),
+                              .lane = lane,
+                              .retries = retries,
+                              .timeout_ms = timeout_ms,
+                              .created_wall_ms = clock_wall_ms(),
+                              .handler = handler,
+                              .input_type = CONTENT_JSON,
+                              .input = (const unsigned char *)input,
+                              .input_len = strlen(input)};
+}
+
 static inline struct task_id house_submit(const char *handler, enum lane lane, const char *input,
                                           int64_t timeout_ms, uint32_t retries)
 {
-    struct task_spec spec = {.id = id_new(),
-                             .lane = lane,
-                             .retries = retries,
-                             .timeout_ms = timeout_ms,
-                             .created_wall_ms = clock_wall_ms(),
-                             .handler = handler,
-                             .input_type = CONTENT_JSON,
-                             .input = (const unsigned char *)input,
-                             .input_len = strlen(input)};
+    struct task_spec spec = house_spec(handler, lane, input, timeout_ms, retries);
     house_submit_spec(&spec, TASK_QUEUED, 0);
     return spec.id;
 }
@@ -194,17 +200,35 @@ static inline struct task house_wait(struct task_id id, enum task_state state)
     return copy;
 }
 
-static inline void house_cancel(struct task_id id)
+/* The store's answer. Takes t, a snapshot. */
+static inline int house_cancel_as(struct task t)
 {
-    struct task t = house_wait(id, TASK_RUNNING);
     struct task_outcome *o = task_outcome_error("cancelled", "cancelled by its client");
     struct store_apply a = {.task = t};
     ck_assert_int_eq(task_apply(&t, EVENT_CANCEL, &(struct task_in){.outcome = o}, &a.change), 0);
     ck_assert_int_eq(store_apply(house.store, &a, house_op_done), 0);
     house_op_wait();
-    ck_assert_int_eq(a.op.rc, 0);
     task_release(&a.task);
     task_outcome_unref(o);
+    return a.op.rc;
+}
+
+static inline void house_cancel(struct task_id id)
+{
+    ck_assert_int_eq(house_cancel_as(house_wait(id, TASK_RUNNING)), 0);
+}
+
+/* One that may be ready, running or queued at that moment. */
+static inline void house_cancel_any(struct task_id id)
+{
+    int rc;
+    do {
+        struct store_get get = {.id = id};
+        ck_assert_int_eq(store_get(house.store, &get, house_op_done), 0);
+        house_op_wait();
+        rc = house_cancel_as(get.task);
+    } while (rc == FUT_ERR_STALE);
+    ck_assert_int_eq(rc, 0);
 }
 
 static inline struct pool_stats house_stats(void)

@@ -81,7 +81,7 @@ static int spawn_worker(uint64_t generation)
 
 static void expect_hello(int fd)
 {
-    static const char hello[] = "HELLO 1 0 memfd=1\n";
+    static const char hello[] = "HELLO 1 0 memfd=1 ahead=15\n";
     char got[sizeof(hello) - 1];
     ck_assert_int_eq(fd_read_all(fd, got, sizeof(got)), 0);
     ck_assert_mem_eq(got, hello, sizeof(got));

@@ -62,34 +62,13 @@ START_TEST(test_ready_gives_back_what_waits_too_long)
 }
 END_TEST
 
-/* One that may be ready, running or queued at that moment. */
-static void cancel_any(struct task_id id)
-{
-    struct task_outcome *o = task_outcome_error("cancelled", "cancelled by its client");
-    int rc;
-    do {
-        struct store_get get = {.id = id};
-        ck_assert_int_eq(store_get(house.store, &get, house_op_done), 0);
-        house_op_wait();
-        struct store_apply a = {.task = get.task};
-        ck_assert_int_eq(
-            task_apply(&get.task, EVENT_CANCEL, &(struct task_in){.outcome = o}, &a.change), 0);
-        ck_assert_int_eq(store_apply(house.store, &a, house_op_done), 0);
-        house_op_wait();
-        rc = a.op.rc;
-        task_release(&a.task);
-    } while (rc == FUT_ERR_STALE);
-    ck_assert_int_eq(rc, 0);
-    task_outcome_unref(o);
-}
-
 START_TEST(test_ready_may_be_cancelled)
 {
     struct task_id ids[LONG];
     open_window();
     submit_long(ids);
     for (int i = 0; i < LONG; i++)
-        cancel_any(ids[i]);
+        house_cancel_any(ids[i]);
     struct task_id after = house_submit("echo", LANE_IO, "1", 10000, 0);
     struct task t = house_wait(after, TASK_SUCCEEDED);
     task_release(&t);

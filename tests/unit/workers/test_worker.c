@@ -92,6 +92,7 @@ START_TEST(test_worker_main_large_input_and_result)
     char *input = xcalloc(1, n);
     input[n - 1] = 9;
     (void)next();
+    close(wire_stream_take_fd(&stream)); /* came with the greeting */
     for (int by_fd = 0; by_fd < 2; by_fd++) {
         stream.peer_takes_fds = by_fd;
         send_run(1, "echo", input, n);
