@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/mem.h"
 #include "tests/support/fail.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
@@ -110,6 +111,26 @@ json_t *api_run(const char *base, const char *json)
     char id[ID_TEXT_SIZE];
     api_submit(base, json, id);
     return api_done(base, id);
+}
+
+char *api_result(const char *base, const char *id)
+{
+    struct http_reply r = api_get(base, "/v1/futures/%s/result", id);
+    if (r.status != 200)
+        fail_reply(id, &r);
+    char *text = xstrdup(r.body);
+    http_reply_release(&r);
+    return text;
+}
+
+json_t *api_batch(const char *base, const char *json)
+{
+    struct http_reply r = api_post(base, "/v1/batches", json);
+    if (r.status != 202 || !r.json)
+        fail_reply("a batch", &r);
+    json_t *made = json_incref(r.json);
+    http_reply_release(&r);
+    return made;
 }
 
 struct awaited {

@@ -25,6 +25,10 @@ json_t *api_future(const char *base, const char *id);
 json_t *api_done(const char *base, const char *id);
 /* Submit, then api_done. */
 json_t *api_run(const char *base, const char *json);
+/* Its result as it is, which must be there, as text; free() it. */
+char *api_result(const char *base, const char *id);
+/* POST /v1/batches: must be accepted. What is answered; json_decref() it. */
+json_t *api_batch(const char *base, const char *json);
 /* Waits until the future is in this state (by asking). */
 void api_wait_state(const char *base, const char *id, const char *state);
 

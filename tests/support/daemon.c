@@ -102,13 +102,20 @@ struct daemon *daemon_new(void)
     return d;
 }
 
-struct daemon *daemon_start_with(const char *const *settings, int n)
+struct daemon *daemon_start_handlers(const char *json, const char *const *settings, int n)
 {
     struct daemon *d = daemon_new();
     for (int i = 0; i < n; i++)
         daemon_set(d, settings[i]);
+    if (json)
+        daemon_set_handlers(d, json);
     daemon_start(d);
     return d;
+}
+
+struct daemon *daemon_start_with(const char *const *settings, int n)
+{
+    return daemon_start_handlers(NULL, settings, n);
 }
 
 void daemon_set_handlers(struct daemon *d, const char *json)

@@ -14,6 +14,8 @@ struct daemon;
 struct daemon *daemon_new(void);
 /* new, set each "NAME=value" (n of them), start. */
 struct daemon *daemon_start_with(const char *const *settings, int n);
+/* The same with a handlers file. */
+struct daemon *daemon_start_handlers(const char *json, const char *const *settings, int n);
 /* "NAME=value"; replaces an earlier one of that name. Takes effect at the next start. */
 void daemon_set(struct daemon *d, const char *setting);
 /* Writes the handlers file and points FUTURED_HANDLERS to it. In the JSON, DIR is replaced by the

@@ -9,37 +9,33 @@
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
 
+/* A row of the handlers file; rest: more members of it. */
 #define SH(name, script, rest)                                                                     \
-    "\"" name "\": {\"exec\": [\"sh\", \"-c\", \"" script "\"], \"lane\": \"cpu\"" rest "}"
+    "\"" name "\": {\"exec\": [\"sh\", \"-c\", \"" script "\"], \"lane\": \"cpu\"" rest "},"
+#define BRIEF ", \"timeout\": 0.3"
+#define NOISY "head -c 20000 /dev/zero | tr '\\\\0' x >&2; printf END >&2; echo fine"
 
-static const char handlers[] = "{" SH("exit3", "echo out; echo oops >&2; exit 3", "") ","      /**/
-    SH("segv", "kill -SEGV $$", "") ","                                                        /**/
-    SH("again", "[ $FUTURED_ATTEMPT -ge 3 ] && echo third || exit 75", ", \"retries\": 2") "," /**/
-    SH("never", "echo busy >&2; exit 75", "") ","                                              /**/
-    SH("slow", "sleep 300 & echo $! > DIR/grandchild; echo $$ > DIR/child; wait",
-       ", \"timeout\": 0.3") "," /**/
-    SH("deaf", "trap '' TERM; echo $$ > DIR/child; while :; do sleep 0.1; done",
-       ", \"timeout\": 0.3") "," /**/
-    SH("noisy", "head -c 20000 /dev/zero | tr '\\\\0' x >&2; printf END >&2; echo fine",
-       "") ","                                                                                  /**/
-    SH("env", "env", ", \"env\": {\"COLOUR\": \"blue\"}") ","                                   /**/
-    SH("fds", "ls /proc/self/fd", "") ","                                                       /**/
-    SH("where", "pwd", ", \"cwd\": \"/\"") ","                                                  /**/
-    SH("json", "cat", ", \"content_type\": \"application/json\"") ","                           /**/
-    SH("big", "head -c 5000 /dev/zero", "") ","                                                 /**/
-                                            "\"cat\": {\"exec\": [\"cat\"], \"lane\": \"io\"}," /**/
-                                            "\"true\": {\"exec\": [\"true\"], \"lane\": \"cpu\"}}";
+static const char handlers[] = "{" /* a comment at each end keeps the rows apart */        /**/
+    SH("exit3", "echo out; echo oops >&2; exit 3", "")                                     /**/
+    SH("segv", "kill -SEGV $$", "")                                                        /**/
+    SH("again", "[ $FUTURED_ATTEMPT -ge 3 ] && echo third || exit 75", ", \"retries\": 2") /**/
+    SH("never", "echo busy >&2; exit 75", ", \"retries\": 1")                              /**/
+    SH("slow", "sleep 300 & echo $! > DIR/grandchild; echo $$ > DIR/child; wait", BRIEF)   /**/
+    SH("deaf", "trap '' TERM; echo $$ > DIR/child; while :; do sleep 0.1; done", BRIEF)    /**/
+    SH("noisy", NOISY, "")                                                                 /**/
+    SH("env", "env", ", \"env\": {\"COLOUR\": \"blue\"}")                                  /**/
+    SH("fds", "ls /proc/self/fd", "")                                                      /**/
+    SH("where", "pwd", ", \"cwd\": \"/\"")                                                 /**/
+    SH("json", "cat", ", \"content_type\": \"application/json\"")                          /**/
+    SH("big", "head -c 2000001 /dev/zero", "")                                             /**/
+    "\"cat\": {\"exec\": [\"cat\"], \"lane\": \"io\"},"
+    "\"true\": {\"exec\": [\"true\"], \"lane\": \"cpu\"}}";
 
-static struct daemon *start(const char *setting)
+static struct daemon *start(void)
 {
-    struct daemon *d = daemon_new();
-    daemon_set(d, "FUTURED_KILL_GRACE=200ms");
-    daemon_set(d, "SECRET_TOKEN=squirrel");
-    if (setting)
-        daemon_set(d, setting);
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    static const char *const settings[] = {"FUTURED_KILL_GRACE=200ms", "SECRET_TOKEN=squirrel",
+                                           "FUTURED_MAX_RESULT=2000000"};
+    return daemon_start_handlers(handlers, settings, FUT_COUNT(settings));
 }
 
 static json_t *run(struct daemon *d, const char *handler)
@@ -49,46 +45,47 @@ static json_t *run(struct daemon *d, const char *handler)
     return api_run(daemon_url(d), body);
 }
 
-/* The bytes of a result; free() them. */
-static char *result_of(struct daemon *d, const json_t *f)
+/* Runs it; its result as text, free() it. */
+static char *output_of(struct daemon *d, const char *handler)
 {
-    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", api_str(f, "id"));
-    ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
-    char *text = xstrdup(r.body);
-    http_reply_release(&r);
+    json_t *f = run(d, handler);
+    char *text = api_result(daemon_url(d), api_str(f, "id"));
+    json_decref(f);
     return text;
 }
 
-START_TEST(test_exec_exit_code_fails_the_task_and_keeps_stderr)
+static const struct {
+    const char *task;
+    const char *code, *signal, *log; /* of the error; "": it has none */
+    int exit_code;                   /* -1: it has none */
+    int attempts;
+} failures[] = {
+    {"{\"handler\":\"exit3\"}", "exit", "", "oops\n", 3, 1},
+    {"{\"handler\":\"segv\"}", "signal", "SIGSEGV", "", -1, 1},
+    {"{\"handler\":\"never\"}", "exit", "", "busy\n", 75, 2}, /* when no retries are left */
+    {"{\"handler\":\"json\",\"input\":\"no json\"}", "result_not_json", "", "", -1, 1},
+    {"{\"handler\":\"big\"}", "result_too_large", "", "", -1, 1},
+};
+
+START_TEST(test_exec_failure_is_told)
 {
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "exit3");
+    struct daemon *d = start();
+    json_t *f = api_run(daemon_url(d), failures[_i].task);
     ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_str_eq(api_str(f, "error.code"), "exit");
-    ck_assert_int_eq(api_int(f, "error.exit_code"), 3);
-    ck_assert_str_eq(api_str(f, "error.log"), "oops\n");
-    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    ck_assert_str_eq(api_str(f, "error.code"), failures[_i].code);
+    ck_assert_str_eq(api_str(f, "error.signal"), failures[_i].signal);
+    ck_assert_str_eq(api_str(f, "error.log"), failures[_i].log);
+    ck_assert_int_eq(api_int(f, "error.exit_code"), failures[_i].exit_code);
+    ck_assert_int_eq(api_int(f, "attempt"), failures[_i].attempts);
     json_decref(f);
     daemon_stop(d);
     daemon_free(&d);
 }
 END_TEST
 
-START_TEST(test_exec_signal_is_named)
-{
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "segv");
-    ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_str_eq(api_str(f, "error.code"), "signal");
-    ck_assert_str_eq(api_str(f, "error.signal"), "SIGSEGV");
-    json_decref(f);
-    daemon_free(&d);
-}
-END_TEST
-
 START_TEST(test_exec_75_is_tried_again)
 {
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     char id[ID_TEXT_SIZE];
     api_submit(daemon_url(d), "{\"handler\":\"again\"}", id);
     api_wait_state(daemon_url(d), id, "scheduled");
@@ -97,23 +94,10 @@ START_TEST(test_exec_75_is_tried_again)
     json_t *f = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     ck_assert_int_eq(api_int(f, "attempt"), 3);
-    char *text = result_of(d, f);
+    char *text = api_result(daemon_url(d), id);
     ck_assert_str_eq(text, "third\n");
     free(text);
     json_decref(waiting);
-    json_decref(f);
-    daemon_free(&d);
-}
-END_TEST
-
-START_TEST(test_exec_75_without_retries_left_fails)
-{
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "never");
-    ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_str_eq(api_str(f, "error.code"), "exit");
-    ck_assert_int_eq(api_int(f, "error.exit_code"), 75);
-    ck_assert_str_eq(api_str(f, "error.log"), "busy\n");
     json_decref(f);
     daemon_free(&d);
 }
@@ -126,45 +110,32 @@ static void check_gone(struct daemon *d, const char *file)
     free(pid);
 }
 
-START_TEST(test_exec_timeout_ends_the_whole_process_group)
+static const struct {
+    const char *task;
+    const char *pids[3]; /* files in which its processes leave their numbers */
+} overdue[] = {
+    {"{\"handler\":\"slow\"}", {"child", "grandchild"}}, /* the whole group goes */
+    {"{\"handler\":\"deaf\"}", {"child"}},               /* needs KILL */
+    {"{\"handler\":\"deaf\",\"timeout\":0.05}", {NULL}}, /* its own: maybe before it writes */
+};
+
+START_TEST(test_exec_timeout_ends_all_its_processes)
 {
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "slow");
+    struct daemon *d = start();
+    json_t *f = api_run(daemon_url(d), overdue[_i].task);
     ck_assert_str_eq(api_str(f, "state"), "failed");
     ck_assert_str_eq(api_str(f, "error.code"), "timeout");
-    check_gone(d, "child");
-    check_gone(d, "grandchild");
+    for (const char *const *file = overdue[_i].pids; *file; file++)
+        check_gone(d, *file);
     json_decref(f);
     daemon_stop(d);
-    daemon_free(&d);
-}
-END_TEST
-
-START_TEST(test_exec_timeout_kills_what_ignores_term)
-{
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "deaf");
-    ck_assert_str_eq(api_str(f, "error.code"), "timeout");
-    check_gone(d, "child");
-    json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
-}
-END_TEST
-
-START_TEST(test_exec_task_may_set_its_own_timeout)
-{
-    struct daemon *d = start(NULL);
-    json_t *f = api_run(daemon_url(d), "{\"handler\":\"deaf\",\"timeout\":0.05}");
-    ck_assert_str_eq(api_str(f, "error.code"), "timeout");
-    json_decref(f);
     daemon_free(&d);
 }
 END_TEST
 
 START_TEST(test_exec_keeps_the_last_8_kib_of_stderr)
 {
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     json_t *f = run(d, "noisy");
     const char *log = api_str(f, "log");
     size_t len = strlen(log);
@@ -179,9 +150,9 @@ END_TEST
 
 START_TEST(test_exec_environment_is_clean)
 {
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     json_t *f = run(d, "env");
-    char *text = result_of(d, f);
+    char *text = api_result(daemon_url(d), api_str(f, "id"));
     char *id_line = text_printf("FUTURED_TASK_ID=%s\n", api_str(f, "id"));
     ck_assert_msg(strstr(text, id_line) != NULL, "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "FUTURED_ATTEMPT=1\n"));
@@ -199,17 +170,12 @@ END_TEST
 
 START_TEST(test_exec_inherits_no_descriptor_and_runs_in_its_directory)
 {
-    struct daemon *d = start(NULL);
-    json_t *f = run(d, "fds");
-    char *text = result_of(d, f);
-    ck_assert_str_eq(text, "0\n1\n2\n3\n4\n"); /* 3 is for progress, 4 is ls's own */
-    free(text);
-    json_decref(f);
-    f = run(d, "where");
-    text = result_of(d, f);
-    ck_assert_str_eq(text, "/\n");
-    free(text);
-    json_decref(f);
+    struct daemon *d = start();
+    char *fds = output_of(d, "fds"), *where = output_of(d, "where");
+    ck_assert_str_eq(fds, "0\n1\n2\n3\n4\n"); /* 3 is for progress, 4 is ls's own */
+    ck_assert_str_eq(where, "/\n");
+    free(fds);
+    free(where);
     daemon_free(&d);
 }
 END_TEST
@@ -230,7 +196,7 @@ static struct http_reply post_bytes(struct daemon *d, const char *path, size_t n
 START_TEST(test_exec_input_and_output_are_bytes)
 {
     const size_t n = 1000000;
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     char *bytes;
     struct http_reply r = post_bytes(d, "/v1/tasks/cat?wait=50", n, &bytes);
     ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
@@ -246,7 +212,7 @@ END_TEST
 
 START_TEST(test_exec_program_need_not_read_its_input)
 {
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     char *bytes;
     struct http_reply r = post_bytes(d, "/v1/tasks/true?wait=50", 1000000, &bytes);
     ck_assert_int_eq(r.status, 200);
@@ -257,50 +223,34 @@ START_TEST(test_exec_program_need_not_read_its_input)
 }
 END_TEST
 
-START_TEST(test_exec_declared_json_must_be_json)
+START_TEST(test_exec_declared_json_is_shown_as_json)
 {
-    struct daemon *d = start(NULL);
+    struct daemon *d = start();
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"json\",\"input\":{\"n\":[1,2]}}");
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     ck_assert_int_eq((int)json_array_size(api_at(f, "result.n")), 2);
     json_decref(f);
-    f = api_run(daemon_url(d), "{\"handler\":\"json\",\"input\":\"no json\"}");
-    ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_str_eq(api_str(f, "error.code"), "result_not_json");
-    json_decref(f);
-    daemon_free(&d);
-}
-END_TEST
-
-START_TEST(test_exec_result_over_the_limit_fails)
-{
-    struct daemon *d = start("FUTURED_MAX_RESULT=4999");
-    json_t *f = run(d, "big");
-    ck_assert_str_eq(api_str(f, "state"), "failed");
-    ck_assert_str_eq(api_str(f, "error.code"), "result_too_large");
-    json_decref(f);
-    daemon_stop(d);
     daemon_free(&d);
 }
 END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {
-        test_exec_exit_code_fails_the_task_and_keeps_stderr,
-        test_exec_signal_is_named,
+    const TTest *const tests[] = {
         test_exec_75_is_tried_again,
-        test_exec_75_without_retries_left_fails,
-        test_exec_timeout_ends_the_whole_process_group,
-        test_exec_timeout_kills_what_ignores_term,
-        test_exec_task_may_set_its_own_timeout,
         test_exec_keeps_the_last_8_kib_of_stderr,
         test_exec_environment_is_clean,
         test_exec_inherits_no_descriptor_and_runs_in_its_directory,
         test_exec_input_and_output_are_bytes,
         test_exec_program_need_not_read_its_input,
-        test_exec_declared_json_must_be_json,
-        test_exec_result_over_the_limit_fails,
+        test_exec_declared_json_is_shown_as_json,
     };
-    return suite_run("exec", tests, FUT_COUNT(tests));
+    TCase *tcase = tcase_create("exec");
+    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(tcase, tests[i]);
+    tcase_add_loop_test(tcase, test_exec_failure_is_told, 0, (int)FUT_COUNT(failures));
+    tcase_add_loop_test(tcase, test_exec_timeout_ends_all_its_processes, 0,
+                        (int)FUT_COUNT(overdue));
+    return suite_run_cases("exec", tcase, NULL);
 }

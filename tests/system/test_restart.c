@@ -17,17 +17,34 @@ static const char handlers[] =
     "{\"hold\": {\"exec\": [\"sh\", \"-c\", \"echo $$ > DIR/pid.$FUTURED_ATTEMPT;"
     " while [ ! -e DIR/go ]; do sleep 0.05; done; echo $FUTURED_ATTEMPT\"], \"lane\": \"cpu\"}}";
 
-static const char hold[] = "{\"handler\":\"hold\"}";
-
-static struct daemon *start(const char *const *settings, size_t n)
+/* setting: NULL, or "NAME=value". */
+static struct daemon *start(const char *setting)
 {
-    struct daemon *d = daemon_new();
-    daemon_set(d, "FUTURED_KILL_GRACE=100ms");
-    for (size_t i = 0; i < n; i++)
-        daemon_set(d, settings[i]);
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    const char *const settings[] = {"FUTURED_KILL_GRACE=100ms", setting};
+    return daemon_start_handlers(handlers, settings, setting ? 2 : 1);
+}
+
+/* A task that has begun and stays until let_go; the process of its first attempt. */
+static pid_t begin(struct daemon *d, char out_id[ID_TEXT_SIZE])
+{
+    api_submit(daemon_url(d), "{\"handler\":\"hold\"}", out_id);
+    char *text = daemon_wait_file(d, "pid.1");
+    pid_t pid = (pid_t)strtol(text, NULL, 10);
+    free(text);
+    return pid;
+}
+
+static void ask_to_drain(struct daemon *d)
+{
+    daemon_signal(d, SIGTERM);
+    free(daemon_wait_log(d, " drain"));
+}
+
+/* Waits for its end by itself. */
+static void expect_exit(struct daemon *d, int expected)
+{
+    int status = daemon_wait_end(d);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == expected);
 }
 
 static void let_go(struct daemon *d)
@@ -41,24 +58,22 @@ static void check_result(struct daemon *d, const char *id, int attempt, const ch
     ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "state %s", api_str(f, "state"));
     ck_assert_int_eq((int)api_int(f, "attempt"), attempt);
     json_decref(f);
-    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", id);
-    ck_assert_str_eq(r.body, bytes);
-    http_reply_release(&r);
+    char *text = api_result(daemon_url(d), id);
+    ck_assert_str_eq(text, bytes);
+    free(text);
 }
 
 START_TEST(test_restart_running_tasks_run_again_after_kill_9)
 {
-    struct daemon *d = start(NULL, 0);
+    struct daemon *d = start(NULL);
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(d), hold, id);
-    char *pid = daemon_wait_file(d, "pid.1");
+    pid_t pid = begin(d, id);
     daemon_kill(d);
-    ck_assert(wait_process_end((pid_t)strtol(pid, NULL, 10), WAIT_LONG_MS));
+    ck_assert(wait_process_end(pid, WAIT_LONG_MS));
     daemon_start(d);
     free(daemon_wait_file(d, "pid.2"));
     let_go(d);
     check_result(d, id, 2, "2\n");
-    free(pid);
     daemon_stop(d);
     daemon_free(&d);
 }
@@ -66,8 +81,7 @@ END_TEST
 
 START_TEST(test_restart_keeps_the_queue_and_the_results_after_kill_9)
 {
-    static const char *const settings[] = {"MAX_THREADS=1"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("MAX_THREADS=1");
     char queued[20][ID_TEXT_SIZE], sleeper[ID_TEXT_SIZE];
     json_t *before = api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"kept\"}");
     api_submit(daemon_url(d), "{\"handler\":\"sleep\",\"input\":{\"seconds\":300}}", sleeper);
@@ -89,9 +103,9 @@ END_TEST
 
 START_TEST(test_restart_a_task_that_always_meets_a_dying_daemon_fails)
 {
-    struct daemon *d = start(NULL, 0);
+    struct daemon *d = start(NULL);
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(d), hold, id);
+    (void)begin(d, id);
     for (int attempt = 1; attempt <= 4; attempt++) {
         char file[32];
         (void)snprintf(file, sizeof(file), "pid.%d", attempt);
@@ -109,16 +123,12 @@ END_TEST
 
 START_TEST(test_restart_sigterm_lets_running_tasks_finish)
 {
-    static const char *const settings[] = {"FUTURED_DRAIN=50s"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("FUTURED_DRAIN=50s");
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(d), hold, id);
-    free(daemon_wait_file(d, "pid.1"));
-    daemon_signal(d, SIGTERM);
-    free(daemon_wait_log(d, " drain"));
+    (void)begin(d, id);
+    ask_to_drain(d);
     let_go(d);
-    int status = daemon_wait_end(d);
-    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_exit(d, 0);
     daemon_start(d);
     check_result(d, id, 1, "1\n");
     daemon_free(&d);
@@ -127,17 +137,14 @@ END_TEST
 
 START_TEST(test_restart_sigterm_gives_back_what_does_not_finish)
 {
-    static const char *const settings[] = {"FUTURED_DRAIN=100ms"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("FUTURED_DRAIN=100ms");
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(d), hold, id);
-    char *pid = daemon_wait_file(d, "pid.1");
+    pid_t pid = begin(d, id);
     daemon_stop(d);
-    ck_assert(wait_process_end((pid_t)strtol(pid, NULL, 10), WAIT_LONG_MS));
+    ck_assert(wait_process_end(pid, WAIT_LONG_MS));
     let_go(d);
     daemon_start(d);
     check_result(d, id, 1, "1\n"); /* the attempt that was given back is not charged */
-    free(pid);
     daemon_stop(d);
     daemon_free(&d);
 }
@@ -145,8 +152,7 @@ END_TEST
 
 START_TEST(test_restart_sigterm_gives_back_a_running_builtin)
 {
-    static const char *const settings[] = {"FUTURED_DRAIN=0"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("FUTURED_DRAIN=0");
     char id[ID_TEXT_SIZE];
     api_submit(daemon_url(d), "{\"handler\":\"sleep\",\"input\":{\"seconds\":300}}", id);
     api_wait_state(daemon_url(d), id, "running");
@@ -170,11 +176,9 @@ static bool has_waiter(void *ctx)
 
 START_TEST(test_restart_drain_answers_those_who_wait)
 {
-    static const char *const settings[] = {"FUTURED_DRAIN=100ms"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("FUTURED_DRAIN=100ms");
     char id[ID_TEXT_SIZE], path[128];
-    api_submit(daemon_url(d), hold, id);
-    free(daemon_wait_file(d, "pid.1"));
+    (void)begin(d, id);
     (void)snprintf(path, sizeof(path), "/v1/futures/%s?wait=60", id);
     struct http_request req = {.method = "GET", .path = path};
     struct http_pending *p = http_begin(daemon_url(d), &req);
@@ -190,16 +194,12 @@ END_TEST
 
 START_TEST(test_restart_second_sigterm_ends_at_once_and_loses_nothing)
 {
-    static const char *const settings[] = {"FUTURED_DRAIN=1h"};
-    struct daemon *d = start(settings, 1);
+    struct daemon *d = start("FUTURED_DRAIN=1h");
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(d), hold, id);
-    free(daemon_wait_file(d, "pid.1"));
+    (void)begin(d, id);
+    ask_to_drain(d);
     daemon_signal(d, SIGTERM);
-    free(daemon_wait_log(d, " drain"));
-    daemon_signal(d, SIGTERM);
-    int status = daemon_wait_end(d);
-    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    expect_exit(d, 1);
     let_go(d);
     daemon_start(d);
     check_result(d, id, 2, "2\n");
@@ -209,7 +209,7 @@ END_TEST
 
 START_TEST(test_restart_second_daemon_on_the_same_file_is_refused)
 {
-    struct daemon *d = start(NULL, 0), *second = daemon_new();
+    struct daemon *d = start(NULL), *second = daemon_new();
     char *db = daemon_path(d, "futured.db"), *said = NULL;
     char *setting = text_printf("FUTURED_DB=%s", db);
     daemon_set(second, setting);
@@ -230,7 +230,7 @@ END_TEST
 
 START_TEST(test_restart_on_the_same_port_at_once)
 {
-    struct daemon *d = start(NULL, 0);
+    struct daemon *d = start(NULL);
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}");
     char *before = xstrdup(daemon_url(d));
     daemon_keep_port(d);
