@@ -34,12 +34,10 @@ static char *tasks(int n, int fails)
     return buf_take(&b, &len);
 }
 
+/* Takes body. */
 static json_t *make(struct daemon *d, char *body)
 {
-    struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
-    ck_assert_msg(r.status == 202 && r.json, "%d %s", r.status, r.error ? r.error : r.body);
-    json_t *made = json_incref(r.json);
-    http_reply_release(&r);
+    json_t *made = api_batch(daemon_url(d), body);
     free(body);
     return made;
 }
@@ -268,7 +266,8 @@ START_TEST(test_as_completed_wait_all_never_misses_the_moment)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     for (int i = 0; i < 200; i++) {
-        json_t *made = make(d, strdup("{\"handler\":\"echo\",\"inputs\":[1,2,3,4,5,6,7,8,9,10]}"));
+        json_t *made =
+            api_batch(daemon_url(d), "{\"handler\":\"echo\",\"inputs\":[1,2,3,4,5,6,7,8,9,10]}");
         json_t *all = wait_many(d, api_str(made, "id"), "ALL_COMPLETED");
         ck_assert_uint_eq(json_array_size(json_object_get(all, "done")), 10);
         json_decref(all);

@@ -28,15 +28,6 @@ static char *sleeps(int n, int ms)
     return buf_take(&b, &len);
 }
 
-static json_t *make(struct daemon *d, const char *body)
-{
-    struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
-    ck_assert_msg(r.status == 202 && r.json, "%d %s", r.status, r.error ? r.error : r.body);
-    json_t *made = json_incref(r.json);
-    http_reply_release(&r);
-    return made;
-}
-
 static void write_texts(const char *dir)
 {
     for (size_t i = 0; i < TEXTS; i++) {
@@ -84,7 +75,7 @@ START_TEST(test_batches_survive_a_kill)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     char *body = sleeps(100, 20);
-    json_t *made = make(d, body);
+    json_t *made = api_batch(daemon_url(d), body);
     daemon_keep_port(d);
     daemon_kill(d);
     daemon_start(d);
@@ -112,7 +103,7 @@ START_TEST(test_batches_cancel_stays_durable)
     static const char *const settings[] = {"MAX_THREADS=2"};
     struct daemon *d = daemon_start_with(settings, 1);
     char *body = sleeps(2000, 60000);
-    json_t *made = make(d, body);
+    json_t *made = api_batch(daemon_url(d), body);
     char *path = text_printf("/v1/batches/%s/cancel", api_str(made, "id"));
     struct http_reply r = api_post(daemon_url(d), path, NULL);
     ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);

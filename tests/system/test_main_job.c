@@ -15,10 +15,7 @@ static const char *const handlers =
 
 static struct daemon *start(void)
 {
-    struct daemon *d = daemon_new();
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    return daemon_start_handlers(handlers, NULL, 0);
 }
 
 static bool is_timestamp(const char *s)

@@ -21,12 +21,8 @@ static const char *const handlers =
 
 static struct daemon *start(void)
 {
-    struct daemon *d = daemon_new();
-    daemon_set_handlers(d, handlers);
-    daemon_set(d, "MAX_THREADS=1");
-    daemon_set(d, "MAX_WORKERS=1");
-    daemon_start(d);
-    return d;
+    static const char *const settings[] = {"MAX_THREADS=1", "MAX_WORKERS=1"};
+    return daemon_start_handlers(handlers, settings, FUT_COUNT(settings));
 }
 
 static void let_go(const struct daemon *d)

@@ -135,13 +135,12 @@ static char *sleepers(size_t n)
     return text;
 }
 
-static struct http_reply make_batch(struct daemon *d, size_t n)
+static json_t *make_batch(struct daemon *d, size_t n)
 {
     char *body = sleepers(n);
-    struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
-    ck_assert_msg(r.status == 202 && r.json, "%d %s", r.status, r.error ? r.error : r.body);
+    json_t *made = api_batch(daemon_url(d), body);
     free(body);
-    return r;
+    return made;
 }
 
 static void cancel_batch(struct daemon *d, const char *id)
@@ -158,10 +157,10 @@ START_TEST(test_many_waiters_of_as_many_futures_are_released_by_one_cancel)
 {
     size_t n = many();
     struct daemon *d = start_for(n, NULL);
-    struct http_reply made = make_batch(d, n);
+    json_t *made = make_batch(d, n);
     const char **ids = xcalloc(n, sizeof(*ids));
     for (size_t i = 0; i < n; i++)
-        ids[i] = json_string_value(json_array_get(json_object_get(made.json, "ids"), i));
+        ids[i] = json_string_value(json_array_get(json_object_get(made, "ids"), i));
     struct hold_config cfg = {.address = daemon_address(d),
                               .ids = ids,
                               .n_ids = n,
@@ -170,11 +169,11 @@ START_TEST(test_many_waiters_of_as_many_futures_are_released_by_one_cancel)
     struct hold *h = hold_new(&cfg);
     ck_assert_msg(hold_add(h, n), "the daemon does not hold %zu", n);
     check_health(d);
-    cancel_batch(d, api_str(made.json, "id"));
+    cancel_batch(d, api_str(made, "id"));
     check_all_right(h);
     hold_free(&h);
     free(ids);
-    http_reply_release(&made);
+    json_decref(made);
     daemon_stop(d);
     daemon_free(&d);
 }

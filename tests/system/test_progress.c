@@ -19,10 +19,7 @@ static const char handlers[] =
 
 static struct daemon *start(void)
 {
-    struct daemon *d = daemon_new();
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    return daemon_start_handlers(handlers, NULL, 0);
 }
 
 struct asked {

@@ -25,10 +25,7 @@ static const char handlers[] = "{" SH("third", "[ $FUTURED_ATTEMPT -ge 3 ] || ex
 
 static struct daemon *start(void)
 {
-    struct daemon *d = daemon_new();
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    return daemon_start_handlers(handlers, NULL, 0);
 }
 
 static json_t *run(struct daemon *d, const char *handler, const char *more)

@@ -223,11 +223,8 @@ static void nothing_to_look_at(const json_t *f)
 
 static struct daemon *start(const char *handlers)
 {
-    struct daemon *d = daemon_new();
-    daemon_set(d, MAX_WORKERS_SETTING);
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
-    return d;
+    static const char *const settings[] = {MAX_WORKERS_SETTING};
+    return daemon_start_handlers(handlers, settings, 1);
 }
 
 START_TEST(test_rogues_five_among_a_thousand)
@@ -261,11 +258,9 @@ END_TEST
 
 START_TEST(test_rogues_crash_is_told_in_detail)
 {
-    struct daemon *d = daemon_new();
-    daemon_set_handlers(
-        d, "{\"bad\": {\"exec\": [\"perl\", \"-e\", \"$x = 'x' x 20000000; print STDERR 'last "
-           "words'; kill 9, $$; sleep 9\"]}}");
-    daemon_start(d);
+    struct daemon *d =
+        start("{\"bad\": {\"exec\": [\"perl\", \"-e\", \"$x = 'x' x 20000000; print STDERR 'last "
+              "words'; kill 9, $$; sleep 9\"]}}");
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"bad\"}");
     ck_assert_str_eq(api_str(f, "error.code"), "signal");
     ck_assert_str_eq(api_str(f, "error.signal"), "SIGKILL");

@@ -29,10 +29,7 @@ static char *result_of(struct daemon *d, const char *handler)
 {
     char *body = text_printf("{\"handler\":\"%s\"}", handler);
     json_t *f = api_run(daemon_url(d), body);
-    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", api_str(f, "id"));
-    ck_assert_msg(r.status == 200, "%d %s", r.status, r.body);
-    char *text = xstrdup(r.body);
-    http_reply_release(&r);
+    char *text = api_result(daemon_url(d), api_str(f, "id"));
     json_decref(f);
     free(body);
     return text;
@@ -40,10 +37,7 @@ static char *result_of(struct daemon *d, const char *handler)
 
 static struct daemon *start_as(const char *setting)
 {
-    struct daemon *d = daemon_new();
-    daemon_set(d, setting);
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
+    struct daemon *d = daemon_start_handlers(handlers, &setting, 1);
     char *pid = text_printf("%d\n", (int)daemon_pid(d));
     dir_write(daemon_dir(d), "pid", pid, strlen(pid));
     free(pid);

@@ -29,16 +29,13 @@ static void replace(char **text, const char *word, const char *by)
 
 static struct daemon *start(const char *handlers)
 {
-    struct daemon *d = daemon_new();
+    static const char *const settings[] = {"MAX_WORKERS=4", "FUTURED_DRAIN=1s"};
     char *text = xstrdup(handlers);
     char *src = daemon_built("../../workers/sdk/examples");
     char *built = daemon_built("workers/sdk/examples");
     replace(&text, "SRC", src);
     replace(&text, "BUILT", built);
-    daemon_set(d, "MAX_WORKERS=4");
-    daemon_set(d, "FUTURED_DRAIN=1s");
-    daemon_set_handlers(d, text);
-    daemon_start(d);
+    struct daemon *d = daemon_start_handlers(text, settings, FUT_COUNT(settings));
     free(built);
     free(src);
     free(text);
@@ -60,9 +57,9 @@ static json_t *run(struct daemon *d, const char *handler)
 
 static void result_is(struct daemon *d, const json_t *f, const char *text)
 {
-    struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s/result", api_str(f, "id"));
-    ck_assert_msg(r.status == 200 && strcmp(r.body, text) == 0, "%d %s", r.status, r.body);
-    http_reply_release(&r);
+    char *result = api_result(daemon_url(d), api_str(f, "id"));
+    ck_assert_str_eq(result, text);
+    free(result);
 }
 
 static void log_has(struct daemon *d, const json_t *f, const char *text)
