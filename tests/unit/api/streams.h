@@ -4,6 +4,7 @@
 #define FUT_TESTS_UNIT_API_STREAMS_H
 
 #include "core/id.h"
+#include "tests/support/text.h"
 #include "tests/unit/api/fixture.h"
 
 #define MADE_MAX 1000
@@ -104,14 +105,6 @@ static inline void stream_rest(int fd, struct buf *b)
 {
     (void)stream_until(fd, b, NULL);
     ck_assert_int_eq(close(fd), 0);
-}
-
-static inline size_t count_text(const char *in, const char *text)
-{
-    size_t n = 0;
-    for (const char *at = in; (at = strstr(at, text)); at += strlen(text))
-        n++;
-    return n;
 }
 
 #endif

