@@ -11,6 +11,17 @@
 static struct fork_server *fs;
 static struct fork_event ev;
 
+static inline void setup(void)
+{
+    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
+}
+
+static inline void teardown(void)
+{
+    fork_server_stop(&fs);
+    ck_assert_ptr_null(fs);
+}
+
 /* Waits for the next event; the case's timeout is the deadline. */
 static enum fork_verb next_event(void)
 {

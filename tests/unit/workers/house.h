@@ -14,6 +14,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/sync.h"
+#include "tests/unit/workers/handlers_text.h"
 #include "workers/scheduler.h"
 
 #define HOUSE_SEEN 4096
@@ -69,15 +70,9 @@ static const char *house_file = house_handlers; /* the text of the handlers file
 
 static inline struct handlers *house_handlers_from(const char *json)
 {
-    char path[] = "/tmp/test_house_XXXXXX";
     struct fut_errbuf err;
     struct handlers *h = NULL;
-    int fd = mkstemp(path);
-    ck_assert_int_eq(fd_write_all(fd, json, strlen(json)), 0);
-    close(fd);
-    int rc = handlers_load(path, &h, &err);
-    unlink(path);
-    ck_assert_msg(rc == 0, "%s", err.text);
+    ck_assert_msg(handlers_from_text(json, &h, &err) == 0, "%s", err.text);
     return h;
 }
 
@@ -229,6 +224,13 @@ static inline void house_cancel_any(struct task_id id)
         rc = house_cancel_as(get.task);
     } while (rc == FUT_ERR_STALE);
     ck_assert_int_eq(rc, 0);
+}
+
+static inline struct store_stats house_store_stats(void)
+{
+    struct store_stats st;
+    store_stats(house.store, &st);
+    return st;
 }
 
 static inline struct pool_stats house_stats(void)

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "core/fd.h"
+#include "tests/unit/workers/handlers_text.h"
 #include "tests/unit/workers/kit_worker.h"
 #include "tests/unit/workers/set_house.h"
 
@@ -16,7 +16,6 @@ static struct handlers *handlers;
 /* The text of a handlers file, in which SELF is this program. */
 static inline void build(uint32_t slots, const char *json)
 {
-    char path[] = "/tmp/test_worker_program_XXXXXX";
     struct fut_errbuf err;
     struct buf text = BUF_INIT;
     char self[PATH_MAX] = "";
@@ -27,12 +26,7 @@ static inline void build(uint32_t slots, const char *json)
         buf_put(&text, at, name ? (size_t)(name - at) : strlen(at));
         buf_puts(&text, name ? self : "");
     }
-    int fd = mkstemp(path);
-    ck_assert_int_eq(fd_write_all(fd, text.data, text.len), 0);
-    close(fd);
-    int rc = handlers_load(path, &handlers, &err);
-    unlink(path);
-    ck_assert_msg(rc == 0, "%s", err.text);
+    ck_assert_msg(handlers_from_text(text.data, &handlers, &err) == 0, "%s", err.text);
     buf_release(&text);
     set_house_build_with(handlers, slots);
 }

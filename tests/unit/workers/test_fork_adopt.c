@@ -16,17 +16,6 @@
 
 static const struct limits no_limits;
 
-static void setup(void)
-{
-    struct fut_errbuf err;
-    ck_assert_int_eq(fork_server_start(&fs, &err), 0);
-}
-
-static void teardown(void)
-{
-    fork_server_stop(&fs);
-}
-
 /* A child that forks one twice over, which does `script`; the child itself stays. The pid of that
  * grandchild. */
 static pid_t spawn_family(uint64_t generation, const char *script)

@@ -19,18 +19,6 @@
 #include "tests/unit/workers/fork_house.h"
 #include "workers/fork_request.h"
 
-static void setup(void)
-{
-    struct fut_errbuf err;
-    ck_assert_int_eq(fork_server_start(&fs, &err), 0);
-}
-
-static void teardown(void)
-{
-    fork_server_stop(&fs);
-    ck_assert_ptr_null(fs);
-}
-
 /* Blocks until the other end is closed by its last owner; what came is counted. */
 static size_t read_to_end(int fd, char *into, size_t cap)
 {

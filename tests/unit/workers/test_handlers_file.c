@@ -3,26 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/handlers.h"
+#include "tests/unit/workers/handlers_text.h"
 
-static char path[] = "/tmp/test_handlers_XXXXXX";
 static struct handlers *handlers;
 static struct fut_errbuf err;
 
 static int load(const char *text)
 {
-    int fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(fd_write_all(fd, text, strlen(text)), 0);
-    close(fd);
-    int rc = handlers_load(path, &handlers, &err);
-    unlink(path);
-    return rc;
+    return handlers_from_text(text, &handlers, &err);
 }
 
 START_TEST(test_handlers_builtins_alone)

@@ -167,17 +167,10 @@ static void leave_room(void)
     task_release(&room.task);
 }
 
-static uint64_t ops_of_the_store(void)
-{
-    struct store_stats st;
-    store_stats(house.store, &st);
-    return st.ops;
-}
-
 START_TEST(test_report_coalesces)
 {
     make_room();
-    uint64_t before = ops_of_the_store();
+    uint64_t before = house_store_stats().ops;
     int64_t from_ms = clock_mono_ms();
     while (clock_mono_ms() < from_ms + 1000) {
         if (report_progress(&room.report, 0.5, "m"))
@@ -187,7 +180,7 @@ START_TEST(test_report_coalesces)
         (void)inbox_run(&room.inbox);
         loop_turn(room.loop, 1);
     }
-    uint64_t ops = ops_of_the_store() - before;
+    uint64_t ops = house_store_stats().ops - before;
     uint64_t took_ms =
         (uint64_t)(clock_mono_ms() - from_ms); /* more than 1,000 on a busy machine */
     ck_assert_uint_ge(ops, 3);

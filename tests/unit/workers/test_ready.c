@@ -17,19 +17,12 @@ static void teardown(void)
     house_raze();
 }
 
-static struct store_stats store_now(void)
-{
-    struct store_stats st;
-    store_stats(house.store, &st);
-    return st;
-}
-
 /* Until the io lane has seen so many short attempts that it claims ahead. */
 static void open_window(void)
 {
     for (int i = 0; i < SHORT; i++)
         (void)house_submit("echo", LANE_IO, "1", 10000, 0);
-    while (store_now().finished[TASK_SUCCEEDED] < SHORT)
+    while (house_store_stats().finished[TASK_SUCCEEDED] < SHORT)
         (void)poll(NULL, 0, 1);
 }
 
@@ -41,7 +34,7 @@ static void submit_long(struct task_id *ids)
 
 static void wait_running(uint64_t n)
 {
-    while (store_now().live[LANE_IO][TASK_RUNNING] != n)
+    while (house_store_stats().live[LANE_IO][TASK_RUNNING] != n)
         (void)poll(NULL, 0, 1);
 }
 
@@ -51,8 +44,8 @@ START_TEST(test_ready_gives_back_what_waits_too_long)
     open_window();
     submit_long(ids);
     wait_running(SLOTS);
-    ck_assert_uint_gt(store_now().claimed, SHORT + SLOTS); /* some had been claimed ahead */
-    ck_assert_uint_eq(store_now().live[LANE_IO][TASK_QUEUED], LONG - SLOTS);
+    ck_assert_uint_gt(house_store_stats().claimed, SHORT + SLOTS); /* some had been claimed ahead */
+    ck_assert_uint_eq(house_store_stats().live[LANE_IO][TASK_QUEUED], LONG - SLOTS);
     ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
     for (int i = SLOTS; i < LONG; i++) {
         struct task t = house_wait(ids[i], TASK_QUEUED);
@@ -73,7 +66,7 @@ START_TEST(test_ready_may_be_cancelled)
     struct task t = house_wait(after, TASK_SUCCEEDED);
     task_release(&t);
     wait_running(0);
-    ck_assert_uint_eq(store_now().finished[TASK_CANCELLED], LONG);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_CANCELLED], LONG);
     ck_assert(scheduler_drain(house.s, 1000));
 }
 END_TEST
@@ -111,7 +104,7 @@ START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
     submit_long(ids);
     wait_running(SLOTS);
     for (int i = 0; i < SHORT; i++) { /* also not by and by */
-        ck_assert_uint_le(store_now().live[LANE_IO][TASK_RUNNING], SLOTS);
+        ck_assert_uint_le(house_store_stats().live[LANE_IO][TASK_RUNNING], SLOTS);
         ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
     }
 }

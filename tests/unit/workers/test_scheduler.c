@@ -191,10 +191,9 @@ START_TEST(test_scheduler_worker_crash_fails_one_task)
     struct task t = house_wait(c, TASK_SUCCEEDED);
     task_release(&t);
     wait_busy(0);
-    struct store_stats st;
-    do
-        store_stats(house.store, &st);
-    while (st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3);
+    struct store_stats st = house_store_stats();
+    for (; st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3; st = house_store_stats())
+        (void)poll(NULL, 0, 1);
     ck_assert_uint_eq(st.finished[TASK_FAILED], 1);
     ck_assert_uint_eq(st.finished[TASK_SUCCEEDED], 2);
 }

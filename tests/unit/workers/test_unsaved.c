@@ -11,13 +11,6 @@ enum { SLOTS = 2, TASKS = 40, REFUSALS = 6 };
 
 static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claimed ahead */
 
-static struct store_stats store_now(void)
-{
-    struct store_stats st;
-    store_stats(house.store, &st);
-    return st;
-}
-
 static void setup(void)
 {
     cond_init(&house_op.cond);
@@ -62,11 +55,11 @@ START_TEST(test_unsaved_ends_keep_their_slots)
     submit_all(ids);
     while (store_fault_count(STORE_FAULT_CHANGE) < REFUSALS) /* the case's timeout is the limit */
         (void)poll(NULL, 0, 1);
-    while (store_now().health != 0) /* with the commit in which claims are served again */
+    while (house_store_stats().health != 0) /* with the commit in which claims are served again */
         (void)poll(NULL, 0, 1);
-    ck_assert_uint_le(store_now().claimed,
+    ck_assert_uint_le(house_store_stats().claimed,
                       1 + 2 * SLOTS); /* those that run, and their successors */
-    ck_assert_uint_eq(store_now().finished[TASK_SUCCEEDED], 1);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], 1);
     store_fault_arm(STORE_FAULT_CHANGE, 0, 0, 0);
     for (int i = 0; i < TASKS; i++) {
         struct task t = house_wait(ids[i], TASK_SUCCEEDED);
