@@ -87,6 +87,7 @@ static bool may_pass(int rc)
 
 static void settled(struct attempt *a, int rc)
 {
+    a->s->posted--;
     if (may_pass(rc)) {
         retry_later(a, rc);
         return;
@@ -106,17 +107,19 @@ static void on_settled(struct inbox_item *item)
     settled(a, a->apply.op.rc);
 }
 
-/* The store's writer thread. */
+/* The store's writer thread. That it went well is no reason to wake anybody: a commit ends many, and
+ * often brings new tasks, which come last. */
 static void apply_done(struct store_op *op)
 {
     struct attempt *a = FUT_CONTAINER(op, struct attempt, apply.op);
     a->item.fn = on_settled;
-    inbox_push(&a->s->inbox, &a->item);
+    (op->rc == 0 ? inbox_push_quietly : inbox_push)(&a->s->inbox, &a->item);
 }
 
 /* What it said last comes first: when the future is done its log is complete. */
 static void post(struct attempt *a)
 {
+    a->s->posted++;
     report_flush(&a->report);
     int rc = store_apply(a->s->cfg.store, &a->apply, apply_done);
     if (rc != 0)

@@ -28,6 +28,13 @@ void inbox_push(struct inbox *in, struct inbox_item *item)
         fd_wake(in->wake_fd);
 }
 
+void inbox_push_quietly(struct inbox *in, struct inbox_item *item)
+{
+    mutex_lock(&in->mu);
+    list_push_back(&in->items, &item->link);
+    mutex_unlock(&in->mu);
+}
+
 bool inbox_run(struct inbox *in)
 {
     struct list batch;

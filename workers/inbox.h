@@ -22,6 +22,8 @@ void inbox_init(struct inbox *in);
 void inbox_release(struct inbox *in);
 /* Any thread; never blocks for long. item stays untouched by the pusher until fn ran. */
 void inbox_push(struct inbox *in, struct inbox_item *item);
+/* The same for what can wait until the owner looks for another reason: it is not woken. */
+void inbox_push_quietly(struct inbox *in, struct inbox_item *item);
 /* Owner: runs all that is there. False when there was nothing: the next push will wake. */
 bool inbox_run(struct inbox *in);
 

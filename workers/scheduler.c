@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "workers/scheduler_internal.h"
 
+#define SETTLE_MS 5         /* nobody is woken for a commit that went well */
 #define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
 
 /* ---- the thread ---- */
@@ -41,8 +42,9 @@ static void *scheduler_thread(void *arg)
         /* After the outcomes of this turn, so that both travel in one commit. */
         claims_post(s);
         check_drained(s);
-        log_flush();
-        loop_turn(s->loop, more ? 0 : -1);
+        if (!more)
+            log_flush();
+        loop_turn(s->loop, more ? 0 : s->posted ? SETTLE_MS : -1);
     }
     log_let_go();
     return NULL;

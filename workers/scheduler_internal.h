@@ -80,6 +80,7 @@ struct scheduler {
     struct list claims;      /* with the store, or in the inbox */
     struct list running;     /* attempts */
     struct list finishing;   /* attempts that are over, on their way to the store */
+    size_t posted;           /* of these, with the store or on the way back */
     struct map by_id;        /* ready and running attempts by the id's upper half */
     struct list thread_jobs; /* started in this turn, for the pool */
     struct map cancels;      /* cancelled tasks that we have not met yet */
