@@ -15,7 +15,7 @@
 struct loop {
     int epfd;
     struct heap timers;
-    struct list dead;
+    struct list dead, soon;
 };
 
 struct loop *loop_new(void)
@@ -25,6 +25,7 @@ struct loop *loop_new(void)
     FUT_ASSERT(l->epfd >= 0);
     heap_init(&l->timers);
     list_init(&l->dead);
+    list_init(&l->soon);
     return l;
 }
 
@@ -92,6 +93,27 @@ void loop_defer(struct loop *l, struct loop_dead *dead, void (*fn)(struct loop_d
     list_push_back(&l->dead, &dead->link);
 }
 
+void loop_do_soon(struct loop *l, struct loop_soon *soon)
+{
+    if (!list_is_linked(&soon->link))
+        list_push_back(&l->soon, &soon->link);
+}
+
+void loop_do_not(struct loop *l, struct loop_soon *soon)
+{
+    if (list_is_linked(&soon->link))
+        list_remove(&l->soon, &soon->link);
+}
+
+static void run_soon(struct loop *l)
+{
+    struct list_node *n;
+    while ((n = list_pop_front(&l->soon)) != NULL) {
+        struct loop_soon *soon = FUT_CONTAINER(n, struct loop_soon, link);
+        soon->fn(soon);
+    }
+}
+
 static int wait_ms_of(const struct loop *l, int64_t max_wait_ms)
 {
     const struct heap_node *next = heap_min(&l->timers);
@@ -120,6 +142,7 @@ static void run_timers(struct loop *l)
 void loop_turn(struct loop *l, int64_t max_wait_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
+    run_soon(l);
     int n = epoll_wait(l->epfd, events, EVENTS_PER_TURN, wait_ms_of(l, max_wait_ms));
     FUT_ASSERT(n >= 0 || errno == EINTR);
     for (int i = 0; i < n; i++) {

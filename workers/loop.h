@@ -30,6 +30,12 @@ struct loop_dead {
     void (*fn)(struct loop_dead *dead);
 };
 
+/* Something to be done once, before the loop sleeps. */
+struct loop_soon {
+    struct list_node link;
+    void (*fn)(struct loop_soon *soon);
+};
+
 struct loop *loop_new(void);
 /* Runs what was deferred. Sources must be closed and timers cleared by their owners. NULL ok. */
 void loop_free(struct loop **l);
@@ -48,6 +54,10 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
 /* Runs fn(dead) when the events of this turn have all been handled. */
 void loop_defer(struct loop *l, struct loop_dead *dead, void (*fn)(struct loop_dead *));
+
+/* Runs fn(soon) before the next wait for events; once, however often it was asked for. */
+void loop_do_soon(struct loop *l, struct loop_soon *soon);
+void loop_do_not(struct loop *l, struct loop_soon *soon);
 
 /* Runs what was deferred, now: for an owner that ends outside of a turn. */
 void loop_bury(struct loop *l);

@@ -139,8 +139,6 @@ static void give_ahead(struct scheduler *s, enum lane lane)
         return;
     while ((a = first_of(&slots->ready)) != NULL && attempt_give_ahead(a))
         ;
-    if (slots->ahead.len)
-        worker_ahead_send(builtins(s));
 }
 
 static void begin(struct lane_slots *slots, struct list *l)

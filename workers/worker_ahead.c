@@ -64,15 +64,6 @@ bool worker_ahead_give(struct worker_program *p, struct worker_job *job)
     return true;
 }
 
-void worker_ahead_send(struct worker_program *p)
-{
-    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
-        struct worker_process *w = FUT_CONTAINER(n, struct worker_process, link);
-        if (w->ahead.len)
-            worker_channel_flush(w);
-    }
-}
-
 /* ---- what becomes of them ---- */
 
 static void begin(struct worker_process *w, struct worker_job *job)

@@ -12,10 +12,9 @@ void worker_ahead_hello(struct worker_process *w, const struct wire_head *hello)
 /* Jobs must have been taken back. */
 void worker_ahead_release(struct worker_process *w);
 
-/* Gives the job to the busy process of p with the fewest. False: none takes it. It is sent by
- * worker_ahead_send. job->begun or job->back follows. */
+/* Gives the job to the busy process of p with the fewest. False: none takes it. job->begun or
+ * job->back follows. */
 FUT_MUST_CHECK bool worker_ahead_give(struct worker_program *p, struct worker_job *job);
-void worker_ahead_send(struct worker_program *p);
 
 /* The task that w ran is over: the next one has begun. */
 void worker_ahead_go_on(struct worker_process *w);

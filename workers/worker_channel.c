@@ -328,6 +328,13 @@ static struct wire_head run_head(const struct worker_process *w, const struct wo
     return h;
 }
 
+static void flush_soon(struct loop_soon *soon)
+{
+    struct worker_process *w = FUT_CONTAINER(soon, struct worker_process, flush);
+    if (w->channel.fd >= 0)
+        worker_channel_flush(w);
+}
+
 int worker_channel_put(struct worker_process *w, struct worker_job *job, bool ahead)
 {
     char id[ID_TEXT_SIZE];
@@ -340,6 +347,8 @@ int worker_channel_put(struct worker_process *w, struct worker_job *job, bool ah
     job->worker = w;
     if (ahead)
         tickets_offer(w->tickets, job->id);
+    w->flush.fn = flush_soon;
+    loop_do_soon(w->loop, &w->flush);
     return 0;
 }
 
@@ -352,7 +361,6 @@ int worker_process_give(struct worker_process *w, struct worker_job *job)
     w->printed.len = 0;
     list_push_back(&w->jobs, &job->link);
     count_cpu(w, job->id);
-    worker_channel_flush(w);
     return 0;
 }
 

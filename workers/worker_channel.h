@@ -22,7 +22,7 @@ void worker_channel_cancel(struct worker_process *w, const struct worker_job *jo
 /* Fills in the log of end. */
 void worker_channel_printed(const struct worker_process *w, struct worker_end *end);
 
-/* Adds the job's RUN to what waits to be sent; ahead: with a ticket. Errors as worker_process_give.
+/* Sends the job's RUN at the end of this turn; ahead: with a ticket. Errors as worker_process_give.
  */
 FUT_MUST_CHECK int worker_channel_put(struct worker_process *w, struct worker_job *job, bool ahead);
 /* Sends what waits to be sent, as far as it can. */

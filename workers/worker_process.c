@@ -23,6 +23,7 @@
 
 static void close_all(struct worker_process *w)
 {
+    loop_do_not(w->loop, &w->flush);
     loop_close(w->loop, &w->channel);
     loop_close(w->loop, &w->out);
     loop_close(w->loop, &w->err);

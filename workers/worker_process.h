@@ -91,6 +91,7 @@ struct worker_process {
     pid_t pid; /* 0: not known yet */
     struct loop_source channel, out, err;
     struct wire_stream stream;
+    struct loop_soon flush; /* of what was put into the stream in this turn */
     struct loop_timer timer;
     struct list jobs;        /* that it runs */
     struct list ahead;       /* jobs that it was given and has not begun; only while it runs one */
