@@ -43,24 +43,18 @@ bool log_wants(enum log_level level)
 }
 
 /* Quotes only where logfmt needs it, so that plain words stay greppable. */
-static bool is_plain(const char *s)
+static bool is_plain(const char *s, size_t n)
 {
-    if (!*s)
-        return false;
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 127)
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c <= '"' ? c != '!' : c == '=' || c == '\\' || c == 127)
             return false;
     }
-    return true;
+    return n > 0;
 }
 
-static void put_value(struct buf *line, const char *s)
+static void put_quoted(struct buf *line, const char *s)
 {
-    if (is_plain(s)) {
-        buf_puts(line, s);
-        return;
-    }
     buf_putc(line, '"');
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
@@ -76,15 +70,38 @@ static void put_value(struct buf *line, const char *s)
     buf_putc(line, '"');
 }
 
+/* " key=value" in one piece: there are a dozen of these for each task. */
+static void put_pair(struct buf *line, const char *key, const char *value, size_t n)
+{
+    size_t len = strlen(key);
+    buf_reserve(line, len + n + 2);
+    char *to = line->data + line->len;
+    *to++ = ' ';
+    memcpy(to, key, len);
+    to[len] = '=';
+    memcpy(to + len + 1, value, n);
+    line->len += len + n + 2;
+    line->data[line->len] = '\0';
+}
+
+static void put_int(struct buf *line, const struct log_field *f)
+{
+    put_pair(line, f->key, "", 0);
+    buf_put_int(line, f->num);
+}
+
 static void put_field(struct buf *line, const struct log_field *f)
 {
-    buf_putc(line, ' ');
-    buf_puts(line, f->key);
-    buf_putc(line, '=');
-    if (f->kind == LOG_KIND_INT)
-        buf_put_int(line, f->num);
-    else
-        put_value(line, f->str ? f->str : "");
+    const char *s = f->str ? f->str : "";
+    size_t n = strlen(s);
+    if (f->kind == LOG_KIND_INT) {
+        put_int(line, f);
+    } else if (is_plain(s, n)) {
+        put_pair(line, f->key, s, n);
+    } else {
+        put_pair(line, f->key, "", 0);
+        put_quoted(line, s);
+    }
 }
 
 static void write_out(struct buf *lines)

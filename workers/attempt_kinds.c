@@ -152,21 +152,31 @@ static const struct attempt_kind thread_kind = {
 
 /* ---- a program ---- */
 
+struct program_run {
+    struct exec_attempt exec;
+    struct attempt *attempt;
+};
+
+static struct attempt *attempt_of(struct exec_attempt *x)
+{
+    return FUT_CONTAINER(x, struct program_run, exec)->attempt;
+}
+
 static void exec_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
 {
-    attempt_end(FUT_CONTAINER(x, struct attempt, as.exec), class, o);
+    attempt_end(attempt_of(x), class, o);
 }
 
 static void exec_progress(struct exec_attempt *x, double fraction, const char *message)
 {
-    struct attempt *a = FUT_CONTAINER(x, struct attempt, as.exec);
+    struct attempt *a = attempt_of(x);
     if (report_progress(&a->report, fraction, message))
         report_look(&a->report);
 }
 
 static void exec_log(struct exec_attempt *x, const char *bytes, size_t n)
 {
-    struct attempt *a = FUT_CONTAINER(x, struct attempt, as.exec);
+    struct attempt *a = attempt_of(x);
     if (report_log(&a->report, bytes, n))
         report_look(&a->report);
 }
@@ -178,24 +188,27 @@ static void exec_start_kind(struct attempt *a)
     struct scheduler *s = a->s;
     struct exec_bounds bounds = {.max_result_bytes = s->cfg.max_result_bytes,
                                  .kill_grace_ms = s->cfg.kill_grace_ms};
-    exec_attempt_start(&a->as.exec, s->loop, s->children, a->handler->exec, &a->apply.task, bounds,
-                       &exec_hooks);
+    a->as.program = xnew(struct program_run);
+    a->as.program->attempt = a;
+    exec_attempt_start(&a->as.program->exec, s->loop, s->children, a->handler->exec, &a->apply.task,
+                       bounds, &exec_hooks);
 }
 
 static void exec_stop_kind(struct attempt *a, int signal)
 {
-    exec_attempt_kill(&a->as.exec, signal);
+    exec_attempt_kill(&a->as.program->exec, signal);
 }
 
 static void exec_abandon(struct attempt *a)
 {
-    exec_attempt_kill(&a->as.exec, SIGKILL);
-    exec_attempt_abandon(&a->as.exec);
+    exec_attempt_kill(&a->as.program->exec, SIGKILL);
+    exec_attempt_abandon(&a->as.program->exec);
 }
 
 static void exec_release(struct attempt *a)
 {
-    exec_attempt_abandon(&a->as.exec);
+    exec_attempt_abandon(&a->as.program->exec);
+    free(a->as.program);
 }
 
 static const struct attempt_kind exec_kind = {

@@ -150,7 +150,7 @@ struct attempt {
             atomic_bool news_queued;
         } thread;
         struct worker_job worker;
-        struct exec_attempt exec;
+        struct program_run *program; /* made by start: it is large, and most have none */
     } as;
 };
 

@@ -1,6 +1,7 @@
 #include "workers/wire.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -16,6 +17,48 @@ const char *wire_verb_name(enum wire_verb verb)
     return verbs[verb];
 }
 
+/* ---- a line that is being written ---- */
+
+struct line {
+    char *at, *end;
+    bool is_bad; /* too long, or a character that no header can hold */
+};
+
+static void put(struct line *l, const char *text, size_t n)
+{
+    if ((size_t)(l->end - l->at) < n) {
+        l->is_bad = true;
+        return;
+    }
+    memcpy(l->at, text, n);
+    l->at += n;
+}
+
+static void put_char(struct line *l, char c)
+{
+    put(l, &c, 1);
+}
+
+static void put_uint(struct line *l, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    put(l, digits + at, sizeof(digits) - at);
+}
+
+/* Not empty, and no character below this one. */
+static void put_text(struct line *l, const char *text, unsigned char lowest)
+{
+    size_t n = 0;
+    for (; text[n]; n++)
+        l->is_bad |= (unsigned char)text[n] < lowest || text[n] == 0x7f;
+    l->is_bad |= n == 0;
+    put(l, text, n);
+}
+
 /* ---- the kinds of value ---- */
 
 struct key;
@@ -24,7 +67,7 @@ struct kind {
     bool (*parse)(const char *value, void *field);
     /* False when there is nothing to say. */
     bool (*is_set)(const void *field);
-    void (*print)(struct buf *out, const void *field);
+    void (*print)(struct line *out, const void *field);
 };
 
 static bool parse_uint(const char *text, uint64_t *out)
@@ -52,9 +95,9 @@ static bool uint_is_set(const void *field)
     return *(const uint64_t *)field != 0;
 }
 
-static void uint_print(struct buf *out, const void *field)
+static void uint_print(struct line *out, const void *field)
 {
-    buf_put_uint(out, *(const uint64_t *)field);
+    put_uint(out, *(const uint64_t *)field);
 }
 
 static bool flag_parse(const char *value, void *field)
@@ -70,9 +113,9 @@ static bool flag_is_set(const void *field)
     return *(const bool *)field;
 }
 
-static void flag_print(struct buf *out, const void *field)
+static void flag_print(struct line *out, const void *field)
 {
-    buf_putc(out, *(const bool *)field ? '1' : '0');
+    put_char(out, *(const bool *)field ? '1' : '0');
 }
 
 static bool choice_parse(const char *value, void *field)
@@ -89,9 +132,9 @@ static bool choice_is_set(const void *field)
     return *(const int *)field >= 0;
 }
 
-static void choice_print(struct buf *out, const void *field)
+static void choice_print(struct line *out, const void *field)
 {
-    buf_putc(out, *(const int *)field ? '1' : '0');
+    put_char(out, *(const int *)field ? '1' : '0');
 }
 
 /* A decimal number from 0 to 1. */
@@ -112,9 +155,11 @@ static bool fraction_is_set(const void *field)
     return *(const double *)field >= 0;
 }
 
-static void fraction_print(struct buf *out, const void *field)
+static void fraction_print(struct line *out, const void *field)
 {
-    buf_printf(out, "%.6f", *(const double *)field);
+    char digits[32];
+    int n = snprintf(digits, sizeof(digits), "%.6f", *(const double *)field);
+    put(out, digits, (size_t)n);
 }
 
 static bool word_parse(const char *value, void *field)
@@ -128,16 +173,23 @@ static bool word_is_set(const void *field)
     return *(const char *const *)field != NULL;
 }
 
-static void word_print(struct buf *out, const void *field)
+static void word_print(struct line *out, const void *field)
 {
-    buf_puts(out, *(const char *const *)field);
+    put_text(out, *(const char *const *)field, ' ' + 1);
+}
+
+/* Takes the rest of the line, so there may be spaces in it. */
+static void rest_print(struct line *out, const void *field)
+{
+    put_text(out, *(const char *const *)field, ' ');
 }
 
 static const struct kind uint_kind = {uint_parse, uint_is_set, uint_print},
                          flag_kind = {flag_parse, flag_is_set, flag_print},
                          choice_kind = {choice_parse, choice_is_set, choice_print},
                          fraction_kind = {fraction_parse, fraction_is_set, fraction_print},
-                         word_kind = {word_parse, word_is_set, word_print};
+                         word_kind = {word_parse, word_is_set, word_print},
+                         rest_kind = {word_parse, word_is_set, rest_print};
 
 #define TYPE_KEY "type="
 
@@ -168,11 +220,42 @@ static const struct key {
     KEY("handler=", &word_kind, handler),
     KEY("trace=", &word_kind, trace),
     KEY("pid=", &uint_kind, pid),
-    /* Takes the rest of the line, so it is the last. */
-    KEY(TYPE_KEY, &word_kind, type),
+    KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
 /* ---- encoding ---- */
+
+static void put_keys(struct line *l, const struct wire_head *h)
+{
+    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
+        const void *field = (const char *)h + keys[i].offset;
+        if (!keys[i].kind->is_set(field))
+            continue;
+        put_char(l, ' ');
+        put(l, keys[i].name, keys[i].len);
+        keys[i].kind->print(l, field);
+    }
+}
+
+int wire_put(struct buf *out, const struct wire_head *h)
+{
+    buf_reserve(out, WIRE_LINE_MAX);
+    struct line l = {.at = out->data + out->len, .end = out->data + out->len + WIRE_LINE_MAX - 1};
+    put(&l, verbs[h->verb], strlen(verbs[h->verb]));
+    put_char(&l, ' ');
+    put_uint(&l, h->id);
+    put_char(&l, ' ');
+    put_uint(&l, h->bytes);
+    put_keys(&l, h);
+    if (l.is_bad)
+        return FUT_ERR_INVAL;
+    *l.at++ = '\n';
+    *l.at = '\0';
+    out->len = (size_t)(l.at - out->data);
+    return 0;
+}
+
+/* ---- decoding ---- */
 
 static bool line_ok(const char *line, size_t n)
 {
@@ -182,43 +265,6 @@ static bool line_ok(const char *line, size_t n)
     }
     return n < WIRE_LINE_MAX;
 }
-
-static bool words_ok(const struct wire_head *h)
-{
-    const char *const words[] = {h->kind, h->task, h->handler, h->trace};
-    for (size_t i = 0; i < FUT_COUNT(words); i++) {
-        if (words[i] && (!*words[i] || strchr(words[i], ' ')))
-            return false;
-    }
-    return !h->type || *h->type;
-}
-
-int wire_put(struct buf *out, const struct wire_head *h)
-{
-    size_t at = out->len;
-    buf_reserve(out, WIRE_LINE_MAX);
-    buf_puts(out, verbs[h->verb]);
-    buf_putc(out, ' ');
-    buf_put_uint(out, h->id);
-    buf_putc(out, ' ');
-    buf_put_uint(out, h->bytes);
-    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
-        const void *field = (const char *)h + keys[i].offset;
-        if (!keys[i].kind->is_set(field))
-            continue;
-        buf_putc(out, ' ');
-        buf_put(out, keys[i].name, keys[i].len);
-        keys[i].kind->print(out, field);
-    }
-    if (line_ok(out->data + at, out->len - at) && words_ok(h)) {
-        buf_putc(out, '\n');
-        return 0;
-    }
-    out->len = at;
-    return FUT_ERR_INVAL;
-}
-
-/* ---- decoding ---- */
 
 static bool parse_verb(const char *word, enum wire_verb *out)
 {

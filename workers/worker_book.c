@@ -58,7 +58,8 @@ static struct pool_worker describe(const struct worker_process *w)
         .tasks_done = w->tasks_done,
         .started_wall_ms = w->started_wall_ms,
     };
-    (void)snprintf(out.program, sizeof(out.program), "%s", worker_program_name(p));
+    const char *name = worker_program_name(p);
+    memcpy(out.program, name, strnlen(name, sizeof(out.program) - 1)); /* for each task */
     return out;
 }
 
