@@ -77,7 +77,7 @@ static void put_pair(struct buf *line, const char *key, const char *value, size_
     buf_reserve(line, len + n + 2);
     char *to = line->data + line->len;
     *to++ = ' ';
-    memcpy(to, key, len);
+    memcpy(to, key, len + 1); /* = comes where its NUL is */
     to[len] = '=';
     memcpy(to + len + 1, value, n);
     line->len += len + n + 2;

@@ -107,8 +107,8 @@ static void on_settled(struct inbox_item *item)
     settled(a, a->apply.op.rc);
 }
 
-/* The store's writer thread. That it went well is no reason to wake anybody: a commit ends many, and
- * often brings new tasks, which come last. */
+/* The store's writer thread. That it went well is no reason to wake anybody: a commit ends many,
+ * and often brings new tasks, which come last. */
 static void apply_done(struct store_op *op)
 {
     struct attempt *a = FUT_CONTAINER(op, struct attempt, apply.op);
