@@ -143,10 +143,10 @@ static bool has_text(void *ctx)
     struct awaited *a = ctx;
     json_decref(a->future);
     a->future = api_future(a->base, a->id);
-    return strcmp(api_str(a->future, a->path), a->text) == 0;
+    return strstr(api_str(a->future, a->path), a->text) != NULL;
 }
 
-static json_t *wait_text(const char *base, const char *id, const char *path, const char *text)
+json_t *api_wait_text(const char *base, const char *id, const char *path, const char *text)
 {
     struct awaited a = {base, id, path, text, NULL};
     if (!wait_until(has_text, &a, WAIT_LONG_MS))
@@ -157,12 +157,7 @@ static json_t *wait_text(const char *base, const char *id, const char *path, con
 
 void api_wait_state(const char *base, const char *id, const char *state)
 {
-    json_decref(wait_text(base, id, "state", state));
-}
-
-json_t *api_wait_reason(const char *base, const char *id, const char *code)
-{
-    return wait_text(base, id, "waiting_for.code", code);
+    json_decref(api_wait_text(base, id, "state", state));
 }
 
 void api_patch_pool(const char *base, const char *lane, const char *json)

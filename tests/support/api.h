@@ -32,8 +32,9 @@ json_t *api_batch(const char *base, const char *json);
 /* Waits until the future is in this state (by asking). */
 void api_wait_state(const char *base, const char *id, const char *state);
 
-/* Waits until this is why it waits (waiting_for.code); the future then. json_decref() it. */
-json_t *api_wait_reason(const char *base, const char *id, const char *code);
+/* Waits until that member of the future (path: as below) contains text; the future then.
+ * json_decref() it. */
+json_t *api_wait_text(const char *base, const char *id, const char *path, const char *text);
 
 /* PATCH /v1/pools/{lane}: must be done. */
 void api_patch_pool(const char *base, const char *lane, const char *json);

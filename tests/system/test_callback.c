@@ -9,7 +9,6 @@
 #include "tests/support/receiver.h"
 #include "tests/support/sha256.h"
 #include "tests/support/suite.h"
-#include "tests/support/wait.h"
 
 #define KEY "0123456789abcdefghijklmn"
 #define SECRET "FUTURED_CALLBACK_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u"
@@ -83,24 +82,9 @@ static void submit(struct daemon *d, const char *task, char out_id[ID_TEXT_SIZE]
     api_submit(daemon_url(d), body, out_id);
 }
 
-struct asked {
-    struct daemon *d;
-    const char *id, *state;
-};
-
-static bool is_in_state(void *ctx)
-{
-    const struct asked *a = ctx;
-    json_t *f = api_future(daemon_url(a->d), a->id);
-    bool yes = strcmp(api_str(f, "callback.state"), a->state) == 0;
-    json_decref(f);
-    return yes;
-}
-
 static void wait_callback(struct daemon *d, const char *id, const char *state)
 {
-    struct asked a = {d, id, state};
-    ck_assert_msg(wait_until(is_in_state, &a, WAIT_LONG_MS), "the callback is not %s", state);
+    json_decref(api_wait_text(daemon_url(d), id, "callback.state", state));
 }
 
 START_TEST(test_callback_is_signed_and_on_the_future)

@@ -271,7 +271,7 @@ START_TEST(test_disk_full_is_why_others_wait)
     atomic_store(&s.disk->room, 700000);
     (void)fill_up(&s);
     let_go(&s);
-    json_t *f = api_wait_reason(daemon_url(s.d), waits, "results_unsaved");
+    json_t *f = api_wait_text(daemon_url(s.d), waits, "waiting_for.code", "results_unsaved");
     ck_assert_int_eq(api_int(f, "waiting_for.unsaved"), 1);
     ck_assert_str_eq(api_str(f, "waiting_for.unsaved_error"), "no_space");
     ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 1);
@@ -297,7 +297,7 @@ START_TEST(test_disk_without_room_is_why_nothing_starts)
              &(struct disk_order){
                  .ops = DISK_OP_WRITE, .times = MANY, .action = DISK_FAIL, .error = ENOSPC});
     api_patch_pool(daemon_url(s.d), "cpu", "{\"paused\":false}");
-    json_t *f = api_wait_reason(daemon_url(s.d), id, "store_refuses");
+    json_t *f = api_wait_text(daemon_url(s.d), id, "waiting_for.code", "store_refuses");
     ck_assert_str_eq(api_str(f, "waiting_for.store_error"), "no_space");
     ck_assert_int_eq(api_int(f, "waiting_for.busy"), 0);
     json_decref(f);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -97,13 +96,8 @@ START_TEST(test_manners_a_long_poll_watches_versions)
     char id[ID_TEXT_SIZE], version[64], log[64];
     api_submit(daemon_url(d), "{\"handler\":\"talk\"}", id);
     follow_log(daemon_url(d), id, 4, log, sizeof(log));
-    json_t *f = api_future(daemon_url(d), id);
-    while (!api_at(f, "progress.fraction")) { /* its report is on the way */
-        json_decref(f);
-        f = api_future(daemon_url(d), id);
-    }
+    json_t *f = api_wait_text(daemon_url(d), id, "progress.message", "half way");
     ck_assert_double_eq(json_number_value(api_at(f, "progress.fraction")), 0.5);
-    ck_assert_str_eq(api_str(f, "progress.message"), "half way");
     json_decref(f);
     current_version(daemon_url(d), id, version);
     struct http_reply r = get_with(daemon_url(d), "GET", version, "?wait=0.2", id);
@@ -244,14 +238,8 @@ START_TEST(test_manners_show_the_callback_and_its_failure)
                "{\"handler\":\"echo\",\"input\":1,\"callback\":{\"url\":\"http://127.0.0.1:1/\"}}",
                id);
     json_decref(api_done(daemon_url(d), id));
-    int64_t deadline = clock_mono_ms() + 60000;
-    json_t *f = api_future(daemon_url(d), id);
-    while (api_int(f, "callback.attempt") < 1 ||
-           strcmp(api_str(f, "callback.state"), "scheduled") != 0) {
-        ck_assert_int_lt(clock_mono_ms(), deadline);
-        json_decref(f);
-        f = api_future(daemon_url(d), id);
-    }
+    json_t *f = api_wait_text(daemon_url(d), id, "callback.state", "scheduled");
+    ck_assert_int_ge(api_int(f, "callback.attempt"), 1);
     ck_assert_str_eq(api_str(f, "state"), "succeeded"); /* its failure is not the future's */
     ck_assert_ptr_nonnull(api_at(f, "callback.due_at"));
     struct http_reply r = api_post(daemon_url(d), "/v1/tasks", "{\"handler\":\"callback\"}");

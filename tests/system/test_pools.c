@@ -151,7 +151,7 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
     ck_assert(wait_until(has_no_worker, d, WAIT_LONG_MS)); /* or a task would die with it */
     for (int i = 0; i < 2; i++)
         api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}", ids[i]);
-    json_t *f = api_wait_reason(daemon_url(d), ids[1], "workers_broken");
+    json_t *f = api_wait_text(daemon_url(d), ids[1], "waiting_for.code", "workers_broken");
     ck_assert_int_eq(api_int(f, "waiting_for.workers_alive"), 0);
     ck_assert_int_ge(api_int(f, "waiting_for.workers_died"), 1);
     json_decref(f);
@@ -252,7 +252,7 @@ START_TEST(test_pools_a_program_that_does_not_start_says_its_last_words)
         d, "{\"nlp\":{\"worker\":[\"/bin/sh\",\"-c\",\"echo no model >&2; exit 3\"]}}");
     daemon_start(d);
     api_submit(daemon_url(d), "{\"handler\":\"nlp\",\"input\":\"x\"}", id);
-    json_t *f = api_wait_reason(daemon_url(d), id, "program_broken");
+    json_t *f = api_wait_text(daemon_url(d), id, "waiting_for.code", "program_broken");
     ck_assert_str_eq(api_str(f, "waiting_for.last_words"), "it exited with 3: no model");
     ck_assert_str_eq(api_str(f, "state"), "queued");
     json_decref(f);

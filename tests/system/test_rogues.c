@@ -108,14 +108,13 @@ static char *batch_body(const struct cast *c)
 static char *run_all(struct daemon *d, const struct cast *c)
 {
     char *body = batch_body(c);
-    struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
-    ck_assert_msg(r.status == 202, "%d %s", r.status, r.error ? r.error : r.body);
+    json_t *made = api_batch(daemon_url(d), body);
     struct http_reply all =
-        api_get(daemon_url(d), "/v1/batches/%s/results?wait=60", api_str(r.json, "id"));
+        api_get(daemon_url(d), "/v1/batches/%s/results?wait=60", api_str(made, "id"));
     ck_assert_int_eq(all.status, 200);
     char *lines = xstrdup(all.body);
     http_reply_release(&all);
-    http_reply_release(&r);
+    json_decref(made);
     free(body);
     return lines;
 }
@@ -183,7 +182,7 @@ static size_t count_with_environment(const char *needle)
     return n;
 }
 
-/* Is there a process anywhere that was started for this task? */
+/* No process that was started for this task is left anywhere. */
 static bool is_gone(void *id)
 {
     char *needle = text_printf("FUTURED_TASK_ID=%s", (const char *)id);

@@ -15,11 +15,10 @@
 
 START_TEST(test_stories_fifty_texts_through_the_cpu_lane)
 {
-    struct daemon *d = daemon_new();
+    static const char *const settings[] = {"MAX_WORKERS=2"};
+    struct daemon *d = daemon_start_handlers(
+        "{\"words\": {\"exec\": [\"wc\", \"-w\"], \"lane\": \"cpu\"}}", settings, 1);
     char ids[COUNT][ID_TEXT_SIZE];
-    daemon_set(d, "MAX_WORKERS=2");
-    daemon_set_handlers(d, "{\"words\": {\"exec\": [\"wc\", \"-w\"], \"lane\": \"cpu\"}}");
-    daemon_start(d);
     for (size_t i = 0; i < COUNT; i++) {
         char *text = text_repeat('a', 2 * i + 2), *body;
         for (size_t at = 1; at < 2 * i + 2; at += 2)
@@ -151,15 +150,13 @@ END_TEST
 /* The cpu slots run programs that fetch a gate for two: it opens only when both run at once. */
 START_TEST(test_stories_cpu_lane_runs_as_many_as_it_has_workers)
 {
+    static const char *const settings[] = {"MAX_WORKERS=2"};
     struct fetches *f = fetches_start();
-    struct daemon *d = daemon_new();
     char ids[6][ID_TEXT_SIZE];
     char *handlers = text_printf("{\"pair\": {\"exec\": [\"curl\", \"-sf\", \"%s/gate/2\"],"
                                  " \"lane\": \"cpu\"}}",
                                  fetches_url(f));
-    daemon_set(d, "MAX_WORKERS=2");
-    daemon_set_handlers(d, handlers);
-    daemon_start(d);
+    struct daemon *d = daemon_start_handlers(handlers, settings, 1);
     for (size_t i = 0; i < FUT_COUNT(ids); i++)
         api_submit(daemon_url(d), "{\"handler\":\"pair\"}", ids[i]);
     for (size_t i = 0; i < FUT_COUNT(ids); i++) {
@@ -176,11 +173,11 @@ END_TEST
 
 static struct daemon *start_with_blocked_cpu_lane(char ids[][ID_TEXT_SIZE], size_t n)
 {
-    struct daemon *d = daemon_new();
-    daemon_set(d, "MAX_WORKERS=1");
-    daemon_set_handlers(d, "{\"hold\": {\"exec\": [\"sh\", \"-c\","
-                           " \"while [ ! -e DIR/go ]; do sleep 0.05; done\"], \"lane\": \"cpu\"}}");
-    daemon_start(d);
+    static const char *const settings[] = {"MAX_WORKERS=1"};
+    struct daemon *d = daemon_start_handlers(
+        "{\"hold\": {\"exec\": [\"sh\", \"-c\","
+        " \"while [ ! -e DIR/go ]; do sleep 0.05; done\"], \"lane\": \"cpu\"}}",
+        settings, 1);
     for (size_t i = 0; i < n; i++)
         api_submit(daemon_url(d), "{\"handler\":\"hold\"}", ids[i]);
     api_wait_state(daemon_url(d), ids[0], "running");
