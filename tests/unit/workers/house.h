@@ -1,7 +1,7 @@
 /* house: a scheduler over the real memory store with a real fork server, and a listener that lets a
  * test wait for what becomes of a task. For the scheduler's tests only. */
-#ifndef TESTS_HOUSE_H
-#define TESTS_HOUSE_H
+#ifndef FUT_TESTS_UNIT_WORKERS_HOUSE_H
+#define FUT_TESTS_UNIT_WORKERS_HOUSE_H
 
 #include <check.h>
 #include <signal.h>
@@ -31,6 +31,13 @@ static struct house {
     struct task seen[HOUSE_SEEN]; /* guarded by mu: the latest snapshots */
     size_t n_seen;                /* guarded by mu */
 } house;
+
+/* For verbs of the store that wait. */
+static struct {
+    struct mutex mu;
+    struct cond cond;
+    bool done; /* guarded by mu */
+} house_op;
 
 static inline struct task *house_slot(struct task_id id)
 {
@@ -85,6 +92,8 @@ static inline void house_build(uint32_t threads, uint32_t workers)
         .backend = house_backend, .readers = 1, .max_queued = 100000, .retention_ms = 3600000};
     mutex_init(&house.mu);
     cond_init(&house.changed);
+    mutex_init(&house_op.mu);
+    cond_init(&house_op.cond);
     house.handlers = house_handlers_from(house_file);
     ck_assert_int_eq(fork_server_start(&house.fs, NULL), 0);
     ck_assert_int_eq(store_open(&sc, &house.store, NULL), 0);
@@ -114,17 +123,13 @@ static inline void house_raze(void)
     for (size_t i = 0; i < house.n_seen; i++)
         task_release(&house.seen[i]);
     house.n_seen = 0;
+    cond_destroy(&house_op.cond);
+    mutex_destroy(&house_op.mu);
     cond_destroy(&house.changed);
     mutex_destroy(&house.mu);
 }
 
 /* ---- store verbs that wait ---- */
-
-static struct {
-    struct mutex mu;
-    struct cond cond;
-    bool done; /* guarded by mu */
-} house_op = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
 
 static void house_op_done(struct store_op *op)
 {

@@ -1,7 +1,7 @@
 /* kit_house: a worker_set with a handlers file in which SELF is the test's own program
  * (kit_worker.h). For the tests of worker processes only. */
-#ifndef TESTS_KIT_HOUSE_H
-#define TESTS_KIT_HOUSE_H
+#ifndef FUT_TESTS_UNIT_WORKERS_KIT_HOUSE_H
+#define FUT_TESTS_UNIT_WORKERS_KIT_HOUSE_H
 
 #include <check.h>
 #include <limits.h>

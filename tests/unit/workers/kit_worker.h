@@ -2,8 +2,8 @@
  * argument "worker". Each task's input says what to do. Further arguments: keys of its greeting
  * ("cancel=1"), "die" (say why and exit before it), "once=FILE" (die the same while FILE is
  * missing), "mute" (never greet), "deaf" (ignores TERM). */
-#ifndef TESTS_KIT_WORKER_H
-#define TESTS_KIT_WORKER_H
+#ifndef FUT_TESTS_UNIT_WORKERS_KIT_WORKER_H
+#define FUT_TESTS_UNIT_WORKERS_KIT_WORKER_H
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* set_house: a worker_set over a real fork server, and jobs whose end a test can wait for. For the
  * tests of worker processes only. */
-#ifndef TESTS_SET_HOUSE_H
-#define TESTS_SET_HOUSE_H
+#ifndef FUT_TESTS_UNIT_WORKERS_SET_HOUSE_H
+#define FUT_TESTS_UNIT_WORKERS_SET_HOUSE_H
 
 #include <check.h>
 #include <stdio.h>

@@ -48,7 +48,6 @@ static struct receiver *receiver;
 static void setup(void)
 {
     (void)unsetenv("http_proxy");
-    cond_init(&house_op.cond);
     house_secret = SECRET;
     house_build(1, 1); /* one pool thread: its connection must serve all */
     receiver = receiver_start(true);

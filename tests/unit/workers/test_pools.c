@@ -8,7 +8,6 @@
 
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_build(2, 2);
 }
 

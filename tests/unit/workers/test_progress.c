@@ -82,7 +82,6 @@ static struct {
 
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_build(2, 2);
 }
 

@@ -8,7 +8,6 @@ enum { SLOTS = 4, SHORT = 400, LONG = 60 };
 
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_build(SLOTS, 2);
 }
 

@@ -7,7 +7,6 @@
 
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_build(4, 2);
 }
 

@@ -13,7 +13,6 @@ static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claime
 
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_backend = STORE_FAULT_PREFIX "memory";
     house_build(SLOTS, 1);
     struct task first = house_wait(house_submit("sleep", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);

@@ -127,7 +127,6 @@ static bool are_known(void)
  */
 static void setup(void)
 {
-    cond_init(&house_op.cond);
     house_build(1, WORKERS);
     n_short = 0;
     do {
