@@ -93,11 +93,60 @@ START_TEST(test_loop_buries_at_the_end_of_the_turn)
 }
 END_TEST
 
+struct soon {
+    struct loop_soon soon;
+    struct loop *l;
+    int again; /* times that it asks for itself once more */
+};
+
+static void done_soon(struct loop_soon *soon)
+{
+    struct soon *s = FUT_CONTAINER(soon, struct soon, soon);
+    n_order++;
+    if (s->again-- > 0)
+        loop_do_soon(s->l, soon);
+}
+
+static void count_events(struct loop_source *src, uint32_t events)
+{
+    (void)src;
+    (void)events;
+    ck_assert_int_eq(n_order, 3); /* they come later */
+    both.seen++;
+}
+
+START_TEST(test_loop_does_soon_once_and_before_it_waits)
+{
+    int p[2];
+    struct loop_source src;
+    struct loop *l = loop_new();
+    struct soon once = {{.fn = done_soon}, l, 0}, twice = {{.fn = done_soon}, l, 1},
+                never = {{.fn = done_soon}, l, 0};
+    ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+    ck_assert_int_eq(loop_open(l, &src, p[0], EPOLLIN, count_events), 0);
+    ck_assert_int_eq(write(p[1], "x", 1), 1);
+    loop_do_soon(l, &once.soon);
+    loop_do_soon(l, &once.soon);
+    loop_do_soon(l, &twice.soon);
+    loop_do_soon(l, &never.soon);
+    loop_do_not(l, &never.soon);
+    loop_do_not(l, &never.soon);
+    loop_turn(l, -1);
+    ck_assert_int_eq(both.seen, 1);
+    loop_close(l, &src);
+    loop_turn(l, 0);
+    ck_assert_int_eq(n_order, 3);
+    loop_free(&l);
+    close(p[1]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("loop");
     tcase_add_test(t, test_loop_timers_fire_in_order);
     tcase_add_test(t, test_loop_drops_events_of_closed_sources);
     tcase_add_test(t, test_loop_buries_at_the_end_of_the_turn);
+    tcase_add_test(t, test_loop_does_soon_once_and_before_it_waits);
     return suite_run_cases("loop", t, NULL);
 }

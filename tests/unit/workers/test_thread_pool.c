@@ -1,6 +1,7 @@
 /* The pool and the inbox. Concurrency is shown by saturation: every thread parked on a semaphore.
  */
 #include <check.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -212,6 +213,23 @@ START_TEST(test_inbox_loses_nothing)
 }
 END_TEST
 
+START_TEST(test_inbox_may_be_filled_quietly)
+{
+    struct inbox in;
+    struct inbox_item items[2] = {{.fn = take}, {.fn = take}};
+    struct pollfd p;
+    inbox_init(&in);
+    p = (struct pollfd){.fd = in.wake_fd, .events = POLLIN};
+    inbox_push_quietly(&in, &items[0]);
+    ck_assert_int_eq(poll(&p, 1, 0), 0);
+    inbox_push(&in, &items[1]); /* wakes for both */
+    ck_assert_int_eq(poll(&p, 1, 0), 1);
+    ck_assert(inbox_run(&in));
+    ck_assert_int_eq(taken, 2);
+    inbox_release(&in);
+}
+END_TEST
+
 START_TEST(test_inbox_writes_once_per_batch)
 {
     struct inbox in;
@@ -244,5 +262,6 @@ int main(void)
     tcase_add_test(t, test_thread_pool_resized_at_random_loses_nothing);
     tcase_add_test(t, test_inbox_loses_nothing);
     tcase_add_test(t, test_inbox_writes_once_per_batch);
+    tcase_add_test(t, test_inbox_may_be_filled_quietly);
     return suite_run_cases("thread_pool", t, NULL);
 }
