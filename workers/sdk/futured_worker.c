@@ -70,6 +70,13 @@ static void keep_fds(struct msghdr *msg)
     }
 }
 
+/* A recvmsg that sleeps is woken, too, when the daemon takes what was sent last; this is not. */
+static void wait_for_bytes(void)
+{
+    struct pollfd p = {.fd = channel.fd, .events = POLLIN};
+    (void)poll(&p, 1, -1); /* whatever it says, reading tells more */
+}
+
 /* Reads what is there behind buffer[len). 0 at the end of the stream. */
 static int receive(void)
 {
@@ -86,6 +93,7 @@ static int receive(void)
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes)};
     ssize_t n;
+    wait_for_bytes();
     do
         n = recvmsg(channel.fd, &msg, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
