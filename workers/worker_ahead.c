@@ -56,7 +56,8 @@ static struct worker_process *with_fewest(const struct worker_program *p)
 
 bool worker_ahead_give(struct worker_program *p, struct worker_job *job)
 {
-    struct worker_process *w = with_fewest(p);
+    /* One that has its slot and waits for a process comes first. */
+    struct worker_process *w = list_is_empty(&p->waiting) ? with_fewest(p) : NULL;
     if (!w || worker_channel_put(w, job, true) != 0)
         return false;
     job->program = p;
