@@ -74,8 +74,8 @@ struct backend {
 /* sqlite_schema.c: opens a file that must be there and ours (FUT_ERR_INVAL: another program's, or
  * newer), and changes nothing in it, not even when the connection is closed. */
 int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err);
-/* Opens one connection with our settings; creates or migrates the schema. */
-int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err);
+/* Opens one connection with our settings, by a VFS (NULL: SQLite's own). */
+int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_errbuf *err);
 int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
 /* SQLite's result code to ours. */
 int sqlite_rc(sqlite3 *db, int rc);

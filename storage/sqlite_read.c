@@ -52,7 +52,7 @@ void sqlite_reader_close(struct backend_reader *r)
 int sqlite_reader_open(struct backend *b, struct backend_reader **out)
 {
     struct backend_reader *r = xnew(struct backend_reader);
-    int rc = sqlite_connect(b->path, &r->db, NULL);
+    int rc = sqlite_connect(b->path, NULL, &r->db, NULL);
     for (int i = 0; rc == 0 && i < R_COUNT; i++)
         rc = sqlite_rc(r->db, sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                                  &r->stmts[i], NULL));

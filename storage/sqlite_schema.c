@@ -178,11 +178,11 @@ static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL
                                "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
                                "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
 
-int sqlite_connect(const char *path, sqlite3 **out, struct fut_errbuf *err)
+int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_errbuf *err)
 {
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(path, &db, flags, NULL);
+    int rc = sqlite3_open_v2(path, &db, flags, vfs);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
     if (rc != SQLITE_OK) {

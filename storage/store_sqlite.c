@@ -11,6 +11,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "storage/sqlite_internal.h"
+#include "storage/sqlite_log.h"
 
 #define STEP_OPS 100000 /* of the virtual machine: some milliseconds */
 
@@ -113,7 +114,7 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     if (rc == 0)
         rc = make_private(cfg->path, err);
     if (rc == 0)
-        rc = sqlite_connect(cfg->path, &b->db, err);
+        rc = sqlite_connect(cfg->path, sqlite_log_vfs(), &b->db, err);
     if (rc == 0)
         rc = migrate(b, cfg, err);
     if (rc == 0) {

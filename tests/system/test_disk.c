@@ -191,8 +191,8 @@ START_TEST(test_disk_each_write_fails_once)
     unsigned n = 0;
     size_t accepted = 0;
     while (fail_nth_write(&s, n, (size_t)_i, &accepted))
-        n += _i == 0 ? 1 : 3; /* each costs the time that the store takes to look again */
-    ck_assert_uint_gt(n, 4);  /* a commit is some frames of two writes each */
+        n++;
+    ck_assert_uint_ge(n, 2); /* one for the commit that accepts it, one for that of its result */
     ck_assert_uint_eq(count_futures(&s), accepted);
     ck_assert_uint_gt(accepted, 0);
     close_site(&s);
