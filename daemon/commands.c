@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #include "core/mem.h"
@@ -27,6 +28,12 @@ static int finish(int rc, const struct fut_errbuf *err)
     return commands_exit_code(rc);
 }
 
+/* These read the whole database, and the daemon's tasks come first. */
+static void stand_back(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, 10);
+}
+
 static void print_complaint(void *ctx, const char *text)
 {
     (void)ctx;
@@ -38,6 +45,7 @@ static int check(const struct config *cfg, char **args)
     struct fut_errbuf err = {""};
     struct store_file_view v;
     (void)args;
+    stand_back();
     int rc = store_file_check(cfg->db, print_complaint, NULL, &v, &err);
     if (rc == 0)
         (void)printf("%s is whole: schema version %lld, %lld tasks, %lld unfinished, %lld results, "
@@ -50,6 +58,7 @@ static int check(const struct config *cfg, char **args)
 static int backup(const struct config *cfg, char **args)
 {
     struct fut_errbuf err = {""};
+    stand_back();
     int rc = store_file_backup(cfg->db, args[0], &err);
     if (rc == 0)
         (void)printf("%s is copied to %s\n", cfg->db, args[0]);

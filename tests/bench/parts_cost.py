@@ -230,6 +230,13 @@ def finished(bench):
                  runs=min(bench.runs, 3))
 
 
+def copy_to_disk(source, target):
+    """Synced: else the daemon's first checkpoint would have to wait for all of it."""
+    shutil.copy(source, target)
+    with open(target, "rb") as f:
+        os.fsync(f.fileno())
+
+
 def stalls(bench):
     part = bench.part("stalls", "Stalls",
                       "32 connections with `Prefer: wait` (checkpoints happen all the time). gap: "
@@ -252,7 +259,7 @@ def stalls(bench):
     def on_copy(action, **env):
         def measure():
             copy = pathlib.Path(tempfile.mkdtemp(prefix="stall-", dir=servers.SCRATCH))
-            shutil.copy(home / "futured.db", copy / "futured.db")
+            copy_to_disk(home / "futured.db", copy / "futured.db")
             try:
                 with futured(folder=copy, **env) as server, action(copy):
                     return stalled(load(server, "post-wait", **options))

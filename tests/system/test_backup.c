@@ -76,12 +76,26 @@ static void put_back(struct daemon *d, const char *backup)
     free(db);
 }
 
+/* So many bytes that the copy takes several steps. */
+static void make_large(struct daemon *d)
+{
+    char *input = text_repeat('x', 900000);
+    char *body = text_printf("{\"handler\":\"echo\",\"input\":\"%s\"}", input);
+    for (int i = 0; i < 6; i++) {
+        char id[ID_TEXT_SIZE];
+        api_submit(daemon_url(d), body, id);
+    }
+    free(body);
+    free(input);
+}
+
 START_TEST(test_backup_under_load_and_back)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     struct submitter s = {.d = d, .ledger = ledger_new()};
     char *backup = daemon_path(d, "copy.db"), *out = NULL;
     pthread_t thread;
+    make_large(d);
     thread_start(&thread, "submitter", submit_on, &s);
     wait_count(s.ledger, 50);
     size_t before = ledger_count(s.ledger);
