@@ -10,7 +10,7 @@
 #include "core/mem.h"
 
 #define GATHERED_MAX ((1u << 17) - 1) /* bytes: what SQLite's VFS writes at once; 31 pages */
-#define FRAME_HEADER 24                /* bytes before each page */
+#define FRAME_HEADER 24               /* bytes before each page */
 
 /* SQLite allocates this, and behind it the file of the VFS below. */
 struct log_file {

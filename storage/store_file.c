@@ -116,14 +116,16 @@ static int copy_failed(sqlite3 *db, const char *to, struct fut_errbuf *err)
                     sqlite3_errmsg(db));
 }
 
-#define STEP_PAGES 256 /* 1 MiB: what a commit of the daemon may have to wait behind on its disk */
+#define STEP_PAGES 256 /* 1 MiB: what a commit of the daemon may have to wait behind on its disk   \
+                        */
 
 /* The copy has a name that nobody knows and is synced before it gets another: no journal. */
 static int open_copy(const char *to, sqlite3 **out, int *out_fd)
 {
     int rc = sqlite3_open_v2(to, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(*out, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL);
+        rc =
+            sqlite3_exec(*out, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL);
     *out_fd = rc == SQLITE_OK ? open(to, O_RDONLY | O_CLOEXEC) : -1;
     return rc == SQLITE_OK && *out_fd < 0 ? SQLITE_CANTOPEN : rc;
 }
