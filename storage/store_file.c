@@ -116,8 +116,7 @@ static int copy_failed(sqlite3 *db, const char *to, struct fut_errbuf *err)
                     sqlite3_errmsg(db));
 }
 
-#define STEP_PAGES 256 /* 1 MiB: what a commit of the daemon may have to wait behind on its disk   \
-                        */
+#define STEP_PAGES 256 /* 1 MiB, which a commit of the daemon may have to wait for */
 
 /* The copy has a name that nobody knows and is synced before it gets another: no journal. */
 static int open_copy(const char *to, sqlite3 **out, int *out_fd)
