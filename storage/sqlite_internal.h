@@ -85,8 +85,6 @@ int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
 /* sqlite_room.c */
 int sqlite_hold_room(struct backend *b, bool hold);
 int sqlite_touch(struct backend *b);
-/* sqlite_rc of the writing connection; remembers what must not be written to any more. */
-int sqlite_noted_rc(struct backend *b, int sqlite);
 /* From now on b->wal_pages is kept. */
 void sqlite_watch_wal(struct backend *b);
 /* Moves the log into the database file when it has grown long. */
@@ -95,10 +93,12 @@ int sqlite_tidy(struct backend *b);
 /* sqlite_sql.c */
 int sqlite_prepare_writes(struct backend *b);
 void sqlite_finalize_writes(struct backend *b);
-
-/* sqlite_write.c */
+/* sqlite_rc of the writing connection; remembers what must not be written to any more. */
+int sqlite_noted_rc(struct backend *b, int sqlite);
 /* Runs a prepared and bound statement that gives no rows. */
 int sqlite_run(struct backend *b, enum write_stmt which);
+
+/* sqlite_write.c */
 int sqlite_begin(struct backend *b);
 int sqlite_commit(struct backend *b);
 void sqlite_rollback(struct backend *b);

@@ -44,13 +44,6 @@ int sqlite_touch(struct backend *b)
     return sqlite_run(b, W_TOUCH);
 }
 
-int sqlite_noted_rc(struct backend *b, int sqlite)
-{
-    int rc = sqlite_rc(b->db, sqlite);
-    b->broken = b->broken || rc == FUT_ERR_READ_ONLY || rc == FUT_ERR_DAMAGED;
-    return rc;
-}
-
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
 static int count_pages(void *backend, sqlite3 *db, const char *name, int pages)

@@ -1,4 +1,4 @@
-/* sqlite_sql: every statement that the writer runs, prepared once. */
+/* sqlite_sql: every statement that the writer runs, prepared once, and how it is run. */
 #include "storage/sqlite_internal.h"
 #include "storage/sqlite_spec.h"
 
@@ -84,6 +84,13 @@ static const char *const sql[W_COUNT] = {
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };
 
+int sqlite_noted_rc(struct backend *b, int sqlite)
+{
+    int rc = sqlite_rc(b->db, sqlite);
+    b->broken = b->broken || rc == FUT_ERR_READ_ONLY || rc == FUT_ERR_DAMAGED;
+    return rc;
+}
+
 int sqlite_prepare_writes(struct backend *b)
 {
     for (int i = 0; i < W_COUNT; i++) {
@@ -99,4 +106,13 @@ void sqlite_finalize_writes(struct backend *b)
 {
     for (int i = 0; i < W_COUNT; i++)
         (void)sqlite3_finalize(b->stmts[i]);
+}
+
+/* Runs a statement without rows; its reset repeats the error that step gave. */
+int sqlite_run(struct backend *b, enum write_stmt which)
+{
+    sqlite3_stmt *st = b->stmts[which];
+    int rc = sqlite_noted_rc(b, sqlite3_step(st));
+    (void)sqlite3_reset(st);
+    return rc;
 }

@@ -3,15 +3,6 @@
 #include "storage/sqlite_internal.h"
 #include "storage/sqlite_spec.h"
 
-/* Runs a statement without rows; its reset repeats the error that step gave. */
-int sqlite_run(struct backend *b, enum write_stmt which)
-{
-    sqlite3_stmt *st = b->stmts[which];
-    int rc = sqlite_noted_rc(b, sqlite3_step(st));
-    (void)sqlite3_reset(st);
-    return rc;
-}
-
 int sqlite_begin(struct backend *b)
 {
     int rc = b->is_behind ? sqlite_tidy(b) : 0;
