@@ -251,6 +251,8 @@ static bool take(struct worker_process *w, const struct wire_message *m)
 static void break_off(struct worker_process *w)
 {
     log_warn("worker_protocol", LOG_INT("pid", w->pid), LOG_STR("line", w->stream.line));
+    if (!w->said_hello) /* what its operator reads, who would only hear of our kill */
+        buf_puts(&w->printed, "\nfutured: it does not begin as the worker protocol asks");
     w->broke_rules = true;
     worker_process_cut(w);
 }

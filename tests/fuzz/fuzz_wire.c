@@ -22,7 +22,7 @@ static void check_head(const struct wire_head *h)
     FUT_ASSERT(h->id <= WIRE_ID_MAX && h->bytes <= WIRE_ID_MAX);
     FUT_ASSERT(h->fraction == -1 || (h->fraction >= 0 && h->fraction <= 1));
     FUT_ASSERT(h->retry >= -1 && h->retry <= 1);
-    FUT_ASSERT(h->concurrency <= WIRE_CONCURRENCY_MAX);
+    FUT_ASSERT(h->concurrency <= WIRE_ID_MAX); /* who takes the HELLO has a limit of its own */
     FUT_ASSERT(!h->kind || strlen(h->kind) <= WIRE_KIND_MAX);
 }
 

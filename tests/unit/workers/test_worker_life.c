@@ -165,6 +165,23 @@ START_TEST(test_program_that_never_greets_is_killed)
 }
 END_TEST
 
+START_TEST(test_program_that_greets_wrongly_is_broken)
+{
+    static const char *const greetings[] = {"HELLO 2 0", "HELLO 1 0 concurrency=1001", "DONE 1 0"};
+    char json[256];
+    (void)snprintf(
+        json, sizeof(json),
+        "{\"kit\": {\"worker\": [\"/bin/sh\", \"-c\", \"echo '%s' >&3; exec cat <&3\"]}}",
+        greetings[_i]);
+    build(1, json);
+    const struct worker_program *p = program_named("kit");
+    while (!p->broken_wall_ms)
+        loop_turn(loop, -1);
+    ck_assert_ptr_nonnull(strstr(p->last_words, "as the worker protocol asks"));
+    raze();
+}
+END_TEST
+
 START_TEST(test_program_that_cannot_be_executed_says_so)
 {
     char path[] = "/tmp/test_worker_gone_XXXXXX", json[256];
@@ -195,6 +212,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_that_does_not_start_is_broken_and_gives_its_tasks_back);
     tcase_add_test(t, test_program_heals_by_itself);
     tcase_add_test(t, test_program_that_never_greets_is_killed);
+    tcase_add_loop_test(t, test_program_that_greets_wrongly_is_broken, 0, 3);
     tcase_add_test(t, test_program_that_cannot_be_executed_says_so);
     return suite_run_cases("worker_life", t, NULL);
 }
