@@ -16,6 +16,7 @@
 #include "workers/fork_kids.h"
 
 #define ENVIRON_MAX_BYTES ((size_t)256 << 10)
+#define DOUBTS_MAX 30 /* some who have no environment never get one */
 
 struct look {
     struct member *items; /* by pid */
@@ -23,6 +24,7 @@ struct look {
 };
 
 static struct look now, before;
+static bool is_unsure;
 
 /* ---- one process ---- */
 
@@ -52,12 +54,13 @@ enum {
 };
 
 /* The name of the program may hold anything, so the numbers begin behind its last bracket. */
-static bool read_numbers(pid_t pid, uint64_t fields[STAT_FIELDS])
+static bool read_numbers(pid_t pid, char *out_state, uint64_t fields[STAT_FIELDS])
 {
     char text[1024], *end;
     const char *at = read_file(pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
     if (!at || strlen(at) < sizeof(") S"))
         return false;
+    *out_state = at[2];
     at += sizeof(") S") - 1;
     for (int i = 0; i < STAT_FIELDS; i++, at = end) {
         fields[i] = strtoull(at, &end, 10); /* tpgid is negative: not asked for */
@@ -71,7 +74,8 @@ static bool read_stat(pid_t pid, struct member *out)
 {
     static long page_kib, tick_ms;
     uint64_t f[STAT_FIELDS], ticks = 0;
-    if (!read_numbers(pid, f))
+    char state;
+    if (!read_numbers(pid, &state, f))
         return false;
     if (!page_kib) {
         page_kib = sysconf(_SC_PAGESIZE) / 1024;
@@ -83,20 +87,23 @@ static bool read_stat(pid_t pid, struct member *out)
                            .ppid = (pid_t)f[STAT_PPID],
                            .pgrp = (pid_t)f[STAT_PGRP],
                            .sid = (pid_t)f[STAT_SESSION],
+                           .is_dead = state == 'Z' || state == 'X',
                            .began = f[STAT_STARTTIME],
                            .cpu_ms = ticks * (uint64_t)tick_ms,
                            .rss_kib = f[STAT_RSS] * (uint64_t)page_kib};
     return true;
 }
 
-/* The generation in the mark that it was started with; 0 when it has none of ours. */
-static uint64_t read_mark(pid_t pid)
+/* The generation in the mark that it was started with; 0 when it has none of ours. *out_empty: it
+ * has no environment at all, as for the moment in which it becomes another program. */
+static uint64_t read_mark(pid_t pid, bool *out_empty)
 {
     static char *text; /* kept: there may be many to look at */
     char mark[64];
     if (!text)
         text = xmalloc(ENVIRON_MAX_BYTES);
     ssize_t n = read_file(pid, "environ", text, ENVIRON_MAX_BYTES);
+    *out_empty = n == 0;
     int len = snprintf(mark, sizeof(mark), FAMILY_MARK "=%d.", (int)getpid());
     for (const char *at = text; n > 0 && at < text + n; at += strlen(at) + 1) {
         if (strncmp(at, mark, (size_t)len) == 0)
@@ -162,7 +169,8 @@ static bool judge_alone(struct member *m, pid_t me)
 {
     m->generation = recognise(m, me);
     if (!m->generation && m->ppid == me)
-        m->generation = read_mark(m->pid);
+        m->generation = read_mark(m->pid, &m->is_doubtful);
+    m->is_doubtful = m->is_doubtful && !m->is_dead;
     m->is_known = m->generation || m->ppid == me || m->pid == me || m->ppid == 0;
     return m->is_known;
 }
@@ -175,11 +183,26 @@ static void judge(struct look *l, struct member *m, pid_t me)
     size_t steps = 0;
     while (top && !top->is_known && !judge_alone(top, me) && steps++ < l->n)
         top = find(l, top->ppid);
+    m->is_doubtful = m->is_doubtful || !top;
     uint64_t generation = top && top->is_known ? top->generation : 0;
     for (struct member *at = m; at && !at->is_known; at = find(l, at->ppid)) {
         at->generation = generation;
         at->is_known = true;
     }
+}
+
+static void weigh_doubts(struct member *m)
+{
+    if (!m->is_doubtful)
+        return;
+    const struct member *old = find(&before, m->pid);
+    m->doubts = old && old->began == m->began ? old->doubts + 1 : 1;
+    is_unsure = is_unsure || m->doubts < DOUBTS_MAX;
+}
+
+bool family_is_unsure(void)
+{
+    return is_unsure;
 }
 
 const struct member *family_look(size_t *out_n)
@@ -189,8 +212,11 @@ const struct member *family_look(size_t *out_n)
     before = now;
     now = old;
     read_all(&now);
-    for (size_t i = 0; i < now.n; i++)
+    is_unsure = false;
+    for (size_t i = 0; i < now.n; i++) {
         judge(&now, &now.items[i], me);
+        weigh_doubts(&now.items[i]);
+    }
     *out_n = now.n;
     return now.items;
 }

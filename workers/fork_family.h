@@ -20,10 +20,16 @@ struct member {
     uint64_t rss_kib;
     uint64_t generation; /* of the kid that it comes from, who may be gone; 0: a stranger */
     bool is_known;       /* generation was found out; while looking */
+    bool is_dead;        /* not waited for yet */
+    bool is_doubtful;    /* it may have one: it was about to become another program, or to lose its
+                            parent */
+    unsigned doubts;     /* looks in a row that left it so */
 };
 
 /* Looks; the array is ours until the next look. */
 const struct member *family_look(size_t *out_n);
+/* The last look could not tell of somebody whether it is a stranger, and another one may. */
+bool family_is_unsure(void);
 /* As of the last look; 0: none. For a child of ours that is not reaped yet. */
 uint64_t family_generation(pid_t pid);
 /* CPU time of the kid with this pid, which is not reaped, and of those that the last look knows to

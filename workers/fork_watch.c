@@ -219,6 +219,7 @@ static void look(void)
             judge(kid);
     }
     reach_all();
+    watch.woken = watch.woken || family_is_unsure();
 }
 
 /* Of the processor: on a loaded machine a look may take long, and cost no more than ever. */

@@ -183,6 +183,10 @@ static const char *const leavers[] = {
     "setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'; true",
     ("{ setsid sh -c 'setsid sleep 1000 & echo $! >&2; exec sleep 1000' 2>&1 >/dev/null & } |"
      "{ read x; echo $x; }"),
+    /* Has no environment for a while, as everybody has not while becoming another program: the look
+     * that follows the end of the attempt cannot tell whose it is. */
+    ("setsid env -i sh -c \"sleep 0.5; exec env FUTURED_CHILD=$FUTURED_CHILD sleep 1000\""
+     " >/dev/null 2>&1 & while grep -q . /proc/$!/environ; do :; done; echo $!"),
 };
 
 START_TEST(test_limits_leavers_end_with_the_attempt)
