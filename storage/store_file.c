@@ -129,32 +129,38 @@ static int open_copy(const char *to, sqlite3 **out, int *out_fd)
     return rc == SQLITE_OK && *out_fd < 0 ? SQLITE_CANTOPEN : rc;
 }
 
-/* Step by step to the disk: all of it at once in the end would hold up the daemon's syncs. */
-static int copy_steps(sqlite3 *from, sqlite3 *db, int fd)
+/* Step by step to the disk: all of it at once in the end would hold up the daemon's syncs. Of a
+ * failure the kernel tells once: the sync in the end, by a descriptor of its own, would not hear.
+ */
+static int copy_steps(sqlite3 *from, sqlite3 *db, int fd, const char *to, struct fut_errbuf *err)
 {
     sqlite3_backup *copy = sqlite3_backup_init(db, "main", from, "main");
-    if (!copy)
-        return sqlite3_errcode(db);
-    while (sqlite3_backup_step(copy, STEP_PAGES) == SQLITE_OK) {
-        (void)sqlite3_db_cacheflush(db); /* fails where the next step fails as well; */
-        (void)fdatasync(fd);             /* and the last sync decides */
+    int error = 0;
+    while (copy && error == 0 && sqlite3_backup_step(copy, STEP_PAGES) == SQLITE_OK) {
+        (void)sqlite3_db_cacheflush(db); /* fails where the next step fails as well */
+        error = fdatasync(fd) == 0 ? 0 : errno;
     }
-    return sqlite3_backup_finish(copy);
+    int rc = copy ? sqlite3_backup_finish(copy) : sqlite3_errcode(db);
+    if (error != 0)
+        return fut_fail(err, FUT_ERR_IO, "cannot write %s: %s", to, strerror(error));
+    return rc == SQLITE_OK ? 0 : copy_failed(db, to, err);
 }
 
 /* One read transaction of the source, which holds up no writer. */
 static int copy_pages(sqlite3 *from, const char *to, struct fut_errbuf *err)
 {
     sqlite3 *db = NULL;
-    int fd = -1, ours = 0, rc = open_copy(to, &db, &fd);
-    if (rc == SQLITE_OK && sqlite3_exec(from, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL,
-                                        NULL, NULL) != SQLITE_OK)
-        ours = copy_failed(from, to, err);
-    else if (rc != SQLITE_OK || copy_steps(from, db, fd) != SQLITE_OK)
-        ours = copy_failed(db, to, err);
+    int fd = -1, rc;
+    if (open_copy(to, &db, &fd) != SQLITE_OK)
+        rc = copy_failed(db, to, err);
+    else if (sqlite3_exec(from, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) !=
+             SQLITE_OK)
+        rc = copy_failed(from, to, err);
+    else
+        rc = copy_steps(from, db, fd, to, err);
     (void)sqlite3_close(db);
     fd_close(&fd); /* after the connection: with it go the locks on the file */
-    return ours;
+    return rc;
 }
 
 static void say_nothing(void *ctx, const char *text)
