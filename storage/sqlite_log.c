@@ -84,8 +84,7 @@ static int log_write(sqlite3_file *file, const void *bytes, int n, sqlite3_int64
         if (rc != SQLITE_OK)
             return rc;
     }
-    if (size > GATHERED_MAX)
-        return real_of(f)->pMethods->xWrite(real_of(f), bytes, n, at);
+    FUT_ASSERT(size <= GATHERED_MAX); /* a page is 64 KiB at most */
     gather(f, bytes, size, at);
     f->is_ending = ends_transaction(bytes, size);
     return last ? put_down(f) : SQLITE_OK;

@@ -80,16 +80,9 @@ static struct pool_worker *workers;
 static size_t n_workers;
 static uint64_t n_short; /* tasks that setup has run */
 
-static struct store_stats store_now(void)
-{
-    struct store_stats st;
-    store_stats(house.store, &st);
-    return st;
-}
-
 static void wait_succeeded(uint64_t n)
 {
-    while (store_now().finished[TASK_SUCCEEDED] < n)
+    while (house_store_stats().finished[TASK_SUCCEEDED] < n)
         (void)poll(NULL, 0, 1);
 }
 
@@ -169,7 +162,7 @@ START_TEST(test_worker_ahead_is_taken_from_a_slow_worker)
     stop_workers(1);
     submit(MANY, "echo", "1", 100000);
     wait_succeeded(n_short + MANY - 1);
-    ck_assert_uint_eq(store_now().live[LANE_CPU][TASK_QUEUED], 0);
+    ck_assert_uint_eq(house_store_stats().live[LANE_CPU][TASK_QUEUED], 0);
     go_on(0);
     expect(0, MANY, TASK_SUCCEEDED, 1);
     ck_assert_uint_eq(house_stats().workers_died, 0);
@@ -196,9 +189,9 @@ START_TEST(test_worker_ahead_comes_back_from_a_dead_worker)
     ck_assert_int_eq(kill(workers[0].pid, SIGKILL), 0);
     go_on(1);
     wait_succeeded(n_short + FEW - 1);
-    while (store_now().finished[TASK_FAILED] != 1) /* the one that it ran */
+    while (house_store_stats().finished[TASK_FAILED] != 1) /* the one that it ran */
         (void)poll(NULL, 0, 1);
-    ck_assert_uint_eq(store_now().finished[TASK_SUCCEEDED], n_short + FEW - 1);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], n_short + FEW - 1);
     while (house_stats().workers_died != 1)
         (void)poll(NULL, 0, 1);
 }
@@ -230,7 +223,7 @@ START_TEST(test_worker_ahead_may_be_cancelled)
     go_on(0);
     go_on(1);
     expect(0, FEW - 4, TASK_SUCCEEDED, 1);
-    ck_assert_uint_eq(store_now().finished[TASK_CANCELLED], 4);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_CANCELLED], 4);
     ck_assert_uint_eq(house_stats().workers_died, 0);
     ck_assert_uint_eq(house_stats().workers_alive, WORKERS);
 }

@@ -97,6 +97,14 @@ static bool is_shown_broken(const char *name, struct pool_broken *out)
     return yes;
 }
 
+static const struct worker_program *wait_broken(const char *name)
+{
+    const struct worker_program *p = program_named(name);
+    while (!p->broken_wall_ms)
+        loop_turn(loop, -1);
+    return p;
+}
+
 START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
 {
     struct job j;
@@ -138,9 +146,7 @@ START_TEST(test_program_heals_by_itself)
     (void)snprintf(json, sizeof(json),
                    "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"once=%s\"]}}", path);
     build(2, json);
-    const struct worker_program *p = program_named("kit");
-    while (!p->broken_wall_ms)
-        loop_turn(loop, -1);
+    const struct worker_program *p = wait_broken("kit");
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     close(fd);
     struct pool_broken shown;
@@ -157,9 +163,7 @@ END_TEST
 START_TEST(test_program_that_never_greets_is_killed)
 {
     build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"mute\"], \"start_timeout\": 0.05}}");
-    const struct worker_program *p = program_named("kit");
-    while (!p->broken_wall_ms)
-        loop_turn(loop, -1);
+    const struct worker_program *p = wait_broken("kit");
     ck_assert_ptr_nonnull(strstr(p->last_words, "did not say HELLO"));
     raze();
 }
@@ -174,9 +178,7 @@ START_TEST(test_program_that_greets_wrongly_is_broken)
         "{\"kit\": {\"worker\": [\"/bin/sh\", \"-c\", \"echo '%s' >&3; exec cat <&3\"]}}",
         greetings[_i]);
     build(1, json);
-    const struct worker_program *p = program_named("kit");
-    while (!p->broken_wall_ms)
-        loop_turn(loop, -1);
+    const struct worker_program *p = wait_broken("kit");
     ck_assert_ptr_nonnull(strstr(p->last_words, "as the worker protocol asks"));
     raze();
 }
@@ -191,9 +193,7 @@ START_TEST(test_program_that_cannot_be_executed_says_so)
     close(fd);
     (void)snprintf(json, sizeof(json), "{\"kit\": {\"worker\": [\"%s\"]}}", path);
     build(1, json);
-    const struct worker_program *p = program_named("kit");
-    while (!p->broken_wall_ms)
-        loop_turn(loop, -1);
+    const struct worker_program *p = wait_broken("kit");
     ck_assert_ptr_nonnull(strstr(p->last_words, "cannot run"));
     unlink(path);
     raze();
