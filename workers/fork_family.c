@@ -179,12 +179,13 @@ static bool judge_alone(struct member *m, pid_t me)
  * parent between two reads of /proc is a stranger until the next look. */
 static void judge(struct look *l, struct member *m, pid_t me)
 {
-    struct member *top = m;
+    struct member *top = m, *parent;
     size_t steps = 0;
-    while (top && !top->is_known && !judge_alone(top, me) && steps++ < l->n)
-        top = find(l, top->ppid);
-    m->is_doubtful = m->is_doubtful || !top;
-    uint64_t generation = top && top->is_known ? top->generation : 0;
+    while (!top->is_known && !judge_alone(top, me) && steps++ < l->n &&
+           (parent = find(l, top->ppid)) != NULL)
+        top = parent;
+    m->is_doubtful = m->is_doubtful || !top->is_known;
+    uint64_t generation = top->is_known ? top->generation : 0;
     for (struct member *at = m; at && !at->is_known; at = find(l, at->ppid)) {
         at->generation = generation;
         at->is_known = true;
