@@ -36,9 +36,11 @@ BELOW_api     := api storage core
 BELOW_daemon  := daemon api workers storage core
 archives = $(foreach r,$(BELOW_$(1)),$(B)/lib$(r).a)
 
-SOURCES  = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c $(r)/*/*.c))
+# The C files of a folder and of the folders inside it; examples are programs of their own.
+files    = $(filter-out workers/sdk/examples/%,$(wildcard $(1)/*.c $(1)/*/*.c $(1)/*/*/*.c))
+SOURCES  = $(foreach r,$(ROOMS),$(call files,$(r)))
 MAIN    := daemon/main.c
-UNIT    := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c tests/model/test_*.c)
+UNIT    := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/contract/test_*.c tests/model/test_*.c)
 KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
@@ -58,7 +60,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 define room_archive
-$(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(wildcard $(1)/*.c $(1)/*/*.c)))
+$(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(call files,$(1))))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
 endef
@@ -169,8 +171,8 @@ crash: deps
 CANCELS ?= 10000
 KILLS   ?= 1000
 chaos: deps
-	+@$(BUILD) build/debug/tests/unit/workers/test_worker_chaos VARIANT=debug
-	FUT_CANCELS=$(CANCELS) FUT_KILLS=$(KILLS) build/debug/tests/unit/workers/test_worker_chaos
+	+@$(BUILD) build/debug/tests/unit/workers/scheduler/test_worker_chaos VARIANT=debug
+	FUT_CANCELS=$(CANCELS) FUT_KILLS=$(KILLS) build/debug/tests/unit/workers/scheduler/test_worker_chaos
 # BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
 BENCH ?=
 # STATES: how many states of a disk to build and check.

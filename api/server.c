@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/http_loop.h"
+#include "api/http/loop.h"
 #include "api/server_internal.h"
 #include "core/clock.h"
 #include "core/fd.h"

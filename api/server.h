@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/auth.h"
+#include "api/http/auth.h"
 #include "core/catalog.h"
 #include "core/err.h"
 #include "core/pool_view.h"

@@ -4,10 +4,10 @@
 
 #include <stdatomic.h>
 
-#include "api/budget.h"
-#include "api/listen.h"
+#include "api/http/budget.h"
+#include "api/http/listen.h"
+#include "api/http/waiters.h"
 #include "api/server.h"
-#include "api/waiters.h"
 #include "core/sync.h"
 
 struct http_loop;

@@ -8,8 +8,8 @@
 
 #include "core/mem.h"
 #include "daemon/config.h"
-#include "daemon/tune.h"
-#include "storage/store_file.h"
+#include "daemon/tune/tune.h"
+#include "storage/sqlite/check.h"
 
 int commands_exit_code(int rc)
 {

@@ -15,9 +15,9 @@
 #include "daemon/config_internal.h"
 #include "daemon/cpus.h"
 #include "daemon/env_file.h"
-#include "workers/handlers/fence.h"
-#include "workers/run_as.h"
-#include "workers/webhook.h"
+#include "workers/base/http_allow.h"
+#include "workers/base/run_as.h"
+#include "workers/handlers/webhook.h"
 
 #define AT(field) offsetof(struct config, field)
 #define SECOND 1000LL

@@ -17,12 +17,12 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/task_state.h"
+#include "daemon/boot.h"
 #include "daemon/commands.h"
-#include "daemon/house.h"
 #include "daemon/journal.h"
 #include "daemon/service.h"
+#include "workers/base/run_as.h"
 #include "workers/plugin_host.h"
-#include "workers/run_as.h"
 
 static const char usage[] =
     "usage: futured [option]\n"

@@ -8,7 +8,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "daemon/house.h"
+#include "daemon/boot.h"
 
 static const char refused[] = "; the latest reload was refused, the journal says why";
 

@@ -6,8 +6,8 @@
 
 #include "core/id.h"
 #include "core/mem.h"
-#include "storage/store_fault.h"
-#include "storage/store_internal.h"
+#include "storage/engine/internal.h"
+#include "storage/fault.h"
 
 static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_mem};
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/json_in.h"
+#include "api/text/json_in.h"
 #include "core/mem.h"
 #include "tests/support/fail.h"
 #include "tests/support/options.h"

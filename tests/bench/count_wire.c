@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "tests/support/fail.h"
 #include "tests/support/options.h"
-#include "workers/wire.h"
+#include "workers/wire/wire.h"
 
 /* What came out is read into *out. */
 static void there_and_back(struct buf *b, const struct wire_head *head, struct wire_head *out)

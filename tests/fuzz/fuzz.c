@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/problem.h"
+#include "api/text/problem.h"
 #include "core/mem.h"
 
 char *fuzz_bytes(const uint8_t *data, size_t n)

@@ -1,8 +1,8 @@
 /* fuzz: what the targets share. A target is one LLVMFuzzerTestOneInput: it gives the bytes to a
  * parser and asserts what must hold whatever they are (FUT_ASSERT aborts, which the fuzzer reports
  * with the input). Single-threaded; nothing blocks. */
-#ifndef FUT_TESTS_FUZZ_H
-#define FUT_TESTS_FUZZ_H
+#ifndef FUT_TESTS_FUZZ_FUZZ_H
+#define FUT_TESTS_FUZZ_FUZZ_H
 
 #include <stddef.h>
 #include <stdint.h>

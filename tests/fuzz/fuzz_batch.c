@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/batch_in.h"
+#include "api/text/batch_in.h"
 #include "tests/fuzz/fuzz.h"
 
 #define LINE_MAX_BYTES 4096

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/cursor.h"
+#include "api/text/cursor.h"
 #include "core/err.h"
 #include "tests/fuzz/fuzz.h"
 

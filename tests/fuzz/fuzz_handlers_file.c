@@ -7,7 +7,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/fuzz/fuzz.h"
-#include "workers/handlers_file.h"
+#include "workers/handlers/handlers_file.h"
 
 static void check(const struct handler *h)
 {

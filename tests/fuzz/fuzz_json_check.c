@@ -5,7 +5,7 @@
 
 #include "core/err.h"
 #include "tests/fuzz/fuzz.h"
-#include "workers/json_check.h"
+#include "workers/base/json_check.h"
 
 #define FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)
 

@@ -1,7 +1,7 @@
 /* The bodies of POST /v1/wait (first byte odd) and POST /v1/as_completed. */
 #include <stdlib.h>
 
-#include "api/many_in.h"
+#include "api/text/many_in.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check(const struct many_in *in)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/params.h"
+#include "api/text/params.h"
 #include "core/id.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -5,7 +5,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "tests/fuzz/fuzz.h"
-#include "workers/progress_lines.h"
+#include "workers/exec/progress_lines.h"
 
 static bool feed(struct progress_lines *p, const char *text, size_t n, size_t piece)
 {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/route.h"
+#include "api/http/route.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_rebuilt(const struct route_match *m, const char *path)

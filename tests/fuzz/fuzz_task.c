@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/json_in.h"
-#include "api/params.h"
+#include "api/text/json_in.h"
+#include "api/text/params.h"
 #include "tests/fuzz/fuzz.h"
-#include "workers/json_check.h"
+#include "workers/base/json_check.h"
 
 static void check_input(const struct json_in_task *t, const char *text, size_t n)
 {

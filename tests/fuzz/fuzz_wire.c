@@ -7,7 +7,7 @@
 
 #include "core/fd.h"
 #include "tests/fuzz/fuzz.h"
-#include "workers/wire_stream.h"
+#include "workers/wire/wire_stream.h"
 
 #define MAX_PAYLOAD 512
 

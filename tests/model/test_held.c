@@ -1,4 +1,4 @@
-/* held requests, exhaustively: what api/http_held.c, http.c and http_loop.c do with two requests
+/* held requests, exhaustively: what api/http/held.c, http.c and http_loop.c do with two requests
  * whose operations are with the store, of which one may be held and the other is suspended: their
  * commits, clients that leave, a drain and the loop's end. The loop's thread, the store's writer,
  * the clients and main each take one step at a time, in every order. The mutants are the orders and

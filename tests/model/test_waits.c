@@ -1,5 +1,5 @@
-/* suspend x resume x drain, exhaustively, for one long-poll: what api/wait.c, waiters.c and
- * http_loop.c do with one request, one future, its end, a deadline or hang-up, and a drain. The
+/* suspend x resume x drain, exhaustively, for one long-poll: what api/resources/wait.c, waiters.c
+ * and http_loop.c do with one request, one future, its end, a deadline or hang-up, and a drain. The
  * request's thread, the store's reader and writer, and main each take one step at a time, in every
  * order. The mutants are the orders and checks that the code must not lose; each must be found. */
 #include <check.h>

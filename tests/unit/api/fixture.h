@@ -18,8 +18,8 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/sync.h"
+#include "storage/fault.h"
 #include "storage/store.h"
-#include "storage/store_fault.h"
 
 #define PATIENCE_MS 10000
 #define CLAIM_MAX 64

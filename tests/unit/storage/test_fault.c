@@ -5,7 +5,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
-#include "storage/store_fault.h"
+#include "storage/fault.h"
 #include "tests/contract/kit.h"
 #include "tests/support/suite.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
-#include "workers/handlers.h"
+#include "workers/handlers/registry.h"
 
 /* As handlers_load. */
 static inline int handlers_from_text(const char *text, struct handlers **out,

@@ -15,7 +15,7 @@
 #include "core/mem.h"
 #include "core/sync.h"
 #include "tests/unit/workers/handlers_text.h"
-#include "workers/scheduler.h"
+#include "workers/scheduler/scheduler.h"
 
 #define HOUSE_SEEN 4096
 #define HOUSE_GRACE_MS 200

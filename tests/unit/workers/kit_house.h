@@ -9,7 +9,7 @@
 
 #include "tests/unit/workers/handlers_text.h"
 #include "tests/unit/workers/kit_worker.h"
-#include "tests/unit/workers/set_house.h"
+#include "tests/unit/workers/process/set_house.h"
 
 static struct handlers *handlers;
 

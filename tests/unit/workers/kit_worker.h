@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "workers/wire_stream.h"
+#include "workers/wire/wire_stream.h"
 
 static struct wire_stream kit;
 static uint64_t kit_held[64]; /* ids of tasks that are not over */

@@ -1,0 +1,245 @@
+/* dispatch: from a path and a method to the step that answers, and the checks that all routes
+ * share. */
+#include "api/http/dispatch.h"
+
+#include <string.h>
+
+#include "api/http/mhd.h"
+#include "api/server_internal.h"
+#include "api/text/params.h"
+
+/* ---- what came ------------------------------------------------------------------------------- */
+
+static const char *allowed_params(const struct route *route)
+{
+    return route->params[0] ? route->params : " none ";
+}
+
+static bool bad_arg(struct request *r, enum problem_code code, const char *name, const char *why)
+{
+    struct problem p;
+    problem_set(&p, code, "The query parameter \"%.64s\" %s; known here:%.120s", name, why,
+                allowed_params(r->route));
+    p.detail[strlen(p.detail) - 1] = '.';
+    problem_set_parameter(&p, name);
+    request_refuse_body(r, &p);
+    return false;
+}
+
+static bool take_arg(struct request *r, const struct params_pair *came)
+{
+    char *name = arena_strndup(&r->arena, came->name, came->name_len);
+    char *text = arena_strndup(&r->arena, came->value, came->value_len);
+    if (!params_decode_form(name) || !params_decode_form(text))
+        return bad_arg(r, PROBLEM_INVALID_PARAMETER,
+                       arena_strndup(&r->arena, came->name, came->name_len),
+                       "is badly percent-encoded");
+    if (!route_knows_param(r->route, name))
+        return bad_arg(r, PROBLEM_UNKNOWN_PARAMETER, name, "is not known");
+    if (request_arg(r, name))
+        return bad_arg(r, PROBLEM_INVALID_PARAMETER, name, "was given twice");
+    request_add_arg(r, name, text);
+    return true;
+}
+
+/* False: the refusal is kept. */
+static bool take_args(struct request *r)
+{
+    const char *rest = r->query ? r->query : "";
+    struct params_pair came;
+    while (params_next(&rest, &came)) {
+        if (!take_arg(r, &came))
+            return false;
+    }
+    return true;
+}
+
+/* Decoded parts of the path must stay one part: no slash, no control characters. */
+static bool take_captures(struct request *r, const struct route_match *m)
+{
+    for (int i = 0; i < ROUTE_CAPTURES_MAX && m->captures[i].text; i++) {
+        char *s = arena_strndup(&r->arena, m->captures[i].text, m->captures[i].n);
+        if (!params_decode(s) || strchr(s, '/'))
+            return false;
+        for (const char *c = s; *c; c++) {
+            if ((unsigned char)*c < 0x20 || *c == 0x7F)
+                return false;
+        }
+        r->captures[i] = s;
+    }
+    return true;
+}
+
+/* ---- first steps of requests that reach no route --------------------------------------------- */
+
+static void reply_options(struct request *r)
+{
+    struct buf allow = BUF_INIT;
+    route_write_allow(&allow, r->allowed);
+    request_add_header(r, "Allow", arena_strndup(&r->arena, allow.data, allow.len));
+    buf_release(&allow);
+    request_reply_empty(r, 204);
+}
+
+static void refuse_path(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_UNKNOWN_ROUTE, "There is nothing at %.200s.", r->path);
+    request_problem(r, &p);
+}
+
+static void refuse_encoding(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_PATH, "The path %.200s is badly percent-encoded.", r->path);
+    request_problem(r, &p);
+}
+
+static void refuse_args(struct request *r)
+{
+    request_problem(r, r->refusal);
+}
+
+static void refuse_method(struct request *r)
+{
+    struct problem p;
+    struct buf allow = BUF_INIT;
+    route_write_allow(&allow, r->allowed);
+    problem_set(&p, PROBLEM_METHOD_NOT_ALLOWED, "%.200s takes %s.", r->path, allow.data);
+    request_add_header(r, "Allow", arena_strndup(&r->arena, allow.data, allow.len));
+    buf_release(&allow);
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_headers(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_HEADERS_TOO_LARGE, "Request line, headers and cookies are too many.");
+    p.limit = r->api->cfg.max_header_bytes;
+    r->closes = true;
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_size(struct request *r)
+{
+    struct problem p;
+    size_t limit = r->body_limit;
+    problem_set(&p, PROBLEM_BODY_TOO_LARGE, "The body has more than %zu bytes.", limit);
+    p.limit = limit;
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_coding(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_HEADER,
+                "Of the transfer codings only \"chunked\" is understood.");
+    problem_set_parameter(&p, "Transfer-Encoding");
+    r->closes = true;
+    request_problem(r, &p);
+}
+
+static void refuse_bytes(struct request *r, const char *what)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_BUSY, "%s", what);
+    p.limit = r->api->budget.max;
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+void dispatch_refuse_body(struct request *r)
+{
+    refuse_bytes(r, "Too many bytes of other requests are in memory; nothing was stored.");
+}
+
+void dispatch_refuse_answer(struct request *r)
+{
+    r->status = 0;
+    r->headers = NULL;
+    request_forget_out(r);
+    task_release(&r->task);
+    refuse_bytes(r, "Too many bytes of other answers are in memory, waiting for their readers.");
+}
+
+static void refuse_submit(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down; nothing was stored.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------- */
+
+static void refuse_token(struct request *r)
+{
+    struct problem p;
+    bool came = http_header(r, "Authorization") != NULL;
+    problem_set(&p, PROBLEM_UNAUTHORIZED, "%s",
+                came ? "The bearer token is not one that this daemon knows."
+                     : "Send a token: \"Authorization: Bearer TOKEN\".");
+    request_add_header(r, "WWW-Authenticate",
+                       came ? "Bearer realm=\"futured\", error=\"invalid_token\""
+                            : "Bearer realm=\"futured\"");
+    request_problem(r, &p);
+}
+
+static void refuse_scope(struct request *r)
+{
+    struct problem p;
+    struct buf value = BUF_INIT;
+    const char *scope = auth_scope_name(r->route->scope);
+    problem_set(&p, PROBLEM_FORBIDDEN, "This needs a token with the scope \"%s\".", scope);
+    buf_printf(&value, "Bearer realm=\"futured\", error=\"insufficient_scope\", scope=\"%s\"",
+               scope);
+    request_add_header(r, "WWW-Authenticate", arena_strndup(&r->arena, value.data, value.len));
+    buf_release(&value);
+    request_problem(r, &p);
+}
+
+/* NULL when the request may go on, else the step that refuses it. */
+static request_step *check_token(struct request *r)
+{
+    const struct auth *auth = r->api->cfg.auth;
+    if (!auth || r->route->scope == AUTH_OPEN)
+        return NULL;
+    int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal);
+    return rc == 0 ? NULL : rc == FUT_ERR_STATE ? refuse_scope : refuse_token;
+}
+
+/* Runs when the request is complete. */
+static void run_route(struct request *r)
+{
+    if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced) &&
+        !r->api->cfg.n_listen_fds)
+        refuse_submit(r);
+    else
+        r->route->run(r);
+}
+
+request_step *dispatch_first_step(struct request *r)
+{
+    struct route_match m;
+    route_find(r->method, r->path, &m);
+    r->allowed = m.allowed;
+    r->route = m.route;
+    r->body_limit = r->api->cfg.max_body_bytes;
+    if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
+        r->allowed = METHOD_GET | METHOD_POST | METHOD_PATCH | METHOD_DELETE | METHOD_OPTIONS;
+    if (!r->allowed)
+        return refuse_path;
+    if (!m.route)
+        return r->method == METHOD_OPTIONS ? reply_options : refuse_method;
+    if (!take_captures(r, &m))
+        return refuse_encoding;
+    request_step *refuse = check_token(r); /* before its body takes any memory */
+    if (refuse)
+        return refuse;
+    if (!take_args(r))
+        return refuse_args;
+    r->keeps_body = m.route->flags & ROUTE_HAS_BODY;
+    if (m.route->open)
+        m.route->open(r);
+    return run_route;
+}

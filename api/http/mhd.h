@@ -1,0 +1,42 @@
+/* http: the glue to libmicrohttpd; only http.c includes its header. It turns the library's calls
+ * into the steps of a struct request and a finished request into a response. Everything here runs
+ * on the thread of the loop that owns the daemon; nothing blocks. */
+#ifndef FUT_API_HTTP_MHD_H
+#define FUT_API_HTTP_MHD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+struct MHD_Daemon;
+struct http_loop;
+struct request;
+
+struct http_daemon {
+    struct MHD_Daemon *mhd;
+    int listen_fd; /* our duplicate; the library never closes it once quiesced, so we do */
+    bool is_quiesced;
+};
+
+/* 0 or FUT_ERR_IO. listen_fd is duplicated. */
+FUT_MUST_CHECK int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd,
+                                     unsigned limit);
+/* The descriptor that becomes readable when http_daemon_run has work. */
+int http_daemon_fd(const struct http_daemon *d);
+/* Milliseconds until http_daemon_run must be called: 0 at once, -1 not before the descriptor says.
+ */
+int64_t http_daemon_timeout_ms(const struct http_daemon *d);
+/* Does what can be done without waiting. */
+void http_daemon_run(struct http_daemon *d);
+/* Accepts no more connections. */
+void http_daemon_quiesce(struct http_daemon *d);
+/* Closes all connections and ends. No request may be suspended: the library would abort. */
+void http_daemon_stop(struct http_daemon *d);
+
+/* Lets the library call the request's next step in the next http_daemon_run. */
+void http_resume(struct request *r);
+/* Value of a request header, or NULL; lives as long as the request. */
+const char *http_header(const struct request *r, const char *name);
+
+#endif

@@ -1,0 +1,235 @@
+/* request: the owner of all that one request needs: arena, body, store operation, waiter, answer.
+ *
+ * It runs as steps on its event loop's thread. A step either answers (request_reply_*, _problem,
+ * _fail), or posts a store operation, or goes to sleep on its waiter, naming the step that follows.
+ * Nothing here blocks. The store's threads touch a request only between the post and its done, and
+ * only to put it on the loop's ready list. It is freed when the HTTP library calls it completed,
+ * which never comes while the connection is suspended, and is put off while the request is held:
+ * that is what makes the borrowed pointers in posted operations safe. */
+#ifndef FUT_API_HTTP_REQUEST_H
+#define FUT_API_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/http/budget.h"
+#include "api/http/route.h"
+#include "api/http/waiters.h"
+#include "api/text/problem.h"
+#include "core/arena.h"
+#include "core/buf.h"
+#include "core/heap.h"
+#include "core/list.h"
+#include "storage/store.h"
+
+struct api;
+struct http_conn;
+struct http_loop;
+struct MHD_Connection;
+struct request;
+typedef void request_step(struct request *r);
+/* Takes n more bytes of the body (n > 0), in order. */
+typedef void request_sink(struct request *r, const char *bytes, size_t n);
+
+struct request_pair { /* in the arena */
+    struct request_pair *next;
+    const char *name, *value; /* of args decoded, in the arena; of headers borrowed until the
+                                 request is freed */
+};
+
+struct request {
+    struct api *api;
+    struct http_loop *loop;
+    struct MHD_Connection *conn;
+    struct http_conn *peer;     /* ours of the same connection */
+    struct request *next_spare; /* while kept for reuse */
+    int64_t began_mono_us;      /* 0 unless requests are logged */
+
+    /* what came */
+    enum route_method method;
+    const char *path;  /* raw; the HTTP library's until the end */
+    const char *query; /* likewise; NULL none */
+    const struct route *route;
+    unsigned allowed;                         /* methods of the path */
+    const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
+    struct request_pair *args;                /* in order */
+    struct buf body;
+    size_t body_seen; /* bytes that came, kept or not */
+    struct budget_share share;
+    size_t body_limit;
+    bool keeps_body;
+    request_sink *sink;      /* takes the body as it comes, in place of keeps_body; or NULL */
+    struct problem *refusal; /* found before the body was complete; in the arena; NULL none */
+    char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
+
+    /* flow */
+    request_step *next;     /* runs when the request is complete, or when it was woken */
+    struct list_node ready; /* guarded by the loop's mutex */
+    bool is_complete;       /* its body is here */
+    bool is_held;           /* waits for the store, not suspended */
+    bool is_gone;           /* its client left while it was held */
+    int64_t held_mono_ms;   /* since when */
+    bool wants_sleep;       /* the step ended in request_sleep */
+    bool is_asleep;
+    bool has_stayed;        /* it sleeps long enough to be told of a hang-up */
+    bool is_hung_up;        /* its client left while it slept */
+    int64_t wake_mono_ms;   /* end of the sleep */
+    struct heap_node timer; /* of the loop's sleepers */
+
+    /* work */
+    struct arena arena;
+    const struct catalog *catalog; /* by api_lend_catalog */
+    void *work;                    /* what the route keeps between its steps; in the arena */
+    union {
+        struct store_op base; /* first member of each */
+        struct store_submit submit;
+        struct store_apply apply;
+        struct store_revive revive;
+        struct store_attempts attempts;
+        struct store_delete del;
+        struct store_get get;
+        struct store_list list;
+        struct store_get_many get_many;
+        struct store_batch_get batch_get;
+        struct store_members members;
+        struct store_batch_cancel batch_cancel;
+        struct store_log log;
+    } op;
+    void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
+    struct task task;                   /* the future in hand; released with the request */
+    struct store_note note;             /* what task reported, as of its last read; message owned */
+    bool note_is_known;                 /* note belongs to the state in task */
+    struct task callback;               /* the task that tells of its end; released likewise */
+    struct store_attempt *attempts;     /* its earlier ones; freed with the request */
+    size_t n_attempts;
+    struct store_key key;         /* lent to op.submit */
+    struct task_outcome *outcome; /* one reference, lent to op.apply; NULL none */
+    unsigned tries;
+    int64_t wait_ms;            /* how long its client wants to wait; 0 not */
+    int64_t wait_until_mono_ms; /* the same as a time, from wait_open on */
+    bool watches;               /* woken by reports too, not by the end alone */
+    uint64_t log_from;          /* offset of the log that is asked for */
+    bool wait_from_prefer;
+    bool wait_refused; /* too many waiters: answered at once */
+    request_step *after_wait, *after_gather;
+    bool gathers_all; /* show_gather_all */
+    struct waiter waiter;
+    struct waiter_link link;
+
+    /* answer */
+    unsigned status; /* 0: none yet */
+    struct buf out;
+    bool is_stream; /* steps go on behind the status: they write as the reader takes */
+    bool goes_on, is_ended, is_broken;
+    size_t taken;      /* of out, by the reader of the stream */
+    const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
+    size_t n_bytes;
+    struct request_pair *headers; /* in order */
+    char etag[24];
+    bool closes; /* the connection ends with this answer */
+};
+
+/* Reuses the buffers of a freed request when spare is not NULL. */
+struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare);
+/* Closes the waiter and lets everything go but the request's memory and its small buffers, so that
+ * request_new may reuse it, or request_delete end it. */
+void request_clear(struct request *r);
+void request_delete(struct request *r);
+
+/* Lets go what its operation holds and no step has taken. */
+void request_drop_op(struct request *r);
+
+/* Wakes the request that the waiter belongs to: for struct waiter_wish. */
+void request_wake(struct waiter *w);
+
+/* Lets go what is kept of the body, and what its sink made of it; the rest will be swallowed. */
+void request_forget_body(struct request *r);
+/* What it said is in a task by now: lets the bytes go, not the sink or what it has made. */
+void request_drop_body(struct request *r);
+/* The same, and *p is copied, to be answered when the body is complete. */
+void request_refuse_body(struct request *r, const struct problem *p);
+
+/* name, value: decoded, in the arena. */
+void request_add_arg(struct request *r, const char *name, const char *value);
+/* Decoded value of a query parameter, or NULL. */
+const char *request_arg(const struct request *r, const char *name);
+
+/* ---- answers: exactly one per request; the first wins nothing, a second is a bug ---------------
+ */
+
+/* May its answer be refused, for want of bytes, when it is done? Only one that a repetition brings
+ * again, and that has not begun: of a GET, not a stream. */
+bool request_is_refusable(const struct request *r);
+/* value: borrowed until the request is freed. */
+void request_add_header(struct request *r, const char *name, const char *value);
+/* The path of something new: both texts are copied. */
+void request_add_location(struct request *r, const char *path, const char *id);
+void request_add_retry_after(struct request *r, unsigned seconds);
+/* r->out holds the JSON text. */
+void request_reply_json(struct request *r, unsigned status);
+void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,
+                         size_t n);
+void request_reply_empty(struct request *r, unsigned status);
+/* r->out is overwritten. */
+void request_problem(struct request *r, const struct problem *p);
+/* The problem of a negative enum fut_err from the store. */
+void request_fail(struct request *r, int rc);
+/* 400: that parameter must be what allowed says. False, for the caller to give back. */
+bool request_refuse_arg(struct request *r, const char *name, const char *allowed);
+/* The same for an operation that was not taken: too many of them wait, or the store stops. */
+void request_not_posted(struct request *r, int rc);
+
+/* ---- streams: answers that are written as their reader takes them -----------------------------
+ *
+ * A step of a stream posts an operation, or sleeps, or writes to r->out (empty at its begin) and
+ * says how it goes on. It runs when all that the last one wrote was taken, so a stream holds no
+ * more than one step's text however slow its reader is. A problem or failure breaks it off. */
+
+/* Starts a 200 answer of unknown length; next writes its first bytes. */
+void request_stream(struct request *r, const char *type, request_step *next);
+void request_stream_more(struct request *r, request_step *next);
+/* With what is in r->out. */
+void request_stream_end(struct request *r);
+/* The connection closes, so that the reader sees that the end is missing. */
+void request_stream_break(struct request *r);
+/* Empties r->out for the next step, and gives a big buffer back. */
+void request_forget_out(struct request *r);
+
+/* ---- store operations: filled in r->op; `next` runs after done, or the request is answered -----
+ */
+
+/* r->task, and behind it r->callback when that is not empty; key: NULL, or &r->key. */
+void request_submit(struct request *r, const struct store_key *key, request_step *next);
+void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next);
+/* Its task comes from r->task, which is empty until request_take_task. */
+void request_apply(struct request *r, const struct task_change *change, request_step *next);
+/* The same; r->callback, when not empty, is the new callback. */
+void request_revive(struct request *r, const struct task_change *change, request_step *next);
+void request_remove(struct request *r, struct task_id id, request_step *next);
+void request_get(struct request *r, struct task_id id, request_step *next);
+void request_list(struct request *r, request_step *next);
+/* r->op.get_many, .members: filled by the caller; tasks that no step has set to zero are released
+ * with the operation. */
+void request_get_many(struct request *r, request_step *next);
+void request_members(struct request *r, request_step *next);
+void request_batch_get(struct request *r, struct task_id id, request_step *next);
+void request_batch_cancel(struct request *r, struct task_id id, request_step *next);
+/* r->op.submit: filled by the caller, who owns the tasks; drop: releases them. */
+void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next);
+/* As request_get, but a refusal is returned and nothing is answered. */
+FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
+/* The same, with the input. */
+FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, request_step *next);
+/* The same for attempts: request_take_attempts after it makes them r->attempts. */
+FUT_MUST_CHECK int request_try_attempts(struct request *r, struct task_id id, request_step *next);
+void request_take_attempts(struct request *r);
+/* After a request_get that went well, a request_apply or a request_revive: its snapshot becomes
+ * r->task. */
+void request_take_task(struct request *r);
+
+/* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have
+ * passed since now; then next runs. */
+void request_sleep(struct request *r, int64_t ms, request_step *next);
+
+#endif

@@ -1,0 +1,65 @@
+/* route: the table of all that the API answers: method, path, function. One row per method and
+ * path. Pure; any thread; nothing blocks. */
+#ifndef FUT_API_HTTP_ROUTE_H
+#define FUT_API_HTTP_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/http/auth.h"
+#include "core/buf.h"
+
+struct request;
+
+/* Bits, so that a set of methods is a mask. Matching treats HEAD as GET. */
+enum route_method {
+    METHOD_GET = 1,
+    METHOD_HEAD = 2,
+    METHOD_POST = 4,
+    METHOD_DELETE = 8,
+    METHOD_OPTIONS = 16,
+    METHOD_PATCH = 32,
+    METHOD_OTHER = 64, /* in no row */
+};
+
+enum route_flag {
+    ROUTE_SUBMITS = 1,  /* refused while the daemon shuts down */
+    ROUTE_HAS_BODY = 2, /* the body is kept; else it is read and thrown away */
+};
+
+#define ROUTE_CAPTURES_MAX 2
+
+struct route {
+    enum route_method method;
+    const char *pattern;           /* "/v1/futures/{id}" */
+    void (*run)(struct request *); /* the first step of the request, on the loop's thread */
+    unsigned flags;
+    const char *params;    /* query parameters that it knows, " a b "; "" none */
+    enum auth_scope scope; /* what a token must allow; AUTH_OPEN: none is asked for */
+    /* Runs before the body comes and may set r->sink and r->body_limit; it answers nothing. NULL:
+     * the body is kept or not, by flags. */
+    void (*open)(struct request *);
+};
+
+/* A part of the path: raw, not decoded. */
+struct route_capture {
+    const char *text;
+    size_t n;
+};
+
+struct route_match {
+    const struct route *route; /* NULL: unknown path, or known path and other method */
+    unsigned allowed;          /* mask of the path's methods; 0: unknown path */
+    struct route_capture captures[ROUTE_CAPTURES_MAX];
+};
+
+enum route_method route_method_parse(const char *method);
+/* path: raw (percent-encoded), without query; compared as it is, no dots or slashes are resolved.
+ */
+void route_find(enum route_method method, const char *path, struct route_match *out);
+/* Appends "GET, HEAD, OPTIONS" for the mask of a match. */
+void route_write_allow(struct buf *out, unsigned allowed);
+/* Does the route know this query parameter? */
+bool route_knows_param(const struct route *r, const char *name);
+
+#endif

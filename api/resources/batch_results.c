@@ -1,0 +1,173 @@
+#include "api/resources/batch_results.h"
+
+#include "api/http/request.h"
+#include "api/resources/batches.h"
+#include "api/resources/future_json.h"
+#include "api/resources/wait.h"
+#include "api/server_internal.h"
+#include "api/text/event_out.h"
+#include "core/clock.h"
+
+#define PAGE 8                 /* results in memory at a time, */
+#define LINE_BYTES_SMALL 32768 /* or one, where they are larger */
+
+struct results {
+    struct task_id id;
+    struct task page[PAGE]; /* lent to op.members, which releases what is not taken */
+    size_t at, n;           /* next of the page, and its end */
+    size_t limit;           /* of the page that was read last */
+    size_t line_bytes;      /* result of the line before */
+    bool is_last;           /* there is no page behind it */
+    uint32_t next;          /* place of the next to read */
+    int64_t until_mono_ms;  /* end of the waiting */
+};
+
+static void next_line(struct request *r);
+
+/* r->task is the future of the line. */
+static void write_line(struct request *r)
+{
+    struct results *w = r->work;
+    struct buf json = BUF_INIT;
+    future_json_write(&json, &r->task);
+    event_out_one_line(&r->out, json.data, json.len);
+    buf_putc(&r->out, '\n');
+    buf_release(&json);
+    w->line_bytes = r->task.outcome ? r->task.outcome->body_len : 0;
+    w->next = r->task.spec->batch_pos + 1;
+    request_stream_more(r, next_line);
+}
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+static void page_read(struct request *r)
+{
+    struct results *w = r->work;
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    w->n = r->op.members.n;
+    w->is_last = w->n < w->limit;
+    next_line(r);
+}
+
+/* Nobody knows how large a result is before it is read: it is taken to be like the one before. */
+static void read_page(struct request *r)
+{
+    struct results *w = r->work;
+    w->limit = w->line_bytes <= LINE_BYTES_SMALL ? PAGE : 1;
+    w->at = w->n = 0;
+    r->op.members = (struct store_members){
+        .id = w->id, .from = w->next, .with_body = true, .limit = w->limit, .tasks = w->page};
+    request_members(r, page_read);
+}
+
+static void drop_page(struct request *r)
+{
+    struct results *w = r->work;
+    while (w->at < w->n)
+        task_release(&w->page[w->at++]);
+    w->at = w->n = 0;
+    w->is_last = false;
+    r->drop_op = NULL;
+}
+
+/* ---- waiting for one ------------------------------------------------------------------------- */
+
+static void future_read(struct request *r)
+{
+    waiter_close(&r->api->waiters, &r->waiter);
+    if (r->op.base.rc != 0 && r->op.base.rc != FUT_ERR_NOT_FOUND) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    if (r->op.base.rc == 0) /* else it was deleted just now: as it was last seen */
+        request_take_task(r);
+    write_line(r);
+}
+
+static void woken(struct request *r)
+{
+    waiter_unlink(&r->api->waiters, &r->waiter);
+    if (r->is_hung_up)
+        request_stream_break(r);
+    else
+        request_get(r, r->task.spec->id, future_read);
+}
+
+static void state_read(struct request *r)
+{
+    struct results *w = r->work;
+    if (r->op.base.rc != 0) {
+        future_read(r);
+        return;
+    }
+    request_take_task(r);
+    int64_t left = w->until_mono_ms - clock_mono_ms();
+    if (task_state_is_final(r->task.state) || left <= 0 || !r->waiter.is_open) {
+        waiter_close(&r->api->waiters, &r->waiter);
+        write_line(r);
+    } else {
+        request_sleep(r, left, woken);
+    }
+}
+
+/* Link, then read, then sleep. What else is on the page may be old by then: it is read again. */
+static void await(struct request *r)
+{
+    drop_page(r);
+    r->link = (struct waiter_link){.id = r->task.spec->id};
+    (void)!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1,
+                       &(struct waiter_wish){.need = 1, .wake = request_wake});
+    request_get(r, r->task.spec->id, state_read);
+}
+
+/* ---- the loop of the stream ------------------------------------------------------------------ */
+
+static bool may_wait(const struct request *r)
+{
+    const struct results *w = r->work;
+    return r->wait_ms && !task_state_is_final(r->task.state) &&
+           clock_mono_ms() < w->until_mono_ms && !atomic_load(&r->api->is_released);
+}
+
+static void next_line(struct request *r)
+{
+    struct results *w = r->work;
+    if (w->at == w->n) {
+        if (w->is_last)
+            request_stream_end(r);
+        else
+            read_page(r);
+        return;
+    }
+    task_release(&r->task);
+    r->task = w->page[w->at];
+    w->page[w->at++] = (struct task){0};
+    if (may_wait(r))
+        await(r);
+    else
+        write_line(r);
+}
+
+static void found(struct request *r)
+{
+    if (r->op.base.rc != 0) {
+        batches_fail(r, r->op.base.rc);
+        return;
+    }
+    wait_add_headers(r);
+    request_stream(r, "application/x-ndjson", read_page);
+}
+
+void batch_results_get(struct request *r)
+{
+    struct results *w = arena_alloc(&r->arena, sizeof(*w));
+    if (!batches_read_id(r, &w->id) || !wait_parse(r))
+        return;
+    r->work = w;
+    w->line_bytes = SIZE_MAX;
+    w->until_mono_ms = clock_mono_ms() + r->wait_ms;
+    request_batch_get(r, w->id, found);
+}

@@ -1,0 +1,257 @@
+#include "api/resources/events.h"
+
+#include <string.h>
+
+#include "api/http/mhd.h"
+#include "api/resources/future_json.h"
+#include "api/resources/many.h"
+#include "api/server_internal.h"
+#include "api/text/event_out.h"
+#include "api/text/json_out.h"
+#include "api/text/params.h"
+#include "core/clock.h"
+
+#define KEEP_ALIVE_MS 15000
+#define SSE_TYPE "text/event-stream"
+#define NDJSON_TYPE "application/x-ndjson"
+
+struct events {
+    struct many many;  /* first: r->work is either */
+    uint64_t last_seq; /* all up to it was seen by the client; 0: nothing */
+    uint64_t sent;     /* futures told on this stream */
+    size_t left;       /* futures whose end was not taken from the waiter yet */
+    struct event_out out;
+    struct waiter_link *taken;
+    bool taken_is_done; /* of the future that is being read: its end, or something reported */
+};
+
+static void next_event(struct request *r);
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+static void tell_done(struct request *r, struct events *e)
+{
+    struct buf json = BUF_INIT;
+    future_json_write_view(&json, &(struct future_view){.task = &r->task, .note = &r->note});
+    event_out_write(&r->out, &e->out, "done", r->task.seq, json.data, json.len);
+    buf_release(&json);
+    e->sent++;
+}
+
+static void tell_progress(struct request *r, struct events *e)
+{
+    struct buf json = BUF_INIT;
+    char id[ID_TEXT_SIZE];
+    id_format(r->task.spec->id, id);
+    buf_putc(&json, '{');
+    json_out_str(&json, "id", id);
+    json_out_key(&json, "fraction");
+    if (r->note.progress >= 0)
+        buf_printf(&json, "%.6g", r->note.progress);
+    else
+        buf_puts(&json, "null");
+    json_out_str(&json, "message", r->note.message);
+    json_out_uint(&json, "log_end", r->note.log_end);
+    buf_putc(&json, '}');
+    event_out_write(&r->out, &e->out, "progress", 0, json.data, json.len);
+    buf_release(&json);
+}
+
+/* It was deleted, or expired, between its end and its turn. */
+static void tell_gone(struct request *r, struct events *e)
+{
+    struct buf json = BUF_INIT;
+    char id[ID_TEXT_SIZE];
+    id_format(r->op.get.id, id);
+    buf_putc(&json, '{');
+    json_out_str(&json, "id", id);
+    buf_putc(&json, '}');
+    event_out_write(&r->out, &e->out, "gone", 0, json.data, json.len);
+    buf_release(&json);
+}
+
+static void tell_end(struct request *r, struct events *e)
+{
+    struct buf json = BUF_INIT;
+    buf_putc(&json, '{');
+    json_out_uint(&json, "total", e->many.n);
+    json_out_uint(&json, "sent", e->sent);
+    buf_putc(&json, '}');
+    event_out_write(&r->out, &e->out, "end", 0, json.data, json.len);
+    buf_release(&json);
+    request_stream_end(r);
+}
+
+/* ---- the loop of the stream ------------------------------------------------------------------ */
+
+/* What was read becomes r->task, unless it is gone. False: the read failed, and that is answered.
+ */
+static bool take_read(struct request *r, bool *out_found)
+{
+    int rc = r->op.base.rc;
+    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
+        request_fail(r, rc);
+        return false;
+    }
+    *out_found = rc == 0;
+    if (*out_found)
+        request_take_task(r);
+    return true;
+}
+
+/* Its end was told to us, and it is not done: somebody has given it another life meanwhile. It has
+ * an end yet to come. */
+static void read_again(struct request *r)
+{
+    struct events *e = r->work;
+    bool found;
+    if (!take_read(r, &found))
+        return;
+    waiter_settle_one(&r->api->waiters, e->taken,
+                      &(struct store_brief){.found = found,
+                                            .state = found ? r->task.state : TASK_QUEUED,
+                                            .seq = found ? r->task.seq : 0});
+    e->left -= e->taken->is_gone;
+    request_stream_more(r, next_event);
+}
+
+static void wait_again(struct request *r)
+{
+    struct events *e = r->work;
+    waiter_reopen(&r->api->waiters, e->taken);
+    e->left++;
+    request_get(r, e->taken->id, read_again);
+}
+
+static void future_read(struct request *r)
+{
+    struct events *e = r->work;
+    bool found;
+    if (!take_read(r, &found))
+        return;
+    if (found && e->taken_is_done && !task_state_is_final(r->task.state)) {
+        wait_again(r);
+        return;
+    }
+    if (!found && e->taken_is_done)
+        tell_gone(r, e);
+    else if (found && e->taken_is_done && r->task.seq > e->last_seq)
+        tell_done(r, e);
+    else if (found && !e->taken_is_done && !task_state_is_final(r->task.state))
+        tell_progress(r, e);
+    request_stream_more(r, next_event);
+}
+
+/* Woken by news, the time for a sign of life, a hang-up or the end of the daemon. */
+static void woken(struct request *r)
+{
+    struct events *e = r->work;
+    if (r->is_hung_up) {
+        request_stream_break(r);
+        return;
+    }
+    if (clock_mono_ms() >= r->wake_mono_ms)
+        event_out_keep_alive(&r->out, &e->out);
+    request_stream_more(r, next_event);
+}
+
+/* The stream of a daemon that shuts down stops without "end": its reader comes back later. */
+static void next_event(struct request *r)
+{
+    struct events *e = r->work;
+    struct waiter_link *l;
+    if (atomic_load(&r->api->is_released)) {
+        request_stream_end(r);
+        return;
+    }
+    while ((l = waiter_take_news(&r->api->waiters, &r->waiter, &e->taken_is_done))) {
+        e->left -= e->taken_is_done;
+        if (e->taken_is_done && l->seq && l->seq <= e->last_seq)
+            continue;
+        e->taken = l;
+        request_get(r, l->id, future_read);
+        return;
+    }
+    if (e->left)
+        request_sleep(r, KEEP_ALIVE_MS, woken);
+    else
+        tell_end(r, e);
+}
+
+/* ---- its begin ------------------------------------------------------------------------------- */
+
+static void begin(struct request *r)
+{
+    struct events *e = r->work;
+    e->left = e->many.n;
+    for (size_t i = 0; i < e->many.n; i++)
+        e->left -= e->many.links[i].is_gone;
+    buf_release(&r->body);
+    request_add_header(r, "Cache-Control", "no-cache");
+    request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
+    request_stream(r, e->out.is_ndjson ? NDJSON_TYPE : SSE_TYPE, next_event);
+    event_out_begin(&r->out, &e->out);
+}
+
+static void found(struct request *r)
+{
+    struct events *e = r->work;
+    struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
+    struct problem p;
+    if (many_open(r, &e->many, &wish)) {
+        many_read(r, &e->many, begin);
+        return;
+    }
+    problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+/* NULL: the request was answered. */
+static struct events *events_new(struct request *r)
+{
+    struct events *e = arena_alloc(&r->arena, sizeof(*e));
+    struct problem p;
+    const char *accept = http_header(r, "Accept"), *last = http_header(r, "Last-Event-ID");
+    e->out.is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
+    if (last && *last && !params_uint(last, UINT64_MAX, &e->last_seq)) {
+        problem_set(&p, PROBLEM_INVALID_HEADER,
+                    "Last-Event-ID must be the id of an event of such a stream, a number.");
+        problem_set_parameter(&p, "Last-Event-ID");
+        request_problem(r, &p);
+        return NULL;
+    }
+    e->many.resumes = e->last_seq > 0;
+    r->work = e;
+    return e;
+}
+
+void events_batch(struct request *r)
+{
+    struct task_id id;
+    struct events *e = events_new(r);
+    struct problem p;
+    if (!e)
+        return;
+    if (id_parse(r->captures[0], &id)) {
+        many_find_batch(r, &e->many, id, found);
+        return;
+    }
+    problem_set(&p, PROBLEM_UNKNOWN_BATCH, "No batch has the id \"%.64s\".", r->captures[0]);
+    request_problem(r, &p);
+}
+
+void events_as_completed(struct request *r)
+{
+    struct events *e = events_new(r);
+    struct many_in in;
+    struct problem p;
+    if (!e)
+        return;
+    if (many_in_read(r->body.data, r->body.len, false, &in, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    many_find(r, &e->many, &in, found);
+    many_in_release(&in);
+}

@@ -1,0 +1,216 @@
+#include "api/resources/future_json.h"
+
+#include <stdio.h>
+
+#include "api/resources/callback_task.h"
+#include "api/text/json_out.h"
+#include "api/text/params.h"
+
+static void write_signal(struct buf *out, int signal)
+{
+    char name[24];
+    const char *abbrev = sigabbrev_np(signal);
+    if (abbrev)
+        (void)snprintf(name, sizeof(name), "SIG%.16s", abbrev);
+    else
+        (void)snprintf(name, sizeof(name), "signal %d", signal);
+    json_out_str(out, "signal", name);
+}
+
+/* What the attempt took, where somebody has measured it. */
+static void write_costs(struct buf *out, const struct task_outcome *o)
+{
+    if (o->oom != TASK_OOM_UNKNOWN)
+        json_out_bool(out, "killed_for_memory", o->oom == TASK_OOM_YES);
+    if (!o->max_rss_kib)
+        return;
+    json_out_uint(out, "max_rss", o->max_rss_kib * 1024);
+    json_out_seconds(out, "cpu_seconds", (int64_t)o->cpu_ms);
+}
+
+static void write_log(struct buf *out, const struct task_outcome *o)
+{
+    if (!o->log_len)
+        return;
+    json_out_key(out, "log");
+    json_out_text(out, o->log, o->log_len);
+}
+
+void future_json_write_error(struct buf *out, const struct task_outcome *o)
+{
+    buf_putc(out, '{');
+    json_out_str(out, "code", o->code ? o->code : "unknown");
+    if (o->message)
+        json_out_str(out, "message", o->message);
+    if (o->exit_code >= 0)
+        json_out_int(out, "exit_code", o->exit_code);
+    if (o->signal > 0)
+        write_signal(out, o->signal);
+    write_costs(out, o);
+    write_log(out, o);
+    buf_putc(out, '}');
+}
+
+static void write_result(struct buf *out, const struct task *t, const char *id)
+{
+    const struct task_outcome *o = t->outcome;
+    const char *type = o->type ? o->type : CONTENT_BYTES;
+    json_out_key(out, "result");
+    if (o->body_len && params_type_is_json(type)) {
+        buf_put(out, o->body, o->body_len);
+        return;
+    }
+    buf_putc(out, '{');
+    json_out_str(out, "content_type", type);
+    json_out_key(out, "base64");
+    json_out_base64(out, o->body, o->body_len);
+    json_out_key(out, "href");
+    buf_puts(out, "\"/v1/futures/");
+    buf_puts(out, id);
+    buf_puts(out, "/result\"}");
+}
+
+static void write_spec(struct buf *out, const struct task_spec *s)
+{
+    char id[ID_TEXT_SIZE];
+    if (s->batch.hi) {
+        id_format(s->batch, id);
+        json_out_str(out, "batch", id);
+    }
+    if (s->unique)
+        json_out_str(out, "unique", s->unique);
+    if (s->traceparent)
+        json_out_str(out, "traceparent", s->traceparent);
+}
+
+/* Everything but the end, and the closing brace. */
+static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SIZE])
+{
+    id_format(t->spec->id, id);
+    buf_reserve(out, 320);
+    buf_putc(out, '{');
+    json_out_str(out, "id", id);
+    json_out_str(out, "handler", t->spec->handler);
+    json_out_str(out, "lane", lane_name(t->spec->lane));
+    json_out_str(out, "state", task_state_name(t->state));
+    json_out_bool(out, "done", task_state_is_final(t->state));
+    json_out_uint(out, "attempt", t->attempt);
+    json_out_time(out, "created_at", t->spec->created_wall_ms);
+    json_out_time(out, "started_at", t->started_wall_ms);
+    json_out_time(out, "finished_at", t->finished_wall_ms);
+    if (t->due_wall_ms)
+        json_out_time(out, "due_at", t->due_wall_ms);
+    write_spec(out, t->spec);
+}
+
+/* {"fraction","message"}, when there was a report. */
+static void write_progress(struct buf *out, const struct store_note *n)
+{
+    if (!n || (n->progress < 0 && !n->message))
+        return;
+    json_out_key(out, "progress");
+    buf_putc(out, '{');
+    if (n->progress >= 0) {
+        json_out_key(out, "fraction");
+        buf_printf(out, "%.6g", n->progress > 1 ? 1 : n->progress);
+    }
+    if (n->message)
+        json_out_str(out, "message", n->message);
+    buf_putc(out, '}');
+}
+
+static void write_callback(struct buf *out, const struct task *t)
+{
+    char id[ID_TEXT_SIZE];
+    if (!t || !t->spec)
+        return;
+    id_format(t->spec->id, id);
+    json_out_key(out, "callback");
+    buf_putc(out, '{');
+    json_out_str(out, "id", id);
+    callback_task_write_url(out, t);
+    json_out_str(out, "state", task_state_name(t->state));
+    json_out_uint(out, "attempt", t->attempt);
+    if (t->due_wall_ms)
+        json_out_time(out, "due_at", t->due_wall_ms);
+    if (t->state != TASK_SUCCEEDED && t->outcome) {
+        json_out_key(out, "error");
+        future_json_write_error(out, t->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+static void write_attempt(struct buf *out, const struct store_attempt *a)
+{
+    json_out_comma(out);
+    buf_putc(out, '{');
+    json_out_uint(out, "attempt", a->attempt);
+    json_out_str(out, "state", task_state_name(a->state));
+    json_out_time(out, "started_at", a->started_wall_ms);
+    json_out_time(out, "finished_at", a->finished_wall_ms);
+    if (a->outcome && a->outcome->code) {
+        json_out_key(out, "error");
+        future_json_write_error(out, a->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+/* How the task has ended is its last attempt's end, unless it was cancelled between two. */
+static void write_attempts(struct buf *out, const struct future_view *v)
+{
+    const struct task *t = v->task;
+    if (!v->n_attempts)
+        return;
+    json_out_key(out, "attempts");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < v->n_attempts; i++)
+        write_attempt(out, &v->attempts[i]);
+    if (task_state_is_final(t->state) && t->attempt > v->attempts[v->n_attempts - 1].attempt)
+        write_attempt(out, &(struct store_attempt){.attempt = t->attempt,
+                                                   .state = t->state,
+                                                   .started_wall_ms = t->started_wall_ms,
+                                                   .finished_wall_ms = t->finished_wall_ms,
+                                                   .outcome = t->outcome});
+    buf_putc(out, ']');
+}
+
+void future_json_write_view(struct buf *out, const struct future_view *v)
+{
+    const struct task *t = v->task;
+    char id[ID_TEXT_SIZE];
+    write_head(out, t, id);
+    write_progress(out, v->note);
+    write_callback(out, v->callback);
+    if (v->scene)
+        waiting_for_write(out, t, v->scene);
+    write_attempts(out, v);
+    if (t->state == TASK_SUCCEEDED && t->outcome) {
+        write_result(out, t, id);
+        write_log(out, t->outcome);
+    } else if (task_state_is_final(t->state) && t->outcome) {
+        json_out_key(out, "error");
+        future_json_write_error(out, t->outcome);
+    }
+    buf_putc(out, '}');
+}
+
+void future_json_write(struct buf *out, const struct task *t)
+{
+    future_json_write_view(out, &(struct future_view){.task = t});
+}
+
+void future_json_write_summary(struct buf *out, const struct task *t,
+                               const struct waiting_scene *scene)
+{
+    char id[ID_TEXT_SIZE];
+    write_head(out, t, id);
+    if (scene)
+        waiting_for_write(out, t, scene);
+    if (task_state_is_final(t->state) && t->state != TASK_SUCCEEDED && t->outcome) {
+        struct task_outcome brief = *t->outcome;
+        brief.log_len = 0;
+        json_out_key(out, "error");
+        future_json_write_error(out, &brief);
+    }
+    buf_putc(out, '}');
+}

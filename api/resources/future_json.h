@@ -1,0 +1,34 @@
+/* future_json: a future as clients see it. Pure; any thread; nothing blocks. */
+#ifndef FUT_API_RESOURCES_FUTURE_JSON_H
+#define FUT_API_RESOURCES_FUTURE_JSON_H
+
+#include <stdbool.h>
+
+#include "api/resources/waiting_for.h"
+#include "core/buf.h"
+#include "core/task.h"
+#include "storage/store.h"
+
+/* A future with all that is known around it; whatever is NULL is left out. */
+struct future_view {
+    const struct task *task;
+    const struct store_note *note;        /* what it reported */
+    const struct task *callback;          /* the task that tells of its end */
+    const struct waiting_scene *scene;    /* for "waiting_for" */
+    const struct store_attempt *attempts; /* that ended without ending it; n_attempts */
+    size_t n_attempts;
+};
+
+/* Appends the whole object: with result or error when done. */
+void future_json_write_view(struct buf *out, const struct future_view *v);
+/* The same of the task alone. A result of type application/json is
+ * put inline as it is: handlers answer for its being valid. */
+void future_json_write(struct buf *out, const struct task *t);
+/* Appends the object as listings show it: no result, no log. scene: NULL leaves "waiting_for" out.
+ */
+void future_json_write_summary(struct buf *out, const struct task *t,
+                               const struct waiting_scene *scene);
+/* Appends the object under "error": code, message, exit_code, signal, log. */
+void future_json_write_error(struct buf *out, const struct task_outcome *o);
+
+#endif

@@ -1,0 +1,201 @@
+#include "api/resources/futures.h"
+
+#include <stdio.h>
+
+#include "api/http/mhd.h"
+#include "api/http/request.h"
+#include "api/resources/future_json.h"
+#include "api/resources/show.h"
+#include "api/resources/wait.h"
+
+#define CANCEL_TRIES 1000 /* each one lost means that the task moved on meanwhile */
+
+bool futures_read_id(struct request *r, struct task_id *out)
+{
+    struct problem p;
+    if (id_parse(r->captures[0], out))
+        return true;
+    problem_set(&p, PROBLEM_UNKNOWN_FUTURE, "No future has the id \"%.64s\".", r->captures[0]);
+    request_problem(r, &p);
+    return false;
+}
+
+static void reply_read(struct request *r)
+{
+    show_gather_all(r, show_reply_or_unchanged);
+}
+
+/* A client that names the version it has is answered when there is another one. */
+void futures_get(struct request *r)
+{
+    struct task_id id;
+    r->watches = http_header(r, "If-None-Match") != NULL;
+    if (futures_read_id(r, &id) && wait_parse(r))
+        wait_read(r, id, reply_read);
+}
+
+/* ---- the bare result ------------------------------------------------------------------------- */
+
+static void reply_pending(struct request *r)
+{
+    if (!r->wait_refused)
+        request_add_retry_after(r, 1);
+    show_reply(r, 202);
+}
+
+static void gather_pending(struct request *r)
+{
+    show_gather_all(r, reply_pending);
+}
+
+static void reply_bytes(struct request *r)
+{
+    const struct task_outcome *o = r->task.outcome;
+    wait_add_headers(r);
+    request_add_header(r, "X-Content-Type-Options", "nosniff");
+    request_reply_bytes(r, 200, o->type && *o->type ? o->type : CONTENT_BYTES, o->body,
+                        o->body_len);
+}
+
+static void reply_no_result(struct request *r, enum problem_code code)
+{
+    struct problem p;
+    struct buf error = BUF_INIT;
+    const struct task_outcome *o = r->task.outcome;
+    problem_set(&p, code, "%.500s", o->message ? o->message : "The task has no result.");
+    future_json_write_error(&error, o);
+    p.error = &error;
+    wait_add_headers(r);
+    request_problem(r, &p);
+    buf_release(&error);
+}
+
+static void reply_failed(struct request *r)
+{
+    reply_no_result(r, PROBLEM_TASK_FAILED);
+}
+
+static void reply_cancelled(struct request *r)
+{
+    reply_no_result(r, PROBLEM_TASK_CANCELLED);
+}
+
+static void reply_result(struct request *r)
+{
+    static request_step *const by_state[TASK_STATE_COUNT] = {
+        [TASK_SCHEDULED] = gather_pending, [TASK_QUEUED] = gather_pending,
+        [TASK_RUNNING] = gather_pending,   [TASK_SUCCEEDED] = reply_bytes,
+        [TASK_FAILED] = reply_failed,      [TASK_CANCELLED] = reply_cancelled,
+    };
+    FUT_ASSERT(!task_state_is_final(r->task.state) || r->task.outcome != NULL);
+    by_state[r->task.state](r);
+}
+
+void futures_result(struct request *r)
+{
+    struct task_id id;
+    if (futures_read_id(r, &id) && wait_parse(r))
+        wait_read(r, id, reply_result);
+}
+
+/* ---- cancel ---------------------------------------------------------------------------------- */
+
+static void cancel_read(struct request *r);
+
+static void reply_shown(struct request *r)
+{
+    show_reply(r, 200);
+}
+
+static void reply_future(struct request *r)
+{
+    show_gather(r, reply_shown);
+}
+
+static void cancelled(struct request *r)
+{
+    int rc = r->op.base.rc;
+    request_take_task(r);
+    if (rc == FUT_ERR_STALE && ++r->tries < CANCEL_TRIES)
+        request_get(r, r->task.spec->id, cancel_read);
+    else if (rc != 0)
+        request_fail(r, rc);
+    else
+        reply_future(r);
+}
+
+static void reply_too_late(struct request *r)
+{
+    struct problem p;
+    if (r->task.state == TASK_CANCELLED) {
+        reply_future(r);
+        return;
+    }
+    problem_set(&p, PROBLEM_ALREADY_DONE, "The future is %s already.",
+                task_state_name(r->task.state));
+    request_problem(r, &p);
+}
+
+/* Says which it was: nothing had begun, or an attempt is being ended. */
+static struct task_outcome *why_cancelled(const struct task *t)
+{
+    char text[96];
+    if (t->state == TASK_RUNNING)
+        (void)snprintf(
+            text, sizeof(text),
+            "The task was cancelled by a client while attempt %u ran, which was stopped.",
+            (unsigned)t->attempt);
+    else
+        (void)snprintf(text, sizeof(text), "The task was cancelled by a client while it was %s.",
+                       task_state_name(t->state));
+    return task_outcome_error("cancelled", text);
+}
+
+static void cancel_read(struct request *r)
+{
+    struct task_change change;
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    request_take_task(r);
+    task_outcome_unref(r->outcome); /* of a try that came too late */
+    r->outcome = why_cancelled(&r->task);
+    if (task_apply(&r->task, EVENT_CANCEL, &(struct task_in){.outcome = r->outcome}, &change) !=
+        0) {
+        reply_too_late(r);
+        return;
+    }
+    request_apply(r, &change, cancelled);
+}
+
+void futures_cancel(struct request *r)
+{
+    struct task_id id;
+    if (futures_read_id(r, &id))
+        request_get(r, id, cancel_read);
+}
+
+/* ---- delete ---------------------------------------------------------------------------------- */
+
+static void deleted(struct request *r)
+{
+    struct problem p;
+    int rc = r->op.base.rc;
+    if (rc == FUT_ERR_STATE) {
+        problem_set(&p, PROBLEM_NOT_DONE,
+                    "Only a future that is done can be deleted; cancel it first.");
+        request_problem(r, &p);
+    } else if (rc != 0) {
+        request_fail(r, rc);
+    } else {
+        request_reply_empty(r, 204);
+    }
+}
+
+void futures_delete(struct request *r)
+{
+    struct task_id id;
+    if (futures_read_id(r, &id))
+        request_remove(r, id, deleted);
+}

@@ -1,0 +1,34 @@
+/* idempotency: the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header) of a
+ * submission. Loop thread; nothing blocks. */
+#ifndef FUT_API_RESOURCES_IDEMPOTENCY_H
+#define FUT_API_RESOURCES_IDEMPOTENCY_H
+
+#include <stdbool.h>
+
+#include "api/http/request.h"
+
+struct evp_md_ctx_st; /* OpenSSL's */
+
+/* The fingerprint of a body that is not kept: begin before it comes, put what comes, hand it to
+ * idempotency_read; drop it when the request ends. NULL when there is no key: put and drop take
+ * that. The request's args are known. */
+struct evp_md_ctx_st *idempotency_begin(struct request *r);
+void idempotency_put(struct evp_md_ctx_st *print, const char *bytes, size_t n);
+void idempotency_drop(struct evp_md_ctx_st **print);
+
+/* Reads the header of a request whose body is complete. *out: the key as the store wants it (of its
+ * principal, so that two clients' keys never meet), in the request's arena, and the fingerprint of
+ * method, path, query (without ?wait), content type and body: that which print has seen, or r->body
+ * when print is NULL. Untouched, and *out_present false,
+ * when there is none. 0, or FUT_ERR_INVAL with the problem answered already. */
+FUT_MUST_CHECK int idempotency_read(struct request *r, struct evp_md_ctx_st *print,
+                                    struct store_key *out, bool *out_present);
+/* Says that an earlier request's answer is given: Idempotency-Replayed: true. */
+void idempotency_add_replayed(struct request *r);
+
+/* The bare key in a header's value: 1..TASK_KEY_MAX printable ASCII characters, quoted (with \" and
+ * \\ inside, RFC 8941) or bare (then without blanks, quotes or commas). Writes it NUL-terminated to
+ * out; false when it is neither. Pure. */
+bool idempotency_parse(const char *header, char out[TASK_KEY_MAX + 1]);
+
+#endif

@@ -1,0 +1,94 @@
+#include "api/resources/listing.h"
+
+#include "api/http/request.h"
+#include "api/resources/future_json.h"
+#include "api/resources/show.h"
+#include "api/text/cursor.h"
+#include "api/text/json_out.h"
+#include "api/text/params.h"
+
+#define DEFAULT_LIMIT 100
+
+static bool refuse_cursor(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_CURSOR,
+                "\"cursor\" must be a next_cursor as a page of this listing gave it.");
+    problem_set_parameter(&p, "cursor");
+    request_problem(r, &p);
+    return false;
+}
+
+/* False: the request was answered. */
+static bool read_filters(struct request *r, struct store_list *o)
+{
+    const char *state = request_arg(r, "state"), *lane_text = request_arg(r, "lane"),
+               *limit_text = request_arg(r, "limit"), *cursor = request_arg(r, "cursor");
+    enum lane lane;
+    uint64_t limit = DEFAULT_LIMIT;
+    if (state && !params_states(state, &o->states))
+        return request_refuse_arg(
+            r, "state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled");
+    if (lane_text && !lane_parse(lane_text, &lane))
+        return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
+    if (limit_text && (!params_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
+        return request_refuse_arg(r, "limit", "a whole number from 1 to 1000");
+    if (cursor && !cursor_parse(cursor, &o->before))
+        return refuse_cursor(r);
+    o->lane = lane_text ? (int)lane : -1;
+    o->handler = request_arg(r, "handler");
+    o->limit = (size_t)limit;
+    return true;
+}
+
+/* Link: the same query with the next cursor. */
+static void add_link(struct request *r, const char *cursor)
+{
+    struct buf link = BUF_INIT;
+    buf_puts(&link, "</v1/futures?");
+    for (const struct request_pair *a = r->args; a; a = a->next) {
+        if (strcmp(a->name, "cursor") == 0)
+            continue;
+        buf_printf(&link, "%s=", a->name);
+        params_encode(&link, a->value);
+        buf_putc(&link, '&');
+    }
+    buf_printf(&link, "cursor=%s>; rel=\"next\"", cursor);
+    request_add_header(r, "Link", arena_strndup(&r->arena, link.data, link.len));
+    buf_release(&link);
+}
+
+static void listed(struct request *r)
+{
+    struct store_list *o = &r->op.list;
+    char cursor[CURSOR_TEXT_SIZE];
+    struct waiting_scene scene;
+    if (o->op.rc != 0) {
+        request_fail(r, o->op.rc);
+        return;
+    }
+    show_look(r, &scene);
+    buf_puts(&r->out, "{\"futures\":[");
+    for (size_t i = 0; i < o->n; i++) {
+        json_out_comma(&r->out);
+        future_json_write_summary(&r->out, &o->tasks[i], &scene);
+    }
+    buf_putc(&r->out, ']');
+    if (o->next) {
+        cursor_format(o->next, cursor);
+        add_link(r, cursor);
+    }
+    json_out_str(&r->out, "next_cursor", o->next ? cursor : NULL);
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}
+
+void listing_get(struct request *r)
+{
+    struct store_list o = {0};
+    if (!read_filters(r, &o))
+        return;
+    o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
+    r->op.list = o;
+    request_list(r, listed);
+}

@@ -1,0 +1,32 @@
+/* show: the answer that is a future: what else is read for it, its headers, its version (ETag).
+ * Steps on the request's loop thread; nothing blocks. */
+#ifndef FUT_API_RESOURCES_SHOW_H
+#define FUT_API_RESOURCES_SHOW_H
+
+#include "api/http/request.h"
+#include "api/resources/waiting_for.h"
+
+/* r->task was read just now: reads what a full answer shows besides (its callback's state, its last
+ * report, its earlier attempts) and runs after. For answers to a change, which has happened: what
+ * the store cannot tell any more (it stops) is left out. */
+void show_gather(struct request *r, request_step *after);
+/* The same for answers that only show: what cannot be read is an error. A version (ETag) says
+ * nothing of what was left out, and what was shown once looks the same ever after. */
+void show_gather_all(struct request *r, request_step *after);
+/* Answers with r->task and what was gathered, its ETag, and the headers of a wait. */
+void show_reply(struct request *r, unsigned status);
+/* The same with 200, or 304 when If-None-Match names this version. */
+void show_reply_or_unchanged(struct request *r);
+/* False when the request has an If-None-Match and that does not name the version in hand. */
+bool show_is_known(struct request *r);
+
+void show_look(const struct request *r, struct waiting_scene *out);
+
+#define SHOW_ETAG_SIZE 24
+/* The version of a future: of state, attempt, due time, report and callback. note may be NULL. */
+void show_etag(const struct task *t, const struct store_note *note, const struct task *callback,
+               char out[SHOW_ETAG_SIZE]);
+/* Does the value of an If-None-Match header name this entity tag, by weak comparison? Pure. */
+bool show_etag_matches(const char *header, const char *etag);
+
+#endif

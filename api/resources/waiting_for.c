@@ -1,0 +1,214 @@
+#include "api/resources/waiting_for.h"
+
+#include <stdio.h>
+
+#include "api/resources/pools.h"
+#include "api/text/json_out.h"
+#include "api/text/problem.h"
+#include "core/mem.h"
+
+struct reason {
+    const char *code, *message;
+    bool (*holds)(const struct task *t, const struct waiting_scene *s);
+    void (*write)(struct buf *out, const struct task *t, const struct waiting_scene *s);
+};
+
+void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
+                      bool is_draining)
+{
+    *out = (struct waiting_scene){
+        .view = view, .has_pools = view->read != NULL, .is_draining = is_draining};
+    store_stats(store, &out->store);
+    if (view->read)
+        view->read(view->ctx, &out->pools);
+}
+
+/* ---- what holds ------------------------------------------------------------------------------ */
+
+static const struct pool_lane *lane_of(const struct task *t, const struct waiting_scene *s)
+{
+    return &s->pools.lanes[t->spec->lane];
+}
+
+static bool waits_for_task(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED && t->spec->after.hi;
+}
+
+static bool waits_for_time(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED;
+}
+
+static bool is_draining(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    return s->is_draining;
+}
+
+static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
+{
+    return !s->has_pools || lane_of(t, s)->capacity == 0;
+}
+
+static bool is_paused(const struct task *t, const struct waiting_scene *s)
+{
+    return lane_of(t, s)->pause.since_wall_ms != 0;
+}
+
+static bool look_broken(const struct task *t, const struct waiting_scene *s,
+                        struct pool_broken *out)
+{
+    return s->pools.programs_broken && s->view->broken(s->view->ctx, t->spec->handler, out);
+}
+
+static bool has_broken_program(const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_broken ignored;
+    return look_broken(t, s, &ignored);
+}
+
+/* Worker processes are made anew when they die; that none lives means that making one fails. */
+static bool is_broken(const struct task *t, const struct waiting_scene *s)
+{
+    return t->spec->lane == LANE_CPU && s->pools.workers_alive == 0 && s->pools.workers_died > 0;
+}
+
+/* The end of an attempt that the store refuses keeps its slot. */
+static bool is_held_by_unsaved(const struct task *t, const struct waiting_scene *s)
+{
+    const struct pool_lane *lane = lane_of(t, s);
+    return lane->unsaved && lane->busy + lane->unsaved >= lane->capacity;
+}
+
+static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
+{
+    return lane_of(t, s)->busy >= lane_of(t, s)->capacity;
+}
+
+/* An attempt is counted in the store before it runs. */
+static bool is_refused_by_store(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    return s->store.health != 0;
+}
+
+static bool always(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    (void)s;
+    return true;
+}
+
+/* ---- what is said beside it ------------------------------------------------------------------ */
+
+static void write_after(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    char id[ID_TEXT_SIZE];
+    (void)s;
+    id_format(t->spec->after, id);
+    json_out_str(out, "id", id);
+}
+
+static void write_until(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    json_out_time(out, "until", t->due_wall_ms);
+}
+
+static void write_lane(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    json_out_str(out, "lane", lane_name(t->spec->lane));
+    if (s->place > STORE_PLACE_MAX)
+        json_out_uint(out, "position_over", STORE_PLACE_MAX);
+    else if (s->place)
+        json_out_uint(out, "position", s->place);
+    json_out_uint(out, "queued", s->store.live[t->spec->lane][TASK_QUEUED]);
+    json_out_uint(out, "busy", lane_of(t, s)->busy);
+    json_out_uint(out, "capacity", lane_of(t, s)->capacity);
+}
+
+static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    pools_write_pause(out, &lane_of(t, s)->pause);
+}
+
+static void write_unsaved(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    pools_write_unsaved(out, lane_of(t, s));
+}
+
+static void write_workers(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    json_out_uint(out, "workers_alive", s->pools.workers_alive);
+    json_out_uint(out, "workers_died", s->pools.workers_died);
+    if (s->pools.last_exit_code >= 0)
+        json_out_int(out, "last_exit_code", s->pools.last_exit_code);
+    if (s->pools.last_signal > 0)
+        json_out_int(out, "last_signal", s->pools.last_signal);
+}
+
+static void write_store(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct problem why;
+    write_lane(out, t, s);
+    problem_from_err(&why, s->store.health);
+    json_out_str(out, "store_error", problem_name(why.code));
+}
+
+static void write_program(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_broken b;
+    write_lane(out, t, s);
+    if (!look_broken(t, s, &b)) /* it has just been mended */
+        return;
+    json_out_time(out, "broken_at", b.since_wall_ms);
+    json_out_str(out, "last_words", b.words);
+}
+
+static void write_nothing(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)out;
+    (void)t;
+    (void)s;
+}
+
+/* The first that holds. The codes are part of the HTTP contract: never change one. */
+static const struct reason reasons[] = {
+    {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
+    {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
+    {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
+     write_nothing},
+    {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
+    {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
+     write_pause},
+    {"program_broken", "The worker program of its handler does not start; it is tried again.",
+     has_broken_program, write_program},
+    {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
+    {"results_unsaved", "Slots of its lane are held by results that the store does not take now.",
+     is_held_by_unsaved, write_unsaved},
+    {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
+    {"store_refuses", "A slot is free, but the store takes no changes now; it starts when it does.",
+     is_refused_by_store, write_store},
+    {"starting", "A slot is free; it starts now.", always, write_lane},
+};
+
+void waiting_for_write(struct buf *out, const struct task *t, const struct waiting_scene *scene)
+{
+    size_t i = 0;
+    if (t->state == TASK_RUNNING || task_state_is_final(t->state))
+        return;
+    while (!reasons[i].holds(t, scene))
+        i++;
+    json_out_key(out, "waiting_for");
+    buf_putc(out, '{');
+    json_out_str(out, "code", reasons[i].code);
+    json_out_str(out, "message", reasons[i].message);
+    reasons[i].write(out, t, scene);
+    buf_putc(out, '}');
+}

@@ -1,0 +1,298 @@
+#include "api/text/batch_in.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/text/json_text.h"
+#include "core/mem.h"
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static int refuse(struct problem *p, enum problem_code code, const char *field, const char *what)
+{
+    problem_set(p, code, "%s", what);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
+static int refuse_size(struct problem *p)
+{
+    problem_set(p, PROBLEM_BATCH_TOO_LARGE, "A batch has at most %d tasks; nothing was stored.",
+                BATCH_IN_MAX);
+    p->limit = BATCH_IN_MAX;
+    return FUT_ERR_INVAL;
+}
+
+static int refuse_empty(struct problem *p, const char *field)
+{
+    return refuse(p, PROBLEM_INVALID_VALUE, field, "A batch has at least one task.");
+}
+
+/* Puts where the task stands before what is wrong with it. */
+static int at_place(struct problem *p, const char *place)
+{
+    char text[sizeof(p->detail)], field[sizeof(p->field)];
+    (void)snprintf(text, sizeof(text), "%s: %.600s", place, p->detail);
+    (void)snprintf(field, sizeof(field), "%.30s%s%.40s", place, p->field[0] ? "." : "", p->field);
+    memcpy(p->detail, text, sizeof(text));
+    problem_set_field(p, field);
+    p->line = p->column = 0; /* they were of the part */
+    return FUT_ERR_INVAL;
+}
+
+/* ---- the parts of a JSON body ---------------------------------------------------------------- */
+
+struct body {
+    const char *text;
+    size_t n;
+    json_t *root;
+    struct batch_in *b;
+    struct problem *p;
+};
+
+/* Walks an array in the text; *at begins behind the bracket. The bytes of the next element. */
+static const char *next_element(const char *text, size_t n, size_t *at, size_t *out_n)
+{
+    size_t from = json_text_skip_space(text, n, *at);
+    size_t end = json_text_skip_value(text, n, from);
+    *at = json_text_skip_space(text, n, end) + 1; /* behind the comma */
+    *out_n = end - from;
+    return text + from;
+}
+
+/* Takes one element; ctx is the taker's. */
+typedef int element_fn(const struct body *d, const char *bytes, size_t n, const json_t *v,
+                       void *ctx);
+
+/* Hands over the elements of an array member with their bytes in the text. A refusal is told with
+ * its place; of the first element only when it is its own: inputs share all else of the task. */
+static int each_element(const struct body *d, const char *name, bool is_own, element_fn *take,
+                        void *ctx)
+{
+    const json_t *elements = json_object_get(d->root, name);
+    const char *text, *bytes;
+    size_t n, len, at = 1;
+    json_text_find_member(d->text, d->n, name, &text, &n);
+    for (size_t i = 0; i < json_array_size(elements); i++) {
+        char place[32];
+        bytes = next_element(text, n, &at, &len);
+        if (take(d, bytes, len, json_array_get(elements, i), ctx) == 0)
+            continue;
+        (void)snprintf(place, sizeof(place), "%s[%zu]", name, i);
+        return is_own || i ? at_place(d->p, place) : FUT_ERR_INVAL;
+    }
+    return 0;
+}
+
+static int check_array(const struct body *d, const char *name, const json_t *v)
+{
+    if (!json_is_array(v))
+        return refuse(d->p, PROBLEM_WRONG_TYPE, name, "It must be an array.");
+    if (json_array_size(v) > BATCH_IN_MAX)
+        return refuse_size(d->p);
+    return json_array_size(v) ? 0 : refuse_empty(d->p, name);
+}
+
+static int read_flag(const struct body *d)
+{
+    const json_t *v = json_object_get(d->root, "fail_fast");
+    if (v && !json_is_boolean(v))
+        return refuse(d->p, PROBLEM_WRONG_TYPE, "fail_fast",
+                      "\"fail_fast\" must be true or false.");
+    if (v)
+        d->b->fail_fast = json_is_true(v);
+    return 0;
+}
+
+/* known: " a b ". */
+static int check_known(const struct body *d, const char *known)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach (d->root, key, v) {
+        char padded[40];
+        (void)snprintf(padded, sizeof(padded), " %.36s ", key);
+        if (strlen(key) <= 36 && !strchr(key, ' ') && strstr(known, padded))
+            continue;
+        problem_set(d->p, PROBLEM_UNKNOWN_FIELD, "\"%.64s\" is not known here; known are%s", key,
+                    known);
+        d->p->detail[strlen(d->p->detail) - 1] = '.';
+        problem_set_field(d->p, key);
+        return FUT_ERR_INVAL;
+    }
+    return 0;
+}
+
+/* ---- {"handler","inputs"} -------------------------------------------------------------------- */
+
+/* What all tasks of a map share: the body without its inputs, read as a task. */
+static int read_shared(const struct body *d, char **out_text, struct json_in_task *out)
+{
+    json_t *shared = json_copy(d->root);
+    (void)json_object_del(shared, "inputs");
+    (void)json_object_del(shared, "fail_fast");
+    char *text = json_dumps(shared, JSON_COMPACT);
+    json_decref(shared);
+    int rc = json_in_task(text, strlen(text), out, d->p);
+    if (rc == 0)
+        *out_text = text;
+    else
+        free(text);
+    return rc;
+}
+
+static void set_input(struct json_in_task *t, const json_t *v, const char *bytes, size_t n)
+{
+    bool is_text = json_is_string(v);
+    t->input = is_text ? json_string_value(v) : bytes;
+    t->input_len = is_text ? json_string_length(v) : n;
+    t->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
+}
+
+/* ctx: what all tasks of the map share. */
+static int take_input(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
+{
+    struct json_in_task *shared = ctx;
+    set_input(shared, v, bytes, n);
+    int rc = d->b->each(d->b->ctx, shared, d->p);
+    d->b->n += rc == 0;
+    return rc;
+}
+
+static int read_map(const struct body *d)
+{
+    struct json_in_task shared;
+    char *text;
+    const json_t *inputs = json_object_get(d->root, "inputs");
+    if (check_known(d, " handler inputs lane timeout retries retry_on backoff fail_fast ") != 0 ||
+        check_array(d, "inputs", inputs) != 0 || read_flag(d) != 0 ||
+        read_shared(d, &text, &shared) != 0)
+        return FUT_ERR_INVAL;
+    int rc = each_element(d, "inputs", false, take_input, &shared);
+    json_in_task_release(&shared);
+    free(text);
+    return rc;
+}
+
+/* ---- {"tasks"} ------------------------------------------------------------------------------- */
+
+/* One task by itself, at its place for the refusals. */
+static int read_task(struct batch_in *b, const char *bytes, size_t n, struct problem *p)
+{
+    struct json_in_task t;
+    if (json_in_task(bytes, n, &t, p) != 0)
+        return FUT_ERR_INVAL;
+    int rc = b->each(b->ctx, &t, p);
+    json_in_task_release(&t);
+    b->n += rc == 0;
+    return rc;
+}
+
+static int take_task(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
+{
+    (void)v;
+    (void)ctx;
+    return read_task(d->b, bytes, n, d->p);
+}
+
+static int read_tasks(const struct body *d)
+{
+    const json_t *tasks = json_object_get(d->root, "tasks");
+    if (check_known(d, " tasks fail_fast ") != 0 || check_array(d, "tasks", tasks) != 0 ||
+        read_flag(d) != 0)
+        return FUT_ERR_INVAL;
+    return each_element(d, "tasks", true, take_task, NULL);
+}
+
+static int read_body(const struct body *d)
+{
+    if (!json_is_object(d->root))
+        return refuse(d->p, PROBLEM_WRONG_TYPE, "", "The body must be an object.");
+    if (json_object_get(d->root, "tasks"))
+        return read_tasks(d);
+    if (json_object_get(d->root, "inputs"))
+        return read_map(d);
+    return refuse(d->p, PROBLEM_MISSING_FIELD, "tasks",
+                  "A batch has \"tasks\", or \"handler\" and \"inputs\".");
+}
+
+int batch_in_json(const char *text, size_t n, struct batch_in *b, struct problem *p)
+{
+    struct body d = {n ? text : "", n, NULL, b, p};
+    d.root = json_text_parse(d.text, n, p);
+    if (!d.root)
+        return FUT_ERR_INVAL;
+    int rc = read_body(&d);
+    json_decref(d.root);
+    return rc;
+}
+
+/* ---- NDJSON ---------------------------------------------------------------------------------- */
+
+static int read_line(struct batch_in *b, const char *line, size_t n, int number, struct problem *p)
+{
+    if (b->n == BATCH_IN_MAX)
+        return refuse_size(p);
+    if (read_task(b, line, n, p) == 0)
+        return 0;
+    static const char own[] = "Line 1, "; /* as the line by itself sees its place */
+    bool has_column = strncmp(p->detail, own, sizeof(own) - 1) == 0;
+    char text[sizeof(p->detail)];
+    (void)snprintf(text, sizeof(text), has_column ? "Line %d, %.600s" : "Line %d: %.600s", number,
+                   has_column ? p->detail + sizeof(own) - 1 : p->detail);
+    memcpy(p->detail, text, sizeof(text));
+    p->line = number; /* the column, if any, is of this line */
+    return FUT_ERR_INVAL;
+}
+
+static int refuse_line(const struct batch_lines *l, struct problem *p)
+{
+    problem_set(p, PROBLEM_BODY_TOO_LARGE, "Line %d has more than %zu bytes; nothing was stored.",
+                l->number + 1, l->max_line_bytes);
+    p->line = l->number + 1;
+    p->limit = l->max_line_bytes;
+    return FUT_ERR_INVAL;
+}
+
+/* Joins what came of the line with the n bytes that end it. */
+static int end_line(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
+{
+    if (n > l->max_line_bytes - l->rest->len)
+        return refuse_line(l, p);
+    if (l->rest->len) {
+        buf_put(l->rest, bytes, n);
+        bytes = l->rest->data;
+        n = l->rest->len;
+        l->rest->len = 0;
+    }
+    l->number += l->number < INT_MAX - 1;
+    if (json_text_skip_space(bytes, n, 0) == n)
+        return 0; /* a blank line */
+    return read_line(&l->in, bytes, n, l->number, p);
+}
+
+int batch_in_put(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
+{
+    for (const char *nl; n && (nl = memchr(bytes, '\n', n));) {
+        size_t len = (size_t)(nl - bytes);
+        if (end_line(l, bytes, len, p) != 0)
+            return FUT_ERR_INVAL;
+        bytes += len + 1;
+        n -= len + 1;
+    }
+    if (n > l->max_line_bytes - l->rest->len)
+        return refuse_line(l, p);
+    if (n)
+        buf_put(l->rest, bytes, n);
+    return 0;
+}
+
+int batch_in_end(struct batch_lines *l, struct problem *p)
+{
+    if (end_line(l, "", 0, p) != 0)
+        return FUT_ERR_INVAL;
+    return l->in.n ? 0 : refuse_empty(p, "");
+}

@@ -1,0 +1,38 @@
+#include "api/text/event_out.h"
+
+#include <inttypes.h>
+
+#define RETRY_MS 1000 /* how soon a browser comes back */
+
+void event_out_begin(struct buf *out, const struct event_out *e)
+{
+    if (!e->is_ndjson)
+        buf_printf(out, "retry: %d\n\n", RETRY_MS);
+}
+
+void event_out_one_line(struct buf *out, const char *json, size_t n)
+{
+    size_t from = out->len;
+    buf_put(out, json, n);
+    for (size_t i = from; i < out->len; i++) {
+        if (out->data[i] == '\n' || out->data[i] == '\r')
+            out->data[i] = ' ';
+    }
+}
+
+void event_out_write(struct buf *out, const struct event_out *e, const char *name, uint64_t id,
+                     const char *json, size_t n)
+{
+    buf_reserve(out, n + 96);
+    buf_printf(out, e->is_ndjson ? "{\"event\":\"%s\"" : "event: %s\n", name);
+    if (id)
+        buf_printf(out, e->is_ndjson ? ",\"id\":%" PRIu64 : "id: %" PRIu64 "\n", id);
+    buf_puts(out, e->is_ndjson ? ",\"data\":" : "data: ");
+    event_out_one_line(out, json, n);
+    buf_puts(out, e->is_ndjson ? "}\n" : "\n\n");
+}
+
+void event_out_keep_alive(struct buf *out, const struct event_out *e)
+{
+    buf_puts(out, e->is_ndjson ? "{\"event\":\"keep-alive\"}\n" : ": keep-alive\n\n");
+}

@@ -1,0 +1,26 @@
+/* event_out: the text of a stream of events: server-sent events (WHATWG) or NDJSON, one object per
+ * line. Pure; any thread; nothing blocks. */
+#ifndef FUT_API_TEXT_EVENT_OUT_H
+#define FUT_API_TEXT_EVENT_OUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+
+struct event_out {
+    bool is_ndjson;
+};
+
+/* What stands before all events. */
+void event_out_begin(struct buf *out, const struct event_out *e);
+/* One event. name: a plain word. id: 0 none. json: n bytes of one JSON value, in which line ends
+ * are white space: they become blanks. */
+void event_out_write(struct buf *out, const struct event_out *e, const char *name, uint64_t id,
+                     const char *json, size_t n);
+void event_out_keep_alive(struct buf *out, const struct event_out *e);
+/* Appends a JSON value on one line. */
+void event_out_one_line(struct buf *out, const char *json, size_t n);
+
+#endif

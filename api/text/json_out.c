@@ -1,0 +1,160 @@
+#include "api/text/json_out.h"
+
+#include "core/clock.h"
+
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
+void json_out_comma(struct buf *b)
+{
+    char last = b->len ? b->data[b->len - 1] : '[';
+    if (last != '{' && last != '[')
+        buf_putc(b, ',');
+}
+
+void json_out_key(struct buf *b, const char *key)
+{
+    json_out_comma(b);
+    buf_putc(b, '"');
+    buf_put(b, key, strlen(key));
+    buf_put(b, "\":", 2);
+}
+
+static bool is_tail(unsigned char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
+/* Length of the well-formed UTF-8 sequence of two to four bytes at s, or 0. */
+static size_t sequence_len(const unsigned char *s, size_t left)
+{
+    unsigned char c = s[0];
+    if (c >= 0xC2 && c <= 0xDF)
+        return left >= 2 && is_tail(s[1]) ? 2 : 0;
+    if (c >= 0xE0 && c <= 0xEF) {
+        unsigned char low = c == 0xE0 ? 0xA0 : 0x80, high = c == 0xED ? 0x9F : 0xBF;
+        return left >= 3 && s[1] >= low && s[1] <= high && is_tail(s[2]) ? 3 : 0;
+    }
+    if (c >= 0xF0 && c <= 0xF4) {
+        unsigned char low = c == 0xF0 ? 0x90 : 0x80, high = c == 0xF4 ? 0x8F : 0xBF;
+        return left >= 4 && s[1] >= low && s[1] <= high && is_tail(s[2]) && is_tail(s[3]) ? 4 : 0;
+    }
+    return 0;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+/* Writes the one character at s that is not plain; returns how many bytes it took. */
+static size_t put_special(struct buf *b, const unsigned char *s, size_t left)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                   ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    size_t n = sequence_len(s, left);
+    if (n) {
+        buf_put(b, s, n);
+        return n;
+    }
+    if (*s < sizeof(letters) && letters[*s])
+        buf_put(b, (char[]){'\\', letters[*s]}, 2);
+    else if (*s < 0x80)
+        buf_put(b, (char[]){'\\', 'u', '0', '0', hex[*s >> 4], hex[*s & 15]}, 6);
+    else
+        buf_puts(b, REPLACEMENT);
+    return 1;
+}
+
+void json_out_text(struct buf *b, const char *s, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)s, *end = p + n;
+    buf_reserve(b, n + 2);
+    buf_putc(b, '"');
+    while (p < end) {
+        const unsigned char *run = p;
+        while (p < end && is_plain(*p))
+            p++;
+        if (p > run)
+            buf_put(b, run, (size_t)(p - run));
+        if (p < end)
+            p += put_special(b, p, (size_t)(end - p));
+    }
+    buf_putc(b, '"');
+}
+
+void json_out_base64(struct buf *b, const void *bytes, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    buf_reserve(b, (n + 2) / 3 * 4 + 2);
+    buf_putc(b, '"');
+    for (; n >= 3; n -= 3, p += 3) {
+        char *at = b->data + b->len;
+        at[0] = digits[p[0] >> 2];
+        at[1] = digits[(p[0] & 3) << 4 | p[1] >> 4];
+        at[2] = digits[(p[1] & 15) << 2 | p[2] >> 6];
+        at[3] = digits[p[2] & 63];
+        b->len += 4;
+    }
+    if (n) {
+        unsigned second = n == 2 ? p[1] : 0;
+        buf_putc(b, digits[p[0] >> 2]);
+        buf_putc(b, digits[(p[0] & 3u) << 4 | second >> 4]);
+        buf_putc(b, n == 2 ? digits[(second & 15) << 2] : '=');
+        buf_putc(b, '=');
+    }
+    buf_putc(b, '"');
+}
+
+void json_out_str(struct buf *b, const char *key, const char *value)
+{
+    json_out_key(b, key);
+    if (value)
+        json_out_text(b, value, strlen(value));
+    else
+        buf_put(b, "null", 4);
+}
+
+void json_out_uint(struct buf *b, const char *key, uint64_t value)
+{
+    json_out_key(b, key);
+    buf_put_uint(b, value);
+}
+
+void json_out_int(struct buf *b, const char *key, int64_t value)
+{
+    json_out_key(b, key);
+    buf_put_int(b, value);
+}
+
+void json_out_bool(struct buf *b, const char *key, bool value)
+{
+    json_out_key(b, key);
+    buf_puts(b, value ? "true" : "false");
+}
+
+void json_out_seconds(struct buf *b, const char *key, int64_t ms)
+{
+    json_out_int(b, key, ms / 1000);
+    int rest = (int)(ms % 1000);
+    if (rest == 0)
+        return;
+    buf_printf(b, ".%03d", rest);
+    while (b->data[b->len - 1] == '0')
+        b->data[--b->len] = '\0';
+}
+
+void json_out_time(struct buf *b, const char *key, int64_t wall_ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    json_out_key(b, key);
+    if (!wall_ms) {
+        buf_put(b, "null", 4);
+        return;
+    }
+    clock_rfc3339(wall_ms, text);
+    buf_putc(b, '"');
+    buf_puts(b, text);
+    buf_putc(b, '"');
+}

@@ -1,0 +1,47 @@
+/* store_trouble: what the store does while its disk does not take writes. The writer thread alone.
+ *
+ * Full: what is held back is let go, and only what ends or cancels tasks is written, so that the
+ * results of the running tasks still find room; new work waits outside until the room can be held
+ * back again. Failing writes: four times a second a write that changes nothing asks whether they
+ * work again, so that the store heals although nobody dares to submit. A failed fsync or a damaged
+ * file is for good. */
+#include "core/clock.h"
+#include "storage/engine/internal.h"
+
+#define TRY_US 250000
+
+void store_trouble_note(struct store *s, int rc)
+{
+    struct writer *w = &s->w;
+    w->now.stats.health = rc;
+    w->next_try_mono_us = clock_mono_us() + TRY_US;
+    if (rc == FUT_ERR_READ_ONLY || rc == FUT_ERR_DAMAGED)
+        w->broken_rc = rc;
+    if (rc == FUT_ERR_NO_SPACE && !w->no_room) {
+        w->no_room = true;
+        (void)s->ops->hold_room(s->backend, false); /* letting go cannot fail */
+    }
+}
+
+bool store_trouble_refuses(const struct store *s, const struct store_op *op)
+{
+    return s->w.no_room && op->verb != &verb_apply && op->verb != &verb_claim;
+}
+
+int store_trouble_mend(struct store *s, bool *out_wait)
+{
+    struct writer *w = &s->w;
+    *out_wait = w->no_room;
+    if (w->now.stats.health == 0 || w->broken_rc != 0)
+        return 0;
+    if (clock_mono_us() < w->next_try_mono_us) {
+        w->retry_mono_us = w->next_try_mono_us;
+        return 0;
+    }
+    w->next_try_mono_us = w->retry_mono_us = clock_mono_us() + TRY_US;
+    if (w->no_room && s->ops->hold_room(s->backend, true) != 0)
+        return 0;
+    *out_wait = w->no_room = false;
+    int rc = store_txn_begin(s);
+    return rc == 0 ? s->ops->touch(s->backend) : rc;
+}

@@ -1,0 +1,308 @@
+/* store_writer: group commit. One thread takes everything that arrived during the last commit, runs
+ * it as one transaction, then tells the listeners and runs each operation's done. No timer delays a
+ * commit: batching comes from arrivals during the previous fsync. */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+
+#define BATCH_OPS 1024
+#define RETRY_US 1000000 /* parked claims after a failed commit */
+#define RATE_MIN_US 250000
+#define RATE_WINDOW_US 10e6
+
+void writer_init(struct store *s, const struct backend_totals *totals)
+{
+    struct writer *w = &s->w;
+    list_init(&w->batch);
+    list_init(&w->finished);
+    for (int l = 0; l < LANE_COUNT; l++) {
+        list_init(&w->parked[l]);
+        for (int st = 0; st < TASK_STATE_COUNT; st++)
+            w->now.stats.live[l][st] = totals->live[l][st];
+    }
+    w->now.seq = totals->max_seq;
+    spec_cache_init(&w->specs);
+    w->next_due_wall_ms = 0;  /* look once at start, */
+    w->cancel_pending = true; /* at both */
+    w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
+    w->retry_mono_us = -1;
+    w->rate_mono_us = clock_mono_us();
+}
+
+void writer_release(struct store *s)
+{
+    spec_cache_release(&s->w.specs);
+    free(s->w.changes);
+}
+
+/* ---- one batch ------------------------------------------------------------------------------ */
+
+static int run_ops(struct store *s)
+{
+    struct list_node *n;
+    while ((n = list_pop_front(&s->w.batch))) {
+        struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
+        bool park = false, refused = store_trouble_refuses(s, op);
+        op->rc = refused ? FUT_ERR_NO_SPACE : verb_run(s, op, &park);
+        if (!park)
+            list_push_back(&s->w.finished, &op->link);
+        if (!refused && store_rc_is_fatal(op->rc))
+            return op->rc;
+        s->w.now.stats.ops++;
+    }
+    return 0;
+}
+
+static int run_housekeeping(struct store *s)
+{
+    s->w.claims_pending = false;
+    if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
+        return 0;
+    bool wait;
+    int rc = store_trouble_mend(s, &wait);
+    if (rc != 0 || wait)
+        return rc;
+    rc = verb_promote(s);
+    if (rc == 0)
+        rc = verb_cancel_step(s);
+    if (rc == 0)
+        rc = claims_serve(s);
+    if (rc == 0)
+        rc = verb_prune(s);
+    return rc;
+}
+
+static int commit(struct store *s)
+{
+    struct writer *w = &s->w;
+    if (!w->in_txn)
+        return 0;
+    int rc = s->ops->commit(s->backend);
+    if (rc != 0)
+        return rc;
+    w->in_txn = false;
+    w->now.stats.commits++;
+    if (!w->no_room)
+        w->now.stats.health = 0;
+    return 0;
+}
+
+/* Nothing of the batch happened: the same error for each operation, claims wait again. */
+static void undo(struct store *s, int rc)
+{
+    struct writer *w = &s->w;
+    struct list failed;
+    struct list_node *n;
+    if (w->in_txn) {
+        s->ops->rollback(s->backend);
+        w->in_txn = false;
+        w->now = w->saved;
+    }
+    store_trouble_note(s, rc);
+    w->n_changes = 0;
+    w->next_due_wall_ms = 0;
+    w->cancel_pending = true;
+    w->retry_mono_us = clock_mono_us() + RETRY_US;
+    claims_undo(s);
+    list_init(&failed);
+    list_take_all(&failed, &w->finished);
+    list_take_all(&failed, &w->batch);
+    while ((n = list_pop_front(&failed))) {
+        struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
+        op->rc = rc;
+        if (op->verb == &verb_claim && !w->claims_stopped)
+            claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
+        else
+            list_push_back(&w->finished, &op->link);
+    }
+}
+
+static void update_rate(struct store *s)
+{
+    struct writer *w = &s->w;
+    int64_t now = clock_mono_us(), passed = now - w->rate_mono_us;
+    if (passed < RATE_MIN_US)
+        return;
+    const uint64_t *f = w->now.stats.finished;
+    uint64_t finished = f[TASK_SUCCEEDED] + f[TASK_FAILED] + f[TASK_CANCELLED];
+    double rate = (double)(finished - w->rate_finished) * 1e6 / (double)passed;
+    double weight = (double)passed / (double)(RATE_WINDOW_US / 2 + (double)passed);
+    w->now.stats.drain_per_s += weight * (rate - w->now.stats.drain_per_s);
+    w->rate_mono_us = now;
+    w->rate_finished = finished;
+}
+
+static void publish(struct store *s)
+{
+    update_rate(s);
+    mutex_lock(&s->mu);
+    s->published = s->w.now.stats;
+    mutex_unlock(&s->mu);
+}
+
+/* Listeners first: a done may free what a change points to. */
+static void tell(struct store *s)
+{
+    struct writer *w = &s->w;
+    struct list_node *n;
+    if (w->n_changes) {
+        for (size_t i = 0; i < s->n_listeners; i++)
+            s->listeners[i].fn(s->listeners[i].ctx, w->changes, w->n_changes);
+    }
+    w->n_changes = 0;
+    while ((n = list_pop_front(&w->finished))) {
+        struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
+        op->done(op);
+    }
+}
+
+/* After the answers: nobody waits for it. Its failure takes back nothing. */
+static void tidy(struct store *s)
+{
+    int rc = s->w.broken_rc == 0 ? s->ops->tidy(s->backend) : 0;
+    if (rc == 0)
+        return;
+    store_trouble_note(s, rc);
+    s->w.retry_mono_us = s->w.next_try_mono_us;
+    publish(s);
+}
+
+void writer_run_batch(struct store *s)
+{
+    s->w.retry_mono_us = -1; /* this is the next try */
+    int rc = run_ops(s);
+    if (rc == 0)
+        rc = run_housekeeping(s);
+    if (rc == 0)
+        rc = commit(s);
+    if (rc != 0)
+        undo(s, rc);
+    publish(s);
+    tell(s);
+    tidy(s);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+static void end_parked_claims(struct store *s)
+{
+    for (int l = 0; l < LANE_COUNT; l++) {
+        struct list_node *n;
+        while ((n = list_pop_front(&s->w.parked[l]))) {
+            struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
+            op->rc = FUT_ERR_CLOSED;
+            list_push_back(&s->w.finished, n);
+        }
+    }
+}
+
+/* When the thread must run although nothing arrives; by the monotonic clock, never negative (that
+ * would be for ever). After a failure everything waits for the next try. */
+static int64_t next_wake_us(const struct store *s)
+{
+    const struct writer *w = &s->w;
+    if (w->retry_mono_us >= 0)
+        return w->retry_mono_us;
+    int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
+    if (w->next_due_wall_ms >= 0) {
+        int64_t due = clock_mono_us() + (w->next_due_wall_ms - clock_wall_ms()) * 1000;
+        wake = due < wake ? due : wake;
+    }
+    return wake > 0 ? wake : 0;
+}
+
+static void take_batch(struct store *s)
+{
+    if (s->write_queue.len <= BATCH_OPS) {
+        list_take_all(&s->w.batch, &s->write_queue);
+        return;
+    }
+    while (s->w.batch.len < BATCH_OPS) {
+        struct list_node *n = list_front(&s->write_queue);
+        list_remove(&s->write_queue, n);
+        list_push_back(&s->w.batch, n);
+    }
+}
+
+/* Sleeps until there is work; false when the store stops and nothing is left. */
+static bool wait_for_work(struct store *s)
+{
+    int64_t wake = next_wake_us(s);
+    mutex_lock(&s->mu);
+    while (list_is_empty(&s->write_queue) && !s->stopping &&
+           s->claims_stopped == s->w.claims_stopped) {
+        s->writer_asleep = true;
+        if (!cond_wait_until(&s->writer_wake, &s->mu, wake))
+            break;
+    }
+    s->writer_asleep = false;
+    take_batch(s);
+    bool stop_claims = s->claims_stopped && !s->w.claims_stopped;
+    bool go_on = !s->stopping || !list_is_empty(&s->w.batch) || stop_claims;
+    mutex_unlock(&s->mu);
+    if (stop_claims) {
+        s->w.claims_stopped = true;
+        end_parked_claims(s);
+    }
+    return go_on;
+}
+
+void *writer_main(void *store)
+{
+    struct store *s = store;
+    while (wait_for_work(s))
+        writer_run_batch(s);
+    return NULL;
+}
+
+/* ---- recovery -------------------------------------------------------------------------------- */
+
+#define RECOVER_STEP 256
+
+static void nothing_done(struct store_op *op)
+{
+    (void)op; /* recovery reads rc itself */
+}
+
+static int lose(struct store *s, const struct task *t)
+{
+    struct task_outcome *died =
+        task_outcome_error("daemon_died", "the daemon ended while this task was running");
+    struct store_apply o = {.op = {.verb = &verb_apply, .done = nothing_done}};
+    task_copy(&o.task, t);
+    int rc = task_apply(t, EVENT_LOSE, &(struct task_in){.outcome = died}, &o.change);
+    if (rc == 0) {
+        list_push_back(&s->w.batch, &o.op.link);
+        writer_run_batch(s);
+        rc = o.op.rc;
+    }
+    task_release(&o.task);
+    task_outcome_unref(died);
+    return rc;
+}
+
+int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n)
+{
+    struct task tasks[RECOVER_STEP];
+    size_t n;
+    uint64_t total = 0;
+    do {
+        int rc = s->ops->in_state(s->backend, TASK_RUNNING, RECOVER_STEP, tasks, &n);
+        for (size_t i = 0; i < n; i++) {
+            if (rc == 0)
+                rc = lose(s, &tasks[i]);
+            if (rc == FUT_ERR_NO_SPACE) /* once more, with the room that was let go */
+                rc = lose(s, &tasks[i]);
+            task_release(&tasks[i]);
+        }
+        if (rc != 0)
+            return rc;
+        total += n;
+        if (cfg->on_step)
+            cfg->on_step(cfg->step_ctx);
+    } while (n == RECOVER_STEP);
+    *out_n = total;
+    return 0;
+}

@@ -1,0 +1,105 @@
+#include "storage/fault.h"
+
+#include <stdatomic.h>
+
+static struct {
+    atomic_uint calls, after, times, given;
+    atomic_int rc;
+} points[STORE_FAULT_POINTS];
+
+static const struct backend_ops *inner;
+static struct backend_ops wrapped;
+
+void store_fault_arm(enum store_fault_point point, unsigned after, unsigned times, int rc)
+{
+    atomic_store(&points[point].times, 0); /* none while it changes */
+    atomic_store(&points[point].calls, 0);
+    atomic_store(&points[point].given, 0);
+    atomic_store(&points[point].after, after);
+    atomic_store(&points[point].rc, rc);
+    atomic_store(&points[point].times, times);
+}
+
+unsigned store_fault_count(enum store_fault_point point)
+{
+    return atomic_load(&points[point].given);
+}
+
+/* The fault that is due at this call, or 0. */
+static int due(enum store_fault_point point)
+{
+    unsigned call = atomic_fetch_add(&points[point].calls, 1);
+    unsigned after = atomic_load(&points[point].after);
+    if (call < after || call - after >= atomic_load(&points[point].times))
+        return 0;
+    atomic_fetch_add(&points[point].given, 1);
+    return atomic_load(&points[point].rc);
+}
+
+static int fault_begin(struct backend *b)
+{
+    int rc = due(STORE_FAULT_BEGIN);
+    return rc ? rc : inner->begin(b);
+}
+
+static int fault_commit(struct backend *b)
+{
+    int rc = due(STORE_FAULT_COMMIT);
+    return rc ? rc : inner->commit(b);
+}
+
+static int fault_insert(struct backend *b, const struct task *t)
+{
+    int rc = due(STORE_FAULT_INSERT);
+    return rc ? rc : inner->insert(b, t);
+}
+
+static int fault_change(struct backend *b, const struct task_change *c, const struct task *after)
+{
+    int rc = due(STORE_FAULT_CHANGE);
+    return rc ? rc : inner->change(b, c, after);
+}
+
+static int fault_take(struct backend *b, enum lane lane, const struct task_move *move,
+                      int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+{
+    int rc = due(STORE_FAULT_TAKE);
+    return rc ? rc : inner->take(b, lane, move, now_wall_ms, max, rows, out_n);
+}
+
+static int fault_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                           int64_t now_wall_ms, size_t max, struct backend_part *part,
+                           struct backend_row *rows, size_t *out_n)
+{
+    int rc = due(STORE_FAULT_TAKE);
+    return rc ? rc : inner->take_part(b, lane, move, now_wall_ms, max, part, rows, out_n);
+}
+
+static int fault_hold_room(struct backend *b, bool hold)
+{
+    int rc = hold ? due(STORE_FAULT_ROOM) : 0;
+    return rc ? rc : inner->hold_room(b, hold);
+}
+
+static int fault_attempts(struct backend_reader *r, struct store_attempts *o)
+{
+    int rc = due(STORE_FAULT_ATTEMPTS);
+    return rc ? rc : inner->attempts(r, o);
+}
+
+const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
+{
+    if (inner == ops) /* another store of the process has it already */
+        return &wrapped;
+    inner = ops;
+    wrapped = *ops;
+    wrapped.begin = fault_begin;
+    wrapped.commit = fault_commit;
+    wrapped.insert = fault_insert;
+    wrapped.change = fault_change;
+    wrapped.take = fault_take;
+    wrapped.attempts = fault_attempts;
+    wrapped.take_part = fault_take_part;
+    wrapped.hold_room = fault_hold_room;
+    return &wrapped;
+}

@@ -1,0 +1,147 @@
+/* mem_read: what readers ask the memory backend. */
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "storage/memory/internal.h"
+
+int mem_reader_open(struct backend *b, struct backend_reader **out)
+{
+    *out = xnew(struct backend_reader);
+    (*out)->b = b;
+    return 0;
+}
+
+void mem_reader_close(struct backend_reader *r)
+{
+    free(r);
+}
+
+static const struct record *find_exactly(const struct backend *b, struct task_id id)
+{
+    const struct record *r = mem_find(b, id.hi);
+    return r && r->task.spec->id.lo == id.lo ? r : NULL;
+}
+
+static struct store_note copy_note(const struct mem_note *note)
+{
+    if (!note)
+        return (struct store_note){.progress = -1};
+    return (struct store_note){.progress = note->progress,
+                               .message = note->message ? xstrdup(note->message) : NULL,
+                               .log_end = note->log_end};
+}
+
+static uint32_t place_of(const struct backend *b, const struct record *r)
+{
+    const struct heap *queue = &b->queue[r->task.spec->lane];
+    if (!heap_is_linked(&r->queued))
+        return 0;
+    return 1 + (uint32_t)heap_count_below(queue, r->queued.key, STORE_PLACE_MAX);
+}
+
+int mem_get(struct backend_reader *reader, struct store_get *o)
+{
+    int rc = FUT_ERR_NOT_FOUND;
+    mutex_lock(&reader->b->mu);
+    const struct record *r = find_exactly(reader->b, o->id);
+    if (r) {
+        task_copy(&o->task, &r->task);
+        o->note = copy_note(r->note);
+        o->note.place = place_of(reader->b, r);
+        rc = 0;
+    }
+    mutex_unlock(&reader->b->mu);
+    return rc;
+}
+
+int mem_list(struct backend_reader *reader, struct store_list *o)
+{
+    struct backend *b = reader->b;
+    size_t seen = 0;
+    uint64_t last = 0;
+    mutex_lock(&b->mu);
+    struct list_node *i = b->in_order.head.prev;
+    for (; i != &b->in_order.head && o->n < o->limit && seen < BACKEND_SCAN_MAX; i = i->prev) {
+        const struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        if (o->before && r->task.spec->id.hi >= o->before)
+            continue;
+        seen++;
+        last = r->task.spec->id.hi;
+        if (backend_list_wants(o, &r->task))
+            task_copy(&o->tasks[o->n++], &r->task);
+    }
+    o->next = o->n == o->limit || seen == BACKEND_SCAN_MAX ? last : 0;
+    mutex_unlock(&b->mu);
+    return 0;
+}
+
+int mem_get_many(struct backend_reader *reader, struct store_get_many *o)
+{
+    mutex_lock(&reader->b->mu);
+    for (size_t i = 0; i < o->n; i++) {
+        const struct record *r = find_exactly(reader->b, o->ids[i]);
+        o->briefs[i] = (struct store_brief){.found = r != NULL};
+        if (r) {
+            o->briefs[i].state = r->task.state;
+            o->briefs[i].seq = r->task.seq;
+        }
+    }
+    mutex_unlock(&reader->b->mu);
+    return 0;
+}
+
+static void count_member(struct store_batch *batch, const struct task *t, uint64_t *n)
+{
+    if (t->spec->batch.hi != batch->id.hi)
+        return;
+    batch->counts[t->state]++;
+    if (t->finished_wall_ms > batch->finished_wall_ms)
+        batch->finished_wall_ms = t->finished_wall_ms;
+    (*n)++;
+}
+
+int mem_batch_get(struct backend_reader *reader, struct store_batch_get *o)
+{
+    struct backend *b = reader->b;
+    uint64_t n = 0;
+    mutex_lock(&b->mu);
+    const struct mem_batch *m = mem_find_batch(b, o->id);
+    if (m && id_equal(m->batch.id, o->id)) {
+        o->batch = m->batch;
+        for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i))
+            count_member(&o->batch, &FUT_CONTAINER(i, struct record, in_order)->task, &n);
+    }
+    mutex_unlock(&b->mu);
+    return n ? 0 : FUT_ERR_NOT_FOUND;
+}
+
+/* Members have ascending ids, so the order of ids is that of submission. */
+int mem_members(struct backend_reader *reader, struct store_members *o)
+{
+    struct backend *b = reader->b;
+    mutex_lock(&b->mu);
+    for (struct list_node *i = list_first(&b->in_order); i && o->n < o->limit;
+         i = list_next(&b->in_order, i)) {
+        const struct task *t = &FUT_CONTAINER(i, struct record, in_order)->task;
+        if (id_equal(t->spec->batch, o->id) && t->spec->batch.hi && t->spec->batch_pos >= o->from)
+            task_copy(&o->tasks[o->n++], t);
+    }
+    mutex_unlock(&b->mu);
+    return 0;
+}
+
+int mem_log(struct backend_reader *reader, struct store_log *o)
+{
+    int rc = FUT_ERR_NOT_FOUND;
+    mutex_lock(&reader->b->mu);
+    const struct record *r = find_exactly(reader->b, o->id);
+    if (r) {
+        o->state = r->task.state;
+        o->note = copy_note(r->note);
+        if (r->note)
+            backend_copy_log(o, r->note->log.data, r->note->log.len);
+        rc = 0;
+    }
+    mutex_unlock(&reader->b->mu);
+    return rc;
+}

@@ -1,0 +1,250 @@
+/* mem_records: records, indexes and transactions of the memory backend. A transaction holds the
+ * lock from begin to commit, so readers see commits only; an undo log takes back what a rolled-back
+ * one did. */
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "storage/memory/internal.h"
+
+/* ---- what hangs on a record or beside it ------------------------------------------------------
+ */
+
+static void note_free(struct mem_note *note)
+{
+    if (!note)
+        return;
+    free(note->message);
+    buf_release(&note->log);
+    free(note);
+}
+
+void mem_drop_key(struct backend *b, struct mem_key *k)
+{
+    list_remove(&b->keys, &k->in_order);
+    free(k->key);
+    free(k);
+}
+
+void mem_drop_last_key(struct backend *b)
+{
+    mem_drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct mem_key, in_order));
+}
+
+void mem_drop_last_batch(struct backend *b)
+{
+    struct mem_batch *m = FUT_CONTAINER(b->batches.head.prev, struct mem_batch, in_order);
+    list_remove(&b->batches, &m->in_order);
+    free(m);
+}
+
+/* ---- indexes --------------------------------------------------------------------------------- */
+
+static void index_record(struct backend *b, struct record *r)
+{
+    const struct task *t = &r->task;
+    if (backend_is_claimable(t->state))
+        heap_put(&b->queue[t->spec->lane], &r->queued, (int64_t)t->spec->id.hi);
+    if (t->due_wall_ms)
+        heap_put(&b->due, &r->due, t->due_wall_ms);
+    if (task_state_is_final(t->state))
+        heap_put(&b->done, &r->done, (int64_t)t->seq);
+}
+
+static void unindex_record(struct backend *b, struct record *r)
+{
+    heap_remove(&b->queue[r->task.spec->lane], &r->queued);
+    heap_remove(&b->due, &r->due);
+    heap_remove(&b->done, &r->done);
+}
+
+/* Ids ascend, so the place is nearly always at the end. */
+static void link_in_order(struct backend *b, struct record *r)
+{
+    struct list_node *at = b->in_order.head.prev;
+    while (at != &b->in_order.head &&
+           FUT_CONTAINER(at, struct record, in_order)->task.spec->id.hi > r->task.spec->id.hi)
+        at = at->prev;
+    list_insert_after(&b->in_order, at, &r->in_order);
+}
+
+static void attach(struct backend *b, struct record *r)
+{
+    map_put(&b->by_key, &r->by_key, r->task.spec->id.hi);
+    link_in_order(b, r);
+    index_record(b, r);
+}
+
+static void detach(struct backend *b, struct record *r)
+{
+    unindex_record(b, r);
+    list_remove(&b->in_order, &r->in_order);
+    map_remove(&b->by_key, &r->by_key);
+}
+
+static void record_free(struct record *r)
+{
+    task_release(&r->task);
+    note_free(r->note);
+    store_attempts_free(r->attempts, r->n_attempts);
+    free(r);
+}
+
+struct record *mem_find(const struct backend *b, uint64_t key)
+{
+    struct map_node *n = map_get(&b->by_key, key);
+    return n ? FUT_CONTAINER(n, struct record, by_key) : NULL;
+}
+
+/* ---- transactions ---------------------------------------------------------------------------- */
+
+void mem_remember(struct backend *b, enum undo_kind kind, struct record *r)
+{
+    if (b->n_undo == b->cap_undo) {
+        b->cap_undo = b->cap_undo ? b->cap_undo * 2 : 64;
+        b->undo = xrealloc(b->undo, b->cap_undo * sizeof(*b->undo));
+    }
+    struct undo *u = &b->undo[b->n_undo++];
+    *u = (struct undo){.kind = kind, .rec = r};
+    if (kind == UNDO_CHANGE)
+        task_copy(&u->before, &r->task);
+}
+
+static void undo_insert(struct backend *b, struct undo *u)
+{
+    detach(b, u->rec);
+    record_free(u->rec);
+}
+
+static void undo_change(struct backend *b, struct undo *u)
+{
+    unindex_record(b, u->rec);
+    task_release(&u->rec->task);
+    u->rec->task = u->before;
+    index_record(b, u->rec);
+}
+
+static void undo_remove(struct backend *b, struct undo *u)
+{
+    attach(b, u->rec);
+}
+
+static void undo_attempt(struct backend *b, struct undo *u)
+{
+    (void)b;
+    mem_drop_last_attempt(u->rec);
+}
+
+static void undo_batch(struct backend *b, struct undo *u)
+{
+    (void)u;
+    mem_drop_last_batch(b);
+}
+
+static void undo_key(struct backend *b, struct undo *u)
+{
+    (void)u;
+    mem_drop_last_key(b);
+}
+
+static void (*const undoers[])(struct backend *b, struct undo *u) = {
+    [UNDO_INSERT] = undo_insert, [UNDO_CHANGE] = undo_change,   [UNDO_REMOVE] = undo_remove,
+    [UNDO_BATCH] = undo_batch,   [UNDO_ATTEMPT] = undo_attempt, [UNDO_KEY] = undo_key,
+};
+
+static void undo_to(struct backend *b, size_t mark)
+{
+    while (b->n_undo > mark) {
+        struct undo *u = &b->undo[--b->n_undo];
+        undoers[u->kind](b, u);
+    }
+}
+
+int mem_begin(struct backend *b)
+{
+    mutex_lock(&b->mu);
+    b->n_undo = 0;
+    return 0;
+}
+
+int mem_commit(struct backend *b)
+{
+    for (size_t i = 0; i < b->n_undo; i++) {
+        task_release(&b->undo[i].before);
+        if (b->undo[i].kind == UNDO_REMOVE)
+            record_free(b->undo[i].rec);
+    }
+    b->n_undo = 0;
+    mutex_unlock(&b->mu);
+    return 0;
+}
+
+void mem_rollback(struct backend *b)
+{
+    undo_to(b, 0);
+    mutex_unlock(&b->mu);
+}
+
+int mem_mark(struct backend *b)
+{
+    b->mark = b->n_undo;
+    return 0;
+}
+
+int mem_unmark(struct backend *b)
+{
+    (void)b;
+    return 0;
+}
+
+int mem_back(struct backend *b)
+{
+    undo_to(b, b->mark);
+    return 0;
+}
+
+/* ---- changes that can be undone -------------------------------------------------------------- */
+
+void mem_set(struct backend *b, struct record *r, const struct task *after)
+{
+    struct task kept;
+    mem_remember(b, UNDO_CHANGE, r);
+    unindex_record(b, r);
+    task_copy(&kept, after);
+    /* The stored spec has the input, the caller's may lack it. */
+    task_spec_unref(kept.spec);
+    kept.spec = task_spec_ref(r->task.spec);
+    task_release(&r->task);
+    r->task = kept;
+    index_record(b, r);
+}
+
+void mem_set_spec(struct backend *b, struct record *r, struct task_spec *spec)
+{
+    mem_remember(b, UNDO_CHANGE, r);
+    task_spec_unref(r->task.spec);
+    r->task.spec = spec;
+}
+
+void mem_add(struct backend *b, const struct task *t)
+{
+    struct record *r = xnew(struct record);
+    task_copy(&r->task, t);
+    attach(b, r);
+    mem_remember(b, UNDO_INSERT, r);
+}
+
+void mem_drop(struct backend *b, struct record *r)
+{
+    detach(b, r);
+    mem_remember(b, UNDO_REMOVE, r);
+}
+
+void mem_clear(struct backend *b)
+{
+    struct list_node *i;
+    while ((i = list_first(&b->in_order))) {
+        struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        detach(b, r);
+        record_free(r);
+    }
+}

@@ -1,0 +1,178 @@
+/* store_sqlite: the SQLite backend: one writing connection, one reading connection per reader, and
+ * a lock file that refuses a second daemon. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "storage/sqlite/internal.h"
+#include "storage/sqlite/log.h"
+
+#define STEP_OPS 100000 /* of the virtual machine: some milliseconds */
+
+static void read_holder(int fd, char *out, size_t cap)
+{
+    ssize_t n = pread(fd, out, cap - 1, 0);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+/* flock goes with the process, so a killed daemon leaves no stale lock. */
+static int take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
+{
+    char *name = sqlite3_mprintf("%s.lock", path), text[32];
+    int rc = 0, fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = fut_fail(err, FUT_ERR_IO, "cannot open the lock file %s: %s", name, strerror(errno));
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        read_holder(fd, text, sizeof(text));
+        rc = fut_fail(err, FUT_ERR_BUSY,
+                      "the database %s is in use by another futured (process %s): stop it, or set "
+                      "FUTURED_DB to another file",
+                      path, text);
+    } else {
+        int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+        if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+            rc = fut_fail(err, FUT_ERR_IO, "cannot write the lock file %s: %s", name,
+                          strerror(errno));
+    }
+    sqlite3_free(name);
+    if (rc != 0)
+        fd_close(&fd);
+    else
+        *out_fd = fd;
+    return rc;
+}
+
+/* SQLite would let everybody read it, and so would its WAL, which takes the mode over. One that is
+ * there already keeps the mode that its owner gave it. */
+static int make_private(const char *path, struct fut_errbuf *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fut_fail(err, FUT_ERR_IO, "cannot open the database %s: %s", path, strerror(errno));
+    fd_close(&fd);
+    return 0;
+}
+
+static void sqlite_close(struct backend *b)
+{
+    if (b->db) {
+        sqlite_finalize_writes(b);
+        (void)sqlite3_db_config(b->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)b->broken, NULL);
+        if (!b->broken)
+            (void)sqlite3_wal_checkpoint_v2(b->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        (void)sqlite3_close(b->db);
+    }
+    fd_close(&b->lock_fd);
+    free(b->path);
+    free(b);
+}
+
+static int on_progress(void *cfg_)
+{
+    const struct store_config *cfg = cfg_;
+    cfg->on_step(cfg->step_ctx);
+    return 0; /* go on */
+}
+
+/* A migration of a large database takes long, and whoever started us has a time-out. */
+static int migrate(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
+{
+    if (cfg->on_step)
+        sqlite3_progress_handler(b->db, STEP_OPS, on_progress, (void *)(uintptr_t)cfg);
+    int rc = sqlite_migrate(b->db, cfg->path, err);
+    sqlite3_progress_handler(b->db, 0, NULL, NULL);
+    return rc;
+}
+
+/* A file that is not for us stays as it is. */
+static int look_first(const char *path, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    if (access(path, F_OK) != 0)
+        return 0; /* it will be made */
+    int rc = sqlite_look(path, &db, err);
+    (void)sqlite3_close(db);
+    return rc;
+}
+
+static int sqlite_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
+{
+    struct backend *b = xnew(struct backend);
+    b->path = xstrdup(cfg->path);
+    b->lock_fd = -1;
+    b->reserve_bytes = cfg->reserve_bytes;
+    int rc = take_lock(cfg->path, &b->lock_fd, err);
+    if (rc == 0)
+        rc = look_first(cfg->path, err);
+    if (rc == 0)
+        rc = make_private(cfg->path, err);
+    if (rc == 0)
+        rc = sqlite_connect(cfg->path, sqlite_log_vfs(), &b->db, err);
+    if (rc == 0)
+        rc = migrate(b, cfg, err);
+    if (rc == 0) {
+        rc = sqlite_prepare_writes(b);
+        if (rc != 0)
+            (void)sqlite_fail(b->db, cfg->path, rc, err);
+        sqlite_watch_wal(b);
+    }
+    if (rc != 0) {
+        sqlite_close(b);
+        return rc;
+    }
+    *out = b;
+    return 0;
+}
+
+const struct backend_ops backend_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .mark = sqlite_mark,
+    .unmark = sqlite_unmark,
+    .back = sqlite_back,
+    .find_unique = sqlite_find_unique,
+    .find_key = sqlite_find_key,
+    .put_key = sqlite_put_key,
+    .insert = sqlite_insert,
+    .change = sqlite_change,
+    .add_attempt = sqlite_add_attempt,
+    .set_callback = sqlite_set_callback,
+    .take = sqlite_take,
+    .take_part = sqlite_take_part,
+    .load = sqlite_load,
+    .promote = sqlite_promote,
+    .wake_after = sqlite_wake_after,
+    .next_due = sqlite_next_due,
+    .in_state = sqlite_in_state,
+    .remove = sqlite_remove,
+    .prune = sqlite_prune,
+    .totals = sqlite_totals,
+    .hold_room = sqlite_hold_room,
+    .tidy = sqlite_tidy,
+    .touch = sqlite_touch,
+    .batch_put = sqlite_batch_put,
+    .batch_failed = sqlite_batch_failed,
+    .batch_cancel = sqlite_batch_cancel,
+    .batch_unfinished = sqlite_batch_unfinished,
+    .report = sqlite_report,
+    .reader_open = sqlite_reader_open,
+    .reader_close = sqlite_reader_close,
+    .get = sqlite_get,
+    .list = sqlite_list,
+    .get_many = sqlite_get_many,
+    .batch_get = sqlite_batch_get,
+    .members = sqlite_members,
+    .log = sqlite_log,
+    .attempts = sqlite_attempts,
+};

@@ -1,0 +1,213 @@
+/* sqlite_queue: claims, due times, and the counts at start. The writer thread alone. */
+#include "storage/sqlite/internal.h"
+#include "storage/sqlite/spec.h"
+
+static int take_one(struct backend *b, const struct task_move *move, const struct backend_row *row)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE_ONE];
+    bind_int(st, 1, (int64_t)row->key);
+    bind_int(st, 2, move->to);
+    bind_int(st, 3, row->attempt);
+    bind_int(st, 4, row->started_wall_ms);
+    int step = sqlite3_step(st);
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+static struct backend_row row_of(sqlite3_stmt *st, const struct task_move *move,
+                                 int64_t now_wall_ms)
+{
+    int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
+    return (struct backend_row){.key = (uint64_t)sqlite3_column_int64(st, 0),
+                                .attempt = (uint32_t)attempt,
+                                .past = (uint32_t)sqlite3_column_int64(st, 3),
+                                .lost = (uint32_t)sqlite3_column_int64(st, 2),
+                                .started_wall_ms = now_wall_ms};
+}
+
+static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,
+                    size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = take_one(b, move, &rows[i]);
+    return rc;
+}
+
+/* The rows are collected first: the index must not change under the statement that reads it. */
+int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
+                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE];
+    size_t n = 0;
+    int step;
+    bind_int(st, 1, (int64_t)lane);
+    bind_int(st, 2, (int64_t)max);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
+        rows[n++] = row_of(st, move, now_wall_ms);
+    (void)sqlite3_reset(st);
+    int rc = sqlite_noted_rc(b, step);
+    if (rc == 0)
+        rc = take_all(b, move, rows, n);
+    *out_n = rc == 0 ? n : 0;
+    return rc;
+}
+
+int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                     int64_t now_wall_ms, size_t max, struct backend_part *part,
+                     struct backend_row *rows, size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE_PART];
+    size_t n = 0, looked = 0;
+    int step = SQLITE_ROW;
+    bind_int(st, 1, (int64_t)lane);
+    bind_int(st, 2, (int64_t)part->after);
+    bind_int(st, 3, (int64_t)part->look);
+    part->passed = part->after;
+    while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        part->passed = (uint64_t)sqlite3_column_int64(st, 0);
+        looked++;
+        if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 4)))
+            rows[n++] = row_of(st, move, now_wall_ms);
+    }
+    (void)sqlite3_reset(st);
+    part->is_all = step == SQLITE_DONE && looked < part->look;
+    int rc = sqlite_noted_rc(b, step);
+    if (rc == 0)
+        rc = take_all(b, move, rows, n);
+    *out_n = rc == 0 ? n : 0;
+    return rc;
+}
+
+int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out)
+{
+    sqlite3_stmt *st = b->stmts[W_LOAD];
+    bind_int(st, 1, (int64_t)key);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        *out = sqlite_read_spec(st, SPEC_COLUMN_COUNT);
+    (void)sqlite3_reset(st);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+static int move_one(struct backend *b, enum write_stmt which, const struct task_move *move,
+                    int64_t key)
+{
+    bind_int(b->stmts[which], 1, key);
+    bind_int(b->stmts[which], 2, move->to);
+    return sqlite_run(b, which);
+}
+
+#define MOVE_MAX 1000
+
+/* Collects (key, lane) rows of a bound statement, then moves each: the index must not change under
+ * the statement that reads it. */
+static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
+                     const struct task_move *move, size_t out_lanes[LANE_COUNT])
+{
+    int64_t keys[MOVE_MAX];
+    size_t n = 0;
+    int step;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < MOVE_MAX) {
+        keys[n++] = sqlite3_column_int64(st, 0);
+        out_lanes[sqlite3_column_int(st, 1)]++;
+    }
+    (void)sqlite3_reset(st);
+    int rc = sqlite_noted_rc(b, step);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = move_one(b, which, move, keys[i]);
+    return rc;
+}
+
+int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+                   size_t out_lanes[LANE_COUNT])
+{
+    sqlite3_stmt *st = b->stmts[W_DUE];
+    bind_int(st, 1, now_wall_ms);
+    bind_int(st, 2, (int64_t)(max < MOVE_MAX ? max : MOVE_MAX));
+    return move_rows(b, st, W_PROMOTE_ONE, move, out_lanes);
+}
+
+int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
+                      size_t out_lanes[LANE_COUNT])
+{
+    sqlite3_stmt *st = b->stmts[W_WAITING];
+    bind_int(st, 1, (int64_t)key);
+    return move_rows(b, st, W_WAKE_ONE, move, out_lanes);
+}
+
+int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
+{
+    sqlite3_stmt *st = b->stmts[W_NEXT_DUE];
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        *out_wall_ms = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+static void read_live(sqlite3_stmt *st, struct task *out)
+{
+    *out = (struct task){
+        .spec = sqlite_read_spec(st, -1),
+        .state = (enum task_state)sqlite3_column_int(st, SPEC_COLUMN_COUNT),
+        .attempt = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 1),
+        .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
+        .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
+        .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
+        .past = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
+    };
+}
+
+int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
+                      size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[which];
+    size_t n = 0;
+    int step;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
+        read_live(st, &tasks[n++]);
+    (void)sqlite3_reset(st);
+    *out_n = n;
+    return sqlite_noted_rc(b, step);
+}
+
+int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                    size_t *out_n)
+{
+    bind_int(b->stmts[W_IN_STATE], 1, state);
+    bind_int(b->stmts[W_IN_STATE], 2, (int64_t)max);
+    return sqlite_read_lives(b, W_IN_STATE, max, tasks, out_n);
+}
+
+static int read_numbers(struct backend *b, const char *text, int64_t *out, size_t n,
+                        struct backend_totals *totals)
+{
+    sqlite3_stmt *st = NULL;
+    int step = sqlite3_prepare_v2(b->db, text, -1, &st, NULL);
+    if (step == SQLITE_OK) {
+        while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+            for (size_t i = 0; i < n; i++)
+                out[i] = sqlite3_column_int64(st, (int)i);
+            if (totals)
+                totals->live[out[0]][out[1]] = (uint64_t)out[2];
+        }
+    }
+    (void)sqlite3_finalize(st);
+    return sqlite_noted_rc(b, step);
+}
+
+/* Only the queue is counted row by row; the history is as long as it likes. */
+int sqlite_totals(struct backend *b, struct backend_totals *out)
+{
+    int64_t row[3], max[2] = {0, 0};
+    *out = (struct backend_totals){0};
+    int rc =
+        read_numbers(b, "SELECT lane, state, count(*) FROM live GROUP BY lane, state", row, 3, out);
+    if (rc == 0)
+        rc = read_numbers(b, "SELECT (SELECT max(key) FROM tasks), (SELECT max(seq) FROM results)",
+                          max, 2, NULL);
+    out->max_key = (uint64_t)max[0];
+    out->max_seq = (uint64_t)max[1];
+    return rc;
+}

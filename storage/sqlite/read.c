@@ -1,0 +1,203 @@
+/* sqlite_read: opening a reader, one future, and pages of them. */
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "storage/sqlite/reader.h"
+
+#define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
+#define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
+
+/* The table that drives a list is the one that holds the wanted states. */
+static const char *const sql[R_COUNT] = {
+    [R_GET] = "SELECT " TASK_COLUMNS BODY_COLUMNS ", n.progress, n.message, n.log_end"
+              " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
+              " LEFT JOIN notes n ON n.key = t.key WHERE t.key = ?1 AND t.lo = ?2",
+    [R_LIST_ALL] = "SELECT " TASK_COLUMNS " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
+                   " WHERE t.key < ?1 ORDER BY t.key DESC LIMIT ?2",
+    [R_LIST_LIVE] = "SELECT " TASK_COLUMNS
+                    " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS JOIN_OPTIONS
+                    " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
+    [R_LIST_DONE] = "SELECT " TASK_COLUMNS
+                    " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+                    " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
+    [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
+                " WHERE t.key = ?1 AND t.lo = ?2",
+    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling FROM batches"
+                " WHERE key = ?1 AND lo = ?2",
+    [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
+                       " FROM tasks t" JOIN_LIVE JOIN_RESULTS " WHERE t.batch = ?1 GROUP BY 1",
+    [R_MEMBERS] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
+        " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS
+            JOIN_OPTIONS " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
+    [R_LOG] = "SELECT coalesce(r.state, l.state), n.progress, n.message, n.log_end, n.log"
+              " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
+              " WHERE t.key = ?1 AND t.lo = ?2",
+    [R_INPUT] = "SELECT input_type, input FROM tasks WHERE key = ?1",
+    [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
+                   " signal, oom, max_rss_kib, cpu_ms, log FROM attempts WHERE key = ?1"
+                   " ORDER BY attempt",
+    [R_AHEAD] = "SELECT count(*) FROM"
+                " (SELECT 1 FROM live WHERE queue = ?1 AND key < ?2 LIMIT ?3)",
+};
+
+void sqlite_reader_close(struct backend_reader *r)
+{
+    for (int i = 0; i < R_COUNT; i++)
+        (void)sqlite3_finalize(r->stmts[i]);
+    (void)sqlite3_close(r->db);
+    free(r);
+}
+
+int sqlite_reader_open(struct backend *b, struct backend_reader **out)
+{
+    struct backend_reader *r = xnew(struct backend_reader);
+    int rc = sqlite_connect(b->path, NULL, &r->db, NULL);
+    for (int i = 0; rc == 0 && i < R_COUNT; i++)
+        rc = sqlite_rc(r->db, sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                                 &r->stmts[i], NULL));
+    if (rc != 0) {
+        sqlite_reader_close(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+static int column_or(sqlite3_stmt *st, int i, int null)
+{
+    return sqlite3_column_type(st, i) == SQLITE_NULL ? null : sqlite3_column_int(st, i);
+}
+
+static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
+{
+    struct task_outcome o = {
+        .code = column_text(st, C_CODE),
+        .message = column_text(st, C_MESSAGE),
+        .exit_code = column_or(st, C_EXIT, -1),
+        .signal = column_or(st, C_SIGNAL, 0),
+        .oom = (enum task_oom)column_or(st, C_OOM, TASK_OOM_UNKNOWN),
+        .max_rss_kib = (uint64_t)sqlite3_column_int64(st, C_RSS),
+        .cpu_ms = (uint64_t)sqlite3_column_int64(st, C_CPU),
+    };
+    if (whole) {
+        o.type = column_text(st, C_TYPE);
+        o.body = sqlite3_column_blob(st, C_BODY);
+        o.body_len = (size_t)sqlite3_column_bytes(st, C_BODY);
+        o.log = sqlite3_column_blob(st, C_LOG);
+        o.log_len = (size_t)sqlite3_column_bytes(st, C_LOG);
+    }
+    return task_outcome_new(&o);
+}
+
+void sqlite_read_task(sqlite3_stmt *st, bool whole, struct task *out)
+{
+    bool done = sqlite3_column_type(st, C_STATE) != SQLITE_NULL;
+    *out = (struct task){
+        .spec = sqlite_read_spec(st, -1),
+        .state = (enum task_state)sqlite3_column_int(st, done ? C_STATE : C_LIVE_STATE),
+        .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
+        .lost = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
+        .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
+        .due_wall_ms = sqlite3_column_int64(st, C_DUE),
+        .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
+        .past = (uint32_t)sqlite3_column_int64(st, C_PAST),
+        .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
+        .outcome = done ? read_outcome(st, whole) : NULL,
+    };
+}
+
+/* In a statement of its own, as few ask for it: what was submitted does not change. */
+static int add_input(struct backend_reader *r, struct task *t)
+{
+    sqlite3_stmt *st = r->stmts[R_INPUT];
+    struct task_spec spec = *t->spec;
+    bind_int(st, 1, (int64_t)spec.id.hi);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        spec.input_type = column_text(st, 0);
+        spec.input = sqlite3_column_blob(st, 1);
+        spec.input_len = (size_t)sqlite3_column_bytes(st, 1);
+        struct task_spec *whole = task_spec_new(&spec);
+        task_spec_unref(t->spec);
+        t->spec = whole;
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_rc(r->db, step);
+}
+
+/* A snapshot of its own, a moment later: the place is a hint. A number that cannot be had is left
+ * out. */
+static uint32_t place_of(struct backend_reader *r, const struct task *t)
+{
+    sqlite3_stmt *st = r->stmts[R_AHEAD];
+    uint32_t place = 0;
+    if (!backend_is_claimable(t->state))
+        return 0;
+    bind_int(st, 1, (int64_t)t->spec->lane);
+    bind_int(st, 2, (int64_t)t->spec->id.hi);
+    bind_int(st, 3, STORE_PLACE_MAX);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        place = 1 + (uint32_t)sqlite3_column_int(st, 0);
+    (void)sqlite3_reset(st);
+    return place;
+}
+
+int sqlite_get(struct backend_reader *r, struct store_get *o)
+{
+    sqlite3_stmt *st = r->stmts[R_GET];
+    bind_int(st, 1, (int64_t)o->id.hi);
+    bind_int(st, 2, (int64_t)o->id.lo);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        const char *message = column_text(st, C_NOTE);
+        bool unknown = sqlite3_column_type(st, C_PROGRESS) == SQLITE_NULL;
+        sqlite_read_task(st, true, &o->task);
+        o->note = (struct store_note){
+            .progress = unknown ? -1 : sqlite3_column_double(st, C_PROGRESS),
+            .message = message ? xstrdup(message) : NULL,
+            .log_end = (uint64_t)sqlite3_column_int64(st, C_LOG_END),
+        };
+    }
+    (void)sqlite3_reset(st);
+    if (step == SQLITE_ROW)
+        o->note.place = place_of(r, &o->task);
+    if (step == SQLITE_ROW && o->with_input)
+        return add_input(r, &o->task);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
+}
+
+static enum read_stmt driving_table(unsigned states)
+{
+    unsigned final = 0;
+    for (unsigned s = 0; s < TASK_STATE_COUNT; s++)
+        final |= task_state_is_final((enum task_state)s) ? 1u << s : 0;
+    if (!states)
+        return R_LIST_ALL;
+    if ((states & ~final) == 0)
+        return R_LIST_DONE;
+    return (states & final) == 0 ? R_LIST_LIVE : R_LIST_ALL;
+}
+
+int sqlite_list(struct backend_reader *r, struct store_list *o)
+{
+    sqlite3_stmt *st = r->stmts[driving_table(o->states)];
+    size_t seen = 0;
+    uint64_t last = 0;
+    int step = SQLITE_DONE;
+    bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
+    bind_int(st, 2, BACKEND_SCAN_MAX);
+    while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        struct task t;
+        seen++;
+        sqlite_read_task(st, false, &t);
+        last = t.spec->id.hi;
+        if (backend_list_wants(o, &t))
+            o->tasks[o->n++] = t;
+        else
+            task_release(&t);
+    }
+    (void)sqlite3_reset(st);
+    o->next = o->n == o->limit || seen == BACKEND_SCAN_MAX ? last : 0;
+    return sqlite_rc(r->db, step);
+}

@@ -1,0 +1,208 @@
+/* sqlite_schema: the file: its settings, its lock, its schema and how old schemas become new. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "storage/sqlite/internal.h"
+
+#define APPLICATION_ID 0x66757464 /* "futd"; W_TOUCH writes it again */
+
+/* Entry i brings a file of version i to version i + 1. Released entries are never edited.
+ *
+ * tasks and results are written once. All that changes while a task is unfinished is its small row
+ * in live, which goes when it ends: the hot set is the queue, not the history. live.queue is the
+ * lane while the task may be claimed, else NULL, so the index holds the queue and nothing else.
+ * Large columns stand last: what is before them is read without their overflow pages. */
+static const char *const migrations[] = {
+    "CREATE TABLE tasks ("
+    "  key INTEGER PRIMARY KEY, lo INTEGER NOT NULL, lane INTEGER NOT NULL, handler TEXT NOT NULL,"
+    "  created_ms INTEGER NOT NULL, timeout_ms INTEGER NOT NULL, retries INTEGER NOT NULL,"
+    "  batch INTEGER, batch_pos INTEGER, after_key INTEGER, after_lo INTEGER,"
+    "  callback_key INTEGER, callback_lo INTEGER, traceparent TEXT,"
+    "  input_type TEXT NOT NULL, input BLOB NOT NULL) STRICT;"
+    "CREATE INDEX tasks_batch ON tasks(batch, batch_pos) WHERE batch IS NOT NULL;"
+    "CREATE TABLE live ("
+    "  key INTEGER PRIMARY KEY, state INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    "  lost INTEGER NOT NULL, lane INTEGER NOT NULL, queue INTEGER, due_ms INTEGER,"
+    "  started_ms INTEGER, after_key INTEGER, unique_key TEXT) STRICT;"
+    "CREATE INDEX live_queue ON live(queue) WHERE queue IS NOT NULL;"
+    "CREATE INDEX live_due ON live(due_ms) WHERE due_ms IS NOT NULL;"
+    "CREATE INDEX live_after ON live(after_key) WHERE after_key IS NOT NULL;"
+    "CREATE UNIQUE INDEX live_unique ON live(unique_key) WHERE unique_key IS NOT NULL;"
+    "CREATE TABLE results ("
+    "  key INTEGER PRIMARY KEY, seq INTEGER NOT NULL, state INTEGER NOT NULL,"
+    "  attempt INTEGER NOT NULL, lost INTEGER NOT NULL, started_ms INTEGER,"
+    "  finished_ms INTEGER NOT NULL, type TEXT, code TEXT, message TEXT, exit_code INTEGER,"
+    "  signal INTEGER, log BLOB, body BLOB) STRICT;"
+    "CREATE UNIQUE INDEX results_seq ON results(seq);"
+    "CREATE TABLE batches ("
+    "  key INTEGER PRIMARY KEY, lo INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    "  total INTEGER NOT NULL, fail_fast INTEGER NOT NULL, cancelling INTEGER) STRICT;"
+    "CREATE INDEX batches_cancelling ON batches(cancelling) WHERE cancelling IS NOT NULL;"
+    "CREATE TABLE keys ("
+    "  key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, task INTEGER NOT NULL,"
+    "  lo INTEGER NOT NULL, created_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX keys_created ON keys(created_ms);"
+    "CREATE TABLE notes ("
+    "  key INTEGER PRIMARY KEY, progress REAL, message TEXT, log_end INTEGER NOT NULL,"
+    "  log BLOB) STRICT;",
+
+    /* What a failed attempt took. Behind the large columns, but NULL where those are large: a row
+     * of a success has no body of its own to be read for them. */
+    "ALTER TABLE results ADD COLUMN oom INTEGER;"
+    "ALTER TABLE results ADD COLUMN max_rss_kib INTEGER;"
+    "ALTER TABLE results ADD COLUMN cpu_ms INTEGER;",
+
+    /* attempts: how those ended that did not end their task, and those of earlier lives (of which
+     * live.past is the number). options: what only some submissions say. */
+    "ALTER TABLE live ADD COLUMN past INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE attempts ("
+    "  key INTEGER NOT NULL, attempt INTEGER NOT NULL, state INTEGER NOT NULL,"
+    "  started_ms INTEGER, finished_ms INTEGER NOT NULL, code TEXT, message TEXT,"
+    "  exit_code INTEGER, signal INTEGER, oom INTEGER, max_rss_kib INTEGER, cpu_ms INTEGER,"
+    "  log BLOB, PRIMARY KEY (key, attempt)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE options ("
+    "  key INTEGER PRIMARY KEY, unique_key TEXT, retry_on INTEGER, retry_first_ms INTEGER,"
+    "  retry_max_ms INTEGER, retry_jitter INTEGER) STRICT;",
+};
+
+#define BUSY_MS 5000 /* as in the settings below */
+#define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
+
+static int io_rc(sqlite3 *db)
+{
+    int extended = sqlite3_extended_errcode(db);
+    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
+        return FUT_ERR_READ_ONLY;
+    /* sqlite3_system_errno does not know of failed commits; errno is still the failed call's. */
+    switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return FUT_ERR_NO_SPACE; /* SQLite itself knows the first one only */
+    case EROFS: return FUT_ERR_READ_ONLY;
+    default: return FUT_ERR_IO;
+    }
+}
+
+int sqlite_rc(sqlite3 *db, int rc)
+{
+    switch (rc) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW: return 0;
+    case SQLITE_FULL: return FUT_ERR_NO_SPACE;
+    case SQLITE_READONLY: return FUT_ERR_READ_ONLY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return FUT_ERR_DAMAGED;
+    default: return io_rc(db);
+    }
+}
+
+int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err)
+{
+    if (rc == FUT_ERR_DAMAGED)
+        return fut_fail(err, rc,
+                        "the database %s is damaged (%s): `futured check` lists what is wrong with "
+                        "it; to go on, move it and %s-wal away and copy a backup to its place",
+                        path, sqlite3_errmsg(db), path);
+    return fut_fail(err, rc, "cannot use the database %s: %s", path, sqlite3_errmsg(db));
+}
+
+static int read_pragma(sqlite3 *db, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st);
+    return rc == SQLITE_ROW ? 0 : FUT_ERR_IO;
+}
+
+static int migrate_one(sqlite3 *db, int from)
+{
+    char version[96];
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, migrations[from], NULL, NULL, NULL);
+    (void)sqlite3_snprintf(sizeof(version), version,
+                           "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+                           APPLICATION_ID, from + 1);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, version, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : FUT_ERR_IO;
+}
+
+static int check_ours(sqlite3 *db, const char *path, struct fut_errbuf *err)
+{
+    int64_t app = 0, version = 0, tables = 0;
+    if (read_pragma(db, "PRAGMA application_id", &app) != 0 ||
+        read_pragma(db, "PRAGMA user_version", &version) != 0 ||
+        read_pragma(db, "SELECT count(*) FROM sqlite_schema", &tables) != 0) {
+        int code = sqlite3_errcode(db);
+        return sqlite_fail(db, path, code == SQLITE_NOTADB ? FUT_ERR_INVAL : sqlite_rc(db, code),
+                           err);
+    }
+    if (app != APPLICATION_ID && (tables > 0 || version != 0))
+        return fut_fail(err, FUT_ERR_INVAL, "%s is a database of another program", path);
+    if (version > SCHEMA_VERSION)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s has schema version %lld; this program knows versions up to %d: "
+                        "run the newer futured that wrote it",
+                        path, (long long)version, SCHEMA_VERSION);
+    return 0;
+}
+
+int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        rc = sqlite_fail(db, path, sqlite_rc(db, rc), err);
+    } else {
+        (void)sqlite3_busy_timeout(db, BUSY_MS);
+        (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        rc = check_ours(db, path, err);
+    }
+    if (rc == 0)
+        *out = db;
+    else
+        (void)sqlite3_close(db);
+    return rc;
+}
+
+/* synchronous=FULL: a commit is on disk when it returns. Checkpoints are our own (sqlite_room.c).
+ */
+static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
+
+int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_errbuf *err)
+{
+    sqlite3 *db = NULL;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(path, &db, flags, vfs);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        int ours = sqlite_fail(db, path, sqlite_rc(db, rc), err);
+        (void)sqlite3_close(db);
+        return ours;
+    }
+    *out = db;
+    return 0;
+}
+
+int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err)
+{
+    int64_t version = 0;
+    if (read_pragma(db, "PRAGMA user_version", &version) != 0)
+        return sqlite_fail(db, path, sqlite_rc(db, sqlite3_errcode(db)), err);
+    for (int v = (int)version; v < SCHEMA_VERSION; v++) {
+        if (migrate_one(db, v) != 0)
+            return fut_fail(err, FUT_ERR_IO, "cannot bring %s from schema version %d to %d: %s",
+                            path, v, v + 1, sqlite3_errmsg(db));
+    }
+    return 0;
+}

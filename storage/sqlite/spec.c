@@ -1,0 +1,77 @@
+#include "storage/sqlite/spec.h"
+
+static void bind_id(sqlite3_stmt *st, int i, struct task_id id)
+{
+    bind_int_or_null(st, i, (int64_t)id.hi, 0);
+    if (id.hi)
+        bind_int(st, i + 1, (int64_t)id.lo);
+    else
+        (void)sqlite3_bind_null(st, i + 1);
+}
+
+void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
+{
+    bind_int(st, 1, (int64_t)spec->id.hi);
+    bind_int(st, 2, (int64_t)spec->id.lo);
+    bind_int(st, 3, (int64_t)spec->lane);
+    bind_text(st, 4, spec->handler);
+    bind_int(st, 5, spec->created_wall_ms);
+    bind_int(st, 6, spec->timeout_ms);
+    bind_int(st, 7, spec->retries);
+    bind_int_or_null(st, 8, (int64_t)spec->batch.hi, 0);
+    bind_int_or_null(st, 9, spec->batch.hi ? (int64_t)spec->batch_pos : -1, -1);
+    bind_id(st, 10, spec->after);
+    bind_id(st, 12, spec->callback);
+    bind_text(st, 14, spec->traceparent);
+    bind_text(st, 15, spec->input_type);
+    bind_blob(st, 16, spec->input, spec->input_len);
+}
+
+bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
+{
+    const struct retry_policy *p = &spec->retry;
+    if (!spec->unique && retry_is_unsaid(p))
+        return false;
+    bind_int(st, 1, (int64_t)spec->id.hi);
+    bind_text(st, 2, spec->unique);
+    bind_int_or_null(st, 3, (int64_t)p->on, 0);
+    bind_int_or_null(st, 4, p->first_ms, 0);
+    bind_int_or_null(st, 5, p->max_ms, 0);
+    bind_int_or_null(st, 6, p->says_jitter ? (int64_t)p->jitter_percent : -1, -1);
+    return true;
+}
+
+static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
+{
+    return (struct task_id){(uint64_t)sqlite3_column_int64(st, hi),
+                            (uint64_t)sqlite3_column_int64(st, lo)};
+}
+
+struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
+{
+    struct task_spec spec = {
+        .id = read_id(st, 0, 1),
+        .lane = (enum lane)sqlite3_column_int(st, 2),
+        .handler = column_text(st, 3),
+        .created_wall_ms = sqlite3_column_int64(st, 4),
+        .timeout_ms = sqlite3_column_int64(st, 5),
+        .retries = (uint32_t)sqlite3_column_int64(st, 6),
+        .batch = read_id(st, 7, 14),
+        .batch_pos = (uint32_t)sqlite3_column_int64(st, 8),
+        .after = read_id(st, 9, 10),
+        .callback = read_id(st, 11, 12),
+        .traceparent = column_text(st, 13),
+        .unique = column_text(st, 15),
+        .retry = {.on = (unsigned)sqlite3_column_int(st, 16),
+                  .first_ms = sqlite3_column_int64(st, 17),
+                  .max_ms = sqlite3_column_int64(st, 18),
+                  .says_jitter = sqlite3_column_type(st, 19) != SQLITE_NULL,
+                  .jitter_percent = (unsigned)sqlite3_column_int(st, 19)},
+    };
+    if (input_column >= 0) {
+        spec.input_type = column_text(st, input_column);
+        spec.input = sqlite3_column_blob(st, input_column + 1);
+        spec.input_len = (size_t)sqlite3_column_bytes(st, input_column + 1);
+    }
+    return task_spec_new(&spec);
+}

@@ -1,0 +1,200 @@
+/* sqlite_write: transactions, and the statements that write one task. The writer thread alone. */
+#include "core/mem.h"
+#include "storage/sqlite/internal.h"
+#include "storage/sqlite/spec.h"
+
+int sqlite_begin(struct backend *b)
+{
+    int rc = b->is_behind ? sqlite_tidy(b) : 0;
+    return rc == 0 ? sqlite_run(b, W_BEGIN) : rc;
+}
+
+int sqlite_commit(struct backend *b)
+{
+    return sqlite_run(b, W_COMMIT);
+}
+
+void sqlite_rollback(struct backend *b)
+{
+    if (!sqlite3_get_autocommit(b->db)) /* some failures have rolled back already */
+        (void)sqlite_run(b, W_ROLLBACK);
+}
+
+int sqlite_mark(struct backend *b)
+{
+    return sqlite_run(b, W_MARK);
+}
+
+int sqlite_unmark(struct backend *b)
+{
+    return sqlite_run(b, W_UNMARK);
+}
+
+int sqlite_back(struct backend *b)
+{
+    int rc = sqlite_run(b, W_BACK);
+    return rc == 0 ? sqlite_run(b, W_UNMARK) : rc;
+}
+
+static int insert_task(struct backend *b, const struct task_spec *spec)
+{
+    sqlite3_stmt *st = b->stmts[W_INSERT_TASK];
+    sqlite_bind_spec(st, spec);
+    int step = sqlite3_step(st);
+    (void)sqlite3_reset(st);
+    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
+}
+
+static void bind_live(sqlite3_stmt *st, const struct task *t)
+{
+    bind_int(st, 1, (int64_t)t->spec->id.hi);
+    bind_int(st, 2, t->state);
+    bind_int(st, 3, t->attempt);
+    bind_int(st, 4, t->lost);
+    bind_int_or_null(st, 6, backend_is_claimable(t->state) ? (int64_t)t->spec->lane : -1, -1);
+    bind_int_or_null(st, 7, t->due_wall_ms, 0);
+    bind_int_or_null(st, 8, t->started_wall_ms, 0);
+}
+
+static int insert_live(struct backend *b, const struct task *t)
+{
+    sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
+    bind_live(st, t);
+    bind_int(st, 5, (int64_t)t->spec->lane);
+    bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
+    bind_text(st, 10, t->spec->unique);
+    bind_int(st, 11, t->past);
+    return sqlite_run(b, W_INSERT_LIVE);
+}
+
+int sqlite_insert(struct backend *b, const struct task *t)
+{
+    int rc = insert_task(b, t->spec);
+    if (rc == 0 && sqlite_bind_options(b->stmts[W_PUT_OPTIONS], t->spec))
+        rc = sqlite_run(b, W_PUT_OPTIONS);
+    return rc == 0 ? insert_live(b, t) : rc;
+}
+
+static int insert_result(struct backend *b, const struct task *t)
+{
+    static const struct task_outcome none = {.exit_code = -1};
+    const struct task_outcome *o = t->outcome ? t->outcome : &none;
+    sqlite3_stmt *st = b->stmts[W_INSERT_RESULT];
+    bind_int(st, 1, (int64_t)t->spec->id.hi);
+    bind_int(st, 2, (int64_t)t->seq);
+    bind_int(st, 3, t->state);
+    bind_int(st, 4, t->attempt);
+    bind_int(st, 5, t->lost);
+    bind_int_or_null(st, 6, t->started_wall_ms, 0);
+    bind_int(st, 7, t->finished_wall_ms);
+    bind_text(st, 8, o->type);
+    if (o->type)
+        bind_blob(st, 9, o->body, o->body_len);
+    else
+        (void)sqlite3_bind_null(st, 9);
+    bind_text(st, 10, o->code);
+    bind_text(st, 11, o->message);
+    bind_int_or_null(st, 12, o->exit_code, -1);
+    bind_int_or_null(st, 13, o->signal, 0);
+    if (o->log_len)
+        bind_blob(st, 14, o->log, o->log_len);
+    else
+        (void)sqlite3_bind_null(st, 14);
+    bind_int_or_null(st, 15, o->oom, TASK_OOM_UNKNOWN);
+    bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
+    bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
+    return sqlite_run(b, W_INSERT_RESULT);
+}
+
+/* The task was done: its result goes and it is unfinished again. */
+static int change_back(struct backend *b, const struct task_change *c, const struct task *after)
+{
+    sqlite3_stmt *st = b->stmts[W_TAKE_RESULT];
+    bind_int(st, 1, (int64_t)c->id.hi);
+    bind_int(st, 2, c->from_state);
+    bind_int(st, 3, c->from_attempt);
+    int rc = sqlite_run(b, W_TAKE_RESULT);
+    if (rc == 0 && sqlite3_changes(b->db) == 0)
+        return FUT_ERR_STALE;
+    return rc == 0 ? insert_live(b, after) : rc;
+}
+
+int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after)
+{
+    bool final = task_state_is_final(c->to_state);
+    enum write_stmt which = final ? W_DELETE_LIVE : W_UPDATE_LIVE;
+    sqlite3_stmt *st = b->stmts[which];
+    if (task_state_is_final(c->from_state))
+        return change_back(b, c, after);
+    if (!final)
+        bind_live(st, after);
+    bind_int(st, 1, (int64_t)c->id.hi);
+    bind_int(st, final ? 2 : 9, c->from_state);
+    bind_int(st, final ? 3 : 10, c->from_attempt);
+    int rc = sqlite_run(b, which);
+    if (rc == 0 && sqlite3_changes(b->db) == 0)
+        return FUT_ERR_STALE;
+    return rc == 0 && final ? insert_result(b, after) : rc;
+}
+
+static int delete_key(struct backend *b, int64_t key)
+{
+    static const enum write_stmt which[] = {W_DELETE_RESULT, W_DELETE_NOTE, W_DELETE_ATTEMPTS,
+                                            W_DELETE_OPTIONS, W_DELETE_TASK};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++) {
+        bind_int(b->stmts[which[i]], 1, key);
+        rc = sqlite_run(b, which[i]);
+    }
+    return rc;
+}
+
+int sqlite_remove(struct backend *b, struct task_id id)
+{
+    sqlite3_stmt *st = b->stmts[W_IS_LIVE];
+    bind_int(st, 1, (int64_t)id.hi);
+    bind_int(st, 2, (int64_t)id.lo);
+    int step = sqlite3_step(st);
+    bool live = step == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL;
+    (void)sqlite3_reset(st);
+    if (step == SQLITE_DONE)
+        return FUT_ERR_NOT_FOUND;
+    if (step != SQLITE_ROW)
+        return sqlite_noted_rc(b, step);
+    return live ? FUT_ERR_STATE : delete_key(b, (int64_t)id.hi);
+}
+
+#define PRUNE_MAX 1000
+
+/* Keys expire with the retention, batches when their last future has gone. */
+static int prune_rest(struct backend *b, int64_t cutoff_wall_ms, size_t max)
+{
+    static const enum write_stmt which[] = {W_PRUNE_KEYS, W_PRUNE_BATCHES};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++) {
+        bind_int(b->stmts[which[i]], 1, cutoff_wall_ms);
+        bind_int(b->stmts[which[i]], 2, (int64_t)max);
+        rc = sqlite_run(b, which[i]);
+    }
+    return rc;
+}
+
+int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_OLDEST];
+    int64_t keys[PRUNE_MAX];
+    size_t n = 0;
+    int step;
+    bind_int(st, 1, cutoff_wall_ms);
+    bind_int(st, 2, (int64_t)(max < PRUNE_MAX ? max : PRUNE_MAX));
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < PRUNE_MAX)
+        keys[n++] = sqlite3_column_int64(st, 0);
+    (void)sqlite3_reset(st);
+    int rc = sqlite_noted_rc(b, step);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = delete_key(b, keys[i]);
+    if (rc == 0)
+        rc = prune_rest(b, cutoff_wall_ms, max);
+    *out_n = rc == 0 ? n : 0;
+    return rc;
+}

@@ -1,0 +1,253 @@
+/* as_completed as a stream: each future once, in the order of the ends, live and resumed. */
+#include <stdatomic.h>
+
+#include "tests/support/suite.h"
+#include "tests/unit/api/resources/streams.h"
+
+static struct fixture f;
+
+static void setup(void)
+{
+    fixture_start(&f);
+}
+
+static void teardown(void)
+{
+    fixture_stop(&f);
+}
+
+static int stream_ids(const struct made *m, const char *headers)
+{
+    struct buf b = BUF_INIT;
+    write_ids(&b, m, "");
+    int fd = stream_open(&f, "POST /v1/as_completed", headers, b.data);
+    buf_release(&b);
+    return fd;
+}
+
+/* The ids of the events, which must grow. */
+static uint64_t last_event(const char *text)
+{
+    uint64_t last = 0;
+    for (const char *at = text; (at = strstr(at, "\nid: ")); at++) {
+        uint64_t id = strtoull(at + 5, NULL, 10);
+        ck_assert_msg(id > last, "event %lu after %lu", (unsigned long)id, (unsigned long)last);
+        last = id;
+    }
+    return last;
+}
+
+START_TEST(test_events_come_in_order_of_completion)
+{
+    static struct made m;
+    static const size_t order[] = {2, 0, 1};
+    struct buf b = BUF_INIT;
+    make_many(&f, "hold", 3, &m);
+    cancel_one(&f, m.ids[order[0]]); /* before the stream */
+    int fd = stream_ids(&m, "");
+    for (size_t i = 0; i < 3; i++) {
+        char want[64];
+        if (i)
+            cancel_one(&f, m.ids[order[i]]);
+        ck_assert(
+            stream_until(fd, &b, line_of(want, sizeof(want), "{\"id\":\"%s\"", m.ids[order[i]])));
+        ck_assert_uint_eq(text_count(b.data, "event: done\n"), i + 1);
+    }
+    stream_rest(fd, &b);
+    ck_assert_ptr_nonnull(strstr(b.data, "Content-Type: text/event-stream\r\n"));
+    ck_assert_ptr_nonnull(strstr(b.data, "event: end\ndata: {\"total\":3,\"sent\":3}\n\n"));
+    (void)last_event(b.data);
+    await_stats(&f, "\"waiters\":0,");
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_resume_after_the_last_one_seen)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    char header[64], id[64];
+    make_many(&f, "echo", 5, &m);
+    stream_rest(stream_batch(&f, &m, "events", ""), &b);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 5);
+    const char *third = b.data;
+    for (int i = 0; i < 3; i++)
+        third = strstr(third, "\nid: ") + 5;
+    (void)snprintf(id, sizeof(id), "%.*s", (int)strcspn(third, "\n"), third);
+    b.len = 0;
+    (void)line_of(header, sizeof(header), "Last-Event-ID: %s\r\n", id);
+    stream_rest(stream_batch(&f, &m, "events", header), &b);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 2);
+    ck_assert_uint_gt(strtoull(strstr(b.data, "\nid: ") + 5, NULL, 10), strtoull(id, NULL, 10));
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_say_when_the_history_is_gone)
+{
+    static struct made m;
+    char line[128], header[64];
+    struct buf b = BUF_INIT;
+    make_many(&f, "echo", 2, &m);
+    stream_rest(stream_ids(&m, ""), &b);
+    (void)line_of(header, sizeof(header), "Last-Event-ID: %lu\r\n",
+                  (unsigned long)last_event(b.data));
+    expect(ask(&f, line_of(line, sizeof(line), "DELETE /v1/futures/%s", m.ids[0]), "", NULL), 204,
+           NULL, NULL, NULL);
+    write_ids(&b, &m, "");
+    expect(ask(&f, "POST /v1/as_completed", "", b.data), 404, "unknown_future", m.ids[0], NULL);
+    expect(ask(&f, "POST /v1/as_completed", header, b.data), 410, "history_gone", NULL, NULL);
+    expect(ask(&f, line_of(line, sizeof(line), "GET /v1/batches/%s/events", m.batch), header, NULL),
+           410, "history_gone", NULL, NULL);
+    expect(ask(&f, "POST /v1/as_completed", "Last-Event-ID: x\r\n", b.data), 400, "invalid_header",
+           "Last-Event-ID", NULL);
+    expect(ask(&f, "POST /v1/as_completed", "", "{\"ids\":[],\"timeout\":1}"), 422, "unknown_field",
+           NULL, NULL);
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_come_as_lines_when_asked)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    make_batch(&f, "{\"handler\":\"echo\",\"inputs\":[{\n\"a\":\r\n1}]}", &m);
+    stream_rest(stream_ids(&m, "Accept: application/x-ndjson\r\n"), &b);
+    ck_assert_ptr_nonnull(strstr(b.data, "Content-Type: application/x-ndjson\r\n"));
+    ck_assert_ptr_nonnull(strstr(b.data, "\r\n\r\n{\"event\":\"done\",\"id\":"));
+    ck_assert_ptr_nonnull(strstr(b.data, "\"result\":{ \"a\":  1}"));
+    ck_assert_ptr_nonnull(strstr(b.data, "}}\n{\"event\":\"end\",\"data\":{\"total\":1"));
+    buf_release(&b);
+}
+END_TEST
+
+static atomic_bool was_reported;
+static void reported(struct store_op *op)
+{
+    ck_assert_int_eq(op->rc, 0);
+    atomic_store(&was_reported, true);
+}
+
+START_TEST(test_events_tell_of_progress)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    struct store_report o = {.attempt = 1, .progress = 0.25, .message = "a \"quarter\""};
+    make_many(&f, "hold", 1, &m);
+    int fd = stream_ids(&m, "");
+    await_stats(&f, "\"waiters\":1,");
+    await_stats(&f, "\"running\":1");
+    ck_assert(id_parse(m.ids[0], &o.id));
+    ck_assert_int_eq(store_report(f.store, &o, reported), 0);
+    ck_assert(stream_until(fd, &b, "event: progress\ndata: {\"id\":\""));
+    cancel_one(&f, m.ids[0]);
+    stream_rest(fd, &b);
+    ck_assert_ptr_nonnull(strstr(b.data, "\"fraction\":0.25,\"message\":\"a \\\"quarter\\\"\""));
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 1);
+    ck_assert(atomic_load(&was_reported));
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_of_a_thousand_come_each_once)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    make_many(&f, "echo", 1000, &m); /* they end while the stream begins */
+    stream_rest(_i ? stream_ids(&m, "") : stream_batch(&f, &m, "events", ""), &b);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 1000);
+    for (size_t i = 0; i < m.n; i++) {
+        char want[64];
+        ck_assert_uint_eq(
+            text_count(b.data, line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[i])), 1);
+    }
+    (void)last_event(b.data);
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_readers_that_leave_are_freed)
+{
+    static struct made m;
+    int fds[20];
+    make_many(&f, "hold", 50, &m);
+    for (size_t i = 0; i < FUT_COUNT(fds); i++)
+        fds[i] = stream_batch(&f, &m, "events", "");
+    await_stats(&f, "\"waiters\":20,");
+    for (size_t i = 0; i < FUT_COUNT(fds); i++)
+        ck_assert_int_eq(close(fds[i]), 0);
+    await_stats(&f, "\"waiters\":0,");
+}
+END_TEST
+
+/* A reader that does not read stops the stream where it is; when it reads, nothing is missing. */
+START_TEST(test_events_wait_for_a_slow_reader)
+{
+    static struct made m;
+    struct buf body = BUF_INIT, b = BUF_INIT;
+    buf_puts(&body, "{\"handler\":\"echo\",\"inputs\":[");
+    for (int i = 0; i < 60; i++)
+        buf_printf(&body, "%s\"%01500d\"", i ? "," : "", i);
+    buf_puts(&body, "]}");
+    make_batch(&f, body.data, &m);
+    int slow = stream_batch(&f, &m, "events", ""), fd = stream_batch(&f, &m, "results?wait=9", "");
+    stream_rest(fd, &b);
+    ck_assert_uint_eq(text_count(b.data, "\"state\":\"succeeded\""), 60);
+    b.len = 0;
+    stream_rest(slow, &b);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), 60);
+    buf_release(&body);
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_end_without_end_when_the_daemon_stops)
+{
+    struct fixture own;
+    static struct made m;
+    struct buf b = BUF_INIT;
+    fixture_start_with(&own, &fixture_config, 1000);
+    make_many(&own, "echo", 3, &m);
+    int fd = stream_batch(&own, &m, "events", "");
+    await_stats(&own, "\"waiters\":1,");
+    fixture_stop(&own);
+    stream_rest(fd, &b);
+    ck_assert_ptr_nonnull(strstr(b.data, "retry: "));
+    ck_assert_uint_eq(text_count(b.data, "event: end"), 0);
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(test_events_are_chunked_for_http_1_1)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    char line[128];
+    make_many(&f, "echo", 3, &m);
+    int fd = client_connect(&f);
+    client_ask(fd, line_of(line, sizeof(line), "GET /v1/batches/%s/events", m.batch), "", NULL);
+    ck_assert(stream_until(fd, &b, "\r\n0\r\n\r\n"));
+    ck_assert_ptr_nonnull(strstr(b.data, "Transfer-Encoding: chunked\r\n"));
+    expect(client_do(fd, "GET /healthz", "", NULL), 200, "ok", NULL, NULL); /* kept alive */
+    ck_assert_int_eq(close(fd), 0);
+    buf_release(&b);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("events");
+    tcase_set_timeout(t, 30);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_events_come_in_order_of_completion);
+    tcase_add_test(t, test_events_resume_after_the_last_one_seen);
+    tcase_add_test(t, test_events_say_when_the_history_is_gone);
+    tcase_add_test(t, test_events_come_as_lines_when_asked);
+    tcase_add_test(t, test_events_tell_of_progress);
+    tcase_add_loop_test(t, test_events_of_a_thousand_come_each_once, 0, 2);
+    tcase_add_test(t, test_events_readers_that_leave_are_freed);
+    tcase_add_test(t, test_events_wait_for_a_slow_reader);
+    tcase_add_test(t, test_events_end_without_end_when_the_daemon_stops);
+    tcase_add_test(t, test_events_are_chunked_for_http_1_1);
+    return suite_run_cases("events", t, NULL);
+}

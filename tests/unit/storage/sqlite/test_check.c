@@ -1,0 +1,219 @@
+/* Checking and copying a database file, whole, damaged and in use. */
+#include <check.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "storage/sqlite/check.h"
+#include "tests/contract/kit.h"
+#include "tests/support/suite.h"
+
+static struct kit k;
+static char copy[128];
+
+static void setup(void)
+{
+    kit_open(&k, "sqlite");
+    (void)snprintf(copy, sizeof(copy), "%s/copy.db", k.dir);
+}
+
+static void teardown(void)
+{
+    (void)unlink(copy);
+    kit_close(&k);
+}
+
+struct complaints {
+    int n;
+    char first[256];
+};
+
+static void note(void *ctx, const char *text)
+{
+    struct complaints *c = ctx;
+    if (c->n++ == 0)
+        (void)snprintf(c->first, sizeof(c->first), "%s", text);
+}
+
+static int check(const char *path, struct complaints *c, struct store_file_view *v)
+{
+    struct fut_errbuf err = {""};
+    *c = (struct complaints){0};
+    return store_file_check(path, note, c, v, &err);
+}
+
+static int backup(void)
+{
+    struct fut_errbuf err = {""};
+    return store_file_backup(k.path, copy, &err);
+}
+
+static void finish_one(void)
+{
+    struct task t;
+    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    task_release(&t);
+}
+
+START_TEST(test_store_file_check_of_one_in_use)
+{
+    struct complaints c;
+    struct store_file_view v;
+    (void)kit_submit(&k, LANE_IO, "a");
+    (void)kit_submit(&k, LANE_IO, "b");
+    finish_one();
+    ck_assert_int_eq(check(k.path, &c, &v), 0);
+    ck_assert_int_eq(c.n, 0);
+    ck_assert_int_eq(v.tasks, 2);
+    ck_assert_int_eq(v.unfinished, 1);
+    ck_assert_int_eq(v.results, 1);
+}
+END_TEST
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db = NULL;
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The pages are fine, but what they say cannot be. */
+START_TEST(test_store_file_check_finds_contradictions)
+{
+    static const struct {
+        const char *sql, *complaint;
+    } wrong[] = {
+        {"DELETE FROM tasks", "without their task"},
+        {"DELETE FROM live", "neither unfinished nor"},
+        {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0 FROM results",
+         "unfinished and have a result"},
+    };
+    struct complaints c;
+    struct store_file_view v;
+    (void)kit_submit(&k, LANE_IO, "a");
+    finish_one();
+    (void)kit_submit(&k, LANE_IO, "b");
+    kit_stop(&k);
+    run_sql(wrong[_i].sql);
+    ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
+    ck_assert_msg(strstr(c.first, wrong[_i].complaint) != NULL, "it says: %s", c.first);
+}
+END_TEST
+
+static void scribble(off_t at, size_t n)
+{
+    char bytes[4096];
+    int fd = open(k.path, O_RDWR | O_CLOEXEC);
+    memset(bytes, 0xa5, sizeof(bytes));
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, n, at), (ssize_t)n);
+    fd_close(&fd);
+}
+
+static void expect_damaged_at_start(void)
+{
+    struct fut_errbuf err = {""};
+    struct store *s = NULL;
+    ck_assert_int_eq(store_open(&k.cfg, &s, &err), FUT_ERR_DAMAGED);
+    ck_assert_ptr_nonnull(strstr(err.text, "is damaged"));
+    ck_assert_ptr_nonnull(strstr(err.text, "futured check"));
+    ck_assert_ptr_nonnull(strstr(err.text, "backup"));
+}
+
+START_TEST(test_store_file_truncated_is_refused)
+{
+    struct complaints c;
+    struct store_file_view v;
+    (void)kit_submit(&k, LANE_IO, "a");
+    kit_stop(&k);
+    ck_assert_int_eq(truncate(k.path, 3 * 4096), 0);
+    expect_damaged_at_start();
+    ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
+    ck_assert_int_gt(c.n, 0);
+}
+END_TEST
+
+START_TEST(test_store_file_scribbled_schema_is_refused)
+{
+    kit_stop(&k);
+    scribble(100, 1000); /* the root page of the schema, behind the file's header */
+    expect_damaged_at_start();
+}
+END_TEST
+
+/* A page that a start does not look at: the check does, and whoever meets it is told. */
+START_TEST(test_store_file_scribbled_page_is_found)
+{
+    struct complaints c;
+    struct store_file_view v;
+    struct task t;
+    struct task_id id = kit_submit(&k, LANE_IO, "a");
+    kit_stop(&k);
+    scribble(4096, 4096); /* page 2: the root of tasks */
+    ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
+    ck_assert_int_gt(c.n, 0);
+    struct fut_errbuf err = {""};
+    struct store *s = NULL;
+    int rc = store_open(&k.cfg, &s, &err);
+    if (rc == 0) {
+        k.store = s;
+        store_start(s);
+        ck_assert_int_eq(kit_get(&k, id, &t), FUT_ERR_DAMAGED);
+    } else {
+        ck_assert_int_eq(rc, FUT_ERR_DAMAGED);
+    }
+}
+END_TEST
+
+START_TEST(test_store_file_backup_is_the_same)
+{
+    struct complaints c;
+    struct store_file_view here, there;
+    for (int i = 0; i < 20; i++)
+        (void)kit_submit(&k, LANE_IO, "a");
+    finish_one();
+    ck_assert_int_eq(backup(), 0);
+    ck_assert_int_eq(check(k.path, &c, &here), 0);
+    ck_assert_int_eq(check(copy, &c, &there), 0);
+    ck_assert_int_eq(there.tasks, here.tasks);
+    ck_assert_int_eq(there.results, here.results);
+    ck_assert_int_eq(there.unfinished, here.unfinished);
+    ck_assert_int_eq(backup(), FUT_ERR_EXISTS); /* never over a file that is there */
+    ck_assert_int_eq(check(copy, &c, &there), 0);
+}
+END_TEST
+
+START_TEST(test_store_file_backup_of_damage_leaves_no_copy)
+{
+    (void)kit_submit(&k, LANE_IO, "a");
+    kit_stop(&k);
+    scribble(4096, 4096);
+    ck_assert_int_eq(backup(), FUT_ERR_DAMAGED);
+    ck_assert_int_ne(access(copy, F_OK), 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_store_file_check_of_one_in_use,
+        test_store_file_truncated_is_refused,
+        test_store_file_scribbled_schema_is_refused,
+        test_store_file_scribbled_page_is_found,
+        test_store_file_backup_is_the_same,
+        test_store_file_backup_of_damage_leaves_no_copy,
+    };
+    TCase *tc = tcase_create("all");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 30);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(tc, tests[i]);
+    tcase_add_loop_test(tc, test_store_file_check_finds_contradictions, 0, 3);
+    return suite_run_cases("store file", tc, NULL);
+}

@@ -1,0 +1,106 @@
+/* exec_house: one run of a shell script by exec_attempt, on a loop and a fork server of its own,
+ * and what it told its hooks. Each test in a process of its own. */
+#ifndef FUT_TESTS_UNIT_WORKERS_EXEC_EXEC_HOUSE_H
+#define FUT_TESTS_UNIT_WORKERS_EXEC_EXEC_HOUSE_H
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "core/buf.h"
+#include "workers/exec/exec_attempt.h"
+
+static struct fork_server *fs;
+static struct loop *loop;
+static struct children *children;
+static bool broken; /* the fork server has died */
+
+static struct exec_attempt attempt;
+static struct task task;
+static struct exec_command command; /* a test may set fields before exec_start */
+static const char *traceparent;     /* likewise */
+
+static enum run_class class;
+static struct task_outcome *outcome; /* NULL until it is over */
+static double fraction = -1;         /* the latest progress, */
+static char message[RUN_MESSAGE_MAX + 1];
+static struct buf live_log;
+
+static inline void on_broken(void *ctx)
+{
+    (void)ctx;
+    broken = true;
+}
+
+static inline void setup(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
+    loop = loop_new();
+    children = children_new(loop, fs, on_broken, NULL);
+}
+
+static inline void teardown(void)
+{
+    task_outcome_unref(outcome);
+    buf_release(&live_log);
+    task_release(&task);
+    children_free(&children);
+    loop_free(&loop);
+    fork_server_stop(&fs);
+}
+
+static inline void on_done(struct exec_attempt *x, enum run_class c, struct task_outcome *o)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    ck_assert_ptr_null(outcome);
+    class = c;
+    outcome = o;
+}
+
+static inline void on_progress(struct exec_attempt *x, double f, const char *m)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    fraction = f;
+    (void)snprintf(message, sizeof(message), "%s", m ? m : "(none)");
+}
+
+static inline void on_log(struct exec_attempt *x, const char *bytes, size_t n)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    buf_put(&live_log, bytes, n);
+}
+
+/* As attempt 2 of a task with this input. */
+static inline void exec_start(const char *script, const void *input, size_t n,
+                              struct exec_bounds bounds)
+{
+    static const struct exec_hooks hooks = {
+        .done = on_done, .progress = on_progress, .log = on_log};
+    static char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
+    static char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", NULL, NULL};
+    struct task_spec spec = {.id = id_new(),
+                             .timeout_ms = 1000,
+                             .handler = "h",
+                             .traceparent = traceparent,
+                             .input_type = CONTENT_BYTES,
+                             .input = input,
+                             .input_len = n};
+    argv[2] = (char *)(uintptr_t)script;
+    if (!command.path)
+        command.path = (char *)(uintptr_t) "/bin/sh";
+    command.argv = argv;
+    command.env = env;
+    if (!command.content_type)
+        command.content_type = (char *)(uintptr_t)CONTENT_TEXT;
+    task = (struct task){.spec = task_spec_new(&spec), .state = TASK_RUNNING, .attempt = 2};
+    exec_attempt_start(&attempt, loop, children, &command, &task, bounds, &hooks);
+}
+
+static inline void finish(void)
+{
+    while (!outcome)
+        loop_turn(loop, -1);
+}
+
+#endif

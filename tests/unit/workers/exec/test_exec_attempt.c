@@ -1,0 +1,253 @@
+/* One run of a program on a loop: every way in which it can end. */
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/support/suite.h"
+#include "tests/unit/workers/exec/exec_house.h"
+
+static void start(const char *script, const void *input, size_t n, size_t max_result)
+{
+    exec_start(script, input, n, (struct exec_bounds){max_result, 200});
+}
+
+static void run_script(const char *script, const char *input)
+{
+    start(script, input, strlen(input), 1 << 20);
+    finish();
+}
+
+START_TEST(test_exec_success_is_stdout)
+{
+    run_script("tr a-z A-Z; echo note >&2", "hello");
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert_str_eq(outcome->type, CONTENT_TEXT);
+    ck_assert_uint_eq(outcome->body_len, 5);
+    ck_assert_mem_eq(outcome->body, "HELLO", 5);
+    ck_assert_str_eq(outcome->log, "note\n");
+    ck_assert_ptr_null(outcome->code);
+}
+END_TEST
+
+static const struct {
+    const char *script;
+    enum run_class class;
+    const char *code;
+    int exit_code, signal;
+} ends[] = {
+    {"exit 0", RUN_SUCCESS, NULL, -1, 0},
+    {"exit 1", RUN_FAILED, "exit", 1, 0},
+    {"exit 75", RUN_TEMPORARY, "exit", 75, 0},
+    {"exit 127", RUN_FAILED, "exit", 127, 0},
+    {"kill -SEGV $$", RUN_FAILED, "signal", -1, SIGSEGV},
+    {"kill -KILL $$", RUN_FAILED, "signal", -1, SIGKILL},
+};
+
+START_TEST(test_exec_ends)
+{
+    run_script(ends[_i].script, "");
+    ck_assert_int_eq(class, ends[_i].class);
+    ck_assert_pstr_eq(outcome->code, ends[_i].code);
+    ck_assert_int_eq(outcome->exit_code, ends[_i].exit_code);
+    ck_assert_int_eq(outcome->signal, ends[_i].signal);
+}
+END_TEST
+
+START_TEST(test_exec_a_megabyte_through)
+{
+    size_t n = 1 << 20;
+    unsigned char *input = xmalloc(n);
+    for (size_t i = 0; i < n; i++)
+        input[i] = (unsigned char)(i * 31 >> 3);
+    start("cat", input, n, 1 << 20);
+    finish();
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert_uint_eq(outcome->body_len, n);
+    ck_assert_int_eq(memcmp(outcome->body, input, n), 0);
+    free(input);
+}
+END_TEST
+
+START_TEST(test_exec_input_not_wanted)
+{
+    size_t n = 1 << 20;
+    char *input = xcalloc(1, n);
+    start("echo done", input, n, 100);
+    finish();
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert_str_eq((const char *)outcome->body, "done\n");
+    free(input);
+}
+END_TEST
+
+START_TEST(test_exec_environment)
+{
+    char id[ID_TEXT_SIZE], expected[256];
+    run_script("echo $FUTURED_TASK_ID $FUTURED_ATTEMPT $FUTURED_HANDLER", "");
+    id_format(task.spec->id, id);
+    (void)snprintf(expected, sizeof(expected), "%s 2 h\n", id);
+    ck_assert_str_eq((const char *)outcome->body, expected);
+}
+END_TEST
+
+START_TEST(test_exec_keeps_the_last_of_stderr)
+{
+    run_script("i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3", "");
+    ck_assert_uint_eq(outcome->log_len, TASK_LOG_MAX);
+    ck_assert_str_eq(outcome->log + TASK_LOG_MAX - 10, "line 2999\n");
+    ck_assert_int_eq(outcome->exit_code, 3);
+}
+END_TEST
+
+START_TEST(test_exec_reports_while_it_runs)
+{
+    run_script(
+        "echo 'progress 0.25 a quarter' >&$FUTURED_PROGRESS_FD; echo first >&2; echo junk >&3;"
+        "echo 'progress 0.75' >&3; echo second >&2; printf 'progress 1 all' >&3",
+        "");
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert(fraction == 1.0);
+    ck_assert_str_eq(message, "all");
+    ck_assert_str_eq(live_log.data, "first\nsecond\n");
+    ck_assert_uint_eq(attempt.lines.bad, 1);
+}
+END_TEST
+
+START_TEST(test_exec_progress_is_live)
+{
+    start("echo 'progress 0.5 half' >&3; cat >/dev/null; exec sleep 1000", "", 0, 100);
+    while (fraction < 0)
+        loop_turn(loop, -1);
+    ck_assert_str_eq(message, "half");
+    ck_assert_ptr_null(outcome);
+    exec_attempt_kill(&attempt, SIGKILL);
+    finish();
+}
+END_TEST
+
+START_TEST(test_exec_traceparent)
+{
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    run_script("printf %s \"$TRACEPARENT\"", "");
+    ck_assert_str_eq((const char *)outcome->body, traceparent);
+}
+END_TEST
+
+START_TEST(test_exec_too_much_output)
+{
+    start("yes", NULL, 0, 100000);
+    finish();
+    ck_assert_int_eq(class, RUN_FAILED);
+    ck_assert_str_eq(outcome->code, "result_too_large");
+    ck_assert_ptr_nonnull(strstr(outcome->message, "100000"));
+}
+END_TEST
+
+START_TEST(test_exec_output_of_exactly_the_limit)
+{
+    start("printf 12345", NULL, 0, 5);
+    finish();
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert_uint_eq(outcome->body_len, 5);
+}
+END_TEST
+
+START_TEST(test_exec_promised_json)
+{
+    command.content_type = (char *)(uintptr_t)CONTENT_JSON;
+    run_script("echo '{\"a\": 1}'", "");
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    task_outcome_unref(outcome);
+    outcome = NULL;
+    task_release(&task);
+    run_script("echo '{\"a\": '; echo why >&2", "");
+    ck_assert_int_eq(class, RUN_FAILED);
+    ck_assert_str_eq(outcome->code, "result_not_json");
+    ck_assert_str_eq(outcome->log, "why\n");
+}
+END_TEST
+
+/* A daemon it made holds both pipes open, outside its group: it must not hang the attempt. */
+START_TEST(test_exec_stranger_holds_the_pipes)
+{
+    run_script("setsid sleep 1000 & echo out; echo log >&2; sleep 0.05", "");
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    ck_assert_str_eq((const char *)outcome->body, "out\n");
+    ck_assert_str_eq(outcome->log, "log\n");
+}
+END_TEST
+
+START_TEST(test_exec_kill)
+{
+    start("echo begun >&2; sleep 1000", NULL, 0, 100);
+    while (!attempt.log.len)
+        loop_turn(loop, -1);
+    exec_attempt_kill(&attempt, SIGTERM);
+    finish();
+    ck_assert_str_eq(outcome->code, "signal");
+    ck_assert_int_eq(outcome->signal, SIGTERM);
+    ck_assert_str_eq(outcome->log, "begun\n");
+    ck_assert_ptr_nonnull(strstr(outcome->message, "SIGTERM"));
+}
+END_TEST
+
+START_TEST(test_exec_program_is_gone)
+{
+    command.path = (char *)(uintptr_t) "/no/such/program";
+    run_script("", "input");
+    ck_assert_int_eq(class, RUN_TEMPORARY);
+    ck_assert_str_eq(outcome->code, "spawn_failed");
+    ck_assert_ptr_nonnull(strstr(outcome->message, "/no/such/program"));
+}
+END_TEST
+
+START_TEST(test_exec_fork_server_is_dead)
+{
+    ck_assert_int_eq(kill(fork_server_pid(fs), SIGKILL), 0);
+    while (!broken)
+        loop_turn(loop, -1);
+    ck_assert(children_are_broken(children));
+    run_script("true", "");
+    ck_assert_int_eq(class, RUN_TEMPORARY);
+    ck_assert_str_eq(outcome->code, "spawn_failed");
+}
+END_TEST
+
+START_TEST(test_exec_abandoned)
+{
+    start("sleep 1000", "x", 1, 100);
+    exec_attempt_kill(&attempt, SIGKILL);
+    exec_attempt_abandon(&attempt);
+    ck_assert_ptr_null(outcome);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("exec_attempt");
+    tcase_set_timeout(t, 30);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_exec_success_is_stdout);
+    tcase_add_loop_test(t, test_exec_ends, 0, (int)FUT_COUNT(ends));
+    tcase_add_test(t, test_exec_a_megabyte_through);
+    tcase_add_test(t, test_exec_input_not_wanted);
+    tcase_add_test(t, test_exec_environment);
+    tcase_add_test(t, test_exec_keeps_the_last_of_stderr);
+    tcase_add_test(t, test_exec_reports_while_it_runs);
+    tcase_add_test(t, test_exec_progress_is_live);
+    tcase_add_test(t, test_exec_traceparent);
+    tcase_add_test(t, test_exec_too_much_output);
+    tcase_add_test(t, test_exec_output_of_exactly_the_limit);
+    tcase_add_test(t, test_exec_promised_json);
+    tcase_add_test(t, test_exec_stranger_holds_the_pipes);
+    tcase_add_test(t, test_exec_kill);
+    tcase_add_test(t, test_exec_program_is_gone);
+    tcase_add_test(t, test_exec_fork_server_is_dead);
+    tcase_add_test(t, test_exec_abandoned);
+    return suite_run_cases("exec_attempt", t, NULL);
+}

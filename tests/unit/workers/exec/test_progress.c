@@ -1,0 +1,225 @@
+/* Progress and live log: the lines of programs, and the way of reports into the store. */
+#include <poll.h>
+
+#include "tests/support/suite.h"
+#include "tests/unit/workers/house.h"
+#include "workers/exec/progress_lines.h"
+#include "workers/scheduler/report.h"
+
+/* ---- lines ---- */
+
+static const struct {
+    const char *bytes;
+    bool good;
+    double fraction;
+    const char *message;
+    uint64_t bad;
+} lines[] = {
+    {"progress 0.5\n", true, 0.5, "", 0},
+    {"progress 0.5 half way\r\n", true, 0.5, "half way", 0},
+    {"progress 0\nprogress 1 all\n", true, 1, "all", 0},
+    {"progress .25  two blanks\n", true, 0.25, " two blanks", 0},
+    {"progress 0.5", false, 0, "", 0}, /* not ended yet */
+    {"\n\n", false, 0, "", 0},
+    {"progress\n", false, 0, "", 1},
+    {"progress 1.01\n", false, 0, "", 1},
+    {"progress -0.1\n", false, 0, "", 1},
+    {"progress nan\n", false, 0, "", 1},
+    {"progress 50%\n", false, 0, "", 1},
+    {"Progress 0.5\n", false, 0, "", 1},
+    {"hello\nprogress 0.5 ok\nhello\n", true, 0.5, "ok", 2},
+};
+
+START_TEST(test_progress_lines)
+{
+    struct progress_lines p = {0};
+    bool good = progress_lines_feed(&p, lines[_i].bytes, strlen(lines[_i].bytes));
+    ck_assert_int_eq(good, lines[_i].good);
+    ck_assert(p.fraction == lines[_i].fraction);
+    ck_assert_str_eq(p.message, lines[_i].message);
+    ck_assert_uint_eq(p.bad, lines[_i].bad);
+}
+END_TEST
+
+START_TEST(test_progress_lines_byte_by_byte)
+{
+    static const char text[] = "progress 0.75 a message\nprogress 1 end";
+    struct progress_lines p = {0};
+    int good = 0;
+    for (size_t i = 0; i < sizeof(text) - 1; i++)
+        good += progress_lines_feed(&p, text + i, 1);
+    ck_assert_int_eq(good, 1);
+    ck_assert_str_eq(p.message, "a message");
+    ck_assert(progress_lines_end(&p));
+    ck_assert_str_eq(p.message, "end");
+    ck_assert(!progress_lines_end(&p));
+}
+END_TEST
+
+START_TEST(test_progress_lines_too_long)
+{
+    struct progress_lines p = {0};
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "progress 0.5 ", 13);
+    for (int i = 0; i < 100; i++)
+        ck_assert(!progress_lines_feed(&p, text, sizeof(text)));
+    ck_assert(progress_lines_feed(&p, "\nprogress 0.1 short\n", 20));
+    ck_assert_uint_eq(p.bad, 1);
+    ck_assert_str_eq(p.message, "short");
+}
+END_TEST
+
+/* ---- into the store ---- */
+
+static struct {
+    struct loop *loop;
+    struct inbox inbox;
+    struct report report;
+    struct task task;
+    bool is_made;
+} room; /* for the room by itself */
+
+static void setup(void)
+{
+    house_build(2, 2);
+}
+
+static void teardown(void)
+{
+    house_raze();
+    if (room.is_made)
+        inbox_release(&room.inbox); /* the store's thread may have been about to wake it */
+}
+
+static struct store_log read_log(struct task_id id)
+{
+    struct store_log o = {.id = id};
+    ck_assert_int_eq(store_log(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    return o;
+}
+
+static void release_log(struct store_log *o)
+{
+    free(o->log);
+    free((char *)(uintptr_t)o->note.message);
+}
+
+/* Everything that was said is there at the moment when the future is done. */
+START_TEST(test_progress_of_a_program_is_complete_when_done)
+{
+    for (int i = 0; i < 20; i++) {
+        struct task_id id = house_submit("talks", LANE_IO, "x", 10000, 0);
+        struct task t = house_wait(id, TASK_SUCCEEDED);
+        struct store_log o = read_log(id);
+        ck_assert_uint_eq(o.log_len, 8);
+        ck_assert_mem_eq(o.log, "one\ntwo\n", 8);
+        ck_assert(o.note.progress == 1.0);
+        ck_assert_str_eq(t.outcome->log, "one\ntwo\n");
+        release_log(&o);
+        task_release(&t);
+    }
+}
+END_TEST
+
+static const enum lane both_lanes[] = {LANE_IO, LANE_CPU};
+
+START_TEST(test_progress_of_a_built_in_is_live)
+{
+    struct store_log o;
+    struct task_id id = house_submit("sleep", both_lanes[_i], "{\"ms\":60000}", 100000, 0);
+    for (;;) {
+        o = read_log(id);
+        if (o.note.progress > 0)
+            break;
+        release_log(&o);
+        (void)poll(NULL, 0, 5);
+    }
+    ck_assert_int_eq(o.state, TASK_RUNNING);
+    ck_assert(o.note.progress < 0.5);
+    ck_assert_ptr_nonnull(strstr(o.note.message, "of 60.0 s"));
+    release_log(&o);
+    house_cancel(id);
+}
+END_TEST
+
+/* ---- the room by itself: coalescing ---- */
+
+static void make_room(void)
+{
+    struct task_id id = house_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
+    room.task = house_wait(id, TASK_RUNNING);
+    room.loop = loop_new();
+    inbox_init(&room.inbox);
+    room.is_made = true;
+    report_init(&room.report, house.store, room.loop, &room.inbox, &room.task);
+}
+
+static void leave_room(void)
+{
+    while (!list_is_empty(&room.report.posted))
+        (void)inbox_run(&room.inbox);
+    report_release(&room.report);
+    loop_free(&room.loop);
+    task_release(&room.task);
+}
+
+START_TEST(test_report_coalesces)
+{
+    make_room();
+    uint64_t before = house_store_stats().ops;
+    int64_t from_ms = clock_mono_ms();
+    while (clock_mono_ms() < from_ms + 1000) {
+        if (report_progress(&room.report, 0.5, "m"))
+            report_look(&room.report);
+        if (report_log(&room.report, "x", 1))
+            report_look(&room.report);
+        (void)inbox_run(&room.inbox);
+        loop_turn(room.loop, 1);
+    }
+    uint64_t ops = house_store_stats().ops - before;
+    uint64_t took_ms =
+        (uint64_t)(clock_mono_ms() - from_ms); /* more than 1,000 on a busy machine */
+    ck_assert_uint_ge(ops, 3);
+    ck_assert_uint_le(ops, 2 * (took_ms / 200 + 1)); /* this report's, and those of the sleep */
+    leave_room();
+}
+END_TEST
+
+START_TEST(test_report_keeps_what_is_last_and_says_what_is_missing)
+{
+    static char noise[100000];
+    struct task_id id;
+    make_room();
+    id = room.task.spec->id;
+    memset(noise, 'n', sizeof(noise));
+    for (int i = 0; i < 10; i++)
+        (void)!report_log(&room.report, noise, sizeof(noise));
+    (void)!report_log(&room.report, "last", 4);
+    report_flush(&room.report);
+    leave_room();
+    struct store_log o = read_log(id);
+    ck_assert_uint_le(o.log_len, STORE_LOG_MAX);
+    ck_assert_mem_eq(o.log + o.log_len - 4, "last", 4);
+    ck_assert_uint_lt(o.note.log_end, 300000); /* no million went through */
+    release_log(&o);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *pure = tcase_create("lines");
+    tcase_add_loop_test(pure, test_progress_lines, 0, (int)FUT_COUNT(lines));
+    tcase_add_test(pure, test_progress_lines_byte_by_byte);
+    tcase_add_test(pure, test_progress_lines_too_long);
+    TCase *t = tcase_create("progress");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_progress_of_a_program_is_complete_when_done);
+    tcase_add_loop_test(t, test_progress_of_a_built_in_is_live, 0, (int)FUT_COUNT(both_lanes));
+    tcase_add_test(t, test_report_coalesces);
+    tcase_add_test(t, test_report_keeps_what_is_last_and_says_what_is_missing);
+    return suite_run_cases("progress", pure, t, NULL);
+}

@@ -1,0 +1,241 @@
+/* The worker's own loop over a socket, and the daemon's side of real worker processes. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/sync.h"
+#include "tests/support/suite.h"
+#include "tests/unit/workers/process/set_house.h"
+#include "workers/handlers/worker_main.h"
+
+/* ---- worker_main as a plain function on a thread ---- */
+
+static int pair[2];
+static int worker_rc;
+static struct wire_stream stream;
+
+static void *worker(void *arg)
+{
+    (void)arg;
+    worker_rc = worker_main(pair[1]);
+    close(pair[1]);
+    return NULL;
+}
+
+static pthread_t start_worker(void)
+{
+    pthread_t t;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    wire_stream_init(&stream, pair[0], WIRE_PAYLOAD_MAX);
+    thread_start(&t, "worker", worker, NULL);
+    return t;
+}
+
+static void end_worker(pthread_t t)
+{
+    wire_stream_release(&stream);
+    close(pair[0]);
+    thread_join(t);
+}
+
+static struct wire_message next(void)
+{
+    struct wire_message m;
+    int rc;
+    while ((rc = wire_stream_next(&stream, &m)) == FUT_ERR_AGAIN)
+        ck_assert_int_eq(wire_stream_read(&stream, 0), 0);
+    ck_assert_int_eq(rc, 0);
+    return m;
+}
+
+static void send_run(uint64_t id, const char *handler, const void *input, size_t n)
+{
+    struct wire_head h = WIRE_HEAD(WIRE_RUN);
+    h.id = id;
+    h.bytes = n;
+    h.handler = handler;
+    h.max_result = 8 << 20;
+    h.type = CONTENT_BYTES;
+    ck_assert_int_eq(wire_stream_put(&stream, &h, input), 0);
+    ck_assert_int_eq(wire_stream_flush(&stream, 0), 0);
+}
+
+START_TEST(test_worker_main_serves)
+{
+    pthread_t t = start_worker();
+    struct wire_message m = next();
+    ck_assert(m.head.verb == WIRE_HELLO && m.head.id == WIRE_VERSION && m.head.memfd);
+    send_run(5, "sha256", "hello", 5);
+    m = next();
+    ck_assert(m.head.verb == WIRE_DONE && m.head.id == 5);
+    ck_assert_str_eq(m.head.type, CONTENT_JSON);
+    ck_assert_ptr_nonnull(memmem(m.payload, m.head.bytes, "2cf24dba", 8));
+    send_run(6, "nope", "", 0);
+    m = next();
+    ck_assert(m.head.verb == WIRE_FAIL && m.head.retry == -1);
+    ck_assert_str_eq(m.head.kind, "unknown_handler");
+    end_worker(t);
+    ck_assert_int_eq(worker_rc, 0);
+}
+END_TEST
+
+/* Both ways: with descriptors, and through the socket. */
+START_TEST(test_worker_main_large_input_and_result)
+{
+    pthread_t t = start_worker();
+    size_t n = 4 << 20;
+    char *input = xcalloc(1, n);
+    input[n - 1] = 9;
+    (void)next();
+    close(wire_stream_take_fd(&stream)); /* came with the greeting */
+    for (int by_fd = 0; by_fd < 2; by_fd++) {
+        stream.peer_takes_fds = by_fd;
+        send_run(1, "echo", input, n);
+        struct wire_message m = next();
+        ck_assert(m.head.bytes == n && m.head.fd);
+        ck_assert_int_eq(memcmp(m.payload, input, n), 0);
+    }
+    end_worker(t);
+    free(input);
+}
+END_TEST
+
+START_TEST(test_worker_main_refuses_garbage)
+{
+    pthread_t t = start_worker();
+    ck_assert_int_eq(fd_write_all(pair[0], "RUN what\n", 9), 0);
+    thread_join(t);
+    ck_assert_int_eq(worker_rc, FUT_ERR_INVAL);
+    wire_stream_release(&stream);
+    close(pair[0]);
+}
+END_TEST
+
+/* ---- real processes ---- */
+
+START_TEST(test_worker_set_runs_and_waits_for_a_worker)
+{
+    struct job jobs[10];
+    for (int i = 0; i < 10; i++)
+        submit(&jobs[i], "primes", "{\"below\":1000}"); /* before any worker said hello */
+    for (int i = 0; i < 10; i++) {
+        wait_for(&jobs[i]);
+        ck_assert_int_eq(jobs[i].how, WORKER_ENDED_DONE);
+        drop(&jobs[i]);
+    }
+    wait_alive(2);
+}
+END_TEST
+
+START_TEST(test_worker_set_kill_ends_one_and_respawns)
+{
+    struct job a, b, c;
+    submit(&a, "sleep", "{\"seconds\":1000}");
+    submit(&b, "sleep", "{\"seconds\":1000}");
+    wait_alive(2);
+    submit(&c, "primes", "{\"below\":10}"); /* waits: both are busy */
+    worker_set_stop_job(set, &a.job, SIGTERM);
+    wait_for(&a);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
+    ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
+    ck_assert(!b.done);
+    wait_for(&c); /* by the next generation of a's slot */
+    ck_assert_int_eq(c.how, WORKER_ENDED_DONE);
+    ck_assert_uint_eq(worker_set_died(set), 0); /* we killed it ourselves */
+    worker_set_stop_job(set, &b.job, SIGKILL);
+    wait_for(&b);
+    wait_alive(2);
+    drop(&a);
+    drop(&b);
+    drop(&c);
+}
+END_TEST
+
+START_TEST(test_worker_set_takes_a_waiting_job_back)
+{
+    struct job a, b, c;
+    wait_alive(2);
+    submit(&a, "sleep", "{\"seconds\":1000}");
+    submit(&b, "sleep", "{\"seconds\":1000}");
+    submit(&c, "sleep", "{\"seconds\":1000}");
+    worker_set_stop_job(set, &c.job, SIGTERM);
+    ck_assert(c.done && c.how == WORKER_ENDED_TAKEN);
+    worker_set_abandon(set, &a.job);
+    worker_set_abandon(set, &b.job);
+    wait_alive(2);
+    ck_assert(!a.done && !b.done);
+    drop(&a);
+    drop(&b);
+    drop(&c);
+}
+END_TEST
+
+START_TEST(test_worker_set_reports_progress)
+{
+    struct job a;
+    submit(&a, "sleep", "{\"ms\":1400}"); /* a report each half second */
+    wait_for(&a);
+    ck_assert(a.fraction > 0.6 && a.fraction < 1);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DONE);
+    drop(&a);
+}
+END_TEST
+
+/* Nobody asked for it: counted, and the future learns the signal. */
+START_TEST(test_worker_set_crash)
+{
+    struct job a;
+    wait_alive(2);
+    submit(&a, "sleep", "{\"seconds\":1000}");
+    struct worker_process *w = a.job.worker;
+    ck_assert_ptr_nonnull(w);
+    ck_assert_int_eq(fork_server_kill(fs, w->slot, w->child.generation, SIGSEGV), 0);
+    wait_for(&a);
+    ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
+    ck_assert_int_eq(WTERMSIG(a.status), SIGSEGV);
+    ck_assert_uint_eq(worker_set_died(set), 1);
+    wait_alive(2);
+    drop(&a);
+}
+END_TEST
+
+START_TEST(test_worker_set_refuses_what_does_not_fit)
+{
+    struct job a, b;
+    wait_alive(2);
+    struct task_spec spec = {.handler = "echo", .input_type = CONTENT_BYTES};
+    a = (struct job){.task = {.spec = &spec}};
+    a.job = (struct worker_job){.task = &a.task, .done = on_done};
+    spec.input = (const unsigned char *)"";
+    spec.input_len = WIRE_PAYLOAD_MAX + 1;
+    worker_set_submit(set, &builtin, &a.job);
+    ck_assert(a.done && a.how == WORKER_ENDED_REFUSED);
+    submit(&b, "echo", "1"); /* the worker is still good */
+    wait_for(&b);
+    drop(&b);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *plain = tcase_create("worker_main");
+    tcase_set_timeout(plain, 30);
+    tcase_add_test(plain, test_worker_main_serves);
+    tcase_add_test(plain, test_worker_main_large_input_and_result);
+    tcase_add_test(plain, test_worker_main_refuses_garbage);
+    TCase *t = tcase_create("worker_set");
+    tcase_set_timeout(t, 30);
+    tcase_add_checked_fixture(t, set_house_build, set_house_raze);
+    tcase_add_test(t, test_worker_set_runs_and_waits_for_a_worker);
+    tcase_add_test(t, test_worker_set_kill_ends_one_and_respawns);
+    tcase_add_test(t, test_worker_set_takes_a_waiting_job_back);
+    tcase_add_test(t, test_worker_set_reports_progress);
+    tcase_add_test(t, test_worker_set_crash);
+    tcase_add_test(t, test_worker_set_refuses_what_does_not_fit);
+    return suite_run_cases("worker", plain, t, NULL);
+}

@@ -1,0 +1,265 @@
+/* Tasks that a worker is given while it runs another one: each runs once, whatever becomes of that
+ * one and of the worker. A stopped process (SIGSTOP) is the slowest of workers. */
+#include <poll.h>
+#include <sys/mman.h>
+
+#include "tests/support/suite.h"
+#include "tests/unit/workers/house.h"
+#include "workers/wire/tickets.h"
+
+/* FEW: one that runs and eight behind it, for each worker. */
+enum { WORKERS = 2, SHORT = 200, MANY = 600, FEW = 18 };
+
+/* ---- tickets ---- */
+
+enum { ROUNDS = 3000 };
+static struct tickets *ours, *theirs;
+static pthread_barrier_t turn;
+static bool taken[TICKETS_MAX];
+
+static void *take_all(void *arg)
+{
+    (void)arg;
+    for (uint64_t id = 1; id <= ROUNDS * TICKETS_MAX; id++) {
+        if (id % TICKETS_MAX == 1)
+            (void)pthread_barrier_wait(&turn);
+        taken[id % TICKETS_MAX] = tickets_take(theirs, id);
+        if (id % TICKETS_MAX == 0)
+            (void)pthread_barrier_wait(&turn);
+    }
+    return NULL;
+}
+
+/* The last one first, as the other side begins with the first. */
+static void run_round(uint64_t first)
+{
+    bool withdrawn[TICKETS_MAX];
+    for (uint64_t id = first; id < first + TICKETS_MAX; id++)
+        tickets_offer(ours, id);
+    (void)pthread_barrier_wait(&turn);
+    for (uint64_t id = first + TICKETS_MAX - 1; id >= first; id--)
+        withdrawn[id % TICKETS_MAX] = tickets_withdraw(ours, id);
+    (void)pthread_barrier_wait(&turn);
+    for (int i = 0; i < TICKETS_MAX; i++)
+        ck_assert(taken[i] != withdrawn[i]);
+}
+
+START_TEST(test_tickets_have_one_owner)
+{
+    pthread_t t;
+    int fd;
+    theirs = tickets_new(&fd);
+    ck_assert(theirs && (ours = tickets_open(fd)));
+    close(fd);
+    ck_assert_int_eq(pthread_barrier_init(&turn, NULL, 2), 0);
+    thread_start(&t, "taker", take_all, NULL);
+    for (uint64_t i = 0; i < ROUNDS; i++)
+        run_round(1 + i * TICKETS_MAX);
+    thread_join(t);
+    (void)pthread_barrier_destroy(&turn);
+    ck_assert(!tickets_withdraw(ours, 1)); /* long gone */
+    tickets_close(&ours);
+    tickets_close(&theirs);
+}
+END_TEST
+
+/* What might be cut short under the daemon is not looked at. */
+START_TEST(test_tickets_must_be_sealed)
+{
+    int fd = memfd_create("not sealed", MFD_CLOEXEC);
+    ck_assert_int_eq(ftruncate(fd, 4096), 0);
+    ck_assert_ptr_null(tickets_open(fd));
+    close(fd);
+}
+END_TEST
+
+/* ---- workers ---- */
+
+static struct task_id ids[MANY];
+static struct pool_worker *workers;
+static size_t n_workers;
+static uint64_t n_short; /* tasks that setup has run */
+
+static void wait_succeeded(uint64_t n)
+{
+    while (house_store_stats().finished[TASK_SUCCEEDED] < n)
+        (void)poll(NULL, 0, 1);
+}
+
+/* At once, so that they come to the workers together; until these have begun. */
+static void submit(int n, const char *handler, const char *input, int64_t timeout_ms)
+{
+    struct task tasks[MANY];
+    struct store_submit o = {.tasks = tasks, .n = (size_t)n};
+    uint64_t started = house_stats().lanes[LANE_CPU].started;
+    for (int i = 0; i < n; i++) {
+        struct task_spec spec = house_spec(handler, LANE_CPU, input, timeout_ms, 0);
+        ids[i] = spec.id;
+        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    }
+    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    for (int i = 0; i < n; i++)
+        task_release(&tasks[i]);
+    while (house_stats().lanes[LANE_CPU].started < started + WORKERS)
+        (void)poll(NULL, 0, 1);
+}
+
+static bool are_known(void)
+{
+    free(workers);
+    workers = house.view.workers(house.view.ctx, &n_workers);
+    size_t n = 0;
+    for (size_t i = 0; i < n_workers; i++)
+        n += workers[i].pid > 0 && workers[i].state == POOL_WORKER_IDLE;
+    return n == WORKERS;
+}
+
+/* Until the lane has seen so many short attempts that it claims ahead, and all workers are there.
+ */
+static void setup(void)
+{
+    house_build(1, WORKERS);
+    n_short = 0;
+    do {
+        submit(SHORT, "echo", "1", 100000); /* enough for both */
+        n_short += SHORT;
+        wait_succeeded(n_short);
+    } while (!are_known());
+}
+
+static void teardown(void)
+{
+    free(workers);
+    workers = NULL;
+    house_raze();
+}
+
+static void stop_workers(size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(kill(workers[i].pid, SIGSTOP), 0);
+}
+
+static void go_on(size_t i)
+{
+    ck_assert_int_eq(kill(workers[i].pid, SIGCONT), 0);
+}
+
+static void expect(int from, int to, enum task_state state, uint32_t attempt)
+{
+    for (int i = from; i < to; i++) {
+        struct task t = house_wait(ids[i], state);
+        ck_assert_uint_eq(t.attempt, attempt);
+        task_release(&t);
+    }
+}
+
+/* More than there are tickets: all but the one that the slow worker has are run by the other. */
+START_TEST(test_worker_ahead_is_taken_from_a_slow_worker)
+{
+    stop_workers(1);
+    submit(MANY, "echo", "1", 100000);
+    wait_succeeded(n_short + MANY - 1);
+    ck_assert_uint_eq(house_store_stats().live[LANE_CPU][TASK_QUEUED], 0);
+    go_on(0);
+    expect(0, MANY, TASK_SUCCEEDED, 1);
+    ck_assert_uint_eq(house_stats().workers_died, 0);
+}
+END_TEST
+
+/* A worker may be slow at any point. */
+START_TEST(test_worker_ahead_runs_each_once)
+{
+    submit(MANY, "echo", "1", 100000);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(kill(workers[i % 2].pid, SIGSTOP), 0);
+        (void)poll(NULL, 0, 1);
+        go_on((size_t)i % 2);
+    }
+    expect(0, MANY, TASK_SUCCEEDED, 1);
+}
+END_TEST
+
+START_TEST(test_worker_ahead_comes_back_from_a_dead_worker)
+{
+    stop_workers(WORKERS);
+    submit(FEW, "echo", "1", 100000);
+    ck_assert_int_eq(kill(workers[0].pid, SIGKILL), 0);
+    go_on(1);
+    wait_succeeded(n_short + FEW - 1);
+    while (house_store_stats().finished[TASK_FAILED] != 1) /* the one that it ran */
+        (void)poll(NULL, 0, 1);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], n_short + FEW - 1);
+    while (house_stats().workers_died != 1)
+        (void)poll(NULL, 0, 1);
+}
+END_TEST
+
+START_TEST(test_worker_ahead_outlives_a_timeout)
+{
+    struct task_id long_ones[WORKERS];
+    stop_workers(WORKERS);
+    for (int i = 0; i < WORKERS; i++)
+        long_ones[i] = house_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
+    submit(FEW - WORKERS, "echo", "1", 100000);
+    for (int i = 0; i < WORKERS; i++) {
+        struct task t = house_wait(long_ones[i], TASK_FAILED);
+        ck_assert_str_eq(t.outcome->code, "timeout");
+        task_release(&t);
+    }
+    expect(0, FEW - WORKERS, TASK_SUCCEEDED, 1);
+}
+END_TEST
+
+/* Whether they run, wait in a worker or are with the scheduler: no other task notices. */
+START_TEST(test_worker_ahead_may_be_cancelled)
+{
+    stop_workers(WORKERS);
+    submit(FEW, "echo", "1", 100000);
+    for (int i = FEW - 4; i < FEW; i++)
+        house_cancel_any(ids[i]);
+    go_on(0);
+    go_on(1);
+    expect(0, FEW - 4, TASK_SUCCEEDED, 1);
+    ck_assert_uint_eq(house_store_stats().finished[TASK_CANCELLED], 4);
+    ck_assert_uint_eq(house_stats().workers_died, 0);
+    ck_assert_uint_eq(house_stats().workers_alive, WORKERS);
+}
+END_TEST
+
+START_TEST(test_worker_ahead_is_released_by_a_drain)
+{
+    stop_workers(WORKERS);
+    submit(FEW, "echo", "1", 100000);
+    ck_assert(scheduler_drain(house.s, 10));
+    expect(0, FEW, TASK_QUEUED, 0);
+}
+END_TEST
+
+/* With all that workers and scheduler have in their hands. */
+START_TEST(test_worker_ahead_stops_at_any_time)
+{
+    stop_workers(WORKERS);
+    submit(FEW, "echo", "1", 100000);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("tickets"), *w = tcase_create("workers");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_tickets_have_one_owner);
+    tcase_add_test(t, test_tickets_must_be_sealed);
+    tcase_set_timeout(w, 60);
+    tcase_add_checked_fixture(w, setup, teardown);
+    tcase_add_test(w, test_worker_ahead_is_taken_from_a_slow_worker);
+    tcase_add_test(w, test_worker_ahead_runs_each_once);
+    tcase_add_test(w, test_worker_ahead_comes_back_from_a_dead_worker);
+    tcase_add_test(w, test_worker_ahead_outlives_a_timeout);
+    tcase_add_test(w, test_worker_ahead_may_be_cancelled);
+    tcase_add_test(w, test_worker_ahead_is_released_by_a_drain);
+    tcase_add_test(w, test_worker_ahead_stops_at_any_time);
+    return suite_run_cases("worker_ahead", t, w, NULL);
+}

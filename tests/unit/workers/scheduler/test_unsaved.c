@@ -1,0 +1,78 @@
+/* Ends that the store refuses while it takes all else, as a disk does that has room for little:
+ * they are kept, they keep their slots, and none is lost. */
+#include <limits.h>
+#include <poll.h>
+
+#include "storage/fault.h"
+#include "tests/support/suite.h"
+#include "tests/unit/workers/house.h"
+
+enum { SLOTS = 2, TASKS = 40, REFUSALS = 6 };
+
+static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claimed ahead */
+
+static void setup(void)
+{
+    house_backend = STORE_FAULT_PREFIX "memory";
+    house_build(SLOTS, 1);
+    struct task first = house_wait(house_submit("sleep", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
+    task_release(&first);
+}
+
+static void teardown(void)
+{
+    house_raze();
+}
+
+/* In one commit: later ones are refused while there is no room. */
+static void submit_all(struct task_id ids[TASKS])
+{
+    struct task tasks[TASKS];
+    struct store_submit o = {.tasks = tasks, .n = TASKS};
+    for (int i = 0; i < TASKS; i++) {
+        struct task_spec spec = {.id = ids[i] = id_new(),
+                                 .lane = LANE_IO,
+                                 .timeout_ms = 10000,
+                                 .created_wall_ms = clock_wall_ms(),
+                                 .handler = "sleep",
+                                 .input_type = CONTENT_JSON,
+                                 .input = (const unsigned char *)input,
+                                 .input_len = sizeof(input) - 1};
+        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    }
+    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    for (int i = 0; i < TASKS; i++)
+        task_release(&tasks[i]);
+}
+
+START_TEST(test_unsaved_ends_keep_their_slots)
+{
+    struct task_id ids[TASKS];
+    store_fault_arm(STORE_FAULT_CHANGE, 0, UINT_MAX, FUT_ERR_NO_SPACE);
+    submit_all(ids);
+    while (store_fault_count(STORE_FAULT_CHANGE) < REFUSALS) /* the case's timeout is the limit */
+        (void)poll(NULL, 0, 1);
+    while (house_store_stats().health != 0) /* with the commit in which claims are served again */
+        (void)poll(NULL, 0, 1);
+    ck_assert_uint_le(house_store_stats().claimed,
+                      1 + 2 * SLOTS); /* those that run, and their successors */
+    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], 1);
+    store_fault_arm(STORE_FAULT_CHANGE, 0, 0, 0);
+    for (int i = 0; i < TASKS; i++) {
+        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        ck_assert_uint_eq(t.attempt, 1);
+        task_release(&t);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("unsaved");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_unsaved_ends_keep_their_slots);
+    return suite_run_cases("unsaved", t, NULL);
+}

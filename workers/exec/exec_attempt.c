@@ -1,0 +1,349 @@
+#include "workers/exec/exec_attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/exec/exec_end.h"
+
+#define READ_BYTES 65536
+#define READS_PER_EVENT 8   /* then the others have a turn */
+#define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
+#define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
+
+/* ---- ending ---- */
+
+static void close_all(struct exec_attempt *x)
+{
+    loop_close(x->loop, &x->in);
+    loop_close(x->loop, &x->out);
+    loop_close(x->loop, &x->err);
+    loop_close(x->loop, &x->progress);
+    loop_timer_clear(x->loop, &x->failed);
+    children_forget(x->children, &x->child);
+}
+
+static void free_buffers(struct exec_attempt *x)
+{
+    buf_release(&x->result);
+    buf_release(&x->log);
+}
+
+static void log_bad_lines(const struct exec_attempt *x)
+{
+    char id[ID_TEXT_SIZE];
+    if (!x->lines.bad)
+        return;
+    id_format(x->task->spec->id, id);
+    log_debug("progress_bad_lines", LOG_STR("task", id), LOG_INT("lines", x->lines.bad));
+}
+
+static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
+{
+    if (x->over)
+        return;
+    x->over = true;
+    close_all(x);
+    log_bad_lines(x);
+    size_t extra = x->log.len > TASK_LOG_MAX ? x->log.len - TASK_LOG_MAX : 0;
+    o->log = x->log.data ? x->log.data + extra : "";
+    o->log_len = x->log.len - extra;
+    struct task_outcome *outcome = task_outcome_new(o);
+    free_buffers(x);
+    x->hooks->done(x, class, outcome);
+}
+
+/* It could not be started. */
+static void fail_spawn(struct exec_attempt *x, const char *why)
+{
+    finish(x, RUN_TEMPORARY,
+           &(struct task_outcome){.code = "spawn_failed", .message = why, .exit_code = -1});
+}
+
+static void ended(struct exec_attempt *x, const struct fork_event *ev)
+{
+    char message[EXEC_END_MESSAGE_SIZE];
+    struct task_outcome o;
+    struct exec_end end = {.command = x->command,
+                           .event = ev,
+                           .result = &x->result,
+                           .log = &x->log,
+                           .max_result_bytes = x->bounds.max_result_bytes,
+                           .result_too_large = x->too_large,
+                           .output_limit_met = x->output_limit_met};
+    enum run_class class = exec_end_judge(&end, &o, message);
+    finish(x, class, &o);
+}
+
+/* ---- pipes ---- */
+
+static void feed(struct exec_attempt *x)
+{
+    const struct task_spec *spec = x->task->spec;
+    while (x->fed < spec->input_len) {
+        ssize_t n = write(x->in.fd, spec->input + x->fed, spec->input_len - x->fed);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0)
+            break; /* it does not want the rest, which is its right */
+        x->fed += (size_t)n;
+    }
+    loop_close(x->loop, &x->in);
+}
+
+static void on_in(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    feed(FUT_CONTAINER(src, struct exec_attempt, in));
+}
+
+/* Up to `reads` times; closes src at its end. False when there is nothing more for now. */
+static bool read_some(struct exec_attempt *x, struct loop_source *src, struct buf *into)
+{
+    buf_reserve(into, READ_BYTES);
+    ssize_t n = read(src->fd, into->data + into->len, READ_BYTES);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return errno == EINTR;
+    if (n <= 0) {
+        loop_close(x->loop, src);
+        return false;
+    }
+    into->len += (size_t)n;
+    return true;
+}
+
+/* Nothing more is read of it: it writes more than anybody wants. */
+static void silence(struct exec_attempt *x)
+{
+    loop_close(x->loop, &x->out);
+    loop_close(x->loop, &x->err);
+    children_kill(x->children, &x->child, SIGKILL);
+}
+
+static void count_output(struct exec_attempt *x, size_t n)
+{
+    uint64_t allowed = x->command->limits.output_bytes;
+    x->written += n;
+    if (!allowed || x->written <= allowed || x->output_limit_met)
+        return;
+    x->output_limit_met = true;
+    silence(x);
+}
+
+static void read_result(struct exec_attempt *x, int reads)
+{
+    for (bool more = true; more && reads > 0 && x->out.fd >= 0; reads--) {
+        size_t before = x->result.len;
+        more = read_some(x, &x->out, &x->result);
+        count_output(x, x->result.len - before);
+        if (x->result.len <= x->bounds.max_result_bytes)
+            continue;
+        x->too_large = true;
+        silence(x);
+    }
+}
+
+static void read_log(struct exec_attempt *x, int reads)
+{
+    for (bool more = true; more && reads > 0 && x->err.fd >= 0; reads--) {
+        size_t before = x->log.len;
+        more = read_some(x, &x->err, &x->log);
+        if (x->log.len > before)
+            x->hooks->log(x, x->log.data + before, x->log.len - before);
+        count_output(x, x->log.len - before);
+        if (x->log.len > LOG_KEEP_BYTES)
+            buf_consume(&x->log, x->log.len - TASK_LOG_MAX);
+    }
+}
+
+static void tell_progress(struct exec_attempt *x)
+{
+    const struct progress_lines *p = &x->lines;
+    x->hooks->progress(x, p->fraction, *p->message ? p->message : NULL);
+}
+
+static void read_progress(struct exec_attempt *x, int reads)
+{
+    struct buf bytes = BUF_INIT;
+    for (bool more = true; more && reads > 0 && x->progress.fd >= 0; reads--) {
+        bytes.len = 0;
+        more = read_some(x, &x->progress, &bytes);
+        if (progress_lines_feed(&x->lines, bytes.data, bytes.len))
+            tell_progress(x);
+    }
+    buf_release(&bytes);
+}
+
+static void on_out(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_result(FUT_CONTAINER(src, struct exec_attempt, out), READS_PER_EVENT);
+}
+
+static void on_err(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_log(FUT_CONTAINER(src, struct exec_attempt, err), READS_PER_EVENT);
+}
+
+static void on_progress(struct loop_source *src, uint32_t events)
+{
+    (void)events;
+    read_progress(FUT_CONTAINER(src, struct exec_attempt, progress), READS_PER_EVENT);
+}
+
+static void on_child(struct child *child, const struct fork_event *ev)
+{
+    struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
+    if (ev->verb == FORK_SPAWN_FAILED)
+        fail_spawn(x, ev->text);
+    if (ev->verb != FORK_EXITED)
+        return;
+    read_result(x, READS_AT_THE_END);
+    read_log(x, READS_AT_THE_END);
+    read_progress(x, READS_AT_THE_END);
+    if (progress_lines_end(&x->lines))
+        tell_progress(x);
+    ended(x, ev);
+}
+
+/* ---- starting ---- */
+
+static void on_failed(struct loop_timer *t)
+{
+    struct exec_attempt *x = FUT_CONTAINER(t, struct exec_attempt, failed);
+    fail_spawn(x, x->why);
+}
+
+static void fail_later(struct exec_attempt *x, const char *what, int error)
+{
+    (void)snprintf(x->why, sizeof(x->why), "%s: %s", what, strerror(error));
+    x->failed.fn = on_failed;
+    loop_timer_set(x->loop, &x->failed, clock_mono_ms());
+}
+
+/* ours: the index of our end of each pipe. */
+static const int ours[FORK_EXEC_FDS] = {1, 0, 0, 0};
+
+static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
+{
+    struct loop_source *sources[FORK_EXEC_FDS] = {&x->in, &x->out, &x->err, &x->progress};
+    static const uint32_t events[FORK_EXEC_FDS] = {EPOLLOUT, EPOLLIN, EPOLLIN, EPOLLIN};
+    static void (*const fns[FORK_EXEC_FDS])(struct loop_source *, uint32_t) = {on_in, on_out,
+                                                                               on_err, on_progress};
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) != 0)
+            return FUT_ERR_IO;
+        int fd = pipes[i][ours[i]];
+        if (fd_set_nonblock(fd) != 0 || loop_open(x->loop, sources[i], fd, events[i], fns[i]) != 0)
+            return FUT_ERR_IO;
+        pipes[i][ours[i]] = -1; /* the source owns it */
+    }
+    return 0;
+}
+
+#define OWN_NAMES 5
+
+static const char *name_value(struct arena *a, const char *name, const char *value)
+{
+    struct buf entry = BUF_INIT;
+    buf_printf(&entry, "%s=%s", name, value);
+    const char *copy = arena_strndup(a, entry.data, entry.len);
+    buf_release(&entry);
+    return copy;
+}
+
+/* The handler's environment and names of our own; strings in a. */
+static const char *const *make_env(const struct exec_attempt *x, struct arena *a)
+{
+    const struct task_spec *spec = x->task->spec;
+    const char *trace = spec->traceparent;
+    char id[ID_TEXT_SIZE], attempt[16];
+    size_t n = 0, kept = 0;
+    while (x->command->env[n])
+        n++;
+    const char **env = arena_alloc(a, (n + OWN_NAMES + 1) * sizeof(*env));
+    for (size_t i = 0; i < n; i++) {
+        if (!trace || strncmp(x->command->env[i], "TRACEPARENT=", 12) != 0)
+            env[kept++] = x->command->env[i];
+    }
+    id_format(spec->id, id);
+    (void)snprintf(attempt, sizeof(attempt), "%u", x->task->attempt);
+    env[kept++] = name_value(a, "FUTURED_TASK_ID", id);
+    env[kept++] = name_value(a, "FUTURED_ATTEMPT", attempt);
+    env[kept++] = name_value(a, "FUTURED_HANDLER", spec->handler);
+    env[kept++] = name_value(a, "FUTURED_PROGRESS_FD", "3");
+    if (trace)
+        env[kept++] = name_value(a, "TRACEPARENT", trace);
+    return env;
+}
+
+static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
+{
+    struct arena a;
+    arena_init(&a);
+    struct fork_exec what = {
+        .path = x->command->path,
+        .cwd = x->command->cwd,
+        .argv = (const char *const *)x->command->argv,
+        .env = make_env(x, &a),
+        .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
+        .limits = x->command->limits,
+        .kill_grace_ms = x->bounds.kill_grace_ms,
+    };
+    int rc = children_spawn_exec(x->children, &x->child, &what);
+    arena_release(&a);
+    return rc;
+}
+
+void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
+                        const struct exec_command *command, const struct task *task,
+                        struct exec_bounds bounds, const struct exec_hooks *hooks)
+{
+    int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    *x = (struct exec_attempt){.loop = l,
+                               .children = c,
+                               .command = command,
+                               .task = task,
+                               .bounds = bounds,
+                               .hooks = hooks,
+                               .child = {.on_event = on_child},
+                               .in = {.fd = -1},
+                               .out = {.fd = -1},
+                               .err = {.fd = -1},
+                               .progress = {.fd = -1}};
+    if (open_pipes(x, pipes) != 0)
+        fail_later(x, "pipe", errno);
+    else if (spawn(x, pipes) != 0)
+        fail_later(x, "the fork server", EPIPE);
+    else
+        feed(x);
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
+        fd_close(&pipes[i][0]);
+        fd_close(&pipes[i][1]);
+    }
+}
+
+void exec_attempt_kill(struct exec_attempt *x, int signal)
+{
+    children_kill(x->children, &x->child, signal);
+}
+
+void exec_attempt_abandon(struct exec_attempt *x)
+{
+    x->over = true;
+    close_all(x);
+    free_buffers(x);
+}

@@ -1,0 +1,238 @@
+#include "workers/fork/groups.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/list.h"
+#include "core/mem.h"
+
+#define PATH_SIZE 4096
+#define DAEMON_WEIGHT "500" /* of the cpu, beside 100 of each task: answers before work */
+#define PROCESSES_SLACK 32u /* the watch, which knows the error code, is to see it first */
+
+/* A group that could not be removed yet. */
+struct grave {
+    struct list_node link;
+    uint64_t generation;
+};
+
+static struct {
+    bool in_force;
+    char dir[PATH_SIZE - 128]; /* the delegated one */
+    char events[PATH_SIZE];
+    struct list graves;
+} groups;
+
+/* ---- files ---- */
+
+static void path_of(const char *group, const char *file, char out[PATH_SIZE])
+{
+    (void)snprintf(out, PATH_SIZE, "%s/%s%s%s", groups.dir, group, *file ? "/" : "", file);
+}
+
+static void path_of_kid(uint64_t generation, const char *file, char out[PATH_SIZE])
+{
+    char group[32];
+    (void)snprintf(group, sizeof(group), "task-%" PRIu64, generation);
+    path_of(group, file, out);
+}
+
+static bool put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    fd_close(&fd);
+    return ok;
+}
+
+/* A controller that is not there is no reason to go without the others. */
+static void put_kid(uint64_t generation, const char *file, uint64_t value)
+{
+    char path[PATH_SIZE], text[32];
+    path_of_kid(generation, file, path);
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    (void)put(path, text);
+}
+
+/* ---- at boot ---- */
+
+static bool find_mount(char *out, size_t cap)
+{
+    FILE *f = setmntent("/proc/self/mounts", "re");
+    bool found = false;
+    for (const struct mntent *m; f && !found && (m = getmntent(f)) != NULL;) {
+        found = strcmp(m->mnt_type, "cgroup2") == 0;
+        if (found)
+            (void)snprintf(out, cap, "%s", m->mnt_dir);
+    }
+    if (f)
+        (void)endmntent(f);
+    return found;
+}
+
+/* Appends our group's path: the line "0::/path". False for one outside of our view ("/..") or
+ * for the root, which nobody delegates. */
+static bool append_own(char *dir, size_t cap)
+{
+    char line[PATH_SIZE];
+    size_t n = strlen(dir);
+    bool found = false;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && !found && fgets(line, sizeof(line), f)) {
+        found = strncmp(line, "0::/", 4) == 0 && line[4] != '\n' && !strstr(line, "/..");
+        line[strcspn(line, "\n")] = '\0';
+        if (found)
+            (void)snprintf(dir + n, cap - n, "%s", line + 3);
+    }
+    if (f)
+        (void)fclose(f);
+    return found;
+}
+
+/* systemd marks what it delegates. */
+static bool is_delegated(const char *dir)
+{
+    char value[2] = "";
+    return getxattr(dir, "user.delegate", value, sizeof(value)) == 1 && value[0] == '1' &&
+           access(dir, W_OK) == 0;
+}
+
+/* A group with limits for its children holds no processes of its own. */
+static bool move_daemon(void)
+{
+    char path[PATH_SIZE];
+    path_of("daemon", "", path);
+    if (mkdir(path, 0755) != 0 && errno != EEXIST)
+        return false;
+    path_of("daemon", "cgroup.procs", path);
+    return put(path, "0");
+}
+
+static void enable_controllers(void)
+{
+    static const char *const wanted[] = {"+memory", "+cpu", "+pids"};
+    char path[PATH_SIZE];
+    path_of("cgroup.subtree_control", "", path);
+    for (size_t i = 0; i < FUT_COUNT(wanted); i++)
+        (void)put(path, wanted[i]); /* those that are not to be had are done without */
+    path_of("daemon", "cpu.weight", path);
+    (void)put(path, DAEMON_WEIGHT);
+}
+
+void groups_open(void)
+{
+    list_init(&groups.graves);
+    groups.in_force = false;
+    if (!find_mount(groups.dir, sizeof(groups.dir)) ||
+        !append_own(groups.dir, sizeof(groups.dir)) || !is_delegated(groups.dir) || !move_daemon())
+        return;
+    enable_controllers();
+    path_of("memory.events", "", groups.events);
+    groups.in_force = true;
+}
+
+const char *groups_kind(void)
+{
+    return groups.in_force ? "cgroups" : "process_groups";
+}
+
+const char *groups_memory_events(void)
+{
+    return groups.in_force ? groups.events : NULL;
+}
+
+/* ---- one child ---- */
+
+void groups_make(uint64_t generation, const struct limits *limits)
+{
+    char path[PATH_SIZE];
+    if (!groups.in_force)
+        return;
+    path_of_kid(generation, "", path);
+    if (mkdir(path, 0755) != 0) /* there already; else the child stays in ours, and its process */
+        return;                 /* group serves */
+    put_kid(generation, "memory.oom.group", 1);
+    if (limits->memory_bytes)
+        put_kid(generation, "memory.max", limits->memory_bytes);
+    if (limits->processes)
+        put_kid(generation, "pids.max", limits->processes + PROCESSES_SLACK);
+}
+
+void groups_join(uint64_t generation)
+{
+    if (groups.in_force)
+        put_kid(generation, "cgroup.procs", 0);
+}
+
+void groups_take(uint64_t generation, const struct limits *limits, pid_t pid)
+{
+    groups_make(generation, limits);
+    if (groups.in_force)
+        put_kid(generation, "cgroup.procs", (uint64_t)pid);
+}
+
+void groups_kill(uint64_t generation)
+{
+    if (groups.in_force)
+        put_kid(generation, "cgroup.kill", 1);
+}
+
+bool groups_met_memory(uint64_t generation)
+{
+    char path[PATH_SIZE], text[1024];
+    if (!groups.in_force)
+        return false;
+    path_of_kid(generation, "memory.events", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    fd_close(&fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *count = strstr(text, "\noom_kill ");
+    return count && strtoull(count + strlen("\noom_kill "), NULL, 10) > 0;
+}
+
+/* ---- the end of one ---- */
+
+static bool is_gone(uint64_t generation)
+{
+    char path[PATH_SIZE];
+    path_of_kid(generation, "", path);
+    return rmdir(path) == 0 || errno != EBUSY;
+}
+
+void groups_end(uint64_t generation)
+{
+    if (!groups.in_force)
+        return;
+    groups_kill(generation);
+    if (is_gone(generation))
+        return;
+    struct grave *g = xnew(struct grave);
+    g->generation = generation;
+    list_push_back(&groups.graves, &g->link);
+}
+
+bool groups_sweep(void)
+{
+    struct list_node *next;
+    if (!groups.in_force)
+        return false;
+    for (struct list_node *n = list_first(&groups.graves); n; n = next) {
+        struct grave *g = FUT_CONTAINER(n, struct grave, link);
+        next = list_next(&groups.graves, n);
+        if (!is_gone(g->generation))
+            continue;
+        list_remove(&groups.graves, n);
+        free(g);
+    }
+    return !list_is_empty(&groups.graves);
+}

@@ -1,0 +1,277 @@
+#include "workers/fork/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/list.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/fork/answers.h"
+#include "workers/fork/child.h"
+#include "workers/fork/ends.h"
+#include "workers/fork/groups.h"
+#include "workers/fork/orphans.h"
+#include "workers/fork/table.h"
+#include "workers/fork/watch.h"
+
+#define END_MS 5000
+#define SWEEP_MS 50 /* between tries to remove groups whose processes are on their way out */
+
+static struct {
+    int sock, signals;
+    char message[FORK_MESSAGE_MAX_BYTES + 1];
+} server = {.sock = -1, .signals = -1};
+
+/* ---- requests ---- */
+
+static void spawn_failed(const struct fork_request *r, const char *what)
+{
+    struct fork_event ev = {
+        .verb = FORK_SPAWN_FAILED, .slot = r->slot, .generation = r->generation};
+    (void)snprintf(ev.text, sizeof(ev.text), "%s: %s", what, strerror(errno));
+    groups_end(r->generation);
+    answers_send(&ev);
+}
+
+static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
+{
+    struct fork_event ev = {
+        .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation, .pid = pid};
+    if (limits_need_watch(&kid_add(r, pid, error_fd)->limits))
+        watch_wake();
+    answers_send(&ev);
+}
+
+static void spawn_worker(const struct fork_request *r, const int *fds)
+{
+    pid_t me = getpid();
+    groups_make(r->generation, &r->limits);
+    pid_t pid = fork();
+    if (pid == 0) {
+        groups_join(r->generation);
+        fork_child_worker(me, fds[0]);
+    }
+    if (pid < 0)
+        spawn_failed(r, "fork");
+    else
+        spawned(r, pid, -1);
+}
+
+/* The pipe closes by itself when the program starts; otherwise it holds the reason. It is read when
+ * the child is reaped, so a slow disk under the program stops nobody else. */
+static void spawn_exec(const struct fork_request *r, const struct fork_exec *what)
+{
+    int error_pipe[2];
+    if (pipe2(error_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+        spawn_failed(r, "pipe");
+        return;
+    }
+    pid_t me = getpid();
+    groups_make(r->generation, &r->limits);
+    pid_t pid = fork();
+    if (pid == 0) {
+        groups_join(r->generation);
+        fork_child_exec(me, r->generation, what, error_pipe[1]);
+    }
+    if (pid < 0)
+        spawn_failed(r, "fork");
+    (void)close(error_pipe[1]);
+    if (pid < 0)
+        (void)close(error_pipe[0]);
+    else
+        spawned(r, pid, error_pipe[0]);
+}
+
+static void task_is_over(const struct kid *kid, uint64_t cpu_ms)
+{
+    answers_send(&(struct fork_event){.verb = FORK_OVER,
+                                      .slot = kid->slot,
+                                      .generation = kid->generation,
+                                      .pid = kid->pid,
+                                      .cpu_ms = cpu_ms,
+                                      .met = LIMIT_CPU,
+                                      .task = kid->task.id});
+}
+
+/* Is it a child of ours that has not been reaped? */
+static bool is_child(pid_t pid)
+{
+    siginfo_t info = {0};
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* While it is not reaped its pid is its own, so nobody else can be meant. One that has ended before
+ * we were asked gets its book entry for the one answer. */
+static void adopt(const struct fork_request *r)
+{
+    struct orphan_end end;
+    if (kid_of_pid(r->pid)) {
+        errno = EEXIST;
+        spawn_failed(r, "adopt");
+    } else if (is_child(r->pid)) { /* and not reaped, so the pid is its own */
+        groups_take(r->generation, &r->limits, r->pid);
+        spawned(r, r->pid, -1);
+    } else if (orphans_take(r->pid, &end)) {
+        spawned(r, r->pid, -1);
+        ends_of_kid(kid_find(r->slot, r->generation), end.status, &end.use);
+    } else {
+        errno = ECHILD;
+        spawn_failed(r, "adopt");
+    }
+}
+
+static void signal_kid(const struct fork_request *r)
+{
+    struct kid *kid = kid_find(r->slot, r->generation);
+    if (kid)
+        kid_signal(kid, r->signal);
+    watch_wake();
+}
+
+static void begin_task(const struct fork_request *r)
+{
+    struct kid *kid = kid_find(r->slot, r->generation);
+    if (kid)
+        watch_task(kid, r->task, r->limits.cpu_ms);
+}
+
+static void run_request(size_t n, const int *fds, size_t n_fds)
+{
+    struct fork_request r;
+    struct fork_exec what = {.fds = {-1, -1, -1, -1}};
+    struct arena a;
+    arena_init(&a);
+    if (fork_request_decode(server.message, n, &a, &r, &what) != 0)
+        FUT_BUG("fork request");
+    if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
+        spawn_worker(&r, fds);
+    } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
+        memcpy(what.fds, fds, sizeof(what.fds));
+        spawn_exec(&r, &what);
+    } else if (r.verb == FORK_ADOPT && n_fds == 0) {
+        adopt(&r);
+    } else if (r.verb == FORK_KILL && n_fds == 0) {
+        signal_kid(&r);
+    } else if (r.verb == FORK_TASK && n_fds == 0) {
+        begin_task(&r);
+    } else {
+        FUT_BUG("fork request verb");
+    }
+    arena_release(&a);
+}
+
+/* False: the daemon's end is closed. */
+static bool take_request(void)
+{
+    int fds[FD_MAX_PASSED];
+    size_t n_fds = 0;
+    ssize_t n = fd_recv_msg(server.sock, server.message, sizeof(server.message), fds, &n_fds);
+    if (n > 0)
+        run_request((size_t)n, fds, n_fds);
+    for (size_t i = 0; n > 0 && i < n_fds; i++)
+        (void)close(fds[i]);
+    return n > 0;
+}
+
+/* ---- life ---- */
+
+static void end_all(void)
+{
+    int64_t deadline_ms = clock_mono_ms() + END_MS;
+    for (struct list_node *n = list_first(kids_all()); n; n = list_next(kids_all(), n))
+        kid_signal(FUT_CONTAINER(n, struct kid, link), SIGKILL);
+    while (clock_mono_ms() < deadline_ms) {
+        watch_kill_all();
+        ends_reap();
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+            return; /* no children left */
+        struct pollfd p = {.fd = server.signals, .events = POLLIN};
+        (void)poll(&p, 1, 50);
+    }
+}
+
+/* Its own session: the terminal's Ctrl-C is for the daemon, which then drains in order. */
+static void detach(void)
+{
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)setsid();
+    log_set_sink(NULL); /* it may own a descriptor that is about to be closed */
+    (void)prctl(PR_SET_NAME, "futured-fork", 0, 0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+        (void)close(null);
+    }
+    if (server.sock != 3)
+        (void)dup3(server.sock, 3, O_CLOEXEC);
+    server.sock = 3;
+    (void)close_range(4, ~0U, 0);
+}
+
+static void drain_signals(void)
+{
+    struct signalfd_siginfo info;
+    while (read(server.signals, &info, sizeof(info)) > 0)
+        ;
+}
+
+static int timeout_ms(void)
+{
+    int ms = watch_timeout_ms();
+    return groups_sweep() && (ms < 0 || ms > SWEEP_MS) ? SWEEP_MS : ms;
+}
+
+static void serve(void)
+{
+    for (bool open = true; open;) {
+        struct pollfd p[2] = {{.fd = server.sock, .events = POLLIN},
+                              {.fd = server.signals, .events = POLLIN}};
+        if (answers_are_waiting())
+            p[0].events |= POLLOUT;
+        if (poll(p, 2, timeout_ms()) < 0)
+            continue;
+        watch_turn();
+        if (p[1].revents) {
+            drain_signals();
+            ends_reap();
+        }
+        if (p[0].revents & POLLOUT)
+            answers_send_waiting();
+        if (p[0].revents & (POLLIN | POLLHUP | POLLERR))
+            open = take_request();
+    }
+}
+
+void fork_loop_main(int sock)
+{
+    sigset_t child;
+    server.sock = sock;
+    detach();
+    kids_init();
+    watch_init(task_is_over);
+    ends_init();
+    answers_init(server.sock);
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    server.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    FUT_ASSERT(server.signals >= 0);
+    serve();
+    end_all();
+    _exit(0);
+}

@@ -1,0 +1,77 @@
+#include "workers/fork/request.h"
+
+#include <string.h>
+
+static uint32_t put_list(struct buf *out, const char *const *list)
+{
+    uint32_t n = 0;
+    for (; list[n]; n++)
+        buf_put(out, list[n], strlen(list[n]) + 1);
+    return n;
+}
+
+int fork_request_encode(struct buf *out, struct fork_request head, const struct fork_exec *what)
+{
+    size_t at = out->len;
+    buf_put(out, &head, sizeof(head));
+    if (what) {
+        const char *cwd = what->cwd ? what->cwd : "";
+        buf_put(out, what->path, strlen(what->path) + 1);
+        buf_put(out, cwd, strlen(cwd) + 1);
+        head.has_cwd = what->cwd != NULL;
+        head.limits = what->limits;
+        head.kill_grace_ms = what->kill_grace_ms;
+        head.argc = put_list(out, what->argv);
+        head.envc = put_list(out, what->env);
+        memcpy(out->data + at, &head, sizeof(head));
+    }
+    if (out->len - at <= FORK_MESSAGE_MAX_BYTES)
+        return 0;
+    out->len = at;
+    return FUT_ERR_TOO_BIG;
+}
+
+/* The next string of the message, or NULL when it has ended. */
+static const char *next_string(const char **at, const char *end)
+{
+    const char *s = *at;
+    const char *nul = s < end ? memchr(s, '\0', (size_t)(end - s)) : NULL;
+    if (nul)
+        *at = nul + 1;
+    return nul ? s : NULL;
+}
+
+static const char *const *next_list(const char **at, const char *end, uint32_t n, struct arena *a)
+{
+    if (n > FORK_MESSAGE_MAX_BYTES)
+        return NULL;
+    const char **list = arena_alloc(a, (n + 1) * sizeof(*list));
+    for (uint32_t i = 0; i < n; i++) {
+        list[i] = next_string(at, end);
+        if (!list[i])
+            return NULL;
+    }
+    return list;
+}
+
+int fork_request_decode(const char *bytes, size_t n, struct arena *a, struct fork_request *head,
+                        struct fork_exec *out)
+{
+    if (n < sizeof(*head))
+        return FUT_ERR_INVAL;
+    memcpy(head, bytes, sizeof(*head));
+    if (head->verb != FORK_SPAWN_EXEC)
+        return n == sizeof(*head) ? 0 : FUT_ERR_INVAL;
+    const char *at = bytes + sizeof(*head), *end = bytes + n;
+    out->path = next_string(&at, end);
+    out->cwd = next_string(&at, end);
+    out->argv = next_list(&at, end, head->argc, a);
+    out->env = next_list(&at, end, head->envc, a);
+    if (!out->path || !out->cwd || !out->argv || !out->env || at != end || head->argc == 0)
+        return FUT_ERR_INVAL;
+    if (!head->has_cwd)
+        out->cwd = NULL;
+    out->limits = head->limits;
+    out->kill_grace_ms = head->kill_grace_ms;
+    return 0;
+}

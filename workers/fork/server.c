@@ -1,0 +1,162 @@
+#include "workers/fork/server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "core/mem.h"
+#include "workers/fork/groups.h"
+#include "workers/fork/loop.h"
+#include "workers/fork/request.h"
+
+struct fork_server {
+    int sock;
+    pid_t pid;
+    struct buf message; /* reused for every request */
+};
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define OWN_THREADS 2 /* ThreadSanitizer has a thread of its own */
+#else
+#define OWN_THREADS 1
+#endif
+
+static int count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    int n = 0;
+    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+        n += e->d_name[0] != '.';
+    if (dir)
+        (void)closedir(dir);
+    return n;
+}
+
+int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
+{
+    int pair[2];
+    if (count_threads() > OWN_THREADS)
+        FUT_BUG("fork_server_start after the first thread");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return fut_fail(err, FUT_ERR_IO, "fork server: socketpair: %s", strerror(errno));
+    FUT_ASSERT(pair[0] > STDERR_FILENO && pair[1] > STDERR_FILENO);
+    groups_open();
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(pair[0]);
+        fork_loop_main(pair[1]);
+    }
+    (void)close(pair[1]);
+    if (pid < 0) {
+        (void)close(pair[0]);
+        return fut_fail(err, FUT_ERR_IO, "fork server: fork: %s", strerror(errno));
+    }
+    struct fork_server *fs = xnew(struct fork_server);
+    *fs = (struct fork_server){.sock = pair[0], .pid = pid};
+    *out = fs;
+    return 0;
+}
+
+void fork_server_stop(struct fork_server **fsp)
+{
+    struct fork_server *fs = *fsp;
+    if (!fs)
+        return;
+    fd_close(&fs->sock);
+    while (waitpid(fs->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    buf_release(&fs->message);
+    free(fs);
+    *fsp = NULL;
+}
+
+const char *fork_server_containment(const struct fork_server *fs)
+{
+    (void)fs; /* there is one */
+    return groups_kind();
+}
+
+pid_t fork_server_pid(const struct fork_server *fs)
+{
+    return fs->pid;
+}
+
+int fork_server_fd(const struct fork_server *fs)
+{
+    return fs->sock;
+}
+
+static int request(struct fork_server *fs, struct fork_request head, const struct fork_exec *what,
+                   const int *fds, size_t n_fds)
+{
+    fs->message.len = 0;
+    int rc = fork_request_encode(&fs->message, head, what);
+    if (rc != 0)
+        return rc;
+    return fd_send_msg(fs->sock, fs->message.data, fs->message.len, fds, n_fds) == 0
+               ? 0
+               : FUT_ERR_CLOSED;
+}
+
+int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot, uint64_t generation,
+                             int channel)
+{
+    struct fork_request head = {.verb = FORK_SPAWN_WORKER, .slot = slot, .generation = generation};
+    return request(fs, head, NULL, &channel, 1);
+}
+
+int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t generation,
+                           const struct fork_exec *what)
+{
+    struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = slot, .generation = generation};
+    return request(fs, head, what, what->fds, FORK_EXEC_FDS);
+}
+
+int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation, pid_t pid,
+                      const struct limits *limits)
+{
+    struct fork_request head = {
+        .verb = FORK_ADOPT, .slot = slot, .generation = generation, .pid = pid, .limits = *limits};
+    return request(fs, head, NULL, NULL, 0);
+}
+
+int fork_server_task(struct fork_server *fs, uint32_t slot, uint64_t generation, uint64_t task,
+                     int64_t cpu_ms)
+{
+    struct fork_request head = {.verb = FORK_TASK,
+                                .slot = slot,
+                                .generation = generation,
+                                .task = task,
+                                .limits = {.cpu_ms = cpu_ms}};
+    return request(fs, head, NULL, NULL, 0);
+}
+
+int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation, int signal)
+{
+    struct fork_request head = {
+        .verb = FORK_KILL, .slot = slot, .generation = generation, .signal = signal};
+    return request(fs, head, NULL, NULL, 0);
+}
+
+int fork_server_read(struct fork_server *fs, struct fork_event *out)
+{
+    struct fork_event ev;
+    ssize_t n;
+    do
+        n = recv(fs->sock, &ev, sizeof(ev), MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return FUT_ERR_AGAIN;
+    if (n != (ssize_t)sizeof(ev))
+        return FUT_ERR_CLOSED;
+    *out = ev;
+    return 0;
+}

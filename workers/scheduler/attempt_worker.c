@@ -1,0 +1,277 @@
+/* attempt_worker: an attempt that runs in a worker process: a built-in on the cpu lane, or a
+ * `worker` handler's program. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/mem.h"
+#include "workers/base/json_check.h"
+#include "workers/process/worker_ahead.h"
+#include "workers/scheduler/internal.h"
+
+#define MESSAGE_MAX 2000 /* bytes of a program's own message */
+
+static struct attempt *attempt_of(struct worker_job *job)
+{
+    return FUT_CONTAINER(job, struct attempt, as.worker);
+}
+
+/* ---- how it ends ---- */
+
+static void end_with(struct attempt *a, enum run_class class, struct task_outcome o,
+                     const struct worker_end *end)
+{
+    o.log = end->log;
+    o.log_len = end->log_len;
+    attempt_end(a, class, task_outcome_new(&o));
+}
+
+static void fail(struct attempt *a, const char *code, const char *message,
+                 const struct worker_end *end)
+{
+    end_with(a, RUN_FAILED,
+             (struct task_outcome){.code = code, .message = message, .exit_code = -1}, end);
+}
+
+static const char *default_type(const struct attempt *a)
+{
+    return a->handler->is_worker ? a->handler->exec->content_type : CONTENT_BYTES;
+}
+
+/* A built-in has looked at its result itself. */
+static void succeeded(struct attempt *a, const struct worker_end *end)
+{
+    const char *type = end->head->type ? end->head->type : default_type(a);
+    size_t n = (size_t)end->head->bytes;
+    if (a->handler->is_worker && json_check_type(type) && !json_check(end->payload, n)) {
+        fail(a, "result_not_json", "the result is called application/json but is not valid JSON",
+             end);
+        return;
+    }
+    end_with(
+        a, RUN_SUCCESS,
+        (struct task_outcome){.type = type, .body = end->payload, .body_len = n, .exit_code = -1},
+        end);
+}
+
+/* `KIND: first line`; what comes behind it goes to the log. */
+static void program_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
+{
+    const char *text = (const char *)end->payload, *kind = end->head->kind;
+    size_t n = (size_t)end->head->bytes;
+    const char *newline = n ? memchr(text, '\n', n) : NULL;
+    size_t first = newline ? (size_t)(newline - text) : n;
+    struct buf message = BUF_INIT;
+    if (newline && report_log(&a->report, newline + 1, n - first - 1))
+        report_look(&a->report);
+    buf_printf(&message, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
+               first < MESSAGE_MAX ? (int)first : MESSAGE_MAX, first ? text : "");
+    end_with(
+        a, class,
+        (struct task_outcome){.code = "handler_failed", .message = message.data, .exit_code = -1},
+        end);
+    buf_release(&message);
+}
+
+static void builtin_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
+{
+    char *message = xstrndup((const char *)end->payload, (size_t)end->head->bytes);
+    const char *code = end->head->kind ? end->head->kind : "internal";
+    end_with(a, class, (struct task_outcome){.code = code, .message = message, .exit_code = -1},
+             end);
+    free(message);
+}
+
+static void failed(struct attempt *a, const struct worker_end *end)
+{
+    static const enum run_class by_retry[] = {RUN_FAILED, RUN_NEVER, RUN_TEMPORARY};
+    enum run_class class = by_retry[end->head->retry + 1];
+    (a->handler->is_worker ? program_failed : builtin_failed)(a, class, end);
+}
+
+static void too_large(struct attempt *a, const struct worker_end *end)
+{
+    char message[96];
+    (void)snprintf(message, sizeof(message), "the result is %llu bytes; allowed: up to %zu",
+                   (unsigned long long)end->head->bytes, a->s->cfg.max_result_bytes);
+    fail(a, "result_too_large", message, end);
+}
+
+static void wrote_too_much(struct attempt *a, const struct worker_end *end)
+{
+    char message[LIMITS_MESSAGE_SIZE];
+    limits_message(&a->handler->exec->limits, LIMIT_OUTPUT, message);
+    fail(a, limits_code(LIMIT_OUTPUT), message, end);
+}
+
+/* Says of what the process died. */
+static void describe(const struct attempt *a, const struct worker_end *end, struct task_outcome *o,
+                     char *message, size_t size)
+{
+    if (!end->known) {
+        (void)snprintf(message, size, "the worker process died");
+    } else if (end->met != LIMIT_NONE && a->handler->exec) {
+        o->code = limits_code(end->met);
+        limits_message(&a->handler->exec->limits, end->met, message);
+    } else if (WIFSIGNALED(end->status)) {
+        const char *name = sigabbrev_np(WTERMSIG(end->status));
+        o->signal = WTERMSIG(end->status);
+        (void)snprintf(message, size, "the worker process was killed by SIG%s%s", name ? name : "?",
+                       end->oom == TASK_OOM_YES ? ": the kernel had no memory left" : "");
+    } else {
+        o->exit_code = WEXITSTATUS(end->status);
+        (void)snprintf(message, size, "the worker process exited with %d", o->exit_code);
+    }
+}
+
+static void died(struct attempt *a, const struct worker_end *end)
+{
+    char message[LIMITS_MESSAGE_SIZE];
+    struct task_outcome o = {.code = "worker_died",
+                             .message = message,
+                             .exit_code = -1,
+                             .max_rss_kib = end->max_rss_kib,
+                             .cpu_ms = end->cpu_ms,
+                             .oom = end->oom};
+    describe(a, end, &o, message, sizeof(message));
+    end_with(a, RUN_FAILED, o, end);
+}
+
+static void broke_rules(struct attempt *a, const struct worker_end *end)
+{
+    fail(a, "worker_protocol",
+         "the worker wrote something to its channel that is not of the worker protocol", end);
+}
+
+/* Stopped, and whoever stopped it knows what that means. */
+static void left(struct attempt *a, const struct worker_end *end)
+{
+    (void)end;
+    attempt_end(a, RUN_NONE, NULL);
+}
+
+/* Before it began: by a stop, or because the program does not start. */
+static void taken_back(struct attempt *a, const struct worker_end *end)
+{
+    (void)end;
+    if (a->stop == STOP_NONE)
+        a->stop = STOP_RELEASED;
+    attempt_end(a, RUN_NONE, NULL);
+}
+
+static void refused(struct attempt *a, const struct worker_end *end)
+{
+    fail(a, "bad_input",
+         "the task does not fit the worker protocol: its input or a name is too long", end);
+}
+
+static void on_done(struct worker_job *job, const struct worker_end *end)
+{
+    static void (*const ends[])(struct attempt *, const struct worker_end *) = {
+        [WORKER_ENDED_DONE] = succeeded,
+        [WORKER_ENDED_FAILED] = failed,
+        [WORKER_ENDED_TOO_LARGE] = too_large,
+        [WORKER_ENDED_PROTOCOL] = broke_rules,
+        [WORKER_ENDED_DIED] = died,
+        [WORKER_ENDED_LEFT] = left,
+        [WORKER_ENDED_TAKEN] = taken_back,
+        [WORKER_ENDED_REFUSED] = refused,
+        [WORKER_ENDED_OUTPUT] = wrote_too_much,
+    };
+    ends[end->how](attempt_of(job), end);
+}
+
+/* ---- what it says on the way ---- */
+
+static void on_progress(struct worker_job *job, double fraction, const char *message)
+{
+    struct report *r = &attempt_of(job)->report;
+    if (report_progress(r, fraction, message))
+        report_look(r);
+}
+
+static void on_log(struct worker_job *job, const char *bytes, size_t n)
+{
+    struct report *r = &attempt_of(job)->report;
+    if (report_log(r, bytes, n))
+        report_look(r);
+}
+
+static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
+{
+    attempt_over(attempt_of(job), limit, cpu_ms);
+}
+
+/* ---- the kind ---- */
+
+static void on_begun(struct worker_job *job)
+{
+    attempt_begun(attempt_of(job));
+}
+
+static void on_back(struct worker_job *job)
+{
+    struct attempt *a = attempt_of(job);
+    list_remove(a->ready, &a->link);
+    a->ready = &a->s->lanes[LANE_CPU].ready;
+    list_push_front(a->ready, &a->link);
+}
+
+static void prepare(struct attempt *a)
+{
+    a->as.worker = (struct worker_job){.task = &a->apply.task,
+                                       .done = on_done,
+                                       .progress = on_progress,
+                                       .log = on_log,
+                                       .over = on_over,
+                                       .begun = on_begun,
+                                       .back = on_back};
+}
+
+bool attempt_give_ahead(struct attempt *a)
+{
+    enum lane lane = a->apply.task.spec->lane;
+    if (!a->handler || a->handler->is_worker ||
+        attempt_kind_of(a->handler, lane) != &attempt_worker_kind)
+        return false;
+    prepare(a);
+    if (!worker_ahead_give(worker_set_program(a->s->workers, a->handler), &a->as.worker))
+        return false;
+    a->kind = &attempt_worker_kind;
+    list_remove(a->ready, &a->link);
+    a->ready = &a->s->lanes[lane].ahead;
+    list_push_back(a->ready, &a->link);
+    return true;
+}
+
+static void start(struct attempt *a)
+{
+    prepare(a);
+    worker_set_submit(a->s->workers, a->handler, &a->as.worker);
+}
+
+static void stop(struct attempt *a, int signal)
+{
+    worker_set_stop_job(a->s->workers, &a->as.worker, signal);
+}
+
+static void abandon(struct attempt *a)
+{
+    worker_set_abandon(a->s->workers, &a->as.worker);
+}
+
+static void release(struct attempt *a)
+{
+    (void)a;
+}
+
+const struct attempt_kind attempt_worker_kind = {
+    .start = start,
+    .stop = stop,
+    .abandon = abandon,
+    .release = release,
+    .needs_fork_server = true,
+    .keeps_success = true,
+};

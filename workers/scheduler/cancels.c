@@ -1,0 +1,85 @@
+/* cancels: the store says that a task was cancelled; its attempt here must end. The word may come
+ * before the claim itself does (listeners run before the operations' ends), so a cancel that finds
+ * no attempt is kept for a moment. */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+#define KEEP_MS 5000
+
+struct cancel {
+    struct inbox_item item;
+    struct map_node by_id;
+    struct list_node by_age;
+    struct scheduler *s;
+    struct task_id id;
+    int64_t until_mono_ms;
+};
+
+static void forget(struct cancel *c)
+{
+    map_remove(&c->s->cancels, &c->by_id);
+    list_remove(&c->s->cancels_by_age, &c->by_age);
+    free(c);
+}
+
+static void forget_old(struct scheduler *s, int64_t now_ms)
+{
+    for (struct list_node *n; (n = list_first(&s->cancels_by_age)) != NULL;) {
+        struct cancel *c = FUT_CONTAINER(n, struct cancel, by_age);
+        if (c->until_mono_ms > now_ms)
+            return;
+        forget(c);
+    }
+}
+
+static void on_cancel(struct inbox_item *item)
+{
+    struct cancel *c = FUT_CONTAINER(item, struct cancel, item);
+    struct scheduler *s = c->s;
+    int64_t now_ms = clock_mono_ms();
+    struct attempt *a = attempt_find(s, c->id);
+    forget_old(s, now_ms);
+    if (a) {
+        attempt_stop(a, STOP_CANCELLED);
+        free(c);
+        return;
+    }
+    c->until_mono_ms = now_ms + KEEP_MS;
+    map_put(&s->cancels, &c->by_id, c->id.hi);
+    list_push_back(&s->cancels_by_age, &c->by_age);
+}
+
+void cancels_listener(void *ctx, const struct store_change *changes, size_t n)
+{
+    struct scheduler *s = ctx;
+    for (size_t i = 0; i < n; i++) {
+        const struct store_change *ch = &changes[i];
+        if (ch->state != TASK_CANCELLED || (ch->task && ch->task->attempt == 0))
+            continue; /* most are no cancels, or of tasks that never ran */
+        struct cancel *c = xnew(struct cancel);
+        c->s = s;
+        c->id = ch->id;
+        c->item.fn = on_cancel;
+        inbox_push(&s->inbox, &c->item);
+    }
+}
+
+bool cancels_take(struct scheduler *s, struct task_id id)
+{
+    if (list_is_empty(&s->cancels_by_age))
+        return false;
+    struct map_node *n = map_get(&s->cancels, id.hi);
+    struct cancel *c = n ? FUT_CONTAINER(n, struct cancel, by_id) : NULL;
+    if (!c || !id_equal(c->id, id))
+        return false;
+    forget(c);
+    return true;
+}
+
+void cancels_free(struct scheduler *s)
+{
+    forget_old(s, INT64_MAX);
+}

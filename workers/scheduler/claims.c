@@ -1,0 +1,172 @@
+/* claims: takes tasks from the store. Each free slot of a lane, and each place in its window of
+ * ready tasks, is reserved by exactly one claim; a claim that waits in the store keeps what it
+ * reserved, so a lane never gets more than that. */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+#define PAUSE_FIRST_MS 1000
+#define PAUSE_LAST_MS 30000
+
+struct claim {
+    struct store_claim op;
+    struct scheduler *s;
+    struct list_node link;
+    struct inbox_item item;
+    struct claim_ranks *ranks; /* NULL: all alike */
+    struct task tasks[];
+};
+
+/* Nothing to do: claims_post sees in each turn that the pause is over. */
+static void on_pause_over(struct loop_timer *t)
+{
+    (void)t;
+}
+
+void claims_init(struct scheduler *s)
+{
+    list_init(&s->claims);
+    for (int l = 0; l < LANE_COUNT; l++)
+        s->lanes[l].pause.fn = on_pause_over;
+}
+
+static void claim_forget(struct claim *c)
+{
+    struct lane_slots *slots = &c->s->lanes[c->op.lane];
+    slots->reserved -= (uint32_t)c->op.max;
+    if (slots->reserved == 0) {
+        slots->held = 0;
+        slots->recalling = false;
+    }
+    list_remove(&c->s->claims, &c->link);
+    free(c->ranks);
+    free(c);
+}
+
+/* FUT_ERR_CLOSED is the store stopping; anything else may pass, so claim again after a while. */
+static void claim_failed(struct scheduler *s, enum lane lane, int rc)
+{
+    struct lane_slots *slots = &s->lanes[lane];
+    if (rc == FUT_ERR_CLOSED) {
+        atomic_store(&s->claims_stopped, true);
+        return;
+    }
+    slots->pause_ms = slots->pause_ms ? slots->pause_ms * 2 : PAUSE_FIRST_MS;
+    if (slots->pause_ms > PAUSE_LAST_MS)
+        slots->pause_ms = PAUSE_LAST_MS;
+    loop_timer_set(s->loop, &slots->pause, clock_mono_ms() + slots->pause_ms);
+    log_warn("claim_failed", LOG_STR("lane", lane_name(lane)), LOG_STR("error", fut_err_name(rc)),
+             LOG_INT("again_ms", slots->pause_ms));
+}
+
+static void on_claimed(struct inbox_item *item)
+{
+    struct claim *c = FUT_CONTAINER(item, struct claim, item);
+    struct scheduler *s = c->s;
+    enum lane lane = c->op.lane;
+    int rc = c->op.op.rc;
+    for (size_t i = 0; rc == 0 && i < c->op.n; i++)
+        ready_add(s, &c->tasks[i]);
+    claim_forget(c);
+    if (rc == 0)
+        s->lanes[lane].pause_ms = 0;
+    else
+        claim_failed(s, lane, rc);
+}
+
+/* The store's writer thread. */
+static void claim_done(struct store_op *op)
+{
+    struct claim *c = FUT_CONTAINER(op, struct claim, op.op);
+    c->item.fn = on_claimed;
+    inbox_push(&c->s->inbox, &c->item);
+}
+
+/* Takes ranks. */
+static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_ranks *ranks)
+{
+    struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
+    c->ranks = ranks;
+    if (ranks) {
+        c->op.ranks = ranks->ranks;
+        c->op.n_ranks = ranks->n;
+        c->op.others = ranks->others;
+        s->lanes[lane].held |= ranks->held;
+    }
+    c->s = s;
+    c->op.lane = lane;
+    c->op.max = n;
+    c->op.tasks = c->tasks;
+    list_push_back(&s->claims, &c->link);
+    s->lanes[lane].reserved += n;
+    int rc = store_claim(s->cfg.store, &c->op, claim_done);
+    if (rc == 0)
+        return;
+    claim_forget(c);
+    claim_failed(s, lane, rc);
+}
+
+static uint32_t wanted(const struct scheduler *s, enum lane lane)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved + ready_count(s, lane);
+    uint32_t may_have = slots->capacity + ready_window(s, lane);
+    return have < may_have ? may_have - (uint32_t)have : 0;
+}
+
+/* Claims that wait in the store leave out a program that takes tasks again: they come back, to be
+ * posted anew. */
+static void recall_outdated(struct scheduler *s, enum lane lane, uint64_t held)
+{
+    struct lane_slots *slots = &s->lanes[lane];
+    if (slots->reserved == 0 || slots->recalling || !(slots->held & ~held))
+        return;
+    slots->recalling = true;
+    pools_recall(s, lane);
+}
+
+static void post_ranked(struct scheduler *s, enum lane lane)
+{
+    struct claim_ranks *ranks = xnew(struct claim_ranks);
+    claim_ranks_make(s, lane, ranks);
+    recall_outdated(s, lane, ranks->held);
+    uint32_t n = s->lanes[lane].recalling ? 0 : wanted(s, lane);
+    if (n)
+        post(s, lane, n, ranks);
+    else
+        free(ranks);
+}
+
+static void post_plain(struct scheduler *s, enum lane lane)
+{
+    uint32_t n = wanted(s, lane);
+    if (n)
+        post(s, lane, n, NULL);
+}
+
+void claims_post(struct scheduler *s)
+{
+    bool ranked = claim_ranks_are_needed(s);
+    for (int l = 0; l < LANE_COUNT; l++) {
+        enum lane lane = (enum lane)l;
+        if (atomic_load(&s->claims_stopped) || s->lanes[l].is_paused ||
+            heap_is_linked(&s->lanes[l].pause.node))
+            continue;
+        (ranked ? post_ranked : post_plain)(s, lane);
+    }
+}
+
+void claims_free(struct scheduler *s)
+{
+    for (struct list_node *n; (n = list_first(&s->claims)) != NULL;) {
+        struct claim *c = FUT_CONTAINER(n, struct claim, link);
+        for (size_t i = 0; i < c->op.n; i++)
+            task_release(&c->tasks[i]);
+        claim_forget(c);
+    }
+    for (int l = 0; l < LANE_COUNT; l++)
+        loop_timer_clear(s->loop, &s->lanes[l].pause);
+}

@@ -1,0 +1,293 @@
+#include "workers/scheduler/scheduler.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+#define SETTLE_MS 5         /* nobody is woken for a commit that went well */
+#define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
+
+/* ---- the thread ---- */
+
+static void check_drained(struct scheduler *s)
+{
+    if (!s->draining || s->running.len || s->finishing.len || s->claims.len)
+        return;
+    s->draining = false;
+    loop_timer_clear(s->loop, &s->drain_timer);
+    mutex_lock(&s->mu);
+    s->drained = true;
+    cond_signal(&s->drained_cond);
+    mutex_unlock(&s->mu);
+}
+
+static void *scheduler_thread(void *arg)
+{
+    struct scheduler *s = arg;
+    log_hold();
+    while (!s->quit) {
+        bool more = inbox_run(&s->inbox);
+        ready_begin(s);
+        if (!list_is_empty(&s->thread_jobs))
+            thread_pool_submit(s->pool, &s->thread_jobs);
+        /* After the outcomes of this turn, so that both travel in one commit. */
+        claims_post(s);
+        check_drained(s);
+        if (!more)
+            log_flush();
+        loop_turn(s->loop, more ? 0 : s->posted ? SETTLE_MS : -1);
+    }
+    log_let_go();
+    return NULL;
+}
+
+static void on_wake(struct loop_source *src, uint32_t events)
+{
+    (void)src;
+    (void)events; /* edge-triggered and never read: the inbox is looked at in every turn */
+}
+
+static void on_broken(void *ctx)
+{
+    struct scheduler *s = ctx;
+    log_error("fork_server_died", LOG_INT("pid", fork_server_pid(s->cfg.fs)));
+    atomic_store(&s->broken, true);
+    scheduler_stop_claiming(s);
+    attempt_release_orphans(s);
+    fd_wake(s->broken_fd);
+}
+
+/* ---- life ---- */
+
+static uint32_t random_seed(void)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) || !seed)
+        seed = 2463534242u; /* for jitter alone */
+    return seed;
+}
+
+static void init_books(struct scheduler *s)
+{
+    list_init(&s->running);
+    list_init(&s->finishing);
+    list_init(&s->thread_jobs);
+    list_init(&s->cancels_by_age);
+    map_init(&s->by_id);
+    map_init(&s->cancels);
+    mutex_init(&s->mu);
+    cond_init(&s->drained_cond);
+    inbox_init(&s->inbox);
+}
+
+struct scheduler *scheduler_new(const struct scheduler_config *cfg)
+{
+    struct scheduler *s = xnew(struct scheduler);
+    FUT_ASSERT(cfg->max_threads >= 1 && cfg->max_workers >= 1);
+    (void)signal(SIGPIPE, SIG_IGN); /* a program may close its standard input */
+    s->cfg = *cfg;
+    s->loop = loop_new();
+    s->random = random_seed();
+    s->broken_fd = fd_wake_new();
+    init_books(s);
+    pools_init(s);
+    claims_init(s);
+    ready_init(s);
+    if (cfg->callback_secret && *cfg->callback_secret &&
+        webhook_secret_parse(cfg->callback_secret, &s->callback_secret, NULL) != 0)
+        FUT_BUG("the callback secret was not checked");
+    int wake = dup(s->inbox.wake_fd);
+    FUT_ASSERT(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
+    s->children = children_new(s->loop, cfg->fs, on_broken, s);
+    s->workers =
+        worker_set_new(&(struct worker_set_config){.loop = s->loop,
+                                                   .children = s->children,
+                                                   .handlers = cfg->handlers,
+                                                   .slots = cfg->max_workers,
+                                                   .max_result_bytes = cfg->max_result_bytes});
+    store_listen(cfg->store, cancels_listener, s);
+    return s;
+}
+
+void scheduler_start(struct scheduler *s)
+{
+    worker_set_start(s->workers);
+    s->pool = thread_pool_start(s->cfg.max_threads);
+    s->started = true;
+    thread_start(&s->thread, "scheduler", scheduler_thread, s);
+}
+
+void scheduler_reload(struct scheduler *s, const struct scheduler_plan *plan)
+{
+    pools_plan(s, plan);
+}
+
+void scheduler_stop_claiming(struct scheduler *s)
+{
+    atomic_store(&s->claims_stopped, true);
+    store_stop_claims(s->cfg.store);
+}
+
+/* ---- draining ---- */
+
+static void on_grace_over(struct loop_timer *t)
+{
+    struct scheduler *s = FUT_CONTAINER(t, struct scheduler, drain_timer);
+    struct list_node *next;
+    for (struct list_node *n = list_first(&s->running); n; n = next) {
+        next = list_next(&s->running, n);
+        attempt_stop(FUT_CONTAINER(n, struct attempt, link), STOP_RELEASED);
+    }
+}
+
+static void on_drain(struct inbox_item *item)
+{
+    struct scheduler *s = FUT_CONTAINER(item, struct scheduler, drain_item);
+    s->draining = true;
+    s->drain_timer.fn = on_grace_over;
+    loop_timer_set(s->loop, &s->drain_timer, clock_mono_ms() + s->grace_ms);
+}
+
+bool scheduler_drain(struct scheduler *s, int64_t grace_ms)
+{
+    scheduler_stop_claiming(s);
+    s->grace_ms = grace_ms;
+    s->drain_item.fn = on_drain;
+    inbox_push(&s->inbox, &s->drain_item);
+    int64_t total_ms = grace_ms + s->cfg.kill_grace_ms + DRAIN_SLACK_MS;
+    int64_t deadline_us = clock_mono_us() + total_ms * 1000;
+    mutex_lock(&s->mu);
+    while (!s->drained && cond_wait_until(&s->drained_cond, &s->mu, deadline_us))
+        ;
+    bool drained = s->drained;
+    mutex_unlock(&s->mu);
+    return drained;
+}
+
+/* ---- stopping ---- */
+
+static void on_quit(struct inbox_item *item)
+{
+    FUT_CONTAINER(item, struct scheduler, quit_item)->quit = true;
+}
+
+void scheduler_stop(struct scheduler *s)
+{
+    if (!s->started)
+        return;
+    scheduler_stop_claiming(s);
+    s->quit_item.fn = on_quit;
+    inbox_push(&s->inbox, &s->quit_item);
+    thread_join(s->thread);
+    s->started = false;
+    for (struct list_node *n = list_first(&s->running); n; n = list_next(&s->running, n)) {
+        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
+        a->kind->abandon(a);
+    }
+    thread_pool_stop(&s->pool);
+    worker_set_stop(s->workers);
+}
+
+static void free_attempts(struct list *attempts)
+{
+    for (struct list_node *n; (n = list_pop_front(attempts)) != NULL;)
+        attempt_free(FUT_CONTAINER(n, struct attempt, link));
+}
+
+void scheduler_free(struct scheduler **sp)
+{
+    struct scheduler *s = *sp;
+    if (!s)
+        return;
+    scheduler_stop(s);
+    while (inbox_run(&s->inbox))
+        ;
+    claims_free(s);
+    ready_free(s);
+    free_attempts(&s->running);
+    free_attempts(&s->finishing);
+    cancels_free(s);
+    loop_bury(s->loop);
+    worker_set_free(&s->workers);
+    children_free(&s->children);
+    loop_close(s->loop, &s->wake);
+    loop_free(&s->loop);
+    inbox_release(&s->inbox);
+    map_release(&s->by_id);
+    map_release(&s->cancels);
+    pools_free(s);
+    cond_destroy(&s->drained_cond);
+    mutex_destroy(&s->mu);
+    fd_close(&s->broken_fd);
+    free(s);
+    *sp = NULL;
+}
+
+/* ---- what others may see ---- */
+
+static void on_ping(struct inbox_item *item)
+{
+    atomic_store(&FUT_CONTAINER(item, struct scheduler, ping_item)->is_pinging, false);
+}
+
+bool scheduler_has_moved(struct scheduler *s)
+{
+    if (!s->started)
+        return true;
+    if (atomic_load(&s->is_pinging))
+        return false;
+    atomic_store(&s->is_pinging, true);
+    s->ping_item.fn = on_ping;
+    inbox_push(&s->inbox, &s->ping_item);
+    return true;
+}
+
+bool scheduler_broken(const struct scheduler *s)
+{
+    return atomic_load(&s->broken);
+}
+
+int scheduler_broken_fd(const struct scheduler *s)
+{
+    return s->broken_fd;
+}
+
+static void read_pools(void *ctx, struct pool_stats *out)
+{
+    struct scheduler *s = ctx;
+    for (int l = 0; l < LANE_COUNT; l++)
+        pools_read(s, (enum lane)l, &out->lanes[l]);
+    out->containment = fork_server_containment(s->cfg.fs);
+    out->workers_alive = worker_set_alive(s->workers);
+    out->workers_died = worker_set_died(s->workers);
+    out->programs_broken = worker_book_count_broken(worker_set_book(s->workers));
+    int status = worker_set_last_status(s->workers);
+    out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static struct pool_worker *list_workers(void *ctx, size_t *out_n)
+{
+    const struct scheduler *s = ctx;
+    return worker_book_copy(worker_set_book(s->workers), out_n);
+}
+
+static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
+{
+    const struct scheduler *s = ctx;
+    return worker_book_find_broken(worker_set_book(s->workers), handler, out);
+}
+
+struct pool_view scheduler_view(struct scheduler *s)
+{
+    return (struct pool_view){s, read_pools, pools_change, list_workers, find_broken};
+}

@@ -1,0 +1,179 @@
+/* pools: how many slots a lane has, whether it is paused, and which handlers there are. Any thread
+ * may ask for a change; it is on paper at once, and the scheduler's thread makes it true in its
+ * next turn. Making a lane smaller ends nothing that runs: slots go as their attempts end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+/* ---- the scheduler's thread: the plan becomes true --------------------------------------------
+ */
+
+static void recalled(struct store_op *op)
+{
+    free(FUT_CONTAINER(op, struct store_recall, op));
+}
+
+void pools_recall(struct scheduler *s, enum lane lane)
+{
+    struct store_recall *o = xnew(struct store_recall);
+    o->lane = lane;
+    if (store_recall(s->cfg.store, o, recalled) != 0)
+        recalled(&o->op); /* it is closing: the claims end, too */
+}
+
+static void resize(struct scheduler *s, enum lane lane, uint32_t capacity)
+{
+    bool is_less = capacity < s->lanes[lane].capacity;
+    if (capacity == s->lanes[lane].capacity)
+        return;
+    log_info("pool_resized", LOG_STR("lane", lane_name(lane)), LOG_INT("capacity", capacity),
+             LOG_INT("before", s->lanes[lane].capacity));
+    s->lanes[lane].capacity = capacity;
+    if (lane == LANE_IO)
+        thread_pool_resize(s->pool, capacity);
+    else
+        worker_set_resize(s->workers, capacity);
+    if (is_less)
+        pools_recall(s, lane); /* what waits for the slots of before must not bring so many */
+}
+
+static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pause *p)
+{
+    bool is_paused = p->since_wall_ms != 0;
+    if (is_paused == s->lanes[lane].is_paused)
+        return;
+    s->lanes[lane].is_paused = is_paused;
+    log_info(is_paused ? "pool_paused" : "pool_resumed", LOG_STR("lane", lane_name(lane)),
+             LOG_STR("by", p->by), LOG_STR("reason", p->reason));
+    if (is_paused)
+        pools_recall(s, lane);
+}
+
+static void take_handlers(struct scheduler *s, const struct handlers *handlers)
+{
+    worker_set_reload(s->workers, handlers);
+    handlers_unref(s->handlers);
+    s->handlers = handlers;
+}
+
+static void pools_apply(struct scheduler *s)
+{
+    struct lane_plan lanes[LANE_COUNT];
+    mutex_lock(&s->plan.mu);
+    memcpy(lanes, s->plan.lanes, sizeof(lanes));
+    const struct handlers *handlers = s->plan.handlers;
+    s->plan.handlers = NULL;
+    mutex_unlock(&s->plan.mu);
+    if (handlers)
+        take_handlers(s, handlers);
+    for (int l = 0; l < LANE_COUNT; l++) {
+        resize(s, (enum lane)l, lanes[l].capacity);
+        set_pause(s, (enum lane)l, &lanes[l].pause);
+    }
+}
+
+static void on_change(struct inbox_item *item)
+{
+    struct scheduler *s = FUT_CONTAINER(item, struct scheduler, plan.item);
+    atomic_store(&s->plan.is_told, false);
+    if (s->started && !s->quit)
+        pools_apply(s);
+}
+
+static void plan_pause(struct lane_plan *plan, bool is_paused)
+{
+    if (is_paused == plan->configured_pause)
+        return;
+    plan->configured_pause = is_paused;
+    plan->pause = (struct pool_pause){.since_wall_ms = is_paused ? clock_wall_ms() : 0,
+                                      .by = "configuration"};
+}
+
+/* mu held. */
+static void plan_lane(struct lane_plan *plan, uint32_t configured, bool is_paused)
+{
+    if (configured != plan->configured)
+        plan->configured = plan->capacity = configured;
+    plan_pause(plan, is_paused);
+}
+
+static void plan_lanes(struct scheduler *s, const struct scheduler_plan *p)
+{
+    const uint32_t slots[] = {[LANE_IO] = p->max_threads, [LANE_CPU] = p->max_workers};
+    for (int l = 0; l < LANE_COUNT; l++)
+        plan_lane(&s->plan.lanes[l], slots[l], p->paused & 1u << l);
+}
+
+void pools_init(struct scheduler *s)
+{
+    mutex_init(&s->plan.mu);
+    s->plan.item.fn = on_change;
+    s->handlers = handlers_ref(s->cfg.handlers);
+    plan_lanes(s, &(struct scheduler_plan){.max_threads = s->cfg.max_threads,
+                                           .max_workers = s->cfg.max_workers,
+                                           .paused = s->cfg.paused});
+    for (int l = 0; l < LANE_COUNT; l++) {
+        s->lanes[l].capacity = s->plan.lanes[l].capacity;
+        s->lanes[l].is_paused = s->plan.lanes[l].pause.since_wall_ms != 0;
+    }
+}
+
+void pools_free(struct scheduler *s)
+{
+    handlers_unref(s->handlers);
+    handlers_unref(s->plan.handlers);
+    mutex_destroy(&s->plan.mu);
+}
+
+static void tell(struct scheduler *s)
+{
+    if (!atomic_exchange(&s->plan.is_told, true))
+        inbox_push(&s->inbox, &s->plan.item);
+}
+
+/* ---- any thread -------------------------------------------------------------------------------
+ */
+
+void pools_change(void *ctx, enum lane lane, const struct pool_wish *wish)
+{
+    struct scheduler *s = ctx;
+    struct lane_plan *plan = &s->plan.lanes[lane];
+    FUT_ASSERT(wish->capacity <= pool_lane_max(lane));
+    mutex_lock(&s->plan.mu);
+    if (wish->sets_capacity)
+        plan->capacity = wish->capacity ? wish->capacity : plan->configured;
+    if (wish->sets_pause)
+        plan->pause = wish->pause;
+    mutex_unlock(&s->plan.mu);
+    tell(s);
+}
+
+void pools_plan(struct scheduler *s, const struct scheduler_plan *plan)
+{
+    const struct handlers *handlers = handlers_ref(plan->handlers);
+    mutex_lock(&s->plan.mu);
+    const struct handlers *unused = s->plan.handlers;
+    s->plan.handlers = handlers;
+    plan_lanes(s, plan);
+    mutex_unlock(&s->plan.mu);
+    handlers_unref(unused);
+    tell(s);
+}
+
+void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    mutex_lock(&s->plan.mu);
+    out->capacity = s->plan.lanes[lane].capacity;
+    out->configured = s->plan.lanes[lane].configured;
+    out->pause = s->plan.lanes[lane].pause;
+    mutex_unlock(&s->plan.mu);
+    out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
+    out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
+    out->unsaved = atomic_load(&slots->unsaved);
+    out->unsaved_rc = atomic_load(&slots->unsaved_rc);
+}

@@ -1,0 +1,94 @@
+/* claim_ranks: whose task a free slot is for, where there are `worker` handlers: that of the
+ * program which has the fewest slots of the lane now and has a task at all; of those with as few,
+ * the one whose latest task was claimed before the others' (with one slot all have none). The
+ * built-ins and the `exec` handlers together count as one program. So a long queue of one does not
+ * keep another waiting, and no slot is idle while there is work. A program that could not take the
+ * task is left out. */
+#include <stdio.h>
+
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+bool claim_ranks_are_needed(const struct scheduler *s)
+{
+    return worker_set_programs(s->workers)->len > 1;
+}
+
+/* What a program has had up to now. */
+struct share {
+    uint32_t count;  /* tasks that it has */
+    uint64_t served; /* number of the latest */
+};
+
+static const struct worker_program *program_at(struct list_node *n)
+{
+    return FUT_CONTAINER(n, struct worker_program, link);
+}
+
+static void add(struct claim_ranks *out, const struct worker_program *p, uint8_t rank)
+{
+    char *name = out->names[out->n];
+    (void)snprintf(name, sizeof(out->names[0]), "%s", p->handler->info.name);
+    out->ranks[out->n++] = (struct store_rank){.handler = name, .rank = rank};
+}
+
+/* Tasks that the lane has for programs without a rank of their own. */
+static uint32_t count_others(const struct scheduler *s, enum lane lane, const struct share *shares,
+                             size_t n)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    uint64_t all = atomic_load_explicit(&slots->busy, memory_order_relaxed) + ready_count(s, lane);
+    for (size_t i = 0; i < n; i++)
+        all -= shares[i].count < all ? shares[i].count : all;
+    return (uint32_t)all;
+}
+
+static bool goes_before(const struct share *a, const struct share *b)
+{
+    return a->count != b->count ? a->count < b->count : a->served < b->served;
+}
+
+/* How many go before it. */
+static uint8_t rank_of(const struct share *share, const struct share *shares, size_t n,
+                       const struct share *others)
+{
+    uint8_t rank = goes_before(others, share);
+    for (size_t i = 0; i < n; i++)
+        rank = (uint8_t)(rank + goes_before(&shares[i], share));
+    return rank;
+}
+
+static void drop_if_all_alike(struct claim_ranks *out)
+{
+    for (size_t i = 0; i < out->n; i++) {
+        if (out->ranks[i].rank != out->others)
+            return;
+    }
+    out->n = 0;
+}
+
+void claim_ranks_make(const struct scheduler *s, enum lane lane, struct claim_ranks *out)
+{
+    const struct list *programs = worker_set_programs(s->workers);
+    struct share shares[CLAIM_RANKS_MAX];
+    size_t n = 0, index = 0;
+    for (struct list_node *i = list_first(programs); i; i = list_next(programs, i), index++) {
+        const struct worker_program *p = program_at(i);
+        if (!p->handler || p->is_leaving || n == CLAIM_RANKS_MAX)
+            continue;
+        bool held = !worker_program_takes_more(p);
+        if (held)
+            out->held |= (uint64_t)1 << (index % 64);
+        if (!held && p->handler->info.lane != lane)
+            continue;
+        shares[n++] = (struct share){p->handler->info.lane == lane ? p->claimed : 0, p->served};
+        add(out, p, held ? STORE_RANK_NEVER : 0);
+    }
+    struct share others = {count_others(s, lane, shares, n), s->lanes[lane].others_served};
+    for (size_t i = 0; i < n; i++) {
+        if (out->ranks[i].rank != STORE_RANK_NEVER)
+            out->ranks[i].rank = rank_of(&shares[i], shares, n, &others);
+    }
+    out->others = rank_of(&others, shares, n, &others);
+    drop_if_all_alike(out);
+}

@@ -1,0 +1,32 @@
+/* tickets: who has a task that was given ahead? A page of memory that the daemon and one worker
+ * process share: the worker takes a task's ticket right before it begins, the daemon withdraws it
+ * to give the task to somebody else; exactly one of the two succeeds. Neither ever waits. */
+#ifndef FUT_WORKERS_WIRE_TICKETS_H
+#define FUT_WORKERS_WIRE_TICKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+#define TICKETS_MAX 16 /* tasks that may be offered at once: with consecutive ids */
+
+struct tickets;
+
+/* The worker: makes the page; *out_fd is its descriptor, for the daemon and the caller's. NULL: no
+ * memory for that. */
+struct tickets *tickets_new(int *out_fd);
+/* The daemon: maps it; fd stays the caller's. NULL: it is not such a page. */
+struct tickets *tickets_open(int fd);
+/* NULL ok. */
+void tickets_close(struct tickets **t);
+
+/* The daemon, before it sends the task. Those that may still be on offer have higher ids than
+ * id - TICKETS_MAX. */
+void tickets_offer(struct tickets *t, uint64_t id);
+/* The worker: true when the task is its own now. */
+FUT_MUST_CHECK bool tickets_take(struct tickets *t, uint64_t id);
+/* The daemon: true when the worker never begins it. */
+FUT_MUST_CHECK bool tickets_withdraw(struct tickets *t, uint64_t id);
+
+#endif
