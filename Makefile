@@ -145,6 +145,7 @@ asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
 
 lint: deps
+	+@$(BUILD) all VARIANT=debug
 	@tests/lint/run.sh
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

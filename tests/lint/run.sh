@@ -5,13 +5,14 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 tests/deps.sh lint || exit 2
 
-checks=(layers symbols sql_states no_sleep banned style sizes plaques docs format shellcheck sdk gcc_analyzer gcc_werror
+checks=(layers circles symbols sql_states no_sleep banned style sizes plaques docs format shellcheck sdk gcc_analyzer gcc_werror
     clang_werror cppcheck clang_tidy)
 [ $# -gt 0 ] && checks=("$@")
 passed=0 failed=0
 for check in "${checks[@]}"; do
     began=$SECONDS
-    if out=$("tests/lint/$check.sh" check 2>&1); then
+    script=(tests/lint/"$check".*)
+    if out=$("${script[0]}" check 2>&1); then
         passed=$((passed + 1))
         printf 'ok    %-14s %4d s\n' "$check" $((SECONDS - began))
     else
