@@ -140,7 +140,7 @@ tests-built: all $(TESTS) $(call program,$(TOOLS) $(COUNTED)) $(PRELOAD)
 test: test-deps
 	+@$(BUILD) check VARIANT=debug
 check: tests-built
-	@tests/run.sh $(B) $(TESTS)
+	@tests/run.sh $(B) $(TESTS) tests/docs/run.py
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
 

@@ -1,0 +1,91 @@
+"""The commands that documents show: ```console blocks of Markdown, literal displays of manuals.
+
+In a block, `$ ` begins a command, `> ` or a line behind a backslash goes on with it, and any other line is output
+that the document shows. A curl line anywhere else cannot be tested; `stray` finds these.
+"""
+
+import glob
+import os
+import re
+from dataclasses import dataclass, field
+
+FENCE = re.compile(r"^\s*```(\w*)\s*$")
+CURL = re.compile(r"(?:^|[\s`(|])curl\s+(?:-|http|localhost|[\"'$])")
+
+
+@dataclass
+class Command:
+    document: str
+    line: int
+    text: str
+    shown: list = field(default_factory=list)  # lines of output; none: only the exit status counts
+
+
+def documents(root):
+    """The documents of the tree, without what was built or installed."""
+    found = []
+    for directory, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in ("build", ".git", "node_modules", "wrong"))
+        found += [os.path.relpath(os.path.join(directory, f), root) for f in sorted(files) if f.endswith(".md")]
+    manuals = glob.glob("**/*.[1-8]", root_dir=root, recursive=True)
+    return found + sorted(m for m in manuals if not m.startswith("build/"))
+
+
+def read(root, document):
+    with open(os.path.join(root, document), encoding="utf-8") as f:
+        return f.read().splitlines()
+
+
+def commands(root, document):
+    lines = read(root, document)
+    return _markdown(document, lines) if document.endswith(".md") else _manual(document, lines)
+
+
+def stray(root, document):
+    """(line, text) of each curl line that no test runs."""
+    if not document.endswith(".md"):
+        return
+    run, language = set(), None
+    for command in commands(root, document):
+        run.update(range(command.line, command.line + command.text.count("\n") + 1))
+    for number, line in enumerate(read(root, document), 1):
+        if CURL.search(line) and number not in run:
+            yield number, line.strip()
+
+
+def _markdown(document, lines):
+    found, language, open_ = [], None, False
+    for number, line in enumerate(lines, 1):
+        fence = FENCE.match(line)
+        if fence:
+            language, open_ = (fence[1] if language is None else None), False
+        elif language != "console":
+            continue
+        elif line.startswith("$ "):
+            found.append(Command(document, number, line[2:]))
+            open_ = True
+        elif open_ and found[-1].text.endswith("\\"):
+            found[-1].text += "\n" + line.removeprefix("> ")
+        elif open_ and line.startswith("> "):
+            found[-1].text += "\n" + line[2:]
+        elif found:
+            open_ = False
+            found[-1].shown.append(line)
+    return found
+
+
+def _manual(document, lines):
+    """mdoc: the lines of each `.Bd -literal` … `.Ed` that has a curl line."""
+    found, block = [], None
+    for number, line in enumerate(lines, 1):
+        text = line.replace("\\e", "\\").replace("\\-", "-")
+        if line.startswith(".Bd -literal"):
+            block = []
+        elif line.startswith(".Ed") and block is not None:
+            found += block if any("curl " in command.text for command in block) else []
+            block = None
+        elif block and block[-1].text.endswith("\\"):
+            block[-1].text += "\n" + text
+        elif block is not None:
+            block.append(Command(document, number, text))
+    return found
