@@ -46,8 +46,9 @@ FUT_MUST_CHECK int store_open(const struct store_config *cfg, struct store **out
 struct store_change {
     struct task_id id;
     enum task_state state;
-    const struct task *task; /* the snapshot after it, borrowed for the call (task_copy to keep);
-                                NULL when the store has no record at hand: read it */
+    uint32_t stopped_attempt; /* of a cancel: the attempt that it ended; 0: none was running */
+    const struct task *task;  /* the snapshot after it, borrowed for the call (task_copy to keep);
+                                 NULL when the store has no record at hand: read it */
     const struct store_note *note; /* progress was reported; borrowed for the call; NULL: no news */
     struct task_id batch;          /* hi 0: in none, or not at hand */
 };

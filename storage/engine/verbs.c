@@ -118,6 +118,13 @@ int verb_change(struct store *s, const struct task_change *c, struct task *t)
     return 0;
 }
 
+/* Listeners stop exactly this attempt: a later one of the same task is not concerned. */
+static uint32_t stopped_attempt(const struct task_change *c)
+{
+    bool stops = c->from_state == TASK_RUNNING && c->to_state == TASK_CANCELLED;
+    return stops ? c->from_attempt : 0;
+}
+
 static int run_apply(struct store *s, struct store_op *op, bool *out_park)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
@@ -128,6 +135,7 @@ static int run_apply(struct store *s, struct store_op *op, bool *out_park)
     if (rc == 0)
         store_txn_note(s, &(struct store_change){.id = o->change.id,
                                                  .state = o->task.state,
+                                                 .stopped_attempt = stopped_attempt(&o->change),
                                                  .task = &o->task,
                                                  .batch = o->task.spec->batch});
     return rc;
@@ -172,8 +180,10 @@ static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
     FUT_ASSERT(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
     int rc = verb_change(s, &c, t);
     if (rc == 0)
-        store_txn_note(
-            s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
+        store_txn_note(s, &(struct store_change){.id = c.id,
+                                                 .state = t->state,
+                                                 .stopped_attempt = stopped_attempt(&c),
+                                                 .batch = t->spec->batch});
     return rc;
 }
 

@@ -255,11 +255,14 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
         finish_post(a, event_of(a, class));
 }
 
-struct attempt *attempt_find(struct scheduler *s, struct task_id id)
+struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number)
 {
-    struct map_node *n = map_get(&s->by_id, id.hi);
-    struct attempt *a = n ? FUT_CONTAINER(n, struct attempt, by_id) : NULL;
-    return a && id_equal(a->apply.task.spec->id, id) ? a : NULL;
+    for (struct map_node *n = map_get(&s->by_id, id.hi); n; n = map_next_same(n)) {
+        struct attempt *a = FUT_CONTAINER(n, struct attempt, by_id);
+        if (id_equal(a->apply.task.spec->id, id) && a->apply.task.attempt == number)
+            return a;
+    }
+    return NULL;
 }
 
 void attempt_free(struct attempt *a)

@@ -1,6 +1,7 @@
-/* cancels: the store says that a task was cancelled; its attempt here must end. The word may come
- * before the claim itself does (listeners run before the operations' ends), so a cancel that finds
- * no attempt is kept for a moment. */
+/* cancels: the store says that a running attempt was cancelled; exactly that attempt must end here.
+ * The word may come before the claim itself does (listeners run before the operations' ends), so a
+ * cancel that finds no attempt is kept for a moment. It names its attempt by number: a later life
+ * of the same task is not concerned. */
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -15,6 +16,7 @@ struct cancel {
     struct list_node by_age;
     struct scheduler *s;
     struct task_id id;
+    uint32_t attempt;
     int64_t until_mono_ms;
 };
 
@@ -40,7 +42,7 @@ static void on_cancel(struct inbox_item *item)
     struct cancel *c = FUT_CONTAINER(item, struct cancel, item);
     struct scheduler *s = c->s;
     int64_t now_ms = clock_mono_ms();
-    struct attempt *a = attempt_find(s, c->id);
+    struct attempt *a = attempt_find(s, c->id, c->attempt);
     forget_old(s, now_ms);
     if (a) {
         attempt_stop(a, STOP_CANCELLED);
@@ -57,26 +59,29 @@ void cancels_listener(void *ctx, const struct store_change *changes, size_t n)
     struct scheduler *s = ctx;
     for (size_t i = 0; i < n; i++) {
         const struct store_change *ch = &changes[i];
-        if (ch->state != TASK_CANCELLED || (ch->task && ch->task->attempt == 0))
-            continue; /* most are no cancels, or of tasks that never ran */
+        if (!ch->stopped_attempt)
+            continue; /* most are no cancels, or of tasks that do not run */
         struct cancel *c = xnew(struct cancel);
         c->s = s;
         c->id = ch->id;
+        c->attempt = ch->stopped_attempt;
         c->item.fn = on_cancel;
         inbox_push(&s->inbox, &c->item);
     }
 }
 
-bool cancels_take(struct scheduler *s, struct task_id id)
+bool cancels_take(struct scheduler *s, struct task_id id, uint32_t attempt)
 {
     if (list_is_empty(&s->cancels_by_age))
         return false;
-    struct map_node *n = map_get(&s->cancels, id.hi);
-    struct cancel *c = n ? FUT_CONTAINER(n, struct cancel, by_id) : NULL;
-    if (!c || !id_equal(c->id, id))
-        return false;
-    forget(c);
-    return true;
+    for (struct map_node *n = map_get(&s->cancels, id.hi); n; n = map_next_same(n)) {
+        struct cancel *c = FUT_CONTAINER(n, struct cancel, by_id);
+        if (id_equal(c->id, id) && c->attempt == attempt) {
+            forget(c);
+            return true;
+        }
+    }
+    return false;
 }
 
 void cancels_free(struct scheduler *s)

@@ -170,7 +170,8 @@ void attempt_over(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
 /* When a failure is tried again: the task's word, then its handler's, then the house's. */
 struct retry_policy attempt_policy(const struct attempt *a);
-struct attempt *attempt_find(struct scheduler *s, struct task_id id);
+/* The ready or running attempt of this task with this number, or NULL. */
+struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
 void attempt_free(struct attempt *a);
 /* For those that need the fork server, which is dead: gives their tasks back. */
 void attempt_release_orphans(struct scheduler *s);
@@ -236,8 +237,8 @@ void finish_quietly(struct attempt *a);
 /* cancels.c */
 /* The store's listener: the writer thread. */
 store_listener cancels_listener;
-/* Was this task cancelled in the moment between its claim and its start? */
-bool cancels_take(struct scheduler *s, struct task_id id);
+/* Was this attempt cancelled in the moment between its claim and its start? */
+bool cancels_take(struct scheduler *s, struct task_id id, uint32_t attempt);
 void cancels_free(struct scheduler *s);
 
 #endif

@@ -105,7 +105,7 @@ void ready_add(struct scheduler *s, const struct task *task)
     a->ready = task->lost ? &slots->ready_last : &slots->ready;
     a->ready_mono_ms = clock_mono_ms();
     list_push_back(a->ready, &a->link);
-    if (cancels_take(s, task->spec->id))
+    if (cancels_take(s, task->spec->id, task->attempt))
         attempt_stop(a, STOP_CANCELLED);
 }
 
