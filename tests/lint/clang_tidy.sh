@@ -16,5 +16,5 @@ if [ "${1-}" = one ]; then
     tidy_one "$2"
     exit
 fi
-c_files "${rooms[@]}" tests/support tests/tools | grep '\.c$' |
+c_files "${folders[@]}" tests/support tests/tools | grep '\.c$' |
     xargs -r -P2 -n1 "$PWD/tests/lint/clang_tidy.sh" one

@@ -1,5 +1,5 @@
 #!/bin/bash
-# gcc's -fanalyzer finds nothing in the rooms. A file whose preprocessed text was clean before is not
+# gcc's -fanalyzer finds nothing in the program. A file whose preprocessed text was clean before is not
 # looked at again.
 . "$(dirname "$0")/lib.sh"
 flags=(-std=c11 -I. -iquote workers/sdk -D_GNU_SOURCE '-DFUT_VERSION="lint"')
@@ -20,4 +20,4 @@ if [ "${1-}" = one ]; then
     analyze_one "$2"
     exit
 fi
-c_files "${rooms[@]}" | grep '\.c$' | xargs -r -P2 -n1 "$PWD/tests/lint/gcc_analyzer.sh" one
+c_files "${folders[@]}" | grep '\.c$' | xargs -r -P2 -n1 "$PWD/tests/lint/gcc_analyzer.sh" one

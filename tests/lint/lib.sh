@@ -2,12 +2,12 @@
 # Sourced by the checks: the lists of files, and how a finding is told.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-rooms=(core storage workers api daemon)
+folders=(core storage workers api daemon)
 findings=0
 
 # The project's own C files below the given folders (all of them without one).
 c_files() {
-    [ $# -gt 0 ] || set -- "${rooms[@]}" tests
+    [ $# -gt 0 ] || set -- "${folders[@]}" tests
     find "$@" -name '*.[ch]' -not -path '*/build/*' | sort
 }
 

@@ -5,13 +5,13 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 tests/deps.sh lint || exit 2
 
-checks=(layers circles symbols sql_states no_sleep banned style sizes plaques docs format shellcheck sdk gcc_analyzer gcc_werror
-    clang_werror cppcheck clang_tidy)
+checks=(layers circles symbols contracts words columns sql_states no_sleep banned style sizes readmes docs format shellcheck
+    sdk gcc_analyzer gcc_werror clang_werror cppcheck clang_tidy)
 [ $# -gt 0 ] && checks=("$@")
 passed=0 failed=0
 for check in "${checks[@]}"; do
     began=$SECONDS
-    script=(tests/lint/"$check".*)
+    script=(tests/lint/"$check".[sp][hy])
     if out=$("${script[0]}" check 2>&1); then
         passed=$((passed + 1))
         printf 'ok    %-14s %4d s\n' "$check" $((SECONDS - began))

@@ -1,5 +1,5 @@
 #!/bin/bash
-# House style that no formatter checks.
+# Style that no formatter checks.
 . "$(dirname "$0")/lib.sh"
 
 look() { # what, pattern
@@ -11,7 +11,6 @@ look "no cleanup attribute: one out: label" '__attribute__\(\(.*cleanup'
 look "comments are /* */" '(^|[[:space:];{}])//([[:space:]]|$)'
 look "TODO needs an issue: TODO(#12)" '\b(TODO|FIXME|XXX)\b[^(]'
 look "white space at the end" '[[:space:]]$'
-report < <(c_files | grep '\.h$' | while read -r file; do
-    head -1 "$file" | grep -q '^/\*' || echo "$file:1: a header begins with what its room is for"
-done)
+report < <(c_files | grep '\.h$' | xargs awk 'FNR == 1 && !/^\/\*/ {
+    print FILENAME ":1: a header begins with what its module is for" }')
 finish

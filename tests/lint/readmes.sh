@@ -1,7 +1,7 @@
 #!/bin/bash
 # Each folder has a README.md: what it is for, what may live there, how it is tested.
 . "$(dirname "$0")/lib.sh"
-report < <(find "${rooms[@]}" tests systemd -type d -not -path 'tests/unit/*' -not -path 'tests/fuzz/corpus*' -not -path '*/__pycache__*' |
+report < <(find "${folders[@]}" tests systemd -type d -not -path 'tests/unit/*' -not -path 'tests/fuzz/corpus*' -not -path '*/__pycache__*' |
     sort | while read -r folder; do
     [ -s "$folder/README.md" ] || echo "$folder: no README.md"
 done)
