@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "api/http/loop.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
+#include "api/routes.h"
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/mem.h"
@@ -16,8 +17,8 @@ struct api *api_new(const struct api_config *cfg)
     struct api *a = xnew(struct api);
     FUT_ASSERT(cfg->threads >= 1 && cfg->max_connections >= 1);
     a->cfg = *cfg;
-    a->cfg.catalog = catalog_ref(cfg->catalog);
-    mutex_init(&a->catalog_mu);
+    a->routes = &routes_table;
+    catalog_lend_init(&a->catalog, cfg->catalog);
     a->left_fd = fd_wake_new();
     FUT_ASSERT(a->left_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->started_mono_ms = clock_mono_ms();
@@ -30,21 +31,7 @@ struct api *api_new(const struct api_config *cfg)
 
 void api_set_catalog(struct api *a, const struct catalog *c)
 {
-    mutex_lock(&a->catalog_mu);
-    const struct catalog *before = a->cfg.catalog;
-    a->cfg.catalog = catalog_ref(c);
-    mutex_unlock(&a->catalog_mu);
-    catalog_unref(&before);
-}
-
-const struct catalog *api_lend_catalog(struct api *a, const struct catalog **kept)
-{
-    if (!*kept) {
-        mutex_lock(&a->catalog_mu);
-        *kept = catalog_ref(a->cfg.catalog);
-        mutex_unlock(&a->catalog_mu);
-    }
-    return *kept;
+    catalog_lend_set(&a->catalog, c);
 }
 
 /* Connections of one loop: the shares add up to at least the whole. */
@@ -209,8 +196,7 @@ void api_free(struct api **a)
     fd_close(&me->left_fd);
     free(me->loops);
     waiters_release(&me->waiters);
-    catalog_unref(&me->cfg.catalog);
-    mutex_destroy(&me->catalog_mu);
+    catalog_lend_release(&me->catalog);
     free(me);
     *a = NULL;
 }

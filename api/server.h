@@ -11,33 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/http/auth.h"
-#include "core/catalog.h"
+#include "api/http/config.h"
 #include "core/err.h"
-#include "core/pool_view.h"
-#include "storage/store.h"
 
 struct api;
-
-#define API_LISTENERS_MAX 8
-
-struct api_config {
-    const char *listen;       /* "host:port", "[v6]:port", ":port" or "unix:/path" */
-    const int *listen_fds;    /* inherited listening sockets, taken over; then listen is not read */
-    size_t n_listen_fds;      /* at most API_LISTENERS_MAX; 0: none, listen is opened */
-    unsigned threads;         /* event loops of each listening socket, >= 1 */
-    unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls */
-    size_t max_body_bytes;
-    size_t max_buffered_bytes; /* of large bodies and answers in memory; 0: no limit */
-    size_t max_header_bytes;   /* the HTTP library's memory per connection, 3584 at least */
-    int64_t max_wait_ms;       /* longest long-poll; longer wishes are cut to it */
-    struct store *store;
-    const struct catalog *catalog; /* the api takes a reference of its own */
-    struct pool_view pools;        /* read == NULL: no pools here */
-    const char *version;
-    const struct auth *auth; /* NULL: no tokens, then only local addresses are served */
-    const char *tls_cert_pem, *tls_key_pem; /* both NULL: plain HTTP */
-};
 
 /* Before store_start: registers the store's listener. Strings and pointers are borrowed until
  * api_free. Never NULL. */

@@ -8,7 +8,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "core/mem.h"
 
 #define LOOKS 3 /* rounds for the library to work off what it has read: 100 Continue takes two */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/http/mhd.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/params.h"
 
 /* ---- what came ------------------------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static void run_route(struct request *r)
 request_step *dispatch_first_step(struct request *r)
 {
     struct route_match m;
-    route_find(r->method, r->path, &m);
+    route_find(r->api->routes, r->method, r->path, &m);
     r->allowed = m.allowed;
     r->route = m.route;
     r->body_limit = r->api->cfg.max_body_bytes;

@@ -7,7 +7,7 @@
 #include "api/http/conn.h"
 #include "api/http/held.h"
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/log.h"

@@ -12,7 +12,7 @@
 #include "api/http/held.h"
 #include "api/http/loop.h"
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "core/fd.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "api/http/loop.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "core/clock.h"
 #include "core/mem.h"
 

@@ -79,7 +79,7 @@ struct request {
 
     /* work */
     struct arena arena;
-    const struct catalog *catalog; /* by api_lend_catalog */
+    const struct catalog *catalog; /* by catalog_lend_to */
     void *work;                    /* what the route keeps between its steps; in the arena */
     union {
         struct store_op base; /* first member of each */

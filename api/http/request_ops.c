@@ -5,7 +5,7 @@
 #include "api/http/dispatch.h"
 #include "api/http/loop.h"
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "core/mem.h"
 
 static void op_done(struct store_op *op)

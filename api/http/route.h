@@ -1,5 +1,5 @@
-/* route: the table of all that the API answers: method, path, function. One row per method and
- * path. Pure; any thread; nothing blocks. */
+/* route: finds the row of a table of routes that a method and a path mean. The table itself is
+ * api/routes.c, above the resources whose functions it names. Pure; any thread; nothing blocks. */
 #ifndef FUT_API_HTTP_ROUTE_H
 #define FUT_API_HTTP_ROUTE_H
 
@@ -39,6 +39,12 @@ struct route {
     /* Runs before the body comes and may set r->sink and r->body_limit; it answers nothing. NULL:
      * the body is kept or not, by flags. */
     void (*open)(struct request *);
+    const char *summary; /* a line for people, as GET / shows it */
+};
+
+struct route_table {
+    const struct route *rows; /* one per method and path */
+    size_t n;
 };
 
 /* A part of the path: raw, not decoded. */
@@ -53,10 +59,14 @@ struct route_match {
     struct route_capture captures[ROUTE_CAPTURES_MAX];
 };
 
+/* METHOD_OTHER for a method that no row has; case counts. */
 enum route_method route_method_parse(const char *method);
-/* path: raw (percent-encoded), without query; compared as it is, no dots or slashes are resolved.
- */
-void route_find(enum route_method method, const char *path, struct route_match *out);
+/* "GET" and so on; "" for METHOD_OTHER. */
+const char *route_method_name(enum route_method method);
+/* Fills *out. path: raw (percent-encoded), without query; compared as it is, no dots or slashes are
+ * resolved. */
+void route_find(const struct route_table *t, enum route_method method, const char *path,
+                struct route_match *out);
 /* Appends "GET, HEAD, OPTIONS" for the mask of a match. */
 void route_write_allow(struct buf *out, unsigned allowed);
 /* Does the route know this query parameter? */

@@ -2,7 +2,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/json_out.h"
 #include "core/clock.h"
 

@@ -1,10 +1,10 @@
 #include "api/resources/batch_results.h"
 
 #include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/batches.h"
 #include "api/resources/future_json.h"
 #include "api/resources/wait.h"
-#include "api/server_internal.h"
 #include "api/text/event_out.h"
 #include "core/clock.h"
 

@@ -7,10 +7,10 @@
 
 #include "api/http/mhd.h"
 #include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/batch_json.h"
 #include "api/resources/callback_task.h"
 #include "api/resources/idempotency.h"
-#include "api/server_internal.h"
 #include "api/text/batch_in.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
@@ -118,7 +118,7 @@ static int take_task(void *ctx, const struct json_in_task *in, struct problem *p
 {
     struct work *w = ctx;
     const struct handler_info *h =
-        catalog_find_public(api_lend_catalog(w->r->api, &w->r->catalog), in->handler);
+        catalog_find_public(catalog_lend_to(&w->r->api->catalog, &w->r->catalog), in->handler);
     if (!h)
         return refuse(p, PROBLEM_UNKNOWN_HANDLER_NAME, "handler",
                       "is not known; GET /v1/handlers lists what is.", in->handler);

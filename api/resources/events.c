@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "api/http/mhd.h"
+#include "api/http/shared.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
-#include "api/server_internal.h"
 #include "api/text/event_out.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"

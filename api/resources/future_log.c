@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/futures.h"
 #include "api/resources/wait.h"
-#include "api/server_internal.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 

@@ -1,7 +1,7 @@
 #include "api/resources/handler_list.h"
 
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/json_out.h"
 
 static void open_object(struct buf *b, const char *key)
@@ -76,7 +76,7 @@ static void write_handler(struct buf *b, const struct handler_info *h)
 
 void handler_list_get(struct request *r)
 {
-    const struct catalog *c = api_lend_catalog(r->api, &r->catalog);
+    const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
     buf_puts(&r->out, "{\"handlers\":[");
     for (size_t i = 0; i < c->n; i++) {
         if (!c->items[i].is_internal)

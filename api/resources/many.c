@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "core/mem.h"
 
 #define PAGE 500

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
 #include "core/clock.h"

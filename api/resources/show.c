@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "api/http/mhd.h"
+#include "api/http/shared.h"
 #include "api/resources/future_json.h"
 #include "api/resources/wait.h"
-#include "api/server_internal.h"
 
 void show_look(const struct request *r, struct waiting_scene *out)
 {

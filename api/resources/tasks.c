@@ -5,11 +5,11 @@
 
 #include "api/http/mhd.h"
 #include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/callback_task.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/show.h"
 #include "api/resources/wait.h"
-#include "api/server_internal.h"
 #include "api/text/json_in.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
@@ -24,7 +24,7 @@ static void refuse_handler(struct request *r, const char *name, enum problem_cod
 {
     struct problem p;
     struct buf known = BUF_INIT;
-    const struct catalog *c = api_lend_catalog(r->api, &r->catalog);
+    const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
     for (size_t i = 0; i < c->n && i < NAMES_SHOWN; i++)
         if (!c->items[i].is_internal)
             buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
@@ -166,7 +166,7 @@ void tasks_post(struct request *r)
         return;
     }
     const struct handler_info *h =
-        catalog_find_public(api_lend_catalog(r->api, &r->catalog), in.handler);
+        catalog_find_public(catalog_lend_to(&r->api->catalog, &r->catalog), in.handler);
     struct options o = {in.has_lane, in.lane,         in.timeout_ms, in.retries,
                         in.unique,   in.callback_url, in.retry};
     if (h)
@@ -220,7 +220,7 @@ static const char *read_type(struct request *r)
 void tasks_post_handler(struct request *r)
 {
     const struct handler_info *h =
-        catalog_find_public(api_lend_catalog(r->api, &r->catalog), r->captures[0]);
+        catalog_find_public(catalog_lend_to(&r->api->catalog, &r->catalog), r->captures[0]);
     struct options o = {.retries = -1};
     if (!h) {
         refuse_handler(r, r->captures[0], PROBLEM_UNKNOWN_HANDLER);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "api/http/loop.h"
+#include "api/http/shared.h"
 #include "api/resources/show.h"
-#include "api/server_internal.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "core/mem.h"

@@ -1,7 +1,7 @@
 #include "api/resources/wait_many.h"
 
+#include "api/http/shared.h"
 #include "api/resources/many.h"
-#include "api/server_internal.h"
 #include "api/text/json_out.h"
 
 struct wait_many {

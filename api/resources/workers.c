@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "api/http/request.h"
-#include "api/server_internal.h"
+#include "api/http/shared.h"
 #include "api/text/json_out.h"
 #include "core/proc.h"
 

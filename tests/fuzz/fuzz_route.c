@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/http/route.h"
+#include "api/routes.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_rebuilt(const struct route_match *m, const char *path)
@@ -29,7 +29,7 @@ static void try_route(const char *name, const char *path)
     struct route_match m;
     struct buf allow = BUF_INIT;
     enum route_method method = route_method_parse(name);
-    route_find(method, path, &m);
+    route_find(&routes_table, method, path, &m);
     route_write_allow(&allow, m.allowed);
     FUT_ASSERT(!m.allowed || strstr(allow.data, "OPTIONS"));
     if (m.route) {

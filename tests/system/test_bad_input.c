@@ -52,7 +52,7 @@ static const struct bad table[] = {
     {"DELETE", UNKNOWN, NULL, 404, "unknown_future", NULL, NULL},
     {"GET", "/v1/futures/42", NULL, 404, "unknown_future", NULL, NULL},
     {"GET", "/v1/nothing", NULL, 404, "unknown_route", NULL, NULL},
-    {"GET", "/", NULL, 404, "unknown_route", NULL, NULL},
+    {"GET", "/index.html", NULL, 404, "unknown_route", NULL, NULL},
     {"PUT", "/v1/tasks", "{}", 405, "method_not_allowed", NULL, NULL},
     {"DELETE", "/v1/stats", NULL, 405, "method_not_allowed", NULL, NULL},
     QUERY(UNKNOWN "?wait=-1", 400, "invalid_parameter", "wait"),

@@ -170,6 +170,17 @@ START_TEST(test_server_shows_handlers_stats_and_health)
 }
 END_TEST
 
+/* Whoever opens the daemon's address is told what to ask next. */
+START_TEST(test_server_lists_its_routes_at_the_root)
+{
+    expect(ask(&f, "GET /", "", NULL), 200, "\"name\":\"futured\"",
+           "{\"method\":\"POST\",\"path\":\"/v1/tasks\",\"summary\":\"submit a task",
+           "\"path\":\"/v1/futures/{id}/result\"");
+    expect(ask(&f, "GET /?x=1", "", NULL), 400, "unknown_parameter", NULL, NULL);
+    expect(ask(&f, "POST /", "", ""), 405, "Allow: GET, HEAD, OPTIONS\r\n", NULL, NULL);
+}
+END_TEST
+
 START_TEST(test_server_answers_head_and_options)
 {
     int fd = client_connect(&f);
@@ -351,6 +362,7 @@ int main(void)
     tcase_add_test(t, test_server_refuses_to_cancel_what_is_done);
     tcase_add_test(t, test_server_lists_in_pages);
     tcase_add_test(t, test_server_shows_handlers_stats_and_health);
+    tcase_add_test(t, test_server_lists_its_routes_at_the_root);
     tcase_add_test(t, test_server_answers_head_and_options);
     tcase_add_loop_test(t, test_server_refuses_bad_input, 0, FUT_COUNT(bad));
     tcase_add_test(t, test_server_does_not_know_an_unknown_id);

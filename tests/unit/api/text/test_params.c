@@ -2,7 +2,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "api/http/route.h"
+#include "api/routes.h"
 #include "api/text/cursor.h"
 #include "api/text/params.h"
 #include "core/mem.h"
@@ -181,7 +181,8 @@ static const struct {
     {"GET", "/v1/futures/a/b", NULL, 0, NULL},
     {"GET", "//healthz", NULL, 0, NULL},
     {"GET", "/v1/../healthz", NULL, 0, NULL},
-    {"GET", "/", NULL, 0, NULL},
+    {"GET", "/", "/", METHOD_GET, NULL},
+    {"POST", "/", NULL, METHOD_GET, NULL},
     {"GET", "", NULL, 0, NULL},
     {"OPTIONS", "*", NULL, 0, NULL},
 };
@@ -189,7 +190,7 @@ static const struct {
 START_TEST(test_route_finds_by_method_and_path)
 {
     struct route_match m;
-    route_find(route_method_parse(paths[_i].method), paths[_i].path, &m);
+    route_find(&routes_table, route_method_parse(paths[_i].method), paths[_i].path, &m);
     ck_assert_int_eq(m.route != NULL, paths[_i].pattern != NULL);
     ck_assert_uint_eq(m.allowed & paths[_i].allowed, paths[_i].allowed);
     ck_assert_int_eq(m.allowed == 0, paths[_i].allowed == 0);
@@ -205,7 +206,7 @@ END_TEST
 START_TEST(test_route_knows_its_parameters)
 {
     struct route_match m;
-    route_find(METHOD_GET, "/v1/futures", &m);
+    route_find(&routes_table, METHOD_GET, "/v1/futures", &m);
     ck_assert(route_knows_param(m.route, "state") && route_knows_param(m.route, "cursor"));
     ck_assert(!route_knows_param(m.route, "stat") && !route_knows_param(m.route, "tate"));
     ck_assert(!route_knows_param(m.route, "") && !route_knows_param(m.route, " "));

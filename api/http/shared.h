@@ -1,0 +1,32 @@
+/* shared: what all requests of one server share. server.c makes and ends it; http/ and resources/
+ * read it through `r->api`. Nobody outside api/ includes this header. */
+#ifndef FUT_API_HTTP_SHARED_H
+#define FUT_API_HTTP_SHARED_H
+
+#include <stdatomic.h>
+
+#include "api/http/budget.h"
+#include "api/http/catalog_lend.h"
+#include "api/http/config.h"
+#include "api/http/listen.h"
+#include "api/http/route.h"
+#include "api/http/waiters.h"
+
+struct http_loop;
+
+struct api {
+    struct api_config cfg;            /* constant after api_new */
+    const struct route_table *routes; /* constant after api_new */
+    struct catalog_lend catalog;
+    struct waiters waiters;
+    struct budget budget;
+    struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
+    size_t n_loops;
+    struct listener listeners[API_LISTENERS_MAX];
+    size_t n_listeners;
+    int left_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
+    int64_t started_mono_ms;
+    atomic_bool is_ready, is_quiesced, is_released;
+};
+
+#endif
