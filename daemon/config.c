@@ -56,7 +56,7 @@ const struct config_row config_rows[] = {
      "large request bodies and unread answers in memory, together; beyond, 503"},
     {"FUTURED_MAX_QUEUED", KIND_NUMBER, AT(max_queued), "10000000", 1, 1000000000,
      "unfinished tasks that may wait; beyond, submits answer 503"},
-    {"FUTURED_MAX_WAIT", KIND_DURATION, AT(max_wait_ms), "60s", SECOND, HOUR,
+    {"FUTURED_MAX_WAIT", KIND_DURATION, AT(max_wait_ms), "50s", SECOND, HOUR,
      "longest long-poll; a longer ?wait is shortened to this"},
     {"FUTURED_MAX_CONNECTIONS", KIND_NUMBER, AT(max_connections), "10000", 16, 1000000,
      "open HTTP connections, nine tenths of which may be long-polls"},

@@ -155,7 +155,7 @@ static const struct api_config fixture_config = {.threads = 2,
                                                  .max_connections = 2000,
                                                  .max_body_bytes = 100000,
                                                  .max_header_bytes = 3584,
-                                                 .max_wait_ms = 60000};
+                                                 .max_wait_ms = 50000};
 
 static inline void fixture_start(struct fixture *f)
 {
