@@ -2,7 +2,7 @@
 VERSION  := 0.1.0
 VARIANT  ?= release
 B        := build/$(VARIANT)
-ROOMS    := core storage workers api daemon
+FOLDERS  := core storage workers api daemon
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
@@ -23,7 +23,7 @@ endif
 ALL_CFLAGS     := -std=c11 $(WARN) -fPIE $(CFLAGS_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 
-# What each room links: only what its includes may reach.
+# What each folder links: only what its includes may reach.
 LIBS_core    := -lpthread
 LIBS_storage := -lsqlite3 $(LIBS_core)
 LIBS_workers := -lm -lcurl -ljansson -lcrypto $(LIBS_storage)
@@ -38,10 +38,9 @@ archives = $(foreach r,$(BELOW_$(1)),$(B)/lib$(r).a)
 
 # The C files of a folder and of the folders inside it; examples are programs of their own.
 files    = $(filter-out workers/sdk/examples/%,$(wildcard $(1)/*.c $(1)/*/*.c $(1)/*/*/*.c))
-SOURCES  = $(foreach r,$(ROOMS),$(call files,$(r)))
+SOURCES  = $(foreach r,$(FOLDERS),$(call files,$(r)))
 MAIN    := daemon/main.c
 UNIT    := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/contract/test_*.c tests/model/test_*.c)
-KIT     :=
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
 COUNTED := $(wildcard tests/bench/count_*.c)
@@ -49,6 +48,10 @@ SUPPORT := $(wildcard tests/support/*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 # The inner make of a target that first installs what is missing; builds on every CPU.
 BUILD    = $(MAKE) --no-print-directory -j$(shell nproc)
+# One line per file that is made; V=1 shows the commands.
+Q       := $(if $(filter 1,$(V)),,@)
+SILENT  := $(findstring s,$(firstword -$(MAKEFLAGS)))
+say      = $(if $(SILENT),,$(if $(Q),@printf '  %-5s%s\n' $(1) $(2)))
 program  = $(patsubst %.c,$(B)/%,$(1))
 
 .PHONY: all deps run demo test check asan tsan lint format crash powercut small-disk mutants bench bench-ci install clean sizes
@@ -57,65 +60,82 @@ all: $(B)/futured
 # ---- building -------------------------------------------------------------------------------
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-define room_archive
+define folder_archive
 $(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(call files,$(1))))
-	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$^
 endef
-$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+$(foreach r,$(FOLDERS),$(eval $(call folder_archive,$(r))))
 
 # The API's description is part of the program: its bytes, between two symbols.
 $(B)/api/openapi_json.o: api/openapi.json
 	@mkdir -p $(@D)
-	ld -r -b binary -z noexecstack $< -o $@
-	objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents \
+	$(call say,LD,$@)
+	$(Q)ld -r -b binary -z noexecstack $< -o $@
+	$(Q)objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents \
 	    --redefine-sym _binary_api_openapi_json_start=openapi_json_start \
 	    --redefine-sym _binary_api_openapi_json_end=openapi_json_end $@
 $(B)/libapi.a: $(B)/api/openapi_json.o
 
 $(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
-	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
-	$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
-# A unit test of a room links that room and what lies below it, and the tests' own helpers.
+# A unit test links its folder and what lies below it, the fixtures of its folder (C files that are no test_*.c) and the
+# tests' own helpers. The store's tests share the fixture of the contract tests.
+fixtures = $(filter-out $(UNIT),$(call files,tests/unit/$(1))) $(if $(filter storage,$(1)),tests/contract/fixture.c)
 define unit_rule
-$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(B)/libsupport.a $(call archives,$(1)) $(if $(filter storage,$(1)),$(B)/tests/contract/kit.o)
-	$$(CC) $$(ALL_LDFLAGS) $$< $$(KIT) $(B)/libsupport.a -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
+$(B)/tests/libfixture_$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(call fixtures,$(1)))
+	$$(call say,AR,$$@)
+	$$(Q)mkdir -p $$(@D) && rm -f $$@ && $$(AR) rcs $$@ $$^
+$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(B)/tests/libfixture_$(1).a $(B)/libsupport.a $(call archives,$(1))
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) $$< $(B)/tests/libfixture_$(1).a $(B)/libsupport.a -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
 endef
-$(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
-$(B)/tests/contract/% $(B)/tests/unit/storage/%: KIT = $(B)/tests/contract/kit.o
-$(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/contract/kit.o $(call archives,storage)
-	$(CC) $(ALL_LDFLAGS) $< $(KIT) -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
+$(foreach r,$(FOLDERS),$(eval $(call unit_rule,$(r))))
+$(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/libfixture_storage.a $(call archives,storage)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/libfixture_storage.a -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
 
 $(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(call archives,core)
-	$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
 
-# System tests and tools speak HTTP to the real binary; of the house they use core/ alone.
+# System tests and tools speak HTTP to the real binary; of the program they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)
-	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
-	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
 
-# Fuzz targets (libFuzzer) may call any room's parsers; built by VARIANT=fuzz alone.
+# Fuzz targets (libFuzzer) may call any folder's parsers; built by VARIANT=fuzz alone.
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/fuzz.o $(call archives,daemon)
-	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $< $(B)/tests/fuzz/fuzz.o -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $< $(B)/tests/fuzz/fuzz.o -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
 # What callgrind counts by itself, without a daemon around.
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(call archives,daemon)
-	$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
 # Stands before libc in a daemon under test (LD_PRELOAD); the same code whatever the variant.
 PRELOAD = $(B)/tests/preload/disk.so
 $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
 
--include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c tests/contract/kit.c)
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c $(foreach r,$(FOLDERS),$(call fixtures,$(r))))
 -include $(B)/tests/model/explore.d
 .SECONDARY:
 
@@ -125,7 +145,8 @@ deps:
 
 run: deps
 	+@$(BUILD) all
-	$(B)/futured
+	@tests/try.sh $(B)/futured
+	@$(B)/futured
 
 demo: deps
 	+@$(BUILD) all $(call program,$(TOOLS))
@@ -138,7 +159,8 @@ test-deps: deps
 	@tests/deps.sh test
 tests-built: all $(TESTS) $(call program,$(TOOLS) $(COUNTED)) $(PRELOAD)
 test: test-deps
-	+@$(BUILD) check VARIANT=debug
+	+@FUT_NEXT="All is well: make run serves on 127.0.0.1:8420, make demo shows it at work, make lint checks the code." \
+	    $(BUILD) check VARIANT=debug
 check: tests-built
 	@tests/run.sh $(B) $(TESTS) tests/docs/run.py
 asan tsan: test-deps
@@ -221,9 +243,11 @@ EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so)
 tests-built: $(EXAMPLES)
 $(B)/workers/sdk/examples/%.so: workers/sdk/examples/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(@:.so=.so.d) $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(@:.so=.so.d) $< -o $@
 $(B)/workers/sdk/examples/tour: $(patsubst %,$(B)/workers/sdk/%.o,examples/tour examples/tour_main futured_worker)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@
 -include $(EXAMPLES:=.d)
 
 # Does a worker program speak the protocol?  make conformance PROGRAM="python3 x.py" [HANDLER=name]

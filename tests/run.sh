@@ -2,7 +2,8 @@
 # Runs test programs one after the other and adds up what libcheck counted.
 #   tests/run.sh BUILD PROGRAM…
 # One line per program, the whole output of those that failed, and as the last line
-# "N passed, N failed". A program that dies, hangs, or counts nothing is a failure of its own.
+# "N passed, N failed"; FUT_NEXT stands before it when all passed. A program that dies, hangs, or counts nothing is a
+# failure of its own.
 set -uo pipefail
 
 build=${1:?usage: tests/run.sh BUILD PROGRAM…}
@@ -62,5 +63,6 @@ if [ $((passed + failed)) -eq 0 ]; then
     echo "no test programs were given"
     failed=1
 fi
+[ "$failed" -eq 0 ] && [ -n "${FUT_NEXT-}" ] && echo "$FUT_NEXT"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
-static struct kit k;
+static struct fixture k;
 
 /* Gives a fresh task another spec; what spec refers to is the old one's. */
 static void set_spec(struct task *t, const struct task_spec *spec)
@@ -18,12 +18,12 @@ static void set_spec(struct task *t, const struct task_spec *spec)
 
 static void begin(int i)
 {
-    kit_open(&k, kit_backends[i]);
+    fixture_open(&k, fixture_backends[i]);
 }
 
 static void end(void)
 {
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 /* Claims the one task there is and ends the attempt so. */
@@ -37,8 +37,8 @@ static struct task run_once(enum task_event ev, const char *code)
                                                                      .cpu_ms = 3,
                                                                      .log = "last words",
                                                                      .log_len = 10});
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_apply(&k, &t, ev, &(struct task_in){.due_in_ms = 1, .outcome = o}), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_apply(&k, &t, ev, &(struct task_in){.due_in_ms = 1, .outcome = o}), 0);
     task_outcome_unref(o);
     return t;
 }
@@ -46,7 +46,7 @@ static struct task run_once(enum task_event ev, const char *code)
 static struct store_attempts attempts_of(struct task_id id, size_t n)
 {
     struct store_attempts o = {.id = id};
-    ck_assert_int_eq(kit_attempts(&k, &o), 0);
+    ck_assert_int_eq(fixture_attempts(&k, &o), 0);
     ck_assert_uint_eq(o.n, n);
     return o;
 }
@@ -54,7 +54,7 @@ static struct store_attempts attempts_of(struct task_id id, size_t n)
 START_TEST(test_store_attempts_keeps_what_was_tried_again)
 {
     begin(_i);
-    struct task_id id = kit_submit(&k, LANE_IO, "x");
+    struct task_id id = fixture_submit(&k, LANE_IO, "x");
     struct task t = run_once(EVENT_RETRY, "busy");
     ck_assert_int_eq(t.state, TASK_SCHEDULED);
     ck_assert_ptr_null(t.outcome);
@@ -83,12 +83,12 @@ END_TEST
 START_TEST(test_store_attempts_of_plain_lives_are_none)
 {
     begin(_i);
-    struct task_id failed = kit_submit(&k, LANE_IO, "x");
+    struct task_id failed = fixture_submit(&k, LANE_IO, "x");
     struct task t = run_once(EVENT_FAIL, "exit");
     struct store_attempts o = attempts_of(failed, 0);
     ck_assert_ptr_null(o.attempts);
     task_release(&t);
-    struct task_id released = kit_submit(&k, LANE_IO, "x");
+    struct task_id released = fixture_submit(&k, LANE_IO, "x");
     t = run_once(EVENT_RELEASE, "ignored");
     o = attempts_of(released, 0);
     ck_assert_ptr_null(o.attempts);
@@ -103,16 +103,16 @@ START_TEST(test_store_attempts_are_bounded)
     begin(_i);
     enum { LIVES = STORE_ATTEMPTS_MAX + 3 };
     char log[STORE_ATTEMPT_LOG_MAX + 100];
-    struct task_id id = kit_submit(&k, LANE_IO, "x");
+    struct task_id id = fixture_submit(&k, LANE_IO, "x");
     memset(log, 'a', sizeof(log));
     log[sizeof(log) - 1] = 'z';
     for (int i = 0; i < LIVES; i++) {
         struct task_outcome *o = task_outcome_new(&(struct task_outcome){
             .code = "exit", .exit_code = i, .log = log, .log_len = sizeof(log)});
         struct task t;
-        ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-        ck_assert_int_eq(kit_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
-        ck_assert_int_eq(kit_revive(&k, &t, NULL), 0);
+        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+        ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
+        ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
         task_release(&t);
         task_outcome_unref(o);
     }
@@ -130,18 +130,18 @@ START_TEST(test_store_revive_starts_a_new_life)
 {
     begin(_i);
     struct store_stats stats;
-    struct task_id id = kit_submit(&k, LANE_IO, "the input");
+    struct task_id id = fixture_submit(&k, LANE_IO, "the input");
     struct task t = run_once(EVENT_RETRY, "busy"), seen;
     task_release(&t);
     t = run_once(EVENT_RETRY, "busy"); /* one retry was allowed */
     ck_assert_int_eq(t.state, TASK_FAILED);
     uint64_t seq = t.seq;
-    ck_assert_int_eq(kit_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
     ck_assert_int_eq(t.state, TASK_QUEUED);
     ck_assert_uint_eq(t.attempt, 2);
     ck_assert_ptr_null(t.outcome);
     task_release(&t);
-    ck_assert_int_eq(kit_get(&k, id, &seen), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_QUEUED);
     ck_assert_uint_eq(seen.seq, 0);
     ck_assert_int_eq(seen.finished_wall_ms, 0);
@@ -155,9 +155,9 @@ START_TEST(test_store_revive_starts_a_new_life)
     ck_assert_int_eq(t.state, TASK_SCHEDULED);
     ck_assert_uint_eq(t.attempt, 3);
     task_release(&t);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     ck_assert_mem_eq(t.spec->input, "the input", 9);
-    ck_assert_int_eq(kit_succeed(&k, &t, "done"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "done"), 0);
     ck_assert_uint_gt(t.seq, seq); /* a later place in the order of completion */
     store_stats(k.store, &stats);
     ck_assert_uint_eq(stats.live[LANE_IO][TASK_QUEUED], 0);
@@ -169,11 +169,11 @@ END_TEST
 START_TEST(test_store_revive_of_what_was_cancelled_before_it_ran)
 {
     begin(_i);
-    struct task_id id = kit_submit(&k, LANE_IO, "x");
+    struct task_id id = fixture_submit(&k, LANE_IO, "x");
     struct task t;
-    ck_assert_int_eq(kit_get(&k, id, &t), 0);
-    ck_assert_int_eq(kit_apply(&k, &t, EVENT_CANCEL, NULL), 0);
-    ck_assert_int_eq(kit_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &t), 0);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
     ck_assert_uint_eq(t.attempt, 0);
     task_release(&t);
     (void)attempts_of(id, 0);
@@ -188,17 +188,17 @@ END_TEST
 START_TEST(test_store_revive_is_compare_and_set)
 {
     begin(_i);
-    (void)kit_submit(&k, LANE_IO, "x");
+    (void)fixture_submit(&k, LANE_IO, "x");
     struct task t = run_once(EVENT_FAIL, "exit"), late, again;
     task_copy(&late, &t);
-    ck_assert_int_eq(kit_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
     task_copy(&again, &late);
-    ck_assert_int_eq(kit_revive(&k, &again, NULL), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_revive(&k, &again, NULL), FUT_ERR_STALE);
     task_release(&t);
     task_release(&again);
     t = run_once(EVENT_FAIL, "exit"); /* failed again: not the end that `late` has seen */
-    ck_assert_int_eq(kit_revive(&k, &late, NULL), FUT_ERR_STALE);
-    ck_assert_int_eq(kit_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &late, NULL), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
     task_release(&t);
     task_release(&late);
     end();
@@ -208,29 +208,29 @@ END_TEST
 START_TEST(test_store_revive_wants_its_unique_key_and_room)
 {
     begin(_i);
-    struct task one = kit_task(LANE_IO, "echo", "x"), two = kit_task(LANE_IO, "echo", "y");
+    struct task one = fixture_task(LANE_IO, "echo", "x"), two = fixture_task(LANE_IO, "echo", "y");
     struct task_spec spec = *one.spec;
     spec.unique = "key";
     set_spec(&one, &spec);
     spec = *two.spec;
     spec.unique = "key";
     set_spec(&two, &spec);
-    ck_assert_int_eq(kit_submit_n(&k, &one, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &one, 1), 0);
     struct task t = run_once(EVENT_FAIL, "exit"), seen;
-    ck_assert_int_eq(kit_submit_n(&k, &two, 1), 0);
-    ck_assert_int_eq(kit_get(&k, one.spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &two, 1), 0);
+    ck_assert_int_eq(fixture_get(&k, one.spec->id, &seen), 0);
     ck_assert_str_eq(seen.spec->unique, "key"); /* also when it is done */
-    ck_assert_int_eq(kit_revive(&k, &seen, NULL), FUT_ERR_CONFLICT);
+    ck_assert_int_eq(fixture_revive(&k, &seen, NULL), FUT_ERR_CONFLICT);
     task_release(&seen);
     (void)attempts_of(one.spec->id, 0); /* nothing was half done */
     task_release(&t);
     t = run_once(EVENT_SUCCEED, NULL);
     task_release(&t);
-    ck_assert_int_eq(kit_get(&k, one.spec->id, &seen), 0);
-    ck_assert_int_eq(kit_revive(&k, &seen, NULL), 0);
+    ck_assert_int_eq(fixture_get(&k, one.spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen, NULL), 0);
     task_release(&seen);
     struct store_submit again = {.tasks = &two, .n = 1};
-    ck_assert_int_eq(kit_submit_op(&k, &again), 0); /* it has its key again */
+    ck_assert_int_eq(fixture_submit_op(&k, &again), 0); /* it has its key again */
     ck_assert_int_eq(again.submitted, STORE_COALESCED);
     task_release(&one);
     task_release(&two);
@@ -241,14 +241,14 @@ END_TEST
 START_TEST(test_store_revive_full_queue_refuses)
 {
     begin(_i);
-    (void)kit_submit(&k, LANE_IO, "x");
+    (void)fixture_submit(&k, LANE_IO, "x");
     struct task t = run_once(EVENT_FAIL, "exit");
-    kit_stop(&k);
+    fixture_stop(&k);
     k.cfg.max_queued = 1;
     if (strcmp(k.backend, "memory") != 0) { /* which forgets */
-        kit_reopen(&k);
-        (void)kit_submit(&k, LANE_IO, "fills it");
-        ck_assert_int_eq(kit_revive(&k, &t, NULL), FUT_ERR_FULL);
+        fixture_reopen(&k);
+        (void)fixture_submit(&k, LANE_IO, "fills it");
+        ck_assert_int_eq(fixture_revive(&k, &t, NULL), FUT_ERR_FULL);
         (void)attempts_of(t.spec->id, 0);
     }
     task_release(&t);
@@ -258,7 +258,7 @@ END_TEST
 
 static struct task callback_for(struct task_id after)
 {
-    struct task c = kit_task(LANE_CPU, "callback", "{}");
+    struct task c = fixture_task(LANE_CPU, "callback", "{}");
     struct task_spec spec = *c.spec;
     spec.after = after;
     set_spec(&c, &spec);
@@ -269,26 +269,26 @@ static struct task callback_for(struct task_id after)
 START_TEST(test_store_revive_has_a_callback_of_its_own)
 {
     begin(_i);
-    struct task pair[2] = {kit_task(LANE_IO, "echo", "the input")};
+    struct task pair[2] = {fixture_task(LANE_IO, "echo", "the input")};
     pair[1] = callback_for(pair[0].spec->id);
     struct task_spec spec = *pair[0].spec;
     spec.callback = pair[1].spec->id;
     set_spec(&pair[0], &spec);
-    ck_assert_int_eq(kit_submit_n(&k, pair, 2), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, pair, 2), 0);
     struct task t = run_once(EVENT_FAIL, "exit"), called, seen;
-    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &called), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &called), 1);
     ck_assert(id_equal(called.spec->id, pair[1].spec->id));
     task_release(&called);
     struct task next = callback_for(t.spec->id);
-    ck_assert_int_eq(kit_revive(&k, &t, &next), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t, &next), 0);
     ck_assert(id_equal(t.spec->callback, next.spec->id));
     task_release(&t);
-    ck_assert_int_eq(kit_get(&k, pair[0].spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_get(&k, pair[0].spec->id, &seen), 0);
     ck_assert(id_equal(seen.spec->callback, next.spec->id));
     task_release(&seen);
     t = run_once(EVENT_FAIL, "exit");
     ck_assert_mem_eq(t.spec->input, "the input", 9);
-    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &called), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &called), 1);
     ck_assert(id_equal(called.spec->id, next.spec->id));
     task_release(&called);
     task_release(&t);
@@ -302,7 +302,7 @@ END_TEST
 START_TEST(test_store_keeps_the_policy_of_a_task)
 {
     begin(_i);
-    struct task one = kit_task(LANE_IO, "echo", "x"), claimed;
+    struct task one = fixture_task(LANE_IO, "echo", "x"), claimed;
     struct task_spec spec = *one.spec;
     spec.retry = (struct retry_policy){.on = RETRY_EXIT | RETRY_TEMPORARY,
                                        .first_ms = 10,
@@ -310,10 +310,10 @@ START_TEST(test_store_keeps_the_policy_of_a_task)
                                        .says_jitter = true,
                                        .jitter_percent = 0};
     set_spec(&one, &spec);
-    ck_assert_int_eq(kit_submit_n(&k, &one, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &one, 1), 0);
     if (strcmp(k.backend, "memory") != 0)
-        kit_reopen(&k);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &claimed), 1);
+        fixture_reopen(&k);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &claimed), 1);
     ck_assert_uint_eq(claimed.spec->retry.on, RETRY_EXIT | RETRY_TEMPORARY);
     ck_assert_int_eq(claimed.spec->retry.first_ms, 10);
     ck_assert_int_eq(claimed.spec->retry.max_ms, 500);
@@ -338,5 +338,5 @@ int main(void)
         test_store_revive_has_a_callback_of_its_own,
         test_store_keeps_the_policy_of_a_task,
     };
-    return kit_run_on_all("store contract: attempts", tests, FUT_COUNT(tests));
+    return fixture_run_on_all("store contract: attempts", tests, FUT_COUNT(tests));
 }

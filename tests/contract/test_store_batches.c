@@ -6,18 +6,18 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
-static struct kit k;
+static struct fixture k;
 
 static void begin(int i)
 {
-    kit_open(&k, kit_backends[i]);
+    fixture_open(&k, fixture_backends[i]);
 }
 
 static void end(void)
 {
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 enum { N = 5 };
@@ -28,14 +28,14 @@ static struct task_id submit_batch(bool fail_fast, struct task tasks[N])
     struct store_batch batch = {
         .id = id_new(), .total = N, .fail_fast = fail_fast, .created_wall_ms = clock_wall_ms()};
     for (uint32_t i = 0; i < N; i++) {
-        struct task plain = kit_task(LANE_IO, "echo", "member");
+        struct task plain = fixture_task(LANE_IO, "echo", "member");
         struct task_spec spec = *plain.spec;
         spec.batch = batch.id;
         spec.batch_pos = i;
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
         task_release(&plain);
     }
-    ck_assert_int_eq(kit_submit_batch(&k, tasks, N, &batch), 0);
+    ck_assert_int_eq(fixture_submit_batch(&k, tasks, N, &batch), 0);
     return batch.id;
 }
 
@@ -48,7 +48,7 @@ static void release_all(struct task *tasks, size_t n)
 static struct store_batch read_batch(struct task_id id)
 {
     struct store_batch_get o = {.id = id};
-    ck_assert_int_eq(kit_batch_get(&k, &o), 0);
+    ck_assert_int_eq(fixture_batch_get(&k, &o), 0);
     return o.batch;
 }
 
@@ -57,10 +57,10 @@ START_TEST(test_store_batch_counts_its_members)
     begin(_i);
     struct task tasks[N], claimed[2];
     struct task_id id = submit_batch(false, tasks);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 2, claimed), 2);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, claimed), 2);
     ck_assert(id_equal(claimed[0].spec->batch, id));
-    ck_assert_int_eq(kit_succeed(&k, &claimed[0], "r"), 0);
-    ck_assert_int_eq(kit_apply(&k, &claimed[1], EVENT_FAIL, NULL), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[0], "r"), 0);
+    ck_assert_int_eq(fixture_apply(&k, &claimed[1], EVENT_FAIL, NULL), 0);
     struct store_batch b = read_batch(id);
     ck_assert_uint_eq(b.total, N);
     ck_assert_uint_eq(b.counts[TASK_QUEUED], N - 2);
@@ -69,7 +69,7 @@ START_TEST(test_store_batch_counts_its_members)
     ck_assert(!b.fail_fast && !b.cancelling);
     ck_assert_int_gt(b.finished_wall_ms, 0);
     struct store_batch_get wrong = {.id = {id.hi, id.lo ^ 1}};
-    ck_assert_int_eq(kit_batch_get(&k, &wrong), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(fixture_batch_get(&k, &wrong), FUT_ERR_NOT_FOUND);
     release_all(tasks, N);
     release_all(claimed, 2);
     end();
@@ -81,12 +81,12 @@ START_TEST(test_store_batch_members_in_order)
     begin(_i);
     struct task tasks[N], page[2], claimed;
     struct task_id id = submit_batch(false, tasks);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &claimed), 1);
-    ck_assert_int_eq(kit_succeed(&k, &claimed, "first"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &claimed), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed, "first"), 0);
     for (uint32_t from = 0; from < N; from += 2) {
         struct store_members o = {
             .id = id, .from = from, .with_body = true, .limit = 2, .tasks = page};
-        ck_assert_int_eq(kit_members(&k, &o), 0);
+        ck_assert_int_eq(fixture_members(&k, &o), 0);
         ck_assert_uint_eq(o.n, N - from < 2 ? N - from : 2);
         for (size_t i = 0; i < o.n; i++)
             ck_assert(id_equal(page[i].spec->id, tasks[from + i].spec->id));
@@ -105,15 +105,15 @@ START_TEST(test_store_batch_cancel_ends_all_unfinished)
     begin(_i);
     struct task tasks[N], claimed;
     struct task_id id = submit_batch(false, tasks);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &claimed), 1);
-    ck_assert_int_eq(kit_batch_cancel(&k, id), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &claimed), 1);
+    ck_assert_int_eq(fixture_batch_cancel(&k, id), 0);
     for (int i = 0; i < N; i++) {
-        struct task t = kit_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
+        struct task t = fixture_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
         ck_assert_str_eq(t.outcome->code, "cancelled");
         task_release(&t);
     }
-    ck_assert_int_eq(kit_succeed(&k, &claimed, "late"), FUT_ERR_STALE);
-    ck_assert_int_eq(kit_batch_cancel(&k, id_new()), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed, "late"), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_batch_cancel(&k, id_new()), FUT_ERR_NOT_FOUND);
     struct store_stats stats;
     store_stats(k.store, &stats);
     ck_assert_uint_eq(stats.live[LANE_IO][TASK_QUEUED] + stats.live[LANE_IO][TASK_RUNNING], 0);
@@ -128,11 +128,11 @@ START_TEST(test_store_batch_fail_fast)
     begin(_i);
     struct task tasks[N], claimed[2];
     struct task_id id = submit_batch(true, tasks);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 2, claimed), 2);
-    ck_assert_int_eq(kit_succeed(&k, &claimed[0], "kept"), 0);
-    ck_assert_int_eq(kit_apply(&k, &claimed[1], EVENT_FAIL, NULL), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, claimed), 2);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[0], "kept"), 0);
+    ck_assert_int_eq(fixture_apply(&k, &claimed[1], EVENT_FAIL, NULL), 0);
     for (int i = 2; i < N; i++) {
-        struct task t = kit_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
+        struct task t = fixture_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
         task_release(&t);
     }
     struct store_batch b = read_batch(id);
@@ -148,13 +148,14 @@ END_TEST
 START_TEST(test_store_get_many)
 {
     begin(_i);
-    struct task_id ids[3] = {kit_submit(&k, LANE_IO, "1"), id_new(), kit_submit(&k, LANE_CPU, "2")};
+    struct task_id ids[3] = {fixture_submit(&k, LANE_IO, "1"), id_new(),
+                             fixture_submit(&k, LANE_CPU, "2")};
     struct store_brief briefs[3];
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     struct store_get_many o = {.ids = ids, .n = 3, .briefs = briefs};
-    ck_assert_int_eq(kit_get_many(&k, &o), 0);
+    ck_assert_int_eq(fixture_get_many(&k, &o), 0);
     ck_assert(briefs[0].found && briefs[0].state == TASK_SUCCEEDED && briefs[0].seq == t.seq);
     ck_assert(!briefs[1].found);
     ck_assert(briefs[2].found && briefs[2].state == TASK_QUEUED && briefs[2].seq == 0);
@@ -167,11 +168,11 @@ END_TEST
 
 static struct store_submit submit_keyed(const char *key, unsigned char print, struct task_id *out)
 {
-    struct task t = kit_task(LANE_IO, "echo", "x");
+    struct task t = fixture_task(LANE_IO, "echo", "x");
     struct store_key sk = {.key = key, .fingerprint = {print}};
     struct store_submit o = {.tasks = &t, .n = 1, .key = &sk};
     *out = t.spec->id;
-    (void)kit_submit_op(&k, &o);
+    (void)fixture_submit_op(&k, &o);
     task_release(&t);
     return o;
 }
@@ -200,13 +201,13 @@ END_TEST
 
 static struct store_submit submit_unique(const char *unique, struct task_id *out)
 {
-    struct task plain = kit_task(LANE_IO, "echo", "x");
+    struct task plain = fixture_task(LANE_IO, "echo", "x");
     struct task_spec spec = *plain.spec;
     spec.unique = unique;
     struct task t = {.spec = task_spec_new(&spec), .state = TASK_QUEUED};
     struct store_submit o = {.tasks = &t, .n = 1};
     *out = spec.id;
-    (void)kit_submit_op(&k, &o);
+    (void)fixture_submit_op(&k, &o);
     task_release(&t);
     task_release(&plain);
     return o;
@@ -222,10 +223,10 @@ START_TEST(test_store_unique_coalesces_while_unfinished)
     ck_assert_int_eq(o.op.rc, 0);
     ck_assert_int_eq(o.submitted, STORE_COALESCED);
     ck_assert(id_equal(o.existing, first));
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     o = submit_unique("nightly", &second);
     ck_assert_int_eq(o.submitted, STORE_COALESCED); /* onto the running one, too */
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     o = submit_unique("nightly", &second);
     ck_assert_int_eq(o.submitted, STORE_NEW);
     task_release(&t);
@@ -239,20 +240,21 @@ END_TEST
 START_TEST(test_store_callback_is_queued_by_the_end_of_its_task)
 {
     begin(_i);
-    struct task plain[2] = {kit_task(LANE_IO, "echo", "x"), kit_task(LANE_CPU, "tell", "y")};
+    struct task plain[2] = {fixture_task(LANE_IO, "echo", "x"),
+                            fixture_task(LANE_CPU, "tell", "y")};
     struct task_spec specs[2] = {*plain[0].spec, *plain[1].spec};
     specs[0].callback = specs[1].id;
     specs[1].after = specs[0].id;
     struct task two[2] = {{.spec = task_spec_new(&specs[0]), .state = TASK_QUEUED},
                           {.spec = task_spec_new(&specs[1]), .state = TASK_SCHEDULED}};
     struct task t, child;
-    ck_assert_int_eq(kit_submit_n(&k, two, 2), 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    child = kit_wait_state(&k, specs[1].id, TASK_SCHEDULED);
+    ck_assert_int_eq(fixture_submit_n(&k, two, 2), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    child = fixture_wait_state(&k, specs[1].id, TASK_SCHEDULED);
     ck_assert(id_equal(child.spec->after, specs[0].id));
     task_release(&child);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &child), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &child), 1);
     ck_assert(id_equal(child.spec->id, specs[1].id));
     task_release(&child);
     task_release(&t);
@@ -270,19 +272,19 @@ static int report(const struct task *t, double progress, const char *message, co
                              .message = message,
                              .log = log,
                              .log_len = strlen(log)};
-    return kit_report(&k, &o);
+    return fixture_report(&k, &o);
 }
 
 START_TEST(test_store_reports_are_kept)
 {
     begin(_i);
     struct task t;
-    (void)kit_submit(&k, LANE_IO, "x");
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    (void)fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     ck_assert_int_eq(report(&t, 0.25, "reading", "line 1\n"), 0);
     ck_assert_int_eq(report(&t, -1, NULL, "line 2\n"), 0);
     struct store_log o = {.id = t.spec->id, .from = 5};
-    ck_assert_int_eq(kit_log(&k, &o), 0);
+    ck_assert_int_eq(fixture_log(&k, &o), 0);
     ck_assert_uint_eq(o.begin, 5);
     ck_assert_uint_eq(o.log_len, 9);
     ck_assert_mem_eq(o.log, "1\nline 2\n", 9);
@@ -291,7 +293,7 @@ START_TEST(test_store_reports_are_kept)
     ck_assert_uint_eq(o.note.log_end, 14);
     free(o.log);
     free((void *)(uintptr_t)o.note.message);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     ck_assert_int_eq(report(&t, 1, NULL, "late"), FUT_ERR_STALE);
     task_release(&t);
     end();
@@ -303,21 +305,21 @@ START_TEST(test_store_log_keeps_the_latest)
     begin(_i);
     struct task t;
     char line[1001];
-    (void)kit_submit(&k, LANE_IO, "x");
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    (void)fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     for (int i = 0; i < 100; i++) {
         (void)snprintf(line, sizeof(line), "%0999d\n", i);
         ck_assert_int_eq(report(&t, -1, NULL, line), 0);
     }
     struct store_log o = {.id = t.spec->id};
-    ck_assert_int_eq(kit_log(&k, &o), 0);
+    ck_assert_int_eq(fixture_log(&k, &o), 0);
     ck_assert_uint_eq(o.log_len, STORE_LOG_MAX);
     ck_assert_uint_eq(o.note.log_end, 100000);
     ck_assert_uint_eq(o.begin, 100000 - STORE_LOG_MAX);
     ck_assert_mem_eq(o.log + o.log_len - 1000, line, 1000);
     free(o.log);
     struct store_log end_of = {.id = t.spec->id, .from = 100000};
-    ck_assert_int_eq(kit_log(&k, &end_of), 0);
+    ck_assert_int_eq(fixture_log(&k, &end_of), 0);
     ck_assert_uint_eq(end_of.log_len, 0);
     task_release(&t);
     end();
@@ -338,5 +340,5 @@ int main(void)
         test_store_reports_are_kept,
         test_store_log_keeps_the_latest,
     };
-    return kit_run_on_all("store contract: batches", tests, FUT_COUNT(tests));
+    return fixture_run_on_all("store contract: batches", tests, FUT_COUNT(tests));
 }

@@ -2,24 +2,24 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
 #define LONG_QUEUE 5000 /* more than a claim looks at in one step */
 
-static struct kit k;
+static struct fixture k;
 
 static void begin(int i)
 {
-    kit_open(&k, kit_backends[i]);
+    fixture_open(&k, fixture_backends[i]);
 }
 
 static void end(void)
 {
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 struct parked {
-    struct kit_parked claim;
+    struct fixture_parked claim;
     struct task got[8];
 };
 
@@ -32,12 +32,12 @@ static void park(struct parked *p, size_t max, const struct store_rank *ranks, s
                                      .ranks = ranks,
                                      .n_ranks = n,
                                      .others = others}};
-    kit_park(&k, &p->claim);
+    fixture_park(&k, &p->claim);
 }
 
 static void join(struct parked *p)
 {
-    kit_join(&p->claim);
+    fixture_join(&p->claim);
     ck_assert_int_eq(p->claim.o.op.rc, 0);
 }
 
@@ -49,9 +49,9 @@ static void release(struct parked *p)
 
 static struct task_id submit(const char *handler)
 {
-    struct task t = kit_task(LANE_IO, handler, "x");
+    struct task t = fixture_task(LANE_IO, handler, "x");
     struct task_id id = t.spec->id;
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     task_release(&t);
     return id;
 }
@@ -60,8 +60,8 @@ static void submit_many(const char *handler, size_t n)
 {
     struct task *tasks = xcalloc(n, sizeof(*tasks));
     for (size_t i = 0; i < n; i++)
-        tasks[i] = kit_task(LANE_IO, handler, "x");
-    ck_assert_int_eq(kit_submit_n(&k, tasks, n), 0);
+        tasks[i] = fixture_task(LANE_IO, handler, "x");
+    ck_assert_int_eq(fixture_submit_n(&k, tasks, n), 0);
     for (size_t i = 0; i < n; i++)
         task_release(&tasks[i]);
     free(tasks);
@@ -106,10 +106,10 @@ START_TEST(test_claims_never_take_what_they_leave_out)
     (void)submit("a");
     park(&p, 1, not_a, 1, 0);
     struct task_id second = submit("a");
-    ck_assert_int_eq(kit_recall(&k, LANE_IO), 0);
+    ck_assert_int_eq(fixture_recall(&k, LANE_IO), 0);
     join(&p);
     ck_assert_uint_eq(p.claim.o.n, 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 2, t), 2);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, t), 2);
     ck_assert(id_equal(t[1].spec->id, second));
     task_release(&t[0]);
     task_release(&t[1]);
@@ -155,7 +155,7 @@ START_TEST(test_claims_find_what_came_back)
         ck_assert_uint_eq(p.claim.o.n, 2);
         for (size_t i = 0; i < 2; i++) {
             ck_assert_str_eq(got(&p, i), "b");
-            ck_assert_int_eq(kit_apply(&k, &p.got[i], EVENT_RELEASE, &(struct task_in){0}), 0);
+            ck_assert_int_eq(fixture_apply(&k, &p.got[i], EVENT_RELEASE, &(struct task_in){0}), 0);
         }
         release(&p);
     }
@@ -190,5 +190,5 @@ int main(void)
         test_claims_find_what_came_back,
         test_claims_leave_out_all_others,
     };
-    return kit_run_on_all("store contract: claims", tests, FUT_COUNT(tests));
+    return fixture_run_on_all("store contract: claims", tests, FUT_COUNT(tests));
 }

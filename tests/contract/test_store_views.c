@@ -5,26 +5,26 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
-static struct kit k;
+static struct fixture k;
 
 static void begin(int i)
 {
-    kit_open(&k, kit_backends[i]);
+    fixture_open(&k, fixture_backends[i]);
 }
 
 static void end(void)
 {
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 /* Claims one task and ends it. */
 static void finish_one(enum task_event ev)
 {
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_apply(&k, &t, ev, NULL), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_apply(&k, &t, ev, NULL), 0);
     task_release(&t);
 }
 
@@ -33,7 +33,7 @@ static size_t list_count(unsigned states, int lane, const char *handler)
     struct task tasks[16];
     struct store_list o = {
         .states = states, .lane = lane, .handler = handler, .limit = 16, .tasks = tasks};
-    ck_assert_int_eq(kit_list(&k, &o), 0);
+    ck_assert_int_eq(fixture_list(&k, &o), 0);
     ck_assert_uint_eq(o.next, 0);
     for (size_t i = 0; i < o.n; i++)
         task_release(&tasks[i]);
@@ -44,8 +44,8 @@ START_TEST(test_store_list_filters)
 {
     begin(_i);
     for (int i = 0; i < 3; i++)
-        (void)kit_submit(&k, LANE_IO, "x");
-    (void)kit_submit(&k, LANE_CPU, "x");
+        (void)fixture_submit(&k, LANE_IO, "x");
+    (void)fixture_submit(&k, LANE_CPU, "x");
     finish_one(EVENT_SUCCEED);
     finish_one(EVENT_FAIL);
     ck_assert_uint_eq(list_count(0, -1, NULL), 4);
@@ -67,10 +67,10 @@ START_TEST(test_store_list_pages_newest_first)
     uint64_t before = 0;
     int seen = 0;
     for (int i = 0; i < 5; i++)
-        ids[i] = kit_submit(&k, LANE_IO, "x");
+        ids[i] = fixture_submit(&k, LANE_IO, "x");
     do {
         struct store_list o = {.lane = -1, .before = before, .limit = 2, .tasks = tasks};
-        ck_assert_int_eq(kit_list(&k, &o), 0);
+        ck_assert_int_eq(fixture_list(&k, &o), 0);
         for (size_t i = 0; i < o.n; i++) {
             ck_assert(id_equal(tasks[i].spec->id, ids[4 - seen]));
             task_release(&tasks[i]);
@@ -86,12 +86,12 @@ END_TEST
 START_TEST(test_store_prunes_after_retention)
 {
     begin(_i);
-    kit_stop(&k);
+    fixture_stop(&k);
     k.cfg.retention_ms = 1;
-    kit_reopen(&k);
-    struct task_id kept = kit_submit(&k, LANE_CPU, "unfinished");
+    fixture_reopen(&k);
+    struct task_id kept = fixture_submit(&k, LANE_CPU, "unfinished");
     for (int i = 0; i < 5; i++)
-        (void)kit_submit(&k, LANE_IO, "x");
+        (void)fixture_submit(&k, LANE_IO, "x");
     for (int i = 0; i < 5; i++)
         finish_one(EVENT_SUCCEED);
     struct store_stats stats;
@@ -102,7 +102,7 @@ START_TEST(test_store_prunes_after_retention)
     ck_assert_uint_eq(stats.pruned, 5);
     ck_assert_uint_eq(list_count(0, -1, NULL), 1);
     struct task t;
-    ck_assert_int_eq(kit_get(&k, kept, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, kept, &t), 0);
     task_release(&t);
     end();
 }
@@ -129,17 +129,17 @@ static void on_change(void *ctx, const struct store_change *changes, size_t n)
 
 START_TEST(test_store_tells_listeners_after_commit)
 {
-    kit_open(&k, kit_backends[_i]);
-    kit_stop(&k);
+    fixture_open(&k, fixture_backends[_i]);
+    fixture_stop(&k);
     struct fut_errbuf err;
     ck_assert_int_eq(store_open(&k.cfg, &k.store, &err), 0);
     store_listen(k.store, on_change, NULL);
     store_start(k.store);
     heard.n = 0;
-    (void)kit_submit(&k, LANE_IO, "x");
+    (void)fixture_submit(&k, LANE_IO, "x");
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "four"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "four"), 0);
     task_release(&t);
     mutex_lock(&heard.mu);
     ck_assert_uint_eq(heard.n, 3);
@@ -155,9 +155,9 @@ END_TEST
 START_TEST(test_store_refuses_after_stop)
 {
     begin(_i);
-    struct task t = kit_task(LANE_IO, "echo", "x");
+    struct task t = fixture_task(LANE_IO, "echo", "x");
     store_stop(k.store);
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), FUT_ERR_CLOSED);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_CLOSED);
     store_close(&k.store);
     task_release(&t);
     end();
@@ -169,13 +169,13 @@ START_TEST(test_store_counts_what_is_live)
     begin(_i);
     struct store_stats s;
     struct task t;
-    (void)kit_submit(&k, LANE_IO, "1");
-    (void)kit_submit(&k, LANE_IO, "2");
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    (void)fixture_submit(&k, LANE_IO, "1");
+    (void)fixture_submit(&k, LANE_IO, "2");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     store_stats(k.store, &s);
     ck_assert_uint_eq(s.live[LANE_IO][TASK_QUEUED], 1);
     ck_assert_uint_eq(s.live[LANE_IO][TASK_RUNNING], 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     store_stats(k.store, &s);
     ck_assert_uint_eq(s.live[LANE_IO][TASK_RUNNING], 0);
     ck_assert_uint_eq(s.finished[TASK_SUCCEEDED], 1);
@@ -189,7 +189,7 @@ END_TEST
 static uint32_t place_of(struct task_id id)
 {
     struct store_note note = {0};
-    ck_assert_int_eq(kit_get_note(&k, id, &note), 0);
+    ck_assert_int_eq(fixture_get_note(&k, id, &note), 0);
     return note.place;
 }
 
@@ -199,15 +199,15 @@ START_TEST(test_store_get_tells_the_place_in_the_queue)
     struct task_id ids[4];
     struct task t;
     for (int i = 0; i < 4; i++) {
-        ids[i] = kit_submit(&k, LANE_CPU, "x");
-        (void)kit_submit(&k, LANE_IO, "of another queue");
+        ids[i] = fixture_submit(&k, LANE_CPU, "x");
+        (void)fixture_submit(&k, LANE_IO, "of another queue");
     }
     for (uint32_t i = 0; i < 4; i++)
         ck_assert_uint_eq(place_of(ids[i]), i + 1);
-    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &t), 1);
     ck_assert_uint_eq(place_of(ids[0]), 0); /* it runs */
     ck_assert_uint_eq(place_of(ids[3]), 3);
-    ck_assert_int_eq(kit_apply(&k, &t, EVENT_RELEASE, &(struct task_in){0}), 0);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_RELEASE, &(struct task_in){0}), 0);
     ck_assert_uint_eq(place_of(ids[0]), 1); /* back where it was */
     ck_assert_uint_eq(place_of(ids[3]), 4);
     task_release(&t);
@@ -221,8 +221,8 @@ START_TEST(test_store_place_is_counted_up_to_a_limit)
     static struct task tasks[MANY];
     begin(_i);
     for (int i = 0; i < MANY; i++)
-        tasks[i] = kit_task(LANE_IO, "echo", "x");
-    ck_assert_int_eq(kit_submit_n(&k, tasks, MANY), 0);
+        tasks[i] = fixture_task(LANE_IO, "echo", "x");
+    ck_assert_int_eq(fixture_submit_n(&k, tasks, MANY), 0);
     ck_assert_uint_eq(place_of(tasks[STORE_PLACE_MAX - 1].spec->id), STORE_PLACE_MAX);
     ck_assert_uint_eq(place_of(tasks[STORE_PLACE_MAX].spec->id), STORE_PLACE_MAX + 1);
     ck_assert_uint_eq(place_of(tasks[MANY - 1].spec->id), STORE_PLACE_MAX + 1);
@@ -244,5 +244,5 @@ int main(void)
         test_store_refuses_after_stop,
         test_store_counts_what_is_live,
     };
-    return kit_run_on_all("store contract: views", tests, FUT_COUNT(tests));
+    return fixture_run_on_all("store contract: views", tests, FUT_COUNT(tests));
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
 #define TASKS 24
 #define HOUR_MS 3600000
@@ -17,7 +17,7 @@ struct walker {
     struct task stale; /* a snapshot of some time before; spec NULL: none yet */
 };
 
-static struct kit k;
+static struct fixture k;
 static struct walker walkers[TASKS];
 static unsigned random_state;
 static unsigned long tried, stale, refused, restarts, ended;
@@ -38,15 +38,15 @@ static void submit(struct walker *w)
 {
     task_release(&w->now);
     task_release(&w->stale);
-    w->now = kit_task(LANE_IO, "echo", "walk");
+    w->now = fixture_task(LANE_IO, "echo", "walk");
     w->stale = (struct task){0};
-    ck_assert_int_eq(kit_submit_n(&k, &w->now, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &w->now, 1), 0);
 }
 
 static void expect(struct walker *w)
 {
     struct task seen;
-    ck_assert_int_eq(kit_get(&k, w->now.spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_get(&k, w->now.spec->id, &seen), 0);
     ck_assert_str_eq(task_state_name(seen.state), task_state_name(w->now.state));
     ck_assert_uint_eq(seen.attempt, w->now.attempt);
     ck_assert_uint_eq(seen.lost, w->now.lost);
@@ -82,7 +82,7 @@ static void apply(struct walker *w, enum task_event ev)
         want = FUT_ERR_STALE;
     if (want == 0 && from.lost != w->now.lost)
         want = FUT_ERR_AGAIN; /* cannot be: a lost attempt is followed by another number */
-    int rc = kit_apply(&k, &from, ev, &in);
+    int rc = fixture_apply(&k, &from, ev, &in);
     task_release(&from);
     ck_assert_int_eq(rc, want);
     tried++;
@@ -118,7 +118,7 @@ static void claim(void)
     struct task got[4];
     if (!has_queued())
         return; /* it would wait for ever */
-    size_t n = kit_claim(&k, LANE_IO, 1 + pick(4), got);
+    size_t n = fixture_claim(&k, LANE_IO, 1 + pick(4), got);
     ck_assert_uint_gt(n, 0);
     for (size_t i = 0; i < n; i++) {
         struct task_change c;
@@ -136,7 +136,7 @@ static void restart(void)
 {
     if (strcmp(k.backend, "memory") == 0)
         return; /* it forgets all */
-    kit_reopen(&k);
+    fixture_reopen(&k);
     restarts++;
     for (int i = 0; i < TASKS; i++) {
         struct task_change c;
@@ -151,7 +151,7 @@ static void restart(void)
 static void delete (struct walker *w)
 {
     bool is_done = task_state_is_final(w->now.state);
-    ck_assert_int_eq(kit_delete(&k, w->now.spec->id), is_done ? 0 : FUT_ERR_STATE);
+    ck_assert_int_eq(fixture_delete(&k, w->now.spec->id), is_done ? 0 : FUT_ERR_STATE);
     if (is_done)
         submit(w);
 }
@@ -179,7 +179,7 @@ START_TEST(test_store_walks_as_the_pure_function_says)
 {
     long steps = setting("FUT_WALK_STEPS", 1500);
     random_state = (unsigned)setting("FUT_WALK_SEED", 20);
-    kit_open(&k, kit_backends[_i]);
+    fixture_open(&k, fixture_backends[_i]);
     for (int i = 0; i < TASKS; i++)
         submit(&walkers[i]);
     for (long i = 0; i < steps; i++)
@@ -192,12 +192,12 @@ START_TEST(test_store_walks_as_the_pure_function_says)
         task_release(&walkers[i].now);
         task_release(&walkers[i].stale);
     }
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *tests[] = {test_store_walks_as_the_pure_function_says};
-    return kit_run_on_all("store contract: walks", tests, FUT_COUNT(tests));
+    return fixture_run_on_all("store contract: walks", tests, FUT_COUNT(tests));
 }

@@ -6,28 +6,28 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/fault.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 
 #define HEAL_LIMIT_MS 20000 /* the store looks four times a second */
 
 static const char *const faulty[] = {"fault+sqlite", "fault+memory"};
-static struct kit k;
+static struct fixture k;
 
 /* No retention, and the housekeeping of the start is over: no transaction but the test's own. */
 static void begin(int i)
 {
-    kit_open(&k, faulty[i]);
-    kit_stop(&k);
+    fixture_open(&k, faulty[i]);
+    fixture_stop(&k);
     k.cfg.retention_ms = 0;
-    kit_reopen(&k);
-    (void)kit_submit(&k, LANE_CPU, "first");
+    fixture_reopen(&k);
+    (void)fixture_submit(&k, LANE_CPU, "first");
 }
 
 static int submit_rc(void)
 {
-    struct task t = kit_task(LANE_IO, "echo", "x");
-    int rc = kit_submit_n(&k, &t, 1);
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    int rc = fixture_submit_n(&k, &t, 1);
     task_release(&t);
     return rc;
 }
@@ -51,20 +51,20 @@ static void wait_healthy(void)
 START_TEST(test_fault_commit_answers_error_and_leaves_nothing)
 {
     begin(_i);
-    struct task t = kit_task(LANE_IO, "echo", "x"), seen;
+    struct task t = fixture_task(LANE_IO, "echo", "x"), seen;
     store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_NO_SPACE);
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), FUT_ERR_NO_SPACE);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_NO_SPACE);
     ck_assert_uint_eq(store_fault_count(STORE_FAULT_COMMIT), 1);
     ck_assert_int_eq(stats().health, FUT_ERR_NO_SPACE);
-    ck_assert_int_eq(kit_get(&k, t.spec->id, &seen), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), FUT_ERR_NOT_FOUND);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 0);
     ck_assert_uint_eq(stats().submitted, 1); /* the first */
     wait_healthy();                          /* room again: it heals by itself */
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     ck_assert_int_eq(stats().health, 0);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 1);
     task_release(&t);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -73,15 +73,15 @@ START_TEST(test_fault_in_a_batch_leaves_nothing)
     begin(_i);
     struct task tasks[3];
     for (int i = 0; i < 3; i++)
-        tasks[i] = kit_task(LANE_IO, "echo", "x");
+        tasks[i] = fixture_task(LANE_IO, "echo", "x");
     store_fault_arm(STORE_FAULT_INSERT, 2, 1, FUT_ERR_IO);
-    ck_assert_int_eq(kit_submit_n(&k, tasks, 3), FUT_ERR_IO);
+    ck_assert_int_eq(fixture_submit_n(&k, tasks, 3), FUT_ERR_IO);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 0);
-    ck_assert_int_eq(kit_submit_n(&k, tasks, 3), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, tasks, 3), 0);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 3);
     for (int i = 0; i < 3; i++)
         task_release(&tasks[i]);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -90,14 +90,14 @@ START_TEST(test_fault_finish_keeps_the_task_running)
     begin(_i);
     struct task t, seen;
     ck_assert_int_eq(submit_rc(), 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_IO);
-    ck_assert_int_eq(kit_succeed(&k, &t, "result"), FUT_ERR_IO);
-    ck_assert_int_eq(kit_get(&k, t.spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), FUT_ERR_IO);
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_RUNNING);
     task_release(&seen);
     task_release(&t);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -108,14 +108,14 @@ START_TEST(test_fault_claim_waits_again)
     struct task t;
     ck_assert_int_eq(submit_rc(), 0);
     store_fault_arm(STORE_FAULT_TAKE, 0, 1, FUT_ERR_IO);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     ck_assert_uint_eq(store_fault_count(STORE_FAULT_TAKE), 1);
     ck_assert_uint_eq(t.attempt, 1); /* the failed transaction charged nothing */
     struct store_stats s = stats();
     ck_assert_uint_eq(s.live[LANE_IO][TASK_RUNNING], 1);
     ck_assert_uint_eq(s.claimed, 1);
     task_release(&t);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -126,15 +126,15 @@ START_TEST(test_fault_full_lets_tasks_end)
     struct task t, seen;
     struct task_id waits;
     ck_assert_int_eq(submit_rc(), 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    waits = kit_submit(&k, LANE_IO, "waits");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    waits = fixture_submit(&k, LANE_IO, "waits");
     store_fault_arm(STORE_FAULT_ROOM, 0, UINT_MAX, FUT_ERR_NO_SPACE);
     store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_NO_SPACE);
     ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE);
     ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE); /* although a commit would work */
-    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), 0);
     ck_assert_int_eq(stats().health, FUT_ERR_NO_SPACE);
-    ck_assert_int_eq(kit_get(&k, waits, &seen), 0);
+    ck_assert_int_eq(fixture_get(&k, waits, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_QUEUED);
     task_release(&seen);
     while (store_fault_count(STORE_FAULT_ROOM) < 2) /* it looks again and again */
@@ -143,25 +143,25 @@ START_TEST(test_fault_full_lets_tasks_end)
     wait_healthy();
     ck_assert_int_eq(submit_rc(), 0);
     task_release(&t);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
 START_TEST(test_fault_fsync_makes_read_only_until_restart)
 {
     begin(_i);
-    struct task t = kit_task(LANE_IO, "echo", "x"), seen;
-    ck_assert_int_eq(kit_submit_n(&k, &t, 1), 0);
+    struct task t = fixture_task(LANE_IO, "echo", "x"), seen;
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_READ_ONLY);
     ck_assert_int_eq(submit_rc(), FUT_ERR_READ_ONLY);
     ck_assert_int_eq(submit_rc(), FUT_ERR_READ_ONLY); /* though the disk would work again */
     ck_assert_uint_eq(store_fault_count(STORE_FAULT_COMMIT), 1);
-    ck_assert_int_eq(kit_get(&k, t.spec->id, &seen), 0); /* reads go on */
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0); /* reads go on */
     task_release(&seen);
     task_release(&t);
-    kit_reopen(&k);
+    fixture_reopen(&k);
     ck_assert_int_eq(submit_rc(), 0);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 

@@ -9,22 +9,22 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "storage/sqlite/check.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 
-static struct kit k;
+static struct fixture k;
 static char copy[128];
 
 static void setup(void)
 {
-    kit_open(&k, "sqlite");
+    fixture_open(&k, "sqlite");
     (void)snprintf(copy, sizeof(copy), "%s/copy.db", k.dir);
 }
 
 static void teardown(void)
 {
     (void)unlink(copy);
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 struct complaints {
@@ -55,8 +55,8 @@ static int backup(void)
 static void finish_one(void)
 {
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), 0);
     task_release(&t);
 }
 
@@ -64,8 +64,8 @@ START_TEST(test_store_file_check_of_one_in_use)
 {
     struct complaints c;
     struct store_file_view v;
-    (void)kit_submit(&k, LANE_IO, "a");
-    (void)kit_submit(&k, LANE_IO, "b");
+    (void)fixture_submit(&k, LANE_IO, "a");
+    (void)fixture_submit(&k, LANE_IO, "b");
     finish_one();
     ck_assert_int_eq(check(k.path, &c, &v), 0);
     ck_assert_int_eq(c.n, 0);
@@ -96,10 +96,10 @@ START_TEST(test_store_file_check_finds_contradictions)
     };
     struct complaints c;
     struct store_file_view v;
-    (void)kit_submit(&k, LANE_IO, "a");
+    (void)fixture_submit(&k, LANE_IO, "a");
     finish_one();
-    (void)kit_submit(&k, LANE_IO, "b");
-    kit_stop(&k);
+    (void)fixture_submit(&k, LANE_IO, "b");
+    fixture_stop(&k);
     run_sql(wrong[_i].sql);
     ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
     ck_assert_msg(strstr(c.first, wrong[_i].complaint) != NULL, "it says: %s", c.first);
@@ -130,8 +130,8 @@ START_TEST(test_store_file_truncated_is_refused)
 {
     struct complaints c;
     struct store_file_view v;
-    (void)kit_submit(&k, LANE_IO, "a");
-    kit_stop(&k);
+    (void)fixture_submit(&k, LANE_IO, "a");
+    fixture_stop(&k);
     ck_assert_int_eq(truncate(k.path, 3 * 4096), 0);
     expect_damaged_at_start();
     ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(test_store_file_scribbled_schema_is_refused)
 {
-    kit_stop(&k);
+    fixture_stop(&k);
     scribble(100, 1000); /* the root page of the schema, behind the file's header */
     expect_damaged_at_start();
 }
@@ -153,8 +153,8 @@ START_TEST(test_store_file_scribbled_page_is_found)
     struct complaints c;
     struct store_file_view v;
     struct task t;
-    struct task_id id = kit_submit(&k, LANE_IO, "a");
-    kit_stop(&k);
+    struct task_id id = fixture_submit(&k, LANE_IO, "a");
+    fixture_stop(&k);
     scribble(4096, 4096); /* page 2: the root of tasks */
     ck_assert_int_eq(check(k.path, &c, &v), FUT_ERR_DAMAGED);
     ck_assert_int_gt(c.n, 0);
@@ -164,7 +164,7 @@ START_TEST(test_store_file_scribbled_page_is_found)
     if (rc == 0) {
         k.store = s;
         store_start(s);
-        ck_assert_int_eq(kit_get(&k, id, &t), FUT_ERR_DAMAGED);
+        ck_assert_int_eq(fixture_get(&k, id, &t), FUT_ERR_DAMAGED);
     } else {
         ck_assert_int_eq(rc, FUT_ERR_DAMAGED);
     }
@@ -176,7 +176,7 @@ START_TEST(test_store_file_backup_is_the_same)
     struct complaints c;
     struct store_file_view here, there;
     for (int i = 0; i < 20; i++)
-        (void)kit_submit(&k, LANE_IO, "a");
+        (void)fixture_submit(&k, LANE_IO, "a");
     finish_one();
     ck_assert_int_eq(backup(), 0);
     ck_assert_int_eq(check(k.path, &c, &here), 0);
@@ -191,8 +191,8 @@ END_TEST
 
 START_TEST(test_store_file_backup_of_damage_leaves_no_copy)
 {
-    (void)kit_submit(&k, LANE_IO, "a");
-    kit_stop(&k);
+    (void)fixture_submit(&k, LANE_IO, "a");
+    fixture_stop(&k);
     scribble(4096, 4096);
     ck_assert_int_eq(backup(), FUT_ERR_DAMAGED);
     ck_assert_int_ne(access(copy, F_OK), 0);

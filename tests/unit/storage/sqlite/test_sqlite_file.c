@@ -7,19 +7,19 @@
 #include <sys/stat.h>
 
 #include "core/mem.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 
-static struct kit k;
+static struct fixture k;
 
 static void setup(void)
 {
-    kit_open(&k, "sqlite");
+    fixture_open(&k, "sqlite");
 }
 
 static void teardown(void)
 {
-    kit_close(&k);
+    fixture_close(&k);
 }
 
 static void run_sql(const char *sql)
@@ -32,25 +32,25 @@ static void run_sql(const char *sql)
 
 START_TEST(test_sqlite_reopen_keeps_everything)
 {
-    struct task_id queued = kit_submit(&k, LANE_CPU, "stays");
-    struct task_id done = kit_submit(&k, LANE_IO, "done");
+    struct task_id queued = fixture_submit(&k, LANE_CPU, "stays");
+    struct task_id done = fixture_submit(&k, LANE_IO, "done");
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "result"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), 0);
     uint64_t seq = t.seq;
     task_release(&t);
-    kit_reopen(&k);
-    ck_assert_int_eq(kit_get(&k, queued, &t), 0);
+    fixture_reopen(&k);
+    ck_assert_int_eq(fixture_get(&k, queued, &t), 0);
     ck_assert_int_eq(t.state, TASK_QUEUED);
     task_release(&t);
-    ck_assert_int_eq(kit_get(&k, done, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, done, &t), 0);
     ck_assert_mem_eq(t.outcome->body, "result", 6);
     ck_assert_uint_eq(t.seq, seq);
     task_release(&t);
-    struct task_id newer = kit_submit(&k, LANE_IO, "x");
+    struct task_id newer = fixture_submit(&k, LANE_IO, "x");
     ck_assert_uint_gt(newer.hi, done.hi);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_succeed(&k, &t, "r"), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     ck_assert_uint_gt(t.seq, seq); /* the order of completion goes on */
     task_release(&t);
 }
@@ -59,7 +59,7 @@ END_TEST
 START_TEST(test_sqlite_files_are_their_owners_alone)
 {
     static const char *const names[] = {"", "-wal", "-shm", ".lock"};
-    (void)kit_submit(&k, LANE_IO, "secret");
+    (void)fixture_submit(&k, LANE_IO, "secret");
     for (size_t i = 0; i < FUT_COUNT(names); i++) {
         char file[128];
         struct stat st;
@@ -72,20 +72,20 @@ END_TEST
 
 START_TEST(test_sqlite_running_tasks_start_again)
 {
-    struct task_id id = kit_submit(&k, LANE_IO, "again");
+    struct task_id id = fixture_submit(&k, LANE_IO, "again");
     struct task t;
     struct store_stats stats;
     for (uint32_t death = 0; death <= TASK_LOST_MAX; death++) {
-        ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
         ck_assert_uint_eq(t.attempt, death + 1);
         ck_assert_uint_eq(t.lost, death);
         ck_assert_mem_eq(t.spec->input, "again", 5);
         task_release(&t);
-        kit_reopen(&k);
+        fixture_reopen(&k);
         store_stats(k.store, &stats);
         ck_assert_uint_eq(stats.recovered, 1);
     }
-    ck_assert_int_eq(kit_get(&k, id, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &t), 0);
     ck_assert_int_eq(t.state, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "daemon_died");
     task_release(&t);
@@ -94,13 +94,13 @@ END_TEST
 
 START_TEST(test_sqlite_scheduled_tasks_come_back_after_restart)
 {
-    struct task_id id = kit_submit(&k, LANE_IO, "later");
+    struct task_id id = fixture_submit(&k, LANE_IO, "later");
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_apply(&k, &t, EVENT_RETRY, &(struct task_in){.due_in_ms = 20}), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_RETRY, &(struct task_in){.due_in_ms = 20}), 0);
     task_release(&t);
-    kit_reopen(&k);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
+    fixture_reopen(&k);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     ck_assert(id_equal(t.spec->id, id));
     task_release(&t);
 }
@@ -113,17 +113,17 @@ START_TEST(test_sqlite_batch_cancel_goes_on_after_restart)
     struct store_batch batch = {.id = id_new(), .total = N};
     struct task tasks[N], claimed[N];
     for (uint32_t i = 0; i < N; i++) {
-        tasks[i] = kit_task(LANE_IO, "echo", "x");
+        tasks[i] = fixture_task(LANE_IO, "echo", "x");
         tasks[i].spec->batch = batch.id;
         tasks[i].spec->batch_pos = i;
     }
-    ck_assert_int_eq(kit_submit_batch(&k, tasks, N, &batch), 0);
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, N, claimed), N);
-    kit_stop(&k);
+    ck_assert_int_eq(fixture_submit_batch(&k, tasks, N, &batch), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, N, claimed), N);
+    fixture_stop(&k);
     run_sql("UPDATE batches SET cancelling = 1");
-    kit_reopen(&k);
+    fixture_reopen(&k);
     for (int i = 0; i < N; i++) {
-        struct task t = kit_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
+        struct task t = fixture_wait_state(&k, tasks[i].spec->id, TASK_CANCELLED);
         task_release(&t);
         task_release(&tasks[i]);
         task_release(&claimed[i]);
@@ -166,12 +166,12 @@ static int read_version(void)
 START_TEST(test_sqlite_newer_schema_is_refused)
 {
     char back[64];
-    kit_stop(&k);
+    fixture_stop(&k);
     (void)snprintf(back, sizeof(back), "PRAGMA user_version=%d", read_version());
     run_sql("PRAGMA user_version=999");
     expect_refused(FUT_ERR_INVAL, "schema version 999");
     run_sql(back); /* undamaged: the right version opens again */
-    kit_reopen(&k);
+    fixture_reopen(&k);
 }
 END_TEST
 
@@ -184,33 +184,34 @@ static const char to_version_1[] =
 
 START_TEST(test_sqlite_version_1_is_migrated)
 {
-    struct task_id queued = kit_submit(&k, LANE_CPU, "waits"), done = kit_submit(&k, LANE_IO, "x");
+    struct task_id queued = fixture_submit(&k, LANE_CPU, "waits"),
+                   done = fixture_submit(&k, LANE_IO, "x");
     struct task_outcome *o = task_outcome_error("exit", "it ended");
     struct task t;
-    ck_assert_uint_eq(kit_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(kit_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
     task_release(&t);
     task_outcome_unref(o);
-    kit_stop(&k);
+    fixture_stop(&k);
     int version = read_version();
     run_sql(to_version_1);
-    kit_reopen(&k);
-    ck_assert_int_eq(kit_get(&k, done, &t), 0);
+    fixture_reopen(&k);
+    ck_assert_int_eq(fixture_get(&k, done, &t), 0);
     ck_assert_str_eq(t.outcome->code, "exit");
     ck_assert_int_eq(t.outcome->oom, TASK_OOM_UNKNOWN);
     ck_assert_uint_eq(t.outcome->max_rss_kib, 0);
     task_release(&t);
-    ck_assert_uint_eq(kit_claim(&k, LANE_CPU, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &t), 1);
     ck_assert(id_equal(t.spec->id, queued));
     task_release(&t);
-    kit_stop(&k);
+    fixture_stop(&k);
     ck_assert_int_eq(read_version(), version);
 }
 END_TEST
 
 START_TEST(test_sqlite_foreign_database_is_refused)
 {
-    kit_stop(&k);
+    fixture_stop(&k);
     (void)remove(k.path);
     run_sql("CREATE TABLE someone_elses (x)");
     expect_refused(FUT_ERR_INVAL, "another program");
@@ -219,7 +220,7 @@ END_TEST
 
 START_TEST(test_sqlite_not_a_database_is_refused)
 {
-    kit_stop(&k);
+    fixture_stop(&k);
     FILE *f = fopen(k.path, "w");
     ck_assert_ptr_nonnull(f);
     for (int i = 0; i < 1000; i++)
@@ -231,7 +232,7 @@ END_TEST
 
 START_TEST(test_sqlite_missing_directory_is_refused)
 {
-    kit_stop(&k);
+    fixture_stop(&k);
     k.cfg.path = "/nonexistent/dir/q.db";
     expect_refused(FUT_ERR_IO, "/nonexistent/dir/q.db");
 }

@@ -10,11 +10,11 @@
 
 #include "core/mem.h"
 #include "storage/sqlite/check.h"
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 #include "tests/unit/storage/sqlite/schema_1.h"
 
-static struct kit k;
+static struct fixture k;
 
 static void run_sql(const char *sql)
 {
@@ -36,8 +36,8 @@ static void remove_file(const char *end)
 
 static void open_version_1(void)
 {
-    kit_open(&k, "sqlite");
-    kit_stop(&k);
+    fixture_open(&k, "sqlite");
+    fixture_stop(&k);
     remove_file("");
     for (size_t i = 0; i < FUT_COUNT(schema_1); i++) {
         char sql[2048];
@@ -47,13 +47,13 @@ static void open_version_1(void)
             run_sql(sql);
     }
     k.cfg.retention_ms = 0; /* it is old */
-    kit_reopen(&k);
+    fixture_reopen(&k);
 }
 
 static void expect_state(struct task_id id, enum task_state state, uint32_t attempt)
 {
     struct task t;
-    ck_assert_int_eq(kit_get(&k, id, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &t), 0);
     ck_assert_int_eq(t.state, state);
     ck_assert_uint_eq(t.attempt, attempt);
     task_release(&t);
@@ -63,13 +63,13 @@ START_TEST(test_upgrade_from_1_keeps_what_is_done)
 {
     struct task t;
     open_version_1();
-    ck_assert_int_eq(kit_get(&k, SCHEMA_1_KEYED, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, SCHEMA_1_KEYED, &t), 0);
     ck_assert_int_eq(t.state, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.outcome->body_len, 2);
     ck_assert_mem_eq(t.outcome->body, "3\n", 2);
     ck_assert_uint_eq(t.seq, 2);
     task_release(&t);
-    ck_assert_int_eq(kit_get(&k, SCHEMA_1_FAILED, &t), 0);
+    ck_assert_int_eq(fixture_get(&k, SCHEMA_1_FAILED, &t), 0);
     ck_assert_int_eq(t.state, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "exit");
     ck_assert_int_eq(t.outcome->exit_code, 3);
@@ -78,7 +78,7 @@ START_TEST(test_upgrade_from_1_keeps_what_is_done)
     expect_state(SCHEMA_1_ECHO, TASK_SUCCEEDED, 1);
     expect_state(SCHEMA_1_MEMBER_DONE, TASK_SUCCEEDED, 1);
     expect_state(SCHEMA_1_CANCELLED, TASK_CANCELLED, 0);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -87,7 +87,7 @@ START_TEST(test_upgrade_from_1_goes_on_with_what_is_not)
     struct task claimed[8];
     open_version_1();
     expect_state(SCHEMA_1_CALLBACK, TASK_SCHEDULED, 0);
-    size_t n = kit_claim(&k, LANE_CPU, FUT_COUNT(claimed), claimed);
+    size_t n = fixture_claim(&k, LANE_CPU, FUT_COUNT(claimed), claimed);
     ck_assert_uint_eq(n, 4); /* in the order in which they came */
     ck_assert(id_equal(claimed[0].spec->id, SCHEMA_1_RUNNING));
     ck_assert_uint_eq(claimed[0].attempt, 2);
@@ -95,17 +95,17 @@ START_TEST(test_upgrade_from_1_goes_on_with_what_is_not)
     ck_assert(id_equal(claimed[1].spec->id, SCHEMA_1_UNIQUE));
     ck_assert(id_equal(claimed[2].spec->id, SCHEMA_1_MEMBER));
     ck_assert(id_equal(claimed[3].spec->id, SCHEMA_1_CALLER));
-    ck_assert_int_eq(kit_succeed(&k, &claimed[3], "x"), 0); /* its callback may go now */
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[3], "x"), 0); /* its callback may go now */
     for (size_t i = 0; i < n; i++)
         task_release(&claimed[i]);
-    n = kit_claim(&k, LANE_IO, 1, claimed); /* it was due long ago */
+    n = fixture_claim(&k, LANE_IO, 1, claimed); /* it was due long ago */
     ck_assert(id_equal(claimed[0].spec->id, SCHEMA_1_RETRIED));
     ck_assert_uint_eq(claimed[0].attempt, 2);
     task_release(&claimed[0]);
-    n = kit_claim(&k, LANE_IO, 1, claimed);
+    n = fixture_claim(&k, LANE_IO, 1, claimed);
     ck_assert(id_equal(claimed[0].spec->id, SCHEMA_1_CALLBACK));
     task_release(&claimed[0]);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -115,21 +115,21 @@ START_TEST(test_upgrade_from_1_keeps_keys_and_batches)
     struct task t;
     struct store_key key = {.key = ":one"};
     open_version_1();
-    ck_assert_int_eq(kit_batch_get(&k, &batch), 0);
+    ck_assert_int_eq(fixture_batch_get(&k, &batch), 0);
     ck_assert_uint_eq(batch.batch.total, 2);
     ck_assert_uint_eq(batch.batch.counts[TASK_SUCCEEDED], 1);
-    t = kit_task(LANE_CPU, "wc", "abc");
+    t = fixture_task(LANE_CPU, "wc", "abc");
     struct store_submit o = {.tasks = &t, .n = 1, .key = &key};
-    ck_assert_int_eq(kit_submit_op(&k, &o), FUT_ERR_CONFLICT); /* another fingerprint */
+    ck_assert_int_eq(fixture_submit_op(&k, &o), FUT_ERR_CONFLICT); /* another fingerprint */
     task_release(&t);
-    t = kit_task(LANE_CPU, "hold", "");
+    t = fixture_task(LANE_CPU, "hold", "");
     t.spec->unique = "second";
     o = (struct store_submit){.tasks = &t, .n = 1};
-    ck_assert_int_eq(kit_submit_op(&k, &o), 0);
+    ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
     ck_assert_int_eq(o.submitted, STORE_COALESCED);
     ck_assert(id_equal(o.existing, SCHEMA_1_UNIQUE));
     task_release(&t);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -144,17 +144,17 @@ START_TEST(test_upgrade_from_1_is_whole_afterwards)
     struct store_file_view upgraded, fresh;
     struct fut_errbuf err = {""};
     open_version_1();
-    kit_stop(&k);
+    fixture_stop(&k);
     ck_assert_int_eq(store_file_check(k.path, say, NULL, &upgraded, &err), 0);
     ck_assert_int_eq(upgraded.tasks, 11);
     ck_assert_int_eq(upgraded.unfinished, 6);
     ck_assert_int_eq(upgraded.results, 5);
-    kit_close(&k);
-    kit_open(&k, "sqlite");
-    kit_stop(&k);
+    fixture_close(&k);
+    fixture_open(&k, "sqlite");
+    fixture_stop(&k);
     ck_assert_int_eq(store_file_check(k.path, say, NULL, &fresh, &err), 0);
     ck_assert_int_eq(upgraded.schema_version, fresh.schema_version);
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 
@@ -180,9 +180,9 @@ START_TEST(test_upgrade_newer_is_refused_and_not_touched)
     size_t sizes[2];
     struct store *s = NULL;
     struct fut_errbuf err = {""};
-    kit_open(&k, "sqlite");
-    (void)kit_submit(&k, LANE_IO, "x");
-    kit_stop(&k);
+    fixture_open(&k, "sqlite");
+    (void)fixture_submit(&k, LANE_IO, "x");
+    fixture_stop(&k);
     run_sql(_i ? "PRAGMA user_version=999" : "PRAGMA journal_mode=DELETE; PRAGMA user_version=999");
     for (int i = 0; i < 2; i++)
         sizes[i] = read_file(ends[i], before[i], sizeof(before[i]));
@@ -193,7 +193,7 @@ START_TEST(test_upgrade_newer_is_refused_and_not_touched)
         ck_assert_uint_eq(read_file(ends[i], after, sizeof(after)), sizes[i]);
         ck_assert(sizes[i] == 0 || memcmp(before[i], after, sizes[i]) == 0);
     }
-    kit_close(&k);
+    fixture_close(&k);
 }
 END_TEST
 

@@ -1,4 +1,4 @@
-#include "tests/contract/kit.h"
+#include "tests/contract/fixture.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "tests/support/suite.h"
 
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */
-static struct kit_wait wait_state = {
+static struct fixture_wait wait_state = {
     {PTHREAD_MUTEX_INITIALIZER}, {PTHREAD_COND_INITIALIZER}, false};
 
 static void on_done(struct store_op *op)
@@ -35,16 +35,16 @@ static int wait_done(int post_rc, const struct store_op *op)
     return op->rc;
 }
 
-static void open_here(struct kit *k)
+static void open_here(struct fixture *k)
 {
     struct fut_errbuf err = {""};
     int rc = store_open(&k->cfg, &k->store, &err);
     ck_assert_msg(rc == 0, "store_open: %s", err.text);
 }
 
-void kit_open(struct kit *k, const char *backend)
+void fixture_open(struct fixture *k, const char *backend)
 {
-    *k = (struct kit){.backend = backend};
+    *k = (struct fixture){.backend = backend};
     (void)snprintf(k->dir, sizeof(k->dir), "/tmp/futured-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(k->dir));
     (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
@@ -59,7 +59,7 @@ void kit_open(struct kit *k, const char *backend)
     store_start(k->store);
 }
 
-void kit_stop(struct kit *k)
+void fixture_stop(struct fixture *k)
 {
     if (!k->store)
         return;
@@ -67,18 +67,18 @@ void kit_stop(struct kit *k)
     store_close(&k->store);
 }
 
-void kit_reopen(struct kit *k)
+void fixture_reopen(struct fixture *k)
 {
-    kit_stop(k);
+    fixture_stop(k);
     open_here(k);
     store_start(k->store);
 }
 
-void kit_close(struct kit *k)
+void fixture_close(struct fixture *k)
 {
     static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
     char file[128];
-    kit_stop(k);
+    fixture_stop(k);
     for (size_t i = 0; i < FUT_COUNT(names); i++) {
         (void)snprintf(file, sizeof(file), "%s%s", k->path, names[i]);
         (void)unlink(file);
@@ -86,7 +86,7 @@ void kit_close(struct kit *k)
     (void)rmdir(k->dir);
 }
 
-struct task kit_task(enum lane lane, const char *handler, const char *input)
+struct task fixture_task(enum lane lane, const char *handler, const char *input)
 {
     struct task_spec spec = {
         .id = id_new(),
@@ -102,29 +102,29 @@ struct task kit_task(enum lane lane, const char *handler, const char *input)
     return (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
 }
 
-int kit_submit_n(struct kit *k, const struct task *tasks, size_t n)
+int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n)
 {
     struct store_submit o = {.tasks = tasks, .n = n};
     return wait_done(store_submit(k->store, &o, on_done), &o.op);
 }
 
-struct task_id kit_submit(struct kit *k, enum lane lane, const char *input)
+struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input)
 {
-    struct task t = kit_task(lane, "echo", input);
+    struct task t = fixture_task(lane, "echo", input);
     struct task_id id = t.spec->id;
-    ck_assert_int_eq(kit_submit_n(k, &t, 1), 0);
+    ck_assert_int_eq(fixture_submit_n(k, &t, 1), 0);
     task_release(&t);
     return id;
 }
 
-size_t kit_claim(struct kit *k, enum lane lane, size_t max, struct task *tasks)
+size_t fixture_claim(struct fixture *k, enum lane lane, size_t max, struct task *tasks)
 {
     struct store_claim o = {.lane = lane, .max = max, .tasks = tasks};
     ck_assert_int_eq(wait_done(store_claim(k->store, &o, on_done), &o.op), 0);
     return o.n;
 }
 
-int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct task_in *in)
+int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const struct task_in *in)
 {
     struct store_apply o = {.task = *t};
     int rc = task_apply(t, ev, in, &o.change);
@@ -134,7 +134,7 @@ int kit_apply(struct kit *k, struct task *t, enum task_event ev, const struct ta
     return rc;
 }
 
-int kit_revive(struct kit *k, struct task *t, const struct task *callback)
+int fixture_revive(struct fixture *k, struct task *t, const struct task *callback)
 {
     struct store_revive o = {.task = *t, .callback = callback};
     int rc = task_apply(t, EVENT_REVIVE, NULL, &o.change);
@@ -144,24 +144,24 @@ int kit_revive(struct kit *k, struct task *t, const struct task *callback)
     return rc;
 }
 
-int kit_attempts(struct kit *k, struct store_attempts *o)
+int fixture_attempts(struct fixture *k, struct store_attempts *o)
 {
     return wait_done(store_attempts(k->store, o, on_done), &o->op);
 }
 
-int kit_succeed(struct kit *k, struct task *t, const char *body)
+int fixture_succeed(struct fixture *k, struct task *t, const char *body)
 {
     struct task_outcome *o =
         task_outcome_new(&(struct task_outcome){.type = CONTENT_TEXT,
                                                 .body = (const unsigned char *)body,
                                                 .body_len = strlen(body),
                                                 .exit_code = -1});
-    int rc = kit_apply(k, t, EVENT_SUCCEED, &(struct task_in){.outcome = o});
+    int rc = fixture_apply(k, t, EVENT_SUCCEED, &(struct task_in){.outcome = o});
     task_outcome_unref(o);
     return rc;
 }
 
-int kit_get(struct kit *k, struct task_id id, struct task *out)
+int fixture_get(struct fixture *k, struct task_id id, struct task *out)
 {
     struct store_get o = {.id = id};
     int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
@@ -170,7 +170,7 @@ int kit_get(struct kit *k, struct task_id id, struct task *out)
     return rc;
 }
 
-int kit_get_note(struct kit *k, struct task_id id, struct store_note *out)
+int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *out)
 {
     struct store_get o = {.id = id};
     int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
@@ -181,73 +181,73 @@ int kit_get_note(struct kit *k, struct task_id id, struct store_note *out)
     return rc;
 }
 
-int kit_delete(struct kit *k, struct task_id id)
+int fixture_delete(struct fixture *k, struct task_id id)
 {
     struct store_delete o = {.id = id};
     return wait_done(store_delete(k->store, &o, on_done), &o.op);
 }
 
-int kit_list(struct kit *k, struct store_list *o)
+int fixture_list(struct fixture *k, struct store_list *o)
 {
     return wait_done(store_list(k->store, o, on_done), &o->op);
 }
 
-int kit_submit_op(struct kit *k, struct store_submit *o)
+int fixture_submit_op(struct fixture *k, struct store_submit *o)
 {
     return wait_done(store_submit(k->store, o, on_done), &o->op);
 }
 
-int kit_submit_batch(struct kit *k, const struct task *tasks, size_t n,
-                     const struct store_batch *batch)
+int fixture_submit_batch(struct fixture *k, const struct task *tasks, size_t n,
+                         const struct store_batch *batch)
 {
     struct store_submit o = {.tasks = tasks, .n = n, .batch = batch};
-    return kit_submit_op(k, &o);
+    return fixture_submit_op(k, &o);
 }
 
-int kit_get_many(struct kit *k, struct store_get_many *o)
+int fixture_get_many(struct fixture *k, struct store_get_many *o)
 {
     return wait_done(store_get_many(k->store, o, on_done), &o->op);
 }
 
-int kit_batch_get(struct kit *k, struct store_batch_get *o)
+int fixture_batch_get(struct fixture *k, struct store_batch_get *o)
 {
     return wait_done(store_batch_get(k->store, o, on_done), &o->op);
 }
 
-int kit_members(struct kit *k, struct store_members *o)
+int fixture_members(struct fixture *k, struct store_members *o)
 {
     return wait_done(store_members(k->store, o, on_done), &o->op);
 }
 
-int kit_recall(struct kit *k, enum lane lane)
+int fixture_recall(struct fixture *k, enum lane lane)
 {
     struct store_recall o = {.lane = lane};
     return wait_done(store_recall(k->store, &o, on_done), &o.op);
 }
 
-int kit_batch_cancel(struct kit *k, struct task_id id)
+int fixture_batch_cancel(struct fixture *k, struct task_id id)
 {
     struct store_batch_cancel o = {.id = id};
     return wait_done(store_batch_cancel(k->store, &o, on_done), &o.op);
 }
 
-int kit_report(struct kit *k, struct store_report *o)
+int fixture_report(struct fixture *k, struct store_report *o)
 {
     return wait_done(store_report(k->store, o, on_done), &o->op);
 }
 
-int kit_log(struct kit *k, struct store_log *o)
+int fixture_log(struct fixture *k, struct store_log *o)
 {
     return wait_done(store_log(k->store, o, on_done), &o->op);
 }
 
-struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state state)
+struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_state state)
 {
     int64_t deadline = clock_mono_ms() + 5000;
     struct task t = {0};
     do {
         task_release(&t);
-        ck_assert_int_eq(kit_get(k, id, &t), 0);
+        ck_assert_int_eq(fixture_get(k, id, &t), 0);
         (void)sched_yield();
     } while (t.state != state && clock_mono_ms() < deadline);
     ck_assert_str_eq(task_state_name(t.state), task_state_name(state));
@@ -256,21 +256,21 @@ struct task kit_wait_state(struct kit *k, struct task_id id, enum task_state sta
 
 static void on_parked_done(struct store_op *op)
 {
-    struct kit_parked *p = FUT_CONTAINER(op, struct kit_parked, o.op);
+    struct fixture_parked *p = FUT_CONTAINER(op, struct fixture_parked, o.op);
     mutex_lock(&p->wait.mu);
     p->wait.done = true;
     cond_signal(&p->wait.cond);
     mutex_unlock(&p->wait.mu);
 }
 
-void kit_park(struct kit *k, struct kit_parked *p)
+void fixture_park(struct fixture *k, struct fixture_parked *p)
 {
     mutex_init(&p->wait.mu);
     cond_init(&p->wait.cond);
     ck_assert_int_eq(store_claim(k->store, &p->o, on_parked_done), 0);
 }
 
-void kit_join(struct kit_parked *p)
+void fixture_join(struct fixture_parked *p)
 {
     mutex_lock(&p->wait.mu);
     while (!p->wait.done)
@@ -278,16 +278,16 @@ void kit_join(struct kit_parked *p)
     mutex_unlock(&p->wait.mu);
 }
 
-const char *const kit_backends[] = {"sqlite", "memory"};
+const char *const fixture_backends[] = {"sqlite", "memory"};
 
-int kit_run_on_all(const char *suite, const TTest *const *tests, size_t n)
+int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
 {
     const char *only = getenv("FUT_BACKEND");
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < n; i++) {
-        for (int b = 0; b < (int)FUT_COUNT(kit_backends); b++) {
-            if (!only || strcmp(only, kit_backends[b]) == 0)
+        for (int b = 0; b < (int)FUT_COUNT(fixture_backends); b++) {
+            if (!only || strcmp(only, fixture_backends[b]) == 0)
                 tcase_add_loop_test(tc, tests[i], b, b + 1);
         }
     }

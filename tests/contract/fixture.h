@@ -1,0 +1,82 @@
+/* fixture: what the store tests share: a store in a directory of its own, and each verb as a call
+ * that waits for its done. */
+#ifndef FUT_TESTS_CONTRACT_FIXTURE_H
+#define FUT_TESTS_CONTRACT_FIXTURE_H
+
+#include <check.h>
+
+#include "core/sync.h"
+#include "storage/store.h"
+
+struct fixture {
+    struct store *store;
+    const char *backend;
+    char dir[64];
+    char path[96];
+    struct store_config cfg;
+};
+
+/* Opens and starts a fresh store; aborts the test when that fails. */
+void fixture_open(struct fixture *k, const char *backend);
+/* Stops and closes; the directory stays. */
+void fixture_stop(struct fixture *k);
+/* Opens again on the same directory. */
+void fixture_reopen(struct fixture *k);
+/* Stops if needed, removes the directory. */
+void fixture_close(struct fixture *k);
+
+/* A queued task with a fresh id; the caller releases it. */
+struct task fixture_task(enum lane lane, const char *handler, const char *input);
+/* Submits one fresh task and returns its id. */
+struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input);
+int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n);
+/* Claims up to max; tasks are the caller's to release. Waits until there is one. */
+size_t fixture_claim(struct fixture *k, enum lane lane, size_t max, struct task *tasks);
+int fixture_recall(struct fixture *k, enum lane lane);
+/* Applies an event to a snapshot, which is brought up to date on success. */
+int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const struct task_in *in);
+int fixture_succeed(struct fixture *k, struct task *t, const char *body);
+/* Another life; t (with its outcome) is brought up to date on success. callback: NULL none. */
+int fixture_revive(struct fixture *k, struct task *t, const struct task *callback);
+int fixture_attempts(struct fixture *k, struct store_attempts *o);
+int fixture_get(struct fixture *k, struct task_id id, struct task *out);
+/* What is known of it beside its record; without the message. */
+int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *out);
+int fixture_delete(struct fixture *k, struct task_id id);
+/* Run o as the test has filled it. */
+int fixture_list(struct fixture *k, struct store_list *o);
+int fixture_submit_op(struct fixture *k, struct store_submit *o);
+int fixture_submit_batch(struct fixture *k, const struct task *tasks, size_t n,
+                         const struct store_batch *batch);
+int fixture_get_many(struct fixture *k, struct store_get_many *o);
+int fixture_batch_get(struct fixture *k, struct store_batch_get *o);
+int fixture_members(struct fixture *k, struct store_members *o);
+int fixture_batch_cancel(struct fixture *k, struct task_id id);
+int fixture_report(struct fixture *k, struct store_report *o);
+int fixture_log(struct fixture *k, struct store_log *o);
+/* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
+struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_state state);
+
+/* Runs each test once per backend (_i is its place in fixture_backends; FUT_BACKEND=name picks
+ * one). Returns main's exit code. */
+extern const char *const fixture_backends[];
+int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n);
+
+/* For verbs that a test posts itself. */
+struct fixture_wait {
+    struct mutex mu;
+    struct cond cond;
+    bool done;
+};
+
+/* A claim that waits in the store while the test goes on. */
+struct fixture_parked {
+    struct store_claim o;
+    struct fixture_wait wait;
+};
+/* Posts p->o as the test has filled it. */
+void fixture_park(struct fixture *k, struct fixture_parked *p);
+/* Waits for its end. */
+void fixture_join(struct fixture_parked *p);
+
+#endif
