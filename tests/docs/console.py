@@ -1,7 +1,7 @@
 """The commands that documents show: ```console blocks of Markdown, literal displays of manuals.
 
-In a block, `$ ` begins a command, `> ` or a line behind a backslash goes on with it, and any other line is output
-that the document shows. A curl line anywhere else cannot be tested; `stray` finds these.
+In a block, `$ ` begins a command; lines behind a backslash, in open single quotes or in a here-document
+go on with it; any other line is output that the document shows. A curl line anywhere else cannot be tested; `stray` finds these.
 """
 
 import glob
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^\s*```(\w*)\s*$")
+HERE = re.compile(r"<<-?'?(\w+)'?")
 CURL = re.compile(r"(?:^|[\s`(|])curl\s+(?:-|http|localhost|[\"'$])")
 
 
@@ -45,7 +46,7 @@ def stray(root, document):
     """(line, text) of each curl line that no test runs."""
     if not document.endswith(".md"):
         return
-    run, language = set(), None
+    run = set()
     for command in commands(root, document):
         run.update(range(command.line, command.line + command.text.count("\n") + 1))
     for number, line in enumerate(read(root, document), 1):
@@ -54,24 +55,35 @@ def stray(root, document):
 
 
 def _markdown(document, lines):
-    found, language, open_ = [], None, False
+    found, language, end = [], None, None  # end: the word that ends the here-document
     for number, line in enumerate(lines, 1):
         fence = FENCE.match(line)
-        if fence:
-            language, open_ = (fence[1] if language is None else None), False
+        if fence and end is None:
+            language = fence[1] if language is None else None
         elif language != "console":
             continue
+        elif end is not None:
+            found[-1].text += "\n" + line
+            end = None if line == end else end
         elif line.startswith("$ "):
             found.append(Command(document, number, line[2:]))
-            open_ = True
-        elif open_ and found[-1].text.endswith("\\"):
-            found[-1].text += "\n" + line.removeprefix("> ")
-        elif open_ and line.startswith("> "):
-            found[-1].text += "\n" + line[2:]
+            end = _here(line)
+        elif found and not found[-1].shown and _is_open(found[-1].text):
+            found[-1].text += "\n" + line
+            end = _here(line)
         elif found:
-            open_ = False
             found[-1].shown.append(line)
     return found
+
+
+def _is_open(text):
+    """Whether a command goes on in the next line: a backslash at its end, or a quote that is still open."""
+    return text.endswith("\\") or text.count("'") % 2 == 1
+
+
+def _here(line):
+    found = HERE.search(line)
+    return found[1] if found else None
 
 
 def _manual(document, lines):

@@ -6,7 +6,7 @@
 
 A command must exit with 0, and print what the document shows below it, where `…` stands for anything and a line of
 `…` alone for any lines. `make run` and `futured &`, with variables before them, start a daemon in place of the
-document's first one. The address of the documents, port 8420, is replaced by the daemon's.
+document's first one; `pkill` sends it a signal. The address of the documents, port 8420, is replaced by the daemon's.
 """
 
 import os
@@ -27,8 +27,10 @@ START = re.compile(r"((?:[A-Z_]+=\S+ )*)(?:make run|futured)(?: &)?\s*(?:#.*)?")
 HERE = re.compile(r"(?:localhost|127\.0\.0\.1):8420")
 REFUSAL = re.compile(r'"status":[45]\d\d|HTTP/1.1 [45]\d\d')
 # An answer of 400 or more is an error for the test, as it is for a reader who copies the line.
+# pkill is for the daemon of this document, not for all of the machine.
 PRELUDE = """set -o pipefail
 curl() { command curl --fail-with-body "$@"; }
+pkill() { kill "$1" "$(cat .pid)" && echo "$1" >.signal; }
 """
 
 
@@ -37,16 +39,19 @@ class Wrong(Exception):
 
 
 class Daemon:
-    """One futured in a directory, on a port that the kernel chose."""
+    """One futured in a directory, on a port that the kernel chose, or on that of the one before."""
 
-    def __init__(self, build, directory, settings):
+    def __init__(self, build, directory, settings, listen):
+        self.directory = directory
         self.log = open(os.path.join(directory, ".log"), "w+", encoding="utf-8")
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG") or k.endswith("SAN_OPTIONS")}
-        environment = {**keep, "HOME": directory, "FUTURED_LISTEN": "127.0.0.1:0", **settings}
+        environment = {**keep, "HOME": directory, "FUTURED_LISTEN": listen, **settings}
         self.process = subprocess.Popen([os.path.join(build, "futured")], cwd=directory, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True, start_new_session=True)
         self.address = self._wait_address()
+        with open(os.path.join(directory, ".pid"), "w", encoding="ascii") as f:
+            f.write(str(self.process.pid))
 
     def _wait_address(self):
         """Reads the log up to the line that names the address; from then on the log goes to the file."""
@@ -61,13 +66,21 @@ class Daemon:
         raise Wrong(f"the daemon did not start (exit status {self.process.wait()}):\n{self.log.read()}")
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+        """Ends it. It must exit with 0, unless the document has killed it."""
+        sent = os.path.join(self.directory, ".signal")
+        expected = 0
+        if os.path.exists(sent):
+            with open(sent, encoding="ascii") as f:
+                expected = -signal.SIGKILL if f.read().strip() == "-9" else 0
+            os.remove(sent)
+        if expected == 0:
+            self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(COMMAND_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
-        if status != 0:
+        if status != expected:
             self.log.flush()
             self.log.seek(0)
             raise Wrong(f"the daemon ended with {status}:\n{self.log.read()}")
@@ -80,6 +93,7 @@ class Session:
         self.build = build
         self.directory = tempfile.mkdtemp(prefix="futured-docs-")
         self.daemon = None
+        self.listen = "127.0.0.1:0"
         for name in os.listdir(ROOT):  # as in a clone, but what commands write stays out of it
             if name not in ("build", ".git"):
                 os.symlink(os.path.join(ROOT, name), os.path.join(self.directory, name))
@@ -115,7 +129,8 @@ class Session:
 
     def start_daemon(self, settings):
         self.stop_daemon()
-        self.daemon = Daemon(self.build, self.directory, settings)
+        self.daemon = Daemon(self.build, self.directory, settings, self.listen)
+        self.listen = self.daemon.address
 
     def stop_daemon(self):
         daemon, self.daemon = self.daemon, None

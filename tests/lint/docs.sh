@@ -1,5 +1,6 @@
 #!/bin/bash
-# The tables that the program prints of itself stand in the documents as it prints them.
+# The tables that the program prints of itself stand in the documents as it prints them, and every curl line of a
+# document stands where tests/docs runs it.
 . "$(dirname "$0")/lib.sh"
 
 make -s -j2 VARIANT=debug all >/dev/null || exit 1
@@ -9,4 +10,5 @@ missing() { # OPTION: lines of the printed table that no document has
 }
 report < <(missing --dump-config)
 report < <(missing --dump-states)
+report < <(tests/docs/run.py --lint)
 finish
