@@ -52,5 +52,7 @@ void fut_bug_at(const char *file, int line, const char *what) FUT_NORETURN;
         if (!(cond))                                                                               \
             FUT_BUG(#cond);                                                                        \
     } while (0)
+/* Does the work in cond, which cannot fail but by a mistake of ours: aborts when it is false. */
+#define FUT_MUST(cond) FUT_ASSERT(cond)
 
 #endif

@@ -56,8 +56,7 @@ int fd_read_all(int fd, void *bytes, size_t n)
 int fd_wake_new(void)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    FUT_ASSERT(fd >= 0);
-    return fd;
+    return fd >= 0 ? fd : FUT_ERR_IO;
 }
 
 void fd_wake(int fd)

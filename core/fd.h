@@ -16,9 +16,12 @@ FUT_MUST_CHECK int fd_write_all(int fd, const void *bytes, size_t n);
 /* Reads exactly n bytes. 0, FUT_ERR_CLOSED at a clean end before the first byte, or FUT_ERR_IO. */
 FUT_MUST_CHECK int fd_read_all(int fd, void *bytes, size_t n);
 
-/* An eventfd that wakes one event loop. fd_wake never blocks; fd_wake_clear empties it. */
-int fd_wake_new(void);
+/* An eventfd that wakes one event loop, the caller's to close; FUT_ERR_IO when there is none to be
+ * had. */
+FUT_MUST_CHECK int fd_wake_new(void);
+/* Makes fd readable; never blocks. */
 void fd_wake(int fd);
+/* Makes fd unreadable until the next fd_wake; never blocks. */
 void fd_wake_clear(int fd);
 
 #define FD_MAX_PASSED 4

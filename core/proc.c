@@ -1,55 +1,116 @@
 #include "core/proc.h"
 
-#include <fcntl.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Fields of /proc/PID/stat behind the name, which may hold anything, blanks and brackets too. */
-enum {
-    FIELD_UTIME = 10,
-    FIELD_STIME,
-    FIELD_RSS = 20,
-    FIELDS
-}; /* the number behind the state is 0 */
+#include "core/file.h"
 
-static bool read_stat(int32_t pid, char *text, size_t size)
+#define PATH_BYTES 64
+
+/* Numbers of /proc/PID/stat behind the name and the state, from 0. */
+enum {
+    STAT_PARENT,
+    STAT_GROUP,
+    STAT_SESSION,
+    STAT_UTIME = 10,
+    STAT_STIME,
+    STAT_CHILDREN_UTIME,
+    STAT_CHILDREN_STIME,
+    STAT_START = 18,
+    STAT_RSS = 20,
+    STAT_NUMBERS,
+};
+
+static void path_of(pid_t pid, const char *name, char out[PATH_BYTES])
 {
-    char path[32];
-    (void)snprintf(path, sizeof(path), "/proc/%" PRId32 "/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, size - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
+    (void)snprintf(out, PATH_BYTES, "/proc/%d/%s", (int)pid, name);
 }
 
-static bool read_fields(const char *text, uint64_t fields[FIELDS])
+ssize_t proc_read(pid_t pid, const char *name, char *out, size_t cap)
+{
+    char path[PATH_BYTES];
+    path_of(pid, name, path);
+    return file_read_text(path, out, cap);
+}
+
+/* The program's name may hold anything, blanks and brackets too: the state follows the last ')'. */
+static bool parse_stat(const char *text, char *out_state, uint64_t numbers[STAT_NUMBERS])
 {
     const char *at = strrchr(text, ')');
-    int i = -1; /* the state, a letter, comes first */
-    while (at && i < FIELDS && (at = strchr(at, ' ')) != NULL) {
-        at++;
-        if (i >= 0)
-            fields[i] = strtoull(at, NULL, 10);
-        i++;
+    char *end;
+    if (!at || strlen(at) < sizeof(") S"))
+        return false;
+    *out_state = at[2];
+    at += sizeof(") S") - 1;
+    for (int i = 0; i < STAT_NUMBERS; i++, at = end) {
+        numbers[i] = strtoull(at, &end, 10); /* tpgid may be negative: nobody asks for it */
+        if (end == at)
+            return false;
     }
-    return i == FIELDS;
+    return true;
 }
 
-bool proc_usage_read(int32_t pid, struct proc_usage *out)
+bool proc_stat_read(pid_t pid, struct proc_stat *out)
 {
-    char text[1024];
-    uint64_t fields[FIELDS];
+    char text[1024], state;
+    uint64_t n[STAT_NUMBERS];
     long tick = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
-    if (pid <= 0 || tick <= 0 || page <= 0 || !read_stat(pid, text, sizeof(text)) ||
-        !read_fields(text, fields))
+    if (pid <= 0 || proc_read(pid, "stat", text, sizeof(text)) <= 0 || !parse_stat(text, &state, n))
         return false;
-    out->cpu_ms = (fields[FIELD_UTIME] + fields[FIELD_STIME]) * 1000 / (uint64_t)tick;
-    out->rss_bytes = fields[FIELD_RSS] * (uint64_t)page;
+    *out = (struct proc_stat){
+        .state = state,
+        .parent = (pid_t)n[STAT_PARENT],
+        .group = (pid_t)n[STAT_GROUP],
+        .session = (pid_t)n[STAT_SESSION],
+        .started = n[STAT_START],
+        .cpu_ms = (n[STAT_UTIME] + n[STAT_STIME]) * 1000 / (uint64_t)tick,
+        .children_cpu_ms =
+            (n[STAT_CHILDREN_UTIME] + n[STAT_CHILDREN_STIME]) * 1000 / (uint64_t)tick,
+        .rss_bytes = n[STAT_RSS] * (uint64_t)page,
+    };
+    return true;
+}
+
+uint32_t proc_count(pid_t pid, const char *name)
+{
+    char path[PATH_BYTES];
+    uint32_t n = 0;
+    path_of(pid, name, path);
+    DIR *dir = opendir(path);
+    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+        n += e->d_name[0] != '.';
+    if (dir)
+        (void)closedir(dir);
+    return n;
+}
+
+uint64_t proc_pss_kib(pid_t pid)
+{
+    static const char key[] = "\nPss:";
+    char text[2048];
+    const char *at =
+        proc_read(pid, "smaps_rollup", text, sizeof(text)) > 0 ? strstr(text, key) : NULL;
+    return at ? strtoull(at + sizeof(key) - 1, NULL, 10) : 0;
+}
+
+bool proc_own_cgroup(char *out, size_t cap)
+{
+    char text[8192];
+    *out = '\0';
+    if (file_read_text("/proc/self/cgroup", text, sizeof(text)) <= 0)
+        return false;
+    const char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!line)
+        return false;
+    line = strchr(line, ':') + 2;
+    size_t n = strcspn(line, "\n");
+    if (n >= cap)
+        return false;
+    memcpy(out, line, n);
+    out[n] = '\0';
     return true;
 }

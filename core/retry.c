@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/backoff.h"
 #include "core/mem.h"
 
 #define FIRST_MS 1000
@@ -97,11 +98,7 @@ struct retry_policy retry_merge(const struct retry_policy *first, const struct r
 
 int64_t retry_wait_ms(const struct retry_policy *p, uint32_t tries, uint32_t random)
 {
-    int64_t wait_ms = p->first_ms;
-    for (uint32_t i = 1; i < tries && wait_ms < p->max_ms; i++)
-        wait_ms *= 2;
-    if (wait_ms > p->max_ms)
-        wait_ms = p->max_ms;
+    int64_t wait_ms = backoff_ms(tries, p->first_ms, p->max_ms);
     int64_t jitter_ms = wait_ms * p->jitter_percent / 100;
     return wait_ms + (jitter_ms ? random % jitter_ms : 0);
 }

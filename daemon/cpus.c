@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
+#include "core/proc.h"
+
 int64_t cpus_from_quota(const char *cpu_max)
 {
     char *end;
@@ -29,29 +32,7 @@ static int64_t read_quota(const char *dir)
 {
     char path[4400], text[64];
     (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", dir);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return INT64_MAX;
-    int64_t quota = fgets(text, sizeof(text), f) ? cpus_from_quota(text) : INT64_MAX;
-    (void)fclose(f);
-    return quota;
-}
-
-/* Writes this process's cgroup v2 path ("/system.slice/x.service") or "" to out. */
-static void own_cgroup(char *out, size_t cap)
-{
-    char line[4200];
-    *out = '\0';
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    if (!f)
-        return;
-    while (fgets(line, sizeof(line), f)) {
-        if (strncmp(line, "0::", 3) == 0) {
-            line[strcspn(line, "\n")] = '\0';
-            (void)snprintf(out, cap, "%s", line + 3);
-        }
-    }
-    (void)fclose(f);
+    return file_read_text(path, text, sizeof(text)) > 0 ? cpus_from_quota(text) : INT64_MAX;
 }
 
 /* A quota on any group above holds for us too. */
@@ -59,7 +40,7 @@ static int64_t from_cgroup(void)
 {
     char dir[4200];
     int64_t least = INT64_MAX;
-    own_cgroup(dir, sizeof(dir));
+    (void)proc_own_cgroup(dir, sizeof(dir)); /* "" then: the root, which has no file */
     for (;;) {
         int64_t quota = read_quota(dir);
         least = quota < least ? quota : least;

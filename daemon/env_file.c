@@ -1,10 +1,10 @@
 #include "daemon/env_file.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
+#include "core/file.h"
 #include "core/mem.h"
 
 struct env_file {
@@ -149,45 +149,26 @@ static int take_lines(struct env_file *f, const char *path, bool (*is_known)(con
 /* ---- the file ---------------------------------------------------------------------------------
  */
 
-static int read_text(const char *path, FILE *in, char **out, struct fut_errbuf *err)
-{
-    char *text = xmalloc(ENV_FILE_MAX_BYTES + 1);
-    size_t n = fread(text, 1, ENV_FILE_MAX_BYTES + 1, in);
-    int rc = 0;
-    if (ferror(in))
-        rc = fut_fail(err, FUT_ERR_IO, "cannot read %.200s: %s", path, strerror(errno));
-    else if (n > ENV_FILE_MAX_BYTES)
-        rc = fut_fail(err, FUT_ERR_TOO_BIG, "%.200s is larger than 64 KiB", path);
-    else if (memchr(text, '\0', n))
-        rc = fut_fail(err, FUT_ERR_INVAL, "%.200s has a NUL byte in it", path);
-    if (rc != 0) {
-        free(text);
-        return rc;
-    }
-    text[n] = '\0';
-    *out = text;
-    return 0;
-}
-
 int env_file_load(const char *path, bool (*is_known)(const char *name), struct env_file **out,
                   struct fut_errbuf *err)
 {
-    FILE *in = fopen(path, "re");
-    struct env_file *f;
-    if (!in)
-        return fut_fail(err, errno == ENOENT ? FUT_ERR_NOT_FOUND : FUT_ERR_IO,
-                        "cannot read %.200s: %s", path, strerror(errno));
-    f = xnew(struct env_file);
-    int rc = read_text(path, in, &f->text, err);
-    (void)fclose(in);
-    if (rc == 0)
-        rc = take_lines(f, path, is_known, err);
+    struct buf text = BUF_INIT;
+    size_t n;
+    int rc = file_read(path, ENV_FILE_MAX_BYTES, &text, err);
+    if (rc == 0 && memchr(text.data, '\0', text.len))
+        rc = fut_fail(err, FUT_ERR_INVAL, "%.200s has a NUL byte in it", path);
     if (rc != 0) {
-        env_file_free(&f);
+        buf_release(&text);
         return rc;
     }
-    *out = f;
-    return 0;
+    struct env_file *f = xnew(struct env_file);
+    f->text = buf_take(&text, &n);
+    rc = take_lines(f, path, is_known, err);
+    if (rc != 0)
+        env_file_free(&f);
+    else
+        *out = f;
+    return rc;
 }
 
 const char *env_file_get(const struct env_file *f, const char *name)

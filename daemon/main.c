@@ -148,7 +148,7 @@ static bool take_setting(const char *arg)
         size_t n = strlen(settings[i].prefix);
         if (strncmp(arg, settings[i].prefix, n) != 0)
             continue;
-        FUT_ASSERT(setenv(settings[i].name, arg + n, 1) == 0);
+        FUT_MUST(setenv(settings[i].name, arg + n, 1) == 0);
         return true;
     }
     return false;

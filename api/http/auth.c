@@ -1,6 +1,5 @@
 #include "api/http/auth.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdbool.h>
@@ -10,6 +9,7 @@
 #include <strings.h>
 
 #include "core/buf.h"
+#include "core/file.h"
 #include "core/mem.h"
 
 #define FILE_MAX_BYTES (1u << 20)
@@ -162,31 +162,17 @@ int auth_parse(const char *text, size_t n, const char *name, struct auth **out,
     return rc;
 }
 
-static int read_file(const char *path, char *text, size_t cap, size_t *out_n,
-                     struct fut_errbuf *err)
-{
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return fut_fail(err, FUT_ERR_INVAL, "cannot read the tokens in %s: %s", path,
-                        strerror(errno));
-    setvbuf(f, NULL, _IONBF, 0); /* no second copy of the tokens in memory */
-    *out_n = fread(text, 1, cap, f);
-    int rc = ferror(f) ? fut_fail(err, FUT_ERR_IO, "cannot read the tokens in %s", path) : 0;
-    if (rc == 0 && *out_n == cap)
-        rc = fut_fail(err, FUT_ERR_INVAL, "the tokens in %s are more than 1 MiB", path);
-    (void)fclose(f);
-    return rc;
-}
-
 int auth_load(const char *path, struct auth **out, struct fut_errbuf *err)
 {
-    char *text = xmalloc(FILE_MAX_BYTES);
-    size_t n = 0;
-    int rc = read_file(path, text, FILE_MAX_BYTES, &n, err);
+    struct buf text = BUF_INIT; /* in one piece: there is no second copy of the tokens in memory */
+    int rc = file_read(path, FILE_MAX_BYTES, &text, err);
     if (rc == 0)
-        rc = auth_parse(text, n, path, out, err);
-    OPENSSL_cleanse(text, n);
-    free(text);
+        rc = auth_parse(text.data, text.len, path, out, err);
+    else
+        rc = FUT_ERR_INVAL;
+    if (text.data)
+        OPENSSL_cleanse(text.data, text.cap);
+    buf_release(&text);
     return rc;
 }
 

@@ -25,20 +25,13 @@
 
 void http_loop_wake(struct http_loop *l, struct request *r)
 {
-    mutex_lock(&l->mu);
-    FUT_ASSERT(!list_is_linked(&r->ready)); /* once per suspension */
-    list_push_back(&l->ready, &r->ready);
-    bool must_wake = l->is_polling;
-    l->is_polling = false;
-    mutex_unlock(&l->mu);
-    if (must_wake)
-        fd_wake(l->wake_fd);
+    mailbox_push(&l->ready, &r->ready);
 }
 
 void http_loop_wish(struct http_loop *l, enum http_wish wish)
 {
     (void)atomic_fetch_or(&l->wishes, (unsigned)wish);
-    fd_wake(l->wake_fd);
+    fd_wake(l->ready.wake_fd);
 }
 
 bool http_loop_has_emptied(const struct http_loop *l)
@@ -51,7 +44,7 @@ bool http_loop_has_moved(struct http_loop *l)
     if (atomic_load(&l->is_asked))
         return false;
     atomic_store(&l->is_asked, true);
-    fd_wake(l->wake_fd);
+    fd_wake(l->ready.wake_fd);
     return true;
 }
 
@@ -177,10 +170,7 @@ static void resume_ready(struct http_loop *l)
     struct list ready;
     struct list_node *n;
     list_init(&ready);
-    mutex_lock(&l->mu);
-    l->is_polling = false;
-    list_take_all(&ready, &l->ready);
-    mutex_unlock(&l->mu);
+    mailbox_take(&l->ready, &ready);
     while ((n = list_pop_front(&ready)))
         resume(l, FUT_CONTAINER(n, struct request, ready));
 }
@@ -224,20 +214,10 @@ static int64_t timeout_ms(struct http_loop *l)
     return ms;
 }
 
-/* Says that the eventfd is wanted, unless something is ready already. */
-static bool may_poll(struct http_loop *l)
-{
-    mutex_lock(&l->mu);
-    bool is_empty = list_is_empty(&l->ready);
-    l->is_polling = is_empty;
-    mutex_unlock(&l->mu);
-    return is_empty;
-}
-
 static void poll_events(struct http_loop *l, int64_t ms)
 {
     struct epoll_event ev[EVENTS];
-    if (ms != 0 && !may_poll(l))
+    if (ms != 0 && !mailbox_may_sleep(&l->ready))
         ms = 0;
     int n = epoll_wait(l->epoll_fd, ev, EVENTS, (int)ms);
     for (int i = 0; i < n; i++) {
@@ -299,19 +279,19 @@ int http_loop_new(struct api *api, int listen_fd, unsigned limit, struct http_lo
 {
     struct http_loop *l = xnew(struct http_loop);
     l->api = api;
-    mutex_init(&l->mu);
-    list_init(&l->ready);
+    int rc = mailbox_init(&l->ready);
     heap_init(&l->sleepers);
     list_init(&l->ending);
     l->daemon.listen_fd = -1;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    l->wake_fd = fd_wake_new();
-    int rc = l->epoll_fd < 0 || l->wake_fd < 0 ? FUT_ERR_IO
-                                               : http_daemon_start(&l->daemon, l, listen_fd, limit);
+    if (l->epoll_fd < 0)
+        rc = FUT_ERR_IO;
+    if (rc == 0)
+        rc = http_daemon_start(&l->daemon, l, listen_fd, limit);
     if (rc == 0)
         rc = add_event(l, http_daemon_fd(&l->daemon), EPOLLIN);
     if (rc == 0) /* edge-triggered: each write is an event, nobody need read it */
-        rc = add_event(l, l->wake_fd, EPOLLIN | EPOLLET);
+        rc = add_event(l, l->ready.wake_fd, EPOLLIN | EPOLLET);
     if (rc != 0) {
         http_loop_free(&l);
         return rc;
@@ -339,9 +319,8 @@ void http_loop_free(struct http_loop **l)
     while ((r = http_loop_take_spare(me)))
         request_delete(r);
     fd_close(&me->epoll_fd);
-    fd_close(&me->wake_fd);
     heap_release(&me->sleepers);
-    mutex_destroy(&me->mu);
+    mailbox_release(&me->ready);
     free(me);
     *l = NULL;
 }

@@ -17,7 +17,7 @@
 #include "api/http/mhd.h"
 #include "core/heap.h"
 #include "core/list.h"
-#include "core/sync.h"
+#include "core/mailbox.h"
 
 struct api;
 struct request;
@@ -27,11 +27,8 @@ struct http_loop {
     struct http_daemon daemon;
     pthread_t thread;
     bool is_started;
-    int epoll_fd, wake_fd;
-
-    struct mutex mu;
-    struct list ready; /* guarded by mu: requests to resume */
-    bool is_polling;   /* guarded by mu: about to sleep, wants the eventfd */
+    int epoll_fd;
+    struct mailbox ready; /* requests to resume */
 
     atomic_uint wishes;    /* enum http_wish: what main asked for */
     unsigned granted;      /* wishes done */

@@ -1,15 +1,13 @@
 #include "api/http/tls.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/mem.h"
+#include "core/buf.h"
+#include "core/file.h"
 
 #define FILE_MAX_BYTES (1u << 20)
 
@@ -19,18 +17,21 @@ static int refuse(struct fut_errbuf *err, const char *path, const char *what)
 }
 
 /* *out: heap, NUL-terminated. */
-static int read_file(const char *path, char **out, struct fut_errbuf *err)
+static int read_pem(const char *path, char **out, struct fut_errbuf *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return refuse(err, path, strerror(errno));
-    char *text = xcalloc(FILE_MAX_BYTES + 1, 1);
-    setvbuf(f, NULL, _IONBF, 0);
-    size_t n = fread(text, 1, FILE_MAX_BYTES, f);
-    bool ok = !ferror(f) && n > 0 && n < FILE_MAX_BYTES;
-    (void)fclose(f);
-    *out = text;
-    return ok ? 0 : refuse(err, path, "it is empty, larger than 1 MiB, or cannot be read");
+    struct buf text = BUF_INIT;
+    int rc = file_read(path, FILE_MAX_BYTES, &text, err);
+    size_t n;
+    if (rc == 0 && text.len == 0)
+        rc = refuse(err, path, "it is empty");
+    if (rc == 0) {
+        *out = buf_take(&text, &n);
+        return 0;
+    }
+    if (text.data)
+        OPENSSL_cleanse(text.data, text.cap);
+    buf_release(&text);
+    return FUT_ERR_INVAL;
 }
 
 static int no_password(char *buf, int size, int rwflag, void *ctx)
@@ -74,9 +75,9 @@ int tls_load(const char *cert_path, const char *key_path, struct tls_pair *out,
              struct fut_errbuf *err)
 {
     struct tls_pair p = {NULL, NULL};
-    int rc = read_file(cert_path, &p.cert_pem, err);
+    int rc = read_pem(cert_path, &p.cert_pem, err);
     if (rc == 0)
-        rc = read_file(key_path, &p.key_pem, err);
+        rc = read_pem(key_path, &p.key_pem, err);
     if (rc == 0)
         rc = check_texts(&p, cert_path, key_path, err);
     if (rc != 0)

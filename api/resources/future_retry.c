@@ -44,7 +44,7 @@ static void revived(struct request *r)
 static void revive(struct request *r)
 {
     struct task_change change;
-    FUT_ASSERT(task_apply(&r->task, EVENT_REVIVE, NULL, &change) == 0);
+    FUT_MUST(task_apply(&r->task, EVENT_REVIVE, NULL, &change) == 0);
     request_revive(r, &change, revived);
 }
 

@@ -8,6 +8,7 @@
 #include "api/http/shared.h"
 #include "api/resources/future_json.h"
 #include "api/resources/wait.h"
+#include "core/hash.h"
 
 void show_look(const struct request *r, struct waiting_scene *out)
 {
@@ -113,41 +114,22 @@ void show_gather_all(struct request *r, request_step *after)
 
 /* ---- versions -------------------------------------------------------------------------------- */
 
-static uint64_t mix_byte(uint64_t h, unsigned char byte)
-{
-    return (h ^ byte) * 0x100000001B3u; /* FNV-1a */
-}
-
-static uint64_t mix_number(uint64_t h, uint64_t n)
-{
-    for (int i = 0; i < 8; i++, n >>= 8)
-        h = mix_byte(h, (unsigned char)(n & 0xFF));
-    return h;
-}
-
-static uint64_t mix_text(uint64_t h, const char *s)
-{
-    for (; *s; s++)
-        h = mix_byte(h, (unsigned char)*s);
-    return h;
-}
-
 static uint64_t mix_task(uint64_t h, const struct task *t)
 {
-    h = mix_number(h, t->spec->id.hi);
-    h = mix_number(h, (uint64_t)t->state);
-    h = mix_number(h, t->attempt);
-    h = mix_number(h, (uint64_t)t->due_wall_ms);
-    return mix_number(h, (uint64_t)t->finished_wall_ms);
+    h = hash_number(h, t->spec->id.hi);
+    h = hash_number(h, (uint64_t)t->state);
+    h = hash_number(h, t->attempt);
+    h = hash_number(h, (uint64_t)t->due_wall_ms);
+    return hash_number(h, (uint64_t)t->finished_wall_ms);
 }
 
 void show_etag(const struct task *t, const struct store_note *note, const struct task *callback,
                char out[SHOW_ETAG_SIZE])
 {
-    uint64_t h = mix_task(0xCBF29CE484222325u, t);
+    uint64_t h = mix_task(HASH_START, t);
     if (note && t->state != TASK_SUCCEEDED) {
-        h = mix_number(h, (uint64_t)(int64_t)(note->progress * 1e9));
-        h = mix_text(h, note->message ? note->message : "");
+        h = hash_number(h, (uint64_t)(int64_t)(note->progress * 1e9));
+        h = hash_text(h, note->message ? note->message : "");
     }
     if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
         h = mix_task(h, callback);

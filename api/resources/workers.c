@@ -27,8 +27,8 @@ static void write_task(struct buf *b, const struct pool_worker *w)
 /* Nothing of one that is gone in this moment. */
 static void write_usage(struct buf *b, const struct pool_worker *w)
 {
-    struct proc_usage usage;
-    if (!w->pid || !proc_usage_read(w->pid, &usage))
+    struct proc_stat usage;
+    if (!w->pid || !proc_stat_read(w->pid, &usage))
         return;
     json_out_uint(b, "rss_bytes", usage.rss_bytes);
     json_out_seconds(b, "cpu", (int64_t)usage.cpu_ms);

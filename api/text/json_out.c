@@ -1,5 +1,6 @@
 #include "api/text/json_out.h"
 
+#include "core/base64.h"
 #include "core/clock.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
@@ -85,25 +86,8 @@ void json_out_text(struct buf *b, const char *s, size_t n)
 
 void json_out_base64(struct buf *b, const void *bytes, size_t n)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = bytes;
-    buf_reserve(b, (n + 2) / 3 * 4 + 2);
     buf_putc(b, '"');
-    for (; n >= 3; n -= 3, p += 3) {
-        char *at = b->data + b->len;
-        at[0] = digits[p[0] >> 2];
-        at[1] = digits[(p[0] & 3) << 4 | p[1] >> 4];
-        at[2] = digits[(p[1] & 15) << 2 | p[2] >> 6];
-        at[3] = digits[p[2] & 63];
-        b->len += 4;
-    }
-    if (n) {
-        unsigned second = n == 2 ? p[1] : 0;
-        buf_putc(b, digits[p[0] >> 2]);
-        buf_putc(b, digits[(p[0] & 3u) << 4 | second >> 4]);
-        buf_putc(b, n == 2 ? digits[(second & 15) << 2] : '=');
-        buf_putc(b, '=');
-    }
+    base64_put(b, bytes, n);
     buf_putc(b, '"');
 }
 

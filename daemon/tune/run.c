@@ -89,7 +89,7 @@ static void submit(struct tune_run *t)
                                                      .input_len = t->task.input_len});
     p->op.tasks = &p->task;
     p->op.n = 1;
-    FUT_ASSERT(store_submit(t->store, &p->op, posted) == 0); /* some hundred wait at most */
+    FUT_MUST(store_submit(t->store, &p->op, posted) == 0); /* some hundred wait at most */
     t->submitted++;
 }
 
@@ -112,12 +112,12 @@ static bool wait_end(struct tune_run *t, uint64_t seen, uint64_t *out_ended, int
 static void look_at_workers(struct tune_run *t)
 {
     const char *program = t->task.handler->fn ? "futured" : t->task.handler->info.name;
-    struct proc_usage usage;
+    struct proc_stat usage;
     size_t n;
     struct pool_worker *all = t->pools.workers(t->pools.ctx, &n);
     for (size_t i = 0; i < n; i++) {
         if (all[i].lane == t->task.lane && strcmp(all[i].program, program) == 0 &&
-            proc_usage_read(all[i].pid, &usage) && usage.rss_bytes > t->rss_bytes)
+            proc_stat_read(all[i].pid, &usage) && usage.rss_bytes > t->rss_bytes)
             t->rss_bytes = usage.rss_bytes;
     }
     free(all);

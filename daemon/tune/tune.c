@@ -1,6 +1,5 @@
 #include "daemon/tune/tune.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool_view.h"
@@ -18,6 +18,7 @@
 
 #define MIB (1024.0 * 1024.0)
 #define IO_MAX 64
+#define INPUT_MAX_BYTES ((size_t)1 << 30)
 
 static const char usage[] =
     "usage: futured tune HANDLER --input FILE [--lane io|cpu] [--seconds N] [--max N]\n"
@@ -70,20 +71,6 @@ static bool read_number(const char *text, double preset, double min, double max,
     return (!text || (end != text && !*end)) && *out >= min && *out <= max;
 }
 
-static int read_input(const char *path, struct buf *out)
-{
-    char piece[65536];
-    size_t n;
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return complain(EXIT_FAILURE, "cannot read the input: ", strerror(errno));
-    while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
-        buf_put(out, piece, n);
-    int failed = ferror(f);
-    (void)fclose(f);
-    return failed ? complain(EXIT_FAILURE, "cannot read ", path) : 0;
-}
-
 static int choose_lane(const struct asked *a, const struct handler_info *h, enum lane *out)
 {
     *out = h->lane;
@@ -125,16 +112,11 @@ static void show_progress(uint32_t slots)
 /* What is free now and may be used: four fifths of it. */
 static uint64_t spare_memory(void)
 {
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *f = fopen("/proc/meminfo", "re");
-    while (f && fgets(line, sizeof(line), f)) {
-        if (strncmp(line, "MemAvailable:", 13) == 0)
-            kib = strtoull(line + 13, NULL, 10);
-    }
-    if (f)
-        (void)fclose(f);
-    return (uint64_t)kib * 1024 / 5 * 4;
+    static const char key[] = "\nMemAvailable:";
+    char text[4096];
+    const char *at =
+        file_read_text("/proc/meminfo", text, sizeof(text)) > 0 ? strstr(text, key) : NULL;
+    return at ? strtoull(at + sizeof(key) - 1, NULL, 10) * 1024 / 5 * 4 : 0;
 }
 
 static void print_advice(const struct tune_step *steps, size_t n, const struct tune_task *task)
@@ -188,10 +170,13 @@ static int with_input(const struct config *cfg, const struct handlers *handlers,
                       const struct asked *a, const struct handler *h)
 {
     struct buf input = BUF_INIT;
+    struct fut_errbuf err = {""};
     struct tune_task task = {.handler = h};
     int code = choose_lane(a, &h->info, &task.lane);
     if (code == 0)
-        code = read_input(a->input, &input);
+        code = file_read(a->input, INPUT_MAX_BYTES, &input, &err) == 0
+                   ? 0
+                   : complain(EXIT_FAILURE, err.text, "");
     if (code == 0) {
         task.input = (const unsigned char *)(input.len ? input.data : "");
         task.input_len = input.len;

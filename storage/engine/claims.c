@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -149,22 +150,14 @@ static int serve_plain(struct store *s, enum lane lane, const struct task_move *
 
 /* ---- where handlers are not alike ------------------------------------------------------------ */
 
-static uint64_t hash_add(uint64_t hash, const char *text)
-{
-    do
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    while (*text++);
-    return hash;
-}
-
 /* Never 0. */
 static uint64_t hash_left_out(const struct backend_part *part)
 {
-    uint64_t hash = hash_add(0xcbf29ce484222325u, part->others > part->most ? "others" : "");
+    uint64_t hash = hash_text(HASH_START, part->others > part->most ? "others" : "");
     for (size_t i = 0; i < part->n_ranks; i++) {
         /* With the others, those that are taken count; without them, those that are not. */
         if ((part->ranks[i].rank > part->most) != (part->others > part->most))
-            hash = hash_add(hash, part->ranks[i].handler);
+            hash = hash_text(hash_byte(hash, 0), part->ranks[i].handler);
     }
     return hash | 1;
 }
@@ -263,7 +256,7 @@ static void end_partly_served(struct store *s, enum lane lane)
 int claims_serve(struct store *s)
 {
     struct task_move move;
-    FUT_ASSERT(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
+    FUT_MUST(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
     int rc = 0;
     for (int l = 0; l < LANE_COUNT; l++) {
         if (rc == 0)

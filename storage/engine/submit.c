@@ -24,7 +24,7 @@ static struct store_claim *hand_over(struct store *s, const struct task *t, stru
     struct store_claim *o = claims_find(s, t->spec);
     if (!o)
         return NULL;
-    FUT_ASSERT(task_apply(t, EVENT_START, NULL, &c) == 0);
+    FUT_MUST(task_apply(t, EVENT_START, NULL, &c) == 0);
     task_copy(out, t);
     verb_advance(s, out, &c);
     return o;

@@ -57,7 +57,7 @@ static int settle(struct store *s, const struct task *t)
     struct task_move move;
     bool cancel = false;
     int rc = 0;
-    FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     if (t->spec->callback.hi)
         rc = s->ops->wake_after(s->backend, t->spec->id.hi, &move, by_lane);
     for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
@@ -177,7 +177,7 @@ static int run_report(struct store *s, struct store_op *op, bool *out_park)
 static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
 {
     struct task_change c;
-    FUT_ASSERT(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
+    FUT_MUST(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
     int rc = verb_change(s, &c, t);
     if (rc == 0)
         store_txn_note(s, &(struct store_change){.id = c.id,
@@ -218,7 +218,7 @@ int verb_promote(struct store *s)
     struct task_move move;
     if (w->next_due_wall_ms < 0 || w->next_due_wall_ms > now)
         return 0;
-    FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     int rc = store_txn_begin(s);
     if (rc == 0)
         rc = s->ops->promote(s->backend, &move, now, PROMOTE_STEP, by_lane);

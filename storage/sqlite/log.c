@@ -169,7 +169,7 @@ static void make_vfs(void)
     vfs.zName = "futured";
     vfs.xOpen = open_file;
     vfs.szOsFile = (int)sizeof(struct log_file) + below->szOsFile;
-    FUT_ASSERT(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
+    FUT_MUST(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
 }
 
 const char *sqlite_log_vfs(void)

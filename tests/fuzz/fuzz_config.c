@@ -47,7 +47,7 @@ static void check_again(const struct config *c)
     char *first = printed(c), *lines = xstrdup(first), *hidden = strstr(lines, secret);
     set_lines(lines);
     if (!hidden) {
-        FUT_ASSERT(config_load(&again, &err) == 0);
+        FUT_MUST(config_load(&again, &err) == 0);
         char *second = printed(&again);
         FUT_ASSERT(strcmp(first, second) == 0);
         free(second);

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct fut_errbuf err = {""};
     char path[64];
     int fd = memfd_create("handlers", MFD_CLOEXEC);
-    FUT_ASSERT(fd >= 0 && write(fd, data, n) == (ssize_t)n);
+    FUT_MUST(fd >= 0 && write(fd, data, n) == (ssize_t)n);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int rc = handlers_file_load(path, &items, &count, &err);
     FUT_ASSERT(rc == 0 ? !err.text[0] : err.text[0] != '\0');

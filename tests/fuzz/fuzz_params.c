@@ -13,7 +13,7 @@ static void try_escapes(const char *text)
     struct buf encoded = BUF_INIT;
     params_encode(&encoded, text);
     buf_putc(&encoded, '\0');
-    FUT_ASSERT(params_decode(encoded.data) && strcmp(encoded.data, text) == 0);
+    FUT_MUST(params_decode(encoded.data) && strcmp(encoded.data, text) == 0);
     buf_release(&encoded);
     size_t n = strlen(text);
     char *copy = fuzz_text((const uint8_t *)text, n);

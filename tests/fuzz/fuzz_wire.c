@@ -38,7 +38,7 @@ static void try_again(const struct wire_head *h)
     if (wire_put(&line, h) == 0) {
         FUT_ASSERT(line.len <= WIRE_LINE_MAX && line.data[line.len - 1] == '\n');
         line.data[--line.len] = '\0';
-        FUT_ASSERT(wire_parse(line.data, line.len, &again) == 0);
+        FUT_MUST(wire_parse(line.data, line.len, &again) == 0);
         FUT_ASSERT(again.verb == h->verb && again.id == h->id && again.bytes == h->bytes);
         FUT_ASSERT(is_same(again.type, h->type) && is_same(again.kind, h->kind));
     }
@@ -85,11 +85,11 @@ static int read_stream(const uint8_t *data, size_t n, size_t piece, struct seen 
 {
     int ends[2], rc = FUT_ERR_AGAIN;
     struct wire_stream s;
-    FUT_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    FUT_MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     wire_stream_init(&s, ends[0], MAX_PAYLOAD);
     for (size_t at = 0; at < n && rc == FUT_ERR_AGAIN; at += piece) {
         size_t len = n - at < piece ? n - at : piece;
-        FUT_ASSERT(send(ends[1], data + at, len, MSG_NOSIGNAL) == (ssize_t)len);
+        FUT_MUST(send(ends[1], data + at, len, MSG_NOSIGNAL) == (ssize_t)len);
         while (rc == FUT_ERR_AGAIN && wire_stream_read(&s, MSG_DONTWAIT) == 0)
             rc = take(&s, seen);
     }
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     try_line(data + 1, n - 1);
     int rc = read_stream(data + 1, n - 1, n, &whole);
-    FUT_ASSERT(read_stream(data + 1, n - 1, (size_t)data[0] % 64 + 1, &parts) == rc);
+    FUT_MUST(read_stream(data + 1, n - 1, (size_t)data[0] % 64 + 1, &parts) == rc);
     FUT_ASSERT(whole.n == parts.n && whole.sum == parts.sum);
     return 0;
 }

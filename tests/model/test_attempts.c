@@ -143,7 +143,7 @@ static bool due(void *p)
     struct task_move move;
     if (s->state != TASK_SCHEDULED || s->ops[0].committed)
         return false;
-    FUT_ASSERT(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     s->state = (uint8_t)move.to;
     return true;
 }
@@ -286,7 +286,7 @@ static bool crash(void *p)
     if (s->state != TASK_RUNNING || mutant == FORGETS_LOST)
         return true;
     s->deaths++;
-    FUT_ASSERT(task_apply(&t, EVENT_LOSE, NULL, &c) == 0);
+    FUT_MUST(task_apply(&t, EVENT_LOSE, NULL, &c) == 0);
     s->state = (uint8_t)c.to_state;
     s->attempt = (uint8_t)(mutant == LOSES_FREELY ? c.attempt - 1 : c.attempt);
     s->lost = (uint8_t)(mutant == LOSES_FREELY ? c.lost - 1 : c.lost);

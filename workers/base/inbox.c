@@ -1,52 +1,36 @@
 #include "workers/base/inbox.h"
 
-#include "core/fd.h"
+#include "core/err.h"
 #include "core/mem.h"
 
 void inbox_init(struct inbox *in)
 {
-    mutex_init(&in->mu);
-    list_init(&in->items);
-    in->awake = false;
-    in->wake_fd = fd_wake_new();
+    FUT_MUST(mailbox_init(&in->mailbox) == 0);
 }
 
 void inbox_release(struct inbox *in)
 {
-    fd_close(&in->wake_fd);
-    mutex_destroy(&in->mu);
+    mailbox_release(&in->mailbox);
 }
 
 void inbox_push(struct inbox *in, struct inbox_item *item)
 {
-    mutex_lock(&in->mu);
-    list_push_back(&in->items, &item->link);
-    bool wake = !in->awake;
-    in->awake = true;
-    mutex_unlock(&in->mu);
-    if (wake)
-        fd_wake(in->wake_fd);
+    mailbox_push(&in->mailbox, &item->link);
 }
 
 void inbox_push_quietly(struct inbox *in, struct inbox_item *item)
 {
-    mutex_lock(&in->mu);
-    list_push_back(&in->items, &item->link);
-    mutex_unlock(&in->mu);
+    mailbox_push_quietly(&in->mailbox, &item->link);
 }
 
 bool inbox_run(struct inbox *in)
 {
     struct list batch;
-    list_init(&batch);
-    mutex_lock(&in->mu);
-    list_take_all(&batch, &in->items);
-    /* Stays awake after a full batch: the owner comes back once more before it sleeps. */
-    in->awake = !list_is_empty(&batch);
-    mutex_unlock(&in->mu);
-    if (list_is_empty(&batch))
-        return false;
     struct list_node *n;
+    list_init(&batch);
+    mailbox_take(&in->mailbox, &batch);
+    if (list_is_empty(&batch))
+        return !mailbox_may_sleep(&in->mailbox);
     while ((n = list_pop_front(&batch)) != NULL) {
         struct inbox_item *item = FUT_CONTAINER(n, struct inbox_item, link);
         item->fn(item);

@@ -1,10 +1,9 @@
-/* inbox: how other threads hand things to the scheduler's loop. One eventfd write per batch at
- * most: none while the loop is known to be awake. Items are intrusive and run themselves. */
+/* inbox: calls that other threads hand to the scheduler's loop, through a mailbox. An item is
+ * intrusive and carries the function that the loop is to run. */
 #ifndef FUT_WORKERS_BASE_INBOX_H
 #define FUT_WORKERS_BASE_INBOX_H
 
-#include "core/list.h"
-#include "core/sync.h"
+#include "core/mailbox.h"
 
 struct inbox_item {
     struct list_node link;
@@ -12,19 +11,19 @@ struct inbox_item {
 };
 
 struct inbox {
-    struct mutex mu;
-    struct list items; /* guarded by mu */
-    bool awake;        /* guarded by mu: the owner will look again without being woken */
-    int wake_fd;       /* for the owner's epoll, edge-triggered: it is never read */
+    struct mailbox mailbox; /* its wake_fd is for the owner's epoll, edge-triggered */
 };
 
+/* Aborts when no descriptor can be had. */
 void inbox_init(struct inbox *in);
+/* The inbox must be empty. */
 void inbox_release(struct inbox *in);
-/* Any thread; never blocks for long. item stays untouched by the pusher until fn ran. */
+/* Any thread; blocks for a lock only. item is the loop's until its fn has run. */
 void inbox_push(struct inbox *in, struct inbox_item *item);
-/* The same for what can wait until the owner looks for another reason: it is not woken. */
+/* Like inbox_push for what can wait until the loop wakes for another reason. Any thread. */
 void inbox_push_quietly(struct inbox *in, struct inbox_item *item);
-/* Owner: runs all that is there. False when there was nothing: the next push will wake. */
+/* The loop's thread: runs all items that are there. False when there was none: the loop may sleep,
+ * the next push wakes it. */
 bool inbox_run(struct inbox *in);
 
 #endif

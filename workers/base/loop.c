@@ -64,7 +64,7 @@ void loop_watch(struct loop *l, struct loop_source *src, uint32_t events)
     if (src->fd < 0 || src->events == events)
         return;
     struct epoll_event ev = {.events = events, .data.ptr = src};
-    FUT_ASSERT(epoll_ctl(l->epfd, EPOLL_CTL_MOD, src->fd, &ev) == 0);
+    FUT_MUST(epoll_ctl(l->epfd, EPOLL_CTL_MOD, src->fd, &ev) == 0);
     src->events = events;
 }
 

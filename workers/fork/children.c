@@ -69,7 +69,7 @@ struct children *children_new(struct loop *l, struct fork_server *fs, void (*on_
     c->broken_timer.fn = fire_broken;
     map_init(&c->by_generation);
     int fd = dup(fork_server_fd(fs));
-    FUT_ASSERT(fd >= 0 && loop_open(l, &c->src, fd, EPOLLIN, on_readable) == 0);
+    FUT_MUST(fd >= 0 && loop_open(l, &c->src, fd, EPOLLIN, on_readable) == 0);
     return c;
 }
 

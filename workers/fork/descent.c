@@ -1,8 +1,6 @@
 #include "workers/fork/descent.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +8,9 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "core/buf.h"
 #include "core/fd.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "workers/fork/table.h"
 
 #define ENVIRON_MAX_BYTES ((size_t)256 << 10)
@@ -28,69 +26,19 @@ static bool is_unsure;
 
 /* ---- one process ---- */
 
-static ssize_t read_file(pid_t pid, const char *name, char *into, size_t cap)
-{
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t n = 0;
-    ssize_t got = -1;
-    while (fd >= 0 && n + 1 < cap && (got = read(fd, into + n, cap - 1 - n)) > 0)
-        n += (size_t)got;
-    fd_close(&fd);
-    into[n] = '\0';
-    return n ? (ssize_t)n : got;
-}
-
-/* Fields of /proc/PID/stat behind the name and the state, from 0. */
-enum {
-    STAT_PPID,
-    STAT_PGRP,
-    STAT_SESSION,
-    STAT_UTIME = 10, /* and three more: system, and both of the children that it waited for */
-    STAT_STARTTIME = 18,
-    STAT_RSS = 20,
-    STAT_FIELDS,
-};
-
-/* The name of the program may hold anything, so the numbers begin behind its last bracket. */
-static bool read_numbers(pid_t pid, char *out_state, uint64_t fields[STAT_FIELDS])
-{
-    char text[1024], *end;
-    const char *at = read_file(pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
-    if (!at || strlen(at) < sizeof(") S"))
-        return false;
-    *out_state = at[2];
-    at += sizeof(") S") - 1;
-    for (int i = 0; i < STAT_FIELDS; i++, at = end) {
-        fields[i] = strtoull(at, &end, 10); /* tpgid is negative: not asked for */
-        if (end == at)
-            return false;
-    }
-    return true;
-}
-
 static bool read_stat(pid_t pid, struct member *out)
 {
-    static long page_kib, tick_ms;
-    uint64_t f[STAT_FIELDS], ticks = 0;
-    char state;
-    if (!read_numbers(pid, &state, f))
+    struct proc_stat is;
+    if (!proc_stat_read(pid, &is))
         return false;
-    if (!page_kib) {
-        page_kib = sysconf(_SC_PAGESIZE) / 1024;
-        tick_ms = 1000 / sysconf(_SC_CLK_TCK);
-    }
-    for (int i = 0; i < 4; i++)
-        ticks += f[STAT_UTIME + i];
     *out = (struct member){.pid = pid,
-                           .ppid = (pid_t)f[STAT_PPID],
-                           .pgrp = (pid_t)f[STAT_PGRP],
-                           .sid = (pid_t)f[STAT_SESSION],
-                           .is_dead = state == 'Z' || state == 'X',
-                           .began = f[STAT_STARTTIME],
-                           .cpu_ms = ticks * (uint64_t)tick_ms,
-                           .rss_kib = f[STAT_RSS] * (uint64_t)page_kib};
+                           .ppid = is.parent,
+                           .pgrp = is.group,
+                           .sid = is.session,
+                           .is_dead = is.state == 'Z' || is.state == 'X',
+                           .began = is.started,
+                           .cpu_ms = is.cpu_ms + is.children_cpu_ms,
+                           .rss_kib = is.rss_bytes / 1024};
     return true;
 }
 
@@ -102,7 +50,7 @@ static uint64_t read_mark(pid_t pid, bool *out_empty)
     char mark[64];
     if (!text)
         text = xmalloc(ENVIRON_MAX_BYTES);
-    ssize_t n = read_file(pid, "environ", text, ENVIRON_MAX_BYTES);
+    ssize_t n = proc_read(pid, "environ", text, ENVIRON_MAX_BYTES);
     *out_empty = n == 0;
     int len = snprintf(mark, sizeof(mark), FAMILY_MARK "=%d.", (int)getpid());
     for (const char *at = text; n > 0 && at < text + n; at += strlen(at) + 1) {
@@ -252,8 +200,6 @@ void family_signal(const struct member *m, int signal)
 
 uint64_t family_pss_kib(const struct member *m)
 {
-    char text[2048];
-    const char *at =
-        read_file(m->pid, "smaps_rollup", text, sizeof(text)) > 0 ? strstr(text, "\nPss:") : NULL;
-    return at ? strtoull(at + sizeof("\nPss:") - 1, NULL, 10) : m->rss_kib;
+    uint64_t kib = proc_pss_kib(m->pid);
+    return kib ? kib : m->rss_kib;
 }

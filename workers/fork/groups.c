@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "core/file.h"
 #include "core/list.h"
 #include "core/mem.h"
+#include "core/proc.h"
 
 #define PATH_SIZE 4096
 #define DAEMON_WEIGHT "500" /* of the cpu, beside 100 of each task: answers before work */
@@ -79,23 +81,13 @@ static bool find_mount(char *out, size_t cap)
     return found;
 }
 
-/* Appends our group's path: the line "0::/path". False for one outside of our view ("/..") or
- * for the root, which nobody delegates. */
+/* Appends our group's path. False for one outside of our view ("/..") or for the root, which nobody
+ * delegates. */
 static bool append_own(char *dir, size_t cap)
 {
-    char line[PATH_SIZE];
     size_t n = strlen(dir);
-    bool found = false;
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    while (f && !found && fgets(line, sizeof(line), f)) {
-        found = strncmp(line, "0::/", 4) == 0 && line[4] != '\n' && !strstr(line, "/..");
-        line[strcspn(line, "\n")] = '\0';
-        if (found)
-            (void)snprintf(dir + n, cap - n, "%s", line + 3);
-    }
-    if (f)
-        (void)fclose(f);
-    return found;
+    return proc_own_cgroup(dir + n, cap - n) && dir[n] == '/' && dir[n + 1] &&
+           strncmp(dir + n, "/..", 3) != 0;
 }
 
 /* systemd marks what it delegates. */
@@ -192,10 +184,7 @@ bool groups_met_memory(uint64_t generation)
     if (!groups.in_force)
         return false;
     path_of_kid(generation, "memory.events", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-    fd_close(&fd);
-    text[n > 0 ? n : 0] = '\0';
+    (void)file_read_text(path, text, sizeof(text));
     const char *count = strstr(text, "\noom_kill ");
     return count && strtoull(count + strlen("\noom_kill "), NULL, 10) > 0;
 }

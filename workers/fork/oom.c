@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/buf.h"
-#include "core/fd.h"
+#include "core/proc.h"
 
 static uint64_t read_count(const struct oom_counter *c)
 {
@@ -28,30 +27,16 @@ void oom_open_file(struct oom_counter *c, const char *path)
     c->seen = read_count(c);
 }
 
-/* The line "0::/path" names the group in the one hierarchy of cgroup 2. */
-static void find_group(struct buf *path)
-{
-    char text[4096];
-    int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-    fd_close(&fd);
-    text[n > 0 ? n : 0] = '\0';
-    const char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
-    if (!line)
-        return;
-    line = strchr(line, '/');
-    if (line)
-        buf_printf(path, "/sys/fs/cgroup%.*s/memory.events", (int)strcspn(line, "\n"), line);
-}
-
 void oom_open(struct oom_counter *c)
 {
-    struct buf path = BUF_INIT;
-    find_group(&path);
-    oom_open_file(c, path.data ? path.data : "/proc/vmstat");
+    char group[4096], path[sizeof(group) + 64];
+    *c = (struct oom_counter){.fd = -1};
+    if (proc_own_cgroup(group, sizeof(group))) {
+        (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.events", group);
+        oom_open_file(c, path);
+    }
     if (c->fd < 0)
         oom_open_file(c, "/proc/vmstat");
-    buf_release(&path);
 }
 
 enum task_oom oom_ask(struct oom_counter *c)

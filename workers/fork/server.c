@@ -1,6 +1,5 @@
 #include "workers/fork/server.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "workers/fork/groups.h"
 #include "workers/fork/loop.h"
 #include "workers/fork/request.h"
@@ -29,21 +29,10 @@ struct fork_server {
 #define OWN_THREADS 1
 #endif
 
-static int count_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    int n = 0;
-    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        n += e->d_name[0] != '.';
-    if (dir)
-        (void)closedir(dir);
-    return n;
-}
-
 int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
 {
     int pair[2];
-    if (count_threads() > OWN_THREADS)
+    if (proc_count(getpid(), "task") > OWN_THREADS)
         FUT_BUG("fork_server_start after the first thread");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return fut_fail(err, FUT_ERR_IO, "fork server: socketpair: %s", strerror(errno));

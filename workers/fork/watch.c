@@ -1,13 +1,12 @@
 #include "workers/fork/watch.h"
 
-#include <dirent.h>
 #include <signal.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "workers/fork/descent.h"
 
 #define EVERY_MS 100
@@ -86,24 +85,11 @@ static uint64_t exact_rss_kib(const struct kid *kid)
     return first < second ? first : second;
 }
 
-static uint32_t count_files(pid_t pid)
-{
-    char path[64];
-    uint32_t n = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    DIR *dir = opendir(path);
-    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        n += e->d_name[0] != '.';
-    if (dir)
-        (void)closedir(dir);
-    return n;
-}
-
 static bool has_all_files_open(const struct kid *kid)
 {
     for (size_t i = 0; i < watch.n; i++) {
         const struct member *m = &watch.members[i];
-        if (m->generation == kid->generation && count_files(m->pid) >= kid->limits.files)
+        if (m->generation == kid->generation && proc_count(m->pid, "fd") >= kid->limits.files)
             return true;
     }
     return false;

@@ -1,15 +1,12 @@
 #include "workers/handlers/handlers_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/buf.h"
-#include "core/fd.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/exec_argv.h"
@@ -296,30 +293,6 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
 
 /* ---- the file ---- */
 
-static int read_text(const char *path, struct buf *text, struct fut_errbuf *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st = {0};
-    int rc = 0;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        rc = fut_fail(err, errno == ENOENT ? FUT_ERR_NOT_FOUND : FUT_ERR_IO, "%s: %s", path,
-                      strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        rc = fut_fail(err, FUT_ERR_INVAL, "%s is not a regular file", path);
-    else if ((size_t)st.st_size > HANDLERS_FILE_MAX_BYTES)
-        rc = fut_fail(err, FUT_ERR_TOO_BIG, "%s is %lld bytes; allowed: up to %zu", path,
-                      (long long)st.st_size, HANDLERS_FILE_MAX_BYTES);
-    if (rc == 0) {
-        buf_reserve(text, (size_t)st.st_size);
-        text->len = (size_t)st.st_size;
-        rc = st.st_size ? fd_read_all(fd, text->data, text->len) : 0;
-        if (rc != 0)
-            rc = fut_fail(err, FUT_ERR_IO, "%s cannot be read", path);
-    }
-    fd_close(&fd);
-    return rc;
-}
-
 static int read_all(const char *path, json_t *root, struct handler *items, size_t *n,
                     struct fut_errbuf *err)
 {
@@ -362,7 +335,7 @@ int handlers_file_load(const char *path, struct handler **out_items, size_t *out
     struct buf text = BUF_INIT;
     json_t *root = NULL;
     json_error_t why;
-    int rc = read_text(path, &text, err);
+    int rc = file_read_regular(path, HANDLERS_FILE_MAX_BYTES, &text, err);
     if (rc != 0)
         goto out;
     root = json_loadb(text.len ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);

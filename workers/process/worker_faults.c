@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "workers/process/worker_set_internal.h"
@@ -59,11 +60,7 @@ void worker_faults_note(struct worker_program *p, const struct worker_end *end)
 {
     keep_last_words(p, end);
     if (!heap_is_linked(&p->retry.node)) {
-        uint32_t doublings = p->failed_starts < 5 ? p->failed_starts : 5;
-        p->retry_ms = (int64_t)RETRY_FIRST_MS << doublings;
-        if (p->retry_ms > RETRY_LAST_MS)
-            p->retry_ms = RETRY_LAST_MS;
-        p->failed_starts++;
+        p->retry_ms = backoff_ms(++p->failed_starts, RETRY_FIRST_MS, RETRY_LAST_MS);
         loop_timer_set(worker_set_loop(p->set), &p->retry, clock_mono_ms() + p->retry_ms);
         log_warn("worker_start_failed", LOG_STR("program", worker_program_name(p)),
                  LOG_STR("words", p->last_words), LOG_INT("again_ms", p->retry_ms));

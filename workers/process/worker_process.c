@@ -1,16 +1,15 @@
 #include "workers/process/worker_process.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "workers/process/worker_ahead.h"
 #include "workers/process/worker_channel.h"
 #include "workers/process/worker_spawn.h"
@@ -230,12 +229,6 @@ void worker_process_release(struct worker_process *w)
 
 uint64_t worker_process_rss_bytes(const struct worker_process *w)
 {
-    char text[128];
-    (void)snprintf(text, sizeof(text), "/proc/%d/statm", (int)w->pid);
-    int fd = w->pid > 0 ? open(text, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-    fd_close(&fd);
-    text[n > 0 ? n : 0] = '\0';
-    const char *second = strchr(text, ' '); /* total, resident … in pages */
-    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    struct proc_stat is;
+    return proc_stat_read(w->pid, &is) ? is.rss_bytes : 0;
 }

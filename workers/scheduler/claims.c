@@ -3,6 +3,7 @@
  * reserved, so a lane never gets more than that. */
 #include <stdlib.h>
 
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -54,9 +55,7 @@ static void claim_failed(struct scheduler *s, enum lane lane, int rc)
         atomic_store(&s->claims_stopped, true);
         return;
     }
-    slots->pause_ms = slots->pause_ms ? slots->pause_ms * 2 : PAUSE_FIRST_MS;
-    if (slots->pause_ms > PAUSE_LAST_MS)
-        slots->pause_ms = PAUSE_LAST_MS;
+    slots->pause_ms = backoff_next_ms(slots->pause_ms, PAUSE_FIRST_MS, PAUSE_LAST_MS);
     loop_timer_set(s->loop, &slots->pause, clock_mono_ms() + slots->pause_ms);
     log_warn("claim_failed", LOG_STR("lane", lane_name(lane)), LOG_STR("error", fut_err_name(rc)),
              LOG_INT("again_ms", slots->pause_ms));

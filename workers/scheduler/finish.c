@@ -1,4 +1,5 @@
 /* finish: an attempt is over; the store must know, and the record is kept until it does. */
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -70,9 +71,7 @@ static void retry_later(struct attempt *a, int rc)
     atomic_store(&slots_of(a)->unsaved_rc, rc); /* before the number that it belongs to */
     if (a->retry_ms == 0)
         (void)atomic_fetch_add(&slots_of(a)->unsaved, 1);
-    a->retry_ms = a->retry_ms ? a->retry_ms * 2 : RETRY_FIRST_MS;
-    if (a->retry_ms > RETRY_LAST_MS)
-        a->retry_ms = RETRY_LAST_MS;
+    a->retry_ms = backoff_next_ms(a->retry_ms, RETRY_FIRST_MS, RETRY_LAST_MS);
     a->timer.fn = on_retry;
     loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->retry_ms);
     log_warn("finish_failed", LOG_STR("error", fut_err_name(rc)), LOG_INT("again_ms", a->retry_ms),

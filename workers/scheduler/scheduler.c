@@ -105,8 +105,8 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
     if (cfg->callback_secret && *cfg->callback_secret &&
         webhook_secret_parse(cfg->callback_secret, &s->callback_secret, NULL) != 0)
         FUT_BUG("the callback secret was not checked");
-    int wake = dup(s->inbox.wake_fd);
-    FUT_ASSERT(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
+    int wake = dup(s->inbox.mailbox.wake_fd);
+    FUT_MUST(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
     s->children = children_new(s->loop, cfg->fs, on_broken, s);
     s->workers =
         worker_set_new(&(struct worker_set_config){.loop = s->loop,

@@ -14,9 +14,9 @@
 
 START_TEST(test_proc_sees_memory_and_cpu_time)
 {
-    struct proc_usage before, after;
+    struct proc_stat before, after;
     ck_assert_int_eq(prctl(PR_SET_NAME, "a) b (c 1 2"), 0); /* the name is not to be believed */
-    ck_assert(proc_usage_read(getpid(), &before));
+    ck_assert(proc_stat_read(getpid(), &before));
     ck_assert_uint_gt(before.rss_bytes, 0);
     ck_assert_uint_lt(before.rss_bytes, (uint64_t)16 << 30);
     char *block = malloc(BLOCK);
@@ -24,23 +24,62 @@ START_TEST(test_proc_sees_memory_and_cpu_time)
     for (int i = 1; i == 1 || after.cpu_ms < before.cpu_ms + 30; i++) { /* some ticks of 10 ms */
         memset(block, i & 127, BLOCK);
         ck_assert_int_eq(block[BLOCK - 1], i & 127);
-        ck_assert(proc_usage_read(getpid(), &after));
+        ck_assert(proc_stat_read(getpid(), &after));
     }
     ck_assert_uint_ge(after.rss_bytes, before.rss_bytes + BLOCK / 2);
     free(block);
 }
 END_TEST
 
+START_TEST(test_proc_tells_who_a_process_is)
+{
+    struct proc_stat is;
+    char text[64];
+    ck_assert(proc_stat_read(getpid(), &is));
+    ck_assert_int_eq(is.parent, getppid());
+    ck_assert_int_eq(is.group, getpgrp());
+    ck_assert_int_eq(is.session, getsid(0));
+    ck_assert_int_eq(is.state, 'R');
+    ck_assert_uint_gt(proc_pss_kib(getpid()), 0);
+    ck_assert_uint_eq(proc_count(getpid(), "task"), 1);
+    ck_assert_uint_eq(proc_count(getpid(), "no such directory"), 0);
+    ck_assert_int_gt(proc_read(getpid(), "comm", text, sizeof(text)), 0);
+    ck_assert_int_lt(proc_read(getpid(), "no such file", text, sizeof(text)), 0);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
+/* A process that has ended and is not waited for: nothing else may have its pid. */
+START_TEST(test_proc_sees_what_children_have_used)
+{
+    struct proc_stat is;
+    pid_t pid = fork();
+    if (pid == 0) {
+        do
+            ck_assert(proc_stat_read(getpid(), &is));
+        while (is.cpu_ms < 30);
+        _exit(0);
+    }
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    ck_assert(proc_stat_read(pid, &is));
+    ck_assert_int_eq(is.state, 'Z');
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(proc_stat_read(getpid(), &is));
+    ck_assert_uint_ge(is.children_cpu_ms, 30);
+}
+END_TEST
+
 START_TEST(test_proc_knows_nothing_of_the_dead)
 {
-    struct proc_usage u;
+    struct proc_stat u;
     pid_t pid = fork();
     if (pid == 0)
         _exit(0);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    ck_assert(!proc_usage_read(pid, &u));
-    ck_assert(!proc_usage_read(0, &u));
-    ck_assert(!proc_usage_read(-1, &u));
+    ck_assert(!proc_stat_read(pid, &u));
+    ck_assert(!proc_stat_read(0, &u));
+    ck_assert(!proc_stat_read(-1, &u));
 }
 END_TEST
 
@@ -49,6 +88,8 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
+    tcase_add_test(tc, test_proc_tells_who_a_process_is);
+    tcase_add_test(tc, test_proc_sees_what_children_have_used);
     tcase_add_test(tc, test_proc_knows_nothing_of_the_dead);
     return suite_run_cases("proc", tc, NULL);
 }

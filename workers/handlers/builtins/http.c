@@ -2,10 +2,10 @@
  * "headers", "body"} (or "body_base64" when the body is not UTF-8). Any status is a success: the
  * client judges it. Only http and https, also after redirects. Where a failed transfer surely did
  * no harm (nothing sent yet, or an idempotent method) it is a temporary failure. */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "core/base64.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
@@ -245,13 +245,12 @@ static bool prepare(struct exchange *x)
 
 /* ---- the result ---- */
 
-static json_t *base64(const struct buf *b)
+static json_t *body_in_base64(const struct buf *body)
 {
-    size_t n = (b->len + 2) / 3 * 4;
-    unsigned char *text = xmalloc(n + 1);
-    (void)EVP_EncodeBlock(text, (const unsigned char *)(b->data ? b->data : ""), (int)b->len);
-    json_t *value = json_stringn((const char *)text, n);
-    free(text);
+    struct buf text = BUF_INIT;
+    base64_put(&text, body->data, body->len);
+    json_t *value = json_stringn(text.data, text.len);
+    buf_release(&text);
     return value;
 }
 
@@ -264,7 +263,7 @@ static void succeed(struct exchange *x)
     if (text)
         (void)json_object_set_new(root, "body", text);
     else
-        (void)json_object_set_new(root, "body_base64", base64(&x->got));
+        (void)json_object_set_new(root, "body_base64", body_in_base64(&x->got));
     json_input_succeed(x->run, root);
 }
 

@@ -31,8 +31,8 @@ static void own_free(void *p)
 /* Not in main: the fork server must be older than it. */
 static void init_once(void)
 {
-    FUT_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-    FUT_ASSERT(pthread_key_create(&key, own_free) == 0);
+    FUT_MUST(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    FUT_MUST(pthread_key_create(&key, own_free) == 0);
 }
 
 static struct own *own_get(void)
@@ -45,7 +45,7 @@ static struct own *own_get(void)
     own = xnew(struct own);
     own->multi = curl_multi_init();
     own->easy = curl_easy_init();
-    FUT_ASSERT(own->multi && own->easy && pthread_setspecific(key, own) == 0);
+    FUT_MUST(own->multi && own->easy && pthread_setspecific(key, own) == 0);
     (void)curl_multi_setopt(own->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
     return own;
 }
@@ -153,7 +153,7 @@ CURLcode transfer_run(struct run *run, CURL *easy)
 {
     CURLM *multi = own_get()->multi;
     int running = 1, left;
-    FUT_ASSERT(curl_multi_add_handle(multi, easy) == CURLM_OK);
+    FUT_MUST(curl_multi_add_handle(multi, easy) == CURLM_OK);
     run_on_cancel(run, wake, multi);
     while (!run_is_cancelled(run)) {
         if (curl_multi_perform(multi, &running) != CURLM_OK || !running)

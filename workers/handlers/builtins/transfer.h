@@ -27,6 +27,6 @@ bool transfer_may_pass(CURLcode rc, bool *out_before);
 
 /* Options whose failure would mean that this libcurl is not the one we were built for. */
 #define TRANSFER_SET(easy, option, value)                                                          \
-    FUT_ASSERT(curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
+    FUT_MUST(curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
 
 #endif

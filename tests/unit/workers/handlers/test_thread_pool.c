@@ -196,7 +196,7 @@ START_TEST(test_inbox_loses_nothing)
     struct loop *l = loop_new();
     struct thread_pool *p = thread_pool_start(4);
     inbox_init(&in);
-    ck_assert_int_eq(loop_open(l, &wake, dup(in.wake_fd), EPOLLIN | EPOLLET, on_wake), 0);
+    ck_assert_int_eq(loop_open(l, &wake, dup(in.mailbox.wake_fd), EPOLLIN | EPOLLET, on_wake), 0);
     for (int i = 0; i < JOBS; i++) {
         struct list one;
         list_init(&one);
@@ -219,7 +219,7 @@ START_TEST(test_inbox_may_be_filled_quietly)
     struct inbox_item items[2] = {{.fn = take}, {.fn = take}};
     struct pollfd p;
     inbox_init(&in);
-    p = (struct pollfd){.fd = in.wake_fd, .events = POLLIN};
+    p = (struct pollfd){.fd = in.mailbox.wake_fd, .events = POLLIN};
     inbox_push_quietly(&in, &items[0]);
     ck_assert_int_eq(poll(&p, 1, 0), 0);
     inbox_push(&in, &items[1]); /* wakes for both */
@@ -238,13 +238,13 @@ START_TEST(test_inbox_writes_once_per_batch)
     inbox_init(&in);
     for (int i = 0; i < 3; i++)
         inbox_push(&in, &items[i]);
-    ck_assert_int_eq(fd_read_all(in.wake_fd, &writes, sizeof(writes)), 0);
+    ck_assert_int_eq(fd_read_all(in.mailbox.wake_fd, &writes, sizeof(writes)), 0);
     ck_assert_uint_eq(writes, 1);
     ck_assert(inbox_run(&in));
     ck_assert_int_eq(taken, 3);
     ck_assert(!inbox_run(&in));
     inbox_push(&in, &items[0]);
-    ck_assert_int_eq(fd_read_all(in.wake_fd, &writes, sizeof(writes)), 0);
+    ck_assert_int_eq(fd_read_all(in.mailbox.wake_fd, &writes, sizeof(writes)), 0);
     ck_assert(inbox_run(&in));
     inbox_release(&in);
 }
