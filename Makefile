@@ -264,8 +264,13 @@ SYSCONFDIR ?= /etc/futured
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERS   ?= $(PREFIX)/lib/sysusers.d
 SHARE      ?= $(PREFIX)/share
+# The contract, the worker protocol, the examples and what administrators read: their links to each other hold.
+DOCUMENTS = $(wildcard README.md TUTORIAL.md SECURITY.md CHANGELOG.md api/README.md api/openapi.json workers/*.md daemon/*.md \
+    storage/BACKUP.md systemd/*.md workers/sdk/README.md workers/sdk/examples/*.*)
 .PHONY: deb test-systemd
 
+# Manuals and contract go where the system keeps its own; `make lint` (manuals) holds manuals and completion against the
+# tables of the program.
 $(B)/futured.8: systemd/futured.8 $(B)/futured
 	@$(B)/futured --dump-config | awk -F' *[|] *' 'NR > 2 { gsub(/`/, "", $$2); gsub(/`/, "", $$5); \
 	    print ".It Ev " $$2; print toupper(substr($$5, 1, 1)) substr($$5, 2) "."; \
@@ -280,6 +285,8 @@ install: all $(B)/futured.8
 	install -D -m 755 systemd/backoff $(DESTDIR)$(PREFIX)/lib/futured/backoff
 	install -D -m 644 $(B)/futured.8 $(DESTDIR)$(SHARE)/man/man8/futured.8
 	install -D -m 644 systemd/futured-handlers.5 $(DESTDIR)$(SHARE)/man/man5/futured-handlers.5
+	for f in $(DOCUMENTS); do install -D -m 644 $$f $(DESTDIR)$(SHARE)/doc/futured/$$f || exit 1; done
+	chmod 755 $(DESTDIR)$(SHARE)/doc/futured/workers/sdk/examples/*.sh
 	install -D -m 644 systemd/futured.bash $(DESTDIR)$(SHARE)/bash-completion/completions/futured
 	install -D -m 644 systemd/futured.sysusers $(DESTDIR)$(SYSUSERS)/futured.conf
 	install -D -m 644 systemd/futured.socket $(DESTDIR)$(UNITDIR)/futured.socket

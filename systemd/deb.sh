@@ -14,7 +14,7 @@ if [ "$packaged" != "$version" ]; then
 fi
 rm -rf "$out"
 mkdir -p "$copy/debian/source"
-cp -r Makefile core storage workers api daemon systemd "$copy/"
+cp -r Makefile ./*.md LICENSE core storage workers api daemon systemd "$copy/"
 cp -r systemd/debian/. "$copy/debian/"
 rm "$copy/debian/README.md"
 echo '3.0 (native)' >"$copy/debian/source/format"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* futured_plugin: the ABI between futured and a handler written in C, as a plug-in (a shared
  * object) or linked into a program of its own (workers/sdk/futured_worker.h). This header stands
  * alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* futured_worker: write a worker handler of futured in C (C11, Linux, libc only).
  *
  *     static void run(const struct futured_host *host, struct futured_task *task) { … }

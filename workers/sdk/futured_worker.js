@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 'use strict';
 /* futured_worker: write a worker handler of futured in JavaScript (Node 16 or later, nothing from npm).
  *

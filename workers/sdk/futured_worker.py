@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """futured_worker: write a worker handler of futured in Python (3.8 or later, standard library only).
 
     import futured_worker as worker

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
 # futured_worker: write a worker handler of futured in POSIX shell. Source it, define functions, serve:
 #
