@@ -1,117 +1,17 @@
 #include "workers/process/worker_process.h"
 
+#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/proc.h"
-#include "workers/process/worker_ahead.h"
-#include "workers/process/worker_channel.h"
-#include "workers/process/worker_spawn.h"
-#include "workers/process/worker_template.h"
+#include "workers/process/worker_internal.h"
 
-#define REASON_MS 1000 /* from the channel's end to the fork server's word */
-#define LEAVE_MS 5000  /* from closing the channel to KILL */
-
-/* ---- the end ---- */
-
-static void close_all(struct worker_process *w)
-{
-    loop_do_not(w->loop, &w->flush);
-    loop_close(w->loop, &w->channel);
-    loop_close(w->loop, &w->out);
-    loop_close(w->loop, &w->err);
-    loop_timer_clear(w->loop, &w->timer);
-    children_forget(w->children, &w->child);
-    worker_template_forget(w);
-    wire_stream_release(&w->stream);
-    worker_ahead_release(w);
-}
-
-/* The last word on this process. */
-static void gone(struct worker_process *w, struct worker_end end)
-{
-    struct list_node *n;
-    worker_ahead_give_up(w);
-    close_all(w);
-    w->state = WORKER_DYING;
-    end.how = w->broke_rules ? WORKER_ENDED_PROTOCOL : WORKER_ENDED_DIED;
-    worker_channel_printed(w, &end);
-    while ((n = list_first(&w->jobs)) != NULL)
-        worker_channel_end_job(w, FUT_CONTAINER(n, struct worker_job, link), &end);
-    w->hooks->gone(w, &end);
-    worker_template_ended(w);
-    buf_release(&w->printed);
-}
-
-void worker_process_cut(struct worker_process *w)
-{
-    loop_close(w->loop, &w->channel);
-    w->state = WORKER_DYING;
-    worker_ahead_give_up(w);
-    children_kill(w->children, &w->child, SIGKILL); /* no process without a channel */
-    loop_timer_set(w->loop, &w->timer, clock_mono_ms() + REASON_MS);
-}
-
-static void kill_group(struct worker_process *w, int signal)
-{
-    w->by_us = true;
-    w->state = WORKER_DYING;
-    worker_ahead_give_up(w);
-    loop_timer_clear(w->loop, &w->timer);
-    children_kill(w->children, &w->child, signal);
-}
-
-static void leave(struct worker_process *w)
-{
-    w->by_us = true;
-    w->state = WORKER_LEAVING;
-    loop_close(w->loop, &w->channel);
-    if (!worker_template_is_awaited(w)) /* else it has the time that a start has */
-        loop_timer_set(w->loop, &w->timer, clock_mono_ms() + LEAVE_MS);
-}
-
-/* No fork server will tell of its end. */
-void worker_process_lost(struct worker_process *w, const char *why)
-{
-    buf_puts(&w->printed, why);
-    gone(w, (struct worker_end){0});
-}
-
-/* A template that does not answer is of no use to anybody; its end comes to w as well. */
-static void end_template_of(struct worker_process *w)
-{
-    children_kill(w->children, &w->template->child, SIGKILL);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-    struct worker_process *w = FUT_CONTAINER(t, struct worker_process, timer);
-    if (worker_template_is_awaited(w)) {
-        end_template_of(w);
-        return;
-    }
-    if (w->state == WORKER_DYING) {
-        gone(w, (struct worker_end){0}); /* no word why */
-        return;
-    }
-    if (w->state == WORKER_STARTING)
-        buf_puts(&w->printed, "\nfutured: it did not say HELLO in time");
-    children_kill(w->children, &w->child, SIGKILL);
-}
-
-/* It may have ended by now. */
-static void on_over(struct worker_process *w, const struct fork_event *ev)
-{
-    struct worker_job *job = worker_channel_job(w, ev->task);
-    if (job)
-        job->over(job, ev->met, ev->cpu_ms);
-}
+/* ---- what the fork server tells, and time that has passed ---- */
 
 static void on_child(struct child *child, const struct fork_event *ev)
 {
@@ -121,21 +21,118 @@ static void on_child(struct child *child, const struct fork_event *ev)
         return;
     }
     if (ev->verb == FORK_OVER) {
-        on_over(w, ev);
+        struct worker_job *job = worker_messages_job(w, ev->task);
+        if (job) /* else the task has just ended */
+            job->exceeded(job, ev->met, ev->cpu_ms);
         return;
     }
     if (ev->verb == FORK_SPAWN_FAILED)
         buf_puts(&w->printed, ev->text);
-    worker_channel_read_rest(w);
-    gone(w, (struct worker_end){.known = ev->verb == FORK_EXITED,
-                                .status = ev->status,
-                                .max_rss_kib = ev->max_rss_kib,
-                                .cpu_ms = ev->cpu_ms,
-                                .met = ev->met,
-                                .oom = ev->oom});
+    worker_messages_read_rest(w);
+    worker_end_gone(w, (struct worker_end){.known = ev->verb == FORK_EXITED,
+                                           .status = ev->status,
+                                           .max_rss_kib = ev->max_rss_kib,
+                                           .cpu_ms = ev->cpu_ms,
+                                           .met = ev->met,
+                                           .oom = ev->oom});
 }
 
-/* ---- verbs ---- */
+static void on_timer(struct loop_timer *t)
+{
+    struct worker_process *w = FUT_CONTAINER(t, struct worker_process, timer);
+    if (w->template) {
+        /* A template that does not answer is of no use; its end becomes the end of w as well. */
+        children_kill(w->children, &w->template->child, SIGKILL);
+        return;
+    }
+    if (w->state == WORKER_DYING) {
+        worker_end_gone(w, (struct worker_end){0}); /* the fork server has not told why */
+        return;
+    }
+    if (w->state == WORKER_STARTING)
+        buf_puts(&w->printed, "\nfutured: it did not say HELLO in time");
+    children_kill(w->children, &w->child, SIGKILL);
+}
+
+/* ---- starting ---- */
+
+/* Both ends are the caller's. */
+static int make_channel(struct worker_process *w, int pair[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return FUT_ERR_IO;
+    wire_stream_init(&w->stream, pair[0], w->max_result_bytes);
+    return 0;
+}
+
+/* Our end is watched; *theirs is the caller's. */
+static int open_channel(struct worker_process *w, int *theirs)
+{
+    int pair[2];
+    if (make_channel(w, pair) != 0)
+        return FUT_ERR_IO;
+    *theirs = pair[1];
+    if (loop_open(w->loop, &w->channel, pair[0], EPOLLIN, worker_messages_ready) == 0)
+        return 0;
+    fd_close(&pair[0]);
+    return FUT_ERR_IO;
+}
+
+static int spawn_program(struct worker_process *w, const struct exec_command *command, int channel)
+{
+    struct fork_exec what = {.path = command->path,
+                             .cwd = command->cwd,
+                             .argv = (const char *const *)command->argv,
+                             .env = (const char *const *)command->env,
+                             .fds = {-1, -1, -1, channel},
+                             .limits = limits_of_process(&command->limits)};
+    what.fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int rc = what.fds[0] >= 0 ? 0 : FUT_ERR_IO;
+    if (rc == 0)
+        rc = worker_channel_open_pipe(w, &w->out, &what.fds[1]);
+    if (rc == 0)
+        rc = worker_channel_open_pipe(w, &w->err, &what.fds[2]);
+    if (rc == 0)
+        rc = children_spawn_exec(w->children, &w->child, &what);
+    for (int i = 0; i < 3; i++)
+        fd_close(&what.fds[i]);
+    return rc;
+}
+
+static int fork_from(struct worker_process *w, struct worker_process *template)
+{
+    int pair[2] = {-1, -1}, fds[3] = {-1, -1, -1};
+    int rc = make_channel(w, pair);
+    fds[0] = pair[1];
+    if (rc == 0)
+        rc = worker_channel_open_pipe(w, &w->out, &fds[1]);
+    if (rc == 0)
+        rc = worker_channel_open_pipe(w, &w->err, &fds[2]);
+    w->is_forked = true;
+    if (rc == 0) {
+        worker_channel_fork(template, w, fds, pair[0]);
+        return 0;
+    }
+    fd_close(&pair[0]);
+    for (int i = 0; i < 3; i++)
+        fd_close(&fds[i]);
+    return rc;
+}
+
+/* The sources that were opened before an error are the caller's to close. */
+static int spawn(struct worker_process *w, const struct worker_start *how)
+{
+    int theirs = -1;
+    if (how->template)
+        return fork_from(w, how->template);
+    int rc = open_channel(w, &theirs);
+    if (rc == 0 && how->command)
+        rc = spawn_program(w, how->command, theirs);
+    else if (rc == 0)
+        rc = children_spawn_worker(w->children, &w->child, w->slot, theirs);
+    fd_close(&theirs);
+    return rc;
+}
 
 int worker_process_start(struct worker_process *w, struct loop *l, struct children *c,
                          const struct worker_start *how, const struct worker_hooks *hooks,
@@ -145,7 +142,7 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     w->children = c;
     w->hooks = hooks;
     w->owner = owner;
-    w->width = how->max_width;
+    w->max_jobs = how->max_jobs;
     w->max_result_bytes = how->max_result_bytes;
     w->is_builtin = !how->command && !how->template;
     if (how->command)
@@ -153,13 +150,13 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     w->state = WORKER_STARTING;
     w->child = (struct child){.on_event = on_child};
     w->timer.fn = on_timer;
-    w->channel.fd = w->out.fd = w->err.fd = w->held = -1;
+    w->channel.fd = w->out.fd = w->err.fd = w->unadopted_fd = -1;
     list_init(&w->jobs);
     list_init(&w->ahead);
     list_init(&w->forks);
-    int rc = worker_spawn(w, how);
+    int rc = spawn(w, how);
     if (rc != 0) {
-        close_all(w);
+        worker_end_close(w);
         return rc;
     }
     w->started_mono_ms = w->idle_mono_ms = clock_mono_ms();
@@ -168,62 +165,95 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
     return 0;
 }
 
+/* ---- tasks ---- */
+
 bool worker_process_has_room(const struct worker_process *w)
 {
-    return w->state == WORKER_READY && !w->tired && w->jobs.len + w->left < w->width;
+    return w->state == WORKER_READY && !w->retiring && w->jobs.len + w->abandoned < w->max_jobs;
 }
 
-void worker_process_retire(struct worker_process *w)
+int worker_process_give(struct worker_process *w, struct worker_job *job)
 {
-    w->tired = true;
-    bool is_idle = w->state == WORKER_READY && w->jobs.len == 0;
-    if (is_idle || w->state == WORKER_STARTING || w->state == WORKER_TEMPLATE)
-        leave(w);
+    FUT_ASSERT(worker_process_has_room(w));
+    int rc = worker_channel_run(w, job, false);
+    if (rc != 0)
+        return rc;
+    w->printed.len = 0;
+    list_push_back(&w->jobs, &job->link);
+    worker_channel_count_cpu(w, job->id);
+    return 0;
 }
 
-/* Alone in its process, a job ends with it; otherwise it can only be asked, and at last be left to
- * itself: the others shall not suffer. */
-static bool is_alone(const struct worker_process *w)
+bool worker_process_withdraw(struct worker_job *job)
 {
-    return w->jobs.len == 1 && w->left == 0;
+    struct worker_process *w = job->worker;
+    if (worker_ahead_take_back(w, job))
+        return true;
+    /* A worker that has taken the ticket has answered for the task before it. */
+    worker_messages_read_rest(w);
+    if (job->worker == w && worker_ahead_has(w, job))
+        worker_ahead_begin(w, job); /* that answer is missing: not one of our workers */
+    return false;
 }
 
-static void leave_job(struct worker_process *w, struct worker_job *job)
+/* The process may die of the stop, so everything that it has not begun comes back. False: there is
+ * nothing to stop any more, the job has ended. */
+static bool is_to_be_stopped(struct worker_process *w, const struct worker_job *job)
 {
-    struct worker_end end = {.how = WORKER_ENDED_LEFT, .log = ""};
-    w->left++;
-    w->tired = true;
-    worker_channel_end_job(w, job, &end);
+    if (!worker_ahead_take_all_back(w))
+        worker_messages_read_rest(w);
+    return job->worker == w;
+}
+
+/* The process has other tasks, which must not suffer: this one can only be left running. */
+static void leave_running(struct worker_process *w, struct worker_job *job)
+{
+    struct worker_end end = {.how = WORKER_ENDED_ABANDONED, .log = ""};
+    w->abandoned++;
+    w->retiring = true;
+    worker_end_job(w, job, &end);
     if (w->jobs.len == 0)
-        kill_group(w, SIGKILL);
+        worker_end_kill(w, SIGKILL);
 }
 
 void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal)
 {
-    if (!worker_ahead_may_stop(w, job))
+    if (!is_to_be_stopped(w, job))
         return;
+    bool is_alone = w->jobs.len == 1 && w->abandoned == 0;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
         worker_channel_cancel(w, job);
-    else if (w->state != WORKER_READY || is_alone(w))
-        kill_group(w, signal);
+    else if (w->state != WORKER_READY || is_alone)
+        worker_end_kill(w, signal);
     else if (signal == SIGKILL)
-        leave_job(w, job);
+        leave_running(w, job);
 }
 
 void worker_process_abandon_job(struct worker_process *w, struct worker_job *job)
 {
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
-    w->left++;
-    w->tired = true;
+    w->abandoned++;
+    w->retiring = true;
     if (w->jobs.len == 0)
-        kill_group(w, SIGKILL);
+        worker_end_kill(w, SIGKILL);
+}
+
+/* ---- life ---- */
+
+void worker_process_retire(struct worker_process *w)
+{
+    w->retiring = true;
+    bool is_idle = w->state == WORKER_READY && w->jobs.len == 0;
+    if (is_idle || w->state == WORKER_STARTING || w->state == WORKER_TEMPLATE)
+        worker_end_leave(w);
 }
 
 void worker_process_release(struct worker_process *w)
 {
-    worker_template_dismiss(w);
-    close_all(w);
+    for (struct list_node *n; (n = list_first(&w->forks)) != NULL;)
+        worker_channel_forget_fork(FUT_CONTAINER(n, struct worker_process, fork_link));
+    worker_end_close(w);
     buf_release(&w->printed);
 }
 

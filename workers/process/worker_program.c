@@ -1,14 +1,19 @@
 #include "workers/process/worker_program.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "workers/process/worker_faults.h"
-#include "workers/process/worker_set_internal.h"
+#include "workers/process/worker_internal.h"
 
 #define BUILTIN_HELLO_MS 30000
+#define RETRY_FIRST_MS 2000
+#define RETRY_LAST_MS 60000
 
 static struct worker_process *worker_at(struct list_node *n)
 {
@@ -20,6 +25,11 @@ const char *worker_program_name(const struct worker_program *p)
     return p->handler ? p->handler->info.name : "futured";
 }
 
+bool worker_program_is_on_cpu(const struct worker_program *p)
+{
+    return !p->handler || p->handler->info.lane == LANE_CPU;
+}
+
 /* ---- counting ---- */
 
 uint32_t worker_program_living(const struct worker_program *p)
@@ -27,12 +37,12 @@ uint32_t worker_program_living(const struct worker_program *p)
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
         const struct worker_process *w = worker_at(i);
-        n += !w->tired && (w->state == WORKER_STARTING || w->state == WORKER_READY);
+        n += !w->retiring && (w->state == WORKER_STARTING || w->state == WORKER_READY);
     }
     return n;
 }
 
-static uint32_t in_state(const struct worker_program *p, enum worker_state state)
+static uint32_t count_in_state(const struct worker_program *p, enum worker_state state)
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
@@ -42,25 +52,64 @@ static uint32_t in_state(const struct worker_program *p, enum worker_state state
 
 uint32_t worker_program_ready(const struct worker_program *p)
 {
-    return in_state(p, WORKER_READY);
+    return count_in_state(p, WORKER_READY);
 }
 
-struct worker_process *worker_program_idle(const struct worker_program *p, uint32_t *out_n)
+static bool is_idle(const struct worker_process *w)
 {
-    struct worker_process *longest = NULL;
-    *out_n = 0;
-    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
-        struct worker_process *w = worker_at(i);
-        if (!worker_process_has_room(w) || w->jobs.len)
-            continue;
-        ++*out_n;
-        if (!longest || w->idle_mono_ms < longest->idle_mono_ms)
-            longest = w;
-    }
-    return longest;
+    return worker_process_has_room(w) && w->jobs.len == 0;
+}
+
+uint32_t worker_program_idle(const struct worker_program *p)
+{
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
+        n += is_idle(worker_at(i));
+    return n;
+}
+
+/* ---- the view ---- */
+
+static enum pool_worker_state shown_state(const struct worker_process *w)
+{
+    static const enum pool_worker_state states[] = {
+        [WORKER_STARTING] = POOL_WORKER_STARTING, [WORKER_READY] = POOL_WORKER_IDLE,
+        [WORKER_TEMPLATE] = POOL_WORKER_TEMPLATE, [WORKER_LEAVING] = POOL_WORKER_LEAVING,
+        [WORKER_DYING] = POOL_WORKER_DYING,
+    };
+    if (w->state == WORKER_READY && w->retiring)
+        return POOL_WORKER_LEAVING;
+    if (w->state == WORKER_READY && w->jobs.len)
+        return POOL_WORKER_BUSY;
+    return states[w->state];
+}
+
+/* After each change of a process's state or tasks. */
+static void show(const struct worker_process *w)
+{
+    const struct worker_program *p = w->owner;
+    struct list_node *first = list_first(&w->jobs);
+    struct pool_worker row = {
+        .pid = w->pid,
+        .lane = worker_program_is_on_cpu(p) ? LANE_CPU : LANE_IO,
+        .state = shown_state(w),
+        .tasks = (uint32_t)w->jobs.len,
+        .tasks_done = w->tasks_done,
+        .started_wall_ms = w->started_wall_ms,
+    };
+    if (first)
+        row.task = FUT_CONTAINER(first, struct worker_job, link)->task->spec->id;
+    const char *name = worker_program_name(p);
+    memcpy(row.program, name, strnlen(name, sizeof(row.program) - 1)); /* cheap: for each task */
+    worker_view_put(&p->common->view, w->slot, &row, w->state == WORKER_READY);
 }
 
 /* ---- giving tasks ---- */
+
+static void rebalance(struct worker_program *p)
+{
+    loop_do_soon(p->common->loop, &p->common->rebalance);
+}
 
 static void end_unstarted(struct worker_job *job, enum worker_end_how how)
 {
@@ -72,10 +121,10 @@ static void give(struct worker_process *w, struct worker_job *job)
     if (worker_process_give(w, job) != 0)
         end_unstarted(job, WORKER_ENDED_REFUSED);
     else
-        worker_set_note(w);
+        show(w);
 }
 
-static struct worker_process *with_room(const struct worker_program *p)
+static struct worker_process *find_room(const struct worker_program *p)
 {
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         if (worker_process_has_room(worker_at(n)))
@@ -84,28 +133,29 @@ static struct worker_process *with_room(const struct worker_program *p)
     return NULL;
 }
 
-static bool is_wide(const struct worker_program *p)
-{
-    return p->handler && p->handler->info.lane == LANE_IO;
-}
-
 bool worker_program_takes_now(const struct worker_program *p)
 {
-    return with_room(p) || (!p->broken_wall_ms && p->waiting.len == 0 && !is_wide(p));
+    return find_room(p) ||
+           (!p->broken_wall_ms && p->waiting.len == 0 && worker_program_is_on_cpu(p));
 }
 
 bool worker_program_takes_more(const struct worker_program *p)
 {
-    uint64_t room = is_wide(p) ? 0 : 1; /* the one that makes it grow */
+    uint64_t room = worker_program_is_on_cpu(p) ? 1 : 0; /* the one that makes it grow */
     bool any = false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         const struct worker_process *w = worker_at(n);
-        if (w->state != WORKER_READY || w->tired)
+        if (w->state != WORKER_READY || w->retiring)
             continue;
         any = true;
-        room += w->width;
+        room += w->max_jobs;
     }
     return any && p->claimed < room;
+}
+
+bool worker_program_needs_more(const struct worker_program *p)
+{
+    return p->waiting.len > count_in_state(p, WORKER_STARTING);
 }
 
 static void feed(struct worker_process *w)
@@ -116,47 +166,169 @@ static void feed(struct worker_process *w)
         give(w, FUT_CONTAINER(n, struct worker_job, link));
 }
 
-void worker_program_seek(struct worker_program *p)
-{
-    if (p->waiting.len > in_state(p, WORKER_STARTING))
-        worker_set_grow(p);
-}
-
 void worker_program_submit(struct worker_program *p, struct worker_job *job)
 {
-    struct worker_process *w = with_room(p);
+    struct worker_process *w = find_room(p);
     job->program = p;
     if (w) {
         give(w, job);
     } else if (p->broken_wall_ms) {
-        end_unstarted(job, WORKER_ENDED_TAKEN);
+        end_unstarted(job, WORKER_ENDED_RETURNED);
     } else {
         list_push_back(&p->waiting, &job->link);
-        worker_program_seek(p);
+        rebalance(p);
     }
 }
 
-void worker_program_give_back(struct worker_program *p)
+bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *job)
+{
+    struct worker_process *best = NULL;
+    if (!list_is_empty(&p->waiting)) /* those have their slots and come first */
+        return false;
+    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
+        struct worker_process *w = worker_at(n);
+        if (worker_ahead_has_room(w) && (!best || w->ahead.len < best->ahead.len))
+            best = w;
+    }
+    if (!best || worker_ahead_give(best, job) != 0)
+        return false;
+    job->program = p;
+    return true;
+}
+
+void worker_program_stop_job(struct worker_job *job, int signal)
+{
+    struct worker_process *w = job->worker;
+    if (w) {
+        worker_process_stop_job(w, job, signal);
+        show(w);
+        worker_program_fill(w->owner); /* that one may be of no use any more */
+    } else if (list_is_linked(&job->link)) {
+        list_remove(&job->program->waiting, &job->link);
+        end_unstarted(job, WORKER_ENDED_RETURNED);
+    }
+}
+
+void worker_program_abandon_job(struct worker_job *job)
+{
+    struct worker_process *w = job->worker;
+    if (w) {
+        worker_process_abandon_job(w, job);
+        show(w);
+    } else if (list_is_linked(&job->link)) {
+        list_remove(&job->program->waiting, &job->link);
+    }
+}
+
+/* The tasks that wait for a process go back to the queue, uncharged. */
+static void give_back(struct worker_program *p)
 {
     struct list_node *n;
     while ((n = list_pop_front(&p->waiting)) != NULL)
-        end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_TAKEN);
+        end_unstarted(FUT_CONTAINER(n, struct worker_job, link), WORKER_ENDED_RETURNED);
 }
 
-/* ---- coming and going ---- */
+/* ---- a program that does not start ---- */
+
+/* Whether it ended without having been of use, and not by our wish. A kill from outside of a
+ * process that had started well is not worth a pause. */
+static bool is_failed_start(const struct worker_process *w, const struct worker_end *end)
+{
+    bool was_killed = end->known && WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGKILL;
+    return !w->we_ended_it && w->last_id == 0 && !(w->said_hello && was_killed);
+}
+
+static void describe_end(const struct worker_end *end, char *out, size_t size)
+{
+    if (!end->known)
+        (void)snprintf(out, size, "it could not be started");
+    else if (WIFSIGNALED(end->status))
+        (void)snprintf(out, size, "it was killed by signal %d", WTERMSIG(end->status));
+    else
+        (void)snprintf(out, size, "it exited with %d", WEXITSTATUS(end->status));
+}
+
+/* How it ended and the end of what it printed, without the blanks around that. */
+static void keep_last_words(struct worker_program *p, const struct worker_end *end)
+{
+    char how[64];
+    size_t from = 0, to = end->log_len, most = sizeof(p->last_words) - 1 - sizeof(how);
+    describe_end(end, how, sizeof(how));
+    while (to > 0 && (unsigned char)end->log[to - 1] <= ' ')
+        to--;
+    if (to > most)
+        from = to - most;
+    while (from < to && ((unsigned char)end->log[from] <= ' ' || (end->log[from] & 0xc0) == 0x80))
+        from++;
+    (void)snprintf(p->last_words, sizeof(p->last_words), "%s%s%.*s", how, from < to ? ": " : "",
+                   (int)(to - from), from < to ? end->log + from : "");
+}
+
+/* While no process of the program is ready its tasks stay in the queue. */
+static void break_program(struct worker_program *p)
+{
+    struct pool_broken fault;
+    if (!p->handler || p->is_leaving || worker_program_ready(p))
+        return;
+    if (!p->broken_wall_ms)
+        p->broken_wall_ms = clock_wall_ms();
+    fault.since_wall_ms = p->broken_wall_ms;
+    memcpy(fault.words, p->last_words, sizeof(fault.words));
+    worker_view_put_fault(&p->common->view, worker_program_name(p), &fault);
+    give_back(p);
+}
+
+/* Keeps its last words and sets p->retry. */
+static void take_failed_start(struct worker_program *p, const struct worker_end *end)
+{
+    keep_last_words(p, end);
+    if (!heap_is_linked(&p->retry.node)) {
+        p->retry_ms = backoff_ms(++p->failed_starts, RETRY_FIRST_MS, RETRY_LAST_MS);
+        loop_timer_set(p->common->loop, &p->retry, clock_mono_ms() + p->retry_ms);
+        log_warn("worker_start_failed", LOG_STR("program", worker_program_name(p)),
+                 LOG_STR("words", p->last_words), LOG_INT("again_ms", p->retry_ms));
+    }
+    break_program(p);
+}
+
+static void forget_fault(struct worker_program *p)
+{
+    if (p->broken_wall_ms) /* the view is locked for a change: not at every HELLO */
+        worker_view_remove_fault(&p->common->view, worker_program_name(p));
+    p->broken_wall_ms = 0;
+    loop_timer_clear(p->common->loop, &p->retry);
+}
+
+/* A process has said HELLO: the program starts. */
+static void mend(struct worker_program *p)
+{
+    if (p->failed_starts)
+        log_info("worker_start_recovered", LOG_STR("program", worker_program_name(p)),
+                 LOG_INT("failed_starts", p->failed_starts));
+    p->failed_starts = 0;
+    forget_fault(p);
+}
+
+/* ---- processes come and go ---- */
 
 static bool start_one(struct worker_program *p);
 
+static void retire(struct worker_process *w)
+{
+    worker_process_retire(w);
+    show(w);
+}
+
 static bool can_fork(const struct worker_program *p)
 {
-    return p->template && p->template->state == WORKER_TEMPLATE && !p->template->tired;
+    return p->template && p->template->state == WORKER_TEMPLATE && !p->template->retiring;
 }
 
 /* It has loaded what its workers need. Whether they start is seen with the first of them. */
 static void on_template(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
-    worker_set_note(w);
+    show(w);
     p->origin = WORKER_ORIGIN_FORKED;
     if (p->is_leaving || can_fork(p)) { /* one is enough */
         worker_process_retire(w);
@@ -178,12 +350,12 @@ static void on_ready(struct worker_process *w)
     }
     if (!w->is_forked)
         p->origin = WORKER_ORIGIN_STARTED;
-    worker_faults_mend(p);
-    worker_set_note(w);
+    mend(p);
+    show(w);
     worker_program_trim(p);
     feed(w);
     worker_program_fill(p);
-    worker_set_changed(p->set);
+    rebalance(p);
 }
 
 /* Between two tasks: has it served long enough? One of a program at a time, so that the others are
@@ -197,28 +369,43 @@ static bool is_due(const struct worker_program *p, const struct worker_process *
         return true;
     bool old = (o->max_tasks && w->tasks_done >= (uint64_t)o->max_tasks) ||
                (o->max_age_ms && clock_mono_ms() - w->started_mono_ms >= o->max_age_ms);
-    return old && in_state(p, WORKER_STARTING) == 0;
+    return old && count_in_state(p, WORKER_STARTING) == 0;
 }
 
 static void on_room(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
-    worker_set_note(w);
+    show(w);
     if (is_due(p, w)) {
         log_info("worker_recycled", LOG_STR("program", worker_program_name(p)),
                  LOG_INT("pid", w->pid), LOG_INT("tasks", w->tasks_done));
-        worker_process_retire(w);
-        worker_set_note(w);
+        retire(w);
         worker_program_fill(p);
     }
     worker_program_trim(p);
     feed(w);
-    worker_set_room_made(p->set);
+    rebalance(p);
 }
 
-static void bury(struct loop_dead *dead)
+static void free_process(struct loop_dead *dead)
 {
     free(FUT_CONTAINER(dead, struct worker_process, dead));
+}
+
+static void count_death(const struct worker_program *p, const struct worker_process *w,
+                        const struct worker_end *end)
+{
+    bool by_signal = end->known && WIFSIGNALED(end->status);
+    if (w->we_ended_it)
+        return;
+    worker_view_count_death(&p->common->view, end->known ? end->status : -1);
+    if (children_are_broken(p->common->children))
+        return; /* then every worker dies, and that was logged once */
+    log_warn("worker_died", LOG_STR("program", worker_program_name(p)), LOG_INT("pid", w->pid),
+             LOG_INT("exit_code", end->known && !by_signal ? WEXITSTATUS(end->status) : -1),
+             LOG_INT("signal", by_signal ? WTERMSIG(end->status) : 0),
+             LOG_INT("max_rss_kib", end->max_rss_kib), LOG_INT("cpu_ms", end->cpu_ms),
+             LOG_INT("tasks", w->tasks_done));
 }
 
 static void on_gone(struct worker_process *w, const struct worker_end *end)
@@ -227,38 +414,39 @@ static void on_gone(struct worker_process *w, const struct worker_end *end)
     if (p->template == w)
         p->template = NULL;
     list_remove(&p->workers, &w->link);
-    worker_set_forget(w, end, p);
-    loop_defer(worker_set_loop(p->set), &w->dead, bury);
-    if (worker_faults_is_one(w, end) && !p->is_leaving)
-        worker_faults_note(p, end);
+    worker_view_remove(&p->common->view, w->slot);
+    count_death(p, w, end);
+    loop_defer(p->common->loop, &w->dead, free_process);
+    if (is_failed_start(w, end) && !p->is_leaving)
+        take_failed_start(p, end);
     else
         worker_program_fill(p);
-    worker_set_changed(p->set);
+    rebalance(p);
 }
 
-static const struct worker_hooks hooks = {.ready = on_ready, .room = on_room, .gone = on_gone};
+static const struct worker_hooks hooks = {.ready = on_ready, .has_room = on_room, .gone = on_gone};
 
 static bool start_one(struct worker_program *p)
 {
     struct worker_process *w = xnew(struct worker_process);
-    bool one_each = !p->handler || p->handler->info.lane == LANE_CPU;
+    struct worker_common *c = p->common;
     struct worker_start how = {
         .command = p->handler ? p->handler->exec : NULL,
-        .max_width = one_each ? 1 : WIRE_CONCURRENCY_MAX,
+        .max_jobs = worker_program_is_on_cpu(p) ? 1 : WIRE_CONCURRENCY_MAX,
         .template = can_fork(p) ? p->template : NULL,
         .hello_ms = p->handler ? p->handler->worker.start_timeout_ms : BUILTIN_HELLO_MS,
+        .max_result_bytes = c->max_result_bytes,
     };
-    worker_set_enter(p->set, w, &how);
+    w->slot = worker_view_reserve(&c->view);
     list_push_back(&p->workers, &w->link);
-    if (worker_process_start(w, worker_set_loop(p->set), worker_set_children(p->set), &how, &hooks,
-                             p) == 0) {
-        worker_set_note(w);
+    if (worker_process_start(w, c->loop, c->children, &how, &hooks, p) == 0) {
+        show(w);
         return true;
     }
     list_remove(&p->workers, &w->link);
-    worker_set_leave(p->set, w);
+    worker_view_remove(&c->view, w->slot);
     free(w);
-    worker_faults_note(p, &(struct worker_end){.log = ""});
+    take_failed_start(p, &(struct worker_end){.log = ""});
     return false;
 }
 
@@ -274,30 +462,51 @@ static void on_retry(struct loop_timer *t)
 static bool must_wait(const struct worker_program *p)
 {
     return p->handler && p->origin != WORKER_ORIGIN_STARTED && !can_fork(p) &&
-           in_state(p, WORKER_STARTING) > 0;
+           count_in_state(p, WORKER_STARTING) > 0;
 }
 
 void worker_program_fill(struct worker_program *p)
 {
-    while (!p->failed_starts && !must_wait(p) && worker_set_is_open(p->set) &&
+    while (!p->failed_starts && !must_wait(p) && p->common->is_open &&
            worker_program_living(p) < p->target && start_one(p))
         ;
+}
+
+/* NULL: none is idle. */
+static struct worker_process *find_longest_idle(const struct worker_program *p)
+{
+    struct worker_process *longest = NULL;
+    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
+        struct worker_process *w = worker_at(i);
+        if (is_idle(w) && (!longest || w->idle_mono_ms < longest->idle_mono_ms))
+            longest = w;
+    }
+    return longest;
 }
 
 void worker_program_trim(struct worker_program *p)
 {
     struct worker_process *w;
-    uint32_t idle;
-    while (worker_program_living(p) > p->target && (w = worker_program_idle(p, &idle)) != NULL) {
-        worker_process_retire(w);
-        worker_set_note(w);
-    }
+    while (worker_program_living(p) > p->target && (w = find_longest_idle(p)) != NULL)
+        retire(w);
 }
 
-void worker_program_init(struct worker_program *p, struct worker_set *set,
+bool worker_program_give_way(struct worker_program *p)
+{
+    struct worker_process *w = find_longest_idle(p);
+    if (!w)
+        return false;
+    p->target--;
+    retire(w);
+    return true;
+}
+
+/* ---- life ---- */
+
+void worker_program_init(struct worker_program *p, struct worker_common *common,
                          const struct handler *handler)
 {
-    *p = (struct worker_program){.set = set, .handler = handler};
+    *p = (struct worker_program){.common = common, .handler = handler};
     p->retry.fn = on_retry;
     list_init(&p->workers);
     list_init(&p->waiting);
@@ -306,21 +515,21 @@ void worker_program_init(struct worker_program *p, struct worker_set *set,
 void worker_program_leave(struct worker_program *p)
 {
     p->is_leaving = true;
-    worker_faults_forget(p);
+    forget_fault(p);
     p->target = 0;
-    worker_program_give_back(p);
+    give_back(p);
     worker_program_trim(p);
     if (can_fork(p))
-        worker_process_retire(p->template);
+        retire(p->template);
 }
 
 void worker_program_stop(struct worker_program *p)
 {
     struct list_node *n;
-    loop_timer_clear(worker_set_loop(p->set), &p->retry);
+    loop_timer_clear(p->common->loop, &p->retry);
     while ((n = list_pop_front(&p->workers)) != NULL) {
         worker_process_release(worker_at(n));
-        worker_set_leave(p->set, worker_at(n));
+        worker_view_remove(&p->common->view, worker_at(n)->slot);
         free(worker_at(n));
     }
 }

@@ -6,17 +6,27 @@
 
 #include "workers/handlers/registry.h"
 #include "workers/process/worker_process.h"
+#include "workers/process/worker_view.h"
 
-#define WORKER_WORDS_MAX 1000
+/* What the programs of a set have in common; the set owns it. */
+struct worker_common {
+    struct loop *loop;         /* borrowed */
+    struct children *children; /* borrowed */
+    size_t max_result_bytes;
+    bool is_open; /* processes may be started */
+    struct worker_view view;
+    /* The set's: gives programs whose tasks wait more processes. A program asks for it when its
+     * tasks wait and whenever it has an idle process. Runs before the loop sleeps. */
+    struct loop_soon rebalance;
+};
 
-struct worker_set;
-
-/* Until the first greeting nobody knows; and two templates would load everything twice. */
+/* Whether a program forks its workers. Unknown until the first HELLO; until then one process is
+ * started at a time, because two templates would load everything twice. */
 enum worker_origin { WORKER_ORIGIN_UNKNOWN, WORKER_ORIGIN_STARTED, WORKER_ORIGIN_FORKED };
 
 struct worker_program {
     struct list_node link; /* its set's */
-    struct worker_set *set;
+    struct worker_common *common;
     const struct handler *handler;   /* NULL: the built-ins */
     const struct handlers *handlers; /* keeps handler; NULL for the built-ins */
     bool is_leaving;                 /* no longer in the file: no more tasks, no more processes */
@@ -30,39 +40,54 @@ struct worker_program {
     uint32_t failed_starts;          /* in a row */
     int64_t retry_ms;                /* the pause before the next start, for the log */
     struct loop_timer retry;
-    int64_t broken_wall_ms;                /* since when; 0: it is not */
-    char last_words[WORKER_WORDS_MAX + 1]; /* of the last process that did not start */
+    int64_t broken_wall_ms; /* since when it does not start; 0: it does */
+    char last_words[sizeof(((struct pool_broken *)0)->words)]; /* of the last failed start */
 };
 
-void worker_program_init(struct worker_program *p, struct worker_set *set,
+/* Prepares p. handler NULL: the built-ins. common outlives p. */
+void worker_program_init(struct worker_program *p, struct worker_common *common,
                          const struct handler *handler);
-/* "futured" for the built-ins. */
+/* The handler's name, or "futured" for the built-ins. */
 const char *worker_program_name(const struct worker_program *p);
-/* Starts what is missing, unless it has to be waited with that. */
+/* Whether its processes belong to the cpu lane, where each runs one task at a time. */
+bool worker_program_is_on_cpu(const struct worker_program *p);
+
+/* Starts the processes that are missing, unless the last one failed to start. */
 void worker_program_fill(struct worker_program *p);
-/* Lets idle processes go while there are too many. */
+/* Lets idle processes go while there are more than the target. */
 void worker_program_trim(struct worker_program *p);
-/* Gives it to a process, now or as soon as there is one. */
+/* Lets one idle process go and lowers the target by it. False: none is idle. */
+bool worker_program_give_way(struct worker_program *p);
+
+/* Gives the job to a process, now or as soon as there is one. done may come at once. */
 void worker_program_submit(struct worker_program *p, struct worker_job *job);
-/* The tasks that wait for a process go back to the queue, uncharged. */
-void worker_program_give_back(struct worker_program *p);
-/* A task that is given to it now begins, or is the only one that waits for a process. */
+/* Gives the job ahead to the busy process with the fewest such jobs. False: none takes it; else
+ * job->begun or job->back follows. */
+FUT_MUST_CHECK bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *job);
+/* Waiting: takes the job out and calls done with WORKER_ENDED_RETURNED. Running: stops it as
+ * worker_process_stop_job does. */
+void worker_program_stop_job(struct worker_job *job, int signal);
+/* Forgets the job without done; what runs it is killed. */
+void worker_program_abandon_job(struct worker_job *job);
+/* Whether a task that is given to it now begins, or is the only one that waits for a process. */
 bool worker_program_takes_now(const struct worker_program *p);
-/* Another task may be claimed for it: so many that its processes are busy, and one that makes it
- * grow. Not while none of them is ready: other programs' tasks shall have the slots meanwhile. */
+/* Whether another task may be claimed for it: so many that its processes are busy, and one that
+ * makes it grow. Not while none of them is ready, so that other programs' tasks have the slots. */
 bool worker_program_takes_more(const struct worker_program *p);
-/* Finds a process for the tasks that wait and have none that starts for them. */
-void worker_program_seek(struct worker_program *p);
-/* It is not to be any more, or not like this: what waits is given back, processes leave when their
- * tasks are over. */
+/* Whether tasks wait for which no process is being started. */
+bool worker_program_needs_more(const struct worker_program *p);
+
+/* The program's entry is gone or has changed: waiting tasks are given back, processes leave when
+ * their tasks have ended. */
 void worker_program_leave(struct worker_program *p);
 /* Closes every channel; jobs must have been abandoned. */
 void worker_program_stop(struct worker_program *p);
 
-/* Processes that start or are ready, and will be given tasks. */
+/* How many processes start or are ready, and will be given tasks. */
 uint32_t worker_program_living(const struct worker_program *p);
+/* How many processes are ready. */
 uint32_t worker_program_ready(const struct worker_program *p);
-/* The one that has been idle for longest; *out_n: how many are. NULL: none. */
-struct worker_process *worker_program_idle(const struct worker_program *p, uint32_t *out_n);
+/* How many processes are idle. */
+uint32_t worker_program_idle(const struct worker_program *p);
 
 #endif

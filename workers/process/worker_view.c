@@ -5,152 +5,150 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "workers/process/worker_program.h"
 
-struct worker_fault {
+struct worker_view_row {
+    bool is_taken; /* the slot belongs to a process */
+    bool is_shown;
+    bool is_ready;
+    struct pool_worker worker;
+};
+
+struct worker_view_fault {
     char program[TASK_HANDLER_MAX + 1];
     struct pool_broken what;
 };
 
-void worker_book_init(struct worker_book *b)
+void worker_view_init(struct worker_view *v)
 {
-    *b = (struct worker_book){0};
-    mutex_init(&b->mu);
+    mutex_init(&v->mu);
+    atomic_init(&v->last_status, -1);
 }
 
-void worker_book_release(struct worker_book *b)
+void worker_view_release(struct worker_view *v)
 {
-    mutex_destroy(&b->mu);
-    free(b->pages);
-    free(b->used);
-    free(b->faults);
+    mutex_destroy(&v->mu);
+    free(v->rows);
+    free(v->faults);
 }
 
-static enum pool_worker_state state_of(const struct worker_process *w)
+/* ---- processes ---- */
+
+uint32_t worker_view_reserve(struct worker_view *v)
 {
-    static const enum pool_worker_state states[] = {
-        [WORKER_STARTING] = POOL_WORKER_STARTING, [WORKER_READY] = POOL_WORKER_IDLE,
-        [WORKER_TEMPLATE] = POOL_WORKER_TEMPLATE, [WORKER_LEAVING] = POOL_WORKER_LEAVING,
-        [WORKER_DYING] = POOL_WORKER_DYING,
-    };
-    if (w->state != WORKER_READY)
-        return states[w->state];
-    if (w->tired)
-        return POOL_WORKER_LEAVING;
-    return w->jobs.len ? POOL_WORKER_BUSY : POOL_WORKER_IDLE;
+    size_t i = 0;
+    mutex_lock(&v->mu);
+    while (i < v->n && v->rows[i].is_taken)
+        i++;
+    if (i == v->n)
+        v->rows = xrealloc(v->rows, ++v->n * sizeof(v->rows[0]));
+    v->rows[i] = (struct worker_view_row){.is_taken = true};
+    mutex_unlock(&v->mu);
+    return (uint32_t)i;
 }
 
-static struct task_id task_of(const struct worker_process *w)
+/* The mutex is locked. */
+static void count_ready(struct worker_view *v, const struct worker_view_row *row, bool is_ready)
 {
-    struct list_node *n = list_first(&w->jobs);
-    return n ? FUT_CONTAINER(n, struct worker_job, link)->task->spec->id : (struct task_id){0};
-}
-
-static struct pool_worker describe(const struct worker_process *w)
-{
-    const struct worker_program *p = w->owner;
-    struct pool_worker out = {
-        .pid = w->pid,
-        .lane = p->handler ? p->handler->info.lane : LANE_CPU,
-        .state = state_of(w),
-        .tasks = (uint32_t)w->jobs.len,
-        .task = task_of(w),
-        .tasks_done = w->tasks_done,
-        .started_wall_ms = w->started_wall_ms,
-    };
-    const char *name = worker_program_name(p);
-    memcpy(out.program, name, strnlen(name, sizeof(out.program) - 1)); /* for each task */
-    return out;
-}
-
-/* mu held. */
-static void make_room(struct worker_book *b, size_t n)
-{
-    if (n <= b->n)
+    if (row->worker.lane != LANE_CPU || row->is_ready == is_ready)
         return;
-    b->pages = xrealloc(b->pages, n * sizeof(b->pages[0]));
-    b->used = xrealloc(b->used, n * sizeof(b->used[0]));
-    while (b->n < n)
-        b->used[b->n++] = false;
+    if (is_ready)
+        atomic_fetch_add_explicit(&v->n_ready, 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(&v->n_ready, 1, memory_order_relaxed);
 }
 
-void worker_book_note(struct worker_book *b, const struct worker_process *w)
+void worker_view_put(struct worker_view *v, uint32_t slot, const struct pool_worker *worker,
+                     bool is_ready)
 {
-    struct pool_worker page = describe(w);
-    mutex_lock(&b->mu);
-    make_room(b, (size_t)w->slot + 1);
-    b->pages[w->slot] = page;
-    b->used[w->slot] = true;
-    mutex_unlock(&b->mu);
+    mutex_lock(&v->mu);
+    struct worker_view_row *row = &v->rows[slot];
+    row->worker = *worker;
+    row->is_shown = true;
+    count_ready(v, row, is_ready);
+    row->is_ready = is_ready;
+    mutex_unlock(&v->mu);
 }
 
-void worker_book_strike(struct worker_book *b, uint32_t slot)
+void worker_view_remove(struct worker_view *v, uint32_t slot)
 {
-    mutex_lock(&b->mu);
-    if (slot < b->n)
-        b->used[slot] = false;
-    mutex_unlock(&b->mu);
+    mutex_lock(&v->mu);
+    count_ready(v, &v->rows[slot], false);
+    v->rows[slot] = (struct worker_view_row){0};
+    mutex_unlock(&v->mu);
 }
 
-struct pool_worker *worker_book_copy(struct worker_book *b, size_t *out_n)
+void worker_view_count_death(struct worker_view *v, int status)
 {
-    mutex_lock(&b->mu);
-    struct pool_worker *out = xcalloc(b->n + 1, sizeof(*out));
+    atomic_fetch_add_explicit(&v->n_died, 1, memory_order_relaxed);
+    atomic_store_explicit(&v->last_status, status, memory_order_relaxed);
+}
+
+struct worker_view_counts worker_view_counts(const struct worker_view *v)
+{
+    return (struct worker_view_counts){
+        .ready = atomic_load_explicit(&v->n_ready, memory_order_relaxed),
+        .faults = atomic_load_explicit(&v->n_faults, memory_order_relaxed),
+        .died = atomic_load_explicit(&v->n_died, memory_order_relaxed),
+        .last_status = atomic_load_explicit(&v->last_status, memory_order_relaxed),
+    };
+}
+
+struct pool_worker *worker_view_copy(struct worker_view *v, size_t *out_n)
+{
+    mutex_lock(&v->mu);
+    struct pool_worker *out = xcalloc(v->n + 1, sizeof(*out));
     *out_n = 0;
-    for (size_t i = 0; i < b->n; i++) {
-        if (b->used[i])
-            out[(*out_n)++] = b->pages[i];
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->rows[i].is_shown)
+            out[(*out_n)++] = v->rows[i].worker;
     }
-    mutex_unlock(&b->mu);
+    mutex_unlock(&v->mu);
     return out;
 }
 
-/* mu held. */
-static struct worker_fault *find(struct worker_book *b, const char *program)
+/* ---- programs that do not start ---- */
+
+/* The mutex is locked. */
+static struct worker_view_fault *find(struct worker_view *v, const char *program)
 {
-    for (size_t i = 0; i < atomic_load(&b->n_faults); i++) {
-        if (strcmp(b->faults[i].program, program) == 0)
-            return &b->faults[i];
+    for (size_t i = 0; i < atomic_load(&v->n_faults); i++) {
+        if (strcmp(v->faults[i].program, program) == 0)
+            return &v->faults[i];
     }
     return NULL;
 }
 
-void worker_book_broken(struct worker_book *b, const struct worker_program *p)
+void worker_view_put_fault(struct worker_view *v, const char *program,
+                           const struct pool_broken *what)
 {
-    mutex_lock(&b->mu);
-    struct worker_fault *f = find(b, worker_program_name(p));
+    mutex_lock(&v->mu);
+    struct worker_view_fault *f = find(v, program);
     if (!f) {
-        size_t n = atomic_load(&b->n_faults);
-        b->faults = xrealloc(b->faults, (n + 1) * sizeof(b->faults[0]));
-        f = &b->faults[n];
-        atomic_store(&b->n_faults, (unsigned)(n + 1));
+        size_t n = atomic_load(&v->n_faults);
+        v->faults = xrealloc(v->faults, (n + 1) * sizeof(v->faults[0]));
+        f = &v->faults[n];
+        (void)snprintf(f->program, sizeof(f->program), "%s", program);
+        atomic_store(&v->n_faults, (unsigned)(n + 1));
     }
-    (void)snprintf(f->program, sizeof(f->program), "%s", worker_program_name(p));
-    f->what.since_wall_ms = p->broken_wall_ms;
-    (void)snprintf(f->what.words, sizeof(f->what.words), "%s", p->last_words);
-    mutex_unlock(&b->mu);
+    f->what = *what;
+    mutex_unlock(&v->mu);
 }
 
-void worker_book_mended(struct worker_book *b, const struct worker_program *p)
+void worker_view_remove_fault(struct worker_view *v, const char *program)
 {
-    mutex_lock(&b->mu);
-    struct worker_fault *f = find(b, worker_program_name(p));
+    mutex_lock(&v->mu);
+    struct worker_view_fault *f = find(v, program);
     if (f)
-        *f = b->faults[atomic_fetch_sub(&b->n_faults, 1) - 1];
-    mutex_unlock(&b->mu);
+        *f = v->faults[atomic_fetch_sub(&v->n_faults, 1) - 1];
+    mutex_unlock(&v->mu);
 }
 
-uint32_t worker_book_count_broken(const struct worker_book *b)
+bool worker_view_find_fault(struct worker_view *v, const char *program, struct pool_broken *out)
 {
-    return atomic_load(&b->n_faults);
-}
-
-bool worker_book_find_broken(struct worker_book *b, const char *program, struct pool_broken *out)
-{
-    mutex_lock(&b->mu);
-    const struct worker_fault *f = find(b, program);
+    mutex_lock(&v->mu);
+    const struct worker_view_fault *f = find(v, program);
     if (f)
         *out = f->what;
-    mutex_unlock(&b->mu);
+    mutex_unlock(&v->mu);
     return f != NULL;
 }

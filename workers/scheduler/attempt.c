@@ -6,7 +6,6 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "workers/process/worker_ahead.h"
 #include "workers/scheduler/internal.h"
 
 static enum lane lane_of(const struct attempt *a)
@@ -157,7 +156,7 @@ static bool is_ahead(const struct attempt *a)
 /* Nobody has it after that, or it runs, or its worker had answered for it. */
 static bool was_over_already(struct attempt *a)
 {
-    return !worker_ahead_withdraw(&a->as.worker) && !map_is_linked(&a->by_id);
+    return !worker_process_withdraw(&a->as.worker) && !map_is_linked(&a->by_id);
 }
 
 void attempt_stop(struct attempt *a, enum stop_reason reason)

@@ -8,7 +8,6 @@
 
 #include "core/mem.h"
 #include "workers/base/json_check.h"
-#include "workers/process/worker_ahead.h"
 #include "workers/scheduler/internal.h"
 
 #define MESSAGE_MAX 2000 /* bytes of a program's own message */
@@ -146,7 +145,7 @@ static void broke_rules(struct attempt *a, const struct worker_end *end)
 }
 
 /* Stopped, and whoever stopped it knows what that means. */
-static void left(struct attempt *a, const struct worker_end *end)
+static void abandoned(struct attempt *a, const struct worker_end *end)
 {
     (void)end;
     attempt_end(a, RUN_NONE, NULL);
@@ -175,8 +174,8 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
         [WORKER_ENDED_TOO_LARGE] = too_large,
         [WORKER_ENDED_PROTOCOL] = broke_rules,
         [WORKER_ENDED_DIED] = died,
-        [WORKER_ENDED_LEFT] = left,
-        [WORKER_ENDED_TAKEN] = taken_back,
+        [WORKER_ENDED_ABANDONED] = abandoned,
+        [WORKER_ENDED_RETURNED] = taken_back,
         [WORKER_ENDED_REFUSED] = refused,
         [WORKER_ENDED_OUTPUT] = wrote_too_much,
     };
@@ -199,7 +198,7 @@ static void on_log(struct worker_job *job, const char *bytes, size_t n)
         report_look(r);
 }
 
-static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
+static void on_exceeded(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
 {
     attempt_over(attempt_of(job), limit, cpu_ms);
 }
@@ -225,7 +224,7 @@ static void prepare(struct attempt *a)
                                        .done = on_done,
                                        .progress = on_progress,
                                        .log = on_log,
-                                       .over = on_over,
+                                       .exceeded = on_exceeded,
                                        .begun = on_begun,
                                        .back = on_back};
 }
@@ -237,7 +236,7 @@ bool attempt_give_ahead(struct attempt *a)
         attempt_kind_of(a->handler, lane) != &attempt_worker_kind)
         return false;
     prepare(a);
-    if (!worker_ahead_give(worker_set_program(a->s->workers, a->handler), &a->as.worker))
+    if (!worker_program_submit_ahead(worker_set_program(a->s->workers, a->handler), &a->as.worker))
         return false;
     a->kind = &attempt_worker_kind;
     list_remove(a->ready, &a->link);
@@ -254,12 +253,12 @@ static void start(struct attempt *a)
 
 static void stop(struct attempt *a, int signal)
 {
-    worker_set_stop_job(a->s->workers, &a->as.worker, signal);
+    worker_program_stop_job(&a->as.worker, signal);
 }
 
 static void abandon(struct attempt *a)
 {
-    worker_set_abandon(a->s->workers, &a->as.worker);
+    worker_program_abandon_job(&a->as.worker);
 }
 
 static void release(struct attempt *a)

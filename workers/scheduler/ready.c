@@ -4,7 +4,6 @@
  * given back uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
 #include "core/clock.h"
 #include "core/mem.h"
-#include "workers/process/worker_ahead.h"
 #include "workers/scheduler/internal.h"
 
 #define SHORT_US 2000 /* an attempt below this is shorter than a commit */
@@ -120,10 +119,9 @@ static struct worker_program *builtins(const struct scheduler *s)
 static void begin_ahead(struct scheduler *s, struct lane_slots *slots)
 {
     struct worker_program *p = builtins(s);
-    uint32_t idle;
     struct attempt *a;
-    while (!is_full(slots) && (a = first_of(&slots->ahead)) != NULL &&
-           worker_program_idle(p, &idle) && worker_ahead_withdraw(&a->as.worker)) {
+    while (!is_full(slots) && (a = first_of(&slots->ahead)) != NULL && worker_program_idle(p) &&
+           worker_process_withdraw(&a->as.worker)) {
         list_remove(a->ready, &a->link);
         a->ready = NULL;
         attempt_begin(a);

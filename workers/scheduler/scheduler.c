@@ -267,10 +267,11 @@ static void read_pools(void *ctx, struct pool_stats *out)
     for (int l = 0; l < LANE_COUNT; l++)
         pools_read(s, (enum lane)l, &out->lanes[l]);
     out->containment = fork_server_containment(s->cfg.fs);
-    out->workers_alive = worker_set_alive(s->workers);
-    out->workers_died = worker_set_died(s->workers);
-    out->programs_broken = worker_book_count_broken(worker_set_book(s->workers));
-    int status = worker_set_last_status(s->workers);
+    struct worker_view_counts counts = worker_view_counts(worker_set_view(s->workers));
+    int status = counts.last_status;
+    out->workers_alive = counts.ready;
+    out->workers_died = counts.died;
+    out->programs_broken = counts.faults;
     out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
@@ -278,13 +279,13 @@ static void read_pools(void *ctx, struct pool_stats *out)
 static struct pool_worker *list_workers(void *ctx, size_t *out_n)
 {
     const struct scheduler *s = ctx;
-    return worker_book_copy(worker_set_book(s->workers), out_n);
+    return worker_view_copy(worker_set_view(s->workers), out_n);
 }
 
 static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
 {
     const struct scheduler *s = ctx;
-    return worker_book_find_broken(worker_set_book(s->workers), handler, out);
+    return worker_view_find_fault(worker_set_view(s->workers), handler, out);
 }
 
 struct pool_view scheduler_view(struct scheduler *s)

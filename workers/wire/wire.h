@@ -43,7 +43,7 @@ struct wire_head {
     bool fork;            /* HELLO: is a template */
     bool memfd;           /* HELLO: takes and sends payloads by descriptor */
     uint64_t concurrency; /* HELLO: tasks at once */
-    uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead.h);
+    uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
                            * their RUN: 1, it is one of these */
     double fraction;      /* PROGRESS: 0..1; < 0: absent */
     int retry;            /* FAIL: 0, 1; -1: absent */

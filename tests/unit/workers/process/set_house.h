@@ -27,7 +27,7 @@ struct job {
     size_t bytes; /* of its result */
     double fraction;
     char kind[64], text[64], log[64];
-    enum limit_kind over; /* what it was told of */
+    enum limit_kind exceeded; /* what it was told of */
 };
 
 static void on_broken(void *ctx)
@@ -96,12 +96,12 @@ static void on_log(struct worker_job *job, const char *bytes, size_t n)
     keep(j->log + len, sizeof(j->log) - len, bytes, n);
 }
 
-static void on_over(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
+static void on_exceeded(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
 {
     struct job *j = FUT_CONTAINER(job, struct job, job);
     (void)cpu_ms;
     ck_assert(!j->done);
-    j->over = limit;
+    j->exceeded = limit;
 }
 
 static void submit_to(struct job *j, const struct handler *h, const char *handler,
@@ -113,8 +113,11 @@ static void submit_to(struct job *j, const struct handler *h, const char *handle
                              .input = (const unsigned char *)input,
                              .input_len = strlen(input)};
     *j = (struct job){.task = {.spec = task_spec_new(&spec), .attempt = 1}};
-    j->job = (struct worker_job){
-        .task = &j->task, .done = on_done, .progress = on_progress, .log = on_log, .over = on_over};
+    j->job = (struct worker_job){.task = &j->task,
+                                 .done = on_done,
+                                 .progress = on_progress,
+                                 .log = on_log,
+                                 .exceeded = on_exceeded};
     worker_set_submit(set, h, &j->job);
 }
 
@@ -136,7 +139,7 @@ static inline void wait_for(const struct job *j)
 
 static inline void wait_alive(uint32_t n)
 {
-    while (worker_set_alive(set) != n)
+    while (worker_view_counts(worker_set_view(set)).ready != n)
         loop_turn(loop, -1);
 }
 

@@ -139,15 +139,16 @@ START_TEST(test_worker_set_kill_ends_one_and_respawns)
     submit(&b, "sleep", "{\"seconds\":1000}");
     wait_alive(2);
     submit(&c, "primes", "{\"below\":10}"); /* waits: both are busy */
-    worker_set_stop_job(set, &a.job, SIGTERM);
+    worker_program_stop_job(&a.job, SIGTERM);
     wait_for(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
     ck_assert(!b.done);
     wait_for(&c); /* by the next generation of a's slot */
     ck_assert_int_eq(c.how, WORKER_ENDED_DONE);
-    ck_assert_uint_eq(worker_set_died(set), 0); /* we killed it ourselves */
-    worker_set_stop_job(set, &b.job, SIGKILL);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died,
+                      0); /* we killed it ourselves */
+    worker_program_stop_job(&b.job, SIGKILL);
     wait_for(&b);
     wait_alive(2);
     drop(&a);
@@ -163,10 +164,10 @@ START_TEST(test_worker_set_takes_a_waiting_job_back)
     submit(&a, "sleep", "{\"seconds\":1000}");
     submit(&b, "sleep", "{\"seconds\":1000}");
     submit(&c, "sleep", "{\"seconds\":1000}");
-    worker_set_stop_job(set, &c.job, SIGTERM);
-    ck_assert(c.done && c.how == WORKER_ENDED_TAKEN);
-    worker_set_abandon(set, &a.job);
-    worker_set_abandon(set, &b.job);
+    worker_program_stop_job(&c.job, SIGTERM);
+    ck_assert(c.done && c.how == WORKER_ENDED_RETURNED);
+    worker_program_abandon_job(&a.job);
+    worker_program_abandon_job(&b.job);
     wait_alive(2);
     ck_assert(!a.done && !b.done);
     drop(&a);
@@ -198,7 +199,7 @@ START_TEST(test_worker_set_crash)
     wait_for(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGSEGV);
-    ck_assert_uint_eq(worker_set_died(set), 1);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 1);
     wait_alive(2);
     drop(&a);
 }

@@ -61,11 +61,11 @@ START_TEST(test_program_hears_of_a_limit_too_late)
     struct child *child = &j.job.worker->child;
     struct fork_event late = {.verb = FORK_OVER, .task = j.job.id - 1, .met = LIMIT_CPU};
     child->on_event(child, &late);
-    ck_assert_int_eq(j.over, LIMIT_NONE);
+    ck_assert_int_eq(j.exceeded, LIMIT_NONE);
     late.task = j.job.id;
     child->on_event(child, &late);
-    ck_assert_int_eq(j.over, LIMIT_CPU);
-    worker_set_stop_job(set, &j.job, SIGKILL);
+    ck_assert_int_eq(j.exceeded, LIMIT_CPU);
+    worker_program_stop_job(&j.job, SIGKILL);
     wait_for(&j);
     drop(&j);
     raze();
@@ -84,7 +84,7 @@ START_TEST(test_program_dies_in_a_task)
     ck_assert_str_eq(j.log, "last words\n");
     drop(&j);
     ck_assert_int_ne(pid_of("kit"), pid);
-    ck_assert_uint_eq(worker_set_died(set), 1);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 1);
     raze();
 }
 END_TEST
@@ -164,8 +164,8 @@ START_TEST(test_program_gets_one_task_at_a_time)
     while (!held.job.worker || !next.job.worker)
         loop_turn(loop, -1);
     ck_assert_ptr_ne(held.job.worker, next.job.worker);
-    worker_set_stop_job(set, &held.job, SIGKILL);
-    worker_set_stop_job(set, &next.job, SIGKILL);
+    worker_program_stop_job(&held.job, SIGKILL);
+    worker_program_stop_job(&next.job, SIGKILL);
     wait_for(&held);
     wait_for(&next);
     drop(&held);
@@ -182,13 +182,13 @@ START_TEST(test_program_stop_hits_that_task_alone)
     ask(&b, "kit", "hold");
     while (!a.job.worker || !b.job.worker)
         loop_turn(loop, -1);
-    worker_set_stop_job(set, &a.job, SIGTERM);
+    worker_program_stop_job(&a.job, SIGTERM);
     wait_for(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
     ck_assert(!b.done);
-    ck_assert_uint_eq(worker_set_died(set), 0); /* that was our wish */
-    worker_set_stop_job(set, &b.job, SIGKILL);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0); /* that was our wish */
+    worker_program_stop_job(&b.job, SIGKILL);
     wait_for(&b);
     drop(&a);
     drop(&b);
@@ -203,7 +203,7 @@ START_TEST(test_program_is_asked_before_it_is_killed)
     build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"cancel=1\"]}}");
     int pid = pid_of("kit");
     ask(&j, "kit", "hold");
-    worker_set_stop_job(set, &j.job, SIGTERM);
+    worker_program_stop_job(&j.job, SIGTERM);
     wait_for(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
     ck_assert_str_eq(j.kind, "Cancelled");
@@ -229,16 +229,16 @@ START_TEST(test_program_runs_several_at_once_on_the_io_lane)
     ck_assert_ptr_eq(held[0].job.worker, held[2].job.worker);
     ask(&more, "kit", "release"); /* there is no room for a fourth */
     ck_assert_ptr_null(more.job.worker);
-    worker_set_stop_job(set, &held[0].job, SIGTERM); /* nobody to ask */
+    worker_program_stop_job(&held[0].job, SIGTERM); /* nobody to ask */
     ck_assert(!held[0].done);
-    worker_set_stop_job(set, &held[0].job, SIGKILL); /* left to itself */
-    ck_assert(held[0].done && held[0].how == WORKER_ENDED_LEFT);
+    worker_program_stop_job(&held[0].job, SIGKILL); /* left to itself */
+    ck_assert(held[0].done && held[0].how == WORKER_ENDED_ABANDONED);
     ck_assert(!held[1].done && !held[2].done);
     wait_for(&more); /* by another process: that one gets no more */
     ck_assert_int_eq(more.how, WORKER_ENDED_DONE);
     ck_assert(!held[1].done && !held[2].done); /* and has not suffered */
-    worker_set_stop_job(set, &held[1].job, SIGKILL);
-    worker_set_stop_job(set, &held[2].job, SIGKILL);
+    worker_program_stop_job(&held[1].job, SIGKILL);
+    worker_program_stop_job(&held[2].job, SIGKILL);
     for (int i = 0; i < 3; i++) {
         wait_for(&held[i]);
         drop(&held[i]);
@@ -255,7 +255,7 @@ START_TEST(test_program_cancels_one_of_several)
     int pid = pid_of("kit");
     ask(&held[0], "kit", "hold");
     ask(&held[1], "kit", "hold");
-    worker_set_stop_job(set, &held[0].job, SIGTERM);
+    worker_program_stop_job(&held[0].job, SIGTERM);
     wait_for(&held[0]);
     ck_assert_str_eq(held[0].kind, "Cancelled");
     ck_assert(!held[1].done);

@@ -139,7 +139,7 @@ START_TEST(test_forked_worker_dies_in_a_task)
         ck_assert_int_eq(after.loader, before.loader);
         before = after;
     }
-    ck_assert_uint_eq(worker_set_died(set), 2);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 2);
     raze();
 }
 END_TEST
@@ -151,7 +151,7 @@ START_TEST(test_template_dies_and_its_workers_live)
     build(1, TEMPLATE);
     struct pids before = ask_pids();
     ck_assert_int_eq(kill(before.loader, SIGKILL), 0);
-    while (worker_set_died(set) == 0)
+    while (worker_view_counts(worker_set_view(set)).died == 0)
         loop_turn(loop, -1);
     struct pids after = ask_pids();
     ck_assert_int_eq(after.worker, before.worker);
@@ -172,7 +172,7 @@ START_TEST(test_forked_worker_is_stopped_and_only_that_one)
     struct pids a = pids_of(&j);
     ask(&j, "kit", "");
     ask(&other, "kit", "");
-    worker_set_stop_job(set, &j.job, SIGKILL); /* while it starts, or runs */
+    worker_program_stop_job(&j.job, SIGKILL); /* while it starts, or runs */
     wait_for(&j);
     (void)pids_of(&other);
     drop(&j);
@@ -187,10 +187,10 @@ START_TEST(test_forked_worker_meets_its_cpu_limit)
     build(1, "{\"kit\": {\"worker\": [\"SELF\", \"template\"], \"limits\": {\"cpu\": 0.2}}}");
     struct pids before = ask_pids();
     ask(&j, "kit", "spin");
-    while (!j.over)
+    while (!j.exceeded)
         loop_turn(loop, -1);
-    ck_assert_int_eq(j.over, LIMIT_CPU);
-    worker_set_stop_job(set, &j.job, SIGKILL);
+    ck_assert_int_eq(j.exceeded, LIMIT_CPU);
+    worker_program_stop_job(&j.job, SIGKILL);
     wait_for(&j);
     drop(&j);
     ck_assert_int_eq(ask_pids().loader, before.loader);
@@ -208,7 +208,7 @@ START_TEST(test_template_leaves_with_its_handler)
     worker_set_reload(set, without);
     while (kill(p.loader, 0) == 0 || kill(p.worker, 0) == 0)
         loop_turn(loop, 100);
-    ck_assert_uint_eq(worker_set_died(set), 0); /* it was our wish */
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0); /* it was our wish */
     raze();
     handlers_free(&without);
 }
@@ -234,7 +234,7 @@ START_TEST(test_template_that_does_not_fork_is_broken)
     ask(&j, "kit", "");
     wait_for(&j);
     drop(&j);
-    ck_assert_int_eq(j.how, WORKER_ENDED_TAKEN);
+    ck_assert_int_eq(j.how, WORKER_ENDED_RETURNED);
     ck_assert(p->broken_wall_ms);
     ck_assert_msg(strstr(p->last_words, words[_i]) != NULL, "%s", p->last_words);
     raze();

@@ -21,9 +21,9 @@ START_TEST(test_programs_give_way_to_each_other)
         ask(&j[1], names[i], "hold");
         while (!j[0].job.worker || !j[1].job.worker)
             loop_turn(loop, -1);
-        ck_assert_uint_le(worker_set_alive(set), 2 + 3 - 1);
+        ck_assert_uint_le(worker_view_counts(worker_set_view(set)).ready, 2 + 3 - 1);
         for (int k = 0; k < 2; k++) {
-            worker_set_stop_job(set, &j[k].job, SIGKILL);
+            worker_program_stop_job(&j[k].job, SIGKILL);
             wait_for(&j[k]);
             drop(&j[k]);
         }
@@ -46,7 +46,7 @@ START_TEST(test_program_is_replaced_after_max_tasks)
         ck_assert_int_le(++served, 3);
     }
     ck_assert_int_eq(processes, 4);
-    ck_assert_uint_eq(worker_set_died(set), 0);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
     raze();
 }
 END_TEST
@@ -64,7 +64,7 @@ START_TEST(test_program_is_replaced_when_it_has_grown)
     pid = pid_of("kit");
     (void)answer(&j, "kit", "grow 64");
     ck_assert_int_ne(pid_of("kit"), pid);
-    ck_assert_uint_eq(worker_set_died(set), 0);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
     raze();
 }
 END_TEST
@@ -92,8 +92,8 @@ static const struct worker_program *program_named(const char *name)
 /* What others are shown of it. */
 static bool is_shown_broken(const char *name, struct pool_broken *out)
 {
-    bool yes = worker_book_find_broken(worker_set_book(set), name, out);
-    ck_assert_uint_eq(worker_book_count_broken(worker_set_book(set)), yes);
+    bool yes = worker_view_find_fault(worker_set_view(set), name, out);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).faults, yes);
     return yes;
 }
 
@@ -112,18 +112,18 @@ START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
     const struct worker_program *p = program_named("kit");
     ask(&j, "kit", "hello");
     wait_for(&j);
-    ck_assert_int_eq(j.how, WORKER_ENDED_TAKEN);
+    ck_assert_int_eq(j.how, WORKER_ENDED_RETURNED);
     ck_assert(p->broken_wall_ms);
     ck_assert_str_eq(p->last_words, "it exited with 3: no model here");
     struct pool_broken shown;
     ck_assert(is_shown_broken("kit", &shown));
     ck_assert_str_eq(shown.words, p->last_words);
     ck_assert_int_eq(shown.since_wall_ms, p->broken_wall_ms);
-    ck_assert(!worker_book_find_broken(worker_set_book(set), "other", &shown));
+    ck_assert(!worker_view_find_fault(worker_set_view(set), "other", &shown));
     ck_assert_int_eq(p->retry_ms, 2000);
     drop(&j);
     ask(&j, "kit", "hello");
-    ck_assert(j.done && j.how == WORKER_ENDED_TAKEN); /* at once */
+    ck_assert(j.done && j.how == WORKER_ENDED_RETURNED); /* at once */
     drop(&j);
     while (p->retry_ms < 4000)
         loop_turn(loop, -1); /* it was tried again */

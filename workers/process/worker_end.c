@@ -1,0 +1,85 @@
+#include <signal.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "workers/process/worker_internal.h"
+
+#define REASON_MS 1000 /* from the end of the channel to the fork server's report */
+#define LEAVE_MS 5000  /* from closing the channel to SIGKILL */
+
+void worker_end_close(struct worker_process *w)
+{
+    loop_do_not(w->loop, &w->flush);
+    loop_close(w->loop, &w->channel);
+    loop_close(w->loop, &w->out);
+    loop_close(w->loop, &w->err);
+    loop_timer_clear(w->loop, &w->timer);
+    children_forget(w->children, &w->child);
+    worker_channel_forget_fork(w);
+    wire_stream_release(&w->stream);
+    worker_ahead_release(w);
+}
+
+void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end)
+{
+    list_remove(&w->jobs, &job->link);
+    job->worker = NULL;
+    job->done(job, end);
+}
+
+/* Those that wait to be forked by w, which has ended. */
+static void end_forks(struct worker_process *w)
+{
+    for (struct list_node *n; (n = list_first(&w->forks)) != NULL;)
+        worker_end_unreported(FUT_CONTAINER(n, struct worker_process, fork_link),
+                              "the process that forks its workers has died");
+}
+
+void worker_end_gone(struct worker_process *w, struct worker_end end)
+{
+    struct list_node *n;
+    worker_ahead_give_up(w);
+    worker_end_close(w);
+    w->state = WORKER_DYING;
+    end.how = w->broke_rules ? WORKER_ENDED_PROTOCOL : WORKER_ENDED_DIED;
+    worker_channel_get_printed(w, &end);
+    while ((n = list_first(&w->jobs)) != NULL)
+        worker_end_job(w, FUT_CONTAINER(n, struct worker_job, link), &end);
+    w->hooks->gone(w, &end);
+    end_forks(w);
+    buf_release(&w->printed);
+}
+
+void worker_end_unreported(struct worker_process *w, const char *why)
+{
+    worker_channel_forget_fork(w);
+    buf_puts(&w->printed, why);
+    worker_end_gone(w, (struct worker_end){0});
+}
+
+void worker_end_cut(struct worker_process *w)
+{
+    loop_close(w->loop, &w->channel);
+    w->state = WORKER_DYING;
+    worker_ahead_give_up(w);
+    children_kill(w->children, &w->child, SIGKILL); /* no process without a channel */
+    loop_timer_set(w->loop, &w->timer, clock_mono_ms() + REASON_MS);
+}
+
+void worker_end_kill(struct worker_process *w, int signal)
+{
+    w->we_ended_it = true;
+    w->state = WORKER_DYING;
+    worker_ahead_give_up(w);
+    loop_timer_clear(w->loop, &w->timer);
+    children_kill(w->children, &w->child, signal);
+}
+
+void worker_end_leave(struct worker_process *w)
+{
+    w->we_ended_it = true;
+    w->state = WORKER_LEAVING;
+    loop_close(w->loop, &w->channel);
+    if (!w->template) /* one that waits to be forked has the time that a start has */
+        loop_timer_set(w->loop, &w->timer, clock_mono_ms() + LEAVE_MS);
+}

@@ -1,0 +1,98 @@
+/* worker_internal: what the files of one worker process share. From the lowest to the highest:
+ * worker_channel (bytes out, printed lines in), worker_ahead (tasks given before their turn),
+ * worker_end (how a process ends), worker_messages (what a worker sends), worker_process (verbs).
+ * Each calls those below it only. The scheduler's loop only. */
+#ifndef FUT_WORKERS_PROCESS_WORKER_INTERNAL_H
+#define FUT_WORKERS_PROCESS_WORKER_INTERNAL_H
+
+#include "workers/process/worker_process.h"
+
+/* ---- worker_channel ---- */
+
+/* Opens a pipe whose reading end is watched as src (&w->out or &w->err); *theirs is the caller's.
+ * FUT_ERR_IO. */
+FUT_MUST_CHECK int worker_channel_open_pipe(struct worker_process *w, struct loop_source *src,
+                                            int *theirs);
+/* Reads what is in the pipes now: what was printed before a message is there when it comes. */
+void worker_channel_read_printed(struct worker_process *w);
+/* Sets log and log_len of end, which point into w->printed. */
+void worker_channel_get_printed(const struct worker_process *w, struct worker_end *end);
+/* Whether the job has written more than the output limit of its handler allows. */
+bool worker_channel_exceeds_output(const struct worker_process *w, const struct worker_job *job);
+/* Calls job->exceeded when it has. The job may be gone after that. */
+void worker_channel_check_output(const struct worker_process *w, struct worker_job *job);
+
+/* Puts the job's RUN into the stream, to be sent at the end of this turn. ahead: with a ticket.
+ * FUT_ERR_INVAL, FUT_ERR_TOO_BIG: nothing has changed. */
+FUT_MUST_CHECK int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead);
+/* Asks the worker to end that job. */
+void worker_channel_cancel(struct worker_process *w, const struct worker_job *job);
+/* Asks template to fork w, which waits for the answer. fds: channel, standard output and error of
+ * the new worker; our_end: our end of that channel. All four are taken. */
+void worker_channel_fork(struct worker_process *template, struct worker_process *w,
+                         const int fds[3], int our_end);
+/* The worker that waits for the answer to this FORK and waits no more; NULL: none does. */
+struct worker_process *worker_channel_take_fork(struct worker_process *template, uint64_t id);
+/* w waits for its template no more, whatever comes. */
+void worker_channel_forget_fork(struct worker_process *w);
+/* Sends what is in the stream, as far as the socket takes it. */
+void worker_channel_flush(struct worker_process *w);
+/* Tells the fork server which task the CPU time of the process counts for; 0: none. */
+void worker_channel_count_cpu(struct worker_process *w, uint64_t task);
+
+/* ---- worker_ahead: tasks that a built-in's worker is given while it still runs another one. It
+ * finds them in its socket when that one has ended and need not be woken for each. Those that it
+ * has not begun can be taken back at any moment (tickets.h), so that nothing waits for a slow task
+ * longer than it would in the scheduler. ---- */
+
+/* Maps the tickets that came with a HELLO which offers to take tasks ahead. */
+void worker_ahead_hello(struct worker_process *w, const struct wire_head *hello);
+/* Frees the tickets; the jobs must have been taken back. */
+void worker_ahead_release(struct worker_process *w);
+/* Whether it takes one more task ahead now. */
+bool worker_ahead_has_room(const struct worker_process *w);
+/* Gives the job to w, which has room for it. Errors as worker_channel_run. */
+FUT_MUST_CHECK int worker_ahead_give(struct worker_process *w, struct worker_job *job);
+/* Whether the job is one of those that w has not begun, as far as is known. */
+bool worker_ahead_has(const struct worker_process *w, const struct worker_job *job);
+/* The job runs in w now. */
+void worker_ahead_begin(struct worker_process *w, struct worker_job *job);
+/* The task that w ran has ended: the next one has begun, if there is one. */
+void worker_ahead_next(struct worker_process *w);
+/* Takes one back and calls job->back. False: w has begun it. */
+FUT_MUST_CHECK bool worker_ahead_take_back(struct worker_process *w, struct worker_job *job);
+/* Takes all back, the last one first, so that they wait in the order in which they came. False: w
+ * has begun the first. */
+FUT_MUST_CHECK bool worker_ahead_take_all_back(struct worker_process *w);
+/* w is of no use any more: all come back, except one that it has begun, which becomes one of its
+ * jobs. */
+void worker_ahead_give_up(struct worker_process *w);
+
+/* ---- worker_end ---- */
+
+/* Closes and frees everything but w->printed and w itself. */
+void worker_end_close(struct worker_process *w);
+/* Takes the job from the worker and calls its done. */
+void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end);
+/* The channel is of no use any more: kills the process. */
+void worker_end_cut(struct worker_process *w);
+/* Signals the process and all that it has started; its end is our wish. */
+void worker_end_kill(struct worker_process *w, int signal);
+/* Closes the channel, by which the process exits. */
+void worker_end_leave(struct worker_process *w);
+/* The process has ended, or never began: ends its jobs and those that wait to be forked by it, and
+ * calls hooks->gone. */
+void worker_end_gone(struct worker_process *w, struct worker_end end);
+/* The process has ended, or never began, and the fork server knows nothing of it. */
+void worker_end_unreported(struct worker_process *w, const char *why);
+
+/* ---- worker_messages ---- */
+
+/* The event function of w->channel. */
+void worker_messages_ready(struct loop_source *src, uint32_t events);
+/* Reads all that the process has sent and printed so far. */
+void worker_messages_read_rest(struct worker_process *w);
+/* The job that runs in w under this number; NULL: none. */
+struct worker_job *worker_messages_job(const struct worker_process *w, uint64_t id);
+
+#endif
