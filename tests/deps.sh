@@ -5,7 +5,7 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh package, systemd   what `make deb` and `make test-systemd` need besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
-#                        api/openapi.json, in build/openapi-tools
+#                        api/openapi.json, in build/openapi-tools, and nginx in build/nginx
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
@@ -58,6 +58,23 @@ install_npm_tools() {
     fi
 }
 
+# nginx, for systemd/NGINX.md, unpacked in build/nginx: the package would start a server with the machine.
+unpack_nginx() {
+    local build
+    build=$(dirname "$0")/../build
+    if [ "$1" != test ] || command -v nginx >/dev/null || [ -x "$build/nginx/usr/sbin/nginx" ]; then
+        return 0
+    fi
+    mkdir -p "$build/nginx"
+    echo "deps: unpacking nginx in build/nginx"
+    (
+        cd "$build/nginx" || exit 1
+        download() { apt-get download -qq -o APT::Sandbox::User=root nginx 2>/dev/null; }
+        download || { [ "$(id -u)" -eq 0 ] && apt-get update -qq && download; } || exit 1
+        dpkg -x nginx_*.deb . && rm nginx_*.deb
+    ) || echo "deps: could not get nginx: tests/docs will fail" >&2
+}
+
 if ! command -v dpkg-query >/dev/null; then
     echo "deps: not a Debian system: make sure that these are there: ${wanted[*]}" >&2
     exit 0
@@ -72,6 +89,7 @@ for package in "${wanted[@]}"; do
 done
 if [ ${#missing[@]} -eq 0 ]; then
     install_npm_tools "${1-build}"
+    unpack_nginx "${1-build}"
     exit 0
 fi
 
@@ -95,3 +113,4 @@ echo "deps: installing ${missing[*]}"
 "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
     "${missing[@]}" >/dev/null
 install_npm_tools "${1-build}"
+unpack_nginx "${1-build}"

@@ -6,14 +6,17 @@
 
 A command must exit with 0, and print what the document shows below it, where `…` stands for anything and a line of
 `…` alone for any lines. `make run` and `futured &`, with variables before them, start a daemon in place of the
-document's first one; `pkill` sends it a signal. The address of the documents, port 8420, is replaced by the daemon's.
+document's first one; `pkill` sends it a signal. The address of the documents, port 8420, is replaced by the daemon's, and
+a proxy's, 127.0.0.1:8080, by a free one.
 """
 
+import glob
 import os
 import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -94,6 +97,8 @@ class Session:
         self.directory = tempfile.mkdtemp(prefix="futured-docs-")
         self.daemon = None
         self.listen = "127.0.0.1:0"
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            self.proxy = f"127.0.0.1:{s.getsockname()[1]}"
         for name in os.listdir(ROOT):  # as in a clone, but what commands write stays out of it
             if name not in ("build", ".git"):
                 os.symlink(os.path.join(ROOT, name), os.path.join(self.directory, name))
@@ -102,7 +107,8 @@ class Session:
         os.symlink(os.path.join(build, "futured"), os.path.join(tools, "futured"))
         read, write = os.pipe()
         self.status = os.fdopen(read)
-        environment = {**os.environ, "HOME": self.directory, "PATH": f"{tools}:{os.environ['PATH']}"}
+        nginx = os.path.join(ROOT, "build/nginx/usr/sbin")
+        environment = {**os.environ, "HOME": self.directory, "PATH": f"{tools}:{os.environ['PATH']}:{nginx}"}
         for name in [n for n in environment if n.startswith(("FUTURED_", "MAX_"))]:
             del environment[name]
         self.shell = subprocess.Popen(["bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, pass_fds=(write,),
@@ -119,8 +125,10 @@ class Session:
             return
         if self.daemon is None:
             self.start_daemon({})
-        status, output = self._shell(HERE.sub(self.daemon.address, command.text))
+        text = HERE.sub(self.daemon.address, command.text)
+        status, output = self._shell(text.replace("127.0.0.1:8080", self.proxy))
         output = output.replace("\r", "").replace(self.daemon.address, "127.0.0.1:8420")
+        output = output.replace(self.proxy, "127.0.0.1:8080")
         if status != 0 and not any(REFUSAL.search(line) for line in command.shown):
             raise Wrong(f"exit status {status}, and:\n{output}")
         if command.shown and not re.fullmatch(pattern(command.shown), output.rstrip("\n")):
@@ -158,7 +166,10 @@ class Session:
         finally:
             os.killpg(self.shell.pid, signal.SIGKILL)
             self.shell.wait()
-            shutil.rmtree(self.directory)
+            for path in glob.glob(os.path.join(self.directory, "*.pid")):  # servers that a document started
+                with open(path, encoding="ascii") as f:
+                    os.kill(int(f.read()), signal.SIGTERM)
+            shutil.rmtree(self.directory, ignore_errors=True)  # a server may be removing its own files
 
 
 def pattern(shown):
