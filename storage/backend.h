@@ -128,7 +128,7 @@ struct backend_ops {
     int (*attempts)(struct backend_reader *r, struct store_attempts *o);
 };
 
-extern const struct backend_ops backend_sqlite, backend_mem;
+extern const struct backend_ops backend_sqlite, backend_memory;
 
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);

@@ -1,4 +1,4 @@
-/* store: the door. Opening and closing, the two queues, and the posting of operations. */
+/* store: opening and closing, the two queues, and the posting of operations. */
 #include "storage/store.h"
 
 #include <stdlib.h>
@@ -9,82 +9,7 @@
 #include "storage/engine/internal.h"
 #include "storage/fault.h"
 
-static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_mem};
-
-/* What clients ask for may be refused when too much of it waits; how a task goes on may not. */
-const struct store_verb verb_submit = {.name = "submit", .is_refusable = true},
-                        verb_apply = {.name = "apply"}, verb_claim = {.name = "claim"},
-                        verb_recall = {.name = "recall"},
-                        verb_delete = {.name = "delete", .is_refusable = true},
-                        verb_revive = {.name = "revive", .is_refusable = true},
-                        verb_batch_cancel = {.name = "batch_cancel", .is_refusable = true},
-                        verb_report = {.name = "report"}, verb_ping = {.name = "ping"},
-                        verb_get = {.name = "get", .is_refusable = true, .is_read = true},
-                        verb_list = {.name = "list", .is_refusable = true, .is_read = true},
-                        verb_get_many = {.name = "get_many", .is_refusable = true, .is_read = true},
-                        verb_batch_get = {.name = "batch_get",
-                                          .is_refusable = true,
-                                          .is_read = true},
-                        verb_attempts = {.name = "attempts", .is_refusable = true, .is_read = true},
-                        verb_members = {.name = "members", .is_refusable = true, .is_read = true},
-                        verb_log = {.name = "log", .is_refusable = true, .is_read = true};
-
-bool backend_part_wants(const struct backend_part *part, const char *handler)
-{
-    uint8_t rank = part->others;
-    for (size_t i = 0; i < part->n_ranks; i++) {
-        if (strcmp(part->ranks[i].handler, handler) == 0)
-            rank = part->ranks[i].rank;
-    }
-    return rank <= part->most;
-}
-
-bool backend_is_claimable(enum task_state s)
-{
-    struct task_move move;
-    return task_move_of(s, EVENT_START, &move) == 0;
-}
-
-struct store_attempt backend_keep_attempt(const struct store_attempt *a)
-{
-    struct store_attempt kept = *a;
-    if (!a->outcome)
-        return kept;
-    struct task_outcome o = *a->outcome;
-    size_t extra = o.log_len > STORE_ATTEMPT_LOG_MAX ? o.log_len - STORE_ATTEMPT_LOG_MAX : 0;
-    o.log += extra;
-    o.log_len -= extra;
-    kept.outcome = task_outcome_new(&o);
-    return kept;
-}
-
-void store_attempts_free(struct store_attempt *attempts, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        task_outcome_unref(attempts[i].outcome);
-    free(attempts);
-}
-
-bool backend_list_wants(const struct store_list *o, const struct task *t)
-{
-    return (!o->states || (o->states & 1u << t->state)) &&
-           (o->lane < 0 || o->lane == (int)t->spec->lane) &&
-           (!o->handler || strcmp(o->handler, t->spec->handler) == 0);
-}
-
-void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
-{
-    o->begin = o->note.log_end - kept_len;
-    size_t skip = o->from > o->begin ? (size_t)(o->from - o->begin) : 0;
-    if (skip >= kept_len) {
-        o->begin = o->note.log_end;
-        return;
-    }
-    o->begin += skip;
-    o->log_len = kept_len - skip;
-    o->log = xmalloc(o->log_len);
-    memcpy(o->log, (const char *)kept + skip, o->log_len);
-}
+static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_memory};
 
 static const struct backend_ops *find_backend(const char *name)
 {
@@ -134,7 +59,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     writer_init(s, &totals);
     id_seed(totals.max_key);
     if (ops->hold_room(b, true) == FUT_ERR_NO_SPACE)
-        store_trouble_note(s, FUT_ERR_NO_SPACE);
+        trouble_set(s, FUT_ERR_NO_SPACE);
     rc = writer_recover(s, cfg, &s->w.now.stats.recovered);
     if (rc != 0) {
         store_close(&s);
@@ -221,18 +146,20 @@ static void push_read(struct store *s, struct store_op *op)
         cond_signal(&s->reader_wake);
 }
 
-static int post(struct store *s, struct store_op *op, const struct store_verb *verb,
-                store_done *done)
+int store_post(struct store *s, const struct store_verb *verb, struct store_op *op,
+               store_done *done)
 {
     int rc = 0;
     *op = (struct store_op){.verb = verb, .done = done};
+    if (verb->prepare)
+        verb->prepare(op);
     mutex_lock(&s->mu);
     if (s->stopping)
         rc = FUT_ERR_CLOSED;
     else if (verb->is_refusable &&
-             (verb->is_read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
+             (verb->read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
         rc = FUT_ERR_FULL;
-    else if (verb->is_read)
+    else if (verb->read)
         push_read(s, op);
     else
         push_write(s, op);
@@ -240,97 +167,16 @@ static int post(struct store *s, struct store_op *op, const struct store_verb *v
     return rc;
 }
 
-int store_submit(struct store *s, struct store_submit *o, store_done *done)
+/* ---- is the writer alive? -------------------------------------------------------------------- */
+
+static int write_nothing(struct store *s, struct store_op *op)
 {
-    return post(s, &o->op, &verb_submit, done);
+    (void)s;
+    (void)op;
+    return 0;
 }
 
-int store_apply(struct store *s, struct store_apply *o, store_done *done)
-{
-    FUT_ASSERT(o->task.spec);
-    return post(s, &o->op, &verb_apply, done);
-}
-
-int store_revive(struct store *s, struct store_revive *o, store_done *done)
-{
-    FUT_ASSERT(o->task.spec);
-    return post(s, &o->op, &verb_revive, done);
-}
-
-int store_claim(struct store *s, struct store_claim *o, store_done *done)
-{
-    FUT_ASSERT(o->max > 0);
-    o->n = 0;
-    return post(s, &o->op, &verb_claim, done);
-}
-
-int store_recall(struct store *s, struct store_recall *o, store_done *done)
-{
-    return post(s, &o->op, &verb_recall, done);
-}
-
-int store_delete(struct store *s, struct store_delete *o, store_done *done)
-{
-    return post(s, &o->op, &verb_delete, done);
-}
-
-int store_get(struct store *s, struct store_get *o, store_done *done)
-{
-    o->task = (struct task){0};
-    o->note = (struct store_note){.progress = -1};
-    return post(s, &o->op, &verb_get, done);
-}
-
-int store_attempts(struct store *s, struct store_attempts *o, store_done *done)
-{
-    o->attempts = NULL;
-    o->n = 0;
-    return post(s, &o->op, &verb_attempts, done);
-}
-
-int store_get_many(struct store *s, struct store_get_many *o, store_done *done)
-{
-    return post(s, &o->op, &verb_get_many, done);
-}
-
-int store_batch_get(struct store *s, struct store_batch_get *o, store_done *done)
-{
-    return post(s, &o->op, &verb_batch_get, done);
-}
-
-int store_members(struct store *s, struct store_members *o, store_done *done)
-{
-    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
-    o->n = 0;
-    return post(s, &o->op, &verb_members, done);
-}
-
-int store_batch_cancel(struct store *s, struct store_batch_cancel *o, store_done *done)
-{
-    return post(s, &o->op, &verb_batch_cancel, done);
-}
-
-int store_report(struct store *s, struct store_report *o, store_done *done)
-{
-    return post(s, &o->op, &verb_report, done);
-}
-
-int store_log(struct store *s, struct store_log *o, store_done *done)
-{
-    o->note = (struct store_note){.progress = -1};
-    o->log = NULL;
-    o->log_len = 0;
-    o->begin = 0;
-    return post(s, &o->op, &verb_log, done);
-}
-
-int store_list(struct store *s, struct store_list *o, store_done *done)
-{
-    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
-    o->n = 0;
-    o->next = 0;
-    return post(s, &o->op, &verb_list, done);
-}
+static const struct store_verb ping = {.write = write_nothing, .uses_reserve = true};
 
 static void ping_done(struct store_op *op)
 {
@@ -342,7 +188,7 @@ bool store_has_moved(struct store *s)
     if (atomic_load(&s->is_pinging))
         return false;
     atomic_store(&s->is_pinging, true);
-    if (post(s, &s->ping, &verb_ping, ping_done) != 0)
+    if (store_post(s, &ping, &s->ping, ping_done) != 0)
         atomic_store(&s->is_pinging, false);
     return true;
 }

@@ -77,6 +77,13 @@ struct store_op {
     int rc;
 };
 
+/* What an operation does: one constant per verb, declared below beside the structure that it takes.
+ */
+struct store_verb;
+/* Posts the operation at the beginning of the structure that the verb takes (see above). */
+FUT_MUST_CHECK int store_post(struct store *s, const struct store_verb *verb, struct store_op *op,
+                              store_done *done);
+
 #define STORE_FINGERPRINT_SIZE 32
 struct store_key {
     const char *key; /* the idempotency key, with the principal's scope; borrowed until done */
@@ -110,7 +117,7 @@ struct store_submit {
     enum store_submitted submitted;  /* out */
     struct task_id existing;         /* out: unless STORE_NEW, the task (or batch) that was meant */
 };
-FUT_MUST_CHECK int store_submit(struct store *s, struct store_submit *o, store_done *done);
+extern const struct store_verb store_verb_submit;
 
 /* Executes one change as compare-and-set. rc FUT_ERR_STALE: the task is no longer in
  * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from (its
@@ -121,7 +128,7 @@ struct store_apply {
     struct task_change change; /* outcome: borrowed until done */
     struct task task;          /* the caller's to release */
 };
-FUT_MUST_CHECK int store_apply(struct store *s, struct store_apply *o, store_done *done);
+extern const struct store_verb store_verb_apply;
 
 /* The lowest rank goes first, within a rank the oldest; STORE_RANK_NEVER not at all. */
 #define STORE_RANK_NEVER UINT8_MAX
@@ -146,7 +153,7 @@ struct store_claim {
     size_t n_ranks;                 /* 0: all alike */
     uint8_t others;
 };
-FUT_MUST_CHECK int store_claim(struct store *s, struct store_claim *o, store_done *done);
+extern const struct store_verb store_verb_claim;
 
 /* Ends every parked claim of the lane with what it has, which may be nothing; for a lane that wants
  * fewer tasks from now on. Touches no task. */
@@ -154,7 +161,7 @@ struct store_recall {
     struct store_op op;
     enum lane lane;
 };
-FUT_MUST_CHECK int store_recall(struct store *s, struct store_recall *o, store_done *done);
+extern const struct store_verb store_verb_recall;
 
 /* Gives a task that failed or was cancelled another life (change: of EVENT_REVIVE, from task, which
  * must have its outcome). What it came to stays in the list of its attempts. rc FUT_ERR_STALE as
@@ -167,14 +174,14 @@ struct store_revive {
     const struct task *callback; /* a new one, as in store_submit, to tell of its next end; in place
                                     of the old one; borrowed until done; NULL: none */
 };
-FUT_MUST_CHECK int store_revive(struct store *s, struct store_revive *o, store_done *done);
+extern const struct store_verb store_verb_revive;
 
 /* Forgets a done future. rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE while it is not done. */
 struct store_delete {
     struct store_op op;
     struct task_id id;
 };
-FUT_MUST_CHECK int store_delete(struct store *s, struct store_delete *o, store_done *done);
+extern const struct store_verb store_verb_delete;
 
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
 #define STORE_PLACE_MAX 1000      /* places that are counted */
@@ -194,7 +201,7 @@ struct store_get {
     struct task task;       /* out; released by the caller */
     struct store_note note; /* out: what it reported; message: the caller's, free() it */
 };
-FUT_MUST_CHECK int store_get(struct store *s, struct store_get *o, store_done *done);
+extern const struct store_verb store_verb_get;
 
 #define STORE_ATTEMPTS_MAX 100     /* kept per task, the latest */
 #define STORE_ATTEMPT_LOG_MAX 2048 /* bytes of log kept per attempt, the last */
@@ -214,7 +221,7 @@ struct store_attempts {
     struct store_attempt *attempts; /* out: the caller's, store_attempts_free; NULL: none */
     size_t n;                       /* out */
 };
-FUT_MUST_CHECK int store_attempts(struct store *s, struct store_attempts *o, store_done *done);
+extern const struct store_verb store_verb_attempts;
 /* NULL ok. */
 void store_attempts_free(struct store_attempt *attempts, size_t n);
 
@@ -230,7 +237,7 @@ struct store_get_many {
     size_t n;
     struct store_brief *briefs; /* room for n, the caller's memory */
 };
-FUT_MUST_CHECK int store_get_many(struct store *s, struct store_get_many *o, store_done *done);
+extern const struct store_verb store_verb_get_many;
 
 /* rc FUT_ERR_NOT_FOUND: no such batch, or all its futures have expired. */
 struct store_batch_get {
@@ -238,7 +245,7 @@ struct store_batch_get {
     struct task_id id;
     struct store_batch batch; /* out */
 };
-FUT_MUST_CHECK int store_batch_get(struct store *s, struct store_batch_get *o, store_done *done);
+extern const struct store_verb store_verb_batch_get;
 
 /* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
 struct store_members {
@@ -250,7 +257,7 @@ struct store_members {
     struct task *tasks; /* room for limit, the caller's memory; out: released by the caller */
     size_t n;           /* out; less than limit: the end */
 };
-FUT_MUST_CHECK int store_members(struct store *s, struct store_members *o, store_done *done);
+extern const struct store_verb store_verb_members;
 
 /* Cancels what is unfinished of a batch: durable at once, carried out in small steps.
  * rc FUT_ERR_NOT_FOUND. */
@@ -258,8 +265,7 @@ struct store_batch_cancel {
     struct store_op op;
     struct task_id id;
 };
-FUT_MUST_CHECK int store_batch_cancel(struct store *s, struct store_batch_cancel *o,
-                                      store_done *done);
+extern const struct store_verb store_verb_batch_cancel;
 
 /* Records progress and log of a running attempt. rc FUT_ERR_STALE when it no longer runs. */
 struct store_report {
@@ -272,7 +278,7 @@ struct store_report {
     size_t log_len;
     struct store_note note; /* out: how it stands then; message as above */
 };
-FUT_MUST_CHECK int store_report(struct store *s, struct store_report *o, store_done *done);
+extern const struct store_verb store_verb_report;
 
 /* Reads progress and the kept log from a byte offset on. rc FUT_ERR_NOT_FOUND: unknown future. */
 struct store_log {
@@ -285,7 +291,7 @@ struct store_log {
     char *log;              /* out: free() it; NULL when empty */
     size_t log_len;         /* out */
 };
-FUT_MUST_CHECK int store_log(struct store *s, struct store_log *o, store_done *done);
+extern const struct store_verb store_verb_log;
 
 /* Reads a page, newest first. Looks at a bounded number of rows: a page may be short or empty and
  * still have a next one. */
@@ -302,7 +308,7 @@ struct store_list {
     size_t n;            /* out */
     uint64_t next;       /* out: `before` of the next page; 0 = the end */
 };
-FUT_MUST_CHECK int store_list(struct store *s, struct store_list *o, store_done *done);
+extern const struct store_verb store_verb_list;
 
 struct store_stats {
     uint64_t live[LANE_COUNT][TASK_STATE_COUNT]; /* unfinished tasks now, by lane and state */
@@ -320,5 +326,68 @@ void store_stats(struct store *s, struct store_stats *out);
 /* Has the writer committed, or found nothing to commit, since the last call? True the first time,
  * and of a store that is not running. Each call that says yes asks anew. One thread. */
 bool store_has_moved(struct store *s);
+
+/* The ways in from before store_post: they go when nobody calls them any more. */
+static inline int store_submit(struct store *s, struct store_submit *o, store_done *done)
+{
+    return store_post(s, &store_verb_submit, &o->op, done);
+}
+static inline int store_apply(struct store *s, struct store_apply *o, store_done *done)
+{
+    return store_post(s, &store_verb_apply, &o->op, done);
+}
+static inline int store_claim(struct store *s, struct store_claim *o, store_done *done)
+{
+    return store_post(s, &store_verb_claim, &o->op, done);
+}
+static inline int store_recall(struct store *s, struct store_recall *o, store_done *done)
+{
+    return store_post(s, &store_verb_recall, &o->op, done);
+}
+static inline int store_revive(struct store *s, struct store_revive *o, store_done *done)
+{
+    return store_post(s, &store_verb_revive, &o->op, done);
+}
+static inline int store_delete(struct store *s, struct store_delete *o, store_done *done)
+{
+    return store_post(s, &store_verb_delete, &o->op, done);
+}
+static inline int store_get(struct store *s, struct store_get *o, store_done *done)
+{
+    return store_post(s, &store_verb_get, &o->op, done);
+}
+static inline int store_attempts(struct store *s, struct store_attempts *o, store_done *done)
+{
+    return store_post(s, &store_verb_attempts, &o->op, done);
+}
+static inline int store_get_many(struct store *s, struct store_get_many *o, store_done *done)
+{
+    return store_post(s, &store_verb_get_many, &o->op, done);
+}
+static inline int store_batch_get(struct store *s, struct store_batch_get *o, store_done *done)
+{
+    return store_post(s, &store_verb_batch_get, &o->op, done);
+}
+static inline int store_members(struct store *s, struct store_members *o, store_done *done)
+{
+    return store_post(s, &store_verb_members, &o->op, done);
+}
+static inline int store_batch_cancel(struct store *s, struct store_batch_cancel *o,
+                                     store_done *done)
+{
+    return store_post(s, &store_verb_batch_cancel, &o->op, done);
+}
+static inline int store_report(struct store *s, struct store_report *o, store_done *done)
+{
+    return store_post(s, &store_verb_report, &o->op, done);
+}
+static inline int store_log(struct store *s, struct store_log *o, store_done *done)
+{
+    return store_post(s, &store_verb_log, &o->op, done);
+}
+static inline int store_list(struct store *s, struct store_list *o, store_done *done)
+{
+    return store_post(s, &store_verb_list, &o->op, done);
+}
 
 #endif

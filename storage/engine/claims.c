@@ -1,4 +1,4 @@
-/* store_claims: how queued tasks come to the claims that are parked for them. The writer thread
+/* claims: how queued tasks come to the claims that are parked for them. The writer thread
  * alone. */
 #include <string.h>
 
@@ -17,21 +17,31 @@ static struct store_claim *claim_at(struct list_node *n)
 
 /* ---- parking and giving ---------------------------------------------------------------------- */
 
-int store_claim_run(struct store *s, struct store_op *op, bool *out_park)
+static void prepare_claim(struct store_op *op)
+{
+    struct store_claim *o = FUT_CONTAINER(op, struct store_claim, op);
+    FUT_ASSERT(o->max > 0);
+    o->n = 0;
+}
+
+static int write_claim(struct store *s, struct store_op *op)
 {
     if (s->w.claims_stopped)
         return FUT_ERR_CLOSED;
     list_push_back(&s->w.parked[FUT_CONTAINER(op, struct store_claim, op)->lane], &op->link);
-    *out_park = true;
-    return 0;
+    return STORE_PARKED;
 }
 
-int store_recall_run(struct store *s, struct store_op *op, bool *out_park)
+const struct store_verb store_verb_claim = {
+    .prepare = prepare_claim, .write = write_claim, .uses_reserve = true};
+
+static int write_recall(struct store *s, struct store_op *op)
 {
-    (void)out_park;
     list_take_all(&s->w.finished, &s->w.parked[FUT_CONTAINER(op, struct store_recall, op)->lane]);
     return 0;
 }
+
+const struct store_verb store_verb_recall = {.write = write_recall};
 
 static struct backend_part part_of(const struct store_claim *o, uint8_t most)
 {
@@ -57,7 +67,7 @@ void claims_give(struct store *s, struct store_claim *o, struct task *t)
 {
     o->tasks[o->n++] = *t;
     s->w.now.stats.claimed++;
-    store_txn_note(s, &(struct store_change){.id = t->spec->id,
+    txn_add_change(s, &(struct store_change){.id = t->spec->id,
                                              .state = t->state,
                                              .task = &o->tasks[o->n - 1],
                                              .batch = t->spec->batch});
@@ -106,8 +116,8 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
     if (rc != 0)
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
-    (*verb_live_count(s, o->lane, move->from))--;
-    (*verb_live_count(s, o->lane, move->to))++;
+    (*txn_live(s, o->lane, move->from))--;
+    (*txn_live(s, o->lane, move->to))++;
     claims_give(s, o, &t);
     return 0;
 }
@@ -136,8 +146,8 @@ static int serve_plain(struct store *s, enum lane lane, const struct task_move *
 {
     struct backend_row rows[TAKE_STEP];
     size_t n, want;
-    while ((want = wanted(&s->w.parked[lane])) && *verb_live_count(s, lane, move->from)) {
-        int rc = store_txn_begin(s);
+    while ((want = wanted(&s->w.parked[lane])) && *txn_live(s, lane, move->from)) {
+        int rc = txn_begin(s);
         if (rc == 0)
             rc = s->ops->take(s->backend, lane, move, clock_wall_ms(), want, rows, &n);
         for (size_t i = 0; rc == 0 && i < n; i++)
@@ -174,15 +184,6 @@ static struct claim_mark *mark_of(struct store *s, enum lane lane, uint64_t left
     return m;
 }
 
-void claims_note_queued(struct store *s, enum lane lane, uint64_t key)
-{
-    for (size_t i = 0; i < STORE_MARKS; i++) {
-        struct claim_mark *m = &s->w.marks[i];
-        if (m->left_out && m->lane == lane && m->key >= key)
-            m->key = key ? key - 1 : 0;
-    }
-}
-
 /* Gives what the part has, in one step. */
 static int serve_part(struct store *s, struct store_claim *o, struct backend_part *part,
                       const struct task_move *move)
@@ -191,7 +192,7 @@ static int serve_part(struct store *s, struct store_claim *o, struct backend_par
     struct claim_mark *mark = mark_of(s, o->lane, hash_left_out(part));
     size_t n = 0, want = o->max - o->n < TAKE_STEP ? o->max - o->n : TAKE_STEP;
     part->after = mark->key;
-    int rc = store_txn_begin(s);
+    int rc = txn_begin(s);
     if (rc == 0)
         rc = s->ops->take_part(s->backend, o->lane, move, clock_wall_ms(), want, part, rows, &n);
     if (rc != 0)
@@ -217,8 +218,8 @@ static uint8_t next_rank(const struct store_claim *o, int above)
 static int serve_by_rank(struct store *s, struct store_claim *o, const struct task_move *move)
 {
     int rc = 0;
-    for (uint8_t rank = next_rank(o, -1); rc == 0 && rank != STORE_RANK_NEVER && o->n < o->max &&
-                                          *verb_live_count(s, o->lane, move->from);
+    for (uint8_t rank = next_rank(o, -1);
+         rc == 0 && rank != STORE_RANK_NEVER && o->n < o->max && *txn_live(s, o->lane, move->from);
          rank = next_rank(o, rank)) {
         struct backend_part part = part_of(o, rank);
         rc = serve_part(s, o, &part, move);

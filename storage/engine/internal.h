@@ -1,6 +1,10 @@
-/* store_internal: the inside of a store, shared by the files of this room only.
- * Lock: store.mu guards both queues, the flags and the published numbers; nothing is called with it
- * held. Everything in struct writer belongs to the writer thread alone. */
+/* The inside of a store, shared by the files of storage/engine and by store.c.
+ *
+ * Lock: store.mu guards both queues, the flags and the published numbers; nothing is called while
+ * it is locked. Everything in struct writer belongs to the writer thread alone, and so do all
+ * functions declared here but reader_main.
+ *
+ * Calls go down only: writer > housekeeping, verbs > submit, revive > claims > trouble, txn. */
 #ifndef FUT_STORAGE_ENGINE_INTERNAL_H
 #define FUT_STORAGE_ENGINE_INTERNAL_H
 
@@ -15,19 +19,26 @@
 #define STORE_LISTENERS_MAX 4
 #define STORE_QUEUE_MAX 65536 /* operations waiting in one queue */
 
-struct store_verb {
-    const char *name;
-    bool is_read, is_refusable;
-};
+/* What store_verb.write returns, beside 0 and error codes, when the operation waits for a task in a
+ * list of its own. */
+#define STORE_PARKED 1
 
-extern const struct store_verb verb_submit, verb_apply, verb_claim, verb_recall, verb_delete,
-    verb_batch_cancel, verb_report, verb_ping, verb_revive, verb_attempts, verb_get, verb_list,
-    verb_get_many, verb_batch_get, verb_members, verb_log;
+/* One kind of operation. A verb either writes (on the writer thread, within the transaction) or
+ * reads (on a reader thread). */
+struct store_verb {
+    bool is_refusable; /* FUT_ERR_FULL when STORE_QUEUE_MAX operations wait; what clients ask for
+                          may be refused, how a task goes on may not */
+    bool uses_reserve; /* is written although only the disk's reserve is left */
+    void (*prepare)(struct store_op *op); /* checks what goes in and clears what comes out; by
+                                             store_post, on the caller's thread; NULL: nothing */
+    int (*write)(struct store *s, struct store_op *op);
+    int (*read)(const struct backend_ops *ops, struct backend_reader *r, struct store_op *op);
+};
 
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
     struct store_stats stats;
-    uint64_t seq; /* of the latest finished task */
+    uint64_t seq; /* of the task that finished last */
 };
 
 /* Up to this key a lane's queue has no task but of handlers that some claims leave out. Saves them
@@ -52,8 +63,8 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
-    int broken_rc; /* an fsync failed or the file is damaged: nothing more is written; else 0 */
-    bool no_room;  /* the disk is full: only ends of tasks are written (store_trouble.c) */
+    int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
+    bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
     bool cancel_pending;      /* a batch may have members left to cancel */
     int64_t next_due_wall_ms; /* -1: nothing scheduled */
@@ -84,71 +95,87 @@ struct store {
     bool stopping, claims_stopped;       /* guarded by mu */
     struct store_stats published;        /* guarded by mu */
 
-    struct store_op ping; /* store_has_moved's question */
+    struct store_op ping; /* of store_has_moved */
     atomic_bool is_pinging;
 
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
     struct writer w;
 };
 
-/* Writer side (store_writer.c). */
+/* ---- writer.c -------------------------------------------------------------------------------- */
+
+/* Sets up the writer's part of a new store. */
 void writer_init(struct store *s, const struct backend_totals *totals);
+/* Frees it. */
 void writer_release(struct store *s);
+/* The writer thread. */
 void *writer_main(void *store);
-/* Runs one transaction over s->w.batch, then listeners and dones. Also called before the thread
- * exists, by recovery. */
-void writer_run_batch(struct store *s);
-/* Gives back every task that was running when the last daemon ended. Before store_start. */
+/* Gives back every task that was running when the last daemon ended, before the thread exists.
+ * *out_n: how many. */
 FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n);
 
-/* Small things that the verbs share (store_verbs.c). */
-uint64_t *verb_live_count(struct store *s, enum lane lane, enum task_state state);
-/* Brings a snapshot to what the change makes of it. */
-void verb_advance(struct store *s, struct task *t, const struct task_change *c);
-/* Executes the change in the transaction and brings *t up to date. */
-FUT_MUST_CHECK int verb_change(struct store *s, const struct task_change *c, struct task *t);
-int store_submit_run(struct store *s, struct store_op *op, bool *out_park); /* store_submit.c */
-/* Would n more waiting tasks be too many? */
-bool store_submit_is_full(const struct store *s, size_t n);
-int store_revive_run(struct store *s, struct store_op *op, bool *out_park); /* store_revive.c */
+/* ---- housekeeping.c: steps of the writer that no operation asks for ----------------------------
+ */
 
-/* What one write operation does inside the transaction (store_verbs.c). Returns the operation's rc;
- * *out_park: it waits for a task and is in no list any more. */
-int verb_run(struct store *s, struct store_op *op, bool *out_park);
-FUT_MUST_CHECK int verb_promote(struct store *s);
+/* Queues tasks whose time has come. */
+FUT_MUST_CHECK int housekeeping_promote(struct store *s);
 /* Cancels some members of batches that are to be cancelled. */
-FUT_MUST_CHECK int verb_cancel_step(struct store *s);
-FUT_MUST_CHECK int verb_prune(struct store *s);
-/* Begins the transaction if this is the first write of the batch. */
-FUT_MUST_CHECK int store_txn_begin(struct store *s);
-/* Remembers a change for the listeners; what it points to must live until the dones have run. */
-void store_txn_note(struct store *s, const struct store_change *c);
+FUT_MUST_CHECK int housekeeping_cancel(struct store *s);
+/* Deletes some futures that are older than the retention. */
+FUT_MUST_CHECK int housekeeping_prune(struct store *s);
 
-/* The store cannot write (store_trouble.c): takes rc, one of store_rc_is_fatal's, as its health. */
-void store_trouble_note(struct store *s, int rc);
-/* The disk is full, and this operation is not one that may use what was held back. */
-bool store_trouble_refuses(const struct store *s, const struct store_op *op);
-/* When it is time, tries whether writes work again. *out_wait: nothing but ends of tasks yet. */
-FUT_MUST_CHECK int store_trouble_mend(struct store *s, bool *out_wait);
+/* ---- claims.c -------------------------------------------------------------------------------- */
 
-/* Claims (store_claims.c). */
-int store_claim_run(struct store *s, struct store_op *op, bool *out_park);
-int store_recall_run(struct store *s, struct store_op *op, bool *out_park);
 /* The first parked claim that takes tasks of this handler, or NULL. */
 struct store_claim *claims_find(struct store *s, const struct task_spec *spec);
-/* A task has been claimed: hands it over (the reference too). */
+/* Hands a task that was claimed just now over, with its reference. */
 void claims_give(struct store *s, struct store_claim *o, struct task *t);
 /* Serves parked claims from the queue; operations that got tasks move to w.finished. */
 FUT_MUST_CHECK int claims_serve(struct store *s);
-/* Takes a served claim's tasks back and parks it again (its transaction failed). */
+/* After a failed transaction: takes a claim's tasks back and parks the claim again. */
 void claims_repark(struct store *s, struct store_claim *o);
-/* The same for claims that are still parked but were given something already; and no mark counts.
- */
+/* After a failed transaction: takes back what claims that are still parked were given, and drops
+ * the marks. */
 void claims_undo(struct store *s);
-/* A task stands in the queue that did not before; 0: some tasks. */
-void claims_note_queued(struct store *s, enum lane lane, uint64_t key);
 
-/* Reader side (store_reader.c). */
+/* ---- trouble.c ------------------------------------------------------------------------------- */
+
+/* The store cannot write: rc, one of store_rc_is_fatal's, becomes its health. */
+void trouble_set(struct store *s, int rc);
+/* Whether the disk is full and the operation is not one that may use the reserve. */
+bool trouble_refuses(const struct store *s, const struct store_op *op);
+/* When it is time, tries whether writes work again. *out_wait: only verbs that use the reserve may
+ * be written. */
+FUT_MUST_CHECK int trouble_mend(struct store *s, bool *out_wait);
+
+/* ---- txn.c: the transaction that is open, and how a task changes in it -------------------------
+ */
+
+/* Begins the transaction if nothing has been written since the last commit. */
+FUT_MUST_CHECK int txn_begin(struct store *s);
+/* Remembers a change for the listeners; what it points to must live until the dones have run. */
+void txn_add_change(struct store *s, const struct store_change *c);
+/* The number of unfinished tasks of the lane in this state. */
+uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state);
+/* Would n more waiting tasks be too many? */
+bool txn_is_full(const struct store *s, size_t n);
+/* A task stands in the queue that did not before; key 0: some tasks. */
+void txn_queued(struct store *s, enum lane lane, uint64_t key);
+/* n tasks of the lane, whichever they are, made this move. */
+void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n);
+/* FUT_ERR_CONFLICT when an unfinished task has the spec's unique key. */
+FUT_MUST_CHECK int txn_check_unique(struct store *s, const struct task_spec *spec);
+/* The running attempt that a cancel ends, which listeners stop and no other; 0: the change ends
+ * none. */
+uint32_t txn_stopped(const struct task_change *c);
+/* Brings a snapshot to what the change makes of it. */
+void txn_advance(struct store *s, struct task *t, const struct task_change *c);
+/* Executes the change and brings *t up to date. */
+FUT_MUST_CHECK int txn_change(struct store *s, const struct task_change *c, struct task *t);
+
+/* ---- reader.c -------------------------------------------------------------------------------- */
+
+/* A reader thread: serves the verbs that read. */
 void *reader_main(void *store);
 
 /* True for the codes that end a whole transaction. */

@@ -1,7 +1,6 @@
-/* store_reader: the reader threads. Each has a reader of its own and serves gets and lists. */
-#include "storage/engine/internal.h"
-
+/* reader: the reader threads, each with a backend reader of its own, and the verbs that read. */
 #include "core/mem.h"
+#include "storage/engine/internal.h"
 
 static struct store_op *next_op(struct store *s)
 {
@@ -16,60 +15,6 @@ static struct store_op *next_op(struct store *s)
     return n ? FUT_CONTAINER(n, struct store_op, link) : NULL;
 }
 
-static int run_get(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->get(r, FUT_CONTAINER(op, struct store_get, op));
-}
-
-static int run_get_many(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->get_many(r, FUT_CONTAINER(op, struct store_get_many, op));
-}
-
-static int run_list(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->list(r, FUT_CONTAINER(op, struct store_list, op));
-}
-
-static int run_batch_get(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->batch_get(r, FUT_CONTAINER(op, struct store_batch_get, op));
-}
-
-static int run_members(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->members(r, FUT_CONTAINER(op, struct store_members, op));
-}
-
-static int run_log(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->log(r, FUT_CONTAINER(op, struct store_log, op));
-}
-
-static int run_attempts(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    return s->ops->attempts(r, FUT_CONTAINER(op, struct store_attempts, op));
-}
-
-static const struct {
-    const struct store_verb *verb;
-    int (*run)(const struct store *s, struct backend_reader *r, struct store_op *op);
-} table[] = {
-    {&verb_get, run_get},           {&verb_get_many, run_get_many},
-    {&verb_list, run_list},         {&verb_batch_get, run_batch_get},
-    {&verb_members, run_members},   {&verb_log, run_log},
-    {&verb_attempts, run_attempts},
-};
-
-static int run(const struct store *s, struct backend_reader *r, struct store_op *op)
-{
-    for (size_t i = 0; i < FUT_COUNT(table); i++) {
-        if (table[i].verb == op->verb)
-            return table[i].run(s, r, op);
-    }
-    FUT_BUG("not a read verb");
-}
-
 void *reader_main(void *store)
 {
     struct store *s = store;
@@ -77,10 +22,68 @@ void *reader_main(void *store)
     int open_rc = s->ops->reader_open(s->backend, &r);
     struct store_op *op;
     while ((op = next_op(s))) {
-        op->rc = open_rc == 0 ? run(s, r, op) : open_rc;
+        op->rc = open_rc == 0 ? op->verb->read(s->ops, r, op) : open_rc;
         op->done(op);
     }
     if (open_rc == 0)
         s->ops->reader_close(r);
     return NULL;
 }
+
+/* ---- the verbs ------------------------------------------------------------------------------- */
+
+static void prepare_get(struct store_op *op)
+{
+    struct store_get *o = FUT_CONTAINER(op, struct store_get, op);
+    o->task = (struct task){0};
+    o->note = (struct store_note){.progress = -1};
+}
+
+static void prepare_attempts(struct store_op *op)
+{
+    struct store_attempts *o = FUT_CONTAINER(op, struct store_attempts, op);
+    o->attempts = NULL;
+    o->n = 0;
+}
+
+static void prepare_members(struct store_op *op)
+{
+    struct store_members *o = FUT_CONTAINER(op, struct store_members, op);
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+}
+
+static void prepare_list(struct store_op *op)
+{
+    struct store_list *o = FUT_CONTAINER(op, struct store_list, op);
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    o->next = 0;
+}
+
+static void prepare_log(struct store_op *op)
+{
+    struct store_log *o = FUT_CONTAINER(op, struct store_log, op);
+    o->note = (struct store_note){.progress = -1};
+    o->log = NULL;
+    o->log_len = 0;
+    o->begin = 0;
+}
+
+/* store_verb_X: struct store_X goes to the reader's method X. */
+#define READ_VERB(x, prepare_fn)                                                                   \
+    static int read_##x(const struct backend_ops *ops, struct backend_reader *r,                   \
+                        struct store_op *op)                                                       \
+    {                                                                                              \
+        return ops->x(r, FUT_CONTAINER(op, struct store_##x, op));                                 \
+    }                                                                                              \
+    const struct store_verb store_verb_##x = {                                                     \
+        .prepare = (prepare_fn), .read = read_##x, .is_refusable = true}
+
+READ_VERB(get, prepare_get);
+READ_VERB(attempts, prepare_attempts);
+READ_VERB(get_many, NULL);
+READ_VERB(batch_get, NULL);
+READ_VERB(members, prepare_members);
+READ_VERB(list, prepare_list);
+READ_VERB(log, prepare_log);

@@ -1,16 +1,6 @@
-/* store_revive: another life for a task that failed or was cancelled. The writer thread alone. */
+/* revive: another life for a task that failed or was cancelled. The writer thread alone. */
 #include "core/mem.h"
 #include "storage/engine/internal.h"
-
-/* Its unique key may be another's by now. */
-static int check_unique(struct store *s, const struct task_spec *spec)
-{
-    struct task_id other;
-    if (!spec->unique)
-        return 0;
-    int rc = s->ops->find_unique(s->backend, spec->unique, &other);
-    return rc == FUT_ERR_NOT_FOUND ? 0 : rc == 0 ? FUT_ERR_CONFLICT : rc;
-}
 
 /* How the earlier life ended becomes one of its attempts; a task that was cancelled between two
  * attempts has no new one to show. */
@@ -36,7 +26,7 @@ static int replace_callback(struct store *s, struct store_revive *o)
         rc = s->ops->set_callback(s->backend, o->change.id.hi, id);
     if (rc != 0)
         return rc;
-    (*verb_live_count(s, o->callback->spec->lane, o->callback->state))++;
+    (*txn_live(s, o->callback->spec->lane, o->callback->state))++;
     s->w.now.stats.submitted++;
     struct task_spec spec = *o->task.spec;
     spec.callback = id;
@@ -48,22 +38,26 @@ static int replace_callback(struct store *s, struct store_revive *o)
 
 static int revive(struct store *s, struct store_revive *o)
 {
-    int rc = check_unique(s, o->task.spec);
+    int rc = txn_check_unique(s, o->task.spec);
     if (rc == 0)
         rc = keep_end(s, &o->task);
     if (rc == 0)
-        rc = verb_change(s, &o->change, &o->task);
+        rc = txn_change(s, &o->change, &o->task);
     return rc == 0 && o->callback ? replace_callback(s, o) : rc;
 }
 
-int store_revive_run(struct store *s, struct store_op *op, bool *out_park)
+static void prepare_revive(struct store_op *op)
+{
+    FUT_ASSERT(FUT_CONTAINER(op, struct store_revive, op)->task.spec);
+}
+
+static int write_revive(struct store *s, struct store_op *op)
 {
     struct store_revive *o = FUT_CONTAINER(op, struct store_revive, op);
     struct writer_numbers before = s->w.now;
-    (void)out_park;
-    if (store_submit_is_full(s, 1))
+    if (txn_is_full(s, 1))
         return FUT_ERR_FULL;
-    int rc = store_txn_begin(s);
+    int rc = txn_begin(s);
     if (rc == 0)
         rc = s->ops->mark(s->backend);
     if (rc != 0)
@@ -74,9 +68,12 @@ int store_revive_run(struct store *s, struct store_op *op, bool *out_park)
         return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
     }
     task_spec_unref(spec_cache_take(&s->w.specs, o->change.id.hi)); /* of before it was cancelled */
-    store_txn_note(s, &(struct store_change){.id = o->change.id,
+    txn_add_change(s, &(struct store_change){.id = o->change.id,
                                              .state = o->task.state,
                                              .task = &o->task,
                                              .batch = o->task.spec->batch});
     return s->ops->unmark(s->backend);
 }
+
+const struct store_verb store_verb_revive = {
+    .prepare = prepare_revive, .write = write_revive, .is_refusable = true};

@@ -1,4 +1,4 @@
-/* store_submit: how tasks come in: all or none, once per key. The writer thread alone. */
+/* submit: how tasks come in: all or none, once per key. The writer thread alone. */
 #include <string.h>
 
 #include "core/clock.h"
@@ -7,26 +7,18 @@
 
 #define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 
-bool store_submit_is_full(const struct store *s, size_t n)
-{
-    uint64_t waiting = 0;
-    for (int l = 0; l < LANE_COUNT; l++)
-        waiting += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
-    return waiting + n > s->max_queued;
-}
-
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
 static struct store_claim *hand_over(struct store *s, const struct task *t, struct task *out)
 {
     struct task_change c;
-    if (*verb_live_count(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
+    if (*txn_live(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
         return NULL;
     struct store_claim *o = claims_find(s, t->spec);
     if (!o)
         return NULL;
     FUT_MUST(task_apply(t, EVENT_START, NULL, &c) == 0);
     task_copy(out, t);
-    verb_advance(s, out, &c);
+    txn_advance(s, out, &c);
     return o;
 }
 
@@ -39,38 +31,27 @@ static int insert_one(struct store *s, const struct task *t)
         task_release(&started);
         return rc;
     }
-    (*verb_live_count(s, t->spec->lane, handed ? started.state : t->state))++;
+    (*txn_live(s, t->spec->lane, handed ? started.state : t->state))++;
     s->w.now.stats.submitted++;
     if (handed) {
         claims_give(s, handed, &started);
         return 0;
     }
     if (backend_is_claimable(t->state))
-        claims_note_queued(s, t->spec->lane, t->spec->id.hi);
-    if (backend_is_claimable(t->state) &&
-        *verb_live_count(s, t->spec->lane, t->state) <= CACHED_DEPTH)
+        txn_queued(s, t->spec->lane, t->spec->id.hi);
+    if (backend_is_claimable(t->state) && *txn_live(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);
-    store_txn_note(s,
+    txn_add_change(s,
                    &(struct store_change){
                        .id = t->spec->id, .state = t->state, .task = t, .batch = t->spec->batch});
     return 0;
-}
-
-/* In a batch a taken unique key refuses the whole. */
-static int refuse_taken(struct store *s, const struct task *t)
-{
-    struct task_id other;
-    if (!t->spec->unique)
-        return 0;
-    int rc = s->ops->find_unique(s->backend, t->spec->unique, &other);
-    return rc == FUT_ERR_NOT_FOUND ? 0 : rc == 0 ? FUT_ERR_CONFLICT : rc;
 }
 
 static int insert_all(struct store *s, const struct store_submit *o)
 {
     int rc = o->batch ? s->ops->batch_put(s->backend, o->batch) : 0;
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
-        rc = refuse_taken(s, &o->tasks[i]);
+        rc = txn_check_unique(s, o->tasks[i].spec);
         if (rc == 0)
             rc = insert_one(s, &o->tasks[i]);
     }
@@ -88,17 +69,17 @@ static int insert_many(struct store *s, const struct store_submit *o)
     struct writer *w = &s->w;
     struct writer_numbers before = w->now;
     size_t changes_before = w->n_changes;
-    struct list held[LANE_COUNT];
+    struct list aside[LANE_COUNT];
     int rc = s->ops->mark(s->backend);
     if (rc != 0)
         return rc;
     for (int l = 0; l < LANE_COUNT; l++) {
-        list_init(&held[l]);
-        list_take_all(&held[l], &w->parked[l]);
+        list_init(&aside[l]);
+        list_take_all(&aside[l], &w->parked[l]);
     }
     rc = insert_all(s, o);
     for (int l = 0; l < LANE_COUNT; l++)
-        list_take_all(&w->parked[l], &held[l]);
+        list_take_all(&w->parked[l], &aside[l]);
     if (rc == 0)
         return s->ops->unmark(s->backend);
     w->now = before;
@@ -132,17 +113,18 @@ static int find_existing(struct store *s, struct store_submit *o)
     return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
 }
 
-int store_submit_run(struct store *s, struct store_op *op, bool *out_park)
+static int write_submit(struct store *s, struct store_op *op)
 {
     struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
-    (void)out_park;
     o->submitted = STORE_NEW;
-    if (store_submit_is_full(s, o->n))
+    if (txn_is_full(s, o->n))
         return FUT_ERR_FULL;
-    int rc = store_txn_begin(s);
+    int rc = txn_begin(s);
     if (rc == 0)
         rc = find_existing(s, o);
     if (rc != 0 || o->submitted != STORE_NEW)
         return rc;
     return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : insert_many(s, o);
 }
+
+const struct store_verb store_verb_submit = {.write = write_submit, .is_refusable = true};

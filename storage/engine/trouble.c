@@ -1,4 +1,4 @@
-/* store_trouble: what the store does while its disk does not take writes. The writer thread alone.
+/* trouble: what the store does while its disk does not take writes. The writer thread alone.
  *
  * Full: what is held back is let go, and only what ends or cancels tasks is written, so that the
  * results of the running tasks still find room; new work waits outside until the room can be held
@@ -10,28 +10,28 @@
 
 #define TRY_US 250000
 
-void store_trouble_note(struct store *s, int rc)
+void trouble_set(struct store *s, int rc)
 {
     struct writer *w = &s->w;
     w->now.stats.health = rc;
     w->next_try_mono_us = clock_mono_us() + TRY_US;
     if (rc == FUT_ERR_READ_ONLY || rc == FUT_ERR_DAMAGED)
         w->broken_rc = rc;
-    if (rc == FUT_ERR_NO_SPACE && !w->no_room) {
-        w->no_room = true;
+    if (rc == FUT_ERR_NO_SPACE && !w->disk_full) {
+        w->disk_full = true;
         (void)s->ops->hold_room(s->backend, false); /* letting go cannot fail */
     }
 }
 
-bool store_trouble_refuses(const struct store *s, const struct store_op *op)
+bool trouble_refuses(const struct store *s, const struct store_op *op)
 {
-    return s->w.no_room && op->verb != &verb_apply && op->verb != &verb_claim;
+    return s->w.disk_full && !op->verb->uses_reserve;
 }
 
-int store_trouble_mend(struct store *s, bool *out_wait)
+int trouble_mend(struct store *s, bool *out_wait)
 {
     struct writer *w = &s->w;
-    *out_wait = w->no_room;
+    *out_wait = w->disk_full;
     if (w->now.stats.health == 0 || w->broken_rc != 0)
         return 0;
     if (clock_mono_us() < w->next_try_mono_us) {
@@ -39,9 +39,9 @@ int store_trouble_mend(struct store *s, bool *out_wait)
         return 0;
     }
     w->next_try_mono_us = w->retry_mono_us = clock_mono_us() + TRY_US;
-    if (w->no_room && s->ops->hold_room(s->backend, true) != 0)
+    if (w->disk_full && s->ops->hold_room(s->backend, true) != 0)
         return 0;
-    *out_wait = w->no_room = false;
-    int rc = store_txn_begin(s);
+    *out_wait = w->disk_full = false;
+    int rc = txn_begin(s);
     return rc == 0 ? s->ops->touch(s->backend) : rc;
 }

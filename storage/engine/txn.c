@@ -1,11 +1,12 @@
-/* store_txn: the transaction of the batch that runs: begun by its first write, with the changes
- * that the listeners will hear of. The writer thread alone. */
+/* txn: the transaction that is open: begun by its first write, the numbers that go with it, the
+ * changes of which the listeners will hear, and how one task changes. The writer thread alone. */
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
-int store_txn_begin(struct store *s)
+int txn_begin(struct store *s)
 {
     struct writer *w = &s->w;
     if (w->in_txn)
@@ -20,7 +21,7 @@ int store_txn_begin(struct store *s)
     return rc;
 }
 
-void store_txn_note(struct store *s, const struct store_change *c)
+void txn_add_change(struct store *s, const struct store_change *c)
 {
     struct writer *w = &s->w;
     if (w->n_changes == w->cap_changes) {
@@ -28,4 +29,138 @@ void store_txn_note(struct store *s, const struct store_change *c)
         w->changes = xrealloc(w->changes, w->cap_changes * sizeof(*w->changes));
     }
     w->changes[w->n_changes++] = *c;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state)
+{
+    return &s->w.now.stats.live[lane][state];
+}
+
+bool txn_is_full(const struct store *s, size_t n)
+{
+    uint64_t waiting = 0;
+    for (int l = 0; l < LANE_COUNT; l++)
+        waiting += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
+    return waiting + n > s->max_queued;
+}
+
+void txn_queued(struct store *s, enum lane lane, uint64_t key)
+{
+    for (size_t i = 0; i < STORE_MARKS; i++) {
+        struct claim_mark *m = &s->w.marks[i];
+        if (m->left_out && m->lane == lane && m->key >= key)
+            m->key = key ? key - 1 : 0;
+    }
+}
+
+void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n)
+{
+    *txn_live(s, lane, move->from) -= n;
+    *txn_live(s, lane, move->to) += n;
+    if (n && backend_is_claimable(move->to))
+        txn_queued(s, lane, 0);
+}
+
+static void count_change(struct store *s, enum task_state from, const struct task *after)
+{
+    struct writer *w = &s->w;
+    if (!task_state_is_final(from))
+        (*txn_live(s, after->spec->lane, from))--;
+    if (task_state_is_final(after->state))
+        w->now.stats.finished[after->state]++;
+    else
+        (*txn_live(s, after->spec->lane, after->state))++;
+    if (backend_is_claimable(after->state))
+        txn_queued(s, after->spec->lane, after->spec->id.hi);
+    if (after->due_wall_ms && (w->next_due_wall_ms < 0 || after->due_wall_ms < w->next_due_wall_ms))
+        w->next_due_wall_ms = after->due_wall_ms;
+}
+
+/* ---- one task -------------------------------------------------------------------------------- */
+
+int txn_check_unique(struct store *s, const struct task_spec *spec)
+{
+    struct task_id other;
+    if (!spec->unique)
+        return 0;
+    int rc = s->ops->find_unique(s->backend, spec->unique, &other);
+    return rc == FUT_ERR_NOT_FOUND ? 0 : rc == 0 ? FUT_ERR_CONFLICT : rc;
+}
+
+uint32_t txn_stopped(const struct task_change *c)
+{
+    bool stops = c->from_state == TASK_RUNNING && c->to_state == TASK_CANCELLED;
+    return stops ? c->from_attempt : 0;
+}
+
+void txn_advance(struct store *s, struct task *t, const struct task_change *c)
+{
+    bool is_end = task_state_is_final(c->to_state);
+    int64_t now = clock_wall_ms();
+    t->state = c->to_state;
+    t->attempt = c->attempt;
+    t->past = c->past;
+    t->lost = c->lost;
+    t->due_wall_ms = c->to_state == TASK_SCHEDULED ? now + c->due_in_ms : 0;
+    if (c->to_state == TASK_RUNNING)
+        t->started_wall_ms = now;
+    t->finished_wall_ms = is_end ? now : 0;
+    t->seq = is_end ? ++s->w.now.seq : 0;
+    task_outcome_unref(t->outcome);
+    t->outcome = is_end && c->outcome ? task_outcome_ref(c->outcome) : NULL;
+}
+
+/* The end of a task may concern others: those that wait for it, and the rest of its batch. */
+static int tell_others(struct store *s, const struct task *t)
+{
+    size_t by_lane[LANE_COUNT] = {0};
+    struct task_move move;
+    bool cancel = false;
+    int rc = 0;
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    if (t->spec->callback.hi)
+        rc = s->ops->wake_after(s->backend, t->spec->id.hi, &move, by_lane);
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
+        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
+    if (rc == 0 && t->spec->batch.hi && t->state == TASK_FAILED)
+        rc = s->ops->batch_failed(s->backend, t->spec->batch.hi, &cancel);
+    s->w.cancel_pending = s->w.cancel_pending || cancel;
+    return rc;
+}
+
+/* The end of an attempt that does not end its task is kept beside the task. */
+static int keep_attempt(struct store *s, const struct task_change *c, const struct task *after)
+{
+    if (task_state_is_final(c->to_state) || !c->outcome)
+        return 0;
+    return s->ops->add_attempt(s->backend, c->id.hi,
+                               &(struct store_attempt){.attempt = c->from_attempt,
+                                                       .state = TASK_FAILED,
+                                                       .started_wall_ms = after->started_wall_ms,
+                                                       .finished_wall_ms = clock_wall_ms(),
+                                                       .outcome = c->outcome});
+}
+
+int txn_change(struct store *s, const struct task_change *c, struct task *t)
+{
+    struct task after;
+    uint64_t seq = s->w.now.seq;
+    task_copy(&after, t);
+    txn_advance(s, &after, c);
+    int rc = s->ops->change(s->backend, c, &after);
+    if (rc == 0)
+        rc = keep_attempt(s, c, &after);
+    if (rc == 0 && task_state_is_final(after.state))
+        rc = tell_others(s, &after);
+    if (rc != 0) {
+        s->w.now.seq = seq;
+        task_release(&after);
+        return rc;
+    }
+    count_change(s, c->from_state, &after);
+    task_release(t);
+    *t = after;
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* store_writer: group commit. One thread takes everything that arrived during the last commit, runs
+/* writer: group commit. One thread takes everything that arrived during the last commit, runs
  * it as one transaction, then tells the listeners and runs each operation's done. No timer delays a
  * commit: batching comes from arrivals during the previous fsync. */
 #include <stdlib.h>
@@ -44,12 +44,14 @@ static int run_ops(struct store *s)
     struct list_node *n;
     while ((n = list_pop_front(&s->w.batch))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
-        bool park = false, refused = store_trouble_refuses(s, op);
-        op->rc = refused ? FUT_ERR_NO_SPACE : verb_run(s, op, &park);
-        if (!park)
+        bool refused = trouble_refuses(s, op);
+        int rc = refused ? FUT_ERR_NO_SPACE : op->verb->write(s, op);
+        if (rc != STORE_PARKED) {
+            op->rc = rc;
             list_push_back(&s->w.finished, &op->link);
-        if (!refused && store_rc_is_fatal(op->rc))
-            return op->rc;
+        }
+        if (!refused && store_rc_is_fatal(rc))
+            return rc;
         s->w.now.stats.ops++;
     }
     return 0;
@@ -61,16 +63,16 @@ static int run_housekeeping(struct store *s)
     if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
         return 0;
     bool wait;
-    int rc = store_trouble_mend(s, &wait);
+    int rc = trouble_mend(s, &wait);
     if (rc != 0 || wait)
         return rc;
-    rc = verb_promote(s);
+    rc = housekeeping_promote(s);
     if (rc == 0)
-        rc = verb_cancel_step(s);
+        rc = housekeeping_cancel(s);
     if (rc == 0)
         rc = claims_serve(s);
     if (rc == 0)
-        rc = verb_prune(s);
+        rc = housekeeping_prune(s);
     return rc;
 }
 
@@ -84,7 +86,7 @@ static int commit(struct store *s)
         return rc;
     w->in_txn = false;
     w->now.stats.commits++;
-    if (!w->no_room)
+    if (!w->disk_full)
         w->now.stats.health = 0;
     return 0;
 }
@@ -100,7 +102,7 @@ static void undo(struct store *s, int rc)
         w->in_txn = false;
         w->now = w->saved;
     }
-    store_trouble_note(s, rc);
+    trouble_set(s, rc);
     w->n_changes = 0;
     w->next_due_wall_ms = 0;
     w->cancel_pending = true;
@@ -112,7 +114,7 @@ static void undo(struct store *s, int rc)
     while ((n = list_pop_front(&failed))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
         op->rc = rc;
-        if (op->verb == &verb_claim && !w->claims_stopped)
+        if (op->verb == &store_verb_claim && !w->claims_stopped)
             claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
         else
             list_push_back(&w->finished, &op->link);
@@ -164,12 +166,12 @@ static void tidy(struct store *s)
     int rc = s->w.broken_rc == 0 ? s->ops->tidy(s->backend) : 0;
     if (rc == 0)
         return;
-    store_trouble_note(s, rc);
+    trouble_set(s, rc);
     s->w.retry_mono_us = s->w.next_try_mono_us;
     publish(s);
 }
 
-void writer_run_batch(struct store *s)
+static void run_batch(struct store *s)
 {
     s->w.retry_mono_us = -1; /* this is the next try */
     int rc = run_ops(s);
@@ -253,7 +255,7 @@ void *writer_main(void *store)
 {
     struct store *s = store;
     while (wait_for_work(s))
-        writer_run_batch(s);
+        run_batch(s);
     return NULL;
 }
 
@@ -270,12 +272,12 @@ static int lose(struct store *s, const struct task *t)
 {
     struct task_outcome *died =
         task_outcome_error("daemon_died", "the daemon ended while this task was running");
-    struct store_apply o = {.op = {.verb = &verb_apply, .done = nothing_done}};
+    struct store_apply o = {.op = {.verb = &store_verb_apply, .done = nothing_done}};
     task_copy(&o.task, t);
     int rc = task_apply(t, EVENT_LOSE, &(struct task_in){.outcome = died}, &o.change);
     if (rc == 0) {
         list_push_back(&s->w.batch, &o.op.link);
-        writer_run_batch(s);
+        run_batch(s);
         rc = o.op.rc;
     }
     task_release(&o.task);

@@ -1,4 +1,4 @@
-/* mem_attempts: attempts that have ended, and another life, in the memory backend. */
+/* memory_attempts: attempts that have ended, and another life, in the memory backend. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,41 +11,36 @@ static void drop_oldest(struct record *r)
     memmove(r->attempts, r->attempts + 1, --r->n_attempts * sizeof(*r->attempts));
 }
 
-int mem_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a)
+int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a)
 {
-    struct record *r = mem_find(b, key);
+    struct record *r = memory_find(b, key);
     if (!r)
         return FUT_ERR_NOT_FOUND;
     if (r->n_attempts && r->attempts[r->n_attempts - 1].attempt >= a->attempt)
         return 0;
     r->attempts = xrealloc(r->attempts, (r->n_attempts + 1) * sizeof(*r->attempts));
     r->attempts[r->n_attempts++] = backend_keep_attempt(a);
-    mem_remember(b, UNDO_ATTEMPT, r);
+    memory_remember(b, UNDO_ATTEMPT, r);
     while (r->attempts[0].attempt + STORE_ATTEMPTS_MAX <= a->attempt)
         drop_oldest(r); /* for good, also when this is undone */
     return 0;
 }
 
-void mem_drop_last_attempt(struct record *r)
+int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback)
 {
-    task_outcome_unref(r->attempts[--r->n_attempts].outcome);
-}
-
-int mem_set_callback(struct backend *b, uint64_t key, struct task_id callback)
-{
-    struct record *r = mem_find(b, key);
+    struct record *r = memory_find(b, key);
     if (!r)
         return FUT_ERR_NOT_FOUND;
     struct task_spec spec = *r->task.spec;
     spec.callback = callback;
-    mem_set_spec(b, r, task_spec_new(&spec));
+    memory_set_spec(b, r, task_spec_new(&spec));
     return 0;
 }
 
-int mem_attempts(struct backend_reader *reader, struct store_attempts *o)
+int memory_attempts(struct backend_reader *reader, struct store_attempts *o)
 {
     mutex_lock(&reader->b->mu);
-    const struct record *r = mem_find(reader->b, o->id.hi);
+    const struct record *r = memory_find(reader->b, o->id.hi);
     if (r && r->n_attempts) {
         o->attempts = xcalloc(r->n_attempts, sizeof(*o->attempts));
         for (; o->n < r->n_attempts; o->n++) {

@@ -1,6 +1,6 @@
 /* store_mem: the reference backend: everything in memory, nothing kept. For tests, and for
  * `--store=memory`. Its records, transactions
- * and undo log are in mem_records. */
+ * and undo log are in memory_records. */
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -8,20 +8,20 @@
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int mem_insert(struct backend *b, const struct task *t)
+static int memory_insert(struct backend *b, const struct task *t)
 {
-    if (mem_find(b, t->spec->id.hi))
+    if (memory_find(b, t->spec->id.hi))
         return FUT_ERR_EXISTS;
-    mem_add(b, t);
+    memory_add(b, t);
     return 0;
 }
 
-static int mem_change(struct backend *b, const struct task_change *c, const struct task *after)
+static int memory_change(struct backend *b, const struct task_change *c, const struct task *after)
 {
-    struct record *r = mem_find(b, c->id.hi);
+    struct record *r = memory_find(b, c->id.hi);
     if (!r || r->task.state != c->from_state || r->task.attempt != c->from_attempt)
         return FUT_ERR_STALE;
-    mem_set(b, r, after);
+    memory_set(b, r, after);
     return 0;
 }
 
@@ -32,13 +32,13 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = now_wall_ms;
-    mem_set(b, r, &after);
+    memory_set(b, r, &after);
     return (struct backend_row){after.spec->id.hi, after.attempt, after.past, after.lost,
                                 now_wall_ms};
 }
 
-static int mem_take(struct backend *b, enum lane lane, const struct task_move *move,
-                    int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+static int memory_take(struct backend *b, enum lane lane, const struct task_move *move,
+                       int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
 {
     size_t n = 0;
     struct heap_node *first;
@@ -52,16 +52,16 @@ static int mem_take(struct backend *b, enum lane lane, const struct task_move *m
 /* The first record behind a key, which may be there no more. */
 static struct list_node *behind(const struct backend *b, uint64_t key)
 {
-    struct record *r = mem_find(b, key);
+    struct record *r = memory_find(b, key);
     struct list_node *n = r ? list_next(&b->in_order, &r->in_order) : list_first(&b->in_order);
     while (n && FUT_CONTAINER(n, struct record, in_order)->task.spec->id.hi <= key)
         n = list_next(&b->in_order, n);
     return n;
 }
 
-static int mem_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                         int64_t now_wall_ms, size_t max, struct backend_part *part,
-                         struct backend_row *rows, size_t *out_n)
+static int memory_take_part(struct backend *b, enum lane lane, const struct task_move *move,
+                            int64_t now_wall_ms, size_t max, struct backend_part *part,
+                            struct backend_row *rows, size_t *out_n)
 {
     size_t n = 0, looked = 0;
     struct list_node *i = behind(b, part->after);
@@ -80,17 +80,17 @@ static int mem_take_part(struct backend *b, enum lane lane, const struct task_mo
     return 0;
 }
 
-static int mem_load(struct backend *b, uint64_t key, struct task_spec **out)
+static int memory_load(struct backend *b, uint64_t key, struct task_spec **out)
 {
-    struct record *r = mem_find(b, key);
+    struct record *r = memory_find(b, key);
     if (!r)
         return FUT_ERR_NOT_FOUND;
     *out = task_spec_ref(r->task.spec);
     return 0;
 }
 
-static int mem_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms,
-                       size_t max, size_t out_lanes[LANE_COUNT])
+static int memory_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms,
+                          size_t max, size_t out_lanes[LANE_COUNT])
 {
     struct heap_node *first;
     for (size_t n = 0; n < max && (first = heap_min(&b->due)) && first->key <= now_wall_ms; n++) {
@@ -98,14 +98,14 @@ static int mem_promote(struct backend *b, const struct task_move *move, int64_t 
         struct task after = r->task;
         after.state = move->to;
         after.due_wall_ms = 0;
-        mem_set(b, r, &after);
+        memory_set(b, r, &after);
         out_lanes[after.spec->lane]++;
     }
     return 0;
 }
 
-static int mem_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
-                          size_t out_lanes[LANE_COUNT])
+static int memory_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
+                             size_t out_lanes[LANE_COUNT])
 {
     for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i)) {
         struct record *r = FUT_CONTAINER(i, struct record, in_order);
@@ -113,21 +113,21 @@ static int mem_wake_after(struct backend *b, uint64_t key, const struct task_mov
             continue;
         struct task after = r->task;
         after.state = move->to;
-        mem_set(b, r, &after);
+        memory_set(b, r, &after);
         out_lanes[after.spec->lane]++;
     }
     return 0;
 }
 
-static int mem_next_due(struct backend *b, int64_t *out_wall_ms)
+static int memory_next_due(struct backend *b, int64_t *out_wall_ms)
 {
     struct heap_node *first = heap_min(&b->due);
     *out_wall_ms = first ? first->key : -1;
     return 0;
 }
 
-static int mem_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
-                        size_t *out_n)
+static int memory_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                           size_t *out_n)
 {
     size_t n = 0;
     for (struct list_node *i = list_first(&b->in_order); i && n < max;
@@ -140,18 +140,18 @@ static int mem_in_state(struct backend *b, enum task_state state, size_t max, st
     return 0;
 }
 
-static int mem_remove(struct backend *b, struct task_id id)
+static int memory_remove(struct backend *b, struct task_id id)
 {
-    struct record *r = mem_find(b, id.hi);
+    struct record *r = memory_find(b, id.hi);
     if (!r || r->task.spec->id.lo != id.lo)
         return FUT_ERR_NOT_FOUND;
     if (!task_state_is_final(r->task.state))
         return FUT_ERR_STATE;
-    mem_drop(b, r);
+    memory_drop(b, r);
     return 0;
 }
 
-static int mem_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n)
+static int memory_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n)
 {
     size_t n = 0;
     struct heap_node *first;
@@ -159,35 +159,35 @@ static int mem_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size
         struct record *r = FUT_CONTAINER(first, struct record, done);
         if (r->task.finished_wall_ms > cutoff_wall_ms)
             break;
-        mem_drop(b, r);
+        memory_drop(b, r);
         n++;
     }
-    mem_prune_rest(b, cutoff_wall_ms);
+    memory_prune_rest(b, cutoff_wall_ms);
     *out_n = n;
     return 0;
 }
 
-static int mem_totals(struct backend *b, struct backend_totals *out)
+static int memory_totals(struct backend *b, struct backend_totals *out)
 {
     (void)b; /* always new */
     *out = (struct backend_totals){0};
     return 0;
 }
 
-static int mem_hold_room(struct backend *b, bool hold)
+static int memory_hold_room(struct backend *b, bool hold)
 {
     (void)b; /* memory that is not there ends the process */
     (void)hold;
     return 0;
 }
 
-static int mem_tidy(struct backend *b)
+static int memory_tidy(struct backend *b)
 {
     (void)b;
     return 0;
 }
 
-static int mem_touch(struct backend *b)
+static int memory_touch(struct backend *b)
 {
     (void)b;
     return 0;
@@ -195,7 +195,7 @@ static int mem_touch(struct backend *b)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static int mem_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
+static int memory_open(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err)
 {
     (void)cfg;
     (void)err;
@@ -209,13 +209,13 @@ static int mem_open(const struct store_config *cfg, struct backend **out, struct
     return 0;
 }
 
-static void mem_close(struct backend *b)
+static void memory_close(struct backend *b)
 {
-    mem_clear(b);
+    memory_clear(b);
     while (!list_is_empty(&b->batches))
-        mem_drop_last_batch(b);
+        memory_drop_last_batch(b);
     while (!list_is_empty(&b->keys))
-        mem_drop_last_key(b);
+        memory_drop_last_key(b);
     map_release(&b->by_key);
     for (int l = 0; l < LANE_COUNT; l++)
         heap_release(&b->queue[l]);
@@ -226,48 +226,48 @@ static void mem_close(struct backend *b)
     free(b);
 }
 
-const struct backend_ops backend_mem = {
+const struct backend_ops backend_memory = {
     .name = "memory",
-    .open = mem_open,
-    .close = mem_close,
-    .begin = mem_begin,
-    .commit = mem_commit,
-    .rollback = mem_rollback,
-    .mark = mem_mark,
-    .unmark = mem_unmark,
-    .back = mem_back,
-    .find_unique = mem_find_unique,
-    .find_key = mem_find_key,
-    .put_key = mem_put_key,
-    .insert = mem_insert,
-    .change = mem_change,
-    .add_attempt = mem_add_attempt,
-    .set_callback = mem_set_callback,
-    .take = mem_take,
-    .take_part = mem_take_part,
-    .load = mem_load,
-    .promote = mem_promote,
-    .wake_after = mem_wake_after,
-    .next_due = mem_next_due,
-    .in_state = mem_in_state,
-    .remove = mem_remove,
-    .prune = mem_prune,
-    .totals = mem_totals,
-    .hold_room = mem_hold_room,
-    .tidy = mem_tidy,
-    .touch = mem_touch,
-    .batch_put = mem_batch_put,
-    .batch_failed = mem_batch_failed,
-    .batch_cancel = mem_batch_cancel,
-    .batch_unfinished = mem_batch_unfinished,
-    .report = mem_report,
-    .reader_open = mem_reader_open,
-    .reader_close = mem_reader_close,
-    .get = mem_get,
-    .list = mem_list,
-    .get_many = mem_get_many,
-    .batch_get = mem_batch_get,
-    .members = mem_members,
-    .log = mem_log,
-    .attempts = mem_attempts,
+    .open = memory_open,
+    .close = memory_close,
+    .begin = memory_begin,
+    .commit = memory_commit,
+    .rollback = memory_rollback,
+    .mark = memory_mark,
+    .unmark = memory_unmark,
+    .back = memory_back,
+    .find_unique = memory_find_unique,
+    .find_key = memory_find_key,
+    .put_key = memory_put_key,
+    .insert = memory_insert,
+    .change = memory_change,
+    .add_attempt = memory_add_attempt,
+    .set_callback = memory_set_callback,
+    .take = memory_take,
+    .take_part = memory_take_part,
+    .load = memory_load,
+    .promote = memory_promote,
+    .wake_after = memory_wake_after,
+    .next_due = memory_next_due,
+    .in_state = memory_in_state,
+    .remove = memory_remove,
+    .prune = memory_prune,
+    .totals = memory_totals,
+    .hold_room = memory_hold_room,
+    .tidy = memory_tidy,
+    .touch = memory_touch,
+    .batch_put = memory_batch_put,
+    .batch_failed = memory_batch_failed,
+    .batch_cancel = memory_batch_cancel,
+    .batch_unfinished = memory_batch_unfinished,
+    .report = memory_report,
+    .reader_open = memory_reader_open,
+    .reader_close = memory_reader_close,
+    .get = memory_get,
+    .list = memory_list,
+    .get_many = memory_get_many,
+    .batch_get = memory_batch_get,
+    .members = memory_members,
+    .log = memory_log,
+    .attempts = memory_attempts,
 };

@@ -1,4 +1,4 @@
-/* mem_batches: batches, keys and notes of the memory backend. It looks through everything each
+/* memory_batches: batches, keys and notes of the memory backend. It looks through everything each
  * time: what it does must be plain to see, not fast. A rolled-back flag or note stays: no promise
  * of the store rests on either. */
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static struct record *next_record(const struct backend *b, const struct record *
     return i ? FUT_CONTAINER(i, struct record, in_order) : NULL;
 }
 
-int mem_find_unique(struct backend *b, const char *unique, struct task_id *out)
+int memory_find_unique(struct backend *b, const char *unique, struct task_id *out)
 {
     for (struct record *r = next_record(b, NULL); r; r = next_record(b, r)) {
         const struct task_spec *spec = r->task.spec;
@@ -29,10 +29,10 @@ int mem_find_unique(struct backend *b, const char *unique, struct task_id *out)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-int mem_find_key(struct backend *b, const char *key, struct backend_key *out)
+int memory_find_key(struct backend *b, const char *key, struct backend_key *out)
 {
     for (struct list_node *i = list_first(&b->keys); i; i = list_next(&b->keys, i)) {
-        const struct mem_key *k = FUT_CONTAINER(i, struct mem_key, in_order);
+        const struct memory_key *k = FUT_CONTAINER(i, struct memory_key, in_order);
         if (strcmp(k->key, key) == 0) {
             *out = k->value;
             return 0;
@@ -41,54 +41,54 @@ int mem_find_key(struct backend *b, const char *key, struct backend_key *out)
     return FUT_ERR_NOT_FOUND;
 }
 
-int mem_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                int64_t now_wall_ms)
+int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id,
+                   int64_t now_wall_ms)
 {
-    struct mem_key *k = xnew(struct mem_key);
+    struct memory_key *k = xnew(struct memory_key);
     k->key = xstrdup(key->key);
     k->value.id = id;
     memcpy(k->value.fingerprint, key->fingerprint, sizeof(k->value.fingerprint));
     k->created_wall_ms = now_wall_ms;
     list_push_back(&b->keys, &k->in_order);
-    mem_remember(b, UNDO_KEY, NULL);
+    memory_remember(b, UNDO_KEY, NULL);
     return 0;
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
 
-struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id)
+struct memory_batch *memory_find_batch(const struct backend *b, struct task_id id)
 {
     for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
-        struct mem_batch *m = FUT_CONTAINER(i, struct mem_batch, in_order);
+        struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
         if (m->batch.id.hi == id.hi)
             return m;
     }
     return NULL;
 }
 
-int mem_batch_put(struct backend *b, const struct store_batch *batch)
+int memory_batch_put(struct backend *b, const struct store_batch *batch)
 {
-    if (mem_find_batch(b, batch->id))
+    if (memory_find_batch(b, batch->id))
         return FUT_ERR_EXISTS;
-    struct mem_batch *m = xnew(struct mem_batch);
+    struct memory_batch *m = xnew(struct memory_batch);
     m->batch = *batch;
     list_push_back(&b->batches, &m->in_order);
-    mem_remember(b, UNDO_BATCH, NULL);
+    memory_remember(b, UNDO_BATCH, NULL);
     return 0;
 }
 
-int mem_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
+int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 {
-    struct mem_batch *m = mem_find_batch(b, (struct task_id){.hi = key});
+    struct memory_batch *m = memory_find_batch(b, (struct task_id){.hi = key});
     *out_cancel = m && m->batch.fail_fast;
     if (*out_cancel)
         m->batch.cancelling = true;
     return 0;
 }
 
-int mem_batch_cancel(struct backend *b, struct task_id id)
+int memory_batch_cancel(struct backend *b, struct task_id id)
 {
-    struct mem_batch *m = mem_find_batch(b, id);
+    struct memory_batch *m = memory_find_batch(b, id);
     if (!m || !id_equal(m->batch.id, id))
         return FUT_ERR_NOT_FOUND;
     m->batch.cancelling = true;
@@ -97,11 +97,11 @@ int mem_batch_cancel(struct backend *b, struct task_id id)
 
 static bool is_being_cancelled(const struct backend *b, const struct task *t)
 {
-    const struct mem_batch *m = t->spec->batch.hi ? mem_find_batch(b, t->spec->batch) : NULL;
+    const struct memory_batch *m = t->spec->batch.hi ? memory_find_batch(b, t->spec->batch) : NULL;
     return m && m->batch.cancelling && !task_state_is_final(t->state);
 }
 
-int mem_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
+int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
 {
     size_t n = 0;
     for (struct record *r = next_record(b, NULL); r && n < max; r = next_record(b, r)) {
@@ -109,26 +109,26 @@ int mem_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size
             task_copy(&tasks[n++], &r->task);
     }
     for (struct list_node *i = n ? NULL : list_first(&b->batches); i; i = list_next(&b->batches, i))
-        FUT_CONTAINER(i, struct mem_batch, in_order)->batch.cancelling = false;
+        FUT_CONTAINER(i, struct memory_batch, in_order)->batch.cancelling = false;
     *out_n = n;
     return 0;
 }
 
 /* Keys expire with the retention. Batches stay as long as the process: nobody sees an empty one. */
-void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms)
+void memory_prune_rest(struct backend *b, int64_t cutoff_wall_ms)
 {
     struct list_node *i;
     while ((i = list_first(&b->keys))) {
-        struct mem_key *k = FUT_CONTAINER(i, struct mem_key, in_order);
+        struct memory_key *k = FUT_CONTAINER(i, struct memory_key, in_order);
         if (k->created_wall_ms > cutoff_wall_ms)
             return;
-        mem_drop_key(b, k);
+        memory_drop_key(b, k);
     }
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 
-static void add_log(struct mem_note *note, const char *log, size_t len)
+static void add_log(struct memory_note *note, const char *log, size_t len)
 {
     buf_put(&note->log, log, len);
     note->log_end += len;
@@ -136,13 +136,13 @@ static void add_log(struct mem_note *note, const char *log, size_t len)
         buf_consume(&note->log, note->log.len - STORE_LOG_MAX);
 }
 
-int mem_report(struct backend *b, const struct store_report *o, struct store_note *out)
+int memory_report(struct backend *b, const struct store_report *o, struct store_note *out)
 {
-    struct record *r = mem_find(b, o->id.hi);
+    struct record *r = memory_find(b, o->id.hi);
     if (!r || r->task.state != TASK_RUNNING || r->task.attempt != o->attempt)
         return FUT_ERR_STALE;
     if (!r->note) {
-        r->note = xnew(struct mem_note);
+        r->note = xnew(struct memory_note);
         r->note->progress = -1;
     }
     if (o->progress >= 0)

@@ -1,4 +1,4 @@
-/* mem_internal: the records of the memory backend, their indexes, and the undo log. */
+/* memory_internal: the records of the memory backend, their indexes, and the undo log. */
 #ifndef FUT_STORAGE_MEMORY_INTERNAL_H
 #define FUT_STORAGE_MEMORY_INTERNAL_H
 
@@ -15,24 +15,24 @@ struct record {
     struct heap_node due;      /* by due time */
     struct heap_node done;     /* by seq */
     struct task task;
-    struct mem_note *note; /* NULL: nothing reported */
+    struct memory_note *note; /* NULL: nothing reported */
     struct store_attempt *attempts;
     size_t n_attempts;
 };
 
-struct mem_note {
+struct memory_note {
     double progress;
     char *message;
     uint64_t log_end;
     struct buf log;
 };
 
-struct mem_batch {
+struct memory_batch {
     struct list_node in_order;
     struct store_batch batch;
 };
 
-struct mem_key {
+struct memory_key {
     struct list_node in_order; /* of creation */
     char *key;
     struct backend_key value;
@@ -57,62 +57,60 @@ struct backend {
 };
 
 /* Transactions hold the lock from begin to commit or rollback. */
-int mem_begin(struct backend *b);
-int mem_commit(struct backend *b);
-void mem_rollback(struct backend *b);
-int mem_mark(struct backend *b);
-int mem_unmark(struct backend *b);
-int mem_back(struct backend *b);
+int memory_begin(struct backend *b);
+int memory_commit(struct backend *b);
+void memory_rollback(struct backend *b);
+int memory_mark(struct backend *b);
+int memory_unmark(struct backend *b);
+int memory_back(struct backend *b);
 
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
-void mem_remember(struct backend *b, enum undo_kind kind, struct record *rec);
+void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
-/* Forgets the latest attempt that was added. */
-void mem_drop_last_attempt(struct record *r);
-void mem_drop_key(struct backend *b, struct mem_key *k);
-void mem_drop_last_batch(struct backend *b);
-void mem_drop_last_key(struct backend *b);
+void memory_drop_key(struct backend *b, struct memory_key *k);
+void memory_drop_last_batch(struct backend *b);
+void memory_drop_last_key(struct backend *b);
 
-/* mem_batches.c: batches, keys, notes */
-int mem_find_unique(struct backend *b, const char *unique, struct task_id *out);
-int mem_find_key(struct backend *b, const char *key, struct backend_key *out);
-int mem_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                int64_t now_wall_ms);
-int mem_batch_put(struct backend *b, const struct store_batch *batch);
-int mem_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
-int mem_batch_cancel(struct backend *b, struct task_id id);
-int mem_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
-int mem_report(struct backend *b, const struct store_report *o, struct store_note *out);
-void mem_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
-struct mem_batch *mem_find_batch(const struct backend *b, struct task_id id);
+/* memory_batches.c: batches, keys, notes */
+int memory_find_unique(struct backend *b, const char *unique, struct task_id *out);
+int memory_find_key(struct backend *b, const char *key, struct backend_key *out);
+int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id,
+                   int64_t now_wall_ms);
+int memory_batch_put(struct backend *b, const struct store_batch *batch);
+int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
+int memory_batch_cancel(struct backend *b, struct task_id id);
+int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+int memory_report(struct backend *b, const struct store_report *o, struct store_note *out);
+void memory_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
+struct memory_batch *memory_find_batch(const struct backend *b, struct task_id id);
 
-/* mem_attempts.c */
-int mem_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
-int mem_set_callback(struct backend *b, uint64_t key, struct task_id callback);
-int mem_attempts(struct backend_reader *r, struct store_attempts *o);
+/* memory_attempts.c */
+int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
+int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+int memory_attempts(struct backend_reader *r, struct store_attempts *o);
 
-/* mem_read.c: what readers ask; each takes the lock. */
+/* memory_read.c: what readers ask; each takes the lock. */
 struct backend_reader {
     struct backend *b;
 };
-int mem_reader_open(struct backend *b, struct backend_reader **out);
-void mem_reader_close(struct backend_reader *r);
-int mem_get(struct backend_reader *r, struct store_get *o);
-int mem_list(struct backend_reader *r, struct store_list *o);
-int mem_get_many(struct backend_reader *r, struct store_get_many *o);
-int mem_batch_get(struct backend_reader *r, struct store_batch_get *o);
-int mem_members(struct backend_reader *r, struct store_members *o);
-int mem_log(struct backend_reader *r, struct store_log *o);
+int memory_reader_open(struct backend *b, struct backend_reader **out);
+void memory_reader_close(struct backend_reader *r);
+int memory_get(struct backend_reader *r, struct store_get *o);
+int memory_list(struct backend_reader *r, struct store_list *o);
+int memory_get_many(struct backend_reader *r, struct store_get_many *o);
+int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int memory_members(struct backend_reader *r, struct store_members *o);
+int memory_log(struct backend_reader *r, struct store_log *o);
 
 /* Gives it another spec (takes it); can be undone. */
-void mem_set_spec(struct backend *b, struct record *r, struct task_spec *spec);
+void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec);
 /* NULL when there is none. */
-struct record *mem_find(const struct backend *b, uint64_t key);
+struct record *memory_find(const struct backend *b, uint64_t key);
 /* Adds a record, makes `after` a record's task, takes a record out: all three can be undone. */
-void mem_add(struct backend *b, const struct task *t);
-void mem_set(struct backend *b, struct record *r, const struct task *after);
-void mem_drop(struct backend *b, struct record *r);
+void memory_add(struct backend *b, const struct task *t);
+void memory_set(struct backend *b, struct record *r, const struct task *after);
+void memory_drop(struct backend *b, struct record *r);
 /* At the end of the backend: frees all records. */
-void mem_clear(struct backend *b);
+void memory_clear(struct backend *b);
 
 #endif

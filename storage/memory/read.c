@@ -1,28 +1,28 @@
-/* mem_read: what readers ask the memory backend. */
+/* memory_read: what readers ask the memory backend. */
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "storage/memory/internal.h"
 
-int mem_reader_open(struct backend *b, struct backend_reader **out)
+int memory_reader_open(struct backend *b, struct backend_reader **out)
 {
     *out = xnew(struct backend_reader);
     (*out)->b = b;
     return 0;
 }
 
-void mem_reader_close(struct backend_reader *r)
+void memory_reader_close(struct backend_reader *r)
 {
     free(r);
 }
 
 static const struct record *find_exactly(const struct backend *b, struct task_id id)
 {
-    const struct record *r = mem_find(b, id.hi);
+    const struct record *r = memory_find(b, id.hi);
     return r && r->task.spec->id.lo == id.lo ? r : NULL;
 }
 
-static struct store_note copy_note(const struct mem_note *note)
+static struct store_note copy_note(const struct memory_note *note)
 {
     if (!note)
         return (struct store_note){.progress = -1};
@@ -39,7 +39,7 @@ static uint32_t place_of(const struct backend *b, const struct record *r)
     return 1 + (uint32_t)heap_count_below(queue, r->queued.key, STORE_PLACE_MAX);
 }
 
-int mem_get(struct backend_reader *reader, struct store_get *o)
+int memory_get(struct backend_reader *reader, struct store_get *o)
 {
     int rc = FUT_ERR_NOT_FOUND;
     mutex_lock(&reader->b->mu);
@@ -54,7 +54,7 @@ int mem_get(struct backend_reader *reader, struct store_get *o)
     return rc;
 }
 
-int mem_list(struct backend_reader *reader, struct store_list *o)
+int memory_list(struct backend_reader *reader, struct store_list *o)
 {
     struct backend *b = reader->b;
     size_t seen = 0;
@@ -75,7 +75,7 @@ int mem_list(struct backend_reader *reader, struct store_list *o)
     return 0;
 }
 
-int mem_get_many(struct backend_reader *reader, struct store_get_many *o)
+int memory_get_many(struct backend_reader *reader, struct store_get_many *o)
 {
     mutex_lock(&reader->b->mu);
     for (size_t i = 0; i < o->n; i++) {
@@ -100,12 +100,12 @@ static void count_member(struct store_batch *batch, const struct task *t, uint64
     (*n)++;
 }
 
-int mem_batch_get(struct backend_reader *reader, struct store_batch_get *o)
+int memory_batch_get(struct backend_reader *reader, struct store_batch_get *o)
 {
     struct backend *b = reader->b;
     uint64_t n = 0;
     mutex_lock(&b->mu);
-    const struct mem_batch *m = mem_find_batch(b, o->id);
+    const struct memory_batch *m = memory_find_batch(b, o->id);
     if (m && id_equal(m->batch.id, o->id)) {
         o->batch = m->batch;
         for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i))
@@ -116,7 +116,7 @@ int mem_batch_get(struct backend_reader *reader, struct store_batch_get *o)
 }
 
 /* Members have ascending ids, so the order of ids is that of submission. */
-int mem_members(struct backend_reader *reader, struct store_members *o)
+int memory_members(struct backend_reader *reader, struct store_members *o)
 {
     struct backend *b = reader->b;
     mutex_lock(&b->mu);
@@ -130,7 +130,7 @@ int mem_members(struct backend_reader *reader, struct store_members *o)
     return 0;
 }
 
-int mem_log(struct backend_reader *reader, struct store_log *o)
+int memory_log(struct backend_reader *reader, struct store_log *o)
 {
     int rc = FUT_ERR_NOT_FOUND;
     mutex_lock(&reader->b->mu);

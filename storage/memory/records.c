@@ -1,4 +1,4 @@
-/* mem_records: records, indexes and transactions of the memory backend. A transaction holds the
+/* memory_records: records, indexes and transactions of the memory backend. A transaction holds the
  * lock from begin to commit, so readers see commits only; an undo log takes back what a rolled-back
  * one did. */
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 /* ---- what hangs on a record or beside it ------------------------------------------------------
  */
 
-static void note_free(struct mem_note *note)
+static void note_free(struct memory_note *note)
 {
     if (!note)
         return;
@@ -18,21 +18,21 @@ static void note_free(struct mem_note *note)
     free(note);
 }
 
-void mem_drop_key(struct backend *b, struct mem_key *k)
+void memory_drop_key(struct backend *b, struct memory_key *k)
 {
     list_remove(&b->keys, &k->in_order);
     free(k->key);
     free(k);
 }
 
-void mem_drop_last_key(struct backend *b)
+void memory_drop_last_key(struct backend *b)
 {
-    mem_drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct mem_key, in_order));
+    memory_drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct memory_key, in_order));
 }
 
-void mem_drop_last_batch(struct backend *b)
+void memory_drop_last_batch(struct backend *b)
 {
-    struct mem_batch *m = FUT_CONTAINER(b->batches.head.prev, struct mem_batch, in_order);
+    struct memory_batch *m = FUT_CONTAINER(b->batches.head.prev, struct memory_batch, in_order);
     list_remove(&b->batches, &m->in_order);
     free(m);
 }
@@ -89,7 +89,7 @@ static void record_free(struct record *r)
     free(r);
 }
 
-struct record *mem_find(const struct backend *b, uint64_t key)
+struct record *memory_find(const struct backend *b, uint64_t key)
 {
     struct map_node *n = map_get(&b->by_key, key);
     return n ? FUT_CONTAINER(n, struct record, by_key) : NULL;
@@ -97,7 +97,7 @@ struct record *mem_find(const struct backend *b, uint64_t key)
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-void mem_remember(struct backend *b, enum undo_kind kind, struct record *r)
+void memory_remember(struct backend *b, enum undo_kind kind, struct record *r)
 {
     if (b->n_undo == b->cap_undo) {
         b->cap_undo = b->cap_undo ? b->cap_undo * 2 : 64;
@@ -130,20 +130,21 @@ static void undo_remove(struct backend *b, struct undo *u)
 
 static void undo_attempt(struct backend *b, struct undo *u)
 {
+    struct record *r = u->rec;
     (void)b;
-    mem_drop_last_attempt(u->rec);
+    task_outcome_unref(r->attempts[--r->n_attempts].outcome);
 }
 
 static void undo_batch(struct backend *b, struct undo *u)
 {
     (void)u;
-    mem_drop_last_batch(b);
+    memory_drop_last_batch(b);
 }
 
 static void undo_key(struct backend *b, struct undo *u)
 {
     (void)u;
-    mem_drop_last_key(b);
+    memory_drop_last_key(b);
 }
 
 static void (*const undoers[])(struct backend *b, struct undo *u) = {
@@ -159,14 +160,14 @@ static void undo_to(struct backend *b, size_t mark)
     }
 }
 
-int mem_begin(struct backend *b)
+int memory_begin(struct backend *b)
 {
     mutex_lock(&b->mu);
     b->n_undo = 0;
     return 0;
 }
 
-int mem_commit(struct backend *b)
+int memory_commit(struct backend *b)
 {
     for (size_t i = 0; i < b->n_undo; i++) {
         task_release(&b->undo[i].before);
@@ -178,25 +179,25 @@ int mem_commit(struct backend *b)
     return 0;
 }
 
-void mem_rollback(struct backend *b)
+void memory_rollback(struct backend *b)
 {
     undo_to(b, 0);
     mutex_unlock(&b->mu);
 }
 
-int mem_mark(struct backend *b)
+int memory_mark(struct backend *b)
 {
     b->mark = b->n_undo;
     return 0;
 }
 
-int mem_unmark(struct backend *b)
+int memory_unmark(struct backend *b)
 {
     (void)b;
     return 0;
 }
 
-int mem_back(struct backend *b)
+int memory_back(struct backend *b)
 {
     undo_to(b, b->mark);
     return 0;
@@ -204,10 +205,10 @@ int mem_back(struct backend *b)
 
 /* ---- changes that can be undone -------------------------------------------------------------- */
 
-void mem_set(struct backend *b, struct record *r, const struct task *after)
+void memory_set(struct backend *b, struct record *r, const struct task *after)
 {
     struct task kept;
-    mem_remember(b, UNDO_CHANGE, r);
+    memory_remember(b, UNDO_CHANGE, r);
     unindex_record(b, r);
     task_copy(&kept, after);
     /* The stored spec has the input, the caller's may lack it. */
@@ -218,28 +219,28 @@ void mem_set(struct backend *b, struct record *r, const struct task *after)
     index_record(b, r);
 }
 
-void mem_set_spec(struct backend *b, struct record *r, struct task_spec *spec)
+void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec)
 {
-    mem_remember(b, UNDO_CHANGE, r);
+    memory_remember(b, UNDO_CHANGE, r);
     task_spec_unref(r->task.spec);
     r->task.spec = spec;
 }
 
-void mem_add(struct backend *b, const struct task *t)
+void memory_add(struct backend *b, const struct task *t)
 {
     struct record *r = xnew(struct record);
     task_copy(&r->task, t);
     attach(b, r);
-    mem_remember(b, UNDO_INSERT, r);
+    memory_remember(b, UNDO_INSERT, r);
 }
 
-void mem_drop(struct backend *b, struct record *r)
+void memory_drop(struct backend *b, struct record *r)
 {
     detach(b, r);
-    mem_remember(b, UNDO_REMOVE, r);
+    memory_remember(b, UNDO_REMOVE, r);
 }
 
-void mem_clear(struct backend *b)
+void memory_clear(struct backend *b)
 {
     struct list_node *i;
     while ((i = list_first(&b->in_order))) {

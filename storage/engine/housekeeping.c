@@ -1,0 +1,77 @@
+/* housekeeping: what the writer does although no operation asks for it, in small steps, within the
+ * transaction of its batch: due times, cancelled batches, retention. The writer thread alone. */
+#include "core/clock.h"
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+
+#define PROMOTE_STEP 1000
+#define PRUNE_STEP 200
+#define CANCEL_STEP 200
+#define PRUNE_IDLE_US 1000000
+#define PRUNE_BUSY_US 5000 /* between steps while there is more to delete */
+
+int housekeeping_promote(struct store *s)
+{
+    struct writer *w = &s->w;
+    int64_t now = clock_wall_ms();
+    size_t by_lane[LANE_COUNT] = {0};
+    struct task_move move;
+    if (w->next_due_wall_ms < 0 || w->next_due_wall_ms > now)
+        return 0;
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = s->ops->promote(s->backend, &move, now, PROMOTE_STEP, by_lane);
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
+        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
+    return rc != 0 ? rc : s->ops->next_due(s->backend, &w->next_due_wall_ms);
+}
+
+static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
+{
+    struct task_change c;
+    FUT_MUST(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
+    int rc = txn_change(s, &c, t);
+    if (rc == 0)
+        txn_add_change(s, &(struct store_change){.id = c.id,
+                                                 .state = t->state,
+                                                 .stopped_attempt = txn_stopped(&c),
+                                                 .batch = t->spec->batch});
+    return rc;
+}
+
+int housekeeping_cancel(struct store *s)
+{
+    struct task tasks[CANCEL_STEP];
+    size_t n = 0;
+    if (!s->w.cancel_pending)
+        return 0;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = s->ops->batch_unfinished(s->backend, CANCEL_STEP, tasks, &n);
+    s->w.cancel_pending = n > 0;
+    struct task_outcome *why =
+        n ? task_outcome_error("cancelled", "cancelled with the rest of its batch") : NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = cancel_one(s, &tasks[i], why);
+        task_release(&tasks[i]);
+    }
+    task_outcome_unref(why);
+    return rc;
+}
+
+int housekeeping_prune(struct store *s)
+{
+    struct writer *w = &s->w;
+    int64_t now = clock_mono_us();
+    size_t n = 0;
+    if (now < w->next_prune_mono_us)
+        return 0;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = s->ops->prune(s->backend, clock_wall_ms() - s->retention_ms, PRUNE_STEP, &n);
+    w->now.stats.pruned += n;
+    w->next_prune_mono_us = now + (n == PRUNE_STEP ? PRUNE_BUSY_US : PRUNE_IDLE_US);
+    return rc;
+}
