@@ -24,7 +24,7 @@ ALL_CFLAGS     := -std=c11 $(WARN) -fPIE $(CFLAGS_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 
 # What each folder links: only what its includes may reach.
-LIBS_core    := -lcrypto -lpthread
+LIBS_core    := -ljansson -lcrypto -lm -lpthread
 LIBS_storage := -lsqlite3 $(LIBS_core)
 LIBS_workers := -lm -lcurl -ljansson -lcrypto $(LIBS_storage)
 LIBS_api     := -lmicrohttpd -ljansson -lcrypto -lm $(LIBS_storage)

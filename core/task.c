@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/err.h"
 #include "core/mem.h"
@@ -176,6 +177,13 @@ bool lane_parse(const char *name, enum lane *out)
     if (i >= 0)
         *out = (enum lane)i;
     return i >= 0;
+}
+
+bool task_type_is_json(const char *content_type)
+{
+    size_t n = sizeof(CONTENT_JSON) - 1;
+    return strncasecmp(content_type, CONTENT_JSON, n) == 0 &&
+           (!content_type[n] || strchr("; \t", content_type[n]));
 }
 
 bool task_handler_name_ok(const char *name)

@@ -1,6 +1,6 @@
 #include "api/resources/batches.h"
 
-#include <stdio.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,17 +9,17 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/resources/batch_json.h"
-#include "api/resources/callback_task.h"
 #include "api/resources/idempotency.h"
+#include "api/resources/submission.h"
+#include "api/resources/tasks.h"
 #include "api/text/batch_in.h"
 #include "api/text/json_out.h"
-#include "api/text/params.h"
 #include "core/clock.h"
 #include "core/mem.h"
 
 #define PAGE 500
 #define NDJSON_TYPE "application/x-ndjson"
-#define FIRST_ROOM 64
+#define FIRST_CAPACITY 64
 #define NDJSON_BODIES 16 /* a body of lines may have so many times the bytes of another */
 
 /* What a submission is made of; r->work. */
@@ -31,6 +31,7 @@ struct work {
     struct task *callbacks; /* likewise; of some of the tasks */
     size_t n_callbacks, cap_callbacks;
     bool has_unique;
+    struct submission shared; /* of a map, while it is read */
     const char *traceparent;
     struct batch_lines lines;    /* while r->sink takes the body */
     struct evp_md_ctx_st *print; /* of the same; NULL without a key */
@@ -61,73 +62,60 @@ bool batches_read_id(struct request *r, struct task_id *out)
     return false;
 }
 
-static int refuse(struct problem *p, enum problem_code code, const char *field, const char *fmt,
-                  const char *arg)
-{
-    char text[256];
-    (void)snprintf(text, sizeof(text), "%s \"%.64s\" %s", field, arg, fmt);
-    problem_set(p, code, "%s", text);
-    problem_set_field(p, field);
-    return FUT_ERR_INVAL;
-}
-
 /* ---- from JSON to tasks ---------------------------------------------------------------------- */
 
-/* The id of the task that tells url of the next one's end. */
-static struct task_id add_callback(struct work *w, struct task_id after, const char *url)
+static struct task *next_slot(struct task **tasks, size_t *n, size_t *cap)
 {
-    if (w->n_callbacks == w->cap_callbacks) {
-        w->cap_callbacks = w->cap_callbacks ? w->cap_callbacks * 2 : FIRST_ROOM;
-        w->callbacks = xrealloc(w->callbacks, w->cap_callbacks * sizeof(*w->callbacks));
+    if (*n == *cap) {
+        *cap = *cap ? *cap * 2 : FIRST_CAPACITY;
+        *tasks = xrealloc(*tasks, *cap * sizeof(**tasks));
     }
-    struct task *callback = &w->callbacks[w->n_callbacks++];
-    callback_task_make(callback, id_new(), after, url);
-    return callback->spec->id;
+    return &(*tasks)[(*n)++];
 }
 
-static void add_task(struct work *w, const struct handler_info *h, const struct json_in_task *in)
+static int add_task(struct work *w, const struct submission *s, struct problem *p)
 {
-    struct task_id id = id_new();
-    if (w->n == w->cap) {
-        w->cap = w->cap ? w->cap * 2 : FIRST_ROOM;
-        w->tasks = xrealloc(w->tasks, w->cap * sizeof(*w->tasks));
-    }
-    w->tasks[w->n] = (struct task){.state = TASK_QUEUED};
-    w->tasks[w->n].spec = task_spec_new(&(struct task_spec){
-        .id = id,
-        .lane = in->has_lane ? in->lane : h->lane,
-        .retries = in->retries >= 0 ? (uint32_t)in->retries : h->retries,
-        .retry = in->retry,
-        .timeout_ms = in->timeout_ms ? in->timeout_ms : h->timeout_ms,
-        .created_wall_ms = w->batch.created_wall_ms,
-        .handler = h->name,
-        .input_type = in->input_type,
-        .input = (const unsigned char *)(in->input_len ? in->input : ""),
-        .input_len = in->input_len,
-        .batch = w->batch.id,
-        .batch_pos = (uint32_t)w->n,
-        .callback = in->callback_url ? add_callback(w, id, in->callback_url) : (struct task_id){0},
-        .unique = in->unique,
-        .traceparent = w->traceparent,
-    });
-    w->has_unique |= in->unique != NULL;
-    w->n++;
-}
-
-static int take_task(void *ctx, const struct json_in_task *in, struct problem *p)
-{
-    struct work *w = ctx;
-    const struct handler_info *h =
-        catalog_find_public(catalog_lend_to(&w->r->api->catalog, &w->r->catalog), in->handler);
-    if (!h)
-        return refuse(p, PROBLEM_UNKNOWN_HANDLER_NAME, "handler",
-                      "is not known; GET /v1/handlers lists what is.", in->handler);
-    if (in->has_lane && in->lane != h->lane && !h->any_lane)
-        return refuse(p, PROBLEM_LANE_FIXED, "lane", "is not where this handler runs.",
-                      lane_name(in->lane));
-    add_task(w, h, in);
+    const struct handler_info *h;
+    struct task callback;
+    if (submission_check(s, catalog_lend_to(&w->r->api->catalog, &w->r->catalog), false, &h, p) !=
+        0)
+        return FUT_ERR_INVAL;
+    struct submission_frame frame = {.id = id_new(),
+                                     .batch = w->batch.id,
+                                     .batch_pos = (uint32_t)w->n,
+                                     .created_wall_ms = w->batch.created_wall_ms,
+                                     .traceparent = w->traceparent};
+    submission_make(s, h, &frame, next_slot(&w->tasks, &w->n, &w->cap), &callback);
+    if (callback.spec)
+        *next_slot(&w->callbacks, &w->n_callbacks, &w->cap_callbacks) = callback;
+    w->has_unique |= s->unique != NULL;
     return 0;
 }
+
+static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
+{
+    struct submission s;
+    if (submission_read(text, n, &s, p) != 0)
+        return FUT_ERR_INVAL;
+    int rc = add_task(ctx, &s, p);
+    submission_release(&s);
+    return rc;
+}
+
+static int take_shared(void *ctx, const json_t *members, struct problem *p)
+{
+    struct work *w = ctx;
+    return submission_read_shared(members, &w->shared, p);
+}
+
+static int take_input(void *ctx, const json_t *value, const char *text, size_t n, struct problem *p)
+{
+    struct work *w = ctx;
+    submission_set_input(&w->shared, value, text, n);
+    return add_task(w, &w->shared, p);
+}
+
+static const struct batch_in_taker taker = {take_task, take_shared, take_input};
 
 static void drop_work(struct request *r)
 {
@@ -279,9 +267,8 @@ static bool read_fail_fast(struct request *r, bool *out)
 static struct work *new_work(struct request *r)
 {
     struct work *w = arena_alloc(&r->arena, sizeof(*w));
-    const char *trace = http_header(r, "traceparent");
     *w = (struct work){.r = r, .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms()}};
-    w->traceparent = trace && params_traceparent_ok(trace) ? trace : NULL;
+    w->traceparent = tasks_traceparent(r);
     r->work = w;
     r->drop_op = drop_work;
     return w;
@@ -304,7 +291,7 @@ void batches_open(struct request *r)
         return;
     struct work *w = new_work(r);
     w->lines = (struct batch_lines){
-        .in = {.each = take_task, .ctx = w}, .rest = &r->body, .max_line_bytes = max};
+        .in = {.taker = &taker, .ctx = w}, .rest = &r->body, .max_line_bytes = max};
     w->print = idempotency_begin(r);
     r->body_limit = max * NDJSON_BODIES;
     r->sink = take_lines;
@@ -313,7 +300,7 @@ void batches_open(struct request *r)
 
 static int read_json(struct request *r, struct work *w, struct problem *p)
 {
-    struct batch_in in = {.each = take_task, .ctx = w, .fail_fast = w->batch.fail_fast};
+    struct batch_in in = {.taker = &taker, .ctx = w, .fail_fast = w->batch.fail_fast};
     int rc = batch_in_json(r->body.len ? r->body.data : "", r->body.len, &in, p);
     w->batch.fail_fast = in.fail_fast;
     return rc;

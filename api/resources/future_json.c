@@ -56,7 +56,7 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
     const struct task_outcome *o = t->outcome;
     const char *type = o->type ? o->type : CONTENT_BYTES;
     json_out_key(out, "result");
-    if (o->body_len && params_type_is_json(type)) {
+    if (o->body_len && task_type_is_json(type)) {
         buf_put(out, o->body, o->body_len);
         return;
     }

@@ -6,6 +6,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/text/json_in.h"
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
 #include "core/clock.h"
@@ -20,104 +21,88 @@ struct asked {
     bool is_paused, has_reason;
 };
 
-static int refuse(const char *field, enum problem_code code, struct problem *p)
+static int refuse_capacity(const struct json_in_field *f, double came, uint32_t max,
+                           struct problem *p)
 {
-    problem_set_field(p, field);
-    p->code = code;
+    char allowed[160];
+    struct json_in_field of_lane = *f;
+    (void)snprintf(allowed, sizeof(allowed),
+                   "a whole number from 1 to %u, or null for what is configured (to run nothing, "
+                   "set \"paused\")",
+                   max);
+    of_lane.allowed = allowed;
+    (void)json_in_bad_number(&of_lane, came, p);
+    p->limit = max;
     return FUT_ERR_INVAL;
 }
 
-static int set_capacity(struct asked *a, const json_t *v, struct problem *p)
+static int set_capacity(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
+    struct asked *a = to;
     uint32_t max = pool_lane_max(a->lane);
     double n = json_number_value(v);
     a->wish.sets_capacity = true;
     if (json_is_null(v))
         return 0;
-    problem_set(p, PROBLEM_WRONG_TYPE,
-                "\"capacity\" must be a whole number from 1 to %u, or null for what is configured; "
-                "to run nothing, set \"paused\".",
-                max);
     if (!json_is_number(v))
-        return refuse("capacity", PROBLEM_WRONG_TYPE, p);
-    p->limit = max;
+        return json_in_wrong_type(f, v, p);
     if (!(n >= 1 && n <= max) || n != (double)(uint32_t)n)
-        return refuse("capacity", PROBLEM_INVALID_VALUE, p);
+        return refuse_capacity(f, n, max, p);
     a->wish.capacity = (uint32_t)n;
     return 0;
 }
 
-static int set_paused(struct asked *a, const json_t *v, struct problem *p)
+static int set_paused(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    problem_set(p, PROBLEM_WRONG_TYPE, "\"paused\" must be true or false.");
-    if (!json_is_boolean(v))
-        return refuse("paused", PROBLEM_WRONG_TYPE, p);
+    struct asked *a = to;
+    (void)f;
+    (void)p;
     a->wish.sets_pause = true;
     a->is_paused = json_is_true(v);
     return 0;
 }
 
-static int set_reason(struct asked *a, const json_t *v, struct problem *p)
+static int set_reason(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    struct pool_pause *pause = &a->wish.pause;
-    problem_set(p, PROBLEM_WRONG_TYPE, "\"reason\" must be a string of at most %d bytes.",
-                POOL_REASON_SIZE - 1);
-    if (!json_is_string(v))
-        return refuse("reason", PROBLEM_WRONG_TYPE, p);
-    p->limit = POOL_REASON_SIZE - 1;
-    if (json_string_length(v) >= POOL_REASON_SIZE ||
-        strlen(json_string_value(v)) != json_string_length(v))
-        return refuse("reason", PROBLEM_INVALID_VALUE, p);
-    memcpy(pause->reason, json_string_value(v), json_string_length(v));
+    struct asked *a = to;
+    if (json_string_length(v) >= POOL_REASON_SIZE) {
+        (void)json_in_bad_value(f, "this text", p);
+        p->limit = POOL_REASON_SIZE - 1;
+        return FUT_ERR_INVAL;
+    }
+    memcpy(a->wish.pause.reason, json_string_value(v), json_string_length(v));
     a->has_reason = true;
     return 0;
 }
 
-static const struct {
-    const char *name;
-    int (*set)(struct asked *a, const json_t *v, struct problem *p);
-} members[] = {{"capacity", set_capacity}, {"paused", set_paused}, {"reason", set_reason}};
+static const struct json_in_field members[] = {
+    {"capacity", "a whole number, or null for what is configured", JSON_IN_ANY, false, 0,
+     set_capacity},
+    {"paused", "true or false", JSON_IN_BOOL, false, 0, set_paused},
+    {"reason", "a string of at most 200 bytes", JSON_IN_STRING, false, 0, set_reason},
+};
 
-static int set_member(struct asked *a, const char *key, const json_t *v, struct problem *p)
+static int refuse_whole(enum problem_code code, const char *field, const char *why,
+                        struct problem *p)
 {
-    for (size_t i = 0; i < FUT_COUNT(members); i++) {
-        if (strcmp(members[i].name, key) == 0)
-            return members[i].set(a, v, p);
-    }
-    problem_set(p, PROBLEM_UNKNOWN_FIELD,
-                "\"%.64s\" is not known here; known are \"capacity\", \"paused\" and \"reason\".",
-                key);
-    return refuse(key, PROBLEM_UNKNOWN_FIELD, p);
+    problem_set(p, code, "%s", why);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
 }
 
-static int check_whole(const struct asked *a, struct problem *p)
+static int read_body(struct asked *a, const json_t *root, struct problem *p)
 {
-    if (a->has_reason && !a->is_paused) {
-        problem_set(p, PROBLEM_INVALID_VALUE,
-                    "\"reason\" is for a pause: it goes with \"paused\": true.");
-        return refuse("reason", PROBLEM_INVALID_VALUE, p);
-    }
-    if (!a->wish.sets_capacity && !a->wish.sets_pause) {
-        problem_set(p, PROBLEM_MISSING_FIELD,
-                    "The body must have \"capacity\" or \"paused\", or both.");
-        return refuse("capacity", PROBLEM_MISSING_FIELD, p);
-    }
-    return 0;
-}
-
-static int set_members(struct asked *a, json_t *root, struct problem *p)
-{
-    const char *key;
-    json_t *v;
-    if (!json_is_object(root)) {
-        problem_set(p, PROBLEM_WRONG_TYPE, "The body must be an object.");
+    static const struct json_in_object object = {"a change of a pool", "", members,
+                                                 FUT_COUNT(members), 0};
+    if (json_in_read(&object, root, a, p) != 0)
         return FUT_ERR_INVAL;
-    }
-    json_object_foreach (root, key, v) {
-        if (set_member(a, key, v, p) != 0)
-            return FUT_ERR_INVAL;
-    }
-    return check_whole(a, p);
+    if (a->has_reason && !a->is_paused)
+        return refuse_whole(PROBLEM_INVALID_VALUE, "reason",
+                            "\"reason\" is for a pause: it goes with \"paused\": true.", p);
+    if (!a->wish.sets_capacity && !a->wish.sets_pause)
+        return refuse_whole(PROBLEM_MISSING_FIELD, "capacity",
+                            "The body must have \"capacity\" or \"paused\", or both.", p);
+    return 0;
 }
 
 int pools_read_wish(const char *text, size_t n, enum lane lane, struct pool_wish *out,
@@ -127,7 +112,7 @@ int pools_read_wish(const char *text, size_t n, enum lane lane, struct pool_wish
     json_t *root = json_text_parse(n ? text : "", n, p);
     if (!root)
         return FUT_ERR_INVAL;
-    int rc = set_members(&a, root, p);
+    int rc = read_body(&a, root, p);
     json_decref(root);
     *out = a.wish;
     *out_paused = a.is_paused;

@@ -6,43 +6,21 @@
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
-#include "api/resources/callback_task.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/show.h"
+#include "api/resources/submission.h"
 #include "api/resources/wait.h"
 #include "api/text/json_in.h"
-#include "api/text/json_out.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 
-#define NAMES_SHOWN 20
 #define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
 
-/* ---- refusals -------------------------------------------------------------------------------- */
-
-static void refuse_handler(struct request *r, const char *name, enum problem_code code)
+/* A malformed one is as good as none, says its specification. */
+const char *tasks_traceparent(const struct request *r)
 {
-    struct problem p;
-    struct buf known = BUF_INIT;
-    const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
-    for (size_t i = 0; i < c->n && i < NAMES_SHOWN; i++)
-        if (!c->items[i].is_internal)
-            buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
-    problem_set(&p, code, "No handler is called \"%.64s\"; known are %.500s%s.", name,
-                known.len ? known.data : "none", c->n > NAMES_SHOWN ? " and more" : "");
-    if (code == PROBLEM_UNKNOWN_HANDLER_NAME)
-        problem_set_field(&p, "handler");
-    buf_release(&known);
-    request_problem(r, &p);
-}
-
-static void refuse_lane(struct request *r, const struct handler_info *h)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
-                lane_name(h->lane));
-    problem_set_field(&p, "lane");
-    request_problem(r, &p);
+    const char *text = http_header(r, "traceparent");
+    return text && params_traceparent_ok(text) ? text : NULL;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -101,134 +79,80 @@ static void submitted(struct request *r)
 
 /* ---- submitting ------------------------------------------------------------------------------ */
 
-/* What a submission says beside its input; the handler's entry gives the rest. */
-struct options {
-    bool has_lane;
-    enum lane lane;
-    int64_t timeout_ms;       /* 0: not given */
-    int64_t retries;          /* -1: not given */
-    const char *unique;       /* or NULL */
-    const char *callback_url; /* or NULL */
-    struct retry_policy retry;
-};
-
-/* A malformed one is as good as none, says its specification. */
-static const char *read_traceparent(struct request *r)
+/* s is copied. The request is answered when s is refused. */
+static void submit(struct request *r, const struct submission *s, bool is_in_path)
 {
-    const char *text = http_header(r, "traceparent");
-    return text && params_traceparent_ok(text) ? text : NULL;
-}
-
-/* input: copied. */
-static void submit(struct request *r, const struct handler_info *h, const struct options *o,
-                   const char *type, const char *input, size_t n)
-{
-    struct task_id id = id_new(), callback = {0};
+    const struct handler_info *h;
+    struct problem p;
     bool has_key;
-    if (o->has_lane && o->lane != h->lane && !h->any_lane) {
-        refuse_lane(r, h);
+    if (submission_check(s, catalog_lend_to(&r->api->catalog, &r->catalog), is_in_path, &h, &p) !=
+        0) {
+        request_problem(r, &p);
         return;
     }
     if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
         return;
-    if (o->callback_url) {
-        callback = id_new();
-        callback_task_make(&r->callback, callback, id, o->callback_url);
-    }
-    r->task.spec = task_spec_new(&(struct task_spec){
-        .id = id,
-        .lane = o->has_lane ? o->lane : h->lane,
-        .retries = o->retries >= 0 ? (uint32_t)o->retries : h->retries,
-        .retry = o->retry,
-        .timeout_ms = o->timeout_ms ? o->timeout_ms : h->timeout_ms,
-        .created_wall_ms = clock_wall_ms(),
-        .handler = h->name,
-        .input_type = type,
-        .input = (const unsigned char *)(n ? input : ""),
-        .input_len = n,
-        .callback = callback,
-        .unique = o->unique,
-        .traceparent = read_traceparent(r),
-    });
-    r->task.state = TASK_QUEUED;
-    wait_open(r, id);
+    struct submission_frame frame = {
+        .id = id_new(), .created_wall_ms = clock_wall_ms(), .traceparent = tasks_traceparent(r)};
+    submission_make(s, h, &frame, &r->task, &r->callback);
+    wait_open(r, frame.id);
     request_submit(r, has_key ? &r->key : NULL, submitted);
 }
 
 void tasks_post(struct request *r)
 {
-    struct json_in_task in;
+    struct submission s;
     struct problem p;
     if (!wait_parse(r))
         return;
-    if (json_in_task(r->body.data, r->body.len, &in, &p) != 0) {
+    if (submission_read(r->body.data, r->body.len, &s, &p) != 0) {
         request_problem(r, &p);
         return;
     }
-    const struct handler_info *h =
-        catalog_find_public(catalog_lend_to(&r->api->catalog, &r->catalog), in.handler);
-    struct options o = {in.has_lane, in.lane,         in.timeout_ms, in.retries,
-                        in.unique,   in.callback_url, in.retry};
-    if (h)
-        submit(r, h, &o, in.input_type, in.input, in.input_len);
-    else
-        refuse_handler(r, in.handler, PROBLEM_UNKNOWN_HANDLER_NAME);
-    json_in_task_release(&in);
+    submit(r, &s, false);
+    submission_release(&s);
 }
 
 /* ---- handler in the path --------------------------------------------------------------------- */
 
-static bool read_options(struct request *r, struct options *o)
+static const char *arg_of(void *ctx, const char *name)
 {
-    const char *lane = request_arg(r, "lane"), *timeout = request_arg(r, "timeout"),
-               *retries = request_arg(r, "retries");
-    uint64_t n;
-    if (lane && !(o->has_lane = lane_parse(lane, &o->lane)))
-        return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
-    if (timeout && (!params_seconds(timeout, &o->timeout_ms) || o->timeout_ms < 1 ||
-                    o->timeout_ms > TASK_TIMEOUT_MAX_MS))
-        return request_refuse_arg(r, "timeout", "a number of seconds over 0 and up to 86400");
-    if (retries && !params_uint(retries, TASK_RETRIES_MAX, &n))
-        return request_refuse_arg(r, "retries", "a whole number from 0 to 100");
-    if (retries)
-        o->retries = (int64_t)n;
-    return true;
+    return request_arg(ctx, name);
 }
 
-/* The content type of the body as input; NULL when the request was answered. */
-static const char *read_type(struct request *r)
+/* The content type of the body as input. 0, or FUT_ERR_INVAL with *p set. */
+static int read_type(struct request *r, const char **out, struct problem *p)
 {
-    struct problem p;
     const char *type = http_header(r, "Content-Type");
     if (!type || !*type || strncasecmp(type, FORM_TYPE, strlen(FORM_TYPE)) == 0)
-        return CONTENT_BYTES;
+        return 0;
     if (!params_type_ok(type)) {
-        problem_set(&p, PROBLEM_INVALID_HEADER,
+        problem_set(p, PROBLEM_INVALID_HEADER,
                     "Content-Type must be 1 to %d printable ASCII characters.", TASK_TYPE_MAX);
-        problem_set_parameter(&p, "Content-Type");
-        request_problem(r, &p);
-        return NULL;
+        problem_set_parameter(p, "Content-Type");
+        return FUT_ERR_INVAL;
     }
+    *out = type;
     /* What goes in as JSON is JSON: handlers and readers rely on it. */
-    if (params_type_is_json(type) && json_in_check(r->body.data, r->body.len, &p) != 0) {
-        request_problem(r, &p);
-        return NULL;
-    }
-    return type;
+    return task_type_is_json(type) ? json_in_check(r->body.data, r->body.len, p) : 0;
 }
 
 void tasks_post_handler(struct request *r)
 {
-    const struct handler_info *h =
-        catalog_find_public(catalog_lend_to(&r->api->catalog, &r->catalog), r->captures[0]);
-    struct options o = {.retries = -1};
-    if (!h) {
-        refuse_handler(r, r->captures[0], PROBLEM_UNKNOWN_HANDLER);
+    struct submission s;
+    struct problem p;
+    if (!wait_parse(r))
+        return;
+    if (submission_read_query(arg_of, r, &s, &p) != 0) {
+        request_problem(r, &p);
         return;
     }
-    if (!wait_parse(r) || !read_options(r, &o))
-        return;
-    const char *type = read_type(r);
-    if (type)
-        submit(r, h, &o, type, r->body.data, r->body.len);
+    s.handler = r->captures[0];
+    s.input = r->body.data;
+    s.input_len = r->body.len;
+    if (read_type(r, &s.input_type, &p) == 0)
+        submit(r, &s, true);
+    else
+        request_problem(r, &p);
+    submission_release(&s);
 }

@@ -3,11 +3,9 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/text/json_text.h"
-#include "core/mem.h"
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
@@ -63,14 +61,11 @@ static const char *next_element(const char *text, size_t n, size_t *at, size_t *
     return text + from;
 }
 
-/* Takes one element; ctx is the taker's. */
-typedef int element_fn(const struct body *d, const char *bytes, size_t n, const json_t *v,
-                       void *ctx);
+typedef int element_fn(const struct body *d, const char *bytes, size_t n, const json_t *v);
 
 /* Hands over the elements of an array member with their bytes in the text. A refusal is told with
  * its place; of the first element only when it is its own: inputs share all else of the task. */
-static int each_element(const struct body *d, const char *name, bool is_own, element_fn *take,
-                        void *ctx)
+static int each_element(const struct body *d, const char *name, bool is_own, element_fn *take)
 {
     const json_t *elements = json_object_get(d->root, name);
     const char *text, *bytes;
@@ -79,7 +74,7 @@ static int each_element(const struct body *d, const char *name, bool is_own, ele
     for (size_t i = 0; i < json_array_size(elements); i++) {
         char place[32];
         bytes = next_element(text, n, &at, &len);
-        if (take(d, bytes, len, json_array_get(elements, i), ctx) == 0)
+        if (take(d, bytes, len, json_array_get(elements, i)) == 0)
             continue;
         (void)snprintf(place, sizeof(place), "%s[%zu]", name, i);
         return is_own || i ? at_place(d->p, place) : FUT_ERR_INVAL;
@@ -107,104 +102,60 @@ static int read_flag(const struct body *d)
     return 0;
 }
 
-/* known: " a b ". */
-static int check_known(const struct body *d, const char *known)
-{
-    const char *key;
-    json_t *v;
-    json_object_foreach (d->root, key, v) {
-        char padded[40];
-        (void)snprintf(padded, sizeof(padded), " %.36s ", key);
-        if (strlen(key) <= 36 && !strchr(key, ' ') && strstr(known, padded))
-            continue;
-        problem_set(d->p, PROBLEM_UNKNOWN_FIELD, "\"%.64s\" is not known here; known are%s", key,
-                    known);
-        d->p->detail[strlen(d->p->detail) - 1] = '.';
-        problem_set_field(d->p, key);
-        return FUT_ERR_INVAL;
-    }
-    return 0;
-}
-
 /* ---- {"handler","inputs"} -------------------------------------------------------------------- */
 
-/* What all tasks of a map share: the body without its inputs, read as a task. */
-static int read_shared(const struct body *d, char **out_text, struct json_in_task *out)
+/* What all tasks of a map share: the body without the rest. */
+static int take_shared(const struct body *d)
 {
     json_t *shared = json_copy(d->root);
     (void)json_object_del(shared, "inputs");
     (void)json_object_del(shared, "fail_fast");
-    char *text = json_dumps(shared, JSON_COMPACT);
-    json_decref(shared);
-    int rc = json_in_task(text, strlen(text), out, d->p);
-    if (rc == 0)
-        *out_text = text;
-    else
-        free(text);
+    int rc = d->b->taker->shared(d->b->ctx, shared, d->p);
+    json_decref(shared); /* its members belong to the root as well */
     return rc;
 }
 
-static void set_input(struct json_in_task *t, const json_t *v, const char *bytes, size_t n)
+static int take_input(const struct body *d, const char *bytes, size_t n, const json_t *v)
 {
-    bool is_text = json_is_string(v);
-    t->input = is_text ? json_string_value(v) : bytes;
-    t->input_len = is_text ? json_string_length(v) : n;
-    t->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
-}
-
-/* ctx: what all tasks of the map share. */
-static int take_input(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
-{
-    struct json_in_task *shared = ctx;
-    set_input(shared, v, bytes, n);
-    int rc = d->b->each(d->b->ctx, shared, d->p);
+    int rc = d->b->taker->input(d->b->ctx, v, bytes, n, d->p);
     d->b->n += rc == 0;
     return rc;
 }
 
 static int read_map(const struct body *d)
 {
-    struct json_in_task shared;
-    char *text;
-    const json_t *inputs = json_object_get(d->root, "inputs");
-    if (check_known(d, " handler inputs lane timeout retries retry_on backoff fail_fast ") != 0 ||
-        check_array(d, "inputs", inputs) != 0 || read_flag(d) != 0 ||
-        read_shared(d, &text, &shared) != 0)
+    if (check_array(d, "inputs", json_object_get(d->root, "inputs")) != 0 || read_flag(d) != 0 ||
+        take_shared(d) != 0)
         return FUT_ERR_INVAL;
-    int rc = each_element(d, "inputs", false, take_input, &shared);
-    json_in_task_release(&shared);
-    free(text);
-    return rc;
+    return each_element(d, "inputs", false, take_input);
 }
 
 /* ---- {"tasks"} ------------------------------------------------------------------------------- */
 
-/* One task by itself, at its place for the refusals. */
-static int read_task(struct batch_in *b, const char *bytes, size_t n, struct problem *p)
-{
-    struct json_in_task t;
-    if (json_in_task(bytes, n, &t, p) != 0)
-        return FUT_ERR_INVAL;
-    int rc = b->each(b->ctx, &t, p);
-    json_in_task_release(&t);
-    b->n += rc == 0;
-    return rc;
-}
-
-static int take_task(const struct body *d, const char *bytes, size_t n, const json_t *v, void *ctx)
+static int take_task(const struct body *d, const char *bytes, size_t n, const json_t *v)
 {
     (void)v;
-    (void)ctx;
-    return read_task(d->b, bytes, n, d->p);
+    int rc = d->b->taker->task(d->b->ctx, bytes, n, d->p);
+    d->b->n += rc == 0;
+    return rc;
 }
 
 static int read_tasks(const struct body *d)
 {
-    const json_t *tasks = json_object_get(d->root, "tasks");
-    if (check_known(d, " tasks fail_fast ") != 0 || check_array(d, "tasks", tasks) != 0 ||
-        read_flag(d) != 0)
+    const char *key;
+    json_t *v;
+    json_object_foreach (d->root, key, v) {
+        if (strcmp(key, "tasks") == 0 || strcmp(key, "fail_fast") == 0)
+            continue;
+        problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
+                    "\"%.64s\" is not known here; a batch of \"tasks\" has \"fail_fast\" beside.",
+                    key);
+        problem_set_field(d->p, key);
         return FUT_ERR_INVAL;
-    return each_element(d, "tasks", true, take_task, NULL);
+    }
+    if (check_array(d, "tasks", json_object_get(d->root, "tasks")) != 0 || read_flag(d) != 0)
+        return FUT_ERR_INVAL;
+    return each_element(d, "tasks", true, take_task);
 }
 
 static int read_body(const struct body *d)
@@ -236,8 +187,10 @@ static int read_line(struct batch_in *b, const char *line, size_t n, int number,
 {
     if (b->n == BATCH_IN_MAX)
         return refuse_size(p);
-    if (read_task(b, line, n, p) == 0)
+    if (b->taker->task(b->ctx, line, n, p) == 0) {
+        b->n++;
         return 0;
+    }
     static const char own[] = "Line 1, "; /* as the line by itself sees its place */
     bool has_column = strncmp(p->detail, own, sizeof(own) - 1) == 0;
     char text[sizeof(p->detail)];

@@ -1,25 +1,36 @@
-/* batch_in: reads the body of POST /v1/batches in its three forms: {"handler","inputs":[…]} (map),
- * {"tasks":[…]}, and NDJSON, one task a
- * line, which is read as a stream. Hands over one task at a time, so that the caller
- * keeps what it makes of them and no second tree. Every refusal is a struct problem that says where
- * and why. Pure; any thread; nothing blocks. */
+/* batch_in: takes the body of POST /v1/batches apart, in its three forms: {"handler","inputs":[…]}
+ * (map), {"tasks":[…]}, and NDJSON, one task a line, which is read as a stream. It hands over the
+ * text of one task at a time and knows nothing of what a task says. Every refusal is a struct
+ * problem that says where and why. Pure; any thread; nothing blocks. */
 #ifndef FUT_API_TEXT_BATCH_IN_H
 #define FUT_API_TEXT_BATCH_IN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "api/text/json_in.h"
+#include "api/text/problem.h"
 #include "core/buf.h"
 
 #define BATCH_IN_MAX 10000 /* tasks in one batch */
 
-/* Takes one task, in order; in is valid during the call. 0, or FUT_ERR_INVAL with *p set: its field
- * is a member of the task, batch_in puts the place before it. */
-typedef int batch_in_each(void *ctx, const struct json_in_task *in, struct problem *p);
+struct json_t;
+
+/* Who takes the tasks, in order. Each function returns 0, or FUT_ERR_INVAL with *p set: its field
+ * is a member of the task, batch_in puts the task's place before it. What is passed is valid during
+ * the call. */
+struct batch_in_taker {
+    /* The text of one task, n bytes; it may be no JSON at all. */
+    int (*task)(void *ctx, const char *text, size_t n, struct problem *p);
+    /* Once for a map, before its inputs: what all its tasks share, an object. Valid until the last
+     * input was taken. */
+    int (*shared)(void *ctx, const struct json_t *members, struct problem *p);
+    /* One input of a map: the value, and the n bytes that it came as. */
+    int (*input)(void *ctx, const struct json_t *value, const char *text, size_t n,
+                 struct problem *p);
+};
 
 struct batch_in {
-    batch_in_each *each;
+    const struct batch_in_taker *taker;
     void *ctx;
     bool fail_fast; /* out, when the body says so; else untouched */
     size_t n;       /* out: tasks handed over */
@@ -28,16 +39,18 @@ struct batch_in {
 /* A body of lines, read as it comes: no more of it is kept than a line whose end is missing. */
 struct batch_lines {
     struct batch_in in;
-    struct buf *rest; /* of the caller: that line */
+    struct buf *rest; /* the caller's: that line */
     size_t max_line_bytes;
     int number; /* lines that are complete */
 };
 
-/* 0, or FUT_ERR_INVAL with *p set; then each may have been called for some. */
+/* 0, or FUT_ERR_INVAL with *p set; then some tasks may have been handed over. */
 FUT_MUST_CHECK int batch_in_json(const char *text, size_t n, struct batch_in *b, struct problem *p);
-/* After a refusal *l is not used any more. end: there is no more to come. */
+/* The next n bytes of a body of lines. 0, or FUT_ERR_INVAL with *p set; then *l must not be used
+ * any more. */
 FUT_MUST_CHECK int batch_in_put(struct batch_lines *l, const char *bytes, size_t n,
                                 struct problem *p);
+/* Nothing more comes: takes the last line, which may lack its newline. Returns as batch_in_put. */
 FUT_MUST_CHECK int batch_in_end(struct batch_lines *l, struct problem *p);
 
 #endif

@@ -1,12 +1,10 @@
 #include "api/text/json_in.h"
 
 #include <jansson.h>
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/text/json_text.h"
-#include "api/text/params.h"
-#include "api/text/retry_in.h"
 #include "core/mem.h"
 
 int json_in_check(const char *text, size_t n, struct problem *p)
@@ -18,20 +16,7 @@ int json_in_check(const char *text, size_t n, struct problem *p)
     return 0;
 }
 
-/* ---- the fields of a task -------------------------------------------------------------------- */
-
-struct decode {
-    const char *text;
-    size_t n;
-    struct json_in_task *out;
-    struct problem *p;
-};
-
-struct field {
-    const char *name;
-    const char *allowed; /* goes on "…must be" */
-    int (*set)(struct decode *d, const struct field *f, const json_t *v);
-};
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static const char *type_name(const json_t *v)
 {
@@ -48,223 +33,112 @@ static const char *type_name(const json_t *v)
     FUT_BUG("JSON type");
 }
 
-static int wrong_type(struct decode *d, const struct field *f, const json_t *v)
+int json_in_wrong_type(const struct json_in_field *f, const struct json_t *v, struct problem *p)
 {
-    problem_set(d->p, PROBLEM_WRONG_TYPE, "\"%s\" must be %s, not %s.", f->name, f->allowed,
+    problem_set(p, PROBLEM_WRONG_TYPE, "\"%s\" must be %s, not %s.", f->name, f->allowed,
                 type_name(v));
-    problem_set_field(d->p, f->name);
+    problem_set_field(p, f->name);
     return FUT_ERR_INVAL;
 }
 
-static int bad_value(struct decode *d, const struct field *f, const char *came)
+int json_in_bad_value(const struct json_in_field *f, const char *came, struct problem *p)
 {
-    problem_set(d->p, PROBLEM_INVALID_VALUE, "\"%s\" must be %s, not %.64s.", f->name, f->allowed,
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" must be %s, not %.64s.", f->name, f->allowed,
                 came);
-    problem_set_field(d->p, f->name);
+    problem_set_field(p, f->name);
     return FUT_ERR_INVAL;
 }
 
-static int bad_number(struct decode *d, const struct field *f, double came)
+int json_in_bad_number(const struct json_in_field *f, double came, struct problem *p)
 {
     char text[32];
     (void)snprintf(text, sizeof(text), "%.15g", came);
-    return bad_value(d, f, text);
+    return json_in_bad_value(f, text, p);
 }
 
-static int set_handler(struct decode *d, const struct field *f, const json_t *v)
+static bool knows(const struct json_in_object *o, const struct json_in_field *f)
 {
-    if (!json_is_string(v))
-        return wrong_type(d, f, v);
-    const char *name = json_string_value(v);
-    if (strlen(name) != json_string_length(v) || !task_handler_name_ok(name))
-        return bad_value(d, f, "this text");
-    d->out->handler = name;
-    return 0;
+    return !o->tags || (f->tags & o->tags);
 }
 
-static int set_input(struct decode *d, const struct field *f, const json_t *v)
+/* Appends `"a", "b" and "c"`. */
+static void write_known(const struct json_in_object *o, struct buf *out)
 {
-    if (json_is_string(v)) {
-        d->out->input = json_string_value(v);
-        d->out->input_len = json_string_length(v);
-        d->out->input_type = CONTENT_TEXT;
-        return 0;
+    size_t left = 0, skip = strlen(o->prefix);
+    for (size_t i = 0; i < o->n; i++)
+        left += knows(o, &o->fields[i]);
+    for (size_t i = 0; i < o->n; i++) {
+        if (!knows(o, &o->fields[i]))
+            continue;
+        const char *comma = left > 2 ? ", " : left == 2 ? " and " : "";
+        buf_printf(out, "\"%s\"%s", o->fields[i].name + skip, comma);
+        left--;
     }
-    json_text_find_member(d->text, d->n, f->name, &d->out->input, &d->out->input_len);
-    d->out->input_type = CONTENT_JSON;
-    return 0;
 }
 
-static int set_lane(struct decode *d, const struct field *f, const json_t *v)
+static int refuse_unknown(const struct json_in_object *o, const char *key, struct problem *p)
 {
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_string(v))
-        return wrong_type(d, f, v);
-    if (!lane_parse(json_string_value(v), &d->out->lane))
-        return bad_value(d, f, json_string_value(v));
-    d->out->has_lane = true;
-    return 0;
-}
-
-static int set_timeout(struct decode *d, const struct field *f, const json_t *v)
-{
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_number(v))
-        return wrong_type(d, f, v);
-    double seconds = json_number_value(v);
-    if (!(seconds > 0 && seconds * 1000 <= (double)TASK_TIMEOUT_MAX_MS))
-        return bad_number(d, f, seconds);
-    d->out->timeout_ms = (int64_t)ceil(seconds * 1000);
-    return 0;
-}
-
-static int set_retries(struct decode *d, const struct field *f, const json_t *v)
-{
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_number(v))
-        return wrong_type(d, f, v);
-    double n = json_number_value(v);
-    if (!(n >= 0 && n <= TASK_RETRIES_MAX && floor(n) == n))
-        return bad_number(d, f, n);
-    d->out->retries = (int64_t)n;
-    return 0;
-}
-
-static int set_unique(struct decode *d, const struct field *f, const json_t *v)
-{
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_string(v))
-        return wrong_type(d, f, v);
-    size_t n = json_string_length(v);
-    if (n < 1 || n > TASK_KEY_MAX || strlen(json_string_value(v)) != n)
-        return bad_value(d, f, "this text");
-    d->out->unique = json_string_value(v);
-    return 0;
-}
-
-static int set_callback(struct decode *d, const struct field *f, const json_t *v)
-{
-    static const struct field url_field = {"callback.url", "an http:// or https:// URL", NULL};
-    const char *key;
-    json_t *member;
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_object(v))
-        return wrong_type(d, f, v);
-    const json_t *url = json_object_get(v, "url");
-    json_object_foreach ((json_t *)(uintptr_t)v, key, member) {
-        if (strcmp(key, "url") != 0) {
-            problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
-                        "\"callback.%.64s\" is not known here; a callback has \"url\".", key);
-            problem_set_field(d->p, "callback");
-            return FUT_ERR_INVAL;
-        }
-    }
-    if (!url) {
-        problem_set(d->p, PROBLEM_MISSING_FIELD, "\"callback.url\" is missing.");
-        problem_set_field(d->p, url_field.name);
-        return FUT_ERR_INVAL;
-    }
-    if (!json_is_string(url))
-        return wrong_type(d, &url_field, url);
-    if (strlen(json_string_value(url)) != json_string_length(url) ||
-        !params_url_ok(json_string_value(url)))
-        return bad_value(d, &url_field, json_string_value(url));
-    d->out->callback_url = json_string_value(url);
-    return 0;
-}
-
-static int set_retry_on(struct decode *d, const struct field *f, const json_t *v)
-{
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_array(v))
-        return wrong_type(d, f, v);
-    return retry_in_on(v, &d->out->retry, d->p);
-}
-
-static int set_backoff(struct decode *d, const struct field *f, const json_t *v)
-{
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_object(v))
-        return wrong_type(d, f, v);
-    return retry_in_backoff(v, &d->out->retry, d->p);
-}
-
-static const struct field fields[] = {
-    {"handler", "a string that names a handler", set_handler},
-    {"input", "any JSON value", set_input},
-    {"lane", "\"io\" or \"cpu\"", set_lane},
-    {"timeout", "a number of seconds over 0 and up to 86400", set_timeout},
-    {"retries", "a whole number from 0 to 100", set_retries},
-    {"retry_on", "an array of words", set_retry_on},
-    {"backoff", "an object of \"first\", \"max\" and \"jitter\"", set_backoff},
-    {"unique", "a string of 1 to 255 bytes", set_unique},
-    {"callback", "an object with \"url\"", set_callback},
-};
-
-static int set_member(struct decode *d, const char *key, const json_t *v)
-{
-    for (size_t i = 0; i < FUT_COUNT(fields); i++) {
-        if (strcmp(fields[i].name, key) == 0)
-            return fields[i].set(d, &fields[i], v);
-    }
-    problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
-                "\"%.64s\" is not known here; a task has \"handler\", \"input\", \"lane\", "
-                "\"timeout\", \"retries\", \"retry_on\", \"backoff\", \"unique\" and "
-                "\"callback\".",
-                key);
-    problem_set_field(d->p, key);
+    struct buf known = BUF_INIT;
+    write_known(o, &known);
+    problem_set(p, PROBLEM_UNKNOWN_FIELD, "\"%s%.64s\" is not known here; %s has %s.", o->prefix,
+                key, o->what, known.data);
+    buf_release(&known);
+    problem_set_field(p, *o->prefix ? o->prefix : key);
+    if (*o->prefix)
+        p->field[strcspn(p->field, ".")] = '\0';
     return FUT_ERR_INVAL;
 }
 
-static int set_members(struct decode *d, json_t *root)
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool has_type(enum json_in_type type, const json_t *v)
+{
+    switch (type) {
+    case JSON_IN_ANY: return true;
+    case JSON_IN_STRING: return json_is_string(v);
+    case JSON_IN_NUMBER: return json_is_number(v);
+    case JSON_IN_BOOL: return json_is_boolean(v);
+    case JSON_IN_ARRAY: return json_is_array(v);
+    case JSON_IN_OBJECT: return json_is_object(v);
+    }
+    FUT_BUG("type of a field");
+}
+
+static int set_field(const struct json_in_field *f, const json_t *v, void *to, struct problem *p)
+{
+    if (f->is_nullable && json_is_null(v))
+        return 0;
+    if (!has_type(f->type, v))
+        return json_in_wrong_type(f, v, p);
+    if (f->type == JSON_IN_STRING && strlen(json_string_value(v)) != json_string_length(v))
+        return json_in_bad_value(f, "this text", p);
+    return f->set(to, f, v, p);
+}
+
+static int set_member(const struct json_in_object *o, const char *key, const json_t *v, void *to,
+                      struct problem *p)
+{
+    size_t skip = strlen(o->prefix);
+    for (size_t i = 0; i < o->n; i++) {
+        const struct json_in_field *f = &o->fields[i];
+        if (knows(o, f) && strcmp(f->name + skip, key) == 0)
+            return set_field(f, v, to, p);
+    }
+    return refuse_unknown(o, key, p);
+}
+
+int json_in_read(const struct json_in_object *o, const struct json_t *v, void *to,
+                 struct problem *p)
 {
     const char *key;
-    json_t *v;
-    if (!json_is_object(root)) {
-        problem_set(d->p, PROBLEM_WRONG_TYPE, "The body must be an object, not %s.",
-                    type_name(root));
+    json_t *member;
+    if (!json_is_object(v)) {
+        problem_set(p, PROBLEM_WRONG_TYPE, "The body must be an object, not %s.", type_name(v));
         return FUT_ERR_INVAL;
     }
-    json_object_foreach (root, key, v) {
-        int rc = set_member(d, key, v);
-        if (rc != 0)
-            return rc;
-    }
-    if (!d->out->handler) {
-        problem_set(d->p, PROBLEM_MISSING_FIELD,
-                    "\"handler\" is missing; it names the handler that runs the task.");
-        problem_set_field(d->p, "handler");
-        return FUT_ERR_INVAL;
+    json_object_foreach ((json_t *)(uintptr_t)v, key, member) { /* its iteration is not const */
+        if (set_member(o, key, member, to, p) != 0)
+            return FUT_ERR_INVAL;
     }
     return 0;
-}
-
-int json_in_task(const char *text, size_t n, struct json_in_task *out, struct problem *p)
-{
-    struct json_in_task t = {.input_type = CONTENT_BYTES, .retries = -1};
-    /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
-    struct decode d = {n ? text : "", n, &t, p};
-    t.root = json_text_parse(d.text, n, p);
-    if (!t.root)
-        return FUT_ERR_INVAL;
-    int rc = set_members(&d, t.root);
-    if (rc != 0) {
-        json_decref(t.root);
-        return rc;
-    }
-    *out = t;
-    return 0;
-}
-
-void json_in_task_release(struct json_in_task *t)
-{
-    json_decref(t->root);
-    *t = (struct json_in_task){0};
 }

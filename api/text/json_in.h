@@ -1,6 +1,7 @@
-/* json_in: reads what clients send as JSON. The text is parsed once, by jansson, strictly (no
- * duplicate keys, UTF-8 only, limited depth); the value of "input" is kept as the bytes that came.
- * Every refusal is a struct problem that says where and why. Pure; any thread; nothing blocks. */
+/* json_in: reads the JSON objects that clients send, by a table of their members. The value's type,
+ * null, and members that nobody knows are dealt with here, so that a row's own function looks at
+ * the value alone. Every refusal is a struct problem that says where and why. Pure; any thread;
+ * nothing blocks. */
 #ifndef FUT_API_TEXT_JSON_IN_H
 #define FUT_API_TEXT_JSON_IN_H
 
@@ -9,33 +10,51 @@
 #include <stdint.h>
 
 #include "api/text/problem.h"
-#include "core/task.h"
 
 struct json_t;
 
-/* The body of POST /v1/tasks. What was not given: NULL, false, 0 or -1. */
-struct json_in_task {
-    const char *handler;
-    const char *input; /* points into the text or into root */
-    size_t input_len;
-    const char *input_type; /* content type; never NULL after success */
-    bool has_lane;
-    enum lane lane;
-    int64_t timeout_ms;       /* 0: not given */
-    int64_t retries;          /* -1: not given */
-    const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
-    const char *callback_url; /* or NULL */
-    struct retry_policy retry;
-    struct json_t *root;
+enum json_in_type {
+    JSON_IN_ANY,
+    JSON_IN_STRING, /* without a NUL character */
+    JSON_IN_NUMBER,
+    JSON_IN_BOOL,
+    JSON_IN_ARRAY,
+    JSON_IN_OBJECT,
 };
 
-/* Decodes text (n bytes, borrowed until json_in_task_release). 0, or FUT_ERR_INVAL with *p set
- * (then there is nothing to release). Whether the handler exists is the caller's question. */
-FUT_MUST_CHECK int json_in_task(const char *text, size_t n, struct json_in_task *out,
-                                struct problem *p);
-void json_in_task_release(struct json_in_task *t);
+/* One member that an object may have. */
+struct json_in_field {
+    const char *name;    /* with the object's prefix: "callback.url" */
+    const char *allowed; /* what it must be: "a number of seconds, 0 or more" */
+    enum json_in_type type;
+    bool is_nullable; /* null is the same as leaving it out */
+    unsigned tags;    /* bits; the reader's own */
+    /* Takes the value, of the right type, into what the object is read to. 0, or FUT_ERR_INVAL with
+     * *p set. */
+    int (*set)(void *to, const struct json_in_field *f, const struct json_t *v, struct problem *p);
+};
 
-/* Is this one well-formed JSON value? 0, or FUT_ERR_INVAL with *p set. */
+/* What an object may have. */
+struct json_in_object {
+    const char *what;   /* "a task" */
+    const char *prefix; /* of the members' names: "callback."; "" for the body itself */
+    const struct json_in_field *fields;
+    size_t n;
+    unsigned tags; /* only fields that have one of these bits are known; 0: all */
+};
+
+/* Sets each member of v in the order in which they came. 0, or FUT_ERR_INVAL with *p set; then some
+ * may have been set. */
+FUT_MUST_CHECK int json_in_read(const struct json_in_object *o, const struct json_t *v, void *to,
+                                struct problem *p);
+
+/* For the functions of the rows: set *p to a refusal that names the field and what is allowed, and
+ * return FUT_ERR_INVAL. */
+int json_in_wrong_type(const struct json_in_field *f, const struct json_t *v, struct problem *p);
+int json_in_bad_value(const struct json_in_field *f, const char *came, struct problem *p);
+int json_in_bad_number(const struct json_in_field *f, double came, struct problem *p);
+
+/* Is this text (n bytes) one well-formed JSON value? 0, or FUT_ERR_INVAL with *p set. */
 FUT_MUST_CHECK int json_in_check(const char *text, size_t n, struct problem *p);
 
 #endif

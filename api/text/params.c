@@ -159,13 +159,6 @@ int params_prefer_wait(const char *header, int64_t *out_ms)
     return FUT_ERR_NOT_FOUND;
 }
 
-bool params_type_is_json(const char *type)
-{
-    size_t n = strlen(CONTENT_JSON);
-    return strncasecmp(type, CONTENT_JSON, n) == 0 &&
-           (!type[n] || type[n] == ';' || type[n] == ' ' || type[n] == '\t');
-}
-
 bool params_type_ok(const char *type)
 {
     size_t n = 0;

@@ -34,8 +34,6 @@ bool params_states(const char *text, unsigned *out_mask);
  * FUT_ERR_NOT_FOUND: it has none. FUT_ERR_INVAL: its value is no number of seconds. */
 FUT_MUST_CHECK int params_prefer_wait(const char *header, int64_t *out_ms);
 
-/* Content types: is it application/json, with or without parameters? */
-bool params_type_is_json(const char *type);
 /* Printable ASCII, 1..TASK_TYPE_MAX bytes. */
 bool params_type_ok(const char *type);
 

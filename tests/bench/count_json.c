@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/text/json_in.h"
+#include "api/resources/submission.h"
 #include "core/mem.h"
 #include "tests/support/fail.h"
 #include "tests/support/options.h"
@@ -21,12 +21,12 @@ int main(int argc, char **argv)
     json_object_seed(1); /* else every run hashes differently */
     size_t bytes = 0;
     for (unsigned i = 0; i < (unsigned)rounds; i++) {
-        struct json_in_task task;
+        struct submission task;
         struct problem problem;
-        if (json_in_task(body, sizeof(body) - 1, &task, &problem) != 0)
+        if (submission_read(body, sizeof(body) - 1, &task, &problem) != 0)
             fail("count_json: the body was refused");
         bytes += task.input_len;
-        json_in_task_release(&task);
+        submission_release(&task);
     }
     if (bytes != (size_t)rounds * 64)
         fail("count_json: %zu bytes of input in %g rounds", bytes, rounds);

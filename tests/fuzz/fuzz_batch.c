@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/resources/submission.h"
 #include "api/text/batch_in.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -11,6 +12,7 @@
 struct seen {
     size_t n;
     uint64_t sum; /* of what was handed over */
+    struct submission shared;
 };
 
 static void add(struct seen *s, const char *bytes, size_t n)
@@ -19,23 +21,48 @@ static void add(struct seen *s, const char *bytes, size_t n)
         s->sum = (s->sum ^ (unsigned char)bytes[i]) * 1099511628211u;
 }
 
-static int each(void *ctx, const struct json_in_task *in, struct problem *p)
+static void add_submission(struct seen *s, const struct submission *in)
 {
-    struct seen *s = ctx;
-    (void)p;
     FUT_ASSERT(in->handler && in->input_type);
     s->n++;
     add(s, in->handler, strlen(in->handler) + 1);
     if (in->input)
         add(s, in->input, in->input_len);
+}
+
+static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
+{
+    struct submission in;
+    if (submission_read(text, n, &in, p) != 0)
+        return FUT_ERR_INVAL;
+    add_submission(ctx, &in);
+    submission_release(&in);
     return 0;
 }
+
+static int take_shared(void *ctx, const struct json_t *members, struct problem *p)
+{
+    struct seen *s = ctx;
+    return submission_read_shared(members, &s->shared, p);
+}
+
+static int take_input(void *ctx, const struct json_t *value, const char *text, size_t n,
+                      struct problem *p)
+{
+    struct seen *s = ctx;
+    (void)p;
+    submission_set_input(&s->shared, value, text, n);
+    add_submission(s, &s->shared);
+    return 0;
+}
+
+static const struct batch_in_taker taker = {take_task, take_shared, take_input};
 
 static int read_lines(const char *text, size_t n, size_t piece, struct seen *s, struct problem *p)
 {
     struct buf rest = BUF_INIT;
     struct batch_lines l = {
-        .in = {.each = each, .ctx = s}, .rest = &rest, .max_line_bytes = LINE_MAX_BYTES};
+        .in = {.taker = &taker, .ctx = s}, .rest = &rest, .max_line_bytes = LINE_MAX_BYTES};
     int rc = 0;
     for (size_t at = 0; at < n && rc == 0; at += piece) {
         size_t len = n - at < piece ? n - at : piece;
@@ -67,7 +94,7 @@ static void try_json(const char *text, size_t n)
 {
     struct problem p;
     struct seen s = {0};
-    struct batch_in b = {.each = each, .ctx = &s};
+    struct batch_in b = {.taker = &taker, .ctx = &s};
     int rc = batch_in_json(text, n, &b, &p);
     FUT_ASSERT(b.n == s.n && b.n <= BATCH_IN_MAX);
     if (rc == 0)

@@ -66,7 +66,7 @@ static void try_names(const char *text)
         FUT_ASSERT(strstr(text, "://") && strlen(text) <= PARAMS_URL_MAX);
     if (params_traceparent_ok(text))
         FUT_ASSERT(strlen(text) == 55);
-    (void)params_type_is_json(text);
+    (void)task_type_is_json(text);
     if (id_parse(text, &id)) {
         id_format(id, again);
         FUT_ASSERT(strcasecmp(again, text) == 0);

@@ -2,12 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/text/json_in.h"
+#include "api/resources/submission.h"
 #include "api/text/params.h"
 #include "tests/fuzz/fuzz.h"
 #include "workers/base/json_check.h"
 
-static void check_input(const struct json_in_task *t, const char *text, size_t n)
+static void check_input(const struct submission *t, const char *text, size_t n)
 {
     if (!t->input)
         return;
@@ -19,7 +19,7 @@ static void check_input(const struct json_in_task *t, const char *text, size_t n
     FUT_ASSERT(json_check(t->input, t->input_len)); /* a second opinion */
 }
 
-static void check_task(const struct json_in_task *t)
+static void check_task(const struct submission *t)
 {
     FUT_ASSERT(task_handler_name_ok(t->handler));
     FUT_ASSERT(t->timeout_ms >= 0 && t->timeout_ms <= TASK_TIMEOUT_MAX_MS);
@@ -30,13 +30,13 @@ static void check_task(const struct json_in_task *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct json_in_task t;
+    struct submission t;
     struct problem p;
     char *text = fuzz_bytes(data, n);
-    if (json_in_task(text, n, &t, &p) == 0) {
+    if (submission_read(text, n, &t, &p) == 0) {
         check_task(&t);
         check_input(&t, text, n);
-        json_in_task_release(&t);
+        submission_release(&t);
     } else {
         fuzz_check_problem(&p);
     }

@@ -215,12 +215,3 @@ bool json_check(const void *bytes, size_t n)
     }
     return true;
 }
-
-bool json_check_type(const char *content_type)
-{
-    static const char json[] = "application/json";
-    size_t n = sizeof(json) - 1;
-    if (strncasecmp(content_type, json, n) != 0)
-        return false;
-    return content_type[n] == '\0' || content_type[n] == ';' || content_type[n] == ' ';
-}

@@ -12,7 +12,5 @@
 /* One value with white space around it. What the grammar allows passes, also an escaped surrogate
  * without its other half and numbers beyond any machine's. */
 bool json_check(const void *bytes, size_t n);
-/* Is this content type application/json, with or without parameters? */
-bool json_check_type(const char *content_type);
 
 #endif

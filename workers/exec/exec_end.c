@@ -21,7 +21,7 @@ static int signal_of(const struct exec_end *e)
 static enum run_class succeed(const struct exec_end *e, struct task_outcome *out)
 {
     const char *type = e->command->content_type;
-    if (json_check_type(type) && !json_check(e->result->data, e->result->len)) {
+    if (task_type_is_json(type) && !json_check(e->result->data, e->result->len)) {
         out->code = "result_not_json";
         out->message = "the handler promises application/json, but the program's output is not "
                        "valid JSON";

@@ -8,9 +8,9 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/retry_json.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/exec_argv.h"
-#include "workers/handlers/retry_read.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
 #define DEFAULT_RETRIES 3 /* exit 75 says "try again": by default we do */
@@ -134,14 +134,20 @@ static int read_cwd(const struct place *at, const json_t *value, struct handler 
 
 static int read_retry_on(const struct place *at, const json_t *value, struct handler *h)
 {
-    const char *allowed = retry_read_on(value, &h->info.retry);
-    return allowed ? mistake(at, value, allowed) : 0;
+    struct retry_json_error err;
+    return retry_json_on(value, &h->info.retry, &err) == 0 ? 0 : mistake(at, value, err.allowed);
 }
 
+/* A mistake in one member is told of that member. */
 static int read_backoff(const struct place *at, const json_t *value, struct handler *h)
 {
-    const char *allowed = retry_read_backoff(value, &h->info.retry);
-    return allowed ? mistake(at, value, allowed) : 0;
+    struct retry_json_error err;
+    if (retry_json_backoff(value, &h->info.retry, &err) == 0)
+        return 0;
+    const char *dot = strchr(err.field, '.');
+    const json_t *found = dot ? json_object_get(value, dot + 1) : value;
+    struct place member = {at->path, at->handler, err.field, at->err};
+    return mistake(&member, found, err.allowed);
 }
 
 static int read_limits(const struct place *at, const json_t *value, struct handler *h)

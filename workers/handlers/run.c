@@ -98,7 +98,7 @@ void run_succeed(struct run *run, const char *type, struct buf *body)
     if (body->len > run->max_result_bytes) {
         run_fail(run, "result_too_large", "the result is %zu bytes; allowed: up to %zu", body->len,
                  run->max_result_bytes);
-    } else if (json_check_type(type) && !json_check(body->data, body->len)) {
+    } else if (task_type_is_json(type) && !json_check(body->data, body->len)) {
         run_fail(run, "result_not_json", "the result is called %s but is not valid JSON", type);
     } else {
         buf_release(&run->body);

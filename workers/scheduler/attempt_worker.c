@@ -44,7 +44,7 @@ static void succeeded(struct attempt *a, const struct worker_end *end)
 {
     const char *type = end->head->type ? end->head->type : default_type(a);
     size_t n = (size_t)end->head->bytes;
-    if (a->handler->is_worker && json_check_type(type) && !json_check(end->payload, n)) {
+    if (a->handler->is_worker && task_type_is_json(type) && !json_check(end->payload, n)) {
         fail(a, "result_not_json", "the result is called application/json but is not valid JSON",
              end);
         return;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/task.h"
 #include "tests/support/suite.h"
 #include "workers/base/json_check.h"
 
@@ -99,12 +100,12 @@ START_TEST(test_json_check_agrees_with_jansson)
 }
 END_TEST
 
-START_TEST(test_json_check_type)
+START_TEST(test_task_type_is_json)
 {
-    ck_assert(json_check_type("application/json"));
-    ck_assert(json_check_type("Application/JSON; charset=utf-8"));
-    ck_assert(!json_check_type("application/jsonl"));
-    ck_assert(!json_check_type("text/plain"));
+    ck_assert(task_type_is_json("application/json"));
+    ck_assert(task_type_is_json("Application/JSON; charset=utf-8"));
+    ck_assert(!task_type_is_json("application/jsonl"));
+    ck_assert(!task_type_is_json("text/plain"));
 }
 END_TEST
 
@@ -115,6 +116,6 @@ int main(void)
     tcase_add_loop_test(t, test_json_check_table, 0, (int)FUT_COUNT(cases));
     tcase_add_test(t, test_json_check_depth);
     tcase_add_test(t, test_json_check_agrees_with_jansson);
-    tcase_add_test(t, test_json_check_type);
+    tcase_add_test(t, test_task_type_is_json);
     return suite_run_cases("json_check", t, NULL);
 }

@@ -1,0 +1,317 @@
+#include "api/resources/submission.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "api/resources/callback_task.h"
+#include "api/text/json_in.h"
+#include "api/text/json_text.h"
+#include "api/text/params.h"
+#include "core/mem.h"
+#include "core/number.h"
+#include "core/retry_json.h"
+
+#define HANDLERS_SHOWN 20
+
+/* Where a field may stand, as bits of its row. */
+#define IN_TASK 1u   /* a task as an object */
+#define IN_SHARED 2u /* a map's members beside its inputs */
+#define IN_QUERY 4u
+
+/* What is read, and the text of it: NULL where there is no input. */
+struct reading {
+    struct submission *s;
+    const char *text;
+    size_t n;
+};
+
+/* ---- the fields ------------------------------------------------------------------------------ */
+
+static int set_handler(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (!task_handler_name_ok(json_string_value(v)))
+        return json_in_bad_value(f, "this text", p);
+    d->s->handler = json_string_value(v);
+    return 0;
+}
+
+static int set_input(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    const char *bytes;
+    size_t n;
+    (void)p;
+    json_text_find_member(d->text, d->n, f->name, &bytes, &n);
+    submission_set_input(d->s, v, bytes, n);
+    return 0;
+}
+
+static int set_lane(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (!lane_parse(json_string_value(v), &d->s->lane))
+        return json_in_bad_value(f, json_string_value(v), p);
+    d->s->has_lane = true;
+    return 0;
+}
+
+static int set_timeout(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    double seconds = json_number_value(v);
+    if (!(seconds > 0 && seconds * 1000 <= (double)TASK_TIMEOUT_MAX_MS))
+        return json_in_bad_number(f, seconds, p);
+    d->s->timeout_ms = number_ms(seconds);
+    return 0;
+}
+
+static int set_retries(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    double n = json_number_value(v);
+    if (!(n >= 0 && n <= TASK_RETRIES_MAX && floor(n) == n))
+        return json_in_bad_number(f, n, p);
+    d->s->retries = (int64_t)n;
+    return 0;
+}
+
+static int refuse_retry(const struct retry_json_error *err, struct problem *p)
+{
+    if (err->unknown)
+        problem_set(p, PROBLEM_UNKNOWN_FIELD, "\"%s.%.64s\" is not known here; it must be %s.",
+                    err->field, err->unknown, err->allowed);
+    else
+        problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" must be %s.", err->field, err->allowed);
+    problem_set_field(p, err->field);
+    return FUT_ERR_INVAL;
+}
+
+static int set_retry_on(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    struct retry_json_error err;
+    (void)f;
+    return retry_json_on(v, &d->s->retry, &err) == 0 ? 0 : refuse_retry(&err, p);
+}
+
+static int set_backoff(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    struct retry_json_error err;
+    (void)f;
+    return retry_json_backoff(v, &d->s->retry, &err) == 0 ? 0 : refuse_retry(&err, p);
+}
+
+static int set_unique(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    size_t n = json_string_length(v);
+    if (n < 1 || n > TASK_KEY_MAX)
+        return json_in_bad_value(f, "this text", p);
+    d->s->unique = json_string_value(v);
+    return 0;
+}
+
+static int set_url(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (!params_url_ok(json_string_value(v)))
+        return json_in_bad_value(f, json_string_value(v), p);
+    d->s->callback_url = json_string_value(v);
+    return 0;
+}
+
+static int set_callback(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    static const struct json_in_field members[] = {
+        {"callback.url", "an http:// or https:// URL", JSON_IN_STRING, false, 0, set_url},
+    };
+    static const struct json_in_object object = {"a callback", "callback.", members,
+                                                 FUT_COUNT(members), 0};
+    struct reading *d = to;
+    (void)f;
+    if (json_in_read(&object, v, to, p) != 0)
+        return FUT_ERR_INVAL;
+    if (d->s->callback_url)
+        return 0;
+    problem_set(p, PROBLEM_MISSING_FIELD, "\"callback.url\" is missing.");
+    problem_set_field(p, members[0].name);
+    return FUT_ERR_INVAL;
+}
+
+#define IN_ALL (IN_TASK | IN_SHARED | IN_QUERY)
+
+static const struct json_in_field fields[] = {
+    {"handler", "a string that names a handler", JSON_IN_STRING, false, IN_TASK | IN_SHARED,
+     set_handler},
+    {"input", "any JSON value", JSON_IN_ANY, false, IN_TASK, set_input},
+    {"lane", "\"io\" or \"cpu\"", JSON_IN_STRING, true, IN_ALL, set_lane},
+    {"timeout", "a number of seconds over 0 and up to 86400", JSON_IN_NUMBER, true, IN_ALL,
+     set_timeout},
+    {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
+    {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
+     set_retry_on},
+    {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
+     IN_TASK | IN_SHARED, set_backoff},
+    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK, set_unique},
+    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK, set_callback},
+};
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
+                          size_t n)
+{
+    bool is_text = json_is_string(value);
+    s->input = is_text ? json_string_value(value) : text;
+    s->input_len = is_text ? json_string_length(value) : n;
+    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
+}
+
+static struct submission unsaid(void)
+{
+    return (struct submission){.input_type = CONTENT_BYTES, .retries = -1};
+}
+
+static int read_members(const json_t *v, const char *what, unsigned where, struct reading *d,
+                        struct problem *p)
+{
+    struct json_in_object object = {what, "", fields, FUT_COUNT(fields), where};
+    if (json_in_read(&object, v, d, p) != 0)
+        return FUT_ERR_INVAL;
+    if (d->s->handler || where == IN_QUERY)
+        return 0;
+    problem_set(p, PROBLEM_MISSING_FIELD,
+                "\"handler\" is missing; it names the handler that runs the task.");
+    problem_set_field(p, "handler");
+    return FUT_ERR_INVAL;
+}
+
+int submission_read(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    struct submission s = unsaid();
+    /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
+    struct reading d = {&s, n ? text : "", n};
+    s.root = json_text_parse(d.text, n, p);
+    if (!s.root)
+        return FUT_ERR_INVAL;
+    if (read_members(s.root, "a task", IN_TASK, &d, p) != 0) {
+        submission_release(&s);
+        return FUT_ERR_INVAL;
+    }
+    *out = s;
+    return 0;
+}
+
+int submission_read_shared(const struct json_t *members, struct submission *out, struct problem *p)
+{
+    struct submission s = unsaid();
+    struct reading d = {&s, NULL, 0};
+    if (read_members(members, "a map", IN_SHARED, &d, p) != 0)
+        return FUT_ERR_INVAL;
+    *out = s;
+    return 0;
+}
+
+/* The value as the field wants it, or as text, which is refused then. What a query says need not be
+ * UTF-8. */
+static json_t *value_of(const struct json_in_field *f, const char *text)
+{
+    double number;
+    bool is_number = f->type == JSON_IN_NUMBER && number_parse(text, &number);
+    return is_number ? json_real(number) : json_string_nocheck(text);
+}
+
+/* The query is the same object in another spelling. */
+int submission_read_query(submission_arg *arg, void *ctx, struct submission *out, struct problem *p)
+{
+    struct submission s = unsaid();
+    struct reading d = {&s, NULL, 0};
+    s.root = json_object();
+    for (size_t i = 0; i < FUT_COUNT(fields); i++) {
+        const char *text = fields[i].tags & IN_QUERY ? arg(ctx, fields[i].name) : NULL;
+        if (text)
+            (void)json_object_set_new(s.root, fields[i].name, value_of(&fields[i], text));
+    }
+    if (read_members(s.root, "a query", IN_QUERY, &d, p) != 0) {
+        p->code = PROBLEM_INVALID_PARAMETER;
+        problem_set_parameter(p, p->field);
+        problem_set_field(p, "");
+        submission_release(&s);
+        return FUT_ERR_INVAL;
+    }
+    *out = s;
+    return 0;
+}
+
+void submission_release(struct submission *s)
+{
+    json_decref(s->root);
+    *s = (struct submission){0};
+}
+
+/* ---- against its handler --------------------------------------------------------------------- */
+
+static int refuse_handler(const char *name, const struct catalog *c, bool is_in_path,
+                          struct problem *p)
+{
+    struct buf known = BUF_INIT;
+    for (size_t i = 0; i < c->n && i < HANDLERS_SHOWN; i++)
+        if (!c->items[i].is_internal)
+            buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
+    problem_set(p, is_in_path ? PROBLEM_UNKNOWN_HANDLER : PROBLEM_UNKNOWN_HANDLER_NAME,
+                "No handler is called \"%.64s\"; known are %.500s%s.", name,
+                known.len ? known.data : "none", c->n > HANDLERS_SHOWN ? " and more" : "");
+    if (!is_in_path)
+        problem_set_field(p, "handler");
+    buf_release(&known);
+    return FUT_ERR_INVAL;
+}
+
+int submission_check(const struct submission *s, const struct catalog *c, bool is_in_path,
+                     const struct handler_info **out, struct problem *p)
+{
+    const struct handler_info *h = catalog_find_public(c, s->handler);
+    if (!h)
+        return refuse_handler(s->handler, c, is_in_path, p);
+    if (s->has_lane && s->lane != h->lane && !h->any_lane) {
+        problem_set(p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
+                    lane_name(h->lane));
+        problem_set_field(p, "lane");
+        return FUT_ERR_INVAL;
+    }
+    *out = h;
+    return 0;
+}
+
+/* ---- the task -------------------------------------------------------------------------------- */
+
+void submission_make(const struct submission *s, const struct handler_info *h,
+                     const struct submission_frame *frame, struct task *out,
+                     struct task *out_callback)
+{
+    struct task_id callback = s->callback_url ? id_new() : (struct task_id){0};
+    *out_callback = (struct task){0};
+    if (s->callback_url)
+        callback_task_make(out_callback, callback, frame->id, s->callback_url);
+    *out = (struct task){.state = TASK_QUEUED};
+    out->spec = task_spec_new(&(struct task_spec){
+        .id = frame->id,
+        .lane = s->has_lane ? s->lane : h->lane,
+        .retries = s->retries >= 0 ? (uint32_t)s->retries : h->retries,
+        .retry = s->retry,
+        .timeout_ms = s->timeout_ms ? s->timeout_ms : h->timeout_ms,
+        .created_wall_ms = frame->created_wall_ms,
+        .handler = h->name,
+        .input_type = s->input_type,
+        .input = (const unsigned char *)(s->input_len ? s->input : ""),
+        .input_len = s->input_len,
+        .batch = frame->batch,
+        .batch_pos = frame->batch_pos,
+        .callback = callback,
+        .unique = s->unique,
+        .traceparent = frame->traceparent,
+    });
+}

@@ -1,0 +1,74 @@
+/* submission: what a client says of one task, whatever form it comes in: a JSON body, the query of
+ * POST /v1/tasks/{handler}, a task of a batch, an input of a map. It is read by one table with a
+ * row per field, held against the handler that it names, and made into a task. A new field costs a
+ * row there, a member of struct task_spec, a column of the store and its line in the documents.
+ * Pure; any thread; nothing blocks. */
+#ifndef FUT_API_RESOURCES_SUBMISSION_H
+#define FUT_API_RESOURCES_SUBMISSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/text/problem.h"
+#include "core/catalog.h"
+#include "core/task.h"
+
+struct json_t;
+
+/* Strings point into the text that was read, into root, or are literals. */
+struct submission {
+    const char *handler; /* NULL: not said */
+    const char *input;   /* input_len bytes */
+    size_t input_len;
+    const char *input_type; /* content type; never NULL once read */
+    bool has_lane;
+    enum lane lane;
+    int64_t timeout_ms; /* 0: not said */
+    int64_t retries;    /* -1: not said */
+    struct retry_policy retry;
+    const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
+    const char *callback_url; /* or NULL */
+    struct json_t *root;      /* owned; NULL none */
+};
+
+/* Value of the query parameter `name`, or NULL; lives as long as the submission. */
+typedef const char *submission_arg(void *ctx, const char *name);
+
+/* The readers return 0, or FUT_ERR_INVAL with *p set and nothing to release. */
+
+/* A task as a JSON object: n bytes of text, borrowed until submission_release. */
+FUT_MUST_CHECK int submission_read(const char *text, size_t n, struct submission *out,
+                                   struct problem *p);
+/* The fields that a query may have; the rest is the caller's to set: handler, input, input_type. */
+FUT_MUST_CHECK int submission_read_query(submission_arg *arg, void *ctx, struct submission *out,
+                                         struct problem *p);
+/* What the tasks of a map share: an object without inputs, borrowed until submission_release. */
+FUT_MUST_CHECK int submission_read_shared(const struct json_t *members, struct submission *out,
+                                          struct problem *p);
+/* One input: a string is its text, any other value the n bytes that it came as. Borrows both. */
+void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
+                          size_t n);
+void submission_release(struct submission *s);
+
+/* Finds the handler among those that clients may name, and holds what is said against it. 0, or
+ * FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong address (404) and no wrong
+ * member (422). */
+FUT_MUST_CHECK int submission_check(const struct submission *s, const struct catalog *c,
+                                    bool is_in_path, const struct handler_info **out,
+                                    struct problem *p);
+
+/* What does not come from the client's words. */
+struct submission_frame {
+    struct task_id id, batch; /* batch.hi 0: in none */
+    uint32_t batch_pos;
+    int64_t created_wall_ms;
+    const char *traceparent; /* or NULL */
+};
+/* Makes the task, and the task that tells its callback of the end: empty when it has none. Both are
+ * the caller's to release; everything is copied. h: as submission_check gave it. */
+void submission_make(const struct submission *s, const struct handler_info *h,
+                     const struct submission_frame *frame, struct task *out,
+                     struct task *out_callback);
+
+#endif
