@@ -106,9 +106,10 @@ $(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/libfixture_storage.a $
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/libfixture_storage.a -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
 
-$(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(call archives,core)
+# A model may use the tables of states of what it models.
+$(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(B)/libapi.a $(call archives,core)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(B)/libapi.a $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
 
 # System tests and tools speak HTTP to the real binary; of the program they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)

@@ -19,8 +19,8 @@ struct api *api_new(const struct api_config *cfg)
     a->cfg = *cfg;
     a->routes = &routes_table;
     catalog_lend_init(&a->catalog, cfg->catalog);
-    a->left_fd = fd_wake_new();
-    FUT_ASSERT(a->left_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
+    a->emptied_fd = fd_wake_new();
+    FUT_ASSERT(a->emptied_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->started_mono_ms = clock_mono_ms();
     a->budget.max = cfg->max_buffered_bytes ? cfg->max_buffered_bytes : SIZE_MAX;
     size_t max_waiters = (size_t)cfg->max_connections * 9 / 10;
@@ -125,7 +125,7 @@ bool api_idle(const struct api *a)
 {
     for (size_t i = 0; i < a->n_loops; i++) {
         if (atomic_load_explicit(&a->loops[i]->suspended, memory_order_relaxed) ||
-            atomic_load_explicit(&a->loops[i]->held, memory_order_relaxed))
+            atomic_load_explicit(&a->loops[i]->polled, memory_order_relaxed))
             return false;
     }
     return true;
@@ -162,9 +162,9 @@ void api_linger(struct api *a, int64_t max_ms)
     if (!a->cfg.n_listen_fds)
         return;
     while (!has_emptied(a) && left > 0) {
-        struct pollfd p = {a->left_fd, POLLIN, 0};
+        struct pollfd p = {a->emptied_fd, POLLIN, 0};
         if (poll(&p, 1, (int)left) > 0)
-            fd_wake_clear(a->left_fd);
+            fd_wake_clear(a->emptied_fd);
         left = deadline - clock_mono_ms();
     }
 }
@@ -193,7 +193,7 @@ void api_free(struct api **a)
     for (size_t i = 0; i < me->n_loops; i++) /* a start that failed half-way */
         http_loop_free(&me->loops[i]);
     close_listeners(me);
-    fd_close(&me->left_fd);
+    fd_close(&me->emptied_fd);
     free(me->loops);
     waiters_release(&me->waiters);
     catalog_lend_release(&me->catalog);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "api/http/loop.h"
+#include "api/http/pending.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "core/mem.h"
@@ -64,8 +65,9 @@ void http_conn_end(struct http_loop *l, struct http_conn *c)
 {
     bool is_news = !c->is_ended;
     c->is_ended = true;
-    if (c->request && c->request->is_asleep)
-        http_loop_hang_up(l, c->request);
+    const struct request *r = c->request;
+    if (r && (r->state == REQUEST_ASLEEP || r->state == REQUEST_WAKING))
+        pending_hang_up(c->request);
     else if (is_news)
         look_after(l, c);
 }

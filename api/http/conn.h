@@ -1,6 +1,6 @@
 /* http_conn: what we keep of a connection beside what the HTTP library does: the query, which the
  * library is not shown, and whether the client has closed its sending side, which the library
- * misses when that end comes together with the last bytes (api/README.md, "Ends that come with the
+ * misses when that end comes together with the last bytes (NOTES.md, "Ends that come with the
  * last bytes"). Everything here runs on the thread of the connection's loop; nothing blocks. */
 #ifndef FUT_API_HTTP_CONN_H
 #define FUT_API_HTTP_CONN_H

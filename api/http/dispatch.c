@@ -139,27 +139,9 @@ void dispatch_refuse_coding(struct request *r)
     request_problem(r, &p);
 }
 
-static void refuse_bytes(struct request *r, const char *what)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_BUSY, "%s", what);
-    p.limit = r->api->budget.max;
-    p.retry_after_s = 1;
-    request_problem(r, &p);
-}
-
 void dispatch_refuse_body(struct request *r)
 {
-    refuse_bytes(r, "Too many bytes of other requests are in memory; nothing was stored.");
-}
-
-void dispatch_refuse_answer(struct request *r)
-{
-    r->status = 0;
-    r->headers = NULL;
-    request_forget_out(r);
-    task_release(&r->task);
-    refuse_bytes(r, "Too many bytes of other answers are in memory, waiting for their readers.");
+    request_refuse_bytes(r, "Too many bytes of other requests are in memory; nothing was stored.");
 }
 
 static void refuse_submit(struct request *r)

@@ -15,9 +15,7 @@ request_step *dispatch_first_step(struct request *r);
 void dispatch_refuse_headers(struct request *r);
 void dispatch_refuse_size(struct request *r);
 void dispatch_refuse_coding(struct request *r);
-/* A step for a body, and a change of an answer that was about to be sent: too many bytes are in
- * memory for others. */
+/* A step for a body that finds no memory: too many bytes of others are there. */
 void dispatch_refuse_body(struct request *r);
-void dispatch_refuse_answer(struct request *r);
 
 #endif

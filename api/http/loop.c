@@ -5,8 +5,9 @@
 #include <sys/epoll.h>
 
 #include "api/http/conn.h"
-#include "api/http/held.h"
+#include "api/http/pending.h"
 #include "api/http/request.h"
+#include "api/http/serve.h"
 #include "api/http/shared.h"
 #include "core/clock.h"
 #include "core/fd.h"
@@ -14,19 +15,12 @@
 #include "core/mem.h"
 
 #define EVENTS 64
-#define SPARE_MAX 256
-#define STAYS_MS 100      /* a client that sends no more is given so long to have its answer */
 #define FLUSH_MS 1000     /* for answers to leave at the end */
-#define HELD_ROUND_MS 1   /* between rounds while nothing happens but that requests are held */
+#define POLLED_ROUND_MS 1 /* between rounds while nothing happens but that requests are polled */
 #define ENDING_ROUND_MS 1 /* the same while ended connections are looked at */
 #define BUSY_ROUNDS 8     /* rounds of the library between looks at our own epoll */
 
 /* ---- other threads --------------------------------------------------------------------------- */
-
-void http_loop_wake(struct http_loop *l, struct request *r)
-{
-    mailbox_push(&l->ready, &r->ready);
-}
 
 void http_loop_wish(struct http_loop *l, enum http_wish wish)
 {
@@ -48,122 +42,12 @@ bool http_loop_has_moved(struct http_loop *l)
     return true;
 }
 
-/* ---- sleepers -------------------------------------------------------------------------------- */
-
-static void set_timer(struct http_loop *l, struct request *r, int64_t now)
-{
-    int64_t key = r->wake_mono_ms;
-    if (!r->has_stayed && key > now + STAYS_MS)
-        key = now + STAYS_MS;
-    heap_put(&l->sleepers, &r->timer, key);
-}
-
-void http_loop_sleep(struct http_loop *l, struct request *r)
-{
-    r->is_asleep = true;
-    set_timer(l, r, clock_mono_ms());
-}
-
-static void end_sleep(struct http_loop *l, struct request *r)
-{
-    if (!r->is_asleep)
-        return;
-    r->is_asleep = false;
-    r->has_stayed = false;
-    heap_remove(&l->sleepers, &r->timer);
-}
-
-static void resume(struct http_loop *l, struct request *r)
-{
-    if (r->is_held) {
-        http_held_let_go(l, r);
-        return;
-    }
-    end_sleep(l, r);
-    (void)atomic_fetch_sub_explicit(&l->suspended, 1, memory_order_relaxed);
-    http_resume(r);
-}
-
-/* Ends a sleep before its waiter does. When the waiter was faster, its wake-up is on the way to the
- * ready list and the request stays asleep until it is there. */
-static void wake_early(struct http_loop *l, struct request *r)
-{
-    if (waiter_disarm(&l->api->waiters, &r->waiter))
-        resume(l, r);
-    else
-        heap_remove(&l->sleepers, &r->timer);
-}
-
-/* The library does not see a suspended client leave: that is for us to do. */
-void http_loop_hang_up(struct http_loop *l, struct request *r)
-{
-    if (!r->has_stayed || r->is_hung_up)
-        return; /* its timer will see it */
-    r->is_hung_up = true;
-    wake_early(l, r);
-}
-
-static void on_timer(struct http_loop *l, struct request *r, int64_t now)
-{
-    r->has_stayed = true;
-    if (now >= r->wake_mono_ms)
-        wake_early(l, r);
-    else if (r->peer->is_ended)
-        http_loop_hang_up(l, r);
-    else
-        set_timer(l, r, now);
-}
-
-static void run_timers(struct http_loop *l)
-{
-    struct heap_node *n = heap_min(&l->sleepers);
-    if (!n)
-        return;
-    int64_t now = clock_mono_ms();
-    for (; n && n->key <= now; n = heap_min(&l->sleepers))
-        on_timer(l, FUT_CONTAINER(n, struct request, timer), now);
-}
-
-static void release_sleepers(struct http_loop *l)
-{
-    struct heap_node *n;
-    while ((n = heap_min(&l->sleepers)))
-        wake_early(l, FUT_CONTAINER(n, struct request, timer));
-}
-
-/* ---- spare requests -------------------------------------------------------------------------- */
-
-struct request *http_loop_take_spare(struct http_loop *l)
-{
-    struct request *r = l->spare;
-    if (r) {
-        l->spare = r->next_spare;
-        l->n_spare--;
-    }
-    return r;
-}
-
-void http_loop_give_spare(struct http_loop *l, struct request *r)
-{
-    if (l->n_spare == SPARE_MAX) {
-        request_delete(r);
-        return;
-    }
-    r->next_spare = l->spare;
-    l->spare = r;
-    l->n_spare++;
-}
-
-void http_loop_log_failure(struct http_loop *l, const struct request *r, int rc)
-{
-    int64_t now = clock_mono_ms();
-    if (l->logged_mono_ms && now - l->logged_mono_ms < 1000)
-        return;
-    l->logged_mono_ms = now;
-    log_error("request_failed", LOG_STR("path", r->path), LOG_STR("err", fut_err_name(rc)));
-}
-
 /* ---- the loop -------------------------------------------------------------------------------- */
+
+static size_t count_polled(const struct http_loop *l)
+{
+    return atomic_load_explicit(&l->polled, memory_order_relaxed);
+}
 
 static void resume_ready(struct http_loop *l)
 {
@@ -172,23 +56,23 @@ static void resume_ready(struct http_loop *l)
     list_init(&ready);
     mailbox_take(&l->ready, &ready);
     while ((n = list_pop_front(&ready)))
-        resume(l, FUT_CONTAINER(n, struct request, ready));
+        pending_ready(FUT_CONTAINER(n, struct request, ready));
 }
 
-static void close_door(struct http_loop *l)
+static void stop_accepting(struct http_loop *l)
 {
     http_daemon_quiesce(&l->daemon);
     atomic_store(&l->is_closed, true);
-    fd_wake(l->api->left_fd);
+    fd_wake(l->api->emptied_fd);
 }
 
 static void grant_wishes(struct http_loop *l)
 {
     unsigned fresh = atomic_load(&l->wishes) & ~l->granted;
     if (fresh & HTTP_QUIESCE)
-        close_door(l);
+        stop_accepting(l);
     if (fresh & HTTP_RELEASE)
-        release_sleepers(l);
+        pending_release(l);
     l->granted |= fresh;
 }
 
@@ -201,11 +85,11 @@ static int64_t timeout_ms(struct http_loop *l)
 {
     int64_t ms = http_daemon_timeout_ms(&l->daemon);
     struct heap_node *n = heap_min(&l->sleepers);
-    if (ms == 0 && http_held_count(l) && !l->was_busy)
-        ms = HELD_ROUND_MS; /* the 0 may be for the held ones only */
+    if (ms == 0 && count_polled(l) && !l->was_busy)
+        ms = POLLED_ROUND_MS; /* the 0 may be for those alone */
     if (ms != 0 && n) {
-        int64_t left = n->key - clock_mono_ms();
-        ms = sooner(ms, left > 0 ? left : 0);
+        int64_t rest = n->key - clock_mono_ms();
+        ms = sooner(ms, rest > 0 ? rest : 0);
     }
     if (l->granted & HTTP_STOP)
         ms = sooner(ms, 10);
@@ -233,7 +117,7 @@ static bool may_stop(struct http_loop *l)
     int64_t now = clock_mono_ms();
     if (!(l->granted & HTTP_STOP))
         return false;
-    if (http_held_count(l) || atomic_load_explicit(&l->suspended, memory_order_relaxed)) {
+    if (count_polled(l) || atomic_load_explicit(&l->suspended, memory_order_relaxed)) {
         if (now >= l->stop_mono_ms)
             FUT_BUG("a request still waits at the end");
         return false;
@@ -253,10 +137,10 @@ static void *loop_main(void *arg)
         if (busy % BUSY_ROUNDS == 0)
             poll_events(l, ms);
         resume_ready(l);
-        run_timers(l);
+        pending_run_timers(l);
         grant_wishes(l);
-        if (http_held_count(l))
-            l->held_mono_ms = clock_mono_ms();
+        if (count_polled(l))
+            l->turn_mono_ms = clock_mono_ms();
         l->was_busy = false;
         http_daemon_run(&l->daemon);
         http_conn_close_ended(l);
@@ -287,7 +171,7 @@ int http_loop_new(struct api *api, int listen_fd, unsigned limit, struct http_lo
     if (l->epoll_fd < 0)
         rc = FUT_ERR_IO;
     if (rc == 0)
-        rc = http_daemon_start(&l->daemon, l, listen_fd, limit);
+        rc = serve_start(&l->daemon, l, listen_fd, limit);
     if (rc == 0)
         rc = add_event(l, http_daemon_fd(&l->daemon), EPOLLIN);
     if (rc == 0) /* edge-triggered: each write is an event, nobody need read it */
@@ -311,13 +195,11 @@ void http_loop_start(struct http_loop *l, unsigned number)
 void http_loop_free(struct http_loop **l)
 {
     struct http_loop *me = *l;
-    struct request *r;
     if (me->is_started)
         thread_join(me->thread);
     else
         http_daemon_stop(&me->daemon);
-    while ((r = http_loop_take_spare(me)))
-        request_delete(r);
+    request_free_spares(me);
     fd_close(&me->epoll_fd);
     heap_release(&me->sleepers);
     mailbox_release(&me->ready);

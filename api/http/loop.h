@@ -1,10 +1,11 @@
-/* http_loop: one event loop, one thread, one daemon of the HTTP library in external mode.
+/* loop: one event loop, one thread, one daemon of the HTTP library in external mode.
  *
  * The loop waits on one epoll of its own: the library's epoll, an eventfd, and the ends of what
  * clients send (http_conn). Suspending, resuming and running the library happen in this thread
  * alone, so that a resume can never meet its suspend: other threads only put a request on the ready
  * list, once per suspension. MHD_get_timeout of 0 is honoured and MHD_run never blocks; letting the
- * library block by itself is what makes it stall (api/README.md, "The stall at 256 connections").
+ * library block by itself is what makes it stall (api/http/NOTES.md, "The stall at 256
+ * connections").
  */
 #ifndef FUT_API_HTTP_LOOP_H
 #define FUT_API_HTTP_LOOP_H
@@ -36,17 +37,17 @@ struct http_loop {
     int64_t flush_mono_ms; /* when unsent answers are dropped; 0 not yet known */
     struct heap sleepers;  /* by their next deadline */
     struct list ending;    /* connections whose clients send no more, to be looked at */
-    struct request *spare; /* the latest freed ones, chained by next_spare */
+    struct request *spare; /* the latest ended ones, chained by next_spare; request_new's own */
     size_t n_spare;
     int64_t logged_mono_ms; /* last time that a failure was logged */
 
     atomic_bool is_closed; /* accepts no more */
     atomic_bool is_asked;  /* http_loop_has_moved wants to know */
-    bool was_busy;         /* the library's last round did something beyond asking for the held */
-    int64_t held_mono_ms;  /* the time of this turn, while requests are held */
+    bool was_busy;         /* the library's last round did more than ask for the polled requests */
+    int64_t turn_mono_ms;  /* the time of this turn, while requests are polled */
 
-    atomic_size_t suspended; /* written by the loop alone, like all counters below */
-    atomic_size_t held;      /* those included whose clients are gone */
+    atomic_size_t suspended; /* by state; written by the loop alone, like all counters below */
+    atomic_size_t polled;    /* by state: those included whose clients are gone */
     atomic_size_t open;      /* requests begun and not ended */
     atomic_size_t connections;
     atomic_ullong requests; /* since the start */
@@ -57,8 +58,9 @@ enum http_wish { HTTP_QUIESCE = 1, HTTP_RELEASE = 2, HTTP_STOP = 4 };
 /* listen_fd: duplicated. limit: connections of this loop. 0 or FUT_ERR_IO (*out untouched). */
 FUT_MUST_CHECK int http_loop_new(struct api *api, int listen_fd, unsigned limit,
                                  struct http_loop **out);
+/* Starts its thread, called "http-NUMBER". Main thread. */
 void http_loop_start(struct http_loop *l, unsigned number);
-/* Any thread; never blocks. */
+/* Asks the loop for something that it does in its next round. Any thread; never blocks. */
 void http_loop_wish(struct http_loop *l, enum http_wish wish);
 /* Has the loop had a round since the last call? Each yes asks anew. One thread. */
 bool http_loop_has_moved(struct http_loop *l);
@@ -66,21 +68,5 @@ bool http_loop_has_moved(struct http_loop *l);
 bool http_loop_has_emptied(const struct http_loop *l);
 /* Waits for the end of the thread, after HTTP_STOP, and frees. Also for one never started. */
 void http_loop_free(struct http_loop **l);
-
-/* Puts a suspended or held request on the ready list: once for each time, any thread, never blocks.
- * The caller must not touch r afterwards. */
-void http_loop_wake(struct http_loop *l, struct request *r);
-
-/* ---- the loop's own thread ------------------------------------------------------------------- */
-
-/* A freed request to use again, or NULL. */
-struct request *http_loop_take_spare(struct http_loop *l);
-void http_loop_give_spare(struct http_loop *l, struct request *r);
-/* The request's waiter was armed: keep its deadline, look after its socket. */
-void http_loop_sleep(struct http_loop *l, struct request *r);
-/* The client of a sleeping request sends no more. */
-void http_loop_hang_up(struct http_loop *l, struct request *r);
-/* Logs a failure of the store behind this request, at most once per second. */
-void http_loop_log_failure(struct http_loop *l, const struct request *r, int rc);
 
 #endif

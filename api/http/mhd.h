@@ -1,6 +1,5 @@
-/* http: the glue to libmicrohttpd; only http.c includes its header. It turns the library's calls
- * into the steps of a struct request and a finished request into a response. Everything here runs
- * on the thread of the loop that owns the daemon; nothing blocks. */
+/* mhd: what is asked of libmicrohttpd. This file and serve.c alone include its header. The thread
+ * of the loop that owns the daemon; nothing blocks. */
 #ifndef FUT_API_HTTP_MHD_H
 #define FUT_API_HTTP_MHD_H
 
@@ -10,7 +9,6 @@
 #include "core/err.h"
 
 struct MHD_Daemon;
-struct http_loop;
 struct request;
 
 struct http_daemon {
@@ -19,9 +17,6 @@ struct http_daemon {
     bool is_quiesced;
 };
 
-/* 0 or FUT_ERR_IO. listen_fd is duplicated. */
-FUT_MUST_CHECK int http_daemon_start(struct http_daemon *d, struct http_loop *l, int listen_fd,
-                                     unsigned limit);
 /* The descriptor that becomes readable when http_daemon_run has work. */
 int http_daemon_fd(const struct http_daemon *d);
 /* Milliseconds until http_daemon_run must be called: 0 at once, -1 not before the descriptor says.
@@ -34,6 +29,8 @@ void http_daemon_quiesce(struct http_daemon *d);
 /* Closes all connections and ends. No request may be suspended: the library would abort. */
 void http_daemon_stop(struct http_daemon *d);
 
+/* The library forgets the connection until http_resume. */
+void http_suspend(struct request *r);
 /* Lets the library call the request's next step in the next http_daemon_run. */
 void http_resume(struct request *r);
 /* Value of a request header, or NULL; lives as long as the request. */

@@ -8,24 +8,49 @@
 #include "api/http/loop.h"
 #include "api/http/shared.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 
+#define SPARE_MAX 256         /* ended requests that a loop keeps */
 #define SPARE_BUF_BYTES 16384 /* a reused request keeps no bigger buffer */
 #define RETRY_AFTER_MAX_S 3600
 #define RETRY_AFTER_BYTES 12
 #define RETRY_AFTER_UNKNOWN_S 60 /* the queue is full and nothing drains it */
 
-struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare)
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct request *request_new(struct http_loop *loop)
 {
+    struct request *r = loop->spare;
     struct buf body = BUF_INIT, out = BUF_INIT;
-    if (spare) {
-        body = spare->body;
-        out = spare->out;
+    if (r) {
+        loop->spare = r->next_spare;
+        loop->n_spare--;
+        body = r->body;
+        out = r->out;
     } else {
-        spare = xmalloc(sizeof(*spare));
+        r = xmalloc(sizeof(*r));
     }
-    *spare = (struct request){.api = api, .loop = loop, .body = body, .out = out};
-    return spare;
+    *r = (struct request){.api = loop->api, .loop = loop, .body = body, .out = out};
+    (void)atomic_fetch_add_explicit(&loop->open, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&loop->requests, 1, memory_order_relaxed);
+    return r;
+}
+
+static void count(atomic_size_t *n, bool was, bool is)
+{
+    if (was != is)
+        (void)atomic_fetch_add_explicit(n, is ? (size_t)1 : SIZE_MAX, memory_order_relaxed);
+}
+
+void request_move(struct request *r, enum request_state to)
+{
+    enum request_state from = r->state;
+    if (!request_state_may(from, to))
+        FUT_BUG("a request may not move so");
+    count(&r->loop->suspended, request_state_is_suspended(from), request_state_is_suspended(to));
+    count(&r->loop->polled, request_state_is_polled(from), request_state_is_polled(to));
+    r->state = to;
 }
 
 static void shrink(struct buf *b)
@@ -44,7 +69,7 @@ void request_drop_op(struct request *r)
     r->drop_op = NULL;
 }
 
-void request_clear(struct request *r)
+static void let_go(struct request *r)
 {
     request_drop_op(r);
     waiter_close(&r->api->waiters, &r->waiter);
@@ -61,18 +86,57 @@ void request_clear(struct request *r)
     budget_return(&r->api->budget, &r->share);
 }
 
-void request_delete(struct request *r)
+static void delete (struct request *r)
 {
     buf_release(&r->body);
     buf_release(&r->out);
     free(r);
 }
 
+void request_end(struct request *r)
+{
+    struct http_loop *l = r->loop;
+    request_move(r, REQUEST_ENDED);
+    (void)atomic_fetch_sub_explicit(&l->open, 1, memory_order_relaxed);
+    let_go(r);
+    if (l->n_spare == SPARE_MAX) {
+        delete (r);
+        return;
+    }
+    r->next_spare = l->spare;
+    l->spare = r;
+    l->n_spare++;
+}
+
+void request_free_spares(struct http_loop *l)
+{
+    while (l->spare) {
+        struct request *r = l->spare;
+        l->spare = r->next_spare;
+        delete (r);
+    }
+    l->n_spare = 0;
+}
+
+/* ---- waking ---------------------------------------------------------------------------------- */
+
+/* Any thread: the request is the loop's from here on. Once for each wait. */
+static void become_ready(struct request *r)
+{
+    mailbox_push(&r->loop->ready, &r->ready);
+}
+
 void request_wake(struct waiter *w)
 {
-    struct request *r = FUT_CONTAINER(w, struct request, waiter);
-    http_loop_wake(r->loop, r);
+    become_ready(FUT_CONTAINER(w, struct request, waiter));
 }
+
+static void op_done(struct store_op *op)
+{
+    become_ready(FUT_CONTAINER(op, struct request, op.base));
+}
+
+/* ---- what came ------------------------------------------------------------------------------- */
 
 void request_drop_body(struct request *r)
 {
@@ -147,14 +211,19 @@ void request_add_retry_after(struct request *r, unsigned seconds)
     request_add_header(r, "Retry-After", text);
 }
 
-void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,
-                         size_t n)
+static void answer(struct request *r, unsigned status, const void *bytes, size_t n)
 {
-    FUT_ASSERT(r->status == 0);
-    request_add_header(r, "Content-Type", type);
     r->status = status;
     r->bytes = bytes;
     r->n_bytes = n;
+    request_move(r, REQUEST_ANSWERED);
+}
+
+void request_reply_bytes(struct request *r, unsigned status, const char *type, const void *bytes,
+                         size_t n)
+{
+    request_add_header(r, "Content-Type", type);
+    answer(r, status, bytes, n);
 }
 
 void request_reply_json(struct request *r, unsigned status)
@@ -165,10 +234,7 @@ void request_reply_json(struct request *r, unsigned status)
 
 void request_reply_empty(struct request *r, unsigned status)
 {
-    FUT_ASSERT(r->status == 0);
-    r->status = status;
-    r->bytes = "";
-    r->n_bytes = 0;
+    answer(r, status, "", 0);
 }
 
 void request_problem(struct request *r, const struct problem *p)
@@ -192,8 +258,8 @@ static unsigned drain_seconds(const struct store_stats *s)
     uint64_t waiting = 0;
     for (int l = 0; l < LANE_COUNT; l++)
         waiting += s->live[l][TASK_QUEUED] + s->live[l][TASK_SCHEDULED];
-    double room = (double)s->max_queued * 0.9;
-    double surplus = (double)waiting > room ? (double)waiting - room : 1;
+    double capacity = (double)s->max_queued * 0.9;
+    double surplus = (double)waiting > capacity ? (double)waiting - capacity : 1;
     if (s->drain_per_s <= 0.001)
         return RETRY_AFTER_UNKNOWN_S;
     double seconds = ceil(surplus / s->drain_per_s);
@@ -210,6 +276,16 @@ bool request_refuse_arg(struct request *r, const char *name, const char *allowed
     return false;
 }
 
+/* At most one line a second for each loop, whatever fails. */
+static void log_failure(struct request *r, int rc)
+{
+    int64_t now = clock_mono_ms();
+    if (r->loop->logged_mono_ms && now - r->loop->logged_mono_ms < 1000)
+        return;
+    r->loop->logged_mono_ms = now;
+    log_error("request_failed", LOG_STR("path", r->path), LOG_STR("err", fut_err_name(rc)));
+}
+
 void request_fail(struct request *r, int rc)
 {
     struct problem p;
@@ -222,35 +298,53 @@ void request_fail(struct request *r, int rc)
     }
     if (rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY ||
         p.code == PROBLEM_INTERNAL)
-        http_loop_log_failure(r->loop, r, rc);
+        log_failure(r, rc);
     request_problem(r, &p);
+}
+
+void request_refuse_bytes(struct request *r, const char *what)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_BUSY, "%s", what);
+    p.limit = r->api->budget.max;
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+void request_refuse_answer(struct request *r)
+{
+    r->status = 0;
+    r->headers = NULL;
+    request_forget_out(r);
+    task_release(&r->task);
+    request_refuse_bytes(r, "Too many bytes of other answers are in memory, waiting for their "
+                            "readers.");
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
 void request_stream(struct request *r, const char *type, request_step *next)
 {
-    FUT_ASSERT(r->status == 0);
     request_add_header(r, "Content-Type", type);
     r->status = 200;
-    r->is_stream = r->goes_on = true;
-    r->next = next;
+    r->is_stream = true;
+    request_stream_more(r, next);
 }
 
 void request_stream_more(struct request *r, request_step *next)
 {
-    r->goes_on = true;
     r->next = next;
+    request_move(r, REQUEST_STREAMING);
 }
 
 void request_stream_end(struct request *r)
 {
-    r->is_ended = true;
+    request_move(r, REQUEST_STREAM_ENDED);
 }
 
 void request_stream_break(struct request *r)
 {
-    r->is_broken = true;
+    request_move(r, REQUEST_STREAM_BROKEN);
 }
 
 void request_forget_out(struct request *r)
@@ -259,12 +353,259 @@ void request_forget_out(struct request *r)
     r->taken = 0;
 }
 
-/* ---- sleeping -----------------------------------------------------------------------------------
- */
+/* ---- sleeping -------------------------------------------------------------------------------- */
 
 void request_sleep(struct request *r, int64_t ms, request_step *next)
 {
     r->next = next;
-    r->wants_sleep = true;
     r->wake_mono_ms = clock_mono_ms() + ms;
+    request_move(r, REQUEST_DROWSY);
+}
+
+/* ---- store operations ------------------------------------------------------------------------ */
+
+/* Whatever the operation holds when no step has taken it is for drop to let go. */
+static void begin_post(struct request *r, void (*drop)(struct request *r), request_step *next)
+{
+    r->drop_op = drop;
+    r->next = next; /* before the post: from then on the request may become ready */
+    request_move(r, REQUEST_POSTED);
+}
+
+/* What the post came to, given back: when the store did not take it, the step goes on. */
+static int posted(struct request *r, int rc)
+{
+    if (rc != 0) {
+        r->next = NULL;
+        request_move(r, REQUEST_RUNNING);
+    }
+    return rc;
+}
+
+void request_not_posted(struct request *r, int rc)
+{
+    struct problem p;
+    if (rc != FUT_ERR_FULL) {
+        request_fail(r, rc);
+        return;
+    }
+    problem_set(&p, PROBLEM_BUSY, "Too many operations wait for the store; nothing was stored.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
+static void must_post(struct request *r, int rc)
+{
+    if (posted(r, rc) != 0)
+        request_not_posted(r, rc);
+}
+
+void request_submit(struct request *r, const struct store_key *key, request_step *next)
+{
+    size_t n = r->callback.spec ? 2 : 1;
+    struct task *tasks = arena_alloc(&r->arena, n * sizeof(*tasks)); /* borrows both references */
+    tasks[0] = r->task;
+    if (n == 2)
+        tasks[1] = r->callback;
+    request_drop_op(r);
+    r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
+    begin_post(r, NULL, next);
+    must_post(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+}
+
+static void drop_apply(struct request *r)
+{
+    task_release(&r->op.apply.task);
+}
+
+void request_apply(struct request *r, const struct task_change *change, request_step *next)
+{
+    request_drop_op(r);
+    r->op.apply = (struct store_apply){.change = *change, .task = r->task};
+    r->task = (struct task){0};
+    begin_post(r, drop_apply, next);
+    must_post(r, store_apply(r->api->cfg.store, &r->op.apply, op_done));
+}
+
+static void drop_revive(struct request *r)
+{
+    task_release(&r->op.revive.task);
+}
+
+void request_revive(struct request *r, const struct task_change *change, request_step *next)
+{
+    request_drop_op(r);
+    r->op.revive = (struct store_revive){
+        .change = *change, .task = r->task, .callback = r->callback.spec ? &r->callback : NULL};
+    r->task = (struct task){0};
+    begin_post(r, drop_revive, next);
+    must_post(r, store_revive(r->api->cfg.store, &r->op.revive, op_done));
+}
+
+void request_remove(struct request *r, struct task_id id, request_step *next)
+{
+    request_drop_op(r);
+    r->op.del = (struct store_delete){.id = id};
+    begin_post(r, NULL, next);
+    must_post(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
+}
+
+static void free_note(struct store_note *note)
+{
+    free((char *)(uintptr_t)note->message);
+    *note = (struct store_note){.progress = -1};
+}
+
+static void drop_get(struct request *r)
+{
+    task_release(&r->op.get.task);
+    free_note(&r->op.get.note);
+}
+
+/* On the store's thread: a large result counts from here on, or is let go at once. The loop may be
+ * busy, and must not find results by the hundred that it cannot send. */
+static void get_done(struct store_op *op)
+{
+    struct request *r = FUT_CONTAINER(op, struct request, op.base);
+    const struct task_outcome *o = r->op.get.task.outcome;
+    if (op->rc == 0 && o && request_is_refusable(r) &&
+        !budget_grow(&r->api->budget, &r->share, o->body_len)) {
+        drop_get(r);
+        r->next = request_refuse_answer;
+    }
+    become_ready(r);
+}
+
+static int try_get(struct request *r, struct task_id id, bool with_input, request_step *next)
+{
+    request_drop_op(r);
+    r->op.get = (struct store_get){.id = id, .with_input = with_input};
+    begin_post(r, drop_get, next);
+    return posted(r, store_get(r->api->cfg.store, &r->op.get, get_done));
+}
+
+int request_try_get(struct request *r, struct task_id id, request_step *next)
+{
+    return try_get(r, id, false, next);
+}
+
+int request_try_get_whole(struct request *r, struct task_id id, request_step *next)
+{
+    return try_get(r, id, true, next);
+}
+
+void request_get(struct request *r, struct task_id id, request_step *next)
+{
+    int rc = request_try_get(r, id, next);
+    if (rc != 0)
+        request_not_posted(r, rc);
+}
+
+static void drop_attempts(struct request *r)
+{
+    store_attempts_free(r->op.attempts.attempts, r->op.attempts.n);
+    r->op.attempts.attempts = NULL;
+    r->op.attempts.n = 0;
+}
+
+int request_try_attempts(struct request *r, struct task_id id, request_step *next)
+{
+    request_drop_op(r);
+    r->op.attempts = (struct store_attempts){.id = id};
+    begin_post(r, drop_attempts, next);
+    return posted(r, store_attempts(r->api->cfg.store, &r->op.attempts, op_done));
+}
+
+void request_take_attempts(struct request *r)
+{
+    store_attempts_free(r->attempts, r->n_attempts);
+    r->attempts = r->op.attempts.attempts;
+    r->n_attempts = r->op.attempts.n;
+    r->drop_op = NULL;
+}
+
+static void drop_log(struct request *r)
+{
+    free_note(&r->op.log.note);
+    free(r->op.log.log);
+    r->op.log.log = NULL;
+}
+
+void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next)
+{
+    request_drop_op(r);
+    r->op.log = (struct store_log){.id = id, .from = from};
+    begin_post(r, drop_log, next);
+    must_post(r, store_log(r->api->cfg.store, &r->op.log, op_done));
+}
+
+static void drop_list(struct request *r)
+{
+    for (size_t i = 0; i < r->op.list.n; i++)
+        task_release(&r->op.list.tasks[i]);
+}
+
+void request_list(struct request *r, request_step *next)
+{
+    begin_post(r, drop_list, next);
+    must_post(r, store_list(r->api->cfg.store, &r->op.list, op_done));
+}
+
+void request_get_many(struct request *r, request_step *next)
+{
+    begin_post(r, NULL, next);
+    must_post(r, store_get_many(r->api->cfg.store, &r->op.get_many, op_done));
+}
+
+static void drop_members(struct request *r)
+{
+    for (size_t i = 0; i < r->op.members.n; i++)
+        task_release(&r->op.members.tasks[i]);
+}
+
+void request_members(struct request *r, request_step *next)
+{
+    begin_post(r, drop_members, next);
+    must_post(r, store_members(r->api->cfg.store, &r->op.members, op_done));
+}
+
+void request_batch_get(struct request *r, struct task_id id, request_step *next)
+{
+    request_drop_op(r);
+    r->op.batch_get = (struct store_batch_get){.id = id};
+    begin_post(r, NULL, next);
+    must_post(r, store_batch_get(r->api->cfg.store, &r->op.batch_get, op_done));
+}
+
+void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
+{
+    request_drop_op(r);
+    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    begin_post(r, NULL, next);
+    must_post(r, store_batch_cancel(r->api->cfg.store, &r->op.batch_cancel, op_done));
+}
+
+void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next)
+{
+    begin_post(r, drop, next);
+    must_post(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+}
+
+void request_take_task(struct request *r)
+{
+    struct task *from = &r->op.get.task;
+    if (r->drop_op == drop_apply)
+        from = &r->op.apply.task;
+    else if (r->drop_op == drop_revive)
+        from = &r->op.revive.task;
+    if (from == &r->op.get.task && r->drop_op == drop_get) {
+        free_note(&r->note);
+        r->note = r->op.get.note;
+        r->op.get.note = (struct store_note){.progress = -1};
+        r->note_is_known = true;
+    }
+    task_release(&r->task);
+    r->task = *from;
+    *from = (struct task){0};
+    r->drop_op = NULL;
 }

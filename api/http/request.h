@@ -4,8 +4,10 @@
  * _fail), or posts a store operation, or goes to sleep on its waiter, naming the step that follows.
  * Nothing here blocks. The store's threads touch a request only between the post and its done, and
  * only to put it on the loop's ready list. It is freed when the HTTP library calls it completed,
- * which never comes while the connection is suspended, and is put off while the request is held:
- * that is what makes the borrowed pointers in posted operations safe. */
+ * which never comes while the connection is suspended, and is put off while the store has its
+ * operation: that is what makes the borrowed pointers in posted operations safe.
+ *
+ * Where a request stands is its state (request_state.h), which request_move alone changes. */
 #ifndef FUT_API_HTTP_REQUEST_H
 #define FUT_API_HTTP_REQUEST_H
 
@@ -14,6 +16,7 @@
 #include <stdint.h>
 
 #include "api/http/budget.h"
+#include "api/http/request_state.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
 #include "api/text/problem.h"
@@ -42,9 +45,20 @@ struct request {
     struct api *api;
     struct http_loop *loop;
     struct MHD_Connection *conn;
-    struct http_conn *peer;     /* ours of the same connection */
+    struct http_conn *peer;     /* ours of the same connection; NULL once it has closed */
     struct request *next_spare; /* while kept for reuse */
     int64_t began_mono_us;      /* 0 unless requests are logged */
+
+    /* flow */
+    enum request_state state; /* the loop's thread alone; changed by request_move */
+    request_step *next;       /* runs when the request is complete, or when it was woken */
+    struct list_node ready;   /* guarded by the loop's mutex */
+    bool is_complete;         /* its body is here, or it has none */
+    bool has_stayed;          /* it sleeps long enough to be told of a hang-up */
+    bool is_hung_up;          /* its client left while it slept */
+    int64_t polled_mono_ms;   /* since when it is polled */
+    int64_t wake_mono_ms;     /* end of the sleep */
+    struct heap_node timer;   /* of the loop's sleepers */
 
     /* what came */
     enum route_method method;
@@ -62,20 +76,6 @@ struct request {
     request_sink *sink;      /* takes the body as it comes, in place of keeps_body; or NULL */
     struct problem *refusal; /* found before the body was complete; in the arena; NULL none */
     char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
-
-    /* flow */
-    request_step *next;     /* runs when the request is complete, or when it was woken */
-    struct list_node ready; /* guarded by the loop's mutex */
-    bool is_complete;       /* its body is here */
-    bool is_held;           /* waits for the store, not suspended */
-    bool is_gone;           /* its client left while it was held */
-    int64_t held_mono_ms;   /* since when */
-    bool wants_sleep;       /* the step ended in request_sleep */
-    bool is_asleep;
-    bool has_stayed;        /* it sleeps long enough to be told of a hang-up */
-    bool is_hung_up;        /* its client left while it slept */
-    int64_t wake_mono_ms;   /* end of the sleep */
-    struct heap_node timer; /* of the loop's sleepers */
 
     /* work */
     struct arena arena;
@@ -120,8 +120,7 @@ struct request {
     /* answer */
     unsigned status; /* 0: none yet */
     struct buf out;
-    bool is_stream; /* steps go on behind the status: they write as the reader takes */
-    bool goes_on, is_ended, is_broken;
+    bool is_stream;    /* steps go on behind the status: they write as the reader takes */
     size_t taken;      /* of out, by the reader of the stream */
     const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
     size_t n_bytes;
@@ -130,24 +129,29 @@ struct request {
     bool closes; /* the connection ends with this answer */
 };
 
-/* Reuses the buffers of a freed request when spare is not NULL. */
-struct request *request_new(struct api *api, struct http_loop *loop, struct request *spare);
-/* Closes the waiter and lets everything go but the request's memory and its small buffers, so that
- * request_new may reuse it, or request_delete end it. */
-void request_clear(struct request *r);
-void request_delete(struct request *r);
+/* A request of this loop, in REQUEST_READING; reuses the buffers of an ended one. */
+struct request *request_new(struct http_loop *loop);
+/* Moves to a state that its own allows; another move is a bug of ours and aborts. Keeps the loop's
+ * counters. The loop's thread. */
+void request_move(struct request *r, enum request_state to);
+/* Moves to REQUEST_ENDED, closes the waiter, lets everything go, and keeps the memory for the next
+ * request_new of its loop, or frees it. */
+void request_end(struct request *r);
+/* Frees what the loop keeps for request_new. */
+void request_free_spares(struct http_loop *loop);
 
 /* Lets go what its operation holds and no step has taken. */
 void request_drop_op(struct request *r);
 
-/* Wakes the request that the waiter belongs to: for struct waiter_wish. */
+/* Puts the waiter's request on its loop's ready list: for struct waiter_wish. Once for each sleep;
+ * any thread; never blocks. */
 void request_wake(struct waiter *w);
 
 /* Lets go what is kept of the body, and what its sink made of it; the rest will be swallowed. */
 void request_forget_body(struct request *r);
 /* What it said is in a task by now: lets the bytes go, not the sink or what it has made. */
 void request_drop_body(struct request *r);
-/* The same, and *p is copied, to be answered when the body is complete. */
+/* As request_forget_body; *p is copied, to be answered when the body is complete. */
 void request_refuse_body(struct request *r, const struct problem *p);
 
 /* name, value: decoded, in the arena. */
@@ -155,7 +159,7 @@ void request_add_arg(struct request *r, const char *name, const char *value);
 /* Decoded value of a query parameter, or NULL. */
 const char *request_arg(const struct request *r, const char *name);
 
-/* ---- answers: exactly one per request; the first wins nothing, a second is a bug ---------------
+/* ---- answers: exactly one per request, a second is a bug --------------------------------------
  */
 
 /* May its answer be refused, for want of bytes, when it is done? Only one that a repetition brings
@@ -177,8 +181,14 @@ void request_problem(struct request *r, const struct problem *p);
 void request_fail(struct request *r, int rc);
 /* 400: that parameter must be what allowed says. False, for the caller to give back. */
 bool request_refuse_arg(struct request *r, const char *name, const char *allowed);
-/* The same for an operation that was not taken: too many of them wait, or the store stops. */
+/* The problem of a store operation that was not taken: too many of them wait, or the store stops.
+ */
 void request_not_posted(struct request *r, int rc);
+/* The problem in place of an answer that finds no memory, also of one that is given already and not
+ * yet sent. A step. */
+void request_refuse_answer(struct request *r);
+/* 503 with the limit of buffered bytes; what: a sentence. */
+void request_refuse_bytes(struct request *r, const char *what);
 
 /* ---- streams: answers that are written as their reader takes them -----------------------------
  *
@@ -186,10 +196,11 @@ void request_not_posted(struct request *r, int rc);
  * says how it goes on. It runs when all that the last one wrote was taken, so a stream holds no
  * more than one step's text however slow its reader is. A problem or failure breaks it off. */
 
-/* Starts a 200 answer of unknown length; next writes its first bytes. */
+/* Starts a 200 answer of unknown length and this content type; next writes its first bytes. */
 void request_stream(struct request *r, const char *type, request_step *next);
+/* Sends what is in r->out, then runs next. */
 void request_stream_more(struct request *r, request_step *next);
-/* With what is in r->out. */
+/* Sends what is in r->out, then ends the stream. */
 void request_stream_end(struct request *r);
 /* The connection closes, so that the reader sees that the end is missing. */
 void request_stream_break(struct request *r);
@@ -204,7 +215,7 @@ void request_submit(struct request *r, const struct store_key *key, request_step
 void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next);
 /* Its task comes from r->task, which is empty until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
-/* The same; r->callback, when not empty, is the new callback. */
+/* As request_apply; r->callback, when not empty, is the new callback. */
 void request_revive(struct request *r, const struct task_change *change, request_step *next);
 void request_remove(struct request *r, struct task_id id, request_step *next);
 void request_get(struct request *r, struct task_id id, request_step *next);
@@ -219,9 +230,9 @@ void request_batch_cancel(struct request *r, struct task_id id, request_step *ne
 void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next);
 /* As request_get, but a refusal is returned and nothing is answered. */
 FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
-/* The same, with the input. */
+/* As request_try_get, with the input. */
 FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, request_step *next);
-/* The same for attempts: request_take_attempts after it makes them r->attempts. */
+/* As request_try_get for attempts: request_take_attempts after it makes them r->attempts. */
 FUT_MUST_CHECK int request_try_attempts(struct request *r, struct task_id id, request_step *next);
 void request_take_attempts(struct request *r);
 /* After a request_get that went well, a request_apply or a request_revive: its snapshot becomes

@@ -24,7 +24,7 @@ struct api {
     size_t n_loops;
     struct listener listeners[API_LISTENERS_MAX];
     size_t n_listeners;
-    int left_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
+    int emptied_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
     int64_t started_mono_ms;
     atomic_bool is_ready, is_quiesced, is_released;
 };

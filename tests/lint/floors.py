@@ -42,7 +42,7 @@ FLOORS = {
     "tests/preload": (["tests/preload/"], []),
     "tests/support": (["tests/support/"], ["core", "tests/preload"]),
     "tests/contract": (["tests/contract/"], ["storage", "tests/support"]),
-    "tests/model": (["tests/model/"], ["core", "tests/support"]),
+    "tests/model": (["tests/model/"], ["api/http", "tests/support"]),
     "tests/tools": (["tests/tools/"], ["tests/support"]),
     "tests/system": (["tests/system/"], ["tests/support"]),
     "tests/bench": (["tests/bench/"], ["daemon", "tests/support"]),

@@ -1,4 +1,5 @@
-/* The pure parts of good manners: idempotency keys, entity tags, reasons to wait, traceparent. */
+/* The pure parts of what clients rely on: idempotency keys, entity tags, reasons to wait,
+ * traceparent. */
 #include <check.h>
 #include <string.h>
 
@@ -335,5 +336,5 @@ int main(void)
     tcase_add_loop_test(tc, test_waiting_for_names_the_reason, 0, (int)FUT_COUNT(reasons));
     tcase_add_loop_test(tc, test_params_traceparent, 0, (int)FUT_COUNT(traces));
     tcase_add_loop_test(tc, test_params_url, 0, (int)FUT_COUNT(urls));
-    return suite_run_cases("manners", tc, NULL);
+    return suite_run_cases("behaviour", tc, NULL);
 }

@@ -1,10 +1,10 @@
-/* Requests that wait for the store: held for a moment, suspended when it takes longer, and clients
- * that leave meanwhile. A gate stops the writer for as long as a test wants. */
+/* Requests that wait for the store: polled for a moment, suspended when it takes longer, and
+ * clients that leave meanwhile. A gate stops the writer for as long as a test wants. */
 #include "tests/support/suite.h"
 #include "tests/unit/api/fixture.h"
 
-#define CLIENTS 200 /* more than two loops hold */
-#define LONG_MS 60  /* longer than a request is held */
+#define CLIENTS 200 /* more than two loops poll */
+#define LONG_MS 60  /* longer than a request is polled */
 
 static struct fixture f;
 
@@ -87,7 +87,7 @@ static void open_connections(int fds[CLIENTS])
     }
 }
 
-START_TEST(test_held_are_answered_after_a_short_and_a_long_wait)
+START_TEST(test_pending_are_answered_after_a_short_and_a_long_wait)
 {
     int fds[CLIENTS];
     open_connections(fds);
@@ -104,7 +104,7 @@ START_TEST(test_held_are_answered_after_a_short_and_a_long_wait)
 }
 END_TEST
 
-START_TEST(test_held_may_lose_their_clients)
+START_TEST(test_pending_may_lose_their_clients)
 {
     int fds[CLIENTS];
     open_connections(fds);
@@ -124,7 +124,7 @@ START_TEST(test_held_may_lose_their_clients)
 }
 END_TEST
 
-START_TEST(test_held_are_answered_when_the_daemon_stops)
+START_TEST(test_pending_are_answered_when_the_daemon_stops)
 {
     int fd = client_connect(&f);
     post(fd);
@@ -139,11 +139,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("held");
+    TCase *t = tcase_create("pending");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, test_held_are_answered_after_a_short_and_a_long_wait, 0, 2);
-    tcase_add_loop_test(t, test_held_may_lose_their_clients, 0, 2);
-    tcase_add_test(t, test_held_are_answered_when_the_daemon_stops);
-    return suite_run_cases("held", t, NULL);
+    tcase_add_loop_test(t, test_pending_are_answered_after_a_short_and_a_long_wait, 0, 2);
+    tcase_add_loop_test(t, test_pending_may_lose_their_clients, 0, 2);
+    tcase_add_test(t, test_pending_are_answered_when_the_daemon_stops);
+    return suite_run_cases("pending", t, NULL);
 }

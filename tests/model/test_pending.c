@@ -1,154 +1,170 @@
-/* held requests, exhaustively: what api/http/held.c, http.c and http_loop.c do with two requests
- * whose operations are with the store, of which one may be held and the other is suspended: their
- * commits, clients that leave, a drain and the loop's end. The loop's thread, the store's writer,
- * the clients and main each take one step at a time, in every order. The mutants are the orders and
- * checks that the code must not lose; each must be found. */
+/* Requests that wait for the store, exhaustively: what api/http/pending.c, serve.c and loop.c do
+ * with two requests, of which one may be polled and the other is suspended: their commits, clients
+ * that leave, a drain and the loop's end. The loop's thread, the store's writer, the clients and
+ * main each take one step at a time, in every order. Each move of a request is held against the
+ * table of api/http/request_state.c. The mutants are the orders and checks that the code must not
+ * lose; each must be found. */
 #include <check.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "api/http/request_state.h"
 #include "core/mem.h"
 #include "tests/model/explore.h"
 
 enum mutant {
     NO_MUTANT,
-    FREES_HELD,      /* a held request is freed when its client has left */
-    FORGETS_GONE,    /* who let go does not ask whether the client has left meanwhile */
-    SUSPENDS_HELD,   /* after its long wait it is suspended and stays held */
-    MISCOUNTS,       /* the same, but it stays counted */
-    HOLDS_TOO_MANY,  /* nobody asks whether there is room */
-    RESUMES_HELD,    /* the library is told to resume what it never suspended */
-    TELLS_EARLY,     /* the writer tells before its commit */
-    WAKES_IN_PLACE,  /* the writer lets go by itself, in place of the loop */
-    RELEASES_HELD,   /* a drain lets go of those that are held */
-    STOPS_OVER_HELD, /* the loop's end asks for the suspended ones only */
+    FREES_POLLED,      /* a polled request is freed when its client has left */
+    FORGETS_ABANDONED, /* what is ready is not asked whether its client has left meanwhile */
+    SUSPENDS_POLLED,   /* after its long wait the library suspends it, but it stays polled */
+    POLLS_TOO_MANY,    /* nobody asks how many are polled */
+    RESUMES_POLLED,    /* the library is told to resume what it never suspended */
+    TELLS_EARLY,       /* the writer tells before its commit */
+    WAKES_IN_PLACE,    /* the writer lets go by itself, in place of the loop */
+    RELEASES_POLLED,   /* a drain lets go of those that are polled */
+    STOPS_OVER_POLLED, /* the loop's end asks for the suspended ones only */
 };
 static int mutant; /* enum mutant */
 
-enum place { NEW, POSTED, WAITS, LET_GO, ANSWERED, FREED };
 enum op { NO_OP, WITH_STORE, TOLD_EARLY, COMMITTED, TOLD };
 enum client { HERE, LEFT, FORGOTTEN }; /* forgotten: the library has closed the connection */
 enum drain { SERVING, RELEASE_WISHED, RELEASED, STOP_WISHED, STOP_GRANTED, STOPPED };
 
 #define REQUESTS 2
-#define HELD_MAX 1
+#define POLLED_MAX 1
 
 struct one {
-    uint8_t place, op, client;
-    uint8_t is_held, is_gone, is_suspended;
-    uint8_t is_ready; /* on the loop's list */
+    uint8_t state; /* enum request_state */
+    uint8_t op, client;
+    uint8_t is_suspended; /* in the library */
+    uint8_t is_ready;     /* on the loop's list */
 };
 
 struct state {
     struct one r[REQUESTS];
-    uint8_t held; /* as the loop counts them */
     uint8_t drain, fault;
 };
 
-enum fault { FINE, TWICE_READY, TOUCHED, NOT_SUSPENDED, EARLY, ENDED_HELD };
+enum fault { FINE, NOT_ALLOWED, TWICE_READY, TOUCHED, NOT_SUSPENDED, EARLY, ENDED_POLLED };
 static const char *const faults[] = {
+    [NOT_ALLOWED] = "only moves of the table are made",
     [TWICE_READY] = "once on the ready list for each operation",
     [TOUCHED] = "nobody touches a request that is freed",
     [NOT_SUSPENDED] = "only what is suspended is resumed",
     [EARLY] = "an answer comes after its commit",
-    [ENDED_HELD] = "nobody is held or suspended when the loop ends",
+    [ENDED_POLLED] = "nobody is polled or suspended when the loop ends",
 };
+
+static void move(struct state *s, struct one *r, enum request_state to)
+{
+    if (!request_state_may((enum request_state)r->state, to))
+        s->fault = NOT_ALLOWED;
+    r->state = (uint8_t)to;
+}
+
+static bool is_polled(const struct one *r)
+{
+    return request_state_is_polled((enum request_state)r->state);
+}
+
+static unsigned count_polled(const struct state *s)
+{
+    return (unsigned)is_polled(&s->r[0]) + (unsigned)is_polled(&s->r[1]);
+}
 
 /* Between two steps of the loop: its thread is one. */
 static bool is_between(const struct state *s)
 {
-    return s->drain != STOPPED && s->r[0].place != POSTED && s->r[1].place != POSTED;
-}
-
-static void let_go(struct state *s, struct one *r)
-{
-    r->is_held = 0;
-    s->held--;
-    r->place = r->is_gone && mutant != FORGETS_GONE ? FREED : LET_GO;
+    return s->drain != STOPPED && s->r[0].state != REQUEST_POSTED &&
+           s->r[1].state != REQUEST_POSTED;
 }
 
 /* ---- the loop's thread: the library asks ----------------------------------------------------- */
 
 static bool post(struct state *s, struct one *r)
 {
-    if (r->place != NEW || r->client != HERE || !is_between(s))
+    if (r->state != REQUEST_READING || r->client != HERE || !is_between(s))
         return false;
-    r->place = POSTED;
+    move(s, r, REQUEST_RUNNING);
+    move(s, r, REQUEST_POSTED);
     r->op = WITH_STORE; /* from here on the writer may be faster than the rest of the step */
     return true;
 }
 
-static bool hold(struct state *s, struct one *r)
+static bool poll(struct state *s, struct one *r)
 {
-    if (r->place != POSTED || (s->held == HELD_MAX && mutant != HOLDS_TOO_MANY))
+    if (r->state != REQUEST_POSTED || (count_polled(s) == POLLED_MAX && mutant != POLLS_TOO_MANY))
         return false;
-    r->place = WAITS;
-    r->is_held = 1;
-    s->held++;
+    move(s, r, REQUEST_POLLED);
     return true;
 }
 
-/* Also where there is room: the body is not complete, or it is a stream. */
+/* Also where one more could be polled: the body is not complete, or it is a stream. */
 static bool suspend(struct state *s, struct one *r)
 {
-    (void)s;
-    if (r->place != POSTED)
+    if (r->state != REQUEST_POSTED)
         return false;
-    r->place = WAITS;
+    move(s, r, REQUEST_SUSPENDED);
     r->is_suspended = 1;
     return true;
 }
 
-static bool hold_too_long(struct state *s, struct one *r)
+static bool poll_too_long(struct state *s, struct one *r)
 {
-    if (!r->is_held || r->is_suspended || r->client == FORGOTTEN || !is_between(s))
+    if (r->state != REQUEST_POLLED || r->is_suspended || !is_between(s))
         return false;
-    r->is_held = mutant == SUSPENDS_HELD;
-    if (mutant != SUSPENDS_HELD && mutant != MISCOUNTS)
-        s->held--;
+    if (mutant != SUSPENDS_POLLED)
+        move(s, r, REQUEST_SUSPENDED);
     r->is_suspended = 1;
     return true;
 }
 
 static bool answer(struct state *s, struct one *r)
 {
-    if (r->place != LET_GO || r->client == FORGOTTEN || r->is_suspended || !is_between(s))
+    if (r->state != REQUEST_RESUMED || r->client == FORGOTTEN || !is_between(s))
         return false;
     if (r->op < COMMITTED)
         s->fault = EARLY;
-    r->place = ANSWERED;
+    move(s, r, REQUEST_RUNNING);
+    move(s, r, REQUEST_ANSWERED);
     return true;
 }
 
 /* The library's last call for a request: its answer has left, or its client. */
-static void complete(struct one *r)
+static void complete(struct state *s, struct one *r)
 {
+    bool is_in_store = r->state == REQUEST_POLLED && mutant != FREES_POLLED;
     r->client = FORGOTTEN;
-    if (r->is_held && mutant != FREES_HELD)
-        r->is_gone = 1;
-    else
-        r->place = FREED;
+    move(s, r, is_in_store ? REQUEST_ABANDONED : REQUEST_ENDED);
 }
 
 static bool end(struct state *s, struct one *r)
 {
-    bool is_begun = r->place >= WAITS && r->place != FREED;
+    bool is_begun =
+        r->state == REQUEST_POLLED || r->state == REQUEST_RESUMED || r->state == REQUEST_ANSWERED;
     if (!is_begun || r->client == FORGOTTEN || r->is_suspended || !is_between(s))
         return false;
-    if (r->place != ANSWERED && r->client != LEFT)
+    if (r->state != REQUEST_ANSWERED && r->client != LEFT)
         return false;
-    complete(r);
+    complete(s, r);
     return true;
 }
 
 /* ---- the loop's thread: the ready list ------------------------------------------------------- */
 
-static void resume(struct state *s, struct one *r)
+static void let_go(struct state *s, struct one *r)
 {
+    bool was_polled = is_polled(r);
+    if (r->state == REQUEST_ABANDONED && mutant != FORGETS_ABANDONED) {
+        move(s, r, REQUEST_ENDED);
+        return;
+    }
+    move(s, r, REQUEST_RESUMED);
+    if (was_polled && mutant != RESUMES_POLLED)
+        return;
     if (!r->is_suspended)
         s->fault = NOT_SUSPENDED;
     r->is_suspended = 0;
-    r->place = LET_GO;
 }
 
 static bool take_ready(struct state *s, struct one *r)
@@ -156,12 +172,10 @@ static bool take_ready(struct state *s, struct one *r)
     if (!r->is_ready || !is_between(s))
         return false;
     r->is_ready = 0;
-    if (r->place == FREED)
+    if (r->state == REQUEST_ENDED)
         s->fault = TOUCHED;
-    else if (r->is_held && mutant != RESUMES_HELD)
-        let_go(s, r);
     else
-        resume(s, r);
+        let_go(s, r);
     return true;
 }
 
@@ -181,15 +195,13 @@ static bool tell(struct state *s, struct one *r)
     enum op from = mutant == TELLS_EARLY ? WITH_STORE : COMMITTED;
     if (r->op != from)
         return false;
-    if (r->place == FREED || r->is_ready)
+    if (r->state == REQUEST_ENDED || r->is_ready)
         s->fault = r->is_ready ? TWICE_READY : TOUCHED;
     r->op = mutant == TELLS_EARLY ? TOLD_EARLY : TOLD;
     if (mutant != WAKES_IN_PLACE)
         r->is_ready = 1;
-    else if (r->is_held)
+    else if (is_polled(r) || r->is_suspended)
         let_go(s, r);
-    else if (r->is_suspended)
-        resume(s, r);
     return true;
 }
 
@@ -219,8 +231,8 @@ static bool grant(void *p)
     struct state *s = p;
     if ((s->drain != RELEASE_WISHED && s->drain != STOP_WISHED) || !is_between(s))
         return false;
-    for (size_t i = 0; i < REQUESTS && mutant == RELEASES_HELD; i++) {
-        if (s->r[i].is_held)
+    for (size_t i = 0; i < REQUESTS && mutant == RELEASES_POLLED; i++) {
+        if (is_polled(&s->r[i]))
             let_go(s, &s->r[i]);
     }
     s->drain++;
@@ -231,17 +243,18 @@ static bool grant(void *p)
 static bool stop(void *p)
 {
     struct state *s = p;
-    if (s->drain != STOP_GRANTED || !is_between(s) || (s->held && mutant != STOPS_OVER_HELD))
+    if (s->drain != STOP_GRANTED || !is_between(s) ||
+        (count_polled(s) && mutant != STOPS_OVER_POLLED))
         return false;
     for (size_t i = 0; i < REQUESTS; i++) {
-        if (s->r[i].is_suspended || (s->r[i].place == LET_GO && s->r[i].client == HERE))
+        if (s->r[i].is_suspended || (s->r[i].state == REQUEST_RESUMED && s->r[i].client == HERE))
             return false; /* the loop runs its rounds first */
     }
     for (size_t i = 0; i < REQUESTS; i++) {
-        if (s->r[i].is_held)
-            s->fault = ENDED_HELD;
-        if (s->r[i].place != NEW && s->r[i].client != FORGOTTEN)
-            complete(&s->r[i]);
+        if (is_polled(&s->r[i]))
+            s->fault = ENDED_POLLED;
+        else if (s->r[i].state != REQUEST_READING && s->r[i].client != FORGOTTEN)
+            complete(s, &s->r[i]);
     }
     s->drain = STOPPED;
     return true;
@@ -252,10 +265,13 @@ static bool stop(void *p)
 static const char *broken_one(const struct one *r)
 {
     bool is_with_store = r->op == WITH_STORE || r->op == COMMITTED;
-    if (r->place == FREED && (is_with_store || r->is_ready))
+    if (r->state == REQUEST_ENDED && (is_with_store || r->is_ready))
         return "a request is kept while the store has it";
-    if (r->place == WAITS && r->op == TOLD && !r->is_ready)
+    if ((r->state == REQUEST_POLLED || r->state == REQUEST_SUSPENDED) && r->op == TOLD &&
+        !r->is_ready)
         return "nobody waits when its commit was told";
+    if (r->is_suspended != request_state_is_suspended((enum request_state)r->state))
+        return "the library suspends those whose state says so";
     return NULL;
 }
 
@@ -264,10 +280,8 @@ static const char *broken(const void *p)
     const struct state *s = p;
     if (s->fault)
         return faults[s->fault];
-    if (s->held != s->r[0].is_held + s->r[1].is_held)
-        return "the count is of those that are held";
-    if (s->held > HELD_MAX)
-        return "no more are held than there is room for";
+    if (count_polled(s) > POLLED_MAX)
+        return "no more are polled than may be";
     const char *why = broken_one(&s->r[0]);
     return why ? why : broken_one(&s->r[1]);
 }
@@ -277,7 +291,7 @@ static bool is_end(const void *p)
 {
     const struct state *s = p;
     for (size_t i = 0; i < REQUESTS; i++) {
-        if (s->r[i].place != NEW && s->r[i].place != FREED)
+        if (s->r[i].state != REQUEST_READING && s->r[i].state != REQUEST_ENDED)
             return false;
     }
     return s->drain == STOPPED;
@@ -298,9 +312,9 @@ static void begin(void *p)
         return rule(p, &((struct state *)p)->r[1]);                                                \
     }
 EACH(post)
-EACH(hold)
+EACH(poll)
 EACH(suspend)
-EACH(hold_too_long)
+EACH(poll_too_long)
 EACH(answer)
 EACH(end)
 EACH(take_ready)
@@ -311,12 +325,12 @@ EACH(leave)
 static const struct explore_rule rules[] = {
     {"post", post_0},
     {"post 2", post_1},
-    {"hold", hold_0},
-    {"hold 2", hold_1},
+    {"poll", poll_0},
+    {"poll 2", poll_1},
     {"suspend", suspend_0},
     {"suspend 2", suspend_1},
-    {"held too long", hold_too_long_0},
-    {"held too long 2", hold_too_long_1},
+    {"polled too long", poll_too_long_0},
+    {"polled too long 2", poll_too_long_1},
     {"answer", answer_0},
     {"answer 2", answer_1},
     {"end", end_0},
@@ -339,19 +353,18 @@ static const struct explore_model model = {
 };
 
 static const struct explore_mutant mutants[] = {
-    {FREES_HELD, "a request is kept while the store has it"},
-    {FORGETS_GONE, "no way to an end"},
-    {SUSPENDS_HELD, "no way to an end"},
-    {MISCOUNTS, "the count is of those that are held"},
-    {HOLDS_TOO_MANY, "no more are held than there is room for"},
-    {RESUMES_HELD, "only what is suspended is resumed"},
+    {FREES_POLLED, "only moves of the table are made"},
+    {FORGETS_ABANDONED, "only moves of the table are made"},
+    {SUSPENDS_POLLED, "the library suspends those whose state says so"},
+    {POLLS_TOO_MANY, "no more are polled than may be"},
+    {RESUMES_POLLED, "only what is suspended is resumed"},
     {TELLS_EARLY, "an answer comes after its commit"},
     {WAKES_IN_PLACE, "nobody waits when its commit was told"},
-    {RELEASES_HELD, "an answer comes after its commit"},
-    {STOPS_OVER_HELD, "nobody is held or suspended when the loop ends"},
+    {RELEASES_POLLED, "an answer comes after its commit"},
+    {STOPS_OVER_POLLED, "nobody is polled or suspended when the loop ends"},
 };
 
 int main(void)
 {
-    return explore_suite("model_held", &model, 1000, &mutant, mutants, FUT_COUNT(mutants));
+    return explore_suite("model_pending", &model, 1000, &mutant, mutants, FUT_COUNT(mutants));
 }
