@@ -15,6 +15,7 @@
 
 enum lane { LANE_IO, LANE_CPU };
 #define LANE_COUNT 2
+#define for_each_lane(l) for (enum lane l = LANE_IO; l < LANE_COUNT; l = (enum lane)(l + 1))
 
 /* The numbers are stored: never renumber. */
 enum task_state {

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "core/arena.h"
-#include "core/clock.h"
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -18,19 +17,18 @@
 
 #define READ_BYTES 65536
 #define READS_PER_EVENT 8   /* then the others have a turn */
-#define READS_AT_THE_END 32 /* more than a pipe holds; a stranger may go on writing for ever */
+#define READS_AT_THE_END 32 /* more than a pipe holds; what left the group may write for ever */
 #define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
 
 /* ---- ending ---- */
 
 static void close_all(struct exec_attempt *x)
 {
-    loop_close(x->loop, &x->in);
-    loop_close(x->loop, &x->out);
-    loop_close(x->loop, &x->err);
-    loop_close(x->loop, &x->progress);
-    loop_timer_clear(x->loop, &x->failed);
-    children_forget(x->children, &x->child);
+    loop_close(x->start.loop, &x->in);
+    loop_close(x->start.loop, &x->out);
+    loop_close(x->start.loop, &x->err);
+    loop_close(x->start.loop, &x->progress);
+    children_forget(x->start.children, &x->child);
 }
 
 static void free_buffers(struct exec_attempt *x)
@@ -44,15 +42,15 @@ static void log_bad_lines(const struct exec_attempt *x)
     char id[ID_TEXT_SIZE];
     if (!x->lines.bad)
         return;
-    id_format(x->task->spec->id, id);
+    id_format(x->start.task->spec->id, id);
     log_debug("progress_bad_lines", LOG_STR("task", id), LOG_INT("lines", x->lines.bad));
 }
 
 static void finish(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
 {
-    if (x->over)
+    if (x->has_ended)
         return;
-    x->over = true;
+    x->has_ended = true;
     close_all(x);
     log_bad_lines(x);
     size_t extra = x->log.len > TASK_LOG_MAX ? x->log.len - TASK_LOG_MAX : 0;
@@ -60,10 +58,10 @@ static void finish(struct exec_attempt *x, enum run_class class, struct task_out
     o->log_len = x->log.len - extra;
     struct task_outcome *outcome = task_outcome_new(o);
     free_buffers(x);
-    x->hooks->done(x, class, outcome);
+    x->start.done(x, class, outcome);
 }
 
-/* It could not be started. */
+/* The program could not be started. */
 static void fail_spawn(struct exec_attempt *x, const char *why)
 {
     finish(x, RUN_TEMPORARY,
@@ -74,11 +72,11 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
 {
     char message[EXEC_END_MESSAGE_SIZE];
     struct task_outcome o;
-    struct exec_end end = {.command = x->command,
+    struct exec_end end = {.command = x->start.command,
                            .event = ev,
                            .result = &x->result,
                            .log = &x->log,
-                           .max_result_bytes = x->bounds.max_result_bytes,
+                           .max_result_bytes = x->start.max_result_bytes,
                            .result_too_large = x->too_large,
                            .output_limit_met = x->output_limit_met};
     enum run_class class = exec_end_judge(&end, &o, message);
@@ -89,7 +87,7 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
 
 static void feed(struct exec_attempt *x)
 {
-    const struct task_spec *spec = x->task->spec;
+    const struct task_spec *spec = x->start.task->spec;
     while (x->fed < spec->input_len) {
         ssize_t n = write(x->in.fd, spec->input + x->fed, spec->input_len - x->fed);
         if (n < 0 && errno == EINTR)
@@ -97,10 +95,10 @@ static void feed(struct exec_attempt *x)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0)
-            break; /* it does not want the rest, which is its right */
+            break; /* the program does not want the rest, which is its right */
         x->fed += (size_t)n;
     }
-    loop_close(x->loop, &x->in);
+    loop_close(x->start.loop, &x->in);
 }
 
 static void on_in(struct loop_source *src, uint32_t events)
@@ -117,24 +115,24 @@ static bool read_some(struct exec_attempt *x, struct loop_source *src, struct bu
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return errno == EINTR;
     if (n <= 0) {
-        loop_close(x->loop, src);
+        loop_close(x->start.loop, src);
         return false;
     }
     into->len += (size_t)n;
     return true;
 }
 
-/* Nothing more is read of it: it writes more than anybody wants. */
+/* The program writes more than anybody wants: nothing more is read, and it is killed. */
 static void silence(struct exec_attempt *x)
 {
-    loop_close(x->loop, &x->out);
-    loop_close(x->loop, &x->err);
-    children_kill(x->children, &x->child, SIGKILL);
+    loop_close(x->start.loop, &x->out);
+    loop_close(x->start.loop, &x->err);
+    children_kill(x->start.children, &x->child, SIGKILL);
 }
 
 static void count_output(struct exec_attempt *x, size_t n)
 {
-    uint64_t allowed = x->command->limits.output_bytes;
+    uint64_t allowed = x->start.command->limits.output_bytes;
     x->written += n;
     if (!allowed || x->written <= allowed || x->output_limit_met)
         return;
@@ -148,7 +146,7 @@ static void read_result(struct exec_attempt *x, int reads)
         size_t before = x->result.len;
         more = read_some(x, &x->out, &x->result);
         count_output(x, x->result.len - before);
-        if (x->result.len <= x->bounds.max_result_bytes)
+        if (x->result.len <= x->start.max_result_bytes)
             continue;
         x->too_large = true;
         silence(x);
@@ -161,7 +159,7 @@ static void read_log(struct exec_attempt *x, int reads)
         size_t before = x->log.len;
         more = read_some(x, &x->err, &x->log);
         if (x->log.len > before)
-            x->hooks->log(x, x->log.data + before, x->log.len - before);
+            x->start.sink->log(x->start.sink, x->log.data + before, x->log.len - before);
         count_output(x, x->log.len - before);
         if (x->log.len > LOG_KEEP_BYTES)
             buf_consume(&x->log, x->log.len - TASK_LOG_MAX);
@@ -171,7 +169,7 @@ static void read_log(struct exec_attempt *x, int reads)
 static void tell_progress(struct exec_attempt *x)
 {
     const struct progress_lines *p = &x->lines;
-    x->hooks->progress(x, p->fraction, *p->message ? p->message : NULL);
+    x->start.sink->progress(x->start.sink, p->fraction, *p->message ? p->message : NULL);
 }
 
 static void read_progress(struct exec_attempt *x, int reads)
@@ -221,17 +219,11 @@ static void on_child(struct child *child, const struct fork_event *ev)
 
 /* ---- starting ---- */
 
-static void on_failed(struct loop_timer *t)
+static void fail_start(struct exec_attempt *x, const char *what, int error)
 {
-    struct exec_attempt *x = FUT_CONTAINER(t, struct exec_attempt, failed);
-    fail_spawn(x, x->why);
-}
-
-static void fail_later(struct exec_attempt *x, const char *what, int error)
-{
-    (void)snprintf(x->why, sizeof(x->why), "%s: %s", what, strerror(error));
-    x->failed.fn = on_failed;
-    loop_timer_set(x->loop, &x->failed, clock_mono_ms());
+    char why[128];
+    (void)snprintf(why, sizeof(why), "%s: %s", what, strerror(error));
+    fail_spawn(x, why);
 }
 
 /* ours: the index of our end of each pipe. */
@@ -247,7 +239,8 @@ static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
         if (pipe2(pipes[i], O_CLOEXEC) != 0)
             return FUT_ERR_IO;
         int fd = pipes[i][ours[i]];
-        if (fd_set_nonblock(fd) != 0 || loop_open(x->loop, sources[i], fd, events[i], fns[i]) != 0)
+        if (fd_set_nonblock(fd) != 0 ||
+            loop_open(x->start.loop, sources[i], fd, events[i], fns[i]) != 0)
             return FUT_ERR_IO;
         pipes[i][ours[i]] = -1; /* the source owns it */
     }
@@ -268,19 +261,19 @@ static const char *name_value(struct arena *a, const char *name, const char *val
 /* The handler's environment and names of our own; strings in a. */
 static const char *const *make_env(const struct exec_attempt *x, struct arena *a)
 {
-    const struct task_spec *spec = x->task->spec;
+    const struct task_spec *spec = x->start.task->spec;
     const char *trace = spec->traceparent;
     char id[ID_TEXT_SIZE], attempt[16];
     size_t n = 0, kept = 0;
-    while (x->command->env[n])
+    while (x->start.command->env[n])
         n++;
     const char **env = arena_alloc(a, (n + OWN_NAMES + 1) * sizeof(*env));
     for (size_t i = 0; i < n; i++) {
-        if (!trace || strncmp(x->command->env[i], "TRACEPARENT=", 12) != 0)
-            env[kept++] = x->command->env[i];
+        if (!trace || strncmp(x->start.command->env[i], "TRACEPARENT=", 12) != 0)
+            env[kept++] = x->start.command->env[i];
     }
     id_format(spec->id, id);
-    (void)snprintf(attempt, sizeof(attempt), "%u", x->task->attempt);
+    (void)snprintf(attempt, sizeof(attempt), "%u", x->start.task->attempt);
     env[kept++] = name_value(a, "FUTURED_TASK_ID", id);
     env[kept++] = name_value(a, "FUTURED_ATTEMPT", attempt);
     env[kept++] = name_value(a, "FUTURED_HANDLER", spec->handler);
@@ -295,39 +288,32 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     struct arena a;
     arena_init(&a);
     struct fork_exec what = {
-        .path = x->command->path,
-        .cwd = x->command->cwd,
-        .argv = (const char *const *)x->command->argv,
+        .path = x->start.command->path,
+        .cwd = x->start.command->cwd,
+        .argv = (const char *const *)x->start.command->argv,
         .env = make_env(x, &a),
         .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
-        .limits = x->command->limits,
-        .kill_grace_ms = x->bounds.kill_grace_ms,
+        .limits = x->start.command->limits,
+        .kill_grace_ms = x->start.kill_grace_ms,
     };
-    int rc = children_spawn_exec(x->children, &x->child, &what);
+    int rc = children_spawn_exec(x->start.children, &x->child, &what);
     arena_release(&a);
     return rc;
 }
 
-void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children *c,
-                        const struct exec_command *command, const struct task *task,
-                        struct exec_bounds bounds, const struct exec_hooks *hooks)
+void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
 {
     int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
-    *x = (struct exec_attempt){.loop = l,
-                               .children = c,
-                               .command = command,
-                               .task = task,
-                               .bounds = bounds,
-                               .hooks = hooks,
+    *x = (struct exec_attempt){.start = *how,
                                .child = {.on_event = on_child},
                                .in = {.fd = -1},
                                .out = {.fd = -1},
                                .err = {.fd = -1},
                                .progress = {.fd = -1}};
     if (open_pipes(x, pipes) != 0)
-        fail_later(x, "pipe", errno);
+        fail_start(x, "pipe", errno);
     else if (spawn(x, pipes) != 0)
-        fail_later(x, "the fork server", EPIPE);
+        fail_start(x, "the fork server", EPIPE);
     else
         feed(x);
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
@@ -338,12 +324,12 @@ void exec_attempt_start(struct exec_attempt *x, struct loop *l, struct children 
 
 void exec_attempt_kill(struct exec_attempt *x, int signal)
 {
-    children_kill(x->children, &x->child, signal);
+    children_kill(x->start.children, &x->child, signal);
 }
 
 void exec_attempt_abandon(struct exec_attempt *x)
 {
-    x->over = true;
+    x->has_ended = true;
     close_all(x);
     free_buffers(x);
 }

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "workers/base/json_check.h"
+#include "workers/base/sink.h"
 
 void run_init(struct run *run, const void *input, size_t len, const char *type, size_t max_result)
 {
@@ -77,7 +78,7 @@ void run_progress(struct run *run, double fraction, const char *message)
         text[n] = '\0';
         message = text;
     }
-    run->sink->progress(run, fraction < 1 ? fraction : 1, message);
+    run->sink->progress(run->sink, fraction < 1 ? fraction : 1, message);
 }
 
 void run_log(struct run *run, const char *fmt, ...)
@@ -90,7 +91,7 @@ void run_log(struct run *run, const char *fmt, ...)
     int n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (n > 0)
-        run->sink->log(run, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+        run->sink->log(run->sink, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
 void run_succeed(struct run *run, const char *type, struct buf *body)

@@ -24,6 +24,7 @@ enum run_class {
 
 struct webhook_secret;
 struct fence;
+struct sink;
 
 /* What is known of the task beyond its input. NULL and zero: not known here. */
 struct run_about {
@@ -37,12 +38,6 @@ struct run_about {
 
 struct run;
 
-/* Where reports go; called on the handler's thread. fraction < 0: no news; message NULL: none. */
-struct run_sink {
-    void (*progress)(struct run *run, double fraction, const char *message);
-    void (*log)(struct run *run, const char *bytes, size_t n);
-};
-
 struct run {
     /* in: borrowed, set before the handler starts */
     const unsigned char *input;
@@ -50,7 +45,7 @@ struct run {
     const char *input_type;
     size_t max_result_bytes;
     struct run_about about;
-    const struct run_sink *sink; /* NULL: nobody listens */
+    struct sink *sink; /* called on the handler's thread; NULL: nobody listens */
 
     atomic_bool cancelled;
     struct mutex mu;

@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "workers/base/sink.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/wire/tickets.h"
 #include "workers/wire/wire_stream.h"
@@ -49,6 +50,7 @@ static void call_handler(struct run *run, const char *name)
 /* A run with where its reports go. */
 struct worker_run {
     struct run run;
+    struct sink sink;
     struct wire_stream *stream;
     uint64_t id;
     int64_t next_mono_ms;
@@ -62,9 +64,9 @@ static void send_report(const struct worker_run *w, const struct wire_head *h, c
 }
 
 /* A handler may call this at each step of its work: most calls cost a look at the clock. */
-static void on_progress(struct run *run, double fraction, const char *message)
+static void on_progress(struct sink *to, double fraction, const char *message)
 {
-    struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
+    struct worker_run *w = FUT_CONTAINER(to, struct worker_run, sink);
     struct wire_head h = WIRE_HEAD(WIRE_PROGRESS);
     int64_t now_ms = clock_mono_ms();
     if (now_ms < w->next_mono_ms && fraction < 1)
@@ -76,16 +78,14 @@ static void on_progress(struct run *run, double fraction, const char *message)
     send_report(w, &h, message);
 }
 
-static void on_log(struct run *run, const char *bytes, size_t n)
+static void on_log(struct sink *to, const char *bytes, size_t n)
 {
-    struct worker_run *w = FUT_CONTAINER(run, struct worker_run, run);
+    struct worker_run *w = FUT_CONTAINER(to, struct worker_run, sink);
     struct wire_head h = WIRE_HEAD(WIRE_LOG);
     h.id = w->id;
     h.bytes = n;
     send_report(w, &h, bytes);
 }
-
-static const struct run_sink sink = {on_progress, on_log};
 
 /* ---- one task ---- */
 
@@ -109,10 +109,10 @@ static int run_task(struct wire_stream *s, struct tickets *t, const struct wire_
 {
     if (t && m->head.ahead && !tickets_take(t, m->head.id))
         return 0; /* somebody else has it */
-    struct worker_run w = {.stream = s, .id = m->head.id};
+    struct worker_run w = {.sink = {on_progress, on_log}, .stream = s, .id = m->head.id};
     run_init(&w.run, m->payload, (size_t)m->head.bytes, m->head.type ? m->head.type : CONTENT_BYTES,
              m->head.max_result ? (size_t)m->head.max_result : WIRE_PAYLOAD_MAX);
-    w.run.sink = &sink;
+    w.run.sink = &w.sink;
     call_handler(&w.run, m->head.handler ? m->head.handler : "");
     int rc = put_result(s, &w.run, m->head.id);
     if (rc == FUT_ERR_TOO_BIG || rc == FUT_ERR_INVAL) {

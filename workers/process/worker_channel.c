@@ -31,7 +31,7 @@ static void take_printed(struct worker_process *w, const char *bytes, size_t n)
     if (!job)
         return;
     job->written += n;
-    job->log(job, bytes, n);
+    job->sink->log(job->sink, bytes, n);
 }
 
 bool worker_channel_exceeds_output(const struct worker_process *w, const struct worker_job *job)

@@ -60,7 +60,7 @@ static bool take_progress(struct worker_process *w, const struct wire_message *m
         memcpy(text, m->payload, n);
     text[n] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
-    job->progress(job, m->head.fraction, *text ? text : NULL);
+    job->sink->progress(job->sink, m->head.fraction, *text ? text : NULL);
     return true;
 }
 
@@ -70,7 +70,7 @@ static bool take_log(struct worker_process *w, const struct wire_message *m)
     if (!job)
         return m->head.id <= w->last_id;
     if (m->head.bytes)
-        job->log(job, (const char *)m->payload, (size_t)m->head.bytes);
+        job->sink->log(job->sink, (const char *)m->payload, (size_t)m->head.bytes);
     job->written += m->head.bytes;
     worker_channel_check_output(w, job);
     return true;

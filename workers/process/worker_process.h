@@ -4,6 +4,7 @@
 #ifndef FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 #define FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 
+#include "workers/base/sink.h"
 #include "workers/fork/children.h"
 #include "workers/handlers/exec_command.h"
 #include "workers/wire/wire_stream.h"
@@ -57,9 +58,7 @@ struct worker_job {
     uint64_t written;              /* bytes printed, logged and of its result */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
-    /* Any number of times before done. fraction < 0 and message NULL mean: not told. */
-    void (*progress)(struct worker_job *job, double fraction, const char *message);
-    void (*log)(struct worker_job *job, const char *bytes, size_t n);
+    struct sink *sink; /* told of progress and log, before done */
     /* Before done: the task takes more CPU time or output than its handler's limits allow and is to
      * be stopped. cpu_ms: what it has used, for LIMIT_CPU. */
     void (*exceeded)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);

@@ -1,97 +1,154 @@
-/* attempt: one run of a task, from its claim to its outcome. */
+/* attempt: one run of a task, from its claim until the store knows how it ended. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-static enum lane lane_of(const struct attempt *a)
+#define SAVE_PAUSE_FIRST_MS 1000
+#define SAVE_PAUSE_LAST_MS 30000
+#define WEIGHT 8 /* of one attempt in the average of how long they run: an eighth */
+
+/* ---- where it stands ---- */
+
+#define TO(state) (1u << (ATTEMPT_##state))
+
+static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
+    [ATTEMPT_NEW] = TO(WAITING) | TO(SUSPECT),
+    [ATTEMPT_WAITING] = TO(OFFERED) | TO(RUNNING) | TO(ENDED),
+    [ATTEMPT_SUSPECT] = TO(RUNNING) | TO(ENDED),
+    [ATTEMPT_OFFERED] = TO(WAITING) | TO(RUNNING),
+    [ATTEMPT_RUNNING] = TO(STOPPING) | TO(ENDED),
+    [ATTEMPT_STOPPING] = TO(ENDED),
+    [ATTEMPT_ENDED] = TO(SAVING) | TO(GONE),
+    [ATTEMPT_SAVING] = TO(UNSAVED) | TO(GONE),
+    [ATTEMPT_UNSAVED] = TO(ENDED),
+};
+
+/* The states that have a property, as sets. */
+#define CLAIMED (TO(WAITING) | TO(SUSPECT) | TO(OFFERED) | TO(RUNNING) | TO(STOPPING))
+#define BUSY (TO(RUNNING) | TO(STOPPING))
+
+static bool enters(unsigned set, enum attempt_state from, enum attempt_state to)
 {
-    return a->apply.task.spec->lane;
+    return !(set & 1u << from) && (set & 1u << to);
 }
 
-static void occupy(struct attempt *a)
+/* Whose turn it is next depends on these numbers (turns.c). */
+static void count_claimed(struct attempt *a)
 {
-    struct lane_slots *lane = &a->s->lanes[lane_of(a)];
+    struct scheduler *s = a->s;
+    s->served++;
+    s->suspects += a->apply.task.lost > 0;
+    map_put(&s->by_id, &a->by_id, a->apply.task.spec->id.hi);
+    if (a->program) {
+        a->program->claimed++;
+        a->program->served = s->served;
+    } else {
+        attempt_slots(a)->others_served = s->served;
+    }
+}
+
+static void count_ended(struct attempt *a)
+{
+    a->s->suspects -= a->apply.task.lost > 0;
+    map_remove(&a->s->by_id, &a->by_id);
+    if (a->program)
+        a->program->claimed--;
+}
+
+static void take_slot(struct attempt *a)
+{
+    struct lane_slots *lane = attempt_slots(a);
     atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
-    list_push_back(&a->s->running, &a->link);
     a->started_mono_us = clock_mono_us();
 }
 
 static void free_slot(struct attempt *a)
 {
+    struct lane_slots *lane = attempt_slots(a);
     int64_t ran_us = clock_mono_us() - a->started_mono_us;
-    atomic_fetch_sub_explicit(&a->s->lanes[lane_of(a)].busy, 1, memory_order_relaxed);
-    list_remove(&a->s->running, &a->link);
+    atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
     a->ran_ms = ran_us / 1000;
     if (a->stop == STOP_NONE)
-        ready_measure(a->s, lane_of(a), ran_us);
+        lane->ran_us += (ran_us - lane->ran_us) / WEIGHT;
 }
 
-static void vacate(struct attempt *a)
+static void count(struct attempt *a, enum attempt_state from, enum attempt_state to)
 {
-    if (a->started_mono_us)
+    bool first_refusal = to == ATTEMPT_UNSAVED && !a->save_pause_ms;
+    if (enters(CLAIMED, from, to))
+        count_claimed(a);
+    if (enters(BUSY, from, to))
+        take_slot(a);
+    if (enters(BUSY, to, from))
         free_slot(a);
-    else if (a->ready)
-        list_remove(a->ready, &a->link);
-    a->ready = NULL;
-    if (a->program)
-        a->program->claimed--;
-    a->s->suspects -= a->apply.task.lost > 0;
-    map_remove(&a->s->by_id, &a->by_id);
-    loop_timer_clear(a->s->loop, &a->timer);
+    if (enters(CLAIMED, to, from))
+        count_ended(a);
+    if (first_refusal)
+        (void)atomic_fetch_add(&attempt_slots(a)->unsaved, 1);
+    if (to == ATTEMPT_UNSAVED)
+        a->save_pause_ms =
+            backoff_next_ms(a->save_pause_ms, SAVE_PAUSE_FIRST_MS, SAVE_PAUSE_LAST_MS);
+    if (to == ATTEMPT_GONE && a->save_pause_ms)
+        (void)atomic_fetch_sub(&attempt_slots(a)->unsaved, 1);
 }
 
-static void on_deadline(struct loop_timer *t)
-{
-    attempt_stop(FUT_CONTAINER(t, struct attempt, timer), STOP_TIMEOUT);
-}
-
-static void on_kill(struct loop_timer *t)
+static void on_time(struct loop_timer *t)
 {
     struct attempt *a = FUT_CONTAINER(t, struct attempt, timer);
-    a->kind->stop(a, SIGKILL);
+    if (a->state == ATTEMPT_RUNNING)
+        attempt_stop(a, STOP_TIMEOUT);
+    else if (a->state == ATTEMPT_STOPPING)
+        a->kind->stop(a, SIGKILL);
+    else if (a->state == ATTEMPT_UNSAVED)
+        attempt_move(a, ATTEMPT_ENDED);
 }
 
-static void watch_deadline(struct attempt *a)
+static void set_timer(struct attempt *a)
 {
-    a->timer.fn = on_deadline;
-    loop_timer_set(a->s->loop, &a->timer,
-                   a->started_mono_us / 1000 + a->apply.task.spec->timeout_ms);
+    int64_t at_ms = 0;
+    if (a->state == ATTEMPT_RUNNING)
+        at_ms = a->started_mono_us / 1000 + a->apply.task.spec->timeout_ms;
+    else if (a->state == ATTEMPT_STOPPING)
+        at_ms = clock_mono_ms() + a->s->cfg.kill_grace_ms;
+    else if (a->state == ATTEMPT_UNSAVED)
+        at_ms = clock_mono_ms() + a->save_pause_ms;
+    a->timer.fn = on_time;
+    if (at_ms)
+        loop_timer_set(a->s->loop, &a->timer, at_ms);
+    else
+        loop_timer_clear(a->s->loop, &a->timer);
 }
 
-static void run(struct attempt *a)
+static void enlist(struct attempt *a, enum attempt_state from)
 {
-    const struct task_spec *spec = a->apply.task.spec;
-    a->kind = attempt_kind_of(a->handler, spec->lane);
-    watch_deadline(a);
-    a->kind->start(a);
+    struct lane_slots *lane = attempt_slots(a);
+    if (from != ATTEMPT_NEW)
+        list_remove(&lane->in[from], &a->link);
+    if (a->state == ATTEMPT_GONE)
+        return;
+    if (from == ATTEMPT_OFFERED && a->state == ATTEMPT_WAITING)
+        list_push_front(&lane->in[a->state], &a->link); /* it was among the first */
+    else
+        list_push_back(&lane->in[a->state], &a->link);
 }
 
-static struct task_outcome *unknown_handler(const char *name)
+void attempt_move(struct attempt *a, enum attempt_state to)
 {
-    char message[TASK_HANDLER_MAX + 64];
-    (void)snprintf(message, sizeof(message), "no handler is called \"%.*s\" any more",
-                   TASK_HANDLER_MAX, name);
-    return task_outcome_error("unknown_handler", message);
+    enum attempt_state from = a->state;
+    FUT_ASSERT(transitions[from] & 1u << to);
+    a->state = to;
+    enlist(a, from);
+    count(a, from, to);
+    set_timer(a);
 }
 
-/* Whose turn it is next (claim_ranks). */
-static void count_claimed(struct attempt *a)
-{
-    struct scheduler *s = a->s;
-    s->served++;
-    if (a->program) {
-        a->program->claimed++;
-        a->program->served = s->served;
-    } else {
-        s->lanes[lane_of(a)].others_served = s->served;
-    }
-}
+/* ---- life ---- */
 
 struct attempt *attempt_new(struct scheduler *s, const struct task *task)
 {
@@ -102,10 +159,9 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     a->handler = handlers_find(a->handlers, task->spec->handler);
     if (a->handler && a->handler->is_worker)
         a->program = worker_set_program(s->workers, a->handler);
-    count_claimed(a);
-    s->suspects += task->lost > 0;
-    map_put(&s->by_id, &a->by_id, task->spec->id.hi);
+    a->ready_mono_ms = clock_mono_ms();
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
+    attempt_move(a, task->lost ? ATTEMPT_SUSPECT : ATTEMPT_WAITING);
     return a;
 }
 
@@ -123,135 +179,45 @@ static void log_start(const struct attempt *a)
 
 void attempt_begin(struct attempt *a)
 {
-    const char *handler = a->apply.task.spec->handler;
-    occupy(a);
+    attempt_move(a, ATTEMPT_RUNNING);
     log_start(a);
-    if (a->handler)
-        run(a);
-    else
-        attempt_end(a, RUN_FAILED, unknown_handler(handler));
 }
 
-void attempt_begun(struct attempt *a)
+static void stop_running(struct attempt *a, enum stop_reason reason, int signal)
 {
-    list_remove(a->ready, &a->link);
-    a->ready = NULL;
-    occupy(a);
-    log_start(a);
-    watch_deadline(a);
-}
-
-static void stop_running(struct attempt *a, int signal)
-{
-    a->timer.fn = on_kill;
-    loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->s->cfg.kill_grace_ms);
+    a->stop = reason;
+    attempt_move(a, ATTEMPT_STOPPING);
     a->kind->stop(a, signal);
-}
-
-static bool is_ahead(const struct attempt *a)
-{
-    return a->ready && a->ready == &a->s->lanes[lane_of(a)].ahead;
-}
-
-/* Nobody has it after that, or it runs, or its worker had answered for it. */
-static bool was_over_already(struct attempt *a)
-{
-    return !worker_process_withdraw(&a->as.worker) && !map_is_linked(&a->by_id);
 }
 
 void attempt_stop(struct attempt *a, enum stop_reason reason)
 {
-    if (a->stop != STOP_NONE || (is_ahead(a) && was_over_already(a)))
-        return;
-    a->stop = reason;
-    if (a->started_mono_us)
-        stop_running(a, SIGTERM);
-    else
+    if (a->state == ATTEMPT_OFFERED)
+        a->kind->recall(a);
+    if (a->state == ATTEMPT_RUNNING) {
+        stop_running(a, reason, SIGTERM);
+    } else if (a->state == ATTEMPT_WAITING || a->state == ATTEMPT_SUSPECT) {
+        a->stop = reason;
         attempt_end(a, RUN_NONE, NULL);
+    }
 }
 
-/* Time is no danger to others: the attempt may put its things in order. What writes without end
- * would go on with that. */
-void attempt_over(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms)
+/* Over a limit of time an attempt may tidy up, as that harms nobody else. One that writes without
+ * end would go on with it. */
+void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms)
 {
-    if (a->stop != STOP_NONE)
+    if (a->state != ATTEMPT_RUNNING)
         return;
-    a->stop = STOP_LIMIT;
     a->met = limit;
     a->met_at_cpu_ms = cpu_ms;
-    stop_running(a, limit == LIMIT_CPU ? SIGTERM : SIGKILL);
-}
-
-/* Takes o, whose log and costs it keeps. */
-static struct task_outcome *replace(struct task_outcome *o, const char *code, const char *message,
-                                    uint64_t cpu_ms)
-{
-    struct task_outcome *now =
-        task_outcome_new(&(struct task_outcome){.code = code,
-                                                .message = message,
-                                                .exit_code = -1,
-                                                .max_rss_kib = o ? o->max_rss_kib : 0,
-                                                .cpu_ms = !cpu_ms && o ? o->cpu_ms : cpu_ms,
-                                                .log = o ? o->log : "",
-                                                .log_len = o ? o->log_len : 0});
-    task_outcome_unref(o);
-    return now;
-}
-
-/* Takes o. Why it was stopped counts, however it ended after that. */
-static struct task_outcome *outcome_of(const struct attempt *a, struct task_outcome *o)
-{
-    char message[LIMITS_MESSAGE_SIZE];
-    if (a->stop == STOP_LIMIT) {
-        limits_message(&a->handler->exec->limits, a->met, message);
-        return replace(o, limits_code(a->met), message, a->met_at_cpu_ms);
-    }
-    if (a->stop != STOP_TIMEOUT)
-        return o;
-    (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
-                   (double)a->apply.task.spec->timeout_ms / 1000.0);
-    return replace(o, "timeout", message, 0);
-}
-
-struct retry_policy attempt_policy(const struct attempt *a)
-{
-    static const struct retry_policy unsaid;
-    return retry_merge(&a->apply.task.spec->retry, a->handler ? &a->handler->info.retry : &unsaid);
-}
-
-/* A failure that the policy wants tried again is as good as a temporary one. */
-static enum task_event event_of_failure(const struct attempt *a)
-{
-    struct retry_policy p = attempt_policy(a);
-    unsigned end = a->outcome && a->outcome->code ? retry_end_of(a->outcome->code) : 0;
-    return p.on & end ? EVENT_RETRY : EVENT_FAIL;
-}
-
-static enum task_event event_of(const struct attempt *a, enum run_class class)
-{
-    bool true_success = class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
-    if (a->stop == STOP_RELEASED && !true_success)
-        return EVENT_RELEASE;
-    if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
-        return event_of_failure(a);
-    switch (class) {
-    case RUN_SUCCESS: return EVENT_SUCCEED;
-    case RUN_TEMPORARY: return EVENT_RETRY;
-    case RUN_FAILED: return event_of_failure(a);
-    case RUN_NEVER:
-    case RUN_NONE: return EVENT_FAIL;
-    }
-    FUT_BUG("class of an attempt");
+    stop_running(a, STOP_LIMIT, limit == LIMIT_CPU ? SIGTERM : SIGKILL);
 }
 
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)
 {
-    vacate(a);
-    a->outcome = outcome_of(a, outcome);
-    if (a->stop == STOP_CANCELLED)
-        finish_quietly(a);
-    else
-        finish_post(a, event_of(a, class));
+    a->class = class;
+    a->outcome = outcome;
+    attempt_move(a, ATTEMPT_ENDED);
 }
 
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number)
@@ -274,20 +240,4 @@ void attempt_free(struct attempt *a)
     task_release(&a->apply.task);
     handlers_unref(a->handlers);
     free(a);
-}
-
-void attempt_release_orphans(struct scheduler *s)
-{
-    struct list_node *next;
-    for (struct list_node *n = list_first(&s->running); n; n = next) {
-        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
-        next = list_next(&s->running, n);
-        if (!a->kind->needs_fork_server)
-            continue;
-        a->kind->abandon(a);
-        next = list_next(&s->running, n); /* its worker may have begun another one */
-        if (a->stop == STOP_NONE)
-            a->stop = STOP_RELEASED;
-        attempt_end(a, RUN_NONE, NULL);
-    }
 }

@@ -1,5 +1,5 @@
-/* attempt_worker: an attempt that runs in a worker process: a built-in on the cpu lane, or a
- * `worker` handler's program. */
+/* attempt_worker: an attempt that runs in a worker process: a built-in of the cpu lane, or a task
+ * of a `worker` handler. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,8 +63,9 @@ static void program_failed(struct attempt *a, enum run_class class, const struct
     const char *newline = n ? memchr(text, '\n', n) : NULL;
     size_t first = newline ? (size_t)(newline - text) : n;
     struct buf message = BUF_INIT;
-    if (newline && report_log(&a->report, newline + 1, n - first - 1))
-        report_look(&a->report);
+    struct sink *sink = report_sink(&a->report);
+    if (newline)
+        sink->log(sink, newline + 1, n - first - 1);
     buf_printf(&message, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
                first < MESSAGE_MAX ? (int)first : MESSAGE_MAX, first ? text : "");
     end_with(
@@ -182,66 +183,42 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
     ends[end->how](attempt_of(job), end);
 }
 
-/* ---- what it says on the way ---- */
-
-static void on_progress(struct worker_job *job, double fraction, const char *message)
-{
-    struct report *r = &attempt_of(job)->report;
-    if (report_progress(r, fraction, message))
-        report_look(r);
-}
-
-static void on_log(struct worker_job *job, const char *bytes, size_t n)
-{
-    struct report *r = &attempt_of(job)->report;
-    if (report_log(r, bytes, n))
-        report_look(r);
-}
+/* ---- what happens on the way ---- */
 
 static void on_exceeded(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
 {
-    attempt_over(attempt_of(job), limit, cpu_ms);
+    attempt_exceeded(attempt_of(job), limit, cpu_ms);
 }
-
-/* ---- the kind ---- */
 
 static void on_begun(struct worker_job *job)
 {
-    attempt_begun(attempt_of(job));
+    attempt_begin(attempt_of(job));
 }
 
 static void on_back(struct worker_job *job)
 {
-    struct attempt *a = attempt_of(job);
-    list_remove(a->ready, &a->link);
-    a->ready = &a->s->lanes[LANE_CPU].ready;
-    list_push_front(a->ready, &a->link);
+    attempt_move(attempt_of(job), ATTEMPT_WAITING);
 }
+
+/* ---- the kind ---- */
 
 static void prepare(struct attempt *a)
 {
     a->as.worker = (struct worker_job){.task = &a->apply.task,
                                        .done = on_done,
-                                       .progress = on_progress,
-                                       .log = on_log,
+                                       .sink = report_sink(&a->report),
                                        .exceeded = on_exceeded,
                                        .begun = on_begun,
                                        .back = on_back};
 }
 
-bool attempt_give_ahead(struct attempt *a)
+bool attempt_worker_offer(struct attempt *a)
 {
-    enum lane lane = a->apply.task.spec->lane;
-    if (!a->handler || a->handler->is_worker ||
-        attempt_kind_of(a->handler, lane) != &attempt_worker_kind)
-        return false;
     prepare(a);
     if (!worker_program_submit_ahead(worker_set_program(a->s->workers, a->handler), &a->as.worker))
         return false;
     a->kind = &attempt_worker_kind;
-    list_remove(a->ready, &a->link);
-    a->ready = &a->s->lanes[lane].ahead;
-    list_push_back(a->ready, &a->link);
+    attempt_move(a, ATTEMPT_OFFERED);
     return true;
 }
 
@@ -254,6 +231,12 @@ static void start(struct attempt *a)
 static void stop(struct attempt *a, int signal)
 {
     worker_program_stop_job(&a->as.worker, signal);
+}
+
+static void recall(struct attempt *a)
+{
+    bool is_back = worker_process_withdraw(&a->as.worker);
+    FUT_ASSERT(is_back == (a->state == ATTEMPT_WAITING));
 }
 
 static void abandon(struct attempt *a)
@@ -269,6 +252,7 @@ static void release(struct attempt *a)
 const struct attempt_kind attempt_worker_kind = {
     .start = start,
     .stop = stop,
+    .recall = recall,
     .abandon = abandon,
     .release = release,
     .needs_fork_server = true,

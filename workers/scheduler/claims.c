@@ -17,7 +17,7 @@ struct claim {
     struct scheduler *s;
     struct list_node link;
     struct inbox_item item;
-    struct claim_ranks *ranks; /* NULL: all alike */
+    struct turns *ranks; /* NULL: all alike */
     struct task tasks[];
 };
 
@@ -30,8 +30,8 @@ static void on_pause_over(struct loop_timer *t)
 void claims_init(struct scheduler *s)
 {
     list_init(&s->claims);
-    for (int l = 0; l < LANE_COUNT; l++)
-        s->lanes[l].pause.fn = on_pause_over;
+    for_each_lane (l)
+        s->lanes[l].claim_pause.fn = on_pause_over;
 }
 
 static void claim_forget(struct claim *c)
@@ -39,8 +39,8 @@ static void claim_forget(struct claim *c)
     struct lane_slots *slots = &c->s->lanes[c->op.lane];
     slots->reserved -= (uint32_t)c->op.max;
     if (slots->reserved == 0) {
-        slots->held = 0;
-        slots->recalling = false;
+        slots->excluded = 0;
+        slots->is_recalling = false;
     }
     list_remove(&c->s->claims, &c->link);
     free(c->ranks);
@@ -55,10 +55,10 @@ static void claim_failed(struct scheduler *s, enum lane lane, int rc)
         atomic_store(&s->claims_stopped, true);
         return;
     }
-    slots->pause_ms = backoff_next_ms(slots->pause_ms, PAUSE_FIRST_MS, PAUSE_LAST_MS);
-    loop_timer_set(s->loop, &slots->pause, clock_mono_ms() + slots->pause_ms);
+    slots->claim_pause_ms = backoff_next_ms(slots->claim_pause_ms, PAUSE_FIRST_MS, PAUSE_LAST_MS);
+    loop_timer_set(s->loop, &slots->claim_pause, clock_mono_ms() + slots->claim_pause_ms);
     log_warn("claim_failed", LOG_STR("lane", lane_name(lane)), LOG_STR("error", fut_err_name(rc)),
-             LOG_INT("again_ms", slots->pause_ms));
+             LOG_INT("again_ms", slots->claim_pause_ms));
 }
 
 static void on_claimed(struct inbox_item *item)
@@ -71,7 +71,7 @@ static void on_claimed(struct inbox_item *item)
         ready_add(s, &c->tasks[i]);
     claim_forget(c);
     if (rc == 0)
-        s->lanes[lane].pause_ms = 0;
+        s->lanes[lane].claim_pause_ms = 0;
     else
         claim_failed(s, lane, rc);
 }
@@ -85,7 +85,7 @@ static void claim_done(struct store_op *op)
 }
 
 /* Takes ranks. */
-static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_ranks *ranks)
+static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *ranks)
 {
     struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
     c->ranks = ranks;
@@ -93,7 +93,7 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_r
         c->op.ranks = ranks->ranks;
         c->op.n_ranks = ranks->n;
         c->op.others = ranks->others;
-        s->lanes[lane].held |= ranks->held;
+        s->lanes[lane].excluded |= ranks->excluded;
     }
     c->s = s;
     c->op.lane = lane;
@@ -111,28 +111,28 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, struct claim_r
 static uint32_t wanted(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved + ready_count(s, lane);
+    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved + lane_ready(slots);
     uint32_t may_have = slots->capacity + ready_window(s, lane);
     return have < may_have ? may_have - (uint32_t)have : 0;
 }
 
 /* Claims that wait in the store leave out a program that takes tasks again: they come back, to be
  * posted anew. */
-static void recall_outdated(struct scheduler *s, enum lane lane, uint64_t held)
+static void recall_outdated(struct scheduler *s, enum lane lane, uint64_t excluded)
 {
     struct lane_slots *slots = &s->lanes[lane];
-    if (slots->reserved == 0 || slots->recalling || !(slots->held & ~held))
+    if (slots->reserved == 0 || slots->is_recalling || !(slots->excluded & ~excluded))
         return;
-    slots->recalling = true;
-    pools_recall(s, lane);
+    slots->is_recalling = true;
+    slots_recall(s, lane);
 }
 
 static void post_ranked(struct scheduler *s, enum lane lane)
 {
-    struct claim_ranks *ranks = xnew(struct claim_ranks);
-    claim_ranks_make(s, lane, ranks);
-    recall_outdated(s, lane, ranks->held);
-    uint32_t n = s->lanes[lane].recalling ? 0 : wanted(s, lane);
+    struct turns *ranks = xnew(struct turns);
+    turns_make(s, lane, ranks);
+    recall_outdated(s, lane, ranks->excluded);
+    uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
         post(s, lane, n, ranks);
     else
@@ -148,11 +148,10 @@ static void post_plain(struct scheduler *s, enum lane lane)
 
 void claims_post(struct scheduler *s)
 {
-    bool ranked = claim_ranks_are_needed(s);
-    for (int l = 0; l < LANE_COUNT; l++) {
-        enum lane lane = (enum lane)l;
-        if (atomic_load(&s->claims_stopped) || s->lanes[l].is_paused ||
-            heap_is_linked(&s->lanes[l].pause.node))
+    bool ranked = turns_are_needed(s);
+    for_each_lane (lane) {
+        if (atomic_load(&s->claims_stopped) || s->lanes[lane].is_paused ||
+            heap_is_linked(&s->lanes[lane].claim_pause.node))
             continue;
         (ranked ? post_ranked : post_plain)(s, lane);
     }
@@ -166,6 +165,6 @@ void claims_free(struct scheduler *s)
             task_release(&c->tasks[i]);
         claim_forget(c);
     }
-    for (int l = 0; l < LANE_COUNT; l++)
-        loop_timer_clear(s->loop, &s->lanes[l].pause);
+    for_each_lane (l)
+        loop_timer_clear(s->loop, &s->lanes[l].claim_pause);
 }

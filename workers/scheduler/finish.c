@@ -1,29 +1,23 @@
-/* finish: an attempt is over; the store must know, and the record is kept until it does. */
-#include "core/backoff.h"
+/* finish: what the end of an attempt means for its task, and telling the store, again and again if
+ * need be; the record is kept until the store knows. */
+#include <stdio.h>
+
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-#define RETRY_FIRST_MS 1000
-#define RETRY_LAST_MS 30000
+/* ---- the end of the record ---- */
 
-static void bury(struct loop_dead *dead)
+static void free_deferred(struct loop_dead *dead)
 {
     attempt_free(FUT_CONTAINER(dead, struct attempt, dead));
 }
 
-static struct lane_slots *slots_of(const struct attempt *a)
-{
-    return &a->s->lanes[a->apply.task.spec->lane];
-}
-
 static void forget(struct attempt *a)
 {
-    if (a->retry_ms)
-        (void)atomic_fetch_sub(&slots_of(a)->unsaved, 1);
-    list_remove(&a->s->finishing, &a->link);
-    loop_defer(a->s->loop, &a->dead, bury);
+    attempt_move(a, ATTEMPT_GONE);
+    loop_defer(a->s->loop, &a->dead, free_deferred);
 }
 
 static void log_end(const struct attempt *a, const char *event, enum task_state state,
@@ -40,7 +34,7 @@ static void log_end(const struct attempt *a, const char *event, enum task_state 
              LOG_STR("code", code ? code : "ok"));
 }
 
-static void log_settled(const struct attempt *a)
+static void log_saved(const struct attempt *a)
 {
     enum task_state state = a->apply.change.to_state;
     const char *code = a->outcome ? a->outcome->code : NULL;
@@ -52,30 +46,24 @@ static void log_settled(const struct attempt *a)
         log_end(a, "task_released", state, "released");
 }
 
-static void log_lost(const struct attempt *a, int rc)
+static void log_refused(const struct attempt *a, int rc)
 {
     char id[ID_TEXT_SIZE];
     id_format(a->apply.task.spec->id, id);
     log_warn("finish_lost", LOG_STR("task", id), LOG_STR("error", fut_err_name(rc)));
 }
 
-static void post(struct attempt *a);
+/* ---- posting ---- */
 
-static void on_retry(struct loop_timer *t)
+static void try_later(struct attempt *a, int rc)
 {
-    post(FUT_CONTAINER(t, struct attempt, timer));
-}
-
-static void retry_later(struct attempt *a, int rc)
-{
-    atomic_store(&slots_of(a)->unsaved_rc, rc); /* before the number that it belongs to */
-    if (a->retry_ms == 0)
-        (void)atomic_fetch_add(&slots_of(a)->unsaved, 1);
-    a->retry_ms = backoff_next_ms(a->retry_ms, RETRY_FIRST_MS, RETRY_LAST_MS);
-    a->timer.fn = on_retry;
-    loop_timer_set(a->s->loop, &a->timer, clock_mono_ms() + a->retry_ms);
-    log_warn("finish_failed", LOG_STR("error", fut_err_name(rc)), LOG_INT("again_ms", a->retry_ms),
-             LOG_INT("waiting", a->s->finishing.len));
+    size_t waiting = 0;
+    atomic_store(&attempt_slots(a)->unsaved_rc, rc); /* before the number that it belongs to */
+    attempt_move(a, ATTEMPT_UNSAVED);
+    for_each_lane (l)
+        waiting += a->s->lanes[l].in[ATTEMPT_SAVING].len + a->s->lanes[l].in[ATTEMPT_UNSAVED].len;
+    log_warn("finish_failed", LOG_STR("error", fut_err_name(rc)),
+             LOG_INT("again_ms", a->save_pause_ms), LOG_INT("waiting", waiting));
 }
 
 static bool may_pass(int rc)
@@ -84,45 +72,111 @@ static bool may_pass(int rc)
            rc == FUT_ERR_FULL || rc == FUT_ERR_BUSY;
 }
 
-static void settled(struct attempt *a, int rc)
+static void on_answer(struct attempt *a, int rc)
 {
     a->s->posted--;
     if (may_pass(rc)) {
-        retry_later(a, rc);
+        try_later(a, rc);
         return;
     }
     if (rc == 0)
-        log_settled(a);
+        log_saved(a);
     else if (rc == FUT_ERR_STALE || rc == FUT_ERR_NOT_FOUND)
         log_debug("finish_stale", LOG_INT("key", a->apply.task.spec->id.hi));
     else
-        log_lost(a, rc);
+        log_refused(a, rc);
     forget(a);
 }
 
-static void on_settled(struct inbox_item *item)
+static void on_answer_item(struct inbox_item *item)
 {
     struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
-    settled(a, a->apply.op.rc);
+    on_answer(a, a->apply.op.rc);
 }
 
-/* The store's writer thread. That it went well is no reason to wake anybody: a commit ends many,
- * and often brings new tasks, which come last. */
+/* The store's writer thread. That a change went well is no reason to wake anybody: a commit ends
+ * many attempts and often brings new tasks, which come last. */
 static void apply_done(struct store_op *op)
 {
     struct attempt *a = FUT_CONTAINER(op, struct attempt, apply.op);
-    a->item.fn = on_settled;
+    a->item.fn = on_answer_item;
     (op->rc == 0 ? inbox_push_quietly : inbox_push)(&a->s->inbox, &a->item);
 }
 
-/* What it said last comes first: when the future is done its log is complete. */
+/* What it said last goes first: when the future is done its log is complete. */
 static void post(struct attempt *a)
 {
+    attempt_move(a, ATTEMPT_SAVING);
     a->s->posted++;
     report_flush(&a->report);
     int rc = store_apply(a->s->cfg.store, &a->apply, apply_done);
     if (rc != 0)
-        settled(a, rc);
+        on_answer(a, rc);
+}
+
+/* ---- what the end means ---- */
+
+/* Takes o, whose log and costs it keeps. */
+static struct task_outcome *replace(struct task_outcome *o, const char *code, const char *message,
+                                    uint64_t cpu_ms)
+{
+    struct task_outcome *now =
+        task_outcome_new(&(struct task_outcome){.code = code,
+                                                .message = message,
+                                                .exit_code = -1,
+                                                .max_rss_kib = o ? o->max_rss_kib : 0,
+                                                .cpu_ms = !cpu_ms && o ? o->cpu_ms : cpu_ms,
+                                                .log = o ? o->log : "",
+                                                .log_len = o ? o->log_len : 0});
+    task_outcome_unref(o);
+    return now;
+}
+
+/* Takes o. Why the attempt was stopped counts, however it ended after that. */
+static struct task_outcome *outcome_of(const struct attempt *a, struct task_outcome *o)
+{
+    char message[LIMITS_MESSAGE_SIZE];
+    if (a->stop == STOP_LIMIT) {
+        limits_message(&a->handler->exec->limits, a->met, message);
+        return replace(o, limits_code(a->met), message, a->met_at_cpu_ms);
+    }
+    if (a->stop != STOP_TIMEOUT)
+        return o;
+    (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
+                   (double)a->apply.task.spec->timeout_ms / 1000.0);
+    return replace(o, "timeout", message, 0);
+}
+
+/* When a failure is tried again: the task's word, then its handler's, then the default. */
+static struct retry_policy policy_of(const struct attempt *a)
+{
+    static const struct retry_policy unsaid;
+    return retry_merge(&a->apply.task.spec->retry, a->handler ? &a->handler->info.retry : &unsaid);
+}
+
+/* A failure that the policy wants tried again is as good as a temporary one. */
+static enum task_event event_of_failure(const struct attempt *a)
+{
+    struct retry_policy p = policy_of(a);
+    unsigned end = a->outcome && a->outcome->code ? retry_end_of(a->outcome->code) : 0;
+    return p.on & end ? EVENT_RETRY : EVENT_FAIL;
+}
+
+static enum task_event event_of(const struct attempt *a)
+{
+    bool true_success = a->class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
+    if (a->stop == STOP_RELEASED && !true_success)
+        return EVENT_RELEASE;
+    if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
+        return event_of_failure(a);
+    switch (a->class) {
+    case RUN_SUCCESS: return EVENT_SUCCEED;
+    case RUN_TEMPORARY: return EVENT_RETRY;
+    case RUN_FAILED: return event_of_failure(a);
+    case RUN_NEVER:
+    case RUN_NONE: return EVENT_FAIL;
+    }
+    FUT_BUG("class of an attempt");
 }
 
 static uint32_t next_random(struct scheduler *s)
@@ -144,25 +198,39 @@ static void log_release(const struct attempt *a)
     log_flush();
 }
 
-void finish_post(struct attempt *a, enum task_event ev)
+static void compute_change(struct attempt *a)
 {
     struct task *t = &a->apply.task;
+    a->outcome = outcome_of(a, a->outcome);
+    enum task_event ev = event_of(a);
     struct task_in in = {.outcome = a->outcome};
     if (ev == EVENT_RETRY) {
-        struct retry_policy p = attempt_policy(a);
+        struct retry_policy p = policy_of(a);
         in.due_in_ms = retry_wait_ms(&p, t->attempt - t->past, next_random(a->s));
     }
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");
     if (ev == EVENT_RELEASE)
         log_release(a);
-    list_push_back(&a->s->finishing, &a->link);
+}
+
+static void finish(struct attempt *a)
+{
+    bool is_new = a->save_pause_ms == 0;
+    if (a->stop == STOP_CANCELLED) { /* the store knows */
+        log_end(a, "task_done", TASK_CANCELLED, "cancelled");
+        forget(a);
+        return;
+    }
+    if (is_new)
+        compute_change(a);
     post(a);
 }
 
-void finish_quietly(struct attempt *a)
+void finish_ended(struct scheduler *s)
 {
-    log_end(a, "task_done", TASK_CANCELLED, "cancelled");
-    list_push_back(&a->s->finishing, &a->link);
-    forget(a);
+    for_each_lane (l) {
+        for (struct attempt *a; (a = attempt_first(&s->lanes[l], ATTEMPT_ENDED)) != NULL;)
+            finish(a);
+    }
 }

@@ -1,7 +1,9 @@
-/* scheduler_internal: what the rooms of the scheduler share: scheduler.c (the thread), claims.c
- * (taking tasks), claim_ranks.c (whose first), pools.c (how many at once), ready.c (those that wait
- * for a slot), attempt.c (one run), attempt_kinds.c (the ways to run), finish.c (telling the
- * store), cancels.c (hearing from it). All of it belongs to the scheduler's thread unless said. */
+/* scheduler_internal: what the modules of the scheduler share, from the lowest to the highest:
+ * report, attempt (one run of a task, and where it stands), attempt_thread, attempt_exec and
+ * attempt_worker (the ways to run), cancels (hearing from the store), finish (telling the store),
+ * ready (attempts that wait for a slot), slots (how many at once), turns (whose task is next),
+ * claims (taking tasks), scheduler (the thread). Everything belongs to the scheduler's thread
+ * unless a comment says otherwise. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -16,26 +18,38 @@
 #include "workers/scheduler/report.h"
 #include "workers/scheduler/scheduler.h"
 
-/* A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
+/* Where an attempt stands. attempt_move alone changes it, by the table in attempt.c. */
+enum attempt_state {
+    ATTEMPT_NEW,      /* is being made */
+    ATTEMPT_WAITING,  /* claimed, and waits for a slot of its lane */
+    ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
+    ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
+    ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
+    ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
+    ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up in this turn */
+    ATTEMPT_SAVING,   /* its end is with the store */
+    ATTEMPT_UNSAVED,  /* the store refused its end; its timer is the next try */
+    ATTEMPT_GONE,     /* the store knows; freed at the end of the turn */
+};
+#define ATTEMPT_STATE_COUNT 10
+
+/* One lane. A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
 struct lane_slots {
     uint32_t capacity;
     bool is_paused;
     uint32_t reserved;
-    atomic_uint busy;         /* written by the scheduler's thread, read by the view */
-    _Atomic uint64_t started; /* likewise */
-    atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
-    atomic_int unsaved_rc;    /* likewise: why, of the latest of them */
-    int64_t pause_ms;         /* after a claim that failed: before the next one */
-    struct loop_timer pause;
-    /* Claimed attempts that have not begun. */
-    struct list ready;
-    struct list ready_last; /* a daemon has died with these: alone, where that can be */
-    struct list ahead;      /* before all these: a worker has them, behind the one that it runs */
-    struct loop_timer ready_timer;
-    int64_t ran_us;         /* moving average of how long an attempt runs */
-    uint64_t held;          /* programs that claims which are with the store leave out */
-    uint64_t others_served; /* number of the latest task that is not a `worker` handler's */
-    bool recalling;         /* these claims are on their way back */
+    struct list in[ATTEMPT_STATE_COUNT]; /* the lane's attempts; attempt_move alone changes them */
+    atomic_uint busy;                    /* written by the scheduler's thread, read by the view */
+    _Atomic uint64_t started;            /* likewise */
+    atomic_uint unsaved;    /* likewise: ends that the store refused, kept and offered again */
+    atomic_int unsaved_rc;  /* likewise: why, of the latest of them */
+    int64_t claim_pause_ms; /* after a claim that failed: before the next one */
+    struct loop_timer claim_pause;
+    struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
+    int64_t ran_us;                /* moving average of how long an attempt runs */
+    uint64_t excluded;             /* programs that the claims which are with the store leave out */
+    uint64_t others_served;        /* number of the latest task that is not a `worker` handler's */
+    bool is_recalling;             /* these claims are on their way back */
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
@@ -44,6 +58,12 @@ static inline uint32_t lane_taken(const struct lane_slots *l)
 {
     return atomic_load_explicit(&l->busy, memory_order_relaxed) +
            atomic_load_explicit(&l->unsaved, memory_order_relaxed);
+}
+
+/* How many attempts wait for a slot. */
+static inline size_t lane_ready(const struct lane_slots *l)
+{
+    return l->in[ATTEMPT_WAITING].len + l->in[ATTEMPT_SUSPECT].len + l->in[ATTEMPT_OFFERED].len;
 }
 
 /* What a lane is to be; lane_slots follows it. */
@@ -76,14 +96,12 @@ struct scheduler {
     struct lane_slots lanes[LANE_COUNT];
     struct pool_plan plan;
     uint64_t served;         /* tasks that were claimed */
-    uint32_t suspects;       /* attempts, begun or not, of tasks that a daemon has died with */
+    uint32_t suspects;       /* unfinished attempts of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
-    struct list running;     /* attempts */
-    struct list finishing;   /* attempts that are over, on their way to the store */
-    size_t posted;           /* of these, with the store or on the way back */
-    struct map by_id;        /* ready and running attempts by the id's upper half */
+    size_t posted;           /* ends with the store or on the way back */
+    struct map by_id;        /* attempts that have not ended, by the id's upper half */
     struct list thread_jobs; /* started in this turn, for the pool */
-    struct map cancels;      /* cancelled tasks that we have not met yet */
+    struct map cancels;      /* of attempts that have not arrived yet */
     struct list cancels_by_age;
     uint32_t random;
     struct webhook_secret callback_secret; /* n 0: none */
@@ -110,8 +128,11 @@ struct attempt;
 /* A way to run: a row of functions. */
 struct attempt_kind {
     void (*start)(struct attempt *a);
-    /* TERM or KILL. attempt_end follows, maybe before it returns. */
+    /* SIGTERM or SIGKILL. attempt_end follows, maybe before it returns. */
     void (*stop)(struct attempt *a, int signal);
+    /* Takes an offered attempt back: it is waiting, running or ended after that. NULL: none is
+     * ever offered. */
+    void (*recall)(struct attempt *a);
     /* Lets go of everything; attempt_end is not called any more. */
     void (*abandon)(struct attempt *a);
     /* Frees what start made, after the end. */
@@ -120,71 +141,114 @@ struct attempt_kind {
     bool keeps_success; /* a success that comes after a stop is a true one */
 };
 
+struct program_run;
+
 struct attempt {
     struct scheduler *s;
+    enum attempt_state state;
     const struct attempt_kind *kind; /* NULL while never started */
     const struct handlers *handlers; /* keeps handler */
-    const struct handler *handler;
-    struct worker_program *program; /* NULL: not one of a `worker` handler */
-    struct list_node link;          /* ready, running or finishing */
-    struct list *ready;             /* the list that it waits in; NULL: it has begun, or is over */
-    struct map_node by_id;          /* while ready or running */
-    struct store_apply apply;       /* its task is our snapshot */
-    struct loop_timer timer;        /* running: deadline, then kill; finishing: try again */
-    struct inbox_item item;         /* from the pool, then from the store */
+    const struct handler *handler;   /* NULL: there is none of that name any more */
+    struct worker_program *program;  /* NULL: not one of a `worker` handler */
+    struct list_node link;           /* in the lane's list of its state */
+    struct map_node by_id;           /* until it has ended */
+    struct store_apply apply;        /* its task is our snapshot */
+    struct loop_timer timer;         /* what it means depends on the state */
+    struct inbox_item item;          /* from the pool, then from the store */
     struct loop_dead dead;
     enum stop_reason stop;
     enum limit_kind met;     /* STOP_LIMIT: which */
     uint64_t met_at_cpu_ms;  /* and, for LIMIT_CPU, what it had used */
     int64_t ready_mono_ms;   /* since when it waits for a slot */
     int64_t started_mono_us; /* 0: has not begun */
-    int64_t ran_ms, retry_ms;
+    int64_t ran_ms;
+    int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
+    enum run_class class; /* how it ended, and */
     struct task_outcome *outcome;
     union {
         struct {
             struct pool_job job;
             struct run run;
             struct store_get parent;
-            struct inbox_item news;
-            atomic_bool news_queued;
         } thread;
         struct worker_job worker;
         struct program_run *program; /* made by start: it is large, and most have none */
     } as;
 };
 
-/* attempt.c */
-/* Takes the claimed task (RUNNING). */
+static inline enum lane attempt_lane(const struct attempt *a)
+{
+    return a->apply.task.spec->lane;
+}
+
+static inline struct lane_slots *attempt_slots(const struct attempt *a)
+{
+    return &a->s->lanes[attempt_lane(a)];
+}
+
+/* The first of the lane's attempts in this state, or NULL. */
+static inline struct attempt *attempt_first(const struct lane_slots *l, enum attempt_state state)
+{
+    struct list_node *n = list_first(&l->in[state]);
+    return n ? FUT_CONTAINER(n, struct attempt, link) : NULL;
+}
+
+/* The next one in the state of `a`, or NULL. */
+static inline struct attempt *attempt_next(const struct attempt *a)
+{
+    struct list_node *n = list_next(&attempt_slots(a)->in[a->state], &a->link);
+    return n ? FUT_CONTAINER(n, struct attempt, link) : NULL;
+}
+
+/* ---- attempt.c ---- */
+
+/* Makes an attempt of a claimed task, whose references it takes: WAITING or SUSPECT. */
 struct attempt *attempt_new(struct scheduler *s, const struct task *task);
-/* Takes a slot and starts. */
+/* Moves the attempt to the next state; aborts when the table has no such transition. */
+void attempt_move(struct attempt *a, enum attempt_state to);
+/* It runs now: RUNNING, with a line in the log. Whoever calls this starts it, or has seen that a
+ * worker did. */
 void attempt_begin(struct attempt *a);
-/* The same for one that was given ahead and has been started by its worker. */
-void attempt_begun(struct attempt *a);
-/* Asks it to end: TERM now, KILL after the grace; one that has not begun ends at once. Only the
- * first reason counts. */
+/* Asks the attempt to end: TERM now, KILL after the grace; one that has not begun ends at once.
+ * Only the first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);
-/* A running one takes more than its handler's limits allow: the same; for output KILL at once. */
-void attempt_over(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
-/* It is over: frees the slot, goes to the store. Takes outcome (NULL allowed when stopped). */
+/* A running attempt takes more than its handler's limits allow (cpu_ms: what it used, for
+ * LIMIT_CPU): asks it to end like attempt_stop; over any other limit with KILL at once. */
+void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
+/* The attempt does not run any more: frees its slot. finish_ended tells the store in this turn.
+ * Takes outcome (NULL when it was stopped). */
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
-/* When a failure is tried again: the task's word, then its handler's, then the house's. */
-struct retry_policy attempt_policy(const struct attempt *a);
-/* The ready or running attempt of this task with this number, or NULL. */
+/* The attempt of this task with this number that has not ended, or NULL. */
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
+/* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
-/* For those that need the fork server, which is dead: gives their tasks back. */
-void attempt_release_orphans(struct scheduler *s);
 
-/* attempt_worker.c */
-extern const struct attempt_kind attempt_worker_kind;
-/* Gives it to a worker that still runs another one; false: none takes it. */
-FUT_MUST_CHECK bool attempt_give_ahead(struct attempt *a);
+/* ---- the ways to run ---- */
 
-/* attempt_kinds.c */
-const struct attempt_kind *attempt_kind_of(const struct handler *h, enum lane lane);
+extern const struct attempt_kind attempt_thread_kind; /* a built-in on a pool thread */
+extern const struct attempt_kind attempt_exec_kind;   /* a program */
+extern const struct attempt_kind attempt_worker_kind; /* a worker process */
 
-/* ready.c */
+/* Offers a waiting attempt of a built-in to a worker that still runs another one: OFFERED. False:
+ * no worker takes it. */
+FUT_MUST_CHECK bool attempt_worker_offer(struct attempt *a);
+
+/* ---- cancels.c ---- */
+
+/* The store's listener: the writer thread. */
+store_listener cancels_listener;
+/* Was this attempt cancelled in the moment between its claim and its arrival here? Forgets it. */
+bool cancels_take(struct scheduler *s, struct task_id id, uint32_t attempt);
+void cancels_free(struct scheduler *s);
+
+/* ---- finish.c ---- */
+
+/* Tells the store of every attempt that is ENDED, again and again if need be; once a turn. */
+void finish_ended(struct scheduler *s);
+
+/* ---- ready.c ---- */
+
 void ready_init(struct scheduler *s);
 /* Takes the claimed task. */
 void ready_add(struct scheduler *s, const struct task *task);
@@ -192,53 +256,41 @@ void ready_add(struct scheduler *s, const struct task *task);
 void ready_begin(struct scheduler *s);
 /* How many tasks to claim beyond the slots. */
 uint32_t ready_window(const struct scheduler *s, enum lane lane);
-/* How many wait for a slot. */
-size_t ready_count(const struct scheduler *s, enum lane lane);
-/* An attempt of this lane ran so long. */
-void ready_measure(struct scheduler *s, enum lane lane, int64_t ran_us);
-void ready_free(struct scheduler *s);
 
-/* pools.c */
-void pools_init(struct scheduler *s);
-void pools_free(struct scheduler *s);
-/* scheduler_reload. */
-void pools_plan(struct scheduler *s, const struct scheduler_plan *plan);
+/* ---- slots.c ---- */
+
+void slots_init(struct scheduler *s);
+void slots_free(struct scheduler *s);
+/* scheduler_reload. Any thread. */
+void slots_plan(struct scheduler *s, const struct scheduler_plan *plan);
 /* Has the claims of the lane that wait in the store come back. */
-void pools_recall(struct scheduler *s, enum lane lane);
-/* For pool_view; any thread. */
-void pools_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
-void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
+void slots_recall(struct scheduler *s, enum lane lane);
+/* For pool_view. Any thread. */
+void slots_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
+void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
 
-/* claim_ranks.c */
-#define CLAIM_RANKS_MAX 32
+/* ---- turns.c ---- */
+
+#define TURNS_MAX 32
 /* Which handlers' tasks a claim takes first, where there are `worker` handlers. */
-struct claim_ranks {
-    size_t n;       /* 0: all alike */
-    uint8_t others; /* rank of all that have none of their own */
-    uint64_t held;  /* a bit for each program whose tasks are to stay in the queue */
-    struct store_rank ranks[CLAIM_RANKS_MAX];
-    char names[CLAIM_RANKS_MAX][TASK_HANDLER_MAX + 1];
+struct turns {
+    size_t n;          /* 0: all alike */
+    uint8_t others;    /* rank of all that have none of their own */
+    uint64_t excluded; /* a bit for each program whose tasks are to stay in the queue */
+    struct store_rank ranks[TURNS_MAX];
+    char names[TURNS_MAX][TASK_HANDLER_MAX + 1];
 };
-bool claim_ranks_are_needed(const struct scheduler *s);
-void claim_ranks_make(const struct scheduler *s, enum lane lane, struct claim_ranks *out);
+/* Whether there are programs that must take turns. */
+bool turns_are_needed(const struct scheduler *s);
+/* Ranks the programs for a claim of this lane; out is zeroed memory. */
+void turns_make(const struct scheduler *s, enum lane lane, struct turns *out);
 
-/* claims.c */
+/* ---- claims.c ---- */
+
+void claims_init(struct scheduler *s);
 /* Posts a claim for every free slot that has none, and for what is to be ready beside them. */
 void claims_post(struct scheduler *s);
-void claims_init(struct scheduler *s);
+/* After the store has stopped. */
 void claims_free(struct scheduler *s);
-
-/* finish.c */
-/* Takes the ended attempt; ev with its outcome goes to the store, again and again if need be. */
-void finish_post(struct attempt *a, enum task_event ev);
-/* No word to the store (it knows): log and free. */
-void finish_quietly(struct attempt *a);
-
-/* cancels.c */
-/* The store's listener: the writer thread. */
-store_listener cancels_listener;
-/* Was this attempt cancelled in the moment between its claim and its start? */
-bool cancels_take(struct scheduler *s, struct task_id id, uint32_t attempt);
-void cancels_free(struct scheduler *s);
 
 #endif

@@ -2,6 +2,8 @@
  * stand empty while the store brings the next tasks; so a lane with such attempts claims a window
  * of tasks ahead. These count as running in the store, hence two cautions: what waits too long is
  * given back uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
+#include <stdio.h>
+
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
@@ -10,15 +12,6 @@
 #define WINDOW_MAX 64u
 #define WINDOW_PER_SLOT 8u
 #define WAIT_MS 250LL /* then the slots are not what they seemed */
-#define WEIGHT 8      /* of one attempt in the average: an eighth */
-
-/* ---- how long attempts run ---- */
-
-void ready_measure(struct scheduler *s, enum lane lane, int64_t ran_us)
-{
-    int64_t *average = &s->lanes[lane].ran_us;
-    *average += (ran_us - *average) / WEIGHT;
-}
 
 uint32_t ready_window(const struct scheduler *s, enum lane lane)
 {
@@ -29,23 +22,11 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane)
                                                           : WINDOW_MAX;
 }
 
-size_t ready_count(const struct scheduler *s, enum lane lane)
-{
-    const struct lane_slots *slots = &s->lanes[lane];
-    return slots->ready.len + slots->ready_last.len + slots->ahead.len;
-}
-
 /* ---- giving back ---- */
 
-static struct attempt *first_of(const struct list *l)
+static void give_back(const struct lane_slots *slots, enum attempt_state state)
 {
-    struct list_node *n = list_first(l);
-    return n ? FUT_CONTAINER(n, struct attempt, link) : NULL;
-}
-
-static void give_back(struct list *l)
-{
-    for (struct attempt *a; (a = first_of(l)) != NULL;)
+    for (struct attempt *a; (a = attempt_first(slots, state)) != NULL;)
         attempt_stop(a, STOP_RELEASED);
 }
 
@@ -57,16 +38,16 @@ static bool is_full(const struct lane_slots *slots)
 /* Since when the one that waits longest for a slot does so. */
 static bool oldest(const struct lane_slots *slots, int64_t *out_mono_ms)
 {
-    const struct attempt *a = first_of(slots->ahead.len ? &slots->ahead : &slots->ready);
-    /* With a free slot it waits for the others to be gone, which is soon. */
-    const struct attempt *b = is_full(slots) ? first_of(&slots->ready_last) : NULL;
-    if (!a && !b)
-        return false;
-    if (a && b)
-        *out_mono_ms = a->ready_mono_ms < b->ready_mono_ms ? a->ready_mono_ms : b->ready_mono_ms;
-    else
-        *out_mono_ms = a ? a->ready_mono_ms : b->ready_mono_ms;
-    return true;
+    const struct attempt *a = attempt_first(slots, ATTEMPT_OFFERED);
+    if (!a)
+        a = attempt_first(slots, ATTEMPT_WAITING);
+    /* With a free slot a suspect waits for the others to be gone, which is soon. */
+    const struct attempt *b = is_full(slots) ? attempt_first(slots, ATTEMPT_SUSPECT) : NULL;
+    if (!a || (b && b->ready_mono_ms < a->ready_mono_ms))
+        a = b;
+    if (a)
+        *out_mono_ms = a->ready_mono_ms;
+    return a != NULL;
 }
 
 /* The window stays shut until attempts have proved short again. */
@@ -77,82 +58,116 @@ static void on_time(struct loop_timer *t)
     if (!oldest(slots, &since_ms) || clock_mono_ms() < since_ms + WAIT_MS)
         return; /* ready_begin sets it anew */
     slots->ran_us = WAIT_MS * 1000;
-    give_back(&slots->ahead);
-    give_back(&slots->ready);
+    give_back(slots, ATTEMPT_OFFERED);
+    give_back(slots, ATTEMPT_WAITING);
     if (is_full(slots))
-        give_back(&slots->ready_last);
+        give_back(slots, ATTEMPT_SUSPECT);
 }
 
-/* ---- coming and going ---- */
+/* What no slot is for any more. */
+static void give_back_unwanted(struct scheduler *s)
+{
+    bool all = atomic_load_explicit(&s->claims_stopped, memory_order_relaxed);
+    for_each_lane (l) {
+        if (!all && !s->lanes[l].is_paused)
+            continue;
+        give_back(&s->lanes[l], ATTEMPT_OFFERED);
+        give_back(&s->lanes[l], ATTEMPT_WAITING);
+        give_back(&s->lanes[l], ATTEMPT_SUSPECT);
+    }
+}
+
+/* ---- coming ---- */
 
 void ready_init(struct scheduler *s)
 {
-    for (int l = 0; l < LANE_COUNT; l++) {
-        struct lane_slots *slots = &s->lanes[l];
-        list_init(&slots->ready);
-        list_init(&slots->ready_last);
-        list_init(&slots->ahead);
-        slots->ready_timer.fn = on_time;
-        slots->ran_us = WAIT_MS * 1000;
+    for_each_lane (l) {
+        s->lanes[l].ready_timer.fn = on_time;
+        s->lanes[l].ran_us = WAIT_MS * 1000;
     }
 }
 
 void ready_add(struct scheduler *s, const struct task *task)
 {
     struct attempt *a = attempt_new(s, task);
-    struct lane_slots *slots = &s->lanes[task->spec->lane];
-    a->ready = task->lost ? &slots->ready_last : &slots->ready;
-    a->ready_mono_ms = clock_mono_ms();
-    list_push_back(a->ready, &a->link);
     if (cancels_take(s, task->spec->id, task->attempt))
         attempt_stop(a, STOP_CANCELLED);
 }
 
-/* ---- with workers that still run another one ---- */
+/* ---- beginning ---- */
+
+static const struct attempt_kind *kind_of(const struct handler *h, enum lane lane)
+{
+    if (h->is_worker)
+        return &attempt_worker_kind;
+    if (h->exec)
+        return &attempt_exec_kind;
+    return lane == LANE_IO ? &attempt_thread_kind : &attempt_worker_kind;
+}
+
+static void begin(struct attempt *a)
+{
+    char message[TASK_HANDLER_MAX + 64];
+    attempt_begin(a);
+    if (a->handler) {
+        a->kind = kind_of(a->handler, attempt_lane(a));
+        a->kind->start(a);
+        return;
+    }
+    (void)snprintf(message, sizeof(message), "no handler is called \"%.*s\" any more",
+                   TASK_HANDLER_MAX, a->apply.task.spec->handler);
+    attempt_end(a, RUN_FAILED, task_outcome_error("unknown_handler", message));
+}
 
 static struct worker_program *builtins(const struct scheduler *s)
 {
     return FUT_CONTAINER(list_front(worker_set_programs(s->workers)), struct worker_program, link);
 }
 
-/* They come before those that nobody has; the one that waits longest is the first. */
-static void begin_ahead(struct scheduler *s, struct lane_slots *slots)
+/* Offered ones come before those that nobody has; the one that waits longest is the first. */
+static void begin_offered(struct scheduler *s, struct lane_slots *slots)
 {
     struct worker_program *p = builtins(s);
     struct attempt *a;
-    while (!is_full(slots) && (a = first_of(&slots->ahead)) != NULL && worker_program_idle(p) &&
-           worker_process_withdraw(&a->as.worker)) {
-        list_remove(a->ready, &a->link);
-        a->ready = NULL;
-        attempt_begin(a);
+    while (!is_full(slots) && (a = attempt_first(slots, ATTEMPT_OFFERED)) != NULL &&
+           worker_program_idle(p)) {
+        a->kind->recall(a);
+        if (a->state != ATTEMPT_WAITING)
+            return; /* it has begun where it was */
+        begin(a);
     }
 }
 
+static bool may_be_offered(const struct attempt *a)
+{
+    return a->handler && kind_of(a->handler, attempt_lane(a)) == &attempt_worker_kind &&
+           !a->handler->is_worker;
+}
+
 /* In the order in which they would begin. */
-static void give_ahead(struct scheduler *s, enum lane lane)
+static void offer(struct scheduler *s, enum lane lane)
 {
     struct lane_slots *slots = &s->lanes[lane];
     struct attempt *a;
     if (lane_taken(slots) != slots->capacity || !ready_window(s, lane))
         return;
-    while ((a = first_of(&slots->ready)) != NULL && attempt_give_ahead(a))
+    while ((a = attempt_first(slots, ATTEMPT_WAITING)) != NULL && may_be_offered(a) &&
+           attempt_worker_offer(a))
         ;
 }
 
-static void begin(struct lane_slots *slots, struct list *l)
+static void begin_waiting(struct lane_slots *slots, enum attempt_state state)
 {
-    for (struct list_node *n = list_first(l), *next; n && !is_full(slots); n = next) {
-        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
-        next = list_next(l, n);
+    struct attempt *next;
+    for (struct attempt *a = attempt_first(slots, state); a && !is_full(slots); a = next) {
+        next = attempt_next(a);
         if (a->program && !a->program->is_leaving && !worker_program_takes_now(a->program))
             continue; /* it must not keep a slot from others */
-        list_remove(l, n);
-        a->ready = NULL;
-        attempt_begin(a);
+        begin(a);
     }
 }
 
-static void watch(struct scheduler *s, struct lane_slots *slots)
+static void watch_oldest(struct scheduler *s, struct lane_slots *slots)
 {
     int64_t since_ms;
     if (!oldest(slots, &since_ms))
@@ -161,56 +176,32 @@ static void watch(struct scheduler *s, struct lane_slots *slots)
         loop_timer_set(s->loop, &slots->ready_timer, since_ms + WAIT_MS);
 }
 
-/* What no slot is for any more. */
-static void give_back_unwanted(struct scheduler *s)
-{
-    bool all = atomic_load_explicit(&s->claims_stopped, memory_order_relaxed);
-    for (int l = 0; l < LANE_COUNT; l++) {
-        if (!all && !s->lanes[l].is_paused)
-            continue;
-        give_back(&s->lanes[l].ahead);
-        give_back(&s->lanes[l].ready);
-        give_back(&s->lanes[l].ready_last);
-    }
-}
-
 static bool suspect_runs(const struct scheduler *s)
 {
-    return s->suspects > s->lanes[LANE_IO].ready_last.len + s->lanes[LANE_CPU].ready_last.len;
+    size_t waiting = 0;
+    for_each_lane (l)
+        waiting += s->lanes[l].in[ATTEMPT_SUSPECT].len;
+    return s->suspects > waiting;
 }
 
 void ready_begin(struct scheduler *s)
 {
     size_t waiting = 0;
     give_back_unwanted(s);
-    for (int l = 0; l < LANE_COUNT; l++) {
-        begin_ahead(s, &s->lanes[l]);
-        begin(&s->lanes[l], &s->lanes[l].ready);
-        if (suspect_runs(s)) { /* what a claim of before has brought */
-            give_back(&s->lanes[l].ahead);
-            give_back(&s->lanes[l].ready);
-        }
-        give_ahead(s, (enum lane)l);
-        waiting += s->lanes[l].ready.len + s->lanes[l].ahead.len;
-    }
-    for (int l = 0; l < LANE_COUNT; l++) {
-        if (!waiting)
-            begin(&s->lanes[l], &s->lanes[l].ready_last);
-        watch(s, &s->lanes[l]);
-    }
-}
-
-void ready_free(struct scheduler *s)
-{
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         struct lane_slots *slots = &s->lanes[l];
-        struct list *lists[] = {&slots->ready, &slots->ready_last, &slots->ahead};
-        for (size_t i = 0; i < FUT_COUNT(lists); i++) {
-            for (struct attempt *a; (a = first_of(lists[i])) != NULL;) {
-                list_remove(lists[i], &a->link);
-                attempt_free(a);
-            }
+        begin_offered(s, slots);
+        begin_waiting(slots, ATTEMPT_WAITING);
+        if (suspect_runs(s)) { /* what an earlier claim has brought */
+            give_back(slots, ATTEMPT_OFFERED);
+            give_back(slots, ATTEMPT_WAITING);
         }
-        loop_timer_clear(s->loop, &slots->ready_timer);
+        offer(s, l);
+        waiting += slots->in[ATTEMPT_WAITING].len + slots->in[ATTEMPT_OFFERED].len;
+    }
+    for_each_lane (l) {
+        if (!waiting)
+            begin_waiting(&s->lanes[l], ATTEMPT_SUSPECT);
+        watch_oldest(s, &s->lanes[l]);
     }
 }

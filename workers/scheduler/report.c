@@ -61,6 +61,8 @@ static void news_put_back(struct report_news *n, struct report_news *old)
 
 /* ---- posting ---- */
 
+static void look(struct report *r);
+
 static void post_free(struct post *p)
 {
     news_release(&p->news);
@@ -73,7 +75,7 @@ static bool may_pass(int rc)
            rc == FUT_ERR_FULL || rc == FUT_ERR_BUSY;
 }
 
-/* Any other failure means that nobody is interested: STALE, or the store is closing. */
+/* After any other failure nobody is interested: the attempt is stale, or the store is closing. */
 static void on_posted(struct inbox_item *item)
 {
     struct post *p = FUT_CONTAINER(item, struct post, item);
@@ -84,7 +86,7 @@ static void on_posted(struct inbox_item *item)
         if (may_pass(p->op.op.rc))
             news_put_back(&r->news, &p->news);
         mutex_unlock(&r->mu);
-        report_look(r);
+        look(r);
     }
     post_free(p);
 }
@@ -148,7 +150,8 @@ void report_flush(struct report *r)
     }
 }
 
-void report_look(struct report *r)
+/* Posts the news, now or when the time has come. */
+static void look(struct report *r)
 {
     mutex_lock(&r->mu);
     bool any = r->news.any;
@@ -163,12 +166,13 @@ void report_look(struct report *r)
 
 static void on_time(struct loop_timer *t)
 {
-    report_look(FUT_CONTAINER(t, struct report, timer));
+    look(FUT_CONTAINER(t, struct report, timer));
 }
 
-/* ---- verbs ---- */
+/* ---- the sink ---- */
 
-bool report_progress(struct report *r, double fraction, const char *message)
+/* True: there was no news before. */
+static bool add_progress(struct report *r, double fraction, const char *message)
 {
     mutex_lock(&r->mu);
     bool first = !r->news.any;
@@ -180,7 +184,7 @@ bool report_progress(struct report *r, double fraction, const char *message)
     return first;
 }
 
-bool report_log(struct report *r, const char *bytes, size_t n)
+static bool add_log(struct report *r, const char *bytes, size_t n)
 {
     mutex_lock(&r->mu);
     bool first = !r->news.any;
@@ -189,6 +193,63 @@ bool report_log(struct report *r, const char *bytes, size_t n)
     return first;
 }
 
+static void on_progress(struct sink *to, double fraction, const char *message)
+{
+    struct report *r = FUT_CONTAINER(to, struct report, sink);
+    if (add_progress(r, fraction, message))
+        look(r);
+}
+
+static void on_log(struct sink *to, const char *bytes, size_t n)
+{
+    struct report *r = FUT_CONTAINER(to, struct report, sink);
+    if (add_log(r, bytes, n))
+        look(r);
+}
+
+static void on_wake(struct inbox_item *item)
+{
+    struct report *r = FUT_CONTAINER(item, struct report, wake);
+    atomic_store(&r->is_waking, false);
+    look(r);
+}
+
+/* There may be first news again while the item is still queued, as the loop posts by its timer,
+ * too. */
+static void wake(struct report *r)
+{
+    if (!atomic_exchange(&r->is_waking, true))
+        inbox_push(r->inbox, &r->wake);
+}
+
+static void on_progress_elsewhere(struct sink *to, double fraction, const char *message)
+{
+    struct report *r = FUT_CONTAINER(to, struct report, sink);
+    if (add_progress(r, fraction, message))
+        wake(r);
+}
+
+static void on_log_elsewhere(struct sink *to, const char *bytes, size_t n)
+{
+    struct report *r = FUT_CONTAINER(to, struct report, sink);
+    if (add_log(r, bytes, n))
+        wake(r);
+}
+
+struct sink *report_sink(struct report *r)
+{
+    r->sink = (struct sink){on_progress, on_log};
+    return &r->sink;
+}
+
+struct sink *report_sink_threads(struct report *r)
+{
+    r->sink = (struct sink){on_progress_elsewhere, on_log_elsewhere};
+    return &r->sink;
+}
+
+/* ---- life ---- */
+
 void report_init(struct report *r, struct store *store, struct loop *l, struct inbox *inbox,
                  const struct task *task)
 {
@@ -196,6 +257,7 @@ void report_init(struct report *r, struct store *store, struct loop *l, struct i
         .store = store, .loop = l, .inbox = inbox, .id = task->spec->id, .attempt = task->attempt};
     r->news.progress = -1;
     r->timer.fn = on_time;
+    r->wake.fn = on_wake;
     mutex_init(&r->mu);
     list_init(&r->posted);
 }

@@ -1,17 +1,20 @@
 /* report: what a running attempt says of itself (progress, log) on its way to the store: gathered
  * and posted as one store_report, five times a second at most and one at a time. What is said last
- * is posted by report_flush, before the attempt's end, so that a done future's log is complete.
+ * is posted by report_flush, before the attempt's end, so that the log of a done future is
+ * complete.
  *
- * report_progress and report_log may be called by any one thread at a time beside the loop's; all
- * else belongs to the loop's thread. Nothing here blocks for long. */
+ * Everything but the sink for other threads belongs to the loop's thread. Nothing blocks. */
 #ifndef FUT_WORKERS_SCHEDULER_REPORT_H
 #define FUT_WORKERS_SCHEDULER_REPORT_H
+
+#include <stdatomic.h>
 
 #include "core/buf.h"
 #include "core/sync.h"
 #include "storage/store.h"
 #include "workers/base/inbox.h"
 #include "workers/base/loop.h"
+#include "workers/base/sink.h"
 
 #define REPORT_EVERY_MS 200
 
@@ -20,10 +23,11 @@ struct report_news {
     double progress; /* < 0: no news */
     char *message;   /* NULL: no news */
     struct buf log;
-    uint64_t left_out; /* bytes of log that went lost before those */
+    uint64_t left_out; /* bytes of log that were dropped before those */
 };
 
 struct report {
+    struct sink sink;
     struct store *store;
     struct loop *loop;
     struct inbox *inbox;
@@ -32,24 +36,26 @@ struct report {
     struct mutex mu;
     struct report_news news; /* guarded by mu */
     struct list posted;      /* posts that are with the store */
+    struct inbox_item wake;  /* from another thread: there is news */
+    atomic_bool is_waking;   /* wake is in the inbox */
     struct loop_timer timer;
     int64_t next_mono_ms;
 };
 
-/* r is the caller's memory; task is read at once, the rest is borrowed until report_release. */
+/* Makes a report in the caller's memory. The task is read at once; the rest is borrowed until
+ * report_release. */
 void report_init(struct report *r, struct store *store, struct loop *l, struct inbox *inbox,
                  const struct task *task);
-/* Drops what was not posted; what is with the store comes back to nobody. */
+/* Drops what was not posted; for what is with the store nobody waits any more. */
 void report_release(struct report *r);
 
-/* True: there was no news before, so report_look must be called on the loop's thread, once or more.
- * message may be NULL. */
-FUT_MUST_CHECK bool report_progress(struct report *r, double fraction, const char *message);
-FUT_MUST_CHECK bool report_log(struct report *r, const char *bytes, size_t n);
+/* Where the attempt reports from the loop's thread. */
+struct sink *report_sink(struct report *r);
+/* The same for reports from any one other thread at a time: they reach the loop through the inbox,
+ * so what that thread pushes to the inbox last comes after them. */
+struct sink *report_sink_threads(struct report *r);
 
-/* Posts the news, now or when the time has come. */
-void report_look(struct report *r);
-/* Posts the news at once. What is posted to the store after it is carried out after it. */
+/* Posts the news at once. Whatever is posted to the store after this call is carried out later. */
 void report_flush(struct report *r);
 
 #endif

@@ -13,14 +13,24 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-#define SETTLE_MS 5         /* nobody is woken for a commit that went well */
+#define COMMIT_WAIT_MS 5    /* nobody is woken for a commit that went well */
 #define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
 
 /* ---- the thread ---- */
 
+static size_t count_attempts(const struct scheduler *s)
+{
+    size_t n = 0;
+    for_each_lane (l) {
+        for (int state = 0; state < ATTEMPT_STATE_COUNT; state++)
+            n += s->lanes[l].in[state].len;
+    }
+    return n;
+}
+
 static void check_drained(struct scheduler *s)
 {
-    if (!s->draining || s->running.len || s->finishing.len || s->claims.len)
+    if (!s->draining || count_attempts(s) || s->claims.len)
         return;
     s->draining = false;
     loop_timer_clear(s->loop, &s->drain_timer);
@@ -39,13 +49,14 @@ static void *scheduler_thread(void *arg)
         ready_begin(s);
         if (!list_is_empty(&s->thread_jobs))
             thread_pool_submit(s->pool, &s->thread_jobs);
-        /* After the outcomes of this turn, so that both travel in one commit. */
-        claims_post(s);
+        finish_ended(s);
+        claims_post(s); /* after the ends of this turn, so that both travel in one commit */
         check_drained(s);
         if (!more)
             log_flush();
-        loop_turn(s->loop, more ? 0 : s->posted ? SETTLE_MS : -1);
+        loop_turn(s->loop, more ? 0 : s->posted ? COMMIT_WAIT_MS : -1);
     }
+    finish_ended(s);
     log_let_go();
     return NULL;
 }
@@ -56,13 +67,32 @@ static void on_wake(struct loop_source *src, uint32_t events)
     (void)events; /* edge-triggered and never read: the inbox is looked at in every turn */
 }
 
+/* Attempts whose processes have gone with the fork server: their tasks are given back. */
+static void give_back_unforked(struct lane_slots *lane, enum attempt_state state)
+{
+    struct attempt *next;
+    for (struct attempt *a = attempt_first(lane, state); a; a = next) {
+        next = attempt_next(a);
+        if (!a->kind->needs_fork_server)
+            continue;
+        a->kind->abandon(a);
+        next = attempt_next(a); /* its worker may have begun another one */
+        if (a->stop == STOP_NONE)
+            a->stop = STOP_RELEASED;
+        attempt_end(a, RUN_NONE, NULL);
+    }
+}
+
 static void on_broken(void *ctx)
 {
     struct scheduler *s = ctx;
     log_error("fork_server_died", LOG_INT("pid", fork_server_pid(s->cfg.fs)));
     atomic_store(&s->broken, true);
     scheduler_stop_claiming(s);
-    attempt_release_orphans(s);
+    for_each_lane (l) {
+        give_back_unforked(&s->lanes[l], ATTEMPT_RUNNING);
+        give_back_unforked(&s->lanes[l], ATTEMPT_STOPPING);
+    }
     fd_wake(s->broken_fd);
 }
 
@@ -76,10 +106,12 @@ static uint32_t random_seed(void)
     return seed;
 }
 
-static void init_books(struct scheduler *s)
+static void init_containers(struct scheduler *s)
 {
-    list_init(&s->running);
-    list_init(&s->finishing);
+    for_each_lane (l) {
+        for (int state = 0; state < ATTEMPT_STATE_COUNT; state++)
+            list_init(&s->lanes[l].in[state]);
+    }
     list_init(&s->thread_jobs);
     list_init(&s->cancels_by_age);
     map_init(&s->by_id);
@@ -98,8 +130,8 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
     s->loop = loop_new();
     s->random = random_seed();
     s->broken_fd = fd_wake_new();
-    init_books(s);
-    pools_init(s);
+    init_containers(s);
+    slots_init(s);
     claims_init(s);
     ready_init(s);
     if (cfg->callback_secret && *cfg->callback_secret &&
@@ -128,7 +160,7 @@ void scheduler_start(struct scheduler *s)
 
 void scheduler_reload(struct scheduler *s, const struct scheduler_plan *plan)
 {
-    pools_plan(s, plan);
+    slots_plan(s, plan);
 }
 
 void scheduler_stop_claiming(struct scheduler *s)
@@ -142,10 +174,9 @@ void scheduler_stop_claiming(struct scheduler *s)
 static void on_grace_over(struct loop_timer *t)
 {
     struct scheduler *s = FUT_CONTAINER(t, struct scheduler, drain_timer);
-    struct list_node *next;
-    for (struct list_node *n = list_first(&s->running); n; n = next) {
-        next = list_next(&s->running, n);
-        attempt_stop(FUT_CONTAINER(n, struct attempt, link), STOP_RELEASED);
+    for_each_lane (l) {
+        for (struct attempt *a; (a = attempt_first(&s->lanes[l], ATTEMPT_RUNNING)) != NULL;)
+            attempt_stop(a, STOP_RELEASED);
     }
 }
 
@@ -180,6 +211,12 @@ static void on_quit(struct inbox_item *item)
     FUT_CONTAINER(item, struct scheduler, quit_item)->quit = true;
 }
 
+static void abandon_all(const struct lane_slots *lane, enum attempt_state state)
+{
+    for (struct attempt *a = attempt_first(lane, state); a; a = attempt_next(a))
+        a->kind->abandon(a);
+}
+
 void scheduler_stop(struct scheduler *s)
 {
     if (!s->started)
@@ -189,18 +226,21 @@ void scheduler_stop(struct scheduler *s)
     inbox_push(&s->inbox, &s->quit_item);
     thread_join(s->thread);
     s->started = false;
-    for (struct list_node *n = list_first(&s->running); n; n = list_next(&s->running, n)) {
-        struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
-        a->kind->abandon(a);
+    for_each_lane (l) {
+        abandon_all(&s->lanes[l], ATTEMPT_RUNNING);
+        abandon_all(&s->lanes[l], ATTEMPT_STOPPING);
     }
     thread_pool_stop(&s->pool);
     worker_set_stop(s->workers);
 }
 
-static void free_attempts(struct list *attempts)
+/* What is still there stays as it is in the store. */
+static void free_attempts(struct lane_slots *lane)
 {
-    for (struct list_node *n; (n = list_pop_front(attempts)) != NULL;)
-        attempt_free(FUT_CONTAINER(n, struct attempt, link));
+    for (int state = 0; state < ATTEMPT_STATE_COUNT; state++) {
+        for (struct list_node *n; (n = list_pop_front(&lane->in[state])) != NULL;)
+            attempt_free(FUT_CONTAINER(n, struct attempt, link));
+    }
 }
 
 void scheduler_free(struct scheduler **sp)
@@ -212,9 +252,10 @@ void scheduler_free(struct scheduler **sp)
     while (inbox_run(&s->inbox))
         ;
     claims_free(s);
-    ready_free(s);
-    free_attempts(&s->running);
-    free_attempts(&s->finishing);
+    for_each_lane (l) {
+        free_attempts(&s->lanes[l]);
+        loop_timer_clear(s->loop, &s->lanes[l].ready_timer);
+    }
     cancels_free(s);
     loop_bury(s->loop);
     worker_set_free(&s->workers);
@@ -224,7 +265,7 @@ void scheduler_free(struct scheduler **sp)
     inbox_release(&s->inbox);
     map_release(&s->by_id);
     map_release(&s->cancels);
-    pools_free(s);
+    slots_free(s);
     cond_destroy(&s->drained_cond);
     mutex_destroy(&s->mu);
     fd_close(&s->broken_fd);
@@ -264,8 +305,8 @@ int scheduler_broken_fd(const struct scheduler *s)
 static void read_pools(void *ctx, struct pool_stats *out)
 {
     struct scheduler *s = ctx;
-    for (int l = 0; l < LANE_COUNT; l++)
-        pools_read(s, (enum lane)l, &out->lanes[l]);
+    for_each_lane (l)
+        slots_read(s, l, &out->lanes[l]);
     out->containment = fork_server_containment(s->cfg.fs);
     struct worker_view_counts counts = worker_view_counts(worker_set_view(s->workers));
     int status = counts.last_status;
@@ -290,5 +331,5 @@ static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
 
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s, read_pools, pools_change, list_workers, find_broken};
+    return (struct pool_view){s, read_pools, slots_change, list_workers, find_broken};
 }

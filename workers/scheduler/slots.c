@@ -1,5 +1,5 @@
-/* pools: how many slots a lane has, whether it is paused, and which handlers there are. Any thread
- * may ask for a change; it is on paper at once, and the scheduler's thread makes it true in its
+/* slots: how many slots a lane has, whether it is paused, and which handlers there are. Any thread
+ * may ask for a change; the plan has it at once, and the scheduler's thread makes it true in its
  * next turn. Making a lane smaller ends nothing that runs: slots go as their attempts end. */
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +9,14 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-/* ---- the scheduler's thread: the plan becomes true --------------------------------------------
- */
+/* ---- the scheduler's thread: the plan becomes true ---- */
 
 static void recalled(struct store_op *op)
 {
     free(FUT_CONTAINER(op, struct store_recall, op));
 }
 
-void pools_recall(struct scheduler *s, enum lane lane)
+void slots_recall(struct scheduler *s, enum lane lane)
 {
     struct store_recall *o = xnew(struct store_recall);
     o->lane = lane;
@@ -38,7 +37,7 @@ static void resize(struct scheduler *s, enum lane lane, uint32_t capacity)
     else
         worker_set_resize(s->workers, capacity);
     if (is_less)
-        pools_recall(s, lane); /* what waits for the slots of before must not bring so many */
+        slots_recall(s, lane); /* what waits for the slots of before must not bring so many */
 }
 
 static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pause *p)
@@ -50,7 +49,7 @@ static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pau
     log_info(is_paused ? "pool_paused" : "pool_resumed", LOG_STR("lane", lane_name(lane)),
              LOG_STR("by", p->by), LOG_STR("reason", p->reason));
     if (is_paused)
-        pools_recall(s, lane);
+        slots_recall(s, lane);
 }
 
 static void take_handlers(struct scheduler *s, const struct handlers *handlers)
@@ -60,7 +59,7 @@ static void take_handlers(struct scheduler *s, const struct handlers *handlers)
     s->handlers = handlers;
 }
 
-static void pools_apply(struct scheduler *s)
+static void apply_plan(struct scheduler *s)
 {
     struct lane_plan lanes[LANE_COUNT];
     mutex_lock(&s->plan.mu);
@@ -70,9 +69,9 @@ static void pools_apply(struct scheduler *s)
     mutex_unlock(&s->plan.mu);
     if (handlers)
         take_handlers(s, handlers);
-    for (int l = 0; l < LANE_COUNT; l++) {
-        resize(s, (enum lane)l, lanes[l].capacity);
-        set_pause(s, (enum lane)l, &lanes[l].pause);
+    for_each_lane (l) {
+        resize(s, l, lanes[l].capacity);
+        set_pause(s, l, &lanes[l].pause);
     }
 }
 
@@ -81,7 +80,7 @@ static void on_change(struct inbox_item *item)
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, plan.item);
     atomic_store(&s->plan.is_told, false);
     if (s->started && !s->quit)
-        pools_apply(s);
+        apply_plan(s);
 }
 
 static void plan_pause(struct lane_plan *plan, bool is_paused)
@@ -104,11 +103,11 @@ static void plan_lane(struct lane_plan *plan, uint32_t configured, bool is_pause
 static void plan_lanes(struct scheduler *s, const struct scheduler_plan *p)
 {
     const uint32_t slots[] = {[LANE_IO] = p->max_threads, [LANE_CPU] = p->max_workers};
-    for (int l = 0; l < LANE_COUNT; l++)
+    for_each_lane (l)
         plan_lane(&s->plan.lanes[l], slots[l], p->paused & 1u << l);
 }
 
-void pools_init(struct scheduler *s)
+void slots_init(struct scheduler *s)
 {
     mutex_init(&s->plan.mu);
     s->plan.item.fn = on_change;
@@ -116,13 +115,13 @@ void pools_init(struct scheduler *s)
     plan_lanes(s, &(struct scheduler_plan){.max_threads = s->cfg.max_threads,
                                            .max_workers = s->cfg.max_workers,
                                            .paused = s->cfg.paused});
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         s->lanes[l].capacity = s->plan.lanes[l].capacity;
         s->lanes[l].is_paused = s->plan.lanes[l].pause.since_wall_ms != 0;
     }
 }
 
-void pools_free(struct scheduler *s)
+void slots_free(struct scheduler *s)
 {
     handlers_unref(s->handlers);
     handlers_unref(s->plan.handlers);
@@ -135,10 +134,9 @@ static void tell(struct scheduler *s)
         inbox_push(&s->inbox, &s->plan.item);
 }
 
-/* ---- any thread -------------------------------------------------------------------------------
- */
+/* ---- any thread ---- */
 
-void pools_change(void *ctx, enum lane lane, const struct pool_wish *wish)
+void slots_change(void *ctx, enum lane lane, const struct pool_wish *wish)
 {
     struct scheduler *s = ctx;
     struct lane_plan *plan = &s->plan.lanes[lane];
@@ -152,7 +150,7 @@ void pools_change(void *ctx, enum lane lane, const struct pool_wish *wish)
     tell(s);
 }
 
-void pools_plan(struct scheduler *s, const struct scheduler_plan *plan)
+void slots_plan(struct scheduler *s, const struct scheduler_plan *plan)
 {
     const struct handlers *handlers = handlers_ref(plan->handlers);
     mutex_lock(&s->plan.mu);
@@ -164,7 +162,7 @@ void pools_plan(struct scheduler *s, const struct scheduler_plan *plan)
     tell(s);
 }
 
-void pools_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
+void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
 {
     const struct lane_slots *slots = &s->lanes[lane];
     mutex_lock(&s->plan.mu);

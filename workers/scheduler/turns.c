@@ -1,15 +1,15 @@
-/* claim_ranks: whose task a free slot is for, where there are `worker` handlers: that of the
- * program which has the fewest slots of the lane now and has a task at all; of those with as few,
- * the one whose latest task was claimed before the others' (with one slot all have none). The
- * built-ins and the `exec` handlers together count as one program. So a long queue of one does not
- * keep another waiting, and no slot is idle while there is work. A program that could not take the
- * task is left out. */
+/* turns: whose task a free slot is for, where there are `worker` handlers: a task of the program
+ * that has the fewest slots of the lane now and has a task at all; of those with as few, of the
+ * program whose latest task was claimed before the others' (with one slot none has any). The
+ * built-ins and the `exec` handlers together count as one program. So a long queue of one program
+ * does not keep another waiting, and no slot is idle while there is work. A program that could not
+ * take the task is left out. */
 #include <stdio.h>
 
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-bool claim_ranks_are_needed(const struct scheduler *s)
+bool turns_are_needed(const struct scheduler *s)
 {
     return worker_set_programs(s->workers)->len > 1;
 }
@@ -25,7 +25,7 @@ static const struct worker_program *program_at(struct list_node *n)
     return FUT_CONTAINER(n, struct worker_program, link);
 }
 
-static void add(struct claim_ranks *out, const struct worker_program *p, uint8_t rank)
+static void add(struct turns *out, const struct worker_program *p, uint8_t rank)
 {
     char *name = out->names[out->n];
     (void)snprintf(name, sizeof(out->names[0]), "%s", p->handler->info.name);
@@ -37,7 +37,7 @@ static uint32_t count_others(const struct scheduler *s, enum lane lane, const st
                              size_t n)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    uint64_t all = atomic_load_explicit(&slots->busy, memory_order_relaxed) + ready_count(s, lane);
+    uint64_t all = atomic_load_explicit(&slots->busy, memory_order_relaxed) + lane_ready(slots);
     for (size_t i = 0; i < n; i++)
         all -= shares[i].count < all ? shares[i].count : all;
     return (uint32_t)all;
@@ -58,7 +58,7 @@ static uint8_t rank_of(const struct share *share, const struct share *shares, si
     return rank;
 }
 
-static void drop_if_all_alike(struct claim_ranks *out)
+static void drop_if_all_alike(struct turns *out)
 {
     for (size_t i = 0; i < out->n; i++) {
         if (out->ranks[i].rank != out->others)
@@ -67,22 +67,22 @@ static void drop_if_all_alike(struct claim_ranks *out)
     out->n = 0;
 }
 
-void claim_ranks_make(const struct scheduler *s, enum lane lane, struct claim_ranks *out)
+void turns_make(const struct scheduler *s, enum lane lane, struct turns *out)
 {
     const struct list *programs = worker_set_programs(s->workers);
-    struct share shares[CLAIM_RANKS_MAX];
+    struct share shares[TURNS_MAX];
     size_t n = 0, index = 0;
     for (struct list_node *i = list_first(programs); i; i = list_next(programs, i), index++) {
         const struct worker_program *p = program_at(i);
-        if (!p->handler || p->is_leaving || n == CLAIM_RANKS_MAX)
+        if (!p->handler || p->is_leaving || n == TURNS_MAX)
             continue;
-        bool held = !worker_program_takes_more(p);
-        if (held)
-            out->held |= (uint64_t)1 << (index % 64);
-        if (!held && p->handler->info.lane != lane)
+        bool is_excluded = !worker_program_takes_more(p);
+        if (is_excluded)
+            out->excluded |= (uint64_t)1 << (index % 64);
+        if (!is_excluded && p->handler->info.lane != lane)
             continue;
         shares[n++] = (struct share){p->handler->info.lane == lane ? p->claimed : 0, p->served};
-        add(out, p, held ? STORE_RANK_NEVER : 0);
+        add(out, p, is_excluded ? STORE_RANK_NEVER : 0);
     }
     struct share others = {count_others(s, lane, shares, n), s->lanes[lane].others_served};
     for (size_t i = 0; i < n; i++) {

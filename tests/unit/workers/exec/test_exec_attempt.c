@@ -13,7 +13,7 @@
 
 static void start(const char *script, const void *input, size_t n, size_t max_result)
 {
-    exec_start(script, input, n, (struct exec_bounds){max_result, 200});
+    exec_start(script, input, n, max_result, 200);
 }
 
 static void run_script(const char *script, const char *input)

@@ -70,7 +70,7 @@ END_TEST
 static void start(const char *script, struct limits limits)
 {
     command.limits = limits;
-    exec_start(script, NULL, 0, (struct exec_bounds){1 << 20, 300});
+    exec_start(script, NULL, 0, 1 << 20, 300);
 }
 
 static void run(const char *script, struct limits limits)

@@ -169,13 +169,12 @@ static void leave_room(void)
 START_TEST(test_report_coalesces)
 {
     make_room();
+    struct sink *sink = report_sink(&room.report);
     uint64_t before = house_store_stats().ops;
     int64_t from_ms = clock_mono_ms();
     while (clock_mono_ms() < from_ms + 1000) {
-        if (report_progress(&room.report, 0.5, "m"))
-            report_look(&room.report);
-        if (report_log(&room.report, "x", 1))
-            report_look(&room.report);
+        sink->progress(sink, 0.5, "m");
+        sink->log(sink, "x", 1);
         (void)inbox_run(&room.inbox);
         loop_turn(room.loop, 1);
     }
@@ -193,11 +192,12 @@ START_TEST(test_report_keeps_what_is_last_and_says_what_is_missing)
     static char noise[100000];
     struct task_id id;
     make_room();
+    struct sink *sink = report_sink_threads(&room.report);
     id = room.task.spec->id;
     memset(noise, 'n', sizeof(noise));
     for (int i = 0; i < 10; i++)
-        (void)!report_log(&room.report, noise, sizeof(noise));
-    (void)!report_log(&room.report, "last", 4);
+        sink->log(sink, noise, sizeof(noise));
+    sink->log(sink, "last", 4);
     report_flush(&room.report);
     leave_room();
     struct store_log o = read_log(id);

@@ -20,6 +20,7 @@ static const struct handler builtin = {.fn = (run_fn *)1};
 
 struct job {
     struct worker_job job;
+    struct sink sink;
     struct task task;
     bool done;
     enum worker_end_how how;
@@ -80,17 +81,17 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
         keep(j->text, sizeof(j->text), end->payload, (size_t)end->head->bytes);
 }
 
-static void on_progress(struct worker_job *job, double fraction, const char *message)
+static void on_progress(struct sink *to, double fraction, const char *message)
 {
-    struct job *j = FUT_CONTAINER(job, struct job, job);
+    struct job *j = FUT_CONTAINER(to, struct job, sink);
     (void)message;
     ck_assert(!j->done);
     j->fraction = fraction;
 }
 
-static void on_log(struct worker_job *job, const char *bytes, size_t n)
+static void on_log(struct sink *to, const char *bytes, size_t n)
 {
-    struct job *j = FUT_CONTAINER(job, struct job, job);
+    struct job *j = FUT_CONTAINER(to, struct job, sink);
     size_t len = strlen(j->log);
     ck_assert(!j->done);
     keep(j->log + len, sizeof(j->log) - len, bytes, n);
@@ -112,12 +113,10 @@ static void submit_to(struct job *j, const struct handler *h, const char *handle
                              .input_type = CONTENT_JSON,
                              .input = (const unsigned char *)input,
                              .input_len = strlen(input)};
-    *j = (struct job){.task = {.spec = task_spec_new(&spec), .attempt = 1}};
-    j->job = (struct worker_job){.task = &j->task,
-                                 .done = on_done,
-                                 .progress = on_progress,
-                                 .log = on_log,
-                                 .exceeded = on_exceeded};
+    *j = (struct job){.task = {.spec = task_spec_new(&spec), .attempt = 1},
+                      .sink = {on_progress, on_log}};
+    j->job = (struct worker_job){
+        .task = &j->task, .done = on_done, .sink = &j->sink, .exceeded = on_exceeded};
     worker_set_submit(set, h, &j->job);
 }
 

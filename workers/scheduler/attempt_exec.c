@@ -1,0 +1,57 @@
+/* attempt_exec: an attempt of an operator's program, as a process of its own. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+struct program_run {
+    struct exec_attempt exec;
+    struct attempt *attempt;
+};
+
+static void on_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
+{
+    attempt_end(FUT_CONTAINER(x, struct program_run, exec)->attempt, class, o);
+}
+
+static void start(struct attempt *a)
+{
+    struct scheduler *s = a->s;
+    a->as.program = xnew(struct program_run);
+    a->as.program->attempt = a;
+    exec_attempt_start(&a->as.program->exec,
+                       &(struct exec_start){.loop = s->loop,
+                                            .children = s->children,
+                                            .command = a->handler->exec,
+                                            .task = &a->apply.task,
+                                            .max_result_bytes = s->cfg.max_result_bytes,
+                                            .kill_grace_ms = s->cfg.kill_grace_ms,
+                                            .sink = report_sink(&a->report),
+                                            .done = on_done});
+}
+
+static void stop(struct attempt *a, int signal)
+{
+    exec_attempt_kill(&a->as.program->exec, signal);
+}
+
+static void abandon(struct attempt *a)
+{
+    exec_attempt_kill(&a->as.program->exec, SIGKILL);
+    exec_attempt_abandon(&a->as.program->exec);
+}
+
+static void release(struct attempt *a)
+{
+    exec_attempt_abandon(&a->as.program->exec);
+    free(a->as.program);
+}
+
+const struct attempt_kind attempt_exec_kind = {
+    .start = start,
+    .stop = stop,
+    .abandon = abandon,
+    .release = release,
+    .needs_fork_server = true,
+};
