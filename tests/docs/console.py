@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^\s*```(\w*)\s*$")
 HERE = re.compile(r"<<-?'?(\w+)'?")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+PATH = re.compile(r"`((?:api|core|daemon|storage|systemd|tests|workers)/[\w./*-]+)`")
 CURL = re.compile(r"(?:^|[\s`(|])curl\s+(?:-|http|localhost|[\"'$])")
 
 
@@ -52,6 +54,21 @@ def stray(root, document):
     for number, line in enumerate(read(root, document), 1):
         if CURL.search(line) and number not in run:
             yield number, line.strip()
+
+
+def broken(root, document):
+    """(line, path) of each link to a file, and of each path of the tree in backquotes, that leads nowhere."""
+    if not document.endswith(".md"):
+        return
+    here, language = os.path.join(root, os.path.dirname(document)), None
+    for number, line in enumerate(read(root, document), 1):
+        if line.lstrip().startswith("```"):
+            language = None if language is not None else line
+        elif language is None:
+            links = [(here, link) for link in LINK.findall(line) if "://" not in link]
+            for folder, path in links + [(root, path) for path in PATH.findall(line)]:
+                if not glob.glob(os.path.join(folder, path) + ("" if "." in os.path.basename(path) else "*")):
+                    yield number, path
 
 
 def _markdown(document, lines):

@@ -2,7 +2,7 @@
 """Runs the commands that the documents show, each document against a fresh daemon, and compares their output.
 
     tests/docs/run.py [DOCUMENT…]      all documents, or these; $FUT_BUILD is the build to run (build/debug)
-    tests/docs/run.py --lint           names the curl lines that no test runs
+    tests/docs/run.py --lint           names the curl lines that no test runs, and links and paths that lead nowhere
 
 A command must exit with 0, and print what the document shows below it, where `…` stands for anything and a line of
 `…` alone for any lines. `make run` and `futured &`, with variables before them, start a daemon in place of the
@@ -214,6 +214,9 @@ def check_the_check(build):
     found = [line for line, _ in console.stray(here, "stray.md")]
     expected = [i for i, line in enumerate(console.read(here, "stray.md"), 1) if "stray" in line]
     yield console.Command("stray.md", 1, "(its curl lines)"), None if found == expected else f"found {found}"
+    found = [path for _, path in console.broken(here, "stray.md")]
+    expected = ["nowhere.md", "tests/docs/run.py", "tests/docs/nowhere.py"]  # seen from `here`
+    yield console.Command("stray.md", 1, "(its paths)"), None if found == expected else f"found {found}"
 
 
 def lint():
@@ -221,6 +224,9 @@ def lint():
     for document in console.documents(ROOT):
         for line, text in console.stray(ROOT, document):
             print(f"{document}:{line}: a curl line outside of a console block, which no test runs: {text}")
+            bad += 1
+        for line, path in console.broken(ROOT, document):
+            print(f"{document}:{line}: there is no {path}")
             bad += 1
     return 1 if bad else 0
 
