@@ -55,7 +55,7 @@ say      = $(if $(SILENT),,$(if $(Q),@printf '  %-5s%s\n' $(1) $(2)))
 program  = $(patsubst %.c,$(B)/%,$(1))
 
 .PHONY: all deps run demo test check asan tsan lint format crash powercut small-disk mutants bench bench-ci install clean sizes
-all: $(B)/futured
+all: $(B)/futured $(B)/future
 
 # ---- building -------------------------------------------------------------------------------
 $(B)/%.o: %.c
@@ -89,6 +89,12 @@ $(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
 $(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
+
+# The command line is a client: it speaks HTTP, and of the daemon's code uses core/ alone.
+CLI     := $(wildcard client/cli/*.c)
+$(B)/future: $(patsubst %.c,$(B)/%.o,$(CLI)) $(call archives,core)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call archives,core) -lcurl -ljansson $(LIBS_core) -o $@
 
 # A unit test links its folder and what lies below it, the fixtures of its folder (C files that are no test_*.c) and the
 # tests' own helpers. The store's tests share the fixture of the contract tests.
@@ -135,6 +141,12 @@ $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
+
+# The command line is a client: it speaks HTTP, and of the daemon's code uses core/ alone.
+CLI     := $(wildcard client/cli/*.c)
+$(B)/future: $(patsubst %.c,$(B)/%.o,$(CLI)) $(call archives,core)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call archives,core) -lcurl -ljansson $(LIBS_core) -o $@
 
 -include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c $(foreach r,$(FOLDERS),$(call fixtures,$(r))))
 -include $(B)/tests/model/explore.d
@@ -270,6 +282,14 @@ DOCUMENTS = $(wildcard README.md TUTORIAL.md SECURITY.md CHANGELOG.md api/README
     storage/BACKUP.md systemd/*.md workers/sdk/README.md workers/sdk/examples/*.*)
 .PHONY: deb test-systemd
 
+# The commands and their options, as the program lists them, in mdoc.
+$(B)/future.1: client/cli/future.1 $(B)/future
+	$(Q)$(B)/future commands | awk -F'\t' ' \
+	    $$1 { print ".It Cm " $$1 " " ($$2 == "" ? "" : "Ar " $$2); print toupper(substr($$3, 1, 1)) substr($$3, 2) "." } \
+	    !$$1 { sub(/^--/, "", $$3); print ".br"; print (($$2 != "-") ? "-" $$2 ", " : "") "--" $$3 ($$4 != "-" ? " " $$4 : "") ": " $$5 "." }' \
+	    >$(B)/commands
+	$(Q)sed -e '/@COMMANDS@/{r $(B)/commands' -e 'd}' $< >$@
+
 # Manuals and contract go where the system keeps its own; `make lint` (manuals) holds manuals and completion against the
 # tables of the program.
 $(B)/futured.8: systemd/futured.8 $(B)/futured
@@ -279,7 +299,7 @@ $(B)/futured.8: systemd/futured.8 $(B)/futured
 	    >$(B)/variables
 	@sed -e '/@VARIABLES@/{r $(B)/variables' -e 'd}' $< >$@
 
-install: all $(B)/futured.8
+install: all $(B)/futured.8 $(B)/future.1
 	install -D -m 755 $(B)/futured $(DESTDIR)$(PREFIX)/bin/futured
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.*

@@ -1,0 +1,231 @@
+/* `future`, the command line, against a real daemon: what it prints, and its exit codes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/program.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+
+#define TIMEOUT_MS 80000
+
+static struct daemon *d;
+static char *out, *err;
+
+static const char handlers[] = "{\"wc\": {\"exec\": [\"wc\", \"-w\"]},"
+                               " \"bad\": {\"exec\": [\"sh\", \"-c\", \"echo oops >&2; exit 3\"]},"
+                               " \"rude\": {\"exec\": [\"printf\", \"a\\\\033[2Jb\"]},"
+                               " \"slow\": {\"exec\": [\"sleep\", \"1000\"]}}";
+
+static void setup(void)
+{
+    d = daemon_start_handlers(handlers, NULL, 0);
+}
+
+static void teardown(void)
+{
+    free(out);
+    free(err);
+    out = err = NULL;
+    daemon_free(&d);
+}
+
+/* `sh -c script` in the daemon's directory with `future` on its PATH; the exit status. */
+static int shell_at(const char *url, const char *script)
+{
+    char *program = daemon_built("future"),
+         *bin = xstrndup(program, strlen(program) - strlen("/future"));
+    char *path = text_printf("PATH=%s:%s", bin, getenv("PATH")),
+         *where = text_printf("FUTURED_URL=%s", url);
+    char *command = text_printf("cd %s && { %s\n}", daemon_dir(d), script);
+    free(out);
+    free(err);
+    int status = program_run((const char *const[]){"/bin/sh", "-c", command, NULL},
+                             (const char *const[]){path, where, "LC_ALL=C.UTF-8", NULL}, TIMEOUT_MS,
+                             &out, &err);
+    free(command);
+    free(where);
+    free(path);
+    free(bin);
+    free(program);
+    return status;
+}
+
+static int shell(const char *script)
+{
+    return shell_at(daemon_url(d), script);
+}
+
+/* Commands on a daemon that has done nothing yet. NULL: nothing may be printed there. */
+static const struct {
+    const char *script;
+    int status;
+    const char *out, *err;
+} cases[] = {
+    /* results, and how a task ended, in the exit code */
+    {"future run echo '\"hi\"' --wait", 0, "\"hi\"", NULL},
+    {"future run echo hi -w", 0, "hi", NULL},
+    {"printf 'a b c' | future run wc - -w", 0, "3\n", NULL},
+    {"printf 'a b' >f; future run wc @f -w", 0, "2\n", NULL},
+    {"future run wc -w", 0, "0\n", NULL},
+    {"future run bad -w", 1, NULL,
+     "is failed (exit): the program exited with 3\nits log ends with:\noops\n"},
+    {"id=$(future submit slow); future cancel $id; future result $id", 3, NULL, "is cancelled"},
+    {"future result $(future submit slow)", 4, NULL, "is running"},
+    {"future result $(future submit slow) --wait 100ms", 4, NULL, "is running"},
+    {"future get $(future submit bad) -w 1m", 1, "\"code\": \"exit\"", NULL},
+    {"future wait $(future submit echo 1) $(future submit echo 2) | wc -l", 0, "2\n", NULL},
+    {"future wait $(future submit slow) -w 50ms", 4, NULL, NULL},
+    {"future wait $(future submit slow) $(future submit echo 1) --return-when FIRST_COMPLETED | wc "
+     "-l",
+     0, "1\n", NULL},
+    /* many files */
+    {"echo a >a; echo b b >b; future map wc a b --in-order", 0, "1\n2\n", NULL},
+    {"echo a >a; echo b b >b; future map wc a b -o o; cat o/a o/b", 0, "1\n2\n", NULL},
+    {"printf '\\377\\000x y' >a; future map wc a", 0, "2\n", NULL},
+    {"echo a >a; future map bad a", 1, NULL, "oops"},
+    {"mkdir x; echo a >a; echo b >x/a; future map wc a x/a -o o", 2, NULL,
+     "would have one result file"},
+    {"echo a >a; future map slow a --wait 200ms", 4, NULL, "1 of 1 are not done in time"},
+    /* lists, changes */
+    {"future run bad -w; future retry --state failed --yes; future wait $(future ls | cut -f1) && "
+     "future ls",
+     0, "\tbad\tcpu\tfailed\t2\t", "oops"},
+    {"future run echo 1 -w; future run echo 2 -w; future rm -s succeeded -y; future ls | wc -l", 0,
+     "2\n0\n", NULL},
+    {"future submit slow; future submit slow; future cancel -H slow -y", 0, "\n2\n", NULL},
+    {"future submit slow; future cancel -H slow </dev/null", 2, NULL, "Cancel 1 futures? [y/N]"},
+    {"future ls --json; future submit echo 1 >/dev/null; future ls --json | grep -c "
+     "'\"handler\":\"echo\"'",
+     0, "1\n", NULL},
+    {"future logs -f $(future submit bad)", 0, "oops\n", NULL},
+    {"future run --key k echo 1 >a; future run --key k echo 1 >b; cmp a b", 0, NULL, NULL},
+    {"future pause io --reason tea; future pools; future resume io; future pools", 0,
+     "io\t20\t0\t0\t0\ttrue\n", NULL},
+    {"future handlers", 0, "wc\texec\tcpu\t", NULL},
+    {"future workers && future stats", 0, "submitted", NULL},
+    {"id=$(curl -s $FUTURED_URL/v1/batches -d '{\"handler\":\"echo\",\"inputs\":[1,2]}' | jq -r "
+     ".id); future batch $id",
+     0, "total\t2\n", NULL},
+    /* what is wrong */
+    {"future", 2, NULL, "Usage: future COMMAND"},
+    {"future nix", 2, NULL, "There is no command `nix`"},
+    {"future run", 2, NULL, "Usage: future run"},
+    {"future ls --nix", 2, NULL, "unrecognized option"},
+    {"future ls -n x", 2, NULL, "--limit x is not a number"},
+    {"future get x --wait soon", 2, NULL, "--wait soon is not a time"},
+    {"future run echo @missing", 2, NULL, "missing cannot be read: No such file"},
+    {"future run nobody", 5, NULL, "`future handlers` lists what can be run"},
+    {"future get 01900000-0000-7000-8000-000000000000", 5, NULL, "future ls"},
+    {"future cancel", 2, NULL, "Name either ids or filters"},
+    {"future --url http://127.0.0.1:1 ls", 6, NULL, "Does the daemon run there?"},
+    {"future --token-file missing ls", 2, NULL, "The token file missing cannot be read"},
+    /* help */
+    {"future --help", 0, "Exit status: 0 done or succeeded", NULL},
+    {"future ls --help", 0, "--watch", NULL},
+    {"for c in $(future commands | grep -v '^\t' | cut -f1); do future $c -h >/dev/null || echo "
+     "$c; done",
+     0, NULL, NULL},
+};
+
+START_TEST(test_cli_commands)
+{
+    int status = shell(cases[_i].script);
+    ck_assert_msg(status == cases[_i].status, "%s: exit %d\n%s\n%s", cases[_i].script, status, out,
+                  err);
+    ck_assert_msg(cases[_i].err ? strstr(err, cases[_i].err) != NULL : !*err,
+                  "%s: standard error: %s", cases[_i].script, err);
+    if (cases[_i].out)
+        ck_assert_msg(strstr(out, cases[_i].out) != NULL, "%s: standard output: %s",
+                      cases[_i].script, out);
+}
+END_TEST
+
+/* A task's text must not drive the terminal of whoever looks at it. */
+START_TEST(test_cli_makes_text_safe_for_a_terminal)
+{
+    ck_assert_int_eq(
+        shell("future submit echo '\"\\u001b[2Jx\"' --unique \"$(printf 'a\\tb')\" >/dev/null;"
+              "script -qec 'future get $(future ls --tsv | cut -f1) -w 5' /dev/null"),
+        0);
+    ck_assert_msg(strstr(out, "\033[2J") == NULL && strstr(out, "[2Jx") != NULL, "%s", out);
+}
+END_TEST
+
+START_TEST(test_cli_draws_on_a_terminal)
+{
+    ck_assert_int_eq(shell("echo a >a; script -qec 'future map wc a a; future ls' /dev/null"), 0);
+    ck_assert_msg(strstr(out, "2/2") && strstr(out, "ATTEMPT") && strstr(out, "\033[32msucceeded"),
+                  "%s", out);
+    ck_assert_int_eq(shell("NO_COLOR=1 script -qec 'future ls' /dev/null"), 0);
+    ck_assert_msg(strstr(out, "ATTEMPT") && !strstr(out, "\033["), "%s", out);
+}
+END_TEST
+
+/* A restart in the middle of a map costs a moment, not the results. */
+START_TEST(test_cli_map_outlasts_a_restart)
+{
+    char *program = daemon_built("future"), *url, *marker;
+    daemon_keep_port(d);
+    url = text_printf("FUTURED_URL=%s", daemon_url(d));
+    struct program *map;
+    ck_assert_int_eq(shell("echo '{\"ms\":1500}' >a"), 0);
+    map = program_start((const char *const[]){program, "map", "sleep", "a", NULL},
+                        (const char *const[]){url, NULL}, daemon_dir(d));
+    while (shell("future ls -s running | grep -q sleep") != 0)
+        ;
+    daemon_kill(d);
+    daemon_start(d);
+    int status = -1;
+    ck_assert(program_wait(map, TIMEOUT_MS, &status));
+    marker = program_text(map, PROGRAM_OUT);
+    ck_assert_msg(status == 0 && strstr(marker, "slept_ms"), "%d %s", status, marker);
+    free(marker);
+    program_free(&map);
+    free(url);
+    free(program);
+}
+END_TEST
+
+START_TEST(test_cli_speaks_over_a_unix_socket_with_a_token)
+{
+    char *path = daemon_path(d, "s"), *listen = text_printf("FUTURED_LISTEN=unix:%s", path),
+         *url = text_printf("unix:%s", path);
+    char *tokens = daemon_path(d, "tokens"), *setting = text_printf("FUTURED_TOKENS=%s", tokens);
+    daemon_stop(d);
+    ck_assert_int_eq(shell("echo 'secretsecretsecret submit,read' >tokens"), 0);
+    daemon_set(d, listen);
+    daemon_set(d, setting);
+    daemon_start(d);
+    ck_assert_int_eq(shell_at(url, "future ls"), 5);
+    ck_assert_msg(strstr(err, "Name a token by FUTURED_TOKEN"), "%s", err);
+    ck_assert_int_eq(shell_at(url, "FUTURED_TOKEN=secretsecretsecret future run echo 1 -w"), 0);
+    ck_assert_int_eq(
+        shell_at(url, "future --token-file tokens run echo 1 -w && future ls --token-file tokens"),
+        0);
+    free(setting);
+    free(tokens);
+    free(url);
+    free(listen);
+    free(path);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *table = tcase_create("commands"), *rest = tcase_create("rest");
+    const TTest *const tests[] = {test_cli_makes_text_safe_for_a_terminal,
+                                  test_cli_draws_on_a_terminal, test_cli_map_outlasts_a_restart,
+                                  test_cli_speaks_over_a_unix_socket_with_a_token};
+    tcase_add_checked_fixture(table, setup, teardown);
+    tcase_set_timeout(table, SUITE_TIMEOUT_S);
+    tcase_add_loop_test(table, test_cli_commands, 0, FUT_COUNT(cases));
+    tcase_add_checked_fixture(rest, setup, teardown);
+    tcase_set_timeout(rest, SUITE_TIMEOUT_S);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(rest, tests[i]);
+    return suite_run_cases("cli", table, rest, NULL);
+}
