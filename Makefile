@@ -142,13 +142,7 @@ $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fPIC -shared $< -o $@ -ldl -lpthread
 
-# The command line is a client: it speaks HTTP, and of the daemon's code uses core/ alone.
-CLI     := $(wildcard client/cli/*.c)
-$(B)/future: $(patsubst %.c,$(B)/%.o,$(CLI)) $(call archives,core)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call archives,core) -lcurl -ljansson $(LIBS_core) -o $@
-
--include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c $(foreach r,$(FOLDERS),$(call fixtures,$(r))))
+-include $(patsubst %.c,$(B)/%.d,$(SOURCES) $(CLI) $(UNIT) $(SYSTEM) $(TOOLS) $(COUNTED) $(SUPPORT) $(FUZZ) tests/fuzz/fuzz.c $(foreach r,$(FOLDERS),$(call fixtures,$(r))))
 -include $(B)/tests/model/explore.d
 .SECONDARY:
 
@@ -300,7 +294,7 @@ $(B)/futured.8: systemd/futured.8 $(B)/futured
 	@sed -e '/@VARIABLES@/{r $(B)/variables' -e 'd}' $< >$@
 
 install: all $(B)/futured.8 $(B)/future.1
-	install -D -m 755 $(B)/futured $(DESTDIR)$(PREFIX)/bin/futured
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/futured $(B)/future
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.*
 	install -D -m 755 systemd/backoff $(DESTDIR)$(PREFIX)/lib/futured/backoff
@@ -308,6 +302,9 @@ install: all $(B)/futured.8 $(B)/future.1
 	install -D -m 644 systemd/futured-handlers.5 $(DESTDIR)$(SHARE)/man/man5/futured-handlers.5
 	for f in $(DOCUMENTS); do install -D -m 644 $$f $(DESTDIR)$(SHARE)/doc/futured/$$f || exit 1; done
 	chmod 755 $(DESTDIR)$(SHARE)/doc/futured/workers/sdk/examples/*.sh
+	install -D -m 644 $(B)/future.1 $(DESTDIR)$(SHARE)/man/man1/future.1
+	install -D -m 644 client/cli/future.bash $(DESTDIR)$(SHARE)/bash-completion/completions/future
+	install -D -m 644 client/cli/future.zsh $(DESTDIR)$(SHARE)/zsh/vendor-completions/_future
 	install -D -m 644 systemd/futured.bash $(DESTDIR)$(SHARE)/bash-completion/completions/futured
 	install -D -m 644 systemd/futured.sysusers $(DESTDIR)$(SYSUSERS)/futured.conf
 	install -D -m 644 systemd/futured.socket $(DESTDIR)$(UNITDIR)/futured.socket

@@ -51,7 +51,8 @@ struct cli_command {
 };
 
 /* The tables of the commands, each ending with a row without a name. */
-extern const struct cli_command commands_submit[], commands_futures[], commands_service[];
+extern const struct cli_command cli_submit_commands[], cli_futures_commands[],
+    cli_service_commands[];
 
 /* ---- requests -------------------------------------------------------------------------------- */
 

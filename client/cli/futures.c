@@ -418,7 +418,7 @@ static int run_rm(struct cli *c, int argc, char **argv)
                   argc, argv);
 }
 
-const struct cli_command commands_futures[] = {
+const struct cli_command cli_futures_commands[] = {
     {"get", "ID", "show a future; the exit code says how it ended", get_options, 1, 1, run_get},
     {"result", "ID", "print the bytes of a result", get_options, 1, 1, run_result},
     {"wait", "ID...", "wait for futures and print the ids of those that are done", wait_options, 1,

@@ -168,7 +168,7 @@ static int run_resume(struct cli *c, int argc, char **argv)
     return set_paused(c, argv, argc, false);
 }
 
-const struct cli_command commands_service[] = {
+const struct cli_command cli_service_commands[] = {
     {"batch", "ID", "show how far a batch is", NULL, 1, 1, run_batch},
     {"pools", "", "show the slots of each lane", NULL, 0, 0, run_pools},
     {"pause", "LANE...", "take no more tasks from the queue of io or cpu", pause_options, 1, 2,

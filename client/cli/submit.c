@@ -15,8 +15,7 @@
 #include "core/mem.h"
 
 /* Values of the options; one command runs per process. */
-static const char *type, *lane, *timeout, *retries, *unique, *key, *wait_time, *out_dir,
-    *traceparent;
+static const char *type, *lane, *timeout, *retries, *unique, *key, *wait_time, *out_dir;
 static bool wait_for_end, in_order;
 
 #define TASK_OPTIONS                                                                               \
@@ -33,7 +32,6 @@ static const struct cli_option run_options[] = {
     {"unique", 0, "KEY", "join an unfinished task that has this key", &unique, NULL},
     {"key", 'k', "KEY", "Idempotency-Key: the same submission again brings the same future", &key,
      NULL},
-    {"traceparent", 0, "ID", "W3C trace context to keep with the task", &traceparent, NULL},
     {"wait", 'w', NULL, "wait for the end and print the result", NULL, &wait_for_end},
     {0},
 };
@@ -42,7 +40,6 @@ static const struct cli_option submit_options[] = {
     {"unique", 0, "KEY", "join an unfinished task that has this key", &unique, NULL},
     {"key", 'k', "KEY", "Idempotency-Key: the same submission again brings the same future", &key,
      NULL},
-    {"traceparent", 0, "ID", "W3C trace context to keep with the task", &traceparent, NULL},
     {0},
 };
 static const struct cli_option map_options[] = {
@@ -249,7 +246,7 @@ static int run_map(struct cli *c, int argc, char **argv)
     return code > m.code ? code : m.code;
 }
 
-const struct cli_command commands_submit[] = {
+const struct cli_command cli_submit_commands[] = {
     {"run", "HANDLER [INPUT|-|@FILE]", "submit a task; with --wait print its result", run_options,
      1, 2, run_run},
     {"submit", "HANDLER [INPUT|-|@FILE]", "submit a task and print its id", submit_options, 1, 2,

@@ -6,7 +6,7 @@ longest pattern that it begins with. A floor may use itself, the floors it names
 import os
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODULE_FOLDERS = ("core", "storage", "workers", "api", "daemon")
+MODULE_FOLDERS = ("core", "storage", "workers", "api", "daemon", "client")
 
 # floor: (patterns, floors it may use)
 FLOORS = {
@@ -37,6 +37,9 @@ FLOORS = {
     "api": (["api/"], ["api/resources"]),
 
     "daemon": (["daemon/"], ["api", "workers/scheduler", "workers/sdk"]),
+
+    # Clients speak HTTP to the daemon; of its code they use core alone.
+    "client/cli": (["client/cli/"], ["core"]),
 
     # Tests stand on what they test.
     "tests/preload": (["tests/preload/"], []),

@@ -2,7 +2,7 @@
 # Sourced by the checks: the lists of files, and how a finding is told.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-folders=(core storage workers api daemon)
+folders=(core storage workers api daemon client)
 findings=0
 
 # The project's own C files below the given folders (all of them without one).
@@ -14,7 +14,7 @@ c_files() {
 shell_files() {
     {
         find tests workers .ci -type f -name '*.sh' 2>/dev/null
-        find .ci workers tests systemd -type f ! -name '*.*' \
+        find .ci workers tests systemd client -type f ! -name '*.*' \
             -exec grep -lE '^#!.*\b(ba)?sh\b' {} + 2>/dev/null
     } | sort -u
 }
