@@ -37,7 +37,7 @@ static bool has_ticket(const struct worker_process *w)
 bool worker_ahead_has_room(const struct worker_process *w)
 {
     return w->tickets && w->state == WORKER_READY && !w->retiring && w->jobs.len == 1 &&
-           w->abandoned == 0 && w->ahead.len < AHEAD_MAX && has_ticket(w);
+           w->n_abandoned == 0 && w->ahead.len < AHEAD_MAX && has_ticket(w);
 }
 
 int worker_ahead_give(struct worker_process *w, struct worker_job *job)

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
@@ -18,6 +19,9 @@ void worker_end_close(struct worker_process *w)
     worker_channel_forget_fork(w);
     wire_stream_release(&w->stream);
     worker_ahead_release(w);
+    free(w->abandoned);
+    w->abandoned = NULL;
+    w->n_abandoned = 0;
 }
 
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end)
@@ -25,6 +29,24 @@ void worker_end_job(struct worker_process *w, struct worker_job *job, const stru
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
     job->done(job, end);
+}
+
+void worker_end_abandon(struct worker_process *w, uint64_t id)
+{
+    w->abandoned = xrealloc(w->abandoned, (w->n_abandoned + 1) * sizeof(*w->abandoned));
+    w->abandoned[w->n_abandoned++] = id;
+    w->retiring = true;
+}
+
+bool worker_end_take_abandoned(struct worker_process *w, uint64_t id)
+{
+    for (uint32_t i = 0; i < w->n_abandoned; i++) {
+        if (w->abandoned[i] != id)
+            continue;
+        w->abandoned[i] = w->abandoned[--w->n_abandoned];
+        return true;
+    }
+    return false;
 }
 
 /* Those that wait to be forked by w, which has ended. */

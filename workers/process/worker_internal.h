@@ -74,6 +74,10 @@ void worker_ahead_give_up(struct worker_process *w);
 void worker_end_close(struct worker_process *w);
 /* Takes the job from the worker and calls its done. */
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end);
+/* The worker still runs the task of that id, and nobody waits for it any more. */
+void worker_end_abandon(struct worker_process *w, uint64_t id);
+/* True: it was such a task, and has ended now. */
+bool worker_end_take_abandoned(struct worker_process *w, uint64_t id);
 /* The channel is of no use any more: kills the process. */
 void worker_end_cut(struct worker_process *w);
 /* Signals the process and all that it has started; its end is our wish. */

@@ -38,7 +38,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     if (w->is_builtin)
         worker_ahead_hello(w, h);
     w->state = h->fork ? WORKER_TEMPLATE : WORKER_READY;
-    w->idle_mono_ms = clock_mono_ms();
+    w->ready_mono_ms = w->idle_mono_ms = clock_mono_ms();
     loop_timer_clear(w->loop, &w->timer);
     worker_channel_read_printed(w);
     w->printed.len = 0;
@@ -85,13 +85,25 @@ static enum worker_end_how judge_end(const struct worker_process *w, struct work
     return worker_channel_exceeds_output(w, job) ? WORKER_ENDED_OUTPUT : how;
 }
 
+/* The task has been answered before. The worker's mistake costs nobody anything: it is logged, once
+ * for each process, and the answer is left out. */
+static bool is_late(struct worker_process *w, uint64_t id)
+{
+    if (id == 0 || id > w->last_id)
+        return false;
+    if (!w->said_late)
+        log_warn("worker_late_answer", LOG_INT("pid", w->pid), LOG_INT("id", id));
+    w->said_late = true;
+    return true;
+}
+
 static bool end_task(struct worker_process *w, const struct wire_message *m,
                      enum worker_end_how how)
 {
     struct worker_job *job = worker_messages_job(w, m->head.id);
     struct worker_end end = {.how = how, .head = &m->head, .payload = m->payload};
-    if (!job && (w->abandoned == 0 || m->head.id > w->last_id))
-        return false;
+    if (!job && !worker_end_take_abandoned(w, m->head.id))
+        return is_late(w, m->head.id);
     worker_channel_read_printed(w);
     worker_channel_get_printed(w, &end);
     if (w->state == WORKER_READY)
@@ -99,8 +111,6 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
     if (job) {
         end.how = judge_end(w, job, m, how);
         worker_end_job(w, job, &end);
-    } else {
-        w->abandoned--;
     }
     worker_ahead_next(w);
     w->idle_mono_ms = clock_mono_ms();

@@ -159,9 +159,8 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
         worker_end_close(w);
         return rc;
     }
-    w->started_mono_ms = w->idle_mono_ms = clock_mono_ms();
     w->started_wall_ms = clock_wall_ms();
-    loop_timer_set(l, &w->timer, w->started_mono_ms + how->hello_ms);
+    loop_timer_set(l, &w->timer, clock_mono_ms() + how->hello_ms);
     return 0;
 }
 
@@ -169,7 +168,7 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
 
 bool worker_process_has_room(const struct worker_process *w)
 {
-    return w->state == WORKER_READY && !w->retiring && w->jobs.len + w->abandoned < w->max_jobs;
+    return w->state == WORKER_READY && !w->retiring && w->jobs.len + w->n_abandoned < w->max_jobs;
 }
 
 int worker_process_give(struct worker_process *w, struct worker_job *job)
@@ -209,8 +208,7 @@ static bool is_to_be_stopped(struct worker_process *w, const struct worker_job *
 static void leave_running(struct worker_process *w, struct worker_job *job)
 {
     struct worker_end end = {.how = WORKER_ENDED_ABANDONED, .log = ""};
-    w->abandoned++;
-    w->retiring = true;
+    worker_end_abandon(w, job->id);
     worker_end_job(w, job, &end);
     if (w->jobs.len == 0)
         worker_end_kill(w, SIGKILL);
@@ -220,7 +218,7 @@ void worker_process_stop_job(struct worker_process *w, struct worker_job *job, i
 {
     if (!is_to_be_stopped(w, job))
         return;
-    bool is_alone = w->jobs.len == 1 && w->abandoned == 0;
+    bool is_alone = w->jobs.len == 1 && w->n_abandoned == 0;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
         worker_channel_cancel(w, job);
     else if (w->state != WORKER_READY || is_alone)
@@ -233,8 +231,7 @@ void worker_process_abandon_job(struct worker_process *w, struct worker_job *job
 {
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
-    w->abandoned++;
-    w->retiring = true;
+    worker_end_abandon(w, job->id);
     if (w->jobs.len == 0)
         worker_end_kill(w, SIGKILL);
 }

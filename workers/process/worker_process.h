@@ -99,12 +99,15 @@ struct worker_process {
     struct tickets *tickets; /* for these; NULL: it takes none ahead */
     uint64_t last_id;        /* of a RUN; a template's: of a FORK */
     uint32_t max_jobs;       /* tasks that it takes at once */
-    uint32_t abandoned;      /* tasks that it still runs and nobody waits for */
+    uint64_t *abandoned;     /* ids of tasks that it still runs and nobody waits for */
+    uint32_t n_abandoned;
     bool is_builtin;
     bool said_hello, takes_cancel;
     bool we_ended_it;   /* its end was our wish */
     bool broke_rules;   /* it was killed for what it wrote on its channel */
     bool retiring;      /* gets no more tasks and leaves when those it has have ended */
+    bool has_successor; /* its owner's: another process was started to take its place */
+    bool said_late;     /* a late answer was logged */
     struct buf printed; /* up to twice TASK_LOG_MAX, of which the end counts */
 
     struct list forks;               /* a template's: workers that wait to be forked by it */
@@ -116,7 +119,7 @@ struct worker_process {
     struct limits limits;
 
     uint64_t tasks_done;
-    int64_t started_mono_ms, started_wall_ms, idle_mono_ms;
+    int64_t started_wall_ms, ready_mono_ms, idle_mono_ms;
 };
 
 /* What a process is started from. */

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/process/worker_internal.h"
+#include "workers/process/worker_renewal.h"
 
 #define BUILTIN_HELLO_MS 30000
 #define RETRY_FIRST_MS 2000
@@ -37,7 +38,8 @@ uint32_t worker_program_living(const struct worker_program *p)
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
         const struct worker_process *w = worker_at(i);
-        n += !w->retiring && (w->state == WORKER_STARTING || w->state == WORKER_READY);
+        n += !w->retiring && !w->has_successor &&
+             (w->state == WORKER_STARTING || w->state == WORKER_READY);
     }
     return n;
 }
@@ -116,12 +118,16 @@ static void end_unstarted(struct worker_job *job, enum worker_end_how how)
     job->done(job, &(struct worker_end){.how = how, .log = ""});
 }
 
+static void renew(struct worker_program *p);
+
 static void give(struct worker_process *w, struct worker_job *job)
 {
-    if (worker_process_give(w, job) != 0)
+    if (worker_process_give(w, job) != 0) {
         end_unstarted(job, WORKER_ENDED_REFUSED);
-    else
-        show(w);
+        return;
+    }
+    show(w);
+    renew(w->owner);
 }
 
 static struct worker_process *find_room(const struct worker_program *p)
@@ -319,6 +325,15 @@ static void retire(struct worker_process *w)
     show(w);
 }
 
+static void recycle(struct worker_process *w)
+{
+    struct worker_program *p = w->owner;
+    log_info("worker_recycled", LOG_STR("program", worker_program_name(p)), LOG_INT("pid", w->pid),
+             LOG_INT("tasks", w->tasks_done + w->jobs.len));
+    retire(w);
+    worker_program_fill(p);
+}
+
 static bool can_fork(const struct worker_program *p)
 {
     return p->template && p->template->state == WORKER_TEMPLATE && !p->template->retiring;
@@ -352,36 +367,24 @@ static void on_ready(struct worker_process *w)
         p->origin = WORKER_ORIGIN_STARTED;
     mend(p);
     show(w);
+    renew(p);
     worker_program_trim(p);
     feed(w);
     worker_program_fill(p);
     rebalance(p);
 }
 
-/* Between two tasks: has it served long enough? One of a program at a time, so that the others are
- * there; but memory does not wait. */
-static bool is_due(const struct worker_program *p, const struct worker_process *w)
-{
-    const struct worker_options *o = p->handler ? &p->handler->worker : NULL;
-    if (!o)
-        return false;
-    if (o->max_rss_bytes && worker_process_rss_bytes(w) >= (uint64_t)o->max_rss_bytes)
-        return true;
-    bool old = (o->max_tasks && w->tasks_done >= (uint64_t)o->max_tasks) ||
-               (o->max_age_ms && clock_mono_ms() - w->started_mono_ms >= o->max_age_ms);
-    return old && count_in_state(p, WORKER_STARTING) == 0;
-}
-
+/* One of its tasks has ended. */
 static void on_room(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
+    int64_t max_rss = p->handler ? p->handler->worker.max_rss_bytes : 0;
     show(w);
-    if (is_due(p, w)) {
-        log_info("worker_recycled", LOG_STR("program", worker_program_name(p)),
-                 LOG_INT("pid", w->pid), LOG_INT("tasks", w->tasks_done));
-        retire(w);
-        worker_program_fill(p);
-    }
+    if (w->retiring)
+        retire(w); /* it leaves now if that was the last one */
+    else if (max_rss && worker_process_rss_bytes(w) >= (uint64_t)max_rss)
+        recycle(w);
+    renew(p);
     worker_program_trim(p);
     feed(w);
     rebalance(p);
@@ -472,6 +475,63 @@ void worker_program_fill(struct worker_program *p)
         ;
 }
 
+/* ---- renewal ---- */
+
+static bool serves(const struct worker_process *w)
+{
+    return w->state == WORKER_READY && !w->retiring;
+}
+
+/* Ready processes that are not about to be replaced. */
+static uint32_t count_lasting(const struct worker_program *p)
+{
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
+        n += serves(worker_at(i)) && !worker_at(i)->has_successor;
+    return n;
+}
+
+/* Successors are started one at a time, so that a program does not load everything at once. */
+static void start_successor(struct worker_program *p, struct worker_process *w)
+{
+    if (count_in_state(p, WORKER_STARTING) > 0)
+        return;
+    w->has_successor = true;
+    worker_program_fill(p);
+}
+
+/* Ends the processes that have served long enough and starts successors of those that soon will
+ * have: after each task that was given, after each HELLO, and by time. */
+static void renew(struct worker_program *p)
+{
+    const struct worker_options *o = p->handler ? &p->handler->worker : NULL;
+    int64_t now_ms, next_ms = INT64_MAX;
+    if (!o || p->is_leaving || (!o->max_tasks && !o->max_age_ms))
+        return;
+    now_ms = clock_mono_ms();
+    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
+        struct worker_process *w = worker_at(i);
+        if (!serves(w))
+            continue;
+        bool is_replaced = w->has_successor && count_lasting(p) >= p->target;
+        if (is_replaced || worker_renewal_is_due(w, o, now_ms)) {
+            recycle(w);
+            continue;
+        }
+        if (!w->has_successor && worker_renewal_is_near(w, o, now_ms))
+            start_successor(p, w);
+        int64_t at_ms = worker_renewal_next_mono_ms(w, o, now_ms);
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+    }
+    if (next_ms < INT64_MAX)
+        loop_timer_set(p->common->loop, &p->renewal, next_ms);
+}
+
+static void on_renewal(struct loop_timer *t)
+{
+    renew(FUT_CONTAINER(t, struct worker_program, renewal));
+}
+
 /* NULL: none is idle. */
 static struct worker_process *find_longest_idle(const struct worker_program *p)
 {
@@ -508,6 +568,7 @@ void worker_program_init(struct worker_program *p, struct worker_common *common,
 {
     *p = (struct worker_program){.common = common, .handler = handler};
     p->retry.fn = on_retry;
+    p->renewal.fn = on_renewal;
     list_init(&p->workers);
     list_init(&p->waiting);
 }
@@ -527,6 +588,7 @@ void worker_program_stop(struct worker_program *p)
 {
     struct list_node *n;
     loop_timer_clear(p->common->loop, &p->retry);
+    loop_timer_clear(p->common->loop, &p->renewal);
     while ((n = list_pop_front(&p->workers)) != NULL) {
         worker_process_release(worker_at(n));
         worker_view_remove(&p->common->view, worker_at(n)->slot);

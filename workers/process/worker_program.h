@@ -40,7 +40,8 @@ struct worker_program {
     uint32_t failed_starts;          /* in a row */
     int64_t retry_ms;                /* the pause before the next start, for the log */
     struct loop_timer retry;
-    int64_t broken_wall_ms; /* since when it does not start; 0: it does */
+    struct loop_timer renewal; /* the next time at which a process is old enough */
+    int64_t broken_wall_ms;    /* since when it does not start; 0: it does */
     char last_words[sizeof(((struct pool_broken *)0)->words)]; /* of the last failed start */
 };
 

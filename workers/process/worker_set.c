@@ -123,6 +123,7 @@ static void add_program(struct worker_set *s, const struct handler *h,
 static void free_program(struct worker_program *p)
 {
     loop_timer_clear(p->common->loop, &p->retry);
+    loop_timer_clear(p->common->loop, &p->renewal);
     handlers_unref(p->handlers);
     free(p);
 }

@@ -5,6 +5,7 @@
 #ifndef FUT_TESTS_UNIT_WORKERS_KIT_WORKER_H
 #define FUT_TESTS_UNIT_WORKERS_KIT_WORKER_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,21 @@ static void kit_print(uint64_t id, int arg)
     (void)fflush(stdout);
     (void)fputs("to stderr\n", stderr);
     kit_done(id, "printed", 7);
+}
+
+/* n milliseconds, without using the CPU. */
+static void kit_pause(uint64_t id, int ms)
+{
+    (void)poll(NULL, 0, ms);
+    kit_done(id, "", 0);
+}
+
+/* One answer too many. */
+static void kit_twice(uint64_t id, int arg)
+{
+    (void)arg;
+    kit_done(id, "first", 5);
+    kit_done(id, "second", 6);
 }
 
 static void kit_pid(uint64_t id, int arg)
@@ -229,6 +245,7 @@ static const struct {
     {"report", kit_report}, {"print", kit_print},     {"pid", kit_pid},    {"grow", kit_grow},
     {"big", kit_big},       {"kill", kit_kill},       {"exit", kit_exit},  {"garbage", kit_garbage},
     {"logs", kit_logs},     {"yes", kit_yes},         {"spin", kit_spin},  {"help", kit_help},
+    {"twice", kit_twice},   {"pause", kit_pause},
 };
 
 static void kit_run(const struct wire_message *m)

@@ -103,6 +103,27 @@ START_TEST(test_program_breaks_the_protocol)
 END_TEST
 
 /* The task fails, the process is as good as before. */
+/* The second answer of a task comes while the next one runs, which is innocent. */
+START_TEST(test_program_answers_twice)
+{
+    struct job first, next;
+    build(1, ONE);
+    int pid = pid_of("kit");
+    for (int i = 0; i < 20; i++) {
+        ask(&first, "kit", "twice");
+        ask(&next, "kit", "next");
+        wait_for(&next);
+        ck_assert_str_eq(first.text, "first");
+        ck_assert_int_eq(next.how, WORKER_ENDED_DONE);
+        ck_assert_str_eq(next.text, "next");
+        drop(&first);
+        drop(&next);
+    }
+    ck_assert_int_eq(pid_of("kit"), pid);
+    raze();
+}
+END_TEST
+
 START_TEST(test_program_result_over_the_limit)
 {
     struct job j;
@@ -282,6 +303,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_hears_of_a_limit_too_late);
     tcase_add_test(t, test_program_dies_in_a_task);
     tcase_add_test(t, test_program_breaks_the_protocol);
+    tcase_add_test(t, test_program_answers_twice);
     tcase_add_test(t, test_program_result_over_the_limit);
     tcase_add_test(t, test_program_large_payloads_by_descriptor);
     tcase_add_test(t, test_program_gets_one_task_at_a_time);

@@ -1,0 +1,117 @@
+/* When the processes of a program are replaced by new ones: max_tasks, max_age. */
+#include "tests/support/suite.h"
+#include "tests/unit/workers/kit_house.h"
+
+enum { TASKS = 24 };
+
+static struct job jobs[TASKS];
+
+/* All at once; then no process may have served more than `most` of them. */
+static void check_maximum(int most)
+{
+    for (int i = 0; i < TASKS; i++)
+        ask(&jobs[i], "kit", "pid");
+    for (int i = 0; i < TASKS; i++)
+        wait_for(&jobs[i]);
+    for (int i = 0; i < TASKS; i++) {
+        int served = 0;
+        ck_assert_int_eq(jobs[i].how, WORKER_ENDED_DONE);
+        for (int k = 0; k < TASKS; k++)
+            served += strcmp(jobs[i].text, jobs[k].text) == 0;
+        ck_assert_int_le(served, most);
+        drop(&jobs[i]);
+    }
+}
+
+START_TEST(test_renewal_max_tasks_is_a_maximum)
+{
+    static const struct {
+        int most;
+        const char *file;
+    } cases[] = {
+        {1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 1}}"},
+        {5, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 5}}"},
+        {4, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
+            " \"lane\": \"io\", \"max_tasks\": 4}}"},
+    };
+    build(2, cases[_i].file);
+    check_maximum(cases[_i].most);
+    raze();
+}
+END_TEST
+
+static const struct worker_program *kit_program(void)
+{
+    return worker_set_program(set, handlers_find(handlers, "kit"));
+}
+
+/* With a tenth of its tasks to come, another process is started; it takes over. */
+START_TEST(test_renewal_starts_the_next_process_ahead)
+{
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 20}}");
+    int first = pid_of("kit");
+    for (int i = 1; i < 17; i++)
+        ck_assert_int_eq(pid_of("kit"), first);
+    ck_assert_uint_eq(kit_program()->workers.len, 1);
+    (void)pid_of("kit"); /* the 18th */
+    ck_assert_uint_eq(kit_program()->workers.len, 2);
+    while (kit_program()->workers.len > 1) /* when the next is ready, the first leaves */
+        loop_turn(loop, -1);
+    ck_assert_uint_eq(worker_program_ready(kit_program()), 1);
+    ck_assert_int_ne(pid_of("kit"), first);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
+    raze();
+}
+END_TEST
+
+/* Also one that has nothing to do, and never without one that is ready. */
+START_TEST(test_renewal_by_age)
+{
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 1}}");
+    int first = pid_of("kit");
+    do {
+        loop_turn(loop, -1);
+        ck_assert_uint_ge(worker_program_ready(kit_program()), 1);
+    } while (kit_program()->workers.len != 2);
+    while (kit_program()->workers.len != 1) {
+        loop_turn(loop, -1);
+        ck_assert_uint_ge(worker_program_ready(kit_program()), 1);
+    }
+    ck_assert_int_ne(pid_of("kit"), first);
+    raze();
+}
+END_TEST
+
+/* A process that is told to leave a task running gets no more and ends when its others have. */
+START_TEST(test_renewal_after_an_abandoned_task)
+{
+    struct job kept, left;
+    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
+             " \"lane\": \"io\"}}");
+    int first = pid_of("kit");
+    ask(&left, "kit", "hold");
+    ask(&kept, "kit", "pause 100");
+    worker_program_stop_job(&left.job, SIGKILL);
+    ck_assert(left.done);
+    wait_for(&kept);
+    ck_assert_int_eq(kept.how, WORKER_ENDED_DONE);
+    while (worker_program_ready(kit_program()) != 1 || kit_program()->workers.len != 1)
+        loop_turn(loop, -1);
+    ck_assert_int_ne(pid_of("kit"), first);
+    drop(&kept);
+    drop(&left);
+    raze();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    kit_worker_main(argc, argv);
+    TCase *t = tcase_create("renewal");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, test_renewal_max_tasks_is_a_maximum, 0, 3);
+    tcase_add_test(t, test_renewal_starts_the_next_process_ahead);
+    tcase_add_test(t, test_renewal_by_age);
+    tcase_add_test(t, test_renewal_after_an_abandoned_task);
+    return suite_run_cases("worker_renewal", t, NULL);
+}
