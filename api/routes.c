@@ -1,25 +1,12 @@
 #include "api/routes.h"
 
-#include "api/resources/admin.h"
-#include "api/resources/batch_results.h"
-#include "api/resources/batches.h"
-#include "api/resources/events.h"
-#include "api/resources/future_log.h"
-#include "api/resources/future_retry.h"
-#include "api/resources/futures.h"
-#include "api/resources/handler_list.h"
-#include "api/resources/listing.h"
-#include "api/resources/pools.h"
-#include "api/resources/root.h"
-#include "api/resources/tasks.h"
-#include "api/resources/wait_many.h"
-#include "api/resources/workers.h"
+#include "api/resources/rows.h"
 #include "core/mem.h"
 
 #define SUBMITS (ROUTE_SUBMITS | ROUTE_HAS_BODY)
 
 static const struct route rows[] = {
-    {METHOD_GET, "/", root_get, 0, "", AUTH_OPEN, NULL, "this list"},
+    {METHOD_GET, "/", admin_root, 0, "", AUTH_OPEN, NULL, "this list"},
     {METHOD_POST, "/v1/tasks", tasks_post, SUBMITS, " wait ", AUTH_SUBMIT, NULL,
      "submit a task given as JSON: {\"handler\": \"echo\", \"input\": \"hello\"}"},
     {METHOD_POST, "/v1/tasks/{handler}", tasks_post_handler, SUBMITS, " wait lane timeout retries ",
@@ -36,7 +23,7 @@ static const struct route rows[] = {
      "what the task writes to standard error"},
     {METHOD_POST, "/v1/futures/{id}/cancel", futures_cancel, 0, "", AUTH_SUBMIT, NULL,
      "cancel a future, also a running one"},
-    {METHOD_POST, "/v1/futures/{id}/retry", future_retry_post, ROUTE_SUBMITS, "", AUTH_SUBMIT, NULL,
+    {METHOD_POST, "/v1/futures/{id}/retry", futures_retry, ROUTE_SUBMITS, "", AUTH_SUBMIT, NULL,
      "queue a failed or cancelled future again"},
     {METHOD_POST, "/v1/batches", batches_post, SUBMITS, " fail_fast ", AUTH_SUBMIT, batches_open,
      "submit many tasks at once"},
@@ -56,7 +43,7 @@ static const struct route rows[] = {
     {METHOD_GET, "/v1/pools", pools_get, 0, "", AUTH_READ, NULL, "the slots of each lane"},
     {METHOD_PATCH, "/v1/pools/{lane}", pools_patch, ROUTE_HAS_BODY, "", AUTH_ADMIN, NULL,
      "change the number of slots of a lane, or pause it"},
-    {METHOD_GET, "/v1/workers", workers_get, 0, "", AUTH_READ, NULL, "the worker processes"},
+    {METHOD_GET, "/v1/workers", pools_workers, 0, "", AUTH_READ, NULL, "the worker processes"},
     {METHOD_GET, "/v1/stats", admin_stats, 0, "", AUTH_READ, NULL,
      "counters of tasks, store, pools and HTTP"},
     {METHOD_GET, "/v1/openapi.json", admin_openapi, 0, "", AUTH_OPEN, NULL,

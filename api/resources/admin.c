@@ -1,4 +1,4 @@
-#include "api/resources/admin.h"
+#include "api/resources/rows.h"
 
 #include "api/http/loop.h"
 #include "api/http/request.h"
@@ -168,5 +168,33 @@ void admin_problem(struct request *r)
     json_out_str(&r->out, "title", problem_title(code));
     json_out_uint(&r->out, "status", problem_status(code));
     buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}
+
+/* ---- what can be asked ------------------------------------------------------------------------
+ */
+
+static void write_route(struct buf *out, const struct route *row)
+{
+    json_out_comma(out);
+    buf_putc(out, '{');
+    json_out_str(out, "method", route_method_name(row->method));
+    json_out_str(out, "path", row->pattern);
+    json_out_str(out, "summary", row->summary);
+    buf_putc(out, '}');
+}
+
+void admin_root(struct request *r)
+{
+    const struct route_table *t = r->api->routes;
+    buf_putc(&r->out, '{');
+    json_out_str(&r->out, "name", "futured");
+    json_out_str(&r->out, "version", r->api->cfg.version);
+    json_out_str(&r->out, "description", "/v1/openapi.json");
+    json_out_key(&r->out, "routes");
+    buf_putc(&r->out, '[');
+    for (size_t i = 0; i < t->n; i++)
+        write_route(&r->out, &t->rows[i]);
+    buf_puts(&r->out, "]}");
     request_reply_json(r, 200);
 }

@@ -1,5 +1,4 @@
-/* batches: tasks that were submitted together: all or none, in one commit. One function per row of
- * the route table; they run on the request's loop thread; nothing blocks. */
+/* batches: what other resources need of reading one batch. Loop thread; nothing blocks. */
 #ifndef FUT_API_RESOURCES_BATCHES_H
 #define FUT_API_RESOURCES_BATCHES_H
 
@@ -9,14 +8,9 @@
 
 struct request;
 
-void batches_open(struct request *r); /* before the body of the next: NDJSON is read as it comes */
-void batches_post(struct request *r); /* POST /v1/batches */
-void batches_get(struct request *r);  /* GET /v1/batches/{id} */
-void batches_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
-
-/* The id in the path. False: the request was answered. */
+/* The id in the path. False: it is malformed, so nobody has it, and the request was answered. */
 bool batches_read_id(struct request *r, struct task_id *out);
-/* The store does not know the batch: 404. Other failures as they are. */
+/* Answers a failure of the store (a negative enum fut_err): 404 when it does not know the batch. */
 void batches_fail(struct request *r, int rc);
 
 #endif

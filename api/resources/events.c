@@ -1,4 +1,4 @@
-#include "api/resources/events.h"
+#include "api/resources/rows.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "api/resources/future_log.h"
+#include "api/resources/rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* futures: reading, cancelling, deleting one. First steps of requests; loop thread; nothing
- * blocks. */
+/* futures: what other resources need of reading one future. Loop thread; nothing blocks. */
 #ifndef FUT_API_RESOURCES_FUTURES_H
 #define FUT_API_RESOURCES_FUTURES_H
 
@@ -9,12 +8,7 @@
 
 struct request;
 
-void futures_get(struct request *r);    /* GET /v1/futures/{id} */
-void futures_result(struct request *r); /* GET /v1/futures/{id}/result */
-void futures_cancel(struct request *r); /* POST /v1/futures/{id}/cancel */
-void futures_delete(struct request *r); /* DELETE /v1/futures/{id} */
-
-/* The id in the path. False: the request was answered; a malformed id is an unknown one. */
+/* The id in the path. False: it is malformed, so nobody has it, and the request was answered. */
 bool futures_read_id(struct request *r, struct task_id *out);
 
 #endif

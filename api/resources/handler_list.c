@@ -1,4 +1,4 @@
-#include "api/resources/handler_list.h"
+#include "api/resources/rows.h"
 
 #include "api/http/request.h"
 #include "api/http/shared.h"

@@ -1,4 +1,4 @@
-#include "api/resources/listing.h"
+#include "api/resources/rows.h"
 
 #include "api/http/request.h"
 #include "api/resources/future_json.h"

@@ -1,16 +1,19 @@
-#include "api/resources/pools.h"
+#include "api/resources/rows.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/waiting_for.h"
 #include "api/text/json_in.h"
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/proc.h"
 
 /* ---- what is asked for ------------------------------------------------------------------------
  */
@@ -105,8 +108,10 @@ static int read_body(struct asked *a, const json_t *root, struct problem *p)
     return 0;
 }
 
-int pools_read_wish(const char *text, size_t n, enum lane lane, struct pool_wish *out,
-                    bool *out_paused, struct problem *p)
+/* 0, or FUT_ERR_INVAL with *p set. The pause that is asked for has its reason only: when and by
+ * whom is the caller's to say. */
+static int read_wish(const char *text, size_t n, enum lane lane, struct pool_wish *out,
+                     bool *out_paused, struct problem *p)
 {
     struct asked a = {.lane = lane};
     json_t *root = json_text_parse(n ? text : "", n, p);
@@ -122,24 +127,6 @@ int pools_read_wish(const char *text, size_t n, enum lane lane, struct pool_wish
 /* ---- what is shown ----------------------------------------------------------------------------
  */
 
-void pools_write_pause(struct buf *out, const struct pool_pause *p)
-{
-    json_out_time(out, "paused_at", p->since_wall_ms);
-    json_out_str(out, "paused_by", p->by);
-    if (*p->reason)
-        json_out_str(out, "reason", p->reason);
-}
-
-void pools_write_unsaved(struct buf *out, const struct pool_lane *p)
-{
-    struct problem why;
-    json_out_uint(out, "unsaved", p->unsaved);
-    if (p->unsaved == 0)
-        return;
-    problem_from_err(&why, p->unsaved_rc);
-    json_out_str(out, "unsaved_error", problem_name(why.code));
-}
-
 static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *pools,
                        const struct store_stats *store)
 {
@@ -152,10 +139,10 @@ static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *p
     json_out_uint(b, "busy", p->busy);
     json_out_uint(b, "queued", store->live[lane][TASK_QUEUED]);
     json_out_uint(b, "started", p->started);
-    pools_write_unsaved(b, p);
+    waiting_for_write_unsaved(b, p);
     json_out_bool(b, "paused", p->pause.since_wall_ms != 0);
     if (p->pause.since_wall_ms)
-        pools_write_pause(b, &p->pause);
+        waiting_for_write_pause(b, &p->pause);
     buf_putc(b, '}');
 }
 
@@ -217,11 +204,69 @@ void pools_patch(struct request *r)
         request_problem(r, &p);
         return;
     }
-    if (pools_read_wish(r->body.data, r->body.len, lane, &wish, &is_paused, &p) != 0) {
+    if (read_wish(r->body.data, r->body.len, lane, &wish, &is_paused, &p) != 0) {
         request_problem(r, &p);
         return;
     }
     if (is_paused)
         sign(&wish.pause, r);
     change(r, lane, &wish);
+}
+
+/* ---- worker processes ------------------------------------------------------------------------ */
+
+/* The names are part of the HTTP contract. */
+static const char *const worker_states[] = {
+    [POOL_WORKER_STARTING] = "starting", [POOL_WORKER_IDLE] = "idle",
+    [POOL_WORKER_BUSY] = "busy",         [POOL_WORKER_TEMPLATE] = "template",
+    [POOL_WORKER_LEAVING] = "leaving",   [POOL_WORKER_DYING] = "dying",
+};
+
+static void write_task(struct buf *b, const struct pool_worker *w)
+{
+    char id[ID_TEXT_SIZE];
+    json_out_uint(b, "tasks", w->tasks);
+    if (!w->task.hi)
+        return;
+    id_format(w->task, id);
+    json_out_str(b, "task", id);
+}
+
+/* Nothing of one that is gone in this moment. */
+static void write_usage(struct buf *b, const struct pool_worker *w)
+{
+    struct proc_stat usage;
+    if (!w->pid || !proc_stat_read(w->pid, &usage))
+        return;
+    json_out_uint(b, "rss_bytes", usage.rss_bytes);
+    json_out_seconds(b, "cpu", (int64_t)usage.cpu_ms);
+}
+
+static void write_worker(struct buf *b, const struct pool_worker *w)
+{
+    json_out_comma(b);
+    buf_putc(b, '{');
+    if (w->pid)
+        json_out_int(b, "pid", w->pid);
+    json_out_str(b, "program", w->program);
+    json_out_str(b, "lane", lane_name(w->lane));
+    json_out_str(b, "state", worker_states[w->state]);
+    write_task(b, w);
+    json_out_uint(b, "tasks_done", w->tasks_done);
+    json_out_time(b, "started_at", w->started_wall_ms);
+    write_usage(b, w);
+    buf_putc(b, '}');
+}
+
+void pools_workers(struct request *r)
+{
+    const struct pool_view *view = &r->api->cfg.pools;
+    size_t n = 0;
+    struct pool_worker *all = view->workers ? view->workers(view->ctx, &n) : NULL;
+    buf_puts(&r->out, "{\"workers\":[");
+    for (size_t i = 0; i < n; i++)
+        write_worker(&r->out, &all[i]);
+    buf_puts(&r->out, "]}");
+    free(all);
+    request_reply_json(r, 200);
 }

@@ -1,14 +1,13 @@
 #include "api/resources/show.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/http/mhd.h"
 #include "api/http/shared.h"
 #include "api/resources/future_json.h"
+#include "api/resources/version.h"
 #include "api/resources/wait.h"
-#include "core/hash.h"
 
 void show_look(const struct request *r, struct waiting_scene *out)
 {
@@ -112,64 +111,6 @@ void show_gather_all(struct request *r, request_step *after)
     gather(r, after);
 }
 
-/* ---- versions -------------------------------------------------------------------------------- */
-
-static uint64_t mix_task(uint64_t h, const struct task *t)
-{
-    h = hash_number(h, t->spec->id.hi);
-    h = hash_number(h, (uint64_t)t->state);
-    h = hash_number(h, t->attempt);
-    h = hash_number(h, (uint64_t)t->due_wall_ms);
-    return hash_number(h, (uint64_t)t->finished_wall_ms);
-}
-
-void show_etag(const struct task *t, const struct store_note *note, const struct task *callback,
-               char out[SHOW_ETAG_SIZE])
-{
-    uint64_t h = mix_task(HASH_START, t);
-    if (note && t->state != TASK_SUCCEEDED) {
-        h = hash_number(h, (uint64_t)(int64_t)(note->progress * 1e9));
-        h = hash_text(h, note->message ? note->message : "");
-    }
-    if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
-        h = mix_task(h, callback);
-    (void)snprintf(out, SHOW_ETAG_SIZE, "W/\"%016" PRIx64 "\"", h);
-}
-
-bool show_etag_matches(const char *header, const char *etag)
-{
-    const char *bare = strchr(etag, '"');
-    FUT_ASSERT(bare != NULL); /* show_etag made it */
-    size_t n = strlen(bare);
-    while (*(header += strspn(header, " \t,"))) {
-        if (*header == '*')
-            return true;
-        if (strncmp(header, "W/", 2) == 0)
-            header += 2;
-        if (strncmp(header, bare, n) == 0)
-            return true;
-        header += strcspn(header, ",");
-    }
-    return false;
-}
-
-static const struct store_note *note_of(const struct request *r)
-{
-    return r->note_is_known && r->task.state != TASK_SUCCEEDED ? &r->note : NULL;
-}
-
-static void make_etag(struct request *r)
-{
-    show_etag(&r->task, note_of(r), &r->callback, r->etag);
-}
-
-bool show_is_known(struct request *r)
-{
-    const char *header = http_header(r, "If-None-Match");
-    make_etag(r);
-    return !header || show_etag_matches(header, r->etag);
-}
-
 /* ---- answers --------------------------------------------------------------------------------- */
 
 static void add_headers(struct request *r)
@@ -185,7 +126,7 @@ void show_reply(struct request *r, unsigned status)
 {
     struct waiting_scene scene;
     const struct waiting_scene *seen = NULL;
-    make_etag(r);
+    version_make(r);
     add_headers(r);
     if (!task_state_is_final(r->task.state)) {
         show_look(r, &scene);
@@ -193,7 +134,7 @@ void show_reply(struct request *r, unsigned status)
         seen = &scene;
     }
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,
-                                                          .note = note_of(r),
+                                                          .note = version_note(r),
                                                           .callback = &r->callback,
                                                           .attempts = r->attempts,
                                                           .n_attempts = r->n_attempts,
@@ -203,7 +144,7 @@ void show_reply(struct request *r, unsigned status)
 
 void show_reply_or_unchanged(struct request *r)
 {
-    if (!http_header(r, "If-None-Match") || !show_is_known(r)) {
+    if (!http_header(r, "If-None-Match") || !version_is_known(r)) {
         show_reply(r, 200);
         return;
     }

@@ -17,16 +17,7 @@ void show_gather_all(struct request *r, request_step *after);
 void show_reply(struct request *r, unsigned status);
 /* The same with 200, or 304 when If-None-Match names this version. */
 void show_reply_or_unchanged(struct request *r);
-/* False when the request has an If-None-Match and that does not name the version in hand. */
-bool show_is_known(struct request *r);
-
+/* How the daemon stands now, for "waiting_for" of any number of futures. Takes short locks. */
 void show_look(const struct request *r, struct waiting_scene *out);
-
-#define SHOW_ETAG_SIZE 24
-/* The version of a future: of state, attempt, due time, report and callback. note may be NULL. */
-void show_etag(const struct task *t, const struct store_note *note, const struct task *callback,
-               char out[SHOW_ETAG_SIZE]);
-/* Does the value of an If-None-Match header name this entity tag, by weak comparison? Pure. */
-bool show_etag_matches(const char *header, const char *etag);
 
 #endif

@@ -1,4 +1,4 @@
-#include "api/resources/tasks.h"
+#include "api/resources/rows.h"
 
 #include <string.h>
 #include <strings.h>
@@ -15,13 +15,6 @@
 #include "core/clock.h"
 
 #define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
-
-/* A malformed one is as good as none, says its specification. */
-const char *tasks_traceparent(const struct request *r)
-{
-    const char *text = http_header(r, "traceparent");
-    return text && params_traceparent_ok(text) ? text : NULL;
-}
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
@@ -92,8 +85,10 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     }
     if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
         return;
-    struct submission_frame frame = {
-        .id = id_new(), .created_wall_ms = clock_wall_ms(), .traceparent = tasks_traceparent(r)};
+    struct submission_frame frame = {.id = id_new(),
+                                     .created_wall_ms = clock_wall_ms(),
+                                     .traceparent =
+                                         params_traceparent(http_header(r, "traceparent"))};
     submission_make(s, h, &frame, &r->task, &r->callback);
     wait_open(r, frame.id);
     request_submit(r, has_key ? &r->key : NULL, submitted);

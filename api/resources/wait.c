@@ -4,7 +4,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
-#include "api/resources/show.h"
+#include "api/resources/version.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "core/mem.h"
@@ -101,7 +101,7 @@ static void woken(struct request *r)
 void wait_go_on(struct request *r, request_step *after)
 {
     int64_t left = r->wait_until_mono_ms - clock_mono_ms();
-    bool is_news = task_state_is_final(r->task.state) || (r->watches && !show_is_known(r));
+    bool is_news = task_state_is_final(r->task.state) || (r->watches && !version_is_known(r));
     r->after_wait = after;
     if (r->waiter.is_open && !is_news)
         request_sleep(r, left > 0 ? left : 0, woken);

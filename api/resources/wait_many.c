@@ -1,4 +1,4 @@
-#include "api/resources/wait_many.h"
+#include "api/resources/rows.h"
 
 #include "api/http/shared.h"
 #include "api/resources/many.h"

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "api/resources/pools.h"
 #include "api/text/json_out.h"
 #include "api/text/problem.h"
 #include "core/mem.h"
@@ -104,6 +103,24 @@ static bool always(const struct task *t, const struct waiting_scene *s)
 
 /* ---- what is said beside it ------------------------------------------------------------------ */
 
+void waiting_for_write_pause(struct buf *out, const struct pool_pause *p)
+{
+    json_out_time(out, "paused_at", p->since_wall_ms);
+    json_out_str(out, "paused_by", p->by);
+    if (*p->reason)
+        json_out_str(out, "reason", p->reason);
+}
+
+void waiting_for_write_unsaved(struct buf *out, const struct pool_lane *p)
+{
+    struct problem why;
+    json_out_uint(out, "unsaved", p->unsaved);
+    if (p->unsaved == 0)
+        return;
+    problem_from_err(&why, p->unsaved_rc);
+    json_out_str(out, "unsaved_error", problem_name(why.code));
+}
+
 static void write_after(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     char id[ID_TEXT_SIZE];
@@ -133,13 +150,13 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
 static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     write_lane(out, t, s);
-    pools_write_pause(out, &lane_of(t, s)->pause);
+    waiting_for_write_pause(out, &lane_of(t, s)->pause);
 }
 
 static void write_unsaved(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     write_lane(out, t, s);
-    pools_write_unsaved(out, lane_of(t, s));
+    waiting_for_write_unsaved(out, lane_of(t, s));
 }
 
 static void write_workers(struct buf *out, const struct task *t, const struct waiting_scene *s)

@@ -25,5 +25,9 @@ void waiting_for_look(struct waiting_scene *out, struct store *store, const stru
                       bool is_draining);
 /* Appends the member "waiting_for" to an object; nothing when t runs or is done. */
 void waiting_for_write(struct buf *out, const struct task *t, const struct waiting_scene *scene);
+/* Append members of an object that say what holds a lane up: who paused it, when and why; how many
+ * slots hold results that the store does not take. */
+void waiting_for_write_pause(struct buf *out, const struct pool_pause *p);
+void waiting_for_write_unsaved(struct buf *out, const struct pool_lane *p);
 
 #endif

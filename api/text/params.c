@@ -174,11 +174,12 @@ static bool is_hex_id(const char *text, size_t n)
     return strspn(text, DIGITS "abcdef") == n && strspn(text, "0") < n;
 }
 
-bool params_traceparent_ok(const char *text)
+const char *params_traceparent(const char *text)
 {
-    return strlen(text) == 55 && memcmp(text, "00-", 3) == 0 && text[35] == '-' &&
-           is_hex_id(text + 3, 32) && is_hex_id(text + 36, 16) && text[52] == '-' &&
-           strspn(text + 53, DIGITS "abcdef") == 2;
+    bool ok = text && strlen(text) == 55 && memcmp(text, "00-", 3) == 0 && text[35] == '-' &&
+              is_hex_id(text + 3, 32) && is_hex_id(text + 36, 16) && text[52] == '-' &&
+              strspn(text + 53, DIGITS "abcdef") == 2;
+    return ok ? text : NULL;
 }
 
 bool params_url_ok(const char *text)

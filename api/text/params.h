@@ -37,8 +37,10 @@ FUT_MUST_CHECK int params_prefer_wait(const char *header, int64_t *out_ms);
 /* Printable ASCII, 1..TASK_TYPE_MAX bytes. */
 bool params_type_ok(const char *type);
 
-/* A W3C traceparent of a known form: 00-<32 hex>-<16 hex>-<2 hex>, lower case, ids not all zero. */
-bool params_traceparent_ok(const char *text);
+/* The value of a traceparent header when it has the form of W3C Trace Context's version 00
+ * (00-<32 hex>-<16 hex>-<2 hex>, lower case, ids not all zero), else NULL: its specification wants
+ * a malformed one to be ignored. text: NULL without the header. */
+const char *params_traceparent(const char *text);
 /* http:// or https://, a host, and no blanks or control characters; at most PARAMS_URL_MAX bytes.
  */
 #define PARAMS_URL_MAX 2048

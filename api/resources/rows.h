@@ -1,0 +1,46 @@
+/* rows: the first step of each route, one function per row of the table in api/routes.c. Each runs
+ * on the thread of the request's event loop when the request is complete; none blocks. It answers
+ * the request, or posts an operation or sleeps and names the step that follows. */
+#ifndef FUT_API_RESOURCES_ROWS_H
+#define FUT_API_RESOURCES_ROWS_H
+
+struct request;
+
+/* tasks.c: submitting one. */
+void tasks_post(struct request *r);         /* POST /v1/tasks: all of it in a JSON body */
+void tasks_post_handler(struct request *r); /* POST /v1/tasks/{handler}: the body is the input */
+
+/* futures.c, listing.c, future_log.c: reading and changing what was submitted. */
+void futures_get(struct request *r);    /* GET /v1/futures/{id} */
+void futures_result(struct request *r); /* GET /v1/futures/{id}/result */
+void futures_cancel(struct request *r); /* POST /v1/futures/{id}/cancel */
+void futures_retry(struct request *r);  /* POST /v1/futures/{id}/retry */
+void futures_delete(struct request *r); /* DELETE /v1/futures/{id} */
+void future_log_get(struct request *r); /* GET /v1/futures/{id}/log */
+void listing_get(struct request *r);    /* GET /v1/futures */
+
+/* batches.c, batch_results.c: tasks that were submitted together. */
+void batches_open(struct request *r);   /* before the body of a POST: lines are read as they come */
+void batches_post(struct request *r);   /* POST /v1/batches */
+void batches_get(struct request *r);    /* GET /v1/batches/{id} */
+void batches_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
+void batch_results_get(struct request *r); /* GET /v1/batches/{id}/results */
+
+/* wait_many.c, events.c: many futures at once. */
+void wait_many_post(struct request *r);      /* POST /v1/wait */
+void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */
+void events_as_completed(struct request *r); /* POST /v1/as_completed */
+
+/* handler_list.c, pools.c, admin.c: what this daemon is and how it does. */
+void handler_list_get(struct request *r); /* GET /v1/handlers */
+void pools_get(struct request *r);        /* GET /v1/pools */
+void pools_patch(struct request *r);      /* PATCH /v1/pools/{lane} */
+void pools_workers(struct request *r);    /* GET /v1/workers */
+void admin_root(struct request *r);       /* GET / */
+void admin_stats(struct request *r);      /* GET /v1/stats */
+void admin_openapi(struct request *r);    /* GET /v1/openapi.json */
+void admin_healthz(struct request *r);    /* GET /healthz */
+void admin_readyz(struct request *r);     /* GET /readyz */
+void admin_problem(struct request *r);    /* GET /problems/{code} */
+
+#endif

@@ -1,0 +1,64 @@
+#include "api/resources/version.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/http/mhd.h"
+#include "core/hash.h"
+
+static uint64_t mix_task(uint64_t h, const struct task *t)
+{
+    h = hash_number(h, t->spec->id.hi);
+    h = hash_number(h, (uint64_t)t->state);
+    h = hash_number(h, t->attempt);
+    h = hash_number(h, (uint64_t)t->due_wall_ms);
+    return hash_number(h, (uint64_t)t->finished_wall_ms);
+}
+
+void version_etag(const struct task *t, const struct store_note *note, const struct task *callback,
+                  char out[VERSION_ETAG_SIZE])
+{
+    uint64_t h = mix_task(HASH_START, t);
+    if (note && t->state != TASK_SUCCEEDED) {
+        h = hash_number(h, (uint64_t)(int64_t)(note->progress * 1e9));
+        h = hash_text(h, note->message ? note->message : "");
+    }
+    if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
+        h = mix_task(h, callback);
+    (void)snprintf(out, VERSION_ETAG_SIZE, "W/\"%016" PRIx64 "\"", h);
+}
+
+bool version_matches(const char *header, const char *etag)
+{
+    const char *bare = strchr(etag, '"');
+    FUT_ASSERT(bare != NULL); /* version_etag made it */
+    size_t n = strlen(bare);
+    while (*(header += strspn(header, " \t,"))) {
+        if (*header == '*')
+            return true;
+        if (strncmp(header, "W/", 2) == 0)
+            header += 2;
+        if (strncmp(header, bare, n) == 0)
+            return true;
+        header += strcspn(header, ",");
+    }
+    return false;
+}
+
+const struct store_note *version_note(const struct request *r)
+{
+    return r->note_is_known && r->task.state != TASK_SUCCEEDED ? &r->note : NULL;
+}
+
+void version_make(struct request *r)
+{
+    version_etag(&r->task, version_note(r), &r->callback, r->etag);
+}
+
+bool version_is_known(struct request *r)
+{
+    const char *header = http_header(r, "If-None-Match");
+    version_make(r);
+    return !header || version_matches(header, r->etag);
+}
