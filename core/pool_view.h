@@ -30,6 +30,7 @@ struct pool_lane {
                             last reload */
     uint32_t busy;       /* attempts running now; above capacity after it was made smaller */
     uint64_t started;    /* attempts since boot */
+    uint32_t claimed;    /* attempts that were taken and whose end the store does not have yet */
     uint32_t unsaved;    /* slots that attempts keep which are over: the store refuses their end */
     int unsaved_rc;      /* why, of the latest: a negative enum fut_err; 0 as long as none was */
     struct pool_pause pause;

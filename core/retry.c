@@ -9,6 +9,7 @@
 #define FIRST_MS 1000
 #define MAX_MS 300000
 #define JITTER_PERCENT 25
+#define DEFAULT_ON (RETRY_TEMPORARY | RETRY_CRASH)
 
 static const struct {
     const char *word;
@@ -16,6 +17,7 @@ static const struct {
 } words[] = {
     {"temporary", RETRY_TEMPORARY}, {"exit", RETRY_EXIT},   {"signal", RETRY_SIGNAL},
     {"timeout", RETRY_TIMEOUT},     {"limit", RETRY_LIMIT}, {"error", RETRY_ERROR},
+    {"crash", RETRY_CRASH},
 };
 
 /* Codes that are no error of the handler's own. What is wrong with the input or the result is so
@@ -26,8 +28,8 @@ static const struct {
 } codes[] = {
     {"exit", RETRY_EXIT},
     {"signal", RETRY_SIGNAL},
-    {"worker_died", RETRY_SIGNAL},
-    {"worker_protocol", RETRY_SIGNAL},
+    {"worker_died", RETRY_SIGNAL | RETRY_CRASH},
+    {"worker_protocol", RETRY_SIGNAL | RETRY_CRASH},
     {"timeout", RETRY_TIMEOUT},
     {"cpu_limit", RETRY_LIMIT},
     {"memory_limit", RETRY_LIMIT},
@@ -88,7 +90,7 @@ struct retry_policy retry_merge(const struct retry_policy *first, const struct r
         .says_jitter = true,
         .jitter_percent = JITTER_PERCENT,
     };
-    p.on |= RETRY_TEMPORARY;
+    p.on = p.on ? p.on | RETRY_TEMPORARY : DEFAULT_ON;
     if (first->says_jitter)
         p.jitter_percent = first->jitter_percent;
     else if (second->says_jitter)

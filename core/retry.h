@@ -11,14 +11,16 @@
 enum retry_end {
     RETRY_TEMPORARY = 1, /* the handler says "try again": exit 75 … */
     RETRY_EXIT = 2,      /* any other exit code */
-    RETRY_SIGNAL = 4,    /* a signal, or the death of the worker */
+    RETRY_SIGNAL = 4,    /* a signal, or the death of the worker process */
     RETRY_TIMEOUT = 8,
     RETRY_LIMIT = 16, /* cpu, memory, output, files, processes */
     RETRY_ERROR = 32, /* the handler reports an error of its own */
+    RETRY_CRASH = 64, /* the death of the worker process */
 };
 
 #define RETRY_MAX_MS 86400000LL
-#define RETRY_WORDS "\"temporary\", \"exit\", \"signal\", \"timeout\", \"limit\", \"error\""
+#define RETRY_WORDS                                                                                \
+    "\"temporary\", \"exit\", \"signal\", \"timeout\", \"limit\", \"error\", \"crash\""
 
 /* Zeroed: nothing is said. */
 struct retry_policy {
@@ -34,7 +36,7 @@ unsigned retry_end_parse(const char *word);
 /* The i-th word, *out_end its bit; NULL: there are no more. */
 const char *retry_end_word(size_t i, unsigned *out_end);
 /* What `first` does not say, `second` says; what neither says is the default: temporary failures
- * only, 1 s doubling to 5 min, and up to a quarter of jitter. */
+ * and crashes of a worker process, 1 s doubling to 5 min, and up to a quarter of jitter. */
 struct retry_policy retry_merge(const struct retry_policy *first,
                                 const struct retry_policy *second);
 bool retry_is_unsaid(const struct retry_policy *p);

@@ -17,7 +17,8 @@
 #define TO(state) (1u << (ATTEMPT_##state))
 
 static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
-    [ATTEMPT_NEW] = TO(WAITING) | TO(SUSPECT),
+    [ATTEMPT_NEW] = TO(BLOCKED) | TO(WAITING) | TO(SUSPECT),
+    [ATTEMPT_BLOCKED] = TO(WAITING) | TO(SUSPECT) | TO(ENDED),
     [ATTEMPT_WAITING] = TO(OFFERED) | TO(RUNNING) | TO(ENDED),
     [ATTEMPT_SUSPECT] = TO(RUNNING) | TO(ENDED),
     [ATTEMPT_OFFERED] = TO(WAITING) | TO(RUNNING),
@@ -29,7 +30,8 @@ static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
 };
 
 /* The states that have a property, as sets. */
-#define CLAIMED (TO(WAITING) | TO(SUSPECT) | TO(OFFERED) | TO(RUNNING) | TO(STOPPING))
+#define CLAIMED (TO(BLOCKED) | TO(WAITING) | TO(SUSPECT) | TO(OFFERED) | TO(RUNNING) | TO(STOPPING))
+#define READY (TO(WAITING) | TO(SUSPECT) | TO(OFFERED))
 #define BUSY (TO(RUNNING) | TO(STOPPING))
 
 static bool enters(unsigned set, enum attempt_state from, enum attempt_state to)
@@ -94,6 +96,10 @@ static void count(struct attempt *a, enum attempt_state from, enum attempt_state
     if (to == ATTEMPT_UNSAVED)
         a->save_pause_ms =
             backoff_next_ms(a->save_pause_ms, SAVE_PAUSE_FIRST_MS, SAVE_PAUSE_LAST_MS);
+    if (from == ATTEMPT_NEW)
+        atomic_fetch_add_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
+    if (to == ATTEMPT_GONE && a->stop != STOP_CANCELLED)
+        atomic_fetch_sub_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
     if (to == ATTEMPT_GONE && a->save_pause_ms)
         (void)atomic_fetch_sub(&attempt_slots(a)->unsaved, 1);
 }
@@ -143,12 +149,29 @@ void attempt_move(struct attempt *a, enum attempt_state to)
     enum attempt_state from = a->state;
     FUT_ASSERT(transitions[from] & 1u << to);
     a->state = to;
+    if (enters(READY, from, to))
+        a->ready_mono_ms = clock_mono_ms();
     enlist(a, from);
     count(a, from, to);
     set_timer(a);
 }
 
 /* ---- life ---- */
+
+static enum attempt_state state_when_free(const struct attempt *a)
+{
+    return a->apply.task.lost ? ATTEMPT_SUSPECT : ATTEMPT_WAITING;
+}
+
+static struct attempt *find_by_task(struct scheduler *s, struct task_id id)
+{
+    for (struct map_node *n = map_get(&s->by_id, id.hi); n; n = map_next_same(n)) {
+        struct attempt *a = FUT_CONTAINER(n, struct attempt, by_id);
+        if (id_equal(a->apply.task.spec->id, id))
+            return a;
+    }
+    return NULL;
+}
 
 struct attempt *attempt_new(struct scheduler *s, const struct task *task)
 {
@@ -159,9 +182,8 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     a->handler = handlers_find(a->handlers, task->spec->handler);
     if (a->handler && a->handler->is_worker)
         a->program = worker_set_program(s->workers, a->handler);
-    a->ready_mono_ms = clock_mono_ms();
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
-    attempt_move(a, task->lost ? ATTEMPT_SUSPECT : ATTEMPT_WAITING);
+    attempt_move(a, find_by_task(s, task->spec->id) ? ATTEMPT_BLOCKED : state_when_free(a));
     return a;
 }
 
@@ -183,9 +205,16 @@ void attempt_begin(struct attempt *a)
     log_start(a);
 }
 
-static void stop_running(struct attempt *a, enum stop_reason reason, int signal)
+static void set_stop(struct attempt *a, enum stop_reason reason)
 {
     a->stop = reason;
+    if (reason == STOP_CANCELLED) /* the store has ended it */
+        atomic_fetch_sub_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
+}
+
+static void stop_running(struct attempt *a, enum stop_reason reason, int signal)
+{
+    set_stop(a, reason);
     attempt_move(a, ATTEMPT_STOPPING);
     a->kind->stop(a, signal);
 }
@@ -196,8 +225,8 @@ void attempt_stop(struct attempt *a, enum stop_reason reason)
         a->kind->recall(a);
     if (a->state == ATTEMPT_RUNNING) {
         stop_running(a, reason, SIGTERM);
-    } else if (a->state == ATTEMPT_WAITING || a->state == ATTEMPT_SUSPECT) {
-        a->stop = reason;
+    } else if ((TO(BLOCKED) | TO(WAITING) | TO(SUSPECT)) & 1u << a->state) {
+        set_stop(a, reason);
         attempt_end(a, RUN_NONE, NULL);
     }
 }
@@ -218,6 +247,9 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
     a->class = class;
     a->outcome = outcome;
     attempt_move(a, ATTEMPT_ENDED);
+    struct attempt *next_life = find_by_task(a->s, a->apply.task.spec->id);
+    if (next_life && next_life->state == ATTEMPT_BLOCKED)
+        attempt_move(next_life, state_when_free(next_life));
 }
 
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number)

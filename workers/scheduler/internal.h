@@ -1,9 +1,9 @@
 /* scheduler_internal: what the modules of the scheduler share, from the lowest to the highest:
  * report, attempt (one run of a task, and where it stands), attempt_thread, attempt_exec and
  * attempt_worker (the ways to run), cancels (hearing from the store), finish (telling the store),
- * ready (attempts that wait for a slot), slots (how many at once), turns (whose task is next),
- * claims (taking tasks), scheduler (the thread). Everything belongs to the scheduler's thread
- * unless a comment says otherwise. */
+ * audit (does the store say the same), ready (attempts that wait for a slot), slots (how many at
+ * once), turns (whose task is next), claims (taking tasks), scheduler (the thread). Everything
+ * belongs to the scheduler's thread unless a comment says otherwise. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -21,6 +21,7 @@
 /* Where an attempt stands. attempt_move alone changes it, by the table in attempt.c. */
 enum attempt_state {
     ATTEMPT_NEW,      /* is being made */
+    ATTEMPT_BLOCKED,  /* claimed, but an attempt of an earlier life of its task has not ended yet */
     ATTEMPT_WAITING,  /* claimed, and waits for a slot of its lane */
     ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
     ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
@@ -31,7 +32,7 @@ enum attempt_state {
     ATTEMPT_UNSAVED,  /* the store refused its end; its timer is the next try */
     ATTEMPT_GONE,     /* the store knows; freed at the end of the turn */
 };
-#define ATTEMPT_STATE_COUNT 10
+#define ATTEMPT_STATE_COUNT 11
 
 /* One lane. A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
 struct lane_slots {
@@ -41,6 +42,7 @@ struct lane_slots {
     struct list in[ATTEMPT_STATE_COUNT]; /* the lane's attempts; attempt_move alone changes them */
     atomic_uint busy;                    /* written by the scheduler's thread, read by the view */
     _Atomic uint64_t started;            /* likewise */
+    atomic_uint claimed;    /* likewise: attempts that are running for all we know of the store */
     atomic_uint unsaved;    /* likewise: ends that the store refused, kept and offered again */
     atomic_int unsaved_rc;  /* likewise: why, of the latest of them */
     int64_t claim_pause_ms; /* after a claim that failed: before the next one */
@@ -81,6 +83,8 @@ struct pool_plan {
     atomic_bool is_told; /* item is in the inbox */
 };
 
+struct audit;
+
 struct scheduler {
     struct scheduler_config cfg;
     struct loop *loop;
@@ -103,6 +107,7 @@ struct scheduler {
     struct list thread_jobs; /* started in this turn, for the pool */
     struct map cancels;      /* of attempts that have not arrived yet */
     struct list cancels_by_age;
+    struct audit *audit;
     uint32_t random;
     struct webhook_secret callback_secret; /* n 0: none */
 
@@ -159,7 +164,7 @@ struct attempt {
     enum stop_reason stop;
     enum limit_kind met;     /* STOP_LIMIT: which */
     uint64_t met_at_cpu_ms;  /* and, for LIMIT_CPU, what it had used */
-    int64_t ready_mono_ms;   /* since when it waits for a slot */
+    int64_t ready_mono_ms;   /* since when it may have a slot */
     int64_t started_mono_us; /* 0: has not begun */
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
@@ -203,7 +208,8 @@ static inline struct attempt *attempt_next(const struct attempt *a)
 
 /* ---- attempt.c ---- */
 
-/* Makes an attempt of a claimed task, whose references it takes: WAITING or SUSPECT. */
+/* Makes an attempt of a claimed task, whose references it takes: BLOCKED while an earlier life of
+ * the task has not ended, else WAITING or SUSPECT. */
 struct attempt *attempt_new(struct scheduler *s, const struct task *task);
 /* Moves the attempt to the next state; aborts when the table has no such transition. */
 void attempt_move(struct attempt *a, enum attempt_state to);
@@ -246,6 +252,14 @@ void cancels_free(struct scheduler *s);
 
 /* Tells the store of every attempt that is ENDED, again and again if need be; once a turn. */
 void finish_ended(struct scheduler *s);
+
+/* ---- audit.c ---- */
+
+/* Begins to compare, now and then, what is running in the store with the attempts that are here: a
+ * task that has none is logged and given back. */
+void audit_init(struct scheduler *s);
+/* After the store has stopped. */
+void audit_free(struct scheduler *s);
 
 /* ---- ready.c ---- */
 

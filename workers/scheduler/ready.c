@@ -71,6 +71,7 @@ static void give_back_unwanted(struct scheduler *s)
     for_each_lane (l) {
         if (!all && !s->lanes[l].is_paused)
             continue;
+        give_back(&s->lanes[l], ATTEMPT_BLOCKED);
         give_back(&s->lanes[l], ATTEMPT_OFFERED);
         give_back(&s->lanes[l], ATTEMPT_WAITING);
         give_back(&s->lanes[l], ATTEMPT_SUSPECT);

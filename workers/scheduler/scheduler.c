@@ -147,6 +147,7 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
                                                    .slots = cfg->max_workers,
                                                    .max_result_bytes = cfg->max_result_bytes});
     store_listen(cfg->store, cancels_listener, s);
+    audit_init(s);
     return s;
 }
 
@@ -252,6 +253,7 @@ void scheduler_free(struct scheduler **sp)
     while (inbox_run(&s->inbox))
         ;
     claims_free(s);
+    audit_free(s);
     for_each_lane (l) {
         free_attempts(&s->lanes[l]);
         loop_timer_clear(s->loop, &s->lanes[l].ready_timer);

@@ -29,6 +29,7 @@ struct scheduler_config {
     unsigned paused;
     int64_t kill_grace_ms; /* from TERM to KILL */
     size_t max_result_bytes;
+    int64_t audit_ms; /* between two looks whether the store says the same; 0: the default */
     const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or
                                     NULL: callbacks are not signed */
     const struct fence *fence;   /* of http requests and callbacks; borrowed as above; NULL: none */

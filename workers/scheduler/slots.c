@@ -172,6 +172,7 @@ void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
     mutex_unlock(&s->plan.mu);
     out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
     out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
+    out->claimed = atomic_load_explicit(&slots->claimed, memory_order_relaxed);
     out->unsaved = atomic_load(&slots->unsaved);
     out->unsaved_rc = atomic_load(&slots->unsaved_rc);
 }

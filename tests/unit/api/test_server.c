@@ -156,7 +156,7 @@ START_TEST(test_server_shows_handlers_stats_and_health)
     expect(ask(&f, "GET /v1/handlers", "", NULL), 200, "{\"handlers\":[{\"name\":\"echo\"",
            "\"timeout\":1.5,\"retries\":2", "\"lane\":\"cpu\",\"any_lane\":false");
     expect(ask(&f, "GET /v1/handlers", "", NULL), 200,
-           "\"retry_on\":[\"temporary\"],\"backoff\":{\"first\":1,\"max\":300,\"jitter\":0.25},"
+           "\"retry_on\":[\"temporary\",\"crash\"],\"backoff\":{\"first\":1,\"max\":300,\"jitter\":0.25},"
            "\"limits\":{}}",
            "\"retry_on\":[\"temporary\",\"exit\"],\"backoff\":{\"first\":0.5,\"max\":300,",
            "\"limits\":{\"cpu\":1.5,\"memory\":67108864}}");

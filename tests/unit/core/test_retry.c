@@ -11,7 +11,7 @@ static const struct retry_policy unsaid;
 START_TEST(test_retry_default_doubles_to_its_cap)
 {
     struct retry_policy p = retry_merge(&unsaid, &unsaid);
-    ck_assert_uint_eq(p.on, RETRY_TEMPORARY);
+    ck_assert_uint_eq(p.on, RETRY_TEMPORARY | RETRY_CRASH);
     ck_assert_int_eq(retry_wait_ms(&p, 1, 0), 1000);
     ck_assert_int_eq(retry_wait_ms(&p, 2, 0), 2000);
     ck_assert_int_eq(retry_wait_ms(&p, 9, 0), 256000);
@@ -57,10 +57,18 @@ static const struct {
     const char *code;
     unsigned end;
 } codes[] = {
-    {"exit", RETRY_EXIT},         {"signal", RETRY_SIGNAL},        {"worker_died", RETRY_SIGNAL},
-    {"timeout", RETRY_TIMEOUT},   {"memory_limit", RETRY_LIMIT},   {"cpu_limit", RETRY_LIMIT},
-    {"http_failed", RETRY_ERROR}, {"handler_failed", RETRY_ERROR}, {"bad_input", 0},
-    {"result_not_json", 0},       {"unknown_handler", 0},          {"cancelled", 0},
+    {"exit", RETRY_EXIT},
+    {"signal", RETRY_SIGNAL},
+    {"worker_died", RETRY_SIGNAL | RETRY_CRASH},
+    {"timeout", RETRY_TIMEOUT},
+    {"memory_limit", RETRY_LIMIT},
+    {"cpu_limit", RETRY_LIMIT},
+    {"http_failed", RETRY_ERROR},
+    {"handler_failed", RETRY_ERROR},
+    {"bad_input", 0},
+    {"result_not_json", 0},
+    {"unknown_handler", 0},
+    {"cancelled", 0},
 };
 
 START_TEST(test_retry_end_of_a_code)
@@ -82,7 +90,7 @@ START_TEST(test_retry_words)
         ck_assert_uint_eq(retry_end_parse(word), end);
         all |= end;
     }
-    ck_assert_uint_eq(all, 63);
+    ck_assert_uint_eq(all, 127);
 }
 END_TEST
 

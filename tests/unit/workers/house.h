@@ -14,11 +14,14 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/sync.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/handlers_text.h"
 #include "workers/scheduler/scheduler.h"
 
 #define HOUSE_SEEN 4096
 #define HOUSE_GRACE_MS 200
+#define HOUSE_AUDIT_MS 100
+#define HOUSE_AGREE_MS 30000
 
 static struct house {
     struct store *store;
@@ -104,6 +107,7 @@ static inline void house_build(uint32_t threads, uint32_t workers)
                                    .max_workers = workers,
                                    .kill_grace_ms = HOUSE_GRACE_MS,
                                    .max_result_bytes = 1 << 20,
+                                   .audit_ms = HOUSE_AUDIT_MS,
                                    .callback_secret = house_secret};
     house.s = scheduler_new(&cfg);
     house.view = scheduler_view(house.s);
@@ -112,8 +116,25 @@ static inline void house_build(uint32_t threads, uint32_t workers)
     scheduler_start(house.s);
 }
 
+/* What is running in the store has an attempt in the scheduler, and the other way round. */
+static bool house_agrees(void *ctx)
+{
+    struct store_stats in_store;
+    struct pool_stats here;
+    (void)ctx;
+    store_stats(house.store, &in_store);
+    house.view.read(house.view.ctx, &here);
+    for_each_lane (l) {
+        if (in_store.live[l][TASK_RUNNING] != here.lanes[l].claimed)
+            return false;
+    }
+    return true;
+}
+
 static inline void house_raze(void)
 {
+    ck_assert_msg(wait_until(house_agrees, NULL, HOUSE_AGREE_MS),
+                  "the store has running tasks that the scheduler does not have, or the reverse");
     scheduler_stop(house.s);
     store_stop(house.store);
     scheduler_free(&house.s);

@@ -141,7 +141,7 @@ static const struct {
     {H("\"retries\": 101"), "field \"retries\" is 101; allowed: a whole number from 0 to 100"},
     {H("\"retries\": 1.5"), "field \"retries\" is 1.5"},
     {H("\"retry_on\": \"exit\""), "field \"retry_on\" is \"exit\"; allowed: an array of"},
-    {H("\"retry_on\": [\"crash\"]"), "field \"retry_on\" is [\"crash\"]; allowed: an array of"},
+    {H("\"retry_on\": [\"boom\"]"), "field \"retry_on\" is [\"boom\"]; allowed: an array of"},
     {H("\"backoff\": 7"), "field \"backoff\" is 7; allowed: an object"},
     {H("\"backoff\": {\"first\": 0}"),
      "field \"backoff.first\" is 0; allowed: a number of seconds"},

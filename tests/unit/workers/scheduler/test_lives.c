@@ -6,14 +6,30 @@
 
 #define LIMIT_MS 20000
 
+/* Its first attempt outlives TERM; any later one fails with 9 when the first is still there. */
+static const char file[] =
+    "{\"later\": {\"exec\": [\"sh\", \"-c\", \"exit 75\"]},"
+    " \"alone\": {\"exec\": [\"sh\", \"-c\", \"if [ $FUTURED_ATTEMPT = 1 ]; then trap '' TERM;"
+    " echo $$ > $DIR/pid; while :; do sleep 0.05; done; fi;"
+    " kill -0 $(cat $DIR/pid) 2>/dev/null && exit 9; exit 0\"], \"env\": {\"DIR\": \"%s\"}}}";
+static char dir[] = "/tmp/futured-test-lives-XXXXXX";
+static char text[2048];
+
 static void setup(void)
 {
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(text, sizeof(text), file, dir);
+    house_file = text;
     house_build(2, 2);
 }
 
 static void teardown(void)
 {
+    char pid[64];
     house_raze();
+    (void)snprintf(pid, sizeof(pid), "%s/pid", dir);
+    (void)unlink(pid);
+    (void)rmdir(dir);
 }
 
 static struct task get(struct task_id id)
@@ -36,6 +52,14 @@ static bool is_in_state(void *ctx)
     const struct expected *e = ctx;
     struct task t = get(e->id);
     bool is = t.state == e->state;
+    task_release(&t);
+    return is;
+}
+
+static bool has_ended(void *ctx)
+{
+    struct task t = get(*(struct task_id *)ctx);
+    bool is = task_state_is_final(t.state);
     task_release(&t);
     return is;
 }
@@ -136,6 +160,66 @@ START_TEST(test_lives_cancel_near_the_end)
 }
 END_TEST
 
+/* ---- two lives at once ---- */
+
+static bool has_pid(void *ctx)
+{
+    char pid[64];
+    (void)ctx;
+    (void)snprintf(pid, sizeof(pid), "%s/pid", dir);
+    return access(pid, F_OK) == 0;
+}
+
+/* A life begins when the one before is dead, which takes as long as the KILL. */
+START_TEST(test_lives_never_overlap)
+{
+    struct task_id id = house_submit("alone", LANE_IO, "", 60000, 0);
+    ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
+    house_cancel_any(id);
+    revive(id);
+    ck_assert(wait_until(has_ended, &id, LIMIT_MS));
+    struct task t = get(id);
+    ck_assert_int_eq(t.outcome->exit_code, -1);
+    ck_assert_int_eq(t.state, TASK_SUCCEEDED);
+    ck_assert_uint_eq(t.attempt, 2);
+    task_release(&t);
+}
+END_TEST
+
+/* It has not begun: nothing is left of it, and the third life is as good. */
+START_TEST(test_lives_cancel_of_one_that_waits_for_another)
+{
+    struct task_id id = house_submit("alone", LANE_IO, "", 60000, 0);
+    ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
+    house_cancel_any(id);
+    revive(id);
+    expect(id, TASK_RUNNING);
+    house_cancel_any(id);
+    revive(id);
+    ck_assert(wait_until(has_ended, &id, LIMIT_MS));
+    ck_assert(is_in_state(&(struct expected){id, TASK_SUCCEEDED}));
+}
+END_TEST
+
+/* ---- a task that is running in the store and nowhere else ---- */
+
+/* As if the claim had been thrown away. */
+START_TEST(test_lives_a_task_without_attempt_is_given_back)
+{
+    struct task taken;
+    pause_io(true);
+    struct task_id id = house_submit("echo", LANE_IO, "1", 10000, 0);
+    struct store_claim o = {.lane = LANE_IO, .max = 1, .tasks = &taken};
+    ck_assert_int_eq(store_claim(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_uint_eq(o.n, 1);
+    task_release(&taken);
+    expect(id, TASK_QUEUED);
+    pause_io(false);
+    expect(id, TASK_SUCCEEDED);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("lives");
@@ -144,5 +228,8 @@ int main(void)
     tcase_add_test(t, test_lives_cancel_in_backoff);
     tcase_add_test(t, test_lives_cancel_of_a_queued_batch);
     tcase_add_test(t, test_lives_cancel_near_the_end);
+    tcase_add_test(t, test_lives_never_overlap);
+    tcase_add_test(t, test_lives_cancel_of_one_that_waits_for_another);
+    tcase_add_test(t, test_lives_a_task_without_attempt_is_given_back);
     return suite_run_cases("lives", t, NULL);
 }

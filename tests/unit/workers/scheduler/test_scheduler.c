@@ -198,6 +198,26 @@ START_TEST(test_scheduler_worker_crash_fails_one_task)
 }
 END_TEST
 
+/* What `retries` without `retry_on` covers. */
+START_TEST(test_scheduler_worker_crash_is_tried_again)
+{
+    struct task_id ids[2];
+    for (int i = 0; i < 2; i++)
+        ids[i] = house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 1);
+    wait_busy(2);
+    while (house_stats().workers_alive < 2)
+        (void)poll(NULL, 0, 1);
+    ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
+    uint32_t attempts = 0;
+    for (int i = 0; i < 2; i++) {
+        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        attempts += t.attempt;
+        task_release(&t);
+    }
+    ck_assert_uint_eq(attempts, 3);
+}
+END_TEST
+
 /* ---- draining ---- */
 
 START_TEST(test_scheduler_drain_waits_for_what_ends_in_time)
@@ -281,6 +301,7 @@ int main(void)
     tcase_add_test(t, test_scheduler_never_runs_more_than_the_slots);
     tcase_add_test(t, test_scheduler_many_on_both_lanes);
     tcase_add_test(t, test_scheduler_worker_crash_fails_one_task);
+    tcase_add_test(t, test_scheduler_worker_crash_is_tried_again);
     tcase_add_test(t, test_scheduler_drain_waits_for_what_ends_in_time);
     tcase_add_test(t, test_scheduler_drain_gives_back_uncharged);
     tcase_add_test(t, test_scheduler_takes_nothing_after_stop_claiming);

@@ -1,0 +1,192 @@
+/* audit: what is running in the store must have an attempt here. The numbers are compared now and
+ * then, which costs nothing; only when the store has had more for some time are its running tasks
+ * read. One that had no attempt at two such readings is logged and given back, as nobody would ever
+ * end it: that is a defect of ours, but no reason to let a task hang. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "workers/scheduler/internal.h"
+
+#define EVERY_MS 5000
+#define SAMPLES 3      /* in a row in which the store has more, before its tasks are read */
+#define PAGE 100       /* tasks read at once */
+#define UNKNOWN_MAX 64 /* found at one reading */
+
+struct unknown {
+    struct task_id id;
+    uint32_t attempt;
+};
+
+struct audit {
+    struct scheduler *s;
+    struct loop_timer timer;
+    int64_t every_ms;
+    int samples;
+    struct store_list list;
+    struct task tasks[PAGE];
+    struct inbox_item item;
+    bool is_reading;
+    struct unknown before[UNKNOWN_MAX], now[UNKNOWN_MAX]; /* at the last reading, and at this */
+    size_t n_before, n_now;
+};
+
+static uint64_t running_in_store(const struct scheduler *s)
+{
+    struct store_stats st;
+    uint64_t n = 0;
+    store_stats(s->cfg.store, &st);
+    for_each_lane (l)
+        n += st.live[l][TASK_RUNNING];
+    return n;
+}
+
+static uint64_t claimed_here(const struct scheduler *s)
+{
+    uint64_t n = 0;
+    for_each_lane (l)
+        n += atomic_load_explicit(&s->lanes[l].claimed, memory_order_relaxed);
+    return n;
+}
+
+static bool is_here(const struct scheduler *s, const struct task *t)
+{
+    for (int state = 0; state < ATTEMPT_STATE_COUNT; state++) {
+        const struct attempt *a =
+            attempt_first(&s->lanes[t->spec->lane], (enum attempt_state)state);
+        for (; a; a = attempt_next(a)) {
+            if (id_equal(a->apply.task.spec->id, t->spec->id) &&
+                a->apply.task.attempt == t->attempt)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- giving back ---- */
+
+/* The store's writer thread. */
+static void released(struct store_op *op)
+{
+    struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
+    task_release(&o->task);
+    free(o);
+}
+
+static void give_back(struct scheduler *s, const struct task *t)
+{
+    char id[ID_TEXT_SIZE];
+    id_format(t->spec->id, id);
+    log_error("task_without_attempt", LOG_STR("task", id), LOG_STR("handler", t->spec->handler),
+              LOG_INT("attempt", t->attempt));
+    struct store_apply *o = xnew(struct store_apply);
+    task_copy(&o->task, t);
+    if (task_apply(t, EVENT_RELEASE, NULL, &o->change) != 0)
+        FUT_BUG("a running task cannot be given back");
+    if (store_apply(s->cfg.store, o, released) != 0)
+        released(&o->op);
+}
+
+static bool was_unknown_before(const struct audit *u, const struct task *t)
+{
+    for (size_t i = 0; i < u->n_before; i++) {
+        if (id_equal(u->before[i].id, t->spec->id) && u->before[i].attempt == t->attempt)
+            return true;
+    }
+    return false;
+}
+
+static void judge(struct audit *u, const struct task *t)
+{
+    if (is_here(u->s, t))
+        return;
+    if (was_unknown_before(u, t))
+        give_back(u->s, t);
+    else if (u->n_now < UNKNOWN_MAX)
+        u->now[u->n_now++] = (struct unknown){t->spec->id, t->attempt};
+}
+
+/* ---- reading ---- */
+
+static void read_page(struct audit *u);
+
+static void finish_reading(struct audit *u)
+{
+    u->is_reading = false;
+    memcpy(u->before, u->now, u->n_now * sizeof(u->now[0]));
+    u->n_before = u->n_now;
+}
+
+static void on_page(struct inbox_item *item)
+{
+    struct audit *u = FUT_CONTAINER(item, struct audit, item);
+    for (size_t i = 0; i < u->list.n; i++) {
+        judge(u, &u->tasks[i]);
+        task_release(&u->tasks[i]);
+    }
+    if (u->list.op.rc == 0 && u->list.next)
+        read_page(u);
+    else
+        finish_reading(u);
+}
+
+/* A reader thread of the store. */
+static void page_done(struct store_op *op)
+{
+    struct audit *u = FUT_CONTAINER(op, struct audit, list.op);
+    u->item.fn = on_page;
+    inbox_push(&u->s->inbox, &u->item);
+}
+
+static void read_page(struct audit *u)
+{
+    uint64_t before = u->list.next;
+    u->list = (struct store_list){.states = 1u << TASK_RUNNING,
+                                  .lane = -1,
+                                  .before = before,
+                                  .limit = PAGE,
+                                  .tasks = u->tasks};
+    if (store_list(u->s->cfg.store, &u->list, page_done) != 0)
+        finish_reading(u);
+}
+
+static void on_time(struct loop_timer *t)
+{
+    struct audit *u = FUT_CONTAINER(t, struct audit, timer);
+    loop_timer_set(u->s->loop, t, clock_mono_ms() + u->every_ms);
+    if (u->is_reading)
+        return;
+    if (running_in_store(u->s) <= claimed_here(u->s)) {
+        u->samples = 0;
+        u->n_before = 0;
+        return;
+    }
+    if (++u->samples < SAMPLES)
+        return;
+    u->is_reading = true;
+    u->n_now = 0;
+    u->list.next = 0;
+    read_page(u);
+}
+
+/* ---- life ---- */
+
+void audit_init(struct scheduler *s)
+{
+    struct audit *u = xnew(struct audit);
+    u->s = s;
+    u->every_ms = s->cfg.audit_ms ? s->cfg.audit_ms : EVERY_MS;
+    u->timer.fn = on_time;
+    loop_timer_set(s->loop, &u->timer, clock_mono_ms() + u->every_ms);
+    s->audit = u;
+}
+
+void audit_free(struct scheduler *s)
+{
+    loop_timer_clear(s->loop, &s->audit->timer);
+    for (size_t i = 0; s->audit->is_reading && i < s->audit->list.n; i++)
+        task_release(&s->audit->tasks[i]);
+    free(s->audit);
+}
