@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/id.h"
 #include "core/mem.h"
 
 bool backend_part_wants(const struct backend_part *part, const char *handler)
@@ -14,6 +15,11 @@ bool backend_part_wants(const struct backend_part *part, const char *handler)
             rank = part->ranks[i].rank;
     }
     return rank <= part->most;
+}
+
+uint64_t backend_next_place(void)
+{
+    return id_new().hi;
 }
 
 bool backend_is_claimable(enum task_state s)

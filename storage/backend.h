@@ -2,7 +2,16 @@
  *
  * The writer thread alone calls the write verbs, always between begin and commit or rollback; each
  * reader thread has a reader of its own. Backends know rows, not policy: which state follows comes
- * in as a parameter (struct task_change, struct task_move), times come in as the store's clock.
+ * in as a parameter (struct task_change, struct task_move), the time comes with begin.
+ *
+ * Two times: wall times are what people read. Durations (retention, backoff) are measured by the
+ * uptime: the milliseconds that daemons have been running on this file. It never steps, whatever
+ * happens to the clock of the machine, and stands still while no daemon runs.
+ *
+ * The place of a task in its lane's queue is its key, which ascends with the time of submission. A
+ * task that returns (another life, a retry that is due, a callback whose task has ended) gets a
+ * place behind all that were there before it; one that was claimed and is given back keeps its own.
+ *
  * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY, FUT_ERR_DAMAGED end the whole
  * transaction; FUT_ERR_STALE, FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and
  * leave the transaction good.
@@ -27,19 +36,40 @@ struct backend_key {
     unsigned char fingerprint[STORE_FINGERPRINT_SIZE];
 };
 
-struct backend_totals {
-    uint64_t live[LANE_COUNT][TASK_STATE_COUNT];
-    uint64_t max_key, max_seq;
+struct backend_time {
+    int64_t up_ms, wall_ms;
 };
 
-/* A part of a lane's queue: tasks whose handlers' rank is up to `most`, behind key `after`. */
+/* What one daemon leaves to the next. */
+struct backend_counters {
+    uint64_t seq;             /* no task has finished under a higher number */
+    struct backend_time when; /* of this saving */
+};
+
+struct backend_totals {
+    uint64_t live[LANE_COUNT][TASK_STATE_COUNT];
+    uint64_t max_key; /* also of places */
+    uint64_t seq;
+    int64_t up_ms; /* the uptime goes on from here */
+};
+
+/* One step of the retention. */
+struct backend_prune {
+    int64_t until_up_ms;  /* delete what has been kept since then or longer */
+    size_t max;           /* futures at most */
+    size_t n;             /* out: deleted */
+    int64_t oldest_up_ms; /* out: of what is kept, before the step; -1: nothing is kept */
+};
+#define BACKEND_PRUNE_MAX 1600
+
+/* A part of a lane's queue: tasks whose handlers' rank is up to `most`, behind place `after`. */
 struct backend_part {
     const struct store_rank *ranks;
     size_t n_ranks;
     uint8_t others, most;
     uint64_t after;
     size_t look;     /* at so many tasks at most */
-    uint64_t passed; /* out: nothing of the part is left in the queue up to this key */
+    uint64_t passed; /* out: nothing of the part is left in the queue up to this place */
     bool is_all;     /* out: nothing is left at all */
 };
 
@@ -48,7 +78,8 @@ struct backend_ops {
     int (*open)(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err);
     void (*close)(struct backend *b);
 
-    int (*begin)(struct backend *b);
+    /* now: the time of all that is written until the commit. */
+    int (*begin)(struct backend *b, struct backend_time now);
     int (*commit)(struct backend *b);
     void (*rollback)(struct backend *b);
     /* A point inside the transaction that `back` returns to. One level. */
@@ -60,8 +91,8 @@ struct backend_ops {
     int (*find_unique)(struct backend *b, const char *unique, struct task_id *out);
     /* The task or batch that an idempotency key stands for, or FUT_ERR_NOT_FOUND. */
     int (*find_key)(struct backend *b, const char *key, struct backend_key *out);
-    int (*put_key)(struct backend *b, const struct store_key *key, struct task_id id,
-                   int64_t now_wall_ms);
+    /* The key goes in the transaction in which that task or batch goes. */
+    int (*put_key)(struct backend *b, const struct store_key *key, struct task_id id);
     /* Adds an unfinished task with its spec. */
     int (*insert)(struct backend *b, const struct task *t);
     /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. From a
@@ -72,37 +103,42 @@ struct backend_ops {
     int (*add_attempt)(struct backend *b, uint64_t key, const struct store_attempt *a);
     /* Another task tells of this one's end from now on. */
     int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
-    /* Moves up to max tasks of a lane, lowest key first. */
-    int (*take)(struct backend *b, enum lane lane, const struct task_move *move,
-                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
+    /* Moves up to max tasks of a lane, in the order of their places. */
+    int (*take)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n);
     /* The same for a part of the queue only. */
-    int (*take_part)(struct backend *b, enum lane lane, const struct task_move *move,
-                     int64_t now_wall_ms, size_t max, struct backend_part *part,
-                     struct backend_row *rows, size_t *out_n);
+    int (*take_part)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                     struct backend_part *part, struct backend_row *rows, size_t *out_n);
     /* The spec with its input. */
     int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
     /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
-    int (*promote)(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+    int (*promote)(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
     /* Moves the tasks that wait for the one that ended (spec.after). */
     int (*wake_after)(struct backend *b, uint64_t key, const struct task_move *move,
                       size_t out_lanes[LANE_COUNT]);
-    /* Earliest due time, or -1. */
-    int (*next_due)(struct backend *b, int64_t *out_wall_ms);
+    /* The uptime at which the next task is due, or INT64_MAX. */
+    int (*next_due)(struct backend *b, int64_t *out_up_ms);
     /* Up to max tasks in an unfinished state, with specs but without input. */
     int (*in_state)(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
     int (*remove)(struct backend *b, struct task_id id);
-    /* Deletes up to max tasks that finished at or before cutoff, in the order of completion. */
-    int (*prune)(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
-    int (*totals)(struct backend *b, struct backend_totals *out);
+    /* Deletes futures, oldest first, with their keys. Members of a batch count from the end of the
+     * whole batch, which goes with them. */
+    int (*prune)(struct backend *b, struct backend_prune *p);
+    int (*save)(struct backend *b, const struct backend_counters *c);
+    /* Once, before the first transaction. What was due while no daemon ran is due now. */
+    int (*totals)(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
 
-    /* Holds back the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or lets
-     * it go. Outside of transactions. */
-    int (*hold_room)(struct backend *b, bool hold);
+    /* Reserves the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or frees
+     * it. Outside of transactions. */
+    int (*reserve)(struct backend *b, bool on);
     /* What is to be done now and then between transactions, when nobody waits for a commit. An
-     * error says that no more may be written until it succeeds, which begin tries. */
-    int (*tidy)(struct backend *b);
+     * error says that no more may be written until it succeeds, which begin tries.
+     * *out_again_mono_us: when to call again although nothing was written; INT64_MAX: never. */
+    int (*tidy)(struct backend *b, int64_t *out_again_mono_us);
+    /* Bytes on disk: of the database, and of its log. */
+    void (*sizes)(const struct backend *b, uint64_t *out_file, uint64_t *out_log);
     /* A write that changes nothing: does the disk take writes? */
     int (*touch)(struct backend *b);
 
@@ -110,9 +146,11 @@ struct backend_ops {
     /* A member failed; *out_cancel: the batch is fail_fast, the rest is to be cancelled now. */
     int (*batch_failed)(struct backend *b, uint64_t key, bool *out_cancel);
     int (*batch_cancel)(struct backend *b, struct task_id id);
-    /* Up to max unfinished members of batches that are being cancelled; without input. When there
-     * is none, those batches are cancelled and marked so. */
-    int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+    /* Up to max unfinished members of a batch that is being cancelled, without input; the caller
+     * cancels them in this transaction. Looks at a bounded number of members. *out_more: call
+     * again; else no batch is being cancelled any more. */
+    int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                            bool *out_more);
 
     /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
     int (*report)(struct backend *b, const struct store_report *o, struct store_note *out);
@@ -130,6 +168,8 @@ struct backend_ops {
 
 extern const struct backend_ops backend_sqlite, backend_memory;
 
+/* A place behind all that were given before, and behind the keys of all tasks that exist. */
+uint64_t backend_next_place(void);
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
 bool backend_part_wants(const struct backend_part *part, const char *handler);

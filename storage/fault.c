@@ -36,10 +36,10 @@ static int due(enum store_fault_point point)
     return atomic_load(&points[point].rc);
 }
 
-static int fault_begin(struct backend *b)
+static int fault_begin(struct backend *b, struct backend_time now)
 {
     int rc = due(STORE_FAULT_BEGIN);
-    return rc ? rc : inner->begin(b);
+    return rc ? rc : inner->begin(b, now);
 }
 
 static int fault_commit(struct backend *b)
@@ -60,25 +60,25 @@ static int fault_change(struct backend *b, const struct task_change *c, const st
     return rc ? rc : inner->change(b, c, after);
 }
 
-static int fault_take(struct backend *b, enum lane lane, const struct task_move *move,
-                      int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+static int fault_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                      struct backend_row *rows, size_t *out_n)
 {
     int rc = due(STORE_FAULT_TAKE);
-    return rc ? rc : inner->take(b, lane, move, now_wall_ms, max, rows, out_n);
+    return rc ? rc : inner->take(b, lane, move, max, rows, out_n);
 }
 
 static int fault_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                           int64_t now_wall_ms, size_t max, struct backend_part *part,
-                           struct backend_row *rows, size_t *out_n)
+                           size_t max, struct backend_part *part, struct backend_row *rows,
+                           size_t *out_n)
 {
     int rc = due(STORE_FAULT_TAKE);
-    return rc ? rc : inner->take_part(b, lane, move, now_wall_ms, max, part, rows, out_n);
+    return rc ? rc : inner->take_part(b, lane, move, max, part, rows, out_n);
 }
 
-static int fault_hold_room(struct backend *b, bool hold)
+static int fault_reserve(struct backend *b, bool on)
 {
-    int rc = hold ? due(STORE_FAULT_ROOM) : 0;
-    return rc ? rc : inner->hold_room(b, hold);
+    int rc = on ? due(STORE_FAULT_RESERVE) : 0;
+    return rc ? rc : inner->reserve(b, on);
 }
 
 static int fault_attempts(struct backend_reader *r, struct store_attempts *o)
@@ -100,6 +100,6 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.take = fault_take;
     wrapped.attempts = fault_attempts;
     wrapped.take_part = fault_take_part;
-    wrapped.hold_room = fault_hold_room;
+    wrapped.reserve = fault_reserve;
     return &wrapped;
 }

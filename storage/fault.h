@@ -14,7 +14,7 @@ enum store_fault_point {
     STORE_FAULT_INSERT,
     STORE_FAULT_CHANGE,
     STORE_FAULT_TAKE,
-    STORE_FAULT_ROOM,     /* space cannot be held back */
+    STORE_FAULT_RESERVE,  /* space cannot be reserved */
     STORE_FAULT_ATTEMPTS, /* how earlier attempts ended cannot be read */
 };
 #define STORE_FAULT_POINTS 7

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
@@ -50,7 +51,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     int rc = ops->open(cfg, &b, err);
     if (rc != 0)
         return rc;
-    rc = ops->totals(b, &totals);
+    rc = ops->totals(b, clock_wall_ms(), &totals);
     if (rc != 0) {
         ops->close(b);
         return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));
@@ -58,7 +59,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
-    if (ops->hold_room(b, true) == FUT_ERR_NO_SPACE)
+    if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
     rc = writer_recover(s, cfg, &s->w.now.stats.recovered);
     if (rc != 0) {

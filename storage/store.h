@@ -25,12 +25,14 @@
 struct store;
 
 struct store_config {
-    const char *backend;   /* "sqlite" or "memory" */
-    const char *path;      /* sqlite: the database file; borrowed during store_open */
-    unsigned readers;      /* reader threads, >= 1 */
-    uint64_t max_queued;   /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
-    int64_t retention_ms;  /* done futures older than this are deleted, in small steps; 0: never */
-    int64_t reserve_bytes; /* disk space held back for the results of running tasks; 0: none */
+    const char *backend; /* "sqlite" or "memory" */
+    const char *path;    /* sqlite: the database file; borrowed during store_open */
+    unsigned readers;    /* reader threads, >= 1 */
+    uint64_t max_queued; /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
+    int64_t
+        retention_ms; /* done futures are deleted, in small steps, when a daemon has been running
+                         for so long since their end (a batch: its last one's); 0: never */
+    int64_t reserve_bytes;      /* disk space held back for the results of running tasks; 0: none */
     void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
     void *step_ctx;
 };
@@ -86,7 +88,8 @@ FUT_MUST_CHECK int store_post(struct store *s, const struct store_verb *verb, st
 
 #define STORE_FINGERPRINT_SIZE 32
 struct store_key {
-    const char *key; /* the idempotency key, with the principal's scope; borrowed until done */
+    const char *key; /* the idempotency key, which lives as long as what it stands for, with the
+                        principal's scope; borrowed until done */
     unsigned char fingerprint[STORE_FINGERPRINT_SIZE]; /* of the request that it stands for */
 };
 
@@ -319,7 +322,8 @@ struct store_stats {
     uint64_t recovered;    /* tasks found running at boot */
     double drain_per_s;    /* tasks finished per second, smoothed over about 10 s */
     uint64_t max_queued;
-    int health; /* 0, or the FUT_ERR_* of the failure that is in force */
+    uint64_t file_bytes, log_bytes; /* on disk: the database, and the log of its latest changes */
+    int health;                     /* 0, or the FUT_ERR_* of the failure that is in force */
 };
 /* Any thread; takes a short lock. */
 void store_stats(struct store *s, struct store_stats *out);

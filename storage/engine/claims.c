@@ -2,7 +2,6 @@
  * alone. */
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/hash.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
@@ -149,7 +148,7 @@ static int serve_plain(struct store *s, enum lane lane, const struct task_move *
     while ((want = wanted(&s->w.parked[lane])) && *txn_live(s, lane, move->from)) {
         int rc = txn_begin(s);
         if (rc == 0)
-            rc = s->ops->take(s->backend, lane, move, clock_wall_ms(), want, rows, &n);
+            rc = s->ops->take(s->backend, lane, move, want, rows, &n);
         for (size_t i = 0; rc == 0 && i < n; i++)
             rc = give_row(s, first_plain(&s->w.parked[lane]), move, &rows[i]);
         if (rc != 0 || n < want)
@@ -191,13 +190,13 @@ static int serve_part(struct store *s, struct store_claim *o, struct backend_par
     struct backend_row rows[TAKE_STEP];
     struct claim_mark *mark = mark_of(s, o->lane, hash_left_out(part));
     size_t n = 0, want = o->max - o->n < TAKE_STEP ? o->max - o->n : TAKE_STEP;
-    part->after = mark->key;
+    part->after = mark->place;
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->take_part(s->backend, o->lane, move, clock_wall_ms(), want, part, rows, &n);
+        rc = s->ops->take_part(s->backend, o->lane, move, want, part, rows, &n);
     if (rc != 0)
         return rc;
-    mark->key = part->passed;
+    mark->place = part->passed;
     s->w.claims_pending = s->w.claims_pending || (n < want && !part->is_all);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = give_row(s, o, move, &rows[i]);

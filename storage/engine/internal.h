@@ -38,16 +38,18 @@ struct store_verb {
 /* Numbers that a failed transaction takes back. */
 struct writer_numbers {
     struct store_stats stats;
-    uint64_t seq; /* of the task that finished last */
+    uint64_t seq;        /* of the task that finished last */
+    uint64_t saved_seq;  /* the numbers up to this one are taken, also for the next daemon */
+    int64_t saved_up_ms; /* when that was saved */
 };
 
-/* Up to this key a lane's queue has no task but of handlers that some claims leave out. Saves them
- * from looking at the same long queue again and again. */
+/* Up to this place a lane's queue has no task but of handlers that some claims leave out. Saves
+ * them from looking at the same long queue again and again. */
 #define STORE_MARKS 16
 struct claim_mark {
     enum lane lane;
     uint64_t left_out; /* a hash of these handlers; 0: not in use */
-    uint64_t key;
+    uint64_t place;
 };
 
 struct writer {
@@ -67,8 +69,12 @@ struct writer {
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
     bool cancel_pending;      /* a batch may have members left to cancel */
-    int64_t next_due_wall_ms; /* -1: nothing scheduled */
+    int64_t up_base_ms;       /* the uptime, when the monotonic clock was */
+    int64_t up_base_mono_us;  /* at this */
+    int64_t next_due_up_ms;   /* INT64_MAX: nothing is scheduled */
     int64_t next_prune_mono_us;
+    int64_t next_tidy_mono_us;
+    size_t prune_step;     /* how many futures the next step of the retention deletes at most */
     int64_t retry_mono_us; /* after a failed commit: when to serve parked claims again; -1 */
     int64_t rate_mono_us;  /* when drain_per_s was last brought up to date */
     uint64_t rate_finished;
@@ -106,7 +112,7 @@ struct store {
 
 /* Sets up the writer's part of a new store. */
 void writer_init(struct store *s, const struct backend_totals *totals);
-/* Frees it. */
+/* Saves what the next daemon needs, if the store takes writes, and frees the writer's part. */
 void writer_release(struct store *s);
 /* The writer thread. */
 void *writer_main(void *store);
@@ -117,6 +123,7 @@ FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cf
 /* ---- housekeeping.c: steps of the writer that no operation asks for ----------------------------
  */
 
+#define HOUSEKEEPING_PRUNE_STEP 200 /* futures that one step of the retention deletes */
 /* Queues tasks whose time has come. */
 FUT_MUST_CHECK int housekeeping_promote(struct store *s);
 /* Cancels some members of batches that are to be cancelled. */
@@ -151,6 +158,11 @@ FUT_MUST_CHECK int trouble_mend(struct store *s, bool *out_wait);
 /* ---- txn.c: the transaction that is open, and how a task changes in it -------------------------
  */
 
+/* For how long daemons have been running on this store (see backend.h). */
+int64_t txn_up_ms(const struct store *s);
+/* Saves the counters for the next daemon, within the transaction. seq: this number and those below
+ * it are taken. */
+FUT_MUST_CHECK int txn_save(struct store *s, uint64_t seq);
 /* Begins the transaction if nothing has been written since the last commit. */
 FUT_MUST_CHECK int txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
@@ -159,8 +171,8 @@ void txn_add_change(struct store *s, const struct store_change *c);
 uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state);
 /* Would n more waiting tasks be too many? */
 bool txn_is_full(const struct store *s, size_t n);
-/* A task stands in the queue that did not before; key 0: some tasks. */
-void txn_queued(struct store *s, enum lane lane, uint64_t key);
+/* A task stands in the queue, at this place or behind it, that did not before. */
+void txn_queued(struct store *s, enum lane lane, uint64_t place);
 /* n tasks of the lane, whichever they are, made this move. */
 void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n);
 /* FUT_ERR_CONFLICT when an unfinished task has the spec's unique key. */

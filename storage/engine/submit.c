@@ -1,7 +1,6 @@
 /* submit: how tasks come in: all or none, once per key. The writer thread alone. */
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -56,8 +55,7 @@ static int insert_all(struct store *s, const struct store_submit *o)
             rc = insert_one(s, &o->tasks[i]);
     }
     if (rc == 0 && o->key)
-        rc = s->ops->put_key(s->backend, o->key, o->batch ? o->batch->id : o->tasks[0].spec->id,
-                             clock_wall_ms());
+        rc = s->ops->put_key(s->backend, o->key, o->batch ? o->batch->id : o->tasks[0].spec->id);
     return rc;
 }
 
@@ -113,18 +111,30 @@ static int find_existing(struct store *s, struct store_submit *o)
     return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
 }
 
+/* What is known already is answered whatever the queue is like: it adds nothing to it. */
 static int write_submit(struct store *s, struct store_op *op)
 {
     struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
-    o->submitted = STORE_NEW;
+    bool may_exist = o->key || (!o->batch && o->tasks[0].spec->unique);
+    int rc = may_exist ? txn_begin(s) : 0;
+    if (rc == 0 && may_exist)
+        rc = find_existing(s, o);
+    if (rc == 0 && o->submitted == STORE_COALESCED && o->key)
+        rc = s->ops->put_key(s->backend, o->key, o->existing);
+    if (rc != 0 || o->submitted != STORE_NEW)
+        return rc;
     if (txn_is_full(s, o->n))
         return FUT_ERR_FULL;
-    int rc = txn_begin(s);
-    if (rc == 0)
-        rc = find_existing(s, o);
-    if (rc != 0 || o->submitted != STORE_NEW)
+    rc = txn_begin(s);
+    if (rc != 0)
         return rc;
     return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : insert_many(s, o);
 }
 
-const struct store_verb store_verb_submit = {.write = write_submit, .is_refusable = true};
+static void prepare_submit(struct store_op *op)
+{
+    FUT_CONTAINER(op, struct store_submit, op)->submitted = STORE_NEW;
+}
+
+const struct store_verb store_verb_submit = {
+    .prepare = prepare_submit, .write = write_submit, .is_refusable = true};

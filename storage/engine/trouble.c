@@ -19,7 +19,7 @@ void trouble_set(struct store *s, int rc)
         w->broken_rc = rc;
     if (rc == FUT_ERR_NO_SPACE && !w->disk_full) {
         w->disk_full = true;
-        (void)s->ops->hold_room(s->backend, false); /* letting go cannot fail */
+        (void)s->ops->reserve(s->backend, false); /* letting go cannot fail */
     }
 }
 
@@ -39,7 +39,7 @@ int trouble_mend(struct store *s, bool *out_wait)
         return 0;
     }
     w->next_try_mono_us = w->retry_mono_us = clock_mono_us() + TRY_US;
-    if (w->disk_full && s->ops->hold_room(s->backend, true) != 0)
+    if (w->disk_full && s->ops->reserve(s->backend, true) != 0)
         return 0;
     *out_wait = w->disk_full = false;
     int rc = txn_begin(s);

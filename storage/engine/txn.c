@@ -6,6 +6,23 @@
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
+#define SEQ_BLOCK 65536 /* numbers that are taken at once, so that few transactions save them */
+#define SEQ_SPARE 4096  /* more than one transaction can use */
+
+int64_t txn_up_ms(const struct store *s)
+{
+    return s->w.up_base_ms + (clock_mono_us() - s->w.up_base_mono_us) / 1000;
+}
+
+int txn_save(struct store *s, uint64_t seq)
+{
+    struct writer_numbers *now = &s->w.now;
+    now->saved_seq = seq;
+    now->saved_up_ms = txn_up_ms(s);
+    return s->ops->save(s->backend, &(struct backend_counters){
+                                        .seq = seq, .when = {now->saved_up_ms, clock_wall_ms()}});
+}
+
 int txn_begin(struct store *s)
 {
     struct writer *w = &s->w;
@@ -13,12 +30,14 @@ int txn_begin(struct store *s)
         return 0;
     if (w->broken_rc != 0)
         return w->broken_rc;
-    int rc = s->ops->begin(s->backend);
-    if (rc == 0) {
-        w->in_txn = true;
-        w->saved = w->now;
-    }
-    return rc;
+    struct backend_time now = {txn_up_ms(s), clock_wall_ms()};
+    int rc = s->ops->begin(s->backend, now);
+    if (rc != 0)
+        return rc;
+    w->in_txn = true;
+    w->saved = w->now;
+    bool is_short = w->now.saved_seq - w->now.seq < SEQ_SPARE;
+    return is_short ? txn_save(s, w->now.seq + SEQ_BLOCK) : 0;
 }
 
 void txn_add_change(struct store *s, const struct store_change *c)
@@ -46,36 +65,36 @@ bool txn_is_full(const struct store *s, size_t n)
     return waiting + n > s->max_queued;
 }
 
-void txn_queued(struct store *s, enum lane lane, uint64_t key)
+void txn_queued(struct store *s, enum lane lane, uint64_t place)
 {
     for (size_t i = 0; i < STORE_MARKS; i++) {
         struct claim_mark *m = &s->w.marks[i];
-        if (m->left_out && m->lane == lane && m->key >= key)
-            m->key = key ? key - 1 : 0;
+        if (m->left_out && m->lane == lane && m->place >= place)
+            m->place = place - 1;
     }
 }
 
+/* Tasks that return stand behind every mark. */
 void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n)
 {
     *txn_live(s, lane, move->from) -= n;
     *txn_live(s, lane, move->to) += n;
-    if (n && backend_is_claimable(move->to))
-        txn_queued(s, lane, 0);
 }
 
-static void count_change(struct store *s, enum task_state from, const struct task *after)
+static void count_change(struct store *s, const struct task_change *c, const struct task *after)
 {
     struct writer *w = &s->w;
-    if (!task_state_is_final(from))
-        (*txn_live(s, after->spec->lane, from))--;
+    int64_t due_up_ms = txn_up_ms(s) + c->due_in_ms;
+    if (!task_state_is_final(c->from_state))
+        (*txn_live(s, after->spec->lane, c->from_state))--;
     if (task_state_is_final(after->state))
         w->now.stats.finished[after->state]++;
     else
         (*txn_live(s, after->spec->lane, after->state))++;
     if (backend_is_claimable(after->state))
         txn_queued(s, after->spec->lane, after->spec->id.hi);
-    if (after->due_wall_ms && (w->next_due_wall_ms < 0 || after->due_wall_ms < w->next_due_wall_ms))
-        w->next_due_wall_ms = after->due_wall_ms;
+    if (after->due_wall_ms && due_up_ms < w->next_due_up_ms)
+        w->next_due_up_ms = due_up_ms;
 }
 
 /* ---- one task -------------------------------------------------------------------------------- */
@@ -159,7 +178,7 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
         task_release(&after);
         return rc;
     }
-    count_change(s, c->from_state, &after);
+    count_change(s, c, &after);
     task_release(t);
     *t = after;
     return 0;

@@ -22,10 +22,14 @@ void writer_init(struct store *s, const struct backend_totals *totals)
         for (int st = 0; st < TASK_STATE_COUNT; st++)
             w->now.stats.live[l][st] = totals->live[l][st];
     }
-    w->now.seq = totals->max_seq;
+    w->now.seq = w->now.saved_seq = totals->seq;
+    w->now.saved_up_ms = w->up_base_ms = totals->up_ms;
+    w->up_base_mono_us = clock_mono_us();
     spec_cache_init(&w->specs);
-    w->next_due_wall_ms = 0;  /* look once at start, */
+    w->next_due_up_ms = 0;    /* look once at start, */
     w->cancel_pending = true; /* at both */
+    w->prune_step = HOUSEKEEPING_PRUNE_STEP;
+    w->next_tidy_mono_us = INT64_MAX;
     w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
     w->retry_mono_us = -1;
     w->rate_mono_us = clock_mono_us();
@@ -33,6 +37,10 @@ void writer_init(struct store *s, const struct backend_totals *totals)
 
 void writer_release(struct store *s)
 {
+    if (s->w.now.stats.health == 0 && txn_begin(s) == 0) {
+        if (txn_save(s, s->w.now.seq) != 0 || s->ops->commit(s->backend) != 0)
+            s->ops->rollback(s->backend); /* the next daemon goes on from an earlier saving */
+    }
     spec_cache_release(&s->w.specs);
     free(s->w.changes);
 }
@@ -104,7 +112,7 @@ static void undo(struct store *s, int rc)
     }
     trouble_set(s, rc);
     w->n_changes = 0;
-    w->next_due_wall_ms = 0;
+    w->next_due_up_ms = 0;
     w->cancel_pending = true;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
@@ -131,6 +139,7 @@ static void update_rate(struct store *s)
     uint64_t finished = f[TASK_SUCCEEDED] + f[TASK_FAILED] + f[TASK_CANCELLED];
     double rate = (double)(finished - w->rate_finished) * 1e6 / (double)passed;
     double weight = (double)passed / (double)(RATE_WINDOW_US / 2 + (double)passed);
+    s->ops->sizes(s->backend, &w->now.stats.file_bytes, &w->now.stats.log_bytes);
     w->now.stats.drain_per_s += weight * (rate - w->now.stats.drain_per_s);
     w->rate_mono_us = now;
     w->rate_finished = finished;
@@ -163,7 +172,7 @@ static void tell(struct store *s)
 /* After the answers: nobody waits for it. Its failure takes back nothing. */
 static void tidy(struct store *s)
 {
-    int rc = s->w.broken_rc == 0 ? s->ops->tidy(s->backend) : 0;
+    int rc = s->w.broken_rc == 0 ? s->ops->tidy(s->backend, &s->w.next_tidy_mono_us) : 0;
     if (rc == 0)
         return;
     trouble_set(s, rc);
@@ -208,8 +217,9 @@ static int64_t next_wake_us(const struct store *s)
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
     int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
-    if (w->next_due_wall_ms >= 0) {
-        int64_t due = clock_mono_us() + (w->next_due_wall_ms - clock_wall_ms()) * 1000;
+    wake = w->next_tidy_mono_us < wake ? w->next_tidy_mono_us : wake;
+    if (w->next_due_up_ms != INT64_MAX) {
+        int64_t due = w->up_base_mono_us + (w->next_due_up_ms - w->up_base_ms) * 1000;
         wake = due < wake ? due : wake;
     }
     return wake > 0 ? wake : 0;

@@ -1,4 +1,4 @@
-/* memory_attempts: attempts that have ended, and another life, in the memory backend. */
+/* attempts: attempts that have ended, and another life, in the memory backend. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
-/* store_mem: the reference backend: everything in memory, nothing kept. For tests, and for
- * `--store=memory`. Its records, transactions
- * and undo log are in memory_records. */
+/* backend: the methods of the reference backend: everything in memory, nothing kept. For tests, and
+ * for `--store=memory`. */
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -26,54 +25,44 @@ static int memory_change(struct backend *b, const struct task_change *c, const s
 }
 
 static struct backend_row move_row(struct backend *b, struct record *r,
-                                   const struct task_move *move, int64_t now_wall_ms)
+                                   const struct task_move *move)
 {
     struct task after = r->task;
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
-    after.started_wall_ms = now_wall_ms;
+    after.started_wall_ms = b->now.wall_ms;
     memory_set(b, r, &after);
     return (struct backend_row){after.spec->id.hi, after.attempt, after.past, after.lost,
-                                now_wall_ms};
+                                after.started_wall_ms};
 }
 
-static int memory_take(struct backend *b, enum lane lane, const struct task_move *move,
-                       int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+static int memory_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                       struct backend_row *rows, size_t *out_n)
 {
     size_t n = 0;
-    struct heap_node *first;
-    while (n < max && (first = heap_min(&b->queue[lane]))) {
-        rows[n++] = move_row(b, FUT_CONTAINER(first, struct record, queued), move, now_wall_ms);
-    }
+    struct list_node *first;
+    while (n < max && (first = list_first(&b->queue[lane])))
+        rows[n++] = move_row(b, FUT_CONTAINER(first, struct record, queued), move);
     *out_n = n;
     return 0;
 }
 
-/* The first record behind a key, which may be there no more. */
-static struct list_node *behind(const struct backend *b, uint64_t key)
-{
-    struct record *r = memory_find(b, key);
-    struct list_node *n = r ? list_next(&b->in_order, &r->in_order) : list_first(&b->in_order);
-    while (n && FUT_CONTAINER(n, struct record, in_order)->task.spec->id.hi <= key)
-        n = list_next(&b->in_order, n);
-    return n;
-}
-
 static int memory_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                            int64_t now_wall_ms, size_t max, struct backend_part *part,
-                            struct backend_row *rows, size_t *out_n)
+                            size_t max, struct backend_part *part, struct backend_row *rows,
+                            size_t *out_n)
 {
     size_t n = 0, looked = 0;
-    struct list_node *i = behind(b, part->after);
+    struct list_node *i = list_first(&b->queue[lane]), *next;
     part->passed = part->after;
-    for (; i && n < max && looked < part->look; i = list_next(&b->in_order, i)) {
-        struct record *r = FUT_CONTAINER(i, struct record, in_order);
-        part->passed = r->task.spec->id.hi;
-        if (!heap_is_linked(&r->queued) || r->task.spec->lane != lane)
+    for (; i && n < max && looked < part->look; i = next) {
+        struct record *r = FUT_CONTAINER(i, struct record, queued);
+        next = list_next(&b->queue[lane], i);
+        if (r->place <= part->after)
             continue;
+        part->passed = r->place;
         looked++;
         if (backend_part_wants(part, r->task.spec->handler))
-            rows[n++] = move_row(b, r, move, now_wall_ms);
+            rows[n++] = move_row(b, r, move);
     }
     part->is_all = !i;
     *out_n = n;
@@ -89,11 +78,11 @@ static int memory_load(struct backend *b, uint64_t key, struct task_spec **out)
     return 0;
 }
 
-static int memory_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms,
-                          size_t max, size_t out_lanes[LANE_COUNT])
+static int memory_promote(struct backend *b, const struct task_move *move, size_t max,
+                          size_t out_lanes[LANE_COUNT])
 {
     struct heap_node *first;
-    for (size_t n = 0; n < max && (first = heap_min(&b->due)) && first->key <= now_wall_ms; n++) {
+    for (size_t n = 0; n < max && (first = heap_min(&b->due)) && first->key <= b->now.up_ms; n++) {
         struct record *r = FUT_CONTAINER(first, struct record, due);
         struct task after = r->task;
         after.state = move->to;
@@ -119,10 +108,10 @@ static int memory_wake_after(struct backend *b, uint64_t key, const struct task_
     return 0;
 }
 
-static int memory_next_due(struct backend *b, int64_t *out_wall_ms)
+static int memory_next_due(struct backend *b, int64_t *out_up_ms)
 {
     struct heap_node *first = heap_min(&b->due);
-    *out_wall_ms = first ? first->key : -1;
+    *out_up_ms = first ? first->key : INT64_MAX;
     return 0;
 }
 
@@ -151,40 +140,91 @@ static int memory_remove(struct backend *b, struct task_id id)
     return 0;
 }
 
-static int memory_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n)
+static void note_oldest(struct backend_prune *p, int64_t up_ms)
 {
-    size_t n = 0;
+    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
+        p->oldest_up_ms = up_ms;
+}
+
+/* The first batch that is old enough, or NULL. */
+static const struct memory_batch *find_old_batch(struct backend *b, struct backend_prune *p)
+{
+    for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
+        const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
+        if (m->unfinished || !m->members)
+            continue;
+        note_oldest(p, m->up_ms);
+        if (m->up_ms <= p->until_up_ms)
+            return m;
+    }
+    return NULL;
+}
+
+static void prune_batch(struct backend *b, const struct memory_batch *m, struct backend_prune *p)
+{
+    struct list_node *i = list_first(&b->in_order), *next;
+    for (; i && p->n < p->max && m->members; i = next) {
+        struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        next = list_next(&b->in_order, i);
+        if (r->task.spec->batch.hi != m->batch.id.hi)
+            continue;
+        memory_drop(b, r);
+        p->n++;
+    }
+}
+
+static int memory_prune(struct backend *b, struct backend_prune *p)
+{
     struct heap_node *first;
-    while (n < max && (first = heap_min(&b->done))) {
+    const struct memory_batch *m;
+    p->n = 0;
+    p->oldest_up_ms = -1;
+    while (p->n < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
-        if (r->task.finished_wall_ms > cutoff_wall_ms)
+        note_oldest(p, r->up_ms);
+        if (r->up_ms > p->until_up_ms)
             break;
         memory_drop(b, r);
-        n++;
+        p->n++;
     }
-    memory_prune_rest(b, cutoff_wall_ms);
-    *out_n = n;
+    while (p->n < p->max && (m = find_old_batch(b, p)))
+        prune_batch(b, m, p);
     return 0;
 }
 
-static int memory_totals(struct backend *b, struct backend_totals *out)
+static int memory_save(struct backend *b, const struct backend_counters *c)
+{
+    (void)b; /* there is no next daemon */
+    (void)c;
+    return 0;
+}
+
+static int memory_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out)
 {
     (void)b; /* always new */
+    (void)now_wall_ms;
     *out = (struct backend_totals){0};
     return 0;
 }
 
-static int memory_hold_room(struct backend *b, bool hold)
+static int memory_reserve(struct backend *b, bool on)
 {
     (void)b; /* memory that is not there ends the process */
-    (void)hold;
+    (void)on;
     return 0;
 }
 
-static int memory_tidy(struct backend *b)
+static int memory_tidy(struct backend *b, int64_t *out_again_mono_us)
 {
     (void)b;
+    *out_again_mono_us = INT64_MAX;
     return 0;
+}
+
+static void memory_sizes(const struct backend *b, uint64_t *out_file, uint64_t *out_log)
+{
+    (void)b;
+    *out_file = *out_log = 0;
 }
 
 static int memory_touch(struct backend *b)
@@ -202,6 +242,9 @@ static int memory_open(const struct store_config *cfg, struct backend **out, str
     struct backend *b = xnew(struct backend);
     mutex_init(&b->mu);
     map_init(&b->by_key);
+    map_init(&b->batch_by_key);
+    for (int l = 0; l < LANE_COUNT; l++)
+        list_init(&b->queue[l]);
     list_init(&b->in_order);
     list_init(&b->batches);
     list_init(&b->keys);
@@ -217,8 +260,7 @@ static void memory_close(struct backend *b)
     while (!list_is_empty(&b->keys))
         memory_drop_last_key(b);
     map_release(&b->by_key);
-    for (int l = 0; l < LANE_COUNT; l++)
-        heap_release(&b->queue[l]);
+    map_release(&b->batch_by_key);
     heap_release(&b->due);
     heap_release(&b->done);
     mutex_destroy(&b->mu);
@@ -252,9 +294,11 @@ const struct backend_ops backend_memory = {
     .in_state = memory_in_state,
     .remove = memory_remove,
     .prune = memory_prune,
+    .save = memory_save,
     .totals = memory_totals,
-    .hold_room = memory_hold_room,
+    .reserve = memory_reserve,
     .tidy = memory_tidy,
+    .sizes = memory_sizes,
     .touch = memory_touch,
     .batch_put = memory_batch_put,
     .batch_failed = memory_batch_failed,

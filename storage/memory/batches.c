@@ -1,4 +1,4 @@
-/* memory_batches: batches, keys and notes of the memory backend. It looks through everything each
+/* batches: batches, keys and notes of the memory backend. It looks through everything each
  * time: what it does must be plain to see, not fast. A rolled-back flag or note stays: no promise
  * of the store rests on either. */
 #include <stdlib.h>
@@ -33,7 +33,8 @@ int memory_find_key(struct backend *b, const char *key, struct backend_key *out)
 {
     for (struct list_node *i = list_first(&b->keys); i; i = list_next(&b->keys, i)) {
         const struct memory_key *k = FUT_CONTAINER(i, struct memory_key, in_order);
-        if (strcmp(k->key, key) == 0) {
+        uint64_t id = k->value.id.hi;
+        if (strcmp(k->key, key) == 0 && (memory_find(b, id) || memory_find_batch(b, id))) {
             *out = k->value;
             return 0;
         }
@@ -41,14 +42,12 @@ int memory_find_key(struct backend *b, const char *key, struct backend_key *out)
     return FUT_ERR_NOT_FOUND;
 }
 
-int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                   int64_t now_wall_ms)
+int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id)
 {
     struct memory_key *k = xnew(struct memory_key);
     k->key = xstrdup(key->key);
     k->value.id = id;
     memcpy(k->value.fingerprint, key->fingerprint, sizeof(k->value.fingerprint));
-    k->created_wall_ms = now_wall_ms;
     list_push_back(&b->keys, &k->in_order);
     memory_remember(b, UNDO_KEY, NULL);
     return 0;
@@ -56,30 +55,21 @@ int memory_put_key(struct backend *b, const struct store_key *key, struct task_i
 
 /* ---- batches --------------------------------------------------------------------------------- */
 
-struct memory_batch *memory_find_batch(const struct backend *b, struct task_id id)
-{
-    for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
-        struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
-        if (m->batch.id.hi == id.hi)
-            return m;
-    }
-    return NULL;
-}
-
 int memory_batch_put(struct backend *b, const struct store_batch *batch)
 {
-    if (memory_find_batch(b, batch->id))
+    if (memory_find_batch(b, batch->id.hi))
         return FUT_ERR_EXISTS;
     struct memory_batch *m = xnew(struct memory_batch);
     m->batch = *batch;
     list_push_back(&b->batches, &m->in_order);
+    map_put(&b->batch_by_key, &m->by_key, batch->id.hi);
     memory_remember(b, UNDO_BATCH, NULL);
     return 0;
 }
 
 int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 {
-    struct memory_batch *m = memory_find_batch(b, (struct task_id){.hi = key});
+    struct memory_batch *m = memory_find_batch(b, key);
     *out_cancel = m && m->batch.fail_fast;
     if (*out_cancel)
         m->batch.cancelling = true;
@@ -88,7 +78,7 @@ int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 
 int memory_batch_cancel(struct backend *b, struct task_id id)
 {
-    struct memory_batch *m = memory_find_batch(b, id);
+    struct memory_batch *m = memory_find_batch(b, id.hi);
     if (!m || !id_equal(m->batch.id, id))
         return FUT_ERR_NOT_FOUND;
     m->batch.cancelling = true;
@@ -97,11 +87,13 @@ int memory_batch_cancel(struct backend *b, struct task_id id)
 
 static bool is_being_cancelled(const struct backend *b, const struct task *t)
 {
-    const struct memory_batch *m = t->spec->batch.hi ? memory_find_batch(b, t->spec->batch) : NULL;
+    const struct memory_batch *m =
+        t->spec->batch.hi ? memory_find_batch(b, t->spec->batch.hi) : NULL;
     return m && m->batch.cancelling && !task_state_is_final(t->state);
 }
 
-int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
+int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                            bool *out_more)
 {
     size_t n = 0;
     for (struct record *r = next_record(b, NULL); r && n < max; r = next_record(b, r)) {
@@ -111,19 +103,8 @@ int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
     for (struct list_node *i = n ? NULL : list_first(&b->batches); i; i = list_next(&b->batches, i))
         FUT_CONTAINER(i, struct memory_batch, in_order)->batch.cancelling = false;
     *out_n = n;
+    *out_more = n > 0;
     return 0;
-}
-
-/* Keys expire with the retention. Batches stay as long as the process: nobody sees an empty one. */
-void memory_prune_rest(struct backend *b, int64_t cutoff_wall_ms)
-{
-    struct list_node *i;
-    while ((i = list_first(&b->keys))) {
-        struct memory_key *k = FUT_CONTAINER(i, struct memory_key, in_order);
-        if (k->created_wall_ms > cutoff_wall_ms)
-            return;
-        memory_drop_key(b, k);
-    }
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* memory_internal: the records of the memory backend, their indexes, and the undo log. */
+/* The records of the memory backend, their indexes, and the undo log. */
 #ifndef FUT_STORAGE_MEMORY_INTERNAL_H
 #define FUT_STORAGE_MEMORY_INTERNAL_H
 
@@ -11,10 +11,13 @@
 struct record {
     struct map_node by_key;
     struct list_node in_order; /* of ascending keys */
-    struct heap_node queued;   /* by key, in its lane's queue */
+    struct list_node queued;   /* of ascending places, in its lane's queue */
     struct heap_node due;      /* by due time */
-    struct heap_node done;     /* by seq */
+    struct heap_node done;     /* by up_ms; members of batches are not there */
     struct task task;
+    uint64_t place;
+    int64_t due_up_ms;        /* while it waits for a time */
+    int64_t up_ms;            /* when it ended */
     struct memory_note *note; /* NULL: nothing reported */
     struct store_attempt *attempts;
     size_t n_attempts;
@@ -28,15 +31,18 @@ struct memory_note {
 };
 
 struct memory_batch {
+    struct map_node by_key;
     struct list_node in_order;
     struct store_batch batch;
+    size_t members, unfinished;
+    int64_t up_ms; /* when the last member ended */
 };
 
+/* Counts as long as what it stands for is there; freed by the commit that removes that. */
 struct memory_key {
     struct list_node in_order; /* of creation */
     char *key;
     struct backend_key value;
-    int64_t created_wall_ms;
 };
 
 enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_ATTEMPT, UNDO_BATCH, UNDO_KEY };
@@ -49,15 +55,16 @@ struct undo {
 
 struct backend {
     struct mutex mu; /* guards all below; held by the writer from begin to commit or rollback */
-    struct map by_key;
-    struct list in_order, batches, keys;
-    struct heap queue[LANE_COUNT], due, done;
+    struct backend_time now; /* of this transaction */
+    struct map by_key, batch_by_key;
+    struct list in_order, batches, keys, queue[LANE_COUNT];
+    struct heap due, done;
     struct undo *undo;
     size_t n_undo, cap_undo, mark;
 };
 
 /* Transactions hold the lock from begin to commit or rollback. */
-int memory_begin(struct backend *b);
+int memory_begin(struct backend *b, struct backend_time now);
 int memory_commit(struct backend *b);
 void memory_rollback(struct backend *b);
 int memory_mark(struct backend *b);
@@ -67,29 +74,26 @@ int memory_back(struct backend *b);
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
 void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
-void memory_drop_key(struct backend *b, struct memory_key *k);
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
 
-/* memory_batches.c: batches, keys, notes */
+/* batches.c: batches, keys, notes */
 int memory_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int memory_find_key(struct backend *b, const char *key, struct backend_key *out);
-int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                   int64_t now_wall_ms);
+int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id);
 int memory_batch_put(struct backend *b, const struct store_batch *batch);
 int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int memory_batch_cancel(struct backend *b, struct task_id id);
-int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                            bool *out_more);
 int memory_report(struct backend *b, const struct store_report *o, struct store_note *out);
-void memory_prune_rest(struct backend *b, int64_t cutoff_wall_ms);
-struct memory_batch *memory_find_batch(const struct backend *b, struct task_id id);
 
-/* memory_attempts.c */
+/* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
 int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int memory_attempts(struct backend_reader *r, struct store_attempts *o);
 
-/* memory_read.c: what readers ask; each takes the lock. */
+/* read.c: what readers ask; each takes the lock. */
 struct backend_reader {
     struct backend *b;
 };
@@ -104,6 +108,8 @@ int memory_log(struct backend_reader *r, struct store_log *o);
 
 /* Gives it another spec (takes it); can be undone. */
 void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec);
+/* A batch by the first half of its id; NULL when there is none. */
+struct memory_batch *memory_find_batch(const struct backend *b, uint64_t key);
 /* NULL when there is none. */
 struct record *memory_find(const struct backend *b, uint64_t key);
 /* Adds a record, makes `after` a record's task, takes a record out: all three can be undone. */

@@ -1,4 +1,4 @@
-/* memory_read: what readers ask the memory backend. */
+/* read: what readers ask the memory backend. */
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -33,10 +33,14 @@ static struct store_note copy_note(const struct memory_note *note)
 
 static uint32_t place_of(const struct backend *b, const struct record *r)
 {
-    const struct heap *queue = &b->queue[r->task.spec->lane];
-    if (!heap_is_linked(&r->queued))
+    const struct list *queue = &b->queue[r->task.spec->lane];
+    uint32_t place = 1;
+    if (!list_is_linked(&r->queued))
         return 0;
-    return 1 + (uint32_t)heap_count_below(queue, r->queued.key, STORE_PLACE_MAX);
+    for (const struct list_node *i = list_first(queue); i != &r->queued && place <= STORE_PLACE_MAX;
+         i = list_next(queue, i))
+        place++;
+    return place;
 }
 
 int memory_get(struct backend_reader *reader, struct store_get *o)
@@ -105,7 +109,7 @@ int memory_batch_get(struct backend_reader *reader, struct store_batch_get *o)
     struct backend *b = reader->b;
     uint64_t n = 0;
     mutex_lock(&b->mu);
-    const struct memory_batch *m = memory_find_batch(b, o->id);
+    const struct memory_batch *m = memory_find_batch(b, o->id.hi);
     if (m && id_equal(m->batch.id, o->id)) {
         o->batch = m->batch;
         for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i))

@@ -1,4 +1,4 @@
-/* memory_records: records, indexes and transactions of the memory backend. A transaction holds the
+/* records: records, indexes and transactions of the memory backend. A transaction holds the
  * lock from begin to commit, so readers see commits only; an undo log takes back what a rolled-back
  * one did. */
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static void note_free(struct memory_note *note)
     free(note);
 }
 
-void memory_drop_key(struct backend *b, struct memory_key *k)
+static void drop_key(struct backend *b, struct memory_key *k)
 {
     list_remove(&b->keys, &k->in_order);
     free(k->key);
@@ -27,34 +27,72 @@ void memory_drop_key(struct backend *b, struct memory_key *k)
 
 void memory_drop_last_key(struct backend *b)
 {
-    memory_drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct memory_key, in_order));
+    drop_key(b, FUT_CONTAINER(b->keys.head.prev, struct memory_key, in_order));
 }
 
-void memory_drop_last_batch(struct backend *b)
+/* Of a task or batch that is gone. */
+static void drop_keys_of(struct backend *b, struct task_id id)
 {
-    struct memory_batch *m = FUT_CONTAINER(b->batches.head.prev, struct memory_batch, in_order);
+    for (struct list_node *i = list_first(&b->keys), *next; i; i = next) {
+        struct memory_key *k = FUT_CONTAINER(i, struct memory_key, in_order);
+        next = list_next(&b->keys, i);
+        if (id_equal(k->value.id, id))
+            drop_key(b, k);
+    }
+}
+
+static void drop_batch(struct backend *b, struct memory_batch *m)
+{
+    map_remove(&b->batch_by_key, &m->by_key);
     list_remove(&b->batches, &m->in_order);
     free(m);
 }
 
+void memory_drop_last_batch(struct backend *b)
+{
+    drop_batch(b, FUT_CONTAINER(b->batches.head.prev, struct memory_batch, in_order));
+}
+
 /* ---- indexes --------------------------------------------------------------------------------- */
+
+/* Places ascend, so this one's is nearly always at the end. */
+static void link_in_queue(struct backend *b, struct record *r)
+{
+    struct list *queue = &b->queue[r->task.spec->lane];
+    struct list_node *at = queue->head.prev;
+    while (at != &queue->head && FUT_CONTAINER(at, struct record, queued)->place > r->place)
+        at = at->prev;
+    list_insert_after(queue, at, &r->queued);
+}
+
+static struct memory_batch *batch_of(const struct backend *b, const struct record *r)
+{
+    return r->task.spec->batch.hi ? memory_find_batch(b, r->task.spec->batch.hi) : NULL;
+}
 
 static void index_record(struct backend *b, struct record *r)
 {
     const struct task *t = &r->task;
+    struct memory_batch *m = batch_of(b, r);
     if (backend_is_claimable(t->state))
-        heap_put(&b->queue[t->spec->lane], &r->queued, (int64_t)t->spec->id.hi);
+        link_in_queue(b, r);
     if (t->due_wall_ms)
-        heap_put(&b->due, &r->due, t->due_wall_ms);
-    if (task_state_is_final(t->state))
-        heap_put(&b->done, &r->done, (int64_t)t->seq);
+        heap_put(&b->due, &r->due, r->due_up_ms);
+    if (task_state_is_final(t->state) && !m)
+        heap_put(&b->done, &r->done, r->up_ms);
+    if (!task_state_is_final(t->state) && m)
+        m->unfinished++;
 }
 
 static void unindex_record(struct backend *b, struct record *r)
 {
-    heap_remove(&b->queue[r->task.spec->lane], &r->queued);
+    struct memory_batch *m = batch_of(b, r);
+    if (list_is_linked(&r->queued))
+        list_remove(&b->queue[r->task.spec->lane], &r->queued);
     heap_remove(&b->due, &r->due);
     heap_remove(&b->done, &r->done);
+    if (!task_state_is_final(r->task.state) && m)
+        m->unfinished--;
 }
 
 /* Ids ascend, so the place is nearly always at the end. */
@@ -72,11 +110,15 @@ static void attach(struct backend *b, struct record *r)
     map_put(&b->by_key, &r->by_key, r->task.spec->id.hi);
     link_in_order(b, r);
     index_record(b, r);
+    if (batch_of(b, r))
+        batch_of(b, r)->members++;
 }
 
 static void detach(struct backend *b, struct record *r)
 {
     unindex_record(b, r);
+    if (batch_of(b, r))
+        batch_of(b, r)->members--;
     list_remove(&b->in_order, &r->in_order);
     map_remove(&b->by_key, &r->by_key);
 }
@@ -87,6 +129,12 @@ static void record_free(struct record *r)
     note_free(r->note);
     store_attempts_free(r->attempts, r->n_attempts);
     free(r);
+}
+
+struct memory_batch *memory_find_batch(const struct backend *b, uint64_t key)
+{
+    struct map_node *n = map_get(&b->batch_by_key, key);
+    return n ? FUT_CONTAINER(n, struct memory_batch, by_key) : NULL;
 }
 
 struct record *memory_find(const struct backend *b, uint64_t key)
@@ -160,11 +208,24 @@ static void undo_to(struct backend *b, size_t mark)
     }
 }
 
-int memory_begin(struct backend *b)
+int memory_begin(struct backend *b, struct backend_time now)
 {
     mutex_lock(&b->mu);
+    b->now = now;
     b->n_undo = 0;
     return 0;
+}
+
+/* For good, with its keys, and with its batch when it was the last member. */
+static void forget(struct backend *b, struct record *r)
+{
+    struct memory_batch *m = batch_of(b, r);
+    drop_keys_of(b, r->task.spec->id);
+    if (m && m->members == 0) {
+        drop_keys_of(b, m->batch.id);
+        drop_batch(b, m);
+    }
+    record_free(r);
 }
 
 int memory_commit(struct backend *b)
@@ -172,7 +233,7 @@ int memory_commit(struct backend *b)
     for (size_t i = 0; i < b->n_undo; i++) {
         task_release(&b->undo[i].before);
         if (b->undo[i].kind == UNDO_REMOVE)
-            record_free(b->undo[i].rec);
+            forget(b, b->undo[i].rec);
     }
     b->n_undo = 0;
     mutex_unlock(&b->mu);
@@ -205,18 +266,32 @@ int memory_back(struct backend *b)
 
 /* ---- changes that can be undone -------------------------------------------------------------- */
 
+/* A task that becomes claimable otherwise than by being given back stands behind all others. */
+static void place_again(struct record *r, const struct task *before)
+{
+    if (backend_is_claimable(r->task.state) && before->state != TASK_RUNNING)
+        r->place = backend_next_place();
+}
+
 void memory_set(struct backend *b, struct record *r, const struct task *after)
 {
-    struct task kept;
+    struct task kept, before = r->task;
+    struct memory_batch *m = batch_of(b, r);
     memory_remember(b, UNDO_CHANGE, r);
     unindex_record(b, r);
     task_copy(&kept, after);
     /* The stored spec has the input, the caller's may lack it. */
     task_spec_unref(kept.spec);
     kept.spec = task_spec_ref(r->task.spec);
-    task_release(&r->task);
     r->task = kept;
+    place_again(r, &before);
+    r->due_up_ms = b->now.up_ms + kept.due_wall_ms - b->now.wall_ms;
+    if (task_state_is_final(kept.state))
+        r->up_ms = b->now.up_ms;
     index_record(b, r);
+    if (m && m->unfinished == 0)
+        m->up_ms = b->now.up_ms;
+    task_release(&before);
 }
 
 void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec)
@@ -230,6 +305,8 @@ void memory_add(struct backend *b, const struct task *t)
 {
     struct record *r = xnew(struct record);
     task_copy(&r->task, t);
+    r->place = t->spec->id.hi;
+    r->due_up_ms = b->now.up_ms + t->due_wall_ms - b->now.wall_ms;
     attach(b, r);
     memory_remember(b, UNDO_INSERT, r);
 }

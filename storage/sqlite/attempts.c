@@ -1,8 +1,8 @@
-/* sqlite_attempts: how attempts ended that did not end their task; another life. */
+/* attempts: how attempts ended that did not end their task; another life. */
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "storage/sqlite/reader.h"
+#include "storage/sqlite/internal.h"
 
 /* ---- writing: the writer thread -------------------------------------------------------------- */
 

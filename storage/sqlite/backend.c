@@ -1,4 +1,4 @@
-/* store_sqlite: the SQLite backend: one writing connection, one reading connection per reader, and
+/* sqlite: the SQLite backend: one writing connection, one reading connection per reader, and
  * a lock file that refuses a second daemon. */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,6 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
-#include "storage/sqlite/log.h"
 
 #define STEP_OPS 100000 /* of the virtual machine: some milliseconds */
 
@@ -157,9 +156,11 @@ const struct backend_ops backend_sqlite = {
     .in_state = sqlite_in_state,
     .remove = sqlite_remove,
     .prune = sqlite_prune,
+    .save = sqlite_save,
     .totals = sqlite_totals,
-    .hold_room = sqlite_hold_room,
+    .reserve = sqlite_reserve,
     .tidy = sqlite_tidy,
+    .sizes = sqlite_sizes,
     .touch = sqlite_touch,
     .batch_put = sqlite_batch_put,
     .batch_failed = sqlite_batch_failed,

@@ -1,5 +1,14 @@
-/* sqlite_batch: batches as the writer sees them. What a batch has come to is counted when asked. */
+/* batch: batches as the writer sees them, and the keys: unique ones and those of idempotency. The
+ * writer thread alone.
+ *
+ * batches.unfinished counts the members that are not done. Ends of members are gathered in the
+ * backend and written once per transaction and batch. What else a batch has come to is counted when
+ * somebody asks. */
+#include <string.h>
+
 #include "storage/sqlite/internal.h"
+
+/* ---- batches --------------------------------------------------------------------------------- */
 
 int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
 {
@@ -14,8 +23,16 @@ int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
+/* The search for members to cancel begins again: some may be unfinished by now that were not. */
+static void restart_search(struct backend *b, uint64_t key)
+{
+    if (b->cancel_key == (int64_t)key)
+        b->cancel_pos = 0;
+}
+
 int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 {
+    restart_search(b, key);
     bind_int(b->stmts[W_FAIL_BATCH], 1, (int64_t)key);
     int rc = sqlite_run(b, W_FAIL_BATCH);
     *out_cancel = rc == 0 && sqlite3_changes(b->db) > 0;
@@ -24,15 +41,134 @@ int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 
 int sqlite_batch_cancel(struct backend *b, struct task_id id)
 {
+    restart_search(b, id.hi);
     bind_int(b->stmts[W_CANCEL_BATCH], 1, (int64_t)id.hi);
     bind_int(b->stmts[W_CANCEL_BATCH], 2, (int64_t)id.lo);
     int rc = sqlite_run(b, W_CANCEL_BATCH);
     return rc == 0 && sqlite3_changes(b->db) == 0 ? FUT_ERR_NOT_FOUND : rc;
 }
 
-int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
+int sqlite_flush_ends(struct backend *b)
 {
-    bind_int(b->stmts[W_UNFINISHED], 1, (int64_t)max);
-    int rc = sqlite_read_lives(b, W_UNFINISHED, max, tasks, out_n);
-    return rc == 0 && *out_n == 0 ? sqlite_run(b, W_CANCELLED) : rc;
+    sqlite3_stmt *st = b->stmts[W_END_MEMBERS];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < b->n_ends; i++) {
+        bind_int(st, 1, b->ends[i].batch);
+        bind_int(st, 2, b->ends[i].n);
+        bind_int(st, 3, b->now.up_ms);
+        rc = sqlite_run(b, W_END_MEMBERS);
+    }
+    b->n_ends = 0;
+    return rc;
+}
+
+int sqlite_end_member(struct backend *b, struct task_id batch)
+{
+    size_t i = 0;
+    while (i < b->n_ends && b->ends[i].batch != (int64_t)batch.hi)
+        i++;
+    if (i == SQLITE_ENDS_MAX) {
+        int rc = sqlite_flush_ends(b);
+        if (rc != 0)
+            return rc;
+        i = 0;
+    }
+    if (i == b->n_ends)
+        b->ends[b->n_ends++] = (struct sqlite_ends){.batch = (int64_t)batch.hi};
+    b->ends[i].n++;
+    return 0;
+}
+
+int sqlite_return_member(struct backend *b, struct task_id batch)
+{
+    int rc = sqlite_flush_ends(b);
+    bind_int(b->stmts[W_RETURN_MEMBER], 1, (int64_t)batch.hi);
+    return rc == 0 ? sqlite_run(b, W_RETURN_MEMBER) : rc;
+}
+
+/* The batch that is being cancelled; 0: none. */
+static int find_cancelling(struct backend *b, int64_t *out_key)
+{
+    sqlite3_stmt *st = b->stmts[W_CANCELLING];
+    int step = sqlite3_step(st);
+    *out_key = step == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+#define LOOK_MAX 2000 /* members that one step looks at */
+
+/* Goes on from where the last step has stopped, as many members may be done already. */
+int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                            bool *out_more)
+{
+    sqlite3_stmt *st = b->stmts[W_UNFINISHED];
+    int64_t key;
+    size_t n = 0, looked = 0;
+    int step = SQLITE_ROW;
+    *out_n = 0;
+    int rc = find_cancelling(b, &key);
+    *out_more = rc == 0 && key != 0;
+    if (!*out_more)
+        return rc;
+    if (b->cancel_key != key) {
+        b->cancel_key = key;
+        b->cancel_pos = 0;
+    }
+    bind_int(st, 1, key);
+    bind_int(st, 2, b->cancel_pos);
+    while (n < max && looked < LOOK_MAX && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        looked++;
+        b->cancel_pos = sqlite3_column_int64(st, SQLITE_MEMBER_POS) + 1;
+        if (sqlite3_column_type(st, SPEC_COLUMN_COUNT) != SQLITE_NULL)
+            sqlite_read_live(st, &tasks[n++]);
+    }
+    (void)sqlite3_reset(st);
+    rc = sqlite_noted_rc(b, step);
+    *out_n = n;
+    if (rc != 0 || step == SQLITE_ROW)
+        return rc;
+    b->cancel_key = 0;
+    bind_int(b->stmts[W_CANCELLED], 1, key);
+    return sqlite_run(b, W_CANCELLED);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out)
+{
+    sqlite3_stmt *st = b->stmts[W_FIND_UNIQUE];
+    bind_text(st, 1, unique);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        *out = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
+                                (uint64_t)sqlite3_column_int64(st, 1)};
+    (void)sqlite3_reset(st);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out)
+{
+    sqlite3_stmt *st = b->stmts[W_FIND_KEY];
+    bind_text(st, 1, key);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        *out = (struct backend_key){
+            .id = {(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)}};
+        if (sqlite3_column_bytes(st, 2) == STORE_FINGERPRINT_SIZE)
+            memcpy(out->fingerprint, sqlite3_column_blob(st, 2), STORE_FINGERPRINT_SIZE);
+    }
+    (void)sqlite3_reset(st);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id)
+{
+    sqlite3_stmt *st = b->stmts[W_PUT_KEY];
+    bind_text(st, 1, key->key);
+    bind_blob(st, 2, key->fingerprint, sizeof(key->fingerprint));
+    bind_int(st, 3, (int64_t)id.hi);
+    bind_int(st, 4, (int64_t)id.lo);
+    bind_int(st, 5, b->now.wall_ms);
+    return sqlite_run(b, W_PUT_KEY);
 }

@@ -1,8 +1,10 @@
-/* sqlite_internal: what the files of the SQLite backend share. */
+/* What the files of the SQLite backend share: the statements, how tasks stand in rows, the two
+ * kinds of connections (the writer's, and one per reader thread). */
 #ifndef FUT_STORAGE_SQLITE_INTERNAL_H
 #define FUT_STORAGE_SQLITE_INTERNAL_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "storage/backend.h"
 
@@ -37,13 +39,19 @@ enum write_stmt {
     W_FIND_UNIQUE,
     W_FIND_KEY,
     W_PUT_KEY,
-    W_PRUNE_KEYS,
+    W_DELETE_KEYS,
     W_PUT_BATCH,
     W_FAIL_BATCH,
     W_CANCEL_BATCH,
+    W_END_MEMBERS,
+    W_RETURN_MEMBER,
+    W_CANCELLING,
     W_UNFINISHED,
     W_CANCELLED,
-    W_PRUNE_BATCHES,
+    W_OLD_BATCH,
+    W_MEMBERS,
+    W_DELETE_BATCH,
+    W_DELETE_EMPTY_BATCH,
     W_IS_RUNNING,
     W_PUT_NOTE,
     W_SET_PROGRESS,
@@ -56,22 +64,120 @@ enum write_stmt {
     W_DELETE_ATTEMPTS,
     W_DELETE_OPTIONS,
     W_OLDEST,
+    W_SAVE,
     W_TOUCH,
     W_COUNT,
 };
 
+enum read_stmt {
+    R_GET,
+    R_LIST_ALL,
+    R_LIST_LIVE,
+    R_LIST_DONE,
+    R_BRIEF,
+    R_BATCH,
+    R_BATCH_COUNTS,
+    R_MEMBERS,
+    R_LOG,
+    R_INPUT,
+    R_ATTEMPTS,
+    R_AHEAD,
+    R_COUNT,
+};
+
+/* Members of one batch that have ended in this transaction. */
+struct sqlite_ends {
+    int64_t batch;
+    uint32_t n;
+};
+#define SQLITE_ENDS_MAX 32
+
+/* The writer's: of its thread alone, but for up_offset_ms. */
 struct backend {
     sqlite3 *db;
     int lock_fd;
     char *path;
-    int64_t reserve_bytes; /* disk space to hold back */
-    int wal_pages;         /* in the log, as of the latest commit */
-    bool is_behind;        /* the latest checkpoint failed */
-    bool broken;           /* an fsync failed, or the file is damaged: leave it as it is */
+    int64_t reserve_bytes;
+    struct backend_time now;   /* of this transaction */
+    atomic_llong up_offset_ms; /* wall time - uptime; for the readers, who show due times */
+    struct sqlite_ends ends[SQLITE_ENDS_MAX];
+    size_t n_ends;
+    int64_t cancel_key, cancel_pos; /* members of that batch before this place are done */
+    int wal_pages;                  /* in the log, as of the latest commit or checkpoint */
+    int wal_next_pages;             /* a reader is in the way: the next checkpoint is at so many, */
+    int64_t wal_next_mono_us;       /* or at this time */
+    bool is_behind;                 /* the latest checkpoint failed */
+    bool broken;                    /* an fsync failed, or the file is damaged: leave it as it is */
     sqlite3_stmt *stmts[W_COUNT];
 };
 
-/* sqlite_schema.c: opens a file that must be there and ours (FUT_ERR_INVAL: another program's, or
+/* A reader thread's. One statement is one snapshot, so a future is never seen half-way between two
+ * states. */
+struct backend_reader {
+    sqlite3 *db;
+    struct backend *b;
+    sqlite3_stmt *stmts[R_COUNT];
+};
+
+/* ---- rows: how a task stands in them ------------------------------------------------------------
+ */
+
+#define SPEC_COLUMNS                                                                               \
+    "t.key, t.lo, t.lane, t.handler, t.created_ms, t.timeout_ms, t.retries, t.batch, t.batch_pos," \
+    " t.after_key, t.after_lo, t.callback_key, t.callback_lo, t.traceparent,"                      \
+    " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
+    " o.retry_first_ms, o.retry_max_ms, o.retry_jitter"
+#define SPEC_COLUMN_COUNT 20
+/* What SPEC_COLUMNS wants besides `tasks t`. */
+#define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
+
+/* Of `live l`, behind SPEC_COLUMNS. */
+#define LIVE_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, l.past"
+
+#define SPEC_INSERT                                                                                \
+    "INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries, batch, "          \
+    "batch_pos,"                                                                                   \
+    " after_key, after_lo, callback_key, callback_lo, traceparent, input_type, input)"             \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+
+/* Columns behind SPEC_COLUMNS; the last three only where whole tasks are read. */
+enum task_column {
+    C_LIVE_STATE = SPEC_COLUMN_COUNT,
+    C_LIVE_ATTEMPT,
+    C_LIVE_LOST,
+    C_DUE,
+    C_LIVE_STARTED,
+    C_PAST,
+    C_STATE,
+    C_ATTEMPT,
+    C_LOST,
+    C_SEQ,
+    C_STARTED,
+    C_FINISHED,
+    C_CODE,
+    C_EXIT,
+    C_SIGNAL,
+    C_OOM,
+    C_RSS,
+    C_CPU,
+    C_MESSAGE,
+    C_TYPE,
+    C_LOG,
+    C_BODY,
+    C_PROGRESS,
+    C_NOTE,
+    C_LOG_END,
+};
+
+#define TASK_COLUMNS                                                                               \
+    SPEC_COLUMNS LIVE_COLUMNS ", r.state, r.attempt, r.lost, r.seq, r.started_ms, r.finished_ms, " \
+                              "r.code, r.exit_code, r.signal,"                                     \
+                              " r.oom, r.max_rss_kib, r.cpu_ms, r.message"
+#define BODY_COLUMNS ", r.type, r.log, r.body"
+
+/* ---- schema.c -------------------------------------------------------------------------------- */
+
+/* Opens a file that must be there and ours (FUT_ERR_INVAL: another program's, or
  * newer), and changes nothing in it, not even when the connection is closed. */
 int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err);
 /* Opens one connection with our settings, by a VFS (NULL: SQLite's own). */
@@ -82,24 +188,50 @@ int sqlite_rc(sqlite3 *db, int rc);
 /* The sentence for the operator about a file that cannot be used; returns rc. */
 int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
 
-/* sqlite_room.c */
-int sqlite_hold_room(struct backend *b, bool hold);
+/* ---- log.c ----------------------------------------------------------------------------------- */
+
+/* Name of the VFS of the writing connection, for sqlite3_open_v2. Registers it. Any thread. */
+const char *sqlite_log_vfs(void);
+
+/* ---- reserve.c ------------------------------------------------------------------------------- */
+
+int sqlite_reserve(struct backend *b, bool on);
 int sqlite_touch(struct backend *b);
 /* From now on b->wal_pages is kept. */
 void sqlite_watch_wal(struct backend *b);
-/* Moves the log into the database file when it has grown long. */
-int sqlite_tidy(struct backend *b);
+/* Moves the log into the database file when it has grown long, and cuts it when that has failed for
+ * long enough to make it large. */
+int sqlite_tidy(struct backend *b, int64_t *out_again_mono_us);
+void sqlite_sizes(const struct backend *b, uint64_t *out_file, uint64_t *out_log);
 
-/* sqlite_sql.c */
+/* ---- sql.c ----------------------------------------------------------------------------------- */
+
+/* Prepares all statements of the writing connection. */
 int sqlite_prepare_writes(struct backend *b);
+/* Frees them. */
 void sqlite_finalize_writes(struct backend *b);
 /* sqlite_rc of the writing connection; remembers what must not be written to any more. */
 int sqlite_noted_rc(struct backend *b, int sqlite);
 /* Runs a prepared and bound statement that gives no rows. */
 int sqlite_run(struct backend *b, enum write_stmt which);
 
-/* sqlite_write.c */
-int sqlite_begin(struct backend *b);
+/* ---- spec.c ---------------------------------------------------------------------------------- */
+
+/* The spec is borrowed until the statement is reset. */
+void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec);
+/* Binds what the submission said beside that to W_PUT_OPTIONS; false: nothing. */
+bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec);
+/* Reads SPEC_COLUMNS from column 0; input_column (its type) is followed by the input, or -1 for a
+ * spec without input. One reference, the caller's. */
+struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column);
+/* Reads SPEC_COLUMNS and LIVE_COLUMNS: an unfinished task without its input, the caller's. */
+void sqlite_read_live(sqlite3_stmt *st, struct task *out);
+
+/* ---- the methods of backend.h, file by file ----------------------------------------------------
+ */
+
+/* write.c */
+int sqlite_begin(struct backend *b, struct backend_time now);
 int sqlite_commit(struct backend *b);
 void sqlite_rollback(struct backend *b);
 int sqlite_mark(struct backend *b);
@@ -108,54 +240,61 @@ int sqlite_back(struct backend *b);
 int sqlite_insert(struct backend *b, const struct task *t);
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after);
 int sqlite_remove(struct backend *b, struct task_id id);
-int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n);
+int sqlite_prune(struct backend *b, struct backend_prune *p);
+int sqlite_save(struct backend *b, const struct backend_counters *c);
 
-/* sqlite_queue.c */
-int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
-                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n);
-int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                     int64_t now_wall_ms, size_t max, struct backend_part *part,
-                     struct backend_row *rows, size_t *out_n);
+/* queue.c */
+int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n);
+int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                     struct backend_part *part, struct backend_row *rows, size_t *out_n);
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
-int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
 int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
                       size_t out_lanes[LANE_COUNT]);
-int sqlite_next_due(struct backend *b, int64_t *out_wall_ms);
+int sqlite_next_due(struct backend *b, int64_t *out_up_ms);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
-/* Tasks of a bound statement that selects SPEC_COLUMNS and then LIVE_COLUMNS. */
-int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
-                      size_t *out_n);
-int sqlite_totals(struct backend *b, struct backend_totals *out);
+int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
 
-/* sqlite_attempts.c */
+/* attempts.c */
 int sqlite_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
 int sqlite_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int sqlite_attempts(struct backend_reader *r, struct store_attempts *o);
 
-/* sqlite_batch.c */
+/* batch.c */
 int sqlite_batch_put(struct backend *b, const struct store_batch *batch);
 int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int sqlite_batch_cancel(struct backend *b, struct task_id id);
-int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
-
-/* sqlite_keys.c */
+int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                            bool *out_more);
+/* A member of the batch has ended: counted when the transaction is committed, or by
+ * sqlite_flush_ends. */
+int sqlite_end_member(struct backend *b, struct task_id batch);
+int sqlite_flush_ends(struct backend *b);
+/* A member of the batch is unfinished again. */
+int sqlite_return_member(struct backend *b, struct task_id batch);
 int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
-int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                   int64_t now_wall_ms);
+int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id);
+/* report.c */
 int sqlite_report(struct backend *b, const struct store_report *o, struct store_note *out);
 
-/* sqlite_read.c */
+/* read.c, read_many.c */
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);
 void sqlite_reader_close(struct backend_reader *r);
+/* Reads TASK_COLUMNS; whole: with BODY_COLUMNS. */
+void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, struct task *out);
 int sqlite_get(struct backend_reader *r, struct store_get *o);
 int sqlite_list(struct backend_reader *r, struct store_list *o);
 int sqlite_get_many(struct backend_reader *r, struct store_get_many *o);
 int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int sqlite_members(struct backend_reader *r, struct store_members *o);
 int sqlite_log(struct backend_reader *r, struct store_log *o);
+
+#define SQLITE_BUSY_MS 5000 /* how long a connection waits for another, as in its settings */
+#define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 6) /* column of W_UNFINISHED */
 
 /* Small binding helpers; indexes begin at 1. */
 static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)

@@ -1,4 +1,4 @@
-#include "storage/sqlite/log.h"
+#include "storage/sqlite/internal.h"
 
 #include <pthread.h>
 #include <sqlite3.h>

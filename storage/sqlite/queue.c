@@ -1,6 +1,6 @@
-/* sqlite_queue: claims, due times, and the counts at start. The writer thread alone. */
+/* queue: claims, due times, and the counts at start. The writer thread alone. */
+#include "core/mem.h"
 #include "storage/sqlite/internal.h"
-#include "storage/sqlite/spec.h"
 
 static int take_one(struct backend *b, const struct task_move *move, const struct backend_row *row)
 {
@@ -14,15 +14,15 @@ static int take_one(struct backend *b, const struct task_move *move, const struc
     return sqlite_noted_rc(b, step);
 }
 
-static struct backend_row row_of(sqlite3_stmt *st, const struct task_move *move,
-                                 int64_t now_wall_ms)
+static struct backend_row row_of(const struct backend *b, sqlite3_stmt *st,
+                                 const struct task_move *move)
 {
     int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
     return (struct backend_row){.key = (uint64_t)sqlite3_column_int64(st, 0),
                                 .attempt = (uint32_t)attempt,
                                 .past = (uint32_t)sqlite3_column_int64(st, 3),
                                 .lost = (uint32_t)sqlite3_column_int64(st, 2),
-                                .started_wall_ms = now_wall_ms};
+                                .started_wall_ms = b->now.wall_ms};
 }
 
 static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,
@@ -35,8 +35,8 @@ static int take_all(struct backend *b, const struct task_move *move, const struc
 }
 
 /* The rows are collected first: the index must not change under the statement that reads it. */
-int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
-                int64_t now_wall_ms, size_t max, struct backend_row *rows, size_t *out_n)
+int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n)
 {
     sqlite3_stmt *st = b->stmts[W_TAKE];
     size_t n = 0;
@@ -44,7 +44,7 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
     bind_int(st, 1, (int64_t)lane);
     bind_int(st, 2, (int64_t)max);
     while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
-        rows[n++] = row_of(st, move, now_wall_ms);
+        rows[n++] = row_of(b, st, move);
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
     if (rc == 0)
@@ -53,9 +53,8 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
     return rc;
 }
 
-int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                     int64_t now_wall_ms, size_t max, struct backend_part *part,
-                     struct backend_row *rows, size_t *out_n)
+int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
+                     struct backend_part *part, struct backend_row *rows, size_t *out_n)
 {
     sqlite3_stmt *st = b->stmts[W_TAKE_PART];
     size_t n = 0, looked = 0;
@@ -65,10 +64,10 @@ int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *
     bind_int(st, 3, (int64_t)part->look);
     part->passed = part->after;
     while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW) {
-        part->passed = (uint64_t)sqlite3_column_int64(st, 0);
+        part->passed = (uint64_t)sqlite3_column_int64(st, 5);
         looked++;
         if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 4)))
-            rows[n++] = row_of(st, move, now_wall_ms);
+            rows[n++] = row_of(b, st, move);
     }
     (void)sqlite3_reset(st);
     part->is_all = step == SQLITE_DONE && looked < part->look;
@@ -95,6 +94,7 @@ static int move_one(struct backend *b, enum write_stmt which, const struct task_
 {
     bind_int(b->stmts[which], 1, key);
     bind_int(b->stmts[which], 2, move->to);
+    bind_int(b->stmts[which], 3, (int64_t)backend_next_place());
     return sqlite_run(b, which);
 }
 
@@ -119,11 +119,11 @@ static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
     return rc;
 }
 
-int sqlite_promote(struct backend *b, const struct task_move *move, int64_t now_wall_ms, size_t max,
+int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT])
 {
     sqlite3_stmt *st = b->stmts[W_DUE];
-    bind_int(st, 1, now_wall_ms);
+    bind_int(st, 1, b->now.up_ms);
     bind_int(st, 2, (int64_t)(max < MOVE_MAX ? max : MOVE_MAX));
     return move_rows(b, st, W_PROMOTE_ONE, move, out_lanes);
 }
@@ -136,78 +136,99 @@ int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *m
     return move_rows(b, st, W_WAKE_ONE, move, out_lanes);
 }
 
-int sqlite_next_due(struct backend *b, int64_t *out_wall_ms)
+int sqlite_next_due(struct backend *b, int64_t *out_up_ms)
 {
     sqlite3_stmt *st = b->stmts[W_NEXT_DUE];
     int step = sqlite3_step(st);
     if (step == SQLITE_ROW)
-        *out_wall_ms = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
+        *out_up_ms =
+            sqlite3_column_type(st, 0) == SQLITE_NULL ? INT64_MAX : sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
-    return sqlite_noted_rc(b, step);
-}
-
-static void read_live(sqlite3_stmt *st, struct task *out)
-{
-    *out = (struct task){
-        .spec = sqlite_read_spec(st, -1),
-        .state = (enum task_state)sqlite3_column_int(st, SPEC_COLUMN_COUNT),
-        .attempt = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 1),
-        .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
-        .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
-        .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
-        .past = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
-    };
-}
-
-int sqlite_read_lives(struct backend *b, enum write_stmt which, size_t max, struct task *tasks,
-                      size_t *out_n)
-{
-    sqlite3_stmt *st = b->stmts[which];
-    size_t n = 0;
-    int step;
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
-        read_live(st, &tasks[n++]);
-    (void)sqlite3_reset(st);
-    *out_n = n;
     return sqlite_noted_rc(b, step);
 }
 
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n)
 {
-    bind_int(b->stmts[W_IN_STATE], 1, state);
-    bind_int(b->stmts[W_IN_STATE], 2, (int64_t)max);
-    return sqlite_read_lives(b, W_IN_STATE, max, tasks, out_n);
-}
-
-static int read_numbers(struct backend *b, const char *text, int64_t *out, size_t n,
-                        struct backend_totals *totals)
-{
-    sqlite3_stmt *st = NULL;
-    int step = sqlite3_prepare_v2(b->db, text, -1, &st, NULL);
-    if (step == SQLITE_OK) {
-        while ((step = sqlite3_step(st)) == SQLITE_ROW) {
-            for (size_t i = 0; i < n; i++)
-                out[i] = sqlite3_column_int64(st, (int)i);
-            if (totals)
-                totals->live[out[0]][out[1]] = (uint64_t)out[2];
-        }
-    }
-    (void)sqlite3_finalize(st);
+    sqlite3_stmt *st = b->stmts[W_IN_STATE];
+    size_t n = 0;
+    int step;
+    bind_int(st, 1, state);
+    bind_int(st, 2, (int64_t)max);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
+        sqlite_read_live(st, &tasks[n++]);
+    (void)sqlite3_reset(st);
+    *out_n = n;
     return sqlite_noted_rc(b, step);
 }
 
-/* Only the queue is counted row by row; the history is as long as it likes. */
-int sqlite_totals(struct backend *b, struct backend_totals *out)
+/* ---- at start -------------------------------------------------------------------------------- */
+
+/* Rows of n whole numbers, one after the other into out, cap of them at most. */
+static int read_numbers(struct backend *b, const char *text, int64_t *out, size_t n, size_t cap,
+                        size_t *out_rows)
 {
-    int64_t row[3], max[2] = {0, 0};
-    *out = (struct backend_totals){0};
+    sqlite3_stmt *st = NULL;
+    size_t rows = 0;
+    int step = sqlite3_prepare_v2(b->db, text, -1, &st, NULL);
+    if (step == SQLITE_OK) {
+        for (; (step = sqlite3_step(st)) == SQLITE_ROW && rows < cap; rows++) {
+            for (size_t i = 0; i < n; i++)
+                out[rows * n + i] = sqlite3_column_int64(st, (int)i);
+        }
+    }
+    (void)sqlite3_finalize(st);
+    *out_rows = rows;
+    return sqlite_noted_rc(b, step);
+}
+
+static int count_live(struct backend *b, struct backend_totals *out)
+{
+    int64_t row[LANE_COUNT * TASK_STATE_COUNT][4];
+    size_t n;
     int rc =
-        read_numbers(b, "SELECT lane, state, count(*) FROM live GROUP BY lane, state", row, 3, out);
-    if (rc == 0)
-        rc = read_numbers(b, "SELECT (SELECT max(key) FROM tasks), (SELECT max(seq) FROM results)",
-                          max, 2, NULL);
-    out->max_key = (uint64_t)max[0];
-    out->max_seq = (uint64_t)max[1];
+        read_numbers(b, "SELECT lane, state, count(*), max(place) FROM live GROUP BY lane, state",
+                     row[0], 4, FUT_COUNT(row), &n);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        out->live[row[i][0]][row[i][1]] = (uint64_t)row[i][2];
+        if ((uint64_t)row[i][3] > out->max_key)
+            out->max_key = (uint64_t)row[i][3];
+    }
     return rc;
+}
+
+/* By the uptime no time has passed while no daemon ran; those who wait for a time shall not wait
+ * the longer for it. A clock that was set back meanwhile makes them wait what was left, no more. */
+static int pass_downtime(struct backend *b, int64_t down_ms)
+{
+    char *sql = sqlite3_mprintf("UPDATE live SET due_ms = max(0, due_ms - %lld)"
+                                " WHERE due_ms IS NOT NULL",
+                                (long long)down_ms);
+    int rc = down_ms > 0 ? sqlite3_exec(b->db, sql, NULL, NULL, NULL) : SQLITE_OK;
+    sqlite3_free(sql);
+    return sqlite_noted_rc(b, rc);
+}
+
+/* Only the queue is counted row by row; the history is as long as it likes. */
+int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out)
+{
+    enum { SEQ, UP, WALL, RESULT_UP, BATCH_UP, KEY, N };
+    int64_t v[N] = {0};
+    size_t n;
+    *out = (struct backend_totals){0};
+    int rc = read_numbers(b,
+                          "SELECT seq, up_ms, wall_ms,"
+                          " (SELECT max(up_ms) FROM results WHERE up_ms IS NOT NULL),"
+                          " (SELECT max(up_ms) FROM batches WHERE up_ms IS NOT NULL),"
+                          " (SELECT max(key) FROM tasks) FROM counters",
+                          v, N, 1, &n);
+    out->max_key = (uint64_t)v[KEY];
+    if (rc == 0)
+        rc = count_live(b, out);
+    if (rc != 0)
+        return rc;
+    out->seq = (uint64_t)v[SEQ];
+    out->up_ms = v[RESULT_UP] > v[UP] ? v[RESULT_UP] : v[UP];
+    out->up_ms = v[BATCH_UP] > out->up_ms ? v[BATCH_UP] : out->up_ms;
+    return pass_downtime(b, now_wall_ms - v[WALL] - (out->up_ms - v[UP]));
 }

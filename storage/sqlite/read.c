@@ -1,8 +1,8 @@
-/* sqlite_read: opening a reader, one future, and pages of them. */
+/* read: opening a reader, one future, and pages of them. */
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "storage/sqlite/reader.h"
+#include "storage/sqlite/internal.h"
 
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
@@ -38,7 +38,8 @@ static const char *const sql[R_COUNT] = {
                    " signal, oom, max_rss_kib, cpu_ms, log FROM attempts WHERE key = ?1"
                    " ORDER BY attempt",
     [R_AHEAD] = "SELECT count(*) FROM"
-                " (SELECT 1 FROM live WHERE queue = ?1 AND key < ?2 LIMIT ?3)",
+                " (SELECT 1 FROM live WHERE queue = ?1"
+                " AND place < (SELECT place FROM live WHERE key = ?2) LIMIT ?3)",
 };
 
 void sqlite_reader_close(struct backend_reader *r)
@@ -52,6 +53,7 @@ void sqlite_reader_close(struct backend_reader *r)
 int sqlite_reader_open(struct backend *b, struct backend_reader **out)
 {
     struct backend_reader *r = xnew(struct backend_reader);
+    r->b = b;
     int rc = sqlite_connect(b->path, NULL, &r->db, NULL);
     for (int i = 0; rc == 0 && i < R_COUNT; i++)
         rc = sqlite_rc(r->db, sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -90,7 +92,16 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
     return task_outcome_new(&o);
 }
 
-void sqlite_read_task(sqlite3_stmt *st, bool whole, struct task *out)
+/* Due times are kept by the uptime, which people do not read. */
+static int64_t read_due(struct backend_reader *r, sqlite3_stmt *st)
+{
+    if (sqlite3_column_type(st, C_DUE) == SQLITE_NULL)
+        return 0;
+    return sqlite3_column_int64(st, C_DUE) +
+           atomic_load_explicit(&r->b->up_offset_ms, memory_order_relaxed);
+}
+
+void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, struct task *out)
 {
     bool done = sqlite3_column_type(st, C_STATE) != SQLITE_NULL;
     *out = (struct task){
@@ -99,7 +110,7 @@ void sqlite_read_task(sqlite3_stmt *st, bool whole, struct task *out)
         .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
         .lost = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
-        .due_wall_ms = sqlite3_column_int64(st, C_DUE),
+        .due_wall_ms = read_due(r, st),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
         .past = (uint32_t)sqlite3_column_int64(st, C_PAST),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
@@ -152,7 +163,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     if (step == SQLITE_ROW) {
         const char *message = column_text(st, C_NOTE);
         bool unknown = sqlite3_column_type(st, C_PROGRESS) == SQLITE_NULL;
-        sqlite_read_task(st, true, &o->task);
+        sqlite_read_task(r, st, true, &o->task);
         o->note = (struct store_note){
             .progress = unknown ? -1 : sqlite3_column_double(st, C_PROGRESS),
             .message = message ? xstrdup(message) : NULL,
@@ -190,7 +201,7 @@ int sqlite_list(struct backend_reader *r, struct store_list *o)
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;
-        sqlite_read_task(st, false, &t);
+        sqlite_read_task(r, st, false, &t);
         last = t.spec->id.hi;
         if (backend_list_wants(o, &t))
             o->tasks[o->n++] = t;

@@ -1,8 +1,8 @@
-/* sqlite_read_many: what the reader threads ask about many futures at once, and logs. */
+/* read_many: what the reader threads ask about many futures at once, and logs. */
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "storage/sqlite/reader.h"
+#include "storage/sqlite/internal.h"
 
 static int read_brief(struct backend_reader *r, struct task_id id, struct store_brief *out)
 {
@@ -77,7 +77,7 @@ int sqlite_members(struct backend_reader *r, struct store_members *o)
     bind_int(st, 3, o->from);
     bind_int(st, 4, (int64_t)o->limit);
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW)
-        sqlite_read_task(st, o->with_body, &o->tasks[o->n++]);
+        sqlite_read_task(r, st, o->with_body, &o->tasks[o->n++]);
     (void)sqlite3_reset(st);
     return sqlite_rc(r->db, step);
 }

@@ -1,4 +1,4 @@
-/* sqlite_schema: the file: its settings, its lock, its schema and how old schemas become new. */
+/* schema: the file: its settings, its lock, its schema and how old schemas become new. */
 #include <errno.h>
 #include <string.h>
 
@@ -6,6 +6,9 @@
 #include "storage/sqlite/internal.h"
 
 #define APPLICATION_ID 0x66757464 /* "futd"; W_TOUCH writes it again */
+
+#define WALL_NOW "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+#define DUE_MAX_MS "86400000" /* RETRY_MAX_MS: no task waits longer */
 
 /* Entry i brings a file of version i to version i + 1. Released entries are never edited.
  *
@@ -64,9 +67,37 @@ static const char *const migrations[] = {
     "CREATE TABLE options ("
     "  key INTEGER PRIMARY KEY, unique_key TEXT, retry_on INTEGER, retry_first_ms INTEGER,"
     "  retry_max_ms INTEGER, retry_jitter INTEGER) STRICT;",
+
+    /* Durations by the uptime (storage/backend.h): due_ms from here on, and up_ms, from which the
+     * retention counts: of a result when its task ended (NULL: it is a member's), of a batch when
+     * the last member ended (NULL: unfinished). What is here counts from now. Keys go with what
+     * they stand for. place is where a task stands in the queue. */
+    "CREATE TABLE counters (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL,"
+    "  up_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL) STRICT;"
+    "INSERT INTO counters SELECT 1, coalesce((SELECT max(seq) FROM results), 0), 0," WALL_NOW ";"
+    "DROP INDEX results_seq;"
+    "ALTER TABLE results ADD COLUMN up_ms INTEGER DEFAULT 0;"
+    "UPDATE results SET up_ms = NULL"
+    "  WHERE key IN (SELECT key FROM tasks WHERE batch IS NOT NULL);"
+    "CREATE INDEX results_up ON results(up_ms) WHERE up_ms IS NOT NULL;"
+    "ALTER TABLE batches ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE batches ADD COLUMN up_ms INTEGER DEFAULT 0;"
+    "UPDATE batches SET unfinished ="
+    "  (SELECT count(*) FROM tasks t JOIN live l ON l.key = t.key WHERE t.batch = batches.key);"
+    "UPDATE batches SET up_ms = NULL WHERE unfinished > 0;"
+    "CREATE INDEX batches_up ON batches(up_ms) WHERE up_ms IS NOT NULL;"
+    "DROP INDEX keys_created;"
+    "DELETE FROM keys WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.key = keys.task)"
+    "  AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.key = keys.task);"
+    "CREATE INDEX keys_task ON keys(task);"
+    "UPDATE live SET due_ms = max(0, min(due_ms - " WALL_NOW ", " DUE_MAX_MS "))"
+    "  WHERE due_ms IS NOT NULL;"
+    "DROP INDEX live_queue;"
+    "ALTER TABLE live ADD COLUMN place INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE live SET place = key;"
+    "CREATE INDEX live_queue ON live(queue, place) WHERE queue IS NOT NULL;",
 };
 
-#define BUSY_MS 5000 /* as in the settings below */
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
 
 static int io_rc(sqlite3 *db)
@@ -161,7 +192,7 @@ int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err)
     if (rc != SQLITE_OK) {
         rc = sqlite_fail(db, path, sqlite_rc(db, rc), err);
     } else {
-        (void)sqlite3_busy_timeout(db, BUSY_MS);
+        (void)sqlite3_busy_timeout(db, SQLITE_BUSY_MS);
         (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         rc = check_ours(db, path, err);
     }
@@ -172,11 +203,12 @@ int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err)
     return rc;
 }
 
-/* synchronous=FULL: a commit is on disk when it returns. Checkpoints are our own (sqlite_room.c).
+/* synchronous=FULL: a commit is on disk when it returns. Checkpoints are our own (reserve.c).
  */
 static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
-                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;";
+                               "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000;"
+                               "PRAGMA journal_size_limit=16777216;";
 
 int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_errbuf *err)
 {

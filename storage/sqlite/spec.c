@@ -1,4 +1,4 @@
-#include "storage/sqlite/spec.h"
+#include "storage/sqlite/internal.h"
 
 static void bind_id(sqlite3_stmt *st, int i, struct task_id id)
 {
@@ -74,4 +74,17 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         spec.input_len = (size_t)sqlite3_column_bytes(st, input_column + 1);
     }
     return task_spec_new(&spec);
+}
+
+void sqlite_read_live(sqlite3_stmt *st, struct task *out)
+{
+    *out = (struct task){
+        .spec = sqlite_read_spec(st, -1),
+        .state = (enum task_state)sqlite3_column_int(st, SPEC_COLUMN_COUNT),
+        .attempt = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 1),
+        .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
+        .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
+        .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
+        .past = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
+    };
 }

@@ -1,6 +1,5 @@
-/* sqlite_sql: every statement that the writer runs, prepared once, and how it is run. */
+/* sql: every statement that the writer runs, prepared once, and how it is run. */
 #include "storage/sqlite/internal.h"
-#include "storage/sqlite/spec.h"
 
 /* No state is spelled here: states come in as parameters. */
 static const char *const sql[W_COUNT] = {
@@ -13,7 +12,8 @@ static const char *const sql[W_COUNT] = {
     [W_INSERT_TASK] = SPEC_INSERT,
     [W_INSERT_LIVE] =
         "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms,"
-        " after_key, unique_key, past) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        " after_key, unique_key, past, place)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [W_PUT_OPTIONS] = "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
                       " retry_max_ms, retry_jitter) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [W_UPDATE_LIVE] =
@@ -22,49 +22,57 @@ static const char *const sql[W_COUNT] = {
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_INSERT_RESULT] = "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
                         " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
-                        " max_rss_kib, cpu_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                        " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                        " max_rss_kib, cpu_ms, up_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+                        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     [W_TAKE_RESULT] = "DELETE FROM results WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_ADD_ATTEMPT] = "INSERT INTO attempts (key, attempt, state, started_ms, finished_ms, code,"
                       " message, exit_code, signal, oom, max_rss_kib, cpu_ms, log) VALUES (?1, ?2,"
                       " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
     [W_TRIM_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1 AND attempt <= ?2",
     [W_SET_CALLBACK] = "UPDATE tasks SET callback_key = ?2, callback_lo = ?3 WHERE key = ?1",
-    [W_TAKE] = "SELECT key, attempt, lost, past FROM live WHERE queue = ?1 ORDER BY key LIMIT ?2",
-    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, l.past, t.handler FROM live l"
+    [W_TAKE] = "SELECT key, attempt, lost, past FROM live WHERE queue = ?1"
+               " ORDER BY place LIMIT ?2",
+    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, l.past, t.handler, l.place FROM live l"
                     " CROSS JOIN tasks t ON t.key = l.key"
-                    " WHERE l.queue = ?1 AND l.key > ?2 ORDER BY l.key LIMIT ?3",
+                    " WHERE l.queue = ?1 AND l.place > ?2 ORDER BY l.place LIMIT ?3",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
                    " WHERE key = ?1",
     [W_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t" JOIN_OPTIONS
                " WHERE t.key = ?1",
     [W_DUE] = "SELECT key, lane FROM live WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
-    [W_PROMOTE_ONE] = "UPDATE live SET state = ?2, queue = lane, due_ms = NULL WHERE key = ?1",
+    [W_PROMOTE_ONE] = "UPDATE live SET state = ?2, queue = lane, due_ms = NULL, place = ?3"
+                      " WHERE key = ?1",
     [W_NEXT_DUE] = "SELECT min(due_ms) FROM live WHERE due_ms IS NOT NULL",
     [W_IN_STATE] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS
         " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = ?1 LIMIT ?2",
     [W_WAITING] = "SELECT key, lane FROM live WHERE after_key = ?1",
-    [W_WAKE_ONE] = "UPDATE live SET state = ?2, queue = lane, after_key = NULL WHERE key = ?1",
+    [W_WAKE_ONE] = "UPDATE live SET state = ?2, queue = lane, after_key = NULL, place = ?3"
+                   " WHERE key = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
                       " WHERE l.unique_key = ?1",
     [W_FIND_KEY] = "SELECT task, lo, fingerprint FROM keys WHERE key = ?1",
     [W_PUT_KEY] = "INSERT INTO keys (key, fingerprint, task, lo, created_ms)"
                   " VALUES (?1, ?2, ?3, ?4, ?5)",
-    [W_PRUNE_KEYS] = "DELETE FROM keys WHERE key IN"
-                     " (SELECT key FROM keys WHERE created_ms <= ?1 LIMIT ?2)",
-    [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_DELETE_KEYS] = "DELETE FROM keys WHERE task = ?1",
+    [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
-    [W_UNFINISHED] =
-        "SELECT " SPEC_COLUMNS LIVE_COLUMNS " FROM batches b CROSS JOIN tasks t ON t.batch = b.key"
-        " CROSS JOIN live l ON l.key = t.key" JOIN_OPTIONS
-        " WHERE b.cancelling IS NOT NULL LIMIT ?1",
-    [W_CANCELLED] = "UPDATE batches SET cancelling = NULL WHERE cancelling IS NOT NULL",
-    [W_PRUNE_BATCHES] = "DELETE FROM batches WHERE key IN (SELECT b.key FROM batches b"
-                        " WHERE b.created_ms <= ?1 AND NOT EXISTS"
-                        " (SELECT 1 FROM tasks t WHERE t.batch = b.key) LIMIT ?2)",
+    [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2,"
+                      " up_ms = CASE WHEN unfinished = ?2 THEN ?3 END WHERE key = ?1",
+    [W_RETURN_MEMBER] = "UPDATE batches SET unfinished = unfinished + 1, up_ms = NULL"
+                        " WHERE key = ?1",
+    [W_CANCELLING] = "SELECT key FROM batches WHERE cancelling IS NOT NULL LIMIT 1",
+    [W_UNFINISHED] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS ", t.batch_pos"
+                     " FROM tasks t LEFT JOIN live l ON l.key = t.key" JOIN_OPTIONS
+                     " WHERE t.batch = ?1 AND t.batch_pos >= ?2 ORDER BY t.batch_pos",
+    [W_CANCELLED] = "UPDATE batches SET cancelling = NULL WHERE key = ?1",
+    [W_OLD_BATCH] = "SELECT key, up_ms FROM batches WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT 1",
+    [W_MEMBERS] = "SELECT key FROM tasks WHERE batch = ?1 LIMIT ?2",
+    [W_DELETE_BATCH] = "DELETE FROM batches WHERE key = ?1",
+    [W_DELETE_EMPTY_BATCH] = "DELETE FROM batches WHERE key = ?1"
+                             " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = ?1)",
     [W_IS_RUNNING] = "SELECT 1 FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_PUT_NOTE] = "INSERT INTO notes (key, log_end) VALUES (?1, 0) ON CONFLICT DO NOTHING",
     [W_SET_PROGRESS] = "UPDATE notes SET progress = coalesce(?2, progress),"
@@ -74,13 +82,13 @@ static const char *const sql[W_COUNT] = {
     [W_GET_NOTE] = "SELECT progress, message, log_end FROM notes WHERE key = ?1",
     [W_DELETE_NOTE] = "DELETE FROM notes WHERE key = ?1",
     [W_IS_LIVE] =
-        "SELECT (SELECT 1 FROM live WHERE key = ?1) FROM tasks WHERE key = ?1 AND lo = ?2",
+        "SELECT (SELECT 1 FROM live WHERE key = ?1), batch FROM tasks WHERE key = ?1 AND lo = ?2",
     [W_DELETE_TASK] = "DELETE FROM tasks WHERE key = ?1",
     [W_DELETE_RESULT] = "DELETE FROM results WHERE key = ?1",
     [W_DELETE_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1",
     [W_DELETE_OPTIONS] = "DELETE FROM options WHERE key = ?1",
-    [W_OLDEST] = "SELECT key FROM results WHERE finished_ms <= ?1 AND seq IN"
-                 " (SELECT seq FROM results ORDER BY seq LIMIT ?2)",
+    [W_OLDEST] = "SELECT key, up_ms FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
+    [W_SAVE] = "UPDATE counters SET seq = ?1, up_ms = ?2, wall_ms = ?3",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };
 

@@ -1,21 +1,26 @@
-/* sqlite_write: transactions, and the statements that write one task. The writer thread alone. */
+/* write: transactions, and the statements that write one task. The writer thread alone. */
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
-#include "storage/sqlite/spec.h"
 
-int sqlite_begin(struct backend *b)
+int sqlite_begin(struct backend *b, struct backend_time now)
 {
-    int rc = b->is_behind ? sqlite_tidy(b) : 0;
+    int64_t again_mono_us;
+    int rc = b->is_behind ? sqlite_tidy(b, &again_mono_us) : 0;
+    b->now = now;
+    atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     return rc == 0 ? sqlite_run(b, W_BEGIN) : rc;
 }
 
 int sqlite_commit(struct backend *b)
 {
-    return sqlite_run(b, W_COMMIT);
+    int rc = sqlite_flush_ends(b);
+    return rc == 0 ? sqlite_run(b, W_COMMIT) : rc;
 }
 
 void sqlite_rollback(struct backend *b)
 {
+    b->n_ends = 0;
+    b->cancel_key = 0;
     if (!sqlite3_get_autocommit(b->db)) /* some failures have rolled back already */
         (void)sqlite_run(b, W_ROLLBACK);
 }
@@ -45,25 +50,27 @@ static int insert_task(struct backend *b, const struct task_spec *spec)
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
-static void bind_live(sqlite3_stmt *st, const struct task *t)
+/* due_up_ms: -1: it waits for no time. */
+static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t due_up_ms)
 {
     bind_int(st, 1, (int64_t)t->spec->id.hi);
     bind_int(st, 2, t->state);
     bind_int(st, 3, t->attempt);
     bind_int(st, 4, t->lost);
     bind_int_or_null(st, 6, backend_is_claimable(t->state) ? (int64_t)t->spec->lane : -1, -1);
-    bind_int_or_null(st, 7, t->due_wall_ms, 0);
+    bind_int_or_null(st, 7, due_up_ms, -1);
     bind_int_or_null(st, 8, t->started_wall_ms, 0);
 }
 
-static int insert_live(struct backend *b, const struct task *t)
+static int insert_live(struct backend *b, const struct task *t, uint64_t place)
 {
     sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
-    bind_live(st, t);
+    bind_live(st, t, t->due_wall_ms ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
     bind_int(st, 5, (int64_t)t->spec->lane);
     bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
     bind_text(st, 10, t->spec->unique);
     bind_int(st, 11, t->past);
+    bind_int(st, 12, (int64_t)place);
     return sqlite_run(b, W_INSERT_LIVE);
 }
 
@@ -72,7 +79,7 @@ int sqlite_insert(struct backend *b, const struct task *t)
     int rc = insert_task(b, t->spec);
     if (rc == 0 && sqlite_bind_options(b->stmts[W_PUT_OPTIONS], t->spec))
         rc = sqlite_run(b, W_PUT_OPTIONS);
-    return rc == 0 ? insert_live(b, t) : rc;
+    return rc == 0 ? insert_live(b, t, t->spec->id.hi) : rc;
 }
 
 static int insert_result(struct backend *b, const struct task *t)
@@ -103,6 +110,7 @@ static int insert_result(struct backend *b, const struct task *t)
     bind_int_or_null(st, 15, o->oom, TASK_OOM_UNKNOWN);
     bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
     bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
+    bind_int_or_null(st, 18, t->spec->batch.hi ? -1 : b->now.up_ms, -1);
     return sqlite_run(b, W_INSERT_RESULT);
 }
 
@@ -116,7 +124,9 @@ static int change_back(struct backend *b, const struct task_change *c, const str
     int rc = sqlite_run(b, W_TAKE_RESULT);
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
-    return rc == 0 ? insert_live(b, after) : rc;
+    if (rc == 0 && after->spec->batch.hi)
+        rc = sqlite_return_member(b, after->spec->batch);
+    return rc == 0 ? insert_live(b, after, backend_next_place()) : rc;
 }
 
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after)
@@ -127,26 +137,42 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
     if (task_state_is_final(c->from_state))
         return change_back(b, c, after);
     if (!final)
-        bind_live(st, after);
+        bind_live(st, after, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
     bind_int(st, 1, (int64_t)c->id.hi);
     bind_int(st, final ? 2 : 9, c->from_state);
     bind_int(st, final ? 3 : 10, c->from_attempt);
     int rc = sqlite_run(b, which);
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
+    if (rc == 0 && final && after->spec->batch.hi)
+        rc = sqlite_end_member(b, after->spec->batch);
     return rc == 0 && final ? insert_result(b, after) : rc;
 }
 
-static int delete_key(struct backend *b, int64_t key)
+static int run_with_key(struct backend *b, enum write_stmt which, int64_t key)
 {
-    static const enum write_stmt which[] = {W_DELETE_RESULT, W_DELETE_NOTE, W_DELETE_ATTEMPTS,
-                                            W_DELETE_OPTIONS, W_DELETE_TASK};
+    bind_int(b->stmts[which], 1, key);
+    return sqlite_run(b, which);
+}
+
+static int delete_task(struct backend *b, int64_t key)
+{
+    static const enum write_stmt which[] = {W_DELETE_RESULT,  W_DELETE_NOTE, W_DELETE_ATTEMPTS,
+                                            W_DELETE_OPTIONS, W_DELETE_KEYS, W_DELETE_TASK};
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++) {
-        bind_int(b->stmts[which[i]], 1, key);
-        rc = sqlite_run(b, which[i]);
-    }
+    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++)
+        rc = run_with_key(b, which[i], key);
     return rc;
+}
+
+/* A batch goes with the last of its members. */
+static int delete_member(struct backend *b, int64_t key, int64_t batch)
+{
+    int rc = delete_task(b, key);
+    if (rc != 0 || batch == 0)
+        return rc;
+    rc = run_with_key(b, W_DELETE_EMPTY_BATCH, batch);
+    return rc == 0 && sqlite3_changes(b->db) ? run_with_key(b, W_DELETE_KEYS, batch) : rc;
 }
 
 int sqlite_remove(struct backend *b, struct task_id id)
@@ -156,45 +182,101 @@ int sqlite_remove(struct backend *b, struct task_id id)
     bind_int(st, 2, (int64_t)id.lo);
     int step = sqlite3_step(st);
     bool live = step == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL;
+    int64_t batch = step == SQLITE_ROW ? sqlite3_column_int64(st, 1) : 0;
     (void)sqlite3_reset(st);
     if (step == SQLITE_DONE)
         return FUT_ERR_NOT_FOUND;
     if (step != SQLITE_ROW)
         return sqlite_noted_rc(b, step);
-    return live ? FUT_ERR_STATE : delete_key(b, (int64_t)id.hi);
+    return live ? FUT_ERR_STATE : delete_member(b, (int64_t)id.hi, batch);
 }
 
-#define PRUNE_MAX 1000
+/* ---- retention ------------------------------------------------------------------------------- */
 
-/* Keys expire with the retention, batches when their last future has gone. */
-static int prune_rest(struct backend *b, int64_t cutoff_wall_ms, size_t max)
+static int prune_singles(struct backend *b, struct backend_prune *p)
 {
-    static const enum write_stmt which[] = {W_PRUNE_KEYS, W_PRUNE_BATCHES};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++) {
-        bind_int(b->stmts[which[i]], 1, cutoff_wall_ms);
-        bind_int(b->stmts[which[i]], 2, (int64_t)max);
-        rc = sqlite_run(b, which[i]);
+    sqlite3_stmt *st = b->stmts[W_OLDEST];
+    int64_t keys[BACKEND_PRUNE_MAX];
+    size_t n = 0;
+    int step;
+    bind_int(st, 1, (int64_t)p->max);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < p->max) {
+        int64_t up_ms = sqlite3_column_int64(st, 1);
+        if (n == 0)
+            p->oldest_up_ms = up_ms;
+        if (up_ms > p->until_up_ms)
+            break;
+        keys[n++] = sqlite3_column_int64(st, 0);
     }
+    (void)sqlite3_reset(st);
+    int rc = sqlite_noted_rc(b, step);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = delete_task(b, keys[i]);
+    p->n = n;
     return rc;
 }
 
-int sqlite_prune(struct backend *b, int64_t cutoff_wall_ms, size_t max, size_t *out_n)
+/* *out_key 0: no batch is old enough. */
+static int find_old_batch(struct backend *b, struct backend_prune *p, int64_t *out_key)
 {
-    sqlite3_stmt *st = b->stmts[W_OLDEST];
-    int64_t keys[PRUNE_MAX];
+    sqlite3_stmt *st = b->stmts[W_OLD_BATCH];
+    int step = sqlite3_step(st);
+    *out_key = 0;
+    if (step == SQLITE_ROW) {
+        int64_t up_ms = sqlite3_column_int64(st, 1);
+        if (up_ms <= p->until_up_ms)
+            *out_key = sqlite3_column_int64(st, 0);
+        if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
+            p->oldest_up_ms = up_ms;
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+/* Deletes members until there are none, and then the batch. */
+static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p)
+{
+    sqlite3_stmt *st = b->stmts[W_MEMBERS];
+    int64_t keys[BACKEND_PRUNE_MAX];
     size_t n = 0;
     int step;
-    bind_int(st, 1, cutoff_wall_ms);
-    bind_int(st, 2, (int64_t)(max < PRUNE_MAX ? max : PRUNE_MAX));
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < PRUNE_MAX)
+    bind_int(st, 1, batch);
+    bind_int(st, 2, (int64_t)(p->max - p->n));
+    while ((step = sqlite3_step(st)) == SQLITE_ROW)
         keys[n++] = sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = delete_key(b, keys[i]);
+        rc = delete_task(b, keys[i]);
+    p->n += n;
+    if (rc != 0 || p->n == p->max)
+        return rc;
+    rc = run_with_key(b, W_DELETE_BATCH, batch);
+    return rc == 0 ? run_with_key(b, W_DELETE_KEYS, batch) : rc;
+}
+
+int sqlite_prune(struct backend *b, struct backend_prune *p)
+{
+    int64_t batch = 1;
+    FUT_ASSERT(p->max <= BACKEND_PRUNE_MAX);
+    p->n = 0;
+    p->oldest_up_ms = -1;
+    int rc = sqlite_flush_ends(b);
     if (rc == 0)
-        rc = prune_rest(b, cutoff_wall_ms, max);
-    *out_n = rc == 0 ? n : 0;
+        rc = prune_singles(b, p);
+    while (rc == 0 && p->n < p->max && batch) {
+        rc = find_old_batch(b, p, &batch);
+        if (rc == 0 && batch)
+            rc = prune_batch(b, batch, p);
+    }
     return rc;
+}
+
+int sqlite_save(struct backend *b, const struct backend_counters *c)
+{
+    sqlite3_stmt *st = b->stmts[W_SAVE];
+    bind_int(st, 1, (int64_t)c->seq);
+    bind_int(st, 2, c->when.up_ms);
+    bind_int(st, 3, c->when.wall_ms);
+    return sqlite_run(b, W_SAVE);
 }

@@ -128,7 +128,7 @@ START_TEST(test_fault_full_lets_tasks_end)
     ck_assert_int_eq(submit_rc(), 0);
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     waits = fixture_submit(&k, LANE_IO, "waits");
-    store_fault_arm(STORE_FAULT_ROOM, 0, UINT_MAX, FUT_ERR_NO_SPACE);
+    store_fault_arm(STORE_FAULT_RESERVE, 0, UINT_MAX, FUT_ERR_NO_SPACE);
     store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_NO_SPACE);
     ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE);
     ck_assert_int_eq(submit_rc(), FUT_ERR_NO_SPACE); /* although a commit would work */
@@ -137,9 +137,9 @@ START_TEST(test_fault_full_lets_tasks_end)
     ck_assert_int_eq(fixture_get(&k, waits, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_QUEUED);
     task_release(&seen);
-    while (store_fault_count(STORE_FAULT_ROOM) < 2) /* it looks again and again */
+    while (store_fault_count(STORE_FAULT_RESERVE) < 2) /* it looks again and again */
         (void)sched_yield();
-    store_fault_arm(STORE_FAULT_ROOM, 0, 0, 0);
+    store_fault_arm(STORE_FAULT_RESERVE, 0, 0, 0);
     wait_healthy();
     ck_assert_int_eq(submit_rc(), 0);
     task_release(&t);

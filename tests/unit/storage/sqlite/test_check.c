@@ -91,7 +91,7 @@ START_TEST(test_store_file_check_finds_contradictions)
     } wrong[] = {
         {"DELETE FROM tasks", "without their task"},
         {"DELETE FROM live", "neither unfinished nor"},
-        {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0 FROM results",
+        {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0 FROM results",
          "unfinished and have a result"},
     };
     struct complaints c;

@@ -177,6 +177,12 @@ END_TEST
 
 /* Takes away what the migrations after version 1 have brought. */
 static const char to_version_1[] =
+    "DROP TABLE counters; DROP INDEX results_up; ALTER TABLE results DROP COLUMN up_ms;"
+    "CREATE UNIQUE INDEX results_seq ON results(seq); DROP INDEX batches_up;"
+    "ALTER TABLE batches DROP COLUMN unfinished; ALTER TABLE batches DROP COLUMN up_ms;"
+    "DROP INDEX keys_task; CREATE INDEX keys_created ON keys(created_ms); DROP INDEX live_queue;"
+    "ALTER TABLE live DROP COLUMN place; CREATE INDEX live_queue ON live(queue)"
+    "  WHERE queue IS NOT NULL;"
     "ALTER TABLE results DROP COLUMN oom; ALTER TABLE results DROP COLUMN max_rss_kib;"
     "ALTER TABLE results DROP COLUMN cpu_ms;"
     "ALTER TABLE live DROP COLUMN past; DROP TABLE attempts; DROP TABLE options;"

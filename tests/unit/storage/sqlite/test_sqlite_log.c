@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "storage/sqlite/log.h"
+#include "storage/sqlite/internal.h"
 #include "tests/support/dir.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"

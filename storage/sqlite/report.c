@@ -1,48 +1,5 @@
-/* sqlite_keys: unique and idempotency keys, and what running attempts report. The writer thread. */
-#include <string.h>
-
+/* report: what running attempts report: progress and log. The writer thread alone. */
 #include "storage/sqlite/internal.h"
-
-int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out)
-{
-    sqlite3_stmt *st = b->stmts[W_FIND_UNIQUE];
-    bind_text(st, 1, unique);
-    int step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
-        *out = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
-                                (uint64_t)sqlite3_column_int64(st, 1)};
-    (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
-}
-
-int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out)
-{
-    sqlite3_stmt *st = b->stmts[W_FIND_KEY];
-    bind_text(st, 1, key);
-    int step = sqlite3_step(st);
-    if (step == SQLITE_ROW) {
-        *out = (struct backend_key){
-            .id = {(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)}};
-        if (sqlite3_column_bytes(st, 2) == STORE_FINGERPRINT_SIZE)
-            memcpy(out->fingerprint, sqlite3_column_blob(st, 2), STORE_FINGERPRINT_SIZE);
-    }
-    (void)sqlite3_reset(st);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
-}
-
-int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id,
-                   int64_t now_wall_ms)
-{
-    sqlite3_stmt *st = b->stmts[W_PUT_KEY];
-    bind_text(st, 1, key->key);
-    bind_blob(st, 2, key->fingerprint, sizeof(key->fingerprint));
-    bind_int(st, 3, (int64_t)id.hi);
-    bind_int(st, 4, (int64_t)id.lo);
-    bind_int(st, 5, now_wall_ms);
-    return sqlite_run(b, W_PUT_KEY);
-}
-
-/* ---- reports --------------------------------------------------------------------------------- */
 
 static int check_running(struct backend *b, const struct store_report *o)
 {
