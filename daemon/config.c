@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/number.h"
 #include "core/pool_view.h"
 #include "daemon/config_internal.h"
 #include "daemon/cpus.h"
@@ -90,6 +92,8 @@ const size_t config_n_rows = FUT_COUNT(config_rows);
 static const size_t live[] = {AT(max_workers), AT(max_threads), AT(paused), AT(handlers),
                               AT(log_level)};
 
+#define UNITS_MAX 1e15 /* exact in a double */
+
 struct unit {
     const char *suffix;
     int64_t factor;
@@ -111,19 +115,22 @@ static const struct {
     [KIND_SIZE] = {sizes, FUT_COUNT(sizes), "a size such as 4096, 64K, 16M, 1G"},
 };
 
-/* Digits and a unit, nothing else. False also when it overflows. */
+/* A number and a unit ("1.5h", "64K"), nothing else. Parts of a millisecond round up; a size and a
+ * plain number must be whole. False also when it is beyond all ranges. */
 static bool parse_units(const char *text, enum config_kind kind, int64_t *out)
 {
-    char *end;
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    if (errno != 0)
+    const char *end;
+    double n;
+    if (!number_scan(text, &end, &n) || n < 0)
         return false;
     for (size_t i = 0; i < forms[kind].n; i++) {
-        if (strcmp(forms[kind].units[i].suffix, end) == 0)
-            return !__builtin_mul_overflow(n, forms[kind].units[i].factor, out);
+        double value = n * (double)forms[kind].units[i].factor;
+        if (strcmp(forms[kind].units[i].suffix, end) != 0)
+            continue;
+        if (value > UNITS_MAX || (kind != KIND_DURATION && floor(value) != value))
+            return false;
+        *out = kind == KIND_DURATION ? number_ms(value / (double)SECOND) : (int64_t)value;
+        return true;
     }
     return false;
 }

@@ -19,6 +19,7 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/number.h"
 
 #define IDLE_TIMEOUT_S 60
 #define RECORD_BYTES 64  /* what the library takes for each header */
@@ -65,7 +66,7 @@ static uint64_t promised_bytes(struct request *r)
 {
     uint64_t n = 0;
     const char *text = http_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return text && params_uint(text, UINT64_MAX, &n) ? n : text ? UINT64_MAX : 0;
+    return text && number_parse_uint(text, UINT64_MAX, &n) ? n : text ? UINT64_MAX : 0;
 }
 
 /* Decides what happens to the body before it comes. True: answer now, without reading it. */

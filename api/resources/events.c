@@ -10,6 +10,7 @@
 #include "api/text/json_out.h"
 #include "api/text/params.h"
 #include "core/clock.h"
+#include "core/number.h"
 
 #define KEEP_ALIVE_MS 15000
 #define SSE_TYPE "text/event-stream"
@@ -214,7 +215,7 @@ static struct events *events_new(struct request *r)
     struct problem p;
     const char *accept = http_header(r, "Accept"), *last = http_header(r, "Last-Event-ID");
     e->out.is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
-    if (last && *last && !params_uint(last, UINT64_MAX, &e->last_seq)) {
+    if (last && *last && !number_parse_uint(last, UINT64_MAX, &e->last_seq)) {
         problem_set(&p, PROBLEM_INVALID_HEADER,
                     "Last-Event-ID must be the id of an event of such a stream, a number.");
         problem_set_parameter(&p, "Last-Event-ID");

@@ -9,6 +9,7 @@
 #include "api/resources/wait.h"
 #include "api/text/params.h"
 #include "core/clock.h"
+#include "core/number.h"
 
 static void read_log(struct request *r);
 
@@ -16,7 +17,7 @@ static bool read_from(struct request *r)
 {
     struct problem p;
     const char *text = request_arg(r, "from");
-    if (!text || params_uint(text, INT64_MAX, &r->log_from))
+    if (!text || number_parse_uint(text, INT64_MAX, &r->log_from))
         return true;
     problem_set(&p, PROBLEM_INVALID_PARAMETER,
                 "\"from\" must be an offset in bytes, not \"%.64s\".", text);

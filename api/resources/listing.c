@@ -6,6 +6,7 @@
 #include "api/text/cursor.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
+#include "core/number.h"
 
 #define DEFAULT_LIMIT 100
 
@@ -31,7 +32,7 @@ static bool read_filters(struct request *r, struct store_list *o)
             r, "state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled");
     if (lane_text && !lane_parse(lane_text, &lane))
         return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
-    if (limit_text && (!params_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
+    if (limit_text && (!number_parse_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
         return request_refuse_arg(r, "limit", "a whole number from 1 to 1000");
     if (cursor && !cursor_parse(cursor, &o->before))
         return refuse_cursor(r);

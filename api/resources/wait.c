@@ -8,6 +8,7 @@
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/number.h"
 
 #define APPLIED_BYTES 40
 
@@ -26,7 +27,7 @@ bool wait_parse(struct request *r)
     const char *arg = request_arg(r, "wait");
     const char *prefer = arg ? NULL : http_header(r, "Prefer");
     int64_t ms = 0;
-    if (arg && !params_seconds(arg, &ms))
+    if (arg && !number_parse_seconds(arg, PARAMS_WAIT_MAX_MS, &ms))
         return refuse(r, PROBLEM_INVALID_PARAMETER, "wait", arg);
     if (prefer) {
         int rc = params_prefer_wait(prefer, &ms);

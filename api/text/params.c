@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/number.h"
+
 #define DIGITS "0123456789"
 
 static int hex_value(char c)
@@ -63,43 +65,6 @@ void params_encode(struct buf *out, const char *s)
     }
 }
 
-bool params_seconds(const char *text, int64_t *out_ms)
-{
-    size_t whole = strspn(text, DIGITS), fraction = 0;
-    int64_t us = 0, unit = 1000000;
-    if (whole < 1 || whole > 9)
-        return false;
-    if (text[whole] == '.') {
-        fraction = strspn(text + whole + 1, DIGITS);
-        if (fraction < 1 || fraction > 9 || text[whole + 1 + fraction])
-            return false;
-    } else if (text[whole]) {
-        return false;
-    }
-    for (size_t i = 0; i < whole; i++)
-        us = us * 10 + (text[i] - '0') * unit;
-    for (size_t i = 0; i < fraction && unit > 1; i++) {
-        unit /= 10;
-        us += (text[whole + 1 + i] - '0') * unit;
-    }
-    *out_ms = (us + 999) / 1000;
-    return true;
-}
-
-bool params_uint(const char *text, uint64_t max, uint64_t *out)
-{
-    size_t n = strspn(text, DIGITS);
-    uint64_t v = 0;
-    if (n < 1 || n > 18 || text[n])
-        return false;
-    for (size_t i = 0; i < n; i++)
-        v = v * 10 + (uint64_t)(text[i] - '0');
-    if (v > max)
-        return false;
-    *out = v;
-    return true;
-}
-
 bool params_states(const char *text, unsigned *out_mask)
 {
     unsigned mask = 0;
@@ -125,7 +90,7 @@ bool params_states(const char *text, unsigned *out_mask)
 /* The value of one preference `name [= value] [; …]` when its name is "wait". */
 static int wait_value(const char *pref, size_t n, int64_t *out_ms)
 {
-    char text[24];
+    char text[64]; /* more digits than a program prints */
     const char *end = memchr(pref, ';', n);
     n = end ? (size_t)(end - pref) : n;
     while (n && strchr(" \t", pref[n - 1]))
@@ -143,7 +108,7 @@ static int wait_value(const char *pref, size_t n, int64_t *out_ms)
         return FUT_ERR_INVAL;
     memcpy(text, at, len);
     text[len] = '\0';
-    return params_seconds(text, out_ms) ? 0 : FUT_ERR_INVAL;
+    return number_parse_seconds(text, PARAMS_WAIT_MAX_MS, out_ms) ? 0 : FUT_ERR_INVAL;
 }
 
 int params_prefer_wait(const char *header, int64_t *out_ms)

@@ -22,14 +22,11 @@ struct params_pair {
 bool params_next(const char **query, struct params_pair *out);
 /* Appends s percent-encoded, safe as a query value. */
 void params_encode(struct buf *out, const char *s);
-/* Seconds with an optional fraction ("2", "0.25"), up to nine digits before and after the point;
- * parts of a millisecond round up. */
-bool params_seconds(const char *text, int64_t *out_ms);
-/* Decimal digits, at most max. */
-bool params_uint(const char *text, uint64_t max, uint64_t *out);
 /* Comma list of state names as bits (1u << state); at least one. */
 bool params_states(const char *text, unsigned *out_mask);
 
+/* The longest wait that is read; the server cuts waits to a maximum of its own. */
+#define PARAMS_WAIT_MAX_MS 1000000000000000LL
 /* The wait preference of a Prefer header (RFC 7240), for instance `respond-async, wait=10`.
  * FUT_ERR_NOT_FOUND: it has none. FUT_ERR_INVAL: its value is no number of seconds. */
 FUT_MUST_CHECK int params_prefer_wait(const char *header, int64_t *out_ms);

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/number.h"
 #include "core/pool_view.h"
 #include "daemon/cpus.h"
 #include "daemon/tune/run.h"
@@ -66,9 +67,8 @@ static int read_args(char **args, struct asked *a)
 /* False: it is not a number from min to max. */
 static bool read_number(const char *text, double preset, double min, double max, double *out)
 {
-    char *end = NULL;
-    *out = text ? strtod(text, &end) : preset;
-    return (!text || (end != text && !*end)) && *out >= min && *out <= max;
+    *out = preset;
+    return (!text || number_parse(text, out)) && *out >= min && *out <= max;
 }
 
 static int choose_lane(const struct asked *a, const struct handler_info *h, enum lane *out)

@@ -6,6 +6,7 @@
 
 #include "api/text/params.h"
 #include "core/id.h"
+#include "core/number.h"
 #include "tests/fuzz/fuzz.h"
 
 static void try_escapes(const char *text)
@@ -42,15 +43,15 @@ static void try_numbers(const char *text)
 {
     int64_t ms = -1;
     uint64_t number = 0;
-    if (params_seconds(text, &ms)) {
+    if (number_parse_seconds(text, 1000000000000LL, &ms)) {
         double real = strtod(text, NULL) * 1000;
         FUT_ASSERT(ms >= 0 && fabs((double)ms - real) <= 1.001);
     }
-    if (params_uint(text, 1000000, &number)) {
-        FUT_ASSERT(number <= 1000000 && number == strtoull(text, NULL, 10));
+    if (number_parse_uint(text, 1000000, &number)) {
+        FUT_ASSERT(number <= 1000000 && (double)number == strtod(text, NULL));
     }
     if (params_prefer_wait(text, &ms) == 0)
-        FUT_ASSERT(ms >= 0 && ms <= 1000000000000LL);
+        FUT_ASSERT(ms >= 0 && ms <= PARAMS_WAIT_MAX_MS);
 }
 
 static void try_names(const char *text)

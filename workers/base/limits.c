@@ -1,12 +1,14 @@
 #include "workers/base/limits.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/number.h"
 #include "core/task.h"
 
 #define SIZE_MAX_BYTES ((uint64_t)1 << 50)
@@ -75,15 +77,15 @@ static uint64_t read_size(const json_t *v, uint64_t min)
     if (json_is_integer(v) && json_integer_value(v) > 0) {
         n = (uint64_t)json_integer_value(v);
     } else if (json_is_string(v)) {
-        const char *text = json_string_value(v);
-        char *end;
-        if (*text < '0' || *text > '9' || strlen(text) > 12)
+        const char *end;
+        double number;
+        if (!number_scan(json_string_value(v), &end, &number) || number < 0)
             return 0;
-        n = strtoull(text, &end, 10);
         const char *unit = *end ? strchr(units, *end) : NULL;
         if (!unit || end[1])
             return 0;
-        n <<= 10 * (unsigned)(unit - units + 1);
+        number *= (double)(1u << 10 * (unsigned)(unit - units + 1));
+        n = number <= (double)SIZE_MAX_BYTES && floor(number) == number ? (uint64_t)number : 0;
     }
     return n >= min && n <= SIZE_MAX_BYTES ? n : 0;
 }

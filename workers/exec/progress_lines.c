@@ -1,17 +1,18 @@
 #include "workers/exec/progress_lines.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "core/number.h"
 
 static const char word[] = "progress ";
 
 /* "0.5" or "0.5 message". False when it is neither. */
 static bool parse(struct progress_lines *p, const char *text)
 {
-    char *end;
-    if (!(*text == '.' || (*text >= '0' && *text <= '9')))
-        return false; /* strtod would take blanks, signs, inf and nan */
-    double fraction = strtod(text, &end);
+    const char *end;
+    double fraction;
+    if (!number_scan(text, &end, &fraction))
+        return false;
     size_t len = *end == ' ' ? strlen(end + 1) : 0;
     if ((*end && *end != ' ') || !(fraction >= 0 && fraction <= 1) || len > RUN_MESSAGE_MAX)
         return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/number.h"
 
 static const char *const verbs[WIRE_VERB_COUNT] = {
     [WIRE_HELLO] = "HELLO", [WIRE_PROGRESS] = "PROGRESS", [WIRE_LOG] = "LOG",
@@ -137,14 +138,11 @@ static void choice_print(struct line *out, const void *field)
     put_char(out, *(const int *)field ? '1' : '0');
 }
 
-/* A decimal number from 0 to 1. */
+/* A number from 0 to 1, as any language prints it. */
 static bool fraction_parse(const char *value, void *field)
 {
-    if (!*value || value[strspn(value, "0123456789.")])
-        return false;
-    char *end;
-    double f = strtod(value, &end);
-    if (*end || !(f >= 0 && f <= 1))
+    double f;
+    if (!number_parse(value, &f) || !(f >= 0 && f <= 1))
         return false;
     *(double *)field = f;
     return true;

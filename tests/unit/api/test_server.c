@@ -242,6 +242,26 @@ START_TEST(test_server_refuses_bad_input)
 }
 END_TEST
 
+/* As Python, JavaScript and C print what is left of a time. */
+static const struct {
+    const char *line, *headers, *body;
+    int status;
+} numbers[] = {
+    {"POST /v1/tasks?wait=29.999993562698364", "", "{\"handler\":\"echo\"}", 200},
+    {"POST /v1/tasks?wait=.5", "", "{\"handler\":\"echo\"}", 200},
+    {"POST /v1/tasks?wait=1e-3", "", "{\"handler\":\"hold\"}", 202},
+    {"POST /v1/tasks", "Prefer: wait=29.999993562698364\r\n", "{\"handler\":\"echo\"}", 200},
+    {"POST /v1/tasks/echo?timeout=1.5e0&retries=2.0&wait=10", "", "x", 200},
+    {"GET /v1/futures?limit=1e1", "", NULL, 200},
+};
+
+START_TEST(test_server_reads_numbers_as_programs_print_them)
+{
+    expect(ask(&f, numbers[_i].line, numbers[_i].headers, numbers[_i].body), numbers[_i].status,
+           NULL, NULL, NULL);
+}
+END_TEST
+
 START_TEST(test_server_does_not_know_an_unknown_id)
 {
     static const struct {
@@ -365,6 +385,7 @@ int main(void)
     tcase_add_test(t, test_server_lists_its_routes_at_the_root);
     tcase_add_test(t, test_server_answers_head_and_options);
     tcase_add_loop_test(t, test_server_refuses_bad_input, 0, FUT_COUNT(bad));
+    tcase_add_loop_test(t, test_server_reads_numbers_as_programs_print_them, 0, FUT_COUNT(numbers));
     tcase_add_test(t, test_server_does_not_know_an_unknown_id);
     tcase_add_test(t, test_server_refuses_a_body_over_the_limit);
     tcase_add_test(t, test_server_takes_a_chunked_body);

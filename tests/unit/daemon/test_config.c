@@ -24,8 +24,10 @@ END_TEST
 static const struct {
     const char *value;
     int64_t ms;
-} durations[] = {{"500ms", 500}, {"30", 30000},   {"30s", 30000},
-                 {"2m", 120000}, {"1h", 3600000}, {"0", 0}};
+} durations[] = {{"500ms", 500}, {"30", 30000},    {"30s", 30000},
+                 {"2m", 120000}, {"1h", 3600000},  {"0", 0},
+                 {"1.5", 1500},  {".5s", 500},     {"29.999993562698364", 30000},
+                 {"1e-3", 1},    {"0.5h", 1800000}};
 
 START_TEST(test_config_durations)
 {
@@ -44,6 +46,11 @@ static const struct {
     {"MAX_WORKERS", "many", "a whole number"},
     {"MAX_WORKERS", "4x", "a whole number"},
     {"MAX_WORKERS", "-1", "a whole number"},
+    {"MAX_WORKERS", "2.5", "a whole number"},
+    {"MAX_WORKERS", "0x4", "a whole number"},
+    {"FUTURED_MAX_BODY", "1.0001K", "a size such as"},
+    {"FUTURED_DRAIN", "-1s", "a duration such as"},
+    {"FUTURED_DRAIN", "1e999", "a duration such as"},
     {"MAX_WORKERS", "99999999999999999999", "a whole number"},
     {"MAX_THREADS", "5000", "from 1 to 4096"},
     {"FUTURED_MAX_BODY", "2T", "a size such as"},

@@ -19,6 +19,7 @@ static const struct {
     {"progress 0.5 half way\r\n", true, 0.5, "half way", 0},
     {"progress 0\nprogress 1 all\n", true, 1, "all", 0},
     {"progress .25  two blanks\n", true, 0.25, " two blanks", 0},
+    {"progress 1e-05\n", true, 1e-05, "", 0},
     {"progress 0.5", false, 0, "", 0}, /* not ended yet */
     {"\n\n", false, 0, "", 0},
     {"progress\n", false, 0, "", 1},

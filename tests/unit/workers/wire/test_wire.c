@@ -57,6 +57,7 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert(h.verb == WIRE_HELLO && h.id == 1 && !h.cancel && h.concurrency == 0);
     ck_assert_int_eq(parse("DONE 12 5 type=application/json", &h), 0);
     ck_assert_str_eq(h.type, "application/json");
+    ck_assert_int_eq(parse("PROGRESS 1 0 fraction=1e-05", &h), 0); /* as Python prints it */
     ck_assert_int_eq(parse("PROGRESS 1 0 fraction=0.5", &h), 0);
     ck_assert_int_eq(parse("PROGRESS 1 4", &h), 0);
     ck_assert(h.fraction < 0);
@@ -94,7 +95,8 @@ static const char *const malformed[] = {
     "PROGRESS 1 0 fraction=1.01",
     "PROGRESS 1 0 fraction=-0.5",
     "PROGRESS 1 0 fraction=nan",
-    "PROGRESS 1 0 fraction=1e0",
+    "PROGRESS 1 0 fraction=1e1",
+    "PROGRESS 1 0 fraction=0x1",
     "PROGRESS 1 0 fraction=.",
     "FAIL 1 0 kind=a/b",
     "FAIL 1 0 kind=",
