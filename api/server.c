@@ -46,7 +46,7 @@ static int make_loops(struct api *a, struct fut_errbuf *err)
     a->loops = xcalloc(n, sizeof(struct http_loop *));
     for (size_t i = 0; i < n; i++) {
         const struct listener *l = &a->listeners[i % a->n_listeners];
-        int rc = http_loop_new(a, l->fd, share(&a->cfg), &a->loops[i]);
+        int rc = http_loop_new(a, l, share(&a->cfg), &a->loops[i]);
         if (rc != 0)
             return fut_fail(err, rc, "cannot serve HTTP on %s: %s", l->address, strerror(errno));
         a->n_loops++;

@@ -29,6 +29,7 @@ struct house {
     struct config cfg;
     struct sockets sockets;
     struct auth *auth; /* NULL: no tokens */
+    struct origin_rules *origins;
     struct tls_pair tls;
     struct fence *fence;
     struct handlers *handlers;
@@ -112,6 +113,7 @@ static void build_api(struct house *h)
         .pools = scheduler_view(h->scheduler),
         .version = FUT_VERSION,
         .auth = h->auth,
+        .origins = h->origins,
         .tls_cert_pem = h->tls.cert_pem,
         .tls_key_pem = h->tls.key_pem,
     });
@@ -146,6 +148,8 @@ int house_build(const struct config *cfg, struct handlers **handlers, const stru
         rc = load_secrets(h, err);
     if (rc == 0)
         rc = fence_new(h->cfg.http_prefixes, h->cfg.http_networks, &h->fence, err);
+    if (rc == 0)
+        rc = origin_rules_new(h->cfg.hosts, h->cfg.origins, &h->origins, err);
     if (rc == 0)
         rc = build_store(h, err);
     if (rc == 0) {
@@ -306,6 +310,7 @@ static void close_all(struct house *h)
     fork_server_stop(&h->fork_server);
     handlers_free(&h->handlers);
     auth_free(&h->auth);
+    origin_rules_free(&h->origins);
     fence_free(&h->fence);
     tls_release(&h->tls);
     config_release(&h->cfg);

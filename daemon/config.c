@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/http/origin.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/number.h"
@@ -74,6 +75,11 @@ const struct config_row config_rows[] = {
     {"FUTURED_TLS_CERT", KIND_FILE, AT(tls_cert), "", 0, 4000,
      "PEM file with the certificate chain: HTTPS instead of HTTP"},
     {"FUTURED_TLS_KEY", KIND_FILE, AT(tls_key), "", 0, 4000, "PEM file with its private key"},
+    {"FUTURED_HOSTS", KIND_HOSTS, AT(hosts), "", 0, 16384,
+     "comma list of names that a Host header may have besides localhost, loopback addresses and "
+     "the name in FUTURED_LISTEN; with tokens any name will do"},
+    {"FUTURED_ORIGINS", KIND_ORIGINS, AT(origins), "", 0, 16384,
+     "comma list of origins (https://app.example) whose web pages may ask here; others may not"},
     {"FUTURED_CALLBACK_SECRET", KIND_SECRET, AT(callback_secret), "", 0, 512,
      "signs done-callbacks (Standard Webhooks): whsec_ and base64; unsigned when empty"},
     {"FUTURED_HTTP_PREFIXES", KIND_PREFIXES, AT(http_prefixes), "", 0, 16384,
@@ -248,6 +254,19 @@ static int set_fence(struct config *c, const struct config_row *r, const char *v
     return set_text(c, r, value, err);
 }
 
+static int set_origins(struct config *c, const struct config_row *r, const char *value,
+                       struct fut_errbuf *err)
+{
+    struct origin_rules *rules = NULL;
+    struct fut_errbuf why = {""};
+    bool is_hosts = r->kind == KIND_HOSTS;
+    int rc = origin_rules_new(is_hosts ? value : "", is_hosts ? "" : value, &rules, &why);
+    origin_rules_free(&rules);
+    if (rc != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s: %.400s", r->name, why.text);
+    return set_text(c, r, value, err);
+}
+
 static int set_user(struct config *c, const struct config_row *r, const char *value,
                     struct fut_errbuf *err)
 {
@@ -264,6 +283,7 @@ static int (*const setters[])(struct config *, const struct config_row *, const 
     [KIND_TEXT] = set_text,      [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
     [KIND_FILE] = set_file,      [KIND_SECRET] = set_secret,   [KIND_LANES] = set_lanes,
     [KIND_PREFIXES] = set_fence, [KIND_NETWORKS] = set_fence,  [KIND_USER] = set_user,
+    [KIND_HOSTS] = set_origins,  [KIND_ORIGINS] = set_origins,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */

@@ -20,6 +20,8 @@ enum config_kind {
     KIND_PREFIXES,
     KIND_NETWORKS,
     KIND_USER,
+    KIND_HOSTS,
+    KIND_ORIGINS,
 };
 
 struct config_row {

@@ -5,7 +5,7 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh package, systemd   what `make deb` and `make test-systemd` need besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
-#                        api/openapi.json, in build/openapi-tools, and nginx in build/nginx
+#                        api/openapi.json, in build/openapi-tools, nginx in build/nginx, and chromium
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
@@ -75,6 +75,18 @@ unpack_nginx() {
     ) || echo "deps: could not get nginx: tests/docs will fail" >&2
 }
 
+# A real browser with its driver, for tests/browser. Without it the rest of the tests can still run.
+install_browser() {
+    local as_root=(env)
+    [ "$1" = test ] || return 0
+    command -v chromedriver >/dev/null && command -v chromium >/dev/null && return 0
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    echo "deps: installing chromium chromium-driver"
+    { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+        --no-install-recommends chromium chromium-driver >/dev/null; } ||
+        echo "deps: could not install chromium: test_browser will fail" >&2
+}
+
 if ! command -v dpkg-query >/dev/null; then
     echo "deps: not a Debian system: make sure that these are there: ${wanted[*]}" >&2
     exit 0
@@ -90,6 +102,7 @@ done
 if [ ${#missing[@]} -eq 0 ]; then
     install_npm_tools "${1-build}"
     unpack_nginx "${1-build}"
+    install_browser "${1-build}"
     exit 0
 fi
 
@@ -114,3 +127,4 @@ echo "deps: installing ${missing[*]}"
     "${missing[@]}" >/dev/null
 install_npm_tools "${1-build}"
 unpack_nginx "${1-build}"
+install_browser "${1-build}"

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "api/http/loop.h"
 #include "api/http/mhd.h"
+#include "api/http/origin.h"
 #include "api/http/shared.h"
 #include "api/text/params.h"
 
@@ -71,15 +73,6 @@ static bool take_captures(struct request *r, const struct route_match *m)
 }
 
 /* ---- first steps of requests that reach no route --------------------------------------------- */
-
-static void reply_options(struct request *r)
-{
-    struct buf allow = BUF_INIT;
-    route_write_allow(&allow, r->allowed);
-    request_add_header(r, "Allow", arena_strndup(&r->arena, allow.data, allow.len));
-    buf_release(&allow);
-    request_reply_empty(r, 204);
-}
 
 static void refuse_path(struct request *r)
 {
@@ -152,6 +145,74 @@ static void refuse_submit(struct request *r)
     request_problem(r, &p);
 }
 
+/* ---- browsers -------------------------------------------------------------------------------- */
+
+static void refuse_host(struct request *r)
+{
+    struct problem p;
+    problem_set(
+        &p, PROBLEM_UNKNOWN_HOST,
+        "\"%.200s\" is not a name of this daemon; ask for localhost or its address, or name "
+        "it in FUTURED_HOSTS.",
+        http_header(r, "Host"));
+    problem_set_parameter(&p, "Host");
+    request_problem(r, &p);
+}
+
+static void refuse_origin(struct request *r)
+{
+    struct problem p;
+    const char *origin = http_header(r, "Origin");
+    problem_set(&p, PROBLEM_FOREIGN_ORIGIN,
+                "A page of %.200s may not ask here; the operator can name its origin in "
+                "FUTURED_ORIGINS. Behind a proxy, let it pass the Host on.",
+                origin && *origin ? origin : "another site");
+    problem_set_parameter(&p, origin ? "Origin" : "Sec-Fetch-Site");
+    request_problem(r, &p);
+}
+
+/* NULL when the request may go on, else the step that refuses it. Without tokens a web page could
+ * else run tasks here in the name of whoever looks at it. */
+static request_step *check_browser(struct request *r)
+{
+    const struct api_config *c = &r->api->cfg;
+    struct origin_headers h = {http_header(r, "Host"), http_header(r, "Origin"),
+                               http_header(r, "Sec-Fetch-Site")};
+    if (h.host && !c->auth && !r->loop->listener->is_unix &&
+        !origin_host_is_ours(c->origins, h.host, c->n_listen_fds ? NULL : c->listen))
+        return refuse_host;
+    if (!h.origin && !h.fetch_site) /* no browser */
+        return NULL;
+    enum origin_verdict verdict = origin_judge(c->origins, &h);
+    if (verdict == ORIGIN_ALLOWED)
+        r->cors_origin = h.origin;
+    return verdict == ORIGIN_FOREIGN ? refuse_origin : NULL;
+}
+
+/* What a page may send, asked before it does. */
+static void add_preflight(struct request *r, const char *methods)
+{
+    request_add_header(r, "Access-Control-Allow-Methods", methods);
+    request_add_header(r, "Access-Control-Allow-Headers",
+                       "Authorization, Content-Type, Idempotency-Key, If-None-Match, "
+                       "Last-Event-ID, Prefer, traceparent");
+    request_add_header(r, "Access-Control-Max-Age", "600");
+    if (http_header(r, "Access-Control-Request-Private-Network"))
+        request_add_header(r, "Access-Control-Allow-Private-Network", "true");
+}
+
+static void reply_options(struct request *r)
+{
+    struct buf allow = BUF_INIT;
+    route_write_allow(&allow, r->allowed);
+    const char *methods = arena_strndup(&r->arena, allow.data, allow.len);
+    buf_release(&allow);
+    request_add_header(r, "Allow", methods);
+    if (r->cors_origin && http_header(r, "Access-Control-Request-Method"))
+        add_preflight(r, methods);
+    request_reply_empty(r, 204);
+}
+
 /* ---- tokens ---------------------------------------------------------------------------------- */
 
 static void refuse_token(struct request *r)
@@ -207,6 +268,9 @@ request_step *dispatch_first_step(struct request *r)
     r->allowed = m.allowed;
     r->route = m.route;
     r->body_limit = r->api->cfg.max_body_bytes;
+    request_step *refuse = check_browser(r);
+    if (refuse)
+        return refuse;
     if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
         r->allowed = METHOD_GET | METHOD_POST | METHOD_PATCH | METHOD_DELETE | METHOD_OPTIONS;
     if (!r->allowed)
@@ -215,7 +279,7 @@ request_step *dispatch_first_step(struct request *r)
         return r->method == METHOD_OPTIONS ? reply_options : refuse_method;
     if (!take_captures(r, &m))
         return refuse_encoding;
-    request_step *refuse = check_token(r); /* before its body takes any memory */
+    refuse = check_token(r); /* before its body takes any memory */
     if (refuse)
         return refuse;
     if (!take_args(r))

@@ -43,18 +43,20 @@ static void describe(int fd, char out[LISTEN_ADDRESS_SIZE])
                        host, port);
 }
 
-/* Can nobody on another machine reach it? */
-static bool is_local(int fd)
+/* Fills address, is_local and is_unix from the descriptor. */
+static void look_at(struct listener *l)
 {
     struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
-        return false;
+    describe(l->fd, l->address);
+    if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
+        return;
+    l->is_unix = ss.ss_family == AF_UNIX;
+    l->is_local = l->is_unix;
     if (ss.ss_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&ss)->sin6_addr);
+        l->is_local = IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&ss)->sin6_addr);
     if (ss.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)(void *)&ss)->sin_addr.s_addr) >> 24 == 127;
-    return ss.ss_family == AF_UNIX;
+        l->is_local = ntohl(((struct sockaddr_in *)(void *)&ss)->sin_addr.s_addr) >> 24 == 127;
 }
 
 /* Binds a new socket to this address and listens. errno tells the reason. */
@@ -177,8 +179,7 @@ int listen_open(const char *where, struct listener *out, struct fut_errbuf *err)
     int rc = is_unix ? open_unix(where, &l, err) : open_tcp(where, &l, err);
     if (rc != 0)
         return rc;
-    describe(l.fd, l.address);
-    l.is_local = is_local(l.fd);
+    look_at(&l);
     *out = l;
     return 0;
 }
@@ -194,8 +195,7 @@ int listen_adopt(int fd, struct listener *out, struct fut_errbuf *err)
         return fut_fail(err, FUT_ERR_IO, "cannot use the inherited descriptor %d: %s", fd,
                         strerror(errno));
     *out = (struct listener){.fd = fd};
-    describe(fd, out->address);
-    out->is_local = is_local(fd);
+    look_at(out);
     return 0;
 }
 

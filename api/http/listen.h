@@ -12,6 +12,7 @@
 struct listener {
     int fd;                            /* non-blocking, close-on-exec; -1 when closed */
     bool is_local;                     /* a unix socket or a loopback address */
+    bool is_unix;                      /* a unix socket, which no browser connects to */
     char address[LISTEN_ADDRESS_SIZE]; /* for people and tests, with the real port */
     char *unix_path;                   /* to be unlinked at the end; NULL when none or inherited */
 };

@@ -159,10 +159,12 @@ static int add_event(struct http_loop *l, int fd, uint32_t events)
     return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : FUT_ERR_IO;
 }
 
-int http_loop_new(struct api *api, int listen_fd, unsigned limit, struct http_loop **out)
+int http_loop_new(struct api *api, const struct listener *listener, unsigned limit,
+                  struct http_loop **out)
 {
     struct http_loop *l = xnew(struct http_loop);
     l->api = api;
+    l->listener = listener;
     int rc = mailbox_init(&l->ready);
     heap_init(&l->sleepers);
     list_init(&l->ending);
@@ -171,7 +173,7 @@ int http_loop_new(struct api *api, int listen_fd, unsigned limit, struct http_lo
     if (l->epoll_fd < 0)
         rc = FUT_ERR_IO;
     if (rc == 0)
-        rc = serve_start(&l->daemon, l, listen_fd, limit);
+        rc = serve_start(&l->daemon, l, listener->fd, limit);
     if (rc == 0)
         rc = add_event(l, http_daemon_fd(&l->daemon), EPOLLIN);
     if (rc == 0) /* edge-triggered: each write is an event, nobody need read it */

@@ -21,10 +21,12 @@
 #include "core/mailbox.h"
 
 struct api;
+struct listener;
 struct request;
 
 struct http_loop {
     struct api *api;
+    const struct listener *listener; /* whose connections these are */
     struct http_daemon daemon;
     pthread_t thread;
     bool is_started;
@@ -55,8 +57,9 @@ struct http_loop {
 
 enum http_wish { HTTP_QUIESCE = 1, HTTP_RELEASE = 2, HTTP_STOP = 4 };
 
-/* listen_fd: duplicated. limit: connections of this loop. 0 or FUT_ERR_IO (*out untouched). */
-FUT_MUST_CHECK int http_loop_new(struct api *api, int listen_fd, unsigned limit,
+/* Makes a loop of this listener, which is borrowed and whose descriptor is duplicated. limit: its
+ * connections. 0 or FUT_ERR_IO (*out untouched). */
+FUT_MUST_CHECK int http_loop_new(struct api *api, const struct listener *listener, unsigned limit,
                                  struct http_loop **out);
 /* Starts its thread, called "http-NUMBER". Main thread. */
 void http_loop_start(struct http_loop *l, unsigned number);

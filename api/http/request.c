@@ -195,6 +195,12 @@ void request_add_header(struct request *r, const char *name, const char *value)
     append(r, &r->headers, name, value);
 }
 
+void request_add_sandbox(struct request *r)
+{
+    request_add_header(r, "Content-Security-Policy", "sandbox");
+    request_add_header(r, "X-Content-Type-Options", "nosniff");
+}
+
 void request_add_location(struct request *r, const char *path, const char *id)
 {
     size_t n = strlen(path), id_len = strlen(id);

@@ -75,6 +75,8 @@ struct request {
     bool keeps_body;
     request_sink *sink;      /* takes the body as it comes, in place of keeps_body; or NULL */
     struct problem *refusal; /* found before the body was complete; in the arena; NULL none */
+    const char
+        *cors_origin; /* the named origin of the page that asks; borrowed header; NULL none */
     char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
 
     /* work */
@@ -167,6 +169,8 @@ const char *request_arg(const struct request *r, const char *name);
 bool request_is_refusable(const struct request *r);
 /* value: borrowed until the request is freed. */
 void request_add_header(struct request *r, const char *name, const char *value);
+/* The bytes of the answer are a task's: a browser is to run none of them, and to guess no type. */
+void request_add_sandbox(struct request *r);
 /* The path of something new: both texts are copied. */
 void request_add_location(struct request *r, const char *path, const char *id);
 void request_add_retry_after(struct request *r, unsigned seconds);

@@ -11,6 +11,7 @@
 #include "api/http/dispatch.h"
 #include "api/http/loop.h"
 #include "api/http/mhd.h"
+#include "api/http/origin.h"
 #include "api/http/pending.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -24,6 +25,10 @@
 #define IDLE_TIMEOUT_S 60
 #define RECORD_BYTES 64  /* what the library takes for each header */
 #define ANSWER_BYTES 768 /* left for the head of the answer */
+#define CORS_BYTES 1024  /* more of it for a page whose origin is named */
+#define EXPOSED_HEADERS                                                                            \
+    "Location, Retry-After, ETag, Link, Preference-Applied, Idempotency-Replayed, "                \
+    "Futured-Coalesced, Futured-Log-Next, Futured-Log-Begin, Futured-State, WWW-Authenticate"
 #define STREAM_BLOCK_BYTES 8192
 #define FIRST_BODY_BYTES 4096u
 #define SWALLOW_BYTES                                                                              \
@@ -52,7 +57,8 @@ static bool head_fits(struct request *r)
         MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     size_t n = head ? head->header_size : 0;
     (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND | MHD_COOKIE_KIND, weigh, &n);
-    if (n + ANSWER_BYTES <= r->api->cfg.max_header_bytes)
+    size_t answer = ANSWER_BYTES + (r->cors_origin ? CORS_BYTES : 0);
+    if (n + answer <= r->api->cfg.max_header_bytes)
         return true;
     request_forget_body(r);
     r->next = dispatch_refuse_headers;
@@ -160,6 +166,17 @@ static struct MHD_Response *make_response(struct request *r)
                                            MHD_RESPMEM_PERSISTENT);
 }
 
+/* Lets the page whose origin is named read the answer; caches keep answers for others apart. */
+static void add_cors(struct MHD_Response *m, const struct request *r)
+{
+    if (origin_rules_name_any(r->api->cfg.origins))
+        (void)MHD_add_response_header(m, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
+    if (!r->cors_origin)
+        return;
+    (void)MHD_add_response_header(m, "Access-Control-Allow-Origin", r->cors_origin);
+    (void)MHD_add_response_header(m, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
+}
+
 static enum MHD_Result send_reply(struct request *r)
 {
     struct MHD_Response *m = make_response(r);
@@ -167,6 +184,7 @@ static enum MHD_Result send_reply(struct request *r)
         return MHD_NO;
     for (const struct request_pair *h = r->headers; h; h = h->next)
         (void)MHD_add_response_header(m, h->name, h->value);
+    add_cors(m, r);
     if (r->closes || atomic_load_explicit(&r->api->is_quiesced, memory_order_relaxed))
         (void)MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result ok = MHD_queue_response(r->conn, r->status, m);

@@ -41,7 +41,7 @@ static void reply(struct request *r)
     add_offset(r, "Futured-Log-Next", o->log_len ? o->begin + o->log_len : r->log_from);
     request_add_header(r, "Futured-State", task_state_name(o->state));
     request_add_header(r, "Cache-Control", "no-cache");
-    request_add_header(r, "X-Content-Type-Options", "nosniff");
+    request_add_sandbox(r);
     wait_add_headers(r);
     request_reply_bytes(r, 200, CONTENT_TEXT, r->out.data, r->out.len);
 }

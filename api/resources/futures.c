@@ -54,7 +54,7 @@ static void reply_bytes(struct request *r)
 {
     const struct task_outcome *o = r->task.outcome;
     wait_add_headers(r);
-    request_add_header(r, "X-Content-Type-Options", "nosniff");
+    request_add_sandbox(r);
     request_reply_bytes(r, 200, o->type && *o->type ? o->type : CONTENT_BYTES, o->body,
                         o->body_len);
 }

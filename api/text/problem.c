@@ -30,6 +30,8 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_BODY_TOO_LARGE] = {413, "body_too_large", "The body is too large"},
     [PROBLEM_UNAUTHORIZED] = {401, "unauthorized", "A valid bearer token is needed"},
     [PROBLEM_FORBIDDEN] = {403, "forbidden", "The token does not allow this"},
+    [PROBLEM_FOREIGN_ORIGIN] = {403, "foreign_origin", "Pages of this origin may not ask here"},
+    [PROBLEM_UNKNOWN_HOST] = {421, "unknown_host", "The Host is not a name of this daemon"},
     [PROBLEM_KEY_REUSED] = {422, "idempotency_key_reused",
                             "The idempotency key stands for another request"},
     [PROBLEM_BATCH_TOO_LARGE] = {413, "batch_too_large", "The batch has too many tasks"},

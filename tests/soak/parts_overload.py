@@ -259,7 +259,7 @@ class Raw:
         self.socket.sendall(data)
 
     def ask(self, path):
-        self.say(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.say(f"GET {path} HTTP/1.1\r\nHost: [::1]\r\n\r\n".encode())
 
     def answer(self):
         """(status, headers, body); (0, {}, b"") when the daemon has closed instead."""
@@ -357,7 +357,7 @@ def bodies(report, folder, seconds):
         answers = Sorted(lambda status, body: status == 202 and json.loads(body)["id"])
         watcher = Watcher(house, client.submit("echo", 1))
         watcher.start()
-        head = (f"POST /v1/tasks/sha256 HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+        head = (f"POST /v1/tasks/sha256 HTTP/1.1\r\nHost: [::1]\r\nContent-Type: text/plain\r\n"
                 f"Content-Length: {BIG}\r\n\r\n").encode()
         while time.monotonic() < end or not answers.right:
             senders = [Raw(house) for _ in range(SENDERS)]

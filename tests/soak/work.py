@@ -172,7 +172,7 @@ def hang_up(c, s):
     host, _, port = s.address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), 10) as gone:
-            gone.sendall(f"GET /v1/futures/{task}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            gone.sendall(f"GET /v1/futures/{task}?wait=30 HTTP/1.1\r\nHost: [::1]\r\n\r\n".encode())
             s.pause(0.3)
     except OSError:
         pass  # the daemon is away

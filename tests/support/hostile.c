@@ -34,14 +34,14 @@ struct kind {
     size_t tail_len; /* 0: a string */
 };
 
-#define POST_TASK "POST /v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+#define POST_TASK "POST /v1/tasks HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\n"
 #define ENDS "Connection: close\r\n"
 #define BODY(length, text) "Content-Length: " length "\r\n" ENDS "\r\n" text
 #define SIMPLE(name, right, text)                                                                  \
     {                                                                                              \
         name, right, text, "", 0, "", 0                                                            \
     }
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n" ENDS "\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: [::1]\r\n" ENDS "\r\n"
 #define FUTURE "/v1/futures/01890a5d-ac96-774b-bcce-b302099a8057"
 
 static const struct kind kinds[] = {
@@ -53,9 +53,9 @@ static const struct kind kinds[] = {
     SIMPLE("blank lines", LEFT, "\r\n\r\n\r\n\r\n"),
     SIMPLE("noise", CLOSED | REFUSED, "\x16\x03\x01\x02\x01\xfc\x03\x03\r\n\r\n"),
     SIMPLE("no version", CLOSED | REFUSED | SERVED, "GET /healthz\r\n\r\n"),
-    SIMPLE("version 9", CLOSED | REFUSED, "GET /healthz HTTP/9.9\r\nHost: x\r\n" ENDS "\r\n"),
+    SIMPLE("version 9", CLOSED | REFUSED, "GET /healthz HTTP/9.9\r\nHost: [::1]\r\n" ENDS "\r\n"),
     SIMPLE("no host", REFUSED | SERVED, "GET /healthz HTTP/1.1\r\n" ENDS "\r\n"),
-    SIMPLE("unknown method", REFUSED, "BREW /v1/tasks HTTP/1.1\r\nHost: x\r\n" ENDS "\r\n"),
+    SIMPLE("unknown method", REFUSED, "BREW /v1/tasks HTTP/1.1\r\nHost: [::1]\r\n" ENDS "\r\n"),
     SIMPLE("cut in the headers", LEFT, "GET /healthz HTTP/1.1\r\nHo"),
     SIMPLE("cut in the body", LEFT, POST_TASK BODY("50", "{\"handler\":\"echo\"}")),
     SIMPLE("a length that is too short", REFUSED, POST_TASK BODY("9", "{\"handler\":\"echo\"}")),
@@ -74,18 +74,18 @@ static const struct kind kinds[] = {
            POST_TASK "Transfer-Encoding: chunked\r\n" ENDS "\r\nfffffffffffffffff\r\n{}"),
     SIMPLE("an unknown coding", CLOSED | REFUSED,
            POST_TASK "Transfer-Encoding: gzip\r\n" ENDS "\r\n"),
-    {"a long URL", CLOSED | REFUSED, "GET /", "a", 60000, " HTTP/1.1\r\nHost: x\r\n\r\n", 0},
-    {"a long header", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ", "y", 60000,
+    {"a long URL", CLOSED | REFUSED, "GET /", "a", 60000, " HTTP/1.1\r\nHost: [::1]\r\n\r\n", 0},
+    {"a long header", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: [::1]\r\nX: ", "y", 60000,
      "\r\n" ENDS "\r\n", 0},
-    {"many headers", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: x\r\n", "A: b\r\n", 9000,
+    {"many headers", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: [::1]\r\n", "A: b\r\n", 9000,
      ENDS "\r\n", 0},
     {"many parameters", REFUSED, "GET /v1/futures?", "a=b&", 900,
-     "c=d HTTP/1.1\r\nHost: x\r\n" ENDS "\r\n", 0},
+     "c=d HTTP/1.1\r\nHost: [::1]\r\n" ENDS "\r\n", 0},
     {"a few hundred parameters", REFUSED, "GET /v1/futures?", "a=b&", 250,
-     "c=d HTTP/1.1\r\nHost: x\r\n" ENDS "\r\n", 0},
-    {"many cookies", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: ", "a=b; ", 900,
-     "\r\n" ENDS "\r\n", 0},
-    {"many pipelined requests", CLOSED | SERVED, "", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+     "c=d HTTP/1.1\r\nHost: [::1]\r\n" ENDS "\r\n", 0},
+    {"many cookies", CLOSED | REFUSED, "GET /healthz HTTP/1.1\r\nHost: [::1]\r\nCookie: ", "a=b; ",
+     900, "\r\n" ENDS "\r\n", 0},
+    {"many pipelined requests", CLOSED | SERVED, "", "GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n",
      300, GET("/healthz"), 0},
     {"1,000 deep", REFUSED, POST_TASK "Content-Length: 1000\r\n" ENDS "\r\n", "[", 1000, "", 0},
     {"1,000 deep as an input", REFUSED,
@@ -107,7 +107,7 @@ static const struct kind kinds[] = {
     {"a NUL in the JSON", REFUSED,
      POST_TASK "Content-Length: 29\r\n" ENDS "\r\n{\"handler\":\"echo\",\"input\":1", "", 0, "\0}",
      2},
-    {"a NUL in a header", CLOSED | REFUSED, "GET /v1/nothing HTTP/1.1\r\nHost: x\r\nX: ", "", 0,
+    {"a NUL in a header", CLOSED | REFUSED, "GET /v1/nothing HTTP/1.1\r\nHost: [::1]\r\nX: ", "", 0,
      "a\0b\r\nConnection: close\r\n\r\n", 27},
     SIMPLE("dots", REFUSED, GET("/v1/../../etc/passwd")),
     SIMPLE("escaped dots", REFUSED, GET("/v1/%2e%2e/%2e%2e/etc/passwd")),
@@ -118,7 +118,7 @@ static const struct kind kinds[] = {
     SIMPLE("an absolute path of another host", REFUSED | CLOSED, GET("http://evil.example/v1/x")),
     SIMPLE("a backslash", REFUSED, GET("/v1\\stats")),
     SIMPLE("a folded header", CLOSED | REFUSED | SERVED,
-           "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n" ENDS "\r\n"),
+           "GET /healthz HTTP/1.1\r\nHost: [::1]\r\nX: a\r\n b\r\n" ENDS "\r\n"),
     SIMPLE("a wait beyond all numbers", REFUSED,
            GET(FUTURE "?wait=99999999999999999999999999999999")),
     SIMPLE("a wait that is none", REFUSED, GET(FUTURE "?wait=nan")),

@@ -210,7 +210,7 @@ static inline void client_send(int fd, const char *bytes, size_t n)
 static inline void client_ask(int fd, const char *line, const char *headers, const char *body)
 {
     struct buf b = BUF_INIT;
-    buf_printf(&b, "%s HTTP/1.1\r\nHost: t\r\n%s", line, headers);
+    buf_printf(&b, "%s HTTP/1.1\r\nHost: localhost\r\n%s", line, headers);
     if (body)
         buf_printf(&b, "Content-Length: %zu\r\n", strlen(body));
     buf_printf(&b, "\r\n%s", body ? body : "");

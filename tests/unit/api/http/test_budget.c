@@ -78,7 +78,8 @@ static int undecided(void)
     char head[128];
     int fd = client_connect(&f);
     (void)line_of(head, sizeof(head),
-                  "POST /v1/tasks/echo HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n", LARGE);
+                  "POST /v1/tasks/echo HTTP/1.1\r\nHost: [::1]\r\nContent-Length: %d\r\n\r\n",
+                  LARGE);
     client_send(fd, head, strlen(head));
     client_send(fd, large(LARGE - 1), LARGE - 1);
     await_buffered(LARGE - 1);

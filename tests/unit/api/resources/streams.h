@@ -68,7 +68,7 @@ static inline int stream_open(const struct fixture *f, const char *line, const c
 {
     struct buf b = BUF_INIT;
     int fd = client_connect(f);
-    buf_printf(&b, "%s HTTP/1.0\r\nHost: t\r\n%s", line, headers);
+    buf_printf(&b, "%s HTTP/1.0\r\nHost: [::1]\r\n%s", line, headers);
     if (body)
         buf_printf(&b, "Content-Length: %zu\r\n", strlen(body));
     buf_printf(&b, "\r\n%s", body ? body : "");
