@@ -136,7 +136,7 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(call archives,daemo
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
 # Stands before libc in a daemon under test (LD_PRELOAD); the same code whatever the variant.
-PRELOAD = $(B)/tests/preload/disk.so
+PRELOAD = $(B)/tests/preload/disk.so $(B)/tests/preload/clock.so
 $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -203,6 +203,12 @@ KILLS   ?= 1000
 chaos: deps
 	+@$(BUILD) build/debug/tests/unit/workers/scheduler/test_worker_chaos VARIANT=debug
 	FUT_CANCELS=$(CANCELS) FUT_KILLS=$(KILLS) build/debug/tests/unit/workers/scheduler/test_worker_chaos
+# Everything at once for MINUTES, with a verdict on what was promised.  CHAOS: options of tests/chaos/run.py
+.PHONY: chaos-run
+chaos-run: deps
+	@tests/deps.sh soak
+	+@$(BUILD) all $(PRELOAD)
+	@tests/chaos/run.py --build $(B) --minutes $(MINUTES) $(CHAOS)
 # BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
 BENCH ?=
 # STATES: how many states of a disk to build and check.

@@ -15,6 +15,7 @@ fi
 rm -rf "$out"
 mkdir -p "$copy/debian/source"
 cp -r Makefile ./*.md LICENSE core storage workers api daemon systemd "$copy/"
+rm "$copy/CHANGELOG.md" # the package has debian/changelog
 cp -r systemd/debian/. "$copy/debian/"
 rm "$copy/debian/README.md"
 echo '3.0 (native)' >"$copy/debian/source/format"
