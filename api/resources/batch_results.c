@@ -18,6 +18,8 @@ struct results {
     size_t limit;           /* of the page that was read last */
     size_t line_bytes;      /* result of the line before */
     bool is_last;           /* there is no page behind it */
+    size_t lines;           /* written */
+    size_t unfinished;      /* of those, futures that were waited for and are not done */
     uint32_t next;          /* place of the next to read */
     int64_t until_mono_ms;  /* end of the waiting */
 };
@@ -29,7 +31,10 @@ static void write_line(struct request *r)
 {
     struct results *w = r->work;
     struct buf json = BUF_INIT;
-    future_json_write(&json, &r->task);
+    bool timed_out = r->wait_ms && !task_state_is_final(r->task.state);
+    future_json_write_view(&json, &(struct future_view){.task = &r->task, .timed_out = timed_out});
+    w->lines++;
+    w->unfinished += timed_out;
     event_out_one_line(&r->out, json.data, json.len);
     buf_putc(&r->out, '\n');
     buf_release(&json);
@@ -132,12 +137,27 @@ static bool may_wait(const struct request *r)
            clock_mono_ms() < w->until_mono_ms && !atomic_load(&r->api->is_released);
 }
 
+/* A stream whose time was up ends with the problem that a single result would be. */
+static void end_stream(struct request *r)
+{
+    const struct results *w = r->work;
+    struct problem p;
+    if (w->unfinished) {
+        problem_set(&p, PROBLEM_NOT_DONE,
+                    "%zu of %zu futures were not done when the wait ended; ask again for the rest.",
+                    w->unfinished, w->lines);
+        problem_write(&r->out, &p);
+        buf_putc(&r->out, '\n');
+    }
+    request_stream_end(r);
+}
+
 static void next_line(struct request *r)
 {
     struct results *w = r->work;
     if (w->at == w->n) {
         if (w->is_last)
-            request_stream_end(r);
+            end_stream(r);
         else
             read_page(r);
         return;

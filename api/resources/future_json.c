@@ -191,6 +191,8 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
         json_out_key(out, "error");
         future_json_write_error(out, t->outcome);
     }
+    if (v->timed_out)
+        json_out_bool(out, "timed_out", true);
     buf_putc(out, '}');
 }
 

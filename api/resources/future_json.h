@@ -17,6 +17,7 @@ struct future_view {
     const struct waiting_scene *scene;    /* for "waiting_for" */
     const struct store_attempt *attempts; /* that ended without ending it; n_attempts */
     size_t n_attempts;
+    bool timed_out; /* its client waited, and it is not done */
 };
 
 /* Appends the whole object: with result or error when done. */

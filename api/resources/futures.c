@@ -38,16 +38,17 @@ void futures_get(struct request *r)
 
 /* ---- the bare result ------------------------------------------------------------------------- */
 
-static void reply_pending(struct request *r)
+/* Bytes with a 2xx are the result and nothing else: whoever pipes them on looks at no more. */
+static void reply_not_done(struct request *r)
 {
-    if (!r->wait_refused)
-        request_add_retry_after(r, 1);
-    show_reply(r, 202);
-}
-
-static void gather_pending(struct request *r)
-{
-    show_gather_all(r, reply_pending);
+    struct problem p;
+    problem_set(&p, PROBLEM_NOT_DONE,
+                "The future is %s and has no result yet; ?wait=SECONDS waits for it.",
+                task_state_name(r->task.state));
+    p.retry_after_s = 1;
+    if (!r->wait_refused) /* which would say Retry-After as well */
+        wait_add_headers(r);
+    request_problem(r, &p);
 }
 
 static void reply_bytes(struct request *r)
@@ -85,8 +86,8 @@ static void reply_cancelled(struct request *r)
 static void reply_result(struct request *r)
 {
     static request_step *const by_state[TASK_STATE_COUNT] = {
-        [TASK_SCHEDULED] = gather_pending, [TASK_QUEUED] = gather_pending,
-        [TASK_RUNNING] = gather_pending,   [TASK_SUCCEEDED] = reply_bytes,
+        [TASK_SCHEDULED] = reply_not_done, [TASK_QUEUED] = reply_not_done,
+        [TASK_RUNNING] = reply_not_done,   [TASK_SUCCEEDED] = reply_bytes,
         [TASK_FAILED] = reply_failed,      [TASK_CANCELLED] = reply_cancelled,
     };
     FUT_ASSERT(!task_state_is_final(r->task.state) || r->task.outcome != NULL);
@@ -138,14 +139,15 @@ static void reply_too_late(struct request *r)
     request_problem(r, &p);
 }
 
-/* Says which it was: nothing had begun, or an attempt is being ended. */
+/* Says which it was: nothing had begun, or an attempt is being stopped, which takes a program as
+ * long as it takes to end. */
 static struct task_outcome *why_cancelled(const struct task *t)
 {
     char text[96];
     if (t->state == TASK_RUNNING)
         (void)snprintf(
             text, sizeof(text),
-            "The task was cancelled by a client while attempt %u ran, which was stopped.",
+            "The task was cancelled by a client while attempt %u ran; it is being stopped.",
             (unsigned)t->attempt);
     else
         (void)snprintf(text, sizeof(text), "The task was cancelled by a client while it was %s.",

@@ -116,7 +116,7 @@ await call('getFuture', 304, { path: { id: done.id }, query: { wait: 1 }, header
 await call('getFuture', 200, { path: { id: held.id }, query: { wait: 0.1 } });
 await call('getFuture', 404, { path: { id: '01234567-89ab-7def-8123-456789abcdef' } });
 await call('getResult', 200, { path: { id: done.id } });
-await call('getResult', 202, { path: { id: held.id } });
+await call('getResult', 409, { path: { id: held.id } });
 await call('getLog', 200, { path: { id: done.id }, query: { from: 0, wait: 1 } });
 await call('getLog', 400, { path: { id: done.id }, query: { from: 'here' } });
 await call('listFutures', 200, { query: { state: 'running,succeeded', limit: 2 } });
@@ -168,6 +168,9 @@ await call('waitMany', 200, { body: { ids: batch.ids, return_when: 'FIRST_COMPLE
 await call('waitMany', 200, { body: { batch: batch.id, timeout: 10 } });
 await call('waitMany', 422, { body: { ids: [], return_when: 'SOMETIME' } });
 const slow = (await call('submitBatch', 202, { body: { tasks: [sleep(600), sleep(600)], fail_fast: true } })).body;
+const cut = lines((await call('getBatchResults', 200, { path: { id: slow.id }, query: { wait: 0.1 } })).body);
+if (!cut[0].timed_out || cut[2].code !== 'not_done')
+  fail(`results that were cut do not say so: ${JSON.stringify(cut)}`);
 await call('cancelBatch', 200, { path: { id: slow.id } });
 
 // ---- the daemon ------------------------------------------------------------------------------

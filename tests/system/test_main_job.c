@@ -193,7 +193,8 @@ START_TEST(test_main_job_waits_end_with_the_current_state)
     ck_assert(json_is_false(api_at(poll.json, "done")));
     struct http_reply bytes = api_get(daemon_url(d), "/v1/futures/%s/result?wait=0.05", id);
     char retry[32];
-    ck_assert_int_eq(bytes.status, 202);
+    ck_assert_int_eq(bytes.status, 409);
+    ck_assert_str_eq(api_str(bytes.json, "code"), "not_done");
     ck_assert_ptr_nonnull(http_header(&bytes, "Retry-After", retry, sizeof(retry)));
     http_reply_release(&bytes);
     http_reply_release(&poll);

@@ -78,8 +78,8 @@ START_TEST(test_server_cancels_once_and_deletes_what_is_done)
     int fd = client_connect(&f);
     char path[64], line[128];
     submit(fd, "{\"handler\":\"hold\"}", path);
-    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result", path), "", NULL), 202,
-           "Retry-After: 1", "\"done\":false", NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result", path), "", NULL), 409,
+           "Retry-After: 1\r\n", "\"code\":\"not_done\"", "application/problem+json");
     expect(client_do(fd, line_of(line, sizeof(line), "DELETE %s", path), "", NULL), 409,
            "\"code\":\"not_done\"", NULL, NULL);
     for (int i = 0; i < 2; i++)
@@ -156,7 +156,8 @@ START_TEST(test_server_shows_handlers_stats_and_health)
     expect(ask(&f, "GET /v1/handlers", "", NULL), 200, "{\"handlers\":[{\"name\":\"echo\"",
            "\"timeout\":1.5,\"retries\":2", "\"lane\":\"cpu\",\"any_lane\":false");
     expect(ask(&f, "GET /v1/handlers", "", NULL), 200,
-           "\"retry_on\":[\"temporary\",\"crash\"],\"backoff\":{\"first\":1,\"max\":300,\"jitter\":0.25},"
+           "\"retry_on\":[\"temporary\",\"crash\"],\"backoff\":{\"first\":1,\"max\":300,\"jitter\":"
+           "0.25},"
            "\"limits\":{}}",
            "\"retry_on\":[\"temporary\",\"exit\"],\"backoff\":{\"first\":0.5,\"max\":300,",
            "\"limits\":{\"cpu\":1.5,\"memory\":67108864}}");

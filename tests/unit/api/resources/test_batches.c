@@ -206,6 +206,28 @@ START_TEST(test_batches_show_how_far_they_are)
 }
 END_TEST
 
+/* Who takes a line without a result for a result is told, and told again at the end. */
+START_TEST(test_batches_results_cut_by_their_time_say_so)
+{
+    static struct made m;
+    struct buf b = BUF_INIT;
+    made_read(&m, ask(&f, "POST /v1/batches", "",
+                      "{\"tasks\":[{\"handler\":\"echo\",\"input\":1},{\"handler\":\"hold\"},"
+                      "{\"handler\":\"hold\"}]}"));
+    stream_rest(stream_batch(&f, &m, "results?wait=0.2", ""), &b);
+    ck_assert_uint_eq(text_count(b.data, "\n{\"id\":"), 3);
+    ck_assert_uint_eq(text_count(b.data, ",\"timed_out\":true}\n"), 2);
+    const char *end = strstr(b.data, "\n{\"type\":\"/problems/not_done\"");
+    ck_assert_msg(end != NULL, "%s", b.data);
+    ck_assert_msg(strstr(end, "\"status\":409") && strstr(end, "2 of 3"), "%s", end);
+    b.len = 0;
+    stream_rest(stream_batch(&f, &m, "results", ""), &b); /* as it is: nothing was waited for */
+    ck_assert_ptr_null(strstr(b.data, "timed_out"));
+    ck_assert_ptr_null(strstr(b.data, "not_done"));
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(test_batches_results_wait_for_what_is_not_done)
 {
     static struct made m;
@@ -260,6 +282,7 @@ int main(void)
     tcase_add_test(t, test_batches_fail_fast_cancels_the_rest);
     tcase_add_test(t, test_batches_show_how_far_they_are);
     tcase_add_test(t, test_batches_results_wait_for_what_is_not_done);
+    tcase_add_test(t, test_batches_results_cut_by_their_time_say_so);
     tcase_add_test(t, test_batches_are_replayed_by_their_key);
     return suite_run_cases("batches", t, NULL);
 }

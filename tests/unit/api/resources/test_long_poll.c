@@ -41,7 +41,7 @@ START_TEST(test_long_poll_ends_with_the_current_state)
            "\"state\":\"running\",\"done\":false", NULL, NULL);
     ck_assert_int_ge(clock_mono_ms() - before, 250);
     expect(client_do(fd, line_of(line, sizeof(line), "GET %s/result?wait=0.01", path), "", NULL),
-           202, "Retry-After: 1", "\"state\":\"running\"", NULL);
+           409, "Retry-After: 1\r\n", "\"code\":\"not_done\"", "running");
     expect(
         client_do(fd, line_of(line, sizeof(line), "GET %s", path), "Prefer: wait=0.020\r\n", NULL),
         200, "Preference-Applied: wait=0.020\r\n", NULL, NULL);
