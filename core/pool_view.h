@@ -42,7 +42,7 @@ struct pool_stats {
                                 "process_groups" */
     uint32_t workers_alive;
     uint64_t workers_died;    /* unasked, since boot */
-    uint32_t programs_broken; /* worker programs that do not start now */
+    uint32_t programs_broken; /* programs that do not start now */
     int last_exit_code;       /* of the latest of these; -1: a signal, or not known */
     int last_signal;          /* that ended it; 0: none */
 };
@@ -76,7 +76,7 @@ struct pool_worker {
     int64_t started_wall_ms;
 };
 
-/* A worker program that does not start: its tasks stay in the queue, it is tried again. */
+/* A program that does not start: its tasks stay in the queue, it is tried again. */
 struct pool_broken {
     int64_t since_wall_ms;
     char words[POOL_WORDS_SIZE]; /* how its last process ended, and the end of what it printed */
@@ -92,6 +92,8 @@ struct pool_view {
     struct pool_worker *(*workers)(void *ctx, size_t *out_n);
     /* Is the program of this handler broken? *out is written when it is. NULL: never. */
     bool (*broken)(void *ctx, const char *handler, struct pool_broken *out);
+    /* Has the machine no process, memory or descriptor for any program? NULL: never. */
+    bool (*shortage)(void *ctx, struct pool_broken *out);
 };
 
 static inline uint32_t pool_lane_max(enum lane lane)

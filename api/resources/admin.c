@@ -133,6 +133,13 @@ void admin_readyz(struct request *r)
     struct problem p;
     store_stats(r->api->cfg.store, &s);
     const char *why = why_not_ready(r->api, s.health);
+    const struct pool_view *pools = &r->api->cfg.pools;
+    struct pool_broken shortage;
+    if (!why && pools->shortage && pools->shortage(pools->ctx, &shortage)) {
+        problem_set(&p, PROBLEM_NOT_READY, "No program can be started: %s", shortage.words);
+        request_problem(r, &p);
+        return;
+    }
     if (!why) {
         buf_puts(&r->out, "{\"status\":\"ready\"}");
         request_reply_json(r, 200);

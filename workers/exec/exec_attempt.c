@@ -61,11 +61,14 @@ static void finish(struct exec_attempt *x, enum run_class class, struct task_out
     x->start.done(x, class, outcome);
 }
 
-/* The program could not be started. */
-static void fail_spawn(struct exec_attempt *x, const char *why)
+static void fail_start(struct exec_attempt *x, int error, const char *why)
 {
-    finish(x, RUN_TEMPORARY,
-           &(struct task_outcome){.code = "spawn_failed", .message = why, .exit_code = -1});
+    if (x->has_ended)
+        return;
+    x->has_ended = true;
+    close_all(x);
+    free_buffers(x);
+    x->start.not_started(x, error, why);
 }
 
 static void ended(struct exec_attempt *x, const struct fork_event *ev)
@@ -206,7 +209,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
     if (ev->verb == FORK_SPAWN_FAILED)
-        fail_spawn(x, ev->text);
+        fail_start(x, ev->error, ev->text);
     if (ev->verb != FORK_EXITED)
         return;
     read_result(x, READS_AT_THE_END);
@@ -219,11 +222,21 @@ static void on_child(struct child *child, const struct fork_event *ev)
 
 /* ---- starting ---- */
 
-static void fail_start(struct exec_attempt *x, const char *what, int error)
+/* Arguments and environment are checked when the handlers are read; a trace may be a little more.
+ */
+static void fail_too_big(struct exec_attempt *x)
+{
+    finish(x, RUN_FAILED,
+           &(struct task_outcome){.code = "spawn_failed",
+                                  .message = "arguments and environment are too large",
+                                  .exit_code = -1});
+}
+
+static void fail_here(struct exec_attempt *x, const char *what, int error)
 {
     char why[128];
     (void)snprintf(why, sizeof(why), "%s: %s", what, strerror(error));
-    fail_spawn(x, why);
+    fail_start(x, error, why);
 }
 
 /* ours: the index of our end of each pipe. */
@@ -310,12 +323,18 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
                                .out = {.fd = -1},
                                .err = {.fd = -1},
                                .progress = {.fd = -1}};
-    if (open_pipes(x, pipes) != 0)
-        fail_start(x, "pipe", errno);
-    else if (spawn(x, pipes) != 0)
-        fail_start(x, "the fork server", EPIPE);
-    else
-        feed(x);
+    int rc = open_pipes(x, pipes);
+    if (rc != 0) {
+        fail_here(x, "no pipe could be made", errno);
+    } else {
+        rc = spawn(x, pipes);
+        if (rc == FUT_ERR_TOO_BIG)
+            fail_too_big(x);
+        else if (rc != 0)
+            fail_here(x, "the fork server does not answer", EPIPE);
+        else
+            feed(x);
+    }
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
         fd_close(&pipes[i][0]);
         fd_close(&pipes[i][1]);

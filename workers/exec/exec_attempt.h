@@ -27,6 +27,9 @@ struct exec_start {
     /* Once and last: class and outcome (one reference, the callee's). The memory of x may go at the
      * end of this turn of the loop (loop_defer) and not earlier. */
     void (*done)(struct exec_attempt *x, enum run_class class, struct task_outcome *outcome);
+    /* In place of done, once and last: the program did not start, which is no fault of the task.
+     * error: an errno; why: one sentence, borrowed for the call. */
+    void (*not_started)(struct exec_attempt *x, int error, const char *why);
 };
 
 struct exec_attempt {
@@ -43,8 +46,8 @@ struct exec_attempt {
     bool has_ended;
 };
 
-/* Starts the program. x is zeroed memory. A failed start is told through done, maybe before this
- * returns. */
+/* Starts the program. x is zeroed memory. A failed start is told through not_started, maybe before
+ * this returns. */
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
 /* Signals the program's process group; done follows when it has exited. */
 void exec_attempt_kill(struct exec_attempt *x, int signal);

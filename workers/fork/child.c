@@ -66,12 +66,15 @@ void fork_child_worker(pid_t parent, int channel)
 
 static void give_up(int error_fd, const char *what, const char *path) FUT_NORETURN;
 
+/* The errno, and behind it a sentence for people. */
 static void give_up(int error_fd, const char *what, const char *path)
 {
-    char text[256];
-    int n = snprintf(text, sizeof(text), "%s %.150s: %s", what, path, strerror(errno));
+    int error = errno;
+    char bytes[sizeof(error) + 256];
+    memcpy(bytes, &error, sizeof(error));
+    int n = snprintf(bytes + sizeof(error), 256, "%s %.150s: %s", what, path, strerror(error));
     if (n > 0)
-        say(error_fd, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+        say(error_fd, bytes, sizeof(error) + (n < 256 ? (size_t)n : 255));
     _exit(EXIT_NOT_STARTED);
 }
 

@@ -1,6 +1,7 @@
 #include "workers/fork/ends.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,18 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* What the child said in place of becoming the program (child.c). */
+static bool read_error(int fd, struct fork_event *ev)
+{
+    char bytes[sizeof(ev->error) + sizeof(ev->text)] = {0};
+    ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes) - 1) : 0;
+    if (n <= (ssize_t)sizeof(ev->error))
+        return false;
+    memcpy(&ev->error, bytes, sizeof(ev->error));
+    memcpy(ev->text, bytes + sizeof(ev->error), sizeof(ev->text));
+    return true;
+}
+
 void ends_of_kid(struct kid *kid, int status, const struct rusage *ru)
 {
     bool mystery = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !kid->killed;
@@ -58,7 +71,7 @@ void ends_of_kid(struct kid *kid, int status, const struct rusage *ru)
     } else if (WIFSIGNALED(status)) {
         ev.oom = TASK_OOM_NO;
     }
-    if (kid->error_fd >= 0 && read(kid->error_fd, ev.text, sizeof(ev.text) - 1) > 0)
+    if (read_error(kid->error_fd, &ev))
         ev.verb = FORK_SPAWN_FAILED;
     answers_send(&ev);
     groups_end(kid->generation);

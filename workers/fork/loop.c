@@ -38,8 +38,8 @@ static struct {
 static void spawn_failed(const struct fork_request *r, const char *what)
 {
     struct fork_event ev = {
-        .verb = FORK_SPAWN_FAILED, .slot = r->slot, .generation = r->generation};
-    (void)snprintf(ev.text, sizeof(ev.text), "%s: %s", what, strerror(errno));
+        .verb = FORK_SPAWN_FAILED, .slot = r->slot, .generation = r->generation, .error = errno};
+    (void)snprintf(ev.text, sizeof(ev.text), "%s: %s", what, strerror(ev.error));
     groups_end(r->generation);
     answers_send(&ev);
 }
@@ -154,7 +154,11 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
     arena_init(&a);
     if (fork_request_decode(server.message, n, &a, &r, &what) != 0)
         FUT_BUG("fork request");
-    if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
+    if ((r.verb == FORK_SPAWN_WORKER && n_fds < 1) ||
+        (r.verb == FORK_SPAWN_EXEC && n_fds < FORK_EXEC_FDS)) {
+        errno = EMFILE; /* the kernel had no descriptor to pass them in */
+        spawn_failed(&r, "the pipes could not be taken over");
+    } else if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
         spawn_worker(&r, fds);
     } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
         memcpy(what.fds, fds, sizeof(what.fds));

@@ -48,7 +48,8 @@ struct fork_event {
     enum limit_kind met;  /* the limit that it was ended for, or (LIMIT_FILES) reached */
     uint64_t task;        /* FORK_OVER */
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
-    char text[256];       /* FORK_SPAWN_FAILED: why */
+    int error;            /* FORK_SPAWN_FAILED: the errno of it, and */
+    char text[256];       /* why, in words */
 };
 
 #define FORK_EXEC_FDS 4 /* standard input, output, error, and where it reports progress */

@@ -12,7 +12,20 @@ struct program_run {
 
 static void on_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
 {
-    attempt_end(FUT_CONTAINER(x, struct program_run, exec)->attempt, class, o);
+    struct attempt *a = FUT_CONTAINER(x, struct program_run, exec)->attempt;
+    exec_holds_succeed(&a->s->holds, a->handler->info.name);
+    attempt_end(a, class, o);
+}
+
+/* The task is given back uncharged; no other one of this program is taken until it starts again. */
+static void on_not_started(struct exec_attempt *x, int error, const char *why)
+{
+    struct attempt *a = FUT_CONTAINER(x, struct program_run, exec)->attempt;
+    if (exec_holds_fail(&a->s->holds, a->handler->info.name, error, why))
+        a->s->holds_changed = true;
+    if (a->stop != STOP_CANCELLED)
+        a->stop = STOP_RELEASED;
+    attempt_end(a, RUN_NONE, NULL);
 }
 
 static void start(struct attempt *a)
@@ -28,7 +41,8 @@ static void start(struct attempt *a)
                                             .max_result_bytes = s->cfg.max_result_bytes,
                                             .kill_grace_ms = s->cfg.kill_grace_ms,
                                             .sink = report_sink(&a->report),
-                                            .done = on_done});
+                                            .done = on_done,
+                                            .not_started = on_not_started});
 }
 
 static void stop(struct attempt *a, int signal)

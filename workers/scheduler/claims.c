@@ -27,9 +27,16 @@ static void on_pause_over(struct loop_timer *t)
     (void)t;
 }
 
+/* Looks again when a hold ends: claims may take those tasks then. */
+static void on_hold_time(struct loop_timer *t)
+{
+    FUT_CONTAINER(t, struct scheduler, hold_timer)->holds_changed = true;
+}
+
 void claims_init(struct scheduler *s)
 {
     list_init(&s->claims);
+    s->hold_timer.fn = on_hold_time;
     for_each_lane (l)
         s->lanes[l].claim_pause.fn = on_pause_over;
 }
@@ -141,13 +148,30 @@ static void post_ranked(struct scheduler *s, enum lane lane)
 
 static void post_plain(struct scheduler *s, enum lane lane)
 {
-    uint32_t n = wanted(s, lane);
+    uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
         post(s, lane, n, NULL);
 }
 
+static void follow_holds(struct scheduler *s)
+{
+    int64_t at_ms;
+    if (!s->holds_changed)
+        return;
+    s->holds_changed = false;
+    for_each_lane (l) {
+        if (s->lanes[l].reserved) {
+            s->lanes[l].is_recalling = true;
+            slots_recall(s, l);
+        }
+    }
+    if (exec_holds_next(&s->holds, &at_ms))
+        loop_timer_set(s->loop, &s->hold_timer, at_ms);
+}
+
 void claims_post(struct scheduler *s)
 {
+    follow_holds(s);
     bool ranked = turns_are_needed(s);
     for_each_lane (lane) {
         if (atomic_load(&s->claims_stopped) || s->lanes[lane].is_paused ||
@@ -159,6 +183,7 @@ void claims_post(struct scheduler *s)
 
 void claims_free(struct scheduler *s)
 {
+    loop_timer_clear(s->loop, &s->hold_timer);
     for (struct list_node *n; (n = list_first(&s->claims)) != NULL;) {
         struct claim *c = FUT_CONTAINER(n, struct claim, link);
         for (size_t i = 0; i < c->op.n; i++)

@@ -12,6 +12,7 @@
 #include "core/map.h"
 #include "workers/base/inbox.h"
 #include "workers/exec/exec_attempt.h"
+#include "workers/exec/exec_holds.h"
 #include "workers/handlers/thread_pool.h"
 #include "workers/handlers/webhook.h"
 #include "workers/process/worker_set.h"
@@ -108,6 +109,9 @@ struct scheduler {
     struct map cancels;      /* of attempts that have not arrived yet */
     struct list cancels_by_age;
     struct audit *audit;
+    struct exec_holds holds;      /* programs that are not started for now */
+    struct loop_timer hold_timer; /* when a hold is to be looked at again */
+    bool holds_changed;           /* claims with the store must come back to learn of it */
     uint32_t random;
     struct webhook_secret callback_secret; /* n 0: none */
 
@@ -285,7 +289,7 @@ void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
 
 /* ---- turns.c ---- */
 
-#define TURNS_MAX 32
+#define TURNS_MAX 64
 /* Which handlers' tasks a claim takes first, where there are `worker` handlers. */
 struct turns {
     size_t n;          /* 0: all alike */
@@ -294,10 +298,10 @@ struct turns {
     struct store_rank ranks[TURNS_MAX];
     char names[TURNS_MAX][TASK_HANDLER_MAX + 1];
 };
-/* Whether there are programs that must take turns. */
-bool turns_are_needed(const struct scheduler *s);
+/* Whether there are programs that must take turns, or are not started for now. */
+bool turns_are_needed(struct scheduler *s);
 /* Ranks the programs for a claim of this lane; out is zeroed memory. */
-void turns_make(const struct scheduler *s, enum lane lane, struct turns *out);
+void turns_make(struct scheduler *s, enum lane lane, struct turns *out);
 
 /* ---- claims.c ---- */
 

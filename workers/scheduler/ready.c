@@ -157,14 +157,28 @@ static void offer(struct scheduler *s, enum lane lane)
         ;
 }
 
+/* False: it waits on, or was given back. */
+static bool may_begin(struct attempt *a)
+{
+    if (a->program)
+        return a->program->is_leaving || worker_program_takes_now(a->program);
+    if (!a->handler || !a->handler->exec)
+        return true;
+    enum exec_hold_answer answer = exec_holds_ask(&a->s->holds, a->handler->info.name);
+    if (answer == EXEC_HOLD_HELD)
+        attempt_stop(a, STOP_RELEASED);
+    else if (answer == EXEC_HOLD_NONE)
+        a->s->holds_changed = a->s->holds_changed || exec_holds_count(&a->s->holds);
+    return answer == EXEC_HOLD_NONE;
+}
+
 static void begin_waiting(struct lane_slots *slots, enum attempt_state state)
 {
     struct attempt *next;
     for (struct attempt *a = attempt_first(slots, state); a && !is_full(slots); a = next) {
         next = attempt_next(a);
-        if (a->program && !a->program->is_leaving && !worker_program_takes_now(a->program))
-            continue; /* it must not keep a slot from others */
-        begin(a);
+        if (may_begin(a)) /* else it must not keep a slot from others */
+            begin(a);
     }
 }
 

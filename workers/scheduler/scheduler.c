@@ -314,7 +314,7 @@ static void read_pools(void *ctx, struct pool_stats *out)
     int status = counts.last_status;
     out->workers_alive = counts.ready;
     out->workers_died = counts.died;
-    out->programs_broken = counts.faults;
+    out->programs_broken = counts.faults + exec_holds_count(&s->holds);
     out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
@@ -327,11 +327,19 @@ static struct pool_worker *list_workers(void *ctx, size_t *out_n)
 
 static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
 {
-    const struct scheduler *s = ctx;
-    return worker_view_find_fault(worker_set_view(s->workers), handler, out);
+    struct scheduler *s = ctx;
+    return worker_view_find_fault(worker_set_view(s->workers), handler, out) ||
+           exec_holds_find(&s->holds, handler, out);
+}
+
+static bool find_shortage(void *ctx, struct pool_broken *out)
+{
+    struct scheduler *s = ctx;
+    return exec_holds_find_all(&s->holds, out);
 }
 
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s, read_pools, slots_change, list_workers, find_broken};
+    return (struct pool_view){s,           read_pools,   slots_change, list_workers,
+                              find_broken, find_shortage};
 }

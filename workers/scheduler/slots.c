@@ -55,6 +55,8 @@ static void set_pause(struct scheduler *s, enum lane lane, const struct pool_pau
 static void take_handlers(struct scheduler *s, const struct handlers *handlers)
 {
     worker_set_reload(s->workers, handlers);
+    exec_holds_reload(&s->holds, handlers);
+    s->holds_changed = true;
     handlers_unref(s->handlers);
     s->handlers = handlers;
 }
@@ -112,6 +114,7 @@ void slots_init(struct scheduler *s)
     mutex_init(&s->plan.mu);
     s->plan.item.fn = on_change;
     s->handlers = handlers_ref(s->cfg.handlers);
+    exec_holds_init(&s->holds, s->handlers);
     plan_lanes(s, &(struct scheduler_plan){.max_threads = s->cfg.max_threads,
                                            .max_workers = s->cfg.max_workers,
                                            .paused = s->cfg.paused});
@@ -123,6 +126,7 @@ void slots_init(struct scheduler *s)
 
 void slots_free(struct scheduler *s)
 {
+    exec_holds_release(&s->holds);
     handlers_unref(s->handlers);
     handlers_unref(s->plan.handlers);
     mutex_destroy(&s->plan.mu);

@@ -9,9 +9,12 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-bool turns_are_needed(const struct scheduler *s)
+#define PROGRAMS_MAX 32 /* that are ranked; the rest of TURNS_MAX is for what is not started */
+
+bool turns_are_needed(struct scheduler *s)
 {
-    return worker_set_programs(s->workers)->len > 1;
+    return worker_set_programs(s->workers)->len > 1 || exec_holds_all(&s->holds) ||
+           exec_holds_name(&s->holds, 0);
 }
 
 /* What a program has had up to now. */
@@ -25,10 +28,10 @@ static const struct worker_program *program_at(struct list_node *n)
     return FUT_CONTAINER(n, struct worker_program, link);
 }
 
-static void add(struct turns *out, const struct worker_program *p, uint8_t rank)
+static void add(struct turns *out, const char *handler, uint8_t rank)
 {
     char *name = out->names[out->n];
-    (void)snprintf(name, sizeof(out->names[0]), "%s", p->handler->info.name);
+    (void)snprintf(name, sizeof(out->names[0]), "%s", handler);
     out->ranks[out->n++] = (struct store_rank){.handler = name, .rank = rank};
 }
 
@@ -67,14 +70,33 @@ static void drop_if_all_alike(struct turns *out)
     out->n = 0;
 }
 
-void turns_make(const struct scheduler *s, enum lane lane, struct turns *out)
+/* What is not started for now stays in the queue. When no program is, that is everything but the
+ * built-ins and the workers' handlers, which have ranks. */
+static void leave_out_held(struct scheduler *s, struct turns *out)
+{
+    const char *name;
+    if (!exec_holds_all(&s->holds)) {
+        for (size_t i = 0; (name = exec_holds_name(&s->holds, i)) && out->n < TURNS_MAX; i++)
+            add(out, name, STORE_RANK_NEVER);
+        return;
+    }
+    const struct catalog *c = handlers_catalog(s->handlers);
+    for (size_t i = 0; i < c->n && out->n < TURNS_MAX; i++) {
+        const struct handler *h = handlers_find(s->handlers, c->items[i].name);
+        if (h && !h->exec)
+            add(out, h->info.name, out->others);
+    }
+    out->others = STORE_RANK_NEVER;
+}
+
+void turns_make(struct scheduler *s, enum lane lane, struct turns *out)
 {
     const struct list *programs = worker_set_programs(s->workers);
-    struct share shares[TURNS_MAX];
+    struct share shares[PROGRAMS_MAX];
     size_t n = 0, index = 0;
     for (struct list_node *i = list_first(programs); i; i = list_next(programs, i), index++) {
         const struct worker_program *p = program_at(i);
-        if (!p->handler || p->is_leaving || n == TURNS_MAX)
+        if (!p->handler || p->is_leaving || n == PROGRAMS_MAX)
             continue;
         bool is_excluded = !worker_program_takes_more(p);
         if (is_excluded)
@@ -82,7 +104,7 @@ void turns_make(const struct scheduler *s, enum lane lane, struct turns *out)
         if (!is_excluded && p->handler->info.lane != lane)
             continue;
         shares[n++] = (struct share){p->handler->info.lane == lane ? p->claimed : 0, p->served};
-        add(out, p, is_excluded ? STORE_RANK_NEVER : 0);
+        add(out, p->handler->info.name, is_excluded ? STORE_RANK_NEVER : 0);
     }
     struct share others = {count_others(s, lane, shares, n), s->lanes[lane].others_served};
     for (size_t i = 0; i < n; i++) {
@@ -90,5 +112,6 @@ void turns_make(const struct scheduler *s, enum lane lane, struct turns *out)
             out->ranks[i].rank = rank_of(&shares[i], shares, n, &others);
     }
     out->others = rank_of(&others, shares, n, &others);
+    leave_out_held(s, out);
     drop_if_all_alike(out);
 }

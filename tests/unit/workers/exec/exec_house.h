@@ -58,6 +58,17 @@ static inline void on_done(struct exec_attempt *x, enum run_class c, struct task
     outcome = o;
 }
 
+static int start_error; /* the program could not be started: errno, and */
+static char start_words[256];
+
+static inline void on_not_started(struct exec_attempt *x, int error, const char *why)
+{
+    ck_assert_ptr_eq(x, &attempt);
+    ck_assert_ptr_null(outcome);
+    start_error = error;
+    (void)snprintf(start_words, sizeof(start_words), "%s", why);
+}
+
 static inline void on_progress(struct sink *to, double f, const char *m)
 {
     (void)to;
@@ -100,7 +111,8 @@ static inline void exec_start(const char *script, const void *input, size_t n, s
                                                       .max_result_bytes = max_result,
                                                       .kill_grace_ms = kill_grace_ms,
                                                       .sink = &sink,
-                                                      .done = on_done});
+                                                      .done = on_done,
+                                                      .not_started = on_not_started});
 }
 
 static inline void finish(void)

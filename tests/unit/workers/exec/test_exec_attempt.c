@@ -1,5 +1,6 @@
 /* One run of a program on a loop: every way in which it can end. */
 #include <check.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,10 +200,12 @@ END_TEST
 START_TEST(test_exec_program_is_gone)
 {
     command.path = (char *)(uintptr_t) "/no/such/program";
-    run_script("", "input");
-    ck_assert_int_eq(class, RUN_TEMPORARY);
-    ck_assert_str_eq(outcome->code, "spawn_failed");
-    ck_assert_ptr_nonnull(strstr(outcome->message, "/no/such/program"));
+    start("", "input", 5, 100);
+    while (!start_error)
+        loop_turn(loop, -1);
+    ck_assert_int_eq(start_error, ENOENT);
+    ck_assert_ptr_nonnull(strstr(start_words, "/no/such/program"));
+    ck_assert_ptr_null(outcome);
 }
 END_TEST
 
@@ -212,9 +215,9 @@ START_TEST(test_exec_fork_server_is_dead)
     while (!broken)
         loop_turn(loop, -1);
     ck_assert(children_are_broken(children));
-    run_script("true", "");
-    ck_assert_int_eq(class, RUN_TEMPORARY);
-    ck_assert_str_eq(outcome->code, "spawn_failed");
+    start("true", "", 0, 100);
+    ck_assert_int_eq(start_error, EPIPE);
+    ck_assert_ptr_null(outcome);
 }
 END_TEST
 

@@ -1,0 +1,232 @@
+/* A program that cannot be started is no fault of its tasks: they wait in the queue, uncharged, and
+ * run when it can. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "tests/support/suite.h"
+#include "tests/support/wait.h"
+#include "tests/unit/workers/house.h"
+#include "workers/exec/exec_holds.h"
+
+#define LIMIT_MS 60000
+
+enum { MANY = 20 };
+
+static const char file[] = "{\"tool\": {\"exec\": [\"%s/tool\"]},"
+                           " \"upper\": {\"exec\": [\"tr\", \"a-z\", \"A-Z\"]}}";
+static char dir[] = "/tmp/futured-test-holds-XXXXXX";
+static char tool[64], away[64], text[512];
+
+static void write_tool(void)
+{
+    FILE *f = fopen(tool, "we");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_gt(fprintf(f, "#!/bin/sh\ncat\n"), 0);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(chmod(tool, 0755), 0);
+}
+
+static void setup(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(tool, sizeof(tool), "%s/tool", dir);
+    (void)snprintf(away, sizeof(away), "%s/away", dir);
+    (void)snprintf(text, sizeof(text), file, dir);
+    write_tool();
+    house_file = text;
+    house_build(4, 2);
+}
+
+static void teardown(void)
+{
+    house_raze();
+    (void)unlink(tool);
+    (void)unlink(away);
+    (void)rmdir(dir);
+}
+
+static void submit_many(const char *handler, struct task_id ids[MANY])
+{
+    for (int i = 0; i < MANY; i++)
+        ids[i] = house_submit(handler, i % 2 ? LANE_IO : LANE_CPU, "x", 10000, 0);
+}
+
+static void expect_success(struct task_id id, uint32_t attempt)
+{
+    struct task t = house_wait(id, TASK_SUCCEEDED);
+    ck_assert_uint_eq(t.attempt, attempt);
+    task_release(&t);
+}
+
+static void expect_none_failed(void)
+{
+    ck_assert_uint_eq(house_store_stats().finished[TASK_FAILED], 0);
+}
+
+static bool is_broken(void *out)
+{
+    return house.view.broken(house.view.ctx, "tool", out);
+}
+
+static bool is_short(void *out)
+{
+    return house.view.shortage(house.view.ctx, out);
+}
+
+/* How a program may be made impossible to start, and possible again. */
+static void move_away(void)
+{
+    ck_assert_int_eq(rename(tool, away), 0);
+}
+
+static void move_back(void)
+{
+    ck_assert_int_eq(rename(away, tool), 0);
+}
+
+static void forbid(void)
+{
+    ck_assert_int_eq(chmod(tool, 0644), 0);
+}
+
+static void allow(void)
+{
+    ck_assert_int_eq(chmod(tool, 0755), 0);
+}
+
+static void make_garbage(void)
+{
+    FILE *f = fopen(tool, "we");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_gt(fprintf(f, "#!/nowhere/sh\n"), 0);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static const struct {
+    void (*harm)(void);
+    void (*mend)(void);
+    const char *words;
+} harms[] = {
+    {move_away, move_back, "No such file"},
+    {forbid, allow, "Permission denied"},
+    {make_garbage, write_tool, "No such file"},
+};
+
+START_TEST(test_holds_a_program_that_is_away)
+{
+    struct task_id ids[MANY], other;
+    struct pool_broken b;
+    harms[_i].harm();
+    submit_many("tool", ids);
+    ck_assert(wait_until(is_broken, &b, LIMIT_MS));
+    ck_assert_ptr_nonnull(strstr(b.words, harms[_i].words));
+    ck_assert_uint_ge(house_stats().programs_broken, 1);
+    other = house_submit("upper", LANE_IO, "x", 10000, 0); /* keeps no slot from others */
+    expect_success(other, 1);
+    other = house_submit("echo", LANE_IO, "1", 10000, 0);
+    expect_success(other, 1);
+    expect_none_failed();
+    harms[_i].mend();
+    for (int i = 0; i < MANY; i++)
+        expect_success(ids[i], 1);
+    expect_none_failed();
+    ck_assert_uint_eq(house_stats().programs_broken, 0);
+}
+END_TEST
+
+START_TEST(test_holds_end_at_a_reload)
+{
+    struct task_id id;
+    struct pool_broken b;
+    move_away();
+    id = house_submit("tool", LANE_IO, "x", 10000, 0);
+    ck_assert(wait_until(is_broken, &b, LIMIT_MS));
+    move_back();
+    scheduler_reload(house.s, &(struct scheduler_plan){
+                                  .handlers = house.handlers, .max_threads = 4, .max_workers = 2});
+    expect_success(id, 1);
+    expect_none_failed();
+}
+END_TEST
+
+/* ---- the machine has none to give ---- */
+
+enum { FILES = 256 };
+
+static int filling[FILES];
+static size_t n_filling;
+
+static void take_all_descriptors(void)
+{
+    int fd;
+    while (n_filling < FILES && (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        filling[n_filling++] = fd;
+    ck_assert_uint_lt(n_filling, FILES);
+}
+
+static void give_descriptors_back(void)
+{
+    while (n_filling)
+        (void)close(filling[--n_filling]);
+}
+
+START_TEST(test_holds_all_when_descriptors_run_out)
+{
+    struct task_id ids[MANY];
+    struct rlimit before, low;
+    struct pool_broken b;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = FILES;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    take_all_descriptors();
+    submit_many("upper", ids);
+    ck_assert(wait_until(is_short, &b, LIMIT_MS));
+    struct task_id echo = house_submit("echo", LANE_IO, "1", 10000, 0);
+    expect_success(echo, 1); /* needs no process */
+    ck_assert(!house.view.broken(house.view.ctx, "echo", &b));
+    expect_none_failed();
+    give_descriptors_back();
+    for (int i = 0; i < MANY; i++)
+        expect_success(ids[i], 1);
+    expect_none_failed();
+    ck_assert(!is_short(&b));
+}
+END_TEST
+
+/* ---- the holds alone ---- */
+
+START_TEST(test_holds_one_tries_and_the_others_wait)
+{
+    struct exec_holds h;
+    exec_holds_init(&h, house.handlers);
+    ck_assert_int_eq(exec_holds_ask(&h, "tool"), EXEC_HOLD_NONE);
+    ck_assert(exec_holds_fail(&h, "tool", ENOENT, "why"));
+    ck_assert(!exec_holds_fail(&h, "tool", ENOENT, "why")); /* one line for each step */
+    ck_assert_int_eq(exec_holds_ask(&h, "tool"), EXEC_HOLD_HELD);
+    ck_assert_int_eq(exec_holds_ask(&h, "upper"), EXEC_HOLD_NONE);
+    ck_assert_str_eq(exec_holds_name(&h, 0), "tool");
+    ck_assert(!exec_holds_all(&h));
+    exec_holds_reload(&h, house.handlers);
+    ck_assert_int_eq(exec_holds_ask(&h, "tool"), EXEC_HOLD_NONE);
+    ck_assert(exec_holds_fail(&h, "tool", EAGAIN, "why"));
+    ck_assert(exec_holds_all(&h));
+    ck_assert_int_eq(exec_holds_ask(&h, "upper"), EXEC_HOLD_HELD);
+    ck_assert_uint_eq(exec_holds_count(&h), 1);
+    exec_holds_release(&h);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("holds");
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_holds_a_program_that_is_away, 0, (int)FUT_COUNT(harms));
+    tcase_add_test(t, test_holds_end_at_a_reload);
+    tcase_add_test(t, test_holds_all_when_descriptors_run_out);
+    tcase_add_test(t, test_holds_one_tries_and_the_others_wait);
+    return suite_run_cases("holds", t, NULL);
+}
