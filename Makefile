@@ -120,7 +120,7 @@ $(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(B)/libapi.
 # System tests and tools speak HTTP to the real binary; of the program they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@
@@ -262,6 +262,8 @@ $(B)/workers/sdk/examples/tour: $(patsubst %,$(B)/workers/sdk/%.o,examples/tour 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@
 -include $(EXAMPLES:=.d)
+# This test is a worker program, too.
+$(B)/tests/system/test_worker_answers: $(B)/workers/sdk/futured_worker.o
 
 # Does a worker program speak the protocol?  make conformance PROGRAM="python3 x.py" [HANDLER=name]
 .PHONY: conformance

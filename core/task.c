@@ -84,7 +84,7 @@ void task_spec_unref(struct task_spec *spec)
 struct task_outcome *task_outcome_new(const struct task_outcome *from)
 {
     size_t room = str_room(from->type) + from->body_len + 1 + str_room(from->code) +
-                  str_room(from->message) + from->log_len + 1;
+                  str_room(from->message) + str_room(from->error_type) + from->log_len + 1;
     struct outcome_box *box = xmalloc(sizeof(*box) + room);
     char *at = box->mem;
     box->pub = *from;
@@ -93,6 +93,7 @@ struct task_outcome *task_outcome_new(const struct task_outcome *from)
     box->pub.body = (unsigned char *)pack(&at, from->body, from->body_len);
     box->pub.code = pack_str(&at, from->code);
     box->pub.message = pack_str(&at, from->message);
+    box->pub.error_type = pack_str(&at, from->error_type);
     box->pub.log = pack(&at, from->log, from->log_len);
     return &box->pub;
 }

@@ -68,8 +68,9 @@ struct task_outcome {
     size_t body_len;
     const char *code;    /* stable error code ("timeout", "exit", "signal" …); NULL on success */
     const char *message; /* for people; NULL on success */
-    int exit_code;       /* -1: none */
-    int signal;          /* 0: none */
+    const char *error_type; /* the program's own name for its error ("ValueError"); NULL: none */
+    int exit_code;          /* -1: none */
+    int signal;             /* 0: none */
     enum task_oom oom;
     uint64_t max_rss_kib; /* peak memory of the attempt's processes; 0: not known */
     uint64_t cpu_ms;      /* CPU time of them all; means something where max_rss_kib does */

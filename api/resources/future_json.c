@@ -1,6 +1,8 @@
 #include "api/resources/future_json.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "api/resources/callback_task.h"
 #include "api/text/json_out.h"
@@ -42,6 +44,8 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o)
     json_out_str(out, "code", o->code ? o->code : "unknown");
     if (o->message)
         json_out_str(out, "message", o->message);
+    if (o->error_type)
+        json_out_str(out, "type", o->error_type);
     if (o->exit_code >= 0)
         json_out_int(out, "exit_code", o->exit_code);
     if (o->signal > 0)
@@ -49,6 +53,16 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o)
     write_costs(out, o);
     write_log(out, o);
     buf_putc(out, '}');
+}
+
+/* By its type and its bytes: text of another charset is not shown as if it were UTF-8. */
+static bool is_text(const struct task_outcome *o, const char *type)
+{
+    const char *charset = strcasestr(type, "charset=");
+    bool is_utf8 = !charset || strncasecmp(charset + 8, "utf-8", 5) == 0 ||
+                   strncasecmp(charset + 8, "\"utf-8\"", 7) == 0 ||
+                   strncasecmp(charset + 8, "us-ascii", 8) == 0;
+    return strncasecmp(type, "text/", 5) == 0 && is_utf8 && json_out_is_utf8(o->body, o->body_len);
 }
 
 static void write_result(struct buf *out, const struct task *t, const char *id)
@@ -62,8 +76,13 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
     }
     buf_putc(out, '{');
     json_out_str(out, "content_type", type);
-    json_out_key(out, "base64");
-    json_out_base64(out, o->body, o->body_len);
+    if (is_text(o, type)) {
+        json_out_key(out, "text");
+        json_out_text(out, (const char *)o->body, o->body_len);
+    } else {
+        json_out_key(out, "base64");
+        json_out_base64(out, o->body, o->body_len);
+    }
     json_out_key(out, "href");
     buf_puts(out, "\"/v1/futures/");
     buf_puts(out, id);

@@ -42,6 +42,18 @@ static size_t sequence_len(const unsigned char *s, size_t left)
     return 0;
 }
 
+bool json_out_is_utf8(const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes, *end = p + n;
+    while (p < end) {
+        size_t len = *p < 0x80 ? 1 : sequence_len(p, (size_t)(end - p));
+        if (len == 0)
+            return false;
+        p += len;
+    }
+    return true;
+}
+
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';

@@ -22,6 +22,7 @@ static void bind_outcome(sqlite3_stmt *st, const struct task_outcome *o)
         bind_blob(st, 13, o->log, o->log_len);
     else
         (void)sqlite3_bind_null(st, 13);
+    bind_text(st, 14, o->error_type);
 }
 
 static int trim(struct backend *b, uint64_t key, uint32_t attempt)
@@ -76,6 +77,7 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st)
         .cpu_ms = (uint64_t)sqlite3_column_int64(st, 10),
         .log = sqlite3_column_blob(st, 11),
         .log_len = (size_t)sqlite3_column_bytes(st, 11),
+        .error_type = column_text(st, 12),
     });
 }
 

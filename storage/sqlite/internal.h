@@ -161,6 +161,7 @@ enum task_column {
     C_RSS,
     C_CPU,
     C_MESSAGE,
+    C_ERROR_TYPE,
     C_TYPE,
     C_LOG,
     C_BODY,
@@ -172,7 +173,7 @@ enum task_column {
 #define TASK_COLUMNS                                                                               \
     SPEC_COLUMNS LIVE_COLUMNS ", r.state, r.attempt, r.lost, r.seq, r.started_ms, r.finished_ms, " \
                               "r.code, r.exit_code, r.signal,"                                     \
-                              " r.oom, r.max_rss_kib, r.cpu_ms, r.message"
+                              " r.oom, r.max_rss_kib, r.cpu_ms, r.message, r.error_type"
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
 /* ---- schema.c -------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ static const char *const sql[R_COUNT] = {
               " WHERE t.key = ?1 AND t.lo = ?2",
     [R_INPUT] = "SELECT input_type, input FROM tasks WHERE key = ?1",
     [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
-                   " signal, oom, max_rss_kib, cpu_ms, log FROM attempts WHERE key = ?1"
+                   " signal, oom, max_rss_kib, cpu_ms, log, error_type FROM attempts WHERE key = ?1"
                    " ORDER BY attempt",
     [R_AHEAD] = "SELECT count(*) FROM"
                 " (SELECT 1 FROM live WHERE queue = ?1"
@@ -76,6 +76,7 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
     struct task_outcome o = {
         .code = column_text(st, C_CODE),
         .message = column_text(st, C_MESSAGE),
+        .error_type = column_text(st, C_ERROR_TYPE),
         .exit_code = column_or(st, C_EXIT, -1),
         .signal = column_or(st, C_SIGNAL, 0),
         .oom = (enum task_oom)column_or(st, C_OOM, TASK_OOM_UNKNOWN),

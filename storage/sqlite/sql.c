@@ -20,14 +20,16 @@ static const char *const sql[W_COUNT] = {
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
-    [W_INSERT_RESULT] = "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
-                        " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
-                        " max_rss_kib, cpu_ms, up_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-                        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    [W_INSERT_RESULT] =
+        "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
+        " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
+        " max_rss_kib, cpu_ms, up_ms, error_type) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     [W_TAKE_RESULT] = "DELETE FROM results WHERE key = ?1 AND state = ?2 AND attempt = ?3",
-    [W_ADD_ATTEMPT] = "INSERT INTO attempts (key, attempt, state, started_ms, finished_ms, code,"
-                      " message, exit_code, signal, oom, max_rss_kib, cpu_ms, log) VALUES (?1, ?2,"
-                      " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+    [W_ADD_ATTEMPT] =
+        "INSERT INTO attempts (key, attempt, state, started_ms, finished_ms, code,"
+        " message, exit_code, signal, oom, max_rss_kib, cpu_ms, log, error_type) VALUES (?1, ?2,"
+        " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
     [W_TRIM_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1 AND attempt <= ?2",
     [W_SET_CALLBACK] = "UPDATE tasks SET callback_key = ?2, callback_lo = ?3 WHERE key = ?1",
     [W_TAKE] = "SELECT key, attempt, lost, past FROM live WHERE queue = ?1"

@@ -111,6 +111,7 @@ static int insert_result(struct backend *b, const struct task *t)
     bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
     bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
     bind_int_or_null(st, 18, t->spec->batch.hi ? -1 : b->now.up_ms, -1);
+    bind_text(st, 19, o->error_type);
     return sqlite_run(b, W_INSERT_RESULT);
 }
 

@@ -32,6 +32,7 @@ static struct task run_once(enum task_event ev, const char *code)
     struct task t;
     struct task_outcome *o = task_outcome_new(&(struct task_outcome){.code = code,
                                                                      .message = "so it ended",
+                                                                     .error_type = "Busy",
                                                                      .exit_code = 7,
                                                                      .max_rss_kib = 99,
                                                                      .cpu_ms = 3,
@@ -66,6 +67,7 @@ START_TEST(test_store_attempts_keeps_what_was_tried_again)
     ck_assert_int_ge(a->finished_wall_ms, a->started_wall_ms);
     ck_assert_str_eq(a->outcome->code, "busy");
     ck_assert_str_eq(a->outcome->message, "so it ended");
+    ck_assert_str_eq(a->outcome->error_type, "Busy");
     ck_assert_int_eq(a->outcome->exit_code, 7);
     ck_assert_uint_eq(a->outcome->max_rss_kib, 99);
     ck_assert_uint_eq(a->outcome->cpu_ms, 3);

@@ -161,6 +161,7 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
     struct task t, seen;
     struct task_outcome *o = task_outcome_new(&(struct task_outcome){.code = "signal",
+                                                                     .error_type = "Own",
                                                                      .oom = TASK_OOM_YES,
                                                                      .max_rss_kib = 4711,
                                                                      .cpu_ms = 1234,
@@ -174,6 +175,7 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
     ck_assert_int_eq(fixture_get(&k, id, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_FAILED);
     ck_assert_str_eq(seen.outcome->code, "signal");
+    ck_assert_str_eq(seen.outcome->error_type, "Own");
     ck_assert_int_eq(seen.outcome->signal, 11);
     ck_assert_int_eq(seen.outcome->oom, TASK_OOM_YES);
     ck_assert_uint_eq(seen.outcome->max_rss_kib, 4711);

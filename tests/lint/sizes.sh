@@ -16,7 +16,8 @@ functions() {
 
 if [ "${1-}" = check ]; then
     report < <(functions | awk -v max=$function_limit '$1 > max { print $2 ": " $3 "() has " $1 " lines, at most " max }')
-    report < <(c_files | xargs -r wc -l | awk -v max=$file_limit \
+    # An SDK is one file to be copied, however long it gets.
+    report < <(c_files | grep -v '^workers/sdk/futured_worker' | xargs -r wc -l | awk -v max=$file_limit \
         '$2 != "total" && $1 > max { print $2 ":1: " $1 " lines, at most " max }')
     finish
     exit

@@ -28,7 +28,7 @@ done
 i=0
 while IFS= read -r line; do
     [[ $line == *'"state":"succeeded"'* ]] || { echo "$line" >&2 && exit 1; }
-    result=$(sed -E 's/.*"base64":"([^"]*)".*/\1/' <<<"$line" | base64 -d | tr -d '\n')
+    result=$(sed -E 's/.*"text":"([^"]*)".*/\1/; s/\\n//g' <<<"$line")
     echo "$(basename "${files[$i]}") $result"
     i=$((i + 1))
 done < <(curl -sS "$daemon/v1/batches/$batch/results?wait=60")

@@ -98,12 +98,12 @@ START_TEST(test_main_job_result_path_gives_the_bare_bytes)
 }
 END_TEST
 
-START_TEST(test_main_job_text_result_is_base64_with_a_link)
+START_TEST(test_main_job_text_result_is_inline_with_a_link)
 {
     struct daemon *d = start();
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":\"hello\"}");
     ck_assert_str_eq(api_str(f, "result.content_type"), "text/plain; charset=utf-8");
-    ck_assert_str_eq(api_str(f, "result.base64"), "aGVsbG8=");
+    ck_assert_str_eq(api_str(f, "result.text"), "hello");
     struct http_reply r = api_get(daemon_url(d), "%s", api_str(f, "result.href"));
     ck_assert_int_eq(r.status, 200);
     check_head(&r, "Content-Type", "text/plain; charset=utf-8");
@@ -259,7 +259,7 @@ int main(void)
         test_main_job_post_answers_202_with_location,
         test_main_job_long_poll_brings_the_result,
         test_main_job_result_path_gives_the_bare_bytes,
-        test_main_job_text_result_is_base64_with_a_link,
+        test_main_job_text_result_is_inline_with_a_link,
         test_main_job_handler_in_the_path_takes_the_body_as_input,
         test_main_job_input_keeps_every_byte_and_its_type,
         test_main_job_prefer_wait_answers_with_the_result,

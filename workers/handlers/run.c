@@ -21,6 +21,7 @@ void run_release(struct run *run)
 {
     buf_release(&run->body);
     buf_release(&run->message);
+    buf_release(&run->log);
     cond_destroy(&run->wake_cond);
     mutex_destroy(&run->mu);
 }
@@ -85,13 +86,17 @@ void run_log(struct run *run, const char *fmt, ...)
 {
     char text[RUN_LOG_PIECE_MAX];
     va_list ap;
-    if (!run->sink)
-        return;
     va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    int len = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (n > 0)
-        run->sink->log(run->sink, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+    if (len <= 0)
+        return;
+    size_t n = (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+    buf_put(&run->log, text, n);
+    if (run->log.len > (size_t)2 * TASK_LOG_MAX)
+        buf_consume(&run->log, run->log.len - TASK_LOG_MAX);
+    if (run->sink)
+        run->sink->log(run->sink, text, n);
 }
 
 void run_succeed(struct run *run, const char *type, struct buf *body)
@@ -147,12 +152,20 @@ void run_fail_cancelled(struct run *run)
 
 struct task_outcome *run_outcome(const struct run *run)
 {
-    if (run->class == RUN_NONE)
-        return task_outcome_error("internal", "the handler ended without a result");
-    if (run->class != RUN_SUCCESS)
-        return task_outcome_error(run->code, run->message.data);
-    return task_outcome_new(&(struct task_outcome){.type = run->type,
-                                                   .body = (const unsigned char *)run->body.data,
-                                                   .body_len = run->body.len,
-                                                   .exit_code = -1});
+    struct task_outcome o = {.exit_code = -1};
+    size_t extra = run->log.len > TASK_LOG_MAX ? run->log.len - TASK_LOG_MAX : 0;
+    if (run->class == RUN_SUCCESS) {
+        o.type = run->type;
+        o.body = (const unsigned char *)run->body.data;
+        o.body_len = run->body.len;
+    } else if (run->class == RUN_NONE) {
+        o.code = "internal";
+        o.message = "the handler ended without a result";
+    } else {
+        o.code = run->code;
+        o.message = run->message.data;
+    }
+    o.log = run->log.data ? run->log.data + extra : "";
+    o.log_len = run->log.len - extra;
+    return task_outcome_new(&o);
 }

@@ -59,6 +59,7 @@ struct run {
     const char *code; /* a literal */
     struct buf body;
     struct buf message;
+    struct buf log; /* the end of what run_log was given, up to twice TASK_LOG_MAX bytes */
 };
 
 typedef void run_fn(struct run *run);

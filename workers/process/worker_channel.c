@@ -12,7 +12,7 @@
 #define READS_PER_EVENT 8   /* then the other sources have a turn */
 #define READS_AT_THE_END 32 /* more than a pipe holds; the writer may never stop */
 #define PRINTED_READ 8192
-#define PRINTED_KEEP ((size_t)2 * TASK_LOG_MAX) /* so that the bytes do not move at each read */
+#define KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that the bytes do not move at each read */
 
 /* ---- what the process prints ---- */
 
@@ -22,16 +22,29 @@ static struct worker_job *only_job(const struct worker_process *w)
     return w->jobs.len == 1 ? FUT_CONTAINER(list_front(&w->jobs), struct worker_job, link) : NULL;
 }
 
+static void keep_end(struct buf *text, const char *bytes, size_t n)
+{
+    size_t skip = n > TASK_LOG_MAX ? n - TASK_LOG_MAX : 0;
+    buf_put(text, bytes + skip, n - skip);
+    if (text->len > KEEP_BYTES)
+        buf_consume(text, text->len - TASK_LOG_MAX);
+}
+
+void worker_channel_log(struct worker_job *job, const char *bytes, size_t n)
+{
+    keep_end(&job->tail, bytes, n);
+    job->sink->log(job->sink, bytes, n);
+}
+
 static void take_printed(struct worker_process *w, const char *bytes, size_t n)
 {
     struct worker_job *job = only_job(w);
-    buf_put(&w->printed, bytes, n);
-    if (w->printed.len > PRINTED_KEEP)
-        buf_consume(&w->printed, w->printed.len - TASK_LOG_MAX);
-    if (!job)
+    if (!job) {
+        keep_end(&w->printed, bytes, n);
         return;
+    }
     job->written += n;
-    job->sink->log(job->sink, bytes, n);
+    worker_channel_log(job, bytes, n);
 }
 
 bool worker_channel_exceeds_output(const struct worker_process *w, const struct worker_job *job)
@@ -99,11 +112,11 @@ void worker_channel_read_printed(struct worker_process *w)
     read_pipe(w, &w->err, READS_AT_THE_END);
 }
 
-void worker_channel_get_printed(const struct worker_process *w, struct worker_end *end)
+void worker_channel_get_log(const struct buf *text, struct worker_end *end)
 {
-    size_t extra = w->printed.len > TASK_LOG_MAX ? w->printed.len - TASK_LOG_MAX : 0;
-    end->log = w->printed.data ? w->printed.data + extra : "";
-    end->log_len = w->printed.len - extra;
+    size_t extra = text->len > TASK_LOG_MAX ? text->len - TASK_LOG_MAX : 0;
+    end->log = text->data ? text->data + extra : "";
+    end->log_len = text->len - extra;
 }
 
 /* ---- what is sent to it ---- */

@@ -26,9 +26,14 @@ void worker_end_close(struct worker_process *w)
 
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end)
 {
+    struct worker_end own = *end;
+    struct buf tail = job->tail;
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
-    job->done(job, end);
+    job->tail = (struct buf)BUF_INIT;
+    worker_channel_get_log(&tail, &own);
+    job->done(job, &own); /* the job may be gone after that */
+    buf_release(&tail);
 }
 
 void worker_end_abandon(struct worker_process *w, uint64_t id)
@@ -64,9 +69,13 @@ void worker_end_gone(struct worker_process *w, struct worker_end end)
     worker_end_close(w);
     w->state = WORKER_DYING;
     end.how = w->broke_rules ? WORKER_ENDED_PROTOCOL : WORKER_ENDED_DIED;
-    worker_channel_get_printed(w, &end);
-    while ((n = list_first(&w->jobs)) != NULL)
-        worker_end_job(w, FUT_CONTAINER(n, struct worker_job, link), &end);
+    worker_channel_get_log(&w->printed, &end);
+    while ((n = list_first(&w->jobs)) != NULL) {
+        struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
+        /* Its last words, which are nobody's where several tasks run. */
+        buf_put(&job->tail, end.log, end.log_len);
+        worker_end_job(w, job, &end);
+    }
     w->hooks->gone(w, &end);
     end_forks(w);
     buf_release(&w->printed);

@@ -15,8 +15,11 @@ FUT_MUST_CHECK int worker_channel_open_pipe(struct worker_process *w, struct loo
                                             int *theirs);
 /* Reads what is in the pipes now: what was printed before a message is there when it comes. */
 void worker_channel_read_printed(struct worker_process *w);
-/* Sets log and log_len of end, which point into w->printed. */
-void worker_channel_get_printed(const struct worker_process *w, struct worker_end *end);
+/* Adds bytes to the job's log: its tail and its owner's. */
+void worker_channel_log(struct worker_job *job, const char *bytes, size_t n);
+/* Sets log and log_len of end to the last TASK_LOG_MAX bytes of text, which is w->printed or the
+ * tail of a job. */
+void worker_channel_get_log(const struct buf *text, struct worker_end *end);
 /* Whether the job has written more than the output limit of its handler allows. */
 bool worker_channel_exceeds_output(const struct worker_process *w, const struct worker_job *job);
 /* Calls job->exceeded when it has. The job may be gone after that. */
@@ -72,7 +75,7 @@ void worker_ahead_give_up(struct worker_process *w);
 
 /* Closes and frees everything but w->printed and w itself. */
 void worker_end_close(struct worker_process *w);
-/* Takes the job from the worker and calls its done. */
+/* Takes the job from the worker and calls its done, with the job's own log. */
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end);
 /* The worker still runs the task of that id, and nobody waits for it any more. */
 void worker_end_abandon(struct worker_process *w, uint64_t id);

@@ -70,7 +70,7 @@ static bool take_log(struct worker_process *w, const struct wire_message *m)
     if (!job)
         return m->head.id <= w->last_id;
     if (m->head.bytes)
-        job->sink->log(job->sink, (const char *)m->payload, (size_t)m->head.bytes);
+        worker_channel_log(job, (const char *)m->payload, (size_t)m->head.bytes);
     job->written += m->head.bytes;
     worker_channel_check_output(w, job);
     return true;
@@ -83,6 +83,16 @@ static enum worker_end_how judge_end(const struct worker_process *w, struct work
     if (m->head.verb == WIRE_DONE)
         job->written += m->head.bytes;
     return worker_channel_exceeds_output(w, job) ? WORKER_ENDED_OUTPUT : how;
+}
+
+/* What follows the first line of a FAIL, such as a traceback, is a part of the task's log. */
+static void log_details(struct worker_job *job, const struct wire_message *m)
+{
+    const char *text = (const char *)m->payload;
+    const char *newline = m->head.bytes ? memchr(text, '\n', (size_t)m->head.bytes) : NULL;
+    const char *end = text + m->head.bytes;
+    if (newline && newline + 1 < end)
+        worker_channel_log(job, newline + 1, (size_t)(end - newline - 1));
 }
 
 /* The task has been answered before. The worker's mistake costs nobody anything: it is logged, once
@@ -105,7 +115,8 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
     if (!job && !worker_end_take_abandoned(w, m->head.id))
         return is_late(w, m->head.id);
     worker_channel_read_printed(w);
-    worker_channel_get_printed(w, &end);
+    if (job && how == WORKER_ENDED_FAILED)
+        log_details(job, m);
     if (w->state == WORKER_READY)
         w->tasks_done++;
     if (job) {

@@ -231,6 +231,7 @@ void worker_process_abandon_job(struct worker_process *w, struct worker_job *job
 {
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
+    buf_release(&job->tail);
     worker_end_abandon(w, job->id);
     if (w->jobs.len == 0)
         worker_end_kill(w, SIGKILL);

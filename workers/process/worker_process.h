@@ -40,7 +40,8 @@ struct worker_end {
     uint64_t max_rss_kib, cpu_ms;
     enum limit_kind met; /* the limit for which the process was killed */
     enum task_oom oom;
-    const char *log; /* the last bytes that the process printed during the task; "" when none */
+    const char *log; /* the last bytes of the task's log: what the process printed during it, its
+                      * LOG messages and the details of its error; "" when none */
     size_t log_len;
 };
 
@@ -56,6 +57,7 @@ struct worker_job {
     uint64_t id;                   /* on the channel */
     const struct task *task;       /* borrowed until done */
     uint64_t written;              /* bytes printed, logged and of its result */
+    struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
     struct sink *sink; /* told of progress and log, before done */

@@ -55,7 +55,7 @@ static void succeeded(struct attempt *a, const struct worker_end *end)
         end);
 }
 
-/* `KIND: first line`; what comes behind it goes to the log. */
+/* `KIND: first line`; what follows that line is in the log. */
 static void program_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
 {
     const char *text = (const char *)end->payload, *kind = end->head->kind;
@@ -63,14 +63,12 @@ static void program_failed(struct attempt *a, enum run_class class, const struct
     const char *newline = n ? memchr(text, '\n', n) : NULL;
     size_t first = newline ? (size_t)(newline - text) : n;
     struct buf message = BUF_INIT;
-    struct sink *sink = report_sink(&a->report);
-    if (newline)
-        sink->log(sink, newline + 1, n - first - 1);
     buf_printf(&message, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
                first < MESSAGE_MAX ? (int)first : MESSAGE_MAX, first ? text : "");
     end_with(
         a, class,
-        (struct task_outcome){.code = "handler_failed", .message = message.data, .exit_code = -1},
+        (struct task_outcome){
+            .code = "handler_failed", .message = message.data, .error_type = kind, .exit_code = -1},
         end);
     buf_release(&message);
 }

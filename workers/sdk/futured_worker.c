@@ -15,7 +15,10 @@
 
 #define LINE_MAX_BYTES 1024
 #define PROGRESS_MAX_BYTES 500
-#define TYPE_MAX_BYTES 900
+#define TYPE_MAX_BYTES 127
+#define ERROR_MAX_BYTES 32768
+#define LOG_MAX_BYTES 65536
+#define RESULT_MAX_BYTES ((size_t)1 << 30)
 #define KIND_MAX_BYTES 64
 #define LARGE_BYTES 262144 /* results from here on go by descriptor */
 #define MAX_FDS 4
@@ -300,19 +303,26 @@ static int host_cancelled(struct futured_task *t, int wait_ms)
     return t->is_cancelled;
 }
 
+/* At most max of the n bytes of text, not cut inside a character. */
+static size_t cut(const char *text, size_t n, size_t max)
+{
+    if (n <= max)
+        return n;
+    n = max;
+    while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    return n;
+}
+
 static void host_progress(struct futured_task *t, double fraction, const char *message)
 {
     char header[128], share[40] = "";
     size_t n = message ? strcspn(message, "\n") : 0;
     if (t->is_answered)
         return;
-    if (n > PROGRESS_MAX_BYTES) {
-        n = PROGRESS_MAX_BYTES;
-        while (n > 0 && ((unsigned char)message[n] & 0xC0) == 0x80)
-            n--; /* not inside a character */
-    }
-    if (fraction >= 0)
-        (void)snprintf(share, sizeof(share), " fraction=%.6g", fraction < 1 ? fraction : 1);
+    n = cut(message, n, PROGRESS_MAX_BYTES);
+    if (fraction >= 0) /* false for NaN, too */
+        (void)snprintf(share, sizeof(share), " fraction=%.6f", fraction < 1 ? fraction : 1);
     (void)snprintf(header, sizeof(header), "PROGRESS %llu %zu%s\n", (unsigned long long)t->head.id,
                    n, share);
     say(header, message, n);
@@ -321,10 +331,15 @@ static void host_progress(struct futured_task *t, double fraction, const char *m
 static void host_log(struct futured_task *t, const void *bytes, size_t n)
 {
     char header[64];
-    if (t->is_answered || n == 0)
-        return;
-    (void)snprintf(header, sizeof(header), "LOG %llu %zu\n", (unsigned long long)t->head.id, n);
-    say(header, bytes, n);
+    const char *at = bytes;
+    while (!t->is_answered && n > 0) {
+        size_t piece = n < LOG_MAX_BYTES ? n : LOG_MAX_BYTES;
+        (void)snprintf(header, sizeof(header), "LOG %llu %zu\n", (unsigned long long)t->head.id,
+                       piece);
+        say(header, at, piece);
+        at += piece;
+        n -= piece;
+    }
 }
 
 static void drop_result(struct futured_task *t)
@@ -359,11 +374,30 @@ static void send_result(struct futured_task *t, const char *header)
     say_file(header, t->result_fd);
 }
 
+static int is_type(const char *type)
+{
+    size_t n = 0;
+    while (type[n] >= ' ' && type[n] <= '~')
+        n++;
+    return type[n] == '\0' && n <= TYPE_MAX_BYTES;
+}
+
+static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
+                      const char *message);
+
 static void host_done(struct futured_task *t, const void *bytes, size_t n, const char *type)
 {
     char header[LINE_MAX_BYTES];
     if (t->is_answered)
         return;
+    if (!type || !*type)
+        type = "application/octet-stream";
+    if (n > RESULT_MAX_BYTES || !is_type(type)) {
+        host_fail(t, FUTURED_RETRY_POLICY, n > RESULT_MAX_BYTES ? "TooLarge" : "BadType",
+                  n > RESULT_MAX_BYTES ? "the result is larger than 1073741824 bytes"
+                                       : "a content type has 1 to 127 printable ASCII characters");
+        return;
+    }
     if (n >= LARGE_BYTES && bytes != t->result) {
         void *copy = host_result_buffer(t, n);
         if (copy)
@@ -372,12 +406,8 @@ static void host_done(struct futured_task *t, const void *bytes, size_t n, const
     }
     int by_fd = t->result && bytes == t->result && n <= t->result_size;
     (void)fflush(NULL); /* the log before the end */
-    if (!type || !*type)
-        type = "application/octet-stream";
-    int type_len = (int)strcspn(type, "\r\n");
-    (void)snprintf(header, sizeof(header), "DONE %llu %zu%s type=%.*s\n",
-                   (unsigned long long)t->head.id, n, by_fd ? " fd=1" : "",
-                   type_len < TYPE_MAX_BYTES ? type_len : TYPE_MAX_BYTES, type);
+    (void)snprintf(header, sizeof(header), "DONE %llu %zu%s type=%s\n",
+                   (unsigned long long)t->head.id, n, by_fd ? " fd=1" : "", type);
     if (by_fd)
         send_result(t, header);
     else
@@ -385,23 +415,35 @@ static void host_done(struct futured_task *t, const void *bytes, size_t n, const
     t->is_answered = 1;
 }
 
-static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
-                      const char *message)
+/* In the characters that the protocol allows; "Error" when there are none. */
+static void write_kind(const char *kind, char out[KIND_MAX_BYTES + 1])
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    char header[192], word[16] = "";
-    size_t kind_len = kind ? strspn(kind, letters) : 0;
+    size_t n = 0;
+    for (; kind && kind[n] && n < KIND_MAX_BYTES; n++)
+        out[n] = strchr(letters, kind[n]) ? kind[n] : '_';
+    out[n] = '\0';
+    if (strspn(out, "_") == n)
+        (void)snprintf(out, KIND_MAX_BYTES + 1, "Error");
+}
+
+static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
+                      const char *message)
+{
+    char header[192], word[16] = "", name[KIND_MAX_BYTES + 1];
     if (t->is_answered)
         return;
+    if (!message)
+        message = "";
+    size_t n = cut(message, strlen(message), ERROR_MAX_BYTES);
+    write_kind(kind, name);
     (void)fflush(NULL);
     if (retry != FUTURED_RETRY_POLICY)
         (void)snprintf(word, sizeof(word), " retry=%d", retry == FUTURED_RETRY_LATER);
-    if (kind_len == 0 || kind_len > KIND_MAX_BYTES)
-        kind = "Error", kind_len = strlen(kind);
-    (void)snprintf(header, sizeof(header), "FAIL %llu %zu%s kind=%.*s\n",
-                   (unsigned long long)t->head.id, strlen(message), word, (int)kind_len, kind);
-    say(header, message, strlen(message));
+    (void)snprintf(header, sizeof(header), "FAIL %llu %zu%s kind=%s\n",
+                   (unsigned long long)t->head.id, n, word, name);
+    say(header, message, n);
     t->is_answered = 1;
 }
 

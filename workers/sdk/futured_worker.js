@@ -21,11 +21,15 @@
  *
  * workers/README.md of futured has the protocol that this speaks. */
 const net = require('node:net');
+const { AsyncLocalStorage } = require('node:async_hooks');
 
 const VERSION = 1;
 const LINE_MAX = 1024;
 const PROGRESS_MAX = 500;
 const ERROR_MAX = 32768;
+const LOG_MAX = 65536;
+const RESULT_MAX = 2 ** 30;
+const TYPE_MAX = 127;
 
 /** Throw it when the same task may work later: it is tried again while it has retries left. */
 class Temporary extends Error {}
@@ -158,14 +162,16 @@ class Task {
 
   /** How far it is, 0 to 1 (undefined: not known), and one line about it. */
   progress(fraction, message = '') {
-    const share = fraction === undefined ? '' : ` fraction=${Math.min(1, Math.max(0, fraction))}`;
+    const known = Number.isFinite(Number(fraction ?? NaN)); // NaN: not known
+    const share = known ? ` fraction=${Math.min(1, Math.max(0, Number(fraction))).toFixed(6)}` : '';
     this.#say('PROGRESS', share, utf8(String(message).replaceAll('\n', ' '), PROGRESS_MAX));
   }
 
   /** A line for this task's log. With concurrency, console.log does not know whose line it is. */
   log(text) {
     const line = String(text);
-    this.#say('LOG', '', Buffer.from(line.endsWith('\n') ? line : line + '\n', 'utf8'));
+    const bytes = Buffer.from(line.endsWith('\n') ? line : line + '\n', 'utf8');
+    for (let at = 0; at < bytes.length; at += LOG_MAX) this.#say('LOG', '', bytes.subarray(at, at + LOG_MAX));
   }
 
   get cancelled() {
@@ -186,16 +192,52 @@ function encode(value) {
   if (value instanceof Result) return [Buffer.from(value.data), value.contentType];
   if (value instanceof Uint8Array) return [value, 'application/octet-stream'];
   if (typeof value === 'string') return [Buffer.from(value, 'utf8'), 'text/plain; charset=utf-8'];
-  return [Buffer.from(JSON.stringify(value ?? null), 'utf8'), 'application/json'];
+  const text = JSON.stringify(value ?? null);
+  if (text === undefined) throw new TypeError(`JSON does not know a ${typeof value}`);
+  return [Buffer.from(text, 'utf8'), 'application/json'];
 }
 
+/** The bytes and the type of a result, which must fit into a message. */
+function result(value) {
+  const [bytes, type] = encode(value);
+  if (typeof type !== 'string' || type.length > TYPE_MAX || !/^[ -~]+$/.test(type)) {
+    throw new TypeError(`a content type is a string of 1 to ${TYPE_MAX} printable ASCII characters`);
+  }
+  if (bytes.length > RESULT_MAX) {
+    throw new RangeError(`the result is ${bytes.length} bytes; allowed: up to ${RESULT_MAX}`);
+  }
+  return [bytes, type];
+}
+
+/** What read() gives as a string; whatever is thrown may have getters and toString that throw. */
+function safely(read, instead) {
+  try {
+    const value = read();
+    return typeof value === 'string' && value ? value : instead;
+  } catch {
+    return instead;
+  }
+}
+
+const is = (error, type) => {
+  try {
+    return error instanceof type;
+  } catch {
+    return false; // a proxy may throw here
+  }
+};
+
 function failure(error) {
-  const thrown = error instanceof Error ? error : new Error(String(error));
-  const name = thrown.name !== 'Error' ? thrown.name : thrown.constructor.name;
-  const kind = name.replace(/[^A-Za-z0-9_.-]/g, '').slice(0, 64) || 'Error';
-  const retry = thrown instanceof Temporary ? ' retry=1' : thrown instanceof Permanent ? ' retry=0' : '';
-  const first = (thrown.message || kind).split('\n')[0];
-  return [`${retry} kind=${kind}`, utf8(`${first}\n${thrown.stack ?? ''}`, ERROR_MAX)];
+  const isError = is(error, Error);
+  const own = isError ? safely(() => error.name, 'Error') : 'Error';
+  const name = own !== 'Error' || !isError ? own : safely(() => error.constructor.name, own);
+  const kind = name.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64);
+  const retry = is(error, Temporary) ? ' retry=1' : is(error, Permanent) ? ' retry=0' : '';
+  const text = safely(() => (isError ? error.message : String(error)), kind);
+  const first = text.split('\n').find((line) => line.trim()) ?? kind;
+  const details = isError ? safely(() => error.stack, '') : '';
+  const word = /[A-Za-z0-9]/.test(kind) ? kind : 'Error';
+  return [`${retry} kind=${word}`, utf8(`${first.slice(0, ERROR_MAX / 8)}\n${details}`, ERROR_MAX)];
 }
 
 // ---- the worker ----------------------------------------------------------------------------------
@@ -208,6 +250,7 @@ function find(name) {
 
 function serve(socket, concurrency) {
   const running = new Map();
+  const current = new AsyncLocalStorage(); // the task whose code runs
 
   async function start(head, input) {
     const say = (verb, more, payload) => {
@@ -215,15 +258,30 @@ function serve(socket, concurrency) {
       if (payload.length > 0) socket.write(payload);
     };
     const task = new Task(head, input, say);
+    // Once: what a task throws besides may end it before its handler returns.
+    const answer = (verb, more, payload) => {
+      if (running.delete(head.id)) say(verb, more, payload);
+    };
+    task.fail = (error) => answer('FAIL', ...failure(error));
     running.set(head.id, task);
     try {
-      const [bytes, type] = encode(await find(task.handler)(task));
-      say('DONE', ` type=${type.replace(/[\r\n]/g, ' ')}`, bytes);
+      const [bytes, type] = result(await current.run(task, () => find(task.handler)(task)));
+      answer('DONE', ` type=${type}`, bytes);
     } catch (error) {
-      say('FAIL', ...failure(error));
+      task.fail(error);
     }
-    running.delete(head.id);
   }
+
+  // Thrown in a callback, or a promise that nobody awaits: it fails the task whose code that was,
+  // and no other. Where that is not known it is only told.
+  const stray = (error) => {
+    const only = running.size === 1 ? [...running.values()][0] : undefined;
+    const task = current.getStore() ?? only;
+    if (task) task.fail(error);
+    else console.error(`futured_worker: not caught: ${failure(error)[1].toString('utf8')}`);
+  };
+  process.on('uncaughtException', stray);
+  process.on('unhandledRejection', stray);
 
   const reader = new Reader((head, payload) => {
     if (head.verb === 'RUN') start(head, payload);

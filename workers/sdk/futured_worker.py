@@ -45,6 +45,9 @@ LINE_MAX = 1024
 READ_BYTES = 65536
 PROGRESS_MAX = 500
 ERROR_MAX = 32768          # bytes of message and traceback
+LOG_MAX = 65536            # bytes of one LOG
+RESULT_MAX = 1 << 30       # bytes
+TYPE_MAX = 127             # bytes of a content type
 LARGE = 262144             # results from here on go by descriptor
 MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
 
@@ -242,14 +245,16 @@ class Task:
         """How far it is, 0 to 1, and one line about it."""
         text = " ".join(str(message).split("\n")).encode("utf-8", "replace")[:PROGRESS_MAX]
         text = text.decode("utf-8", "ignore").encode("utf-8")
-        share = "" if fraction is None else " fraction=%.6g" % min(1.0, max(0.0, fraction))
+        share = "" if fraction is None else " fraction=%.6f" % min(1.0, max(0.0, fraction))
         self._worker.channel.write("PROGRESS %d %d%s" % (self._number, len(text), share), text)
 
     def log(self, text):
         """A line for this task's log. With concurrency, print() does not know whose line it is."""
         line = str(text).encode("utf-8", "replace")
         line = line if line.endswith(b"\n") else line + b"\n"
-        self._worker.channel.write("LOG %d %d" % (self._number, len(line)), line)
+        for at in range(0, len(line), LOG_MAX):
+            piece = line[at:at + LOG_MAX]
+            self._worker.channel.write("LOG %d %d" % (self._number, len(piece)), piece)
 
     @property
     def cancelled(self):
@@ -273,7 +278,38 @@ def _encode(value):
         return value, "application/octet-stream"
     if isinstance(value, str):
         return value.encode("utf-8"), "text/plain; charset=utf-8"
-    return json.dumps(value).encode("utf-8"), "application/json"
+    return json.dumps(value, allow_nan=False).encode("utf-8"), "application/json"
+
+
+def _check_type(kind):
+    """A content type must fit into a header line."""
+    if not isinstance(kind, str):
+        raise TypeError("a content type is a str, not %s" % type(kind).__name__)
+    if not 0 < len(kind) <= TYPE_MAX or not all(" " <= c <= "~" for c in kind):
+        raise ValueError("a content type has 1 to %d printable ASCII characters" % TYPE_MAX)
+    return kind
+
+
+def _text_of(error):
+    """What the error says; its own methods may fail."""
+    try:
+        return str(error).encode("utf-8", "replace").decode("utf-8")
+    except BaseException as another:
+        return "its text cannot be had: str() raised %s" % type(another).__name__
+
+
+def _traceback_of(error):
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException as another:
+        return "the traceback cannot be had: %s\n" % type(another).__name__
+
+
+def _name_of(error):
+    """The type's name in the characters that the protocol allows, or Exception."""
+    name = type.__dict__["__name__"].__get__(type(error))  # whatever its metaclass says
+    name = "".join(c if c.isascii() and c.isalnum() or c in "_.-" else "_" for c in name)[:64]
+    return name if name.strip("_") else "Exception"
 
 
 def _file_of(data):
@@ -363,6 +399,10 @@ class _Worker:
             answer()
         except OSError:
             _exit(0)  # the daemon is gone
+        except BaseException:  # nothing was written yet: a header that cannot be encoded
+            traceback.print_exc()
+            text = b"the worker could not write its answer"
+            self.channel.write("FAIL %d %d kind=WorkerError" % (task._number, len(text)), text)
 
     def _done(self, task):
         function = _handlers.get(task.handler)
@@ -372,11 +412,16 @@ class _Worker:
             raise Permanent("this worker has no handler %r" % task.handler)
         data, kind = _encode(function(task))
         data = memoryview(data).cast("B")
+        if len(data) > RESULT_MAX:
+            raise ValueError("the result is %d bytes; allowed: up to %d" % (len(data), RESULT_MAX))
         head = "DONE %d %d" % (task._number, len(data))
-        kind = " type=" + kind.replace("\n", " ")
+        kind = " type=" + _check_type(kind)
         if not MEMFD or len(data) < LARGE:
             return lambda: self.channel.write(head + kind, data)
-        fd = _file_of(data)
+        try:
+            fd = _file_of(data)
+        except OSError:  # no descriptor or no memory for that
+            return lambda: self.channel.write(head + kind, data)
 
         def send():
             self.channel.write_file(head + " fd=1" + kind, fd)
@@ -387,12 +432,12 @@ class _Worker:
     def _failure(self, task, error):
         retry = {Temporary: " retry=1", Permanent: " retry=0"}
         word = next((w for t, w in retry.items() if isinstance(error, t)), "")
-        kind = "".join(c for c in type(error).__name__ if c.isascii() and c.isalnum() or c in "_.-")
-        first = (str(error) or type(error).__name__).split("\n")[0]
-        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        text = (first + "\n" + details).encode("utf-8", "replace")[:ERROR_MAX]
-        text = text.decode("utf-8", "ignore").encode("utf-8")
-        head = "FAIL %d %d%s kind=%s" % (task._number, len(text), word, kind[:64] or "Exception")
+        kind = _name_of(error)
+        lines = [line for line in _text_of(error).splitlines() if line.strip()]
+        first = lines[0] if lines else kind
+        text = (first[:ERROR_MAX // 8] + "\n" + _traceback_of(error)).encode("utf-8", "replace")
+        text = text[:ERROR_MAX].decode("utf-8", "ignore").encode("utf-8")
+        head = "FAIL %d %d%s kind=%s" % (task._number, len(text), word, kind)
         return lambda: self.channel.write(head, text)
 
 
@@ -474,7 +519,7 @@ def _flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):
+        except Exception:  # closed, None, or something else that a handler has put there
             pass
 
 
@@ -495,7 +540,7 @@ def run(concurrency=1, fork=False):
                  "({\"x\": {\"worker\": [\"python3\", \"%s\"]}})" % sys.argv[0])
     fd = int(os.environ["FUTURED_WORKER_FD"])
     os.set_inheritable(fd, False)
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         for function in _initializers:
             function()

@@ -25,7 +25,13 @@
 
 futured_progress() {
     printf '%s' "${2-}" | tr '\n' ' ' | head -c 500 >"$futured_dir/line"
-    printf 'PROGRESS %s %s fraction=%s\n' "$futured_id" "$(($(wc -c <"$futured_dir/line")))" "$1" >&"$futured_fd"
+    futured_share=''
+    case ${1-} in
+    '' | *[!0-9.]* | *.*.* | .) ;; # no number: not known
+    0* | .* | 1 | 1.) futured_share=" fraction=$1" ;;
+    *) futured_share=' fraction=1' ;;
+    esac
+    printf 'PROGRESS %s %s%s\n' "$futured_id" "$(($(wc -c <"$futured_dir/line")))" "$futured_share" >&"$futured_fd"
     cat "$futured_dir/line" >&"$futured_fd"
 }
 
@@ -38,8 +44,13 @@ futured_type() {
 }
 
 futured_fail() {
-    printf ' kind=%s%s' "$1" "${3:+ retry=$3}" >"$futured_dir/fail"
-    printf '%s\n' "$2" >"$futured_dir/why"
+    futured_kind=$(printf '%s' "${1-}" | LC_ALL=C tr -c 'A-Za-z0-9_.-' _ | head -c 64)
+    case ${3-} in
+    0 | 1) futured_retry=" retry=$3" ;;
+    *) futured_retry='' ;;
+    esac
+    printf ' kind=%s%s' "${futured_kind:-Error}" "$futured_retry" >"$futured_dir/fail"
+    printf '%s\n' "${2-}" | head -c 32768 >"$futured_dir/why"
     exit 1
 }
 
@@ -94,11 +105,21 @@ futured_task() {
         "$futured_name"
     )
     futured_status=$?
-    if [ "$futured_status" -eq 0 ]; then
-        futured_type=application/octet-stream
-        [ -s "$futured_dir/type" ] && futured_type=$(cat "$futured_dir/type")
-        futured_send "DONE $futured_id" "$futured_dir/output" " type=$futured_type"
-        return
+    futured_type=application/octet-stream
+    [ -s "$futured_dir/type" ] && futured_type=$(cat "$futured_dir/type")
+    # Also futured_fail in a subshell of the handler, whose status it may not have looked at.
+    if [ "$futured_status" -eq 0 ] && [ ! -e "$futured_dir/fail" ]; then
+        if [ "${#futured_type}" -gt 127 ] || printf '%s' "$futured_type" | LC_ALL=C grep -q '[^ -~]' ||
+            [ "$(printf '%s' "$futured_type" | wc -l)" -ne 0 ]; then
+            printf ' kind=BadType' >"$futured_dir/fail"
+            printf 'a content type has 1 to 127 printable ASCII characters\n' >"$futured_dir/why"
+        elif [ "$(($(wc -c <"$futured_dir/output")))" -gt 1073741824 ]; then
+            printf ' kind=TooLarge' >"$futured_dir/fail"
+            printf 'the result is larger than 1073741824 bytes\n' >"$futured_dir/why"
+        else
+            futured_send "DONE $futured_id" "$futured_dir/output" " type=$futured_type"
+            return
+        fi
     fi
     futured_retry=''
     [ "$futured_status" -eq 75 ] && futured_retry=' retry=1'

@@ -56,7 +56,7 @@ START_TEST(test_batches_take_tasks_and_lines)
     ck_assert_uint_eq(m.n, 2);
     read_results(&m, &b);
     ck_assert_ptr_nonnull(strstr(b.data, "\"result\":[1, \"]\"]"));
-    ck_assert_ptr_nonnull(strstr(b.data, "\"base64\":\"Yg==\""));
+    ck_assert_ptr_nonnull(strstr(b.data, "\"text\":\"b\""));
     ck_assert_ptr_nonnull(strstr(b.data, "\"lane\":\"cpu\""));
     char line[128];
     expect(ask(&f, line_of(line, sizeof(line), "GET /v1/batches/%s", m.batch), "", NULL), 200,

@@ -28,6 +28,7 @@ struct job {
     size_t bytes; /* of its result */
     double fraction;
     char kind[64], text[64], log[64];
+    char end_log[64];         /* the log of its end */
     enum limit_kind exceeded; /* what it was told of */
 };
 
@@ -76,6 +77,7 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
     j->status = end->known ? end->status : -1;
     if (end->head && end->head->kind)
         keep(j->kind, sizeof(j->kind), end->head->kind, 63);
+    keep(j->end_log, sizeof(j->end_log), end->log, end->log_len);
     j->bytes = end->payload ? (size_t)end->head->bytes : 0;
     if (end->payload)
         keep(j->text, sizeof(j->text), end->payload, (size_t)end->head->bytes);

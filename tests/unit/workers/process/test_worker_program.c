@@ -29,6 +29,7 @@ START_TEST(test_program_prints_and_reports)
     (void)answer(&j, "kit", "report");
     ck_assert(j.fraction > 0.49 && j.fraction < 0.51);
     ck_assert_str_eq(j.log, "said\n"); /* nothing of the task before */
+    ck_assert_str_eq(j.end_log, j.log);
     raze();
 }
 END_TEST
@@ -43,6 +44,8 @@ START_TEST(test_program_fails_a_task_and_goes_on)
     ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
     ck_assert_str_eq(j.kind, "ValueError");
     ck_assert_str_eq(j.text, "first line\nsecond line\n");
+    ck_assert_str_eq(j.log, "second line\n");
+    ck_assert_str_eq(j.end_log, j.log);
     drop(&j);
     ck_assert_int_eq(pid_of("kit"), pid);
     raze();

@@ -49,9 +49,12 @@ START_TEST(test_worker_failure_has_kind_and_first_line)
     struct task t = run("fail", TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "handler_failed");
     ck_assert_str_eq(t.outcome->message, "ValueError: first line");
+    ck_assert_str_eq(t.outcome->error_type, "ValueError");
+    ck_assert_mem_eq(t.outcome->log, "second line\n", 12);
     task_release(&t);
     t = run("again", TASK_FAILED); /* no retries are left */
     ck_assert_str_eq(t.outcome->message, "not now");
+    ck_assert_ptr_null(t.outcome->error_type);
     task_release(&t);
     struct task_id id = house_submit("kit", LANE_CPU, "again", 60000, 1);
     t = house_wait(id, TASK_SCHEDULED); /* to be tried again */
