@@ -34,6 +34,7 @@ void http_conn_free(struct http_loop *l, struct http_conn **c)
 
 void http_conn_hide_query(struct http_conn *c, const char *uri)
 {
+    c->uri = uri;
     const char *mark = uri ? strchr(uri, '?') : NULL;
     c->query = mark ? (char *)(uintptr_t)(mark + 1) : NULL;
     if (!c->query)

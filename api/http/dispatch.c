@@ -3,12 +3,14 @@
 #include "api/http/dispatch.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "api/http/loop.h"
 #include "api/http/mhd.h"
 #include "api/http/origin.h"
 #include "api/http/shared.h"
 #include "api/text/params.h"
+#include "core/mem.h"
 
 /* ---- what came ------------------------------------------------------------------------------- */
 
@@ -88,7 +90,7 @@ static void refuse_encoding(struct request *r)
     request_problem(r, &p);
 }
 
-static void refuse_args(struct request *r)
+void dispatch_refuse_kept(struct request *r)
 {
     request_problem(r, r->refusal);
 }
@@ -137,6 +139,17 @@ void dispatch_refuse_body(struct request *r)
     request_refuse_bytes(r, "Too many bytes of other requests are in memory; nothing was stored.");
 }
 
+static void refuse_packed(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_UNSUPPORTED_ENCODING,
+                "The Content-Encoding \"%.64s\" is not understood; send the bytes as they are.",
+                http_header(r, "Content-Encoding"));
+    problem_set_parameter(&p, "Content-Encoding");
+    request_add_header(r, "Accept-Encoding", "identity");
+    request_problem(r, &p);
+}
+
 static void refuse_submit(struct request *r)
 {
     struct problem p;
@@ -154,7 +167,7 @@ static void refuse_host(struct request *r)
         &p, PROBLEM_UNKNOWN_HOST,
         "\"%.200s\" is not a name of this daemon; ask for localhost or its address, or name "
         "it in FUTURED_HOSTS.",
-        http_header(r, "Host"));
+        r->host);
     problem_set_parameter(&p, "Host");
     request_problem(r, &p);
 }
@@ -176,8 +189,7 @@ static void refuse_origin(struct request *r)
 static request_step *check_browser(struct request *r)
 {
     const struct api_config *c = &r->api->cfg;
-    struct origin_headers h = {http_header(r, "Host"), http_header(r, "Origin"),
-                               http_header(r, "Sec-Fetch-Site")};
+    struct origin_headers h = {r->host, http_header(r, "Origin"), http_header(r, "Sec-Fetch-Site")};
     if (h.host && !c->auth && !r->loop->listener->is_unix &&
         !origin_host_is_ours(c->origins, h.host, c->n_listen_fds ? NULL : c->listen))
         return refuse_host;
@@ -251,17 +263,48 @@ static request_step *check_token(struct request *r)
     return rc == 0 ? NULL : rc == FUT_ERR_STATE ? refuse_scope : refuse_token;
 }
 
+static bool turns_away(const struct request *r)
+{
+    return r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced) &&
+           !r->api->cfg.n_listen_fds;
+}
+
 /* Runs when the request is complete. */
 static void run_route(struct request *r)
 {
-    if (r->route->flags & ROUTE_SUBMITS && atomic_load(&r->api->is_quiesced) &&
-        !r->api->cfg.n_listen_fds)
+    if (turns_away(r)) /* by now */
         refuse_submit(r);
     else
         r->route->run(r);
 }
 
-request_step *dispatch_first_step(struct request *r)
+/* A request may name the whole URL; its host is then the one that counts (RFC 9112, 3.2.2). */
+static void split_target(struct request *r)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    r->host = http_header(r, "Host");
+    for (size_t i = 0; i < FUT_COUNT(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+        if (strncasecmp(r->path, schemes[i], n) != 0)
+            continue;
+        size_t host_len = strcspn(r->path + n, "/");
+        r->host = arena_strndup(&r->arena, r->path + n, host_len);
+        r->path += n + host_len;
+        if (!*r->path)
+            r->path = "/";
+        return;
+    }
+}
+
+/* The bytes of a body count as they are; nobody unpacks them. */
+static bool is_packed(const struct request *r)
+{
+    const char *coding = http_header(r, "Content-Encoding");
+    return coding && *coding && strcasecmp(coding, "identity") != 0;
+}
+
+/* The step that refuses the request by its head alone, or answers OPTIONS; NULL: it may go on. */
+static request_step *judge(struct request *r)
 {
     struct route_match m;
     route_find(r->api->routes, r->method, r->path, &m);
@@ -283,9 +326,21 @@ request_step *dispatch_first_step(struct request *r)
     if (refuse)
         return refuse;
     if (!take_args(r))
-        return refuse_args;
-    r->keeps_body = m.route->flags & ROUTE_HAS_BODY;
-    if (m.route->open)
-        m.route->open(r);
-    return run_route;
+        return dispatch_refuse_kept;
+    if (is_packed(r))
+        return refuse_packed;
+    return turns_away(r) ? refuse_submit : NULL;
+}
+
+void dispatch_begin(struct request *r)
+{
+    split_target(r);
+    r->next = judge(r);
+    r->is_refused = r->next != NULL;
+    if (r->is_refused)
+        return;
+    r->next = run_route;
+    r->keeps_body = r->route->flags & ROUTE_HAS_BODY;
+    if (r->route->open)
+        r->route->open(r);
 }

@@ -6,10 +6,13 @@
 
 #include "api/http/request.h"
 
-/* Looks up r->method and r->path, fills route, allowed, captures, args and what becomes of the
- * body, and returns the step to run when the request is complete. Never NULL: a wrong path has a
- * step that says so. */
-request_step *dispatch_first_step(struct request *r);
+/* Looks up r->method and r->path, fills host, route, allowed, captures, args and what becomes of
+ * the body, and sets r->next to the step to run when the request is complete. A request that is
+ * refused by its head alone has a step that says so, and is_refused. */
+void dispatch_begin(struct request *r);
+
+/* A step that answers with r->refusal. */
+void dispatch_refuse_kept(struct request *r);
 
 /* Steps for headers and a body over the limit, and for a transfer coding that is not understood. */
 void dispatch_refuse_headers(struct request *r);

@@ -2,6 +2,7 @@
 
 #include <microhttpd.h>
 
+#include "api/http/head.h"
 #include "api/http/request.h"
 #include "core/fd.h"
 
@@ -49,6 +50,19 @@ void http_suspend(struct request *r)
 void http_resume(struct request *r)
 {
     MHD_resume_connection(r->conn);
+}
+
+static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    head_add(cls, &(struct head_field){name, value ? value : "", name_len, value_len});
+    return MHD_YES;
+}
+
+void http_read_head(const struct request *r, struct head *h)
+{
+    (void)MHD_get_connection_values_n(r->conn, MHD_HEADER_KIND, add_field, h);
 }
 
 const char *http_header(const struct request *r, const char *name)

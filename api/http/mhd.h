@@ -9,6 +9,7 @@
 #include "core/err.h"
 
 struct MHD_Daemon;
+struct head;
 struct request;
 
 struct http_daemon {
@@ -29,6 +30,8 @@ void http_daemon_quiesce(struct http_daemon *d);
 /* Closes all connections and ends. No request may be suspended: the library would abort. */
 void http_daemon_stop(struct http_daemon *d);
 
+/* Hands each field of the request's head to head_add, in order. */
+void http_read_head(const struct request *r, struct head *h);
 /* The library forgets the connection until http_resume. */
 void http_suspend(struct request *r);
 /* Lets the library call the request's next step in the next http_daemon_run. */

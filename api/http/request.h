@@ -53,6 +53,7 @@ struct request {
     enum request_state state; /* the loop's thread alone; changed by request_move */
     request_step *next;       /* runs when the request is complete, or when it was woken */
     struct list_node ready;   /* guarded by the loop's mutex */
+    bool is_refused;          /* by its head alone: next says so */
     bool is_complete;         /* its body is here, or it has none */
     bool has_stayed;          /* it sleeps long enough to be told of a hang-up */
     bool is_hung_up;          /* its client left while it slept */
@@ -63,6 +64,7 @@ struct request {
     /* what came */
     enum route_method method;
     const char *path;  /* raw; the HTTP library's until the end */
+    const char *host;  /* of the Host header or the whole URL; NULL none */
     const char *query; /* likewise; NULL none */
     const struct route *route;
     unsigned allowed;                         /* methods of the path */

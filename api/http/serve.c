@@ -9,6 +9,7 @@
 
 #include "api/http/conn.h"
 #include "api/http/dispatch.h"
+#include "api/http/head.h"
 #include "api/http/loop.h"
 #include "api/http/mhd.h"
 #include "api/http/origin.h"
@@ -49,19 +50,41 @@ static enum MHD_Result weigh(void *cls, enum MHD_ValueKind kind, const char *nam
     return MHD_YES;
 }
 
+static size_t head_size(const struct request *r)
+{
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return head ? head->header_size : 0;
+}
+
 /* The head of the answer shares the memory of the connection with that of the request: when it
  * would find too little, the refusal, which is short, comes before anything is done. */
 static bool head_fits(struct request *r)
 {
-    const union MHD_ConnectionInfo *head =
-        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    size_t n = head ? head->header_size : 0;
+    size_t n = head_size(r);
     (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND | MHD_COOKIE_KIND, weigh, &n);
     size_t answer = ANSWER_BYTES + (r->cors_origin ? CORS_BYTES : 0);
     if (n + answer <= r->api->cfg.max_header_bytes)
         return true;
     request_forget_body(r);
     r->next = dispatch_refuse_headers;
+    return false;
+}
+
+/* False: where the request ends is doubtful, so its refusal is the connection's last answer. */
+static bool head_is_clear(struct request *r, const char *method, const char *version)
+{
+    struct problem p;
+    const char *uri = r->peer->uri ? r->peer->uri : "";
+    struct head h = {.begin = uri,
+                     .end = uri + head_size(r) - strlen(method) - 1,
+                     .needs_host = strcmp(version, MHD_HTTP_VERSION_1_1) == 0};
+    http_read_head(r, &h);
+    if (head_is_sound(&h, &p))
+        return true;
+    request_refuse_body(r, &p);
+    r->closes = true;
+    r->next = dispatch_refuse_kept;
     return false;
 }
 
@@ -80,15 +103,18 @@ static bool plan_body(struct request *r)
 {
     const char *coding = http_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     size_t limit = r->body_limit;
+    bool expects = http_header(r, MHD_HTTP_HEADER_EXPECT) != NULL; /* and waits with its body */
     uint64_t promised = coding ? 0 : promised_bytes(r);
     if (coding && strcasecmp(coding, "chunked") != 0) {
         r->next = dispatch_refuse_coding;
         return true;
     }
+    if (r->is_refused)
+        return expects;
     if (promised > limit) {
         r->next = dispatch_refuse_size;
         request_forget_body(r);
-        return promised > limit + SWALLOW_BYTES || http_header(r, MHD_HTTP_HEADER_EXPECT);
+        return promised > limit + SWALLOW_BYTES || expects;
     }
     if (r->keeps_body && promised) /* a promise alone takes little memory */
         buf_reserve(&r->body, promised < FIRST_BODY_BYTES ? (size_t)promised : FIRST_BODY_BYTES);
@@ -232,7 +258,7 @@ static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, c
     r->query = http_conn_take_query(r->peer);
     r->method = route_method_parse(method);
     r->path = url;
-    r->next = dispatch_first_step(r);
+    dispatch_begin(r);
     if (log_wants(LOG_LEVEL_DEBUG))
         r->began_mono_us = clock_mono_us();
     return r;
@@ -246,10 +272,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 {
     struct http_loop *l = cls;
     struct request *r = *con_cls;
-    (void)version;
     if (!r) {
         *con_cls = r = begin(l, conn, url, method);
-        return !head_fits(r) || plan_body(r) ? run_steps(r) : MHD_YES;
+        bool is_due = !head_fits(r) || !head_is_clear(r, method, version) || plan_body(r);
+        return is_due ? run_steps(r) : MHD_YES;
     }
     if (r->state == REQUEST_POLLED) {
         pending_poll(r);

@@ -11,6 +11,7 @@
 #include "api/resources/submission.h"
 #include "api/resources/wait.h"
 #include "api/text/json_in.h"
+#include "api/text/json_text.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 
@@ -116,7 +117,7 @@ static const char *arg_of(void *ctx, const char *name)
 }
 
 /* The content type of the body as input. 0, or FUT_ERR_INVAL with *p set. */
-static int read_type(struct request *r, const char **out, struct problem *p)
+static int read_type(struct request *r, struct submission *s, struct problem *p)
 {
     const char *type = http_header(r, "Content-Type");
     if (!type || !*type || strncasecmp(type, FORM_TYPE, strlen(FORM_TYPE)) == 0)
@@ -127,9 +128,14 @@ static int read_type(struct request *r, const char **out, struct problem *p)
         problem_set_parameter(p, "Content-Type");
         return FUT_ERR_INVAL;
     }
-    *out = type;
+    s->input_type = type;
+    if (!task_type_is_json(type))
+        return 0;
     /* What goes in as JSON is JSON: handlers and readers rely on it. */
-    return task_type_is_json(type) ? json_in_check(r->body.data, r->body.len, p) : 0;
+    size_t mark = s->input_len ? json_text_mark(s->input, s->input_len) : 0;
+    s->input += mark;
+    s->input_len -= mark;
+    return json_in_check(s->input, s->input_len, p);
 }
 
 void tasks_post_handler(struct request *r)
@@ -145,7 +151,7 @@ void tasks_post_handler(struct request *r)
     s.handler = r->captures[0];
     s.input = r->body.data;
     s.input_len = r->body.len;
-    if (read_type(r, &s.input_type, &p) == 0)
+    if (read_type(r, &s, &p) == 0)
         submit(r, &s, true);
     else
         request_problem(r, &p);

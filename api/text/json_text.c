@@ -84,7 +84,8 @@ json_t *json_text_parse(const char *text, size_t n, struct problem *p)
     }
     if (check_no_nul(text, n, p) != 0 || check_depth(text, n, p) != 0)
         return NULL;
-    json_t *root = json_loadb(text, n, PARSE_FLAGS, &err);
+    size_t mark = json_text_mark(text, n);
+    json_t *root = json_loadb(text + mark, n - mark, PARSE_FLAGS, &err);
     if (!root) {
         int line = err.line > 0 ? err.line : 1, column = err.column > 0 ? err.column : 1;
         problem_set(p, PROBLEM_BAD_JSON, "Line %d, column %d: %s.", line, column, err.text);
@@ -101,8 +102,15 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+size_t json_text_mark(const char *text, size_t n)
+{
+    return n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 size_t json_text_skip_space(const char *text, size_t n, size_t at)
 {
+    if (at == 0)
+        at = json_text_mark(text, n);
     while (at < n && is_space(text[at]))
         at++;
     return at;

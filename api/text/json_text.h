@@ -12,8 +12,12 @@
 
 struct json_t;
 
-/* NULL with *p set (line and column) when the text is no JSON value; else json_decref() it. text is
- * not NULL. */
+/* Bytes of the byte order mark that the text begins with: 0 or 3. RFC 8259: none is sent, and who
+ * reads may ignore one. */
+size_t json_text_mark(const char *text, size_t n);
+
+/* A mark is skipped. NULL with *p set (line and column) when the text is no JSON value; else
+ * json_decref() it. text is not NULL. */
 struct json_t *json_text_parse(const char *text, size_t n, struct problem *p);
 
 /* The rest is for texts that were parsed: `at` is a byte in it. */

@@ -32,6 +32,8 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_FORBIDDEN] = {403, "forbidden", "The token does not allow this"},
     [PROBLEM_FOREIGN_ORIGIN] = {403, "foreign_origin", "Pages of this origin may not ask here"},
     [PROBLEM_UNKNOWN_HOST] = {421, "unknown_host", "The Host is not a name of this daemon"},
+    [PROBLEM_UNSUPPORTED_ENCODING] = {415, "unsupported_encoding",
+                                      "The body is encoded in a way that is not understood"},
     [PROBLEM_KEY_REUSED] = {422, "idempotency_key_reused",
                             "The idempotency key stands for another request"},
     [PROBLEM_BATCH_TOO_LARGE] = {413, "batch_too_large", "The batch has too many tasks"},
