@@ -216,7 +216,8 @@ START_TEST(test_cut_many_headers_end)
             int status = ask_with(is_cookie ? "GET /healthz HTTP/1.1\r\nHost: [::1]\r\nCookie: "
                                             : "GET /healthz HTTP/1.1\r\nHost: [::1]\r\n",
                                   fills[i], n, is_cookie ? "\r\n" CLOSES : CLOSES);
-            ck_assert(status == 200 || status == 431 || status == 414 || status == 0);
+            ck_assert(status == 200 || status == 431 || status == 414 || status == 0 ||
+                      (status == 400 && i == 4)); /* a folded line */
         }
     }
 }
