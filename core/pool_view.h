@@ -28,6 +28,8 @@ struct pool_lane {
     uint32_t capacity;   /* attempts that may run at once */
     uint32_t configured; /* MAX_THREADS or MAX_WORKERS: what the capacity was at start or at the
                             last reload */
+    uint32_t refused;    /* threads that the system does not give, of what was asked for: the
+                            capacity is less by as many */
     uint32_t busy;       /* attempts running now; above capacity after it was made smaller */
     uint64_t started;    /* attempts since boot */
     uint32_t claimed;    /* attempts that were taken and whose end the store does not have yet */

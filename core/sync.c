@@ -76,14 +76,22 @@ bool cond_wait_until(struct cond *c, struct mutex *m, int64_t deadline_mono_us)
     return true;
 }
 
-void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg)
+int thread_try_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg)
 {
     sigset_t all, old;
     (void)sigfillset(&all);
     must(pthread_sigmask(SIG_SETMASK, &all, &old), "sigmask");
-    must(pthread_create(out, NULL, fn, arg), "pthread_create");
+    int rc = pthread_create(out, NULL, fn, arg);
     must(pthread_sigmask(SIG_SETMASK, &old, NULL), "sigmask");
+    if (rc != 0)
+        return FUT_ERR_AGAIN;
     (void)pthread_setname_np(*out, name); /* cosmetic */
+    return 0;
+}
+
+void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg)
+{
+    must(thread_try_start(out, name, fn, arg), "pthread_create");
 }
 
 void thread_join(pthread_t t)

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/err.h"
+
 struct mutex {
     pthread_mutex_t m;
 };
@@ -30,7 +32,10 @@ void cond_wait(struct cond *c, struct mutex *m);
 /* Returns false once deadline_mono_us has passed; a negative deadline waits for ever. */
 bool cond_wait_until(struct cond *c, struct mutex *m, int64_t deadline_mono_us);
 
-/* name: at most 15 bytes. Aborts when the thread cannot be made. */
+/* Starts a thread. name: at most 15 bytes. FUT_ERR_AGAIN: the system has none to give now. */
+FUT_MUST_CHECK int thread_try_start(pthread_t *out, const char *name, void *(*fn)(void *),
+                                    void *arg);
+/* Starts a thread that the daemon cannot do without: aborts when there is none to be had. */
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
 void thread_join(pthread_t t);
 

@@ -136,6 +136,10 @@ static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *p
     json_out_uint(b, "capacity", p->capacity);
     json_out_uint(b, "configured", p->configured);
     json_out_uint(b, "max", pool_lane_max(lane));
+    if (p->refused) {
+        json_out_uint(b, "refused", p->refused);
+        json_out_str(b, "refused_reason", "the system gives no more threads now");
+    }
     json_out_uint(b, "busy", p->busy);
     json_out_uint(b, "queued", store->live[lane][TASK_QUEUED]);
     json_out_uint(b, "started", p->started);

@@ -79,15 +79,19 @@ static void *pool_thread(void *arg)
     return NULL;
 }
 
-/* mu held: the thread waits for it before it looks at anything. */
-static void add_thread(struct thread_pool *p)
+/* mu held: the thread waits for it before it looks at anything. False: the system has none. */
+static bool add_thread(struct thread_pool *p)
 {
     struct pool_thread *t = xnew(struct pool_thread);
     char name[16];
     (void)snprintf(name, sizeof(name), "io-%u", p->no++ % 100000);
     t->pool = p;
+    if (thread_try_start(&t->id, name, pool_thread, t) != 0) {
+        free(t);
+        return false;
+    }
     list_push_back(&p->live, &t->link);
-    thread_start(&t->id, name, pool_thread, t);
+    return true;
 }
 
 static void join_gone(struct thread_pool *p)
@@ -104,17 +108,19 @@ static void join_gone(struct thread_pool *p)
     }
 }
 
-void thread_pool_resize(struct thread_pool *p, uint32_t n)
+uint32_t thread_pool_resize(struct thread_pool *p, uint32_t n)
 {
     FUT_ASSERT(n >= 1);
     mutex_lock(&p->mu);
     p->wanted = n;
-    while (p->live.len < n)
-        add_thread(p);
+    while (p->live.len < n && add_thread(p))
+        ;
     if (p->live.len > n)
         cond_broadcast(&p->work);
+    uint32_t has = p->live.len < n ? (uint32_t)p->live.len : n;
     mutex_unlock(&p->mu);
     join_gone(p);
+    return has;
 }
 
 struct thread_pool *thread_pool_start(uint32_t n)
@@ -125,7 +131,7 @@ struct thread_pool *thread_pool_start(uint32_t n)
     list_init(&p->queue);
     list_init(&p->live);
     list_init(&p->gone);
-    thread_pool_resize(p, n);
+    (void)thread_pool_resize(p, n);
     return p;
 }
 

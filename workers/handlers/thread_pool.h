@@ -15,17 +15,17 @@ struct pool_job {
 
 struct thread_pool;
 
-/* n >= 1 threads, running at once. */
+/* Starts n >= 1 threads, or as many of them as the system gives (thread_pool_size). */
 struct thread_pool *thread_pool_start(uint32_t n);
 /* Runs what is queued, joins the threads, frees. Blocks as long as the jobs do. NULL ok. */
 void thread_pool_stop(struct thread_pool **p);
 /* Moves every pool_job linked in jobs into the queue, under one lock; jobs is empty after it. */
 void thread_pool_submit(struct thread_pool *p, struct list *jobs);
-/* n >= 1. More threads run at once; what is too many ends as soon as it has no job, so nothing is
- * cut short. One thread calls this, the one that started the pool or its heir; it blocks for no
- * job.
- */
-void thread_pool_resize(struct thread_pool *p, uint32_t n);
+/* Changes the number of threads to n >= 1. More threads run at once; what is too many ends as soon
+ * as it has no job, so nothing is cut short. Returns n, or how many there are when the system gives
+ * no more: call it again later. One thread calls this, the one that started the pool or its heir;
+ * it blocks for no job. */
+uint32_t thread_pool_resize(struct thread_pool *p, uint32_t n);
 /* Threads that live: above the size for a while after it was made smaller. */
 uint32_t thread_pool_size(struct thread_pool *p);
 /* Threads that wait for work now. */

@@ -41,12 +41,16 @@ struct lane_slots {
     bool is_paused;
     uint32_t reserved;
     struct list in[ATTEMPT_STATE_COUNT]; /* the lane's attempts; attempt_move alone changes them */
-    atomic_uint busy;                    /* written by the scheduler's thread, read by the view */
-    _Atomic uint64_t started;            /* likewise */
-    atomic_uint claimed;    /* likewise: attempts that are running for all we know of the store */
-    atomic_uint unsaved;    /* likewise: ends that the store refused, kept and offered again */
-    atomic_int unsaved_rc;  /* likewise: why, of the latest of them */
-    int64_t claim_pause_ms; /* after a claim that failed: before the next one */
+    atomic_uint
+        refused; /* threads that the system did not give; written by the scheduler's thread */
+    int64_t refused_pause_ms; /* before it is asked for them again */
+    struct loop_timer refused_timer;
+    atomic_uint busy;         /* written by the scheduler's thread, read by the view */
+    _Atomic uint64_t started; /* likewise */
+    atomic_uint claimed;      /* likewise: attempts that are running for all we know of the store */
+    atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
+    atomic_int unsaved_rc;    /* likewise: why, of the latest of them */
+    int64_t claim_pause_ms;   /* after a claim that failed: before the next one */
     struct loop_timer claim_pause;
     struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
     int64_t ran_us;                /* moving average of how long an attempt runs */
@@ -279,6 +283,8 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane);
 
 void slots_init(struct scheduler *s);
 void slots_free(struct scheduler *s);
+/* The threads of the io lane have been started: takes as many slots as there are. */
+void slots_started(struct scheduler *s);
 /* scheduler_reload. Any thread. */
 void slots_plan(struct scheduler *s, const struct scheduler_plan *plan);
 /* Has the claims of the lane that wait in the store come back. */

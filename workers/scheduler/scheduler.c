@@ -155,6 +155,7 @@ void scheduler_start(struct scheduler *s)
 {
     worker_set_start(s->workers);
     s->pool = thread_pool_start(s->cfg.max_threads);
+    slots_started(s);
     s->started = true;
     thread_start(&s->thread, "scheduler", scheduler_thread, s);
 }
@@ -262,12 +263,12 @@ void scheduler_free(struct scheduler **sp)
     loop_bury(s->loop);
     worker_set_free(&s->workers);
     children_free(&s->children);
+    slots_free(s);
     loop_close(s->loop, &s->wake);
     loop_free(&s->loop);
     inbox_release(&s->inbox);
     map_release(&s->by_id);
     map_release(&s->cancels);
-    slots_free(s);
     cond_destroy(&s->drained_cond);
     mutex_destroy(&s->mu);
     fd_close(&s->broken_fd);

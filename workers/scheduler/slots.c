@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
+
+#define REFUSED_FIRST_MS 1000
+#define REFUSED_LAST_MS 60000
 
 /* ---- the scheduler's thread: the plan becomes true ---- */
 
@@ -24,19 +28,56 @@ void slots_recall(struct scheduler *s, enum lane lane)
         recalled(&o->op); /* it is closing: the claims end, too */
 }
 
+/* What could be had stays; the system is asked for the rest again. */
+static void get_threads(struct scheduler *s, uint32_t wanted)
+{
+    struct lane_slots *slots = &s->lanes[LANE_IO];
+    uint32_t has = thread_pool_resize(s->pool, wanted);
+    slots->capacity = has;
+    atomic_store(&slots->refused, wanted - has);
+    if (has == wanted) {
+        slots->refused_pause_ms = 0;
+        loop_timer_clear(s->loop, &slots->refused_timer);
+        return;
+    }
+    slots->refused_pause_ms =
+        backoff_next_ms(slots->refused_pause_ms, REFUSED_FIRST_MS, REFUSED_LAST_MS);
+    loop_timer_set(s->loop, &slots->refused_timer, clock_mono_ms() + slots->refused_pause_ms);
+    log_warn("threads_refused", LOG_INT("wanted", wanted), LOG_INT("threads", has),
+             LOG_INT("again_ms", slots->refused_pause_ms));
+}
+
+static uint32_t planned(const struct lane_slots *slots)
+{
+    return slots->capacity + atomic_load_explicit(&slots->refused, memory_order_relaxed);
+}
+
+static void on_refused_time(struct loop_timer *t)
+{
+    struct lane_slots *slots = FUT_CONTAINER(t, struct lane_slots, refused_timer);
+    get_threads(FUT_CONTAINER(slots, struct scheduler, lanes[LANE_IO]), planned(slots));
+}
+
+void slots_started(struct scheduler *s)
+{
+    get_threads(s, planned(&s->lanes[LANE_IO]));
+}
+
 static void resize(struct scheduler *s, enum lane lane, uint32_t capacity)
 {
-    bool is_less = capacity < s->lanes[lane].capacity;
-    if (capacity == s->lanes[lane].capacity)
+    struct lane_slots *slots = &s->lanes[lane];
+    uint32_t before = slots->capacity;
+    if (capacity == planned(slots))
         return;
-    log_info("pool_resized", LOG_STR("lane", lane_name(lane)), LOG_INT("capacity", capacity),
-             LOG_INT("before", s->lanes[lane].capacity));
-    s->lanes[lane].capacity = capacity;
-    if (lane == LANE_IO)
-        thread_pool_resize(s->pool, capacity);
-    else
+    if (lane == LANE_IO) {
+        get_threads(s, capacity);
+    } else {
+        slots->capacity = capacity;
         worker_set_resize(s->workers, capacity);
-    if (is_less)
+    }
+    log_info("pool_resized", LOG_STR("lane", lane_name(lane)), LOG_INT("capacity", slots->capacity),
+             LOG_INT("before", before));
+    if (slots->capacity < before)
         slots_recall(s, lane); /* what waits for the slots of before must not bring so many */
 }
 
@@ -113,6 +154,7 @@ void slots_init(struct scheduler *s)
 {
     mutex_init(&s->plan.mu);
     s->plan.item.fn = on_change;
+    s->lanes[LANE_IO].refused_timer.fn = on_refused_time;
     s->handlers = handlers_ref(s->cfg.handlers);
     exec_holds_init(&s->holds, s->handlers);
     plan_lanes(s, &(struct scheduler_plan){.max_threads = s->cfg.max_threads,
@@ -126,6 +168,7 @@ void slots_init(struct scheduler *s)
 
 void slots_free(struct scheduler *s)
 {
+    loop_timer_clear(s->loop, &s->lanes[LANE_IO].refused_timer);
     exec_holds_release(&s->holds);
     handlers_unref(s->handlers);
     handlers_unref(s->plan.handlers);
@@ -176,6 +219,8 @@ void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
     mutex_unlock(&s->plan.mu);
     out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
     out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
+    out->refused = atomic_load(&slots->refused);
+    out->capacity -= out->refused < out->capacity ? out->refused : out->capacity;
     out->claimed = atomic_load_explicit(&slots->claimed, memory_order_relaxed);
     out->unsaved = atomic_load(&slots->unsaved);
     out->unsaved_rc = atomic_load(&slots->unsaved_rc);

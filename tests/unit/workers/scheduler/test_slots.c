@@ -1,5 +1,6 @@
 /* Pools that change while they work: larger, smaller, paused. */
 #include <poll.h>
+#include <sys/resource.h>
 
 #include "tests/support/suite.h"
 #include "tests/unit/workers/house.h"
@@ -231,6 +232,52 @@ START_TEST(test_pools_change_after_the_end)
 }
 END_TEST
 
+/* ---- what the system does not give ---- */
+
+#ifndef __SANITIZE_ADDRESS__
+static bool is_refused(void *ctx)
+{
+    (void)ctx;
+    return house_stats().lanes[LANE_IO].refused > 0;
+}
+
+static bool is_given(void *ctx)
+{
+    return house_stats().lanes[LANE_IO].capacity == *(const uint32_t *)ctx;
+}
+
+static rlim_t address_space(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    char line[128];
+    ck_assert_ptr_nonnull(f);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    return (rlim_t)strtoul(line, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* No room for the stacks of 200 threads. */
+START_TEST(test_pools_keep_the_threads_that_could_be_had)
+{
+    uint32_t wanted = 200;
+    struct rlimit before, low;
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+    low = before;
+    low.rlim_cur = address_space() + ((rlim_t)256 << 20);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &low), 0);
+    resize(LANE_IO, wanted);
+    ck_assert(wait_until(is_refused, NULL, 30000));
+    struct pool_lane io = house_stats().lanes[LANE_IO];
+    ck_assert_uint_ge(io.capacity, 2);
+    ck_assert_uint_eq(io.capacity + io.refused, wanted);
+    expect_done(house_submit("echo", LANE_IO, "1", 10000, 0), 1);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+    ck_assert(wait_until(is_given, &wanted, 60000)); /* by itself */
+    ck_assert_uint_eq(house_stats().lanes[LANE_IO].refused, 0);
+}
+END_TEST
+#endif
+
 int main(void)
 {
     TCase *t = tcase_create("pools");
@@ -245,5 +292,8 @@ int main(void)
     tcase_add_test(t, test_reload_again_and_again_under_load);
     tcase_add_test(t, test_reload_and_changes_by_hand);
     tcase_add_test(t, test_pools_change_after_the_end);
+#ifndef __SANITIZE_ADDRESS__
+    tcase_add_test(t, test_pools_keep_the_threads_that_could_be_had);
+#endif
     return suite_run_cases("pools", t, NULL);
 }
