@@ -129,7 +129,7 @@ static int open_stream(const struct reader *rd)
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-    char *text = text_printf("GET /v1/batches/%s/events HTTP/1.0\r\nHost: x\r\n"
+    char *text = text_printf("GET /v1/batches/%s/events HTTP/1.0\r\nHost: localhost\r\n"
                              "Last-Event-ID: %" PRIu64 "\r\n\r\n",
                              rd->batch, rd->last);
     ck_assert_int_eq(fd_write_all(fd, text, strlen(text)), 0);
