@@ -416,7 +416,7 @@ void request_submit(struct request *r, const struct store_key *key, request_step
     request_drop_op(r);
     r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
     begin_post(r, NULL, next);
-    must_post(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_submit, &r->op.submit.op, op_done));
 }
 
 static void drop_apply(struct request *r)
@@ -430,7 +430,7 @@ void request_apply(struct request *r, const struct task_change *change, request_
     r->op.apply = (struct store_apply){.change = *change, .task = r->task};
     r->task = (struct task){0};
     begin_post(r, drop_apply, next);
-    must_post(r, store_apply(r->api->cfg.store, &r->op.apply, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_apply, &r->op.apply.op, op_done));
 }
 
 static void drop_revive(struct request *r)
@@ -445,7 +445,7 @@ void request_revive(struct request *r, const struct task_change *change, request
         .change = *change, .task = r->task, .callback = r->callback.spec ? &r->callback : NULL};
     r->task = (struct task){0};
     begin_post(r, drop_revive, next);
-    must_post(r, store_revive(r->api->cfg.store, &r->op.revive, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_revive, &r->op.revive.op, op_done));
 }
 
 void request_remove(struct request *r, struct task_id id, request_step *next)
@@ -453,7 +453,7 @@ void request_remove(struct request *r, struct task_id id, request_step *next)
     request_drop_op(r);
     r->op.del = (struct store_delete){.id = id};
     begin_post(r, NULL, next);
-    must_post(r, store_delete(r->api->cfg.store, &r->op.del, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_delete, &r->op.del.op, op_done));
 }
 
 static void free_note(struct store_note *note)
@@ -487,7 +487,7 @@ static int try_get(struct request *r, struct task_id id, bool with_input, reques
     request_drop_op(r);
     r->op.get = (struct store_get){.id = id, .with_input = with_input};
     begin_post(r, drop_get, next);
-    return posted(r, store_get(r->api->cfg.store, &r->op.get, get_done));
+    return posted(r, store_post(r->api->cfg.store, &store_verb_get, &r->op.get.op, get_done));
 }
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
@@ -519,7 +519,8 @@ int request_try_attempts(struct request *r, struct task_id id, request_step *nex
     request_drop_op(r);
     r->op.attempts = (struct store_attempts){.id = id};
     begin_post(r, drop_attempts, next);
-    return posted(r, store_attempts(r->api->cfg.store, &r->op.attempts, op_done));
+    return posted(r,
+                  store_post(r->api->cfg.store, &store_verb_attempts, &r->op.attempts.op, op_done));
 }
 
 void request_take_attempts(struct request *r)
@@ -542,7 +543,7 @@ void request_log(struct request *r, struct task_id id, uint64_t from, request_st
     request_drop_op(r);
     r->op.log = (struct store_log){.id = id, .from = from};
     begin_post(r, drop_log, next);
-    must_post(r, store_log(r->api->cfg.store, &r->op.log, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_log, &r->op.log.op, op_done));
 }
 
 static void drop_list(struct request *r)
@@ -554,13 +555,13 @@ static void drop_list(struct request *r)
 void request_list(struct request *r, request_step *next)
 {
     begin_post(r, drop_list, next);
-    must_post(r, store_list(r->api->cfg.store, &r->op.list, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_list, &r->op.list.op, op_done));
 }
 
 void request_get_many(struct request *r, request_step *next)
 {
     begin_post(r, NULL, next);
-    must_post(r, store_get_many(r->api->cfg.store, &r->op.get_many, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_get_many, &r->op.get_many.op, op_done));
 }
 
 static void drop_members(struct request *r)
@@ -572,7 +573,7 @@ static void drop_members(struct request *r)
 void request_members(struct request *r, request_step *next)
 {
     begin_post(r, drop_members, next);
-    must_post(r, store_members(r->api->cfg.store, &r->op.members, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_members, &r->op.members.op, op_done));
 }
 
 void request_batch_get(struct request *r, struct task_id id, request_step *next)
@@ -580,7 +581,8 @@ void request_batch_get(struct request *r, struct task_id id, request_step *next)
     request_drop_op(r);
     r->op.batch_get = (struct store_batch_get){.id = id};
     begin_post(r, NULL, next);
-    must_post(r, store_batch_get(r->api->cfg.store, &r->op.batch_get, op_done));
+    must_post(r,
+              store_post(r->api->cfg.store, &store_verb_batch_get, &r->op.batch_get.op, op_done));
 }
 
 void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
@@ -588,13 +590,14 @@ void request_batch_cancel(struct request *r, struct task_id id, request_step *ne
     request_drop_op(r);
     r->op.batch_cancel = (struct store_batch_cancel){.id = id};
     begin_post(r, NULL, next);
-    must_post(r, store_batch_cancel(r->api->cfg.store, &r->op.batch_cancel, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_batch_cancel, &r->op.batch_cancel.op,
+                            op_done));
 }
 
 void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next)
 {
     begin_post(r, drop, next);
-    must_post(r, store_submit(r->api->cfg.store, &r->op.submit, op_done));
+    must_post(r, store_post(r->api->cfg.store, &store_verb_submit, &r->op.submit.op, op_done));
 }
 
 void request_take_task(struct request *r)

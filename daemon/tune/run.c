@@ -89,7 +89,8 @@ static void submit(struct tune_run *t)
                                                      .input_len = t->task.input_len});
     p->op.tasks = &p->task;
     p->op.n = 1;
-    FUT_MUST(store_submit(t->store, &p->op, posted) == 0); /* some hundred wait at most */
+    FUT_MUST(store_post(t->store, &store_verb_submit, &p->op.op, posted) ==
+             0); /* some hundred wait at most */
     t->submitted++;
 }
 

@@ -105,7 +105,7 @@ struct task fixture_task(enum lane lane, const char *handler, const char *input)
 int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n)
 {
     struct store_submit o = {.tasks = tasks, .n = n};
-    return wait_done(store_submit(k->store, &o, on_done), &o.op);
+    return wait_done(store_post(k->store, &store_verb_submit, &o.op, on_done), &o.op);
 }
 
 struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input)
@@ -120,7 +120,7 @@ struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *inp
 size_t fixture_claim(struct fixture *k, enum lane lane, size_t max, struct task *tasks)
 {
     struct store_claim o = {.lane = lane, .max = max, .tasks = tasks};
-    ck_assert_int_eq(wait_done(store_claim(k->store, &o, on_done), &o.op), 0);
+    ck_assert_int_eq(wait_done(store_post(k->store, &store_verb_claim, &o.op, on_done), &o.op), 0);
     return o.n;
 }
 
@@ -129,7 +129,7 @@ int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const s
     struct store_apply o = {.task = *t};
     int rc = task_apply(t, ev, in, &o.change);
     if (rc == 0)
-        rc = wait_done(store_apply(k->store, &o, on_done), &o.op);
+        rc = wait_done(store_post(k->store, &store_verb_apply, &o.op, on_done), &o.op);
     *t = o.task;
     return rc;
 }
@@ -139,14 +139,14 @@ int fixture_revive(struct fixture *k, struct task *t, const struct task *callbac
     struct store_revive o = {.task = *t, .callback = callback};
     int rc = task_apply(t, EVENT_REVIVE, NULL, &o.change);
     if (rc == 0)
-        rc = wait_done(store_revive(k->store, &o, on_done), &o.op);
+        rc = wait_done(store_post(k->store, &store_verb_revive, &o.op, on_done), &o.op);
     *t = o.task;
     return rc;
 }
 
 int fixture_attempts(struct fixture *k, struct store_attempts *o)
 {
-    return wait_done(store_attempts(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_attempts, &o->op, on_done), &o->op);
 }
 
 int fixture_succeed(struct fixture *k, struct task *t, const char *body)
@@ -164,7 +164,7 @@ int fixture_succeed(struct fixture *k, struct task *t, const char *body)
 int fixture_get(struct fixture *k, struct task_id id, struct task *out)
 {
     struct store_get o = {.id = id};
-    int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
+    int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
     if (rc == 0)
         *out = o.task;
     return rc;
@@ -173,7 +173,7 @@ int fixture_get(struct fixture *k, struct task_id id, struct task *out)
 int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *out)
 {
     struct store_get o = {.id = id};
-    int rc = wait_done(store_get(k->store, &o, on_done), &o.op);
+    int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
     *out = o.note;
     out->message = NULL;
     free((char *)(uintptr_t)o.note.message);
@@ -184,17 +184,17 @@ int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *ou
 int fixture_delete(struct fixture *k, struct task_id id)
 {
     struct store_delete o = {.id = id};
-    return wait_done(store_delete(k->store, &o, on_done), &o.op);
+    return wait_done(store_post(k->store, &store_verb_delete, &o.op, on_done), &o.op);
 }
 
 int fixture_list(struct fixture *k, struct store_list *o)
 {
-    return wait_done(store_list(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_list, &o->op, on_done), &o->op);
 }
 
 int fixture_submit_op(struct fixture *k, struct store_submit *o)
 {
-    return wait_done(store_submit(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_submit, &o->op, on_done), &o->op);
 }
 
 int fixture_submit_batch(struct fixture *k, const struct task *tasks, size_t n,
@@ -206,39 +206,39 @@ int fixture_submit_batch(struct fixture *k, const struct task *tasks, size_t n,
 
 int fixture_get_many(struct fixture *k, struct store_get_many *o)
 {
-    return wait_done(store_get_many(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_get_many, &o->op, on_done), &o->op);
 }
 
 int fixture_batch_get(struct fixture *k, struct store_batch_get *o)
 {
-    return wait_done(store_batch_get(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_batch_get, &o->op, on_done), &o->op);
 }
 
 int fixture_members(struct fixture *k, struct store_members *o)
 {
-    return wait_done(store_members(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_members, &o->op, on_done), &o->op);
 }
 
 int fixture_recall(struct fixture *k, enum lane lane)
 {
     struct store_recall o = {.lane = lane};
-    return wait_done(store_recall(k->store, &o, on_done), &o.op);
+    return wait_done(store_post(k->store, &store_verb_recall, &o.op, on_done), &o.op);
 }
 
 int fixture_batch_cancel(struct fixture *k, struct task_id id)
 {
     struct store_batch_cancel o = {.id = id};
-    return wait_done(store_batch_cancel(k->store, &o, on_done), &o.op);
+    return wait_done(store_post(k->store, &store_verb_batch_cancel, &o.op, on_done), &o.op);
 }
 
 int fixture_report(struct fixture *k, struct store_report *o)
 {
-    return wait_done(store_report(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_report, &o->op, on_done), &o->op);
 }
 
 int fixture_log(struct fixture *k, struct store_log *o)
 {
-    return wait_done(store_log(k->store, o, on_done), &o->op);
+    return wait_done(store_post(k->store, &store_verb_log, &o->op, on_done), &o->op);
 }
 
 struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_state state)
@@ -267,7 +267,7 @@ void fixture_park(struct fixture *k, struct fixture_parked *p)
 {
     mutex_init(&p->wait.mu);
     cond_init(&p->wait.cond);
-    ck_assert_int_eq(store_claim(k->store, &p->o, on_parked_done), 0);
+    ck_assert_int_eq(store_post(k->store, &store_verb_claim, &p->o.op, on_parked_done), 0);
 }
 
 void fixture_join(struct fixture_parked *p)

@@ -64,7 +64,7 @@ static void get_parent(struct attempt *a)
 {
     struct store_get *get = &a->as.thread.parent;
     get->id = a->apply.task.spec->after;
-    if (store_get(a->s->cfg.store, get, parent_got) != 0)
+    if (store_post(a->s->cfg.store, &store_verb_get, &get->op, parent_got) != 0)
         parent_failed(a);
 }
 

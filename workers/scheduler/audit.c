@@ -85,7 +85,7 @@ static void give_back(struct scheduler *s, const struct task *t)
     task_copy(&o->task, t);
     if (task_apply(t, EVENT_RELEASE, NULL, &o->change) != 0)
         FUT_BUG("a running task cannot be given back");
-    if (store_apply(s->cfg.store, o, released) != 0)
+    if (store_post(s->cfg.store, &store_verb_apply, &o->op, released) != 0)
         released(&o->op);
 }
 
@@ -148,7 +148,7 @@ static void read_page(struct audit *u)
                                   .before = before,
                                   .limit = PAGE,
                                   .tasks = u->tasks};
-    if (store_list(u->s->cfg.store, &u->list, page_done) != 0)
+    if (store_post(u->s->cfg.store, &store_verb_list, &u->list.op, page_done) != 0)
         finish_reading(u);
 }
 

@@ -108,7 +108,7 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *
     c->op.tasks = c->tasks;
     list_push_back(&s->claims, &c->link);
     s->lanes[lane].reserved += n;
-    int rc = store_claim(s->cfg.store, &c->op, claim_done);
+    int rc = store_post(s->cfg.store, &store_verb_claim, &c->op.op, claim_done);
     if (rc == 0)
         return;
     claim_forget(c);

@@ -109,7 +109,7 @@ static void post(struct attempt *a)
     attempt_move(a, ATTEMPT_SAVING);
     a->s->posted++;
     report_flush(&a->report);
-    int rc = store_apply(a->s->cfg.store, &a->apply, apply_done);
+    int rc = store_post(a->s->cfg.store, &store_verb_apply, &a->apply.op, apply_done);
     if (rc != 0)
         on_answer(a, rc);
 }

@@ -144,7 +144,7 @@ void report_flush(struct report *r)
     p->op.log_len = p->news.log.len;
     r->next_mono_ms = clock_mono_ms() + REPORT_EVERY_MS;
     list_push_back(&r->posted, &p->link);
-    if (store_report(r->store, &p->op, post_done) != 0) { /* closing */
+    if (store_post(r->store, &store_verb_report, &p->op.op, post_done) != 0) { /* closing */
         list_remove(&r->posted, &p->link);
         post_free(p);
     }

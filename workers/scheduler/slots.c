@@ -24,7 +24,7 @@ void slots_recall(struct scheduler *s, enum lane lane)
 {
     struct store_recall *o = xnew(struct store_recall);
     o->lane = lane;
-    if (store_recall(s->cfg.store, o, recalled) != 0)
+    if (store_post(s->cfg.store, &store_verb_recall, &o->op, recalled) != 0)
         recalled(&o->op); /* it is closing: the claims end, too */
 }
 

@@ -103,7 +103,7 @@ static inline void work(struct store *s, struct task *t)
     ck_assert_int_eq(task_apply(t, fails ? EVENT_FAIL : EVENT_SUCCEED,
                                 &(struct task_in){.outcome = f->outcome}, &f->apply.change),
                      0);
-    if (store_apply(s, &f->apply, finished) != 0)
+    if (store_post(s, &store_verb_apply, &f->apply.op, finished) != 0)
         finished(&f->apply.op);
 }
 
@@ -114,7 +114,8 @@ static inline void claimed(struct store_op *op)
         work(w->store, &w->tasks[i]);
     w->claim.n = 0;
     if (op->rc != FUT_ERR_CLOSED)
-        (void)!store_claim(w->store, &w->claim, claimed); /* refused only at the end */
+        (void)!store_post(w->store, &store_verb_claim, &w->claim.op,
+                          claimed); /* refused only at the end */
 }
 
 static inline void fixture_work(struct fixture *f)
@@ -123,7 +124,7 @@ static inline void fixture_work(struct fixture *f)
         struct worker *w = &f->workers[l];
         *w = (struct worker){.store = f->store};
         w->claim = (struct store_claim){.lane = (enum lane)l, .max = CLAIM_MAX, .tasks = w->tasks};
-        ck_assert_int_eq(store_claim(f->store, &w->claim, claimed), 0);
+        ck_assert_int_eq(store_post(f->store, &store_verb_claim, &w->claim.op, claimed), 0);
     }
 }
 

@@ -176,7 +176,7 @@ static inline void house_submit_spec(const struct task_spec *spec, enum task_sta
 {
     struct task t = {.spec = task_spec_new(spec), .state = state, .lost = lost};
     struct store_submit o = {.tasks = &t, .n = 1};
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&t);
@@ -227,7 +227,7 @@ static inline int house_cancel_as(struct task t)
     struct task_outcome *o = task_outcome_error("cancelled", "cancelled by its client");
     struct store_apply a = {.task = t};
     ck_assert_int_eq(task_apply(&t, EVENT_CANCEL, &(struct task_in){.outcome = o}, &a.change), 0);
-    ck_assert_int_eq(store_apply(house.store, &a, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_apply, &a.op, house_op_done), 0);
     house_op_wait();
     task_release(&a.task);
     task_outcome_unref(o);
@@ -245,7 +245,7 @@ static inline void house_cancel_any(struct task_id id)
     int rc;
     do {
         struct store_get get = {.id = id};
-        ck_assert_int_eq(store_get(house.store, &get, house_op_done), 0);
+        ck_assert_int_eq(store_post(house.store, &store_verb_get, &get.op, house_op_done), 0);
         house_op_wait();
         rc = house_cancel_as(get.task);
     } while (rc == FUT_ERR_STALE);

@@ -29,7 +29,7 @@ static void stop_writer(struct store_op *op)
 static void gate_close(void)
 {
     gate.op = (struct store_delete){.id = {1, 1}};
-    ck_assert_int_eq(store_delete(f.store, &gate.op, stop_writer), 0);
+    ck_assert_int_eq(store_post(f.store, &store_verb_delete, &gate.op.op, stop_writer), 0);
     mutex_lock(&gate.mu);
     while (!gate.is_reached)
         cond_wait(&gate.changed, &gate.mu);

@@ -138,7 +138,7 @@ START_TEST(test_events_tell_of_progress)
     await_stats(&f, "\"waiters\":1,");
     await_stats(&f, "\"running\":1");
     ck_assert(id_parse(m.ids[0], &o.id));
-    ck_assert_int_eq(store_report(f.store, &o, reported), 0);
+    ck_assert_int_eq(store_post(f.store, &store_verb_report, &o.op, reported), 0);
     ck_assert(stream_until(fd, &b, "event: progress\ndata: {\"id\":\""));
     cancel_one(&f, m.ids[0]);
     stream_rest(fd, &b);

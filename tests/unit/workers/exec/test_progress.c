@@ -96,7 +96,7 @@ static void teardown(void)
 static struct store_log read_log(struct task_id id)
 {
     struct store_log o = {.id = id};
-    ck_assert_int_eq(store_log(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_log, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     return o;

@@ -89,7 +89,7 @@ static struct task_id submit_pair(const char *handler, const char *input, uint32
     struct task pair[2] = {{.spec = task_spec_new(&parent), .state = TASK_QUEUED},
                            {.spec = task_spec_new(&hook), .state = TASK_SCHEDULED}};
     struct store_submit o = {.tasks = pair, .n = 2};
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&pair[0]);

@@ -97,7 +97,7 @@ static void submit(int n, const char *handler, const char *input, int64_t timeou
         ids[i] = spec.id;
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
     }
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < n; i++)

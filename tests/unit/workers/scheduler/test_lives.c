@@ -35,7 +35,7 @@ static void teardown(void)
 static struct task get(struct task_id id)
 {
     struct store_get get = {.id = id};
-    ck_assert_int_eq(store_get(house.store, &get, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_get, &get.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(get.op.rc, 0);
     free((char *)(uintptr_t)get.note.message);
@@ -76,7 +76,7 @@ static void revive(struct task_id id)
 {
     struct store_revive o = {.task = get(id)};
     ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
-    ck_assert_int_eq(store_revive(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_revive, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&o.task);
@@ -119,7 +119,7 @@ static struct task_id submit_batch(struct task_id ids[MEMBERS])
         ids[i] = spec.id;
     }
     struct store_submit o = {.tasks = tasks, .n = MEMBERS, .batch = &batch};
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < MEMBERS; i++)
@@ -132,7 +132,7 @@ START_TEST(test_lives_cancel_of_a_queued_batch)
     struct task_id ids[MEMBERS];
     pause_io(true);
     struct store_batch_cancel o = {.id = submit_batch(ids)};
-    ck_assert_int_eq(store_batch_cancel(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_batch_cancel, &o.op, house_op_done), 0);
     house_op_wait();
     for (int i = 0; i < MEMBERS; i++)
         expect(ids[i], TASK_CANCELLED);
@@ -210,7 +210,7 @@ START_TEST(test_lives_a_task_without_attempt_is_given_back)
     pause_io(true);
     struct task_id id = house_submit("echo", LANE_IO, "1", 10000, 0);
     struct store_claim o = {.lane = LANE_IO, .max = 1, .tasks = &taken};
-    ck_assert_int_eq(store_claim(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_claim, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_uint_eq(o.n, 1);
     task_release(&taken);

@@ -40,7 +40,7 @@ static void submit_all(struct task_id ids[TASKS])
                                  .input_len = sizeof(input) - 1};
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
     }
-    ck_assert_int_eq(store_submit(house.store, &o, house_op_done), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
     house_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < TASKS; i++)

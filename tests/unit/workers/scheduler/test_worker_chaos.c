@@ -114,7 +114,7 @@ static void cancel(struct cancel *c)
     }
     atomic_fetch_add(&cancels_open, 1);
     cancels_sent++;
-    ck_assert_int_eq(store_apply(house.store, &c->op, on_cancelled), 0);
+    ck_assert_int_eq(store_post(house.store, &store_verb_apply, &c->op.op, on_cancelled), 0);
 }
 
 static struct cancel *read_for_cancel(struct task_id id)
