@@ -103,6 +103,11 @@ void api_set_ready(struct api *a, bool is_ready)
     atomic_store(&a->is_ready, is_ready);
 }
 
+void api_set_stuck(struct api *a, const char *module)
+{
+    atomic_store(&a->stuck, module);
+}
+
 static void wish_all(struct api *a, enum http_wish wish)
 {
     for (size_t i = 0; i < a->n_loops; i++)

@@ -27,6 +27,9 @@ FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);
 const char *api_address(const struct api *a, size_t i);
 /* What /readyz says; false until the first call. Any thread. */
 void api_set_ready(struct api *a, bool is_ready);
+/* The name of a module that gives no sign of life, for /readyz, which answers 503 then; NULL: all
+ * do. A literal. Any thread. */
+void api_set_stuck(struct api *a, const char *module);
 
 /* Requests that begin from now on see this catalog; takes a reference of its own. Any thread. */
 void api_set_catalog(struct api *a, const struct catalog *c);

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "core/limits.h"
+#include "core/attempt_limits.h"
 #include "core/retry.h"
 #include "core/task.h"
 

@@ -1,9 +1,11 @@
 #include "core/err.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void (*_Atomic last_words)(void);
 
@@ -34,11 +36,22 @@ void fut_on_bug(void (*fn)(void))
     atomic_store(&last_words, fn);
 }
 
+/* Whoever reads standard error may not read any more: that must not keep us alive. */
+void fut_complain(const char *text, size_t n)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&p, 1, 0) == 1 && write(STDERR_FILENO, text, n) < 0)
+        return;
+}
+
 void fut_bug_at(const char *file, int line, const char *what)
 {
+    char text[512];
     void (*last)(void) = atomic_load(&last_words);
     if (last)
         last();
-    (void)fprintf(stderr, "futured: bug at %s:%d: %s\n", file, line, what);
+    int n = snprintf(text, sizeof(text), "futured: bug at %s:%d: %s\n", file, line, what);
+    if (n > 0)
+        fut_complain(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
     abort();
 }

@@ -7,6 +7,8 @@
 #ifndef FUT_CORE_ERR_H
 #define FUT_CORE_ERR_H
 
+#include <stddef.h>
+
 #define FUT_MUST_CHECK __attribute__((warn_unused_result))
 #define FUT_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define FUT_NORETURN __attribute__((noreturn))
@@ -44,6 +46,10 @@ int fut_fail(struct fut_errbuf *err, int rc, const char *fmt, ...) FUT_PRINTF(3,
 
 /* fn runs on the thread that found a bug, before the abort: to say what led there. One for all. */
 void fut_on_bug(void (*fn)(void));
+/* Writes the text to standard error if that takes it at once. Never blocks; signal handlers may
+ * call it. */
+void fut_complain(const char *text, size_t n);
+/* Prints where and what, and aborts: FUT_BUG. */
 void fut_bug_at(const char *file, int line, const char *what) FUT_NORETURN;
 /* A state that only a mistake in this program can reach: print where and abort. */
 #define FUT_BUG(what) fut_bug_at(__FILE__, __LINE__, (what))

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,25 @@ int fd_read_all(int fd, void *bytes, size_t n)
         got += (size_t)done;
     }
     return 0;
+}
+
+int fd_limit_set(int64_t files)
+{
+    struct rlimit lim;
+    if (files < 0 || getrlimit(RLIMIT_NOFILE, &lim) != 0)
+        return FUT_ERR_IO;
+    lim.rlim_cur = (rlim_t)files < lim.rlim_max ? (rlim_t)files : lim.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &lim) == 0 ? 0 : FUT_ERR_IO;
+}
+
+int64_t fd_limit_raise(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
+        return FUT_ERR_IO;
+    int64_t before = lim.rlim_cur < INT64_MAX ? (int64_t)lim.rlim_cur : INT64_MAX;
+    lim.rlim_cur = lim.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &lim) == 0 ? before : FUT_ERR_IO;
 }
 
 int fd_wake_new(void)

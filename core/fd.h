@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "core/err.h"
@@ -15,6 +16,12 @@ FUT_MUST_CHECK int fd_set_nonblock(int fd);
 FUT_MUST_CHECK int fd_write_all(int fd, const void *bytes, size_t n);
 /* Reads exactly n bytes. 0, FUT_ERR_CLOSED at a clean end before the first byte, or FUT_ERR_IO. */
 FUT_MUST_CHECK int fd_read_all(int fd, void *bytes, size_t n);
+
+/* Raises this process's limit of open descriptors to the highest it may have. Returns the limit
+ * before, or FUT_ERR_IO. */
+int64_t fd_limit_raise(void);
+/* Sets the limit (the soft one; the highest stays). FUT_ERR_IO. */
+int fd_limit_set(int64_t files);
 
 /* An eventfd that wakes one event loop, the caller's to close; FUT_ERR_IO when there is none to be
  * had. */

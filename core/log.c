@@ -1,5 +1,7 @@
 #include "core/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,16 +10,30 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/sync.h"
 
-#define HOLD_BYTES ((size_t)32 << 10)
+#define GATHER_MS 2                     /* lines that come soon after the first go with it */
+#define GATHER_BYTES ((size_t)32 << 10) /* so many do not wait for more */
+#define KEEP_BYTES ((size_t)64 << 10)   /* of an empty buffer */
+#define LAST_LINES_MS 200               /* for what led to a bug, before the abort */
 
-/* Of this thread: nobody else sees it, so there is no lock. */
-static _Thread_local struct {
-    bool holds;
-    struct buf lines;
-} own;
+static const struct log_sink to_stderr;
+static const struct log_sink *sink = &to_stderr;
 
-static log_sink *other_sink;
+/* Between the threads that log and the one that writes. */
+static struct {
+    struct mutex mu;
+    struct cond changed, written; /* for the writer; for log_flush */
+    struct buf lines;             /* guarded by mu, as all below: whole lines, not yet taken */
+    uint64_t lost;                /* lines that found no space since the writer was here */
+    uint64_t pushed, done;        /* lines: handed over; written or given up */
+    bool is_asleep, is_urgent, is_stopping, has_ended;
+    pthread_t thread;
+} ring;
+/* RING_OFF: each line is written by its own thread. */
+enum { RING_OFF, RING_RUNS, RING_STUCK };
+static atomic_int ring_state = RING_OFF;
+
 static atomic_int threshold = LOG_LEVEL_INFO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -104,37 +120,6 @@ static void put_field(struct buf *line, const struct log_field *f)
     }
 }
 
-static void write_out(struct buf *lines)
-{
-    ssize_t n = write(STDERR_FILENO, lines->data, lines->len);
-    (void)n; /* a log that cannot be written has nowhere to complain */
-    lines->len = 0;
-}
-
-void log_flush(void)
-{
-    if (own.lines.len)
-        write_out(&own.lines);
-}
-
-void log_hold(void)
-{
-    own.holds = true;
-    fut_on_bug(log_flush); /* what led to it */
-}
-
-void log_let_go(void)
-{
-    log_flush();
-    own.holds = false;
-    buf_release(&own.lines);
-}
-
-void log_set_sink(log_sink *sink)
-{
-    other_sink = sink;
-}
-
 void log_format(struct buf *out, const char *event, const struct log_field *fields)
 {
     buf_puts(out, event);
@@ -142,14 +127,13 @@ void log_format(struct buf *out, const char *event, const struct log_field *fiel
         put_field(out, fields);
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields)
+/* ---- standard error ---------------------------------------------------------------------------
+ */
+
+static void format_line(struct buf *out, enum log_level level, const char *event,
+                        const struct log_field *fields)
 {
     char ts[CLOCK_RFC3339_SIZE];
-    if (other_sink) {
-        other_sink(level, event, fields);
-        return;
-    }
-    struct buf single = BUF_INIT, *out = own.holds ? &own.lines : &single;
     clock_rfc3339(clock_wall_ms(), ts);
     buf_puts(out, ts);
     buf_putc(out, ' ');
@@ -157,7 +141,180 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     buf_putc(out, ' ');
     log_format(out, event, fields);
     buf_putc(out, '\n');
-    if (!own.holds || level >= LOG_LEVEL_WARN || out->len >= HOLD_BYTES)
-        write_out(out);
-    buf_release(&single);
+}
+
+/* Whoever made standard error may have made it nonblocking. Any other failure has nowhere to
+ * complain. */
+static void write_lines(const char *lines, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(STDERR_FILENO, lines, n);
+        struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+        if (done < 0 && errno == EAGAIN)
+            (void)poll(&p, 1, -1);
+        else if (done < 0 && errno != EINTR)
+            return;
+        if (done > 0) {
+            lines += done;
+            n -= (size_t)done;
+        }
+    }
+}
+
+static const struct log_sink to_stderr = {format_line, write_lines};
+
+void log_set_sink(const struct log_sink *other)
+{
+    sink = other ? other : &to_stderr;
+}
+
+/* ---- the ring ---------------------------------------------------------------------------------
+ */
+
+static void push(const struct buf *line, enum log_level level)
+{
+    mutex_lock(&ring.mu);
+    if (ring.lines.len + line->len > LOG_WAITING_MAX) {
+        ring.lost++;
+    } else {
+        buf_put(&ring.lines, line->data, line->len);
+        ring.pushed++;
+    }
+    bool is_enough = level >= LOG_LEVEL_WARN || ring.lines.len >= GATHER_BYTES;
+    bool must_wake = ring.is_asleep || (is_enough && !ring.is_urgent);
+    ring.is_asleep = false;
+    ring.is_urgent = ring.is_urgent || is_enough;
+    mutex_unlock(&ring.mu);
+    if (must_wake)
+        cond_signal(&ring.changed);
+}
+
+/* Waits for lines, and a moment more for others that go with them. False: there are no more. */
+static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_lost)
+{
+    mutex_lock(&ring.mu);
+    while (!ring.lines.len && !ring.lost && !ring.is_stopping) {
+        ring.is_asleep = true;
+        cond_wait(&ring.changed, &ring.mu);
+    }
+    ring.is_asleep = false;
+    int64_t until_us = clock_mono_us() + GATHER_MS * 1000;
+    while (!ring.is_urgent && !ring.is_stopping) {
+        if (!cond_wait_until(&ring.changed, &ring.mu, until_us))
+            break;
+    }
+    struct buf empty = *out;
+    *out = ring.lines;
+    ring.lines = empty;
+    *out_n = ring.pushed;
+    *out_lost = ring.lost;
+    ring.lost = 0;
+    ring.is_urgent = false;
+    bool more = !ring.is_stopping || out->len > 0 || *out_lost > 0;
+    mutex_unlock(&ring.mu);
+    return more;
+}
+
+static void report_written(uint64_t n)
+{
+    mutex_lock(&ring.mu);
+    ring.done = n;
+    cond_broadcast(&ring.written);
+    mutex_unlock(&ring.mu);
+}
+
+static void *write_ring(void *unused)
+{
+    struct buf lines = BUF_INIT;
+    uint64_t n, lost;
+    (void)unused;
+    while (take_lines(&lines, &n, &lost)) {
+        if (lost)
+            sink->format(
+                &lines, LOG_LEVEL_WARN, "log_lines_lost",
+                (const struct log_field[]){LOG_INT("lines", lost), {0, LOG_KIND_END, 0, 0}});
+        sink->write(lines.data, lines.len);
+        lines.len = 0;
+        if (lines.cap > KEEP_BYTES)
+            buf_release(&lines);
+        report_written(n);
+    }
+    buf_release(&lines);
+    mutex_lock(&ring.mu);
+    ring.has_ended = true;
+    cond_broadcast(&ring.written);
+    mutex_unlock(&ring.mu);
+    return NULL;
+}
+
+bool log_flush(int64_t max_ms)
+{
+    if (atomic_load(&ring_state) != RING_RUNS)
+        return true;
+    int64_t until_us = clock_mono_us() + max_ms * 1000;
+    mutex_lock(&ring.mu);
+    uint64_t mine = ring.pushed;
+    ring.is_urgent = true;
+    cond_signal(&ring.changed);
+    while (ring.done < mine && cond_wait_until(&ring.written, &ring.mu, until_us))
+        ;
+    bool all = ring.done >= mine;
+    mutex_unlock(&ring.mu);
+    return all;
+}
+
+static void flush_before_abort(void)
+{
+    (void)log_flush(LAST_LINES_MS);
+}
+
+int log_ring_start(void)
+{
+    mutex_init(&ring.mu);
+    cond_init(&ring.changed);
+    cond_init(&ring.written);
+    ring.is_stopping = ring.has_ended = ring.is_urgent = false;
+    int rc = thread_try_start(&ring.thread, "log", write_ring, NULL);
+    if (rc != 0)
+        return rc;
+    atomic_store(&ring_state, RING_RUNS);
+    fut_on_bug(flush_before_abort); /* what led to it */
+    return 0;
+}
+
+void log_ring_stop(int64_t max_ms)
+{
+    if (atomic_load(&ring_state) != RING_RUNS)
+        return;
+    int64_t until_us = clock_mono_us() + max_ms * 1000;
+    mutex_lock(&ring.mu);
+    ring.is_stopping = true;
+    cond_signal(&ring.changed);
+    while (!ring.has_ended && cond_wait_until(&ring.written, &ring.mu, until_us))
+        ;
+    bool has_ended = ring.has_ended;
+    mutex_unlock(&ring.mu);
+    fut_on_bug(NULL);
+    atomic_store(&ring_state, has_ended ? RING_OFF : RING_STUCK);
+    if (!has_ended)
+        return; /* nobody reads: the thread goes with the process */
+    thread_join(ring.thread);
+    buf_release(&ring.lines);
+    cond_destroy(&ring.written);
+    cond_destroy(&ring.changed);
+    mutex_destroy(&ring.mu);
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    struct buf line = BUF_INIT;
+    int state = atomic_load(&ring_state);
+    if (state == RING_STUCK)
+        return;
+    sink->format(&line, level, event, fields);
+    if (state == RING_RUNS)
+        push(&line, level);
+    else
+        sink->write(line.data, line.len);
+    buf_release(&line);
 }

@@ -2,15 +2,24 @@
  *
  * Fields are typed, so that another sink (the journal) can keep them apart. Strings are quoted and
  * escaped; payloads and tokens are never logged. core/ and storage/ log at debug only: above them
- * exactly one caller logs a failure. Any thread; blocks for one write(2), or not at all where the
- * thread holds its lines back (log_hold). */
+ * exactly one caller logs a failure.
+ *
+ * Any thread. Between log_ring_start and log_ring_stop no call waits for whoever reads the log: lines go
+ * through a bounded ring to a thread of their own. Lines that find no space are counted, and a line
+ * says how many were lost. Before and after, a line is written by the thread that logs it. */
 #ifndef FUT_CORE_LOG_H
 #define FUT_CORE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "core/err.h"
+
 struct buf;
+
+/* Bytes of lines that wait for whoever reads the log; beyond, lines are lost. */
+#define LOG_WAITING_MAX ((size_t)1 << 20)
 
 /* Not LOG_INFO and the like: <syslog.h> owns those names. */
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
@@ -40,24 +49,30 @@ struct log_field {
 
 /* "debug" "info" "warn" "error"; false when the word is none of them, *out untouched. */
 bool log_level_parse(const char *word, enum log_level *out);
-/* Where lines go instead of standard error, each as it comes (log_hold holds nothing back then).
- * Set at boot, before threads; NULL: standard error. Any thread calls it. */
-typedef void log_sink(enum log_level level, const char *event, const struct log_field *fields);
-void log_set_sink(log_sink *sink);
+/* Where lines go. format: appends one line, on the thread that logs. write: writes whole lines, all
+ * of them from format; blocks; on the log's own thread between log_ring_start and log_ring_stop. */
+struct log_sink {
+    void (*format)(struct buf *out, enum log_level level, const char *event,
+                   const struct log_field *fields);
+    void (*write)(const char *lines, size_t n);
+};
+/* Set while there is one thread, and before log_ring_start; NULL: standard error. Borrowed for good. */
+void log_set_sink(const struct log_sink *sink);
+/* Starts the thread that writes. FUT_ERR_AGAIN: it cannot be had, and lines are written as before.
+ */
+FUT_MUST_CHECK int log_ring_start(void);
+/* Waits until all lines so far are written, max_ms at most; false: some are not. Blocks. */
+bool log_flush(int64_t max_ms);
+/* Writes what waits and ends the thread, within max_ms: when nobody reads the log for so long, it
+ * is abandoned, and later lines are dropped. Blocks. */
+void log_ring_stop(int64_t max_ms);
 /* Appends "event key=value …", as the lines on standard error have it. */
 void log_format(struct buf *out, const char *event, const struct log_field *fields);
-/* Default info. Any thread. */
+/* From which level on lines are written; info at first. */
 void log_set_level(enum log_level level);
+/* Is a line of this level written? */
 bool log_wants(enum log_level level);
-/* fields: ended by a LOG_KIND_END entry. */
+/* Writes one line. fields end with a LOG_KIND_END entry. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
-
-/* For loops that log many lines a turn. This thread's lines wait for log_flush from now on; a
- * warning or an error, 32 KiB of them, or FUT_BUG writes them at once, in order. */
-void log_hold(void);
-/* Writes what this thread holds back; nothing to do for a thread that holds nothing. */
-void log_flush(void);
-/* Flushes, and holds no longer. Before the thread ends. */
-void log_let_go(void);
 
 #endif

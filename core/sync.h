@@ -18,16 +18,24 @@ struct cond {
     pthread_cond_t c;
 };
 
+/* Makes m, unlocked. */
 void mutex_init(struct mutex *m);
+/* Ends m, which nobody holds. */
 void mutex_destroy(struct mutex *m);
+/* Blocks until m is the caller's, who must not hold it yet. */
 void mutex_lock(struct mutex *m);
+/* Gives m back; the caller holds it. */
 void mutex_unlock(struct mutex *m);
 
+/* Makes c, on which nobody waits. */
 void cond_init(struct cond *c);
+/* Ends c, on which nobody waits. */
 void cond_destroy(struct cond *c);
+/* Wakes one thread that waits. */
 void cond_signal(struct cond *c);
+/* Wakes all threads that wait. */
 void cond_broadcast(struct cond *c);
-/* m is held; both may wake without a reason: check the condition again. */
+/* Waits; the caller holds m. May return without a signal: check the condition again. */
 void cond_wait(struct cond *c, struct mutex *m);
 /* Returns false once deadline_mono_us has passed; a negative deadline waits for ever. */
 bool cond_wait_until(struct cond *c, struct mutex *m, int64_t deadline_mono_us);
@@ -37,6 +45,7 @@ FUT_MUST_CHECK int thread_try_start(pthread_t *out, const char *name, void *(*fn
                                     void *arg);
 /* Starts a thread that the daemon cannot do without: aborts when there is none to be had. */
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
+/* Blocks until the thread has ended. */
 void thread_join(pthread_t t);
 
 #endif

@@ -1,11 +1,8 @@
 #include "daemon/boot.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "api/http/auth.h"
 #include "api/http/tls.h"
@@ -14,24 +11,28 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "daemon/service.h"
+#include "daemon/signals.h"
+#include "daemon/system.h"
 #include "storage/store.h"
 #include "workers/base/http_allow.h"
 #include "workers/fork/server.h"
 #include "workers/scheduler/scheduler.h"
 
 #define STORE_READERS 2
+#define THREADS_NEEDED (STORE_READERS + 4) /* log, writer, scheduler, one of the io lane */
 #define STEP_TOLD_MS 1000
 #define STEP_EXTENDS_MS 60000
 #define LINGER_MS 1000
+#define LOG_MS 1000
 #define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
-struct house {
+struct boot {
     struct config cfg;
     struct sockets sockets;
     struct auth *auth; /* NULL: no tokens */
     struct origin_rules *origins;
     struct tls_pair tls;
-    struct fence *fence;
+    struct http_allow *http_allow;
     struct handlers *handlers;
     struct fork_server *fork_server;
     struct store *store;
@@ -43,13 +44,13 @@ struct house {
 /* ---- boot ------------------------------------------------------------------------------------ */
 
 /* After the fork server: no worker process gets a copy of these. */
-static int load_secrets(struct house *h, struct fut_errbuf *err)
+static int load_secrets(struct boot *b, struct fut_errbuf *err)
 {
     int rc = 0;
-    if (*h->cfg.tokens)
-        rc = auth_load(h->cfg.tokens, &h->auth, err);
-    if (rc == 0 && *h->cfg.tls_cert)
-        rc = tls_load(h->cfg.tls_cert, h->cfg.tls_key, &h->tls, err);
+    if (*b->cfg.tokens)
+        rc = auth_load(b->cfg.tokens, &b->auth, err);
+    if (rc == 0 && *b->cfg.tls_cert)
+        rc = tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
     return rc;
 }
 
@@ -63,140 +64,159 @@ static void on_store_step(void *told_mono_ms)
     service_busy("opening the database", STEP_EXTENDS_MS);
 }
 
-static int build_store(struct house *h, struct fut_errbuf *err)
+static int open_store(struct boot *b, struct fut_errbuf *err)
 {
     int64_t told_mono_ms = 0;
     return store_open(
         &(struct store_config){
-            .backend = h->cfg.store,
-            .path = h->cfg.db,
+            .backend = b->cfg.store,
+            .path = b->cfg.db,
             .readers = STORE_READERS,
-            .max_queued = (uint64_t)h->cfg.max_queued,
-            .retention_ms = h->cfg.retention_ms,
-            .reserve_bytes = h->cfg.reserve_bytes,
+            .max_queued = (uint64_t)b->cfg.max_queued,
+            .retention_ms = b->cfg.retention_ms,
+            .reserve_bytes = b->cfg.reserve_bytes,
             .on_step = on_store_step,
             .step_ctx = &told_mono_ms,
         },
-        &h->store, err);
+        &b->store, err);
 }
 
-static void build_scheduler(struct house *h)
+static void make_scheduler(struct boot *b)
 {
-    h->scheduler = scheduler_new(&(struct scheduler_config){
-        .store = h->store,
-        .handlers = h->handlers,
-        .fs = h->fork_server,
-        .max_threads = (uint32_t)h->cfg.max_threads,
-        .max_workers = (uint32_t)h->cfg.max_workers,
-        .paused = (unsigned)h->cfg.paused,
-        .kill_grace_ms = h->cfg.kill_grace_ms,
-        .max_result_bytes = (size_t)h->cfg.max_result_bytes,
-        .callback_secret = h->cfg.callback_secret,
-        .fence = h->fence,
+    b->scheduler = scheduler_new(&(struct scheduler_config){
+        .store = b->store,
+        .handlers = b->handlers,
+        .fs = b->fork_server,
+        .max_threads = (uint32_t)b->cfg.max_threads,
+        .max_workers = (uint32_t)b->cfg.max_workers,
+        .paused = (unsigned)b->cfg.paused,
+        .kill_grace_ms = b->cfg.kill_grace_ms,
+        .max_result_bytes = (size_t)b->cfg.max_result_bytes,
+        .callback_secret = b->cfg.callback_secret,
+        .allow = b->http_allow,
     });
 }
 
-static void build_api(struct house *h)
+static void make_api(struct boot *b)
 {
-    h->api = api_new(&(struct api_config){
-        .listen = h->cfg.listen,
-        .listen_fds = h->sockets.fds,
-        .n_listen_fds = h->sockets.n,
-        .threads = (unsigned)h->cfg.http_threads,
-        .max_connections = (unsigned)h->cfg.max_connections,
-        .max_body_bytes = (size_t)h->cfg.max_body_bytes,
-        .max_buffered_bytes = (size_t)h->cfg.max_buffered_bytes,
-        .max_header_bytes = (size_t)h->cfg.max_header_bytes,
-        .max_wait_ms = h->cfg.max_wait_ms,
-        .store = h->store,
-        .catalog = handlers_catalog(h->handlers),
-        .pools = scheduler_view(h->scheduler),
+    b->api = api_new(&(struct api_config){
+        .listen = b->cfg.listen,
+        .listen_fds = b->sockets.fds,
+        .n_listen_fds = b->sockets.n,
+        .threads = (unsigned)b->cfg.http_threads,
+        .max_connections = (unsigned)b->cfg.max_connections,
+        .max_body_bytes = (size_t)b->cfg.max_body_bytes,
+        .max_buffered_bytes = (size_t)b->cfg.max_buffered_bytes,
+        .max_header_bytes = (size_t)b->cfg.max_header_bytes,
+        .max_wait_ms = b->cfg.max_wait_ms,
+        .store = b->store,
+        .catalog = handlers_catalog(b->handlers),
+        .pools = scheduler_view(b->scheduler),
         .version = FUT_VERSION,
-        .auth = h->auth,
-        .origins = h->origins,
-        .tls_cert_pem = h->tls.cert_pem,
-        .tls_key_pem = h->tls.key_pem,
+        .auth = b->auth,
+        .origins = b->origins,
+        .tls_cert_pem = b->tls.cert_pem,
+        .tls_key_pem = b->tls.key_pem,
     });
 }
 
-static void start_threads(struct house *h)
+static void start_threads(struct boot *b)
 {
-    store_start(h->store);
-    h->store_runs = true;
-    scheduler_start(h->scheduler);
-    h->scheduler_runs = true;
+    store_start(b->store);
+    b->store_runs = true;
+    scheduler_start(b->scheduler);
+    b->scheduler_runs = true;
 }
 
-static void report_recovery(const struct house *h)
+static void report_recovery(const struct boot *b)
 {
     struct store_stats stats;
-    store_stats(h->store, &stats);
+    store_stats(b->store, &stats);
     if (stats.recovered)
         log_info("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
 }
 
-int house_build(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
-                struct house **out, struct fut_errbuf *err)
+int boot_start(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
+               struct boot **out, struct fut_errbuf *err)
 {
-    struct house *h = xnew(struct house);
-    h->sockets = *sockets;
-    h->cfg = *cfg;
-    h->handlers = *handlers;
+    struct boot *b = xnew(struct boot);
+    b->sockets = *sockets;
+    b->cfg = *cfg;
+    b->handlers = *handlers;
     *handlers = NULL;
-    int rc = fork_server_start(&h->fork_server, err);
+    int rc = system_check_files(err);
     if (rc == 0)
-        rc = load_secrets(h, err);
+        rc = fork_server_start(&b->fork_server, err);
     if (rc == 0)
-        rc = fence_new(h->cfg.http_prefixes, h->cfg.http_networks, &h->fence, err);
+        rc = system_check_threads(THREADS_NEEDED + (unsigned)b->cfg.http_threads, err);
     if (rc == 0)
-        rc = origin_rules_new(h->cfg.hosts, h->cfg.origins, &h->origins, err);
-    if (rc == 0)
-        rc = build_store(h, err);
+        rc = log_ring_start();
     if (rc == 0) {
-        report_recovery(h);
-        build_scheduler(h);
-        build_api(h);
-        start_threads(h);
-        rc = api_start(h->api, err);
+        system_fit_files(&b->cfg); /* the fork server and its children keep the limit as it was */
+        rc = load_secrets(b, err);
+    }
+    if (rc == 0)
+        rc = http_allow_new(b->cfg.http_prefixes, b->cfg.http_networks, &b->http_allow, err);
+    if (rc == 0)
+        rc = origin_rules_new(b->cfg.hosts, b->cfg.origins, &b->origins, err);
+    if (rc == 0)
+        rc = open_store(b, err);
+    if (rc == 0) {
+        report_recovery(b);
+        make_scheduler(b);
+        make_api(b);
+        start_threads(b);
+        rc = api_start(b->api, err);
     }
     if (rc != 0) {
-        house_tear_down(&h);
+        boot_stop(&b);
         return rc;
     }
-    api_set_ready(h->api, true);
-    *out = h;
+    api_set_ready(b->api, true);
+    *out = b;
     return 0;
 }
 
-const char *house_address(const struct house *h, size_t i)
+const char *boot_address(const struct boot *b, size_t i)
 {
-    return api_address(h->api, i);
+    return api_address(b->api, i);
 }
 
-int house_broken_fd(const struct house *h)
+pid_t boot_fork_pid(const struct boot *b)
 {
-    return scheduler_broken_fd(h->scheduler);
+    return fork_server_pid(b->fork_server);
+}
+
+int boot_broken_fd(const struct boot *b)
+{
+    return scheduler_broken_fd(b->scheduler);
 }
 
 /* ---- how it is ------------------------------------------------------------------------------- */
 
-const char *house_stuck_room(struct house *h)
+const char *boot_stuck_module(struct boot *b)
 {
-    bool writer = store_has_moved(h->store); /* all are asked, each time */
-    bool scheduler = scheduler_has_moved(h->scheduler);
-    bool http = api_has_moved(h->api);
+    bool writer = store_has_moved(b->store); /* all are asked, each time */
+    bool scheduler = scheduler_has_moved(b->scheduler);
+    bool http = api_has_moved(b->api);
+    const char *stuck = NULL;
     if (!writer)
-        return "store-writer";
-    return !scheduler ? "scheduler" : !http ? "http" : NULL;
+        stuck = "store-writer";
+    else if (!scheduler)
+        stuck = "scheduler";
+    else if (!http)
+        stuck = "http";
+    api_set_stuck(b->api, stuck);
+    return stuck;
 }
 
-void house_describe(const struct house *h, char *out, size_t cap)
+void boot_describe(const struct boot *b, char *out, size_t cap)
 {
     struct store_stats s;
     struct pool_stats p;
-    struct pool_view pools = scheduler_view(h->scheduler);
+    struct pool_view pools = scheduler_view(b->scheduler);
     uint64_t queued = 0, running = 0;
-    store_stats(h->store, &s);
+    store_stats(b->store, &s);
     pools.read(pools.ctx, &p);
     for (int l = 0; l < LANE_COUNT; l++) {
         queued += s.live[l][TASK_QUEUED] + s.live[l][TASK_SCHEDULED];
@@ -214,25 +234,25 @@ static void on_fixed_change(const char *name)
 }
 
 /* Takes cfg and handlers. */
-static void put_in_force(struct house *h, struct config *cfg, struct handlers *handlers)
+static void apply_reload(struct boot *b, struct config *cfg, struct handlers *handlers)
 {
-    config_each_fixed_change(&h->cfg, cfg, on_fixed_change);
+    config_each_fixed_change(&b->cfg, cfg, on_fixed_change);
     log_set_level((enum log_level)cfg->log_level);
-    scheduler_reload(h->scheduler,
+    scheduler_reload(b->scheduler,
                      &(struct scheduler_plan){.handlers = handlers,
                                               .max_threads = (uint32_t)cfg->max_threads,
                                               .max_workers = (uint32_t)cfg->max_workers,
                                               .paused = (unsigned)cfg->paused});
-    api_set_catalog(h->api, handlers_catalog(handlers));
-    handlers_free(&h->handlers);
-    h->handlers = handlers;
+    api_set_catalog(b->api, handlers_catalog(handlers));
+    handlers_free(&b->handlers);
+    b->handlers = handlers;
     log_info("reloaded", LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
              LOG_INT("handlers", handlers_catalog(handlers)->n), LOG_STR("env_file", cfg->env_file),
              LOG_STR("handlers_file", cfg->handlers));
     config_release(cfg);
 }
 
-bool house_reload(struct house *h)
+bool boot_reload(struct boot *b)
 {
     struct config cfg;
     struct handlers *handlers = NULL;
@@ -244,7 +264,7 @@ bool house_reload(struct house *h)
             config_release(&cfg);
     }
     if (rc == 0)
-        put_in_force(h, &cfg, handlers);
+        apply_reload(b, &cfg, handlers);
     else
         log_error("reload_refused", LOG_STR("reason", err.text));
     return rc == 0;
@@ -252,68 +272,68 @@ bool house_reload(struct house *h)
 
 /* ---- drain ----------------------------------------------------------------------------------- */
 
-static void stop_accepting(struct house *h)
+static void stop_accepting(struct boot *b)
 {
-    if (h->api) {
-        api_set_ready(h->api, false);
-        api_quiesce(h->api);
+    if (b->api) {
+        api_set_ready(b->api, false);
+        api_quiesce(b->api);
     }
 }
 
-static void stop_claiming(struct house *h)
+static void stop_claiming(struct boot *b)
 {
-    if (h->scheduler_runs)
-        scheduler_stop_claiming(h->scheduler);
+    if (b->scheduler_runs)
+        scheduler_stop_claiming(b->scheduler);
 }
 
-static void answer_waiters(struct house *h)
+static void answer_waiters(struct boot *b)
 {
-    if (h->api)
-        api_release_waiters(h->api);
+    if (b->api)
+        api_release_waiters(b->api);
 }
 
-static void end_tasks(struct house *h)
+static void end_tasks(struct boot *b)
 {
-    if (!h->scheduler_runs)
+    if (!b->scheduler_runs)
         return;
-    if (!scheduler_drain(h->scheduler, h->cfg.drain_ms))
-        log_warn("drain_incomplete", LOG_INT("grace_ms", h->cfg.drain_ms));
-    scheduler_stop(h->scheduler);
-    h->scheduler_runs = false;
+    if (!scheduler_drain(b->scheduler, b->cfg.drain_ms))
+        log_warn("drain_incomplete", LOG_INT("grace_ms", b->cfg.drain_ms));
+    scheduler_stop(b->scheduler);
+    b->scheduler_runs = false;
 }
 
 /* Whoever holds the sockets for the next daemon promised that nobody is turned away. */
-static void answer_the_last(struct house *h)
+static void answer_the_last(struct boot *b)
 {
-    if (h->api)
-        api_linger(h->api, LINGER_MS);
+    if (b->api)
+        api_linger(b->api, LINGER_MS);
 }
 
-static void commit_the_rest(struct house *h)
+static void commit_the_rest(struct boot *b)
 {
-    if (h->store_runs)
-        store_stop(h->store);
-    h->store_runs = false;
+    if (b->store_runs)
+        store_stop(b->store);
+    b->store_runs = false;
 }
 
-static void stop_http(struct house *h)
+static void stop_http(struct boot *b)
 {
-    if (h->api)
-        api_stop(h->api, STEP_SLACK_MS);
-    api_free(&h->api);
+    if (b->api)
+        api_stop(b->api, STEP_SLACK_MS);
+    api_free(&b->api);
 }
 
-static void close_all(struct house *h)
+static void close_all(struct boot *b)
 {
-    scheduler_free(&h->scheduler);
-    store_close(&h->store);
-    fork_server_stop(&h->fork_server);
-    handlers_free(&h->handlers);
-    auth_free(&h->auth);
-    origin_rules_free(&h->origins);
-    fence_free(&h->fence);
-    tls_release(&h->tls);
-    config_release(&h->cfg);
+    scheduler_free(&b->scheduler);
+    store_close(&b->store);
+    fork_server_stop(&b->fork_server);
+    handlers_free(&b->handlers);
+    auth_free(&b->auth);
+    origin_rules_free(&b->origins);
+    http_allow_free(&b->http_allow);
+    tls_release(&b->tls);
+    config_release(&b->cfg);
 }
 
 static int64_t no_time(const struct config *cfg)
@@ -329,7 +349,7 @@ static int64_t drain_time(const struct config *cfg)
 
 static const struct {
     const char *name, *doing;
-    void (*run)(struct house *h);
+    void (*run)(struct boot *b);
     int64_t (*budget_ms)(const struct config *cfg);
 } steps[] = {
     {"stop_accepting", "draining: accepting no more connections", stop_accepting, no_time},
@@ -342,40 +362,19 @@ static const struct {
     {"close", "draining: closing the database", close_all, no_time},
 };
 
-/* A step over its budget ends the process, which must be as safe as kill -9. */
-static void on_overrun(int sig)
+void boot_stop(struct boot **b)
 {
-    static const char text[] = "futured: a step of the drain took too long\n";
-    (void)sig;
-    ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
-    (void)n;
-    _exit(EXIT_FAILURE);
-}
-
-static void arm_overrun(void)
-{
-    struct sigaction act = {.sa_handler = on_overrun};
-    sigset_t set;
-    (void)sigaction(SIGALRM, &act, NULL);
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGALRM);
-    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-void house_tear_down(struct house **h)
-{
-    struct house *me = *h;
-    arm_overrun();
+    struct boot *me = *b;
     for (size_t i = 0; i < FUT_COUNT(steps); i++) {
         int64_t begin = clock_mono_ms();
         int64_t budget = steps[i].budget_ms(&me->cfg) + STEP_SLACK_MS * 2;
-        (void)alarm((unsigned)(budget / 1000 + 1));
+        signals_deadline(budget, steps[i].doing);
         service_busy(steps[i].doing, budget);
         steps[i].run(me);
         log_debug("drain_step", LOG_STR("step", steps[i].name),
                   LOG_INT("ms", clock_mono_ms() - begin));
     }
-    (void)alarm(0);
+    signals_deadline(LOG_MS + STEP_SLACK_MS, "draining: writing the log");
     free(me);
-    *h = NULL;
+    *b = NULL;
 }

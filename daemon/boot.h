@@ -1,39 +1,44 @@
-/* house: builds the daemon room by room and tears it down in reverse. Main thread only.
+/* boot: starts the daemon module by module, and ends it in reverse. Main thread only.
  *
  * The fork server must come before the first thread, the first SQLite handle and the first TLS
- * call; that is why it is the first room to be built and the last to go. */
+ * call; that is why it is the first module to start and the last to end. */
 #ifndef FUT_DAEMON_BOOT_H
 #define FUT_DAEMON_BOOT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "core/err.h"
 #include "daemon/config.h"
 #include "daemon/sockets.h"
 #include "workers/handlers/registry.h"
 
-struct house;
+struct boot;
 
-/* Takes *handlers over (NULLs it), and sockets, the inherited ones. Blocks until HTTP is served.
- * err names what failed; then nothing is left running. 0, or the FUT_ERR_* of the room that could
- * not be built. */
-FUT_MUST_CHECK int house_build(const struct config *cfg, struct handlers **handlers,
-                               const struct sockets *sockets, struct house **out,
-                               struct fut_errbuf *err);
-/* Of the i-th listening socket; NULL: there are no more. */
-const char *house_address(const struct house *h, size_t i);
-/* Readable (poll) once a room has broken down and the daemon should drain and end. */
-int house_broken_fd(const struct house *h);
-/* The first room whose thread has not moved since the last call, or NULL. */
-const char *house_stuck_room(struct house *h);
-/* One line: queued, running, workers. */
-void house_describe(const struct house *h, char *out, size_t cap);
+/* Starts everything; blocks until HTTP is served. Takes cfg's contents and *handlers (which becomes
+ * NULL); sockets: the inherited ones. 0, or the FUT_ERR_* of the module that could not be started,
+ * with a sentence in err; then nothing runs. */
+FUT_MUST_CHECK int boot_start(const struct config *cfg, struct handlers **handlers,
+                              const struct sockets *sockets, struct boot **out,
+                              struct fut_errbuf *err);
+/* The address of the i-th listening socket; NULL: there are no more. */
+const char *boot_address(const struct boot *b, size_t i);
+/* The process that forks; a child of this one. */
+pid_t boot_fork_pid(const struct boot *b);
+/* Becomes readable (poll) when a module has failed and the daemon should drain and end. */
+int boot_broken_fd(const struct boot *b);
+/* Asks every module for a sign of life and returns the name of the first whose thread has given
+ * none since the call before, or NULL. /readyz says the same until the next call. */
+const char *boot_stuck_module(struct boot *b);
+/* Writes one line: queued, running, workers. */
+void boot_describe(const struct boot *b, char *out, size_t cap);
 /* Reads the configuration and the handlers file again. What a running daemon can follow is in force
  * then, all of it or, when something is wrong, nothing (false, and the log says what). Variables
  * that need a restart are named in the log. Blocks for the files. */
-bool house_reload(struct house *h);
-/* The drain: a table of steps, each logged with its time. Blocks. NULLs. */
-void house_tear_down(struct house **h);
+bool boot_reload(struct boot *b);
+/* Drains and frees: a table of steps, each logged with its time. Blocks; a step that exceeds its
+ * budget ends the process. Sets *b to NULL. */
+void boot_stop(struct boot **b);
 
 #endif

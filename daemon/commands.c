@@ -1,5 +1,6 @@
 #include "daemon/commands.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,27 +72,39 @@ static const struct {
     const char *name;
     int n_args; /* or ANY */
     int (*run)(const struct config *cfg, char **args);
+    int (*help)(void); /* NULL: the help of all */
 } commands[] = {
-    {"check", 0, check},
-    {"backup", 1, backup},
-    {"tune", ANY, tune_command},
+    {"check", 0, check, NULL},
+    {"backup", 1, backup, NULL},
+    {"tune", ANY, tune_command, tune_help},
 };
 
-int commands_run(int argc, char **argv)
+static bool asks_for_help(char **args)
+{
+    for (; *args; args++) {
+        if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0)
+            return true;
+    }
+    return false;
+}
+
+int commands_run(int argc, char **argv, int (*show_help)(void))
 {
     struct config cfg;
     struct fut_errbuf err = {""};
-    for (size_t i = 0; i < FUT_COUNT(commands); i++) {
-        if (strcmp(commands[i].name, argv[1]) != 0 ||
-            (commands[i].n_args != argc - 2 && commands[i].n_args != ANY))
-            continue;
-        int rc = config_load(&cfg, &err);
-        if (rc != 0)
-            return finish(rc, &err);
-        int code = commands[i].run(&cfg, argv + 2);
-        config_release(&cfg);
-        return code;
+    size_t i = 0;
+    while (i < FUT_COUNT(commands) && strcmp(commands[i].name, argv[1]) != 0)
+        i++;
+    if (i < FUT_COUNT(commands) && asks_for_help(argv + 2))
+        return commands[i].help ? commands[i].help() : show_help();
+    if (i == FUT_COUNT(commands) || (commands[i].n_args != argc - 2 && commands[i].n_args != ANY)) {
+        (void)fprintf(stderr, "futured: no such command; futured --help lists them\n");
+        return EX_USAGE;
     }
-    (void)fprintf(stderr, "futured: no such command; futured --help lists them\n");
-    return EX_USAGE;
+    int rc = config_load(&cfg, &err);
+    if (rc != 0)
+        return finish(rc, &err);
+    int code = commands[i].run(&cfg, argv + 2);
+    config_release(&cfg);
+    return code;
 }

@@ -241,14 +241,14 @@ static int set_lanes(struct config *c, const struct config_row *r, const char *v
     return 0;
 }
 
-static int set_fence(struct config *c, const struct config_row *r, const char *value,
-                     struct fut_errbuf *err)
+static int set_http_allow(struct config *c, const struct config_row *r, const char *value,
+                          struct fut_errbuf *err)
 {
-    struct fence *fence = NULL;
+    struct http_allow *allow = NULL;
     struct fut_errbuf why = {""};
     bool is_prefixes = r->kind == KIND_PREFIXES;
-    int rc = fence_new(is_prefixes ? value : "", is_prefixes ? "" : value, &fence, &why);
-    fence_free(&fence);
+    int rc = http_allow_new(is_prefixes ? value : "", is_prefixes ? "" : value, &allow, &why);
+    http_allow_free(&allow);
     if (rc != 0)
         return fut_fail(err, FUT_ERR_INVAL, "%s: %.400s", r->name, why.text);
     return set_text(c, r, value, err);
@@ -279,11 +279,11 @@ static int set_user(struct config *c, const struct config_row *r, const char *va
 
 static int (*const setters[])(struct config *, const struct config_row *, const char *,
                               struct fut_errbuf *) = {
-    [KIND_NUMBER] = set_number,  [KIND_DURATION] = set_number, [KIND_SIZE] = set_number,
-    [KIND_TEXT] = set_text,      [KIND_LEVEL] = set_level,     [KIND_STORE] = set_store,
-    [KIND_FILE] = set_file,      [KIND_SECRET] = set_secret,   [KIND_LANES] = set_lanes,
-    [KIND_PREFIXES] = set_fence, [KIND_NETWORKS] = set_fence,  [KIND_USER] = set_user,
-    [KIND_HOSTS] = set_origins,  [KIND_ORIGINS] = set_origins,
+    [KIND_NUMBER] = set_number,       [KIND_DURATION] = set_number,     [KIND_SIZE] = set_number,
+    [KIND_TEXT] = set_text,           [KIND_LEVEL] = set_level,         [KIND_STORE] = set_store,
+    [KIND_FILE] = set_file,           [KIND_SECRET] = set_secret,       [KIND_LANES] = set_lanes,
+    [KIND_PREFIXES] = set_http_allow, [KIND_NETWORKS] = set_http_allow, [KIND_USER] = set_user,
+    [KIND_HOSTS] = set_origins,       [KIND_ORIGINS] = set_origins,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */
@@ -377,5 +377,45 @@ void config_each_fixed_change(const struct config *before, const struct config *
                         : *config_number_at(&a, r) == *config_number_at(&b, r);
         if (!same && !config_is_live(r))
             fn(r->name);
+    }
+}
+
+/* ---- variables that nobody knows --------------------------------------------------------------
+ */
+
+/* What a daemon sets for its children, which may start a daemon of their own. */
+static const char *const of_children[] = {"FUTURED_CHILD", "FUTURED_WORKER_FD"};
+
+static bool is_known(const char *name)
+{
+    for (size_t i = 0; i < config_n_rows; i++) {
+        if (strcmp(config_rows[i].name, name) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < FUT_COUNT(of_children); i++) {
+        if (strcmp(of_children[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool looks_like_ours(const char *name)
+{
+    static const char *const prefixes[] = {"FUTURED_", "MAX_WORKER", "MAX_THREAD"};
+    for (size_t i = 0; i < FUT_COUNT(prefixes); i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+void config_each_unknown(void (*fn)(const char *name))
+{
+    for (char **at = environ; *at; at++) {
+        char name[128];
+        size_t n = strcspn(*at, "=");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)n, *at);
+        if (n < sizeof(name) && looks_like_ours(name) && !is_known(name))
+            fn(name);
     }
 }

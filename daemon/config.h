@@ -22,7 +22,7 @@ struct config {
     const char *callback_secret;             /* "" none */
     const char *http_prefixes, *http_networks;
     const char *hosts, *origins; /* lists for origin_rules_new */
-    const char *run_as; /* "" nobody else */
+    const char *run_as;          /* "" nobody else */
     int64_t retention_ms, max_wait_ms, drain_ms, kill_grace_ms;
     int64_t reserve_bytes, max_body_bytes, max_header_bytes, max_result_bytes, max_buffered_bytes;
     int64_t max_queued, max_connections, http_threads;
@@ -38,6 +38,9 @@ void config_release(struct config *c);
 /* Calls fn for each variable that differs and that a running daemon cannot follow. */
 void config_each_fixed_change(const struct config *before, const struct config *now,
                               void (*fn)(const char *name));
+/* Calls fn for each variable of the environment that looks like one of ours (FUTURED_*,
+ * MAX_WORKER*, MAX_THREAD*) and is none: a mistyped one. */
+void config_each_unknown(void (*fn)(const char *name));
 /* The table for people, as text (`--help`) or as the README's Markdown. */
 void config_print_help(void);
 void config_print_markdown(void);

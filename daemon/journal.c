@@ -27,12 +27,8 @@ static const struct {
     const char *key, *field;
 } renamed[] = {{"task", "FUTURE_ID"}, {"ms", "FUTURE_DURATION_MS"}};
 
-/* The fields lie one behind the other in one buffer, which may move while it grows. */
-struct entry {
-    struct buf text;
-    size_t ends[FIELDS_MAX];
-    size_t n;
-};
+/* An entry in the log's buffer: the number of its fields, then each as its length and its bytes. */
+typedef uint32_t count;
 
 static void put_name(struct buf *out, const char *key)
 {
@@ -47,44 +43,75 @@ static void put_name(struct buf *out, const char *key)
         buf_putc(out, (char)toupper((unsigned char)*key));
 }
 
-static void end_field(struct entry *e)
+/* Leaves space for a number that is known later; returns where. */
+static size_t begin_count(struct buf *out)
 {
-    e->ends[e->n++] = e->text.len;
+    count none = 0;
+    size_t at = out->len;
+    buf_put(out, &none, sizeof(none));
+    return at;
 }
 
-static void put_field(struct entry *e, const struct log_field *f)
+static void end_count(struct buf *out, size_t at, size_t value)
 {
-    put_name(&e->text, f->key);
+    count n = (count)value;
+    memcpy(out->data + at, &n, sizeof(n));
+}
+
+static void end_field(struct buf *out, size_t at)
+{
+    end_count(out, at, out->len - at - sizeof(count));
+}
+
+static void put_field(struct buf *out, const struct log_field *f)
+{
+    size_t at = begin_count(out);
+    put_name(out, f->key);
     if (f->kind == LOG_KIND_INT)
-        buf_printf(&e->text, "=%" PRId64, f->num);
+        buf_printf(out, "=%" PRId64, f->num);
     else
-        buf_printf(&e->text, "=%s", f->str ? f->str : "");
-    end_field(e);
+        buf_printf(out, "=%s", f->str ? f->str : "");
+    end_field(out, at);
 }
 
-static void send_entry(struct entry *e)
+static void format_entry(struct buf *out, enum log_level level, const char *event,
+                         const struct log_field *fields)
 {
-    struct iovec parts[FIELDS_MAX];
-    size_t begin = 0;
-    for (size_t i = 0; i < e->n; begin = e->ends[i++])
-        parts[i] = (struct iovec){e->text.data + begin, e->ends[i] - begin};
-    (void)sd_journal_sendv(parts, (int)e->n); /* nowhere to complain */
+    size_t n = 3, entry = begin_count(out), at = begin_count(out);
+    buf_puts(out, "MESSAGE=");
+    log_format(out, event, fields);
+    end_field(out, at);
+    at = begin_count(out);
+    buf_printf(out, "PRIORITY=%d", priorities[level]);
+    end_field(out, at);
+    at = begin_count(out);
+    buf_printf(out, "FUTURE_EVENT=%s", event);
+    end_field(out, at);
+    for (; fields->kind != LOG_KIND_END && n < FIELDS_MAX; fields++, n++)
+        put_field(out, fields);
+    end_count(out, entry, n);
 }
 
-static void write_entry(enum log_level level, const char *event, const struct log_field *fields)
+static count take_count(const char **at)
 {
-    struct entry e = {.text = BUF_INIT};
-    buf_puts(&e.text, "MESSAGE=");
-    log_format(&e.text, event, fields);
-    end_field(&e);
-    buf_printf(&e.text, "PRIORITY=%d", priorities[level]);
-    end_field(&e);
-    buf_printf(&e.text, "FUTURE_EVENT=%s", event);
-    end_field(&e);
-    for (; fields->kind != LOG_KIND_END && e.n < FIELDS_MAX; fields++)
-        put_field(&e, fields);
-    send_entry(&e);
-    buf_release(&e.text);
+    count n;
+    memcpy(&n, *at, sizeof(n));
+    *at += sizeof(n);
+    return n;
+}
+
+static void write_entries(const char *entries, size_t n)
+{
+    for (const char *at = entries; at < entries + n;) {
+        struct iovec parts[FIELDS_MAX];
+        count fields = take_count(&at);
+        for (count i = 0; i < fields; i++) {
+            size_t len = take_count(&at);
+            parts[i] = (struct iovec){(void *)(uintptr_t)at, len};
+            at += len;
+        }
+        (void)sd_journal_sendv(parts, (int)fields); /* nowhere to complain */
+    }
 }
 
 static bool is_connected(void)
@@ -101,6 +128,7 @@ static bool is_connected(void)
 
 void journal_use(void)
 {
+    static const struct log_sink sink = {format_entry, write_entries};
     if (is_connected())
-        log_set_sink(write_entry);
+        log_set_sink(&sink);
 }

@@ -1,5 +1,5 @@
 /* journal: the log as structured entries of systemd's journal, so that `journalctl FUTURE_ID=…`
- * shows one task's life. Any thread writes; an entry blocks for one datagram. */
+ * shows one task's life. An entry blocks its writer for one datagram. */
 #ifndef FUT_DAEMON_JOURNAL_H
 #define FUT_DAEMON_JOURNAL_H
 

@@ -1,19 +1,16 @@
-/* main: arguments, signals, and the life of the house.
+/* main: arguments, and the life of the daemon.
  *
  * SIGHUP reads the configuration again. SIGTERM and SIGINT drain; a second one ends the process at
  * once, which must be as safe as kill -9. Exit codes: 0, 1 (the environment failed), 65
  * (EX_DATAERR: the database is damaged) and 78 (EX_CONFIG), which are not worth retrying. */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
-#include <unistd.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/task_state.h"
@@ -21,16 +18,20 @@
 #include "daemon/commands.h"
 #include "daemon/journal.h"
 #include "daemon/service.h"
+#include "daemon/signals.h"
+#include "daemon/system.h"
 #include "workers/base/run_as.h"
 #include "workers/plugin_host.h"
 
+#define LOG_END_MS 1000 /* for the last lines, when nobody reads the log */
+
 static const char usage[] =
     "usage: futured [option]\n"
-    "       futured check | backup FILE\n"
+    "       futured [option] check | backup FILE | compact | tune HANDLER --input FILE\n"
     "\n"
     "A durable task queue with futures over HTTP. Configuration is by environment variables.\n"
     "\n"
-    "  --help           this text\n"
+    "  --help           this text; after a command: how it is used\n"
     "  --version        the version\n"
     "  --check-config   read environment and handlers file, print what is in force, end\n"
     "  --dump-config    the variables as a Markdown table\n"
@@ -39,9 +40,10 @@ static const char usage[] =
     "  --env-file=FILE  the same as FUTURED_ENV_FILE=FILE\n"
     "\n"
     "  check            read the whole database file: is it as it was written?\n"
+    "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
+    "  compact          give space that nothing uses back to the disk; the daemon must not run\n"
     "  tune HANDLER --input FILE\n"
     "                   run its tasks at 1, 2, 4 ... slots; say how many are right\n"
-    "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
     "\n"
     "variables:\n";
 
@@ -106,12 +108,18 @@ static int read_all(struct config *cfg, struct handlers **handlers)
     return 0;
 }
 
+static void complain_unknown(const char *name)
+{
+    (void)fprintf(stderr, "futured: there is no variable %s\n", name);
+}
+
 static int check_config(void)
 {
     struct config cfg;
     struct handlers *handlers = NULL;
     int code = read_all(&cfg, &handlers);
     if (code == 0) {
+        config_each_unknown(complain_unknown);
         config_print_values(&cfg);
         config_release(&cfg);
     }
@@ -154,148 +162,136 @@ static bool take_setting(const char *arg)
     return false;
 }
 
-/* Returns an exit code, or -1 to go on and serve. */
-static int run_options(int argc, char **argv)
+/* Takes the settings out of the arguments, wherever they stand; the number of those that remain. */
+static int take_settings(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--role=plugin-host") == 0)
-        return run_plugin_host(argc, argv);
+    int n = 1;
     for (int i = 1; i < argc; i++) {
-        if (take_setting(argv[i]))
-            continue;
-        for (size_t o = 0; o < FUT_COUNT(options); o++) {
-            if (strcmp(argv[i], options[o].name) == 0)
-                return options[o].run();
-        }
-        (void)fprintf(stderr, "futured: unknown option \"%s\"; futured --help lists them\n",
-                      argv[i]);
-        return EX_USAGE;
+        if (!take_setting(argv[i]))
+            argv[n++] = argv[i];
     }
-    return -1;
+    argv[n] = NULL;
+    return n;
+}
+
+static int run_option(const char *name)
+{
+    for (size_t o = 0; o < FUT_COUNT(options); o++) {
+        if (strcmp(name, options[o].name) == 0)
+            return options[o].run();
+    }
+    (void)fprintf(stderr, "futured: unknown option \"%s\"; futured --help lists them\n", name);
+    return EX_USAGE;
 }
 
 /* ---- serving --------------------------------------------------------------------------------- */
 
-static void end_at_once(int sig)
+/* Asks the modules for a sign of life, tells systemd and /readyz, and reaps as process 1. */
+static void tick(struct boot *b, struct service *service)
 {
-    (void)sig;
-    _exit(EXIT_FAILURE);
+    char status[200];
+    const char *stuck = boot_stuck_module(b);
+    boot_describe(b, status, sizeof(status));
+    service_tick(service, stuck, status);
+    system_reap_strangers(boot_fork_pid(b));
 }
 
-/* From the first signal on, the next one needs no thread of ours to be obeyed. */
-static void arm_second_signal(void)
+/* Sleeps until a signal has come or a module has failed. */
+static void wait_for_news(struct boot *b, struct pollfd *fds, nfds_t n_fds, struct service *service)
 {
-    static const int signals[] = {SIGTERM, SIGINT};
-    struct sigaction act = {.sa_handler = end_at_once};
-    sigset_t set;
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < FUT_COUNT(signals); i++) {
-        (void)sigaction(signals[i], &act, NULL);
-        (void)sigaddset(&set, signals[i]);
-    }
-    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-/* Signals arrive by descriptor; blocked before any thread or child exists, so all inherit it. */
-static int open_signals(void)
-{
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error of its write */
-    return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-/* As many descriptors as the system allows: each long-poll is one. */
-static void raise_file_limit(void)
-{
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
-        lim.rlim_cur = lim.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &lim); /* best effort */
-    }
-}
-
-/* Sleeps until a signal has come or a room has broken down. */
-static void wait_for_news(struct house *h, struct pollfd *fds, nfds_t n_fds,
-                          struct service *service)
-{
-    for (int n = -1; n <= 0;) {
-        n = poll(fds, n_fds, (int)service->tick_ms);
-        if (n == 0)
-            service_tick(service, h);
-        FUT_ASSERT(n >= 0 || errno == EINTR);
-    }
+    static int64_t next_mono_ms;
+    int n;
+    do {
+        int64_t wait_ms = next_mono_ms - clock_mono_ms();
+        if (wait_ms <= 0) {
+            tick(b, service);
+            next_mono_ms = clock_mono_ms() + service->tick_ms;
+            wait_ms = service->tick_ms;
+        }
+        n = poll(fds, n_fds, (int)wait_ms);
+    } while (n <= 0);
 }
 
 /* Waits for a reason to end; its name. Reloads in between. */
-static const char *wait_for_end(struct house *h, int signals, struct service *service)
+static const char *wait_for_end(struct boot *b, int signals, struct service *service)
 {
-    struct pollfd fds[] = {{signals, POLLIN, 0}, {house_broken_fd(h), POLLIN, 0}};
-    struct signalfd_siginfo info;
+    struct pollfd fds[] = {{signals, POLLIN, 0}, {boot_broken_fd(b), POLLIN, 0}};
     for (;;) {
-        wait_for_news(h, fds, FUT_COUNT(fds), service);
+        wait_for_news(b, fds, FUT_COUNT(fds), service);
         if (fds[1].revents)
             return "fork server died";
-        if (read(signals, &info, sizeof(info)) != sizeof(info))
-            return "signal";
-        if (info.ssi_signo != SIGHUP)
-            return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+        int sig = signals_next(signals);
+        if (sig == SIGTERM || sig == SIGINT)
+            return sig == SIGINT ? "SIGINT" : "SIGTERM";
+        if (sig != SIGHUP)
+            continue;
         service_reloading();
-        service_reloaded(service, h, house_reload(h));
+        service_reloaded(service, boot_reload(b));
     }
 }
 
-static void report_start(const struct config *cfg, const struct house *h)
+static void report_unknown(const char *name)
 {
-    log_info("listening", LOG_STR("address", house_address(h, 0)),
+    log_warn("unknown_variable", LOG_STR("variable", name));
+}
+
+static void report_start(const struct config *cfg, const struct boot *b)
+{
+    log_info("listening", LOG_STR("address", boot_address(b, 0)),
              LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
              LOG_STR("db", cfg->db), LOG_STR("version", FUT_VERSION));
-    for (size_t i = 1; house_address(h, i); i++)
-        log_info("listening_also", LOG_STR("address", house_address(h, i)));
+    for (size_t i = 1; boot_address(b, i); i++)
+        log_info("listening_also", LOG_STR("address", boot_address(b, i)));
+    config_each_unknown(report_unknown);
+}
+
+/* Serves until there is a reason to end. The exit code. */
+static int live(const struct config *cfg, struct boot *b, int signals, struct service *service)
+{
+    report_start(cfg, b);
+    service_ready(service);
+    const char *reason = wait_for_end(b, signals, service);
+    log_info("draining", LOG_STR("reason", reason));
+    service_stopping();
+    boot_stop(&b);
+    log_info("ended", LOG_STR("reason", reason));
+    log_ring_stop(LOG_END_MS);
+    return strncmp(reason, "SIG", 3) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int serve(void)
 {
     struct config cfg;
     struct handlers *handlers = NULL;
-    struct house *house = NULL;
+    struct boot *boot = NULL;
     struct fut_errbuf err = {""};
     struct service service = service_new();
     struct sockets sockets;
+    int signals = -1;
     journal_use();
     int code = read_all(&cfg, &handlers);
     if (code != 0)
         return code;
-    raise_file_limit();
-    int signals = open_signals();
-    int rc = sockets_take(&sockets, &err);
+    int rc = signals_open(&signals, &err);
     if (rc == 0)
-        rc = house_build(&cfg, &handlers, &sockets, &house, &err);
+        rc = sockets_take(&sockets, &err);
+    if (rc == 0)
+        rc = boot_start(&cfg, &handlers, &sockets, &boot, &err);
     if (rc != 0) {
         handlers_free(&handlers);
+        log_ring_stop(LOG_END_MS);
         return complain(commands_exit_code(rc), err.text);
     }
-    report_start(&cfg, house);
-    service_ready(&service, house);
-    const char *reason = wait_for_end(house, signals, &service);
-    bool asked = strncmp(reason, "SIG", 3) == 0;
-    log_info("draining", LOG_STR("reason", reason));
-    service_stopping();
-    arm_second_signal();
-    house_tear_down(&house);
-    (void)close(signals);
-    log_info("ended", LOG_STR("reason", reason));
-    return asked ? EXIT_SUCCESS : EXIT_FAILURE;
+    return live(&cfg, boot, signals, &service);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && argv[1][0] != '-')
-        return commands_run(argc, argv);
-    int code = run_options(argc, argv);
-    return code >= 0 ? code : serve();
+    system_open_standard();
+    if (argc > 1 && strcmp(argv[1], "--role=plugin-host") == 0)
+        return run_plugin_host(argc, argv);
+    argc = take_settings(argc, argv);
+    if (argc > 1)
+        return argv[1][0] == '-' ? run_option(argv[1]) : commands_run(argc, argv, show_help);
+    return serve();
 }

@@ -1,37 +1,40 @@
 /* service: what the daemon tells systemd: ready, stopping, one line of status, that it is alive,
- * and that it needs more time. Without NOTIFY_SOCKET in the environment nothing is sent and nothing
- * ticks. Main thread only; a call blocks for one datagram. */
+ * and that it needs more time. Without NOTIFY_SOCKET in the environment nothing is sent. Main
+ * thread only. Nothing blocks: a datagram that the socket does not take at once is dropped, and the
+ * next tick sends what still matters. */
 #ifndef FUT_DAEMON_SERVICE_H
 #define FUT_DAEMON_SERVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct house;
-
 struct service {
-    bool is_heard;         /* somebody listens */
     bool has_watchdog;     /* somebody ends us when we are not alive */
-    int64_t tick_ms;       /* between two ticks; -1: none are needed */
-    int64_t stuck_mono_ms; /* since when a room has not moved; 0: all move */
+    int64_t tick_ms;       /* between two ticks */
+    int64_t stuck_mono_ms; /* since when a module has given no sign of life; 0: all do */
     bool is_refused;       /* the latest reload; part of the status until one succeeds */
-    char status[200];      /* the latest that was told */
+    bool is_ready;         /* READY=1 is to be said until the socket has taken it */
+    bool said_ready;
+    char status[200]; /* the latest that the socket took */
 };
 
-/* Reads the environment. */
+/* Reads the environment and opens a socket of our own to NOTIFY_SOCKET. */
 struct service service_new(void);
-/* "READY=1", and the first status. */
-void service_ready(struct service *s, struct house *h);
-/* Tells the status when it has changed and, when every room has moved since the last tick, feeds
- * the watchdog. To be called every tick_ms. */
-void service_tick(struct service *s, struct house *h);
-/* "RELOADING=1" and, when it is over, "READY=1" again. */
+/* Says "READY=1", again at each tick until the socket takes it. */
+void service_ready(struct service *s);
+/* To be called every tick_ms. stuck: the module that gave no sign of life since the tick before, or
+ * NULL, which feeds the watchdog. status: one line. Says the status when it has changed, and logs a
+ * module that is stuck or lives again. */
+void service_tick(struct service *s, const char *stuck, const char *status);
+/* Says "RELOADING=1", which "READY=1" ends (service_reloaded). */
 void service_reloading(void);
-void service_reloaded(struct service *s, struct house *h, bool is_in_force);
-/* "STOPPING=1". */
+/* Says "READY=1"; is_in_force: the reload succeeded, else the status says that it was refused. */
+void service_reloaded(struct service *s, bool is_in_force);
+/* Says "STOPPING=1". */
 void service_stopping(void);
-/* What is going on while nobody ticks, and that it may take so long from now: systemd's own
- * time-outs are put off by that much. */
+/* Says what goes on while nobody ticks, and that it may take budget_ms from now: systemd's own
+ * time-outs are extended by that much. */
 void service_busy(const char *doing, int64_t budget_ms);
 
 #endif

@@ -27,6 +27,7 @@ struct api {
     int emptied_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
     int64_t started_mono_ms;
     atomic_bool is_ready, is_quiesced, is_released;
+    _Atomic(const char *) stuck; /* a module that gives no sign of life; NULL: none */
 };
 
 #endif

@@ -117,37 +117,38 @@ void admin_healthz(struct request *r)
     request_reply_json(r, 200);
 }
 
-/* NULL when ready. */
-static const char *why_not_ready(const struct api *a, int health)
+/* False when ready; else why not. */
+static bool is_not_ready(const struct api *a, struct problem *p)
 {
+    struct store_stats s;
+    const char *stuck = atomic_load(&a->stuck);
+    const struct pool_view *pools = &a->cfg.pools;
+    struct pool_broken shortage;
+    store_stats(a->cfg.store, &s);
     if (atomic_load(&a->is_quiesced))
-        return "The daemon is shutting down.";
-    if (!atomic_load(&a->is_ready))
-        return "The daemon has not started everything yet.";
-    return health != 0 ? "The store fails:" : NULL;
+        problem_set(p, PROBLEM_NOT_READY, "The daemon is shutting down.");
+    else if (!atomic_load(&a->is_ready))
+        problem_set(p, PROBLEM_NOT_READY, "The daemon has not started everything yet.");
+    else if (s.health != 0)
+        problem_set(p, PROBLEM_NOT_READY, "The store fails: store: %s", fut_err_name(s.health));
+    else if (pools->shortage && pools->shortage(pools->ctx, &shortage))
+        problem_set(p, PROBLEM_NOT_READY, "No program can be started: %s", shortage.words);
+    else if (stuck)
+        problem_set(p, PROBLEM_NOT_READY, "The module \"%s\" gives no sign of life.", stuck);
+    else
+        return false;
+    return true;
 }
 
 void admin_readyz(struct request *r)
 {
-    struct store_stats s;
     struct problem p;
-    store_stats(r->api->cfg.store, &s);
-    const char *why = why_not_ready(r->api, s.health);
-    const struct pool_view *pools = &r->api->cfg.pools;
-    struct pool_broken shortage;
-    if (!why && pools->shortage && pools->shortage(pools->ctx, &shortage)) {
-        problem_set(&p, PROBLEM_NOT_READY, "No program can be started: %s", shortage.words);
+    if (is_not_ready(r->api, &p)) {
         request_problem(r, &p);
         return;
     }
-    if (!why) {
-        buf_puts(&r->out, "{\"status\":\"ready\"}");
-        request_reply_json(r, 200);
-        return;
-    }
-    problem_set(&p, PROBLEM_NOT_READY, "%s%s%s", why, s.health ? " store: " : "",
-                s.health ? fut_err_name(s.health) : "");
-    request_problem(r, &p);
+    buf_puts(&r->out, "{\"status\":\"ready\"}");
+    request_reply_json(r, 200);
 }
 
 /* api/openapi.json, put in by the linker. */

@@ -188,6 +188,12 @@ static int with_input(const struct config *cfg, const struct handlers *handlers,
     return code;
 }
 
+int tune_help(void)
+{
+    (void)fputs(usage, stdout);
+    return EXIT_SUCCESS;
+}
+
 int tune_command(const struct config *cfg, char **args)
 {
     struct asked a = {0};

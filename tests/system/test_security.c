@@ -189,7 +189,7 @@ START_TEST(test_security_http_stays_below_its_prefixes)
 }
 END_TEST
 
-START_TEST(test_security_callbacks_are_fenced_too)
+START_TEST(test_security_callbacks_obey_the_allow_list)
 {
     static const char *const settings[] = {"FUTURED_HTTP_NETWORKS="};
     struct daemon *d = daemon_start_with(settings, 1);
@@ -215,7 +215,7 @@ int main(void)
         test_security_refuses_users_that_cannot_be,
         test_security_http_does_not_reach_the_inside,
         test_security_http_stays_below_its_prefixes,
-        test_security_callbacks_are_fenced_too,
+        test_security_callbacks_obey_the_allow_list,
     };
     return suite_run("security", tests, FUT_COUNT(tests));
 }

@@ -147,7 +147,7 @@ static bool hold_thread(pid_t tid)
 }
 
 static const struct {
-    const char *thread, *room;
+    const char *thread, *module;
 } threads[] = {{"store-writer", "store-writer"}, {"scheduler", "scheduler"}, {"http-0", "http"}};
 
 START_TEST(test_service_starves_the_watchdog_while_a_thread_is_stopped)
@@ -158,7 +158,7 @@ START_TEST(test_service_starves_the_watchdog_while_a_thread_is_stopped)
     pid_t tid = find_thread(daemon_pid(d), threads[_i].thread);
     ck_assert_int_gt(tid, 0);
     if (hold_thread(tid)) {
-        (void)snprintf(needle, sizeof(needle), "STATUS=%s does not move", threads[_i].room);
+        (void)snprintf(needle, sizeof(needle), "STATUS=%s does not move", threads[_i].module);
         (void)notify_wait(n, needle);
         for (int ticks = 0; ticks < 6; ticks++) /* longer than the watchdog's time */
             ck_assert_ptr_nonnull(strstr(notify_next(n), needle));

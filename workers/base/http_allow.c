@@ -23,7 +23,7 @@ struct prefix {
     char *scheme, *host, *port, *path;
 };
 
-struct fence {
+struct http_allow {
     struct prefix *prefixes;
     size_t n_prefixes;
     struct network *networks;
@@ -107,7 +107,7 @@ static bool is_public(const unsigned char address[16])
     return is_v4 || is_in(address, &global_v6);
 }
 
-bool fence_allows_address(const struct fence *f, const struct sockaddr *a)
+bool http_allow_address(const struct http_allow *f, const struct sockaddr *a)
 {
     unsigned char address[16];
     if (!read_address(a, address))
@@ -119,15 +119,15 @@ bool fence_allows_address(const struct fence *f, const struct sockaddr *a)
     return is_public(address);
 }
 
-void fence_write_address(const struct sockaddr *a, char out[FENCE_ADDRESS_SIZE])
+void http_allow_write_address(const struct sockaddr *a, char out[HTTP_ALLOW_ADDRESS_SIZE])
 {
     const void *bytes =
         a->sa_family == AF_INET6
             ? (const void *)&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr
             : (const void *)&((const struct sockaddr_in *)(const void *)a)->sin_addr;
     bool known = a->sa_family == AF_INET || a->sa_family == AF_INET6;
-    if (!known || !inet_ntop(a->sa_family, bytes, out, FENCE_ADDRESS_SIZE))
-        (void)snprintf(out, FENCE_ADDRESS_SIZE, "?");
+    if (!known || !inet_ntop(a->sa_family, bytes, out, HTTP_ALLOW_ADDRESS_SIZE))
+        (void)snprintf(out, HTTP_ALLOW_ADDRESS_SIZE, "?");
 }
 
 /* ---- URLs ------------------------------------------------------------------------------------ */
@@ -192,7 +192,7 @@ static bool covers(const struct prefix *p, const struct prefix *url)
            strcmp(p->port, url->port) == 0 && is_below(url->path, p->path);
 }
 
-bool fence_allows_url(const struct fence *f, const char *url)
+bool http_allow_url(const struct http_allow *f, const char *url)
 {
     struct prefix parts;
     bool found = !f->n_prefixes;
@@ -208,7 +208,7 @@ bool fence_allows_url(const struct fence *f, const char *url)
 
 /* ---- the lists ------------------------------------------------------------------------------- */
 
-static int add_prefix(struct fence *f, const char *entry, struct fut_errbuf *err)
+static int add_prefix(struct http_allow *f, const char *entry, struct fut_errbuf *err)
 {
     struct prefix p;
     if (!split(entry, &p) || strpbrk(entry, "?#") || is_ambiguous(p.path)) {
@@ -232,7 +232,7 @@ static int read_bits(const char *slash, int most)
     return bits >= 0 && bits <= most && !*end ? (int)bits : -1;
 }
 
-static int add_network(struct fence *f, const char *entry, struct fut_errbuf *err)
+static int add_network(struct http_allow *f, const char *entry, struct fut_errbuf *err)
 {
     struct network n = {.bits = -1};
     char host[INET6_ADDRSTRLEN + 1] = "";
@@ -257,8 +257,8 @@ static int add_network(struct fence *f, const char *entry, struct fut_errbuf *er
 }
 
 /* Comma list, blanks around entries ignored. */
-static int each_entry(struct fence *f, const char *list,
-                      int (*add)(struct fence *, const char *, struct fut_errbuf *),
+static int each_entry(struct http_allow *f, const char *list,
+                      int (*add)(struct http_allow *, const char *, struct fut_errbuf *),
                       struct fut_errbuf *err)
 {
     char entry[ENTRY_MAX];
@@ -276,23 +276,23 @@ static int each_entry(struct fence *f, const char *list,
     return 0;
 }
 
-int fence_new(const char *prefixes, const char *networks, struct fence **out,
-              struct fut_errbuf *err)
+int http_allow_new(const char *prefixes, const char *networks, struct http_allow **out,
+                   struct fut_errbuf *err)
 {
-    struct fence *f = xnew(struct fence);
+    struct http_allow *f = xnew(struct http_allow);
     int rc = each_entry(f, prefixes, add_prefix, err);
     if (rc == 0)
         rc = each_entry(f, networks, add_network, err);
     if (rc == 0)
         *out = f;
     else
-        fence_free(&f);
+        http_allow_free(&f);
     return rc;
 }
 
-void fence_free(struct fence **fp)
+void http_allow_free(struct http_allow **fp)
 {
-    struct fence *f = *fp;
+    struct http_allow *f = *fp;
     if (!f)
         return;
     for (size_t i = 0; i < f->n_prefixes; i++)

@@ -1,6 +1,6 @@
-/* limits: reading and naming what one attempt may use (core/limits.h). A handler's entry sets it,
- * the fork server watches and enforces it (fork_watch), except for output, which whoever reads it
- * counts. Any thread; nothing blocks. */
+/* limits: reading and naming what one attempt may use (core/attempt_limits.h). A handler's entry
+ * sets it, the fork server watches and enforces it (fork_watch), except for output, which whoever
+ * reads it counts. Any thread; nothing blocks. */
 #ifndef FUT_WORKERS_BASE_LIMITS_H
 #define FUT_WORKERS_BASE_LIMITS_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/limits.h"
+#include "core/attempt_limits.h"
 
 struct json_t;
 

@@ -29,11 +29,11 @@ struct loop *loop_new(void)
     return l;
 }
 
-void loop_bury(struct loop *l)
+void loop_run_deferred(struct loop *l)
 {
     struct list_node *n;
     while ((n = list_pop_front(&l->dead)) != NULL) {
-        struct loop_dead *d = FUT_CONTAINER(n, struct loop_dead, link);
+        struct loop_deferred *d = FUT_CONTAINER(n, struct loop_deferred, link);
         d->fn(d);
     }
 }
@@ -42,7 +42,7 @@ void loop_free(struct loop **l)
 {
     if (!*l)
         return;
-    loop_bury(*l);
+    loop_run_deferred(*l);
     heap_release(&(*l)->timers);
     fd_close(&(*l)->epfd);
     free(*l);
@@ -87,7 +87,7 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t)
     heap_remove(&l->timers, &t->node);
 }
 
-void loop_defer(struct loop *l, struct loop_dead *dead, void (*fn)(struct loop_dead *))
+void loop_defer(struct loop *l, struct loop_deferred *dead, void (*fn)(struct loop_deferred *))
 {
     dead->fn = fn;
     list_push_back(&l->dead, &dead->link);
@@ -151,5 +151,5 @@ void loop_turn(struct loop *l, int64_t max_wait_ms)
             src->fn(src, events[i].events);
     }
     run_timers(l);
-    loop_bury(l);
+    loop_run_deferred(l);
 }

@@ -25,9 +25,9 @@ struct loop_timer {
 };
 
 /* Something that dies at the end of the turn. */
-struct loop_dead {
+struct loop_deferred {
     struct list_node link;
-    void (*fn)(struct loop_dead *dead);
+    void (*fn)(struct loop_deferred *dead);
 };
 
 /* Something to be done once, before the loop sleeps. */
@@ -53,14 +53,14 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t at_mono_ms);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
 /* Runs fn(dead) when the events of this turn have all been handled. */
-void loop_defer(struct loop *l, struct loop_dead *dead, void (*fn)(struct loop_dead *));
+void loop_defer(struct loop *l, struct loop_deferred *dead, void (*fn)(struct loop_deferred *));
 
 /* Runs fn(soon) before the next wait for events; once, however often it was asked for. */
 void loop_do_soon(struct loop *l, struct loop_soon *soon);
 void loop_do_not(struct loop *l, struct loop_soon *soon);
 
 /* Runs what was deferred, now: for an owner that ends outside of a turn. */
-void loop_bury(struct loop *l);
+void loop_run_deferred(struct loop *l);
 
 /* Waits up to max_wait_ms (-1: until something happens) and runs all that is due. */
 void loop_turn(struct loop *l, int64_t max_wait_ms);

@@ -20,6 +20,13 @@
 #define OOM_SCORE "500" /* a task is killed before the daemon and its database */
 #define EXIT_NOT_STARTED 127
 
+static int64_t files_before = -1; /* the limit that the daemon was started with */
+
+void fork_child_init(void)
+{
+    files_before = fd_limit_raise();
+}
+
 /* One write of a few bytes; there is nobody to complain to when it fails. */
 static void say(int fd, const char *text, size_t n)
 {
@@ -45,6 +52,7 @@ static void settle(pid_t parent)
     if (getppid() != parent)
         _exit(EXIT_NOT_STARTED); /* it died before PDEATHSIG was set */
     reset_signals();
+    (void)fd_limit_set(files_before);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd >= 0)
@@ -98,7 +106,7 @@ static char **mark_env(pid_t parent, uint64_t generation, const char *const *env
         n++;
     char **marked = xcalloc(n + 2, sizeof(*marked));
     memcpy(marked, env, n * sizeof(*marked));
-    (void)snprintf(mark, sizeof(mark), FAMILY_MARK "=%d.%" PRIu64, (int)parent, generation);
+    (void)snprintf(mark, sizeof(mark), DESCENT_MARK "=%d.%" PRIu64, (int)parent, generation);
     marked[n] = mark;
     return marked;
 }

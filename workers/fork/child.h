@@ -6,6 +6,9 @@
 
 #include "workers/fork/server.h"
 
+/* In the fork server: raises its own limit of descriptors, and remembers the one that its children
+ * are to have. Before the first of them. */
+void fork_child_init(void);
 /* parent: the fork server's pid, taken before the fork. */
 void fork_child_worker(pid_t parent, int channel) FUT_NORETURN;
 /* error_fd: close-on-exec; gets one sentence when the program cannot be started. */

@@ -15,8 +15,8 @@ struct child {
     struct map_node node;
     uint32_t slot;
     uint64_t generation; /* 0: never started */
-    /* FORK_SPAWNED, FORK_OVER, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the book by
-     * then). */
+    /* FORK_SPAWNED, FORK_CPU_EXCEEDED, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the
+     * book by then). */
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
 

@@ -35,7 +35,7 @@ static bool read_stat(pid_t pid, struct member *out)
                            .ppid = is.parent,
                            .pgrp = is.group,
                            .sid = is.session,
-                           .is_dead = is.state == 'Z' || is.state == 'X',
+                           .has_ended = is.state == 'Z' || is.state == 'X',
                            .began = is.started,
                            .cpu_ms = is.cpu_ms + is.children_cpu_ms,
                            .rss_kib = is.rss_bytes / 1024};
@@ -52,7 +52,7 @@ static uint64_t read_mark(pid_t pid, bool *out_empty)
         text = xmalloc(ENVIRON_MAX_BYTES);
     ssize_t n = proc_read(pid, "environ", text, ENVIRON_MAX_BYTES);
     *out_empty = n == 0;
-    int len = snprintf(mark, sizeof(mark), FAMILY_MARK "=%d.", (int)getpid());
+    int len = snprintf(mark, sizeof(mark), DESCENT_MARK "=%d.", (int)getpid());
     for (const char *at = text; n > 0 && at < text + n; at += strlen(at) + 1) {
         if (strncmp(at, mark, (size_t)len) == 0)
             return strtoull(at + len, NULL, 10);
@@ -99,17 +99,17 @@ static void read_all(struct look *l)
     qsort(l->items, l->n, sizeof(*l->items), by_pid);
 }
 
-/* The generation of the kid that it is, that it was found to come from before, or whose session it
- * is in; 0: that says nothing. */
+/* The generation of the child that it is, that it was found to come from before, or whose session
+ * it is in; 0: that says nothing. */
 static uint64_t recognise(const struct member *m, pid_t me)
 {
-    const struct kid *kid = kid_of_pid(m->pid);
-    const struct member *old = kid ? NULL : find(&before, m->pid);
+    const struct fork_child *child = table_of_pid(m->pid);
+    const struct member *old = child ? NULL : find(&before, m->pid);
     if (old && old->began == m->began && old->generation)
         return old->generation;
-    if (!kid && m->pid != me)
-        kid = kid_of_pid(m->sid);
-    return kid ? kid->generation : 0;
+    if (!child && m->pid != me)
+        child = table_of_pid(m->sid);
+    return child ? child->generation : 0;
 }
 
 /* What can be said of m without its parents. False: ask them. */
@@ -118,7 +118,7 @@ static bool judge_alone(struct member *m, pid_t me)
     m->generation = recognise(m, me);
     if (!m->generation && m->ppid == me)
         m->generation = read_mark(m->pid, &m->is_doubtful);
-    m->is_doubtful = m->is_doubtful && !m->is_dead;
+    m->is_doubtful = m->is_doubtful && !m->has_ended;
     m->is_known = m->generation || m->ppid == me || m->pid == me || m->ppid == 0;
     return m->is_known;
 }
@@ -149,12 +149,12 @@ static void weigh_doubts(struct member *m)
     is_unsure = is_unsure || m->doubts < DOUBTS_MAX;
 }
 
-bool family_is_unsure(void)
+bool descent_is_unsure(void)
 {
     return is_unsure;
 }
 
-const struct member *family_look(size_t *out_n)
+const struct member *descent_look(size_t *out_n)
 {
     struct look old = before;
     pid_t me = getpid();
@@ -170,26 +170,26 @@ const struct member *family_look(size_t *out_n)
     return now.items;
 }
 
-uint64_t family_generation(pid_t pid)
+uint64_t descent_generation(pid_t pid)
 {
     const struct member *m = find(&now, pid);
     return m ? m->generation : 0;
 }
 
-uint64_t family_cpu_ms(pid_t kid, uint64_t generation)
+uint64_t descent_cpu_ms(pid_t child, uint64_t generation)
 {
     struct member is;
-    uint64_t sum = read_stat(kid, &is) ? is.cpu_ms : 0;
+    uint64_t sum = read_stat(child, &is) ? is.cpu_ms : 0;
     for (size_t i = 0; i < now.n; i++) {
         const struct member *m = &now.items[i];
-        if (m->generation == generation && m->pid != kid && read_stat(m->pid, &is) &&
+        if (m->generation == generation && m->pid != child && read_stat(m->pid, &is) &&
             is.began == m->began)
             sum += is.cpu_ms;
     }
     return sum;
 }
 
-void family_signal(const struct member *m, int signal)
+void descent_signal(const struct member *m, int signal)
 {
     struct member is;
     int fd = pidfd_open(m->pid, 0);
@@ -198,7 +198,7 @@ void family_signal(const struct member *m, int signal)
     fd_close(&fd);
 }
 
-uint64_t family_pss_kib(const struct member *m)
+uint64_t descent_pss_kib(const struct member *m)
 {
     uint64_t kib = proc_pss_kib(m->pid);
     return kib ? kib : m->rss_kib;

@@ -7,17 +7,20 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
-#include "workers/fork/answers.h"
 #include "workers/fork/groups.h"
+#include "workers/fork/messages.h"
 #include "workers/fork/oom.h"
-#include "workers/fork/orphans.h"
 #include "workers/fork/watch.h"
 
 #define OOM_ASK_MS 1000
 
+#define INHERITED_KEPT 64
+
 static struct {
     struct oom_counter oom;
     int64_t asked_mono_ms;
+    struct ends_record inherited[INHERITED_KEPT]; /* a ring: the latest ends */
+    size_t next;
 } ends;
 
 void ends_init(void)
@@ -52,33 +55,34 @@ static bool read_error(int fd, struct fork_event *ev)
     return true;
 }
 
-void ends_of_kid(struct kid *kid, int status, const struct rusage *ru)
+void ends_report(struct fork_child *child, int status, const struct rusage *ru)
 {
-    bool mystery = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !kid->killed;
+    bool unexplained = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !child->killed;
     struct fork_event ev = {.verb = FORK_EXITED,
-                            .slot = kid->slot,
-                            .generation = kid->generation,
-                            .pid = kid->pid,
+                            .slot = child->slot,
+                            .generation = child->generation,
+                            .pid = child->pid,
                             .status = status,
-                            .max_rss_kib = larger((uint64_t)ru->ru_maxrss, kid->peak_rss_kib),
-                            .cpu_ms = larger(cpu_ms_of(ru) + kid->orphan_cpu_ms, kid->use.cpu_ms),
-                            .met = kid->met};
-    if (mystery && groups_met_memory(kid->generation)) {
+                            .max_rss_kib = larger((uint64_t)ru->ru_maxrss, child->peak_rss_kib),
+                            .cpu_ms =
+                                larger(cpu_ms_of(ru) + child->inherited_cpu_ms, child->use.cpu_ms),
+                            .met = child->met};
+    if (unexplained && groups_met_memory(child->generation)) {
         ev.oom = TASK_OOM_YES;
-        ev.met = kid->limits.memory_bytes ? LIMIT_MEMORY : kid->met;
-    } else if (mystery) {
+        ev.met = child->limits.memory_bytes ? LIMIT_MEMORY : child->met;
+    } else if (unexplained) {
         ev.oom = oom_ask(&ends.oom);
     } else if (WIFSIGNALED(status)) {
         ev.oom = TASK_OOM_NO;
     }
-    if (read_error(kid->error_fd, &ev))
+    if (read_error(child->error_fd, &ev))
         ev.verb = FORK_SPAWN_FAILED;
-    answers_send(&ev);
-    groups_end(kid->generation);
-    kid_forget(kid);
+    message_send(&ev);
+    groups_end(child->generation);
+    table_remove(child);
 }
 
-/* What the kernel had to kill elsewhere must not be laid at the door of a later death of ours. */
+/* What the kernel killed elsewhere must not explain a later death of a child of ours. */
 static void forget_old_ooms(void)
 {
     int64_t now = clock_mono_ms();
@@ -88,11 +92,29 @@ static void forget_old_ooms(void)
     oom_skip(&ends.oom);
 }
 
-static void orphan_ended(pid_t pid, int status, const struct rusage *ru)
+/* ---- processes that came to us by the death of their parents ---- */
+
+static void inherited_ended(pid_t pid, int status, const struct rusage *use)
 {
-    orphans_note(pid, status, ru);
-    watch_orphan_ended(pid, cpu_ms_of(ru));
+    ends.inherited[ends.next] = (struct ends_record){.pid = pid, .status = status, .use = *use};
+    ends.next = (ends.next + 1) % INHERITED_KEPT;
+    watch_inherited_ended(pid, cpu_ms_of(use));
 }
+
+bool ends_take_record(pid_t pid, struct ends_record *out)
+{
+    for (size_t i = 1; i <= INHERITED_KEPT; i++) {
+        struct ends_record *r = &ends.inherited[(ends.next + INHERITED_KEPT - i) % INHERITED_KEPT];
+        if (r->pid != pid || pid == 0)
+            continue;
+        *out = *r;
+        r->pid = 0;
+        return true;
+    }
+    return false;
+}
+
+/* ---- reaping ---- */
 
 /* Looks at who has ended before reaping it: while the leader is a zombie its group id is taken, so
  * what is left of the group can be killed without a chance to hit a stranger. */
@@ -100,16 +122,16 @@ static void reap_one(pid_t pid)
 {
     struct rusage ru;
     int status;
-    struct kid *kid = kid_of_pid(pid);
-    if (kid)
+    struct fork_child *child = table_of_pid(pid);
+    if (child)
         (void)kill(-pid, SIGKILL);
     if (wait4(pid, &status, 0, &ru) != pid)
         return;
-    if (kid)
-        ends_of_kid(kid, status, &ru);
+    if (child)
+        ends_report(child, status, &ru);
     else
-        orphan_ended(pid, status, &ru);
-    watch_wake(); /* it may have left somebody behind */
+        inherited_ended(pid, status, &ru);
+    watch_wake(); /* processes of it may remain */
 }
 
 void ends_reap(void)

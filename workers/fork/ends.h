@@ -1,17 +1,29 @@
-/* fork_ends: reaps the children of the fork server and tells the daemon how they ended, what they
- * used, and why. In the fork server process alone. */
+/* ends: reaps the children of the fork server and tells the daemon how they ended, what they used,
+ * and why. In the fork server process alone. */
 #ifndef FUT_WORKERS_FORK_ENDS_H
 #define FUT_WORKERS_FORK_ENDS_H
 
+#include <stdbool.h>
 #include <sys/resource.h>
 
 #include "workers/fork/table.h"
 
-/* After groups_open. */
+/* The end of a process that came to the fork server by the death of its parent. */
+struct ends_record {
+    pid_t pid;
+    int status; /* as of waitpid */
+    struct rusage use;
+};
+
+/* Begins to count what the kernel kills for memory. After groups_open. */
 void ends_init(void);
 /* Reaps all that have ended by now. Never blocks. */
 void ends_reap(void);
-/* Tells of the end of a kid that is reaped, and forgets it. status: as of waitpid. */
-void ends_of_kid(struct kid *kid, int status, const struct rusage *ru);
+/* Tells the daemon of the end of a child that is reaped, and removes it from the table. status: as
+ * of waitpid. */
+void ends_report(struct fork_child *child, int status, const struct rusage *ru);
+/* How an inherited process ended that was in no table, for one that was about to be adopted: the
+ * latest end of this pid, once. False: it is not known, or many others have ended since. */
+bool ends_take_record(pid_t pid, struct ends_record *out);
 
 #endif

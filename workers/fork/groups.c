@@ -21,8 +21,8 @@
 #define DAEMON_WEIGHT "500" /* of the cpu, beside 100 of each task: answers before work */
 #define PROCESSES_SLACK 32u /* the watch, which knows the error code, is to see it first */
 
-/* A group that could not be removed yet. */
-struct grave {
+/* A group whose last processes are still ending. */
+struct ending_group {
     struct list_node link;
     uint64_t generation;
 };
@@ -31,7 +31,7 @@ static struct {
     bool in_force;
     char dir[PATH_SIZE - 128]; /* the delegated one */
     char events[PATH_SIZE];
-    struct list graves;
+    struct list ending;
 } groups;
 
 /* ---- files ---- */
@@ -41,7 +41,7 @@ static void path_of(const char *group, const char *file, char out[PATH_SIZE])
     (void)snprintf(out, PATH_SIZE, "%s/%s%s%s", groups.dir, group, *file ? "/" : "", file);
 }
 
-static void path_of_kid(uint64_t generation, const char *file, char out[PATH_SIZE])
+static void path_of_child(uint64_t generation, const char *file, char out[PATH_SIZE])
 {
     char group[32];
     (void)snprintf(group, sizeof(group), "task-%" PRIu64, generation);
@@ -57,10 +57,10 @@ static bool put(const char *path, const char *text)
 }
 
 /* A controller that is not there is no reason to go without the others. */
-static void put_kid(uint64_t generation, const char *file, uint64_t value)
+static void put_child(uint64_t generation, const char *file, uint64_t value)
 {
     char path[PATH_SIZE], text[32];
-    path_of_kid(generation, file, path);
+    path_of_child(generation, file, path);
     (void)snprintf(text, sizeof(text), "%" PRIu64, value);
     (void)put(path, text);
 }
@@ -122,7 +122,7 @@ static void enable_controllers(void)
 
 void groups_open(void)
 {
-    list_init(&groups.graves);
+    list_init(&groups.ending);
     groups.in_force = false;
     if (!find_mount(groups.dir, sizeof(groups.dir)) ||
         !append_own(groups.dir, sizeof(groups.dir)) || !is_delegated(groups.dir) || !move_daemon())
@@ -149,33 +149,33 @@ void groups_make(uint64_t generation, const struct limits *limits)
     char path[PATH_SIZE];
     if (!groups.in_force)
         return;
-    path_of_kid(generation, "", path);
+    path_of_child(generation, "", path);
     if (mkdir(path, 0755) != 0) /* there already; else the child stays in ours, and its process */
         return;                 /* group serves */
-    put_kid(generation, "memory.oom.group", 1);
+    put_child(generation, "memory.oom.group", 1);
     if (limits->memory_bytes)
-        put_kid(generation, "memory.max", limits->memory_bytes);
+        put_child(generation, "memory.max", limits->memory_bytes);
     if (limits->processes)
-        put_kid(generation, "pids.max", limits->processes + PROCESSES_SLACK);
+        put_child(generation, "pids.max", limits->processes + PROCESSES_SLACK);
 }
 
 void groups_join(uint64_t generation)
 {
     if (groups.in_force)
-        put_kid(generation, "cgroup.procs", 0);
+        put_child(generation, "cgroup.procs", 0);
 }
 
 void groups_take(uint64_t generation, const struct limits *limits, pid_t pid)
 {
     groups_make(generation, limits);
     if (groups.in_force)
-        put_kid(generation, "cgroup.procs", (uint64_t)pid);
+        put_child(generation, "cgroup.procs", (uint64_t)pid);
 }
 
 void groups_kill(uint64_t generation)
 {
     if (groups.in_force)
-        put_kid(generation, "cgroup.kill", 1);
+        put_child(generation, "cgroup.kill", 1);
 }
 
 bool groups_met_memory(uint64_t generation)
@@ -183,7 +183,7 @@ bool groups_met_memory(uint64_t generation)
     char path[PATH_SIZE], text[1024];
     if (!groups.in_force)
         return false;
-    path_of_kid(generation, "memory.events", path);
+    path_of_child(generation, "memory.events", path);
     (void)file_read_text(path, text, sizeof(text));
     const char *count = strstr(text, "\noom_kill ");
     return count && strtoull(count + strlen("\noom_kill "), NULL, 10) > 0;
@@ -191,10 +191,10 @@ bool groups_met_memory(uint64_t generation)
 
 /* ---- the end of one ---- */
 
-static bool is_gone(uint64_t generation)
+static bool is_removed(uint64_t generation)
 {
     char path[PATH_SIZE];
-    path_of_kid(generation, "", path);
+    path_of_child(generation, "", path);
     return rmdir(path) == 0 || errno != EBUSY;
 }
 
@@ -203,11 +203,11 @@ void groups_end(uint64_t generation)
     if (!groups.in_force)
         return;
     groups_kill(generation);
-    if (is_gone(generation))
+    if (is_removed(generation))
         return;
-    struct grave *g = xnew(struct grave);
+    struct ending_group *g = xnew(struct ending_group);
     g->generation = generation;
-    list_push_back(&groups.graves, &g->link);
+    list_push_back(&groups.ending, &g->link);
 }
 
 bool groups_sweep(void)
@@ -215,13 +215,13 @@ bool groups_sweep(void)
     struct list_node *next;
     if (!groups.in_force)
         return false;
-    for (struct list_node *n = list_first(&groups.graves); n; n = next) {
-        struct grave *g = FUT_CONTAINER(n, struct grave, link);
-        next = list_next(&groups.graves, n);
-        if (!is_gone(g->generation))
+    for (struct list_node *n = list_first(&groups.ending); n; n = next) {
+        struct ending_group *g = FUT_CONTAINER(n, struct ending_group, link);
+        next = list_next(&groups.ending, n);
+        if (!is_removed(g->generation))
             continue;
-        list_remove(&groups.graves, n);
+        list_remove(&groups.ending, n);
         free(g);
     }
-    return !list_is_empty(&groups.graves);
+    return !list_is_empty(&groups.ending);
 }

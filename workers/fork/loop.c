@@ -17,11 +17,10 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "workers/fork/answers.h"
 #include "workers/fork/child.h"
 #include "workers/fork/ends.h"
 #include "workers/fork/groups.h"
-#include "workers/fork/orphans.h"
+#include "workers/fork/messages.h"
 #include "workers/fork/table.h"
 #include "workers/fork/watch.h"
 
@@ -41,16 +40,16 @@ static void spawn_failed(const struct fork_request *r, const char *what)
         .verb = FORK_SPAWN_FAILED, .slot = r->slot, .generation = r->generation, .error = errno};
     (void)snprintf(ev.text, sizeof(ev.text), "%s: %s", what, strerror(ev.error));
     groups_end(r->generation);
-    answers_send(&ev);
+    message_send(&ev);
 }
 
 static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
 {
     struct fork_event ev = {
         .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation, .pid = pid};
-    if (limits_need_watch(&kid_add(r, pid, error_fd)->limits))
+    if (limits_need_watch(&table_add(r, pid, error_fd)->limits))
         watch_wake();
-    answers_send(&ev);
+    message_send(&ev);
 }
 
 static void spawn_worker(const struct fork_request *r, const int *fds)
@@ -93,15 +92,15 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
         spawned(r, pid, error_pipe[0]);
 }
 
-static void task_is_over(const struct kid *kid, uint64_t cpu_ms)
+static void cpu_exceeded(const struct fork_child *child, uint64_t cpu_ms)
 {
-    answers_send(&(struct fork_event){.verb = FORK_OVER,
-                                      .slot = kid->slot,
-                                      .generation = kid->generation,
-                                      .pid = kid->pid,
+    message_send(&(struct fork_event){.verb = FORK_CPU_EXCEEDED,
+                                      .slot = child->slot,
+                                      .generation = child->generation,
+                                      .pid = child->pid,
                                       .cpu_ms = cpu_ms,
                                       .met = LIMIT_CPU,
-                                      .task = kid->task.id});
+                                      .task = child->task.id});
 }
 
 /* Is it a child of ours that has not been reaped? */
@@ -111,39 +110,39 @@ static bool is_child(pid_t pid)
     return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/* While it is not reaped its pid is its own, so nobody else can be meant. One that has ended before
- * we were asked gets its book entry for the one answer. */
+/* While a process is not reaped nobody else can have its pid. One that has ended before we were
+ * asked enters the table for the one answer. */
 static void adopt(const struct fork_request *r)
 {
-    struct orphan_end end;
-    if (kid_of_pid(r->pid)) {
+    struct ends_record end;
+    if (table_of_pid(r->pid)) {
         errno = EEXIST;
         spawn_failed(r, "adopt");
     } else if (is_child(r->pid)) { /* and not reaped, so the pid is its own */
         groups_take(r->generation, &r->limits, r->pid);
         spawned(r, r->pid, -1);
-    } else if (orphans_take(r->pid, &end)) {
+    } else if (ends_take_record(r->pid, &end)) {
         spawned(r, r->pid, -1);
-        ends_of_kid(kid_find(r->slot, r->generation), end.status, &end.use);
+        ends_report(table_find(r->slot, r->generation), end.status, &end.use);
     } else {
         errno = ECHILD;
         spawn_failed(r, "adopt");
     }
 }
 
-static void signal_kid(const struct fork_request *r)
+static void signal_child(const struct fork_request *r)
 {
-    struct kid *kid = kid_find(r->slot, r->generation);
-    if (kid)
-        kid_signal(kid, r->signal);
+    struct fork_child *child = table_find(r->slot, r->generation);
+    if (child)
+        table_signal(child, r->signal);
     watch_wake();
 }
 
 static void begin_task(const struct fork_request *r)
 {
-    struct kid *kid = kid_find(r->slot, r->generation);
-    if (kid)
-        watch_task(kid, r->task, r->limits.cpu_ms);
+    struct fork_child *child = table_find(r->slot, r->generation);
+    if (child)
+        watch_task(child, r->task, r->limits.cpu_ms);
 }
 
 static void run_request(size_t n, const int *fds, size_t n_fds)
@@ -152,7 +151,7 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
     struct fork_exec what = {.fds = {-1, -1, -1, -1}};
     struct arena a;
     arena_init(&a);
-    if (fork_request_decode(server.message, n, &a, &r, &what) != 0)
+    if (message_decode(server.message, n, &a, &r, &what) != 0)
         FUT_BUG("fork request");
     if ((r.verb == FORK_SPAWN_WORKER && n_fds < 1) ||
         (r.verb == FORK_SPAWN_EXEC && n_fds < FORK_EXEC_FDS)) {
@@ -166,7 +165,7 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
     } else if (r.verb == FORK_ADOPT && n_fds == 0) {
         adopt(&r);
     } else if (r.verb == FORK_KILL && n_fds == 0) {
-        signal_kid(&r);
+        signal_child(&r);
     } else if (r.verb == FORK_TASK && n_fds == 0) {
         begin_task(&r);
     } else {
@@ -193,8 +192,8 @@ static bool take_request(void)
 static void end_all(void)
 {
     int64_t deadline_ms = clock_mono_ms() + END_MS;
-    for (struct list_node *n = list_first(kids_all()); n; n = list_next(kids_all(), n))
-        kid_signal(FUT_CONTAINER(n, struct kid, link), SIGKILL);
+    for (struct list_node *n = list_first(table_all()); n; n = list_next(table_all(), n))
+        table_signal(FUT_CONTAINER(n, struct fork_child, link), SIGKILL);
     while (clock_mono_ms() < deadline_ms) {
         watch_kill_all();
         ends_reap();
@@ -226,6 +225,7 @@ static void detach(void)
         (void)dup3(server.sock, 3, O_CLOEXEC);
     server.sock = 3;
     (void)close_range(4, ~0U, 0);
+    fork_child_init();
 }
 
 static void drain_signals(void)
@@ -246,7 +246,7 @@ static void serve(void)
     for (bool open = true; open;) {
         struct pollfd p[2] = {{.fd = server.sock, .events = POLLIN},
                               {.fd = server.signals, .events = POLLIN}};
-        if (answers_are_waiting())
+        if (message_is_waiting())
             p[0].events |= POLLOUT;
         if (poll(p, 2, timeout_ms()) < 0)
             continue;
@@ -256,7 +256,7 @@ static void serve(void)
             ends_reap();
         }
         if (p[0].revents & POLLOUT)
-            answers_send_waiting();
+            message_send_waiting();
         if (p[0].revents & (POLLIN | POLLHUP | POLLERR))
             open = take_request();
     }
@@ -267,10 +267,10 @@ void fork_loop_main(int sock)
     sigset_t child;
     server.sock = sock;
     detach();
-    kids_init();
-    watch_init(task_is_over);
+    table_init();
+    watch_init(cpu_exceeded);
     ends_init();
-    answers_init(server.sock);
+    message_init(server.sock);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     server.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);

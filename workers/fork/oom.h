@@ -1,6 +1,6 @@
-/* fork_oom: has the kernel killed for memory? It does not say whom; it counts. The count of the
- * daemon's own control group is asked where there is one (cgroup 2), else that of the machine. In
- * the fork server process alone. */
+/* oom: has the kernel killed for memory? It counts, but does not say which process. The counter is
+ * that of the daemon's own control group where there is one (cgroup 2), else that of the machine.
+ * In the fork server process alone. */
 #ifndef FUT_WORKERS_FORK_OOM_H
 #define FUT_WORKERS_FORK_OOM_H
 
@@ -15,11 +15,11 @@ struct oom_counter {
 
 /* Finds the file and remembers the count. */
 void oom_open(struct oom_counter *c);
-/* The same with a file of the caller's choice. */
+/* Counts by this file, whose count so far is known then. */
 void oom_open_file(struct oom_counter *c, const char *path);
-/* A process was killed by a SIGKILL that was not ours: one new count stands for it. */
+/* A process was killed by a SIGKILL that was not ours: was it the kernel? Uses up one count. */
 enum task_oom oom_ask(struct oom_counter *c);
-/* What has been counted up to now was somebody else. */
+/* The counts up to now explain no death of ours. */
 void oom_skip(struct oom_counter *c);
 
 #endif

@@ -12,7 +12,7 @@
 #include "core/proc.h"
 #include "workers/fork/groups.h"
 #include "workers/fork/loop.h"
-#include "workers/fork/request.h"
+#include "workers/fork/messages.h"
 
 struct fork_server {
     int sock;
@@ -87,7 +87,7 @@ static int request(struct fork_server *fs, struct fork_request head, const struc
                    const int *fds, size_t n_fds)
 {
     fs->message.len = 0;
-    int rc = fork_request_encode(&fs->message, head, what);
+    int rc = message_encode(&fs->message, head, what);
     if (rc != 0)
         return rc;
     return fd_send_msg(fs->sock, fs->message.data, fs->message.len, fds, n_fds) == 0

@@ -28,13 +28,13 @@ enum fork_verb {
     FORK_KILL,
     FORK_SPAWNED, /* from the fork server */
     FORK_SPAWN_FAILED,
-    FORK_OVER,
+    FORK_CPU_EXCEEDED,
     FORK_EXITED,
 };
 
 /* For each spawn and adoption: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or
  * after FORK_SPAWNED when the program could not be executed). Nothing follows the last of them.
- * FORK_OVER comes between, see fork_server_task. */
+ * FORK_CPU_EXCEEDED comes between, see fork_server_task. */
 struct fork_event {
     enum fork_verb verb;
     uint32_t slot;
@@ -44,9 +44,9 @@ struct fork_event {
     /* FORK_EXITED, of the child and what it waited for; where its limits were watched, of all that
      * came from it: */
     uint64_t max_rss_kib; /* the largest; watched: most at once */
-    uint64_t cpu_ms;      /* user and system; FORK_OVER: of the task */
+    uint64_t cpu_ms;      /* user and system; FORK_CPU_EXCEEDED: of the task */
     enum limit_kind met;  /* the limit that it was ended for, or (LIMIT_FILES) reached */
-    uint64_t task;        /* FORK_OVER */
+    uint64_t task;        /* FORK_CPU_EXCEEDED */
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
     int error;            /* FORK_SPAWN_FAILED: the errno of it, and */
     char text[256];       /* why, in words */
@@ -93,8 +93,9 @@ FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
 FUT_MUST_CHECK int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation,
                                      pid_t pid, const struct limits *limits);
 /* The child begins with this task, or (0) has none any more: the CPU time of the child and of all
- * that comes from it counts from now on. When it is more than cpu_ms FORK_OVER follows, once; what
- * is to be done is the caller's to decide, who knows whether the task still runs. FUT_ERR_CLOSED.
+ * that comes from it counts from now on. When it is more than cpu_ms FORK_CPU_EXCEEDED follows,
+ * once; what is to be done is the caller's to decide, who knows whether the task still runs.
+ * FUT_ERR_CLOSED.
  */
 FUT_MUST_CHECK int fork_server_task(struct fork_server *fs, uint32_t slot, uint64_t generation,
                                     uint64_t task, int64_t cpu_ms);

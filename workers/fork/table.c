@@ -10,70 +10,70 @@
 static struct {
     struct map by_pid, by_generation;
     struct list all;
-} kids;
+} table;
 
-void kids_init(void)
+void table_init(void)
 {
-    map_init(&kids.by_pid);
-    map_init(&kids.by_generation);
-    list_init(&kids.all);
+    map_init(&table.by_pid);
+    map_init(&table.by_generation);
+    list_init(&table.all);
 }
 
-struct list *kids_all(void)
+struct list *table_all(void)
 {
-    return &kids.all;
+    return &table.all;
 }
 
-struct kid *kid_of_generation(uint64_t generation)
+struct fork_child *table_of_generation(uint64_t generation)
 {
-    struct map_node *n = map_get(&kids.by_generation, generation);
-    return n ? FUT_CONTAINER(n, struct kid, by_generation) : NULL;
+    struct map_node *n = map_get(&table.by_generation, generation);
+    return n ? FUT_CONTAINER(n, struct fork_child, by_generation) : NULL;
 }
 
-struct kid *kid_of_pid(pid_t pid)
+struct fork_child *table_of_pid(pid_t pid)
 {
-    struct map_node *n = map_get(&kids.by_pid, (uint64_t)pid);
-    return n ? FUT_CONTAINER(n, struct kid, by_pid) : NULL;
+    struct map_node *n = map_get(&table.by_pid, (uint64_t)pid);
+    return n ? FUT_CONTAINER(n, struct fork_child, by_pid) : NULL;
 }
 
-struct kid *kid_find(uint32_t slot, uint64_t generation)
+struct fork_child *table_find(uint32_t slot, uint64_t generation)
 {
-    struct kid *kid = kid_of_generation(generation);
-    return kid && kid->slot == slot ? kid : NULL;
+    struct fork_child *child = table_of_generation(generation);
+    return child && child->slot == slot ? child : NULL;
 }
 
-struct kid *kid_add(const struct fork_request *r, pid_t pid, int error_fd)
+struct fork_child *table_add(const struct fork_request *r, pid_t pid, int error_fd)
 {
-    struct kid *kid = xnew(struct kid);
-    kid->pid = pid;
-    kid->slot = r->slot;
-    kid->generation = r->generation;
-    kid->error_fd = error_fd;
-    kid->limits = r->limits;
-    kid->kill_grace_ms = r->kill_grace_ms;
-    map_put(&kids.by_pid, &kid->by_pid, (uint64_t)pid);
-    map_put(&kids.by_generation, &kid->by_generation, r->generation);
-    list_push_back(&kids.all, &kid->link);
-    return kid;
+    struct fork_child *child = xnew(struct fork_child);
+    child->pid = pid;
+    child->slot = r->slot;
+    child->generation = r->generation;
+    child->error_fd = error_fd;
+    child->limits = r->limits;
+    child->kill_grace_ms = r->kill_grace_ms;
+    map_put(&table.by_pid, &child->by_pid, (uint64_t)pid);
+    map_put(&table.by_generation, &child->by_generation, r->generation);
+    list_push_back(&table.all, &child->link);
+    return child;
 }
 
-void kid_forget(struct kid *kid)
+void table_remove(struct fork_child *child)
 {
-    map_remove(&kids.by_pid, &kid->by_pid);
-    map_remove(&kids.by_generation, &kid->by_generation);
-    list_remove(&kids.all, &kid->link);
-    fd_close(&kid->error_fd);
-    free(kid);
+    map_remove(&table.by_pid, &child->by_pid);
+    map_remove(&table.by_generation, &child->by_generation);
+    list_remove(&table.all, &child->link);
+    fd_close(&child->error_fd);
+    free(child);
 }
 
-/* The kid is not reaped yet, so neither its pid nor its group can be somebody else's. A kid that
- * has not made its group yet is still alone: then the process itself is meant. */
-void kid_signal(struct kid *kid, int signal)
+/* The child is not reaped yet, so neither its pid nor its group can belong to another process. A
+ * child that has not made its group yet is still alone: then the process itself is signalled. */
+void table_signal(struct fork_child *child, int signal)
 {
-    if (kill(-kid->pid, signal) != 0)
-        (void)kill(kid->pid, signal);
+    if (kill(-child->pid, signal) != 0)
+        (void)kill(child->pid, signal);
     if (signal == SIGKILL)
-        groups_kill(kid->generation);
-    kid->killed = kid->killed || signal == SIGKILL;
-    kid->far_signal = signal;
+        groups_kill(child->generation);
+    child->killed = child->killed || signal == SIGKILL;
+    child->outside_signal = signal;
 }

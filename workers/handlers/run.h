@@ -23,7 +23,7 @@ enum run_class {
 #define RUN_LOG_PIECE_MAX 8192 /* bytes of log handed on at once */
 
 struct webhook_secret;
-struct fence;
+struct http_allow;
 struct sink;
 
 /* What is known of the task beyond its input. NULL and zero: not known here. */
@@ -33,7 +33,7 @@ struct run_about {
     const char *traceparent;
     const struct task *parent; /* the future that it was scheduled after, now done */
     const struct webhook_secret *callback_secret;
-    const struct fence *fence; /* where requests may go */
+    const struct http_allow *allow; /* where requests may go */
 };
 
 struct run;

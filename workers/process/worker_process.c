@@ -20,7 +20,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
         w->pid = ev->pid;
         return;
     }
-    if (ev->verb == FORK_OVER) {
+    if (ev->verb == FORK_CPU_EXCEEDED) {
         struct worker_job *job = worker_messages_job(w, ev->task);
         if (job) /* else the task has just ended */
             job->exceeded(job, ev->met, ev->cpu_ms);

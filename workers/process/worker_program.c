@@ -390,7 +390,7 @@ static void on_room(struct worker_process *w)
     rebalance(p);
 }
 
-static void free_process(struct loop_dead *dead)
+static void free_process(struct loop_deferred *dead)
 {
     free(FUT_CONTAINER(dead, struct worker_process, dead));
 }

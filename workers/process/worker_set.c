@@ -225,7 +225,7 @@ void worker_set_free(struct worker_set **sp)
     if (!s)
         return;
     worker_set_stop(s);
-    loop_bury(s->common.loop);
+    loop_run_deferred(s->common.loop);
     while ((n = list_pop_front(&s->programs)) != NULL)
         free_program(program_at(n));
     worker_view_release(&s->common.view);

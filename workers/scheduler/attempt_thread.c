@@ -81,7 +81,7 @@ static void start(struct attempt *a)
                                     .attempt = a->apply.task.attempt,
                                     .traceparent = spec->traceparent,
                                     .callback_secret = secret->n ? secret : NULL,
-                                    .fence = a->s->cfg.fence};
+                                    .allow = a->s->cfg.allow};
     if (a->handler->needs_parent && spec->after.hi)
         get_parent(a);
     else

@@ -7,9 +7,11 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
+#define RELEASE_LOG_MS 100 /* at level debug alone */
+
 /* ---- the end of the record ---- */
 
-static void free_deferred(struct loop_dead *dead)
+static void free_deferred(struct loop_deferred *dead)
 {
     attempt_free(FUT_CONTAINER(dead, struct attempt, dead));
 }
@@ -195,7 +197,7 @@ static void log_release(const struct attempt *a)
         return;
     id_format(a->apply.task.spec->id, id);
     log_debug("task_releases", LOG_STR("task", id), LOG_INT("attempt", a->apply.task.attempt));
-    log_flush();
+    (void)log_flush(RELEASE_LOG_MS);
 }
 
 static void compute_change(struct attempt *a)

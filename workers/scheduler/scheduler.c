@@ -43,7 +43,6 @@ static void check_drained(struct scheduler *s)
 static void *scheduler_thread(void *arg)
 {
     struct scheduler *s = arg;
-    log_hold();
     while (!s->quit) {
         bool more = inbox_run(&s->inbox);
         ready_begin(s);
@@ -52,12 +51,9 @@ static void *scheduler_thread(void *arg)
         finish_ended(s);
         claims_post(s); /* after the ends of this turn, so that both travel in one commit */
         check_drained(s);
-        if (!more)
-            log_flush();
         loop_turn(s->loop, more ? 0 : s->posted ? COMMIT_WAIT_MS : -1);
     }
     finish_ended(s);
-    log_let_go();
     return NULL;
 }
 
@@ -260,7 +256,7 @@ void scheduler_free(struct scheduler **sp)
         loop_timer_clear(s->loop, &s->lanes[l].ready_timer);
     }
     cancels_free(s);
-    loop_bury(s->loop);
+    loop_run_deferred(s->loop);
     worker_set_free(&s->workers);
     children_free(&s->children);
     slots_free(s);

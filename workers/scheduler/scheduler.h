@@ -32,7 +32,8 @@ struct scheduler_config {
     int64_t audit_ms; /* between two looks whether the store says the same; 0: the default */
     const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or
                                     NULL: callbacks are not signed */
-    const struct fence *fence;   /* of http requests and callbacks; borrowed as above; NULL: none */
+    const struct http_allow
+        *allow; /* of http requests and callbacks; borrowed as above; NULL: none */
 };
 
 struct scheduler;

@@ -1,1 +1,85 @@
-../futured_plugin.h
+/* SPDX-License-Identifier: Apache-2.0 */
+/* futured_plugin: the ABI between futured and a handler written in C, as a plug-in (a shared
+ * object) or linked into a program of its own (workers/sdk/futured_worker.h). This header stands
+ * alone.
+ *
+ * A plug-in defines one symbol, `const struct futured_plugin futured_plugin`. Its process is
+ * started once, loads it, calls init, and then forks each worker from itself, so that what init has
+ * loaded is in memory once. A worker is single-threaded and runs one task at a time.
+ *
+ * Stable: fields are only ever added at the end, and `size` says which are there. Pointers that the
+ * host gives are good until run returns. Nothing here may be called from two threads at once. */
+#ifndef FUTURED_PLUGIN_H
+#define FUTURED_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FUTURED_PLUGIN_ABI 1
+#define FUTURED_PLUGIN_SYMBOL "futured_plugin"
+
+struct futured_task; /* the host's own */
+
+enum futured_retry {
+    FUTURED_RETRY_POLICY = -1, /* as the handler's entry says */
+    FUTURED_RETRY_NEVER = 0,
+    FUTURED_RETRY_LATER = 1, /* while it has retries left */
+};
+
+/* What a plug-in may ask of its host. */
+struct futured_host {
+    uint32_t abi;
+    uint32_t size; /* of this struct */
+
+    /* The input; not NUL-terminated. Never NULL, even when *n is 0. */
+    const void *(*input)(struct futured_task *task, size_t *n);
+    const char *(*input_type)(struct futured_task *task);
+    const char *(*handler)(struct futured_task *task);
+    const char *(*id)(struct futured_task *task);    /* of the future */
+    const char *(*trace)(struct futured_task *task); /* traceparent, or "" */
+    uint32_t (*attempt)(struct futured_task *task);  /* 1 at the first try */
+    uint64_t (*timeout_ms)(struct futured_task *task);
+
+    /* 1 once the task was cancelled: then end soon, with fail(…, "Cancelled", …). Waits for that,
+     * so many milliseconds at most (0: only looks; -1: for ever). Cheap enough for a loop. */
+    int (*cancelled)(struct futured_task *task, int wait_ms);
+    /* fraction 0 to 1 (below 0: not known); message: one line, or NULL. */
+    void (*progress)(struct futured_task *task, double fraction, const char *message);
+    /* Standard output and error are the task's log as well. */
+    void (*log)(struct futured_task *task, const void *bytes, size_t n);
+
+    /* The end of the task, sent at once: the first of these calls counts. A run that returns
+     * without one has failed. */
+    void (*done)(struct futured_task *task, const void *bytes, size_t n, const char *type);
+    /* kind: letters, digits, _ . - (NULL: "Error"). message: its first line is the error. */
+    void (*fail)(struct futured_task *task, enum futured_retry retry, const char *kind,
+                 const char *message);
+    /* Memory for a large result, zeroed, that reaches the daemon without being copied: fill it,
+     * then done(task, it, n, type) with n up to what was asked for. NULL: there is no memory. */
+    void *(*result_buffer)(struct futured_task *task, size_t n);
+};
+
+struct futured_plugin {
+    uint32_t abi;  /* FUTURED_PLUGIN_ABI */
+    uint32_t size; /* sizeof(struct futured_plugin) */
+
+    /* Once, before anything is forked. Not 0: the plug-in is of no use, `error` says why. NULL:
+     * none. Threads do not survive a fork: start none here. */
+    int (*init)(const struct futured_host *host, char *error, size_t error_size);
+    /* In each worker, after its fork. NULL: none. */
+    void (*begin)(const struct futured_host *host);
+    /* One task. */
+    void (*run)(const struct futured_host *host, struct futured_task *task);
+};
+
+extern const struct futured_plugin futured_plugin;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,7 +1,8 @@
-/* Log lines: their form, and when lines that are held back go out. */
+/* Log lines: their form, and the ring between the threads that log and the one that writes. */
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,13 +11,14 @@
 #include "tests/support/suite.h"
 
 static int reader;
-static char seen[65536];
+static char seen[1 << 20];
 
 /* Standard error of this test is a pipe that never makes a reader wait. */
 static void setup(void)
 {
     int ends[2];
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    ck_assert_int_gt(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 0);
     ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
     close(ends[1]);
     reader = ends[0];
@@ -34,26 +36,30 @@ static const char *written(void)
     return seen;
 }
 
-static enum log_level sunk_level;
 static char sunk[256];
 
-static void sink(enum log_level level, const char *event, const struct log_field *fields)
+static void format(struct buf *out, enum log_level level, const char *event,
+                   const struct log_field *fields)
 {
-    struct buf line = BUF_INIT;
-    log_format(&line, event, fields);
-    sunk_level = level;
-    (void)snprintf(sunk, sizeof(sunk), "%.*s", (int)line.len, line.data);
-    buf_release(&line);
+    buf_printf(out, "%d:", (int)level);
+    log_format(out, event, fields);
 }
 
-START_TEST(test_log_another_sink_gets_each_line_at_once)
+static void sink_lines(const char *lines, size_t n)
 {
-    log_set_sink(sink);
-    log_hold();
+    (void)snprintf(sunk, sizeof(sunk), "%.*s", (int)n, lines);
+}
+
+START_TEST(test_log_another_sink_gets_the_lines)
+{
+    static const struct log_sink sink = {format, sink_lines};
+    log_set_sink(&sink);
     log_info("did_it", LOG_STR("who", "a b"), LOG_INT("n", 7));
-    ck_assert_str_eq(sunk, "did_it who=\"a b\" n=7");
-    ck_assert_int_eq(sunk_level, LOG_LEVEL_INFO);
-    log_let_go();
+    ck_assert_str_eq(sunk, "1:did_it who=\"a b\" n=7");
+    ck_assert_int_eq(log_ring_start(), 0);
+    log_warn("and", LOG_INT("n", 8));
+    log_ring_stop(10000);
+    ck_assert_str_eq(sunk, "2:and n=8");
     log_set_sink(NULL);
     ck_assert_str_eq(written(), "");
     log_warn("again", LOG_INT("n", 8));
@@ -69,41 +75,88 @@ START_TEST(test_log_line)
 }
 END_TEST
 
-START_TEST(test_log_holds_until_flush)
+START_TEST(test_log_ring_keeps_the_order)
 {
-    log_hold();
-    log_info("one", LOG_INT("n", 1));
-    log_info("two", LOG_INT("n", 2));
-    ck_assert_str_eq(written(), "");
-    log_flush();
-    ck_assert_ptr_nonnull(strstr(written(), "one n=1\n"));
-    ck_assert_ptr_nonnull(strstr(seen, "two n=2\n"));
-    log_flush();
-    ck_assert_str_eq(written(), "");
-    log_let_go();
-    log_info("three", LOG_INT("n", 3));
-    ck_assert_ptr_nonnull(strstr(written(), "three n=3\n"));
-}
-END_TEST
-
-START_TEST(test_log_warning_goes_out_at_once_in_order)
-{
-    log_hold();
-    log_info("before", LOG_INT("n", 1));
-    log_warn("trouble", LOG_INT("n", 2));
-    const char *first = strstr(written(), "before"), *second = strstr(seen, "trouble");
-    ck_assert(first && second && first < second);
-    log_let_go();
-}
-END_TEST
-
-START_TEST(test_log_holds_a_bounded_amount)
-{
-    log_hold();
+    char want[32];
+    ck_assert_int_eq(log_ring_start(), 0);
     for (int i = 0; i < 1000; i++)
+        log_info("line", LOG_INT("n", i));
+    ck_assert(log_flush(10000));
+    const char *at = written();
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(want, sizeof(want), "line n=%d\n", i);
+        at = strstr(at, want);
+        ck_assert_msg(at != NULL, "%s", want);
+    }
+    log_info("last", LOG_INT("n", 1000));
+    log_ring_stop(10000);
+    ck_assert_ptr_nonnull(strstr(written(), "last n=1000\n"));
+}
+END_TEST
+
+/* Standard error becomes a blocking pipe that nobody reads. */
+static void block_stderr(void)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+    close(ends[1]);
+    close(reader);
+    reader = ends[0];
+}
+
+/* Reads until needle has come; *n counts the lines "many". */
+static void read_until(const char *needle, uint64_t *n)
+{
+    static char text[1 << 16];
+    size_t len = 0;
+    for (;;) {
+        ssize_t got = read(reader, text + len, sizeof(text) - 1 - len);
+        ck_assert_int_gt(got, 0);
+        len += (size_t)got;
+        text[len] = '\0';
+        for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            *n += strstr(line, " many ") != NULL;
+            if (strstr(line, needle)) {
+                (void)snprintf(seen, sizeof(seen), "%s", line);
+                return;
+            }
+            len -= (size_t)(end + 1 - line);
+            memmove(text, end + 1, len + 1);
+            end = text - 1;
+        }
+    }
+}
+
+/* Nobody reads: no call blocks, the memory is bounded, and the loss is told when somebody reads. */
+START_TEST(test_log_ring_drops_and_counts)
+{
+    enum { LINES = 100000 };
+    uint64_t came = 0;
+    block_stderr();
+    ck_assert_int_eq(log_ring_start(), 0);
+    for (int i = 0; i < LINES; i++)
         log_info("many", LOG_STR("text", "a text that makes the line a little longer"));
-    ck_assert_uint_ge(strlen(written()), 32u << 10);
-    log_let_go();
+    ck_assert(!log_flush(1));
+    read_until("log_lines_lost", &came);
+    const char *lost = strstr(seen, "lines=");
+    ck_assert_ptr_nonnull(lost);
+    ck_assert_uint_eq(came + strtoull(lost + strlen("lines="), NULL, 10), LINES);
+    ck_assert_uint_le(came * 80, 3 * LOG_WAITING_MAX);
+    log_ring_stop(10000);
+}
+END_TEST
+
+/* The thread that writes is given up, and nobody else waits in its place. */
+START_TEST(test_log_ring_stops_although_nobody_reads)
+{
+    block_stderr();
+    ck_assert_int_eq(log_ring_start(), 0);
+    for (int i = 0; i < 10000; i++)
+        log_info("many", LOG_STR("text", "a text that makes the line a little longer"));
+    log_ring_stop(10);
+    log_error("never_written", LOG_INT("n", 1));
 }
 END_TEST
 
@@ -111,10 +164,10 @@ int main(void)
 {
     TCase *t = tcase_create("log");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, test_log_another_sink_gets_each_line_at_once);
+    tcase_add_test(t, test_log_another_sink_gets_the_lines);
     tcase_add_test(t, test_log_line);
-    tcase_add_test(t, test_log_holds_until_flush);
-    tcase_add_test(t, test_log_warning_goes_out_at_once_in_order);
-    tcase_add_test(t, test_log_holds_a_bounded_amount);
+    tcase_add_test(t, test_log_ring_keeps_the_order);
+    tcase_add_test(t, test_log_ring_drops_and_counts);
+    tcase_add_test(t, test_log_ring_stops_although_nobody_reads);
     return suite_run_cases("log", t, NULL);
 }

@@ -227,7 +227,7 @@ static void set_headers(struct exchange *x)
     SET(CURLOPT_HTTPHEADER, x->headers);
 }
 
-/* False when the URL is not one that curl can read, or the fence does not allow it. */
+/* False when the URL is not one that curl can read, or the allow-list does not allow it. */
 static bool prepare(struct exchange *x)
 {
     SET(CURLOPT_ERRORBUFFER, x->error);

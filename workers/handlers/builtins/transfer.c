@@ -14,8 +14,8 @@
 struct own {
     CURLM *multi;
     CURL *easy;
-    const struct fence *fence; /* of the exchange; NULL: none */
-    char refusal[160];         /* "": the fence stopped nothing */
+    const struct http_allow *allow; /* of the exchange; NULL: none */
+    char refusal[160];              /* "": the allow-list stopped nothing */
 };
 
 static pthread_key_t key;
@@ -50,14 +50,15 @@ static struct own *own_get(void)
     return own;
 }
 
-/* ---- the fence ------------------------------------------------------------------------------- */
+/* ---- the allow-list
+ * ------------------------------------------------------------------------------- */
 
 static bool check_address(struct own *own, const struct sockaddr *address)
 {
-    char text[FENCE_ADDRESS_SIZE];
-    if (fence_allows_address(own->fence, address))
+    char text[HTTP_ALLOW_ADDRESS_SIZE];
+    if (http_allow_address(own->allow, address))
         return true;
-    fence_write_address(address, text);
+    http_allow_write_address(address, text);
     (void)snprintf(own->refusal, sizeof(own->refusal),
                    "the address %s is not public and not in FUTURED_HTTP_NETWORKS", text);
     return false;
@@ -84,7 +85,7 @@ static bool check_kept_address(struct own *own, const char *ip)
 
 static bool check_url(struct own *own, const char *url)
 {
-    if (url && fence_allows_url(own->fence, url))
+    if (url && http_allow_url(own->allow, url))
         return true;
     (void)snprintf(own->refusal, sizeof(own->refusal),
                    "the URL is below no prefix of FUTURED_HTTP_PREFIXES");
@@ -104,13 +105,13 @@ static int before_request(void *ctx, char *ip, char *local_ip, int port, int loc
                                                               : CURL_PREREQFUNC_ABORT;
 }
 
-/* A proxy would make the connections in our place, and see no fence. */
-static void set_fence(struct own *own, const struct fence *fence)
+/* A proxy would make the connections in our place, and see no allow-list. */
+static void set_http_allow(struct own *own, const struct http_allow *allow)
 {
-    own->fence = fence;
+    own->allow = allow;
     own->refusal[0] = '\0';
     TRANSFER_SET(own->easy, CURLOPT_PROXY, "");
-    if (!fence)
+    if (!allow)
         return;
     TRANSFER_SET(own->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     TRANSFER_SET(own->easy, CURLOPT_OPENSOCKETDATA, (void *)own);
@@ -129,7 +130,7 @@ const char *transfer_refusal(void)
 CURL *transfer_begin(struct run *run)
 {
     CURL *easy = own_get()->easy;
-    set_fence(own_get(), run->about.fence);
+    set_http_allow(own_get(), run->about.allow);
     TRANSFER_SET(easy, CURLOPT_NOSIGNAL, 1L);
     TRANSFER_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     TRANSFER_SET(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -144,7 +145,7 @@ static void wake(void *multi)
 
 CURLcode transfer_set_url(struct run *run, CURL *easy, const char *url)
 {
-    if (run->about.fence && !check_url(own_get(), url))
+    if (run->about.allow && !check_url(own_get(), url))
         return CURLE_ABORTED_BY_CALLBACK;
     return curl_easy_setopt(easy, CURLOPT_URL, url);
 }

@@ -8,15 +8,15 @@
 #include "workers/handlers/run.h"
 
 /* This thread's handle, with no option set but those of every exchange: the user agent, only http
- * and https, no signals, no proxy, and the fence of run->about (NULL: none), which sees each URL
- * (also of redirects) and each address that a connection goes to. Not to be freed. */
+ * and https, no signals, no proxy, and the allow-list of run->about (NULL: none), which sees each
+ * URL (also of redirects) and each address that a connection goes to. Not to be freed. */
 CURL *transfer_begin(struct run *run);
-/* What transfer_run will ask for; not set when the fence of run does not allow it. */
+/* What transfer_run will ask for; not set when the allow-list of run does not allow it. */
 CURLcode transfer_set_url(struct run *run, CURL *easy, const char *url);
 /* Runs it to its end or to the cancel, which is CURLE_ABORTED_BY_CALLBACK. The response can be
  * asked for until transfer_end. */
 CURLcode transfer_run(struct run *run, CURL *easy);
-/* After transfer_run: why the fence stopped it, a sentence; NULL: it did not. */
+/* After transfer_run: why the allow-list stopped it, a sentence; NULL: it did not. */
 const char *transfer_refusal(void);
 /* Lets go of everything that the caller's options point to. */
 void transfer_end(CURL *easy);

@@ -9,18 +9,18 @@
 #include "tests/support/suite.h"
 #include "workers/base/http_allow.h"
 
-static struct fence *fence;
+static struct http_allow *allow;
 
 static void make(const char *prefixes, const char *networks)
 {
     struct fut_errbuf err = {""};
-    int rc = fence_new(prefixes, networks, &fence, &err);
+    int rc = http_allow_new(prefixes, networks, &allow, &err);
     ck_assert_msg(rc == 0, "%s", err.text);
 }
 
 static void teardown(void)
 {
-    fence_free(&fence);
+    http_allow_free(&allow);
 }
 
 static bool allows(const char *text)
@@ -28,9 +28,9 @@ static bool allows(const char *text)
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        return fence_allows_address(fence, (const struct sockaddr *)(const void *)&v4);
+        return http_allow_address(allow, (const struct sockaddr *)(const void *)&v4);
     ck_assert_int_eq(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
-    return fence_allows_address(fence, (const struct sockaddr *)(const void *)&v6);
+    return http_allow_address(allow, (const struct sockaddr *)(const void *)&v6);
 }
 
 static const struct {
@@ -84,7 +84,7 @@ static const struct {
     {"5f00::1", false},
 };
 
-START_TEST(test_fence_knows_public_addresses)
+START_TEST(test_http_allow_knows_public_addresses)
 {
     make("", "");
     ck_assert_msg(allows(addresses[_i].address) == addresses[_i].is_public, "%s",
@@ -92,26 +92,26 @@ START_TEST(test_fence_knows_public_addresses)
 }
 END_TEST
 
-START_TEST(test_fence_opens_networks)
+START_TEST(test_http_allow_opens_networks)
 {
     make("", " 10.1.0.0/16, 127.0.0.1,fd00::/8 ,::1");
     ck_assert(allows("10.1.255.1") && allows("127.0.0.1") && allows("fdff::1") && allows("::1"));
     ck_assert(allows("::ffff:10.1.0.1") && allows("1.1.1.1"));
     ck_assert(!allows("10.2.0.1") && !allows("127.0.0.2") && !allows("fc00::1"));
     ck_assert(!allows("169.254.169.254"));
-    fence_free(&fence);
+    http_allow_free(&allow);
     make("", "0.0.0.0/0");
     ck_assert(allows("169.254.169.254") && allows("127.0.0.1") && !allows("::1"));
 }
 END_TEST
 
-START_TEST(test_fence_knows_no_other_families)
+START_TEST(test_http_allow_knows_no_other_families)
 {
     struct sockaddr sa = {.sa_family = AF_UNIX};
-    char text[FENCE_ADDRESS_SIZE];
+    char text[HTTP_ALLOW_ADDRESS_SIZE];
     make("", "0.0.0.0/0,::/0");
-    ck_assert(!fence_allows_address(fence, &sa));
-    fence_write_address(&sa, text);
+    ck_assert(!http_allow_address(allow, &sa));
+    http_allow_write_address(&sa, text);
     ck_assert_str_eq(text, "?");
 }
 END_TEST
@@ -150,17 +150,17 @@ static const struct {
     {"", false},
 };
 
-START_TEST(test_fence_knows_prefixes)
+START_TEST(test_http_allow_knows_prefixes)
 {
     make("https://api.example.org/v1, http://hooks.example.org,http://[fd00::1]:8080/", "");
-    ck_assert_msg(fence_allows_url(fence, urls[_i].url) == urls[_i].allowed, "%s", urls[_i].url);
+    ck_assert_msg(http_allow_url(allow, urls[_i].url) == urls[_i].allowed, "%s", urls[_i].url);
 }
 END_TEST
 
-START_TEST(test_fence_without_prefixes_minds_no_url)
+START_TEST(test_http_allow_without_prefixes_minds_no_url)
 {
     make(" , ", "");
-    ck_assert(fence_allows_url(fence, "http://anything.example/"));
+    ck_assert(http_allow_url(allow, "http://anything.example/"));
 }
 END_TEST
 
@@ -181,24 +181,25 @@ static const struct {
     {"", "127.0.0.1 /8", "no network"},
 };
 
-START_TEST(test_fence_refuses_bad_lists)
+START_TEST(test_http_allow_refuses_bad_lists)
 {
     struct fut_errbuf err = {""};
-    ck_assert_int_eq(fence_new(bad[_i].prefixes, bad[_i].networks, &fence, &err), FUT_ERR_INVAL);
+    ck_assert_int_eq(http_allow_new(bad[_i].prefixes, bad[_i].networks, &allow, &err),
+                     FUT_ERR_INVAL);
     ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
-    ck_assert_ptr_null(fence);
+    ck_assert_ptr_null(allow);
 }
 END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("fence");
+    TCase *t = tcase_create("http_allow");
     tcase_add_checked_fixture(t, NULL, teardown);
-    tcase_add_loop_test(t, test_fence_knows_public_addresses, 0, (int)FUT_COUNT(addresses));
-    tcase_add_test(t, test_fence_opens_networks);
-    tcase_add_test(t, test_fence_knows_no_other_families);
-    tcase_add_loop_test(t, test_fence_knows_prefixes, 0, (int)FUT_COUNT(urls));
-    tcase_add_test(t, test_fence_without_prefixes_minds_no_url);
-    tcase_add_loop_test(t, test_fence_refuses_bad_lists, 0, (int)FUT_COUNT(bad));
-    return suite_run_cases("fence", t, NULL);
+    tcase_add_loop_test(t, test_http_allow_knows_public_addresses, 0, (int)FUT_COUNT(addresses));
+    tcase_add_test(t, test_http_allow_opens_networks);
+    tcase_add_test(t, test_http_allow_knows_no_other_families);
+    tcase_add_loop_test(t, test_http_allow_knows_prefixes, 0, (int)FUT_COUNT(urls));
+    tcase_add_test(t, test_http_allow_without_prefixes_minds_no_url);
+    tcase_add_loop_test(t, test_http_allow_refuses_bad_lists, 0, (int)FUT_COUNT(bad));
+    return suite_run_cases("http_allow", t, NULL);
 }

@@ -12,7 +12,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/fork/fork_house.h"
+#include "tests/unit/workers/fork/fixture.h"
 
 static const struct limits no_limits;
 

@@ -17,7 +17,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/fork/fork_house.h"
+#include "tests/unit/workers/fork/fixture.h"
 
 #define GENERATION 77
 

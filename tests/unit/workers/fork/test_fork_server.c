@@ -16,8 +16,8 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/fork/fork_house.h"
-#include "workers/fork/request.h"
+#include "tests/unit/workers/fork/fixture.h"
+#include "workers/fork/messages.h"
 
 /* Blocks until the other end is closed by its last owner; what came is counted. */
 static size_t read_to_end(int fd, char *into, size_t cap)
@@ -289,7 +289,7 @@ START_TEST(test_fork_server_counts_cpu_time_from_the_begin_of_a_task)
     ck_assert_int_eq(fork_server_task(fs, 3, 90, 7, 600), 0);
     while (fork_server_read(fs, &ev) == FUT_ERR_AGAIN)
         have_it_work(channel[0], out);
-    ck_assert_int_eq(ev.verb, FORK_OVER);
+    ck_assert_int_eq(ev.verb, FORK_CPU_EXCEEDED);
     ck_assert_uint_eq(ev.task, 7);
     ck_assert_uint_gt(ev.cpu_ms, 600);
     ck_assert_int_eq(ev.met, LIMIT_CPU);
@@ -326,8 +326,8 @@ START_TEST(test_fork_request_roundtrip)
     struct buf b = BUF_INIT;
     struct arena a;
     arena_init(&a);
-    ck_assert_int_eq(fork_request_encode(&b, head, &in), 0);
-    ck_assert_int_eq(fork_request_decode(b.data, b.len, &a, &got, &out), 0);
+    ck_assert_int_eq(message_encode(&b, head, &in), 0);
+    ck_assert_int_eq(message_decode(b.data, b.len, &a, &got, &out), 0);
     ck_assert_uint_eq(got.generation, 5);
     ck_assert_str_eq(out.path, "/p");
     ck_assert_str_eq(out.cwd, "");
@@ -336,7 +336,7 @@ START_TEST(test_fork_request_roundtrip)
     ck_assert_ptr_null(out.argv[3]);
     ck_assert_ptr_null(out.env[0]);
     for (size_t n = 0; n < b.len; n++)
-        ck_assert_int_eq(fork_request_decode(b.data, n, &a, &got, &out), FUT_ERR_INVAL);
+        ck_assert_int_eq(message_decode(b.data, n, &a, &got, &out), FUT_ERR_INVAL);
     arena_release(&a);
     buf_release(&b);
 }

@@ -290,7 +290,7 @@ static const struct {
     const char *prefixes, *networks, *path;
     bool goes;
     const char *says;
-} fenced[] = {
+} limited[] = {
     {"", "127.0.0.0/8", "/echo", true, ""},
     {"", "", "/echo", false, "127.0.0.1 is not public"},
     {"", "10.0.0.0/8,::1", "/echo", false, "127.0.0.1 is not public"},
@@ -301,44 +301,44 @@ static const struct {
     {"http://127.0.0.1:%u/", "", "/echo", false, "127.0.0.1 is not public"},
 };
 
-static struct fence *make_fence(const char *form, const char *networks)
+static struct http_allow *make_allow(const char *form, const char *networks)
 {
-    struct fence *fence = NULL;
+    struct http_allow *allow = NULL;
     struct fut_errbuf err = {""};
     struct buf prefixes = BUF_INIT;
     const char *mark = strstr(form, "%u");
     if (mark)
         buf_printf(&prefixes, "%.*s%u%s", (int)(mark - form), form, port, mark + 2);
-    ck_assert_int_eq(fence_new(mark ? prefixes.data : form, networks, &fence, &err), 0);
+    ck_assert_int_eq(http_allow_new(mark ? prefixes.data : form, networks, &allow, &err), 0);
     buf_release(&prefixes);
-    return fence;
+    return allow;
 }
 
-START_TEST(test_http_stays_in_the_fence)
+START_TEST(test_http_stays_within_the_allow_list)
 {
-    struct fence *fence = make_fence(fenced[_i].prefixes, fenced[_i].networks);
-    prepare(fenced[_i].path, "", 1 << 20);
-    run.about.fence = fence;
+    struct http_allow *allow = make_allow(limited[_i].prefixes, limited[_i].networks);
+    prepare(limited[_i].path, "", 1 << 20);
+    run.about.allow = allow;
     http_run(&run);
-    ck_assert_int_eq(run.class, fenced[_i].goes ? RUN_SUCCESS : RUN_FAILED);
-    if (!fenced[_i].goes) {
+    ck_assert_int_eq(run.class, limited[_i].goes ? RUN_SUCCESS : RUN_FAILED);
+    if (!limited[_i].goes) {
         ck_assert_str_eq(run.code, "not_allowed");
-        ck_assert_msg(strstr(run.message.data, fenced[_i].says) != NULL, "%s", run.message.data);
+        ck_assert_msg(strstr(run.message.data, limited[_i].says) != NULL, "%s", run.message.data);
     }
-    fence_free(&fence);
+    http_allow_free(&allow);
 }
 END_TEST
 
 START_TEST(test_http_checks_what_a_name_stands_for)
 {
     static const char text[] = "{\"url\":\"http://localhost:1/\"}";
-    struct fence *fence = make_fence("http://localhost:1/", "");
+    struct http_allow *allow = make_allow("http://localhost:1/", "");
     run_init(&run, text, sizeof(text) - 1, CONTENT_JSON, 1 << 20);
-    run.about.fence = fence;
+    run.about.allow = allow;
     http_run(&run);
     ck_assert_int_eq(run.class, RUN_FAILED);
     ck_assert_str_eq(run.code, "not_allowed");
-    fence_free(&fence);
+    http_allow_free(&allow);
 }
 END_TEST
 
@@ -355,7 +355,7 @@ int main(void)
     tcase_add_test(t, test_http_follows_redirects);
     tcase_add_test(t, test_http_binary_body_as_base64);
     tcase_add_loop_test(t, test_http_failures, 0, (int)FUT_COUNT(failures));
-    tcase_add_loop_test(t, test_http_stays_in_the_fence, 0, (int)FUT_COUNT(fenced));
+    tcase_add_loop_test(t, test_http_stays_within_the_allow_list, 0, (int)FUT_COUNT(limited));
     tcase_add_test(t, test_http_checks_what_a_name_stands_for);
     tcase_add_test(t, test_http_refused_connection_is_temporary);
     tcase_add_test(t, test_http_body_over_the_limit);

@@ -62,7 +62,7 @@ START_TEST(test_program_hears_of_a_limit_too_late)
     ask(&j, "kit", "hold");
     ck_assert_ptr_nonnull(j.job.worker);
     struct child *child = &j.job.worker->child;
-    struct fork_event late = {.verb = FORK_OVER, .task = j.job.id - 1, .met = LIMIT_CPU};
+    struct fork_event late = {.verb = FORK_CPU_EXCEEDED, .task = j.job.id - 1, .met = LIMIT_CPU};
     child->on_event(child, &late);
     ck_assert_int_eq(j.exceeded, LIMIT_NONE);
     late.task = j.job.id;

@@ -1,6 +1,14 @@
-#include "workers/fork/request.h"
+#include "workers/fork/messages.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "core/list.h"
+#include "core/mem.h"
+
+/* ---- requests ---- */
 
 static uint32_t put_list(struct buf *out, const char *const *list)
 {
@@ -10,7 +18,7 @@ static uint32_t put_list(struct buf *out, const char *const *list)
     return n;
 }
 
-int fork_request_encode(struct buf *out, struct fork_request head, const struct fork_exec *what)
+int message_encode(struct buf *out, struct fork_request head, const struct fork_exec *what)
 {
     size_t at = out->len;
     buf_put(out, &head, sizeof(head));
@@ -54,8 +62,8 @@ static const char *const *next_list(const char **at, const char *end, uint32_t n
     return list;
 }
 
-int fork_request_decode(const char *bytes, size_t n, struct arena *a, struct fork_request *head,
-                        struct fork_exec *out)
+int message_decode(const char *bytes, size_t n, struct arena *a, struct fork_request *head,
+                   struct fork_exec *out)
 {
     if (n < sizeof(*head))
         return FUT_ERR_INVAL;
@@ -74,4 +82,53 @@ int fork_request_decode(const char *bytes, size_t n, struct arena *a, struct for
     out->limits = head->limits;
     out->kill_grace_ms = head->kill_grace_ms;
     return 0;
+}
+
+/* ---- events ---- */
+
+struct event_message {
+    struct list_node link;
+    struct fork_event event;
+};
+
+static struct {
+    int sock;
+    struct list waiting;
+} events = {.sock = -1};
+
+void message_init(int sock)
+{
+    events.sock = sock;
+    list_init(&events.waiting);
+}
+
+static bool send_now(const struct fork_event *ev)
+{
+    ssize_t n = send(events.sock, ev, sizeof(*ev), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n >= 0 || errno != EAGAIN; /* any other error: the daemon is gone, recv will tell */
+}
+
+void message_send(const struct fork_event *ev)
+{
+    if (list_is_empty(&events.waiting) && send_now(ev))
+        return;
+    struct event_message *a = xnew(struct event_message);
+    a->event = *ev;
+    list_push_back(&events.waiting, &a->link);
+}
+
+void message_send_waiting(void)
+{
+    for (struct list_node *n; (n = list_first(&events.waiting)) != NULL;) {
+        struct event_message *a = FUT_CONTAINER(n, struct event_message, link);
+        if (!send_now(&a->event))
+            return;
+        list_remove(&events.waiting, n);
+        free(a);
+    }
+}
+
+bool message_is_waiting(void)
+{
+    return !list_is_empty(&events.waiting);
 }
