@@ -44,10 +44,10 @@ static void print_complaint(void *ctx, const char *text)
 static int check(const struct config *cfg, char **args)
 {
     struct fut_errbuf err = {""};
-    struct store_file_view v;
+    struct sqlite_check_view v;
     (void)args;
     stand_back();
-    int rc = store_file_check(cfg->db, print_complaint, NULL, &v, &err);
+    int rc = sqlite_check(cfg->db, print_complaint, NULL, &v, &err);
     if (rc == 0)
         (void)printf("%s is whole: schema version %lld, %lld tasks, %lld unfinished, %lld results, "
                      "%lld bytes\n",
@@ -60,9 +60,21 @@ static int backup(const struct config *cfg, char **args)
 {
     struct fut_errbuf err = {""};
     stand_back();
-    int rc = store_file_backup(cfg->db, args[0], &err);
+    int rc = sqlite_backup(cfg->db, args[0], &err);
     if (rc == 0)
         (void)printf("%s is copied to %s\n", cfg->db, args[0]);
+    return finish(rc, &err);
+}
+
+static int compact(const struct config *cfg, char **args)
+{
+    struct fut_errbuf err = {""};
+    int64_t before = 0, after = 0;
+    (void)args;
+    int rc = sqlite_compact(cfg->db, &before, &after, &err);
+    if (rc == 0)
+        (void)printf("%s has %lld bytes, %lld before\n", cfg->db, (long long)after,
+                     (long long)before);
     return finish(rc, &err);
 }
 
@@ -76,6 +88,7 @@ static const struct {
 } commands[] = {
     {"check", 0, check, NULL},
     {"backup", 1, backup, NULL},
+    {"compact", 0, compact, NULL},
     {"tune", ANY, tune_command, tune_help},
 };
 

@@ -22,7 +22,7 @@ static void read_holder(int fd, char *out, size_t cap)
 }
 
 /* flock goes with the process, so a killed daemon leaves no stale lock. */
-static int take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
+int sqlite_take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
 {
     char *name = sqlite3_mprintf("%s.lock", path), text[32];
     int rc = 0, fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -107,7 +107,7 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     b->path = xstrdup(cfg->path);
     b->lock_fd = -1;
     b->reserve_bytes = cfg->reserve_bytes;
-    int rc = take_lock(cfg->path, &b->lock_fd, err);
+    int rc = sqlite_take_lock(cfg->path, &b->lock_fd, err);
     if (rc == 0)
         rc = look_first(cfg->path, err);
     if (rc == 0)

@@ -183,6 +183,14 @@ enum task_column {
 int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err);
 /* Opens one connection with our settings, by a VFS (NULL: SQLite's own). */
 int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_errbuf *err);
+/* sqlite/backend.c: the lock that a daemon holds on its database. FUT_ERR_BUSY: another process has
+ * it. It is given back by closing *out_fd. */
+int sqlite_take_lock(const char *path, int *out_fd, struct fut_errbuf *err);
+/* sqlite/copy.c: copies the database at path, as of one moment, to `to`, which is made anew
+ * (0600) and neither checked nor synced. This process must not have it open. */
+int sqlite_copy(const char *path, const char *to, struct fut_errbuf *err);
+/* Removes such a copy and what SQLite may have made beside it. */
+void sqlite_remove_copy(const char *path);
 int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
 /* SQLite's result code to ours. */
 int sqlite_rc(sqlite3 *db, int rc);

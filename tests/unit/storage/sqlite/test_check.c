@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/fd.h"
@@ -39,17 +40,17 @@ static void note(void *ctx, const char *text)
         (void)snprintf(c->first, sizeof(c->first), "%s", text);
 }
 
-static int check(const char *path, struct complaints *c, struct store_file_view *v)
+static int check(const char *path, struct complaints *c, struct sqlite_check_view *v)
 {
     struct fut_errbuf err = {""};
     *c = (struct complaints){0};
-    return store_file_check(path, note, c, v, &err);
+    return sqlite_check(path, note, c, v, &err);
 }
 
 static int backup(void)
 {
     struct fut_errbuf err = {""};
-    return store_file_backup(k.path, copy, &err);
+    return sqlite_backup(k.path, copy, &err);
 }
 
 static void finish_one(void)
@@ -60,10 +61,10 @@ static void finish_one(void)
     task_release(&t);
 }
 
-START_TEST(test_store_file_check_of_one_in_use)
+START_TEST(test_check_of_one_in_use)
 {
     struct complaints c;
-    struct store_file_view v;
+    struct sqlite_check_view v;
     (void)fixture_submit(&k, LANE_IO, "a");
     (void)fixture_submit(&k, LANE_IO, "b");
     finish_one();
@@ -84,7 +85,7 @@ static void run_sql(const char *sql)
 }
 
 /* The pages are fine, but what they say cannot be. */
-START_TEST(test_store_file_check_finds_contradictions)
+START_TEST(test_check_finds_contradictions)
 {
     static const struct {
         const char *sql, *complaint;
@@ -95,7 +96,7 @@ START_TEST(test_store_file_check_finds_contradictions)
          "unfinished and have a result"},
     };
     struct complaints c;
-    struct store_file_view v;
+    struct sqlite_check_view v;
     (void)fixture_submit(&k, LANE_IO, "a");
     finish_one();
     (void)fixture_submit(&k, LANE_IO, "b");
@@ -126,10 +127,10 @@ static void expect_damaged_at_start(void)
     ck_assert_ptr_nonnull(strstr(err.text, "backup"));
 }
 
-START_TEST(test_store_file_truncated_is_refused)
+START_TEST(test_check_truncated_is_refused)
 {
     struct complaints c;
-    struct store_file_view v;
+    struct sqlite_check_view v;
     (void)fixture_submit(&k, LANE_IO, "a");
     fixture_stop(&k);
     ck_assert_int_eq(truncate(k.path, 3 * 4096), 0);
@@ -139,7 +140,7 @@ START_TEST(test_store_file_truncated_is_refused)
 }
 END_TEST
 
-START_TEST(test_store_file_scribbled_schema_is_refused)
+START_TEST(test_check_scribbled_schema_is_refused)
 {
     fixture_stop(&k);
     scribble(100, 1000); /* the root page of the schema, behind the file's header */
@@ -148,10 +149,10 @@ START_TEST(test_store_file_scribbled_schema_is_refused)
 END_TEST
 
 /* A page that a start does not look at: the check does, and whoever meets it is told. */
-START_TEST(test_store_file_scribbled_page_is_found)
+START_TEST(test_check_scribbled_page_is_found)
 {
     struct complaints c;
-    struct store_file_view v;
+    struct sqlite_check_view v;
     struct task t;
     struct task_id id = fixture_submit(&k, LANE_IO, "a");
     fixture_stop(&k);
@@ -171,10 +172,10 @@ START_TEST(test_store_file_scribbled_page_is_found)
 }
 END_TEST
 
-START_TEST(test_store_file_backup_is_the_same)
+START_TEST(test_backup_is_the_same)
 {
     struct complaints c;
-    struct store_file_view here, there;
+    struct sqlite_check_view here, there;
     for (int i = 0; i < 20; i++)
         (void)fixture_submit(&k, LANE_IO, "a");
     finish_one();
@@ -189,7 +190,7 @@ START_TEST(test_store_file_backup_is_the_same)
 }
 END_TEST
 
-START_TEST(test_store_file_backup_of_damage_leaves_no_copy)
+START_TEST(test_backup_of_damage_leaves_no_copy)
 {
     (void)fixture_submit(&k, LANE_IO, "a");
     fixture_stop(&k);
@@ -199,21 +200,88 @@ START_TEST(test_store_file_backup_of_damage_leaves_no_copy)
 }
 END_TEST
 
+/* What a backup tells is what the database tells: whoever may not read one may not read the other.
+ */
+START_TEST(test_backup_is_private)
+{
+    struct stat st;
+    (void)fixture_submit(&k, LANE_IO, "a");
+    (void)umask(0);
+    ck_assert_int_eq(backup(), 0);
+    ck_assert_int_eq(stat(copy, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+}
+END_TEST
+
+static int64_t size_of(const char *path)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    return st.st_size;
+}
+
+START_TEST(test_compact_gives_space_back_and_keeps_the_rest)
+{
+    struct complaints c;
+    struct sqlite_check_view before_it, after_it;
+    struct fut_errbuf err = {""};
+    int64_t before = 0, after = 0;
+    struct stat st;
+    for (int i = 0; i < 200; i++)
+        (void)fixture_submit(&k, LANE_IO, "a");
+    finish_one();
+    ck_assert_int_eq(sqlite_compact(k.path, &before, &after, &err), FUT_ERR_BUSY);
+    ck_assert_ptr_nonnull(strstr(err.text, "in use by another futured"));
+    fixture_stop(&k);
+    run_sql(
+        "DELETE FROM live WHERE key IN (SELECT key FROM live LIMIT 150);"
+        "DELETE FROM tasks WHERE key NOT IN (SELECT key FROM live UNION SELECT key FROM results)");
+    ck_assert_int_eq(check(k.path, &c, &before_it), 0);
+    ck_assert_int_eq(sqlite_compact(k.path, &before, &after, &err), 0);
+    ck_assert_int_eq(before, before_it.bytes);
+    ck_assert_int_lt(after, before);
+    ck_assert_int_eq(size_of(k.path), after);
+    ck_assert_int_eq(stat(k.path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    ck_assert_int_eq(check(k.path, &c, &after_it), 0);
+    ck_assert_int_eq(after_it.tasks, 49 + 1);
+    ck_assert_int_eq(after_it.unfinished, before_it.unfinished);
+    ck_assert_int_eq(after_it.schema_version, before_it.schema_version);
+}
+END_TEST
+
+START_TEST(test_compact_of_damage_changes_nothing)
+{
+    struct fut_errbuf err = {""};
+    int64_t before, after, size;
+    for (int i = 0; i < 50; i++)
+        (void)fixture_submit(&k, LANE_IO, "a");
+    fixture_stop(&k);
+    scribble(4096, 4096);
+    size = size_of(k.path);
+    ck_assert_int_lt(sqlite_compact(k.path, &before, &after, &err), 0);
+    ck_assert_int_eq(size_of(k.path), size);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
-        test_store_file_check_of_one_in_use,
-        test_store_file_truncated_is_refused,
-        test_store_file_scribbled_schema_is_refused,
-        test_store_file_scribbled_page_is_found,
-        test_store_file_backup_is_the_same,
-        test_store_file_backup_of_damage_leaves_no_copy,
+        test_check_of_one_in_use,
+        test_check_truncated_is_refused,
+        test_check_scribbled_schema_is_refused,
+        test_check_scribbled_page_is_found,
+        test_backup_is_the_same,
+        test_backup_of_damage_leaves_no_copy,
+        test_backup_is_private,
+        test_compact_gives_space_back_and_keeps_the_rest,
+        test_compact_of_damage_changes_nothing,
     };
     TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
-    tcase_add_loop_test(tc, test_store_file_check_finds_contradictions, 0, 3);
+    tcase_add_loop_test(tc, test_check_finds_contradictions, 0, 3);
     return suite_run_cases("store file", tc, NULL);
 }
