@@ -141,18 +141,18 @@ static void say(void *ctx, const char *text)
 
 START_TEST(test_upgrade_from_1_is_whole_afterwards)
 {
-    struct store_file_view upgraded, fresh;
+    struct sqlite_check_view upgraded, fresh;
     struct fut_errbuf err = {""};
     open_version_1();
     fixture_stop(&k);
-    ck_assert_int_eq(store_file_check(k.path, say, NULL, &upgraded, &err), 0);
+    ck_assert_int_eq(sqlite_check(k.path, say, NULL, &upgraded, &err), 0);
     ck_assert_int_eq(upgraded.tasks, 11);
     ck_assert_int_eq(upgraded.unfinished, 6);
     ck_assert_int_eq(upgraded.results, 5);
     fixture_close(&k);
     fixture_open(&k, "sqlite");
     fixture_stop(&k);
-    ck_assert_int_eq(store_file_check(k.path, say, NULL, &fresh, &err), 0);
+    ck_assert_int_eq(sqlite_check(k.path, say, NULL, &fresh, &err), 0);
     ck_assert_int_eq(upgraded.schema_version, fresh.schema_version);
     fixture_close(&k);
 }
