@@ -4,13 +4,22 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
 #include "api/routes.h"
 #include "core/clock.h"
 #include "core/fd.h"
+#include "core/log.h"
 #include "core/mem.h"
+
+/* The rest of the connections is for those who submit, and ask how the daemon is. */
+static size_t max_waiters(const struct api_config *cfg)
+{
+    size_t n = (size_t)cfg->max_connections * 9 / 10;
+    return n ? n : 1;
+}
 
 struct api *api_new(const struct api_config *cfg)
 {
@@ -19,12 +28,11 @@ struct api *api_new(const struct api_config *cfg)
     a->cfg = *cfg;
     a->routes = &routes_table;
     catalog_lend_init(&a->catalog, cfg->catalog);
-    a->emptied_fd = fd_wake_new();
-    FUT_ASSERT(a->emptied_fd >= 0 && cfg->n_listen_fds <= API_LISTENERS_MAX);
+    FUT_ASSERT(cfg->n_listen_fds <= API_LISTENERS_MAX);
+    a->emptied_fd = -1;
     a->started_mono_ms = clock_mono_ms();
     a->budget.max = cfg->max_buffered_bytes ? cfg->max_buffered_bytes : SIZE_MAX;
-    size_t max_waiters = (size_t)cfg->max_connections * 9 / 10;
-    waiters_init(&a->waiters, max_waiters ? max_waiters : 1);
+    waiters_init(&a->waiters, max_waiters(cfg));
     store_listen(cfg->store, waiters_on_change, &a->waiters);
     return a;
 }
@@ -78,10 +86,34 @@ static int add_listener(struct api *a, size_t i, struct fut_errbuf *err)
     return rc;
 }
 
+/* Whoever would be accepted beyond the limit of open files would take the descriptors that the
+ * store and new processes need. */
+static int fit_connections(struct api *a, size_t n_listeners, struct fut_errbuf *err)
+{
+    struct rlimit lim;
+    size_t wanted = a->cfg.max_connections, reserved = a->cfg.reserved_fds;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY ||
+        wanted * n_listeners + reserved <= lim.rlim_cur)
+        return 0;
+    size_t fit = lim.rlim_cur > reserved ? (lim.rlim_cur - reserved) / n_listeners : 0;
+    if (fit == 0)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "the limit of open files is %llu, and %zu are needed beside connections; "
+                        "raise it (ulimit -n, LimitNOFILE=)",
+                        (unsigned long long)lim.rlim_cur, reserved);
+    log_warn("connections_fitted", LOG_INT("wanted", wanted), LOG_INT("max_connections", fit),
+             LOG_INT("open_files", lim.rlim_cur), LOG_INT("reserved", reserved));
+    a->cfg.max_connections = (unsigned)fit;
+    a->waiters.max = max_waiters(&a->cfg);
+    return 0;
+}
+
 int api_start(struct api *a, struct fut_errbuf *err)
 {
     size_t n = a->cfg.n_listen_fds ? a->cfg.n_listen_fds : 1;
-    int rc = 0;
+    int rc = fit_connections(a, n, err);
+    if (rc == 0 && (a->emptied_fd = fd_wake_new()) < 0)
+        rc = fut_fail(err, FUT_ERR_IO, "cannot serve HTTP: %s", strerror(errno));
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = add_listener(a, i, err);
     if (rc == 0)

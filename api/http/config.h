@@ -19,7 +19,9 @@ struct api_config {
     const int *listen_fds;    /* inherited listening sockets, taken over; then listen is not read */
     size_t n_listen_fds;      /* at most API_LISTENERS_MAX; 0: none, listen is opened */
     unsigned threads;         /* event loops of each listening socket, >= 1 */
-    unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls */
+    unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls; api_start
+                                 makes it what the limit of open files allows */
+    size_t reserved_fds;      /* descriptors of that limit that are for others: store, processes */
     size_t max_body_bytes;
     size_t max_buffered_bytes; /* of large bodies and answers in memory; 0: no limit */
     size_t max_header_bytes;   /* the HTTP library's memory per connection, 3584 at least */

@@ -188,6 +188,7 @@ await call('changePool', 422, { path: { lane: 'cpu' }, body: { capacity: 0 } });
 await call('changePool', 404, { path: { lane: 'gpu' }, body: { paused: true } });
 await call('getOpenapi', 200);
 await call('getHealth', 200);
+await call('getRoot', 200);
 await call('getReadiness', 200);
 await call('getProblem', 200, { path: { code: 'queue_full' } });
 await call('getProblem', 404, { path: { code: 'x' } });
