@@ -108,6 +108,43 @@ static int fit_connections(struct api *a, size_t n_listeners, struct fut_errbuf 
     return 0;
 }
 
+static void wish_all(struct api *a, enum http_wish wish)
+{
+    for (size_t i = 0; i < a->n_loops; i++)
+        http_loop_wish(a->loops[i], wish);
+}
+
+/* Ends all loops; a request that still waits at the deadline is a bug. */
+static void stop_loops(struct api *a, int64_t deadline_mono_ms)
+{
+    for (size_t i = 0; i < a->n_loops; i++)
+        a->loops[i]->stop_mono_ms = deadline_mono_ms;
+    wish_all(a, HTTP_STOP);
+    for (size_t i = 0; i < a->n_loops; i++)
+        http_loop_free(&a->loops[i]);
+    a->n_loops = 0;
+}
+
+/* The loops that the system gives threads to; each listening socket needs one of them. */
+static int start_loops(struct api *a, struct fut_errbuf *err)
+{
+    size_t n = 0;
+    while (n < a->n_loops && http_loop_start(a->loops[n], (unsigned)n) == 0)
+        n++;
+    if (n == a->n_loops)
+        return 0;
+    for (size_t i = n; i < a->n_loops; i++)
+        http_loop_free(&a->loops[i]);
+    size_t wanted = a->n_loops;
+    a->n_loops = n;
+    if (n < a->n_listeners) {
+        stop_loops(a, clock_mono_ms());
+        return fut_fail(err, FUT_ERR_AGAIN, "cannot serve HTTP: the system gives no more threads");
+    }
+    log_warn("http_threads_missing", LOG_INT("wanted", wanted), LOG_INT("threads", n));
+    return 0;
+}
+
 int api_start(struct api *a, struct fut_errbuf *err)
 {
     size_t n = a->cfg.n_listen_fds ? a->cfg.n_listen_fds : 1;
@@ -118,11 +155,7 @@ int api_start(struct api *a, struct fut_errbuf *err)
         rc = add_listener(a, i, err);
     if (rc == 0)
         rc = make_loops(a, err);
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < a->n_loops; i++)
-        http_loop_start(a->loops[i], (unsigned)i);
-    return 0;
+    return rc == 0 ? start_loops(a, err) : rc;
 }
 
 const char *api_address(const struct api *a, size_t i)
@@ -138,12 +171,6 @@ void api_set_ready(struct api *a, bool is_ready)
 void api_set_stuck(struct api *a, const char *module)
 {
     atomic_store(&a->stuck, module);
-}
-
-static void wish_all(struct api *a, enum http_wish wish)
-{
-    for (size_t i = 0; i < a->n_loops; i++)
-        http_loop_wish(a->loops[i], wish);
 }
 
 void api_quiesce(struct api *a)
@@ -213,12 +240,7 @@ void api_stop(struct api *a, int64_t budget_ms)
         return;
     api_quiesce(a);
     api_release_waiters(a);
-    for (size_t i = 0; i < a->n_loops; i++)
-        a->loops[i]->stop_mono_ms = deadline;
-    wish_all(a, HTTP_STOP);
-    for (size_t i = 0; i < a->n_loops; i++)
-        http_loop_free(&a->loops[i]);
-    a->n_loops = 0;
+    stop_loops(a, deadline);
     close_listeners(a);
 }
 

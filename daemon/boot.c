@@ -97,6 +97,13 @@ static void make_scheduler(struct boot *b)
     });
 }
 
+/* Descriptors that connections must leave: the store's and the daemon's own, a channel with its
+ * memfds for each worker, pipes or a socket for each io task. */
+static size_t reserved_fds(const struct config *c)
+{
+    return 64 + 4 * ((size_t)c->max_workers + (size_t)c->max_threads);
+}
+
 static void make_api(struct boot *b)
 {
     b->api = api_new(&(struct api_config){
@@ -105,6 +112,7 @@ static void make_api(struct boot *b)
         .n_listen_fds = b->sockets.n,
         .threads = (unsigned)b->cfg.http_threads,
         .max_connections = (unsigned)b->cfg.max_connections,
+        .reserved_fds = reserved_fds(&b->cfg),
         .max_body_bytes = (size_t)b->cfg.max_body_bytes,
         .max_buffered_bytes = (size_t)b->cfg.max_buffered_bytes,
         .max_header_bytes = (size_t)b->cfg.max_header_bytes,

@@ -186,12 +186,13 @@ int http_loop_new(struct api *api, const struct listener *listener, unsigned lim
     return 0;
 }
 
-void http_loop_start(struct http_loop *l, unsigned number)
+int http_loop_start(struct http_loop *l, unsigned number)
 {
     char name[16];
     (void)snprintf(name, sizeof(name), "http-%u", number % 1000);
-    thread_start(&l->thread, name, loop_main, l);
-    l->is_started = true;
+    int rc = thread_try_start(&l->thread, name, loop_main, l);
+    l->is_started = rc == 0;
+    return rc;
 }
 
 void http_loop_free(struct http_loop **l)

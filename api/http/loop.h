@@ -61,8 +61,9 @@ enum http_wish { HTTP_QUIESCE = 1, HTTP_RELEASE = 2, HTTP_STOP = 4 };
  * connections. 0 or FUT_ERR_IO (*out untouched). */
 FUT_MUST_CHECK int http_loop_new(struct api *api, const struct listener *listener, unsigned limit,
                                  struct http_loop **out);
-/* Starts its thread, called "http-NUMBER". Main thread. */
-void http_loop_start(struct http_loop *l, unsigned number);
+/* Starts its thread, called "http-NUMBER". Main thread. 0, or FUT_ERR_AGAIN when the system has
+ * none to give. */
+FUT_MUST_CHECK int http_loop_start(struct http_loop *l, unsigned number);
 /* Asks the loop for something that it does in its next round. Any thread; never blocks. */
 void http_loop_wish(struct http_loop *l, enum http_wish wish);
 /* Has the loop had a round since the last call? Each yes asks anew. One thread. */

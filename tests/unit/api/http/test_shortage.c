@@ -157,6 +157,33 @@ START_TEST(test_shortage_connections_fit_the_limit)
 }
 END_TEST
 
+/* Threads whose stacks are larger than the memory of any machine: the system refuses them. */
+START_TEST(test_shortage_of_threads_is_told)
+{
+    struct api_config c = fixture_config;
+    struct fut_errbuf err = {""};
+    struct store *s = NULL;
+    pthread_attr_t normal, huge;
+    ck_assert_int_eq(store_open(&memory_store, &s, &err), 0);
+    c.listen = "127.0.0.1:0";
+    c.store = s;
+    c.catalog = &fixture_catalog;
+    struct api *a = api_new(&c);
+    store_start(s);
+    ck_assert_int_eq(pthread_getattr_default_np(&normal), 0);
+    ck_assert_int_eq(pthread_getattr_default_np(&huge), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&huge, (size_t)1 << 46), 0);
+    ck_assert_int_eq(pthread_setattr_default_np(&huge), 0);
+    ck_assert_int_eq(api_start(a, &err), FUT_ERR_AGAIN);
+    ck_assert_ptr_nonnull(strstr(err.text, "no more threads"));
+    ck_assert_int_eq(pthread_setattr_default_np(&normal), 0);
+    store_stop(s);
+    api_stop(a, 5000);
+    api_free(&a);
+    store_close(&s);
+}
+END_TEST
+
 static void setup(void)
 {
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -176,5 +203,6 @@ int main(void)
     TCase *s = tcase_create("start");
     tcase_add_test(s, test_shortage_at_the_start_is_told);
     tcase_add_test(s, test_shortage_connections_fit_the_limit);
+    tcase_add_test(s, test_shortage_of_threads_is_told);
     return suite_run_cases("shortage", t, s, NULL);
 }
