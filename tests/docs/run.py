@@ -33,7 +33,7 @@ REFUSAL = re.compile(r'"status":[45]\d\d|HTTP/1.1 [45]\d\d')
 # pkill is for the daemon of this document, not for all of the machine.
 PRELUDE = """set -o pipefail
 curl() { command curl --fail-with-body "$@"; }
-pkill() { kill "$1" "$(cat .pid)" && echo "$1" >.signal; }
+pkill() { kill "$1" "$(cat .pid)" && { [ "$1" = -HUP ] || echo "$1" >.signal; }; }
 """
 
 
@@ -67,6 +67,12 @@ class Daemon:
         self.log.flush()
         self.log.seek(0)
         raise Wrong(f"the daemon did not start (exit status {self.process.wait()}):\n{self.log.read()}")
+
+    def wait_if_killed(self):
+        """After a command that has sent it a signal to end by: it has ended."""
+        sent = os.path.join(self.directory, ".signal")
+        if os.path.exists(sent):
+            self.process.wait(COMMAND_S)
 
     def stop(self):
         """Ends it. It must exit with 0, unless the document has killed it."""
@@ -127,6 +133,7 @@ class Session:
             self.start_daemon({})
         text = HERE.sub(self.daemon.address, command.text)
         status, output = self._shell(text.replace("127.0.0.1:8080", self.proxy))
+        self.daemon.wait_if_killed()
         output = output.replace("\r", "").replace(self.daemon.address, "127.0.0.1:8420")
         output = output.replace(self.proxy, "127.0.0.1:8080")
         if status != 0 and not any(REFUSAL.search(line) for line in command.shown):
