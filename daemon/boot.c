@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "api/http/auth.h"
 #include "api/http/tls.h"
@@ -32,6 +33,7 @@ struct boot {
     struct auth *auth; /* NULL: no tokens */
     struct origin_rules *origins;
     struct tls_pair tls;
+    struct stat tls_cert_then, tls_key_then; /* when tls was read */
     struct http_allow *http_allow;
     struct handlers *handlers;
     struct fork_server *fork_server;
@@ -43,6 +45,14 @@ struct boot {
 
 /* ---- boot ------------------------------------------------------------------------------------ */
 
+static int load_certificate(struct boot *b, struct fut_errbuf *err)
+{
+    (void)stat(b->cfg.tls_cert,
+               &b->tls_cert_then); /* before: what is written meanwhile is told of */
+    (void)stat(b->cfg.tls_key, &b->tls_key_then);
+    return tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
+}
+
 /* After the fork server: no worker process gets a copy of these. */
 static int load_secrets(struct boot *b, struct fut_errbuf *err)
 {
@@ -50,7 +60,7 @@ static int load_secrets(struct boot *b, struct fut_errbuf *err)
     if (*b->cfg.tokens)
         rc = auth_load(b->cfg.tokens, &b->auth, err);
     if (rc == 0 && *b->cfg.tls_cert)
-        rc = tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
+        rc = load_certificate(b, err);
     return rc;
 }
 
@@ -241,9 +251,31 @@ static void on_fixed_change(const char *name)
     log_warn("reload_needs_restart", LOG_STR("variable", name));
 }
 
-/* Takes cfg and handlers. */
-static void apply_reload(struct boot *b, struct config *cfg, struct handlers *handlers)
+/* Is the file another than at the start, or has it been written since? */
+static bool has_changed(const char *path, const struct stat *then)
 {
+    struct stat now;
+    return *path && stat(path, &now) == 0 &&
+           (now.st_ino != then->st_ino || now.st_dev != then->st_dev ||
+            now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != then->st_mtim.tv_nsec || now.st_size != then->st_size);
+}
+
+/* The HTTP library reads the certificate when it starts. */
+static void report_certificate(const struct boot *b)
+{
+    if (has_changed(b->cfg.tls_cert, &b->tls_cert_then) ||
+        has_changed(b->cfg.tls_key, &b->tls_key_then))
+        log_warn("reload_needs_restart", LOG_STR("file", b->cfg.tls_cert));
+}
+
+/* Takes cfg, handlers and auth. */
+static void apply_reload(struct boot *b, struct config *cfg, struct handlers *handlers,
+                         struct auth *auth)
+{
+    report_certificate(b);
+    if (auth)
+        auth_replace(b->auth, &auth);
     config_each_fixed_change(&b->cfg, cfg, on_fixed_change);
     log_set_level((enum log_level)cfg->log_level);
     scheduler_reload(b->scheduler,
@@ -260,22 +292,33 @@ static void apply_reload(struct boot *b, struct config *cfg, struct handlers *ha
     config_release(cfg);
 }
 
+/* From the same file as at the start: another one needs a restart, as having none or some does. */
+static int reload_tokens(const struct boot *b, struct auth **out, struct fut_errbuf *err)
+{
+    return b->auth ? auth_load(b->cfg.tokens, out, err) : 0;
+}
+
 bool boot_reload(struct boot *b)
 {
     struct config cfg;
     struct handlers *handlers = NULL;
+    struct auth *auth = NULL;
     struct fut_errbuf err = {""};
     int rc = config_load(&cfg, &err);
     if (rc == 0) {
         rc = handlers_load(*cfg.handlers ? cfg.handlers : NULL, &handlers, &err);
+        if (rc == 0)
+            rc = reload_tokens(b, &auth, &err);
         if (rc != 0)
             config_release(&cfg);
     }
-    if (rc == 0)
-        apply_reload(b, &cfg, handlers);
-    else
-        log_error("reload_refused", LOG_STR("reason", err.text));
-    return rc == 0;
+    if (rc == 0) {
+        apply_reload(b, &cfg, handlers, auth);
+        return true;
+    }
+    handlers_free(&handlers);
+    log_error("reload_refused", LOG_STR("reason", err.text));
+    return false;
 }
 
 /* ---- drain ----------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@
 
 static const char usage[] =
     "usage: futured [option]\n"
-    "       futured [option] check | backup FILE | compact | tune HANDLER --input FILE\n"
+    "       futured [option] check | backup FILE | tune HANDLER --input FILE\n"
     "\n"
     "A durable task queue with futures over HTTP. Configuration is by environment variables.\n"
     "\n"
@@ -41,7 +41,6 @@ static const char usage[] =
     "\n"
     "  check            read the whole database file: is it as it was written?\n"
     "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
-    "  compact          give space that nothing uses back to the disk; the daemon must not run\n"
     "  tune HANDLER --input FILE\n"
     "                   run its tasks at 1, 2, 4 ... slots; say how many are right\n"
     "\n"

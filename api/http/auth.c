@@ -11,6 +11,7 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/sync.h"
 
 #define FILE_MAX_BYTES (1u << 20)
 #define BLANKS " \t\r"
@@ -21,6 +22,7 @@ struct entry {
 };
 
 struct auth {
+    struct mutex mu; /* guards the rest; held for a comparison with each token */
     struct entry *entries;
     size_t n;
 };
@@ -150,6 +152,7 @@ int auth_parse(const char *text, size_t n, const char *name, struct auth **out,
 {
     struct parse p = {name, 1, err};
     struct auth *a = xnew(struct auth);
+    mutex_init(&a->mu);
     a->entries = xcalloc(AUTH_TOKENS_MAX, sizeof(*a->entries));
     int rc = parse_lines(&p, a, text, n);
     if (rc == 0 && a->n == 0)
@@ -176,11 +179,24 @@ int auth_load(const char *path, struct auth **out, struct fut_errbuf *err)
     return rc;
 }
 
+void auth_replace(struct auth *a, struct auth **with)
+{
+    struct auth *now = *with;
+    mutex_lock(&a->mu);
+    struct entry *before = a->entries;
+    a->entries = now->entries;
+    a->n = now->n;
+    mutex_unlock(&a->mu);
+    now->entries = before;
+    auth_free(with);
+}
+
 void auth_free(struct auth **a)
 {
     if (!*a)
         return;
     free((*a)->entries);
+    mutex_destroy(&(*a)->mu);
     free(*a);
     *a = NULL;
 }
@@ -194,17 +210,19 @@ static void write_principal(const unsigned char *digest, char out[AUTH_PRINCIPAL
 }
 
 /* The scopes of the token with this digest; 0 when there is none. Looks at every entry. */
-static unsigned find_scopes(const struct auth *a, const unsigned char *digest)
+static unsigned find_scopes(struct auth *a, const unsigned char *digest)
 {
     unsigned found = 0;
+    mutex_lock(&a->mu);
     for (size_t i = 0; i < a->n; i++) {
         int differs = CRYPTO_memcmp(a->entries[i].digest, digest, SHA256_DIGEST_LENGTH);
         found |= a->entries[i].scopes & (0u - (unsigned)(differs == 0));
     }
+    mutex_unlock(&a->mu);
     return found;
 }
 
-int auth_check(const struct auth *a, const char *header, enum auth_scope scope,
+int auth_check(struct auth *a, const char *header, enum auth_scope scope,
                char out_principal[AUTH_PRINCIPAL_SIZE])
 {
     static const char scheme[] = "Bearer ";

@@ -1,7 +1,7 @@
-/* auth: bearer tokens and what each of them allows. Read once at boot from a file of lines
- * `token scope[,scope…]`; constant from then on, so any thread may ask. Tokens are kept as SHA-256
- * digests and compared in constant time, all of them on each request: neither a match nor its place
- * shows in the time. Only auth_load blocks (it reads the file). */
+/* auth: bearer tokens and what each of them allows. Read at boot and at each reload from a file of
+ * lines `token scope[,scope…]`. Any thread may ask, also during a reload. Tokens are kept as
+ * SHA-256 digests and compared in constant time, all of them on each request: neither a match nor
+ * its place shows in the time. Only auth_load blocks (it reads the file). */
 #ifndef FUT_API_HTTP_AUTH_H
 #define FUT_API_HTTP_AUTH_H
 
@@ -24,13 +24,15 @@ FUT_MUST_CHECK int auth_load(const char *path, struct auth **out, struct fut_err
 /* The same from text (n bytes); name: what err calls it. */
 FUT_MUST_CHECK int auth_parse(const char *text, size_t n, const char *name, struct auth **out,
                               struct fut_errbuf *err);
+/* From now on a has the tokens of *with, which is freed and becomes NULL. Any thread. */
+void auth_replace(struct auth *a, struct auth **with);
 /* NULLs. NULL ok. */
 void auth_free(struct auth **a);
 
 /* May the bearer of this Authorization header (NULL: there is none) use a route of this scope?
  * 0 and its principal; FUT_ERR_NOT_FOUND: no bearer token, or not one of ours; FUT_ERR_STATE: the
  * token is known and lacks the scope. */
-FUT_MUST_CHECK int auth_check(const struct auth *a, const char *header, enum auth_scope scope,
+FUT_MUST_CHECK int auth_check(struct auth *a, const char *header, enum auth_scope scope,
                               char out_principal[AUTH_PRINCIPAL_SIZE]);
 /* "submit", "read", "admin". */
 const char *auth_scope_name(enum auth_scope scope);

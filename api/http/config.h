@@ -30,7 +30,7 @@ struct api_config {
     const struct catalog *catalog; /* at first; the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */
     const char *version;
-    const struct auth *auth;            /* NULL: no tokens, then only local addresses are served */
+    struct auth *auth;                  /* NULL: no tokens, then only local addresses are served */
     const struct origin_rules *origins; /* pages that may ask; NULL: the own ones alone */
     const char *tls_cert_pem, *tls_key_pem; /* both NULL: plain HTTP */
 };

@@ -256,7 +256,7 @@ static void refuse_scope(struct request *r)
 /* NULL when the request may go on, else the step that refuses it. */
 static request_step *check_token(struct request *r)
 {
-    const struct auth *auth = r->api->cfg.auth;
+    struct auth *auth = r->api->cfg.auth;
     if (!auth || r->route->scope == AUTH_OPEN)
         return NULL;
     int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal);

@@ -5,8 +5,10 @@
 
 struct notify;
 
-/* Makes the socket in dir. */
+/* Makes the socket in dir, and a thread that empties it. */
 struct notify *notify_new(const char *dir);
+/* Makes the socket in dir, which nobody ever reads. */
+struct notify *notify_new_unread(const char *dir);
 /* "NOTIFY_SOCKET=…" for daemon_set; lives as long as n. */
 const char *notify_setting(const struct notify *n);
 /* The next datagram; valid until the next call. fail()s after a minute without one. */

@@ -201,6 +201,90 @@ START_TEST(test_config_memory_store_works_and_forgets)
 }
 END_TEST
 
+/* ---- what the system refuses at start ----------------------------------------------------------
+ */
+
+/* Runs a shell script with $0 the daemon and $1 an address; standard error. */
+static int run_script(const char *script, char **out_said)
+{
+    struct daemon *d = daemon_new(); /* for its directory */
+    char *path = daemon_built("futured");
+    char *db = daemon_path(d, "futured.db");
+    const char *argv[] = {"/bin/sh", "-c", script, path, db, NULL};
+    int status = program_run(argv, NULL, WAIT_LONG_MS, NULL, out_said);
+    free(db);
+    free(path);
+    daemon_free(&d);
+    return status;
+}
+
+#define START "FUTURED_DB=$1 FUTURED_LISTEN=127.0.0.1:0 exec timeout -s TERM 2 $0"
+
+START_TEST(test_config_closed_descriptors_are_replaced)
+{
+    char *said = NULL;
+    (void)run_script("exec 0<&- 1>&-; " START, &said);
+    ck_assert_msg(strstr(said, "listening address=") && strstr(said, "ended reason=SIGTERM"), "%s",
+                  said);
+    free(said);
+}
+END_TEST
+
+START_TEST(test_config_too_few_descriptors_are_a_sentence)
+{
+    char *said = NULL;
+    ck_assert_int_eq(run_script("ulimit -n 24; " START, &said), EXIT_CONFIG);
+    ck_assert_msg(strstr(said, "ulimit -n) is 24") != NULL, "%s", said);
+    free(said);
+}
+END_TEST
+
+START_TEST(test_config_connections_are_fitted_to_the_descriptors)
+{
+    char *said = NULL;
+    (void)run_script("ulimit -n 100; " START, &said);
+    ck_assert_msg(strstr(said, "connections_limited descriptors=100 asked=10000 connections=50"),
+                  "%s", said);
+    ck_assert_msg(strstr(said, "ended reason=SIGTERM") != NULL, "%s", said);
+    free(said);
+}
+END_TEST
+
+/* ---- names and commands ------------------------------------------------------------------------
+ */
+
+START_TEST(test_config_unknown_variables_are_named)
+{
+    struct daemon *d = daemon_new();
+    daemon_set(d, "MAX_WORKER=3");
+    daemon_set(d, "FUTURED_LISTN=:1");
+    daemon_start(d);
+    free(daemon_wait_log(d, "unknown_variable variable=MAX_WORKER"));
+    free(daemon_wait_log(d, "unknown_variable variable=FUTURED_LISTN"));
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_config_commands_take_options_and_help)
+{
+    static const char *const scripts[] = {
+        "$0 check --help | grep -q '^usage: futured'",
+        "$0 backup -h | grep -q '^usage: futured'",
+        "$0 tune --help | grep -q '^usage: futured tune'",
+        "echo FUTURED_DB=$1 > $1.env; $0 --env-file=$1.env --check-config > $1.out && grep -q $1 "
+        "$1.out && $0 --env-file=$1.env check --store=sqlite 2>&1 | grep -q $1",
+        "! $0 chek",
+        "! $0 backup",
+    };
+    for (size_t i = 0; i < FUT_COUNT(scripts); i++) {
+        char *said = NULL;
+        int status = run_script(scripts[i], &said);
+        ck_assert_msg(status == 0, "%s: %d: %s", scripts[i], status, said);
+        free(said);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -213,6 +297,11 @@ int main(void)
         test_config_version_and_unknown_options,
         test_config_check_config_shows_what_is_in_force,
         test_config_memory_store_works_and_forgets,
+        test_config_closed_descriptors_are_replaced,
+        test_config_too_few_descriptors_are_a_sentence,
+        test_config_connections_are_fitted_to_the_descriptors,
+        test_config_unknown_variables_are_named,
+        test_config_commands_take_options_and_help,
     };
     return suite_run("config", tests, FUT_COUNT(tests));
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -139,10 +140,72 @@ START_TEST(test_reload_pauses_and_goes_on)
 }
 END_TEST
 
+/* ---- tokens ---- */
+
+#define OLD_TOKEN "an-old-token-0123456789"
+#define NEW_TOKEN "a-new-token-0123456789"
+
+static int status_with(const struct daemon *d, const char *authorization)
+{
+    const char *const headers[] = {authorization, NULL};
+    struct http_reply r =
+        http_call(daemon_url(d),
+                  &(struct http_request){.method = "GET", .path = "/v1/stats", .headers = headers});
+    int status = r.status;
+    http_reply_release(&r);
+    return status;
+}
+
+static void write_tokens(const struct daemon *d, const char *text)
+{
+    dir_write(daemon_dir(d), "tokens", text, strlen(text));
+}
+
+START_TEST(test_reload_takes_tokens_and_gives_up_old_ones)
+{
+    struct daemon *d = daemon_new();
+    char *setting = text_printf("FUTURED_TOKENS=%s/tokens", daemon_dir(d));
+    daemon_set(d, setting);
+    write_tokens(d, OLD_TOKEN " admin\n");
+    daemon_start(d);
+    ck_assert_int_eq(status_with(d, "Authorization: Bearer " OLD_TOKEN), 200);
+    ck_assert_int_eq(status_with(d, "Authorization: Bearer " NEW_TOKEN), 401);
+    write_tokens(d, "short admin\n");
+    reload(d, "reload_refused", 1);
+    ck_assert_int_eq(status_with(d, "Authorization: Bearer " OLD_TOKEN), 200);
+    write_tokens(d, NEW_TOKEN " admin\n");
+    reload(d, " reloaded ", 1);
+    ck_assert_int_eq(status_with(d, "Authorization: Bearer " OLD_TOKEN), 401);
+    ck_assert_int_eq(status_with(d, "Authorization: Bearer " NEW_TOKEN), 200);
+    daemon_stop(d);
+    daemon_free(&d);
+    free(setting);
+}
+END_TEST
+
+/* ---- a broken program ---- */
+
+/* The pause between two starts doubles: after the third failure it is 8 s, and a program that was
+ * mended must not wait for that. */
+START_TEST(test_reload_tries_an_unchanged_broken_program_at_once)
+{
+    struct daemon *d = daemon_new();
+    daemon_set_handlers(d, "{\"w\": {\"worker\": [\"sh\", \"-c\", \"exit 3\"]}}");
+    daemon_start(d);
+    free(daemon_wait_log(d, "again_ms=8000"));
+    int64_t began_ms = clock_mono_ms();
+    daemon_signal(d, SIGHUP);
+    free(daemon_wait_log(d, "again_ms=16000")); /* the next failure, not 8 s after the one before */
+    ck_assert_int_lt(clock_mono_ms() - began_ms, 6000);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_reload_puts_a_good_file_in_force,
-                                  test_reload_keeps_the_old_when_the_new_is_bad,
-                                  test_reload_pauses_and_goes_on};
+    const TTest *const tests[] = {
+        test_reload_puts_a_good_file_in_force, test_reload_keeps_the_old_when_the_new_is_bad,
+        test_reload_pauses_and_goes_on, test_reload_takes_tokens_and_gives_up_old_ones,
+        test_reload_tries_an_unchanged_broken_program_at_once};
     return suite_run("reload", tests, FUT_COUNT(tests));
 }

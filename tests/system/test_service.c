@@ -160,6 +160,12 @@ START_TEST(test_service_starves_the_watchdog_while_a_thread_is_stopped)
     if (hold_thread(tid)) {
         (void)snprintf(needle, sizeof(needle), "STATUS=%s does not move", threads[_i].module);
         (void)notify_wait(n, needle);
+        if (strcmp(threads[_i].module, "http") != 0) { /* which cannot answer */
+            struct http_reply r = api_get(daemon_url(d), "/readyz");
+            ck_assert_int_eq(r.status, 503);
+            ck_assert_msg(strstr(r.body, threads[_i].module) != NULL, "%s", r.body);
+            http_reply_release(&r);
+        }
         for (int ticks = 0; ticks < 6; ticks++) /* longer than the watchdog's time */
             ck_assert_ptr_nonnull(strstr(notify_next(n), needle));
         ck_assert_int_eq(ptrace(PTRACE_DETACH, tid, NULL, NULL), 0);
@@ -167,6 +173,26 @@ START_TEST(test_service_starves_the_watchdog_while_a_thread_is_stopped)
         free(daemon_wait_log(d, "moves_again"));
     }
     tear_down();
+}
+END_TEST
+
+/* The drain waits for a scheduler that never comes, but not for ever. */
+START_TEST(test_service_ends_past_its_budget_whatever_hangs)
+{
+    d = daemon_new();
+    daemon_set(d, "FUTURED_DRAIN=0");
+    daemon_set(d, "FUTURED_KILL_GRACE=10ms");
+    daemon_start(d);
+    pid_t tid = find_thread(daemon_pid(d), "scheduler");
+    if (hold_thread(tid)) {
+        daemon_signal(d, SIGTERM);
+        free(daemon_wait_log(d, "took too long"));
+        ck_assert_int_eq(waitpid(tid, NULL, __WALL),
+                         tid); /* the process ends after what we trace */
+        int status = daemon_wait_end(d);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
+    }
+    daemon_free(&d);
 }
 END_TEST
 
@@ -178,6 +204,7 @@ int main(void)
         test_service_asks_for_time_while_tasks_are_given_back,
         test_service_says_reloading_and_how_it_went,
         test_service_feeds_the_watchdog,
+        test_service_ends_past_its_budget_whatever_hangs,
     };
     TCase *tcase = tcase_create("service");
     tcase_set_timeout(tcase, SUITE_TIMEOUT_S);

@@ -453,6 +453,12 @@ static bool start_one(struct worker_program *p)
     return false;
 }
 
+void worker_program_try_again(struct worker_program *p)
+{
+    if (heap_is_linked(&p->retry.node))
+        loop_timer_set(p->common->loop, &p->retry, clock_mono_ms());
+}
+
 /* One process shows whether it starts now. */
 static void on_retry(struct loop_timer *t)
 {

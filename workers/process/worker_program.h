@@ -55,6 +55,8 @@ bool worker_program_is_on_cpu(const struct worker_program *p);
 
 /* Starts the processes that are missing, unless the last one failed to start. */
 void worker_program_fill(struct worker_program *p);
+/* When the program waits after a failed start: it is started at once. */
+void worker_program_try_again(struct worker_program *p);
 /* Lets idle processes go while there are more than the target. */
 void worker_program_trim(struct worker_program *p);
 /* Lets one idle process go and lowers the target by it. False: none is idle. */

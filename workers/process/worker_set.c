@@ -201,6 +201,8 @@ void worker_set_reload(struct worker_set *s, const struct handlers *now)
         next = list_next(&s->programs, i);
         if (p->handler && !p->is_leaving)
             compare_program(p, now);
+        if (!p->is_leaving)
+            worker_program_try_again(p); /* the operator may have mended it */
         if (!p->is_leaving || !list_is_empty(&p->workers) || p->claimed)
             continue;
         list_remove(&s->programs, i);
