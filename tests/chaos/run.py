@@ -267,7 +267,7 @@ def check_end(world):
 
 
 def verdict(ledger):
-    """Prints it; the number of rules that were broken."""
+    """Prints it."""
     print("counts: " + ", ".join(f"{name} {n}" for name, n in sorted(ledger.counts.items())))
     failed = 0
     for rule, text in RULES.items():
@@ -277,7 +277,6 @@ def verdict(ledger):
         for line in found[:8]:
             print("      " + line.replace("\n", "\n        "))
     print(f"{len(RULES) - failed} passed, {failed} failed", flush=True)
-    return failed
 
 
 def run(options, folder):
@@ -314,7 +313,8 @@ def run(options, folder):
         world.end.set()
         daemon.is_over.set()
         daemon.kill()
-    return verdict(ledger)
+    verdict(ledger)
+    return {rule: found for rule, found in ledger.breaches.items() if found}
 
 
 def main():
@@ -334,6 +334,7 @@ def main():
         failed = run(options, folder)
         if failed and options.keep:
             shutil.copytree(folder, options.keep, dirs_exist_ok=True)
+            (options.keep / "verdict.json").write_text(json.dumps(failed, indent=1))
     return 1 if failed else 0
 
 
