@@ -10,28 +10,28 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/exec/exec_house.h"
+#include "tests/unit/workers/exec/script.h"
 
 static void start(const char *script, const void *input, size_t n, size_t max_result)
 {
-    exec_start(script, input, n, max_result, 200);
+    script_start(script, input, n, max_result, 200);
 }
 
 static void run_script(const char *script, const char *input)
 {
     start(script, input, strlen(input), 1 << 20);
-    finish();
+    script_finish();
 }
 
 START_TEST(test_exec_success_is_stdout)
 {
     run_script("tr a-z A-Z; echo note >&2", "hello");
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_str_eq(outcome->type, CONTENT_TEXT);
-    ck_assert_uint_eq(outcome->body_len, 5);
-    ck_assert_mem_eq(outcome->body, "HELLO", 5);
-    ck_assert_str_eq(outcome->log, "note\n");
-    ck_assert_ptr_null(outcome->code);
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_str_eq(script_outcome->type, CONTENT_TEXT);
+    ck_assert_uint_eq(script_outcome->body_len, 5);
+    ck_assert_mem_eq(script_outcome->body, "HELLO", 5);
+    ck_assert_str_eq(script_outcome->log, "note\n");
+    ck_assert_ptr_null(script_outcome->code);
 }
 END_TEST
 
@@ -52,10 +52,10 @@ static const struct {
 START_TEST(test_exec_ends)
 {
     run_script(ends[_i].script, "");
-    ck_assert_int_eq(class, ends[_i].class);
-    ck_assert_pstr_eq(outcome->code, ends[_i].code);
-    ck_assert_int_eq(outcome->exit_code, ends[_i].exit_code);
-    ck_assert_int_eq(outcome->signal, ends[_i].signal);
+    ck_assert_int_eq(script_class, ends[_i].class);
+    ck_assert_pstr_eq(script_outcome->code, ends[_i].code);
+    ck_assert_int_eq(script_outcome->exit_code, ends[_i].exit_code);
+    ck_assert_int_eq(script_outcome->signal, ends[_i].signal);
 }
 END_TEST
 
@@ -66,10 +66,10 @@ START_TEST(test_exec_a_megabyte_through)
     for (size_t i = 0; i < n; i++)
         input[i] = (unsigned char)(i * 31 >> 3);
     start("cat", input, n, 1 << 20);
-    finish();
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_uint_eq(outcome->body_len, n);
-    ck_assert_int_eq(memcmp(outcome->body, input, n), 0);
+    script_finish();
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_uint_eq(script_outcome->body_len, n);
+    ck_assert_int_eq(memcmp(script_outcome->body, input, n), 0);
     free(input);
 }
 END_TEST
@@ -79,9 +79,9 @@ START_TEST(test_exec_input_not_wanted)
     size_t n = 1 << 20;
     char *input = xcalloc(1, n);
     start("echo done", input, n, 100);
-    finish();
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_str_eq((const char *)outcome->body, "done\n");
+    script_finish();
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_str_eq((const char *)script_outcome->body, "done\n");
     free(input);
 }
 END_TEST
@@ -90,18 +90,18 @@ START_TEST(test_exec_environment)
 {
     char id[ID_TEXT_SIZE], expected[256];
     run_script("echo $FUTURED_TASK_ID $FUTURED_ATTEMPT $FUTURED_HANDLER", "");
-    id_format(task.spec->id, id);
+    id_format(script_task.spec->id, id);
     (void)snprintf(expected, sizeof(expected), "%s 2 h\n", id);
-    ck_assert_str_eq((const char *)outcome->body, expected);
+    ck_assert_str_eq((const char *)script_outcome->body, expected);
 }
 END_TEST
 
 START_TEST(test_exec_keeps_the_last_of_stderr)
 {
     run_script("i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3", "");
-    ck_assert_uint_eq(outcome->log_len, TASK_LOG_MAX);
-    ck_assert_str_eq(outcome->log + TASK_LOG_MAX - 10, "line 2999\n");
-    ck_assert_int_eq(outcome->exit_code, 3);
+    ck_assert_uint_eq(script_outcome->log_len, TASK_LOG_MAX);
+    ck_assert_str_eq(script_outcome->log + TASK_LOG_MAX - 10, "line 2999\n");
+    ck_assert_int_eq(script_outcome->exit_code, 3);
 }
 END_TEST
 
@@ -111,65 +111,65 @@ START_TEST(test_exec_reports_while_it_runs)
         "echo 'progress 0.25 a quarter' >&$FUTURED_PROGRESS_FD; echo first >&2; echo junk >&3;"
         "echo 'progress 0.75' >&3; echo second >&2; printf 'progress 1 all' >&3",
         "");
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert(fraction == 1.0);
-    ck_assert_str_eq(message, "all");
-    ck_assert_str_eq(live_log.data, "first\nsecond\n");
-    ck_assert_uint_eq(attempt.lines.bad, 1);
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert(script_fraction == 1.0);
+    ck_assert_str_eq(script_message, "all");
+    ck_assert_str_eq(script_log.data, "first\nsecond\n");
+    ck_assert_uint_eq(script_attempt.lines.bad, 1);
 }
 END_TEST
 
 START_TEST(test_exec_progress_is_live)
 {
     start("echo 'progress 0.5 half' >&3; cat >/dev/null; exec sleep 1000", "", 0, 100);
-    while (fraction < 0)
-        loop_turn(loop, -1);
-    ck_assert_str_eq(message, "half");
-    ck_assert_ptr_null(outcome);
-    exec_attempt_kill(&attempt, SIGKILL);
-    finish();
+    while (script_fraction < 0)
+        loop_turn(script_loop, -1);
+    ck_assert_str_eq(script_message, "half");
+    ck_assert_ptr_null(script_outcome);
+    exec_attempt_kill(&script_attempt, SIGKILL);
+    script_finish();
 }
 END_TEST
 
 START_TEST(test_exec_traceparent)
 {
-    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    script_traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     run_script("printf %s \"$TRACEPARENT\"", "");
-    ck_assert_str_eq((const char *)outcome->body, traceparent);
+    ck_assert_str_eq((const char *)script_outcome->body, script_traceparent);
 }
 END_TEST
 
 START_TEST(test_exec_too_much_output)
 {
     start("yes", NULL, 0, 100000);
-    finish();
-    ck_assert_int_eq(class, RUN_FAILED);
-    ck_assert_str_eq(outcome->code, "result_too_large");
-    ck_assert_ptr_nonnull(strstr(outcome->message, "100000"));
+    script_finish();
+    ck_assert_int_eq(script_class, RUN_FAILED);
+    ck_assert_str_eq(script_outcome->code, "result_too_large");
+    ck_assert_ptr_nonnull(strstr(script_outcome->message, "100000"));
 }
 END_TEST
 
 START_TEST(test_exec_output_of_exactly_the_limit)
 {
     start("printf 12345", NULL, 0, 5);
-    finish();
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_uint_eq(outcome->body_len, 5);
+    script_finish();
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_uint_eq(script_outcome->body_len, 5);
 }
 END_TEST
 
 START_TEST(test_exec_promised_json)
 {
-    command.content_type = (char *)(uintptr_t)CONTENT_JSON;
+    script_command.content_type = (char *)(uintptr_t)CONTENT_JSON;
     run_script("echo '{\"a\": 1}'", "");
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    task_outcome_unref(outcome);
-    outcome = NULL;
-    task_release(&task);
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    task_outcome_unref(script_outcome);
+    script_outcome = NULL;
+    task_release(&script_task);
     run_script("echo '{\"a\": '; echo why >&2", "");
-    ck_assert_int_eq(class, RUN_FAILED);
-    ck_assert_str_eq(outcome->code, "result_not_json");
-    ck_assert_str_eq(outcome->log, "why\n");
+    ck_assert_int_eq(script_class, RUN_FAILED);
+    ck_assert_str_eq(script_outcome->code, "result_not_json");
+    ck_assert_str_eq(script_outcome->log, "why\n");
 }
 END_TEST
 
@@ -177,56 +177,56 @@ END_TEST
 START_TEST(test_exec_stranger_holds_the_pipes)
 {
     run_script("setsid sleep 1000 & echo out; echo log >&2; sleep 0.05", "");
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_str_eq((const char *)outcome->body, "out\n");
-    ck_assert_str_eq(outcome->log, "log\n");
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_str_eq((const char *)script_outcome->body, "out\n");
+    ck_assert_str_eq(script_outcome->log, "log\n");
 }
 END_TEST
 
 START_TEST(test_exec_kill)
 {
     start("echo begun >&2; sleep 1000", NULL, 0, 100);
-    while (!attempt.log.len)
-        loop_turn(loop, -1);
-    exec_attempt_kill(&attempt, SIGTERM);
-    finish();
-    ck_assert_str_eq(outcome->code, "signal");
-    ck_assert_int_eq(outcome->signal, SIGTERM);
-    ck_assert_str_eq(outcome->log, "begun\n");
-    ck_assert_ptr_nonnull(strstr(outcome->message, "SIGTERM"));
+    while (!script_attempt.log.len)
+        loop_turn(script_loop, -1);
+    exec_attempt_kill(&script_attempt, SIGTERM);
+    script_finish();
+    ck_assert_str_eq(script_outcome->code, "signal");
+    ck_assert_int_eq(script_outcome->signal, SIGTERM);
+    ck_assert_str_eq(script_outcome->log, "begun\n");
+    ck_assert_ptr_nonnull(strstr(script_outcome->message, "SIGTERM"));
 }
 END_TEST
 
 START_TEST(test_exec_program_is_gone)
 {
-    command.path = (char *)(uintptr_t) "/no/such/program";
+    script_command.path = (char *)(uintptr_t) "/no/such/program";
     start("", "input", 5, 100);
-    while (!start_error)
-        loop_turn(loop, -1);
-    ck_assert_int_eq(start_error, ENOENT);
-    ck_assert_ptr_nonnull(strstr(start_words, "/no/such/program"));
-    ck_assert_ptr_null(outcome);
+    while (!script_start_error)
+        loop_turn(script_loop, -1);
+    ck_assert_int_eq(script_start_error, ENOENT);
+    ck_assert_ptr_nonnull(strstr(script_start_words, "/no/such/program"));
+    ck_assert_ptr_null(script_outcome);
 }
 END_TEST
 
 START_TEST(test_exec_fork_server_is_dead)
 {
-    ck_assert_int_eq(kill(fork_server_pid(fs), SIGKILL), 0);
-    while (!broken)
-        loop_turn(loop, -1);
-    ck_assert(children_are_broken(children));
+    ck_assert_int_eq(kill(fork_server_pid(script_fs), SIGKILL), 0);
+    while (!script_broken)
+        loop_turn(script_loop, -1);
+    ck_assert(children_are_broken(script_children));
     start("true", "", 0, 100);
-    ck_assert_int_eq(start_error, EPIPE);
-    ck_assert_ptr_null(outcome);
+    ck_assert_int_eq(script_start_error, EPIPE);
+    ck_assert_ptr_null(script_outcome);
 }
 END_TEST
 
 START_TEST(test_exec_abandoned)
 {
     start("sleep 1000", "x", 1, 100);
-    exec_attempt_kill(&attempt, SIGKILL);
-    exec_attempt_abandon(&attempt);
-    ck_assert_ptr_null(outcome);
+    exec_attempt_kill(&script_attempt, SIGKILL);
+    exec_attempt_abandon(&script_attempt);
+    ck_assert_ptr_null(script_outcome);
 }
 END_TEST
 
@@ -234,7 +234,7 @@ int main(void)
 {
     TCase *t = tcase_create("exec_attempt");
     tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, script_setup, script_teardown);
     tcase_add_test(t, test_exec_success_is_stdout);
     tcase_add_loop_test(t, test_exec_ends, 0, (int)FUT_COUNT(ends));
     tcase_add_test(t, test_exec_a_megabyte_through);

@@ -13,7 +13,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/exec/exec_house.h"
+#include "tests/unit/workers/exec/script.h"
 #include "workers/fork/oom.h"
 
 /* ---- reading ---- */
@@ -69,14 +69,14 @@ END_TEST
 
 static void start(const char *script, struct limits limits)
 {
-    command.limits = limits;
-    exec_start(script, NULL, 0, 1 << 20, 300);
+    script_command.limits = limits;
+    script_start(script, NULL, 0, 1 << 20, 300);
 }
 
 static void run(const char *script, struct limits limits)
 {
     start(script, limits);
-    finish();
+    script_finish();
 }
 
 #define SPIN "while :; do :; done"
@@ -113,11 +113,12 @@ static const struct {
 START_TEST(test_limits_ends)
 {
     run(ends[_i].script, ends[_i].limits);
-    ck_assert_int_eq(class, RUN_FAILED);
-    ck_assert_msg(strcmp(outcome->code, ends[_i].code) == 0, "%s: %s %s", ends[_i].script,
-                  outcome->code, outcome->message);
-    ck_assert_msg(strstr(outcome->message, ends[_i].says) != NULL, "%s", outcome->message);
-    ck_assert_uint_gt(outcome->max_rss_kib, 0);
+    ck_assert_int_eq(script_class, RUN_FAILED);
+    ck_assert_msg(strcmp(script_outcome->code, ends[_i].code) == 0, "%s: %s %s", ends[_i].script,
+                  script_outcome->code, script_outcome->message);
+    ck_assert_msg(strstr(script_outcome->message, ends[_i].says) != NULL, "%s",
+                  script_outcome->message);
+    ck_assert_uint_gt(script_outcome->max_rss_kib, 0);
 }
 END_TEST
 
@@ -138,8 +139,8 @@ static const struct {
 START_TEST(test_limits_within)
 {
     run(within[_i].script, within[_i].limits);
-    ck_assert_int_eq(class, within[_i].class);
-    ck_assert_pstr_eq(outcome->code, within[_i].code);
+    ck_assert_int_eq(script_class, within[_i].class);
+    ck_assert_pstr_eq(script_outcome->code, within[_i].code);
 }
 END_TEST
 
@@ -149,7 +150,7 @@ START_TEST(test_limits_shared_memory_counts_once)
     run("perl -e '$n = 30000000; $x = \"x\" x $n; for (1..9) { if (!fork) { sleep 1; exit } } "
         "1 while wait > 0'",
         (struct limits){.memory_bytes = 120u << 20});
-    ck_assert_msg(class == RUN_SUCCESS, "%s", outcome->message);
+    ck_assert_msg(script_class == RUN_SUCCESS, "%s", script_outcome->message);
 }
 END_TEST
 
@@ -157,11 +158,11 @@ START_TEST(test_limits_costs_of_a_crash)
 {
     run("exec perl -e '$x = \"x\" x 30000000; for (1..2000000) { $y++ } kill 11, $$; sleep 9'",
         (struct limits){0});
-    ck_assert_str_eq(outcome->code, "signal");
-    ck_assert_int_eq(outcome->signal, SIGSEGV);
-    ck_assert_uint_gt(outcome->max_rss_kib, 30000);
-    ck_assert_uint_gt(outcome->cpu_ms, 0);
-    ck_assert_int_eq(outcome->oom, TASK_OOM_NO);
+    ck_assert_str_eq(script_outcome->code, "signal");
+    ck_assert_int_eq(script_outcome->signal, SIGSEGV);
+    ck_assert_uint_gt(script_outcome->max_rss_kib, 30000);
+    ck_assert_uint_gt(script_outcome->cpu_ms, 0);
+    ck_assert_int_eq(script_outcome->oom, TASK_OOM_NO);
 }
 END_TEST
 
@@ -192,8 +193,8 @@ static const char *const leavers[] = {
 START_TEST(test_limits_leavers_end_with_the_attempt)
 {
     run(leavers[_i], (struct limits){0});
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    long pid = strtol((const char *)outcome->body, NULL, 10);
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    long pid = strtol((const char *)script_outcome->body, NULL, 10);
     ck_assert_int_gt(pid, 1);
     wait_gone((pid_t)pid);
 }
@@ -204,12 +205,12 @@ START_TEST(test_limits_term_reaches_those_outside_of_the_group)
     start("setsid sh -c 'trap \"echo far; exit\" TERM; echo up >&2; sleep 1000 & wait' &"
           "trap '' TERM; wait",
           (struct limits){0});
-    while (!attempt.log.len)
-        loop_turn(loop, -1);
-    exec_attempt_kill(&attempt, SIGTERM);
-    finish();
-    ck_assert_int_eq(class, RUN_SUCCESS);
-    ck_assert_str_eq((const char *)outcome->body, "far\n");
+    while (!script_attempt.log.len)
+        loop_turn(script_loop, -1);
+    exec_attempt_kill(&script_attempt, SIGTERM);
+    script_finish();
+    ck_assert_int_eq(script_class, RUN_SUCCESS);
+    ck_assert_str_eq((const char *)script_outcome->body, "far\n");
 }
 END_TEST
 
@@ -247,7 +248,7 @@ int main(void)
 {
     TCase *t = tcase_create("limits"), *text = tcase_create("text");
     tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, script_setup, script_teardown);
     tcase_add_loop_test(t, test_limits_ends, 0, (int)FUT_COUNT(ends));
     tcase_add_loop_test(t, test_limits_within, 0, (int)FUT_COUNT(within));
     tcase_add_test(t, test_limits_shared_memory_counts_once);

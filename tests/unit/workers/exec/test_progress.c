@@ -2,7 +2,7 @@
 #include <poll.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 #include "workers/exec/progress_lines.h"
 #include "workers/scheduler/report.h"
 
@@ -83,12 +83,12 @@ static struct {
 
 static void setup(void)
 {
-    house_build(2, 2);
+    live_start(2, 2);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
     if (room.is_made)
         inbox_release(&room.inbox); /* the store's thread may have been about to wake it */
 }
@@ -96,8 +96,8 @@ static void teardown(void)
 static struct store_log read_log(struct task_id id)
 {
     struct store_log o = {.id = id};
-    ck_assert_int_eq(store_post(house.store, &store_verb_log, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_log, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     return o;
 }
@@ -112,8 +112,8 @@ static void release_log(struct store_log *o)
 START_TEST(test_progress_of_a_program_is_complete_when_done)
 {
     for (int i = 0; i < 20; i++) {
-        struct task_id id = house_submit("talks", LANE_IO, "x", 10000, 0);
-        struct task t = house_wait(id, TASK_SUCCEEDED);
+        struct task_id id = live_submit("talks", LANE_IO, "x", 10000, 0);
+        struct task t = live_wait(id, TASK_SUCCEEDED);
         struct store_log o = read_log(id);
         ck_assert_uint_eq(o.log_len, 8);
         ck_assert_mem_eq(o.log, "one\ntwo\n", 8);
@@ -130,7 +130,7 @@ static const enum lane both_lanes[] = {LANE_IO, LANE_CPU};
 START_TEST(test_progress_of_a_built_in_is_live)
 {
     struct store_log o;
-    struct task_id id = house_submit("sleep", both_lanes[_i], "{\"ms\":60000}", 100000, 0);
+    struct task_id id = live_submit("sleep", both_lanes[_i], "{\"ms\":60000}", 100000, 0);
     for (;;) {
         o = read_log(id);
         if (o.note.progress > 0)
@@ -142,7 +142,7 @@ START_TEST(test_progress_of_a_built_in_is_live)
     ck_assert(o.note.progress < 0.5);
     ck_assert_ptr_nonnull(strstr(o.note.message, "of 60.0 s"));
     release_log(&o);
-    house_cancel(id);
+    live_cancel(id);
 }
 END_TEST
 
@@ -150,12 +150,12 @@ END_TEST
 
 static void make_room(void)
 {
-    struct task_id id = house_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
-    room.task = house_wait(id, TASK_RUNNING);
+    struct task_id id = live_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
+    room.task = live_wait(id, TASK_RUNNING);
     room.loop = loop_new();
     inbox_init(&room.inbox);
     room.is_made = true;
-    report_init(&room.report, house.store, room.loop, &room.inbox, &room.task);
+    report_init(&room.report, live.store, room.loop, &room.inbox, &room.task);
 }
 
 static void leave_room(void)
@@ -171,7 +171,7 @@ START_TEST(test_report_coalesces)
 {
     make_room();
     struct sink *sink = report_sink(&room.report);
-    uint64_t before = house_store_stats().ops;
+    uint64_t before = live_store_stats().ops;
     int64_t from_ms = clock_mono_ms();
     while (clock_mono_ms() < from_ms + 1000) {
         sink->progress(sink, 0.5, "m");
@@ -179,7 +179,7 @@ START_TEST(test_report_coalesces)
         (void)inbox_run(&room.inbox);
         loop_turn(room.loop, 1);
     }
-    uint64_t ops = house_store_stats().ops - before;
+    uint64_t ops = live_store_stats().ops - before;
     uint64_t took_ms =
         (uint64_t)(clock_mono_ms() - from_ms); /* more than 1,000 on a busy machine */
     ck_assert_uint_ge(ops, 3);

@@ -2,7 +2,7 @@
 
 #include "tests/support/receiver.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 #include "workers/handlers/webhook.h"
 
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -48,14 +48,14 @@ static struct receiver *receiver;
 static void setup(void)
 {
     (void)unsetenv("http_proxy");
-    house_secret = SECRET;
-    house_build(1, 1); /* one pool thread: its connection must serve all */
+    live_secret = SECRET;
+    live_start(1, 1); /* one pool thread: its connection must serve all */
     receiver = receiver_start(true);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
     receiver_stop(&receiver);
 }
 
@@ -89,8 +89,8 @@ static struct task_id submit_pair(const char *handler, const char *input, uint32
     struct task pair[2] = {{.spec = task_spec_new(&parent), .state = TASK_QUEUED},
                            {.spec = task_spec_new(&hook), .state = TASK_SCHEDULED}};
     struct store_submit o = {.tasks = pair, .n = 2};
-    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&pair[0]);
     task_release(&pair[1]);
@@ -130,7 +130,7 @@ START_TEST(test_callback_tells_of_the_end)
     struct task_id parent, hook;
     char text[ID_TEXT_SIZE], seen[256];
     hook = submit_pair(endings[_i].handler, endings[_i].input, 0, &parent);
-    struct task t = house_wait(hook, TASK_SUCCEEDED);
+    struct task t = live_wait(hook, TASK_SUCCEEDED);
     ck_assert_str_eq((const char *)t.outcome->body, "{\"status\":204}");
     task_release(&t);
     ck_assert_int_eq(strncmp(receiver_request(receiver, 0), "POST /hook HTTP/1.1\r\n", 21), 0);
@@ -152,7 +152,7 @@ START_TEST(test_callback_is_tried_again_with_the_same_id)
     char first[256], second[256];
     receiver_refuse(receiver, 1);
     hook = submit_pair("echo", "1", 8, &parent);
-    struct task t = house_wait(hook, TASK_SUCCEEDED);
+    struct task t = live_wait(hook, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.attempt, 2);
     task_release(&t);
     ck_assert_int_eq(receiver_requests(receiver), 2);
@@ -167,11 +167,11 @@ START_TEST(test_callback_failure_leaves_the_future_alone)
     struct task_id parent, hook;
     receiver_refuse(receiver, 100);
     hook = submit_pair("echo", "1", 0, &parent);
-    struct task t = house_wait(hook, TASK_FAILED);
+    struct task t = live_wait(hook, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "callback_failed");
     ck_assert_ptr_nonnull(strstr(t.outcome->message, "500"));
     task_release(&t);
-    t = house_wait(parent, TASK_SUCCEEDED);
+    t = live_wait(parent, TASK_SUCCEEDED);
     task_release(&t);
 }
 END_TEST
@@ -181,12 +181,12 @@ START_TEST(test_callback_and_http_share_a_connection)
     struct task_id parent;
     char input[128];
     for (int i = 0; i < 5; i++) {
-        struct task t = house_wait(submit_pair("echo", "1", 0, &parent), TASK_SUCCEEDED);
+        struct task t = live_wait(submit_pair("echo", "1", 0, &parent), TASK_SUCCEEDED);
         task_release(&t);
         (void)snprintf(input, sizeof(input),
                        "{\"url\":\"http://127.0.0.1:%u/\",\"method\":\"POST\",\"body\":\"x\"}",
                        receiver_port(receiver));
-        t = house_wait(house_submit("http", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
+        t = live_wait(live_submit("http", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
         task_release(&t);
     }
     ck_assert_int_eq(receiver_requests(receiver), 10);

@@ -6,7 +6,7 @@
 
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/handlers_text.h"
+#include "tests/unit/workers/handlers/handlers_text.h"
 
 static struct handlers *handlers;
 static struct fut_errbuf err;

@@ -10,7 +10,7 @@
 #include "core/fd.h"
 #include "core/sync.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/process/set_house.h"
+#include "tests/unit/workers/process/jobs.h"
 #include "workers/handlers/worker_main.h"
 
 /* ---- worker_main as a plain function on a thread ---- */
@@ -122,68 +122,68 @@ START_TEST(test_worker_set_runs_and_waits_for_a_worker)
 {
     struct job jobs[10];
     for (int i = 0; i < 10; i++)
-        submit(&jobs[i], "primes", "{\"below\":1000}"); /* before any worker said hello */
+        jobs_submit(&jobs[i], "primes", "{\"below\":1000}"); /* before any worker said hello */
     for (int i = 0; i < 10; i++) {
-        wait_for(&jobs[i]);
+        jobs_wait(&jobs[i]);
         ck_assert_int_eq(jobs[i].how, WORKER_ENDED_DONE);
-        drop(&jobs[i]);
+        jobs_drop(&jobs[i]);
     }
-    wait_alive(2);
+    jobs_wait_alive(2);
 }
 END_TEST
 
 START_TEST(test_worker_set_kill_ends_one_and_respawns)
 {
     struct job a, b, c;
-    submit(&a, "sleep", "{\"seconds\":1000}");
-    submit(&b, "sleep", "{\"seconds\":1000}");
-    wait_alive(2);
-    submit(&c, "primes", "{\"below\":10}"); /* waits: both are busy */
+    jobs_submit(&a, "sleep", "{\"seconds\":1000}");
+    jobs_submit(&b, "sleep", "{\"seconds\":1000}");
+    jobs_wait_alive(2);
+    jobs_submit(&c, "primes", "{\"below\":10}"); /* waits: both are busy */
     worker_program_stop_job(&a.job, SIGTERM);
-    wait_for(&a);
+    jobs_wait(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
     ck_assert(!b.done);
-    wait_for(&c); /* by the next generation of a's slot */
+    jobs_wait(&c); /* by the next generation of a's slot */
     ck_assert_int_eq(c.how, WORKER_ENDED_DONE);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died,
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died,
                       0); /* we killed it ourselves */
     worker_program_stop_job(&b.job, SIGKILL);
-    wait_for(&b);
-    wait_alive(2);
-    drop(&a);
-    drop(&b);
-    drop(&c);
+    jobs_wait(&b);
+    jobs_wait_alive(2);
+    jobs_drop(&a);
+    jobs_drop(&b);
+    jobs_drop(&c);
 }
 END_TEST
 
 START_TEST(test_worker_set_takes_a_waiting_job_back)
 {
     struct job a, b, c;
-    wait_alive(2);
-    submit(&a, "sleep", "{\"seconds\":1000}");
-    submit(&b, "sleep", "{\"seconds\":1000}");
-    submit(&c, "sleep", "{\"seconds\":1000}");
+    jobs_wait_alive(2);
+    jobs_submit(&a, "sleep", "{\"seconds\":1000}");
+    jobs_submit(&b, "sleep", "{\"seconds\":1000}");
+    jobs_submit(&c, "sleep", "{\"seconds\":1000}");
     worker_program_stop_job(&c.job, SIGTERM);
     ck_assert(c.done && c.how == WORKER_ENDED_RETURNED);
     worker_program_abandon_job(&a.job);
     worker_program_abandon_job(&b.job);
-    wait_alive(2);
+    jobs_wait_alive(2);
     ck_assert(!a.done && !b.done);
-    drop(&a);
-    drop(&b);
-    drop(&c);
+    jobs_drop(&a);
+    jobs_drop(&b);
+    jobs_drop(&c);
 }
 END_TEST
 
 START_TEST(test_worker_set_reports_progress)
 {
     struct job a;
-    submit(&a, "sleep", "{\"ms\":1400}"); /* a report each half second */
-    wait_for(&a);
+    jobs_submit(&a, "sleep", "{\"ms\":1400}"); /* a report each half second */
+    jobs_wait(&a);
     ck_assert(a.fraction > 0.6 && a.fraction < 1);
     ck_assert_int_eq(a.how, WORKER_ENDED_DONE);
-    drop(&a);
+    jobs_drop(&a);
 }
 END_TEST
 
@@ -191,34 +191,34 @@ END_TEST
 START_TEST(test_worker_set_crash)
 {
     struct job a;
-    wait_alive(2);
-    submit(&a, "sleep", "{\"seconds\":1000}");
+    jobs_wait_alive(2);
+    jobs_submit(&a, "sleep", "{\"seconds\":1000}");
     struct worker_process *w = a.job.worker;
     ck_assert_ptr_nonnull(w);
-    ck_assert_int_eq(fork_server_kill(fs, w->slot, w->child.generation, SIGSEGV), 0);
-    wait_for(&a);
+    ck_assert_int_eq(fork_server_kill(jobs_fs, w->slot, w->child.generation, SIGSEGV), 0);
+    jobs_wait(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGSEGV);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 1);
-    wait_alive(2);
-    drop(&a);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 1);
+    jobs_wait_alive(2);
+    jobs_drop(&a);
 }
 END_TEST
 
 START_TEST(test_worker_set_refuses_what_does_not_fit)
 {
     struct job a, b;
-    wait_alive(2);
+    jobs_wait_alive(2);
     struct task_spec spec = {.handler = "echo", .input_type = CONTENT_BYTES};
     a = (struct job){.task = {.spec = &spec}};
-    a.job = (struct worker_job){.task = &a.task, .done = on_done};
+    a.job = (struct worker_job){.task = &a.task, .done = jobs_on_done};
     spec.input = (const unsigned char *)"";
     spec.input_len = WIRE_PAYLOAD_MAX + 1;
-    worker_set_submit(set, &builtin, &a.job);
+    worker_set_submit(jobs_set, &jobs_builtin, &a.job);
     ck_assert(a.done && a.how == WORKER_ENDED_REFUSED);
-    submit(&b, "echo", "1"); /* the worker is still good */
-    wait_for(&b);
-    drop(&b);
+    jobs_submit(&b, "echo", "1"); /* the worker is still good */
+    jobs_wait(&b);
+    jobs_drop(&b);
 }
 END_TEST
 
@@ -231,7 +231,7 @@ int main(void)
     tcase_add_test(plain, test_worker_main_refuses_garbage);
     TCase *t = tcase_create("worker_set");
     tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, set_house_build, set_house_raze);
+    tcase_add_checked_fixture(t, jobs_start, jobs_stop);
     tcase_add_test(t, test_worker_set_runs_and_waits_for_a_worker);
     tcase_add_test(t, test_worker_set_kill_ends_one_and_respawns);
     tcase_add_test(t, test_worker_set_takes_a_waiting_job_back);

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 #include "workers/wire/tickets.h"
 
 /* FEW: one that runs and eight behind it, for each worker. */
@@ -82,7 +82,7 @@ static uint64_t n_short; /* tasks that setup has run */
 
 static void wait_succeeded(uint64_t n)
 {
-    while (house_store_stats().finished[TASK_SUCCEEDED] < n)
+    while (live_store_stats().finished[TASK_SUCCEEDED] < n)
         (void)poll(NULL, 0, 1);
 }
 
@@ -91,25 +91,25 @@ static void submit(int n, const char *handler, const char *input, int64_t timeou
 {
     struct task tasks[MANY];
     struct store_submit o = {.tasks = tasks, .n = (size_t)n};
-    uint64_t started = house_stats().lanes[LANE_CPU].started;
+    uint64_t started = live_stats().lanes[LANE_CPU].started;
     for (int i = 0; i < n; i++) {
-        struct task_spec spec = house_spec(handler, LANE_CPU, input, timeout_ms, 0);
+        struct task_spec spec = live_spec(handler, LANE_CPU, input, timeout_ms, 0);
         ids[i] = spec.id;
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
     }
-    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < n; i++)
         task_release(&tasks[i]);
-    while (house_stats().lanes[LANE_CPU].started < started + WORKERS)
+    while (live_stats().lanes[LANE_CPU].started < started + WORKERS)
         (void)poll(NULL, 0, 1);
 }
 
 static bool are_known(void)
 {
     free(workers);
-    workers = house.view.workers(house.view.ctx, &n_workers);
+    workers = live.view.workers(live.view.ctx, &n_workers);
     size_t n = 0;
     for (size_t i = 0; i < n_workers; i++)
         n += workers[i].pid > 0 && workers[i].state == POOL_WORKER_IDLE;
@@ -120,7 +120,7 @@ static bool are_known(void)
  */
 static void setup(void)
 {
-    house_build(1, WORKERS);
+    live_start(1, WORKERS);
     n_short = 0;
     do {
         submit(SHORT, "echo", "1", 100000); /* enough for both */
@@ -133,7 +133,7 @@ static void teardown(void)
 {
     free(workers);
     workers = NULL;
-    house_raze();
+    live_stop();
 }
 
 static void stop_workers(size_t n)
@@ -150,7 +150,7 @@ static void go_on(size_t i)
 static void expect(int from, int to, enum task_state state, uint32_t attempt)
 {
     for (int i = from; i < to; i++) {
-        struct task t = house_wait(ids[i], state);
+        struct task t = live_wait(ids[i], state);
         ck_assert_uint_eq(t.attempt, attempt);
         task_release(&t);
     }
@@ -162,10 +162,10 @@ START_TEST(test_worker_ahead_is_taken_from_a_slow_worker)
     stop_workers(1);
     submit(MANY, "echo", "1", 100000);
     wait_succeeded(n_short + MANY - 1);
-    ck_assert_uint_eq(house_store_stats().live[LANE_CPU][TASK_QUEUED], 0);
+    ck_assert_uint_eq(live_store_stats().live[LANE_CPU][TASK_QUEUED], 0);
     go_on(0);
     expect(0, MANY, TASK_SUCCEEDED, 1);
-    ck_assert_uint_eq(house_stats().workers_died, 0);
+    ck_assert_uint_eq(live_stats().workers_died, 0);
 }
 END_TEST
 
@@ -189,10 +189,10 @@ START_TEST(test_worker_ahead_comes_back_from_a_dead_worker)
     ck_assert_int_eq(kill(workers[0].pid, SIGKILL), 0);
     go_on(1);
     wait_succeeded(n_short + FEW - 1);
-    while (house_store_stats().finished[TASK_FAILED] != 1) /* the one that it ran */
+    while (live_store_stats().finished[TASK_FAILED] != 1) /* the one that it ran */
         (void)poll(NULL, 0, 1);
-    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], n_short + FEW - 1);
-    while (house_stats().workers_died != 1)
+    ck_assert_uint_eq(live_store_stats().finished[TASK_SUCCEEDED], n_short + FEW - 1);
+    while (live_stats().workers_died != 1)
         (void)poll(NULL, 0, 1);
 }
 END_TEST
@@ -202,10 +202,10 @@ START_TEST(test_worker_ahead_outlives_a_timeout)
     struct task_id long_ones[WORKERS];
     stop_workers(WORKERS);
     for (int i = 0; i < WORKERS; i++)
-        long_ones[i] = house_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
+        long_ones[i] = live_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
     submit(FEW - WORKERS, "echo", "1", 100000);
     for (int i = 0; i < WORKERS; i++) {
-        struct task t = house_wait(long_ones[i], TASK_FAILED);
+        struct task t = live_wait(long_ones[i], TASK_FAILED);
         ck_assert_str_eq(t.outcome->code, "timeout");
         task_release(&t);
     }
@@ -219,13 +219,13 @@ START_TEST(test_worker_ahead_may_be_cancelled)
     stop_workers(WORKERS);
     submit(FEW, "echo", "1", 100000);
     for (int i = FEW - 4; i < FEW; i++)
-        house_cancel_any(ids[i]);
+        live_cancel_any(ids[i]);
     go_on(0);
     go_on(1);
     expect(0, FEW - 4, TASK_SUCCEEDED, 1);
-    ck_assert_uint_eq(house_store_stats().finished[TASK_CANCELLED], 4);
-    ck_assert_uint_eq(house_stats().workers_died, 0);
-    ck_assert_uint_eq(house_stats().workers_alive, WORKERS);
+    ck_assert_uint_eq(live_store_stats().finished[TASK_CANCELLED], 4);
+    ck_assert_uint_eq(live_stats().workers_died, 0);
+    ck_assert_uint_eq(live_stats().workers_alive, WORKERS);
 }
 END_TEST
 
@@ -233,7 +233,7 @@ START_TEST(test_worker_ahead_is_released_by_a_drain)
 {
     stop_workers(WORKERS);
     submit(FEW, "echo", "1", 100000);
-    ck_assert(scheduler_drain(house.s, 10));
+    ck_assert(scheduler_drain(live.s, 10));
     expect(0, FEW, TASK_QUEUED, 0);
 }
 END_TEST

@@ -2,19 +2,19 @@
 #include <sys/wait.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/kit_house.h"
+#include "tests/unit/workers/process/jobs.h"
 
-#define ONE "{\"kit\": {\"worker\": [\"SELF\", \"worker\"]}}"
+#define ONE "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"]}}"
 
 START_TEST(test_program_serves_one_task_after_the_other)
 {
     struct job j;
-    build(1, ONE);
-    ck_assert_str_eq(answer(&j, "kit", "hello"), "hello");
-    int pid = pid_of("kit");
+    jobs_build(1, ONE);
+    ck_assert_str_eq(jobs_answer(&j, "scripted", "hello"), "hello");
+    int pid = jobs_pid_of("scripted");
     for (int i = 0; i < 50; i++)
-        ck_assert_int_eq(pid_of("kit"), pid); /* it stays */
-    raze();
+        ck_assert_int_eq(jobs_pid_of("scripted"), pid); /* it stays */
+    jobs_raze();
 }
 END_TEST
 
@@ -22,33 +22,33 @@ END_TEST
 START_TEST(test_program_prints_and_reports)
 {
     struct job j;
-    build(1, ONE);
-    ck_assert_str_eq(answer(&j, "kit", "print"), "printed");
+    jobs_build(1, ONE);
+    ck_assert_str_eq(jobs_answer(&j, "scripted", "print"), "printed");
     ck_assert_ptr_nonnull(strstr(j.log, "RUN 1 0 stray\n"));
     ck_assert_ptr_nonnull(strstr(j.log, "to stderr\n"));
-    (void)answer(&j, "kit", "report");
+    (void)jobs_answer(&j, "scripted", "report");
     ck_assert(j.fraction > 0.49 && j.fraction < 0.51);
     ck_assert_str_eq(j.log, "said\n"); /* nothing of the task before */
     ck_assert_str_eq(j.end_log, j.log);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_fails_a_task_and_goes_on)
 {
     struct job j;
-    build(1, ONE);
-    int pid = pid_of("kit");
-    ask(&j, "kit", "fail");
-    wait_for(&j);
+    jobs_build(1, ONE);
+    int pid = jobs_pid_of("scripted");
+    jobs_ask(&j, "scripted", "fail");
+    jobs_wait(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
     ck_assert_str_eq(j.kind, "ValueError");
     ck_assert_str_eq(j.text, "first line\nsecond line\n");
     ck_assert_str_eq(j.log, "second line\n");
     ck_assert_str_eq(j.end_log, j.log);
-    drop(&j);
-    ck_assert_int_eq(pid_of("kit"), pid);
-    raze();
+    jobs_drop(&j);
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_raze();
 }
 END_TEST
 
@@ -57,9 +57,10 @@ END_TEST
 START_TEST(test_program_hears_of_a_limit_too_late)
 {
     struct job j;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"limits\": {\"cpu\": 60}}}");
-    (void)pid_of("kit");
-    ask(&j, "kit", "hold");
+    jobs_build(1,
+               "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"limits\": {\"cpu\": 60}}}");
+    (void)jobs_pid_of("scripted");
+    jobs_ask(&j, "scripted", "hold");
     ck_assert_ptr_nonnull(j.job.worker);
     struct child *child = &j.job.worker->child;
     struct fork_event late = {.verb = FORK_CPU_EXCEEDED, .task = j.job.id - 1, .met = LIMIT_CPU};
@@ -69,39 +70,39 @@ START_TEST(test_program_hears_of_a_limit_too_late)
     child->on_event(child, &late);
     ck_assert_int_eq(j.exceeded, LIMIT_CPU);
     worker_program_stop_job(&j.job, SIGKILL);
-    wait_for(&j);
-    drop(&j);
-    raze();
+    jobs_wait(&j);
+    jobs_drop(&j);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_dies_in_a_task)
 {
     struct job j;
-    build(1, ONE);
-    int pid = pid_of("kit");
-    ask(&j, "kit", "kill 11");
-    wait_for(&j);
+    jobs_build(1, ONE);
+    int pid = jobs_pid_of("scripted");
+    jobs_ask(&j, "scripted", "kill 11");
+    jobs_wait(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(j.status), SIGSEGV);
     ck_assert_str_eq(j.log, "last words\n");
-    drop(&j);
-    ck_assert_int_ne(pid_of("kit"), pid);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 1);
-    raze();
+    jobs_drop(&j);
+    ck_assert_int_ne(jobs_pid_of("scripted"), pid);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 1);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_breaks_the_protocol)
 {
     struct job j;
-    build(1, ONE);
-    ask(&j, "kit", "garbage");
-    wait_for(&j);
+    jobs_build(1, ONE);
+    jobs_ask(&j, "scripted", "garbage");
+    jobs_wait(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_PROTOCOL);
-    drop(&j);
-    ck_assert_str_eq(answer(&j, "kit", "next"), "next");
-    raze();
+    jobs_drop(&j);
+    ck_assert_str_eq(jobs_answer(&j, "scripted", "next"), "next");
+    jobs_raze();
 }
 END_TEST
 
@@ -110,39 +111,39 @@ END_TEST
 START_TEST(test_program_answers_twice)
 {
     struct job first, next;
-    build(1, ONE);
-    int pid = pid_of("kit");
+    jobs_build(1, ONE);
+    int pid = jobs_pid_of("scripted");
     for (int i = 0; i < 20; i++) {
-        ask(&first, "kit", "twice");
-        ask(&next, "kit", "next");
-        wait_for(&next);
+        jobs_ask(&first, "scripted", "twice");
+        jobs_ask(&next, "scripted", "next");
+        jobs_wait(&next);
         ck_assert_str_eq(first.text, "first");
         ck_assert_int_eq(next.how, WORKER_ENDED_DONE);
         ck_assert_str_eq(next.text, "next");
-        drop(&first);
-        drop(&next);
+        jobs_drop(&first);
+        jobs_drop(&next);
     }
-    ck_assert_int_eq(pid_of("kit"), pid);
-    raze();
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_result_over_the_limit)
 {
     struct job j;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"]},"
-             " \"byfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
-    static const char *const names[] = {"kit", "byfd"};
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"]},"
+                  " \"byfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
+    static const char *const names[] = {"scripted", "byfd"};
     for (int i = 0; i < 2; i++) {
-        int pid = pid_of(names[i]);
-        ask(&j, names[i], "big 1048577");
-        wait_for(&j);
+        int pid = jobs_pid_of(names[i]);
+        jobs_ask(&j, names[i], "big 1048577");
+        jobs_wait(&j);
         ck_assert_int_eq(j.how, WORKER_ENDED_TOO_LARGE);
-        drop(&j);
-        (void)answer(&j, names[i], "big 1048576");
-        ck_assert_int_eq(pid_of(names[i]), pid);
+        jobs_drop(&j);
+        (void)jobs_answer(&j, names[i], "big 1048576");
+        ck_assert_int_eq(jobs_pid_of(names[i]), pid);
     }
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -154,26 +155,26 @@ START_TEST(test_program_large_payloads_by_descriptor)
     char *input = xmalloc(n + 1);
     memset(input, 'x', n);
     input[n] = '\0';
-    max_result = n;
-    build(1, "{\"plain\": {\"worker\": [\"SELF\", \"worker\"]},"
-             " \"memfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
+    jobs_max_result = n;
+    jobs_build(1, "{\"plain\": {\"worker\": [\"SELF\", \"worker\"]},"
+                  " \"memfd\": {\"worker\": [\"SELF\", \"worker\", \"memfd=1\"]}}");
     static const char *const names[] = {"plain", "memfd"};
     for (int i = 0; i < 2; i++) {
         struct job j;
-        (void)pid_of(names[i]);
-        ask(&j, names[i], input);
+        (void)jobs_pid_of(names[i]);
+        jobs_ask(&j, names[i], input);
         struct worker_process *w = j.job.worker;
         size_t before = w->stream.bytes_copied;
-        wait_for(&j);
+        jobs_wait(&j);
         ck_assert_int_eq(j.how, WORKER_ENDED_DONE);
         ck_assert_uint_eq(j.bytes, n);
         copied[i] = w->stream.bytes_copied - before;
-        drop(&j);
+        jobs_drop(&j);
     }
     ck_assert_uint_ge(copied[0], n);
     ck_assert_uint_lt(copied[1], 1000);
     free(input);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -181,42 +182,43 @@ END_TEST
 START_TEST(test_program_gets_one_task_at_a_time)
 {
     struct job held, next;
-    build(2, ONE);
-    (void)pid_of("kit");
-    ask(&held, "kit", "hold");
-    ask(&next, "kit", "hold");
+    jobs_build(2, ONE);
+    (void)jobs_pid_of("scripted");
+    jobs_ask(&held, "scripted", "hold");
+    jobs_ask(&next, "scripted", "hold");
     while (!held.job.worker || !next.job.worker)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     ck_assert_ptr_ne(held.job.worker, next.job.worker);
     worker_program_stop_job(&held.job, SIGKILL);
     worker_program_stop_job(&next.job, SIGKILL);
-    wait_for(&held);
-    wait_for(&next);
-    drop(&held);
-    drop(&next);
-    raze();
+    jobs_wait(&held);
+    jobs_wait(&next);
+    jobs_drop(&held);
+    jobs_drop(&next);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_stop_hits_that_task_alone)
 {
     struct job a, b;
-    build(2, ONE);
-    ask(&a, "kit", "hold");
-    ask(&b, "kit", "hold");
+    jobs_build(2, ONE);
+    jobs_ask(&a, "scripted", "hold");
+    jobs_ask(&b, "scripted", "hold");
     while (!a.job.worker || !b.job.worker)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     worker_program_stop_job(&a.job, SIGTERM);
-    wait_for(&a);
+    jobs_wait(&a);
     ck_assert_int_eq(a.how, WORKER_ENDED_DIED);
     ck_assert_int_eq(WTERMSIG(a.status), SIGTERM);
     ck_assert(!b.done);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0); /* that was our wish */
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died,
+                      0); /* that was our wish */
     worker_program_stop_job(&b.job, SIGKILL);
-    wait_for(&b);
-    drop(&a);
-    drop(&b);
-    raze();
+    jobs_wait(&b);
+    jobs_drop(&a);
+    jobs_drop(&b);
+    jobs_raze();
 }
 END_TEST
 
@@ -224,80 +226,81 @@ END_TEST
 START_TEST(test_program_is_asked_before_it_is_killed)
 {
     struct job j;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"cancel=1\"]}}");
-    int pid = pid_of("kit");
-    ask(&j, "kit", "hold");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"cancel=1\"]}}");
+    int pid = jobs_pid_of("scripted");
+    jobs_ask(&j, "scripted", "hold");
     worker_program_stop_job(&j.job, SIGTERM);
-    wait_for(&j);
+    jobs_wait(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_FAILED);
     ck_assert_str_eq(j.kind, "Cancelled");
-    drop(&j);
-    ck_assert_int_eq(pid_of("kit"), pid);
-    raze();
+    jobs_drop(&j);
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_raze();
 }
 END_TEST
 
 /* ---- several tasks in one process ---- */
 
 #define WIDE(keys)                                                                                 \
-    "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"" keys "], \"lane\": \"io\"}}"
+    "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"" keys                    \
+    "], \"lane\": \"io\"}}"
 
 START_TEST(test_program_runs_several_at_once_on_the_io_lane)
 {
     struct job held[3], more;
-    build(1, WIDE(""));
+    jobs_build(1, WIDE(""));
     for (int i = 0; i < 3; i++)
-        ask(&held[i], "kit", "hold");
+        jobs_ask(&held[i], "scripted", "hold");
     while (!held[2].job.worker)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     ck_assert_ptr_eq(held[0].job.worker, held[2].job.worker);
-    ask(&more, "kit", "release"); /* there is no room for a fourth */
+    jobs_ask(&more, "scripted", "release"); /* there is no room for a fourth */
     ck_assert_ptr_null(more.job.worker);
     worker_program_stop_job(&held[0].job, SIGTERM); /* nobody to ask */
     ck_assert(!held[0].done);
     worker_program_stop_job(&held[0].job, SIGKILL); /* left to itself */
     ck_assert(held[0].done && held[0].how == WORKER_ENDED_ABANDONED);
     ck_assert(!held[1].done && !held[2].done);
-    wait_for(&more); /* by another process: that one gets no more */
+    jobs_wait(&more); /* by another process: that one gets no more */
     ck_assert_int_eq(more.how, WORKER_ENDED_DONE);
     ck_assert(!held[1].done && !held[2].done); /* and has not suffered */
     worker_program_stop_job(&held[1].job, SIGKILL);
     worker_program_stop_job(&held[2].job, SIGKILL);
     for (int i = 0; i < 3; i++) {
-        wait_for(&held[i]);
-        drop(&held[i]);
+        jobs_wait(&held[i]);
+        jobs_drop(&held[i]);
     }
-    drop(&more);
-    raze();
+    jobs_drop(&more);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_cancels_one_of_several)
 {
     struct job held[2], more;
-    build(1, WIDE(", \"cancel=1\""));
-    int pid = pid_of("kit");
-    ask(&held[0], "kit", "hold");
-    ask(&held[1], "kit", "hold");
+    jobs_build(1, WIDE(", \"cancel=1\""));
+    int pid = jobs_pid_of("scripted");
+    jobs_ask(&held[0], "scripted", "hold");
+    jobs_ask(&held[1], "scripted", "hold");
     worker_program_stop_job(&held[0].job, SIGTERM);
-    wait_for(&held[0]);
+    jobs_wait(&held[0]);
     ck_assert_str_eq(held[0].kind, "Cancelled");
     ck_assert(!held[1].done);
-    ask(&more, "kit", "release");
-    wait_for(&held[1]);
+    jobs_ask(&more, "scripted", "release");
+    jobs_wait(&held[1]);
     ck_assert_str_eq(held[1].text, "held");
-    wait_for(&more);
-    ck_assert_int_eq(pid_of("kit"), pid);
-    drop(&held[0]);
-    drop(&held[1]);
-    drop(&more);
-    raze();
+    jobs_wait(&more);
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_drop(&held[0]);
+    jobs_drop(&held[1]);
+    jobs_drop(&more);
+    jobs_raze();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     TCase *t = tcase_create("program");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_program_serves_one_task_after_the_other);

@@ -1,6 +1,6 @@
 /* When the processes of a program are replaced by new ones: max_tasks, max_age. */
 #include "tests/support/suite.h"
-#include "tests/unit/workers/kit_house.h"
+#include "tests/unit/workers/process/jobs.h"
 
 enum { TASKS = 24 };
 
@@ -10,16 +10,16 @@ static struct job jobs[TASKS];
 static void check_maximum(int most)
 {
     for (int i = 0; i < TASKS; i++)
-        ask(&jobs[i], "kit", "pid");
+        jobs_ask(&jobs[i], "scripted", "pid");
     for (int i = 0; i < TASKS; i++)
-        wait_for(&jobs[i]);
+        jobs_wait(&jobs[i]);
     for (int i = 0; i < TASKS; i++) {
         int served = 0;
         ck_assert_int_eq(jobs[i].how, WORKER_ENDED_DONE);
         for (int k = 0; k < TASKS; k++)
             served += strcmp(jobs[i].text, jobs[k].text) == 0;
         ck_assert_int_le(served, most);
-        drop(&jobs[i]);
+        jobs_drop(&jobs[i]);
     }
 }
 
@@ -29,56 +29,56 @@ START_TEST(test_renewal_max_tasks_is_a_maximum)
         int most;
         const char *file;
     } cases[] = {
-        {1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 1}}"},
-        {5, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 5}}"},
-        {4, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
+        {1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 1}}"},
+        {5, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 5}}"},
+        {4, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
             " \"lane\": \"io\", \"max_tasks\": 4}}"},
     };
-    build(2, cases[_i].file);
+    jobs_build(2, cases[_i].file);
     check_maximum(cases[_i].most);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
-static const struct worker_program *kit_program(void)
+static const struct worker_program *scripted_program(void)
 {
-    return worker_set_program(set, handlers_find(handlers, "kit"));
+    return worker_set_program(jobs_set, handlers_find(jobs_handlers, "scripted"));
 }
 
 /* With a tenth of its tasks to come, another process is started; it takes over. */
 START_TEST(test_renewal_starts_the_next_process_ahead)
 {
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 20}}");
-    int first = pid_of("kit");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 20}}");
+    int first = jobs_pid_of("scripted");
     for (int i = 1; i < 17; i++)
-        ck_assert_int_eq(pid_of("kit"), first);
-    ck_assert_uint_eq(kit_program()->workers.len, 1);
-    (void)pid_of("kit"); /* the 18th */
-    ck_assert_uint_eq(kit_program()->workers.len, 2);
-    while (kit_program()->workers.len > 1) /* when the next is ready, the first leaves */
-        loop_turn(loop, -1);
-    ck_assert_uint_eq(worker_program_ready(kit_program()), 1);
-    ck_assert_int_ne(pid_of("kit"), first);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
-    raze();
+        ck_assert_int_eq(jobs_pid_of("scripted"), first);
+    ck_assert_uint_eq(scripted_program()->workers.len, 1);
+    (void)jobs_pid_of("scripted"); /* the 18th */
+    ck_assert_uint_eq(scripted_program()->workers.len, 2);
+    while (scripted_program()->workers.len > 1) /* when the next is ready, the first leaves */
+        loop_turn(jobs_loop, -1);
+    ck_assert_uint_eq(worker_program_ready(scripted_program()), 1);
+    ck_assert_int_ne(jobs_pid_of("scripted"), first);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 0);
+    jobs_raze();
 }
 END_TEST
 
 /* Also one that has nothing to do, and never without one that is ready. */
 START_TEST(test_renewal_by_age)
 {
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 1}}");
-    int first = pid_of("kit");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 1}}");
+    int first = jobs_pid_of("scripted");
     do {
-        loop_turn(loop, -1);
-        ck_assert_uint_ge(worker_program_ready(kit_program()), 1);
-    } while (kit_program()->workers.len != 2);
-    while (kit_program()->workers.len != 1) {
-        loop_turn(loop, -1);
-        ck_assert_uint_ge(worker_program_ready(kit_program()), 1);
+        loop_turn(jobs_loop, -1);
+        ck_assert_uint_ge(worker_program_ready(scripted_program()), 1);
+    } while (scripted_program()->workers.len != 2);
+    while (scripted_program()->workers.len != 1) {
+        loop_turn(jobs_loop, -1);
+        ck_assert_uint_ge(worker_program_ready(scripted_program()), 1);
     }
-    ck_assert_int_ne(pid_of("kit"), first);
-    raze();
+    ck_assert_int_ne(jobs_pid_of("scripted"), first);
+    jobs_raze();
 }
 END_TEST
 
@@ -86,27 +86,27 @@ END_TEST
 START_TEST(test_renewal_after_an_abandoned_task)
 {
     struct job kept, left;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
-             " \"lane\": \"io\"}}");
-    int first = pid_of("kit");
-    ask(&left, "kit", "hold");
-    ask(&kept, "kit", "pause 100");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
+                  " \"lane\": \"io\"}}");
+    int first = jobs_pid_of("scripted");
+    jobs_ask(&left, "scripted", "hold");
+    jobs_ask(&kept, "scripted", "pause 100");
     worker_program_stop_job(&left.job, SIGKILL);
     ck_assert(left.done);
-    wait_for(&kept);
+    jobs_wait(&kept);
     ck_assert_int_eq(kept.how, WORKER_ENDED_DONE);
-    while (worker_program_ready(kit_program()) != 1 || kit_program()->workers.len != 1)
-        loop_turn(loop, -1);
-    ck_assert_int_ne(pid_of("kit"), first);
-    drop(&kept);
-    drop(&left);
-    raze();
+    while (worker_program_ready(scripted_program()) != 1 || scripted_program()->workers.len != 1)
+        loop_turn(jobs_loop, -1);
+    ck_assert_int_ne(jobs_pid_of("scripted"), first);
+    jobs_drop(&kept);
+    jobs_drop(&left);
+    jobs_raze();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     TCase *t = tcase_create("renewal");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, test_renewal_max_tasks_is_a_maximum, 0, 3);

@@ -4,14 +4,14 @@
 #include <sys/wait.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/kit_house.h"
+#include "tests/unit/workers/process/jobs.h"
 #include "workers/sdk/futured_worker.h"
 
 /* ---- the program: this one, with the argument "template" ------------------------------------- */
 
 static int loader; /* the pid of the process that ran init */
 
-static int kit_load(const struct futured_host *host, char *error, size_t error_size)
+static int scripted_load(const struct futured_host *host, char *error, size_t error_size)
 {
     (void)host;
     (void)error;
@@ -20,23 +20,25 @@ static int kit_load(const struct futured_host *host, char *error, size_t error_s
     return 0;
 }
 
-static void kit_task(const struct futured_host *host, struct futured_task *task)
+static void scripted_task(const struct futured_host *host, struct futured_task *task)
 {
     char text[64];
     size_t n;
     const char *input = host->input(task, &n);
     if (n > 5 && strncmp(input, "kill ", 5) == 0)
-        kit_die(input[5] == '9' ? SIGKILL : SIGSEGV);
+        scripted_die(input[5] == '9' ? SIGKILL : SIGSEGV);
     if (n == 4 && strncmp(input, "spin", 4) == 0)
-        kit_burn(1000000);
+        scripted_burn(1000000);
     if (n == 5 && strncmp(input, "print", 5) == 0)
         (void)puts("from a forked one");
     (void)snprintf(text, sizeof(text), "%d %d", (int)getpid(), loader);
     host->done(task, text, strlen(text), "text/plain");
 }
 
-static const struct futured_plugin kit_plugin = {
-    .abi = FUTURED_PLUGIN_ABI, .size = sizeof(kit_plugin), .init = kit_load, .run = kit_task};
+static const struct futured_plugin scripted_plugin = {.abi = FUTURED_PLUGIN_ABI,
+                                                      .size = sizeof(scripted_plugin),
+                                                      .init = scripted_load,
+                                                      .run = scripted_task};
 
 static void say(const char *text)
 {
@@ -73,7 +75,7 @@ static void wrong_main(const char *name)
 
 /* ---- what the daemon makes of it ------------------------------------------------------------- */
 
-#define TEMPLATE "{\"kit\": {\"worker\": [\"SELF\", \"template\"]}}"
+#define TEMPLATE "{\"scripted\": {\"worker\": [\"SELF\", \"template\"]}}"
 
 struct pids {
     int worker, loader;
@@ -83,8 +85,8 @@ static struct pids pids_of(struct job *j)
 {
     struct pids p;
     char *end;
-    wait_for(j);
-    drop(j);
+    jobs_wait(j);
+    jobs_drop(j);
     ck_assert_msg(j->how == WORKER_ENDED_DONE, "%d %s", (int)j->how, j->text);
     p.worker = (int)strtol(j->text, &end, 10);
     p.loader = (int)strtol(end, NULL, 10);
@@ -94,30 +96,30 @@ static struct pids pids_of(struct job *j)
 static struct pids ask_pids(void)
 {
     struct job j;
-    ask(&j, "kit", "");
+    jobs_ask(&j, "scripted", "");
     return pids_of(&j);
 }
 
-static const struct worker_program *kit_program(void)
+static const struct worker_program *scripted_program(void)
 {
-    return worker_set_program(set, handlers_find(handlers, "kit"));
+    return worker_set_program(jobs_set, handlers_find(jobs_handlers, "scripted"));
 }
 
 START_TEST(test_template_forks_the_workers)
 {
     struct job jobs[2];
-    build(2, TEMPLATE);
-    while (worker_program_ready(kit_program()) < 2)
-        loop_turn(loop, -1);
-    ask(&jobs[0], "kit", "");
-    ask(&jobs[1], "kit", "print");
+    jobs_build(2, TEMPLATE);
+    while (worker_program_ready(scripted_program()) < 2)
+        loop_turn(jobs_loop, -1);
+    jobs_ask(&jobs[0], "scripted", "");
+    jobs_ask(&jobs[1], "scripted", "print");
     struct pids a = pids_of(&jobs[0]), b = pids_of(&jobs[1]);
     ck_assert_int_ne(a.worker, b.worker);
     ck_assert_int_ne(a.worker, a.loader);
     ck_assert_int_eq(a.loader, b.loader); /* loaded once */
     ck_assert_str_eq(jobs[1].log, "from a forked one\n");
     ck_assert_int_eq(getsid(a.worker), a.worker);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -125,13 +127,13 @@ END_TEST
 START_TEST(test_forked_worker_dies_in_a_task)
 {
     static const char *const inputs[] = {"kill 9", "kill 11"};
-    build(1, TEMPLATE);
+    jobs_build(1, TEMPLATE);
     struct pids before = ask_pids();
     for (int i = 0; i < 2; i++) {
         struct job j;
-        ask(&j, "kit", inputs[i]);
-        wait_for(&j);
-        drop(&j);
+        jobs_ask(&j, "scripted", inputs[i]);
+        jobs_wait(&j);
+        jobs_drop(&j);
         ck_assert_int_eq(j.how, WORKER_ENDED_DIED);
         ck_assert_int_eq(WTERMSIG(j.status), i ? SIGSEGV : SIGKILL);
         struct pids after = ask_pids();
@@ -139,8 +141,8 @@ START_TEST(test_forked_worker_dies_in_a_task)
         ck_assert_int_eq(after.loader, before.loader);
         before = after;
     }
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 2);
-    raze();
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 2);
+    jobs_raze();
 }
 END_TEST
 
@@ -148,53 +150,54 @@ END_TEST
 START_TEST(test_template_dies_and_its_workers_live)
 {
     struct job j;
-    build(1, TEMPLATE);
+    jobs_build(1, TEMPLATE);
     struct pids before = ask_pids();
     ck_assert_int_eq(kill(before.loader, SIGKILL), 0);
-    while (worker_view_counts(worker_set_view(set)).died == 0)
-        loop_turn(loop, -1);
+    while (worker_view_counts(worker_set_view(jobs_set)).died == 0)
+        loop_turn(jobs_loop, -1);
     struct pids after = ask_pids();
     ck_assert_int_eq(after.worker, before.worker);
-    ask(&j, "kit", "kill 9");
-    wait_for(&j);
-    drop(&j);
+    jobs_ask(&j, "scripted", "kill 9");
+    jobs_wait(&j);
+    jobs_drop(&j);
     after = ask_pids();
     ck_assert_int_ne(after.loader, before.loader);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_forked_worker_is_stopped_and_only_that_one)
 {
     struct job j, other;
-    build(2, TEMPLATE);
-    ask(&j, "kit", "");
+    jobs_build(2, TEMPLATE);
+    jobs_ask(&j, "scripted", "");
     struct pids a = pids_of(&j);
-    ask(&j, "kit", "");
-    ask(&other, "kit", "");
+    jobs_ask(&j, "scripted", "");
+    jobs_ask(&other, "scripted", "");
     worker_program_stop_job(&j.job, SIGKILL); /* while it starts, or runs */
-    wait_for(&j);
+    jobs_wait(&j);
     (void)pids_of(&other);
-    drop(&j);
+    jobs_drop(&j);
     ck_assert_int_eq(ask_pids().loader, a.loader);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_forked_worker_meets_its_cpu_limit)
 {
     struct job j;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"template\"], \"limits\": {\"cpu\": 0.2}}}");
+    jobs_build(
+        1, "{\"scripted\": {\"worker\": [\"SELF\", \"template\"], \"limits\": {\"cpu\": 0.2}}}");
     struct pids before = ask_pids();
-    ask(&j, "kit", "spin");
+    jobs_ask(&j, "scripted", "spin");
     while (!j.exceeded)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     ck_assert_int_eq(j.exceeded, LIMIT_CPU);
     worker_program_stop_job(&j.job, SIGKILL);
-    wait_for(&j);
-    drop(&j);
+    jobs_wait(&j);
+    jobs_drop(&j);
     ck_assert_int_eq(ask_pids().loader, before.loader);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -202,14 +205,14 @@ END_TEST
 START_TEST(test_template_leaves_with_its_handler)
 {
     struct handlers *without = NULL;
-    build(1, TEMPLATE);
+    jobs_build(1, TEMPLATE);
     struct pids p = ask_pids();
     ck_assert_int_eq(handlers_load(NULL, &without, NULL), 0);
-    worker_set_reload(set, without);
+    worker_set_reload(jobs_set, without);
     while (kill(p.loader, 0) == 0 || kill(p.worker, 0) == 0)
-        loop_turn(loop, 100);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0); /* it was our wish */
-    raze();
+        loop_turn(jobs_loop, 100);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 0); /* it was our wish */
+    jobs_raze();
     handlers_free(&without);
 }
 END_TEST
@@ -226,38 +229,39 @@ START_TEST(test_template_that_does_not_fork_is_broken)
 {
     struct job j;
     char json[256];
-    (void)snprintf(json, sizeof(json),
-                   "{\"kit\": {\"worker\": [\"SELF\", \"wrong\", \"%s\"], \"start_timeout\": 0.5}}",
-                   wrong[_i].name);
-    build(1, json);
-    const struct worker_program *p = kit_program();
-    ask(&j, "kit", "");
-    wait_for(&j);
-    drop(&j);
+    (void)snprintf(
+        json, sizeof(json),
+        "{\"scripted\": {\"worker\": [\"SELF\", \"wrong\", \"%s\"], \"start_timeout\": 0.5}}",
+        wrong[_i].name);
+    jobs_build(1, json);
+    const struct worker_program *p = scripted_program();
+    jobs_ask(&j, "scripted", "");
+    jobs_wait(&j);
+    jobs_drop(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_RETURNED);
     ck_assert(p->broken_wall_ms);
     ck_assert_msg(strstr(p->last_words, words[_i]) != NULL, "%s", p->last_words);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 /* Nothing of a worker that is still to come is left behind, or waited for. */
 START_TEST(test_end_while_a_worker_is_forked)
 {
-    build(2, "{\"kit\": {\"worker\": [\"SELF\", \"wrong\", \"mute\"]}}");
-    const struct worker_program *p = kit_program();
+    jobs_build(2, "{\"scripted\": {\"worker\": [\"SELF\", \"wrong\", \"mute\"]}}");
+    const struct worker_program *p = scripted_program();
     while (!p->template)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     ck_assert_uint_gt(p->template->forks.len, 0);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "template") == 0)
-        return futured_worker_main(&kit_plugin, FUTURED_WORKER_FORK);
+        return futured_worker_main(&scripted_plugin, FUTURED_WORKER_FORK);
     if (argc > 2 && strcmp(argv[1], "wrong") == 0)
         wrong_main(argv[2]);
     TCase *t = tcase_create("template");

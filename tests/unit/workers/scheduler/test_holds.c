@@ -7,7 +7,7 @@
 
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 #include "workers/exec/exec_holds.h"
 
 #define LIMIT_MS 60000
@@ -35,13 +35,13 @@ static void setup(void)
     (void)snprintf(away, sizeof(away), "%s/away", dir);
     (void)snprintf(text, sizeof(text), file, dir);
     write_tool();
-    house_file = text;
-    house_build(4, 2);
+    live_file = text;
+    live_start(4, 2);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
     (void)unlink(tool);
     (void)unlink(away);
     (void)rmdir(dir);
@@ -50,29 +50,29 @@ static void teardown(void)
 static void submit_many(const char *handler, struct task_id ids[MANY])
 {
     for (int i = 0; i < MANY; i++)
-        ids[i] = house_submit(handler, i % 2 ? LANE_IO : LANE_CPU, "x", 10000, 0);
+        ids[i] = live_submit(handler, i % 2 ? LANE_IO : LANE_CPU, "x", 10000, 0);
 }
 
 static void expect_success(struct task_id id, uint32_t attempt)
 {
-    struct task t = house_wait(id, TASK_SUCCEEDED);
+    struct task t = live_wait(id, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.attempt, attempt);
     task_release(&t);
 }
 
 static void expect_none_failed(void)
 {
-    ck_assert_uint_eq(house_store_stats().finished[TASK_FAILED], 0);
+    ck_assert_uint_eq(live_store_stats().finished[TASK_FAILED], 0);
 }
 
 static bool is_broken(void *out)
 {
-    return house.view.broken(house.view.ctx, "tool", out);
+    return live.view.broken(live.view.ctx, "tool", out);
 }
 
 static bool is_short(void *out)
 {
-    return house.view.shortage(house.view.ctx, out);
+    return live.view.shortage(live.view.ctx, out);
 }
 
 /* How a program may be made impossible to start, and possible again. */
@@ -122,17 +122,17 @@ START_TEST(test_holds_a_program_that_is_away)
     submit_many("tool", ids);
     ck_assert(wait_until(is_broken, &b, LIMIT_MS));
     ck_assert_ptr_nonnull(strstr(b.words, harms[_i].words));
-    ck_assert_uint_ge(house_stats().programs_broken, 1);
-    other = house_submit("upper", LANE_IO, "x", 10000, 0); /* keeps no slot from others */
+    ck_assert_uint_ge(live_stats().programs_broken, 1);
+    other = live_submit("upper", LANE_IO, "x", 10000, 0); /* keeps no slot from others */
     expect_success(other, 1);
-    other = house_submit("echo", LANE_IO, "1", 10000, 0);
+    other = live_submit("echo", LANE_IO, "1", 10000, 0);
     expect_success(other, 1);
     expect_none_failed();
     harms[_i].mend();
     for (int i = 0; i < MANY; i++)
         expect_success(ids[i], 1);
     expect_none_failed();
-    ck_assert_uint_eq(house_stats().programs_broken, 0);
+    ck_assert_uint_eq(live_stats().programs_broken, 0);
 }
 END_TEST
 
@@ -141,11 +141,11 @@ START_TEST(test_holds_end_at_a_reload)
     struct task_id id;
     struct pool_broken b;
     move_away();
-    id = house_submit("tool", LANE_IO, "x", 10000, 0);
+    id = live_submit("tool", LANE_IO, "x", 10000, 0);
     ck_assert(wait_until(is_broken, &b, LIMIT_MS));
     move_back();
-    scheduler_reload(house.s, &(struct scheduler_plan){
-                                  .handlers = house.handlers, .max_threads = 4, .max_workers = 2});
+    scheduler_reload(live.s, &(struct scheduler_plan){
+                                 .handlers = live.handlers, .max_threads = 4, .max_workers = 2});
     expect_success(id, 1);
     expect_none_failed();
 }
@@ -184,9 +184,9 @@ START_TEST(test_holds_all_when_descriptors_run_out)
     take_all_descriptors();
     submit_many("upper", ids);
     ck_assert(wait_until(is_short, &b, LIMIT_MS));
-    struct task_id echo = house_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task_id echo = live_submit("echo", LANE_IO, "1", 10000, 0);
     expect_success(echo, 1); /* needs no process */
-    ck_assert(!house.view.broken(house.view.ctx, "echo", &b));
+    ck_assert(!live.view.broken(live.view.ctx, "echo", &b));
     expect_none_failed();
     give_descriptors_back();
     for (int i = 0; i < MANY; i++)
@@ -201,7 +201,7 @@ END_TEST
 START_TEST(test_holds_one_tries_and_the_others_wait)
 {
     struct exec_holds h;
-    exec_holds_init(&h, house.handlers);
+    exec_holds_init(&h, live.handlers);
     ck_assert_int_eq(exec_holds_ask(&h, "tool"), EXEC_HOLD_NONE);
     ck_assert(exec_holds_fail(&h, "tool", ENOENT, "why"));
     ck_assert(!exec_holds_fail(&h, "tool", ENOENT, "why")); /* one line for each step */
@@ -209,7 +209,7 @@ START_TEST(test_holds_one_tries_and_the_others_wait)
     ck_assert_int_eq(exec_holds_ask(&h, "upper"), EXEC_HOLD_NONE);
     ck_assert_str_eq(exec_holds_name(&h, 0), "tool");
     ck_assert(!exec_holds_all(&h));
-    exec_holds_reload(&h, house.handlers);
+    exec_holds_reload(&h, live.handlers);
     ck_assert_int_eq(exec_holds_ask(&h, "tool"), EXEC_HOLD_NONE);
     ck_assert(exec_holds_fail(&h, "tool", EAGAIN, "why"));
     ck_assert(exec_holds_all(&h));

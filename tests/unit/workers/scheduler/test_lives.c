@@ -2,7 +2,7 @@
  * another one of the same task. */
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 #define LIMIT_MS 20000
 
@@ -19,14 +19,14 @@ static void setup(void)
 {
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(text, sizeof(text), file, dir);
-    house_file = text;
-    house_build(2, 2);
+    live_file = text;
+    live_start(2, 2);
 }
 
 static void teardown(void)
 {
     char pid[64];
-    house_raze();
+    live_stop();
     (void)snprintf(pid, sizeof(pid), "%s/pid", dir);
     (void)unlink(pid);
     (void)rmdir(dir);
@@ -35,8 +35,8 @@ static void teardown(void)
 static struct task get(struct task_id id)
 {
     struct store_get get = {.id = id};
-    ck_assert_int_eq(store_post(house.store, &store_verb_get, &get.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(get.op.rc, 0);
     free((char *)(uintptr_t)get.note.message);
     return get.task;
@@ -76,8 +76,8 @@ static void revive(struct task_id id)
 {
     struct store_revive o = {.task = get(id)};
     ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
-    ck_assert_int_eq(store_post(house.store, &store_verb_revive, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_revive, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&o.task);
 }
@@ -86,9 +86,9 @@ static void revive(struct task_id id)
 
 START_TEST(test_lives_cancel_in_backoff)
 {
-    struct task_id id = house_submit("later", LANE_IO, "", 10000, 1);
+    struct task_id id = live_submit("later", LANE_IO, "", 10000, 1);
     expect(id, TASK_SCHEDULED);
-    house_cancel_any(id);
+    live_cancel_any(id);
     expect(id, TASK_CANCELLED);
     revive(id);
     expect(id, TASK_FAILED);
@@ -102,7 +102,7 @@ static void pause_io(bool is_paused)
 {
     struct pool_wish wish = {.sets_pause = true};
     wish.pause.since_wall_ms = is_paused ? clock_wall_ms() : 0;
-    house.view.change(house.view.ctx, LANE_IO, &wish);
+    live.view.change(live.view.ctx, LANE_IO, &wish);
 }
 
 enum { MEMBERS = 50 };
@@ -112,15 +112,15 @@ static struct task_id submit_batch(struct task_id ids[MEMBERS])
     struct task tasks[MEMBERS];
     struct store_batch batch = {.id = id_new(), .total = MEMBERS};
     for (uint32_t i = 0; i < MEMBERS; i++) {
-        struct task_spec spec = house_spec("echo", LANE_IO, "1", 10000, 0);
+        struct task_spec spec = live_spec("echo", LANE_IO, "1", 10000, 0);
         spec.batch = batch.id;
         spec.batch_pos = i;
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
         ids[i] = spec.id;
     }
     struct store_submit o = {.tasks = tasks, .n = MEMBERS, .batch = &batch};
-    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < MEMBERS; i++)
         task_release(&tasks[i]);
@@ -132,8 +132,8 @@ START_TEST(test_lives_cancel_of_a_queued_batch)
     struct task_id ids[MEMBERS];
     pause_io(true);
     struct store_batch_cancel o = {.id = submit_batch(ids)};
-    ck_assert_int_eq(store_post(house.store, &store_verb_batch_cancel, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_batch_cancel, &o.op, live_op_done), 0);
+    live_op_wait();
     for (int i = 0; i < MEMBERS; i++)
         expect(ids[i], TASK_CANCELLED);
     for (int i = 0; i < MEMBERS; i++)
@@ -149,9 +149,9 @@ START_TEST(test_lives_cancel_near_the_end)
 {
     enum { TIMES = 200 };
     for (int i = 0; i < TIMES; i++) {
-        struct task_id id = house_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "1", 10000, 0);
+        struct task_id id = live_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "1", 10000, 0);
         struct task t = get(id);
-        if (t.state == TASK_SUCCEEDED || house_cancel_as(t) != 0)
+        if (t.state == TASK_SUCCEEDED || live_cancel_as(t) != 0)
             continue;
         expect(id, TASK_CANCELLED);
         revive(id);
@@ -173,9 +173,9 @@ static bool has_pid(void *ctx)
 /* A life begins when the one before is dead, which takes as long as the KILL. */
 START_TEST(test_lives_never_overlap)
 {
-    struct task_id id = house_submit("alone", LANE_IO, "", 60000, 0);
+    struct task_id id = live_submit("alone", LANE_IO, "", 60000, 0);
     ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
-    house_cancel_any(id);
+    live_cancel_any(id);
     revive(id);
     ck_assert(wait_until(has_ended, &id, LIMIT_MS));
     struct task t = get(id);
@@ -189,12 +189,12 @@ END_TEST
 /* It has not begun: nothing is left of it, and the third life is as good. */
 START_TEST(test_lives_cancel_of_one_that_waits_for_another)
 {
-    struct task_id id = house_submit("alone", LANE_IO, "", 60000, 0);
+    struct task_id id = live_submit("alone", LANE_IO, "", 60000, 0);
     ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
-    house_cancel_any(id);
+    live_cancel_any(id);
     revive(id);
     expect(id, TASK_RUNNING);
-    house_cancel_any(id);
+    live_cancel_any(id);
     revive(id);
     ck_assert(wait_until(has_ended, &id, LIMIT_MS));
     ck_assert(is_in_state(&(struct expected){id, TASK_SUCCEEDED}));
@@ -208,10 +208,10 @@ START_TEST(test_lives_a_task_without_attempt_is_given_back)
 {
     struct task taken;
     pause_io(true);
-    struct task_id id = house_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task_id id = live_submit("echo", LANE_IO, "1", 10000, 0);
     struct store_claim o = {.lane = LANE_IO, .max = 1, .tasks = &taken};
-    ck_assert_int_eq(store_post(house.store, &store_verb_claim, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_claim, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_uint_eq(o.n, 1);
     task_release(&taken);
     expect(id, TASK_QUEUED);

@@ -2,38 +2,38 @@
 #include <poll.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 enum { SLOTS = 4, SHORT = 400, LONG = 60 };
 
 static void setup(void)
 {
-    house_build(SLOTS, 2);
+    live_start(SLOTS, 2);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
 }
 
 /* Until the io lane has seen so many short attempts that it claims ahead. */
 static void open_window(void)
 {
     for (int i = 0; i < SHORT; i++)
-        (void)house_submit("echo", LANE_IO, "1", 10000, 0);
-    while (house_store_stats().finished[TASK_SUCCEEDED] < SHORT)
+        (void)live_submit("echo", LANE_IO, "1", 10000, 0);
+    while (live_store_stats().finished[TASK_SUCCEEDED] < SHORT)
         (void)poll(NULL, 0, 1);
 }
 
 static void submit_long(struct task_id *ids)
 {
     for (int i = 0; i < LONG; i++)
-        ids[i] = house_submit("sleep", LANE_IO, "{\"seconds\":1000}", 2000000, 0);
+        ids[i] = live_submit("sleep", LANE_IO, "{\"seconds\":1000}", 2000000, 0);
 }
 
 static void wait_running(uint64_t n)
 {
-    while (house_store_stats().live[LANE_IO][TASK_RUNNING] != n)
+    while (live_store_stats().live[LANE_IO][TASK_RUNNING] != n)
         (void)poll(NULL, 0, 1);
 }
 
@@ -43,11 +43,11 @@ START_TEST(test_ready_gives_back_what_waits_too_long)
     open_window();
     submit_long(ids);
     wait_running(SLOTS);
-    ck_assert_uint_gt(house_store_stats().claimed, SHORT + SLOTS); /* some had been claimed ahead */
-    ck_assert_uint_eq(house_store_stats().live[LANE_IO][TASK_QUEUED], LONG - SLOTS);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
+    ck_assert_uint_gt(live_store_stats().claimed, SHORT + SLOTS); /* some had been claimed ahead */
+    ck_assert_uint_eq(live_store_stats().live[LANE_IO][TASK_QUEUED], LONG - SLOTS);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].busy, SLOTS);
     for (int i = SLOTS; i < LONG; i++) {
-        struct task t = house_wait(ids[i], TASK_QUEUED);
+        struct task t = live_wait(ids[i], TASK_QUEUED);
         ck_assert_uint_eq(t.attempt, 0);
         task_release(&t);
     }
@@ -60,13 +60,13 @@ START_TEST(test_ready_may_be_cancelled)
     open_window();
     submit_long(ids);
     for (int i = 0; i < LONG; i++)
-        house_cancel_any(ids[i]);
-    struct task_id after = house_submit("echo", LANE_IO, "1", 10000, 0);
-    struct task t = house_wait(after, TASK_SUCCEEDED);
+        live_cancel_any(ids[i]);
+    struct task_id after = live_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task t = live_wait(after, TASK_SUCCEEDED);
     task_release(&t);
     wait_running(0);
-    ck_assert_uint_eq(house_store_stats().finished[TASK_CANCELLED], LONG);
-    ck_assert(scheduler_drain(house.s, 1000));
+    ck_assert_uint_eq(live_store_stats().finished[TASK_CANCELLED], LONG);
+    ck_assert(scheduler_drain(live.s, 1000));
 }
 END_TEST
 
@@ -75,9 +75,9 @@ START_TEST(test_ready_is_released_by_a_drain)
     struct task_id ids[LONG];
     open_window();
     submit_long(ids);
-    ck_assert(scheduler_drain(house.s, 10));
+    ck_assert(scheduler_drain(live.s, 10));
     for (int i = 0; i < LONG; i++) {
-        struct task t = house_wait(ids[i], TASK_QUEUED);
+        struct task t = live_wait(ids[i], TASK_QUEUED);
         ck_assert_uint_eq(t.attempt, 0);
         task_release(&t);
     }
@@ -97,14 +97,14 @@ START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
                              .input_len = 16};
     struct task_id ids[LONG];
     open_window();
-    house_submit_spec(&spec, TASK_QUEUED, 1);
-    while (house_stats().lanes[LANE_CPU].busy != 1)
+    live_submit_spec(&spec, TASK_QUEUED, 1);
+    while (live_stats().lanes[LANE_CPU].busy != 1)
         (void)poll(NULL, 0, 1);
     submit_long(ids);
     wait_running(SLOTS);
     for (int i = 0; i < SHORT; i++) { /* also not by and by */
-        ck_assert_uint_le(house_store_stats().live[LANE_IO][TASK_RUNNING], SLOTS);
-        ck_assert_uint_eq(house_stats().lanes[LANE_IO].busy, SLOTS);
+        ck_assert_uint_le(live_store_stats().live[LANE_IO][TASK_RUNNING], SLOTS);
+        ck_assert_uint_eq(live_stats().lanes[LANE_IO].busy, SLOTS);
     }
 }
 END_TEST
@@ -116,13 +116,13 @@ START_TEST(test_ready_runs_each_once)
     static struct task_id ids[1500];
     enum { MANY = (int)FUT_COUNT(ids) };
     for (int i = 0; i < MANY; i++)
-        ids[i] = house_submit("echo", i % 3 ? LANE_IO : LANE_CPU, "1", 10000, 0);
+        ids[i] = live_submit("echo", i % 3 ? LANE_IO : LANE_CPU, "1", 10000, 0);
     for (int i = 0; i < MANY; i++) {
-        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
         ck_assert_uint_eq(t.attempt, 1);
         task_release(&t);
     }
-    struct pool_stats st = house_stats();
+    struct pool_stats st = live_stats();
     ck_assert_uint_eq(st.lanes[LANE_IO].started + st.lanes[LANE_CPU].started, MANY);
 }
 END_TEST

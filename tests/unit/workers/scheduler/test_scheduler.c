@@ -3,16 +3,16 @@
 #include <poll.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 static void setup(void)
 {
-    house_build(4, 2);
+    live_start(4, 2);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
 }
 
 static const struct {
@@ -31,8 +31,8 @@ static const struct {
 START_TEST(test_scheduler_success)
 {
     struct task_id id =
-        house_submit(successes[_i].handler, successes[_i].lane, successes[_i].input, 10000, 0);
-    struct task t = house_wait(id, TASK_SUCCEEDED);
+        live_submit(successes[_i].handler, successes[_i].lane, successes[_i].input, 10000, 0);
+    struct task t = live_wait(id, TASK_SUCCEEDED);
     ck_assert_str_eq((const char *)t.outcome->body, successes[_i].body);
     ck_assert_uint_eq(t.attempt, 1);
     task_release(&t);
@@ -56,8 +56,8 @@ static const struct {
 START_TEST(test_scheduler_failure)
 {
     struct task_id id =
-        house_submit(failures[_i].handler, failures[_i].lane, failures[_i].input, 10000, 0);
-    struct task t = house_wait(id, TASK_FAILED);
+        live_submit(failures[_i].handler, failures[_i].lane, failures[_i].input, 10000, 0);
+    struct task t = live_wait(id, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, failures[_i].code);
     ck_assert_int_eq(t.outcome->exit_code, failures[_i].exit_code);
     if (strcmp(failures[_i].handler, "fails") == 0)
@@ -68,12 +68,12 @@ END_TEST
 
 START_TEST(test_scheduler_retries_later)
 {
-    struct task_id id = house_submit("later", LANE_CPU, "", 10000, 1);
-    struct task t = house_wait(id, TASK_SCHEDULED);
+    struct task_id id = live_submit("later", LANE_CPU, "", 10000, 1);
+    struct task t = live_wait(id, TASK_SCHEDULED);
     ck_assert_uint_eq(t.attempt, 1);
     ck_assert_int_ge(t.due_wall_ms, t.started_wall_ms + 1000);
     task_release(&t);
-    t = house_wait(id, TASK_FAILED); /* the second attempt was the last */
+    t = live_wait(id, TASK_FAILED); /* the second attempt was the last */
     ck_assert_uint_eq(t.attempt, 2);
     ck_assert_int_eq(t.outcome->exit_code, 75);
     task_release(&t);
@@ -94,8 +94,8 @@ static const struct {
 START_TEST(test_scheduler_timeout)
 {
     struct task_id id =
-        house_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 100, 3);
-    struct task t = house_wait(id, TASK_FAILED);
+        live_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 100, 3);
+    struct task t = live_wait(id, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "timeout");
     ck_assert_ptr_nonnull(strstr(t.outcome->message, "0.1 s"));
     ck_assert_uint_eq(t.attempt, 1);
@@ -106,7 +106,7 @@ END_TEST
 /* Until so many attempts run: the store says "running" a moment before they do. */
 static void wait_busy(uint32_t n)
 {
-    while (house_stats().lanes[LANE_IO].busy + house_stats().lanes[LANE_CPU].busy != n)
+    while (live_stats().lanes[LANE_IO].busy + live_stats().lanes[LANE_CPU].busy != n)
         (void)poll(NULL, 0, 1);
 }
 
@@ -114,19 +114,19 @@ START_TEST(test_scheduler_cancel_frees_the_slot)
 {
     struct task_id ids[4], next;
     for (int i = 0; i < 4; i++)
-        ids[i] = house_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 1000000, 0);
-    next = house_submit("echo", endless[_i].lane, "1", 10000, 0);
+        ids[i] = live_submit(endless[_i].handler, endless[_i].lane, endless[_i].input, 1000000, 0);
+    next = live_submit("echo", endless[_i].lane, "1", 10000, 0);
     for (int i = 0; i < 4; i++)
-        house_cancel(ids[i]); /* waits for each to run: two by two on the cpu lane */
-    struct task t = house_wait(next, TASK_SUCCEEDED);
+        live_cancel(ids[i]); /* waits for each to run: two by two on the cpu lane */
+    struct task t = live_wait(next, TASK_SUCCEEDED);
     task_release(&t);
     wait_busy(0);
     for (int i = 0; i < 4; i++) {
-        t = house_wait(ids[i], TASK_CANCELLED);
+        t = live_wait(ids[i], TASK_CANCELLED);
         ck_assert_str_eq(t.outcome->code, "cancelled");
         task_release(&t);
     }
-    ck_assert_uint_eq(house_stats().workers_died, 0);
+    ck_assert_uint_eq(live_stats().workers_died, 0);
 }
 END_TEST
 
@@ -135,15 +135,15 @@ START_TEST(test_scheduler_never_runs_more_than_the_slots)
     enum { MANY = 12 };
     struct task_id ids[MANY];
     for (int i = 0; i < MANY; i++)
-        ids[i] = house_submit("sleep", LANE_IO, "{\"ms\":20}", 10000, 0);
+        ids[i] = live_submit("sleep", LANE_IO, "{\"ms\":20}", 10000, 0);
     for (int i = 0; i < MANY; i++) {
-        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
-        ck_assert_uint_le(house_stats().lanes[LANE_IO].busy, 4);
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
+        ck_assert_uint_le(live_stats().lanes[LANE_IO].busy, 4);
         task_release(&t);
     }
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].started, MANY);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 4);
-    ck_assert_uint_eq(house_stats().lanes[LANE_CPU].capacity, 2);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].started, MANY);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].capacity, 4);
+    ck_assert_uint_eq(live_stats().lanes[LANE_CPU].capacity, 2);
 }
 END_TEST
 
@@ -152,9 +152,9 @@ START_TEST(test_scheduler_many_on_both_lanes)
     enum { MANY = 400 };
     struct task_id ids[MANY];
     for (int i = 0; i < MANY; i++)
-        ids[i] = house_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "\"x\"", 10000, 0);
+        ids[i] = live_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "\"x\"", 10000, 0);
     for (int i = 0; i < MANY; i++) {
-        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
         ck_assert_uint_eq(t.attempt, 1);
         task_release(&t);
     }
@@ -165,8 +165,8 @@ END_TEST
 static pid_t some_worker(void)
 {
     char path[64], list[4096], *end;
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)fork_server_pid(house.fs),
-                   (int)fork_server_pid(house.fs));
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)fork_server_pid(live.fs),
+                   (int)fork_server_pid(live.fs));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ck_assert_int_ge(fd, 0);
     ssize_t n = read(fd, list, sizeof(list) - 1);
@@ -178,20 +178,20 @@ static pid_t some_worker(void)
 
 START_TEST(test_scheduler_worker_crash_fails_one_task)
 {
-    (void)house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
-    (void)house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
+    (void)live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
+    (void)live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
     wait_busy(2);
-    while (house_stats().workers_alive < 2)
+    while (live_stats().workers_alive < 2)
         (void)poll(NULL, 0, 1);
     ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
-    while (house_stats().workers_died < 1)
+    while (live_stats().workers_died < 1)
         (void)poll(NULL, 0, 1);
-    struct task_id c = house_submit("echo", LANE_CPU, "1", 10000, 0);
-    struct task t = house_wait(c, TASK_SUCCEEDED);
+    struct task_id c = live_submit("echo", LANE_CPU, "1", 10000, 0);
+    struct task t = live_wait(c, TASK_SUCCEEDED);
     task_release(&t);
     wait_busy(0);
-    struct store_stats st = house_store_stats();
-    for (; st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3; st = house_store_stats())
+    struct store_stats st = live_store_stats();
+    for (; st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3; st = live_store_stats())
         (void)poll(NULL, 0, 1);
     ck_assert_uint_eq(st.finished[TASK_FAILED], 1);
     ck_assert_uint_eq(st.finished[TASK_SUCCEEDED], 2);
@@ -203,14 +203,14 @@ START_TEST(test_scheduler_worker_crash_is_tried_again)
 {
     struct task_id ids[2];
     for (int i = 0; i < 2; i++)
-        ids[i] = house_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 1);
+        ids[i] = live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 1);
     wait_busy(2);
-    while (house_stats().workers_alive < 2)
+    while (live_stats().workers_alive < 2)
         (void)poll(NULL, 0, 1);
     ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
     uint32_t attempts = 0;
     for (int i = 0; i < 2; i++) {
-        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
         attempts += t.attempt;
         task_release(&t);
     }
@@ -222,10 +222,10 @@ END_TEST
 
 START_TEST(test_scheduler_drain_waits_for_what_ends_in_time)
 {
-    struct task_id id = house_submit("sleep", LANE_IO, "{\"ms\":100}", 10000, 0);
+    struct task_id id = live_submit("sleep", LANE_IO, "{\"ms\":100}", 10000, 0);
     wait_busy(1);
-    ck_assert(scheduler_drain(house.s, 5000));
-    struct task t = house_wait(id, TASK_SUCCEEDED);
+    ck_assert(scheduler_drain(live.s, 5000));
+    struct task t = live_wait(id, TASK_SUCCEEDED);
     task_release(&t);
 }
 END_TEST
@@ -234,12 +234,12 @@ START_TEST(test_scheduler_drain_gives_back_uncharged)
 {
     struct task_id ids[4];
     for (size_t i = 0; i < 4; i++)
-        ids[i] = house_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input,
-                              1000000, 0);
+        ids[i] = live_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input,
+                             1000000, 0);
     wait_busy(4);
-    ck_assert(scheduler_drain(house.s, 10));
+    ck_assert(scheduler_drain(live.s, 10));
     for (int i = 0; i < 4; i++) {
-        struct task t = house_wait(ids[i], TASK_QUEUED);
+        struct task t = live_wait(ids[i], TASK_QUEUED);
         ck_assert_uint_eq(t.attempt, 0);
         task_release(&t);
     }
@@ -248,32 +248,32 @@ END_TEST
 
 START_TEST(test_scheduler_takes_nothing_after_stop_claiming)
 {
-    struct task_id before = house_submit("echo", LANE_IO, "1", 10000, 0);
-    struct task t = house_wait(before, TASK_SUCCEEDED);
+    struct task_id before = live_submit("echo", LANE_IO, "1", 10000, 0);
+    struct task t = live_wait(before, TASK_SUCCEEDED);
     task_release(&t);
-    scheduler_stop_claiming(house.s);
-    ck_assert(scheduler_drain(house.s, 1000)); /* now every claim has come back */
-    struct task_id after = house_submit("echo", LANE_IO, "1", 10000, 0);
-    t = house_wait(after, TASK_QUEUED);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].started, 1);
+    scheduler_stop_claiming(live.s);
+    ck_assert(scheduler_drain(live.s, 1000)); /* now every claim has come back */
+    struct task_id after = live_submit("echo", LANE_IO, "1", 10000, 0);
+    t = live_wait(after, TASK_QUEUED);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].started, 1);
     task_release(&t);
 }
 END_TEST
 
 START_TEST(test_scheduler_fork_server_death_is_told)
 {
-    struct pollfd p = {.fd = scheduler_broken_fd(house.s), .events = POLLIN};
-    struct task_id a = house_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 1000000, 0);
-    struct task_id b = house_submit("long", LANE_IO, "", 1000000, 0);
+    struct pollfd p = {.fd = scheduler_broken_fd(live.s), .events = POLLIN};
+    struct task_id a = live_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 1000000, 0);
+    struct task_id b = live_submit("long", LANE_IO, "", 1000000, 0);
     wait_busy(2);
-    ck_assert(!scheduler_broken(house.s));
-    ck_assert_int_eq(kill(fork_server_pid(house.fs), SIGKILL), 0);
+    ck_assert(!scheduler_broken(live.s));
+    ck_assert_int_eq(kill(fork_server_pid(live.fs), SIGKILL), 0);
     ck_assert_int_eq(poll(&p, 1, -1), 1);
-    ck_assert(scheduler_broken(house.s));
-    ck_assert(scheduler_drain(house.s, 1000));
-    struct task t = house_wait(a, TASK_QUEUED); /* no fault of the tasks */
+    ck_assert(scheduler_broken(live.s));
+    ck_assert(scheduler_drain(live.s, 1000));
+    struct task t = live_wait(a, TASK_QUEUED); /* no fault of the tasks */
     task_release(&t);
-    t = house_wait(b, TASK_QUEUED);
+    t = live_wait(b, TASK_QUEUED);
     task_release(&t);
 }
 END_TEST
@@ -282,8 +282,8 @@ END_TEST
 START_TEST(test_scheduler_stop_without_drain)
 {
     for (size_t i = 0; i < 4; i++)
-        (void)house_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input,
-                           1000000, 0);
+        (void)live_submit(endless[i].handler, i % 2 ? LANE_CPU : LANE_IO, endless[i].input, 1000000,
+                          0);
     wait_busy(4);
 }
 END_TEST

@@ -3,24 +3,24 @@
 #include <sys/resource.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 #define LONG "{\"seconds\":1000}"
 
 static void setup(void)
 {
-    house_build(2, 2);
+    live_start(2, 2);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
 }
 
 static void resize(enum lane lane, uint32_t capacity)
 {
-    house.view.change(house.view.ctx, lane,
-                      &(struct pool_wish){.sets_capacity = true, .capacity = capacity});
+    live.view.change(live.view.ctx, lane,
+                     &(struct pool_wish){.sets_capacity = true, .capacity = capacity});
 }
 
 static void set_pause(enum lane lane, bool is_paused)
@@ -28,24 +28,24 @@ static void set_pause(enum lane lane, bool is_paused)
     struct pool_wish wish = {.sets_pause = true};
     if (is_paused)
         wish.pause = (struct pool_pause){clock_wall_ms(), "a test", "to see"};
-    house.view.change(house.view.ctx, lane, &wish);
+    live.view.change(live.view.ctx, lane, &wish);
 }
 
 static void wait_busy(enum lane lane, uint32_t n)
 {
-    while (house_stats().lanes[lane].busy != n)
+    while (live_stats().lanes[lane].busy != n)
         (void)poll(NULL, 0, 1);
 }
 
 static void wait_alive(uint32_t n)
 {
-    while (house_stats().workers_alive != n)
+    while (live_stats().workers_alive != n)
         (void)poll(NULL, 0, 1);
 }
 
 static void expect_done(struct task_id id, uint32_t attempt)
 {
-    struct task t = house_wait(id, TASK_SUCCEEDED);
+    struct task t = live_wait(id, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.attempt, attempt);
     task_release(&t);
 }
@@ -56,11 +56,11 @@ START_TEST(test_pools_grow_while_busy)
 {
     enum lane lane = lanes[_i];
     for (int i = 0; i < 5; i++)
-        (void)house_submit("sleep", lane, LONG, 2000000, 0);
+        (void)live_submit("sleep", lane, LONG, 2000000, 0);
     wait_busy(lane, 2);
     resize(lane, 5);
-    ck_assert_uint_eq(house_stats().lanes[lane].capacity, 5); /* at once */
-    ck_assert_uint_eq(house_stats().lanes[lane].configured, 2);
+    ck_assert_uint_eq(live_stats().lanes[lane].capacity, 5); /* at once */
+    ck_assert_uint_eq(live_stats().lanes[lane].configured, 2);
     wait_busy(lane, 5);
     if (lane == LANE_CPU)
         wait_alive(5);
@@ -73,22 +73,22 @@ START_TEST(test_pools_shrink_lets_attempts_end)
     struct task_id first[4], later[3];
     resize(lane, 4);
     for (int i = 0; i < 4; i++)
-        first[i] = house_submit("sleep", lane, LONG, 2000000, 0);
+        first[i] = live_submit("sleep", lane, LONG, 2000000, 0);
     wait_busy(lane, 4);
     resize(lane, 1);
     for (int i = 0; i < 3; i++)
-        later[i] = house_submit("echo", lane, "1", 10000, 0);
+        later[i] = live_submit("echo", lane, "1", 10000, 0);
     for (int i = 0; i < 3; i++)
-        house_cancel(first[i]);
+        live_cancel(first[i]);
     wait_busy(lane, 1);
     if (lane == LANE_CPU) {
         wait_alive(1);
-        ck_assert_uint_eq(house_stats().workers_died, 0);
+        ck_assert_uint_eq(live_stats().workers_died, 0);
     }
-    struct task t = house_wait(later[0], TASK_QUEUED); /* the one slot is still taken */
+    struct task t = live_wait(later[0], TASK_QUEUED); /* the one slot is still taken */
     task_release(&t);
-    ck_assert_uint_eq(house_stats().lanes[lane].started, 4);
-    house_cancel(first[3]);
+    ck_assert_uint_eq(live_stats().lanes[lane].started, 4);
+    live_cancel(first[3]);
     for (int i = 0; i < 3; i++)
         expect_done(later[i], 1);
 }
@@ -101,35 +101,35 @@ START_TEST(test_pools_shrink_recalls_what_waits_for_slots)
     struct task_id ids[3];
     resize(lane, 1);
     for (int i = 0; i < 3; i++)
-        ids[i] = house_submit("sleep", lane, "{\"ms\":30}", 10000, 0);
+        ids[i] = live_submit("sleep", lane, "{\"ms\":30}", 10000, 0);
     for (int i = 0; i < 3; i++) {
-        ck_assert_uint_le(house_stats().lanes[lane].busy, 1);
+        ck_assert_uint_le(live_stats().lanes[lane].busy, 1);
         expect_done(ids[i], 1);
     }
     resize(lane, 0);
-    ck_assert_uint_eq(house_stats().lanes[lane].capacity, 2);
+    ck_assert_uint_eq(live_stats().lanes[lane].capacity, 2);
 }
 END_TEST
 
 START_TEST(test_pools_pause_stops_claims_and_not_attempts)
 {
     enum lane lane = lanes[_i];
-    struct task_id running = house_submit("sleep", lane, "{\"ms\":100}", 10000, 0);
+    struct task_id running = live_submit("sleep", lane, "{\"ms\":100}", 10000, 0);
     wait_busy(lane, 1);
     set_pause(lane, true);
-    ck_assert_int_gt(house_stats().lanes[lane].pause.since_wall_ms, 0);
-    ck_assert_str_eq(house_stats().lanes[lane].pause.by, "a test");
-    struct task_id waits = house_submit("echo", lane, "1", 10000, 0);
-    struct task_id other = house_submit("echo", lanes[1 - _i], "1", 10000, 0);
+    ck_assert_int_gt(live_stats().lanes[lane].pause.since_wall_ms, 0);
+    ck_assert_str_eq(live_stats().lanes[lane].pause.by, "a test");
+    struct task_id waits = live_submit("echo", lane, "1", 10000, 0);
+    struct task_id other = live_submit("echo", lanes[1 - _i], "1", 10000, 0);
     expect_done(running, 1);
     expect_done(other, 1);
     wait_busy(lane, 0);
-    struct task t = house_wait(waits, TASK_QUEUED);
+    struct task t = live_wait(waits, TASK_QUEUED);
     ck_assert_uint_eq(t.attempt, 0);
     task_release(&t);
     set_pause(lane, false);
     expect_done(waits, 1); /* not charged for the pause */
-    ck_assert_int_eq(house_stats().lanes[lane].pause.since_wall_ms, 0);
+    ck_assert_int_eq(live_stats().lanes[lane].pause.since_wall_ms, 0);
 }
 END_TEST
 
@@ -141,7 +141,7 @@ START_TEST(test_pools_changed_at_random_lose_nothing)
     srand(7);
     for (int i = 0; i < MANY; i++) {
         enum lane lane = lanes[i % 2];
-        ids[i] = house_submit("sleep", lane, "{\"ms\":1}", 30000, 0);
+        ids[i] = live_submit("sleep", lane, "{\"ms\":1}", 30000, 0);
         if (i % 10 == 3)
             resize(lane, 1 + (uint32_t)rand() % 6);
         if (i % 25 == 9)
@@ -156,7 +156,7 @@ START_TEST(test_pools_changed_at_random_lose_nothing)
     wait_busy(LANE_IO, 0);
     wait_busy(LANE_CPU, 0);
     wait_alive(2);
-    ck_assert_uint_eq(house_stats().workers_died, 0);
+    ck_assert_uint_eq(live_stats().workers_died, 0);
 }
 END_TEST
 
@@ -165,9 +165,9 @@ END_TEST
 static void reload(const char *json, uint32_t threads, unsigned paused)
 {
     struct scheduler_plan plan = {.max_threads = threads, .max_workers = 2, .paused = paused};
-    struct handlers *h = house_handlers_from(json);
+    struct handlers *h = live_handlers_from(json);
     plan.handlers = h;
-    scheduler_reload(house.s, &plan);
+    scheduler_reload(live.s, &plan);
     handlers_free(&h);
 }
 
@@ -175,16 +175,16 @@ static void reload(const char *json, uint32_t threads, unsigned paused)
  * ends with the new one in force. */
 START_TEST(test_reload_leaves_running_attempts_their_handler)
 {
-    struct task_id before = house_submit("stubborn", LANE_CPU, "", 300, 0);
+    struct task_id before = live_submit("stubborn", LANE_CPU, "", 300, 0);
     wait_busy(LANE_CPU, 1);
     reload("{\"lower\": {\"exec\": [\"tr\", \"A-Z\", \"a-z\"]}}", 2, 0);
-    struct task t = house_wait(house_submit("lower", LANE_CPU, "HELLO", 10000, 0), TASK_SUCCEEDED);
+    struct task t = live_wait(live_submit("lower", LANE_CPU, "HELLO", 10000, 0), TASK_SUCCEEDED);
     ck_assert_str_eq((const char *)t.outcome->body, "hello");
     task_release(&t);
-    t = house_wait(house_submit("upper", LANE_CPU, "x", 10000, 0), TASK_FAILED);
+    t = live_wait(live_submit("upper", LANE_CPU, "x", 10000, 0), TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "unknown_handler");
     task_release(&t);
-    t = house_wait(before, TASK_FAILED); /* by its own timeout */
+    t = live_wait(before, TASK_FAILED); /* by its own timeout */
     ck_assert_str_eq(t.outcome->code, "timeout");
     task_release(&t);
 }
@@ -195,7 +195,7 @@ START_TEST(test_reload_again_and_again_under_load)
     enum { MANY = 200 };
     static struct task_id ids[MANY];
     for (int i = 0; i < MANY; i++) {
-        ids[i] = house_submit(i % 10 ? "echo" : "upper", lanes[i % 2], "1", 30000, 0);
+        ids[i] = live_submit(i % 10 ? "echo" : "upper", lanes[i % 2], "1", 30000, 0);
         if (i % 5 == 0)
             reload("{\"upper\": {\"exec\": [\"tr\", \"a-z\", \"A-Z\"]}}", 2 + (uint32_t)i % 3, 0);
     }
@@ -210,25 +210,25 @@ START_TEST(test_reload_and_changes_by_hand)
     resize(LANE_IO, 5);
     set_pause(LANE_CPU, true);
     reload("{}", 2, 0); /* as it was configured: nothing new */
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 5);
-    ck_assert_int_gt(house_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].capacity, 5);
+    ck_assert_int_gt(live_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
     reload("{}", 3, 1u << LANE_IO);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 3);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].configured, 3);
-    ck_assert_str_eq(house_stats().lanes[LANE_IO].pause.by, "configuration");
-    ck_assert_int_gt(house_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].capacity, 3);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].configured, 3);
+    ck_assert_str_eq(live_stats().lanes[LANE_IO].pause.by, "configuration");
+    ck_assert_int_gt(live_stats().lanes[LANE_CPU].pause.since_wall_ms, 0);
     reload("{}", 3, 0);
-    ck_assert_int_eq(house_stats().lanes[LANE_IO].pause.since_wall_ms, 0);
+    ck_assert_int_eq(live_stats().lanes[LANE_IO].pause.since_wall_ms, 0);
 }
 END_TEST
 
 /* A change that comes when the scheduler has ended is for nobody, and harms nobody. */
 START_TEST(test_pools_change_after_the_end)
 {
-    scheduler_stop(house.s);
+    scheduler_stop(live.s);
     resize(LANE_IO, 9);
     set_pause(LANE_CPU, true);
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].capacity, 9);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].capacity, 9);
 }
 END_TEST
 

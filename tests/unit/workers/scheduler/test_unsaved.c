@@ -5,7 +5,7 @@
 
 #include "storage/fault.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 enum { SLOTS = 2, TASKS = 40, REFUSALS = 6 };
 
@@ -13,15 +13,15 @@ static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claime
 
 static void setup(void)
 {
-    house_backend = STORE_FAULT_PREFIX "memory";
-    house_build(SLOTS, 1);
-    struct task first = house_wait(house_submit("sleep", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
+    live_backend = STORE_FAULT_PREFIX "memory";
+    live_start(SLOTS, 1);
+    struct task first = live_wait(live_submit("sleep", LANE_IO, input, 10000, 0), TASK_SUCCEEDED);
     task_release(&first);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
 }
 
 /* In one commit: later ones are refused while there is no room. */
@@ -40,8 +40,8 @@ static void submit_all(struct task_id ids[TASKS])
                                  .input_len = sizeof(input) - 1};
         tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
     }
-    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < TASKS; i++)
         task_release(&tasks[i]);
@@ -54,14 +54,14 @@ START_TEST(test_unsaved_ends_keep_their_slots)
     submit_all(ids);
     while (store_fault_count(STORE_FAULT_CHANGE) < REFUSALS) /* the case's timeout is the limit */
         (void)poll(NULL, 0, 1);
-    while (house_store_stats().health != 0) /* with the commit in which claims are served again */
+    while (live_store_stats().health != 0) /* with the commit in which claims are served again */
         (void)poll(NULL, 0, 1);
-    ck_assert_uint_le(house_store_stats().claimed,
+    ck_assert_uint_le(live_store_stats().claimed,
                       1 + 2 * SLOTS); /* those that run, and their successors */
-    ck_assert_uint_eq(house_store_stats().finished[TASK_SUCCEEDED], 1);
+    ck_assert_uint_eq(live_store_stats().finished[TASK_SUCCEEDED], 1);
     store_fault_arm(STORE_FAULT_CHANGE, 0, 0, 0);
     for (int i = 0; i < TASKS; i++) {
-        struct task t = house_wait(ids[i], TASK_SUCCEEDED);
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
         ck_assert_uint_eq(t.attempt, 1);
         task_release(&t);
     }

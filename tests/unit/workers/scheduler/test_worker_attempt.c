@@ -1,26 +1,27 @@
-/* `worker` handlers from the queue to the outcome: a scheduler with real programs (kit_worker.h).
+/* `worker` handlers from the queue to the outcome: a scheduler with real programs
+ * (scripted_worker.h).
  */
 #include <limits.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
-#include "tests/unit/workers/kit_worker.h"
+#include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
 
 static char self[PATH_MAX];
 
 static void build(uint32_t threads, uint32_t workers, const char *options)
 {
     static char file[2 * PATH_MAX];
-    (void)snprintf(file, sizeof(file), "{\"kit\": {\"worker\": [\"%s\", \"worker\"%s}}", self,
+    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s}}", self,
                    options);
-    house_file = file;
-    house_build(threads, workers);
+    live_file = file;
+    live_start(threads, workers);
 }
 
 static struct task run_on(enum lane lane, const char *input, enum task_state state)
 {
-    struct task_id id = house_submit("kit", lane, input, 60000, 0);
-    struct task t = house_wait(id, state);
+    struct task_id id = live_submit("scripted", lane, input, 60000, 0);
+    struct task t = live_wait(id, state);
     return t;
 }
 
@@ -39,7 +40,7 @@ START_TEST(test_worker_success)
     t = run("print", TASK_SUCCEEDED);
     ck_assert_ptr_nonnull(memmem(t.outcome->log, t.outcome->log_len, "to stderr\n", 10));
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -56,10 +57,10 @@ START_TEST(test_worker_failure_has_kind_and_first_line)
     ck_assert_str_eq(t.outcome->message, "not now");
     ck_assert_ptr_null(t.outcome->error_type);
     task_release(&t);
-    struct task_id id = house_submit("kit", LANE_CPU, "again", 60000, 1);
-    t = house_wait(id, TASK_SCHEDULED); /* to be tried again */
+    struct task_id id = live_submit("scripted", LANE_CPU, "again", 60000, 1);
+    t = live_wait(id, TASK_SCHEDULED); /* to be tried again */
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -82,20 +83,20 @@ START_TEST(test_worker_death_fails_one_task)
     task_release(&t);
     t = run("fine", TASK_SUCCEEDED);
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 START_TEST(test_worker_timeout_kills_the_deaf)
 {
     build(1, 1, ", \"deaf\"]");
-    struct task_id id = house_submit("kit", LANE_CPU, "hold", 50, 0);
-    struct task t = house_wait(id, TASK_FAILED);
+    struct task_id id = live_submit("scripted", LANE_CPU, "hold", 50, 0);
+    struct task t = live_wait(id, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "timeout");
     task_release(&t);
     t = run("fine", TASK_SUCCEEDED);
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -112,14 +113,14 @@ START_TEST(test_worker_cancel_keeps_the_process)
     build(1, 1, ", \"cancel=1\"]");
     struct task t = run("pid", TASK_SUCCEEDED);
     char *before = text_of(&t);
-    struct task_id id = house_submit("kit", LANE_CPU, "hold", 60000, 0);
-    house_cancel(id);
+    struct task_id id = live_submit("scripted", LANE_CPU, "hold", 60000, 0);
+    live_cancel(id);
     t = run("pid", TASK_SUCCEEDED);
     char *after = text_of(&t);
     ck_assert_str_eq(before, after);
     free(before);
     free(after);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -128,23 +129,23 @@ START_TEST(test_worker_on_the_io_lane_runs_several_at_once)
     build(4, 1, ", \"concurrency=3\"], \"lane\": \"io\"");
     struct task_id held[2];
     for (int i = 0; i < 2; i++) {
-        held[i] = house_submit("kit", LANE_IO, "hold", 60000, 0);
-        struct task t = house_wait(held[i], TASK_RUNNING);
+        held[i] = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+        struct task t = live_wait(held[i], TASK_RUNNING);
         task_release(&t);
     }
     struct task t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
     task_release(&t);
     for (int i = 0; i < 2; i++) {
-        t = house_wait(held[i], TASK_SUCCEEDED);
+        t = live_wait(held[i], TASK_SUCCEEDED);
         task_release(&t);
     }
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
     TCase *t = tcase_create("attempts");

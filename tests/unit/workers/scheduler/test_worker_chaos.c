@@ -6,10 +6,10 @@
 
 #include "core/log.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
-#include "tests/unit/workers/kit_worker.h"
+#include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
 
-#define ROUND 500 /* tasks of one house, of which half are cancelled by each of two tests */
+#define ROUND 500 /* tasks of one live, of which half are cancelled by each of two tests */
 #define KILLS 50
 #define WORKERS 3
 
@@ -24,12 +24,12 @@ static int how_many(const char *name, int usual)
 static void build(const char *key)
 {
     static char file[2 * PATH_MAX];
-    (void)snprintf(file, sizeof(file), "{\"kit\": {\"worker\": [\"%s\", \"worker\"%s]}}", self,
+    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s]}}", self,
                    key);
-    house_file = file;
-    house_build(1, WORKERS);
-    struct task_id id = house_submit("kit", LANE_CPU, "up", 60000, 0);
-    struct task t = house_wait(id, TASK_SUCCEEDED);
+    live_file = file;
+    live_start(1, WORKERS);
+    struct task_id id = live_submit("scripted", LANE_CPU, "up", 60000, 0);
+    struct task t = live_wait(id, TASK_SUCCEEDED);
     task_release(&t);
 }
 
@@ -52,11 +52,11 @@ static size_t children_of(pid_t parent, int out[64])
 static struct task wait_final(struct task_id id)
 {
     struct task copy;
-    mutex_lock(&house.mu);
-    while (!task_state_is_final(house_slot(id)->state))
-        cond_wait(&house.changed, &house.mu);
-    task_copy(&copy, house_slot(id));
-    mutex_unlock(&house.mu);
+    mutex_lock(&live.mu);
+    while (!task_state_is_final(live_slot(id)->state))
+        cond_wait(&live.changed, &live.mu);
+    task_copy(&copy, live_slot(id));
+    mutex_unlock(&live.mu);
     return copy;
 }
 
@@ -64,19 +64,19 @@ static struct task wait_final(struct task_id id)
  * greeting comes again after two seconds only. */
 static void wait_pool_at_its_size(void)
 {
-    while (house_stats().workers_alive < WORKERS + 1) {
-        struct task_id id = house_submit("sleep", LANE_IO, "{\"ms\":20}", 60000, 0);
+    while (live_stats().workers_alive < WORKERS + 1) {
+        struct task_id id = live_submit("sleep", LANE_IO, "{\"ms\":20}", 60000, 0);
         struct task t = wait_final(id);
         task_release(&t);
     }
-    ck_assert_uint_eq(house_stats().workers_alive, WORKERS + 1);
+    ck_assert_uint_eq(live_stats().workers_alive, WORKERS + 1);
 }
 
 static void raze_and_look_for_orphans(void)
 {
     int left[64];
-    pid_t fork_server = fork_server_pid(house.fs);
-    house_raze();
+    pid_t fork_server = fork_server_pid(live.fs);
+    live_stop();
     ck_assert_uint_eq(children_of(fork_server, left), 0);
 }
 
@@ -114,25 +114,25 @@ static void cancel(struct cancel *c)
     }
     atomic_fetch_add(&cancels_open, 1);
     cancels_sent++;
-    ck_assert_int_eq(store_post(house.store, &store_verb_apply, &c->op.op, on_cancelled), 0);
+    ck_assert_int_eq(store_post(live.store, &store_verb_apply, &c->op.op, on_cancelled), 0);
 }
 
 static struct cancel *read_for_cancel(struct task_id id)
 {
     struct cancel *c = xnew(struct cancel);
     c->why = task_outcome_error("cancelled", "cancelled by its client");
-    mutex_lock(&house.mu);
-    task_copy(&c->op.task, house_slot(id));
-    mutex_unlock(&house.mu);
+    mutex_lock(&live.mu);
+    task_copy(&c->op.task, live_slot(id));
+    mutex_unlock(&live.mu);
     return c;
 }
 
 static void wait_begun(struct task_id id)
 {
-    mutex_lock(&house.mu);
-    while (house_slot(id)->state == TASK_QUEUED)
-        cond_wait(&house.changed, &house.mu);
-    mutex_unlock(&house.mu);
+    mutex_lock(&live.mu);
+    while (live_slot(id)->state == TASK_QUEUED)
+        cond_wait(&live.changed, &live.mu);
+    mutex_unlock(&live.mu);
 }
 
 /* The snapshot is read when the task begins or before; the cancel comes then, or when its neighbour
@@ -156,7 +156,7 @@ static void race(int n)
     int cancelled = 0;
     atomic_store(&cancels_true, 0);
     for (int i = 0; i < n; i++) {
-        ids[i] = house_submit(i % 4 < 2 ? "kit" : "sha256", LANE_CPU, "x", 60000, 0);
+        ids[i] = live_submit(i % 4 < 2 ? "scripted" : "sha256", LANE_CPU, "x", 60000, 0);
         if (i % 2 == 0)
             cancel_about_its_end(ids, i);
     }
@@ -167,7 +167,7 @@ static void race(int n)
         cancelled += t.state == TASK_CANCELLED;
         task_release(&t);
     }
-    struct task_id last = house_submit("kit", LANE_CPU, "x", 60000, 0);
+    struct task_id last = live_submit("scripted", LANE_CPU, "x", 60000, 0);
     struct task t = wait_final(last); /* every cancel was answered before */
     task_release(&t);
     ck_assert_int_eq(atomic_load(&cancels_open), 0);
@@ -175,7 +175,7 @@ static void race(int n)
     cancels_in_time += cancelled;
 }
 
-static void race_in_a_house(const char *key)
+static void race_in_a_live_one(const char *key)
 {
     build(key);
     race(ROUND);
@@ -186,13 +186,13 @@ static void race_in_a_house(const char *key)
 
 START_TEST(test_chaos_cancels_that_kill)
 {
-    race_in_a_house("");
+    race_in_a_live_one("");
 }
 END_TEST
 
 START_TEST(test_chaos_cancels_that_ask)
 {
-    race_in_a_house(", \"cancel=1\"");
+    race_in_a_live_one(", \"cancel=1\"");
 }
 END_TEST
 
@@ -210,8 +210,8 @@ static int kill_some(int n, uint32_t *random)
     int pids[64], failed = 0;
     struct task_id ids[ROUND];
     for (int i = 0; i < n; i++) {
-        ids[i] = house_submit(i % 2 ? "kit" : "sha256", LANE_CPU, "x", 60000, 0);
-        size_t found = i % 4 ? 0 : children_of(fork_server_pid(house.fs), pids);
+        ids[i] = live_submit(i % 2 ? "scripted" : "sha256", LANE_CPU, "x", 60000, 0);
+        size_t found = i % 4 ? 0 : children_of(fork_server_pid(live.fs), pids);
         if (found)
             (void)kill(pids[next_random(random) % found], SIGKILL);
         if (i >= 8) { /* a load, and not all at once */
@@ -252,7 +252,7 @@ static int rounds(const char *name, int usual, int per_round)
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
     log_set_level(LOG_LEVEL_ERROR);

@@ -5,30 +5,30 @@
 
 #include "core/clock.h"
 #include "tests/support/suite.h"
-#include "tests/unit/workers/kit_house.h"
+#include "tests/unit/workers/process/jobs.h"
 
 /* ---- how many of which ---- */
 
 /* Two slots, two programs: whoever needs both gets both, in place of the other's idle one. */
 START_TEST(test_programs_give_way_to_each_other)
 {
-    build(2, "{\"a\": {\"worker\": [\"SELF\", \"worker\"]}, \"b\": {\"worker\": [\"SELF\", "
-             "\"worker\"]}}");
+    jobs_build(2, "{\"a\": {\"worker\": [\"SELF\", \"worker\"]}, \"b\": {\"worker\": [\"SELF\", "
+                  "\"worker\"]}}");
     static const char *const names[] = {"a", "b", "a"};
     for (int i = 0; i < 3; i++) {
         struct job j[2];
-        ask(&j[0], names[i], "hold");
-        ask(&j[1], names[i], "hold");
+        jobs_ask(&j[0], names[i], "hold");
+        jobs_ask(&j[1], names[i], "hold");
         while (!j[0].job.worker || !j[1].job.worker)
-            loop_turn(loop, -1);
-        ck_assert_uint_le(worker_view_counts(worker_set_view(set)).ready, 2 + 3 - 1);
+            loop_turn(jobs_loop, -1);
+        ck_assert_uint_le(worker_view_counts(worker_set_view(jobs_set)).ready, 2 + 3 - 1);
         for (int k = 0; k < 2; k++) {
             worker_program_stop_job(&j[k].job, SIGKILL);
-            wait_for(&j[k]);
-            drop(&j[k]);
+            jobs_wait(&j[k]);
+            jobs_drop(&j[k]);
         }
     }
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -36,49 +36,49 @@ END_TEST
 
 START_TEST(test_program_is_replaced_after_max_tasks)
 {
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 3}}");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_tasks\": 3}}");
     int last = 0, served = 0, processes = 0;
     for (int i = 0; i < 12; i++) {
-        int pid = pid_of("kit");
+        int pid = jobs_pid_of("scripted");
         if (pid != last)
             processes++, served = 0;
         last = pid;
         ck_assert_int_le(++served, 3);
     }
     ck_assert_int_eq(processes, 4);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
-    raze();
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 0);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_is_replaced_when_it_has_grown)
 {
     struct job j;
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 3000000000}}");
-    int pid = pid_of("kit");
-    (void)answer(&j, "kit", "grow 64");
-    ck_assert_int_eq(pid_of("kit"), pid);
-    raze();
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 3000000000}}");
+    int pid = jobs_pid_of("scripted");
+    (void)jobs_answer(&j, "scripted", "grow 64");
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_raze();
     /* Under a sanitizer a process is large from its start: then each task is its last. */
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 60000000}}");
-    pid = pid_of("kit");
-    (void)answer(&j, "kit", "grow 64");
-    ck_assert_int_ne(pid_of("kit"), pid);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).died, 0);
-    raze();
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_rss\": 60000000}}");
+    pid = jobs_pid_of("scripted");
+    (void)jobs_answer(&j, "scripted", "grow 64");
+    ck_assert_int_ne(jobs_pid_of("scripted"), pid);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).died, 0);
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_is_replaced_when_old)
 {
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 0.001}}");
-    int pid = pid_of("kit");
+    jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\"], \"max_age\": 0.001}}");
+    int pid = jobs_pid_of("scripted");
     int64_t until_ms = clock_mono_ms() + 1;
     while (clock_mono_ms() <= until_ms)
-        loop_turn(loop, 1);
-    (void)pid_of("kit"); /* its last one */
-    ck_assert_int_ne(pid_of("kit"), pid);
-    raze();
+        loop_turn(jobs_loop, 1);
+    (void)jobs_pid_of("scripted"); /* its last one */
+    ck_assert_int_ne(jobs_pid_of("scripted"), pid);
+    jobs_raze();
 }
 END_TEST
 
@@ -86,14 +86,14 @@ END_TEST
 
 static const struct worker_program *program_named(const char *name)
 {
-    return worker_set_program(set, handlers_find(handlers, name));
+    return worker_set_program(jobs_set, handlers_find(jobs_handlers, name));
 }
 
 /* What others are shown of it. */
 static bool is_shown_broken(const char *name, struct pool_broken *out)
 {
-    bool yes = worker_view_find_fault(worker_set_view(set), name, out);
-    ck_assert_uint_eq(worker_view_counts(worker_set_view(set)).faults, yes);
+    bool yes = worker_view_find_fault(worker_set_view(jobs_set), name, out);
+    ck_assert_uint_eq(worker_view_counts(worker_set_view(jobs_set)).faults, yes);
     return yes;
 }
 
@@ -101,38 +101,38 @@ static const struct worker_program *wait_broken(const char *name)
 {
     const struct worker_program *p = program_named(name);
     while (!p->broken_wall_ms)
-        loop_turn(loop, -1);
+        loop_turn(jobs_loop, -1);
     return p;
 }
 
 START_TEST(test_program_that_does_not_start_is_broken_and_gives_its_tasks_back)
 {
     struct job j;
-    build(2, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"die\"]}}");
-    const struct worker_program *p = program_named("kit");
-    ask(&j, "kit", "hello");
-    wait_for(&j);
+    jobs_build(2, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"die\"]}}");
+    const struct worker_program *p = program_named("scripted");
+    jobs_ask(&j, "scripted", "hello");
+    jobs_wait(&j);
     ck_assert_int_eq(j.how, WORKER_ENDED_RETURNED);
     ck_assert(p->broken_wall_ms);
     ck_assert_str_eq(p->last_words, "it exited with 3: no model here");
     struct pool_broken shown;
-    ck_assert(is_shown_broken("kit", &shown));
+    ck_assert(is_shown_broken("scripted", &shown));
     ck_assert_str_eq(shown.words, p->last_words);
     ck_assert_int_eq(shown.since_wall_ms, p->broken_wall_ms);
-    ck_assert(!worker_view_find_fault(worker_set_view(set), "other", &shown));
+    ck_assert(!worker_view_find_fault(worker_set_view(jobs_set), "other", &shown));
     ck_assert_int_eq(p->retry_ms, 2000);
-    drop(&j);
-    ask(&j, "kit", "hello");
+    jobs_drop(&j);
+    jobs_ask(&j, "scripted", "hello");
     ck_assert(j.done && j.how == WORKER_ENDED_RETURNED); /* at once */
-    drop(&j);
+    jobs_drop(&j);
     while (p->retry_ms < 4000)
-        loop_turn(loop, -1); /* it was tried again */
-    struct job k;            /* the built-ins do not suffer */
-    submit(&k, "sha256", "x");
-    wait_for(&k);
+        loop_turn(jobs_loop, -1); /* it was tried again */
+    struct job k;                 /* the built-ins do not suffer */
+    jobs_submit(&k, "sha256", "x");
+    jobs_wait(&k);
     ck_assert_int_eq(k.how, WORKER_ENDED_DONE);
-    drop(&k);
-    raze();
+    jobs_drop(&k);
+    jobs_raze();
 }
 END_TEST
 
@@ -144,28 +144,30 @@ START_TEST(test_program_heals_by_itself)
     close(fd);
     unlink(path);
     (void)snprintf(json, sizeof(json),
-                   "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"once=%s\"]}}", path);
-    build(2, json);
-    const struct worker_program *p = wait_broken("kit");
+                   "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"once=%s\"]}}", path);
+    jobs_build(2, json);
+    const struct worker_program *p = wait_broken("scripted");
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     close(fd);
     struct pool_broken shown;
-    ck_assert(is_shown_broken("kit", &shown));
+    ck_assert(is_shown_broken("scripted", &shown));
     while (p->broken_wall_ms)
-        loop_turn(loop, -1);
-    ck_assert(!is_shown_broken("kit", &shown));
-    ck_assert_str_eq(answer(&j, "kit", "hello"), "hello");
+        loop_turn(jobs_loop, -1);
+    ck_assert(!is_shown_broken("scripted", &shown));
+    ck_assert_str_eq(jobs_answer(&j, "scripted", "hello"), "hello");
     unlink(path);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 START_TEST(test_program_that_never_greets_is_killed)
 {
-    build(1, "{\"kit\": {\"worker\": [\"SELF\", \"worker\", \"mute\"], \"start_timeout\": 0.05}}");
-    const struct worker_program *p = wait_broken("kit");
+    jobs_build(
+        1,
+        "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"mute\"], \"start_timeout\": 0.05}}");
+    const struct worker_program *p = wait_broken("scripted");
     ck_assert_ptr_nonnull(strstr(p->last_words, "did not say HELLO"));
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -175,12 +177,12 @@ START_TEST(test_program_that_greets_wrongly_is_broken)
     char json[256];
     (void)snprintf(
         json, sizeof(json),
-        "{\"kit\": {\"worker\": [\"/bin/sh\", \"-c\", \"echo '%s' >&3; exec cat <&3\"]}}",
+        "{\"scripted\": {\"worker\": [\"/bin/sh\", \"-c\", \"echo '%s' >&3; exec cat <&3\"]}}",
         greetings[_i]);
-    build(1, json);
-    const struct worker_program *p = wait_broken("kit");
+    jobs_build(1, json);
+    const struct worker_program *p = wait_broken("scripted");
     ck_assert_ptr_nonnull(strstr(p->last_words, "as the worker protocol asks"));
-    raze();
+    jobs_raze();
 }
 END_TEST
 
@@ -191,18 +193,18 @@ START_TEST(test_program_that_cannot_be_executed_says_so)
     ck_assert_int_eq(fchmod(fd, 0700), 0);
     ck_assert_int_eq(fd_write_all(fd, "#!/no/such/interpreter\n", 23), 0);
     close(fd);
-    (void)snprintf(json, sizeof(json), "{\"kit\": {\"worker\": [\"%s\"]}}", path);
-    build(1, json);
-    const struct worker_program *p = wait_broken("kit");
+    (void)snprintf(json, sizeof(json), "{\"scripted\": {\"worker\": [\"%s\"]}}", path);
+    jobs_build(1, json);
+    const struct worker_program *p = wait_broken("scripted");
     ck_assert_ptr_nonnull(strstr(p->last_words, "cannot run"));
     unlink(path);
-    raze();
+    jobs_raze();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     TCase *t = tcase_create("program");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_programs_give_way_to_each_other);

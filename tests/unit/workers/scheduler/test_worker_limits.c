@@ -1,12 +1,12 @@
 /* Limits of `worker` handlers that count per task: CPU time and output, with real programs
- * (kit_worker.h). CPU time is a process's own, so nothing here depends on how loaded the machine
- * is.
+ * (scripted_worker.h). CPU time is a process's own, so nothing here depends on how loaded the
+ * machine is.
  */
 #include <limits.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
-#include "tests/unit/workers/kit_worker.h"
+#include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
 
 static char self[PATH_MAX];
 
@@ -15,31 +15,31 @@ static void build(uint32_t workers, const char *rest)
 {
     static char file[3 * PATH_MAX];
     (void)snprintf(file, sizeof(file),
-                   "{\"kit\": {\"worker\": [\"%s\", \"worker\"%s},"
+                   "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s},"
                    " \"other\": {\"worker\": [\"%s\", \"worker\"]}}",
                    self, rest, self);
-    house_file = file;
-    house_build(4, workers);
+    live_file = file;
+    live_start(4, workers);
 }
 
 static struct task end_of(struct task_id id)
 {
-    mutex_lock(&house.mu);
-    struct task *t = house_slot(id), copy;
+    mutex_lock(&live.mu);
+    struct task *t = live_slot(id), copy;
     while (!t->spec || !task_state_is_final(t->state)) {
         if (!t->spec)
-            house.n_seen--; /* an empty slot that house_slot has just made */
-        cond_wait(&house.changed, &house.mu);
-        t = house_slot(id);
+            live.n_seen--; /* an empty slot that live_slot has just made */
+        cond_wait(&live.changed, &live.mu);
+        t = live_slot(id);
     }
     task_copy(&copy, t);
-    mutex_unlock(&house.mu);
+    mutex_unlock(&live.mu);
     return copy;
 }
 
 static struct task_id submit(const char *input)
 {
-    return house_submit("kit", LANE_CPU, input, 60000, 0);
+    return live_submit("scripted", LANE_CPU, input, 60000, 0);
 }
 
 static void succeeds(struct task_id id)
@@ -76,7 +76,7 @@ START_TEST(test_worker_limits_cpu_of_one_task)
 {
     build(2, CPU("0.3"));
     int before = pid_now();
-    struct task_id other = house_submit("other", LANE_CPU, "spin 450", 60000, 0);
+    struct task_id other = live_submit("other", LANE_CPU, "spin 450", 60000, 0);
     struct task t = end_of(submit("spin 1000000"));
     ck_assert_str_eq(t.outcome->code, "cpu_limit");
     ck_assert_str_eq(t.outcome->message, "it used more than its 0.3 s of CPU time");
@@ -85,7 +85,7 @@ START_TEST(test_worker_limits_cpu_of_one_task)
     task_release(&t);
     succeeds(other);
     ck_assert_int_ne(pid_now(), before);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -98,7 +98,7 @@ START_TEST(test_worker_limits_cpu_starts_anew_with_each_task)
         succeeds(submit("spin 300"));
     ck_assert_int_eq(pid_now(), pid);
     fails(submit("spin 1000000"), "cpu_limit", "0.5 s");
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -108,7 +108,7 @@ START_TEST(test_worker_limits_cpu_of_a_deaf_one)
     build(1, ", \"deaf\"" CPU("0.2"));
     fails(submit("spin 1000000"), "cpu_limit", "0.2 s");
     (void)pid_now();
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -119,17 +119,17 @@ START_TEST(test_worker_limits_cpu_of_its_children)
     int pid = pid_now();
     fails(submit("help 1000000"), "cpu_limit", "0.3 s");
     ck_assert_int_eq(pid_now(), pid);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 START_TEST(test_worker_limits_cpu_is_tried_again_by_policy)
 {
     build(1, CPU("0.2") ", \"retry_on\": [\"limit\"]");
-    struct task_id id = house_submit("kit", LANE_CPU, "spin 1000000", 60000, 1);
-    struct task t = house_wait(id, TASK_SCHEDULED);
+    struct task_id id = live_submit("scripted", LANE_CPU, "spin 1000000", 60000, 1);
+    struct task t = live_wait(id, TASK_SCHEDULED);
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -157,7 +157,7 @@ static void check_outputs(const char *rest)
             succeeds(submit(outputs[i].input));
         ck_assert_msg((pid_now() == pid) == outputs[i].lives, "%s", outputs[i].input);
     }
-    house_raze();
+    live_stop();
 }
 
 START_TEST(test_worker_limits_output)
@@ -176,21 +176,21 @@ END_TEST
 START_TEST(test_worker_limits_output_of_one_among_several)
 {
     build(1, ", \"concurrency=2\"" OUTPUT ", \"lane\": \"io\"");
-    struct task_id held = house_submit("kit", LANE_IO, "hold", 60000, 0);
-    struct task t = house_wait(held, TASK_RUNNING);
+    struct task_id held = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+    struct task t = live_wait(held, TASK_RUNNING);
     task_release(&t);
-    fails(house_submit("kit", LANE_IO, "logs 400000", 60000, 0), "output_limit", "300000");
+    fails(live_submit("scripted", LANE_IO, "logs 400000", 60000, 0), "output_limit", "300000");
     t = end_of(held); /* released by the other, after what was too much */
     ck_assert_int_eq(t.state, TASK_SUCCEEDED);
     ck_assert_mem_eq(t.outcome->body, "held", 4);
     task_release(&t);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
     const TTest *tests[] = {

@@ -3,8 +3,8 @@
 #include <limits.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
-#include "tests/unit/workers/kit_worker.h"
+#include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
 
 static char self[PATH_MAX];
 
@@ -22,22 +22,22 @@ static const char *file_of(const char *a, const char *b)
 
 static void build(const char *a, const char *b)
 {
-    house_file = file_of(a, b);
-    house_build(1, 2);
+    live_file = file_of(a, b);
+    live_start(1, 2);
 }
 
 static void reload(const char *json)
 {
     struct scheduler_plan plan = {.max_threads = 1, .max_workers = 2};
-    struct handlers *h = house_handlers_from(json);
+    struct handlers *h = live_handlers_from(json);
     plan.handlers = h;
-    scheduler_reload(house.s, &plan);
+    scheduler_reload(live.s, &plan);
     handlers_free(&h);
 }
 
 static long pid_of(const char *handler)
 {
-    struct task t = house_wait(house_submit(handler, LANE_CPU, "pid", 60000, 0), TASK_SUCCEEDED);
+    struct task t = live_wait(live_submit(handler, LANE_CPU, "pid", 60000, 0), TASK_SUCCEEDED);
     char *text = xstrndup((const char *)t.outcome->body, t.outcome->body_len);
     long pid = strtol(text, NULL, 10);
     ck_assert_int_gt(pid, 0);
@@ -48,7 +48,7 @@ static long pid_of(const char *handler)
 
 static void expect_state(struct task_id id, enum task_state state)
 {
-    struct task t = house_wait(id, state);
+    struct task t = live_wait(id, state);
     ck_assert_uint_eq(t.attempt, 1);
     task_release(&t);
 }
@@ -64,8 +64,8 @@ START_TEST(test_reload_keeps_what_is_as_it_was)
     }
     reload(file_of("", ", \"cancel=1\""));
     ck_assert_int_ne(pid_of("b"), b); /* its arguments are others now */
-    ck_assert_uint_eq(house_stats().workers_died, 0);
-    house_raze();
+    ck_assert_uint_eq(live_stats().workers_died, 0);
+    live_stop();
 }
 END_TEST
 
@@ -73,13 +73,13 @@ START_TEST(test_reload_lets_the_tasks_of_a_changed_program_end)
 {
     build("", NULL);
     (void)pid_of("a");
-    struct task_id held = house_submit("a", LANE_CPU, "hold", 1000, 0);
-    struct task t = house_wait(held, TASK_RUNNING);
+    struct task_id held = live_submit("a", LANE_CPU, "hold", 1000, 0);
+    struct task t = live_wait(held, TASK_RUNNING);
     task_release(&t);
     reload(file_of(", \"cancel=1\"", NULL));
     (void)pid_of("a");               /* by a new process, beside the old one */
     expect_state(held, TASK_FAILED); /* its timeout, nothing earlier */
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -88,13 +88,13 @@ START_TEST(test_reload_without_a_program)
     build("", "");
     (void)pid_of("b");
     reload(file_of("", NULL));
-    struct task_id gone = house_submit("b", LANE_CPU, "pid", 60000, 0);
-    struct task t = house_wait(gone, TASK_FAILED);
+    struct task_id gone = live_submit("b", LANE_CPU, "pid", 60000, 0);
+    struct task t = live_wait(gone, TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "unknown_handler");
     task_release(&t);
     reload(file_of("", ""));
     (void)pid_of("b");
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -106,19 +106,19 @@ START_TEST(test_reload_of_programs_under_load)
     static const char *const variants[] = {"", ", \"concurrency=1\"", ", \"cancel=1\""};
     build("", "");
     for (int i = 0; i < MANY; i++) {
-        ids[i] = house_submit(i % 2 ? "a" : "b", LANE_CPU, "x", 60000, 0);
+        ids[i] = live_submit(i % 2 ? "a" : "b", LANE_CPU, "x", 60000, 0);
         if (i % 8 == 0)
             reload(file_of(variants[i / 8 % 3], variants[i / 16 % 3]));
     }
     for (int i = 0; i < MANY; i++)
         expect_state(ids[i], TASK_SUCCEEDED);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
     TCase *t = tcase_create("reload");

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include "tests/support/suite.h"
-#include "tests/unit/workers/house.h"
-#include "tests/unit/workers/kit_worker.h"
+#include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
 
 #define MANY 60
 
@@ -20,18 +20,18 @@ static void build(uint32_t workers)
                    " \"b\": {\"worker\": [\"%s\", \"worker\"]},"
                    " \"broken\": {\"worker\": [\"%s\", \"worker\", \"once=%s\"]}}",
                    self, self, self, flag);
-    house_file = file;
-    house_build(1, workers);
+    live_file = file;
+    live_start(1, workers);
 }
 
 static struct task_id submit(const char *handler, const char *input)
 {
-    return house_submit(handler, LANE_CPU, input, 60000, 0);
+    return live_submit(handler, LANE_CPU, input, 60000, 0);
 }
 
 static struct task done(struct task_id id)
 {
-    return house_wait(id, TASK_SUCCEEDED);
+    return live_wait(id, TASK_SUCCEEDED);
 }
 
 /* One slot, a long queue of one program, then a few tasks of another and of a built-in: these do
@@ -46,13 +46,13 @@ START_TEST(test_share_a_long_queue_does_not_starve_others)
     t = done(submit("b", "x"));
     task_release(&t);
     struct task_id held = submit("a", "hold");
-    t = house_wait(held, TASK_RUNNING);
+    t = live_wait(held, TASK_RUNNING);
     task_release(&t);
     for (int i = 0; i < MANY; i++)
         first[i] = submit("a", "x");
     for (int i = 0; i < 4; i++)
         others[i] = submit(i % 2 ? "b" : "sha256", "x");
-    house_cancel(held);
+    live_cancel(held);
     for (int i = 0; i < 4; i++) {
         t = done(others[i]);
         last_other = t.seq > last_other ? t.seq : last_other;
@@ -65,7 +65,7 @@ START_TEST(test_share_a_long_queue_does_not_starve_others)
     }
     /* What the lane claims ahead is shared out as well: 8 per slot. */
     ck_assert_uint_lt(before, MANY / 2);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
@@ -80,10 +80,10 @@ START_TEST(test_share_a_broken_program_blocks_nobody)
         struct task t = done(submit(i % 2 ? "a" : "sha256", "x"));
         task_release(&t);
     }
-    mutex_lock(&house.mu);
+    mutex_lock(&live.mu);
     for (int i = 0; i < 8; i++)
-        ck_assert_int_eq(house_slot(kept[i])->state, TASK_QUEUED);
-    mutex_unlock(&house.mu);
+        ck_assert_int_eq(live_slot(kept[i])->state, TASK_QUEUED);
+    mutex_unlock(&live.mu);
     int fd = open(flag, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     close(fd);
     for (int i = 0; i < 8; i++) {
@@ -92,13 +92,13 @@ START_TEST(test_share_a_broken_program_blocks_nobody)
         task_release(&t);
     }
     unlink(flag);
-    house_raze();
+    live_stop();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    kit_worker_main(argc, argv);
+    scripted_main(argc, argv);
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 2;
     int fd = mkstemp(flag);
