@@ -1,4 +1,4 @@
-/* fork_house: the fork server of a test, and the event that it told last. Each test in a process of
+/* fixture: the fork server of a test, and the event that it told last. Each test in a process of
  * its own. */
 #ifndef FUT_TESTS_UNIT_WORKERS_FORK_FORK_HOUSE_H
 #define FUT_TESTS_UNIT_WORKERS_FORK_FORK_HOUSE_H

@@ -238,12 +238,12 @@ END_TEST
 static bool is_refused(void *ctx)
 {
     (void)ctx;
-    return house_stats().lanes[LANE_IO].refused > 0;
+    return live_stats().lanes[LANE_IO].refused > 0;
 }
 
 static bool is_given(void *ctx)
 {
-    return house_stats().lanes[LANE_IO].capacity == *(const uint32_t *)ctx;
+    return live_stats().lanes[LANE_IO].capacity == *(const uint32_t *)ctx;
 }
 
 static rlim_t address_space(void)
@@ -267,13 +267,13 @@ START_TEST(test_pools_keep_the_threads_that_could_be_had)
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &low), 0);
     resize(LANE_IO, wanted);
     ck_assert(wait_until(is_refused, NULL, 30000));
-    struct pool_lane io = house_stats().lanes[LANE_IO];
+    struct pool_lane io = live_stats().lanes[LANE_IO];
     ck_assert_uint_ge(io.capacity, 2);
     ck_assert_uint_eq(io.capacity + io.refused, wanted);
-    expect_done(house_submit("echo", LANE_IO, "1", 10000, 0), 1);
+    expect_done(live_submit("echo", LANE_IO, "1", 10000, 0), 1);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
     ck_assert(wait_until(is_given, &wanted, 60000)); /* by itself */
-    ck_assert_uint_eq(house_stats().lanes[LANE_IO].refused, 0);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].refused, 0);
 }
 END_TEST
 #endif
