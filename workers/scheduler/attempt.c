@@ -65,7 +65,10 @@ static void count_ended(struct attempt *a)
 static void take_slot(struct attempt *a)
 {
     struct lane_slots *lane = attempt_slots(a);
-    atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
+    if (a->is_callback)
+        lane->callbacks++;
+    else
+        atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
     a->started_mono_us = clock_mono_us();
 }
@@ -74,8 +77,12 @@ static void free_slot(struct attempt *a)
 {
     struct lane_slots *lane = attempt_slots(a);
     int64_t ran_us = clock_mono_us() - a->started_mono_us;
-    atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
     a->ran_ms = ran_us / 1000;
+    if (a->is_callback) {
+        lane->callbacks--;
+        return;
+    }
+    atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
     if (a->stop == STOP_NONE)
         lane->ran_us += (ran_us - lane->ran_us) / WEIGHT;
 }
@@ -182,6 +189,7 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     a->handler = handlers_find(a->handlers, task->spec->handler);
     if (a->handler && a->handler->is_worker)
         a->program = worker_set_program(s->workers, a->handler);
+    a->is_callback = a->handler && a->handler->needs_parent && task->spec->lane == LANE_IO;
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
     attempt_move(a, find_by_task(s, task->spec->id) ? ATTEMPT_BLOCKED : state_when_free(a));
     return a;

@@ -148,6 +148,7 @@ static void post_ranked(struct scheduler *s, enum lane lane)
 
 static void post_plain(struct scheduler *s, enum lane lane)
 {
+    recall_outdated(s, lane, 0);
     uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
         post(s, lane, n, NULL);

@@ -35,6 +35,10 @@ enum attempt_state {
 };
 #define ATTEMPT_STATE_COUNT 11
 
+/* Callbacks that may run at once, in slots beside those of the io lane: a receiver that does not
+ * answer keeps no task waiting. */
+#define CALLBACK_SLOTS 8u
+
 /* One lane. A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
 struct lane_slots {
     uint32_t capacity;
@@ -50,6 +54,8 @@ struct lane_slots {
     atomic_uint claimed;      /* likewise: attempts that are running for all we know of the store */
     atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
     atomic_int unsaved_rc;    /* likewise: why, of the latest of them */
+    uint32_t callbacks;       /* that run, in slots of their own */
+    bool callbacks_full;      /* no more of them are claimed until half of their slots are free */
     int64_t claim_pause_ms;   /* after a claim that failed: before the next one */
     struct loop_timer claim_pause;
     struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
@@ -162,6 +168,7 @@ struct attempt {
     const struct attempt_kind *kind; /* NULL while never started */
     const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;   /* NULL: there is none of that name any more */
+    bool is_callback;                /* has a slot beside those of its lane */
     struct worker_program *program;  /* NULL: not one of a `worker` handler */
     struct list_node link;           /* in the lane's list of its state */
     struct map_node by_id;           /* until it has ended */

@@ -182,6 +182,27 @@ static void begin_waiting(struct lane_slots *slots, enum attempt_state state)
     }
 }
 
+/* What has no slot goes back at once: it must not stand in the way of others. */
+static void begin_callbacks(struct scheduler *s, struct lane_slots *slots)
+{
+    struct attempt *next;
+    for (struct attempt *a = attempt_first(slots, ATTEMPT_WAITING); a; a = next) {
+        next = attempt_next(a);
+        if (!a->is_callback)
+            continue;
+        if (slots->callbacks < CALLBACK_SLOTS)
+            begin(a);
+        else
+            attempt_stop(a, STOP_RELEASED);
+    }
+    if (!slots->callbacks_full && slots->callbacks >= CALLBACK_SLOTS) {
+        slots->callbacks_full = true;
+        s->holds_changed = true; /* claims that are with the store would bring more */
+    } else if (slots->callbacks <= CALLBACK_SLOTS / 2) {
+        slots->callbacks_full = false;
+    }
+}
+
 static void watch_oldest(struct scheduler *s, struct lane_slots *slots)
 {
     int64_t since_ms;
@@ -205,6 +226,7 @@ void ready_begin(struct scheduler *s)
     give_back_unwanted(s);
     for_each_lane (l) {
         struct lane_slots *slots = &s->lanes[l];
+        begin_callbacks(s, slots);
         begin_offered(s, slots);
         begin_waiting(slots, ATTEMPT_WAITING);
         if (suspect_runs(s)) { /* what an earlier claim has brought */

@@ -32,7 +32,8 @@ void slots_recall(struct scheduler *s, enum lane lane)
 static void get_threads(struct scheduler *s, uint32_t wanted)
 {
     struct lane_slots *slots = &s->lanes[LANE_IO];
-    uint32_t has = thread_pool_resize(s->pool, wanted);
+    uint32_t has = thread_pool_resize(s->pool, wanted + CALLBACK_SLOTS);
+    has = has > CALLBACK_SLOTS ? has - CALLBACK_SLOTS : has;
     slots->capacity = has;
     atomic_store(&slots->refused, wanted - has);
     if (has == wanted) {

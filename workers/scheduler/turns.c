@@ -9,12 +9,13 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
+#define CALLBACKS_BIT ((uint64_t)1 << 63) /* of the excluded programs */
 #define PROGRAMS_MAX 32 /* that are ranked; the rest of TURNS_MAX is for what is not started */
 
 bool turns_are_needed(struct scheduler *s)
 {
-    return worker_set_programs(s->workers)->len > 1 || exec_holds_all(&s->holds) ||
-           exec_holds_name(&s->holds, 0);
+    return s->lanes[LANE_IO].callbacks_full || worker_set_programs(s->workers)->len > 1 ||
+           exec_holds_all(&s->holds) || exec_holds_name(&s->holds, 0);
 }
 
 /* What a program has had up to now. */
@@ -89,6 +90,18 @@ static void leave_out_held(struct scheduler *s, struct turns *out)
     out->others = STORE_RANK_NEVER;
 }
 
+static void leave_out_callbacks(const struct scheduler *s, enum lane lane, struct turns *out)
+{
+    const struct catalog *c = handlers_catalog(s->handlers);
+    if (!s->lanes[lane].callbacks_full)
+        return;
+    out->excluded |= CALLBACKS_BIT;
+    for (size_t i = 0; i < c->n && out->n < TURNS_MAX; i++) {
+        if (handlers_find(s->handlers, c->items[i].name)->needs_parent)
+            add(out, c->items[i].name, STORE_RANK_NEVER);
+    }
+}
+
 void turns_make(struct scheduler *s, enum lane lane, struct turns *out)
 {
     const struct list *programs = worker_set_programs(s->workers);
@@ -112,6 +125,7 @@ void turns_make(struct scheduler *s, enum lane lane, struct turns *out)
             out->ranks[i].rank = rank_of(&shares[i], shares, n, &others);
     }
     out->others = rank_of(&others, shares, n, &others);
+    leave_out_callbacks(s, lane, out);
     leave_out_held(s, out);
     drop_if_all_alike(out);
 }
