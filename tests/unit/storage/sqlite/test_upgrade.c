@@ -1,6 +1,7 @@
 /* Databases of other versions: older ones are brought to this one with all that is in them, newer
  * ones are refused and stay as they are, to the byte. */
 #include <check.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/sqlite/check.h"
 #include "tests/contract/fixture.h"
@@ -133,6 +135,31 @@ START_TEST(test_upgrade_from_1_keeps_keys_and_batches)
 }
 END_TEST
 
+/* What was done before counts anew, and goes with its keys; the member waits for its batch. */
+START_TEST(test_upgrade_from_1_goes_on_with_the_retention)
+{
+    struct task t = fixture_task(LANE_CPU, "wc", "abc");
+    struct store_key key = {.key = ":one"};
+    struct store_stats stats;
+    int64_t deadline = clock_mono_ms() + 10000;
+    open_version_1();
+    fixture_stop(&k);
+    k.cfg.retention_ms = 1;
+    fixture_reopen(&k);
+    do {
+        store_stats(k.store, &stats);
+        (void)sched_yield();
+    } while (stats.pruned < 4 && clock_mono_ms() < deadline);
+    ck_assert_uint_eq(stats.pruned, 4);
+    expect_state(SCHEMA_1_MEMBER_DONE, TASK_SUCCEEDED, 1);
+    struct store_submit o = {.tasks = &t, .n = 1, .key = &key};
+    ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
+    ck_assert_int_eq(o.submitted, STORE_NEW);
+    task_release(&t);
+    fixture_close(&k);
+}
+END_TEST
+
 static void say(void *ctx, const char *text)
 {
     (void)ctx;
@@ -200,9 +227,8 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_upgrade_from_1_keeps_what_is_done,
-        test_upgrade_from_1_goes_on_with_what_is_not,
-        test_upgrade_from_1_keeps_keys_and_batches,
+        test_upgrade_from_1_keeps_what_is_done,     test_upgrade_from_1_goes_on_with_what_is_not,
+        test_upgrade_from_1_keeps_keys_and_batches, test_upgrade_from_1_goes_on_with_the_retention,
         test_upgrade_from_1_is_whole_afterwards,
     };
     TCase *tc = tcase_create("all");
