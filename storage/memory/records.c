@@ -110,15 +110,17 @@ static void attach(struct backend *b, struct record *r)
     map_put(&b->by_key, &r->by_key, r->task.spec->id.hi);
     link_in_order(b, r);
     index_record(b, r);
-    if (batch_of(b, r))
-        batch_of(b, r)->members++;
+    struct memory_batch *m = batch_of(b, r);
+    if (m)
+        m->members++;
 }
 
 static void detach(struct backend *b, struct record *r)
 {
     unindex_record(b, r);
-    if (batch_of(b, r))
-        batch_of(b, r)->members--;
+    struct memory_batch *m = batch_of(b, r);
+    if (m)
+        m->members--;
     list_remove(&b->in_order, &r->in_order);
     map_remove(&b->by_key, &r->by_key);
 }
