@@ -370,22 +370,32 @@ void request_sleep(struct request *r, int64_t ms, request_step *next)
 
 /* ---- store operations ------------------------------------------------------------------------ */
 
-/* Whatever the operation holds when no step has taken it is for drop to let go. */
-static void begin_post(struct request *r, void (*drop)(struct request *r), request_step *next)
+static int try_post(struct request *r, const struct store_verb *verb, store_done *done,
+                    void (*drop)(struct request *r), request_step *next)
 {
     r->drop_op = drop;
     r->next = next; /* before the post: from then on the request may become ready */
     request_move(r, REQUEST_POSTED);
-}
-
-/* What the post came to, given back: when the store did not take it, the step goes on. */
-static int posted(struct request *r, int rc)
-{
+    int rc = store_post(r->api->cfg.store, verb, &r->op.base, done);
     if (rc != 0) {
         r->next = NULL;
         request_move(r, REQUEST_RUNNING);
     }
     return rc;
+}
+
+int request_try_post(struct request *r, const struct store_verb *verb,
+                     void (*drop)(struct request *r), request_step *next)
+{
+    return try_post(r, verb, op_done, drop, next);
+}
+
+void request_post(struct request *r, const struct store_verb *verb, void (*drop)(struct request *r),
+                  request_step *next)
+{
+    int rc = request_try_post(r, verb, drop, next);
+    if (rc != 0)
+        request_not_posted(r, rc);
 }
 
 void request_not_posted(struct request *r, int rc)
@@ -400,12 +410,6 @@ void request_not_posted(struct request *r, int rc)
     request_problem(r, &p);
 }
 
-static void must_post(struct request *r, int rc)
-{
-    if (posted(r, rc) != 0)
-        request_not_posted(r, rc);
-}
-
 void request_submit(struct request *r, const struct store_key *key, request_step *next)
 {
     size_t n = r->callback.spec ? 2 : 1;
@@ -415,8 +419,7 @@ void request_submit(struct request *r, const struct store_key *key, request_step
         tasks[1] = r->callback;
     request_drop_op(r);
     r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
-    begin_post(r, NULL, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_submit, &r->op.submit.op, op_done));
+    request_post(r, &store_verb_submit, NULL, next);
 }
 
 static void drop_apply(struct request *r)
@@ -429,8 +432,7 @@ void request_apply(struct request *r, const struct task_change *change, request_
     request_drop_op(r);
     r->op.apply = (struct store_apply){.change = *change, .task = r->task};
     r->task = (struct task){0};
-    begin_post(r, drop_apply, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_apply, &r->op.apply.op, op_done));
+    request_post(r, &store_verb_apply, drop_apply, next);
 }
 
 static void drop_revive(struct request *r)
@@ -444,19 +446,10 @@ void request_revive(struct request *r, const struct task_change *change, request
     r->op.revive = (struct store_revive){
         .change = *change, .task = r->task, .callback = r->callback.spec ? &r->callback : NULL};
     r->task = (struct task){0};
-    begin_post(r, drop_revive, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_revive, &r->op.revive.op, op_done));
+    request_post(r, &store_verb_revive, drop_revive, next);
 }
 
-void request_remove(struct request *r, struct task_id id, request_step *next)
-{
-    request_drop_op(r);
-    r->op.del = (struct store_delete){.id = id};
-    begin_post(r, NULL, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_delete, &r->op.del.op, op_done));
-}
-
-static void free_note(struct store_note *note)
+void request_free_report(struct store_note *note)
 {
     free((char *)(uintptr_t)note->message);
     *note = (struct store_note){.progress = -1};
@@ -465,7 +458,7 @@ static void free_note(struct store_note *note)
 static void drop_get(struct request *r)
 {
     task_release(&r->op.get.task);
-    free_note(&r->op.get.note);
+    request_free_report(&r->op.get.note);
 }
 
 /* On the store's thread: a large result counts from here on, or is let go at once. The loop may be
@@ -486,8 +479,7 @@ static int try_get(struct request *r, struct task_id id, bool with_input, reques
 {
     request_drop_op(r);
     r->op.get = (struct store_get){.id = id, .with_input = with_input};
-    begin_post(r, drop_get, next);
-    return posted(r, store_post(r->api->cfg.store, &store_verb_get, &r->op.get.op, get_done));
+    return try_post(r, &store_verb_get, get_done, drop_get, next);
 }
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
@@ -507,63 +499,6 @@ void request_get(struct request *r, struct task_id id, request_step *next)
         request_not_posted(r, rc);
 }
 
-static void drop_attempts(struct request *r)
-{
-    store_attempts_free(r->op.attempts.attempts, r->op.attempts.n);
-    r->op.attempts.attempts = NULL;
-    r->op.attempts.n = 0;
-}
-
-int request_try_attempts(struct request *r, struct task_id id, request_step *next)
-{
-    request_drop_op(r);
-    r->op.attempts = (struct store_attempts){.id = id};
-    begin_post(r, drop_attempts, next);
-    return posted(r,
-                  store_post(r->api->cfg.store, &store_verb_attempts, &r->op.attempts.op, op_done));
-}
-
-void request_take_attempts(struct request *r)
-{
-    store_attempts_free(r->attempts, r->n_attempts);
-    r->attempts = r->op.attempts.attempts;
-    r->n_attempts = r->op.attempts.n;
-    r->drop_op = NULL;
-}
-
-static void drop_log(struct request *r)
-{
-    free_note(&r->op.log.note);
-    free(r->op.log.log);
-    r->op.log.log = NULL;
-}
-
-void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next)
-{
-    request_drop_op(r);
-    r->op.log = (struct store_log){.id = id, .from = from};
-    begin_post(r, drop_log, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_log, &r->op.log.op, op_done));
-}
-
-static void drop_list(struct request *r)
-{
-    for (size_t i = 0; i < r->op.list.n; i++)
-        task_release(&r->op.list.tasks[i]);
-}
-
-void request_list(struct request *r, request_step *next)
-{
-    begin_post(r, drop_list, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_list, &r->op.list.op, op_done));
-}
-
-void request_get_many(struct request *r, request_step *next)
-{
-    begin_post(r, NULL, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_get_many, &r->op.get_many.op, op_done));
-}
-
 static void drop_members(struct request *r)
 {
     for (size_t i = 0; i < r->op.members.n; i++)
@@ -572,32 +507,14 @@ static void drop_members(struct request *r)
 
 void request_members(struct request *r, request_step *next)
 {
-    begin_post(r, drop_members, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_members, &r->op.members.op, op_done));
+    request_post(r, &store_verb_members, drop_members, next);
 }
 
 void request_batch_get(struct request *r, struct task_id id, request_step *next)
 {
     request_drop_op(r);
     r->op.batch_get = (struct store_batch_get){.id = id};
-    begin_post(r, NULL, next);
-    must_post(r,
-              store_post(r->api->cfg.store, &store_verb_batch_get, &r->op.batch_get.op, op_done));
-}
-
-void request_batch_cancel(struct request *r, struct task_id id, request_step *next)
-{
-    request_drop_op(r);
-    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
-    begin_post(r, NULL, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_batch_cancel, &r->op.batch_cancel.op,
-                            op_done));
-}
-
-void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next)
-{
-    begin_post(r, drop, next);
-    must_post(r, store_post(r->api->cfg.store, &store_verb_submit, &r->op.submit.op, op_done));
+    request_post(r, &store_verb_batch_get, NULL, next);
 }
 
 void request_take_task(struct request *r)
@@ -608,7 +525,7 @@ void request_take_task(struct request *r)
     else if (r->drop_op == drop_revive)
         from = &r->op.revive.task;
     if (from == &r->op.get.task && r->drop_op == drop_get) {
-        free_note(&r->note);
+        request_free_report(&r->note);
         r->note = r->op.get.note;
         r->op.get.note = (struct store_note){.progress = -1};
         r->note_is_known = true;

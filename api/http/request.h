@@ -213,37 +213,40 @@ void request_stream_break(struct request *r);
 /* Empties r->out for the next step, and gives a big buffer back. */
 void request_forget_out(struct request *r);
 
-/* ---- store operations: filled in r->op; `next` runs after done, or the request is answered -----
- */
+/* ---- store operations -------------------------------------------------------------------------
+ *
+ * The caller lets go what r->op held (request_drop_op), fills the member of the verb, and posts. */
 
-/* r->task, and behind it r->callback when that is not empty; key: NULL, or &r->key. */
+/* Posts r->op; next runs after its done, or the request is answered when the store does not take
+ * it. drop: releases what r->op holds and no step has taken; NULL: nothing. */
+void request_post(struct request *r, const struct store_verb *verb, void (*drop)(struct request *r),
+                  request_step *next);
+/* As request_post, but a refusal is returned and nothing is answered. */
+FUT_MUST_CHECK int request_try_post(struct request *r, const struct store_verb *verb,
+                                    void (*drop)(struct request *r), request_step *next);
+
+/* Submits r->task, and behind it r->callback when that is not empty; key: NULL, or &r->key. */
 void request_submit(struct request *r, const struct store_key *key, request_step *next);
-void request_log(struct request *r, struct task_id id, uint64_t from, request_step *next);
-/* Its task comes from r->task, which is empty until request_take_task. */
+/* Applies a change to r->task, which is empty from here until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
 /* As request_apply; r->callback, when not empty, is the new callback. */
 void request_revive(struct request *r, const struct task_change *change, request_step *next);
-void request_remove(struct request *r, struct task_id id, request_step *next);
+/* Reads a future into r->op.get. */
 void request_get(struct request *r, struct task_id id, request_step *next);
-void request_list(struct request *r, request_step *next);
-/* r->op.get_many, .members: filled by the caller; tasks that no step has set to zero are released
- * with the operation. */
-void request_get_many(struct request *r, request_step *next);
+/* Reads r->op.members, filled by the caller; tasks that no step has set to zero are released with
+ * the operation. */
 void request_members(struct request *r, request_step *next);
+/* Reads a batch into r->op.batch_get. */
 void request_batch_get(struct request *r, struct task_id id, request_step *next);
-void request_batch_cancel(struct request *r, struct task_id id, request_step *next);
-/* r->op.submit: filled by the caller, who owns the tasks; drop: releases them. */
-void request_submit_many(struct request *r, void (*drop)(struct request *), request_step *next);
 /* As request_get, but a refusal is returned and nothing is answered. */
 FUT_MUST_CHECK int request_try_get(struct request *r, struct task_id id, request_step *next);
 /* As request_try_get, with the input. */
 FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, request_step *next);
-/* As request_try_get for attempts: request_take_attempts after it makes them r->attempts. */
-FUT_MUST_CHECK int request_try_attempts(struct request *r, struct task_id id, request_step *next);
-void request_take_attempts(struct request *r);
 /* After a request_get that went well, a request_apply or a request_revive: its snapshot becomes
  * r->task. */
 void request_take_task(struct request *r);
+/* Frees the text of a report and empties it. */
+void request_free_report(struct store_note *note);
 
 /* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have
  * passed since now; then next runs. */

@@ -340,7 +340,7 @@ void batches_post(struct request *r)
                                          .n = w->n + w->n_callbacks,
                                          .batch = &w->batch,
                                          .key = has_key ? &r->key : NULL};
-    request_submit_many(r, drop_work, submitted);
+    request_post(r, &store_verb_submit, drop_work, submitted);
 }
 
 /* ---- reading and cancelling ------------------------------------------------------------------ */
@@ -433,6 +433,8 @@ static void cancelled(struct request *r)
 void batches_cancel(struct request *r)
 {
     struct task_id id;
-    if (batches_read_id(r, &id))
-        request_batch_cancel(r, id, cancelled);
+    if (!batches_read_id(r, &id))
+        return;
+    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    request_post(r, &store_verb_batch_cancel, NULL, cancelled);
 }

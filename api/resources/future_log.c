@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -71,9 +72,18 @@ static void got_log(struct request *r)
         reply(r);
 }
 
+static void drop_log(struct request *r)
+{
+    request_free_report(&r->op.log.note);
+    free(r->op.log.log);
+    r->op.log.log = NULL;
+}
+
 static void read_log(struct request *r)
 {
-    request_log(r, r->link.id, r->log_from, got_log);
+    request_drop_op(r);
+    r->op.log = (struct store_log){.id = r->link.id, .from = r->log_from};
+    request_post(r, &store_verb_log, drop_log, got_log);
 }
 
 void future_log_get(struct request *r)

@@ -292,6 +292,8 @@ static void deleted(struct request *r)
 void futures_delete(struct request *r)
 {
     struct task_id id;
-    if (futures_read_id(r, &id))
-        request_remove(r, id, deleted);
+    if (!futures_read_id(r, &id))
+        return;
+    r->op.del = (struct store_delete){.id = id};
+    request_post(r, &store_verb_delete, NULL, deleted);
 }

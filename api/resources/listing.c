@@ -84,6 +84,12 @@ static void listed(struct request *r)
     request_reply_json(r, 200);
 }
 
+static void drop_list(struct request *r)
+{
+    for (size_t i = 0; i < r->op.list.n; i++)
+        task_release(&r->op.list.tasks[i]);
+}
+
 void listing_get(struct request *r)
 {
     struct store_list o = {0};
@@ -91,5 +97,5 @@ void listing_get(struct request *r)
         return;
     o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
     r->op.list = o;
-    request_list(r, listed);
+    request_post(r, &store_verb_list, drop_list, listed);
 }

@@ -176,5 +176,5 @@ void many_read(struct request *r, struct many *m, request_step *then)
     m->then = then;
     r->work = m;
     r->op.get_many = (struct store_get_many){.ids = ids, .n = m->n, .briefs = m->briefs};
-    request_get_many(r, states_read);
+    request_post(r, &store_verb_get_many, NULL, states_read);
 }

@@ -34,12 +34,20 @@ static bool gives_up(struct request *r, int rc)
     return true;
 }
 
+static void take_attempts(struct request *r)
+{
+    store_attempts_free(r->attempts, r->n_attempts);
+    r->attempts = r->op.attempts.attempts;
+    r->n_attempts = r->op.attempts.n;
+    r->drop_op = NULL;
+}
+
 static void got_attempts(struct request *r)
 {
     if (gives_up(r, r->op.base.rc))
         return;
     if (r->op.base.rc == 0)
-        request_take_attempts(r);
+        take_attempts(r);
     go_on(r);
 }
 
@@ -51,10 +59,24 @@ static bool may_have_attempts(const struct task *t)
     return t->attempt > 1 || (t->attempt == 1 && (between || t->state == TASK_CANCELLED));
 }
 
+static void drop_attempts(struct request *r)
+{
+    store_attempts_free(r->op.attempts.attempts, r->op.attempts.n);
+    r->op.attempts.attempts = NULL;
+    r->op.attempts.n = 0;
+}
+
+static int try_attempts(struct request *r)
+{
+    request_drop_op(r);
+    r->op.attempts = (struct store_attempts){.id = r->task.spec->id};
+    return request_try_post(r, &store_verb_attempts, drop_attempts, got_attempts);
+}
+
 static void gather_attempts(struct request *r)
 {
     bool needed = may_have_attempts(&r->task);
-    int rc = needed ? request_try_attempts(r, r->task.spec->id, got_attempts) : 0;
+    int rc = needed ? try_attempts(r) : 0;
     if (!gives_up(r, rc) && (!needed || rc != 0))
         go_on(r);
 }
