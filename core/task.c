@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/mem.h"
 
@@ -131,6 +132,29 @@ void task_release(struct task *t)
     task_spec_unref(t->spec);
     task_outcome_unref(t->outcome);
     *t = (struct task){0};
+}
+
+/* Names, ids, states and times need no escape. */
+void task_write_end(struct buf *out, const struct task *t)
+{
+    char id[ID_TEXT_SIZE], at[CLOCK_RFC3339_SIZE];
+    id_format(t->spec->id, id);
+    clock_rfc3339(t->finished_wall_ms, at);
+    buf_printf(out,
+               "{\"id\":\"%s\",\"handler\":\"%s\",\"state\":\"%s\",\"attempt\":%u,"
+               "\"finished_at\":\"%s\",\"href\":\"/v1/futures/%s\"}",
+               id, t->spec->handler, task_state_name(t->state), t->attempt, at, id);
+}
+
+bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
+{
+    const struct retry_policy *p = &a->retry, *q = &b->retry;
+    return strcmp(a->handler, b->handler) == 0 && a->lane == b->lane && a->retries == b->retries &&
+           a->timeout_ms == b->timeout_ms && p->on == q->on && p->first_ms == q->first_ms &&
+           p->max_ms == q->max_ms && p->says_jitter == q->says_jitter &&
+           p->jitter_percent == q->jitter_percent && strcmp(a->input_type, b->input_type) == 0 &&
+           a->input_len == b->input_len &&
+           (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);
 }
 
 static const char *const state_names[TASK_STATE_COUNT] = {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/buf.h"
 #include "core/id.h"
 #include "core/retry.h"
 
@@ -107,6 +108,13 @@ void task_outcome_unref(struct task_outcome *o); /* NULL ok */
 void task_copy(struct task *dst, const struct task *src);
 /* Drops both references and zeroes *t. */
 void task_release(struct task *t);
+
+/* Appends how a task that is done ended, as a JSON object of id, handler, state, attempt,
+ * finished_at and href: what a callback tells of it. */
+void task_write_end(struct buf *out, const struct task *t);
+/* Do both ask for the same work: handler, input, lane, timeout, retries? Both have their input. Who
+ * asked, when, and to whom the end is told, is left aside. */
+bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b);
 
 bool task_state_is_final(enum task_state s);
 const char *task_state_name(enum task_state s);

@@ -127,6 +127,8 @@ static void make_api(struct boot *b)
         .max_buffered_bytes = (size_t)b->cfg.max_buffered_bytes,
         .max_header_bytes = (size_t)b->cfg.max_header_bytes,
         .max_wait_ms = b->cfg.max_wait_ms,
+        .allows_url = http_allow_target,
+        .allow = b->http_allow,
         .store = b->store,
         .catalog = handlers_catalog(b->handlers),
         .pools = scheduler_view(b->scheduler),

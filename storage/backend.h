@@ -114,9 +114,10 @@ struct backend_ops {
     /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
     int (*promote)(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
-    /* Moves the tasks that wait for the one that ended (spec.after). */
-    int (*wake_after)(struct backend *b, uint64_t key, const struct task_move *move,
-                      size_t out_lanes[LANE_COUNT]);
+    /* Moves the tasks that wait for the one that ended (spec.after), and appends a newline and
+     * `end` (text) to the input of each: what they need of it outlives it. */
+    int (*wake_after)(struct backend *b, uint64_t key, const struct buf *end,
+                      const struct task_move *move, size_t out_lanes[LANE_COUNT]);
     /* The uptime at which the next task is due, or INT64_MAX. */
     int (*next_due)(struct backend *b, int64_t *out_up_ms);
     /* Up to max tasks in an unfinished state, with specs but without input. */

@@ -3,6 +3,7 @@
 #ifndef FUT_API_HTTP_CONFIG_H
 #define FUT_API_HTTP_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@
 #include "core/catalog.h"
 #include "core/pool_view.h"
 #include "storage/store.h"
+
+struct http_allow; /* the owner of allows_url knows it */
 
 #define API_LISTENERS_MAX 8
 
@@ -29,6 +32,9 @@ struct api_config {
     struct store *store;
     const struct catalog *catalog; /* at first; the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */
+    /* May this daemon call the URL? NULL: any. Any thread; does not block. */
+    bool (*allows_url)(const struct http_allow *allow, const char *url);
+    const struct http_allow *allow; /* of allows_url; borrowed until api_free */
     const char *version;
     struct auth *auth;                  /* NULL: no tokens, then only local addresses are served */
     const struct origin_rules *origins; /* pages that may ask; NULL: the own ones alone */

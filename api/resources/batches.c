@@ -78,8 +78,9 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
 {
     const struct handler_info *h;
     struct task callback;
-    if (submission_check(s, catalog_lend_to(&w->r->api->catalog, &w->r->catalog), false, &h, p) !=
-        0)
+    struct submission_rules rules = {catalog_lend_to(&w->r->api->catalog, &w->r->catalog),
+                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow};
+    if (submission_check(s, &rules, false, &h, p) != 0)
         return FUT_ERR_INVAL;
     struct submission_frame frame = {.id = id_new(),
                                      .batch = w->batch.id,
@@ -197,11 +198,25 @@ static void replay_page(struct request *r)
         end_answer(r);
 }
 
+/* The batch that this submission stood for went in this moment, and the key with it. */
+static void refuse_gone(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_BUSY,
+                "The batch that this submission stood for was deleted just now; send it again.");
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
 static void replay_begin(struct request *r)
 {
     struct work *w = r->work;
+    if (r->op.base.rc == FUT_ERR_NOT_FOUND) {
+        refuse_gone(r);
+        return;
+    }
     if (r->op.base.rc != 0) {
-        batches_fail(r, r->op.base.rc);
+        request_fail(r, r->op.base.rc);
         return;
     }
     w->batch = r->op.batch_get.batch;

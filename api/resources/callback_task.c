@@ -1,5 +1,7 @@
 #include "api/resources/callback_task.h"
 
+#include <string.h>
+
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
 #include "core/clock.h"
@@ -8,7 +10,8 @@
 #define RETRIES 8
 #define TIMEOUT_MS 30000
 
-void callback_task_make(struct task *out, struct task_id id, struct task_id after, const char *url)
+void callback_task_make(struct task *out, struct task_id id, struct task_id after, const char *url,
+                        const char *traceparent)
 {
     struct buf input = BUF_INIT;
     buf_putc(&input, '{');
@@ -26,6 +29,7 @@ void callback_task_make(struct task *out, struct task_id id, struct task_id afte
         .input = (const unsigned char *)input.data,
         .input_len = input.len,
         .after = after,
+        .traceparent = traceparent,
     });
     buf_release(&input);
 }
@@ -35,6 +39,9 @@ void callback_task_renew(struct task *out, const struct task *old)
     struct task_spec spec = *old->spec;
     spec.id = id_new();
     spec.created_wall_ms = clock_wall_ms();
+    const void *end = memchr(spec.input, '\n', spec.input_len); /* how the last life ended */
+    if (end)
+        spec.input_len = (size_t)((const unsigned char *)end - spec.input);
     *out = (struct task){.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
 }
 

@@ -6,8 +6,10 @@
 #include "core/buf.h"
 #include "core/task.h"
 
-/* *out: one reference, the caller's to release. id: its own; after: the future's. */
-void callback_task_make(struct task *out, struct task_id id, struct task_id after, const char *url);
+/* *out: one reference, the caller's to release. id: its own; after: the future's. traceparent: the
+ * submission's, or NULL. */
+void callback_task_make(struct task *out, struct task_id id, struct task_id after, const char *url,
+                        const char *traceparent);
 /* The same again, for the future's next end: old was read with its input. */
 void callback_task_renew(struct task *out, const struct task *old);
 /* Appends the member "url"; t was read with its input (without, nothing is appended). */

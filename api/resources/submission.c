@@ -270,16 +270,23 @@ static int refuse_handler(const char *name, const struct catalog *c, bool is_in_
     return FUT_ERR_INVAL;
 }
 
-int submission_check(const struct submission *s, const struct catalog *c, bool is_in_path,
-                     const struct handler_info **out, struct problem *p)
+int submission_check(const struct submission *s, const struct submission_rules *rules,
+                     bool is_in_path, const struct handler_info **out, struct problem *p)
 {
-    const struct handler_info *h = catalog_find_public(c, s->handler);
+    const struct handler_info *h = catalog_find_public(rules->catalog, s->handler);
     if (!h)
-        return refuse_handler(s->handler, c, is_in_path, p);
+        return refuse_handler(s->handler, rules->catalog, is_in_path, p);
     if (s->has_lane && s->lane != h->lane && !h->any_lane) {
         problem_set(p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
                     lane_name(h->lane));
         problem_set_field(p, "lane");
+        return FUT_ERR_INVAL;
+    }
+    if (s->callback_url && rules->allows_url && !rules->allows_url(rules->allow, s->callback_url)) {
+        problem_set(p, PROBLEM_INVALID_VALUE,
+                    "\"callback.url\" must be a URL that this daemon may call: see "
+                    "FUTURED_HTTP_PREFIXES and FUTURED_HTTP_NETWORKS.");
+        problem_set_field(p, "callback.url");
         return FUT_ERR_INVAL;
     }
     *out = h;
@@ -295,7 +302,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
     struct task_id callback = s->callback_url ? id_new() : (struct task_id){0};
     *out_callback = (struct task){0};
     if (s->callback_url)
-        callback_task_make(out_callback, callback, frame->id, s->callback_url);
+        callback_task_make(out_callback, callback, frame->id, s->callback_url, frame->traceparent);
     *out = (struct task){.state = TASK_QUEUED};
     out->spec = task_spec_new(&(struct task_spec){
         .id = frame->id,

@@ -15,6 +15,7 @@
 #include "core/task.h"
 
 struct json_t;
+struct http_allow;
 
 /* Strings point into the text that was read, into root, or are literals. */
 struct submission {
@@ -51,12 +52,18 @@ void submission_set_input(struct submission *s, const struct json_t *value, cons
                           size_t n);
 void submission_release(struct submission *s);
 
-/* Finds the handler among those that clients may name, and holds what is said against it. 0, or
- * FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong address (404) and no wrong
- * member (422). */
-FUT_MUST_CHECK int submission_check(const struct submission *s, const struct catalog *c,
-                                    bool is_in_path, const struct handler_info **out,
-                                    struct problem *p);
+/* What a submission is checked against. */
+struct submission_rules {
+    const struct catalog *catalog;
+    bool (*allows_url)(const struct http_allow *allow, const char *url); /* NULL: any */
+    const struct http_allow *allow;
+};
+/* Finds the handler among those that clients may name, and checks what is said against it and
+ * against the rules. 0, or FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong
+ * address (404) and no wrong member (422). */
+FUT_MUST_CHECK int submission_check(const struct submission *s,
+                                    const struct submission_rules *rules, bool is_in_path,
+                                    const struct handler_info **out, struct problem *p);
 
 /* What does not come from the client's words. */
 struct submission_frame {

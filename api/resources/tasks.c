@@ -34,18 +34,28 @@ static void gather(struct request *r)
     show_gather(r, reply);
 }
 
+static void gather_replayed(struct request *r)
+{
+    idempotency_add_replayed(r);
+    gather(r);
+}
+
+static void gather_coalesced(struct request *r)
+{
+    request_add_header(r, "Futured-Coalesced", "true");
+    gather(r);
+}
+
 /* The submission stands for a future that is there already: that one is the answer. */
 static void answer_existing(struct request *r)
 {
     struct task_id id = r->op.submit.existing;
-    if (r->op.submit.submitted == STORE_REPLAYED)
-        idempotency_add_replayed(r);
-    else
-        request_add_header(r, "Futured-Coalesced", "true");
+    request_step *next =
+        r->op.submit.submitted == STORE_REPLAYED ? gather_replayed : gather_coalesced;
     waiter_close(&r->api->waiters, &r->waiter);
     task_release(&r->task);
     task_release(&r->callback);
-    wait_read(r, id, gather);
+    wait_read(r, id, next);
 }
 
 /* A large input is not kept while its client waits: it is in the store. */
@@ -59,11 +69,24 @@ static void drop_input(struct request *r)
     request_drop_body(r);
 }
 
+static void refuse_unique(struct request *r)
+{
+    struct problem p;
+    problem_set(
+        &p, PROBLEM_CONFLICT,
+        "An unfinished task has this \"unique\" key, with another handler, input, option or "
+        "callback; nothing was stored.");
+    problem_set_field(&p, "unique");
+    request_problem(r, &p);
+}
+
 static void submitted(struct request *r)
 {
     if (r->share.bytes)
         drop_input(r);
-    if (r->op.base.rc != 0)
+    if (r->op.base.rc == FUT_ERR_CONFLICT && r->op.submit.submitted == STORE_COALESCED)
+        refuse_unique(r);
+    else if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
     else if (r->op.submit.submitted != STORE_NEW)
         answer_existing(r);
@@ -79,8 +102,9 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     const struct handler_info *h;
     struct problem p;
     bool has_key;
-    if (submission_check(s, catalog_lend_to(&r->api->catalog, &r->catalog), is_in_path, &h, &p) !=
-        0) {
+    struct submission_rules rules = {catalog_lend_to(&r->api->catalog, &r->catalog),
+                                     r->api->cfg.allows_url, r->api->cfg.allow};
+    if (submission_check(s, &rules, is_in_path, &h, &p) != 0) {
         request_problem(r, &p);
         return;
     }

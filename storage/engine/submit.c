@@ -98,6 +98,30 @@ static int find_by_key(struct store *s, struct store_submit *o)
     return 0;
 }
 
+/* 0 when the unfinished task with the unique key is what is asked for again, and its end is told to
+ * the same URL; else FUT_ERR_CONFLICT. Both were loaded with their inputs. */
+static int compare_loaded(const struct store_submit *o, const struct task_spec *spec,
+                          const struct task_spec *callback)
+{
+    const struct task_spec *own = o->n > 1 ? o->tasks[1].spec : NULL;
+    bool same = task_spec_is_same(spec, o->tasks[0].spec) && !own == !callback &&
+                (!own || task_spec_is_same(own, callback));
+    return same ? 0 : FUT_ERR_CONFLICT;
+}
+
+static int compare_existing(struct store *s, const struct store_submit *o)
+{
+    struct task_spec *spec = NULL, *callback = NULL;
+    int rc = s->ops->load(s->backend, o->existing.hi, &spec);
+    if (rc == 0 && spec->callback.hi)
+        rc = s->ops->load(s->backend, spec->callback.hi, &callback);
+    if (rc == 0 || (spec && rc == FUT_ERR_NOT_FOUND)) /* somebody has deleted the callback */
+        rc = compare_loaded(o, spec, callback);
+    task_spec_unref(spec);
+    task_spec_unref(callback);
+    return rc;
+}
+
 /* Is this request, or an unfinished task with its unique key, here already? One writer answers one
  * submission after the other, so two that arrive at once cannot both be new. */
 static int find_existing(struct store *s, struct store_submit *o)
@@ -106,9 +130,10 @@ static int find_existing(struct store *s, struct store_submit *o)
     if (rc != 0 || o->submitted != STORE_NEW || o->batch || !o->tasks[0].spec->unique)
         return rc;
     rc = s->ops->find_unique(s->backend, o->tasks[0].spec->unique, &o->existing);
-    if (rc == 0)
-        o->submitted = STORE_COALESCED;
-    return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    o->submitted = STORE_COALESCED;
+    return compare_existing(s, o);
 }
 
 /* What is known already is answered whatever the queue is like: it adds nothing to it. */

@@ -139,8 +139,12 @@ static int tell_others(struct store *s, const struct task *t)
     bool cancel = false;
     int rc = 0;
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    if (t->spec->callback.hi)
-        rc = s->ops->wake_after(s->backend, t->spec->id.hi, &move, by_lane);
+    if (t->spec->callback.hi) {
+        struct buf end = BUF_INIT;
+        task_write_end(&end, t);
+        rc = s->ops->wake_after(s->backend, t->spec->id.hi, &end, &move, by_lane);
+        buf_release(&end);
+    }
     for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
         txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
     if (rc == 0 && t->spec->batch.hi && t->state == TASK_FAILED)

@@ -93,13 +93,27 @@ static int memory_promote(struct backend *b, const struct task_move *move, size_
     return 0;
 }
 
-static int memory_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
-                             size_t out_lanes[LANE_COUNT])
+static void append_end(struct backend *b, struct record *r, const struct buf *end)
+{
+    struct task_spec spec = *r->task.spec;
+    struct buf input = BUF_INIT;
+    buf_put(&input, spec.input, spec.input_len);
+    buf_putc(&input, '\n');
+    buf_put(&input, end->data, end->len);
+    spec.input = (const unsigned char *)input.data;
+    spec.input_len = input.len;
+    memory_set_spec(b, r, task_spec_new(&spec));
+    buf_release(&input);
+}
+
+static int memory_wake_after(struct backend *b, uint64_t key, const struct buf *end,
+                             const struct task_move *move, size_t out_lanes[LANE_COUNT])
 {
     for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i)) {
         struct record *r = FUT_CONTAINER(i, struct record, in_order);
         if (r->task.spec->after.hi != key || r->task.state != move->from || r->task.due_wall_ms)
             continue;
+        append_end(b, r, end);
         struct task after = r->task;
         after.state = move->to;
         memory_set(b, r, &after);

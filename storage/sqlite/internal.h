@@ -35,6 +35,7 @@ enum write_stmt {
     W_NEXT_DUE,
     W_IN_STATE,
     W_WAITING,
+    W_APPEND_END,
     W_WAKE_ONE,
     W_FIND_UNIQUE,
     W_FIND_KEY,
@@ -260,8 +261,8 @@ int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
 int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
-int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
-                      size_t out_lanes[LANE_COUNT]);
+int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
+                      const struct task_move *move, size_t out_lanes[LANE_COUNT]);
 int sqlite_next_due(struct backend *b, int64_t *out_up_ms);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);

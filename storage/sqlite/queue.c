@@ -128,10 +128,15 @@ int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
     return move_rows(b, st, W_PROMOTE_ONE, move, out_lanes);
 }
 
-int sqlite_wake_after(struct backend *b, uint64_t key, const struct task_move *move,
-                      size_t out_lanes[LANE_COUNT])
+int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
+                      const struct task_move *move, size_t out_lanes[LANE_COUNT])
 {
-    sqlite3_stmt *st = b->stmts[W_WAITING];
+    sqlite3_stmt *append = b->stmts[W_APPEND_END], *st = b->stmts[W_WAITING];
+    bind_int(append, 1, (int64_t)key);
+    FUT_MUST(sqlite3_bind_text(append, 2, end->data, (int)end->len, SQLITE_STATIC) == SQLITE_OK);
+    int rc = sqlite_run(b, W_APPEND_END);
+    if (rc != 0)
+        return rc;
     bind_int(st, 1, (int64_t)key);
     return move_rows(b, st, W_WAKE_ONE, move, out_lanes);
 }

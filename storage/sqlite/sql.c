@@ -49,6 +49,8 @@ static const char *const sql[W_COUNT] = {
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS
         " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = ?1 LIMIT ?2",
     [W_WAITING] = "SELECT key, lane FROM live WHERE after_key = ?1",
+    [W_APPEND_END] = "UPDATE tasks SET input = CAST(input || char(10) || ?2 AS BLOB)"
+                     " WHERE key IN (SELECT key FROM live WHERE after_key = ?1)",
     [W_WAKE_ONE] = "UPDATE live SET state = ?2, queue = lane, after_key = NULL, place = ?3"
                    " WHERE key = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"

@@ -231,8 +231,11 @@ START_TEST(test_store_revive_wants_its_unique_key_and_room)
     ck_assert_int_eq(fixture_get(&k, one.spec->id, &seen), 0);
     ck_assert_int_eq(fixture_revive(&k, &seen, NULL), 0);
     task_release(&seen);
-    struct store_submit again = {.tasks = &two, .n = 1};
+    struct store_submit again = {.tasks = &one, .n = 1};
     ck_assert_int_eq(fixture_submit_op(&k, &again), 0); /* it has its key again */
+    ck_assert_int_eq(again.submitted, STORE_COALESCED);
+    again.tasks = &two; /* another input */
+    ck_assert_int_eq(fixture_submit_op(&k, &again), FUT_ERR_CONFLICT);
     ck_assert_int_eq(again.submitted, STORE_COALESCED);
     task_release(&one);
     task_release(&two);

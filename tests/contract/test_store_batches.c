@@ -256,6 +256,10 @@ START_TEST(test_store_callback_is_queued_by_the_end_of_its_task)
     ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &child), 1);
     ck_assert(id_equal(child.spec->id, specs[1].id));
+    static const char begin[] = "y\n{\"id\":\"", says[] = "\"state\":\"succeeded\",\"attempt\":1,";
+    ck_assert_uint_gt(child.spec->input_len, sizeof(begin));
+    ck_assert_int_eq(memcmp(child.spec->input, begin, sizeof(begin) - 1), 0);
+    ck_assert_ptr_nonnull(memmem(child.spec->input, child.spec->input_len, says, sizeof(says) - 1));
     task_release(&child);
     task_release(&t);
     release_all(two, 2);

@@ -97,11 +97,13 @@ if (again.body.id !== done.id || again.headers.get('idempotency-replayed') !== '
 await call('submitTask', 422, { headers: { 'Idempotency-Key': key }, body: { handler: 'echo' } });
 await call('submitTask', 422, { body: { handlre: 'echo' } });
 await call('submitTask', 400, { body: '{"handler"' });
+const unique = sleep(600, { unique: 'check', retry_on: ['error'], backoff: { first: 2, jitter: 0 }, callback: { url: 'http://localhost:1/none' } });
 const held = (await call('submitTask', 202, {
   headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
-  body: sleep(600, { unique: 'check', retry_on: ['error'], backoff: { first: 2, jitter: 0 }, callback: { url: 'http://127.0.0.1:1/none' } }),
+  body: unique,
 })).body;
-const same = await call('submitTask', 202, { body: sleep(600, { unique: 'check' }) });
+const same = await call('submitTask', 202, { body: unique });
+await call('submitTask', 409, { body: sleep(600, { unique: 'check' }) });
 if (same.body.id !== held.id || same.headers.get('futured-coalesced') !== 'true')
   fail('unique did not coalesce');
 await call('submitInput', 200, {

@@ -25,6 +25,7 @@ struct receiver {
     struct mutex mu;
     int connection;                /* guarded by mu: the open one, -1 none */
     int refuse;                    /* guarded by mu */
+    const char *refusal;           /* guarded by mu: as bytes; NULL: 500 */
     int connections, requests;     /* guarded by mu */
     char kept[KEPT][REQUEST_SIZE]; /* guarded by mu until it is counted, then for good */
 };
@@ -38,13 +39,14 @@ static bool answer(struct receiver *r, int fd, const char *request)
     };
     mutex_lock(&r->mu);
     bool refuse = r->refuse > 0;
+    const char *own = refuse ? r->refusal : NULL;
     r->refuse -= refuse;
     if (r->requests < KEPT)
         (void)snprintf(r->kept[r->requests], REQUEST_SIZE, "%s", request);
     r->requests++;
     mutex_unlock(&r->mu);
-    const char *text = answers[r->keeps_open][refuse];
-    return fd_write_all(fd, text, strlen(text)) == 0 && r->keeps_open;
+    const char *text = own ? own : answers[r->keeps_open][refuse];
+    return fd_write_all(fd, text, strlen(text)) == 0 && r->keeps_open && !own;
 }
 
 static bool is_whole(const char *request)
@@ -133,11 +135,17 @@ unsigned receiver_port(const struct receiver *r)
     return r->port;
 }
 
-void receiver_refuse(struct receiver *r, int n)
+void receiver_answer(struct receiver *r, int n, const char *bytes)
 {
     mutex_lock(&r->mu);
     r->refuse = n;
+    r->refusal = bytes;
     mutex_unlock(&r->mu);
+}
+
+void receiver_refuse(struct receiver *r, int n)
+{
+    receiver_answer(r, n, NULL);
 }
 
 static int read_count(struct receiver *r, const int *count)

@@ -16,6 +16,9 @@ void receiver_stop(struct receiver **r);
 unsigned receiver_port(const struct receiver *r);
 /* The next n requests are answered with 500, all others with 204. */
 void receiver_refuse(struct receiver *r, int n);
+/* The next n requests are answered with these bytes (a literal), behind which the connection is
+ * closed. */
+void receiver_answer(struct receiver *r, int n, const char *bytes);
 /* So far, those refused included. */
 int receiver_requests(struct receiver *r);
 int receiver_connections(struct receiver *r);

@@ -222,6 +222,28 @@ START_TEST(test_callback_of_another_life_and_in_a_batch)
 }
 END_TEST
 
+/* What would never be called is refused at once, with the member that names it. */
+static const char *const refused_urls[] = {"http://10.1.2.3/", "http://[fd00::1]:8080/x",
+                                           "http://169.254.169.254/latest"};
+
+START_TEST(test_callback_url_that_is_not_allowed_is_refused)
+{
+    static const char *const settings[] = {"FUTURED_HTTP_NETWORKS=127.0.0.0/8"};
+    struct daemon *d = daemon_start_with(settings, 1);
+    char body[256];
+    for (size_t i = 0; i < FUT_COUNT(refused_urls); i++) {
+        (void)snprintf(body, sizeof(body), "{\"handler\":\"echo\",\"callback\":{\"url\":\"%s\"}}",
+                       refused_urls[i]);
+        struct http_reply r = api_post(daemon_url(d), "/v1/tasks", body);
+        ck_assert_msg(r.status == 422, "%s: %d %s", refused_urls[i], r.status, r.body);
+        ck_assert_str_eq(api_str(r.json, "field"), "callback.url");
+        http_reply_release(&r);
+    }
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -231,6 +253,7 @@ int main(void)
         test_callback_is_delivered_by_the_next_daemon,
         test_callback_is_not_for_clients,
         test_callback_bad_secret_is_refused_at_start,
+        test_callback_url_that_is_not_allowed_is_refused,
     };
     return suite_run("callback", tests, FUT_COUNT(tests));
 }

@@ -184,6 +184,93 @@ START_TEST(test_unique_coalesces_while_unfinished)
 }
 END_TEST
 
+#define SLEEP "{\"handler\":\"sleep\",\"unique\":\"u\",\"input\":{\"seconds\":600}"
+
+/* Another task under a key that is taken: to bring the first one would be to lose the second. */
+static const struct {
+    const char *body;
+    int status;
+} others[] = {
+    {SLEEP ",\"callback\":{\"url\":\"http://127.0.0.1:9/a\"}}", 202},
+    {SLEEP "}", 409},
+    {SLEEP ",\"callback\":{\"url\":\"http://127.0.0.1:9/b\"}}", 409},
+    {SLEEP ",\"timeout\":7,\"callback\":{\"url\":\"http://127.0.0.1:9/a\"}}", 409},
+    {SLEEP ",\"retry_on\":[\"exit\"],\"callback\":{\"url\":\"http://127.0.0.1:9/a\"}}", 409},
+    {"{\"handler\":\"sleep\",\"unique\":\"u\",\"input\":{\"seconds\":601},"
+     "\"callback\":{\"url\":\"http://127.0.0.1:9/a\"}}",
+     409},
+    {"{\"handler\":\"echo\",\"unique\":\"u\",\"input\":{\"seconds\":600},"
+     "\"callback\":{\"url\":\"http://127.0.0.1:9/a\"}}",
+     409},
+};
+
+START_TEST(test_unique_refuses_what_is_not_the_same)
+{
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char first[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), others[0].body, first);
+    for (size_t i = 0; i < FUT_COUNT(others); i++) {
+        struct http_reply r = api_post(daemon_url(d), "/v1/tasks", others[i].body);
+        ck_assert_msg(r.status == others[i].status, "%zu: %d %s", i, r.status, r.body);
+        if (r.status == 202) {
+            ck_assert_str_eq(api_str(r.json, "id"), first);
+        } else {
+            ck_assert_str_eq(api_str(r.json, "code"), "conflict");
+            ck_assert_str_eq(api_str(r.json, "field"), "unique");
+        }
+        http_reply_release(&r);
+    }
+    daemon_free(&d);
+}
+END_TEST
+
+/* The key went with its future: the request is a new one, and no echo of what is gone. */
+START_TEST(test_idempotency_key_goes_with_its_future)
+{
+    static const char body[] = "{\"handler\":\"echo\",\"input\":1}";
+    struct daemon *d = daemon_start_with(NULL, 0);
+    struct http_reply a = post(daemon_url(d), "\"k\"", body);
+    json_decref(api_done(daemon_url(d), api_str(a.json, "id")));
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/v1/futures/%s", api_str(a.json, "id"));
+    struct http_reply gone =
+        http_call(daemon_url(d), &(struct http_request){.method = "DELETE", .path = path});
+    ck_assert_int_eq(gone.status, 204);
+    struct http_reply b = post(daemon_url(d), "\"k\"", body);
+    ck_assert_int_eq(b.status, 202);
+    ck_assert(!is_replayed(&b));
+    ck_assert_str_ne(api_str(a.json, "id"), api_str(b.json, "id"));
+    http_reply_release(&a);
+    http_reply_release(&b);
+    http_reply_release(&gone);
+    daemon_free(&d);
+}
+END_TEST
+
+START_TEST(test_idempotency_is_answered_when_the_queue_is_full)
+{
+    static const char *const settings[] = {"FUTURED_MAX_QUEUED=2", "MAX_THREADS=1"};
+    static const char body[] = "{\"handler\":\"sleep\",\"input\":{\"seconds\":600}}";
+    struct daemon *d = daemon_start_with(settings, 2);
+    struct http_reply a = post(daemon_url(d), "\"k\"", body), r;
+    ck_assert_int_eq(a.status, 202);
+    int status = 202;
+    for (int i = 0; i < 100 && status == 202; i++) {
+        r = api_post(daemon_url(d), "/v1/tasks", body);
+        status = r.status;
+        http_reply_release(&r);
+    }
+    ck_assert_int_eq(status, 503);
+    struct http_reply b = post(daemon_url(d), "\"k\"", body);
+    ck_assert_int_eq(b.status, 202);
+    ck_assert(is_replayed(&b));
+    ck_assert_str_eq(api_str(a.json, "id"), api_str(b.json, "id"));
+    http_reply_release(&a);
+    http_reply_release(&b);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -193,6 +280,9 @@ int main(void)
         test_idempotency_survives_a_restart,
         test_idempotency_of_a_raw_body_counts_its_options,
         test_unique_coalesces_while_unfinished,
+        test_unique_refuses_what_is_not_the_same,
+        test_idempotency_key_goes_with_its_future,
+        test_idempotency_is_answered_when_the_queue_is_full,
     };
     return suite_run("idempotency", tests, FUT_COUNT(tests));
 }

@@ -194,7 +194,7 @@ START_TEST(test_security_callbacks_obey_the_allow_list)
     static const char *const settings[] = {"FUTURED_HTTP_NETWORKS="};
     struct daemon *d = daemon_start_with(settings, 1);
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"callback\":{\"url\":"
-                                       "\"http://127.0.0.1:1/done\"}}");
+                                       "\"http://localhost:1/done\"}}");
     char *id = xstrdup(api_str(f, "callback.id"));
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     json_decref(f);

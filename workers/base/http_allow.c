@@ -206,6 +206,34 @@ bool http_allow_url(const struct http_allow *f, const char *url)
     return found;
 }
 
+static bool allows_host(const struct http_allow *f, const char *host)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    char bare[HTTP_ALLOW_ADDRESS_SIZE];
+    size_t n = strlen(host);
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+        return http_allow_address(f, (const struct sockaddr *)&v4);
+    if (host[0] != '[' || n < 3 || n - 2 >= sizeof(bare))
+        return true;
+    memcpy(bare, host + 1, n - 2);
+    bare[n - 2] = '\0';
+    return inet_pton(AF_INET6, bare, &v6.sin6_addr) != 1 ||
+           http_allow_address(f, (const struct sockaddr *)&v6);
+}
+
+bool http_allow_target(const struct http_allow *f, const char *url)
+{
+    CURLU *u = curl_url();
+    char *host = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK
+                     ? part_of(u, CURLUPART_HOST)
+                     : NULL;
+    bool allows = host && allows_host(f, host) && http_allow_url(f, url);
+    free(host);
+    curl_url_cleanup(u);
+    return allows;
+}
+
 /* ---- the lists ------------------------------------------------------------------------------- */
 
 static int add_prefix(struct http_allow *f, const char *entry, struct fut_errbuf *err)

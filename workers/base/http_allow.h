@@ -26,6 +26,9 @@ void http_allow_free(struct http_allow **f);
  * "/a/…"). A URL that could be read in two ways (user names, escaped dots or slashes where a path
  * is prescribed) is not allowed. */
 bool http_allow_url(const struct http_allow *f, const char *url);
+/* Likewise, and the host is no address that http_allow_address refuses. Where a name leads to is
+ * seen when it is called. */
+bool http_allow_target(const struct http_allow *f, const char *url);
 /* The address that a connection goes to. IPv6 addresses that carry an IPv4 one count as that. */
 bool http_allow_address(const struct http_allow *f, const struct sockaddr *address);
 /* For messages: the address without its port, or "?". */

@@ -145,6 +145,14 @@ void run_fail_for_now(struct run *run, const char *code, const char *fmt, ...)
     va_end(ap);
 }
 
+void run_fail_for_good(struct run *run, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail(run, RUN_NEVER, code, fmt, ap);
+    va_end(ap);
+}
+
 void run_fail_cancelled(struct run *run)
 {
     run_fail(run, "cancelled", "the attempt was told to stop");

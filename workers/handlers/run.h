@@ -57,6 +57,8 @@ struct run {
     enum run_class class;
     const char *type; /* borrowed: a literal or input_type */
     const char *code; /* a literal */
+    int64_t
+        retry_after_ms; /* a temporary failure is tried again no sooner; 0: as the policy says */
     struct buf body;
     struct buf message;
     struct buf log; /* the end of what run_log was given, up to twice TASK_LOG_MAX bytes */
@@ -88,6 +90,8 @@ void run_log(struct run *run, const char *fmt, ...) FUT_PRINTF(2, 3);
 void run_succeed(struct run *run, const char *type, struct buf *body);
 void run_fail(struct run *run, const char *code, const char *fmt, ...) FUT_PRINTF(3, 4);
 void run_fail_for_now(struct run *run, const char *code, const char *fmt, ...) FUT_PRINTF(3, 4);
+/* A failure that trying again would not change, whatever the policy. */
+void run_fail_for_good(struct run *run, const char *code, const char *fmt, ...) FUT_PRINTF(3, 4);
 /* The failure of a handler that stopped because it was told to. */
 void run_fail_cancelled(struct run *run);
 

@@ -21,6 +21,7 @@ static void run_job(struct pool_job *job)
     else
         a->handler->fn(run);
     a->outcome = run_outcome(run);
+    a->retry_after_ms = run->retry_after_ms;
     a->item.fn = on_ended;
     inbox_push(&a->s->inbox, &a->item);
 }

@@ -209,6 +209,8 @@ static void compute_change(struct attempt *a)
     if (ev == EVENT_RETRY) {
         struct retry_policy p = policy_of(a);
         in.due_in_ms = retry_wait_ms(&p, t->attempt - t->past, next_random(a->s));
+        if (in.due_in_ms < a->retry_after_ms)
+            in.due_in_ms = a->retry_after_ms;
     }
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");

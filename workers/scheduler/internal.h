@@ -184,7 +184,8 @@ struct attempt {
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
-    enum run_class class; /* how it ended, and */
+    int64_t retry_after_ms; /* a temporary failure is tried again no sooner */
+    enum run_class class;   /* how it ended, and */
     struct task_outcome *outcome;
     union {
         struct {

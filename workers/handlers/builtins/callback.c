@@ -1,8 +1,10 @@
 /* callback: tells {"url"} that a future is done, as Standard Webhooks has it: a small JSON body
  * (what ended and how, not the result), the same webhook-id at each try, and a signature when the
- * daemon has a secret. Any answer but 2xx, and no answer, is a temporary failure. The daemon's own:
- * the task is made together with the one that it tells of, and waits for it. */
+ * daemon has a secret. Any answer but 2xx and 410, and no answer, is a temporary failure. The
+ * daemon's own: the task is made together with the one that it tells of, and waits for it. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "core/clock.h"
@@ -26,18 +28,34 @@ static const char *read_url(struct run *run, json_t *root)
     return NULL;
 }
 
-/* Names, ids, states and times need no escape. */
-static void write_body(const struct task *t, struct buf *out)
+/* How the future ended. Since its end the input has it, behind the line that the client gave. Of a
+ * future that ended before an upgrade only the future itself knows. */
+static json_t *read_end(struct run *run)
 {
-    char id[ID_TEXT_SIZE], at[CLOCK_RFC3339_SIZE];
-    const char *state = task_state_name(t->state);
-    id_format(t->spec->id, id);
-    clock_rfc3339(t->finished_wall_ms, at);
-    buf_printf(out,
-               "{\"type\":\"future.%s\",\"timestamp\":\"%s\",\"data\":{\"id\":\"%s\","
-               "\"handler\":\"%s\",\"state\":\"%s\",\"attempt\":%u,\"finished_at\":\"%s\","
-               "\"href\":\"/v1/futures/%s\"}}",
-               state, at, id, t->spec->handler, state, t->attempt, at, id);
+    struct buf text = BUF_INIT;
+    const char *input = (const char *)run->input;
+    const char *line = input ? memchr(input, '\n', run->input_len) : NULL;
+    if (line)
+        buf_put(&text, line + 1, (size_t)(input + run->input_len - (line + 1)));
+    else if (run->about.parent)
+        task_write_end(&text, run->about.parent);
+    json_t *end = json_loadb(text.len ? text.data : "", text.len, 0, NULL);
+    buf_release(&text);
+    if (!end)
+        run_fail(run, "internal", "the future that it should tell of is gone");
+    if (line)
+        run->input_len = (size_t)(line - input);
+    return end;
+}
+
+/* Names, ids, states and times need no escape. */
+static void write_body(json_t *end, struct buf *out)
+{
+    char *data = json_dumps(end, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    buf_printf(out, "{\"type\":\"future.%s\",\"timestamp\":\"%s\",\"data\":%s}",
+               json_string_value(json_object_get(end, "state")),
+               json_string_value(json_object_get(end, "finished_at")), data);
+    free(data);
 }
 
 static struct curl_slist *add(struct curl_slist *list, const char *name, const char *value)
@@ -64,7 +82,9 @@ static struct curl_slist *make_headers(const struct run_about *about, const stru
         webhook_sign(about->callback_secret, id, now_s, body->data, body->len, signature);
         list = add(list, "webhook-signature", signature);
     }
-    const char *trace = about->traceparent ? about->traceparent : about->parent->spec->traceparent;
+    const char *trace = about->traceparent;
+    if (!trace && about->parent)
+        trace = about->parent->spec->traceparent;
     if (trace)
         list = add(list, "traceparent", trace);
     return list;
@@ -77,15 +97,37 @@ static size_t drop(char *bytes, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
+/* What the receiver asks for with 429 and 503; 0: nothing. */
+static int64_t read_retry_after_ms(CURL *easy)
+{
+    curl_off_t seconds = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+    return seconds > 0 && seconds < RETRY_MAX_MS / 1000 ? (int64_t)seconds * 1000
+           : seconds > 0                                ? RETRY_MAX_MS
+                                                        : 0;
+}
+
+/* The head decides: whoever says 2xx has it, also when the rest of the answer is cut off. */
+static void judge_status(struct run *run, CURL *easy, const char *url, long status)
+{
+    if (status >= 200 && status < 300) {
+        json_input_succeed(run, json_pack("{s:I}", "status", (json_int_t)status));
+    } else if (status == 410) {
+        run_fail_for_good(run, "callback_gone", "POST %.200s: answered 410", url);
+    } else {
+        run_fail_for_now(run, "callback_failed", "POST %.200s: answered %ld", url, status);
+        if (status == 429 || status == 503)
+            run->retry_after_ms = read_retry_after_ms(easy);
+    }
+}
+
 static void judge(struct run *run, CURL *easy, CURLcode rc, const char *url, const char *error)
 {
     long status = 0;
     const char *why = *error ? error : curl_easy_strerror(rc);
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (rc == CURLE_OK && status >= 200 && status < 300)
-        json_input_succeed(run, json_pack("{s:I}", "status", (json_int_t)status));
-    else if (rc == CURLE_OK)
-        run_fail_for_now(run, "callback_failed", "POST %.200s: answered %ld", url, status);
+    if (rc == CURLE_OK || (status >= 200 && status < 300))
+        judge_status(run, easy, url, status);
     else if (run_is_cancelled(run))
         run_fail_cancelled(run);
     else if (transfer_refusal())
@@ -96,11 +138,11 @@ static void judge(struct run *run, CURL *easy, CURLcode rc, const char *url, con
         run_fail_for_now(run, "callback_failed", "POST %.200s: %s", url, why);
 }
 
-static void deliver(struct run *run, const char *url)
+static void deliver(struct run *run, const char *url, json_t *end)
 {
     struct buf body = BUF_INIT;
     char error[CURL_ERROR_SIZE] = "";
-    write_body(run->about.parent, &body);
+    write_body(end, &body);
     struct curl_slist *headers = make_headers(&run->about, &body);
     CURL *easy = transfer_begin(run);
     TRANSFER_SET(easy, CURLOPT_ERRORBUFFER, error);
@@ -118,26 +160,25 @@ static void deliver(struct run *run, const char *url)
     buf_release(&body);
 }
 
-/* Its future has been given another life, which has a callback of its own. */
+/* Its future has been given another life, which has a callback of its own. One that is gone by now
+ * has not. */
 static bool is_superseded(const struct run_about *about)
 {
-    return !task_state_is_final(about->parent->state) ||
-           !id_equal(about->parent->spec->callback, about->id);
+    return about->parent && (!task_state_is_final(about->parent->state) ||
+                             !id_equal(about->parent->spec->callback, about->id));
 }
 
 void callback_run(struct run *run)
 {
-    if (!run->about.parent) {
-        run_fail(run, "internal", "the future that it should tell of is gone");
-        return;
-    }
     if (is_superseded(&run->about)) {
         run_fail(run, "superseded", "the future that it should tell of was given another life");
         return;
     }
-    json_t *root = json_input_read(run, fields);
+    json_t *end = read_end(run);
+    json_t *root = end ? json_input_read(run, fields) : NULL;
     const char *url = root ? read_url(run, root) : NULL;
     if (url)
-        deliver(run, url);
+        deliver(run, url, end);
     json_decref(root);
+    json_decref(end);
 }

@@ -57,7 +57,8 @@ static void setup_with(const struct auth *auth)
     fake = (struct fake){.stats.lanes = {[LANE_IO] = {.capacity = 20, .configured = 20},
                                          [LANE_CPU] = {.capacity = 2, .configured = 2}}};
     mutex_init(&fake.mu);
-    cfg.pools = (struct pool_view){&fake, fake_read, fake_change, fake_workers, NULL};
+    cfg.pools = (struct pool_view){
+        .ctx = &fake, .read = fake_read, .change = fake_change, .workers = fake_workers};
     cfg.auth = auth;
     fixture_start_with(&f, &cfg, 1000);
 }

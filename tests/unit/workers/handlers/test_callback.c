@@ -176,6 +176,68 @@ START_TEST(test_callback_failure_leaves_the_future_alone)
 }
 END_TEST
 
+/* The receiver has it: what it says about that does not matter. */
+START_TEST(test_callback_counts_a_2xx_whose_body_is_cut_off)
+{
+    struct task_id parent;
+    receiver_answer(receiver, 1, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"thanks");
+    struct task t = house_wait(submit_pair("echo", "1", 0, &parent), TASK_SUCCEEDED);
+    ck_assert_str_eq((const char *)t.outcome->body, "{\"status\":200}");
+    task_release(&t);
+    ck_assert_int_eq(receiver_requests(receiver), 1);
+}
+END_TEST
+
+START_TEST(test_callback_is_ended_by_410)
+{
+    struct task_id parent;
+    receiver_answer(receiver, 1, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
+    struct task t = house_wait(submit_pair("echo", "1", 8, &parent), TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "callback_gone");
+    ck_assert_uint_eq(t.attempt, 1);
+    task_release(&t);
+}
+END_TEST
+
+static const char *const pauses[] = {
+    "HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: 600\r\n\r\n",
+    "HTTP/1.1 429 No\r\nContent-Length: 0\r\nRetry-After: 600\r\n\r\n",
+};
+
+START_TEST(test_callback_honours_retry_after)
+{
+    struct task_id parent, hook;
+    int64_t began = clock_wall_ms();
+    receiver_answer(receiver, 1, pauses[_i]);
+    hook = submit_pair("echo", "1", 8, &parent);
+    receiver_wait(receiver, 1);
+    struct task t = house_wait(hook, TASK_SCHEDULED);
+    ck_assert_uint_eq(t.attempt, 1);
+    ck_assert_int_ge(t.due_wall_ms, began + 600000);
+    ck_assert_int_le(t.due_wall_ms, clock_wall_ms() + 800000);
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_callback_is_delivered_when_its_future_is_deleted)
+{
+    struct task_id parent, hook;
+    char text[ID_TEXT_SIZE];
+    receiver_refuse(receiver, 1);
+    hook = submit_pair("echo", "1", 8, &parent);
+    receiver_wait(receiver, 1);
+    struct store_delete o = {.id = parent};
+    ck_assert_int_eq(store_delete(house.store, &o, house_op_done), 0);
+    house_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    struct task t = house_wait(hook, TASK_SUCCEEDED);
+    task_release(&t);
+    ck_assert_str_eq(receiver_body(receiver, 0), receiver_body(receiver, 1));
+    id_format(parent, text);
+    ck_assert_ptr_nonnull(strstr(receiver_body(receiver, 1), text));
+}
+END_TEST
+
 START_TEST(test_callback_and_http_share_a_connection)
 {
     struct task_id parent;
@@ -220,6 +282,10 @@ int main(void)
     tcase_add_loop_test(t, test_callback_tells_of_the_end, 0, (int)FUT_COUNT(endings));
     tcase_add_test(t, test_callback_is_tried_again_with_the_same_id);
     tcase_add_test(t, test_callback_failure_leaves_the_future_alone);
+    tcase_add_test(t, test_callback_counts_a_2xx_whose_body_is_cut_off);
+    tcase_add_test(t, test_callback_is_ended_by_410);
+    tcase_add_loop_test(t, test_callback_honours_retry_after, 0, (int)FUT_COUNT(pauses));
+    tcase_add_test(t, test_callback_is_delivered_when_its_future_is_deleted);
     tcase_add_test(t, test_callback_and_http_share_a_connection);
     return suite_run_cases("callback", pure, t, NULL);
 }
