@@ -209,7 +209,7 @@ START_TEST(test_exec_program_is_gone)
 }
 END_TEST
 
-START_TEST(test_exec_fork_server_is_dead)
+START_TEST(test_exec_fork_server_has_ended)
 {
     ck_assert_int_eq(kill(fork_server_pid(script_fs), SIGKILL), 0);
     while (!script_broken)
@@ -250,7 +250,7 @@ int main(void)
     tcase_add_test(t, test_exec_stranger_holds_the_pipes);
     tcase_add_test(t, test_exec_kill);
     tcase_add_test(t, test_exec_program_is_gone);
-    tcase_add_test(t, test_exec_fork_server_is_dead);
+    tcase_add_test(t, test_exec_fork_server_has_ended);
     tcase_add_test(t, test_exec_abandoned);
     return suite_run_cases("exec_attempt", t, NULL);
 }

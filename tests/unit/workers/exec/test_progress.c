@@ -79,7 +79,7 @@ static struct {
     struct report report;
     struct task task;
     bool is_made;
-} room; /* for the room by itself */
+} own; /* for the report by itself */
 
 static void setup(void)
 {
@@ -89,8 +89,8 @@ static void setup(void)
 static void teardown(void)
 {
     live_stop();
-    if (room.is_made)
-        inbox_release(&room.inbox); /* the store's thread may have been about to wake it */
+    if (own.is_made)
+        inbox_release(&own.inbox); /* the store's thread may have been about to wake it */
 }
 
 static struct store_log read_log(struct task_id id)
@@ -146,45 +146,45 @@ START_TEST(test_progress_of_a_built_in_is_live)
 }
 END_TEST
 
-/* ---- the room by itself: coalescing ---- */
+/* ---- the report by itself: coalescing ---- */
 
-static void make_room(void)
+static void make_report(void)
 {
     struct task_id id = live_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
-    room.task = live_wait(id, TASK_RUNNING);
-    room.loop = loop_new();
-    inbox_init(&room.inbox);
-    room.is_made = true;
-    report_init(&room.report, live.store, room.loop, &room.inbox, &room.task);
+    own.task = live_wait(id, TASK_RUNNING);
+    own.loop = loop_new();
+    inbox_init(&own.inbox);
+    own.is_made = true;
+    report_init(&own.report, live.store, own.loop, &own.inbox, &own.task);
 }
 
-static void leave_room(void)
+static void free_report(void)
 {
-    while (!list_is_empty(&room.report.posted))
-        (void)inbox_run(&room.inbox);
-    report_release(&room.report);
-    loop_free(&room.loop);
-    task_release(&room.task);
+    while (!list_is_empty(&own.report.posted))
+        (void)inbox_run(&own.inbox);
+    report_release(&own.report);
+    loop_free(&own.loop);
+    task_release(&own.task);
 }
 
 START_TEST(test_report_coalesces)
 {
-    make_room();
-    struct sink *sink = report_sink(&room.report);
+    make_report();
+    struct sink *sink = report_sink(&own.report);
     uint64_t before = live_store_stats().ops;
     int64_t from_ms = clock_mono_ms();
     while (clock_mono_ms() < from_ms + 1000) {
         sink->progress(sink, 0.5, "m");
         sink->log(sink, "x", 1);
-        (void)inbox_run(&room.inbox);
-        loop_turn(room.loop, 1);
+        (void)inbox_run(&own.inbox);
+        loop_turn(own.loop, 1);
     }
     uint64_t ops = live_store_stats().ops - before;
     uint64_t took_ms =
         (uint64_t)(clock_mono_ms() - from_ms); /* more than 1,000 on a busy machine */
     ck_assert_uint_ge(ops, 3);
     ck_assert_uint_le(ops, 2 * (took_ms / 200 + 1)); /* this report's, and those of the sleep */
-    leave_room();
+    free_report();
 }
 END_TEST
 
@@ -192,15 +192,15 @@ START_TEST(test_report_keeps_what_is_last_and_says_what_is_missing)
 {
     static char noise[100000];
     struct task_id id;
-    make_room();
-    struct sink *sink = report_sink_threads(&room.report);
-    id = room.task.spec->id;
+    make_report();
+    struct sink *sink = report_sink_threads(&own.report);
+    id = own.task.spec->id;
     memset(noise, 'n', sizeof(noise));
     for (int i = 0; i < 10; i++)
         sink->log(sink, noise, sizeof(noise));
     sink->log(sink, "last", 4);
-    report_flush(&room.report);
-    leave_room();
+    report_flush(&own.report);
+    free_report();
     struct store_log o = read_log(id);
     ck_assert_uint_le(o.log_len, STORE_LOG_MAX);
     ck_assert_mem_eq(o.log + o.log_len - 4, "last", 4);
