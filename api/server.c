@@ -222,14 +222,14 @@ static bool has_emptied(const struct api *a)
 
 void api_linger(struct api *a, int64_t max_ms)
 {
-    int64_t deadline = clock_mono_ms() + max_ms, left = max_ms;
+    int64_t deadline = clock_mono_ms() + max_ms, rest = max_ms;
     if (!a->cfg.n_listen_fds)
         return;
-    while (!has_emptied(a) && left > 0) {
+    while (!has_emptied(a) && rest > 0) {
         struct pollfd p = {a->emptied_fd, POLLIN, 0};
-        if (poll(&p, 1, (int)left) > 0)
+        if (poll(&p, 1, (int)rest) > 0)
             fd_wake_clear(a->emptied_fd);
-        left = deadline - clock_mono_ms();
+        rest = deadline - clock_mono_ms();
     }
 }
 

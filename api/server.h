@@ -1,5 +1,6 @@
-/* server: the door to the HTTP side. It needs the store alone: submit, read, list and cancel are
- * store verbs, waiters wake on the store's changes. HTTP threads never wait for a commit.
+/* server: starts, reloads and ends the HTTP side. It needs the store alone: submit, read, list and
+ * cancel are store verbs, waiters wake on the store's changes. HTTP threads never wait for a
+ * commit.
  *
  * Order of life: api_new → store_start → api_start → (api_set_ready) … → api_quiesce →
  * api_release_waiters → store_stop → api_stop → api_free. All calls come from one thread (main);

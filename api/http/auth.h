@@ -21,7 +21,7 @@ struct auth;
 
 /* 0, or FUT_ERR_INVAL (the line is named, the token is not) / FUT_ERR_IO with a sentence in err. */
 FUT_MUST_CHECK int auth_load(const char *path, struct auth **out, struct fut_errbuf *err);
-/* The same from text (n bytes); name: what err calls it. */
+/* Reads tokens from text (n bytes) as auth_load does from a file; name: what err calls it. */
 FUT_MUST_CHECK int auth_parse(const char *text, size_t n, const char *name, struct auth **out,
                               struct fut_errbuf *err);
 /* From now on a has the tokens of *with, which is freed and becomes NULL. Any thread. */

@@ -27,9 +27,10 @@ static inline size_t budget_used(const struct budget *b)
 }
 
 /* The share is to be so large at least. False when others hold so much that it does not fit: then
- * it stays as it was. Who is alone always fits, or what is larger than all would never pass. */
+ * it stays as it was. A share that is alone always fits; else what is larger than
+ * the maximum would never pass. */
 bool budget_grow(struct budget *b, struct budget_share *s, size_t bytes);
-/* The same without a question: for what cannot be refused any more. */
+/* Grows the share whatever others hold: for what cannot be refused any more. */
 void budget_force(struct budget *b, struct budget_share *s, size_t bytes);
 /* Gives the share back; nothing when there is none. */
 void budget_return(struct budget *b, struct budget_share *s);

@@ -201,7 +201,7 @@ void waiter_close(struct waiters *ws, struct waiter *w)
 
 /* ---- the first read -------------------------------------------------------------------------- */
 
-struct settled {
+struct updated {
     struct waiter_link *link;
     uint64_t seq;
     size_t place; /* keeps the order of those whose seq is not known */
@@ -209,14 +209,14 @@ struct settled {
 
 static int by_seq(const void *a, const void *b)
 {
-    const struct settled *x = a, *y = b;
+    const struct updated *x = a, *y = b;
     if (x->seq != y->seq)
         return x->seq < y->seq ? -1 : 1;
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
 /* The mutex is held. */
-static void settle_link(struct waiters *ws, struct waiter_link *l, const struct store_brief *b)
+static void update_link(struct waiters *ws, struct waiter_link *l, const struct store_brief *b)
 {
     bool is_new = !l->is_done && (!b->found || task_state_is_final(b->state));
     if (is_new)
@@ -230,13 +230,13 @@ static void settle_link(struct waiters *ws, struct waiter_link *l, const struct 
 
 /* The mutex is held. What happened between the link and the read came in front of older ends; what
  * only reported, and ends that are later than the read, go behind. */
-static void sort_news(struct waiter *w, struct settled *all)
+static void sort_news(struct waiter *w, struct updated *all)
 {
     struct list_node *node;
     size_t n = 0;
     while ((node = list_pop_front(&w->news))) {
         struct waiter_link *l = FUT_CONTAINER(node, struct waiter_link, news);
-        all[n] = (struct settled){l, l->seq ? l->seq : UINT64_MAX, n};
+        all[n] = (struct updated){l, l->seq ? l->seq : UINT64_MAX, n};
         n++;
     }
     qsort(all, n, sizeof(*all), by_seq);
@@ -244,22 +244,22 @@ static void sort_news(struct waiter *w, struct settled *all)
         list_push_back(&w->news, &all[i].link->news);
 }
 
-void waiter_settle(struct waiters *ws, struct waiter *w, const struct store_brief *briefs)
+void waiter_update(struct waiters *ws, struct waiter *w, const struct store_brief *briefs)
 {
-    struct settled *all = w->wish.wants_news ? xcalloc(w->n_links + 1, sizeof(*all)) : NULL;
+    struct updated *all = w->wish.wants_news ? xcalloc(w->n_links + 1, sizeof(*all)) : NULL;
     mutex_lock(&ws->mu);
     for (size_t i = 0; i < w->n_links; i++)
-        settle_link(ws, &w->links[i], &briefs[i]);
+        update_link(ws, &w->links[i], &briefs[i]);
     if (all)
         sort_news(w, all);
     mutex_unlock(&ws->mu);
     free(all);
 }
 
-void waiter_settle_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief)
+void waiter_update_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief)
 {
     mutex_lock(&ws->mu);
-    settle_link(ws, l, brief);
+    update_link(ws, l, brief);
     mutex_unlock(&ws->mu);
 }
 

@@ -1,6 +1,6 @@
 /* waiters: who wants to know when futures are done. A waiter costs no thread: it is one link per
  * future in a map, under one mutex. The order that defends against the lost wake-up is the
- * caller's: waiter_open (link), then read the states (waiter_settle, when there are many), then
+ * caller's: waiter_open (link), then read the states (waiter_update, when there are many), then
  * waiter_arm (sleep).
  *
  * A waiter is owned by one request and its event loop. Only waiters_on_change comes from another
@@ -67,6 +67,7 @@ struct waiter {
     struct list_node to_wake; /* waiters_on_change's own */
 };
 
+/* max: waiters that may be open at a time. */
 void waiters_init(struct waiters *ws, size_t max);
 /* No waiter is open any more. */
 void waiters_release(struct waiters *ws);
@@ -81,7 +82,7 @@ FUT_MUST_CHECK bool waiter_open(struct waiters *ws, struct waiter *w, struct wai
                                 size_t n, const struct waiter_wish *wish);
 /* Takes what was read after waiter_open: briefs[i] belongs to links[i]. News are in order of seq
  * afterwards. Not while armed. */
-void waiter_settle(struct waiters *ws, struct waiter *w, const struct store_brief *briefs);
+void waiter_update(struct waiters *ws, struct waiter *w, const struct store_brief *briefs);
 /* True: w->wake will be called, unless waiter_disarm comes first. False: there is enough already.
  */
 FUT_MUST_CHECK bool waiter_arm(struct waiters *ws, struct waiter *w);
@@ -90,9 +91,9 @@ FUT_MUST_CHECK bool waiter_disarm(struct waiters *ws, struct waiter *w);
 /* Takes the oldest news. NULL: none. *out_done: it is done; else something was reported. */
 struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool *out_done);
 /* A future whose end was taken from the news is not done any more (another life): it is waited for
- * again. Link first, then read it, then waiter_settle_one. Not while armed. */
+ * again. Link first, then read it, then waiter_update_one. Not while armed. */
 void waiter_reopen(struct waiters *ws, struct waiter_link *l);
-void waiter_settle_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief);
+void waiter_update_one(struct waiters *ws, struct waiter_link *l, const struct store_brief *brief);
 /* Hears of no change any more; from here on the links and the task may be read. Not while armed.
  * Nothing happens when it is not open. */
 void waiter_unlink(struct waiters *ws, struct waiter *w);

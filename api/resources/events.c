@@ -108,7 +108,7 @@ static void read_again(struct request *r)
     bool found;
     if (!take_read(r, &found))
         return;
-    waiter_settle_one(&r->api->waiters, e->taken,
+    waiter_update_one(&r->api->waiters, e->taken,
                       &(struct store_brief){.found = found,
                                             .state = found ? r->task.state : TASK_QUEUED,
                                             .seq = found ? r->task.seq : 0});

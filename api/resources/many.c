@@ -141,7 +141,7 @@ bool many_open(struct request *r, struct many *m, const struct waiter_wish *wish
 static void settle(struct request *r, struct many *m)
 {
     if (r->waiter.is_open) {
-        waiter_settle(&r->api->waiters, &r->waiter, m->briefs);
+        waiter_update(&r->api->waiters, &r->waiter, m->briefs);
         return;
     }
     for (size_t i = 0; i < m->n; i++) {

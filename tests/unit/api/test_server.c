@@ -277,7 +277,7 @@ START_TEST(test_server_does_not_know_an_unknown_id)
 }
 END_TEST
 
-START_TEST(test_server_refuses_a_body_over_the_limit)
+START_TEST(test_server_refuses_a_body_beyond_the_limit)
 {
     char *body = xmalloc(100002);
     memset(body, ' ', 100001);
@@ -388,7 +388,7 @@ int main(void)
     tcase_add_loop_test(t, test_server_refuses_bad_input, 0, FUT_COUNT(bad));
     tcase_add_loop_test(t, test_server_reads_numbers_as_programs_print_them, 0, FUT_COUNT(numbers));
     tcase_add_test(t, test_server_does_not_know_an_unknown_id);
-    tcase_add_test(t, test_server_refuses_a_body_over_the_limit);
+    tcase_add_test(t, test_server_refuses_a_body_beyond_the_limit);
     tcase_add_test(t, test_server_takes_a_chunked_body);
     tcase_add_test(t, test_server_tells_when_the_queue_is_full);
     tcase_add_test(t, test_server_listens_on_a_unix_socket_and_refuses_a_second);

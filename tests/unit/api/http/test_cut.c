@@ -188,8 +188,8 @@ START_TEST(test_cut_long_queries_end)
 }
 END_TEST
 
-/* An answer that would find no room is refused before anything is done. */
-START_TEST(test_cut_nothing_is_stored_without_room_for_the_answer)
+/* An answer that would find no memory is refused before anything is done. */
+START_TEST(test_cut_nothing_is_stored_without_memory_for_the_answer)
 {
     char stored[64];
     size_t accepted = 0;
@@ -235,7 +235,7 @@ int main(void)
     tcase_add_test(tc, test_cut_long_polls_are_answered);
     tcase_add_test(tc, test_cut_many_parameters_are_refused);
     tcase_add_test(tc, test_cut_long_queries_end);
-    tcase_add_test(tc, test_cut_nothing_is_stored_without_room_for_the_answer);
+    tcase_add_test(tc, test_cut_nothing_is_stored_without_memory_for_the_answer);
     tcase_add_test(tc, test_cut_many_headers_end);
     return suite_run_cases("cut", tc, NULL);
 }

@@ -135,7 +135,7 @@ START_TEST(test_waiters_news_are_in_order_of_completion)
     bool is_done = false;
     ck_assert(waiter_open(&ws, &w, l, 4, &(struct waiter_wish){.wants_news = true, .wake = count}));
     tell(l[1].id, TASK_SUCCEEDED, &late);
-    waiter_settle(&ws, &w, read);
+    waiter_update(&ws, &w, read);
     tell(l[0].id, TASK_FAILED, &late); /* late news of what was read: not again */
     tell(l[3].id, TASK_FAILED, &last);
     for (size_t i = 0; i < 4; i++) {
@@ -166,7 +166,7 @@ START_TEST(test_waiters_reopened_wait_for_the_next_end)
     ck_assert(!l.is_done && w.seen == 0);
     if (!late)
         tell(l.id, TASK_FAILED, NULL);
-    waiter_settle_one(&ws, &l, &brief);
+    waiter_update_one(&ws, &l, &brief);
     ck_assert(waiter_arm(&ws, &w) == late);
     if (late)
         tell(l.id, TASK_SUCCEEDED, NULL);
