@@ -4,9 +4,10 @@
  * escaped; payloads and tokens are never logged. core/ and storage/ log at debug only: above them
  * exactly one caller logs a failure.
  *
- * Any thread. Between log_ring_start and log_ring_stop no call waits for whoever reads the log: lines go
- * through a bounded ring to a thread of their own. Lines that find no space are counted, and a line
- * says how many were lost. Before and after, a line is written by the thread that logs it. */
+ * Any thread. Between log_ring_start and log_ring_stop no call waits for whoever reads the log:
+ * lines go through a bounded ring to a thread of their own. Lines that find no space are counted,
+ * and a line says how many were lost. Before and after, a line is written by the thread that logs
+ * it. */
 #ifndef FUT_CORE_LOG_H
 #define FUT_CORE_LOG_H
 
@@ -56,7 +57,8 @@ struct log_sink {
                    const struct log_field *fields);
     void (*write)(const char *lines, size_t n);
 };
-/* Set while there is one thread, and before log_ring_start; NULL: standard error. Borrowed for good. */
+/* Set while there is one thread, and before log_ring_start; NULL: standard error. Borrowed for
+ * good. */
 void log_set_sink(const struct log_sink *sink);
 /* Starts the thread that writes. FUT_ERR_AGAIN: it cannot be had, and lines are written as before.
  */

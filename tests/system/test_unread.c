@@ -22,6 +22,7 @@
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
 
+#define ECHO "{\"handler\":\"echo\",\"input\":1}"
 #define MANY 8000
 #define TASKS 100 /* each writes more than one line of debug: several times the pipe */
 
@@ -87,10 +88,17 @@ static void end_blind(void)
 
 static void run_tasks(void)
 {
+    static const char *const json[] = {"Content-Type: application/json", NULL};
     for (int i = 0; i < TASKS; i++) {
-        json_t *f = api_run(blind.url, "{\"handler\":\"echo\",\"input\":1}");
-        ck_assert_str_eq(api_str(f, "state"), "succeeded");
-        json_decref(f);
+        struct http_reply r =
+            http_call(blind.url, &(struct http_request){.method = "POST",
+                                                        .path = "/v1/tasks?wait=20",
+                                                        .body = ECHO,
+                                                        .body_len = strlen(ECHO),
+                                                        .headers = json,
+                                                        .timeout_ms = 30000});
+        ck_assert_msg(r.status == 200, "%d: %s", r.status, r.status ? r.body : r.error);
+        http_reply_release(&r);
     }
 }
 
@@ -154,6 +162,14 @@ END_TEST
 /* ---- notifications that nobody reads -----------------------------------------------------------
  */
 
+static bool has_reloaded(void *d)
+{
+    char *log = daemon_log(d);
+    bool yes = strstr(log, " reloaded ") != NULL;
+    free(log);
+    return yes;
+}
+
 /* The kernel keeps 10 datagrams by default. */
 START_TEST(test_unread_notifications_stop_nothing)
 {
@@ -163,9 +179,9 @@ START_TEST(test_unread_notifications_stop_nothing)
     daemon_set(d, "WATCHDOG_USEC=40000"); /* a tick every 11 ms fills it soon */
     daemon_start(d);
     for (int i = 0; i < 100; i++)
-        json_decref(api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}"));
+        json_decref(api_run(daemon_url(d), ECHO));
     daemon_signal(d, SIGHUP);
-    free(daemon_wait_log(d, " reloaded "));
+    ck_assert(wait_until(has_reloaded, d, 20000));
     daemon_stop(d);
     daemon_free(&d);
     notify_free(&n);
