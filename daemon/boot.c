@@ -9,6 +9,7 @@
 #include "api/http/tls.h"
 #include "api/server.h"
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "daemon/service.h"
@@ -172,7 +173,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     if (rc == 0)
         rc = log_ring_start();
     if (rc == 0) {
-        system_fit_files(&b->cfg); /* the fork server and its children keep the limit as it was */
+        (void)fd_limit_raise(); /* the fork server and its children keep the limit as it was */
         rc = load_secrets(b, err);
     }
     if (rc == 0)

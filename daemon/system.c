@@ -11,15 +11,10 @@
 #include <unistd.h>
 
 #include "core/fd.h"
-#include "core/log.h"
 #include "core/mem.h"
 #include "core/sync.h"
 
-#define FILES_MIN 64         /* a start opens some 40 */
-#define FILES_OF_THREAD 10   /* an io task: four pipes with both ends, or a connection */
-#define FILES_OF_WORKER 6    /* a worker: its channel, input and result */
-#define FILES_OF_LOOP 8      /* an HTTP thread */
-#define CONNECTIONS_MIN 16LL /* as FUTURED_MAX_CONNECTIONS */
+#define FILES_MIN 64 /* a start opens some 40 */
 
 void system_open_standard(void)
 {
@@ -55,25 +50,6 @@ int system_check_files(struct fut_errbuf *err)
     return why ? fut_fail(err, FUT_ERR_IO, "only %d more descriptors can be had: %s", n,
                           strerror(why))
                : 0;
-}
-
-void system_fit_files(struct config *cfg)
-{
-    struct rlimit lim;
-    (void)fd_limit_raise();
-    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur > INT32_MAX)
-        return;
-    int64_t all = (int64_t)lim.rlim_cur;
-    int64_t ours = FILES_MIN + cfg->max_threads * FILES_OF_THREAD +
-                   cfg->max_workers * FILES_OF_WORKER + cfg->http_threads * FILES_OF_LOOP;
-    int64_t most = all - (ours < all / 2 ? ours : all / 2);
-    if (most < CONNECTIONS_MIN)
-        most = CONNECTIONS_MIN;
-    if (cfg->max_connections <= most)
-        return;
-    log_warn("connections_limited", LOG_INT("descriptors", all),
-             LOG_INT("asked", cfg->max_connections), LOG_INT("connections", most));
-    cfg->max_connections = most;
 }
 
 /* ---- threads ----------------------------------------------------------------------------------

@@ -7,18 +7,12 @@
 #include <sys/types.h>
 
 #include "core/err.h"
-#include "daemon/config.h"
 
 /* Opens /dev/null for each of the descriptors 0 to 2 that is closed: else the next file that is
  * opened would become standard error. The first thing that main does. */
 void system_open_standard(void);
 /* Are there descriptors enough? FUT_ERR_INVAL with a sentence when not. */
 FUT_MUST_CHECK int system_check_files(struct fut_errbuf *err);
-/* Raises the soft limit of descriptors to the hard one, and lowers cfg->max_connections to what the
- * limit allows beside files, workers and requests of our own; the log says so. Nothing else
- * changes.
- */
-void system_fit_files(struct config *cfg);
 /* Can this process have n more threads? Starts and ends them. FUT_ERR_AGAIN with a sentence when it
  * cannot. */
 FUT_MUST_CHECK int system_check_threads(unsigned n, struct fut_errbuf *err);

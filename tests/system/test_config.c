@@ -218,7 +218,7 @@ static int run_script(const char *script, char **out_said)
     return status;
 }
 
-#define START "FUTURED_DB=$1 FUTURED_LISTEN=127.0.0.1:0 exec timeout -s TERM 2 $0"
+#define START "FUTURED_DB=$1 FUTURED_LISTEN=127.0.0.1:0 exec timeout -s TERM 5 $0"
 
 START_TEST(test_config_closed_descriptors_are_replaced)
 {
@@ -242,9 +242,8 @@ END_TEST
 START_TEST(test_config_connections_are_fitted_to_the_descriptors)
 {
     char *said = NULL;
-    (void)run_script("ulimit -n 100; " START, &said);
-    ck_assert_msg(strstr(said, "connections_limited descriptors=100 asked=10000 connections=50"),
-                  "%s", said);
+    (void)run_script("ulimit -n 400; " START, &said);
+    ck_assert_msg(strstr(said, "connections_fitted wanted=10000"), "%s", said);
     ck_assert_msg(strstr(said, "ended reason=SIGTERM") != NULL, "%s", said);
     free(said);
 }
