@@ -109,12 +109,12 @@ static void state_read(struct request *r)
         return;
     }
     request_take_task(r);
-    int64_t left = w->until_mono_ms - clock_mono_ms();
-    if (task_state_is_final(r->task.state) || left <= 0 || !r->waiter.is_open) {
+    int64_t remaining = w->until_mono_ms - clock_mono_ms();
+    if (task_state_is_final(r->task.state) || remaining <= 0 || !r->waiter.is_open) {
         waiter_close(&r->api->waiters, &r->waiter);
         write_line(r);
     } else {
-        request_sleep(r, left, woken);
+        request_sleep(r, remaining, woken);
     }
 }
 

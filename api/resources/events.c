@@ -20,7 +20,7 @@ struct events {
     struct many many;  /* first: r->work is either */
     uint64_t last_seq; /* all up to it was seen by the client; 0: nothing */
     uint64_t sent;     /* futures told on this stream */
-    size_t left;       /* futures whose end was not taken from the waiter yet */
+    size_t remaining;  /* futures whose end was not taken from the waiter yet */
     struct event_out out;
     struct waiter_link *taken;
     bool taken_is_done; /* of the future that is being read: its end, or something reported */
@@ -112,7 +112,7 @@ static void read_again(struct request *r)
                       &(struct store_brief){.found = found,
                                             .state = found ? r->task.state : TASK_QUEUED,
                                             .seq = found ? r->task.seq : 0});
-    e->left -= e->taken->is_gone;
+    e->remaining -= e->taken->is_gone;
     request_stream_more(r, next_event);
 }
 
@@ -120,7 +120,7 @@ static void wait_again(struct request *r)
 {
     struct events *e = r->work;
     waiter_reopen(&r->api->waiters, e->taken);
-    e->left++;
+    e->remaining++;
     request_get(r, e->taken->id, read_again);
 }
 
@@ -166,14 +166,14 @@ static void next_event(struct request *r)
         return;
     }
     while ((l = waiter_take_news(&r->api->waiters, &r->waiter, &e->taken_is_done))) {
-        e->left -= e->taken_is_done;
+        e->remaining -= e->taken_is_done;
         if (e->taken_is_done && l->seq && l->seq <= e->last_seq)
             continue;
         e->taken = l;
         request_get(r, l->id, future_read);
         return;
     }
-    if (e->left)
+    if (e->remaining)
         request_sleep(r, KEEP_ALIVE_MS, woken);
     else
         tell_end(r, e);
@@ -184,9 +184,9 @@ static void next_event(struct request *r)
 static void begin(struct request *r)
 {
     struct events *e = r->work;
-    e->left = e->many.n;
+    e->remaining = e->many.n;
     for (size_t i = 0; i < e->many.n; i++)
-        e->left -= e->many.links[i].is_gone;
+        e->remaining -= e->many.links[i].is_gone;
     buf_release(&r->body);
     request_add_header(r, "Cache-Control", "no-cache");
     request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */

@@ -22,8 +22,8 @@ struct future_view {
 
 /* Appends the whole object: with result or error when done. */
 void future_json_write_view(struct buf *out, const struct future_view *v);
-/* The same of the task alone. A result of type application/json is
- * put inline as it is: handlers answer for its being valid. */
+/* Appends the whole object from the task alone. A result of type application/json is put inline as
+ * it is: it was checked when it came. */
 void future_json_write(struct buf *out, const struct task *t);
 /* Appends the object as listings show it: no result, no log. scene: NULL leaves "waiting_for" out.
  */

@@ -60,14 +60,14 @@ static void woken(struct request *r)
 static void got_log(struct request *r)
 {
     struct store_log *o = &r->op.log;
-    int64_t left = r->wait_until_mono_ms - clock_mono_ms();
+    int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
     if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
         return;
     }
     bool may_grow = !o->log_len && !task_state_is_final(o->state) && r->waiter.is_open;
-    if (may_grow && left > 0 && !r->is_hung_up && !atomic_load(&r->api->is_released))
-        request_sleep(r, left, woken);
+    if (may_grow && remaining > 0 && !r->is_hung_up && !atomic_load(&r->api->is_released))
+        request_sleep(r, remaining, woken);
     else
         reply(r);
 }

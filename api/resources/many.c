@@ -31,7 +31,7 @@ void many_refuse_missing(struct request *r, const struct many *m, const struct t
     request_problem(r, &p);
 }
 
-static void make_room(struct request *r, struct many *m, size_t n)
+static void make_links(struct request *r, struct many *m, size_t n)
 {
     m->total = n;
     m->links = arena_alloc(&r->arena, (n ? n : 1) * sizeof(*m->links));
@@ -56,7 +56,7 @@ void many_find(struct request *r, struct many *m, const struct many_in *in, requ
         many_find_batch(r, m, in->batch, then);
         return;
     }
-    make_room(r, m, many_in_count(in));
+    make_links(r, m, many_in_count(in));
     map_init(&seen);
     for (size_t i = 0; i < m->total; i++) {
         struct task_id id = many_in_id(in, i);
@@ -116,7 +116,7 @@ static void batch_read(struct request *r)
     } else if (rc != 0) {
         request_fail(r, rc);
     } else {
-        make_room(r, m, r->op.batch_get.batch.total);
+        make_links(r, m, r->op.batch_get.batch.total);
         m->page = arena_alloc(&r->arena, PAGE * sizeof(*m->page));
         read_page(r, m, 0);
     }
@@ -138,7 +138,7 @@ bool many_open(struct request *r, struct many *m, const struct waiter_wish *wish
 }
 
 /* A waiter that is not open has nobody to tell: what was read is all. */
-static void settle(struct request *r, struct many *m)
+static void record_states(struct request *r, struct many *m)
 {
     if (r->waiter.is_open) {
         waiter_update(&r->api->waiters, &r->waiter, m->briefs);
@@ -163,7 +163,7 @@ static void states_read(struct request *r)
             return;
         }
     }
-    settle(r, m);
+    record_states(r, m);
     m->then(r);
 }
 

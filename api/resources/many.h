@@ -21,16 +21,18 @@ struct many {
     struct task *page;
 };
 
-/* Fills m->links from a body's ids, or from a batch's members; then `then` runs, with m still
- * empty-handed of waiters. m: zeroed but for resumes; in the arena. An unknown batch is answered
- * here. in: read before this returns. */
+/* Fills m->links from a body's ids, or from a batch's members; then `then` runs; nothing is linked
+ * yet. m: zeroed but for resumes; in the arena. An unknown batch is answered here. in: read before
+ * this returns. */
 void many_find(struct request *r, struct many *m, const struct many_in *in, request_step *then);
+/* Fills m->links from the members of this batch, otherwise as many_find. */
 void many_find_batch(struct request *r, struct many *m, struct task_id batch, request_step *then);
 
-/* Links r->waiter to all (false when too many wait: nothing is linked), … */
+/* Links r->waiter to all futures of m. Comes before many_read, so that no end is missed. False when
+ * too many futures are being waited for: then nothing is linked. */
 FUT_MUST_CHECK bool many_open(struct request *r, struct many *m, const struct waiter_wish *wish);
-/* … then reads the states of all and settles the links; then `then` runs. An id that is not known
- * is answered here. Members of a batch that are gone count as done and are marked. */
+/* Reads the states of all futures of m into its links; then `then` runs. An id that is not known is
+ * answered here. Members of a batch that are gone count as done and are marked. */
 void many_read(struct request *r, struct many *m, request_step *then);
 /* The problem of a future or batch that is not there: 404, or 410 when m->resumes. */
 void many_refuse_missing(struct request *r, const struct many *m, const struct task_id *future);

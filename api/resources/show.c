@@ -101,7 +101,7 @@ static void gather_callback(struct request *r)
         gather_attempts(r);
 }
 
-static void got_note(struct request *r)
+static void got_report(struct request *r)
 {
     if (gives_up(r, r->op.base.rc))
         return;
@@ -116,7 +116,7 @@ static void gather(struct request *r, request_step *after)
 {
     bool needed = !r->note_is_known && r->task.state != TASK_SUCCEEDED && r->task.attempt;
     r->after_gather = after;
-    int rc = needed ? request_try_get(r, r->task.spec->id, got_note) : 0;
+    int rc = needed ? request_try_get(r, r->task.spec->id, got_report) : 0;
     if (!gives_up(r, rc) && (!needed || rc != 0))
         gather_callback(r);
 }
@@ -156,7 +156,7 @@ void show_reply(struct request *r, unsigned status)
         seen = &scene;
     }
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,
-                                                          .note = version_note(r),
+                                                          .note = version_report(r),
                                                           .callback = &r->callback,
                                                           .attempts = r->attempts,
                                                           .n_attempts = r->n_attempts,

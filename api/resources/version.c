@@ -46,14 +46,14 @@ bool version_matches(const char *header, const char *etag)
     return false;
 }
 
-const struct store_note *version_note(const struct request *r)
+const struct store_note *version_report(const struct request *r)
 {
     return r->note_is_known && r->task.state != TASK_SUCCEEDED ? &r->note : NULL;
 }
 
 void version_make(struct request *r)
 {
-    version_etag(&r->task, version_note(r), &r->callback, r->etag);
+    version_etag(&r->task, version_report(r), &r->callback, r->etag);
 }
 
 bool version_is_known(struct request *r)

@@ -19,6 +19,6 @@ void version_make(struct request *r);
 /* False when the request has an If-None-Match and that does not name the version of r->task. */
 bool version_is_known(struct request *r);
 /* What r->task reported, as far as it is shown; NULL: nothing. */
-const struct store_note *version_note(const struct request *r);
+const struct store_note *version_report(const struct request *r);
 
 #endif

@@ -101,11 +101,11 @@ static void woken(struct request *r)
 
 void wait_go_on(struct request *r, request_step *after)
 {
-    int64_t left = r->wait_until_mono_ms - clock_mono_ms();
+    int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
     bool is_news = task_state_is_final(r->task.state) || (r->watches && !version_is_known(r));
     r->after_wait = after;
     if (r->waiter.is_open && !is_news)
-        request_sleep(r, left > 0 ? left : 0, woken);
+        request_sleep(r, remaining > 0 ? remaining : 0, woken);
     else
         after(r);
 }
