@@ -181,7 +181,7 @@ START_TEST(test_callback_counts_a_2xx_whose_body_is_cut_off)
 {
     struct task_id parent;
     receiver_answer(receiver, 1, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"thanks");
-    struct task t = house_wait(submit_pair("echo", "1", 0, &parent), TASK_SUCCEEDED);
+    struct task t = live_wait(submit_pair("echo", "1", 0, &parent), TASK_SUCCEEDED);
     ck_assert_str_eq((const char *)t.outcome->body, "{\"status\":200}");
     task_release(&t);
     ck_assert_int_eq(receiver_requests(receiver), 1);
@@ -192,7 +192,7 @@ START_TEST(test_callback_is_ended_by_410)
 {
     struct task_id parent;
     receiver_answer(receiver, 1, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
-    struct task t = house_wait(submit_pair("echo", "1", 8, &parent), TASK_FAILED);
+    struct task t = live_wait(submit_pair("echo", "1", 8, &parent), TASK_FAILED);
     ck_assert_str_eq(t.outcome->code, "callback_gone");
     ck_assert_uint_eq(t.attempt, 1);
     task_release(&t);
@@ -211,7 +211,7 @@ START_TEST(test_callback_honours_retry_after)
     receiver_answer(receiver, 1, pauses[_i]);
     hook = submit_pair("echo", "1", 8, &parent);
     receiver_wait(receiver, 1);
-    struct task t = house_wait(hook, TASK_SCHEDULED);
+    struct task t = live_wait(hook, TASK_SCHEDULED);
     ck_assert_uint_eq(t.attempt, 1);
     ck_assert_int_ge(t.due_wall_ms, began + 600000);
     ck_assert_int_le(t.due_wall_ms, clock_wall_ms() + 800000);
@@ -227,10 +227,10 @@ START_TEST(test_callback_is_delivered_when_its_future_is_deleted)
     hook = submit_pair("echo", "1", 8, &parent);
     receiver_wait(receiver, 1);
     struct store_delete o = {.id = parent};
-    ck_assert_int_eq(store_delete(house.store, &o, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_delete, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
-    struct task t = house_wait(hook, TASK_SUCCEEDED);
+    struct task t = live_wait(hook, TASK_SUCCEEDED);
     task_release(&t);
     ck_assert_str_eq(receiver_body(receiver, 0), receiver_body(receiver, 1));
     id_format(parent, text);

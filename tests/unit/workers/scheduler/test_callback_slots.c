@@ -4,7 +4,7 @@
 
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
-#include "tests/unit/workers/house.h"
+#include "tests/unit/workers/live.h"
 
 #define SOON_MS 10000 /* far less than a callback may take, which is 20 s */
 
@@ -23,27 +23,27 @@ static void setup(void)
     ck_assert_int_eq(getsockname(receiver, (struct sockaddr *)&sa, &len), 0);
     (void)snprintf(input, sizeof(input), "{\"url\":\"http://127.0.0.1:%u/\"}",
                    (unsigned)ntohs(sa.sin_port));
-    house_build(SLOTS, 1);
+    live_start(SLOTS, 1);
 }
 
 static void teardown(void)
 {
-    house_raze();
+    live_stop();
     (void)close(receiver);
 }
 
 /* A task that is done, and the callback that tells of it. */
 static void submit_with_callback(void)
 {
-    struct task_spec callback = house_spec("callback", LANE_IO, input, 30000, 3);
-    struct task_spec spec = house_spec("echo", LANE_IO, "1", 10000, 0);
+    struct task_spec callback = live_spec("callback", LANE_IO, input, 30000, 3);
+    struct task_spec spec = live_spec("echo", LANE_IO, "1", 10000, 0);
     callback.after = spec.id;
     spec.callback = callback.id;
     struct task tasks[] = {{.spec = task_spec_new(&spec), .state = TASK_QUEUED},
                            {.spec = task_spec_new(&callback), .state = TASK_SCHEDULED}};
     struct store_submit o = {.tasks = tasks, .n = 2};
-    ck_assert_int_eq(store_post(house.store, &store_verb_submit, &o.op, house_op_done), 0);
-    house_op_wait();
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
     task_release(&tasks[0]);
     task_release(&tasks[1]);
@@ -51,7 +51,7 @@ static void submit_with_callback(void)
 
 static bool all_are_done(void *ctx)
 {
-    return house_store_stats().finished[TASK_SUCCEEDED] >= *(const uint64_t *)ctx;
+    return live_store_stats().finished[TASK_SUCCEEDED] >= *(const uint64_t *)ctx;
 }
 
 START_TEST(test_callbacks_keep_no_task_waiting)
@@ -62,12 +62,12 @@ START_TEST(test_callbacks_keep_no_task_waiting)
     ck_assert_msg(wait_until(all_are_done, &wanted, SOON_MS), "callbacks have the tasks' slots");
     wanted += MANY;
     for (int i = 0; i < MANY; i++)
-        (void)house_submit("echo", LANE_IO, "1", 10000, 0);
+        (void)live_submit("echo", LANE_IO, "1", 10000, 0);
     ck_assert_msg(wait_until(all_are_done, &wanted, SOON_MS), "callbacks have the tasks' slots");
-    struct pool_lane io = house_stats().lanes[LANE_IO];
+    struct pool_lane io = live_stats().lanes[LANE_IO];
     ck_assert_uint_eq(io.capacity, SLOTS);
     ck_assert_uint_le(io.busy, SLOTS);
-    ck_assert_uint_le(house_store_stats().live[LANE_IO][TASK_RUNNING], 8);
+    ck_assert_uint_le(live_store_stats().live[LANE_IO][TASK_RUNNING], 8);
 }
 END_TEST
 
