@@ -175,7 +175,8 @@ void tasks_post_handler(struct request *r)
     s.handler = r->captures[0];
     s.input = r->body.data;
     s.input_len = r->body.len;
-    if (read_type(r, &s, &p) == 0)
+    const struct catalog *known = catalog_lend_to(&r->api->catalog, &r->catalog);
+    if (!catalog_find_public(known, s.handler) || read_type(r, &s, &p) == 0)
         submit(r, &s, true);
     else
         request_problem(r, &p);
