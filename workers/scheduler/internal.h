@@ -102,6 +102,7 @@ struct scheduler {
     struct children *children;
     struct worker_set *workers;
     struct thread_pool *pool;
+    uint32_t threads;   /* of the pool */
     struct inbox inbox; /* any thread pushes */
     struct loop_source wake;
     pthread_t thread;
@@ -293,6 +294,9 @@ void slots_init(struct scheduler *s);
 void slots_free(struct scheduler *s);
 /* The threads of the io lane have been started: takes as many slots as there are. */
 void slots_started(struct scheduler *s);
+/* Starts the threads that callbacks need beside the tasks of the lane; before jobs are submitted.
+ */
+void slots_start_threads(struct scheduler *s);
 /* scheduler_reload. Any thread. */
 void slots_plan(struct scheduler *s, const struct scheduler_plan *plan);
 /* Has the claims of the lane that wait in the store come back. */

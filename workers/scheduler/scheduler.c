@@ -46,8 +46,10 @@ static void *scheduler_thread(void *arg)
     while (!s->quit) {
         bool more = inbox_run(&s->inbox);
         ready_begin(s);
-        if (!list_is_empty(&s->thread_jobs))
+        if (!list_is_empty(&s->thread_jobs)) {
+            slots_start_threads(s);
             thread_pool_submit(s->pool, &s->thread_jobs);
+        }
         finish_ended(s);
         claims_post(s); /* after the ends of this turn, so that both travel in one commit */
         check_drained(s);

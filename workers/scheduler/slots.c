@@ -32,8 +32,8 @@ void slots_recall(struct scheduler *s, enum lane lane)
 static void get_threads(struct scheduler *s, uint32_t wanted)
 {
     struct lane_slots *slots = &s->lanes[LANE_IO];
-    uint32_t has = thread_pool_resize(s->pool, wanted + CALLBACK_SLOTS);
-    has = has > CALLBACK_SLOTS ? has - CALLBACK_SLOTS : has;
+    uint32_t has = thread_pool_resize(s->pool, wanted);
+    s->threads = has;
     slots->capacity = has;
     atomic_store(&slots->refused, wanted - has);
     if (has == wanted) {
@@ -46,6 +46,16 @@ static void get_threads(struct scheduler *s, uint32_t wanted)
     loop_timer_set(s->loop, &slots->refused_timer, clock_mono_ms() + slots->refused_pause_ms);
     log_warn("threads_refused", LOG_INT("wanted", wanted), LOG_INT("threads", has),
              LOG_INT("again_ms", slots->refused_pause_ms));
+}
+
+/* Threads beyond the capacity are started when callbacks run beside as many tasks: one thread with
+ * its open connections serves both as long as it can. */
+void slots_start_threads(struct scheduler *s)
+{
+    const struct lane_slots *slots = &s->lanes[LANE_IO];
+    uint32_t needed = atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->callbacks;
+    if (slots->callbacks && needed > s->threads)
+        s->threads = thread_pool_resize(s->pool, needed);
 }
 
 static uint32_t planned(const struct lane_slots *slots)
