@@ -1,5 +1,5 @@
 """A worker program in the least code there can be: hands each task's input back. It speaks the
-protocol of workers/README.md by hand, so that what is measured is the daemon and not a library.
+protocol of workers/wire/PROTOCOL.md by hand, so that what is measured is the daemon and not a library.
 With the argument "memfd" large payloads come and go by descriptor."""
 
 import os

@@ -19,7 +19,7 @@
  * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
- * workers/README.md of futured has the protocol that this speaks. */
+ * workers/wire/PROTOCOL.md of futured has the protocol that this speaks. */
 const net = require('node:net');
 const { AsyncLocalStorage } = require('node:async_hooks');
 

@@ -23,7 +23,7 @@ again, Permanent never. print() goes to the task's log.
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
 everything once and forks the workers from itself, which share its memory.
 
-workers/README.md of futured has the protocol that this speaks.
+workers/wire/PROTOCOL.md of futured has the protocol that this speaks.
 """
 import array
 import concurrent.futures

@@ -21,7 +21,7 @@
 # ${TMPDIR:-/tmp}, so that any bytes are safe; a task costs a few processes (5 ms and more). Needs
 # mktemp, head -c, wc and cat.
 #
-# workers/README.md of futured has the protocol that this speaks.
+# workers/wire/PROTOCOL.md of futured has the protocol that this speaks.
 
 futured_progress() {
     printf '%s' "${2-}" | tr '\n' ' ' | head -c 500 >"$futured_dir/line"
