@@ -82,6 +82,7 @@ struct pool_worker {
 struct pool_broken {
     int64_t since_wall_ms;
     char words[POOL_WORDS_SIZE]; /* how its last process ended, and the end of what it printed */
+    bool of_builtins; /* the worker processes of the built-in handlers, on the cpu lane only */
 };
 
 struct pool_view {

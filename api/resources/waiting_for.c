@@ -65,14 +65,18 @@ static bool look_broken(const struct task *t, const struct waiting_scene *s,
 
 static bool has_broken_program(const struct task *t, const struct waiting_scene *s)
 {
-    struct pool_broken ignored;
-    return look_broken(t, s, &ignored);
+    struct pool_broken b;
+    return look_broken(t, s, &b) && !b.of_builtins;
 }
 
 /* Worker processes are made anew when they die; that none lives means that making one fails. */
 static bool is_broken(const struct task *t, const struct waiting_scene *s)
 {
-    return t->spec->lane == LANE_CPU && s->pools.workers_alive == 0 && s->pools.workers_died > 0;
+    struct pool_broken b;
+    if (t->spec->lane != LANE_CPU)
+        return false;
+    return (look_broken(t, s, &b) && b.of_builtins) ||
+           (s->pools.workers_alive == 0 && s->pools.workers_died > 0);
 }
 
 /* The end of an attempt that the store refuses keeps its slot. */

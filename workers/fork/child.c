@@ -86,6 +86,39 @@ static void give_up(int error_fd, const char *what, const char *path)
     _exit(EXIT_NOT_STARTED);
 }
 
+/* The interpreter that a script's first line names; "" when it names none. */
+static void read_interpreter(const char *path, char *out, size_t size)
+{
+    char line[256] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : 0;
+    line[n > 0 ? n : 0] = '\0';
+    const char *at = strncmp(line, "#!", 2) == 0 ? line + 2 + strspn(line + 2, " \t") : "";
+    (void)snprintf(out, size, "%.*s", (int)strcspn(at, " \t\n"), at);
+}
+
+/* The system says "No such file" of a program that is there when its interpreter is not. */
+static void give_up_running(int error_fd, const char *path) FUT_NORETURN;
+
+static void give_up_running(int error_fd, const char *path)
+{
+    int error = errno;
+    char interpreter[160], what[240];
+    read_interpreter(path, interpreter, sizeof(interpreter));
+    bool is_missing = (error == ENOENT || error == EACCES) && *interpreter &&
+                      access(interpreter, X_OK) != 0 && access(path, X_OK) == 0;
+    (void)snprintf(what, sizeof(what), "cannot run %.60s: its interpreter", path);
+    errno = error;
+    if (is_missing)
+        give_up(error_fd, what, interpreter);
+    if (error == ENOENT && access(path, X_OK) == 0) {
+        errno = error;
+        give_up(error_fd, "cannot run (its loader or interpreter is missing)", path);
+    }
+    errno = error;
+    give_up(error_fd, "cannot run", path);
+}
+
 static int limit_files(uint32_t files)
 {
     struct rlimit limit;
@@ -129,5 +162,5 @@ void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *
         give_up(error_fd, "cannot limit the open files of", what->path);
     (void)execve(what->path, (char *const *)(uintptr_t)what->argv,
                  mark_env(parent, generation, what->env));
-    give_up(error_fd, "cannot run", what->path);
+    give_up_running(error_fd, what->path);
 }

@@ -1,11 +1,13 @@
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "workers/process/worker_internal.h"
 
-#define REASON_MS 1000 /* from the end of the channel to the fork server's report */
+#define CLOSED_MS 500  /* from the end of the channel to the end of the process, as it should be */
+#define REASON_MS 1000 /* from the kill to the fork server's report */
 #define LEAVE_MS 5000  /* from closing the channel to SIGKILL */
 
 void worker_end_close(struct worker_process *w)
@@ -69,6 +71,10 @@ void worker_end_gone(struct worker_process *w, struct worker_end end)
     worker_end_close(w);
     w->state = WORKER_DYING;
     end.how = w->broke_rules ? WORKER_ENDED_PROTOCOL : WORKER_ENDED_DIED;
+    /* When it did end by itself, only slowly, it has a reason of its own. */
+    end.closed_channel =
+        w->closed_channel && end.oom != TASK_OOM_YES &&
+        (!end.known || (WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGKILL));
     worker_channel_get_log(&w->printed, &end);
     while ((n = list_first(&w->jobs)) != NULL) {
         struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
@@ -88,13 +94,34 @@ void worker_end_unreported(struct worker_process *w, const char *why)
     worker_end_gone(w, (struct worker_end){0});
 }
 
-void worker_end_cut(struct worker_process *w)
+static void drop_channel(struct worker_process *w, int64_t ms)
 {
     loop_close(w->loop, &w->channel);
     w->state = WORKER_DYING;
     worker_ahead_give_up(w);
+    loop_timer_set(w->loop, &w->timer, clock_mono_ms() + ms);
+}
+
+void worker_end_cut(struct worker_process *w)
+{
+    drop_channel(w, REASON_MS);
+    w->killed = true;
     children_kill(w->children, &w->child, SIGKILL); /* no process without a channel */
-    loop_timer_set(w->loop, &w->timer, clock_mono_ms() + REASON_MS);
+}
+
+void worker_end_closed(struct worker_process *w)
+{
+    drop_channel(w, CLOSED_MS);
+}
+
+void worker_end_time(struct worker_process *w)
+{
+    if (w->killed) {
+        worker_end_gone(w, (struct worker_end){0}); /* the fork server has not told why */
+        return;
+    }
+    w->closed_channel = true;
+    worker_end_cut(w);
 }
 
 void worker_end_kill(struct worker_process *w, int signal)

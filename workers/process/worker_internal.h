@@ -83,6 +83,11 @@ void worker_end_abandon(struct worker_process *w, uint64_t id);
 bool worker_end_take_abandoned(struct worker_process *w, uint64_t id);
 /* The channel is of no use any more: kills the process. */
 void worker_end_cut(struct worker_process *w);
+/* The other side has closed the channel: mostly because it has ended, which the fork server tells
+ * soon; if it does not, the process is killed (worker_end_time). */
+void worker_end_closed(struct worker_process *w);
+/* The time after the channel's end has passed: kills the process, or ends it here. */
+void worker_end_time(struct worker_process *w);
 /* Signals the process and all that it has started; its end is our wish. */
 void worker_end_kill(struct worker_process *w, int signal);
 /* Closes the channel, by which the process exits. */

@@ -235,6 +235,8 @@ static bool read_some(struct worker_process *w)
         return false;
     if (rc == 0)
         take_messages(w);
+    else if (rc == FUT_ERR_CLOSED)
+        worker_end_closed(w);
     else
         worker_end_cut(w);
     return w->channel.fd >= 0 && w->stream.filled;

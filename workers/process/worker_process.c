@@ -18,6 +18,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
     struct worker_process *w = FUT_CONTAINER(child, struct worker_process, child);
     if (ev->verb == FORK_SPAWNED) {
         w->pid = ev->pid;
+        w->hooks->started(w);
         return;
     }
     if (ev->verb == FORK_CPU_EXCEEDED) {
@@ -46,7 +47,7 @@ static void on_timer(struct loop_timer *t)
         return;
     }
     if (w->state == WORKER_DYING) {
-        worker_end_gone(w, (struct worker_end){0}); /* the fork server has not told why */
+        worker_end_time(w);
         return;
     }
     if (w->state == WORKER_STARTING)

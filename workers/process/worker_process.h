@@ -35,6 +35,7 @@ struct worker_end {
     enum worker_end_how how;
     const struct wire_head *head; /* DONE, FAILED */
     const unsigned char *payload; /* DONE, FAILED: head->bytes of them */
+    bool closed_channel;          /* DIED: it had closed its channel, and was killed for that */
     bool known;                   /* DIED, PROTOCOL: the fork server has told what follows */
     int status;                   /* as waitpid tells */
     uint64_t max_rss_kib, cpu_ms;
@@ -64,6 +65,8 @@ struct worker_job {
     /* Before done: the task takes more CPU time or output than its handler's limits allow and is to
      * be stopped. cpu_ms: what it has used, for LIMIT_CPU. */
     void (*exceeded)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);
+    /* A job that waited for a process has one now: its time counts from here. NULL ok. */
+    void (*given)(struct worker_job *job);
     /* One of the two for a job that was given ahead: it runs now; or it is its owner's again. */
     void (*begun)(struct worker_job *job);
     void (*back)(struct worker_job *job);
@@ -71,6 +74,7 @@ struct worker_job {
 
 /* What the owner of a process hears of it. */
 struct worker_hooks {
+    void (*started)(struct worker_process *w);  /* its pid is known; maybe after ready */
     void (*ready)(struct worker_process *w);    /* it has said HELLO */
     void (*has_room)(struct worker_process *w); /* it has ended a task and may take another one */
     /* Once and last, after done of each of its jobs. The process is its owner's again, who must not
@@ -105,12 +109,14 @@ struct worker_process {
     uint32_t n_abandoned;
     bool is_builtin;
     bool said_hello, takes_cancel;
-    bool we_ended_it;   /* its end was our wish */
-    bool broke_rules;   /* it was killed for what it wrote on its channel */
-    bool retiring;      /* gets no more tasks and leaves when those it has have ended */
-    bool has_successor; /* its owner's: another process was started to take its place */
-    bool said_late;     /* a late answer was logged */
-    struct buf printed; /* up to twice TASK_LOG_MAX, of which the end counts */
+    bool we_ended_it;    /* its end was our wish */
+    bool broke_rules;    /* it was killed for what it wrote on its channel */
+    bool killed;         /* after the end of its channel */
+    bool closed_channel; /* it was killed because its channel had ended, and it had not */
+    bool retiring;       /* gets no more tasks and leaves when those it has have ended */
+    bool has_successor;  /* its owner's: another process was started to take its place */
+    bool said_late;      /* a late answer was logged */
+    struct buf printed;  /* up to twice TASK_LOG_MAX, of which the end counts */
 
     struct list forks;               /* a template's: workers that wait to be forked by it */
     struct worker_process *template; /* the one that this process waits for */

@@ -23,7 +23,7 @@ static struct worker_process *worker_at(struct list_node *n)
 
 const char *worker_program_name(const struct worker_program *p)
 {
-    return p->handler ? p->handler->info.name : "futured";
+    return p->handler ? p->handler->info.name : WORKER_BUILTINS_NAME;
 }
 
 bool worker_program_is_on_cpu(const struct worker_program *p)
@@ -168,8 +168,12 @@ static void feed(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
     struct list_node *n;
-    while (worker_process_has_room(w) && (n = list_pop_front(&p->waiting)) != NULL)
-        give(w, FUT_CONTAINER(n, struct worker_job, link));
+    while (worker_process_has_room(w) && (n = list_pop_front(&p->waiting)) != NULL) {
+        struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
+        if (job->given)
+            job->given(job);
+        give(w, job);
+    }
 }
 
 void worker_program_submit(struct worker_program *p, struct worker_job *job)
@@ -246,7 +250,9 @@ static bool is_failed_start(const struct worker_process *w, const struct worker_
 
 static void describe_end(const struct worker_end *end, char *out, size_t size)
 {
-    if (!end->known)
+    if (end->closed_channel)
+        (void)snprintf(out, size, "it closed its channel (descriptor 3)");
+    else if (!end->known)
         (void)snprintf(out, size, "it could not be started");
     else if (WIFSIGNALED(end->status))
         (void)snprintf(out, size, "it was killed by signal %d", WTERMSIG(end->status));
@@ -273,8 +279,8 @@ static void keep_last_words(struct worker_program *p, const struct worker_end *e
 /* While no process of the program is ready its tasks stay in the queue. */
 static void break_program(struct worker_program *p)
 {
-    struct pool_broken fault;
-    if (!p->handler || p->is_leaving || worker_program_ready(p))
+    struct pool_broken fault = {.of_builtins = !p->handler};
+    if (p->is_leaving || worker_program_ready(p))
         return;
     if (!p->broken_wall_ms)
         p->broken_wall_ms = clock_wall_ms();
@@ -404,6 +410,8 @@ static void count_death(const struct worker_program *p, const struct worker_proc
     worker_view_count_death(&p->common->view, end->known ? end->status : -1);
     if (children_are_broken(p->common->children))
         return; /* then every worker dies, and that was logged once */
+    if (!w->said_hello)
+        return; /* worker_start_failed tells of it, once for each pause */
     log_warn("worker_died", LOG_STR("program", worker_program_name(p)), LOG_INT("pid", w->pid),
              LOG_INT("exit_code", end->known && !by_signal ? WEXITSTATUS(end->status) : -1),
              LOG_INT("signal", by_signal ? WTERMSIG(end->status) : 0),
@@ -427,7 +435,13 @@ static void on_gone(struct worker_process *w, const struct worker_end *end)
     rebalance(p);
 }
 
-static const struct worker_hooks hooks = {.ready = on_ready, .has_room = on_room, .gone = on_gone};
+static void on_started(struct worker_process *w)
+{
+    show(w);
+}
+
+static const struct worker_hooks hooks = {
+    .started = on_started, .ready = on_ready, .has_room = on_room, .gone = on_gone};
 
 static bool start_one(struct worker_program *p)
 {

@@ -24,6 +24,8 @@ struct worker_common {
  * started at a time, because two templates would load everything twice. */
 enum worker_origin { WORKER_ORIGIN_UNKNOWN, WORKER_ORIGIN_STARTED, WORKER_ORIGIN_FORKED };
 
+#define WORKER_BUILTINS_NAME "futured" /* of the program of the built-ins */
+
 struct worker_program {
     struct list_node link; /* its set's */
     struct worker_common *common;

@@ -213,6 +213,14 @@ void attempt_begin(struct attempt *a)
     log_start(a);
 }
 
+void attempt_restart_clock(struct attempt *a)
+{
+    if (a->state != ATTEMPT_RUNNING)
+        return;
+    a->started_mono_us = clock_mono_us();
+    set_timer(a);
+}
+
 static void set_stop(struct attempt *a, enum stop_reason reason)
 {
     a->stop = reason;

@@ -108,7 +108,10 @@ static void wrote_too_much(struct attempt *a, const struct worker_end *end)
 static void describe(const struct attempt *a, const struct worker_end *end, struct task_outcome *o,
                      char *message, size_t size)
 {
-    if (!end->known) {
+    if (end->closed_channel) {
+        (void)snprintf(message, size,
+                       "the worker closed its channel (descriptor 3) and was killed for that");
+    } else if (!end->known) {
         (void)snprintf(message, size, "the worker process died");
     } else if (end->met != LIMIT_NONE && a->handler->exec) {
         o->code = limits_code(end->met);
@@ -154,7 +157,7 @@ static void abandoned(struct attempt *a, const struct worker_end *end)
 static void taken_back(struct attempt *a, const struct worker_end *end)
 {
     (void)end;
-    if (a->stop == STOP_NONE)
+    if (a->stop == STOP_NONE || a->stop == STOP_TIMEOUT) /* no time counts that it did not have */
         a->stop = STOP_RELEASED;
     attempt_end(a, RUN_NONE, NULL);
 }
@@ -193,6 +196,11 @@ static void on_begun(struct worker_job *job)
     attempt_begin(attempt_of(job));
 }
 
+static void on_given(struct worker_job *job)
+{
+    attempt_restart_clock(attempt_of(job));
+}
+
 static void on_back(struct worker_job *job)
 {
     attempt_move(attempt_of(job), ATTEMPT_WAITING);
@@ -206,6 +214,7 @@ static void prepare(struct attempt *a)
                                        .done = on_done,
                                        .sink = report_sink(&a->report),
                                        .exceeded = on_exceeded,
+                                       .given = on_given,
                                        .begun = on_begun,
                                        .back = on_back};
 }

@@ -233,6 +233,8 @@ void attempt_move(struct attempt *a, enum attempt_state to);
 /* It runs now: RUNNING, with a line in the log. Whoever calls this starts it, or has seen that a
  * worker did. */
 void attempt_begin(struct attempt *a);
+/* It has waited in its slot for a process: its timeout counts from now. */
+void attempt_restart_clock(struct attempt *a);
 /* Asks the attempt to end: TERM now, KILL after the grace; one that has not begun ends at once.
  * Only the first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);

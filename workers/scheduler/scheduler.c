@@ -11,6 +11,7 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "workers/handlers/builtins/builtins.h"
 #include "workers/scheduler/internal.h"
 
 #define COMMIT_WAIT_MS 5    /* nobody is woken for a commit that went well */
@@ -327,7 +328,8 @@ static struct pool_worker *list_workers(void *ctx, size_t *out_n)
 static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
 {
     struct scheduler *s = ctx;
-    return worker_view_find_fault(worker_set_view(s->workers), handler, out) ||
+    const char *program = builtins_find(handler) ? WORKER_BUILTINS_NAME : handler;
+    return worker_view_find_fault(worker_set_view(s->workers), program, out) ||
            exec_holds_find(&s->holds, handler, out);
 }
 

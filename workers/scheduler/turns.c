@@ -12,10 +12,16 @@
 #define CALLBACKS_BIT ((uint64_t)1 << 63) /* of the excluded programs */
 #define PROGRAMS_MAX 32 /* that are ranked; the rest of TURNS_MAX is for what is not started */
 
+static const struct worker_program *builtins_of(const struct scheduler *s)
+{
+    return FUT_CONTAINER(list_front(worker_set_programs(s->workers)), struct worker_program, link);
+}
+
 bool turns_are_needed(struct scheduler *s)
 {
     return s->lanes[LANE_IO].callbacks_full || worker_set_programs(s->workers)->len > 1 ||
-           exec_holds_all(&s->holds) || exec_holds_name(&s->holds, 0);
+           exec_holds_all(&s->holds) || exec_holds_name(&s->holds, 0) ||
+           builtins_of(s)->broken_wall_ms;
 }
 
 /* What a program has had up to now. */
@@ -102,6 +108,19 @@ static void leave_out_callbacks(const struct scheduler *s, enum lane lane, struc
     }
 }
 
+/* No process can be had for the built-ins: on the cpu lane their tasks stay in the queue. */
+static void leave_out_builtins(struct scheduler *s, enum lane lane, struct turns *out)
+{
+    const struct catalog *c = handlers_catalog(s->handlers);
+    if (!builtins_of(s)->broken_wall_ms)
+        return;
+    out->excluded |= 1;
+    for (size_t i = 0; lane == LANE_CPU && i < c->n && out->n < TURNS_MAX; i++) {
+        if (handlers_find(s->handlers, c->items[i].name)->fn)
+            add(out, c->items[i].name, STORE_RANK_NEVER);
+    }
+}
+
 void turns_make(struct scheduler *s, enum lane lane, struct turns *out)
 {
     const struct list *programs = worker_set_programs(s->workers);
@@ -127,5 +146,6 @@ void turns_make(struct scheduler *s, enum lane lane, struct turns *out)
     out->others = rank_of(&others, shares, n, &others);
     leave_out_callbacks(s, lane, out);
     leave_out_held(s, out);
+    leave_out_builtins(s, lane, out);
     drop_if_all_alike(out);
 }

@@ -108,6 +108,16 @@ static void scripted_pause(uint64_t id, int ms)
     scripted_done(id, "", 0);
 }
 
+/* Without its channel, and alive. */
+static void scripted_close(uint64_t id, int arg)
+{
+    (void)id;
+    (void)arg;
+    (void)close(3);
+    for (;;)
+        (void)pause();
+}
+
 /* One answer too many. */
 static void scripted_twice(uint64_t id, int arg)
 {
@@ -232,6 +242,7 @@ static const struct {
     {"kill", scripted_kill},   {"exit", scripted_exit},       {"garbage", scripted_garbage},
     {"logs", scripted_logs},   {"yes", scripted_yes},         {"spin", scripted_spin},
     {"help", scripted_help},   {"twice", scripted_twice},     {"pause", scripted_pause},
+    {"close", scripted_close},
 };
 
 static void scripted_run(const struct wire_message *m)

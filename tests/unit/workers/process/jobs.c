@@ -54,6 +54,7 @@ void jobs_on_done(struct worker_job *job, const struct worker_end *end)
     ck_assert(!j->done);
     j->done = true;
     j->how = end->how;
+    j->closed_channel = end->closed_channel;
     j->status = end->known ? end->status : -1;
     if (end->head && end->head->kind)
         keep(j->kind, sizeof(j->kind), end->head->kind, 63);

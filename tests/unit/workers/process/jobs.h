@@ -27,6 +27,7 @@ struct job {
     struct sink sink;
     struct task task;
     bool done;
+    bool closed_channel;
     enum worker_end_how how;
     int status;
     size_t bytes; /* of its result */

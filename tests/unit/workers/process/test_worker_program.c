@@ -128,6 +128,29 @@ START_TEST(test_program_answers_twice)
 }
 END_TEST
 
+START_TEST(test_program_closes_its_channel)
+{
+    struct job j;
+    jobs_build(1, ONE);
+    jobs_ask(&j, "scripted", "close");
+    jobs_wait(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_DIED);
+    ck_assert(j.closed_channel);
+    jobs_drop(&j);
+    jobs_ask(&j, "scripted", "exit 3"); /* the channel ends, too, but that is not the reason */
+    jobs_wait(&j);
+    ck_assert_int_eq(j.how, WORKER_ENDED_DIED);
+    ck_assert(!j.closed_channel);
+    ck_assert_int_eq(WEXITSTATUS(j.status), 3);
+    jobs_drop(&j);
+    jobs_ask(&j, "scripted", "kill 9");
+    jobs_wait(&j);
+    ck_assert(!j.closed_channel && WTERMSIG(j.status) == SIGKILL);
+    jobs_drop(&j);
+    jobs_raze();
+}
+END_TEST
+
 START_TEST(test_program_result_over_the_limit)
 {
     struct job j;
@@ -310,6 +333,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_program_dies_in_a_task);
     tcase_add_test(t, test_program_breaks_the_protocol);
     tcase_add_test(t, test_program_answers_twice);
+    tcase_add_test(t, test_program_closes_its_channel);
     tcase_add_test(t, test_program_result_over_the_limit);
     tcase_add_test(t, test_program_large_payloads_by_descriptor);
     tcase_add_test(t, test_program_gets_one_task_at_a_time);

@@ -111,7 +111,7 @@ static const struct {
 } harms[] = {
     {move_away, move_back, "No such file"},
     {forbid, allow, "Permission denied"},
-    {make_garbage, write_tool, "No such file"},
+    {make_garbage, write_tool, "its interpreter /nowhere/sh: No such file"},
 };
 
 START_TEST(test_holds_a_program_that_is_away)
