@@ -17,7 +17,7 @@ import console
 import run
 
 COLUMN, ROW, MARGIN, BAR = 8.43, 20, 16, 34
-KEY_S, PAUSE_S, REST_S = 0.02, 0.6, 6.0
+KEY_S, PAUSE_S, REST_S = 0.012, 0.4, 5.0
 STYLE = """text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}
 .p{fill:#7ee787}.c{fill:#e6edf3}.n{fill:#8b949e}.o{fill:#a5d6ff}
 """
