@@ -11,10 +11,13 @@ struct arena {
     struct arena_block *blocks;
 };
 
+/* Makes an empty arena. */
 void arena_init(struct arena *a);
+/* Frees everything that was allocated from a. */
 void arena_release(struct arena *a);
 /* Zeroed; never NULL; lives until arena_release. */
 void *arena_alloc(struct arena *a, size_t n);
+/* A copy of n bytes and a NUL; lives until arena_release. */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 
 #endif

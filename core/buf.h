@@ -20,14 +20,18 @@ struct buf {
         0                                                                                          \
     }
 
+/* Frees the bytes; b is empty then. */
 void buf_release(struct buf *b);
 /* Room for n more bytes (and a NUL) behind len. */
 void buf_reserve(struct buf *b, size_t n);
+/* Appends n bytes. */
 void buf_put(struct buf *b, const void *bytes, size_t n);
+/* Appends one character. */
 void buf_putc(struct buf *b, char c);
 /* In decimal. */
 void buf_put_uint(struct buf *b, uint64_t value);
 void buf_put_int(struct buf *b, int64_t value);
+/* Appends what the format makes. */
 void buf_printf(struct buf *b, const char *fmt, ...) FUT_PRINTF(2, 3);
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);

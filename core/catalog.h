@@ -40,9 +40,9 @@ struct catalog {
 const struct catalog *catalog_ref(const struct catalog *c);
 void catalog_unref(const struct catalog **c);
 
-/* NULL when unknown. */
+/* The handler of this name, or NULL. */
 const struct handler_info *catalog_find(const struct catalog *c, const char *name);
-/* The same for what a client names: the daemon's own are unknown to it. */
+/* The handler that a client may name, or NULL: the daemon's own are unknown to clients. */
 const struct handler_info *catalog_find_public(const struct catalog *c, const char *name);
 
 #endif

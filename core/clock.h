@@ -7,8 +7,11 @@
 
 #define CLOCK_RFC3339_SIZE 32
 
+/* Microseconds of the clock that never steps; its zero has no meaning. */
 int64_t clock_mono_us(void);
+/* Milliseconds of the clock that never steps. */
 int64_t clock_mono_ms(void);
+/* Milliseconds since 1970 (UTC) by the clock that people read, which may step. */
 int64_t clock_wall_ms(void);
 
 /* Writes "2026-11-22T10:00:00.123Z" (UTC, milliseconds; years 0 to 9999). */

@@ -17,7 +17,9 @@ struct heap {
     size_t len, cap;
 };
 
+/* Makes an empty heap. */
 void heap_init(struct heap *h);
+/* Frees the array; the nodes stay their owners'. */
 void heap_release(struct heap *h);
 /* Adds n with this key, or moves it when it is in the heap already. */
 void heap_put(struct heap *h, struct heap_node *n, int64_t key);

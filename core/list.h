@@ -15,8 +15,11 @@ struct list {
     size_t len;
 };
 
+/* Makes an empty list. */
 void list_init(struct list *l);
+/* Adds n, which is in no list, at the end. */
 void list_push_back(struct list *l, struct list_node *n);
+/* Adds n, which is in no list, in front. */
 void list_push_front(struct list *l, struct list_node *n);
 /* n becomes the node after at; at == &l->head puts it in front. */
 void list_insert_after(struct list *l, struct list_node *at, struct list_node *n);

@@ -21,8 +21,11 @@ struct map {
     size_t len;
 };
 
+/* Makes an empty map. */
 void map_init(struct map *m);
+/* Frees the buckets; the nodes stay their owners'. */
 void map_release(struct map *m);
+/* Adds n, which is in no map, under this key. */
 void map_put(struct map *m, struct map_node *n, uint64_t key);
 /* Nothing happens when n is in no map. */
 void map_remove(struct map *m, struct map_node *n);

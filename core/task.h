@@ -101,7 +101,9 @@ void task_spec_unref(struct task_spec *spec); /* NULL ok */
 struct task_outcome *task_outcome_new(const struct task_outcome *from);
 /* A failure with this code and text, without exit code, signal or log. */
 struct task_outcome *task_outcome_error(const char *code, const char *message);
+/* One more reference; returns o. */
 struct task_outcome *task_outcome_ref(struct task_outcome *o);
+/* Gives a reference back; the last one frees. */
 void task_outcome_unref(struct task_outcome *o); /* NULL ok */
 
 /* dst becomes a second holder of both pieces; dst's old content is not released. */
@@ -116,10 +118,15 @@ void task_write_end(struct buf *out, const struct task *t);
  * asked, when, and to whom the end is told, is left aside. */
 bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b);
 
+/* Is a task in this state done? */
 bool task_state_is_final(enum task_state s);
+/* The name of the state, as clients see it. */
 const char *task_state_name(enum task_state s);
+/* The state of this name; false when there is none, *out untouched. */
 bool task_state_parse(const char *name, enum task_state *out);
+/* "io" or "cpu". */
 const char *lane_name(enum lane lane);
+/* The lane of this name; false when there is none, *out untouched. */
 bool lane_parse(const char *name, enum lane *out);
 /* Is this content type application/json, with or without parameters? */
 bool task_type_is_json(const char *content_type);

@@ -53,6 +53,7 @@ FUT_MUST_CHECK int task_move_of(enum task_state from, enum task_event ev, struct
 FUT_MUST_CHECK int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,
                               struct task_change *out);
 
+/* The name of the event, for the table and for logs. */
 const char *task_event_name(enum task_event ev);
 /* Prints the table as the Markdown that api/README.md shows. */
 void task_state_dump(void);

@@ -48,7 +48,8 @@ const struct config_row config_rows[] = {
     {"FUTURED_RETENTION", KIND_DURATION, AT(retention_ms), "7d", SECOND, 3650 * DAY,
      "how long a done future is kept"},
     {"FUTURED_RESERVE", KIND_SIZE, AT(reserve_bytes), "16M", 0, 1024 * MIB,
-     "disk space held back: when the disk is full, the results of running tasks can still be stored"},
+     "disk space held back: when the disk is full, the results of running tasks can still be "
+     "stored"},
     {"FUTURED_MAX_BODY", KIND_SIZE, AT(max_body_bytes), "4M", 1024, 1024 * MIB,
      "largest request body"},
     {"FUTURED_MAX_HEADERS", KIND_SIZE, AT(max_header_bytes), "3584", 3584, 65536,

@@ -21,6 +21,7 @@ struct tune_advice {
     char reason[TUNE_REASON_SIZE];
 };
 
+/* Tasks per second of the step. */
 double tune_curve_rate(const struct tune_step *s);
 /* More slots will bring nothing: the last two doublings gained less than a twentieth each. */
 bool tune_curve_is_flat(const struct tune_step *steps, size_t n);

@@ -36,6 +36,7 @@ struct loop_soon {
     void (*fn)(struct loop_soon *soon);
 };
 
+/* Makes a loop without sources; the caller frees it by loop_free. Never NULL. */
 struct loop *loop_new(void);
 /* Runs what was deferred. Sources must be closed and timers cleared by their owners. NULL ok. */
 void loop_free(struct loop **l);
