@@ -47,7 +47,7 @@ FLOORS = {
     "tests/contract": (["tests/contract/"], ["storage", "tests/support"]),
     "tests/model": (["tests/model/"], ["api/http", "tests/support"]),
     "tests/tools": (["tests/tools/"], ["tests/support"]),
-    "tests/system": (["tests/system/"], ["tests/support"]),
+    "tests/system": (["tests/system/"], ["tests/support", "workers/sdk"]),
     "tests/bench": (["tests/bench/"], ["daemon", "tests/support"]),
     "tests/fuzz": (["tests/fuzz/"], ["daemon"]),
     "tests/unit/core": (["tests/unit/core/"], ["core", "tests/support"]),

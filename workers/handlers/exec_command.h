@@ -35,7 +35,9 @@ void exec_command_set_env(char ***env, const char *name, const char *value);
 bool exec_command_type_ok(const char *s);
 bool exec_command_env_name_ok(const char *s);
 
+/* Bytes of path, arguments, environment and directory together, each with its NUL. */
 size_t exec_command_bytes(const struct exec_command *c);
+/* Frees the command and everything in it; NULLs. NULL inside is ok. */
 void exec_command_free(struct exec_command **c);
 
 #endif

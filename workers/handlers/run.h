@@ -66,7 +66,9 @@ struct run {
 
 typedef void run_fn(struct run *run);
 
+/* Prepares a run with that input, which is borrowed until run_release. */
 void run_init(struct run *run, const void *input, size_t len, const char *type, size_t max_result);
+/* Frees what the run owns, not the run. Nobody may cancel it any more. */
 void run_release(struct run *run);
 
 /* Any thread, while run lives: ends every wait at once. */

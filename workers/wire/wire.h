@@ -71,6 +71,7 @@ FUT_MUST_CHECK int wire_put(struct buf *out, const struct wire_head *head);
  * strings of out point. Unknown keys are left out. FUT_ERR_INVAL: not a header. */
 FUT_MUST_CHECK int wire_parse(char *line, size_t n, struct wire_head *out);
 
+/* The word that begins its lines; a literal. */
 const char *wire_verb_name(enum wire_verb verb);
 
 #endif
