@@ -299,7 +299,7 @@ static int find_credential(struct config *c, struct fut_errbuf *err)
         return fut_fail(err, FUT_ERR_INVAL, "CREDENTIALS_DIRECTORY is too long");
     if (access(path, R_OK) == 0)
         c->tokens = path;
-    else if (errno != ENOENT) /* to go on without tokens would open the door */
+    else if (errno != ENOENT) /* to go on without tokens would let everybody in */
         return fut_fail(err, FUT_ERR_INVAL, "the credential %s cannot be read: %s", path,
                         strerror(errno));
     return 0;

@@ -106,7 +106,7 @@ struct backend_ops {
     /* Moves up to max tasks of a lane, in the order of their places. */
     int (*take)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
                 struct backend_row *rows, size_t *out_n);
-    /* The same for a part of the queue only. */
+    /* Takes from a part of the queue only. */
     int (*take_part)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
                      struct backend_part *part, struct backend_row *rows, size_t *out_n);
     /* The spec with its input. */

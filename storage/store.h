@@ -1,4 +1,4 @@
-/* store: the spine. Every task, every state change and every wake-up passes through this door.
+/* store: the core of all. Every task, every state change and every wake-up passes through here.
  *
  * All verbs that touch data are asynchronous: the caller fills an operation, posts it, and op->done
  * runs once on a store thread after the commit (or with an error). done must not block, and must

@@ -1,5 +1,5 @@
 #!/bin/bash
-# `make demo`: starts the daemon on a scratch database and plays the two stories it was made for, with
+# `make demo`: starts the daemon on a scratch database and plays the two scenarios it was made for, with
 # their progress on the terminal: 50 API calls of a second each on 20 threads, and 50 texts through the
 # cpu workers. Then it ends and leaves nothing behind.
 set -euo pipefail

@@ -68,6 +68,7 @@ struct waiter {
 };
 
 /* max: waiters that may be open at a time. */
+/* No waiter yet; at most max at once. */
 void waiters_init(struct waiters *ws, size_t max);
 /* No waiter is open any more. */
 void waiters_release(struct waiters *ws);

@@ -10,12 +10,12 @@
  * report, its earlier attempts) and runs after. For answers to a change, which has happened: what
  * the store cannot tell any more (it stops) is left out. */
 void show_gather(struct request *r, request_step *after);
-/* The same for answers that only show: what cannot be read is an error. A version (ETag) says
- * nothing of what was left out, and what was shown once looks the same ever after. */
+/* As show_gather, for answers that only show: what cannot be read is an error. A version (ETag)
+ * says nothing of what was left out, and what was shown once looks the same ever after. */
 void show_gather_all(struct request *r, request_step *after);
 /* Answers with r->task and what was gathered, its ETag, and the headers of a wait. */
 void show_reply(struct request *r, unsigned status);
-/* The same with 200, or 304 when If-None-Match names this version. */
+/* Answers as show_reply with 200, or 304 when If-None-Match names this version. */
 void show_reply_or_unchanged(struct request *r);
 /* How the daemon stands now, for "waiting_for" of any number of futures. Takes short locks. */
 void show_look(const struct request *r, struct waiting_scene *out);

@@ -21,6 +21,7 @@ struct waiting_scene {
     uint32_t place; /* of the one future that is shown, as in store_note */
 };
 
+/* Reads how the pools stand now. */
 void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
                       bool is_draining);
 /* Appends the member "waiting_for" to an object; nothing when t runs or is done. */

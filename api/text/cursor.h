@@ -9,6 +9,7 @@
 
 #define CURSOR_TEXT_SIZE 17 /* 16 characters and a NUL */
 
+/* Writes a cursor as text. */
 void cursor_format(uint64_t before, char out[CURSOR_TEXT_SIZE]);
 /* False leaves *out untouched. */
 bool cursor_parse(const char *text, uint64_t *out);

@@ -22,6 +22,7 @@ struct json_t *json_text_parse(const char *text, size_t n, struct problem *p);
 
 /* The rest is for texts that were parsed: `at` is a byte in it. */
 
+/* The first byte that is no white space. */
 size_t json_text_skip_space(const char *text, size_t n, size_t at);
 /* Behind the value that begins at `at`. */
 size_t json_text_skip_value(const char *text, size_t n, size_t at);

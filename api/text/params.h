@@ -12,7 +12,7 @@
 /* Percent-decodes in place. False on a malformed escape or one that means NUL (s is then spoilt).
  */
 bool params_decode(char *s);
-/* The same for a name or value of a query, where '+' is a blank, too. */
+/* Percent-decodes a name or value of a query, where '+' is a blank, too. */
 bool params_decode_form(char *s);
 /* The first parameter of *query, as it came; *query is then behind it. False at the end. */
 struct params_pair {

@@ -77,6 +77,7 @@ void problem_set_parameter(struct problem *p, const char *name);
 /* Starts *p afresh from a negative enum fut_err. */
 void problem_from_err(struct problem *p, int rc);
 
+/* The HTTP status of a problem. */
 unsigned problem_status(enum problem_code code);
 /* Stable lower-case name ("queue_full"). */
 const char *problem_name(enum problem_code code);

@@ -120,7 +120,7 @@ struct call {
     CURL *easy;
     const struct remote_request *q;
     struct remote_answer *out;
-    bool ended_by_us; /* on_bytes has had enough */
+    bool ended_here; /* on_bytes has had enough */
     char why[CURL_ERROR_SIZE];
 };
 
@@ -153,8 +153,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
     long status = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
     if (c->q->on_bytes && status / 100 == 2) {
-        c->ended_by_us = !c->q->on_bytes(c->q->ctx, bytes, len);
-        return c->ended_by_us ? 0 : len;
+        c->ended_here = !c->q->on_bytes(c->q->ctx, bytes, len);
+        return c->ended_here ? 0 : len;
     }
     buf_put(&c->out->body, bytes, len);
     return len;
@@ -224,7 +224,7 @@ static bool perform(struct call *c, const char *url, struct curl_slist *headers)
     prepare(c, url, headers);
     CURLcode rc = curl_easy_perform(c->easy);
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &a->status);
-    if (rc != CURLE_OK && !c->ended_by_us) {
+    if (rc != CURLE_OK && !c->ended_here) {
         a->status = 0;
         snprintf(a->error, sizeof(a->error), "%s", c->why[0] ? c->why : curl_easy_strerror(rc));
         return false;

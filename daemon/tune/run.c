@@ -207,7 +207,7 @@ int tune_run_step(struct tune_run *t, uint32_t slots, double min_seconds, struct
     return FUT_ERR_STATE;
 }
 
-/* ---- the house around it ----------------------------------------------------------------------
+/* ---- the daemon around it ----------------------------------------------------------------------
  */
 
 static void build(struct tune_run *t, const struct config *cfg, const struct handlers *handlers)

@@ -14,6 +14,7 @@ struct spec_cache {
     size_t bytes;
 };
 
+/* An empty cache; spec_cache_release drops what it holds. */
 void spec_cache_init(struct spec_cache *c);
 void spec_cache_release(struct spec_cache *c);
 /* Takes a reference of its own. Nothing happens when the spec is too large to be worth it. */

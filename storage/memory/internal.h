@@ -74,6 +74,7 @@ int memory_back(struct backend *b);
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
 void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
+/* Takes back the batch, or the key, that was put last: for a rollback. */
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
 

@@ -205,6 +205,8 @@ const char *sqlite_log_vfs(void);
 
 /* ---- reserve.c ------------------------------------------------------------------------------- */
 
+/* Sets bytes of the disk aside in a file of their own, or (on: false) gives them back. sqlite_touch
+ * writes one row: does the disk take it again? */
 int sqlite_reserve(struct backend *b, bool on);
 int sqlite_touch(struct backend *b);
 /* From now on b->wal_pages is kept. */

@@ -150,7 +150,7 @@ def _started(name, command, protocol, promise, env=None, folder=None):
 
 
 def _says_address(server):
-    """Servers of this house print address=host:port."""
+    """Servers of this project print address=host:port."""
 
     def look():
         text = (server.folder / "server.log").read_text(errors="replace")

@@ -229,10 +229,12 @@ class Canceller(Actor):
         with self.ledger.lock:
             waiting = [p for p in self.ledger.waiting if p.may_cancel and not p.unique]
             done = [p for p in self.ledger.done if p.end and time.monotonic() - p.ended < self.ledger.retention_s / 3]
-        self.random.choice((self.cancel, self.cancel, self.retry, self.repeat, self.delete, self.reread))(waiting, done)
+            retriable = [p for p in done if p.end[0] in ("failed", "cancelled") and not p.unique and p.lives < 4]
+        self.random.choice((self.cancel, self.cancel, self.retry, self.repeat, self.delete, self.reread))(
+            waiting, done, retriable)
         self.daemon_.pause(self.random.expovariate(6 * self.world.pace))
 
-    def cancel(self, waiting, _):
+    def cancel(self, waiting, *_):
         waiting = [p for p in waiting if not p.cancelled and p.mode == "cancel"]
         if not waiting:
             return
@@ -246,11 +248,11 @@ class Canceller(Actor):
             p.cancelled = True
             self.ledger.counts["cancels"] += 1
 
-    def retry(self, _, done):
-        done = [p for p in done if p.end[0] in ("failed", "cancelled") and not p.unique and not p.is_deleted and p.lives < 4]
-        if not done:
+    def retry(self, _waiting, _done, retriable):
+        retriable = [p for p in retriable if not p.is_deleted]
+        if not retriable:
             return
-        p = self.random.choice(done)
+        p = self.random.choice(retriable)
         try:
             answer = self.client.once("POST", f"/v1/futures/{p.id}/retry")
         except Undecided:
@@ -271,7 +273,7 @@ class Canceller(Actor):
             p.cancelled = False
             self.ledger.waiting.append(p)
 
-    def repeat(self, _, done):
+    def repeat(self, _waiting, done, _retriable):
         done = [p for p in done if p.key and not p.is_deleted]
         if not done:
             return
@@ -283,7 +285,7 @@ class Canceller(Actor):
                                f"{answer.headers.get('Idempotency-Replayed')}, {time.monotonic() - p.acked:.1f} s old")
         self.ledger.counts["keys repeated"] += 1
 
-    def delete(self, _, done):
+    def delete(self, _waiting, done, _retriable):
         done = [p for p in done if not p.key and not p.batch and not p.unique and not p.is_deleted]
         if not done or self.random.random() < 0.5:
             return
@@ -294,7 +296,7 @@ class Canceller(Actor):
             self.ledger.breach("one end", f"{p.id} was {p.end}, and cannot be deleted: {answer.body[:200]!r}")
         self.ledger.counts["deleted"] += 1
 
-    def reread(self, _, done):
+    def reread(self, _waiting, done, _retriable):
         if not done:
             return
         p = self.random.choice(done)

@@ -33,6 +33,7 @@ struct explore_result {
     char path[1024];    /* the rules that lead there, cut at the front when they are many */
 };
 
+/* Walks every reachable state and tells in *out what it found. */
 void explore(const struct explore_model *m, struct explore_result *out);
 
 struct explore_mutant {

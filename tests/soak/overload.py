@@ -17,7 +17,7 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import parts_overload
-from house import servers
+from daemon import servers
 
 
 class Report:

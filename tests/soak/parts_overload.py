@@ -11,28 +11,28 @@ import threading
 import time
 
 from client import Client, Undecided
-from house import House, Sampler, servers
+from daemon import Daemon, Sampler, servers
 
 @contextlib.contextmanager
 def running(folder, name, handlers=None, **env):
-    """A house with its sampler, ended with the with statement."""
-    house = House(name, folder / name, handlers or {}, **env)
-    house.start()
-    sampler = Sampler([house], every=0.1)
+    """A daemon with its sampler, ended with the with statement."""
+    daemon = Daemon(name, folder / name, handlers or {}, **env)
+    daemon.start()
+    sampler = Sampler([daemon], every=0.1)
     sampler.start()
     try:
-        yield house, sampler
+        yield daemon, sampler
     finally:
-        house.is_over.set()
+        daemon.is_over.set()
         sampler.stop()
-        tail, status = house.log_tail(), house.stop()
+        tail, status = daemon.log_tail(), daemon.stop()
         if status != 0:
             raise RuntimeError(f"the daemon ended with {status}: {tail}")
 
 
-def check_memory(report, part, sampler, house, allowed, since=0.0, why=""):
+def check_memory(report, part, sampler, daemon, allowed, since=0.0, why=""):
     """The daemon may have grown by so many MiB at most."""
-    values = [found["rss"] for t, found in sampler.rows[house.name] if t >= since]
+    values = [found["rss"] for t, found in sampler.rows[daemon.name] if t >= since]
     report.check(part, max(values) < values[0] + allowed,
                  f"resident {values[0]:.1f} MiB before, at most {max(values):.1f}, "
                  f"{values[-1]:.1f} afterwards (at most {allowed} more{why})")
@@ -52,13 +52,13 @@ def timed(ask):
 class Watcher(threading.Thread):
     """One who only looks, ten times a second, while others press: status, numbers, health."""
 
-    def __init__(self, house, task):
+    def __init__(self, daemon, task):
         super().__init__(daemon=True)
-        self.house, self.task, self.ms, self.bad = house, task, [], []
+        self.daemon, self.task, self.ms, self.bad = daemon, task, [], []
         self.is_over = threading.Event()
 
     def run(self):
-        client = Client(self.house)
+        client = Client(self.daemon)
         paths = [f"/v1/futures/{self.task}", "/v1/stats", "/healthz"]
         while not self.is_over.wait(0.1):
             path = paths[len(self.ms) % 3]
@@ -91,19 +91,19 @@ CLIENTS, FACTOR = 20, 10
 class Presser(threading.Thread):
     """Submits at its share of the rate, whatever the answers say."""
 
-    def __init__(self, house, rate, seconds):
+    def __init__(self, daemon, rate, seconds):
         super().__init__(daemon=True)
-        self.house, self.every, self.seconds = house, 1 / rate, seconds
+        self.daemon, self.every, self.seconds = daemon, 1 / rate, seconds
         self.accepted, self.refused, self.ms, self.bad = [], 0, [], []
 
     def run(self):
-        client, end, due = Client(self.house), time.monotonic() + self.seconds, time.monotonic()
+        client, end, due = Client(self.daemon), time.monotonic() + self.seconds, time.monotonic()
         while time.monotonic() < end:
             due = max(due + self.every, time.monotonic() - self.every)
             answer, ms = timed(lambda: client.once(
                 "POST", "/v1/tasks", {"handler": "sleep", "input": {"ms": SLEEP_MS}}))
             self.take(answer, ms)
-            self.house.pause(max(0, due - time.monotonic()))
+            self.daemon.pause(max(0, due - time.monotonic()))
         client.close()
 
     def take(self, answer, ms):
@@ -133,9 +133,9 @@ def trip_by_asking(client):
     return (time.monotonic() - began) * 1000
 
 
-def recovery(report, part, house, before_ms, ended):
+def recovery(report, part, daemon, before_ms, ended):
     """From the end of the pressure on. A no-op stands behind what was accepted before it."""
-    client, accepted_s = Client(house), None
+    client, accepted_s = Client(daemon), None
     limit = QUEUE / (THREADS * 1000 / SLEEP_MS) + 15
     while (now := time.monotonic() - ended) < limit:
         answer = client.once("POST", "/v1/tasks", {"handler": "echo", "input": 1})
@@ -144,7 +144,7 @@ def recovery(report, part, house, before_ms, ended):
             found = [round_trip(client) for _ in range(5)]
             if None not in found and share(found, .5) <= 2 * before_ms + 5:
                 break
-        house.pause(0.05)
+        daemon.pause(0.05)
     report.check(part, accepted_s is not None,
                  f"first POST accepted {accepted_s or now:.2f} s after the pressure")
     report.check(part, now < limit, f"a no-op's round trip is as before ({before_ms:.1f} ms) "
@@ -156,13 +156,13 @@ def drain(report, folder, seconds):
     part = "drain"
     rate = THREADS * 1000 / SLEEP_MS
     with running(folder, part, MAX_THREADS=THREADS, MAX_WORKERS=1,
-                 FUTURED_MAX_QUEUED=QUEUE) as (house, sampler):
-        client = Client(house)
+                 FUTURED_MAX_QUEUED=QUEUE) as (daemon, sampler):
+        client = Client(daemon)
         first = client.submit("echo", 1)
         before = share([round_trip(client) or 500 for _ in range(21)], .5)
-        watcher = Watcher(house, first)
+        watcher = Watcher(daemon, first)
         watcher.start()
-        pressers = [Presser(house, rate * FACTOR / CLIENTS, seconds) for _ in range(CLIENTS)]
+        pressers = [Presser(daemon, rate * FACTOR / CLIENTS, seconds) for _ in range(CLIENTS)]
         began = time.monotonic()
         for each in pressers:
             each.start()
@@ -180,19 +180,19 @@ def drain(report, folder, seconds):
         report.check(part, share(ms, .99) < 1000, f"accepted POSTs: p50 {share(ms, .5):.1f} ms, p99 "
                      f"{share(ms, .99):.1f} ms, longest {max(ms):.1f} ms (p99 at most 1000)")
         watcher.tell(report, part)
-        recovery(report, part, house, before, ended)
+        recovery(report, part, daemon, before, ended)
         wrong = [t for t in accepted if client.end(t)["state"] != "succeeded"]
         report.check(part, not wrong, f"{len(accepted)} acknowledged, {len(wrong)} not succeeded")
-        check_memory(report, part, sampler, house, 32)
+        check_memory(report, part, sampler, daemon, 32)
 
 
 # ---- the writer --------------------------------------------------------------------------------
 
 
-def press(house, seconds, connections, **options):
+def press(daemon, seconds, connections, **options):
     """The load tool's report; refusals are part of it."""
-    house.server.protocol = "http"
-    words = servers._load_command(house.server, "post", {
+    daemon.server.protocol = "http"
+    words = servers._load_command(daemon.server, "post", {
         "handler": "echo", "lane": "cpu", "seconds": seconds, "connections": connections,
         **options})
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -210,14 +210,14 @@ def writer(report, folder, seconds):
     writer is what is too slow, then the queue is full."""
     part, queue = "writer", 100_000
     with running(folder, part, MAX_WORKERS=2, FUTURED_MAX_QUEUED=queue,
-                 FUTURED_PAUSED="cpu") as (house, sampler):
-        client = Client(house)
+                 FUTURED_PAUSED="cpu") as (daemon, sampler):
+        client = Client(daemon)
         task = client.submit("echo", 1)
-        watcher = Watcher(house, task)
+        watcher = Watcher(daemon, task)
         watcher.start()
         accepted = 0
         for connections in (256, 512):
-            found = press(house, seconds / 2, connections)
+            found = press(daemon, seconds / 2, connections)
             accepted += found["status"].get("202", 0)
             others = {s: n for s, n in found["status"].items() if s not in ("202", "503")}
             report.check(part, not others and not found["unanswered"] and not found["disconnected"],
@@ -234,11 +234,11 @@ def writer(report, folder, seconds):
         ended = time.monotonic()
         client.sure("PATCH", "/v1/pools/cpu", {"paused": False})
         while lane(client, "cpu", "queued") + lane(client, "cpu", "running"):
-            house.pause(0.05)
+            daemon.pause(0.05)
         done = client.stats()["tasks"]["succeeded"]
         report.check(part, done == accepted + 1, f"{done - 1} of {accepted} ended well "
                      f"{time.monotonic() - ended:.1f} s after the lane was let go")
-        check_memory(report, part, sampler, house, 96)
+        check_memory(report, part, sampler, daemon, 96)
 
 
 # ---- those who wait ----------------------------------------------------------------------------
@@ -247,8 +247,8 @@ def writer(report, folder, seconds):
 class Raw:
     """A connection without any cleverness: what was said and what came."""
 
-    def __init__(self, house, receive_bytes=0):
-        host, _, port = house.address.rpartition(":")
+    def __init__(self, daemon, receive_bytes=0):
+        host, _, port = daemon.address.rpartition(":")
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -284,20 +284,20 @@ def waiters(report, folder, seconds):
     part, most_connections = "waiters", 400
     slots = most_connections * 9 // 10
     with running(folder, part, FUTURED_MAX_CONNECTIONS=most_connections,
-                 FUTURED_MAX_WAIT="10m") as (house, sampler):
-        client, end, rounds, over = Client(house), time.monotonic() + seconds, 0, 0
+                 FUTURED_MAX_WAIT="10m") as (daemon, sampler):
+        client, end, rounds, over = Client(daemon), time.monotonic() + seconds, 0, 0
         first = client.submit("echo", 1)
-        watcher = Watcher(house, first)
+        watcher = Watcher(daemon, first)
         watcher.start()
         wrong, trips = [], []
         while time.monotonic() < end or not rounds:
             rounds += 1
             task = client.submit("sleep", {"ms": 600_000})
-            polls = [Raw(house) for _ in range(most_connections - 20)]
+            polls = [Raw(daemon) for _ in range(most_connections - 20)]
             for poll in polls:
                 poll.ask(f"/v1/futures/{task}?wait=600")
             while client.stats()["http"]["waiters"] < slots:
-                house.pause(0.01)
+                daemon.pause(0.01)
             trips.append(trip_by_asking(client))
             client.sure("POST", f"/v1/futures/{task}/cancel")
             for status, headers, body in each(polls, lambda poll: poll.answer()):
@@ -311,7 +311,7 @@ def waiters(report, folder, seconds):
         report.check(part, max(trips) < 1000, f"a no-op's round trip beside them: p50 "
                      f"{share(trips, .5):.1f} ms, longest {max(trips):.1f} ms (at most 1000)")
         watcher.tell(report, part)
-        check_memory(report, part, sampler, house, 32)
+        check_memory(report, part, sampler, daemon, 32)
 
 
 # ---- bytes -------------------------------------------------------------------------------------
@@ -352,15 +352,15 @@ def bodies(report, folder, seconds):
     """Large bodies of which the last byte does not come for a while: nothing can be decided yet."""
     part, right = "bodies", hashlib.sha256(b"b" * BIG).hexdigest()
     with running(folder, part, MAX_WORKERS=2,
-                 FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
-        client, end = Client(house), time.monotonic() + seconds
+                 FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (daemon, sampler):
+        client, end = Client(daemon), time.monotonic() + seconds
         answers = Sorted(lambda status, body: status == 202 and json.loads(body)["id"])
-        watcher = Watcher(house, client.submit("echo", 1))
+        watcher = Watcher(daemon, client.submit("echo", 1))
         watcher.start()
         head = (f"POST /v1/tasks/sha256 HTTP/1.1\r\nHost: [::1]\r\nContent-Type: text/plain\r\n"
                 f"Content-Length: {BIG}\r\n\r\n").encode()
         while time.monotonic() < end or not answers.right:
-            senders = [Raw(house) for _ in range(SENDERS)]
+            senders = [Raw(daemon) for _ in range(SENDERS)]
             each(senders, lambda s: s.say(head + b"b" * (BIG - 1)))
             each(senders, lambda s: s.say(b"b"))
             answers.take(senders)
@@ -368,50 +368,50 @@ def bodies(report, folder, seconds):
         watcher.tell(report, part)
         lost = [t for t in answers.right if client.result(t)["sha256"] != right]
         report.check(part, not lost, f"{len(answers.right)} acknowledged, {len(lost)} ended wrongly")
-        check_memory(report, part, sampler, house, 3 * BUFFERED + 64,
+        check_memory(report, part, sampler, daemon, 3 * BUFFERED + 64,
                      why=f"; {SENDERS * BIG >> 20} MiB were sent at a time")
 
 
 def results(report, folder, seconds):
     """Large results for clients that ask and do not read."""
     part = "results"
-    with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
-        client, end = Client(house), time.monotonic() + seconds
+    with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (daemon, sampler):
+        client, end = Client(daemon), time.monotonic() + seconds
         answers = Sorted(lambda status, body: status == 200 and len(body) == BIG - 1)
         task = client.once("POST", "/v1/tasks/echo", b"r" * (BIG - 1),
                            {"Content-Type": "text/plain"}).json()["id"]
         client.end(task)
-        watcher = Watcher(house, client.submit("echo", 1))
+        watcher = Watcher(daemon, client.submit("echo", 1))
         watcher.start()
         while time.monotonic() < end or not answers.right:
-            readers = [Raw(house, receive_bytes=4096) for _ in range(SENDERS)]
+            readers = [Raw(daemon, receive_bytes=4096) for _ in range(SENDERS)]
             for reader in readers:
                 reader.ask(f"/v1/futures/{task}/result")
-            house.pause(1)
+            daemon.pause(1)
             answers.take(readers)
         answers.tell(report, part, "results of 4 MiB read")
         watcher.tell(report, part)
-        check_memory(report, part, sampler, house, 2 * BUFFERED + 64,
+        check_memory(report, part, sampler, daemon, 2 * BUFFERED + 64,
                      why=f"; {SENDERS * BIG >> 20} MiB were asked for at a time")
 
 
 def streams(report, folder, seconds):
     """The results of a batch, large ones, for clients that ask for all of them and do not read."""
     part, count, readers_at_once = "streams", 10, 20
-    with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (house, sampler):
-        client, end, whole, wrong = Client(house), time.monotonic() + seconds, 0, []
+    with running(folder, part, FUTURED_MAX_BUFFERED=f"{BUFFERED}M") as (daemon, sampler):
+        client, end, whole, wrong = Client(daemon), time.monotonic() + seconds, 0, []
         line = json.dumps({"handler": "echo", "input": "s" * (BIG - 1024)}) + "\n"
         batch = client.once("POST", "/v1/batches", line * count,
                             {"Content-Type": "application/x-ndjson"}).json()
         for task in batch["ids"]:
             client.end(task)
-        watcher, at = Watcher(house, client.submit("echo", 1)), time.monotonic() - sampler.began
+        watcher, at = Watcher(daemon, client.submit("echo", 1)), time.monotonic() - sampler.began
         watcher.start()
         while time.monotonic() < end or not whole:
-            readers = [Raw(house, receive_bytes=4096) for _ in range(readers_at_once)]
+            readers = [Raw(daemon, receive_bytes=4096) for _ in range(readers_at_once)]
             for reader in readers:
                 reader.ask(f"/v1/batches/{batch['id']}/results")
-            house.pause(2)
+            daemon.pause(2)
             for status, _, body in each(readers, lambda r: r.answer()):
                 if status == 200 and body.count(b"\n") == count:
                     whole += 1
@@ -420,7 +420,7 @@ def streams(report, folder, seconds):
         report.check(part, whole and not wrong, f"{whole} streams of {count} results of 4 MiB read to "
                      f"their end, {len(wrong)} not {wrong[:2]}")
         watcher.tell(report, part)
-        check_memory(report, part, sampler, house, readers_at_once * 16, at,
+        check_memory(report, part, sampler, daemon, readers_at_once * 16, at,
                      why=f" for {readers_at_once} at a time")
 
 

@@ -5,7 +5,7 @@
 
 "steady" runs through; its handlers file is reloaded, its lanes are paused and resized while it works.
 "restarted" is drained by SIGTERM and started again on its database all the time. Each client does one
-story of work.py after the other, at a bounded rate, and holds the daemon to what HTTP said. Each
+scenario of work.py after the other, at a bounded rate, and holds the daemon to what HTTP said. Each
 second the processes are looked at from outside; verdict.py says what flat means. The last line is
 "N passed, M failed"; the exit status is 1 when anything failed."""
 
@@ -20,12 +20,12 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import house as houses
+import daemon as daemons
 import picture
 import verdict
 import work
 from client import Breach, Client, Undecided
-from house import servers
+from daemon import servers
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def arguments():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=20, help="stories a second, of both together")
+    parser.add_argument("--rate", type=float, default=20, help="scenarios a second, of both together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", help="the folder for the report and its chart")
     return parser.parse_args()
@@ -48,68 +48,68 @@ class Ledger:
         self.lock = threading.Lock()
         self.done, self.undecided, self.breaches = {}, 0, []
 
-    def count(self, house, story):
+    def count(self, daemon, scenario):
         with self.lock:
-            key = (house.name, story.__name__)
+            key = (daemon.name, scenario.__name__)
             self.done[key] = self.done.get(key, 0) + 1
 
-    def breach(self, house, story, error):
+    def breach(self, daemon, scenario, error):
         with self.lock:
-            self.breaches.append(f"{house.name}: {story.__name__}: {error}")
+            self.breaches.append(f"{daemon.name}: {scenario.__name__}: {error}")
         print(f"BREACH: {self.breaches[-1]}", flush=True)
 
 
 class Scene:
-    """What the stories of one client may use."""
+    """What the scenarios of one client may use."""
 
-    def __init__(self, house, receiver, fetch_address, seed):
-        self.house, self.receiver, self.fetch_address = house, receiver, fetch_address
+    def __init__(self, daemon, receiver, fetch_address, seed):
+        self.daemon, self.receiver, self.fetch_address = daemon, receiver, fetch_address
         self.random = random.Random(seed)
 
     @property
     def address(self):
-        return self.house.address
+        return self.daemon.address
 
     def pause(self, seconds):
-        self.house.pause(seconds)
+        self.daemon.pause(seconds)
 
 
 class Player(threading.Thread):
-    """One client: story after story, at its share of the rate, until the end."""
+    """One client: scenario after scenario, at its share of the rate, until the end."""
 
     def __init__(self, scene, ledger, every):
         super().__init__(daemon=True)
         self.scene, self.ledger, self.every = scene, ledger, every
 
     def run(self):
-        client, due = Client(self.scene.house), time.monotonic()
-        for story in self.deck():
+        client, due = Client(self.scene.daemon), time.monotonic()
+        for scenario in self.deck():
             due = max(due + self.every * self.scene.random.uniform(0.5, 1.5), time.monotonic())
-            self.play(client, story)
+            self.play(client, scenario)
             self.scene.pause(max(0, due - time.monotonic()))
-            if self.scene.house.is_over.is_set():
+            if self.scene.daemon.is_over.is_set():
                 break
         client.close()
 
     def deck(self):
         """For ever all of them, as often as they are to be, in another order each time."""
-        cards = [story for story, times in work.STORIES.items() for _ in range(times)]
+        cards = [scenario for scenario, times in work.SCENARIOS.items() for _ in range(times)]
         while True:
             self.scene.random.shuffle(cards)
             yield from cards
 
-    def play(self, client, story):
+    def play(self, client, scenario):
         try:
-            story(client, self.scene)
-            self.ledger.count(self.scene.house, story)
+            scenario(client, self.scene)
+            self.ledger.count(self.scene.daemon, scenario)
         except Undecided:
             with self.ledger.lock:
                 self.ledger.undecided += 1
         except Breach as error:
-            self.ledger.breach(self.scene.house, story, error)
+            self.ledger.breach(self.scene.daemon, scenario, error)
         except Exception:
-            self.ledger.breach(self.scene.house, story, traceback.format_exc())
-        if client.connection and story is work.events_left:
+            self.ledger.breach(self.scene.daemon, scenario, traceback.format_exc())
+        if client.connection and scenario is work.events_left:
             client.close()
 
 
@@ -134,34 +134,34 @@ def reload(client, _chance):
     client.home.reload()
 
 
-def disturb(house, ledger, every, seed):
-    """Of the house that runs through."""
-    chance, client = random.Random(seed), Client(house)
+def disturb(daemon, ledger, every, seed):
+    """Of the daemon that runs through."""
+    chance, client = random.Random(seed), Client(daemon)
     ways = [pause_lane, resize_lane, reload]
-    while not house.is_over.wait(chance.uniform(0.5, 1.5) * every):
+    while not daemon.is_over.wait(chance.uniform(0.5, 1.5) * every):
         way = ways[0]
         ways = [*ways[1:], way]
         try:
             way(client, chance)
-            ledger.count(house, way)
+            ledger.count(daemon, way)
         except Breach as error:
-            ledger.breach(house, way, error)
+            ledger.breach(daemon, way, error)
 
 
-def restarts(house, ledger, every, finished):
-    """The whole life of the other house: started and ended by this one thread."""
+def restarts(daemon, ledger, every, finished):
+    """The whole life of the other daemon: started and ended by this one thread."""
     try:
-        house.start()
+        daemon.start()
         ready = finished["started"]
         ready.set()
-        while not house.is_over.wait(every):
-            status = house.restart()
+        while not daemon.is_over.wait(every):
+            status = daemon.restart()
             if status != 0:
-                ledger.breach(house, restarts, f"exit status {status}: {house.log_tail()}")
-            ledger.count(house, restarts)
+                ledger.breach(daemon, restarts, f"exit status {status}: {daemon.log_tail()}")
+            ledger.count(daemon, restarts)
         finished["work"].wait()
     except Exception:
-        ledger.breach(house, restarts, traceback.format_exc())
+        ledger.breach(daemon, restarts, traceback.format_exc())
     finally:
         finished["started"].set()
 
@@ -180,24 +180,24 @@ class Times:
         self.restart_every = max(4, min(30, self.whole / 10))
 
 
-def new_house(name, folder, build, retention, drain):
+def new_daemon(name, folder, build, retention, drain):
     table = work.handlers(sys.executable, TOP / "workers/sdk", build / "workers/sdk/examples",
                           TOP / "tests/bench")
-    return houses.House(name, folder / name, table, MAX_WORKERS=2, MAX_THREADS=12,
+    return daemons.Daemon(name, folder / name, table, MAX_WORKERS=2, MAX_THREADS=12,
                         FUTURED_RETENTION=f"{retention:.0f}s", FUTURED_DRAIN=drain)
 
 
-def players(house, ledger, rate, count, receiver, fetch_address, seed):
-    made = [Player(Scene(house, receiver, fetch_address, f"{seed} {house.name} {i}"), ledger,
+def players(daemon, ledger, rate, count, receiver, fetch_address, seed):
+    made = [Player(Scene(daemon, receiver, fetch_address, f"{seed} {daemon.name} {i}"), ledger,
                    count / rate) for i in range(count)]
     for each in made:
         each.start()
     return made
 
 
-def rest(house, ledger):
+def rest(daemon, ledger):
     """All is ended: nothing may be unfinished, and nobody connected but who asks."""
-    client, end = Client(house), time.monotonic() + 60
+    client, end = Client(daemon), time.monotonic() + 60
     while time.monotonic() < end:
         stats = client.stats()
         left = {f"{lane} {state}": n for lane, by in stats["tasks"].items() if isinstance(by, dict)
@@ -205,58 +205,58 @@ def rest(house, ledger):
         if not left and stats["http"]["waiters"] == 0 and stats["http"]["connections"] <= 1:
             return
         time.sleep(0.2)
-    ledger.breach(house, rest, f"a minute after the last story: {left} {stats['http']}")
+    ledger.breach(daemon, rest, f"a minute after the last scenario: {left} {stats['http']}")
 
 
-def forget(house, ledger, retention):
+def forget(daemon, ledger, retention):
     """The retention passes, and nothing is kept any more."""
-    client, end = Client(house), time.monotonic() + retention + 60
+    client, end = Client(daemon), time.monotonic() + retention + 60
     while left := client.sure("GET", "/v1/futures?limit=1000").json()["futures"]:
         if time.monotonic() > end:
-            ledger.breach(house, forget, f"a minute after the retention: {len(left)} futures")
+            ledger.breach(daemon, forget, f"a minute after the retention: {len(left)} futures")
             return
         time.sleep(0.5)
 
 
 def soak(options, times, ledger):
-    """The samples of both houses."""
+    """The samples of both daemons."""
     build = pathlib.Path(options.build).resolve()
     servers.BUILD = build
     with servers.scratch() as folder, servers.fetch_server() as fetches:
         receiver = work.Receiver()
-        steady = new_house("steady", folder, build, times.retention, "5s")
-        other = new_house("restarted", folder, build, times.retention, "2s")
+        steady = new_daemon("steady", folder, build, times.retention, "5s")
+        other = new_daemon("restarted", folder, build, times.retention, "2s")
         steady.start()
         finished = {"started": threading.Event(), "work": threading.Event()}
         keeper = threading.Thread(target=restarts, daemon=True,
                                   args=(other, ledger, times.restart_every, finished))
         keeper.start()
         finished["started"].wait()
-        sampler = houses.Sampler([steady, other])
+        sampler = daemons.Sampler([steady, other])
         sampler.start()
         disturber = threading.Thread(target=disturb, daemon=True, args=(
             steady, ledger, times.disturb_every, options.seed))
         disturber.start()
-        busy = [(house, players(house, ledger, options.rate * share, count, receiver,
+        busy = [(daemon, players(daemon, ledger, options.rate * share, count, receiver,
                                 fetches.address, options.seed))
-                for house, share, count in ((steady, 0.7, 12), (other, 0.3, 6))]
+                for daemon, share, count in ((steady, 0.7, 12), (other, 0.3, 6))]
         progress(times, ledger, (steady, other))
         sampler.stop()
-        for house, _ in busy:
-            house.is_over.set()
+        for daemon, _ in busy:
+            daemon.is_over.set()
         disturber.join(60)
-        for house, threads in busy:
+        for daemon, threads in busy:
             for each in threads:
                 each.join(180)
-            rest(house, ledger)
-        for house, _ in busy:
-            forget(house, ledger, times.retention)
+            rest(daemon, ledger)
+        for daemon, _ in busy:
+            forget(daemon, ledger, times.retention)
         finished["work"].set()
         keeper.join(180)
-        for house in (steady, other):
-            status = house.stop()
+        for daemon in (steady, other):
+            status = daemon.stop()
             if status != 0:
-                ledger.breach(house, soak, f"exit status {status}: {house.log_tail()}")
+                ledger.breach(daemon, soak, f"exit status {status}: {daemon.log_tail()}")
     return sampler.rows
 
 
@@ -270,7 +270,7 @@ def progress(times, ledger, both):
         if now - told >= every:
             told = now
             sample = both[0].sample() or {}
-            print(f"[{now - began:6.0f} s] {sum(ledger.done.values())} stories, "
+            print(f"[{now - began:6.0f} s] {sum(ledger.done.values())} scenarios, "
                   f"{ledger.undecided} undecided, {len(ledger.breaches)} breaches; "
                   + ", ".join(f"{k} {v:.4g}" for k, v in sample.items()), flush=True)
 
@@ -279,7 +279,7 @@ def progress(times, ledger, both):
 
 
 def figures(rows, times):
-    """[(house, series, is flat, medians, limit)]"""
+    """[(daemon, series, is flat, medians, limit)]"""
     found = []
     for name, samples in rows.items():
         for series in verdict.SERIES:
@@ -299,13 +299,13 @@ def row(name, series, flat, medians, limit):
 def write_report(out, options, times, ledger, rows, found):
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{times.whole / 60:g} minutes of mixed work, {sum(ledger.done.values())} stories"
+    title = f"{times.whole / 60:g} minutes of mixed work, {sum(ledger.done.values())} scenarios"
     (folder / "soak.svg").write_text(
         picture.draw(title, verdict.SERIES, rows, times.warm_up, times.whole))
-    text = [f"# {title}", "", f"`make soak MINUTES={options.minutes:g}`: {options.rate:g} stories a "
+    text = [f"# {title}", "", f"`make soak MINUTES={options.minutes:g}`: {options.rate:g} scenarios a "
             f"second at most, retention {times.retention:.0f} s, a restart every "
             f"{times.restart_every:.0f} s ({ledger.done.get(('restarted', 'restarts'), 0)} in all), "
-            f"warm-up {times.warm_up / 60:.3g} minutes. {ledger.undecided} stories were cut off by a "
+            f"warm-up {times.warm_up / 60:.3g} minutes. {ledger.undecided} scenarios were cut off by a "
             f"restart before anything was promised, {len(ledger.breaches)} promises broken.", "",
             "![the series](soak.svg)", "",
             "Medians of the three thirds after the warm-up; the last may be at most what stands "
@@ -316,10 +316,10 @@ def write_report(out, options, times, ledger, rows, found):
         values = " | ".join("" if m is None else f"{m:.4g}" for m in (*medians, limit))
         text.append(f"| {name} | {words}{', ' + unit if unit else ''} | {values} | "
                     f"{'flat' if flat else 'NOT flat'} |")
-    text += ["", "| story | steady | restarted |", "|---|---:|---:|"]
-    for story in sorted({story for _, story in ledger.done}):
-        text.append(f"| {story} | {ledger.done.get(('steady', story), 0)} | "
-                    f"{ledger.done.get(('restarted', story), 0)} |")
+    text += ["", "| scenario | steady | restarted |", "|---|---:|---:|"]
+    for scenario in sorted({scenario for _, scenario in ledger.done}):
+        text.append(f"| {scenario} | {ledger.done.get(('steady', scenario), 0)} | "
+                    f"{ledger.done.get(('restarted', scenario), 0)} |")
     (folder / "README.md").write_text("\n".join(text) + "\n")
     (folder / "samples.json").write_text(json.dumps(rows))
 
@@ -331,12 +331,12 @@ def main():
     found = figures(rows, times)
     for each in found:
         print(row(*each))
-    stories = sum(ledger.done.values())
-    print(f"{stories} stories, {ledger.undecided} undecided, {len(ledger.breaches)} breaches")
+    scenarios = sum(ledger.done.values())
+    print(f"{scenarios} scenarios, {ledger.undecided} undecided, {len(ledger.breaches)} breaches")
     if options.out:
         write_report(options.out, options, times, ledger, rows, found)
     failed = sum(not flat for _, _, flat, *_ in found) + len(ledger.breaches)
-    failed += not stories
+    failed += not scenarios
     for breach in ledger.breaches:
         print(f"FAIL  {breach}")
     print(f"{len(found) + 1 - min(failed, len(found) + 1)} passed, {failed} failed")

@@ -1,4 +1,4 @@
-"""What clients do in the soak: each function is one story from its first request to its end, and
+"""What clients do in the soak: each function is one scenario from its first request to its end, and
 raises Breach when the daemon did not keep its word. All kinds of handlers, ends and waits."""
 
 import hashlib
@@ -271,8 +271,8 @@ def nonsense(c, s):
 
 
 # How often, among all.
-STORIES = {echo: 6, sha256: 5, program: 3, failure_and_second_life: 2, temporary: 2, fetch: 4,
+SCENARIOS = {echo: 6, sha256: 5, program: 3, failure_and_second_life: 2, temporary: 2, fetch: 4,
            python_worker: 4, python_fork: 2, plugin: 3, large: 1, callback: 2, again_by_key: 2,
            cancel: 4, poll: 4, hang_up: 2, wait_any: 1, batch_results: 1, events: 1, events_left: 1,
            batch_cancel: 1, look: 2, nonsense: 2}
-__all__ = ["STORIES", "Breach", "Receiver", "Undecided", "handlers"]
+__all__ = ["SCENARIOS", "Breach", "Receiver", "Undecided", "handlers"]

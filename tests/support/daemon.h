@@ -14,7 +14,7 @@ struct daemon;
 struct daemon *daemon_new(void);
 /* new, set each "NAME=value" (n of them), start. */
 struct daemon *daemon_start_with(const char *const *settings, int n);
-/* The same with a handlers file. */
+/* Starts a daemon with this handlers file and these settings; returns when it listens. */
 struct daemon *daemon_start_handlers(const char *json, const char *const *settings, int n);
 /* "NAME=value"; replaces an earlier one of that name. Takes effect at the next start. */
 void daemon_set(struct daemon *d, const char *setting);
@@ -29,7 +29,7 @@ void daemon_keep_port(struct daemon *d);
 
 /* Starts it (again, on the same directory) and returns when it listens. */
 void daemon_start(struct daemon *d);
-/* The same; false when it ended instead of listening. */
+/* Starts it; false when it ended instead of listening. */
 bool daemon_try_start(struct daemon *d);
 /* Starts it where it must refuse to start: waits for its end. Returns its exit status and, in
  * *out_stderr, what it said (free() it). */
@@ -45,6 +45,7 @@ int daemon_wait_end(struct daemon *d);
  * complained about fails the test here at the latest. NULL ok. */
 void daemon_free(struct daemon **d);
 
+/* The pid of the running daemon. */
 pid_t daemon_pid(const struct daemon *d);
 /* "http://127.0.0.1:PORT" of the latest start. */
 const char *daemon_url(const struct daemon *d);

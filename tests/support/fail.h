@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 
+/* Prints the sentence and ends the program with status 1. */
 void fail(const char *fmt, ...) FUT_PRINTF(1, 2) FUT_NORETURN;
 
 #endif

@@ -6,6 +6,7 @@
 
 struct fetches;
 
+/* Starts the server and returns when it listens; fetches_stop ends it and NULLs. */
 struct fetches *fetches_start(void);
 /* "http://127.0.0.1:PORT" */
 const char *fetches_url(const struct fetches *f);

@@ -31,7 +31,8 @@ void http_reply_release(struct http_reply *r);
  * answer has no such header. */
 char *http_header(const struct http_reply *r, const char *name, char *out, size_t size);
 
-/* The same in a thread, for calls that wait. base and req are read until http_finish. */
+/* Sends a request in a thread of its own, for calls that wait. base and req are read until
+ * http_finish. */
 struct http_pending;
 struct http_pending *http_begin(const char *base, const struct http_request *req);
 /* Waits for the answer, frees, NULLs. */

@@ -23,6 +23,7 @@ enum ledger_kind {
 
 struct ledger;
 
+/* An empty ledger; ledger_free frees and NULLs. */
 struct ledger *ledger_new(void);
 void ledger_free(struct ledger **l);
 
@@ -36,7 +37,9 @@ void ledger_cancelled(struct ledger *l, size_t at);
 /* From now on processes that run tasks are killed: a task may fail for that. */
 void ledger_expect_deaths(struct ledger *l);
 
+/* How many entries there are. */
 size_t ledger_count(struct ledger *l);
+/* The kind and the id of the entry at this place. */
 enum ledger_kind ledger_entry(struct ledger *l, size_t at, char out_id[ID_TEXT_SIZE]);
 /* The place of an id, or SIZE_MAX. */
 size_t ledger_find(struct ledger *l, const char *id);
@@ -48,6 +51,7 @@ bool ledger_is_settled(struct ledger *l, size_t at);
  */
 void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_settled);
 
+/* Counts a broken promise and prints it. */
 void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);
 
 struct ledger_totals {
@@ -55,6 +59,7 @@ struct ledger_totals {
     size_t killed;   /* failed because their process was killed; ledger_expect_deaths */
     size_t worn_out; /* failed by rule: the daemon died under more than TASK_LOST_MAX attempts */
 };
+/* The totals so far. */
 struct ledger_totals ledger_totals(struct ledger *l);
 
 #endif

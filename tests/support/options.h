@@ -12,6 +12,7 @@ struct option_row {
     const char *help;
 };
 
+/* Reads argv into the options; ends the program with a sentence when it is wrong. */
 void options_parse(int argc, char **argv, const struct option_row *rows, size_t n);
 
 #endif

@@ -26,6 +26,7 @@ struct peer *peer_fork(struct peer *template, uint64_t id);
 /* Closes everything, kills the group, reaps, frees, NULLs. NULL ok. */
 void peer_free(struct peer **p);
 
+/* The pid of the process at the other end. */
 pid_t peer_pid(const struct peer *p);
 /* Reads the greeting. Once, first. */
 struct peer_hello peer_hello(struct peer *p);

@@ -16,7 +16,7 @@ enum program_stream { PROGRAM_OUT, PROGRAM_ERR };
 /* argv and env end with NULL; env NULL: the caller's. dir NULL: the caller's. All are read before
  * this returns. stdin is empty. */
 struct program *program_start(const char *const *argv, const char *const *env, const char *dir);
-/* The same; fds[i] becomes descriptor 3 + i of the child, and stays the caller's. */
+/* As program_start; fds[i] becomes descriptor 3 + i of the child, and stays the caller's. */
 #define PROGRAM_FDS_MAX 16
 struct program *program_start_with_fds(const char *const *argv, const char *const *env,
                                        const char *dir, const int *fds, size_t n_fds);

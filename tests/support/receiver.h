@@ -13,6 +13,7 @@ struct receiver *receiver_start(bool keeps_open);
 /* Ends the connection too that is open. NULL ok; NULLs. */
 void receiver_stop(struct receiver **r);
 
+/* The port that it listens on. */
 unsigned receiver_port(const struct receiver *r);
 /* The next n requests are answered with 500, all others with 204. */
 void receiver_refuse(struct receiver *r, int n);

@@ -23,6 +23,7 @@ enum replay_loss {
 
 struct replay;
 
+/* Opens a record; replay_close frees and NULLs. */
 struct replay *replay_open(const char *record);
 void replay_close(struct replay **r);
 /* Goes on to the next moment before a sync is over (or to the end of the record, once). False:

@@ -10,6 +10,7 @@ struct samples {
     size_t n, cap;
 };
 
+/* Frees the samples. */
 void samples_release(struct samples *s);
 /* Longer than an hour counts as an hour. */
 void samples_add(struct samples *s, int64_t us);

@@ -17,6 +17,7 @@ enum victim {
 };
 #define VICTIMS 5
 
+/* The name of a victim, for reports. */
 const char *victim_name(enum victim v);
 /* Before the start: arms what must be armed. disk: of disk_attach. */
 void victim_prepare(enum victim v, struct disk_control *disk, uint64_t *random);

@@ -18,6 +18,7 @@ void worker_set_subject(const char *program, const char *handler);
 bool worker_is_tour(void);
 const char *worker_handler_or(const char *tour);
 
+/* A worker under examination; worker_free ends its process, frees and NULLs. */
 struct worker worker_new(void);
 void worker_free(struct worker *w);
 
@@ -27,9 +28,10 @@ char *worker_run_line(unsigned id, const char *handler, const char *type, size_t
 void worker_ask(struct worker *w, unsigned id, const char *handler, const char *payload);
 /* The next message about this task; peer_message_release() it. */
 void worker_next(struct worker *w, unsigned id, struct peer_message *m);
-/* The same, past the reports: DONE or FAIL. */
+/* The answer to this task, DONE or FAIL; reports before it are skipped. */
 void worker_answer(struct worker *w, unsigned id, struct peer_message *m);
 
+/* Fails unless the answer to this task is DONE with this text. */
 void worker_expect_done(struct worker *w, unsigned id, const char *text);
 /* value NULL: any. */
 void worker_expect_fail(struct worker *w, unsigned id, const char *key, const char *value);

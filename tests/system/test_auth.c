@@ -108,7 +108,7 @@ START_TEST(test_auth_reads_the_systemd_credential)
 }
 END_TEST
 
-/* To go on without tokens would open the door. */
+/* To go on without tokens would let everybody in. */
 START_TEST(test_auth_refuses_a_credential_that_cannot_be_read)
 {
     struct daemon *d = daemon_new();

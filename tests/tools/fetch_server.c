@@ -1,4 +1,4 @@
-/* fetch_server: the service that the io stories call. A thread per connection, so that an answer
+/* fetch_server: the service that the io scenarios call. A thread per connection, so that an answer
  * can be held without any cleverness that the daemon under test might share. /delay/MS      200
  * after MS milliseconds /gate/N        200 as soon as N requests are held here at the same time
  * (504 after 30 s) /status/CODE   that status at once /echo          what was asked, as JSON:

@@ -17,6 +17,7 @@ struct exec_holds {
     const struct handlers *handlers; /* guarded by mu; a reference */
 };
 
+/* No handler on hold; exec_holds_release frees. */
 void exec_holds_init(struct exec_holds *h, const struct handlers *handlers);
 void exec_holds_release(struct exec_holds *h);
 /* Takes other handlers, and ends every hold: what was wrong may have been mended. */

@@ -1,6 +1,6 @@
-/* children: the book of the processes that run now, on the scheduler's loop: sends requests to the
+/* children: the table of the processes that run now, on the scheduler's loop: sends requests to the
  * fork server and hands each answer to the child of that generation. Answers for a generation that
- * is no longer in the book are dropped. The loop's thread only. */
+ * is no longer in the table are dropped. The loop's thread only. */
 #ifndef FUT_WORKERS_FORK_CHILDREN_H
 #define FUT_WORKERS_FORK_CHILDREN_H
 
@@ -16,7 +16,7 @@ struct child {
     uint32_t slot;
     uint64_t generation; /* 0: never started */
     /* FORK_SPAWNED, FORK_CPU_EXCEEDED, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the
-     * book by then). */
+     * table by then). */
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
 
@@ -37,9 +37,9 @@ FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child,
  * FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,
                                   const struct limits *limits);
-/* fork_server_task, while it is in the book. */
+/* fork_server_task, while it is in the table. */
 void children_task(struct children *c, struct child *child, uint64_t task, int64_t cpu_ms);
-/* To the child's process group, while it is in the book. */
+/* To the child's process group, while it is in the table. */
 void children_kill(struct children *c, struct child *child, int signal);
 /* Its owner does not want to hear of it any more. */
 void children_forget(struct children *c, struct child *child);

@@ -282,6 +282,7 @@ void audit_free(struct scheduler *s);
 
 /* ---- ready.c ---- */
 
+/* Nothing is ready. */
 void ready_init(struct scheduler *s);
 /* Takes the claimed task. */
 void ready_add(struct scheduler *s, const struct task *task);
@@ -292,6 +293,7 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane);
 
 /* ---- slots.c ---- */
 
+/* The slots of each lane as configured; slots_free frees. */
 void slots_init(struct scheduler *s);
 void slots_free(struct scheduler *s);
 /* The threads of the io lane have been started: takes as many slots as there are. */
@@ -325,6 +327,7 @@ void turns_make(struct scheduler *s, enum lane lane, struct turns *out);
 
 /* ---- claims.c ---- */
 
+/* No claim is open. */
 void claims_init(struct scheduler *s);
 /* Posts a claim for every free slot that has none, and for what is to be ready beside them. */
 void claims_post(struct scheduler *s);

@@ -51,7 +51,7 @@ void report_release(struct report *r);
 
 /* Where the attempt reports from the loop's thread. */
 struct sink *report_sink(struct report *r);
-/* The same for reports from any one other thread at a time: they reach the loop through the inbox,
+/* For reports from any one other thread at a time: they reach the loop through the inbox,
  * so what that thread pushes to the inbox last comes after them. */
 struct sink *report_sink_threads(struct report *r);
 

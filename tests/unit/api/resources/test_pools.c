@@ -51,7 +51,7 @@ static struct pool_worker *fake_workers(void *ctx, size_t *out_n)
 
 static struct fixture f;
 
-static void setup_with(const struct auth *auth)
+static void setup_with(struct auth *auth)
 {
     struct api_config cfg = fixture_config;
     fake = (struct fake){.stats.lanes = {[LANE_IO] = {.capacity = 20, .configured = 20},

@@ -75,7 +75,7 @@ START_TEST(test_loop_drops_events_of_closed_sources)
 }
 END_TEST
 
-static void buried(struct loop_deferred *dead)
+static void ended(struct loop_deferred *dead)
 {
     (void)dead;
     n_order++;
@@ -85,7 +85,7 @@ START_TEST(test_loop_buries_at_the_end_of_the_turn)
 {
     struct loop *l = loop_new();
     struct loop_deferred dead = {0};
-    loop_defer(l, &dead, buried);
+    loop_defer(l, &dead, ended);
     ck_assert_int_eq(n_order, 0);
     loop_turn(l, 0);
     ck_assert_int_eq(n_order, 1);

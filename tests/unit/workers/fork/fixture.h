@@ -1,7 +1,7 @@
 /* fixture: the fork server of a test, and the event that it told last. Each test in a process of
  * its own. */
-#ifndef FUT_TESTS_UNIT_WORKERS_FORK_FORK_HOUSE_H
-#define FUT_TESTS_UNIT_WORKERS_FORK_FORK_HOUSE_H
+#ifndef FUT_TESTS_UNIT_WORKERS_FORK_FIXTURE_H
+#define FUT_TESTS_UNIT_WORKERS_FORK_FIXTURE_H
 
 #include <check.h>
 #include <poll.h>

@@ -72,7 +72,7 @@ static void wait_pool_at_its_size(void)
     ck_assert_uint_eq(live_stats().workers_alive, WORKERS + 1);
 }
 
-static void raze_and_look_for_orphans(void)
+static void stop_and_look_for_strays(void)
 {
     int left[64];
     pid_t fork_server = fork_server_pid(live.fs);
@@ -180,7 +180,7 @@ static void race_in_a_live_one(const char *key)
     build(key);
     race(ROUND);
     wait_pool_at_its_size();
-    raze_and_look_for_orphans();
+    stop_and_look_for_strays();
     printf("%d cancels sent, %d of them in time\n", cancels_sent, cancels_in_time);
 }
 
@@ -239,7 +239,7 @@ START_TEST(test_chaos_kills)
     build("");
     int failed = kill_some(KILLS * 4, &random);
     wait_pool_at_its_size();
-    raze_and_look_for_orphans();
+    stop_and_look_for_strays();
     printf("%d kills, of which %d ended a task\n", KILLS, failed);
 }
 END_TEST

@@ -16,7 +16,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import servers  # noqa: E402
 
 
-class House:
+class Daemon:
     """start, stop and restart from one thread that lives as long as the daemon; the rest from any."""
 
     def __init__(self, name, folder, handlers, **env):
@@ -101,22 +101,22 @@ def _name(pid):
 
 
 class Sampler(threading.Thread):
-    """Looks at every house each second; rows: house name -> [(seconds, {series: value})]."""
+    """Looks at every daemon each second; rows: daemon name -> [(seconds, {series: value})]."""
 
-    def __init__(self, houses, every=1.0):
+    def __init__(self, daemons, every=1.0):
         super().__init__(daemon=True)
-        self.houses, self.every, self.is_over = houses, every, threading.Event()
-        self.rows = {house.name: [] for house in houses}
+        self.daemons, self.every, self.is_over = daemons, every, threading.Event()
+        self.rows = {daemon.name: [] for daemon in daemons}
         self.began = time.monotonic()
 
     def run(self):
         due = self.began
         while not self.is_over.wait(max(0, due - time.monotonic())):
             due += self.every
-            for house in self.houses:
-                found = house.sample()
+            for daemon in self.daemons:
+                found = daemon.sample()
                 if found:
-                    self.rows[house.name].append((time.monotonic() - self.began, found))
+                    self.rows[daemon.name].append((time.monotonic() - self.began, found))
 
     def stop(self):
         self.is_over.set()

@@ -1,4 +1,4 @@
-/* The two stories the daemon is for: many calls that wait, on a few threads; many texts, through a
+/* The two scenarios the daemon is for: many calls that wait, on a few threads; many texts, through a
  * few worker slots. Checked by what ran at the same time, never by how long it took. */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 #define COUNT 50
 
-START_TEST(test_stories_fifty_texts_through_the_cpu_lane)
+START_TEST(test_scenarios_fifty_texts_through_the_cpu_lane)
 {
     static const char *const settings[] = {"MAX_WORKERS=2"};
     struct daemon *d = daemon_start_handlers(
@@ -68,7 +68,7 @@ static json_int_t held_max(struct fetches *f)
     return n;
 }
 
-START_TEST(test_stories_fifty_fetches_on_twenty_threads)
+START_TEST(test_scenarios_fifty_fetches_on_twenty_threads)
 {
     static const char *const settings[] = {"MAX_THREADS=20"};
     struct fetches *f = fetches_start();
@@ -83,7 +83,7 @@ START_TEST(test_stories_fifty_fetches_on_twenty_threads)
 }
 END_TEST
 
-START_TEST(test_stories_all_twenty_threads_work_at_once)
+START_TEST(test_scenarios_all_twenty_threads_work_at_once)
 {
     static const char *const settings[] = {"MAX_THREADS=20"};
     struct fetches *f = fetches_start();
@@ -97,7 +97,7 @@ START_TEST(test_stories_all_twenty_threads_work_at_once)
 }
 END_TEST
 
-START_TEST(test_stories_one_thread_does_one_thing_at_a_time)
+START_TEST(test_scenarios_one_thread_does_one_thing_at_a_time)
 {
     static const char *const settings[] = {"MAX_THREADS=1"};
     struct fetches *f = fetches_start();
@@ -111,7 +111,7 @@ START_TEST(test_stories_one_thread_does_one_thing_at_a_time)
 }
 END_TEST
 
-START_TEST(test_stories_http_sends_what_was_asked_and_any_status_is_a_result)
+START_TEST(test_scenarios_http_sends_what_was_asked_and_any_status_is_a_result)
 {
     struct fetches *f = fetches_start();
     struct daemon *d = daemon_start_with(NULL, 0);
@@ -135,7 +135,7 @@ START_TEST(test_stories_http_sends_what_was_asked_and_any_status_is_a_result)
 }
 END_TEST
 
-START_TEST(test_stories_http_transport_failure_fails_the_task)
+START_TEST(test_scenarios_http_transport_failure_fails_the_task)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"http\",\"retries\":0,\"input\":"
@@ -148,7 +148,7 @@ START_TEST(test_stories_http_transport_failure_fails_the_task)
 END_TEST
 
 /* The cpu slots run programs that fetch a gate for two: it opens only when both run at once. */
-START_TEST(test_stories_cpu_lane_runs_as_many_as_it_has_workers)
+START_TEST(test_scenarios_cpu_lane_runs_as_many_as_it_has_workers)
 {
     static const char *const settings[] = {"MAX_WORKERS=2"};
     struct fetches *f = fetches_start();
@@ -184,7 +184,7 @@ static struct daemon *start_with_blocked_cpu_lane(char ids[][ID_TEXT_SIZE], size
     return d;
 }
 
-START_TEST(test_stories_a_full_cpu_lane_does_not_hold_up_the_io_lane)
+START_TEST(test_scenarios_a_full_cpu_lane_does_not_hold_up_the_io_lane)
 {
     char ids[10][ID_TEXT_SIZE];
     struct daemon *d = start_with_blocked_cpu_lane(ids, FUT_COUNT(ids));
@@ -205,7 +205,7 @@ START_TEST(test_stories_a_full_cpu_lane_does_not_hold_up_the_io_lane)
 }
 END_TEST
 
-START_TEST(test_stories_built_in_cpu_work_survives_many_at_once)
+START_TEST(test_scenarios_built_in_cpu_work_survives_many_at_once)
 {
     struct daemon *d = daemon_start_with((const char *const[]){"MAX_WORKERS=2"}, 1);
     char ids[COUNT][ID_TEXT_SIZE];
@@ -225,15 +225,15 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_stories_fifty_texts_through_the_cpu_lane,
-        test_stories_fifty_fetches_on_twenty_threads,
-        test_stories_all_twenty_threads_work_at_once,
-        test_stories_one_thread_does_one_thing_at_a_time,
-        test_stories_http_sends_what_was_asked_and_any_status_is_a_result,
-        test_stories_http_transport_failure_fails_the_task,
-        test_stories_cpu_lane_runs_as_many_as_it_has_workers,
-        test_stories_a_full_cpu_lane_does_not_hold_up_the_io_lane,
-        test_stories_built_in_cpu_work_survives_many_at_once,
+        test_scenarios_fifty_texts_through_the_cpu_lane,
+        test_scenarios_fifty_fetches_on_twenty_threads,
+        test_scenarios_all_twenty_threads_work_at_once,
+        test_scenarios_one_thread_does_one_thing_at_a_time,
+        test_scenarios_http_sends_what_was_asked_and_any_status_is_a_result,
+        test_scenarios_http_transport_failure_fails_the_task,
+        test_scenarios_cpu_lane_runs_as_many_as_it_has_workers,
+        test_scenarios_a_full_cpu_lane_does_not_hold_up_the_io_lane,
+        test_scenarios_built_in_cpu_work_survives_many_at_once,
     };
-    return suite_run("stories", tests, FUT_COUNT(tests));
+    return suite_run("scenarios", tests, FUT_COUNT(tests));
 }

@@ -1,4 +1,4 @@
-/* HTTP manners on the real daemon: versions of a future, preferences, HEAD and OPTIONS, the live
+/* HTTP behaviour on the real daemon: versions of a future, preferences, HEAD and OPTIONS, the live
  * log, reasons to wait, trace context, the callback's trail. */
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void follow_log(const char *base, const char *id, size_t n, char *out, si
     }
 }
 
-START_TEST(test_manners_unchanged_is_304)
+START_TEST(test_behaviour_unchanged_is_304)
 {
     struct daemon *d = start();
     char id[ID_TEXT_SIZE], version[64];
@@ -90,7 +90,7 @@ START_TEST(test_manners_unchanged_is_304)
 }
 END_TEST
 
-START_TEST(test_manners_a_long_poll_watches_versions)
+START_TEST(test_behaviour_a_long_poll_watches_versions)
 {
     struct daemon *d = start();
     char id[ID_TEXT_SIZE], version[64], log[64];
@@ -113,7 +113,7 @@ START_TEST(test_manners_a_long_poll_watches_versions)
 }
 END_TEST
 
-START_TEST(test_manners_log_can_be_followed)
+START_TEST(test_behaviour_log_can_be_followed)
 {
     struct daemon *d = start();
     char id[ID_TEXT_SIZE], log[64], state[32];
@@ -138,7 +138,7 @@ START_TEST(test_manners_log_can_be_followed)
 }
 END_TEST
 
-START_TEST(test_manners_log_refuses_what_is_not_there)
+START_TEST(test_behaviour_log_refuses_what_is_not_there)
 {
     struct daemon *d = start();
     struct http_reply r =
@@ -154,7 +154,7 @@ START_TEST(test_manners_log_refuses_what_is_not_there)
 }
 END_TEST
 
-START_TEST(test_manners_prefer_head_and_options)
+START_TEST(test_behaviour_prefer_head_and_options)
 {
     struct daemon *d = start();
     char id[ID_TEXT_SIZE], value[64];
@@ -179,7 +179,7 @@ START_TEST(test_manners_prefer_head_and_options)
 }
 END_TEST
 
-START_TEST(test_manners_tell_what_a_future_waits_for)
+START_TEST(test_behaviour_tell_what_a_future_waits_for)
 {
     struct daemon *d = start();
     char busy[ID_TEXT_SIZE], waits[ID_TEXT_SIZE], again[ID_TEXT_SIZE];
@@ -211,7 +211,7 @@ START_TEST(test_manners_tell_what_a_future_waits_for)
 }
 END_TEST
 
-START_TEST(test_manners_trace_context_reaches_the_program)
+START_TEST(test_behaviour_trace_context_reaches_the_program)
 {
     static const char *const headers[] = {"traceparent: " TRACE, NULL};
     struct daemon *d = start();
@@ -230,7 +230,7 @@ START_TEST(test_manners_trace_context_reaches_the_program)
 }
 END_TEST
 
-START_TEST(test_manners_show_the_callback_and_its_failure)
+START_TEST(test_behaviour_show_the_callback_and_its_failure)
 {
     struct daemon *d = start();
     char id[ID_TEXT_SIZE];
@@ -255,14 +255,14 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_manners_unchanged_is_304,
-        test_manners_a_long_poll_watches_versions,
-        test_manners_log_can_be_followed,
-        test_manners_log_refuses_what_is_not_there,
-        test_manners_prefer_head_and_options,
-        test_manners_tell_what_a_future_waits_for,
-        test_manners_trace_context_reaches_the_program,
-        test_manners_show_the_callback_and_its_failure,
+        test_behaviour_unchanged_is_304,
+        test_behaviour_a_long_poll_watches_versions,
+        test_behaviour_log_can_be_followed,
+        test_behaviour_log_refuses_what_is_not_there,
+        test_behaviour_prefer_head_and_options,
+        test_behaviour_tell_what_a_future_waits_for,
+        test_behaviour_trace_context_reaches_the_program,
+        test_behaviour_show_the_callback_and_its_failure,
     };
-    return suite_run("manners", tests, FUT_COUNT(tests));
+    return suite_run("behaviour", tests, FUT_COUNT(tests));
 }
