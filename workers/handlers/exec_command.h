@@ -31,7 +31,7 @@ char **exec_command_base_env(void);
 /* Sets NAME=value in a NULL-ended heap list, in place of an entry of the same name. */
 void exec_command_set_env(char ***env, const char *name, const char *value);
 
-/* What may stand in a handler's entry: "text/csv"; a name that is not the house's (FUTURED_…). */
+/* What may stand in a handler's entry: "text/csv"; a name that is not our own (FUTURED_…). */
 bool exec_command_type_ok(const char *s);
 bool exec_command_env_name_ok(const char *s);
 
