@@ -1,5 +1,5 @@
-/* The two scenarios the daemon is for: many calls that wait, on a few threads; many texts, through a
- * few worker slots. Checked by what ran at the same time, never by how long it took. */
+/* The two scenarios the daemon is for: many calls that wait, on a few threads; many texts, through
+ * a few worker slots. Checked by what ran at the same time, never by how long it took. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -83,7 +83,7 @@ struct worker_hooks {
 };
 
 struct worker_process {
-    struct list_node link; /* its owner's */
+    struct list_node link;     /* its owner's */
     struct loop_deferred dead; /* its owner's */
     void *owner;
     uint32_t slot; /* its owner's: the process's row in the view */

@@ -2,6 +2,7 @@
 # Handlers that fail, answer and report as none should: the input names it.
 # shellcheck disable=SC2317 # futured_run calls the functions by their names
 # shellcheck source=workers/sdk/futured_worker.sh
+# shellcheck source=/dev/null
 . "$(dirname "$0")/../../../workers/sdk/futured_worker.sh"
 
 handler_any() {
@@ -24,6 +25,7 @@ DONE 1 0' ;;
     words) futured_progress 'a b' x ;;
     beyond) futured_progress 7 x ;;
     exit) exit 3 ;;
+    # shellcheck disable=SC2154 # that it is not set is what this mode is for
     unset) (set -u && echo "$nothing_of_that_name") ;;
     fine) printf fine ;;
     esac
