@@ -1,8 +1,9 @@
 #!/bin/sh
+# shellcheck disable=SC2154,SC1091
 # Handlers that fail, answer and report as none should: the input names it.
 # shellcheck disable=SC2317 # futured_run calls the functions by their names
 # shellcheck source=workers/sdk/futured_worker.sh
-# shellcheck source=/dev/null
+# nothing_of_that_name is not set, which is what the mode unset is for.
 . "$(dirname "$0")/../../../workers/sdk/futured_worker.sh"
 
 handler_any() {
@@ -25,8 +26,7 @@ DONE 1 0' ;;
     words) futured_progress 'a b' x ;;
     beyond) futured_progress 7 x ;;
     exit) exit 3 ;;
-    # shellcheck disable=SC2154 # that it is not set is what this mode is for
-    unset) (set -u && echo "$nothing_of_that_name") ;;
+    unset) (set -u && echo "${nothing_of_that_name}") ;;
     fine) printf fine ;;
     esac
 }
