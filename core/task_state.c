@@ -30,6 +30,7 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_FAIL] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_RETRY] = {true, TASK_SCHEDULED, RETRIES_LEFT, TASK_FAILED, 0, 0},
                 [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
+                [EVENT_DEFER] = {.legal = true, .to = TASK_SCHEDULED, .attempt = -1},
                 [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
@@ -84,9 +85,10 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
-    [EVENT_DUE] = "due",   [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
-    [EVENT_FAIL] = "fail", [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
-    [EVENT_LOSE] = "lose", [EVENT_CANCEL] = "cancel", [EVENT_REVIVE] = "revive",
+    [EVENT_DUE] = "due",       [EVENT_START] = "start", [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail",     [EVENT_RETRY] = "retry", [EVENT_RELEASE] = "release",
+    [EVENT_DEFER] = "defer",   [EVENT_LOSE] = "lose",   [EVENT_CANCEL] = "cancel",
+    [EVENT_REVIVE] = "revive",
 };
 
 const char *task_event_name(enum task_event ev)

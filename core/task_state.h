@@ -16,15 +16,16 @@ enum task_event {
     EVENT_FAIL,    /* the attempt failed for good */
     EVENT_RETRY,   /* the attempt failed for now: tried again while retries are left */
     EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
+    EVENT_DEFER,   /* given back likewise, for a while: what it needs is taken */
     EVENT_LOSE,    /* the daemon died with it: run again, TASK_LOST_MAX times at most */
     EVENT_CANCEL,
     EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
                      with all its retries; attempts go on counting */
 };
-#define TASK_EVENT_COUNT 9
+#define TASK_EVENT_COUNT 10
 
 struct task_in {
-    int64_t due_in_ms;            /* EVENT_RETRY: from now, by the store's clock */
+    int64_t due_in_ms;            /* EVENT_RETRY, EVENT_DEFER: from now, by the store's clock */
     struct task_outcome *outcome; /* how the attempt (or the task) ended; borrowed */
 };
 

@@ -203,6 +203,11 @@ static bool release(void *p)
     return end_attempt(p, EVENT_RELEASE);
 }
 
+static bool defer(void *p)
+{
+    return end_attempt(p, EVENT_DEFER);
+}
+
 /* Given up as temporary; its worker does not know that yet. */
 static bool give_up(void *p)
 {
@@ -333,20 +338,11 @@ static void begin(void *p)
 }
 
 static const struct explore_rule rules[] = {
-    {"commit", commit},
-    {"answer", answer},
-    {"due", due},
-    {"claim", claim},
-    {"succeed", succeed},
-    {"fail", give_error},
-    {"retry", retry},
-    {"release", release},
-    {"give up", give_up},
-    {"late result", late_result},
-    {"hear cancel", hear_cancel},
-    {"ask cancel", ask_cancel},
-    {"try cancel", try_cancel},
-    {"look", look},
+    {"commit", commit},         {"answer", answer},           {"due", due},
+    {"claim", claim},           {"succeed", succeed},         {"fail", give_error},
+    {"retry", retry},           {"release", release},         {"defer", defer},
+    {"give up", give_up},       {"late result", late_result}, {"hear cancel", hear_cancel},
+    {"ask cancel", ask_cancel}, {"try cancel", try_cancel},   {"look", look},
     {"crash", crash},
 };
 

@@ -21,6 +21,7 @@ struct receiver {
     int listener;
     unsigned port;
     bool keeps_open;
+    bool is_silent; /* guarded by mu */
     pthread_t thread;
     struct mutex mu;
     int connection;                /* guarded by mu: the open one, -1 none */
@@ -44,7 +45,10 @@ static bool answer(struct receiver *r, int fd, const char *request)
     if (r->requests < KEPT)
         (void)snprintf(r->kept[r->requests], REQUEST_SIZE, "%s", request);
     r->requests++;
+    bool is_silent = r->is_silent;
     mutex_unlock(&r->mu);
+    if (is_silent)
+        return true;
     const char *text = own ? own : answers[r->keeps_open][refuse];
     return fd_write_all(fd, text, strlen(text)) == 0 && r->keeps_open && !own;
 }
@@ -106,7 +110,7 @@ struct receiver *receiver_start(bool keeps_open)
     mutex_init(&r->mu);
     r->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (r->listener < 0 || bind(r->listener, (struct sockaddr *)&at, n) != 0 ||
-        listen(r->listener, 16) != 0 || getsockname(r->listener, (struct sockaddr *)&at, &n) != 0)
+        listen(r->listener, 64) != 0 || getsockname(r->listener, (struct sockaddr *)&at, &n) != 0)
         fail("cannot listen on loopback");
     r->port = ntohs(at.sin_port);
     thread_start(&r->thread, "receiver", serve, r);
@@ -140,6 +144,13 @@ void receiver_answer(struct receiver *r, int n, const char *bytes)
     mutex_lock(&r->mu);
     r->refuse = n;
     r->refusal = bytes;
+    mutex_unlock(&r->mu);
+}
+
+void receiver_silence(struct receiver *r)
+{
+    mutex_lock(&r->mu);
+    r->is_silent = true;
     mutex_unlock(&r->mu);
 }
 

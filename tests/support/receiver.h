@@ -20,6 +20,8 @@ void receiver_refuse(struct receiver *r, int n);
 /* The next n requests are answered with these bytes (a literal), behind which the connection is
  * closed. */
 void receiver_answer(struct receiver *r, int n, const char *bytes);
+/* From now on requests are read and never answered. */
+void receiver_silence(struct receiver *r);
 /* So far, those refused included. */
 int receiver_requests(struct receiver *r);
 int receiver_connections(struct receiver *r);

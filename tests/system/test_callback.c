@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -12,6 +13,8 @@
 
 #define KEY "0123456789abcdefghijklmn"
 #define SECRET "FUTURED_CALLBACK_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u"
+
+#define SOON_MS 10000 /* half of what a delivery may take */
 
 static struct receiver *receiver;
 
@@ -244,6 +247,52 @@ START_TEST(test_callback_url_that_is_not_allowed_is_refused)
 }
 END_TEST
 
+/* Twenty callbacks to a receiver that never answers, and then one to another. */
+START_TEST(test_callback_does_not_wait_for_other_receivers)
+{
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char id[ID_TEXT_SIZE];
+    struct receiver *silent = receiver = receiver_start(false);
+    receiver_silence(silent);
+    for (int i = 0; i < 20; i++) {
+        submit(d, "\"handler\":\"echo\",\"input\":1", id);
+        api_wait_state(daemon_url(d), id, "succeeded");
+    }
+    receiver_wait(silent, 1);
+    receiver = receiver_start(false);
+    int64_t since_ms = clock_mono_ms();
+    submit(d, "\"handler\":\"echo\",\"input\":2", id);
+    receiver_wait(receiver, 1);
+    ck_assert_int_lt(clock_mono_ms() - since_ms, SOON_MS);
+    wait_callback(d, id, "succeeded");
+    receiver_stop(&silent);
+    daemon_free(&d);
+    receiver_stop(&receiver);
+}
+END_TEST
+
+/* The only slot of the io lane is taken, and more tasks wait for it. */
+START_TEST(test_callback_does_not_wait_for_tasks)
+{
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char sleeper[ID_TEXT_SIZE], id[ID_TEXT_SIZE];
+    const char *sleep = "{\"handler\":\"sleep\",\"input\":{\"seconds\":600},\"lane\":\"io\"}";
+    receiver = receiver_start(false);
+    api_patch_pool(daemon_url(d), "io", "{\"capacity\":1}");
+    api_submit(daemon_url(d), sleep, sleeper);
+    api_wait_state(daemon_url(d), sleeper, "running");
+    for (int i = 0; i < 5; i++)
+        api_submit(daemon_url(d), sleep, id);
+    submit(d, "\"handler\":\"primes\",\"input\":{\"n\":10},\"lane\":\"cpu\"", id);
+    int64_t since_ms = clock_mono_ms();
+    receiver_wait(receiver, 1);
+    ck_assert_int_lt(clock_mono_ms() - since_ms, SOON_MS);
+    wait_callback(d, id, "succeeded");
+    daemon_free(&d);
+    receiver_stop(&receiver);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -254,6 +303,8 @@ int main(void)
         test_callback_is_not_for_clients,
         test_callback_bad_secret_is_refused_at_start,
         test_callback_url_that_is_not_allowed_is_refused,
+        test_callback_does_not_wait_for_other_receivers,
+        test_callback_does_not_wait_for_tasks,
     };
     return suite_run("callback", tests, FUT_COUNT(tests));
 }

@@ -6,10 +6,14 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "workers/handlers/builtins/builtins.h"
 #include "workers/scheduler/internal.h"
 
 #define SAVE_PAUSE_FIRST_MS 1000
 #define SAVE_PAUSE_LAST_MS 30000
+#define DEFER_FIRST_MS 1000
+#define DEFER_STEP_MS 20 /* between two that are deferred one after the other */
+#define DEFER_LAST_MS 60000
 #define WEIGHT 8 /* of one attempt in the average of how long they run: an eighth */
 
 /* ---- where it stands ---- */
@@ -17,10 +21,11 @@
 #define TO(state) (1u << (ATTEMPT_##state))
 
 static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
-    [ATTEMPT_NEW] = TO(BLOCKED) | TO(WAITING) | TO(SUSPECT),
-    [ATTEMPT_BLOCKED] = TO(WAITING) | TO(SUSPECT) | TO(ENDED),
+    [ATTEMPT_NEW] = TO(BLOCKED) | TO(WAITING) | TO(SUSPECT) | TO(PENDING),
+    [ATTEMPT_BLOCKED] = TO(WAITING) | TO(SUSPECT) | TO(PENDING) | TO(ENDED),
     [ATTEMPT_WAITING] = TO(OFFERED) | TO(RUNNING) | TO(ENDED),
     [ATTEMPT_SUSPECT] = TO(RUNNING) | TO(ENDED),
+    [ATTEMPT_PENDING] = TO(RUNNING) | TO(ENDED),
     [ATTEMPT_OFFERED] = TO(WAITING) | TO(RUNNING),
     [ATTEMPT_RUNNING] = TO(STOPPING) | TO(ENDED),
     [ATTEMPT_STOPPING] = TO(ENDED),
@@ -30,8 +35,9 @@ static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
 };
 
 /* The states that have a property, as sets. */
-#define CLAIMED (TO(BLOCKED) | TO(WAITING) | TO(SUSPECT) | TO(OFFERED) | TO(RUNNING) | TO(STOPPING))
-#define READY (TO(WAITING) | TO(SUSPECT) | TO(OFFERED))
+#define UNBEGUN (TO(BLOCKED) | TO(WAITING) | TO(SUSPECT) | TO(PENDING))
+#define CLAIMED (UNBEGUN | TO(OFFERED) | TO(RUNNING) | TO(STOPPING))
+#define READY (TO(WAITING) | TO(SUSPECT) | TO(PENDING) | TO(OFFERED))
 #define BUSY (TO(RUNNING) | TO(STOPPING))
 
 static bool enters(unsigned set, enum attempt_state from, enum attempt_state to)
@@ -62,11 +68,23 @@ static void count_ended(struct attempt *a)
         a->program->claimed--;
 }
 
+/* Puts `to` in the callback's slot that has `from`. */
+static void change_callback_slot(struct lane_slots *lane, const struct attempt *from,
+                                 struct attempt *to)
+{
+    uint32_t i = 0;
+    while (i < CALLBACK_SLOTS && lane->callbacks[i] != from)
+        i++;
+    FUT_ASSERT(i < CALLBACK_SLOTS);
+    lane->callbacks[i] = to;
+    lane->callbacks_running += to ? 1u : -1u;
+}
+
 static void take_slot(struct attempt *a)
 {
     struct lane_slots *lane = attempt_slots(a);
     if (a->is_callback)
-        lane->callbacks++;
+        change_callback_slot(lane, NULL, a);
     else
         atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
@@ -79,7 +97,7 @@ static void free_slot(struct attempt *a)
     int64_t ran_us = clock_mono_us() - a->started_mono_us;
     a->ran_ms = ran_us / 1000;
     if (a->is_callback) {
-        lane->callbacks--;
+        change_callback_slot(lane, a, NULL);
         return;
     }
     atomic_fetch_sub_explicit(&lane->busy, 1, memory_order_relaxed);
@@ -118,6 +136,8 @@ static void on_time(struct loop_timer *t)
         attempt_stop(a, STOP_TIMEOUT);
     else if (a->state == ATTEMPT_STOPPING)
         a->kind->stop(a, SIGKILL);
+    else if (a->state == ATTEMPT_PENDING)
+        attempt_defer(a);
     else if (a->state == ATTEMPT_UNSAVED)
         attempt_move(a, ATTEMPT_ENDED);
 }
@@ -129,6 +149,8 @@ static void set_timer(struct attempt *a)
         at_ms = a->started_mono_us / 1000 + a->apply.task.spec->timeout_ms;
     else if (a->state == ATTEMPT_STOPPING)
         at_ms = clock_mono_ms() + a->s->cfg.kill_grace_ms;
+    else if (a->state == ATTEMPT_PENDING)
+        at_ms = a->ready_mono_ms + CALLBACK_WAIT_MS;
     else if (a->state == ATTEMPT_UNSAVED)
         at_ms = clock_mono_ms() + a->save_pause_ms;
     a->timer.fn = on_time;
@@ -167,7 +189,9 @@ void attempt_move(struct attempt *a, enum attempt_state to)
 
 static enum attempt_state state_when_free(const struct attempt *a)
 {
-    return a->apply.task.lost ? ATTEMPT_SUSPECT : ATTEMPT_WAITING;
+    return a->apply.task.lost ? ATTEMPT_SUSPECT
+           : a->is_callback   ? ATTEMPT_PENDING
+                              : ATTEMPT_WAITING;
 }
 
 static struct attempt *find_by_task(struct scheduler *s, struct task_id id)
@@ -190,6 +214,8 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     if (a->handler && a->handler->is_worker)
         a->program = worker_set_program(s->workers, a->handler);
     a->is_callback = a->handler && a->handler->needs_parent && task->spec->lane == LANE_IO;
+    if (a->is_callback)
+        a->receiver = callback_receiver(task->spec->input, task->spec->input_len);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
     attempt_move(a, find_by_task(s, task->spec->id) ? ATTEMPT_BLOCKED : state_when_free(a));
     return a;
@@ -241,10 +267,24 @@ void attempt_stop(struct attempt *a, enum stop_reason reason)
         a->kind->recall(a);
     if (a->state == ATTEMPT_RUNNING) {
         stop_running(a, reason, SIGTERM);
-    } else if ((TO(BLOCKED) | TO(WAITING) | TO(SUSPECT)) & 1u << a->state) {
+    } else if (UNBEGUN & 1u << a->state) {
         set_stop(a, reason);
         attempt_end(a, RUN_NONE, NULL);
     }
+}
+
+/* Many that come back at once would be claimed and deferred again and again. */
+void attempt_defer(struct attempt *a)
+{
+    struct lane_slots *lane = attempt_slots(a);
+    int64_t now_ms = clock_mono_ms(), due_ms = lane->callback_due_mono_ms + DEFER_STEP_MS;
+    if (due_ms < now_ms + DEFER_FIRST_MS)
+        due_ms = now_ms + DEFER_FIRST_MS;
+    if (due_ms > now_ms + DEFER_LAST_MS)
+        due_ms = now_ms + DEFER_LAST_MS;
+    lane->callback_due_mono_ms = due_ms;
+    a->retry_after_ms = due_ms - now_ms;
+    attempt_stop(a, STOP_DEFERRED);
 }
 
 /* Over a limit of time an attempt may tidy up, as that harms nobody else. One that writes without

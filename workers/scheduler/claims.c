@@ -18,6 +18,7 @@ struct claim {
     struct list_node link;
     struct inbox_item item;
     struct turns *ranks; /* NULL: all alike */
+    bool is_callbacks;   /* it is for callbacks alone, in their own slots */
     struct task tasks[];
 };
 
@@ -44,8 +45,9 @@ void claims_init(struct scheduler *s)
 static void claim_forget(struct claim *c)
 {
     struct lane_slots *slots = &c->s->lanes[c->op.lane];
-    slots->reserved -= (uint32_t)c->op.max;
-    if (slots->reserved == 0) {
+    if (c->is_callbacks) {
+        slots->callbacks_reserved -= (uint32_t)c->op.max;
+    } else if ((slots->reserved -= (uint32_t)c->op.max) == 0) {
         slots->excluded = 0;
         slots->is_recalling = false;
     }
@@ -92,10 +94,12 @@ static void claim_done(struct store_op *op)
 }
 
 /* Takes ranks. */
-static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *ranks)
+static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *ranks,
+                 bool is_callbacks)
 {
     struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
     c->ranks = ranks;
+    c->is_callbacks = is_callbacks;
     if (ranks) {
         c->op.ranks = ranks->ranks;
         c->op.n_ranks = ranks->n;
@@ -107,7 +111,7 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *
     c->op.max = n;
     c->op.tasks = c->tasks;
     list_push_back(&s->claims, &c->link);
-    s->lanes[lane].reserved += n;
+    *(is_callbacks ? &s->lanes[lane].callbacks_reserved : &s->lanes[lane].reserved) += n;
     int rc = store_post(s->cfg.store, &store_verb_claim, &c->op.op, claim_done);
     if (rc == 0)
         return;
@@ -141,7 +145,7 @@ static void post_ranked(struct scheduler *s, enum lane lane)
     recall_outdated(s, lane, ranks->excluded);
     uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
-        post(s, lane, n, ranks);
+        post(s, lane, n, ranks, false);
     else
         free(ranks);
 }
@@ -151,7 +155,20 @@ static void post_plain(struct scheduler *s, enum lane lane)
     recall_outdated(s, lane, 0);
     uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
-        post(s, lane, n, NULL);
+        post(s, lane, n, NULL, false);
+}
+
+/* While tasks fill the lane, no claim of theirs brings the callbacks. (Short tasks make room soon.)
+ */
+static void post_callbacks(struct scheduler *s, enum lane lane)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    if (lane != LANE_IO || slots->callbacks_full || slots->callbacks_reserved || slots->reserved ||
+        ready_window(s, lane))
+        return;
+    struct turns *ranks = xnew(struct turns);
+    turns_callbacks_only(s, ranks);
+    post(s, lane, CALLBACKS_PENDING, ranks, true);
 }
 
 static void follow_holds(struct scheduler *s)
@@ -161,10 +178,10 @@ static void follow_holds(struct scheduler *s)
         return;
     s->holds_changed = false;
     for_each_lane (l) {
-        if (s->lanes[l].reserved) {
+        if (s->lanes[l].reserved)
             s->lanes[l].is_recalling = true;
+        if (s->lanes[l].reserved || s->lanes[l].callbacks_reserved)
             slots_recall(s, l);
-        }
     }
     if (exec_holds_next(&s->holds, &at_ms))
         loop_timer_set(s->loop, &s->hold_timer, at_ms);
@@ -179,6 +196,7 @@ void claims_post(struct scheduler *s)
             heap_is_linked(&s->lanes[lane].claim_pause.node))
             continue;
         (ranked ? post_ranked : post_plain)(s, lane);
+        post_callbacks(s, lane);
     }
 }
 

@@ -42,6 +42,8 @@ static void log_saved(const struct attempt *a)
     const char *code = a->outcome ? a->outcome->code : NULL;
     if (task_state_is_final(state))
         log_end(a, "task_done", state, code);
+    else if (a->stop == STOP_DEFERRED)
+        log_end(a, "task_deferred", state, "deferred");
     else if (state == TASK_SCHEDULED)
         log_end(a, "task_retry", state, code);
     else
@@ -169,6 +171,8 @@ static enum task_event event_of(const struct attempt *a)
     bool true_success = a->class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
     if (a->stop == STOP_RELEASED && !true_success)
         return EVENT_RELEASE;
+    if (a->stop == STOP_DEFERRED)
+        return EVENT_DEFER;
     if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
         return event_of_failure(a);
     switch (a->class) {
@@ -212,9 +216,11 @@ static void compute_change(struct attempt *a)
         if (in.due_in_ms < a->retry_after_ms)
             in.due_in_ms = a->retry_after_ms;
     }
+    if (ev == EVENT_DEFER)
+        in.due_in_ms = a->retry_after_ms;
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");
-    if (ev == EVENT_RELEASE)
+    if (ev == EVENT_RELEASE || ev == EVENT_DEFER)
         log_release(a);
 }
 

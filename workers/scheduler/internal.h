@@ -25,6 +25,8 @@ enum attempt_state {
     ATTEMPT_BLOCKED,  /* claimed, but an attempt of an earlier life of its task has not ended yet */
     ATTEMPT_WAITING,  /* claimed, and waits for a slot of its lane */
     ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
+    ATTEMPT_PENDING,  /* a callback: claimed, and waits for its receiver; given back when that lasts
+                       */
     ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
     ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
@@ -33,11 +35,16 @@ enum attempt_state {
     ATTEMPT_UNSAVED,  /* the store refused its end; its timer is the next try */
     ATTEMPT_GONE,     /* the store knows; freed at the end of the turn */
 };
-#define ATTEMPT_STATE_COUNT 11
+#define ATTEMPT_STATE_COUNT 12
 
 /* Callbacks that may run at once, in slots beside those of the io lane: a receiver that does not
  * answer keeps no task waiting. */
 #define CALLBACK_SLOTS 8u
+/* Of these, to one receiver (host and port): one that does not answer keeps no other waiting. */
+#define CALLBACKS_PER_RECEIVER 2u
+#define CALLBACKS_PENDING 16u /* that are claimed ahead at most */
+/* A callback waits so long for its receiver, then for a time that others use. */
+#define CALLBACK_WAIT_MS 250LL
 
 /* One lane. A slot is free, reserved by a claim that is with the store, or busy with an attempt. */
 struct lane_slots {
@@ -54,9 +61,13 @@ struct lane_slots {
     atomic_uint claimed;      /* likewise: attempts that are running for all we know of the store */
     atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
     atomic_int unsaved_rc;    /* likewise: why, of the latest of them */
-    uint32_t callbacks;       /* that run, in slots of their own */
-    bool callbacks_full;      /* no more of them are claimed until half of their slots are free */
-    int64_t claim_pause_ms;   /* after a claim that failed: before the next one */
+    struct attempt *callbacks[CALLBACK_SLOTS]; /* that run, in slots of their own; NULL: free */
+    uint32_t callbacks_running;
+    bool callbacks_full; /* no more of them are claimed until half of their slots are free */
+    uint32_t
+        callbacks_reserved; /* that a claim which is with the store, for them alone, may bring */
+    int64_t callback_due_mono_ms; /* when the callback is due that was deferred last */
+    int64_t claim_pause_ms;       /* after a claim that failed: before the next one */
     struct loop_timer claim_pause;
     struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
     int64_t ran_us;                /* moving average of how long an attempt runs */
@@ -141,7 +152,14 @@ struct scheduler {
     bool drained; /* guarded by mu */
 };
 
-enum stop_reason { STOP_NONE, STOP_TIMEOUT, STOP_LIMIT, STOP_CANCELLED, STOP_RELEASED };
+enum stop_reason {
+    STOP_NONE,
+    STOP_TIMEOUT,
+    STOP_LIMIT,
+    STOP_CANCELLED,
+    STOP_RELEASED,
+    STOP_DEFERRED
+};
 
 struct attempt;
 
@@ -170,6 +188,7 @@ struct attempt {
     const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;   /* NULL: there is none of that name any more */
     bool is_callback;                /* has a slot beside those of its lane */
+    uint64_t receiver;               /* of a callback: whom it calls */
     struct worker_program *program;  /* NULL: not one of a `worker` handler */
     struct list_node link;           /* in the lane's list of its state */
     struct map_node by_id;           /* until it has ended */
@@ -185,7 +204,7 @@ struct attempt {
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
-    int64_t retry_after_ms; /* a temporary failure is tried again no sooner */
+    int64_t retry_after_ms; /* a temporary failure is tried again no sooner; STOP_DEFERRED: then */
     enum run_class class;   /* how it ended, and */
     struct task_outcome *outcome;
     union {
@@ -238,6 +257,8 @@ void attempt_restart_clock(struct attempt *a);
 /* Asks the attempt to end: TERM now, KILL after the grace; one that has not begun ends at once.
  * Only the first reason counts. */
 void attempt_stop(struct attempt *a, enum stop_reason reason);
+/* What a callback that has not begun needs is taken: its task goes back uncharged, for a while. */
+void attempt_defer(struct attempt *a);
 /* A running attempt takes more than its handler's limits allow (cpu_ms: what it used, for
  * LIMIT_CPU): asks it to end like attempt_stop; over any other limit with KILL at once. */
 void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
@@ -324,6 +345,8 @@ struct turns {
 bool turns_are_needed(struct scheduler *s);
 /* Ranks the programs for a claim of this lane; out is zeroed memory. */
 void turns_make(struct scheduler *s, enum lane lane, struct turns *out);
+/* Ranks for a claim that takes callbacks alone; out is zeroed memory. */
+void turns_callbacks_only(const struct scheduler *s, struct turns *out);
 
 /* ---- claims.c ---- */
 

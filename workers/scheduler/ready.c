@@ -74,6 +74,7 @@ static void give_back_unwanted(struct scheduler *s)
         give_back(&s->lanes[l], ATTEMPT_BLOCKED);
         give_back(&s->lanes[l], ATTEMPT_OFFERED);
         give_back(&s->lanes[l], ATTEMPT_WAITING);
+        give_back(&s->lanes[l], ATTEMPT_PENDING);
         give_back(&s->lanes[l], ATTEMPT_SUSPECT);
     }
 }
@@ -157,9 +158,37 @@ static void offer(struct scheduler *s, enum lane lane)
         ;
 }
 
+/* False: it waits on, or was given back: at once when that is certain to last, as it must not stand
+ * in the way of others. */
+static bool callback_may_begin(struct attempt *a)
+{
+    const struct lane_slots *slots = attempt_slots(a);
+    uint32_t same = 0;
+    bool is_slow = false;
+    int64_t slow_since_us = clock_mono_us() - CALLBACK_WAIT_MS * 1000;
+    for (uint32_t i = 0; i < CALLBACK_SLOTS; i++) {
+        const struct attempt *other = slots->callbacks[i];
+        if (!other || other->receiver != a->receiver)
+            continue;
+        same++;
+        is_slow = is_slow || other->started_mono_us <= slow_since_us;
+    }
+    if (same >= CALLBACKS_PER_RECEIVER) {
+        if (is_slow || a->state == ATTEMPT_SUSPECT)
+            attempt_defer(a);
+        return false;
+    }
+    if (slots->callbacks_running < CALLBACK_SLOTS)
+        return true;
+    attempt_stop(a, STOP_RELEASED);
+    return false;
+}
+
 /* False: it waits on, or was given back. */
 static bool may_begin(struct attempt *a)
 {
+    if (a->is_callback)
+        return callback_may_begin(a);
     if (a->program)
         return a->program->is_leaving || worker_program_takes_now(a->program);
     if (!a->handler || !a->handler->exec)
@@ -182,23 +211,19 @@ static void begin_waiting(struct lane_slots *slots, enum attempt_state state)
     }
 }
 
-/* What has no slot goes back at once: it must not stand in the way of others. */
 static void begin_callbacks(struct scheduler *s, struct lane_slots *slots)
 {
     struct attempt *next;
-    for (struct attempt *a = attempt_first(slots, ATTEMPT_WAITING); a; a = next) {
+    for (struct attempt *a = attempt_first(slots, ATTEMPT_PENDING); a; a = next) {
         next = attempt_next(a);
-        if (!a->is_callback)
-            continue;
-        if (slots->callbacks < CALLBACK_SLOTS)
+        if (may_begin(a))
             begin(a);
-        else
-            attempt_stop(a, STOP_RELEASED);
     }
-    if (!slots->callbacks_full && slots->callbacks >= CALLBACK_SLOTS) {
+    size_t pending = slots->in[ATTEMPT_PENDING].len;
+    if (slots->callbacks_running >= CALLBACK_SLOTS || pending >= CALLBACKS_PENDING) {
+        s->holds_changed |= !slots->callbacks_full; /* claims with the store would bring more */
         slots->callbacks_full = true;
-        s->holds_changed = true; /* claims that are with the store would bring more */
-    } else if (slots->callbacks <= CALLBACK_SLOTS / 2) {
+    } else if (slots->callbacks_running <= CALLBACK_SLOTS / 2 && pending <= CALLBACKS_PENDING / 2) {
         slots->callbacks_full = false;
     }
 }

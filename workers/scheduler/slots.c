@@ -53,8 +53,9 @@ static void get_threads(struct scheduler *s, uint32_t wanted)
 void slots_start_threads(struct scheduler *s)
 {
     const struct lane_slots *slots = &s->lanes[LANE_IO];
-    uint32_t needed = atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->callbacks;
-    if (slots->callbacks && needed > s->threads)
+    uint32_t needed =
+        atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->callbacks_running;
+    if (slots->callbacks_running && needed > s->threads)
         s->threads = thread_pool_resize(s->pool, needed);
 }
 

@@ -108,6 +108,16 @@ static void leave_out_callbacks(const struct scheduler *s, enum lane lane, struc
     }
 }
 
+void turns_callbacks_only(const struct scheduler *s, struct turns *out)
+{
+    const struct catalog *c = handlers_catalog(s->handlers);
+    out->others = STORE_RANK_NEVER;
+    for (size_t i = 0; i < c->n && out->n < TURNS_MAX; i++) {
+        if (handlers_find(s->handlers, c->items[i].name)->needs_parent)
+            add(out, c->items[i].name, 0);
+    }
+}
+
 /* No process can be had for the built-ins: on the cpu lane their tasks stay in the queue. */
 static void leave_out_builtins(struct scheduler *s, enum lane lane, struct turns *out)
 {

@@ -8,15 +8,16 @@
 
 #define NO (-1)
 /*                          due          start         succeed         fail
- *                          retry        release       lose            cancel        revive */
+ *                          retry        release       defer           lose
+ *                          cancel       revive */
 static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
-    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
-    [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED, TASK_QUEUED,
-                      TASK_CANCELLED, NO},
-    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
-    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
+    [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED,
+                      TASK_SCHEDULED, TASK_QUEUED, TASK_CANCELLED, NO},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
 };
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
@@ -25,6 +26,7 @@ static const struct {
 } added[TASK_EVENT_COUNT] = {
     [EVENT_START] = {1, 0},
     [EVENT_RELEASE] = {-1, 0},
+    [EVENT_DEFER] = {-1, 0},
     [EVENT_LOSE] = {0, 1},
 };
 

@@ -19,6 +19,10 @@ const struct builtin *builtins_all(size_t *out_n);
 /* NULL when there is none of this name. */
 const struct builtin *builtins_find(const char *name);
 
+/* A number for the host and port that the input of a callback's task names; the same for a URL that
+ * is none. Pure. */
+uint64_t callback_receiver(const void *input, size_t n);
+
 run_fn echo_run, sleep_run, http_run, sha256_run, primes_run, callback_run;
 
 #endif

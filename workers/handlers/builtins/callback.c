@@ -2,12 +2,14 @@
  * (what ended and how, not the result), the same webhook-id at each try, and a signature when the
  * daemon has a secret. Any answer but 2xx and 410, and no answer, is a temporary failure. The
  * daemon's own: the task is made together with the one that it tells of, and waits for it. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
 #include "workers/handlers/builtins/transfer.h"
@@ -166,6 +168,32 @@ static bool is_superseded(const struct run_about *about)
 {
     return about->parent && (!task_state_is_final(about->parent->state) ||
                              !id_equal(about->parent->spec->callback, about->id));
+}
+
+static uint64_t hash_part(uint64_t hash, CURLU *u, CURLUPart part)
+{
+    char *text = NULL;
+    if (curl_url_get(u, part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK)
+        return hash;
+    for (const char *c = text; *c; c++)
+        hash = hash_byte(hash, (unsigned char)tolower((unsigned char)*c));
+    curl_free(text);
+    return hash_byte(hash, 0);
+}
+
+uint64_t callback_receiver(const void *input, size_t n)
+{
+    /* How the future ended follows behind the line. */
+    json_t *root = json_loadb(input ? input : "", n, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *url = json_string_value(json_object_get(root, "url"));
+    uint64_t hash = HASH_START;
+    CURLU *u = curl_url();
+    FUT_ASSERT(u);
+    if (url && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+        hash = hash_part(hash_part(hash, u, CURLUPART_HOST), u, CURLUPART_PORT);
+    curl_url_cleanup(u);
+    json_decref(root);
+    return hash;
 }
 
 void callback_run(struct run *run)

@@ -54,6 +54,13 @@ static bool all_are_done(void *ctx)
     return live_store_stats().finished[TASK_SUCCEEDED] >= *(const uint64_t *)ctx;
 }
 
+/* The others were claimed, and go back: all have one receiver. */
+static bool few_run(void *ctx)
+{
+    (void)ctx;
+    return live_store_stats().live[LANE_IO][TASK_RUNNING] <= 2;
+}
+
 START_TEST(test_callbacks_keep_no_task_waiting)
 {
     uint64_t wanted = MANY;
@@ -67,7 +74,7 @@ START_TEST(test_callbacks_keep_no_task_waiting)
     struct pool_lane io = live_stats().lanes[LANE_IO];
     ck_assert_uint_eq(io.capacity, SLOTS);
     ck_assert_uint_le(io.busy, SLOTS);
-    ck_assert_uint_le(live_store_stats().live[LANE_IO][TASK_RUNNING], 8);
+    ck_assert_msg(wait_until(few_run, NULL, SOON_MS), "the bound of a receiver does not hold");
 }
 END_TEST
 
