@@ -4,6 +4,7 @@
 #ifndef FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 #define FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 
+#include "core/mem.h"
 #include "workers/base/sink.h"
 #include "workers/fork/children.h"
 #include "workers/handlers/exec_command.h"
@@ -165,5 +166,11 @@ void worker_process_release(struct worker_process *w);
 
 /* Resident memory now, in bytes, or 0 when it cannot be known. Reads a file of /proc. */
 uint64_t worker_process_rss_bytes(const struct worker_process *w);
+
+/* The process whose `link` stands in its program's list. */
+static inline struct worker_process *worker_process_at(struct list_node *n)
+{
+    return FUT_CONTAINER(n, struct worker_process, link);
+}
 
 #endif

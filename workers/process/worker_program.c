@@ -16,11 +16,6 @@
 #define RETRY_FIRST_MS 2000
 #define RETRY_LAST_MS 60000
 
-static struct worker_process *worker_at(struct list_node *n)
-{
-    return FUT_CONTAINER(n, struct worker_process, link);
-}
-
 const char *worker_program_name(const struct worker_program *p)
 {
     return p->handler ? p->handler->info.name : WORKER_BUILTINS_NAME;
@@ -37,7 +32,7 @@ uint32_t worker_program_living(const struct worker_program *p)
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
-        const struct worker_process *w = worker_at(i);
+        const struct worker_process *w = worker_process_at(i);
         n += !w->retiring && !w->has_successor &&
              (w->state == WORKER_STARTING || w->state == WORKER_READY);
     }
@@ -48,7 +43,7 @@ static uint32_t count_in_state(const struct worker_program *p, enum worker_state
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
-        n += worker_at(i)->state == state;
+        n += worker_process_at(i)->state == state;
     return n;
 }
 
@@ -66,7 +61,7 @@ uint32_t worker_program_idle(const struct worker_program *p)
 {
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
-        n += is_idle(worker_at(i));
+        n += is_idle(worker_process_at(i));
     return n;
 }
 
@@ -133,8 +128,8 @@ static void give(struct worker_process *w, struct worker_job *job)
 static struct worker_process *find_room(const struct worker_program *p)
 {
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
-        if (worker_process_has_room(worker_at(n)))
-            return worker_at(n);
+        if (worker_process_has_room(worker_process_at(n)))
+            return worker_process_at(n);
     }
     return NULL;
 }
@@ -150,7 +145,7 @@ bool worker_program_takes_more(const struct worker_program *p)
     uint64_t room = worker_program_is_on_cpu(p) ? 1 : 0; /* the one that makes it grow */
     bool any = false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
-        const struct worker_process *w = worker_at(n);
+        const struct worker_process *w = worker_process_at(n);
         if (w->state != WORKER_READY || w->retiring)
             continue;
         any = true;
@@ -196,7 +191,7 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     if (!list_is_empty(&p->waiting)) /* those have their slots and come first */
         return false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
-        struct worker_process *w = worker_at(n);
+        struct worker_process *w = worker_process_at(n);
         if (worker_ahead_has_room(w) && (!best || w->ahead.len < best->ahead.len))
             best = w;
     }
@@ -497,20 +492,6 @@ void worker_program_fill(struct worker_program *p)
 
 /* ---- renewal ---- */
 
-static bool serves(const struct worker_process *w)
-{
-    return w->state == WORKER_READY && !w->retiring;
-}
-
-/* Ready processes that are not about to be replaced. */
-static uint32_t count_lasting(const struct worker_program *p)
-{
-    uint32_t n = 0;
-    for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i))
-        n += serves(worker_at(i)) && !worker_at(i)->has_successor;
-    return n;
-}
-
 /* Successors are started one at a time, so that a program does not load everything at once. */
 static void start_successor(struct worker_program *p, struct worker_process *w)
 {
@@ -530,10 +511,11 @@ static void renew(struct worker_program *p)
         return;
     now_ms = clock_mono_ms();
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
-        struct worker_process *w = worker_at(i);
-        if (!serves(w))
+        struct worker_process *w = worker_process_at(i);
+        if (!worker_renewal_serves(w))
             continue;
-        bool is_replaced = w->has_successor && count_lasting(p) >= p->target;
+        bool is_replaced =
+            w->has_successor && worker_renewal_count_lasting(&p->workers) >= p->target;
         if (is_replaced || worker_renewal_is_due(w, o, now_ms)) {
             recycle(w);
             continue;
@@ -557,7 +539,7 @@ static struct worker_process *find_longest_idle(const struct worker_program *p)
 {
     struct worker_process *longest = NULL;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
-        struct worker_process *w = worker_at(i);
+        struct worker_process *w = worker_process_at(i);
         if (is_idle(w) && (!longest || w->idle_mono_ms < longest->idle_mono_ms))
             longest = w;
     }
@@ -610,8 +592,8 @@ void worker_program_stop(struct worker_program *p)
     loop_timer_clear(p->common->loop, &p->retry);
     loop_timer_clear(p->common->loop, &p->renewal);
     while ((n = list_pop_front(&p->workers)) != NULL) {
-        worker_process_release(worker_at(n));
-        worker_view_remove(&p->common->view, worker_at(n)->slot);
-        free(worker_at(n));
+        worker_process_release(worker_process_at(n));
+        worker_view_remove(&p->common->view, worker_process_at(n)->slot);
+        free(worker_process_at(n));
     }
 }

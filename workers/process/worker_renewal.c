@@ -1,5 +1,7 @@
 #include "workers/process/worker_renewal.h"
 
+#include "core/mem.h"
+
 #define AHEAD 10 /* a tenth of what a process may serve is left when its successor is started */
 
 /* From its HELLO on, because loading may take longer than max_age. One that has done nothing yet is
@@ -7,6 +9,21 @@
 static int64_t age_ms(const struct worker_process *w, int64_t now_mono_ms)
 {
     return w->last_id ? now_mono_ms - w->ready_mono_ms : 0;
+}
+
+bool worker_renewal_serves(const struct worker_process *w)
+{
+    return w->state == WORKER_READY && !w->retiring;
+}
+
+uint32_t worker_renewal_count_lasting(const struct list *workers)
+{
+    uint32_t n = 0;
+    for (struct list_node *i = list_first(workers); i; i = list_next(workers, i)) {
+        const struct worker_process *w = FUT_CONTAINER(i, struct worker_process, link);
+        n += worker_renewal_serves(w) && !w->has_successor;
+    }
+    return n;
 }
 
 bool worker_renewal_is_due(const struct worker_process *w, const struct worker_options *o,

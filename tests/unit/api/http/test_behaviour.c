@@ -132,7 +132,8 @@ END_TEST
 /* ctx: the handler whose program does not start. */
 static bool find_broken(void *ctx, const char *handler, struct pool_broken *out)
 {
-    *out = (struct pool_broken){1764000000123, "it exited with 3: no \"model\""};
+    *out = (struct pool_broken){.since_wall_ms = 1764000000123,
+                                .words = "it exited with 3: no \"model\""};
     return strcmp(handler, ctx) == 0;
 }
 
