@@ -20,29 +20,6 @@ static const struct {
     {"crash", RETRY_CRASH},
 };
 
-/* Codes that are no error of the handler's own. What is wrong with the input or the result is so
- * at the next try, too. */
-static const struct {
-    const char *code;
-    unsigned end;
-} codes[] = {
-    {"exit", RETRY_EXIT},
-    {"signal", RETRY_SIGNAL},
-    {"worker_died", RETRY_SIGNAL | RETRY_CRASH},
-    {"worker_protocol", RETRY_SIGNAL | RETRY_CRASH},
-    {"timeout", RETRY_TIMEOUT},
-    {"cpu_limit", RETRY_LIMIT},
-    {"memory_limit", RETRY_LIMIT},
-    {"output_limit", RETRY_LIMIT},
-    {"files_limit", RETRY_LIMIT},
-    {"processes_limit", RETRY_LIMIT},
-    {"bad_input", 0},
-    {"unknown_handler", 0},
-    {"result_too_large", 0},
-    {"result_not_json", 0},
-    {"cancelled", 0},
-};
-
 unsigned retry_end_parse(const char *word)
 {
     for (size_t i = 0; i < FUT_COUNT(words); i++) {
@@ -58,15 +35,6 @@ const char *retry_end_word(size_t i, unsigned *out_end)
         return NULL;
     *out_end = words[i].end;
     return words[i].word;
-}
-
-unsigned retry_end_of(const char *code)
-{
-    for (size_t i = 0; i < FUT_COUNT(codes); i++) {
-        if (strcmp(codes[i].code, code) == 0)
-            return codes[i].end;
-    }
-    return RETRY_ERROR;
 }
 
 bool retry_is_unsaid(const struct retry_policy *p)

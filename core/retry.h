@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Ends, as bits. Temporary failures are always tried again. The numbers are stored. */
+/* Ends, as bits (of which code, says core/end_codes). Temporary failures are always tried again.
+ * The numbers are stored. */
 enum retry_end {
     RETRY_TEMPORARY = 1, /* the handler says "try again": exit 75 … */
     RETRY_EXIT = 2,      /* any other exit code */
@@ -40,8 +41,6 @@ const char *retry_end_word(size_t i, unsigned *out_end);
 struct retry_policy retry_merge(const struct retry_policy *first,
                                 const struct retry_policy *second);
 bool retry_is_unsaid(const struct retry_policy *p);
-/* An error code as the end that it stands for. 0: never tried again, whatever the policy. */
-unsigned retry_end_of(const char *code);
 /* How long to wait after so many tries (>= 1). p: merged. random: any number. */
 int64_t retry_wait_ms(const struct retry_policy *p, uint32_t tries, uint32_t random);
 

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/task_state.h"
@@ -36,6 +37,7 @@ static const char usage[] =
     "  --check-config   read environment and handlers file, print what is in force, end\n"
     "  --dump-config    the variables as a Markdown table\n"
     "  --dump-states    the state machine as a Markdown table\n"
+    "  --dump-ends      the codes of how an attempt ends as a Markdown table\n"
     "  --store=memory   the same as FUTURED_STORE=memory\n"
     "  --env-file=FILE  the same as FUTURED_ENV_FILE=FILE\n"
     "\n"
@@ -70,6 +72,12 @@ static int show_version(void)
 static int show_states(void)
 {
     task_state_dump();
+    return EXIT_SUCCESS;
+}
+
+static int show_ends(void)
+{
+    end_codes_dump();
     return EXIT_SUCCESS;
 }
 
@@ -136,6 +144,7 @@ static const struct {
     {"--check-config", check_config},
     {"--dump-config", show_config_table},
     {"--dump-states", show_states},
+    {"--dump-ends", show_ends},
 };
 
 /* What the fork server starts to serve a plug-in; not for people. */

@@ -9,6 +9,7 @@
 #include "api/resources/rows.h"
 #include "api/resources/show.h"
 #include "api/resources/wait.h"
+#include "core/end_codes.h"
 
 #define CHANGE_TRIES 1000 /* a change that comes too late is made again from the newest state */
 
@@ -152,7 +153,7 @@ static struct task_outcome *why_cancelled(const struct task *t)
     else
         (void)snprintf(text, sizeof(text), "The task was cancelled by a client while it was %s.",
                        task_state_name(t->state));
-    return task_outcome_error("cancelled", text);
+    return task_outcome_error(end_code_text(END_CANCELLED), text);
 }
 
 static void cancel_read(struct request *r)

@@ -1,6 +1,7 @@
 /* housekeeping: what the writer does although no operation asks for it, in small steps, within the
  * transaction of its batch: due times, cancelled batches, retention. The writer thread alone. */
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -51,7 +52,8 @@ int housekeeping_cancel(struct store *s)
     if (rc == 0)
         rc = s->ops->batch_unfinished(s->backend, CANCEL_STEP, tasks, &n, &s->w.cancel_pending);
     struct task_outcome *why =
-        n ? task_outcome_error("cancelled", "cancelled with the rest of its batch") : NULL;
+        n ? task_outcome_error(end_code_text(END_CANCELLED), "cancelled with the rest of its batch")
+          : NULL;
     for (size_t i = 0; i < n; i++) {
         if (rc == 0)
             rc = cancel_one(s, &tasks[i], why);

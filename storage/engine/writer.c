@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -280,11 +281,12 @@ static void nothing_done(struct store_op *op)
 
 static int lose(struct store *s, const struct task *t)
 {
-    struct task_outcome *died =
-        task_outcome_error("daemon_died", "the daemon ended while this task was running");
+    struct task_outcome *died = task_outcome_error(end_code_text(END_DAEMON_DIED),
+                                                   "the daemon ended while this task was running");
     struct store_apply o = {.op = {.verb = &store_verb_apply, .done = nothing_done}};
     task_copy(&o.task, t);
-    int rc = task_apply(t, EVENT_LOSE, &(struct task_in){.outcome = died}, &o.change);
+    int rc = task_apply(t, end_code_event(END_DAEMON_DIED), &(struct task_in){.outcome = died},
+                        &o.change);
     if (rc == 0) {
         list_push_back(&s->w.batch, &o.op.link);
         run_batch(s);

@@ -10,5 +10,6 @@ missing() { # OPTION: lines of the printed table that no document has
 }
 report < <(missing --dump-config)
 report < <(missing --dump-states)
+report < <(missing --dump-ends)
 report < <(tests/docs/run.py --lint)
 finish

@@ -5,8 +5,8 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 tests/deps.sh lint || exit 2
 
-checks=(layers circles symbols contracts words columns sql_states no_sleep banned style sizes readmes docs manuals format shellcheck
-    sdk gcc_analyzer gcc_werror clang_werror cppcheck clang_tidy)
+checks=(layers circles symbols contracts words columns sql_states end_codes no_sleep banned style sizes readmes docs manuals format
+    shellcheck sdk gcc_analyzer gcc_werror clang_werror cppcheck clang_tidy)
 [ $# -gt 0 ] && checks=("$@")
 passed=0 failed=0
 for check in "${checks[@]}"; do

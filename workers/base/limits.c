@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/end_codes.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/number.h"
@@ -32,12 +33,16 @@ struct limits limits_of_process(const struct limits *l)
 
 const char *limits_code(enum limit_kind kind)
 {
-    static const char *const codes[] = {
-        [LIMIT_NONE] = "none",           [LIMIT_CPU] = "cpu_limit",
-        [LIMIT_MEMORY] = "memory_limit", [LIMIT_OUTPUT] = "output_limit",
-        [LIMIT_FILES] = "files_limit",   [LIMIT_PROCESSES] = "processes_limit",
+    static const enum end_code codes[] = {
+        [LIMIT_CPU] = END_CPU_LIMIT,
+        [LIMIT_MEMORY] = END_MEMORY_LIMIT,
+        [LIMIT_OUTPUT] = END_OUTPUT_LIMIT,
+        [LIMIT_FILES] = END_FILES_LIMIT,
+        [LIMIT_PROCESSES] = END_PROCESSES_LIMIT,
     };
-    return codes[kind];
+    if (kind == LIMIT_NONE)
+        FUT_BUG("limit kind");
+    return end_code_text(codes[kind]);
 }
 
 void limits_message(const struct limits *l, enum limit_kind kind, char out[LIMITS_MESSAGE_SIZE])

@@ -26,7 +26,7 @@ enum limit_kind {
 bool limits_need_watch(const struct limits *l);
 /* Those of a worker process while it lives: without what counts for each of its tasks. */
 struct limits limits_of_process(const struct limits *l);
-/* The error code of an attempt that met this limit: "cpu_limit" … */
+/* The error code of an attempt that met this limit (not LIMIT_NONE): "cpu_limit" … */
 const char *limits_code(enum limit_kind kind);
 #define LIMITS_MESSAGE_SIZE 160
 /* For people: which limit, and what it is. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/end_codes.h"
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -227,7 +228,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
 static void fail_too_big(struct exec_attempt *x)
 {
     finish(x, RUN_FAILED,
-           &(struct task_outcome){.code = "spawn_failed",
+           &(struct task_outcome){.code = end_code_text(END_SPAWN_FAILED),
                                   .message = "arguments and environment are too large",
                                   .exit_code = -1});
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/end_codes.h"
 #include "workers/base/json_check.h"
 
 #define EXIT_TEMPORARY 75 /* EX_TEMPFAIL */
@@ -22,7 +23,7 @@ static enum run_class succeed(const struct exec_end *e, struct task_outcome *out
 {
     const char *type = e->command->content_type;
     if (task_type_is_json(type) && !json_check(e->result->data, e->result->len)) {
-        out->code = "result_not_json";
+        out->code = end_code_text(END_RESULT_NOT_JSON);
         out->message = "the handler promises application/json, but the program's output is not "
                        "valid JSON";
         return RUN_FAILED;
@@ -37,7 +38,7 @@ static enum run_class succeed(const struct exec_end *e, struct task_outcome *out
 static enum run_class exited(int code, struct task_outcome *out, char *message)
 {
     (void)snprintf(message, EXEC_END_MESSAGE_SIZE, "the program exited with %d", code);
-    out->code = "exit";
+    out->code = end_code_text(END_EXIT);
     out->exit_code = code;
     return code == EXIT_TEMPORARY ? RUN_TEMPORARY : RUN_FAILED;
 }
@@ -49,7 +50,7 @@ static enum run_class killed(const struct exec_end *e, struct task_outcome *out,
     (void)snprintf(message, EXEC_END_MESSAGE_SIZE, "the program was killed by signal %d (SIG%s)%s",
                    signal, name ? name : "?",
                    e->event->oom == TASK_OOM_YES ? ": the kernel had no memory left" : "");
-    out->code = "signal";
+    out->code = end_code_text(END_SIGNAL);
     out->signal = signal;
     return RUN_FAILED;
 }
@@ -59,7 +60,7 @@ static enum run_class too_large(const struct exec_end *e, struct task_outcome *o
     (void)snprintf(message, EXEC_END_MESSAGE_SIZE,
                    "the program wrote more than the %zu bytes that a result may have",
                    e->max_result_bytes);
-    out->code = "result_too_large";
+    out->code = end_code_text(END_RESULT_TOO_LARGE);
     return RUN_FAILED;
 }
 

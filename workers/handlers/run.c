@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "workers/base/json_check.h"
 #include "workers/base/sink.h"
 
@@ -102,10 +103,11 @@ void run_log(struct run *run, const char *fmt, ...)
 void run_succeed(struct run *run, const char *type, struct buf *body)
 {
     if (body->len > run->max_result_bytes) {
-        run_fail(run, "result_too_large", "the result is %zu bytes; allowed: up to %zu", body->len,
-                 run->max_result_bytes);
+        run_fail(run, end_code_text(END_RESULT_TOO_LARGE),
+                 "the result is %zu bytes; allowed: up to %zu", body->len, run->max_result_bytes);
     } else if (task_type_is_json(type) && !json_check(body->data, body->len)) {
-        run_fail(run, "result_not_json", "the result is called %s but is not valid JSON", type);
+        run_fail(run, end_code_text(END_RESULT_NOT_JSON),
+                 "the result is called %s but is not valid JSON", type);
     } else {
         buf_release(&run->body);
         run->class = RUN_SUCCESS;
@@ -155,7 +157,7 @@ void run_fail_for_good(struct run *run, const char *code, const char *fmt, ...)
 
 void run_fail_cancelled(struct run *run)
 {
-    run_fail(run, "cancelled", "the attempt was told to stop");
+    run_fail(run, end_code_text(END_CANCELLED), "the attempt was told to stop");
 }
 
 struct task_outcome *run_outcome(const struct run *run)
@@ -167,7 +169,7 @@ struct task_outcome *run_outcome(const struct run *run)
         o.body = (const unsigned char *)run->body.data;
         o.body_len = run->body.len;
     } else if (run->class == RUN_NONE) {
-        o.code = "internal";
+        o.code = end_code_text(END_INTERNAL);
         o.message = "the handler ended without a result";
     } else {
         o.code = run->code;

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "workers/base/sink.h"
 #include "workers/handlers/builtins/builtins.h"
@@ -40,9 +41,10 @@ static void call_handler(struct run *run, const char *name)
     if (b)
         b->fn(run);
     else
-        run_fail(run, "unknown_handler", "no built-in handler is called \"%s\"", name);
+        run_fail(run, end_code_text(END_UNKNOWN_HANDLER), "no built-in handler is called \"%s\"",
+                 name);
     if (run->class == RUN_NONE)
-        run_fail(run, "internal", "the handler ended without a result");
+        run_fail(run, end_code_text(END_INTERNAL), "the handler ended without a result");
 }
 
 /* ---- reports on the way ---- */
@@ -116,7 +118,8 @@ static int run_task(struct wire_stream *s, struct tickets *t, const struct wire_
     call_handler(&w.run, m->head.handler ? m->head.handler : "");
     int rc = put_result(s, &w.run, m->head.id);
     if (rc == FUT_ERR_TOO_BIG || rc == FUT_ERR_INVAL) {
-        run_fail(&w.run, "internal", "the result does not fit the worker's channel");
+        run_fail(&w.run, end_code_text(END_INTERNAL),
+                 "the result does not fit the worker's channel");
         rc = put_result(s, &w.run, m->head.id);
     }
     run_release(&w.run);

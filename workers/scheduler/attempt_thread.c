@@ -1,6 +1,7 @@
 /* attempt_thread: an attempt of a built-in on a thread of the pool. */
 #include <stdlib.h>
 
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
@@ -37,7 +38,8 @@ static void submit(struct attempt *a)
 static void parent_failed(struct attempt *a)
 {
     attempt_end(a, RUN_TEMPORARY,
-                task_outcome_error("internal", "the store could not read the future it is about"));
+                task_outcome_error(end_code_text(END_INTERNAL),
+                                   "the store could not read the future it is about"));
 }
 
 static void on_parent(struct inbox_item *item)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "workers/base/json_check.h"
 #include "workers/scheduler/internal.h"
@@ -45,8 +46,8 @@ static void succeeded(struct attempt *a, const struct worker_end *end)
     const char *type = end->head->type ? end->head->type : default_type(a);
     size_t n = (size_t)end->head->bytes;
     if (a->handler->is_worker && task_type_is_json(type) && !json_check(end->payload, n)) {
-        fail(a, "result_not_json", "the result is called application/json but is not valid JSON",
-             end);
+        fail(a, end_code_text(END_RESULT_NOT_JSON),
+             "the result is called application/json but is not valid JSON", end);
         return;
     }
     end_with(
@@ -65,18 +66,19 @@ static void program_failed(struct attempt *a, enum run_class class, const struct
     struct buf message = BUF_INIT;
     buf_printf(&message, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
                first < MESSAGE_MAX ? (int)first : MESSAGE_MAX, first ? text : "");
-    end_with(
-        a, class,
-        (struct task_outcome){
-            .code = "handler_failed", .message = message.data, .error_type = kind, .exit_code = -1},
-        end);
+    end_with(a, class,
+             (struct task_outcome){.code = end_code_text(END_HANDLER_FAILED),
+                                   .message = message.data,
+                                   .error_type = kind,
+                                   .exit_code = -1},
+             end);
     buf_release(&message);
 }
 
 static void builtin_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
 {
     char *message = xstrndup((const char *)end->payload, (size_t)end->head->bytes);
-    const char *code = end->head->kind ? end->head->kind : "internal";
+    const char *code = end->head->kind ? end->head->kind : end_code_text(END_INTERNAL);
     end_with(a, class, (struct task_outcome){.code = code, .message = message, .exit_code = -1},
              end);
     free(message);
@@ -94,7 +96,7 @@ static void too_large(struct attempt *a, const struct worker_end *end)
     char message[96];
     (void)snprintf(message, sizeof(message), "the result is %llu bytes; allowed: up to %zu",
                    (unsigned long long)end->head->bytes, a->s->cfg.max_result_bytes);
-    fail(a, "result_too_large", message, end);
+    fail(a, end_code_text(END_RESULT_TOO_LARGE), message, end);
 }
 
 static void wrote_too_much(struct attempt *a, const struct worker_end *end)
@@ -130,7 +132,7 @@ static void describe(const struct attempt *a, const struct worker_end *end, stru
 static void died(struct attempt *a, const struct worker_end *end)
 {
     char message[LIMITS_MESSAGE_SIZE];
-    struct task_outcome o = {.code = "worker_died",
+    struct task_outcome o = {.code = end_code_text(END_WORKER_DIED),
                              .message = message,
                              .exit_code = -1,
                              .max_rss_kib = end->max_rss_kib,
@@ -142,7 +144,7 @@ static void died(struct attempt *a, const struct worker_end *end)
 
 static void broke_rules(struct attempt *a, const struct worker_end *end)
 {
-    fail(a, "worker_protocol",
+    fail(a, end_code_text(END_WORKER_PROTOCOL),
          "the worker wrote something to its channel that is not of the worker protocol", end);
 }
 
@@ -164,7 +166,7 @@ static void taken_back(struct attempt *a, const struct worker_end *end)
 
 static void refused(struct attempt *a, const struct worker_end *end)
 {
-    fail(a, "bad_input",
+    fail(a, end_code_text(END_BAD_INPUT),
          "the task does not fit the worker protocol: its input or a name is too long", end);
 }
 

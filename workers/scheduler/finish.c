@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
@@ -33,7 +34,7 @@ static void log_end(const struct attempt *a, const char *event, enum task_state 
     log_info(event, LOG_STR("task", id), LOG_STR("handler", spec->handler),
              LOG_STR("lane", lane_name(spec->lane)), LOG_INT("attempt", a->apply.task.attempt),
              LOG_STR("state", task_state_name(state)), LOG_INT("ms", a->ran_ms),
-             LOG_STR("code", code ? code : "ok"));
+             LOG_STR("code", code ? code : end_code_text(END_OK)));
 }
 
 static void log_saved(const struct attempt *a)
@@ -47,7 +48,7 @@ static void log_saved(const struct attempt *a)
     else if (state == TASK_SCHEDULED)
         log_end(a, "task_retry", state, code);
     else
-        log_end(a, "task_released", state, "released");
+        log_end(a, "task_released", state, end_code_text(END_RELEASED));
 }
 
 static void log_refused(const struct attempt *a, int rc)
@@ -148,7 +149,7 @@ static struct task_outcome *outcome_of(const struct attempt *a, struct task_outc
         return o;
     (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
                    (double)a->apply.task.spec->timeout_ms / 1000.0);
-    return replace(o, "timeout", message, 0);
+    return replace(o, end_code_text(END_TIMEOUT), message, 0);
 }
 
 /* When a failure is tried again: the task's word, then its handler's, then the default. */
@@ -162,7 +163,7 @@ static struct retry_policy policy_of(const struct attempt *a)
 static enum task_event event_of_failure(const struct attempt *a)
 {
     struct retry_policy p = policy_of(a);
-    unsigned end = a->outcome && a->outcome->code ? retry_end_of(a->outcome->code) : 0;
+    unsigned end = a->outcome && a->outcome->code ? end_code_retry_on(a->outcome->code) : 0;
     return p.on & end ? EVENT_RETRY : EVENT_FAIL;
 }
 
@@ -228,7 +229,7 @@ static void finish(struct attempt *a)
 {
     bool is_new = a->save_pause_ms == 0;
     if (a->stop == STOP_CANCELLED) { /* the store knows */
-        log_end(a, "task_done", TASK_CANCELLED, "cancelled");
+        log_end(a, "task_done", TASK_CANCELLED, end_code_text(END_CANCELLED));
         forget(a);
         return;
     }

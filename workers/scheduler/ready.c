@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
@@ -118,7 +119,7 @@ static void begin(struct attempt *a)
     }
     (void)snprintf(message, sizeof(message), "no handler is called \"%.*s\" any more",
                    TASK_HANDLER_MAX, a->apply.task.spec->handler);
-    attempt_end(a, RUN_FAILED, task_outcome_error("unknown_handler", message));
+    attempt_end(a, RUN_FAILED, task_outcome_error(end_code_text(END_UNKNOWN_HANDLER), message));
 }
 
 static struct worker_program *builtins(const struct scheduler *s)

@@ -53,30 +53,6 @@ START_TEST(test_retry_jitter_may_double_the_wait)
 }
 END_TEST
 
-static const struct {
-    const char *code;
-    unsigned end;
-} codes[] = {
-    {"exit", RETRY_EXIT},
-    {"signal", RETRY_SIGNAL},
-    {"worker_died", RETRY_SIGNAL | RETRY_CRASH},
-    {"timeout", RETRY_TIMEOUT},
-    {"memory_limit", RETRY_LIMIT},
-    {"cpu_limit", RETRY_LIMIT},
-    {"http_failed", RETRY_ERROR},
-    {"handler_failed", RETRY_ERROR},
-    {"bad_input", 0},
-    {"result_not_json", 0},
-    {"unknown_handler", 0},
-    {"cancelled", 0},
-};
-
-START_TEST(test_retry_end_of_a_code)
-{
-    ck_assert_uint_eq(retry_end_of(codes[_i].code), codes[_i].end);
-}
-END_TEST
-
 START_TEST(test_retry_words)
 {
     ck_assert_uint_eq(retry_end_parse("temporary"), RETRY_TEMPORARY);
@@ -100,7 +76,6 @@ int main(void)
     tcase_add_test(tc, test_retry_default_doubles_to_its_cap);
     tcase_add_test(tc, test_retry_task_speaks_before_its_handler);
     tcase_add_test(tc, test_retry_jitter_may_double_the_wait);
-    tcase_add_loop_test(tc, test_retry_end_of_a_code, 0, (int)FUT_COUNT(codes));
     tcase_add_test(tc, test_retry_words);
     return suite_run_cases("retry", tc, NULL);
 }

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "core/hash.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
@@ -44,7 +45,7 @@ static json_t *read_end(struct run *run)
     json_t *end = json_loadb(text.len ? text.data : "", text.len, 0, NULL);
     buf_release(&text);
     if (!end)
-        run_fail(run, "internal", "the future that it should tell of is gone");
+        run_fail(run, end_code_text(END_INTERNAL), "the future that it should tell of is gone");
     if (line)
         run->input_len = (size_t)(line - input);
     return end;
@@ -117,7 +118,8 @@ static void judge_status(struct run *run, CURL *easy, const char *url, long stat
     } else if (status == 410) {
         run_fail_for_good(run, "callback_gone", "POST %.200s: answered 410", url);
     } else {
-        run_fail_for_now(run, "callback_failed", "POST %.200s: answered %ld", url, status);
+        run_fail_for_now(run, end_code_text(END_CALLBACK_FAILED), "POST %.200s: answered %ld", url,
+                         status);
         if (status == 429 || status == 503)
             run->retry_after_ms = read_retry_after_ms(easy);
     }
@@ -133,11 +135,11 @@ static void judge(struct run *run, CURL *easy, CURLcode rc, const char *url, con
     else if (run_is_cancelled(run))
         run_fail_cancelled(run);
     else if (transfer_refusal())
-        run_fail(run, "not_allowed", "POST %.200s: %s", url, transfer_refusal());
+        run_fail(run, end_code_text(END_NOT_ALLOWED), "POST %.200s: %s", url, transfer_refusal());
     else if (rc == CURLE_URL_MALFORMAT)
-        run_fail(run, "bad_input", "field \"url\" is not a URL: %s", why);
+        run_fail(run, end_code_text(END_BAD_INPUT), "field \"url\" is not a URL: %s", why);
     else
-        run_fail_for_now(run, "callback_failed", "POST %.200s: %s", url, why);
+        run_fail_for_now(run, end_code_text(END_CALLBACK_FAILED), "POST %.200s: %s", url, why);
 }
 
 static void deliver(struct run *run, const char *url, json_t *end)
@@ -199,7 +201,8 @@ uint64_t callback_receiver(const void *input, size_t n)
 void callback_run(struct run *run)
 {
     if (is_superseded(&run->about)) {
-        run_fail(run, "superseded", "the future that it should tell of was given another life");
+        run_fail(run, end_code_text(END_SUPERSEDED),
+                 "the future that it should tell of was given another life");
         return;
     }
     json_t *end = read_end(run);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "core/base64.h"
+#include "core/end_codes.h"
 #include "core/mem.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
@@ -291,16 +292,18 @@ static void report(struct exchange *x, CURLcode rc)
     else if (run_is_cancelled(x->run))
         run_fail_cancelled(x->run);
     else if (transfer_refusal())
-        run_fail(x->run, "not_allowed", "%s %.200s: %s", x->method, x->url, transfer_refusal());
+        run_fail(x->run, end_code_text(END_NOT_ALLOWED), "%s %.200s: %s", x->method, x->url,
+                 transfer_refusal());
     else if (x->too_large)
-        run_fail(x->run, "result_too_large", "the response is too large; allowed: up to %zu bytes",
-                 x->run->max_result_bytes);
+        run_fail(x->run, end_code_text(END_RESULT_TOO_LARGE),
+                 "the response is too large; allowed: up to %zu bytes", x->run->max_result_bytes);
     else if (rc == CURLE_URL_MALFORMAT)
-        run_fail(x->run, "bad_input", "field \"url\" is not a URL: %s", why);
+        run_fail(x->run, end_code_text(END_BAD_INPUT), "field \"url\" is not a URL: %s", why);
     else if (may_repeat(x, rc))
-        run_fail_for_now(x->run, "http_failed", "%s %.200s: %s", x->method, x->url, why);
+        run_fail_for_now(x->run, end_code_text(END_HTTP_FAILED), "%s %.200s: %s", x->method, x->url,
+                         why);
     else
-        run_fail(x->run, "http_failed", "%s %.200s: %s", x->method, x->url, why);
+        run_fail(x->run, end_code_text(END_HTTP_FAILED), "%s %.200s: %s", x->method, x->url, why);
 }
 
 static void perform(struct exchange *x)

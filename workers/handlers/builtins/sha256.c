@@ -1,6 +1,7 @@
 /* sha256: {"sha256": "…hex…", "bytes": N} of the input bytes as they came. */
 #include <openssl/evp.h>
 
+#include "core/end_codes.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
 
@@ -39,6 +40,6 @@ void sha256_run(struct run *run)
     else if (run_is_cancelled(run))
         run_fail_cancelled(run);
     else
-        run_fail(run, "internal", "libcrypto could not compute a SHA-256");
+        run_fail(run, end_code_text(END_INTERNAL), "libcrypto could not compute a SHA-256");
     EVP_MD_CTX_free(ctx);
 }

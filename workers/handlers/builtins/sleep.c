@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "core/end_codes.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
 
@@ -14,7 +15,8 @@ static bool read_ms(struct run *run, json_t *root, int64_t *out_ms)
 {
     json_t *seconds = json_object_get(root, "seconds"), *ms = json_object_get(root, "ms");
     if (!seconds == !ms) {
-        run_fail(run, "bad_input", "the input must have exactly one of \"seconds\" and \"ms\"");
+        run_fail(run, end_code_text(END_BAD_INPUT),
+                 "the input must have exactly one of \"seconds\" and \"ms\"");
         return false;
     }
     json_t *given = seconds ? seconds : ms;
