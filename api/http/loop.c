@@ -15,10 +15,12 @@
 #include "core/mem.h"
 
 #define EVENTS 64
-#define FLUSH_MS 1000     /* for answers to leave at the end */
-#define POLLED_ROUND_MS 1 /* between rounds while nothing happens but that requests are polled */
-#define ENDING_ROUND_MS 1 /* the same while ended connections are looked at */
-#define BUSY_ROUNDS 8     /* rounds of the library between looks at our own epoll */
+#define FLUSH_MS 1000        /* for answers to leave at the end */
+#define POLLED_ROUND_MS 1    /* between rounds while nothing happens but that requests are polled */
+#define ENDING_ROUND_MS 1    /* the same while ended connections are looked at */
+#define BUSY_ROUNDS 8        /* rounds of the library between looks at our own epoll */
+#define SHORTAGE_MS 100      /* after a client could not be accepted for want of descriptors, */
+#define SHORTAGE_ROUND_MS 10 /* the library looks so often */
 
 /* ---- other threads --------------------------------------------------------------------------- */
 
@@ -93,6 +95,8 @@ static int64_t timeout_ms(struct http_loop *l)
     }
     if (l->granted & HTTP_STOP)
         ms = sooner(ms, 10);
+    if (l->is_short)
+        ms = sooner(ms, SHORTAGE_ROUND_MS);
     if (!list_is_empty(&l->ending))
         ms = sooner(ms, ENDING_ROUND_MS);
     return ms;
@@ -127,6 +131,17 @@ static bool may_stop(struct http_loop *l)
     return !atomic_load_explicit(&l->open, memory_order_relaxed) || now >= l->flush_mono_ms;
 }
 
+/* A client that cannot be accepted stays in the backlog, and with it the library's epoll readable:
+ * the loop would try all the time. For a moment after such a try it looks by the clock instead. */
+static void mind_shortage(struct http_loop *l)
+{
+    bool is_short = l->refused_mono_ms && clock_mono_ms() - l->refused_mono_ms < SHORTAGE_MS;
+    struct epoll_event ev = {.events = is_short ? 0 : EPOLLIN, .data.ptr = NULL};
+    if (is_short != l->is_short &&
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, http_daemon_fd(&l->daemon), &ev) == 0)
+        l->is_short = is_short;
+}
+
 static void *loop_main(void *arg)
 {
     struct http_loop *l = arg;
@@ -144,6 +159,8 @@ static void *loop_main(void *arg)
         l->was_busy = false;
         http_daemon_run(&l->daemon);
         http_conn_close_ended(l);
+        if (l->refused_mono_ms)
+            mind_shortage(l);
         if (atomic_load_explicit(&l->is_asked, memory_order_relaxed))
             atomic_store(&l->is_asked, false);
     }

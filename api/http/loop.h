@@ -41,6 +41,9 @@ struct http_loop {
     struct list ending;    /* connections whose clients send no more, to be looked at */
     struct request *spare; /* the latest ended ones, chained by next_spare; request_new's own */
     size_t n_spare;
+    int64_t
+        refused_mono_ms;    /* last time that the system gave no descriptor for a client; 0 never */
+    bool is_short;          /* the library's epoll wakes nobody for a while: see mind_shortage */
     int64_t logged_mono_ms; /* last time that a failure was logged */
 
     atomic_bool is_closed; /* accepts no more */

@@ -344,8 +344,10 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *text)
 static void on_log(void *cls, const char *fmt, va_list ap) FUT_PRINTF(2, 0);
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
+    struct http_loop *l = cls;
     char text[256];
-    (void)cls;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        l->refused_mono_ms = clock_mono_ms();
     if (!log_wants(LOG_LEVEL_DEBUG))
         return;
     (void)vsnprintf(text, sizeof(text), fmt, ap);
@@ -375,7 +377,7 @@ int serve_start(struct http_daemon *d, struct http_loop *l, int listen_fd, unsig
     };
     d->mhd = MHD_start_daemon(
         DAEMON_FLAGS | (cert ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL, on_request, l,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, l, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
         MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         l->api->cfg.max_header_bytes, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
