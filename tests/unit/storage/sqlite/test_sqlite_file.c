@@ -175,46 +175,6 @@ START_TEST(test_sqlite_newer_schema_is_refused)
 }
 END_TEST
 
-/* Takes away what the migrations after version 1 have brought. */
-static const char to_version_1[] =
-    "DROP TABLE counters; DROP INDEX results_up; ALTER TABLE results DROP COLUMN up_ms;"
-    "CREATE UNIQUE INDEX results_seq ON results(seq); DROP INDEX batches_up;"
-    "ALTER TABLE batches DROP COLUMN unfinished; ALTER TABLE batches DROP COLUMN up_ms;"
-    "DROP INDEX keys_task; CREATE INDEX keys_created ON keys(created_ms); DROP INDEX live_queue;"
-    "ALTER TABLE live DROP COLUMN place; CREATE INDEX live_queue ON live(queue)"
-    "  WHERE queue IS NOT NULL;"
-    "ALTER TABLE results DROP COLUMN oom; ALTER TABLE results DROP COLUMN max_rss_kib;"
-    "ALTER TABLE results DROP COLUMN cpu_ms;"
-    "ALTER TABLE live DROP COLUMN past; DROP TABLE attempts; DROP TABLE options;"
-    "PRAGMA user_version=1";
-
-START_TEST(test_sqlite_version_1_is_migrated)
-{
-    struct task_id queued = fixture_submit(&k, LANE_CPU, "waits"),
-                   done = fixture_submit(&k, LANE_IO, "x");
-    struct task_outcome *o = task_outcome_error("exit", "it ended");
-    struct task t;
-    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
-    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
-    task_release(&t);
-    task_outcome_unref(o);
-    fixture_stop(&k);
-    int version = read_version();
-    run_sql(to_version_1);
-    fixture_reopen(&k);
-    ck_assert_int_eq(fixture_get(&k, done, &t), 0);
-    ck_assert_str_eq(t.outcome->code, "exit");
-    ck_assert_int_eq(t.outcome->oom, TASK_OOM_UNKNOWN);
-    ck_assert_uint_eq(t.outcome->max_rss_kib, 0);
-    task_release(&t);
-    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &t), 1);
-    ck_assert(id_equal(t.spec->id, queued));
-    task_release(&t);
-    fixture_stop(&k);
-    ck_assert_int_eq(read_version(), version);
-}
-END_TEST
-
 START_TEST(test_sqlite_foreign_database_is_refused)
 {
     fixture_stop(&k);
@@ -268,7 +228,6 @@ int main(void)
         test_sqlite_batch_cancel_goes_on_after_restart,
         test_sqlite_second_daemon_is_refused,
         test_sqlite_newer_schema_is_refused,
-        test_sqlite_version_1_is_migrated,
         test_sqlite_foreign_database_is_refused,
         test_sqlite_not_a_database_is_refused,
         test_sqlite_missing_directory_is_refused,

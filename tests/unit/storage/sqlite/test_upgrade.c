@@ -76,6 +76,9 @@ START_TEST(test_upgrade_from_1_keeps_what_is_done)
     ck_assert_str_eq(t.outcome->code, "exit");
     ck_assert_int_eq(t.outcome->exit_code, 3);
     ck_assert_mem_eq(t.outcome->log, "no\n", 3);
+    ck_assert_int_eq(t.outcome->oom, TASK_OOM_UNKNOWN); /* what version 1 did not keep */
+    ck_assert_uint_eq(t.outcome->max_rss_kib, 0);
+    ck_assert_ptr_null(t.outcome->error_type);
     task_release(&t);
     expect_state(SCHEMA_1_ECHO, TASK_SUCCEEDED, 1);
     expect_state(SCHEMA_1_MEMBER_DONE, TASK_SUCCEEDED, 1);
@@ -124,13 +127,41 @@ START_TEST(test_upgrade_from_1_keeps_keys_and_batches)
     struct store_submit o = {.tasks = &t, .n = 1, .key = &key};
     ck_assert_int_eq(fixture_submit_op(&k, &o), FUT_ERR_CONFLICT); /* another fingerprint */
     task_release(&t);
-    t = fixture_task(LANE_CPU, "hold", "");
-    t.spec->unique = "second";
-    o = (struct store_submit){.tasks = &t, .n = 1};
-    ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
+    fixture_close(&k);
+}
+END_TEST
+
+/* Submits what SCHEMA_1_UNIQUE was submitted with, but for the input. */
+static int submit_second(const char *input, struct store_submit *out)
+{
+    struct task_spec spec = {
+        .id = id_new(),
+        .lane = LANE_CPU,
+        .retries = 3,
+        .timeout_ms = 300000,
+        .created_wall_ms = clock_wall_ms(),
+        .handler = "hold",
+        .unique = "second",
+        .input_type = CONTENT_BYTES,
+        .input = (const unsigned char *)input,
+        .input_len = strlen(input),
+    };
+    struct task t = {.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    *out = (struct store_submit){.tasks = &t, .n = 1};
+    int rc = fixture_submit_op(&k, out);
+    out->tasks = NULL;
+    task_release(&t);
+    return rc;
+}
+
+START_TEST(test_upgrade_from_1_keeps_unique_keys)
+{
+    struct store_submit o;
+    open_version_1();
+    ck_assert_int_eq(submit_second("", &o), 0);
     ck_assert_int_eq(o.submitted, STORE_COALESCED);
     ck_assert(id_equal(o.existing, SCHEMA_1_UNIQUE));
-    task_release(&t);
+    ck_assert_int_eq(submit_second("other", &o), FUT_ERR_CONFLICT);
     fixture_close(&k);
 }
 END_TEST
@@ -229,7 +260,7 @@ int main(void)
     const TTest *tests[] = {
         test_upgrade_from_1_keeps_what_is_done,     test_upgrade_from_1_goes_on_with_what_is_not,
         test_upgrade_from_1_keeps_keys_and_batches, test_upgrade_from_1_goes_on_with_the_retention,
-        test_upgrade_from_1_is_whole_afterwards,
+        test_upgrade_from_1_is_whole_afterwards,    test_upgrade_from_1_keeps_unique_keys,
     };
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 30);
