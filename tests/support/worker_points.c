@@ -8,6 +8,7 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "core/task.h"
 #include "tests/support/fail.h"
 #include "tests/support/text.h"
 
@@ -68,7 +69,7 @@ static void check_16_mib_by_memfd(struct worker *w)
 static void check_types(struct worker *w)
 {
     char *bytes = worker_noise(10);
-    char *longest = text_repeat('x', 200);
+    char *longest = text_repeat('x', TASK_TYPE_MAX);
     worker_round_trip(w, 1, bytes, 10, -1, "text/plain; charset=utf-8; note=\"a b type=c\"");
     worker_round_trip(w, 2, bytes, 10, -1, longest);
     free(longest);
@@ -122,7 +123,7 @@ static void check_progress_and_log(struct worker *w)
             fail("report fails: %.300s", m.payload);
         if (peer_message_is(&m, "LOG"))
             peer_note_log(w->peer, m.payload, m.n);
-        progress |= peer_message_is(&m, "PROGRESS") && strcmp(fraction, "0.5") == 0 &&
+        progress |= peer_message_is(&m, "PROGRESS") && strtod(fraction, NULL) == 0.5 &&
                     strcmp(m.payload, "half of 8 bytes") == 0;
         peer_message_release(&m);
     }
