@@ -98,8 +98,8 @@ static const char *const migrations[] = {
     "CREATE INDEX live_queue ON live(queue, place) WHERE queue IS NOT NULL;",
 
     /* What a program itself calls its error; NULL where the body is large. */
-    "ALTER TABLE results ADD COLUMN error_type TEXT;"
-    "ALTER TABLE attempts ADD COLUMN error_type TEXT;",
+    ("ALTER TABLE results ADD COLUMN error_type TEXT;"
+     "ALTER TABLE attempts ADD COLUMN error_type TEXT;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

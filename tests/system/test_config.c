@@ -270,8 +270,8 @@ START_TEST(test_config_commands_take_options_and_help)
         "$0 check --help | grep -q '^usage: futured'",
         "$0 backup -h | grep -q '^usage: futured'",
         "$0 tune --help | grep -q '^usage: futured tune'",
-        "echo FUTURED_DB=$1 > $1.env; $0 --env-file=$1.env --check-config > $1.out && grep -q $1 "
-        "$1.out && $0 --env-file=$1.env check --store=sqlite 2>&1 | grep -q $1",
+        ("echo FUTURED_DB=$1 > $1.env; $0 --env-file=$1.env --check-config > $1.out && grep -q $1 "
+         "$1.out && $0 --env-file=$1.env check --store=sqlite 2>&1 | grep -q $1"),
         "! $0 chek",
         "! $0 backup",
     };
