@@ -14,7 +14,7 @@ if [ "$packaged" != "$version" ]; then
 fi
 rm -rf "$out"
 mkdir -p "$copy/debian/source"
-cp -r Makefile ./*.md LICENSE core storage workers api daemon systemd "$copy/"
+cp -r Makefile ./*.md LICENSE core storage workers api daemon client systemd "$copy/"
 rm "$copy/CHANGELOG.md" # the package has debian/changelog
 cp -r systemd/debian/. "$copy/debian/"
 rm "$copy/debian/README.md"
