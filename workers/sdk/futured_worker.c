@@ -379,7 +379,7 @@ static int is_type(const char *type)
     size_t n = 0;
     while (type[n] >= ' ' && type[n] <= '~')
         n++;
-    return type[n] == '\0' && n <= TYPE_MAX_BYTES;
+    return n <= TYPE_MAX_BYTES && type[n] == '\0';
 }
 
 static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
