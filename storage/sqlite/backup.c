@@ -13,12 +13,6 @@
 #include "storage/sqlite/check.h"
 #include "storage/sqlite/internal.h"
 
-static int write_failed(const char *to, struct fut_errbuf *err)
-{
-    int rc = errno == ENOSPC || errno == EDQUOT ? FUT_ERR_NO_SPACE : FUT_ERR_IO;
-    return fut_fail(err, rc, "cannot write %s: %s", to, strerror(errno));
-}
-
 /* ---- backup ---------------------------------------------------------------------------------- */
 
 static void say_nothing(void *ctx, const char *text)
@@ -95,7 +89,7 @@ static int take_over_owner(const struct stat *old, const char *part, struct fut_
     if (chmod(part, old->st_mode & 07777) == 0 &&
         (geteuid() != 0 || chown(part, old->st_uid, old->st_gid) == 0))
         return 0;
-    return write_failed(part, err);
+    return sqlite_write_failed(part, err);
 }
 
 /* The log is empty and is not of the new file: it goes first, while the old file is whole without
@@ -107,7 +101,7 @@ static int replace(const char *path, const char *part, struct fut_errbuf *err)
     (void)unlink(shm);
     (void)unlink(log);
     if (sync_path(part, O_RDONLY) != 0 || rename(part, path) != 0 || sync_folder_of(path) != 0)
-        rc = write_failed(path, err);
+        rc = sqlite_write_failed(path, err);
     sqlite3_free(log);
     sqlite3_free(shm);
     return rc;

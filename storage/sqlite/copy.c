@@ -158,7 +158,7 @@ static void make_vfs(void)
 /* ---- the first pass ----------------------------------------------------------------------------
  */
 
-static int write_failed(const char *to, struct fut_errbuf *err)
+int sqlite_write_failed(const char *to, struct fut_errbuf *err)
 {
     int rc = errno == ENOSPC || errno == EDQUOT ? FUT_ERR_NO_SPACE : FUT_ERR_IO;
     return fut_fail(err, rc, "cannot write %s: %s", to, strerror(errno));
@@ -178,7 +178,7 @@ static int copy_bytes(int in, int out, const char *to, struct fut_errbuf *err)
         if (n <= 0)
             break;
         if (pwrite(out, chunk, (size_t)n, at) != n || fdatasync(out) != 0)
-            rc = write_failed(to, err);
+            rc = sqlite_write_failed(to, err);
         at += n;
     }
     free(chunk);
@@ -194,7 +194,7 @@ static int copy_as_it_is(const char *path, const char *to, struct fut_errbuf *er
     if (in < 0)
         rc = fut_fail(err, FUT_ERR_IO, "cannot open the database %s: %s", path, strerror(errno));
     else
-        rc = out < 0 ? write_failed(to, err) : copy_bytes(in, out, to, err);
+        rc = out < 0 ? sqlite_write_failed(to, err) : copy_bytes(in, out, to, err);
     fd_close(&in);
     fd_close(&out);
     return rc;
@@ -265,7 +265,7 @@ static int copy_moment(const char *path, const char *to, struct fut_errbuf *err)
     else
         rc = copy_differences(from, to, &pages, err);
     if (rc == 0 && truncate(to, pages * page_size(from)) != 0)
-        rc = write_failed(to, err);
+        rc = sqlite_write_failed(to, err);
     (void)sqlite3_close(from);
     return rc;
 }

@@ -190,6 +190,8 @@ int sqlite_take_lock(const char *path, int *out_fd, struct fut_errbuf *err);
 /* sqlite/copy.c: copies the database at path, as of one moment, to `to`, which is made anew
  * (0600) and neither checked nor synced. This process must not have it open. */
 int sqlite_copy(const char *path, const char *to, struct fut_errbuf *err);
+/* The sentence and the code for a file that could not be written, by errno. */
+int sqlite_write_failed(const char *to, struct fut_errbuf *err);
 /* Removes such a copy and what SQLite may have made beside it. */
 void sqlite_remove_copy(const char *path);
 int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
