@@ -198,7 +198,7 @@ static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_lost)
         cond_wait(&ring.changed, &ring.mu);
     }
     ring.is_asleep = false;
-    int64_t until_us = clock_mono_us() + GATHER_MS * 1000;
+    int64_t until_us = clock_mono_us() + INT64_C(1000) * GATHER_MS;
     while (!ring.is_urgent && !ring.is_stopping) {
         if (!cond_wait_until(&ring.changed, &ring.mu, until_us))
             break;

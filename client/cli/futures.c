@@ -180,18 +180,20 @@ static json_t *ask_wait(struct cli *c, int argc, char **argv, double seconds, in
 
 static int run_wait(struct cli *c, int argc, char **argv)
 {
-    double seconds, slice;
+    double seconds;
     int code = check_wait(&seconds, -1);
+    double remaining = seconds;
     bool is_over = false;
     json_t *answer = NULL;
     bool is_any = return_when && strcmp(return_when, "ALL_COMPLETED") != 0;
-    for (double left = seconds; code == CLI_OK && !is_over; left -= slice) {
-        slice = seconds < 0 || left > 50 ? 50 : left;
+    while (code == CLI_OK && !is_over) {
+        double slice = seconds < 0 || remaining > 50 ? 50 : remaining;
         json_decref(answer);
         answer = ask_wait(c, argc, argv, slice, &code);
         size_t waiting = json_array_size(json_object_get(answer, "not_done"));
         is_over = !answer || waiting == 0 || (is_any && waiting < (size_t)argc) ||
-                  (seconds >= 0 && left <= slice);
+                  (seconds >= 0 && remaining <= slice);
+        remaining -= slice;
     }
     if (!answer)
         return code;

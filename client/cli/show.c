@@ -100,9 +100,9 @@ static void write_row(const struct cli_table *t, size_t row, const int *width)
         if (t->cli->has_colour)
             colour = row == 0 ? "\033[1m" : colour_of(cell);
         printf("%s%s%s", colour ? colour : "", cell, colour ? "\033[0m" : "");
-        if (i + 1 < t->columns)
-            printf("%*s", width ? width[i] - columns_of(cell) + 2 : 0, width ? "" : "");
-        if (i + 1 < t->columns && !width)
+        if (i + 1 < t->columns && width)
+            printf("%*s", width[i] - columns_of(cell) + 2, "");
+        else if (i + 1 < t->columns)
             putchar('\t');
     }
     putchar('\n');

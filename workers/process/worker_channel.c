@@ -77,8 +77,9 @@ static void read_pipe(struct worker_process *w, struct loop_source *src, int rea
 static void on_printed(struct worker_process *w, struct loop_source *src)
 {
     read_pipe(w, src, READS_PER_EVENT);
-    if (only_job(w))
-        worker_channel_check_output(w, only_job(w));
+    struct worker_job *job = only_job(w);
+    if (job)
+        worker_channel_check_output(w, job);
 }
 
 static void on_out(struct loop_source *src, uint32_t events)
