@@ -1,6 +1,7 @@
 #include "core/clock.h"
 
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 
 static _Atomic int64_t fake_mono_us = -1;
@@ -70,6 +71,93 @@ void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
     out = put_digits(out, 2, sec / 60 % 60, ':');
     out = put_digits(out, 2, sec % 60, '.');
     *put_digits(out, 3, (int)(rest % 1000), 'Z') = '\0';
+}
+
+/* ---- reading a time ---------------------------------------------------------------------------
+ */
+
+/* n digits at *at, which goes behind them; -1: there are not so many. */
+static int take_digits(const char **at, int n)
+{
+    int value = 0;
+    for (; n > 0; n--, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return -1;
+        value = value * 10 + (**at - '0');
+    }
+    return value;
+}
+
+static bool take_one_of(const char **at, const char *allowed)
+{
+    bool is_there = **at && strchr(allowed, **at);
+    *at += is_there;
+    return is_there;
+}
+
+/* "2026-11-22" as days since 1970. */
+static bool take_date(const char **at, int64_t *out_days)
+{
+    static const char lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    struct tm tm = {0};
+    int year = take_digits(at, 4);
+    bool ok = year >= 0 && take_one_of(at, "-");
+    int month = ok ? take_digits(at, 2) : -1;
+    ok = month >= 1 && month <= 12 && take_one_of(at, "-");
+    int day = ok ? take_digits(at, 2) : -1;
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day < 1 || day > lengths[month - 1] || (month == 2 && day == 29 && !is_leap))
+        return false;
+    tm.tm_year = year - 1900;
+    tm.tm_mon = month - 1;
+    tm.tm_mday = day;
+    *out_days = (int64_t)timegm(&tm) / 86400;
+    return true;
+}
+
+/* "10:00:00" with or without a fraction, as milliseconds since midnight. */
+static bool take_time(const char **at, int64_t *out_ms)
+{
+    int hour = take_digits(at, 2);
+    int minute = hour >= 0 && take_one_of(at, ":") ? take_digits(at, 2) : -1;
+    int second = minute >= 0 && take_one_of(at, ":") ? take_digits(at, 2) : -1;
+    int64_t ms = 0;
+    if (second < 0 || hour > 23 || minute > 59 || second > 60)
+        return false;
+    if (take_one_of(at, ".")) {
+        int64_t place = 100;
+        if (**at < '0' || **at > '9')
+            return false;
+        for (; **at >= '0' && **at <= '9'; (*at)++, place /= 10)
+            ms += (**at - '0') * place;
+    }
+    *out_ms = ((hour * 60 + minute) * INT64_C(60) + second) * 1000 + ms;
+    return true;
+}
+
+/* "Z" or "+02:00". */
+static bool take_offset(const char **at, int64_t *out_ms)
+{
+    bool is_west = **at == '-';
+    *out_ms = 0;
+    if (take_one_of(at, "Zz"))
+        return true;
+    int hour = take_one_of(at, "+-") ? take_digits(at, 2) : -1;
+    int minute = hour >= 0 && take_one_of(at, ":") ? take_digits(at, 2) : -1;
+    if (minute < 0 || hour > 23 || minute > 59)
+        return false;
+    *out_ms = (is_west ? -1 : 1) * (hour * 60 + minute) * INT64_C(60000);
+    return true;
+}
+
+bool clock_parse_rfc3339(const char *text, int64_t *out_wall_ms)
+{
+    int64_t days, ms, offset_ms;
+    if (!take_date(&text, &days) || !take_one_of(&text, "Tt ") || !take_time(&text, &ms) ||
+        !take_offset(&text, &offset_ms) || *text)
+        return false;
+    *out_wall_ms = days * 86400000 + ms - offset_ms;
+    return true;
 }
 
 void clock_test_set(int64_t mono_us, int64_t wall_ms)

@@ -115,6 +115,56 @@ START_TEST(test_clock_rfc3339)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    int64_t ms;
+} readable[] = {
+    {"1970-01-01T00:00:00Z", 0},
+    {"2000-02-29T00:00:00.000Z", 951782400000},
+    {"2000-02-29t02:00:00+02:00", 951782400000},
+    {"2000-02-28 18:30:00-05:30", 951782400000},
+    {"2024-02-29T23:59:59.1239Z", 1709251199123},
+    {"2016-12-31T23:59:60Z", 1483228800000},
+    {"1969-12-31T23:59:59.9z", -100},
+};
+
+START_TEST(test_clock_reads_rfc3339)
+{
+    int64_t ms = 7;
+    ck_assert(clock_parse_rfc3339(readable[_i].text, &ms));
+    ck_assert_int_eq(ms, readable[_i].ms);
+}
+END_TEST
+
+static const char *const no_times[] = {
+    "",
+    "2026-11-22",
+    "2026-11-22T10:00:00",
+    "2026-11-22T10:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-02-29T00:00:00Z",
+    "1900-02-29T00:00:00Z",
+    "2026-11-31T00:00:00Z",
+    "2026-11-00T00:00:00Z",
+    "2026-11-22T24:00:00Z",
+    "2026-11-22T10:60:00Z",
+    "2026-11-22T10:00:61Z",
+    "2026-11-22T10:00:00.Z",
+    "2026-11-22T10:00:00+0200",
+    "2026-11-22T10:00:00+24:00",
+    "2026-11-22T10:00:00Zulu",
+    "26-11-22T10:00:00Z",
+    " 2026-11-22T10:00:00Z",
+};
+
+START_TEST(test_clock_refuses_other_texts)
+{
+    int64_t ms = 7;
+    ck_assert(!clock_parse_rfc3339(no_times[_i], &ms));
+    ck_assert_int_eq(ms, 7);
+}
+END_TEST
+
 START_TEST(test_task_names)
 {
     enum task_state s;
@@ -144,6 +194,8 @@ int main(void)
     tcase_add_test(tc, test_id_increases_within_one_millisecond_and_over_clock_steps);
     tcase_add_test(tc, test_id_is_unique_over_threads);
     tcase_add_loop_test(tc, test_clock_rfc3339, 0, (int)FUT_COUNT(times));
+    tcase_add_loop_test(tc, test_clock_reads_rfc3339, 0, (int)FUT_COUNT(readable));
+    tcase_add_loop_test(tc, test_clock_refuses_other_texts, 0, (int)FUT_COUNT(no_times));
     tcase_add_test(tc, test_task_names);
     return suite_run_cases("id and clock", tc, NULL);
 }
