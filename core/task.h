@@ -35,7 +35,7 @@ enum task_state {
 #define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
 #define TASK_TIMEOUT_MAX_MS 86400000LL
-#define TASK_LOST_MAX 3 /* daemon deaths that one task may live through */
+#define TASK_DAEMON_DEATHS_MAX 3 /* daemon deaths that one task may live through */
 
 #define CONTENT_JSON "application/json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
@@ -83,13 +83,13 @@ struct task {
     struct task_spec *spec;       /* one reference */
     struct task_outcome *outcome; /* one reference, or NULL while not done */
     enum task_state state;
-    uint32_t attempt;         /* runs started so far */
-    uint32_t past;            /* of those, in earlier lives (EVENT_REVIVE) */
-    uint32_t lost;            /* of those in this life, ended by the daemon's death */
-    uint64_t seq;             /* place in the order of completion; 0 while not done */
-    int64_t due_wall_ms;      /* while scheduled; else 0 */
-    int64_t started_wall_ms;  /* of the latest attempt; 0: never */
-    int64_t finished_wall_ms; /* 0 while not done */
+    uint32_t attempt;          /* runs started so far */
+    uint32_t earlier_attempts; /* of those, in earlier lives (EVENT_REVIVE) */
+    uint32_t daemon_deaths;    /* of those in this life, ended by the daemon's death */
+    uint64_t seq;              /* place in the order of completion; 0 while not done */
+    int64_t due_wall_ms;       /* while scheduled; else 0 */
+    int64_t started_wall_ms;   /* of the latest attempt; 0: never */
+    int64_t finished_wall_ms;  /* 0 while not done */
 };
 
 /* Copies everything in *from (strings, input) into one new allocation with one reference. */

@@ -8,8 +8,8 @@ struct rule {
     bool legal;
     enum task_state to;
     enum guard guard;
-    enum task_state otherwise; /* when the guard says no */
-    int attempt, lost;         /* added to the counters */
+    enum task_state otherwise;  /* when the guard says no */
+    int attempt, daemon_deaths; /* added to the counters */
 };
 
 static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
@@ -48,8 +48,9 @@ static bool guard_holds(enum guard g, const struct task *t)
 {
     switch (g) {
     case ALWAYS: return true;
-    case RETRIES_LEFT: return t->attempt - t->past - t->lost <= t->spec->retries;
-    case LIVES_LEFT: return t->lost < TASK_LOST_MAX;
+    case RETRIES_LEFT:
+        return t->attempt - t->earlier_attempts - t->daemon_deaths <= t->spec->retries;
+    case LIVES_LEFT: return t->daemon_deaths < TASK_DAEMON_DEATHS_MAX;
     }
     FUT_BUG("guard");
 }
@@ -76,8 +77,9 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
         .from_attempt = t->attempt,
         .to_state = to,
         .attempt = (uint32_t)((int64_t)t->attempt + r->attempt),
-        .past = ev == EVENT_REVIVE ? t->attempt : t->past,
-        .lost = ev == EVENT_REVIVE ? 0 : (uint32_t)((int64_t)t->lost + r->lost),
+        .earlier_attempts = ev == EVENT_REVIVE ? t->attempt : t->earlier_attempts,
+        .daemon_deaths =
+            ev == EVENT_REVIVE ? 0 : (uint32_t)((int64_t)t->daemon_deaths + r->daemon_deaths),
         .due_in_ms = to == TASK_SCHEDULED && in ? in->due_in_ms : 0,
         .outcome = ends_attempt[ev] && in ? in->outcome : NULL,
     };

@@ -17,7 +17,7 @@ enum task_event {
     EVENT_RETRY,   /* the attempt failed for now: tried again while retries are left */
     EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
     EVENT_DEFER,   /* given back likewise, for a while: what it needs is taken */
-    EVENT_LOSE,    /* the daemon died with it: run again, TASK_LOST_MAX times at most */
+    EVENT_LOSE,    /* the daemon died with it: run again, TASK_DAEMON_DEATHS_MAX times at most */
     EVENT_CANCEL,
     EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
                      with all its retries; attempts go on counting */
@@ -34,7 +34,7 @@ struct task_change {
     enum task_state from_state;
     uint32_t from_attempt;
     enum task_state to_state;
-    uint32_t attempt, past, lost;
+    uint32_t attempt, earlier_attempts, daemon_deaths;
     int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED */
     struct task_outcome *outcome; /* of the task when to_state is final, else of the attempt that
                                      this event ends; borrowed from task_in; NULL: neither */

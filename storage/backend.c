@@ -57,10 +57,10 @@ bool backend_list_wants(const struct store_list *o, const struct task *t)
 
 void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
 {
-    o->begin = o->note.log_end - kept_len;
+    o->begin = o->reported.log_end - kept_len;
     size_t skip = o->from > o->begin ? (size_t)(o->from - o->begin) : 0;
     if (skip >= kept_len) {
-        o->begin = o->note.log_end;
+        o->begin = o->reported.log_end;
         return;
     }
     o->begin += skip;

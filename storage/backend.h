@@ -27,7 +27,7 @@ struct backend_reader;
 /* What a claim finds in the queue; the spec is loaded apart, it may still be in memory. */
 struct backend_row {
     uint64_t key;
-    uint32_t attempt, past, lost; /* after the move */
+    uint32_t attempt, earlier_attempts, daemon_deaths; /* after the move */
     int64_t started_wall_ms;
 };
 
@@ -154,7 +154,7 @@ struct backend_ops {
                             bool *out_more);
 
     /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
-    int (*report)(struct backend *b, const struct store_report *o, struct store_note *out);
+    int (*report)(struct backend *b, const struct store_report *o, struct store_reported *out);
 
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);
@@ -179,8 +179,8 @@ struct store_attempt backend_keep_attempt(const struct store_attempt *a);
 /* Does a list operation want this task? spec may lack everything but lane and handler. */
 bool backend_list_wants(const struct store_list *o, const struct task *t);
 
-/* Fills begin, log and log_len from the kept end of a log; o->note says how much was ever written.
- * What the caller has seen already (o->from) is cut off. */
+/* Fills begin, log and log_len from the kept end of a log; o->reported says how much was ever
+ * written. What the caller has seen already (o->from) is cut off. */
 void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len);
 
 /* Rows that one list call looks at before it ends its page early. */

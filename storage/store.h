@@ -51,8 +51,9 @@ struct store_change {
     uint32_t stopped_attempt; /* of a cancel: the attempt that it ended; 0: none was running */
     const struct task *task;  /* the snapshot after it, borrowed for the call (task_copy to keep);
                                  NULL when the store has no record at hand: read it */
-    const struct store_note *note; /* progress was reported; borrowed for the call; NULL: no news */
-    struct task_id batch;          /* hi 0: in none, or not at hand */
+    const struct store_reported
+        *reported;        /* progress was reported; borrowed for the call; NULL: no news */
+    struct task_id batch; /* hi 0: in none, or not at hand */
 };
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 /* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
@@ -189,7 +190,7 @@ extern const struct store_verb store_verb_delete;
 
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
 #define STORE_PLACE_MAX 1000      /* places that are counted */
-struct store_note {
+struct store_reported {
     double progress;     /* 0..1; < 0: never reported */
     const char *message; /* NULL: none */
     uint64_t log_end;    /* bytes of log ever written */
@@ -201,9 +202,9 @@ struct store_note {
 struct store_get {
     struct store_op op;
     struct task_id id;
-    bool with_input;        /* else task comes without */
-    struct task task;       /* out; released by the caller */
-    struct store_note note; /* out: what it reported; message: the caller's, free() it */
+    bool with_input;                /* else task comes without */
+    struct task task;               /* out; released by the caller */
+    struct store_reported reported; /* out: what it reported; message: the caller's, free() it */
 };
 extern const struct store_verb store_verb_get;
 
@@ -280,7 +281,7 @@ struct store_report {
     const char *message; /* NULL: leave as it is; borrowed until done, like log */
     const char *log;     /* appended */
     size_t log_len;
-    struct store_note note; /* out: how it stands then; message as above */
+    struct store_reported reported; /* out: how it stands then; message as above */
 };
 extern const struct store_verb store_verb_report;
 
@@ -288,12 +289,12 @@ extern const struct store_verb store_verb_report;
 struct store_log {
     struct store_op op;
     struct task_id id;
-    uint64_t from;          /* offset in all that was ever written */
-    enum task_state state;  /* out */
-    struct store_note note; /* out; message: free() it */
-    uint64_t begin;         /* out: offset of the first byte in log (> from: some is gone) */
-    char *log;              /* out: free() it; NULL when empty */
-    size_t log_len;         /* out */
+    uint64_t from;                  /* offset in all that was ever written */
+    enum task_state state;          /* out */
+    struct store_reported reported; /* out; message: free() it */
+    uint64_t begin; /* out: offset of the first byte in log (> from: some is gone) */
+    char *log;      /* out: free() it; NULL when empty */
+    size_t log_len; /* out */
 };
 extern const struct store_verb store_verb_log;
 

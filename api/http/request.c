@@ -77,7 +77,7 @@ static void let_go(struct request *r)
     task_release(&r->task);
     task_release(&r->callback);
     store_attempts_free(r->attempts, r->n_attempts);
-    free((char *)(uintptr_t)r->note.message);
+    free((char *)(uintptr_t)r->reported.message);
     task_outcome_unref(r->outcome);
     r->outcome = NULL;
     arena_release(&r->arena);
@@ -449,16 +449,16 @@ void request_revive(struct request *r, const struct task_change *change, request
     request_post(r, &store_verb_revive, drop_revive, next);
 }
 
-void request_free_report(struct store_note *note)
+void request_free_reported(struct store_reported *reported)
 {
-    free((char *)(uintptr_t)note->message);
-    *note = (struct store_note){.progress = -1};
+    free((char *)(uintptr_t)reported->message);
+    *reported = (struct store_reported){.progress = -1};
 }
 
 static void drop_get(struct request *r)
 {
     task_release(&r->op.get.task);
-    request_free_report(&r->op.get.note);
+    request_free_reported(&r->op.get.reported);
 }
 
 /* On the store's thread: a large result counts from here on, or is let go at once. The loop may be
@@ -525,10 +525,10 @@ void request_take_task(struct request *r)
     else if (r->drop_op == drop_revive)
         from = &r->op.revive.task;
     if (from == &r->op.get.task && r->drop_op == drop_get) {
-        request_free_report(&r->note);
-        r->note = r->op.get.note;
-        r->op.get.note = (struct store_note){.progress = -1};
-        r->note_is_known = true;
+        request_free_reported(&r->reported);
+        r->reported = r->op.get.reported;
+        r->op.get.reported = (struct store_reported){.progress = -1};
+        r->reported_is_known = true;
     }
     task_release(&r->task);
     r->task = *from;

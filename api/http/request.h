@@ -102,8 +102,8 @@ struct request {
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */
-    struct store_note note;             /* what task reported, as of its last read; message owned */
-    bool note_is_known;                 /* note belongs to the state in task */
+    struct store_reported reported;     /* what task reported, as of its last read; message owned */
+    bool reported_is_known;             /* reported belongs to the state in task */
     struct task callback;               /* the task that tells of its end; released likewise */
     struct store_attempt *attempts;     /* its earlier ones; freed with the request */
     size_t n_attempts;
@@ -246,7 +246,7 @@ FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, r
  * r->task. */
 void request_take_task(struct request *r);
 /* Frees the text of a report and empties it. */
-void request_free_report(struct store_note *note);
+void request_free_reported(struct store_reported *reported);
 
 /* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have
  * passed since now; then next runs. */

@@ -122,7 +122,7 @@ void waiters_on_change(void *ctx, const struct store_change *changes, size_t n)
     list_init(&to_wake);
     mutex_lock(&ws->mu);
     for (size_t i = 0; i < n && ws->map.len; i++) {
-        if (changes[i].note || task_state_is_final(changes[i].state))
+        if (changes[i].reported || task_state_is_final(changes[i].state))
             future_changed(ws, &changes[i], &to_wake);
     }
     mutex_unlock(&ws->mu);

@@ -33,7 +33,8 @@ static void next_event(struct request *r);
 static void tell_done(struct request *r, struct events *e)
 {
     struct buf json = BUF_INIT;
-    future_json_write_view(&json, &(struct future_view){.task = &r->task, .note = &r->note});
+    future_json_write_view(&json,
+                           &(struct future_view){.task = &r->task, .reported = &r->reported});
     event_out_write(&r->out, &e->out, "done", r->task.seq, json.data, json.len);
     buf_release(&json);
     e->sent++;
@@ -47,12 +48,12 @@ static void tell_progress(struct request *r, struct events *e)
     buf_putc(&json, '{');
     json_out_str(&json, "id", id);
     json_out_key(&json, "fraction");
-    if (r->note.progress >= 0)
-        buf_printf(&json, "%.6g", r->note.progress);
+    if (r->reported.progress >= 0)
+        buf_printf(&json, "%.6g", r->reported.progress);
     else
         buf_puts(&json, "null");
-    json_out_str(&json, "message", r->note.message);
-    json_out_uint(&json, "log_end", r->note.log_end);
+    json_out_str(&json, "message", r->reported.message);
+    json_out_uint(&json, "log_end", r->reported.log_end);
     buf_putc(&json, '}');
     event_out_write(&r->out, &e->out, "progress", 0, json.data, json.len);
     buf_release(&json);

@@ -123,7 +123,7 @@ static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SI
 }
 
 /* {"fraction","message"}, when there was a report. */
-static void write_progress(struct buf *out, const struct store_note *n)
+static void write_progress(struct buf *out, const struct store_reported *n)
 {
     if (!n || (n->progress < 0 && !n->message))
         return;
@@ -198,7 +198,7 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
     const struct task *t = v->task;
     char id[ID_TEXT_SIZE];
     write_head(out, t, id);
-    write_progress(out, v->note);
+    write_progress(out, v->reported);
     write_callback(out, v->callback);
     if (v->scene)
         waiting_for_write(out, t, v->scene);

@@ -12,10 +12,10 @@
 /* A future with all that is known around it; whatever is NULL is left out. */
 struct future_view {
     const struct task *task;
-    const struct store_note *note;        /* what it reported */
-    const struct task *callback;          /* the task that tells of its end */
-    const struct waiting_scene *scene;    /* for "waiting_for" */
-    const struct store_attempt *attempts; /* that ended without ending it; n_attempts */
+    const struct store_reported *reported; /* what it reported */
+    const struct task *callback;           /* the task that tells of its end */
+    const struct waiting_scene *scene;     /* for "waiting_for" */
+    const struct store_attempt *attempts;  /* that ended without ending it; n_attempts */
     size_t n_attempts;
     bool timed_out; /* its client waited, and it is not done */
 };

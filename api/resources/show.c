@@ -114,7 +114,7 @@ static void got_report(struct request *r)
  * succeed is worth another read. */
 static void gather(struct request *r, request_step *after)
 {
-    bool needed = !r->note_is_known && r->task.state != TASK_SUCCEEDED && r->task.attempt;
+    bool needed = !r->reported_is_known && r->task.state != TASK_SUCCEEDED && r->task.attempt;
     r->after_gather = after;
     int rc = needed ? request_try_get(r, r->task.spec->id, got_report) : 0;
     if (!gives_up(r, rc) && (!needed || rc != 0))
@@ -152,11 +152,11 @@ void show_reply(struct request *r, unsigned status)
     add_headers(r);
     if (!task_state_is_final(r->task.state)) {
         show_look(r, &scene);
-        scene.place = r->note_is_known ? r->note.place : 0;
+        scene.place = r->reported_is_known ? r->reported.place : 0;
         seen = &scene;
     }
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,
-                                                          .note = version_report(r),
+                                                          .reported = version_reported(r),
                                                           .callback = &r->callback,
                                                           .attempts = r->attempts,
                                                           .n_attempts = r->n_attempts,

@@ -16,13 +16,13 @@ static uint64_t mix_task(uint64_t h, const struct task *t)
     return hash_number(h, (uint64_t)t->finished_wall_ms);
 }
 
-void version_etag(const struct task *t, const struct store_note *note, const struct task *callback,
-                  char out[VERSION_ETAG_SIZE])
+void version_etag(const struct task *t, const struct store_reported *reported,
+                  const struct task *callback, char out[VERSION_ETAG_SIZE])
 {
     uint64_t h = mix_task(HASH_START, t);
-    if (note && t->state != TASK_SUCCEEDED) {
-        h = hash_number(h, (uint64_t)(int64_t)(note->progress * 1e9));
-        h = hash_text(h, note->message ? note->message : "");
+    if (reported && t->state != TASK_SUCCEEDED) {
+        h = hash_number(h, (uint64_t)(int64_t)(reported->progress * 1e9));
+        h = hash_text(h, reported->message ? reported->message : "");
     }
     if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
         h = mix_task(h, callback);
@@ -46,14 +46,14 @@ bool version_matches(const char *header, const char *etag)
     return false;
 }
 
-const struct store_note *version_report(const struct request *r)
+const struct store_reported *version_reported(const struct request *r)
 {
-    return r->note_is_known && r->task.state != TASK_SUCCEEDED ? &r->note : NULL;
+    return r->reported_is_known && r->task.state != TASK_SUCCEEDED ? &r->reported : NULL;
 }
 
 void version_make(struct request *r)
 {
-    version_etag(&r->task, version_report(r), &r->callback, r->etag);
+    version_etag(&r->task, version_reported(r), &r->callback, r->etag);
 }
 
 bool version_is_known(struct request *r)

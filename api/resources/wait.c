@@ -92,7 +92,7 @@ static void woken(struct request *r)
         task_release(&r->task);
         r->task = r->waiter.task;
         r->waiter.task = (struct task){0};
-        r->note_is_known = false;
+        r->reported_is_known = false;
         r->after_wait(r);
     } else if (r->is_hung_up || request_try_get(r, r->task.spec->id, reread) != 0) {
         r->after_wait(r); /* a hang-up: what is known is good enough, nobody reads it */

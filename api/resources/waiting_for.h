@@ -18,7 +18,7 @@ struct waiting_scene {
     const struct pool_view *view;
     bool has_pools; /* false: this daemon runs nothing */
     bool is_draining;
-    uint32_t place; /* of the one future that is shown, as in store_note */
+    uint32_t place; /* of the one future that is shown, as in store_reported */
 };
 
 /* Reads how the pools stand now. */

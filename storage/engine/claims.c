@@ -108,8 +108,8 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
     FUT_ASSERT(o != NULL); /* no more rows are taken than wanted */
     struct task t = {.state = move->to,
                      .attempt = row->attempt,
-                     .past = row->past,
-                     .lost = row->lost,
+                     .earlier_attempts = row->earlier_attempts,
+                     .daemon_deaths = row->daemon_deaths,
                      .started_wall_ms = row->started_wall_ms,
                      .spec = spec_cache_take(&s->w.specs, row->key)};
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);

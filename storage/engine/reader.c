@@ -36,7 +36,7 @@ static void prepare_get(struct store_op *op)
 {
     struct store_get *o = FUT_CONTAINER(op, struct store_get, op);
     o->task = (struct task){0};
-    o->note = (struct store_note){.progress = -1};
+    o->reported = (struct store_reported){.progress = -1};
 }
 
 static void prepare_attempts(struct store_op *op)
@@ -64,7 +64,7 @@ static void prepare_list(struct store_op *op)
 static void prepare_log(struct store_op *op)
 {
     struct store_log *o = FUT_CONTAINER(op, struct store_log, op);
-    o->note = (struct store_note){.progress = -1};
+    o->reported = (struct store_reported){.progress = -1};
     o->log = NULL;
     o->log_len = 0;
     o->begin = 0;

@@ -120,8 +120,8 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
     int64_t now = clock_wall_ms();
     t->state = c->to_state;
     t->attempt = c->attempt;
-    t->past = c->past;
-    t->lost = c->lost;
+    t->earlier_attempts = c->earlier_attempts;
+    t->daemon_deaths = c->daemon_deaths;
     t->due_wall_ms = c->to_state == TASK_SCHEDULED ? now + c->due_in_ms : 0;
     if (c->to_state == TASK_RUNNING)
         t->started_wall_ms = now;

@@ -32,8 +32,8 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = b->now.wall_ms;
     memory_set(b, r, &after);
-    return (struct backend_row){after.spec->id.hi, after.attempt, after.past, after.lost,
-                                after.started_wall_ms};
+    return (struct backend_row){after.spec->id.hi, after.attempt, after.earlier_attempts,
+                                after.daemon_deaths, after.started_wall_ms};
 }
 
 static int memory_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,

@@ -1,5 +1,5 @@
-/* batches: batches, keys and notes of the memory backend. It looks through everything each
- * time: what it does must be plain to see, not fast. A rolled-back flag or note stays: no promise
+/* batches: batches, keys and reports of the memory backend. It looks through everything each
+ * time: what it does must be plain to see, not fast. A rolled-back flag or report stays: no promise
  * of the store rests on either. */
 #include <stdlib.h>
 #include <string.h>
@@ -109,31 +109,31 @@ int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 
-static void add_log(struct memory_note *note, const char *log, size_t len)
+static void add_log(struct memory_reported *reported, const char *log, size_t len)
 {
-    buf_put(&note->log, log, len);
-    note->log_end += len;
-    if (note->log.len > STORE_LOG_MAX)
-        buf_consume(&note->log, note->log.len - STORE_LOG_MAX);
+    buf_put(&reported->log, log, len);
+    reported->log_end += len;
+    if (reported->log.len > STORE_LOG_MAX)
+        buf_consume(&reported->log, reported->log.len - STORE_LOG_MAX);
 }
 
-int memory_report(struct backend *b, const struct store_report *o, struct store_note *out)
+int memory_report(struct backend *b, const struct store_report *o, struct store_reported *out)
 {
     struct record *r = memory_find(b, o->id.hi);
     if (!r || r->task.state != TASK_RUNNING || r->task.attempt != o->attempt)
         return FUT_ERR_STALE;
-    if (!r->note) {
-        r->note = xnew(struct memory_note);
-        r->note->progress = -1;
+    if (!r->reported) {
+        r->reported = xnew(struct memory_reported);
+        r->reported->progress = -1;
     }
     if (o->progress >= 0)
-        r->note->progress = o->progress;
+        r->reported->progress = o->progress;
     if (o->message) {
-        free(r->note->message);
-        r->note->message = xstrdup(o->message);
+        free(r->reported->message);
+        r->reported->message = xstrdup(o->message);
     }
-    add_log(r->note, o->log, o->log_len);
-    *out = (struct store_note){
-        .progress = r->note->progress, .message = o->message, .log_end = r->note->log_end};
+    add_log(r->reported, o->log, o->log_len);
+    *out = (struct store_reported){
+        .progress = r->reported->progress, .message = o->message, .log_end = r->reported->log_end};
     return 0;
 }

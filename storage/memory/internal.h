@@ -16,14 +16,14 @@ struct record {
     struct heap_node done;     /* by up_ms; members of batches are not there */
     struct task task;
     uint64_t place;
-    int64_t due_up_ms;        /* while it waits for a time */
-    int64_t up_ms;            /* when it ended */
-    struct memory_note *note; /* NULL: nothing reported */
+    int64_t due_up_ms;                /* while it waits for a time */
+    int64_t up_ms;                    /* when it ended */
+    struct memory_reported *reported; /* NULL: nothing reported */
     struct store_attempt *attempts;
     size_t n_attempts;
 };
 
-struct memory_note {
+struct memory_reported {
     double progress;
     char *message;
     uint64_t log_end;
@@ -87,7 +87,7 @@ int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int memory_batch_cancel(struct backend *b, struct task_id id);
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
-int memory_report(struct backend *b, const struct store_report *o, struct store_note *out);
+int memory_report(struct backend *b, const struct store_report *o, struct store_reported *out);
 
 /* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);

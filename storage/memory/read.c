@@ -22,13 +22,13 @@ static const struct record *find_exactly(const struct backend *b, struct task_id
     return r && r->task.spec->id.lo == id.lo ? r : NULL;
 }
 
-static struct store_note copy_note(const struct memory_note *note)
+static struct store_reported copy_reported(const struct memory_reported *reported)
 {
-    if (!note)
-        return (struct store_note){.progress = -1};
-    return (struct store_note){.progress = note->progress,
-                               .message = note->message ? xstrdup(note->message) : NULL,
-                               .log_end = note->log_end};
+    if (!reported)
+        return (struct store_reported){.progress = -1};
+    return (struct store_reported){.progress = reported->progress,
+                                   .message = reported->message ? xstrdup(reported->message) : NULL,
+                                   .log_end = reported->log_end};
 }
 
 static uint32_t place_of(const struct backend *b, const struct record *r)
@@ -50,8 +50,8 @@ int memory_get(struct backend_reader *reader, struct store_get *o)
     const struct record *r = find_exactly(reader->b, o->id);
     if (r) {
         task_copy(&o->task, &r->task);
-        o->note = copy_note(r->note);
-        o->note.place = place_of(reader->b, r);
+        o->reported = copy_reported(r->reported);
+        o->reported.place = place_of(reader->b, r);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);
@@ -141,9 +141,9 @@ int memory_log(struct backend_reader *reader, struct store_log *o)
     const struct record *r = find_exactly(reader->b, o->id);
     if (r) {
         o->state = r->task.state;
-        o->note = copy_note(r->note);
-        if (r->note)
-            backend_copy_log(o, r->note->log.data, r->note->log.len);
+        o->reported = copy_reported(r->reported);
+        if (r->reported)
+            backend_copy_log(o, r->reported->log.data, r->reported->log.len);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);

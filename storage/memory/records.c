@@ -9,13 +9,13 @@
 /* ---- what hangs on a record or beside it ------------------------------------------------------
  */
 
-static void note_free(struct memory_note *note)
+static void free_reported(struct memory_reported *reported)
 {
-    if (!note)
+    if (!reported)
         return;
-    free(note->message);
-    buf_release(&note->log);
-    free(note);
+    free(reported->message);
+    buf_release(&reported->log);
+    free(reported);
 }
 
 static void drop_key(struct backend *b, struct memory_key *k)
@@ -128,7 +128,7 @@ static void detach(struct backend *b, struct record *r)
 static void record_free(struct record *r)
 {
     task_release(&r->task);
-    note_free(r->note);
+    free_reported(r->reported);
     store_attempts_free(r->attempts, r->n_attempts);
     free(r);
 }

@@ -293,7 +293,7 @@ int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *ou
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
 int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id);
 /* report.c */
-int sqlite_report(struct backend *b, const struct store_report *o, struct store_note *out);
+int sqlite_report(struct backend *b, const struct store_report *o, struct store_reported *out);
 
 /* read.c, read_many.c */
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);

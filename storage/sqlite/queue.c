@@ -20,8 +20,8 @@ static struct backend_row row_of(const struct backend *b, sqlite3_stmt *st,
     int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
     return (struct backend_row){.key = (uint64_t)sqlite3_column_int64(st, 0),
                                 .attempt = (uint32_t)attempt,
-                                .past = (uint32_t)sqlite3_column_int64(st, 3),
-                                .lost = (uint32_t)sqlite3_column_int64(st, 2),
+                                .earlier_attempts = (uint32_t)sqlite3_column_int64(st, 3),
+                                .daemon_deaths = (uint32_t)sqlite3_column_int64(st, 2),
                                 .started_wall_ms = b->now.wall_ms};
 }
 

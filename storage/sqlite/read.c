@@ -109,11 +109,11 @@ void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, st
         .spec = sqlite_read_spec(st, -1),
         .state = (enum task_state)sqlite3_column_int(st, done ? C_STATE : C_LIVE_STATE),
         .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
-        .lost = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
+        .daemon_deaths = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
         .due_wall_ms = read_due(r, st),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
-        .past = (uint32_t)sqlite3_column_int64(st, C_PAST),
+        .earlier_attempts = (uint32_t)sqlite3_column_int64(st, C_PAST),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
         .outcome = done ? read_outcome(st, whole) : NULL,
     };
@@ -165,7 +165,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
         const char *message = column_text(st, C_NOTE);
         bool unknown = sqlite3_column_type(st, C_PROGRESS) == SQLITE_NULL;
         sqlite_read_task(r, st, true, &o->task);
-        o->note = (struct store_note){
+        o->reported = (struct store_reported){
             .progress = unknown ? -1 : sqlite3_column_double(st, C_PROGRESS),
             .message = message ? xstrdup(message) : NULL,
             .log_end = (uint64_t)sqlite3_column_int64(st, C_LOG_END),
@@ -173,7 +173,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     }
     (void)sqlite3_reset(st);
     if (step == SQLITE_ROW)
-        o->note.place = place_of(r, &o->task);
+        o->reported.place = place_of(r, &o->task);
     if (step == SQLITE_ROW && o->with_input)
         return add_input(r, &o->task);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);

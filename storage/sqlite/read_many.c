@@ -93,7 +93,7 @@ int sqlite_log(struct backend_reader *r, struct store_log *o)
         const char *message = column_text(st, 2);
         const void *kept = sqlite3_column_blob(st, 4);
         o->state = (enum task_state)sqlite3_column_int(st, 0);
-        o->note = (struct store_note){
+        o->reported = (struct store_reported){
             .progress = unknown ? -1 : sqlite3_column_double(st, 1),
             .message = message ? xstrdup(message) : NULL,
             .log_end = (uint64_t)sqlite3_column_int64(st, 3),

@@ -82,9 +82,9 @@ void sqlite_read_live(sqlite3_stmt *st, struct task *out)
         .spec = sqlite_read_spec(st, -1),
         .state = (enum task_state)sqlite3_column_int(st, SPEC_COLUMN_COUNT),
         .attempt = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 1),
-        .lost = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
+        .daemon_deaths = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 2),
         .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
         .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
-        .past = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
+        .earlier_attempts = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
     };
 }

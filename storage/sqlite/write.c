@@ -56,7 +56,7 @@ static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t due_up_ms)
     bind_int(st, 1, (int64_t)t->spec->id.hi);
     bind_int(st, 2, t->state);
     bind_int(st, 3, t->attempt);
-    bind_int(st, 4, t->lost);
+    bind_int(st, 4, t->daemon_deaths);
     bind_int_or_null(st, 6, backend_is_claimable(t->state) ? (int64_t)t->spec->lane : -1, -1);
     bind_int_or_null(st, 7, due_up_ms, -1);
     bind_int_or_null(st, 8, t->started_wall_ms, 0);
@@ -69,7 +69,7 @@ static int insert_live(struct backend *b, const struct task *t, uint64_t place)
     bind_int(st, 5, (int64_t)t->spec->lane);
     bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
     bind_text(st, 10, t->spec->unique);
-    bind_int(st, 11, t->past);
+    bind_int(st, 11, t->earlier_attempts);
     bind_int(st, 12, (int64_t)place);
     return sqlite_run(b, W_INSERT_LIVE);
 }
@@ -91,7 +91,7 @@ static int insert_result(struct backend *b, const struct task *t)
     bind_int(st, 2, (int64_t)t->seq);
     bind_int(st, 3, t->state);
     bind_int(st, 4, t->attempt);
-    bind_int(st, 5, t->lost);
+    bind_int(st, 5, t->daemon_deaths);
     bind_int_or_null(st, 6, t->started_wall_ms, 0);
     bind_int(st, 7, t->finished_wall_ms);
     bind_text(st, 8, o->type);

@@ -170,13 +170,13 @@ int fixture_get(struct fixture *k, struct task_id id, struct task *out)
     return rc;
 }
 
-int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *out)
+int fixture_get_reported(struct fixture *k, struct task_id id, struct store_reported *out)
 {
     struct store_get o = {.id = id};
     int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
-    *out = o.note;
+    *out = o.reported;
     out->message = NULL;
-    free((char *)(uintptr_t)o.note.message);
+    free((char *)(uintptr_t)o.reported.message);
     task_release(&o.task);
     return rc;
 }

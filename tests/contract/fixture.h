@@ -41,7 +41,7 @@ int fixture_revive(struct fixture *k, struct task *t, const struct task *callbac
 int fixture_attempts(struct fixture *k, struct store_attempts *o);
 int fixture_get(struct fixture *k, struct task_id id, struct task *out);
 /* What is known of it beside its record; without the message. */
-int fixture_get_note(struct fixture *k, struct task_id id, struct store_note *out);
+int fixture_get_reported(struct fixture *k, struct task_id id, struct store_reported *out);
 int fixture_delete(struct fixture *k, struct task_id id);
 /* Run o as the test has filled it. */
 int fixture_list(struct fixture *k, struct store_list *o);

@@ -292,11 +292,11 @@ START_TEST(test_store_reports_are_kept)
     ck_assert_uint_eq(o.begin, 5);
     ck_assert_uint_eq(o.log_len, 9);
     ck_assert_mem_eq(o.log, "1\nline 2\n", 9);
-    ck_assert(o.note.progress > 0.24 && o.note.progress < 0.26);
-    ck_assert_str_eq(o.note.message, "reading");
-    ck_assert_uint_eq(o.note.log_end, 14);
+    ck_assert(o.reported.progress > 0.24 && o.reported.progress < 0.26);
+    ck_assert_str_eq(o.reported.message, "reading");
+    ck_assert_uint_eq(o.reported.log_end, 14);
     free(o.log);
-    free((void *)(uintptr_t)o.note.message);
+    free((void *)(uintptr_t)o.reported.message);
     ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     ck_assert_int_eq(report(&t, 1, NULL, "late"), FUT_ERR_STALE);
     task_release(&t);
@@ -318,7 +318,7 @@ START_TEST(test_store_log_keeps_the_latest)
     struct store_log o = {.id = t.spec->id};
     ck_assert_int_eq(fixture_log(&k, &o), 0);
     ck_assert_uint_eq(o.log_len, STORE_LOG_MAX);
-    ck_assert_uint_eq(o.note.log_end, 100000);
+    ck_assert_uint_eq(o.reported.log_end, 100000);
     ck_assert_uint_eq(o.begin, 100000 - STORE_LOG_MAX);
     ck_assert_mem_eq(o.log + o.log_len - 1000, line, 1000);
     free(o.log);

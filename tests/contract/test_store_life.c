@@ -332,7 +332,7 @@ START_TEST(test_store_follows_the_state_machine)
             ck_assert_int_eq(fixture_get(&k, id, &seen), 0);
             ck_assert_int_eq(seen.state, t.state);
             ck_assert_uint_eq(seen.attempt, t.attempt);
-            ck_assert_uint_eq(seen.lost, t.lost);
+            ck_assert_uint_eq(seen.daemon_deaths, t.daemon_deaths);
             task_release(&seen);
         }
         task_release(&t);

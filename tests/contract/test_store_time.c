@@ -161,9 +161,9 @@ START_TEST(test_store_time_retry_stands_behind_those_that_waited)
     task_release(&t);
     t = fixture_wait_state(&k, retried, TASK_QUEUED);
     task_release(&t);
-    struct store_note note;
-    ck_assert_int_eq(fixture_get_note(&k, retried, &note), 0);
-    ck_assert_uint_eq(note.place, 2);
+    struct store_reported reported;
+    ck_assert_int_eq(fixture_get_reported(&k, retried, &reported), 0);
+    ck_assert_uint_eq(reported.place, 2);
     expect_next(LANE_IO, fresh, retried);
     end();
 }

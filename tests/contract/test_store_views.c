@@ -188,9 +188,9 @@ END_TEST
 
 static uint32_t place_of(struct task_id id)
 {
-    struct store_note note = {0};
-    ck_assert_int_eq(fixture_get_note(&k, id, &note), 0);
-    return note.place;
+    struct store_reported reported = {0};
+    ck_assert_int_eq(fixture_get_reported(&k, id, &reported), 0);
+    return reported.place;
 }
 
 START_TEST(test_store_get_tells_the_place_in_the_queue)

@@ -49,7 +49,7 @@ static void expect(struct walker *w)
     ck_assert_int_eq(fixture_get(&k, w->now.spec->id, &seen), 0);
     ck_assert_str_eq(task_state_name(seen.state), task_state_name(w->now.state));
     ck_assert_uint_eq(seen.attempt, w->now.attempt);
-    ck_assert_uint_eq(seen.lost, w->now.lost);
+    ck_assert_uint_eq(seen.daemon_deaths, w->now.daemon_deaths);
     task_release(&seen);
 }
 
@@ -57,7 +57,7 @@ static void follow(struct task *t, const struct task_change *c)
 {
     t->state = c->to_state;
     t->attempt = c->attempt;
-    t->lost = c->lost;
+    t->daemon_deaths = c->daemon_deaths;
 }
 
 static void remember(struct walker *w)
@@ -80,7 +80,7 @@ static void apply(struct walker *w, enum task_event ev)
     int want = task_apply(&from, ev, &in, &c);
     if (want == 0 && !fits)
         want = FUT_ERR_STALE;
-    if (want == 0 && from.lost != w->now.lost)
+    if (want == 0 && from.daemon_deaths != w->now.daemon_deaths)
         want = FUT_ERR_AGAIN; /* cannot be: a lost attempt is followed by another number */
     int rc = fixture_apply(&k, &from, ev, &in);
     task_release(&from);

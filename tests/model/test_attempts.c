@@ -28,7 +28,7 @@ enum ended { NOT, RESULT, ERROR, CANCEL };
 /* A change on its way through the writer. */
 struct op {
     uint8_t who;
-    uint8_t from_state, from_attempt, to_state, attempt, lost;
+    uint8_t from_state, from_attempt, to_state, attempt, daemon_deaths;
     uint8_t ended;     /* enum ended, when to_state is final */
     uint8_t committed; /* 1: done, and its poster not yet told; 2: stale, likewise */
 };
@@ -36,12 +36,12 @@ struct op {
 #define OPS 3
 struct state {
     /* on disk */
-    uint8_t state, attempt, lost, ended, times_ended;
+    uint8_t state, attempt, daemon_deaths, ended, times_ended;
     /* in the daemon */
     struct op ops[OPS];
-    uint8_t runs, is_ending; /* the attempt that runs, 0 none; its end is posted */
-    uint8_t late, late_lost; /* an attempt that was given up, whose result may still come */
-    uint8_t run_lost;
+    uint8_t runs, is_ending;   /* the attempt that runs, 0 none; its end is posted */
+    uint8_t late, late_deaths; /* an attempt that was given up, whose result may still come */
+    uint8_t run_deaths;
     uint8_t wants_cancel; /* a client waits for the answer to its cancel */
     /* what is remembered outside */
     uint8_t shown, said_cancelled, deaths;
@@ -50,9 +50,10 @@ _Static_assert(sizeof(struct state) <= EXPLORE_STATE_MAX, "fits");
 
 static struct task_spec *spec;
 
-static struct task snapshot(int state, uint8_t attempt, uint8_t lost)
+static struct task snapshot(int state, uint8_t attempt, uint8_t daemon_deaths)
 {
-    return (struct task){spec, .state = (enum task_state)state, .attempt = attempt, .lost = lost};
+    return (struct task){spec, .state = (enum task_state)state, .attempt = attempt,
+                         .daemon_deaths = daemon_deaths};
 }
 
 /* ---- the writer ------------------------------------------------------------------------------ */
@@ -72,7 +73,7 @@ static bool post(struct state *s, enum who who, struct task from, enum task_even
                             .from_attempt = (uint8_t)c.from_attempt,
                             .to_state = (uint8_t)c.to_state,
                             .attempt = (uint8_t)c.attempt,
-                            .lost = (uint8_t)c.lost,
+                            .daemon_deaths = (uint8_t)c.daemon_deaths,
                             .ended = (uint8_t)(is_final ? ended : NOT)};
     return true;
 }
@@ -90,7 +91,7 @@ static void execute(struct state *s, struct op *o)
         return;
     s->state = o->to_state;
     s->attempt = o->attempt;
-    s->lost = o->lost;
+    s->daemon_deaths = o->daemon_deaths;
     if (o->ended) {
         s->ended = o->ended;
         s->times_ended = s->times_ended ? 2 : 1;
@@ -113,11 +114,11 @@ static void told_scheduler(struct state *s, const struct op *o)
     if (o->from_state == TASK_QUEUED) { /* a claim */
         if (o->committed == 1) {
             s->runs = o->attempt;
-            s->run_lost = o->lost;
+            s->run_deaths = o->daemon_deaths;
         }
         return;
     }
-    s->runs = s->is_ending = s->run_lost = 0; /* its end is written, or somebody else's is */
+    s->runs = s->is_ending = s->run_deaths = 0; /* its end is written, or somebody else's is */
 }
 
 static bool answer(void *p)
@@ -165,12 +166,12 @@ static bool claim(void *p)
     struct state *s = p;
     if (s->runs || has_posted(s, SCHEDULER) || s->state != TASK_QUEUED)
         return false;
-    struct task t = snapshot(s->state, s->attempt, s->lost);
+    struct task t = snapshot(s->state, s->attempt, s->daemon_deaths);
     if (!post(s, SCHEDULER, t, EVENT_START))
         return false;
     if (mutant == RUNS_EARLY) {
         s->runs = s->attempt + 1;
-        s->run_lost = s->lost;
+        s->run_deaths = s->daemon_deaths;
     }
     return true;
 }
@@ -180,7 +181,7 @@ static bool end_attempt(struct state *s, enum task_event ev)
     if (!s->runs || s->is_ending)
         return false;
     s->is_ending = 1;
-    return post(s, SCHEDULER, snapshot(TASK_RUNNING, s->runs, s->run_lost), ev);
+    return post(s, SCHEDULER, snapshot(TASK_RUNNING, s->runs, s->run_deaths), ev);
 }
 
 static bool succeed(void *p)
@@ -212,21 +213,21 @@ static bool defer(void *p)
 static bool give_up(void *p)
 {
     struct state *s = p;
-    uint8_t attempt = s->runs, lost = s->run_lost;
+    uint8_t attempt = s->runs, daemon_deaths = s->run_deaths;
     if (s->late || !end_attempt(s, EVENT_RETRY))
         return false;
     s->late = attempt;
-    s->late_lost = lost;
+    s->late_deaths = daemon_deaths;
     return true;
 }
 
 static bool late_result(void *p)
 {
     struct state *s = p;
-    struct task t = snapshot(TASK_RUNNING, s->late, s->late_lost);
+    struct task t = snapshot(TASK_RUNNING, s->late, s->late_deaths);
     if (!s->late)
         return false;
-    s->late = s->late_lost = 0;
+    s->late = s->late_deaths = 0;
     return post(s, LATE, t, EVENT_SUCCEED);
 }
 
@@ -236,7 +237,7 @@ static bool hear_cancel(void *p)
     struct state *s = p;
     if (!s->runs || s->is_ending || s->state != TASK_CANCELLED)
         return false;
-    s->runs = s->run_lost = 0;
+    s->runs = s->run_deaths = 0;
     return true;
 }
 
@@ -260,7 +261,7 @@ static bool try_cancel(void *p)
         s->wants_cancel = 0; /* 409: it is done already */
         return true;
     }
-    if (!post(s, CANCELLER, snapshot(s->state, s->attempt, s->lost), EVENT_CANCEL))
+    if (!post(s, CANCELLER, snapshot(s->state, s->attempt, s->daemon_deaths), EVENT_CANCEL))
         return false;
     if (mutant == TELLS_EARLY)
         s->said_cancelled = 1;
@@ -285,16 +286,16 @@ static bool crash(void *p)
 {
     struct state *s = p;
     struct task_change c;
-    struct task t = snapshot(s->state, s->attempt, s->lost);
+    struct task t = snapshot(s->state, s->attempt, s->daemon_deaths);
     memset(s->ops, 0, sizeof(s->ops));
-    s->runs = s->is_ending = s->run_lost = s->late = s->late_lost = s->wants_cancel = 0;
+    s->runs = s->is_ending = s->run_deaths = s->late = s->late_deaths = s->wants_cancel = 0;
     if (s->state != TASK_RUNNING || mutant == FORGETS_LOST)
         return true;
     s->deaths++;
     FUT_MUST(task_apply(&t, EVENT_LOSE, NULL, &c) == 0);
     s->state = (uint8_t)c.to_state;
     s->attempt = (uint8_t)(mutant == LOSES_FREELY ? c.attempt - 1 : c.attempt);
-    s->lost = (uint8_t)(mutant == LOSES_FREELY ? c.lost - 1 : c.lost);
+    s->daemon_deaths = (uint8_t)(mutant == LOSES_FREELY ? c.daemon_deaths - 1 : c.daemon_deaths);
     if (task_state_is_final(c.to_state)) {
         s->ended = ERROR;
         s->times_ended = s->times_ended ? 2 : 1;
@@ -319,9 +320,9 @@ static const char *broken(const void *p)
         return "what runs is what is counted on disk";
     if (s->state == TASK_RUNNING && !s->runs && !has_posted(s, SCHEDULER))
         return "what is running on disk is run by somebody";
-    if (s->deaths > TASK_LOST_MAX + 1)
+    if (s->deaths > TASK_DAEMON_DEATHS_MAX + 1)
         return "a task that kills the daemon is stopped";
-    if (s->attempt > spec->retries + 1 + s->lost)
+    if (s->attempt > spec->retries + 1 + s->daemon_deaths)
         return "no attempt beyond its retries";
     return NULL;
 }

@@ -190,7 +190,7 @@ void ledger_breach(struct ledger *l, const char *fmt, ...)
 static bool is_worn_out(const json_t *future)
 {
     return strcmp(api_str(future, "error.code"), "daemon_died") == 0 &&
-           api_int(future, "attempt") > TASK_LOST_MAX;
+           api_int(future, "attempt") > TASK_DAEMON_DEATHS_MAX;
 }
 
 static bool is_killed(const json_t *future)

@@ -57,7 +57,8 @@ void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);
 struct ledger_totals {
     size_t acknowledged, shown, breaches;
     size_t killed;   /* failed because their process was killed; ledger_expect_deaths */
-    size_t worn_out; /* failed by rule: the daemon died under more than TASK_LOST_MAX attempts */
+    size_t worn_out; /* failed by rule: the daemon died under more than TASK_DAEMON_DEATHS_MAX
+                        attempts */
 };
 /* The totals so far. */
 struct ledger_totals ledger_totals(struct ledger *l);

@@ -50,7 +50,7 @@ static void count_claimed(struct attempt *a)
 {
     struct scheduler *s = a->s;
     s->served++;
-    s->suspects += a->apply.task.lost > 0;
+    s->suspects += a->apply.task.daemon_deaths > 0;
     map_put(&s->by_id, &a->by_id, a->apply.task.spec->id.hi);
     if (a->program) {
         a->program->claimed++;
@@ -62,7 +62,7 @@ static void count_claimed(struct attempt *a)
 
 static void count_ended(struct attempt *a)
 {
-    a->s->suspects -= a->apply.task.lost > 0;
+    a->s->suspects -= a->apply.task.daemon_deaths > 0;
     map_remove(&a->s->by_id, &a->by_id);
     if (a->program)
         a->program->claimed--;
@@ -189,9 +189,9 @@ void attempt_move(struct attempt *a, enum attempt_state to)
 
 static enum attempt_state state_when_free(const struct attempt *a)
 {
-    return a->apply.task.lost ? ATTEMPT_SUSPECT
-           : a->is_callback   ? ATTEMPT_PENDING
-                              : ATTEMPT_WAITING;
+    return a->apply.task.daemon_deaths ? ATTEMPT_SUSPECT
+           : a->is_callback            ? ATTEMPT_PENDING
+                                       : ATTEMPT_WAITING;
 }
 
 static struct attempt *find_by_task(struct scheduler *s, struct task_id id)

@@ -213,7 +213,7 @@ static void compute_change(struct attempt *a)
     struct task_in in = {.outcome = a->outcome};
     if (ev == EVENT_RETRY) {
         struct retry_policy p = policy_of(a);
-        in.due_in_ms = retry_wait_ms(&p, t->attempt - t->past, next_random(a->s));
+        in.due_in_ms = retry_wait_ms(&p, t->attempt - t->earlier_attempts, next_random(a->s));
         if (in.due_in_ms < a->retry_after_ms)
             in.due_in_ms = a->retry_after_ms;
     }

@@ -22,7 +22,7 @@ static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
 static const struct {
-    int attempt, lost;
+    int attempt, daemon_deaths;
 } added[TASK_EVENT_COUNT] = {
     [EVENT_START] = {1, 0},
     [EVENT_RELEASE] = {-1, 0},
@@ -41,10 +41,12 @@ static const bool guarded[TASK_EVENT_COUNT] = {[EVENT_RETRY] = true, [EVENT_LOSE
 
 static struct task_spec *spec;
 
-static struct task task_in_state(int state, uint32_t attempt, uint32_t lost)
+static struct task task_in_state(int state, uint32_t attempt, uint32_t daemon_deaths)
 {
-    return (struct task){
-        .spec = spec, .state = (enum task_state)state, .attempt = attempt, .lost = lost};
+    return (struct task){.spec = spec,
+                         .state = (enum task_state)state,
+                         .attempt = attempt,
+                         .daemon_deaths = daemon_deaths};
 }
 
 static void setup(void)
@@ -87,7 +89,7 @@ START_TEST(test_task_state_every_pair_counts)
     if (expected[s][e] != NO) {
         ck_assert_int_eq(task_apply(&t, (enum task_event)e, &in, &c), 0);
         ck_assert_int_eq((int)c.attempt, 2 + added[e].attempt);
-        ck_assert_int_eq((int)c.lost, e == EVENT_REVIVE ? 0 : 1 + added[e].lost);
+        ck_assert_int_eq((int)c.daemon_deaths, e == EVENT_REVIVE ? 0 : 1 + added[e].daemon_deaths);
         ck_assert(c.outcome == (ends_attempt[e] ? o : NULL));
         ck_assert_int_eq(c.due_in_ms, c.to_state == TASK_SCHEDULED ? 70 : 0);
     }
@@ -123,7 +125,7 @@ START_TEST(test_task_state_counts_attempts)
     ck_assert_uint_eq(c.attempt, 3);
     ck_assert_int_eq(task_apply(&t, EVENT_LOSE, NULL, &c), 0);
     ck_assert_uint_eq(c.attempt, 4);
-    ck_assert_uint_eq(c.lost, 2);
+    ck_assert_uint_eq(c.daemon_deaths, 2);
 }
 END_TEST
 
@@ -141,7 +143,7 @@ START_TEST(test_task_state_retries_end)
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_FAILED);
     ck_assert_ptr_eq(c.outcome, o);
-    t = task_in_state(TASK_RUNNING, 3, 1); /* a lost attempt is no retry */
+    t = task_in_state(TASK_RUNNING, 3, 1); /* an attempt that a daemon took with it is no retry */
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
     task_outcome_unref(o);
@@ -151,7 +153,7 @@ END_TEST
 START_TEST(test_task_state_killer_of_daemons_is_stopped)
 {
     struct task_change c;
-    struct task t = task_in_state(TASK_RUNNING, 4, TASK_LOST_MAX);
+    struct task t = task_in_state(TASK_RUNNING, 4, TASK_DAEMON_DEATHS_MAX);
     ck_assert_int_eq(task_apply(&t, EVENT_LOSE, NULL, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_FAILED);
 }
@@ -176,14 +178,14 @@ START_TEST(test_task_state_another_life)
     struct task t = task_in_state(TASK_FAILED, 5, 3);
     ck_assert_int_eq(task_apply(&t, EVENT_REVIVE, &in, &c), 0);
     ck_assert_uint_eq(c.attempt, 5);
-    ck_assert_uint_eq(c.past, 5);
-    ck_assert_uint_eq(c.lost, 0);
+    ck_assert_uint_eq(c.earlier_attempts, 5);
+    ck_assert_uint_eq(c.daemon_deaths, 0);
     ck_assert_ptr_null(c.outcome);
     t = task_in_state(TASK_RUNNING, 7, 0); /* two retries are allowed in each life */
-    t.past = 5;
+    t.earlier_attempts = 5;
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
-    ck_assert_uint_eq(c.past, 5);
+    ck_assert_uint_eq(c.earlier_attempts, 5);
     t.attempt = 8;
     ck_assert_int_eq(task_apply(&t, EVENT_RETRY, &in, &c), 0);
     ck_assert_int_eq(c.to_state, TASK_FAILED);

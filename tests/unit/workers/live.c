@@ -131,9 +131,9 @@ void live_op_wait(void)
     mutex_unlock(&live_op.mu);
 }
 
-void live_submit_spec(const struct task_spec *spec, enum task_state state, uint32_t lost)
+void live_submit_spec(const struct task_spec *spec, enum task_state state, uint32_t daemon_deaths)
 {
-    struct task t = {.spec = task_spec_new(spec), .state = state, .lost = lost};
+    struct task t = {.spec = task_spec_new(spec), .state = state, .daemon_deaths = daemon_deaths};
     struct store_submit o = {.tasks = &t, .n = 1};
     ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
     live_op_wait();

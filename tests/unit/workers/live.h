@@ -72,7 +72,7 @@ void live_op_wait(void);
 
 /* Submits a task in this state and waits for the commit. lost: daemons that are said to have died
  * with it. */
-void live_submit_spec(const struct task_spec *spec, enum task_state state, uint32_t lost);
+void live_submit_spec(const struct task_spec *spec, enum task_state state, uint32_t daemon_deaths);
 
 /* The spec of a new task; it points to handler and input. */
 struct task_spec live_spec(const char *handler, enum lane lane, const char *input,

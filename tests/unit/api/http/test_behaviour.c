@@ -87,7 +87,7 @@ START_TEST(test_version_is_a_version)
 {
     char a[VERSION_ETAG_SIZE], b[VERSION_ETAG_SIZE];
     struct task t = make_task(TASK_RUNNING, &(struct task_spec){0});
-    struct store_note none = {.progress = -1}, half = {.progress = 0.5}, text = half;
+    struct store_reported none = {.progress = -1}, half = {.progress = 0.5}, text = half;
     text.message = "half way";
     version_etag(&t, &none, NULL, a);
     version_etag(&t, &none, NULL, b);

@@ -75,10 +75,10 @@ START_TEST(test_sqlite_running_tasks_start_again)
     struct task_id id = fixture_submit(&k, LANE_IO, "again");
     struct task t;
     struct store_stats stats;
-    for (uint32_t death = 0; death <= TASK_LOST_MAX; death++) {
+    for (uint32_t death = 0; death <= TASK_DAEMON_DEATHS_MAX; death++) {
         ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
         ck_assert_uint_eq(t.attempt, death + 1);
-        ck_assert_uint_eq(t.lost, death);
+        ck_assert_uint_eq(t.daemon_deaths, death);
         ck_assert_mem_eq(t.spec->input, "again", 5);
         task_release(&t);
         fixture_reopen(&k);

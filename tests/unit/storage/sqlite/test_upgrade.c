@@ -96,7 +96,7 @@ START_TEST(test_upgrade_from_1_goes_on_with_what_is_not)
     ck_assert_uint_eq(n, 4); /* in the order in which they came */
     ck_assert(id_equal(claimed[0].spec->id, SCHEMA_1_RUNNING));
     ck_assert_uint_eq(claimed[0].attempt, 2);
-    ck_assert_uint_eq(claimed[0].lost, 1);
+    ck_assert_uint_eq(claimed[0].daemon_deaths, 1);
     ck_assert(id_equal(claimed[1].spec->id, SCHEMA_1_UNIQUE));
     ck_assert(id_equal(claimed[2].spec->id, SCHEMA_1_MEMBER));
     ck_assert(id_equal(claimed[3].spec->id, SCHEMA_1_CALLER));

@@ -105,7 +105,7 @@ static struct store_log read_log(struct task_id id)
 static void release_log(struct store_log *o)
 {
     free(o->log);
-    free((char *)(uintptr_t)o->note.message);
+    free((char *)(uintptr_t)o->reported.message);
 }
 
 /* Everything that was said is there at the moment when the future is done. */
@@ -117,7 +117,7 @@ START_TEST(test_progress_of_a_program_is_complete_when_done)
         struct store_log o = read_log(id);
         ck_assert_uint_eq(o.log_len, 8);
         ck_assert_mem_eq(o.log, "one\ntwo\n", 8);
-        ck_assert(o.note.progress == 1.0);
+        ck_assert(o.reported.progress == 1.0);
         ck_assert_str_eq(t.outcome->log, "one\ntwo\n");
         release_log(&o);
         task_release(&t);
@@ -133,14 +133,14 @@ START_TEST(test_progress_of_a_built_in_is_live)
     struct task_id id = live_submit("sleep", both_lanes[_i], "{\"ms\":60000}", 100000, 0);
     for (;;) {
         o = read_log(id);
-        if (o.note.progress > 0)
+        if (o.reported.progress > 0)
             break;
         release_log(&o);
         (void)poll(NULL, 0, 5);
     }
     ck_assert_int_eq(o.state, TASK_RUNNING);
-    ck_assert(o.note.progress < 0.5);
-    ck_assert_ptr_nonnull(strstr(o.note.message, "of 60.0 s"));
+    ck_assert(o.reported.progress < 0.5);
+    ck_assert_ptr_nonnull(strstr(o.reported.message, "of 60.0 s"));
     release_log(&o);
     live_cancel(id);
 }
@@ -204,7 +204,7 @@ START_TEST(test_report_keeps_what_is_last_and_says_what_is_missing)
     struct store_log o = read_log(id);
     ck_assert_uint_le(o.log_len, STORE_LOG_MAX);
     ck_assert_mem_eq(o.log + o.log_len - 4, "last", 4);
-    ck_assert_uint_lt(o.note.log_end, 300000); /* no million went through */
+    ck_assert_uint_lt(o.reported.log_end, 300000); /* no million went through */
     release_log(&o);
 }
 END_TEST
