@@ -48,13 +48,6 @@ void store_attempts_free(struct store_attempt *attempts, size_t n)
     free(attempts);
 }
 
-bool backend_list_wants(const struct store_list *o, const struct task *t)
-{
-    return (!o->states || (o->states & 1u << t->state)) &&
-           (o->lane < 0 || o->lane == (int)t->spec->lane) &&
-           (!o->handler || strcmp(o->handler, t->spec->handler) == 0);
-}
-
 void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
 {
     o->begin = o->reported.log_end - kept_len;

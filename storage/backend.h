@@ -176,8 +176,6 @@ bool backend_is_claimable(enum task_state s);
 bool backend_part_wants(const struct backend_part *part, const char *handler);
 /* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */
 struct store_attempt backend_keep_attempt(const struct store_attempt *a);
-/* Does a list operation want this task? spec may lack everything but lane and handler. */
-bool backend_list_wants(const struct store_list *o, const struct task *t);
 
 /* Fills begin, log and log_len from the kept end of a log; o->reported says how much was ever
  * written. What the caller has seen already (o->from) is cut off. */

@@ -20,6 +20,7 @@
 #include "core/err.h"
 #include "core/list.h"
 #include "core/task.h"
+#include "core/task_filter.h"
 #include "core/task_state.h"
 
 struct store;
@@ -303,15 +304,13 @@ extern const struct store_verb store_verb_log;
 #define STORE_LIST_MAX 1000
 struct store_list {
     struct store_op op;
-    unsigned states;     /* bit (1u << state) set for each wanted state; 0 = all */
-    int lane;            /* enum lane, or -1 = all */
-    const char *handler; /* or NULL = all; borrowed until done */
-    uint64_t before;     /* keys below this; 0 = from the newest */
-    size_t limit;        /* 1..STORE_LIST_MAX */
-    struct task *tasks;  /* room for limit, the caller's memory; out: released by the caller;
-                            outcomes carry code, exit code and signal, but no body and no log */
-    size_t n;            /* out */
-    uint64_t next;       /* out: `before` of the next page; 0 = the end */
+    struct task_filter filter;
+    uint64_t before;    /* keys below this; 0 = from the newest */
+    size_t limit;       /* 1..STORE_LIST_MAX */
+    struct task *tasks; /* capacity limit, the caller's memory; out: released by the caller;
+                           outcomes carry code, exit code and signal, but no body and no log */
+    size_t n;           /* out */
+    uint64_t next;      /* out: `before` of the next page; 0 = the end */
 };
 extern const struct store_verb store_verb_list;
 

@@ -21,23 +21,26 @@ static bool refuse_cursor(struct request *r)
 }
 
 /* False: the request was answered. */
-static bool read_filters(struct request *r, struct store_list *o)
+static bool read_filter(struct request *r, struct task_filter *out)
 {
-    const char *state = request_arg(r, "state"), *lane_text = request_arg(r, "lane"),
-               *limit_text = request_arg(r, "limit"), *cursor = request_arg(r, "cursor");
-    enum lane lane;
+    const char *allowed;
+    *out = task_filter_all;
+    for (const struct request_pair *a = r->args; a; a = a->next) {
+        if (task_filter_set(out, a->name, a->value, &allowed) == FUT_ERR_INVAL)
+            return request_refuse_arg(r, a->name, allowed);
+    }
+    return true;
+}
+
+/* Likewise. */
+static bool read_page(struct request *r, struct store_list *o)
+{
+    const char *limit_text = request_arg(r, "limit"), *cursor = request_arg(r, "cursor");
     uint64_t limit = DEFAULT_LIMIT;
-    if (state && !params_states(state, &o->states))
-        return request_refuse_arg(
-            r, "state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled");
-    if (lane_text && !lane_parse(lane_text, &lane))
-        return request_refuse_arg(r, "lane", "\"io\" or \"cpu\"");
     if (limit_text && (!number_parse_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
         return request_refuse_arg(r, "limit", "a whole number from 1 to 1000");
     if (cursor && !cursor_parse(cursor, &o->before))
         return refuse_cursor(r);
-    o->lane = lane_text ? (int)lane : -1;
-    o->handler = request_arg(r, "handler");
     o->limit = (size_t)limit;
     return true;
 }
@@ -93,7 +96,7 @@ static void drop_list(struct request *r)
 void listing_get(struct request *r)
 {
     struct store_list o = {0};
-    if (!read_filters(r, &o))
+    if (!read_filter(r, &o.filter) || !read_page(r, &o))
         return;
     o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
     r->op.list = o;

@@ -65,28 +65,6 @@ void params_encode(struct buf *out, const char *s)
     }
 }
 
-bool params_states(const char *text, unsigned *out_mask)
-{
-    unsigned mask = 0;
-    char name[16];
-    for (;;) {
-        size_t n = strcspn(text, ",");
-        enum task_state s;
-        if (n >= sizeof(name))
-            return false;
-        memcpy(name, text, n);
-        name[n] = '\0';
-        if (!task_state_parse(name, &s))
-            return false;
-        mask |= 1u << s;
-        if (!text[n])
-            break;
-        text += n + 1;
-    }
-    *out_mask = mask;
-    return true;
-}
-
 /* The value of one preference `name [= value] [; …]` when its name is "wait". */
 static int wait_value(const char *pref, size_t n, int64_t *out_ms)
 {

@@ -22,8 +22,6 @@ struct params_pair {
 bool params_next(const char **query, struct params_pair *out);
 /* Appends s percent-encoded, safe as a query value. */
 void params_encode(struct buf *out, const char *s);
-/* Comma list of state names as bits (1u << state); at least one. */
-bool params_states(const char *text, unsigned *out_mask);
 
 /* The longest wait that is read; the server cuts waits to a maximum of its own. */
 #define PARAMS_WAIT_MAX_MS 1000000000000000LL

@@ -67,11 +67,13 @@ int memory_list(struct backend_reader *reader, struct store_list *o)
     struct list_node *i = b->in_order.head.prev;
     for (; i != &b->in_order.head && o->n < o->limit && seen < BACKEND_SCAN_MAX; i = i->prev) {
         const struct record *r = FUT_CONTAINER(i, struct record, in_order);
+        if (r->task.spec->id.hi < task_filter_lowest(&o->filter))
+            break;
         if (o->before && r->task.spec->id.hi >= o->before)
             continue;
         seen++;
         last = r->task.spec->id.hi;
-        if (backend_list_wants(o, &r->task))
+        if (task_filter_wants(&o->filter, &r->task))
             task_copy(&o->tasks[o->n++], &r->task);
     }
     o->next = o->n == o->limit || seen == BACKEND_SCAN_MAX ? last : 0;

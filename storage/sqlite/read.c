@@ -13,13 +13,13 @@ static const char *const sql[R_COUNT] = {
               " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
               " LEFT JOIN notes n ON n.key = t.key WHERE t.key = ?1 AND t.lo = ?2",
     [R_LIST_ALL] = "SELECT " TASK_COLUMNS " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
-                   " WHERE t.key < ?1 ORDER BY t.key DESC LIMIT ?2",
+                   " WHERE t.key < ?1 AND t.key >= ?3 ORDER BY t.key DESC LIMIT ?2",
     [R_LIST_LIVE] = "SELECT " TASK_COLUMNS
                     " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS JOIN_OPTIONS
-                    " WHERE l.key < ?1 ORDER BY l.key DESC LIMIT ?2",
+                    " WHERE l.key < ?1 AND l.key >= ?3 ORDER BY l.key DESC LIMIT ?2",
     [R_LIST_DONE] = "SELECT " TASK_COLUMNS
                     " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
-                    " WHERE r.key < ?1 ORDER BY r.key DESC LIMIT ?2",
+                    " WHERE r.key < ?1 AND r.key >= ?3 ORDER BY r.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
     [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling FROM batches"
@@ -179,32 +179,33 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
 }
 
-static enum read_stmt driving_table(unsigned states)
+static enum read_stmt driving_table(const struct task_filter *f)
 {
-    unsigned final = 0;
+    unsigned states = f->states, final = 0;
     for (unsigned s = 0; s < TASK_STATE_COUNT; s++)
         final |= task_state_is_final((enum task_state)s) ? 1u << s : 0;
+    if (f->code[0] || (states && (states & ~final) == 0))
+        return R_LIST_DONE;
     if (!states)
         return R_LIST_ALL;
-    if ((states & ~final) == 0)
-        return R_LIST_DONE;
     return (states & final) == 0 ? R_LIST_LIVE : R_LIST_ALL;
 }
 
 int sqlite_list(struct backend_reader *r, struct store_list *o)
 {
-    sqlite3_stmt *st = r->stmts[driving_table(o->states)];
+    sqlite3_stmt *st = r->stmts[driving_table(&o->filter)];
     size_t seen = 0;
     uint64_t last = 0;
     int step = SQLITE_DONE;
     bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
     bind_int(st, 2, BACKEND_SCAN_MAX);
+    bind_int(st, 3, (int64_t)task_filter_lowest(&o->filter));
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;
         sqlite_read_task(r, st, false, &t);
         last = t.spec->id.hi;
-        if (backend_list_wants(o, &t))
+        if (task_filter_wants(&o->filter, &t))
             o->tasks[o->n++] = t;
         else
             task_release(&t);

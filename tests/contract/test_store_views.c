@@ -31,8 +31,9 @@ static void finish_one(enum task_event ev)
 static size_t list_count(unsigned states, int lane, const char *handler)
 {
     struct task tasks[16];
-    struct store_list o = {
-        .states = states, .lane = lane, .handler = handler, .limit = 16, .tasks = tasks};
+    struct store_list o = {.filter = {.states = states, .lane = lane}, .limit = 16, .tasks = tasks};
+    if (handler)
+        ck_assert_int_eq(task_filter_set(&o.filter, "handler", handler, &(const char *){NULL}), 0);
     ck_assert_int_eq(fixture_list(&k, &o), 0);
     ck_assert_uint_eq(o.next, 0);
     for (size_t i = 0; i < o.n; i++)
@@ -69,7 +70,8 @@ START_TEST(test_store_list_pages_newest_first)
     for (int i = 0; i < 5; i++)
         ids[i] = fixture_submit(&k, LANE_IO, "x");
     do {
-        struct store_list o = {.lane = -1, .before = before, .limit = 2, .tasks = tasks};
+        struct store_list o = {
+            .filter = task_filter_all, .before = before, .limit = 2, .tasks = tasks};
         ck_assert_int_eq(fixture_list(&k, &o), 0);
         for (size_t i = 0; i < o.n; i++) {
             ck_assert(id_equal(tasks[i].spec->id, ids[4 - seen]));

@@ -7,6 +7,7 @@
 #include "api/text/params.h"
 #include "core/id.h"
 #include "core/number.h"
+#include "core/task_filter.h"
 #include "tests/fuzz/fuzz.h"
 
 static void try_escapes(const char *text)
@@ -56,11 +57,16 @@ static void try_numbers(const char *text)
 
 static void try_names(const char *text)
 {
-    unsigned mask = 0;
+    struct task_filter filter;
     struct task_id id;
     char again[ID_TEXT_SIZE];
-    if (params_states(text, &mask))
-        FUT_ASSERT(mask && mask < 1u << TASK_STATE_COUNT);
+    if (task_filter_read(text, &filter) == 0) {
+        struct task_filter read_again;
+        struct buf written = BUF_INIT;
+        task_filter_write(&written, &filter);
+        FUT_ASSERT(task_filter_read(written.len ? written.data : "", &read_again) == 0);
+        buf_release(&written);
+    }
     if (params_type_ok(text))
         FUT_ASSERT(strlen(text) <= TASK_TYPE_MAX);
     if (params_url_ok(text))

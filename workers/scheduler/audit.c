@@ -143,8 +143,7 @@ static void page_done(struct store_op *op)
 static void read_page(struct audit *u)
 {
     uint64_t before = u->list.next;
-    u->list = (struct store_list){.states = 1u << TASK_RUNNING,
-                                  .lane = -1,
+    u->list = (struct store_list){.filter = {.states = 1u << TASK_RUNNING, .lane = -1},
                                   .before = before,
                                   .limit = PAGE,
                                   .tasks = u->tasks};

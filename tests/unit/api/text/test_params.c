@@ -107,13 +107,8 @@ START_TEST(test_params_encode_comes_back)
 }
 END_TEST
 
-START_TEST(test_params_states_and_numbers)
+START_TEST(test_params_content_types)
 {
-    unsigned mask = 0;
-    ck_assert(params_states("queued,failed", &mask));
-    ck_assert_uint_eq(mask, 1u << TASK_QUEUED | 1u << TASK_FAILED);
-    ck_assert(!params_states("", &mask) && !params_states("queued,", &mask));
-    ck_assert(!params_states("a-state-with-a-long-name", &mask));
     ck_assert(!params_type_ok("") && !params_type_ok("a\nb") && params_type_ok("a/b"));
 }
 END_TEST
@@ -198,7 +193,7 @@ int main(void)
     tcase_add_loop_test(t, test_params_decode, 0, FUT_COUNT(escapes));
     tcase_add_loop_test(t, test_params_next, 0, FUT_COUNT(queries));
     tcase_add_test(t, test_params_encode_comes_back);
-    tcase_add_test(t, test_params_states_and_numbers);
+    tcase_add_test(t, test_params_content_types);
     tcase_add_test(t, test_cursor_round_trip_and_refusals);
     tcase_add_loop_test(t, test_route_finds_by_method_and_path, 0, FUT_COUNT(paths));
     tcase_add_test(t, test_route_knows_its_parameters);

@@ -1,0 +1,248 @@
+#include "core/task_filter.h"
+
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/number.h"
+
+#define MEMBER_TEXT_MAX 128
+#define AGE_MAX_MS (INT64_C(100) * 366 * 86400000)
+#define CLOCK_SLACK_MS 1000 /* between the time in an id and the time of submission beside it */
+
+const struct task_filter task_filter_all = {.lane = -1};
+
+/* ---- members --------------------------------------------------------------------------------- */
+
+static bool set_states(struct task_filter *f, const char *text)
+{
+    unsigned mask = 0;
+    char name[16];
+    for (;;) {
+        size_t n = strcspn(text, ",");
+        enum task_state s;
+        if (n >= sizeof(name))
+            return false;
+        memcpy(name, text, n);
+        name[n] = '\0';
+        if (!task_state_parse(name, &s))
+            return false;
+        mask |= 1u << s;
+        if (!text[n])
+            break;
+        text += n + 1;
+    }
+    f->states = mask;
+    return true;
+}
+
+static void write_states(struct buf *out, const struct task_filter *f)
+{
+    const char *comma = "";
+    for (int s = 0; s < TASK_STATE_COUNT; s++) {
+        if (!(f->states & 1u << s))
+            continue;
+        buf_printf(out, "%s%s", comma, task_state_name((enum task_state)s));
+        comma = ",";
+    }
+}
+
+static bool set_lane(struct task_filter *f, const char *text)
+{
+    enum lane lane;
+    if (!lane_parse(text, &lane))
+        return false;
+    f->lane = (int)lane;
+    return true;
+}
+
+static void write_lane(struct buf *out, const struct task_filter *f)
+{
+    if (f->lane >= 0)
+        buf_puts(out, lane_name((enum lane)f->lane));
+}
+
+static bool set_handler(struct task_filter *f, const char *text)
+{
+    if (!task_handler_name_ok(text))
+        return false;
+    memcpy(f->handler, text, strlen(text) + 1);
+    return true;
+}
+
+static void write_handler(struct buf *out, const struct task_filter *f)
+{
+    buf_puts(out, f->handler);
+}
+
+static bool set_code(struct task_filter *f, const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
+    size_t n = strlen(text);
+    if (n < 1 || n > TASK_FILTER_CODE_MAX || strspn(text, allowed) != n)
+        return false;
+    memcpy(f->code, text, n + 1);
+    return true;
+}
+
+static void write_code(struct buf *out, const struct task_filter *f)
+{
+    buf_puts(out, f->code);
+}
+
+static bool set_batch(struct task_filter *f, const char *text)
+{
+    return id_parse(text, &f->batch);
+}
+
+static void write_batch(struct buf *out, const struct task_filter *f)
+{
+    char id[ID_TEXT_SIZE];
+    if (!f->batch.hi)
+        return;
+    id_format(f->batch, id);
+    buf_puts(out, id);
+}
+
+static bool set_after(struct task_filter *f, const char *text)
+{
+    return clock_parse_rfc3339(text, &f->from_wall_ms);
+}
+
+static bool set_before(struct task_filter *f, const char *text)
+{
+    return clock_parse_rfc3339(text, &f->until_wall_ms);
+}
+
+static bool set_older_than(struct task_filter *f, const char *text)
+{
+    int64_t age_ms;
+    if (!number_parse_seconds(text, AGE_MAX_MS, &age_ms))
+        return false;
+    int64_t until = clock_wall_ms() - age_ms;
+    f->until_wall_ms = until > 1 ? until : 1;
+    return true;
+}
+
+static void write_time(struct buf *out, int64_t wall_ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    if (!wall_ms)
+        return;
+    clock_rfc3339(wall_ms, text);
+    buf_puts(out, text);
+}
+
+static void write_after(struct buf *out, const struct task_filter *f)
+{
+    write_time(out, f->from_wall_ms);
+}
+
+static void write_before(struct buf *out, const struct task_filter *f)
+{
+    write_time(out, f->until_wall_ms);
+}
+
+static const struct {
+    const char *name, *allowed;
+    bool (*set)(struct task_filter *f, const char *text);
+    void (*write)(struct buf *out, const struct task_filter *f); /* nothing: it says nothing */
+} members[] = {
+    {"state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled",
+     set_states, write_states},
+    {"lane", "\"io\" or \"cpu\"", set_lane, write_lane},
+    {"handler", "a handler's name", set_handler, write_handler},
+    {"code", "an error code such as \"timeout\"", set_code, write_code},
+    {"batch", "the id of a batch", set_batch, write_batch},
+    {"after", "a time such as \"2026-11-22T10:00:00Z\"", set_after, write_after},
+    {"before", "a time such as \"2026-11-22T10:00:00Z\"", set_before, write_before},
+    {"older_than", "a number of seconds", set_older_than, NULL},
+};
+
+int task_filter_set(struct task_filter *f, const char *name, const char *text,
+                    const char **out_allowed)
+{
+    for (size_t i = 0; i < FUT_COUNT(members); i++) {
+        if (strcmp(members[i].name, name) != 0)
+            continue;
+        *out_allowed = members[i].allowed;
+        return members[i].set(f, text) ? 0 : FUT_ERR_INVAL;
+    }
+    return FUT_ERR_NOT_FOUND;
+}
+
+const char *task_filter_members(void)
+{
+    return "\"state\", \"lane\", \"handler\", \"code\", \"batch\", \"after\", \"before\" and "
+           "\"older_than\"";
+}
+
+/* ---- as text --------------------------------------------------------------------------------- */
+
+void task_filter_write(struct buf *out, const struct task_filter *f)
+{
+    size_t begin = out->len;
+    for (size_t i = 0; i < FUT_COUNT(members); i++) {
+        struct buf text = BUF_INIT;
+        if (members[i].write)
+            members[i].write(&text, f);
+        if (text.len)
+            buf_printf(out, "%s%s=%.*s", out->len > begin ? "&" : "", members[i].name,
+                       (int)text.len, text.data);
+        buf_release(&text);
+    }
+}
+
+/* Copies up to the next `end`, or to the end of the text. False: there is more than fits. */
+static bool take_until(const char **at, char end, char *out, size_t size)
+{
+    size_t n = strcspn(*at, (char[]){end, '\0'});
+    if (n >= size)
+        return false;
+    memcpy(out, *at, n);
+    out[n] = '\0';
+    *at += n + ((*at)[n] == end);
+    return true;
+}
+
+int task_filter_read(const char *text, struct task_filter *out)
+{
+    char name[16], value[MEMBER_TEXT_MAX];
+    const char *allowed;
+    *out = task_filter_all;
+    while (*text) {
+        if (!take_until(&text, '=', name, sizeof(name)) ||
+            !take_until(&text, '&', value, sizeof(value)) ||
+            task_filter_set(out, name, value, &allowed) != 0)
+            return FUT_ERR_INVAL;
+    }
+    return 0;
+}
+
+/* ---- what is meant --------------------------------------------------------------------------- */
+
+static bool wants_end(const struct task_filter *f, const struct task_outcome *o)
+{
+    return !f->code[0] || (o && o->code && strcmp(f->code, o->code) == 0);
+}
+
+bool task_filter_wants(const struct task_filter *f, const struct task *t)
+{
+    const struct task_spec *s = t->spec;
+    return (!f->states || (f->states & 1u << t->state)) &&
+           (f->lane < 0 || f->lane == (int)s->lane) &&
+           (!f->handler[0] || strcmp(f->handler, s->handler) == 0) && wants_end(f, t->outcome) &&
+           (!f->batch.hi || id_equal(f->batch, s->batch)) &&
+           (!f->from_wall_ms || s->created_wall_ms >= f->from_wall_ms) &&
+           (!f->until_wall_ms || s->created_wall_ms < f->until_wall_ms);
+}
+
+/* The id of a batch is made before those of its members; the time in an id is never behind the
+ * clock. */
+uint64_t task_filter_lowest(const struct task_filter *f)
+{
+    int64_t from_ms = f->from_wall_ms - CLOCK_SLACK_MS;
+    uint64_t lowest = from_ms > 0 ? (uint64_t)from_ms << 16 : 0;
+    return f->batch.hi > lowest ? f->batch.hi : lowest;
+}
