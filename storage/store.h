@@ -170,15 +170,14 @@ struct store_recall {
 extern const struct store_verb store_verb_recall;
 
 /* Gives a task that failed or was cancelled another life (change: of EVENT_REVIVE, from task, which
- * must have its outcome). What it came to stays in the list of its attempts. rc FUT_ERR_STALE as
- * store_apply; FUT_ERR_FULL: the queue is; FUT_ERR_CONFLICT: another unfinished task has its unique
- * key by now. After success task is up to date. */
+ * must have its outcome). What it came to stays in the list of its attempts. If its callback is
+ * still kept, a new one like it tells of the next end. rc FUT_ERR_STALE as store_apply;
+ * FUT_ERR_FULL: the queue is; FUT_ERR_CONFLICT: another unfinished task has its unique key by now.
+ * After success task is up to date. */
 struct store_revive {
     struct store_op op;
     struct task_change change;
-    struct task task;            /* the caller's to release */
-    const struct task *callback; /* a new one, as in store_submit, to tell of its next end; in place
-                                    of the old one; borrowed until done; NULL: none */
+    struct task task; /* the caller's to release */
 };
 extern const struct store_verb store_verb_revive;
 

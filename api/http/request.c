@@ -443,8 +443,7 @@ static void drop_revive(struct request *r)
 void request_revive(struct request *r, const struct task_change *change, request_step *next)
 {
     request_drop_op(r);
-    r->op.revive = (struct store_revive){
-        .change = *change, .task = r->task, .callback = r->callback.spec ? &r->callback : NULL};
+    r->op.revive = (struct store_revive){.change = *change, .task = r->task};
     r->task = (struct task){0};
     request_post(r, &store_verb_revive, drop_revive, next);
 }

@@ -229,7 +229,7 @@ FUT_MUST_CHECK int request_try_post(struct request *r, const struct store_verb *
 void request_submit(struct request *r, const struct store_key *key, request_step *next);
 /* Applies a change to r->task, which is empty from here until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
-/* As request_apply; r->callback, when not empty, is the new callback. */
+/* As request_apply, for another life. */
 void request_revive(struct request *r, const struct task_change *change, request_step *next);
 /* Reads a future into r->op.get. */
 void request_get(struct request *r, struct task_id id, request_step *next);

@@ -34,17 +34,6 @@ void callback_task_make(struct task *out, struct task_id id, struct task_id afte
     buf_release(&input);
 }
 
-void callback_task_renew(struct task *out, const struct task *old)
-{
-    struct task_spec spec = *old->spec;
-    spec.id = id_new();
-    spec.created_wall_ms = clock_wall_ms();
-    const void *end = memchr(spec.input, '\n', spec.input_len); /* how the last life ended */
-    if (end)
-        spec.input_len = (size_t)((const unsigned char *)end - spec.input);
-    *out = (struct task){.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
-}
-
 void callback_task_write_url(struct buf *out, const struct task *t)
 {
     const char *url;

@@ -10,9 +10,6 @@
  * submission's, or NULL. */
 void callback_task_make(struct task *out, struct task_id id, struct task_id after, const char *url,
                         const char *traceparent);
-/* Makes *out, one reference, the caller's to release: a callback with an id of its own that tells
- * the URL of old of the future's next end. old was read with its input. */
-void callback_task_renew(struct task *out, const struct task *old);
 /* Appends the member "url"; t was read with its input (without, nothing is appended). */
 void callback_task_write_url(struct buf *out, const struct task *t);
 

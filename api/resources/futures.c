@@ -4,7 +4,6 @@
 
 #include "api/http/mhd.h"
 #include "api/http/request.h"
-#include "api/resources/callback_task.h"
 #include "api/resources/future_json.h"
 #include "api/resources/rows.h"
 #include "api/resources/show.h"
@@ -204,7 +203,6 @@ static void revived(struct request *r)
 {
     int rc = r->op.base.rc;
     request_take_task(r);
-    task_release(&r->callback); /* read again, as it stands */
     if (rc == FUT_ERR_STALE && ++r->tries < CHANGE_TRIES)
         request_get(r, r->task.spec->id, retry_read);
     else if (rc == FUT_ERR_CONFLICT)
@@ -213,24 +211,6 @@ static void revived(struct request *r)
         request_fail(r, rc);
     else
         show_gather(r, reply_queued);
-}
-
-static void revive(struct request *r)
-{
-    struct task_change change;
-    FUT_MUST(task_apply(&r->task, EVENT_REVIVE, NULL, &change) == 0);
-    request_revive(r, &change, revived);
-}
-
-/* A callback that is deleted already is not called again. */
-static void callback_read(struct request *r)
-{
-    if (r->op.base.rc == 0)
-        callback_task_renew(&r->callback, &r->op.get.task);
-    if (r->op.base.rc == 0 || r->op.base.rc == FUT_ERR_NOT_FOUND)
-        revive(r);
-    else
-        request_fail(r, r->op.base.rc);
 }
 
 static void refuse_state(struct request *r)
@@ -257,13 +237,7 @@ static void retry_read(struct request *r)
         refuse_state(r);
         return;
     }
-    if (!r->task.spec->callback.hi) {
-        revive(r);
-        return;
-    }
-    rc = request_try_get_whole(r, r->task.spec->callback, callback_read);
-    if (rc != 0)
-        request_fail(r, rc);
+    request_revive(r, &change, revived);
 }
 
 void futures_retry(struct request *r)

@@ -185,6 +185,13 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c);
 /* Executes the change and brings *t up to date. */
 FUT_MUST_CHECK int txn_change(struct store *s, const struct task_change *c, struct task *t);
 
+/* ---- revive.c -------------------------------------------------------------------------------- */
+
+/* Gives a task that failed or was cancelled another life (c: of EVENT_REVIVE, from *t, which has
+ * its outcome) and brings *t up to date; nothing happens but with 0. Errors as store_verb_revive's.
+ */
+FUT_MUST_CHECK int revive_task(struct store *s, const struct task_change *c, struct task *t);
+
 /* ---- reader.c -------------------------------------------------------------------------------- */
 
 /* A reader thread: serves the verbs that read. */

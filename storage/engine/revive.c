@@ -1,4 +1,8 @@
 /* revive: another life for a task that failed or was cancelled. The writer thread alone. */
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -16,34 +20,73 @@ static int keep_end(struct store *s, const struct task *t)
                                                        .outcome = t->outcome});
 }
 
-/* A receiver knows a delivery by its id and takes the second of one id for the first: the next end
- * is told by a task of its own. */
-static int replace_callback(struct store *s, struct store_revive *o)
+/* The task that told of the earlier life's end, made anew. The store had appended that end to its
+ * input, behind a newline. */
+static struct task renew(const struct task_spec *old)
 {
-    struct task_id id = o->callback->spec->id;
-    int rc = s->ops->insert(s->backend, o->callback);
-    if (rc == 0)
-        rc = s->ops->set_callback(s->backend, o->change.id.hi, id);
-    if (rc != 0)
-        return rc;
-    (*txn_live(s, o->callback->spec->lane, o->callback->state))++;
-    s->w.now.stats.submitted++;
-    struct task_spec spec = *o->task.spec;
-    spec.callback = id;
-    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
-    task_spec_unref(o->task.spec);
-    o->task.spec = fresh;
-    return 0;
+    struct task_spec spec = *old;
+    spec.id = id_new();
+    spec.created_wall_ms = clock_wall_ms();
+    const void *end = memchr(spec.input, '\n', spec.input_len);
+    if (end)
+        spec.input_len = (size_t)((const unsigned char *)end - spec.input);
+    return (struct task){.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
 }
 
-static int revive(struct store *s, struct store_revive *o)
+static void set_callback(struct task *t, struct task_id callback)
 {
-    int rc = txn_check_unique(s, o->task.spec);
+    struct task_spec spec = *t->spec;
+    spec.callback = callback;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
+    task_spec_unref(t->spec);
+    t->spec = fresh;
+}
+
+/* A receiver knows a delivery by its id and takes the second of one id for the first: the next end
+ * is told by a task of its own. A callback that was deleted is not called again. */
+static int replace_callback(struct store *s, struct task *t)
+{
+    struct task_spec *old = NULL;
+    int rc = s->ops->load(s->backend, t->spec->callback.hi, &old);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    struct task callback = renew(old);
+    task_spec_unref(old);
+    rc = s->ops->insert(s->backend, &callback);
     if (rc == 0)
-        rc = keep_end(s, &o->task);
+        rc = s->ops->set_callback(s->backend, t->spec->id.hi, callback.spec->id);
+    if (rc == 0) {
+        (*txn_live(s, callback.spec->lane, callback.state))++;
+        s->w.now.stats.submitted++;
+        set_callback(t, callback.spec->id);
+    }
+    task_release(&callback);
+    return rc;
+}
+
+int revive_task(struct store *s, const struct task_change *c, struct task *t)
+{
+    struct writer_numbers before = s->w.now;
+    if (txn_is_full(s, 1))
+        return FUT_ERR_FULL;
+    int rc = txn_begin(s);
     if (rc == 0)
-        rc = txn_change(s, &o->change, &o->task);
-    return rc == 0 && o->callback ? replace_callback(s, o) : rc;
+        rc = s->ops->mark(s->backend);
+    if (rc != 0)
+        return rc;
+    rc = txn_check_unique(s, t->spec);
+    if (rc == 0)
+        rc = keep_end(s, t);
+    if (rc == 0)
+        rc = txn_change(s, c, t);
+    if (rc == 0 && t->spec->callback.hi)
+        rc = replace_callback(s, t);
+    if (rc != 0) {
+        s->w.now = before;
+        return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
+    }
+    task_spec_unref(spec_cache_take(&s->w.specs, c->id.hi)); /* of before it was cancelled */
+    return s->ops->unmark(s->backend);
 }
 
 static void prepare_revive(struct store_op *op)
@@ -54,25 +97,13 @@ static void prepare_revive(struct store_op *op)
 static int write_revive(struct store *s, struct store_op *op)
 {
     struct store_revive *o = FUT_CONTAINER(op, struct store_revive, op);
-    struct writer_numbers before = s->w.now;
-    if (txn_is_full(s, 1))
-        return FUT_ERR_FULL;
-    int rc = txn_begin(s);
+    int rc = revive_task(s, &o->change, &o->task);
     if (rc == 0)
-        rc = s->ops->mark(s->backend);
-    if (rc != 0)
-        return rc;
-    rc = revive(s, o);
-    if (rc != 0) {
-        s->w.now = before;
-        return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
-    }
-    task_spec_unref(spec_cache_take(&s->w.specs, o->change.id.hi)); /* of before it was cancelled */
-    txn_add_change(s, &(struct store_change){.id = o->change.id,
-                                             .state = o->task.state,
-                                             .task = &o->task,
-                                             .batch = o->task.spec->batch});
-    return s->ops->unmark(s->backend);
+        txn_add_change(s, &(struct store_change){.id = o->change.id,
+                                                 .state = o->task.state,
+                                                 .task = &o->task,
+                                                 .batch = o->task.spec->batch});
+    return rc;
 }
 
 const struct store_verb store_verb_revive = {

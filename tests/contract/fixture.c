@@ -134,9 +134,9 @@ int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const s
     return rc;
 }
 
-int fixture_revive(struct fixture *k, struct task *t, const struct task *callback)
+int fixture_revive(struct fixture *k, struct task *t)
 {
-    struct store_revive o = {.task = *t, .callback = callback};
+    struct store_revive o = {.task = *t};
     int rc = task_apply(t, EVENT_REVIVE, NULL, &o.change);
     if (rc == 0)
         rc = wait_done(store_post(k->store, &store_verb_revive, &o.op, on_done), &o.op);

@@ -36,8 +36,8 @@ int fixture_recall(struct fixture *k, enum lane lane);
 /* Applies an event to a snapshot, which is brought up to date on success. */
 int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const struct task_in *in);
 int fixture_succeed(struct fixture *k, struct task *t, const char *body);
-/* Another life; t (with its outcome) is brought up to date on success. callback: NULL none. */
-int fixture_revive(struct fixture *k, struct task *t, const struct task *callback);
+/* Another life; t (with its outcome) is brought up to date on success. */
+int fixture_revive(struct fixture *k, struct task *t);
 int fixture_attempts(struct fixture *k, struct store_attempts *o);
 int fixture_get(struct fixture *k, struct task_id id, struct task *out);
 /* What is known of it beside its record; without the message. */

@@ -114,7 +114,7 @@ START_TEST(test_store_attempts_are_bounded)
         struct task t;
         ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
         ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
-        ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+        ck_assert_int_eq(fixture_revive(&k, &t), 0);
         task_release(&t);
         task_outcome_unref(o);
     }
@@ -138,7 +138,7 @@ START_TEST(test_store_revive_starts_a_new_life)
     t = run_once(EVENT_RETRY, "busy"); /* one retry was allowed */
     ck_assert_int_eq(t.state, TASK_FAILED);
     uint64_t seq = t.seq;
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     ck_assert_int_eq(t.state, TASK_QUEUED);
     ck_assert_uint_eq(t.attempt, 2);
     ck_assert_ptr_null(t.outcome);
@@ -175,7 +175,7 @@ START_TEST(test_store_revive_of_what_was_cancelled_before_it_ran)
     struct task t;
     ck_assert_int_eq(fixture_get(&k, id, &t), 0);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     ck_assert_uint_eq(t.attempt, 0);
     task_release(&t);
     (void)attempts_of(id, 0);
@@ -193,14 +193,14 @@ START_TEST(test_store_revive_is_compare_and_set)
     (void)fixture_submit(&k, LANE_IO, "x");
     struct task t = run_once(EVENT_FAIL, "exit"), late, again;
     task_copy(&late, &t);
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_copy(&again, &late);
-    ck_assert_int_eq(fixture_revive(&k, &again, NULL), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_revive(&k, &again), FUT_ERR_STALE);
     task_release(&t);
     task_release(&again);
     t = run_once(EVENT_FAIL, "exit"); /* failed again: not the end that `late` has seen */
-    ck_assert_int_eq(fixture_revive(&k, &late, NULL), FUT_ERR_STALE);
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &late), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_release(&t);
     task_release(&late);
     end();
@@ -222,14 +222,14 @@ START_TEST(test_store_revive_wants_its_unique_key_and_room)
     ck_assert_int_eq(fixture_submit_n(&k, &two, 1), 0);
     ck_assert_int_eq(fixture_get(&k, one.spec->id, &seen), 0);
     ck_assert_str_eq(seen.spec->unique, "key"); /* also when it is done */
-    ck_assert_int_eq(fixture_revive(&k, &seen, NULL), FUT_ERR_CONFLICT);
+    ck_assert_int_eq(fixture_revive(&k, &seen), FUT_ERR_CONFLICT);
     task_release(&seen);
     (void)attempts_of(one.spec->id, 0); /* nothing was half done */
     task_release(&t);
     t = run_once(EVENT_SUCCEED, NULL);
     task_release(&t);
     ck_assert_int_eq(fixture_get(&k, one.spec->id, &seen), 0);
-    ck_assert_int_eq(fixture_revive(&k, &seen, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), 0);
     task_release(&seen);
     struct store_submit again = {.tasks = &one, .n = 1};
     ck_assert_int_eq(fixture_submit_op(&k, &again), 0); /* it has its key again */
@@ -253,7 +253,7 @@ START_TEST(test_store_revive_full_queue_refuses)
     if (strcmp(k.backend, "memory") != 0) { /* which forgets */
         fixture_reopen(&k);
         (void)fixture_submit(&k, LANE_IO, "fills it");
-        ck_assert_int_eq(fixture_revive(&k, &t, NULL), FUT_ERR_FULL);
+        ck_assert_int_eq(fixture_revive(&k, &t), FUT_ERR_FULL);
         (void)attempts_of(t.spec->id, 0);
     }
     task_release(&t);
@@ -284,20 +284,24 @@ START_TEST(test_store_revive_has_a_callback_of_its_own)
     ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &called), 1);
     ck_assert(id_equal(called.spec->id, pair[1].spec->id));
     task_release(&called);
-    struct task next = callback_for(t.spec->id);
-    ck_assert_int_eq(fixture_revive(&k, &t, &next), 0);
-    ck_assert(id_equal(t.spec->callback, next.spec->id));
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
+    struct task_id next = t.spec->callback;
+    ck_assert(next.hi && !id_equal(next, pair[1].spec->id));
     task_release(&t);
     ck_assert_int_eq(fixture_get(&k, pair[0].spec->id, &seen), 0);
-    ck_assert(id_equal(seen.spec->callback, next.spec->id));
+    ck_assert(id_equal(seen.spec->callback, next));
     task_release(&seen);
     t = run_once(EVENT_FAIL, "exit");
     ck_assert_mem_eq(t.spec->input, "the input", 9);
     ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &called), 1);
-    ck_assert(id_equal(called.spec->id, next.spec->id));
+    ck_assert(id_equal(called.spec->id, next));
+    const unsigned char *told = memchr(called.spec->input, '\n', called.spec->input_len);
+    ck_assert_msg(told && !memchr(told + 1, '\n',
+                                  called.spec->input_len - 1 - (size_t)(told - called.spec->input)),
+                  "one end is told, the latest: %.*s", (int)called.spec->input_len,
+                  (const char *)called.spec->input);
     task_release(&called);
     task_release(&t);
-    task_release(&next);
     task_release(&pair[0]);
     task_release(&pair[1]);
     end();

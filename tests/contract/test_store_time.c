@@ -177,7 +177,7 @@ START_TEST(test_store_time_another_life_stands_behind_those_that_waited)
     struct task_id fresh = fixture_submit(&k, LANE_IO, "first");
     ck_assert_int_eq(fixture_get(&k, revived, &t), 0);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_release(&t);
     expect_next(LANE_IO, fresh, revived);
     end();
@@ -279,7 +279,7 @@ START_TEST(test_store_time_a_member_that_lives_again_keeps_its_batch)
     finish_member();
     ck_assert_int_eq(fixture_get(&k, ids[1], &t), 0);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
-    ck_assert_int_eq(fixture_revive(&k, &t, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_release(&t);
     if (strcmp(k.backend, "memory") != 0) { /* which a restart empties */
         fixture_stop(&k);

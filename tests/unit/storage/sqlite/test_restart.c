@@ -57,7 +57,7 @@ START_TEST(test_restart_the_order_of_completion_goes_on)
 {
     struct task first = finish_new(EVENT_FAIL);
     uint64_t seq = first.seq;
-    ck_assert_int_eq(fixture_revive(&k, &first, NULL), 0); /* no row tells of it any more */
+    ck_assert_int_eq(fixture_revive(&k, &first), 0); /* no row tells of it any more */
     task_release(&first);
     fixture_reopen(&k);
     struct task t;
