@@ -63,10 +63,10 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     va_copy(again, ap);
     buf_reserve(b, 64);
-    size_t room = b->cap - b->len;
-    int n = vsnprintf(b->data + b->len, room, fmt, ap);
+    size_t space = b->cap - b->len;
+    int n = vsnprintf(b->data + b->len, space, fmt, ap);
     FUT_ASSERT(n >= 0);
-    if ((size_t)n >= room) {
+    if ((size_t)n >= space) {
         buf_reserve(b, (size_t)n);
         (void)vsnprintf(b->data + b->len, b->cap - b->len, fmt, again);
     }

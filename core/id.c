@@ -15,7 +15,7 @@ static struct {
     struct mutex mu;
     uint64_t last;         /* guarded by mu: 60 bits, ms << 12 | counter */
     uint64_t random[POOL]; /* guarded by mu */
-    size_t left;           /* guarded by mu */
+    size_t remaining;      /* guarded by mu */
 } gen = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
 
 /* hi without its version nibble: ms << 12 | counter, so that +1 carries into the milliseconds. */
@@ -31,12 +31,12 @@ static uint64_t to_hi(uint64_t serial)
 
 static uint64_t next_random(void)
 {
-    if (gen.left == 0) {
+    if (gen.remaining == 0) {
         if (getrandom(gen.random, sizeof(gen.random), 0) != sizeof(gen.random))
             FUT_BUG("getrandom");
-        gen.left = POOL;
+        gen.remaining = POOL;
     }
-    return gen.random[--gen.left];
+    return gen.random[--gen.remaining];
 }
 
 struct task_id id_new(void)

@@ -25,7 +25,7 @@ static struct {
     struct mutex mu;
     struct cond changed, written; /* for the writer; for log_flush */
     struct buf lines;             /* guarded by mu, as all below: whole lines, not yet taken */
-    uint64_t lost;                /* lines that found no space since the writer was here */
+    uint64_t dropped;             /* lines that found no space since the writer was here */
     uint64_t pushed, done;        /* lines: handed over; written or given up */
     bool is_asleep, is_urgent, is_stopping, has_ended;
     pthread_t thread;
@@ -175,7 +175,7 @@ static void push(const struct buf *line, enum log_level level)
 {
     mutex_lock(&ring.mu);
     if (ring.lines.len + line->len > LOG_WAITING_MAX) {
-        ring.lost++;
+        ring.dropped++;
     } else {
         buf_put(&ring.lines, line->data, line->len);
         ring.pushed++;
@@ -190,10 +190,10 @@ static void push(const struct buf *line, enum log_level level)
 }
 
 /* Waits for lines, and a moment more for others that go with them. False: there are no more. */
-static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_lost)
+static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_dropped)
 {
     mutex_lock(&ring.mu);
-    while (!ring.lines.len && !ring.lost && !ring.is_stopping) {
+    while (!ring.lines.len && !ring.dropped && !ring.is_stopping) {
         ring.is_asleep = true;
         cond_wait(&ring.changed, &ring.mu);
     }
@@ -207,10 +207,10 @@ static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_lost)
     *out = ring.lines;
     ring.lines = empty;
     *out_n = ring.pushed;
-    *out_lost = ring.lost;
-    ring.lost = 0;
+    *out_dropped = ring.dropped;
+    ring.dropped = 0;
     ring.is_urgent = false;
-    bool more = !ring.is_stopping || out->len > 0 || *out_lost > 0;
+    bool more = !ring.is_stopping || out->len > 0 || *out_dropped > 0;
     mutex_unlock(&ring.mu);
     return more;
 }
@@ -226,13 +226,13 @@ static void report_written(uint64_t n)
 static void *write_ring(void *unused)
 {
     struct buf lines = BUF_INIT;
-    uint64_t n, lost;
+    uint64_t n, dropped;
     (void)unused;
-    while (take_lines(&lines, &n, &lost)) {
-        if (lost)
+    while (take_lines(&lines, &n, &dropped)) {
+        if (dropped)
             sink->format(
                 &lines, LOG_LEVEL_WARN, "log_lines_lost",
-                (const struct log_field[]){LOG_INT("lines", lost), {0, LOG_KIND_END, 0, 0}});
+                (const struct log_field[]){LOG_INT("lines", dropped), {0, LOG_KIND_END, 0, 0}});
         sink->write(lines.data, lines.len);
         lines.len = 0;
         if (lines.cap > KEEP_BYTES)

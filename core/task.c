@@ -48,16 +48,16 @@ static const char *pack_str(char **at, const char *s)
     return s ? pack(at, s, strlen(s)) : NULL;
 }
 
-static size_t str_room(const char *s)
+static size_t str_size(const char *s)
 {
     return s ? strlen(s) + 1 : 0;
 }
 
 struct task_spec *task_spec_new(const struct task_spec *from)
 {
-    size_t room = str_room(from->handler) + str_room(from->input_type) + str_room(from->unique) +
-                  str_room(from->traceparent) + from->input_len + 1;
-    struct spec_box *box = xmalloc(sizeof(*box) + room);
+    size_t size = str_size(from->handler) + str_size(from->input_type) + str_size(from->unique) +
+                  str_size(from->traceparent) + from->input_len + 1;
+    struct spec_box *box = xmalloc(sizeof(*box) + size);
     char *at = box->mem;
     box->pub = *from;
     atomic_init(&box->refs, 1);
@@ -84,9 +84,9 @@ void task_spec_unref(struct task_spec *spec)
 
 struct task_outcome *task_outcome_new(const struct task_outcome *from)
 {
-    size_t room = str_room(from->type) + from->body_len + 1 + str_room(from->code) +
-                  str_room(from->message) + str_room(from->error_type) + from->log_len + 1;
-    struct outcome_box *box = xmalloc(sizeof(*box) + room);
+    size_t size = str_size(from->type) + from->body_len + 1 + str_size(from->code) +
+                  str_size(from->message) + str_size(from->error_type) + from->log_len + 1;
+    struct outcome_box *box = xmalloc(sizeof(*box) + size);
     char *at = box->mem;
     box->pub = *from;
     atomic_init(&box->refs, 1);

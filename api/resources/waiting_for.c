@@ -80,7 +80,7 @@ static bool is_broken(const struct task *t, const struct waiting_scene *s)
 }
 
 /* The end of an attempt that the store refuses keeps its slot. */
-static bool is_held_by_unsaved(const struct task *t, const struct waiting_scene *s)
+static bool waits_for_unsaved(const struct task *t, const struct waiting_scene *s)
 {
     const struct pool_lane *lane = lane_of(t, s);
     return lane->unsaved && lane->busy + lane->unsaved >= lane->capacity;
@@ -212,7 +212,7 @@ static const struct reason reasons[] = {
      has_broken_program, write_program},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},
     {"results_unsaved", "Slots of its lane are held by results that the store does not take now.",
-     is_held_by_unsaved, write_unsaved},
+     waits_for_unsaved, write_unsaved},
     {"no_free_slot", "All slots of its lane are busy.", has_no_slot, write_lane},
     {"store_refuses", "A slot is free, but the store takes no changes now; it starts when it does.",
      is_refused_by_store, write_store},

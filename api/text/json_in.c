@@ -64,15 +64,15 @@ static bool knows(const struct json_in_object *o, const struct json_in_field *f)
 /* Appends `"a", "b" and "c"`. */
 static void write_known(const struct json_in_object *o, struct buf *out)
 {
-    size_t left = 0, skip = strlen(o->prefix);
+    size_t remaining = 0, skip = strlen(o->prefix);
     for (size_t i = 0; i < o->n; i++)
-        left += knows(o, &o->fields[i]);
+        remaining += knows(o, &o->fields[i]);
     for (size_t i = 0; i < o->n; i++) {
         if (!knows(o, &o->fields[i]))
             continue;
-        const char *comma = left > 2 ? ", " : left == 2 ? " and " : "";
+        const char *comma = remaining > 2 ? ", " : remaining == 2 ? " and " : "";
         buf_printf(out, "\"%s\"%s", o->fields[i].name + skip, comma);
-        left--;
+        remaining--;
     }
 }
 

@@ -26,18 +26,19 @@ static bool is_tail(unsigned char c)
 }
 
 /* Length of the well-formed UTF-8 sequence of two to four bytes at s, or 0. */
-static size_t sequence_len(const unsigned char *s, size_t left)
+static size_t sequence_len(const unsigned char *s, size_t remaining)
 {
     unsigned char c = s[0];
     if (c >= 0xC2 && c <= 0xDF)
-        return left >= 2 && is_tail(s[1]) ? 2 : 0;
+        return remaining >= 2 && is_tail(s[1]) ? 2 : 0;
     if (c >= 0xE0 && c <= 0xEF) {
         unsigned char low = c == 0xE0 ? 0xA0 : 0x80, high = c == 0xED ? 0x9F : 0xBF;
-        return left >= 3 && s[1] >= low && s[1] <= high && is_tail(s[2]) ? 3 : 0;
+        return remaining >= 3 && s[1] >= low && s[1] <= high && is_tail(s[2]) ? 3 : 0;
     }
     if (c >= 0xF0 && c <= 0xF4) {
         unsigned char low = c == 0xF0 ? 0x90 : 0x80, high = c == 0xF4 ? 0x8F : 0xBF;
-        return left >= 4 && s[1] >= low && s[1] <= high && is_tail(s[2]) && is_tail(s[3]) ? 4 : 0;
+        return remaining >= 4 && s[1] >= low && s[1] <= high && is_tail(s[2]) && is_tail(s[3]) ? 4
+                                                                                               : 0;
     }
     return 0;
 }
@@ -60,12 +61,12 @@ static bool is_plain(unsigned char c)
 }
 
 /* Writes the one character at s that is not plain; returns how many bytes it took. */
-static size_t put_special(struct buf *b, const unsigned char *s, size_t left)
+static size_t put_special(struct buf *b, const unsigned char *s, size_t remaining)
 {
     static const char hex[] = "0123456789abcdef";
     static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
                                    ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
-    size_t n = sequence_len(s, left);
+    size_t n = sequence_len(s, remaining);
     if (n) {
         buf_put(b, s, n);
         return n;

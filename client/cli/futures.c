@@ -183,16 +183,16 @@ static int run_wait(struct cli *c, int argc, char **argv)
     double seconds;
     int code = check_wait(&seconds, -1);
     double remaining = seconds;
-    bool is_over = false;
+    bool is_finished = false;
     json_t *answer = NULL;
     bool is_any = return_when && strcmp(return_when, "ALL_COMPLETED") != 0;
-    while (code == CLI_OK && !is_over) {
+    while (code == CLI_OK && !is_finished) {
         double slice = seconds < 0 || remaining > 50 ? 50 : remaining;
         json_decref(answer);
         answer = ask_wait(c, argc, argv, slice, &code);
         size_t waiting = json_array_size(json_object_get(answer, "not_done"));
-        is_over = !answer || waiting == 0 || (is_any && waiting < (size_t)argc) ||
-                  (seconds >= 0 && remaining <= slice);
+        is_finished = !answer || waiting == 0 || (is_any && waiting < (size_t)argc) ||
+                      (seconds >= 0 && remaining <= slice);
         remaining -= slice;
     }
     if (!answer)

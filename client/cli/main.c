@@ -45,12 +45,12 @@ static const struct cli_command *find_command(const char *name)
 static void print_options(FILE *f, const struct cli_option *o)
 {
     for (; o && o->name; o++) {
-        char letter[8] = "    ", left[64];
+        char letter[8] = "    ", usage[64];
         if (o->letter)
             snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
+        snprintf(usage, sizeof(usage), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
                  o->value ? o->value : "");
-        fprintf(f, "  %-28s %s\n", left, o->help);
+        fprintf(f, "  %-28s %s\n", usage, o->help);
     }
 }
 

@@ -19,8 +19,8 @@ static double now(void)
 /* What one request may wait of the time until `deadline` (negative: none). */
 static double slice(double deadline)
 {
-    double left = deadline < 0 ? LONGEST_WAIT : deadline - now();
-    return left < 0 ? 0 : left > LONGEST_WAIT ? LONGEST_WAIT : left;
+    double remaining = deadline < 0 ? LONGEST_WAIT : deadline - now();
+    return remaining < 0 ? 0 : remaining > LONGEST_WAIT ? LONGEST_WAIT : remaining;
 }
 
 json_t *progress_wait(struct cli *c, const char *id, double seconds, int *code)

@@ -245,7 +245,7 @@ void remote_call(struct remote *r, const struct remote_request *q, struct remote
     memset(out, 0, sizeof(*out));
     buf_printf(&url, "%s%s", r->base, q->path);
     /* A lost answer may have been a commit: only what has a key is sent again. */
-    for (int left = q->key ? TRIES : 1; !perform(&c, url.data, headers) && --left > 0;
+    for (int tries = q->key ? TRIES : 1; !perform(&c, url.data, headers) && --tries > 0;
          pause_us *= 2)
         usleep(pause_us);
     r->depth--;

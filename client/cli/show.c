@@ -73,9 +73,10 @@ void cli_table_row(struct cli_table *t, const char *const *cells)
 /* Columns on a terminal that s takes. */
 static int columns_of(const char *s)
 {
-    wchar_t wide[512];
-    size_t n = mbstowcs(wide, s, FUT_COUNT(wide));
-    int columns = n == (size_t)-1 ? -1 : wcswidth(wide, n < FUT_COUNT(wide) ? n : FUT_COUNT(wide));
+    wchar_t chars[512];
+    size_t n = mbstowcs(chars, s, FUT_COUNT(chars));
+    int columns =
+        n == (size_t)-1 ? -1 : wcswidth(chars, n < FUT_COUNT(chars) ? n : FUT_COUNT(chars));
     return columns < 0 ? (int)strlen(s) : columns;
 }
 

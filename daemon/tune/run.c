@@ -143,7 +143,7 @@ static void forget_memory(struct tune_run *t)
 }
 
 /* Lets everything end that is on its way. */
-static bool settle(struct tune_run *t, uint64_t *out_ended)
+static bool wait_all(struct tune_run *t, uint64_t *out_ended)
 {
     int64_t us;
     mutex_lock(&t->mu);
@@ -163,7 +163,7 @@ static bool warm_up(struct tune_run *t, uint32_t slots, uint64_t *out_ended, int
                     &(struct pool_wish){.sets_capacity = true, .capacity = slots});
     for (uint32_t i = 0; i < slots; i++)
         submit(t);
-    bool well = settle(t, out_ended);
+    bool well = wait_all(t, out_ended);
     *out_ms = clock_mono_ms() - begin;
     return well;
 }
@@ -173,7 +173,7 @@ static bool measure(struct tune_run *t, uint32_t slots, int64_t min_us, uint64_t
 {
     uint64_t begin_n, n;
     int64_t begin_us = clock_mono_us(), now_us = begin_us;
-    bool well = settle(t, &begin_n);
+    bool well = wait_all(t, &begin_n);
     for (n = begin_n; well && (n == begin_n || now_us - begin_us < min_us ||
                                (!queue && (n - begin_n) % slots != 0));) {
         while (t->submitted < n + slots + queue)
@@ -198,7 +198,7 @@ int tune_run_step(struct tune_run *t, uint32_t slots, double min_seconds, struct
     if (well)
         well = measure(t, slots, (int64_t)(min_seconds * 1e6), wave_ms < SHORT_MS ? QUEUE : 0, out);
     if (well)
-        well = settle(t, &ended);
+        well = wait_all(t, &ended);
     if (well)
         return 0;
     mutex_lock(&t->mu);

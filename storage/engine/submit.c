@@ -7,7 +7,7 @@
 #define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
-static struct store_claim *hand_over(struct store *s, const struct task *t, struct task *out)
+static struct store_claim *give_to_claim(struct store *s, const struct task *t, struct task *out)
 {
     struct task_change c;
     if (*txn_live(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
@@ -24,16 +24,16 @@ static struct store_claim *hand_over(struct store *s, const struct task *t, stru
 static int insert_one(struct store *s, const struct task *t)
 {
     struct task started = {0};
-    struct store_claim *handed = hand_over(s, t, &started);
-    int rc = s->ops->insert(s->backend, handed ? &started : t);
+    struct store_claim *taker = give_to_claim(s, t, &started);
+    int rc = s->ops->insert(s->backend, taker ? &started : t);
     if (rc != 0) {
         task_release(&started);
         return rc;
     }
-    (*txn_live(s, t->spec->lane, handed ? started.state : t->state))++;
+    (*txn_live(s, t->spec->lane, taker ? started.state : t->state))++;
     s->w.now.stats.submitted++;
-    if (handed) {
-        claims_give(s, handed, &started);
+    if (taker) {
+        claims_give(s, taker, &started);
         return 0;
     }
     if (backend_is_claimable(t->state))
@@ -60,7 +60,7 @@ static int insert_all(struct store *s, const struct store_submit *o)
 }
 
 /* Several tasks: all or none, so what the first ones did is taken back when one is refused. They
- * are not handed over (claims cannot be taken back one by one); the queue serves them right after.
+ * are not taken over (claims cannot be taken back one by one); the queue serves them right after.
  */
 static int insert_many(struct store *s, const struct store_submit *o)
 {

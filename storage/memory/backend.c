@@ -154,7 +154,7 @@ static int memory_remove(struct backend *b, struct task_id id)
     return 0;
 }
 
-static void note_oldest(struct backend_prune *p, int64_t up_ms)
+static void keep_oldest(struct backend_prune *p, int64_t up_ms)
 {
     if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
         p->oldest_up_ms = up_ms;
@@ -167,7 +167,7 @@ static const struct memory_batch *find_old_batch(struct backend *b, struct backe
         const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
         if (m->unfinished || !m->members)
             continue;
-        note_oldest(p, m->up_ms);
+        keep_oldest(p, m->up_ms);
         if (m->up_ms <= p->until_up_ms)
             return m;
     }
@@ -195,7 +195,7 @@ static int memory_prune(struct backend *b, struct backend_prune *p)
     p->oldest_up_ms = -1;
     while (p->n < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
-        note_oldest(p, r->up_ms);
+        keep_oldest(p, r->up_ms);
         if (r->up_ms > p->until_up_ms)
             break;
         memory_drop(b, r);

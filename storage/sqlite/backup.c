@@ -84,7 +84,7 @@ static int write_anew(const char *path, const char *part, struct fut_errbuf *err
 }
 
 /* The new file belongs to whom the old one belonged. */
-static int take_over_owner(const struct stat *old, const char *part, struct fut_errbuf *err)
+static int copy_owner(const struct stat *old, const char *part, struct fut_errbuf *err)
 {
     if (chmod(part, old->st_mode & 07777) == 0 &&
         (geteuid() != 0 || chown(part, old->st_uid, old->st_gid) == 0))
@@ -117,7 +117,7 @@ static int compact_locked(const char *path, int64_t *before, int64_t *after, str
     if (rc == 0 && stat(path, &old) != 0)
         rc = fut_fail(err, FUT_ERR_IO, "cannot read %s: %s", path, strerror(errno));
     if (rc == 0)
-        rc = take_over_owner(&old, part, err);
+        rc = copy_owner(&old, part, err);
     if (rc == 0)
         rc = sqlite_check(part, say_nothing, NULL, &view, err);
     if (rc == 0)

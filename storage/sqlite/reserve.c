@@ -66,23 +66,23 @@ void sqlite_watch_wal(struct backend *b)
     (void)sqlite3_wal_hook(b->db, count_pages, b);
 }
 
-/* *out_left: pages that are in the log still; -1: as many as there were. */
-static int checkpoint(struct backend *b, int mode, int *out_left)
+/* *out_remaining: pages that are in the log still; -1: as many as there were. */
+static int checkpoint(struct backend *b, int mode, int *out_remaining)
 {
     int in_log = -1, done = -1;
     int sqlite = sqlite3_wal_checkpoint_v2(b->db, NULL, mode, &in_log, &done);
     bool busy = sqlite == SQLITE_BUSY || sqlite == SQLITE_LOCKED; /* a reader is in the way */
     int rc = busy ? 0 : sqlite_noted_rc(b, sqlite);
-    *out_left = rc != 0 || busy || in_log < 0 ? b->wal_pages : in_log;
+    *out_remaining = rc != 0 || busy || in_log < 0 ? b->wal_pages : in_log;
     return rc;
 }
 
 /* The log begins anew only while nobody reads from it, and beside readers that take turns that may
  * never be. This waits for those of the moment; whoever comes meanwhile reads from the file. */
-static int cut(struct backend *b, int *out_left)
+static int cut(struct backend *b, int *out_remaining)
 {
     (void)sqlite3_busy_timeout(b->db, CUT_WAIT_MS);
-    int rc = checkpoint(b, SQLITE_CHECKPOINT_TRUNCATE, out_left);
+    int rc = checkpoint(b, SQLITE_CHECKPOINT_TRUNCATE, out_remaining);
     (void)sqlite3_busy_timeout(b->db, SQLITE_BUSY_MS);
     return rc;
 }
@@ -99,19 +99,19 @@ int sqlite_tidy(struct backend *b, int64_t *out_again_mono_us)
         *out_again_mono_us = b->wal_next_mono_us;
         return 0;
     }
-    int left = b->wal_pages;
-    int rc = checkpoint(b, SQLITE_CHECKPOINT_PASSIVE, &left);
-    if (rc == 0 && left >= CUT_PAGES)
-        rc = cut(b, &left);
+    int remaining = b->wal_pages;
+    int rc = checkpoint(b, SQLITE_CHECKPOINT_PASSIVE, &remaining);
+    if (rc == 0 && remaining >= CUT_PAGES)
+        rc = cut(b, &remaining);
     b->is_behind = rc != 0;
     if (rc != 0)
         return rc;
-    if (left < CUT_PAGES) {
+    if (remaining < CUT_PAGES) {
         b->wal_pages = b->wal_next_pages = 0; /* the next commit says how many there are */
         return 0;
     }
-    b->wal_pages = left;
-    b->wal_next_pages = left + CUT_PAGES;
+    b->wal_pages = remaining;
+    b->wal_next_pages = remaining + CUT_PAGES;
     b->wal_next_mono_us = *out_again_mono_us = clock_mono_us() + CUT_AGAIN_US;
     return 0;
 }

@@ -207,7 +207,7 @@ START_TEST(test_store_revive_is_compare_and_set)
 }
 END_TEST
 
-START_TEST(test_store_revive_wants_its_unique_key_and_room)
+START_TEST(test_store_revive_wants_its_unique_key_and_capacity)
 {
     begin(_i);
     struct task one = fixture_task(LANE_IO, "echo", "x"), two = fixture_task(LANE_IO, "echo", "y");
@@ -342,7 +342,7 @@ int main(void)
         test_store_revive_starts_a_new_life,
         test_store_revive_of_what_was_cancelled_before_it_ran,
         test_store_revive_is_compare_and_set,
-        test_store_revive_wants_its_unique_key_and_room,
+        test_store_revive_wants_its_unique_key_and_capacity,
         test_store_revive_full_queue_refuses,
         test_store_revive_has_a_callback_of_its_own,
         test_store_keeps_the_policy_of_a_task,

@@ -18,13 +18,13 @@ struct edge {
 struct search {
     const struct explore_model *m;
     unsigned char *states; /* one behind the other */
-    uint32_t n, room;
+    uint32_t n, cap;
     uint32_t *parents; /* the state before, */
     uint8_t *by;       /* and the rule that led from there */
     uint32_t *slots;   /* hash table of places in states; NONE: empty */
     size_t n_slots;
     struct edge *edges;
-    size_t n_edges, edge_room;
+    size_t n_edges, edge_cap;
 };
 
 static const unsigned char *state_at(const struct search *s, uint32_t i)
@@ -50,11 +50,11 @@ static uint32_t *slot_of(struct search *s, const unsigned char *state)
 
 static void grow(struct search *s)
 {
-    s->room = s->room ? s->room * 2 : 1024;
-    s->states = xrealloc(s->states, (size_t)s->room * s->m->state_bytes);
-    s->parents = xrealloc(s->parents, s->room * sizeof(*s->parents));
-    s->by = xrealloc(s->by, s->room);
-    s->n_slots = (size_t)s->room * 2;
+    s->cap = s->cap ? s->cap * 2 : 1024;
+    s->states = xrealloc(s->states, (size_t)s->cap * s->m->state_bytes);
+    s->parents = xrealloc(s->parents, s->cap * sizeof(*s->parents));
+    s->by = xrealloc(s->by, s->cap);
+    s->n_slots = (size_t)s->cap * 2;
     s->slots = xrealloc(s->slots, s->n_slots * sizeof(*s->slots));
     memset(s->slots, 0xFF, s->n_slots * sizeof(*s->slots));
     for (uint32_t i = 0; i < s->n; i++)
@@ -64,7 +64,7 @@ static void grow(struct search *s)
 /* The place of a state, which is new when it is the last. */
 static uint32_t put(struct search *s, const unsigned char *state, uint32_t parent, size_t rule)
 {
-    if (s->n == s->room)
+    if (s->n == s->cap)
         grow(s);
     uint32_t *slot = slot_of(s, state);
     if (*slot != NONE)
@@ -77,9 +77,9 @@ static uint32_t put(struct search *s, const unsigned char *state, uint32_t paren
 
 static void put_edge(struct search *s, uint32_t from, uint32_t to)
 {
-    if (s->n_edges == s->edge_room) {
-        s->edge_room = s->edge_room ? s->edge_room * 2 : 4096;
-        s->edges = xrealloc(s->edges, s->edge_room * sizeof(*s->edges));
+    if (s->n_edges == s->edge_cap) {
+        s->edge_cap = s->edge_cap ? s->edge_cap * 2 : 4096;
+        s->edges = xrealloc(s->edges, s->edge_cap * sizeof(*s->edges));
     }
     s->edges[s->n_edges++] = (struct edge){from, to};
 }

@@ -198,11 +198,11 @@ static int64_t size_of(const char *end)
 static bool is_full(int fd, int64_t becomes)
 {
     struct stat st;
-    long long room = atomic_load(&control->room);
-    if (!room || fstat(fd, &st) != 0 || becomes <= st.st_size)
+    long long capacity = atomic_load(&control->capacity);
+    if (!capacity || fstat(fd, &st) != 0 || becomes <= st.st_size)
         return false;
     int64_t all = size_of("") + size_of("-wal") + size_of("-journal") + size_of(".reserve");
-    return all + becomes - st.st_size > room;
+    return all + becomes - st.st_size > capacity;
 }
 
 static void end_of(struct verdict v)

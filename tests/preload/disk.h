@@ -55,7 +55,7 @@ struct disk_rule {
 struct disk_control {
     char database[512];        /* its path */
     char record[512];          /* where to write the record; "" none */
-    atomic_llong room;         /* bytes that all files may take together; 0: no limit */
+    atomic_llong capacity;     /* bytes that all files may take together; 0: no limit */
     atomic_uint sync_delay_us; /* makes the window before a sync wide */
     atomic_uint kill_delay_us; /* so long its other threads go on before DISK_KILL_BEFORE */
     struct disk_rule rules[DISK_RULES];

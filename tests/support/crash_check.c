@@ -17,7 +17,7 @@ static void check_one(struct daemon *d, struct ledger *l, size_t at, int64_t dea
     if (ledger_entry(l, at, id) == LEDGER_SLEEPER)
         (void)api_cancel(daemon_url(d), id); /* 409 where it was cancelled before */
     while (!done) {
-        bool in_time = clock_mono_ms() < deadline_mono_ms, settled = ledger_is_settled(l, at);
+        bool in_time = clock_mono_ms() < deadline_mono_ms, decided = ledger_is_decided(l, at);
         struct http_reply r =
             api_get(daemon_url(d), "/v1/futures/%s%s", id, in_time ? "?wait=5" : "");
         if (r.status != 200) {
@@ -25,7 +25,7 @@ static void check_one(struct daemon *d, struct ledger *l, size_t at, int64_t dea
                           r.error ? r.error : r.body);
             done = true;
         } else {
-            ledger_check(l, at, r.json, settled);
+            ledger_check(l, at, r.json, decided);
             done = json_is_true(api_at(r.json, "done"));
         }
         if (!done && !in_time) {
@@ -52,7 +52,7 @@ struct seen {
     char last[ID_TEXT_SIZE];
 };
 
-static void note_listed(struct ledger *l, struct seen *seen, const json_t *future)
+static void check_listed(struct ledger *l, struct seen *seen, const json_t *future)
 {
     const char *id = api_str(future, "id");
     size_t at = ledger_find(l, id);
@@ -76,7 +76,7 @@ static void read_list(struct daemon *d, struct ledger *l, struct seen *seen)
         if (r.status != 200)
             ledger_breach(l, "the list answers %d %s", r.status, r.body);
         json_array_foreach (api_at(r.json, "futures"), i, future)
-            note_listed(l, seen, future);
+            check_listed(l, seen, future);
         (void)snprintf(cursor, sizeof(cursor), "%s", api_str(r.json, "next_cursor"));
         http_reply_release(&r);
     } while (*cursor);

@@ -131,7 +131,7 @@ void daemon_set_handlers(struct daemon *d, const char *json)
     set_path(d, "FUTURED_HANDLERS", "handlers.json");
 }
 
-void daemon_hand_over(struct daemon *d, int fd)
+void daemon_pass_socket(struct daemon *d, int fd)
 {
     if (d->n_fds == PROGRAM_FDS_MAX)
         fail("more than %d sockets", PROGRAM_FDS_MAX);

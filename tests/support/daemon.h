@@ -23,7 +23,7 @@ void daemon_set(struct daemon *d, const char *setting);
 void daemon_set_handlers(struct daemon *d, const char *json);
 /* From the next start on it inherits this listening socket (LISTEN_FDS), which stays the caller's.
  */
-void daemon_hand_over(struct daemon *d, int fd);
+void daemon_pass_socket(struct daemon *d, int fd);
 /* From the next start on: the port that it has now. */
 void daemon_keep_port(struct daemon *d);
 

@@ -23,7 +23,7 @@
 #define EVENTS 256
 #define SPARE_FDS 1000 /* the test's own; the daemon needs a few beside its connections, too */
 
-struct held {
+struct holder {
     int fd; /* -1: hung up, or answered */
     struct buf in;
 };
@@ -33,7 +33,7 @@ struct hold {
     struct sockaddr_in to;
     char *url;
     int epoll;
-    struct held **all;
+    struct holder **all;
     size_t n, cap;
     size_t dropped; /* none before this one is held */
     size_t count;   /* held */
@@ -67,7 +67,7 @@ struct hold *hold_new(const struct hold_config *cfg)
     return h;
 }
 
-static void let_go(struct hold *h, struct held *c)
+static void let_go(struct hold *h, struct holder *c)
 {
     if (c->fd >= 0)
         h->count--;
@@ -112,7 +112,7 @@ bool hold_agrees(struct hold *h)
 
 /* ---- opening and hanging up ------------------------------------------------------------------ */
 
-static void ask(struct hold *h, struct held *c, const char *id)
+static void ask(struct hold *h, struct holder *c, const char *id)
 {
     char *text = text_printf("GET /v1/futures/%s?wait=%g HTTP/1.1\r\nHost: %s\r\n\r\n", id,
                              h->cfg->wait_s, h->cfg->address);
@@ -132,9 +132,9 @@ bool hold_add(struct hold *h, size_t n)
     for (size_t end = h->n + n; h->n < end; h->n++) {
         if (h->n == h->cap) {
             h->cap = h->cap ? h->cap * 2 : 1024;
-            h->all = xrealloc(h->all, h->cap * sizeof(struct held *));
+            h->all = xrealloc(h->all, h->cap * sizeof(struct holder *));
         }
-        h->all[h->n] = xnew(struct held);
+        h->all[h->n] = xnew(struct holder);
         ask(h, h->all[h->n], h->cfg->ids[h->n % h->cfg->n_ids]);
         h->count++;
     }
@@ -145,7 +145,7 @@ bool hold_drop(struct hold *h, size_t n)
 {
     static const struct linger at_once = {.l_onoff = 1};
     for (; n && h->dropped < h->n; h->dropped++) {
-        struct held *c = h->all[h->dropped];
+        struct holder *c = h->all[h->dropped];
         if (c->fd < 0)
             continue;
         if (n % 2)
@@ -158,7 +158,7 @@ bool hold_drop(struct hold *h, size_t n)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void answered(struct hold *h, struct held *c, const struct response *r,
+static void answered(struct hold *h, struct holder *c, const struct response *r,
                      struct hold_report *out)
 {
     const char *expect = h->cfg->expect;
@@ -171,7 +171,7 @@ static void answered(struct hold *h, struct held *c, const struct response *r,
     let_go(h, c);
 }
 
-static void read_some(struct hold *h, struct held *c, struct hold_report *out)
+static void read_some(struct hold *h, struct holder *c, struct hold_report *out)
 {
     char bytes[8192];
     struct response r;
@@ -179,7 +179,7 @@ static void read_some(struct hold *h, struct held *c, struct hold_report *out)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        out->lost++;
+        out->disconnected++;
         let_go(h, c);
         return;
     }
@@ -197,10 +197,10 @@ void hold_collect(struct hold *h, int timeout_ms, struct hold_report *out)
     *out = (struct hold_report){.asked = h->count};
     while (h->count) {
         struct epoll_event events[EVENTS];
-        int64_t left_ms = deadline_mono_ms - clock_mono_ms();
-        if (left_ms <= 0)
+        int64_t remaining_ms = deadline_mono_ms - clock_mono_ms();
+        if (remaining_ms <= 0)
             break;
-        int n = epoll_wait(h->epoll, events, EVENTS, (int)left_ms);
+        int n = epoll_wait(h->epoll, events, EVENTS, (int)remaining_ms);
         for (int i = 0; i < n; i++)
             read_some(h, events[i].data.ptr, out);
     }

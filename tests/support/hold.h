@@ -20,10 +20,10 @@ struct hold_config {
 
 struct hold_report {
     size_t asked, answered;
-    size_t right;      /* answered with 200 and what is expected; the others are in `wrong` */
-    size_t lost;       /* the daemon closed the connection without an answer */
-    size_t unanswered; /* when the time was over */
-    int wrong;         /* status of the latest answer that was not right */
+    size_t right;        /* answered with 200 and what is expected; the others are in `wrong` */
+    size_t disconnected; /* the daemon closed the connection without an answer */
+    size_t unanswered;   /* when the time was over */
+    int wrong;           /* status of the latest answer that was not right */
     int64_t last_mono_us;
 };
 

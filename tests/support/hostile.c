@@ -229,7 +229,7 @@ void hostile_end(struct hostile_one *one, struct hostile_report *r)
     const struct way *way = &ways[one->i % FUT_COUNT(ways)];
     if (k->right == LEFT && !way->half_close) {
         r->tried++;
-        r->left++;
+        r->given_up++;
     } else {
         judge(k, way, read_status(one->fd), r);
     }
@@ -280,7 +280,7 @@ void hostile_drip(struct hostile_idle *idle, size_t n, char byte)
     }
 }
 
-size_t hostile_held(const struct hostile_idle *idle)
+size_t hostile_count(const struct hostile_idle *idle)
 {
     return idle->n;
 }

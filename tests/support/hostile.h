@@ -10,13 +10,13 @@
 
 struct hostile_report {
     size_t tried;
-    size_t served;  /* 2xx, where that is right */
-    size_t refused; /* 4xx or 5xx, where that is right */
-    size_t closed;  /* the daemon closed without an answer, where that is right */
-    size_t left;    /* it waited for the rest of a request, and we left */
-    size_t wrong;   /* any other end */
-    size_t hung;    /* neither an answer nor an end within a minute */
-    char what[200]; /* the latest of the last two; "" none */
+    size_t served;   /* 2xx, where that is right */
+    size_t refused;  /* 4xx or 5xx, where that is right */
+    size_t closed;   /* the daemon closed without an answer, where that is right */
+    size_t given_up; /* it waited for the rest of a request, and we left */
+    size_t wrong;    /* any other end */
+    size_t hung;     /* neither an answer nor an end within a minute */
+    char what[200];  /* the latest of the last two; "" none */
 };
 
 /* Every kind of request, in every way of sending it, `rounds` times over. Adds to *r.
@@ -42,7 +42,7 @@ struct hostile_idle;
 struct hostile_idle *hostile_hold(const char *address, size_t n, const char *text);
 /* Sends one byte more on each of the n next ones, round and round. */
 void hostile_drip(struct hostile_idle *idle, size_t n, char byte);
-size_t hostile_held(const struct hostile_idle *idle);
+size_t hostile_count(const struct hostile_idle *idle);
 void hostile_drop(struct hostile_idle **idle);
 
 /* KiB of memory that a process has resident. */

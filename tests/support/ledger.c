@@ -210,7 +210,7 @@ static bool is_right_end(const struct ledger *l, const struct entry *e, const js
     return !e->cancelled && (is_worn_out(future) || (l->deaths && is_killed(future)));
 }
 
-bool ledger_is_settled(struct ledger *l, size_t at)
+bool ledger_is_decided(struct ledger *l, size_t at)
 {
     mutex_lock(&l->mu);
     bool is = l->entries[at]->shown || l->entries[at]->cancelled;
@@ -218,14 +218,14 @@ bool ledger_is_settled(struct ledger *l, size_t at)
     return is;
 }
 
-void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_settled)
+void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_decided)
 {
     bool done = json_is_true(api_at(future, "done"));
     char *text = json_dumps(future, JSON_COMPACT | JSON_SORT_KEYS);
     mutex_lock(&l->mu);
     struct entry *e = l->entries[at];
     bool same_id = strcmp(api_str(future, "id"), e->id) == 0;
-    bool same = done ? !e->shown || strcmp(e->shown, text) == 0 : !was_settled;
+    bool same = done ? !e->shown || strcmp(e->shown, text) == 0 : !was_decided;
     bool right = !done || is_right_end(l, e, future);
     char *before = xstrdup(e->shown ? e->shown : e->cancelled ? "cancelled" : "not done");
     bool first = done && !e->shown;

@@ -45,11 +45,11 @@ enum ledger_kind ledger_entry(struct ledger *l, size_t at, char out_id[ID_TEXT_S
 size_t ledger_find(struct ledger *l, const char *id);
 /* Has the daemon shown it as done, or said that it is cancelled? Asked before a request, since
  * answers to several clients may be looked at in another order than they were given. */
-bool ledger_is_settled(struct ledger *l, size_t at);
-/* The daemon shows this future: is it right, and what it was before? was_settled: before the
+bool ledger_is_decided(struct ledger *l, size_t at);
+/* The daemon shows this future: is it right, and what it was before? was_decided: before the
  * request.
  */
-void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_settled);
+void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_decided);
 
 /* Counts a broken promise and prints it. */
 void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);

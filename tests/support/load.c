@@ -36,12 +36,12 @@ struct load {
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static void watch(struct load *l, struct load_conn *c, int op, bool room)
+static void watch(struct load *l, struct load_conn *c, int op, bool writes)
 {
-    struct epoll_event ev = {.events = EPOLLIN | (room ? EPOLLOUT : 0), .data.ptr = c};
+    struct epoll_event ev = {.events = EPOLLIN | (writes ? EPOLLOUT : 0), .data.ptr = c};
     if (epoll_ctl(l->epoll, op, c->fd, &ev) != 0)
         fail("epoll_ctl: errno %d", errno);
-    c->writing = room;
+    c->writing = writes;
 }
 
 static void conn_open(struct load *l, struct load_conn *c)
@@ -59,7 +59,7 @@ static void conn_open(struct load *l, struct load_conn *c)
     watch(l, c, EPOLL_CTL_ADD, true);
 }
 
-static void conn_lost(struct load *l, struct load_conn *c)
+static void conn_dropped(struct load *l, struct load_conn *c)
 {
     fd_close(&c->fd);
     l->closed++;
@@ -77,7 +77,7 @@ static void conn_write(struct load *l, struct load_conn *c)
 {
     ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        conn_lost(l, c);
+        conn_dropped(l, c);
         return;
     }
     if (n > 0) {
@@ -170,7 +170,7 @@ static void conn_answered(struct load *l, struct load_conn *c, const struct load
         l->open--;
     }
     if (a->close)
-        conn_lost(l, c);
+        conn_dropped(l, c);
     else
         conn_begin(l, c);
 }
@@ -182,7 +182,7 @@ static void conn_read(struct load *l, struct load_conn *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        conn_lost(l, c);
+        conn_dropped(l, c);
         return;
     }
     c->in.len += (size_t)n;
@@ -235,7 +235,7 @@ static bool is_spent(const struct load *l)
 }
 
 /* Counted from the first request: opening a thousand connections is not what is measured. */
-static bool is_over(const struct load *l)
+static bool is_ended(const struct load *l)
 {
     if (l->cfg->requests)
         return l->report->requests >= l->cfg->requests || is_spent(l);
@@ -252,7 +252,7 @@ static bool is_hopeless(const struct load *l, int64_t began_mono_us)
 static void run(struct load *l)
 {
     int64_t began_mono_us = clock_mono_us();
-    while (!is_over(l) && !is_hopeless(l, began_mono_us))
+    while (!is_ended(l) && !is_hopeless(l, began_mono_us))
         turn(l);
     l->stopping = true;
     int64_t grace_mono_us = clock_mono_us() + (int64_t)(l->cfg->grace_s * 1e6);

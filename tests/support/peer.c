@@ -187,12 +187,12 @@ static void read_output(struct peer *p, int *fd)
 /* Waits for anything to read (or to write, when asked) and reads it. False: time is up. */
 static bool pump(struct peer *p, bool write, int64_t deadline_mono_ms)
 {
-    int64_t left_ms = deadline_mono_ms - clock_mono_ms();
+    int64_t remaining_ms = deadline_mono_ms - clock_mono_ms();
     short events = (short)((p->ended ? 0 : POLLIN) | (write ? POLLOUT : 0));
     struct pollfd fds[OUTPUTS + 1] = {{.fd = events ? p->channel : -1, .events = events},
                                       {.fd = p->outputs[0], .events = POLLIN},
                                       {.fd = p->outputs[1], .events = POLLIN}};
-    int n = poll(fds, OUTPUTS + 1, left_ms > 0 ? (int)left_ms : 0);
+    int n = poll(fds, OUTPUTS + 1, remaining_ms > 0 ? (int)remaining_ms : 0);
     if (n <= 0)
         return n < 0 && errno == EINTR;
     if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
@@ -361,7 +361,7 @@ void peer_wait_log(struct peer *p, const char *text)
     }
 }
 
-void peer_note_log(struct peer *p, const char *bytes, size_t n)
+void peer_add_log(struct peer *p, const char *bytes, size_t n)
 {
     buf_put(&p->log, bytes, n);
 }

@@ -49,7 +49,7 @@ int peer_wait_end(struct peer *p);
 /* Waits until its stdout or stderr has shown the text. */
 void peer_wait_log(struct peer *p, const char *text);
 /* Counts bytes (of a LOG) as printed. */
-void peer_note_log(struct peer *p, const char *bytes, size_t n);
+void peer_add_log(struct peer *p, const char *bytes, size_t n);
 /* What it has printed so far, with a NUL behind. */
 const char *peer_log(const struct peer *p);
 

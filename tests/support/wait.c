@@ -32,8 +32,8 @@ bool wait_process_end(pid_t pid, int timeout_ms)
     int64_t deadline_mono_ms = clock_mono_ms() + timeout_ms;
     int rc;
     do {
-        int64_t left_ms = deadline_mono_ms - clock_mono_ms();
-        rc = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
+        int64_t remaining_ms = deadline_mono_ms - clock_mono_ms();
+        rc = poll(&p, 1, remaining_ms > 0 ? (int)remaining_ms : 0);
     } while (rc < 0 && errno == EINTR);
     (void)close(pidfd);
     return rc == 1;
@@ -42,10 +42,10 @@ bool wait_process_end(pid_t pid, int timeout_ms)
 void wait_ms(int ms)
 {
     int64_t deadline_mono_ms = clock_mono_ms() + ms;
-    int64_t left_ms = ms;
-    while (left_ms > 0) {
-        (void)poll(NULL, 0, (int)left_ms);
-        left_ms = deadline_mono_ms - clock_mono_ms();
+    int64_t remaining_ms = ms;
+    while (remaining_ms > 0) {
+        (void)poll(NULL, 0, (int)remaining_ms);
+        remaining_ms = deadline_mono_ms - clock_mono_ms();
     }
 }
 

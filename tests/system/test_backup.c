@@ -112,7 +112,7 @@ START_TEST(test_backup_under_load_and_back)
         char id[ID_TEXT_SIZE];
         (void)ledger_entry(s.ledger, i, id);
         json_t *f = api_done(daemon_url(d), id);
-        ledger_check(s.ledger, i, f, ledger_is_settled(s.ledger, i));
+        ledger_check(s.ledger, i, f, ledger_is_decided(s.ledger, i));
         json_decref(f);
     }
     ck_assert_uint_eq(ledger_totals(s.ledger).shown, before);

@@ -221,7 +221,7 @@ static void let_go(struct site *s)
     dir_write(daemon_dir(s->d), "go", "", 0);
 }
 
-/* Submits, behind the one that runs, until there is no more room; how many were accepted. */
+/* Submits, behind the one that runs, until there is no more capacity; how many were accepted. */
 static size_t fill_up(struct site *s)
 {
     char *big = text_repeat('x', 20000);
@@ -239,20 +239,20 @@ static size_t fill_up(struct site *s)
     return accepted;
 }
 
-START_TEST(test_disk_full_keeps_room_for_results_and_heals)
+START_TEST(test_disk_full_keeps_a_reserve_for_results_and_heals)
 {
     struct site s = open_site("FUTURED_RESERVE=256K");
     char id[ID_TEXT_SIZE];
     api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", id);
     free(daemon_wait_file(s.d, "began"));
-    atomic_store(&s.disk->room, 700000);
+    atomic_store(&s.disk->capacity, 700000);
     size_t accepted = fill_up(&s);
     ck_assert_int_eq(ready_status(&s), 503);
     expect_problem(api_post(daemon_url(s.d), "/v1/tasks", echo), 507, "no_space");
     let_go(&s);
     expect_ends_well(&s, id); /* 40,000 bytes that found room where 20,000 did not */
     ck_assert_int_eq(ready_status(&s), 503);
-    atomic_store(&s.disk->room, 0);
+    atomic_store(&s.disk->capacity, 0);
     ck_assert(wait_until(is_ready, &s, WAIT_LONG_MS)); /* by itself */
     json_decref(api_run(daemon_url(s.d), echo));
     ck_assert_uint_eq(count_futures(&s), accepted + 2);
@@ -264,11 +264,11 @@ END_TEST
 START_TEST(test_disk_full_is_why_others_wait)
 {
     struct site s = open_site("FUTURED_RESERVE=0");
-    char held[ID_TEXT_SIZE], waits[ID_TEXT_SIZE];
-    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", held);
+    char holding[ID_TEXT_SIZE], waits[ID_TEXT_SIZE];
+    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", holding);
     free(daemon_wait_file(s.d, "began"));
     api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", waits);
-    atomic_store(&s.disk->room, 700000);
+    atomic_store(&s.disk->capacity, 700000);
     (void)fill_up(&s);
     let_go(&s);
     json_t *f = api_wait_text(daemon_url(s.d), waits, "waiting_for.code", "results_unsaved");
@@ -277,8 +277,8 @@ START_TEST(test_disk_full_is_why_others_wait)
     ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 1);
     ck_assert_int_eq(api_pool_int(daemon_url(s.d), "io", "unsaved"), 0);
     json_decref(f);
-    atomic_store(&s.disk->room, 0);
-    expect_ends_well(&s, held);
+    atomic_store(&s.disk->capacity, 0);
+    expect_ends_well(&s, holding);
     expect_ends_well(&s, waits);
     ck_assert_int_eq(api_pool_int(daemon_url(s.d), "cpu", "unsaved"), 0);
     close_site(&s);
@@ -286,7 +286,7 @@ START_TEST(test_disk_full_is_why_others_wait)
 END_TEST
 
 /* A slot is free, but no attempt can be counted. */
-START_TEST(test_disk_without_room_is_why_nothing_starts)
+START_TEST(test_disk_without_space_is_why_nothing_starts)
 {
     struct site s = open_site("FUTURED_RESERVE=0");
     char id[ID_TEXT_SIZE];
@@ -314,16 +314,16 @@ START_TEST(test_disk_full_at_start)
     char id[ID_TEXT_SIZE];
     api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", id);
     free(daemon_wait_file(s.d, "began"));
-    atomic_store(&s.disk->room, 700000);
+    atomic_store(&s.disk->capacity, 700000);
     size_t accepted = fill_up(&s);
     daemon_kill(s.d);
-    atomic_store(&s.disk->room, 500000); /* less than the files take */
+    atomic_store(&s.disk->capacity, 500000); /* less than the files take */
     daemon_start(s.d);
     ck_assert_int_eq(ready_status(&s), 503);
     expect_problem(api_post(daemon_url(s.d), "/v1/tasks", echo), 507, "no_space");
     ck_assert_uint_eq(count_futures(&s), accepted + 1);
     let_go(&s);
-    atomic_store(&s.disk->room, 0);
+    atomic_store(&s.disk->capacity, 0);
     ck_assert(wait_until(is_ready, &s, WAIT_LONG_MS));
     expect_ends_well(&s, id);
     close_site(&s);
@@ -358,9 +358,9 @@ int main(void)
         test_disk_failed_fsync_of_a_commit_is_for_good,
         test_disk_failed_fsync_of_a_checkpoint_is_for_good,
         test_disk_read_only_file_system_is_for_good,
-        test_disk_full_keeps_room_for_results_and_heals,
+        test_disk_full_keeps_a_reserve_for_results_and_heals,
         test_disk_full_is_why_others_wait,
-        test_disk_without_room_is_why_nothing_starts,
+        test_disk_without_space_is_why_nothing_starts,
         test_disk_full_at_start,
         test_disk_file_size_limit_is_no_space,
     };

@@ -34,7 +34,7 @@ START_TEST(test_hostile_requests_are_refused)
     ck_assert_msg(r.wrong == 0 && r.hung == 0, "%zu wrong, %zu hung of %zu; the last: %s", r.wrong,
                   r.hung, r.tried, r.what);
     ck_assert_uint_eq(r.tried, hostile_kinds());
-    ck_assert_uint_eq(r.served + r.refused + r.closed + r.left, r.tried);
+    ck_assert_uint_eq(r.served + r.refused + r.closed + r.given_up, r.tried);
     ck_assert_uint_gt(r.refused, r.tried / 2);
     check_served(d);
 #ifdef COUNTS_MEMORY
@@ -53,7 +53,7 @@ static void serve_beside(const char *text)
     const char *settings[] = {limit};
     struct daemon *d = daemon_start_with(settings, 1);
     struct hostile_idle *idle = hostile_hold(daemon_address(d), n, text);
-    ck_assert_uint_eq(hostile_held(idle), n);
+    ck_assert_uint_eq(hostile_count(idle), n);
     for (int i = 0; i < 20; i++)
         check_served(d);
     hostile_drop(&idle);
@@ -63,13 +63,13 @@ static void serve_beside(const char *text)
     free(limit);
 }
 
-START_TEST(test_hostile_idle_connections_leave_room)
+START_TEST(test_hostile_idle_connections_leave_capacity)
 {
     serve_beside("");
 }
 END_TEST
 
-START_TEST(test_hostile_half_requests_leave_room)
+START_TEST(test_hostile_half_requests_leave_capacity)
 {
     serve_beside("POST /v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n{");
 }
@@ -79,8 +79,8 @@ int main(void)
 {
     const TTest *tests[] = {
         test_hostile_requests_are_refused,
-        test_hostile_idle_connections_leave_room,
-        test_hostile_half_requests_leave_room,
+        test_hostile_idle_connections_leave_capacity,
+        test_hostile_half_requests_leave_capacity,
     };
     return suite_run("hostile", tests, FUT_COUNT(tests));
 }

@@ -71,7 +71,7 @@ static void check_all_right(struct hold *h)
     hold_collect(h, COLLECT_MS, &r);
     ck_assert_msg(r.right == r.asked,
                   "of %zu: %zu answered, %zu right, %zu unanswered, %zu lost, a status %d", r.asked,
-                  r.answered, r.right, r.unanswered, r.lost, r.wrong);
+                  r.answered, r.right, r.unanswered, r.disconnected, r.wrong);
     ck_assert(hold_agrees(h)); /* none is left */
 }
 

@@ -60,7 +60,7 @@ static void check_fetches(struct daemon *d, size_t n, char ids[][ID_TEXT_SIZE], 
     }
 }
 
-static json_int_t held_max(struct fetches *f)
+static json_int_t most_at_once(struct fetches *f)
 {
     json_t *stats = fetches_stats(f);
     json_int_t n = api_int(stats, "held_max");
@@ -76,7 +76,7 @@ START_TEST(test_scenarios_fifty_fetches_on_twenty_threads)
     char ids[COUNT][ID_TEXT_SIZE];
     submit_fetches(d, f, "/delay/200", COUNT, ids);
     check_fetches(d, COUNT, ids, 200);
-    ck_assert_int_le(held_max(f), 20);
+    ck_assert_int_le(most_at_once(f), 20);
     daemon_stop(d);
     daemon_free(&d);
     fetches_stop(&f);
@@ -91,7 +91,7 @@ START_TEST(test_scenarios_all_twenty_threads_work_at_once)
     char ids[40][ID_TEXT_SIZE];
     submit_fetches(d, f, "/gate/20", 40, ids); /* opens only for twenty at the same time */
     check_fetches(d, 40, ids, 200);
-    ck_assert_int_eq(held_max(f), 20);
+    ck_assert_int_eq(most_at_once(f), 20);
     daemon_free(&d);
     fetches_stop(&f);
 }
@@ -105,7 +105,7 @@ START_TEST(test_scenarios_one_thread_does_one_thing_at_a_time)
     char ids[8][ID_TEXT_SIZE];
     submit_fetches(d, f, "/delay/10", 8, ids);
     check_fetches(d, 8, ids, 200);
-    ck_assert_int_eq(held_max(f), 1);
+    ck_assert_int_eq(most_at_once(f), 1);
     daemon_free(&d);
     fetches_stop(&f);
 }
@@ -164,7 +164,7 @@ START_TEST(test_scenarios_cpu_lane_runs_as_many_as_it_has_workers)
         ck_assert_str_eq(api_str(future, "state"), "succeeded");
         json_decref(future);
     }
-    ck_assert_int_eq(held_max(f), 2);
+    ck_assert_int_eq(most_at_once(f), 2);
     free(handlers);
     daemon_free(&d);
     fetches_stop(&f);

@@ -42,8 +42,8 @@ START_TEST(test_sockets_serves_tcp_and_unix_and_leaves_them_where_they_are)
     struct daemon *d = daemon_new();
     char *path = daemon_path(d, "sock"), *out = NULL;
     int tcp = listen_tcp(INADDR_LOOPBACK), local = listen_unix(path);
-    daemon_hand_over(d, tcp);
-    daemon_hand_over(d, local);
+    daemon_pass_socket(d, tcp);
+    daemon_pass_socket(d, local);
     daemon_start(d);
     char *line = daemon_wait_log(d, "listening_also");
     ck_assert_ptr_nonnull(strstr(line, path));
@@ -126,7 +126,7 @@ START_TEST(test_sockets_a_restart_under_load_refuses_nobody)
     atomic_bool stop = false;
     atomic_int answered = 0;
     int tcp = listen_tcp(INADDR_LOOPBACK);
-    daemon_hand_over(d, tcp);
+    daemon_pass_socket(d, tcp);
     daemon_start(d);
     char *base = xstrdup(daemon_url(d));
     for (int i = 0; i < CLIENTS; i++) {
@@ -162,7 +162,7 @@ START_TEST(test_sockets_a_long_poll_ends_with_its_state_and_comes_back)
     struct daemon *d = daemon_new();
     char id[ID_TEXT_SIZE], path[128];
     int tcp = listen_tcp(INADDR_LOOPBACK);
-    daemon_hand_over(d, tcp);
+    daemon_pass_socket(d, tcp);
     daemon_set(d, "FUTURED_DRAIN=0ms");
     daemon_set(d, "FUTURED_KILL_GRACE=100ms");
     daemon_start(d);
@@ -207,7 +207,7 @@ START_TEST(test_sockets_that_do_not_listen_are_refused)
 {
     struct daemon *d = daemon_new();
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    daemon_hand_over(d, fd);
+    daemon_pass_socket(d, fd);
     check_refused(d, "the inherited descriptor 3 is no listening socket");
     fd_close(&fd);
 }
@@ -218,7 +218,7 @@ START_TEST(test_sockets_more_than_eight_are_refused)
     struct daemon *d = daemon_new();
     int fd = listen_tcp(INADDR_LOOPBACK);
     for (int i = 0; i < 9; i++)
-        daemon_hand_over(d, fd);
+        daemon_pass_socket(d, fd);
     check_refused(d, "9 sockets were handed over");
     fd_close(&fd);
 }
@@ -228,7 +228,7 @@ START_TEST(test_sockets_open_to_others_need_tokens)
 {
     struct daemon *d = daemon_new();
     int fd = listen_tcp(INADDR_ANY);
-    daemon_hand_over(d, fd);
+    daemon_pass_socket(d, fd);
     check_refused(d, "without tokens");
     fd_close(&fd);
 }

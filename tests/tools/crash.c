@@ -34,7 +34,7 @@ struct run {
     struct mutex mu;
     struct cond change;
     char url[128]; /* guarded by mu; "" while the daemon is down */
-    bool over;     /* guarded by mu */
+    bool is_ended; /* guarded by mu */
     atomic_ullong next_input;
     struct disk_control *disk;
     unsigned only; /* this victim each round; VICTIMS: all in turn */
@@ -53,9 +53,9 @@ struct client {
 static bool take_url(struct run *r, char *out, size_t size)
 {
     mutex_lock(&r->mu);
-    while (!*r->url && !r->over)
+    while (!*r->url && !r->is_ended)
         cond_wait(&r->change, &r->mu);
-    bool go_on = !r->over;
+    bool go_on = !r->is_ended;
     (void)snprintf(out, size, "%s", r->url);
     mutex_unlock(&r->mu);
     return go_on;
@@ -64,7 +64,7 @@ static bool take_url(struct run *r, char *out, size_t size)
 static void wait_while_url(struct run *r, const char *url)
 {
     mutex_lock(&r->mu);
-    while (!r->over && strcmp(r->url, url) == 0)
+    while (!r->is_ended && strcmp(r->url, url) == 0)
         cond_wait(&r->change, &r->mu);
     mutex_unlock(&r->mu);
 }
@@ -76,7 +76,7 @@ static int status_of(const struct http_reply *reply)
     return going ? 0 : reply->status;
 }
 
-/* Returns the reply's status; 0 when the daemon died over it. *out_at is set with 202. */
+/* Returns the reply's status; 0 when the daemon died during it. *out_at is set with 202. */
 static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t *out_at)
 {
     uint64_t input = atomic_fetch_add(&r->next_input, 1);
@@ -122,11 +122,11 @@ static int look(struct run *r, const char *url, uint64_t random)
     size_t back = random % 4 ? random / 4 % (n < 100 ? n : 100) : random / 4 % n;
     size_t at = n - 1 - back;
     (void)ledger_entry(r->ledger, at, id);
-    bool was_settled = ledger_is_settled(r->ledger, at);
+    bool was_decided = ledger_is_decided(r->ledger, at);
     struct http_reply reply = api_get(url, "/v1/futures/%s?wait=0.2", id);
     int status = status_of(&reply);
     if (status == 200)
-        ledger_check(r->ledger, at, reply.json, was_settled);
+        ledger_check(r->ledger, at, reply.json, was_decided);
     else if (status != 0)
         ledger_breach(r->ledger, "%s, acknowledged, answered %d %s", id, reply.status, reply.body);
     http_reply_release(&reply);
@@ -163,11 +163,11 @@ static void *run_client(void *arg)
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-static void tell(struct run *r, const char *url, bool over)
+static void tell(struct run *r, const char *url, bool is_ended)
 {
     mutex_lock(&r->mu);
     (void)snprintf(r->url, sizeof(r->url), "%s", url);
-    r->over = over;
+    r->is_ended = is_ended;
     cond_broadcast(&r->change);
     mutex_unlock(&r->mu);
 }
@@ -250,12 +250,12 @@ int main(int argc, char **argv)
         "crash: seed %.0f: %d kills, %zu acknowledged, %zu there with the right end (%zu of "
         "them worn out by rule, %zu killed), %zu breaches\n",
         seed, (int)rounds, t.acknowledged, t.shown, t.worn_out, t.killed, t.breaches);
-    bool lost = t.breaches || t.shown != t.acknowledged || !t.acknowledged;
+    bool failed = t.breaches || t.shown != t.acknowledged || !t.acknowledged;
     daemon_free(&d);
     disk_detach(&r.disk);
     ledger_free(&r.ledger);
     cond_destroy(&r.change);
     mutex_destroy(&r.mu);
-    (void)printf("%d passed, %d failed\n", !lost, lost);
-    return lost ? 1 : 0;
+    (void)printf("%d passed, %d failed\n", !failed, failed);
+    return failed ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 /* fetch_server: the service that the io scenarios call. A thread per connection, so that an answer
  * can be held without any cleverness that the daemon under test might share. /delay/MS      200
- * after MS milliseconds /gate/N        200 as soon as N requests are held here at the same time
+ * after MS milliseconds /gate/N        200 as soon as N requests are open here at the same time
  * (504 after 30 s) /status/CODE   that status at once /echo          what was asked, as JSON:
  * method, headers, body /stats         {"served":…,"held_max":…}: answers of /delay and /gate, and
  * most at one time Prints "address=127.0.0.1:PORT"; ends by SIGTERM. */
@@ -23,16 +23,16 @@
 
 static struct mutex mu;
 static struct cond gate_opens;
-static json_int_t served, held, held_max; /* guarded by mu */
-static long gate_waiting, gate_round;     /* guarded by mu */
+static json_int_t served, now_open, most_at_once; /* guarded by mu */
+static long gate_waiting, gate_round;             /* guarded by mu */
 
 static void hold(int by)
 {
     mutex_lock(&mu);
-    held += by;
+    now_open += by;
     served += by < 0;
-    if (held > held_max)
-        held_max = held;
+    if (now_open > most_at_once)
+        most_at_once = now_open;
     mutex_unlock(&mu);
 }
 
@@ -98,7 +98,7 @@ static enum MHD_Result on_stats(struct MHD_Connection *c, long unused)
 {
     (void)unused;
     mutex_lock(&mu);
-    json_t *json = json_pack("{s:I, s:I}", "served", served, "held_max", held_max);
+    json_t *json = json_pack("{s:I, s:I}", "served", served, "held_max", most_at_once);
     mutex_unlock(&mu);
     return answer(c, 200, json);
 }

@@ -42,10 +42,10 @@ static void print(json_t *line)
 static bool add(struct session *s, size_t n)
 {
     int64_t began_mono_us = clock_mono_us();
-    bool held = hold_add(s->hold, n);
-    print(json_pack("{s:I, s:b, s:f}", "held", (json_int_t)hold_count(s->hold), "agreed", held,
+    bool agreed = hold_add(s->hold, n);
+    print(json_pack("{s:I, s:b, s:f}", "held", (json_int_t)hold_count(s->hold), "agreed", agreed,
                     "seconds", seconds_since(began_mono_us)));
-    return held;
+    return agreed;
 }
 
 static bool drop(struct session *s, const char *args)
@@ -63,9 +63,9 @@ static bool collect_since(struct session *s, int64_t began_mono_us)
     hold_collect(s->hold, (int)(s->o->grace * 1000), &r);
     double seconds = r.answered ? (double)(r.last_mono_us - began_mono_us) / 1e6 : 0;
     print(json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:f}", "asked", (json_int_t)r.asked, "answered",
-                    (json_int_t)r.answered, "done", (json_int_t)r.right, "lost", (json_int_t)r.lost,
-                    "unanswered", (json_int_t)r.unanswered, "wrong_status", r.wrong, "seconds",
-                    seconds));
+                    (json_int_t)r.answered, "done", (json_int_t)r.right, "lost",
+                    (json_int_t)r.disconnected, "unanswered", (json_int_t)r.unanswered,
+                    "wrong_status", r.wrong, "seconds", seconds));
     return r.right == r.asked;
 }
 

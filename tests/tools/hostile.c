@@ -60,12 +60,12 @@ struct run {
     const struct options *o;
     struct daemon *d;
     struct victim victim;
-    struct hostile_idle *held; /* of the attack that goes on */
+    struct hostile_idle *idle; /* of the attack that goes on */
     size_t next;               /* wrong request */
     struct hostile_report report;
     size_t *tried;   /* of each wrong request */
     size_t bytes;    /* dripped */
-    size_t held_kib; /* the most while the latest attack went on */
+    size_t idle_kib; /* the most while the latest attack went on */
 };
 
 /* ---- the client that is served --------------------------------------------------------------- */
@@ -110,15 +110,15 @@ static int64_t victim_ask(struct victim *v, const char *text)
 static void begin(struct run *run, const struct attack *a)
 {
     size_t n = (size_t)(a->share * run->o->connections);
-    run->held = n ? hostile_hold(daemon_address(run->d), n, a->text) : NULL;
-    if (run->held && hostile_held(run->held) < n)
-        fail("only %zu of %zu connections could be had", hostile_held(run->held), n);
+    run->idle = n ? hostile_hold(daemon_address(run->d), n, a->text) : NULL;
+    if (run->idle && hostile_count(run->idle) < n)
+        fail("only %zu of %zu connections could be had", hostile_count(run->idle), n);
 }
 
 static void end(struct run *run)
 {
-    if (run->held)
-        hostile_drop(&run->held);
+    if (run->idle)
+        hostile_drop(&run->idle);
 }
 
 static void ask_served(struct run *run, const struct attack *a, struct samples out[ASKED])
@@ -131,7 +131,7 @@ static void ask_served(struct run *run, const struct attack *a, struct samples o
         run->next = (run->next + 1) % hostile_kinds();
     }
     if (a->drip) {
-        hostile_drip(run->held, DRIPS, a->drip);
+        hostile_drip(run->idle, DRIPS, a->drip);
         run->bytes += DRIPS;
     }
     for (size_t i = 0; i < ASKED; i++)
@@ -149,8 +149,8 @@ static void measure(struct run *run, const struct attack *a, double out_p99[ASKE
     begin(run, a);
     for (size_t i = 0; i < (size_t)run->o->requests; i++)
         ask_served(run, a, samples);
-    if (run->held || a->is_wrong)
-        run->held_kib = hostile_rss_kib(daemon_pid(run->d));
+    if (run->idle || a->is_wrong)
+        run->idle_kib = hostile_rss_kib(daemon_pid(run->d));
     end(run);
     for (size_t i = 0; i < ASKED; i++) {
         out_p99[i] = samples_ms(&samples[i], 0.99);
@@ -187,8 +187,8 @@ static void try_attack(struct run *run, const struct attack *a)
             attacked[i][t] = p99[1][i];
             ratio[i][t] = p99[1][i] / p99[0][i];
         }
-        first_kib = t ? first_kib : run->held_kib;
-        last_kib = run->held_kib;
+        first_kib = t ? first_kib : run->idle_kib;
+        last_kib = run->idle_kib;
     }
     printf("| %s | %zu × %zu", a->name, turns, (size_t)(a->share * run->o->connections));
     printf(" | %zu", a->is_wrong ? run->report.tried : run->bytes);
@@ -211,7 +211,7 @@ static void print_kinds(const struct run *run)
     const struct hostile_report *r = &run->report;
     printf(".\n\n%zu tried: %zu refused, %zu closed, %zu served (rightly), %zu left by us while "
            "they waited, %zu wrong, %zu hung. %s\n",
-           r->tried, r->refused, r->closed, r->served, r->left, r->wrong, r->hung, r->what);
+           r->tried, r->refused, r->closed, r->served, r->given_up, r->wrong, r->hung, r->what);
 }
 
 static void run_all(struct run *run)

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     }
     bool reached = load_run(&cfg, &report);
     print_report(&o, &report);
-    bool lost = report.unanswered || report.disconnected;
+    bool failed = report.unanswered || report.disconnected;
     samples_release(&report.samples);
-    return !reached ? 3 : lost ? 1 : 0;
+    return !reached ? 3 : failed ? 1 : 0;
 }

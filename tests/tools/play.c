@@ -118,7 +118,7 @@ static void submit_files(struct play *p)
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-static void note_future(struct play *p, struct one *t, const json_t *future)
+static void take_future(struct play *p, struct one *t, const json_t *future)
 {
     if (!json_is_true(api_at(future, "done")))
         return;
@@ -145,7 +145,7 @@ static void wait_all(struct play *p)
         struct http_reply r = api_get(p->base, "/v1/futures/%s?wait=0.25", t->id);
         if (r.status != 200)
             fail("GET of %s: %d %s", t->id, r.status, r.error ? r.error : r.body);
-        note_future(p, t, r.json);
+        take_future(p, t, r.json);
         http_reply_release(&r);
         show_progress(p, false);
     }

@@ -171,7 +171,7 @@ static const char *intern(const char *state)
     return "unknown";
 }
 
-static void note_listed(struct run *r, const struct map *map, const json_t *future)
+static void check_listed(struct run *r, const struct map *map, const json_t *future)
 {
     struct task_id id;
     const char *text = api_str(future, "id");
@@ -195,7 +195,7 @@ static void read_list(struct run *r, const struct map *map)
         if (reply.status != 200)
             breach(r, "the list answers", reply.body ? reply.body : "", "");
         json_array_foreach (api_at(reply.json, "futures"), i, future)
-            note_listed(r, map, future);
+            check_listed(r, map, future);
         (void)snprintf(cursor, sizeof(cursor), "%s", api_str(reply.json, "next_cursor"));
         http_reply_release(&reply);
     } while (*cursor);

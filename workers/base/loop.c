@@ -15,7 +15,7 @@
 struct loop {
     int epfd;
     struct heap timers;
-    struct list dead, soon;
+    struct list deferred, soon;
 };
 
 struct loop *loop_new(void)
@@ -24,7 +24,7 @@ struct loop *loop_new(void)
     l->epfd = epoll_create1(EPOLL_CLOEXEC);
     FUT_ASSERT(l->epfd >= 0);
     heap_init(&l->timers);
-    list_init(&l->dead);
+    list_init(&l->deferred);
     list_init(&l->soon);
     return l;
 }
@@ -32,7 +32,7 @@ struct loop *loop_new(void)
 void loop_run_deferred(struct loop *l)
 {
     struct list_node *n;
-    while ((n = list_pop_front(&l->dead)) != NULL) {
+    while ((n = list_pop_front(&l->deferred)) != NULL) {
         struct loop_deferred *d = FUT_CONTAINER(n, struct loop_deferred, link);
         d->fn(d);
     }
@@ -87,10 +87,10 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t)
     heap_remove(&l->timers, &t->node);
 }
 
-void loop_defer(struct loop *l, struct loop_deferred *dead, void (*fn)(struct loop_deferred *))
+void loop_defer(struct loop *l, struct loop_deferred *deferred, void (*fn)(struct loop_deferred *))
 {
-    dead->fn = fn;
-    list_push_back(&l->dead, &dead->link);
+    deferred->fn = fn;
+    list_push_back(&l->deferred, &deferred->link);
 }
 
 void loop_do_soon(struct loop *l, struct loop_soon *soon)

@@ -27,7 +27,7 @@ struct loop_timer {
 /* Something that dies at the end of the turn. */
 struct loop_deferred {
     struct list_node link;
-    void (*fn)(struct loop_deferred *dead);
+    void (*fn)(struct loop_deferred *deferred);
 };
 
 /* Something to be done once, before the loop sleeps. */
@@ -53,8 +53,8 @@ void loop_close(struct loop *l, struct loop_source *src);
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t at_mono_ms);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
-/* Runs fn(dead) when the events of this turn have all been handled. */
-void loop_defer(struct loop *l, struct loop_deferred *dead, void (*fn)(struct loop_deferred *));
+/* Runs fn(deferred) when the events of this turn have all been handled. */
+void loop_defer(struct loop *l, struct loop_deferred *deferred, void (*fn)(struct loop_deferred *));
 
 /* Runs fn(soon) before the next wait for events; once, however often it was asked for. */
 void loop_do_soon(struct loop *l, struct loop_soon *soon);

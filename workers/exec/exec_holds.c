@@ -162,21 +162,21 @@ enum exec_hold_answer exec_holds_ask(struct exec_holds *h, const char *handler)
     return answer;
 }
 
-static bool is_held(const struct hold *x)
+static bool is_pausing(const struct hold *x)
 {
     return x && !x->is_trying && clock_mono_ms() < x->until_mono_ms;
 }
 
 bool exec_holds_all(struct exec_holds *h)
 {
-    return is_held(find(h, ""));
+    return is_pausing(find(h, ""));
 }
 
 const char *exec_holds_name(struct exec_holds *h, size_t i)
 {
     for (struct list_node *n = list_first(&h->holds); n; n = list_next(&h->holds, n)) {
         const struct hold *x = hold_at(n);
-        if (*x->handler && is_held(x) && i-- == 0)
+        if (*x->handler && is_pausing(x) && i-- == 0)
             return x->handler;
     }
     return NULL;

@@ -45,7 +45,7 @@ static void reset_signals(void)
 
 /* Its own session and so its own process group (that is what a timeout kills), default signals, no
  * new privileges, first in line for the OOM killer, and death when the fork server dies. */
-static void settle(pid_t parent)
+static void prepare_child(pid_t parent)
 {
     (void)setsid();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -62,7 +62,7 @@ static void settle(pid_t parent)
 
 void fork_child_worker(pid_t parent, int channel)
 {
-    settle(parent);
+    prepare_child(parent);
     (void)prctl(PR_SET_NAME, "futured-worker", 0, 0, 0);
     if (channel != 3)
         (void)dup3(channel, 3, O_CLOEXEC);
@@ -146,7 +146,7 @@ static char **mark_env(pid_t parent, uint64_t generation, const char *const *env
 
 void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *what, int error_fd)
 {
-    settle(parent);
+    prepare_child(parent);
     /* The passed ones are all above 3, for 0 to 3 are open here (3 is the way to the daemon, and
      * this copy of it goes). */
     for (int i = 0; i < FORK_EXEC_FDS; i++) {

@@ -36,8 +36,8 @@ int watch_timeout_ms(void)
 {
     if (!watch.woken && !watch.watching)
         return -1;
-    int64_t left = watch.earliest_mono_ms - clock_mono_ms();
-    return left > 0 ? (int)left : 0;
+    int64_t remaining_ms = watch.earliest_mono_ms - clock_mono_ms();
+    return remaining_ms > 0 ? (int)remaining_ms : 0;
 }
 
 /* ---- what a child takes ---- */

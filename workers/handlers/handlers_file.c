@@ -238,7 +238,7 @@ void handlers_file_release(struct handler *h)
 }
 
 /* What differs between a program per task and one that stays. */
-static int settle_worker(struct place *at, const json_t *entry, struct handler *h)
+static int finish_worker(struct place *at, const json_t *entry, struct handler *h)
 {
     for (size_t i = 0; !h->is_worker && (at->field = worker_options_field(i)) != NULL; i++) {
         const json_t *found = json_object_get(entry, at->field);
@@ -285,7 +285,7 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
         return mistake(at, NULL,
                        "an array of strings: program and arguments (or \"worker\", "
                        "or \"plugin\")");
-    rc = settle_worker(at, entry, h);
+    rc = finish_worker(at, entry, h);
     if (rc != 0)
         return rc;
     size_t bytes = exec_command_bytes(h->exec);

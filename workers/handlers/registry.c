@@ -21,15 +21,15 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->info.name, y->info.name);
 }
 
-static void add_builtins(struct handlers *h, size_t room)
+static void add_builtins(struct handlers *h, size_t n_before)
 {
     size_t n;
     const struct builtin *table = builtins_all(&n);
-    h->items = xrealloc(h->items, (room + n) * sizeof(*h->items));
+    h->items = xrealloc(h->items, (n_before + n) * sizeof(*h->items));
     for (size_t i = 0; i < n; i++)
-        h->items[room + i] = (struct handler){
+        h->items[n_before + i] = (struct handler){
             .info = table[i].info, .fn = table[i].fn, .needs_parent = table[i].needs_parent};
-    h->n = room + n;
+    h->n = n_before + n;
 }
 
 static void index_all(struct handlers *h)

@@ -34,7 +34,7 @@ static bool has_ticket(const struct worker_process *w)
     return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX;
 }
 
-bool worker_ahead_has_room(const struct worker_process *w)
+bool worker_ahead_has_capacity(const struct worker_process *w)
 {
     return w->tickets && w->state == WORKER_READY && !w->retiring && w->jobs.len == 1 &&
            w->n_abandoned == 0 && w->ahead.len < AHEAD_MAX && has_ticket(w);

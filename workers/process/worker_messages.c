@@ -126,7 +126,7 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
     worker_ahead_next(w);
     w->idle_mono_ms = clock_mono_ms();
     if (w->state == WORKER_READY)
-        w->hooks->has_room(w);
+        w->hooks->has_capacity(w);
     if (w->state == WORKER_READY && w->jobs.len == 0)
         worker_channel_count_cpu(w, 0);
     return true;

@@ -167,14 +167,14 @@ int worker_process_start(struct worker_process *w, struct loop *l, struct childr
 
 /* ---- tasks ---- */
 
-bool worker_process_has_room(const struct worker_process *w)
+bool worker_process_has_capacity(const struct worker_process *w)
 {
     return w->state == WORKER_READY && !w->retiring && w->jobs.len + w->n_abandoned < w->max_jobs;
 }
 
 int worker_process_give(struct worker_process *w, struct worker_job *job)
 {
-    FUT_ASSERT(worker_process_has_room(w));
+    FUT_ASSERT(worker_process_has_capacity(w));
     int rc = worker_channel_run(w, job, false);
     if (rc != 0)
         return rc;

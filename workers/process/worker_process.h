@@ -75,17 +75,18 @@ struct worker_job {
 
 /* What the owner of a process hears of it. */
 struct worker_hooks {
-    void (*started)(struct worker_process *w);  /* its pid is known; maybe after ready */
-    void (*ready)(struct worker_process *w);    /* it has said HELLO */
-    void (*has_room)(struct worker_process *w); /* it has ended a task and may take another one */
+    void (*started)(struct worker_process *w); /* its pid is known; maybe after ready */
+    void (*ready)(struct worker_process *w);   /* it has said HELLO */
+    void (*has_capacity)(
+        struct worker_process *w); /* it has ended a task and may take another one */
     /* Once and last, after done of each of its jobs. The process is its owner's again, who must not
      * free it before the end of the turn. */
     void (*gone)(struct worker_process *w, const struct worker_end *end);
 };
 
 struct worker_process {
-    struct list_node link;     /* its owner's */
-    struct loop_deferred dead; /* its owner's */
+    struct list_node link;         /* its owner's */
+    struct loop_deferred deferred; /* its owner's */
     void *owner;
     uint32_t slot; /* its owner's: the process's row in the view */
 
@@ -146,7 +147,7 @@ FUT_MUST_CHECK int worker_process_start(struct worker_process *w, struct loop *l
                                         struct children *c, const struct worker_start *how,
                                         const struct worker_hooks *hooks, void *owner);
 /* Whether it takes a task now: ready, not retiring, and it runs fewer than it takes at once. */
-bool worker_process_has_room(const struct worker_process *w);
+bool worker_process_has_capacity(const struct worker_process *w);
 /* Gives it a task; only when it has room. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the protocol cannot
  * express the task; nothing has changed. */
 FUT_MUST_CHECK int worker_process_give(struct worker_process *w, struct worker_job *job);

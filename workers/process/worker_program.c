@@ -54,7 +54,7 @@ uint32_t worker_program_ready(const struct worker_program *p)
 
 static bool is_idle(const struct worker_process *w)
 {
-    return worker_process_has_room(w) && w->jobs.len == 0;
+    return worker_process_has_capacity(w) && w->jobs.len == 0;
 }
 
 uint32_t worker_program_idle(const struct worker_program *p)
@@ -125,10 +125,10 @@ static void give(struct worker_process *w, struct worker_job *job)
     renew(w->owner);
 }
 
-static struct worker_process *find_room(const struct worker_program *p)
+static struct worker_process *find_free(const struct worker_program *p)
 {
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
-        if (worker_process_has_room(worker_process_at(n)))
+        if (worker_process_has_capacity(worker_process_at(n)))
             return worker_process_at(n);
     }
     return NULL;
@@ -136,22 +136,22 @@ static struct worker_process *find_room(const struct worker_program *p)
 
 bool worker_program_takes_now(const struct worker_program *p)
 {
-    return find_room(p) ||
+    return find_free(p) ||
            (!p->broken_wall_ms && p->waiting.len == 0 && worker_program_is_on_cpu(p));
 }
 
 bool worker_program_takes_more(const struct worker_program *p)
 {
-    uint64_t room = worker_program_is_on_cpu(p) ? 1 : 0; /* the one that makes it grow */
+    uint64_t capacity = worker_program_is_on_cpu(p) ? 1 : 0; /* the one that makes it grow */
     bool any = false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         const struct worker_process *w = worker_process_at(n);
         if (w->state != WORKER_READY || w->retiring)
             continue;
         any = true;
-        room += w->max_jobs;
+        capacity += w->max_jobs;
     }
-    return any && p->claimed < room;
+    return any && p->claimed < capacity;
 }
 
 bool worker_program_needs_more(const struct worker_program *p)
@@ -163,7 +163,7 @@ static void feed(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
     struct list_node *n;
-    while (worker_process_has_room(w) && (n = list_pop_front(&p->waiting)) != NULL) {
+    while (worker_process_has_capacity(w) && (n = list_pop_front(&p->waiting)) != NULL) {
         struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
         if (job->given)
             job->given(job);
@@ -173,7 +173,7 @@ static void feed(struct worker_process *w)
 
 void worker_program_submit(struct worker_program *p, struct worker_job *job)
 {
-    struct worker_process *w = find_room(p);
+    struct worker_process *w = find_free(p);
     job->program = p;
     if (w) {
         give(w, job);
@@ -192,7 +192,7 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
         return false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         struct worker_process *w = worker_process_at(n);
-        if (worker_ahead_has_room(w) && (!best || w->ahead.len < best->ahead.len))
+        if (worker_ahead_has_capacity(w) && (!best || w->ahead.len < best->ahead.len))
             best = w;
     }
     if (!best || worker_ahead_give(best, job) != 0)
@@ -376,7 +376,7 @@ static void on_ready(struct worker_process *w)
 }
 
 /* One of its tasks has ended. */
-static void on_room(struct worker_process *w)
+static void on_capacity(struct worker_process *w)
 {
     struct worker_program *p = w->owner;
     int64_t max_rss = p->handler ? p->handler->worker.max_rss_bytes : 0;
@@ -391,9 +391,9 @@ static void on_room(struct worker_process *w)
     rebalance(p);
 }
 
-static void free_process(struct loop_deferred *dead)
+static void free_process(struct loop_deferred *deferred)
 {
-    free(FUT_CONTAINER(dead, struct worker_process, dead));
+    free(FUT_CONTAINER(deferred, struct worker_process, deferred));
 }
 
 static void count_death(const struct worker_program *p, const struct worker_process *w,
@@ -422,7 +422,7 @@ static void on_gone(struct worker_process *w, const struct worker_end *end)
     list_remove(&p->workers, &w->link);
     worker_view_remove(&p->common->view, w->slot);
     count_death(p, w, end);
-    loop_defer(p->common->loop, &w->dead, free_process);
+    loop_defer(p->common->loop, &w->deferred, free_process);
     if (is_failed_start(w, end) && !p->is_leaving)
         take_failed_start(p, end);
     else
@@ -436,7 +436,7 @@ static void on_started(struct worker_process *w)
 }
 
 static const struct worker_hooks hooks = {
-    .started = on_started, .ready = on_ready, .has_room = on_room, .gone = on_gone};
+    .started = on_started, .ready = on_ready, .has_capacity = on_capacity, .gone = on_gone};
 
 static bool start_one(struct worker_program *p)
 {

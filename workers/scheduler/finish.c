@@ -12,15 +12,15 @@
 
 /* ---- the end of the record ---- */
 
-static void free_deferred(struct loop_deferred *dead)
+static void free_deferred(struct loop_deferred *deferred)
 {
-    attempt_free(FUT_CONTAINER(dead, struct attempt, dead));
+    attempt_free(FUT_CONTAINER(deferred, struct attempt, deferred));
 }
 
 static void forget(struct attempt *a)
 {
     attempt_move(a, ATTEMPT_GONE);
-    loop_defer(a->s->loop, &a->dead, free_deferred);
+    loop_defer(a->s->loop, &a->deferred, free_deferred);
 }
 
 static void log_end(const struct attempt *a, const char *event, enum task_state state,

@@ -195,7 +195,7 @@ struct attempt {
     struct store_apply apply;        /* its task is our snapshot */
     struct loop_timer timer;         /* what it means depends on the state */
     struct inbox_item item;          /* from the pool, then from the store */
-    struct loop_deferred dead;
+    struct loop_deferred deferred;
     enum stop_reason stop;
     enum limit_kind met;     /* STOP_LIMIT: which */
     uint64_t met_at_cpu_ms;  /* and, for LIMIT_CPU, what it had used */

@@ -32,7 +32,7 @@ static void news_add_log(struct report_news *n, const char *bytes, size_t len)
     n->any = true;
     if (n->log.len <= 2 * (size_t)STORE_LOG_MAX)
         return;
-    n->left_out += n->log.len - STORE_LOG_MAX;
+    n->dropped += n->log.len - STORE_LOG_MAX;
     buf_consume(&n->log, n->log.len - STORE_LOG_MAX);
 }
 
@@ -45,14 +45,14 @@ static void news_set_message(struct report_news *n, const char *message)
 /* `old` could not be stored: it comes before what is new. */
 static void news_put_back(struct report_news *n, struct report_news *old)
 {
-    struct report_news both = {.any = true, .progress = old->progress, .left_out = old->left_out};
+    struct report_news both = {.any = true, .progress = old->progress, .dropped = old->dropped};
     if (n->progress >= 0)
         both.progress = n->progress;
     if (n->message || old->message)
         both.message = xstrdup(n->message ? n->message : old->message);
     if (old->log.len)
         news_add_log(&both, old->log.data, old->log.len);
-    both.left_out += n->left_out;
+    both.dropped += n->dropped;
     if (n->log.len)
         news_add_log(&both, n->log.data, n->log.len);
     news_release(n);
@@ -102,14 +102,13 @@ static void post_done(struct store_op *op)
 static void mark_gap(struct report_news *n)
 {
     struct buf whole = BUF_INIT;
-    if (!n->left_out)
+    if (!n->dropped)
         return;
-    buf_printf(&whole, "\n[futured: %llu bytes of log left out]\n",
-               (unsigned long long)n->left_out);
+    buf_printf(&whole, "\n[futured: %llu bytes of log left out]\n", (unsigned long long)n->dropped);
     buf_put(&whole, n->log.data, n->log.len);
     buf_release(&n->log);
     n->log = whole;
-    n->left_out = 0;
+    n->dropped = 0;
 }
 
 static bool take_news(struct report *r, struct report_news *out)

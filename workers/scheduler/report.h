@@ -23,7 +23,7 @@ struct report_news {
     double progress; /* < 0: no news */
     char *message;   /* NULL: no news */
     struct buf log;
-    uint64_t left_out; /* bytes of log that were dropped before those */
+    uint64_t dropped; /* bytes of log that were dropped before those */
 };
 
 struct report {

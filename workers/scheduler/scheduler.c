@@ -172,7 +172,7 @@ void scheduler_stop_claiming(struct scheduler *s)
 
 /* ---- draining ---- */
 
-static void on_grace_over(struct loop_timer *t)
+static void on_grace_end(struct loop_timer *t)
 {
     struct scheduler *s = FUT_CONTAINER(t, struct scheduler, drain_timer);
     for_each_lane (l) {
@@ -185,7 +185,7 @@ static void on_drain(struct inbox_item *item)
 {
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, drain_item);
     s->draining = true;
-    s->drain_timer.fn = on_grace_over;
+    s->drain_timer.fn = on_grace_end;
     loop_timer_set(s->loop, &s->drain_timer, clock_mono_ms() + s->grace_ms);
 }
 

@@ -57,7 +57,7 @@ bool wire_stream_is_clean(const struct wire_stream *s)
 
 /* Room for the next bytes: what was taken goes, and a payload that is on its way is given its place
  * at once. */
-static void make_room(struct wire_stream *s)
+static void make_space(struct wire_stream *s)
 {
     size_t need = READ_BYTES;
     if (s->at == s->in.len) {
@@ -101,7 +101,7 @@ int wire_stream_read(struct wire_stream *s, int flags)
         char mem[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
     } ctl;
     FUT_ASSERT(s->to_release == 0);
-    make_room(s);
+    make_space(s);
     struct iovec iov = {s->in.data + s->in.len, s->in.cap - s->in.len - 1};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,

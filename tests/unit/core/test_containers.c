@@ -114,10 +114,10 @@ START_TEST(test_map_nodes_of_one_key_leave_in_constant_time)
         map_put(&m, &nodes[i], 7);
     for (int i = 0; i < N; i += 2)
         map_remove(&m, &nodes[i]);
-    size_t left = 0;
-    for (struct map_node *n = map_get(&m, 7); n; n = map_next_same(n), left++)
+    size_t remaining = 0;
+    for (struct map_node *n = map_get(&m, 7); n; n = map_next_same(n), remaining++)
         ck_assert((n - nodes) % 2 == 1 && map_is_linked(n));
-    ck_assert_uint_eq(left, N / 2);
+    ck_assert_uint_eq(remaining, N / 2);
     for (int i = N - 1; i > 0; i -= 2)
         map_remove(&m, &nodes[i]);
     ck_assert_ptr_null(map_get(&m, 7));

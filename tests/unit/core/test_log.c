@@ -140,9 +140,9 @@ START_TEST(test_log_ring_drops_and_counts)
         log_info("many", LOG_STR("text", "a text that makes the line a little longer"));
     ck_assert(!log_flush(1));
     read_until("log_lines_lost", &came);
-    const char *lost = strstr(seen, "lines=");
-    ck_assert_ptr_nonnull(lost);
-    ck_assert_uint_eq(came + strtoull(lost + strlen("lines="), NULL, 10), LINES);
+    const char *dropped = strstr(seen, "lines=");
+    ck_assert_ptr_nonnull(dropped);
+    ck_assert_uint_eq(came + strtoull(dropped + strlen("lines="), NULL, 10), LINES);
     ck_assert_uint_le(came * 80, 3 * LOG_WAITING_MAX);
     log_ring_stop(10000);
 }

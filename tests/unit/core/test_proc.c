@@ -70,7 +70,7 @@ START_TEST(test_proc_sees_what_children_have_used)
 }
 END_TEST
 
-START_TEST(test_proc_knows_nothing_of_the_dead)
+START_TEST(test_proc_knows_nothing_of_ended_processes)
 {
     struct proc_stat u;
     pid_t pid = fork();
@@ -90,6 +90,6 @@ int main(void)
     tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
     tcase_add_test(tc, test_proc_tells_who_a_process_is);
     tcase_add_test(tc, test_proc_sees_what_children_have_used);
-    tcase_add_test(tc, test_proc_knows_nothing_of_the_dead);
+    tcase_add_test(tc, test_proc_knows_nothing_of_ended_processes);
     return suite_run_cases("proc", tc, NULL);
 }

@@ -161,7 +161,7 @@ END_TEST
 
 static char changed[128];
 
-static void note_change(const char *name)
+static void add_change(const char *name)
 {
     (void)snprintf(changed + strlen(changed), sizeof(changed) - strlen(changed), "%s ", name);
 }
@@ -177,10 +177,10 @@ START_TEST(test_config_names_what_needs_a_restart)
     ck_assert_int_eq(setenv("FUTURED_DB", "/other", 1), 0);
     ck_assert_int_eq(setenv("FUTURED_DRAIN", "1s", 1), 0);
     ck_assert_int_eq(config_load(&b, &err), 0);
-    config_each_fixed_change(&a, &b, note_change);
+    config_each_fixed_change(&a, &b, add_change);
     ck_assert_str_eq(changed, "FUTURED_DB FUTURED_DRAIN ");
     *changed = '\0';
-    config_each_fixed_change(&b, &b, note_change);
+    config_each_fixed_change(&b, &b, add_change);
     ck_assert_str_eq(changed, "");
 }
 END_TEST

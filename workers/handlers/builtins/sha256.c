@@ -13,8 +13,9 @@ static bool digest(struct run *run, EVP_MD_CTX *ctx, unsigned char *out, unsigne
     if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
         return false;
     for (size_t at = 0; at < run->input_len && !run_is_cancelled(run); at += CHUNK_BYTES) {
-        size_t left = run->input_len - at;
-        if (EVP_DigestUpdate(ctx, run->input + at, left < CHUNK_BYTES ? left : CHUNK_BYTES) != 1)
+        size_t remaining = run->input_len - at;
+        if (EVP_DigestUpdate(ctx, run->input + at,
+                             remaining < CHUNK_BYTES ? remaining : CHUNK_BYTES) != 1)
             return false;
     }
     return !run_is_cancelled(run) && EVP_DigestFinal_ex(ctx, out, out_len) == 1;

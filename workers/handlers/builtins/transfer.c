@@ -153,7 +153,7 @@ CURLcode transfer_set_url(struct run *run, CURL *easy, const char *url)
 CURLcode transfer_run(struct run *run, CURL *easy)
 {
     CURLM *multi = own_get()->multi;
-    int running = 1, left;
+    int running = 1, n_queued;
     FUT_MUST(curl_multi_add_handle(multi, easy) == CURLM_OK);
     run_on_cancel(run, wake, multi);
     while (!run_is_cancelled(run)) {
@@ -163,7 +163,7 @@ CURLcode transfer_run(struct run *run, CURL *easy)
             break;
     }
     run_on_cancel(run, NULL, NULL);
-    CURLMsg *msg = curl_multi_info_read(multi, &left);
+    CURLMsg *msg = curl_multi_info_read(multi, &n_queued);
     CURLcode rc = msg ? msg->data.result : CURLE_ABORTED_BY_CALLBACK;
     /* Do not wait for a name that is still being looked up. */
     TRANSFER_SET(easy, CURLOPT_QUICK_EXIT, 1L);

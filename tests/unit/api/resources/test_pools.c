@@ -217,14 +217,14 @@ struct lent {
     struct catalog_life life;
     struct handler_info info;
     struct catalog catalog;
-    atomic_bool is_over;
+    atomic_bool is_returned;
 };
 
 static void end_lent(struct catalog_life *life)
 {
     struct lent *l = FUT_CONTAINER(life, struct lent, life);
     l->info.name = "gone"; /* whoever still reads it is seen */
-    atomic_store(&l->is_over, true);
+    atomic_store(&l->is_returned, true);
 }
 
 static void lend(struct lent *l, const char *name)
@@ -246,7 +246,7 @@ START_TEST(test_catalog_is_exchanged_while_it_is_read)
         client_ask(fd, "GET /v1/handlers", "", NULL); /* read at some moment of the next lines */
         lend(&lent[i], i % 2 ? "odd" : "even");
         if (i)
-            ck_assert(!atomic_load(&lent[i].is_over));
+            ck_assert(!atomic_load(&lent[i].is_returned));
         struct reply r = client_read(fd);
         ck_assert_msg(r.status == 200 && !reply_has(&r, "gone"), "%s", r.body);
         free(r.body);
@@ -256,7 +256,7 @@ START_TEST(test_catalog_is_exchanged_while_it_is_read)
            NULL, NULL);
     expect(client_do(fd, "POST /v1/tasks", "", "{\"handler\":\"odd\"}"), 202, NULL, NULL, NULL);
     ck_assert_int_eq(close(fd), 0);
-    while (!atomic_load(&lent[FUT_COUNT(lent) - 2].is_over))
+    while (!atomic_load(&lent[FUT_COUNT(lent) - 2].is_returned))
         (void)poll(NULL, 0, 1);
 }
 END_TEST

@@ -33,7 +33,7 @@ struct complaints {
     char first[256];
 };
 
-static void note(void *ctx, const char *text)
+static void add_line(void *ctx, const char *text)
 {
     struct complaints *c = ctx;
     if (c->n++ == 0)
@@ -44,7 +44,7 @@ static int check(const char *path, struct complaints *c, struct sqlite_check_vie
 {
     struct fut_errbuf err = {""};
     *c = (struct complaints){0};
-    return sqlite_check(path, note, c, v, &err);
+    return sqlite_check(path, add_line, c, v, &err);
 }
 
 static int backup(void)

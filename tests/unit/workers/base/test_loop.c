@@ -16,7 +16,7 @@ struct timed {
     int name;
 };
 
-static void note(struct loop_timer *t)
+static void on_timer(struct loop_timer *t)
 {
     order[n_order++] = FUT_CONTAINER(t, struct timed, timer)->name;
 }
@@ -24,7 +24,7 @@ static void note(struct loop_timer *t)
 START_TEST(test_loop_timers_fire_in_order)
 {
     struct loop *l = loop_new();
-    struct timed t[3] = {{{.fn = note}, 0}, {{.fn = note}, 1}, {{.fn = note}, 2}};
+    struct timed t[3] = {{{.fn = on_timer}, 0}, {{.fn = on_timer}, 1}, {{.fn = on_timer}, 2}};
     int64_t now = clock_mono_ms();
     loop_timer_set(l, &t[0].timer, now + 20);
     loop_timer_set(l, &t[1].timer, now + 10);
@@ -75,17 +75,17 @@ START_TEST(test_loop_drops_events_of_closed_sources)
 }
 END_TEST
 
-static void ended(struct loop_deferred *dead)
+static void ended(struct loop_deferred *deferred)
 {
-    (void)dead;
+    (void)deferred;
     n_order++;
 }
 
 START_TEST(test_loop_buries_at_the_end_of_the_turn)
 {
     struct loop *l = loop_new();
-    struct loop_deferred dead = {0};
-    loop_defer(l, &dead, ended);
+    struct loop_deferred deferred = {0};
+    loop_defer(l, &deferred, ended);
     ck_assert_int_eq(n_order, 0);
     loop_turn(l, 0);
     ck_assert_int_eq(n_order, 1);

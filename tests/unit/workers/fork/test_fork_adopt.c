@@ -18,7 +18,7 @@ static const struct limits no_limits;
 
 /* A child that forks one twice over, which does `script`; the child itself stays. The pid of that
  * grandchild. */
-static pid_t spawn_family(uint64_t generation, const char *script)
+static pid_t spawn_tree(uint64_t generation, const char *script)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
     char command[256], line[32] = "";
@@ -66,7 +66,7 @@ static uint64_t adopt_soon(uint64_t generation, pid_t pid)
 
 START_TEST(test_adopted_child_is_one_like_any_other)
 {
-    pid_t pid = spawn_family(1, "exec sleep 1000");
+    pid_t pid = spawn_tree(1, "exec sleep 1000");
     uint64_t generation = adopt_soon(10, pid);
     ck_assert_int_eq(fork_server_kill(fs, 2, generation, SIGTERM), 0);
     ck_assert_int_eq(next_event(), FORK_EXITED);
@@ -80,7 +80,7 @@ END_TEST
 
 START_TEST(test_adopted_child_outlives_who_forked_it)
 {
-    pid_t pid = spawn_family(1, "exec sleep 1000");
+    pid_t pid = spawn_tree(1, "exec sleep 1000");
     uint64_t generation = adopt_soon(10, pid);
     ck_assert_int_eq(fork_server_kill(fs, 1, 1, SIGKILL), 0);
     ck_assert_int_eq(next_event(), FORK_EXITED);
@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(test_adoption_after_the_end_tells_how_it_ended)
 {
-    pid_t pid = spawn_family(1, "exit 5");
+    pid_t pid = spawn_tree(1, "exit 5");
     while (kill(pid, 0) == 0) /* until it has been reaped */
         (void)sched_yield();
     ck_assert_int_eq(errno, ESRCH);
@@ -109,7 +109,7 @@ END_TEST
 
 START_TEST(test_strangers_are_not_adopted)
 {
-    pid_t pid = spawn_family(1, "exec sleep 1000");
+    pid_t pid = spawn_tree(1, "exec sleep 1000");
     uint64_t generation = adopt_soon(10, pid);
     ck_assert_int_eq(adopt(generation + 1, pid), FORK_SPAWN_FAILED); /* it is somebody's */
     ck_assert_int_eq(adopt(generation + 2, getpid()), FORK_SPAWN_FAILED);

@@ -170,7 +170,7 @@ START_TEST(test_fork_server_tells_why_a_program_did_not_start)
 }
 END_TEST
 
-START_TEST(test_fork_server_kills_what_a_program_left_behind)
+START_TEST(test_fork_server_kills_what_a_program_leaves_running)
 {
     char text[64];
     /* The grandchild holds the pipe open: the end is only seen because it is killed. */
@@ -353,7 +353,7 @@ int main(void)
     tcase_add_test(t, test_fork_server_runs_a_program_in_a_clean_place);
     tcase_add_loop_test(t, test_fork_server_tells_why_a_program_did_not_start, 0,
                         (int)FUT_COUNT(impossible));
-    tcase_add_test(t, test_fork_server_kills_what_a_program_left_behind);
+    tcase_add_test(t, test_fork_server_kills_what_a_program_leaves_running);
     tcase_add_test(t, test_fork_server_signals_the_whole_group);
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
     tcase_add_test(t, test_fork_server_death_is_seen);

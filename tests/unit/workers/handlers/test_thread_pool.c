@@ -160,7 +160,7 @@ END_TEST
 
 /* ---- inbox ---- */
 
-struct note {
+struct push_job {
     struct pool_job job;
     struct inbox_item item;
     struct inbox *inbox;
@@ -176,7 +176,7 @@ static void take(struct inbox_item *item)
 
 static void push(struct pool_job *job)
 {
-    struct note *n = FUT_CONTAINER(job, struct note, job);
+    struct push_job *n = FUT_CONTAINER(job, struct push_job, job);
     n->item.fn = take;
     inbox_push(n->inbox, &n->item);
 }
@@ -190,7 +190,7 @@ static void on_wake(struct loop_source *src, uint32_t events)
 /* The scheduler's own pattern: run the inbox, sleep only when it was empty. */
 START_TEST(test_inbox_loses_nothing)
 {
-    static struct note notes[JOBS];
+    static struct push_job pushes[JOBS];
     struct inbox in;
     struct loop_source wake;
     struct loop *l = loop_new();
@@ -200,8 +200,8 @@ START_TEST(test_inbox_loses_nothing)
     for (int i = 0; i < JOBS; i++) {
         struct list one;
         list_init(&one);
-        notes[i] = (struct note){.job.fn = push, .inbox = &in};
-        list_push_back(&one, &notes[i].job.link);
+        pushes[i] = (struct push_job){.job.fn = push, .inbox = &in};
+        list_push_back(&one, &pushes[i].job.link);
         thread_pool_submit(p, &one);
     }
     while (taken < JOBS)

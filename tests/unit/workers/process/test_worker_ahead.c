@@ -182,7 +182,7 @@ START_TEST(test_worker_ahead_runs_each_once)
 }
 END_TEST
 
-START_TEST(test_worker_ahead_comes_back_from_a_dead_worker)
+START_TEST(test_worker_ahead_comes_back_from_an_ended_worker)
 {
     stop_workers(WORKERS);
     submit(FEW, "echo", "1", 100000);
@@ -256,7 +256,7 @@ int main(void)
     tcase_add_checked_fixture(w, setup, teardown);
     tcase_add_test(w, test_worker_ahead_is_taken_from_a_slow_worker);
     tcase_add_test(w, test_worker_ahead_runs_each_once);
-    tcase_add_test(w, test_worker_ahead_comes_back_from_a_dead_worker);
+    tcase_add_test(w, test_worker_ahead_comes_back_from_an_ended_worker);
     tcase_add_test(w, test_worker_ahead_outlives_a_timeout);
     tcase_add_test(w, test_worker_ahead_may_be_cancelled);
     tcase_add_test(w, test_worker_ahead_is_released_by_a_drain);

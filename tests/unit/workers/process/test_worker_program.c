@@ -204,19 +204,19 @@ END_TEST
 /* No second task goes to a busy process: with one process, they run one by one, in order. */
 START_TEST(test_program_gets_one_task_at_a_time)
 {
-    struct job held, next;
+    struct job holding, next;
     jobs_build(2, ONE);
     (void)jobs_pid_of("scripted");
-    jobs_ask(&held, "scripted", "hold");
+    jobs_ask(&holding, "scripted", "hold");
     jobs_ask(&next, "scripted", "hold");
-    while (!held.job.worker || !next.job.worker)
+    while (!holding.job.worker || !next.job.worker)
         loop_turn(jobs_loop, -1);
-    ck_assert_ptr_ne(held.job.worker, next.job.worker);
-    worker_program_stop_job(&held.job, SIGKILL);
+    ck_assert_ptr_ne(holding.job.worker, next.job.worker);
+    worker_program_stop_job(&holding.job, SIGKILL);
     worker_program_stop_job(&next.job, SIGKILL);
-    jobs_wait(&held);
+    jobs_wait(&holding);
     jobs_wait(&next);
-    jobs_drop(&held);
+    jobs_drop(&holding);
     jobs_drop(&next);
     jobs_raze();
 }
@@ -270,28 +270,28 @@ END_TEST
 
 START_TEST(test_program_runs_several_at_once_on_the_io_lane)
 {
-    struct job held[3], more;
+    struct job holding[3], more;
     jobs_build(1, WIDE(""));
     for (int i = 0; i < 3; i++)
-        jobs_ask(&held[i], "scripted", "hold");
-    while (!held[2].job.worker)
+        jobs_ask(&holding[i], "scripted", "hold");
+    while (!holding[2].job.worker)
         loop_turn(jobs_loop, -1);
-    ck_assert_ptr_eq(held[0].job.worker, held[2].job.worker);
+    ck_assert_ptr_eq(holding[0].job.worker, holding[2].job.worker);
     jobs_ask(&more, "scripted", "release"); /* there is no room for a fourth */
     ck_assert_ptr_null(more.job.worker);
-    worker_program_stop_job(&held[0].job, SIGTERM); /* nobody to ask */
-    ck_assert(!held[0].done);
-    worker_program_stop_job(&held[0].job, SIGKILL); /* left to itself */
-    ck_assert(held[0].done && held[0].how == WORKER_ENDED_ABANDONED);
-    ck_assert(!held[1].done && !held[2].done);
+    worker_program_stop_job(&holding[0].job, SIGTERM); /* nobody to ask */
+    ck_assert(!holding[0].done);
+    worker_program_stop_job(&holding[0].job, SIGKILL); /* left to itself */
+    ck_assert(holding[0].done && holding[0].how == WORKER_ENDED_ABANDONED);
+    ck_assert(!holding[1].done && !holding[2].done);
     jobs_wait(&more); /* by another process: that one gets no more */
     ck_assert_int_eq(more.how, WORKER_ENDED_DONE);
-    ck_assert(!held[1].done && !held[2].done); /* and has not suffered */
-    worker_program_stop_job(&held[1].job, SIGKILL);
-    worker_program_stop_job(&held[2].job, SIGKILL);
+    ck_assert(!holding[1].done && !holding[2].done); /* and has not suffered */
+    worker_program_stop_job(&holding[1].job, SIGKILL);
+    worker_program_stop_job(&holding[2].job, SIGKILL);
     for (int i = 0; i < 3; i++) {
-        jobs_wait(&held[i]);
-        jobs_drop(&held[i]);
+        jobs_wait(&holding[i]);
+        jobs_drop(&holding[i]);
     }
     jobs_drop(&more);
     jobs_raze();
@@ -300,22 +300,22 @@ END_TEST
 
 START_TEST(test_program_cancels_one_of_several)
 {
-    struct job held[2], more;
+    struct job holding[2], more;
     jobs_build(1, WIDE(", \"cancel=1\""));
     int pid = jobs_pid_of("scripted");
-    jobs_ask(&held[0], "scripted", "hold");
-    jobs_ask(&held[1], "scripted", "hold");
-    worker_program_stop_job(&held[0].job, SIGTERM);
-    jobs_wait(&held[0]);
-    ck_assert_str_eq(held[0].kind, "Cancelled");
-    ck_assert(!held[1].done);
+    jobs_ask(&holding[0], "scripted", "hold");
+    jobs_ask(&holding[1], "scripted", "hold");
+    worker_program_stop_job(&holding[0].job, SIGTERM);
+    jobs_wait(&holding[0]);
+    ck_assert_str_eq(holding[0].kind, "Cancelled");
+    ck_assert(!holding[1].done);
     jobs_ask(&more, "scripted", "release");
-    jobs_wait(&held[1]);
-    ck_assert_str_eq(held[1].text, "held");
+    jobs_wait(&holding[1]);
+    ck_assert_str_eq(holding[1].text, "held");
     jobs_wait(&more);
     ck_assert_int_eq(jobs_pid_of("scripted"), pid);
-    jobs_drop(&held[0]);
-    jobs_drop(&held[1]);
+    jobs_drop(&holding[0]);
+    jobs_drop(&holding[1]);
     jobs_drop(&more);
     jobs_raze();
 }

@@ -81,21 +81,21 @@ END_TEST
 /* A process that is told to leave a task running gets no more and ends when its others have. */
 START_TEST(test_renewal_after_an_abandoned_task)
 {
-    struct job kept, left;
+    struct job kept, abandoned;
     jobs_build(1, "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=3\"],"
                   " \"lane\": \"io\"}}");
     int first = jobs_pid_of("scripted");
-    jobs_ask(&left, "scripted", "hold");
+    jobs_ask(&abandoned, "scripted", "hold");
     jobs_ask(&kept, "scripted", "pause 100");
-    worker_program_stop_job(&left.job, SIGKILL);
-    ck_assert(left.done);
+    worker_program_stop_job(&abandoned.job, SIGKILL);
+    ck_assert(abandoned.done);
     jobs_wait(&kept);
     ck_assert_int_eq(kept.how, WORKER_ENDED_DONE);
     while (worker_program_ready(scripted_program()) != 1 || scripted_program()->workers.len != 1)
         loop_turn(jobs_loop, -1);
     ck_assert_int_ne(jobs_pid_of("scripted"), first);
     jobs_drop(&kept);
-    jobs_drop(&left);
+    jobs_drop(&abandoned);
     jobs_raze();
 }
 END_TEST

@@ -127,16 +127,16 @@ END_TEST
 START_TEST(test_worker_on_the_io_lane_runs_several_at_once)
 {
     build(4, 1, ", \"concurrency=3\"], \"lane\": \"io\"");
-    struct task_id held[2];
+    struct task_id holding[2];
     for (int i = 0; i < 2; i++) {
-        held[i] = live_submit("scripted", LANE_IO, "hold", 60000, 0);
-        struct task t = live_wait(held[i], TASK_RUNNING);
+        holding[i] = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+        struct task t = live_wait(holding[i], TASK_RUNNING);
         task_release(&t);
     }
     struct task t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
     task_release(&t);
     for (int i = 0; i < 2; i++) {
-        t = live_wait(held[i], TASK_SUCCEEDED);
+        t = live_wait(holding[i], TASK_SUCCEEDED);
         task_release(&t);
     }
     live_stop();

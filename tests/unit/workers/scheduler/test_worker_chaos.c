@@ -74,10 +74,10 @@ static void wait_pool_at_its_size(void)
 
 static void stop_and_look_for_strays(void)
 {
-    int left[64];
+    int remaining[64];
     pid_t fork_server = fork_server_pid(live.fs);
     live_stop();
-    ck_assert_uint_eq(children_of(fork_server, left), 0);
+    ck_assert_uint_eq(children_of(fork_server, remaining), 0);
 }
 
 /* ---- cancels --------------------------------------------------------------------------------- */

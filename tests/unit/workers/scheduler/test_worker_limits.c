@@ -139,7 +139,7 @@ END_TEST
 
 static const struct {
     const char *input;
-    bool is_over, lives;
+    bool is_above, lives;
 } outputs[] = {
     {"big 300000", false, true},     {"big 300001", true, true}, {"logs 300000", false, true},
     {"logs 100000000", true, false}, {"yes 200", false, true},   {"yes 1000000", true, false},
@@ -151,7 +151,7 @@ static void check_outputs(const char *rest)
     build(1, rest);
     for (size_t i = 0; i < FUT_COUNT(outputs); i++) {
         int pid = pid_now();
-        if (outputs[i].is_over)
+        if (outputs[i].is_above)
             fails(submit(outputs[i].input), "output_limit", "the 300000 bytes");
         else
             succeeds(submit(outputs[i].input));
@@ -176,11 +176,11 @@ END_TEST
 START_TEST(test_worker_limits_output_of_one_among_several)
 {
     build(1, ", \"concurrency=2\"" OUTPUT ", \"lane\": \"io\"");
-    struct task_id held = live_submit("scripted", LANE_IO, "hold", 60000, 0);
-    struct task t = live_wait(held, TASK_RUNNING);
+    struct task_id holding = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+    struct task t = live_wait(holding, TASK_RUNNING);
     task_release(&t);
     fails(live_submit("scripted", LANE_IO, "logs 400000", 60000, 0), "output_limit", "300000");
-    t = end_of(held); /* released by the other, after what was too much */
+    t = end_of(holding); /* released by the other, after what was too much */
     ck_assert_int_eq(t.state, TASK_SUCCEEDED);
     ck_assert_mem_eq(t.outcome->body, "held", 4);
     task_release(&t);

@@ -73,12 +73,12 @@ START_TEST(test_reload_lets_the_tasks_of_a_changed_program_end)
 {
     build("", NULL);
     (void)pid_of("a");
-    struct task_id held = live_submit("a", LANE_CPU, "hold", 1000, 0);
-    struct task t = live_wait(held, TASK_RUNNING);
+    struct task_id holding = live_submit("a", LANE_CPU, "hold", 1000, 0);
+    struct task t = live_wait(holding, TASK_RUNNING);
     task_release(&t);
     reload(file_of(", \"cancel=1\"", NULL));
-    (void)pid_of("a");               /* by a new process, beside the old one */
-    expect_state(held, TASK_FAILED); /* its timeout, nothing earlier */
+    (void)pid_of("a");                  /* by a new process, beside the old one */
+    expect_state(holding, TASK_FAILED); /* its timeout, nothing earlier */
     live_stop();
 }
 END_TEST

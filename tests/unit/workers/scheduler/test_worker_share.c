@@ -45,14 +45,14 @@ START_TEST(test_share_a_long_queue_does_not_starve_others)
     task_release(&t);
     t = done(submit("b", "x"));
     task_release(&t);
-    struct task_id held = submit("a", "hold");
-    t = live_wait(held, TASK_RUNNING);
+    struct task_id holding = submit("a", "hold");
+    t = live_wait(holding, TASK_RUNNING);
     task_release(&t);
     for (int i = 0; i < MANY; i++)
         first[i] = submit("a", "x");
     for (int i = 0; i < 4; i++)
         others[i] = submit(i % 2 ? "b" : "sha256", "x");
-    live_cancel(held);
+    live_cancel(holding);
     for (int i = 0; i < 4; i++) {
         t = done(others[i]);
         last_other = t.seq > last_other ? t.seq : last_other;
