@@ -61,3 +61,70 @@ void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
     o->log = xmalloc(o->log_len);
     memcpy(o->log, (const char *)kept + skip, o->log_len);
 }
+
+unsigned store_bulk_states(enum store_bulk_kind kind)
+{
+    static const enum task_event events[STORE_BULK_KINDS] = {
+        [STORE_BULK_CANCEL] = EVENT_CANCEL, [STORE_BULK_RETRY] = EVENT_REVIVE};
+    unsigned states = 0;
+    for (int i = 0; i < TASK_STATE_COUNT; i++) {
+        enum task_state s = (enum task_state)i;
+        struct task_move move;
+        bool is_one = kind == STORE_BULK_DELETE ? task_state_is_final(s)
+                                                : task_move_of(s, events[kind], &move) == 0;
+        states |= is_one ? 1u << i : 0;
+    }
+    return states;
+}
+
+bool backend_bulk_wants(const struct store_bulk *bulk, const struct task *t)
+{
+    return (bulk->filter.handler[0] || !t->spec->after.hi) && task_filter_wants(&bulk->filter, t);
+}
+
+static void copy_cut(char *to, size_t size, const char *from)
+{
+    size_t n = from ? strnlen(from, size - 1) : 0;
+    memcpy(to, from ? from : "", n);
+    to[n] = '\0';
+}
+
+static struct store_failure *find_failure(struct store_failures *o, const char *handler,
+                                          const char *code)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        struct store_failure *g = &o->groups[i];
+        if (strcmp(g->handler, handler) == 0 && strncmp(g->code, code, TASK_FILTER_CODE_MAX) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+void backend_add_failure(struct store_failures *o, const struct task *t)
+{
+    o->seen++;
+    if (t->state != TASK_FAILED || !t->outcome || !task_filter_wants(&o->filter, t))
+        return;
+    const char *code = t->outcome->code ? t->outcome->code : "";
+    struct store_failure *g = find_failure(o, t->spec->handler, code);
+    if (!g && o->n == STORE_FAILURES_MAX) {
+        o->is_all = false;
+        return;
+    }
+    if (!g) {
+        if (!o->groups)
+            o->groups = xcalloc(STORE_FAILURES_MAX, sizeof(*o->groups));
+        g = &o->groups[o->n++];
+        copy_cut(g->handler, sizeof(g->handler), t->spec->handler);
+        copy_cut(g->code, sizeof(g->code), code);
+        g->first_wall_ms = t->finished_wall_ms;
+    }
+    g->n++;
+    if (t->finished_wall_ms < g->first_wall_ms)
+        g->first_wall_ms = t->finished_wall_ms;
+    if (t->finished_wall_ms <= g->last_wall_ms)
+        return;
+    g->last_wall_ms = t->finished_wall_ms;
+    g->example = t->spec->id;
+    copy_cut(g->message, sizeof(g->message), t->outcome->message);
+}

@@ -62,6 +62,16 @@ struct backend_prune {
 };
 #define BACKEND_PRUNE_MAX 1600
 
+/* Looks for futures that a bulk means, from below `before` downwards. */
+struct backend_scan {
+    const struct store_bulk *bulk; /* its filter names states that its kind changes, no others */
+    uint64_t before;
+    size_t look, max;   /* looks at so many futures, takes so many, at most */
+    struct task *tasks; /* out: without input and result; the caller releases them */
+    size_t n, seen;     /* out */
+    uint64_t next;      /* out: `before` of the next step; 0: there is nothing left */
+};
+
 /* A part of a lane's queue: tasks whose handlers' rank is up to `most`, behind place `after`. */
 struct backend_part {
     const struct store_rank *ranks;
@@ -153,6 +163,16 @@ struct backend_ops {
     int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 
+    /* Adds a bulk, or brings one up to date; of those that are finished, the oldest beyond
+     * STORE_BULKS_KEPT go. */
+    int (*bulk_put)(struct backend *b, const struct store_bulk *bulk);
+    /* The unfinished bulk with the lowest id.hi above `after`; FUT_ERR_NOT_FOUND: none. *out_n: how
+     * many are unfinished. */
+    int (*bulk_next)(struct backend *b, uint64_t after, struct store_bulk *out, size_t *out_n);
+    int (*bulk_find)(struct backend *b, struct task_id id, struct store_bulk *out);
+    /* One step of looking. */
+    int (*bulk_scan)(struct backend *b, struct backend_scan *scan);
+
     /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
     int (*report)(struct backend *b, const struct store_report *o, struct store_reported *out);
 
@@ -165,6 +185,10 @@ struct backend_ops {
     int (*members)(struct backend_reader *r, struct store_members *o);
     int (*log)(struct backend_reader *r, struct store_log *o);
     int (*attempts)(struct backend_reader *r, struct store_attempts *o);
+    /* Calls backend_add_failure for each future that it looks at. */
+    int (*failures)(struct backend_reader *r, struct store_failures *o);
+    int (*bulk_get)(struct backend_reader *r, struct store_bulk_get *o);
+    int (*bulk_list)(struct backend_reader *r, struct store_bulk_list *o);
 };
 
 extern const struct backend_ops backend_sqlite, backend_memory;
@@ -176,6 +200,12 @@ bool backend_is_claimable(enum task_state s);
 bool backend_part_wants(const struct backend_part *part, const char *handler);
 /* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */
 struct store_attempt backend_keep_attempt(const struct store_attempt *a);
+
+/* Is the task one that the bulk is to change? Tasks that tell of another one's end are meant by
+ * their handler's name alone. */
+bool backend_bulk_wants(const struct store_bulk *bulk, const struct task *t);
+/* Counts a future, newer ones first, when the operation means it. */
+void backend_add_failure(struct store_failures *o, const struct task *t);
 
 /* Fills begin, log and log_len from the kept end of a log; o->reported says how much was ever
  * written. What the caller has seen already (o->from) is cut off. */

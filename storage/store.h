@@ -313,6 +313,89 @@ struct store_list {
 };
 extern const struct store_verb store_verb_list;
 
+/* Groups the failed futures that the filter means (states are not looked at) by handler and error
+ * code. Looks at STORE_FAILURES_SCAN failed or cancelled futures at most, newest first. */
+#define STORE_FAILURES_SCAN 100000
+#define STORE_FAILURES_MAX 1000 /* groups */
+struct store_failure {
+    char handler[TASK_HANDLER_MAX + 1];
+    char code[TASK_FILTER_CODE_MAX + 1]; /* cut to fit */
+    char message[256];                   /* of the example, cut to fit; "" none */
+    struct task_id example;              /* the one that ended last */
+    uint64_t n;
+    int64_t first_wall_ms, last_wall_ms; /* when they ended */
+};
+struct store_failures {
+    struct store_op op;
+    struct task_filter filter;
+    struct store_failure *groups; /* out: free() it; the largest first */
+    size_t n;                     /* out */
+    uint64_t seen;                /* out: futures that were looked at */
+    bool is_all;                  /* out: no more than that are kept, and all groups are there */
+};
+extern const struct store_verb store_verb_failures;
+
+/* ---- bulks: one change of many futures, carried out in small steps, newest first --------------
+ */
+
+enum store_bulk_kind { STORE_BULK_CANCEL, STORE_BULK_RETRY, STORE_BULK_DELETE };
+#define STORE_BULK_KINDS 3
+#define STORE_BULKS_MAX 100  /* that are unfinished */
+#define STORE_BULKS_KEPT 900 /* that are finished; the oldest go */
+#define STORE_BULK_BY_SIZE 80
+
+struct store_bulk {
+    struct task_id id; /* futures with a lower id.hi are looked at */
+    enum store_bulk_kind kind;
+    bool is_dry; /* counts only */
+    bool is_stopped;
+    struct task_filter filter;
+    char by[STORE_BULK_BY_SIZE]; /* who asked for it */
+    int64_t created_wall_ms;
+    int64_t finished_wall_ms; /* 0: it goes on */
+    uint64_t next;            /* while it goes on: only futures below this are left to look at */
+    uint64_t seen, matched;   /* looked at; meant, and in a state that this kind changes */
+    uint64_t changed;         /* of these */
+    uint64_t refused;         /* of these: another unfinished task has the unique key by now */
+};
+
+/* The states that this kind changes, as bits. */
+unsigned store_bulk_states(enum store_bulk_kind kind);
+
+/* Records a bulk, which begins at once; a step and what it changes are one commit, so it goes on
+ * where it was after a restart. Listeners hear of each future that it cancels or revives, and of
+ * the bulk's own id as TASK_SUCCEEDED when it ends. A retry waits while the queue is full. rc
+ * FUT_ERR_FULL: STORE_BULKS_MAX go on. */
+struct store_bulk_start {
+    struct store_op op;
+    struct store_bulk bulk; /* in: id, kind, is_dry, filter, by; out: as it stands */
+};
+extern const struct store_verb store_verb_bulk_start;
+
+/* Ends a bulk where it is; one that has ended stays as it is. rc FUT_ERR_NOT_FOUND. */
+struct store_bulk_stop {
+    struct store_op op;
+    struct task_id id;
+    struct store_bulk bulk; /* out */
+};
+extern const struct store_verb store_verb_bulk_stop;
+
+/* rc FUT_ERR_NOT_FOUND. */
+struct store_bulk_get {
+    struct store_op op;
+    struct task_id id;
+    struct store_bulk bulk; /* out */
+};
+extern const struct store_verb store_verb_bulk_get;
+
+/* All that are kept, newest first. */
+struct store_bulk_list {
+    struct store_op op;
+    struct store_bulk *bulks; /* out: free() it */
+    size_t n;                 /* out */
+};
+extern const struct store_verb store_verb_bulk_list;
+
 struct store_stats {
     uint64_t live[LANE_COUNT][TASK_STATE_COUNT]; /* unfinished tasks now, by lane and state */
     uint64_t submitted, claimed;                 /* since boot */

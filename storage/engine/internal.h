@@ -4,7 +4,8 @@
  * it is locked. Everything in struct writer belongs to the writer thread alone, and so do all
  * functions declared here but reader_main.
  *
- * Calls go down only: writer > housekeeping, verbs > submit, revive > claims > trouble, txn. */
+ * Calls go down only: writer > housekeeping, verbs, bulk > submit, revive > claims > trouble, txn.
+ */
 #ifndef FUT_STORAGE_ENGINE_INTERNAL_H
 #define FUT_STORAGE_ENGINE_INTERNAL_H
 
@@ -67,11 +68,13 @@ struct writer {
     struct spec_cache specs;
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
-    int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
-    bool cancel_pending;      /* a batch may have members left to cancel */
-    int64_t up_base_ms;       /* the uptime, when the monotonic clock was */
-    int64_t up_base_mono_us;  /* at this */
-    int64_t next_due_up_ms;   /* INT64_MAX: nothing is scheduled */
+    int64_t next_try_mono_us;   /* while health is not 0: when to look whether writes work again */
+    bool cancel_pending;        /* a batch may have members left to cancel */
+    int64_t bulk_again_mono_us; /* when to take the next step of a bulk; INT64_MAX: there is none */
+    uint64_t bulk_latest;       /* id.hi of the one that had a step last; 0: begin with the first */
+    int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
+    int64_t up_base_mono_us;    /* at this */
+    int64_t next_due_up_ms;     /* INT64_MAX: nothing is scheduled */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */
@@ -191,6 +194,11 @@ FUT_MUST_CHECK int txn_change(struct store *s, const struct task_change *c, stru
  * its outcome) and brings *t up to date; nothing happens but with 0. Errors as store_verb_revive's.
  */
 FUT_MUST_CHECK int revive_task(struct store *s, const struct task_change *c, struct task *t);
+
+/* ---- bulk.c ---------------------------------------------------------------------------------- */
+
+/* Takes one step of one bulk, if there is any. */
+FUT_MUST_CHECK int bulk_step(struct store *s);
 
 /* ---- reader.c -------------------------------------------------------------------------------- */
 

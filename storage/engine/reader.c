@@ -1,4 +1,6 @@
 /* reader: the reader threads, each with a backend reader of its own, and the verbs that read. */
+#include <stdlib.h>
+
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -70,6 +72,23 @@ static void prepare_log(struct store_op *op)
     o->begin = 0;
 }
 
+static void prepare_failures(struct store_op *op)
+{
+    struct store_failures *o = FUT_CONTAINER(op, struct store_failures, op);
+    o->filter.states = 0;
+    o->groups = NULL;
+    o->n = 0;
+    o->seen = 0;
+    o->is_all = true;
+}
+
+static void prepare_bulk_list(struct store_op *op)
+{
+    struct store_bulk_list *o = FUT_CONTAINER(op, struct store_bulk_list, op);
+    o->bulks = NULL;
+    o->n = 0;
+}
+
 /* store_verb_X: struct store_X goes to the reader's method X. */
 #define READ_VERB(x, prepare_fn)                                                                   \
     static int read_##x(const struct backend_ops *ops, struct backend_reader *r,                   \
@@ -87,3 +106,24 @@ READ_VERB(batch_get, NULL);
 READ_VERB(members, prepare_members);
 READ_VERB(list, prepare_list);
 READ_VERB(log, prepare_log);
+READ_VERB(bulk_get, NULL);
+READ_VERB(bulk_list, prepare_bulk_list);
+
+static int by_size(const void *a_, const void *b_)
+{
+    const struct store_failure *a = a_, *b = b_;
+    return a->n != b->n ? (a->n < b->n ? 1 : -1) : a->last_wall_ms < b->last_wall_ms ? 1 : -1;
+}
+
+static int read_failures(const struct backend_ops *ops, struct backend_reader *r,
+                         struct store_op *op)
+{
+    struct store_failures *o = FUT_CONTAINER(op, struct store_failures, op);
+    int rc = ops->failures(r, o);
+    if (o->n)
+        qsort(o->groups, o->n, sizeof(*o->groups), by_size);
+    return rc;
+}
+
+const struct store_verb store_verb_failures = {
+    .prepare = prepare_failures, .read = read_failures, .is_refusable = true};

@@ -79,6 +79,8 @@ static int run_housekeeping(struct store *s)
     if (rc == 0)
         rc = housekeeping_cancel(s);
     if (rc == 0)
+        rc = bulk_step(s);
+    if (rc == 0)
         rc = claims_serve(s);
     if (rc == 0)
         rc = housekeeping_prune(s);
@@ -115,6 +117,7 @@ static void undo(struct store *s, int rc)
     w->n_changes = 0;
     w->next_due_up_ms = 0;
     w->cancel_pending = true;
+    w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
     list_init(&failed);
@@ -219,6 +222,7 @@ static int64_t next_wake_us(const struct store *s)
         return w->retry_mono_us;
     int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
     wake = w->next_tidy_mono_us < wake ? w->next_tidy_mono_us : wake;
+    wake = w->bulk_again_mono_us < wake ? w->bulk_again_mono_us : wake;
     if (w->next_due_up_ms != INT64_MAX) {
         int64_t due = w->up_base_mono_us + (w->next_due_up_ms - w->up_base_ms) * 1000;
         wake = due < wake ? due : wake;

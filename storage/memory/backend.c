@@ -268,6 +268,7 @@ static int memory_open(const struct store_config *cfg, struct backend **out, str
 
 static void memory_close(struct backend *b)
 {
+    free(b->bulks);
     memory_clear(b);
     while (!list_is_empty(&b->batches))
         memory_drop_last_batch(b);
@@ -318,6 +319,10 @@ const struct backend_ops backend_memory = {
     .batch_failed = memory_batch_failed,
     .batch_cancel = memory_batch_cancel,
     .batch_unfinished = memory_batch_unfinished,
+    .bulk_put = memory_bulk_put,
+    .bulk_next = memory_bulk_next,
+    .bulk_find = memory_bulk_find,
+    .bulk_scan = memory_bulk_scan,
     .report = memory_report,
     .reader_open = memory_reader_open,
     .reader_close = memory_reader_close,
@@ -328,4 +333,7 @@ const struct backend_ops backend_memory = {
     .members = memory_members,
     .log = memory_log,
     .attempts = memory_attempts,
+    .failures = memory_failures,
+    .bulk_get = memory_bulk_get,
+    .bulk_list = memory_bulk_list,
 };

@@ -59,6 +59,8 @@ struct backend {
     struct map by_key, batch_by_key;
     struct list in_order, batches, keys, queue[LANE_COUNT];
     struct heap due, done;
+    struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
+    size_t n_bulks, n_bulks_before;
     struct undo *undo;
     size_t n_undo, cap_undo, mark;
 };
@@ -93,6 +95,17 @@ int memory_report(struct backend *b, const struct store_report *o, struct store_
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
 int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int memory_attempts(struct backend_reader *r, struct store_attempts *o);
+
+/* bulk.c: bulks, and failures in groups */
+int memory_bulk_put(struct backend *b, const struct store_bulk *bulk);
+int memory_bulk_next(struct backend *b, uint64_t after, struct store_bulk *out, size_t *out_n);
+int memory_bulk_find(struct backend *b, struct task_id id, struct store_bulk *out);
+int memory_bulk_scan(struct backend *b, struct backend_scan *scan);
+/* At the end of a transaction. */
+void memory_keep_bulks(struct backend *b, bool is_committed);
+int memory_failures(struct backend_reader *r, struct store_failures *o);
+int memory_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
+int memory_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
 
 /* read.c: what readers ask; each takes the lock. */
 struct backend_reader {

@@ -238,6 +238,7 @@ int memory_commit(struct backend *b)
             forget(b, b->undo[i].rec);
     }
     b->n_undo = 0;
+    memory_keep_bulks(b, true);
     mutex_unlock(&b->mu);
     return 0;
 }
@@ -245,6 +246,7 @@ int memory_commit(struct backend *b)
 void memory_rollback(struct backend *b)
 {
     undo_to(b, 0);
+    memory_keep_bulks(b, false);
     mutex_unlock(&b->mu);
 }
 

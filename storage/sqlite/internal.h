@@ -65,6 +65,14 @@ enum write_stmt {
     W_DELETE_ATTEMPTS,
     W_DELETE_OPTIONS,
     W_OLDEST,
+    W_BULK_PUT,
+    W_BULK_TRIM,
+    W_BULK_NEXT,
+    W_BULK_COUNT,
+    W_BULK_FIND,
+    W_BULK_SCAN_LIVE,
+    W_BULK_SCAN_DONE,
+    W_BULK_SCAN_CODE,
     W_SAVE,
     W_TOUCH,
     W_COUNT,
@@ -83,6 +91,9 @@ enum read_stmt {
     R_INPUT,
     R_ATTEMPTS,
     R_AHEAD,
+    R_FAILURES,
+    R_BULK,
+    R_BULKS,
     R_COUNT,
 };
 
@@ -176,6 +187,13 @@ enum task_column {
                               "r.code, r.exit_code, r.signal,"                                     \
                               " r.oom, r.max_rss_kib, r.cpu_ms, r.message, r.error_type"
 #define BODY_COLUMNS ", r.type, r.log, r.body"
+
+#define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
+#define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
+
+#define BULK_COLUMNS                                                                               \
+    "key, lo, kind, is_dry, filter, by, created_ms, finished_ms, is_stopped, next, seen, matched," \
+    " changed, refused"
 
 /* ---- schema.c -------------------------------------------------------------------------------- */
 
@@ -292,6 +310,14 @@ int sqlite_return_member(struct backend *b, struct task_id batch);
 int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
 int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id);
+/* bulk.c: bulks, for the writer and for the readers; and failures in groups */
+int sqlite_bulk_put(struct backend *b, const struct store_bulk *bulk);
+int sqlite_bulk_next(struct backend *b, uint64_t after, struct store_bulk *out, size_t *out_n);
+int sqlite_bulk_find(struct backend *b, struct task_id id, struct store_bulk *out);
+int sqlite_bulk_scan(struct backend *b, struct backend_scan *scan);
+int sqlite_failures(struct backend_reader *r, struct store_failures *o);
+int sqlite_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
+int sqlite_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
 /* report.c */
 int sqlite_report(struct backend *b, const struct store_report *o, struct store_reported *out);
 
@@ -299,7 +325,7 @@ int sqlite_report(struct backend *b, const struct store_report *o, struct store_
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);
 void sqlite_reader_close(struct backend_reader *r);
 /* Reads TASK_COLUMNS; whole: with BODY_COLUMNS. */
-void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, struct task *out);
+void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, struct task *out);
 int sqlite_get(struct backend_reader *r, struct store_get *o);
 int sqlite_list(struct backend_reader *r, struct store_list *o);
 int sqlite_get_many(struct backend_reader *r, struct store_get_many *o);

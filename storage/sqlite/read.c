@@ -4,9 +4,6 @@
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
 
-#define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
-#define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
-
 /* The table that drives a list is the one that holds the wanted states. */
 static const char *const sql[R_COUNT] = {
     [R_GET] = "SELECT " TASK_COLUMNS BODY_COLUMNS ", n.progress, n.message, n.log_end"
@@ -40,6 +37,11 @@ static const char *const sql[R_COUNT] = {
     [R_AHEAD] = "SELECT count(*) FROM"
                 " (SELECT 1 FROM live WHERE queue = ?1"
                 " AND place < (SELECT place FROM live WHERE key = ?2) LIMIT ?3)",
+    [R_FAILURES] = "SELECT " TASK_COLUMNS " FROM results r INDEXED BY results_code"
+                   " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+                   " WHERE r.code IS NOT NULL AND r.key >= ?1 ORDER BY r.key DESC LIMIT ?2",
+    [R_BULK] = "SELECT " BULK_COLUMNS " FROM bulks WHERE key = ?1 AND lo = ?2",
+    [R_BULKS] = "SELECT " BULK_COLUMNS " FROM bulks ORDER BY key DESC LIMIT ?1",
 };
 
 void sqlite_reader_close(struct backend_reader *r)
@@ -94,15 +96,15 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
 }
 
 /* Due times are kept by the uptime, which people do not read. */
-static int64_t read_due(struct backend_reader *r, sqlite3_stmt *st)
+static int64_t read_due(const struct backend *b, sqlite3_stmt *st)
 {
     if (sqlite3_column_type(st, C_DUE) == SQLITE_NULL)
         return 0;
     return sqlite3_column_int64(st, C_DUE) +
-           atomic_load_explicit(&r->b->up_offset_ms, memory_order_relaxed);
+           atomic_load_explicit(&b->up_offset_ms, memory_order_relaxed);
 }
 
-void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, struct task *out)
+void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, struct task *out)
 {
     bool done = sqlite3_column_type(st, C_STATE) != SQLITE_NULL;
     *out = (struct task){
@@ -111,7 +113,7 @@ void sqlite_read_task(struct backend_reader *r, sqlite3_stmt *st, bool whole, st
         .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
         .daemon_deaths = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
-        .due_wall_ms = read_due(r, st),
+        .due_wall_ms = read_due(b, st),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
         .earlier_attempts = (uint32_t)sqlite3_column_int64(st, C_PAST),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
@@ -164,7 +166,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     if (step == SQLITE_ROW) {
         const char *message = column_text(st, C_NOTE);
         bool unknown = sqlite3_column_type(st, C_PROGRESS) == SQLITE_NULL;
-        sqlite_read_task(r, st, true, &o->task);
+        sqlite_read_task(r->b, st, true, &o->task);
         o->reported = (struct store_reported){
             .progress = unknown ? -1 : sqlite3_column_double(st, C_PROGRESS),
             .message = message ? xstrdup(message) : NULL,
@@ -203,7 +205,7 @@ int sqlite_list(struct backend_reader *r, struct store_list *o)
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;
-        sqlite_read_task(r, st, false, &t);
+        sqlite_read_task(r->b, st, false, &t);
         last = t.spec->id.hi;
         if (task_filter_wants(&o->filter, &t))
             o->tasks[o->n++] = t;

@@ -77,7 +77,7 @@ int sqlite_members(struct backend_reader *r, struct store_members *o)
     bind_int(st, 3, o->from);
     bind_int(st, 4, (int64_t)o->limit);
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW)
-        sqlite_read_task(r, st, o->with_body, &o->tasks[o->n++]);
+        sqlite_read_task(r->b, st, o->with_body, &o->tasks[o->n++]);
     (void)sqlite3_reset(st);
     return sqlite_rc(r->db, step);
 }

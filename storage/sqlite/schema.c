@@ -100,6 +100,17 @@ static const char *const migrations[] = {
     /* What a program itself calls its error; NULL where the body is large. */
     ("ALTER TABLE results ADD COLUMN error_type TEXT;"
      "ALTER TABLE attempts ADD COLUMN error_type TEXT;"),
+
+    /* One change of many futures, and how far it has got. results_code: what has failed or was
+     * cancelled, without a look at what went well. */
+    "CREATE TABLE bulks ("
+    "  key INTEGER PRIMARY KEY, lo INTEGER NOT NULL, kind INTEGER NOT NULL, is_dry INTEGER NOT "
+    "NULL,"
+    "  filter TEXT NOT NULL, by TEXT NOT NULL, created_ms INTEGER NOT NULL, finished_ms INTEGER,"
+    "  is_stopped INTEGER NOT NULL, next INTEGER NOT NULL, seen INTEGER NOT NULL,"
+    "  matched INTEGER NOT NULL, changed INTEGER NOT NULL, refused INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX bulks_unfinished ON bulks(key) WHERE finished_ms IS NULL;"
+    "CREATE INDEX results_code ON results(key) WHERE code IS NOT NULL;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -92,6 +92,27 @@ static const char *const sql[W_COUNT] = {
     [W_DELETE_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1",
     [W_DELETE_OPTIONS] = "DELETE FROM options WHERE key = ?1",
     [W_OLDEST] = "SELECT key, up_ms FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
+    [W_BULK_PUT] = "INSERT OR REPLACE INTO bulks (" BULK_COLUMNS ") VALUES"
+                   " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [W_BULK_TRIM] = "DELETE FROM bulks WHERE key IN (SELECT key FROM bulks"
+                    " WHERE finished_ms IS NOT NULL ORDER BY key DESC LIMIT -1 OFFSET ?1)",
+    [W_BULK_NEXT] = "SELECT " BULK_COLUMNS " FROM bulks INDEXED BY bulks_unfinished"
+                    " WHERE finished_ms IS NULL AND key > ?1 ORDER BY key LIMIT 1",
+    [W_BULK_COUNT] = "SELECT count(*) FROM bulks WHERE finished_ms IS NULL",
+    [W_BULK_FIND] = "SELECT " BULK_COLUMNS " FROM bulks WHERE key = ?1 AND lo = ?2",
+    [W_BULK_SCAN_LIVE] =
+        "SELECT " TASK_COLUMNS
+        " FROM live l CROSS JOIN tasks t ON t.key = l.key" JOIN_RESULTS JOIN_OPTIONS
+        " WHERE l.key < ?1 AND l.key >= ?2 ORDER BY l.key DESC LIMIT ?3",
+    [W_BULK_SCAN_DONE] =
+        "SELECT " TASK_COLUMNS
+        " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+        " WHERE r.key < ?1 AND r.key >= ?2 ORDER BY r.key DESC LIMIT ?3",
+    [W_BULK_SCAN_CODE] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM results r INDEXED BY results_code"
+        " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+        " WHERE r.code IS NOT NULL AND r.key < ?1 AND r.key >= ?2"
+        " ORDER BY r.key DESC LIMIT ?3",
     [W_SAVE] = "UPDATE counters SET seq = ?1, up_ms = ?2, wall_ms = ?3",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };

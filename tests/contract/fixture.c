@@ -192,6 +192,65 @@ int fixture_list(struct fixture *k, struct store_list *o)
     return wait_done(store_post(k->store, &store_verb_list, &o->op, on_done), &o->op);
 }
 
+int fixture_bulk_start(struct fixture *k, enum store_bulk_kind kind, const char *filter,
+                       struct store_bulk *out)
+{
+    struct store_bulk_start o = {.bulk = {.id = id_new(), .kind = kind, .by = "a test"}};
+    ck_assert_int_eq(task_filter_read(filter, &o.bulk.filter), 0);
+    o.bulk.is_dry = out->is_dry;
+    int rc = wait_done(store_post(k->store, &store_verb_bulk_start, &o.op, on_done), &o.op);
+    *out = o.bulk;
+    return rc;
+}
+
+int fixture_bulk_stop(struct fixture *k, struct task_id id, struct store_bulk *out)
+{
+    struct store_bulk_stop o = {.id = id};
+    int rc = wait_done(store_post(k->store, &store_verb_bulk_stop, &o.op, on_done), &o.op);
+    *out = o.bulk;
+    return rc;
+}
+
+int fixture_bulk_get(struct fixture *k, struct task_id id, struct store_bulk *out)
+{
+    struct store_bulk_get o = {.id = id};
+    int rc = wait_done(store_post(k->store, &store_verb_bulk_get, &o.op, on_done), &o.op);
+    *out = o.bulk;
+    return rc;
+}
+
+int fixture_bulk_list(struct fixture *k, struct store_bulk_list *o)
+{
+    return wait_done(store_post(k->store, &store_verb_bulk_list, &o->op, on_done), &o->op);
+}
+
+int fixture_failures(struct fixture *k, const char *filter, struct store_failures *out)
+{
+    struct store_failures o = {0};
+    ck_assert_int_eq(task_filter_read(filter, &o.filter), 0);
+    int rc = wait_done(store_post(k->store, &store_verb_failures, &o.op, on_done), &o.op);
+    *out = o;
+    return rc;
+}
+
+struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id)
+{
+    struct store_bulk b;
+    int64_t deadline = clock_mono_ms() + 5000;
+    do
+        ck_assert_int_eq(fixture_bulk_get(k, id, &b), 0);
+    while (!b.finished_wall_ms && clock_mono_ms() < deadline);
+    ck_assert_msg(b.finished_wall_ms != 0, "it did not end");
+    return b;
+}
+
+struct store_bulk fixture_bulk(struct fixture *k, enum store_bulk_kind kind, const char *filter)
+{
+    struct store_bulk b = {0};
+    ck_assert_int_eq(fixture_bulk_start(k, kind, filter, &b), 0);
+    return fixture_wait_bulk(k, b.id);
+}
+
 int fixture_submit_op(struct fixture *k, struct store_submit *o)
 {
     return wait_done(store_post(k->store, &store_verb_submit, &o->op, on_done), &o->op);

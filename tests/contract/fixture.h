@@ -54,6 +54,16 @@ int fixture_members(struct fixture *k, struct store_members *o);
 int fixture_batch_cancel(struct fixture *k, struct task_id id);
 int fixture_report(struct fixture *k, struct store_report *o);
 int fixture_log(struct fixture *k, struct store_log *o);
+/* filter: as task_filter_read takes it. */
+int fixture_bulk_start(struct fixture *k, enum store_bulk_kind kind, const char *filter,
+                       struct store_bulk *out);
+int fixture_bulk_stop(struct fixture *k, struct task_id id, struct store_bulk *out);
+int fixture_bulk_get(struct fixture *k, struct task_id id, struct store_bulk *out);
+int fixture_bulk_list(struct fixture *k, struct store_bulk_list *o);
+int fixture_failures(struct fixture *k, const char *filter, struct store_failures *out);
+/* Starts a bulk and waits (5 s at most) for its end. */
+struct store_bulk fixture_bulk(struct fixture *k, enum store_bulk_kind kind, const char *filter);
+struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id);
 /* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
 struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_state state);
 
