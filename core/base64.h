@@ -16,7 +16,7 @@ struct buf;
 
 /* Appends the bytes, padded. */
 void base64_put(struct buf *out, const void *bytes, size_t n);
-/* Strict: padded, no blanks, nothing else. out has room for BASE64_BYTES(n). Returns how many bytes
+/* Strict: padded, no blanks, nothing else. out holds BASE64_BYTES(n). Returns how many bytes
  * there were, or FUT_ERR_INVAL. */
 ssize_t base64_decode(const char *text, size_t n, unsigned char *out);
 

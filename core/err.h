@@ -18,8 +18,8 @@ enum fut_err {
     FUT_ERR_INVAL = -1,     /* an argument or input is not acceptable */
     FUT_ERR_NOT_FOUND = -2, /* no such task, handler or file */
     FUT_ERR_STALE = -3,     /* compare-and-set lost: the task moved on */
-    FUT_ERR_FULL = -4,      /* a bounded queue has no room */
-    FUT_ERR_CLOSED = -5,    /* the room is shutting down */
+    FUT_ERR_FULL = -4,      /* a bounded queue is full */
+    FUT_ERR_CLOSED = -5,    /* its owner is shutting down */
     FUT_ERR_IO = -6,        /* the store or a descriptor failed */
     FUT_ERR_NO_SPACE = -7,  /* the disk is full */
     FUT_ERR_READ_ONLY = -8, /* an fsync failed earlier: the store takes no more writes */

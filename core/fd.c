@@ -106,7 +106,7 @@ int fd_send_msg(int sock, const void *bytes, size_t n, const int *fds, size_t n_
         msg.msg_control = ctl.mem;
         msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        FUT_ASSERT(c != NULL); /* there is room for it */
+        FUT_ASSERT(c != NULL); /* its buffer has the space */
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));

@@ -35,7 +35,7 @@ void fd_wake_clear(int fd);
 /* One message of a SOCK_SEQPACKET/unix socket with up to FD_MAX_PASSED descriptors.
  * send: descriptors stay the caller's. Blocks as the socket does. 0 or FUT_ERR_IO. */
 FUT_MUST_CHECK int fd_send_msg(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds);
-/* recv: out_fds has room for FD_MAX_PASSED, close-on-exec, the caller's. Returns the byte count
+/* recv: out_fds holds FD_MAX_PASSED, close-on-exec, the caller's. Returns the byte count
  * (0 = peer gone), FUT_ERR_AGAIN on an empty nonblocking socket, or FUT_ERR_IO. */
 ssize_t fd_recv_msg(int sock, void *bytes, size_t cap, int *out_fds, size_t *out_n_fds);
 

@@ -150,7 +150,7 @@ struct store_claim {
     struct store_op op;
     enum lane lane;
     size_t max;         /* >= 1 */
-    struct task *tasks; /* room for max, the caller's memory; out: with spec and input, released by
+    struct task *tasks; /* space for max, the caller's memory; out: with spec and input, released by
                            the caller */
     size_t n;           /* out; 0: recalled */
     /* Not all handlers alike: those that have a rank, and the rank of all others. A queue of many
@@ -240,7 +240,7 @@ struct store_get_many {
     struct store_op op;
     const struct task_id *ids; /* borrowed until done */
     size_t n;
-    struct store_brief *briefs; /* room for n, the caller's memory */
+    struct store_brief *briefs; /* space for n, the caller's memory */
 };
 extern const struct store_verb store_verb_get_many;
 
@@ -259,7 +259,7 @@ struct store_members {
     uint32_t from;
     bool with_body;
     size_t limit;       /* 1..STORE_LIST_MAX */
-    struct task *tasks; /* room for limit, the caller's memory; out: released by the caller */
+    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
     size_t n;           /* out; less than limit: the end */
 };
 extern const struct store_verb store_verb_members;

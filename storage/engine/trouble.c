@@ -1,10 +1,10 @@
 /* trouble: what the store does while its disk does not take writes. The writer thread alone.
  *
  * Full: what is held back is let go, and only what ends or cancels tasks is written, so that the
- * results of the running tasks still find room; new work waits outside until the room can be held
- * back again. Failing writes: four times a second a write that changes nothing asks whether they
- * work again, so that the store heals although nobody dares to submit. A failed fsync or a damaged
- * file is for good. */
+ * results of the running tasks still find space; new work waits outside until the reserve can be
+ * held back again. Failing writes: four times a second a write that changes nothing asks whether
+ * they work again, so that the store heals although nobody dares to submit. A failed fsync or a
+ * damaged file is for good. */
 #include "core/clock.h"
 #include "storage/engine/internal.h"
 

@@ -311,7 +311,7 @@ int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *ou
         for (size_t i = 0; i < n; i++) {
             if (rc == 0)
                 rc = lose(s, &tasks[i]);
-            if (rc == FUT_ERR_NO_SPACE) /* once more, with the room that was let go */
+            if (rc == FUT_ERR_NO_SPACE) /* once more, with the reserve that was let go */
                 rc = lose(s, &tasks[i]);
             task_release(&tasks[i]);
         }

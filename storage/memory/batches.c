@@ -107,7 +107,7 @@ int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
     return 0;
 }
 
-/* ---- notes ----------------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 static void add_log(struct memory_reported *reported, const char *log, size_t len)
 {

@@ -80,7 +80,7 @@ void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec)
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
 
-/* batches.c: batches, keys, notes */
+/* batches.c: batches, keys, reports */
 int memory_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int memory_find_key(struct backend *b, const char *key, struct backend_key *out);
 int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id);

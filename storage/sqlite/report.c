@@ -33,7 +33,7 @@ static int add_log(struct backend *b, const struct store_report *o)
     return sqlite_run(b, W_ADD_LOG);
 }
 
-/* How the note stands now; the message is the one just reported (an older one is not repeated). */
+/* What is reported now; the message is the one just reported (an older one is not repeated). */
 static int read_reported(struct backend *b, const struct store_report *o,
                          struct store_reported *out)
 {

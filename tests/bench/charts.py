@@ -43,8 +43,8 @@ class _Scale:
 
 
 def _x(steps, at):
-    room = WIDTH - LEFT - RIGHT
-    return LEFT + room * (at / (len(steps) - 1) if len(steps) > 1 else 0.5)
+    width = WIDTH - LEFT - RIGHT
+    return LEFT + width * (at / (len(steps) - 1) if len(steps) > 1 else 0.5)
 
 
 def _frame(title, x_title, y_title, steps, scale):

@@ -53,7 +53,7 @@ succeeded=$(count_succeeded 3)
 check "$succeeded of $accepted ended well while the disk was full" [ "$succeeded" -ge 3 ]
 mount -o remount,size=30m "$disk"
 status /readyz --retry 60 --retry-delay 1 >"$scratch/code" # curl asks again while it is a 503
-check "it heals by itself when there is room" [ "$(status /readyz)" = 200 ]
+check "it heals by itself when there is space" [ "$(status /readyz)" = 200 ]
 check "and takes work again" [ "$(submit "$scratch/big")" = 202 ]
 succeeded=$(count_succeeded 30)
 check "all $accepted that were accepted ended well" [ "$succeeded" = "$accepted" ]

@@ -326,7 +326,7 @@ def is_busy(status, headers, body):
 
 
 class Sorted:
-    """The answers to many at once: right ones, those that no room was left for, and wrong ones.
+    """The answers to many at once: right ones, those that there was no memory for, and wrong ones.
     look(status, body) gives what is kept of a right one, and nothing when it is not right."""
 
     def __init__(self, look):

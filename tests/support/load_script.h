@@ -15,7 +15,7 @@ struct load_conn {
     bool open;       /* a request waits for its answer */
     bool greeting;   /* what was said does not count as a request */
     bool greeted;
-    bool writing; /* epoll watches for room */
+    bool writing; /* epoll watches for space to write */
     int64_t began_mono_us;
     const char *out; /* rest of the request */
     size_t out_len;

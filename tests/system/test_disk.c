@@ -250,7 +250,7 @@ START_TEST(test_disk_full_keeps_a_reserve_for_results_and_heals)
     ck_assert_int_eq(ready_status(&s), 503);
     expect_problem(api_post(daemon_url(s.d), "/v1/tasks", echo), 507, "no_space");
     let_go(&s);
-    expect_ends_well(&s, id); /* 40,000 bytes that found room where 20,000 did not */
+    expect_ends_well(&s, id); /* 40,000 bytes that found space where 20,000 did not */
     ck_assert_int_eq(ready_status(&s), 503);
     atomic_store(&s.disk->capacity, 0);
     ck_assert(wait_until(is_ready, &s, WAIT_LONG_MS)); /* by itself */

@@ -60,7 +60,7 @@ static size_t add(struct run *r, const char *id)
     mutex_lock(&r->mu);
     size_t at = r->n++;
     if (at >= r->cap)
-        fail("more tasks than there is room for");
+        fail("more tasks than there is space for");
     (void)snprintf(r->told[at].id, sizeof(r->told[at].id), "%s", id);
     mutex_unlock(&r->mu);
     return at;

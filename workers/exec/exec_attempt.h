@@ -51,7 +51,7 @@ struct exec_attempt {
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
 /* Signals the program's process group; done follows when it has exited. */
 void exec_attempt_kill(struct exec_attempt *x, int signal);
-/* Forgets the program without done: the fork server is dead, or the daemon ends. */
+/* Forgets the program without done: the fork server has ended, or the daemon ends. */
 void exec_attempt_abandon(struct exec_attempt *x);
 
 #endif

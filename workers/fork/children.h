@@ -20,8 +20,8 @@ struct child {
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
 
-/* on_broken(ctx) runs once when the fork server is found dead; no child hears anything after it.
- * fs is borrowed. */
+/* on_broken(ctx) runs once when the fork server is found to have ended; no child hears anything
+ * after it. fs is borrowed. */
 struct children *children_new(struct loop *l, struct fork_server *fs, void (*on_broken)(void *ctx),
                               void *ctx);
 /* NULL ok. The fork server lives on. */

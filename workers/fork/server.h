@@ -79,7 +79,8 @@ pid_t fork_server_pid(const struct fork_server *fs);
 /* Readable when fork_server_read has something. */
 int fork_server_fd(const struct fork_server *fs);
 
-/* The child runs worker_main over channel, which stays the caller's. FUT_ERR_CLOSED: it is dead. */
+/* The child runs worker_main over channel, which stays the caller's. FUT_ERR_CLOSED: the fork
+ * server has ended. */
 FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot,
                                             uint64_t generation, int channel);
 /* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
@@ -104,7 +105,7 @@ FUT_MUST_CHECK int fork_server_task(struct fork_server *fs, uint32_t slot, uint6
  * FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation,
                                     int signal);
-/* Never blocks. 0, FUT_ERR_AGAIN, or FUT_ERR_CLOSED: the fork server is dead. */
+/* Never blocks. 0, FUT_ERR_AGAIN, or FUT_ERR_CLOSED: the fork server has ended. */
 FUT_MUST_CHECK int fork_server_read(struct fork_server *fs, struct fork_event *out);
 
 #endif

@@ -54,7 +54,7 @@ void worker_ahead_hello(struct worker_process *w, const struct wire_head *hello)
 void worker_ahead_release(struct worker_process *w);
 /* Whether it takes one more task ahead now. */
 bool worker_ahead_has_capacity(const struct worker_process *w);
-/* Gives the job to w, which has room for it. Errors as worker_channel_run. */
+/* Gives the job to w, which has the capacity. Errors as worker_channel_run. */
 FUT_MUST_CHECK int worker_ahead_give(struct worker_process *w, struct worker_job *job);
 /* Whether the job is one of those that w has not begun, as far as is known. */
 bool worker_ahead_has(const struct worker_process *w, const struct worker_job *job);

@@ -141,14 +141,14 @@ struct worker_start {
     size_t max_result_bytes;
 };
 
-/* Starts a process; w is zeroed memory. FUT_ERR_IO, FUT_ERR_CLOSED (the fork server is dead),
+/* Starts a process; w is zeroed memory. FUT_ERR_IO, FUT_ERR_CLOSED (the fork server has ended),
  * FUT_ERR_TOO_BIG: nothing was started. */
 FUT_MUST_CHECK int worker_process_start(struct worker_process *w, struct loop *l,
                                         struct children *c, const struct worker_start *how,
                                         const struct worker_hooks *hooks, void *owner);
 /* Whether it takes a task now: ready, not retiring, and it runs fewer than it takes at once. */
 bool worker_process_has_capacity(const struct worker_process *w);
-/* Gives it a task; only when it has room. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the protocol cannot
+/* Gives it a task; only when it has capacity. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the protocol cannot
  * express the task; nothing has changed. */
 FUT_MUST_CHECK int worker_process_give(struct worker_process *w, struct worker_job *job);
 /* SIGTERM asks for the end of that job alone; SIGKILL makes it end. done follows, at once or

@@ -25,7 +25,7 @@ struct wire_stream {
     size_t at;         /* the first byte of in that was not taken */
     size_t to_release; /* bytes of the payload that next has handed out */
     uint64_t skip;     /* bytes of a payload that nobody wants */
-    bool filled;       /* the last read ended at its room or a descriptor: there may be more */
+    bool filled;       /* the last read filled its buffer or brought a descriptor: more may come */
     bool has_head;
     char line[WIRE_LINE_MAX + 1]; /* the strings of head are here */
     struct wire_head head;

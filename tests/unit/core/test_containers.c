@@ -1,4 +1,4 @@
-/* list, heap, map, buf and arena: what the rooms above trust without looking. */
+/* list, heap, map, buf and arena: what everything above relies on. */
 #include <check.h>
 #include <stdint.h>
 #include <stdlib.h>

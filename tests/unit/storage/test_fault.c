@@ -59,7 +59,7 @@ START_TEST(test_fault_commit_answers_error_and_leaves_nothing)
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), FUT_ERR_NOT_FOUND);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 0);
     ck_assert_uint_eq(stats().submitted, 1); /* the first */
-    wait_healthy();                          /* room again: it heals by itself */
+    wait_healthy();                          /* space again: it heals by itself */
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     ck_assert_int_eq(stats().health, 0);
     ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 1);
@@ -119,7 +119,7 @@ START_TEST(test_fault_claim_waits_again)
 }
 END_TEST
 
-/* While there is no room, tasks end, but none comes and none is started. */
+/* While there is no space, tasks end, but none comes and none is started. */
 START_TEST(test_fault_full_lets_tasks_end)
 {
     begin(_i);

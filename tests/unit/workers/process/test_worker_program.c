@@ -277,7 +277,7 @@ START_TEST(test_program_runs_several_at_once_on_the_io_lane)
     while (!holding[2].job.worker)
         loop_turn(jobs_loop, -1);
     ck_assert_ptr_eq(holding[0].job.worker, holding[2].job.worker);
-    jobs_ask(&more, "scripted", "release"); /* there is no room for a fourth */
+    jobs_ask(&more, "scripted", "release"); /* it takes three */
     ck_assert_ptr_null(more.job.worker);
     worker_program_stop_job(&holding[0].job, SIGTERM); /* nobody to ask */
     ck_assert(!holding[0].done);

@@ -170,7 +170,7 @@ static bool has_pid(void *ctx)
     return access(pid, F_OK) == 0;
 }
 
-/* A life begins when the one before is dead, which takes as long as the KILL. */
+/* A life begins when the one before has ended, which takes as long as the KILL. */
 START_TEST(test_lives_never_overlap)
 {
     struct task_id id = live_submit("alone", LANE_IO, "", 60000, 0);

@@ -256,7 +256,7 @@ static rlim_t address_space(void)
     return (rlim_t)strtoul(line, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* No room for the stacks of 200 threads. */
+/* No memory for the stacks of 200 threads. */
 START_TEST(test_pools_keep_the_threads_that_could_be_had)
 {
     uint32_t wanted = 200;

@@ -1,4 +1,4 @@
-/* Ends that the store refuses while it takes all else, as a disk does that has room for little:
+/* Ends that the store refuses while it takes all else, as a disk does that has space for little:
  * they are kept, they keep their slots, and none is lost. */
 #include <limits.h>
 #include <poll.h>
@@ -24,7 +24,7 @@ static void teardown(void)
     live_stop();
 }
 
-/* In one commit: later ones are refused while there is no room. */
+/* In one commit: later ones are refused while there is no space. */
 static void submit_all(struct task_id ids[TASKS])
 {
     struct task tasks[TASKS];

@@ -33,7 +33,7 @@ static void build(const char *key)
     task_release(&t);
 }
 
-/* The fork server's children now; out has room for 64. */
+/* The fork server's children now; out holds 64. */
 static size_t children_of(pid_t parent, int out[64])
 {
     char path[64], text[4096];
