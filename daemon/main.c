@@ -22,6 +22,7 @@
 #include "daemon/signals.h"
 #include "daemon/system.h"
 #include "workers/base/run_as.h"
+#include "workers/handlers/handlers_file.h"
 #include "workers/plugin_host.h"
 
 #define LOG_END_MS 1000 /* for the last lines, when nobody reads the log */
@@ -38,6 +39,8 @@ static const char usage[] =
     "  --dump-config    the variables as a Markdown table\n"
     "  --dump-states    the state machine as a Markdown table\n"
     "  --dump-ends      the codes of how an attempt ends as a Markdown table\n"
+    "  --dump-handlers-file\n"
+    "                   the members of the handlers file as a Markdown table\n"
     "  --store=memory   the same as FUTURED_STORE=memory\n"
     "  --env-file=FILE  the same as FUTURED_ENV_FILE=FILE\n"
     "\n"
@@ -78,6 +81,12 @@ static int show_states(void)
 static int show_ends(void)
 {
     end_codes_dump();
+    return EXIT_SUCCESS;
+}
+
+static int show_handlers_file(void)
+{
+    handlers_file_print_fields();
     return EXIT_SUCCESS;
 }
 
@@ -145,6 +154,7 @@ static const struct {
     {"--dump-config", show_config_table},
     {"--dump-states", show_states},
     {"--dump-ends", show_ends},
+    {"--dump-handlers-file", show_handlers_file},
 };
 
 /* What the fork server starts to serve a plug-in; not for people. */

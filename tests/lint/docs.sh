@@ -11,5 +11,6 @@ missing() { # OPTION: lines of the printed table that no document has
 report < <(missing --dump-config)
 report < <(missing --dump-states)
 report < <(missing --dump-ends)
+report < <(missing --dump-handlers-file)
 report < <(tests/docs/run.py --lint)
 finish

@@ -12,4 +12,9 @@ report < <(files | xargs grep -nHE \
 # … and words that mean nothing else, anywhere but as the event of a log line.
 report < <(files | xargs grep -nHE "\"($(tr '|' '\n' <<<"$codes" | grep _ | paste -sd '|'))\"" |
     grep -vE 'log_(debug|info|warn|error)\("' | sed 's/$/   <- enum end_code/')
+# The schema of the contract lists them all (but "ok", which is no error), and no other.
+list() { tr '|' '\n' | grep -vx ok | sort; }
+report < <(diff <(list <<<"$codes") \
+    <(sed -nE 's/.*as futured --dump-ends prints them: ([a-z_, ]+);.*/\1/p' api/openapi.json | sed 's/, /|/g' | list) |
+    sed -nE 's/^< (.*)/api\/openapi.json:1: TaskError.code does not list \1/p; s/^> (.*)/api\/openapi.json:1: TaskError.code lists \1, which is none/p')
 finish

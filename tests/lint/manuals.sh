@@ -9,14 +9,7 @@ futured=build/debug/futured
 # "--name" of each option and the name of each command, as --help prints them.
 options() { "$futured" --help | sed -nE 's/^  (--[a-z-]+=?).*/\1/p'; }
 commands() { "$futured" --help | sed -nE '/^variables:/q; s/^  ([a-z]+)( .*)?$/\1/p'; }
-# A field that there is not makes the reader of the file name those that there are.
-fields() {
-    local file
-    file=$(mktemp)
-    echo '{"x": {"exec": ["true"], "no_such_field": 1}}' >"$file"
-    FUTURED_HANDLERS=$file "$futured" --check-config 2>&1 | sed -n 's/.*unknown field.*allowed: //p' | tr -d ' ' | tr ',' '\n'
-    rm -f "$file"
-}
+fields() { "$futured" --dump-handlers-file | sed -nE 's/^\| \x60([a-z_]+)\x60.*/\1/p'; }
 lacks() { # FILE BEFORE AFTER: the words of stdin that FILE lacks between these
     local word
     while read -r word; do
@@ -32,6 +25,10 @@ report < <(commands | lacks systemd/futured.8 '^\.It Cm ' '( |$)')
 report < <(options | lacks systemd/futured.bash '' '')
 report < <(commands | lacks systemd/futured.bash '\b' '\b')
 report < <(fields | lacks systemd/futured-handlers.5 '^\.It Cm ' '$')
+# … and it knows no other.
+report < <(grep -noE '^\.It Cm [a-z_]+$' systemd/futured-handlers.5 | while IFS=: read -r line item; do
+    fields | grep -qx "${item#.It Cm }" || echo "systemd/futured-handlers.5:$line: no such field: $item"
+done)
 report < <(for page in systemd/*.[58]; do
     sed 's/^\.\\" @VARIABLES@/.It Ev X/' "$page" | groff -mdoc -Tutf8 -ww -z 2>&1 | sed "s|^|$page: |"
 done)

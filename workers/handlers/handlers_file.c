@@ -1,25 +1,41 @@
 #include "workers/handlers/handlers_file.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/retry_json.h"
 #include "workers/handlers/builtins/builtins.h"
-#include "workers/handlers/exec_argv.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
 #define DEFAULT_RETRIES 3 /* exit 75 says "try again": by default we do */
+#define DEFAULT_START_TIMEOUT_MS 60000
+#define MAX_ARGS 256
 #define DESCRIPTION_MAX 500
 #define SHOWN_BYTES 60
+
+struct place;
+
+/* A member of an entry. */
+struct field {
+    const char *name;
+    int (*read)(const struct place *, const json_t *, struct handler *);
+    const char *allowed, *by_default, *meaning; /* the first is what a refusal says, too */
+    int64_t min;                                /* of a number that read_number_option reads */
+    size_t option;                              /* where in struct worker_options it is kept */
+    bool for_workers;                           /* and plug-ins alone */
+};
 
 /* Where a mistake would be. */
 struct place {
     const char *path, *handler, *field;
+    const struct field *row; /* of field; NULL where it has none */
     struct fut_errbuf *err;
 };
 
@@ -34,6 +50,12 @@ static int mistake(const struct place *at, const json_t *found, const char *allo
     return rc;
 }
 
+/* In the words of the table. */
+static int refuse(const struct place *at, const json_t *found)
+{
+    return mistake(at, found, at->row->allowed);
+}
+
 /* A string without NUL inside, or NULL. */
 static const char *text_of(const json_t *value)
 {
@@ -43,36 +65,71 @@ static const char *text_of(const json_t *value)
 
 /* ---- one function per field ---- */
 
-/* What runs: a program per task, one that stays, or a plug-in. */
+#define ONE_PROGRAM "one of \"exec\", \"worker\" and \"plugin\""
+
+/* "exec" and "worker": ["program", "argument", …]. What has been read by then is freed with h. */
 static int read_program(const struct place *at, const json_t *value, struct handler *h)
 {
-    bool is_plugin = strcmp(at->field, "plugin") == 0;
-    if (h->exec->argv)
-        return mistake(at, value, "one of \"exec\", \"worker\" and \"plugin\"");
-    h->is_worker = strcmp(at->field, "exec") != 0;
-    const char *allowed =
-        is_plugin ? exec_argv_of_plugin(value, h->exec) : exec_argv_read(value, h->exec);
-    return allowed ? mistake(at, value, allowed) : 0;
+    struct exec_command *x = h->exec;
+    size_t n = json_array_size(value);
+    if (x->argv)
+        return mistake(at, value, ONE_PROGRAM);
+    if (n < 1 || n > MAX_ARGS)
+        return refuse(at, value);
+    h->is_worker = at->row->for_workers;
+    x->argv = xcalloc(n + 1, sizeof(char *));
+    for (size_t i = 0; i < n; i++) {
+        const char *arg = text_of(json_array_get(value, i));
+        if (!arg || (i == 0 && !*arg))
+            return refuse(at, value);
+        x->argv[i] = xstrdup(arg);
+    }
+    int rc = exec_command_resolve(x->argv[0], &x->path);
+    if (rc == FUT_ERR_NOT_FOUND)
+        return mistake(at, value, "a program that exists (absolute, or found in PATH)");
+    return rc == 0 ? 0 : mistake(at, value, "a program that may be executed");
 }
 
-static int read_option(const struct place *at, const json_t *value, struct handler *h)
+/* This very program in the role of the plug-in's host: its code does not run in the daemon. */
+static int read_plugin(const struct place *at, const json_t *value, struct handler *h)
 {
-    const char *allowed = worker_options_read(at->field, value, &h->worker);
-    return allowed ? mistake(at, value, allowed) : 0;
+    const char *path = text_of(value);
+    struct exec_command *x = h->exec;
+    struct stat st;
+    if (x->argv)
+        return mistake(at, value, ONE_PROGRAM);
+    if (!path || *path != '/' || stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+        access(path, R_OK) != 0)
+        return refuse(at, value);
+    h->is_worker = true;
+    x->argv = xcalloc(4, sizeof(char *));
+    x->argv[0] = xstrdup("futured");
+    x->argv[1] = xstrdup("--role=plugin-host");
+    x->argv[2] = xstrdup(path);
+    x->path = xstrdup("/proc/self/exe"); /* the fork server's, and so ours */
+    return 0;
 }
 
 static int read_lane(const struct place *at, const json_t *value, struct handler *h)
 {
     const char *lane = text_of(value);
-    return lane && lane_parse(lane, &h->info.lane) ? 0 : mistake(at, value, "\"io\" or \"cpu\"");
+    return lane && lane_parse(lane, &h->info.lane) ? 0 : refuse(at, value);
+}
+
+/* A number of seconds. 0: none that is allowed. */
+static int64_t ms_of(const json_t *value)
+{
+    double ms = json_number_value(value) * 1000.0;
+    bool fits = json_is_number(value) && ms >= 1 && ms <= (double)TASK_TIMEOUT_MAX_MS;
+    return fits ? (int64_t)ms : 0;
 }
 
 static int read_timeout(const struct place *at, const json_t *value, struct handler *h)
 {
-    double ms = json_number_value(value) * 1000.0;
-    if (!json_is_number(value) || !(ms >= 1 && ms <= (double)TASK_TIMEOUT_MAX_MS))
-        return mistake(at, value, "a number of seconds from 0.001 to 86400");
-    h->info.timeout_ms = (int64_t)ms;
+    int64_t ms = ms_of(value);
+    if (!ms)
+        return refuse(at, value);
+    h->info.timeout_ms = ms;
     return 0;
 }
 
@@ -80,7 +137,7 @@ static int read_retries(const struct place *at, const json_t *value, struct hand
 {
     json_int_t n = json_integer_value(value);
     if (!json_is_integer(value) || n < 0 || n > TASK_RETRIES_MAX)
-        return mistake(at, value, "a whole number from 0 to 100");
+        return refuse(at, value);
     h->info.retries = (uint32_t)n;
     return 0;
 }
@@ -89,7 +146,7 @@ static int read_content_type(const struct place *at, const json_t *value, struct
 {
     const char *type = text_of(value);
     if (!type || !exec_command_type_ok(type))
-        return mistake(at, value, "a content type like \"text/csv\" of up to 127 bytes");
+        return refuse(at, value);
     free(h->exec->content_type);
     h->exec->content_type = xstrdup(type);
     return 0;
@@ -99,7 +156,7 @@ static int read_description(const struct place *at, const json_t *value, struct 
 {
     const char *text = text_of(value);
     if (!text || strlen(text) > DESCRIPTION_MAX)
-        return mistake(at, value, "a string of up to 500 bytes");
+        return refuse(at, value);
     free((char *)(uintptr_t)h->info.description);
     h->info.description = xstrdup(text);
     return 0;
@@ -107,16 +164,14 @@ static int read_description(const struct place *at, const json_t *value, struct 
 
 static int read_env(const struct place *at, const json_t *value, struct handler *h)
 {
-    static const char allowed[] =
-        "an object of names (letters, digits, _; not FUTURED_…) and strings";
     const char *name;
     json_t *entry, *env = (json_t *)(uintptr_t)value; /* jansson's iteration is not const */
     if (!json_is_object(value))
-        return mistake(at, value, allowed);
+        return refuse(at, value);
     json_object_foreach (env, name, entry) {
         const char *text = text_of(entry);
         if (!text || !exec_command_env_name_ok(name))
-            return mistake(at, value, allowed);
+            return refuse(at, value);
         exec_command_set_env(&h->exec->env, name, text);
     }
     return 0;
@@ -127,7 +182,7 @@ static int read_cwd(const struct place *at, const json_t *value, struct handler 
     const char *dir = text_of(value);
     struct stat st;
     if (!dir || *dir != '/' || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return mistake(at, value, "the absolute path of a directory that exists");
+        return refuse(at, value);
     h->exec->cwd = xstrdup(dir);
     return 0;
 }
@@ -146,7 +201,7 @@ static int read_backoff(const struct place *at, const json_t *value, struct hand
         return 0;
     const char *dot = strchr(err.field, '.');
     const json_t *found = dot ? json_object_get(value, dot + 1) : value;
-    struct place member = {at->path, at->handler, err.field, at->err};
+    struct place member = {at->path, at->handler, err.field, NULL, at->err};
     return mistake(&member, found, err.allowed);
 }
 
@@ -157,36 +212,87 @@ static int read_limits(const struct place *at, const json_t *value, struct handl
     return allowed ? mistake(at, value, allowed) : 0;
 }
 
-static const struct {
-    const char *name;
-    int (*read)(const struct place *, const json_t *, struct handler *);
-} fields[] = {
-    {"exec", read_program},
-    {"worker", read_program},
-    {"plugin", read_program},
-    {"lane", read_lane},
-    {"timeout", read_timeout},
-    {"retries", read_retries},
-    {"retry_on", read_retry_on},
-    {"backoff", read_backoff},
-    {"content_type", read_content_type},
-    {"description", read_description},
-    {"env", read_env},
-    {"cwd", read_cwd},
-    {"limits", read_limits},
-    {"max_tasks", read_option},
-    {"max_age", read_option},
-    {"max_rss", read_option},
-    {"start_timeout", read_option},
+static int64_t *option_of(const struct place *at, struct handler *h)
+{
+    return (int64_t *)(void *)((char *)&h->worker + at->row->option);
+}
+
+static int read_number_option(const struct place *at, const json_t *value, struct handler *h)
+{
+    json_int_t n = json_integer_value(value);
+    if (!json_is_integer(value) || n < at->row->min)
+        return refuse(at, value);
+    *option_of(at, h) = n;
+    return 0;
+}
+
+static int read_seconds_option(const struct place *at, const json_t *value, struct handler *h)
+{
+    int64_t ms = ms_of(value);
+    if (!ms)
+        return refuse(at, value);
+    *option_of(at, h) = ms;
+    return 0;
+}
+
+#define ARGV "an array of 1 to 256 strings: program and arguments"
+#define SECONDS "a number of seconds from 0.001 to 86400"
+
+static const struct field fields[] = {
+    {"exec", read_program, ARGV, "one of the three is needed",
+     .meaning =
+         "the program, absolute or found in PATH at start, which is started anew for each task"},
+    {"worker", read_program, ARGV, "",
+     .meaning =
+         "the program, which is started ahead of the work, stays, and speaks the worker protocol",
+     .for_workers = true},
+    {"plugin", read_plugin, "the absolute path of a shared object that can be read", "",
+     .meaning = "see `futured_plugin.h`; what is said of `worker` holds for it"},
+    {"lane", read_lane, "\"io\" or \"cpu\"", "\"cpu\"", .meaning = "the pool that runs its tasks"},
+    {"timeout", read_timeout, SECONDS, "300", .meaning = "how long an attempt may take"},
+    {"retries", read_retries, "a whole number from 0 to 100", "3",
+     .meaning = "how often a task is tried again at most"},
+    {"retry_on", read_retry_on, "an array of " RETRY_WORDS, "[\"temporary\", \"crash\"]",
+     .meaning = "after which ends of an attempt it is (exit status 75 is temporary)"},
+    {"backoff", read_backoff,
+     "an object of \"first\", \"max\" (seconds from 0.001 to 86400) and \"jitter\" (0 to 1)",
+     "1, 300, 0.25", .meaning = "the pause before the next attempt"},
+    {"content_type", read_content_type, "a content type like \"text/csv\" of up to 127 bytes",
+     "`text/plain; charset=utf-8`; of workers `application/octet-stream`",
+     .meaning = "of standard output, or of a worker's results that come without `type=`"},
+    {"description", read_description, "a string of up to 500 bytes", "\"\"",
+     .meaning = "for people"},
+    {"env", read_env, "an object of names (letters, digits, _; not FUTURED_…) and strings", "{}",
+     .meaning = "what the environment has besides"},
+    {"cwd", read_cwd, "the absolute path of a directory that exists", "the daemon's",
+     .meaning = "the working directory"},
+    {"limits", read_limits, "an object of cpu, memory, output, files, processes", "none",
+     .meaning = "what a task may take, see below"},
+    {"start_timeout", read_seconds_option, SECONDS, "60",
+     .meaning = "how long a worker may take from its start to its HELLO",
+     .option = offsetof(struct worker_options, start_timeout_ms), .for_workers = true},
+    {"max_tasks", read_number_option, "a whole number from 1", "no maximum",
+     .meaning =
+         "the most tasks that a worker is given; its successor is started when a tenth is left, "
+         "and replaces it as soon as it is ready",
+     .min = 1, .option = offsetof(struct worker_options, max_tasks), .for_workers = true},
+    {"max_age", read_seconds_option, SECONDS, "no maximum",
+     .meaning =
+         "the longest time from its HELLO in which a worker is given tasks; its successor is "
+         "started when a tenth is left, and replaces it as soon as it is ready",
+     .option = offsetof(struct worker_options, max_age_ms), .for_workers = true},
+    {"max_rss", read_number_option, "a whole number of bytes from 1048576", "no maximum",
+     .meaning = "a worker that holds so much memory after a task is replaced", .min = 1 << 20,
+     .option = offsetof(struct worker_options, max_rss_bytes), .for_workers = true},
 };
 
 /* ---- one handler ---- */
 
 static int read_field(struct place *at, const json_t *value, struct handler *h)
 {
-    for (size_t i = 0; i < FUT_COUNT(fields); i++) {
-        if (strcmp(at->field, fields[i].name) == 0)
-            return fields[i].read(at, value, h);
+    for (at->row = fields; at->row < fields + FUT_COUNT(fields); at->row++) {
+        if (strcmp(at->field, at->row->name) == 0)
+            return at->row->read(at, value, h);
     }
     struct buf names = BUF_INIT;
     for (size_t i = 0; i < FUT_COUNT(fields); i++)
@@ -223,7 +329,7 @@ static void init_handler(struct handler *h, const char *name)
                  .timeout_ms = DEFAULT_TIMEOUT_MS,
                  .retries = DEFAULT_RETRIES},
         .exec = xnew(struct exec_command),
-        .worker = WORKER_OPTIONS_DEFAULT,
+        .worker = {.start_timeout_ms = DEFAULT_START_TIMEOUT_MS},
     };
     h->exec->env = exec_command_base_env();
     h->exec->content_type = xstrdup(CONTENT_TEXT);
@@ -240,8 +346,9 @@ void handlers_file_release(struct handler *h)
 /* What differs between a program per task and one that stays. */
 static int finish_worker(struct place *at, const json_t *entry, struct handler *h)
 {
-    for (size_t i = 0; !h->is_worker && (at->field = worker_options_field(i)) != NULL; i++) {
-        const json_t *found = json_object_get(entry, at->field);
+    for (size_t i = 0; !h->is_worker && i < FUT_COUNT(fields); i++) {
+        const json_t *found = fields[i].for_workers ? json_object_get(entry, fields[i].name) : NULL;
+        at->field = fields[i].name;
         if (found)
             return mistake(at, found, "this field for \"worker\" handlers only");
     }
@@ -355,4 +462,13 @@ out:
     json_decref(root);
     buf_release(&text);
     return rc;
+}
+
+void handlers_file_print_fields(void)
+{
+    (void)printf("| field | what it says | allowed | default |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < FUT_COUNT(fields); i++) {
+        const struct field *f = &fields[i];
+        (void)printf("| `%s` | %s | %s | %s |\n", f->name, f->meaning, f->allowed, f->by_default);
+    }
 }

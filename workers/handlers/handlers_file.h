@@ -13,5 +13,7 @@ FUT_MUST_CHECK int handlers_file_load(const char *path, struct handler **out_ite
                                       struct fut_errbuf *err);
 /* Frees what the entry owns, not the entry. */
 void handlers_file_release(struct handler *h);
+/* Writes the table of the members of an entry to stdout, as Markdown. */
+void handlers_file_print_fields(void);
 
 #endif

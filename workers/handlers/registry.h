@@ -10,9 +10,17 @@
 #include "core/err.h"
 #include "workers/handlers/exec_command.h"
 #include "workers/handlers/run.h"
-#include "workers/handlers/worker_options.h"
 
 struct handlers;
+
+/* When a process of a worker handler is replaced, which is looked at between its tasks (0: never),
+ * and how long it may take to start. */
+struct worker_options {
+    int64_t max_tasks;
+    int64_t max_age_ms;
+    int64_t max_rss_bytes;
+    int64_t start_timeout_ms; /* until it says that it is ready */
+};
 
 struct handler {
     struct handler_info info;  /* strings live as long as the registry */

@@ -3,7 +3,7 @@
 #ifndef FUT_WORKERS_PROCESS_WORKER_RENEWAL_H
 #define FUT_WORKERS_PROCESS_WORKER_RENEWAL_H
 
-#include "workers/handlers/worker_options.h"
+#include "workers/handlers/registry.h"
 #include "workers/process/worker_process.h"
 
 /* Whether the process is ready and not about to end. */
