@@ -12,6 +12,8 @@ enum end_code {
     END_RELEASED, /* in the log alone */
     END_CANCELLED,
     END_DAEMON_DIED,
+    END_EXPIRED,
+    END_DEADLINE,
     END_EXIT,
     END_SIGNAL,
     END_SPAWN_FAILED,
@@ -34,7 +36,7 @@ enum end_code {
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 25
+#define END_CODE_COUNT 27
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

@@ -152,9 +152,16 @@ bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
     return strcmp(a->handler, b->handler) == 0 && a->lane == b->lane && a->retries == b->retries &&
            a->timeout_ms == b->timeout_ms && p->on == q->on && p->first_ms == q->first_ms &&
            p->max_ms == q->max_ms && p->says_jitter == q->says_jitter &&
-           p->jitter_percent == q->jitter_percent && strcmp(a->input_type, b->input_type) == 0 &&
-           a->input_len == b->input_len &&
+           p->jitter_percent == q->jitter_percent &&
+           a->times.expires_in_ms == b->times.expires_in_ms &&
+           a->times.deadline_ms == b->times.deadline_ms &&
+           strcmp(a->input_type, b->input_type) == 0 && a->input_len == b->input_len &&
            (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);
+}
+
+bool task_has_begun(const struct task *t)
+{
+    return t->attempt > t->earlier_attempts;
 }
 
 static const char *const state_names[TASK_STATE_COUNT] = {

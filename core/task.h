@@ -35,11 +35,21 @@ enum task_state {
 #define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
 #define TASK_TIMEOUT_MAX_MS 86400000LL
-#define TASK_DAEMON_DEATHS_MAX 3 /* daemon deaths that one task may live through */
+#define TASK_DAEMON_DEATHS_MAX 3        /* daemon deaths that one task may live through */
+#define TASK_DELAY_MAX_MS 31622400000LL /* 366 days: of each duration in struct task_times */
 
 #define CONTENT_JSON "application/json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define CONTENT_BYTES "application/octet-stream"
+
+/* When a task may run. Durations count from its submission, those that limit it from the beginning
+ * of each life (EVENT_REVIVE), which begins without a delay. 0: not said. */
+struct task_times {
+    int64_t delay_ms;       /* it does not begin earlier; not beside run_at_wall_ms */
+    int64_t run_at_wall_ms; /* it does not begin earlier, by the clock that people read */
+    int64_t expires_in_ms;  /* it has begun by then, or it fails */
+    int64_t deadline_ms;    /* it has ended by then, over all attempts, or it fails */
+};
 
 struct task_spec {
     struct task_id id;
@@ -47,6 +57,7 @@ struct task_spec {
     uint32_t retries;          /* how often a failure that is tried again may be */
     struct retry_policy retry; /* what the submission said; the rest is the handler's */
     int64_t timeout_ms;        /* of one attempt; > 0 */
+    struct task_times times;
     int64_t created_wall_ms;
     const char *handler;
     const char *input_type;     /* content type */
@@ -114,10 +125,12 @@ void task_release(struct task *t);
 /* Appends how a task that is done ended, as a JSON object of id, handler, state, attempt,
  * finished_at and href: what a callback tells of it. */
 void task_write_end(struct buf *out, const struct task *t);
-/* Do both ask for the same work: handler, input, lane, timeout, retries? Both have their input. Who
- * asked, when, and to whom the end is told, is left aside. */
+/* Do both ask for the same work: handler, input, lane, timeout, retries, limits of time? Both have
+ * their input. Who asked, when, when it is to begin, and to whom the end is told, is left aside. */
 bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b);
 
+/* Has an attempt of this life of the task begun? */
+bool task_has_begun(const struct task *t);
 /* Is a task in this state done? */
 bool task_state_is_final(enum task_state s);
 /* The name of the state, as clients see it. */

@@ -17,11 +17,15 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
         [TASK_SCHEDULED] =
             {
                 [EVENT_DUE] = {.legal = true, .to = TASK_QUEUED},
+                [EVENT_EXPIRE] = {.legal = true, .to = TASK_FAILED},
+                [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
         [TASK_QUEUED] =
             {
                 [EVENT_START] = {.legal = true, .to = TASK_RUNNING, .attempt = 1},
+                [EVENT_EXPIRE] = {.legal = true, .to = TASK_FAILED},
+                [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
         [TASK_RUNNING] =
@@ -32,6 +36,7 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
                 [EVENT_DEFER] = {.legal = true, .to = TASK_SCHEDULED, .attempt = -1},
                 [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
+                [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
         [TASK_FAILED] = {[EVENT_REVIVE] = {.legal = true, .to = TASK_QUEUED}},
@@ -40,8 +45,8 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
 
 /* The outcome that comes with any other event is nobody's. */
 static const bool ends_attempt[TASK_EVENT_COUNT] = {
-    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,
-    [EVENT_LOSE] = true,    [EVENT_CANCEL] = true,
+    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,   [EVENT_LOSE] = true,
+    [EVENT_CANCEL] = true,  [EVENT_EXPIRE] = true, [EVENT_OVERDUE] = true,
 };
 
 static bool guard_holds(enum guard g, const struct task *t)
@@ -87,10 +92,10 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
-    [EVENT_DUE] = "due",       [EVENT_START] = "start", [EVENT_SUCCEED] = "succeed",
-    [EVENT_FAIL] = "fail",     [EVENT_RETRY] = "retry", [EVENT_RELEASE] = "release",
-    [EVENT_DEFER] = "defer",   [EVENT_LOSE] = "lose",   [EVENT_CANCEL] = "cancel",
-    [EVENT_REVIVE] = "revive",
+    [EVENT_DUE] = "due",       [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail",     [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
+    [EVENT_DEFER] = "defer",   [EVENT_LOSE] = "lose",     [EVENT_CANCEL] = "cancel",
+    [EVENT_REVIVE] = "revive", [EVENT_EXPIRE] = "expire", [EVENT_OVERDUE] = "overdue",
 };
 
 const char *task_event_name(enum task_event ev)

@@ -18,11 +18,13 @@ enum task_event {
     EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
     EVENT_DEFER,   /* given back likewise, for a while: what it needs is taken */
     EVENT_LOSE,    /* the daemon died with it: run again, TASK_DAEMON_DEATHS_MAX times at most */
+    EVENT_EXPIRE,  /* no attempt has begun in time */
+    EVENT_OVERDUE, /* the time for all attempts is over; the one that runs is stopped */
     EVENT_CANCEL,
     EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
                      with all its retries; attempts go on counting */
 };
-#define TASK_EVENT_COUNT 10
+#define TASK_EVENT_COUNT 12
 
 struct task_in {
     int64_t due_in_ms;            /* EVENT_RETRY, EVENT_DEFER: from now, by the store's clock */

@@ -7,6 +7,18 @@
 #include "core/id.h"
 #include "core/mem.h"
 
+bool backend_has_timers(const struct task_spec *spec)
+{
+    return spec->times.expires_in_ms || spec->times.deadline_ms || spec->times.run_at_wall_ms;
+}
+
+/* A due time that is another one is a retry's. */
+bool backend_waits_for_wall(const struct task *t)
+{
+    return t->state == TASK_SCHEDULED && t->due_wall_ms &&
+           t->due_wall_ms == t->spec->times.run_at_wall_ms && !task_has_begun(t);
+}
+
 bool backend_part_wants(const struct backend_part *part, const char *handler)
 {
     uint8_t rank = part->others;

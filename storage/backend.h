@@ -6,7 +6,9 @@
  *
  * Two times: wall times are what people read. Durations (retention, backoff) are measured by the
  * uptime: the milliseconds that daemons have been running on this file. It never steps, whatever
- * happens to the clock of the machine, and stands still while no daemon runs.
+ * happens to the clock of the machine, and stands still while no daemon runs. A task's delay,
+ * expiry and deadline go on while no daemon runs (totals). `run_at` alone is a wall time and
+ * follows the clock of the machine wherever it steps.
  *
  * The place of a task in its lane's queue is its key, which ascends with the time of submission. A
  * task that returns (another life, a retry that is due, a callback whose task has ended) gets a
@@ -51,6 +53,21 @@ struct backend_totals {
     uint64_t max_key; /* also of places */
     uint64_t seq;
     int64_t up_ms; /* the uptime goes on from here */
+};
+
+/* Times that only some tasks have, beside the due time of a delay or a retry. The numbers are
+ * stored: never renumber. */
+enum backend_timer {
+    BACKEND_RUN_AT,   /* wall time; until the task is queued */
+    BACKEND_EXPIRY,   /* uptime; until the task ends, or is found to have begun */
+    BACKEND_DEADLINE, /* uptime; until the task ends */
+};
+#define BACKEND_TIMER_COUNT 3
+
+/* When the next of each kind comes; INT64_MAX: there is none. */
+struct backend_next {
+    int64_t due_up_ms, run_at_wall_ms;
+    int64_t limit_up_ms; /* of all expiries and deadlines */
 };
 
 /* One step of the retention. */
@@ -121,15 +138,21 @@ struct backend_ops {
                      struct backend_part *part, struct backend_row *rows, size_t *out_n);
     /* The spec with its input. */
     int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
-    /* Moves up to max tasks whose time has come; out_lanes counts them by lane. */
+    /* Moves up to max tasks whose due time or run_at has come, in order of it, to places in the
+     * same order; out_lanes counts them by lane. */
     int (*promote)(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
     /* Moves the tasks that wait for the one that ended (spec.after), and appends a newline and
      * `end` (text) to the input of each: what they need of it outlives it. */
     int (*wake_after)(struct backend *b, uint64_t key, const struct buf *end,
                       const struct task_move *move, size_t out_lanes[LANE_COUNT]);
-    /* The uptime at which the next task is due, or INT64_MAX. */
-    int (*next_due)(struct backend *b, int64_t *out_up_ms);
+    int (*next_times)(struct backend *b, struct backend_next *out);
+    /* Up to max unfinished tasks whose timer (not BACKEND_RUN_AT) is over, in order of it, with
+     * specs but without input. */
+    int (*timed_out)(struct backend *b, enum backend_timer which, size_t max, struct task *tasks,
+                     size_t *out_n);
+    /* The task has begun, so it does not expire any more, unless it is given back. */
+    int (*drop_expiry)(struct backend *b, uint64_t key);
     /* Up to max tasks in an unfinished state, with specs but without input. */
     int (*in_state)(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
@@ -197,6 +220,11 @@ extern const struct backend_ops backend_sqlite, backend_memory;
 uint64_t backend_next_place(void);
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
+/* Has the spec an expiry, a deadline or a wall time: is there more to keep of its times than when
+ * it is due? */
+bool backend_has_timers(const struct task_spec *spec);
+/* Does the task wait for a wall time? */
+bool backend_waits_for_wall(const struct task *t);
 bool backend_part_wants(const struct backend_part *part, const char *handler);
 /* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */
 struct store_attempt backend_keep_attempt(const struct store_attempt *a);

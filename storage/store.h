@@ -109,11 +109,12 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
 
 /* Accepts tasks, all or none: rc FUT_ERR_FULL (over max_queued), FUT_ERR_EXISTS (an id is taken) or
  * FUT_ERR_CONFLICT (the key stands for another request) leave nothing.
- * In: spec (one reference, with input), state TASK_QUEUED, or TASK_SCHEDULED for one with `after`.
- * The store reads them only. A single task whose spec.unique is taken coalesces onto the unfinished
- * one when both ask for the same (task_spec_is_same, and the same callback), else it is
- * FUT_ERR_CONFLICT with submitted STORE_COALESCED; in a batch it is FUT_ERR_CONFLICT always.
- * tasks[0] names a single submission, its callback may follow as tasks[1]. */
+ * In: spec (one reference, with input), state TASK_QUEUED, or TASK_SCHEDULED for one with `after`,
+ * or with a due_wall_ms (by its spec's delay or run_at). The store reads them only. A single task
+ * whose spec.unique is taken coalesces onto the unfinished one when both ask for the same
+ * (task_spec_is_same, and the same callback), else it is FUT_ERR_CONFLICT with submitted
+ * STORE_COALESCED; in a batch it is FUT_ERR_CONFLICT always. tasks[0] names a single submission,
+ * its callback may follow as tasks[1]. */
 struct store_submit {
     struct store_op op;
     const struct task *tasks;

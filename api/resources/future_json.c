@@ -98,6 +98,14 @@ static void write_spec(struct buf *out, const struct task_spec *s)
     }
     if (s->unique)
         json_out_str(out, "unique", s->unique);
+    if (s->times.delay_ms)
+        json_out_seconds(out, "delay", s->times.delay_ms);
+    if (s->times.run_at_wall_ms)
+        json_out_time(out, "run_at", s->times.run_at_wall_ms);
+    if (s->times.expires_in_ms)
+        json_out_seconds(out, "expires_in", s->times.expires_in_ms);
+    if (s->times.deadline_ms)
+        json_out_seconds(out, "deadline", s->times.deadline_ms);
     if (s->traceparent)
         json_out_str(out, "traceparent", s->traceparent);
 }

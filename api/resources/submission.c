@@ -8,11 +8,13 @@
 #include "api/text/json_in.h"
 #include "api/text/json_text.h"
 #include "api/text/params.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/number.h"
 #include "core/retry_json.h"
 
 #define HANDLERS_SHOWN 20
+#define SHORTEST_S 0.001 /* what a limit of time has at least */
 
 /* Where a field may stand, as bits of its row. */
 #define IN_TASK 1u   /* a task as an object */
@@ -65,6 +67,44 @@ static int set_timeout(void *to, const struct json_in_field *f, const json_t *v,
         return json_in_bad_number(f, seconds, p);
     d->s->timeout_ms = number_ms(seconds);
     return 0;
+}
+
+static int set_seconds(double least, int64_t *out, const struct json_in_field *f, const json_t *v,
+                       struct problem *p)
+{
+    double seconds = json_number_value(v);
+    if (!(seconds >= least && seconds * 1000 <= (double)TASK_DELAY_MAX_MS))
+        return json_in_bad_number(f, seconds, p);
+    *out = number_ms(seconds);
+    return 0;
+}
+
+static int set_delay(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    return set_seconds(0, &d->s->times.delay_ms, f, v, p);
+}
+
+static int set_run_at(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    int64_t at;
+    if (!clock_parse_rfc3339(json_string_value(v), &at))
+        return json_in_bad_value(f, json_string_value(v), p);
+    d->s->times.run_at_wall_ms = at > 1 ? at : 1; /* 0 is not said */
+    return 0;
+}
+
+static int set_expires(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    return set_seconds(SHORTEST_S, &d->s->times.expires_in_ms, f, v, p);
+}
+
+static int set_deadline(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    return set_seconds(SHORTEST_S, &d->s->times.deadline_ms, f, v, p);
 }
 
 static int set_retries(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -150,6 +190,13 @@ static const struct json_in_field fields[] = {
     {"lane", "\"io\" or \"cpu\"", JSON_IN_STRING, true, IN_ALL, set_lane},
     {"timeout", "a number of seconds over 0 and up to 86400", JSON_IN_NUMBER, true, IN_ALL,
      set_timeout},
+    {"delay", "a number of seconds from 0 to 31622400", JSON_IN_NUMBER, true, IN_ALL, set_delay},
+    {"run_at", "a time as RFC 3339 writes it, like 2027-01-31T08:00:00Z", JSON_IN_STRING, true,
+     IN_ALL, set_run_at},
+    {"expires_in", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_ALL,
+     set_expires},
+    {"deadline", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_ALL,
+     set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
     {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
      set_retry_on},
@@ -270,6 +317,26 @@ static int refuse_handler(const char *name, const struct catalog *c, bool is_in_
     return FUT_ERR_INVAL;
 }
 
+static int refuse_times(const char *field, const char *why, struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" %s", field, why);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
+/* A task that could never run is a mistake. */
+static int check_times(const struct task_times *t, struct problem *p)
+{
+    int64_t wait_ms = t->run_at_wall_ms ? t->run_at_wall_ms - clock_wall_ms() : t->delay_ms;
+    if (t->delay_ms && t->run_at_wall_ms)
+        return refuse_times("run_at", "cannot stand beside \"delay\".", p);
+    if (t->expires_in_ms && t->expires_in_ms <= wait_ms)
+        return refuse_times("expires_in", "would be over before the task may begin.", p);
+    if (t->deadline_ms && t->deadline_ms <= wait_ms)
+        return refuse_times("deadline", "would be over before the task may begin.", p);
+    return 0;
+}
+
 int submission_check(const struct submission *s, const struct submission_rules *rules,
                      bool is_in_path, const struct handler_info **out, struct problem *p)
 {
@@ -289,6 +356,8 @@ int submission_check(const struct submission *s, const struct submission_rules *
         problem_set_field(p, "callback.url");
         return FUT_ERR_INVAL;
     }
+    if (check_times(&s->times, p) != 0)
+        return FUT_ERR_INVAL;
     *out = h;
     return 0;
 }
@@ -303,13 +372,18 @@ void submission_make(const struct submission *s, const struct handler_info *h,
     *out_callback = (struct task){0};
     if (s->callback_url)
         callback_task_make(out_callback, callback, frame->id, s->callback_url, frame->traceparent);
-    *out = (struct task){.state = TASK_QUEUED};
+    int64_t due_wall_ms =
+        s->times.delay_ms ? frame->created_wall_ms + s->times.delay_ms : s->times.run_at_wall_ms;
+    bool is_due = due_wall_ms <= frame->created_wall_ms;
+    *out = (struct task){.state = is_due ? TASK_QUEUED : TASK_SCHEDULED,
+                         .due_wall_ms = is_due ? 0 : due_wall_ms};
     out->spec = task_spec_new(&(struct task_spec){
         .id = frame->id,
         .lane = s->has_lane ? s->lane : h->lane,
         .retries = s->retries >= 0 ? (uint32_t)s->retries : h->retries,
         .retry = s->retry,
         .timeout_ms = s->timeout_ms ? s->timeout_ms : h->timeout_ms,
+        .times = s->times,
         .created_wall_ms = frame->created_wall_ms,
         .handler = h->name,
         .input_type = s->input_type,

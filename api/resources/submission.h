@@ -26,7 +26,8 @@ struct submission {
     bool has_lane;
     enum lane lane;
     int64_t timeout_ms; /* 0: not said */
-    int64_t retries;    /* -1: not said */
+    struct task_times times;
+    int64_t retries; /* -1: not said */
     struct retry_policy retry;
     const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
     const char *callback_url; /* or NULL */

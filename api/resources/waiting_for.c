@@ -35,6 +35,13 @@ static bool waits_for_task(const struct task *t, const struct waiting_scene *s)
     return t->state == TASK_SCHEDULED && t->spec->after.hi;
 }
 
+static bool waits_to_begin(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED && !task_has_begun(t) &&
+           (t->spec->times.delay_ms || t->spec->times.run_at_wall_ms);
+}
+
 static bool waits_for_time(const struct task *t, const struct waiting_scene *s)
 {
     (void)s;
@@ -202,6 +209,7 @@ static void write_nothing(struct buf *out, const struct task *t, const struct wa
 /* The first that holds. The codes are part of the HTTP contract: never change one. */
 static const struct reason reasons[] = {
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
+    {"time", "It was submitted to begin at that time.", waits_to_begin, write_until},
     {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
     {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
      write_nothing},

@@ -1,5 +1,7 @@
 /* housekeeping: what the writer does although no operation asks for it, in small steps, within the
  * transaction of its batch: due times, cancelled batches, retention. The writer thread alone. */
+#include <stdio.h>
+
 #include "core/clock.h"
 #include "core/end_codes.h"
 #include "core/mem.h"
@@ -10,6 +12,7 @@
 #define PRUNE_LATE_MS 1000
 #define SAVE_MS 600000
 #define CANCEL_STEP 200
+#define TIME_OUT_STEP 500 /* expiries, and deadlines, in one transaction */
 #define PRUNE_IDLE_US 1000000
 #define PRUNE_BUSY_US 5000 /* between steps while there is more to delete */
 
@@ -18,7 +21,8 @@ int housekeeping_promote(struct store *s)
     struct writer *w = &s->w;
     size_t by_lane[LANE_COUNT] = {0};
     struct task_move move;
-    if (w->next_due_up_ms > txn_up_ms(s))
+    if (w->next.due_up_ms > txn_up_ms(s) &&
+        (w->next.run_at_wall_ms == INT64_MAX || w->next.run_at_wall_ms > clock_wall_ms()))
         return 0;
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     int rc = txn_begin(s);
@@ -26,21 +30,81 @@ int housekeeping_promote(struct store *s)
         rc = s->ops->promote(s->backend, &move, PROMOTE_STEP, by_lane);
     for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
         txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
-    return rc != 0 ? rc : s->ops->next_due(s->backend, &w->next_due_up_ms);
+    return rc != 0 ? rc : s->ops->next_times(s->backend, &w->next);
 }
 
-static int cancel_one(struct store *s, struct task *t, struct task_outcome *why)
+/* Ends a task that nobody but the store ends, by EVENT_CANCEL, _EXPIRE or _OVERDUE; the attempt
+ * that runs is stopped. */
+static int end_one(struct store *s, struct task *t, enum task_event ev, struct task_outcome *why)
 {
     struct task_change c;
-    FUT_MUST(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
+    FUT_MUST(task_apply(t, ev, &(struct task_in){.outcome = why}, &c) == 0);
     int rc = txn_change(s, &c, t);
     if (rc == 0)
-        txn_add_change(s, &(struct store_change){.id = c.id,
-                                                 .state = t->state,
-                                                 .stopped_attempt = txn_stopped(&c),
-                                                 .batch = t->spec->batch});
+        txn_add_change(s, &(struct store_change){
+                              .id = c.id,
+                              .state = t->state,
+                              .stopped_attempt = c.from_state == TASK_RUNNING ? c.from_attempt : 0,
+                              .batch = t->spec->batch});
     return rc;
 }
+
+/* ---- expiries and deadlines ------------------------------------------------------------------ */
+
+static struct task_outcome *why_expired(const struct task *t)
+{
+    char text[96];
+    (void)snprintf(text, sizeof(text), "No attempt had begun within %.6g s (expires_in).",
+                   (double)t->spec->times.expires_in_ms / 1000);
+    return task_outcome_error(end_code_text(END_EXPIRED), text);
+}
+
+static struct task_outcome *why_overdue(const struct task *t)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text),
+                   "The task had not ended within %.6g s (deadline); it was %s after %u attempts.",
+                   (double)t->spec->times.deadline_ms / 1000, task_state_name(t->state),
+                   (unsigned)(t->attempt - t->earlier_attempts));
+    return task_outcome_error(end_code_text(END_DEADLINE), text);
+}
+
+static int time_out_one(struct store *s, struct task *t, enum backend_timer which)
+{
+    if (which == BACKEND_EXPIRY && task_has_begun(t))
+        return s->ops->drop_expiry(s->backend, t->spec->id.hi);
+    struct task_outcome *why = which == BACKEND_EXPIRY ? why_expired(t) : why_overdue(t);
+    int rc = end_one(s, t, which == BACKEND_EXPIRY ? EVENT_EXPIRE : EVENT_OVERDUE, why);
+    task_outcome_unref(why);
+    return rc;
+}
+
+static int time_out(struct store *s, enum backend_timer which)
+{
+    struct task tasks[TIME_OUT_STEP];
+    size_t n = 0;
+    int rc = s->ops->timed_out(s->backend, which, TIME_OUT_STEP, tasks, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = time_out_one(s, &tasks[i], which);
+        task_release(&tasks[i]);
+    }
+    return rc;
+}
+
+int housekeeping_time_out(struct store *s)
+{
+    if (s->w.next.limit_up_ms > txn_up_ms(s))
+        return 0;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = time_out(s, BACKEND_DEADLINE);
+    if (rc == 0)
+        rc = time_out(s, BACKEND_EXPIRY);
+    return rc != 0 ? rc : s->ops->next_times(s->backend, &s->w.next);
+}
+
+/* ---- batches that are being cancelled -------------------------------------------------------- */
 
 int housekeeping_cancel(struct store *s)
 {
@@ -56,12 +120,14 @@ int housekeeping_cancel(struct store *s)
           : NULL;
     for (size_t i = 0; i < n; i++) {
         if (rc == 0)
-            rc = cancel_one(s, &tasks[i], why);
+            rc = end_one(s, &tasks[i], EVENT_CANCEL, why);
         task_release(&tasks[i]);
     }
     task_outcome_unref(why);
     return rc;
 }
+
+/* ---- retention ------------------------------------------------------------------------------- */
 
 /* Larger steps while more falls due than is deleted, so that any rate of submission is kept up
  * with. */

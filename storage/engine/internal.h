@@ -74,7 +74,7 @@ struct writer {
     uint64_t bulk_latest;       /* id.hi of the one that had a step last; 0: begin with the first */
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
     int64_t up_base_mono_us;    /* at this */
-    int64_t next_due_up_ms;     /* INT64_MAX: nothing is scheduled */
+    struct backend_next next;   /* not later than the true ones */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */
@@ -129,6 +129,8 @@ FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cf
 #define HOUSEKEEPING_PRUNE_STEP 200 /* futures that one step of the retention deletes */
 /* Queues tasks whose time has come. */
 FUT_MUST_CHECK int housekeeping_promote(struct store *s);
+/* Fails tasks that have expired or are overdue, and stops their attempts. */
+FUT_MUST_CHECK int housekeeping_time_out(struct store *s);
 /* Cancels some members of batches that are to be cancelled. */
 FUT_MUST_CHECK int housekeeping_cancel(struct store *s);
 /* Deletes some futures that are older than the retention. */
@@ -176,6 +178,8 @@ uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state);
 bool txn_is_full(const struct store *s, size_t n);
 /* A task stands in the queue, at this place or behind it, that did not before. */
 void txn_queued(struct store *s, enum lane lane, uint64_t place);
+/* The writer looks again when the first of the task's times has come. */
+void txn_watch_times(struct store *s, const struct task *t);
 /* n tasks of the lane, whichever they are, made this move. */
 void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n);
 /* FUT_ERR_CONFLICT when an unfinished task has the spec's unique key. */

@@ -32,6 +32,7 @@ static int insert_one(struct store *s, const struct task *t)
     }
     (*txn_live(s, t->spec->lane, taker ? started.state : t->state))++;
     s->w.now.stats.submitted++;
+    txn_watch_times(s, t);
     if (taker) {
         claims_give(s, taker, &started);
         return 0;

@@ -81,10 +81,29 @@ void txn_count_moved(struct store *s, enum lane lane, const struct task_move *mo
     *txn_live(s, lane, move->to) += n;
 }
 
+static void watch(int64_t *next, int64_t at)
+{
+    if (at < *next)
+        *next = at;
+}
+
+void txn_watch_times(struct store *s, const struct task *t)
+{
+    const struct task_times *times = &t->spec->times;
+    int64_t up_ms = txn_up_ms(s);
+    if (backend_waits_for_wall(t))
+        watch(&s->w.next.run_at_wall_ms, t->due_wall_ms);
+    else if (t->due_wall_ms)
+        watch(&s->w.next.due_up_ms, up_ms + t->due_wall_ms - clock_wall_ms());
+    if (times->expires_in_ms && !task_state_is_final(t->state))
+        watch(&s->w.next.limit_up_ms, up_ms + times->expires_in_ms);
+    if (times->deadline_ms && !task_state_is_final(t->state))
+        watch(&s->w.next.limit_up_ms, up_ms + times->deadline_ms);
+}
+
 static void count_change(struct store *s, const struct task_change *c, const struct task *after)
 {
     struct writer *w = &s->w;
-    int64_t due_up_ms = txn_up_ms(s) + c->due_in_ms;
     if (!task_state_is_final(c->from_state))
         (*txn_live(s, after->spec->lane, c->from_state))--;
     if (task_state_is_final(after->state))
@@ -93,8 +112,7 @@ static void count_change(struct store *s, const struct task_change *c, const str
         (*txn_live(s, after->spec->lane, after->state))++;
     if (backend_is_claimable(after->state))
         txn_queued(s, after->spec->lane, after->spec->id.hi);
-    if (after->due_wall_ms && due_up_ms < w->next_due_up_ms)
-        w->next_due_up_ms = due_up_ms;
+    txn_watch_times(s, after);
 }
 
 /* ---- one task -------------------------------------------------------------------------------- */

@@ -9,7 +9,8 @@
 #include "storage/engine/internal.h"
 
 #define BATCH_OPS 1024
-#define RETRY_US 1000000 /* parked claims after a failed commit */
+#define RETRY_US 1000000  /* parked claims after a failed commit */
+#define WALL_LOOK_MS 1000 /* while a task waits for a wall time: how soon a step is seen */
 #define RATE_MIN_US 250000
 #define RATE_WINDOW_US 10e6
 
@@ -27,8 +28,8 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     w->now.saved_up_ms = w->up_base_ms = totals->up_ms;
     w->up_base_mono_us = clock_mono_us();
     spec_cache_init(&w->specs);
-    w->next_due_up_ms = 0;    /* look once at start, */
-    w->cancel_pending = true; /* at both */
+    w->next = (struct backend_next){0}; /* look once at start, */
+    w->cancel_pending = true;           /* at all */
     w->prune_step = HOUSEKEEPING_PRUNE_STEP;
     w->next_tidy_mono_us = INT64_MAX;
     w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
@@ -77,6 +78,8 @@ static int run_housekeeping(struct store *s)
         return rc;
     rc = housekeeping_promote(s);
     if (rc == 0)
+        rc = housekeeping_time_out(s);
+    if (rc == 0)
         rc = housekeeping_cancel(s);
     if (rc == 0)
         rc = bulk_step(s);
@@ -115,7 +118,7 @@ static void undo(struct store *s, int rc)
     }
     trouble_set(s, rc);
     w->n_changes = 0;
-    w->next_due_up_ms = 0;
+    w->next = (struct backend_next){0};
     w->cancel_pending = true;
     w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
@@ -213,6 +216,11 @@ static void end_parked_claims(struct store *s)
     }
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* When the thread must run although nothing arrives; by the monotonic clock, never negative (that
  * would be for ever). After a failure everything waits for the next try. */
 static int64_t next_wake_us(const struct store *s)
@@ -221,11 +229,14 @@ static int64_t next_wake_us(const struct store *s)
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
     int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
-    wake = w->next_tidy_mono_us < wake ? w->next_tidy_mono_us : wake;
-    wake = w->bulk_again_mono_us < wake ? w->bulk_again_mono_us : wake;
-    if (w->next_due_up_ms != INT64_MAX) {
-        int64_t due = w->up_base_mono_us + (w->next_due_up_ms - w->up_base_ms) * 1000;
-        wake = due < wake ? due : wake;
+    int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
+    wake = earlier(wake, w->next_tidy_mono_us);
+    wake = earlier(wake, w->bulk_again_mono_us);
+    if (at_up_ms != INT64_MAX)
+        wake = earlier(wake, w->up_base_mono_us + (at_up_ms - w->up_base_ms) * 1000);
+    if (w->next.run_at_wall_ms != INT64_MAX) {
+        int64_t ms = earlier(w->next.run_at_wall_ms - clock_wall_ms(), WALL_LOOK_MS);
+        wake = earlier(wake, clock_mono_us() + ms * 1000);
     }
     return wake > 0 ? wake : 0;
 }

@@ -78,18 +78,27 @@ static int memory_load(struct backend *b, uint64_t key, struct task_spec **out)
     return 0;
 }
 
+static void promote_one(struct backend *b, struct record *r, const struct task_move *move,
+                        size_t out_lanes[LANE_COUNT])
+{
+    struct task after = r->task;
+    after.state = move->to;
+    after.due_wall_ms = 0;
+    memory_set(b, r, &after);
+    out_lanes[after.spec->lane]++;
+}
+
 static int memory_promote(struct backend *b, const struct task_move *move, size_t max,
                           size_t out_lanes[LANE_COUNT])
 {
+    struct heap *run_at = &b->timers[BACKEND_RUN_AT];
     struct heap_node *first;
-    for (size_t n = 0; n < max && (first = heap_min(&b->due)) && first->key <= b->now.up_ms; n++) {
-        struct record *r = FUT_CONTAINER(first, struct record, due);
-        struct task after = r->task;
-        after.state = move->to;
-        after.due_wall_ms = 0;
-        memory_set(b, r, &after);
-        out_lanes[after.spec->lane]++;
-    }
+    size_t n = 0;
+    for (; n < max && (first = heap_min(&b->due)) && first->key <= b->now.up_ms; n++)
+        promote_one(b, FUT_CONTAINER(first, struct record, due), move, out_lanes);
+    for (; n < max && (first = heap_min(run_at)) && first->key <= b->now.wall_ms; n++)
+        promote_one(b, FUT_CONTAINER(first, struct record, timers[BACKEND_RUN_AT]), move,
+                    out_lanes);
     return 0;
 }
 
@@ -122,10 +131,48 @@ static int memory_wake_after(struct backend *b, uint64_t key, const struct buf *
     return 0;
 }
 
-static int memory_next_due(struct backend *b, int64_t *out_up_ms)
+static int64_t min_of(const struct heap *h)
 {
-    struct heap_node *first = heap_min(&b->due);
-    *out_up_ms = first ? first->key : INT64_MAX;
+    const struct heap_node *first = heap_min(h);
+    return first ? first->key : INT64_MAX;
+}
+
+static int memory_next_times(struct backend *b, struct backend_next *out)
+{
+    int64_t expiry = min_of(&b->timers[BACKEND_EXPIRY]);
+    int64_t deadline = min_of(&b->timers[BACKEND_DEADLINE]);
+    *out = (struct backend_next){.due_up_ms = min_of(&b->due),
+                                 .run_at_wall_ms = min_of(&b->timers[BACKEND_RUN_AT]),
+                                 .limit_up_ms = expiry < deadline ? expiry : deadline};
+    return 0;
+}
+
+/* They are taken out of the heap to see the next one, and put back. */
+static int memory_timed_out(struct backend *b, enum backend_timer which, size_t max,
+                            struct task *tasks, size_t *out_n)
+{
+    struct heap *h = &b->timers[which];
+    struct record **found = xcalloc(max, sizeof(struct record *));
+    struct heap_node *first;
+    size_t n = 0;
+    for (; n < max && (first = heap_min(h)) && first->key <= b->now.up_ms; n++) {
+        found[n] = which == BACKEND_EXPIRY
+                       ? FUT_CONTAINER(first, struct record, timers[BACKEND_EXPIRY])
+                       : FUT_CONTAINER(first, struct record, timers[BACKEND_DEADLINE]);
+        task_copy(&tasks[n], &found[n]->task);
+        heap_remove(h, first);
+    }
+    for (size_t i = 0; i < n; i++)
+        heap_put(h, &found[i]->timers[which], found[i]->timers[which].key);
+    free(found);
+    *out_n = n;
+    return 0;
+}
+
+static int memory_drop_expiry(struct backend *b, uint64_t key)
+{
+    (void)b; /* a task that has begun is not looked at */
+    (void)key;
     return 0;
 }
 
@@ -277,6 +324,8 @@ static void memory_close(struct backend *b)
     map_release(&b->by_key);
     map_release(&b->batch_by_key);
     heap_release(&b->due);
+    for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
+        heap_release(&b->timers[i]);
     heap_release(&b->done);
     mutex_destroy(&b->mu);
     free(b->undo);
@@ -305,7 +354,9 @@ const struct backend_ops backend_memory = {
     .load = memory_load,
     .promote = memory_promote,
     .wake_after = memory_wake_after,
-    .next_due = memory_next_due,
+    .next_times = memory_next_times,
+    .timed_out = memory_timed_out,
+    .drop_expiry = memory_drop_expiry,
     .in_state = memory_in_state,
     .remove = memory_remove,
     .prune = memory_prune,

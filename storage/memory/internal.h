@@ -10,13 +10,15 @@
 
 struct record {
     struct map_node by_key;
-    struct list_node in_order; /* of ascending keys */
-    struct list_node queued;   /* of ascending places, in its lane's queue */
-    struct heap_node due;      /* by due time */
-    struct heap_node done;     /* by up_ms; members of batches are not there */
+    struct list_node in_order;                    /* of ascending keys */
+    struct list_node queued;                      /* of ascending places, in its lane's queue */
+    struct heap_node due;                         /* by due time */
+    struct heap_node timers[BACKEND_TIMER_COUNT]; /* by the time of each */
+    struct heap_node done;                        /* by up_ms; members of batches are not there */
     struct task task;
     uint64_t place;
     int64_t due_up_ms;                /* while it waits for a time */
+    int64_t born_up_ms;               /* when this life began */
     int64_t up_ms;                    /* when it ended */
     struct memory_reported *reported; /* NULL: nothing reported */
     struct store_attempt *attempts;
@@ -58,7 +60,7 @@ struct backend {
     struct backend_time now; /* of this transaction */
     struct map by_key, batch_by_key;
     struct list in_order, batches, keys, queue[LANE_COUNT];
-    struct heap due, done;
+    struct heap due, timers[BACKEND_TIMER_COUNT], done;
     struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
     size_t n_bulks, n_bulks_before;
     struct undo *undo;

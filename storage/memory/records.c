@@ -70,14 +70,32 @@ static struct memory_batch *batch_of(const struct backend *b, const struct recor
     return r->task.spec->batch.hi ? memory_find_batch(b, r->task.spec->batch.hi) : NULL;
 }
 
+/* An attempt that has begun is no expiry's any more, and its again when it is given back. */
+static void index_times(struct backend *b, struct record *r)
+{
+    const struct task *t = &r->task;
+    const struct task_times *times = &t->spec->times;
+    if (backend_waits_for_wall(t))
+        heap_put(&b->timers[BACKEND_RUN_AT], &r->timers[BACKEND_RUN_AT], times->run_at_wall_ms);
+    else if (t->due_wall_ms)
+        heap_put(&b->due, &r->due, r->due_up_ms);
+    if (task_state_is_final(t->state))
+        return;
+    if (times->expires_in_ms && !task_has_begun(t))
+        heap_put(&b->timers[BACKEND_EXPIRY], &r->timers[BACKEND_EXPIRY],
+                 r->born_up_ms + times->expires_in_ms);
+    if (times->deadline_ms)
+        heap_put(&b->timers[BACKEND_DEADLINE], &r->timers[BACKEND_DEADLINE],
+                 r->born_up_ms + times->deadline_ms);
+}
+
 static void index_record(struct backend *b, struct record *r)
 {
     const struct task *t = &r->task;
     struct memory_batch *m = batch_of(b, r);
     if (backend_is_claimable(t->state))
         link_in_queue(b, r);
-    if (t->due_wall_ms)
-        heap_put(&b->due, &r->due, r->due_up_ms);
+    index_times(b, r);
     if (task_state_is_final(t->state) && !m)
         heap_put(&b->done, &r->done, r->up_ms);
     if (!task_state_is_final(t->state) && m)
@@ -90,6 +108,8 @@ static void unindex_record(struct backend *b, struct record *r)
     if (list_is_linked(&r->queued))
         list_remove(&b->queue[r->task.spec->lane], &r->queued);
     heap_remove(&b->due, &r->due);
+    for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
+        heap_remove(&b->timers[i], &r->timers[i]);
     heap_remove(&b->done, &r->done);
     if (!task_state_is_final(r->task.state) && m)
         m->unfinished--;
@@ -292,6 +312,8 @@ void memory_set(struct backend *b, struct record *r, const struct task *after)
     r->due_up_ms = b->now.up_ms + kept.due_wall_ms - b->now.wall_ms;
     if (task_state_is_final(kept.state))
         r->up_ms = b->now.up_ms;
+    else if (task_state_is_final(before.state))
+        r->born_up_ms = b->now.up_ms;
     index_record(b, r);
     if (m && m->unfinished == 0)
         m->up_ms = b->now.up_ms;
@@ -310,6 +332,7 @@ void memory_add(struct backend *b, const struct task *t)
     struct record *r = xnew(struct record);
     task_copy(&r->task, t);
     r->place = t->spec->id.hi;
+    r->born_up_ms = b->now.up_ms;
     r->due_up_ms = b->now.up_ms + t->due_wall_ms - b->now.wall_ms;
     attach(b, r);
     memory_remember(b, UNDO_INSERT, r);

@@ -47,6 +47,8 @@ static const struct {
     {"SELECT count(*) FROM tasks t WHERE NOT EXISTS (SELECT 1 FROM live l WHERE l.key = t.key)"
      " AND NOT EXISTS (SELECT 1 FROM results r WHERE r.key = t.key)",
      "tasks that are neither unfinished nor have a result"},
+    {"SELECT count(*) FROM timers x WHERE NOT EXISTS (SELECT 1 FROM live l WHERE l.key = x.key)",
+     "timers without an unfinished task"},
 };
 
 /* -1: it could not be read, which was complained about. */

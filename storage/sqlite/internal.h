@@ -32,7 +32,13 @@ enum write_stmt {
     W_LOAD,
     W_DUE,
     W_PROMOTE_ONE,
+    W_RUN_AT,
     W_NEXT_DUE,
+    W_NEXT_TIMER,
+    W_PUT_TIMER,
+    W_TIMED_OUT,
+    W_DROP_TIMER,
+    W_DROP_TIMERS,
     W_IN_STATE,
     W_WAITING,
     W_APPEND_END,
@@ -138,8 +144,9 @@ struct backend_reader {
     "t.key, t.lo, t.lane, t.handler, t.created_ms, t.timeout_ms, t.retries, t.batch, t.batch_pos," \
     " t.after_key, t.after_lo, t.callback_key, t.callback_lo, t.traceparent,"                      \
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
-    " o.retry_first_ms, o.retry_max_ms, o.retry_jitter"
-#define SPEC_COLUMN_COUNT 20
+    " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
+    " o.expires_in_ms, o.deadline_ms"
+#define SPEC_COLUMN_COUNT 24
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -285,10 +292,21 @@ int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
 int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
                       const struct task_move *move, size_t out_lanes[LANE_COUNT]);
-int sqlite_next_due(struct backend *b, int64_t *out_up_ms);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
 int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
+
+/* timers.c */
+int sqlite_next_times(struct backend *b, struct backend_next *out);
+/* Keeps the timers of a new life of the task; is_first: also the time that it waits for. */
+int sqlite_put_timers(struct backend *b, const struct task *t, bool is_first);
+/* The task has not begun after all: its expiry counts again, and is over if it was dropped. */
+int sqlite_return_expiry(struct backend *b, uint64_t key);
+int sqlite_drop_timers(struct backend *b, uint64_t key);
+int sqlite_timed_out(struct backend *b, enum backend_timer which, size_t max, struct task *tasks,
+                     size_t *out_n);
+int sqlite_drop_expiry(struct backend *b, uint64_t key);
+int sqlite_drop_timer(struct backend *b, uint64_t key, enum backend_timer which);
 
 /* attempts.c */
 int sqlite_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);

@@ -101,11 +101,11 @@ static int move_one(struct backend *b, enum write_stmt which, const struct task_
 #define MOVE_MAX 1000
 
 /* Collects (key, lane) rows of a bound statement, then moves each: the index must not change under
- * the statement that reads it. */
+ * the statement that reads it. keys: room for MOVE_MAX; out: of the *out_n that were moved. */
 static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
-                     const struct task_move *move, size_t out_lanes[LANE_COUNT])
+                     const struct task_move *move, size_t out_lanes[LANE_COUNT], int64_t *keys,
+                     size_t *out_n)
 {
-    int64_t keys[MOVE_MAX];
     size_t n = 0;
     int step;
     while ((step = sqlite3_step(st)) == SQLITE_ROW && n < MOVE_MAX) {
@@ -116,16 +116,27 @@ static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
     int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = move_one(b, which, move, keys[i]);
+    *out_n = n;
     return rc;
 }
 
 int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT])
 {
-    sqlite3_stmt *st = b->stmts[W_DUE];
-    bind_int(st, 1, b->now.up_ms);
-    bind_int(st, 2, (int64_t)(max < MOVE_MAX ? max : MOVE_MAX));
-    return move_rows(b, st, W_PROMOTE_ONE, move, out_lanes);
+    sqlite3_stmt *due = b->stmts[W_DUE], *run_at = b->stmts[W_RUN_AT];
+    int64_t keys[MOVE_MAX], limit = (int64_t)(max < MOVE_MAX ? max : MOVE_MAX);
+    size_t n = 0;
+    bind_int(due, 1, b->now.up_ms);
+    bind_int(due, 2, limit);
+    int rc = move_rows(b, due, W_PROMOTE_ONE, move, out_lanes, keys, &n);
+    bind_int(run_at, 1, BACKEND_RUN_AT);
+    bind_int(run_at, 2, b->now.wall_ms);
+    bind_int(run_at, 3, limit - (int64_t)n);
+    if (rc == 0)
+        rc = move_rows(b, run_at, W_PROMOTE_ONE, move, out_lanes, keys, &n);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = sqlite_drop_timer(b, (uint64_t)keys[i], BACKEND_RUN_AT);
+    return rc;
 }
 
 int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
@@ -137,19 +148,10 @@ int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
     int rc = sqlite_run(b, W_APPEND_END);
     if (rc != 0)
         return rc;
+    int64_t keys[MOVE_MAX];
+    size_t n;
     bind_int(st, 1, (int64_t)key);
-    return move_rows(b, st, W_WAKE_ONE, move, out_lanes);
-}
-
-int sqlite_next_due(struct backend *b, int64_t *out_up_ms)
-{
-    sqlite3_stmt *st = b->stmts[W_NEXT_DUE];
-    int step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
-        *out_up_ms =
-            sqlite3_column_type(st, 0) == SQLITE_NULL ? INT64_MAX : sqlite3_column_int64(st, 0);
-    (void)sqlite3_reset(st);
-    return sqlite_noted_rc(b, step);
+    return move_rows(b, st, W_WAKE_ONE, move, out_lanes, keys, &n);
 }
 
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
@@ -207,8 +209,9 @@ static int count_live(struct backend *b, struct backend_totals *out)
 static int pass_downtime(struct backend *b, int64_t down_ms)
 {
     char *sql = sqlite3_mprintf("UPDATE live SET due_ms = max(0, due_ms - %lld)"
-                                " WHERE due_ms IS NOT NULL",
-                                (long long)down_ms);
+                                " WHERE due_ms IS NOT NULL;"
+                                "UPDATE timers SET at_ms = max(0, at_ms - %lld) WHERE kind <> %d",
+                                (long long)down_ms, (long long)down_ms, BACKEND_RUN_AT);
     int rc = down_ms > 0 ? sqlite3_exec(b->db, sql, NULL, NULL, NULL) : SQLITE_OK;
     sqlite3_free(sql);
     return sqlite_noted_rc(b, rc);

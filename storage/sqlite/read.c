@@ -96,10 +96,10 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
 }
 
 /* Due times are kept by the uptime, which people do not read. */
-static int64_t read_due(const struct backend *b, sqlite3_stmt *st)
+static int64_t read_due(const struct backend *b, sqlite3_stmt *st, const struct task *t)
 {
     if (sqlite3_column_type(st, C_DUE) == SQLITE_NULL)
-        return 0;
+        return t->state == TASK_SCHEDULED ? t->spec->times.run_at_wall_ms : 0;
     return sqlite3_column_int64(st, C_DUE) +
            atomic_load_explicit(&b->up_offset_ms, memory_order_relaxed);
 }
@@ -113,12 +113,12 @@ void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, str
         .attempt = (uint32_t)sqlite3_column_int64(st, done ? C_ATTEMPT : C_LIVE_ATTEMPT),
         .daemon_deaths = (uint32_t)sqlite3_column_int64(st, done ? C_LOST : C_LIVE_LOST),
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
-        .due_wall_ms = read_due(b, st),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
         .earlier_attempts = (uint32_t)sqlite3_column_int64(st, C_PAST),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
         .outcome = done ? read_outcome(st, whole) : NULL,
     };
+    out->due_wall_ms = read_due(b, st, out);
 }
 
 /* In a statement of its own, as few ask for it: what was submitted does not change. */

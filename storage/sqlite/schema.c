@@ -111,6 +111,17 @@ static const char *const migrations[] = {
     "  matched INTEGER NOT NULL, changed INTEGER NOT NULL, refused INTEGER NOT NULL) STRICT;"
     "CREATE INDEX bulks_unfinished ON bulks(key) WHERE finished_ms IS NULL;"
     "CREATE INDEX results_code ON results(key) WHERE code IS NOT NULL;",
+
+    /* Times that only some tasks have (enum backend_timer): a table of their own, so that the rest
+     * carries none of them. */
+    "ALTER TABLE options ADD COLUMN delay_ms INTEGER;"
+    "ALTER TABLE options ADD COLUMN run_at_ms INTEGER;"
+    "ALTER TABLE options ADD COLUMN expires_in_ms INTEGER;"
+    "ALTER TABLE options ADD COLUMN deadline_ms INTEGER;"
+    "CREATE TABLE timers ("
+    "  key INTEGER NOT NULL, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (key, kind)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX timers_at ON timers(kind, at_ms);",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

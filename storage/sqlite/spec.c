@@ -30,7 +30,8 @@ void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
-    if (!spec->unique && retry_is_unsaid(p))
+    const struct task_times *times = &spec->times;
+    if (!spec->unique && retry_is_unsaid(p) && !times->delay_ms && !backend_has_timers(spec))
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -38,6 +39,10 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_int_or_null(st, 4, p->first_ms, 0);
     bind_int_or_null(st, 5, p->max_ms, 0);
     bind_int_or_null(st, 6, p->says_jitter ? (int64_t)p->jitter_percent : -1, -1);
+    bind_int_or_null(st, 7, times->delay_ms, 0);
+    bind_int_or_null(st, 8, times->run_at_wall_ms, 0);
+    bind_int_or_null(st, 9, times->expires_in_ms, 0);
+    bind_int_or_null(st, 10, times->deadline_ms, 0);
     return true;
 }
 
@@ -67,6 +72,10 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
                   .max_ms = sqlite3_column_int64(st, 18),
                   .says_jitter = sqlite3_column_type(st, 19) != SQLITE_NULL,
                   .jitter_percent = (unsigned)sqlite3_column_int(st, 19)},
+        .times = {.delay_ms = sqlite3_column_int64(st, 20),
+                  .run_at_wall_ms = sqlite3_column_int64(st, 21),
+                  .expires_in_ms = sqlite3_column_int64(st, 22),
+                  .deadline_ms = sqlite3_column_int64(st, 23)},
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

@@ -14,8 +14,10 @@ static const char *const sql[W_COUNT] = {
         "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms,"
         " after_key, unique_key, past, place)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    [W_PUT_OPTIONS] = "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
-                      " retry_max_ms, retry_jitter) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [W_PUT_OPTIONS] =
+        "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
+        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
@@ -44,6 +46,17 @@ static const char *const sql[W_COUNT] = {
     [W_DUE] = "SELECT key, lane FROM live WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
     [W_PROMOTE_ONE] = "UPDATE live SET state = ?2, queue = lane, due_ms = NULL, place = ?3"
                       " WHERE key = ?1",
+    [W_RUN_AT] = "SELECT l.key, l.lane FROM timers x CROSS JOIN live l ON l.key = x.key"
+                 " WHERE x.kind = ?1 AND x.at_ms <= ?2 ORDER BY x.at_ms LIMIT ?3",
+    [W_NEXT_TIMER] = "SELECT min(at_ms) FROM timers WHERE kind = ?1",
+    [W_PUT_TIMER] = "INSERT INTO timers (key, kind, at_ms) VALUES (?1, ?2, ?3)"
+                    " ON CONFLICT DO NOTHING",
+    [W_TIMED_OUT] =
+        "SELECT " SPEC_COLUMNS LIVE_COLUMNS " FROM timers x CROSS JOIN live l ON l.key = x.key"
+        " CROSS JOIN tasks t ON t.key = x.key" JOIN_OPTIONS
+        " WHERE x.kind = ?1 AND x.at_ms <= ?2 ORDER BY x.at_ms LIMIT ?3",
+    [W_DROP_TIMER] = "DELETE FROM timers WHERE key = ?1 AND kind = ?2",
+    [W_DROP_TIMERS] = "DELETE FROM timers WHERE key = ?1",
     [W_NEXT_DUE] = "SELECT min(due_ms) FROM live WHERE due_ms IS NOT NULL",
     [W_IN_STATE] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS

@@ -65,7 +65,8 @@ static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t due_up_ms)
 static int insert_live(struct backend *b, const struct task *t, uint64_t place)
 {
     sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
-    bind_live(st, t, t->due_wall_ms ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
+    bool has_due = t->due_wall_ms && !backend_waits_for_wall(t);
+    bind_live(st, t, has_due ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
     bind_int(st, 5, (int64_t)t->spec->lane);
     bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
     bind_text(st, 10, t->spec->unique);
@@ -79,6 +80,8 @@ int sqlite_insert(struct backend *b, const struct task *t)
     int rc = insert_task(b, t->spec);
     if (rc == 0 && sqlite_bind_options(b->stmts[W_PUT_OPTIONS], t->spec))
         rc = sqlite_run(b, W_PUT_OPTIONS);
+    if (rc == 0 && backend_has_timers(t->spec))
+        rc = sqlite_put_timers(b, t, true);
     return rc == 0 ? insert_live(b, t, t->spec->id.hi) : rc;
 }
 
@@ -127,7 +130,17 @@ static int change_back(struct backend *b, const struct task_change *c, const str
         return FUT_ERR_STALE;
     if (rc == 0 && after->spec->batch.hi)
         rc = sqlite_return_member(b, after->spec->batch);
+    if (rc == 0 && backend_has_timers(after->spec))
+        rc = sqlite_put_timers(b, after, false);
     return rc == 0 ? insert_live(b, after, backend_next_place()) : rc;
+}
+
+static int change_timers(struct backend *b, const struct task *after)
+{
+    if (task_state_is_final(after->state))
+        return sqlite_drop_timers(b, after->spec->id.hi);
+    bool is_given_back = after->spec->times.expires_in_ms && !task_has_begun(after);
+    return is_given_back ? sqlite_return_expiry(b, after->spec->id.hi) : 0;
 }
 
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after)
@@ -145,6 +158,8 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
     int rc = sqlite_run(b, which);
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
+    if (rc == 0 && backend_has_timers(after->spec))
+        rc = change_timers(b, after);
     if (rc == 0 && final && after->spec->batch.hi)
         rc = sqlite_end_member(b, after->spec->batch);
     return rc == 0 && final ? insert_result(b, after) : rc;

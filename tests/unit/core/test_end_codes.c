@@ -18,6 +18,8 @@ static const struct {
     {END_RELEASED, "released", EVENT_RELEASE, 0},
     {END_CANCELLED, "cancelled", EVENT_CANCEL, 0},
     {END_DAEMON_DIED, "daemon_died", EVENT_LOSE, 0},
+    {END_EXPIRED, "expired", EVENT_EXPIRE, 0},
+    {END_DEADLINE, "deadline", EVENT_OVERDUE, 0},
     {END_EXIT, "exit", EVENT_FAIL, RETRY_EXIT},
     {END_SIGNAL, "signal", EVENT_FAIL, RETRY_SIGNAL},
     {END_SPAWN_FAILED, "spawn_failed", EVENT_FAIL, RETRY_ERROR},

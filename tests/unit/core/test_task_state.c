@@ -9,15 +9,17 @@
 #define NO (-1)
 /*                          due          start         succeed         fail
  *                          retry        release       defer           lose
- *                          cancel       revive */
+ *                          expire       overdue       cancel          revive */
 static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
-    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_CANCELLED, NO},
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED,
+                        TASK_CANCELLED, NO},
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED,
+                     TASK_CANCELLED, NO},
     [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED,
-                      TASK_SCHEDULED, TASK_QUEUED, TASK_CANCELLED, NO},
-    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
-    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+                      TASK_SCHEDULED, TASK_QUEUED, NO, TASK_FAILED, TASK_CANCELLED, NO},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
 };
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
@@ -32,8 +34,8 @@ static const struct {
 
 /* Events that end an attempt, and so bring an outcome. */
 static const bool ends_attempt[TASK_EVENT_COUNT] = {
-    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,
-    [EVENT_LOSE] = true,    [EVENT_CANCEL] = true,
+    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,    [EVENT_RETRY] = true,  [EVENT_LOSE] = true,
+    [EVENT_EXPIRE] = true,  [EVENT_OVERDUE] = true, [EVENT_CANCEL] = true,
 };
 
 /* Whether the event may be refused by a condition, so that no rule for many rows can stand. */

@@ -43,6 +43,8 @@ START_TEST(test_submission_reads_the_options)
                                "100,\"input\":\"a\\u0000b\",\"unique\":\"u\","
                                "\"retry_on\":[\"exit\",\"limit\"],"
                                "\"backoff\":{\"first\":0.5,\"max\":9,\"jitter\":0},"
+                               "\"run_at\":\"2027-01-31T10:00:00+02:00\",\"delay\":0,"
+                               "\"expires_in\":1.5,\"deadline\":31622400,"
                                "\"callback\":{\"url\":\"https://a/b\"}}";
     struct submission t;
     struct problem p;
@@ -50,6 +52,10 @@ START_TEST(test_submission_reads_the_options)
     ck_assert(t.has_lane && t.lane == LANE_CPU);
     ck_assert_int_eq(t.timeout_ms, 1500);
     ck_assert_int_eq(t.retries, 100);
+    ck_assert_int_eq(t.times.run_at_wall_ms, 1801382400000);
+    ck_assert_int_eq(t.times.delay_ms, 0);
+    ck_assert_int_eq(t.times.expires_in_ms, 1500);
+    ck_assert_int_eq(t.times.deadline_ms, 31622400000);
     ck_assert_str_eq(t.unique, "u");
     ck_assert_str_eq(t.callback_url, "https://a/b");
     ck_assert_uint_eq(t.retry.on, RETRY_TEMPORARY | RETRY_EXIT | RETRY_LIMIT);
@@ -94,6 +100,14 @@ static const struct {
     {T("timeout", "0"), PROBLEM_INVALID_VALUE, "timeout", "not 0", 0, 0},
     {T("timeout", "86400.1"), PROBLEM_INVALID_VALUE, "timeout", "86400", 0, 0},
     {T("timeout", "1e300"), PROBLEM_INVALID_VALUE, "timeout", "1e+300", 0, 0},
+    {T("delay", "-1"), PROBLEM_INVALID_VALUE, "delay", "from 0 to 31622400, not -1", 0, 0},
+    {T("delay", "31622401"), PROBLEM_INVALID_VALUE, "delay", "31622400", 0, 0},
+    {T("delay", "\"1\""), PROBLEM_WRONG_TYPE, "delay", "seconds", 0, 0},
+    {T("run_at", "\"tomorrow\""), PROBLEM_INVALID_VALUE, "run_at", "2027-01-31T08:00:00Z", 0, 0},
+    {T("run_at", "\"2027-02-29T08:00:00Z\""), PROBLEM_INVALID_VALUE, "run_at", "RFC 3339", 0, 0},
+    {T("run_at", "1800000000"), PROBLEM_WRONG_TYPE, "run_at", "not a number", 0, 0},
+    {T("expires_in", "0"), PROBLEM_INVALID_VALUE, "expires_in", "from 0.001", 0, 0},
+    {T("deadline", "1e9"), PROBLEM_INVALID_VALUE, "deadline", "31622400", 0, 0},
     {T("retries", "-1"), PROBLEM_INVALID_VALUE, "retries", "0 to 100", 0, 0},
     {T("retries", "1.5"), PROBLEM_INVALID_VALUE, "retries", "not 1.5", 0, 0},
     {T("retries", "[]"), PROBLEM_WRONG_TYPE, "retries", "not an array", 0, 0},
@@ -164,7 +178,8 @@ END_TEST
 
 static const struct {
     const char *name, *value;
-} queries[] = {{"lane", "cpu"}, {"timeout", "1.5"}, {"retries", "7"}};
+} queries[] = {
+    {"lane", "cpu"}, {"timeout", "1.5"}, {"retries", "7"}, {"delay", "2"}, {"expires_in", "4"}};
 
 static const char *query_arg(void *ctx, const char *name)
 {
@@ -181,6 +196,7 @@ START_TEST(test_submission_reads_a_query)
     struct problem p;
     ck_assert_int_eq(submission_read_query(query_arg, NULL, &s, &p), 0);
     ck_assert(s.has_lane && s.lane == LANE_CPU && s.timeout_ms == 1500 && s.retries == 7);
+    ck_assert(s.times.delay_ms == 2000 && s.times.expires_in_ms == 4000);
     ck_assert(!s.handler && s.input_len == 0);
     submission_release(&s);
 }

@@ -187,6 +187,55 @@ START_TEST(test_restart_log_is_cut_beside_readers_that_take_turns)
 }
 END_TEST
 
+/* What was submitted for later, limited, and lies through a downtime. */
+static struct task_id submit_timed(struct task_times times)
+{
+    struct task plain = fixture_task(LANE_CPU, "echo", "x");
+    struct task_spec spec = *plain.spec;
+    int64_t due = times.delay_ms ? clock_wall_ms() + times.delay_ms : times.run_at_wall_ms;
+    spec.times = times;
+    struct task t = {.spec = task_spec_new(&spec),
+                     .state = due ? TASK_SCHEDULED : TASK_QUEUED,
+                     .due_wall_ms = due};
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    task_release(&plain);
+    task_release(&t);
+    return spec.id;
+}
+
+static void expect_end(struct task_id id, enum task_state state, const char *code)
+{
+    struct task t = fixture_wait_state(&k, id, state);
+    if (code)
+        ck_assert_str_eq(t.outcome->code, code);
+    task_release(&t);
+}
+
+START_TEST(test_restart_times_pass_meanwhile)
+{
+    int64_t now = clock_wall_ms();
+    struct task_id delayed = submit_timed((struct task_times){.delay_ms = HOUR_MS});
+    struct task_id at = submit_timed((struct task_times){.run_at_wall_ms = now + HOUR_MS});
+    struct task_id expired = submit_timed((struct task_times){.expires_in_ms = HOUR_MS});
+    struct task_id overdue = submit_timed((struct task_times){.deadline_ms = HOUR_MS});
+    struct task_id later = submit_timed((struct task_times){.delay_ms = 3 * HOUR_MS});
+    struct task_id later_at =
+        submit_timed((struct task_times){.run_at_wall_ms = now + 3 * HOUR_MS});
+    struct task_id kept =
+        submit_timed((struct task_times){.expires_in_ms = 3 * HOUR_MS, .deadline_ms = 3 * HOUR_MS});
+    fixture_reopen(&k);
+    expect_end(expired, TASK_QUEUED, NULL);
+    restart_after(2 * HOUR_MS);
+    expect_end(delayed, TASK_QUEUED, NULL);
+    expect_end(at, TASK_QUEUED, NULL);
+    expect_end(expired, TASK_FAILED, "expired");
+    expect_end(overdue, TASK_FAILED, "deadline");
+    expect_end(later, TASK_SCHEDULED, NULL);
+    expect_end(later_at, TASK_SCHEDULED, NULL);
+    expect_end(kept, TASK_QUEUED, NULL);
+}
+END_TEST
+
 /* ---- the plans of the statements ---------------------------------------------------------------
  */
 
@@ -224,6 +273,7 @@ int main(void)
         test_restart_downtime_expires_nothing,
         test_restart_clock_set_back_stretches_no_backoff,
         test_restart_what_fell_due_meanwhile_is_due,
+        test_restart_times_pass_meanwhile,
         test_restart_log_is_cut_when_a_long_reader_ends,
         test_restart_log_is_cut_beside_readers_that_take_turns,
         test_restart_no_statement_looks_at_all,
