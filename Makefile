@@ -169,9 +169,14 @@ test: test-deps
 	+@FUT_NEXT="All is well: make run serves on 127.0.0.1:8420, make demo shows it at work, make lint checks the code." \
 	    $(BUILD) check VARIANT=debug
 check: tests-built
-	@tests/run.sh $(B) $(TESTS) tests/docs/run.py
+	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
+# When schedules are due, in every zone of tzdata for ten years, against croniter, dateutil and zoneinfo.
+.PHONY: calendar
+calendar: test-deps
+	+@$(BUILD) $(B)/tests/tools/next_times
+	@FUT_BUILD=$(B) tests/calendar/check.py --whole
 
 lint: deps
 	+@$(BUILD) all VARIANT=debug

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/calendar/civil.h"
+
 static _Atomic int64_t fake_mono_us = -1;
 static _Atomic int64_t fake_wall_ms = -1;
 
@@ -31,20 +33,6 @@ int64_t clock_wall_ms(void)
     return fake >= 0 ? fake : read_us(CLOCK_REALTIME) / 1000;
 }
 
-/* Days since 1970 to a civil date (proleptic Gregorian): gmtime_r costs a lock and more time. */
-static void civil(int64_t days, int *year, int *month, int *day)
-{
-    int64_t z = days + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *year = (int)(yoe + era * 400 + (*month <= 2));
-}
-
 /* n digits of value, zeros in front, and one character behind them. */
 static char *put_digits(char *to, int n, int value, char behind)
 {
@@ -56,17 +44,12 @@ static char *put_digits(char *to, int n, int value, char behind)
 
 void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
 {
-    int year, month, day;
-    int64_t days = wall_ms / 86400000, rest = wall_ms % 86400000;
-    if (rest < 0) {
-        rest += 86400000;
-        days--;
-    }
-    civil(days, &year, &month, &day);
+    int64_t days = civil_div(wall_ms, 86400000), rest = wall_ms - days * 86400000;
+    struct civil date = civil_of_days(days);
     int sec = (int)(rest / 1000);
-    out = put_digits(out, 4, year, '-');
-    out = put_digits(out, 2, month, '-');
-    out = put_digits(out, 2, day, 'T');
+    out = put_digits(out, 4, date.year, '-');
+    out = put_digits(out, 2, date.month, '-');
+    out = put_digits(out, 2, date.day, 'T');
     out = put_digits(out, 2, sec / 3600, ':');
     out = put_digits(out, 2, sec / 60 % 60, ':');
     out = put_digits(out, 2, sec % 60, '.');
@@ -98,20 +81,14 @@ static bool take_one_of(const char **at, const char *allowed)
 /* "2026-11-22" as days since 1970. */
 static bool take_date(const char **at, int64_t *out_days)
 {
-    static const char lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    struct tm tm = {0};
     int year = take_digits(at, 4);
     bool ok = year >= 0 && take_one_of(at, "-");
     int month = ok ? take_digits(at, 2) : -1;
     ok = month >= 1 && month <= 12 && take_one_of(at, "-");
     int day = ok ? take_digits(at, 2) : -1;
-    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (day < 1 || day > lengths[month - 1] || (month == 2 && day == 29 && !is_leap))
+    if (day < 1 || day > civil_month_days(year, month))
         return false;
-    tm.tm_year = year - 1900;
-    tm.tm_mon = month - 1;
-    tm.tm_mday = day;
-    *out_days = (int64_t)timegm(&tm) / 86400;
+    *out_days = civil_to_days(year, month, day);
     return true;
 }
 

@@ -12,13 +12,13 @@
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
-    libcurl4-openssl-dev libssl-dev libsystemd-dev check curl)
+    libcurl4-openssl-dev libssl-dev libsystemd-dev tzdata check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 fuzz=(clang libclang-rt-14-dev)
 package=(debhelper lintian fakeroot)
 systemd=(systemd systemd-sysv dbus)
-test=(openssl python3 jq)
+test=(openssl python3 python3-croniter python3-dateutil jq)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)
