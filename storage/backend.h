@@ -197,7 +197,7 @@ struct backend_ops {
     int (*bulk_scan)(struct backend *b, struct backend_scan *scan);
 
     /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
-    int (*report)(struct backend *b, const struct store_report *o, struct store_reported *out);
+    int (*report)(struct backend *b, const struct store_report *o);
 
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);

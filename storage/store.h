@@ -52,9 +52,8 @@ struct store_change {
     uint32_t stopped_attempt; /* of a cancel: the attempt that it ended; 0: none was running */
     const struct task *task;  /* the snapshot after it, borrowed for the call (task_copy to keep);
                                  NULL when the store has no record at hand: read it */
-    const struct store_reported
-        *reported;        /* progress was reported; borrowed for the call; NULL: no news */
-    struct task_id batch; /* hi 0: in none, or not at hand */
+    bool reported;            /* progress or log was reported, the state is as before */
+    struct task_id batch;     /* hi 0: in none, or not at hand */
 };
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 /* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
@@ -192,11 +191,11 @@ extern const struct store_verb store_verb_delete;
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
 #define STORE_PLACE_MAX 1000      /* places that are counted */
 struct store_reported {
-    double progress;     /* 0..1; < 0: never reported */
-    const char *message; /* NULL: none */
-    uint64_t log_end;    /* bytes of log ever written */
-    uint32_t place;      /* while queued: 1 is next in its lane, STORE_PLACE_MAX + 1 is farther
-                            behind; 0: not queued, or not counted */
+    double progress;  /* 0..1; < 0: never reported */
+    char *message;    /* NULL: none; the caller's, free() it */
+    uint64_t log_end; /* bytes of log ever written */
+    uint32_t place;   /* while queued: 1 is next in its lane, STORE_PLACE_MAX + 1 is farther
+                         behind; 0: not queued, or not counted */
 };
 
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */
@@ -205,7 +204,7 @@ struct store_get {
     struct task_id id;
     bool with_input;                /* else task comes without */
     struct task task;               /* out; released by the caller */
-    struct store_reported reported; /* out: what it reported; message: the caller's, free() it */
+    struct store_reported reported; /* out: what it reported */
 };
 extern const struct store_verb store_verb_get;
 
@@ -282,7 +281,6 @@ struct store_report {
     const char *message; /* NULL: leave as it is; borrowed until done, like log */
     const char *log;     /* appended */
     size_t log_len;
-    struct store_reported reported; /* out: how it stands then; message as above */
 };
 extern const struct store_verb store_verb_report;
 
@@ -292,7 +290,7 @@ struct store_log {
     struct task_id id;
     uint64_t from;                  /* offset in all that was ever written */
     enum task_state state;          /* out */
-    struct store_reported reported; /* out; message: free() it */
+    struct store_reported reported; /* out */
     uint64_t begin; /* out: offset of the first byte in log (> from: some is gone) */
     char *log;      /* out: free() it; NULL when empty */
     size_t log_len; /* out */

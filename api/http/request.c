@@ -77,7 +77,7 @@ static void let_go(struct request *r)
     task_release(&r->task);
     task_release(&r->callback);
     store_attempts_free(r->attempts, r->n_attempts);
-    free((char *)(uintptr_t)r->reported.message);
+    free(r->reported.message);
     task_outcome_unref(r->outcome);
     r->outcome = NULL;
     arena_release(&r->arena);
@@ -450,7 +450,7 @@ void request_revive(struct request *r, const struct task_change *change, request
 
 void request_free_reported(struct store_reported *reported)
 {
-    free((char *)(uintptr_t)reported->message);
+    free(reported->message);
     *reported = (struct store_reported){.progress = -1};
 }
 

@@ -52,10 +52,10 @@ static int write_report(struct store *s, struct store_op *op)
     struct store_report *o = FUT_CONTAINER(op, struct store_report, op);
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->report(s->backend, o, &o->reported);
+        rc = s->ops->report(s->backend, o);
     if (rc == 0)
-        txn_add_change(s, &(struct store_change){
-                              .id = o->id, .state = TASK_RUNNING, .reported = &o->reported});
+        txn_add_change(
+            s, &(struct store_change){.id = o->id, .state = TASK_RUNNING, .reported = true});
     return rc;
 }
 

@@ -117,7 +117,7 @@ static void add_log(struct memory_reported *reported, const char *log, size_t le
         buf_consume(&reported->log, reported->log.len - STORE_LOG_MAX);
 }
 
-int memory_report(struct backend *b, const struct store_report *o, struct store_reported *out)
+int memory_report(struct backend *b, const struct store_report *o)
 {
     struct record *r = memory_find(b, o->id.hi);
     if (!r || r->task.state != TASK_RUNNING || r->task.attempt != o->attempt)
@@ -133,7 +133,5 @@ int memory_report(struct backend *b, const struct store_report *o, struct store_
         r->reported->message = xstrdup(o->message);
     }
     add_log(r->reported, o->log, o->log_len);
-    *out = (struct store_reported){
-        .progress = r->reported->progress, .message = o->message, .log_end = r->reported->log_end};
     return 0;
 }

@@ -91,7 +91,7 @@ int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int memory_batch_cancel(struct backend *b, struct task_id id);
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
-int memory_report(struct backend *b, const struct store_report *o, struct store_reported *out);
+int memory_report(struct backend *b, const struct store_report *o);
 
 /* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);

@@ -63,7 +63,6 @@ enum write_stmt {
     W_PUT_NOTE,
     W_SET_PROGRESS,
     W_ADD_LOG,
-    W_GET_NOTE,
     W_DELETE_NOTE,
     W_IS_LIVE,
     W_DELETE_TASK,
@@ -337,7 +336,7 @@ int sqlite_failures(struct backend_reader *r, struct store_failures *o);
 int sqlite_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
 int sqlite_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
 /* report.c */
-int sqlite_report(struct backend *b, const struct store_report *o, struct store_reported *out);
+int sqlite_report(struct backend *b, const struct store_report *o);
 
 /* read.c, read_many.c */
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);

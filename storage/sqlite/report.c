@@ -33,24 +33,7 @@ static int add_log(struct backend *b, const struct store_report *o)
     return sqlite_run(b, W_ADD_LOG);
 }
 
-/* What is reported now; the message is the one just reported (an older one is not repeated). */
-static int read_reported(struct backend *b, const struct store_report *o,
-                         struct store_reported *out)
-{
-    sqlite3_stmt *st = b->stmts[W_GET_NOTE];
-    bind_int(st, 1, (int64_t)o->id.hi);
-    int step = sqlite3_step(st);
-    if (step == SQLITE_ROW) {
-        bool unknown = sqlite3_column_type(st, 0) == SQLITE_NULL;
-        *out = (struct store_reported){.progress = unknown ? -1 : sqlite3_column_double(st, 0),
-                                       .message = o->message,
-                                       .log_end = (uint64_t)sqlite3_column_int64(st, 2)};
-    }
-    (void)sqlite3_reset(st);
-    return sqlite_noted_rc(b, step);
-}
-
-int sqlite_report(struct backend *b, const struct store_report *o, struct store_reported *out)
+int sqlite_report(struct backend *b, const struct store_report *o)
 {
     int rc = check_running(b, o);
     if (rc == 0) {
@@ -61,5 +44,5 @@ int sqlite_report(struct backend *b, const struct store_report *o, struct store_
         rc = set_progress(b, o);
     if (rc == 0 && o->log_len)
         rc = add_log(b, o);
-    return rc == 0 ? read_reported(b, o, out) : rc;
+    return rc;
 }

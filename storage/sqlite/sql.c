@@ -96,7 +96,6 @@ static const char *const sql[W_COUNT] = {
                        " message = coalesce(?3, message) WHERE key = ?1",
     [W_ADD_LOG] = "UPDATE notes SET log_end = log_end + length(?2),"
                   " log = substr(CAST(coalesce(log, x'') || ?2 AS BLOB), -?3) WHERE key = ?1",
-    [W_GET_NOTE] = "SELECT progress, message, log_end FROM notes WHERE key = ?1",
     [W_DELETE_NOTE] = "DELETE FROM notes WHERE key = ?1",
     [W_IS_LIVE] =
         "SELECT (SELECT 1 FROM live WHERE key = ?1), batch FROM tasks WHERE key = ?1 AND lo = ?2",

@@ -176,7 +176,7 @@ int fixture_get_reported(struct fixture *k, struct task_id id, struct store_repo
     int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
     *out = o.reported;
     out->message = NULL;
-    free((char *)(uintptr_t)o.reported.message);
+    free(o.reported.message);
     task_release(&o.task);
     return rc;
 }

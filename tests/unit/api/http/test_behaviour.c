@@ -85,10 +85,10 @@ static struct task make_task(enum task_state state, const struct task_spec *from
 
 START_TEST(test_version_is_a_version)
 {
-    char a[VERSION_ETAG_SIZE], b[VERSION_ETAG_SIZE];
+    char a[VERSION_ETAG_SIZE], b[VERSION_ETAG_SIZE], half_way[] = "half way";
     struct task t = make_task(TASK_RUNNING, &(struct task_spec){0});
     struct store_reported none = {.progress = -1}, half = {.progress = 0.5}, text = half;
-    text.message = "half way";
+    text.message = half_way;
     version_etag(&t, &none, NULL, a);
     version_etag(&t, &none, NULL, b);
     ck_assert_str_eq(a, b);

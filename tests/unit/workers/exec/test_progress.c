@@ -105,7 +105,7 @@ static struct store_log read_log(struct task_id id)
 static void release_log(struct store_log *o)
 {
     free(o->log);
-    free((char *)(uintptr_t)o->reported.message);
+    free(o->reported.message);
 }
 
 /* Everything that was said is there at the moment when the future is done. */

@@ -38,7 +38,7 @@ static struct task get(struct task_id id)
     ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
     live_op_wait();
     ck_assert_int_eq(get.op.rc, 0);
-    free((char *)(uintptr_t)get.reported.message);
+    free(get.reported.message);
     return get.task;
 }
 
