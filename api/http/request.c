@@ -183,6 +183,25 @@ const char *request_arg(const struct request *r, const char *name)
     return NULL;
 }
 
+bool request_read_filter(struct request *r, struct task_filter *out)
+{
+    const char *allowed;
+    *out = task_filter_all;
+    for (const struct request_pair *a = r->args; a; a = a->next) {
+        if (task_filter_set(out, a->name, a->value, &allowed) == FUT_ERR_INVAL)
+            return request_refuse_arg(r, a->name, allowed);
+    }
+    return true;
+}
+
+void request_write_client(const struct request *r, char *out, size_t size)
+{
+    if (*r->principal)
+        (void)snprintf(out, size, "token %s", r->principal);
+    else
+        (void)snprintf(out, size, "client");
+}
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 bool request_is_refusable(const struct request *r)

@@ -99,6 +99,11 @@ struct request {
         struct store_members members;
         struct store_batch_cancel batch_cancel;
         struct store_log log;
+        struct store_failures failures;
+        struct store_bulk_start bulk_start;
+        struct store_bulk_stop bulk_stop;
+        struct store_bulk_get bulk_get;
+        struct store_bulk_list bulk_list;
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */
@@ -162,6 +167,10 @@ void request_refuse_body(struct request *r, const struct problem *p);
 void request_add_arg(struct request *r, const char *name, const char *value);
 /* Decoded value of a query parameter, or NULL. */
 const char *request_arg(const struct request *r, const char *name);
+/* Reads the parameters that filter futures. False: the request was answered. */
+FUT_MUST_CHECK bool request_read_filter(struct request *r, struct task_filter *out);
+/* Who asks, for people: "token NAME" or "client". */
+void request_write_client(const struct request *r, char *out, size_t size);
 
 /* ---- answers: exactly one per request, a second is a bug --------------------------------------
  */

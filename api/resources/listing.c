@@ -21,18 +21,6 @@ static bool refuse_cursor(struct request *r)
 }
 
 /* False: the request was answered. */
-static bool read_filter(struct request *r, struct task_filter *out)
-{
-    const char *allowed;
-    *out = task_filter_all;
-    for (const struct request_pair *a = r->args; a; a = a->next) {
-        if (task_filter_set(out, a->name, a->value, &allowed) == FUT_ERR_INVAL)
-            return request_refuse_arg(r, a->name, allowed);
-    }
-    return true;
-}
-
-/* Likewise. */
 static bool read_page(struct request *r, struct store_list *o)
 {
     const char *limit_text = request_arg(r, "limit"), *cursor = request_arg(r, "cursor");
@@ -96,7 +84,7 @@ static void drop_list(struct request *r)
 void listing_get(struct request *r)
 {
     struct store_list o = {0};
-    if (!read_filter(r, &o.filter) || !read_page(r, &o))
+    if (!request_read_filter(r, &o.filter) || !read_page(r, &o))
         return;
     o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
     r->op.list = o;

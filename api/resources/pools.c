@@ -176,15 +176,6 @@ void pools_get(struct request *r)
 /* ---- changing ---------------------------------------------------------------------------------
  */
 
-static void sign(struct pool_pause *pause, const struct request *r)
-{
-    pause->since_wall_ms = clock_wall_ms();
-    if (*r->principal)
-        (void)snprintf(pause->by, sizeof(pause->by), "token %s", r->principal);
-    else
-        (void)snprintf(pause->by, sizeof(pause->by), "client");
-}
-
 static void change(struct request *r, enum lane lane, const struct pool_wish *wish)
 {
     const struct pool_view *view = &r->api->cfg.pools;
@@ -212,8 +203,10 @@ void pools_patch(struct request *r)
         request_problem(r, &p);
         return;
     }
-    if (is_paused)
-        sign(&wish.pause, r);
+    if (is_paused) {
+        wish.pause.since_wall_ms = clock_wall_ms();
+        request_write_client(r, wish.pause.by, sizeof(wish.pause.by));
+    }
     change(r, lane, &wish);
 }
 

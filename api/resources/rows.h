@@ -26,6 +26,15 @@ void batches_get(struct request *r);    /* GET /v1/batches/{id} */
 void batches_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
 void batch_results_get(struct request *r); /* GET /v1/batches/{id}/results */
 
+/* operations.c: one change of many futures. */
+void operations_cancel_futures(struct request *r); /* POST /v1/futures/cancel */
+void operations_retry_futures(struct request *r);  /* POST /v1/futures/retry */
+void operations_delete_futures(struct request *r); /* POST /v1/futures/delete */
+void operations_list(struct request *r);           /* GET /v1/operations */
+void operations_get(struct request *r);            /* GET /v1/operations/{id} */
+void operations_cancel(struct request *r);         /* POST /v1/operations/{id}/cancel */
+void operations_failures(struct request *r);       /* GET /v1/failures */
+
 /* wait_many.c, events.c: many futures at once. */
 void wait_many_post(struct request *r);      /* POST /v1/wait */
 void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */

@@ -42,6 +42,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_METHOD_NOT_ALLOWED] = {405, "method_not_allowed", "The method is not allowed here"},
     [PROBLEM_UNKNOWN_FUTURE] = {404, "unknown_future", "There is no such future"},
     [PROBLEM_UNKNOWN_BATCH] = {404, "unknown_batch", "There is no such batch"},
+    [PROBLEM_UNKNOWN_OPERATION] = {404, "unknown_operation", "There is no such operation"},
     [PROBLEM_HISTORY_GONE] = {410, "history_gone", "What the stream would go on with has expired"},
     [PROBLEM_UNKNOWN_HANDLER] = {404, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_HANDLER_NAME] = {422, "unknown_handler", "There is no such handler"},

@@ -136,6 +136,18 @@ await call('retryFuture', 409, { path: { id: done.id } });
 await call('deleteFuture', 204, { path: { id: bad.id } });
 await call('deleteFuture', 404, { path: { id: bad.id } });
 
+// ---- one change of many ---------------------------------------------------------------------
+const operation = await call('cancelFutures', 200, { query: { wait: 20 }, body: { handler: 'sleep', state: ['queued', 'running'] } });
+await call('cancelFutures', 422, { body: {} });
+await call('retryFutures', 200, { query: { wait: 20 }, body: { code: 'none', dry_run: true } });
+await call('deleteFutures', 200, { query: { wait: 20 }, body: { state: 'failed', before: '2020-01-01T00:00:00Z' } });
+await call('listOperations', 200);
+await call('getOperation', 200, { path: { id: operation.body.id }, query: { wait: 1 } });
+await call('cancelOperation', 200, { path: { id: operation.body.id } });
+await call('getOperation', 404, { path: { id: '01234567-89ab-7def-8123-456789abcdef' } });
+await call('groupFailures', 200, { query: { limit: 5 } });
+await call('groupFailures', 400, { query: { limit: 0 } });
+
 // ---- many ------------------------------------------------------------------------------------
 const lines = (text) => text.trim().split('\n').map((line) => JSON.parse(line));
 const batch = (await call('submitBatch', 202, { body: { handler: 'sha256', inputs: ['a', 'b', 'c'] } })).body;
