@@ -65,7 +65,7 @@ struct task_spec {
     size_t input_len;
     struct task_id batch;    /* hi 0: in none */
     uint32_t batch_pos;      /* its place in the batch, from 0 */
-    struct task_id after;    /* scheduled until that task is done; hi 0: waits for none */
+    struct task_id after;    /* scheduled until that task or batch is done; hi 0: waits for none */
     struct task_id callback; /* the task that tells of this one's end; hi 0: none */
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
     const char *traceparent; /* W3C trace context of the submitter; NULL: none */

@@ -142,8 +142,8 @@ struct backend_ops {
      * same order; out_lanes counts them by lane. */
     int (*promote)(struct backend *b, const struct task_move *move, size_t max,
                    size_t out_lanes[LANE_COUNT]);
-    /* Moves the tasks that wait for the one that ended (spec.after), and appends a newline and
-     * `end` (text) to the input of each: what they need of it outlives it. */
+    /* Moves the tasks that wait for the task or batch that ended (spec.after), and appends a
+     * newline and `end` (text) to the input of each: what they need of it outlives it. */
     int (*wake_after)(struct backend *b, uint64_t key, const struct buf *end,
                       const struct task_move *move, size_t out_lanes[LANE_COUNT]);
     int (*next_times)(struct backend *b, struct backend_next *out);
@@ -180,6 +180,13 @@ struct backend_ops {
     /* A member failed; *out_cancel: the batch is fail_fast, the rest is to be cancelled now. */
     int (*batch_failed)(struct backend *b, uint64_t key, bool *out_cancel);
     int (*batch_cancel)(struct backend *b, struct task_id id);
+    /* What the batch has come to: id, total, callback, and in counts how many members have ended in
+     * each final state, deleted ones included. *out_unfinished: how many have not.
+     * FUT_ERR_NOT_FOUND. */
+    int (*batch_ends)(struct backend *b, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished);
+    /* Another task tells of the batch's end from now on. */
+    int (*batch_set_callback)(struct backend *b, uint64_t key, struct task_id callback);
     /* Up to max unfinished members of a batch that is being cancelled, without input; the caller
      * cancels them in this transaction. Looks at a bounded number of members. *out_more: call
      * again; else no batch is being cancelled any more. */

@@ -102,6 +102,7 @@ struct store_batch {
     int64_t created_wall_ms;
     int64_t finished_wall_ms; /* of the latest member; 0: none is done */
     uint64_t counts[TASK_STATE_COUNT];
+    struct task_id callback; /* the task that tells of the end of all; hi 0: none */
 };
 
 enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, STORE_COALESCED };
@@ -113,7 +114,8 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
  * whose spec.unique is taken coalesces onto the unfinished one when both ask for the same
  * (task_spec_is_same, and the same callback), else it is FUT_ERR_CONFLICT with submitted
  * STORE_COALESCED; in a batch it is FUT_ERR_CONFLICT always. tasks[0] names a single submission,
- * its callback may follow as tasks[1]. */
+ * its callback may follow as tasks[1]; the callbacks of a batch and of its members stand behind the
+ * members, that of the batch is scheduled after its id. */
 struct store_submit {
     struct store_op op;
     const struct task *tasks;
@@ -171,9 +173,9 @@ extern const struct store_verb store_verb_recall;
 
 /* Gives a task that failed or was cancelled another life (change: of EVENT_REVIVE, from task, which
  * must have its outcome). What it came to stays in the list of its attempts. If its callback is
- * still kept, a new one like it tells of the next end. rc FUT_ERR_STALE as store_apply;
- * FUT_ERR_FULL: the queue is; FUT_ERR_CONFLICT: another unfinished task has its unique key by now.
- * After success task is up to date. */
+ * still kept, a new one like it tells of the next end; so with the batch's, when that was done.
+ * rc FUT_ERR_STALE as store_apply; FUT_ERR_FULL: the queue is; FUT_ERR_CONFLICT: another unfinished
+ * task has its unique key by now. After success task is up to date. */
 struct store_revive {
     struct store_op op;
     struct task_change change;

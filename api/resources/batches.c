@@ -9,6 +9,8 @@
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/callback_task.h"
+#include "api/resources/future_json.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/rows.h"
 #include "api/resources/submission.h"
@@ -29,7 +31,7 @@ struct work {
     struct store_batch batch;
     struct task *tasks; /* on the heap until the request ends */
     size_t n, cap;
-    struct task *callbacks; /* likewise; of some of the tasks */
+    struct task *callbacks; /* likewise; of some of the tasks, and of the batch */
     size_t n_callbacks, cap_callbacks;
     bool has_unique;
     struct submission shared; /* of a map, while it is read */
@@ -74,12 +76,17 @@ static struct task *next_slot(struct task **tasks, size_t *n, size_t *cap)
     return &(*tasks)[(*n)++];
 }
 
+static struct submission_rules rules_of(struct work *w)
+{
+    return (struct submission_rules){catalog_lend_to(&w->r->api->catalog, &w->r->catalog),
+                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow};
+}
+
 static int add_task(struct work *w, const struct submission *s, struct problem *p)
 {
     const struct handler_info *h;
     struct task callback;
-    struct submission_rules rules = {catalog_lend_to(&w->r->api->catalog, &w->r->catalog),
-                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow};
+    struct submission_rules rules = rules_of(w);
     if (submission_check(s, &rules, false, &h, p) != 0)
         return FUT_ERR_INVAL;
     struct submission_frame frame = {.id = id_new(),
@@ -104,6 +111,25 @@ static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
     return rc;
 }
 
+static int add_batch_callback(struct work *w, const char *url, struct problem *p)
+{
+    struct submission_rules rules = rules_of(w);
+    struct task *callback;
+    if (submission_check_url(&rules, url, p) != 0)
+        return FUT_ERR_INVAL;
+    w->batch.callback = id_new();
+    callback = next_slot(&w->callbacks, &w->n_callbacks, &w->cap_callbacks);
+    callback_task_make(callback, w->batch.callback, w->batch.id, url, w->traceparent);
+    return 0;
+}
+
+static int take_callback(void *ctx, const json_t *value, struct problem *p)
+{
+    const char *url;
+    return submission_read_callback(value, &url, p) == 0 ? add_batch_callback(ctx, url, p)
+                                                         : FUT_ERR_INVAL;
+}
+
 static int take_shared(void *ctx, const json_t *members, struct problem *p)
 {
     struct work *w = ctx;
@@ -117,7 +143,7 @@ static int take_input(void *ctx, const json_t *value, const char *text, size_t n
     return add_task(w, &w->shared, p);
 }
 
-static const struct batch_in_taker taker = {take_task, take_shared, take_input};
+static const struct batch_in_taker taker = {take_callback, take_task, take_shared, take_input};
 
 static void drop_work(struct request *r)
 {
@@ -280,6 +306,20 @@ static bool read_fail_fast(struct request *r, bool *out)
     return false;
 }
 
+/* For bodies of lines, in which nothing stands beside the tasks. */
+static bool read_callback_url(struct request *r, const char **out)
+{
+    struct problem p;
+    *out = request_arg(r, "callback");
+    if (!*out || params_url_ok(*out))
+        return true;
+    problem_set(&p, PROBLEM_INVALID_PARAMETER,
+                "\"callback\" must be an http:// or https:// URL, not \"%.64s\".", *out);
+    problem_set_parameter(&p, "callback");
+    request_problem(r, &p);
+    return false;
+}
+
 static struct work *new_work(struct request *r)
 {
     struct work *w = arena_alloc(&r->arena, sizeof(*w));
@@ -337,15 +377,17 @@ void batches_post(struct request *r)
 {
     struct work *w = r->work ? r->work : new_work(r);
     struct problem p;
+    const char *callback_url;
     bool has_key;
-    if (!read_fail_fast(r, &w->batch.fail_fast) ||
+    if (!read_fail_fast(r, &w->batch.fail_fast) || !read_callback_url(r, &callback_url) ||
         idempotency_read(r, w->print, &r->key, &has_key) != 0)
         return;
     if (r->refusal) {
         request_problem(r, r->refusal);
         return;
     }
-    if ((r->sink ? batch_in_end(&w->lines, &p) : read_json(r, w, &p)) != 0) {
+    if ((r->sink ? batch_in_end(&w->lines, &p) : read_json(r, w, &p)) != 0 ||
+        (callback_url && !w->batch.callback.hi && add_batch_callback(w, callback_url, &p) != 0)) {
         request_problem(r, &p);
         return;
     }
@@ -397,7 +439,7 @@ static void write_pace(struct buf *out, const struct store_batch *b, uint64_t do
         buf_printf(out, "%.0f", ceil((double)(b->total - done) / rate));
 }
 
-/* Counts per state, progress, rate, what is left of the time. */
+/* Counts per state, progress, rate, what is left of the time; without the closing brace. */
 static void write_batch(struct buf *out, const struct store_batch *b)
 {
     char id[ID_TEXT_SIZE];
@@ -416,16 +458,40 @@ static void write_batch(struct buf *out, const struct store_batch *b)
     json_out_bool(out, "cancelling", b->cancelling);
     json_out_time(out, "created_at", b->created_wall_ms);
     json_out_time(out, "finished_at", done == b->total ? b->finished_wall_ms : 0);
-    buf_putc(out, '}');
+}
+
+static void reply_with_callback(struct request *r)
+{
+    int rc = r->op.base.rc;
+    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) { /* what is deleted is not missing */
+        r->out.len = 0;
+        request_fail(r, rc);
+        return;
+    }
+    if (rc == 0)
+        future_json_write_callback(&r->out, &r->op.get.task);
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
 }
 
 static void reply_batch(struct request *r)
 {
-    if (r->op.base.rc != 0) {
-        batches_fail(r, r->op.base.rc);
+    struct task_id callback = r->op.batch_get.batch.callback;
+    int rc = r->op.base.rc;
+    if (rc != 0) {
+        batches_fail(r, rc);
         return;
     }
     write_batch(&r->out, &r->op.batch_get.batch);
+    if (callback.hi) {
+        rc = request_try_get_whole(r, callback, reply_with_callback);
+        if (rc != 0) {
+            r->out.len = 0;
+            request_fail(r, rc);
+        }
+        return;
+    }
+    buf_putc(&r->out, '}');
     request_reply_json(r, 200);
 }
 

@@ -146,7 +146,7 @@ static void write_progress(struct buf *out, const struct store_reported *n)
     buf_putc(out, '}');
 }
 
-static void write_callback(struct buf *out, const struct task *t)
+void future_json_write_callback(struct buf *out, const struct task *t)
 {
     char id[ID_TEXT_SIZE];
     if (!t || !t->spec)
@@ -207,7 +207,7 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
     char id[ID_TEXT_SIZE];
     write_head(out, t, id);
     write_progress(out, v->reported);
-    write_callback(out, v->callback);
+    future_json_write_callback(out, v->callback);
     if (v->scene)
         waiting_for_write(out, t, v->scene);
     write_attempts(out, v);

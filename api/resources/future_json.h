@@ -29,6 +29,8 @@ void future_json_write(struct buf *out, const struct task *t);
  */
 void future_json_write_summary(struct buf *out, const struct task *t,
                                const struct waiting_scene *scene);
+/* Appends the member "callback" from the task that delivers it; NULL or without a spec: nothing. */
+void future_json_write_callback(struct buf *out, const struct task *t);
 /* Appends the object under "error": code, message, exit_code, signal, log. */
 void future_json_write_error(struct buf *out, const struct task_outcome *o);
 

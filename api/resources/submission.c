@@ -156,29 +156,37 @@ static int set_unique(void *to, const struct json_in_field *f, const json_t *v, 
 
 static int set_url(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    struct reading *d = to;
+    const char **out_url = to;
     if (!params_url_ok(json_string_value(v)))
         return json_in_bad_value(f, json_string_value(v), p);
-    d->s->callback_url = json_string_value(v);
+    *out_url = json_string_value(v);
     return 0;
 }
 
-static int set_callback(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+int submission_read_callback(const json_t *v, const char **out_url, struct problem *p)
 {
     static const struct json_in_field members[] = {
         {"callback.url", "an http:// or https:// URL", JSON_IN_STRING, false, 0, set_url},
     };
     static const struct json_in_object object = {"a callback", "callback.", members,
                                                  FUT_COUNT(members), 0};
-    struct reading *d = to;
-    (void)f;
-    if (json_in_read(&object, v, to, p) != 0)
+    const char *url = NULL;
+    if (json_in_read(&object, v, &url, p) != 0)
         return FUT_ERR_INVAL;
-    if (d->s->callback_url)
+    if (url) {
+        *out_url = url;
         return 0;
+    }
     problem_set(p, PROBLEM_MISSING_FIELD, "\"callback.url\" is missing.");
     problem_set_field(p, members[0].name);
     return FUT_ERR_INVAL;
+}
+
+static int set_callback(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    (void)f;
+    return submission_read_callback(v, &d->s->callback_url, p);
 }
 
 #define IN_ALL (IN_TASK | IN_SHARED | IN_QUERY)
@@ -337,6 +345,17 @@ static int check_times(const struct task_times *t, struct problem *p)
     return 0;
 }
 
+int submission_check_url(const struct submission_rules *rules, const char *url, struct problem *p)
+{
+    if (!rules->allows_url || rules->allows_url(rules->allow, url))
+        return 0;
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"callback.url\" must be a URL that this daemon may call: see "
+                "FUTURED_HTTP_PREFIXES and FUTURED_HTTP_NETWORKS.");
+    problem_set_field(p, "callback.url");
+    return FUT_ERR_INVAL;
+}
+
 int submission_check(const struct submission *s, const struct submission_rules *rules,
                      bool is_in_path, const struct handler_info **out, struct problem *p)
 {
@@ -349,13 +368,8 @@ int submission_check(const struct submission *s, const struct submission_rules *
         problem_set_field(p, "lane");
         return FUT_ERR_INVAL;
     }
-    if (s->callback_url && rules->allows_url && !rules->allows_url(rules->allow, s->callback_url)) {
-        problem_set(p, PROBLEM_INVALID_VALUE,
-                    "\"callback.url\" must be a URL that this daemon may call: see "
-                    "FUTURED_HTTP_PREFIXES and FUTURED_HTTP_NETWORKS.");
-        problem_set_field(p, "callback.url");
+    if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
-    }
     if (check_times(&s->times, p) != 0)
         return FUT_ERR_INVAL;
     *out = h;

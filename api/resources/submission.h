@@ -66,6 +66,14 @@ FUT_MUST_CHECK int submission_check(const struct submission *s,
                                     const struct submission_rules *rules, bool is_in_path,
                                     const struct handler_info **out, struct problem *p);
 
+/* The member "callback" as tasks and batches have it: an object with "url". *out_url: points into
+ * v; untouched on failure. */
+FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char **out_url,
+                                            struct problem *p);
+/* May this daemon call the URL? 0, or FUT_ERR_INVAL with *p set. */
+FUT_MUST_CHECK int submission_check_url(const struct submission_rules *rules, const char *url,
+                                        struct problem *p);
+
 /* What does not come from the client's words. */
 struct submission_frame {
     struct task_id id, batch; /* batch.hi 0: in none */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/text/json_text.h"
+#include "core/mem.h"
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
@@ -91,15 +92,24 @@ static int check_array(const struct body *d, const char *name, const json_t *v)
     return json_array_size(v) ? 0 : refuse_empty(d->p, name);
 }
 
-static int read_flag(const struct body *d)
+/* What a batch says of itself, in each form. */
+static const char *const batch_members[] = {"fail_fast", "callback"};
+
+static int read_batch(const struct body *d)
 {
     const json_t *v = json_object_get(d->root, "fail_fast");
+    const json_t *callback = json_object_get(d->root, "callback");
     if (v && !json_is_boolean(v))
         return refuse(d->p, PROBLEM_WRONG_TYPE, "fail_fast",
                       "\"fail_fast\" must be true or false.");
     if (v)
         d->b->fail_fast = json_is_true(v);
-    return 0;
+    if (!callback || json_is_null(callback))
+        return 0;
+    if (!json_is_object(callback))
+        return refuse(d->p, PROBLEM_WRONG_TYPE, "callback",
+                      "\"callback\" must be an object with \"url\".");
+    return d->b->taker->callback(d->b->ctx, callback, d->p);
 }
 
 /* ---- {"handler","inputs"} -------------------------------------------------------------------- */
@@ -109,7 +119,8 @@ static int take_shared(const struct body *d)
 {
     json_t *shared = json_copy(d->root);
     (void)json_object_del(shared, "inputs");
-    (void)json_object_del(shared, "fail_fast");
+    for (size_t i = 0; i < FUT_COUNT(batch_members); i++)
+        (void)json_object_del(shared, batch_members[i]);
     int rc = d->b->taker->shared(d->b->ctx, shared, d->p);
     json_decref(shared); /* its members belong to the root as well */
     return rc;
@@ -124,7 +135,7 @@ static int take_input(const struct body *d, const char *bytes, size_t n, const j
 
 static int read_map(const struct body *d)
 {
-    if (check_array(d, "inputs", json_object_get(d->root, "inputs")) != 0 || read_flag(d) != 0 ||
+    if (check_array(d, "inputs", json_object_get(d->root, "inputs")) != 0 || read_batch(d) != 0 ||
         take_shared(d) != 0)
         return FUT_ERR_INVAL;
     return each_element(d, "inputs", false, take_input);
@@ -140,20 +151,29 @@ static int take_task(const struct body *d, const char *bytes, size_t n, const js
     return rc;
 }
 
+static bool is_batch_member(const char *key)
+{
+    for (size_t i = 0; i < FUT_COUNT(batch_members); i++)
+        if (strcmp(key, batch_members[i]) == 0)
+            return true;
+    return false;
+}
+
 static int read_tasks(const struct body *d)
 {
     const char *key;
     json_t *v;
     json_object_foreach (d->root, key, v) {
-        if (strcmp(key, "tasks") == 0 || strcmp(key, "fail_fast") == 0)
+        if (strcmp(key, "tasks") == 0 || is_batch_member(key))
             continue;
         problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
-                    "\"%.64s\" is not known here; a batch of \"tasks\" has \"fail_fast\" beside.",
+                    "\"%.64s\" is not known here; a batch of \"tasks\" has \"fail_fast\" and "
+                    "\"callback\" beside.",
                     key);
         problem_set_field(d->p, key);
         return FUT_ERR_INVAL;
     }
-    if (check_array(d, "tasks", json_object_get(d->root, "tasks")) != 0 || read_flag(d) != 0)
+    if (check_array(d, "tasks", json_object_get(d->root, "tasks")) != 0 || read_batch(d) != 0)
         return FUT_ERR_INVAL;
     return each_element(d, "tasks", true, take_task);
 }

@@ -45,7 +45,7 @@ static int retry_one(struct store *s, struct task *t)
 
 static int delete_one(struct store *s, struct task *t)
 {
-    return s->ops->remove(s->backend, t->spec->id);
+    return txn_remove(s, t->spec->id);
 }
 
 static int (*const kinds[STORE_BULK_KINDS])(struct store *s, struct task *t) = {

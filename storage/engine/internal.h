@@ -68,8 +68,10 @@ struct writer {
     struct spec_cache specs;
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
-    int64_t next_try_mono_us;   /* while health is not 0: when to look whether writes work again */
-    bool cancel_pending;        /* a batch may have members left to cancel */
+    int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
+    bool cancel_pending;      /* a batch may have members left to cancel */
+    uint64_t *ended;          /* batches of which members ended in this transaction */
+    size_t n_ended, cap_ended;
     int64_t bulk_again_mono_us; /* when to take the next step of a bulk; INT64_MAX: there is none */
     uint64_t bulk_latest;       /* id.hi of the one that had a step last; 0: begin with the first */
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
@@ -191,6 +193,10 @@ uint32_t txn_stopped(const struct task_change *c);
 void txn_advance(struct store *s, struct task *t, const struct task_change *c);
 /* Executes the change and brings *t up to date. */
 FUT_MUST_CHECK int txn_change(struct store *s, const struct task_change *c, struct task *t);
+/* Queues the callbacks of the batches whose last members have ended since the last call. */
+FUT_MUST_CHECK int txn_end_batches(struct store *s);
+/* Deletes a done task; returns as the backend's remove. */
+FUT_MUST_CHECK int txn_remove(struct store *s, struct task_id id);
 
 /* ---- revive.c -------------------------------------------------------------------------------- */
 

@@ -44,39 +44,68 @@ static void set_callback(struct task *t, struct task_id callback)
 
 /* A receiver knows a delivery by its id and takes the second of one id for the first: the next end
  * is told by a task of its own. A callback that was deleted is not called again. */
-static int replace_callback(struct store *s, struct task *t)
+static int insert_renewed(struct store *s, struct task_id old_id, struct task_id *out_id)
 {
     struct task_spec *old = NULL;
-    int rc = s->ops->load(s->backend, t->spec->callback.hi, &old);
+    int rc = s->ops->load(s->backend, old_id.hi, &old);
     if (rc != 0)
-        return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+        return rc;
     struct task callback = renew(old);
     task_spec_unref(old);
     rc = s->ops->insert(s->backend, &callback);
-    if (rc == 0)
-        rc = s->ops->set_callback(s->backend, t->spec->id.hi, callback.spec->id);
     if (rc == 0) {
         (*txn_live(s, callback.spec->lane, callback.state))++;
         s->w.now.stats.submitted++;
-        set_callback(t, callback.spec->id);
+        *out_id = callback.spec->id;
     }
     task_release(&callback);
     return rc;
 }
 
+static int replace_callback(struct store *s, struct task *t)
+{
+    struct task_id id;
+    int rc = insert_renewed(s, t->spec->callback, &id);
+    if (rc == 0)
+        rc = s->ops->set_callback(s->backend, t->spec->id.hi, id);
+    if (rc == 0)
+        set_callback(t, id);
+    return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* A batch that was done will end once more, and be told of once more. The callback of its first end
+ * goes on: what it tells stays true. */
+static int reopen_batch(struct store *s, uint64_t key)
+{
+    struct store_batch batch;
+    struct task_id id;
+    uint64_t unfinished;
+    int rc = s->ops->batch_ends(s->backend, key, &batch, &unfinished);
+    if (rc == 0 && !unfinished && batch.callback.hi) {
+        rc = insert_renewed(s, batch.callback, &id);
+        if (rc == 0)
+            rc = s->ops->batch_set_callback(s->backend, key, id);
+    }
+    return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+}
+
 int revive_task(struct store *s, const struct task_change *c, struct task *t)
 {
-    struct writer_numbers before = s->w.now;
     if (txn_is_full(s, 1))
         return FUT_ERR_FULL;
     int rc = txn_begin(s);
     if (rc == 0)
+        rc = txn_end_batches(s); /* those that ended before this */
+    if (rc == 0)
         rc = s->ops->mark(s->backend);
     if (rc != 0)
         return rc;
+    struct writer_numbers before = s->w.now;
     rc = txn_check_unique(s, t->spec);
     if (rc == 0)
         rc = keep_end(s, t);
+    if (rc == 0 && t->spec->batch.hi)
+        rc = reopen_batch(s, t->spec->batch.hi);
     if (rc == 0)
         rc = txn_change(s, c, t);
     if (rc == 0 && t->spec->callback.hi)

@@ -149,25 +149,84 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
     t->outcome = is_end && c->outcome ? task_outcome_ref(c->outcome) : NULL;
 }
 
-/* The end of a task may concern others: those that wait for it, and the rest of its batch. */
-static int tell_others(struct store *s, const struct task *t)
+/* Queues what waits for the task or batch that has ended so. */
+static int wake_after(struct store *s, uint64_t key, const struct buf *end)
 {
     size_t by_lane[LANE_COUNT] = {0};
     struct task_move move;
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    int rc = s->ops->wake_after(s->backend, key, end, &move, by_lane);
+    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
+        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
+    return rc;
+}
+
+static void add_ended(struct writer *w, uint64_t batch)
+{
+    for (size_t i = 0; i < w->n_ended; i++)
+        if (w->ended[i] == batch)
+            return;
+    if (w->n_ended == w->cap_ended) {
+        w->cap_ended = w->cap_ended ? w->cap_ended * 2 : 16;
+        w->ended = xrealloc(w->ended, w->cap_ended * sizeof(*w->ended));
+    }
+    w->ended[w->n_ended++] = batch;
+}
+
+/* The end of a task may concern others: those that wait for it, and the rest of its batch. */
+static int tell_others(struct store *s, const struct task *t)
+{
     bool cancel = false;
     int rc = 0;
-    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     if (t->spec->callback.hi) {
         struct buf end = BUF_INIT;
         task_write_end(&end, t);
-        rc = s->ops->wake_after(s->backend, t->spec->id.hi, &end, &move, by_lane);
+        rc = wake_after(s, t->spec->id.hi, &end);
         buf_release(&end);
     }
-    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
-        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
-    if (rc == 0 && t->spec->batch.hi && t->state == TASK_FAILED)
+    if (rc != 0 || !t->spec->batch.hi)
+        return rc;
+    add_ended(&s->w, t->spec->batch.hi);
+    if (t->state == TASK_FAILED)
         rc = s->ops->batch_failed(s->backend, t->spec->batch.hi, &cancel);
     s->w.cancel_pending = s->w.cancel_pending || cancel;
+    return rc;
+}
+
+/* What a callback tells of a batch. */
+static void write_batch_end(struct buf *out, const struct store_batch *b)
+{
+    char id[ID_TEXT_SIZE], at[CLOCK_RFC3339_SIZE];
+    id_format(b->id, id);
+    clock_rfc3339(clock_wall_ms(), at);
+    buf_printf(out, "{\"id\":\"%s\",\"total\":%u,\"counts\":{", id, b->total);
+    for (int i = TASK_SUCCEEDED; i < TASK_STATE_COUNT; i++)
+        buf_printf(out, "%s\"%s\":%llu", i == TASK_SUCCEEDED ? "" : ",",
+                   task_state_name((enum task_state)i), (unsigned long long)b->counts[i]);
+    buf_printf(out, "},\"finished_at\":\"%s\",\"href\":\"/v1/batches/%s\"}", at, id);
+}
+
+static int end_batch(struct store *s, uint64_t key)
+{
+    struct store_batch batch;
+    uint64_t unfinished;
+    struct buf end = BUF_INIT;
+    int rc = s->ops->batch_ends(s->backend, key, &batch, &unfinished);
+    if (rc != 0 || unfinished || !batch.callback.hi)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it went with its last member */
+    write_batch_end(&end, &batch);
+    rc = wake_after(s, key, &end);
+    buf_release(&end);
+    return rc;
+}
+
+int txn_end_batches(struct store *s)
+{
+    struct writer *w = &s->w;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < w->n_ended; i++)
+        rc = end_batch(s, w->ended[i]);
+    w->n_ended = 0;
     return rc;
 }
 
@@ -204,4 +263,11 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
     task_release(t);
     *t = after;
     return 0;
+}
+
+int txn_remove(struct store *s, struct task_id id)
+{
+    int rc =
+        txn_end_batches(s); /* the batch goes with its last member, and what it tells does not */
+    return rc == 0 ? s->ops->remove(s->backend, id) : rc;
 }

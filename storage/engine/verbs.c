@@ -29,8 +29,7 @@ const struct store_verb store_verb_apply = {
 static int write_delete(struct store *s, struct store_op *op)
 {
     int rc = txn_begin(s);
-    return rc != 0 ? rc
-                   : s->ops->remove(s->backend, FUT_CONTAINER(op, struct store_delete, op)->id);
+    return rc != 0 ? rc : txn_remove(s, FUT_CONTAINER(op, struct store_delete, op)->id);
 }
 
 const struct store_verb store_verb_delete = {.write = write_delete, .is_refusable = true};

@@ -45,6 +45,7 @@ void writer_release(struct store *s)
     }
     spec_cache_release(&s->w.specs);
     free(s->w.changes);
+    free(s->w.ended);
 }
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -84,6 +85,8 @@ static int run_housekeeping(struct store *s)
     if (rc == 0)
         rc = bulk_step(s);
     if (rc == 0)
+        rc = txn_end_batches(s); /* a claim may wait for what they queue */
+    if (rc == 0)
         rc = claims_serve(s);
     if (rc == 0)
         rc = housekeeping_prune(s);
@@ -117,7 +120,7 @@ static void undo(struct store *s, int rc)
         w->now = w->saved;
     }
     trouble_set(s, rc);
-    w->n_changes = 0;
+    w->n_changes = w->n_ended = 0;
     w->next = (struct backend_next){0};
     w->cancel_pending = true;
     w->bulk_again_mono_us = 0;
@@ -191,6 +194,8 @@ static void run_batch(struct store *s)
 {
     s->w.retry_mono_us = -1; /* this is the next try */
     int rc = run_ops(s);
+    if (rc == 0)
+        rc = txn_end_batches(s);
     if (rc == 0)
         rc = run_housekeeping(s);
     if (rc == 0)

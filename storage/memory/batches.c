@@ -85,6 +85,26 @@ int memory_batch_cancel(struct backend *b, struct task_id id)
     return 0;
 }
 
+int memory_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished)
+{
+    const struct memory_batch *m = memory_find_batch(b, key);
+    if (!m)
+        return FUT_ERR_NOT_FOUND;
+    *out = m->batch;
+    memcpy(out->counts, m->ended, sizeof(out->counts));
+    *out_unfinished = m->unfinished;
+    return 0;
+}
+
+int memory_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback)
+{
+    struct memory_batch *m = memory_find_batch(b, key);
+    if (m)
+        m->batch.callback = callback;
+    return m ? 0 : FUT_ERR_NOT_FOUND;
+}
+
 static bool is_being_cancelled(const struct backend *b, const struct task *t)
 {
     const struct memory_batch *m =

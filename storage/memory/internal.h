@@ -37,7 +37,8 @@ struct memory_batch {
     struct list_node in_order;
     struct store_batch batch;
     size_t members, unfinished;
-    int64_t up_ms; /* when the last member ended */
+    uint64_t ended[TASK_STATE_COUNT]; /* members by final state, deleted ones included */
+    int64_t up_ms;                    /* when the last member ended */
 };
 
 /* Counts as long as what it stands for is there; freed by the commit that removes that. */
@@ -89,6 +90,9 @@ int memory_put_key(struct backend *b, const struct store_key *key, struct task_i
 int memory_batch_put(struct backend *b, const struct store_batch *batch);
 int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int memory_batch_cancel(struct backend *b, struct task_id id);
+int memory_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished);
+int memory_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 int memory_report(struct backend *b, const struct store_report *o);

@@ -98,7 +98,9 @@ static void index_record(struct backend *b, struct record *r)
     index_times(b, r);
     if (task_state_is_final(t->state) && !m)
         heap_put(&b->done, &r->done, r->up_ms);
-    if (!task_state_is_final(t->state) && m)
+    if (m && task_state_is_final(t->state))
+        m->ended[t->state]++;
+    else if (m)
         m->unfinished++;
 }
 
@@ -111,7 +113,9 @@ static void unindex_record(struct backend *b, struct record *r)
     for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
         heap_remove(&b->timers[i], &r->timers[i]);
     heap_remove(&b->done, &r->done);
-    if (!task_state_is_final(r->task.state) && m)
+    if (m && task_state_is_final(r->task.state))
+        m->ended[r->task.state]--;
+    else if (m)
         m->unfinished--;
 }
 
@@ -141,6 +145,8 @@ static void detach(struct backend *b, struct record *r)
     struct memory_batch *m = batch_of(b, r);
     if (m)
         m->members--;
+    if (m && task_state_is_final(r->task.state))
+        m->ended[r->task.state]++; /* stays counted */
     list_remove(&b->in_order, &r->in_order);
     map_remove(&b->by_key, &r->by_key);
 }
@@ -195,6 +201,9 @@ static void undo_change(struct backend *b, struct undo *u)
 
 static void undo_remove(struct backend *b, struct undo *u)
 {
+    struct memory_batch *m = batch_of(b, u->rec);
+    if (m)
+        m->ended[u->rec->task.state]--; /* attach counts it again */
     attach(b, u->rec);
 }
 

@@ -1,9 +1,9 @@
 /* batch: batches as the writer sees them, and the keys: unique ones and those of idempotency. The
  * writer thread alone.
  *
- * batches.unfinished counts the members that are not done. Ends of members are gathered in the
- * backend and written once per transaction and batch. What else a batch has come to is counted when
- * somebody asks. */
+ * batches.unfinished counts the members that are not done, failed and cancelled how others ended.
+ * Ends of members are gathered in the backend and written once per transaction and batch. What else
+ * a batch has come to is counted when somebody asks. */
 #include <string.h>
 
 #include "storage/sqlite/internal.h"
@@ -18,6 +18,8 @@ int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
     bind_int(st, 3, batch->created_wall_ms);
     bind_int(st, 4, batch->total);
     bind_int(st, 5, batch->fail_fast);
+    bind_int_or_null(st, 6, (int64_t)batch->callback.hi, 0);
+    bind_int_or_null(st, 7, batch->callback.hi ? (int64_t)batch->callback.lo : 0, 0);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
@@ -56,13 +58,15 @@ int sqlite_flush_ends(struct backend *b)
         bind_int(st, 1, b->ends[i].batch);
         bind_int(st, 2, b->ends[i].n);
         bind_int(st, 3, b->now.up_ms);
+        bind_int(st, 4, b->ends[i].failed);
+        bind_int(st, 5, b->ends[i].cancelled);
         rc = sqlite_run(b, W_END_MEMBERS);
     }
     b->n_ends = 0;
     return rc;
 }
 
-int sqlite_end_member(struct backend *b, struct task_id batch)
+int sqlite_end_member(struct backend *b, struct task_id batch, enum task_state state)
 {
     size_t i = 0;
     while (i < b->n_ends && b->ends[i].batch != (int64_t)batch.hi)
@@ -76,14 +80,58 @@ int sqlite_end_member(struct backend *b, struct task_id batch)
     if (i == b->n_ends)
         b->ends[b->n_ends++] = (struct sqlite_ends){.batch = (int64_t)batch.hi};
     b->ends[i].n++;
+    b->ends[i].failed += state == TASK_FAILED;
+    b->ends[i].cancelled += state == TASK_CANCELLED;
     return 0;
 }
 
-int sqlite_return_member(struct backend *b, struct task_id batch)
+int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state)
 {
+    sqlite3_stmt *st = b->stmts[W_RETURN_MEMBER];
     int rc = sqlite_flush_ends(b);
-    bind_int(b->stmts[W_RETURN_MEMBER], 1, (int64_t)batch.hi);
+    bind_int(st, 1, (int64_t)batch.hi);
+    bind_int(st, 2, state == TASK_FAILED);
+    bind_int(st, 3, state == TASK_CANCELLED);
     return rc == 0 ? sqlite_run(b, W_RETURN_MEMBER) : rc;
+}
+
+static void read_ends(sqlite3_stmt *st, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished)
+{
+    *out = (struct store_batch){
+        .id = {key, (uint64_t)sqlite3_column_int64(st, 0)},
+        .total = (uint32_t)sqlite3_column_int64(st, 1),
+        .callback = {(uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6)},
+    };
+    *out_unfinished = (uint64_t)sqlite3_column_int64(st, 2);
+    out->counts[TASK_FAILED] = (uint64_t)sqlite3_column_int64(st, 3);
+    out->counts[TASK_CANCELLED] = (uint64_t)sqlite3_column_int64(st, 4);
+    out->counts[TASK_SUCCEEDED] =
+        out->total - *out_unfinished - out->counts[TASK_FAILED] - out->counts[TASK_CANCELLED];
+}
+
+int sqlite_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished)
+{
+    sqlite3_stmt *st = b->stmts[W_BATCH_ENDS];
+    int rc = sqlite_flush_ends(b);
+    if (rc != 0)
+        return rc;
+    bind_int(st, 1, (int64_t)key);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        read_ends(st, key, out, out_unfinished);
+    (void)sqlite3_reset(st);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback)
+{
+    sqlite3_stmt *st = b->stmts[W_SET_BATCH_CALLBACK];
+    bind_int(st, 1, (int64_t)key);
+    bind_int(st, 2, (int64_t)callback.hi);
+    bind_int(st, 3, (int64_t)callback.lo);
+    return sqlite_run(b, W_SET_BATCH_CALLBACK);
 }
 
 /* The batch that is being cancelled; 0: none. */

@@ -52,6 +52,8 @@ enum write_stmt {
     W_CANCEL_BATCH,
     W_END_MEMBERS,
     W_RETURN_MEMBER,
+    W_BATCH_ENDS,
+    W_SET_BATCH_CALLBACK,
     W_CANCELLING,
     W_UNFINISHED,
     W_CANCELLED,
@@ -105,7 +107,7 @@ enum read_stmt {
 /* Members of one batch that have ended in this transaction. */
 struct sqlite_ends {
     int64_t batch;
-    uint32_t n;
+    uint32_t n, failed, cancelled; /* of the n */
 };
 #define SQLITE_ENDS_MAX 32
 
@@ -318,12 +320,15 @@ int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
 int sqlite_batch_cancel(struct backend *b, struct task_id id);
 int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
-/* A member of the batch has ended: counted when the transaction is committed, or by
+int sqlite_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
+                      uint64_t *out_unfinished);
+int sqlite_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+/* A member of the batch has ended in this state: counted when the transaction is committed, or by
  * sqlite_flush_ends. */
-int sqlite_end_member(struct backend *b, struct task_id batch);
+int sqlite_end_member(struct backend *b, struct task_id batch, enum task_state state);
 int sqlite_flush_ends(struct backend *b);
-/* A member of the batch is unfinished again. */
-int sqlite_return_member(struct backend *b, struct task_id batch);
+/* A member of the batch that had ended in this state is unfinished again. */
+int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state);
 int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
 int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id);

@@ -19,7 +19,8 @@ static const char *const sql[R_COUNT] = {
                     " WHERE r.key < ?1 AND r.key >= ?3 ORDER BY r.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
-    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling FROM batches"
+    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo"
+                " FROM batches"
                 " WHERE key = ?1 AND lo = ?2",
     [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
                        " FROM tasks t" JOIN_LIVE JOIN_RESULTS " WHERE t.batch = ?1 GROUP BY 1",

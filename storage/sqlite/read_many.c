@@ -60,6 +60,8 @@ int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o)
             .total = (uint32_t)sqlite3_column_int64(st, 1),
             .fail_fast = sqlite3_column_int(st, 2) != 0,
             .cancelling = sqlite3_column_type(st, 3) != SQLITE_NULL,
+            .callback = {(uint64_t)sqlite3_column_int64(st, 4),
+                         (uint64_t)sqlite3_column_int64(st, 5)},
         };
     (void)sqlite3_reset(st);
     if (step != SQLITE_ROW)

@@ -122,6 +122,13 @@ static const char *const migrations[] = {
     "  key INTEGER NOT NULL, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     "  PRIMARY KEY (key, kind)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX timers_at ON timers(kind, at_ms);",
+
+    /* The callback of a batch, and what it tells: how many members have failed and been cancelled,
+     * deleted ones included. NULL: the batch is older, and has no callback. */
+    ("ALTER TABLE batches ADD COLUMN failed INTEGER;"
+     "ALTER TABLE batches ADD COLUMN cancelled INTEGER;"
+     "ALTER TABLE batches ADD COLUMN callback_key INTEGER;"
+     "ALTER TABLE batches ADD COLUMN callback_lo INTEGER;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -72,14 +72,20 @@ static const char *const sql[W_COUNT] = {
     [W_PUT_KEY] = "INSERT INTO keys (key, fingerprint, task, lo, created_ms)"
                   " VALUES (?1, ?2, ?3, ?4, ?5)",
     [W_DELETE_KEYS] = "DELETE FROM keys WHERE task = ?1",
-    [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL)",
+    [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms,"
+                    " failed, cancelled, callback_key, callback_lo)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
-    [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2,"
+    [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2, failed = failed + ?4,"
+                      " cancelled = cancelled + ?5,"
                       " up_ms = CASE WHEN unfinished = ?2 THEN ?3 END WHERE key = ?1",
-    [W_RETURN_MEMBER] = "UPDATE batches SET unfinished = unfinished + 1, up_ms = NULL"
-                        " WHERE key = ?1",
+    [W_RETURN_MEMBER] = "UPDATE batches SET unfinished = unfinished + 1, up_ms = NULL,"
+                        " failed = failed - ?2, cancelled = cancelled - ?3 WHERE key = ?1",
+    [W_BATCH_ENDS] = "SELECT lo, total, unfinished, failed, cancelled, callback_key, callback_lo"
+                     " FROM batches WHERE key = ?1",
+    [W_SET_BATCH_CALLBACK] = "UPDATE batches SET callback_key = ?2, callback_lo = ?3"
+                             " WHERE key = ?1",
     [W_CANCELLING] = "SELECT key FROM batches WHERE cancelling IS NOT NULL LIMIT 1",
     [W_UNFINISHED] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS ", t.batch_pos"
                      " FROM tasks t LEFT JOIN live l ON l.key = t.key" JOIN_OPTIONS

@@ -25,9 +25,11 @@ void sqlite_rollback(struct backend *b)
         (void)sqlite_run(b, W_ROLLBACK);
 }
 
+/* What has ended before the mark is counted before it, as `back` keeps that. */
 int sqlite_mark(struct backend *b)
 {
-    return sqlite_run(b, W_MARK);
+    int rc = sqlite_flush_ends(b);
+    return rc == 0 ? sqlite_run(b, W_MARK) : rc;
 }
 
 int sqlite_unmark(struct backend *b)
@@ -129,7 +131,7 @@ static int change_back(struct backend *b, const struct task_change *c, const str
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
     if (rc == 0 && after->spec->batch.hi)
-        rc = sqlite_return_member(b, after->spec->batch);
+        rc = sqlite_return_member(b, after->spec->batch, c->from_state);
     if (rc == 0 && backend_has_timers(after->spec))
         rc = sqlite_put_timers(b, after, false);
     return rc == 0 ? insert_live(b, after, backend_next_place()) : rc;
@@ -161,7 +163,7 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
     if (rc == 0 && backend_has_timers(after->spec))
         rc = change_timers(b, after);
     if (rc == 0 && final && after->spec->batch.hi)
-        rc = sqlite_end_member(b, after->spec->batch);
+        rc = sqlite_end_member(b, after->spec->batch, after->state);
     return rc == 0 && final ? insert_result(b, after) : rc;
 }
 

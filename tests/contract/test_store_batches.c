@@ -1,5 +1,7 @@
 /* The contract of store.h, on every backend: batches, keys, tasks that wait, reports. */
 #include <check.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +270,169 @@ START_TEST(test_store_callback_is_queued_by_the_end_of_its_task)
 }
 END_TEST
 
+/* ---- the callback of a batch ----------------------------------------------------------------- */
+
+static atomic_int done;
+
+/* A batch of n tasks (N at most) on the io lane, told of by a task on the cpu lane. */
+static struct store_batch submit_told_batch_of(uint32_t n, bool fail_fast)
+{
+    struct store_batch batch = {.id = id_new(),
+                                .total = n,
+                                .fail_fast = fail_fast,
+                                .created_wall_ms = clock_wall_ms(),
+                                .callback = id_new()};
+    struct task all[N + 1];
+    for (uint32_t i = 0; i <= n; i++) {
+        bool is_callback = i == n;
+        struct task plain = fixture_task(is_callback ? LANE_CPU : LANE_IO, "echo", "in");
+        struct task_spec spec = *plain.spec;
+        if (is_callback) {
+            spec.id = batch.callback;
+            spec.after = batch.id;
+        } else {
+            spec.batch = batch.id;
+            spec.batch_pos = i;
+        }
+        all[i] = (struct task){.spec = task_spec_new(&spec),
+                               .state = is_callback ? TASK_SCHEDULED : TASK_QUEUED};
+        task_release(&plain);
+    }
+    ck_assert_int_eq(fixture_submit_batch(&k, all, n + 1, &batch), 0);
+    release_all(all, n + 1);
+    return batch;
+}
+
+static struct store_batch submit_told_batch(bool fail_fast)
+{
+    return submit_told_batch_of(N, fail_fast);
+}
+
+static struct task claim_callback(struct task_id id, const char *counts)
+{
+    struct task t;
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, id));
+    ck_assert_msg(memmem(t.spec->input, t.spec->input_len, counts, strlen(counts)) != NULL,
+                  "%.*s lacks %s", (int)t.spec->input_len, (const char *)t.spec->input, counts);
+    ck_assert_int_eq(memcmp(t.spec->input, "in\n{", 4), 0);
+    return t;
+}
+
+static void check_waits(struct task_id callback, struct task_id batch)
+{
+    struct task t = fixture_wait_state(&k, callback, TASK_SCHEDULED);
+    ck_assert(id_equal(t.spec->after, batch));
+    task_release(&t);
+}
+
+/* Claims n members; the first fails, the rest succeed. */
+static void end_members(size_t n, struct task *members)
+{
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, n, members), n);
+    ck_assert_int_eq(fixture_apply(&k, &members[0], EVENT_FAIL, NULL), 0);
+    for (size_t i = 1; i < n; i++)
+        ck_assert_int_eq(fixture_succeed(&k, &members[i], "r"), 0);
+}
+
+/* In the commit of the last end, and no sooner; what was deleted by then is counted. */
+START_TEST(test_store_batch_callback_is_queued_by_the_last_end)
+{
+    begin(_i);
+    struct task members[N - 1], last;
+    struct store_batch batch = submit_told_batch(false);
+    ck_assert(id_equal(read_batch(batch.id).callback, batch.callback));
+    end_members(N - 1, members);
+    ck_assert_int_eq(fixture_delete(&k, members[0].spec->id), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &last), 1);
+    check_waits(batch.callback, batch.id);
+    ck_assert_int_eq(fixture_succeed(&k, &last, "r"), 0);
+    struct task told = claim_callback(
+        batch.callback, "\"total\":5,\"counts\":{\"succeeded\":4,\"failed\":1,\"cancelled\":0}");
+    ck_assert_int_eq(fixture_succeed(&k, &told, "204"), 0);
+    task_release(&told);
+    release_all(members, N - 1);
+    task_release(&last);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_batch_callback_after_fail_fast_and_restart)
+{
+    begin(_i);
+    struct task member;
+    struct store_batch batch = submit_told_batch(true);
+    if (strcmp(k.backend, "memory") != 0)
+        fixture_reopen(&k);
+    end_members(1, &member);
+    struct task told =
+        claim_callback(batch.callback, "{\"succeeded\":0,\"failed\":1,\"cancelled\":4}");
+    task_release(&told);
+    task_release(&member);
+    end();
+}
+END_TEST
+
+/* Another life of a member: a batch that was done is told again, once; one that was not, once. */
+START_TEST(test_store_batch_callback_of_another_life)
+{
+    begin(_i);
+    struct task members[N], again;
+    struct store_batch batch = submit_told_batch(false);
+    end_members(N - 1, members);
+    ck_assert_int_eq(fixture_revive(&k, &members[0]), 0); /* unfinished as it was */
+    ck_assert(id_equal(read_batch(batch.id).callback, batch.callback));
+    end_members(1, &members[N - 1]);
+    end_members(1, &again);
+    struct task told =
+        claim_callback(batch.callback, "{\"succeeded\":3,\"failed\":2,\"cancelled\":0}");
+    ck_assert_int_eq(fixture_revive(&k, &again), 0); /* the first is not delivered yet */
+    struct task_id second = read_batch(batch.id).callback;
+    ck_assert(!id_equal(second, batch.callback));
+    check_waits(second, batch.id);
+    task_release(&again);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &again), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &again, "r"), 0);
+    struct task retold = claim_callback(second, "{\"succeeded\":4,\"failed\":1,\"cancelled\":0}");
+    task_release(&retold);
+    task_release(&told);
+    release_all(members, N);
+    task_release(&again);
+    end();
+}
+END_TEST
+
+static void count_done(struct store_op *op)
+{
+    (void)op;
+    (void)atomic_fetch_add(&done, 1);
+}
+
+/* The end and the deletion of the only member arrive while the writer is busy: one commit. */
+START_TEST(test_store_batch_callback_outlives_its_batch_in_one_commit)
+{
+    begin(_i);
+    struct store_batch batch = submit_told_batch_of(1, false);
+    struct store_recall busy = {.lane = LANE_CPU};
+    struct store_apply end_it = {0};
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &end_it.task), 1);
+    struct store_delete delete_it = {.id = end_it.task.spec->id};
+    ck_assert_int_eq(task_apply(&end_it.task, EVENT_SUCCEED, NULL, &end_it.change), 0);
+    atomic_store(&done, 0);
+    ck_assert_int_eq(store_post(k.store, &store_verb_recall, &busy.op, count_done), 0);
+    ck_assert_int_eq(store_post(k.store, &store_verb_apply, &end_it.op, count_done), 0);
+    ck_assert_int_eq(store_post(k.store, &store_verb_delete, &delete_it.op, count_done), 0);
+    struct task told =
+        claim_callback(batch.callback, "{\"succeeded\":1,\"failed\":0,\"cancelled\":0}");
+    while (atomic_load(&done) != 3)
+        sched_yield();
+    ck_assert_int_eq(delete_it.op.rc, 0);
+    task_release(&told);
+    task_release(&end_it.task);
+    end();
+}
+END_TEST
+
 static int report(const struct task *t, double progress, const char *message, const char *log)
 {
     struct store_report o = {.id = t->spec->id,
@@ -341,6 +506,10 @@ int main(void)
         test_store_idempotency_key,
         test_store_unique_coalesces_while_unfinished,
         test_store_callback_is_queued_by_the_end_of_its_task,
+        test_store_batch_callback_is_queued_by_the_last_end,
+        test_store_batch_callback_after_fail_fast_and_restart,
+        test_store_batch_callback_of_another_life,
+        test_store_batch_callback_outlives_its_batch_in_one_commit,
         test_store_reports_are_kept,
         test_store_log_keeps_the_latest,
     };

@@ -30,6 +30,15 @@ static void add_submission(struct seen *s, const struct submission *in)
         add(s, in->input, in->input_len);
 }
 
+static int take_callback(void *ctx, const struct json_t *value, struct problem *p)
+{
+    const char *url = NULL;
+    int rc = submission_read_callback(value, &url, p);
+    if (rc == 0)
+        add(ctx, url, strlen(url));
+    return rc;
+}
+
 static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
 {
     struct submission in;
@@ -56,7 +65,7 @@ static int take_input(void *ctx, const struct json_t *value, const char *text, s
     return 0;
 }
 
-static const struct batch_in_taker taker = {take_task, take_shared, take_input};
+static const struct batch_in_taker taker = {take_callback, take_task, take_shared, take_input};
 
 static int read_lines(const char *text, size_t n, size_t piece, struct seen *s, struct problem *p)
 {

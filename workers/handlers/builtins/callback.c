@@ -1,6 +1,6 @@
-/* callback: tells {"url"} that a future is done, as Standard Webhooks has it: a small JSON body
- * (what ended and how, not the result), the same webhook-id at each try, and a signature when the
- * daemon has a secret. Any answer but 2xx and 410, and no answer, is a temporary failure. The
+/* callback: tells {"url"} that a future or batch is done, as Standard Webhooks has it: a small JSON
+ * body (what ended and how, not the result), the same webhook-id at each try, and a signature when
+ * the daemon has a secret. Any answer but 2xx and 410, and no answer, is a temporary failure. The
  * daemon's own: the task is made together with the one that it tells of, and waits for it. */
 #include <ctype.h>
 #include <stdio.h>
@@ -31,8 +31,8 @@ static const char *read_url(struct run *run, json_t *root)
     return NULL;
 }
 
-/* How the future ended. Since its end the input has it, behind the line that the client gave. Of a
- * future that ended before an upgrade only the future itself knows. */
+/* How the future or batch ended. Since its end the input has it, behind the line that the client
+ * gave. Of a future that ended before an upgrade only the future itself knows. */
 static json_t *read_end(struct run *run)
 {
     struct buf text = BUF_INIT;
@@ -51,12 +51,13 @@ static json_t *read_end(struct run *run)
     return end;
 }
 
-/* Names, ids, states and times need no escape. */
+/* Names, ids, states and times need no escape. A batch has no state: it is done. */
 static void write_body(json_t *end, struct buf *out)
 {
     char *data = json_dumps(end, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    buf_printf(out, "{\"type\":\"future.%s\",\"timestamp\":\"%s\",\"data\":%s}",
-               json_string_value(json_object_get(end, "state")),
+    const char *state = json_string_value(json_object_get(end, "state"));
+    buf_printf(out, "{\"type\":\"%s%s\",\"timestamp\":\"%s\",\"data\":%s}",
+               state ? "future." : "batch.", state ? state : "done",
                json_string_value(json_object_get(end, "finished_at")), data);
     free(data);
 }
