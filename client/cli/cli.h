@@ -52,7 +52,7 @@ struct cli_command {
 
 /* The tables of the commands, each ending with a row without a name. */
 extern const struct cli_command cli_submit_commands[], cli_futures_commands[],
-    cli_service_commands[];
+    cli_changes_commands[], cli_service_commands[];
 
 /* ---- requests -------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* futures: the commands on futures that exist: get, result, wait, ls, logs, cancel, retry, rm. */
+/* futures: the commands on futures that exist: get, result, wait, ls, logs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,21 +6,14 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/filter.h"
 #include "client/cli/progress.h"
 #include "core/mem.h"
 
 /* Values of the options; one command runs per process. */
-static const char *wait_time, *state, *handler, *lane, *limit, *return_when;
-static bool follow, watch, yes, all_pages;
+static const char *wait_time, *limit, *return_when;
+static bool follow, watch, all_pages;
 
-#define FILTERS                                                                                    \
-    {"state",  's',                                                                                \
-     "STATES", "comma list of scheduled, queued, running, succeeded, failed, cancelled",           \
-     &state,   NULL},                                                                              \
-        {"handler", 'H', "NAME", "of this handler alone", &handler, NULL},                         \
-    {                                                                                              \
-        "lane", 'l', "LANE", "io or cpu", &lane, NULL                                              \
-    }
 #define WAIT                                                                                       \
     {                                                                                              \
         "wait", 'w', "TIME", "wait so long for the end, such as 30 or 10m", &wait_time, NULL       \
@@ -34,7 +27,7 @@ static const struct cli_option wait_options[] = {
     {0},
 };
 static const struct cli_option ls_options[] = {
-    FILTERS,
+    FILTER_OPTIONS,
     {"limit", 'n', "N", "at most so many (50)", &limit, NULL},
     {"all", 'a', NULL, "all of them", NULL, &all_pages},
     {"watch", 'W', NULL, "again every two seconds", NULL, &watch},
@@ -44,12 +37,6 @@ static const struct cli_option logs_options[] = {
     {"follow", 'f', NULL, "go on until the task has ended", NULL, &follow},
     {0},
 };
-static const struct cli_option change_options[] = {
-    FILTERS,
-    {"yes", 'y', NULL, "with filters: do not ask", NULL, &yes},
-    {0},
-};
-
 static int check_wait(double *seconds, double otherwise)
 {
     *seconds = wait_time ? cli_seconds(wait_time) : otherwise;
@@ -211,23 +198,15 @@ static int run_wait(struct cli *c, int argc, char **argv)
     return code;
 }
 
-static void add_filter(struct cli *c, struct buf *path, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_printf(path, "&%s=", name);
-    remote_escape(c->remote, path, value);
-}
-
-static const char * or (const char *value, const char *otherwise)
+static const char *first_of(const char *value, const char *otherwise)
 {
     return value ? value : otherwise;
 }
 
 /* Calls each(ctx, future) for the futures that the filters name, newest first, at most `most`;
  * stops when it returns non-zero. */
-static int each_future(struct cli *c, const char *states, size_t most,
-                       int (*each)(void *ctx, const json_t *future), void *ctx)
+static int each_future(struct cli *c, size_t most, int (*each)(void *ctx, const json_t *future),
+                       void *ctx)
 {
     char *cursor = NULL;
     size_t n = 0;
@@ -237,13 +216,14 @@ static int each_future(struct cli *c, const char *states, size_t most,
         size_t i;
         json_t *future;
         buf_printf(&path, "/v1/futures?limit=%zu", most - n < 1000 ? most - n : 1000);
-        add_filter(c, &path, "state", states);
-        add_filter(c, &path, "handler", handler);
-        add_filter(c, &path, "lane", lane);
-        add_filter(c, &path, "cursor", cursor);
+        code = filter_write_query(c, &path);
+        if (cursor) {
+            buf_puts(&path, "&cursor=");
+            remote_escape(c->remote, &path, cursor);
+        }
         free(cursor);
         cursor = NULL;
-        json_t *page = cli_get(c, path.data, &code);
+        json_t *page = code == CLI_OK ? cli_get(c, path.data, &code) : NULL;
         buf_release(&path);
         json_array_foreach (json_object_get(page, "futures"), i, future) {
             n++;
@@ -283,7 +263,7 @@ static int list_one(void *ctx, const json_t *f)
                                                  : cli_ago(text_of(f, "created_at"), created),
                                         is_plain ? text_of(f, "finished_at")
                                                  : cli_ago(text_of(f, "finished_at"), finished),
-                                        or (text_of(error, "code"), text_of(why, "code"))});
+                                        first_of(text_of(error, "code"), text_of(why, "code"))});
     return CLI_OK;
 }
 
@@ -300,7 +280,7 @@ static int run_ls(struct cli *c, int argc, char **argv)
     do {
         struct listing l = {.cli = c};
         l.table = c->format == CLI_JSON ? NULL : cli_table_new(c, FUT_COUNT(heads), heads);
-        code = each_future(c, state, most, list_one, &l);
+        code = each_future(c, most, list_one, &l);
         if (watch && c->format == CLI_TABLE)
             fputs("\033[H\033[2J", stdout);
         if (l.table)
@@ -310,116 +290,6 @@ static int run_ls(struct cli *c, int argc, char **argv)
     return code;
 }
 
-/* ---- cancel, retry, rm: named futures, or all that filters name --------------------------------
- */
-
-struct change {
-    struct cli *cli;
-    const char *method, *after, *verb,
-        *states; /* states that the change is for, when filters name futures */
-    char **ids;  /* what filters have named */
-    size_t n, cap, changed, skipped;
-};
-
-/* A future that went on meanwhile (409, 404) is no error of a change by filter. */
-static int change_one(struct change *ch, const char *id, bool is_named)
-{
-    struct remote_answer a;
-    int code = CLI_OK;
-    char *path = cli_path(ch->cli, "/v1/futures/", id, ch->after);
-    remote_call(ch->cli->remote, &(struct remote_request){.path = path, .method = ch->method}, &a);
-    free(path);
-    if (a.status / 100 == 2)
-        ch->changed++;
-    else if (!is_named && (a.status == 409 || a.status == 404))
-        ch->skipped++;
-    else
-        code = cli_refused(ch->cli, &a);
-    remote_answer_release(&a);
-    return code;
-}
-
-static int collect(void *ctx, const json_t *future)
-{
-    struct change *ch = ctx;
-    if (ch->n == ch->cap) {
-        ch->cap = ch->cap ? 2 * ch->cap : 256;
-        ch->ids = xrealloc(ch->ids, ch->cap * sizeof(*ch->ids));
-    }
-    ch->ids[ch->n++] = xstrdup(text_of(future, "id"));
-    return CLI_OK;
-}
-
-static bool is_agreed(const struct change *ch)
-{
-    char line[16];
-    if (yes)
-        return true;
-    fprintf(stderr, "%s %zu futures? [y/N] ", ch->verb, ch->n);
-    return isatty(STDIN_FILENO) && fgets(line, sizeof(line), stdin) &&
-           (line[0] == 'y' || line[0] == 'Y');
-}
-
-static int change_by_filter(struct change *ch)
-{
-    int code = each_future(ch->cli, state ? state : ch->states, (size_t)-1, collect, ch);
-    if (code == CLI_OK && ch->n > 0 && !is_agreed(ch))
-        code = cli_fail(CLI_USAGE, "Nothing was changed; --yes agrees beforehand.");
-    for (size_t i = 0; i < ch->n; i++) {
-        if (code == CLI_OK)
-            code = change_one(ch, ch->ids[i], false);
-        free(ch->ids[i]);
-    }
-    free(ch->ids);
-    printf("%zu\n", ch->changed);
-    if (ch->skipped > 0)
-        cli_fail(0, "%zu were no longer in a state for it.", ch->skipped);
-    return code;
-}
-
-static int change(struct change ch, int argc, char **argv)
-{
-    int code = CLI_OK;
-    bool has_filter = state || handler || lane;
-    if (has_filter == (argc > 0))
-        return cli_fail(CLI_USAGE, "Name either ids or filters (--state, --handler, --lane).");
-    if (has_filter)
-        return change_by_filter(&ch);
-    for (int i = 0; i < argc; i++) {
-        int one = change_one(&ch, argv[i], true);
-        code = one > code ? one : code;
-    }
-    return code;
-}
-
-static int run_cancel(struct cli *c, int argc, char **argv)
-{
-    return change((struct change){.cli = c,
-                                  .method = "POST",
-                                  .after = "/cancel",
-                                  .verb = "Cancel",
-                                  .states = "scheduled,queued,running"},
-                  argc, argv);
-}
-
-static int run_retry(struct cli *c, int argc, char **argv)
-{
-    return change(
-        (struct change){
-            .cli = c, .method = "POST", .after = "/retry", .verb = "Retry", .states = "failed"},
-        argc, argv);
-}
-
-static int run_rm(struct cli *c, int argc, char **argv)
-{
-    return change((struct change){.cli = c,
-                                  .method = "DELETE",
-                                  .after = "",
-                                  .verb = "Delete",
-                                  .states = "succeeded,failed,cancelled"},
-                  argc, argv);
-}
-
 const struct cli_command cli_futures_commands[] = {
     {"get", "ID", "show a future; the exit code says how it ended", get_options, 1, 1, run_get},
     {"result", "ID", "print the bytes of a result", get_options, 1, 1, run_result},
@@ -427,9 +297,5 @@ const struct cli_command cli_futures_commands[] = {
      -1, run_wait},
     {"ls", "", "list futures, newest first", ls_options, 0, 0, run_ls},
     {"logs", "ID", "print what a task writes to standard error", logs_options, 1, 1, run_logs},
-    {"cancel", "[ID...]", "cancel futures, named or by filter", change_options, 0, -1, run_cancel},
-    {"retry", "[ID...]", "give failed or cancelled futures another life", change_options, 0, -1,
-     run_retry},
-    {"rm", "[ID...]", "delete futures that are done", change_options, 0, -1, run_rm},
     {0},
 };

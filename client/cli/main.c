@@ -12,7 +12,7 @@
 #define MAX_OPTIONS 32
 
 static const struct cli_command *const tables[] = {cli_submit_commands, cli_futures_commands,
-                                                   cli_service_commands};
+                                                   cli_changes_commands, cli_service_commands};
 
 static struct remote_config remote_config;
 static bool as_json, as_tsv, wants_help;

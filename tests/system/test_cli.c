@@ -98,6 +98,12 @@ static const struct {
      "2\n0\n", NULL},
     {"future submit slow; future submit slow; future cancel -H slow -y", 0, "\n2\n", NULL},
     {"future submit slow; future cancel -H slow </dev/null", 2, NULL, "Cancel 1 futures? [y/N]"},
+    {"future run bad -w; future run bad -w; future failures | cut -f1-3", 0, "bad\texit\t2\n",
+     "oops"},
+    {"future run bad -w; future retry -c timeout -y; future rm -c exit --older-than 1h -y", 0,
+     "0\n0\n", "oops"},
+    {"future rm --older-than soon -y", 2, NULL, "--older-than soon is not a time"},
+    {"future rm -s queued -y", 5, NULL, "\"state\" may name succeeded,failed,cancelled here"},
     {"future ls --json; future submit echo 1 >/dev/null; future ls --json | grep -c "
      "'\"handler\":\"echo\"'",
      0, "1\n", NULL},
