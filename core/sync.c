@@ -98,3 +98,14 @@ void thread_join(pthread_t t)
 {
     must(pthread_join(t, NULL), "pthread_join");
 }
+
+bool thread_probe_ask(struct thread_probe *p)
+{
+    return !atomic_exchange(&p->is_asked, true);
+}
+
+void thread_probe_answer(struct thread_probe *p)
+{
+    if (atomic_load_explicit(&p->is_asked, memory_order_relaxed))
+        atomic_store(&p->is_asked, false);
+}

@@ -5,6 +5,7 @@
 #define FUT_CORE_SYNC_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,12 @@ struct mutex {
 
 struct cond {
     pthread_cond_t c;
+};
+
+/* Whether a thread still takes what it is sent: somebody asks now and then, the thread answers in
+ * its turn. Zeroed: never asked. */
+struct thread_probe {
+    atomic_bool is_asked;
 };
 
 /* Makes m, unlocked. */
@@ -47,5 +54,11 @@ FUT_MUST_CHECK int thread_try_start(pthread_t *out, const char *name, void *(*fn
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
 /* Blocks until the thread has ended. */
 void thread_join(pthread_t t);
+
+/* False when the last question has had no answer. Else it is asked again, which the caller must
+ * bring to the thread. One caller at a time. */
+bool thread_probe_ask(struct thread_probe *p);
+/* The thread's answer. Cheap when nobody has asked. */
+void thread_probe_answer(struct thread_probe *p);
 
 #endif

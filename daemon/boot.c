@@ -239,7 +239,7 @@ void boot_describe(const struct boot *b, char *out, size_t cap)
     uint64_t queued = 0, running = 0;
     store_stats(b->store, &s);
     pools.read(pools.ctx, &p);
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         queued += s.live[l][TASK_QUEUED] + s.live[l][TASK_SCHEDULED];
         running += s.live[l][TASK_RUNNING];
     }

@@ -177,19 +177,18 @@ static int write_nothing(struct store *s, struct store_op *op)
     return 0;
 }
 
-static const struct store_verb ping = {.write = write_nothing, .uses_reserve = true};
+static const struct store_verb probe = {.write = write_nothing, .uses_reserve = true};
 
-static void ping_done(struct store_op *op)
+static void probe_done(struct store_op *op)
 {
-    atomic_store(&FUT_CONTAINER(op, struct store, ping)->is_pinging, false);
+    thread_probe_answer(&FUT_CONTAINER(op, struct store, probe_op)->probe);
 }
 
 bool store_has_moved(struct store *s)
 {
-    if (atomic_load(&s->is_pinging))
+    if (!thread_probe_ask(&s->probe))
         return false;
-    atomic_store(&s->is_pinging, true);
-    if (store_post(s, &ping, &s->ping, ping_done) != 0)
-        atomic_store(&s->is_pinging, false);
+    if (store_post(s, &probe, &s->probe_op, probe_done) != 0)
+        thread_probe_answer(&s->probe);
     return true;
 }

@@ -37,9 +37,8 @@ bool http_loop_has_emptied(const struct http_loop *l)
 
 bool http_loop_has_moved(struct http_loop *l)
 {
-    if (atomic_load(&l->is_asked))
+    if (!thread_probe_ask(&l->probe))
         return false;
-    atomic_store(&l->is_asked, true);
     fd_wake(l->ready.wake_fd);
     return true;
 }
@@ -161,8 +160,7 @@ static void *loop_main(void *arg)
         http_conn_close_ended(l);
         if (l->refused_mono_ms)
             mind_shortage(l);
-        if (atomic_load_explicit(&l->is_asked, memory_order_relaxed))
-            atomic_store(&l->is_asked, false);
+        thread_probe_answer(&l->probe);
     }
     http_daemon_stop(&l->daemon);
     return NULL;

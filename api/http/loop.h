@@ -47,9 +47,9 @@ struct http_loop {
     int64_t logged_mono_ms; /* last time that a failure was logged */
 
     atomic_bool is_closed; /* accepts no more */
-    atomic_bool is_asked;  /* http_loop_has_moved wants to know */
-    bool was_busy;         /* the library's last round did more than ask for the polled requests */
-    int64_t turn_mono_ms;  /* the time of this turn, while requests are polled */
+    struct thread_probe probe;
+    bool was_busy;        /* the library's last round did more than ask for the polled requests */
+    int64_t turn_mono_ms; /* the time of this turn, while requests are polled */
 
     atomic_size_t suspended; /* by state; written by the loop alone, like all counters below */
     atomic_size_t polled;    /* by state: those included whose clients are gone */

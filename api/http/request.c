@@ -281,7 +281,7 @@ void request_problem(struct request *r, const struct problem *p)
 static unsigned drain_seconds(const struct store_stats *s)
 {
     uint64_t waiting = 0;
-    for (int l = 0; l < LANE_COUNT; l++)
+    for_each_lane (l)
         waiting += s->live[l][TASK_QUEUED] + s->live[l][TASK_SCHEDULED];
     double capacity = (double)s->max_queued * 0.9;
     double surplus = (double)waiting > capacity ? (double)waiting - capacity : 1;

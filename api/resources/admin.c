@@ -26,8 +26,8 @@ static void write_states(struct buf *b, const uint64_t *counts, bool want_final)
 static void write_tasks(struct buf *b, const struct store_stats *s)
 {
     open_object(b, "tasks");
-    for (int l = 0; l < LANE_COUNT; l++) {
-        open_object(b, lane_name((enum lane)l));
+    for_each_lane (l) {
+        open_object(b, lane_name(l));
         write_states(b, s->live[l], false);
         buf_putc(b, '}');
     }
@@ -58,8 +58,8 @@ static void write_pools(struct buf *b, const struct pool_view *view)
         return;
     view->read(view->ctx, &p);
     open_object(b, "pools");
-    for (int l = 0; l < LANE_COUNT; l++) {
-        open_object(b, lane_name((enum lane)l));
+    for_each_lane (l) {
+        open_object(b, lane_name(l));
         json_out_uint(b, "capacity", p.lanes[l].capacity);
         json_out_uint(b, "busy", p.lanes[l].busy);
         json_out_uint(b, "started", p.lanes[l].started);

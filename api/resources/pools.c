@@ -164,9 +164,9 @@ void pools_get(struct request *r)
     buf_puts(&r->out, "{\"pools\":[");
     if (r->api->cfg.pools.read) {
         look(r, &pools, &store);
-        for (int l = 0; l < LANE_COUNT; l++) {
+        for_each_lane (l) {
             json_out_comma(&r->out);
-            write_pool(&r->out, (enum lane)l, &pools, &store);
+            write_pool(&r->out, l, &pools, &store);
         }
     }
     buf_puts(&r->out, "]}");

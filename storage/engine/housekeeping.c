@@ -28,8 +28,10 @@ int housekeeping_promote(struct store *s)
     int rc = txn_begin(s);
     if (rc == 0)
         rc = s->ops->promote(s->backend, &move, PROMOTE_STEP, by_lane);
-    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
-        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
+    for_each_lane (l) {
+        if (rc == 0)
+            txn_count_moved(s, l, &move, by_lane[l]);
+    }
     return rc != 0 ? rc : s->ops->next_times(s->backend, &w->next);
 }
 

@@ -106,8 +106,8 @@ struct store {
     bool stopping, claims_stopped;       /* guarded by mu */
     struct store_stats published;        /* guarded by mu */
 
-    struct store_op ping; /* of store_has_moved */
-    atomic_bool is_pinging;
+    struct thread_probe probe; /* of the writer */
+    struct store_op probe_op;
 
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
     struct writer w;

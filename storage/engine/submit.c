@@ -72,12 +72,12 @@ static int insert_many(struct store *s, const struct store_submit *o)
     int rc = s->ops->mark(s->backend);
     if (rc != 0)
         return rc;
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         list_init(&aside[l]);
         list_take_all(&aside[l], &w->parked[l]);
     }
     rc = insert_all(s, o);
-    for (int l = 0; l < LANE_COUNT; l++)
+    for_each_lane (l)
         list_take_all(&w->parked[l], &aside[l]);
     if (rc == 0)
         return s->ops->unmark(s->backend);

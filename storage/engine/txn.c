@@ -60,7 +60,7 @@ uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state)
 bool txn_is_full(const struct store *s, size_t n)
 {
     uint64_t waiting = 0;
-    for (int l = 0; l < LANE_COUNT; l++)
+    for_each_lane (l)
         waiting += s->w.now.stats.live[l][TASK_QUEUED] + s->w.now.stats.live[l][TASK_SCHEDULED];
     return waiting + n > s->max_queued;
 }
@@ -156,9 +156,11 @@ static int wake_after(struct store *s, uint64_t key, const struct buf *end)
     struct task_move move;
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     int rc = s->ops->wake_after(s->backend, key, end, &move, by_lane);
-    for (int l = 0; rc == 0 && l < LANE_COUNT; l++)
-        txn_count_moved(s, (enum lane)l, &move, by_lane[l]);
-    return rc;
+    if (rc != 0)
+        return rc;
+    for_each_lane (l)
+        txn_count_moved(s, l, &move, by_lane[l]);
+    return 0;
 }
 
 static void add_ended(struct writer *w, uint64_t batch)

@@ -19,7 +19,7 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     struct writer *w = &s->w;
     list_init(&w->batch);
     list_init(&w->finished);
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         list_init(&w->parked[l]);
         for (int st = 0; st < TASK_STATE_COUNT; st++)
             w->now.stats.live[l][st] = totals->live[l][st];
@@ -211,7 +211,7 @@ static void run_batch(struct store *s)
 
 static void end_parked_claims(struct store *s)
 {
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         struct list_node *n;
         while ((n = list_pop_front(&s->w.parked[l]))) {
             struct store_op *op = FUT_CONTAINER(n, struct store_op, link);

@@ -304,7 +304,7 @@ static int memory_open(const struct store_config *cfg, struct backend **out, str
     mutex_init(&b->mu);
     map_init(&b->by_key);
     map_init(&b->batch_by_key);
-    for (int l = 0; l < LANE_COUNT; l++)
+    for_each_lane (l)
         list_init(&b->queue[l]);
     list_init(&b->in_order);
     list_init(&b->batches);

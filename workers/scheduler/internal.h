@@ -141,8 +141,8 @@ struct scheduler {
     atomic_bool broken;
     int broken_fd;
 
-    struct inbox_item ping_item; /* scheduler_has_moved's question */
-    atomic_bool is_pinging;
+    struct thread_probe probe;
+    struct inbox_item probe_item;
     struct inbox_item drain_item, quit_item;
     struct loop_timer drain_timer;
     bool draining;

@@ -277,20 +277,19 @@ void scheduler_free(struct scheduler **sp)
 
 /* ---- what others may see ---- */
 
-static void on_ping(struct inbox_item *item)
+static void on_probe(struct inbox_item *item)
 {
-    atomic_store(&FUT_CONTAINER(item, struct scheduler, ping_item)->is_pinging, false);
+    thread_probe_answer(&FUT_CONTAINER(item, struct scheduler, probe_item)->probe);
 }
 
 bool scheduler_has_moved(struct scheduler *s)
 {
     if (!s->started)
         return true;
-    if (atomic_load(&s->is_pinging))
+    if (!thread_probe_ask(&s->probe))
         return false;
-    atomic_store(&s->is_pinging, true);
-    s->ping_item.fn = on_ping;
-    inbox_push(&s->inbox, &s->ping_item);
+    s->probe_item.fn = on_probe;
+    inbox_push(&s->inbox, &s->probe_item);
     return true;
 }
 
