@@ -68,6 +68,7 @@ struct task_spec {
     struct task_id after;    /* scheduled until that task or batch is done; hi 0: waits for none */
     struct task_id callback; /* the task that tells of this one's end; hi 0: none */
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
+    const char *schedule;    /* the schedule that made it; NULL: none */
     const char *traceparent; /* W3C trace context of the submitter; NULL: none */
 };
 

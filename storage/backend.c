@@ -140,3 +140,16 @@ void backend_add_failure(struct store_failures *o, const struct task *t)
     g->example = t->spec->id;
     copy_cut(g->message, sizeof(g->message), t->outcome->message);
 }
+
+void store_schedule_release(struct store_schedule *s)
+{
+    free(s->text);
+    s->text = NULL;
+}
+
+int64_t backend_schedule_wake(const struct store_schedule *s)
+{
+    if (s->is_paused)
+        return STORE_SCHEDULE_NEVER;
+    return s->is_ready ? 0 : s->due_ms;
+}

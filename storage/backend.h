@@ -21,6 +21,7 @@
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
 
+#include "storage/schedule.h"
 #include "storage/store.h"
 
 struct backend;
@@ -206,6 +207,26 @@ struct backend_ops {
     /* Adds to what a running attempt reported; `out` is how it stands then (message borrowed). */
     int (*report)(struct backend *b, const struct store_report *o);
 
+    /* The schedule with its text, the caller's to release, or FUT_ERR_NOT_FOUND. */
+    int (*schedule_find)(struct backend *b, const char *name, struct store_schedule *out);
+    /* Adds it or writes all of it again. */
+    int (*schedule_put)(struct backend *b, const struct store_schedule *s);
+    /* With its runs. */
+    int (*schedule_remove)(struct backend *b, const char *name);
+    int (*schedule_count)(struct backend *b, size_t *out_all, size_t *out_of_file);
+    /* The names of those of the file; *out: free(). */
+    int (*schedule_of_file)(struct backend *b, char (**out)[STORE_SCHEDULE_NAME_MAX + 1],
+                            size_t *out_n);
+    /* Adds a run, counts it in *s, and forgets those before the latest STORE_SCHEDULE_RUNS. */
+    int (*schedule_add_run)(struct backend *b, struct store_schedule *s,
+                            const struct store_schedule_run *run);
+    /* Forgets the run that waits. */
+    int (*schedule_end_waiting)(struct backend *b, const char *name);
+    /* Up to max unfinished tasks that the schedule has made, without input. The backend keeps count
+     * by spec.schedule; when the last one ends, what waits is ready. */
+    int (*schedule_unfinished)(struct backend *b, const char *name, size_t max, struct task *tasks,
+                               size_t *out_n);
+
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);
     int (*get)(struct backend_reader *r, struct store_get *o);
@@ -215,6 +236,9 @@ struct backend_ops {
     int (*members)(struct backend_reader *r, struct store_members *o);
     int (*log)(struct backend_reader *r, struct store_log *o);
     int (*attempts)(struct backend_reader *r, struct store_attempts *o);
+    int (*schedule_get)(struct backend_reader *r, struct store_schedule_get *o);
+    int (*schedule_list)(struct backend_reader *r, struct store_schedule_list *o);
+    int (*schedule_due)(struct backend_reader *r, struct store_schedule_due *o);
     /* Calls backend_add_failure for each future that it looks at. */
     int (*failures)(struct backend_reader *r, struct store_failures *o);
     int (*bulk_get)(struct backend_reader *r, struct store_bulk_get *o);
@@ -223,6 +247,8 @@ struct backend_ops {
 
 extern const struct backend_ops backend_sqlite, backend_memory;
 
+/* From when on the schedule is due; STORE_SCHEDULE_NEVER: not by itself. */
+int64_t backend_schedule_wake(const struct store_schedule *s);
 /* A place behind all that were given before, and behind the keys of all tasks that exist. */
 uint64_t backend_next_place(void);
 /* True when a task in this state stands in its lane's queue (EVENT_START may take it). */

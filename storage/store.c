@@ -79,6 +79,12 @@ void store_listen(struct store *s, store_listener *fn, void *ctx)
     s->listeners[s->n_listeners++].ctx = ctx;
 }
 
+void store_watch_schedules(struct store *s, void (*fn)(void *ctx), void *ctx)
+{
+    s->schedules_watch.fn = fn;
+    s->schedules_watch.ctx = ctx;
+}
+
 void store_start(struct store *s)
 {
     s->is_started = true;

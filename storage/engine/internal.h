@@ -4,7 +4,8 @@
  * it is locked. Everything in struct writer belongs to the writer thread alone, and so do all
  * functions declared here but reader_main.
  *
- * Calls go down only: writer > housekeeping, verbs, bulk > submit, revive > claims > trouble, txn.
+ * Calls go down only: writer > housekeeping, verbs, bulk, schedules > submit, revive > claims >
+ * trouble, txn.
  */
 #ifndef FUT_STORAGE_ENGINE_INTERNAL_H
 #define FUT_STORAGE_ENGINE_INTERNAL_H
@@ -15,6 +16,7 @@
 #include "core/sync.h"
 #include "storage/backend.h"
 #include "storage/engine/spec_cache.h"
+#include "storage/schedule.h"
 
 #define STORE_READERS_MAX 16
 #define STORE_LISTENERS_MAX 4
@@ -69,6 +71,7 @@ struct writer {
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
+    bool schedules_moved;     /* the watcher of schedules is to be told after the commit */
     bool cancel_pending;      /* a batch may have members left to cancel */
     uint64_t *ended;          /* batches of which members ended in this transaction */
     size_t n_ended, cap_ended;
@@ -97,6 +100,10 @@ struct store {
         void *ctx;
     } listeners[STORE_LISTENERS_MAX];
     size_t n_listeners;
+    struct {
+        void (*fn)(void *ctx);
+        void *ctx;
+    } schedules_watch;
 
     struct mutex mu;
     struct cond writer_wake, reader_wake;
@@ -204,6 +211,11 @@ FUT_MUST_CHECK int txn_remove(struct store *s, struct task_id id);
  * its outcome) and brings *t up to date; nothing happens but with 0. Errors as store_verb_revive's.
  */
 FUT_MUST_CHECK int revive_task(struct store *s, const struct task_change *c, struct task *t);
+
+/* ---- submit.c -------------------------------------------------------------------------------- */
+
+/* Inserts the tasks, all or none: FUT_ERR_CONFLICT, FUT_ERR_EXISTS leave nothing. */
+FUT_MUST_CHECK int submit_insert(struct store *s, const struct store_submit *o);
 
 /* ---- bulk.c ---------------------------------------------------------------------------------- */
 

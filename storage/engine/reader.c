@@ -109,6 +109,32 @@ READ_VERB(log, prepare_log);
 READ_VERB(bulk_get, NULL);
 READ_VERB(bulk_list, prepare_bulk_list);
 
+static void prepare_schedule_get(struct store_op *op)
+{
+    struct store_schedule_get *o = FUT_CONTAINER(op, struct store_schedule_get, op);
+    o->schedule = (struct store_schedule){0};
+    o->n_runs = 0;
+}
+
+static void prepare_schedule_list(struct store_op *op)
+{
+    struct store_schedule_list *o = FUT_CONTAINER(op, struct store_schedule_list, op);
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    o->is_more = false;
+}
+
+static void prepare_schedule_due(struct store_op *op)
+{
+    struct store_schedule_due *o = FUT_CONTAINER(op, struct store_schedule_due, op);
+    o->n = 0;
+    o->next_ms = STORE_SCHEDULE_NEVER;
+}
+
+READ_VERB(schedule_get, prepare_schedule_get);
+READ_VERB(schedule_list, prepare_schedule_list);
+READ_VERB(schedule_due, prepare_schedule_due);
+
 static int by_size(const void *a_, const void *b_)
 {
     const struct store_failure *a = a_, *b = b_;

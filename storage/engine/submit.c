@@ -63,7 +63,7 @@ static int insert_all(struct store *s, const struct store_submit *o)
 /* Several tasks: all or none, so what the first ones did is taken back when one is refused. They
  * are not taken over (claims cannot be taken back one by one); the queue serves them right after.
  */
-static int insert_many(struct store *s, const struct store_submit *o)
+int submit_insert(struct store *s, const struct store_submit *o)
 {
     struct writer *w = &s->w;
     struct writer_numbers before = w->now;
@@ -154,7 +154,7 @@ static int write_submit(struct store *s, struct store_op *op)
     rc = txn_begin(s);
     if (rc != 0)
         return rc;
-    return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : insert_many(s, o);
+    return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : submit_insert(s, o);
 }
 
 static void prepare_submit(struct store_op *op)

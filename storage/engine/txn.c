@@ -262,6 +262,8 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
         return rc;
     }
     count_change(s, c, &after);
+    if (after.spec->schedule && task_state_is_final(after.state))
+        s->w.schedules_moved = true;
     task_release(t);
     *t = after;
     return 0;

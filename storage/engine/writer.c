@@ -123,6 +123,7 @@ static void undo(struct store *s, int rc)
     w->n_changes = w->n_ended = 0;
     w->next = (struct backend_next){0};
     w->cancel_pending = true;
+    w->schedules_moved = false;
     w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
@@ -173,6 +174,9 @@ static void tell(struct store *s)
             s->listeners[i].fn(s->listeners[i].ctx, w->changes, w->n_changes);
     }
     w->n_changes = 0;
+    if (w->schedules_moved && s->schedules_watch.fn)
+        s->schedules_watch.fn(s->schedules_watch.ctx);
+    w->schedules_moved = false;
     while ((n = list_pop_front(&w->finished))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
         op->done(op);

@@ -21,6 +21,8 @@ static int memory_change(struct backend *b, const struct task_change *c, const s
     if (!r || r->task.state != c->from_state || r->task.attempt != c->from_attempt)
         return FUT_ERR_STALE;
     memory_set(b, r, after);
+    if (task_state_is_final(after->state) && after->spec->schedule)
+        memory_schedule_end_task(b, after->spec->schedule);
     return 0;
 }
 
@@ -328,6 +330,7 @@ static void memory_close(struct backend *b)
         heap_release(&b->timers[i]);
     heap_release(&b->done);
     mutex_destroy(&b->mu);
+    memory_free_schedules(b);
     free(b->undo);
     free(b);
 }
@@ -377,6 +380,14 @@ const struct backend_ops backend_memory = {
     .bulk_find = memory_bulk_find,
     .bulk_scan = memory_bulk_scan,
     .report = memory_report,
+    .schedule_find = memory_schedule_find,
+    .schedule_put = memory_schedule_put,
+    .schedule_remove = memory_schedule_remove,
+    .schedule_count = memory_schedule_count,
+    .schedule_of_file = memory_schedule_of_file,
+    .schedule_add_run = memory_schedule_add_run,
+    .schedule_end_waiting = memory_schedule_end_waiting,
+    .schedule_unfinished = memory_schedule_unfinished,
     .reader_open = memory_reader_open,
     .reader_close = memory_reader_close,
     .get = memory_get,
@@ -386,6 +397,9 @@ const struct backend_ops backend_memory = {
     .members = memory_members,
     .log = memory_log,
     .attempts = memory_attempts,
+    .schedule_get = memory_schedule_get,
+    .schedule_list = memory_schedule_list,
+    .schedule_due = memory_schedule_due,
     .failures = memory_failures,
     .bulk_get = memory_bulk_get,
     .bulk_list = memory_bulk_list,

@@ -48,6 +48,12 @@ struct memory_key {
     struct backend_key value;
 };
 
+struct memory_schedule {
+    struct store_schedule row;
+    struct store_schedule_run runs[STORE_SCHEDULE_RUNS]; /* the oldest first */
+    size_t n_runs;
+};
+
 enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_ATTEMPT, UNDO_BATCH, UNDO_KEY };
 
 struct undo {
@@ -64,6 +70,8 @@ struct backend {
     struct heap due, timers[BACKEND_TIMER_COUNT], done;
     struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
     size_t n_bulks, n_bulks_before;
+    struct memory_schedule *schedules, *schedules_before; /* by name; likewise */
+    size_t n_schedules, n_schedules_before;
     struct undo *undo;
     size_t n_undo, cap_undo, mark;
 };
@@ -96,6 +104,26 @@ int memory_batch_set_callback(struct backend *b, uint64_t key, struct task_id ca
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 int memory_report(struct backend *b, const struct store_report *o);
+
+/* schedules.c */
+int memory_schedule_find(struct backend *b, const char *name, struct store_schedule *out);
+int memory_schedule_put(struct backend *b, const struct store_schedule *s);
+int memory_schedule_remove(struct backend *b, const char *name);
+int memory_schedule_count(struct backend *b, size_t *out_all, size_t *out_of_file);
+int memory_schedule_of_file(struct backend *b, char (**out)[STORE_SCHEDULE_NAME_MAX + 1],
+                            size_t *out_n);
+int memory_schedule_add_run(struct backend *b, struct store_schedule *s,
+                            const struct store_schedule_run *run);
+int memory_schedule_end_waiting(struct backend *b, const char *name);
+int memory_schedule_unfinished(struct backend *b, const char *name, size_t max, struct task *tasks,
+                               size_t *out_n);
+int memory_schedule_get(struct backend_reader *r, struct store_schedule_get *o);
+int memory_schedule_list(struct backend_reader *r, struct store_schedule_list *o);
+int memory_schedule_due(struct backend_reader *r, struct store_schedule_due *o);
+/* A task of this schedule has ended. */
+void memory_schedule_end_task(struct backend *b, const char *name);
+/* records.c */
+void memory_free_schedules(struct backend *b);
 
 /* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);

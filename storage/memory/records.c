@@ -239,6 +239,33 @@ static void undo_to(struct backend *b, size_t mark)
     }
 }
 
+static void free_schedules(struct memory_schedule *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        store_schedule_release(&all[i].row);
+    free(all);
+}
+
+/* Schedules are kept as they were before the transaction. */
+static void keep_schedules(struct backend *b, bool is_committed)
+{
+    if (!b->schedules_before)
+        return;
+    if (is_committed) {
+        free_schedules(b->schedules_before, b->n_schedules_before);
+    } else {
+        free_schedules(b->schedules, b->n_schedules);
+        b->schedules = b->schedules_before;
+        b->n_schedules = b->n_schedules_before;
+    }
+    b->schedules_before = NULL;
+}
+
+void memory_free_schedules(struct backend *b)
+{
+    free_schedules(b->schedules, b->n_schedules);
+}
+
 int memory_begin(struct backend *b, struct backend_time now)
 {
     mutex_lock(&b->mu);
@@ -268,6 +295,7 @@ int memory_commit(struct backend *b)
     }
     b->n_undo = 0;
     memory_keep_bulks(b, true);
+    keep_schedules(b, true);
     mutex_unlock(&b->mu);
     return 0;
 }
@@ -276,6 +304,7 @@ void memory_rollback(struct backend *b)
 {
     undo_to(b, 0);
     memory_keep_bulks(b, false);
+    keep_schedules(b, false);
     mutex_unlock(&b->mu);
 }
 

@@ -80,6 +80,19 @@ enum write_stmt {
     W_BULK_SCAN_LIVE,
     W_BULK_SCAN_DONE,
     W_BULK_SCAN_CODE,
+    W_SCHEDULE_FIND,
+    W_SCHEDULE_PUT,
+    W_SCHEDULE_REMOVE,
+    W_SCHEDULE_REMOVE_RUNS,
+    W_SCHEDULE_COUNT,
+    W_SCHEDULE_OF_FILE,
+    W_SCHEDULE_ADD_RUN,
+    W_SCHEDULE_TRIM_RUNS,
+    W_SCHEDULE_END_WAITING,
+    W_SCHEDULE_UNFINISHED,
+    W_SCHEDULE_ADD_TASK,
+    W_SCHEDULE_DROP_TASK,
+    W_SCHEDULE_READY,
     W_SAVE,
     W_TOUCH,
     W_COUNT,
@@ -101,6 +114,11 @@ enum read_stmt {
     R_FAILURES,
     R_BULK,
     R_BULKS,
+    R_SCHEDULE,
+    R_SCHEDULE_RUNS,
+    R_SCHEDULE_LIST,
+    R_SCHEDULE_DUE,
+    R_SCHEDULE_NEXT,
     R_COUNT,
 };
 
@@ -146,8 +164,8 @@ struct backend_reader {
     " t.after_key, t.after_lo, t.callback_key, t.callback_lo, t.traceparent,"                      \
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
     " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
-    " o.expires_in_ms, o.deadline_ms"
-#define SPEC_COLUMN_COUNT 24
+    " o.expires_in_ms, o.deadline_ms, o.schedule"
+#define SPEC_COLUMN_COUNT 25
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -202,6 +220,10 @@ enum task_column {
 #define BULK_COLUMNS                                                                               \
     "key, lo, kind, is_dry, filter, by, created_ms, finished_ms, is_stopped, next, seen, matched," \
     " changed, refused"
+
+#define SCHEDULE_COLUMNS                                                                           \
+    "name, is_file, is_paused, is_ready, revision, since_ms, next_ms, due_ms, waiting_ms, runs, "  \
+    "text"
 
 /* ---- schema.c -------------------------------------------------------------------------------- */
 
@@ -342,6 +364,25 @@ int sqlite_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
 int sqlite_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
 /* report.c */
 int sqlite_report(struct backend *b, const struct store_report *o);
+
+/* schedules.c */
+int sqlite_schedule_find(struct backend *b, const char *name, struct store_schedule *out);
+int sqlite_schedule_put(struct backend *b, const struct store_schedule *s);
+int sqlite_schedule_remove(struct backend *b, const char *name);
+int sqlite_schedule_count(struct backend *b, size_t *out_all, size_t *out_of_file);
+int sqlite_schedule_of_file(struct backend *b, char (**out)[STORE_SCHEDULE_NAME_MAX + 1],
+                            size_t *out_n);
+int sqlite_schedule_add_run(struct backend *b, struct store_schedule *s,
+                            const struct store_schedule_run *run);
+int sqlite_schedule_end_waiting(struct backend *b, const char *name);
+int sqlite_schedule_unfinished(struct backend *b, const char *name, size_t max, struct task *tasks,
+                               size_t *out_n);
+/* A task of a schedule is unfinished from now on, or is not any more. */
+int sqlite_schedule_add_task(struct backend *b, const struct task_spec *spec);
+int sqlite_schedule_end_task(struct backend *b, const struct task_spec *spec);
+int sqlite_schedule_get(struct backend_reader *r, struct store_schedule_get *o);
+int sqlite_schedule_list(struct backend_reader *r, struct store_schedule_list *o);
+int sqlite_schedule_due(struct backend_reader *r, struct store_schedule_due *o);
 
 /* read.c, read_many.c */
 int sqlite_reader_open(struct backend *b, struct backend_reader **out);

@@ -35,6 +35,16 @@ static const char *const sql[R_COUNT] = {
     [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
                    " signal, oom, max_rss_kib, cpu_ms, log, error_type FROM attempts WHERE key = ?1"
                    " ORDER BY attempt",
+    [R_SCHEDULE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
+    [R_SCHEDULE_RUNS] =
+        "SELECT s.kind, s.at_ms, s.to_ms, s.done_ms, s.is_manual, s.key, s.lo,"
+        " coalesce(l.state, r.state) FROM schedule_runs s LEFT JOIN live l ON l.key = s.key"
+        " LEFT JOIN results r ON r.key = s.key WHERE s.name = ?1 ORDER BY s.n DESC LIMIT ?2",
+    [R_SCHEDULE_LIST] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name > ?1"
+                        " ORDER BY name LIMIT ?2",
+    [R_SCHEDULE_DUE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE wake_ms <= ?1"
+                       " ORDER BY wake_ms LIMIT ?2",
+    [R_SCHEDULE_NEXT] = "SELECT min(wake_ms) FROM schedules WHERE wake_ms > ?1",
     [R_AHEAD] = "SELECT count(*) FROM"
                 " (SELECT 1 FROM live WHERE queue = ?1"
                 " AND place < (SELECT place FROM live WHERE key = ?2) LIMIT ?3)",

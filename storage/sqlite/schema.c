@@ -129,6 +129,22 @@ static const char *const migrations[] = {
      "ALTER TABLE batches ADD COLUMN cancelled INTEGER;"
      "ALTER TABLE batches ADD COLUMN callback_key INTEGER;"
      "ALTER TABLE batches ADD COLUMN callback_lo INTEGER;"),
+
+    /* Schedules, what their last times came to, and their unfinished tasks. wake_ms: from when on
+     * one is due; NULL: not by itself. */
+    "CREATE TABLE schedules ("
+    "  name TEXT PRIMARY KEY, is_file INTEGER NOT NULL, is_paused INTEGER NOT NULL,"
+    "  is_ready INTEGER NOT NULL, revision INTEGER NOT NULL, since_ms INTEGER NOT NULL,"
+    "  next_ms INTEGER, due_ms INTEGER, waiting_ms INTEGER, runs INTEGER NOT NULL,"
+    "  wake_ms INTEGER, text TEXT NOT NULL) STRICT;"
+    "CREATE INDEX schedules_wake ON schedules(wake_ms) WHERE wake_ms IS NOT NULL;"
+    "CREATE TABLE schedule_runs ("
+    "  name TEXT NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  to_ms INTEGER NOT NULL, done_ms INTEGER NOT NULL, is_manual INTEGER NOT NULL,"
+    "  key INTEGER, lo INTEGER, PRIMARY KEY (name, n)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE schedule_tasks ("
+    "  name TEXT NOT NULL, key INTEGER NOT NULL, PRIMARY KEY (name, key)) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE options ADD COLUMN schedule TEXT;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

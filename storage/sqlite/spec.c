@@ -31,7 +31,8 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
-    if (!spec->unique && retry_is_unsaid(p) && !times->delay_ms && !backend_has_timers(spec))
+    if (!spec->unique && retry_is_unsaid(p) && !spec->schedule && !times->delay_ms &&
+        !backend_has_timers(spec))
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -43,6 +44,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_int_or_null(st, 8, times->run_at_wall_ms, 0);
     bind_int_or_null(st, 9, times->expires_in_ms, 0);
     bind_int_or_null(st, 10, times->deadline_ms, 0);
+    bind_text(st, 11, spec->schedule);
     return true;
 }
 
@@ -76,6 +78,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
                   .run_at_wall_ms = sqlite3_column_int64(st, 21),
                   .expires_in_ms = sqlite3_column_int64(st, 22),
                   .deadline_ms = sqlite3_column_int64(st, 23)},
+        .schedule = column_text(st, 24),
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

@@ -16,8 +16,8 @@ static const char *const sql[W_COUNT] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [W_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
-        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
@@ -131,6 +131,30 @@ static const char *const sql[W_COUNT] = {
         " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
         " WHERE r.code IS NOT NULL AND r.key < ?1 AND r.key >= ?2"
         " ORDER BY r.key DESC LIMIT ?3",
+    [W_SCHEDULE_FIND] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
+    [W_SCHEDULE_PUT] =
+        "INSERT INTO schedules (" SCHEDULE_COLUMNS ", wake_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (name) DO UPDATE"
+        " SET is_file = ?2, is_paused = ?3, is_ready = ?4, revision = ?5, since_ms = ?6,"
+        " next_ms = ?7, due_ms = ?8, waiting_ms = ?9, runs = ?10, text = ?11, wake_ms = ?12",
+    [W_SCHEDULE_REMOVE] = "DELETE FROM schedules WHERE name = ?1",
+    [W_SCHEDULE_REMOVE_RUNS] = "DELETE FROM schedule_runs WHERE name = ?1",
+    [W_SCHEDULE_COUNT] = "SELECT count(*), coalesce(sum(is_file), 0) FROM schedules",
+    [W_SCHEDULE_OF_FILE] = "SELECT name FROM schedules WHERE is_file",
+    [W_SCHEDULE_ADD_RUN] =
+        "INSERT INTO schedule_runs (name, n, kind, at_ms, to_ms, done_ms, is_manual, key, lo)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [W_SCHEDULE_TRIM_RUNS] = "DELETE FROM schedule_runs WHERE name = ?1 AND n <= ?2",
+    [W_SCHEDULE_END_WAITING] = "DELETE FROM schedule_runs WHERE name = ?1 AND kind = ?2",
+    [W_SCHEDULE_UNFINISHED] =
+        "SELECT " SPEC_COLUMNS LIVE_COLUMNS " FROM schedule_tasks s"
+        " JOIN live l ON l.key = s.key"
+        " JOIN tasks t ON t.key = s.key" JOIN_OPTIONS " WHERE s.name = ?1 LIMIT ?2",
+    [W_SCHEDULE_ADD_TASK] = "INSERT INTO schedule_tasks (name, key) VALUES (?1, ?2)",
+    [W_SCHEDULE_DROP_TASK] = "DELETE FROM schedule_tasks WHERE name = ?1 AND key = ?2",
+    [W_SCHEDULE_READY] = "UPDATE schedules SET is_ready = 1, wake_ms = 0 WHERE name = ?1"
+                         " AND waiting_ms IS NOT NULL AND NOT is_paused"
+                         " AND NOT EXISTS (SELECT 1 FROM schedule_tasks t WHERE t.name = ?1)",
     [W_SAVE] = "UPDATE counters SET seq = ?1, up_ms = ?2, wall_ms = ?3",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };

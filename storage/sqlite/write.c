@@ -84,6 +84,8 @@ int sqlite_insert(struct backend *b, const struct task *t)
         rc = sqlite_run(b, W_PUT_OPTIONS);
     if (rc == 0 && backend_has_timers(t->spec))
         rc = sqlite_put_timers(b, t, true);
+    if (rc == 0 && t->spec->schedule)
+        rc = sqlite_schedule_add_task(b, t->spec);
     return rc == 0 ? insert_live(b, t, t->spec->id.hi) : rc;
 }
 
@@ -134,6 +136,8 @@ static int change_back(struct backend *b, const struct task_change *c, const str
         rc = sqlite_return_member(b, after->spec->batch, c->from_state);
     if (rc == 0 && backend_has_timers(after->spec))
         rc = sqlite_put_timers(b, after, false);
+    if (rc == 0 && after->spec->schedule)
+        rc = sqlite_schedule_add_task(b, after->spec);
     return rc == 0 ? insert_live(b, after, backend_next_place()) : rc;
 }
 
@@ -164,6 +168,8 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
         rc = change_timers(b, after);
     if (rc == 0 && final && after->spec->batch.hi)
         rc = sqlite_end_member(b, after->spec->batch, after->state);
+    if (rc == 0 && final && after->spec->schedule)
+        rc = sqlite_schedule_end_task(b, after->spec);
     return rc == 0 && final ? insert_result(b, after) : rc;
 }
 

@@ -192,6 +192,11 @@ int fixture_list(struct fixture *k, struct store_list *o)
     return wait_done(store_post(k->store, &store_verb_list, &o->op, on_done), &o->op);
 }
 
+int fixture_do(struct fixture *k, const struct store_verb *verb, struct store_op *op)
+{
+    return wait_done(store_post(k->store, verb, op, on_done), op);
+}
+
 int fixture_bulk_start(struct fixture *k, enum store_bulk_kind kind, const char *filter,
                        struct store_bulk *out)
 {

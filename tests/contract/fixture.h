@@ -45,6 +45,8 @@ int fixture_get_reported(struct fixture *k, struct task_id id, struct store_repo
 int fixture_delete(struct fixture *k, struct task_id id);
 /* Run o as the test has filled it. */
 int fixture_list(struct fixture *k, struct store_list *o);
+/* Any other verb, as the test has filled it. */
+int fixture_do(struct fixture *k, const struct store_verb *verb, struct store_op *op);
 int fixture_submit_op(struct fixture *k, struct store_submit *o);
 int fixture_submit_batch(struct fixture *k, const struct task *tasks, size_t n,
                          const struct store_batch *batch);
