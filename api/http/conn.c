@@ -35,6 +35,7 @@ void http_conn_free(struct http_loop *l, struct http_conn **c)
 void http_conn_hide_query(struct http_conn *c, const char *uri)
 {
     c->uri = uri;
+    c->uri_len = uri ? strlen(uri) : 0;
     const char *mark = uri ? strchr(uri, '?') : NULL;
     c->query = mark ? (char *)(uintptr_t)(mark + 1) : NULL;
     if (!c->query)

@@ -16,6 +16,7 @@ struct http_conn {
     int fd;                  /* the library's */
     struct request *request; /* begun and not completed; NULL between requests */
     const char *uri;         /* of the request line, in the library's memory; NULL none */
+    size_t uri_len;          /* bytes before the first NUL, with the query */
     char *query;             /* behind the '?', in the library's memory; NULL none */
     char query_start;        /* its first character, while it is hidden */
     bool is_watched;         /* its end is an event of the loop */

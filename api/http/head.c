@@ -62,6 +62,8 @@ void head_add(struct head *h, const struct head_field *f)
 
 bool head_is_sound(struct head *h, struct problem *p)
 {
+    if (h->line_has_control)
+        blame(h, "", "The request line must be text without control characters.");
     if (h->lengths > 1 || (h->lengths && h->codings))
         blame(h, "Content-Length",
               "Content-Length must come once at most, and not beside Transfer-Encoding.");

@@ -16,6 +16,7 @@ struct head_field {
 struct head {
     const char *begin, *end; /* where all of it stands in the library's memory */
     bool needs_host;         /* HTTP/1.1 */
+    bool line_has_control;   /* the request line has a NUL or another control character */
     unsigned hosts, lengths, codings;
     const char *fault; /* a sentence about the first wrong field; NULL none */
     char field[64];    /* its name */

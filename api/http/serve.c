@@ -71,6 +71,15 @@ static bool head_fits(struct request *r)
     return false;
 }
 
+/* The version stands behind the URI and one space, unless a NUL has cut the URI short. */
+static bool line_has_control(const struct http_conn *c, const char *version)
+{
+    bool is_cut = *version && version != c->uri + c->uri_len + 1;
+    for (size_t i = 0; i < c->uri_len; i++)
+        is_cut = is_cut || (c->uri[i] > 0 && c->uri[i] < 0x20) || c->uri[i] == 0x7F;
+    return is_cut;
+}
+
 /* False: where the request ends is doubtful, so its refusal is the connection's last answer. */
 static bool head_is_clear(struct request *r, const char *method, const char *version)
 {
@@ -78,7 +87,8 @@ static bool head_is_clear(struct request *r, const char *method, const char *ver
     const char *uri = r->peer->uri ? r->peer->uri : "";
     struct head h = {.begin = uri,
                      .end = uri + head_size(r) - strlen(method) - 1,
-                     .needs_host = strcmp(version, MHD_HTTP_VERSION_1_1) == 0};
+                     .needs_host = strcmp(version, MHD_HTTP_VERSION_1_1) == 0,
+                     .line_has_control = r->peer->uri && line_has_control(r->peer, version)};
     http_read_head(r, &h);
     if (head_is_sound(&h, &p))
         return true;

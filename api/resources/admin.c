@@ -48,6 +48,8 @@ static void write_store(struct buf *b, const struct store_stats *s)
     json_out_str(b, "health", fut_err_name(s->health));
     json_out_uint(b, "commits", s->commits);
     json_out_uint(b, "ops", s->ops);
+    json_out_uint(b, "file_bytes", s->file_bytes);
+    json_out_uint(b, "log_bytes", s->log_bytes);
     buf_putc(b, '}');
 }
 

@@ -36,6 +36,10 @@ struct store_verb {
                                              store_post, on the caller's thread; NULL: nothing */
     int (*write)(struct store *s, struct store_op *op);
     int (*read)(const struct backend_ops *ops, struct backend_reader *r, struct store_op *op);
+    int (*replay)(struct store *s,
+                  struct store_op *op); /* in place of write while the disk is full:
+                                           answers what is stored already, else
+                                           FUT_ERR_NO_SPACE; NULL: nothing is */
 };
 
 /* Numbers that a failed transaction takes back. */

@@ -157,10 +157,22 @@ static int write_submit(struct store *s, struct store_op *op)
     return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : submit_insert(s, o);
 }
 
+/* A repeat under a known key needs no space. */
+static int replay_submit(struct store *s, struct store_op *op)
+{
+    struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
+    int rc = o->key ? txn_begin(s) : FUT_ERR_NO_SPACE;
+    if (rc == 0)
+        rc = find_by_key(s, o);
+    return rc == 0 && o->submitted == STORE_NEW ? FUT_ERR_NO_SPACE : rc;
+}
+
 static void prepare_submit(struct store_op *op)
 {
     FUT_CONTAINER(op, struct store_submit, op)->submitted = STORE_NEW;
 }
 
-const struct store_verb store_verb_submit = {
-    .prepare = prepare_submit, .write = write_submit, .is_refusable = true};
+const struct store_verb store_verb_submit = {.prepare = prepare_submit,
+                                             .write = write_submit,
+                                             .replay = replay_submit,
+                                             .is_refusable = true};

@@ -56,7 +56,9 @@ static int run_ops(struct store *s)
     while ((n = list_pop_front(&s->w.batch))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
         bool refused = trouble_refuses(s, op);
-        int rc = refused ? FUT_ERR_NO_SPACE : op->verb->write(s, op);
+        int rc = !refused           ? op->verb->write(s, op)
+                 : op->verb->replay ? op->verb->replay(s, op)
+                                    : FUT_ERR_NO_SPACE;
         if (rc != STORE_PARKED) {
             op->rc = rc;
             list_push_back(&s->w.finished, &op->link);

@@ -100,6 +100,10 @@ class Submitter(Actor):
 
     def unique(self):
         key = f"only-{self.random.randrange(6)}"
+        with self.ledger.unique_locks[key]:
+            self.submit_unique(key)
+
+    def submit_unique(self, key):
         body, made, more = self.task("ok")
         body.update(handler="work", unique=key, input={"token": made[0], "mode": "ok", "ms": 300})
         body.pop("callback", None)
@@ -107,9 +111,13 @@ class Submitter(Actor):
         was_done = before is not None and before.end is not None
         if before is not None and not was_done and self.random.random() < 0.5:
             body, made = before.body, (before.token, before.handler, before.mode)  # the same again
-        answer = self.check(self.client.once("POST", "/v1/tasks", body), ACCEPTED + (409,), "POST with a unique key")
+        try:
+            answer = self.check(self.client.once("POST", "/v1/tasks", body), ACCEPTED + (409,), "POST with a unique key")
+        except Undecided:
+            self.ledger.unique_unknown.add(key)
+            raise
         if answer.status == 409:
-            if answer.json()["code"] != "conflict" or was_done:
+            if answer.json()["code"] != "conflict" or (was_done and key not in self.ledger.unique_unknown):
                 self.ledger.breach("unique", f"{key} was free: {answer.body[:200]!r}")
             return
         ident = answer.json()["id"]
@@ -117,6 +125,7 @@ class Submitter(Actor):
             if was_done and before.id == ident:
                 self.ledger.breach("unique", f"{ident} was done, and a submission was coalesced onto it")
             return
+        self.ledger.unique_unknown.discard(key)
         if before is not None and before.id != ident and not before.end:
             found = self.client.sure("GET", f"/v1/futures/{before.id}")
             if found.status == 200 and not found.json()["done"]:
@@ -134,14 +143,19 @@ class Batcher(Actor):
             tasks.append(body)
             mades.append((made, more))
         fail_fast, cancels = self.random.random() < 0.3, self.random.random() < 0.2
-        answer = self.check(self.client.once("POST", "/v1/batches", {"tasks": tasks, "fail_fast": fail_fast}), ACCEPTED,
-                            "POST of a batch")
+        body, told_to = {"tasks": tasks, "fail_fast": fail_fast}, ""
+        if self.random.random() < 0.5:
+            told_to = "batch-" + self.token()
+            body["callback"] = {"url": self.world.receiver.url(told_to)}
+        answer = self.check(self.client.once("POST", "/v1/batches", body), ACCEPTED, "POST of a batch")
         batch = answer.json()
         members = [self.promise(ident, made, more, batch=batch["id"]) for ident, (made, more) in zip(batch["ids"], mades)]
         for p in members:
             p.may_cancel |= fail_fast or cancels
         self.ledger.counts["batches"] += 1
         self.ledger.batches.append((batch["id"], members, time.monotonic()))
+        if told_to:
+            self.ledger.batch_callbacks.append((batch["id"], told_to, members))
         if self.random.random() < 0.6:
             Follower(self.world, f"follower of {batch['id']}", batch["id"], members).start()
         if cancels:
@@ -210,8 +224,9 @@ class Follower(Actor):
             told = self.told.setdefault(future["id"], [])
             told.append(future["attempt"])
             p = self.members[future["id"]]
-            if len(told) > p.lives and not p.is_unsure:
-                self.ledger.breach("order", f"batch {self.batch}: {future['id']} was told {len(told)} times, and lived {p.lives}")
+            if len(told) > 1 + p.retries_sent:
+                self.ledger.breach("order", f"batch {self.batch}: {future['id']} was told {len(told)} times, "
+                                   f"and {p.retries_sent} retries were sent")
         elif kind == "gone":
             self.told.setdefault(json.loads(event["data"])["id"], []).append("gone")
         elif kind == "end":
@@ -227,20 +242,21 @@ class Canceller(Actor):
 
     def turn(self):
         with self.ledger.lock:
-            waiting = [p for p in self.ledger.waiting if p.may_cancel and not p.unique]
+            waiting = [p for p in self.ledger.waiting if p.may_cancel and not p.unique and p.mode == "cancel"]
             done = [p for p in self.ledger.done if p.end and time.monotonic() - p.ended < self.ledger.retention_s / 3]
             retriable = [p for p in done if p.end[0] in ("failed", "cancelled") and not p.unique and p.lives < 4]
-        self.random.choice((self.cancel, self.cancel, self.retry, self.repeat, self.delete, self.reread))(
-            waiting, done, retriable)
+        act, among = self.random.choice(((self.cancel, waiting), (self.cancel, waiting), (self.retry, retriable),
+                                         (self.repeat, done), (self.delete, done), (self.reread, done)))
+        if among:
+            p = self.random.choice(among)
+            with p.changing:
+                act(p)
         self.daemon_.pause(self.random.expovariate(6 * self.world.pace))
 
-    def cancel(self, waiting, *_):
-        waiting = [p for p in waiting if not p.cancelled and p.mode == "cancel"]
-        if not waiting:
+    def cancel(self, p):
+        if p.cancelled or p.end:
             return
-        p = self.random.choice(waiting)
         lives = p.lives
-        p.may_cancel = True
         answer = self.client.sure("POST", f"/v1/futures/{p.id}/cancel")
         if answer.status == 404:
             self.ledger.is_gone(p)
@@ -248,11 +264,10 @@ class Canceller(Actor):
             p.cancelled = True
             self.ledger.counts["cancels"] += 1
 
-    def retry(self, _waiting, _done, retriable):
-        retriable = [p for p in retriable if not p.is_deleted]
-        if not retriable:
+    def retry(self, p):
+        if p.is_deleted or not p.end:
             return
-        p = self.random.choice(retriable)
+        p.retries_sent += 1
         try:
             answer = self.client.once("POST", f"/v1/futures/{p.id}/retry")
         except Undecided:
@@ -273,11 +288,9 @@ class Canceller(Actor):
             p.cancelled = False
             self.ledger.waiting.append(p)
 
-    def repeat(self, _waiting, done, _retriable):
-        done = [p for p in done if p.key and not p.is_deleted]
-        if not done:
+    def repeat(self, p):
+        if not p.key or p.is_deleted:
             return
-        p = self.random.choice(done)
         answer = self.client.sure("POST", "/v1/tasks", p.body, {"Idempotency-Key": p.key, "Content-Type": "application/json"})
         self.check(answer, ACCEPTED, "repeat of a key")
         if answer.json()["id"] != p.id or answer.headers.get("Idempotency-Replayed") != "true":
@@ -285,21 +298,16 @@ class Canceller(Actor):
                                f"{answer.headers.get('Idempotency-Replayed')}, {time.monotonic() - p.acked:.1f} s old")
         self.ledger.counts["keys repeated"] += 1
 
-    def delete(self, _waiting, done, _retriable):
-        done = [p for p in done if not p.key and not p.batch and not p.unique and not p.is_deleted]
-        if not done or self.random.random() < 0.5:
+    def delete(self, p):
+        if p.key or p.batch or p.unique or p.is_deleted or not p.end:
             return
-        p = self.random.choice(done)
         p.is_deleted = True
         answer = self.client.sure("DELETE", f"/v1/futures/{p.id}")
-        if self.check(answer, (204, 404, 409), "delete").status == 409 and p.lives == 1:
+        if self.check(answer, (204, 404, 409), "delete").status == 409 and not p.is_unsure:
             self.ledger.breach("one end", f"{p.id} was {p.end}, and cannot be deleted: {answer.body[:200]!r}")
         self.ledger.counts["deleted"] += 1
 
-    def reread(self, _waiting, done, _retriable):
-        if not done:
-            return
-        p = self.random.choice(done)
+    def reread(self, p):
         lives = p.lives
         answer = self.client.sure("GET", f"/v1/futures/{p.id}")
         if answer.status == 404:
@@ -307,9 +315,7 @@ class Canceller(Actor):
         elif p.lives == lives and p.end and not p.is_deleted and not p.is_unsure and answer.status == 200:
             future = answer.json()
             if not future["done"]:
-                self.daemon_.pause(0.2)
-                if p.lives == lives and p.end:
-                    self.ledger.breach("one end", f"{p.id} was {p.end}, is {future['state']}")
+                self.ledger.breach("one end", f"{p.id} was {p.end}, is {future['state']}")
             else:
                 self.ledger.see(p, future)
         self.ledger.counts["reread"] += 1

@@ -32,6 +32,8 @@ class Promise:
     def __init__(self, ident, token, handler, mode, kills, **more):
         self.id, self.token, self.handler, self.mode = ident, token, handler, mode
         self.acked, self.kills, self.lives = time.monotonic(), kills, 1
+        self.changing = threading.Lock()  # whoever cancels, retries, deletes or rereads it
+        self.retries_sent = 0
         self.callback = more.get("callback", False)
         self.key, self.body = more.get("key"), more.get("body")
         self.unique, self.batch = more.get("unique"), more.get("batch")
@@ -71,6 +73,9 @@ class Ledger:
         self.counts = collections.Counter()
         self.by_id, self.waiting, self.done = {}, collections.deque(), collections.deque(maxlen=4000)
         self.batches, self.unique, self.worker_kills = [], {}, 0
+        self.unique_locks = collections.defaultdict(threading.Lock)
+        self.unique_unknown = set()  # keys under which a submission got no answer: it may hold the key
+        self.batch_callbacks = []  # (batch, token, members)
 
     def breach(self, rule, text):
         with self.lock:

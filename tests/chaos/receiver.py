@@ -10,6 +10,7 @@ class Receiver:
     def __init__(self, seed):
         self.random, self.lock = random.Random(seed), threading.Lock()
         self.told = {}  # token -> states that were received and answered with 2xx
+        self.data = {}  # token -> what came with them
         self.is_kind = False
         outer = self
 
@@ -43,11 +44,17 @@ class Receiver:
             request.send_response(500)
             request.end_headers()
             return
+        said, token = json.loads(body), request.path[1:]
         with self.lock:
-            self.told.setdefault(request.path[1:], []).append(json.loads(body)["type"].removeprefix("future."))
+            self.told.setdefault(token, []).append(said["type"].removeprefix("future."))
+            self.data.setdefault(token, []).append(said["data"])
         request.send_response(204)
         request.end_headers()
 
     def states(self, token):
         with self.lock:
             return list(self.told.get(token, ()))
+
+    def said(self, token):
+        with self.lock:
+            return list(self.data.get(token, ()))

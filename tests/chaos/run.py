@@ -176,8 +176,24 @@ def untold(world):
     return found
 
 
+def untold_batches(world):
+    """Batches of whose last end none was told: with how many members ended in which state."""
+    found = []
+    for ident, token, members in world.ledger.batch_callbacks:
+        told = [said["counts"] for said in world.receiver.said(token)]
+        ends = [p.end and p.end[0] for p in members]
+        counts = {state: ends.count(state) for state in ("succeeded", "failed", "cancelled")}
+        is_known = None not in ends and not any(p.is_unsure or p.is_deleted for p in members)
+        is_whole = all(sum(c.values()) == len(members) for c in told)
+        if not told or not is_whole or (is_known and counts not in told):
+            found.append(f"batch {ident} of {len(members)} ended {counts}, its callback was told {told}")
+    return found
+
+
 def check_callbacks(world):
-    until(world.daemon, CALM_S, lambda: not untold(world))
+    until(world.daemon, CALM_S, lambda: not untold(world) and not untold_batches(world))
+    for text in untold_batches(world):
+        world.ledger.breach("callbacks", text)
     client = Client(world.daemon)
     for p, told in untold(world):
         answer = client.sure("GET", f"/v1/futures/{p.id}")

@@ -239,16 +239,61 @@ static size_t fill_up(struct site *s)
     return accepted;
 }
 
+static struct http_reply post_with_key(const struct site *s, const char *key, const char *body)
+{
+    const char *const headers[] = {key, "Content-Type: application/json", NULL};
+    return http_call(daemon_url(s->d), &(struct http_request){.method = "POST",
+                                                              .path = "/v1/tasks",
+                                                              .body = body,
+                                                              .body_len = strlen(body),
+                                                              .headers = headers});
+}
+
+#define KEY "Idempotency-Key: known"
+static const char hold[] = "{\"handler\":\"hold\"}";
+
+static void submit_with_key(const struct site *s, char out_id[ID_TEXT_SIZE])
+{
+    struct http_reply r = post_with_key(s, KEY, hold);
+    ck_assert_msg(r.status == 202, "%d %s", r.status, r.body);
+    (void)snprintf(out_id, ID_TEXT_SIZE, "%s", api_str(r.json, "id"));
+    http_reply_release(&r);
+}
+
+/* A repeat under a known key writes nothing, so it is answered; one under another is refused. */
+static void expect_replay(const struct site *s, const char *id)
+{
+    char replayed[8];
+    struct http_reply r = post_with_key(s, KEY, hold);
+    ck_assert_msg(r.status == 202, "%d %s", r.status, r.body);
+    ck_assert_str_eq(api_str(r.json, "id"), id);
+    ck_assert_ptr_nonnull(http_header(&r, "Idempotency-Replayed", replayed, sizeof(replayed)));
+    http_reply_release(&r);
+    expect_problem(post_with_key(s, "Idempotency-Key: other", hold), 507, "no_space");
+}
+
+/* Counted a few times a second. */
+static bool shows_its_size(void *site)
+{
+    const struct site *s = site;
+    struct http_reply r = api_get(daemon_url(s->d), "/v1/stats");
+    json_int_t n = api_int(r.json, "store.file_bytes") + api_int(r.json, "store.log_bytes");
+    http_reply_release(&r);
+    return n > 300000 && n < MANY; /* of 700,000 with the reserve */
+}
+
 START_TEST(test_disk_full_keeps_a_reserve_for_results_and_heals)
 {
     struct site s = open_site("FUTURED_RESERVE=256K");
     char id[ID_TEXT_SIZE];
-    api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", id);
+    submit_with_key(&s, id);
     free(daemon_wait_file(s.d, "began"));
     atomic_store(&s.disk->capacity, 700000);
     size_t accepted = fill_up(&s);
+    ck_assert(wait_until(shows_its_size, &s, WAIT_LONG_MS));
     ck_assert_int_eq(ready_status(&s), 503);
     expect_problem(api_post(daemon_url(s.d), "/v1/tasks", echo), 507, "no_space");
+    expect_replay(&s, id);
     let_go(&s);
     expect_ends_well(&s, id); /* 40,000 bytes that found space where 20,000 did not */
     ck_assert_int_eq(ready_status(&s), 503);
