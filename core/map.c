@@ -26,6 +26,17 @@ void map_release(struct map *m)
     *m = (struct map){0};
 }
 
+void map_drain(struct map *m, void (*end)(struct map_node *n))
+{
+    for (size_t i = 0; m->buckets && i <= m->mask; i++) {
+        for (struct map_node *n = m->buckets[i], *next; n; n = next) {
+            next = n->next;
+            end(n);
+        }
+    }
+    map_release(m);
+}
+
 static void prepend(struct map *m, struct map_node *n)
 {
     struct map_node **at = &m->buckets[bucket_of(m, n->key)];

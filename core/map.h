@@ -25,6 +25,8 @@ struct map {
 void map_init(struct map *m);
 /* Frees the buckets; the nodes stay their owners'. */
 void map_release(struct map *m);
+/* Calls end, which may free it, for each node; then as map_release. */
+void map_drain(struct map *m, void (*end)(struct map_node *n));
 /* Adds n, which is in no map, under this key. */
 void map_put(struct map *m, struct map_node *n, uint64_t key);
 /* Nothing happens when n is in no map. */

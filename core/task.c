@@ -56,7 +56,8 @@ static size_t str_size(const char *s)
 struct task_spec *task_spec_new(const struct task_spec *from)
 {
     size_t size = str_size(from->handler) + str_size(from->input_type) + str_size(from->unique) +
-                  str_size(from->schedule) + str_size(from->traceparent) + from->input_len + 1;
+                  str_size(from->schedule) + str_size(from->traceparent) + str_size(from->queue) +
+                  str_size(from->fair_key) + from->input_len + 1;
     struct spec_box *box = xmalloc(sizeof(*box) + size);
     char *at = box->mem;
     box->pub = *from;
@@ -66,6 +67,8 @@ struct task_spec *task_spec_new(const struct task_spec *from)
     box->pub.unique = pack_str(&at, from->unique);
     box->pub.schedule = pack_str(&at, from->schedule);
     box->pub.traceparent = pack_str(&at, from->traceparent);
+    box->pub.queue = pack_str(&at, from->queue);
+    box->pub.fair_key = pack_str(&at, from->fair_key);
     box->pub.input = from->input ? (unsigned char *)pack(&at, from->input, from->input_len) : NULL;
     return &box->pub;
 }

@@ -29,14 +29,18 @@ enum task_state {
 };
 #define TASK_STATE_COUNT 6
 
-#define TASK_HANDLER_MAX 64 /* bytes of a handler's name */
-#define TASK_KEY_MAX 255    /* bytes of a unique or idempotency key */
-#define TASK_TYPE_MAX 127   /* bytes of a content type */
-#define TASK_LOG_MAX 8192   /* bytes kept of an attempt's standard error */
+#define TASK_HANDLER_MAX 64   /* bytes of a handler's name */
+#define TASK_KEY_MAX 255      /* bytes of a unique or idempotency key */
+#define TASK_QUEUE_MAX 64     /* bytes of a queue's name */
+#define TASK_FAIR_KEY_MAX 128 /* bytes of a fairness key */
+#define TASK_TYPE_MAX 127     /* bytes of a content type */
+#define TASK_LOG_MAX 8192     /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
 #define TASK_TIMEOUT_MAX_MS 86400000LL
 #define TASK_DAEMON_DEATHS_MAX 3        /* daemon deaths that one task may live through */
 #define TASK_DELAY_MAX_MS 31622400000LL /* 366 days: of each duration in struct task_times */
+#define TASK_PRIORITY_MAX 100           /* and -100 at least */
+#define TASK_QUEUE_DEFAULT "default"
 
 #define CONTENT_JSON "application/json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
@@ -69,6 +73,9 @@ struct task_spec {
     struct task_id callback; /* the task that tells of this one's end; hi 0: none */
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
     const char *schedule;    /* the schedule that made it; NULL: none */
+    const char *queue;       /* the named queue in which it waits; NULL: TASK_QUEUE_DEFAULT */
+    const char *fair_key;    /* whose turn within the queue it takes; NULL: of those without key */
+    int priority;            /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX, higher first; mostly 0 */
     const char *traceparent; /* W3C trace context of the submitter; NULL: none */
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/mem.h"
 
@@ -19,17 +20,34 @@ bool backend_waits_for_wall(const struct task *t)
            t->due_wall_ms == t->spec->times.run_at_wall_ms && !task_has_begun(t);
 }
 
-bool backend_part_wants(const struct backend_part *part, const char *handler)
+#define VERSION_BITS 0xF000
+#define VERSION_KEY 0x7000   /* of a UUID of version 7, whose upper half a key is */
+#define VERSION_MOVED 0x8000 /* a place that a priority has moved */
+#define MS_SHIFT 16          /* from milliseconds to a key */
+
+int64_t backend_place(uint64_t key, int priority, int64_t step_ms)
 {
-    uint8_t rank = part->others;
-    for (size_t i = 0; i < part->n_ranks; i++) {
-        if (strcmp(part->ranks[i].handler, handler) == 0)
-            rank = part->ranks[i].rank;
-    }
-    return rank <= part->most;
+    if (!priority)
+        return (int64_t)key;
+    int64_t place = ((int64_t)key & ~(int64_t)VERSION_BITS) | VERSION_MOVED;
+    return place - priority * step_ms * (1 << MS_SHIFT);
 }
 
-uint64_t backend_next_place(void)
+int backend_place_priority(int64_t place)
+{
+    const int64_t step = BACKEND_STRICT_MS * (1 << MS_SHIFT);
+    int64_t moved = clock_wall_ms() * (1 << MS_SHIFT) - place;
+    if (backend_place_is_key(place))
+        return 0;
+    return (int)((moved + (moved < 0 ? -step : step) / 2) / step);
+}
+
+bool backend_place_is_key(int64_t place)
+{
+    return (place & VERSION_BITS) != VERSION_MOVED;
+}
+
+uint64_t backend_next_key(void)
 {
     return id_new().hi;
 }

@@ -10,9 +10,11 @@
  * expiry and deadline go on while no daemon runs (totals). `run_at` alone is a wall time and
  * follows the clock of the machine wherever it steps.
  *
- * The place of a task in its lane's queue is its key, which ascends with the time of submission. A
- * task that returns (another life, a retry that is due, a callback whose task has ended) gets a
- * place behind all that were there before it; one that was claimed and is given back keeps its own.
+ * The place of a task is where it stands in its line; the lowest goes first. Without a priority it
+ * is its key, which ascends with the time of submission. A task that returns (another life, a retry
+ * that is due, a callback whose task has ended) gets a place behind all that were there before it;
+ * one that was claimed and is given back keeps its own. A priority moves the place by a time
+ * (backend_place).
  *
  * Errors: FUT_ERR_IO, FUT_ERR_NO_SPACE, FUT_ERR_READ_ONLY, FUT_ERR_DAMAGED end the whole
  * transaction; FUT_ERR_STALE, FUT_ERR_EXISTS, FUT_ERR_NOT_FOUND, FUT_ERR_STATE concern one call and
@@ -50,8 +52,7 @@ struct backend_counters {
 };
 
 struct backend_totals {
-    uint64_t live[LANE_COUNT][TASK_STATE_COUNT];
-    uint64_t max_key; /* also of places */
+    uint64_t max_key; /* also of places, but for those that a priority has moved */
     uint64_t seq;
     int64_t up_ms; /* the uptime goes on from here */
 };
@@ -90,15 +91,29 @@ struct backend_scan {
     uint64_t next;      /* out: `before` of the next step; 0: there is nothing left */
 };
 
-/* A part of a lane's queue: tasks whose handlers' rank is up to `most`, behind place `after`. */
-struct backend_part {
-    const struct store_rank *ranks;
-    size_t n_ranks;
-    uint8_t others, most;
-    uint64_t after;
-    size_t look;     /* at so many tasks at most */
-    uint64_t passed; /* out: nothing of the part is left in the queue up to this place */
-    bool is_all;     /* out: nothing is left at all */
+/* A waiting line: all tasks of one lane, queue, handler and fairness key. The strings are never
+ * NULL. */
+struct backend_line {
+    int64_t number; /* > 0; the engine's choice */
+    enum lane lane;
+    const char *queue; /* "": TASK_QUEUE_DEFAULT */
+    const char *handler;
+    const char *fair_key; /* "": none */
+};
+
+/* What a line has at the start of a daemon. */
+struct backend_line_totals {
+    struct backend_line line;
+    uint64_t live[TASK_STATE_COUNT];
+    int64_t first; /* the lowest place of those that wait in it; only where some do */
+};
+typedef void backend_line_fn(void *ctx, const struct backend_line_totals *line);
+
+/* A task that is to be queued. */
+struct backend_moved {
+    uint64_t key;
+    int64_t line;
+    int priority;
 };
 
 struct backend_ops {
@@ -121,32 +136,39 @@ struct backend_ops {
     int (*find_key)(struct backend *b, const char *key, struct backend_key *out);
     /* The key goes in the transaction in which that task or batch goes. */
     int (*put_key)(struct backend *b, const struct store_key *key, struct task_id id);
-    /* Adds an unfinished task with its spec. */
-    int (*insert)(struct backend *b, const struct task *t);
+    /* Makes a waiting line known, or forgets one that no unfinished task belongs to. */
+    int (*add_line)(struct backend *b, const struct backend_line *line);
+    int (*drop_line)(struct backend *b, int64_t number);
+    /* Adds an unfinished task with its spec. It belongs to the line, and waits in it at this place
+     * if its state is claimable. */
+    int (*insert)(struct backend *b, const struct task *t, int64_t line, int64_t place);
     /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. From a
-     * final state: the result goes, and the task is unfinished again. */
-    int (*change)(struct backend *b, const struct task_change *c, const struct task *after);
+     * final state: the result goes, and the task is unfinished again, in that line. place:
+     * BACKEND_PLACE_KEPT: as it is. */
+    int (*change)(struct backend *b, const struct task_change *c, const struct task *after,
+                  int64_t line, int64_t place);
     /* Keeps how an attempt ended; when that number is there already the first word counts. The
      * oldest go when there are more than STORE_ATTEMPTS_MAX. The outcome is borrowed. */
     int (*add_attempt)(struct backend *b, uint64_t key, const struct store_attempt *a);
     /* Another task tells of this one's end from now on. */
     int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
-    /* Moves up to max tasks of a lane, in the order of their places. */
-    int (*take)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                struct backend_row *rows, size_t *out_n);
-    /* Takes from a part of the queue only. */
-    int (*take_part)(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                     struct backend_part *part, struct backend_row *rows, size_t *out_n);
+    /* Moves up to max tasks that wait in the line, in the order of their places. *out_next: the
+     * place of the next one; BACKEND_PLACE_NONE: there is none. */
+    int (*take)(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n, int64_t *out_next);
+    /* The lowest place of those that wait in the line, or BACKEND_PLACE_NONE. */
+    int (*first)(struct backend *b, int64_t line, int64_t *out_place);
     /* The spec with its input. */
     int (*load)(struct backend *b, uint64_t key, struct task_spec **out);
-    /* Moves up to max tasks whose due time or run_at has come, in order of it, to places in the
-     * same order; out_lanes counts them by lane. */
-    int (*promote)(struct backend *b, const struct task_move *move, size_t max,
-                   size_t out_lanes[LANE_COUNT]);
-    /* Moves the tasks that wait for the task or batch that ended (spec.after), and appends a
-     * newline and `end` (text) to the input of each: what they need of it outlives it. */
-    int (*wake_after)(struct backend *b, uint64_t key, const struct buf *end,
-                      const struct task_move *move, size_t out_lanes[LANE_COUNT]);
+    /* Up to max tasks whose due time or run_at has come, in the order of it. They are to be queued
+     * in this transaction. */
+    int (*due)(struct backend *b, size_t max, struct backend_moved *rows, size_t *out_n);
+    /* Up to max tasks that wait for the task or batch that ended (spec.after). Appends a newline
+     * and `end` (text) to the input of each: what they need of it outlives it. */
+    int (*after)(struct backend *b, uint64_t key, const struct buf *end, size_t max,
+                 struct backend_moved *rows, size_t *out_n);
+    /* The task waits for nothing any more, and stands in its line at this place. */
+    int (*queue)(struct backend *b, uint64_t key, enum task_state to, int64_t place);
     int (*next_times)(struct backend *b, struct backend_next *out);
     /* Up to max unfinished tasks whose timer (not BACKEND_RUN_AT) is over, in order of it, with
      * specs but without input. */
@@ -164,6 +186,8 @@ struct backend_ops {
     int (*save)(struct backend *b, const struct backend_counters *c);
     /* Once, before the first transaction. What was due while no daemon ran is due now. */
     int (*totals)(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
+    /* Once, then: calls fn for each line that there is. */
+    int (*lines)(struct backend *b, backend_line_fn *fn, void *ctx);
 
     /* Reserves the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or frees
      * it. Outside of transactions. */
@@ -249,16 +273,28 @@ extern const struct backend_ops backend_sqlite, backend_memory;
 
 /* From when on the schedule is due; STORE_SCHEDULE_NEVER: not by itself. */
 int64_t backend_schedule_wake(const struct store_schedule *s);
-/* A place behind all that were given before, and behind the keys of all tasks that exist. */
-uint64_t backend_next_place(void);
-/* True when a task in this state stands in its lane's queue (EVENT_START may take it). */
+#define BACKEND_PLACE_NONE INT64_MAX
+#define BACKEND_PLACE_KEPT INT64_MIN
+
+/* What a step of priority is worth where priorities are strict: so many ms of waiting (15 years),
+ * which still lets a place with its priority be one number of 64 bits. */
+#define BACKEND_STRICT_MS 500000000000LL
+
+/* The place of a task that comes at `key`: one step of priority moves it by step_ms. */
+int64_t backend_place(uint64_t key, int priority, int64_t step_ms);
+/* The priority that a place tells of where priorities are strict; 0 where they are not. */
+int backend_place_priority(int64_t place);
+/* False for a place that a priority has moved. */
+bool backend_place_is_key(int64_t place);
+/* A key behind all that were given before, and behind the keys of all tasks that exist. */
+uint64_t backend_next_key(void);
+/* True when a task in this state stands in its line (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
 /* Has the spec an expiry, a deadline or a wall time: is there more to keep of its times than when
  * it is due? */
 bool backend_has_timers(const struct task_spec *spec);
 /* Does the task wait for a wall time? */
 bool backend_waits_for_wall(const struct task *t);
-bool backend_part_wants(const struct backend_part *part, const char *handler);
 /* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */
 struct store_attempt backend_keep_attempt(const struct store_attempt *a);
 

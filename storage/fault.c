@@ -48,31 +48,24 @@ static int fault_commit(struct backend *b)
     return rc ? rc : inner->commit(b);
 }
 
-static int fault_insert(struct backend *b, const struct task *t)
+static int fault_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     int rc = due(STORE_FAULT_INSERT);
-    return rc ? rc : inner->insert(b, t);
+    return rc ? rc : inner->insert(b, t, line, place);
 }
 
-static int fault_change(struct backend *b, const struct task_change *c, const struct task *after)
+static int fault_change(struct backend *b, const struct task_change *c, const struct task *after,
+                        int64_t line, int64_t place)
 {
     int rc = due(STORE_FAULT_CHANGE);
-    return rc ? rc : inner->change(b, c, after);
+    return rc ? rc : inner->change(b, c, after, line, place);
 }
 
-static int fault_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                      struct backend_row *rows, size_t *out_n)
+static int fault_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                      struct backend_row *rows, size_t *out_n, int64_t *out_next)
 {
     int rc = due(STORE_FAULT_TAKE);
-    return rc ? rc : inner->take(b, lane, move, max, rows, out_n);
-}
-
-static int fault_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                           size_t max, struct backend_part *part, struct backend_row *rows,
-                           size_t *out_n)
-{
-    int rc = due(STORE_FAULT_TAKE);
-    return rc ? rc : inner->take_part(b, lane, move, max, part, rows, out_n);
+    return rc ? rc : inner->take(b, line, move, max, rows, out_n, out_next);
 }
 
 static int fault_reserve(struct backend *b, bool on)
@@ -99,7 +92,6 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.change = fault_change;
     wrapped.take = fault_take;
     wrapped.attempts = fault_attempts;
-    wrapped.take_part = fault_take_part;
     wrapped.reserve = fault_reserve;
     return &wrapped;
 }

@@ -59,6 +59,11 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
+    rc = lines_load(s, s->w.now.stats.live);
+    if (rc != 0) {
+        store_close(&s);
+        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));
+    }
     if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
     rc = writer_recover(s, cfg, &s->w.now.stats.recovered);

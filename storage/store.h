@@ -138,16 +138,9 @@ struct store_apply {
 };
 extern const struct store_verb store_verb_apply;
 
-/* The lowest rank goes first, within a rank the oldest; STORE_RANK_NEVER not at all. */
-#define STORE_RANK_NEVER UINT8_MAX
-struct store_rank {
-    const char *handler;
-    uint8_t rank;
-};
-
-/* Takes up to max queued tasks of a lane, oldest first, as EVENT_START does. Ends as soon as there
- * is one, or when it is recalled; until then it stays parked. Parked claims are served in the
- * commit that brings the task. */
+/* Takes up to max queued tasks of a lane, as EVENT_START does. Ends as soon as there is one, or
+ * when it is recalled; until then it stays parked. Parked claims are served in the commit that
+ * brings the task. Whose turn it is: storage/engine/README.md, "Turns". */
 struct store_claim {
     struct store_op op;
     enum lane lane;
@@ -155,11 +148,10 @@ struct store_claim {
     struct task *tasks; /* space for max, the caller's memory; out: with spec and input, released by
                            the caller */
     size_t n;           /* out; 0: recalled */
-    /* Not all handlers alike: those that have a rank, and the rank of all others. A queue of many
-     * thousands is searched in steps, during which a higher rank may come before a lower one. */
-    const struct store_rank *ranks; /* borrowed until done, with their strings */
-    size_t n_ranks;                 /* 0: all alike */
-    uint8_t others;
+    /* Tasks of these handlers are not taken; or (is_only) of no others. */
+    const char *const *handlers; /* borrowed until done, with the strings */
+    size_t n_handlers;
+    bool is_only;
 };
 extern const struct store_verb store_verb_claim;
 
@@ -196,8 +188,8 @@ struct store_reported {
     double progress;  /* 0..1; < 0: never reported */
     char *message;    /* NULL: none; the caller's, free() it */
     uint64_t log_end; /* bytes of log ever written */
-    uint32_t place;   /* while queued: 1 is next in its lane, STORE_PLACE_MAX + 1 is farther
-                         behind; 0: not queued, or not counted */
+    uint32_t place;   /* while queued: 1 is the first of its lane, queue and fairness key,
+                         STORE_PLACE_MAX + 1 is farther behind; 0: not queued, or not counted */
 };
 
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */

@@ -6,7 +6,8 @@
 #include "api/text/json_text.h"
 #include "core/clock.h"
 
-#define HANDLER "callback" /* the daemon's own, on the io lane */
+#define HANDLER "callback"  /* the daemon's own, on the io lane */
+#define QUEUE "(callbacks)" /* no client can name it, and so neither pause nor crowd it */
 #define RETRIES 8
 #define TIMEOUT_MS 30000
 
@@ -25,6 +26,7 @@ void callback_task_make(struct task *out, struct task_id id, struct task_id afte
         .timeout_ms = TIMEOUT_MS,
         .created_wall_ms = clock_wall_ms(),
         .handler = HANDLER,
+        .queue = QUEUE,
         .input_type = CONTENT_JSON,
         .input = (const unsigned char *)input.data,
         .input_len = input.len,

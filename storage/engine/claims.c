@@ -1,13 +1,9 @@
 /* claims: how queued tasks come to the claims that are parked for them. The writer thread
  * alone. */
-#include <string.h>
-
-#include "core/hash.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
 #define TAKE_STEP 64
-#define LOOK_STEP 2000 /* tasks of others that one claim looks at in one transaction */
 
 static struct store_claim *claim_at(struct list_node *n)
 {
@@ -42,24 +38,24 @@ static int write_recall(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_recall = {.write = write_recall};
 
-static struct backend_part part_of(const struct store_claim *o, uint8_t most)
+/* The claim takes it unless it would take one that waits already. */
+int claims_find(struct store *s, const struct line *line, struct store_claim **out)
 {
-    return (struct backend_part){.ranks = o->ranks,
-                                 .n_ranks = o->n_ranks,
-                                 .others = o->n_ranks ? o->others : 0,
-                                 .most = most,
-                                 .look = LOOK_STEP};
-}
-
-struct store_claim *claims_find(struct store *s, const struct task_spec *spec)
-{
-    struct list *parked = &s->w.parked[spec->lane];
+    struct list *parked = &s->w.parked[lines_lane(line)];
+    struct line *next = NULL;
+    uint64_t n;
+    *out = NULL;
+    if (!turns_may_start(line->group->part->queue))
+        return 0;
     for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
-        struct backend_part any = part_of(claim_at(i), STORE_RANK_NEVER - 1);
-        if (backend_part_wants(&any, spec->handler))
-            return claim_at(i);
+        if (!turns_wants(claim_at(i), line->group->handler->name))
+            continue;
+        turns_want(&s->w.lines, claim_at(i));
+        int rc = turns_next(s, lines_lane(line), &next, &n);
+        *out = rc == 0 && !next ? claim_at(i) : NULL;
+        return rc;
     }
-    return NULL;
+    return 0;
 }
 
 void claims_give(struct store *s, struct store_claim *o, struct task *t)
@@ -86,7 +82,6 @@ static void forget_given(struct store_claim *o)
 
 void claims_undo(struct store *s)
 {
-    memset(s->w.marks, 0, sizeof(s->w.marks));
     for (int l = 0; l < LANE_COUNT; l++) {
         struct list *parked = &s->w.parked[l];
         for (struct list_node *i = list_first(parked); i; i = list_next(parked, i))
@@ -100,12 +95,11 @@ void claims_repark(struct store *s, struct store_claim *o)
     list_push_front(&s->w.parked[o->lane], &o->op.link);
 }
 
-/* ---- from the queue -------------------------------------------------------------------------- */
+/* ---- from the lines -------------------------------------------------------------------------- */
 
 static int give_row(struct store *s, struct store_claim *o, const struct task_move *move,
                     const struct backend_row *row)
 {
-    FUT_ASSERT(o != NULL); /* no more rows are taken than wanted */
     struct task t = {.state = move->to,
                      .attempt = row->attempt,
                      .earlier_attempts = row->earlier_attempts,
@@ -115,130 +109,48 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
     if (rc != 0)
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
-    (*txn_live(s, o->lane, move->from))--;
-    (*txn_live(s, o->lane, move->to))++;
     claims_give(s, o, &t);
     return 0;
 }
 
-static struct store_claim *first_plain(const struct list *parked)
-{
-    for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
-        if (!claim_at(i)->n_ranks)
-            return claim_at(i);
-    }
-    return NULL;
-}
-
-/* How many the claims to which all handlers are alike want. */
-static size_t wanted(const struct list *parked)
-{
-    size_t n = 0;
-    for (struct list_node *i = list_first(parked); i && n < TAKE_STEP; i = list_next(parked, i)) {
-        const struct store_claim *o = claim_at(i);
-        n += o->n_ranks ? 0 : o->max - o->n;
-    }
-    return n < TAKE_STEP ? n : TAKE_STEP;
-}
-
-static int serve_plain(struct store *s, enum lane lane, const struct task_move *move)
+/* Takes up to `want` tasks of the line. What is known of it is a hint: rows that are not there
+ * count as gone. */
+static int serve_from(struct store *s, struct store_claim *o, struct line *line,
+                      const struct task_move *move, size_t want)
 {
     struct backend_row rows[TAKE_STEP];
-    size_t n, want;
-    while ((want = wanted(&s->w.parked[lane])) && *txn_live(s, lane, move->from)) {
-        int rc = txn_begin(s);
-        if (rc == 0)
-            rc = s->ops->take(s->backend, lane, move, want, rows, &n);
-        for (size_t i = 0; rc == 0 && i < n; i++)
-            rc = give_row(s, first_plain(&s->w.parked[lane]), move, &rows[i]);
-        if (rc != 0 || n < want)
-            return rc;
-    }
-    return 0;
-}
-
-/* ---- where handlers are not alike ------------------------------------------------------------ */
-
-/* Never 0. */
-static uint64_t hash_left_out(const struct backend_part *part)
-{
-    uint64_t hash = hash_text(HASH_START, part->others > part->most ? "others" : "");
-    for (size_t i = 0; i < part->n_ranks; i++) {
-        /* With the others, those that are taken count; without them, those that are not. */
-        if ((part->ranks[i].rank > part->most) != (part->others > part->most))
-            hash = hash_text(hash_byte(hash, 0), part->ranks[i].handler);
-    }
-    return hash | 1;
-}
-
-static struct claim_mark *mark_of(struct store *s, enum lane lane, uint64_t left_out)
-{
-    struct writer *w = &s->w;
-    for (size_t i = 0; i < STORE_MARKS; i++) {
-        if (w->marks[i].left_out == left_out && w->marks[i].lane == lane)
-            return &w->marks[i];
-    }
-    struct claim_mark *m = &w->marks[w->next_mark++ % STORE_MARKS];
-    *m = (struct claim_mark){.lane = lane, .left_out = left_out};
-    return m;
-}
-
-/* Gives what the part has, in one step. */
-static int serve_part(struct store *s, struct store_claim *o, struct backend_part *part,
-                      const struct task_move *move)
-{
-    struct backend_row rows[TAKE_STEP];
-    struct claim_mark *mark = mark_of(s, o->lane, hash_left_out(part));
-    size_t n = 0, want = o->max - o->n < TAKE_STEP ? o->max - o->n : TAKE_STEP;
-    part->after = mark->place;
-    int rc = txn_begin(s);
-    if (rc == 0)
-        rc = s->ops->take_part(s->backend, o->lane, move, want, part, rows, &n);
+    int64_t next;
+    size_t n;
+    int rc = s->ops->take(s->backend, line->number, move, want, rows, &n, &next);
     if (rc != 0)
         return rc;
-    mark->place = part->passed;
-    s->w.claims_pending = s->w.claims_pending || (n < want && !part->is_all);
+    turns_charge(&s->w.lines, line, n);
+    line->first = next;
+    txn_count(s, line, move->from, move->to, n);
+    if (n < want)
+        txn_count(s, line, move->from, LINE_NONE, line->live[move->from]);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = give_row(s, o, move, &rows[i]);
     return rc;
 }
 
-/* The lowest rank above `above` that somebody has; STORE_RANK_NEVER: none. */
-static uint8_t next_rank(const struct store_claim *o, int above)
+static int serve(struct store *s, struct store_claim *o, const struct task_move *move)
 {
-    uint8_t next = o->others > above ? o->others : STORE_RANK_NEVER;
-    for (size_t i = 0; i < o->n_ranks; i++) {
-        if (o->ranks[i].rank > above && o->ranks[i].rank < next)
-            next = o->ranks[i].rank;
+    struct line *line;
+    uint64_t n;
+    turns_want(&s->w.lines, o);
+    for (;;) {
+        size_t want = o->max - o->n < TAKE_STEP ? o->max - o->n : TAKE_STEP;
+        int rc = want ? turns_next(s, o->lane, &line, &n) : 0;
+        if (rc != 0 || !want || !line)
+            return rc;
+        rc = txn_begin(s);
+        if (rc == 0)
+            rc = serve_from(s, o, line, move, n < want ? n : want);
+        if (rc != 0)
+            return rc;
     }
-    return next;
 }
-
-static int serve_by_rank(struct store *s, struct store_claim *o, const struct task_move *move)
-{
-    int rc = 0;
-    for (uint8_t rank = next_rank(o, -1);
-         rc == 0 && rank != STORE_RANK_NEVER && o->n < o->max && *txn_live(s, o->lane, move->from);
-         rank = next_rank(o, rank)) {
-        struct backend_part part = part_of(o, rank);
-        rc = serve_part(s, o, &part, move);
-    }
-    return rc;
-}
-
-static int serve_ranked(struct store *s, enum lane lane, const struct task_move *move)
-{
-    struct list *parked = &s->w.parked[lane];
-    int rc = 0;
-    for (struct list_node *i = list_first(parked), *next; rc == 0 && i; i = next) {
-        next = list_next(parked, i);
-        if (claim_at(i)->n_ranks)
-            rc = serve_by_rank(s, claim_at(i), move);
-    }
-    return rc;
-}
-
-/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* Claims that were given less than they asked for end with what they have. */
 static void end_partly_served(struct store *s, enum lane lane)
@@ -258,12 +170,13 @@ int claims_serve(struct store *s)
     struct task_move move;
     FUT_MUST(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
     int rc = 0;
-    for (int l = 0; l < LANE_COUNT; l++) {
-        if (rc == 0)
-            rc = serve_ranked(s, (enum lane)l, &move);
-        if (rc == 0)
-            rc = serve_plain(s, (enum lane)l, &move);
-        end_partly_served(s, (enum lane)l);
+    for_each_lane (lane) {
+        struct list *parked = &s->w.parked[lane];
+        for (struct list_node *i = list_first(parked), *next; rc == 0 && i; i = next) {
+            next = list_next(parked, i);
+            rc = serve(s, claim_at(i), &move);
+        }
+        end_partly_served(s, lane);
     }
     return rc;
 }

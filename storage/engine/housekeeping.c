@@ -19,7 +19,8 @@
 int housekeeping_promote(struct store *s)
 {
     struct writer *w = &s->w;
-    size_t by_lane[LANE_COUNT] = {0};
+    struct backend_moved rows[PROMOTE_STEP];
+    size_t n = 0;
     struct task_move move;
     if (w->next.due_up_ms > txn_up_ms(s) &&
         (w->next.run_at_wall_ms == INT64_MAX || w->next.run_at_wall_ms > clock_wall_ms()))
@@ -27,11 +28,9 @@ int housekeeping_promote(struct store *s)
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->promote(s->backend, &move, PROMOTE_STEP, by_lane);
-    for_each_lane (l) {
-        if (rc == 0)
-            txn_count_moved(s, l, &move, by_lane[l]);
-    }
+        rc = s->ops->due(s->backend, PROMOTE_STEP, rows, &n);
+    if (rc == 0)
+        rc = txn_queue(s, rows, n, &move);
     return rc != 0 ? rc : s->ops->next_times(s->backend, &w->next);
 }
 
@@ -161,4 +160,10 @@ int housekeeping_prune(struct store *s)
     return p.oldest_up_ms >= 0 && up_ms - w->now.saved_up_ms >= SAVE_MS
                ? txn_save(s, w->now.saved_seq)
                : 0;
+}
+
+int housekeeping_tidy(struct store *s)
+{
+    int rc = txn_begin(s);
+    return rc == 0 ? lines_tidy(s) : rc;
 }

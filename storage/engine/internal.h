@@ -5,8 +5,7 @@
  * functions declared here but reader_main.
  *
  * Calls go down only: writer > housekeeping, verbs, bulk, schedules > submit, revive > claims >
- * trouble, txn.
- */
+ * trouble, txn > lines > turns. */
 #ifndef FUT_STORAGE_ENGINE_INTERNAL_H
 #define FUT_STORAGE_ENGINE_INTERNAL_H
 
@@ -15,6 +14,7 @@
 
 #include "core/sync.h"
 #include "storage/backend.h"
+#include "storage/engine/lines.h"
 #include "storage/engine/spec_cache.h"
 #include "storage/schedule.h"
 
@@ -50,23 +50,12 @@ struct writer_numbers {
     int64_t saved_up_ms; /* when that was saved */
 };
 
-/* Up to this place a lane's queue has no task but of handlers that some claims leave out. Saves
- * them from looking at the same long queue again and again. */
-#define STORE_MARKS 16
-struct claim_mark {
-    enum lane lane;
-    uint64_t left_out; /* a hash of these handlers; 0: not in use */
-    uint64_t place;
-};
-
 struct writer {
     bool in_txn;
     bool claims_stopped;
     struct list batch;              /* operations of the transaction, in order */
     struct list parked[LANE_COUNT]; /* claims that wait for a task */
-    struct claim_mark marks[STORE_MARKS];
-    size_t next_mark;
-    bool claims_pending;  /* a search was cut short */
+    struct lines lines;
     struct list finished; /* operations whose done is to run after the commit */
     struct writer_numbers now, saved;
     struct store_change *changes;
@@ -148,19 +137,21 @@ FUT_MUST_CHECK int housekeeping_time_out(struct store *s);
 FUT_MUST_CHECK int housekeeping_cancel(struct store *s);
 /* Deletes some futures that are older than the retention. */
 FUT_MUST_CHECK int housekeeping_prune(struct store *s);
+/* Deletes the rows of some waiting lines that no task needs; the last step before the commit. */
+FUT_MUST_CHECK int housekeeping_tidy(struct store *s);
 
 /* ---- claims.c -------------------------------------------------------------------------------- */
 
-/* The first parked claim that takes tasks of this handler, or NULL. */
-struct store_claim *claims_find(struct store *s, const struct task_spec *spec);
+/* The first parked claim that takes tasks of this line, if none that waits comes before them. NULL:
+ * there is none. */
+FUT_MUST_CHECK int claims_find(struct store *s, const struct line *line, struct store_claim **out);
 /* Hands a task that was claimed just now over, with its reference. */
 void claims_give(struct store *s, struct store_claim *o, struct task *t);
 /* Serves parked claims from the queue; operations that got tasks move to w.finished. */
 FUT_MUST_CHECK int claims_serve(struct store *s);
 /* After a failed transaction: takes a claim's tasks back and parks the claim again. */
 void claims_repark(struct store *s, struct store_claim *o);
-/* After a failed transaction: takes back what claims that are still parked were given, and drops
- * the marks. */
+/* After a failed transaction: takes back what claims that are still parked were given. */
 void claims_undo(struct store *s);
 
 /* ---- trouble.c ------------------------------------------------------------------------------- */
@@ -186,15 +177,27 @@ FUT_MUST_CHECK int txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
 void txn_add_change(struct store *s, const struct store_change *c);
 /* The number of unfinished tasks of the lane in this state. */
-uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state);
+uint64_t txn_live(const struct store *s, enum lane lane, enum task_state state);
 /* Would n more waiting tasks be too many? */
 bool txn_is_full(const struct store *s, size_t n);
-/* A task stands in the queue, at this place or behind it, that did not before. */
-void txn_queued(struct store *s, enum lane lane, uint64_t place);
 /* The writer looks again when the first of the task's times has come. */
 void txn_watch_times(struct store *s, const struct task *t);
-/* n tasks of the lane, whichever they are, made this move. */
-void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n);
+/* n tasks of the line went from one state to the other, as of lines_move. */
+void txn_count(struct store *s, struct line *line, int from, int to, uint64_t n);
+/* Adds a new task, which belongs to that line. */
+FUT_MUST_CHECK int txn_insert(struct store *s, const struct task *t, struct line *line);
+/* Tasks that wait for nothing any more stand in their lines, behind all others of their priority.
+ */
+FUT_MUST_CHECK int txn_queue(struct store *s, const struct backend_moved *rows, size_t n,
+                             const struct task_move *move);
+/* A point in the transaction to which txn_back returns; txn_unmark forgets it. One at a time. */
+struct txn_mark {
+    struct writer_numbers now;
+    size_t n_changes, lines;
+};
+FUT_MUST_CHECK int txn_mark(struct store *s, struct txn_mark *out);
+FUT_MUST_CHECK int txn_unmark(struct store *s);
+FUT_MUST_CHECK int txn_back(struct store *s, const struct txn_mark *mark);
 /* FUT_ERR_CONFLICT when an unfinished task has the spec's unique key. */
 FUT_MUST_CHECK int txn_check_unique(struct store *s, const struct task_spec *spec);
 /* The running attempt that a cancel ends, which listeners stop and no other; 0: the change ends

@@ -47,17 +47,17 @@ static void set_callback(struct task *t, struct task_id callback)
 static int insert_renewed(struct store *s, struct task_id old_id, struct task_id *out_id)
 {
     struct task_spec *old = NULL;
+    struct line *line;
     int rc = s->ops->load(s->backend, old_id.hi, &old);
     if (rc != 0)
         return rc;
     struct task callback = renew(old);
     task_spec_unref(old);
-    rc = s->ops->insert(s->backend, &callback);
-    if (rc == 0) {
-        (*txn_live(s, callback.spec->lane, callback.state))++;
-        s->w.now.stats.submitted++;
+    rc = lines_get(s, callback.spec, &line);
+    if (rc == 0)
+        rc = txn_insert(s, &callback, line);
+    if (rc == 0)
         *out_id = callback.spec->id;
-    }
     task_release(&callback);
     return rc;
 }
@@ -91,16 +91,16 @@ static int reopen_batch(struct store *s, uint64_t key)
 
 int revive_task(struct store *s, const struct task_change *c, struct task *t)
 {
+    struct txn_mark before;
     if (txn_is_full(s, 1))
         return FUT_ERR_FULL;
     int rc = txn_begin(s);
     if (rc == 0)
         rc = txn_end_batches(s); /* those that ended before this */
     if (rc == 0)
-        rc = s->ops->mark(s->backend);
+        rc = txn_mark(s, &before);
     if (rc != 0)
         return rc;
-    struct writer_numbers before = s->w.now;
     rc = txn_check_unique(s, t->spec);
     if (rc == 0)
         rc = keep_end(s, t);
@@ -110,12 +110,10 @@ int revive_task(struct store *s, const struct task_change *c, struct task *t)
         rc = txn_change(s, c, t);
     if (rc == 0 && t->spec->callback.hi)
         rc = replace_callback(s, t);
-    if (rc != 0) {
-        s->w.now = before;
-        return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
-    }
+    if (rc != 0)
+        return txn_back(s, &before) == 0 ? rc : FUT_ERR_IO;
     task_spec_unref(spec_cache_take(&s->w.specs, c->id.hi)); /* of before it was cancelled */
-    return s->ops->unmark(s->backend);
+    return txn_unmark(s);
 }
 
 static void prepare_revive(struct store_op *op)

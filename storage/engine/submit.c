@@ -7,39 +7,37 @@
 #define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
 
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
-static struct store_claim *give_to_claim(struct store *s, const struct task *t, struct task *out)
+static int start_at_once(struct store *s, struct store_claim *o, const struct task *t,
+                         struct line *line)
 {
     struct task_change c;
-    if (*txn_live(s, t->spec->lane, TASK_QUEUED) || t->state != TASK_QUEUED)
-        return NULL;
-    struct store_claim *o = claims_find(s, t->spec);
-    if (!o)
-        return NULL;
+    struct task started;
     FUT_MUST(task_apply(t, EVENT_START, NULL, &c) == 0);
-    task_copy(out, t);
-    txn_advance(s, out, &c);
-    return o;
-}
-
-static int insert_one(struct store *s, const struct task *t)
-{
-    struct task started = {0};
-    struct store_claim *taker = give_to_claim(s, t, &started);
-    int rc = s->ops->insert(s->backend, taker ? &started : t);
+    task_copy(&started, t);
+    txn_advance(s, &started, &c);
+    int rc = txn_insert(s, &started, line);
     if (rc != 0) {
         task_release(&started);
         return rc;
     }
-    (*txn_live(s, t->spec->lane, taker ? started.state : t->state))++;
-    s->w.now.stats.submitted++;
-    txn_watch_times(s, t);
-    if (taker) {
-        claims_give(s, taker, &started);
-        return 0;
-    }
-    if (backend_is_claimable(t->state))
-        txn_queued(s, t->spec->lane, t->spec->id.hi);
-    if (backend_is_claimable(t->state) && *txn_live(s, t->spec->lane, t->state) <= CACHED_DEPTH)
+    turns_charge(&s->w.lines, line, 1);
+    claims_give(s, o, &started);
+    return 0;
+}
+
+static int insert_one(struct store *s, const struct task *t)
+{
+    struct line *line;
+    struct store_claim *o = NULL;
+    int rc = lines_get(s, t->spec, &line);
+    if (rc == 0 && backend_is_claimable(t->state))
+        rc = claims_find(s, line, &o);
+    if (rc != 0 || o)
+        return rc != 0 ? rc : start_at_once(s, o, t, line);
+    rc = txn_insert(s, t, line);
+    if (rc != 0)
+        return rc;
+    if (backend_is_claimable(t->state) && txn_live(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);
     txn_add_change(s,
                    &(struct store_change){
@@ -66,10 +64,9 @@ static int insert_all(struct store *s, const struct store_submit *o)
 int submit_insert(struct store *s, const struct store_submit *o)
 {
     struct writer *w = &s->w;
-    struct writer_numbers before = w->now;
-    size_t changes_before = w->n_changes;
+    struct txn_mark before;
     struct list aside[LANE_COUNT];
-    int rc = s->ops->mark(s->backend);
+    int rc = txn_mark(s, &before);
     if (rc != 0)
         return rc;
     for_each_lane (l) {
@@ -80,10 +77,8 @@ int submit_insert(struct store *s, const struct store_submit *o)
     for_each_lane (l)
         list_take_all(&w->parked[l], &aside[l]);
     if (rc == 0)
-        return s->ops->unmark(s->backend);
-    w->now = before;
-    w->n_changes = changes_before;
-    return s->ops->back(s->backend) == 0 ? rc : FUT_ERR_IO;
+        return txn_unmark(s);
+    return txn_back(s, &before) == 0 ? rc : FUT_ERR_IO;
 }
 
 static int find_by_key(struct store *s, struct store_submit *o)

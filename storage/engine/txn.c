@@ -52,9 +52,9 @@ void txn_add_change(struct store *s, const struct store_change *c)
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-uint64_t *txn_live(struct store *s, enum lane lane, enum task_state state)
+uint64_t txn_live(const struct store *s, enum lane lane, enum task_state state)
 {
-    return &s->w.now.stats.live[lane][state];
+    return s->w.now.stats.live[lane][state];
 }
 
 bool txn_is_full(const struct store *s, size_t n)
@@ -65,20 +65,14 @@ bool txn_is_full(const struct store *s, size_t n)
     return waiting + n > s->max_queued;
 }
 
-void txn_queued(struct store *s, enum lane lane, uint64_t place)
+void txn_count(struct store *s, struct line *line, int from, int to, uint64_t n)
 {
-    for (size_t i = 0; i < STORE_MARKS; i++) {
-        struct claim_mark *m = &s->w.marks[i];
-        if (m->left_out && m->lane == lane && m->place >= place)
-            m->place = place - 1;
-    }
-}
-
-/* Tasks that return stand behind every mark. */
-void txn_count_moved(struct store *s, enum lane lane, const struct task_move *move, size_t n)
-{
-    *txn_live(s, lane, move->from) -= n;
-    *txn_live(s, lane, move->to) += n;
+    uint64_t *live = s->w.now.stats.live[lines_lane(line)];
+    if (from != LINE_NONE && !task_state_is_final((enum task_state)from))
+        live[from] -= n;
+    if (to != LINE_NONE && !task_state_is_final((enum task_state)to))
+        live[to] += n;
+    lines_move(&s->w.lines, line, from, to, n);
 }
 
 static void watch(int64_t *next, int64_t at)
@@ -101,18 +95,43 @@ void txn_watch_times(struct store *s, const struct task *t)
         watch(&s->w.next.limit_up_ms, up_ms + times->deadline_ms);
 }
 
-static void count_change(struct store *s, const struct task_change *c, const struct task *after)
+/* What has ended has no outcome when it was given back unharmed. */
+static void count_change(struct store *s, const struct task_change *c, const struct task *after,
+                         struct line *line, int64_t place)
 {
     struct writer *w = &s->w;
-    if (!task_state_is_final(c->from_state))
-        (*txn_live(s, after->spec->lane, c->from_state))--;
+    int64_t ran_ms = clock_wall_ms() - after->started_wall_ms;
+    if (c->from_state == TASK_RUNNING)
+        turns_refund(&w->lines, line, c->outcome ? (ran_ms > 0 ? ran_ms * 1000 : 0) : -1);
+    if (backend_is_claimable(c->from_state))
+        lines_wait_at(line, BACKEND_PLACE_NONE);
+    if (backend_is_claimable(c->to_state))
+        lines_wait_at(line, place == BACKEND_PLACE_KEPT ? BACKEND_PLACE_NONE : place);
+    txn_count(s, line, c->from_state, c->to_state, 1);
     if (task_state_is_final(after->state))
         w->now.stats.finished[after->state]++;
-    else
-        (*txn_live(s, after->spec->lane, after->state))++;
-    if (backend_is_claimable(after->state))
-        txn_queued(s, after->spec->lane, after->spec->id.hi);
     txn_watch_times(s, after);
+}
+
+/* ---- a part of a transaction ----------------------------------------------------------------- */
+
+int txn_mark(struct store *s, struct txn_mark *out)
+{
+    *out = (struct txn_mark){s->w.now, s->w.n_changes, lines_mark(&s->w.lines)};
+    return s->ops->mark(s->backend);
+}
+
+int txn_unmark(struct store *s)
+{
+    return s->ops->unmark(s->backend);
+}
+
+int txn_back(struct store *s, const struct txn_mark *mark)
+{
+    s->w.now = mark->now;
+    s->w.n_changes = mark->n_changes;
+    lines_undo_to(&s->w.lines, mark->lines);
+    return s->ops->back(s->backend);
 }
 
 /* ---- one task -------------------------------------------------------------------------------- */
@@ -149,18 +168,48 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
     t->outcome = is_end && c->outcome ? task_outcome_ref(c->outcome) : NULL;
 }
 
+int txn_insert(struct store *s, const struct task *t, struct line *line)
+{
+    int64_t place = lines_place(line, t->spec->id.hi, t->spec->priority);
+    int rc = s->ops->insert(s->backend, t, line->number, place);
+    if (rc != 0)
+        return rc;
+    if (backend_is_claimable(t->state))
+        lines_wait_at(line, place);
+    txn_count(s, line, LINE_NONE, t->state, 1);
+    s->w.now.stats.submitted++;
+    txn_watch_times(s, t);
+    return 0;
+}
+
+int txn_queue(struct store *s, const struct backend_moved *rows, size_t n,
+              const struct task_move *move)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct line *line = lines_find(&s->w.lines, rows[i].line);
+        FUT_ASSERT(line != NULL);
+        int64_t place = lines_place(line, backend_next_key(), rows[i].priority);
+        rc = s->ops->queue(s->backend, rows[i].key, move->to, place);
+        if (rc != 0)
+            return rc;
+        lines_wait_at(line, place);
+        txn_count(s, line, move->from, move->to, 1);
+    }
+    return rc;
+}
+
+#define AFTER_MAX 1000 /* that may wait for one task or batch: the api makes no more than one */
+
 /* Queues what waits for the task or batch that has ended so. */
 static int wake_after(struct store *s, uint64_t key, const struct buf *end)
 {
-    size_t by_lane[LANE_COUNT] = {0};
+    struct backend_moved rows[AFTER_MAX];
+    size_t n = 0;
     struct task_move move;
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    int rc = s->ops->wake_after(s->backend, key, end, &move, by_lane);
-    if (rc != 0)
-        return rc;
-    for_each_lane (l)
-        txn_count_moved(s, l, &move, by_lane[l]);
-    return 0;
+    int rc = s->ops->after(s->backend, key, end, AFTER_MAX, rows, &n);
+    return rc == 0 ? txn_queue(s, rows, n, &move) : rc;
 }
 
 static void add_ended(struct writer *w, uint64_t batch)
@@ -245,13 +294,29 @@ static int keep_attempt(struct store *s, const struct task_change *c, const stru
                                                        .outcome = c->outcome});
 }
 
+/* What is given back keeps its place; what is queued again stands behind all others. */
+static int64_t place_after(const struct task_change *c, const struct task *t,
+                           const struct line *line)
+{
+    if (c->from_state == TASK_RUNNING)
+        return BACKEND_PLACE_KEPT;
+    if (backend_is_claimable(c->to_state))
+        return lines_place(line, backend_next_key(), t->spec->priority);
+    return task_state_is_final(c->from_state) ? (int64_t)t->spec->id.hi : BACKEND_PLACE_KEPT;
+}
+
 int txn_change(struct store *s, const struct task_change *c, struct task *t)
 {
     struct task after;
+    struct line *line;
     uint64_t seq = s->w.now.seq;
+    int rc = lines_get(s, t->spec, &line);
+    if (rc != 0)
+        return rc;
+    int64_t place = place_after(c, t, line);
     task_copy(&after, t);
     txn_advance(s, &after, c);
-    int rc = s->ops->change(s->backend, c, &after);
+    rc = s->ops->change(s->backend, c, &after, line->number, place);
     if (rc == 0)
         rc = keep_attempt(s, c, &after);
     if (rc == 0 && task_state_is_final(after.state))
@@ -261,7 +326,7 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
         task_release(&after);
         return rc;
     }
-    count_change(s, c, &after);
+    count_change(s, c, &after, line, place);
     if (after.spec->schedule && task_state_is_final(after.state))
         s->w.schedules_moved = true;
     task_release(t);

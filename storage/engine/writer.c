@@ -21,9 +21,8 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     list_init(&w->finished);
     for_each_lane (l) {
         list_init(&w->parked[l]);
-        for (int st = 0; st < TASK_STATE_COUNT; st++)
-            w->now.stats.live[l][st] = totals->live[l][st];
     }
+    lines_init(&w->lines);
     w->now.seq = w->now.saved_seq = totals->seq;
     w->now.saved_up_ms = w->up_base_ms = totals->up_ms;
     w->up_base_mono_us = clock_mono_us();
@@ -44,6 +43,7 @@ void writer_release(struct store *s)
             s->ops->rollback(s->backend); /* the next daemon goes on from an earlier saving */
     }
     spec_cache_release(&s->w.specs);
+    lines_release(&s->w.lines);
     free(s->w.changes);
     free(s->w.ended);
 }
@@ -72,7 +72,6 @@ static int run_ops(struct store *s)
 
 static int run_housekeeping(struct store *s)
 {
-    s->w.claims_pending = false;
     if (!s->is_started) /* recovery changes the tasks that it has read, nobody else may */
         return 0;
     bool wait;
@@ -92,6 +91,8 @@ static int run_housekeeping(struct store *s)
         rc = claims_serve(s);
     if (rc == 0)
         rc = housekeeping_prune(s);
+    if (rc == 0 && lines_are_untidy(&s->w.lines))
+        rc = housekeeping_tidy(s);
     return rc;
 }
 
@@ -104,6 +105,7 @@ static int commit(struct store *s)
     if (rc != 0)
         return rc;
     w->in_txn = false;
+    lines_committed(&w->lines);
     w->now.stats.commits++;
     if (!w->disk_full)
         w->now.stats.health = 0;
@@ -120,6 +122,7 @@ static void undo(struct store *s, int rc)
         s->ops->rollback(s->backend);
         w->in_txn = false;
         w->now = w->saved;
+        lines_undo_to(&w->lines, 0);
     }
     trouble_set(s, rc);
     w->n_changes = w->n_ended = 0;
@@ -239,7 +242,7 @@ static int64_t next_wake_us(const struct store *s)
     const struct writer *w = &s->w;
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
-    int64_t wake = w->cancel_pending || w->claims_pending ? 0 : w->next_prune_mono_us;
+    int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
     int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
     wake = earlier(wake, w->next_tidy_mono_us);
     wake = earlier(wake, w->bulk_again_mono_us);

@@ -7,20 +7,58 @@
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int memory_insert(struct backend *b, const struct task *t)
+static int memory_add_line(struct backend *b, const struct backend_line *line)
 {
-    if (memory_find(b, t->spec->id.hi))
-        return FUT_ERR_EXISTS;
-    memory_add(b, t);
+    struct memory_line *m = xnew(struct memory_line);
+    m->line = *line;
+    m->line.queue = xstrdup(line->queue);
+    m->line.handler = xstrdup(line->handler);
+    m->line.fair_key = xstrdup(line->fair_key);
+    memory_keep_line(b, m);
+    memory_remember(b, UNDO_ADD_LINE, NULL);
+    b->undo[b->n_undo - 1].line = m;
     return 0;
 }
 
-static int memory_change(struct backend *b, const struct task_change *c, const struct task *after)
+static int memory_drop_line(struct backend *b, int64_t number)
+{
+    struct memory_line *m = memory_find_line(b, number);
+    memory_hide_line(b, m);
+    memory_remember(b, UNDO_DROP_LINE, NULL);
+    b->undo[b->n_undo - 1].line = m;
+    return 0;
+}
+
+static int memory_first(struct backend *b, int64_t line, int64_t *out_place)
+{
+    const struct heap_node *first = heap_min(&memory_find_line(b, line)->queued);
+    *out_place = first ? first->key : BACKEND_PLACE_NONE;
+    return 0;
+}
+
+static int memory_lines(struct backend *b, backend_line_fn *fn, void *ctx)
+{
+    (void)b; /* always new */
+    (void)fn;
+    (void)ctx;
+    return 0;
+}
+
+static int memory_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)
+{
+    if (memory_find(b, t->spec->id.hi))
+        return FUT_ERR_EXISTS;
+    memory_add(b, t, memory_find_line(b, line), place);
+    return 0;
+}
+
+static int memory_change(struct backend *b, const struct task_change *c, const struct task *after,
+                         int64_t line, int64_t place)
 {
     struct record *r = memory_find(b, c->id.hi);
     if (!r || r->task.state != c->from_state || r->task.attempt != c->from_attempt)
         return FUT_ERR_STALE;
-    memory_set(b, r, after);
+    memory_set(b, r, after, memory_find_line(b, line), place);
     if (task_state_is_final(after->state) && after->spec->schedule)
         memory_schedule_end_task(b, after->spec->schedule);
     return 0;
@@ -33,42 +71,21 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = b->now.wall_ms;
-    memory_set(b, r, &after);
+    memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
     return (struct backend_row){after.spec->id.hi, after.attempt, after.earlier_attempts,
                                 after.daemon_deaths, after.started_wall_ms};
 }
 
-static int memory_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                       struct backend_row *rows, size_t *out_n)
+static int memory_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                       struct backend_row *rows, size_t *out_n, int64_t *out_next)
 {
+    const struct heap *queued = &memory_find_line(b, line)->queued;
     size_t n = 0;
-    struct list_node *first;
-    while (n < max && (first = list_first(&b->queue[lane])))
+    struct heap_node *first;
+    while (n < max && (first = heap_min(queued)))
         rows[n++] = move_row(b, FUT_CONTAINER(first, struct record, queued), move);
     *out_n = n;
-    return 0;
-}
-
-static int memory_take_part(struct backend *b, enum lane lane, const struct task_move *move,
-                            size_t max, struct backend_part *part, struct backend_row *rows,
-                            size_t *out_n)
-{
-    size_t n = 0, looked = 0;
-    struct list_node *i = list_first(&b->queue[lane]), *next;
-    part->passed = part->after;
-    for (; i && n < max && looked < part->look; i = next) {
-        struct record *r = FUT_CONTAINER(i, struct record, queued);
-        next = list_next(&b->queue[lane], i);
-        if (r->place <= part->after)
-            continue;
-        part->passed = r->place;
-        looked++;
-        if (backend_part_wants(part, r->task.spec->handler))
-            rows[n++] = move_row(b, r, move);
-    }
-    part->is_all = !i;
-    *out_n = n;
-    return 0;
+    return memory_first(b, line, out_next);
 }
 
 static int memory_load(struct backend *b, uint64_t key, struct task_spec **out)
@@ -80,27 +97,46 @@ static int memory_load(struct backend *b, uint64_t key, struct task_spec **out)
     return 0;
 }
 
-static void promote_one(struct backend *b, struct record *r, const struct task_move *move,
-                        size_t out_lanes[LANE_COUNT])
+static struct backend_moved moved(const struct record *r)
 {
-    struct task after = r->task;
-    after.state = move->to;
-    after.due_wall_ms = 0;
-    memory_set(b, r, &after);
-    out_lanes[after.spec->lane]++;
+    return (struct backend_moved){r->task.spec->id.hi, r->line->line.number,
+                                  r->task.spec->priority};
 }
 
-static int memory_promote(struct backend *b, const struct task_move *move, size_t max,
-                          size_t out_lanes[LANE_COUNT])
+/* They are taken out of the heaps to see the next one, and put back: they wait until they are
+ * queued. */
+static int memory_due(struct backend *b, size_t max, struct backend_moved *rows, size_t *out_n)
 {
     struct heap *run_at = &b->timers[BACKEND_RUN_AT];
     struct heap_node *first;
-    size_t n = 0;
-    for (; n < max && (first = heap_min(&b->due)) && first->key <= b->now.up_ms; n++)
-        promote_one(b, FUT_CONTAINER(first, struct record, due), move, out_lanes);
-    for (; n < max && (first = heap_min(run_at)) && first->key <= b->now.wall_ms; n++)
-        promote_one(b, FUT_CONTAINER(first, struct record, timers[BACKEND_RUN_AT]), move,
-                    out_lanes);
+    size_t n = 0, n_due;
+    for (; n < max && (first = heap_min(&b->due)) && first->key <= b->now.up_ms; n++) {
+        rows[n] = moved(FUT_CONTAINER(first, struct record, due));
+        heap_remove(&b->due, first);
+    }
+    n_due = n;
+    for (; n < max && (first = heap_min(run_at)) && first->key <= b->now.wall_ms; n++) {
+        rows[n] = moved(FUT_CONTAINER(first, struct record, timers[BACKEND_RUN_AT]));
+        heap_remove(run_at, first);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct record *r = memory_find(b, rows[i].key);
+        if (i < n_due)
+            heap_put(&b->due, &r->due, r->due.key);
+        else
+            heap_put(run_at, &r->timers[BACKEND_RUN_AT], r->timers[BACKEND_RUN_AT].key);
+    }
+    *out_n = n;
+    return 0;
+}
+
+static int memory_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place)
+{
+    struct record *r = memory_find(b, key);
+    struct task after = r->task;
+    after.state = to;
+    after.due_wall_ms = 0;
+    memory_set(b, r, &after, r->line, place);
     return 0;
 }
 
@@ -117,19 +153,19 @@ static void append_end(struct backend *b, struct record *r, const struct buf *en
     buf_release(&input);
 }
 
-static int memory_wake_after(struct backend *b, uint64_t key, const struct buf *end,
-                             const struct task_move *move, size_t out_lanes[LANE_COUNT])
+static int memory_after(struct backend *b, uint64_t key, const struct buf *end, size_t max,
+                        struct backend_moved *rows, size_t *out_n)
 {
-    for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i)) {
+    size_t n = 0;
+    for (struct list_node *i = list_first(&b->in_order); i && n < max;
+         i = list_next(&b->in_order, i)) {
         struct record *r = FUT_CONTAINER(i, struct record, in_order);
-        if (r->task.spec->after.hi != key || r->task.state != move->from || r->task.due_wall_ms)
+        if (r->task.spec->after.hi != key || r->task.state != TASK_SCHEDULED || r->task.due_wall_ms)
             continue;
         append_end(b, r, end);
-        struct task after = r->task;
-        after.state = move->to;
-        memory_set(b, r, &after);
-        out_lanes[after.spec->lane]++;
+        rows[n++] = moved(r);
     }
+    *out_n = n;
     return 0;
 }
 
@@ -306,8 +342,8 @@ static int memory_open(const struct store_config *cfg, struct backend **out, str
     mutex_init(&b->mu);
     map_init(&b->by_key);
     map_init(&b->batch_by_key);
-    for_each_lane (l)
-        list_init(&b->queue[l]);
+    map_init(&b->line_by_number);
+    list_init(&b->lines);
     list_init(&b->in_order);
     list_init(&b->batches);
     list_init(&b->keys);
@@ -325,6 +361,7 @@ static void memory_close(struct backend *b)
         memory_drop_last_key(b);
     map_release(&b->by_key);
     map_release(&b->batch_by_key);
+    map_release(&b->line_by_number);
     heap_release(&b->due);
     for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
         heap_release(&b->timers[i]);
@@ -348,15 +385,18 @@ const struct backend_ops backend_memory = {
     .find_unique = memory_find_unique,
     .find_key = memory_find_key,
     .put_key = memory_put_key,
+    .add_line = memory_add_line,
+    .drop_line = memory_drop_line,
     .insert = memory_insert,
     .change = memory_change,
     .add_attempt = memory_add_attempt,
     .set_callback = memory_set_callback,
     .take = memory_take,
-    .take_part = memory_take_part,
+    .first = memory_first,
     .load = memory_load,
-    .promote = memory_promote,
-    .wake_after = memory_wake_after,
+    .due = memory_due,
+    .after = memory_after,
+    .queue = memory_queue,
     .next_times = memory_next_times,
     .timed_out = memory_timed_out,
     .drop_expiry = memory_drop_expiry,
@@ -365,6 +405,7 @@ const struct backend_ops backend_memory = {
     .prune = memory_prune,
     .save = memory_save,
     .totals = memory_totals,
+    .lines = memory_lines,
     .reserve = memory_reserve,
     .tidy = memory_tidy,
     .sizes = memory_sizes,

@@ -11,18 +11,26 @@
 struct record {
     struct map_node by_key;
     struct list_node in_order;                    /* of ascending keys */
-    struct list_node queued;                      /* of ascending places, in its lane's queue */
+    struct heap_node queued;                      /* by place, in its line */
     struct heap_node due;                         /* by due time */
     struct heap_node timers[BACKEND_TIMER_COUNT]; /* by the time of each */
     struct heap_node done;                        /* by up_ms; members of batches are not there */
     struct task task;
-    uint64_t place;
+    struct memory_line *line; /* NULL once it is done */
+    int64_t place;
     int64_t due_up_ms;                /* while it waits for a time */
     int64_t born_up_ms;               /* when this life began */
     int64_t up_ms;                    /* when it ended */
     struct memory_reported *reported; /* NULL: nothing reported */
     struct store_attempt *attempts;
     size_t n_attempts;
+};
+
+struct memory_line {
+    struct map_node by_number;
+    struct list_node in_order; /* of creation */
+    struct backend_line line;  /* owns its strings */
+    struct heap queued;
 };
 
 struct memory_reported {
@@ -54,19 +62,30 @@ struct memory_schedule {
     size_t n_runs;
 };
 
-enum undo_kind { UNDO_INSERT, UNDO_CHANGE, UNDO_REMOVE, UNDO_ATTEMPT, UNDO_BATCH, UNDO_KEY };
+enum undo_kind {
+    UNDO_INSERT,
+    UNDO_CHANGE,
+    UNDO_REMOVE,
+    UNDO_ATTEMPT,
+    UNDO_BATCH,
+    UNDO_KEY,
+    UNDO_ADD_LINE,
+    UNDO_DROP_LINE,
+};
 
 struct undo {
     enum undo_kind kind;
     struct record *rec;
+    struct memory_line *line; /* of the record before, or the one that came or went */
+    int64_t place;            /* of the record before */
     struct task before;
 };
 
 struct backend {
     struct mutex mu; /* guards all below; held by the writer from begin to commit or rollback */
     struct backend_time now; /* of this transaction */
-    struct map by_key, batch_by_key;
-    struct list in_order, batches, keys, queue[LANE_COUNT];
+    struct map by_key, batch_by_key, line_by_number;
+    struct list in_order, batches, keys, lines;
     struct heap due, timers[BACKEND_TIMER_COUNT], done;
     struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
     size_t n_bulks, n_bulks_before;
@@ -90,6 +109,17 @@ void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec)
 /* Takes back the batch, or the key, that was put last: for a rollback. */
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
+
+/* lines.c */
+/* The line of this number; there is one. */
+struct memory_line *memory_find_line(const struct backend *b, int64_t number);
+/* Makes one that was dropped in this transaction known again. */
+void memory_keep_line(struct backend *b, struct memory_line *line);
+/* Takes out one that memory_keep_line may bring back; frees it. */
+void memory_hide_line(struct backend *b, struct memory_line *line);
+void memory_free_line(struct memory_line *line);
+/* Where a queued record stands among those of its lane, queue and fairness key, from 1. */
+uint32_t memory_place_of(const struct backend *b, const struct record *r);
 
 /* batches.c: batches, keys, reports */
 int memory_find_unique(struct backend *b, const char *unique, struct task_id *out);
@@ -160,9 +190,11 @@ void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec
 struct memory_batch *memory_find_batch(const struct backend *b, uint64_t key);
 /* NULL when there is none. */
 struct record *memory_find(const struct backend *b, uint64_t key);
-/* Adds a record, makes `after` a record's task, takes a record out: all three can be undone. */
-void memory_add(struct backend *b, const struct task *t);
-void memory_set(struct backend *b, struct record *r, const struct task *after);
+/* Adds a record, makes `after` a record's task, takes a record out: all three can be undone. line:
+ * the one that it belongs to while unfinished. place: BACKEND_PLACE_KEPT: as it is. */
+void memory_add(struct backend *b, const struct task *t, struct memory_line *line, int64_t place);
+void memory_set(struct backend *b, struct record *r, const struct task *after,
+                struct memory_line *line, int64_t place);
 void memory_drop(struct backend *b, struct record *r);
 /* At the end of the backend: frees all records. */
 void memory_clear(struct backend *b);

@@ -31,18 +31,6 @@ static struct store_reported copy_reported(const struct memory_reported *reporte
                                    .log_end = reported->log_end};
 }
 
-static uint32_t place_of(const struct backend *b, const struct record *r)
-{
-    const struct list *queue = &b->queue[r->task.spec->lane];
-    uint32_t place = 1;
-    if (!list_is_linked(&r->queued))
-        return 0;
-    for (const struct list_node *i = list_first(queue); i != &r->queued && place <= STORE_PLACE_MAX;
-         i = list_next(queue, i))
-        place++;
-    return place;
-}
-
 int memory_get(struct backend_reader *reader, struct store_get *o)
 {
     int rc = FUT_ERR_NOT_FOUND;
@@ -51,7 +39,7 @@ int memory_get(struct backend_reader *reader, struct store_get *o)
     if (r) {
         task_copy(&o->task, &r->task);
         o->reported = copy_reported(r->reported);
-        o->reported.place = place_of(reader->b, r);
+        o->reported.place = memory_place_of(reader->b, r);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);

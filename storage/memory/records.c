@@ -55,16 +55,6 @@ void memory_drop_last_batch(struct backend *b)
 
 /* ---- indexes --------------------------------------------------------------------------------- */
 
-/* Places ascend, so this one's is nearly always at the end. */
-static void link_in_queue(struct backend *b, struct record *r)
-{
-    struct list *queue = &b->queue[r->task.spec->lane];
-    struct list_node *at = queue->head.prev;
-    while (at != &queue->head && FUT_CONTAINER(at, struct record, queued)->place > r->place)
-        at = at->prev;
-    list_insert_after(queue, at, &r->queued);
-}
-
 static struct memory_batch *batch_of(const struct backend *b, const struct record *r)
 {
     return r->task.spec->batch.hi ? memory_find_batch(b, r->task.spec->batch.hi) : NULL;
@@ -94,7 +84,7 @@ static void index_record(struct backend *b, struct record *r)
     const struct task *t = &r->task;
     struct memory_batch *m = batch_of(b, r);
     if (backend_is_claimable(t->state))
-        link_in_queue(b, r);
+        heap_put(&r->line->queued, &r->queued, r->place);
     index_times(b, r);
     if (task_state_is_final(t->state) && !m)
         heap_put(&b->done, &r->done, r->up_ms);
@@ -107,8 +97,8 @@ static void index_record(struct backend *b, struct record *r)
 static void unindex_record(struct backend *b, struct record *r)
 {
     struct memory_batch *m = batch_of(b, r);
-    if (list_is_linked(&r->queued))
-        list_remove(&b->queue[r->task.spec->lane], &r->queued);
+    if (r->line)
+        heap_remove(&r->line->queued, &r->queued);
     heap_remove(&b->due, &r->due);
     for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
         heap_remove(&b->timers[i], &r->timers[i]);
@@ -181,8 +171,11 @@ void memory_remember(struct backend *b, enum undo_kind kind, struct record *r)
     }
     struct undo *u = &b->undo[b->n_undo++];
     *u = (struct undo){.kind = kind, .rec = r};
-    if (kind == UNDO_CHANGE)
+    if (kind == UNDO_CHANGE) {
         task_copy(&u->before, &r->task);
+        u->line = r->line;
+        u->place = r->place;
+    }
 }
 
 static void undo_insert(struct backend *b, struct undo *u)
@@ -196,6 +189,8 @@ static void undo_change(struct backend *b, struct undo *u)
     unindex_record(b, u->rec);
     task_release(&u->rec->task);
     u->rec->task = u->before;
+    u->rec->line = u->line;
+    u->rec->place = u->place;
     index_record(b, u->rec);
 }
 
@@ -226,9 +221,21 @@ static void undo_key(struct backend *b, struct undo *u)
     memory_drop_last_key(b);
 }
 
+static void undo_add_line(struct backend *b, struct undo *u)
+{
+    memory_hide_line(b, u->line);
+    memory_free_line(u->line);
+}
+
+static void undo_drop_line(struct backend *b, struct undo *u)
+{
+    memory_keep_line(b, u->line);
+}
+
 static void (*const undoers[])(struct backend *b, struct undo *u) = {
-    [UNDO_INSERT] = undo_insert, [UNDO_CHANGE] = undo_change,   [UNDO_REMOVE] = undo_remove,
-    [UNDO_BATCH] = undo_batch,   [UNDO_ATTEMPT] = undo_attempt, [UNDO_KEY] = undo_key,
+    [UNDO_INSERT] = undo_insert,     [UNDO_CHANGE] = undo_change,       [UNDO_REMOVE] = undo_remove,
+    [UNDO_BATCH] = undo_batch,       [UNDO_ATTEMPT] = undo_attempt,     [UNDO_KEY] = undo_key,
+    [UNDO_ADD_LINE] = undo_add_line, [UNDO_DROP_LINE] = undo_drop_line,
 };
 
 static void undo_to(struct backend *b, size_t mark)
@@ -292,6 +299,8 @@ int memory_commit(struct backend *b)
         task_release(&b->undo[i].before);
         if (b->undo[i].kind == UNDO_REMOVE)
             forget(b, b->undo[i].rec);
+        else if (b->undo[i].kind == UNDO_DROP_LINE)
+            memory_free_line(b->undo[i].line);
     }
     b->n_undo = 0;
     memory_keep_bulks(b, true);
@@ -328,14 +337,8 @@ int memory_back(struct backend *b)
 
 /* ---- changes that can be undone -------------------------------------------------------------- */
 
-/* A task that becomes claimable otherwise than by being given back stands behind all others. */
-static void place_again(struct record *r, const struct task *before)
-{
-    if (backend_is_claimable(r->task.state) && before->state != TASK_RUNNING)
-        r->place = backend_next_place();
-}
-
-void memory_set(struct backend *b, struct record *r, const struct task *after)
+void memory_set(struct backend *b, struct record *r, const struct task *after,
+                struct memory_line *line, int64_t place)
 {
     struct task kept, before = r->task;
     struct memory_batch *m = batch_of(b, r);
@@ -346,7 +349,9 @@ void memory_set(struct backend *b, struct record *r, const struct task *after)
     task_spec_unref(kept.spec);
     kept.spec = task_spec_ref(r->task.spec);
     r->task = kept;
-    place_again(r, &before);
+    r->line = task_state_is_final(kept.state) ? NULL : line;
+    if (place != BACKEND_PLACE_KEPT)
+        r->place = place;
     r->due_up_ms = b->now.up_ms + kept.due_wall_ms - b->now.wall_ms;
     if (task_state_is_final(kept.state))
         r->up_ms = b->now.up_ms;
@@ -365,11 +370,12 @@ void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec
     r->task.spec = spec;
 }
 
-void memory_add(struct backend *b, const struct task *t)
+void memory_add(struct backend *b, const struct task *t, struct memory_line *line, int64_t place)
 {
     struct record *r = xnew(struct record);
     task_copy(&r->task, t);
-    r->place = t->spec->id.hi;
+    r->line = line;
+    r->place = place;
     r->born_up_ms = b->now.up_ms;
     r->due_up_ms = b->now.up_ms + t->due_wall_ms - b->now.wall_ms;
     attach(b, r);
@@ -389,5 +395,10 @@ void memory_clear(struct backend *b)
         struct record *r = FUT_CONTAINER(i, struct record, in_order);
         detach(b, r);
         record_free(r);
+    }
+    while ((i = list_first(&b->lines))) {
+        struct memory_line *line = FUT_CONTAINER(i, struct memory_line, in_order);
+        memory_hide_line(b, line);
+        memory_free_line(line);
     }
 }

@@ -49,6 +49,9 @@ static const struct {
      "tasks that are neither unfinished nor have a result"},
     {"SELECT count(*) FROM timers x WHERE NOT EXISTS (SELECT 1 FROM live l WHERE l.key = x.key)",
      "timers without an unfinished task"},
+    {"SELECT count(*) FROM live l WHERE NOT EXISTS"
+     " (SELECT 1 FROM lines n WHERE n.number = coalesce(l.queue, l.line))",
+     "unfinished tasks without their waiting line"},
 };
 
 /* -1: it could not be read, which was complained about. */

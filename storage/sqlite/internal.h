@@ -26,12 +26,13 @@ enum write_stmt {
     W_ADD_ATTEMPT,
     W_TRIM_ATTEMPTS,
     W_SET_CALLBACK,
+    W_ADD_LINE,
+    W_DROP_LINE,
     W_TAKE,
-    W_TAKE_PART,
     W_TAKE_ONE,
+    W_FIRST,
     W_LOAD,
     W_DUE,
-    W_PROMOTE_ONE,
     W_RUN_AT,
     W_NEXT_DUE,
     W_NEXT_TIMER,
@@ -40,9 +41,9 @@ enum write_stmt {
     W_DROP_TIMER,
     W_DROP_TIMERS,
     W_IN_STATE,
-    W_WAITING,
+    W_AFTER,
     W_APPEND_END,
-    W_WAKE_ONE,
+    W_QUEUE,
     W_FIND_UNIQUE,
     W_FIND_KEY,
     W_PUT_KEY,
@@ -164,8 +165,8 @@ struct backend_reader {
     " t.after_key, t.after_lo, t.callback_key, t.callback_lo, t.traceparent,"                      \
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
     " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
-    " o.expires_in_ms, o.deadline_ms, o.schedule"
-#define SPEC_COLUMN_COUNT 25
+    " o.expires_in_ms, o.deadline_ms, o.schedule, o.queue, o.fair_key, o.priority"
+#define SPEC_COLUMN_COUNT 28
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -299,25 +300,28 @@ void sqlite_rollback(struct backend *b);
 int sqlite_mark(struct backend *b);
 int sqlite_unmark(struct backend *b);
 int sqlite_back(struct backend *b);
-int sqlite_insert(struct backend *b, const struct task *t);
-int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after);
+int sqlite_insert(struct backend *b, const struct task *t, int64_t line, int64_t place);
+int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after,
+                  int64_t line, int64_t place);
 int sqlite_remove(struct backend *b, struct task_id id);
 int sqlite_prune(struct backend *b, struct backend_prune *p);
 int sqlite_save(struct backend *b, const struct backend_counters *c);
 
 /* queue.c */
-int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                struct backend_row *rows, size_t *out_n);
-int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                     struct backend_part *part, struct backend_row *rows, size_t *out_n);
+int sqlite_add_line(struct backend *b, const struct backend_line *line);
+int sqlite_drop_line(struct backend *b, int64_t number);
+int sqlite_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n, int64_t *out_next);
+int sqlite_first(struct backend *b, int64_t line, int64_t *out_place);
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out);
-int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
-                   size_t out_lanes[LANE_COUNT]);
-int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
-                      const struct task_move *move, size_t out_lanes[LANE_COUNT]);
+int sqlite_due(struct backend *b, size_t max, struct backend_moved *rows, size_t *out_n);
+int sqlite_after(struct backend *b, uint64_t key, const struct buf *end, size_t max,
+                 struct backend_moved *rows, size_t *out_n);
+int sqlite_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place);
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
 int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
+int sqlite_lines(struct backend *b, backend_line_fn *fn, void *ctx);
 
 /* timers.c */
 int sqlite_next_times(struct backend *b, struct backend_next *out);

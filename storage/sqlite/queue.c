@@ -1,4 +1,4 @@
-/* queue: claims, due times, and the counts at start. The writer thread alone. */
+/* queue: waiting lines, claims, due times, and the counts at start. The writer thread alone. */
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
 
@@ -34,17 +34,35 @@ static int take_all(struct backend *b, const struct task_move *move, const struc
     return rc;
 }
 
+int sqlite_add_line(struct backend *b, const struct backend_line *line)
+{
+    sqlite3_stmt *st = b->stmts[W_ADD_LINE];
+    bind_int(st, 1, line->number);
+    bind_int(st, 2, (int64_t)line->lane);
+    bind_text(st, 3, line->queue);
+    bind_text(st, 4, line->handler);
+    bind_text(st, 5, line->fair_key);
+    return sqlite_run(b, W_ADD_LINE);
+}
+
+int sqlite_drop_line(struct backend *b, int64_t number)
+{
+    bind_int(b->stmts[W_DROP_LINE], 1, number);
+    return sqlite_run(b, W_DROP_LINE);
+}
+
 /* The rows are collected first: the index must not change under the statement that reads it. */
-int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                struct backend_row *rows, size_t *out_n)
+int sqlite_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                struct backend_row *rows, size_t *out_n, int64_t *out_next)
 {
     sqlite3_stmt *st = b->stmts[W_TAKE];
     size_t n = 0;
     int step;
-    bind_int(st, 1, (int64_t)lane);
-    bind_int(st, 2, (int64_t)max);
+    bind_int(st, 1, line);
+    bind_int(st, 2, (int64_t)max + 1);
     while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
         rows[n++] = row_of(b, st, move);
+    *out_next = step == SQLITE_ROW ? sqlite3_column_int64(st, 4) : BACKEND_PLACE_NONE;
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
     if (rc == 0)
@@ -53,29 +71,14 @@ int sqlite_take(struct backend *b, enum lane lane, const struct task_move *move,
     return rc;
 }
 
-int sqlite_take_part(struct backend *b, enum lane lane, const struct task_move *move, size_t max,
-                     struct backend_part *part, struct backend_row *rows, size_t *out_n)
+int sqlite_first(struct backend *b, int64_t line, int64_t *out_place)
 {
-    sqlite3_stmt *st = b->stmts[W_TAKE_PART];
-    size_t n = 0, looked = 0;
-    int step = SQLITE_ROW;
-    bind_int(st, 1, (int64_t)lane);
-    bind_int(st, 2, (int64_t)part->after);
-    bind_int(st, 3, (int64_t)part->look);
-    part->passed = part->after;
-    while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW) {
-        part->passed = (uint64_t)sqlite3_column_int64(st, 5);
-        looked++;
-        if (backend_part_wants(part, (const char *)sqlite3_column_text(st, 4)))
-            rows[n++] = row_of(b, st, move);
-    }
+    sqlite3_stmt *st = b->stmts[W_FIRST];
+    bind_int(st, 1, line);
+    int step = sqlite3_step(st);
+    *out_place = step == SQLITE_ROW ? sqlite3_column_int64(st, 0) : BACKEND_PLACE_NONE;
     (void)sqlite3_reset(st);
-    part->is_all = step == SQLITE_DONE && looked < part->look;
-    int rc = sqlite_noted_rc(b, step);
-    if (rc == 0)
-        rc = take_all(b, move, rows, n);
-    *out_n = rc == 0 ? n : 0;
-    return rc;
+    return sqlite_noted_rc(b, step);
 }
 
 int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out)
@@ -89,69 +92,60 @@ int sqlite_load(struct backend *b, uint64_t key, struct task_spec **out)
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
-static int move_one(struct backend *b, enum write_stmt which, const struct task_move *move,
-                    int64_t key)
-{
-    bind_int(b->stmts[which], 1, key);
-    bind_int(b->stmts[which], 2, move->to);
-    bind_int(b->stmts[which], 3, (int64_t)backend_next_place());
-    return sqlite_run(b, which);
-}
-
-#define MOVE_MAX 1000
-
-/* Collects (key, lane) rows of a bound statement, then moves each: the index must not change under
- * the statement that reads it. keys: room for MOVE_MAX; out: of the *out_n that were moved. */
-static int move_rows(struct backend *b, sqlite3_stmt *st, enum write_stmt which,
-                     const struct task_move *move, size_t out_lanes[LANE_COUNT], int64_t *keys,
-                     size_t *out_n)
+static int read_moved(struct backend *b, sqlite3_stmt *st, size_t max, struct backend_moved *rows,
+                      size_t *out_n)
 {
     size_t n = 0;
     int step;
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < MOVE_MAX) {
-        keys[n++] = sqlite3_column_int64(st, 0);
-        out_lanes[sqlite3_column_int(st, 1)]++;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max) {
+        rows[n++] = (struct backend_moved){.key = (uint64_t)sqlite3_column_int64(st, 0),
+                                           .line = sqlite3_column_int64(st, 1),
+                                           .priority = sqlite3_column_int(st, 2)};
     }
     (void)sqlite3_reset(st);
-    int rc = sqlite_noted_rc(b, step);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = move_one(b, which, move, keys[i]);
     *out_n = n;
-    return rc;
+    return sqlite_noted_rc(b, step);
 }
 
-int sqlite_promote(struct backend *b, const struct task_move *move, size_t max,
-                   size_t out_lanes[LANE_COUNT])
+int sqlite_due(struct backend *b, size_t max, struct backend_moved *rows, size_t *out_n)
 {
     sqlite3_stmt *due = b->stmts[W_DUE], *run_at = b->stmts[W_RUN_AT];
-    int64_t keys[MOVE_MAX], limit = (int64_t)(max < MOVE_MAX ? max : MOVE_MAX);
-    size_t n = 0;
+    size_t n = 0, n_run_at = 0;
     bind_int(due, 1, b->now.up_ms);
-    bind_int(due, 2, limit);
-    int rc = move_rows(b, due, W_PROMOTE_ONE, move, out_lanes, keys, &n);
+    bind_int(due, 2, (int64_t)max);
+    int rc = read_moved(b, due, max, rows, &n);
     bind_int(run_at, 1, BACKEND_RUN_AT);
     bind_int(run_at, 2, b->now.wall_ms);
-    bind_int(run_at, 3, limit - (int64_t)n);
+    bind_int(run_at, 3, (int64_t)(max - n));
     if (rc == 0)
-        rc = move_rows(b, run_at, W_PROMOTE_ONE, move, out_lanes, keys, &n);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = sqlite_drop_timer(b, (uint64_t)keys[i], BACKEND_RUN_AT);
+        rc = read_moved(b, run_at, max - n, rows + n, &n_run_at);
+    for (size_t i = 0; rc == 0 && i < n_run_at; i++)
+        rc = sqlite_drop_timer(b, rows[n + i].key, BACKEND_RUN_AT);
+    *out_n = n + n_run_at;
     return rc;
 }
 
-int sqlite_wake_after(struct backend *b, uint64_t key, const struct buf *end,
-                      const struct task_move *move, size_t out_lanes[LANE_COUNT])
+int sqlite_after(struct backend *b, uint64_t key, const struct buf *end, size_t max,
+                 struct backend_moved *rows, size_t *out_n)
 {
-    sqlite3_stmt *append = b->stmts[W_APPEND_END], *st = b->stmts[W_WAITING];
+    sqlite3_stmt *append = b->stmts[W_APPEND_END], *st = b->stmts[W_AFTER];
     bind_int(append, 1, (int64_t)key);
     FUT_MUST(sqlite3_bind_text(append, 2, end->data, (int)end->len, SQLITE_STATIC) == SQLITE_OK);
     int rc = sqlite_run(b, W_APPEND_END);
     if (rc != 0)
         return rc;
-    int64_t keys[MOVE_MAX];
-    size_t n;
     bind_int(st, 1, (int64_t)key);
-    return move_rows(b, st, W_WAKE_ONE, move, out_lanes, keys, &n);
+    bind_int(st, 2, (int64_t)max);
+    return read_moved(b, st, max, rows, out_n);
+}
+
+int sqlite_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place)
+{
+    sqlite3_stmt *st = b->stmts[W_QUEUE];
+    bind_int(st, 1, (int64_t)key);
+    bind_int(st, 2, to);
+    bind_int(st, 3, place);
+    return sqlite_run(b, W_QUEUE);
 }
 
 int sqlite_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
@@ -189,19 +183,56 @@ static int read_numbers(struct backend *b, const char *text, int64_t *out, size_
     return sqlite_noted_rc(b, step);
 }
 
-static int count_live(struct backend *b, struct backend_totals *out)
+/* Lines and what they have, by number: a row for each state of the tasks. */
+#define LINES                                                                                      \
+    "SELECT n.number, n.lane, n.queue, n.handler, n.fair_key, l.state, l.n, l.first"               \
+    " FROM lines n LEFT JOIN (SELECT line, state, count(*) AS n,"                                  \
+    "  min(CASE WHEN queue IS NOT NULL THEN place END) AS first"                                   \
+    "  FROM live GROUP BY line, state) l ON l.line = n.number ORDER BY n.number"
+
+/* The texts of a row live until the next step, so a line is told of when its last row is read:
+ * *total has its numbers alone. */
+static void read_line(sqlite3_stmt *st, struct backend_line_totals *total, char names[3][256])
 {
-    int64_t row[LANE_COUNT * TASK_STATE_COUNT][4];
-    size_t n;
-    int rc =
-        read_numbers(b, "SELECT lane, state, count(*), max(place) FROM live GROUP BY lane, state",
-                     row[0], 4, FUT_COUNT(row), &n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        out->live[row[i][0]][row[i][1]] = (uint64_t)row[i][2];
-        if ((uint64_t)row[i][3] > out->max_key)
-            out->max_key = (uint64_t)row[i][3];
+    total->line = (struct backend_line){.number = sqlite3_column_int64(st, 0),
+                                        .lane = (enum lane)sqlite3_column_int(st, 1),
+                                        .queue = names[0],
+                                        .handler = names[1],
+                                        .fair_key = names[2]};
+    for (int i = 0; i < 3; i++)
+        (void)sqlite3_snprintf(256, names[i], "%s", column_text(st, 2 + i));
+}
+
+static void read_line_state(sqlite3_stmt *st, struct backend_line_totals *total)
+{
+    if (sqlite3_column_type(st, 5) == SQLITE_NULL)
+        return; /* it has no task */
+    total->live[sqlite3_column_int(st, 5)] = (uint64_t)sqlite3_column_int64(st, 6);
+    if (sqlite3_column_type(st, 7) != SQLITE_NULL)
+        total->first = sqlite3_column_int64(st, 7);
+}
+
+int sqlite_lines(struct backend *b, backend_line_fn *fn, void *ctx)
+{
+    struct backend_line_totals total = {0};
+    char names[3][256];
+    sqlite3_stmt *st = NULL;
+    int step = sqlite3_prepare_v2(b->db, LINES, -1, &st, NULL);
+    if (step == SQLITE_OK) {
+        while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+            if (total.line.number && total.line.number != sqlite3_column_int64(st, 0)) {
+                fn(ctx, &total);
+                total = (struct backend_line_totals){0};
+            }
+            if (!total.line.number)
+                read_line(st, &total, names);
+            read_line_state(st, &total);
+        }
     }
-    return rc;
+    if (step == SQLITE_DONE && total.line.number)
+        fn(ctx, &total);
+    (void)sqlite3_finalize(st);
+    return sqlite_noted_rc(b, step);
 }
 
 /* By the uptime no time has passed while no daemon ran; those who wait for a time shall not wait
@@ -220,7 +251,7 @@ static int pass_downtime(struct backend *b, int64_t down_ms)
 /* Only the queue is counted row by row; the history is as long as it likes. */
 int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out)
 {
-    enum { SEQ, UP, WALL, RESULT_UP, BATCH_UP, KEY, N };
+    enum { SEQ, UP, WALL, RESULT_UP, BATCH_UP, KEY, PLACE, N };
     int64_t v[N] = {0};
     size_t n;
     *out = (struct backend_totals){0};
@@ -228,13 +259,12 @@ int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals 
                           "SELECT seq, up_ms, wall_ms,"
                           " (SELECT max(up_ms) FROM results WHERE up_ms IS NOT NULL),"
                           " (SELECT max(up_ms) FROM batches WHERE up_ms IS NOT NULL),"
-                          " (SELECT max(key) FROM tasks) FROM counters",
+                          " (SELECT max(key) FROM tasks),"
+                          " (SELECT max(place) FROM live WHERE priority = 0) FROM counters",
                           v, N, 1, &n);
-    out->max_key = (uint64_t)v[KEY];
-    if (rc == 0)
-        rc = count_live(b, out);
     if (rc != 0)
         return rc;
+    out->max_key = (uint64_t)(v[PLACE] > v[KEY] ? v[PLACE] : v[KEY]);
     out->seq = (uint64_t)v[SEQ];
     out->up_ms = v[RESULT_UP] > v[UP] ? v[RESULT_UP] : v[UP];
     out->up_ms = v[BATCH_UP] > out->up_ms ? v[BATCH_UP] : out->up_ms;

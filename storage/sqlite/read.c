@@ -45,9 +45,11 @@ static const char *const sql[R_COUNT] = {
     [R_SCHEDULE_DUE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE wake_ms <= ?1"
                        " ORDER BY wake_ms LIMIT ?2",
     [R_SCHEDULE_NEXT] = "SELECT min(wake_ms) FROM schedules WHERE wake_ms > ?1",
-    [R_AHEAD] = "SELECT count(*) FROM"
-                " (SELECT 1 FROM live WHERE queue = ?1"
-                " AND place < (SELECT place FROM live WHERE key = ?2) LIMIT ?3)",
+    [R_AHEAD] = "SELECT count(*) FROM (SELECT 1 FROM lines mine"
+                " CROSS JOIN lines n ON n.queue = mine.queue AND n.lane = mine.lane"
+                "  AND n.fair_key = mine.fair_key CROSS JOIN live l ON l.queue = n.number"
+                "  AND l.place < (SELECT place FROM live WHERE key = ?1)"
+                " WHERE mine.number = (SELECT queue FROM live WHERE key = ?1) LIMIT ?2)",
     [R_FAILURES] = "SELECT " TASK_COLUMNS " FROM results r INDEXED BY results_code"
                    " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
                    " WHERE r.code IS NOT NULL AND r.key >= ?1 ORDER BY r.key DESC LIMIT ?2",
@@ -159,9 +161,8 @@ static uint32_t place_of(struct backend_reader *r, const struct task *t)
     uint32_t place = 0;
     if (!backend_is_claimable(t->state))
         return 0;
-    bind_int(st, 1, (int64_t)t->spec->lane);
-    bind_int(st, 2, (int64_t)t->spec->id.hi);
-    bind_int(st, 3, STORE_PLACE_MAX);
+    bind_int(st, 1, (int64_t)t->spec->id.hi);
+    bind_int(st, 2, STORE_PLACE_MAX);
     if (sqlite3_step(st) == SQLITE_ROW)
         place = 1 + (uint32_t)sqlite3_column_int(st, 0);
     (void)sqlite3_reset(st);

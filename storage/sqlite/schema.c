@@ -13,8 +13,9 @@
 /* Entry i brings a file of version i to version i + 1. Released entries are never edited.
  *
  * tasks and results are written once. All that changes while a task is unfinished is its small row
- * in live, which goes when it ends: the hot set is the queue, not the history. live.queue is the
- * lane while the task may be claimed, else NULL, so the index holds the queue and nothing else.
+ * in live, which goes when it ends: the hot set is the queue, not the history. live.line is the
+ * task's waiting line, and live.queue is the same while the task may be claimed, else NULL, so the
+ * index holds what waits and nothing else.
  * Large columns stand last: what is before them is read without their overflow pages. */
 static const char *const migrations[] = {
     "CREATE TABLE tasks ("
@@ -145,6 +146,24 @@ static const char *const migrations[] = {
     "CREATE TABLE schedule_tasks ("
     "  name TEXT NOT NULL, key INTEGER NOT NULL, PRIMARY KEY (name, key)) STRICT, WITHOUT ROWID;"
     "ALTER TABLE options ADD COLUMN schedule TEXT;",
+    /* Waiting lines: queue is the line's number from here on, and no longer the lane. */
+    ("CREATE TABLE lines (number INTEGER PRIMARY KEY, lane INTEGER NOT NULL, queue TEXT NOT NULL,"
+     "  handler TEXT NOT NULL, fair_key TEXT NOT NULL) STRICT;"
+     "CREATE INDEX lines_queue ON lines(queue, lane, fair_key);"
+     "INSERT INTO lines (lane, queue, handler, fair_key)"
+     "  SELECT DISTINCT t.lane, CASE t.handler WHEN 'callback' THEN '(callbacks)' ELSE '' END,"
+     "  t.handler, '' FROM live l JOIN tasks t ON t.key = l.key;"
+     "ALTER TABLE live ADD COLUMN line INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE live ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+     "UPDATE live SET line = (SELECT n.number FROM tasks t"
+     "  JOIN lines n ON n.lane = t.lane AND n.handler = t.handler WHERE t.key = live.key);"
+     "UPDATE live SET queue = line WHERE queue IS NOT NULL;"
+     "ALTER TABLE options ADD COLUMN queue TEXT;"
+     "ALTER TABLE options ADD COLUMN fair_key TEXT;"
+     "ALTER TABLE options ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+     "INSERT INTO options (key, queue) SELECT l.key, '(callbacks)'"
+     "  FROM live l JOIN tasks t ON t.key = l.key WHERE t.handler = 'callback'"
+     "  ON CONFLICT (key) DO UPDATE SET queue = excluded.queue;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

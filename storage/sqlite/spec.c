@@ -31,8 +31,9 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
-    if (!spec->unique && retry_is_unsaid(p) && !spec->schedule && !times->delay_ms &&
-        !backend_has_timers(spec))
+    bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority;
+    if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
+        !times->delay_ms && !backend_has_timers(spec))
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -45,6 +46,9 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_int_or_null(st, 9, times->expires_in_ms, 0);
     bind_int_or_null(st, 10, times->deadline_ms, 0);
     bind_text(st, 11, spec->schedule);
+    bind_text(st, 12, spec->queue);
+    bind_text(st, 13, spec->fair_key);
+    bind_int(st, 14, spec->priority);
     return true;
 }
 
@@ -79,6 +83,9 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
                   .expires_in_ms = sqlite3_column_int64(st, 22),
                   .deadline_ms = sqlite3_column_int64(st, 23)},
         .schedule = column_text(st, 24),
+        .queue = column_text(st, 25),
+        .fair_key = column_text(st, 26),
+        .priority = sqlite3_column_int(st, 27),
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

@@ -12,15 +12,17 @@ static const char *const sql[W_COUNT] = {
     [W_INSERT_TASK] = SPEC_INSERT,
     [W_INSERT_LIVE] =
         "INSERT INTO live (key, state, attempt, lost, lane, queue, due_ms, started_ms,"
-        " after_key, unique_key, past, place)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        " after_key, unique_key, past, place, line, priority)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [W_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
-        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule,"
+        " queue, fair_key, priority)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
-        " started_ms = ?8 WHERE key = ?1 AND state = ?9 AND attempt = ?10",
+        " started_ms = ?8, place = coalesce(?11, place)"
+        " WHERE key = ?1 AND state = ?9 AND attempt = ?10",
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_INSERT_RESULT] =
         "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
@@ -34,19 +36,18 @@ static const char *const sql[W_COUNT] = {
         " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
     [W_TRIM_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1 AND attempt <= ?2",
     [W_SET_CALLBACK] = "UPDATE tasks SET callback_key = ?2, callback_lo = ?3 WHERE key = ?1",
-    [W_TAKE] = "SELECT key, attempt, lost, past FROM live WHERE queue = ?1"
+    [W_ADD_LINE] = "INSERT INTO lines (number, lane, queue, handler, fair_key)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_DROP_LINE] = "DELETE FROM lines WHERE number = ?1",
+    [W_TAKE] = "SELECT key, attempt, lost, past, place FROM live WHERE queue = ?1"
                " ORDER BY place LIMIT ?2",
-    [W_TAKE_PART] = "SELECT l.key, l.attempt, l.lost, l.past, t.handler, l.place FROM live l"
-                    " CROSS JOIN tasks t ON t.key = l.key"
-                    " WHERE l.queue = ?1 AND l.place > ?2 ORDER BY l.place LIMIT ?3",
+    [W_FIRST] = "SELECT place FROM live WHERE queue = ?1 ORDER BY place LIMIT 1",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
                    " WHERE key = ?1",
     [W_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t" JOIN_OPTIONS
                " WHERE t.key = ?1",
-    [W_DUE] = "SELECT key, lane FROM live WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
-    [W_PROMOTE_ONE] = "UPDATE live SET state = ?2, queue = lane, due_ms = NULL, place = ?3"
-                      " WHERE key = ?1",
-    [W_RUN_AT] = "SELECT l.key, l.lane FROM timers x CROSS JOIN live l ON l.key = x.key"
+    [W_DUE] = "SELECT key, line, priority FROM live WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+    [W_RUN_AT] = "SELECT l.key, l.line, l.priority FROM timers x CROSS JOIN live l ON l.key = x.key"
                  " WHERE x.kind = ?1 AND x.at_ms <= ?2 ORDER BY x.at_ms LIMIT ?3",
     [W_NEXT_TIMER] = "SELECT min(at_ms) FROM timers WHERE kind = ?1",
     [W_PUT_TIMER] = "INSERT INTO timers (key, kind, at_ms) VALUES (?1, ?2, ?3)"
@@ -61,11 +62,11 @@ static const char *const sql[W_COUNT] = {
     [W_IN_STATE] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS
         " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = ?1 LIMIT ?2",
-    [W_WAITING] = "SELECT key, lane FROM live WHERE after_key = ?1",
+    [W_AFTER] = "SELECT key, line, priority FROM live WHERE after_key = ?1 LIMIT ?2",
     [W_APPEND_END] = "UPDATE tasks SET input = CAST(input || char(10) || ?2 AS BLOB)"
                      " WHERE key IN (SELECT key FROM live WHERE after_key = ?1)",
-    [W_WAKE_ONE] = "UPDATE live SET state = ?2, queue = lane, after_key = NULL, place = ?3"
-                   " WHERE key = ?1",
+    [W_QUEUE] = "UPDATE live SET state = ?2, queue = line, due_ms = NULL, after_key = NULL,"
+                " place = ?3 WHERE key = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
                       " WHERE l.unique_key = ?1",
     [W_FIND_KEY] = "SELECT task, lo, fingerprint FROM keys WHERE key = ?1",

@@ -53,31 +53,33 @@ static int insert_task(struct backend *b, const struct task_spec *spec)
 }
 
 /* due_up_ms: -1: it waits for no time. */
-static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t due_up_ms)
+static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t line, int64_t due_up_ms)
 {
     bind_int(st, 1, (int64_t)t->spec->id.hi);
     bind_int(st, 2, t->state);
     bind_int(st, 3, t->attempt);
     bind_int(st, 4, t->daemon_deaths);
-    bind_int_or_null(st, 6, backend_is_claimable(t->state) ? (int64_t)t->spec->lane : -1, -1);
+    bind_int_or_null(st, 6, backend_is_claimable(t->state) ? line : -1, -1);
     bind_int_or_null(st, 7, due_up_ms, -1);
     bind_int_or_null(st, 8, t->started_wall_ms, 0);
 }
 
-static int insert_live(struct backend *b, const struct task *t, uint64_t place)
+static int insert_live(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
     bool has_due = t->due_wall_ms && !backend_waits_for_wall(t);
-    bind_live(st, t, has_due ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
+    bind_live(st, t, line, has_due ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
     bind_int(st, 5, (int64_t)t->spec->lane);
     bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
     bind_text(st, 10, t->spec->unique);
     bind_int(st, 11, t->earlier_attempts);
-    bind_int(st, 12, (int64_t)place);
+    bind_int(st, 12, place);
+    bind_int(st, 13, line);
+    bind_int(st, 14, t->spec->priority);
     return sqlite_run(b, W_INSERT_LIVE);
 }
 
-int sqlite_insert(struct backend *b, const struct task *t)
+int sqlite_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     int rc = insert_task(b, t->spec);
     if (rc == 0 && sqlite_bind_options(b->stmts[W_PUT_OPTIONS], t->spec))
@@ -86,7 +88,7 @@ int sqlite_insert(struct backend *b, const struct task *t)
         rc = sqlite_put_timers(b, t, true);
     if (rc == 0 && t->spec->schedule)
         rc = sqlite_schedule_add_task(b, t->spec);
-    return rc == 0 ? insert_live(b, t, t->spec->id.hi) : rc;
+    return rc == 0 ? insert_live(b, t, line, place) : rc;
 }
 
 static int insert_result(struct backend *b, const struct task *t)
@@ -123,7 +125,8 @@ static int insert_result(struct backend *b, const struct task *t)
 }
 
 /* The task was done: its result goes and it is unfinished again. */
-static int change_back(struct backend *b, const struct task_change *c, const struct task *after)
+static int change_back(struct backend *b, const struct task_change *c, const struct task *after,
+                       int64_t line, int64_t place)
 {
     sqlite3_stmt *st = b->stmts[W_TAKE_RESULT];
     bind_int(st, 1, (int64_t)c->id.hi);
@@ -138,7 +141,7 @@ static int change_back(struct backend *b, const struct task_change *c, const str
         rc = sqlite_put_timers(b, after, false);
     if (rc == 0 && after->spec->schedule)
         rc = sqlite_schedule_add_task(b, after->spec);
-    return rc == 0 ? insert_live(b, after, backend_next_place()) : rc;
+    return rc == 0 ? insert_live(b, after, line, place) : rc;
 }
 
 static int change_timers(struct backend *b, const struct task *after)
@@ -149,15 +152,18 @@ static int change_timers(struct backend *b, const struct task *after)
     return is_given_back ? sqlite_return_expiry(b, after->spec->id.hi) : 0;
 }
 
-int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after)
+int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after,
+                  int64_t line, int64_t place)
 {
     bool final = task_state_is_final(c->to_state);
     enum write_stmt which = final ? W_DELETE_LIVE : W_UPDATE_LIVE;
     sqlite3_stmt *st = b->stmts[which];
     if (task_state_is_final(c->from_state))
-        return change_back(b, c, after);
-    if (!final)
-        bind_live(st, after, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
+        return change_back(b, c, after, line, place);
+    if (!final) {
+        bind_live(st, after, line, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
+        bind_int_or_null(st, 11, place, BACKEND_PLACE_KEPT);
+    }
     bind_int(st, 1, (int64_t)c->id.hi);
     bind_int(st, final ? 2 : 9, c->from_state);
     bind_int(st, final ? 3 : 10, c->from_attempt);

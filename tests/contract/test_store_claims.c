@@ -1,10 +1,10 @@
-/* The store contract: claims to which not all handlers are alike. */
+/* The store contract: claims that leave handlers out, and whose turn it is among handlers. */
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
 
-#define LONG_QUEUE 5000 /* more than a claim looks at in one step */
+#define LONG_QUEUE 5000
 
 static struct fixture k;
 
@@ -23,15 +23,15 @@ struct parked {
     struct task got[8];
 };
 
-static void park(struct parked *p, size_t max, const struct store_rank *ranks, size_t n,
-                 uint8_t others)
+/* handlers: those that it leaves out, or (is_only) the only ones that it takes. */
+static void park(struct parked *p, size_t max, const char *const *handlers, size_t n, bool is_only)
 {
     *p = (struct parked){.claim.o = {.lane = LANE_IO,
                                      .max = max,
                                      .tasks = p->got,
-                                     .ranks = ranks,
-                                     .n_ranks = n,
-                                     .others = others}};
+                                     .handlers = handlers,
+                                     .n_handlers = n,
+                                     .is_only = is_only}};
     fixture_park(&k, &p->claim);
 }
 
@@ -73,24 +73,26 @@ static const char *got(const struct parked *p, size_t i)
     return p->got[i].spec->handler;
 }
 
-static const struct store_rank not_a[] = {{"a", STORE_RANK_NEVER}};
+static const char *const not_a[] = {"a"};
 
-START_TEST(test_claims_take_the_lowest_rank_first)
+/* The handler with the fewest running tasks, then the one that was served longest ago; within a
+ * handler the oldest. */
+START_TEST(test_claims_take_turns_among_handlers)
 {
     begin(_i);
-    static const char *const queue[] = {"a", "a", "b", "c", "a", "b"};
-    static const struct store_rank ranks[] = {{"a", 2}, {"b", 1}};
+    static const char *const queue[] = {"a", "a", "a", "b", "c", "a", "b"};
+    static const char *const order[] = {"a", "b", "c", "a", "b", "a", "a"};
     struct parked p;
     for (size_t i = 0; i < FUT_COUNT(queue); i++)
         (void)submit(queue[i]);
-    park(&p, 5, ranks, 2, 0);
+    park(&p, 7, NULL, 0, false);
     join(&p);
-    ck_assert_uint_eq(p.claim.o.n, 5);
-    ck_assert_str_eq(got(&p, 0), "c");
-    ck_assert_str_eq(got(&p, 1), "b");
-    ck_assert_str_eq(got(&p, 2), "b");
-    ck_assert_str_eq(got(&p, 3), "a");
-    ck_assert(p.got[1].spec->id.hi < p.got[2].spec->id.hi);
+    ck_assert_uint_eq(p.claim.o.n, 7);
+    for (size_t i = 0; i < FUT_COUNT(order); i++)
+        ck_assert_str_eq(got(&p, i), order[i]);
+    ck_assert(p.got[0].spec->id.hi < p.got[3].spec->id.hi);
+    ck_assert(p.got[3].spec->id.hi < p.got[5].spec->id.hi);
+    ck_assert(p.got[1].spec->id.hi < p.got[4].spec->id.hi);
     ck_assert_uint_eq(p.got[0].attempt, 1);
     release(&p);
     end();
@@ -104,7 +106,7 @@ START_TEST(test_claims_never_take_what_they_leave_out)
     struct parked p, q;
     struct task t[2];
     (void)submit("a");
-    park(&p, 1, not_a, 1, 0);
+    park(&p, 1, not_a, 1, false);
     struct task_id second = submit("a");
     ck_assert_int_eq(fixture_recall(&k, LANE_IO), 0);
     join(&p);
@@ -113,7 +115,7 @@ START_TEST(test_claims_never_take_what_they_leave_out)
     ck_assert(id_equal(t[1].spec->id, second));
     task_release(&t[0]);
     task_release(&t[1]);
-    park(&q, 1, not_a, 1, 0); /* the queue is empty: straight from the submission */
+    park(&q, 1, not_a, 1, false); /* the queue is empty: straight from the submission */
     (void)submit("a");
     (void)submit("b");
     join(&q);
@@ -129,10 +131,10 @@ START_TEST(test_claims_find_one_behind_a_long_queue_of_others)
     struct parked p, q;
     submit_many("a", LONG_QUEUE);
     struct task_id first = submit("b"), second = submit("b");
-    park(&p, 1, not_a, 1, 0);
+    park(&p, 1, not_a, 1, false);
     join(&p);
     ck_assert(id_equal(p.got[0].spec->id, first));
-    park(&q, 1, not_a, 1, 0);
+    park(&q, 1, not_a, 1, false);
     join(&q);
     ck_assert(id_equal(q.got[0].spec->id, second));
     release(&p);
@@ -141,7 +143,7 @@ START_TEST(test_claims_find_one_behind_a_long_queue_of_others)
 }
 END_TEST
 
-/* What comes back to the queue is found, although the search had passed its place. */
+/* What comes back to its line is found. */
 START_TEST(test_claims_find_what_came_back)
 {
     begin(_i);
@@ -150,7 +152,7 @@ START_TEST(test_claims_find_what_came_back)
     submit_many("a", 20);
     (void)submit("b");
     for (int round = 0; round < 3; round++) {
-        park(&p, 2, not_a, 1, 0);
+        park(&p, 2, not_a, 1, false);
         join(&p);
         ck_assert_uint_eq(p.claim.o.n, 2);
         for (size_t i = 0; i < 2; i++) {
@@ -163,16 +165,15 @@ START_TEST(test_claims_find_what_came_back)
 }
 END_TEST
 
-/* Only those that have a rank. */
 START_TEST(test_claims_leave_out_all_others)
 {
     begin(_i);
-    static const struct store_rank only_b[] = {{"b", 0}};
+    static const char *const only_b[] = {"b"};
     struct parked p;
     submit_many("a", 3);
     (void)submit("b");
     submit_many("c", 3);
-    park(&p, 4, only_b, 1, STORE_RANK_NEVER);
+    park(&p, 4, only_b, 1, true);
     join(&p);
     ck_assert_uint_eq(p.claim.o.n, 1);
     ck_assert_str_eq(got(&p, 0), "b");
@@ -184,7 +185,7 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_claims_take_the_lowest_rank_first,
+        test_claims_take_turns_among_handlers,
         test_claims_never_take_what_they_leave_out,
         test_claims_find_one_behind_a_long_queue_of_others,
         test_claims_find_what_came_back,

@@ -37,7 +37,6 @@ struct worker_program {
     enum worker_origin origin;       /* of its processes, as far as is known */
     struct list waiting;             /* jobs */
     uint32_t claimed;                /* tasks that the scheduler has for it, begun or not */
-    uint64_t served;                 /* number of its latest task, of all that were claimed */
     uint32_t target;                 /* processes that are to be kept */
     uint32_t failed_starts;          /* in a row */
     int64_t retry_ms;                /* the pause before the next start, for the log */

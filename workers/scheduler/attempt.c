@@ -45,19 +45,13 @@ static bool enters(unsigned set, enum attempt_state from, enum attempt_state to)
     return !(set & 1u << from) && (set & 1u << to);
 }
 
-/* Whose turn it is next depends on these numbers (turns.c). */
 static void count_claimed(struct attempt *a)
 {
     struct scheduler *s = a->s;
-    s->served++;
     s->suspects += a->apply.task.daemon_deaths > 0;
     map_put(&s->by_id, &a->by_id, a->apply.task.spec->id.hi);
-    if (a->program) {
+    if (a->program)
         a->program->claimed++;
-        a->program->served = s->served;
-    } else {
-        attempt_slots(a)->others_served = s->served;
-    }
 }
 
 static void count_ended(struct attempt *a)

@@ -17,8 +17,8 @@ struct claim {
     struct scheduler *s;
     struct list_node link;
     struct inbox_item item;
-    struct turns *ranks; /* NULL: all alike */
-    bool is_callbacks;   /* it is for callbacks alone, in their own slots */
+    struct exclusions exclusions;
+    bool is_callbacks; /* it is for callbacks alone, in their own slots */
     struct task tasks[];
 };
 
@@ -52,7 +52,7 @@ static void claim_forget(struct claim *c)
         slots->is_recalling = false;
     }
     list_remove(&c->s->claims, &c->link);
-    free(c->ranks);
+    exclusions_release(&c->exclusions);
     free(c);
 }
 
@@ -93,19 +93,17 @@ static void claim_done(struct store_op *op)
     inbox_push(&c->s->inbox, &c->item);
 }
 
-/* Takes ranks. */
-static void post(struct scheduler *s, enum lane lane, uint32_t n, struct turns *ranks,
+/* Takes what *e owns. */
+static void post(struct scheduler *s, enum lane lane, uint32_t n, const struct exclusions *e,
                  bool is_callbacks)
 {
     struct claim *c = xcalloc(1, sizeof(*c) + n * sizeof(c->tasks[0]));
-    c->ranks = ranks;
+    c->exclusions = *e;
     c->is_callbacks = is_callbacks;
-    if (ranks) {
-        c->op.ranks = ranks->ranks;
-        c->op.n_ranks = ranks->n;
-        c->op.others = ranks->others;
-        s->lanes[lane].excluded |= ranks->excluded;
-    }
+    c->op.handlers = e->handlers;
+    c->op.n_handlers = e->n;
+    c->op.is_only = e->is_only;
+    s->lanes[lane].excluded |= e->excluded;
     c->s = s;
     c->op.lane = lane;
     c->op.max = n;
@@ -138,24 +136,16 @@ static void recall_outdated(struct scheduler *s, enum lane lane, uint64_t exclud
     slots_recall(s, lane);
 }
 
-static void post_ranked(struct scheduler *s, enum lane lane)
+static void post_tasks(struct scheduler *s, enum lane lane)
 {
-    struct turns *ranks = xnew(struct turns);
-    turns_make(s, lane, ranks);
-    recall_outdated(s, lane, ranks->excluded);
+    struct exclusions e = {0};
+    exclusions_make(s, lane, &e);
+    recall_outdated(s, lane, e.excluded);
     uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
-        post(s, lane, n, ranks, false);
+        post(s, lane, n, &e, false);
     else
-        free(ranks);
-}
-
-static void post_plain(struct scheduler *s, enum lane lane)
-{
-    recall_outdated(s, lane, 0);
-    uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
-    if (n)
-        post(s, lane, n, NULL, false);
+        exclusions_release(&e);
 }
 
 /* While tasks fill the lane, no claim of theirs brings the callbacks. (Short tasks make room soon.)
@@ -166,9 +156,9 @@ static void post_callbacks(struct scheduler *s, enum lane lane)
     if (lane != LANE_IO || slots->callbacks_full || slots->callbacks_reserved || slots->reserved ||
         ready_window(s, lane))
         return;
-    struct turns *ranks = xnew(struct turns);
-    turns_callbacks_only(s, ranks);
-    post(s, lane, CALLBACKS_PENDING, ranks, true);
+    struct exclusions e = {0};
+    exclusions_callbacks_only(s, &e);
+    post(s, lane, CALLBACKS_PENDING, &e, true);
 }
 
 static void follow_holds(struct scheduler *s)
@@ -190,12 +180,11 @@ static void follow_holds(struct scheduler *s)
 void claims_post(struct scheduler *s)
 {
     follow_holds(s);
-    bool ranked = turns_are_needed(s);
     for_each_lane (lane) {
         if (atomic_load(&s->claims_stopped) || s->lanes[lane].is_paused ||
             heap_is_linked(&s->lanes[lane].claim_pause.node))
             continue;
-        (ranked ? post_ranked : post_plain)(s, lane);
+        post_tasks(s, lane);
         post_callbacks(s, lane);
     }
 }

@@ -2,8 +2,8 @@
  * report, attempt (one run of a task, and where it stands), attempt_thread, attempt_exec and
  * attempt_worker (the ways to run), cancels (hearing from the store), finish (telling the store),
  * audit (does the store say the same), ready (attempts that wait for a slot), slots (how many at
- * once), turns (whose task is next), claims (taking tasks), scheduler (the thread). Everything
- * belongs to the scheduler's thread unless a comment says otherwise. */
+ * once), exclusions (whose tasks are not taken for now), claims (taking tasks), scheduler (the
+ * thread). Everything belongs to the scheduler's thread unless a comment says otherwise. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -72,7 +72,6 @@ struct lane_slots {
     struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
     int64_t ran_us;                /* moving average of how long an attempt runs */
     uint64_t excluded;             /* programs that the claims which are with the store leave out */
-    uint64_t others_served;        /* number of the latest task that is not a `worker` handler's */
     bool is_recalling;             /* these claims are on their way back */
 };
 
@@ -122,7 +121,6 @@ struct scheduler {
     const struct handlers *handlers; /* for new attempts */
     struct lane_slots lanes[LANE_COUNT];
     struct pool_plan plan;
-    uint64_t served;         /* tasks that were claimed */
     uint32_t suspects;       /* unfinished attempts of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     size_t posted;           /* ends with the store or on the way back */
@@ -330,23 +328,21 @@ void slots_recall(struct scheduler *s, enum lane lane);
 void slots_change(void *scheduler, enum lane lane, const struct pool_wish *wish);
 void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out);
 
-/* ---- turns.c ---- */
+/* ---- exclusions.c ---- */
 
-#define TURNS_MAX 64
-/* Which handlers' tasks a claim takes first, where there are `worker` handlers. */
-struct turns {
-    size_t n;          /* 0: all alike */
-    uint8_t others;    /* rank of all that have none of their own */
-    uint64_t excluded; /* a bit for each program whose tasks are to stay in the queue */
-    struct store_rank ranks[TURNS_MAX];
-    char names[TURNS_MAX][TASK_HANDLER_MAX + 1];
+/* What a claim leaves out. */
+struct exclusions {
+    uint64_t excluded; /* a bit for each program whose tasks are to stay in their lines */
+    bool is_only;      /* the handlers are those that it takes, and no others */
+    size_t n, cap;
+    const char **handlers; /* of names; made by exclusions_make */
+    char (*names)[TASK_HANDLER_MAX + 1];
 };
-/* Whether there are programs that must take turns, or are not started for now. */
-bool turns_are_needed(struct scheduler *s);
-/* Ranks the programs for a claim of this lane; out is zeroed memory. */
-void turns_make(struct scheduler *s, enum lane lane, struct turns *out);
-/* Ranks for a claim that takes callbacks alone; out is zeroed memory. */
-void turns_callbacks_only(const struct scheduler *s, struct turns *out);
+/* What a claim of this lane leaves out for now; out is zeroed memory. */
+void exclusions_make(struct scheduler *s, enum lane lane, struct exclusions *out);
+/* For a claim that takes callbacks alone; out is zeroed memory. */
+void exclusions_callbacks_only(const struct scheduler *s, struct exclusions *out);
+void exclusions_release(struct exclusions *e);
 
 /* ---- claims.c ---- */
 

@@ -92,8 +92,10 @@ START_TEST(test_check_finds_contradictions)
     } wrong[] = {
         {"DELETE FROM tasks", "without their task"},
         {"DELETE FROM live", "neither unfinished nor"},
-        {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0 FROM results",
+        {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0,"
+         " (SELECT min(number) FROM lines), 0 FROM results",
          "unfinished and have a result"},
+        {"DELETE FROM lines", "without their waiting line"},
     };
     struct complaints c;
     struct sqlite_check_view v;

@@ -1,0 +1,392 @@
+/* lines: the directory of waiting lines, and what each has. Whose turn it is: turns.c. */
+#include "storage/engine/lines.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/hash.h"
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+
+#define LINE_ADDED (-2)
+#define TIDY_STEP 1000            /* rows that one transaction deletes at most */
+#define RAN_FIRST_US (100 * 1000) /* what is taken for the run time of a queue's first tasks */
+
+struct name {
+    enum lane lane;
+    const char *queue, *handler, *fair_key;
+};
+
+/* ---- finding and making ---------------------------------------------------------------------- */
+
+static uint64_t hash_name(const struct name *n)
+{
+    uint64_t hash = hash_byte(HASH_START, (unsigned char)n->lane);
+    hash = hash_byte(hash_text(hash, n->queue), 0);
+    hash = hash_byte(hash_text(hash, n->handler), 0);
+    return hash_text(hash, n->fair_key);
+}
+
+static struct line *find(const struct lines *l, const struct name *n, uint64_t hash)
+{
+    for (struct map_node *i = map_get(&l->by_name, hash); i; i = map_next_same(i)) {
+        struct line *line = FUT_CONTAINER(i, struct line, by_name);
+        if (lines_lane(line) == n->lane && strcmp(line->group->handler->name, n->handler) == 0 &&
+            strcmp(line->key->text, n->fair_key) == 0 &&
+            strcmp(line->group->part->queue->name, n->queue) == 0)
+            return line;
+    }
+    return NULL;
+}
+
+struct line *lines_find(const struct lines *l, int64_t number)
+{
+    struct map_node *n = map_get(&l->by_number, (uint64_t)number);
+    return n ? FUT_CONTAINER(n, struct line, by_number) : NULL;
+}
+
+static struct line_queue *get_queue(struct lines *l, const char *name)
+{
+    uint64_t hash = hash_text(HASH_START, name);
+    for (struct map_node *i = map_get(&l->queues, hash); i; i = map_next_same(i)) {
+        struct line_queue *q = FUT_CONTAINER(i, struct line_queue, by_name);
+        if (strcmp(q->name, name) == 0)
+            return q;
+    }
+    struct line_queue *q = xnew(struct line_queue);
+    q->weight = 1;
+    (void)snprintf(q->name, sizeof(q->name), "%s", name);
+    for_each_lane (lane) {
+        q->parts[lane] = (struct line_part){.queue = q, .lane = lane, .ran_us = RAN_FIRST_US};
+        list_init(&q->parts[lane].groups);
+    }
+    map_put(&l->queues, &q->by_name, hash);
+    return q;
+}
+
+static struct line_handler *get_handler(struct lines *l, enum lane lane, const char *name)
+{
+    uint64_t hash = hash_text(hash_byte(HASH_START, (unsigned char)lane), name);
+    for (struct map_node *i = map_get(&l->handlers, hash); i; i = map_next_same(i)) {
+        struct line_handler *h = FUT_CONTAINER(i, struct line_handler, by_name);
+        if (h->lane == lane && strcmp(h->name, name) == 0)
+            return h;
+    }
+    struct line_handler *h = xnew(struct line_handler);
+    h->lane = lane;
+    (void)snprintf(h->name, sizeof(h->name), "%s", name);
+    map_put(&l->handlers, &h->by_name, hash);
+    return h;
+}
+
+static struct line_group *get_group(struct lines *l, struct line_part *part,
+                                    struct line_handler *handler)
+{
+    uint64_t hash = hash_number(hash_number(HASH_START, (uintptr_t)part), (uintptr_t)handler);
+    for (struct map_node *i = map_get(&l->groups, hash); i; i = map_next_same(i)) {
+        struct line_group *g = FUT_CONTAINER(i, struct line_group, by_name);
+        if (g->part == part && g->handler == handler)
+            return g;
+    }
+    struct line_group *g = xnew(struct line_group);
+    g->part = part;
+    g->handler = handler;
+    map_put(&l->groups, &g->by_name, hash);
+    return g;
+}
+
+static struct line_key *get_key(struct lines *l, struct line_part *part, const char *text)
+{
+    uint64_t hash = hash_text(hash_number(HASH_START, (uintptr_t)part), text);
+    for (struct map_node *i = map_get(&l->keys, hash); i; i = map_next_same(i)) {
+        struct line_key *k = FUT_CONTAINER(i, struct line_key, by_name);
+        if (k->part == part && strcmp(k->text, text) == 0)
+            return k;
+    }
+    size_t n = strlen(text) + 1;
+    struct line_key *k = xcalloc(1, sizeof(*k) + n);
+    k->part = part;
+    k->turn = part->key_turn;
+    memcpy(k->text, text, n);
+    list_init(&k->lines);
+    map_put(&l->keys, &k->by_name, hash);
+    return k;
+}
+
+/* One that has no task: it is idle until it has. */
+static struct line *make(struct lines *l, const struct name *n, uint64_t hash, int64_t number)
+{
+    struct line *line = xnew(struct line);
+    struct line_part *part = &get_queue(l, n->queue)->parts[n->lane];
+    line->group = get_group(l, part, get_handler(l, n->lane, n->handler));
+    line->key = get_key(l, part, n->fair_key);
+    line->number = number;
+    line->first = BACKEND_PLACE_NONE;
+    heap_remove(&part->idle_keys, &line->key->idle);
+    list_push_back(&line->key->lines, &line->in_key);
+    map_put(&l->by_name, &line->by_name, hash);
+    map_put(&l->by_number, &line->by_number, (uint64_t)number);
+    if (*line->key->text)
+        list_push_back(&l->idle, &line->idle);
+    return line;
+}
+
+static void remember(struct lines *l, struct line *line, int from, int to, uint64_t n)
+{
+    if (l->n_undo == l->cap_undo) {
+        l->cap_undo = l->cap_undo ? l->cap_undo * 2 : 256;
+        l->undo = xrealloc(l->undo, l->cap_undo * sizeof(*l->undo));
+    }
+    l->undo[l->n_undo++] = (struct line_undo){line, from, to, n};
+}
+
+static int store_line(struct store *s, struct line *line)
+{
+    int rc = s->ops->add_line(s->backend,
+                              &(struct backend_line){line->number, lines_lane(line),
+                                                     line->group->part->queue->name,
+                                                     line->group->handler->name, line->key->text});
+    if (rc != 0)
+        return rc;
+    line->is_stored = true;
+    remember(&s->w.lines, line, LINE_ADDED, LINE_NONE, 0);
+    return 0;
+}
+
+int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
+{
+    struct lines *l = &s->w.lines;
+    struct name n = {spec->lane, spec->queue ? spec->queue : "", spec->handler,
+                     spec->fair_key ? spec->fair_key : ""};
+    uint64_t hash = hash_name(&n);
+    struct line *line = find(l, &n, hash);
+    if (!line)
+        line = make(l, &n, hash, ++l->last_number);
+    *out = line;
+    return line->is_stored ? 0 : store_line(s, line);
+}
+
+/* ---- what they have -------------------------------------------------------------------------- */
+
+static void add(struct line *line, int state, uint64_t n)
+{
+    if (state == LINE_NONE || task_state_is_final((enum task_state)state))
+        return;
+    line->live[state] += n;
+    line->group->part->live[state] += n;
+    if (state != TASK_RUNNING)
+        return;
+    line->group->handler->running += n;
+    line->group->part->queue->running += n;
+}
+
+static bool is_empty(const struct line *line)
+{
+    return !line->live[TASK_SCHEDULED] && !line->live[TASK_QUEUED] && !line->live[TASK_RUNNING];
+}
+
+static void change(struct lines *l, struct line *line, int from, int to, uint64_t n)
+{
+    struct line_queue *q = line->group->part->queue;
+    bool waited = line->live[TASK_QUEUED], could = turns_may_start(q);
+    add(line, from, -n);
+    add(line, to, n);
+    bool waits = line->live[TASK_QUEUED];
+    if (waits && !waited)
+        turns_enter(l, line);
+    else if (waited && !waits)
+        turns_leave(l, line);
+    if (could != turns_may_start(q))
+        turns_follow(l, q);
+    if (list_is_linked(&line->idle) && !is_empty(line))
+        list_remove(&l->idle, &line->idle);
+    else if (!list_is_linked(&line->idle) && is_empty(line) && *line->key->text)
+        list_push_back(&l->idle, &line->idle);
+}
+
+void lines_move(struct lines *l, struct line *line, int from, int to, uint64_t n)
+{
+    change(l, line, from, to, n);
+    remember(l, line, from, to, n);
+}
+
+int64_t lines_place(const struct line *line, uint64_t key, int priority)
+{
+    (void)line;
+    return backend_place(key, priority, BACKEND_STRICT_MS);
+}
+
+void lines_wait_at(struct line *line, int64_t place)
+{
+    bool is_lower = line->first != BACKEND_PLACE_NONE && place < line->first;
+    if (!line->live[TASK_QUEUED] || place == BACKEND_PLACE_NONE || is_lower)
+        line->first = place;
+}
+
+size_t lines_mark(const struct lines *l)
+{
+    return l->n_undo;
+}
+
+void lines_undo_to(struct lines *l, size_t mark)
+{
+    while (l->n_undo > mark) {
+        struct line_undo *u = &l->undo[--l->n_undo];
+        if (u->from == LINE_ADDED) {
+            u->line->is_stored = false;
+            continue;
+        }
+        u->line->first = BACKEND_PLACE_NONE;
+        change(l, u->line, u->to, u->from, u->n);
+    }
+    list_take_all(&l->idle, &l->dropped);
+}
+
+/* ---- letting go ------------------------------------------------------------------------------ */
+
+bool lines_are_untidy(const struct lines *l)
+{
+    return !list_is_empty(&l->idle);
+}
+
+int lines_tidy(struct store *s)
+{
+    struct lines *l = &s->w.lines;
+    struct list_node *first;
+    for (size_t n = 0; n < TIDY_STEP && (first = list_first(&l->idle)); n++) {
+        struct line *line = FUT_CONTAINER(first, struct line, idle);
+        int rc = line->is_stored ? s->ops->drop_line(s->backend, line->number) : 0;
+        if (rc != 0)
+            return rc;
+        list_remove(&l->idle, first);
+        list_push_back(&l->dropped, first);
+    }
+    return 0;
+}
+
+static void free_key(struct lines *l, struct line_key *k)
+{
+    map_remove(&l->keys, &k->by_name);
+    free(k);
+}
+
+/* A key that has had more than its turn is remembered until the others have had theirs, or nobody
+ * has a task any more. */
+static void let_key_go(struct lines *l, struct line_key *k)
+{
+    struct line_part *part = k->part;
+    const uint64_t *live = part->live;
+    struct heap_node *first;
+    bool is_idle = !live[TASK_SCHEDULED] && !live[TASK_QUEUED] && !live[TASK_RUNNING];
+    heap_put(&part->idle_keys, &k->idle, k->turn);
+    while ((first = heap_min(&part->idle_keys)) && (is_idle || first->key <= part->key_turn)) {
+        part->key_turn = first->key > part->key_turn ? first->key : part->key_turn;
+        heap_remove(&part->idle_keys, first);
+        free_key(l, FUT_CONTAINER(first, struct line_key, idle));
+    }
+}
+
+static void free_line(struct lines *l, struct line *line)
+{
+    struct line_key *k = line->key;
+    list_remove(&k->lines, &line->in_key);
+    map_remove(&l->by_name, &line->by_name);
+    map_remove(&l->by_number, &line->by_number);
+    free(line);
+    if (list_is_empty(&k->lines))
+        let_key_go(l, k);
+}
+
+void lines_committed(struct lines *l)
+{
+    struct list_node *n;
+    l->n_undo = 0;
+    while ((n = list_pop_front(&l->dropped)))
+        free_line(l, FUT_CONTAINER(n, struct line, idle));
+}
+
+/* ---- start and end --------------------------------------------------------------------------- */
+
+void lines_init(struct lines *l)
+{
+    struct map *const maps[] = {&l->by_name,  &l->by_number, &l->groups,
+                                &l->handlers, &l->keys,      &l->queues};
+    *l = (struct lines){0};
+    for (size_t i = 0; i < FUT_COUNT(maps); i++)
+        map_init(maps[i]);
+    for_each_lane (lane)
+        list_init(&l->active[lane]);
+    list_init(&l->idle);
+    list_init(&l->dropped);
+}
+
+struct loading {
+    struct lines *lines;
+    uint64_t (*live)[TASK_STATE_COUNT];
+};
+
+static void load_one(void *ctx, const struct backend_line_totals *total)
+{
+    const struct loading *d = ctx;
+    const struct backend_line *b = &total->line;
+    struct name n = {b->lane, b->queue, b->handler, b->fair_key};
+    struct line *line = make(d->lines, &n, hash_name(&n), b->number);
+    line->is_stored = true;
+    line->first = total->live[TASK_QUEUED] ? total->first : BACKEND_PLACE_NONE;
+    if (b->number > d->lines->last_number)
+        d->lines->last_number = b->number;
+    for (int st = 0; st < TASK_STATE_COUNT; st++) {
+        d->live[b->lane][st] += total->live[st];
+        if (total->live[st])
+            change(d->lines, line, LINE_NONE, st, total->live[st]);
+    }
+}
+
+int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_STATE_COUNT])
+{
+    return s->ops->lines(s->backend, load_one, &(struct loading){&s->w.lines, live});
+}
+
+static void free_one_line(struct map_node *n)
+{
+    free(FUT_CONTAINER(n, struct line, by_number));
+}
+
+static void free_one_key(struct map_node *n)
+{
+    free(FUT_CONTAINER(n, struct line_key, by_name));
+}
+
+static void free_group(struct map_node *n)
+{
+    struct line_group *g = FUT_CONTAINER(n, struct line_group, by_name);
+    heap_release(&g->lines);
+    free(g);
+}
+
+static void free_handler(struct map_node *n)
+{
+    struct line_handler *h = FUT_CONTAINER(n, struct line_handler, by_name);
+    heap_release(&h->groups);
+    free(h);
+}
+
+static void free_queue(struct map_node *n)
+{
+    struct line_queue *q = FUT_CONTAINER(n, struct line_queue, by_name);
+    for_each_lane (lane)
+        heap_release(&q->parts[lane].idle_keys);
+    free(q);
+}
+
+void lines_release(struct lines *l)
+{
+    map_release(&l->by_name);
+    map_drain(&l->by_number, free_one_line);
+    map_drain(&l->keys, free_one_key);
+    map_drain(&l->groups, free_group);
+    map_drain(&l->handlers, free_handler);
+    map_drain(&l->queues, free_queue);
+    free(l->undo);
+}

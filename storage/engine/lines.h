@@ -1,0 +1,162 @@
+/* lines: the waiting lines as the writer remembers them: a directory of those that unfinished tasks
+ * belong to, how many each has, and whose turn it is. The rows are the truth; all this is made from
+ * them at start, and follows each change. README.md, "Turns", has the rules. The writer thread
+ * alone.
+ *
+ * A line is what cannot be told apart: the tasks of one lane, queue, handler and fairness key.
+ * Those of a handler in a queue's lane are a group; a queue's two lanes are its parts. What a claim
+ * looks at is only what may run: a line with waiting tasks is in its group's heap, a group with
+ * such lines is in its handler's heap as long as its queue may start tasks. */
+#ifndef FUT_STORAGE_ENGINE_LINES_H
+#define FUT_STORAGE_ENGINE_LINES_H
+
+#include "core/heap.h"
+#include "core/list.h"
+#include "core/map.h"
+#include "storage/backend.h"
+
+struct store;
+
+/* A queue in one lane. */
+struct line_part {
+    struct line_queue *queue;
+    enum lane lane;
+    struct list groups;    /* with lines that have waiting tasks */
+    int64_t turn_us;       /* slot time that it has had by its weight, from where the lane began */
+    int64_t ran_us;        /* moving average of how long its tasks run: what a start is charged */
+    int64_t charged_us;    /* of those that run */
+    int64_t key_turn;      /* of the key that was served last */
+    struct heap idle_keys; /* keys without lines that have had more than their turn */
+    uint64_t live[TASK_STATE_COUNT];
+};
+
+struct line_queue {
+    struct map_node by_name;
+    struct line_part parts[LANE_COUNT];
+    uint64_t running;
+    double weight;
+    char name[TASK_QUEUE_MAX + 1]; /* "": TASK_QUEUE_DEFAULT */
+};
+
+/* A fairness key in a part. */
+struct line_key {
+    struct map_node by_name;
+    struct heap_node idle; /* in its part's heap */
+    struct list lines;
+    struct line_part *part;
+    int64_t turn; /* the key with the lowest goes first; a start adds LINE_KEY_STEP */
+    char text[];
+};
+#define LINE_KEY_STEP 1000000
+
+/* A handler in a lane. */
+struct line_handler {
+    struct map_node by_name;
+    struct list_node active; /* in the directory's list while groups has any */
+    struct heap groups;      /* that may start tasks, by the turn of their parts */
+    uint64_t running;
+    uint64_t served; /* number of its latest start */
+    bool is_wanted;  /* by the claim that is being served */
+    enum lane lane;
+    char name[TASK_HANDLER_MAX + 1];
+};
+
+struct line_group {
+    struct list_node in_part;
+    struct map_node by_name;
+    struct heap_node by_turn; /* in its handler's heap */
+    struct heap lines;        /* that have waiting tasks, by the turn of their keys */
+    struct line_handler *handler;
+    struct line_part *part;
+};
+
+struct line {
+    struct map_node by_name, by_number;
+    struct list_node in_key, idle; /* idle: in the directory's list; it has no task */
+    struct heap_node by_turn;      /* in its group's heap */
+    struct line_group *group;
+    struct line_key *key;
+    int64_t number;
+    uint64_t live[TASK_STATE_COUNT];
+    int64_t first; /* the lowest place of those that wait; BACKEND_PLACE_NONE: not known */
+    bool is_stored;
+};
+
+/* What is taken back when the transaction, or a part of it, is. */
+struct line_undo {
+    struct line *line;
+    int from, to; /* as of lines_move; from LINE_ADDED: it was stored */
+    uint64_t n;
+};
+
+struct lines {
+    struct map by_name, by_number, groups, handlers, keys, queues;
+    struct list active[LANE_COUNT]; /* handlers */
+    int64_t turn_us[LANE_COUNT];    /* of the part that was served last */
+    uint64_t served;
+    int64_t last_number;
+    struct list idle;    /* lines of keys that have no task: their rows go with the commit */
+    struct list dropped; /* of these, whose rows have gone in this transaction */
+    struct line_undo *undo;
+    size_t n_undo, cap_undo;
+};
+
+/* An empty directory; lines_release frees. */
+void lines_init(struct lines *l);
+void lines_release(struct lines *l);
+/* Fills it from the backend; adds what there is to live. */
+FUT_MUST_CHECK int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_STATE_COUNT]);
+
+/* The line of a task, which is made and stored if need be, within the transaction. */
+FUT_MUST_CHECK int lines_get(struct store *s, const struct task_spec *spec, struct line **out);
+/* The line of that number, or NULL. */
+struct line *lines_find(const struct lines *l, int64_t number);
+static inline enum lane lines_lane(const struct line *line)
+{
+    return line->group->handler->lane;
+}
+
+/* The place of a task that comes to the line at `key`. */
+int64_t lines_place(const struct line *line, uint64_t key, int priority);
+/* n tasks of the line went from one state to the other; LINE_NONE or a final state: they were, or
+ * are, not unfinished. */
+#define LINE_NONE (-1)
+void lines_move(struct lines *l, struct line *line, int from, int to, uint64_t n);
+/* A task waits at this place that did not before; BACKEND_PLACE_NONE: somewhere. Before lines_move.
+ */
+void lines_wait_at(struct line *line, int64_t place);
+/* Where lines_undo_to goes back to. */
+size_t lines_mark(const struct lines *l);
+void lines_undo_to(struct lines *l, size_t mark);
+/* Are there rows of lines that no task needs? */
+bool lines_are_untidy(const struct lines *l);
+/* Deletes some of them; within the transaction, before its commit. */
+FUT_MUST_CHECK int lines_tidy(struct store *s);
+/* The transaction is committed: what it did is not taken back any more. */
+void lines_committed(struct lines *l);
+
+/* ---- turns.c: whose turn it is. Lines call it, it calls no line. ------------------------------
+ */
+
+/* The line has waiting tasks from now on, or no longer. */
+void turns_enter(struct lines *l, struct line *line);
+void turns_leave(struct lines *l, struct line *line);
+/* May the queue start another task now? */
+bool turns_may_start(const struct line_queue *q);
+/* turns_may_start has changed. */
+void turns_follow(struct lines *l, struct line_queue *q);
+/* n tasks of the line were given slots: its handler, key and queue have had their turns. */
+void turns_charge(struct lines *l, struct line *line, uint64_t n);
+/* A task of the line has its slot no more, after so long; ran_us < 0: it did not use it. Before
+ * lines_move. */
+void turns_refund(struct lines *l, struct line *line, int64_t ran_us);
+
+/* Tells the directory which handlers the claim wants, for turns_next. */
+void turns_want(struct lines *l, const struct store_claim *o);
+/* Does the claim take tasks of this handler? */
+bool turns_wants(const struct store_claim *o, const char *handler);
+/* The line whose turn it is of those that the claim wants; NULL: none has tasks that may start.
+ * *out_n: how many may be taken of it before it may be another's turn. */
+FUT_MUST_CHECK int turns_next(struct store *s, enum lane lane, struct line **out, uint64_t *out_n);
+
+#endif

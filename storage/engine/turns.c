@@ -1,0 +1,233 @@
+/* turns: whose turn it is, where several lines have tasks that may start. README.md has the rules.
+ * Nothing here is kept on disk: after a restart everybody begins with as much. */
+#include <string.h>
+
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+#include "storage/engine/lines.h"
+
+#define RAN_WEIGHT 16          /* tasks over which the run time of a queue's tasks is averaged */
+#define RAN_MAX_US 86400000000 /* TASK_TIMEOUT_MAX_MS: what one start is charged at most */
+
+/* ---- who waits ------------------------------------------------------------------------------- */
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+bool turns_may_start(const struct line_queue *q)
+{
+    (void)q;
+    return true;
+}
+
+/* Who was idle has no claim to the turns of that time. */
+static void link_group(struct lines *l, struct line_group *g)
+{
+    struct line_handler *h = g->handler;
+    struct line_part *part = g->part;
+    if (part->groups.len == 1)
+        part->turn_us = later(part->turn_us, l->turn_us[part->lane]);
+    heap_put(&h->groups, &g->by_turn, part->turn_us);
+    if (h->groups.len == 1 && !list_is_linked(&h->active))
+        list_push_back(&l->active[h->lane], &h->active);
+}
+
+static void unlink_group(struct lines *l, struct line_group *g)
+{
+    struct line_handler *h = g->handler;
+    heap_remove(&h->groups, &g->by_turn);
+    if (h->groups.len == 0 && list_is_linked(&h->active))
+        list_remove(&l->active[h->lane], &h->active);
+}
+
+static bool key_waits(const struct line_key *key)
+{
+    for (struct list_node *i = list_first(&key->lines); i; i = list_next(&key->lines, i)) {
+        if (heap_is_linked(&FUT_CONTAINER(i, struct line, in_key)->by_turn))
+            return true;
+    }
+    return false;
+}
+
+void turns_enter(struct lines *l, struct line *line)
+{
+    struct line_group *g = line->group;
+    if (!key_waits(line->key))
+        line->key->turn = later(line->key->turn, g->part->key_turn);
+    heap_put(&g->lines, &line->by_turn, line->key->turn);
+    if (g->lines.len > 1)
+        return;
+    list_push_back(&g->part->groups, &g->in_part);
+    if (turns_may_start(g->part->queue))
+        link_group(l, g);
+}
+
+void turns_leave(struct lines *l, struct line *line)
+{
+    struct line_group *g = line->group;
+    heap_remove(&g->lines, &line->by_turn);
+    line->first = BACKEND_PLACE_NONE;
+    if (g->lines.len)
+        return;
+    list_remove(&g->part->groups, &g->in_part);
+    unlink_group(l, g);
+}
+
+static struct line_group *group_at(struct list_node *n)
+{
+    return FUT_CONTAINER(n, struct line_group, in_part);
+}
+
+void turns_follow(struct lines *l, struct line_queue *q)
+{
+    bool may = turns_may_start(q);
+    for_each_lane (lane) {
+        struct line_part *part = &q->parts[lane];
+        part->turn_us = later(part->turn_us, may ? l->turn_us[lane] : part->turn_us);
+        for (struct list_node *i = list_first(&part->groups); i; i = list_next(&part->groups, i))
+            (may ? link_group : unlink_group)(l, group_at(i));
+    }
+}
+
+/* ---- who has had a turn ---------------------------------------------------------------------- */
+
+static void move_part(struct line_part *part, int64_t slot_us)
+{
+    part->turn_us += (int64_t)((double)slot_us / part->queue->weight);
+    for (struct list_node *i = list_first(&part->groups); i; i = list_next(&part->groups, i)) {
+        struct line_group *g = group_at(i);
+        if (heap_is_linked(&g->by_turn))
+            heap_put(&g->handler->groups, &g->by_turn, part->turn_us);
+    }
+}
+
+/* The key was served n times: it begins no earlier than where the others are now. */
+static void move_key(struct line_key *key, int64_t n)
+{
+    int64_t turn = later(key->turn, key->part->key_turn) + n * LINE_KEY_STEP;
+    key->turn = turn;
+    key->part->key_turn = turn - LINE_KEY_STEP;
+    for (struct list_node *i = list_first(&key->lines); i; i = list_next(&key->lines, i)) {
+        struct line *line = FUT_CONTAINER(i, struct line, in_key);
+        if (heap_is_linked(&line->by_turn))
+            heap_put(&line->group->lines, &line->by_turn, key->turn);
+    }
+}
+
+void turns_charge(struct lines *l, struct line *line, uint64_t n)
+{
+    struct line_part *part = line->group->part;
+    int64_t charge_us = (int64_t)n * part->ran_us;
+    l->turn_us[part->lane] = later(l->turn_us[part->lane], part->turn_us);
+    part->turn_us = later(part->turn_us, l->turn_us[part->lane]);
+    part->charged_us += charge_us;
+    line->group->handler->served = ++l->served;
+    move_key(line->key, (int64_t)n);
+    move_part(part, charge_us);
+}
+
+void turns_refund(struct lines *l, struct line *line, int64_t ran_us)
+{
+    struct line_part *part = line->group->part;
+    uint64_t running = part->live[TASK_RUNNING];
+    int64_t charged_us = running ? part->charged_us / (int64_t)running : 0;
+    (void)l;
+    part->charged_us -= charged_us;
+    if (ran_us > RAN_MAX_US)
+        ran_us = RAN_MAX_US;
+    if (ran_us >= 0)
+        part->ran_us += (ran_us - part->ran_us) / RAN_WEIGHT;
+    move_part(part, (ran_us >= 0 ? ran_us : 0) - charged_us);
+}
+
+/* ---- who is next ----------------------------------------------------------------------------- */
+
+bool turns_wants(const struct store_claim *o, const char *handler)
+{
+    for (size_t i = 0; i < o->n_handlers; i++) {
+        if (strcmp(o->handlers[i], handler) == 0)
+            return o->is_only;
+    }
+    return !o->is_only;
+}
+
+void turns_want(struct lines *l, const struct store_claim *o)
+{
+    const struct list *active = &l->active[o->lane];
+    for (struct list_node *i = list_first(active); i; i = list_next(active, i)) {
+        struct line_handler *h = FUT_CONTAINER(i, struct line_handler, active);
+        h->is_wanted = turns_wants(o, h->name);
+    }
+}
+
+/* The part with the lowest turn that has tasks of a wanted handler, or NULL. */
+static struct line_part *next_part(const struct lines *l, enum lane lane)
+{
+    const struct line_group *best = NULL;
+    const struct list *active = &l->active[lane];
+    for (struct list_node *i = list_first(active); i; i = list_next(active, i)) {
+        const struct line_handler *h = FUT_CONTAINER(i, struct line_handler, active);
+        if (!h->is_wanted)
+            continue;
+        const struct line_group *g =
+            FUT_CONTAINER(heap_min(&h->groups), struct line_group, by_turn);
+        if (!best || g->by_turn.key < best->by_turn.key)
+            best = g;
+    }
+    return best ? best->part : NULL;
+}
+
+static bool goes_before(const struct line *a, const struct line *b)
+{
+    const struct line_handler *x = a->group->handler, *y = b->group->handler;
+    int more = backend_place_priority(a->first) - backend_place_priority(b->first);
+    if (a->key->turn != b->key->turn)
+        return a->key->turn < b->key->turn;
+    if (more)
+        return more > 0;
+    if (x->running != y->running)
+        return x->running < y->running;
+    return x->served != y->served ? x->served < y->served : a->first < b->first;
+}
+
+static int find_first(struct store *s, struct line *line)
+{
+    return line->first == BACKEND_PLACE_NONE ? s->ops->first(s->backend, line->number, &line->first)
+                                             : 0;
+}
+
+/* Of the lines that are first in their groups. */
+static int next_line(struct store *s, const struct line_part *part, struct line **out)
+{
+    struct line *best = NULL;
+    int rc = 0;
+    for (struct list_node *i = list_first(&part->groups); rc == 0 && i;
+         i = list_next(&part->groups, i)) {
+        const struct line_group *g = group_at(i);
+        struct line *line = FUT_CONTAINER(heap_min(&g->lines), struct line, by_turn);
+        if (!g->handler->is_wanted)
+            continue;
+        if (part->groups.len > 1) /* else there is nothing to compare */
+            rc = find_first(s, line);
+        if (rc == 0 && (!best || goes_before(line, best)))
+            best = line;
+    }
+    *out = best;
+    return rc;
+}
+
+int turns_next(struct store *s, enum lane lane, struct line **out, uint64_t *out_n)
+{
+    const struct lines *l = &s->w.lines;
+    const struct line_part *part = next_part(l, lane);
+    *out = NULL;
+    int rc = part ? next_line(s, part, out) : 0;
+    if (rc != 0 || !*out)
+        return rc;
+    const struct line_group *g = (*out)->group;
+    bool is_alone = l->active[lane].len == 1 && g->handler->groups.len == 1 && g->lines.len == 1;
+    *out_n = is_alone ? (*out)->live[TASK_QUEUED] : 1;
+    return 0;
+}
