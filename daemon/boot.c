@@ -92,9 +92,9 @@ static int open_store(struct boot *b, struct fut_errbuf *err)
         &b->store, err);
 }
 
-static void make_scheduler(struct boot *b)
+static int make_scheduler(struct boot *b, struct fut_errbuf *err)
 {
-    b->scheduler = scheduler_new(&(struct scheduler_config){
+    const struct scheduler_config cfg = {
         .store = b->store,
         .handlers = b->handlers,
         .fs = b->fork_server,
@@ -105,7 +105,8 @@ static void make_scheduler(struct boot *b)
         .max_result_bytes = (size_t)b->cfg.max_result_bytes,
         .callback_secret = b->cfg.callback_secret,
         .allow = b->http_allow,
-    });
+    };
+    return scheduler_new(&cfg, &b->scheduler, err);
 }
 
 /* Descriptors that connections must leave: the store's and the daemon's own, a channel with its
@@ -184,7 +185,9 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = open_store(b, err);
     if (rc == 0) {
         report_recovery(b);
-        make_scheduler(b);
+        rc = make_scheduler(b, err);
+    }
+    if (rc == 0) {
         make_api(b);
         start_threads(b);
         rc = api_start(b->api, err);

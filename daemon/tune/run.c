@@ -210,9 +210,10 @@ int tune_run_step(struct tune_run *t, uint32_t slots, double min_seconds, struct
 /* ---- the daemon around it ----------------------------------------------------------------------
  */
 
-static void build(struct tune_run *t, const struct config *cfg, const struct handlers *handlers)
+static int build(struct tune_run *t, const struct config *cfg, const struct handlers *handlers,
+                 struct fut_errbuf *err)
 {
-    t->scheduler = scheduler_new(&(struct scheduler_config){
+    const struct scheduler_config config = {
         .store = t->store,
         .handlers = handlers,
         .fs = t->fork_server,
@@ -220,11 +221,15 @@ static void build(struct tune_run *t, const struct config *cfg, const struct han
         .max_workers = 1,
         .kill_grace_ms = cfg->kill_grace_ms,
         .max_result_bytes = (size_t)cfg->max_result_bytes,
-    });
+    };
+    int rc = scheduler_new(&config, &t->scheduler, err);
+    if (rc != 0)
+        return rc;
     t->pools = scheduler_view(t->scheduler);
     store_listen(t->store, on_change, t);
     store_start(t->store);
     scheduler_start(t->scheduler);
+    return 0;
 }
 
 int tune_run_open(const struct config *cfg, const struct handlers *handlers,
@@ -240,8 +245,8 @@ int tune_run_open(const struct config *cfg, const struct handlers *handlers,
     if (rc == 0)
         rc = store_open(&store, &t->store, err);
     if (rc == 0)
-        build(t, cfg, handlers);
-    else
+        rc = build(t, cfg, handlers, err);
+    if (rc != 0)
         tune_run_close(&t);
     *out = t;
     return rc;

@@ -3,9 +3,9 @@
 #include "core/err.h"
 #include "core/mem.h"
 
-void inbox_init(struct inbox *in)
+int inbox_init(struct inbox *in)
 {
-    FUT_MUST(mailbox_init(&in->mailbox) == 0);
+    return mailbox_init(&in->mailbox);
 }
 
 void inbox_release(struct inbox *in)

@@ -14,8 +14,8 @@ struct inbox {
     struct mailbox mailbox; /* its wake_fd is for the owner's epoll, edge-triggered */
 };
 
-/* Aborts when no descriptor can be had. */
-void inbox_init(struct inbox *in);
+/* FUT_ERR_IO, errno set, when no descriptor can be had: inbox_release is then all that is left. */
+FUT_MUST_CHECK int inbox_init(struct inbox *in);
 /* The inbox must be empty. */
 void inbox_release(struct inbox *in);
 /* Any thread; blocks for a lock only. item is the loop's until its fn has run. */

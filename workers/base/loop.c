@@ -22,7 +22,10 @@ struct loop *loop_new(void)
 {
     struct loop *l = xnew(struct loop);
     l->epfd = epoll_create1(EPOLL_CLOEXEC);
-    FUT_ASSERT(l->epfd >= 0);
+    if (l->epfd < 0) {
+        free(l);
+        return NULL;
+    }
     heap_init(&l->timers);
     list_init(&l->deferred);
     list_init(&l->soon);

@@ -36,7 +36,8 @@ struct loop_soon {
     void (*fn)(struct loop_soon *soon);
 };
 
-/* Makes a loop without sources; the caller frees it by loop_free. Never NULL. */
+/* Makes a loop without sources; the caller frees it by loop_free. NULL, errno set, when no
+ * descriptor can be had. */
 struct loop *loop_new(void);
 /* Runs what was deferred. Sources must be closed and timers cleared by their owners. NULL ok. */
 void loop_free(struct loop **l);

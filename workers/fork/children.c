@@ -1,10 +1,12 @@
 #include "workers/fork/children.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/mem.h"
 
 #define EXEC_SLOT                                                                                  \
@@ -69,8 +71,14 @@ struct children *children_new(struct loop *l, struct fork_server *fs, void (*on_
     c->broken_timer.fn = fire_broken;
     map_init(&c->by_generation);
     int fd = dup(fork_server_fd(fs));
-    FUT_MUST(fd >= 0 && loop_open(l, &c->src, fd, EPOLLIN, on_readable) == 0);
-    return c;
+    c->src.fd = -1;
+    if (fd >= 0 && loop_open(l, &c->src, fd, EPOLLIN, on_readable) == 0)
+        return c;
+    int why = errno;
+    fd_close(&fd);
+    children_free(&c);
+    errno = why;
+    return NULL;
 }
 
 void children_free(struct children **cp)

@@ -21,7 +21,7 @@ struct child {
 };
 
 /* on_broken(ctx) runs once when the fork server is found to have ended; no child hears anything
- * after it. fs is borrowed. */
+ * after it. fs is borrowed. NULL, errno set, when no descriptor can be had. */
 struct children *children_new(struct loop *l, struct fork_server *fs, void (*on_broken)(void *ctx),
                               void *ctx);
 /* NULL ok. The fork server lives on. */

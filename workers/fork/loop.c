@@ -221,10 +221,14 @@ static void detach(void)
         (void)dup2(null, STDOUT_FILENO);
         (void)close(null);
     }
+    /* The parent's end of the socket was closed just now, so there is a number for one more. */
+    int signals = fcntl(server.signals, F_DUPFD_CLOEXEC, 5);
     if (server.sock != 3)
         (void)dup3(server.sock, 3, O_CLOEXEC);
     server.sock = 3;
-    (void)close_range(4, ~0U, 0);
+    (void)dup3(signals, 4, O_CLOEXEC);
+    server.signals = 4;
+    (void)close_range(5, ~0U, 0);
     fork_child_init();
 }
 
@@ -262,19 +266,23 @@ static void serve(void)
     }
 }
 
-void fork_loop_main(int sock)
+int fork_loop_signals(void)
 {
     sigset_t child;
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void fork_loop_main(int sock, int signals)
+{
     server.sock = sock;
+    server.signals = signals;
     detach();
     table_init();
     watch_init(cpu_exceeded);
     ends_init();
     message_init(server.sock);
-    (void)sigemptyset(&child);
-    (void)sigaddset(&child, SIGCHLD);
-    server.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    FUT_ASSERT(server.signals >= 0);
     serve();
     end_all();
     _exit(0);

@@ -4,8 +4,11 @@
 
 #include "core/err.h"
 
+/* The descriptor on which the server will see its children end, to be opened before it is forked:
+ * a shortage is then an error of the start. -1, errno set. */
+int fork_loop_signals(void);
 /* Serves requests from sock until the daemon's end closes; then kills and reaps every child and
  * exits. Single-threaded, allocates little, never waits for the daemon. */
-void fork_loop_main(int sock) FUT_NORETURN;
+void fork_loop_main(int sock, int signals) FUT_NORETURN;
 
 #endif

@@ -37,12 +37,20 @@ int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return fut_fail(err, FUT_ERR_IO, "fork server: socketpair: %s", strerror(errno));
     FUT_ASSERT(pair[0] > STDERR_FILENO && pair[1] > STDERR_FILENO);
+    int signals = fork_loop_signals();
+    if (signals < 0) {
+        int why = errno;
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+        return fut_fail(err, FUT_ERR_IO, "fork server: signalfd: %s", strerror(why));
+    }
     groups_open();
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(pair[0]);
-        fork_loop_main(pair[1]);
+        fork_loop_main(pair[1], signals);
     }
+    (void)close(signals);
     (void)close(pair[1]);
     if (pid < 0) {
         (void)close(pair[0]);

@@ -1,7 +1,9 @@
 #include "workers/scheduler/scheduler.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -117,28 +119,65 @@ static void init_containers(struct scheduler *s)
     map_init(&s->cancels);
     mutex_init(&s->mu);
     cond_init(&s->drained_cond);
-    inbox_init(&s->inbox);
 }
 
-struct scheduler *scheduler_new(const struct scheduler_config *cfg)
+/* What a shortage of descriptors may refuse. */
+static int open_descriptors(struct scheduler *s)
+{
+    s->wake.fd = -1;
+    int rc = inbox_init(&s->inbox);
+    s->broken_fd = rc == 0 ? fd_wake_new() : -1;
+    s->loop = s->broken_fd >= 0 ? loop_new() : NULL;
+    if (!s->loop)
+        return FUT_ERR_IO;
+    int wake = dup(s->inbox.mailbox.wake_fd);
+    if (wake < 0 || loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) != 0) {
+        int why = errno;
+        fd_close(&wake);
+        errno = why;
+        return FUT_ERR_IO;
+    }
+    s->children = children_new(s->loop, s->cfg.fs, on_broken, s);
+    return s->children ? 0 : FUT_ERR_IO;
+}
+
+static void release(struct scheduler **sp)
+{
+    struct scheduler *s = *sp;
+    children_free(&s->children);
+    if (s->loop)
+        loop_close(s->loop, &s->wake);
+    loop_free(&s->loop);
+    inbox_release(&s->inbox);
+    map_release(&s->by_id);
+    map_release(&s->cancels);
+    cond_destroy(&s->drained_cond);
+    mutex_destroy(&s->mu);
+    fd_close(&s->broken_fd);
+    free(s);
+    *sp = NULL;
+}
+
+int scheduler_new(const struct scheduler_config *cfg, struct scheduler **out,
+                  struct fut_errbuf *err)
 {
     struct scheduler *s = xnew(struct scheduler);
     FUT_ASSERT(cfg->max_threads >= 1 && cfg->max_workers >= 1);
     (void)signal(SIGPIPE, SIG_IGN); /* a program may close its standard input */
     s->cfg = *cfg;
-    s->loop = loop_new();
     s->random = random_seed();
-    s->broken_fd = fd_wake_new();
     init_containers(s);
+    if (open_descriptors(s) != 0) {
+        int why = errno;
+        release(&s);
+        return fut_fail(err, FUT_ERR_IO, "the scheduler: %s", strerror(why));
+    }
     slots_init(s);
     claims_init(s);
     ready_init(s);
     if (cfg->callback_secret && *cfg->callback_secret &&
         webhook_secret_parse(cfg->callback_secret, &s->callback_secret, NULL) != 0)
         FUT_BUG("the callback secret was not checked");
-    int wake = dup(s->inbox.mailbox.wake_fd);
-    FUT_MUST(wake >= 0 && loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) == 0);
-    s->children = children_new(s->loop, cfg->fs, on_broken, s);
     s->workers =
         worker_set_new(&(struct worker_set_config){.loop = s->loop,
                                                    .children = s->children,
@@ -147,7 +186,8 @@ struct scheduler *scheduler_new(const struct scheduler_config *cfg)
                                                    .max_result_bytes = cfg->max_result_bytes});
     store_listen(cfg->store, cancels_listener, s);
     audit_init(s);
-    return s;
+    *out = s;
+    return 0;
 }
 
 void scheduler_start(struct scheduler *s)
@@ -261,18 +301,8 @@ void scheduler_free(struct scheduler **sp)
     cancels_free(s);
     loop_run_deferred(s->loop);
     worker_set_free(&s->workers);
-    children_free(&s->children);
     slots_free(s);
-    loop_close(s->loop, &s->wake);
-    loop_free(&s->loop);
-    inbox_release(&s->inbox);
-    map_release(&s->by_id);
-    map_release(&s->cancels);
-    cond_destroy(&s->drained_cond);
-    mutex_destroy(&s->mu);
-    fd_close(&s->broken_fd);
-    free(s);
-    *sp = NULL;
+    release(sp);
 }
 
 /* ---- what others may see ---- */

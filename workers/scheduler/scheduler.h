@@ -39,8 +39,9 @@ struct scheduler_config {
 struct scheduler;
 
 /* Registers with the store, so before store_start. SIGPIPE is ignored from now on. No thread yet.
- */
-struct scheduler *scheduler_new(const struct scheduler_config *cfg);
+ * FUT_ERR_IO: no descriptor can be had; *out is untouched. */
+FUT_MUST_CHECK int scheduler_new(const struct scheduler_config *cfg, struct scheduler **out,
+                                 struct fut_errbuf *err);
 /* Starts the threads and the worker processes, and claims. After store_start. */
 void scheduler_start(struct scheduler *s);
 

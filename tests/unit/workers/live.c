@@ -72,7 +72,7 @@ void live_start(uint32_t threads, uint32_t workers)
                                    .max_result_bytes = 1 << 20,
                                    .audit_ms = LIVE_AUDIT_MS,
                                    .callback_secret = live_secret};
-    live.s = scheduler_new(&cfg);
+    ck_assert_int_eq(scheduler_new(&cfg, &live.s, NULL), 0);
     live.view = scheduler_view(live.s);
     store_listen(live.store, live_listener, NULL);
     store_start(live.store);

@@ -153,7 +153,7 @@ static void make_report(void)
     struct task_id id = live_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
     own.task = live_wait(id, TASK_RUNNING);
     own.loop = loop_new();
-    inbox_init(&own.inbox);
+    ck_assert_int_eq(inbox_init(&own.inbox), 0);
     own.is_made = true;
     report_init(&own.report, live.store, own.loop, &own.inbox, &own.task);
 }

@@ -195,7 +195,7 @@ START_TEST(test_inbox_loses_nothing)
     struct loop_source wake;
     struct loop *l = loop_new();
     struct thread_pool *p = thread_pool_start(4);
-    inbox_init(&in);
+    ck_assert_int_eq(inbox_init(&in), 0);
     ck_assert_int_eq(loop_open(l, &wake, dup(in.mailbox.wake_fd), EPOLLIN | EPOLLET, on_wake), 0);
     for (int i = 0; i < JOBS; i++) {
         struct list one;
@@ -218,7 +218,7 @@ START_TEST(test_inbox_may_be_filled_quietly)
     struct inbox in;
     struct inbox_item items[2] = {{.fn = take}, {.fn = take}};
     struct pollfd p;
-    inbox_init(&in);
+    ck_assert_int_eq(inbox_init(&in), 0);
     p = (struct pollfd){.fd = in.mailbox.wake_fd, .events = POLLIN};
     inbox_push_quietly(&in, &items[0]);
     ck_assert_int_eq(poll(&p, 1, 0), 0);
@@ -235,7 +235,7 @@ START_TEST(test_inbox_writes_once_per_batch)
     struct inbox in;
     struct inbox_item items[3] = {{.fn = take}, {.fn = take}, {.fn = take}};
     uint64_t writes = 0;
-    inbox_init(&in);
+    ck_assert_int_eq(inbox_init(&in), 0);
     for (int i = 0; i < 3; i++)
         inbox_push(&in, &items[i]);
     ck_assert_int_eq(fd_read_all(in.mailbox.wake_fd, &writes, sizeof(writes)), 0);

@@ -1,9 +1,52 @@
 /* The scheduler over the real memory store: every way a task can go, as a client would see it. */
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/support/suite.h"
 #include "tests/unit/workers/live.h"
+
+/* Makes a scheduler while so many descriptors more than now can be had, and frees it again. */
+static int make_with(rlim_t spare, struct store *store, struct fut_errbuf *err)
+{
+    struct scheduler_config cfg = {.store = store,
+                                   .handlers = live.handlers,
+                                   .fs = live.fs,
+                                   .max_threads = 1,
+                                   .max_workers = 1};
+    struct scheduler *s = NULL;
+    struct rlimit before, low;
+    int next = dup(STDIN_FILENO); /* the lowest that is free */
+    ck_assert_int_ge(next, 0);
+    ck_assert_int_eq(close(next), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = (struct rlimit){(rlim_t)next + spare, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    int rc = scheduler_new(&cfg, &s, err);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert(!s == (rc != 0));
+    scheduler_free(&s);
+    int after = dup(STDIN_FILENO);
+    ck_assert_int_eq(after, next);
+    ck_assert_int_eq(close(after), 0);
+    return rc;
+}
+
+START_TEST(test_scheduler_without_descriptors_says_so)
+{
+    struct store_config sc = {.backend = "memory", .readers = 1, .max_queued = 10};
+    struct store *store;
+    struct fut_errbuf err;
+    rlim_t spare = 0;
+    ck_assert_int_eq(store_open(&sc, &store, &err), 0);
+    for (; make_with(spare, store, &err) != 0 && spare < 100; spare++)
+        ck_assert_str_eq(err.text, "the scheduler: Too many open files");
+    ck_assert_uint_ge(spare, 4);
+    ck_assert_uint_lt(spare, 100);
+    store_close(&store);
+}
+END_TEST
 
 static void setup(void)
 {
@@ -307,5 +350,6 @@ int main(void)
     tcase_add_test(t, test_scheduler_takes_nothing_after_stop_claiming);
     tcase_add_test(t, test_scheduler_fork_server_death_is_told);
     tcase_add_test(t, test_scheduler_stop_without_drain);
+    tcase_add_test(t, test_scheduler_without_descriptors_says_so);
     return suite_run_cases("scheduler", t, NULL);
 }
