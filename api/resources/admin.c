@@ -64,6 +64,7 @@ static void write_pools(struct buf *b, const struct pool_view *view)
         open_object(b, lane_name(l));
         json_out_uint(b, "capacity", p.lanes[l].capacity);
         json_out_uint(b, "busy", p.lanes[l].busy);
+        json_out_uint(b, "claimed", p.lanes[l].claimed);
         json_out_uint(b, "started", p.lanes[l].started);
         buf_putc(b, '}');
     }

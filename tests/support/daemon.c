@@ -9,8 +9,11 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "core/task.h"
+#include "tests/support/api.h"
 #include "tests/support/dir.h"
 #include "tests/support/fail.h"
+#include "tests/support/http.h"
 #include "tests/support/program.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
@@ -194,9 +197,9 @@ void daemon_start(struct daemon *d)
         fail_with_log(d, "the daemon did not say where it listens");
 }
 
-static const char *const complaints[] = {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer",
-                                         "ERROR: LeakSanitizer",
-                                         "runtime error:", "futured: bug at"};
+static const char *const complaints[] = {
+    "ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer",
+    "runtime error:",          "futured: bug at",          "task_without_attempt"};
 
 /* What a sanitizer or FUT_BUG said must fail a test even where the daemon was killed on purpose. */
 static void check_complaints(struct daemon *d)
@@ -260,9 +263,57 @@ void daemon_signal(struct daemon *d, int sig)
     program_signal(d->program, sig);
 }
 
+/* ---- what runs ------------------------------------------------------------------------------- */
+
+#define AGREE_MS 10000
+#define STATS_MS 2000 /* for an answer; a test may have stopped the daemon */
+
+/* What was seen of a lane: the numbers of running tasks in the store and in the scheduler change
+ * while one is read after the other, so each must be seen not to exceed the other, at any time. */
+struct running {
+    const struct daemon *d;
+    bool store_fits[LANE_COUNT], scheduler_fits[LANE_COUNT];
+};
+
+static json_int_t running_number(const json_t *stats, const char *of, enum lane lane,
+                                 const char *name)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s.%s.%s", of, lane_name(lane), name);
+    return api_int(stats, path);
+}
+
+static bool runs_agree(void *running)
+{
+    struct running *r = running;
+    struct http_reply reply = http_call(
+        r->d->url,
+        &(struct http_request){.method = "GET", .path = "/v1/stats", .timeout_ms = STATS_MS});
+    bool all = true;
+    for_each_lane (l) {
+        json_int_t in_store = running_number(reply.json, "tasks", l, "running");
+        json_int_t claimed = running_number(reply.json, "pools", l, "claimed");
+        r->store_fits[l] |= in_store <= claimed;
+        r->scheduler_fits[l] |= claimed <= in_store;
+        all = all && r->store_fits[l] && r->scheduler_fits[l];
+    }
+    bool is_told = reply.status == 200; /* it may want a token, or be past answering */
+    http_reply_release(&reply);
+    return all || !is_told;
+}
+
+/* At the end of each test: no task is running without an attempt, and no attempt without a task. */
+static void check_running(struct daemon *d)
+{
+    struct running r = {.d = d};
+    if (*d->url && !wait_until(runs_agree, &r, AGREE_MS))
+        fail_with_log(d, "the store and the scheduler do not agree on what is running");
+}
+
 void daemon_stop(struct daemon *d)
 {
     int status = 0;
+    check_running(d);
     daemon_signal(d, SIGTERM);
     if (!program_wait(d->program, WAIT_LONG_MS, &status))
         fail_with_log(d, "the daemon or a process of its own survived SIGTERM for a minute");
@@ -284,8 +335,10 @@ void daemon_free(struct daemon **dp)
     if (!d)
         return;
     *dp = NULL;
-    if (d->program)
+    if (d->program) {
+        check_running(d);
         daemon_kill(d);
+    }
     dir_free(&d->dir);
     buf_release(&d->kept);
     for (int i = 0; d->settings[i]; i++)
