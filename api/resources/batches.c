@@ -224,21 +224,11 @@ static void replay_page(struct request *r)
         end_answer(r);
 }
 
-/* The batch that this submission stood for went in this moment, and the key with it. */
-static void refuse_gone(struct request *r)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_BUSY,
-                "The batch that this submission stood for was deleted just now; send it again.");
-    p.retry_after_s = 1;
-    request_problem(r, &p);
-}
-
 static void replay_begin(struct request *r)
 {
     struct work *w = r->work;
     if (r->op.base.rc == FUT_ERR_NOT_FOUND) {
-        refuse_gone(r);
+        idempotency_refuse_deleted(r, "batch");
         return;
     }
     if (r->op.base.rc != 0) {

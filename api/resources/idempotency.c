@@ -137,3 +137,12 @@ void idempotency_add_replayed(struct request *r)
 {
     request_add_header(r, "Idempotency-Replayed", "true");
 }
+
+void idempotency_refuse_deleted(struct request *r, const char *what)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_BUSY,
+                "The %s that this submission stood for was deleted just now; send it again.", what);
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}

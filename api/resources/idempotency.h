@@ -25,6 +25,9 @@ FUT_MUST_CHECK int idempotency_read(struct request *r, struct evp_md_ctx_st *pri
                                     struct store_key *out, bool *out_present);
 /* Says that an earlier request's answer is given: Idempotency-Replayed: true. */
 void idempotency_add_replayed(struct request *r);
+/* Refuses a submission whose key stood for a future or batch (what) that was deleted in this
+ * moment, and the key with it: BUSY, and that it be sent again. */
+void idempotency_refuse_deleted(struct request *r, const char *what);
 
 /* The bare key in a header's value: 1..TASK_KEY_MAX printable ASCII characters, quoted (with \" and
  * \\ inside, RFC 8941) or bare (then without blanks, quotes or commas). Writes it NUL-terminated to

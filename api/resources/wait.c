@@ -4,6 +4,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
+#include "api/resources/idempotency.h"
 #include "api/resources/version.h"
 #include "api/text/params.h"
 #include "core/clock.h"
@@ -110,21 +111,10 @@ void wait_go_on(struct request *r, request_step *after)
         after(r);
 }
 
-/* A submission names no future: the one that it stood for was deleted in this moment, and its key
- * with it. */
-static void refuse_submission(struct request *r)
-{
-    struct problem p;
-    problem_set(&p, PROBLEM_BUSY,
-                "The future that this submission stood for was deleted just now; send it again.");
-    p.retry_after_s = 1;
-    request_problem(r, &p);
-}
-
 static void first_read(struct request *r)
 {
     if (r->op.base.rc == FUT_ERR_NOT_FOUND && (r->route->flags & ROUTE_SUBMITS)) {
-        refuse_submission(r);
+        idempotency_refuse_deleted(r, "future");
         return;
     }
     if (r->op.base.rc != 0) {

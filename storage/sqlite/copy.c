@@ -145,14 +145,7 @@ static sqlite3_vfs vfs;
 
 static void make_vfs(void)
 {
-    below = sqlite3_vfs_find(NULL);
-    FUT_ASSERT(below != NULL);
-    vfs = *below; /* its other methods take the first parameter for their own */
-    vfs.pNext = NULL;
-    vfs.zName = "futured-copy";
-    vfs.xOpen = open_file;
-    vfs.szOsFile = (int)sizeof(struct same_file) + below->szOsFile;
-    FUT_MUST(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
+    below = sqlite_add_vfs(&vfs, "futured-copy", open_file, sizeof(struct same_file));
 }
 
 /* ---- the first pass ----------------------------------------------------------------------------

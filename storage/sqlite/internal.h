@@ -253,6 +253,13 @@ int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
 
 /* Name of the VFS of the writing connection, for sqlite3_open_v2. Registers it. Any thread. */
 const char *sqlite_log_vfs(void);
+/* Registers a VFS that opens files with open, and leaves all else to the one that it returns, which
+ * opens each file behind file_bytes of the caller's own. Once per vfs and name, both of which last
+ * as long as the process. Aborts when SQLite does not take it. */
+typedef int sqlite_open_fn(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                           int *out_flags);
+sqlite3_vfs *sqlite_add_vfs(sqlite3_vfs *vfs, const char *name, sqlite_open_fn *open,
+                            size_t file_bytes);
 
 /* ---- reserve.c ------------------------------------------------------------------------------- */
 

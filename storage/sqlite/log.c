@@ -142,6 +142,20 @@ static const sqlite3_io_methods methods = {
 
 /* ---- the VFS --------------------------------------------------------------------------------- */
 
+sqlite3_vfs *sqlite_add_vfs(sqlite3_vfs *vfs, const char *name, sqlite_open_fn *open,
+                            size_t file_bytes)
+{
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    FUT_ASSERT(real != NULL);
+    *vfs = *real; /* its other methods take the first parameter for their own */
+    vfs->pNext = NULL;
+    vfs->zName = name;
+    vfs->xOpen = open;
+    vfs->szOsFile = (int)file_bytes + real->szOsFile;
+    FUT_MUST(sqlite3_vfs_register(vfs, 0) == SQLITE_OK);
+    return real;
+}
+
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                      int *out_flags)
 {
@@ -162,14 +176,7 @@ static sqlite3_vfs vfs;
 
 static void make_vfs(void)
 {
-    below = sqlite3_vfs_find(NULL);
-    FUT_ASSERT(below != NULL);
-    vfs = *below; /* its other methods take the first parameter for their own */
-    vfs.pNext = NULL;
-    vfs.zName = "futured";
-    vfs.xOpen = open_file;
-    vfs.szOsFile = (int)sizeof(struct log_file) + below->szOsFile;
-    FUT_MUST(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
+    below = sqlite_add_vfs(&vfs, "futured", open_file, sizeof(struct log_file));
 }
 
 const char *sqlite_log_vfs(void)

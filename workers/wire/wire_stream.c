@@ -1,13 +1,15 @@
 #include "workers/wire/wire_stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/fd.h"
 #include "core/mem.h"
-#include "workers/wire/memfd.h"
 
 #define READ_BYTES 65536
 #define KEEP_BYTES ((size_t)1 << 20) /* a larger buffer is given back after the message */
@@ -41,6 +43,64 @@ void wire_stream_release(struct wire_stream *s)
     buf_release(&s->out);
     s->at = s->sent = s->to_release = 0;
     s->has_head = false;
+}
+
+/* ---- payloads that come and go as files ---- */
+
+/* An anonymous file with these bytes, sealed: nobody can change it any more. FUT_ERR_IO. */
+static int memfd_from(const void *bytes, size_t n, int *out_fd)
+{
+    int fd = memfd_create("futured-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return FUT_ERR_IO;
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    if (fd_write_all(fd, bytes, n) != 0 || fcntl(fd, F_ADD_SEALS, seals) != 0) {
+        fd_close(&fd);
+        return FUT_ERR_IO;
+    }
+    *out_fd = fd;
+    return 0;
+}
+
+static bool keeps_its_length(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && ((seals & F_SEAL_SHRINK) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+}
+
+static int read_at_start(int fd, size_t n, struct buf *copy)
+{
+    copy->len = 0;
+    buf_reserve(copy, n);
+    while (copy->len < n) {
+        ssize_t got = pread(fd, copy->data + copy->len, n - copy->len, (off_t)copy->len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return FUT_ERR_INVAL;
+        copy->len += (size_t)got;
+    }
+    return 0;
+}
+
+/* The first n bytes of a file from another process. Mapped (*out_map, munmap it) when it can be
+ * sealed against getting shorter, for otherwise the other side could make us stumble over its end;
+ * else read into *copy, *out_map is NULL. FUT_ERR_INVAL: shorter than that, or no such file.
+ * fd stays the caller's. */
+static int memfd_open(int fd, size_t n, void **out_map, struct buf *copy)
+{
+    struct stat st;
+    *out_map = NULL;
+    bool sealed = keeps_its_length(fd); /* before its length is looked at */
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < n)
+        return FUT_ERR_INVAL;
+    if (!sealed || n == 0)
+        return read_at_start(fd, n, copy);
+    void *map = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return read_at_start(fd, n, copy);
+    *out_map = map;
+    return 0;
 }
 
 /* ---- reading ---- */
