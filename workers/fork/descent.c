@@ -14,7 +14,7 @@
 #include "workers/fork/table.h"
 
 #define ENVIRON_MAX_BYTES ((size_t)256 << 10)
-#define DOUBTS_MAX 30 /* some who have no environment never get one */
+#define DOUBTS_SOON 30 /* some who have no environment get none for long, or never */
 
 struct look {
     struct member *items; /* by pid */
@@ -22,7 +22,7 @@ struct look {
 };
 
 static struct look now, before;
-static bool is_unsure;
+static bool is_unsure, has_doubts;
 
 /* ---- one process ---- */
 
@@ -146,12 +146,18 @@ static void weigh_doubts(struct member *m)
         return;
     const struct member *old = find(&before, m->pid);
     m->doubts = old && old->began == m->began ? old->doubts + 1 : 1;
-    is_unsure = is_unsure || m->doubts < DOUBTS_MAX;
+    has_doubts = true;
+    is_unsure = is_unsure || m->doubts < DOUBTS_SOON;
 }
 
 bool descent_is_unsure(void)
 {
     return is_unsure;
+}
+
+bool descent_has_doubts(void)
+{
+    return has_doubts;
 }
 
 const struct member *descent_look(size_t *out_n)
@@ -161,7 +167,7 @@ const struct member *descent_look(size_t *out_n)
     before = now;
     now = old;
     read_all(&now);
-    is_unsure = false;
+    is_unsure = has_doubts = false;
     for (size_t i = 0; i < now.n; i++) {
         judge(&now, &now.items[i], me);
         weigh_doubts(&now.items[i]);

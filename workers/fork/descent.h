@@ -28,8 +28,10 @@ struct member {
 
 /* Looks. The array is valid until the next look. */
 const struct member *descent_look(size_t *out_n);
-/* True: of some process the last look could not tell whether it is a stranger, and another may. */
+/* True: of some process the last look could not tell whether it is a stranger, and the next may. */
 bool descent_is_unsure(void);
+/* True: of some process that has been so for long as well. */
+bool descent_has_doubts(void);
 /* The generation of a child of ours that is not reaped yet, as of the last look; 0: none. */
 uint64_t descent_generation(pid_t pid);
 /* CPU time, as of now, of the child with this pid, which is not reaped, and of the processes that

@@ -11,12 +11,14 @@
 
 #define EVERY_MS 100
 #define EVERY_TIGHT_MS 20
-#define SHARE 20 /* a look may take one in so many parts of the time */
+#define DOUBTS_MS 5000 /* between looks for nothing but a process that has long been doubtful */
+#define SHARE 20       /* a look may take one in so many parts of the time */
 
 static struct {
     const struct member *members; /* of the last look */
     size_t n;
     int64_t earliest_mono_ms; /* of the next look */
+    int64_t doubts_mono_ms;   /* of the next one without another reason; 0: none */
     bool woken, watching, tight;
     void (*exceeded)(const struct fork_child *child, uint64_t cpu_ms);
 } watch;
@@ -34,9 +36,11 @@ void watch_wake(void)
 
 int watch_timeout_ms(void)
 {
-    if (!watch.woken && !watch.watching)
+    bool has_reason = watch.woken || watch.watching;
+    if (!has_reason && !watch.doubts_mono_ms)
         return -1;
-    int64_t remaining_ms = watch.earliest_mono_ms - clock_mono_ms();
+    int64_t at_ms = has_reason ? watch.earliest_mono_ms : watch.doubts_mono_ms;
+    int64_t remaining_ms = at_ms - clock_mono_ms();
     return remaining_ms > 0 ? (int)remaining_ms : 0;
 }
 
@@ -228,6 +232,7 @@ void watch_turn(void)
     if (took_us * SHARE > pause_ms * 1000)
         pause_ms = took_us * SHARE / 1000;
     watch.earliest_mono_ms = clock_mono_ms() + pause_ms;
+    watch.doubts_mono_ms = descent_has_doubts() ? watch.earliest_mono_ms + DOUBTS_MS : 0;
 }
 
 /* A look first, when it is time for one: then only what was started since the look before this task

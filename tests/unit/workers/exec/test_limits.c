@@ -188,6 +188,9 @@ static const char *const leavers[] = {
      * that follows the end of the attempt cannot tell whose it is. */
     ("setsid env -i sh -c \"sleep 0.5; exec env FUTURED_CHILD=$FUTURED_CHILD sleep 1000\""
      " >/dev/null 2>&1 & while grep -q . /proc/$!/environ; do :; done; echo $!"),
+    /* For longer than there are looks close together. */
+    ("setsid env -i sh -c \"sleep 5; exec env FUTURED_CHILD=$FUTURED_CHILD sleep 1000\""
+     " >/dev/null 2>&1 & while grep -q . /proc/$!/environ; do :; done; echo $!"),
 };
 
 START_TEST(test_limits_leavers_end_with_the_attempt)

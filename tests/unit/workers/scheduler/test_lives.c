@@ -103,6 +103,12 @@ static void pause_io(bool is_paused)
     struct pool_wish wish = {.sets_pause = true};
     wish.pause.since_wall_ms = is_paused ? clock_wall_ms() : 0;
     live.view.change(live.view.ctx, LANE_IO, &wish);
+    if (!is_paused)
+        return;
+    /* The scheduler has taken its claim back when it has run what came behind the wish. */
+    struct task_id behind = live_submit("echo", LANE_CPU, "1", 10000, 0);
+    struct task t = live_wait(behind, TASK_SUCCEEDED);
+    task_release(&t);
 }
 
 enum { MEMBERS = 50 };
