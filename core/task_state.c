@@ -2,13 +2,13 @@
 
 #include <stdio.h>
 
-enum guard { ALWAYS, RETRIES_LEFT, LIVES_LEFT };
+enum guard { ALWAYS, RETRIES_LEFT, LIVES_LEFT, IS_PROMISE, MAY_RUN };
 
 struct rule {
     bool legal;
     enum task_state to;
     enum guard guard;
-    enum task_state otherwise;  /* when the guard says no */
+    enum task_state otherwise;  /* when the guard says no; after IS_PROMISE it is refused */
     int attempt, daemon_deaths; /* added to the counters */
 };
 
@@ -19,6 +19,8 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_DUE] = {.legal = true, .to = TASK_QUEUED},
                 [EVENT_EXPIRE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
+                [EVENT_RESOLVE] = {true, TASK_SUCCEEDED, IS_PROMISE, TASK_SCHEDULED, 0, 0},
+                [EVENT_REJECT] = {true, TASK_FAILED, IS_PROMISE, TASK_SCHEDULED, 0, 0},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
         [TASK_QUEUED] =
@@ -39,14 +41,15 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
             },
-        [TASK_FAILED] = {[EVENT_REVIVE] = {.legal = true, .to = TASK_QUEUED}},
-        [TASK_CANCELLED] = {[EVENT_REVIVE] = {.legal = true, .to = TASK_QUEUED}},
+        [TASK_FAILED] = {[EVENT_REVIVE] = {true, TASK_QUEUED, MAY_RUN, TASK_SCHEDULED, 0, 0}},
+        [TASK_CANCELLED] = {[EVENT_REVIVE] = {true, TASK_QUEUED, MAY_RUN, TASK_SCHEDULED, 0, 0}},
 };
 
 /* The outcome that comes with any other event is nobody's. */
 static const bool ends_attempt[TASK_EVENT_COUNT] = {
-    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,   [EVENT_RETRY] = true,   [EVENT_LOSE] = true,
-    [EVENT_CANCEL] = true,  [EVENT_EXPIRE] = true, [EVENT_OVERDUE] = true,
+    [EVENT_SUCCEED] = true, [EVENT_FAIL] = true,    [EVENT_RETRY] = true,
+    [EVENT_LOSE] = true,    [EVENT_CANCEL] = true,  [EVENT_EXPIRE] = true,
+    [EVENT_OVERDUE] = true, [EVENT_RESOLVE] = true, [EVENT_REJECT] = true,
 };
 
 static bool guard_holds(enum guard g, const struct task *t)
@@ -56,6 +59,8 @@ static bool guard_holds(enum guard g, const struct task *t)
     case RETRIES_LEFT:
         return t->attempt - t->earlier_attempts - t->daemon_deaths <= t->spec->retries;
     case LIVES_LEFT: return t->daemon_deaths < TASK_DAEMON_DEATHS_MAX;
+    case IS_PROMISE: return t->spec->is_promise;
+    case MAY_RUN: return !t->spec->is_promise;
     }
     FUT_BUG("guard");
 }
@@ -73,9 +78,11 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
                struct task_change *out)
 {
     const struct rule *r = &table[t->state][ev];
-    if (!r->legal)
+    bool holds = r->legal && guard_holds(r->guard, t);
+    if (!r->legal || (!holds && r->guard == IS_PROMISE))
         return FUT_ERR_STATE;
-    enum task_state to = guard_holds(r->guard, t) ? r->to : r->otherwise;
+    enum task_state to = holds ? r->to : r->otherwise;
+    bool has_time = to == TASK_SCHEDULED && ev != EVENT_REVIVE;
     *out = (struct task_change){
         .id = t->spec->id,
         .from_state = t->state,
@@ -85,17 +92,20 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
         .earlier_attempts = ev == EVENT_REVIVE ? t->attempt : t->earlier_attempts,
         .daemon_deaths =
             ev == EVENT_REVIVE ? 0 : (uint32_t)((int64_t)t->daemon_deaths + r->daemon_deaths),
-        .due_in_ms = to == TASK_SCHEDULED && in ? in->due_in_ms : 0,
+        .due_in_ms = !has_time ? (to == TASK_SCHEDULED ? -1 : 0)
+                     : in      ? in->due_in_ms
+                               : 0,
         .outcome = ends_attempt[ev] && in ? in->outcome : NULL,
     };
     return 0;
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
-    [EVENT_DUE] = "due",       [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
-    [EVENT_FAIL] = "fail",     [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
-    [EVENT_DEFER] = "defer",   [EVENT_LOSE] = "lose",     [EVENT_CANCEL] = "cancel",
-    [EVENT_REVIVE] = "revive", [EVENT_EXPIRE] = "expire", [EVENT_OVERDUE] = "overdue",
+    [EVENT_DUE] = "due",         [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail",       [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
+    [EVENT_DEFER] = "defer",     [EVENT_LOSE] = "lose",     [EVENT_CANCEL] = "cancel",
+    [EVENT_REVIVE] = "revive",   [EVENT_EXPIRE] = "expire", [EVENT_OVERDUE] = "overdue",
+    [EVENT_RESOLVE] = "resolve", [EVENT_REJECT] = "reject",
 };
 
 const char *task_event_name(enum task_event ev)
@@ -103,7 +113,8 @@ const char *task_event_name(enum task_event ev)
     return event_names[ev];
 }
 
-static const char *const guard_names[] = {"", "retries left", "fewer than 3 daemon deaths"};
+static const char *const guard_names[] = {"", "retries left", "fewer than 3 daemon deaths",
+                                          "it is a promise", "it is a task"};
 
 void task_state_dump(void)
 {
@@ -116,7 +127,9 @@ void task_state_dump(void)
             (void)printf("| %s | %s | %s | %s | %s |\n", task_state_name((enum task_state)s),
                          task_event_name((enum task_event)e), task_state_name(r->to),
                          guard_names[r->guard],
-                         r->guard == ALWAYS ? "" : task_state_name(r->otherwise));
+                         r->guard == ALWAYS       ? ""
+                         : r->guard == IS_PROMISE ? "refused"
+                                                  : task_state_name(r->otherwise));
         }
     }
 }

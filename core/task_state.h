@@ -20,11 +20,13 @@ enum task_event {
     EVENT_LOSE,    /* the daemon died with it: run again, TASK_DAEMON_DEATHS_MAX times at most */
     EVENT_EXPIRE,  /* no attempt has begun in time */
     EVENT_OVERDUE, /* the time for all attempts is over; the one that runs is stopped */
+    EVENT_RESOLVE, /* of a promise: somebody brings its result */
+    EVENT_REJECT,  /* of a promise: somebody says that it failed */
     EVENT_CANCEL,
     EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
                      with all its retries; attempts go on counting */
 };
-#define TASK_EVENT_COUNT 12
+#define TASK_EVENT_COUNT 14
 
 struct task_in {
     int64_t due_in_ms;            /* EVENT_RETRY, EVENT_DEFER: from now, by the store's clock */
@@ -37,7 +39,7 @@ struct task_change {
     uint32_t from_attempt;
     enum task_state to_state;
     uint32_t attempt, earlier_attempts, daemon_deaths;
-    int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED */
+    int64_t due_in_ms; /* when to_state is TASK_SCHEDULED; < 0: it waits for no time */
     struct task_outcome *outcome; /* of the task when to_state is final, else of the attempt that
                                      this event ends; borrowed from task_in; NULL: neither */
 };

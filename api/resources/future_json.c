@@ -105,7 +105,7 @@ static void write_spec(struct buf *out, const struct task_spec *s)
     if (s->times.expires_in_ms)
         json_out_seconds(out, "expires_in", s->times.expires_in_ms);
     if (s->times.deadline_ms)
-        json_out_seconds(out, "deadline", s->times.deadline_ms);
+        json_out_seconds(out, s->is_promise ? "timeout" : "deadline", s->times.deadline_ms);
     if (s->traceparent)
         json_out_str(out, "traceparent", s->traceparent);
 }

@@ -20,6 +20,7 @@
 #define IN_TASK 1u   /* a task as an object */
 #define IN_SHARED 2u /* a map's members beside its inputs */
 #define IN_QUERY 4u
+#define IN_PROMISE 8u
 
 /* What is read, and the text of it: NULL where there is no input. */
 struct reading {
@@ -205,13 +206,17 @@ static const struct json_in_field fields[] = {
      set_expires},
     {"deadline", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_ALL,
      set_deadline},
+    {"timeout", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_PROMISE,
+     set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
     {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
      set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
      IN_TASK | IN_SHARED, set_backoff},
-    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK, set_unique},
-    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK, set_callback},
+    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_PROMISE,
+     set_unique},
+    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_PROMISE,
+     set_callback},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -236,7 +241,7 @@ static int read_members(const json_t *v, const char *what, unsigned where, struc
     struct json_in_object object = {what, "", fields, FUT_COUNT(fields), where};
     if (json_in_read(&object, v, d, p) != 0)
         return FUT_ERR_INVAL;
-    if (d->s->handler || where == IN_QUERY)
+    if (d->s->handler || where & (IN_QUERY | IN_PROMISE))
         return 0;
     problem_set(p, PROBLEM_MISSING_FIELD,
                 "\"handler\" is missing; it names the handler that runs the task.");
@@ -244,7 +249,8 @@ static int read_members(const json_t *v, const char *what, unsigned where, struc
     return FUT_ERR_INVAL;
 }
 
-int submission_read(const char *text, size_t n, struct submission *out, struct problem *p)
+static int read_object(const char *text, size_t n, const char *what, unsigned where,
+                       struct submission *out, struct problem *p)
 {
     struct submission s = unsaid();
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
@@ -252,12 +258,27 @@ int submission_read(const char *text, size_t n, struct submission *out, struct p
     s.root = json_text_parse(d.text, n, p);
     if (!s.root)
         return FUT_ERR_INVAL;
-    if (read_members(s.root, "a task", IN_TASK, &d, p) != 0) {
+    if (read_members(s.root, what, where, &d, p) != 0) {
         submission_release(&s);
         return FUT_ERR_INVAL;
     }
     *out = s;
     return 0;
+}
+
+int submission_read(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    return read_object(text, n, "a task", IN_TASK, out, p);
+}
+
+int submission_read_promise(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    static const char nothing[] = "{}";
+    int rc = read_object(n ? text : nothing, n ? n : sizeof(nothing) - 1, "a promise", IN_PROMISE,
+                         out, p);
+    if (rc == 0)
+        out->is_promise = true;
+    return rc;
 }
 
 int submission_read_shared(const struct json_t *members, struct submission *out, struct problem *p)
@@ -345,6 +366,9 @@ static int check_times(const struct task_times *t, struct problem *p)
     return 0;
 }
 
+/* What runs a promise: nothing. */
+static const struct handler_info promise = {.name = "promise", .lane = LANE_IO, .timeout_ms = 1};
+
 int submission_check_url(const struct submission_rules *rules, const char *url, struct problem *p)
 {
     if (!rules->allows_url || rules->allows_url(rules->allow, url))
@@ -359,7 +383,8 @@ int submission_check_url(const struct submission_rules *rules, const char *url, 
 int submission_check(const struct submission *s, const struct submission_rules *rules,
                      bool is_in_path, const struct handler_info **out, struct problem *p)
 {
-    const struct handler_info *h = catalog_find_public(rules->catalog, s->handler);
+    const struct handler_info *h =
+        s->is_promise ? &promise : catalog_find_public(rules->catalog, s->handler);
     if (!h)
         return refuse_handler(s->handler, rules->catalog, is_in_path, p);
     if (s->has_lane && s->lane != h->lane && !h->any_lane) {
@@ -389,7 +414,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
     int64_t due_wall_ms =
         s->times.delay_ms ? frame->created_wall_ms + s->times.delay_ms : s->times.run_at_wall_ms;
     bool is_due = due_wall_ms <= frame->created_wall_ms;
-    *out = (struct task){.state = is_due ? TASK_QUEUED : TASK_SCHEDULED,
+    *out = (struct task){.state = is_due && !s->is_promise ? TASK_QUEUED : TASK_SCHEDULED,
                          .due_wall_ms = is_due ? 0 : due_wall_ms};
     out->spec = task_spec_new(&(struct task_spec){
         .id = frame->id,
@@ -398,6 +423,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .retry = s->retry,
         .timeout_ms = s->timeout_ms ? s->timeout_ms : h->timeout_ms,
         .times = s->times,
+        .is_promise = s->is_promise,
         .created_wall_ms = frame->created_wall_ms,
         .handler = h->name,
         .input_type = s->input_type,

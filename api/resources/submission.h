@@ -27,6 +27,7 @@ struct submission {
     enum lane lane;
     int64_t timeout_ms; /* 0: not said */
     struct task_times times;
+    bool is_promise;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;
     const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
@@ -42,6 +43,9 @@ typedef const char *submission_arg(void *ctx, const char *name);
 /* A task as a JSON object: n bytes of text, borrowed until submission_release. */
 FUT_MUST_CHECK int submission_read(const char *text, size_t n, struct submission *out,
                                    struct problem *p);
+/* A promise as a JSON object, likewise; n 0: one that says nothing. */
+FUT_MUST_CHECK int submission_read_promise(const char *text, size_t n, struct submission *out,
+                                           struct problem *p);
 /* The fields that a query may have; the rest is the caller's to set: handler, input, input_type. */
 FUT_MUST_CHECK int submission_read_query(submission_arg *arg, void *ctx, struct submission *out,
                                          struct problem *p);

@@ -133,6 +133,20 @@ void tasks_post(struct request *r)
     submission_release(&s);
 }
 
+void tasks_post_promise(struct request *r)
+{
+    struct submission s;
+    struct problem p;
+    if (!wait_parse(r))
+        return;
+    if (submission_read_promise(r->body.data, r->body.len, &s, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    submit(r, &s, false);
+    submission_release(&s);
+}
+
 /* ---- handler in the path --------------------------------------------------------------------- */
 
 static const char *arg_of(void *ctx, const char *name)

@@ -35,6 +35,12 @@ static bool waits_for_task(const struct task *t, const struct waiting_scene *s)
     return t->state == TASK_SCHEDULED && t->spec->after.hi;
 }
 
+static bool waits_for_completion(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->spec->is_promise;
+}
+
 static bool waits_to_begin(const struct task *t, const struct waiting_scene *s)
 {
     (void)s;
@@ -209,6 +215,8 @@ static void write_nothing(struct buf *out, const struct task *t, const struct wa
 /* The first that holds. The codes are part of the HTTP contract: never change one. */
 static const struct reason reasons[] = {
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
+    {"completion", "It is a promise, and waits for somebody to complete it.", waits_for_completion,
+     write_nothing},
     {"time", "It was submitted to begin at that time.", waits_to_begin, write_until},
     {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
     {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,

@@ -50,6 +50,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_UNKNOWN_PROBLEM] = {404, "unknown_problem", "There is no such problem"},
     [PROBLEM_NOT_DONE] = {409, "not_done", "The future is not done"},
     [PROBLEM_ALREADY_DONE] = {409, "already_done", "The future is done already"},
+    [PROBLEM_NOT_A_PROMISE] = {409, "not_a_promise", "The future is not a promise"},
     [PROBLEM_CONFLICT] = {409, "conflict", "The future changed at the same time"},
     [PROBLEM_TASK_FAILED] = {422, "task_failed", "The task failed"},
     [PROBLEM_TASK_CANCELLED] = {409, "task_cancelled", "The task was cancelled"},

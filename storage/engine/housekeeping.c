@@ -62,12 +62,18 @@ static struct task_outcome *why_expired(const struct task *t)
 
 static struct task_outcome *why_overdue(const struct task *t)
 {
+    double seconds = (double)t->spec->times.deadline_ms / 1000;
     char text[128];
-    (void)snprintf(text, sizeof(text),
-                   "The task had not ended within %.6g s (deadline); it was %s after %u attempts.",
-                   (double)t->spec->times.deadline_ms / 1000, task_state_name(t->state),
-                   (unsigned)(t->attempt - t->earlier_attempts));
-    return task_outcome_error(end_code_text(END_DEADLINE), text);
+    if (t->spec->is_promise)
+        (void)snprintf(text, sizeof(text), "Nobody completed the promise within %.6g s (timeout).",
+                       seconds);
+    else
+        (void)snprintf(
+            text, sizeof(text),
+            "The task had not ended within %.6g s (deadline); it was %s after %u attempts.",
+            seconds, task_state_name(t->state), (unsigned)(t->attempt - t->earlier_attempts));
+    return task_outcome_error(end_code_text(t->spec->is_promise ? END_TIMEOUT : END_DEADLINE),
+                              text);
 }
 
 static int time_out_one(struct store *s, struct task *t, enum backend_timer which)

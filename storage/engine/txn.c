@@ -159,7 +159,8 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
     t->attempt = c->attempt;
     t->earlier_attempts = c->earlier_attempts;
     t->daemon_deaths = c->daemon_deaths;
-    t->due_wall_ms = c->to_state == TASK_SCHEDULED ? now + c->due_in_ms : 0;
+    bool has_due = c->to_state == TASK_SCHEDULED && c->due_in_ms >= 0;
+    t->due_wall_ms = has_due ? now + c->due_in_ms : 0;
     if (c->to_state == TASK_RUNNING)
         t->started_wall_ms = now;
     t->finished_wall_ms = is_end ? now : 0;

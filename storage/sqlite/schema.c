@@ -164,6 +164,9 @@ static const char *const migrations[] = {
      "INSERT INTO options (key, queue) SELECT l.key, '(callbacks)'"
      "  FROM live l JOIN tasks t ON t.key = l.key WHERE t.handler = 'callback'"
      "  ON CONFLICT (key) DO UPDATE SET queue = excluded.queue;"),
+
+    /* Futures without code. */
+    "ALTER TABLE options ADD COLUMN is_promise INTEGER;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -33,7 +33,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     const struct task_times *times = &spec->times;
     bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority;
     if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
-        !times->delay_ms && !backend_has_timers(spec))
+        !times->delay_ms && !backend_has_timers(spec) && !spec->is_promise)
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -49,6 +49,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_text(st, 12, spec->queue);
     bind_text(st, 13, spec->fair_key);
     bind_int(st, 14, spec->priority);
+    bind_int_or_null(st, 15, spec->is_promise, 0);
     return true;
 }
 
@@ -86,6 +87,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .queue = column_text(st, 25),
         .fair_key = column_text(st, 26),
         .priority = sqlite3_column_int(st, 27),
+        .is_promise = sqlite3_column_int(st, 28) != 0,
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

@@ -118,10 +118,17 @@ START_TEST(test_store_timers_delayed_run_in_order_of_due_time)
 {
     begin(_i);
     static const int64_t delays[] = {90, 30, 60};
+    int64_t now = clock_wall_ms();
     struct task_id ids[3];
     struct task t[3];
+    for (int i = 0; i < 3; i++) {
+        t[i] = make((struct task_times){.delay_ms = delays[i]});
+        t[i].due_wall_ms = now + delays[i];
+        ids[i] = t[i].spec->id;
+    }
+    ck_assert_int_eq(fixture_submit_n(&k, t, 3), 0); /* at one time, however slow the test is */
     for (int i = 0; i < 3; i++)
-        ids[i] = submit((struct task_times){.delay_ms = delays[i]});
+        task_release(&t[i]);
     wait_state(ids[0], TASK_QUEUED);
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 3, t), 3);
     ck_assert(id_equal(t[0].spec->id, ids[1]));
@@ -298,6 +305,70 @@ START_TEST(test_store_timers_deadline_ends_retries)
 }
 END_TEST
 
+/* ---- promises -------------------------------------------------------------------------------- */
+
+static struct task make_promise(int64_t timeout_ms)
+{
+    struct task plain = fixture_task(LANE_IO, "promise", "");
+    struct task_spec spec = *plain.spec;
+    spec.times.deadline_ms = timeout_ms;
+    spec.is_promise = true;
+    struct task t = {.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
+    task_release(&plain);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    return t;
+}
+
+static int complete(struct task *t, const char *body)
+{
+    struct task_outcome *o =
+        task_outcome_new(&(struct task_outcome){.type = CONTENT_JSON,
+                                                .body = (const unsigned char *)body,
+                                                .body_len = strlen(body),
+                                                .exit_code = -1});
+    int rc = fixture_apply(&k, t, EVENT_RESOLVE, &(struct task_in){.outcome = o});
+    task_outcome_unref(o);
+    return rc;
+}
+
+START_TEST(test_store_timers_promise_is_completed_once)
+{
+    begin(_i);
+    struct task t = make_promise(HOUR_MS), other, seen;
+    task_copy(&other, &t);
+    if (strcmp(k.backend, "memory") != 0)
+        fixture_reopen(&k);
+    ck_assert_int_eq(complete(&t, "{\"ok\":1}"), 0);
+    ck_assert_int_eq(complete(&other, "2"), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
+    ck_assert_int_eq(seen.state, TASK_SUCCEEDED);
+    ck_assert(seen.spec->is_promise);
+    ck_assert_uint_eq(seen.outcome->body_len, 8);
+    ck_assert_uint_eq(seen.attempt, 0);
+    task_release(&seen);
+    task_release(&other);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_timers_promise_times_out_and_lives_again)
+{
+    begin(_i);
+    struct task t = make_promise(30), seen;
+    wait_failed(t.spec->id, "timeout");
+    ck_assert_int_eq(complete(&t, "1"), FUT_ERR_STALE);
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), 0);
+    ck_assert_int_eq(seen.state, TASK_SCHEDULED); /* nobody may claim it */
+    ck_assert_int_eq(seen.due_wall_ms, 0);
+    wait_failed(t.spec->id, "timeout");
+    task_release(&seen);
+    task_release(&t);
+    end();
+}
+END_TEST
+
 /* ---- another life ---------------------------------------------------------------------------- */
 
 START_TEST(test_store_timers_count_from_the_retry)
@@ -335,6 +406,8 @@ int main(void)
         test_store_timers_many_expire,
         test_store_timers_deadline_stops_what_runs,
         test_store_timers_deadline_ends_retries,
+        test_store_timers_promise_is_completed_once,
+        test_store_timers_promise_times_out_and_lives_again,
         test_store_timers_count_from_the_retry,
     };
     return fixture_run_on_all("store contract: timers", tests, FUT_COUNT(tests));

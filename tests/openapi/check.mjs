@@ -148,6 +148,18 @@ await call('getOperation', 404, { path: { id: '01234567-89ab-7def-8123-456789abc
 await call('groupFailures', 200, { query: { limit: 5 } });
 await call('groupFailures', 400, { query: { limit: 0 } });
 
+const later = (await call('submitInput', 202, {
+  path: { handler: 'echo' }, query: { delay: 3600, expires_in: 4000, deadline: 5000 }, body: 'x', type: 'text/plain',
+})).body;
+if (later.waiting_for?.code !== 'time') fail('a delayed task does not say so');
+await call('submitTask', 422, { body: { handler: 'echo', delay: 1, run_at: '2099-01-01T00:00:00Z' } });
+const promise = (await call('makePromise', 202, { body: { timeout: 3600 } })).body;
+await call('makePromise', 422, { body: { handler: 'echo' } });
+await call('completePromise', 422, { path: { id: promise.id }, body: { result: 1, error: { code: 'x' } } });
+await call('completePromise', 200, { path: { id: promise.id }, body: { error: { code: 'refused', message: 'no' } } });
+await call('completePromise', 409, { path: { id: promise.id }, body: { result: 1 } });
+await call('completePromise', 409, { path: { id: done.id }, body: { result: 1 } });
+
 // ---- many ------------------------------------------------------------------------------------
 const lines = (text) => text.trim().split('\n').map((line) => JSON.parse(line));
 const batch = (await call('submitBatch', 202, { body: { handler: 'sha256', inputs: ['a', 'b', 'c'] } })).body;

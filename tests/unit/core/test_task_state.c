@@ -9,17 +9,18 @@
 #define NO (-1)
 /*                          due          start         succeed         fail
  *                          retry        release       defer           lose
- *                          expire       overdue       cancel          revive */
+ *                          expire       overdue       resolve         reject
+ *                          cancel       revive */
 static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED,
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO, NO,
                         TASK_CANCELLED, NO},
-    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED,
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO, NO,
                      TASK_CANCELLED, NO},
     [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED,
-                      TASK_SCHEDULED, TASK_QUEUED, NO, TASK_FAILED, TASK_CANCELLED, NO},
-    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
-    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+                      TASK_SCHEDULED, TASK_QUEUED, NO, TASK_FAILED, NO, NO, TASK_CANCELLED, NO},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
 };
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
@@ -39,7 +40,8 @@ static const bool ends_attempt[TASK_EVENT_COUNT] = {
 };
 
 /* Whether the event may be refused by a condition, so that no rule for many rows can stand. */
-static const bool guarded[TASK_EVENT_COUNT] = {[EVENT_RETRY] = true, [EVENT_LOSE] = true};
+static const bool guarded[TASK_EVENT_COUNT] = {
+    [EVENT_RETRY] = true, [EVENT_LOSE] = true, [EVENT_REVIVE] = true};
 
 static struct task_spec *spec;
 
@@ -113,6 +115,32 @@ START_TEST(test_task_state_every_pair_for_many)
     ck_assert_int_eq(m.from, s);
     ck_assert_int_eq(m.to, expected[s][e]);
     ck_assert_int_eq(m.attempt_delta, added[e].attempt);
+}
+END_TEST
+
+/* A promise waits for somebody, in its next life too; nothing else is completed from outside. */
+START_TEST(test_task_state_promise)
+{
+    struct task_outcome *o = task_outcome_error("no", "not today");
+    struct task_in in = {.due_in_ms = 70, .outcome = o};
+    struct task_change c;
+    struct task t = task_in_state(TASK_SCHEDULED, 0, 0);
+    spec->is_promise = true;
+    ck_assert_int_eq(task_apply(&t, EVENT_RESOLVE, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_SUCCEEDED);
+    ck_assert(c.outcome == o);
+    ck_assert_int_eq(task_apply(&t, EVENT_REJECT, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_FAILED);
+    for (int s = 0; s < TASK_STATE_COUNT; s++) {
+        t = task_in_state(s, 0, 0);
+        ck_assert_int_eq(task_apply(&t, EVENT_RESOLVE, &in, &c),
+                         s == TASK_SCHEDULED ? 0 : FUT_ERR_STATE);
+    }
+    t = task_in_state(TASK_FAILED, 0, 0);
+    ck_assert_int_eq(task_apply(&t, EVENT_REVIVE, &in, &c), 0);
+    ck_assert_int_eq(c.to_state, TASK_SCHEDULED);
+    ck_assert_int_lt(c.due_in_ms, 0);
+    task_outcome_unref(o);
 }
 END_TEST
 
@@ -217,6 +245,7 @@ int main(void)
     tcase_add_loop_test(tc, test_task_state_every_pair_for_many, 0,
                         TASK_STATE_COUNT * TASK_EVENT_COUNT);
     tcase_add_test(tc, test_task_state_counts_attempts);
+    tcase_add_test(tc, test_task_state_promise);
     tcase_add_test(tc, test_task_state_retries_end);
     tcase_add_test(tc, test_task_state_killer_of_daemons_is_stopped);
     tcase_add_test(tc, test_task_state_moves_for_many);
