@@ -39,7 +39,7 @@ struct task_change {
     uint32_t from_attempt;
     enum task_state to_state;
     uint32_t attempt, earlier_attempts, daemon_deaths;
-    int64_t due_in_ms; /* when to_state is TASK_SCHEDULED; < 0: it waits for no time */
+    int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED; < 0: it waits for no time */
     struct task_outcome *outcome; /* of the task when to_state is final, else of the attempt that
                                      this event ends; borrowed from task_in; NULL: neither */
 };
