@@ -12,6 +12,7 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/schedules.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
 #include "daemon/system.h"
@@ -21,7 +22,8 @@
 #include "workers/scheduler/scheduler.h"
 
 #define STORE_READERS 2
-#define THREADS_NEEDED (STORE_READERS + 4) /* log, writer, scheduler, one of the io lane */
+#define THREADS_NEEDED                                                                             \
+    (STORE_READERS + 5) /* log, writer, scheduler, schedules, one of the io lane */
 #define STEP_TOLD_MS 1000
 #define STEP_EXTENDS_MS 60000
 #define LINGER_MS 1000
@@ -40,6 +42,7 @@ struct boot {
     struct fork_server *fork_server;
     struct store *store;
     struct scheduler *scheduler;
+    struct schedules *schedules;
     struct api *api;
     bool store_runs, scheduler_runs;
 };
@@ -142,6 +145,16 @@ static void make_api(struct boot *b)
     });
 }
 
+static void make_schedules(struct boot *b)
+{
+    b->schedules = schedules_new(&(struct schedules_config){
+        .store = b->store,
+        .catalog = handlers_catalog(b->handlers),
+        .allows_url = http_allow_target,
+        .allow = b->http_allow,
+    });
+}
+
 static void start_threads(struct boot *b)
 {
     store_start(b->store);
@@ -189,7 +202,13 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     }
     if (rc == 0) {
         make_api(b);
+        make_schedules(b);
         start_threads(b);
+        rc =
+            schedules_load_file(b->schedules, b->cfg.schedules, handlers_catalog(b->handlers), err);
+    }
+    if (rc == 0) {
+        schedules_start(b->schedules);
         rc = api_start(b->api, err);
     }
     if (rc != 0) {
@@ -290,6 +309,7 @@ static void apply_reload(struct boot *b, struct config *cfg, struct handlers *ha
                                               .max_workers = (uint32_t)cfg->max_workers,
                                               .paused = (unsigned)cfg->paused});
     api_set_catalog(b->api, handlers_catalog(handlers));
+    schedules_set_catalog(b->schedules, handlers_catalog(handlers));
     handlers_free(&b->handlers);
     b->handlers = handlers;
     log_info("reloaded", LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
@@ -315,6 +335,8 @@ bool boot_reload(struct boot *b)
         rc = handlers_load(*cfg.handlers ? cfg.handlers : NULL, &handlers, &err);
         if (rc == 0)
             rc = reload_tokens(b, &auth, &err);
+        if (rc == 0) /* the last: what it does is done */
+            rc = schedules_load_file(b->schedules, cfg.schedules, handlers_catalog(handlers), &err);
         if (rc != 0)
             config_release(&cfg);
     }
@@ -323,6 +345,7 @@ bool boot_reload(struct boot *b)
         return true;
     }
     handlers_free(&handlers);
+    auth_free(&auth);
     log_error("reload_refused", LOG_STR("reason", err.text));
     return false;
 }
@@ -339,6 +362,8 @@ static void stop_accepting(struct boot *b)
 
 static void stop_claiming(struct boot *b)
 {
+    if (b->schedules)
+        schedules_stop(b->schedules);
     if (b->scheduler_runs)
         scheduler_stop_claiming(b->scheduler);
 }
@@ -382,6 +407,7 @@ static void stop_http(struct boot *b)
 
 static void close_all(struct boot *b)
 {
+    schedules_free(&b->schedules);
     scheduler_free(&b->scheduler);
     store_close(&b->store);
     fork_server_stop(&b->fork_server);

@@ -45,6 +45,8 @@ const struct config_row config_rows[] = {
      "sqlite, or memory (nothing survives a restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
      "JSON file with your own handlers; none when empty"},
+    {"FUTURED_SCHEDULES", KIND_TEXT, AT(schedules), "", 0, 4000,
+     "JSON file with schedules, an object with a member for each; none when empty"},
     {"FUTURED_RETENTION", KIND_DURATION, AT(retention_ms), "7d", SECOND, 3650 * DAY,
      "how long a done future is kept"},
     {"FUTURED_RESERVE", KIND_SIZE, AT(reserve_bytes), "16M", 0, 1024 * MIB,
@@ -96,8 +98,8 @@ const struct config_row config_rows[] = {
 const size_t config_n_rows = FUT_COUNT(config_rows);
 
 /* What SIGHUP puts in force. */
-static const size_t live[] = {AT(max_workers), AT(max_threads), AT(paused), AT(handlers),
-                              AT(log_level)};
+static const size_t live[] = {AT(max_workers), AT(max_threads), AT(paused),
+                              AT(handlers),    AT(schedules),   AT(log_level)};
 
 #define UNITS_MAX 1e15 /* exact in a double */
 

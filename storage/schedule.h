@@ -130,10 +130,11 @@ void store_watch_schedules(struct store *s, void (*fn)(void *ctx), void *ctx);
 /* rc FUT_ERR_NOT_FOUND. */
 struct store_schedule_get {
     struct store_op op;
-    const char *name;                                    /* borrowed until done */
-    struct store_schedule schedule;                      /* out: the caller's to release */
-    struct store_schedule_run runs[STORE_SCHEDULE_RUNS]; /* out: the latest first */
-    size_t n_runs;
+    const char *name;                /* borrowed until done */
+    struct store_schedule schedule;  /* out: the caller's to release */
+    struct store_schedule_run *runs; /* room for STORE_SCHEDULE_RUNS, the caller's memory; out: the
+                                        latest first */
+    size_t n_runs;                   /* out */
 };
 extern const struct store_verb store_verb_schedule_get;
 

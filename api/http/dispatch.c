@@ -315,7 +315,8 @@ static request_step *judge(struct request *r)
     if (refuse)
         return refuse;
     if (r->method == METHOD_OPTIONS && strcmp(r->path, "*") == 0)
-        r->allowed = METHOD_GET | METHOD_POST | METHOD_PATCH | METHOD_DELETE | METHOD_OPTIONS;
+        r->allowed =
+            METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE | METHOD_OPTIONS;
     if (!r->allowed)
         return refuse_path;
     if (!m.route)

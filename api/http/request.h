@@ -24,6 +24,7 @@
 #include "core/buf.h"
 #include "core/heap.h"
 #include "core/list.h"
+#include "storage/schedule.h"
 #include "storage/store.h"
 
 struct api;
@@ -100,6 +101,12 @@ struct request {
         struct store_batch_cancel batch_cancel;
         struct store_log log;
         struct store_failures failures;
+        struct store_schedules_put schedules_put;
+        struct store_schedule_remove schedule_remove;
+        struct store_schedule_pause schedule_pause;
+        struct store_schedule_fire schedule_fire;
+        struct store_schedule_get schedule_get;
+        struct store_schedule_list schedule_list;
         struct store_bulk_start bulk_start;
         struct store_bulk_stop bulk_stop;
         struct store_bulk_get bulk_get;

@@ -8,8 +8,9 @@ static const struct {
     const char *name;
     enum route_method method;
 } methods[] = {
-    {"GET", METHOD_GET},     {"POST", METHOD_POST},     {"HEAD", METHOD_HEAD},
-    {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
+    {"GET", METHOD_GET},         {"POST", METHOD_POST}, {"HEAD", METHOD_HEAD},
+    {"PATCH", METHOD_PATCH},     {"PUT", METHOD_PUT},   {"DELETE", METHOD_DELETE},
+    {"OPTIONS", METHOD_OPTIONS},
 };
 
 enum route_method route_method_parse(const char *method)
@@ -68,8 +69,9 @@ void route_find(const struct route_table *t, enum route_method method, const cha
 
 void route_write_allow(struct buf *out, unsigned allowed)
 {
-    static const enum route_method order[] = {METHOD_GET,   METHOD_HEAD,   METHOD_POST,
-                                              METHOD_PATCH, METHOD_DELETE, METHOD_OPTIONS};
+    static const enum route_method order[] = {METHOD_GET,    METHOD_HEAD,  METHOD_POST,
+                                              METHOD_PUT,    METHOD_PATCH, METHOD_DELETE,
+                                              METHOD_OPTIONS};
     const char *comma = "";
     if (allowed & METHOD_GET)
         allowed |= METHOD_HEAD;

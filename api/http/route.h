@@ -19,7 +19,8 @@ enum route_method {
     METHOD_DELETE = 8,
     METHOD_OPTIONS = 16,
     METHOD_PATCH = 32,
-    METHOD_OTHER = 64, /* in no row */
+    METHOD_PUT = 64,
+    METHOD_OTHER = 128, /* in no row */
 };
 
 enum route_flag {

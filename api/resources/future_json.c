@@ -98,6 +98,8 @@ static void write_spec(struct buf *out, const struct task_spec *s)
     }
     if (s->unique)
         json_out_str(out, "unique", s->unique);
+    if (s->schedule)
+        json_out_str(out, "schedule", s->schedule);
     if (s->times.delay_ms)
         json_out_seconds(out, "delay", s->times.delay_ms);
     if (s->times.run_at_wall_ms)

@@ -37,6 +37,14 @@ void operations_get(struct request *r);            /* GET /v1/operations/{id} */
 void operations_cancel(struct request *r);         /* POST /v1/operations/{id}/cancel */
 void operations_failures(struct request *r);       /* GET /v1/failures */
 
+/* schedules.c: tasks at times. */
+void schedules_list(struct request *r);   /* GET /v1/schedules */
+void schedules_get(struct request *r);    /* GET /v1/schedules/{name} */
+void schedules_put(struct request *r);    /* PUT /v1/schedules/{name} */
+void schedules_patch(struct request *r);  /* PATCH /v1/schedules/{name} */
+void schedules_delete(struct request *r); /* DELETE /v1/schedules/{name} */
+void schedules_run(struct request *r);    /* POST /v1/schedules/{name}/run */
+
 /* wait_many.c, events.c: many futures at once. */
 void wait_many_post(struct request *r);      /* POST /v1/wait */
 void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */

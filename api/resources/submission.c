@@ -433,6 +433,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .batch_pos = frame->batch_pos,
         .callback = callback,
         .unique = s->unique,
+        .schedule = frame->schedule,
         .traceparent = frame->traceparent,
     });
 }

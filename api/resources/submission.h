@@ -83,6 +83,7 @@ struct submission_frame {
     struct task_id id, batch; /* batch.hi 0: in none */
     uint32_t batch_pos;
     int64_t created_wall_ms;
+    const char *schedule;    /* that makes it; or NULL */
     const char *traceparent; /* or NULL */
 };
 /* Makes the task, and the task that tells its callback of the end: empty when it has none. Both are

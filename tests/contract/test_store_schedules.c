@@ -46,7 +46,8 @@ static int put(const char *name, const char *text, int64_t next_ms)
 
 static struct store_schedule_get get(const char *name)
 {
-    struct store_schedule_get o = {.name = name};
+    static struct store_schedule_run runs[STORE_SCHEDULE_RUNS];
+    struct store_schedule_get o = {.name = name, .runs = runs};
     ck_assert_int_eq(fixture_do(&k, &store_verb_schedule_get, &o.op), 0);
     store_schedule_release(&o.schedule);
     return o;

@@ -199,6 +199,25 @@ if (!cut[0].timed_out || cut[2].code !== 'not_done')
   fail(`results that were cut do not say so: ${JSON.stringify(cut)}`);
 await call('cancelBatch', 200, { path: { id: slow.id } });
 
+// ---- schedules -------------------------------------------------------------------------------
+const nightly = { cron: '30 2 * * *', timezone: 'Europe/Berlin', jitter: 5, task: { handler: 'echo', input: 1 } };
+const named = { path: { name: 'nightly' } };
+await call('putSchedule', 201, { ...named, body: nightly });
+await call('putSchedule', 200, { ...named, body: { ...nightly, overlap: 'skip', catch_up: { all: 3 } } });
+await call('putSchedule', 422, { ...named, body: { ...nightly, timezone: 'Mars' } });
+const ran = (await call('runSchedule', 202, named)).body;
+if ((await call('getFuture', 200, { path: { id: ran.id }, query: { wait: 20 } })).body.schedule !== 'nightly')
+  fail('the future of a schedule does not name it');
+if ((await call('getSchedule', 200, named)).body.runs[0].future !== ran.id)
+  fail('a run by hand is not shown');
+await call('changeSchedule', 200, { ...named, body: { paused: true } });
+await call('changeSchedule', 422, { ...named, body: {} });
+await call('listSchedules', 200, { query: { limit: 1 } });
+await call('listSchedules', 400, { query: { limit: 0 } });
+await call('removeSchedule', 204, named);
+await call('removeSchedule', 404, named);
+await call('getSchedule', 404, named);
+
 // ---- the daemon ------------------------------------------------------------------------------
 await call('listHandlers', 200);
 await call('getStats', 200);

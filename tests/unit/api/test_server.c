@@ -192,7 +192,7 @@ START_TEST(test_server_answers_head_and_options)
     expect(client_do(fd, "OPTIONS /v1/tasks", "", NULL), 204, "Allow: POST, OPTIONS\r\n", NULL,
            NULL);
     expect(client_do(fd, "OPTIONS *", "", NULL), 204,
-           "Allow: GET, HEAD, POST, PATCH, DELETE, OPTIONS", NULL, NULL);
+           "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", NULL, NULL);
     expect(client_do(fd, "GET /healthz", "", NULL), 200, "ok", NULL, NULL);
     ck_assert_int_eq(close(fd), 0);
 }
