@@ -222,10 +222,16 @@ bool task_type_is_json(const char *content_type)
            (!content_type[n] || strchr("; \t", content_type[n]));
 }
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+bool task_queue_name_ok(const char *name)
+{
+    size_t n = strspn(name, NAME_CHARACTERS);
+    return n >= 1 && n <= TASK_QUEUE_MAX && name[n] == '\0';
+}
+
 bool task_handler_name_ok(const char *name)
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t n = strspn(name, allowed);
+    size_t n = strspn(name, NAME_CHARACTERS);
     return n >= 1 && n <= TASK_HANDLER_MAX && name[n] == '\0' && *name != '.' && *name != '-';
 }

@@ -152,6 +152,8 @@ const char *lane_name(enum lane lane);
 bool lane_parse(const char *name, enum lane *out);
 /* Is this content type application/json, with or without parameters? */
 bool task_type_is_json(const char *content_type);
+/* 1..TASK_QUEUE_MAX of a-z A-Z 0-9 . _ - . */
+bool task_queue_name_ok(const char *name);
 /* 1..TASK_HANDLER_MAX of a-z A-Z 0-9 . _ - , not beginning with a dot or dash. */
 bool task_handler_name_ok(const char *name);
 

@@ -108,7 +108,8 @@ struct store_batch {
 enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, STORE_COALESCED };
 
 /* Accepts tasks, all or none: rc FUT_ERR_FULL (over max_queued), FUT_ERR_EXISTS (an id is taken) or
- * FUT_ERR_CONFLICT (the key stands for another request) leave nothing.
+ * FUT_ERR_CONFLICT (the key stands for another request) or FUT_ERR_TOO_BIG (there are 10,000 queues
+ * already, and it names another one) leave nothing.
  * In: spec (one reference, with input), state TASK_QUEUED, or TASK_SCHEDULED for one with `after`,
  * or with a due_wall_ms (by its spec's delay or run_at). The store reads them only. A single task
  * whose spec.unique is taken coalesces onto the unfinished one when both ask for the same

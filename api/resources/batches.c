@@ -262,9 +262,13 @@ static void refuse_conflict(struct request *r, const struct work *w)
 static void submitted(struct request *r)
 {
     struct work *w = r->work;
+    struct problem p;
     int rc = r->op.base.rc;
     if (rc == FUT_ERR_CONFLICT) {
         refuse_conflict(r, w);
+    } else if (rc == FUT_ERR_TOO_BIG) {
+        submission_refuse_queue(&p);
+        request_problem(r, &p);
     } else if (rc != 0) {
         request_fail(r, rc);
     } else if (r->op.submit.submitted == STORE_REPLAYED) {

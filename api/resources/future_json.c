@@ -100,6 +100,12 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         json_out_str(out, "unique", s->unique);
     if (s->schedule)
         json_out_str(out, "schedule", s->schedule);
+    if (s->queue)
+        json_out_str(out, "queue", s->queue);
+    if (s->priority)
+        json_out_int(out, "priority", s->priority);
+    if (s->fair_key)
+        json_out_str(out, "fair_key", s->fair_key);
     if (s->times.delay_ms)
         json_out_seconds(out, "delay", s->times.delay_ms);
     if (s->times.run_at_wall_ms)

@@ -183,6 +183,44 @@ int submission_read_callback(const json_t *v, const char **out_url, struct probl
     return FUT_ERR_INVAL;
 }
 
+static int set_queue(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    const char *name = json_string_value(v);
+    if (!task_queue_name_ok(name))
+        return json_in_bad_value(f, name, p);
+    d->s->queue = strcmp(name, TASK_QUEUE_DEFAULT) == 0 ? NULL : name;
+    return 0;
+}
+
+void submission_refuse_queue(struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"queue\" names a new queue, and there are 10000 with unfinished tasks, which is "
+                "the most; nothing was stored.");
+    problem_set_field(p, "queue");
+}
+
+static int set_fair_key(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    size_t n = json_string_length(v);
+    if (n < 1 || n > TASK_FAIR_KEY_MAX)
+        return json_in_bad_value(f, "this text", p);
+    d->s->fair_key = json_string_value(v);
+    return 0;
+}
+
+static int set_priority(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    double n = json_number_value(v);
+    if (!(n >= -TASK_PRIORITY_MAX && n <= TASK_PRIORITY_MAX && floor(n) == n))
+        return json_in_bad_number(f, n, p);
+    d->s->priority = (int)n;
+    return 0;
+}
+
 static int set_callback(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct reading *d = to;
@@ -213,6 +251,9 @@ static const struct json_in_field fields[] = {
      set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
      IN_TASK | IN_SHARED, set_backoff},
+    {"queue", "a name of 1 to 64 of A-Z a-z 0-9 . _ -", JSON_IN_STRING, true, IN_ALL, set_queue},
+    {"priority", "a whole number from -100 to 100", JSON_IN_NUMBER, true, IN_ALL, set_priority},
+    {"fair_key", "a string of 1 to 128 bytes", JSON_IN_STRING, true, IN_ALL, set_fair_key},
     {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_PROMISE,
      set_unique},
     {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_PROMISE,
@@ -434,6 +475,9 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .callback = callback,
         .unique = s->unique,
         .schedule = frame->schedule,
+        .queue = s->queue,
+        .fair_key = s->fair_key,
+        .priority = s->priority,
         .traceparent = frame->traceparent,
     });
 }

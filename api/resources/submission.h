@@ -30,7 +30,10 @@ struct submission {
     bool is_promise;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;
-    const char *unique;       /* 1..TASK_KEY_MAX bytes, or NULL */
+    const char *unique;   /* 1..TASK_KEY_MAX bytes, or NULL */
+    const char *queue;    /* or NULL: the default one */
+    const char *fair_key; /* 1..TASK_FAIR_KEY_MAX bytes, or NULL */
+    int priority;
     const char *callback_url; /* or NULL */
     struct json_t *root;      /* owned; NULL none */
 };
@@ -77,6 +80,9 @@ FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char *
 /* May this daemon call the URL? 0, or FUT_ERR_INVAL with *p set. */
 FUT_MUST_CHECK int submission_check_url(const struct submission_rules *rules, const char *url,
                                         struct problem *p);
+
+/* The answer where the store has no place for one more queue. */
+void submission_refuse_queue(struct problem *p);
 
 /* What does not come from the client's words. */
 struct submission_frame {

@@ -80,12 +80,21 @@ static void refuse_unique(struct request *r)
     request_problem(r, &p);
 }
 
+static void refuse_queue(struct request *r)
+{
+    struct problem p;
+    submission_refuse_queue(&p);
+    request_problem(r, &p);
+}
+
 static void submitted(struct request *r)
 {
     if (r->share.bytes)
         drop_input(r);
     if (r->op.base.rc == FUT_ERR_CONFLICT && r->op.submit.submitted == STORE_COALESCED)
         refuse_unique(r);
+    else if (r->op.base.rc == FUT_ERR_TOO_BIG)
+        refuse_queue(r);
     else if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
     else if (r->op.submit.submitted != STORE_NEW)

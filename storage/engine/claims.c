@@ -124,7 +124,8 @@ static int serve_from(struct store *s, struct store_claim *o, struct line *line,
     int rc = s->ops->take(s->backend, line->number, move, want, rows, &n, &next);
     if (rc != 0)
         return rc;
-    turns_charge(&s->w.lines, line, n);
+    if (n)
+        turns_charge(&s->w.lines, line, n);
     line->first = next;
     txn_count(s, line, move->from, move->to, n);
     if (n < want)

@@ -11,6 +11,7 @@
 
 #define LINE_ADDED (-2)
 #define TIDY_STEP 1000            /* rows that one transaction deletes at most */
+#define IDLE_QUEUES_MAX 1000      /* that are remembered for what they have had */
 #define RAN_FIRST_US (100 * 1000) /* what is taken for the run time of a queue's first tasks */
 
 struct name {
@@ -46,7 +47,7 @@ struct line *lines_find(const struct lines *l, int64_t number)
     return n ? FUT_CONTAINER(n, struct line, by_number) : NULL;
 }
 
-static struct line_queue *get_queue(struct lines *l, const char *name)
+static struct line_queue *find_queue(const struct lines *l, const char *name)
 {
     uint64_t hash = hash_text(HASH_START, name);
     for (struct map_node *i = map_get(&l->queues, hash); i; i = map_next_same(i)) {
@@ -54,14 +55,23 @@ static struct line_queue *get_queue(struct lines *l, const char *name)
         if (strcmp(q->name, name) == 0)
             return q;
     }
-    struct line_queue *q = xnew(struct line_queue);
+    return NULL;
+}
+
+static struct line_queue *get_queue(struct lines *l, const char *name)
+{
+    struct line_queue *q = find_queue(l, name);
+    if (q)
+        return q;
+    q = xnew(struct line_queue);
     q->weight = 1;
     (void)snprintf(q->name, sizeof(q->name), "%s", name);
     for_each_lane (lane) {
         q->parts[lane] = (struct line_part){.queue = q, .lane = lane, .ran_us = RAN_FIRST_US};
         list_init(&q->parts[lane].groups);
+        list_init(&q->parts[lane].all_groups);
     }
-    map_put(&l->queues, &q->by_name, hash);
+    map_put(&l->queues, &q->by_name, hash_text(HASH_START, name));
     return q;
 }
 
@@ -92,6 +102,7 @@ static struct line_group *get_group(struct lines *l, struct line_part *part,
     struct line_group *g = xnew(struct line_group);
     g->part = part;
     g->handler = handler;
+    list_push_back(&part->all_groups, &g->in_all);
     map_put(&l->groups, &g->by_name, hash);
     return g;
 }
@@ -114,11 +125,18 @@ static struct line_key *get_key(struct lines *l, struct line_part *part, const c
     return k;
 }
 
+/* Those of the default queue without a key stay: there are few, and they are used again. */
+static bool goes_when_idle(const struct line *line)
+{
+    return *line->key->text || *line->group->part->queue->name;
+}
+
 /* One that has no task: it is idle until it has. */
 static struct line *make(struct lines *l, const struct name *n, uint64_t hash, int64_t number)
 {
     struct line *line = xnew(struct line);
-    struct line_part *part = &get_queue(l, n->queue)->parts[n->lane];
+    struct line_queue *queue = get_queue(l, n->queue);
+    struct line_part *part = &queue->parts[n->lane];
     line->group = get_group(l, part, get_handler(l, n->lane, n->handler));
     line->key = get_key(l, part, n->fair_key);
     line->number = number;
@@ -127,7 +145,9 @@ static struct line *make(struct lines *l, const struct name *n, uint64_t hash, i
     list_push_back(&line->key->lines, &line->in_key);
     map_put(&l->by_name, &line->by_name, hash);
     map_put(&l->by_number, &line->by_number, (uint64_t)number);
-    if (*line->key->text)
+    if (queue->n_lines++ == 0 && list_is_linked(&queue->idle))
+        list_remove(&l->idle_queues, &queue->idle);
+    if (goes_when_idle(line))
         list_push_back(&l->idle, &line->idle);
     return line;
 }
@@ -161,6 +181,8 @@ int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
                      spec->fair_key ? spec->fair_key : ""};
     uint64_t hash = hash_name(&n);
     struct line *line = find(l, &n, hash);
+    if (!line && l->queues.len - l->idle_queues.len >= LINES_QUEUES_MAX && !find_queue(l, n.queue))
+        return FUT_ERR_TOO_BIG;
     if (!line)
         line = make(l, &n, hash, ++l->last_number);
     *out = line;
@@ -201,7 +223,7 @@ static void change(struct lines *l, struct line *line, int from, int to, uint64_
         turns_follow(l, q);
     if (list_is_linked(&line->idle) && !is_empty(line))
         list_remove(&l->idle, &line->idle);
-    else if (!list_is_linked(&line->idle) && is_empty(line) && *line->key->text)
+    else if (!list_is_linked(&line->idle) && is_empty(line) && goes_when_idle(line))
         list_push_back(&l->idle, &line->idle);
 }
 
@@ -287,15 +309,76 @@ static void let_key_go(struct lines *l, struct line_key *k)
     }
 }
 
+static void free_group(struct map_node *n)
+{
+    struct line_group *g = FUT_CONTAINER(n, struct line_group, by_name);
+    heap_release(&g->lines);
+    free(g);
+}
+
+static void free_queue(struct map_node *n)
+{
+    struct line_queue *q = FUT_CONTAINER(n, struct line_queue, by_name);
+    for_each_lane (lane)
+        heap_release(&q->parts[lane].idle_keys);
+    free(q);
+}
+
+/* Its two parts have had no more than others. */
+static bool may_be_forgotten(const struct lines *l, const struct line_queue *q)
+{
+    bool may = true;
+    for_each_lane (lane)
+        may = may && q->parts[lane].turn_us <= l->turn_us[lane];
+    return may;
+}
+
+static void forget_queue(struct lines *l, struct line_queue *q)
+{
+    for_each_lane (lane) {
+        struct line_part *part = &q->parts[lane];
+        struct heap_node *key;
+        struct list_node *i;
+        while ((key = heap_min(&part->idle_keys))) {
+            heap_remove(&part->idle_keys, key);
+            free_key(l, FUT_CONTAINER(key, struct line_key, idle));
+        }
+        while ((i = list_pop_front(&part->all_groups))) {
+            struct line_group *g = FUT_CONTAINER(i, struct line_group, in_all);
+            map_remove(&l->groups, &g->by_name);
+            free_group(&g->by_name);
+        }
+    }
+    map_remove(&l->queues, &q->by_name);
+    free_queue(&q->by_name);
+}
+
+/* Looks at two each time one comes, so that there are never many. */
+static void let_queue_go(struct lines *l, struct line_queue *q)
+{
+    list_push_back(&l->idle_queues, &q->idle);
+    for (int i = 0; i < 2 && !list_is_empty(&l->idle_queues); i++) {
+        struct list_node *n = list_pop_front(&l->idle_queues);
+        struct line_queue *idle = FUT_CONTAINER(n, struct line_queue, idle);
+        if (may_be_forgotten(l, idle) || l->idle_queues.len >= IDLE_QUEUES_MAX)
+            forget_queue(l, idle);
+        else
+            list_push_back(&l->idle_queues, n);
+    }
+}
+
 static void free_line(struct lines *l, struct line *line)
 {
     struct line_key *k = line->key;
+    struct line_queue *q = line->group->part->queue;
     list_remove(&k->lines, &line->in_key);
     map_remove(&l->by_name, &line->by_name);
     map_remove(&l->by_number, &line->by_number);
     free(line);
     if (list_is_empty(&k->lines))
         let_key_go(l, k);
+    if (--q->n_lines == 0)
+        let_queue_go(l, q);
 }
 
 void lines_committed(struct lines *l)
@@ -318,6 +401,7 @@ void lines_init(struct lines *l)
     for_each_lane (lane)
         list_init(&l->active[lane]);
     list_init(&l->idle);
+    list_init(&l->idle_queues);
     list_init(&l->dropped);
 }
 
@@ -358,26 +442,11 @@ static void free_one_key(struct map_node *n)
     free(FUT_CONTAINER(n, struct line_key, by_name));
 }
 
-static void free_group(struct map_node *n)
-{
-    struct line_group *g = FUT_CONTAINER(n, struct line_group, by_name);
-    heap_release(&g->lines);
-    free(g);
-}
-
 static void free_handler(struct map_node *n)
 {
     struct line_handler *h = FUT_CONTAINER(n, struct line_handler, by_name);
     heap_release(&h->groups);
     free(h);
-}
-
-static void free_queue(struct map_node *n)
-{
-    struct line_queue *q = FUT_CONTAINER(n, struct line_queue, by_name);
-    for_each_lane (lane)
-        heap_release(&q->parts[lane].idle_keys);
-    free(q);
 }
 
 void lines_release(struct lines *l)

@@ -17,11 +17,14 @@
 
 struct store;
 
+#define LINES_QUEUES_MAX 10000
+
 /* A queue in one lane. */
 struct line_part {
     struct line_queue *queue;
     enum lane lane;
-    struct list groups;    /* with lines that have waiting tasks */
+    struct list groups; /* with lines that have waiting tasks */
+    struct list all_groups;
     int64_t turn_us;       /* slot time that it has had by its weight, from where the lane began */
     int64_t ran_us;        /* moving average of how long its tasks run: what a start is charged */
     int64_t charged_us;    /* of those that run */
@@ -33,6 +36,8 @@ struct line_part {
 struct line_queue {
     struct map_node by_name;
     struct line_part parts[LANE_COUNT];
+    struct list_node idle; /* in the directory's list; it has no line */
+    size_t n_lines;
     uint64_t running;
     double weight;
     char name[TASK_QUEUE_MAX + 1]; /* "": TASK_QUEUE_DEFAULT */
@@ -62,7 +67,7 @@ struct line_handler {
 };
 
 struct line_group {
-    struct list_node in_part;
+    struct list_node in_part, in_all;
     struct map_node by_name;
     struct heap_node by_turn; /* in its handler's heap */
     struct heap lines;        /* that have waiting tasks, by the turn of their keys */
@@ -95,8 +100,10 @@ struct lines {
     int64_t turn_us[LANE_COUNT];    /* of the part that was served last */
     uint64_t served;
     int64_t last_number;
-    struct list idle;    /* lines of keys that have no task: their rows go with the commit */
-    struct list dropped; /* of these, whose rows have gone in this transaction */
+    struct list idle; /* lines of keys and named queues that have no task: their rows go with the
+                         commit */
+    struct list idle_queues; /* that are remembered for what they have had */
+    struct list dropped;     /* of these, whose rows have gone in this transaction */
     struct line_undo *undo;
     size_t n_undo, cap_undo;
 };
@@ -107,7 +114,8 @@ void lines_release(struct lines *l);
 /* Fills it from the backend; adds what there is to live. */
 FUT_MUST_CHECK int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_STATE_COUNT]);
 
-/* The line of a task, which is made and stored if need be, within the transaction. */
+/* The line of a task, which is made and stored if need be, within the transaction. FUT_ERR_TOO_BIG:
+ * it would be in one more than LINES_QUEUES_MAX queues. */
 FUT_MUST_CHECK int lines_get(struct store *s, const struct task_spec *spec, struct line **out);
 /* The line of that number, or NULL. */
 struct line *lines_find(const struct lines *l, int64_t number);

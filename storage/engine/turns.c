@@ -116,12 +116,19 @@ static void move_key(struct line_key *key, int64_t n)
     }
 }
 
+/* Where the part stands before the last of n starts. */
+static int64_t last_start(const struct line_part *part, uint64_t n)
+{
+    double before_us = (double)(n - 1) * (double)part->ran_us / part->queue->weight;
+    return part->turn_us + (int64_t)before_us;
+}
+
 void turns_charge(struct lines *l, struct line *line, uint64_t n)
 {
     struct line_part *part = line->group->part;
     int64_t charge_us = (int64_t)n * part->ran_us;
-    l->turn_us[part->lane] = later(l->turn_us[part->lane], part->turn_us);
     part->turn_us = later(part->turn_us, l->turn_us[part->lane]);
+    l->turn_us[part->lane] = last_start(part, n);
     part->charged_us += charge_us;
     line->group->handler->served = ++l->served;
     move_key(line->key, (int64_t)n);

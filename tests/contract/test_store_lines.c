@@ -375,12 +375,81 @@ START_TEST(test_lines_of_a_crowd_keep_nobody_waiting)
 }
 END_TEST
 
+static struct task in_queue(const char *queue)
+{
+    struct task t = make(0, 0, 0);
+    struct task_spec spec = *t.spec;
+    spec.queue = queue;
+    task_spec_unref(t.spec);
+    t.spec = task_spec_new(&spec);
+    return t;
+}
+
+/* However many tasks a queue has, another's come in turn with them, and one that comes later does
+ * not make up for the time before. */
+START_TEST(test_lines_of_queues_share_the_slots)
+{
+    struct task t, got[15];
+    fixture_open(&k, fixture_backends[_i]);
+    for (int i = 0; i < 5; i++) {
+        t = in_queue(NULL);
+        ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+        task_release(&t);
+    }
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, got), 2);
+    for (int i = 0; i < 10; i++) {
+        t = in_queue("b");
+        ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+        task_release(&t);
+    }
+    for (size_t i = 2; i < FUT_COUNT(got); i++)
+        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got[i]), 1);
+    size_t of_b = 0;
+    for (size_t i = 2; i < 8; i++) /* while both have tasks they alternate */
+        of_b += got[i].spec->queue != NULL;
+    ck_assert_uint_ge(of_b, 3);
+    ck_assert_uint_le(of_b, 4);
+    for (size_t i = 10; i < FUT_COUNT(got); i++)
+        ck_assert_str_eq(got[i].spec->queue, "b");
+    for (size_t i = 0; i < FUT_COUNT(got); i++)
+        task_release(&got[i]);
+    fixture_close(&k);
+}
+END_TEST
+
+#define QUEUES_MAX 10000
+
+/* One queue too many is refused with all that came with it; once others are empty there is a place.
+ */
+START_TEST(test_lines_of_queues_have_a_limit)
+{
+    struct task *many = xcalloc(QUEUES_MAX + 1, sizeof(*many)), got;
+    char name[16];
+    fixture_open(&k, fixture_backends[_i]);
+    for (size_t i = 0; i <= QUEUES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "q%zu", i);
+        many[i] = in_queue(name);
+    }
+    ck_assert_int_eq(fixture_submit_n(&k, many, QUEUES_MAX + 1), FUT_ERR_TOO_BIG);
+    ck_assert_int_eq(fixture_submit_n(&k, many, QUEUES_MAX), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &many[QUEUES_MAX], 1), FUT_ERR_TOO_BIG);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &got, "x"), 0);
+    ck_assert_int_eq(fixture_submit_n(&k, &many[QUEUES_MAX], 1), 0);
+    task_release(&got);
+    for (size_t i = 0; i <= QUEUES_MAX; i++)
+        task_release(&many[i]);
+    free(many);
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
-        test_lines_serve_as_the_model_says,
-        test_lines_give_past_what_is_skipped,
-        test_lines_of_a_crowd_keep_nobody_waiting,
+        test_lines_serve_as_the_model_says,        test_lines_give_past_what_is_skipped,
+        test_lines_of_a_crowd_keep_nobody_waiting, test_lines_of_queues_share_the_slots,
+        test_lines_of_queues_have_a_limit,
     };
     return fixture_run_on_all("store contract: lines", tests, FUT_COUNT(tests));
 }

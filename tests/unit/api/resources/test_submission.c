@@ -45,6 +45,7 @@ START_TEST(test_submission_reads_the_options)
                                "\"backoff\":{\"first\":0.5,\"max\":9,\"jitter\":0},"
                                "\"run_at\":\"2027-01-31T10:00:00+02:00\",\"delay\":0,"
                                "\"expires_in\":1.5,\"deadline\":31622400,"
+                               "\"queue\":\"mail.1\",\"priority\":-100,\"fair_key\":\"t 42\","
                                "\"callback\":{\"url\":\"https://a/b\"}}";
     struct submission t;
     struct problem p;
@@ -57,6 +58,9 @@ START_TEST(test_submission_reads_the_options)
     ck_assert_int_eq(t.times.expires_in_ms, 1500);
     ck_assert_int_eq(t.times.deadline_ms, 31622400000);
     ck_assert_str_eq(t.unique, "u");
+    ck_assert_str_eq(t.queue, "mail.1");
+    ck_assert_int_eq(t.priority, -100);
+    ck_assert_str_eq(t.fair_key, "t 42");
     ck_assert_str_eq(t.callback_url, "https://a/b");
     ck_assert_uint_eq(t.retry.on, RETRY_TEMPORARY | RETRY_EXIT | RETRY_LIMIT);
     ck_assert_int_eq(t.retry.first_ms, 500);
@@ -108,6 +112,15 @@ static const struct {
     {T("run_at", "1800000000"), PROBLEM_WRONG_TYPE, "run_at", "not a number", 0, 0},
     {T("expires_in", "0"), PROBLEM_INVALID_VALUE, "expires_in", "from 0.001", 0, 0},
     {T("deadline", "1e9"), PROBLEM_INVALID_VALUE, "deadline", "31622400", 0, 0},
+    {T("queue", "\"\""), PROBLEM_INVALID_VALUE, "queue", "1 to 64", 0, 0},
+    {T("queue", "\"a b\""), PROBLEM_INVALID_VALUE, "queue", "not a b", 0, 0},
+    {T("queue", "\"(callbacks)\""), PROBLEM_INVALID_VALUE, "queue", "1 to 64", 0, 0},
+    {T("queue", "\"a\\u0000b\""), PROBLEM_INVALID_VALUE, "queue", NULL, 0, 0},
+    {T("priority", "101"), PROBLEM_INVALID_VALUE, "priority", "-100 to 100, not 101", 0, 0},
+    {T("priority", "0.5"), PROBLEM_INVALID_VALUE, "priority", "not 0.5", 0, 0},
+    {T("priority", "\"high\""), PROBLEM_WRONG_TYPE, "priority", "a whole number", 0, 0},
+    {T("fair_key", "\"\""), PROBLEM_INVALID_VALUE, "fair_key", "1 to 128", 0, 0},
+    {T("fair_key", "\"a\\u0000b\""), PROBLEM_INVALID_VALUE, "fair_key", NULL, 0, 0},
     {T("retries", "-1"), PROBLEM_INVALID_VALUE, "retries", "0 to 100", 0, 0},
     {T("retries", "1.5"), PROBLEM_INVALID_VALUE, "retries", "not 1.5", 0, 0},
     {T("retries", "[]"), PROBLEM_WRONG_TYPE, "retries", "not an array", 0, 0},
