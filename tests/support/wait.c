@@ -21,6 +21,16 @@ bool wait_until(bool (*is_true)(void *ctx), void *ctx, int timeout_ms)
     return true;
 }
 
+void wait_again(int64_t *deadline_mono_ms, const char *what, const char *file, int line)
+{
+    int64_t now_mono_ms = clock_mono_ms();
+    if (!*deadline_mono_ms)
+        *deadline_mono_ms = now_mono_ms + WAIT_LONG_MS;
+    else if (now_mono_ms >= *deadline_mono_ms)
+        fail("%s:%d: never: %s", file, line, what);
+    (void)poll(NULL, 0, 1);
+}
+
 bool wait_process_end(pid_t pid, int timeout_ms)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -23,7 +23,7 @@ struct claim {
 };
 
 /* Nothing to do: claims_post sees in each turn that the pause is over. */
-static void on_pause_over(struct loop_timer *t)
+static void on_pause_end(struct loop_timer *t)
 {
     (void)t;
 }
@@ -39,7 +39,7 @@ void claims_init(struct scheduler *s)
     list_init(&s->claims);
     s->hold_timer.fn = on_hold_time;
     for_each_lane (l)
-        s->lanes[l].claim_pause.fn = on_pause_over;
+        s->lanes[l].claim_pause.fn = on_pause_end;
 }
 
 static void claim_forget(struct claim *c)

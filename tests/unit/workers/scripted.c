@@ -1,4 +1,5 @@
 #include "tests/unit/workers/scripted.h"
+#include "tests/support/wait.h"
 
 struct wire_stream scripted;
 
@@ -104,7 +105,7 @@ static void scripted_print(uint64_t id, int arg)
 /* n milliseconds, without using the CPU. */
 static void scripted_pause(uint64_t id, int ms)
 {
-    (void)poll(NULL, 0, ms);
+    wait_ms(ms);
     scripted_done(id, "", 0);
 }
 

@@ -1,5 +1,6 @@
 /* GET /v1/pools and PATCH /v1/pools/{lane}, over pools that only remember what was asked. */
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fake {
@@ -256,8 +257,7 @@ START_TEST(test_catalog_is_exchanged_while_it_is_read)
            NULL, NULL);
     expect(client_do(fd, "POST /v1/tasks", "", "{\"handler\":\"odd\"}"), 202, NULL, NULL, NULL);
     ck_assert_int_eq(close(fd), 0);
-    while (!atomic_load(&lent[FUT_COUNT(lent) - 2].is_returned))
-        (void)poll(NULL, 0, 1);
+    wait_for(atomic_load(&lent[FUT_COUNT(lent) - 2].is_returned));
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 #include "workers/exec/progress_lines.h"
 #include "workers/scheduler/report.h"
@@ -127,17 +128,19 @@ END_TEST
 
 static const enum lane both_lanes[] = {LANE_IO, LANE_CPU};
 
+static bool has_progress(struct task_id id)
+{
+    struct store_log o = read_log(id);
+    bool has = o.reported.progress > 0;
+    release_log(&o);
+    return has;
+}
+
 START_TEST(test_progress_of_a_built_in_is_live)
 {
-    struct store_log o;
     struct task_id id = live_submit("sleep", both_lanes[_i], "{\"ms\":60000}", 100000, 0);
-    for (;;) {
-        o = read_log(id);
-        if (o.reported.progress > 0)
-            break;
-        release_log(&o);
-        (void)poll(NULL, 0, 5);
-    }
+    wait_for(has_progress(id));
+    struct store_log o = read_log(id);
     ck_assert_int_eq(o.state, TASK_RUNNING);
     ck_assert(o.reported.progress < 0.5);
     ck_assert_ptr_nonnull(strstr(o.reported.message, "of 60.0 s"));

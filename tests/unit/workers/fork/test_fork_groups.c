@@ -17,6 +17,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/fork/fixture.h"
 
 #define GENERATION 77
@@ -114,13 +115,12 @@ static void read_line(int fd, char *line, size_t cap)
     line[n] = '\0';
 }
 
-/* The fork server removes it when the last process is gone; the case's timeout is the deadline. */
+/* The fork server removes it when the last process is gone. */
 static void wait_removed(void)
 {
     char path[2300];
     (void)snprintf(path, sizeof(path), "%s", path_in("task-77"));
-    while (access(path, F_OK) == 0)
-        (void)poll(NULL, 0, 5);
+    wait_for(access(path, F_OK) != 0);
 }
 
 static bool start(void)

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 #include "workers/wire/tickets.h"
 
@@ -82,8 +83,7 @@ static uint64_t n_short; /* tasks that setup has run */
 
 static void wait_succeeded(uint64_t n)
 {
-    while (live_store_stats().finished[TASK_SUCCEEDED] < n)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] >= n);
 }
 
 /* At once, so that they come to the workers together; until these have begun. */
@@ -102,8 +102,7 @@ static void submit(int n, const char *handler, const char *input, int64_t timeou
     ck_assert_int_eq(o.op.rc, 0);
     for (int i = 0; i < n; i++)
         task_release(&tasks[i]);
-    while (live_stats().lanes[LANE_CPU].started < started + WORKERS)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().lanes[LANE_CPU].started >= started + WORKERS);
 }
 
 static bool are_known(void)
@@ -175,7 +174,7 @@ START_TEST(test_worker_ahead_runs_each_once)
     submit(MANY, "echo", "1", 100000);
     for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(kill(workers[i % 2].pid, SIGSTOP), 0);
-        (void)poll(NULL, 0, 1);
+        wait_ms(1); /* any moment will do */
         go_on((size_t)i % 2);
     }
     expect(0, MANY, TASK_SUCCEEDED, 1);
@@ -189,11 +188,9 @@ START_TEST(test_worker_ahead_comes_back_from_an_ended_worker)
     ck_assert_int_eq(kill(workers[0].pid, SIGKILL), 0);
     go_on(1);
     wait_succeeded(n_short + FEW - 1);
-    while (live_store_stats().finished[TASK_FAILED] != 1) /* the one that it ran */
-        (void)poll(NULL, 0, 1);
+    wait_for(live_store_stats().finished[TASK_FAILED] == 1); /* the one that it ran */
     ck_assert_uint_eq(live_store_stats().finished[TASK_SUCCEEDED], n_short + FEW - 1);
-    while (live_stats().workers_died != 1)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().workers_died == 1);
 }
 END_TEST
 

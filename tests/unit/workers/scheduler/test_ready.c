@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
 enum { SLOTS = 4, SHORT = 400, LONG = 60 };
@@ -21,8 +22,7 @@ static void open_window(void)
 {
     for (int i = 0; i < SHORT; i++)
         (void)live_submit("echo", LANE_IO, "1", 10000, 0);
-    while (live_store_stats().finished[TASK_SUCCEEDED] < SHORT)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] >= SHORT);
 }
 
 static void submit_long(struct task_id *ids)
@@ -33,8 +33,7 @@ static void submit_long(struct task_id *ids)
 
 static void wait_running(uint64_t n)
 {
-    while (live_store_stats().live[LANE_IO][TASK_RUNNING] != n)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_store_stats().live[LANE_IO][TASK_RUNNING] == n);
 }
 
 START_TEST(test_ready_gives_back_what_waits_too_long)
@@ -98,8 +97,7 @@ START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
     struct task_id ids[LONG];
     open_window();
     live_submit_spec(&spec, TASK_QUEUED, 1);
-    while (live_stats().lanes[LANE_CPU].busy != 1)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().lanes[LANE_CPU].busy == 1);
     submit_long(ids);
     wait_running(SLOTS);
     for (int i = 0; i < SHORT; i++) { /* also not by and by */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
 /* Makes a scheduler while so many descriptors more than now can be had, and frees it again. */
@@ -149,8 +150,7 @@ END_TEST
 /* Until so many attempts run: the store says "running" a moment before they do. */
 static void wait_busy(uint32_t n)
 {
-    while (live_stats().lanes[LANE_IO].busy + live_stats().lanes[LANE_CPU].busy != n)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().lanes[LANE_IO].busy + live_stats().lanes[LANE_CPU].busy == n);
 }
 
 START_TEST(test_scheduler_cancel_frees_the_slot)
@@ -224,18 +224,17 @@ START_TEST(test_scheduler_worker_crash_fails_one_task)
     (void)live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
     (void)live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 0);
     wait_busy(2);
-    while (live_stats().workers_alive < 2)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().workers_alive >= 2);
     ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
-    while (live_stats().workers_died < 1)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().workers_died >= 1);
     struct task_id c = live_submit("echo", LANE_CPU, "1", 10000, 0);
     struct task t = live_wait(c, TASK_SUCCEEDED);
     task_release(&t);
     wait_busy(0);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] +
+                 live_store_stats().finished[TASK_FAILED] >=
+             3);
     struct store_stats st = live_store_stats();
-    for (; st.finished[TASK_SUCCEEDED] + st.finished[TASK_FAILED] < 3; st = live_store_stats())
-        (void)poll(NULL, 0, 1);
     ck_assert_uint_eq(st.finished[TASK_FAILED], 1);
     ck_assert_uint_eq(st.finished[TASK_SUCCEEDED], 2);
 }
@@ -248,8 +247,7 @@ START_TEST(test_scheduler_worker_crash_is_tried_again)
     for (int i = 0; i < 2; i++)
         ids[i] = live_submit("sleep", LANE_CPU, "{\"ms\":300}", 10000, 1);
     wait_busy(2);
-    while (live_stats().workers_alive < 2)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().workers_alive >= 2);
     ck_assert_int_eq(kill(some_worker(), SIGSEGV), 0);
     uint32_t attempts = 0;
     for (int i = 0; i < 2; i++) {

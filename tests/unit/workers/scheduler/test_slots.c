@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
 #define LONG "{\"seconds\":1000}"
@@ -33,14 +34,12 @@ static void set_pause(enum lane lane, bool is_paused)
 
 static void wait_busy(enum lane lane, uint32_t n)
 {
-    while (live_stats().lanes[lane].busy != n)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().lanes[lane].busy == n);
 }
 
 static void wait_alive(uint32_t n)
 {
-    while (live_stats().workers_alive != n)
-        (void)poll(NULL, 0, 1);
+    wait_for(live_stats().workers_alive == n);
 }
 
 static void expect_done(struct task_id id, uint32_t attempt)

@@ -5,6 +5,7 @@
 
 #include "storage/fault.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
 enum { SLOTS = 2, TASKS = 40, REFUSALS = 6 };
@@ -52,10 +53,8 @@ START_TEST(test_unsaved_ends_keep_their_slots)
     struct task_id ids[TASKS];
     store_fault_arm(STORE_FAULT_CHANGE, 0, UINT_MAX, FUT_ERR_NO_SPACE);
     submit_all(ids);
-    while (store_fault_count(STORE_FAULT_CHANGE) < REFUSALS) /* the case's timeout is the limit */
-        (void)poll(NULL, 0, 1);
-    while (live_store_stats().health != 0) /* with the commit in which claims are served again */
-        (void)poll(NULL, 0, 1);
+    wait_for(store_fault_count(STORE_FAULT_CHANGE) >= REFUSALS);
+    wait_for(live_store_stats().health == 0); /* with the commit in which claims are served again */
     ck_assert_uint_le(live_store_stats().claimed,
                       1 + 2 * SLOTS); /* those that run, and their successors */
     ck_assert_uint_eq(live_store_stats().finished[TASK_SUCCEEDED], 1);
