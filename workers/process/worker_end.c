@@ -38,17 +38,18 @@ void worker_end_job(struct worker_process *w, struct worker_job *job, const stru
     buf_release(&tail);
 }
 
-void worker_end_abandon(struct worker_process *w, uint64_t id)
+void worker_end_abandon(struct worker_process *w, const struct worker_job *job)
 {
     w->abandoned = xrealloc(w->abandoned, (w->n_abandoned + 1) * sizeof(*w->abandoned));
-    w->abandoned[w->n_abandoned++] = id;
+    w->abandoned[w->n_abandoned++] =
+        (struct worker_abandoned){.id = job->id, .task = job->task->spec->id};
     w->retiring = true;
 }
 
 bool worker_end_take_abandoned(struct worker_process *w, uint64_t id)
 {
     for (uint32_t i = 0; i < w->n_abandoned; i++) {
-        if (w->abandoned[i] != id)
+        if (w->abandoned[i].id != id)
             continue;
         w->abandoned[i] = w->abandoned[--w->n_abandoned];
         return true;

@@ -78,7 +78,7 @@ void worker_end_close(struct worker_process *w);
 /* Takes the job from the worker and calls its done, with the job's own log. */
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end);
 /* The worker still runs the task of that id, and nobody waits for it any more. */
-void worker_end_abandon(struct worker_process *w, uint64_t id);
+void worker_end_abandon(struct worker_process *w, const struct worker_job *job);
 /* True: it was such a task, and has ended now. */
 bool worker_end_take_abandoned(struct worker_process *w, uint64_t id);
 /* The channel is of no use any more: kills the process. */

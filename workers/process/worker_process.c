@@ -209,7 +209,7 @@ static bool is_to_be_stopped(struct worker_process *w, const struct worker_job *
 static void leave_running(struct worker_process *w, struct worker_job *job)
 {
     struct worker_end end = {.how = WORKER_ENDED_ABANDONED, .log = ""};
-    worker_end_abandon(w, job->id);
+    worker_end_abandon(w, job);
     worker_end_job(w, job, &end);
     if (w->jobs.len == 0)
         worker_end_kill(w, SIGKILL);
@@ -233,7 +233,7 @@ void worker_process_abandon_job(struct worker_process *w, struct worker_job *job
     list_remove(&w->jobs, &job->link);
     job->worker = NULL;
     buf_release(&job->tail);
-    worker_end_abandon(w, job->id);
+    worker_end_abandon(w, job);
     if (w->jobs.len == 0)
         worker_end_kill(w, SIGKILL);
 }

@@ -84,6 +84,12 @@ struct worker_hooks {
     void (*gone)(struct worker_process *w, const struct worker_end *end);
 };
 
+/* A task whose attempt has ended while its code goes on. */
+struct worker_abandoned {
+    uint64_t id; /* of its RUN */
+    struct task_id task;
+};
+
 struct worker_process {
     struct list_node link;         /* its owner's */
     struct loop_deferred deferred; /* its owner's */
@@ -107,7 +113,7 @@ struct worker_process {
     struct tickets *tickets; /* for these; NULL: it takes none ahead */
     uint64_t last_id;        /* of a RUN; a template's: of a FORK */
     uint32_t max_jobs;       /* tasks that it takes at once */
-    uint64_t *abandoned;     /* ids of tasks that it still runs and nobody waits for */
+    struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */
     uint32_t n_abandoned;
     bool is_builtin;
     bool said_hello, takes_cancel;

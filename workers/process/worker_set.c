@@ -157,6 +157,25 @@ struct worker_set *worker_set_new(const struct worker_set_config *cfg)
     return s;
 }
 
+static bool still_runs(const struct worker_process *w, struct task_id task)
+{
+    for (uint32_t i = 0; i < w->n_abandoned; i++)
+        if (id_equal(w->abandoned[i].task, task))
+            return true;
+    return false;
+}
+
+bool worker_set_still_runs(const struct worker_set *s, struct task_id task)
+{
+    for (struct list_node *i = list_first(&s->programs); i; i = list_next(&s->programs, i)) {
+        const struct list *workers = &program_at(i)->workers;
+        for (struct list_node *n = list_first(workers); n; n = list_next(workers, n))
+            if (still_runs(FUT_CONTAINER(n, struct worker_process, link), task))
+                return true;
+    }
+    return false;
+}
+
 void worker_set_start(struct worker_set *s)
 {
     s->common.is_open = true;

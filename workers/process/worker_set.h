@@ -32,6 +32,8 @@ void worker_set_free(struct worker_set **s);
  * when they have no task, none is killed at work. */
 void worker_set_resize(struct worker_set *s, uint32_t n);
 
+/* Does any process still run code of the task, although its attempt has ended? */
+bool worker_set_still_runs(const struct worker_set *s, struct task_id task);
 /* Every struct worker_program, the built-ins' first. */
 const struct list *worker_set_programs(const struct worker_set *s);
 /* After start: these handlers from now on. A program whose entry has not changed keeps its

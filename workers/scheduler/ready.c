@@ -190,8 +190,11 @@ static bool may_begin(struct attempt *a)
 {
     if (a->is_callback)
         return callback_may_begin(a);
+    if (a->program && a->program->is_leaving)
+        return true;
     if (a->program)
-        return a->program->is_leaving || worker_program_takes_now(a->program);
+        return worker_program_takes_now(a->program) &&
+               !worker_set_still_runs(a->s->workers, a->apply.task.spec->id);
     if (!a->handler || !a->handler->exec)
         return true;
     enum exec_hold_answer answer = exec_holds_ask(&a->s->holds, a->handler->info.name);

@@ -3,7 +3,9 @@
  */
 #include <limits.h>
 
+#include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
 
@@ -143,6 +145,78 @@ START_TEST(test_worker_on_the_io_lane_runs_several_at_once)
 }
 END_TEST
 
+static char *pid_of_worker(void)
+{
+    struct task t = run_on(LANE_IO, "pid", TASK_SUCCEEDED);
+    return text_of(&t);
+}
+
+static bool is_served_by_another(void *first)
+{
+    char *now = pid_of_worker();
+    bool is = strcmp(now, first) != 0;
+    free(now);
+    return is;
+}
+
+static struct task get(struct task_id id)
+{
+    struct store_get get = {.id = id};
+    ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(get.op.rc, 0);
+    return get.task;
+}
+
+static void revive(struct task_id id)
+{
+    struct store_revive o = {.task = get(id)};
+    ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
+    ck_assert_int_eq(store_post(live.store, &store_verb_revive, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    task_release(&o.task);
+}
+
+/* Runs "release" in the process that takes tasks now. */
+static bool succeeds_once_released(void *ctx)
+{
+    struct task t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
+    task_release(&t);
+    t = get(*(struct task_id *)ctx);
+    bool is = t.state == TASK_SUCCEEDED;
+    task_release(&t);
+    return is;
+}
+
+/* A process with another task cannot be ended at once: it goes on with the one that was cancelled,
+ * whose next life waits for that, also in another process. */
+START_TEST(test_worker_next_life_waits_for_abandoned_code)
+{
+    build(4, 1, ", \"concurrency=3\"], \"lane\": \"io\"");
+    struct task_id holding[2];
+    char *first = pid_of_worker();
+    for (int i = 0; i < 2; i++) {
+        holding[i] = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+        struct task t = live_wait(holding[i], TASK_RUNNING);
+        task_release(&t);
+    }
+    free(pid_of_worker()); /* begins behind them */
+    live_cancel(holding[0]);
+    revive(holding[0]);
+    ck_assert(wait_until(is_served_by_another, first, 20000)); /* it takes no more */
+    ck_assert(!succeeds_once_released(&holding[0]));
+    ck_assert(!succeeds_once_released(&holding[0]));
+    live_cancel(holding[1]);
+    ck_assert(wait_until(succeeds_once_released, &holding[0], 20000));
+    struct task t = get(holding[0]);
+    ck_assert_uint_eq(t.attempt, 2);
+    task_release(&t);
+    free(first);
+    live_stop();
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
@@ -156,5 +230,6 @@ int main(int argc, char **argv)
     tcase_add_test(t, test_worker_timeout_kills_the_deaf);
     tcase_add_test(t, test_worker_cancel_keeps_the_process);
     tcase_add_test(t, test_worker_on_the_io_lane_runs_several_at_once);
+    tcase_add_test(t, test_worker_next_life_waits_for_abandoned_code);
     return suite_run_cases("worker_attempt", t, NULL);
 }
