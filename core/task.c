@@ -57,7 +57,7 @@ struct task_spec *task_spec_new(const struct task_spec *from)
 {
     size_t size = str_size(from->handler) + str_size(from->input_type) + str_size(from->unique) +
                   str_size(from->schedule) + str_size(from->traceparent) + str_size(from->queue) +
-                  str_size(from->fair_key) + from->input_len + 1;
+                  str_size(from->fair_key) + str_size(from->limits) + from->input_len + 1;
     struct spec_box *box = xmalloc(sizeof(*box) + size);
     char *at = box->mem;
     box->pub = *from;
@@ -69,6 +69,7 @@ struct task_spec *task_spec_new(const struct task_spec *from)
     box->pub.traceparent = pack_str(&at, from->traceparent);
     box->pub.queue = pack_str(&at, from->queue);
     box->pub.fair_key = pack_str(&at, from->fair_key);
+    box->pub.limits = pack_str(&at, from->limits);
     box->pub.input = from->input ? (unsigned char *)pack(&at, from->input, from->input_len) : NULL;
     return &box->pub;
 }
@@ -159,6 +160,7 @@ bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
            p->jitter_percent == q->jitter_percent &&
            a->times.expires_in_ms == b->times.expires_in_ms &&
            a->times.deadline_ms == b->times.deadline_ms &&
+           strcmp(a->limits ? a->limits : "", b->limits ? b->limits : "") == 0 &&
            strcmp(a->input_type, b->input_type) == 0 && a->input_len == b->input_len &&
            (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);
 }

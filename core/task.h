@@ -75,6 +75,7 @@ struct task_spec {
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
     const char *schedule;    /* the schedule that made it; NULL: none */
     const char *queue;       /* the named queue in which it waits; NULL: TASK_QUEUE_DEFAULT */
+    const char *limits;      /* core/task_limits; NULL: none */
     const char *fair_key;    /* whose turn within the queue it takes; NULL: of those without key */
     int priority;            /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX, higher first; mostly 0 */
     const char *traceparent; /* W3C trace context of the submitter; NULL: none */

@@ -99,7 +99,17 @@ struct backend_line {
     const char *queue; /* "": TASK_QUEUE_DEFAULT */
     const char *handler;
     const char *fair_key; /* "": none */
+    const char *limits;   /* as in the spec; "": none */
 };
+
+/* What is kept of a key of a limit beside the tasks that name it. */
+struct backend_limit_key {
+    const char *name, *key; /* key "": of a limit without keys */
+    double tokens;
+    int64_t tokens_up_ms, closed_until_up_ms;
+};
+typedef void backend_limit_fn(void *ctx, const struct store_limit *limit);
+typedef void backend_limit_key_fn(void *ctx, const struct backend_limit_key *key);
 
 /* What a line has at the start of a daemon. */
 struct backend_line_totals {
@@ -188,6 +198,15 @@ struct backend_ops {
     int (*totals)(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
     /* Once, then: calls fn for each line that there is. */
     int (*lines)(struct backend *b, backend_line_fn *fn, void *ctx);
+
+    /* Limits: added or changed by name, dropped; likewise their keys. limits: once, before lines.
+     */
+    int (*limit_put)(struct backend *b, const struct store_limit *limit);
+    int (*limit_drop)(struct backend *b, const char *name);
+    int (*limit_key_put)(struct backend *b, const struct backend_limit_key *key);
+    int (*limit_key_drop)(struct backend *b, const char *name, const char *key);
+    int (*limits)(struct backend *b, backend_limit_fn *limit_fn, backend_limit_key_fn *key_fn,
+                  void *ctx);
 
     /* Reserves the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or frees
      * it. Outside of transactions. */

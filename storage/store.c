@@ -59,7 +59,9 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
-    rc = lines_load(s, s->w.now.stats.live);
+    rc = limit_set_load(s);
+    if (rc == 0)
+        rc = lines_load(s, s->w.now.stats.live);
     if (rc != 0) {
         store_close(&s);
         return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));

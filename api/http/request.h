@@ -111,6 +111,10 @@ struct request {
         struct store_bulk_stop bulk_stop;
         struct store_bulk_get bulk_get;
         struct store_bulk_list bulk_list;
+        struct store_limit_put limit_put;
+        struct store_limit_drop limit_drop;
+        struct store_limit_close limit_close;
+        struct store_limit_list limit_list;
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */

@@ -79,7 +79,8 @@ static struct task *next_slot(struct task **tasks, size_t *n, size_t *cap)
 static struct submission_rules rules_of(struct work *w)
 {
     return (struct submission_rules){catalog_lend_to(&w->r->api->catalog, &w->r->catalog),
-                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow};
+                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow,
+                                     w->r->api->cfg.store};
 }
 
 static int add_task(struct work *w, const struct submission *s, struct problem *p)
@@ -93,6 +94,7 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
                                      .batch = w->batch.id,
                                      .batch_pos = (uint32_t)w->n,
                                      .created_wall_ms = w->batch.created_wall_ms,
+                                     .store = w->r->api->cfg.store,
                                      .traceparent = w->traceparent};
     submission_make(s, h, &frame, next_slot(&w->tasks, &w->n, &w->cap), &callback);
     if (callback.spec)

@@ -89,6 +89,28 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
     buf_puts(out, "/result\"}");
 }
 
+static void write_limits(struct buf *out, const char *text)
+{
+    struct task_limits named;
+    if (!text || task_limits_read(text, &named) != 0)
+        return;
+    json_out_key(out, "limits");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < named.n; i++) {
+        const struct task_limit *l = &named.items[i];
+        json_out_comma(out);
+        if (!*l->key) {
+            json_out_text(out, l->name, strlen(l->name));
+            continue;
+        }
+        buf_putc(out, '{');
+        json_out_str(out, "name", l->name);
+        json_out_str(out, "key", l->key);
+        buf_putc(out, '}');
+    }
+    buf_putc(out, ']');
+}
+
 static void write_spec(struct buf *out, const struct task_spec *s)
 {
     char id[ID_TEXT_SIZE];
@@ -96,6 +118,7 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         id_format(s->batch, id);
         json_out_str(out, "batch", id);
     }
+    write_limits(out, s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);
     if (s->schedule)

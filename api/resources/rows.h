@@ -44,6 +44,13 @@ void schedules_put(struct request *r);    /* PUT /v1/schedules/{name} */
 void schedules_patch(struct request *r);  /* PATCH /v1/schedules/{name} */
 void schedules_delete(struct request *r); /* DELETE /v1/schedules/{name} */
 void schedules_run(struct request *r);    /* POST /v1/schedules/{name}/run */
+/* limits.c: how many tasks may run at once, or start in a time. */
+void limits_list(struct request *r);   /* GET /v1/limits */
+void limits_get(struct request *r);    /* GET /v1/limits/{name} */
+void limits_put(struct request *r);    /* PUT /v1/limits/{name} */
+void limits_patch(struct request *r);  /* PATCH /v1/limits/{name} */
+void limits_delete(struct request *r); /* DELETE /v1/limits/{name} */
+void limits_close(struct request *r);  /* POST /v1/limits/{name}/close */
 
 /* wait_many.c, events.c: many futures at once. */
 void wait_many_post(struct request *r);      /* POST /v1/wait */

@@ -276,8 +276,10 @@ int schedule_in_make(const struct schedule_in *s, const char *name,
                      struct problem *p)
 {
     const struct handler_info *h;
-    struct submission_frame frame = {
-        .id = id_new(), .created_wall_ms = clock_wall_ms(), .schedule = name};
+    struct submission_frame frame = {.store = rules->store,
+                                     .id = id_new(),
+                                     .created_wall_ms = clock_wall_ms(),
+                                     .schedule = name};
     if (submission_check(&s->task, rules, false, &h, p) != 0)
         return FUT_ERR_INVAL;
     submission_make(&s->task, h, &frame, &out[0], &out[1]);

@@ -46,7 +46,7 @@ static void fail(struct request *r, int rc)
 static struct submission_rules rules_of(struct request *r)
 {
     return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow};
+                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
 }
 
 /* ---- as JSON --------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
 #include "api/resources/submission.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/resources/callback_task.h"
@@ -12,6 +14,7 @@
 #include "core/mem.h"
 #include "core/number.h"
 #include "core/retry_json.h"
+#include "storage/store.h"
 
 #define HANDLERS_SHOWN 20
 #define SHORTEST_S 0.001 /* what a limit of time has at least */
@@ -228,6 +231,48 @@ static int set_callback(void *to, const struct json_in_field *f, const json_t *v
     return submission_read_callback(v, &d->s->callback_url, p);
 }
 
+static int refuse_limit(size_t i, const char *why, struct problem *p)
+{
+    char field[24];
+    (void)snprintf(field, sizeof(field), "limits[%zu]", i);
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" %s", field, why);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
+static int set_limit(struct task_limits *to, size_t i, const json_t *v, struct problem *p)
+{
+    const json_t *key = json_object_get(v, "key");
+    const char *name = json_string_value(json_is_object(v) ? json_object_get(v, "name") : v);
+    if (!name || !task_limit_name_ok(name) ||
+        (json_is_object(v) && json_object_size(v) != (key ? 2 : 1)))
+        return refuse_limit(i, "must be the name of a limit, or an object of \"name\" and \"key\".",
+                            p);
+    if (key && (!json_is_string(key) || strlen(json_string_value(key)) != json_string_length(key) ||
+                !task_limit_key_ok(json_string_value(key))))
+        return refuse_limit(i, "must have a \"key\" of 1 to 64 bytes without control characters.",
+                            p);
+    if (task_limits_add(to, name, key ? json_string_value(key) : "") != 0)
+        return refuse_limit(i, "names a limit that is named already.", p);
+    return 0;
+}
+
+static int set_limits(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (json_array_size(v) > TASK_LIMITS_MAX) {
+        (void)json_in_bad_number(f, (double)json_array_size(v), p);
+        p->limit = TASK_LIMITS_MAX;
+        return FUT_ERR_INVAL;
+    }
+    d->s->limits.n = 0;
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        if (set_limit(&d->s->limits, i, json_array_get(v, i), p) != 0)
+            return FUT_ERR_INVAL;
+    }
+    return 0;
+}
+
 #define IN_ALL (IN_TASK | IN_SHARED | IN_QUERY)
 
 static const struct json_in_field fields[] = {
@@ -254,6 +299,8 @@ static const struct json_in_field fields[] = {
     {"queue", "a name of 1 to 64 of A-Z a-z 0-9 . _ -", JSON_IN_STRING, true, IN_ALL, set_queue},
     {"priority", "a whole number from -100 to 100", JSON_IN_NUMBER, true, IN_ALL, set_priority},
     {"fair_key", "a string of 1 to 128 bytes", JSON_IN_STRING, true, IN_ALL, set_fair_key},
+    {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
+     set_limits},
     {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_PROMISE,
      set_unique},
     {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_PROMISE,
@@ -410,6 +457,69 @@ static int check_times(const struct task_times *t, struct problem *p)
 /* What runs a promise: nothing. */
 static const struct handler_info promise = {.name = "promise", .lane = LANE_IO, .timeout_ms = 1};
 
+static int refuse_limit_name(const struct task_limit *l, enum problem_code code, const char *why,
+                             struct problem *p)
+{
+    problem_set(p, code, "The limit \"%s\" %s", l->name, why);
+    problem_set_field(p, "limits");
+    return FUT_ERR_INVAL;
+}
+
+static int check_limits(const struct submission *s, const struct submission_rules *rules,
+                        struct problem *p)
+{
+    for (size_t i = 0; i < s->limits.n; i++) {
+        const struct task_limit *l = &s->limits.items[i];
+        bool per_key;
+        if (!rules->store || !store_limit_find(rules->store, l->name, &per_key))
+            return refuse_limit_name(l, PROBLEM_UNKNOWN_LIMIT_NAME,
+                                     "is not defined; GET /v1/limits lists those that are.", p);
+        if (per_key && !*l->key)
+            return refuse_limit_name(l, PROBLEM_INVALID_VALUE,
+                                     "counts by key: name it as {\"name\":…,\"key\":…}.", p);
+        if (!per_key && *l->key)
+            return refuse_limit_name(l, PROBLEM_INVALID_VALUE, "has no keys.", p);
+    }
+    return 0;
+}
+
+/* The host of a URL in small letters. False: there is none that fits. */
+static bool read_host(const char *url, char *out, size_t size)
+{
+    const char *at = strstr(url, "://"), *end, *user;
+    if (!at)
+        return false;
+    at += 3;
+    end = at + strcspn(at, "/?#");
+    user = memchr(at, '@', (size_t)(end - at));
+    at = user ? user + 1 : at;
+    size_t n = strcspn(at, ":/?#");
+    if (n == 0 || n >= size)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)tolower((unsigned char)at[i]);
+    out[n] = '\0';
+    return true;
+}
+
+/* An `http` task has the limit of the host that it asks, if one is defined. */
+static void add_host_limit(struct task_limits *to, const struct submission *s, struct store *store)
+{
+    char name[TASK_LIMIT_NAME_MAX + 1] = STORE_LIMIT_HOST;
+    size_t prefix = strlen(name);
+    bool per_key;
+    if (!store || !s->handler || strcmp(s->handler, "http") != 0 || !store_limit_has_hosts(store))
+        return;
+    json_t *input = json_loadb(s->input, s->input_len, JSON_DECODE_ANY, NULL);
+    const char *url = json_string_value(json_object_get(input, "url"));
+    if (url && read_host(url, name + prefix, sizeof(name) - prefix) && task_limit_name_ok(name) &&
+        store_limit_find(store, name, &per_key) && !per_key) {
+        int rc = task_limits_add(to, name, "");
+        (void)rc; /* it names this one already, or four others */
+    }
+    json_decref(input);
+}
+
 int submission_check_url(const struct submission_rules *rules, const char *url, struct problem *p)
 {
     if (!rules->allows_url || rules->allows_url(rules->allow, url))
@@ -436,7 +546,7 @@ int submission_check(const struct submission *s, const struct submission_rules *
     }
     if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
-    if (check_times(&s->times, p) != 0)
+    if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0)
         return FUT_ERR_INVAL;
     *out = h;
     return 0;
@@ -449,9 +559,13 @@ void submission_make(const struct submission *s, const struct handler_info *h,
                      struct task *out_callback)
 {
     struct task_id callback = s->callback_url ? id_new() : (struct task_id){0};
+    char limits[TASK_LIMITS_SIZE];
     *out_callback = (struct task){0};
     if (s->callback_url)
         callback_task_make(out_callback, callback, frame->id, s->callback_url, frame->traceparent);
+    struct task_limits named = s->limits;
+    add_host_limit(&named, s, frame->store);
+    task_limits_write(&named, limits);
     int64_t due_wall_ms =
         s->times.delay_ms ? frame->created_wall_ms + s->times.delay_ms : s->times.run_at_wall_ms;
     bool is_due = due_wall_ms <= frame->created_wall_ms;
@@ -479,5 +593,6 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .fair_key = s->fair_key,
         .priority = s->priority,
         .traceparent = frame->traceparent,
+        .limits = named.n ? limits : NULL,
     });
 }

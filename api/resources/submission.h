@@ -2,7 +2,7 @@
  * POST /v1/tasks/{handler}, a task of a batch, an input of a map. It is read by one table with a
  * row per field, held against the handler that it names, and made into a task. A new field costs a
  * row there, a member of struct task_spec, a column of the store and its line in the documents.
- * Pure; any thread; nothing blocks. */
+ * Pure but for a look at the limits that are defined; any thread; nothing blocks. */
 #ifndef FUT_API_RESOURCES_SUBMISSION_H
 #define FUT_API_RESOURCES_SUBMISSION_H
 
@@ -13,9 +13,11 @@
 #include "api/text/problem.h"
 #include "core/catalog.h"
 #include "core/task.h"
+#include "core/task_limits.h"
 
 struct json_t;
 struct http_allow;
+struct store;
 
 /* Strings point into the text that was read, into root, or are literals. */
 struct submission {
@@ -35,7 +37,8 @@ struct submission {
     const char *fair_key; /* 1..TASK_FAIR_KEY_MAX bytes, or NULL */
     int priority;
     const char *callback_url; /* or NULL */
-    struct json_t *root;      /* owned; NULL none */
+    struct task_limits limits;
+    struct json_t *root; /* owned; NULL none */
 };
 
 /* Value of the query parameter `name`, or NULL; lives as long as the submission. */
@@ -65,6 +68,7 @@ struct submission_rules {
     const struct catalog *catalog;
     bool (*allows_url)(const struct http_allow *allow, const char *url); /* NULL: any */
     const struct http_allow *allow;
+    struct store *store; /* knows which limits are defined; NULL: none */
 };
 /* Finds the handler among those that clients may name, and checks what is said against it and
  * against the rules. 0, or FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong
@@ -91,6 +95,7 @@ struct submission_frame {
     int64_t created_wall_ms;
     const char *schedule;    /* that makes it; or NULL */
     const char *traceparent; /* or NULL */
+    struct store *store;     /* knows the limits of hosts; NULL: there are none */
 };
 /* Makes the task, and the task that tells its callback of the end: empty when it has none. Both are
  * the caller's to release; everything is copied. h: as submission_check gave it. */

@@ -112,7 +112,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     struct problem p;
     bool has_key;
     struct submission_rules rules = {catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow};
+                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
     if (submission_check(s, &rules, is_in_path, &h, &p) != 0) {
         request_problem(r, &p);
         return;
@@ -121,6 +121,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
         return;
     struct submission_frame frame = {.id = id_new(),
                                      .created_wall_ms = clock_wall_ms(),
+                                     .store = r->api->cfg.store,
                                      .traceparent =
                                          params_traceparent(http_header(r, "traceparent"))};
     submission_make(s, h, &frame, &r->task, &r->callback);

@@ -16,7 +16,7 @@ void waiting_for_look(struct waiting_scene *out, struct store *store, const stru
                       bool is_draining)
 {
     *out = (struct waiting_scene){
-        .view = view, .has_pools = view->read != NULL, .is_draining = is_draining};
+        .view = view, .limits = store, .has_pools = view->read != NULL, .is_draining = is_draining};
     store_stats(store, &out->store);
     if (view->read)
         view->read(view->ctx, &out->pools);
@@ -68,6 +68,18 @@ static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
 static bool is_paused(const struct task *t, const struct waiting_scene *s)
 {
     return lane_of(t, s)->pause.since_wall_ms != 0;
+}
+
+static bool look_limit(const struct task *t, const struct waiting_scene *s,
+                       struct store_limit_closed *out)
+{
+    return t->spec->limits && store_limit_closed(s->limits, t->spec->limits, out);
+}
+
+static bool is_limited(const struct task *t, const struct waiting_scene *s)
+{
+    struct store_limit_closed c;
+    return look_limit(t, s, &c);
 }
 
 static bool look_broken(const struct task *t, const struct waiting_scene *s,
@@ -164,6 +176,22 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
     json_out_uint(out, "capacity", lane_of(t, s)->capacity);
 }
 
+static void write_limit(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct store_limit_closed c;
+    write_lane(out, t, s);
+    if (!look_limit(t, s, &c)) /* it has just opened */
+        return;
+    json_out_str(out, "limit", c.name);
+    if (*c.key)
+        json_out_str(out, "key", c.key);
+    if (c.is_full)
+        json_out_uint(out, "max_running", c.max_running);
+    json_out_bool(out, "closed", c.is_shut);
+    if (c.opens_wall_ms)
+        json_out_time(out, "opens_at", c.opens_wall_ms);
+}
+
 static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     write_lane(out, t, s);
@@ -224,6 +252,7 @@ static const struct reason reasons[] = {
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
     {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
      write_pause},
+    {"limit", "A limit that it names lets no other task start now.", is_limited, write_limit},
     {"program_broken", "The worker program of its handler does not start; it is tried again.",
      has_broken_program, write_program},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},

@@ -16,7 +16,8 @@ struct waiting_scene {
     struct store_stats store;
     struct pool_stats pools;
     const struct pool_view *view;
-    bool has_pools; /* false: this daemon runs nothing */
+    struct store *limits; /* whom to ask which limits are closed */
+    bool has_pools;       /* false: this daemon runs nothing */
     bool is_draining;
     uint32_t place; /* of the one future that is shown, as in store_reported */
 };

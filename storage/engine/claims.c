@@ -45,7 +45,7 @@ int claims_find(struct store *s, const struct line *line, struct store_claim **o
     struct line *next = NULL;
     uint64_t n;
     *out = NULL;
-    if (!turns_may_start(line->group->part->queue))
+    if (!turns_may_start(line->group->part->queue) || turns_are_limited(line))
         return 0;
     for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
         if (!turns_wants(claim_at(i), line->group->handler->name))
@@ -147,7 +147,7 @@ static int serve(struct store *s, struct store_claim *o, const struct task_move 
             return rc;
         rc = txn_begin(s);
         if (rc == 0)
-            rc = serve_from(s, o, line, move, n < want ? n : want);
+            rc = serve_from(s, o, line, move, turns_space(&s->w.lines, line, n < want ? n : want));
         if (rc != 0)
             return rc;
     }

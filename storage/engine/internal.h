@@ -55,6 +55,7 @@ struct writer {
     bool claims_stopped;
     struct list batch;              /* operations of the transaction, in order */
     struct list parked[LANE_COUNT]; /* claims that wait for a task */
+    struct limit_set limits;
     struct lines lines;
     struct list finished; /* operations whose done is to run after the commit */
     struct writer_numbers now, saved;
@@ -228,6 +229,13 @@ FUT_MUST_CHECK int submit_insert(struct store *s, const struct store_submit *o);
 
 /* Takes one step of one bulk, if there is any. */
 FUT_MUST_CHECK int bulk_step(struct store *s);
+
+/* ---- limit_verbs.c --------------------------------------------------------------------------- */
+
+/* Opens the keys of limits whose time has come, and forgets those that nobody needs. */
+FUT_MUST_CHECK int limit_verbs_step(struct store *s);
+/* After a failed transaction. */
+void limit_verbs_undo(struct store *s);
 
 /* ---- reader.c -------------------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 
 struct name {
     enum lane lane;
-    const char *queue, *handler, *fair_key;
+    const char *queue, *handler, *fair_key, *limits;
 };
 
 /* ---- finding and making ---------------------------------------------------------------------- */
@@ -26,7 +26,8 @@ static uint64_t hash_name(const struct name *n)
     uint64_t hash = hash_byte(HASH_START, (unsigned char)n->lane);
     hash = hash_byte(hash_text(hash, n->queue), 0);
     hash = hash_byte(hash_text(hash, n->handler), 0);
-    return hash_text(hash, n->fair_key);
+    hash = hash_byte(hash_text(hash, n->fair_key), 0);
+    return hash_text(hash, n->limits);
 }
 
 static struct line *find(const struct lines *l, const struct name *n, uint64_t hash)
@@ -35,6 +36,7 @@ static struct line *find(const struct lines *l, const struct name *n, uint64_t h
         struct line *line = FUT_CONTAINER(i, struct line, by_name);
         if (lines_lane(line) == n->lane && strcmp(line->group->handler->name, n->handler) == 0 &&
             strcmp(line->key->text, n->fair_key) == 0 &&
+            strcmp(line->key->limits, n->limits) == 0 &&
             strcmp(line->group->part->queue->name, n->queue) == 0)
             return line;
     }
@@ -103,23 +105,27 @@ static struct line_group *get_group(struct lines *l, struct line_part *part,
     g->part = part;
     g->handler = handler;
     list_push_back(&part->all_groups, &g->in_all);
+    g->root.group = g;
     map_put(&l->groups, &g->by_name, hash);
     return g;
 }
 
-static struct line_key *get_key(struct lines *l, struct line_part *part, const char *text)
+static struct line_key *get_key(struct lines *l, struct line_part *part, const char *text,
+                                const char *limits)
 {
     uint64_t hash = hash_text(hash_number(HASH_START, (uintptr_t)part), text);
+    hash = hash_text(hash_byte(hash, 0), limits);
     for (struct map_node *i = map_get(&l->keys, hash); i; i = map_next_same(i)) {
         struct line_key *k = FUT_CONTAINER(i, struct line_key, by_name);
-        if (k->part == part && strcmp(k->text, text) == 0)
+        if (k->part == part && strcmp(k->text, text) == 0 && strcmp(k->limits, limits) == 0)
             return k;
     }
-    size_t n = strlen(text) + 1;
-    struct line_key *k = xcalloc(1, sizeof(*k) + n);
+    size_t n = strlen(text) + 1, n_limits = strlen(limits) + 1;
+    struct line_key *k = xcalloc(1, sizeof(*k) + n + n_limits);
     k->part = part;
     k->turn = part->key_turn;
     memcpy(k->text, text, n);
+    k->limits = memcpy(k->text + n, limits, n_limits);
     list_init(&k->lines);
     map_put(&l->keys, &k->by_name, hash);
     return k;
@@ -128,17 +134,75 @@ static struct line_key *get_key(struct lines *l, struct line_part *part, const c
 /* Those of the default queue without a key stay: there are few, and they are used again. */
 static bool goes_when_idle(const struct line *line)
 {
-    return *line->key->text || *line->group->part->queue->name;
+    return *line->key->text || *line->key->limits || *line->group->part->queue->name;
 }
 
-/* One that has no task: it is idle until it has. */
+static struct line_node *get_node(struct lines *l, struct line_node *parent, struct limit_key *k)
+{
+    uint64_t hash = hash_number(hash_number(HASH_START, (uintptr_t)parent), (uintptr_t)k);
+    for (struct map_node *i = map_get(&l->nodes, hash); i; i = map_next_same(i)) {
+        struct line_node *node = FUT_CONTAINER(i, struct line_node, by_name);
+        if (node->parent == parent && node->limit == k)
+            return node;
+    }
+    struct line_node *node = xnew(struct line_node);
+    node->parent = parent;
+    node->group = parent->group;
+    node->limit = k;
+    parent->refs++;
+    list_push_back(&k->nodes, &node->in_limit);
+    map_put(&l->nodes, &node->by_name, hash);
+    return node;
+}
+
+static void let_node_go(struct lines *l, struct line_node *node)
+{
+    while (node->parent && --node->refs == 0) {
+        struct line_node *parent = node->parent;
+        map_remove(&l->nodes, &node->by_name);
+        list_remove(&node->limit->nodes, &node->in_limit);
+        if (list_is_empty(&node->limit->nodes))
+            limit_set_let_go(l->limits, node->limit);
+        heap_release(&node->lines);
+        heap_release(&node->nodes);
+        free(node);
+        node = parent;
+    }
+}
+
+/* The node of a task's limits under the group; NULL: too many keys are in use. */
+static struct line_node *descend(struct lines *l, struct line_group *g, const char *limits)
+{
+    struct task_limits named;
+    struct line_node *node = &g->root;
+    if (!*limits || task_limits_read(limits, &named) != 0)
+        return node;
+    for (size_t i = 0; i < named.n; i++) {
+        struct limit_key *k = limit_set_get(l->limits, named.items[i].name, named.items[i].key);
+        if (!k) {
+            node->refs++;
+            let_node_go(l, node);
+            return NULL;
+        }
+        node = get_node(l, node, k);
+    }
+    return node;
+}
+
+/* One that has no task: it is idle until it has. NULL: too many keys of limits are in use. */
 static struct line *make(struct lines *l, const struct name *n, uint64_t hash, int64_t number)
 {
     struct line *line = xnew(struct line);
     struct line_queue *queue = get_queue(l, n->queue);
     struct line_part *part = &queue->parts[n->lane];
     line->group = get_group(l, part, get_handler(l, n->lane, n->handler));
-    line->key = get_key(l, part, n->fair_key);
+    line->node = descend(l, line->group, n->limits);
+    if (!line->node) {
+        free(line);
+        return NULL;
+    }
+    line->node->refs++;
+    line->key = get_key(l, part, n->fair_key, n->limits);
     line->number = number;
     line->first = BACKEND_PLACE_NONE;
     heap_remove(&part->idle_keys, &line->key->idle);
@@ -163,10 +227,10 @@ static void remember(struct lines *l, struct line *line, int from, int to, uint6
 
 static int store_line(struct store *s, struct line *line)
 {
-    int rc = s->ops->add_line(s->backend,
-                              &(struct backend_line){line->number, lines_lane(line),
-                                                     line->group->part->queue->name,
-                                                     line->group->handler->name, line->key->text});
+    int rc = s->ops->add_line(
+        s->backend,
+        &(struct backend_line){line->number, lines_lane(line), line->group->part->queue->name,
+                               line->group->handler->name, line->key->text, line->key->limits});
     if (rc != 0)
         return rc;
     line->is_stored = true;
@@ -178,23 +242,40 @@ int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
 {
     struct lines *l = &s->w.lines;
     struct name n = {spec->lane, spec->queue ? spec->queue : "", spec->handler,
-                     spec->fair_key ? spec->fair_key : ""};
+                     spec->fair_key ? spec->fair_key : "", spec->limits ? spec->limits : ""};
     uint64_t hash = hash_name(&n);
     struct line *line = find(l, &n, hash);
     if (!line && l->queues.len - l->idle_queues.len >= LINES_QUEUES_MAX && !find_queue(l, n.queue))
         return FUT_ERR_TOO_BIG;
     if (!line)
         line = make(l, &n, hash, ++l->last_number);
+    if (!line)
+        return FUT_ERR_AGAIN;
     *out = line;
     return line->is_stored ? 0 : store_line(s, line);
 }
 
 /* ---- what they have -------------------------------------------------------------------------- */
 
-static void add(struct line *line, int state, uint64_t n)
+static void count_limits(struct lines *l, struct line *line, int state, uint64_t n)
+{
+    for (struct line_node *node = line->node; node->parent; node = node->parent) {
+        struct limit_key *k = node->limit;
+        if (state == TASK_QUEUED)
+            k->waiting += n;
+        if (state == TASK_RUNNING)
+            k->running += n;
+        if (limit_set_update(l->limits, k))
+            turns_follow_limit(l, k);
+    }
+}
+
+static void add(struct lines *l, struct line *line, int state, uint64_t n)
 {
     if (state == LINE_NONE || task_state_is_final((enum task_state)state))
         return;
+    if (line->node->parent)
+        count_limits(l, line, state, n);
     line->live[state] += n;
     line->group->part->live[state] += n;
     if (state != TASK_RUNNING)
@@ -212,8 +293,8 @@ static void change(struct lines *l, struct line *line, int from, int to, uint64_
 {
     struct line_queue *q = line->group->part->queue;
     bool waited = line->live[TASK_QUEUED], could = turns_may_start(q);
-    add(line, from, -n);
-    add(line, to, n);
+    add(l, line, from, -n);
+    add(l, line, to, n);
     bool waits = line->live[TASK_QUEUED];
     if (waits && !waited)
         turns_enter(l, line);
@@ -312,7 +393,8 @@ static void let_key_go(struct lines *l, struct line_key *k)
 static void free_group(struct map_node *n)
 {
     struct line_group *g = FUT_CONTAINER(n, struct line_group, by_name);
-    heap_release(&g->lines);
+    heap_release(&g->root.lines);
+    heap_release(&g->root.nodes);
     free(g);
 }
 
@@ -374,6 +456,7 @@ static void free_line(struct lines *l, struct line *line)
     list_remove(&k->lines, &line->in_key);
     map_remove(&l->by_name, &line->by_name);
     map_remove(&l->by_number, &line->by_number);
+    let_node_go(l, line->node);
     free(line);
     if (list_is_empty(&k->lines))
         let_key_go(l, k);
@@ -393,8 +476,8 @@ void lines_committed(struct lines *l)
 
 void lines_init(struct lines *l)
 {
-    struct map *const maps[] = {&l->by_name,  &l->by_number, &l->groups,
-                                &l->handlers, &l->keys,      &l->queues};
+    struct map *const maps[] = {&l->by_name, &l->by_number, &l->groups, &l->handlers,
+                                &l->keys,    &l->queues,    &l->nodes};
     *l = (struct lines){0};
     for (size_t i = 0; i < FUT_COUNT(maps); i++)
         map_init(maps[i]);
@@ -414,8 +497,9 @@ static void load_one(void *ctx, const struct backend_line_totals *total)
 {
     const struct loading *d = ctx;
     const struct backend_line *b = &total->line;
-    struct name n = {b->lane, b->queue, b->handler, b->fair_key};
+    struct name n = {b->lane, b->queue, b->handler, b->fair_key, b->limits};
     struct line *line = make(d->lines, &n, hash_name(&n), b->number);
+    FUT_ASSERT(line != NULL); /* there are not more keys than there were */
     line->is_stored = true;
     line->first = total->live[TASK_QUEUED] ? total->first : BACKEND_PLACE_NONE;
     if (b->number > d->lines->last_number)
@@ -437,6 +521,14 @@ static void free_one_line(struct map_node *n)
     free(FUT_CONTAINER(n, struct line, by_number));
 }
 
+static void free_node(struct map_node *n)
+{
+    struct line_node *node = FUT_CONTAINER(n, struct line_node, by_name);
+    heap_release(&node->lines);
+    heap_release(&node->nodes);
+    free(node);
+}
+
 static void free_one_key(struct map_node *n)
 {
     free(FUT_CONTAINER(n, struct line_key, by_name));
@@ -453,6 +545,7 @@ void lines_release(struct lines *l)
 {
     map_release(&l->by_name);
     map_drain(&l->by_number, free_one_line);
+    map_drain(&l->nodes, free_node);
     map_drain(&l->keys, free_one_key);
     map_drain(&l->groups, free_group);
     map_drain(&l->handlers, free_handler);

@@ -14,6 +14,7 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "storage/backend.h"
+#include "storage/engine/limit_set.h"
 
 struct store;
 
@@ -43,13 +44,15 @@ struct line_queue {
     char name[TASK_QUEUE_MAX + 1]; /* "": TASK_QUEUE_DEFAULT */
 };
 
-/* A fairness key in a part. */
+/* A fairness key in a part; its tasks that name other limits take turns of their own, so that a key
+ * has few lines, however many keys of limits there are. */
 struct line_key {
     struct map_node by_name;
     struct heap_node idle; /* in its part's heap */
     struct list lines;
     struct line_part *part;
-    int64_t turn; /* the key with the lowest goes first; a start adds LINE_KEY_STEP */
+    int64_t turn;       /* the key with the lowest goes first; a start adds LINE_KEY_STEP */
+    const char *limits; /* behind text; "": none */
     char text[];
 };
 #define LINE_KEY_STEP 1000000
@@ -66,11 +69,26 @@ struct line_handler {
     char name[TASK_HANDLER_MAX + 1];
 };
 
+/* What waits in a group stands in a tree: under the group, one level for each limit that the tasks
+ * name, and under these the lines. A node whose limit is closed is not among its parent's, so
+ * nothing below it is looked at. */
+struct line_node {
+    struct heap_node by_turn; /* in its parent's heap while it is open and has something */
+    struct heap lines;        /* that have waiting tasks, by the turn of their keys */
+    struct heap nodes;        /* open ones that have something, by the first turn of it */
+    struct line_node *parent; /* NULL: the group's */
+    struct line_group *group;
+    struct limit_key *limit; /* NULL with parent */
+    struct list_node in_limit;
+    struct map_node by_name;
+    size_t refs; /* lines and nodes below it */
+};
+
 struct line_group {
     struct list_node in_part, in_all;
     struct map_node by_name;
     struct heap_node by_turn; /* in its handler's heap */
-    struct heap lines;        /* that have waiting tasks, by the turn of their keys */
+    struct line_node root;
     struct line_handler *handler;
     struct line_part *part;
 };
@@ -78,8 +96,9 @@ struct line_group {
 struct line {
     struct map_node by_name, by_number;
     struct list_node in_key, idle; /* idle: in the directory's list; it has no task */
-    struct heap_node by_turn;      /* in its group's heap */
+    struct heap_node by_turn;      /* in its node's heap */
     struct line_group *group;
+    struct line_node *node; /* of its last limit, or the group's */
     struct line_key *key;
     int64_t number;
     uint64_t live[TASK_STATE_COUNT];
@@ -95,7 +114,8 @@ struct line_undo {
 };
 
 struct lines {
-    struct map by_name, by_number, groups, handlers, keys, queues;
+    struct map by_name, by_number, groups, handlers, keys, queues, nodes;
+    struct limit_set *limits;
     struct list active[LANE_COUNT]; /* handlers */
     int64_t turn_us[LANE_COUNT];    /* of the part that was served last */
     uint64_t served;
@@ -151,6 +171,12 @@ void turns_enter(struct lines *l, struct line *line);
 void turns_leave(struct lines *l, struct line *line);
 /* May the queue start another task now? */
 bool turns_may_start(const struct line_queue *q);
+/* Is one of the limits that its tasks name closed? */
+bool turns_are_limited(const struct line *line);
+/* How many tasks of the line its limits let start now, `want` at most. */
+uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t want);
+/* The key has opened or closed. */
+void turns_follow_limit(struct lines *l, struct limit_key *k);
 /* turns_may_start has changed. */
 void turns_follow(struct lines *l, struct line_queue *q);
 /* n tasks of the line were given slots: its handler, key and queue have had their turns. */

@@ -42,6 +42,39 @@ static void unlink_group(struct lines *l, struct line_group *g)
         list_remove(&l->active[h->lane], &h->active);
 }
 
+static struct heap_node *first_of(const struct line_node *node)
+{
+    struct heap_node *line = heap_min(&node->lines), *below = heap_min(&node->nodes);
+    return !below || (line && line->key <= below->key) ? line : below;
+}
+
+/* A node is among its parent's while it is open and has something that waits, by the first turn of
+ * these. */
+static void lift(struct line_node *node)
+{
+    for (; node->parent; node = node->parent) {
+        const struct heap_node *first = first_of(node);
+        if (first && node->limit->is_open)
+            heap_put(&node->parent->nodes, &node->by_turn, first->key);
+        else
+            heap_remove(&node->parent->nodes, &node->by_turn);
+    }
+}
+
+/* The group is in its part's list while something in it may start. */
+static void follow_group(struct lines *l, struct line_group *g)
+{
+    bool has_some = first_of(&g->root) != NULL;
+    if (has_some && !list_is_linked(&g->in_part)) {
+        list_push_back(&g->part->groups, &g->in_part);
+        if (turns_may_start(g->part->queue))
+            link_group(l, g);
+    } else if (!has_some && list_is_linked(&g->in_part)) {
+        list_remove(&g->part->groups, &g->in_part);
+        unlink_group(l, g);
+    }
+}
+
 static bool key_waits(const struct line_key *key)
 {
     for (struct list_node *i = list_first(&key->lines); i; i = list_next(&key->lines, i)) {
@@ -56,23 +89,42 @@ void turns_enter(struct lines *l, struct line *line)
     struct line_group *g = line->group;
     if (!key_waits(line->key))
         line->key->turn = later(line->key->turn, g->part->key_turn);
-    heap_put(&g->lines, &line->by_turn, line->key->turn);
-    if (g->lines.len > 1)
-        return;
-    list_push_back(&g->part->groups, &g->in_part);
-    if (turns_may_start(g->part->queue))
-        link_group(l, g);
+    heap_put(&line->node->lines, &line->by_turn, line->key->turn);
+    lift(line->node);
+    follow_group(l, g);
 }
 
 void turns_leave(struct lines *l, struct line *line)
 {
-    struct line_group *g = line->group;
-    heap_remove(&g->lines, &line->by_turn);
+    heap_remove(&line->node->lines, &line->by_turn);
     line->first = BACKEND_PLACE_NONE;
-    if (g->lines.len)
-        return;
-    list_remove(&g->part->groups, &g->in_part);
-    unlink_group(l, g);
+    lift(line->node);
+    follow_group(l, line->group);
+}
+
+bool turns_are_limited(const struct line *line)
+{
+    for (const struct line_node *node = line->node; node->parent; node = node->parent) {
+        if (!node->limit->is_open)
+            return true;
+    }
+    return false;
+}
+
+uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t want)
+{
+    for (const struct line_node *node = line->node; node->parent; node = node->parent)
+        want = limit_set_space(l->limits, node->limit, want);
+    return want;
+}
+
+void turns_follow_limit(struct lines *l, struct limit_key *k)
+{
+    for (struct list_node *i = list_first(&k->nodes); i; i = list_next(&k->nodes, i)) {
+        struct line_node *node = FUT_CONTAINER(i, struct line_node, in_limit);
+        lift(node);
+        follow_group(l, node->group);
+    }
 }
 
 static struct line_group *group_at(struct list_node *n)
@@ -111,8 +163,10 @@ static void move_key(struct line_key *key, int64_t n)
     key->part->key_turn = turn - LINE_KEY_STEP;
     for (struct list_node *i = list_first(&key->lines); i; i = list_next(&key->lines, i)) {
         struct line *line = FUT_CONTAINER(i, struct line, in_key);
-        if (heap_is_linked(&line->by_turn))
-            heap_put(&line->group->lines, &line->by_turn, key->turn);
+        if (!heap_is_linked(&line->by_turn))
+            continue;
+        heap_put(&line->node->lines, &line->by_turn, key->turn);
+        lift(line->node);
     }
 }
 
@@ -133,6 +187,11 @@ void turns_charge(struct lines *l, struct line *line, uint64_t n)
     line->group->handler->served = ++l->served;
     move_key(line->key, (int64_t)n);
     move_part(part, charge_us);
+    for (struct line_node *node = line->node; node->parent; node = node->parent) {
+        limit_set_take(l->limits, node->limit, n);
+        if (limit_set_update(l->limits, node->limit))
+            turns_follow_limit(l, node->limit);
+    }
 }
 
 void turns_refund(struct lines *l, struct line *line, int64_t ran_us)
@@ -205,6 +264,17 @@ static int find_first(struct store *s, struct line *line)
                                              : 0;
 }
 
+static struct line *first_line(const struct line_group *g)
+{
+    const struct line_node *node = &g->root;
+    struct heap_node *first = first_of(node);
+    while (first != heap_min(&node->lines)) {
+        node = FUT_CONTAINER(first, struct line_node, by_turn);
+        first = first_of(node);
+    }
+    return FUT_CONTAINER(first, struct line, by_turn);
+}
+
 /* Of the lines that are first in their groups. */
 static int next_line(struct store *s, const struct line_part *part, struct line **out)
 {
@@ -213,7 +283,7 @@ static int next_line(struct store *s, const struct line_part *part, struct line 
     for (struct list_node *i = list_first(&part->groups); rc == 0 && i;
          i = list_next(&part->groups, i)) {
         const struct line_group *g = group_at(i);
-        struct line *line = FUT_CONTAINER(heap_min(&g->lines), struct line, by_turn);
+        struct line *line = first_line(g);
         if (!g->handler->is_wanted)
             continue;
         if (part->groups.len > 1) /* else there is nothing to compare */
@@ -234,7 +304,8 @@ int turns_next(struct store *s, enum lane lane, struct line **out, uint64_t *out
     if (rc != 0 || !*out)
         return rc;
     const struct line_group *g = (*out)->group;
-    bool is_alone = l->active[lane].len == 1 && g->handler->groups.len == 1 && g->lines.len == 1;
+    bool is_alone = l->active[lane].len == 1 && g->handler->groups.len == 1 &&
+                    g->root.lines.len == 1 && g->root.nodes.len == 0;
     *out_n = is_alone ? (*out)->live[TASK_QUEUED] : 1;
     return 0;
 }

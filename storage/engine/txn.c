@@ -31,6 +31,7 @@ int txn_begin(struct store *s)
     if (w->broken_rc != 0)
         return w->broken_rc;
     struct backend_time now = {txn_up_ms(s), clock_wall_ms()};
+    w->limits.now_up_ms = now.up_ms;
     int rc = s->ops->begin(s->backend, now);
     if (rc != 0)
         return rc;

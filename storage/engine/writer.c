@@ -22,7 +22,9 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     for_each_lane (l) {
         list_init(&w->parked[l]);
     }
+    limit_set_init(&w->limits);
     lines_init(&w->lines);
+    w->lines.limits = &w->limits;
     w->now.seq = w->now.saved_seq = totals->seq;
     w->now.saved_up_ms = w->up_base_ms = totals->up_ms;
     w->up_base_mono_us = clock_mono_us();
@@ -44,6 +46,7 @@ void writer_release(struct store *s)
     }
     spec_cache_release(&s->w.specs);
     lines_release(&s->w.lines);
+    limit_set_release(&s->w.limits);
     free(s->w.changes);
     free(s->w.ended);
 }
@@ -88,6 +91,8 @@ static int run_housekeeping(struct store *s)
     if (rc == 0)
         rc = txn_end_batches(s); /* a claim may wait for what they queue */
     if (rc == 0)
+        rc = limit_verbs_step(s);
+    if (rc == 0)
         rc = claims_serve(s);
     if (rc == 0)
         rc = housekeeping_prune(s);
@@ -101,11 +106,14 @@ static int commit(struct store *s)
     struct writer *w = &s->w;
     if (!w->in_txn)
         return 0;
-    int rc = s->ops->commit(s->backend);
+    int rc = limit_set_save(s);
+    if (rc == 0)
+        rc = s->ops->commit(s->backend);
     if (rc != 0)
         return rc;
     w->in_txn = false;
     lines_committed(&w->lines);
+    limit_set_committed(&w->limits);
     w->now.stats.commits++;
     if (!w->disk_full)
         w->now.stats.health = 0;
@@ -123,6 +131,7 @@ static void undo(struct store *s, int rc)
         w->in_txn = false;
         w->now = w->saved;
         lines_undo_to(&w->lines, 0);
+        limit_verbs_undo(s);
     }
     trouble_set(s, rc);
     w->n_changes = w->n_ended = 0;
@@ -244,6 +253,7 @@ static int64_t next_wake_us(const struct store *s)
         return w->retry_mono_us;
     int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
     int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
+    at_up_ms = earlier(at_up_ms, limit_set_next_up_ms(&w->limits));
     wake = earlier(wake, w->next_tidy_mono_us);
     wake = earlier(wake, w->bulk_again_mono_us);
     if (at_up_ms != INT64_MAX)

@@ -14,6 +14,7 @@ static int memory_add_line(struct backend *b, const struct backend_line *line)
     m->line.queue = xstrdup(line->queue);
     m->line.handler = xstrdup(line->handler);
     m->line.fair_key = xstrdup(line->fair_key);
+    m->line.limits = xstrdup(line->limits);
     memory_keep_line(b, m);
     memory_remember(b, UNDO_ADD_LINE, NULL);
     b->undo[b->n_undo - 1].line = m;
@@ -372,6 +373,40 @@ static void memory_close(struct backend *b)
     free(b);
 }
 
+/* ---- limits: the engine has them in memory, and nothing is kept here ---------------------------
+ */
+
+static int memory_limit_put(struct backend *b, const struct store_limit *limit)
+{
+    (void)b, (void)limit;
+    return 0;
+}
+
+static int memory_limit_drop(struct backend *b, const char *name)
+{
+    (void)b, (void)name;
+    return 0;
+}
+
+static int memory_limit_key_put(struct backend *b, const struct backend_limit_key *key)
+{
+    (void)b, (void)key;
+    return 0;
+}
+
+static int memory_limit_key_drop(struct backend *b, const char *name, const char *key)
+{
+    (void)b, (void)name, (void)key;
+    return 0;
+}
+
+static int memory_limits(struct backend *b, backend_limit_fn *limit_fn,
+                         backend_limit_key_fn *key_fn, void *ctx)
+{
+    (void)b, (void)limit_fn, (void)key_fn, (void)ctx;
+    return 0;
+}
+
 const struct backend_ops backend_memory = {
     .name = "memory",
     .open = memory_open,
@@ -420,6 +455,11 @@ const struct backend_ops backend_memory = {
     .bulk_next = memory_bulk_next,
     .bulk_find = memory_bulk_find,
     .bulk_scan = memory_bulk_scan,
+    .limit_put = memory_limit_put,
+    .limit_drop = memory_limit_drop,
+    .limit_key_put = memory_limit_key_put,
+    .limit_key_drop = memory_limit_key_drop,
+    .limits = memory_limits,
     .report = memory_report,
     .schedule_find = memory_schedule_find,
     .schedule_put = memory_schedule_put,

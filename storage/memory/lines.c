@@ -29,6 +29,7 @@ void memory_free_line(struct memory_line *line)
     free((char *)(uintptr_t)line->line.queue);
     free((char *)(uintptr_t)line->line.handler);
     free((char *)(uintptr_t)line->line.fair_key);
+    free((char *)(uintptr_t)line->line.limits);
     heap_release(&line->queued);
     free(line);
 }

@@ -94,6 +94,12 @@ enum write_stmt {
     W_SCHEDULE_ADD_TASK,
     W_SCHEDULE_DROP_TASK,
     W_SCHEDULE_READY,
+    W_LIMIT_PUT,
+    W_LIMIT_DROP,
+    W_LIMIT_KEY_PUT,
+    W_LIMIT_KEY_DROP,
+    W_LIMITS,
+    W_LIMIT_KEYS,
     W_SAVE,
     W_TOUCH,
     W_COUNT,
@@ -166,8 +172,8 @@ struct backend_reader {
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
     " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
     " o.expires_in_ms, o.deadline_ms, o.schedule, o.queue, o.fair_key, o.priority,"                \
-    " o.is_promise"
-#define SPEC_COLUMN_COUNT 29
+    " o.is_promise, o.limits"
+#define SPEC_COLUMN_COUNT 30
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -374,6 +380,13 @@ int sqlite_bulk_scan(struct backend *b, struct backend_scan *scan);
 int sqlite_failures(struct backend_reader *r, struct store_failures *o);
 int sqlite_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
 int sqlite_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
+/* limits.c */
+int sqlite_limit_put(struct backend *b, const struct store_limit *limit);
+int sqlite_limit_drop(struct backend *b, const char *name);
+int sqlite_limit_key_put(struct backend *b, const struct backend_limit_key *key);
+int sqlite_limit_key_drop(struct backend *b, const char *name, const char *key);
+int sqlite_limits(struct backend *b, backend_limit_fn *limit_fn, backend_limit_key_fn *key_fn,
+                  void *ctx);
 /* report.c */
 int sqlite_report(struct backend *b, const struct store_report *o);
 

@@ -42,6 +42,7 @@ int sqlite_add_line(struct backend *b, const struct backend_line *line)
     bind_text(st, 3, line->queue);
     bind_text(st, 4, line->handler);
     bind_text(st, 5, line->fair_key);
+    bind_text(st, 6, line->limits);
     return sqlite_run(b, W_ADD_LINE);
 }
 
@@ -183,39 +184,43 @@ static int read_numbers(struct backend *b, const char *text, int64_t *out, size_
     return sqlite_noted_rc(b, step);
 }
 
+#define LINE_TEXT_SIZE 640 /* more than any text of a line has */
+
 /* Lines and what they have, by number: a row for each state of the tasks. */
 #define LINES                                                                                      \
-    "SELECT n.number, n.lane, n.queue, n.handler, n.fair_key, l.state, l.n, l.first"               \
+    "SELECT n.number, n.lane, n.queue, n.handler, n.fair_key, n.limits, l.state, l.n, l.first"     \
     " FROM lines n LEFT JOIN (SELECT line, state, count(*) AS n,"                                  \
     "  min(CASE WHEN queue IS NOT NULL THEN place END) AS first"                                   \
     "  FROM live GROUP BY line, state) l ON l.line = n.number ORDER BY n.number"
 
 /* The texts of a row live until the next step, so a line is told of when its last row is read:
  * *total has its numbers alone. */
-static void read_line(sqlite3_stmt *st, struct backend_line_totals *total, char names[3][256])
+static void read_line(sqlite3_stmt *st, struct backend_line_totals *total,
+                      char names[4][LINE_TEXT_SIZE])
 {
     total->line = (struct backend_line){.number = sqlite3_column_int64(st, 0),
                                         .lane = (enum lane)sqlite3_column_int(st, 1),
                                         .queue = names[0],
                                         .handler = names[1],
-                                        .fair_key = names[2]};
-    for (int i = 0; i < 3; i++)
-        (void)sqlite3_snprintf(256, names[i], "%s", column_text(st, 2 + i));
+                                        .fair_key = names[2],
+                                        .limits = names[3]};
+    for (int i = 0; i < 4; i++)
+        (void)sqlite3_snprintf(LINE_TEXT_SIZE, names[i], "%s", column_text(st, 2 + i));
 }
 
 static void read_line_state(sqlite3_stmt *st, struct backend_line_totals *total)
 {
-    if (sqlite3_column_type(st, 5) == SQLITE_NULL)
+    if (sqlite3_column_type(st, 6) == SQLITE_NULL)
         return; /* it has no task */
-    total->live[sqlite3_column_int(st, 5)] = (uint64_t)sqlite3_column_int64(st, 6);
-    if (sqlite3_column_type(st, 7) != SQLITE_NULL)
-        total->first = sqlite3_column_int64(st, 7);
+    total->live[sqlite3_column_int(st, 6)] = (uint64_t)sqlite3_column_int64(st, 7);
+    if (sqlite3_column_type(st, 8) != SQLITE_NULL)
+        total->first = sqlite3_column_int64(st, 8);
 }
 
 int sqlite_lines(struct backend *b, backend_line_fn *fn, void *ctx)
 {
     struct backend_line_totals total = {0};
-    char names[3][256];
+    char names[4][LINE_TEXT_SIZE];
     sqlite3_stmt *st = NULL;
     int step = sqlite3_prepare_v2(b->db, LINES, -1, &st, NULL);
     if (step == SQLITE_OK) {
@@ -239,10 +244,13 @@ int sqlite_lines(struct backend *b, backend_line_fn *fn, void *ctx)
  * the longer for it. A clock that was set back meanwhile makes them wait what was left, no more. */
 static int pass_downtime(struct backend *b, int64_t down_ms)
 {
-    char *sql = sqlite3_mprintf("UPDATE live SET due_ms = max(0, due_ms - %lld)"
-                                " WHERE due_ms IS NOT NULL;"
-                                "UPDATE timers SET at_ms = max(0, at_ms - %lld) WHERE kind <> %d",
-                                (long long)down_ms, (long long)down_ms, BACKEND_RUN_AT);
+    char *sql =
+        sqlite3_mprintf("UPDATE live SET due_ms = max(0, due_ms - %lld)"
+                        " WHERE due_ms IS NOT NULL;"
+                        "UPDATE timers SET at_ms = max(0, at_ms - %lld) WHERE kind <> %d;"
+                        "UPDATE limit_keys SET closed_until_ms ="
+                        " max(0, closed_until_ms - %lld) WHERE closed_until_ms > 0",
+                        (long long)down_ms, (long long)down_ms, BACKEND_RUN_AT, (long long)down_ms);
     int rc = down_ms > 0 ? sqlite3_exec(b->db, sql, NULL, NULL, NULL) : SQLITE_OK;
     sqlite3_free(sql);
     return sqlite_noted_rc(b, rc);

@@ -167,6 +167,16 @@ static const char *const migrations[] = {
 
     /* Futures without code. */
     "ALTER TABLE options ADD COLUMN is_promise INTEGER;",
+
+    /* Limits, and what is kept of their keys beside the tasks that name them. */
+    ("CREATE TABLE limits (name TEXT PRIMARY KEY, per_key INTEGER NOT NULL,"
+     "  max_running INTEGER NOT NULL, rate_tasks REAL NOT NULL, rate_per_ms INTEGER NOT NULL,"
+     "  rate_burst REAL NOT NULL) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE limit_keys (name TEXT NOT NULL, key TEXT NOT NULL, tokens REAL NOT NULL,"
+     "  tokens_ms INTEGER NOT NULL, closed_until_ms INTEGER NOT NULL,"
+     "  PRIMARY KEY (name, key)) STRICT, WITHOUT ROWID;"
+     "ALTER TABLE lines ADD COLUMN limits TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE options ADD COLUMN limits TEXT;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

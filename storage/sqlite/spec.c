@@ -31,7 +31,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
-    bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority;
+    bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority && !spec->limits;
     if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
         !times->delay_ms && !backend_has_timers(spec) && !spec->is_promise)
         return false;
@@ -50,6 +50,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_text(st, 13, spec->fair_key);
     bind_int(st, 14, spec->priority);
     bind_int_or_null(st, 15, spec->is_promise, 0);
+    bind_text(st, 16, spec->limits);
     return true;
 }
 
@@ -88,6 +89,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .fair_key = column_text(st, 26),
         .priority = sqlite3_column_int(st, 27),
         .is_promise = sqlite3_column_int(st, 28) != 0,
+        .limits = column_text(st, 29),
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

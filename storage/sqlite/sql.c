@@ -17,8 +17,8 @@ static const char *const sql[W_COUNT] = {
     [W_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
         " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule,"
-        " queue, fair_key, priority, is_promise)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        " queue, fair_key, priority, is_promise, limits)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8, place = coalesce(?11, place)"
@@ -36,8 +36,8 @@ static const char *const sql[W_COUNT] = {
         " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
     [W_TRIM_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1 AND attempt <= ?2",
     [W_SET_CALLBACK] = "UPDATE tasks SET callback_key = ?2, callback_lo = ?3 WHERE key = ?1",
-    [W_ADD_LINE] = "INSERT INTO lines (number, lane, queue, handler, fair_key)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_ADD_LINE] = "INSERT INTO lines (number, lane, queue, handler, fair_key, limits)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [W_DROP_LINE] = "DELETE FROM lines WHERE number = ?1",
     [W_TAKE] = "SELECT key, attempt, lost, past, place FROM live WHERE queue = ?1"
                " ORDER BY place LIMIT ?2",
@@ -156,6 +156,15 @@ static const char *const sql[W_COUNT] = {
     [W_SCHEDULE_READY] = "UPDATE schedules SET is_ready = 1, wake_ms = 0 WHERE name = ?1"
                          " AND waiting_ms IS NOT NULL AND NOT is_paused"
                          " AND NOT EXISTS (SELECT 1 FROM schedule_tasks t WHERE t.name = ?1)",
+    [W_LIMIT_PUT] = "INSERT OR REPLACE INTO limits (name, per_key, max_running, rate_tasks,"
+                    " rate_per_ms, rate_burst) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [W_LIMIT_DROP] = "DELETE FROM limits WHERE name = ?1",
+    [W_LIMIT_KEY_PUT] = "INSERT OR REPLACE INTO limit_keys (name, key, tokens, tokens_ms,"
+                        " closed_until_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_LIMIT_KEY_DROP] = "DELETE FROM limit_keys WHERE name = ?1 AND key = ?2",
+    [W_LIMITS] = "SELECT name, per_key, max_running, rate_tasks, rate_per_ms, rate_burst"
+                 " FROM limits",
+    [W_LIMIT_KEYS] = "SELECT name, key, tokens, tokens_ms, closed_until_ms FROM limit_keys",
     [W_SAVE] = "UPDATE counters SET seq = ?1, up_ms = ?2, wall_ms = ?3",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };

@@ -238,6 +238,32 @@ int fixture_failures(struct fixture *k, const char *filter, struct store_failure
     return rc;
 }
 
+int fixture_limit_put(struct fixture *k, const struct store_limit *limit)
+{
+    struct store_limit_put o = {.limit = *limit};
+    return wait_done(store_post(k->store, &store_verb_limit_put, &o.op, on_done), &o.op);
+}
+
+int fixture_limit_drop(struct fixture *k, const char *name)
+{
+    struct store_limit_drop o = {.name = name};
+    return wait_done(store_post(k->store, &store_verb_limit_drop, &o.op, on_done), &o.op);
+}
+
+int fixture_limit_close(struct fixture *k, const char *name, const char *key, int64_t for_ms)
+{
+    struct store_limit_close o = {.for_ms = for_ms};
+    (void)snprintf(o.key.name, sizeof(o.key.name), "%s", name);
+    (void)snprintf(o.key.key, sizeof(o.key.key), "%s", key);
+    return wait_done(store_post(k->store, &store_verb_limit_close, &o.op, on_done), &o.op);
+}
+
+int fixture_limit_list(struct fixture *k, const char *name, struct store_limit_list *o)
+{
+    o->name = name;
+    return wait_done(store_post(k->store, &store_verb_limit_list, &o->op, on_done), &o->op);
+}
+
 struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id)
 {
     struct store_bulk b;

@@ -63,6 +63,11 @@ int fixture_bulk_stop(struct fixture *k, struct task_id id, struct store_bulk *o
 int fixture_bulk_get(struct fixture *k, struct task_id id, struct store_bulk *out);
 int fixture_bulk_list(struct fixture *k, struct store_bulk_list *o);
 int fixture_failures(struct fixture *k, const char *filter, struct store_failures *out);
+int fixture_limit_put(struct fixture *k, const struct store_limit *limit);
+int fixture_limit_drop(struct fixture *k, const char *name);
+int fixture_limit_close(struct fixture *k, const char *name, const char *key, int64_t for_ms);
+/* o->limits and o->keys: free() them. */
+int fixture_limit_list(struct fixture *k, const char *name, struct store_limit_list *o);
 /* Starts a bulk and waits (5 s at most) for its end. */
 struct store_bulk fixture_bulk(struct fixture *k, enum store_bulk_kind kind, const char *filter);
 struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id);

@@ -136,6 +136,22 @@ await call('retryFuture', 409, { path: { id: done.id } });
 await call('deleteFuture', 204, { path: { id: bad.id } });
 await call('deleteFuture', 404, { path: { id: bad.id } });
 
+// ---- limits ---------------------------------------------------------------------------------
+const limit = { path: { name: 'check' } };
+await call('putLimit', 201, { ...limit, body: { max_running: 1, rate: { tasks: 50, per: 60, burst: 10 } } });
+await call('putLimit', 200, { ...limit, body: { max_running: 1, per_key: true } });
+await call('putLimit', 422, { ...limit, body: { rate: 1 } });
+await call('changeLimit', 200, { ...limit, body: { max_running: 2 } });
+const limited = await call('submitTask', 202, { body: sleep(600, { limits: [{ name: 'check', key: 'a' }] }) });
+await call('submitTask', 422, { body: sleep(1, { limits: ['nobody'] }) });
+await call('getLimit', 200, limit);
+await call('getLimit', 404, { path: { name: 'nobody' } });
+await call('listLimits', 200);
+await call('closeLimit', 200, { ...limit, body: { seconds: 60, key: 'a' } });
+await call('cancelFuture', 200, { path: { id: limited.body.id } });
+await call('deleteLimit', 204, limit);
+await call('deleteLimit', 404, limit);
+
 // ---- one change of many ---------------------------------------------------------------------
 const operation = await call('cancelFutures', 200, { query: { wait: 20 }, body: { handler: 'sleep', state: ['queued', 'running'] } });
 await call('cancelFutures', 422, { body: {} });

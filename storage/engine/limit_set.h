@@ -1,0 +1,112 @@
+/* limit_set: how many tasks may run at once, and how many may start in a time, as the writer knows
+ * it. A limit is counted for each of its keys apart (a limit without keys has one, ""). How many
+ * run is counted from the tasks themselves; what is left of a rate, and until when a key is closed,
+ * is a row. The writer thread alone, but for the view that limits_find_closed and limits_find_name
+ * read.
+ *
+ * A rate is a token bucket (a start takes one; they come back evenly, up to the burst): in any time
+ * T at most burst + T * tasks / per tasks start. It is measured by the uptime. */
+#ifndef FUT_STORAGE_ENGINE_LIMIT_SET_H
+#define FUT_STORAGE_ENGINE_LIMIT_SET_H
+
+#include "core/heap.h"
+#include "core/list.h"
+#include "core/map.h"
+#include "core/sync.h"
+#include "storage/backend.h"
+
+struct store;
+
+/* One that is defined. */
+struct limit {
+    struct map_node by_name;
+    struct list_node in_order; /* of all, by name */
+    struct list keys;
+    struct store_limit is;
+};
+
+struct limit_key {
+    struct map_node by_name;
+    struct list_node in_limit; /* of limit->keys, or of limits.loose */
+    struct list_node dirty;    /* in limits.dirty: its row is to be written with this commit */
+    struct heap_node timer;    /* in limits.timers: when time opens it, or it may be forgotten */
+    struct limit *limit;       /* NULL: no limit of this name is defined, so nothing holds */
+    struct list nodes;         /* of turns.c: those that are closed with it */
+    uint64_t waiting, running;
+    double tokens; /* of its rate, as of tokens_up_ms */
+    int64_t tokens_up_ms;
+    int64_t closed_until_up_ms; /* whatever else; 0: not */
+    struct {
+        double tokens;
+        int64_t tokens_up_ms, closed_until_up_ms;
+    } before; /* while dirty: before this transaction */
+    bool is_open, is_stored;
+    char name[TASK_LIMIT_NAME_MAX + 1], key[TASK_LIMIT_KEY_MAX + 1];
+};
+
+/* What other threads may look at. */
+struct limit_view {
+    struct mutex mu;
+    struct map closed; /* of struct limit_closed */
+    struct map names;  /* of struct limit_name */
+    size_t hosts;      /* of these, names that begin with STORE_LIMIT_HOST */
+};
+
+struct limit_set {
+    struct map by_name, keys;
+    struct list in_order;
+    struct list loose; /* keys of names that are not defined */
+    struct list dirty;
+    struct heap timers;
+    int64_t now_up_ms;            /* of this transaction */
+    struct limit_change *changes; /* of definitions, in this transaction */
+    size_t n_changes;
+    struct limit_view view;
+};
+
+/* An empty set; limit_set_release frees. */
+void limit_set_init(struct limit_set *l);
+/* Frees all keys and definitions. */
+void limit_set_release(struct limit_set *l);
+/* Fills it from the backend. */
+FUT_MUST_CHECK int limit_set_load(struct store *s);
+
+/* The key, made if need be; NULL: STORE_LIMIT_KEYS_MAX are in use. */
+struct limit_key *limit_set_get(struct limit_set *l, const char *name, const char *key);
+/* A key that no line needs may go, as soon as its bucket is full. */
+void limit_set_let_go(struct limit_set *l, struct limit_key *k);
+
+/* How many more tasks may start now, `want` at most. */
+uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want);
+/* n tasks start: they take their tokens. Within the transaction. */
+void limit_set_take(struct limit_set *l, struct limit_key *k, uint64_t n);
+/* k->is_open as it is now; true when that has changed: the caller tells turns.c. */
+bool limit_set_update(struct limit_set *l, struct limit_key *k);
+/* The first key that time may have opened, or NULL. */
+struct limit_key *limit_set_due(const struct limit_set *l);
+/* It is due: forgets it if nobody needs it. True: it is gone. */
+FUT_MUST_CHECK bool limit_set_forget(struct store *s, struct limit_key *k);
+/* When there is the next, by the uptime; INT64_MAX: never. */
+int64_t limit_set_next_up_ms(const struct limit_set *l);
+
+/* Writes the rows of this transaction. */
+FUT_MUST_CHECK int limit_set_save(struct store *s);
+/* It is committed; or undone: calls fn for each key that may have changed. */
+void limit_set_committed(struct limit_set *l);
+void limit_set_undo(struct limit_set *l, void (*fn)(struct store *s, struct limit_key *k),
+                    struct store *s);
+
+/* ---- the verbs' part ------------------------------------------------------------------------- */
+
+/* The limit of this name, or NULL. */
+struct limit *limit_set_find(const struct limit_set *l, const char *name);
+/* Defines it, or changes the definition; the keys are the caller's to update. */
+struct limit *limit_set_define(struct limit_set *l, const struct store_limit *is);
+/* Before a change of a definition (is: as it was; NULL: there was none), so that limit_set_undo can
+ * take it back. */
+void limit_set_remember(struct limit_set *l, const char *name, const struct store_limit *is);
+/* Its keys become loose; the caller updates these. */
+void limit_set_undefine(struct limit_set *l, struct limit *limit);
+void limit_set_close(struct limit_set *l, struct limit_key *k, int64_t until_up_ms);
+
+#endif

@@ -1,0 +1,92 @@
+#include <check.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/task_limits.h"
+#include "tests/support/suite.h"
+
+START_TEST(test_task_limits_have_one_text_in_any_order)
+{
+    static const char *const names[][2] = {{"tenant", "42"}, {"github", ""}, {"a", "k"}, {"z", ""}};
+    char text[TASK_LIMITS_SIZE];
+    for (size_t first = 0; first < 4; first++) {
+        struct task_limits l = {.n = 0};
+        for (size_t i = 0; i < 4; i++) {
+            const char *const *t = names[(first + i * 3) % 4];
+            ck_assert_int_eq(task_limits_add(&l, t[0], t[1]), 0);
+        }
+        task_limits_write(&l, text);
+        ck_assert_str_eq(text, "github\nz\na=k\ntenant=42");
+    }
+}
+END_TEST
+
+START_TEST(test_task_limits_are_read_as_they_were_written)
+{
+    struct task_limits l, again = {.n = 0};
+    char longest[TASK_LIMIT_NAME_MAX + 1], text[TASK_LIMITS_SIZE], written[TASK_LIMITS_SIZE];
+    memset(longest, 'x', TASK_LIMIT_NAME_MAX);
+    longest[TASK_LIMIT_NAME_MAX] = '\0';
+    for (int i = 0; i < TASK_LIMITS_MAX; i++) {
+        longest[0] = (char)('a' + i);
+        ck_assert_int_eq(task_limits_add(&again, longest, longest), 0);
+    }
+    task_limits_write(&again, text);
+    ck_assert_int_eq(task_limits_read(text, &l), 0);
+    ck_assert_uint_eq(l.n, TASK_LIMITS_MAX);
+    task_limits_write(&l, written);
+    ck_assert_str_eq(written, text);
+    ck_assert_int_eq(task_limits_read("", &l), 0);
+    ck_assert_uint_eq(l.n, 0);
+    ck_assert_int_eq(task_limits_read("t=a=b", &l), 0);
+    ck_assert_str_eq(l.items[0].key, "a=b");
+}
+END_TEST
+
+START_TEST(test_task_limits_are_few_and_different)
+{
+    struct task_limits l = {.n = 0};
+    ck_assert_int_eq(task_limits_add(&l, "a", ""), 0);
+    ck_assert_int_eq(task_limits_add(&l, "a", "k"), FUT_ERR_EXISTS);
+    ck_assert_int_eq(task_limits_add(&l, "b", ""), 0);
+    ck_assert_int_eq(task_limits_add(&l, "c", ""), 0);
+    ck_assert_int_eq(task_limits_add(&l, "d", ""), 0);
+    ck_assert_int_eq(task_limits_add(&l, "e", ""), FUT_ERR_FULL);
+    ck_assert_uint_eq(l.n, 4);
+}
+END_TEST
+
+static const char *const wrong[] = {"a b",    "=k",      "a=",       "a\na",
+                                    "a\n\nb", "a=k\x01", "\xC3\xA9", "a,b"};
+
+START_TEST(test_task_limits_refuse_other_texts)
+{
+    struct task_limits l;
+    ck_assert_int_eq(task_limits_read(wrong[_i], &l), FUT_ERR_INVAL);
+}
+END_TEST
+
+START_TEST(test_task_limits_names_and_keys)
+{
+    char longest[TASK_LIMIT_KEY_MAX + 2];
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    ck_assert(!task_limit_name_ok(longest) && !task_limit_key_ok(longest));
+    longest[TASK_LIMIT_KEY_MAX] = '\0';
+    ck_assert(task_limit_name_ok(longest) && task_limit_key_ok(longest));
+    ck_assert(task_limit_name_ok("host:api.example.org"));
+    ck_assert(task_limit_key_ok("tenant 42, \xC3\xA9"));
+    ck_assert(!task_limit_key_ok("") && !task_limit_key_ok("a\nb"));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("all");
+    tcase_add_test(tc, test_task_limits_have_one_text_in_any_order);
+    tcase_add_test(tc, test_task_limits_are_read_as_they_were_written);
+    tcase_add_test(tc, test_task_limits_are_few_and_different);
+    tcase_add_loop_test(tc, test_task_limits_refuse_other_texts, 0, (int)FUT_COUNT(wrong));
+    tcase_add_test(tc, test_task_limits_names_and_keys);
+    return suite_run_cases("task limits", tc, NULL);
+}
