@@ -54,7 +54,7 @@ SILENT  := $(findstring s,$(firstword -$(MAKEFLAGS)))
 say      = $(if $(SILENT),,$(if $(Q),@printf '  %-5s%s\n' $(1) $(2)))
 program  = $(patsubst %.c,$(B)/%,$(1))
 
-.PHONY: all deps run demo test check asan tsan lint format crash powercut small-disk mutants bench bench-ci install clean sizes
+.PHONY: all deps run demo test check asan tsan lint format crash powercut small-disk mutants bench bench-ci path-count install clean sizes
 all: $(B)/futured $(B)/future
 
 # ---- building -------------------------------------------------------------------------------
@@ -254,6 +254,10 @@ bench-ci: deps
 	@tests/deps.sh counts
 	+@$(BUILD) all $(call program,$(COUNTED)) $(call program,tests/tools/load.c) VARIANT=release
 	@tests/bench/count.py --build build/release $(BENCH)
+path-count: deps
+	@tests/deps.sh counts
+	+@$(BUILD) all $(call program,tests/tools/load.c) VARIANT=debug
+	@tests/bench/count.py --build build/debug --walk
 
 # ---- worker programs ------------------------------------------------------------------------
 # The examples of the C SDK, as their users would build them: a program and plug-ins.

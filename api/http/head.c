@@ -46,6 +46,12 @@ static bool is_one_line(const struct head *h, const struct head_field *f)
            end[0] == '\0' && end[1] == '\0';
 }
 
+/* The length first: most headers are none of those that are looked for. */
+static bool is_named(const struct head_field *f, const char *name, size_t n)
+{
+    return f->name_len == n && strncasecmp(f->name, name, n) == 0;
+}
+
 void head_add(struct head *h, const struct head_field *f)
 {
     if (!is_token(f->name, f->name_len))
@@ -55,9 +61,9 @@ void head_add(struct head *h, const struct head_field *f)
     if (!is_text(f->value, f->value_len) || !is_one_line(h, f))
         blame(h, f->name,
               "A header must be one line of text without control characters, ended by CR LF.");
-    h->hosts += strcasecmp(f->name, "Host") == 0;
-    h->lengths += strcasecmp(f->name, "Content-Length") == 0;
-    h->codings += strcasecmp(f->name, "Transfer-Encoding") == 0;
+    h->hosts += is_named(f, "Host", 4);
+    h->lengths += is_named(f, "Content-Length", 14);
+    h->codings += is_named(f, "Transfer-Encoding", 17);
 }
 
 bool head_is_sound(struct head *h, struct problem *p)

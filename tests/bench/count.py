@@ -5,6 +5,8 @@
     tests/bench/count.py --profile  and which libraries and functions they are in, what is allocated, which system
                                     calls are made
     tests/bench/count.py --write    makes what was counted the new bars
+    tests/bench/count.py --walk     instead: the program's own files and functions that one POST /v1/tasks?wait runs
+                                    through (make path-count: built without optimisation, so that none is inlined)
 
 The daemon runs under callgrind, one connection asks for the same thing over and over, and what all its
 threads spent between two dumps is divided by the number of requests; children (workers, programs) are not
@@ -69,7 +71,8 @@ class Profile:
         self.total = 0
         self.by_object, self.by_function = collections.Counter(), collections.Counter()
         self.calls = collections.Counter()
-        self._names = {"ob": {}, "fn": {}}
+        self.by_place = collections.Counter()  # (file, function) -> instructions
+        self._names = {"ob": {}, "fn": {}, "fl": {}}
         self._read(path)
 
     def _name(self, kind, text):
@@ -79,12 +82,16 @@ class Profile:
         return self._names[kind].get(number, number)
 
     def _read(self, path):
-        library, function, callee, inclusive = "?", "?", "?", False
+        library, function, callee, file, inclusive = "?", "?", "?", "?", False
         for line in open(path, encoding="utf-8", errors="replace"):
             if line.startswith("ob="):
                 library = self._name("ob", line[3:].strip())
             elif line.startswith("cob="):
                 self._name("ob", line[4:].strip())
+            elif line.startswith("fl="):
+                file = self._name("fl", line[3:].strip())
+            elif line.startswith(("fi=", "fe=", "cfi=", "cfl=")):
+                self._name("fl", line.split("=", 1)[1].strip())
             elif line.startswith("fn="):
                 function = self._name("fn", line[3:].strip())
             elif line.startswith("cfn="):
@@ -97,6 +104,7 @@ class Profile:
                     cost = int(line.split()[1])
                     self.by_object[library] += cost
                     self.by_function[function.split("'")[0]] += cost
+                    self.by_place[file, function.split("'")[0]] += cost
                 inclusive = False
         self.total = sum(self.by_object.values())
 
@@ -202,6 +210,24 @@ def show_profiles(counted):
             print("calls: " + ", ".join(f"{name} {times:.2f}" for name, times in system.items()))
 
 
+FOLDERS = ("core", "storage", "api", "workers", "daemon")
+
+
+def walk():
+    """Prints the files of the program, and how many functions of each, that the path of one task runs through."""
+    with servers.scratch():
+        _, (_, profile, _) = next(measure_daemon(["post_wait_io"]))
+    functions = collections.Counter()
+    for file, _ in profile.by_place:  # the folder before that is where the compiler ran
+        own = re.search(rf"(?:^|/)((?:{'|'.join(FOLDERS)})/[a-z0-9_/]+\.[ch])$", file)
+        if own and pathlib.Path(own[1]).exists():
+            functions[own[1]] += 1
+    for file, n in sorted(functions.items()):
+        print(f"{n:4d} {file}")
+    print(f"{len(functions)} files, {sum(functions.values())} functions")
+    return 0
+
+
 def write_bars(counted, bars):
     bars.update({path: (round(each), 0.01 if path in DRIVERS else 0.06)
                  for path, (each, _, _) in counted.items()})
@@ -215,6 +241,7 @@ def arguments():
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--walk", action="store_true")
     return parser.parse_args()
 
 
@@ -223,6 +250,8 @@ def main():
     os.chdir(pathlib.Path(__file__).parents[2])
     servers.BUILD = pathlib.Path(options.build)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if options.walk:
+        return walk()
     wanted = options.paths or list(TEXTS)
     counted = {}
     with servers.scratch():
