@@ -6,7 +6,7 @@ report < <(find "${folders[@]}" tests systemd -type d -not -path 'tests/unit/*' 
     [ -s "$folder/README.md" ] || echo "$folder: no README.md"
 done)
 report < <(c_files | grep -v ^tests/ | grep '\.c$' | while read -r file; do
-    folder=$(dirname "$file") module=$(basename "$file" .c)
+    folder=${file%/*} module=${file##*/} module=${module%.c}
     grep -qw -- "$module" "$folder/README.md" || echo "$file: $folder/README.md does not name it"
 done)
 finish
