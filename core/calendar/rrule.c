@@ -282,7 +282,7 @@ static void list_unit(const struct search *s, int64_t begin, int64_t local, stru
             continue;
         for (int i = 0; i < seconds; i++) {
             if (!s->r->seconds || s->r->seconds >> (seconds > 1 ? i : second) & 1)
-                try_moment(s, begin + m * 60 + i, out);
+                try_moment(s, begin + m * INT64_C(60) + i, out);
         }
     }
 }

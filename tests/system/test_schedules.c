@@ -258,7 +258,10 @@ START_TEST(test_schedules_follow_the_clock)
     expect(d, "PUT", "/v1/schedules/tick", "{\"every\":1," QUICK "}", 201);
     json_decref(await_runs(d, "tick", "fired", 2));
     json_t *after = get(d, "last");
-    ck_assert(json_equal(json_object_get(before, "runs"), json_object_get(after, "runs")) == 1);
+    size_t n = json_array_size(json_object_get(before, "runs"));
+    ck_assert_uint_eq(json_array_size(json_object_get(after, "runs")), n);
+    for (size_t i = 0; i < n; i++) /* their futures may have gone on */
+        ck_assert_str_eq(api_str(run_at(before, i), "at"), api_str(run_at(after, i), "at"));
     json_decref(before);
     json_decref(after);
     daemon_free(&d);
