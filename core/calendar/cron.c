@@ -220,7 +220,7 @@ bool cron_next(const struct cron *c, int64_t from, int64_t *out)
 {
     int64_t minutes = civil_div(from + 59, 60), days = civil_div(minutes, 1440);
     int minute = (int)(minutes - days * 1440);
-    int64_t end = days + YEARS * 366;
+    int64_t end = days + YEARS * INT64_C(366);
     while (days < end) {
         struct civil date = civil_of_days(days);
         if (!(c->months & 1u << date.month)) {

@@ -68,21 +68,37 @@ static bool set_count(struct rrule *r, const char *value)
     return take_int(&value, RRULE_COUNT_MAX, &r->count) && r->count >= 1 && !*value;
 }
 
+/* The numbers of these many digits each, one behind the other. */
+static bool take_digits(const char **at, const int *lengths, int n, int *out)
+{
+    for (int i = 0; i < n; i++) {
+        out[i] = 0;
+        for (int k = 0; k < lengths[i]; k++, (*at)++) {
+            if (**at < '0' || **at > '9')
+                return false;
+            out[i] = out[i] * 10 + (**at - '0');
+        }
+    }
+    return true;
+}
+
 /* 20261224, 20261224T180000 or 20261224T180000Z. A day lasts until its end. */
 static bool set_until(struct rrule *r, const char *value)
 {
-    int v[6] = {0, 0, 0, 23, 59, 59}, used = 0;
-    size_t n = strlen(value);
-    if (sscanf(value, "%4d%2d%2d%n", &v[0], &v[1], &v[2], &used) != 3 || used != 8 ||
-        (n != 8 && (n < 15 || sscanf(value + 8, "T%2d%2d%2d%n", &v[3], &v[4], &v[5], &used) != 3 ||
-                    used != 7 || (n != 15 && strcmp(value + 15, "Z") != 0))))
+    static const int lengths[] = {4, 2, 2, 2, 2, 2};
+    int v[6] = {0, 0, 0, 23, 59, 59};
+    if (!take_digits(&value, lengths, 3, v))
         return false;
-    if (v[0] < 1 || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > civil_month_days(v[0], v[1]) ||
-        v[3] < 0 || v[3] > 23 || v[4] < 0 || v[4] > 59 || v[5] < 0 || v[5] > 59)
+    if (*value && (*value++ != 'T' || !take_digits(&value, lengths + 3, 3, v + 3)))
+        return false;
+    bool is_utc = *value == 'Z';
+    if (value[is_utc] || v[0] < 1 || v[1] < 1 || v[1] > 12 || v[2] < 1 ||
+        v[2] > civil_month_days(v[0], v[1]) || v[3] > 23 || v[4] > 59 || v[5] > 59)
         return false;
     r->has_until = true;
-    r->until_is_local = n != 16;
-    r->until = civil_to_days(v[0], v[1], v[2]) * CIVIL_DAY_S + v[3] * 3600 + v[4] * 60 + v[5];
+    r->until_is_local = !is_utc;
+    r->until = civil_to_days(v[0], v[1], v[2]) * CIVIL_DAY_S + v[3] * INT64_C(3600) +
+               v[4] * INT64_C(60) + v[5];
     return true;
 }
 

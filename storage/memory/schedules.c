@@ -113,6 +113,7 @@ int memory_schedule_add_run(struct backend *b, struct store_schedule *s,
 {
     keep_before(b);
     struct memory_schedule *m = find(b, s->name);
+    FUT_ASSERT(m);
     s->runs++;
     if (m->n_runs == STORE_SCHEDULE_RUNS)
         memmove(m->runs, m->runs + 1, --m->n_runs * sizeof(*m->runs));
@@ -124,6 +125,7 @@ int memory_schedule_end_waiting(struct backend *b, const char *name)
 {
     keep_before(b);
     struct memory_schedule *m = find(b, name);
+    FUT_ASSERT(m);
     for (size_t i = m->n_runs; i-- > 0;) {
         if (m->runs[i].kind == STORE_RUN_WAITING)
             memmove(&m->runs[i], &m->runs[i + 1], (--m->n_runs - i) * sizeof(*m->runs));
