@@ -22,6 +22,12 @@ struct outcome_box {
     char mem[];
 };
 
+struct checkpoint_box {
+    struct task_checkpoint pub;
+    atomic_uint refs;
+    char mem[];
+};
+
 static void ref_take(atomic_uint *refs)
 {
     atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
@@ -123,6 +129,32 @@ void task_outcome_unref(struct task_outcome *o)
         free(box);
 }
 
+struct task_checkpoint *task_checkpoint_new(const struct task_checkpoint *from)
+{
+    size_t body_len = from->body ? from->len : 0;
+    struct checkpoint_box *box = xmalloc(sizeof(*box) + str_size(from->type) + body_len + 1);
+    char *at = box->mem;
+    box->pub = *from;
+    atomic_init(&box->refs, 1);
+    box->pub.type = pack_str(&at, from->type);
+    box->pub.body = from->body ? (unsigned char *)pack(&at, from->body, body_len) : NULL;
+    return &box->pub;
+}
+
+struct task_checkpoint *task_checkpoint_ref(struct task_checkpoint *c)
+{
+    if (c)
+        ref_take(&((struct checkpoint_box *)(void *)c)->refs);
+    return c;
+}
+
+void task_checkpoint_unref(struct task_checkpoint *c)
+{
+    struct checkpoint_box *box = (struct checkpoint_box *)(void *)c;
+    if (box && ref_drop(&box->refs))
+        free(box);
+}
+
 void task_copy(struct task *dst, const struct task *src)
 {
     *dst = *src;
@@ -130,12 +162,15 @@ void task_copy(struct task *dst, const struct task *src)
         (void)task_spec_ref(dst->spec);
     if (dst->outcome)
         (void)task_outcome_ref(dst->outcome);
+    if (dst->checkpoint)
+        (void)task_checkpoint_ref(dst->checkpoint);
 }
 
 void task_release(struct task *t)
 {
     task_spec_unref(t->spec);
     task_outcome_unref(t->outcome);
+    task_checkpoint_unref(t->checkpoint);
     *t = (struct task){0};
 }
 

@@ -1,7 +1,8 @@
-/* task: what a task is. Three pieces with three lifetimes:
+/* task: what a task is. Four pieces with four lifetimes:
  *   struct task_spec     what was submitted; immutable, shared by reference count
  *   struct task_outcome  how it ended; immutable, shared by reference count
- *   struct task          one snapshot of its life; a small value that refers to both
+ *   struct task_checkpoint  what an attempt stored for the next; immutable, shared likewise
+ *   struct task          one snapshot of its life; a small value that refers to these
  * Reference counts are atomic: any thread may take or drop one. Nothing here blocks. */
 #ifndef FUT_CORE_TASK_H
 #define FUT_CORE_TASK_H
@@ -37,9 +38,11 @@ enum task_state {
 #define TASK_LOG_MAX 8192     /* bytes kept of an attempt's standard error */
 #define TASK_RETRIES_MAX 100
 #define TASK_TIMEOUT_MAX_MS 86400000LL
-#define TASK_DAEMON_DEATHS_MAX 3        /* daemon deaths that one task may live through */
-#define TASK_DELAY_MAX_MS 31622400000LL /* 366 days: of each duration in struct task_times */
-#define TASK_PRIORITY_MAX 100           /* and -100 at least */
+#define TASK_DAEMON_DEATHS_MAX 3              /* daemon deaths that one task may live through */
+#define TASK_CHECKPOINT_MAX ((size_t)1 << 20) /* bytes of a checkpoint */
+#define TASK_SUSPEND_MAX_MS 31536000000LL     /* an attempt may suspend its task for a year */
+#define TASK_DELAY_MAX_MS 31622400000LL       /* 366 days: of each duration in struct task_times */
+#define TASK_PRIORITY_MAX 100                 /* and -100 at least */
 #define TASK_QUEUE_DEFAULT "default"
 
 #define CONTENT_JSON "application/json"
@@ -100,15 +103,26 @@ struct task_outcome {
     size_t log_len;
 };
 
+/* What an attempt stored for the next one. */
+struct task_checkpoint {
+    uint32_t attempt;          /* that stored it */
+    int64_t stored_wall_ms;    /* when */
+    const char *type;          /* content type of body */
+    const unsigned char *body; /* NULL in snapshots that were read without it */
+    size_t len;                /* bytes of the whole body */
+};
+
 struct task {
-    struct task_spec *spec;       /* one reference */
-    struct task_outcome *outcome; /* one reference, or NULL while not done */
+    struct task_spec *spec;             /* one reference */
+    struct task_outcome *outcome;       /* one reference, or NULL while not done */
+    struct task_checkpoint *checkpoint; /* one reference; NULL: none, or not read */
     enum task_state state;
     uint32_t attempt;          /* runs started so far */
     uint32_t earlier_attempts; /* of those, in earlier lives (EVENT_REVIVE) */
     uint32_t daemon_deaths;    /* of those in this life, ended by the daemon's death */
     uint64_t seq;              /* place in the order of completion; 0 while not done */
     int64_t due_wall_ms;       /* while scheduled; else 0 */
+    bool is_suspended;         /* while scheduled: its latest attempt asked for that */
     int64_t started_wall_ms;   /* of the latest attempt; 0: never */
     int64_t finished_wall_ms;  /* 0 while not done */
 };
@@ -127,9 +141,16 @@ struct task_outcome *task_outcome_ref(struct task_outcome *o);
 /* Gives a reference back; the last one frees. */
 void task_outcome_unref(struct task_outcome *o); /* NULL ok */
 
-/* dst becomes a second holder of both pieces; dst's old content is not released. */
+/* Copies everything in *from (body NULL allowed) into one new allocation with one reference. */
+struct task_checkpoint *task_checkpoint_new(const struct task_checkpoint *from);
+/* One more reference; returns c. NULL ok. */
+struct task_checkpoint *task_checkpoint_ref(struct task_checkpoint *c);
+/* Gives a reference back; the last one frees. NULL ok. */
+void task_checkpoint_unref(struct task_checkpoint *c);
+
+/* dst becomes a second holder of all pieces; dst's old content is not released. */
 void task_copy(struct task *dst, const struct task *src);
-/* Drops both references and zeroes *t. */
+/* Drops all references and zeroes *t. */
 void task_release(struct task *t);
 
 /* Appends how a task that is done ended, as a JSON object of id, handler, state, attempt,

@@ -37,6 +37,7 @@ static const struct rule table[TASK_STATE_COUNT][TASK_EVENT_COUNT] =
                 [EVENT_RETRY] = {true, TASK_SCHEDULED, RETRIES_LEFT, TASK_FAILED, 0, 0},
                 [EVENT_RELEASE] = {.legal = true, .to = TASK_QUEUED, .attempt = -1},
                 [EVENT_DEFER] = {.legal = true, .to = TASK_SCHEDULED, .attempt = -1},
+                [EVENT_SUSPEND] = {.legal = true, .to = TASK_SCHEDULED, .attempt = -1},
                 [EVENT_LOSE] = {true, TASK_QUEUED, LIVES_LEFT, TASK_FAILED, 0, 1},
                 [EVENT_OVERDUE] = {.legal = true, .to = TASK_FAILED},
                 [EVENT_CANCEL] = {.legal = true, .to = TASK_CANCELLED},
@@ -95,17 +96,18 @@ int task_apply(const struct task *t, enum task_event ev, const struct task_in *i
         .due_in_ms = !has_time ? (to == TASK_SCHEDULED ? -1 : 0)
                      : in      ? in->due_in_ms
                                : 0,
+        .suspends = ev == EVENT_SUSPEND,
         .outcome = ends_attempt[ev] && in ? in->outcome : NULL,
     };
     return 0;
 }
 
 static const char *const event_names[TASK_EVENT_COUNT] = {
-    [EVENT_DUE] = "due",         [EVENT_START] = "start",   [EVENT_SUCCEED] = "succeed",
-    [EVENT_FAIL] = "fail",       [EVENT_RETRY] = "retry",   [EVENT_RELEASE] = "release",
-    [EVENT_DEFER] = "defer",     [EVENT_LOSE] = "lose",     [EVENT_CANCEL] = "cancel",
-    [EVENT_REVIVE] = "revive",   [EVENT_EXPIRE] = "expire", [EVENT_OVERDUE] = "overdue",
-    [EVENT_RESOLVE] = "resolve", [EVENT_REJECT] = "reject",
+    [EVENT_DUE] = "due",         [EVENT_START] = "start",     [EVENT_SUCCEED] = "succeed",
+    [EVENT_FAIL] = "fail",       [EVENT_RETRY] = "retry",     [EVENT_RELEASE] = "release",
+    [EVENT_DEFER] = "defer",     [EVENT_LOSE] = "lose",       [EVENT_CANCEL] = "cancel",
+    [EVENT_SUSPEND] = "suspend", [EVENT_REVIVE] = "revive",   [EVENT_EXPIRE] = "expire",
+    [EVENT_OVERDUE] = "overdue", [EVENT_RESOLVE] = "resolve", [EVENT_REJECT] = "reject",
 };
 
 const char *task_event_name(enum task_event ev)

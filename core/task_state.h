@@ -17,6 +17,7 @@ enum task_event {
     EVENT_RETRY,   /* the attempt failed for now: tried again while retries are left */
     EVENT_RELEASE, /* given back unharmed (drain): the attempt is not charged */
     EVENT_DEFER,   /* given back likewise, for a while: what it needs is taken */
+    EVENT_SUSPEND, /* the attempt ended itself, to go on from its checkpoint later: not charged */
     EVENT_LOSE,    /* the daemon died with it: run again, TASK_DAEMON_DEATHS_MAX times at most */
     EVENT_EXPIRE,  /* no attempt has begun in time */
     EVENT_OVERDUE, /* the time for all attempts is over; the one that runs is stopped */
@@ -26,10 +27,10 @@ enum task_event {
     EVENT_REVIVE, /* a client gives a task that failed or was cancelled another life: queued again,
                      with all its retries; attempts go on counting */
 };
-#define TASK_EVENT_COUNT 14
+#define TASK_EVENT_COUNT 15
 
 struct task_in {
-    int64_t due_in_ms;            /* EVENT_RETRY, EVENT_DEFER: from now, by the store's clock */
+    int64_t due_in_ms; /* EVENT_RETRY, EVENT_DEFER, EVENT_SUSPEND: from now, by the store's clock */
     struct task_outcome *outcome; /* how the attempt (or the task) ended; borrowed */
 };
 
@@ -40,6 +41,7 @@ struct task_change {
     enum task_state to_state;
     uint32_t attempt, earlier_attempts, daemon_deaths;
     int64_t due_in_ms;            /* when to_state is TASK_SCHEDULED; < 0: it waits for no time */
+    bool suspends;                /* EVENT_SUSPEND */
     struct task_outcome *outcome; /* of the task when to_state is final, else of the attempt that
                                      this event ends; borrowed from task_in; NULL: neither */
 };

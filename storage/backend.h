@@ -160,6 +160,11 @@ struct backend_ops {
     /* Keeps how an attempt ended; when that number is there already the first word counts. The
      * oldest go when there are more than STORE_ATTEMPTS_MAX. The outcome is borrowed. */
     int (*add_attempt)(struct backend *b, uint64_t key, const struct store_attempt *a);
+    /* Keeps what a running attempt stores, or FUT_ERR_STALE. `change` to success drops it. */
+    int (*put_checkpoint)(struct backend *b, const struct store_checkpoint *o);
+    int (*drop_checkpoint)(struct backend *b, uint64_t key);
+    /* *out: the caller's reference, or NULL: there is none. */
+    int (*load_checkpoint)(struct backend *b, uint64_t key, struct task_checkpoint **out);
     /* Another task tells of this one's end from now on. */
     int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
     /* Moves up to max tasks that wait in the line, in the order of their places. *out_next: the

@@ -68,6 +68,12 @@ static int fault_take(struct backend *b, int64_t line, const struct task_move *m
     return rc ? rc : inner->take(b, line, move, max, rows, out_n, out_next);
 }
 
+static int fault_put_checkpoint(struct backend *b, const struct store_checkpoint *o)
+{
+    int rc = due(STORE_FAULT_CHECKPOINT);
+    return rc ? rc : inner->put_checkpoint(b, o);
+}
+
 static int fault_reserve(struct backend *b, bool on)
 {
     int rc = on ? due(STORE_FAULT_RESERVE) : 0;
@@ -91,6 +97,7 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.insert = fault_insert;
     wrapped.change = fault_change;
     wrapped.take = fault_take;
+    wrapped.put_checkpoint = fault_put_checkpoint;
     wrapped.attempts = fault_attempts;
     wrapped.reserve = fault_reserve;
     return &wrapped;

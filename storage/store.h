@@ -147,8 +147,8 @@ struct store_claim {
     struct store_op op;
     enum lane lane;
     size_t max;         /* >= 1 */
-    struct task *tasks; /* space for max, the caller's memory; out: with spec and input, released by
-                           the caller */
+    struct task *tasks; /* space for max, the caller's memory; out: with spec, input and checkpoint,
+                           released by the caller */
     size_t n;           /* out; 0: recalled */
     /* Tasks of these handlers are not taken; or (is_only) of no others. */
     const char *const *handlers; /* borrowed until done, with the strings */
@@ -165,6 +165,19 @@ struct store_recall {
 };
 extern const struct store_verb store_verb_recall;
 
+/* Keeps the checkpoint of a running attempt in place of the one before, for the attempts that come.
+ * It goes when the task succeeds, and with its future. rc FUT_ERR_STALE: that attempt no longer
+ * runs. */
+struct store_checkpoint {
+    struct store_op op;
+    struct task_id id;
+    uint32_t attempt;
+    const char *type; /* content type; borrowed until done, like body */
+    const void *body;
+    size_t len; /* up to TASK_CHECKPOINT_MAX */
+};
+extern const struct store_verb store_verb_checkpoint;
+
 /* Gives a task that failed or was cancelled another life (change: of EVENT_REVIVE, from task, which
  * must have its outcome). What it came to stays in the list of its attempts. If its callback is
  * still kept, a new one like it tells of the next end; so with the batch's, when that was done.
@@ -173,6 +186,7 @@ extern const struct store_verb store_verb_recall;
 struct store_revive {
     struct store_op op;
     struct task_change change;
+    bool is_fresh;    /* without the checkpoint of the life before */
     struct task task; /* the caller's to release */
 };
 extern const struct store_verb store_verb_revive;
@@ -199,6 +213,7 @@ struct store_get {
     struct store_op op;
     struct task_id id;
     bool with_input;                /* else task comes without */
+    bool with_checkpoint;           /* with its body; else task.checkpoint comes without */
     struct task task;               /* out; released by the caller */
     struct store_reported reported; /* out: what it reported */
 };

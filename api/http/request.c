@@ -301,6 +301,17 @@ bool request_refuse_arg(struct request *r, const char *name, const char *allowed
     return false;
 }
 
+bool request_read_flag(struct request *r, const char *name, bool *out)
+{
+    const char *text = request_arg(r, name);
+    if (!text)
+        return true;
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return request_refuse_arg(r, name, "\"true\" or \"false\"");
+    *out = strcmp(text, "true") == 0;
+    return true;
+}
+
 /* At most one line a second for each loop, whatever fails. */
 static void log_failure(struct request *r, int rc)
 {
@@ -459,10 +470,11 @@ static void drop_revive(struct request *r)
     task_release(&r->op.revive.task);
 }
 
-void request_revive(struct request *r, const struct task_change *change, request_step *next)
+void request_revive(struct request *r, const struct task_change *change, bool is_fresh,
+                    request_step *next)
 {
     request_drop_op(r);
-    r->op.revive = (struct store_revive){.change = *change, .task = r->task};
+    r->op.revive = (struct store_revive){.change = *change, .is_fresh = is_fresh, .task = r->task};
     r->task = (struct task){0};
     request_post(r, &store_verb_revive, drop_revive, next);
 }
@@ -485,34 +497,43 @@ static void get_done(struct store_op *op)
 {
     struct request *r = FUT_CONTAINER(op, struct request, op.base);
     const struct task_outcome *o = r->op.get.task.outcome;
-    if (op->rc == 0 && o && request_is_refusable(r) &&
-        !budget_grow(&r->api->budget, &r->share, o->body_len)) {
+    const struct task_checkpoint *c = r->op.get.task.checkpoint;
+    size_t bytes = (o ? o->body_len : 0) + (c && c->body ? c->len : 0);
+    if (op->rc == 0 && bytes && request_is_refusable(r) &&
+        !budget_grow(&r->api->budget, &r->share, bytes)) {
         drop_get(r);
         r->next = request_refuse_answer;
     }
     become_ready(r);
 }
 
-static int try_get(struct request *r, struct task_id id, bool with_input, request_step *next)
+static int try_get(struct request *r, struct store_get what, request_step *next)
 {
     request_drop_op(r);
-    r->op.get = (struct store_get){.id = id, .with_input = with_input};
+    r->op.get = what;
     return try_post(r, &store_verb_get, get_done, drop_get, next);
 }
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
 {
-    return try_get(r, id, false, next);
+    return try_get(r, (struct store_get){.id = id}, next);
 }
 
 int request_try_get_whole(struct request *r, struct task_id id, request_step *next)
 {
-    return try_get(r, id, true, next);
+    return try_get(r, (struct store_get){.id = id, .with_input = true}, next);
 }
 
 void request_get(struct request *r, struct task_id id, request_step *next)
 {
     int rc = request_try_get(r, id, next);
+    if (rc != 0)
+        request_not_posted(r, rc);
+}
+
+void request_get_checkpoint(struct request *r, struct task_id id, request_step *next)
+{
+    int rc = try_get(r, (struct store_get){.id = id, .with_checkpoint = true}, next);
     if (rc != 0)
         request_not_posted(r, rc);
 }

@@ -207,6 +207,9 @@ void request_problem(struct request *r, const struct problem *p);
 void request_fail(struct request *r, int rc);
 /* 400: that parameter must be what allowed says. False, for the caller to give back. */
 bool request_refuse_arg(struct request *r, const char *name, const char *allowed);
+/* Reads a parameter that is true or false; *out stays as it is when there is none. False: answered.
+ */
+FUT_MUST_CHECK bool request_read_flag(struct request *r, const char *name, bool *out);
 /* The problem of a store operation that was not taken: too many of them wait, or the store stops.
  */
 void request_not_posted(struct request *r, int rc);
@@ -249,10 +252,13 @@ FUT_MUST_CHECK int request_try_post(struct request *r, const struct store_verb *
 void request_submit(struct request *r, const struct store_key *key, request_step *next);
 /* Applies a change to r->task, which is empty from here until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
-/* As request_apply, for another life. */
-void request_revive(struct request *r, const struct task_change *change, request_step *next);
+/* As request_apply, for another life; is_fresh: without the checkpoint of the life before. */
+void request_revive(struct request *r, const struct task_change *change, bool is_fresh,
+                    request_step *next);
 /* Reads a future into r->op.get. */
 void request_get(struct request *r, struct task_id id, request_step *next);
+/* As request_get, with the body of its checkpoint. */
+void request_get_checkpoint(struct request *r, struct task_id id, request_step *next);
 /* Reads r->op.members, filled by the caller; tasks that no step has set to zero are released with
  * the operation. */
 void request_members(struct request *r, request_step *next);

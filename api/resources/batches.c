@@ -286,22 +286,6 @@ static void submitted(struct request *r)
     }
 }
 
-static bool read_fail_fast(struct request *r, bool *out)
-{
-    struct problem p;
-    const char *text = request_arg(r, "fail_fast");
-    if (!text)
-        return true;
-    *out = strcmp(text, "true") == 0;
-    if (*out || strcmp(text, "false") == 0)
-        return true;
-    problem_set(&p, PROBLEM_INVALID_PARAMETER,
-                "\"fail_fast\" must be \"true\" or \"false\", not \"%.64s\".", text);
-    problem_set_parameter(&p, "fail_fast");
-    request_problem(r, &p);
-    return false;
-}
-
 /* For bodies of lines, in which nothing stands beside the tasks. */
 static bool read_callback_url(struct request *r, const char **out)
 {
@@ -375,7 +359,8 @@ void batches_post(struct request *r)
     struct problem p;
     const char *callback_url;
     bool has_key;
-    if (!read_fail_fast(r, &w->batch.fail_fast) || !read_callback_url(r, &callback_url) ||
+    if (!request_read_flag(r, "fail_fast", &w->batch.fail_fast) ||
+        !read_callback_url(r, &callback_url) ||
         idempotency_read(r, w->print, &r->key, &has_key) != 0)
         return;
     if (r->refusal) {

@@ -177,6 +177,21 @@ static void write_progress(struct buf *out, const struct store_reported *n)
     buf_putc(out, '}');
 }
 
+/* What the next attempt goes on from. */
+static void write_checkpoint(struct buf *out, const struct task_checkpoint *c, const char *id)
+{
+    if (!c)
+        return;
+    json_out_key(out, "checkpoint");
+    buf_putc(out, '{');
+    json_out_uint(out, "size", c->len);
+    json_out_str(out, "content_type", c->type);
+    json_out_uint(out, "attempt", c->attempt);
+    json_out_time(out, "stored_at", c->stored_wall_ms);
+    json_out_key(out, "href");
+    buf_printf(out, "\"/v1/futures/%s/checkpoint\"}", id);
+}
+
 void future_json_write_callback(struct buf *out, const struct task *t)
 {
     char id[ID_TEXT_SIZE];
@@ -238,6 +253,7 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
     char id[ID_TEXT_SIZE];
     write_head(out, t, id);
     write_progress(out, v->reported);
+    write_checkpoint(out, t->checkpoint, id);
     future_json_write_callback(out, v->callback);
     if (v->scene)
         waiting_for_write(out, t, v->scene);

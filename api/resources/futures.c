@@ -101,6 +101,35 @@ void futures_result(struct request *r)
         wait_read(r, id, reply_result);
 }
 
+/* ---- the checkpoint -------------------------------------------------------------------------- */
+
+static void reply_checkpoint(struct request *r)
+{
+    struct problem p;
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    request_take_task(r);
+    const struct task_checkpoint *c = r->task.checkpoint;
+    if (!c) {
+        problem_set(&p, PROBLEM_NO_CHECKPOINT, "The future is %s and has no checkpoint.",
+                    task_state_name(r->task.state));
+        request_problem(r, &p);
+        return;
+    }
+    request_add_header(r, "Cache-Control", "no-cache");
+    request_add_sandbox(r);
+    request_reply_bytes(r, 200, c->type, c->body, c->len);
+}
+
+void futures_checkpoint(struct request *r)
+{
+    struct task_id id;
+    if (futures_read_id(r, &id))
+        request_get_checkpoint(r, id, reply_checkpoint);
+}
+
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
 static void cancel_read(struct request *r);
@@ -237,13 +266,16 @@ static void retry_read(struct request *r)
         refuse_state(r);
         return;
     }
-    request_revive(r, &change, revived);
+    bool is_fresh = false;
+    if (request_read_flag(r, "fresh", &is_fresh))
+        request_revive(r, &change, is_fresh, revived);
 }
 
 void futures_retry(struct request *r)
 {
     struct task_id id;
-    if (futures_read_id(r, &id))
+    bool is_fresh;
+    if (futures_read_id(r, &id) && request_read_flag(r, "fresh", &is_fresh))
         request_get(r, id, retry_read);
 }
 

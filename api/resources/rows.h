@@ -12,14 +12,15 @@ void tasks_post_handler(struct request *r); /* POST /v1/tasks/{handler}: the bod
 void tasks_post_promise(struct request *r); /* POST /v1/promises */
 
 /* futures.c, listing.c, future_log.c: reading and changing what was submitted. */
-void futures_get(struct request *r);       /* GET /v1/futures/{id} */
-void futures_result(struct request *r);    /* GET /v1/futures/{id}/result */
-void futures_cancel(struct request *r);    /* POST /v1/futures/{id}/cancel */
-void futures_retry(struct request *r);     /* POST /v1/futures/{id}/retry */
-void promises_complete(struct request *r); /* POST /v1/futures/{id}/complete */
-void futures_delete(struct request *r);    /* DELETE /v1/futures/{id} */
-void future_log_get(struct request *r);    /* GET /v1/futures/{id}/log */
-void listing_get(struct request *r);       /* GET /v1/futures */
+void futures_get(struct request *r);        /* GET /v1/futures/{id} */
+void futures_result(struct request *r);     /* GET /v1/futures/{id}/result */
+void futures_checkpoint(struct request *r); /* GET /v1/futures/{id}/checkpoint */
+void futures_cancel(struct request *r);     /* POST /v1/futures/{id}/cancel */
+void futures_retry(struct request *r);      /* POST /v1/futures/{id}/retry */
+void promises_complete(struct request *r);  /* POST /v1/futures/{id}/complete */
+void futures_delete(struct request *r);     /* DELETE /v1/futures/{id} */
+void future_log_get(struct request *r);     /* GET /v1/futures/{id}/log */
+void listing_get(struct request *r);        /* GET /v1/futures */
 
 /* batches.c, batch_results.c: tasks that were submitted together. */
 void batches_open(struct request *r);   /* before the body of a POST: lines are read as they come */

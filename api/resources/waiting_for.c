@@ -41,6 +41,12 @@ static bool waits_for_completion(const struct task *t, const struct waiting_scen
     return t->spec->is_promise;
 }
 
+static bool is_suspended(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED && t->is_suspended;
+}
+
 static bool waits_to_begin(const struct task *t, const struct waiting_scene *s)
 {
     (void)s;
@@ -242,6 +248,8 @@ static void write_nothing(struct buf *out, const struct task *t, const struct wa
 
 /* The first that holds. The codes are part of the HTTP contract: never change one. */
 static const struct reason reasons[] = {
+    {"suspended", "Its latest attempt has suspended it until that time.", is_suspended,
+     write_until},
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
     {"completion", "It is a promise, and waits for somebody to complete it.", waits_for_completion,
      write_nothing},

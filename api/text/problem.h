@@ -42,6 +42,7 @@ enum problem_code {
     PROBLEM_UNKNOWN_LIMIT_NAME, /* as a member of a body: the same code with status 422 */
     PROBLEM_TOO_MANY,
     PROBLEM_HISTORY_GONE,
+    PROBLEM_NO_CHECKPOINT,
     PROBLEM_UNKNOWN_HANDLER,
     PROBLEM_UNKNOWN_HANDLER_NAME, /* as a member of a body: the same code with status 422 */
     PROBLEM_UNKNOWN_POOL,

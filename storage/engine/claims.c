@@ -107,8 +107,12 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
                      .started_wall_ms = row->started_wall_ms,
                      .spec = spec_cache_take(&s->w.specs, row->key)};
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
-    if (rc != 0)
+    if (rc == 0)
+        rc = s->ops->load_checkpoint(s->backend, row->key, &t.checkpoint);
+    if (rc != 0) {
+        task_release(&t);
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
+    }
     claims_give(s, o, &t);
     return 0;
 }

@@ -121,10 +121,19 @@ static void prepare_revive(struct store_op *op)
     FUT_ASSERT(FUT_CONTAINER(op, struct store_revive, op)->task.spec);
 }
 
+static int drop_checkpoint(struct store *s, struct task *t)
+{
+    task_checkpoint_unref(t->checkpoint);
+    t->checkpoint = NULL;
+    return s->ops->drop_checkpoint(s->backend, t->spec->id.hi);
+}
+
 static int write_revive(struct store *s, struct store_op *op)
 {
     struct store_revive *o = FUT_CONTAINER(op, struct store_revive, op);
     int rc = revive_task(s, &o->change, &o->task);
+    if (rc == 0 && o->is_fresh)
+        rc = drop_checkpoint(s, &o->task);
     if (rc == 0)
         txn_add_change(s, &(struct store_change){.id = o->change.id,
                                                  .state = o->task.state,

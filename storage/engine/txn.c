@@ -160,12 +160,17 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
     t->attempt = c->attempt;
     t->earlier_attempts = c->earlier_attempts;
     t->daemon_deaths = c->daemon_deaths;
+    t->is_suspended = c->suspends;
     bool has_due = c->to_state == TASK_SCHEDULED && c->due_in_ms >= 0;
     t->due_wall_ms = has_due ? now + c->due_in_ms : 0;
     if (c->to_state == TASK_RUNNING)
         t->started_wall_ms = now;
     t->finished_wall_ms = is_end ? now : 0;
     t->seq = is_end ? ++s->w.now.seq : 0;
+    if (c->to_state == TASK_SUCCEEDED) {
+        task_checkpoint_unref(t->checkpoint);
+        t->checkpoint = NULL;
+    }
     task_outcome_unref(t->outcome);
     t->outcome = is_end && c->outcome ? task_outcome_ref(c->outcome) : NULL;
 }

@@ -1,5 +1,5 @@
 /* verbs: the small verbs that write: a task's change, its end as a future, its batch's cancel, and
- * what its attempt reports. The writer thread alone. */
+ * what its attempt reports and stores. The writer thread alone. */
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -59,3 +59,19 @@ static int write_report(struct store *s, struct store_op *op)
 }
 
 const struct store_verb store_verb_report = {.write = write_report};
+
+static void prepare_checkpoint(struct store_op *op)
+{
+    FUT_ASSERT(FUT_CONTAINER(op, struct store_checkpoint, op)->len <= TASK_CHECKPOINT_MAX);
+}
+
+static int write_checkpoint(struct store *s, struct store_op *op)
+{
+    int rc = txn_begin(s);
+    return rc != 0
+               ? rc
+               : s->ops->put_checkpoint(s->backend, FUT_CONTAINER(op, struct store_checkpoint, op));
+}
+
+const struct store_verb store_verb_checkpoint = {.prepare = prepare_checkpoint,
+                                                 .write = write_checkpoint};

@@ -26,6 +26,36 @@ int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attem
     return 0;
 }
 
+int memory_put_checkpoint(struct backend *b, const struct store_checkpoint *o)
+{
+    struct record *r = memory_find(b, o->id.hi);
+    if (!r || r->task.state != TASK_RUNNING || r->task.attempt != o->attempt)
+        return FUT_ERR_STALE;
+    memory_set_checkpoint(
+        b, r,
+        task_checkpoint_new(&(struct task_checkpoint){.attempt = o->attempt,
+                                                      .stored_wall_ms = b->now.wall_ms,
+                                                      .type = o->type,
+                                                      .body = o->len ? o->body : (const void *)"",
+                                                      .len = o->len}));
+    return 0;
+}
+
+int memory_drop_checkpoint(struct backend *b, uint64_t key)
+{
+    struct record *r = memory_find(b, key);
+    if (r && r->task.checkpoint)
+        memory_set_checkpoint(b, r, NULL);
+    return 0;
+}
+
+int memory_load_checkpoint(struct backend *b, uint64_t key, struct task_checkpoint **out)
+{
+    struct record *r = memory_find(b, key);
+    *out = r ? task_checkpoint_ref(r->task.checkpoint) : NULL;
+    return 0;
+}
+
 int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback)
 {
     struct record *r = memory_find(b, key);

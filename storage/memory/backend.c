@@ -72,6 +72,7 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = b->now.wall_ms;
+    after.is_suspended = false;
     memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
     return (struct backend_row){after.spec->id.hi, after.attempt, after.earlier_attempts,
                                 after.daemon_deaths, after.started_wall_ms};
@@ -137,6 +138,7 @@ static int memory_queue(struct backend *b, uint64_t key, enum task_state to, int
     struct task after = r->task;
     after.state = to;
     after.due_wall_ms = 0;
+    after.is_suspended = false;
     memory_set(b, r, &after, r->line, place);
     return 0;
 }
@@ -425,6 +427,9 @@ const struct backend_ops backend_memory = {
     .insert = memory_insert,
     .change = memory_change,
     .add_attempt = memory_add_attempt,
+    .put_checkpoint = memory_put_checkpoint,
+    .drop_checkpoint = memory_drop_checkpoint,
+    .load_checkpoint = memory_load_checkpoint,
     .set_callback = memory_set_callback,
     .take = memory_take,
     .first = memory_first,

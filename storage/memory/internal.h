@@ -20,6 +20,7 @@ struct record {
     int64_t place;
     int64_t due_up_ms;                /* while it waits for a time */
     int64_t born_up_ms;               /* when this life began */
+    bool has_suspended;               /* in this life: it has begun, though nothing is charged */
     int64_t up_ms;                    /* when it ended */
     struct memory_reported *reported; /* NULL: nothing reported */
     struct store_attempt *attempts;
@@ -157,6 +158,9 @@ void memory_free_schedules(struct backend *b);
 
 /* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
+int memory_put_checkpoint(struct backend *b, const struct store_checkpoint *o);
+int memory_drop_checkpoint(struct backend *b, uint64_t key);
+int memory_load_checkpoint(struct backend *b, uint64_t key, struct task_checkpoint **out);
 int memory_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int memory_attempts(struct backend_reader *r, struct store_attempts *o);
 
@@ -184,6 +188,8 @@ int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int memory_members(struct backend_reader *r, struct store_members *o);
 int memory_log(struct backend_reader *r, struct store_log *o);
 
+/* Gives it another checkpoint (takes it; NULL: none); can be undone. */
+void memory_set_checkpoint(struct backend *b, struct record *r, struct task_checkpoint *c);
 /* Gives it another spec (takes it); can be undone. */
 void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec);
 /* A batch by the first half of its id; NULL when there is none. */

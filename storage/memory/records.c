@@ -71,7 +71,7 @@ static void index_times(struct backend *b, struct record *r)
         heap_put(&b->due, &r->due, r->due_up_ms);
     if (task_state_is_final(t->state))
         return;
-    if (times->expires_in_ms && !task_has_begun(t))
+    if (times->expires_in_ms && !task_has_begun(t) && !r->has_suspended)
         heap_put(&b->timers[BACKEND_EXPIRY], &r->timers[BACKEND_EXPIRY],
                  r->born_up_ms + times->expires_in_ms);
     if (times->deadline_ms)
@@ -348,7 +348,12 @@ void memory_set(struct backend *b, struct record *r, const struct task *after,
     /* The stored spec has the input, the caller's may lack it. */
     task_spec_unref(kept.spec);
     kept.spec = task_spec_ref(r->task.spec);
+    /* So has the stored record the checkpoint, which goes with a success. */
+    task_checkpoint_unref(kept.checkpoint);
+    kept.checkpoint = kept.state == TASK_SUCCEEDED ? NULL : task_checkpoint_ref(r->task.checkpoint);
     r->task = kept;
+    r->has_suspended =
+        kept.is_suspended || (r->has_suspended && !task_state_is_final(before.state));
     r->line = task_state_is_final(kept.state) ? NULL : line;
     if (place != BACKEND_PLACE_KEPT)
         r->place = place;
@@ -361,6 +366,13 @@ void memory_set(struct backend *b, struct record *r, const struct task *after,
     if (m && m->unfinished == 0)
         m->up_ms = b->now.up_ms;
     task_release(&before);
+}
+
+void memory_set_checkpoint(struct backend *b, struct record *r, struct task_checkpoint *c)
+{
+    memory_remember(b, UNDO_CHANGE, r);
+    task_checkpoint_unref(r->task.checkpoint);
+    r->task.checkpoint = c;
 }
 
 void memory_set_spec(struct backend *b, struct record *r, struct task_spec *spec)

@@ -118,6 +118,8 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
         rc = migrate(b, cfg, err);
     if (rc == 0) {
         rc = sqlite_prepare_writes(b);
+        if (rc == 0)
+            rc = sqlite_find_checkpoints(b);
         if (rc != 0)
             (void)sqlite_fail(b->db, cfg->path, rc, err);
         sqlite_watch_wal(b);
@@ -148,6 +150,9 @@ const struct backend_ops backend_sqlite = {
     .insert = sqlite_insert,
     .change = sqlite_change,
     .add_attempt = sqlite_add_attempt,
+    .put_checkpoint = sqlite_put_checkpoint,
+    .drop_checkpoint = sqlite_drop_checkpoint,
+    .load_checkpoint = sqlite_load_checkpoint,
     .set_callback = sqlite_set_callback,
     .take = sqlite_take,
     .first = sqlite_first,

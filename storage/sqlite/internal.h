@@ -37,6 +37,7 @@ enum write_stmt {
     W_NEXT_DUE,
     W_NEXT_TIMER,
     W_PUT_TIMER,
+    W_RETURN_EXPIRY,
     W_TIMED_OUT,
     W_DROP_TIMER,
     W_DROP_TIMERS,
@@ -72,6 +73,10 @@ enum write_stmt {
     W_DELETE_RESULT,
     W_DELETE_ATTEMPTS,
     W_DELETE_OPTIONS,
+    W_PUT_CHECKPOINT,
+    W_DELETE_CHECKPOINT,
+    W_GET_CHECKPOINT,
+    W_HAS_CHECKPOINTS,
     W_OLDEST,
     W_BULK_PUT,
     W_BULK_TRIM,
@@ -117,6 +122,8 @@ enum read_stmt {
     R_LOG,
     R_INPUT,
     R_ATTEMPTS,
+    R_CHECKPOINT,
+    R_CHECKPOINT_SIZE,
     R_AHEAD,
     R_FAILURES,
     R_BULK,
@@ -142,8 +149,9 @@ struct backend {
     int lock_fd;
     char *path;
     int64_t reserve_bytes;
-    struct backend_time now;   /* of this transaction */
-    atomic_llong up_offset_ms; /* wall time - uptime; for the readers, who show due times */
+    struct backend_time now;     /* of this transaction */
+    atomic_llong up_offset_ms;   /* wall time - uptime; for the readers, who show due times */
+    atomic_bool has_checkpoints; /* the table may have rows; else nobody looks */
     struct sqlite_ends ends[SQLITE_ENDS_MAX];
     size_t n_ends;
     int64_t cancel_key, cancel_pos; /* members of that batch before this place are done */
@@ -178,7 +186,7 @@ struct backend_reader {
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
 /* Of `live l`, behind SPEC_COLUMNS. */
-#define LIVE_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, l.past"
+#define LIVE_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, l.past, l.suspended"
 
 #define SPEC_INSERT                                                                                \
     "INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries, batch, "          \
@@ -194,6 +202,7 @@ enum task_column {
     C_DUE,
     C_LIVE_STARTED,
     C_PAST,
+    C_SUSPENDED,
     C_STATE,
     C_ATTEMPT,
     C_LOST,
@@ -354,6 +363,15 @@ int sqlite_add_attempt(struct backend *b, uint64_t key, const struct store_attem
 int sqlite_set_callback(struct backend *b, uint64_t key, struct task_id callback);
 int sqlite_attempts(struct backend_reader *r, struct store_attempts *o);
 
+/* checkpoints.c */
+/* Whether there are any, once all is prepared. */
+int sqlite_find_checkpoints(struct backend *b);
+int sqlite_put_checkpoint(struct backend *b, const struct store_checkpoint *o);
+int sqlite_drop_checkpoint(struct backend *b, uint64_t key);
+int sqlite_load_checkpoint(struct backend *b, uint64_t key, struct task_checkpoint **out);
+/* Adds what is kept to a task that was read, with its body or only its length. */
+int sqlite_read_checkpoint(struct backend_reader *r, struct task *t, bool with_body);
+
 /* batch.c */
 int sqlite_batch_put(struct backend *b, const struct store_batch *batch);
 int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
@@ -388,6 +406,8 @@ int sqlite_limit_key_drop(struct backend *b, const char *name, const char *key);
 int sqlite_limits(struct backend *b, backend_limit_fn *limit_fn, backend_limit_key_fn *key_fn,
                   void *ctx);
 /* report.c */
+/* 0, or FUT_ERR_STALE: that attempt does not run. */
+int sqlite_check_running(struct backend *b, struct task_id id, uint32_t attempt);
 int sqlite_report(struct backend *b, const struct store_report *o);
 
 /* schedules.c */
@@ -422,7 +442,7 @@ int sqlite_members(struct backend_reader *r, struct store_members *o);
 int sqlite_log(struct backend_reader *r, struct store_log *o);
 
 #define SQLITE_BUSY_MS 5000 /* how long a connection waits for another, as in its settings */
-#define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 6) /* column of W_UNFINISHED */
+#define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 7) /* column of W_UNFINISHED */
 
 /* Small binding helpers; indexes begin at 1. */
 static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)

@@ -45,6 +45,10 @@ static const char *const sql[R_COUNT] = {
     [R_SCHEDULE_DUE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE wake_ms <= ?1"
                        " ORDER BY wake_ms LIMIT ?2",
     [R_SCHEDULE_NEXT] = "SELECT min(wake_ms) FROM schedules WHERE wake_ms > ?1",
+    [R_CHECKPOINT] = "SELECT attempt, stored_ms, type, length(body), body FROM checkpoints"
+                     " WHERE key = ?1",
+    [R_CHECKPOINT_SIZE] = "SELECT attempt, stored_ms, type, length(body) FROM checkpoints"
+                          " WHERE key = ?1",
     [R_AHEAD] = "SELECT count(*) FROM (SELECT 1 FROM lines mine"
                 " CROSS JOIN lines n ON n.queue = mine.queue AND n.lane = mine.lane"
                 "  AND n.fair_key = mine.fair_key CROSS JOIN live l ON l.queue = n.number"
@@ -132,6 +136,7 @@ void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, str
         .outcome = done ? read_outcome(st, whole) : NULL,
     };
     out->due_wall_ms = read_due(b, st, out);
+    out->is_suspended = out->state == TASK_SCHEDULED && sqlite3_column_int(st, C_SUSPENDED) == 2;
 }
 
 /* In a statement of its own, as few ask for it: what was submitted does not change. */
@@ -186,11 +191,11 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
         };
     }
     (void)sqlite3_reset(st);
-    if (step == SQLITE_ROW)
-        o->reported.place = place_of(r, &o->task);
-    if (step == SQLITE_ROW && o->with_input)
-        return add_input(r, &o->task);
-    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
+    if (step != SQLITE_ROW)
+        return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
+    o->reported.place = place_of(r, &o->task);
+    int rc = sqlite_read_checkpoint(r, &o->task, o->with_checkpoint);
+    return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 
 static enum read_stmt driving_table(const struct task_filter *f)

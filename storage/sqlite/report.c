@@ -1,12 +1,12 @@
 /* report: what running attempts report: progress and log. The writer thread alone. */
 #include "storage/sqlite/internal.h"
 
-static int check_running(struct backend *b, const struct store_report *o)
+int sqlite_check_running(struct backend *b, struct task_id id, uint32_t attempt)
 {
     sqlite3_stmt *st = b->stmts[W_IS_RUNNING];
-    bind_int(st, 1, (int64_t)o->id.hi);
+    bind_int(st, 1, (int64_t)id.hi);
     bind_int(st, 2, TASK_RUNNING);
-    bind_int(st, 3, o->attempt);
+    bind_int(st, 3, attempt);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
     return step == SQLITE_DONE ? FUT_ERR_STALE : sqlite_noted_rc(b, step);
@@ -35,7 +35,7 @@ static int add_log(struct backend *b, const struct store_report *o)
 
 int sqlite_report(struct backend *b, const struct store_report *o)
 {
-    int rc = check_running(b, o);
+    int rc = sqlite_check_running(b, o->id, o->attempt);
     if (rc == 0) {
         bind_int(b->stmts[W_PUT_NOTE], 1, (int64_t)o->id.hi);
         rc = sqlite_run(b, W_PUT_NOTE);

@@ -177,6 +177,14 @@ static const char *const migrations[] = {
      "  PRIMARY KEY (name, key)) STRICT, WITHOUT ROWID;"
      "ALTER TABLE lines ADD COLUMN limits TEXT NOT NULL DEFAULT '';"
      "ALTER TABLE options ADD COLUMN limits TEXT;"),
+
+    /* What attempts stored for those that come: of unfinished tasks, and of those that did not
+     * succeed until they are deleted. suspended: 2 of a scheduled task whose attempt asked for it;
+     * 1 of one that was suspended before; in other states 2 is as 1. */
+    ("CREATE TABLE checkpoints ("
+     "  key INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, stored_ms INTEGER NOT NULL,"
+     "  type TEXT NOT NULL, body BLOB NOT NULL) STRICT;"
+     "ALTER TABLE live ADD COLUMN suspended INTEGER;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

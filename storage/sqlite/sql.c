@@ -21,7 +21,8 @@ static const char *const sql[W_COUNT] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
-        " started_ms = ?8, place = coalesce(?11, place)"
+        " started_ms = ?8, place = coalesce(?11, place),"
+        " suspended = CASE WHEN ?12 THEN 2 WHEN suspended THEN 1 END"
         " WHERE key = ?1 AND state = ?9 AND attempt = ?10",
     [W_DELETE_LIVE] = "DELETE FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_INSERT_RESULT] =
@@ -52,6 +53,8 @@ static const char *const sql[W_COUNT] = {
     [W_NEXT_TIMER] = "SELECT min(at_ms) FROM timers WHERE kind = ?1",
     [W_PUT_TIMER] = "INSERT INTO timers (key, kind, at_ms) VALUES (?1, ?2, ?3)"
                     " ON CONFLICT DO NOTHING",
+    [W_RETURN_EXPIRY] = "INSERT INTO timers (key, kind, at_ms) SELECT key, ?2, ?3 FROM live"
+                        " WHERE key = ?1 AND suspended IS NULL ON CONFLICT DO NOTHING",
     [W_TIMED_OUT] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS " FROM timers x CROSS JOIN live l ON l.key = x.key"
         " CROSS JOIN tasks t ON t.key = x.key" JOIN_OPTIONS
@@ -110,6 +113,12 @@ static const char *const sql[W_COUNT] = {
     [W_DELETE_RESULT] = "DELETE FROM results WHERE key = ?1",
     [W_DELETE_ATTEMPTS] = "DELETE FROM attempts WHERE key = ?1",
     [W_DELETE_OPTIONS] = "DELETE FROM options WHERE key = ?1",
+    [W_PUT_CHECKPOINT] = "INSERT OR REPLACE INTO checkpoints (key, attempt, stored_ms, type, body)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_DELETE_CHECKPOINT] = "DELETE FROM checkpoints WHERE key = ?1",
+    [W_GET_CHECKPOINT] = "SELECT attempt, stored_ms, type, length(body), body FROM checkpoints"
+                         " WHERE key = ?1",
+    [W_HAS_CHECKPOINTS] = "SELECT EXISTS (SELECT 1 FROM checkpoints)",
     [W_OLDEST] = "SELECT key, up_ms FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
     [W_BULK_PUT] = "INSERT OR REPLACE INTO bulks (" BULK_COLUMNS ") VALUES"
                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",

@@ -3,13 +3,18 @@
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
 
+static int run_put(struct backend *b, enum write_stmt put, uint64_t key, enum backend_timer which,
+                   int64_t at_ms)
+{
+    bind_int(b->stmts[put], 1, (int64_t)key);
+    bind_int(b->stmts[put], 2, which);
+    bind_int(b->stmts[put], 3, at_ms);
+    return sqlite_run(b, put);
+}
+
 static int put_timer(struct backend *b, uint64_t key, enum backend_timer which, int64_t at_ms)
 {
-    sqlite3_stmt *st = b->stmts[W_PUT_TIMER];
-    bind_int(st, 1, (int64_t)key);
-    bind_int(st, 2, which);
-    bind_int(st, 3, at_ms);
-    return sqlite_run(b, W_PUT_TIMER);
+    return run_put(b, W_PUT_TIMER, key, which, at_ms);
 }
 
 int sqlite_put_timers(struct backend *b, const struct task *t, bool is_first)
@@ -28,7 +33,7 @@ int sqlite_put_timers(struct backend *b, const struct task *t, bool is_first)
 
 int sqlite_return_expiry(struct backend *b, uint64_t key)
 {
-    return put_timer(b, key, BACKEND_EXPIRY, b->now.up_ms);
+    return run_put(b, W_RETURN_EXPIRY, key, BACKEND_EXPIRY, b->now.up_ms);
 }
 
 int sqlite_drop_timers(struct backend *b, uint64_t key)

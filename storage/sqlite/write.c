@@ -148,8 +148,11 @@ static int change_timers(struct backend *b, const struct task *after)
 {
     if (task_state_is_final(after->state))
         return sqlite_drop_timers(b, after->spec->id.hi);
-    bool is_given_back = after->spec->times.expires_in_ms && !task_has_begun(after);
-    return is_given_back ? sqlite_return_expiry(b, after->spec->id.hi) : 0;
+    if (!after->spec->times.expires_in_ms || task_has_begun(after))
+        return 0;
+    /* One that suspended itself has begun, although no attempt is charged. */
+    return after->is_suspended ? sqlite_drop_expiry(b, after->spec->id.hi)
+                               : sqlite_return_expiry(b, after->spec->id.hi);
 }
 
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after,
@@ -163,6 +166,7 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
     if (!final) {
         bind_live(st, after, line, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
         bind_int_or_null(st, 11, place, BACKEND_PLACE_KEPT);
+        bind_int(st, 12, after->is_suspended);
     }
     bind_int(st, 1, (int64_t)c->id.hi);
     bind_int(st, final ? 2 : 9, c->from_state);
@@ -176,6 +180,8 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
         rc = sqlite_end_member(b, after->spec->batch, after->state);
     if (rc == 0 && final && after->spec->schedule)
         rc = sqlite_schedule_end_task(b, after->spec);
+    if (rc == 0 && after->state == TASK_SUCCEEDED)
+        rc = sqlite_drop_checkpoint(b, c->id.hi);
     return rc == 0 && final ? insert_result(b, after) : rc;
 }
 
@@ -189,7 +195,7 @@ static int delete_task(struct backend *b, int64_t key)
 {
     static const enum write_stmt which[] = {W_DELETE_RESULT,  W_DELETE_NOTE, W_DELETE_ATTEMPTS,
                                             W_DELETE_OPTIONS, W_DELETE_KEYS, W_DELETE_TASK};
-    int rc = 0;
+    int rc = sqlite_drop_checkpoint(b, (uint64_t)key);
     for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++)
         rc = run_with_key(b, which[i], key);
     return rc;

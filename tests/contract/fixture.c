@@ -134,13 +134,42 @@ int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const s
     return rc;
 }
 
-int fixture_revive(struct fixture *k, struct task *t)
+static int revive(struct fixture *k, struct task *t, bool is_fresh)
 {
-    struct store_revive o = {.task = *t};
+    struct store_revive o = {.task = *t, .is_fresh = is_fresh};
     int rc = task_apply(t, EVENT_REVIVE, NULL, &o.change);
     if (rc == 0)
         rc = wait_done(store_post(k->store, &store_verb_revive, &o.op, on_done), &o.op);
     *t = o.task;
+    return rc;
+}
+
+int fixture_revive(struct fixture *k, struct task *t)
+{
+    return revive(k, t, false);
+}
+
+int fixture_revive_fresh(struct fixture *k, struct task *t)
+{
+    return revive(k, t, true);
+}
+
+int fixture_checkpoint(struct fixture *k, const struct task *t, const char *text)
+{
+    struct store_checkpoint o = {.id = t->spec->id,
+                                 .attempt = t->attempt,
+                                 .type = CONTENT_TEXT,
+                                 .body = text,
+                                 .len = strlen(text)};
+    return wait_done(store_post(k->store, &store_verb_checkpoint, &o.op, on_done), &o.op);
+}
+
+int fixture_get_checkpoint(struct fixture *k, struct task_id id, struct task *out)
+{
+    struct store_get o = {.id = id, .with_checkpoint = true};
+    int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
+    if (rc == 0)
+        *out = o.task;
     return rc;
 }
 

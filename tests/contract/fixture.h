@@ -38,6 +38,8 @@ int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const s
 int fixture_succeed(struct fixture *k, struct task *t, const char *body);
 /* Another life; t (with its outcome) is brought up to date on success. */
 int fixture_revive(struct fixture *k, struct task *t);
+/* Likewise, without the checkpoint of the life before. */
+int fixture_revive_fresh(struct fixture *k, struct task *t);
 int fixture_attempts(struct fixture *k, struct store_attempts *o);
 int fixture_get(struct fixture *k, struct task_id id, struct task *out);
 /* What is known of it beside its record; without the message. */
@@ -71,6 +73,10 @@ int fixture_limit_list(struct fixture *k, const char *name, struct store_limit_l
 /* Starts a bulk and waits (5 s at most) for its end. */
 struct store_bulk fixture_bulk(struct fixture *k, enum store_bulk_kind kind, const char *filter);
 struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id);
+/* Stores this text as the checkpoint of the snapshot's attempt. */
+int fixture_checkpoint(struct fixture *k, const struct task *t, const char *text);
+/* As fixture_get, with the body of the checkpoint. */
+int fixture_get_checkpoint(struct fixture *k, struct task_id id, struct task *out);
 /* Waits (5 s at most) until the future is in this state; returns the snapshot, caller's. */
 struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_state state);
 

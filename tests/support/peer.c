@@ -322,6 +322,8 @@ struct peer_hello peer_hello(struct peer *p)
     h.cancel = says(&m, "cancel");
     h.fork = says(&m, "fork");
     h.memfd = says(&m, "memfd");
+    h.checkpoint = says(&m, "checkpoint");
+    h.yield = says(&m, "yield");
     peer_message_release(&m);
     return h;
 }

@@ -77,6 +77,13 @@ static void judge_progress(const struct peer_message *m)
              m->line, m->payload);
 }
 
+static bool may_say(const struct worker *w, const struct peer_message *m)
+{
+    bool stores = peer_message_is(m, "CHECKPOINT") || peer_message_is(m, "SUSPEND");
+    return peer_message_is(m, "LOG") || peer_message_is(m, "DONE") || peer_message_is(m, "FAIL") ||
+           (stores && w->hello.checkpoint);
+}
+
 /* The next message about this task; what else comes breaks the protocol. */
 void worker_next(struct worker *w, unsigned id, struct peer_message *m)
 {
@@ -85,8 +92,7 @@ void worker_next(struct worker *w, unsigned id, struct peer_message *m)
         fail("task %u runs, and the worker says \"%s\"", id, m->line);
     if (peer_message_is(m, "PROGRESS"))
         judge_progress(m);
-    else if (!peer_message_is(m, "LOG") && !peer_message_is(m, "DONE") &&
-             !peer_message_is(m, "FAIL"))
+    else if (!may_say(w, m))
         fail("a worker does not say \"%s\"", m->line);
 }
 

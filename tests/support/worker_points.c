@@ -14,6 +14,7 @@
 
 #define MIB ((size_t)1 << 20)
 #define BYTES "application/octet-stream"
+#define UNANSWERED_MS 100 /* a worker that does not wait for the answer has gone on by then */
 
 static void echo_noise(struct worker *w, size_t n)
 {
@@ -217,6 +218,130 @@ static void check_concurrency(struct worker *w)
     worker_expect_life(w, n + 1);
 }
 
+static void say(struct worker *w, const char *verb, unsigned id, const char *payload)
+{
+    char *line = text_printf("%s %u %zu", verb, id, strlen(payload));
+    peer_send(w->peer, line, payload, strlen(payload), -1);
+    free(line);
+}
+
+static void expect_checkpoint(struct worker *w, unsigned id, const char *bytes, size_t n)
+{
+    struct peer_message m;
+    worker_next(w, id, &m);
+    if (!peer_message_is(&m, "CHECKPOINT") || m.n != n || memcmp(m.payload, bytes, n) != 0)
+        fail("expected CHECKPOINT with %zu bytes; got \"%s\"", n, m.line);
+    peer_message_release(&m);
+    if (peer_has_message(w->peer, UNANSWERED_MS))
+        fail("it goes on although its CHECKPOINT was not answered");
+}
+
+static void expect_suspend(struct worker *w, unsigned id, const char *for_ms)
+{
+    struct peer_message m;
+    char value[32];
+    worker_next(w, id, &m);
+    peer_message_key(&m, "for_ms", value, sizeof(value));
+    if (!peer_message_is(&m, "SUSPEND") || strcmp(*value ? value : "0", for_ms) != 0)
+        fail("expected SUSPEND with for_ms=%s; got \"%s\" \"%.300s\"", for_ms, m.line, m.payload);
+    peer_message_release(&m);
+}
+
+/* What an earlier attempt stored comes before the RUN of the same id. */
+static void send_checkpoint(struct worker *w, unsigned id, const char *bytes, size_t n, int memfd)
+{
+    char *line =
+        text_printf("CHECKPOINT %u %zu%s attempt=1 type=" BYTES, id, n, memfd >= 0 ? " fd=1" : "");
+    peer_send(w->peer, line, memfd >= 0 ? NULL : bytes, n, memfd);
+    free(line);
+}
+
+static void store_and_suspend(struct worker *w, unsigned id, const char *text)
+{
+    worker_ask(w, id, "resume", text);
+    expect_checkpoint(w, id, text, strlen(text));
+    say(w, "SAVED", id, "");
+    expect_suspend(w, id, "1000");
+}
+
+static void check_checkpoint(struct worker *w)
+{
+    store_and_suspend(w, 1, "half way\nthere");
+    send_checkpoint(w, 2, "half way", 8, -1);
+    worker_ask(w, 2, "resume", "the input");
+    worker_expect_done(w, 2, "half way");
+    store_and_suspend(w, 3, "another task"); /* which has none */
+    send_checkpoint(w, 4, "", 0, -1);
+    worker_ask(w, 4, "resume", "the input");
+    worker_expect_done(w, 4, "");
+}
+
+static void check_large_checkpoint(struct worker *w)
+{
+    char *bytes = worker_noise(MIB);
+    char *line = worker_run_line(2, "resume", BYTES, MIB, "");
+    struct peer_message m;
+    send_checkpoint(w, 1, bytes, MIB, -1);
+    worker_ask(w, 1, "resume", "x");
+    worker_answer(w, 1, &m);
+    if (!peer_message_is(&m, "DONE") || m.n != MIB || memcmp(m.payload, bytes, MIB) != 0)
+        fail("a checkpoint of 1 MiB does not come back; got \"%s\"", m.line);
+    peer_message_release(&m);
+    peer_send(w->peer, line, bytes, MIB, -1);
+    expect_checkpoint(w, 2, bytes, MIB);
+    say(w, "SAVED", 2, "");
+    expect_suspend(w, 2, "1000");
+    free(line);
+    free(bytes);
+    worker_expect_life(w, 3);
+}
+
+static void check_checkpoint_by_memfd(struct worker *w)
+{
+    char *bytes = worker_noise(MIB);
+    int fd = worker_sealed_file(bytes, MIB);
+    struct peer_message m;
+    send_checkpoint(w, 1, NULL, MIB, fd);
+    worker_ask(w, 1, "resume", "x");
+    worker_answer(w, 1, &m);
+    if (!peer_message_is(&m, "DONE") || m.n != MIB || memcmp(m.payload, bytes, MIB) != 0)
+        fail("a checkpoint that came by memfd does not come back; got \"%s\"", m.line);
+    peer_message_release(&m);
+    fd_close(&fd);
+    free(bytes);
+    worker_expect_life(w, 2);
+}
+
+static void check_refused_checkpoint(struct worker *w)
+{
+    worker_ask(w, 1, "resume", "half");
+    expect_checkpoint(w, 1, "half", 4);
+    say(w, "REFUSED", 1, "the disk is full");
+    worker_expect_fail(w, 1, "kind", "NotSaved");
+    worker_expect_life(w, 2);
+}
+
+static void check_yield(struct worker *w)
+{
+    worker_ask(w, 1, "yield", "");
+    expect_checkpoint(w, 1, "so far", 6);
+    say(w, "SAVED", 1, "");
+    expect_checkpoint(w, 1, "so far", 6);
+    say(w, "YIELD", 1, "");
+    say(w, "SAVED", 1, "");
+    expect_suspend(w, 1, "0");
+    say(w, "YIELD", 1, ""); /* late: it has ended */
+    worker_ask(w, 2, "yield", "");
+    expect_checkpoint(w, 2, "so far", 6);
+    say(w, "YIELD", 1, "");
+    say(w, "SAVED", 2, "");
+    expect_checkpoint(w, 2, "so far", 6); /* it was not meant */
+    say(w, "REFUSED", 2, "enough");
+    worker_expect_fail(w, 2, "kind", "NotSaved");
+    say(w, "YIELD", 2, "");
+    worker_expect_life(w, 3);
+}
+
 static void check_end_of_stream(struct worker *w)
 {
     worker_expect_life(w, 1);
@@ -300,6 +425,14 @@ static const struct worker_point points[] = {
     {"a late cancel is left", check_late_cancel, WORKER_CANCEL},
     {"as many at once as it says", check_concurrency,
      WORKER_TOUR | WORKER_CANCEL | WORKER_CONCURRENCY},
+    {"a checkpoint: stored, waited for, given back", check_checkpoint,
+     WORKER_TOUR | WORKER_CHECKPOINT},
+    {"a checkpoint of 1 MiB", check_large_checkpoint, WORKER_TOUR | WORKER_CHECKPOINT},
+    {"… by memfd", check_checkpoint_by_memfd, WORKER_TOUR | WORKER_CHECKPOINT | WORKER_MEMFD},
+    {"a refused checkpoint fails the task, not the worker", check_refused_checkpoint,
+     WORKER_TOUR | WORKER_CHECKPOINT},
+    {"YIELD suspends the task that it names", check_yield,
+     WORKER_TOUR | WORKER_CHECKPOINT | WORKER_YIELD},
     {"the end of the stream ends it", check_end_of_stream, 0},
     {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},
     {"TERM ends it", check_term, 0},

@@ -11,6 +11,8 @@ enum worker_need {
     WORKER_CONCURRENCY = 4,
     WORKER_MEMFD = 8,
     WORKER_FORK = 16,
+    WORKER_CHECKPOINT = 32,
+    WORKER_YIELD = 64,
 };
 
 struct worker_point {

@@ -54,11 +54,11 @@ static const struct {
     const char *before, *path, *after;
     int points;
 } subjects[] = {
-    {"python3", "../../workers/sdk/examples/tour.py", "", 21},
-    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 23},
-    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 21},
-    {"sh", "../../workers/sdk/examples/tour.sh", "", 17},
-    {"", "workers/sdk/examples/tour", "", 21},
+    {"python3", "../../workers/sdk/examples/tour.py", "", 26},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 28},
+    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 25},
+    {"sh", "../../workers/sdk/examples/tour.sh", "", 21},
+    {"", "workers/sdk/examples/tour", "", 26},
 };
 
 START_TEST(test_program_conforms)
@@ -71,7 +71,7 @@ START_TEST(test_plugin_conforms)
 {
     char *host = daemon_built("futured");
     char *before = text_printf("%s --role=plugin-host", host);
-    must_conform(before, "workers/sdk/examples/tour.so", "", 22);
+    must_conform(before, "workers/sdk/examples/tour.so", "", 27);
     free(before);
     free(host);
 }
@@ -91,6 +91,7 @@ static const struct {
     {"text", {"--point", "NUL"}, "FAIL  NUL, newlines, every byte"},
     {"strict", {ONE_HANDLER, "--point", "unknown keys"}, "FAIL  unknown keys are left"},
     {"sticky", {ONE_HANDLER, "--point", "late"}, "FAIL  a late cancel is left"},
+    {"eager", {"--point", "waited for"}, "FAIL  a checkpoint: stored, waited for, given back"},
     {"deaf",
      {ONE_HANDLER, "--patience", "1", "--point", "end of the stream"},
      "FAIL  the end of the stream ends it"},

@@ -1,6 +1,6 @@
 """A worker without an SDK that does one thing wrong, to show that worker_conformance sees it.
 
-    wrong_worker.py right|chatty|text|strict|sticky|deaf
+    wrong_worker.py right|chatty|text|strict|sticky|deaf|eager
 """
 import os
 import signal
@@ -30,7 +30,7 @@ def answer(number, keys, kind, payload):
 
 def serve():
     cancelled = False
-    say("HELLO 1 0 cancel=1")
+    say("HELLO 1 0 cancel=1" + (" checkpoint=1" if WRONG == "eager" else ""))
     while True:
         line = source.readline()
         if not line:
@@ -45,6 +45,9 @@ def serve():
         elif cancelled:
             say("FAIL %s 0 kind=Cancelled" % number)
             say("DONE %s 0" % number)
+        elif WRONG == "eager":  # it does not wait until its checkpoint is stored
+            say("CHECKPOINT %s %d" % (number, len(payload)), payload)
+            say("SUSPEND %s 0 for_ms=1000" % number)
         else:
             answer(number, dict(word.split("=", 1) for word in rest), kind, payload)
 

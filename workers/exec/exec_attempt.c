@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/base64.h"
 #include "core/end_codes.h"
 #include "core/fd.h"
 #include "core/log.h"
@@ -36,6 +39,9 @@ static void free_buffers(struct exec_attempt *x)
 {
     buf_release(&x->result);
     buf_release(&x->log);
+    buf_release(&x->unread);
+    buf_release(&x->answers);
+    progress_lines_release(&x->lines);
 }
 
 static void log_bad_lines(const struct exec_attempt *x)
@@ -84,6 +90,9 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
                            .result_too_large = x->too_large,
                            .output_limit_met = x->output_limit_met};
     enum run_class class = exec_end_judge(&end, &o, message);
+    if (x->suspends && WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0 &&
+        (class == RUN_SUCCESS || class == RUN_FAILED))
+        class = RUN_SUSPENDED;
     finish(x, class, &o);
 }
 
@@ -176,16 +185,133 @@ static void tell_progress(struct exec_attempt *x)
     x->start.sink->progress(x->start.sink, p->fraction, *p->message ? p->message : NULL);
 }
 
+/* ---- checkpoints ---- */
+
+/* What a program does not read waits here: a few bytes for each line that it writes. */
+static void send_answers(struct exec_attempt *x)
+{
+    while (x->told < x->answers.len && x->progress.fd >= 0) {
+        ssize_t n = send(x->progress.fd, x->answers.data + x->told, x->answers.len - x->told,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break; /* not now, or nobody reads any more */
+        x->told += (size_t)n;
+    }
+    if (x->told == x->answers.len)
+        x->answers.len = x->told = 0;
+    /* While a checkpoint is being stored nothing more is taken: that paces the program. */
+    if (x->progress.fd >= 0)
+        loop_watch(x->start.loop, &x->progress,
+                   (x->is_storing ? 0 : EPOLLIN) | (x->answers.len ? EPOLLOUT : 0));
+}
+
+static void tell(struct exec_attempt *x, const char *word, const char *more)
+{
+    buf_printf(&x->answers, "%s%s%s\n", word, more ? " " : "", more ? more : "");
+    send_answers(x);
+}
+
+static void store(struct exec_attempt *x)
+{
+    const struct buf *text = &x->lines.checkpoint;
+    size_t most = x->start.max_result_bytes < TASK_CHECKPOINT_MAX ? x->start.max_result_bytes
+                                                                  : TASK_CHECKPOINT_MAX;
+    unsigned char *bytes = xmalloc(BASE64_BYTES(text->len) + 1);
+    ssize_t n = base64_decode(text->len ? text->data : "", text->len, bytes);
+    char why[96];
+    (void)snprintf(why, sizeof(why), "a checkpoint has up to %zu bytes", most);
+    if (x->lines.checkpoint_len > text->len || (n >= 0 && (size_t)n > most)) {
+        tell(x, "refused", why);
+    } else if (n < 0) {
+        tell(x, "refused", "that is not base64");
+    } else {
+        x->is_storing = true;
+        x->start.checkpoint(x, bytes, (size_t)n);
+    }
+    free(bytes);
+}
+
+/* Takes lines up to a checkpoint that is to be stored; what is behind it waits. */
+static void take_lines(struct exec_attempt *x, const char *bytes, size_t n)
+{
+    enum progress_word said;
+    while (!x->is_storing &&
+           (said = progress_lines_next(&x->lines, &bytes, &n)) != PROGRESS_NOTHING) {
+        if (said == PROGRESS_REPORT)
+            tell_progress(x);
+        else if (said == PROGRESS_SUSPEND)
+            x->suspends = true;
+        else
+            store(x);
+    }
+    buf_put(&x->unread, bytes, n);
+}
+
+static void take_unread(struct exec_attempt *x)
+{
+    struct buf bytes = x->unread;
+    x->unread = (struct buf)BUF_INIT;
+    if (bytes.len)
+        take_lines(x, bytes.data, bytes.len);
+    buf_release(&bytes);
+}
+
+void exec_attempt_answer(struct exec_attempt *x, const char *why)
+{
+    if (x->has_ended)
+        return;
+    x->is_storing = false;
+    tell(x, why ? "refused" : "saved", why);
+    take_unread(x);
+}
+
+void exec_attempt_yield(struct exec_attempt *x)
+{
+    if (x->start.command->takes_checkpoints && x->progress.fd >= 0)
+        tell(x, "yield", NULL);
+}
+
+/* The first line for the program: what an earlier attempt stored. */
+static void tell_checkpoint(struct exec_attempt *x)
+{
+    const struct task_checkpoint *c = x->start.task->checkpoint;
+    if (!c) {
+        tell(x, "none", NULL);
+        return;
+    }
+    buf_puts(&x->answers, "checkpoint ");
+    base64_put(&x->answers, c->body, c->len);
+    buf_putc(&x->answers, '\n');
+    send_answers(x);
+}
+
 static void read_progress(struct exec_attempt *x, int reads)
 {
     struct buf bytes = BUF_INIT;
-    for (bool more = true; more && reads > 0 && x->progress.fd >= 0; reads--) {
+    for (bool more = true; more && reads > 0 && x->progress.fd >= 0 && !x->is_storing; reads--) {
         bytes.len = 0;
         more = read_some(x, &x->progress, &bytes);
-        if (progress_lines_feed(&x->lines, bytes.data, bytes.len))
-            tell_progress(x);
+        take_lines(x, bytes.data ? bytes.data : "", bytes.len);
     }
     buf_release(&bytes);
+}
+
+/* Nobody waits for what would be stored now: the program has ended. */
+static void read_last_progress(struct exec_attempt *x)
+{
+    x->is_storing = false;
+    take_unread(x);
+    for (int rounds = 0; rounds < READS_AT_THE_END && (rounds == 0 || x->is_storing); rounds++) {
+        x->is_storing = false;
+        take_unread(x);
+        read_progress(x, READS_AT_THE_END);
+    }
+    enum progress_word said = progress_lines_end(&x->lines);
+    if (said == PROGRESS_REPORT)
+        tell_progress(x);
+    x->suspends = x->suspends || said == PROGRESS_SUSPEND;
 }
 
 static void on_out(struct loop_source *src, uint32_t events)
@@ -202,8 +328,11 @@ static void on_err(struct loop_source *src, uint32_t events)
 
 static void on_progress(struct loop_source *src, uint32_t events)
 {
-    (void)events;
-    read_progress(FUT_CONTAINER(src, struct exec_attempt, progress), READS_PER_EVENT);
+    struct exec_attempt *x = FUT_CONTAINER(src, struct exec_attempt, progress);
+    if (events & EPOLLOUT)
+        send_answers(x);
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_progress(x, READS_PER_EVENT);
 }
 
 static void on_child(struct child *child, const struct fork_event *ev)
@@ -215,9 +344,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
         return;
     read_result(x, READS_AT_THE_END);
     read_log(x, READS_AT_THE_END);
-    read_progress(x, READS_AT_THE_END);
-    if (progress_lines_end(&x->lines))
-        tell_progress(x);
+    read_last_progress(x);
     ended(x, ev);
 }
 
@@ -250,7 +377,9 @@ static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     static void (*const fns[FORK_EXEC_FDS])(struct loop_source *, uint32_t) = {on_in, on_out,
                                                                                on_err, on_progress};
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
-        if (pipe2(pipes[i], O_CLOEXEC) != 0)
+        bool both_ways = sources[i] == &x->progress && x->start.command->takes_checkpoints;
+        if ((both_ways ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipes[i])
+                       : pipe2(pipes[i], O_CLOEXEC)) != 0)
             return FUT_ERR_IO;
         int fd = pipes[i][ours[i]];
         if (fd_set_nonblock(fd) != 0 ||
@@ -315,6 +444,13 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     return rc;
 }
 
+static void begin(struct exec_attempt *x)
+{
+    feed(x);
+    if (x->start.command->takes_checkpoints)
+        tell_checkpoint(x);
+}
+
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
 {
     int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
@@ -323,7 +459,8 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
                                .in = {.fd = -1},
                                .out = {.fd = -1},
                                .err = {.fd = -1},
-                               .progress = {.fd = -1}};
+                               .progress = {.fd = -1},
+                               .lines = {.takes_checkpoints = how->command->takes_checkpoints}};
     int rc = open_pipes(x, pipes);
     if (rc != 0) {
         fail_here(x, "no pipe could be made", errno);
@@ -334,7 +471,7 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
         else if (rc != 0)
             fail_here(x, "the fork server does not answer", EPIPE);
         else
-            feed(x);
+            begin(x);
     }
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
         fd_close(&pipes[i][0]);

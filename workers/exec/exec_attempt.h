@@ -1,6 +1,7 @@
 /* exec_attempt: one run of an operator's program, on the scheduler's loop: the task's input is its
  * standard input, its standard output is the result, its standard error the log (live, and its last
- * bytes in the outcome), its descriptor 3 takes lines of progress. The attempt ends when the
+ * bytes in the outcome), its descriptor 3 takes lines of progress. Where the command takes
+ * checkpoints, that is a socket, by which these are answered. The attempt ends when the
  * program itself has exited and its pipes are read empty: whatever it left behind is killed with
  * its process group, and nobody waits for what has left the group. Nothing blocks. SIGPIPE must be
  * ignored or blocked on the loop's thread. The loop's thread only. */
@@ -24,6 +25,9 @@ struct exec_start {
     size_t max_result_bytes; /* of any program, whatever its handler's limits are */
     int64_t kill_grace_ms;   /* from TERM to KILL at the CPU limit */
     struct sink *sink;       /* told of progress and log, before done */
+    /* Before done, of a command that takes checkpoints: the program wants these bytes stored
+     * (borrowed for the call); exec_attempt_answer is to follow, and no other ones come before. */
+    void (*checkpoint)(struct exec_attempt *x, const void *bytes, size_t n);
     /* Once and last: class and outcome (one reference, the callee's). The memory of x may go at the
      * end of this turn of the loop (loop_defer) and not earlier. */
     void (*done)(struct exec_attempt *x, enum run_class class, struct task_outcome *outcome);
@@ -40,6 +44,11 @@ struct exec_attempt {
     struct buf result;
     struct buf log; /* up to twice TASK_LOG_MAX, of which the end counts */
     struct progress_lines lines;
+    struct buf unread;  /* what came behind a checkpoint that is being stored */
+    struct buf answers; /* to the program, from `told` on not sent yet */
+    size_t told;
+    bool is_storing;  /* a checkpoint waits for exec_attempt_answer */
+    bool suspends;    /* it has said so, for lines.suspend_ms; counts when it exits with 0 */
     uint64_t written; /* bytes on standard output and standard error */
     bool output_limit_met;
     bool too_large;
@@ -51,6 +60,10 @@ struct exec_attempt {
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
 /* Signals the program's process group; done follows when it has exited. */
 void exec_attempt_kill(struct exec_attempt *x, int signal);
+/* The checkpoint is on disk (why NULL), or is not. */
+void exec_attempt_answer(struct exec_attempt *x, const char *why);
+/* Asks the program to store a checkpoint and to suspend itself, if its command takes them. */
+void exec_attempt_yield(struct exec_attempt *x);
 /* Forgets the program without done: the fork server has ended, or the daemon ends. */
 void exec_attempt_abandon(struct exec_attempt *x);
 

@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+#include "core/mem.h"
 #include "core/number.h"
 
-static const char word[] = "progress ";
+static const char checkpoint_word[] = "checkpoint ";
 
 /* "0.5" or "0.5 message". False when it is neither. */
-static bool parse(struct progress_lines *p, const char *text)
+static bool parse_progress(struct progress_lines *p, const char *text)
 {
     const char *end;
     double fraction;
@@ -21,37 +22,92 @@ static bool parse(struct progress_lines *p, const char *text)
     return true;
 }
 
-static bool end_line(struct progress_lines *p)
+/* A number of seconds, up to TASK_SUSPEND_MAX_MS. */
+static bool parse_suspend(struct progress_lines *p, const char *text)
+{
+    double seconds;
+    if (!number_parse(text, &seconds) || !(seconds >= 0 && seconds * 1000 <= TASK_SUSPEND_MAX_MS))
+        return false;
+    p->suspend_ms = (int64_t)(seconds * 1000);
+    return true;
+}
+
+static const char *after(const char *line, const char *word)
+{
+    size_t n = strlen(word);
+    return strncmp(line, word, n) == 0 ? line + n : NULL;
+}
+
+static enum progress_word parse(struct progress_lines *p)
+{
+    const char *text = after(p->line, "progress ");
+    if (text)
+        return parse_progress(p, text) ? PROGRESS_REPORT : PROGRESS_NOTHING;
+    if (!p->takes_checkpoints)
+        return PROGRESS_NOTHING;
+    if (strcmp(p->line, "suspend") == 0)
+        return parse_suspend(p, "0") ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
+    text = after(p->line, "suspend ");
+    return text && parse_suspend(p, text) ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
+}
+
+static enum progress_word end_line(struct progress_lines *p)
 {
     size_t n = p->len;
+    bool empty = p->len == 0 && !p->too_long, is_checkpoint = p->in_checkpoint;
     if (n > 0 && p->line[n - 1] == '\r')
         n--;
     p->line[n] = '\0';
-    bool empty = p->len == 0 && !p->too_long;
-    bool good = !p->too_long && strlen(p->line) == n &&
-                strncmp(p->line, word, sizeof(word) - 1) == 0 &&
-                parse(p, p->line + sizeof(word) - 1);
+    enum progress_word said = is_checkpoint                         ? PROGRESS_CHECKPOINT
+                              : p->too_long || strlen(p->line) != n ? PROGRESS_NOTHING
+                                                                    : parse(p);
     p->len = 0;
-    p->too_long = false;
-    p->bad += !good && !empty;
-    return good;
+    p->too_long = p->in_checkpoint = false;
+    p->bad += said == PROGRESS_NOTHING && !empty;
+    return said;
 }
 
-bool progress_lines_feed(struct progress_lines *p, const char *bytes, size_t n)
+static void add(struct progress_lines *p, char c)
 {
-    bool good = false;
-    for (size_t i = 0; i < n; i++) {
-        if (bytes[i] == '\n')
-            good = end_line(p) || good;
-        else if (p->len < PROGRESS_LINE_MAX)
-            p->line[p->len++] = bytes[i];
-        else
-            p->too_long = true;
+    if (p->in_checkpoint) {
+        if (c != '\r' && p->checkpoint_len++ < PROGRESS_CHECKPOINT_MAX)
+            buf_putc(&p->checkpoint, c);
+        return;
     }
-    return good;
+    if (p->len == PROGRESS_LINE_MAX) {
+        p->too_long = true;
+        return;
+    }
+    p->line[p->len++] = c;
+    size_t n = sizeof(checkpoint_word) - 1;
+    if (p->takes_checkpoints && p->len == n && memcmp(p->line, checkpoint_word, n) == 0) {
+        p->in_checkpoint = true;
+        p->checkpoint.len = p->checkpoint_len = 0;
+    }
 }
 
-bool progress_lines_end(struct progress_lines *p)
+enum progress_word progress_lines_next(struct progress_lines *p, const char **bytes, size_t *n)
 {
-    return (p->len || p->too_long) && end_line(p);
+    while (*n > 0) {
+        char c = *(*bytes)++;
+        (*n)--;
+        enum progress_word said = PROGRESS_NOTHING;
+        if (c == '\n')
+            said = end_line(p);
+        else
+            add(p, c);
+        if (said != PROGRESS_NOTHING)
+            return said;
+    }
+    return PROGRESS_NOTHING;
+}
+
+enum progress_word progress_lines_end(struct progress_lines *p)
+{
+    return p->len || p->too_long ? end_line(p) : PROGRESS_NOTHING;
+}
+
+void progress_lines_release(struct progress_lines *p)
+{
+    buf_release(&p->checkpoint);
 }

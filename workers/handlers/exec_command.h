@@ -19,6 +19,7 @@ struct exec_command {
     char *cwd;          /* absolute, or NULL: the daemon's */
     char *content_type; /* of standard output */
     struct limits limits;
+    bool takes_checkpoints; /* exec: its descriptor 3 goes both ways */
 };
 
 /* Finds a program: with a slash as it stands (a relative one from the current directory), else in

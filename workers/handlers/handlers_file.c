@@ -30,6 +30,7 @@ struct field {
     int64_t min;                                /* of a number that read_number_option reads */
     size_t option;                              /* where in struct worker_options it is kept */
     bool for_workers;                           /* and plug-ins alone */
+    bool for_exec;                              /* alone */
 };
 
 /* Where a mistake would be. */
@@ -235,6 +236,14 @@ static int read_seconds_option(const struct place *at, const json_t *value, stru
     return 0;
 }
 
+static int read_checkpoints(const struct place *at, const json_t *value, struct handler *h)
+{
+    if (!json_is_boolean(value))
+        return refuse(at, value);
+    h->exec->takes_checkpoints = json_is_true(value);
+    return 0;
+}
+
 #define ARGV "an array of 1 to 256 strings: program and arguments"
 #define SECONDS "a number of seconds from 0.001 to 86400"
 
@@ -268,6 +277,9 @@ static const struct field fields[] = {
      .meaning = "the working directory"},
     {"limits", read_limits, "an object of cpu, memory, output, files, processes", "none",
      .meaning = "what a task may take, see below"},
+    {"checkpoints", read_checkpoints, "true or false", "false",
+     .meaning = "whether the program stores checkpoints and suspends itself, by its descriptor 3",
+     .for_exec = true},
     {"start_timeout", read_seconds_option, SECONDS, "60",
      .meaning = "how long a worker may take from its start to its HELLO",
      .option = offsetof(struct worker_options, start_timeout_ms), .for_workers = true},
@@ -346,11 +358,14 @@ void handlers_file_release(struct handler *h)
 /* What differs between a program per task and one that stays. */
 static int finish_worker(struct place *at, const json_t *entry, struct handler *h)
 {
-    for (size_t i = 0; !h->is_worker && i < FUT_COUNT(fields); i++) {
-        const json_t *found = fields[i].for_workers ? json_object_get(entry, fields[i].name) : NULL;
+    for (size_t i = 0; i < FUT_COUNT(fields); i++) {
+        bool is_others = h->is_worker ? fields[i].for_exec : fields[i].for_workers;
+        const json_t *found = is_others ? json_object_get(entry, fields[i].name) : NULL;
         at->field = fields[i].name;
         if (found)
-            return mistake(at, found, "this field for \"worker\" handlers only");
+            return mistake(at, found,
+                           h->is_worker ? "this field for \"exec\" handlers only"
+                                        : "this field for \"worker\" handlers only");
     }
     if (!h->is_worker)
         return 0;

@@ -17,6 +17,7 @@ enum run_class {
     RUN_FAILED = 2,    /* tried again where the policy wants that for its code */
     RUN_TEMPORARY = 3, /* tried again while retries are left */
     RUN_NEVER = 4,     /* failed, and would fail again */
+    RUN_SUSPENDED = 5, /* ended itself, to go on later */
 };
 
 #define RUN_MESSAGE_MAX 500    /* bytes of a progress message */

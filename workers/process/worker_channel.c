@@ -156,12 +156,39 @@ static struct wire_head run_head(const struct worker_process *w, const struct wo
     return h;
 }
 
+/* What an earlier attempt stored goes before the RUN of the same id. */
+static int put_checkpoint(struct worker_process *w, const struct worker_job *job, uint64_t id)
+{
+    const struct task_checkpoint *c = job->task->checkpoint;
+    struct wire_head h = WIRE_HEAD(WIRE_CHECKPOINT);
+    if (!c || !w->takes_checkpoints)
+        return 0;
+    h.id = id;
+    h.bytes = c->len;
+    h.attempt = c->attempt;
+    h.type = c->type;
+    return wire_stream_put(&w->stream, &h, c->body);
+}
+
+/* Both messages, or none. */
+static int put_run(struct worker_process *w, const struct worker_job *job,
+                   const struct wire_head *run)
+{
+    struct wire_mark before = wire_stream_mark(&w->stream);
+    int rc = put_checkpoint(w, job, run->id);
+    if (rc == 0)
+        rc = wire_stream_put(&w->stream, run, job->task->spec->input);
+    if (rc != 0)
+        wire_stream_back(&w->stream, before);
+    return rc;
+}
+
 int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead)
 {
     char id[ID_TEXT_SIZE];
     struct wire_head h = run_head(w, job, id);
     h.ahead = ahead;
-    int rc = wire_stream_put(&w->stream, &h, job->task->spec->input);
+    int rc = put_run(w, job, &h);
     if (rc != 0)
         return rc;
     job->id = ++w->last_id;
@@ -173,12 +200,14 @@ int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ah
     return 0;
 }
 
-void worker_channel_cancel(struct worker_process *w, const struct worker_job *job)
+void worker_channel_tell(struct worker_process *w, uint64_t id, enum wire_verb verb,
+                         const char *why)
 {
-    struct wire_head h = WIRE_HEAD(WIRE_CANCEL);
-    h.id = job->id;
-    if (wire_stream_put(&w->stream, &h, NULL) != 0)
-        FUT_BUG("a CANCEL that the protocol cannot express");
+    struct wire_head h = WIRE_HEAD(verb);
+    h.id = id;
+    h.bytes = why ? strlen(why) : 0;
+    if (wire_stream_put(&w->stream, &h, why) != 0)
+        FUT_BUG("a message that the protocol cannot express");
     worker_channel_flush(w);
 }
 

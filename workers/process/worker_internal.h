@@ -28,8 +28,10 @@ void worker_channel_check_output(const struct worker_process *w, struct worker_j
 /* Puts the job's RUN into the stream, to be sent at the end of this turn. ahead: with a ticket.
  * FUT_ERR_INVAL, FUT_ERR_TOO_BIG: nothing has changed. */
 FUT_MUST_CHECK int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead);
-/* Asks the worker to end that job. */
-void worker_channel_cancel(struct worker_process *w, const struct worker_job *job);
+/* Tells the worker something about the task of that id, now: CANCEL, YIELD, SAVED, or REFUSED with
+ * the reason (else NULL). */
+void worker_channel_tell(struct worker_process *w, uint64_t id, enum wire_verb verb,
+                         const char *why);
 /* Asks template to fork w, which waits for the answer. fds: channel, standard output and error of
  * the new worker; our_end: our end of that channel. All four are taken. */
 void worker_channel_fork(struct worker_process *template, struct worker_process *w,

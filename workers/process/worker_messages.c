@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -33,6 +34,8 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
         return false;
     w->max_jobs = asks < w->max_jobs ? (uint32_t)asks : w->max_jobs;
     w->takes_cancel = h->cancel;
+    w->takes_checkpoints = h->checkpoint;
+    w->takes_yield = h->yield;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;
     if (w->is_builtin)
@@ -73,6 +76,44 @@ static bool take_log(struct worker_process *w, const struct wire_message *m)
         worker_channel_log(job, (const char *)m->payload, (size_t)m->head.bytes);
     job->written += m->head.bytes;
     worker_channel_check_output(w, job);
+    return true;
+}
+
+/* NULL: it is stored, and answered later. */
+static const char *why_not_stored(const struct worker_process *w, const struct worker_job *job,
+                                  const struct wire_message *m, char *text, size_t size)
+{
+    size_t most =
+        w->max_result_bytes < TASK_CHECKPOINT_MAX ? w->max_result_bytes : TASK_CHECKPOINT_MAX;
+    if (job->is_storing)
+        return "the checkpoint before it has not been answered";
+    if (m->head.type && strlen(m->head.type) > TASK_TYPE_MAX)
+        return "its content type is longer than 127 bytes";
+    if (!m->too_long && m->head.bytes <= most)
+        return NULL;
+    (void)snprintf(text, size, "the checkpoint is %llu bytes; allowed: up to %zu",
+                   (unsigned long long)m->head.bytes, most);
+    return text;
+}
+
+static bool take_checkpoint(struct worker_process *w, const struct wire_message *m)
+{
+    struct worker_job *job = worker_messages_job(w, m->head.id);
+    char text[96];
+    if (!w->takes_checkpoints)
+        return false; /* it would not understand the answer */
+    if (!job) {
+        worker_channel_tell(w, m->head.id, WIRE_REFUSED, "the task has ended");
+        return m->head.id <= w->last_id;
+    }
+    const char *why = why_not_stored(w, job, m, text, sizeof(text));
+    if (why) {
+        worker_channel_tell(w, job->id, WIRE_REFUSED, why);
+        return true;
+    }
+    job->is_storing = true;
+    job->checkpoint(job, m->head.type ? m->head.type : CONTENT_BYTES, m->payload,
+                    (size_t)m->head.bytes);
     return true;
 }
 
@@ -140,6 +181,12 @@ static bool take_done(struct worker_process *w, const struct wire_message *m)
     return end_task(w, m, m->too_long ? WORKER_ENDED_TOO_LARGE : WORKER_ENDED_DONE);
 }
 
+static bool take_suspend(struct worker_process *w, const struct wire_message *m)
+{
+    return w->takes_checkpoints && m->head.for_ms <= TASK_SUSPEND_MAX_MS &&
+           end_task(w, m, WORKER_ENDED_SUSPENDED);
+}
+
 /* Once the request is on its way to the fork server, no signal of ours can reach it first: from
  * here on w may be given tasks. */
 static int adopt(struct worker_process *w, pid_t pid)
@@ -186,13 +233,19 @@ static bool take_fail(struct worker_process *w, const struct wire_message *m)
 
 static bool (*const takers[WIRE_VERB_COUNT])(struct worker_process *,
                                              const struct wire_message *) = {
-    [WIRE_HELLO] = take_hello, [WIRE_PROGRESS] = take_progress, [WIRE_LOG] = take_log,
-    [WIRE_DONE] = take_done,   [WIRE_FAIL] = take_fail,         [WIRE_FORKED] = take_forked,
+    [WIRE_HELLO] = take_hello,
+    [WIRE_PROGRESS] = take_progress,
+    [WIRE_LOG] = take_log,
+    [WIRE_DONE] = take_done,
+    [WIRE_FAIL] = take_fail,
+    [WIRE_FORKED] = take_forked,
+    [WIRE_CHECKPOINT] = take_checkpoint,
+    [WIRE_SUSPEND] = take_suspend,
 };
 
 static bool take(struct worker_process *w, const struct wire_message *m)
 {
-    bool is_text = m->head.verb != WIRE_DONE;
+    bool is_text = m->head.verb != WIRE_DONE && m->head.verb != WIRE_CHECKPOINT;
     if (!takers[m->head.verb] || (is_text && (m->too_long || m->head.bytes > TEXT_MAX)))
         return false;
     if (m->head.verb != WIRE_HELLO && !w->said_hello)

@@ -205,10 +205,20 @@ static bool is_to_be_stopped(struct worker_process *w, const struct worker_job *
     return job->worker == w;
 }
 
+void worker_process_answer(struct worker_job *job, const char *why)
+{
+    struct worker_process *w = job->worker;
+    job->is_storing = false;
+    if (w->channel.fd >= 0)
+        worker_channel_tell(w, job->id, why ? WIRE_REFUSED : WIRE_SAVED, why);
+}
+
 /* The process has other tasks, which must not suffer: this one can only be left running. */
 static void leave_running(struct worker_process *w, struct worker_job *job)
 {
     struct worker_end end = {.how = WORKER_ENDED_ABANDONED, .log = ""};
+    if (job->is_storing)
+        worker_process_answer(job, "the task has been stopped");
     worker_end_abandon(w, job);
     worker_end_job(w, job, &end);
     if (w->jobs.len == 0)
@@ -221,11 +231,24 @@ void worker_process_stop_job(struct worker_process *w, struct worker_job *job, i
         return;
     bool is_alone = w->jobs.len == 1 && w->n_abandoned == 0;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
-        worker_channel_cancel(w, job);
+        worker_channel_tell(w, job->id, WIRE_CANCEL, NULL);
     else if (w->state != WORKER_READY || is_alone)
         worker_end_kill(w, signal);
     else if (signal == SIGKILL)
         leave_running(w, job);
+}
+
+void worker_process_yield(struct worker_job *job)
+{
+    struct worker_process *w = job->worker;
+    if (w->state == WORKER_READY && w->takes_yield)
+        worker_channel_tell(w, job->id, WIRE_YIELD, NULL);
+}
+
+void worker_process_yield_all(struct worker_process *w)
+{
+    for (struct list_node *n = list_first(&w->jobs); n; n = list_next(&w->jobs, n))
+        worker_process_yield(FUT_CONTAINER(n, struct worker_job, link));
 }
 
 void worker_process_abandon_job(struct worker_process *w, struct worker_job *job)

@@ -22,6 +22,7 @@ enum worker_state {
 enum worker_end_how {
     WORKER_ENDED_DONE,
     WORKER_ENDED_FAILED,
+    WORKER_ENDED_SUSPENDED, /* it ended itself, to go on later */
     WORKER_ENDED_TOO_LARGE, /* the result is larger than any may be */
     WORKER_ENDED_OUTPUT,    /* more output than the handler's limit; the process goes on */
     WORKER_ENDED_PROTOCOL,  /* the process was killed because it broke the protocol */
@@ -34,7 +35,7 @@ enum worker_end_how {
 /* Borrowed for the call. */
 struct worker_end {
     enum worker_end_how how;
-    const struct wire_head *head; /* DONE, FAILED */
+    const struct wire_head *head; /* DONE, FAILED, SUSPENDED */
     const unsigned char *payload; /* DONE, FAILED: head->bytes of them */
     bool closed_channel;          /* DIED: it had closed its channel, and was killed for that */
     bool known;                   /* DIED, PROTOCOL: the fork server has told what follows */
@@ -59,10 +60,14 @@ struct worker_job {
     uint64_t id;                   /* on the channel */
     const struct task *task;       /* borrowed until done */
     uint64_t written;              /* bytes printed, logged and of its result */
+    bool is_storing;               /* its worker waits for worker_process_answer */
     struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
     struct sink *sink; /* told of progress and log, before done */
+    /* Before done: the worker wants these bytes stored (borrowed for the call) and waits for
+     * worker_process_answer; it sends no other ones before. */
+    void (*checkpoint)(struct worker_job *job, const char *type, const void *bytes, size_t n);
     /* Before done: the task takes more CPU time or output than its handler's limits allow and is to
      * be stopped. cpu_ms: what it has used, for LIMIT_CPU. */
     void (*exceeded)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);
@@ -116,7 +121,7 @@ struct worker_process {
     struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */
     uint32_t n_abandoned;
     bool is_builtin;
-    bool said_hello, takes_cancel;
+    bool said_hello, takes_cancel, takes_checkpoints, takes_yield;
     bool we_ended_it;    /* its end was our wish */
     bool broke_rules;    /* it was killed for what it wrote on its channel */
     bool killed;         /* after the end of its channel */
@@ -160,6 +165,12 @@ FUT_MUST_CHECK int worker_process_give(struct worker_process *w, struct worker_j
 /* SIGTERM asks for the end of that job alone; SIGKILL makes it end. done follows, at once or
  * later. */
 void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal);
+/* The checkpoint that the job asked to be stored is on disk (why NULL), or is not. */
+void worker_process_answer(struct worker_job *job, const char *why);
+/* Asks the job to store a checkpoint and to suspend itself, if its worker understands that. */
+void worker_process_yield(struct worker_job *job);
+/* Asks all its jobs so, which can go on in another process. */
+void worker_process_yield_all(struct worker_process *w);
 /* Forgets the job without done. The process is killed when it runs nothing else. */
 void worker_process_abandon_job(struct worker_process *w, struct worker_job *job);
 /* Takes back a job that was given ahead. True: job->back was called and the task never begins

@@ -82,7 +82,7 @@ static enum pool_worker_state shown_state(const struct worker_process *w)
 }
 
 /* After each change of a process's state or tasks. */
-static void show(const struct worker_process *w)
+static void show(struct worker_process *w)
 {
     const struct worker_program *p = w->owner;
     struct list_node *first = list_first(&w->jobs);
@@ -430,13 +430,8 @@ static void on_gone(struct worker_process *w, const struct worker_end *end)
     rebalance(p);
 }
 
-static void on_started(struct worker_process *w)
-{
-    show(w);
-}
-
 static const struct worker_hooks hooks = {
-    .started = on_started, .ready = on_ready, .has_capacity = on_capacity, .gone = on_gone};
+    .started = show, .ready = on_ready, .has_capacity = on_capacity, .gone = on_gone};
 
 static bool start_one(struct worker_program *p)
 {
@@ -517,6 +512,8 @@ static void renew(struct worker_program *p)
         bool is_replaced =
             w->has_successor && worker_renewal_count_lasting(&p->workers) >= p->target;
         if (is_replaced || worker_renewal_is_due(w, o, now_ms)) {
+            if (worker_renewal_is_old(w, o, now_ms))
+                worker_process_yield_all(w);
             recycle(w);
             continue;
         }
@@ -581,6 +578,8 @@ void worker_program_leave(struct worker_program *p)
     forget_fault(p);
     p->target = 0;
     give_back(p);
+    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n))
+        worker_process_yield_all(worker_process_at(n));
     worker_program_trim(p);
     if (can_fork(p))
         retire(p->template);

@@ -26,11 +26,17 @@ uint32_t worker_renewal_count_lasting(const struct list *workers)
     return n;
 }
 
+bool worker_renewal_is_old(const struct worker_process *w, const struct worker_options *o,
+                           int64_t now_mono_ms)
+{
+    return o->max_age_ms && age_ms(w, now_mono_ms) >= o->max_age_ms;
+}
+
 bool worker_renewal_is_due(const struct worker_process *w, const struct worker_options *o,
                            int64_t now_mono_ms)
 {
     return (o->max_tasks && w->last_id >= (uint64_t)o->max_tasks) ||
-           (o->max_age_ms && age_ms(w, now_mono_ms) >= o->max_age_ms);
+           worker_renewal_is_old(w, o, now_mono_ms);
 }
 
 bool worker_renewal_is_near(const struct worker_process *w, const struct worker_options *o,

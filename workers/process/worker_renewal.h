@@ -10,6 +10,9 @@
 bool worker_renewal_serves(const struct worker_process *w);
 /* How many processes of a program's list serve and have no successor yet. */
 uint32_t worker_renewal_count_lasting(const struct list *workers);
+/* Whether it has served for its max_age, however many tasks that were. */
+bool worker_renewal_is_old(const struct worker_process *w, const struct worker_options *o,
+                           int64_t now_mono_ms);
 /* Whether the process must get no more tasks. */
 bool worker_renewal_is_due(const struct worker_process *w, const struct worker_options *o,
                            int64_t now_mono_ms);

@@ -296,6 +296,7 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
 {
     a->class = class;
     a->outcome = outcome;
+    storing_forget(a);
     attempt_move(a, ATTEMPT_ENDED);
     struct attempt *next_life = find_by_task(a->s, a->apply.task.spec->id);
     if (next_life && next_life->state == ATTEMPT_BLOCKED)
@@ -317,6 +318,7 @@ void attempt_free(struct attempt *a)
     if (a->kind)
         a->kind->release(a);
     loop_timer_clear(a->s->loop, &a->timer);
+    storing_forget(a);
     report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);

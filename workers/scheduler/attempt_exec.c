@@ -14,7 +14,16 @@ static void on_done(struct exec_attempt *x, enum run_class class, struct task_ou
 {
     struct attempt *a = FUT_CONTAINER(x, struct program_run, exec)->attempt;
     exec_holds_succeed(&a->s->holds, a->handler->info.name);
+    if (class == RUN_SUSPENDED)
+        a->retry_after_ms = x->lines.suspend_ms;
     attempt_end(a, class, o);
+}
+
+static void on_checkpoint(struct exec_attempt *x, const void *bytes, size_t n)
+{
+    struct attempt *a = FUT_CONTAINER(x, struct program_run, exec)->attempt;
+    if (!a->storing) /* else the program has ended, and this is its last one */
+        storing_post(a, CONTENT_BYTES, bytes, n);
 }
 
 /* The task is given back uncharged; no other one of this program is taken until it starts again. */
@@ -41,6 +50,7 @@ static void start(struct attempt *a)
                                             .max_result_bytes = s->cfg.max_result_bytes,
                                             .kill_grace_ms = s->cfg.kill_grace_ms,
                                             .sink = report_sink(&a->report),
+                                            .checkpoint = on_checkpoint,
                                             .done = on_done,
                                             .not_started = on_not_started});
 }
@@ -48,6 +58,16 @@ static void start(struct attempt *a)
 static void stop(struct attempt *a, int signal)
 {
     exec_attempt_kill(&a->as.program->exec, signal);
+}
+
+static void yield(struct attempt *a)
+{
+    exec_attempt_yield(&a->as.program->exec);
+}
+
+static void stored(struct attempt *a, const char *why)
+{
+    exec_attempt_answer(&a->as.program->exec, why);
 }
 
 static void abandon(struct attempt *a)
@@ -65,6 +85,8 @@ static void release(struct attempt *a)
 const struct attempt_kind attempt_exec_kind = {
     .start = start,
     .stop = stop,
+    .yield = yield,
+    .stored = stored,
     .abandon = abandon,
     .release = release,
     .needs_fork_server = true,

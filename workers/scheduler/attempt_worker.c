@@ -91,6 +91,12 @@ static void failed(struct attempt *a, const struct worker_end *end)
     (a->handler->is_worker ? program_failed : builtin_failed)(a, class, end);
 }
 
+static void suspended(struct attempt *a, const struct worker_end *end)
+{
+    a->retry_after_ms = (int64_t)end->head->for_ms;
+    attempt_end(a, RUN_SUSPENDED, NULL);
+}
+
 static void too_large(struct attempt *a, const struct worker_end *end)
 {
     char message[96];
@@ -173,15 +179,11 @@ static void refused(struct attempt *a, const struct worker_end *end)
 static void on_done(struct worker_job *job, const struct worker_end *end)
 {
     static void (*const ends[])(struct attempt *, const struct worker_end *) = {
-        [WORKER_ENDED_DONE] = succeeded,
-        [WORKER_ENDED_FAILED] = failed,
-        [WORKER_ENDED_TOO_LARGE] = too_large,
-        [WORKER_ENDED_PROTOCOL] = broke_rules,
-        [WORKER_ENDED_DIED] = died,
-        [WORKER_ENDED_ABANDONED] = abandoned,
-        [WORKER_ENDED_RETURNED] = taken_back,
-        [WORKER_ENDED_REFUSED] = refused,
-        [WORKER_ENDED_OUTPUT] = wrote_too_much,
+        [WORKER_ENDED_DONE] = succeeded,       [WORKER_ENDED_FAILED] = failed,
+        [WORKER_ENDED_SUSPENDED] = suspended,  [WORKER_ENDED_TOO_LARGE] = too_large,
+        [WORKER_ENDED_PROTOCOL] = broke_rules, [WORKER_ENDED_DIED] = died,
+        [WORKER_ENDED_ABANDONED] = abandoned,  [WORKER_ENDED_RETURNED] = taken_back,
+        [WORKER_ENDED_REFUSED] = refused,      [WORKER_ENDED_OUTPUT] = wrote_too_much,
     };
     ends[end->how](attempt_of(job), end);
 }
@@ -191,6 +193,11 @@ static void on_done(struct worker_job *job, const struct worker_end *end)
 static void on_exceeded(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms)
 {
     attempt_exceeded(attempt_of(job), limit, cpu_ms);
+}
+
+static void on_checkpoint(struct worker_job *job, const char *type, const void *bytes, size_t n)
+{
+    storing_post(attempt_of(job), type, bytes, n);
 }
 
 static void on_begun(struct worker_job *job)
@@ -215,6 +222,7 @@ static void prepare(struct attempt *a)
     a->as.worker = (struct worker_job){.task = &a->apply.task,
                                        .done = on_done,
                                        .sink = report_sink(&a->report),
+                                       .checkpoint = on_checkpoint,
                                        .exceeded = on_exceeded,
                                        .given = on_given,
                                        .begun = on_begun,
@@ -242,6 +250,18 @@ static void stop(struct attempt *a, int signal)
     worker_program_stop_job(&a->as.worker, signal);
 }
 
+static void yield(struct attempt *a)
+{
+    if (a->as.worker.worker)
+        worker_process_yield(&a->as.worker);
+}
+
+static void stored(struct attempt *a, const char *why)
+{
+    if (a->as.worker.worker)
+        worker_process_answer(&a->as.worker, why);
+}
+
 static void recall(struct attempt *a)
 {
     bool is_back = worker_process_withdraw(&a->as.worker);
@@ -261,6 +281,8 @@ static void release(struct attempt *a)
 const struct attempt_kind attempt_worker_kind = {
     .start = start,
     .stop = stop,
+    .yield = yield,
+    .stored = stored,
     .recall = recall,
     .abandon = abandon,
     .release = release,

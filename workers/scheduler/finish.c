@@ -43,6 +43,8 @@ static void log_saved(const struct attempt *a)
     const char *code = a->outcome ? a->outcome->code : NULL;
     if (task_state_is_final(state))
         log_end(a, "task_done", state, code);
+    else if (a->apply.change.suspends)
+        log_end(a, "task_suspended", state, "suspended");
     else if (a->stop == STOP_DEFERRED)
         log_end(a, "task_deferred", state, "deferred");
     else if (state == TASK_SCHEDULED)
@@ -170,7 +172,8 @@ static enum task_event event_of_failure(const struct attempt *a)
 static enum task_event event_of(const struct attempt *a)
 {
     bool true_success = a->class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
-    if (a->stop == STOP_RELEASED && !true_success)
+    bool suspends = a->class == RUN_SUSPENDED;
+    if (a->stop == STOP_RELEASED && !true_success && !suspends)
         return EVENT_RELEASE;
     if (a->stop == STOP_DEFERRED)
         return EVENT_DEFER;
@@ -179,6 +182,7 @@ static enum task_event event_of(const struct attempt *a)
     switch (a->class) {
     case RUN_SUCCESS: return EVENT_SUCCEED;
     case RUN_TEMPORARY: return EVENT_RETRY;
+    case RUN_SUSPENDED: return EVENT_SUSPEND;
     case RUN_FAILED: return event_of_failure(a);
     case RUN_NEVER:
     case RUN_NONE: return EVENT_FAIL;
@@ -217,11 +221,11 @@ static void compute_change(struct attempt *a)
         if (in.due_in_ms < a->retry_after_ms)
             in.due_in_ms = a->retry_after_ms;
     }
-    if (ev == EVENT_DEFER)
+    if (ev == EVENT_DEFER || ev == EVENT_SUSPEND)
         in.due_in_ms = a->retry_after_ms;
     if (task_apply(t, ev, &in, &a->apply.change) != 0)
         FUT_BUG("a claimed task is not running");
-    if (ev == EVENT_RELEASE || ev == EVENT_DEFER)
+    if (ev == EVENT_RELEASE || ev == EVENT_DEFER || ev == EVENT_SUSPEND)
         log_release(a);
 }
 

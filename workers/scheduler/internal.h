@@ -1,9 +1,10 @@
 /* scheduler_internal: what the modules of the scheduler share, from the lowest to the highest:
- * report, attempt (one run of a task, and where it stands), attempt_thread, attempt_exec and
- * attempt_worker (the ways to run), cancels (hearing from the store), finish (telling the store),
- * audit (does the store say the same), ready (attempts that wait for a slot), slots (how many at
- * once), exclusions (whose tasks are not taken for now), claims (taking tasks), scheduler (the
- * thread). Everything belongs to the scheduler's thread unless a comment says otherwise. */
+ * report, storing (checkpoints), attempt (one run of a task, and where it stands), attempt_thread,
+ * attempt_exec and attempt_worker (the ways to run), cancels (hearing from the store), finish
+ * (telling the store), audit (does the store say the same), ready (attempts that wait for a slot),
+ * slots (how many at once), exclusions (whose tasks are not taken for now), claims (taking tasks),
+ * scheduler (the thread). Everything belongs to the scheduler's thread unless a comment says
+ * otherwise. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -166,6 +167,10 @@ struct attempt_kind {
     void (*start)(struct attempt *a);
     /* SIGTERM or SIGKILL. attempt_end follows, maybe before it returns. */
     void (*stop)(struct attempt *a, int signal);
+    /* Asks it to suspend itself; it may not know how, or not want to. NULL: it never does. */
+    void (*yield)(struct attempt *a);
+    /* What attempt_store was given is on disk (why NULL), or is not. NULL: it stores nothing. */
+    void (*stored)(struct attempt *a, const char *why);
     /* Takes an offered attempt back: it is waiting, running or ended after that. NULL: none is
      * ever offered. */
     void (*recall)(struct attempt *a);
@@ -202,8 +207,10 @@ struct attempt {
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
-    int64_t retry_after_ms; /* a temporary failure is tried again no sooner; STOP_DEFERRED: then */
-    enum run_class class;   /* how it ended, and */
+    struct storing *storing; /* its checkpoint is with the store; NULL: none is */
+    int64_t retry_after_ms;  /* a temporary failure is tried again no sooner; STOP_DEFERRED and
+                                RUN_SUSPENDED: then */
+    enum run_class class;    /* how it ended, and */
     struct task_outcome *outcome;
     union {
         struct {
@@ -267,6 +274,14 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
 /* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
+
+/* ---- storing.c ---- */
+
+/* Stores a checkpoint of a running attempt, which must have none with the store: these bytes,
+ * copied. a->kind->stored follows, unless the attempt ends before. */
+void storing_post(struct attempt *a, const char *type, const void *bytes, size_t n);
+/* The attempt wants no answer any more; what is with the store is stored all the same. */
+void storing_forget(struct attempt *a);
 
 /* ---- the ways to run ---- */
 

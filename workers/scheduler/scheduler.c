@@ -221,10 +221,23 @@ static void on_grace_end(struct loop_timer *t)
     }
 }
 
+/* Those that can go on after the restart need not be waited for. */
+static void yield_running(const struct lane_slots *lane)
+{
+    struct attempt *next;
+    for (struct attempt *a = attempt_first(lane, ATTEMPT_RUNNING); a; a = next) {
+        next = attempt_next(a);
+        if (a->kind->yield)
+            a->kind->yield(a);
+    }
+}
+
 static void on_drain(struct inbox_item *item)
 {
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, drain_item);
     s->draining = true;
+    for_each_lane (l)
+        yield_running(&s->lanes[l]);
     s->drain_timer.fn = on_grace_end;
     loop_timer_set(s->loop, &s->drain_timer, clock_mono_ms() + s->grace_ms);
 }

@@ -61,6 +61,23 @@ struct futured_host {
     /* Memory for a large result, zeroed, that reaches the daemon without being copied: fill it,
      * then done(task, it, n, type) with n up to what was asked for. NULL: there is no memory. */
     void *(*result_buffer)(struct futured_task *task, size_t n);
+
+    /* What follows is there when size is larger than its offset: an older host lacks it. */
+
+    /* What an earlier run of this task saved last, and its content type; NULL: nothing. *n and
+     * *type (NULL: not wanted) are set when there is something. */
+    const void *(*checkpoint)(struct futured_task *task, size_t *n, const char **type);
+    /* Stores a checkpoint of up to 1 MiB in place of the one before, and waits: on disk when it
+     * returns 0. Else the reason is in why (cut to why_size bytes), and the one before still
+     * counts. type NULL: application/octet-stream. */
+    int (*save)(struct futured_task *task, const void *bytes, size_t n, const char *type, char *why,
+                size_t why_size);
+    /* 1 when the daemon asks the task to save and to suspend itself, as it shuts down or replaces
+     * this worker. Cheap enough for a loop. */
+    int (*should_yield)(struct futured_task *task);
+    /* Ends this run, like done and fail, without being charged: the task is run again in so many
+     * milliseconds (up to a year), with its checkpoint. */
+    void (*suspend)(struct futured_task *task, uint64_t ms);
 };
 
 struct futured_plugin {

@@ -20,7 +20,8 @@
 #define LOG_MAX_BYTES 65536
 #define RESULT_MAX_BYTES ((size_t)1 << 30)
 #define KIND_MAX_BYTES 64
-#define LARGE_BYTES 262144 /* results from here on go by descriptor */
+#define LARGE_BYTES 262144 /* results and checkpoints from here on go by descriptor */
+#define SUSPEND_MAX_MS 31536000000ull
 #define MAX_FDS 4
 
 /* What was read and not used yet is buffer[at..len). */
@@ -39,12 +40,21 @@ struct message {
     uint64_t id, size;
 };
 
+/* Bytes that came with a message. */
+struct payload {
+    void *bytes;
+    size_t n;
+    int is_mapped;
+};
+
 struct futured_task {
     struct message head;
     char handler[256], id[64], trace[128];
-    void *input;
-    size_t n;
-    int is_mapped, is_cancelled, is_answered;
+    struct payload input, checkpoint;
+    char checkpoint_type[TYPE_MAX_BYTES + 1]; /* "": there is none */
+    int is_cancelled, is_answered, must_yield;
+    int is_stored; /* the checkpoint that was sent: 0: not answered yet, 1: saved, -1: refused */
+    char refused[256];
     void *result; /* from result_buffer */
     size_t result_size;
     int result_fd;
@@ -249,8 +259,8 @@ static void say_file(const char *header, int fd)
 
 static const void *host_input(struct futured_task *t, size_t *n)
 {
-    *n = t->n;
-    return t->input ? t->input : "";
+    *n = t->input.n;
+    return t->input.bytes ? t->input.bytes : "";
 }
 
 static const char *host_input_type(struct futured_task *t)
@@ -289,18 +299,60 @@ static int is_readable(int wait_ms)
     return channel.len > channel.at || poll(&p, 1, wait_ms) > 0;
 }
 
-/* Between RUN and its answer only CANCEL may come. One for another task is late: it has ended. */
-static int host_cancelled(struct futured_task *t, int wait_ms)
+/* Reads a payload of text, cut to cap - 1 bytes. */
+static void read_text(uint64_t size, char *out, size_t cap)
+{
+    char byte;
+    size_t n = size < cap ? (size_t)size : cap - 1;
+    read_bytes(out, n);
+    out[n] = '\0';
+    for (uint64_t more = size - n; more > 0; more--)
+        read_bytes(&byte, 1);
+}
+
+/* A message about a task that runs. One for another task is late: that has ended. NULL: none runs.
+ */
+static void take_word(struct futured_task *t, struct message *m)
+{
+    char text[sizeof(t->refused)];
+    int is_ours = t && m->id == t->head.id;
+    read_text(m->size, text, sizeof(text));
+    if (strcmp(m->verb, "CANCEL") == 0) {
+        if (is_ours)
+            t->is_cancelled = 1;
+    } else if (strcmp(m->verb, "YIELD") == 0) {
+        if (is_ours)
+            t->must_yield = 1;
+    } else if (strcmp(m->verb, "SAVED") == 0 || strcmp(m->verb, "REFUSED") == 0) {
+        if (!is_ours)
+            return;
+        t->is_stored = strcmp(m->verb, "SAVED") == 0 ? 1 : -1;
+        memcpy(t->refused, text, sizeof(text));
+    } else {
+        give_up("an unknown message");
+    }
+}
+
+/* Waits for *word to be set, so many milliseconds for each message (-1: for ever). */
+static int wait_for_word(struct futured_task *t, const int *word, int wait_ms)
 {
     struct message m;
-    while (!t->is_cancelled && is_readable(wait_ms)) {
+    while (!*word && is_readable(wait_ms)) {
         if (!read_header(&m))
             _exit(0);
-        if (strcmp(m.verb, "CANCEL") != 0)
-            give_up("a message that is not CANCEL while a task runs");
-        t->is_cancelled = m.id == t->head.id;
+        take_word(t, &m);
     }
-    return t->is_cancelled;
+    return *word;
+}
+
+static int host_cancelled(struct futured_task *t, int wait_ms)
+{
+    return wait_for_word(t, &t->is_cancelled, wait_ms);
+}
+
+static int host_should_yield(struct futured_task *t)
+{
+    return wait_for_word(t, &t->must_yield, 0);
 }
 
 /* At most max of the n bytes of text, not cut inside a character. */
@@ -352,10 +404,15 @@ static void drop_result(struct futured_task *t)
     t->result_fd = -1;
 }
 
+static int new_file(void)
+{
+    return memfd_create("futured-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 static void *host_result_buffer(struct futured_task *t, size_t n)
 {
     drop_result(t);
-    t->result_fd = memfd_create("futured-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    t->result_fd = new_file();
     if (t->result_fd < 0 || ftruncate(t->result_fd, (off_t)n) != 0)
         return NULL;
     t->result_size = n ? n : 1;
@@ -364,13 +421,17 @@ static void *host_result_buffer(struct futured_task *t, size_t n)
     return t->result;
 }
 
+static void seal(int fd)
+{
+    (void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
 /* The file must not be writable here while the daemon reads it: unmapped, then sealed. */
 static void send_result(struct futured_task *t, const char *header)
 {
     (void)munmap(t->result, t->result_size);
     t->result = NULL;
-    (void)fcntl(t->result_fd, F_ADD_SEALS,
-                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    seal(t->result_fd);
     say_file(header, t->result_fd);
 }
 
@@ -447,6 +508,76 @@ static void host_fail(struct futured_task *t, enum futured_retry retry, const ch
     t->is_answered = 1;
 }
 
+static const void *host_checkpoint(struct futured_task *t, size_t *n, const char **type)
+{
+    if (!t->checkpoint_type[0])
+        return NULL;
+    *n = t->checkpoint.n;
+    if (type)
+        *type = t->checkpoint_type;
+    return t->checkpoint.bytes ? t->checkpoint.bytes : "";
+}
+
+/* A sealed file with these bytes; -1: there is no memory for it. */
+static int file_of(const void *bytes, size_t n)
+{
+    const char *at = bytes;
+    int fd = new_file();
+    while (fd >= 0 && n > 0) {
+        ssize_t done = write(fd, at, n);
+        if (done < 0) {
+            (void)close(fd);
+            return -1;
+        }
+        at += done;
+        n -= (size_t)done;
+    }
+    if (fd >= 0)
+        seal(fd);
+    return fd;
+}
+
+static int host_save(struct futured_task *t, const void *bytes, size_t n, const char *type,
+                     char *why, size_t why_size)
+{
+    char header[LINE_MAX_BYTES];
+    if (!type || !*type)
+        type = "application/octet-stream";
+    if (t->is_answered || !is_type(type)) {
+        (void)snprintf(why, why_size, "%s",
+                       t->is_answered ? "the task has ended"
+                                      : "a content type has 1 to 127 printable ASCII characters");
+        return -1;
+    }
+    int fd = n >= LARGE_BYTES ? file_of(bytes, n) : -1;
+    (void)snprintf(header, sizeof(header), "CHECKPOINT %llu %zu%s type=%s\n",
+                   (unsigned long long)t->head.id, n, fd >= 0 ? " fd=1" : "", type);
+    t->is_stored = 0;
+    if (fd >= 0) {
+        say_file(header, fd);
+        (void)close(fd);
+    } else {
+        say(header, bytes, n);
+    }
+    if (wait_for_word(t, &t->is_stored, -1) > 0)
+        return 0;
+    (void)snprintf(why, why_size, "%s", t->refused);
+    return -1;
+}
+
+static void host_suspend(struct futured_task *t, uint64_t ms)
+{
+    char header[96];
+    if (t->is_answered)
+        return;
+    (void)fflush(NULL);
+    (void)snprintf(header, sizeof(header), "SUSPEND %llu 0 for_ms=%llu\n",
+                   (unsigned long long)t->head.id,
+                   (unsigned long long)(ms < SUSPEND_MAX_MS ? ms : SUSPEND_MAX_MS));
+    say(header, NULL, 0);
+    t->is_answered = 1;
+}
+
 static const struct futured_host host = {
     .abi = FUTURED_PLUGIN_ABI,
     .size = sizeof(struct futured_host),
@@ -463,35 +594,48 @@ static const struct futured_host host = {
     .done = host_done,
     .fail = host_fail,
     .result_buffer = host_result_buffer,
+    .checkpoint = host_checkpoint,
+    .save = host_save,
+    .should_yield = host_should_yield,
+    .suspend = host_suspend,
 };
 
 /* ---- one task after another ------------------------------------------------------------------ */
 
-static void task_read_input(struct futured_task *t)
+static void payload_read(struct payload *p, const struct message *m)
 {
-    t->n = (size_t)t->head.size;
-    if (key_number(&t->head, "fd") == 1) {
+    *p = (struct payload){.n = (size_t)m->size};
+    if (key_number(m, "fd") == 1) {
         int fd = take_fd();
-        t->input = t->n ? mmap(NULL, t->n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-        t->is_mapped = t->n > 0;
+        p->bytes = p->n ? mmap(NULL, p->n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+        p->is_mapped = p->n > 0;
         (void)close(fd);
-        if (t->input == MAP_FAILED)
-            give_up("the input cannot be mapped");
-    } else if (t->n) {
-        t->input = malloc(t->n);
-        if (!t->input)
-            give_up("no memory for the input");
-        read_bytes(t->input, t->n);
+        if (p->bytes == MAP_FAILED)
+            give_up("a payload cannot be mapped");
+    } else if (p->n) {
+        p->bytes = malloc(p->n);
+        if (!p->bytes)
+            give_up("no memory for a payload");
+        read_bytes(p->bytes, p->n);
     }
 }
 
-static void task_release(struct futured_task *t)
+static void payload_release(struct payload *p)
 {
-    drop_result(t);
-    if (t->is_mapped)
-        (void)munmap(t->input, t->n);
+    if (p->is_mapped)
+        (void)munmap(p->bytes, p->n);
     else
-        free(t->input);
+        free(p->bytes);
+    *p = (struct payload){0};
+}
+
+/* Before its RUN: of the task that comes next. */
+static void task_read_checkpoint(struct futured_task *t, const struct message *m)
+{
+    payload_release(&t->checkpoint);
+    payload_read(&t->checkpoint, m);
+    (void)snprintf(t->checkpoint_type, sizeof(t->checkpoint_type), "%s",
+                   *m->type ? m->type : "application/octet-stream");
 }
 
 static void task_run(const struct futured_plugin *plugin, struct futured_task *t)
@@ -500,16 +644,19 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
     key_text(&t->head, "task", t->id, sizeof(t->id));
     key_text(&t->head, "trace", t->trace, sizeof(t->trace));
     t->result_fd = -1;
-    task_read_input(t);
+    payload_read(&t->input, &t->head);
     plugin->run(&host, t);
     host_fail(t, FUTURED_RETRY_POLICY, "NoAnswer", "the handler ended without a result");
-    task_release(t);
+    drop_result(t);
+    payload_release(&t->input);
+    payload_release(&t->checkpoint);
 }
 
 static void greet(const char *more)
 {
-    char header[64];
-    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1%s\n", more);
+    char header[96];
+    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1%s\n",
+                   more);
     say(header, NULL, 0);
 }
 
@@ -520,12 +667,15 @@ static int serve(const struct futured_plugin *plugin)
     greet("");
     for (;;) {
         struct futured_task t = {.result_fd = -1};
-        if (!read_header(&t.head))
-            return 0;
-        if (strcmp(t.head.verb, "RUN") == 0)
-            task_run(plugin, &t);
-        else if (strcmp(t.head.verb, "CANCEL") != 0) /* that one is late */
-            give_up("an unknown message");
+        do {
+            if (!read_header(&t.head))
+                return 0;
+            if (strcmp(t.head.verb, "CHECKPOINT") == 0)
+                task_read_checkpoint(&t, &t.head);
+            else if (strcmp(t.head.verb, "RUN") != 0)
+                take_word(NULL, &t.head); /* late */
+        } while (strcmp(t.head.verb, "RUN") != 0);
+        task_run(plugin, &t);
     }
 }
 

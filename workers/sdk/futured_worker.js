@@ -16,6 +16,18 @@
  * Permanent never. console.log goes to the task's log. task.signal is an AbortSignal that fires when the
  * task is cancelled; code that computes without ever awaiting does not see it.
  *
+ * A task that takes long stores how far it is, and goes on from there when it is run again, whatever
+ * ended the run before; with Suspend it ends a run itself and leaves its slot to others meanwhile:
+ *
+ *     worker.handler('crawl', async (task) => {
+ *       for (let page = task.checkpoint ?? 0; page < 100000; page++) {  // what was saved last, or undefined
+ *         await fetchPage(page);
+ *         await task.save(page + 1);       // on disk once it is awaited; up to 1 MiB; else NotSaved
+ *         // The daemon shuts down, or this worker is replaced: goes on as soon as it can.
+ *         if (task.shouldYield) throw new worker.Suspend();  // Suspend(60): in a minute
+ *       }
+ *     });
+ *
  * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
@@ -30,6 +42,7 @@ const ERROR_MAX = 32768;
 const LOG_MAX = 65536;
 const RESULT_MAX = 2 ** 30;
 const TYPE_MAX = 127;
+const SUSPEND_MAX = 31536000; // seconds
 
 /** Throw it when the same task may work later: it is tried again while it has retries left. */
 class Temporary extends Error {}
@@ -37,6 +50,21 @@ class Temporary extends Error {}
 class Permanent extends Error {}
 /** Thrown by task.check() when the task was cancelled. */
 class Cancelled extends Error {}
+/** task.save() rejects with it: the checkpoint was not stored; the one before still counts. */
+class NotSaved extends Error {}
+
+/** Throw it to end this run: the task is run again in so many seconds, with its checkpoint, and this
+ * run is not charged. */
+class Suspend extends Error {
+  constructor(seconds = 0) {
+    super(`suspended for ${seconds} s`);
+    if (!(seconds >= 0 && seconds <= SUSPEND_MAX)) {
+      throw new RangeError(`a task is suspended for 0 to ${SUSPEND_MAX} seconds`);
+    }
+    this.seconds = seconds;
+  }
+}
+
 /** What came from the daemon is not the protocol: the worker ends. */
 class ProtocolError extends Error {}
 
@@ -139,9 +167,13 @@ function utf8(text, max) {
 class Task {
   #say;
   #controller = new AbortController();
+  #yield = new AbortController();
+  #restored;
+  #answers = []; // of checkpoints, one at a time
 
-  constructor(head, input, say) {
+  constructor(head, input, say, restored) {
     this.#say = say;
+    this.#restored = restored;
     this.input = input; // a Buffer
     this.id = head.keys.task ?? ''; // of the future
     this.handler = head.keys.handler ?? '';
@@ -150,6 +182,39 @@ class Task {
     this.trace = head.keys.trace ?? ''; // traceparent
     this.contentType = head.keys.type;
     this.signal = this.#controller.signal;
+    this.yieldSignal = this.#yield.signal; // the daemon asks the task to save and throw Suspend
+  }
+
+  /** What an earlier run of this task saved last, as it was given to save(); undefined: nothing. */
+  get checkpoint() {
+    return this.#restored && decode(this.#restored.payload, this.#restored.type);
+  }
+
+  /** Stores a checkpoint in place of the one before: on disk when the promise is kept. It rejects with
+   * NotSaved, and the one before still counts. A Buffer, a string, a Result, or what JSON knows. */
+  async save(value) {
+    const [bytes, type] = result(value);
+    const before = this.#answers.at(-1)?.promise;
+    const mine = {};
+    mine.promise = new Promise((resolve) => (mine.resolve = resolve));
+    this.#answers.push(mine);
+    await before;
+    this.#say('CHECKPOINT', ` type=${type}`, bytes);
+    const refused = await mine.promise;
+    if (refused !== undefined) throw new NotSaved(refused);
+  }
+
+  answered(refused) {
+    this.#answers.shift()?.resolve(refused);
+  }
+
+  /** Does the daemon ask the task to save and throw Suspend? */
+  get shouldYield() {
+    return this.yieldSignal.aborted;
+  }
+
+  askToYield() {
+    this.#yield.abort();
   }
 
   get text() {
@@ -195,6 +260,12 @@ function encode(value) {
   const text = JSON.stringify(value ?? null);
   if (text === undefined) throw new TypeError(`JSON does not know a ${typeof value}`);
   return [Buffer.from(text, 'utf8'), 'application/json'];
+}
+
+function decode(bytes, type) {
+  const base = type.split(';')[0].trim().toLowerCase();
+  if (base === 'application/json') return JSON.parse(bytes.toString('utf8'));
+  return base === 'text/plain' ? bytes.toString('utf8') : bytes;
 }
 
 /** The bytes and the type of a result, which must fit into a message. */
@@ -250,6 +321,7 @@ function find(name) {
 
 function serve(socket, concurrency) {
   const running = new Map();
+  let restored; // the checkpoint of the task that comes next
   const current = new AsyncLocalStorage(); // the task whose code runs
 
   async function start(head, input) {
@@ -257,12 +329,17 @@ function serve(socket, concurrency) {
       socket.write(`${verb} ${head.id} ${payload.length}${more}\n`, 'latin1');
       if (payload.length > 0) socket.write(payload);
     };
-    const task = new Task(head, input, say);
+    const own = restored?.id === head.id ? restored : undefined;
+    restored = undefined;
+    const task = new Task(head, input, say, own);
     // Once: what a task throws besides may end it before its handler returns.
     const answer = (verb, more, payload) => {
       if (running.delete(head.id)) say(verb, more, payload);
     };
-    task.fail = (error) => answer('FAIL', ...failure(error));
+    task.fail = (error) => {
+      if (is(error, Suspend)) answer('SUSPEND', ` for_ms=${Math.round(error.seconds * 1000)}`, Buffer.alloc(0));
+      else answer('FAIL', ...failure(error));
+    };
     running.set(head.id, task);
     try {
       const [bytes, type] = result(await current.run(task, () => find(task.handler)(task)));
@@ -284,8 +361,13 @@ function serve(socket, concurrency) {
   process.on('unhandledRejection', stray);
 
   const reader = new Reader((head, payload) => {
+    const task = running.get(head.id); // unknown: it has just ended
     if (head.verb === 'RUN') start(head, payload);
-    else if (head.verb === 'CANCEL') running.get(head.id)?.cancel(); // unknown: it has just ended
+    else if (head.verb === 'CHECKPOINT') restored = { id: head.id, type: head.keys.type, payload };
+    else if (head.verb === 'CANCEL') task?.cancel();
+    else if (head.verb === 'YIELD') task?.askToYield();
+    else if (head.verb === 'SAVED') task?.answered();
+    else if (head.verb === 'REFUSED') task?.answered(payload.toString('utf8'));
     else throw new ProtocolError(`unexpected ${head.verb}`);
   });
   socket.on('data', (bytes) => {
@@ -298,7 +380,7 @@ function serve(socket, concurrency) {
   socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
-  socket.write(`HELLO ${VERSION} 0${size} cancel=1\n`);
+  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1\n`);
 }
 
 function giveUp(error) {
@@ -318,4 +400,4 @@ async function run({ concurrency = 1 } = {}) {
   serve(new net.Socket({ fd: Number(fd), readable: true, writable: true }), concurrency);
 }
 
-module.exports = { handler, initializer, run, Result, Temporary, Permanent, Cancelled };
+module.exports = { handler, initializer, run, Result, Temporary, Permanent, Cancelled, Suspend, NotSaved };

@@ -20,6 +20,18 @@ returns bytes, str, Result(bytes, content_type), or anything that JSON knows. Wh
 fails the task: the type's name is the error's kind, the traceback its details; Temporary may be tried
 again, Permanent never. print() goes to the task's log.
 
+A task that takes long stores how far it is, and goes on from there when it is run again, whatever ended
+the run before; with Suspend it ends a run itself and leaves its slot to others meanwhile:
+
+    @worker.handler
+    def crawl(task):
+        at = task.checkpoint or 0            # what an earlier run saved last; None: nothing
+        for page in range(at, 100000):
+            fetch(page)
+            task.save(page + 1)              # on disk when it returns; up to 1 MiB
+            if task.should_yield:            # the daemon shuts down, or this worker is replaced
+                raise worker.Suspend()       # goes on as soon as it can; Suspend(60): in a minute
+
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
 everything once and forks the workers from itself, which share its memory.
 
@@ -38,7 +50,8 @@ import sys
 import threading
 import traceback
 
-__all__ = ["handler", "initializer", "run", "Task", "Result", "Temporary", "Permanent", "Cancelled"]
+__all__ = ["handler", "initializer", "run", "Task", "Result", "Temporary", "Permanent", "Cancelled",
+           "Suspend", "NotSaved"]
 
 VERSION = 1
 LINE_MAX = 1024
@@ -48,7 +61,8 @@ ERROR_MAX = 32768          # bytes of message and traceback
 LOG_MAX = 65536            # bytes of one LOG
 RESULT_MAX = 1 << 30       # bytes
 TYPE_MAX = 127             # bytes of a content type
-LARGE = 262144             # results from here on go by descriptor
+SUSPEND_MAX = 31536000     # seconds
+LARGE = 262144             # results and checkpoints from here on go by descriptor
 MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
 
 
@@ -62,6 +76,21 @@ class Permanent(Exception):
 
 class Cancelled(Exception):
     """Raised by Task.check() when the task was cancelled."""
+
+
+class NotSaved(Exception):
+    """Raised by Task.save(): the checkpoint was not stored; the one before still counts."""
+
+
+class Suspend(BaseException):
+    """Raise it to end this run: the task is run again in so many seconds, with its checkpoint, and
+    this run is not charged. No Exception, so that `except Exception` does not catch it."""
+
+    def __init__(self, seconds=0):
+        if not 0 <= seconds <= SUSPEND_MAX:
+            raise ValueError("a task is suspended for 0 to %d seconds" % SUSPEND_MAX)
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class ProtocolError(Exception):
@@ -161,7 +190,7 @@ class _Channel:
         line, _, rest = bytes(self.buffer).partition(b"\n")
         self.buffer = bytearray(rest)
         verb, number, size, keys = _parse(line)
-        if "fd" in keys and verb == "RUN":
+        if "fd" in keys and verb in ("RUN", "CHECKPOINT"):
             return verb, number, keys, self._map(size)
         return verb, number, keys, self._payload(size)
 
@@ -214,7 +243,9 @@ class Task:
 
     def __init__(self, worker, number, keys, payload):
         self._worker, self._number, self._payload = worker, number, payload
-        self._cancel = threading.Event()
+        self._cancel, self._yield, self._answered = (threading.Event() for _ in range(3))
+        self._saving, self._refused = threading.Lock(), None
+        self._restored = worker.restored.pop(number, None)
         self.id = keys.get("task", "")                #: the future's id
         self.handler = keys.get("handler", "")        #: the name that the task was sent to
         self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
@@ -257,13 +288,38 @@ class Task:
             self._worker.channel.write("LOG %d %d" % (self._number, len(piece)), piece)
 
     @property
+    def checkpoint(self):
+        """What an earlier run of this task saved last, as it was given to save(); None: nothing."""
+        if self._restored is None:
+            return None
+        kind, data = self._restored
+        return _decode(bytes(data), kind)
+
+    def save(self, value):
+        """Stores a checkpoint in place of the one before. It is on disk when this returns; raises
+        NotSaved, and the one before still counts. bytes, str, Result, or what JSON knows."""
+        data, kind = _encode(value)
+        data = memoryview(data).cast("B")
+        with self._saving:
+            self._answered.clear()
+            self._worker.send("CHECKPOINT %d %d" % (self._number, len(data)), _check_type(kind), data)()
+            self._worker.wait_for(self._answered, None)
+            if self._refused is not None:
+                raise NotSaved(self._refused)
+
+    @property
+    def should_yield(self):
+        """Does the daemon ask the task to save() and raise Suspend()? Cheap enough for a loop."""
+        return self._worker.wait_for(self._yield, 0)
+
+    @property
     def cancelled(self):
         """Has somebody cancelled the task? Cheap enough for a loop."""
         return self.wait(0)
 
     def wait(self, seconds=None):
         """Sleeps so long (None: for ever); True as soon as the task was cancelled."""
-        return self._worker.wait_cancel(self, seconds)
+        return self._worker.wait_for(self._cancel, seconds)
 
     def check(self):
         """Raises Cancelled when the task was cancelled."""
@@ -279,6 +335,13 @@ def _encode(value):
     if isinstance(value, str):
         return value.encode("utf-8"), "text/plain; charset=utf-8"
     return json.dumps(value, allow_nan=False).encode("utf-8"), "application/json"
+
+
+def _decode(data, kind):
+    base = kind.partition(";")[0].strip().lower()
+    if base == "application/json":
+        return json.loads(data)
+    return str(data, "utf-8") if base == "text/plain" else data
 
 
 def _check_type(kind):
@@ -332,12 +395,13 @@ class _Worker:
     def __init__(self, fd, concurrency):
         self.channel = _Channel(fd)
         self.concurrency = concurrency
-        self.running = {}  # number: Task
+        self.running = {}   # number: Task
+        self.restored = {}  # number: (type, payload), of a task that comes next
 
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
         memfd = " memfd=1" if MEMFD else ""
-        self.channel.write("HELLO %d 0%s cancel=1%s%s" % (VERSION, size, memfd, more))
+        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1%s%s" % (VERSION, size, memfd, more))
 
     def serve(self):
         """Until the stream ends."""
@@ -361,22 +425,30 @@ class _Worker:
                 start(task)
                 del task
             else:
-                self._other(verb, number)
+                self._other(verb, number, keys, payload)
 
-    def _other(self, verb, number):
-        if verb != "CANCEL":
-            raise ProtocolError("unexpected %s" % verb)
+    def _other(self, verb, number, keys, payload):
         task = self.running.get(number)  # None: it has just ended
-        if task:
+        if verb == "CHECKPOINT":
+            self.restored = {number: (keys.get("type", "application/octet-stream"), payload)}
+        elif verb not in ("CANCEL", "YIELD", "SAVED", "REFUSED"):
+            raise ProtocolError("unexpected %s" % verb)
+        elif task and verb == "CANCEL":
             task._cancel.set()
+        elif task and verb == "YIELD":
+            task._yield.set()
+        elif task:
+            task._refused = str(payload, "utf-8", "replace") if verb == "REFUSED" else None
+            task._answered.set()
 
-    def wait_cancel(self, task, seconds):
-        if self.concurrency > 1 or task._cancel.is_set():
-            return task._cancel.wait(seconds)
+    def wait_for(self, event, seconds):
+        """Waits so long (None: for ever) for what the daemon says of a task."""
+        if self.concurrency > 1 or event.is_set():
+            return event.wait(seconds)
         # The only thread that reads is the one that runs the handler (or one that helps it).
-        while not task._cancel.is_set() and self.channel.waiting(seconds):
+        while not event.is_set() and self.channel.waiting(seconds):
             self._between()
-        return task._cancel.is_set()
+        return event.is_set()
 
     def _between(self):
         """Reads what comes while the only task runs."""
@@ -384,13 +456,16 @@ class _Worker:
             message = self.channel.read()
             if message is None:
                 _exit(0)
-            self._other(message[0], message[1])
+            self._other(*message)
         except ProtocolError as error:
             _give_up(error)
 
     def _run(self, task):
         try:
             answer = self._done(task)
+        except Suspend as until:
+            head = "SUSPEND %d 0 for_ms=%d" % (task._number, round(until.seconds * 1000))
+            answer = lambda: self.channel.write(head)  # noqa: E731
         except BaseException as error:  # SystemExit too: a handler may not end the worker so
             answer = self._failure(task, error)
         self.running.pop(task._number, None)
@@ -414,8 +489,11 @@ class _Worker:
         data = memoryview(data).cast("B")
         if len(data) > RESULT_MAX:
             raise ValueError("the result is %d bytes; allowed: up to %d" % (len(data), RESULT_MAX))
-        head = "DONE %d %d" % (task._number, len(data))
-        kind = " type=" + _check_type(kind)
+        return self.send("DONE %d %d" % (task._number, len(data)), _check_type(kind), data)
+
+    def send(self, head, kind, data):
+        """What sends these bytes, once it is called; what can fail fails before."""
+        kind = " type=" + kind
         if not MEMFD or len(data) < LARGE:
             return lambda: self.channel.write(head + kind, data)
         try:

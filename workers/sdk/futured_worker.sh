@@ -13,6 +13,13 @@
 #     futured_log "a line"             the same as a line on stderr
 #     futured_type text/plain          the type of the result (application/octet-stream)
 #     futured_fail KIND MESSAGE [0|1]  ends the task with an error; 0: never again, 1: may be tried again
+#     futured_save [TYPE] <file        stores a checkpoint (up to 1 MiB); on disk when it returns 0, else the
+#                                      reason is in $FUTURED_REFUSED and the one before still counts; not
+#                                      in a pipe whose other end reads or sets what is here
+#     $FUTURED_CHECKPOINT_FILE         what an earlier run of the task saved last; '' when there is nothing
+#     futured_should_yield             0: the daemon asks the task to save and to suspend itself (known
+#                                      after a futured_save)
+#     futured_suspend [SECONDS]        ends this run, uncharged: the task goes on in so many whole seconds
 #     $FUTURED_INPUT_FILE $FUTURED_TYPE $FUTURED_TASK_ID $FUTURED_HANDLER $FUTURED_ATTEMPT
 #     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
 #
@@ -60,6 +67,37 @@ futured_send() {
     cat "$2" >&"$futured_fd"
 }
 
+# One answer to a checkpoint. What comes here is for the task that runs.
+futured_save() {
+    cat >"$futured_dir/saved"
+    futured_send "CHECKPOINT $futured_id" "$futured_dir/saved" " type=${1:-application/octet-stream}"
+    while IFS=' ' read -r futured_verb futured_number futured_size futured_rest <&3; do
+        case $futured_verb in
+        SAVED) return 0 ;;
+        YIELD) [ "$futured_number" != "$futured_id" ] || : >"$futured_dir/yield" ;;
+        REFUSED)
+            FUTURED_REFUSED=$(head -c "$futured_size" <&3)
+            return 1
+            ;;
+        *) futured_give_up "unexpected $futured_verb" ;;
+        esac
+    done
+    exit 0
+}
+
+futured_should_yield() {
+    [ -e "$futured_dir/yield" ]
+}
+
+futured_suspend() {
+    case ${1:-0} in
+    *[!0-9]*) futured_fail BadSuspend "a task is suspended for whole seconds, not $1" 0 ;;
+    esac
+    [ "${1:-0}" -le 31536000 ] || futured_fail BadSuspend "a task is suspended for 31536000 seconds at most" 0
+    printf ' for_ms=%s' "$((${1:-0} * 1000))" >"$futured_dir/suspend"
+    exit 0
+}
+
 futured_give_up() {
     printf 'futured_worker: %s\n' "$1" >&2
     exit 1
@@ -98,13 +136,17 @@ futured_find() {
 }
 
 futured_task() {
-    rm -f "$futured_dir/type" "$futured_dir/fail" "$futured_dir/why"
+    rm -f "$futured_dir/type" "$futured_dir/fail" "$futured_dir/why" "$futured_dir/yield" "$futured_dir/suspend"
     (
         exec >"$futured_dir/output" <"$FUTURED_INPUT_FILE"
         futured_find
         "$futured_name"
     )
     futured_status=$?
+    if [ -e "$futured_dir/suspend" ]; then
+        printf 'SUSPEND %s 0%s\n' "$futured_id" "$(cat "$futured_dir/suspend")" >&3
+        return
+    fi
     futured_type=application/octet-stream
     [ -s "$futured_dir/type" ] && futured_type=$(cat "$futured_dir/type")
     # Also futured_fail in a subshell of the handler, whose status it may not have looked at.
@@ -141,18 +183,30 @@ futured_run() {
     export FUTURED_INPUT_FILE
     unset FUTURED_WORKER_FD
     set -f # the words of a header are words, not patterns
-    printf 'HELLO 1 0\n' >&3
+    printf 'HELLO 1 0 checkpoint=1 yield=1\n' >&3
+    FUTURED_CHECKPOINT_FILE=''
+    export FUTURED_CHECKPOINT_FILE
     # read takes one byte after the other, so it leaves the payload where it is.
     while IFS=' ' read -r futured_verb futured_id futured_size futured_rest <&3; do
-        [ "$futured_verb" = RUN ] || futured_give_up "unexpected $futured_verb"
+        case $futured_verb in
+        RUN) futured_into=$FUTURED_INPUT_FILE ;;
+        CHECKPOINT) futured_into=$futured_dir/checkpoint ;;
+        YIELD) continue ;; # late: that task has ended
+        *) futured_give_up "unexpected $futured_verb" ;;
+        esac
         case $futured_id$futured_size in
         '' | *[!0-9]*) futured_give_up 'a line that is no header' ;;
         esac
-        head -c "$futured_size" <&3 >"$FUTURED_INPUT_FILE"
-        [ "$(($(wc -c <"$FUTURED_INPUT_FILE")))" -eq "$futured_size" ] ||
+        head -c "$futured_size" <&3 >"$futured_into"
+        [ "$(($(wc -c <"$futured_into")))" -eq "$futured_size" ] ||
             futured_give_up 'the stream ended inside a payload'
+        if [ "$futured_verb" = CHECKPOINT ]; then
+            FUTURED_CHECKPOINT_FILE=$futured_into
+            continue
+        fi
         futured_keys "$futured_rest"
         futured_task
+        FUTURED_CHECKPOINT_FILE=''
     done
     exit 0
 }

@@ -8,9 +8,20 @@
 #include "core/number.h"
 
 static const char *const verbs[WIRE_VERB_COUNT] = {
-    [WIRE_HELLO] = "HELLO", [WIRE_PROGRESS] = "PROGRESS", [WIRE_LOG] = "LOG",
-    [WIRE_DONE] = "DONE",   [WIRE_FAIL] = "FAIL",         [WIRE_FORKED] = "FORKED",
-    [WIRE_RUN] = "RUN",     [WIRE_CANCEL] = "CANCEL",     [WIRE_FORK] = "FORK",
+    [WIRE_HELLO] = "HELLO",
+    [WIRE_PROGRESS] = "PROGRESS",
+    [WIRE_LOG] = "LOG",
+    [WIRE_DONE] = "DONE",
+    [WIRE_FAIL] = "FAIL",
+    [WIRE_FORKED] = "FORKED",
+    [WIRE_RUN] = "RUN",
+    [WIRE_CANCEL] = "CANCEL",
+    [WIRE_FORK] = "FORK",
+    [WIRE_SUSPEND] = "SUSPEND",
+    [WIRE_CHECKPOINT] = "CHECKPOINT",
+    [WIRE_SAVED] = "SAVED",
+    [WIRE_REFUSED] = "REFUSED",
+    [WIRE_YIELD] = "YIELD",
 };
 
 const char *wire_verb_name(enum wire_verb verb)
@@ -206,6 +217,9 @@ static const struct key {
     KEY("cancel=", &flag_kind, cancel),
     KEY("fork=", &flag_kind, fork),
     KEY("memfd=", &flag_kind, memfd),
+    KEY("checkpoint=", &flag_kind, checkpoint),
+    KEY("yield=", &flag_kind, yield),
+    KEY("for_ms=", &uint_kind, for_ms),
     KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
     KEY("fraction=", &fraction_kind, fraction),

@@ -27,11 +27,16 @@ enum wire_verb {
     WIRE_DONE,
     WIRE_FAIL,
     WIRE_FORKED,
-    WIRE_RUN, /* to a worker */
+    WIRE_SUSPEND,
+    WIRE_CHECKPOINT, /* both ways */
+    WIRE_RUN,        /* to a worker */
     WIRE_CANCEL,
     WIRE_FORK,
+    WIRE_SAVED,
+    WIRE_REFUSED,
+    WIRE_YIELD,
 };
-#define WIRE_VERB_COUNT 9
+#define WIRE_VERB_COUNT 14
 
 /* One header. What is absent is 0, false or NULL unless said. */
 struct wire_head {
@@ -42,12 +47,15 @@ struct wire_head {
     bool cancel;          /* HELLO: understands CANCEL */
     bool fork;            /* HELLO: is a template */
     bool memfd;           /* HELLO: takes and sends payloads by descriptor */
+    bool checkpoint;      /* HELLO: takes and stores checkpoints */
+    bool yield;           /* HELLO: understands YIELD */
     uint64_t concurrency; /* HELLO: tasks at once */
     uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
                            * their RUN: 1, it is one of these */
     double fraction;      /* PROGRESS: 0..1; < 0: absent */
     int retry;            /* FAIL: 0, 1; -1: absent */
-    uint64_t attempt;     /* RUN */
+    uint64_t attempt;     /* RUN; CHECKPOINT to a worker: that stored it */
+    uint64_t for_ms;      /* SUSPEND */
     uint64_t timeout_ms;  /* RUN */
     uint64_t max_result;  /* RUN: bytes that a result may have */
     uint64_t pid;         /* FORKED */
@@ -55,7 +63,7 @@ struct wire_head {
     const char *task;     /* RUN: the future's id */
     const char *handler;  /* RUN */
     const char *trace;    /* RUN: traceparent */
-    const char *type;     /* RUN, DONE: content type of the payload */
+    const char *type;     /* RUN, DONE, CHECKPOINT: content type of the payload */
 };
 
 #define WIRE_HEAD(v)                                                                               \

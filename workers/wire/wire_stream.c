@@ -304,6 +304,21 @@ int wire_stream_put(struct wire_stream *s, const struct wire_head *head, const v
     return rc;
 }
 
+struct wire_mark wire_stream_mark(const struct wire_stream *s)
+{
+    return (struct wire_mark){s->out.len, s->n_passes};
+}
+
+void wire_stream_back(struct wire_stream *s, struct wire_mark to)
+{
+    while (s->n_passes > to.n_passes) {
+        const struct wire_pass *p = &s->passes[--s->n_passes];
+        for (size_t k = 0; k < p->n; k++)
+            (void)close(p->fds[k]);
+    }
+    s->out.len = to.len;
+}
+
 static void passed(struct wire_stream *s)
 {
     for (size_t k = 0; k < s->passes[0].n; k++)

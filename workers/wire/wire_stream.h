@@ -68,6 +68,13 @@ bool wire_stream_is_clean(const struct wire_stream *s);
  * other side takes them. FUT_ERR_INVAL as wire_put, FUT_ERR_TOO_BIG: over WIRE_PAYLOAD_MAX. */
 FUT_MUST_CHECK int wire_stream_put(struct wire_stream *s, const struct wire_head *head,
                                    const void *payload);
+/* How much is to be sent, for wire_stream_back, which takes back what was put since; nothing of it
+ * may have been sent. */
+struct wire_mark {
+    size_t len, n_passes;
+};
+struct wire_mark wire_stream_mark(const struct wire_stream *s);
+void wire_stream_back(struct wire_stream *s, struct wire_mark to);
 /* A message without payload that n descriptors go with; they are s's from now on. */
 FUT_MUST_CHECK int wire_stream_put_fds(struct wire_stream *s, const struct wire_head *head,
                                        const int *fds, size_t n);

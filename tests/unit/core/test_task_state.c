@@ -8,29 +8,28 @@
 
 #define NO (-1)
 /*                          due          start         succeed         fail
- *                          retry        release       defer           lose
+ *                          retry        release       defer           suspend         lose
  *                          expire       overdue       resolve         reject
  *                          cancel       revive */
 static const int expected[TASK_STATE_COUNT][TASK_EVENT_COUNT] = {
-    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO, NO,
-                        TASK_CANCELLED, NO},
-    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO, NO,
+    [TASK_SCHEDULED] = {TASK_QUEUED, NO, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO,
+                        NO, TASK_CANCELLED, NO},
+    [TASK_QUEUED] = {NO, TASK_RUNNING, NO, NO, NO, NO, NO, NO, NO, TASK_FAILED, TASK_FAILED, NO, NO,
                      TASK_CANCELLED, NO},
     [TASK_RUNNING] = {NO, NO, TASK_SUCCEEDED, TASK_FAILED, TASK_SCHEDULED, TASK_QUEUED,
-                      TASK_SCHEDULED, TASK_QUEUED, NO, TASK_FAILED, NO, NO, TASK_CANCELLED, NO},
-    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
-    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
-    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+                      TASK_SCHEDULED, TASK_SCHEDULED, TASK_QUEUED, NO, TASK_FAILED, NO, NO,
+                      TASK_CANCELLED, NO},
+    [TASK_SUCCEEDED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [TASK_FAILED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
+    [TASK_CANCELLED] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, TASK_QUEUED},
 };
 
 /* What a legal event adds to the counters of attempts and of daemon deaths. */
 static const struct {
     int attempt, daemon_deaths;
 } added[TASK_EVENT_COUNT] = {
-    [EVENT_START] = {1, 0},
-    [EVENT_RELEASE] = {-1, 0},
-    [EVENT_DEFER] = {-1, 0},
-    [EVENT_LOSE] = {0, 1},
+    [EVENT_START] = {1, 0},    [EVENT_RELEASE] = {-1, 0}, [EVENT_DEFER] = {-1, 0},
+    [EVENT_SUSPEND] = {-1, 0}, [EVENT_LOSE] = {0, 1},
 };
 
 /* Events that end an attempt, and so bring an outcome. */
@@ -94,6 +93,7 @@ START_TEST(test_task_state_every_pair_counts)
         ck_assert_int_eq(task_apply(&t, (enum task_event)e, &in, &c), 0);
         ck_assert_int_eq((int)c.attempt, 2 + added[e].attempt);
         ck_assert_int_eq((int)c.daemon_deaths, e == EVENT_REVIVE ? 0 : 1 + added[e].daemon_deaths);
+        ck_assert_int_eq(c.suspends, e == EVENT_SUSPEND);
         ck_assert(c.outcome == (ends_attempt[e] ? o : NULL));
         ck_assert_int_eq(c.due_in_ms, c.to_state == TASK_SCHEDULED ? 70 : 0);
     }

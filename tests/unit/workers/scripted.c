@@ -232,18 +232,70 @@ static void scripted_garbage(uint64_t id, int arg)
     (void)!write(3, "what is this\n", 13);
 }
 
+/* Reads the answer to its CHECKPOINT and ends with that: "SAVED", or "REFUSED WHY". */
+static void scripted_end_with_answer(uint64_t id)
+{
+    struct wire_message m;
+    char text[256];
+    while (wire_stream_next(&scripted, &m) == FUT_ERR_AGAIN) {
+        if (wire_stream_read(&scripted, 0) != 0)
+            exit(0);
+    }
+    int n = snprintf(text, sizeof(text), "%s%s%.*s", wire_verb_name(m.head.verb),
+                     m.head.bytes ? " " : "", (int)m.head.bytes,
+                     m.head.bytes ? (const char *)m.payload : "");
+    scripted_done(id, text, (size_t)n);
+}
+
+/* Sent with what follows. */
+static void scripted_checkpoint(uint64_t id, int n)
+{
+    char *p = xcalloc(1, (size_t)n + 1);
+    struct wire_head h = WIRE_HEAD(WIRE_CHECKPOINT);
+    h.id = id;
+    h.bytes = (uint64_t)n;
+    if (wire_stream_put(&scripted, &h, p) != 0)
+        _exit(9);
+    free(p);
+}
+
+static void scripted_save(uint64_t id, int n)
+{
+    scripted_checkpoint(id, n);
+    if (wire_stream_flush(&scripted, 0) != 0)
+        _exit(9);
+    scripted_end_with_answer(id);
+}
+
+/* The second one before the first was answered: that is refused at once. */
+static void scripted_hasty(uint64_t id, int n)
+{
+    scripted_checkpoint(id, n);
+    scripted_save(id, n);
+}
+
+/* n seconds. */
+static void scripted_suspend(uint64_t id, int n)
+{
+    struct wire_head h = WIRE_HEAD(WIRE_SUSPEND);
+    h.id = id;
+    h.for_ms = (uint64_t)n * 1000;
+    scripted_put(&h, NULL);
+}
+
 /* The first word of an input, and what follows from it; any other input is the result. */
 static const struct {
     const char *word;
     void (*run)(uint64_t id, int arg);
 } scripted_words[] = {
-    {"hold", scripted_hold},   {"release", scripted_release}, {"fail", scripted_error},
-    {"again", scripted_again}, {"report", scripted_report},   {"print", scripted_print},
-    {"pid", scripted_pid},     {"grow", scripted_grow},       {"big", scripted_big},
-    {"kill", scripted_kill},   {"exit", scripted_exit},       {"garbage", scripted_garbage},
-    {"logs", scripted_logs},   {"yes", scripted_yes},         {"spin", scripted_spin},
-    {"help", scripted_help},   {"twice", scripted_twice},     {"pause", scripted_pause},
-    {"close", scripted_close},
+    {"hold", scripted_hold},       {"release", scripted_release}, {"fail", scripted_error},
+    {"again", scripted_again},     {"report", scripted_report},   {"print", scripted_print},
+    {"pid", scripted_pid},         {"grow", scripted_grow},       {"big", scripted_big},
+    {"kill", scripted_kill},       {"exit", scripted_exit},       {"garbage", scripted_garbage},
+    {"logs", scripted_logs},       {"yes", scripted_yes},         {"spin", scripted_spin},
+    {"help", scripted_help},       {"twice", scripted_twice},     {"pause", scripted_pause},
+    {"close", scripted_close},     {"save", scripted_save},       {"hasty", scripted_hasty},
+    {"suspend", scripted_suspend},
 };
 
 static void scripted_run(const struct wire_message *m)
@@ -275,6 +327,7 @@ static void scripted_greet(int argc, char **argv)
         if (strncmp(argv[i], "concurrency=", 12) == 0)
             h.concurrency = (uint64_t)strtoul(argv[i] + 12, NULL, 10);
         h.cancel = h.cancel || strcmp(argv[i], "cancel=1") == 0;
+        h.checkpoint = h.checkpoint || strcmp(argv[i], "checkpoint=1") == 0;
         h.memfd = h.memfd || strcmp(argv[i], "memfd=1") == 0;
         if (strcmp(argv[i], "deaf") == 0)
             (void)signal(SIGTERM, SIG_IGN);

@@ -1,6 +1,7 @@
 /* One handler for each thing that a worker in C can do. tests/tools/worker_conformance knows them.
  * With tour_main.c it is a program; alone, built with -shared -fPIC, a plug-in. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "futured_plugin.h"
@@ -68,12 +69,105 @@ static void wait_for_cancel(const struct futured_host *host, struct futured_task
         host->fail(task, FUTURED_RETRY_POLICY, "Cancelled", "the task was cancelled");
 }
 
+/* Saves its input, goes on a second later, and ends with what it saved. */
+static void resume(const struct futured_host *host, struct futured_task *task)
+{
+    char why[200];
+    const char *type;
+    size_t n;
+    const void *saved = host->checkpoint(task, &n, &type), *input;
+    if (saved) {
+        host->done(task, saved, n, type);
+        return;
+    }
+    input = host->input(task, &n);
+    if (host->save(task, input, n, host->input_type(task), why, sizeof(why)) != 0)
+        host->fail(task, FUTURED_RETRY_POLICY, "NotSaved", why);
+    else
+        host->suspend(task, 1000);
+}
+
+/* 0 when it is there. */
+static int look_for(const char *dir, unsigned step)
+{
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/stop-%u", dir, step);
+    FILE *file = fopen(path, "r");
+    if (file)
+        (void)fclose(file);
+    return file ? 0 : -1;
+}
+
+static void take_step(const char *dir, unsigned step)
+{
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/steps", dir);
+    FILE *file = fopen(path, "a");
+    if (!file)
+        return;
+    (void)fprintf(file, "%u\n", step);
+    (void)fclose(file);
+}
+
+/* Five steps, each saved, in the directory that is the input. After a step it waits while there is
+ * a file stop-N. */
+static void steps(const struct futured_host *host, struct futured_task *task)
+{
+    char dir[256], text[16] = "", why[200];
+    size_t n;
+    const char *input = host->input(task, &n);
+    (void)snprintf(dir, sizeof(dir), "%.*s", (int)(n < 200 ? n : 200), input);
+    const char *saved = host->checkpoint(task, &n, NULL);
+    if (saved)
+        (void)snprintf(text, sizeof(text), "%.*s", (int)n, saved);
+    for (unsigned step = (unsigned)strtoul(text, NULL, 10) + 1; step <= 5; step++) {
+        take_step(dir, step);
+        int len = snprintf(text, sizeof(text), "%u", step);
+        if (host->save(task, text, (size_t)len, "text/plain", why, sizeof(why)) != 0) {
+            host->fail(task, FUTURED_RETRY_POLICY, "NotSaved", why);
+            return;
+        }
+        while (look_for(dir, step) == 0) {
+            if (host->should_yield(task)) {
+                host->suspend(task, 0);
+                return;
+            }
+            if (host->cancelled(task, 20)) {
+                host->fail(task, FUTURED_RETRY_POLICY, "Cancelled", "the task was cancelled");
+                return;
+            }
+        }
+    }
+    host->done(task, "five steps", 10, "text/plain");
+}
+
+/* Saves until it is asked to suspend itself. */
+static void yield_when_asked(const struct futured_host *host, struct futured_task *task)
+{
+    char why[200];
+    while (!host->should_yield(task)) {
+        if (host->save(task, "so far", 6, "text/plain", why, sizeof(why)) != 0) {
+            host->fail(task, FUTURED_RETRY_POLICY, "NotSaved", why);
+            return;
+        }
+    }
+    host->suspend(task, 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(const struct futured_host *host, struct futured_task *task);
 } handlers[] = {
-    {"echo", echo},   {"report", report}, {"fail", failing},         {"refuse", refuse},
-    {"later", later}, {"print", print},   {"wait", wait_for_cancel},
+    {"echo", echo},
+    {"report", report},
+    {"fail", failing},
+    {"refuse", refuse},
+    {"later", later},
+    {"print", print},
+    {"wait", wait_for_cancel},
+    {"resume", resume},
+    {"steps", steps},
+    {"yield", yield_when_asked},
 };
 
 static void run(const struct futured_host *host, struct futured_task *task)

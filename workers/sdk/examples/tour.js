@@ -2,6 +2,7 @@
 /* One handler for each thing that a worker can do. tests/tools/worker_conformance knows them.
  *
  *     node tour.js [concurrency=N] */
+const fs = require('node:fs');
 const worker = require('../futured_worker.js');
 
 worker.handler('echo', (task) => new worker.Result(task.input, task.contentType));
@@ -34,6 +35,34 @@ worker.handler('wait', async (task) => {
   task.progress(0, 'waiting');
   await new Promise((resolve) => task.signal.addEventListener('abort', resolve));
   task.check();
+});
+
+// Saves its input, goes on a second later, and ends with what it saved.
+worker.handler('resume', async (task) => {
+  if (task.checkpoint !== undefined) return task.checkpoint;
+  await task.save(new worker.Result(task.input, task.contentType));
+  throw new worker.Suspend(1);
+});
+
+// Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
+// stop-N.
+worker.handler('steps', async (task) => {
+  for (let step = (task.checkpoint ?? 0) + 1; step <= 5; step++) {
+    fs.appendFileSync(`${task.text}/steps`, `${step}\n`);
+    await task.save(step);
+    while (fs.existsSync(`${task.text}/stop-${step}`)) {
+      if (task.shouldYield) throw new worker.Suspend();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      task.check();
+    }
+  }
+  return 'five steps';
+});
+
+// Saves until it is asked to suspend itself.
+worker.handler('yield', async (task) => {
+  while (!task.shouldYield) await task.save('so far');
+  throw new worker.Suspend();
 });
 
 const options = Object.fromEntries(process.argv.slice(2).map((arg) => arg.split('=')));

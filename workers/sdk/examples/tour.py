@@ -50,5 +50,38 @@ def wait(task):
     task.check()
 
 
+@worker.handler
+def resume(task):
+    """Saves its input, goes on a second later, and ends with what it saved."""
+    if task.checkpoint is None:
+        task.save(worker.Result(task.view, task.content_type))
+        raise worker.Suspend(1)
+    return task.checkpoint
+
+
+@worker.handler
+def steps(task):
+    """Five steps, each saved, in the directory that is the input. After a step it waits while there is a
+    file stop-N."""
+    for step in range((task.checkpoint or 0) + 1, 6):
+        with open(os.path.join(task.text, "steps"), "a") as done:
+            done.write("%d\n" % step)
+        task.save(step)
+        while os.path.exists(os.path.join(task.text, "stop-%d" % step)):
+            if task.should_yield:
+                raise worker.Suspend()
+            task.wait(0.02)
+            task.check()
+    return "five steps"
+
+
+@worker.handler("yield")
+def yield_(task):
+    """Saves until it is asked to suspend itself."""
+    while not task.should_yield:
+        task.save("so far")
+    raise worker.Suspend()
+
+
 options = dict(arg.partition("=")[::2] for arg in sys.argv[1:])
 worker.run(concurrency=int(options.get("concurrency", 1)), fork="fork" in options)

@@ -33,4 +33,39 @@ handler_print() {
     printf printed
 }
 
+# Saves its input, goes on a second later, and ends with what it saved.
+handler_resume() {
+    if [ -n "$FUTURED_CHECKPOINT_FILE" ]; then
+        cat "$FUTURED_CHECKPOINT_FILE"
+        return
+    fi
+    futured_save "$FUTURED_TYPE" || futured_fail NotSaved "$FUTURED_REFUSED"
+    futured_suspend 1
+}
+
+# Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
+# stop-N.
+handler_steps() {
+    dir=$(cat)
+    step=0
+    [ -z "$FUTURED_CHECKPOINT_FILE" ] || step=$(cat "$FUTURED_CHECKPOINT_FILE")
+    while [ "$step" -lt 5 ]; do
+        step=$((step + 1))
+        echo "$step" >>"$dir/steps"
+        printf %s "$step" >"$FUTURED_INPUT_FILE"
+        futured_save text/plain <"$FUTURED_INPUT_FILE" || futured_fail NotSaved "$FUTURED_REFUSED"
+        while [ -e "$dir/stop-$step" ]; do command sleep 0.05; done
+        if futured_should_yield; then futured_suspend; fi
+    done
+    printf 'five steps'
+}
+
+# Saves until it is asked to suspend itself.
+handler_yield() {
+    until futured_should_yield; do
+        printf 'so far' | futured_save text/plain || futured_fail NotSaved "$FUTURED_REFUSED"
+    done
+    futured_suspend
+}
+
 futured_run

@@ -32,10 +32,20 @@ static const struct {
     {"hello\nprogress 0.5 ok\nhello\n", true, 0.5, "ok", 2},
 };
 
+/* True: there was a good line of progress among these bytes. */
+static bool feed(struct progress_lines *p, const char *bytes, size_t n)
+{
+    bool good = false;
+    enum progress_word said;
+    while ((said = progress_lines_next(p, &bytes, &n)) != PROGRESS_NOTHING)
+        good = good || said == PROGRESS_REPORT;
+    return good;
+}
+
 START_TEST(test_progress_lines)
 {
     struct progress_lines p = {0};
-    bool good = progress_lines_feed(&p, lines[_i].bytes, strlen(lines[_i].bytes));
+    bool good = feed(&p, lines[_i].bytes, strlen(lines[_i].bytes));
     ck_assert_int_eq(good, lines[_i].good);
     ck_assert(p.fraction == lines[_i].fraction);
     ck_assert_str_eq(p.message, lines[_i].message);
@@ -49,12 +59,12 @@ START_TEST(test_progress_lines_byte_by_byte)
     struct progress_lines p = {0};
     int good = 0;
     for (size_t i = 0; i < sizeof(text) - 1; i++)
-        good += progress_lines_feed(&p, text + i, 1);
+        good += feed(&p, text + i, 1);
     ck_assert_int_eq(good, 1);
     ck_assert_str_eq(p.message, "a message");
-    ck_assert(progress_lines_end(&p));
+    ck_assert_int_eq(progress_lines_end(&p), PROGRESS_REPORT);
     ck_assert_str_eq(p.message, "end");
-    ck_assert(!progress_lines_end(&p));
+    ck_assert_int_eq(progress_lines_end(&p), PROGRESS_NOTHING);
 }
 END_TEST
 
@@ -65,10 +75,72 @@ START_TEST(test_progress_lines_too_long)
     memset(text, 'x', sizeof(text));
     memcpy(text, "progress 0.5 ", 13);
     for (int i = 0; i < 100; i++)
-        ck_assert(!progress_lines_feed(&p, text, sizeof(text)));
-    ck_assert(progress_lines_feed(&p, "\nprogress 0.1 short\n", 20));
+        ck_assert(!feed(&p, text, sizeof(text)));
+    ck_assert(feed(&p, "\nprogress 0.1 short\n", 20));
     ck_assert_uint_eq(p.bad, 1);
     ck_assert_str_eq(p.message, "short");
+}
+END_TEST
+
+static const struct {
+    const char *bytes;
+    enum progress_word said;
+    const char *checkpoint;
+    int64_t suspend_ms;
+    uint64_t bad;
+} words[] = {
+    {"checkpoint YWJj\n", PROGRESS_CHECKPOINT, "YWJj", 0, 0},
+    {"checkpoint YWJj\r\n", PROGRESS_CHECKPOINT, "YWJj", 0, 0},
+    {"checkpoint \n", PROGRESS_CHECKPOINT, "", 0, 0},
+    {"checkpoint\n", PROGRESS_NOTHING, "", 0, 1},
+    {"suspend\n", PROGRESS_SUSPEND, "", 0, 0},
+    {"suspend 1.5\n", PROGRESS_SUSPEND, "", 1500, 0},
+    {"suspend 31536000\n", PROGRESS_SUSPEND, "", 31536000000, 0},
+    {"suspend 31536001\n", PROGRESS_NOTHING, "", 0, 1},
+    {"suspend -1\n", PROGRESS_NOTHING, "", 0, 1},
+    {"suspend soon\n", PROGRESS_NOTHING, "", 0, 1},
+    {"progress 0.5\n", PROGRESS_REPORT, "", 0, 0},
+};
+
+START_TEST(test_progress_lines_of_checkpoints)
+{
+    struct progress_lines p = {.takes_checkpoints = true}, deaf = {0};
+    const char *bytes = words[_i].bytes;
+    size_t n = strlen(bytes);
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), words[_i].said);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_uint_eq(p.checkpoint.len, strlen(words[_i].checkpoint));
+    if (p.checkpoint.len)
+        ck_assert_mem_eq(p.checkpoint.data, words[_i].checkpoint, p.checkpoint.len);
+    ck_assert_int_eq(p.suspend_ms, words[_i].suspend_ms);
+    ck_assert_uint_eq(p.bad, words[_i].bad);
+    ck_assert(feed(&deaf, words[_i].bytes, strlen(words[_i].bytes)) ==
+              (words[_i].said == PROGRESS_REPORT)); /* where none are taken */
+    progress_lines_release(&p);
+}
+END_TEST
+
+/* Kept up to the limit, counted beyond it; what follows is read as ever. */
+START_TEST(test_progress_lines_of_a_checkpoint_without_end)
+{
+    struct progress_lines p = {.takes_checkpoints = true};
+    static char text[65536];
+    const char *bytes = "checkpoint ";
+    size_t n = strlen(bytes), total = 0;
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_NOTHING);
+    memset(text, 'A', sizeof(text));
+    for (; total <= PROGRESS_CHECKPOINT_MAX; total += sizeof(text)) {
+        bytes = text;
+        n = sizeof(text);
+        ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_NOTHING);
+    }
+    bytes = "\nprogress 0.5\n";
+    n = strlen(bytes);
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_CHECKPOINT);
+    ck_assert_uint_eq(p.checkpoint.len, PROGRESS_CHECKPOINT_MAX);
+    ck_assert_uint_eq(p.checkpoint_len, total);
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_REPORT);
+    progress_lines_release(&p);
 }
 END_TEST
 
@@ -218,6 +290,8 @@ int main(void)
     tcase_add_loop_test(pure, test_progress_lines, 0, (int)FUT_COUNT(lines));
     tcase_add_test(pure, test_progress_lines_byte_by_byte);
     tcase_add_test(pure, test_progress_lines_too_long);
+    tcase_add_loop_test(pure, test_progress_lines_of_checkpoints, 0, (int)FUT_COUNT(words));
+    tcase_add_test(pure, test_progress_lines_of_a_checkpoint_without_end);
     TCase *t = tcase_create("progress");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);

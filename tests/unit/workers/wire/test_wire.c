@@ -24,6 +24,8 @@ START_TEST(test_wire_round_trip_of_every_field)
     h.concurrency = 1000;
     h.fraction = 0.25;
     h.retry = 0;
+    h.checkpoint = h.yield = true;
+    h.for_ms = 31536000000;
     h.attempt = 3;
     h.timeout_ms = 86400000;
     h.max_result = 1;
@@ -39,6 +41,7 @@ START_TEST(test_wire_round_trip_of_every_field)
     ck_assert_int_eq(wire_parse(b.data, b.len - 1, &g), 0);
     ck_assert(g.verb == WIRE_RUN && g.id == h.id && g.bytes == 17);
     ck_assert(g.fd && g.cancel && g.fork && g.memfd && g.concurrency == 1000);
+    ck_assert(g.checkpoint && g.yield && g.for_ms == 31536000000);
     ck_assert(g.fraction > 0.249 && g.fraction < 0.251 && g.retry == 0);
     ck_assert(g.attempt == 3 && g.timeout_ms == 86400000 && g.max_result == 1 && g.pid == 77);
     ck_assert_str_eq(g.kind, h.kind);
@@ -66,6 +69,16 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert_int_eq(parse("FAIL 1 0", &h), 0);
     ck_assert(h.retry == -1 && !h.kind);
     ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
+    ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1", &h), 0);
+    ck_assert(h.checkpoint && h.yield);
+    ck_assert_int_eq(parse("CHECKPOINT 7 3 attempt=2 type=text/plain; a=b", &h), 0);
+    ck_assert(h.verb == WIRE_CHECKPOINT && h.attempt == 2);
+    ck_assert_str_eq(h.type, "text/plain; a=b");
+    ck_assert_int_eq(parse("SUSPEND 7 0 for_ms=1500", &h), 0);
+    ck_assert(h.verb == WIRE_SUSPEND && h.for_ms == 1500);
+    ck_assert_int_eq(parse("SAVED 7 0", &h), 0);
+    ck_assert_int_eq(parse("REFUSED 7 16", &h), 0);
+    ck_assert_int_eq(parse("YIELD 7 0", &h), 0);
 }
 END_TEST
 
