@@ -10,9 +10,9 @@
 #include "storage/engine/internal.h"
 
 #define LINE_ADDED (-2)
-#define TIDY_STEP 1000            /* rows that one transaction deletes at most */
-#define IDLE_QUEUES_MAX 1000      /* that are remembered for what they have had */
-#define RAN_FIRST_US (100 * 1000) /* what is taken for the run time of a queue's first tasks */
+#define TIDY_STEP 1000       /* rows that one transaction deletes at most */
+#define IDLE_QUEUES_MAX 1000 /* that are remembered for what they have had */
+#define RAN_FIRST_US 100000  /* what is taken for the run time of a queue's first tasks */
 
 struct name {
     enum lane lane;

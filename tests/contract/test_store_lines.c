@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
@@ -389,28 +390,22 @@ static struct task in_queue(const char *queue)
  * not make up for the time before. */
 START_TEST(test_lines_of_queues_share_the_slots)
 {
-    struct task t, got[15];
+    struct task t, got[8];
     fixture_open(&k, fixture_backends[_i]);
-    for (int i = 0; i < 5; i++) {
-        t = in_queue(NULL);
+    for (int i = 0; i < 20; i++) {
+        t = in_queue(i < 10 ? NULL : "b");
+        if (i == 10) /* the default queue has had two turns before b comes */
+            ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, got), 2);
         ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
         task_release(&t);
     }
-    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, got), 2);
-    for (int i = 0; i < 10; i++) {
-        t = in_queue("b");
-        ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
-        task_release(&t);
-    }
-    for (size_t i = 2; i < FUT_COUNT(got); i++)
-        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got[i]), 1);
     size_t of_b = 0;
-    for (size_t i = 2; i < 8; i++) /* while both have tasks they alternate */
+    for (size_t i = 2; i < FUT_COUNT(got); i++) {
+        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got[i]), 1);
         of_b += got[i].spec->queue != NULL;
+    }
     ck_assert_uint_ge(of_b, 3);
     ck_assert_uint_le(of_b, 4);
-    for (size_t i = 10; i < FUT_COUNT(got); i++)
-        ck_assert_str_eq(got[i].spec->queue, "b");
     for (size_t i = 0; i < FUT_COUNT(got); i++)
         task_release(&got[i]);
     fixture_close(&k);
@@ -444,12 +439,82 @@ START_TEST(test_lines_of_queues_have_a_limit)
 }
 END_TEST
 
+static struct task of_key(size_t key)
+{
+    char text[32];
+    struct task t = make(0, 0, 0);
+    struct task_spec spec = *t.spec;
+    (void)snprintf(text, sizeof(text), "%zu", key);
+    spec.fair_key = text;
+    task_spec_unref(t.spec);
+    t.spec = task_spec_new(&spec);
+    return t;
+}
+
+static double cpu_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void submit_keys(size_t n, size_t n_keys)
+{
+    struct task some[1000];
+    for (size_t i = 0; i < n;) {
+        size_t m = 0;
+        for (; m < FUT_COUNT(some) && i < n; m++, i++)
+            some[m] = of_key(i % n_keys);
+        ck_assert_int_eq(fixture_submit_n(&k, some, m), 0);
+        for (size_t j = 0; j < m; j++)
+            task_release(&some[j]);
+    }
+}
+
+static void claim_keys(size_t n, unsigned *times)
+{
+    struct task got[50];
+    for (size_t i = 0; i < n;) {
+        size_t m = fixture_claim(&k, LANE_IO, FUT_COUNT(got), got);
+        ck_assert_uint_eq(m, FUT_COUNT(got));
+        i += m;
+        for (size_t j = 0; j < m; j++) {
+            times[strtoul(got[j].spec->fair_key, NULL, 10)]++;
+            task_release(&got[j]);
+        }
+    }
+}
+
+/* Each of many keys is served once a round. FUT_LINES_TASKS queues so many and prints the CPU time
+ * of each task's submission and claim, with FUT_LINES_KEYS keys (a divisor or a multiple of 50). */
+START_TEST(test_lines_serve_each_key_once_a_round)
+{
+    size_t n_keys = (size_t)setting("FUT_LINES_KEYS", 250);
+    size_t n = (size_t)setting("FUT_LINES_TASKS", 750), rounds = n < 5000 ? 2 : 1 + 5000 / n_keys;
+    unsigned *times = xcalloc(n_keys, sizeof(*times));
+    fixture_open(&k, fixture_backends[_i]);
+    double began = cpu_us();
+    submit_keys(n, n_keys);
+    double queued = cpu_us();
+    claim_keys(rounds * n_keys / 50 * 50, times);
+    double claimed_at = cpu_us();
+    for (size_t i = 0; n_keys % 50 == 0 && i < n_keys; i++)
+        ck_assert_uint_eq(times[i], rounds);
+    if (getenv("FUT_LINES_TASKS"))
+        printf("%s: %zu keys, %zu tasks: submission %.1f us, claim %.1f us each\n", k.backend,
+               n_keys, n, (queued - began) / (double)n,
+               (claimed_at - queued) / (double)(rounds * n_keys / 50 * 50));
+    free(times);
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         test_lines_serve_as_the_model_says,        test_lines_give_past_what_is_skipped,
-        test_lines_of_a_crowd_keep_nobody_waiting, test_lines_of_queues_share_the_slots,
-        test_lines_of_queues_have_a_limit,
+        test_lines_of_a_crowd_keep_nobody_waiting, test_lines_serve_each_key_once_a_round,
+        test_lines_of_queues_share_the_slots,      test_lines_of_queues_have_a_limit,
     };
     return fixture_run_on_all("store contract: lines", tests, FUT_COUNT(tests));
 }
