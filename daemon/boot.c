@@ -171,6 +171,18 @@ static void report_recovery(const struct boot *b)
         log_info("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
 }
 
+/* A full disk is no reason not to start: the schedules are as the store has them, until a reload.
+ */
+static int load_schedules(struct boot *b, struct fut_errbuf *err)
+{
+    int rc =
+        schedules_load_file(b->schedules, b->cfg.schedules, handlers_catalog(b->handlers), err);
+    if (rc != FUT_ERR_NO_SPACE)
+        return rc;
+    log_warn("schedules_not_loaded", LOG_STR("reason", err->text));
+    return 0;
+}
+
 int boot_start(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
                struct boot **out, struct fut_errbuf *err)
 {
@@ -204,8 +216,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         make_api(b);
         make_schedules(b);
         start_threads(b);
-        rc =
-            schedules_load_file(b->schedules, b->cfg.schedules, handlers_catalog(b->handlers), err);
+        rc = load_schedules(b, err);
     }
     if (rc == 0) {
         schedules_start(b->schedules);
