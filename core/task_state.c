@@ -66,6 +66,11 @@ static bool guard_holds(enum guard g, const struct task *t)
     FUT_BUG("guard");
 }
 
+bool task_event_is_legal(enum task_state from, enum task_event ev)
+{
+    return table[from][ev].legal;
+}
+
 int task_move_of(enum task_state from, enum task_event ev, struct task_move *out)
 {
     const struct rule *r = &table[from][ev];

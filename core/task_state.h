@@ -55,6 +55,9 @@ struct task_move {
 };
 FUT_MUST_CHECK int task_move_of(enum task_state from, enum task_event ev, struct task_move *out);
 
+/* May this event meet a task in this state, if its guard lets it? */
+bool task_event_is_legal(enum task_state from, enum task_event ev);
+
 /* Computes the change. 0, or FUT_ERR_STATE when this event cannot meet this state (out untouched).
  */
 FUT_MUST_CHECK int task_apply(const struct task *t, enum task_event ev, const struct task_in *in,

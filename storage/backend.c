@@ -99,9 +99,8 @@ unsigned store_bulk_states(enum store_bulk_kind kind)
     unsigned states = 0;
     for (int i = 0; i < TASK_STATE_COUNT; i++) {
         enum task_state s = (enum task_state)i;
-        struct task_move move;
         bool is_one = kind == STORE_BULK_DELETE ? task_state_is_final(s)
-                                                : task_move_of(s, events[kind], &move) == 0;
+                                                : task_event_is_legal(s, events[kind]);
         states |= is_one ? 1u << i : 0;
     }
     return states;

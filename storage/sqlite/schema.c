@@ -111,6 +111,7 @@ static const char *const migrations[] = {
     "  is_stopped INTEGER NOT NULL, next INTEGER NOT NULL, seen INTEGER NOT NULL,"
     "  matched INTEGER NOT NULL, changed INTEGER NOT NULL, refused INTEGER NOT NULL) STRICT;"
     "CREATE INDEX bulks_unfinished ON bulks(key) WHERE finished_ms IS NULL;"
+    "CREATE INDEX bulks_finished ON bulks(key) WHERE finished_ms IS NOT NULL;"
     "CREATE INDEX results_code ON results(key) WHERE code IS NOT NULL;",
 
     /* Times that only some tasks have (enum backend_timer): a table of their own, so that the rest

@@ -122,8 +122,9 @@ static const char *const sql[W_COUNT] = {
     [W_OLDEST] = "SELECT key, up_ms FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
     [W_BULK_PUT] = "INSERT OR REPLACE INTO bulks (" BULK_COLUMNS ") VALUES"
                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    [W_BULK_TRIM] = "DELETE FROM bulks WHERE key IN (SELECT key FROM bulks"
-                    " WHERE finished_ms IS NOT NULL ORDER BY key DESC LIMIT -1 OFFSET ?1)",
+    [W_BULK_TRIM] =
+        "DELETE FROM bulks WHERE key IN (SELECT key FROM bulks INDEXED BY bulks_finished"
+        " WHERE finished_ms IS NOT NULL ORDER BY key DESC LIMIT -1 OFFSET ?1)",
     [W_BULK_NEXT] = "SELECT " BULK_COLUMNS " FROM bulks INDEXED BY bulks_unfinished"
                     " WHERE finished_ms IS NULL AND key > ?1 ORDER BY key LIMIT 1",
     [W_BULK_COUNT] = "SELECT count(*) FROM bulks WHERE finished_ms IS NULL",

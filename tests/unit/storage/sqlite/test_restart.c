@@ -241,8 +241,15 @@ END_TEST
 
 static bool is_look_at_all(const char *step)
 {
-    return (strncmp(step, "SCAN", 4) == 0 && !strstr(step, " INDEX ")) ||
-           strstr(step, "TEMP B-TREE") != NULL;
+    bool is_scan = strncmp(step, "SCAN", 4) == 0 && strcmp(step, "SCAN CONSTANT ROW") != 0;
+    return (is_scan && !strstr(step, " INDEX ")) || strstr(step, "TEMP B-TREE") != NULL;
+}
+
+/* These are for the start alone, or for a table of one row. */
+static bool may_look_at_all(int which)
+{
+    return which == W_IN_STATE || which == W_SAVE || which == W_LIMITS || which == W_LIMIT_KEYS ||
+           which == W_HAS_CHECKPOINTS;
 }
 
 /* Each statement that the writer runs again and again finds its rows by an index. */
@@ -255,9 +262,9 @@ START_TEST(test_restart_no_statement_looks_at_all)
         sqlite3_stmt *st = NULL;
         char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(b->stmts[i]));
         int rc = sqlite3_prepare_v2(b->db, sql, -1, &st, NULL);
-        while (i != W_IN_STATE && rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+        while (!may_look_at_all(i) && rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(st, 3);
-            ck_assert_msg(!is_look_at_all(step) || i == W_SAVE, "%s: %s", sql, step);
+            ck_assert_msg(!is_look_at_all(step), "%s: %s", sql, step);
         }
         (void)sqlite3_finalize(st);
         sqlite3_free(sql);
