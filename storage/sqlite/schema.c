@@ -140,6 +140,7 @@ static const char *const migrations[] = {
     "  next_ms INTEGER, due_ms INTEGER, waiting_ms INTEGER, runs INTEGER NOT NULL,"
     "  wake_ms INTEGER, text TEXT NOT NULL) STRICT;"
     "CREATE INDEX schedules_wake ON schedules(wake_ms) WHERE wake_ms IS NOT NULL;"
+    "CREATE INDEX schedules_file ON schedules(is_file);"
     "CREATE TABLE schedule_runs ("
     "  name TEXT NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     "  to_ms INTEGER NOT NULL, done_ms INTEGER NOT NULL, is_manual INTEGER NOT NULL,"
