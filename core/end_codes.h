@@ -14,6 +14,8 @@ enum end_code {
     END_DAEMON_DIED,
     END_EXPIRED,
     END_DEADLINE,
+    END_PARENT_FAILED,
+    END_NOT_NEEDED,
     END_EXIT,
     END_SIGNAL,
     END_SPAWN_FAILED,
@@ -36,7 +38,7 @@ enum end_code {
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 27
+#define END_CODE_COUNT 29
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

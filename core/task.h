@@ -120,6 +120,7 @@ struct task {
     uint32_t attempt;          /* runs started so far */
     uint32_t earlier_attempts; /* of those, in earlier lives (EVENT_REVIVE) */
     uint32_t daemon_deaths;    /* of those in this life, ended by the daemon's death */
+    uint32_t unmet;            /* while scheduled: parents (struct store_edge) it waits for */
     uint64_t seq;              /* place in the order of completion; 0 while not done */
     int64_t due_wall_ms;       /* while scheduled; else 0 */
     bool is_suspended;         /* while scheduled: its latest attempt asked for that */

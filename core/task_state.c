@@ -61,7 +61,7 @@ static bool guard_holds(enum guard g, const struct task *t)
         return t->attempt - t->earlier_attempts - t->daemon_deaths <= t->spec->retries;
     case LIVES_LEFT: return t->daemon_deaths < TASK_DAEMON_DEATHS_MAX;
     case IS_PROMISE: return t->spec->is_promise;
-    case MAY_RUN: return !t->spec->is_promise;
+    case MAY_RUN: return !t->spec->is_promise && !t->unmet;
     }
     FUT_BUG("guard");
 }
@@ -121,7 +121,7 @@ const char *task_event_name(enum task_event ev)
 }
 
 static const char *const guard_names[] = {"", "retries left", "fewer than 3 daemon deaths",
-                                          "it is a promise", "it is a task"};
+                                          "it is a promise", "waits for nobody"};
 
 void task_state_dump(void)
 {

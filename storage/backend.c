@@ -8,6 +8,11 @@
 #include "core/id.h"
 #include "core/mem.h"
 
+bool backend_edge_is_met(enum store_on on, enum task_state end)
+{
+    return on == STORE_ON_DONE || (on == STORE_ON_SUCCESS) == (end == TASK_SUCCEEDED);
+}
+
 bool backend_has_timers(const struct task_spec *spec)
 {
     return spec->times.expires_in_ms || spec->times.deadline_ms || spec->times.run_at_wall_ms;

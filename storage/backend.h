@@ -52,6 +52,7 @@ struct backend_counters {
 };
 
 struct backend_totals {
+    bool has_edges;   /* some task waits for another, or did */
     uint64_t max_key; /* also of places, but for those that a priority has moved */
     uint64_t seq;
     int64_t up_ms; /* the uptime goes on from here */
@@ -126,6 +127,22 @@ struct backend_moved {
     int priority;
 };
 
+/* An edge as it is kept: until its child goes. */
+struct backend_edge {
+    struct task_id parent;
+    uint64_t child;
+    enum store_on on;
+    bool is_pending; /* the child counts it among those that it waits for */
+};
+
+/* What is to be done to the children of a task that has ended, or was given another life. */
+struct backend_cascade {
+    uint64_t key;
+    bool is_revival;
+    enum task_state state; /* how it ended */
+    uint64_t after;        /* of a revival: children up to this one are dealt with */
+};
+
 struct backend_ops {
     const char *name;
     int (*open)(const struct store_config *cfg, struct backend **out, struct fut_errbuf *err);
@@ -191,6 +208,28 @@ struct backend_ops {
                      size_t *out_n);
     /* The task has begun, so it does not expire any more, unless it is given back. */
     int (*drop_expiry)(struct backend *b, uint64_t key);
+    /* How a task stands, or FUT_ERR_NOT_FOUND. */
+    int (*find_state)(struct backend *b, struct task_id id, enum task_state *out);
+    /* Adds an edge, or brings the one of this parent and child up to date. */
+    int (*put_edge)(struct backend *b, const struct backend_edge *e);
+    /* Up to max edges of a parent that are pending, those of a parent behind a child, and those of
+     * a child, by ascending child. */
+    int (*pending_edges)(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,
+                         size_t *out_n);
+    int (*children)(struct backend *b, uint64_t parent, uint64_t after, size_t max,
+                    struct backend_edge *edges, size_t *out_n);
+    int (*parents)(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
+                   size_t *out_n);
+    /* The unfinished task waits for so many parents. */
+    int (*set_unmet)(struct backend *b, uint64_t child, uint32_t unmet);
+    /* The unfinished task, or the done one with its error, without input; FUT_ERR_NOT_FOUND. */
+    int (*find_live)(struct backend *b, uint64_t key, struct task *out);
+    int (*find_done)(struct backend *b, uint64_t key, struct task *out);
+    /* Keeps that there is something to be done; any that is to be done, or FUT_ERR_NOT_FOUND; it is
+     * done. */
+    int (*put_cascade)(struct backend *b, const struct backend_cascade *c);
+    int (*next_cascade)(struct backend *b, struct backend_cascade *out);
+    int (*drop_cascade)(struct backend *b, const struct backend_cascade *c);
     /* Up to max tasks in an unfinished state, with specs but without input. */
     int (*in_state)(struct backend *b, enum task_state state, size_t max, struct task *tasks,
                     size_t *out_n);
@@ -314,6 +353,8 @@ bool backend_place_is_key(int64_t place);
 uint64_t backend_next_key(void);
 /* True when a task in this state stands in its line (EVENT_START may take it). */
 bool backend_is_claimable(enum task_state s);
+/* Is that end what the edge asks for? */
+bool backend_edge_is_met(enum store_on on, enum task_state end);
 /* Has the spec an expiry, a deadline or a wall time: is there more to keep of its times than when
  * it is due? */
 bool backend_has_timers(const struct task_spec *spec);

@@ -118,8 +118,27 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
  * STORE_COALESCED; in a batch it is FUT_ERR_CONFLICT always. tasks[0] names a single submission,
  * its callback may follow as tasks[1]; the callbacks of a batch and of its members stand behind the
  * members, that of the batch is scheduled after its id. */
+#define STORE_PARENTS_MAX 1000 /* of one task */
+
+/* A task begins after another one has ended so. What is stored: never renumber. */
+enum store_on { STORE_ON_SUCCESS, STORE_ON_FAILURE /* or cancelled */, STORE_ON_DONE };
+struct store_edge {
+    struct task_id parent;
+    size_t child; /* its place in tasks */
+    enum store_on on;
+    bool is_inside;  /* the parent is one of tasks, too */
+    bool is_pending; /* out: the parent has not ended yet */
+};
+
+/* Tasks with edges are TASK_SCHEDULED until each parent has ended as the edge asks for; when one
+ * ends otherwise they are cancelled, and what waits for them in turn. No parent stands twice, and
+ * there is no cycle. rc FUT_ERR_NOT_FOUND: there is no such parent; FUT_ERR_STATE: it has ended
+ * otherwise; refused_edge says which. */
 struct store_submit {
     struct store_op op;
+    struct store_edge *edges; /* by ascending child; the caller's memory; NULL: none */
+    size_t n_edges;
+    size_t refused_edge; /* out */
     const struct task *tasks;
     size_t n;
     const struct store_batch *batch; /* the batch that all belong to; NULL: none */

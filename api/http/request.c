@@ -448,7 +448,8 @@ void request_submit(struct request *r, const struct store_key *key, request_step
     if (n == 2)
         tasks[1] = r->callback;
     request_drop_op(r);
-    r->op.submit = (struct store_submit){.tasks = tasks, .n = n, .key = key};
+    r->op.submit = (struct store_submit){
+        .tasks = tasks, .n = n, .key = key, .edges = r->edges, .n_edges = r->n_edges};
     request_post(r, &store_verb_submit, NULL, next);
 }
 

@@ -123,7 +123,9 @@ struct request {
     struct task callback;               /* the task that tells of its end; released likewise */
     struct store_attempt *attempts;     /* its earlier ones; freed with the request */
     size_t n_attempts;
-    struct store_key key;         /* lent to op.submit */
+    struct store_key key;     /* lent to op.submit */
+    struct store_edge *edges; /* of the task that is submitted; in the arena; NULL: none */
+    size_t n_edges;
     struct task_outcome *outcome; /* one reference, lent to op.apply; NULL none */
     unsigned tries;
     int64_t wait_ms;            /* how long its client wants to wait; 0 not */

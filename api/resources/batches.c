@@ -11,6 +11,7 @@
 #include "api/http/shared.h"
 #include "api/resources/callback_task.h"
 #include "api/resources/future_json.h"
+#include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/rows.h"
 #include "api/resources/submission.h"
@@ -33,6 +34,9 @@ struct work {
     size_t n, cap;
     struct task *callbacks; /* likewise; of some of the tasks, and of the batch */
     size_t n_callbacks, cap_callbacks;
+    struct graph graph; /* what they say of each other, until it is resolved */
+    struct store_edge *edges;
+    size_t n_edges;
     bool has_unique;
     struct submission shared; /* of a map, while it is read */
     const char *traceparent;
@@ -88,7 +92,8 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
     const struct handler_info *h;
     struct task callback;
     struct submission_rules rules = rules_of(w);
-    if (submission_check(s, &rules, false, &h, p) != 0)
+    if (submission_check(s, &rules, false, &h, p) != 0 ||
+        graph_add(&w->graph, w->n, s->name, s->after, p) != 0)
         return FUT_ERR_INVAL;
     struct submission_frame frame = {.id = id_new(),
                                      .batch = w->batch.id,
@@ -106,7 +111,7 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
 static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
 {
     struct submission s;
-    if (submission_read(text, n, &s, p) != 0)
+    if (submission_read_member(text, n, &s, p) != 0)
         return FUT_ERR_INVAL;
     int rc = add_task(ctx, &s, p);
     submission_release(&s);
@@ -156,6 +161,9 @@ static void drop_work(struct request *r)
         task_release(&w->callbacks[i]);
     free(w->tasks);
     free(w->callbacks);
+    free(w->edges);
+    w->edges = NULL;
+    graph_release(&w->graph);
     idempotency_drop(&w->print);
     w->tasks = w->callbacks = NULL;
     w->n = w->n_callbacks = 0;
@@ -261,6 +269,13 @@ static void refuse_conflict(struct request *r, const struct work *w)
     request_problem(r, &p);
 }
 
+static void refuse_graph(struct request *r)
+{
+    struct problem p;
+    graph_refused(&r->op.submit, &p);
+    request_problem(r, &p);
+}
+
 static void submitted(struct request *r)
 {
     struct work *w = r->work;
@@ -271,6 +286,8 @@ static void submitted(struct request *r)
     } else if (rc == FUT_ERR_TOO_BIG) {
         submission_refuse_queue(&p);
         request_problem(r, &p);
+    } else if (w->n_edges && (rc == FUT_ERR_NOT_FOUND || rc == FUT_ERR_STATE)) {
+        refuse_graph(r);
     } else if (rc != 0) {
         request_fail(r, rc);
     } else if (r->op.submit.submitted == STORE_REPLAYED) {
@@ -372,11 +389,18 @@ void batches_post(struct request *r)
         request_problem(r, &p);
         return;
     }
+    if (graph_resolve(&w->graph, w->tasks, w->n, &w->edges, &w->n_edges, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    graph_release(&w->graph);
     buf_release(&r->body);
     w->batch.total = (uint32_t)w->n;
     r->op.submit = (struct store_submit){.tasks = join(w),
                                          .n = w->n + w->n_callbacks,
                                          .batch = &w->batch,
+                                         .edges = w->edges,
+                                         .n_edges = w->n_edges,
                                          .key = has_key ? &r->key : NULL};
     request_post(r, &store_verb_submit, drop_work, submitted);
 }

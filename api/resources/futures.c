@@ -228,6 +228,15 @@ static void refuse_unique(struct request *r)
     request_problem(r, &p);
 }
 
+static void refuse_parent(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_PARENT_FAILED,
+                "A future that it waits for (\"after\") has ended otherwise, or was deleted; give "
+                "that one another life, and this one lives again with it.");
+    request_problem(r, &p);
+}
+
 static void revived(struct request *r)
 {
     int rc = r->op.base.rc;
@@ -236,6 +245,8 @@ static void revived(struct request *r)
         request_get(r, r->task.spec->id, retry_read);
     else if (rc == FUT_ERR_CONFLICT)
         refuse_unique(r);
+    else if (rc == FUT_ERR_STATE)
+        refuse_parent(r);
     else if (rc != 0)
         request_fail(r, rc);
     else

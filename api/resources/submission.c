@@ -24,6 +24,7 @@
 #define IN_SHARED 2u /* a map's members beside its inputs */
 #define IN_QUERY 4u
 #define IN_PROMISE 8u
+#define IN_MEMBER 16u /* a task of a batch as an object */
 
 /* What is read, and the text of it: NULL where there is no input. */
 struct reading {
@@ -158,6 +159,24 @@ static int set_unique(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
+static int set_name(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (!task_handler_name_ok(json_string_value(v)))
+        return json_in_bad_value(f, json_string_value(v), p);
+    d->s->name = json_string_value(v);
+    return 0;
+}
+
+static int set_after(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    (void)f;
+    (void)p;
+    d->s->after = v; /* the root keeps it; graph.c reads it */
+    return 0;
+}
+
 static int set_url(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     const char **out_url = to;
@@ -273,12 +292,12 @@ static int set_limits(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
-#define IN_ALL (IN_TASK | IN_SHARED | IN_QUERY)
+#define IN_ALL (IN_TASK | IN_MEMBER | IN_SHARED | IN_QUERY)
 
 static const struct json_in_field fields[] = {
-    {"handler", "a string that names a handler", JSON_IN_STRING, false, IN_TASK | IN_SHARED,
-     set_handler},
-    {"input", "any JSON value", JSON_IN_ANY, false, IN_TASK, set_input},
+    {"handler", "a string that names a handler", JSON_IN_STRING, false,
+     IN_TASK | IN_MEMBER | IN_SHARED, set_handler},
+    {"input", "any JSON value", JSON_IN_ANY, false, IN_TASK | IN_MEMBER, set_input},
     {"lane", "\"io\" or \"cpu\"", JSON_IN_STRING, true, IN_ALL, set_lane},
     {"timeout", "a number of seconds over 0 and up to 86400", JSON_IN_NUMBER, true, IN_ALL,
      set_timeout},
@@ -292,19 +311,23 @@ static const struct json_in_field fields[] = {
     {"timeout", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_PROMISE,
      set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
-    {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
+    {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_MEMBER | IN_SHARED,
      set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
-     IN_TASK | IN_SHARED, set_backoff},
+     IN_TASK | IN_MEMBER | IN_SHARED, set_backoff},
     {"queue", "a name of 1 to 64 of A-Z a-z 0-9 . _ -", JSON_IN_STRING, true, IN_ALL, set_queue},
     {"priority", "a whole number from -100 to 100", JSON_IN_NUMBER, true, IN_ALL, set_priority},
     {"fair_key", "a string of 1 to 128 bytes", JSON_IN_STRING, true, IN_ALL, set_fair_key},
-    {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true, IN_TASK | IN_SHARED,
+    {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true, IN_TASK | IN_MEMBER | IN_SHARED,
      set_limits},
-    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_PROMISE,
+    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_MEMBER | IN_PROMISE,
      set_unique},
-    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_PROMISE,
+    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_MEMBER | IN_PROMISE,
      set_callback},
+    {"after", "an array of ids, names, and objects of \"id\" and \"on\"", JSON_IN_ARRAY, true,
+     IN_TASK | IN_MEMBER, set_after},
+    {"name", "1 to 64 letters, digits, \".\", \"_\" or \"-\"", JSON_IN_STRING, true, IN_MEMBER,
+     set_name},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -357,6 +380,11 @@ static int read_object(const char *text, size_t n, const char *what, unsigned wh
 int submission_read(const char *text, size_t n, struct submission *out, struct problem *p)
 {
     return read_object(text, n, "a task", IN_TASK, out, p);
+}
+
+int submission_read_member(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    return read_object(text, n, "a task of a batch", IN_MEMBER, out, p);
 }
 
 int submission_read_promise(const char *text, size_t n, struct submission *out, struct problem *p)
@@ -548,6 +576,8 @@ int submission_check(const struct submission *s, const struct submission_rules *
         return FUT_ERR_INVAL;
     if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0)
         return FUT_ERR_INVAL;
+    if (json_array_size(s->after) && (s->times.delay_ms || s->times.run_at_wall_ms))
+        return refuse_times("after", "cannot stand beside \"delay\" or \"run_at\".", p);
     *out = h;
     return 0;
 }

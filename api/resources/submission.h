@@ -29,6 +29,8 @@ struct submission {
     enum lane lane;
     int64_t timeout_ms; /* 0: not said */
     struct task_times times;
+    const char *name;           /* of a task of a batch; 1..TASK_HANDLER_MAX bytes, or NULL */
+    const struct json_t *after; /* an array: what it waits for (graph.h); NULL: nothing */
     bool is_promise;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;
@@ -49,6 +51,9 @@ typedef const char *submission_arg(void *ctx, const char *name);
 /* A task as a JSON object: n bytes of text, borrowed until submission_release. */
 FUT_MUST_CHECK int submission_read(const char *text, size_t n, struct submission *out,
                                    struct problem *p);
+/* A task of a batch, likewise: it may have a name. */
+FUT_MUST_CHECK int submission_read_member(const char *text, size_t n, struct submission *out,
+                                          struct problem *p);
 /* A promise as a JSON object, likewise; n 0: one that says nothing. */
 FUT_MUST_CHECK int submission_read_promise(const char *text, size_t n, struct submission *out,
                                            struct problem *p);

@@ -1,11 +1,14 @@
 #include "api/resources/rows.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/show.h"
 #include "api/resources/submission.h"
@@ -87,6 +90,13 @@ static void refuse_queue(struct request *r)
     request_problem(r, &p);
 }
 
+static void refuse_graph(struct request *r)
+{
+    struct problem p;
+    graph_refused(&r->op.submit, &p);
+    request_problem(r, &p);
+}
+
 static void submitted(struct request *r)
 {
     if (r->share.bytes)
@@ -95,6 +105,8 @@ static void submitted(struct request *r)
         refuse_unique(r);
     else if (r->op.base.rc == FUT_ERR_TOO_BIG)
         refuse_queue(r);
+    else if (r->n_edges && (r->op.base.rc == FUT_ERR_NOT_FOUND || r->op.base.rc == FUT_ERR_STATE))
+        refuse_graph(r);
     else if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
     else if (r->op.submit.submitted != STORE_NEW)
@@ -104,6 +116,25 @@ static void submitted(struct request *r)
 }
 
 /* ---- submitting ------------------------------------------------------------------------------ */
+
+/* What the task waits for, into r->edges, which live as long as the request. */
+static int read_graph(struct request *r, const struct submission *s, struct problem *p)
+{
+    struct graph g = {0};
+    struct store_edge *edges = NULL;
+    if (!json_array_size(s->after))
+        return 0;
+    int rc = graph_add(&g, 0, NULL, s->after, p);
+    if (rc == 0)
+        rc = graph_resolve(&g, &r->task, 1, &edges, &r->n_edges, p);
+    graph_release(&g);
+    if (rc != 0)
+        return rc;
+    r->edges = arena_alloc(&r->arena, r->n_edges * sizeof(*r->edges));
+    memcpy(r->edges, edges, r->n_edges * sizeof(*r->edges));
+    free(edges);
+    return 0;
+}
 
 /* s is copied. The request is answered when s is refused. */
 static void submit(struct request *r, const struct submission *s, bool is_in_path)
@@ -125,6 +156,10 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
                                      .traceparent =
                                          params_traceparent(http_header(r, "traceparent"))};
     submission_make(s, h, &frame, &r->task, &r->callback);
+    if (read_graph(r, s, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
     wait_open(r, frame.id);
     request_submit(r, has_key ? &r->key : NULL, submitted);
 }

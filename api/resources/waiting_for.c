@@ -35,6 +35,18 @@ static bool waits_for_task(const struct task *t, const struct waiting_scene *s)
     return t->state == TASK_SCHEDULED && t->spec->after.hi;
 }
 
+static bool waits_for_parents(const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    return t->state == TASK_SCHEDULED && t->unmet;
+}
+
+static void write_parents(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    json_out_uint(out, "parents", t->unmet);
+}
+
 static bool waits_for_completion(const struct task *t, const struct waiting_scene *s)
 {
     (void)s;
@@ -251,6 +263,8 @@ static const struct reason reasons[] = {
     {"suspended", "Its latest attempt has suspended it until that time.", is_suspended,
      write_until},
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
+    {"parents", "It begins when so many other tasks have ended as it asks for.", waits_for_parents,
+     write_parents},
     {"completion", "It is a promise, and waits for somebody to complete it.", waits_for_completion,
      write_nothing},
     {"time", "It was submitted to begin at that time.", waits_to_begin, write_until},

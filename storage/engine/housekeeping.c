@@ -34,22 +34,6 @@ int housekeeping_promote(struct store *s)
     return rc != 0 ? rc : s->ops->next_times(s->backend, &w->next);
 }
 
-/* Ends a task that nobody but the store ends, by EVENT_CANCEL, _EXPIRE or _OVERDUE; the attempt
- * that runs is stopped. */
-static int end_one(struct store *s, struct task *t, enum task_event ev, struct task_outcome *why)
-{
-    struct task_change c;
-    FUT_MUST(task_apply(t, ev, &(struct task_in){.outcome = why}, &c) == 0);
-    int rc = txn_change(s, &c, t);
-    if (rc == 0)
-        txn_add_change(s, &(struct store_change){
-                              .id = c.id,
-                              .state = t->state,
-                              .stopped_attempt = c.from_state == TASK_RUNNING ? c.from_attempt : 0,
-                              .batch = t->spec->batch});
-    return rc;
-}
-
 /* ---- expiries and deadlines ------------------------------------------------------------------ */
 
 static struct task_outcome *why_expired(const struct task *t)
@@ -81,7 +65,7 @@ static int time_out_one(struct store *s, struct task *t, enum backend_timer whic
     if (which == BACKEND_EXPIRY && task_has_begun(t))
         return s->ops->drop_expiry(s->backend, t->spec->id.hi);
     struct task_outcome *why = which == BACKEND_EXPIRY ? why_expired(t) : why_overdue(t);
-    int rc = end_one(s, t, which == BACKEND_EXPIRY ? EVENT_EXPIRE : EVENT_OVERDUE, why);
+    int rc = txn_end(s, t, which == BACKEND_EXPIRY ? EVENT_EXPIRE : EVENT_OVERDUE, why);
     task_outcome_unref(why);
     return rc;
 }
@@ -127,7 +111,7 @@ int housekeeping_cancel(struct store *s)
           : NULL;
     for (size_t i = 0; i < n; i++) {
         if (rc == 0)
-            rc = end_one(s, &tasks[i], EVENT_CANCEL, why);
+            rc = txn_end(s, &tasks[i], EVENT_CANCEL, why);
         task_release(&tasks[i]);
     }
     task_outcome_unref(why);

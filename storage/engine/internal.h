@@ -74,6 +74,8 @@ struct writer {
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
     int64_t up_base_mono_us;    /* at this */
     struct backend_next next;   /* not later than the true ones */
+    bool has_edges;             /* false: no task has ever waited for another; else maybe */
+    bool cascade_pending;       /* something may be left to do for the children of a task */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */
@@ -223,7 +225,7 @@ FUT_MUST_CHECK int revive_task(struct store *s, const struct task_change *c, str
 /* ---- submit.c -------------------------------------------------------------------------------- */
 
 /* Inserts the tasks, all or none: FUT_ERR_CONFLICT, FUT_ERR_EXISTS leave nothing. */
-FUT_MUST_CHECK int submit_insert(struct store *s, const struct store_submit *o);
+FUT_MUST_CHECK int submit_insert(struct store *s, struct store_submit *o);
 
 /* ---- bulk.c ---------------------------------------------------------------------------------- */
 
@@ -236,6 +238,28 @@ FUT_MUST_CHECK int bulk_step(struct store *s);
 FUT_MUST_CHECK int limit_verbs_step(struct store *s);
 /* After a failed transaction. */
 void limit_verbs_undo(struct store *s);
+
+/* Ends a task by EVENT_CANCEL, _EXPIRE or _OVERDUE, and tells the listeners; the attempt that runs
+ * is stopped. why: borrowed. */
+FUT_MUST_CHECK int txn_end(struct store *s, struct task *t, enum task_event ev,
+                           struct task_outcome *why);
+
+/* ---- edges.c ------------------------------------------------------------------------------- */
+
+/* Before the tasks are inserted: do the parents exist, and may they still end as they are to? */
+FUT_MUST_CHECK int edges_check(struct store *s, struct store_submit *o);
+/* Behind the insertion of the task at `child`: keeps its edges, which begin at *at, and queues it
+ * when it waits for none any more. Moves *at behind them. */
+FUT_MUST_CHECK int edges_link(struct store *s, const struct store_submit *o, size_t child,
+                              size_t *at);
+/* The done task is to live again: *t says for how many parents it will wait. FUT_ERR_STATE: one of
+ * them has ended otherwise. */
+FUT_MUST_CHECK int edges_renew(struct store *s, struct task *t);
+
+/* ---- cascades.c ---------------------------------------------------------------------------- */
+
+/* Deals with some children of tasks that have ended, or live again. */
+FUT_MUST_CHECK int cascades_step(struct store *s);
 
 /* ---- reader.c -------------------------------------------------------------------------------- */
 

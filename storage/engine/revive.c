@@ -92,6 +92,7 @@ static int reopen_batch(struct store *s, uint64_t key)
 int revive_task(struct store *s, const struct task_change *c, struct task *t)
 {
     struct txn_mark before;
+    struct task_change change = *c;
     if (txn_is_full(s, 1))
         return FUT_ERR_FULL;
     int rc = txn_begin(s);
@@ -104,10 +105,16 @@ int revive_task(struct store *s, const struct task_change *c, struct task *t)
     rc = txn_check_unique(s, t->spec);
     if (rc == 0)
         rc = keep_end(s, t);
+    if (rc == 0)
+        rc = edges_renew(s, t);
+    if (rc == 0 && t->unmet)
+        FUT_MUST(task_apply(t, EVENT_REVIVE, NULL, &change) == 0);
     if (rc == 0 && t->spec->batch.hi)
         rc = reopen_batch(s, t->spec->batch.hi);
     if (rc == 0)
-        rc = txn_change(s, c, t);
+        rc = txn_change(s, &change, t);
+    if (rc == 0 && t->unmet)
+        rc = s->ops->set_unmet(s->backend, t->spec->id.hi, t->unmet);
     if (rc == 0 && t->spec->callback.hi)
         rc = replace_callback(s, t);
     if (rc != 0)

@@ -45,13 +45,18 @@ static int insert_one(struct store *s, const struct task *t)
     return 0;
 }
 
-static int insert_all(struct store *s, const struct store_submit *o)
+static int insert_all(struct store *s, struct store_submit *o)
 {
-    int rc = o->batch ? s->ops->batch_put(s->backend, o->batch) : 0;
+    size_t edge = 0;
+    int rc = edges_check(s, o);
+    if (rc == 0 && o->batch)
+        rc = s->ops->batch_put(s->backend, o->batch);
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
         rc = txn_check_unique(s, o->tasks[i].spec);
         if (rc == 0)
             rc = insert_one(s, &o->tasks[i]);
+        if (rc == 0)
+            rc = edges_link(s, o, i, &edge);
     }
     if (rc == 0 && o->key)
         rc = s->ops->put_key(s->backend, o->key, o->batch ? o->batch->id : o->tasks[0].spec->id);
@@ -61,7 +66,7 @@ static int insert_all(struct store *s, const struct store_submit *o)
 /* Several tasks: all or none, so what the first ones did is taken back when one is refused. They
  * are not taken over (claims cannot be taken back one by one); the queue serves them right after.
  */
-int submit_insert(struct store *s, const struct store_submit *o)
+int submit_insert(struct store *s, struct store_submit *o)
 {
     struct writer *w = &s->w;
     struct txn_mark before;
@@ -149,7 +154,8 @@ static int write_submit(struct store *s, struct store_op *op)
     rc = txn_begin(s);
     if (rc != 0)
         return rc;
-    return o->n == 1 && !o->batch && !o->key ? insert_one(s, &o->tasks[0]) : submit_insert(s, o);
+    return o->n == 1 && !o->batch && !o->key && !o->n_edges ? insert_one(s, &o->tasks[0])
+                                                            : submit_insert(s, o);
 }
 
 /* A repeat under a known key needs no space. */

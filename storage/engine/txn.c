@@ -231,6 +231,23 @@ static void add_ended(struct writer *w, uint64_t batch)
     w->ended[w->n_ended++] = batch;
 }
 
+/* Its children are dealt with in this transaction or in later ones (cascades.c). */
+static int keep_cascade(struct store *s, const struct task *t, bool is_revival)
+{
+    struct backend_edge any;
+    size_t n = 0;
+    if (!s->w.has_edges)
+        return 0;
+    int rc = is_revival ? s->ops->children(s->backend, t->spec->id.hi, 0, 1, &any, &n)
+                        : s->ops->pending_edges(s->backend, t->spec->id.hi, 1, &any, &n);
+    if (rc != 0 || n == 0)
+        return rc;
+    s->w.cascade_pending = true;
+    return s->ops->put_cascade(s->backend, &(struct backend_cascade){.key = t->spec->id.hi,
+                                                                     .is_revival = is_revival,
+                                                                     .state = t->state});
+}
+
 /* The end of a task may concern others: those that wait for it, and the rest of its batch. */
 static int tell_others(struct store *s, const struct task *t)
 {
@@ -242,6 +259,8 @@ static int tell_others(struct store *s, const struct task *t)
         rc = wake_after(s, t->spec->id.hi, &end);
         buf_release(&end);
     }
+    if (rc == 0)
+        rc = keep_cascade(s, t, false);
     if (rc != 0 || !t->spec->batch.hi)
         return rc;
     add_ended(&s->w, t->spec->batch.hi);
@@ -328,6 +347,8 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
         rc = keep_attempt(s, c, &after);
     if (rc == 0 && task_state_is_final(after.state))
         rc = tell_others(s, &after);
+    if (rc == 0 && task_state_is_final(c->from_state))
+        rc = keep_cascade(s, &after, true);
     if (rc != 0) {
         s->w.now.seq = seq;
         task_release(&after);
@@ -346,4 +367,18 @@ int txn_remove(struct store *s, struct task_id id)
     int rc =
         txn_end_batches(s); /* the batch goes with its last member, and what it tells does not */
     return rc == 0 ? s->ops->remove(s->backend, id) : rc;
+}
+
+int txn_end(struct store *s, struct task *t, enum task_event ev, struct task_outcome *why)
+{
+    struct task_change c;
+    FUT_MUST(task_apply(t, ev, &(struct task_in){.outcome = why}, &c) == 0);
+    int rc = txn_change(s, &c, t);
+    if (rc == 0)
+        txn_add_change(s, &(struct store_change){
+                              .id = c.id,
+                              .state = t->state,
+                              .stopped_attempt = c.from_state == TASK_RUNNING ? c.from_attempt : 0,
+                              .batch = t->spec->batch});
+    return rc;
 }

@@ -358,6 +358,7 @@ static void memory_close(struct backend *b)
 {
     free(b->bulks);
     memory_clear(b);
+    memory_graph_release(b);
     while (!list_is_empty(&b->batches))
         memory_drop_last_batch(b);
     while (!list_is_empty(&b->keys))
@@ -440,6 +441,17 @@ const struct backend_ops backend_memory = {
     .next_times = memory_next_times,
     .timed_out = memory_timed_out,
     .drop_expiry = memory_drop_expiry,
+    .find_state = memory_find_state,
+    .put_edge = memory_put_edge,
+    .pending_edges = memory_pending_edges,
+    .children = memory_children,
+    .parents = memory_parents,
+    .set_unmet = memory_set_unmet,
+    .find_live = memory_find_live,
+    .find_done = memory_find_done,
+    .put_cascade = memory_put_cascade,
+    .next_cascade = memory_next_cascade,
+    .drop_cascade = memory_drop_cascade,
     .in_state = memory_in_state,
     .remove = memory_remove,
     .prune = memory_prune,

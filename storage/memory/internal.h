@@ -82,7 +82,16 @@ struct undo {
     struct task before;
 };
 
+struct memory_graph {
+    struct backend_edge *edges;
+    struct backend_cascade *cascades;
+    size_t n_edges, n_cascades;
+    bool is_kept; /* of a copy: it is one */
+};
+
 struct backend {
+    struct memory_graph graph, graph_before, graph_marked; /* as before the transaction, the mark */
+    bool graph_is_marked;
     struct mutex mu; /* guards all below; held by the writer from begin to commit or rollback */
     struct backend_time now; /* of this transaction */
     struct map by_key, batch_by_key, line_by_number;
@@ -156,6 +165,22 @@ void memory_schedule_end_task(struct backend *b, const char *name);
 /* records.c */
 void memory_free_schedules(struct backend *b);
 
+/* edges.c, graph.c */
+int memory_find_state(struct backend *b, struct task_id id, enum task_state *out);
+int memory_put_edge(struct backend *b, const struct backend_edge *e);
+int memory_pending_edges(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,
+                         size_t *out_n);
+int memory_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
+                    struct backend_edge *edges, size_t *out_n);
+int memory_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
+                   size_t *out_n);
+int memory_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);
+int memory_find_live(struct backend *b, uint64_t key, struct task *out);
+int memory_find_done(struct backend *b, uint64_t key, struct task *out);
+int memory_put_cascade(struct backend *b, const struct backend_cascade *c);
+int memory_next_cascade(struct backend *b, struct backend_cascade *out);
+int memory_drop_cascade(struct backend *b, const struct backend_cascade *c);
+
 /* attempts.c */
 int memory_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
 int memory_put_checkpoint(struct backend *b, const struct store_checkpoint *o);
@@ -202,6 +227,14 @@ void memory_add(struct backend *b, const struct task *t, struct memory_line *lin
 void memory_set(struct backend *b, struct record *r, const struct task *after,
                 struct memory_line *line, int64_t place);
 void memory_drop(struct backend *b, struct record *r);
+/* Edges and cascades as of before the mark, or the transaction: kept, dropped, and taken up again.
+ * forget: the child is gone for good. */
+void memory_graph_mark(struct backend *b);
+void memory_graph_unmark(struct backend *b);
+void memory_graph_back(struct backend *b);
+void memory_graph_end(struct backend *b, bool is_commit);
+void memory_graph_forget(struct backend *b, uint64_t child);
+void memory_graph_release(struct backend *b);
 /* At the end of the backend: frees all records. */
 void memory_clear(struct backend *b);
 

@@ -286,6 +286,7 @@ static void forget(struct backend *b, struct record *r)
 {
     struct memory_batch *m = batch_of(b, r);
     drop_keys_of(b, r->task.spec->id);
+    memory_graph_forget(b, r->task.spec->id.hi);
     if (m && m->members == 0) {
         drop_keys_of(b, m->batch.id);
         drop_batch(b, m);
@@ -304,6 +305,7 @@ int memory_commit(struct backend *b)
     }
     b->n_undo = 0;
     memory_keep_bulks(b, true);
+    memory_graph_end(b, true);
     keep_schedules(b, true);
     mutex_unlock(&b->mu);
     return 0;
@@ -313,6 +315,7 @@ void memory_rollback(struct backend *b)
 {
     undo_to(b, 0);
     memory_keep_bulks(b, false);
+    memory_graph_end(b, false);
     keep_schedules(b, false);
     mutex_unlock(&b->mu);
 }
@@ -320,18 +323,20 @@ void memory_rollback(struct backend *b)
 int memory_mark(struct backend *b)
 {
     b->mark = b->n_undo;
+    memory_graph_mark(b);
     return 0;
 }
 
 int memory_unmark(struct backend *b)
 {
-    (void)b;
+    memory_graph_unmark(b);
     return 0;
 }
 
 int memory_back(struct backend *b)
 {
     undo_to(b, b->mark);
+    memory_graph_back(b);
     return 0;
 }
 

@@ -45,6 +45,18 @@ enum write_stmt {
     W_AFTER,
     W_APPEND_END,
     W_QUEUE,
+    W_FIND_STATE,
+    W_PUT_EDGE,
+    W_PENDING_EDGES,
+    W_CHILDREN,
+    W_PARENTS,
+    W_SET_UNMET,
+    W_FIND_LIVE,
+    W_FIND_DONE,
+    W_PUT_CASCADE,
+    W_NEXT_CASCADE,
+    W_DROP_CASCADE,
+    W_DELETE_EDGES,
     W_FIND_UNIQUE,
     W_FIND_KEY,
     W_PUT_KEY,
@@ -186,7 +198,8 @@ struct backend_reader {
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
 /* Of `live l`, behind SPEC_COLUMNS. */
-#define LIVE_COLUMNS ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, l.past, l.suspended"
+#define LIVE_COLUMNS                                                                               \
+    ", l.state, l.attempt, l.lost, l.due_ms, l.started_ms, l.past, l.suspended, l.unmet"
 
 #define SPEC_INSERT                                                                                \
     "INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries, batch, "          \
@@ -203,6 +216,7 @@ enum task_column {
     C_LIVE_STARTED,
     C_PAST,
     C_SUSPENDED,
+    C_UNMET,
     C_STATE,
     C_ATTEMPT,
     C_LOST,
@@ -358,6 +372,22 @@ int sqlite_timed_out(struct backend *b, enum backend_timer which, size_t max, st
 int sqlite_drop_expiry(struct backend *b, uint64_t key);
 int sqlite_drop_timer(struct backend *b, uint64_t key, enum backend_timer which);
 
+/* edges.c */
+int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out);
+int sqlite_put_edge(struct backend *b, const struct backend_edge *e);
+int sqlite_pending_edges(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,
+                         size_t *out_n);
+int sqlite_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
+                    struct backend_edge *edges, size_t *out_n);
+int sqlite_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
+                   size_t *out_n);
+int sqlite_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);
+int sqlite_find_live(struct backend *b, uint64_t key, struct task *out);
+int sqlite_find_done(struct backend *b, uint64_t key, struct task *out);
+int sqlite_put_cascade(struct backend *b, const struct backend_cascade *c);
+int sqlite_next_cascade(struct backend *b, struct backend_cascade *out);
+int sqlite_drop_cascade(struct backend *b, const struct backend_cascade *c);
+
 /* attempts.c */
 int sqlite_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
 int sqlite_set_callback(struct backend *b, uint64_t key, struct task_id callback);
@@ -442,7 +472,7 @@ int sqlite_members(struct backend_reader *r, struct store_members *o);
 int sqlite_log(struct backend_reader *r, struct store_log *o);
 
 #define SQLITE_BUSY_MS 5000 /* how long a connection waits for another, as in its settings */
-#define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 7) /* column of W_UNFINISHED */
+#define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 8) /* column of W_UNFINISHED */
 
 /* Small binding helpers; indexes begin at 1. */
 static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)

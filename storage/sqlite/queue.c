@@ -259,7 +259,7 @@ static int pass_downtime(struct backend *b, int64_t down_ms)
 /* Only the queue is counted row by row; the history is as long as it likes. */
 int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out)
 {
-    enum { SEQ, UP, WALL, RESULT_UP, BATCH_UP, KEY, PLACE, N };
+    enum { SEQ, UP, WALL, RESULT_UP, BATCH_UP, KEY, PLACE, EDGES, N };
     int64_t v[N] = {0};
     size_t n;
     *out = (struct backend_totals){0};
@@ -268,11 +268,13 @@ int sqlite_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals 
                           " (SELECT max(up_ms) FROM results WHERE up_ms IS NOT NULL),"
                           " (SELECT max(up_ms) FROM batches WHERE up_ms IS NOT NULL),"
                           " (SELECT max(key) FROM tasks),"
-                          " (SELECT max(place) FROM live WHERE priority = 0) FROM counters",
+                          " (SELECT max(place) FROM live WHERE priority = 0),"
+                          " EXISTS (SELECT 1 FROM edges) FROM counters",
                           v, N, 1, &n);
     if (rc != 0)
         return rc;
     out->max_key = (uint64_t)(v[PLACE] > v[KEY] ? v[PLACE] : v[KEY]);
+    out->has_edges = v[EDGES] != 0;
     out->seq = (uint64_t)v[SEQ];
     out->up_ms = v[RESULT_UP] > v[UP] ? v[RESULT_UP] : v[UP];
     out->up_ms = v[BATCH_UP] > out->up_ms ? v[BATCH_UP] : out->up_ms;

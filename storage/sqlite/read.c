@@ -132,6 +132,7 @@ void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, str
         .seq = (uint64_t)sqlite3_column_int64(st, C_SEQ),
         .started_wall_ms = sqlite3_column_int64(st, done ? C_STARTED : C_LIVE_STARTED),
         .earlier_attempts = (uint32_t)sqlite3_column_int64(st, C_PAST),
+        .unmet = (uint32_t)sqlite3_column_int64(st, C_UNMET),
         .finished_wall_ms = sqlite3_column_int64(st, C_FINISHED),
         .outcome = done ? read_outcome(st, whole) : NULL,
     };

@@ -187,6 +187,19 @@ static const char *const migrations[] = {
      "  key INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, stored_ms INTEGER NOT NULL,"
      "  type TEXT NOT NULL, body BLOB NOT NULL) STRICT;"
      "ALTER TABLE live ADD COLUMN suspended INTEGER;"),
+
+    /* Which tasks wait for which (enum store_on), for how many each does, and what is still to be
+     * done for the children of tasks that have ended or live again. */
+    ("CREATE TABLE edges ("
+     "  parent INTEGER NOT NULL, parent_lo INTEGER NOT NULL, child INTEGER NOT NULL,"
+     "  kind INTEGER NOT NULL, is_pending INTEGER NOT NULL, PRIMARY KEY (parent, child))"
+     "  STRICT, WITHOUT ROWID;"
+     "CREATE INDEX edges_pending ON edges(parent, child) WHERE is_pending;"
+     "CREATE INDEX edges_child ON edges(child);"
+     "CREATE TABLE cascades ("
+     "  key INTEGER NOT NULL, is_revival INTEGER NOT NULL, state INTEGER NOT NULL,"
+     "  after INTEGER NOT NULL, PRIMARY KEY (key, is_revival)) STRICT, WITHOUT ROWID;"
+     "ALTER TABLE live ADD COLUMN unmet INTEGER;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -70,6 +70,29 @@ static const char *const sql[W_COUNT] = {
                      " WHERE key IN (SELECT key FROM live WHERE after_key = ?1)",
     [W_QUEUE] = "UPDATE live SET state = ?2, queue = line, due_ms = NULL, after_key = NULL,"
                 " place = ?3 WHERE key = ?1",
+    [W_FIND_STATE] = "SELECT coalesce(l.state, r.state) FROM tasks t"
+                     " LEFT JOIN live l ON l.key = t.key LEFT JOIN results r ON r.key = t.key"
+                     " WHERE t.key = ?1 AND t.lo = ?2",
+    [W_PUT_EDGE] = "INSERT INTO edges (parent, parent_lo, child, kind, is_pending)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5)"
+                   " ON CONFLICT (parent, child) DO UPDATE SET is_pending = excluded.is_pending",
+    [W_PENDING_EDGES] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
+                        " INDEXED BY edges_pending WHERE parent = ?1 AND is_pending"
+                        " ORDER BY child LIMIT ?2",
+    [W_CHILDREN] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
+                   " WHERE parent = ?1 AND child > ?2 ORDER BY child LIMIT ?3",
+    [W_PARENTS] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
+                  " WHERE child = ?1 LIMIT ?2",
+    [W_SET_UNMET] = "UPDATE live SET unmet = ?2 WHERE key = ?1",
+    [W_FIND_LIVE] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS
+                    " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.key = ?1",
+    [W_FIND_DONE] = "SELECT " TASK_COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key"
+                    " LEFT JOIN live l ON l.key = t.key" JOIN_OPTIONS " WHERE r.key = ?1",
+    [W_PUT_CASCADE] = "INSERT OR REPLACE INTO cascades (key, is_revival, state, after)"
+                      " VALUES (?1, ?2, ?3, ?4)",
+    [W_NEXT_CASCADE] = "SELECT key, is_revival, state, after FROM cascades WHERE key > 0 LIMIT 1",
+    [W_DROP_CASCADE] = "DELETE FROM cascades WHERE key = ?1 AND is_revival = ?2",
+    [W_DELETE_EDGES] = "DELETE FROM edges WHERE child = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
                       " WHERE l.unique_key = ?1",
     [W_FIND_KEY] = "SELECT task, lo, fingerprint FROM keys WHERE key = ?1",

@@ -194,7 +194,8 @@ static int run_with_key(struct backend *b, enum write_stmt which, int64_t key)
 static int delete_task(struct backend *b, int64_t key)
 {
     static const enum write_stmt which[] = {W_DELETE_RESULT,  W_DELETE_NOTE, W_DELETE_ATTEMPTS,
-                                            W_DELETE_OPTIONS, W_DELETE_KEYS, W_DELETE_TASK};
+                                            W_DELETE_OPTIONS, W_DELETE_KEYS, W_DELETE_EDGES,
+                                            W_DELETE_TASK};
     int rc = sqlite_drop_checkpoint(b, (uint64_t)key);
     for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++)
         rc = run_with_key(b, which[i], key);

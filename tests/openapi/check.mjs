@@ -173,6 +173,8 @@ const later = (await call('submitInput', 202, {
 })).body;
 if (later.waiting_for?.code !== 'time') fail('a delayed task does not say so');
 await call('submitTask', 422, { body: { handler: 'echo', delay: 1, run_at: '2099-01-01T00:00:00Z' } });
+await call('submitTask', 200, { query: { wait: 20 }, body: { handler: 'echo', input: 1, after: [done.id] } });
+await call('submitTask', 409, { body: { handler: 'echo', after: [{ id: done.id, on: 'failure' }] } });
 const promise = (await call('makePromise', 202, { body: { timeout: 3600 } })).body;
 await call('makePromise', 422, { body: { handler: 'echo' } });
 await call('completePromise', 422, { path: { id: promise.id }, body: { result: 1, error: { code: 'x' } } });

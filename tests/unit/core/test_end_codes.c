@@ -20,6 +20,8 @@ static const struct {
     {END_DAEMON_DIED, "daemon_died", EVENT_LOSE, 0},
     {END_EXPIRED, "expired", EVENT_EXPIRE, 0},
     {END_DEADLINE, "deadline", EVENT_OVERDUE, 0},
+    {END_PARENT_FAILED, "parent_failed", EVENT_CANCEL, 0},
+    {END_NOT_NEEDED, "not_needed", EVENT_CANCEL, 0},
     {END_EXIT, "exit", EVENT_FAIL, RETRY_EXIT},
     {END_SIGNAL, "signal", EVENT_FAIL, RETRY_SIGNAL},
     {END_SPAWN_FAILED, "spawn_failed", EVENT_FAIL, RETRY_ERROR},

@@ -1,0 +1,134 @@
+/* cascades: what follows from the end of a task, or from its other life, for those that wait for
+ * it: they are queued, cancelled or revived, and so are those that wait for them. The commit that
+ * ends the task keeps that this is to be done; it is done in the same transaction, or in steps when
+ * it is much. The writer thread alone. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/end_codes.h"
+#include "core/id.h"
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+
+#define STEP 1000 /* edges in one transaction */
+#define PART 100
+
+/* ---- an end ---------------------------------------------------------------------------------- */
+
+static int meet(struct store *s, const struct task *child)
+{
+    struct task_move move;
+    struct line *line;
+    int rc = s->ops->set_unmet(s->backend, child->spec->id.hi, child->unmet - 1);
+    if (rc != 0 || child->unmet > 1)
+        return rc;
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    rc = lines_get(s, child->spec, &line);
+    if (rc != 0)
+        return rc;
+    struct backend_moved row = {child->spec->id.hi, line->number, child->spec->priority};
+    return txn_queue(s, &row, 1, &move);
+}
+
+static int cancel_child(struct store *s, struct task *child, const struct backend_edge *e,
+                        enum task_state parent)
+{
+    bool needs_success = e->on == STORE_ON_SUCCESS;
+    char id[ID_TEXT_SIZE], text[160];
+    id_format(e->parent, id);
+    (void)snprintf(text, sizeof(text), "It begins after the %s of %s, which is %s.",
+                   needs_success ? "success" : "failure", id, task_state_name(parent));
+    struct task_outcome *why =
+        task_outcome_error(end_code_text(needs_success ? END_PARENT_FAILED : END_NOT_NEEDED), text);
+    int rc = txn_end(s, child, EVENT_CANCEL, why);
+    task_outcome_unref(why);
+    return rc;
+}
+
+static int follow_edge(struct store *s, struct backend_edge *e, enum task_state parent)
+{
+    struct task child;
+    e->is_pending = false;
+    int rc = s->ops->put_edge(s->backend, e);
+    if (rc == 0)
+        rc = s->ops->find_live(s->backend, e->child, &child);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it is done already */
+    if (child.state == TASK_SCHEDULED && child.unmet)
+        rc = backend_edge_is_met(e->on, parent) ? meet(s, &child)
+                                                : cancel_child(s, &child, e, parent);
+    task_release(&child);
+    return rc;
+}
+
+static int follow_end(struct store *s, const struct backend_cascade *c, size_t max, size_t *out_n)
+{
+    struct backend_edge edges[PART];
+    int rc = s->ops->pending_edges(s->backend, c->key, max, edges, out_n);
+    for (size_t i = 0; rc == 0 && i < *out_n; i++)
+        rc = follow_edge(s, &edges[i], c->state);
+    return rc == 0 && *out_n < max ? s->ops->drop_cascade(s->backend, c) : rc;
+}
+
+/* ---- another life ---------------------------------------------------------------------------- */
+
+static bool was_cancelled_for_a_parent(const struct task *t)
+{
+    const char *code = t->outcome ? t->outcome->code : NULL;
+    return t->state == TASK_CANCELLED && code &&
+           (strcmp(code, end_code_text(END_PARENT_FAILED)) == 0 ||
+            strcmp(code, end_code_text(END_NOT_NEEDED)) == 0);
+}
+
+/* A child that cannot live again (another parent has failed, its unique key is taken, the queue is
+ * full) stays as it is. */
+static int revive_child(struct store *s, uint64_t key)
+{
+    struct task t;
+    struct task_change c;
+    int rc = s->ops->find_done(s->backend, key, &t);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    if (was_cancelled_for_a_parent(&t) && task_apply(&t, EVENT_REVIVE, NULL, &c) == 0) {
+        rc = revive_task(s, &c, &t);
+        if (rc == 0)
+            txn_add_change(s, &(struct store_change){
+                                  .id = t.spec->id, .state = t.state, .batch = t.spec->batch});
+        rc = store_rc_is_fatal(rc) ? rc : 0;
+    }
+    task_release(&t);
+    return rc;
+}
+
+static int follow_revival(struct store *s, struct backend_cascade *c, size_t max, size_t *out_n)
+{
+    struct backend_edge edges[PART];
+    int rc = s->ops->children(s->backend, c->key, c->after, max, edges, out_n);
+    for (size_t i = 0; rc == 0 && i < *out_n; i++) {
+        c->after = edges[i].child;
+        rc = edges[i].is_pending ? 0 : revive_child(s, edges[i].child);
+    }
+    if (rc != 0)
+        return rc;
+    return *out_n < max ? s->ops->drop_cascade(s->backend, c) : s->ops->put_cascade(s->backend, c);
+}
+
+int cascades_step(struct store *s)
+{
+    size_t done = 0, n = 0;
+    if (!s->w.cascade_pending)
+        return 0;
+    int rc = txn_begin(s);
+    while (rc == 0 && done < STEP) {
+        struct backend_cascade c;
+        rc = s->ops->next_cascade(s->backend, &c);
+        if (rc == FUT_ERR_NOT_FOUND) {
+            s->w.cascade_pending = false;
+            return 0;
+        }
+        if (rc == 0)
+            rc = c.is_revival ? follow_revival(s, &c, PART, &n) : follow_end(s, &c, PART, &n);
+        done += n + 1;
+    }
+    return rc;
+}

@@ -1,0 +1,287 @@
+/* The contract of store.h, on every backend: tasks that wait for others. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/contract/fixture.h"
+
+static struct fixture k;
+
+/* n tasks, of which each waits for what edges say. */
+static int submit(struct task *tasks, size_t n, struct store_edge *edges, size_t n_edges)
+{
+    struct store_submit o = {.tasks = tasks, .n = n, .edges = edges, .n_edges = n_edges};
+    for (size_t i = 0; i < n_edges; i++)
+        tasks[edges[i].child].state = TASK_SCHEDULED;
+    return fixture_submit_op(&k, &o);
+}
+
+static void make(struct task *tasks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tasks[i] = fixture_task(LANE_IO, "echo", "x");
+}
+
+static void release(struct task *tasks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        task_release(&tasks[i]);
+}
+
+static struct store_edge inside(const struct task *tasks, size_t parent, size_t child,
+                                enum store_on on)
+{
+    return (struct store_edge){
+        .parent = tasks[parent].spec->id, .child = child, .on = on, .is_inside = true};
+}
+
+/* Claims the one task that may run, which must be this one. */
+static struct task claim(const struct task *expected)
+{
+    struct task got;
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got), 1);
+    ck_assert(id_equal(got.spec->id, expected->spec->id));
+    return got;
+}
+
+static void finish(const struct task *expected, bool succeeds)
+{
+    struct task t = claim(expected);
+    ck_assert_int_eq(
+        succeeds ? fixture_succeed(&k, &t, "r") : fixture_apply(&k, &t, EVENT_FAIL, NULL), 0);
+    task_release(&t);
+}
+
+static void expect(const struct task *t, enum task_state state, const char *code)
+{
+    struct task seen = fixture_wait_state(&k, t->spec->id, state);
+    if (code)
+        ck_assert_str_eq(seen.outcome->code, code);
+    task_release(&seen);
+}
+
+static void reopen(void)
+{
+    if (strcmp(k.backend, "memory") != 0)
+        fixture_reopen(&k);
+}
+
+/* 0 -> {1, 2} -> 3: what waits is in no line, also behind a restart. */
+START_TEST(test_store_graph_diamond_runs_in_order)
+{
+    struct task t[4];
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 4);
+    struct store_edge edges[] = {inside(t, 0, 1, STORE_ON_SUCCESS), inside(t, 0, 2, STORE_ON_DONE),
+                                 inside(t, 1, 3, STORE_ON_SUCCESS),
+                                 inside(t, 2, 3, STORE_ON_SUCCESS)};
+    ck_assert_int_eq(submit(t, 4, edges, 4), 0);
+    reopen();
+    finish(&t[0], true);
+    finish(&t[1], true);
+    reopen();
+    expect(&t[3], TASK_SCHEDULED, NULL);
+    finish(&t[2], true);
+    finish(&t[3], true);
+    release(t, 4);
+    fixture_close(&k);
+}
+END_TEST
+
+START_TEST(test_store_graph_failure_cancels_transitively)
+{
+    struct task t[5];
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 5);
+    struct store_edge edges[] = {
+        inside(t, 0, 1, STORE_ON_SUCCESS), inside(t, 1, 2, STORE_ON_SUCCESS),
+        inside(t, 0, 3, STORE_ON_FAILURE), inside(t, 3, 4, STORE_ON_FAILURE)};
+    ck_assert_int_eq(submit(t, 5, edges, 4), 0);
+    finish(&t[0], false);
+    expect(&t[1], TASK_CANCELLED, "parent_failed");
+    expect(&t[2], TASK_CANCELLED, "parent_failed");
+    finish(&t[3], true);
+    expect(&t[4], TASK_CANCELLED, "not_needed");
+    release(t, 5);
+    fixture_close(&k);
+}
+END_TEST
+
+/* More children than one step takes, and as many grandchildren. */
+START_TEST(test_store_graph_wide_and_in_steps)
+{
+    enum { N = 1200 };
+    static struct task t[2 * N + 1];
+    static struct store_edge edges[2 * N];
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, FUT_COUNT(t));
+    for (size_t i = 0; i < N; i++)
+        edges[i] = inside(t, 0, i + 1, STORE_ON_SUCCESS);
+    for (size_t i = 0; i < N; i++)
+        edges[N + i] = inside(t, i + 1, N + i + 1, STORE_ON_SUCCESS);
+    ck_assert_int_eq(submit(t, FUT_COUNT(t), edges, FUT_COUNT(edges)), 0);
+    finish(&t[0], false);
+    for (size_t i = 1; i < FUT_COUNT(t); i++)
+        expect(&t[i], TASK_CANCELLED, "parent_failed");
+    release(t, FUT_COUNT(t));
+    fixture_close(&k);
+}
+END_TEST
+
+START_TEST(test_store_graph_retry_revives)
+{
+    struct task t[4], seen;
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 4);
+    struct store_edge edges[] = {inside(t, 0, 1, STORE_ON_SUCCESS),
+                                 inside(t, 1, 2, STORE_ON_SUCCESS),
+                                 inside(t, 2, 3, STORE_ON_SUCCESS)};
+    ck_assert_int_eq(submit(t, 4, edges, 3), 0);
+    finish(&t[0], false);
+    expect(&t[3], TASK_CANCELLED, "parent_failed");
+    ck_assert_int_eq(fixture_get(&k, t[2].spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), FUT_ERR_STATE); /* its parent is cancelled */
+    task_release(&seen);
+    ck_assert_int_eq(fixture_get(&k, t[0].spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), 0);
+    task_release(&seen);
+    for (int i = 1; i < 4; i++)
+        expect(&t[i], TASK_SCHEDULED, NULL);
+    reopen();
+    for (int i = 0; i < 4; i++)
+        finish(&t[i], true);
+    release(t, 4);
+    fixture_close(&k);
+}
+END_TEST
+
+/* A parent that is there already: it runs, has succeeded, has failed, or is not known. */
+START_TEST(test_store_graph_parents_from_before)
+{
+    struct task parent[2], child[4], running, other;
+    fixture_open(&k, fixture_backends[_i]);
+    make(parent, 2);
+    make(child, 4);
+    ck_assert_int_eq(fixture_submit_n(&k, &parent[0], 1), 0);
+    running = claim(&parent[0]);
+    struct store_edge edge = {.parent = parent[0].spec->id};
+    ck_assert_int_eq(submit(&child[0], 1, &edge, 1), 0);
+    expect(&child[0], TASK_SCHEDULED, NULL);
+    ck_assert_int_eq(fixture_succeed(&k, &running, "r"), 0);
+    finish(&child[0], true);
+    ck_assert_int_eq(submit(&child[1], 1, &edge, 1), 0);
+    finish(&child[1], true);
+    edge.on = STORE_ON_FAILURE;
+    ck_assert_int_eq(submit(&child[2], 1, &edge, 1), FUT_ERR_STATE);
+    edge.parent = parent[1].spec->id;
+    ck_assert_int_eq(submit(&child[2], 1, &edge, 1), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(fixture_get(&k, child[2].spec->id, &other), FUT_ERR_NOT_FOUND);
+    task_release(&running);
+    release(parent, 2);
+    release(child, 4);
+    fixture_close(&k);
+}
+END_TEST
+
+/* ---- at random ------------------------------------------------------------------------------- */
+
+static unsigned random_state = 7;
+
+static unsigned pick(unsigned n)
+{
+    random_state = random_state * 1103515245u + 12345u;
+    return (random_state >> 8) % n;
+}
+
+#define NODES 24
+
+static enum store_on on[NODES][NODES];
+static bool has[NODES][NODES];
+
+/* What must hold when nothing is left to do: a task waits exactly as long as a parent of it has not
+ * ended, and was cancelled for a parent exactly when one has ended otherwise. */
+static void check_quiet(const struct task *t)
+{
+    enum task_state state[NODES];
+    for (size_t i = 0; i < NODES; i++) {
+        struct task seen;
+        size_t unended = 0, wrong = 0;
+        ck_assert_int_eq(fixture_get(&k, t[i].spec->id, &seen), 0);
+        state[i] = seen.state;
+        for (size_t p = 0; p < i; p++) {
+            if (!has[p][i])
+                continue;
+            bool good = state[p] == TASK_SUCCEEDED;
+            unended += !task_state_is_final(state[p]);
+            wrong += task_state_is_final(state[p]) && on[p][i] != STORE_ON_DONE &&
+                     (on[p][i] == STORE_ON_SUCCESS) != good;
+        }
+        if (wrong)
+            ck_assert_msg(state[i] == TASK_CANCELLED, "%zu is %s", i, task_state_name(state[i]));
+        else if (unended)
+            ck_assert_msg(state[i] == TASK_SCHEDULED, "%zu is %s", i, task_state_name(state[i]));
+        else
+            ck_assert_msg(state[i] != TASK_SCHEDULED && state[i] != TASK_CANCELLED, "%zu is %s", i,
+                          task_state_name(state[i]));
+        task_release(&seen);
+    }
+}
+
+static size_t count(enum task_state state)
+{
+    struct store_stats s;
+    store_stats(k.store, &s);
+    return s.live[LANE_IO][state];
+}
+
+START_TEST(test_store_graph_walks)
+{
+    for (int round = 0; round < 12; round++) {
+        struct task t[NODES], got;
+        struct store_edge edges[NODES * NODES];
+        size_t n = 0;
+        fixture_open(&k, fixture_backends[_i]);
+        make(t, NODES);
+        memset(has, 0, sizeof(has));
+        for (size_t c = 1; c < NODES; c++) {
+            for (size_t p = 0; p < c; p++) {
+                if (pick(6))
+                    continue;
+                has[p][c] = true;
+                on[p][c] = (enum store_on)pick(3);
+                edges[n++] = inside(t, p, c, on[p][c]);
+            }
+        }
+        ck_assert_int_eq(submit(t, NODES, edges, n), 0);
+        check_quiet(t);
+        while (count(TASK_QUEUED)) {
+            ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &got), 1);
+            if (pick(5) == 0 && strcmp(k.backend, "memory") != 0) {
+                task_release(&got);
+                fixture_reopen(&k); /* it is queued again */
+                continue;
+            }
+            ck_assert_int_eq(pick(3) ? fixture_succeed(&k, &got, "r")
+                                     : fixture_apply(&k, &got, EVENT_FAIL, NULL),
+                             0);
+            task_release(&got);
+            check_quiet(t);
+        }
+        ck_assert_uint_eq(count(TASK_SCHEDULED), 0);
+        release(t, NODES);
+        fixture_close(&k);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_store_graph_diamond_runs_in_order, test_store_graph_failure_cancels_transitively,
+        test_store_graph_wide_and_in_steps,     test_store_graph_retry_revives,
+        test_store_graph_parents_from_before,   test_store_graph_walks,
+    };
+    return fixture_run_on_all("store contract: graph", tests, FUT_COUNT(tests));
+}
