@@ -231,6 +231,11 @@ static void add_ended(struct writer *w, uint64_t batch)
     w->ended[w->n_ended++] = batch;
 }
 
+static int forget_end(struct store *s, const struct task *t)
+{
+    return s->ops->drop_cascade(s->backend, &(struct backend_cascade){.key = t->spec->id.hi});
+}
+
 /* Its children are dealt with in this transaction or in later ones (cascades.c). */
 static int keep_cascade(struct store *s, const struct task *t, bool is_revival)
 {
@@ -238,8 +243,11 @@ static int keep_cascade(struct store *s, const struct task *t, bool is_revival)
     size_t n = 0;
     if (!s->w.has_edges)
         return 0;
-    int rc = is_revival ? s->ops->children(s->backend, t->spec->id.hi, 0, 1, &any, &n)
-                        : s->ops->pending_edges(s->backend, t->spec->id.hi, 1, &any, &n);
+    int rc = is_revival ? forget_end(s, t) : 0; /* children that it has not reached wait on */
+    if (rc != 0)
+        return rc;
+    rc = is_revival ? s->ops->children(s->backend, t->spec->id.hi, 0, 1, &any, &n)
+                    : s->ops->pending_edges(s->backend, t->spec->id.hi, 1, &any, &n);
     if (rc != 0 || n == 0)
         return rc;
     s->w.cascade_pending = true;
