@@ -1,0 +1,111 @@
+/* submission_check: what a submission says, held against its handler and against the rules. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/resources/submission.h"
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "storage/store.h"
+
+#define HANDLERS_SHOWN 20
+
+static int refuse_handler(const char *name, const struct catalog *c, bool is_in_path,
+                          struct problem *p)
+{
+    struct buf known = BUF_INIT;
+    for (size_t i = 0; i < c->n && i < HANDLERS_SHOWN; i++)
+        if (!c->items[i].is_internal)
+            buf_printf(&known, "%s%s", known.len ? ", " : "", c->items[i].name);
+    problem_set(p, is_in_path ? PROBLEM_UNKNOWN_HANDLER : PROBLEM_UNKNOWN_HANDLER_NAME,
+                "No handler is called \"%.64s\"; known are %.500s%s.", name,
+                known.len ? known.data : "none", c->n > HANDLERS_SHOWN ? " and more" : "");
+    if (!is_in_path)
+        problem_set_field(p, "handler");
+    buf_release(&known);
+    return FUT_ERR_INVAL;
+}
+
+static int refuse_times(const char *field, const char *why, struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" %s", field, why);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
+/* A task that could never run is a mistake. */
+static int check_times(const struct task_times *t, struct problem *p)
+{
+    int64_t wait_ms = t->run_at_wall_ms ? t->run_at_wall_ms - clock_wall_ms() : t->delay_ms;
+    if (t->delay_ms && t->run_at_wall_ms)
+        return refuse_times("run_at", "cannot stand beside \"delay\".", p);
+    if (t->expires_in_ms && t->expires_in_ms <= wait_ms)
+        return refuse_times("expires_in", "would be over before the task may begin.", p);
+    if (t->deadline_ms && t->deadline_ms <= wait_ms)
+        return refuse_times("deadline", "would be over before the task may begin.", p);
+    return 0;
+}
+
+/* What runs a promise: nothing. */
+static const struct handler_info promise = {.name = "promise", .lane = LANE_IO, .timeout_ms = 1};
+
+static int refuse_limit_name(const struct task_limit *l, enum problem_code code, const char *why,
+                             struct problem *p)
+{
+    problem_set(p, code, "The limit \"%s\" %s", l->name, why);
+    problem_set_field(p, "limits");
+    return FUT_ERR_INVAL;
+}
+
+static int check_limits(const struct submission *s, const struct submission_rules *rules,
+                        struct problem *p)
+{
+    for (size_t i = 0; i < s->limits.n; i++) {
+        const struct task_limit *l = &s->limits.items[i];
+        bool per_key;
+        if (!rules->store || !store_limit_find(rules->store, l->name, &per_key))
+            return refuse_limit_name(l, PROBLEM_UNKNOWN_LIMIT_NAME,
+                                     "is not defined; GET /v1/limits lists those that are.", p);
+        if (per_key && !*l->key)
+            return refuse_limit_name(l, PROBLEM_INVALID_VALUE,
+                                     "counts by key: name it as {\"name\":…,\"key\":…}.", p);
+        if (!per_key && *l->key)
+            return refuse_limit_name(l, PROBLEM_INVALID_VALUE, "has no keys.", p);
+    }
+    return 0;
+}
+
+int submission_check_url(const struct submission_rules *rules, const char *url, struct problem *p)
+{
+    if (!rules->allows_url || rules->allows_url(rules->allow, url))
+        return 0;
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"callback.url\" must be a URL that this daemon may call: see "
+                "FUTURED_HTTP_PREFIXES and FUTURED_HTTP_NETWORKS.");
+    problem_set_field(p, "callback.url");
+    return FUT_ERR_INVAL;
+}
+
+int submission_check(const struct submission *s, const struct submission_rules *rules,
+                     bool is_in_path, const struct handler_info **out, struct problem *p)
+{
+    const struct handler_info *h =
+        s->is_promise ? &promise : catalog_find_public(rules->catalog, s->handler);
+    if (!h)
+        return refuse_handler(s->handler, rules->catalog, is_in_path, p);
+    if (s->has_lane && s->lane != h->lane && !h->any_lane) {
+        problem_set(p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
+                    lane_name(h->lane));
+        problem_set_field(p, "lane");
+        return FUT_ERR_INVAL;
+    }
+    if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
+        return FUT_ERR_INVAL;
+    if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0)
+        return FUT_ERR_INVAL;
+    if (json_array_size(s->after) && (s->times.delay_ms || s->times.run_at_wall_ms))
+        return refuse_times("after", "cannot stand beside \"delay\" or \"run_at\".", p);
+    *out = h;
+    return 0;
+}
