@@ -251,7 +251,7 @@ static int set_callback(void *to, const struct json_in_field *f, const json_t *v
 
 static int refuse_limit(size_t i, const char *why, struct problem *p)
 {
-    char field[24];
+    char field[40];
     (void)snprintf(field, sizeof(field), "limits[%zu]", i);
     problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" %s", field, why);
     problem_set_field(p, field);

@@ -174,7 +174,7 @@ static const char *const sql[W_COUNT] = {
     [W_SCHEDULE_REMOVE] = "DELETE FROM schedules WHERE name = ?1",
     [W_SCHEDULE_REMOVE_RUNS] = "DELETE FROM schedule_runs WHERE name = ?1",
     [W_SCHEDULE_COUNT] = "SELECT count(*), coalesce(sum(is_file), 0) FROM schedules",
-    [W_SCHEDULE_OF_FILE] = "SELECT name FROM schedules WHERE is_file",
+    [W_SCHEDULE_OF_FILE] = "SELECT name FROM schedules WHERE is_file = 1",
     [W_SCHEDULE_ADD_RUN] =
         "INSERT INTO schedule_runs (name, n, kind, at_ms, to_ms, done_ms, is_manual, key, lo)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
