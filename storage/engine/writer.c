@@ -255,7 +255,7 @@ static int64_t next_wake_us(const struct store *s)
     const struct writer *w = &s->w;
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
-    int64_t wake = w->cancel_pending ? 0 : w->next_prune_mono_us;
+    int64_t wake = w->cancel_pending || w->cascade_pending ? 0 : w->next_prune_mono_us;
     int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
     at_up_ms = earlier(at_up_ms, limit_set_next_up_ms(&w->limits));
     wake = earlier(wake, w->next_tidy_mono_us);

@@ -116,6 +116,9 @@ START_TEST(test_store_graph_wide_and_in_steps)
     static struct task t[2 * N + 1];
     static struct store_edge edges[2 * N];
     fixture_open(&k, fixture_backends[_i]);
+    fixture_stop(&k);
+    k.cfg.retention_ms = 0; /* nothing else wakes the writer for the next step */
+    fixture_reopen(&k);
     make(t, FUT_COUNT(t));
     for (size_t i = 0; i < N; i++)
         edges[i] = inside(t, 0, i + 1, STORE_ON_SUCCESS);
