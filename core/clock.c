@@ -108,7 +108,7 @@ static bool take_time(const char **at, int64_t *out_ms)
         for (; **at >= '0' && **at <= '9'; (*at)++, place /= 10)
             ms += (**at - '0') * place;
     }
-    *out_ms = ((hour * 60 + minute) * INT64_C(60) + second) * 1000 + ms;
+    *out_ms = (hour * INT64_C(3600) + minute * INT64_C(60) + second) * 1000 + ms;
     return true;
 }
 
@@ -123,7 +123,7 @@ static bool take_offset(const char **at, int64_t *out_ms)
     int minute = hour >= 0 && take_one_of(at, ":") ? take_digits(at, 2) : -1;
     if (minute < 0 || hour > 23 || minute > 59)
         return false;
-    *out_ms = (is_west ? -1 : 1) * (hour * 60 + minute) * INT64_C(60000);
+    *out_ms = (is_west ? -1 : 1) * (hour * INT64_C(60) + minute) * 60000;
     return true;
 }
 

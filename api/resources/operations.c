@@ -29,11 +29,12 @@ static void write_filter(struct buf *out, const struct task_filter *f)
     buf_putc(out, '{');
     task_filter_write(&text, f);
     for (char *at = text.len ? text.data : NULL, *next; at; at = next) {
-        char *value = strchr(at, '=');
+        char *value = at + strcspn(at, "=");
         next = strchr(at, '&');
         if (next)
             *next++ = '\0';
-        *value++ = '\0';
+        if (*value)
+            *value++ = '\0';
         json_out_str(out, at, value);
     }
     buf_putc(out, '}');

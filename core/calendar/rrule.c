@@ -212,7 +212,7 @@ static bool offer_local(struct search *s, int64_t local)
 
 static bool offer_period(struct search *s, int64_t number, const struct day_times *times)
 {
-    int64_t days[YEAR_DAYS], first, picked[RRULE_LIST_MAX];
+    int64_t days[YEAR_DAYS] = {0}, first, picked[RRULE_LIST_MAX];
     int n = 0, length;
     period_days(s->r, number, &first, &length);
     for (int i = 0; i < length; i++) {

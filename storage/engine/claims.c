@@ -131,9 +131,9 @@ static int serve_from(struct store *s, struct store_claim *o, struct line *line,
     if (n)
         turns_charge(&s->w.lines, line, n);
     line->first = next;
-    txn_count(s, line, move->from, move->to, n);
+    txn_count(s, line, (int)move->from, (int)move->to, n);
     if (n < want)
-        txn_count(s, line, move->from, LINE_NONE, line->live[move->from]);
+        txn_count(s, line, (int)move->from, LINE_NONE, line->live[move->from]);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = give_row(s, o, move, &rows[i]);
     return rc;

@@ -133,27 +133,45 @@ static void hide_name(struct limit_view *v, const char *name)
     mutex_unlock(&v->mu);
 }
 
+static void hide_key(struct limit_view *v, const struct limit_key *k)
+{
+    struct limit_closed *c = find_closed(v, k->name, k->key);
+    if (!c)
+        return;
+    map_remove(&v->closed, &c->by_name);
+    free(c);
+}
+
+static struct limit_closed *get_closed(struct limit_view *v, const struct limit_key *k)
+{
+    struct limit_closed *c = find_closed(v, k->name, k->key);
+    if (c)
+        return c;
+    c = xnew(struct limit_closed);
+    memcpy(c->is.name, k->name, sizeof(c->is.name));
+    memcpy(c->is.key, k->key, sizeof(c->is.key));
+    map_put(&v->closed, &c->by_name, hash_of(k->name, k->key));
+    return c;
+}
+
+static void write_closed(const struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms,
+                         struct store_limit_closed *out)
+{
+    out->max_running = k->limit ? k->limit->is.max_running : 0;
+    out->is_full = out->max_running && k->running >= out->max_running;
+    out->is_shut = k->closed_until_up_ms > l->now_up_ms;
+    out->opens_wall_ms =
+        opens_up_ms > l->now_up_ms ? clock_wall_ms() + opens_up_ms - l->now_up_ms : 0;
+}
+
 static void show_key(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms)
 {
     struct limit_view *v = &l->view;
     mutex_lock(&v->mu);
-    struct limit_closed *c = find_closed(v, k->name, k->key);
-    if (k->is_open && c) {
-        map_remove(&v->closed, &c->by_name);
-        free(c);
-    } else if (!k->is_open && !c) {
-        c = xnew(struct limit_closed);
-        memcpy(c->is.name, k->name, sizeof(c->is.name));
-        memcpy(c->is.key, k->key, sizeof(c->is.key));
-        map_put(&v->closed, &c->by_name, hash_of(k->name, k->key));
-    }
-    if (!k->is_open) {
-        c->is.max_running = k->limit ? k->limit->is.max_running : 0;
-        c->is.is_full = c->is.max_running && k->running >= c->is.max_running;
-        c->is.is_shut = k->closed_until_up_ms > l->now_up_ms;
-        c->is.opens_wall_ms =
-            opens_up_ms > l->now_up_ms ? clock_wall_ms() + opens_up_ms - l->now_up_ms : 0;
-    }
+    if (k->is_open)
+        hide_key(v, k);
+    else
+        write_closed(l, k, opens_up_ms, &get_closed(v, k)->is);
     mutex_unlock(&v->mu);
 }
 

@@ -108,7 +108,7 @@ static void count_change(struct store *s, const struct task_change *c, const str
         lines_wait_at(line, BACKEND_PLACE_NONE);
     if (backend_is_claimable(c->to_state))
         lines_wait_at(line, place == BACKEND_PLACE_KEPT ? BACKEND_PLACE_NONE : place);
-    txn_count(s, line, c->from_state, c->to_state, 1);
+    txn_count(s, line, (int)c->from_state, (int)c->to_state, 1);
     if (task_state_is_final(after->state))
         w->now.stats.finished[after->state]++;
     txn_watch_times(s, after);
@@ -183,7 +183,7 @@ int txn_insert(struct store *s, const struct task *t, struct line *line)
         return rc;
     if (backend_is_claimable(t->state))
         lines_wait_at(line, place);
-    txn_count(s, line, LINE_NONE, t->state, 1);
+    txn_count(s, line, LINE_NONE, (int)t->state, 1);
     s->w.now.stats.submitted++;
     txn_watch_times(s, t);
     return 0;
@@ -201,7 +201,7 @@ int txn_queue(struct store *s, const struct backend_moved *rows, size_t n,
         if (rc != 0)
             return rc;
         lines_wait_at(line, place);
-        txn_count(s, line, move->from, move->to, 1);
+        txn_count(s, line, (int)move->from, (int)move->to, 1);
     }
     return rc;
 }

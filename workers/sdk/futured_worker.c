@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define REFUSED_SIZE 256 /* why a checkpoint was not taken */
 #define LINE_MAX_BYTES 1024
 #define PROGRESS_MAX_BYTES 500
 #define TYPE_MAX_BYTES 127
@@ -54,7 +55,7 @@ struct futured_task {
     char checkpoint_type[TYPE_MAX_BYTES + 1]; /* "": there is none */
     int is_cancelled, is_answered, must_yield;
     int is_stored; /* the checkpoint that was sent: 0: not answered yet, 1: saved, -1: refused */
-    char refused[256];
+    char refused[REFUSED_SIZE];
     void *result; /* from result_buffer */
     size_t result_size;
     int result_fd;
@@ -314,7 +315,7 @@ static void read_text(uint64_t size, char *out, size_t cap)
  */
 static void take_word(struct futured_task *t, struct message *m)
 {
-    char text[sizeof(t->refused)];
+    char text[REFUSED_SIZE];
     int is_ours = t && m->id == t->head.id;
     read_text(m->size, text, sizeof(text));
     if (strcmp(m->verb, "CANCEL") == 0) {

@@ -76,6 +76,7 @@ futured_save() {
         SAVED) return 0 ;;
         YIELD) [ "$futured_number" != "$futured_id" ] || : >"$futured_dir/yield" ;;
         REFUSED)
+            # shellcheck disable=SC2034 # for the handler
             FUTURED_REFUSED=$(head -c "$futured_size" <&3)
             return 1
             ;;

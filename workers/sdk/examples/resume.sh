@@ -33,6 +33,7 @@ if [ "$FUTURED_HANDLER" != steps ]; then
         exit
     fi
     save "$input"
+    # shellcheck disable=SC3044 # a function of the SDK
     suspend 1
 fi
 
@@ -44,6 +45,7 @@ while [ "$step" -lt 5 ]; do
     echo "$step" >>"$input/steps"
     save "$step"
     while [ -e "$input/stop-$step" ]; do command sleep 0.05; done
+    # shellcheck disable=SC3044
     [ -z "$asked" ] || suspend 0
 done
 printf 'five steps'

@@ -93,7 +93,7 @@ START_TEST(test_check_finds_contradictions)
         {"DELETE FROM tasks", "without their task"},
         {"DELETE FROM live", "neither unfinished nor"},
         {"INSERT INTO live SELECT key, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0,"
-         " (SELECT min(number) FROM lines), 0, NULL FROM results",
+         " (SELECT min(number) FROM lines), 0, NULL, NULL FROM results",
          "unfinished and have a result"},
         {"DELETE FROM lines", "without their waiting line"},
     };

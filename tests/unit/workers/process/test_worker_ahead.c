@@ -198,8 +198,10 @@ START_TEST(test_worker_ahead_outlives_a_timeout)
 {
     struct task_id long_ones[WORKERS];
     stop_workers(WORKERS);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) { /* first: later, echo would have its turn */
         long_ones[i] = live_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
+        wait_for(live_store_stats().claimed > (uint64_t)i);
+    }
     submit(FEW - WORKERS, "echo", "1", 100000);
     for (int i = 0; i < WORKERS; i++) {
         struct task t = live_wait(long_ones[i], TASK_FAILED);
