@@ -44,7 +44,7 @@ while [ "$step" -lt 5 ]; do
     step=$((step + 1))
     echo "$step" >>"$input/steps"
     save "$step"
-    while [ -e "$input/stop-$step" ]; do command sleep 0.05; done
+    while [ -e "$input/stop-$step" ]; do sleep 0.05; done
     # shellcheck disable=SC3044
     [ -z "$asked" ] || suspend 0
 done

@@ -54,7 +54,7 @@ handler_steps() {
         echo "$step" >>"$dir/steps"
         printf %s "$step" >"$FUTURED_INPUT_FILE"
         futured_save text/plain <"$FUTURED_INPUT_FILE" || futured_fail NotSaved "$FUTURED_REFUSED"
-        while [ -e "$dir/stop-$step" ]; do command sleep 0.05; done
+        while [ -e "$dir/stop-$step" ]; do sleep 0.05; done
         if futured_should_yield; then futured_suspend; fi
     done
     printf 'five steps'
