@@ -155,8 +155,9 @@ static struct task make(int handler, int key, int priority)
     spec.fair_key = keys[key];
     spec.priority = priority;
     spec.retries = 100;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
     task_spec_unref(t.spec);
-    t.spec = task_spec_new(&spec);
+    t.spec = fresh;
     return t;
 }
 
@@ -381,8 +382,9 @@ static struct task in_queue(const char *queue)
     struct task t = make(0, 0, 0);
     struct task_spec spec = *t.spec;
     spec.queue = queue;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
     task_spec_unref(t.spec);
-    t.spec = task_spec_new(&spec);
+    t.spec = fresh;
     return t;
 }
 
@@ -446,8 +448,9 @@ static struct task of_key(size_t key)
     struct task_spec spec = *t.spec;
     (void)snprintf(text, sizeof(text), "%zu", key);
     spec.fair_key = text;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
     task_spec_unref(t.spec);
-    t.spec = task_spec_new(&spec);
+    t.spec = fresh;
     return t;
 }
 

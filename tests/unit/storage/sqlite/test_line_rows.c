@@ -35,8 +35,9 @@ static struct task of_key(size_t i)
     struct task_spec spec = *t.spec;
     (void)snprintf(key, sizeof(key), "key-%zu", i);
     spec.fair_key = key;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
     task_spec_unref(t.spec);
-    t.spec = task_spec_new(&spec);
+    t.spec = fresh;
     return t;
 }
 
