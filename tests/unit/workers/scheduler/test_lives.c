@@ -157,7 +157,9 @@ START_TEST(test_lives_cancel_near_the_end)
     for (int i = 0; i < TIMES; i++) {
         struct task_id id = live_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "1", 10000, 0);
         struct task t = get(id);
-        if (t.state == TASK_SUCCEEDED || live_cancel_as(t) != 0)
+        if (t.state == TASK_SUCCEEDED)
+            task_release(&t);
+        if (!t.spec || live_cancel_as(t) != 0)
             continue;
         expect(id, TASK_CANCELLED);
         revive(id);
@@ -216,9 +218,10 @@ START_TEST(test_lives_a_task_without_attempt_is_given_back)
     pause_io(true);
     struct task_id id = live_submit("echo", LANE_IO, "1", 10000, 0);
     struct store_claim o = {.lane = LANE_IO, .max = 1, .tasks = &taken};
-    ck_assert_int_eq(store_post(live.store, &store_verb_claim, &o.op, live_op_done), 0);
-    live_op_wait();
-    ck_assert_uint_eq(o.n, 1);
+    do { /* the pause recalls all claims of the lane, perhaps this one as well */
+        ck_assert_int_eq(store_post(live.store, &store_verb_claim, &o.op, live_op_done), 0);
+        live_op_wait();
+    } while (o.n == 0);
     task_release(&taken);
     expect(id, TASK_QUEUED);
     pause_io(false);
