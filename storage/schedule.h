@@ -132,7 +132,7 @@ struct store_schedule_get {
     struct store_op op;
     const char *name;                /* borrowed until done */
     struct store_schedule schedule;  /* out: the caller's to release */
-    struct store_schedule_run *runs; /* room for STORE_SCHEDULE_RUNS, the caller's memory; out: the
+    struct store_schedule_run *runs; /* capacity STORE_SCHEDULE_RUNS, the caller's memory; out: the
                                         latest first */
     size_t n_runs;                   /* out */
 };
@@ -143,7 +143,7 @@ struct store_schedule_list {
     struct store_op op;
     const char *after;            /* names behind this one; "": all; borrowed until done */
     size_t limit;                 /* 1..STORE_LIST_MAX */
-    struct store_schedule *items; /* room for limit, the caller's memory; out: to be released */
+    struct store_schedule *items; /* capacity limit, the caller's memory; out: to be released */
     size_t n;                     /* out */
     bool is_more;                 /* out */
 };
@@ -154,7 +154,7 @@ struct store_schedule_due {
     struct store_op op;
     int64_t now_ms;
     size_t limit;
-    struct store_schedule *items; /* room for limit, the caller's memory; out: to be released */
+    struct store_schedule *items; /* capacity limit, the caller's memory; out: to be released */
     size_t n;                     /* out */
     int64_t next_ms;              /* out: when the next one is due that is not now */
 };

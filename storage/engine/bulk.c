@@ -12,23 +12,11 @@
 /* ---- what each kind does to one future --------------------------------------------------------
  */
 
-static void tell(struct store *s, const struct task_change *c, const struct task *t)
-{
-    txn_add_change(s, &(struct store_change){.id = c->id,
-                                             .state = t->state,
-                                             .stopped_attempt = txn_stopped(c),
-                                             .batch = t->spec->batch});
-}
-
 static int cancel_one(struct store *s, struct task *t)
 {
-    struct task_change c;
     struct task_outcome *why = task_outcome_error(end_code_text(END_CANCELLED),
                                                   "cancelled by an operation on many futures");
-    FUT_MUST(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
-    int rc = txn_change(s, &c, t);
-    if (rc == 0)
-        tell(s, &c, t);
+    int rc = txn_end(s, t, EVENT_CANCEL, why);
     task_outcome_unref(why);
     return rc;
 }
@@ -39,7 +27,8 @@ static int retry_one(struct store *s, struct task *t)
     FUT_MUST(task_apply(t, EVENT_REVIVE, NULL, &c) == 0);
     int rc = revive_task(s, &c, t);
     if (rc == 0)
-        tell(s, &c, t);
+        txn_add_change(
+            s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
     return rc;
 }
 

@@ -203,16 +203,9 @@ static bool is_still_time(const struct store_schedule_fire *o, const struct stor
 
 static int cancel_one(struct store *s, struct task *t)
 {
-    struct task_change c;
     struct task_outcome *why = task_outcome_error(end_code_text(END_CANCELLED),
                                                   "cancelled because its schedule was due again");
-    FUT_MUST(task_apply(t, EVENT_CANCEL, &(struct task_in){.outcome = why}, &c) == 0);
-    int rc = txn_change(s, &c, t);
-    if (rc == 0)
-        txn_add_change(s, &(struct store_change){.id = c.id,
-                                                 .state = t->state,
-                                                 .stopped_attempt = txn_stopped(&c),
-                                                 .batch = t->spec->batch});
+    int rc = txn_end(s, t, EVENT_CANCEL, why);
     task_outcome_unref(why);
     return rc;
 }

@@ -148,7 +148,7 @@ static void post_tasks(struct scheduler *s, enum lane lane)
         exclusions_release(&e);
 }
 
-/* While tasks fill the lane, no claim of theirs brings the callbacks. (Short tasks make room soon.)
+/* While tasks fill the lane, no claim of theirs brings the callbacks. (Short tasks end soon.)
  */
 static void post_callbacks(struct scheduler *s, enum lane lane)
 {
