@@ -289,8 +289,8 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERS   ?= $(PREFIX)/lib/sysusers.d
 SHARE      ?= $(PREFIX)/share
 # The contract, the worker protocol, the examples and what administrators read: their links to each other hold.
-DOCUMENTS = $(wildcard README.md TUTORIAL.md SECURITY.md CHANGELOG.md api/README.md api/openapi.json workers/*.md workers/*/*.md daemon/*.md \
-    storage/BACKUP.md systemd/*.md workers/sdk/examples/*.*)
+DOCUMENTS = $(wildcard README.md TUTORIAL.md SECURITY.md CHANGELOG.md api/README.md api/METRICS.md api/openapi.json workers/*.md workers/*/*.md daemon/*.md \
+    storage/BACKUP.md systemd/*.md systemd/prometheus/* workers/sdk/examples/*.*)
 .PHONY: deb test-systemd
 
 # The commands and their options, as the program lists them, in mdoc.

@@ -27,6 +27,7 @@ struct api *api_new(const struct api_config *cfg)
     FUT_ASSERT(cfg->threads >= 1 && cfg->max_connections >= 1);
     a->cfg = *cfg;
     a->routes = &routes_table;
+    a->answers = xcalloc(routes_table.n + 1, sizeof(*a->answers));
     catalog_lend_init(&a->catalog, cfg->catalog);
     FUT_ASSERT(cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->emptied_fd = -1;
@@ -254,6 +255,7 @@ void api_free(struct api **a)
     close_listeners(me);
     fd_close(&me->emptied_fd);
     free(me->loops);
+    free(me->answers);
     waiters_release(&me->waiters);
     catalog_lend_release(&me->catalog);
     free(me);

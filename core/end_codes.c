@@ -81,13 +81,18 @@ enum task_event end_code_event(enum end_code code)
     return rows[code].event;
 }
 
+unsigned end_code_of(const char *text)
+{
+    unsigned code = 0;
+    while (code < END_CODE_COUNT && strcmp(rows[code].text, text) != 0)
+        code++;
+    return code;
+}
+
 unsigned end_code_retry_on(const char *text)
 {
-    for (size_t i = 0; i < FUT_COUNT(rows); i++) {
-        if (strcmp(rows[i].text, text) == 0)
-            return rows[i].retry_on;
-    }
-    return RETRY_ERROR;
+    unsigned code = end_code_of(text);
+    return code < END_CODE_COUNT ? rows[code].retry_on : RETRY_ERROR;
 }
 
 static void print_words(const struct row *r)

@@ -44,6 +44,8 @@ enum end_code {
 const char *end_code_text(enum end_code code);
 /* The event that ends the attempt. A failure becomes EVENT_RETRY when the retry policy says so. */
 enum task_event end_code_event(enum end_code code);
+/* The code whose text that is; END_CODE_COUNT for a code that a handler made up. */
+unsigned end_code_of(const char *text);
 /* Bits of enum retry_end for the text of any code: a policy that has one of them tries again. A
  * code that the table does not have is a handler's own: RETRY_ERROR. 0: never tried again. */
 unsigned end_code_retry_on(const char *text);

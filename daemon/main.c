@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "api/resources/metrics.h"
 #include "core/clock.h"
 #include "core/end_codes.h"
 #include "core/log.h"
@@ -39,6 +40,7 @@ static const char usage[] =
     "  --dump-config    the variables as a Markdown table\n"
     "  --dump-states    the state machine as a Markdown table\n"
     "  --dump-ends      the codes of how an attempt ends as a Markdown table\n"
+    "  --dump-metrics   what GET /metrics shows as a Markdown table\n"
     "  --dump-handlers-file\n"
     "                   the members of the handlers file as a Markdown table\n"
     "  --store=memory   the same as FUTURED_STORE=memory\n"
@@ -81,6 +83,12 @@ static int show_states(void)
 static int show_ends(void)
 {
     end_codes_dump();
+    return EXIT_SUCCESS;
+}
+
+static int show_metrics(void)
+{
+    metrics_dump();
     return EXIT_SUCCESS;
 }
 
@@ -154,6 +162,7 @@ static const struct {
     {"--dump-config", show_config_table},
     {"--dump-states", show_states},
     {"--dump-ends", show_ends},
+    {"--dump-metrics", show_metrics},
     {"--dump-handlers-file", show_handlers_file},
 };
 

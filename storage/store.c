@@ -144,6 +144,11 @@ void store_stats(struct store *s, struct store_stats *out)
     out->max_queued = s->max_queued;
 }
 
+const struct store_durations *store_durations(const struct store *s)
+{
+    return &s->durations;
+}
+
 static void push_write(struct store *s, struct store_op *op)
 {
     list_push_back(&s->write_queue, &op->link);

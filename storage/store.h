@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/end_codes.h"
 #include "core/err.h"
+#include "core/histogram.h"
 #include "core/list.h"
 #include "core/task.h"
 #include "core/task_filter.h"
@@ -517,9 +519,21 @@ struct store_stats {
     uint64_t max_queued;
     uint64_t file_bytes, log_bytes; /* on disk: the database, and the log of its latest changes */
     int health;                     /* 0, or the FUT_ERR_* of the failure that is in force */
+    /* Attempts and tasks that ended otherwise than well, by enum end_code; the last: by a code of
+     * their handler's own. */
+    uint64_t ended_by[END_CODE_COUNT + 1];
 };
 /* Any thread; takes a short lock. */
 void store_stats(struct store *s, struct store_stats *out);
+/* How long things took, since boot. Each value is counted after the commit that made it true. */
+struct store_durations {
+    struct histogram wait[LANE_COUNT]; /* from a task's submission, or the time before which it was
+                                          not to begin, to the begin of its first attempt */
+    struct histogram run[LANE_COUNT];  /* the attempt with which a task ended */
+    struct histogram commit;           /* a transaction's commit, which waits for the disk */
+};
+/* Of the store, as long as it lives. Any thread. */
+const struct store_durations *store_durations(const struct store *s);
 /* Has the writer committed, or found nothing to commit, since the last call? True the first time,
  * and of a store that is not running. Each call that says yes asks anew. One thread. */
 bool store_has_moved(struct store *s);

@@ -2,6 +2,6 @@
 _futured() {
     local word=${COMP_WORDS[COMP_CWORD]}
     mapfile -t COMPREPLY < <(compgen -W "check backup compact tune --help --version --check-config --dump-config --dump-states --dump-ends
-        --dump-handlers-file --store=memory --store=sqlite --env-file=" -- "$word")
+        --dump-metrics --dump-handlers-file --store=memory --store=sqlite --env-file=" -- "$word")
 }
 complete -F _futured futured

@@ -5,7 +5,8 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh package, systemd   what `make deb` and `make test-systemd` need besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
-#                        api/openapi.json, in build/openapi-tools, nginx in build/nginx, and chromium
+#                        api/openapi.json, in build/openapi-tools, nginx and Prometheus in build/, and
+#                        chromium
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
@@ -58,21 +59,27 @@ install_npm_tools() {
     fi
 }
 
-# nginx, for systemd/NGINX.md, unpacked in build/nginx: the package would start a server with the machine.
-unpack_nginx() {
+# Unpacked in build/PACKAGE, as the package would start a server with the machine.
+unpack() { # PACKAGE PROGRAM
     local build
     build=$(dirname "$0")/../build
-    if [ "$1" != test ] || command -v nginx >/dev/null || [ -x "$build/nginx/usr/sbin/nginx" ]; then
+    if command -v "$1" >/dev/null || [ -x "$build/$1/$2" ]; then
         return 0
     fi
-    mkdir -p "$build/nginx"
-    echo "deps: unpacking nginx in build/nginx"
+    mkdir -p "$build/$1"
+    echo "deps: unpacking $1 in build/$1"
     (
-        cd "$build/nginx" || exit 1
-        download() { apt-get download -qq -o APT::Sandbox::User=root nginx 2>/dev/null; }
-        download || { [ "$(id -u)" -eq 0 ] && apt-get update -qq && download; } || exit 1
-        dpkg -x nginx_*.deb . && rm nginx_*.deb
-    ) || echo "deps: could not get nginx: tests/docs will fail" >&2
+        cd "$build/$1" || exit 1
+        download() { apt-get download -qq -o APT::Sandbox::User=root "$1" 2>/dev/null; }
+        download "$1" || { [ "$(id -u)" -eq 0 ] && apt-get update -qq && download "$1"; } || exit 1
+        dpkg -x "$1"_*.deb . && rm "$1"_*.deb
+    ) || echo "deps: could not get $1: its tests will fail" >&2
+}
+# nginx for systemd/NGINX.md, Prometheus for tests/system/test_metrics.
+unpack_servers() {
+    [ "$1" = test ] || return 0
+    unpack nginx usr/sbin/nginx
+    unpack prometheus usr/bin/prometheus
 }
 
 # A real browser with its driver, for tests/browser. Without it the rest of the tests can still run.
@@ -101,7 +108,7 @@ for package in "${wanted[@]}"; do
 done
 if [ ${#missing[@]} -eq 0 ]; then
     install_npm_tools "${1-build}"
-    unpack_nginx "${1-build}"
+    unpack_servers "${1-build}"
     install_browser "${1-build}"
     exit 0
 fi
@@ -126,5 +133,5 @@ echo "deps: installing ${missing[*]}"
 "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
     "${missing[@]}" >/dev/null
 install_npm_tools "${1-build}"
-unpack_nginx "${1-build}"
+unpack_servers "${1-build}"
 install_browser "${1-build}"

@@ -48,7 +48,7 @@ struct request {
     struct MHD_Connection *conn;
     struct http_conn *peer;     /* ours of the same connection; NULL once it has closed */
     struct request *next_spare; /* while kept for reuse */
-    int64_t began_mono_us;      /* 0 unless requests are logged */
+    int64_t began_mono_us;      /* when its head was here */
 
     /* flow */
     enum request_state state; /* the loop's thread alone; changed by request_move */

@@ -269,8 +269,7 @@ static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, c
     r->method = route_method_parse(method);
     r->path = url;
     dispatch_begin(r);
-    if (log_wants(LOG_LEVEL_DEBUG))
-        r->began_mono_us = clock_mono_us();
+    r->began_mono_us = clock_mono_us();
     return r;
 }
 
@@ -298,6 +297,18 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return run_steps(r);
 }
 
+static void count_answer(const struct request *r, int64_t took_us)
+{
+    const struct route_table *routes = r->api->routes;
+    size_t row = r->route ? (size_t)(r->route - routes->rows) : routes->n;
+    struct http_answers *a = &r->api->answers[row];
+    unsigned hundreds = r->status / 100;
+    atomic_fetch_add_explicit(&a->by_class[hundreds < FUT_COUNT(a->by_class) ? hundreds : 0], 1,
+                              memory_order_relaxed);
+    if (!r->wait_ms && !r->is_stream)
+        histogram_observe(&a->took, took_us);
+}
+
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                          enum MHD_RequestTerminationCode why)
 {
@@ -306,9 +317,11 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     (void)conn;
     if (!r)
         return;
-    if (r->began_mono_us)
+    int64_t took_us = clock_mono_us() - r->began_mono_us;
+    count_answer(r, took_us);
+    if (log_wants(LOG_LEVEL_DEBUG))
         log_debug("request", LOG_STR("path", r->path), LOG_INT("status", r->status),
-                  LOG_INT("us", clock_mono_us() - r->began_mono_us), LOG_INT("end", why));
+                  LOG_INT("us", took_us), LOG_INT("end", why));
     *con_cls = NULL;
     l->was_busy = true;
     http_conn_completed(l, r->peer);

@@ -11,8 +11,16 @@
 #include "api/http/listen.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
+#include "core/histogram.h"
 
 struct http_loop;
+
+/* The answers of one route, for metrics. Counted by the loops' threads, read by any. */
+struct http_answers {
+    atomic_ullong by_class[6]; /* by the hundreds of the status; 0: the client left before it */
+    struct histogram took; /* from the head of the request to the end of its answer, but for those
+                              that wait for a task or stream */
+};
 
 struct api {
     struct api_config cfg;            /* constant after api_new */
@@ -24,6 +32,7 @@ struct api {
     size_t n_loops;
     struct listener listeners[API_LISTENERS_MAX];
     size_t n_listeners;
+    struct http_answers *answers; /* one of each row of routes, and one for what is no route */
     int emptied_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
     int64_t started_mono_ms;
     atomic_bool is_ready, is_quiesced, is_released;

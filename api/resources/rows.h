@@ -58,13 +58,14 @@ void wait_many_post(struct request *r);      /* POST /v1/wait */
 void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */
 void events_as_completed(struct request *r); /* POST /v1/as_completed */
 
-/* handler_list.c, pools.c, admin.c: what this daemon is and how it does. */
+/* handler_list.c, pools.c, stats.c, metrics.c, admin.c: what this daemon is and how it does. */
 void handler_list_get(struct request *r); /* GET /v1/handlers */
 void pools_get(struct request *r);        /* GET /v1/pools */
 void pools_patch(struct request *r);      /* PATCH /v1/pools/{lane} */
 void pools_workers(struct request *r);    /* GET /v1/workers */
 void admin_root(struct request *r);       /* GET / */
-void admin_stats(struct request *r);      /* GET /v1/stats */
+void stats_get(struct request *r);        /* GET /v1/stats */
+void metrics_get(struct request *r);      /* GET /metrics */
 void admin_openapi(struct request *r);    /* GET /v1/openapi.json */
 void admin_healthz(struct request *r);    /* GET /healthz */
 void admin_readyz(struct request *r);     /* GET /readyz */

@@ -109,12 +109,18 @@ struct store {
     bool stopping, claims_stopped;       /* guarded by mu */
     struct store_stats published;        /* guarded by mu */
 
-    struct thread_probe probe; /* of the writer */
+    struct store_durations durations; /* written by the writer */
+    struct thread_probe probe;        /* of the writer */
     struct store_op probe_op;
 
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
     struct writer w;
 };
+
+/* ---- durations.c ----------------------------------------------------------------------------- */
+
+/* Counts what the changes that were committed tell of times. */
+void durations_observe(struct store *s);
 
 /* ---- writer.c -------------------------------------------------------------------------------- */
 

@@ -111,6 +111,8 @@ static void count_change(struct store *s, const struct task_change *c, const str
     txn_count(s, line, (int)c->from_state, (int)c->to_state, 1);
     if (task_state_is_final(after->state))
         w->now.stats.finished[after->state]++;
+    if (c->outcome && c->outcome->code)
+        w->now.stats.ended_by[end_code_of(c->outcome->code)]++;
     txn_watch_times(s, after);
 }
 

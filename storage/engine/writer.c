@@ -110,10 +110,12 @@ static int commit(struct store *s)
     if (!w->in_txn)
         return 0;
     int rc = limit_set_save(s);
+    int64_t began_mono_us = clock_mono_us();
     if (rc == 0)
         rc = s->ops->commit(s->backend);
     if (rc != 0)
         return rc;
+    histogram_observe(&s->durations.commit, clock_mono_us() - began_mono_us);
     w->in_txn = false;
     lines_committed(&w->lines);
     limit_set_committed(&w->limits);
@@ -188,6 +190,7 @@ static void tell(struct store *s)
     struct writer *w = &s->w;
     struct list_node *n;
     if (w->n_changes) {
+        durations_observe(s);
         for (size_t i = 0; i < s->n_listeners; i++)
             s->listeners[i].fn(s->listeners[i].ctx, w->changes, w->n_changes);
     }

@@ -12,5 +12,6 @@ report < <(missing --dump-config)
 report < <(missing --dump-states)
 report < <(missing --dump-ends)
 report < <(missing --dump-handlers-file)
+report < <(missing --dump-metrics)
 report < <(tests/docs/run.py --lint)
 finish

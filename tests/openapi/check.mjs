@@ -243,6 +243,8 @@ await call('getSchedule', 404, named);
 // ---- the daemon ------------------------------------------------------------------------------
 await call('listHandlers', 200);
 await call('getStats', 200);
+await call('getMetrics', 200);
+await call('getMetrics', 200, { headers: { Accept: 'application/openmetrics-text' } });
 await call('listPools', 200);
 if (!(await call('listWorkers', 200)).body.workers.some((w) => w.pid && w.rss_bytes > 0))
   fail('no worker process is shown with its memory');

@@ -1,0 +1,321 @@
+/* GET /metrics: OpenMetrics 1.0 where the client asks for it, else the text format 0.0.4 of
+ * Prometheus, which differs in the name of a counter, the units and the end. */
+#include "api/resources/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/http/mhd.h"
+#include "api/http/request.h"
+#include "api/http/shared.h"
+#include "api/resources/rows.h"
+#include "api/resources/stats.h"
+#include "core/mem.h"
+#include "core/proc.h"
+
+#define OPEN_METRICS "application/openmetrics-text"
+
+struct page {
+    struct buf *out;
+    const struct api *api;
+    struct stats_numbers numbers;
+    bool is_open_metrics;
+};
+
+/* ---- one metric ------------------------------------------------------------------------------ */
+
+enum kind { KIND_GAUGE, KIND_COUNTER, KIND_HISTOGRAM };
+
+static const char *const kind_names[] = {"gauge", "counter", "histogram"};
+
+/* One that is no row of the table of stats. */
+struct metric {
+    const char *name;
+    enum kind kind;
+    const char *labels; /* their names, for the documents */
+    void (*write)(struct page *p, const struct metric *m);
+    const char *help;
+};
+
+static const char *total(enum kind kind)
+{
+    return kind == KIND_COUNTER ? "_total" : "";
+}
+
+static void write_unit(struct page *p, const char *name)
+{
+    static const char *const units[] = {"seconds", "bytes"};
+    const char *last = strrchr(name, '_');
+    for (size_t i = 0; last && i < FUT_COUNT(units); i++) {
+        if (strcmp(last + 1, units[i]) == 0)
+            buf_printf(p->out, "# UNIT futured_%s %s\n", name, units[i]);
+    }
+}
+
+static void write_head(struct page *p, const char *name, enum kind kind, const char *help)
+{
+    const char *suffix = p->is_open_metrics ? "" : total(kind);
+    buf_printf(p->out, "# HELP futured_%s%s %s\n", name, suffix, help);
+    buf_printf(p->out, "# TYPE futured_%s%s %s\n", name, suffix, kind_names[kind]);
+    if (p->is_open_metrics)
+        write_unit(p, name);
+}
+
+/* labels: a="b",c="d" or "". */
+static void write_sample(struct page *p, const char *name, const char *suffix, const char *labels,
+                         double value)
+{
+    buf_printf(p->out, "futured_%s%s", name, suffix);
+    if (labels[0])
+        buf_printf(p->out, "{%s}", labels);
+    buf_printf(p->out, " %.15g\n", value);
+}
+
+static void write_histogram(struct page *p, const char *name, const char *labels,
+                            const struct histogram *h)
+{
+    char with_bound[256];
+    uint64_t n = 0;
+    const char *comma = labels[0] ? "," : "";
+    for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
+        n += histogram_count(h, i);
+        (void)snprintf(with_bound, sizeof(with_bound), "%s%sle=\"%g\"", labels, comma,
+                       (double)histogram_bound_us(i) / 1e6);
+        write_sample(p, name, "_bucket", with_bound, (double)n);
+    }
+    n += histogram_count(h, HISTOGRAM_BOUNDS);
+    (void)snprintf(with_bound, sizeof(with_bound), "%s%sle=\"+Inf\"", labels, comma);
+    write_sample(p, name, "_bucket", with_bound, (double)n);
+    write_sample(p, name, "_sum", labels, (double)histogram_sum_us(h) / 1e6);
+    write_sample(p, name, "_count", labels, (double)n);
+}
+
+/* ---- the rows of stats ----------------------------------------------------------------------- */
+
+static enum kind kind_of(const struct stats_row *row)
+{
+    return row->kind == STATS_COUNTER ? KIND_COUNTER : KIND_GAUGE;
+}
+
+static bool has_number(const struct stats_row *row, enum lane lane, enum task_state state)
+{
+    bool by_lane = row->split == STATS_LANE || row->split == STATS_LANE_STATE;
+    bool is_final = task_state_is_final(state);
+    if (!by_lane && lane != LANE_IO)
+        return false;
+    return row->split == STATS_LANE_STATE  ? !is_final
+           : row->split == STATS_END_STATE ? is_final
+                                           : state == TASK_QUEUED;
+}
+
+static void write_labels(char *out, size_t size, const struct stats_row *row, enum lane lane,
+                         enum task_state state)
+{
+    out[0] = '\0';
+    if (row->split == STATS_LANE)
+        (void)snprintf(out, size, "lane=\"%s\"", lane_name(lane));
+    else if (row->split == STATS_LANE_STATE)
+        (void)snprintf(out, size, "lane=\"%s\",state=\"%s\"", lane_name(lane),
+                       task_state_name(state));
+    else if (row->split == STATS_END_STATE)
+        (void)snprintf(out, size, "state=\"%s\"", task_state_name(state));
+}
+
+static void write_row(struct page *p, const struct stats_row *row)
+{
+    char labels[64];
+    write_head(p, row->metric, kind_of(row), row->help);
+    for_each_lane (l) {
+        for (int i = 0; i < TASK_STATE_COUNT; i++) {
+            enum task_state state = (enum task_state)i;
+            if (!has_number(row, l, state))
+                continue;
+            write_labels(labels, sizeof(labels), row, l, state);
+            write_sample(p, row->metric, total(kind_of(row)), labels,
+                         row->read(&p->numbers, l, state));
+        }
+    }
+}
+
+static bool is_shown(const struct page *p, const struct stats_row *row)
+{
+    bool is_of_pools = row->section && strcmp(row->section, "pools") == 0;
+    return row->metric && (p->numbers.has_pools || !is_of_pools);
+}
+
+/* ---- the other metrics ----------------------------------------------------------------------- */
+
+static void write_build(struct page *p, const struct metric *m)
+{
+    char labels[128];
+    (void)snprintf(labels, sizeof(labels), "version=\"%s\"", p->api->cfg.version);
+    write_sample(p, m->name, "", labels, 1);
+}
+
+static void write_ends(struct page *p, const struct metric *m)
+{
+    char labels[64];
+    for (unsigned i = 0; i <= END_CODE_COUNT; i++) {
+        const char *code = i < END_CODE_COUNT ? end_code_text((enum end_code)i) : "other";
+        if (!p->numbers.store.ended_by[i])
+            continue;
+        (void)snprintf(labels, sizeof(labels), "code=\"%s\"", code);
+        write_sample(p, m->name, "_total", labels, (double)p->numbers.store.ended_by[i]);
+    }
+}
+
+static void write_lanes(struct page *p, const struct metric *m, const struct histogram *by_lane)
+{
+    char labels[64];
+    for_each_lane (l) {
+        (void)snprintf(labels, sizeof(labels), "lane=\"%s\"", lane_name(l));
+        write_histogram(p, m->name, labels, &by_lane[l]);
+    }
+}
+
+static void write_waits(struct page *p, const struct metric *m)
+{
+    write_lanes(p, m, store_durations(p->api->cfg.store)->wait);
+}
+
+static void write_runs(struct page *p, const struct metric *m)
+{
+    write_lanes(p, m, store_durations(p->api->cfg.store)->run);
+}
+
+static void write_commits(struct page *p, const struct metric *m)
+{
+    write_histogram(p, m->name, "", &store_durations(p->api->cfg.store)->commit);
+}
+
+static void route_labels(const struct page *p, size_t row, char *out, size_t size)
+{
+    const struct route_table *t = p->api->routes;
+    const struct route *route = row < t->n ? &t->rows[row] : NULL;
+    (void)snprintf(out, size, "method=\"%s\",route=\"%s\"",
+                   route ? route_method_name(route->method) : "", route ? route->pattern : "");
+}
+
+static void write_answers(struct page *p, const struct metric *m)
+{
+    char labels[200];
+    for (size_t row = 0; row <= p->api->routes->n; row++) {
+        const struct http_answers *a = &p->api->answers[row];
+        route_labels(p, row, labels, sizeof(labels));
+        size_t len = strlen(labels);
+        for (size_t i = 0; i < FUT_COUNT(a->by_class); i++) {
+            uint64_t n = atomic_load_explicit(&a->by_class[i], memory_order_relaxed);
+            (void)snprintf(labels + len, sizeof(labels) - len,
+                           i ? ",status=\"%zuxx\"" : ",status=\"none\"", i);
+            if (n)
+                write_sample(p, m->name, "_total", labels, (double)n);
+        }
+    }
+}
+
+static void write_requests(struct page *p, const struct metric *m)
+{
+    char labels[200];
+    for (size_t row = 0; row <= p->api->routes->n; row++) {
+        const struct histogram *took = &p->api->answers[row].took;
+        uint64_t n = 0;
+        for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+            n += histogram_count(took, i);
+        route_labels(p, row, labels, sizeof(labels));
+        if (n)
+            write_histogram(p, m->name, labels, took);
+    }
+}
+
+static void write_cpu(struct page *p, const struct metric *m)
+{
+    struct proc_stat me;
+    if (proc_stat_read(getpid(), &me))
+        write_sample(p, m->name, "_total", "", (double)me.cpu_ms / 1000);
+}
+
+static void write_memory(struct page *p, const struct metric *m)
+{
+    struct proc_stat me;
+    if (proc_stat_read(getpid(), &me))
+        write_sample(p, m->name, "", "", (double)me.rss_bytes);
+}
+
+static void write_descriptors(struct page *p, const struct metric *m)
+{
+    write_sample(p, m->name, "", "", proc_count(getpid(), "fd"));
+}
+
+static const struct metric metrics[] = {
+    {"build_info", KIND_GAUGE, "`version`", write_build, "1; which version this is."},
+    {"cpu_seconds", KIND_COUNTER, "", write_cpu,
+     "CPU time of the daemon, without its worker processes and programs."},
+    {"resident_memory_bytes", KIND_GAUGE, "", write_memory, "Memory of the daemon, likewise."},
+    {"open_descriptors", KIND_GAUGE, "", write_descriptors, "Its open files and sockets."},
+    {"attempts_failed", KIND_COUNTER, "`code`", write_ends,
+     "Attempts and tasks that ended otherwise than well, by error code; a handler's own codes "
+     "count as other."},
+    {"task_wait_seconds", KIND_HISTOGRAM, "`lane`", write_waits,
+     "From a task's submission, or the time before which it was not to begin, to its first "
+     "attempt."},
+    {"task_run_seconds", KIND_HISTOGRAM, "`lane`", write_runs,
+     "The attempt with which a task ended."},
+    {"store_commit_seconds", KIND_HISTOGRAM, "", write_commits,
+     "Commits, which wait for the disk."},
+    {"http_answers", KIND_COUNTER, "`method`, `route`, `status`", write_answers,
+     "Answers by route and hundreds of the status; none: the client left before."},
+    {"http_request_seconds", KIND_HISTOGRAM, "`method`, `route`", write_requests,
+     "From the head of a request to the end of its answer, but for those that wait for a task, "
+     "and streams."},
+};
+
+/* ---- the page -------------------------------------------------------------------------------- */
+
+void metrics_get(struct request *r)
+{
+    const char *accept = http_header(r, "Accept");
+    struct page p = {.out = &r->out, .api = r->api};
+    p.is_open_metrics = accept && strstr(accept, OPEN_METRICS);
+    stats_read(r->api, &p.numbers);
+    for (size_t i = 0; i < stats_table.n; i++) {
+        if (is_shown(&p, &stats_table.rows[i]))
+            write_row(&p, &stats_table.rows[i]);
+    }
+    for (size_t i = 0; i < FUT_COUNT(metrics); i++) {
+        write_head(&p, metrics[i].name, metrics[i].kind, metrics[i].help);
+        metrics[i].write(&p, &metrics[i]);
+    }
+    if (p.is_open_metrics)
+        buf_puts(p.out, "# EOF\n");
+    request_reply_bytes(r, 200,
+                        p.is_open_metrics ? OPEN_METRICS "; version=1.0.0; charset=utf-8"
+                                          : "text/plain; version=0.0.4; charset=utf-8",
+                        r->out.data, r->out.len);
+}
+
+/* ---- the documents --------------------------------------------------------------------------- */
+
+static void dump(const char *name, enum kind kind, const char *labels, const char *help)
+{
+    (void)printf("| `futured_%s%s` | %s | %s | %s |\n", name, total(kind), kind_names[kind], labels,
+                 help);
+}
+
+void metrics_dump(void)
+{
+    static const char *const labels[] = {
+        [STATS_WHOLE] = "",
+        [STATS_LANE] = "`lane`",
+        [STATS_LANE_STATE] = "`lane`, `state`",
+        [STATS_END_STATE] = "`state`",
+    };
+    (void)printf("| metric | type | labels | what it is |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < stats_table.n; i++) {
+        const struct stats_row *row = &stats_table.rows[i];
+        if (row->metric)
+            dump(row->metric, kind_of(row), labels[row->split], row->help);
+    }
+    for (size_t i = 0; i < FUT_COUNT(metrics); i++)
+        dump(metrics[i].name, metrics[i].kind, metrics[i].labels, metrics[i].help);
+}
