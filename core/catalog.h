@@ -22,6 +22,10 @@ struct handler_info {
     uint32_t retries;          /* default */
     struct retry_policy retry; /* what a task does not say itself; may be unsaid */
     struct limits limits;      /* of each attempt */
+    /* Is this input wrong, for all that can be told before it runs? NULL: nothing can. 0, or
+     * FUT_ERR_INVAL with the name of the wrong field and what is allowed there, literals. */
+    int (*check_input)(const void *input, size_t n, const char **out_field,
+                       const char **out_allowed);
 };
 
 /* Of what the catalog is a part of. */

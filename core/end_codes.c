@@ -61,6 +61,9 @@ static const struct row rows[] = {
                             "A worker reported a failure; it may call the failure temporary."},
     [END_HTTP_FAILED] = {"http_failed", EVENT_FAIL, RETRY_ERROR,
                          "A transfer failed; temporary when it is safe to repeat."},
+    [END_HTTP_STATUS] = {"http_status", EVENT_FAIL, RETRY_ERROR,
+                         "A status in `fail_on`; temporary: 429, 503, and 5xx where the method is "
+                         "safe to repeat."},
     [END_NOT_ALLOWED] = {"not_allowed", EVENT_FAIL, RETRY_ERROR,
                          "The URL or its address is not allowed."},
     [END_CALLBACK_FAILED] = {"callback_failed", EVENT_RETRY, RETRY_ERROR,

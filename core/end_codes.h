@@ -33,12 +33,13 @@ enum end_code {
     END_RESULT_NOT_JSON,
     END_HANDLER_FAILED,
     END_HTTP_FAILED,
+    END_HTTP_STATUS,
     END_NOT_ALLOWED,
     END_CALLBACK_FAILED,
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 29
+#define END_CODE_COUNT 30
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

@@ -1,5 +1,6 @@
 #include "core/task_limits.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,26 @@ bool task_limit_key_ok(const char *key)
             return false;
     }
     return n > 0;
+}
+
+bool task_limit_of_url(const char *url, char out[TASK_LIMIT_NAME_MAX + 1])
+{
+    static const char prefix[] = TASK_LIMIT_HOST;
+    char *to = out + sizeof(prefix) - 1;
+    const char *at = strstr(url, "://"), *user;
+    if (!at)
+        return false;
+    at += 3;
+    user = memchr(at, '@', strcspn(at, "/?#"));
+    at = user ? user + 1 : at;
+    size_t n = strcspn(at, ":/?#");
+    if (n == 0 || n > TASK_LIMIT_NAME_MAX - (sizeof(prefix) - 1))
+        return false;
+    memcpy(out, prefix, sizeof(prefix) - 1);
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)tolower((unsigned char)at[i]);
+    to[n] = '\0';
+    return task_limit_name_ok(out);
 }
 
 static bool goes_before(const struct task_limit *a, const struct task_limit *b)

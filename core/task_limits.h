@@ -10,9 +10,10 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-#define TASK_LIMITS_MAX 4      /* that one task names */
-#define TASK_LIMIT_NAME_MAX 64 /* bytes */
-#define TASK_LIMIT_KEY_MAX 64  /* bytes */
+#define TASK_LIMITS_MAX 4       /* that one task names */
+#define TASK_LIMIT_NAME_MAX 64  /* bytes */
+#define TASK_LIMIT_KEY_MAX 64   /* bytes */
+#define TASK_LIMIT_HOST "host:" /* begins the names that `http` tasks take by themselves */
 #define TASK_LIMITS_SIZE (TASK_LIMITS_MAX * (TASK_LIMIT_NAME_MAX + TASK_LIMIT_KEY_MAX + 2) + 1)
 
 struct task_limit {
@@ -29,6 +30,10 @@ struct task_limits {
 bool task_limit_name_ok(const char *name);
 /* 1..TASK_LIMIT_KEY_MAX printable bytes; any but control characters, also UTF-8. */
 bool task_limit_key_ok(const char *key);
+
+/* The limit of the host that a URL names: TASK_LIMIT_HOST and the host in small letters. False: the
+ * URL names none that a limit can have; out is undefined then. */
+bool task_limit_of_url(const char *url, char out[TASK_LIMIT_NAME_MAX + 1]);
 
 /* Adds one where it belongs; key "": none. 0; FUT_ERR_FULL: there are TASK_LIMITS_MAX;
  * FUT_ERR_EXISTS: the name is there already. Both texts are ok. */

@@ -158,6 +158,10 @@ struct store_apply {
     struct store_op op;
     struct task_change change; /* outcome: borrowed until done */
     struct task task;          /* the caller's to release */
+    /* A limit that the same commit closes for so long, if it is defined and not closed for longer.
+     * NULL: none; borrowed until done. */
+    const struct task_limit *closes;
+    int64_t closes_for_ms;
 };
 extern const struct store_verb store_verb_apply;
 
@@ -434,7 +438,6 @@ extern const struct store_verb store_verb_bulk_list;
 
 #define STORE_LIMITS_MAX 10000
 #define STORE_LIMIT_KEYS_MAX 100000 /* that are in use */
-#define STORE_LIMIT_HOST "host:"    /* names that `http` tasks take by themselves */
 struct store_limit {
     char name[TASK_LIMIT_NAME_MAX + 1];
     bool per_key;         /* each key is counted apart; tasks name it with a key */
@@ -495,10 +498,10 @@ extern const struct store_verb store_verb_limit_list;
 
 /* Is this limit defined? Any thread; takes a short lock. False: *out_per_key untouched. */
 bool store_limit_find(struct store *s, const char *name, bool *out_per_key);
-/* Has any name STORE_LIMIT_HOST in front? Likewise. */
+/* Has any name TASK_LIMIT_HOST in front? Likewise. */
 bool store_limit_has_hosts(struct store *s);
-/* The first closed one of the limits that a task names (spec.limits). Likewise; as of some moment
- * ago. False: all are open. */
+/* The first closed one of the limits that a task names (spec.limits), or the first that is shut, if
+ * one is. Likewise; as of some moment ago. False: all are open. */
 struct store_limit_closed {
     char name[TASK_LIMIT_NAME_MAX + 1], key[TASK_LIMIT_KEY_MAX + 1];
     uint32_t max_running;

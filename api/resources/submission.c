@@ -1,6 +1,5 @@
 #include "api/resources/submission.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -445,37 +444,17 @@ void submission_release(struct submission *s)
 
 /* ---- the task -------------------------------------------------------------------------------- */
 
-/* The host of a URL in small letters. False: there is none that fits. */
-static bool read_host(const char *url, char *out, size_t size)
-{
-    const char *at = strstr(url, "://"), *end, *user;
-    if (!at)
-        return false;
-    at += 3;
-    end = at + strcspn(at, "/?#");
-    user = memchr(at, '@', (size_t)(end - at));
-    at = user ? user + 1 : at;
-    size_t n = strcspn(at, ":/?#");
-    if (n == 0 || n >= size)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)tolower((unsigned char)at[i]);
-    out[n] = '\0';
-    return true;
-}
-
 /* An `http` task has the limit of the host that it asks, if one is defined. */
 static void add_host_limit(struct task_limits *to, const struct submission *s, struct store *store)
 {
-    char name[TASK_LIMIT_NAME_MAX + 1] = STORE_LIMIT_HOST;
-    size_t prefix = strlen(name);
+    char name[TASK_LIMIT_NAME_MAX + 1];
     bool per_key;
     if (!store || !s->handler || strcmp(s->handler, "http") != 0 || !store_limit_has_hosts(store))
         return;
     json_t *input = json_loadb(s->input, s->input_len, JSON_DECODE_ANY, NULL);
     const char *url = json_string_value(json_object_get(input, "url"));
-    if (url && read_host(url, name + prefix, sizeof(name) - prefix) && task_limit_name_ok(name) &&
-        store_limit_find(store, name, &per_key) && !per_key) {
+    if (url && task_limit_of_url(url, name) && store_limit_find(store, name, &per_key) &&
+        !per_key) {
         int rc = task_limits_add(to, name, "");
         (void)rc; /* it names this one already, or four others */
     }

@@ -76,6 +76,19 @@ static int check_limits(const struct submission *s, const struct submission_rule
     return 0;
 }
 
+static int check_input(const struct submission *s, const struct handler_info *h, bool is_in_path,
+                       struct problem *p)
+{
+    const char *field, *allowed;
+    char path[64];
+    if (!h->check_input || h->check_input(s->input, s->input_len, &field, &allowed) == 0)
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s%s", is_in_path ? "" : "input.", field);
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" must be %s.", path, allowed);
+    problem_set_field(p, path);
+    return FUT_ERR_INVAL;
+}
+
 int submission_check_url(const struct submission_rules *rules, const char *url, struct problem *p)
 {
     if (!rules->allows_url || rules->allows_url(rules->allow, url))
@@ -102,7 +115,8 @@ int submission_check(const struct submission *s, const struct submission_rules *
     }
     if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
-    if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0)
+    if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0 ||
+        check_input(s, h, is_in_path, p) != 0)
         return FUT_ERR_INVAL;
     if (json_array_size(s->after) && (s->times.delay_ms || s->times.run_at_wall_ms))
         return refuse_times("after", "cannot stand beside \"delay\" or \"run_at\".", p);

@@ -244,6 +244,9 @@ FUT_MUST_CHECK int bulk_step(struct store *s);
 FUT_MUST_CHECK int limit_verbs_step(struct store *s);
 /* After a failed transaction. */
 void limit_verbs_undo(struct store *s);
+/* Closes a key for so long from now, unless its limit is not defined, or it is closed for longer.
+ * Within the transaction. */
+void limit_verbs_close(struct store *s, const struct task_limit *key, int64_t for_ms);
 
 /* Ends a task by EVENT_CANCEL, _EXPIRE or _OVERDUE, and tells the listeners; the attempt that runs
  * is stopped. why: borrowed. */

@@ -52,10 +52,10 @@ static void fill(const struct limit_set *l, struct limit_key *k)
 
 uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want)
 {
-    if (k->closed_until_up_ms > l->now_up_ms)
-        return 0;
     if (!k->limit)
         return want;
+    if (k->closed_until_up_ms > l->now_up_ms)
+        return 0;
     uint64_t most = k->limit->is.max_running;
     uint64_t space = !most ? want : most > k->running ? most - k->running : 0;
     uint64_t tokens = has_rate(k) ? (uint64_t)(tokens_now(l, k) + ALMOST) : want;
@@ -104,7 +104,7 @@ static struct limit_name *find_name(const struct limit_view *v, const char *name
 
 static bool is_host(const char *name)
 {
-    return strncmp(name, STORE_LIMIT_HOST, strlen(STORE_LIMIT_HOST)) == 0;
+    return strncmp(name, TASK_LIMIT_HOST, strlen(TASK_LIMIT_HOST)) == 0;
 }
 
 static void show_name(struct limit_view *v, const struct store_limit *is)
@@ -203,8 +203,11 @@ bool store_limit_closed(struct store *s, const char *limits, struct store_limit_
     if (task_limits_read(limits, &named) != 0)
         return false;
     mutex_lock(&v->mu);
-    for (size_t i = 0; !c && i < named.n; i++)
-        c = find_closed(v, named.items[i].name, named.items[i].key);
+    for (size_t i = 0; i < named.n && !(c && c->is.is_shut); i++) {
+        const struct limit_closed *one = find_closed(v, named.items[i].name, named.items[i].key);
+        if (one && (!c || one->is.is_shut))
+            c = one;
+    }
     if (c)
         *out = c->is;
     mutex_unlock(&v->mu);

@@ -49,7 +49,7 @@ struct limit_view {
     struct mutex mu;
     struct map closed; /* of struct limit_closed */
     struct map names;  /* of struct limit_name */
-    size_t hosts;      /* of these, names that begin with STORE_LIMIT_HOST */
+    size_t hosts;      /* of these, names that begin with TASK_LIMIT_HOST */
 };
 
 struct limit_set {

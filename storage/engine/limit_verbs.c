@@ -99,6 +99,25 @@ static int write_drop(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_limit_drop = {.write = write_drop, .is_refusable = true};
 
+static void close_until(struct store *s, struct limit_key *k, int64_t until_up_ms)
+{
+    struct limit_set *l = &s->w.limits;
+    limit_set_close(l, k, until_up_ms);
+    follow(s, k);
+    if (list_is_empty(&k->nodes))
+        limit_set_let_go(l, k);
+}
+
+void limit_verbs_close(struct store *s, const struct task_limit *key, int64_t for_ms)
+{
+    struct limit_set *l = &s->w.limits;
+    int64_t until_up_ms = l->now_up_ms + for_ms;
+    struct limit_key *k =
+        limit_set_find(l, key->name) ? limit_set_get(l, key->name, key->key) : NULL;
+    if (k && k->closed_until_up_ms < until_up_ms)
+        close_until(s, k, until_up_ms);
+}
+
 static int write_close(struct store *s, struct store_op *op)
 {
     struct store_limit_close *o = FUT_CONTAINER(op, struct store_limit_close, op);
@@ -109,10 +128,7 @@ static int write_close(struct store *s, struct store_op *op)
     struct limit_key *k = rc == 0 ? limit_set_get(l, o->key.name, o->key.key) : NULL;
     if (!k)
         return rc == 0 ? FUT_ERR_FULL : rc;
-    limit_set_close(l, k, o->for_ms ? l->now_up_ms + o->for_ms : 0);
-    follow(s, k);
-    if (list_is_empty(&k->nodes))
-        limit_set_let_go(l, k);
+    close_until(s, k, o->for_ms ? l->now_up_ms + o->for_ms : 0);
     return 0;
 }
 

@@ -14,6 +14,8 @@ static int write_apply(struct store *s, struct store_op *op)
     int rc = txn_begin(s);
     if (rc == 0)
         rc = txn_change(s, &o->change, &o->task);
+    if (rc == 0 && o->closes)
+        limit_verbs_close(s, o->closes, o->closes_for_ms);
     if (rc == 0)
         txn_add_change(s, &(struct store_change){.id = o->change.id,
                                                  .state = o->task.state,

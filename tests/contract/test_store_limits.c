@@ -306,6 +306,79 @@ START_TEST(test_store_limit_can_be_closed_for_a_time)
 }
 END_TEST
 
+static int apply_and_close(struct task *t, enum task_event ev, const char *name, int64_t for_ms)
+{
+    struct task_limit limit = {{0}, {0}};
+    struct store_apply o = {.task = *t, .closes = &limit, .closes_for_ms = for_ms};
+    (void)snprintf(limit.name, sizeof(limit.name), "%s", name);
+    ck_assert_int_eq(task_apply(t, ev, &(struct task_in){.due_in_ms = for_ms}, &o.change), 0);
+    int rc = fixture_do(&k, &store_verb_apply, &o.op);
+    *t = o.task;
+    return rc;
+}
+
+/* One commit ends the attempt and closes the limit: nothing starts between them. */
+START_TEST(test_store_limit_is_closed_with_the_end_of_an_attempt)
+{
+    begin(_i);
+    struct task t[4];
+    struct store_limit_closed c;
+    define("api", 1, false);
+    define("other", 1, false);
+    submit_n("api", 3);
+    struct task first;
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &first), 1);
+    struct fixture_parked p = {.o = {.lane = LANE_IO, .max = 4, .tasks = t}};
+    fixture_park(&k, &p);
+    ck_assert_int_eq(apply_and_close(&first, EVENT_RELEASE, "api", 600000), 0);
+    ck_assert_int_eq(fixture_recall(&k, LANE_IO), 0);
+    fixture_join(&p);
+    ck_assert_uint_eq(p.o.n, 0);
+    ck_assert_uint_eq(first.attempt, 0);
+    ck_assert(store_limit_closed(k.store, "api", &c) && c.is_shut);
+    if (strcmp(fixture_backends[_i], "sqlite") == 0) {
+        fixture_reopen(&k);
+        ck_assert(store_limit_closed(k.store, "api\nother", &c) && c.is_shut);
+        ck_assert_uint_eq(claim_now(4, t), 0);
+    }
+    ck_assert_int_eq(fixture_limit_close(&k, "api", "", 0), 0);
+    ck_assert_uint_eq(claim_now(4, t), 1);
+    ck_assert(id_equal(t[0].spec->id, first.spec->id)); /* it has kept its place */
+    /* A shorter time does not open it earlier; what is not defined is not closed. */
+    ck_assert_int_eq(fixture_limit_close(&k, "api", "", 600000), 0);
+    ck_assert_int_eq(apply_and_close(&t[0], EVENT_RELEASE, "api", 1), 0);
+    ck_assert_uint_eq(claim_now(4, t + 1), 0);
+    ck_assert_int_eq(fixture_limit_drop(&k, "api"), 0); /* nothing holds its tasks any more */
+    task_release(&t[0]);
+    ck_assert_uint_eq(claim_now(1, t), 1);
+    ck_assert_int_eq(apply_and_close(&t[0], EVENT_SUCCEED, "api", 600000), 0);
+    ck_assert(!store_limit_closed(k.store, "api", &c));
+    task_release(&t[0]);
+    task_release(&first);
+    end();
+}
+END_TEST
+
+/* What is shut is told before what is full. */
+START_TEST(test_store_limit_that_is_shut_is_told_first)
+{
+    begin(_i);
+    struct store_limit_closed c;
+    struct task t[1];
+    define("a", 1, false);
+    define("b", 9, false);
+    submit_n("a\nb", 2);
+    ck_assert_uint_eq(claim_now(1, t), 1);
+    ck_assert(store_limit_closed(k.store, "a\nb", &c));
+    ck_assert_str_eq(c.name, "a");
+    ck_assert_int_eq(fixture_limit_close(&k, "b", "", 600000), 0);
+    ck_assert(store_limit_closed(k.store, "a\nb", &c) && c.is_shut);
+    ck_assert_str_eq(c.name, "b");
+    finish(&t[0]);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_limit_is_defined_after_its_tasks_came)
 {
     begin(_i);
@@ -411,6 +484,8 @@ int main(void)
         test_store_limit_rate_outlasts_a_restart,
         test_store_limit_counts_right_after_a_crash,
         test_store_limit_can_be_closed_for_a_time,
+        test_store_limit_is_closed_with_the_end_of_an_attempt,
+        test_store_limit_that_is_shut_is_told_first,
         test_store_limit_is_defined_after_its_tasks_came,
         test_store_limit_keys_come_and_go,
         test_store_limits_random_walk,

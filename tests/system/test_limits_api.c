@@ -2,11 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/receiver.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
+#include "tests/support/wait.h"
 
 #define JSON_HEADER                                                                                \
     (const char *const[])                                                                          \
@@ -131,6 +134,163 @@ START_TEST(test_limits_of_hosts_are_taken_by_http_tasks)
 }
 END_TEST
 
+#define TASKS 100
+#define TOO_MANY                                                                                   \
+    "HTTP/1.1 429 Slower\r\nContent-Length: 0\r\nRetry-After: 600\r\nConnection: close\r\n\r\n"
+#define IN_A_SECOND                                                                                \
+    "HTTP/1.1 503 Soon\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+#define HOST "host:127.0.0.1"
+
+static void post_to(struct daemon *d, struct receiver *r, const char *more, char id[ID_TEXT_SIZE])
+{
+    char *body = text_printf("{\"handler\":\"http\",\"input\":{\"url\":\"http://127.0.0.1:%u/\","
+                             "\"method\":\"POST\",\"body\":\"x\"}%s}",
+                             receiver_port(r), more);
+    api_submit(daemon_url(d), body, id);
+    free(body);
+}
+
+struct asked {
+    struct daemon *d;
+    struct receiver *r;
+};
+
+static bool is_closed_or_asked_again(void *asked)
+{
+    const struct asked *a = asked;
+    struct http_reply r = api_get(daemon_url(a->d), "/v1/limits/" HOST);
+    bool is_closed = *api_str(r.json, "opens_at");
+    http_reply_release(&r);
+    return is_closed || receiver_requests(a->r) > 1;
+}
+
+static void check_gate(struct daemon *d, struct receiver *r, char ids[][ID_TEXT_SIZE])
+{
+    for (int i = 0; i < TASKS; i++) {
+        json_t *f = api_future(daemon_url(d), ids[i]);
+        ck_assert_str_eq(api_str(f, "state"), "queued");
+        ck_assert_str_eq(api_str(f, "waiting_for.limit"), HOST);
+        ck_assert(json_is_true(api_at(f, "waiting_for.closed")));
+        ck_assert(*api_str(f, "waiting_for.opens_at"));
+        ck_assert_int_eq(api_int(f, "attempt"), 0);
+        json_decref(f);
+    }
+    ck_assert_int_eq(receiver_requests(r), 1);
+}
+
+/* Nobody gets banned: a host that has said 429 hears nothing more until it wants to, whatever
+ * becomes of the daemon meanwhile. */
+START_TEST(test_limits_of_a_host_are_closed_by_its_429)
+{
+    struct daemon *d = start();
+    struct receiver *r = receiver_start(false);
+    char ids[TASKS][ID_TEXT_SIZE];
+    define(d, HOST, "{\"max_running\":1}");
+    receiver_answer(r, 1, TOO_MANY);
+    for (int i = 0; i < TASKS; i++)
+        post_to(d, r, "", ids[i]);
+    ck_assert(wait_until(is_closed_or_asked_again, &(struct asked){d, r}, WAIT_LONG_MS));
+    check_gate(d, r, ids);
+    daemon_kill(d);
+    daemon_start(d);
+    check_gate(d, r, ids);
+    struct http_reply opened =
+        api_post(daemon_url(d), "/v1/limits/" HOST "/close", "{\"seconds\":0}");
+    ck_assert_int_eq(opened.status, 200);
+    http_reply_release(&opened);
+    for (int i = 0; i < TASKS; i++) {
+        json_t *f = api_done(daemon_url(d), ids[i]);
+        ck_assert_int_eq(api_int(f, "result.status"), 204);
+        ck_assert_int_eq(api_int(f, "attempt"), 1);
+        json_decref(f);
+    }
+    ck_assert_int_eq(receiver_requests(r), TASKS + 1);
+    daemon_free(&d);
+    receiver_stop(&r);
+}
+END_TEST
+
+START_TEST(test_limits_of_a_host_open_when_it_wants)
+{
+    struct daemon *d = start();
+    struct receiver *r = receiver_start(false);
+    char id[ID_TEXT_SIZE];
+    define(d, HOST, "{\"max_running\":1}");
+    receiver_answer(r, 1, IN_A_SECOND);
+    int64_t from_ms = clock_mono_ms();
+    post_to(d, r, "", id);
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_int_eq(api_int(f, "result.status"), 204);
+    ck_assert_int_eq(api_int(f, "attempt"), 1); /* it is not charged, and had no retries */
+    ck_assert_int_ge(clock_mono_ms() - from_ms, 1000);
+    json_decref(f);
+    daemon_free(&d);
+    receiver_stop(&r);
+}
+END_TEST
+
+/* Without such a limit it is a matter of the task's retries; and a limit that came after the task
+ * holds the others alone. */
+START_TEST(test_limits_of_hosts_that_a_task_does_not_name)
+{
+    struct daemon *d = start();
+    struct receiver *r = receiver_start(false);
+    char id[ID_TEXT_SIZE];
+    receiver_answer(r, 2, IN_A_SECOND);
+    post_to(d, r, "", id);
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "error.code"), "http_status");
+    json_decref(f);
+    post_to(d, r, ",\"retries\":1,\"backoff\":{\"first\":0.01,\"jitter\":0}", id);
+    f = api_done(daemon_url(d), id);
+    ck_assert_int_eq(api_int(f, "result.status"), 204);
+    ck_assert_int_eq(api_int(f, "attempt"), 2);
+    json_decref(f);
+
+    api_patch_pool(daemon_url(d), "io", "{\"paused\":true}");
+    receiver_answer(r, 1, TOO_MANY);
+    post_to(d, r, "", id);
+    define(d, HOST, "{\"max_running\":9}");
+    api_patch_pool(daemon_url(d), "io", "{\"paused\":false}");
+    api_wait_state(daemon_url(d), id, "scheduled");
+    f = api_future(daemon_url(d), id);
+    ck_assert_int_eq(api_int(f, "attempt"), 0);
+    json_decref(f);
+    post_to(d, r, "", id);
+    f = api_future(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "waiting_for.limit"), HOST);
+    json_decref(f);
+    ck_assert_int_eq(receiver_requests(r), 4);
+    daemon_free(&d);
+    receiver_stop(&r);
+}
+END_TEST
+
+static const struct {
+    const char *path, *body, *field;
+} refused_inputs[] = {
+    {"/v1/tasks", "{\"handler\":\"http\",\"input\":{\"url\":\"http://h/\",\"fail_on\":\"5xx\"}}",
+     "input.fail_on"},
+    {"/v1/tasks/http", "{\"url\":\"http://h/\",\"fail_on\":[\"9xx\"]}", "fail_on"},
+    {"/v1/batches", "{\"handler\":\"http\",\"inputs\":[{\"url\":\"http://h/\",\"fail_on\":[7]}]}",
+     "input.fail_on"},
+};
+
+START_TEST(test_limits_name_a_wrong_fail_on)
+{
+    struct daemon *d = start();
+    for (size_t i = 0; i < FUT_COUNT(refused_inputs); i++) {
+        struct http_reply r =
+            api_post(daemon_url(d), refused_inputs[i].path, refused_inputs[i].body);
+        ck_assert_msg(r.status == 422, "%d %s", r.status, r.body);
+        ck_assert_str_eq(api_str(r.json, "code"), "invalid_value");
+        ck_assert_ptr_nonnull(strstr(api_str(r.json, "field"), refused_inputs[i].field));
+        http_reply_release(&r);
+    }
+    daemon_free(&d);
+}
+END_TEST
+
 static const struct {
     const char *name, *body, *code, *field;
     int status;
@@ -206,6 +366,10 @@ int main(void)
     tcase_add_test(tc, test_limits_let_so_many_run_and_say_why_the_rest_waits);
     tcase_add_test(tc, test_limits_have_keys_and_are_kept);
     tcase_add_test(tc, test_limits_of_hosts_are_taken_by_http_tasks);
+    tcase_add_test(tc, test_limits_of_a_host_are_closed_by_its_429);
+    tcase_add_test(tc, test_limits_of_a_host_open_when_it_wants);
+    tcase_add_test(tc, test_limits_of_hosts_that_a_task_does_not_name);
+    tcase_add_test(tc, test_limits_name_a_wrong_fail_on);
     tcase_add_test(tc, test_limits_refuse_bad_input);
     return suite_run_cases("limits over HTTP", tc, NULL);
 }

@@ -125,8 +125,12 @@ START_TEST(test_scenarios_http_sends_what_was_asked_and_any_status_is_a_result)
     ck_assert_str_eq(api_str(echo, "method"), "PUT");
     ck_assert_str_eq(api_str(echo, "headers.X-Colour"), "blue");
     ck_assert_str_eq(api_str(echo, "body"), "hello");
+    submit_fetches(d, f, "/status/404", 1, ids);
+    check_fetches(d, 1, ids, 404);
     submit_fetches(d, f, "/status/503", 1, ids);
-    check_fetches(d, 1, ids, 503);
+    json_t *failed = api_done(daemon_url(d), ids[0]);
+    ck_assert_str_eq(api_str(failed, "error.code"), "http_status");
+    json_decref(failed);
     json_decref(echo);
     json_decref(future);
     free(body);

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -23,6 +24,7 @@ void run_release(struct run *run)
     buf_release(&run->body);
     buf_release(&run->message);
     buf_release(&run->log);
+    free(run->asked_by);
     cond_destroy(&run->wake_cond);
     mutex_destroy(&run->mu);
 }

@@ -60,6 +60,8 @@ struct run {
     const char *code; /* a literal */
     int64_t
         retry_after_ms; /* a temporary failure is tried again no sooner; 0: as the policy says */
+    char *asked_by;     /* the limit of the host that asks to be left alone for retry_after_ms;
+                           NULL: none does; run_release frees */
     struct buf body;
     struct buf message;
     struct buf log; /* the end of what run_log was given, up to twice TASK_LOG_MAX bytes */

@@ -323,5 +323,6 @@ void attempt_free(struct attempt *a)
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);
     handlers_unref(a->handlers);
+    free(a->gate);
     free(a);
 }

@@ -1,6 +1,7 @@
 /* finish: what the end of an attempt means for its task, and telling the store, again and again if
  * need be; the record is kept until the store knows. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/end_codes.h"
@@ -45,7 +46,7 @@ static void log_saved(const struct attempt *a)
         log_end(a, "task_done", state, code);
     else if (a->apply.change.suspends)
         log_end(a, "task_suspended", state, "suspended");
-    else if (a->stop == STOP_DEFERRED)
+    else if (a->stop == STOP_DEFERRED || (a->gate && state == TASK_SCHEDULED))
         log_end(a, "task_deferred", state, "deferred");
     else if (state == TASK_SCHEDULED)
         log_end(a, "task_retry", state, code);
@@ -209,11 +210,50 @@ static void log_release(const struct attempt *a)
     (void)log_flush(RELEASE_LOG_MS);
 }
 
+/* ---- a host that asks to be left alone ---- */
+
+/* The key under which the task names this limit, or NULL. */
+static const char *named_key(const struct task_limits *named, const char *limit)
+{
+    for (size_t i = 0; i < named->n; i++) {
+        if (strcmp(named->items[i].name, limit) == 0)
+            return named->items[i].key;
+    }
+    return NULL;
+}
+
+/* Closes the limit of the host with this end, when it is defined. The task's own failure is the
+ * host's wish then: it goes back uncharged, to wait at the limit, or for as long when it does not
+ * name the limit. */
+static enum task_event heed_host(struct attempt *a, enum task_event ev)
+{
+    const char *limit = a->kind == &attempt_thread_kind ? a->as.thread.run.asked_by : NULL;
+    struct task_limits named = {.n = 0};
+    bool per_key;
+    if (!limit || !store_limit_find(a->s->cfg.store, limit, &per_key))
+        return ev;
+    if (a->apply.task.spec->limits && task_limits_read(a->apply.task.spec->limits, &named) != 0)
+        return ev;
+    const char *key = named_key(&named, limit);
+    if (!key && per_key)
+        return ev;
+    a->gate = xnew(struct task_limit);
+    (void)snprintf(a->gate->name, sizeof(a->gate->name), "%s", limit);
+    (void)snprintf(a->gate->key, sizeof(a->gate->key), "%s", key ? key : "");
+    a->apply.closes = a->gate;
+    a->apply.closes_for_ms = a->retry_after_ms;
+    log_info("limit_closed", LOG_STR("limit", a->gate->name), LOG_STR("key", a->gate->key),
+             LOG_INT("ms", a->retry_after_ms));
+    if (ev != EVENT_RETRY || a->stop != STOP_NONE)
+        return ev;
+    return key ? EVENT_RELEASE : EVENT_DEFER;
+}
+
 static void compute_change(struct attempt *a)
 {
     struct task *t = &a->apply.task;
     a->outcome = outcome_of(a, a->outcome);
-    enum task_event ev = event_of(a);
+    enum task_event ev = heed_host(a, event_of(a));
     struct task_in in = {.outcome = a->outcome};
     if (ev == EVENT_RETRY) {
         struct retry_policy p = policy_of(a);

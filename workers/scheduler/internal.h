@@ -210,6 +210,7 @@ struct attempt {
     struct storing *storing; /* its checkpoint is with the store; NULL: none is */
     int64_t retry_after_ms;  /* a temporary failure is tried again no sooner; STOP_DEFERRED and
                                 RUN_SUSPENDED: then */
+    struct task_limit *gate; /* that its end closes for retry_after_ms; NULL: none */
     enum run_class class;    /* how it ended, and */
     struct task_outcome *outcome;
     union {

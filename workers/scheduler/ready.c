@@ -185,11 +185,23 @@ static bool callback_may_begin(struct attempt *a)
     return false;
 }
 
+/* A limit of it was closed since it was claimed. */
+static bool is_shut_out(const struct attempt *a)
+{
+    const char *limits = a->apply.task.spec->limits;
+    struct store_limit_closed closed;
+    return limits && store_limit_closed(a->s->cfg.store, limits, &closed) && closed.is_shut;
+}
+
 /* False: it waits on, or was given back. */
 static bool may_begin(struct attempt *a)
 {
     if (a->is_callback)
         return callback_may_begin(a);
+    if (is_shut_out(a)) {
+        attempt_stop(a, STOP_RELEASED);
+        return false;
+    }
     if (a->program && a->program->is_leaving)
         return true;
     if (a->program)

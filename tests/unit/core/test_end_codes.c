@@ -39,6 +39,7 @@ static const struct {
     {END_RESULT_NOT_JSON, "result_not_json", EVENT_FAIL, 0},
     {END_HANDLER_FAILED, "handler_failed", EVENT_FAIL, RETRY_ERROR},
     {END_HTTP_FAILED, "http_failed", EVENT_FAIL, RETRY_ERROR},
+    {END_HTTP_STATUS, "http_status", EVENT_FAIL, RETRY_ERROR},
     {END_NOT_ALLOWED, "not_allowed", EVENT_FAIL, RETRY_ERROR},
     {END_CALLBACK_FAILED, "callback_failed", EVENT_RETRY, RETRY_ERROR},
     {END_SUPERSEDED, "superseded", EVENT_FAIL, RETRY_ERROR},

@@ -56,6 +56,34 @@ START_TEST(test_task_limits_are_few_and_different)
 }
 END_TEST
 
+#define LONG_58 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefgh"
+
+static const struct {
+    const char *url, *limit; /* NULL: none */
+} urls[] = {
+    {"http://example.org/x", "host:example.org"},
+    {"HTTPS://Me:pw@Example.ORG:81?q=a@b", "host:example.org"},
+    {"http://127.0.0.1:9000", "host:127.0.0.1"},
+    {"http://h#x@y", "host:h"},
+    {"http://" LONG_58 "z/", "host:" LONG_58 "z"},
+    {"http://" LONG_58 "yz/", NULL},
+    {"http://[::1]/", NULL},
+    {"http://a b/", NULL},
+    {"http:///x", NULL},
+    {"example.org", NULL},
+    {"", NULL},
+};
+
+START_TEST(test_task_limits_of_a_url_are_those_of_its_host)
+{
+    char out[TASK_LIMIT_NAME_MAX + 1];
+    bool has = task_limit_of_url(urls[_i].url, out);
+    ck_assert_int_eq(has, urls[_i].limit != NULL);
+    if (has)
+        ck_assert_str_eq(out, urls[_i].limit);
+}
+END_TEST
+
 static const char *const wrong[] = {"a b",    "=k",      "a=",       "a\na",
                                     "a\n\nb", "a=k\x01", "\xC3\xA9", "a,b"};
 
@@ -83,6 +111,8 @@ END_TEST
 int main(void)
 {
     TCase *tc = tcase_create("all");
+    tcase_add_loop_test(tc, test_task_limits_of_a_url_are_those_of_its_host, 0,
+                        (int)FUT_COUNT(urls));
     tcase_add_test(tc, test_task_limits_have_one_text_in_any_order);
     tcase_add_test(tc, test_task_limits_are_read_as_they_were_written);
     tcase_add_test(tc, test_task_limits_are_few_and_different);

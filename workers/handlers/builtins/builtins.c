@@ -21,13 +21,13 @@ static const struct builtin table[] = {
               .any_lane = true,
               .timeout_ms = TASK_TIMEOUT_MAX_MS},
      .fn = sleep_run},
-    {.info =
-         {.name = "http",
-          .kind = "builtin",
-          .description =
-              "Makes an HTTP request: {\"url\", \"method\", \"headers\", \"body\", \"timeout\"}.",
-          .lane = LANE_IO,
-          .timeout_ms = 5 * MINUTE_MS},
+    {.info = {.name = "http",
+              .kind = "builtin",
+              .description = "Makes an HTTP request: {\"url\", \"method\", \"headers\", \"body\", "
+                             "\"timeout\", \"fail_on\"}.",
+              .lane = LANE_IO,
+              .timeout_ms = 5 * MINUTE_MS,
+              .check_input = http_check_input},
      .fn = http_run},
     {.info = {.name = "sha256",
               .kind = "builtin",

@@ -23,6 +23,9 @@ const struct builtin *builtins_find(const char *name);
  * is none. Pure. */
 uint64_t callback_receiver(const void *input, size_t n);
 
+/* handler_info.check_input of `http`: looks at "fail_on" alone. Pure. */
+int http_check_input(const void *input, size_t n, const char **out_field, const char **out_allowed);
+
 run_fn echo_run, sleep_run, http_run, sha256_run, primes_run, callback_run;
 
 #endif

@@ -101,16 +101,6 @@ static size_t drop(char *bytes, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-/* What the receiver asks for with 429 and 503; 0: nothing. */
-static int64_t read_retry_after_ms(CURL *easy)
-{
-    curl_off_t seconds = 0;
-    (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
-    return seconds > 0 && seconds < RETRY_MAX_MS / 1000 ? (int64_t)seconds * 1000
-           : seconds > 0                                ? RETRY_MAX_MS
-                                                        : 0;
-}
-
 /* The head decides: whoever says 2xx has it, also when the rest of the answer is cut off. */
 static void judge_status(struct run *run, CURL *easy, const char *url, long status)
 {
@@ -121,8 +111,7 @@ static void judge_status(struct run *run, CURL *easy, const char *url, long stat
     } else {
         run_fail_for_now(run, end_code_text(END_CALLBACK_FAILED), "POST %.200s: answered %ld", url,
                          status);
-        if (status == 429 || status == 503)
-            run->retry_after_ms = read_retry_after_ms(easy);
+        run->retry_after_ms = transfer_retry_after_ms(easy);
     }
 }
 

@@ -1,13 +1,16 @@
-/* http: one HTTP request: {"method", "url", "headers", "body", "timeout"} gives {"status",
- * "headers", "body"} (or "body_base64" when the body is not UTF-8). Any status is a success: the
- * client judges it. Only http and https, also after redirects. Where a failed transfer surely did
- * no harm (nothing sent yet, or an idempotent method) it is a temporary failure. */
+/* http: one HTTP request: {"method", "url", "headers", "body", "timeout", "fail_on"} gives
+ * {"status", "headers", "body"} (or "body_base64" when the body is not UTF-8). A status in
+ * "fail_on" is a failure, any other a success. Only http and https, also after redirects. Where a
+ * failed transfer or a 5xx surely did no harm (nothing sent yet, or an idempotent method) it is a
+ * temporary failure; so are 429 and 503, whose Retry-After the scheduler is told of. */
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "core/base64.h"
 #include "core/end_codes.h"
 #include "core/mem.h"
+#include "core/task_limits.h"
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/handlers/builtins/json_input.h"
 #include "workers/handlers/builtins/transfer.h"
@@ -16,8 +19,13 @@
 #define MAX_HEADER_BYTES ((size_t)256 << 10)
 #define DEFAULT_TIMEOUT_MS 30000L
 #define MAX_METHOD 32
+#define MAX_STATUS 599
+#define SHOWN_BYTES 2000 /* of the body of a failure, in the log */
 
-static const char *const fields[] = {"method", "url", "headers", "body", "timeout", NULL};
+static const char *const fields[] = {"method",  "url",     "headers", "body",
+                                     "timeout", "fail_on", NULL};
+static const char fail_on_allowed[] =
+    "an array of classes like \"5xx\" and codes like \"429\", from 2xx to 5xx";
 static const char token_chars[] =
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
@@ -27,6 +35,7 @@ struct exchange {
     const char *body;         /* NULL: none */
     size_t body_len;
     long timeout_ms;
+    bool fails[MAX_STATUS + 1]; /* by status */
     struct curl_slist *headers;
     CURL *easy;
     char error[CURL_ERROR_SIZE];
@@ -129,10 +138,65 @@ static bool read_headers(struct exchange *x, json_t *root)
     return true;
 }
 
+/* "5xx" or "429". */
+static bool read_statuses(const char *text, bool fails[MAX_STATUS + 1])
+{
+    if (!text || strlen(text) != 3 || *text < '2' || *text > '5')
+        return false;
+    bool is_class = strcmp(text + 1, "xx") == 0;
+    if (!is_class && strspn(text, "0123456789") != 3)
+        return false;
+    int first = (*text - '0') * 100;
+    if (!is_class)
+        first += (text[1] - '0') * 10 + text[2] - '0';
+    for (int i = 0; i < (is_class ? 100 : 1); i++)
+        fails[first + i] = true;
+    return true;
+}
+
+static bool parse_fail_on(const json_t *value, bool fails[MAX_STATUS + 1])
+{
+    const json_t *item;
+    size_t i;
+    if (!value)
+        return read_statuses("5xx", fails) && read_statuses("429", fails);
+    if (!json_is_array(value))
+        return false;
+    json_array_foreach (value, i, item) {
+        if (!read_statuses(json_string_value(item), fails))
+            return false;
+    }
+    return true;
+}
+
+static bool read_fail_on(struct exchange *x, json_t *root)
+{
+    json_t *fail_on = json_object_get(root, "fail_on");
+    if (parse_fail_on(fail_on, x->fails))
+        return true;
+    json_input_bad(x->run, "fail_on", fail_on, fail_on_allowed);
+    return false;
+}
+
+int http_check_input(const void *input, size_t n, const char **out_field, const char **out_allowed)
+{
+    bool fails[MAX_STATUS + 1];
+    if (!n || !memmem(input, n, "fail_on", strlen("fail_on")))
+        return 0;
+    json_t *root = json_loadb(input, n, 0, NULL);
+    bool ok = parse_fail_on(json_object_get(root, "fail_on"), fails);
+    json_decref(root);
+    if (ok)
+        return 0;
+    *out_field = "fail_on";
+    *out_allowed = fail_on_allowed;
+    return FUT_ERR_INVAL;
+}
+
 static bool read_input(struct exchange *x, json_t *root)
 {
     return read_url(x, root) && read_method(x, root) && read_body(x, root) &&
-           read_timeout(x, root) && read_headers(x, root);
+           read_timeout(x, root) && read_fail_on(x, root) && read_headers(x, root);
 }
 
 /* ---- receiving ---- */
@@ -255,10 +319,8 @@ static json_t *body_in_base64(const struct buf *body)
     return value;
 }
 
-static void succeed(struct exchange *x)
+static void succeed(struct exchange *x, long status)
 {
-    long status = 0;
-    (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     json_t *root = json_pack("{s:I, s:O}", "status", (json_int_t)status, "headers", x->got_headers);
     json_t *text = json_stringn(x->got.data ? x->got.data : "", x->got.len);
     if (text)
@@ -284,11 +346,41 @@ static bool may_repeat(const struct exchange *x, CURLcode rc)
     return transfer_may_pass(rc, &before) && (before || is_idempotent(x->method));
 }
 
+/* The host's limit is named after the URL of the task, wherever redirects have led. */
+static void heed_retry_after(struct exchange *x)
+{
+    char limit[TASK_LIMIT_NAME_MAX + 1];
+    x->run->retry_after_ms = transfer_retry_after_ms(x->easy);
+    if (x->run->retry_after_ms && task_limit_of_url(x->url, limit))
+        x->run->asked_by = xstrdup(limit);
+}
+
+static void judge_status(struct exchange *x)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    heed_retry_after(x);
+    if (status < 0 || status > MAX_STATUS || !x->fails[status]) {
+        succeed(x, status);
+        return;
+    }
+    if (x->got.len)
+        run_log(x->run, "%.*s\n",
+                (int)run_whole_characters(x->got.data,
+                                          x->got.len < SHOWN_BYTES ? x->got.len : SHOWN_BYTES),
+                x->got.data);
+    bool is_temporary =
+        status == 429 || status == 503 || (status >= 500 && is_idempotent(x->method));
+    (is_temporary ? run_fail_for_now : run_fail)(x->run, end_code_text(END_HTTP_STATUS),
+                                                 "%s %.200s: answered %ld", x->method, x->url,
+                                                 status);
+}
+
 static void report(struct exchange *x, CURLcode rc)
 {
     const char *why = x->error[0] ? x->error : curl_easy_strerror(rc);
     if (rc == CURLE_OK)
-        succeed(x);
+        judge_status(x);
     else if (run_is_cancelled(x->run))
         run_fail_cancelled(x->run);
     else if (transfer_refusal())

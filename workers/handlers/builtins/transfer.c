@@ -171,6 +171,17 @@ CURLcode transfer_run(struct run *run, CURL *easy)
     return rc;
 }
 
+int64_t transfer_retry_after_ms(CURL *easy)
+{
+    long status = 0;
+    curl_off_t seconds = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+    if ((status != 429 && status != 503) || seconds <= 0)
+        return 0;
+    return seconds < RETRY_MAX_MS / 1000 ? (int64_t)seconds * 1000 : RETRY_MAX_MS;
+}
+
 void transfer_end(CURL *easy)
 {
     curl_easy_reset(easy); /* keeps connections and TLS sessions */

@@ -18,6 +18,9 @@ CURLcode transfer_set_url(struct run *run, CURL *easy, const char *url);
 CURLcode transfer_run(struct run *run, CURL *easy);
 /* After transfer_run: why the allow-list stopped it, a sentence; NULL: it did not. */
 const char *transfer_refusal(void);
+/* After transfer_run: for how long an answer of 429 or 503 asks to be left alone, RETRY_MAX_MS at
+ * most; 0: it does not. */
+int64_t transfer_retry_after_ms(CURL *easy);
 /* Lets go of everything that the caller's options point to. */
 void transfer_end(CURL *easy);
 

@@ -8,13 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/retry.h"
 #include "core/sync.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "workers/base/http_allow.h"
 #include "workers/handlers/builtins/builtins.h"
 
@@ -44,6 +47,24 @@ static void reply_with_request(int fd, const struct buf *req)
     buf_release(&out);
 }
 
+/* /status/429/5: that status, with Retry-After: 5; /status/503/date: with the time in a minute. */
+static void reply_status(int fd, const char *path)
+{
+    struct buf out = BUF_INIT;
+    char at[64];
+    time_t then = time(NULL) + 60;
+    struct tm tm;
+    buf_printf(&out, "HTTP/1.1 %.3s Status\r\nContent-Length: 3\r\n", path);
+    (void)strftime(at, sizeof(at), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+    if (strncmp(path + 3, "/date", 5) == 0)
+        buf_printf(&out, "Retry-After: %s\r\n", at);
+    else if (path[3] == '/')
+        buf_printf(&out, "Retry-After: %.*s\r\n", (int)strcspn(path + 4, " "), path + 4);
+    buf_puts(&out, "\r\nwhy");
+    reply(fd, out.data, out.len);
+    buf_release(&out);
+}
+
 static void answer(int fd, const struct buf *req)
 {
     const char *path = strchr(req->data, ' ') + 1;
@@ -64,6 +85,8 @@ static void answer(int fd, const struct buf *req)
     else if (strncmp(path, "/endless", 8) == 0)
         reply_str(fd, "HTTP/1.1 200 OK\r\nContent-Length: "
                       "99\r\n\r\n0123456789012345678901234567890123456789");
+    else if (strncmp(path, "/status/", 8) == 0)
+        reply_status(fd, path + 8);
     else if (strncmp(path, "/slow", 5) == 0)
         sem_post(&slow_arrived);
     /* /nothing: just close */
@@ -264,6 +287,71 @@ START_TEST(test_http_body_over_the_limit)
 }
 END_TEST
 
+static const struct {
+    const char *path, *more;
+    enum run_class class;
+    int64_t retry_after_least_ms, retry_after_most_ms;
+} statuses[] = {
+    {"/status/404", "", RUN_SUCCESS, 0, 0},
+    {"/status/404", ",\"fail_on\":[\"5xx\",\"404\"]", RUN_FAILED, 0, 0},
+    {"/status/403", ",\"fail_on\":[\"4xx\"]", RUN_FAILED, 0, 0},
+    {"/status/500", "", RUN_TEMPORARY, 0, 0},
+    {"/status/599", ",\"method\":\"PUT\"", RUN_TEMPORARY, 0, 0},
+    {"/status/500", ",\"method\":\"POST\"", RUN_FAILED, 0, 0},
+    {"/status/500", ",\"fail_on\":[]", RUN_SUCCESS, 0, 0},
+    {"/status/500", ",\"fail_on\":[\"501\"]", RUN_SUCCESS, 0, 0},
+    {"/status/500/7", "", RUN_TEMPORARY, 0, 0},
+    {"/status/429", ",\"method\":\"POST\"", RUN_TEMPORARY, 0, 0},
+    {"/status/429/7", ",\"method\":\"POST\"", RUN_TEMPORARY, 7000, 7000},
+    {"/status/429/7", ",\"fail_on\":[]", RUN_SUCCESS, 7000, 7000},
+    {"/status/503/7", "", RUN_TEMPORARY, 7000, 7000},
+    {"/status/503/date", "", RUN_TEMPORARY, 30000, 60000},
+    {"/status/503/999999", "", RUN_TEMPORARY, RETRY_MAX_MS, RETRY_MAX_MS},
+    {"/status/503/-1", "", RUN_TEMPORARY, 0, 0},
+    {"/status/503/soon", "", RUN_TEMPORARY, 0, 0},
+};
+
+START_TEST(test_http_judges_the_status)
+{
+    prepare(statuses[_i].path, statuses[_i].more, 1 << 20);
+    http_run(&run);
+    ck_assert_int_eq(run.class, statuses[_i].class);
+    ck_assert_int_ge(run.retry_after_ms, statuses[_i].retry_after_least_ms);
+    ck_assert_int_le(run.retry_after_ms, statuses[_i].retry_after_most_ms);
+    ck_assert_int_eq(run.asked_by != NULL, run.retry_after_ms > 0);
+    if (run.asked_by)
+        ck_assert_str_eq(run.asked_by, "host:127.0.0.1");
+    if (run.class != RUN_SUCCESS) {
+        ck_assert_str_eq(run.code, "http_status");
+        buf_puts(&run.log, "");
+        ck_assert_str_eq(run.log.data, "why\n");
+    }
+}
+END_TEST
+
+static const char *const wrong_fail_on[] = {
+    "\"5xx\"",   "7",         "{}",        "null",      "[500]",    "[\"\"]",
+    "[\"1xx\"]", "[\"6xx\"]", "[\"5xy\"]", "[\"600\"]", "[\"50\"]", "[\"5000\"]",
+};
+
+START_TEST(test_http_names_a_wrong_fail_on)
+{
+    const char *field = "", *allowed = "";
+    char *more = text_printf(",\"fail_on\":%s", wrong_fail_on[_i]);
+    prepare("/echo", more, 1 << 20);
+    http_run(&run);
+    ck_assert_int_eq(run.class, RUN_FAILED);
+    ck_assert_str_eq(run.code, "bad_input");
+    ck_assert_ptr_nonnull(strstr(run.message.data, "fail_on"));
+    ck_assert_int_eq(http_check_input(input.data, input.len, &field, &allowed), FUT_ERR_INVAL);
+    ck_assert_str_eq(field, "fail_on");
+    ck_assert_ptr_nonnull(strstr(allowed, "5xx"));
+    ck_assert_int_eq(http_check_input("{\"fail_on\":[\"404\"]}", 19, &field, &allowed), 0);
+    ck_assert_int_eq(http_check_input("\"fail_on\"", 9, &field, &allowed), 0);
+    free(more);
+}
+END_TEST
+
 static void *fetch_in_thread(void *arg)
 {
     (void)arg;
@@ -354,6 +442,8 @@ int main(void)
     tcase_add_test(t, test_http_put_and_delete);
     tcase_add_test(t, test_http_follows_redirects);
     tcase_add_test(t, test_http_binary_body_as_base64);
+    tcase_add_loop_test(t, test_http_judges_the_status, 0, (int)FUT_COUNT(statuses));
+    tcase_add_loop_test(t, test_http_names_a_wrong_fail_on, 0, (int)FUT_COUNT(wrong_fail_on));
     tcase_add_loop_test(t, test_http_failures, 0, (int)FUT_COUNT(failures));
     tcase_add_loop_test(t, test_http_stays_within_the_allow_list, 0, (int)FUT_COUNT(limited));
     tcase_add_test(t, test_http_checks_what_a_name_stands_for);
