@@ -47,6 +47,17 @@ int backend_place_priority(int64_t place)
     return (int)((moved + (moved < 0 ? -step : step) / 2) / step);
 }
 
+int64_t backend_place_wall_ms(int64_t place, int priority, int64_t step_ms)
+{
+    return (place >> MS_SHIFT) + priority * step_ms;
+}
+
+int64_t backend_place_below(int64_t place)
+{
+    int64_t middle = clock_wall_ms() + BACKEND_STRICT_MS / 2;
+    return (middle - backend_place_priority(place) * BACKEND_STRICT_MS) * (1 << MS_SHIFT);
+}
+
 bool backend_place_is_key(int64_t place)
 {
     return (place & VERSION_BITS) != VERSION_MOVED;

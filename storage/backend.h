@@ -23,6 +23,7 @@
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
 
+#include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/store.h"
 
@@ -34,6 +35,7 @@ struct backend_row {
     uint64_t key;
     uint32_t attempt, earlier_attempts, daemon_deaths; /* after the move */
     int64_t started_wall_ms;
+    int64_t place; /* where it stood */
 };
 
 struct backend_key {
@@ -111,6 +113,12 @@ struct backend_limit_key {
 };
 typedef void backend_limit_fn(void *ctx, const struct store_limit *limit);
 typedef void backend_limit_key_fn(void *ctx, const struct backend_limit_key *key);
+
+/* What is said of queues and handlers. */
+typedef void backend_queue_fn(void *ctx, const struct store_queue *queue);
+typedef void backend_fair_fn(void *ctx, const char *queue, const struct store_fair_weight *weight);
+typedef void backend_pause_fn(void *ctx, enum store_pausable kind, const char *name,
+                              const struct pool_pause *pause);
 
 /* What a line has at the start of a daemon. */
 struct backend_line_totals {
@@ -252,6 +260,16 @@ struct backend_ops {
     int (*limits)(struct backend *b, backend_limit_fn *limit_fn, backend_limit_key_fn *key_fn,
                   void *ctx);
 
+    /* What is said of a queue: added or changed by name; dropped, with the weights of its fairness
+     * keys. A weight of 0 and a pause since 0 are dropped. queues: once, before limits. */
+    int (*queue_put)(struct backend *b, const struct store_queue *queue);
+    int (*queue_drop)(struct backend *b, const char *name);
+    int (*fair_put)(struct backend *b, const char *queue, const struct store_fair_weight *weight);
+    int (*pause_put)(struct backend *b, enum store_pausable kind, const char *name,
+                     const struct pool_pause *pause);
+    int (*queues)(struct backend *b, backend_queue_fn *queue_fn, backend_fair_fn *fair_fn,
+                  backend_pause_fn *pause_fn, void *ctx);
+
     /* Reserves the configured disk space (0, or FUT_ERR_NO_SPACE: there is not so much), or frees
      * it. Outside of transactions. */
     int (*reserve)(struct backend *b, bool on);
@@ -330,6 +348,7 @@ struct backend_ops {
     int (*failures)(struct backend_reader *r, struct store_failures *o);
     int (*bulk_get)(struct backend_reader *r, struct store_bulk_get *o);
     int (*bulk_list)(struct backend_reader *r, struct store_bulk_list *o);
+    int (*queue_oldest)(struct backend_reader *r, struct store_queue_oldest *o);
 };
 
 extern const struct backend_ops backend_sqlite, backend_memory;
@@ -347,6 +366,10 @@ int64_t backend_schedule_wake(const struct store_schedule *s);
 int64_t backend_place(uint64_t key, int priority, int64_t step_ms);
 /* The priority that a place tells of where priorities are strict; 0 where they are not. */
 int backend_place_priority(int64_t place);
+/* When a task of this priority came to the place, by the wall clock. */
+int64_t backend_place_wall_ms(int64_t place, int priority, int64_t step_ms);
+/* The lowest place of a lower priority than this place's, where priorities are strict. */
+int64_t backend_place_below(int64_t place);
 /* False for a place that a priority has moved. */
 bool backend_place_is_key(int64_t place);
 /* A key behind all that were given before, and behind the keys of all tasks that exist. */

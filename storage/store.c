@@ -59,7 +59,10 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
     id_seed(totals.max_key);
-    rc = limit_set_load(s);
+    rc = queues_load(s);
+    if (rc == 0)
+        rc = limit_set_load(s);
+    queues_open(s);
     if (rc == 0)
         rc = lines_load(s, s->w.now.stats.live);
     if (rc != 0) {

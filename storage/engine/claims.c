@@ -45,7 +45,7 @@ int claims_find(struct store *s, const struct line *line, struct store_claim **o
     struct line *next = NULL;
     uint64_t n;
     *out = NULL;
-    if (!turns_may_start(line->group->part->queue) || turns_are_limited(line))
+    if (!turns_may_start(line) || turns_are_limited(line))
         return 0;
     for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
         if (!turns_wants(claim_at(i), line->group->handler->name))
@@ -97,8 +97,19 @@ void claims_repark(struct store *s, struct store_claim *o)
 
 /* ---- from the lines -------------------------------------------------------------------------- */
 
-static int give_row(struct store *s, struct store_claim *o, const struct task_move *move,
-                    const struct backend_row *row)
+/* A place from before a change of ageing says nothing of the time. */
+static int64_t queued_at(const struct line *line, const struct task_spec *spec,
+                         const struct backend_row *row)
+{
+    int64_t age_ms = line->group->part->queue->is.age_after_ms;
+    int64_t at =
+        backend_place_wall_ms(row->place, spec->priority, age_ms ? age_ms : BACKEND_STRICT_MS);
+    bool is_likely = at >= spec->created_wall_ms && at <= row->started_wall_ms;
+    return is_likely ? at : spec->created_wall_ms;
+}
+
+static int give_row(struct store *s, struct store_claim *o, struct line *line,
+                    const struct task_move *move, const struct backend_row *row)
 {
     struct task t = {.state = move->to,
                      .attempt = row->attempt,
@@ -113,6 +124,8 @@ static int give_row(struct store *s, struct store_claim *o, const struct task_mo
         task_release(&t);
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;
     }
+    line_queue_add_start(line, s->w.limits.now_up_ms,
+                         row->started_wall_ms - queued_at(line, t.spec, row));
     claims_give(s, o, &t);
     return 0;
 }
@@ -135,7 +148,7 @@ static int serve_from(struct store *s, struct store_claim *o, struct line *line,
     if (n < want)
         txn_count(s, line, (int)move->from, LINE_NONE, line->live[move->from]);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = give_row(s, o, move, &rows[i]);
+        rc = give_row(s, o, line, move, &rows[i]);
     return rc;
 }
 

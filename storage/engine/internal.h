@@ -57,6 +57,9 @@ struct writer {
     struct list parked[LANE_COUNT]; /* claims that wait for a task */
     struct limit_set limits;
     struct lines lines;
+    struct pauses pauses;
+    struct queue_change *queue_changes; /* of what is said of queues, in this transaction */
+    size_t n_queue_changes;
     struct list finished; /* operations whose done is to run after the commit */
     struct writer_numbers now, saved;
     struct store_change *changes;
@@ -247,6 +250,16 @@ void limit_verbs_undo(struct store *s);
 /* Closes a key for so long from now, unless its limit is not defined, or it is closed for longer.
  * Within the transaction. */
 void limit_verbs_close(struct store *s, const struct task_limit *key, int64_t for_ms);
+
+/* ---- queues.c -------------------------------------------------------------------------------- */
+
+/* Fills in what is said of queues and handlers, before limits and lines are loaded; and after the
+ * limits were: which are open. */
+FUT_MUST_CHECK int queues_load(struct store *s);
+void queues_open(struct store *s);
+/* The transaction is committed, or undone. */
+void queues_committed(struct store *s);
+void queues_undo(struct store *s);
 
 /* Ends a task by EVENT_CANCEL, _EXPIRE or _OVERDUE, and tells the listeners; the attempt that runs
  * is stopped. why: borrowed. */

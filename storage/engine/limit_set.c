@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
-#include "core/hash.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -63,157 +61,6 @@ uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, u
     return space < want ? space : want;
 }
 
-/* ---- what other threads see ------------------------------------------------------------------ */
-
-struct limit_closed {
-    struct map_node by_name;
-    struct store_limit_closed is;
-};
-
-struct limit_name {
-    struct map_node by_name;
-    bool per_key;
-    char name[TASK_LIMIT_NAME_MAX + 1];
-};
-
-static uint64_t hash_of(const char *name, const char *key)
-{
-    return hash_text(hash_byte(hash_text(HASH_START, name), 0), key);
-}
-
-static struct limit_closed *find_closed(const struct limit_view *v, const char *name,
-                                        const char *key)
-{
-    for (struct map_node *i = map_get(&v->closed, hash_of(name, key)); i; i = map_next_same(i)) {
-        struct limit_closed *c = FUT_CONTAINER(i, struct limit_closed, by_name);
-        if (strcmp(c->is.name, name) == 0 && strcmp(c->is.key, key) == 0)
-            return c;
-    }
-    return NULL;
-}
-
-static struct limit_name *find_name(const struct limit_view *v, const char *name)
-{
-    for (struct map_node *i = map_get(&v->names, hash_of(name, "")); i; i = map_next_same(i)) {
-        struct limit_name *n = FUT_CONTAINER(i, struct limit_name, by_name);
-        if (strcmp(n->name, name) == 0)
-            return n;
-    }
-    return NULL;
-}
-
-static bool is_host(const char *name)
-{
-    return strncmp(name, TASK_LIMIT_HOST, strlen(TASK_LIMIT_HOST)) == 0;
-}
-
-static void show_name(struct limit_view *v, const struct store_limit *is)
-{
-    mutex_lock(&v->mu);
-    struct limit_name *n = find_name(v, is->name);
-    if (!n) {
-        n = xnew(struct limit_name);
-        memcpy(n->name, is->name, sizeof(n->name));
-        map_put(&v->names, &n->by_name, hash_of(is->name, ""));
-        v->hosts += is_host(is->name);
-    }
-    n->per_key = is->per_key;
-    mutex_unlock(&v->mu);
-}
-
-static void hide_name(struct limit_view *v, const char *name)
-{
-    mutex_lock(&v->mu);
-    struct limit_name *n = find_name(v, name);
-    if (n) {
-        map_remove(&v->names, &n->by_name);
-        v->hosts -= is_host(name);
-        free(n);
-    }
-    mutex_unlock(&v->mu);
-}
-
-static void hide_key(struct limit_view *v, const struct limit_key *k)
-{
-    struct limit_closed *c = find_closed(v, k->name, k->key);
-    if (!c)
-        return;
-    map_remove(&v->closed, &c->by_name);
-    free(c);
-}
-
-static struct limit_closed *get_closed(struct limit_view *v, const struct limit_key *k)
-{
-    struct limit_closed *c = find_closed(v, k->name, k->key);
-    if (c)
-        return c;
-    c = xnew(struct limit_closed);
-    memcpy(c->is.name, k->name, sizeof(c->is.name));
-    memcpy(c->is.key, k->key, sizeof(c->is.key));
-    map_put(&v->closed, &c->by_name, hash_of(k->name, k->key));
-    return c;
-}
-
-static void write_closed(const struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms,
-                         struct store_limit_closed *out)
-{
-    out->max_running = k->limit ? k->limit->is.max_running : 0;
-    out->is_full = out->max_running && k->running >= out->max_running;
-    out->is_shut = k->closed_until_up_ms > l->now_up_ms;
-    out->opens_wall_ms =
-        opens_up_ms > l->now_up_ms ? clock_wall_ms() + opens_up_ms - l->now_up_ms : 0;
-}
-
-static void show_key(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms)
-{
-    struct limit_view *v = &l->view;
-    mutex_lock(&v->mu);
-    if (k->is_open)
-        hide_key(v, k);
-    else
-        write_closed(l, k, opens_up_ms, &get_closed(v, k)->is);
-    mutex_unlock(&v->mu);
-}
-
-bool store_limit_find(struct store *s, const char *name, bool *out_per_key)
-{
-    struct limit_view *v = &s->w.limits.view;
-    mutex_lock(&v->mu);
-    const struct limit_name *n = find_name(v, name);
-    if (n)
-        *out_per_key = n->per_key;
-    mutex_unlock(&v->mu);
-    return n != NULL;
-}
-
-bool store_limit_has_hosts(struct store *s)
-{
-    struct limit_view *v = &s->w.limits.view;
-    mutex_lock(&v->mu);
-    bool has = v->hosts > 0;
-    mutex_unlock(&v->mu);
-    return has;
-}
-
-bool store_limit_closed(struct store *s, const char *limits, struct store_limit_closed *out)
-{
-    struct limit_view *v = &s->w.limits.view;
-    const struct limit_closed *c = NULL;
-    struct task_limits named;
-    if (task_limits_read(limits, &named) != 0)
-        return false;
-    mutex_lock(&v->mu);
-    for (size_t i = 0; i < named.n && !(c && c->is.is_shut); i++) {
-        const struct limit_closed *one = find_closed(v, named.items[i].name, named.items[i].key);
-        if (one && (!c || one->is.is_shut))
-            c = one;
-    }
-    if (c)
-        *out = c->is;
-    mutex_unlock(&v->mu);
-    return c != NULL;
-}
-
 /* ---- open or closed -------------------------------------------------------------------------- */
 
 /* When time alone opens it. */
@@ -227,6 +74,11 @@ static int64_t opens_at(const struct limit_set *l, const struct limit_key *k)
     return at;
 }
 
+bool limit_set_is_needed(const struct limit_key *k)
+{
+    return k->queue || !list_is_empty(&k->nodes);
+}
+
 bool limit_set_update(struct limit_set *l, struct limit_key *k)
 {
     bool was_open = k->is_open;
@@ -234,10 +86,10 @@ bool limit_set_update(struct limit_set *l, struct limit_key *k)
     k->is_open = limit_set_space(l, k, 1) > 0;
     if (at > l->now_up_ms)
         heap_put(&l->timers, &k->timer, at);
-    else if (!list_is_empty(&k->nodes))
+    else if (limit_set_is_needed(k))
         heap_remove(&l->timers, &k->timer);
     if (!k->is_open || !was_open)
-        show_key(l, k, at);
+        limit_view_key(l, k, at);
     return was_open != k->is_open;
 }
 
@@ -258,7 +110,8 @@ int64_t limit_set_next_up_ms(const struct limit_set *l)
 
 static struct limit_key *find_key(const struct limit_set *l, const char *name, const char *key)
 {
-    for (struct map_node *i = map_get(&l->keys, hash_of(name, key)); i; i = map_next_same(i)) {
+    for (struct map_node *i = map_get(&l->keys, limit_set_hash(name, key)); i;
+         i = map_next_same(i)) {
         struct limit_key *k = FUT_CONTAINER(i, struct limit_key, by_name);
         if (strcmp(k->name, name) == 0 && strcmp(k->key, key) == 0)
             return k;
@@ -287,7 +140,7 @@ struct limit_key *limit_set_get(struct limit_set *l, const char *name, const cha
     memcpy(k->key, key, strlen(key) + 1);
     list_init(&k->nodes);
     k->is_open = true;
-    map_put(&l->keys, &k->by_name, hash_of(name, key));
+    map_put(&l->keys, &k->by_name, limit_set_hash(name, key));
     attach(l, k, limit_set_find(l, name));
     fill(l, k);
     return k;
@@ -302,7 +155,7 @@ static void free_key(struct limit_set *l, struct limit_key *k)
         list_remove(&l->dirty, &k->dirty);
     if (!k->is_open) {
         k->is_open = true;
-        show_key(l, k, 0);
+        limit_view_key(l, k, 0);
     }
     free(k);
 }
@@ -320,7 +173,7 @@ void limit_set_let_go(struct limit_set *l, struct limit_key *k)
 bool limit_set_forget(struct store *s, struct limit_key *k)
 {
     struct limit_set *l = &s->w.limits;
-    if (!list_is_empty(&k->nodes) || list_is_linked(&k->dirty) || !is_full(l, k))
+    if (limit_set_is_needed(k) || list_is_linked(&k->dirty) || !is_full(l, k))
         return false;
     if (k->is_stored && s->ops->limit_key_drop(s->backend, k->name, k->key) != 0)
         return false;
@@ -445,7 +298,8 @@ void limit_set_undo(struct limit_set *l, void (*fn)(struct store *s, struct limi
 
 struct limit *limit_set_find(const struct limit_set *l, const char *name)
 {
-    for (struct map_node *i = map_get(&l->by_name, hash_of(name, "")); i; i = map_next_same(i)) {
+    for (struct map_node *i = map_get(&l->by_name, limit_set_hash(name, "")); i;
+         i = map_next_same(i)) {
         struct limit *limit = FUT_CONTAINER(i, struct limit, by_name);
         if (strcmp(limit->is.name, name) == 0)
             return limit;
@@ -474,17 +328,25 @@ static void adopt(struct limit_set *l, struct limit *limit, struct limit_key *k)
         k->tokens = tokens;
 }
 
+static void redefine(struct limit_set *l, struct limit *limit, const struct store_limit *is)
+{
+    for (struct list_node *n = list_first(&limit->keys); n; n = list_next(&limit->keys, n)) {
+        struct limit_key *k = FUT_CONTAINER(n, struct limit_key, in_limit);
+        k->tokens = has_rate(k) ? tokens_now(l, k) : is->rate_burst; /* by the old rate until now */
+        k->tokens_up_ms = l->now_up_ms;
+        k->tokens = k->tokens < is->rate_burst ? k->tokens : is->rate_burst;
+    }
+    limit->is = *is;
+}
+
 struct limit *limit_set_define(struct limit_set *l, const struct store_limit *is)
 {
     struct limit *limit = limit_set_find(l, is->name);
-    struct list keys;
-    struct list_node *n;
-    list_init(&keys);
     if (!limit) {
         limit = xnew(struct limit);
         limit->is = *is;
         list_init(&limit->keys);
-        map_put(&l->by_name, &limit->by_name, hash_of(is->name, ""));
+        map_put(&l->by_name, &limit->by_name, limit_set_hash(is->name, ""));
         link_in_order(l, limit);
         for (struct list_node *i = list_first(&l->loose), *next; i; i = next) {
             struct limit_key *k = FUT_CONTAINER(i, struct limit_key, in_limit);
@@ -492,20 +354,38 @@ struct limit *limit_set_define(struct limit_set *l, const struct store_limit *is
             if (strcmp(k->name, is->name) == 0)
                 adopt(l, limit, k);
         }
-        show_name(&l->view, is);
+        limit_view_name(&l->view, is);
         return limit;
     }
-    list_take_all(&keys, &limit->keys);
-    for (n = list_first(&keys); n; n = list_next(&keys, n)) { /* by the old rate until now */
-        struct limit_key *k = FUT_CONTAINER(n, struct limit_key, in_limit);
-        k->tokens = has_rate(k) ? tokens_now(l, k) : is->rate_burst;
-        k->tokens_up_ms = l->now_up_ms;
-        k->tokens = k->tokens < is->rate_burst ? k->tokens : is->rate_burst;
-    }
-    list_take_all(&limit->keys, &keys);
-    limit->is = *is;
-    show_name(&l->view, is);
+    redefine(l, limit, is);
+    limit_view_name(&l->view, is);
     return limit;
+}
+
+struct limit_key *limit_set_own(struct limit_set *l, const char *name, const char *key,
+                                const struct store_limit *is)
+{
+    struct limit_key *k = limit_set_get(l, name, key);
+    if (k && k->limit) {
+        redefine(l, k->limit, is);
+    } else if (k) {
+        struct limit *limit = xnew(struct limit);
+        limit->is = *is;
+        list_init(&limit->keys);
+        adopt(l, limit, k);
+    }
+    return k;
+}
+
+void limit_set_disown(struct limit_set *l, struct limit_key *k)
+{
+    struct limit *limit = k->limit;
+    detach(l, k);
+    attach(l, k, NULL);
+    free(limit);
+    k->queue = NULL;
+    (void)limit_set_update(l, k);
+    limit_set_let_go(l, k);
 }
 
 void limit_set_undefine(struct limit_set *l, struct limit *limit)
@@ -516,7 +396,7 @@ void limit_set_undefine(struct limit_set *l, struct limit *limit)
         detach(l, k);
         attach(l, k, NULL);
     }
-    hide_name(&l->view, limit->is.name);
+    limit_view_drop_name(&l->view, limit->is.name);
     map_remove(&l->by_name, &limit->by_name);
     list_remove(&l->in_order, &limit->in_order);
     free(limit);
@@ -533,9 +413,7 @@ void limit_set_init(struct limit_set *l)
     list_init(&l->loose);
     list_init(&l->dirty);
     heap_init(&l->timers);
-    mutex_init(&l->view.mu);
-    map_init(&l->view.closed);
-    map_init(&l->view.names);
+    limit_view_init(&l->view);
 }
 
 static void load_limit(void *ctx, const struct store_limit *is)
@@ -559,13 +437,15 @@ static void load_key(void *ctx, const struct backend_limit_key *row)
 
 int limit_set_load(struct store *s)
 {
-    s->w.limits.now_up_ms = s->w.up_base_ms;
     return s->ops->limits(s->backend, load_limit, load_key, &s->w.limits);
 }
 
 static void free_one_key(struct map_node *n)
 {
-    free(FUT_CONTAINER(n, struct limit_key, by_name));
+    struct limit_key *k = FUT_CONTAINER(n, struct limit_key, by_name);
+    if (k->queue)
+        free(k->limit);
+    free(k);
 }
 
 static void free_one_limit(struct map_node *n)
@@ -573,23 +453,11 @@ static void free_one_limit(struct map_node *n)
     free(FUT_CONTAINER(n, struct limit, by_name));
 }
 
-static void free_one_closed(struct map_node *n)
-{
-    free(FUT_CONTAINER(n, struct limit_closed, by_name));
-}
-
-static void free_one_name(struct map_node *n)
-{
-    free(FUT_CONTAINER(n, struct limit_name, by_name));
-}
-
 void limit_set_release(struct limit_set *l)
 {
     map_drain(&l->keys, free_one_key);
     map_drain(&l->by_name, free_one_limit);
-    map_drain(&l->view.closed, free_one_closed);
-    map_drain(&l->view.names, free_one_name);
     heap_release(&l->timers);
     free(l->changes);
-    mutex_destroy(&l->view.mu);
+    limit_view_release(&l->view);
 }

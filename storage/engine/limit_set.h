@@ -9,6 +9,7 @@
 #ifndef FUT_STORAGE_ENGINE_LIMIT_SET_H
 #define FUT_STORAGE_ENGINE_LIMIT_SET_H
 
+#include "core/hash.h"
 #include "core/heap.h"
 #include "core/list.h"
 #include "core/map.h"
@@ -16,6 +17,9 @@
 #include "storage/backend.h"
 
 struct store;
+
+/* The name under which queues have their own limits, by key; nobody else can have it. */
+#define LIMIT_SET_QUEUES "(queue)"
 
 /* One that is defined. */
 struct limit {
@@ -32,6 +36,7 @@ struct limit_key {
     struct heap_node timer;    /* in limits.timers: when time opens it, or it may be forgotten */
     struct limit *limit;       /* NULL: no limit of this name is defined, so nothing holds */
     struct list nodes;         /* of turns.c: those that are closed with it */
+    struct line_queue *queue;  /* of turns.c: closed with it; it has the definition for itself */
     uint64_t waiting, running;
     double tokens; /* of its rate, as of tokens_up_ms */
     int64_t tokens_up_ms;
@@ -51,6 +56,12 @@ struct limit_view {
     struct map names;  /* of struct limit_name */
     size_t hosts;      /* of these, names that begin with TASK_LIMIT_HOST */
 };
+
+/* Where a limit of that name stands in a map, or (key not "") one of its keys. */
+static inline uint64_t limit_set_hash(const char *name, const char *key)
+{
+    return hash_text(hash_byte(hash_text(HASH_START, name), 0), key);
+}
 
 struct limit_set {
     struct map by_name, keys;
@@ -73,6 +84,14 @@ FUT_MUST_CHECK int limit_set_load(struct store *s);
 
 /* The key, made if need be; NULL: STORE_LIMIT_KEYS_MAX are in use. */
 struct limit_key *limit_set_get(struct limit_set *l, const char *name, const char *key);
+/* The key, with a definition that no other has (limit_set_find knows none of them): defined, or
+ * changed. NULL: as limit_set_get. The caller sets k->queue and updates. */
+struct limit_key *limit_set_own(struct limit_set *l, const char *name, const char *key,
+                                const struct store_limit *is);
+/* The end of such a definition; the key is let go. */
+void limit_set_disown(struct limit_set *l, struct limit_key *k);
+/* Does any line or queue need the key? */
+bool limit_set_is_needed(const struct limit_key *k);
 /* A key that no line needs may go, as soon as its bucket is full. */
 void limit_set_let_go(struct limit_set *l, struct limit_key *k);
 
@@ -95,6 +114,18 @@ FUT_MUST_CHECK int limit_set_save(struct store *s);
 void limit_set_committed(struct limit_set *l);
 void limit_set_undo(struct limit_set *l, void (*fn)(struct store *s, struct limit_key *k),
                     struct store *s);
+
+/* ---- limit_view.c ---------------------------------------------------------------------------- */
+
+/* Nothing is seen; limit_view_release frees. */
+void limit_view_init(struct limit_view *v);
+/* When no other thread looks any more. */
+void limit_view_release(struct limit_view *v);
+/* The limit is defined, or no longer. */
+void limit_view_name(struct limit_view *v, const struct store_limit *is);
+void limit_view_drop_name(struct limit_view *v, const char *name);
+/* The key is open, or closed and opens by itself at that uptime (in the past: it does not). */
+void limit_view_key(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms);
 
 /* ---- the verbs' part ------------------------------------------------------------------------- */
 

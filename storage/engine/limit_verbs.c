@@ -44,7 +44,7 @@ int limit_verbs_step(struct store *s)
     l->now_up_ms = txn_up_ms(s);
     while ((k = limit_set_due(l))) {
         follow(s, k); /* takes its timer, or sets it to a later time, while lines need it */
-        int rc = list_is_empty(&k->nodes) ? let_go(s, k) : 0;
+        int rc = limit_set_is_needed(k) ? 0 : let_go(s, k);
         if (rc != 0)
             return rc;
     }
@@ -104,7 +104,7 @@ static void close_until(struct store *s, struct limit_key *k, int64_t until_up_m
     struct limit_set *l = &s->w.limits;
     limit_set_close(l, k, until_up_ms);
     follow(s, k);
-    if (list_is_empty(&k->nodes))
+    if (!limit_set_is_needed(k))
         limit_set_let_go(l, k);
 }
 

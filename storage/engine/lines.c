@@ -10,9 +10,7 @@
 #include "storage/engine/internal.h"
 
 #define LINE_ADDED (-2)
-#define TIDY_STEP 1000       /* rows that one transaction deletes at most */
-#define IDLE_QUEUES_MAX 1000 /* that are remembered for what they have had */
-#define RAN_FIRST_US 100000  /* what is taken for the run time of a queue's first tasks */
+#define TIDY_STEP 1000 /* rows that one transaction deletes at most */
 
 struct name {
     enum lane lane;
@@ -49,46 +47,32 @@ struct line *lines_find(const struct lines *l, int64_t number)
     return n ? FUT_CONTAINER(n, struct line, by_number) : NULL;
 }
 
-static struct line_queue *find_queue(const struct lines *l, const char *name)
+static uint64_t hash_handler(enum lane lane, const char *name)
 {
-    uint64_t hash = hash_text(HASH_START, name);
-    for (struct map_node *i = map_get(&l->queues, hash); i; i = map_next_same(i)) {
-        struct line_queue *q = FUT_CONTAINER(i, struct line_queue, by_name);
-        if (strcmp(q->name, name) == 0)
-            return q;
-    }
-    return NULL;
+    return hash_text(hash_byte(HASH_START, (unsigned char)lane), name);
 }
 
-static struct line_queue *get_queue(struct lines *l, const char *name)
+struct line_handler *lines_find_handler(const struct lines *l, enum lane lane, const char *name)
 {
-    struct line_queue *q = find_queue(l, name);
-    if (q)
-        return q;
-    q = xnew(struct line_queue);
-    q->weight = 1;
-    (void)snprintf(q->name, sizeof(q->name), "%s", name);
-    for_each_lane (lane) {
-        q->parts[lane] = (struct line_part){.queue = q, .lane = lane, .ran_us = RAN_FIRST_US};
-        list_init(&q->parts[lane].groups);
-        list_init(&q->parts[lane].all_groups);
-    }
-    map_put(&l->queues, &q->by_name, hash_text(HASH_START, name));
-    return q;
-}
-
-static struct line_handler *get_handler(struct lines *l, enum lane lane, const char *name)
-{
-    uint64_t hash = hash_text(hash_byte(HASH_START, (unsigned char)lane), name);
+    uint64_t hash = hash_handler(lane, name);
     for (struct map_node *i = map_get(&l->handlers, hash); i; i = map_next_same(i)) {
         struct line_handler *h = FUT_CONTAINER(i, struct line_handler, by_name);
         if (h->lane == lane && strcmp(h->name, name) == 0)
             return h;
     }
-    struct line_handler *h = xnew(struct line_handler);
+    return NULL;
+}
+
+static struct line_handler *get_handler(struct lines *l, enum lane lane, const char *name)
+{
+    struct line_handler *h = lines_find_handler(l, lane, name);
+    if (h)
+        return h;
+    h = xnew(struct line_handler);
     h->lane = lane;
+    h->is_paused = pauses_find(l->pauses, STORE_PAUSE_HANDLER, name) != NULL;
     (void)snprintf(h->name, sizeof(h->name), "%s", name);
-    map_put(&l->handlers, &h->by_name, hash);
+    map_put(&l->handlers, &h->by_name, hash_handler(lane, name));
     return h;
 }
 
@@ -124,6 +108,7 @@ static struct line_key *get_key(struct lines *l, struct line_part *part, const c
     struct line_key *k = xcalloc(1, sizeof(*k) + n + n_limits);
     k->part = part;
     k->turn = part->key_turn;
+    k->step = LINE_KEY_STEP;
     memcpy(k->text, text, n);
     k->limits = memcpy(k->text + n, limits, n_limits);
     list_init(&k->lines);
@@ -190,10 +175,10 @@ static struct line_node *descend(struct lines *l, struct line_group *g, const ch
 }
 
 /* One that has no task: it is idle until it has. NULL: too many keys of limits are in use. */
-static struct line *make(struct lines *l, const struct name *n, uint64_t hash, int64_t number)
+static struct line *make(struct lines *l, struct line_queue *queue, const struct name *n,
+                         uint64_t hash, int64_t number)
 {
     struct line *line = xnew(struct line);
-    struct line_queue *queue = get_queue(l, n->queue);
     struct line_part *part = &queue->parts[n->lane];
     line->group = get_group(l, part, get_handler(l, n->lane, n->handler));
     line->node = descend(l, line->group, n->limits);
@@ -209,8 +194,8 @@ static struct line *make(struct lines *l, const struct name *n, uint64_t hash, i
     list_push_back(&line->key->lines, &line->in_key);
     map_put(&l->by_name, &line->by_name, hash);
     map_put(&l->by_number, &line->by_number, (uint64_t)number);
-    if (queue->n_lines++ == 0 && list_is_linked(&queue->idle))
-        list_remove(&l->idle_queues, &queue->idle);
+    queue->n_lines++;
+    line_queue_keep(l, queue);
     if (goes_when_idle(line))
         list_push_back(&l->idle, &line->idle);
     return line;
@@ -245,12 +230,16 @@ int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
                      spec->fair_key ? spec->fair_key : "", spec->limits ? spec->limits : ""};
     uint64_t hash = hash_name(&n);
     struct line *line = find(l, &n, hash);
-    if (!line && l->queues.len - l->idle_queues.len >= LINES_QUEUES_MAX && !find_queue(l, n.queue))
-        return FUT_ERR_TOO_BIG;
-    if (!line)
-        line = make(l, &n, hash, ++l->last_number);
-    if (!line)
-        return FUT_ERR_AGAIN;
+    if (!line) {
+        struct line_queue *queue = line_queue_get(l, n.queue);
+        if (!queue)
+            return FUT_ERR_TOO_BIG;
+        line = make(l, queue, &n, hash, ++l->last_number);
+        if (!line) {
+            line_queue_keep(l, queue);
+            return FUT_ERR_AGAIN;
+        }
+    }
     *out = line;
     return line->is_stored ? 0 : store_line(s, line);
 }
@@ -270,6 +259,13 @@ static void count_limits(struct lines *l, struct line *line, int state, uint64_t
     }
 }
 
+static void count_gate(struct lines *l, struct limit_key *gate, uint64_t n)
+{
+    gate->running += n;
+    if (limit_set_update(l->limits, gate))
+        turns_follow_limit(l, gate);
+}
+
 static void add(struct lines *l, struct line *line, int state, uint64_t n)
 {
     if (state == LINE_NONE || task_state_is_final((enum task_state)state))
@@ -282,6 +278,8 @@ static void add(struct lines *l, struct line *line, int state, uint64_t n)
         return;
     line->group->handler->running += n;
     line->group->part->queue->running += n;
+    if (line->group->part->queue->gate)
+        count_gate(l, line->group->part->queue->gate, n);
 }
 
 static bool is_empty(const struct line *line)
@@ -291,8 +289,7 @@ static bool is_empty(const struct line *line)
 
 static void change(struct lines *l, struct line *line, int from, int to, uint64_t n)
 {
-    struct line_queue *q = line->group->part->queue;
-    bool waited = line->live[TASK_QUEUED], could = turns_may_start(q);
+    bool waited = line->live[TASK_QUEUED];
     add(l, line, from, -n);
     add(l, line, to, n);
     bool waits = line->live[TASK_QUEUED];
@@ -300,8 +297,6 @@ static void change(struct lines *l, struct line *line, int from, int to, uint64_
         turns_enter(l, line);
     else if (waited && !waits)
         turns_leave(l, line);
-    if (could != turns_may_start(q))
-        turns_follow(l, q);
     if (list_is_linked(&line->idle) && !is_empty(line))
         list_remove(&l->idle, &line->idle);
     else if (!list_is_linked(&line->idle) && is_empty(line) && goes_when_idle(line))
@@ -316,8 +311,8 @@ void lines_move(struct lines *l, struct line *line, int from, int to, uint64_t n
 
 int64_t lines_place(const struct line *line, uint64_t key, int priority)
 {
-    (void)line;
-    return backend_place(key, priority, BACKEND_STRICT_MS);
+    int64_t age_ms = line->group->part->queue->is.age_after_ms;
+    return backend_place(key, priority, age_ms ? age_ms : BACKEND_STRICT_MS);
 }
 
 void lines_wait_at(struct line *line, int64_t place)
@@ -368,12 +363,6 @@ int lines_tidy(struct store *s)
     return 0;
 }
 
-static void free_key(struct lines *l, struct line_key *k)
-{
-    map_remove(&l->keys, &k->by_name);
-    free(k);
-}
-
 /* A key that has had more than its turn is remembered until the others have had theirs, or nobody
  * has a task any more. */
 static void let_key_go(struct lines *l, struct line_key *k)
@@ -386,66 +375,7 @@ static void let_key_go(struct lines *l, struct line_key *k)
     while ((first = heap_min(&part->idle_keys)) && (is_idle || first->key <= part->key_turn)) {
         part->key_turn = first->key > part->key_turn ? first->key : part->key_turn;
         heap_remove(&part->idle_keys, first);
-        free_key(l, FUT_CONTAINER(first, struct line_key, idle));
-    }
-}
-
-static void free_group(struct map_node *n)
-{
-    struct line_group *g = FUT_CONTAINER(n, struct line_group, by_name);
-    heap_release(&g->root.lines);
-    heap_release(&g->root.nodes);
-    free(g);
-}
-
-static void free_queue(struct map_node *n)
-{
-    struct line_queue *q = FUT_CONTAINER(n, struct line_queue, by_name);
-    for_each_lane (lane)
-        heap_release(&q->parts[lane].idle_keys);
-    free(q);
-}
-
-/* Its two parts have had no more than others. */
-static bool may_be_forgotten(const struct lines *l, const struct line_queue *q)
-{
-    bool may = true;
-    for_each_lane (lane)
-        may = may && q->parts[lane].turn_us <= l->turn_us[lane];
-    return may;
-}
-
-static void forget_queue(struct lines *l, struct line_queue *q)
-{
-    for_each_lane (lane) {
-        struct line_part *part = &q->parts[lane];
-        struct heap_node *key;
-        struct list_node *i;
-        while ((key = heap_min(&part->idle_keys))) {
-            heap_remove(&part->idle_keys, key);
-            free_key(l, FUT_CONTAINER(key, struct line_key, idle));
-        }
-        while ((i = list_pop_front(&part->all_groups))) {
-            struct line_group *g = FUT_CONTAINER(i, struct line_group, in_all);
-            map_remove(&l->groups, &g->by_name);
-            free_group(&g->by_name);
-        }
-    }
-    map_remove(&l->queues, &q->by_name);
-    free_queue(&q->by_name);
-}
-
-/* Looks at two each time one comes, so that there are never many. */
-static void let_queue_go(struct lines *l, struct line_queue *q)
-{
-    list_push_back(&l->idle_queues, &q->idle);
-    for (int i = 0; i < 2 && !list_is_empty(&l->idle_queues); i++) {
-        struct list_node *n = list_pop_front(&l->idle_queues);
-        struct line_queue *idle = FUT_CONTAINER(n, struct line_queue, idle);
-        if (may_be_forgotten(l, idle) || l->idle_queues.len >= IDLE_QUEUES_MAX)
-            forget_queue(l, idle);
-        else
-            list_push_back(&l->idle_queues, n);
+        line_queue_free_key(l, FUT_CONTAINER(first, struct line_key, idle));
     }
 }
 
@@ -460,8 +390,8 @@ static void free_line(struct lines *l, struct line *line)
     free(line);
     if (list_is_empty(&k->lines))
         let_key_go(l, k);
-    if (--q->n_lines == 0)
-        let_queue_go(l, q);
+    q->n_lines--;
+    line_queue_keep(l, q);
 }
 
 void lines_committed(struct lines *l)
@@ -484,6 +414,7 @@ void lines_init(struct lines *l)
     for_each_lane (lane)
         list_init(&l->active[lane]);
     list_init(&l->idle);
+    list_init(&l->all_queues);
     list_init(&l->idle_queues);
     list_init(&l->dropped);
 }
@@ -498,7 +429,9 @@ static void load_one(void *ctx, const struct backend_line_totals *total)
     const struct loading *d = ctx;
     const struct backend_line *b = &total->line;
     struct name n = {b->lane, b->queue, b->handler, b->fair_key, b->limits};
-    struct line *line = make(d->lines, &n, hash_name(&n), b->number);
+    struct line_queue *queue = line_queue_get(d->lines, b->queue);
+    FUT_ASSERT(queue != NULL); /* there are not more than there were */
+    struct line *line = make(d->lines, queue, &n, hash_name(&n), b->number);
     FUT_ASSERT(line != NULL); /* there are not more keys than there were */
     line->is_stored = true;
     line->first = total->live[TASK_QUEUED] ? total->first : BACKEND_PLACE_NONE;
@@ -547,8 +480,8 @@ void lines_release(struct lines *l)
     map_drain(&l->by_number, free_one_line);
     map_drain(&l->nodes, free_node);
     map_drain(&l->keys, free_one_key);
-    map_drain(&l->groups, free_group);
+    map_drain(&l->groups, line_queue_free_group);
     map_drain(&l->handlers, free_handler);
-    map_drain(&l->queues, free_queue);
+    map_drain(&l->queues, line_queue_free);
     free(l->undo);
 }

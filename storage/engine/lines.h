@@ -15,10 +15,17 @@
 #include "core/map.h"
 #include "storage/backend.h"
 #include "storage/engine/limit_set.h"
+#include "storage/engine/pauses.h"
 
 struct store;
 
-#define LINES_QUEUES_MAX 10000
+/* What is told of a queue's latest starts. */
+struct line_starts {
+    struct {
+        uint32_t at_ds, wait_ms; /* the uptime in tenths of seconds; how long it had waited */
+    } ring[STORE_QUEUE_STARTS];
+    uint64_t n; /* ever */
+};
 
 /* A queue in one lane. */
 struct line_part {
@@ -37,11 +44,19 @@ struct line_part {
 struct line_queue {
     struct map_node by_name;
     struct line_part parts[LANE_COUNT];
-    struct list_node idle; /* in the directory's list; it has no line */
+    struct list_node in_all;
+    struct list_node idle; /* in the directory's list; it has no line, and nothing is said of it */
     size_t n_lines;
     uint64_t running;
-    double weight;
     char name[TASK_QUEUE_MAX + 1]; /* "": TASK_QUEUE_DEFAULT */
+    struct store_queue is;         /* what is said of it, or what holds otherwise */
+    bool is_said, is_paused;
+    bool is_open;                   /* it may start tasks */
+    struct limit_key *gate;         /* max_running and rate; NULL: neither is said */
+    struct store_fair_weight *fair; /* by key */
+    size_t n_fair;
+    uint32_t fair_version; /* changes with these */
+    struct line_starts *starts;
 };
 
 /* A fairness key in a part; its tasks that name other limits take turns of their own, so that a key
@@ -51,8 +66,10 @@ struct line_key {
     struct heap_node idle; /* in its part's heap */
     struct list lines;
     struct line_part *part;
-    int64_t turn;       /* the key with the lowest goes first; a start adds LINE_KEY_STEP */
-    const char *limits; /* behind text; "": none */
+    int64_t turn;          /* the key with the lowest goes first; a start adds step */
+    int64_t step;          /* LINE_KEY_STEP by the key's weight */
+    uint32_t fair_version; /* of the queue, as of which that is */
+    const char *limits;    /* behind text; "": none */
     char text[];
 };
 #define LINE_KEY_STEP 1000000
@@ -65,6 +82,7 @@ struct line_handler {
     uint64_t running;
     uint64_t served; /* number of its latest start */
     bool is_wanted;  /* by the claim that is being served */
+    bool is_paused;
     enum lane lane;
     char name[TASK_HANDLER_MAX + 1];
 };
@@ -116,12 +134,14 @@ struct line_undo {
 struct lines {
     struct map by_name, by_number, groups, handlers, keys, queues, nodes;
     struct limit_set *limits;
+    struct pauses *pauses;
     struct list active[LANE_COUNT]; /* handlers */
     int64_t turn_us[LANE_COUNT];    /* of the part that was served last */
     uint64_t served;
     int64_t last_number;
     struct list idle; /* lines of keys and named queues that have no task: their rows go with the
                          commit */
+    struct list all_queues;
     struct list idle_queues; /* that are remembered for what they have had */
     struct list dropped;     /* of these, whose rows have gone in this transaction */
     struct line_undo *undo;
@@ -135,8 +155,10 @@ void lines_release(struct lines *l);
 FUT_MUST_CHECK int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_STATE_COUNT]);
 
 /* The line of a task, which is made and stored if need be, within the transaction. FUT_ERR_TOO_BIG:
- * it would be in one more than LINES_QUEUES_MAX queues. */
+ * it would be in one more than STORE_QUEUES_MAX queues. */
 FUT_MUST_CHECK int lines_get(struct store *s, const struct task_spec *spec, struct line **out);
+/* The handler, or NULL: no line of it was ever made. */
+struct line_handler *lines_find_handler(const struct lines *l, enum lane lane, const char *name);
 /* The line of that number, or NULL. */
 struct line *lines_find(const struct lines *l, int64_t number);
 static inline enum lane lines_lane(const struct line *line)
@@ -163,22 +185,46 @@ FUT_MUST_CHECK int lines_tidy(struct store *s);
 /* The transaction is committed: what it did is not taken back any more. */
 void lines_committed(struct lines *l);
 
+/* ---- line_queues.c: the queues of the directory ------------------------------------------------
+ */
+
+/* The queue of this name ("": the default one), or NULL. */
+struct line_queue *line_queue_find(const struct lines *l, const char *name);
+/* Likewise, made if need be; NULL: there are STORE_QUEUES_MAX. */
+struct line_queue *line_queue_get(struct lines *l, const char *name);
+/* What holds of a queue of which nothing is said. */
+struct store_queue line_queue_unsaid(const char *name);
+/* What is said of the queue has changed: it stays while something is, or it has lines. */
+void line_queue_keep(struct lines *l, struct line_queue *q);
+/* Is the queue there: is anything said of it, or has it lines? */
+bool line_queue_is_there(const struct line_queue *q);
+/* All queues that are there; *out: free() it. */
+size_t line_queue_list(const struct lines *l, struct line_queue ***out);
+/* A task of the line has started, which had waited so long. */
+void line_queue_add_start(struct line *line, int64_t up_ms, int64_t wait_ms);
+/* Forget one that nobody needs. */
+void line_queue_free_key(struct lines *l, struct line_key *k);
+void line_queue_free_group(struct map_node *by_name);
+void line_queue_free(struct map_node *by_name);
+
 /* ---- turns.c: whose turn it is. Lines call it, it calls no line. ------------------------------
  */
 
 /* The line has waiting tasks from now on, or no longer. */
 void turns_enter(struct lines *l, struct line *line);
 void turns_leave(struct lines *l, struct line *line);
-/* May the queue start another task now? */
-bool turns_may_start(const struct line_queue *q);
+/* May the queue start another task of the handler now? */
+bool turns_may_start(const struct line *line);
 /* Is one of the limits that its tasks name closed? */
 bool turns_are_limited(const struct line *line);
 /* How many tasks of the line its limits let start now, `want` at most. */
 uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t want);
 /* The key has opened or closed. */
 void turns_follow_limit(struct lines *l, struct limit_key *k);
-/* turns_may_start has changed. */
+/* The queue has been paused, or goes on; or its own limit has opened or closed. */
 void turns_follow(struct lines *l, struct line_queue *q);
+/* The handler has been paused, or goes on, in one lane. */
+void turns_pause(struct lines *l, struct line_handler *h, bool is_paused);
 /* n tasks of the line were given slots: its handler, key and queue have had their turns. */
 void turns_charge(struct lines *l, struct line *line, uint64_t n);
 /* A task of the line has its slot no more, after so long; ran_us < 0: it did not use it. Before

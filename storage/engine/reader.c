@@ -108,6 +108,7 @@ READ_VERB(list, prepare_list);
 READ_VERB(log, prepare_log);
 READ_VERB(bulk_get, NULL);
 READ_VERB(bulk_list, prepare_bulk_list);
+READ_VERB(queue_oldest, NULL);
 
 static void prepare_schedule_get(struct store_op *op)
 {

@@ -21,6 +21,7 @@ static int start_at_once(struct store *s, struct store_claim *o, const struct ta
         return rc;
     }
     turns_charge(&s->w.lines, line, 1);
+    line_queue_add_start(line, s->w.limits.now_up_ms, 0);
     claims_give(s, o, &started);
     return 0;
 }

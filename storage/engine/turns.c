@@ -1,7 +1,9 @@
 /* turns: whose turn it is, where several lines have tasks that may start. README.md has the rules.
  * Nothing here is kept on disk: after a restart everybody begins with as much. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 #include "storage/engine/lines.h"
@@ -16,10 +18,14 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-bool turns_may_start(const struct line_queue *q)
+static bool may_start(const struct line_group *g)
 {
-    (void)q;
-    return true;
+    return g->part->queue->is_open && !g->handler->is_paused;
+}
+
+bool turns_may_start(const struct line *line)
+{
+    return may_start(line->group);
 }
 
 /* Who was idle has no claim to the turns of that time. */
@@ -67,7 +73,7 @@ static void follow_group(struct lines *l, struct line_group *g)
     bool has_some = first_of(&g->root) != NULL;
     if (has_some && !list_is_linked(&g->in_part)) {
         list_push_back(&g->part->groups, &g->in_part);
-        if (turns_may_start(g->part->queue))
+        if (may_start(g))
             link_group(l, g);
     } else if (!has_some && list_is_linked(&g->in_part)) {
         list_remove(&g->part->groups, &g->in_part);
@@ -113,6 +119,9 @@ bool turns_are_limited(const struct line *line)
 
 uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t want)
 {
+    const struct limit_key *gate = line->group->part->queue->gate;
+    if (gate)
+        want = limit_set_space(l->limits, gate, want);
     for (const struct line_node *node = line->node; node->parent; node = node->parent)
         want = limit_set_space(l->limits, node->limit, want);
     return want;
@@ -125,6 +134,8 @@ void turns_follow_limit(struct lines *l, struct limit_key *k)
         lift(node);
         follow_group(l, node->group);
     }
+    if (k->queue)
+        turns_follow(l, k->queue);
 }
 
 static struct line_group *group_at(struct list_node *n)
@@ -132,22 +143,9 @@ static struct line_group *group_at(struct list_node *n)
     return FUT_CONTAINER(n, struct line_group, in_part);
 }
 
-void turns_follow(struct lines *l, struct line_queue *q)
-{
-    bool may = turns_may_start(q);
-    for_each_lane (lane) {
-        struct line_part *part = &q->parts[lane];
-        part->turn_us = later(part->turn_us, may ? l->turn_us[lane] : part->turn_us);
-        for (struct list_node *i = list_first(&part->groups); i; i = list_next(&part->groups, i))
-            (may ? link_group : unlink_group)(l, group_at(i));
-    }
-}
-
-/* ---- who has had a turn ---------------------------------------------------------------------- */
-
 static void move_part(struct line_part *part, int64_t slot_us)
 {
-    part->turn_us += (int64_t)((double)slot_us / part->queue->weight);
+    part->turn_us += (int64_t)((double)slot_us / part->queue->is.weight);
     for (struct list_node *i = list_first(&part->groups); i; i = list_next(&part->groups, i)) {
         struct line_group *g = group_at(i);
         if (heap_is_linked(&g->by_turn))
@@ -155,12 +153,60 @@ static void move_part(struct line_part *part, int64_t slot_us)
     }
 }
 
+static void follow_part(struct lines *l, struct line_part *part, const struct line_handler *h)
+{
+    for (struct list_node *i = list_first(&part->groups); i; i = list_next(&part->groups, i)) {
+        struct line_group *g = group_at(i);
+        if (h && g->handler != h)
+            continue;
+        if (may_start(g))
+            part->turn_us = later(part->turn_us, l->turn_us[part->lane]);
+        (may_start(g) ? link_group : unlink_group)(l, g);
+    }
+    move_part(part, 0);
+}
+
+void turns_follow(struct lines *l, struct line_queue *q)
+{
+    bool is_open = !q->is_paused && (!q->gate || q->gate->is_open);
+    if (is_open == q->is_open)
+        return;
+    q->is_open = is_open;
+    for_each_lane (lane)
+        follow_part(l, &q->parts[lane], NULL);
+}
+
+void turns_pause(struct lines *l, struct line_handler *h, bool is_paused)
+{
+    h->is_paused = is_paused;
+    h->is_wanted = false;
+    for (struct list_node *i = list_first(&l->all_queues); i; i = list_next(&l->all_queues, i))
+        follow_part(l, &FUT_CONTAINER(i, struct line_queue, in_all)->parts[h->lane], h);
+}
+
+/* ---- who has had a turn ---------------------------------------------------------------------- */
+
+static int by_key(const void *key, const void *weight)
+{
+    return strcmp(key, ((const struct store_fair_weight *)weight)->key);
+}
+
+static void find_step(struct line_key *key, const struct line_queue *q)
+{
+    const struct store_fair_weight *w =
+        q->n_fair ? bsearch(key->text, q->fair, q->n_fair, sizeof(*w), by_key) : NULL;
+    key->step = w ? (int64_t)(LINE_KEY_STEP / w->weight) : LINE_KEY_STEP;
+    key->fair_version = q->fair_version;
+}
+
 /* The key was served n times: it begins no earlier than where the others are now. */
 static void move_key(struct line_key *key, int64_t n)
 {
-    int64_t turn = later(key->turn, key->part->key_turn) + n * LINE_KEY_STEP;
+    if (key->fair_version != key->part->queue->fair_version)
+        find_step(key, key->part->queue);
+    int64_t turn = later(key->turn, key->part->key_turn) + n * key->step;
     key->turn = turn;
-    key->part->key_turn = turn - LINE_KEY_STEP;
+    key->part->key_turn = turn - key->step;
     for (struct list_node *i = list_first(&key->lines); i; i = list_next(&key->lines, i)) {
         struct line *line = FUT_CONTAINER(i, struct line, in_key);
         if (!heap_is_linked(&line->by_turn))
@@ -173,8 +219,17 @@ static void move_key(struct line_key *key, int64_t n)
 /* Where the part stands before the last of n starts. */
 static int64_t last_start(const struct line_part *part, uint64_t n)
 {
-    double before_us = (double)(n - 1) * (double)part->ran_us / part->queue->weight;
+    double before_us = (double)(n - 1) * (double)part->ran_us / part->queue->is.weight;
     return part->turn_us + (int64_t)before_us;
+}
+
+static void take_tokens(struct lines *l, struct limit_key *k, uint64_t n)
+{
+    if (!k)
+        return;
+    limit_set_take(l->limits, k, n);
+    if (limit_set_update(l->limits, k))
+        turns_follow_limit(l, k);
 }
 
 void turns_charge(struct lines *l, struct line *line, uint64_t n)
@@ -187,11 +242,9 @@ void turns_charge(struct lines *l, struct line *line, uint64_t n)
     line->group->handler->served = ++l->served;
     move_key(line->key, (int64_t)n);
     move_part(part, charge_us);
-    for (struct line_node *node = line->node; node->parent; node = node->parent) {
-        limit_set_take(l->limits, node->limit, n);
-        if (limit_set_update(l->limits, node->limit))
-            turns_follow_limit(l, node->limit);
-    }
+    take_tokens(l, part->queue->gate, n);
+    for (struct line_node *node = line->node; node->parent; node = node->parent)
+        take_tokens(l, node->limit, n);
 }
 
 void turns_refund(struct lines *l, struct line *line, int64_t ran_us)
@@ -245,10 +298,21 @@ static struct line_part *next_part(const struct lines *l, enum lane lane)
     return best ? best->part : NULL;
 }
 
+/* What is compared before the handlers are: where priorities age, what the first task of the line
+ * has come to in whole points. */
+static int64_t points(const struct line *line)
+{
+    int64_t age_ms = line->group->part->queue->is.age_after_ms;
+    if (!age_ms)
+        return backend_place_priority(line->first);
+    int64_t waited_ms = clock_wall_ms() - backend_place_wall_ms(line->first, 0, 0);
+    return waited_ms / age_ms - (waited_ms % age_ms < 0);
+}
+
 static bool goes_before(const struct line *a, const struct line *b)
 {
     const struct line_handler *x = a->group->handler, *y = b->group->handler;
-    int more = backend_place_priority(a->first) - backend_place_priority(b->first);
+    int64_t more = points(a) - points(b);
     if (a->key->turn != b->key->turn)
         return a->key->turn < b->key->turn;
     if (more)

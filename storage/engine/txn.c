@@ -66,6 +66,22 @@ bool txn_is_full(const struct store *s, size_t n)
     return waiting + n > s->max_queued;
 }
 
+/* Somebody may wait for the end of what ran when the queue or the handler was paused. */
+static void tell_pauses(struct store *s, const struct line *line)
+{
+    const struct line_queue *q = line->group->part->queue;
+    const struct line_handler *h = line->group->handler;
+    struct task_id id;
+    if (q->is_paused && q->running == 0) {
+        id = store_pause_id(STORE_PAUSE_QUEUE, q->is.name);
+        txn_add_change(s, &(struct store_change){.id = id, .state = TASK_SUCCEEDED});
+    }
+    if (h->is_paused && h->running == 0) {
+        id = store_pause_id(STORE_PAUSE_HANDLER, h->name);
+        txn_add_change(s, &(struct store_change){.id = id, .state = TASK_SUCCEEDED});
+    }
+}
+
 void txn_count(struct store *s, struct line *line, int from, int to, uint64_t n)
 {
     uint64_t *live = s->w.now.stats.live[lines_lane(line)];
@@ -74,6 +90,8 @@ void txn_count(struct store *s, struct line *line, int from, int to, uint64_t n)
     if (to != LINE_NONE && !task_state_is_final((enum task_state)to))
         live[to] += n;
     lines_move(&s->w.lines, line, from, to, n);
+    if (from == TASK_RUNNING)
+        tell_pauses(s, line);
 }
 
 static void watch(int64_t *next, int64_t at)

@@ -25,6 +25,9 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     limit_set_init(&w->limits);
     lines_init(&w->lines);
     w->lines.limits = &w->limits;
+    pauses_init(&w->pauses);
+    w->lines.pauses = &w->pauses;
+    w->limits.now_up_ms = totals->up_ms;
     w->now.seq = w->now.saved_seq = totals->seq;
     w->now.saved_up_ms = w->up_base_ms = totals->up_ms;
     w->up_base_mono_us = clock_mono_us();
@@ -46,8 +49,10 @@ void writer_release(struct store *s)
             s->ops->rollback(s->backend); /* the next daemon goes on from an earlier saving */
     }
     spec_cache_release(&s->w.specs);
+    queues_committed(s);
     lines_release(&s->w.lines);
     limit_set_release(&s->w.limits);
+    pauses_release(&s->w.pauses);
     free(s->w.changes);
     free(s->w.ended);
 }
@@ -119,6 +124,7 @@ static int commit(struct store *s)
     w->in_txn = false;
     lines_committed(&w->lines);
     limit_set_committed(&w->limits);
+    queues_committed(s);
     w->now.stats.commits++;
     if (!w->disk_full)
         w->now.stats.health = 0;
@@ -136,6 +142,7 @@ static void undo(struct store *s, int rc)
         w->in_txn = false;
         w->now = w->saved;
         lines_undo_to(&w->lines, 0);
+        queues_undo(s);
         limit_verbs_undo(s);
     }
     trouble_set(s, rc);

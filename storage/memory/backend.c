@@ -69,13 +69,14 @@ static struct backend_row move_row(struct backend *b, struct record *r,
                                    const struct task_move *move)
 {
     struct task after = r->task;
+    int64_t place = r->place;
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
     after.started_wall_ms = b->now.wall_ms;
     after.is_suspended = false;
     memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
-    return (struct backend_row){after.spec->id.hi, after.attempt, after.earlier_attempts,
-                                after.daemon_deaths, after.started_wall_ms};
+    return (struct backend_row){after.spec->id.hi,   after.attempt,         after.earlier_attempts,
+                                after.daemon_deaths, after.started_wall_ms, place};
 }
 
 static int memory_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
@@ -376,8 +377,42 @@ static void memory_close(struct backend *b)
     free(b);
 }
 
-/* ---- limits: the engine has them in memory, and nothing is kept here ---------------------------
+/* ---- queues, pauses, limits: the engine has them in memory, and nothing is kept here
+ * ---------------------------
  */
+
+static int memory_queue_put(struct backend *b, const struct store_queue *queue)
+{
+    (void)b, (void)queue;
+    return 0;
+}
+
+static int memory_queue_drop(struct backend *b, const char *name)
+{
+    (void)b, (void)name;
+    return 0;
+}
+
+static int memory_fair_put(struct backend *b, const char *queue,
+                           const struct store_fair_weight *weight)
+{
+    (void)b, (void)queue, (void)weight;
+    return 0;
+}
+
+static int memory_pause_put(struct backend *b, enum store_pausable kind, const char *name,
+                            const struct pool_pause *pause)
+{
+    (void)b, (void)kind, (void)name, (void)pause;
+    return 0;
+}
+
+static int memory_queues(struct backend *b, backend_queue_fn *queue_fn, backend_fair_fn *fair_fn,
+                         backend_pause_fn *pause_fn, void *ctx)
+{
+    (void)b, (void)queue_fn, (void)fair_fn, (void)pause_fn, (void)ctx;
+    return 0;
+}
 
 static int memory_limit_put(struct backend *b, const struct store_limit *limit)
 {
@@ -472,6 +507,11 @@ const struct backend_ops backend_memory = {
     .bulk_next = memory_bulk_next,
     .bulk_find = memory_bulk_find,
     .bulk_scan = memory_bulk_scan,
+    .queue_put = memory_queue_put,
+    .queue_drop = memory_queue_drop,
+    .fair_put = memory_fair_put,
+    .pause_put = memory_pause_put,
+    .queues = memory_queues,
     .limit_put = memory_limit_put,
     .limit_drop = memory_limit_drop,
     .limit_key_put = memory_limit_key_put,
@@ -501,4 +541,5 @@ const struct backend_ops backend_memory = {
     .failures = memory_failures,
     .bulk_get = memory_bulk_get,
     .bulk_list = memory_bulk_list,
+    .queue_oldest = memory_queue_oldest,
 };

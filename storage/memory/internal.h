@@ -130,6 +130,7 @@ void memory_hide_line(struct backend *b, struct memory_line *line);
 void memory_free_line(struct memory_line *line);
 /* Where a queued record stands among those of its lane, queue and fairness key, from 1. */
 uint32_t memory_place_of(const struct backend *b, const struct record *r);
+int memory_queue_oldest(struct backend_reader *r, struct store_queue_oldest *o);
 
 /* batches.c: batches, keys, reports */
 int memory_find_unique(struct backend *b, const char *unique, struct task_id *out);

@@ -52,3 +52,28 @@ uint32_t memory_place_of(const struct backend *b, const struct record *r)
     }
     return 1 + (uint32_t)(ahead < STORE_PLACE_MAX ? ahead : STORE_PLACE_MAX);
 }
+
+static bool waits_in(const struct record *r, const char *queue)
+{
+    if (strcmp(queue, TASK_QUEUE_DEFAULT) == 0)
+        queue = "";
+    return heap_is_linked(&r->queued) && strcmp(r->line->line.queue, queue) == 0;
+}
+
+int memory_queue_oldest(struct backend_reader *r, struct store_queue_oldest *o)
+{
+    struct backend *b = r->b;
+    mutex_lock(&b->mu);
+    for (size_t q = 0; q < o->n; q++) {
+        o->wall_ms[q] = 0;
+        for (struct list_node *i = list_first(&b->in_order); i; i = list_next(&b->in_order, i)) {
+            const struct record *record = FUT_CONTAINER(i, struct record, in_order);
+            if (!waits_in(record, o->queues[q].queue.name))
+                continue;
+            o->wall_ms[q] = record->task.spec->created_wall_ms;
+            break;
+        }
+    }
+    mutex_unlock(&b->mu);
+    return 0;
+}

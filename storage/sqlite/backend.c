@@ -194,6 +194,11 @@ const struct backend_ops backend_sqlite = {
     .bulk_next = sqlite_bulk_next,
     .bulk_find = sqlite_bulk_find,
     .bulk_scan = sqlite_bulk_scan,
+    .queue_put = sqlite_queue_put,
+    .queue_drop = sqlite_queue_drop,
+    .fair_put = sqlite_queue_put_fair,
+    .pause_put = sqlite_queue_put_pause,
+    .queues = sqlite_queues,
     .limit_put = sqlite_limit_put,
     .limit_drop = sqlite_limit_drop,
     .limit_key_put = sqlite_limit_key_put,
@@ -223,4 +228,5 @@ const struct backend_ops backend_sqlite = {
     .failures = sqlite_failures,
     .bulk_get = sqlite_bulk_get,
     .bulk_list = sqlite_bulk_list,
+    .queue_oldest = sqlite_queue_oldest,
 };

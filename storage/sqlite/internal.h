@@ -117,6 +117,16 @@ enum write_stmt {
     W_LIMIT_KEY_DROP,
     W_LIMITS,
     W_LIMIT_KEYS,
+    W_QUEUE_PUT,
+    W_QUEUE_DROP,
+    W_FAIR_PUT,
+    W_FAIR_DROP,
+    W_FAIR_DROP_ALL,
+    W_PAUSE_PUT,
+    W_PAUSE_DROP,
+    W_QUEUES,
+    W_FAIR_WEIGHTS,
+    W_PAUSES,
     W_SAVE,
     W_TOUCH,
     W_COUNT,
@@ -139,6 +149,8 @@ enum read_stmt {
     R_AHEAD,
     R_FAILURES,
     R_BULK,
+    R_QUEUE_LINES,
+    R_LINE_NEXT,
     R_BULKS,
     R_SCHEDULE,
     R_SCHEDULE_RUNS,
@@ -428,6 +440,16 @@ int sqlite_bulk_scan(struct backend *b, struct backend_scan *scan);
 int sqlite_failures(struct backend_reader *r, struct store_failures *o);
 int sqlite_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
 int sqlite_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
+/* queues.c */
+int sqlite_queue_put(struct backend *b, const struct store_queue *queue);
+int sqlite_queue_drop(struct backend *b, const char *name);
+int sqlite_queue_put_fair(struct backend *b, const char *queue,
+                          const struct store_fair_weight *weight);
+int sqlite_queue_put_pause(struct backend *b, enum store_pausable kind, const char *name,
+                           const struct pool_pause *pause);
+int sqlite_queues(struct backend *b, backend_queue_fn *queue_fn, backend_fair_fn *fair_fn,
+                  backend_pause_fn *pause_fn, void *ctx);
+int sqlite_queue_oldest(struct backend_reader *r, struct store_queue_oldest *o);
 /* limits.c */
 int sqlite_limit_put(struct backend *b, const struct store_limit *limit);
 int sqlite_limit_drop(struct backend *b, const char *name);

@@ -22,7 +22,8 @@ static struct backend_row row_of(const struct backend *b, sqlite3_stmt *st,
                                 .attempt = (uint32_t)attempt,
                                 .earlier_attempts = (uint32_t)sqlite3_column_int64(st, 3),
                                 .daemon_deaths = (uint32_t)sqlite3_column_int64(st, 2),
-                                .started_wall_ms = b->now.wall_ms};
+                                .started_wall_ms = b->now.wall_ms,
+                                .place = sqlite3_column_int64(st, 4)};
 }
 
 static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,

@@ -57,6 +57,9 @@ static const char *const sql[R_COUNT] = {
     [R_FAILURES] = "SELECT " TASK_COLUMNS " FROM results r INDEXED BY results_code"
                    " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
                    " WHERE r.code IS NOT NULL AND r.key >= ?1 ORDER BY r.key DESC LIMIT ?2",
+    [R_QUEUE_LINES] = "SELECT number FROM lines WHERE queue = ?1 LIMIT ?2",
+    [R_LINE_NEXT] = "SELECT key, place FROM live WHERE queue = ?1 AND place >= ?2"
+                    " ORDER BY place LIMIT 1",
     [R_BULK] = "SELECT " BULK_COLUMNS " FROM bulks WHERE key = ?1 AND lo = ?2",
     [R_BULKS] = "SELECT " BULK_COLUMNS " FROM bulks ORDER BY key DESC LIMIT ?1",
 };

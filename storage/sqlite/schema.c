@@ -200,6 +200,18 @@ static const char *const migrations[] = {
      "  key INTEGER NOT NULL, is_revival INTEGER NOT NULL, state INTEGER NOT NULL,"
      "  after INTEGER NOT NULL, PRIMARY KEY (key, is_revival)) STRICT, WITHOUT ROWID;"
      "ALTER TABLE live ADD COLUMN unmet INTEGER;"),
+
+    /* What is said of queues and handlers (pauses.kind: enum store_pausable); and which futures a
+     * queue or a schedule has, without a look at the others. */
+    ("CREATE TABLE queues (name TEXT PRIMARY KEY, weight REAL NOT NULL,"
+     "  max_running INTEGER NOT NULL, rate_tasks REAL NOT NULL, rate_per_ms INTEGER NOT NULL,"
+     "  rate_burst REAL NOT NULL, age_after_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE fair_weights (queue TEXT NOT NULL, fair_key TEXT NOT NULL,"
+     "  weight REAL NOT NULL, PRIMARY KEY (queue, fair_key)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE pauses (kind INTEGER NOT NULL, name TEXT NOT NULL, since_ms INTEGER NOT NULL,"
+     "  by TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX options_queue ON options(queue) WHERE queue IS NOT NULL;"
+     "CREATE INDEX options_schedule ON options(schedule) WHERE schedule IS NOT NULL;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

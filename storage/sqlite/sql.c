@@ -198,6 +198,21 @@ static const char *const sql[W_COUNT] = {
     [W_LIMITS] = "SELECT name, per_key, max_running, rate_tasks, rate_per_ms, rate_burst"
                  " FROM limits",
     [W_LIMIT_KEYS] = "SELECT name, key, tokens, tokens_ms, closed_until_ms FROM limit_keys",
+    [W_QUEUE_PUT] = "INSERT OR REPLACE INTO queues (name, weight, max_running, rate_tasks,"
+                    " rate_per_ms, rate_burst, age_after_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [W_QUEUE_DROP] = "DELETE FROM queues WHERE name = ?1",
+    [W_FAIR_PUT] = "INSERT OR REPLACE INTO fair_weights (queue, fair_key, weight)"
+                   " VALUES (?1, ?2, ?3)",
+    [W_FAIR_DROP] = "DELETE FROM fair_weights WHERE queue = ?1 AND fair_key = ?2",
+    [W_FAIR_DROP_ALL] = "DELETE FROM fair_weights WHERE queue = ?1",
+    [W_PAUSE_PUT] = "INSERT OR REPLACE INTO pauses (kind, name, since_ms, by, reason)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [W_PAUSE_DROP] = "DELETE FROM pauses WHERE kind = ?1 AND name = ?2",
+    [W_QUEUES] = "SELECT name, weight, max_running, rate_tasks, rate_per_ms, rate_burst,"
+                 " age_after_ms FROM queues",
+    [W_FAIR_WEIGHTS] = "SELECT queue, fair_key, weight FROM fair_weights"
+                       " ORDER BY queue, fair_key",
+    [W_PAUSES] = "SELECT kind, name, since_ms, by, reason FROM pauses",
     [W_SAVE] = "UPDATE counters SET seq = ?1, up_ms = ?2, wall_ms = ?3",
     [W_TOUCH] = "PRAGMA application_id = 1718973540", /* what it is; writes a page all the same */
 };

@@ -267,6 +267,43 @@ int fixture_failures(struct fixture *k, const char *filter, struct store_failure
     return rc;
 }
 
+int fixture_queue_set(struct fixture *k, const char *name, unsigned sets,
+                      const struct store_queue *is)
+{
+    struct store_queue_set o = {.queue = *is, .sets = sets};
+    (void)snprintf(o.queue.name, sizeof(o.queue.name), "%s", name);
+    return fixture_do(k, &store_verb_queue_set, &o.op);
+}
+
+int fixture_queue_pause(struct fixture *k, const char *name, const struct pool_pause *pause)
+{
+    struct store_queue_set o = {.sets = STORE_QUEUE_PAUSE, .pause = *pause};
+    (void)snprintf(o.queue.name, sizeof(o.queue.name), "%s", name);
+    return fixture_do(k, &store_verb_queue_set, &o.op);
+}
+
+int fixture_handler_pause(struct fixture *k, const char *name, const struct pool_pause *pause,
+                          uint64_t *out_running)
+{
+    struct store_handler_pause o = {.name = name, .pause = *pause};
+    int rc = fixture_do(k, &store_verb_handler_pause, &o.op);
+    *out_running = o.running;
+    return rc;
+}
+
+size_t fixture_claim_now(struct fixture *k, enum lane lane, size_t max, struct task *tasks)
+{
+    struct fixture_parked p = {.o = {.lane = lane, .max = max, .tasks = tasks}};
+    struct store_queue_list o = {.name = TASK_QUEUE_DEFAULT};
+    fixture_park(k, &p);
+    (void)fixture_do(k, &store_verb_queue_list, &o.op); /* behind it in the writer's order */
+    free(o.queues);
+    free(o.fair);
+    ck_assert_int_eq(fixture_recall(k, lane), 0);
+    fixture_join(&p);
+    return p.o.n;
+}
+
 int fixture_limit_put(struct fixture *k, const struct store_limit *limit)
 {
     struct store_limit_put o = {.limit = *limit};

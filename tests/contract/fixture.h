@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "core/sync.h"
+#include "storage/queue.h"
 #include "storage/store.h"
 
 struct fixture {
@@ -70,6 +71,14 @@ int fixture_limit_drop(struct fixture *k, const char *name);
 int fixture_limit_close(struct fixture *k, const char *name, const char *key, int64_t for_ms);
 /* o->limits and o->keys: free() them. */
 int fixture_limit_list(struct fixture *k, const char *name, struct store_limit_list *o);
+/* Of a queue by its name: the members in `sets`, but for the pause; that; and of a handler. */
+int fixture_queue_set(struct fixture *k, const char *name, unsigned sets,
+                      const struct store_queue *is);
+int fixture_queue_pause(struct fixture *k, const char *name, const struct pool_pause *pause);
+int fixture_handler_pause(struct fixture *k, const char *name, const struct pool_pause *pause,
+                          uint64_t *out_running);
+/* What a claim of `max` gets now: it is recalled, a transaction later, when it gets nothing. */
+size_t fixture_claim_now(struct fixture *k, enum lane lane, size_t max, struct task *tasks);
 /* Starts a bulk and waits (5 s at most) for its end. */
 struct store_bulk fixture_bulk(struct fixture *k, enum store_bulk_kind kind, const char *filter);
 struct store_bulk fixture_wait_bulk(struct fixture *k, struct task_id id);

@@ -1,0 +1,29 @@
+/* pauses: which queues and handlers are paused, by whom, when and why. The writer alone changes it;
+ * other threads look through store_paused. */
+#ifndef FUT_STORAGE_ENGINE_PAUSES_H
+#define FUT_STORAGE_ENGINE_PAUSES_H
+
+#include "core/map.h"
+#include "core/sync.h"
+#include "storage/queue.h"
+
+#define PAUSES_KINDS 2
+
+struct pauses {
+    struct mutex mu;                  /* the writer needs it only to change something */
+    struct map by_name[PAUSES_KINDS]; /* by kind */
+};
+
+/* Nothing is paused; pauses_release frees. */
+void pauses_init(struct pauses *p);
+void pauses_release(struct pauses *p);
+/* since_wall_ms 0: it goes on. The writer. */
+void pauses_put(struct pauses *p, enum store_pausable kind, const char *name,
+                const struct pool_pause *pause);
+/* The pause, or NULL: it goes on. The writer. */
+const struct pool_pause *pauses_find(const struct pauses *p, enum store_pausable kind,
+                                     const char *name);
+/* How many of a kind are paused. The writer. */
+size_t pauses_count(const struct pauses *p, enum store_pausable kind);
+
+#endif
