@@ -108,14 +108,14 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(B)/tests/libfixture_$(1).a $(
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) $$< $(B)/tests/libfixture_$(1).a $(B)/libsupport.a -Wl,--start-group $(call archives,$(1)) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_$(1)) -o $$@
 endef
 $(foreach r,$(FOLDERS),$(eval $(call unit_rule,$(r))))
-$(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/libfixture_storage.a $(call archives,storage)
+$(B)/tests/contract/%: $(B)/tests/contract/%.o $(B)/tests/libfixture_storage.a $(B)/libsupport.a $(call archives,storage)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/libfixture_storage.a -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/libfixture_storage.a $(B)/libsupport.a -Wl,--start-group $(call archives,storage) -Wl,--end-group -lcheck -lsubunit -lm $(LIBS_storage) -o $@
 
 # A model may use the tables of states of what it models.
-$(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(B)/libapi.a $(call archives,core)
+$(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(B)/libsupport.a $(B)/libapi.a $(call archives,core)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(B)/libapi.a $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/tests/model/explore.o $(B)/libsupport.a $(B)/libapi.a $(call archives,core) -lcheck -lsubunit -lm $(LIBS_core) -o $@
 
 # System tests and tools speak HTTP to the real binary; of the program they use core/ alone.
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)

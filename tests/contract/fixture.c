@@ -108,6 +108,19 @@ int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n)
     return wait_done(store_post(k->store, &store_verb_submit, &o.op, on_done), &o.op);
 }
 
+void fixture_respec(struct task *t, const struct task_spec *spec)
+{
+    struct task_spec *fresh = task_spec_new(spec); /* while the old one is there */
+    task_spec_unref(t->spec);
+    t->spec = fresh;
+}
+
+long fixture_setting(const char *variable, long preset)
+{
+    const char *text = getenv(variable);
+    return text ? strtol(text, NULL, 10) : preset;
+}
+
 struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input)
 {
     struct task t = fixture_task(lane, "echo", input);
@@ -439,8 +452,7 @@ const char *const fixture_backends[] = {"sqlite", "memory"};
 int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
 {
     const char *only = getenv("FUT_BACKEND");
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 30);
+    TCase *tc = suite_case("all", 30, NULL, NULL);
     for (size_t i = 0; i < n; i++) {
         for (int b = 0; b < (int)FUT_COUNT(fixture_backends); b++) {
             if (!only || strcmp(only, fixture_backends[b]) == 0)

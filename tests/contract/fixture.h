@@ -28,6 +28,10 @@ void fixture_close(struct fixture *k);
 
 /* A queued task with a fresh id; the caller releases it. */
 struct task fixture_task(enum lane lane, const char *handler, const char *input);
+/* Gives t a copy of spec, which may point into the one that t has. */
+void fixture_respec(struct task *t, const struct task_spec *spec);
+/* The number in the environment's variable, or preset: for runs that are longer than a test. */
+long fixture_setting(const char *variable, long preset);
 /* Submits one fresh task and returns its id. */
 struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input);
 int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n);

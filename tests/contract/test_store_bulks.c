@@ -23,10 +23,8 @@ static struct task_id submit(const char *handler, enum lane lane, const char *un
     struct task t = fixture_task(lane, handler, "x");
     struct task_spec spec = *t.spec;
     spec.unique = unique;
-    struct task_spec *fresh = task_spec_new(&spec);
-    task_spec_unref(t.spec);
-    t.spec = fresh;
-    struct task_id id = fresh->id;
+    fixture_respec(&t, &spec);
+    struct task_id id = t.spec->id;
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     task_release(&t);
     return id;

@@ -204,9 +204,7 @@ static struct task expiring(int64_t expires_in_ms)
     struct task t = fixture_task(LANE_IO, "echo", "x");
     struct task_spec spec = *t.spec;
     spec.times.expires_in_ms = expires_in_ms;
-    struct task_spec *fresh = task_spec_new(&spec);
-    task_spec_unref(t.spec);
-    t.spec = fresh;
+    fixture_respec(&t, &spec);
     return t;
 }
 

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
+#include "tests/support/chance.h"
 
 static struct fixture k;
 
@@ -190,12 +191,11 @@ END_TEST
 
 /* ---- at random ------------------------------------------------------------------------------- */
 
-static unsigned random_state = 7;
+static uint64_t random_state = 7;
 
 static unsigned pick(unsigned n)
 {
-    random_state = random_state * 1103515245u + 12345u;
-    return (random_state >> 8) % n;
+    return (unsigned)chance_of(&random_state, n);
 }
 
 #define NODES 24

@@ -41,10 +41,8 @@ static struct task_id submit_to(const char *limits, const char *fair_key)
     struct task_spec spec = *t.spec;
     spec.limits = limits;
     spec.fair_key = fair_key;
-    struct task_spec *fresh = task_spec_new(&spec);
-    task_spec_unref(t.spec);
-    t.spec = fresh;
-    struct task_id id = fresh->id;
+    fixture_respec(&t, &spec);
+    struct task_id id = t.spec->id;
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     task_release(&t);
     return id;

@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
+#include "tests/support/chance.h"
 
 #define HANDLERS 3
 #define KEYS 4
@@ -30,19 +31,12 @@ static struct fixture k;
 static struct model_task tasks[TASKS_MAX];
 static size_t n_tasks;
 static long order, served[HANDLERS], n_served, turn[KEYS], turn_now;
-static unsigned random_state;
+static uint64_t random_state;
 static unsigned long claimed, skipped, refused, restarts, lives;
 
 static unsigned pick(unsigned n)
 {
-    random_state = random_state * 1103515245u + 12345u;
-    return (random_state >> 8) % n;
-}
-
-static long setting(const char *name, long preset)
-{
-    const char *text = getenv(name);
-    return text ? strtol(text, NULL, 10) : preset;
+    return (unsigned)chance_of(&random_state, n);
 }
 
 /* ---- the model ------------------------------------------------------------------------------- */
@@ -155,9 +149,7 @@ static struct task make(int handler, int key, int priority)
     spec.fair_key = keys[key];
     spec.priority = priority;
     spec.retries = 100;
-    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
-    task_spec_unref(t.spec);
-    t.spec = fresh;
+    fixture_respec(&t, &spec);
     return t;
 }
 
@@ -304,8 +296,8 @@ static void step(void)
 
 START_TEST(test_lines_serve_as_the_model_says)
 {
-    long steps = setting("FUT_WALK_STEPS", 1500);
-    random_state = (unsigned)setting("FUT_WALK_SEED", 14);
+    long steps = fixture_setting("FUT_WALK_STEPS", 1500);
+    random_state = (uint64_t)fixture_setting("FUT_WALK_SEED", 14);
     fixture_open(&k, fixture_backends[_i]);
     struct task one = make(0, 0, 0); /* while it is unfinished the queue forgets nobody */
     struct task_change c;
@@ -382,9 +374,7 @@ static struct task in_queue(const char *queue)
     struct task t = make(0, 0, 0);
     struct task_spec spec = *t.spec;
     spec.queue = queue;
-    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
-    task_spec_unref(t.spec);
-    t.spec = fresh;
+    fixture_respec(&t, &spec);
     return t;
 }
 
@@ -448,9 +438,7 @@ static struct task of_key(size_t key)
     struct task_spec spec = *t.spec;
     (void)snprintf(text, sizeof(text), "%zu", key);
     spec.fair_key = text;
-    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
-    task_spec_unref(t.spec);
-    t.spec = fresh;
+    fixture_respec(&t, &spec);
     return t;
 }
 
@@ -492,8 +480,9 @@ static void claim_keys(size_t n, unsigned *times)
  * of each task's submission and claim, with FUT_LINES_KEYS keys (a divisor or a multiple of 50). */
 START_TEST(test_lines_serve_each_key_once_a_round)
 {
-    size_t n_keys = (size_t)setting("FUT_LINES_KEYS", 250);
-    size_t n = (size_t)setting("FUT_LINES_TASKS", 750), rounds = n < 5000 ? 2 : 1 + 5000 / n_keys;
+    size_t n_keys = (size_t)fixture_setting("FUT_LINES_KEYS", 250);
+    size_t n = (size_t)fixture_setting("FUT_LINES_TASKS", 750),
+           rounds = n < 5000 ? 2 : 1 + 5000 / n_keys;
     unsigned *times = xcalloc(n_keys, sizeof(*times));
     fixture_open(&k, fixture_backends[_i]);
     double began = cpu_us();

@@ -8,6 +8,7 @@
 
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
+#include "tests/support/chance.h"
 
 #define TASKS 24
 #define HOUR_MS 3600000
@@ -19,19 +20,12 @@ struct walker {
 
 static struct fixture k;
 static struct walker walkers[TASKS];
-static unsigned random_state;
+static uint64_t random_state;
 static unsigned long tried, stale, refused, restarts, ended;
 
 static unsigned pick(unsigned n)
 {
-    random_state = random_state * 1103515245u + 12345u;
-    return (random_state >> 8) % n;
-}
-
-static long setting(const char *name, long preset)
-{
-    const char *text = getenv(name);
-    return text ? strtol(text, NULL, 10) : preset;
+    return (unsigned)chance_of(&random_state, n);
 }
 
 static void submit(struct walker *w)
@@ -177,8 +171,8 @@ static void step(void)
 
 START_TEST(test_store_walks_as_the_pure_function_says)
 {
-    long steps = setting("FUT_WALK_STEPS", 1500);
-    random_state = (unsigned)setting("FUT_WALK_SEED", 20);
+    long steps = fixture_setting("FUT_WALK_STEPS", 1500);
+    random_state = (uint64_t)fixture_setting("FUT_WALK_SEED", 20);
     fixture_open(&k, fixture_backends[_i]);
     for (int i = 0; i < TASKS; i++)
         submit(&walkers[i]);

@@ -222,8 +222,7 @@ int explore_suite(const char *name, const struct explore_model *m, size_t at_lea
     suite.at_least = at_least;
     suite.mutant = mutant;
     suite.mutants = mutants;
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
+    TCase *tc = suite_case("all", 120, NULL, NULL);
     tcase_add_test(tc, test_model_holds_in_every_state);
     tcase_add_loop_test(tc, test_model_finds_the_mutant, 0, (int)n);
     return suite_run_cases(name, tc, NULL);

@@ -106,6 +106,14 @@ json_t *api_done(const char *base, const char *id)
     return future;
 }
 
+void api_expect_end(const char *base, const char *id, const char *state, const char *code)
+{
+    json_t *f = api_done(base, id);
+    if (strcmp(api_str(f, "state"), state) != 0 || strcmp(api_str(f, "error.code"), code) != 0)
+        fail("not %s %s: %s", state, code, json_dumps(f, 0));
+    json_decref(f);
+}
+
 json_t *api_run(const char *base, const char *json)
 {
     char id[ID_TEXT_SIZE];

@@ -23,6 +23,8 @@ int api_cancel(const char *base, const char *id);
 json_t *api_future(const char *base, const char *id);
 /* The future once it is done (long-polls, two minutes at most). json_decref() it. */
 json_t *api_done(const char *base, const char *id);
+/* api_done; its state and error.code ("": none) must be these. */
+void api_expect_end(const char *base, const char *id, const char *state, const char *code);
 /* Submit, then api_done. */
 json_t *api_run(const char *base, const char *json);
 /* Its result as it is, which must be there, as text; free() it. */

@@ -405,3 +405,9 @@ const char *daemon_kept(const struct daemon *d)
 {
     return d->kept.len ? d->kept.data : "";
 }
+
+void daemon_end(struct daemon **d)
+{
+    daemon_stop(*d);
+    daemon_free(d);
+}

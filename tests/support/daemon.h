@@ -41,6 +41,8 @@ void daemon_kill(struct daemon *d);
 void daemon_signal(struct daemon *d, int sig);
 /* For the end after daemon_signal; what waitpid says. */
 int daemon_wait_end(struct daemon *d);
+/* daemon_stop, then daemon_free. */
+void daemon_end(struct daemon **d);
 /* Kills it when it runs, removes the directory, frees, NULLs. A daemon that a sanitizer has
  * complained about fails the test here at the latest. NULL ok. */
 void daemon_free(struct daemon **d);

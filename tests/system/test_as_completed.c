@@ -13,6 +13,7 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/fetches.h"
+#include "tests/support/load_report.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
@@ -61,8 +62,7 @@ START_TEST(test_as_completed_fifty_calls_twenty_at_a_time)
     free(err);
     free(script);
     free(url);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     fetches_stop(&f);
 }
 END_TEST
@@ -105,8 +105,7 @@ START_TEST(test_as_completed_and_waits_over_a_thousand)
     json_decref(failed);
     json_decref(all);
     json_decref(made);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -203,8 +202,7 @@ START_TEST(test_as_completed_killed_readers_miss_and_repeat_nothing)
     ck_assert_uint_eq(json_object_size(rd.seen), 400);
     json_decref(rd.seen);
     json_decref(made);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -215,21 +213,9 @@ END_TEST
 /* Exactly `requests` requests; the tool's report. */
 static json_t *press(struct daemon *d, const char *mode, const char *requests)
 {
-    char *path = daemon_built("tests/tools/load"), *out = NULL, *err = NULL;
-    const char *argv[] = {path,     "--address",  daemon_address(d),
-                          "--mode", mode,         "--connections",
-                          "50",     "--requests", requests,
-                          "--wait", "30",         "--late",
-                          "5",      "--grace",    "40",
-                          NULL};
-    int status = program_run(argv, NULL, 80000, &out, &err);
-    ck_assert_msg(status == 0, "%d: %s%s", status, out, err);
-    json_t *report = json_loads(out, 0, NULL);
-    ck_assert_msg(report != NULL, "%s", out);
-    free(path);
-    free(out);
-    free(err);
-    return report;
+    return load_report(d, (const char *const[]){"--mode", mode, "--connections", "50", "--requests",
+                                                requests, "--wait", "30", "--late", "5", "--grace",
+                                                "40", NULL});
 }
 
 /* Each wait had its answer, 200 with the done future, and none needed its deadline for it. */
@@ -244,8 +230,7 @@ static void check_moments(const char *mode, const char *requests)
     ck_assert_int_eq(api_int(report, "undone"), 0);
     ck_assert_int_eq(api_int(report, "late"), 0);
     json_decref(report);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 
 /* POST, then the long-poll at once: echo ends while its wait comes in. */
@@ -273,8 +258,7 @@ START_TEST(test_as_completed_wait_all_never_misses_the_moment)
         json_decref(all);
         json_decref(made);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -86,8 +86,7 @@ START_TEST(test_auth_asks_for_a_token_with_the_scope)
     char *log = daemon_log(d);
     ck_assert_ptr_null(strstr(log, "-token-"));
     free(log);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -103,8 +102,7 @@ START_TEST(test_auth_reads_the_systemd_credential)
     r = ask(daemon_url(d), "GET", "/v1/stats", "reader-token-0123456");
     ck_assert_int_eq(r.status, 200);
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -143,8 +141,7 @@ START_TEST(test_auth_keeps_idempotency_keys_apart)
         http_reply_release(&r);
     }
     ck_assert_str_ne(ids[0], ids[1]);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -250,8 +247,7 @@ START_TEST(test_auth_serves_tls)
     http_reply_release(&plain);
     free(health);
     free(future);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

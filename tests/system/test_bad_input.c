@@ -118,8 +118,7 @@ START_TEST(test_bad_input_each_case_is_a_clear_problem)
     json_t *f = api_run(daemon_url(d), "{\"handler\":\"echo\",\"input\":1}");
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -196,8 +195,7 @@ START_TEST(test_bad_input_large_body_is_413_with_the_limit)
         }
         http_reply_release(&r);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

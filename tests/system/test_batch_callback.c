@@ -7,6 +7,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/receiver.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
 static struct receiver *receiver;
 
@@ -18,8 +19,7 @@ static struct daemon *begin(void)
 
 static void end(struct daemon *d)
 {
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     receiver_stop(&receiver);
 }
 
@@ -118,9 +118,7 @@ START_TEST(test_batch_callback_of_a_map_and_of_lines)
 END_TEST
 
 /* What is refused at once names the member. */
-static const struct {
-    const char *callback, *field;
-} refused[] = {
+static const struct text_case refused[] = {
     {"{\"url\":\"http://10.1.2.3/\"}", "callback.url"},
     {"{\"url\":\"ftp://127.0.0.1/\"}", "callback.url"},
     {"{}", "callback.url"},
@@ -135,10 +133,10 @@ START_TEST(test_batch_callback_is_refused_as_a_tasks_is)
     char body[256];
     for (size_t i = 0; i < FUT_COUNT(refused); i++) {
         (void)snprintf(body, sizeof(body), "{\"handler\":\"echo\",\"inputs\":[1],\"callback\":%s}",
-                       refused[i].callback);
+                       refused[i].given);
         struct http_reply r = api_post(daemon_url(d), "/v1/batches", body);
-        ck_assert_msg(r.status == 422, "%s: %d %s", refused[i].callback, r.status, r.body);
-        ck_assert_str_eq(api_str(r.json, "field"), refused[i].field);
+        ck_assert_msg(r.status == 422, "%s: %d %s", refused[i].given, r.status, r.body);
+        ck_assert_str_eq(api_str(r.json, "field"), refused[i].expected);
         http_reply_release(&r);
     }
     struct http_reply r =
@@ -146,8 +144,7 @@ START_TEST(test_batch_callback_is_refused_as_a_tasks_is)
     ck_assert_int_eq(r.status, 400);
     ck_assert_str_eq(api_str(r.json, "parameter"), "callback");
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -66,8 +66,7 @@ START_TEST(test_batches_map_a_directory_over_the_workers)
     free(err);
     free(script);
     dir_free(&dir);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -93,8 +92,7 @@ START_TEST(test_batches_survive_a_kill)
     http_reply_release(&r);
     json_decref(made);
     free(body);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -118,8 +116,7 @@ START_TEST(test_batches_cancel_stays_durable)
     free(path);
     free(body);
     json_decref(made);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -85,8 +85,7 @@ START_TEST(test_behaviour_unchanged_is_304)
     r = get_with(daemon_url(d), "GET", "If-None-Match: \"other\"", "", id);
     ck_assert_int_eq(r.status, 200);
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -108,8 +107,7 @@ START_TEST(test_behaviour_a_long_poll_watches_versions)
     ck_assert_int_eq(r.status, 200);
     ck_assert(json_is_true(api_at(r.json, "done")));
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -133,8 +131,7 @@ START_TEST(test_behaviour_log_can_be_followed)
     ck_assert_uint_eq(r.body_len, 0); /* at the end there is nothing to wait for */
     take_header(&r, "Futured-State", state, sizeof(state));
     ck_assert_str_eq(state, "succeeded");
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -149,8 +146,7 @@ START_TEST(test_behaviour_log_refuses_what_is_not_there)
     ck_assert_int_eq(r.status, 400);
     ck_assert_str_eq(api_str(r.json, "parameter"), "from");
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -174,8 +170,7 @@ START_TEST(test_behaviour_prefer_head_and_options)
     ck_assert_str_eq(value, "GET, HEAD, OPTIONS");
     let_go(d);
     json_decref(api_done(daemon_url(d), id));
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -206,8 +201,7 @@ START_TEST(test_behaviour_tell_what_a_future_waits_for)
     http_reply_release(&r);
     let_go(d);
     json_decref(api_done(daemon_url(d), waits));
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -225,8 +219,7 @@ START_TEST(test_behaviour_trace_context_reaches_the_program)
     ck_assert_str_eq(result.body, TRACE "\n");
     http_reply_release(&result);
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -247,8 +240,7 @@ START_TEST(test_behaviour_show_the_callback_and_its_failure)
     ck_assert_str_eq(api_str(r.json, "code"), "unknown_handler");
     http_reply_release(&r);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

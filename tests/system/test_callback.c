@@ -109,8 +109,7 @@ START_TEST(test_callback_is_signed_and_on_the_future)
     ck_assert_str_eq(api_str(f, "finished_at"), api_str(body, "data.finished_at"));
     json_decref(f);
     json_decref(body);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     receiver_stop(&receiver);
 }
 END_TEST
@@ -242,8 +241,7 @@ START_TEST(test_callback_url_that_is_not_allowed_is_refused)
         ck_assert_str_eq(api_str(r.json, "field"), "callback.url");
         http_reply_release(&r);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -8,6 +8,7 @@
 #include "tests/support/dir.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/support/wait.h"
 
 #define EXIT_CONFIG 78
@@ -74,9 +75,7 @@ START_TEST(test_config_listen_address_must_be_one)
 }
 END_TEST
 
-static const struct {
-    const char *json, *said;
-} bad_handlers[] = {
+static const struct text_case bad_handlers[] = {
     {"{\"x\": {\"exec\": [\"true\"]", "line 1"},
     {"[]", "not an object"},
     {"{\"x\": {}}", "\"x\""},
@@ -94,11 +93,11 @@ START_TEST(test_config_bad_handlers_files_are_refused)
     for (size_t i = 0; i < FUT_COUNT(bad_handlers); i++) {
         struct daemon *d = daemon_new();
         char *said = NULL;
-        daemon_set_handlers(d, bad_handlers[i].json);
+        daemon_set_handlers(d, bad_handlers[i].given);
         int status = daemon_start_refused(d, &said);
-        ck_assert_msg(status == EXIT_CONFIG, "%s: exit status %d", bad_handlers[i].json, status);
-        ck_assert_msg(strstr(said, "handlers.json") && strstr(said, bad_handlers[i].said), "%s: %s",
-                      bad_handlers[i].json, said);
+        ck_assert_msg(status == EXIT_CONFIG, "%s: exit status %d", bad_handlers[i].given, status);
+        ck_assert_msg(strstr(said, "handlers.json") && strstr(said, bad_handlers[i].expected),
+                      "%s: %s", bad_handlers[i].given, said);
         free(said);
         daemon_free(&d);
     }

@@ -409,8 +409,7 @@ int main(void)
         test_disk_full_at_start,
         test_disk_file_size_limit_is_no_space,
     };
-    TCase *tcase = tcase_create("disk");
-    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    TCase *tcase = suite_case("disk", SUITE_TIMEOUT_S, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, test_disk_each_write_fails_once, 0, (int)FUT_COUNT(write_errors));

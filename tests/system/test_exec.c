@@ -78,8 +78,7 @@ START_TEST(test_exec_failure_is_told)
     ck_assert_int_eq(api_int(f, "error.exit_code"), failures[_i].exit_code);
     ck_assert_int_eq(api_int(f, "attempt"), failures[_i].attempts);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -128,8 +127,7 @@ START_TEST(test_exec_timeout_ends_all_its_processes)
     for (const char *const *file = overdue[_i].pids; *file; file++)
         check_gone(d, *file);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -245,8 +243,7 @@ int main(void)
         test_exec_program_need_not_read_its_input,
         test_exec_declared_json_is_shown_as_json,
     };
-    TCase *tcase = tcase_create("exec");
-    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    TCase *tcase = suite_case("exec", SUITE_TIMEOUT_S, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, test_exec_failure_is_told, 0, (int)FUT_COUNT(failures));

@@ -20,23 +20,12 @@ static void begin(void)
 
 static void end(void)
 {
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 
 static const char *id_at(const json_t *batch, size_t i)
 {
     return json_string_value(json_array_get(api_at(batch, "ids"), i));
-}
-
-static void expect_end(const char *id, const char *state, const char *code)
-{
-    json_t *f = api_done(daemon_url(d), id);
-    char *text = json_dumps(f, 0);
-    ck_assert_msg(strcmp(api_str(f, "state"), state) == 0, "%s", text);
-    ck_assert_msg(strcmp(api_str(f, "error.code"), code) == 0, "%s", text);
-    free(text);
-    json_decref(f);
 }
 
 START_TEST(test_graph_batch_with_names)
@@ -86,8 +75,8 @@ START_TEST(test_graph_failure_and_retry)
     r = api_post(daemon_url(d), path, "{\"error\":{\"code\":\"refused\"}}");
     ck_assert_int_eq(r.status, 200);
     http_reply_release(&r);
-    expect_end(after, "cancelled", "parent_failed");
-    expect_end(cleanup, "succeeded", "");
+    api_expect_end(daemon_url(d), after, "cancelled", "parent_failed");
+    api_expect_end(daemon_url(d), cleanup, "succeeded", "");
     char *retry = text_printf("/v1/futures/%s/retry", after);
     r = api_post(daemon_url(d), retry, NULL);
     ck_assert_int_eq(r.status, 409);
@@ -102,7 +91,7 @@ START_TEST(test_graph_failure_and_retry)
     r = api_post(daemon_url(d), path, "{\"result\":1}");
     ck_assert_int_eq(r.status, 200);
     http_reply_release(&r);
-    expect_end(after, "succeeded", "");
+    api_expect_end(daemon_url(d), after, "succeeded", "");
     free(path);
     end();
 }

@@ -58,8 +58,7 @@ static void serve_beside(const char *text)
         check_served(d);
     hostile_drop(&idle);
     check_served(d);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     free(limit);
 }
 

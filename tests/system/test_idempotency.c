@@ -51,8 +51,7 @@ START_TEST(test_idempotency_same_request_brings_the_same_future)
     ck_assert_int_eq(count_submitted(daemon_url(d)), 1);
     http_reply_release(&a);
     http_reply_release(&b);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -74,8 +73,7 @@ START_TEST(test_idempotency_other_request_is_refused)
     http_reply_release(&b);
     http_reply_release(&c);
     http_reply_release(&bad);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -105,8 +103,7 @@ START_TEST(test_idempotency_both_at_once_make_one_task)
     }
     ck_assert_int_eq(fresh, 1);
     ck_assert_int_eq(count_submitted(daemon_url(d)), 1);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -126,8 +123,7 @@ START_TEST(test_idempotency_survives_a_restart)
     http_reply_release(&a);
     http_reply_release(&b);
     http_reply_release(&c);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -154,8 +150,7 @@ START_TEST(test_idempotency_of_a_raw_body_counts_its_options)
         ck_assert_msg(r.status == asks[i].status, "%s: %d %s", asks[i].path, r.status, r.body);
         http_reply_release(&r);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -179,8 +174,7 @@ START_TEST(test_unique_coalesces_while_unfinished)
     api_submit(daemon_url(d), body, third);
     ck_assert_str_ne(first, third);
     ck_assert_int_eq(api_cancel(daemon_url(d), third), 200);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -48,8 +48,7 @@ START_TEST(test_lifecycle_cancel_ends_a_running_program)
     ck_assert_str_eq(api_str(f, "state"), "cancelled");
     json_decref(f);
     free(pid);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -211,8 +210,7 @@ START_TEST(test_lifecycle_done_futures_expire_after_the_retention)
     ck_assert(wait_until(is_gone, &ref, WAIT_LONG_MS));
     api_wait_state(daemon_url(d), running, "running");
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -354,15 +354,13 @@ START_TEST(test_limits_refuse_bad_input)
     r = api_post(daemon_url(d), "/v1/limits/plain/close", "{\"seconds\":-1}");
     check_problem(&r, "close", 422, "invalid_value", "seconds");
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("limits");
-    tcase_set_timeout(tc, 60);
+    TCase *tc = suite_case("limits", 60, NULL, NULL);
     tcase_add_test(tc, test_limits_let_so_many_run_and_say_why_the_rest_waits);
     tcase_add_test(tc, test_limits_have_keys_and_are_kept);
     tcase_add_test(tc, test_limits_of_hosts_are_taken_by_http_tasks);

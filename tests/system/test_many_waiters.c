@@ -118,8 +118,7 @@ START_TEST(test_many_waiters_of_one_future_are_held_and_vanish_and_are_released)
     open_gate(d);
     check_all_right(h);
     hold_free(&h);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -174,8 +173,7 @@ START_TEST(test_many_waiters_of_as_many_futures_are_released_by_one_cancel)
     hold_free(&h);
     free(ids);
     json_decref(made);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

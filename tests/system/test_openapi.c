@@ -47,8 +47,7 @@ START_TEST(test_openapi_answers_are_as_documented)
     free(path);
     free(script);
     free(tools);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -74,8 +74,7 @@ START_TEST(test_operations_cancel_what_a_filter_means)
     ck_assert(json_equal(json_array_get(api_at(r.json, "operations"), 0), o));
     http_reply_release(&r);
     json_decref(o);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -106,8 +105,7 @@ START_TEST(test_operations_retry_and_delete)
     ck_assert_int_eq(api_int(o, "changed"), 1);
     json_decref(o);
     ck_assert_uint_eq(count_futures(d, ""), 0);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -131,8 +129,7 @@ START_TEST(test_operations_of_a_batch_are_bounded_to_it)
     json_decref(b);
     free(filter);
     buf_release(&body);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -157,8 +154,7 @@ START_TEST(test_operations_go_on_after_a_crash)
     ck_assert_int_eq(api_int(r.json, "changed"), 60);
     http_reply_release(&r);
     free(id);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -184,8 +180,7 @@ START_TEST(test_operations_failures_in_groups)
     r = api_get(daemon_url(d), "/v1/failures?limit=1&handler=worse");
     ck_assert_int_eq(api_int(r.json, "groups"), 1);
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -229,15 +224,13 @@ START_TEST(test_operations_bad_input_changes_nothing)
     ck_assert_int_eq(r.status, 404);
     ck_assert_str_eq(api_str(r.json, "code"), "unknown_operation");
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("operations");
-    tcase_set_timeout(tc, 60);
+    TCase *tc = suite_case("operations", 60, NULL, NULL);
     tcase_add_test(tc, test_operations_cancel_what_a_filter_means);
     tcase_add_test(tc, test_operations_retry_and_delete);
     tcase_add_test(tc, test_operations_of_a_batch_are_bounded_to_it);

@@ -89,8 +89,7 @@ START_TEST(test_pools_pause_holds_a_lane_until_it_goes_on)
     json_decref(other);
     json_decref(f);
     json_decref(done);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -107,8 +106,7 @@ START_TEST(test_pools_restart_brings_back_what_is_configured)
     ck_assert_str_eq(api_str(done, "state"), "succeeded");
     ck_assert_int_eq(api_pool_int(daemon_url(d), "io", "capacity"), 20);
     json_decref(done);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -162,8 +160,7 @@ START_TEST(test_pools_broken_workers_are_told_and_heal)
         ck_assert_int_eq(api_int(done, "attempt"), 1);
         json_decref(done);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -257,8 +254,7 @@ START_TEST(test_pools_a_program_that_does_not_start_says_its_last_words)
     ck_assert_str_eq(api_str(f, "state"), "queued");
     json_decref(f);
     json_decref(api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}"));
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -53,8 +53,7 @@ START_TEST(test_progress_and_log_of_a_program_while_it_runs)
     ck_assert_str_eq(text, "one\ntwo\n"); /* all of it, now that it is done */
     free(text);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -74,8 +73,7 @@ START_TEST(test_progress_of_built_ins)
         json_decref(api_wait_text(daemon_url(d), id, "progress.message", message));
         ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -14,8 +14,7 @@ static struct daemon *d;
 
 static void end(void)
 {
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 
 static void make(const char *body, char id[ID_TEXT_SIZE])
@@ -115,9 +114,7 @@ START_TEST(test_promises_tell_of_their_end)
 }
 END_TEST
 
-static const struct {
-    const char *body, *field;
-} bad[] = {
+static const struct text_case bad[] = {
     {"{}", "result"},
     {"{\"result\":1,\"error\":{\"code\":\"x\"}}", "error"},
     {"{\"error\":{}}", "error.code"},
@@ -133,9 +130,9 @@ START_TEST(test_promises_refuse_what_is_no_answer)
     make("", id);
     char *path = text_printf("/v1/futures/%s/complete", id);
     for (size_t i = 0; i < FUT_COUNT(bad); i++) {
-        struct http_reply r = api_post(daemon_url(d), path, bad[i].body);
+        struct http_reply r = api_post(daemon_url(d), path, bad[i].given);
         ck_assert_msg(r.status == 422, "%d %s", r.status, r.body);
-        ck_assert_str_eq(api_str(r.json, "field"), bad[i].field);
+        ck_assert_str_eq(api_str(r.json, "field"), bad[i].expected);
         http_reply_release(&r);
     }
     free(path);

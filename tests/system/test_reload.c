@@ -116,8 +116,7 @@ START_TEST(test_reload_keeps_the_old_when_the_new_is_bad)
     daemon_set_handlers(d, "{}");
     reload(d, " reloaded ", 1);
     ck_assert_int_eq(io_capacity(d), 7);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -135,8 +134,7 @@ START_TEST(test_reload_pauses_and_goes_on)
     f = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(f, "state"), "succeeded");
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -177,8 +175,7 @@ START_TEST(test_reload_takes_tokens_and_gives_up_old_ones)
     reload(d, " reloaded ", 1);
     ck_assert_int_eq(status_with(d, "Authorization: Bearer " OLD_TOKEN), 401);
     ck_assert_int_eq(status_with(d, "Authorization: Bearer " NEW_TOKEN), 200);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     free(setting);
 }
 END_TEST

@@ -74,8 +74,7 @@ START_TEST(test_restart_running_tasks_run_again_after_kill_9)
     free(daemon_wait_file(d, "pid.2"));
     let_go(d);
     check_result(d, id, 2, "2\n");
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -96,8 +95,7 @@ START_TEST(test_restart_keeps_the_queue_and_the_results_after_kill_9)
         check_result(d, queued[i], 1, "[1]");
     json_decref(before);
     json_decref(after);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -145,8 +143,7 @@ START_TEST(test_restart_sigterm_gives_back_what_does_not_finish)
     let_go(d);
     daemon_start(d);
     check_result(d, id, 1, "1\n"); /* the attempt that was given back is not charged */
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

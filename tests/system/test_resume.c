@@ -272,8 +272,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("resume");
-    tcase_set_timeout(t, SUITE_TIMEOUT_S);
+    TCase *t = suite_case("resume", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_loop_test(t, test_resumes_after_its_worker_was_killed, 0, LANGUAGES);
     tcase_add_loop_test(t, test_resumes_after_the_daemon_was_killed, 0, LANGUAGES);
     tcase_add_loop_test(t, test_resumes_after_a_timeout, 0, LANGUAGES);

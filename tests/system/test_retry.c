@@ -83,8 +83,7 @@ START_TEST(test_retry_a_task_may_say_what_is_tried_again)
     ck_assert_int_eq(api_int(attempt(f, 1), "error.exit_code"), 4);
     ck_assert_str_eq(api_str(attempt(f, 2), "state"), "succeeded");
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -110,8 +109,7 @@ START_TEST(test_retry_killer_ends_with_every_attempt_listed)
     ck_assert(json_equal(api_at(f, "attempts"), api_at(again, "attempts")));
     json_decref(again);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -125,8 +123,7 @@ START_TEST(test_retry_after_timeouts_and_limits)
     ck_assert_str_eq(api_str(attempt(hungry, 0), "error.code"), "output_limit");
     json_decref(slow);
     json_decref(hungry);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -151,8 +148,7 @@ START_TEST(test_retry_not_when_a_worker_says_no)
     ck_assert_int_eq(api_int(silent, "attempt"), 3);
     json_decref(silent);
     json_decref(no);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     free(json);
     free(program);
 }
@@ -184,8 +180,7 @@ START_TEST(test_retry_by_hand_gives_another_life)
     json_decref(third);
     json_decref(second);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -204,8 +199,7 @@ START_TEST(test_retry_by_hand_of_cancelled_and_unfinished_ones)
     ck_assert_str_eq(api_str(attempt(f, 0), "state"), "cancelled");
     ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -227,8 +221,7 @@ START_TEST(test_retry_by_hand_wants_the_unique_key_free)
     ck_assert_int_eq(api_int(again, "attempt"), 2);
     json_decref(again);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -288,8 +281,7 @@ START_TEST(test_retry_by_hand_in_a_batch)
     http_reply_release(&now);
     free(events);
     http_reply_release(&made);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

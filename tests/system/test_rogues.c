@@ -230,8 +230,7 @@ START_TEST(test_rogues_five_among_a_thousand)
 {
     struct daemon *d = start(exec_handlers);
     check_all(d, &programs, program_is_gone);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -248,8 +247,7 @@ START_TEST(test_rogues_five_among_a_thousand_on_workers)
     check_all(d, &workers, nothing_to_look_at);
     ck_assert_msg(wait_until(is_workers_alone, d, WAIT_LONG_MS), "not %d workers and no more",
                   MAX_WORKERS);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     free(handlers);
     free(program);
 }
@@ -270,8 +268,7 @@ START_TEST(test_rogues_crash_is_told_in_detail)
     ck_assert(json_equal(api_at(f, "error"), api_at(again, "error")));
     json_decref(again);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

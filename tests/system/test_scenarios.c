@@ -34,8 +34,7 @@ START_TEST(test_scenarios_fifty_texts_through_the_cpu_lane)
         ck_assert_uint_eq(strtoul(r.body, NULL, 10), i + 1);
         http_reply_release(&r);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -77,8 +76,7 @@ START_TEST(test_scenarios_fifty_fetches_on_twenty_threads)
     submit_fetches(d, f, "/delay/200", COUNT, ids);
     check_fetches(d, COUNT, ids, 200);
     ck_assert_int_le(most_at_once(f), 20);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     fetches_stop(&f);
 }
 END_TEST
@@ -221,8 +219,7 @@ START_TEST(test_scenarios_built_in_cpu_work_survives_many_at_once)
         ck_assert_int_eq(api_int(f, "result.largest"), 99991);
         json_decref(f);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -112,9 +112,7 @@ START_TEST(test_security_worker_processes_run_as_another_user_too)
 }
 END_TEST
 
-static const struct {
-    const char *setting, *says;
-} refused[] = {
+static const struct text_case refused[] = {
     {"FUTURED_RUN_AS=no-such-user", "there is no user \"no-such-user\""},
     {"FUTURED_RUN_AS=65534:no-such-group", "there is no group \"no-such-group\""},
     {"FUTURED_RUN_AS=root", "root"},
@@ -126,9 +124,9 @@ START_TEST(test_security_refuses_users_that_cannot_be)
     for (size_t i = 0; i < FUT_COUNT(refused) && geteuid() == 0; i++) {
         char *said;
         struct daemon *d = daemon_new();
-        daemon_set(d, refused[i].setting);
+        daemon_set(d, refused[i].given);
         ck_assert_int_eq(daemon_start_refused(d, &said), 78);
-        ck_assert_msg(strstr(said, refused[i].says) != NULL, "%s", said);
+        ck_assert_msg(strstr(said, refused[i].expected) != NULL, "%s", said);
         free(said);
         daemon_free(&d);
     }

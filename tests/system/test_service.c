@@ -206,8 +206,7 @@ int main(void)
         test_service_feeds_the_watchdog,
         test_service_ends_past_its_budget_whatever_hangs,
     };
-    TCase *tcase = tcase_create("service");
-    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    TCase *tcase = suite_case("service", SUITE_TIMEOUT_S, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, test_service_starves_the_watchdog_while_a_thread_is_stopped, 0,

@@ -11,16 +11,6 @@
 
 static struct daemon *d;
 
-static void expect_end(const char *id, const char *state, const char *code)
-{
-    json_t *f = api_done(daemon_url(d), id);
-    char *text = json_dumps(f, 0);
-    ck_assert_msg(strcmp(api_str(f, "state"), state) == 0, "%s", text);
-    ck_assert_msg(strcmp(api_str(f, "error.code"), code) == 0, "%s", text);
-    free(text);
-    json_decref(f);
-}
-
 START_TEST(test_time_later_and_told_so)
 {
     char id[ID_TEXT_SIZE];
@@ -36,12 +26,11 @@ START_TEST(test_time_later_and_told_so)
     json_decref(f);
     ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
     api_submit(daemon_url(d), "{\"handler\":\"echo\",\"input\":1,\"delay\":0.05}", id);
-    expect_end(id, "succeeded", "");
+    api_expect_end(daemon_url(d), id, "succeeded", "");
     api_submit(daemon_url(d),
                "{\"handler\":\"echo\",\"input\":1,\"run_at\":\"2001-01-01T00:00:00+02:00\"}", id);
-    expect_end(id, "succeeded", "");
-    daemon_stop(d);
-    daemon_free(&d);
+    api_expect_end(daemon_url(d), id, "succeeded", "");
+    daemon_end(&d);
 }
 END_TEST
 
@@ -53,12 +42,11 @@ START_TEST(test_time_deadline_stops_the_attempt)
     d = daemon_start_handlers("{\"hang\": {\"exec\": [\"sleep\", \"600\"], \"lane\": \"cpu\"}}",
                               settings, 1);
     api_submit(daemon_url(d), "{\"handler\":\"hang\",\"deadline\":0.3,\"retries\":5}", id);
-    expect_end(id, "failed", "deadline");
+    api_expect_end(daemon_url(d), id, "failed", "deadline");
     json_t *after = api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\"}");
     ck_assert_str_eq(api_str(after, "state"), "succeeded");
     json_decref(after);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -71,17 +59,16 @@ START_TEST(test_time_expires_while_it_waits)
     api_submit(daemon_url(d), "{\"handler\":\"hang\"}", first);
     api_wait_state(daemon_url(d), first, "running");
     api_submit(daemon_url(d), "{\"handler\":\"hang\",\"expires_in\":0.4}", id);
-    expect_end(id, "failed", "expired");
+    api_expect_end(daemon_url(d), id, "failed", "expired");
     api_wait_state(daemon_url(d), first, "running");
     struct http_reply r = api_post(daemon_url(d), "/v1/batches",
                                    "{\"handler\":\"hang\",\"inputs\":[1,2],\"expires_in\":0.1}");
     ck_assert_int_eq(r.status, 202);
     for (size_t i = 0; i < 2; i++)
-        expect_end(json_string_value(json_array_get(api_at(r.json, "ids"), i)), "failed",
-                   "expired");
+        api_expect_end(daemon_url(d), json_string_value(json_array_get(api_at(r.json, "ids"), i)),
+                       "failed", "expired");
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -95,17 +82,14 @@ START_TEST(test_time_holds_over_kill)
     api_submit(daemon_url(d), "{\"handler\":\"hang\",\"deadline\":1.5}", limited);
     daemon_kill(d);
     daemon_start(d);
-    expect_end(soon, "succeeded", "");
-    expect_end(limited, "failed", "deadline"); /* also in its second attempt */
+    api_expect_end(daemon_url(d), soon, "succeeded", "");
+    api_expect_end(daemon_url(d), limited, "failed", "deadline"); /* also in its second attempt */
     api_wait_state(daemon_url(d), later, "scheduled");
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
-static const struct {
-    const char *body, *field;
-} bad[] = {
+static const struct text_case bad[] = {
     {"{\"handler\":\"echo\",\"delay\":1,\"run_at\":\"2099-01-01T00:00:00Z\"}", "run_at"},
     {"{\"handler\":\"echo\",\"delay\":5,\"expires_in\":5}", "expires_in"},
     {"{\"handler\":\"echo\",\"delay\":5,\"deadline\":4}", "deadline"},
@@ -116,13 +100,12 @@ START_TEST(test_time_refuses_what_could_never_run)
 {
     d = daemon_start_with(NULL, 0);
     for (size_t i = 0; i < FUT_COUNT(bad); i++) {
-        struct http_reply r = api_post(daemon_url(d), "/v1/tasks", bad[i].body);
+        struct http_reply r = api_post(daemon_url(d), "/v1/tasks", bad[i].given);
         ck_assert_msg(r.status == 422, "%s", r.body);
-        ck_assert_str_eq(api_str(r.json, "field"), bad[i].field);
+        ck_assert_str_eq(api_str(r.json, "field"), bad[i].expected);
         http_reply_release(&r);
     }
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

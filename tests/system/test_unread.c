@@ -182,16 +182,14 @@ START_TEST(test_unread_notifications_stop_nothing)
         json_decref(api_run(daemon_url(d), ECHO));
     daemon_signal(d, SIGHUP);
     ck_assert(wait_until(has_reloaded, d, 20000));
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
     notify_free(&n);
 }
 END_TEST
 
 int main(void)
 {
-    TCase *tcase = tcase_create("unread");
-    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    TCase *tcase = suite_case("unread", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_test(tcase, test_unread_log_stops_no_task);
     tcase_add_test(tcase, test_unread_log_says_how_many_lines_were_lost);
     tcase_add_test(tcase, test_unread_notifications_stop_nothing);

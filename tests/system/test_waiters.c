@@ -9,29 +9,16 @@
 #include "tests/support/address.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
-#include "tests/support/program.h"
+#include "tests/support/load_report.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
-
-#define LOAD_LIMIT_MS 80000
 
 /* Runs the load tool for three seconds; its report. */
 static json_t *load(struct daemon *d, const char *mode, const char *connections)
 {
-    char *path = daemon_built("tests/tools/load"), *out = NULL, *err = NULL;
-    const char *argv[] = {path,        "--address", daemon_address(d),
-                          "--mode",    mode,        "--connections",
-                          connections, "--seconds", "3",
-                          "--late",    "10",        "--grace",
-                          "40",        NULL};
-    int status = program_run(argv, NULL, LOAD_LIMIT_MS, &out, &err);
-    ck_assert_msg(status == 0, "load %s: exit status %d: %s%s", mode, status, out, err);
-    json_t *report = json_loads(out, 0, NULL);
-    ck_assert_msg(report != NULL, "%s", out);
-    free(path);
-    free(out);
-    free(err);
-    return report;
+    return load_report(d, (const char *const[]){"--mode", mode, "--connections", connections,
+                                                "--seconds", "3", "--late", "10", "--grace", "40",
+                                                NULL});
 }
 
 static void check_load(const char *mode, const char *connections)
@@ -49,8 +36,7 @@ static void check_load(const char *mode, const char *connections)
     ck_assert_msg(fine == api_int(report, "answered"), "%s", text);
     free(text);
     json_decref(report);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 
 START_TEST(test_waiters_alternating_on_256_connections_all_are_answered)
@@ -116,8 +102,7 @@ START_TEST(test_waiters_that_hang_up_leave_no_trace)
         json_decref(api_future(daemon_url(d), id)); /* answered, although 32 is the limit */
     }
     ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 

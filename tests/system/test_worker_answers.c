@@ -230,8 +230,7 @@ START_TEST(test_answers_are_each_tasks_own)
     struct http_reply r = api_get(daemon_url(d), "/v1/stats");
     ck_assert_msg(strstr(r.body, "\"workers_died\":0"), "%s", r.body);
     http_reply_release(&r);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -248,8 +247,7 @@ START_TEST(test_answers_have_one_log)
     ck_assert_str_eq(r.body, api_str(f, "error.log"));
     http_reply_release(&r);
     json_decref(f);
-    daemon_stop(d);
-    daemon_free(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -257,8 +255,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return futured_worker_main(&in_c, 0);
-    TCase *t = tcase_create("answers");
-    tcase_set_timeout(t, 120);
+    TCase *t = suite_case("answers", 120, NULL, NULL);
     tcase_add_loop_test(t, test_answers_are_each_tasks_own, 0, (int)FUT_COUNT(cases));
     tcase_add_loop_test(t, test_answers_have_one_log, 0, 2);
     return suite_run_cases("worker_answers", t, NULL);

@@ -149,8 +149,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("worker_conformance");
-    tcase_set_timeout(t, SUITE_TIMEOUT_S);
+    TCase *t = suite_case("worker_conformance", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_loop_test(t, test_program_conforms, 0, (int)FUT_COUNT(subjects));
     tcase_add_test(t, test_plugin_conforms);
     tcase_add_test(t, test_wrong_workers_are_found);

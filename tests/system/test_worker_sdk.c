@@ -163,8 +163,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tcase = tcase_create("worker_sdk");
-    tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+    TCase *tcase = suite_case("worker_sdk", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_test(tcase, test_every_language_serves_its_handler);
     tcase_add_test(tcase, test_plugin_task_is_cancelled);
     tcase_add_loop_test(tcase, test_tasks_of_forked_workers_use_one_table, 0,

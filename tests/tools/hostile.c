@@ -252,8 +252,7 @@ int main(int argc, char **argv)
     run_all(&run);
     fd_close(&run.victim.fd);
     buf_release(&run.victim.in);
-    daemon_stop(run.d);
-    daemon_free(&run.d);
+    daemon_end(&run.d);
     free(run.tried);
     free(limit);
     return run.report.wrong || run.report.hung ? 1 : 0;

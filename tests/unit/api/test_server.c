@@ -371,9 +371,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("server");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("server", 30, setup, teardown);
     tcase_add_test(t, test_server_submits_and_gives_the_result);
     tcase_add_test(t, test_server_answers_a_submission_that_waits);
     tcase_add_test(t, test_server_takes_the_body_as_input);

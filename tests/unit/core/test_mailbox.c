@@ -107,8 +107,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 60);
+    TCase *tc = suite_case("all", 60, NULL, NULL);
     tcase_add_test(tc, test_mailbox_wakes_once_per_sleep);
     tcase_add_test(tc, test_mailbox_loses_nothing);
     return suite_run_cases("mailbox", tc, NULL);

@@ -109,8 +109,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 60);
+    TCase *tc = suite_case("all", 60, NULL, NULL);
     tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
     tcase_add_test(tc, test_proc_tells_who_a_process_is);
     tcase_add_test(tc, test_proc_sees_what_children_have_used);

@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/cpus.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
 START_TEST(test_config_defaults)
 {
@@ -39,9 +40,7 @@ START_TEST(test_config_durations)
 }
 END_TEST
 
-static const struct {
-    const char *name, *value, *allowed;
-} bad[] = {
+static const struct text_case_of bad[] = {
     {"MAX_WORKERS", "0", "from 1 to 1024"},
     {"MAX_WORKERS", "many", "a whole number"},
     {"MAX_WORKERS", "4x", "a whole number"},
@@ -70,17 +69,15 @@ START_TEST(test_config_bad_value_is_named)
 {
     struct config c;
     struct fut_errbuf err = {""};
-    ck_assert_int_eq(setenv(bad[_i].name, bad[_i].value, 1), 0);
+    ck_assert_int_eq(setenv(bad[_i].subject, bad[_i].given, 1), 0);
     ck_assert_int_eq(config_load(&c, &err), FUT_ERR_INVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].name));
-    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].value));
-    ck_assert_msg(strstr(err.text, bad[_i].allowed) != NULL, "%s", err.text);
+    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].subject));
+    ck_assert_ptr_nonnull(strstr(err.text, bad[_i].given));
+    ck_assert_msg(strstr(err.text, bad[_i].expected) != NULL, "%s", err.text);
 }
 END_TEST
 
-static const struct {
-    const char *name, *value, *complaint;
-} unlike[] = {
+static const struct text_case_of unlike[] = {
     {"FUTURED_TLS_CERT", "/dev/null", "FUTURED_TLS_KEY is not set"},
     {"FUTURED_TLS_KEY", "/dev/null", "FUTURED_TLS_CERT is not set"},
     {"FUTURED_CALLBACK_SECRET", "hush-hush", "FUTURED_CALLBACK_SECRET: "},
@@ -91,9 +88,9 @@ START_TEST(test_config_secrets_and_pairs)
 {
     struct config c;
     struct fut_errbuf err = {""};
-    ck_assert_int_eq(setenv(unlike[_i].name, unlike[_i].value, 1), 0);
+    ck_assert_int_eq(setenv(unlike[_i].subject, unlike[_i].given, 1), 0);
     ck_assert_int_eq(config_load(&c, &err), FUT_ERR_INVAL);
-    ck_assert_msg(strstr(err.text, unlike[_i].complaint) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, unlike[_i].expected) != NULL, "%s", err.text);
     ck_assert_ptr_null(strstr(err.text, "hush"));
 }
 END_TEST

@@ -175,8 +175,7 @@ int main(void)
         test_fault_full_lets_tasks_end,
         test_fault_fsync_makes_read_only_until_restart,
     };
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 30);
+    TCase *tc = suite_case("all", 30, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_loop_test(tc, tests[i], 0, (int)FUT_COUNT(faulty));
     return suite_run_cases("store faults", tc, NULL);

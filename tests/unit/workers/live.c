@@ -207,6 +207,25 @@ void live_cancel_any(struct task_id id)
     ck_assert_int_eq(rc, 0);
 }
 
+struct task live_get(struct task_id id)
+{
+    struct store_get o = {.id = id};
+    ck_assert_int_eq(store_post(live.store, &store_verb_get, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    return o.task;
+}
+
+void live_revive(struct task_id id)
+{
+    struct store_revive o = {.task = live_get(id)};
+    ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
+    ck_assert_int_eq(store_post(live.store, &store_verb_revive, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    task_release(&o.task);
+}
+
 struct store_stats live_store_stats(void)
 {
     struct store_stats st;

@@ -95,6 +95,12 @@ void live_cancel(struct task_id id);
 /* One that may be ready, running or queued at that moment. */
 void live_cancel_any(struct task_id id);
 
+/* The task as the store has it; the caller releases it. */
+struct task live_get(struct task_id id);
+
+/* Queues a failed or cancelled task again. */
+void live_revive(struct task_id id);
+
 /* What the store counts now. */
 struct store_stats live_store_stats(void);
 

@@ -1,4 +1,7 @@
 #include "tests/unit/workers/scripted.h"
+
+#include <limits.h>
+
 #include "tests/support/wait.h"
 
 struct wire_stream scripted;
@@ -336,6 +339,14 @@ static void scripted_greet(int argc, char **argv)
     }
     scripted.peer_takes_fds = h.memfd;
     scripted_put(&h, NULL);
+}
+
+const char *scripted_self(void)
+{
+    static char self[PATH_MAX];
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        abort();
+    return self;
 }
 
 void scripted_main(int argc, char **argv)

@@ -20,6 +20,8 @@ extern struct wire_stream scripted;
 
 /* For main: does not return when this is the worker. */
 void scripted_main(int argc, char **argv);
+/* The path of the test's own executable, for a handlers file. */
+const char *scripted_self(void);
 
 /* Uses the CPU for so long. */
 void scripted_burn(int ms);

@@ -5,6 +5,7 @@
 #include "api/http/auth.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
 static const char file[] = "# clients\n"
                            "\n"
@@ -71,9 +72,7 @@ START_TEST(test_auth_principals_differ_and_stay)
 }
 END_TEST
 
-static const struct {
-    const char *text, *complaint;
-} bad[] = {
+static const struct text_case bad[] = {
     {"", "holds no token"},
     {"# only a comment\n", "holds no token"},
     {"short read\n", "line 1: a token has 16"},
@@ -89,10 +88,10 @@ START_TEST(test_auth_names_the_line_and_not_the_token)
 {
     struct auth *a = NULL;
     struct fut_errbuf err = {""};
-    ck_assert_int_eq(auth_parse(bad[_i].text, strlen(bad[_i].text), "tokens", &a, &err),
+    ck_assert_int_eq(auth_parse(bad[_i].given, strlen(bad[_i].given), "tokens", &a, &err),
                      FUT_ERR_INVAL);
     ck_assert_ptr_null(a);
-    ck_assert_msg(strstr(err.text, bad[_i].complaint) != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, bad[_i].expected) != NULL, "%s", err.text);
     ck_assert_ptr_null(strstr(err.text, "-token-"));
 }
 END_TEST

@@ -9,10 +9,9 @@
 #include "api/text/params.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
-static const struct {
-    const char *header, *key; /* NULL: refused */
-} keys[] = {
+static const struct text_case keys[] = {
     {"\"order-1\"", "order-1"},
     {" \"a b, c\" ", "a b, c"},
     {"\"a\\\"b\\\\c\"", "a\"b\\c"},
@@ -32,10 +31,10 @@ static const struct {
 START_TEST(test_idempotency_parses_keys)
 {
     char out[TASK_KEY_MAX + 1];
-    bool ok = idempotency_parse(keys[_i].header, out);
-    ck_assert_int_eq(ok, keys[_i].key != NULL);
+    bool ok = idempotency_parse(keys[_i].given, out);
+    ck_assert_int_eq(ok, keys[_i].expected != NULL);
     if (ok)
-        ck_assert_str_eq(out, keys[_i].key);
+        ck_assert_str_eq(out, keys[_i].expected);
 }
 END_TEST
 
@@ -52,10 +51,7 @@ START_TEST(test_idempotency_limits_the_length)
 }
 END_TEST
 
-static const struct {
-    const char *header;
-    bool matches;
-} tags[] = {
+static const struct text_verdict tags[] = {
     {"W/\"00112233\"", true},
     {"\"00112233\"", true},
     {"*", true},
@@ -69,7 +65,7 @@ static const struct {
 
 START_TEST(test_show_matches_entity_tags_weakly)
 {
-    ck_assert_int_eq(version_matches(tags[_i].header, "W/\"00112233\""), tags[_i].matches);
+    ck_assert_int_eq(version_matches(tags[_i].given, "W/\"00112233\""), tags[_i].expected);
 }
 END_TEST
 
@@ -290,10 +286,7 @@ END_TEST
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static const struct {
-    const char *text;
-    bool ok;
-} traces[] = {
+static const struct text_verdict traces[] = {
     {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true},
     {"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
     {"00-00000000000000000000000000000000-b7ad6b7169203331-01", false},
@@ -306,14 +299,11 @@ static const struct {
 
 START_TEST(test_params_traceparent)
 {
-    ck_assert_int_eq(params_traceparent(traces[_i].text) != NULL, traces[_i].ok);
+    ck_assert_int_eq(params_traceparent(traces[_i].given) != NULL, traces[_i].expected);
 }
 END_TEST
 
-static const struct {
-    const char *text;
-    bool ok;
-} urls[] = {
+static const struct text_verdict urls[] = {
     {"http://a/b?c=d", true}, {"HTTPS://example.com", true},
     {"http://", false},       {"http:///x", false},
     {"ftp://a/", false},      {"http://a b", false},
@@ -322,7 +312,7 @@ static const struct {
 
 START_TEST(test_params_url)
 {
-    ck_assert_int_eq(params_url_ok(urls[_i].text), urls[_i].ok);
+    ck_assert_int_eq(params_url_ok(urls[_i].given), urls[_i].expected);
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* Which pages may ask: the rules as tables, and the real api over sockets as a browser asks it. */
 #include "api/http/origin.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/unit/api/fixture.h"
 
 #define MINE "http://127.0.0.1:8420"
@@ -9,10 +10,7 @@ static struct fixture f;
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *host;
-    bool is_ours;
-} hosts[] = {
+static const struct text_verdict hosts[] = {
     {"localhost", true},
     {"LocalHost:8420", true},
     {"127.0.0.1:8420", true},
@@ -47,8 +45,8 @@ START_TEST(test_origin_knows_its_hosts)
     struct origin_rules *r = NULL;
     struct fut_errbuf err = {""};
     ck_assert_int_eq(origin_rules_new("mine.example, [fd00::1]", "", &r, &err), 0);
-    ck_assert_int_eq(origin_host_is_ours(r, hosts[_i].host, "listen.example:8420"),
-                     hosts[_i].is_ours);
+    ck_assert_int_eq(origin_host_is_ours(r, hosts[_i].given, "listen.example:8420"),
+                     hosts[_i].expected);
     origin_rules_free(&r);
 }
 END_TEST

@@ -141,9 +141,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("pending");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("pending", 60, setup, teardown);
     tcase_add_loop_test(t, test_pending_are_answered_after_a_short_and_a_long_wait, 0, 2);
     tcase_add_loop_test(t, test_pending_may_lose_their_clients, 0, 2);
     tcase_add_test(t, test_pending_are_answered_when_the_daemon_stops);

@@ -251,9 +251,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("waiters");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("waiters", 30, setup, teardown);
     tcase_add_test(t, test_waiters_wake_once_with_the_snapshot);
     tcase_add_test(t, test_waiters_do_not_sleep_when_it_happened_before);
     tcase_add_test(t, test_waiters_disarmed_are_not_woken);

@@ -270,9 +270,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("batches");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("batches", 30, setup, teardown);
     tcase_add_test(t, test_batches_map_gives_results_in_order);
     tcase_add_loop_test(t, test_batches_take_tasks_and_lines, 0, 2);
     tcase_add_loop_test(t, test_batches_refuse_and_store_nothing, 0, (int)FUT_COUNT(refusals));

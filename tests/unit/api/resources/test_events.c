@@ -236,9 +236,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("events");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("events", 30, setup, teardown);
     tcase_add_test(t, test_events_come_in_order_of_completion);
     tcase_add_test(t, test_events_resume_after_the_last_one_seen);
     tcase_add_test(t, test_events_say_when_the_history_is_gone);

@@ -204,9 +204,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("long_poll");
-    tcase_set_timeout(t, 90);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("long_poll", 90, setup, teardown);
     tcase_add_test(t, test_long_poll_wakes_when_the_task_ends);
     tcase_add_test(t, test_long_poll_ends_with_the_current_state);
     tcase_add_test(t, test_long_poll_frees_a_client_that_left);

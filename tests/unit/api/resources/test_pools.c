@@ -1,5 +1,6 @@
 /* GET /v1/pools and PATCH /v1/pools/{lane}, over pools that only remember what was asked. */
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/support/wait.h"
 #include "tests/unit/api/fixture.h"
 
@@ -96,9 +97,7 @@ START_TEST(test_workers_are_shown)
 }
 END_TEST
 
-static const struct {
-    const char *lane, *body, *wants;
-} changes[] = {
+static const struct text_case_of changes[] = {
     {"io", "{\"capacity\":7}", "\"lane\":\"io\",\"capacity\":7,\"configured\":20,"},
     {"cpu", "{\"capacity\":1024}", "\"lane\":\"cpu\",\"capacity\":1024,"},
     {"cpu", "{\"capacity\":null}", "\"lane\":\"cpu\",\"capacity\":2,"},
@@ -111,10 +110,10 @@ static const struct {
 START_TEST(test_pools_are_changed)
 {
     char line[64];
-    expect(ask(&f, line_of(line, sizeof(line), "PATCH /v1/pools/%s", changes[_i].lane), "",
-               changes[_i].body),
-           200, changes[_i].wants, NULL, NULL);
-    expect(ask(&f, "GET /v1/pools", "", NULL), 200, changes[_i].wants, NULL, NULL);
+    expect(ask(&f, line_of(line, sizeof(line), "PATCH /v1/pools/%s", changes[_i].subject), "",
+               changes[_i].given),
+           200, changes[_i].expected, NULL, NULL);
+    expect(ask(&f, "GET /v1/pools", "", NULL), 200, changes[_i].expected, NULL, NULL);
 }
 END_TEST
 

@@ -188,9 +188,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("wait_many");
-    tcase_set_timeout(t, 40);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("wait_many", 40, setup, teardown);
     tcase_add_loop_test(t, test_wait_many_answers_when_enough_are_done, 0, (int)FUT_COUNT(wishes));
     tcase_add_test(t, test_wait_many_ends_with_the_time);
     tcase_add_test(t, test_wait_many_takes_each_id_once);

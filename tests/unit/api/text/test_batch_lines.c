@@ -247,9 +247,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("batch_lines");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("batch_lines", 30, setup, teardown);
     tcase_add_test(t, test_batch_lines_do_not_depend_on_the_pieces);
     tcase_add_test(t, test_batch_lines_keep_only_the_line_that_is_not_complete);
     tcase_add_test(t, test_batch_lines_have_one_fingerprint_in_any_chunks);

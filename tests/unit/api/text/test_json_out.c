@@ -8,6 +8,7 @@
 #include "api/text/problem.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
 #define BAD "\xEF\xBF\xBD"
 
@@ -39,9 +40,7 @@ START_TEST(test_json_out_text_is_always_valid)
 }
 END_TEST
 
-static const struct {
-    const char *in, *out;
-} base64[] = {
+static const struct text_case base64[] = {
     {"", "\"\""},
     {"f", "\"Zg==\""},
     {"fo", "\"Zm8=\""},
@@ -55,8 +54,8 @@ static const struct {
 START_TEST(test_json_out_base64_matches_the_rfc)
 {
     struct buf b = BUF_INIT;
-    json_out_base64(&b, base64[_i].in, strlen(base64[_i].in));
-    ck_assert_str_eq(b.data, base64[_i].out);
+    json_out_base64(&b, base64[_i].given, strlen(base64[_i].given));
+    ck_assert_str_eq(b.data, base64[_i].expected);
     buf_release(&b);
 }
 END_TEST

@@ -353,8 +353,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = tcase_create("calendar");
-    tcase_set_timeout(c, SUITE_TIMEOUT_S);
+    TCase *c = suite_case("calendar", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_loop_test(c, test_calendar_cron_times, 0, (int)FUT_COUNT(crons));
     tcase_add_loop_test(c, test_calendar_rule_times, 0, (int)FUT_COUNT(rules));
     tcase_add_test(c, test_calendar_every_counts_from_its_start);

@@ -35,9 +35,7 @@ static struct task of_key(size_t i)
     struct task_spec spec = *t.spec;
     (void)snprintf(key, sizeof(key), "key-%zu", i);
     spec.fair_key = key;
-    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
-    task_spec_unref(t.spec);
-    t.spec = fresh;
+    fixture_respec(&t, &spec);
     return t;
 }
 
@@ -66,8 +64,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 60);
+    TCase *tc = suite_case("all", 60, NULL, NULL);
     tcase_add_test(tc, test_lines_of_keys_leave_nothing);
     return suite_run_cases("store file: lines", tc, NULL);
 }

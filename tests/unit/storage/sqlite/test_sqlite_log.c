@@ -189,8 +189,7 @@ int main(void)
         test_log_large_transactions_commit_and_roll_back,
         test_log_checkpoints_and_recovery,
     };
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, SUITE_TIMEOUT_S);
+    TCase *tc = suite_case("all", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_loop_test(tc, test_log_others_see_a_commit_at_once, 0, 2);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);

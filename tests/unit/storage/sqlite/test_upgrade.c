@@ -262,8 +262,7 @@ int main(void)
         test_upgrade_from_1_keeps_keys_and_batches, test_upgrade_from_1_goes_on_with_the_retention,
         test_upgrade_from_1_is_whole_afterwards,    test_upgrade_from_1_keeps_unique_keys,
     };
-    TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 30);
+    TCase *tc = suite_case("all", 30, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
     tcase_add_loop_test(tc, test_upgrade_newer_is_refused_and_not_touched, 0, 2);

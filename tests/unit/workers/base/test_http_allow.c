@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "workers/base/http_allow.h"
 
 static struct http_allow *allow;
@@ -33,10 +34,7 @@ static bool allows(const char *text)
     return http_allow_address(allow, (const struct sockaddr *)(const void *)&v6);
 }
 
-static const struct {
-    const char *address;
-    bool is_public;
-} addresses[] = {
+static const struct text_verdict addresses[] = {
     {"1.1.1.1", true},
     {"93.184.216.34", true},
     {"9.255.255.255", true},
@@ -87,8 +85,7 @@ static const struct {
 START_TEST(test_http_allow_knows_public_addresses)
 {
     make("", "");
-    ck_assert_msg(allows(addresses[_i].address) == addresses[_i].is_public, "%s",
-                  addresses[_i].address);
+    ck_assert_msg(allows(addresses[_i].given) == addresses[_i].expected, "%s", addresses[_i].given);
 }
 END_TEST
 
@@ -116,10 +113,7 @@ START_TEST(test_http_allow_knows_no_other_families)
 }
 END_TEST
 
-static const struct {
-    const char *url;
-    bool allowed;
-} urls[] = {
+static const struct text_verdict urls[] = {
     {"https://api.example.org/v1", true},
     {"https://api.example.org/v1/", true},
     {"https://api.example.org/v1/users?x=1#y", true},
@@ -153,7 +147,7 @@ static const struct {
 START_TEST(test_http_allow_knows_prefixes)
 {
     make("https://api.example.org/v1, http://hooks.example.org,http://[fd00::1]:8080/", "");
-    ck_assert_msg(http_allow_url(allow, urls[_i].url) == urls[_i].allowed, "%s", urls[_i].url);
+    ck_assert_msg(http_allow_url(allow, urls[_i].given) == urls[_i].expected, "%s", urls[_i].given);
 }
 END_TEST
 

@@ -111,8 +111,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("json_check");
-    tcase_set_timeout(t, 30);
+    TCase *t = suite_case("json_check", 30, NULL, NULL);
     tcase_add_loop_test(t, test_json_check_table, 0, (int)FUT_COUNT(cases));
     tcase_add_test(t, test_json_check_depth);
     tcase_add_test(t, test_json_check_agrees_with_jansson);

@@ -232,9 +232,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("exec_attempt");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, script_setup, script_teardown);
+    TCase *t = suite_case("exec_attempt", 30, script_setup, script_teardown);
     tcase_add_test(t, test_exec_success_is_stdout);
     tcase_add_loop_test(t, test_exec_ends, 0, (int)FUT_COUNT(ends));
     tcase_add_test(t, test_exec_a_megabyte_through);

@@ -292,9 +292,7 @@ int main(void)
     tcase_add_test(pure, test_progress_lines_too_long);
     tcase_add_loop_test(pure, test_progress_lines_of_checkpoints, 0, (int)FUT_COUNT(words));
     tcase_add_test(pure, test_progress_lines_of_a_checkpoint_without_end);
-    TCase *t = tcase_create("progress");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("progress", 60, setup, teardown);
     tcase_add_test(t, test_progress_of_a_program_is_complete_when_done);
     tcase_add_loop_test(t, test_progress_of_a_built_in_is_live, 0, (int)FUT_COUNT(both_lanes));
     tcase_add_test(t, test_report_coalesces);

@@ -121,9 +121,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("fork_adopt");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("fork_adopt", 30, setup, teardown);
     tcase_add_test(t, test_adopted_child_is_one_like_any_other);
     tcase_add_test(t, test_adopted_child_outlives_who_forked_it);
     tcase_add_test(t, test_adoption_after_the_end_tells_how_it_ended);

@@ -245,8 +245,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("fork_groups");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("fork_groups", 60, NULL, NULL);
     tcase_add_test(t, test_fork_groups_each_child_has_its_own);
     tcase_add_test(t, test_fork_groups_kill_reaches_those_who_escaped);
     tcase_add_test(t, test_fork_groups_adopted_children_outlive_who_forked_them);

@@ -344,9 +344,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("fork_server");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("fork_server", 30, setup, teardown);
     tcase_add_test(t, test_fork_server_worker_lives_and_ends_with_its_channel);
     tcase_add_test(t, test_fork_server_sigkill_is_seen_twice);
     tcase_add_test(t, test_fork_server_kills_by_generation_only);

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/sync.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "workers/handlers/builtins/builtins.h"
 
 static struct run run;
@@ -60,9 +61,7 @@ START_TEST(test_result_over_the_limit)
 }
 END_TEST
 
-static const struct {
-    const char *handler, *input, *result;
-} answers[] = {
+static const struct text_case_of answers[] = {
     {"sha256", "",
      "{\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"bytes\":"
      "0}"},
@@ -83,17 +82,15 @@ static const struct {
 
 START_TEST(test_builtins_known_answers)
 {
-    call_json(answers[_i].handler, answers[_i].input);
+    call_json(answers[_i].subject, answers[_i].given);
     ck_assert_int_eq(run.class, RUN_SUCCESS);
-    ck_assert_str_eq(run.body.data, answers[_i].result);
+    ck_assert_str_eq(run.body.data, answers[_i].expected);
     ck_assert_str_eq(run.type, CONTENT_JSON);
     run_release(&run);
 }
 END_TEST
 
-static const struct {
-    const char *handler, *input, *says;
-} mistakes[] = {
+static const struct text_case_of mistakes[] = {
     {"primes", "", "not a JSON object"},
     {"primes", "[1]", "must be a JSON object"},
     {"primes", "{\"below\":\n 1x}", "line 2"},
@@ -126,10 +123,10 @@ static const struct {
 
 START_TEST(test_builtins_name_the_mistake)
 {
-    call_json(mistakes[_i].handler, mistakes[_i].input);
+    call_json(mistakes[_i].subject, mistakes[_i].given);
     ck_assert_int_eq(run.class, RUN_FAILED);
     ck_assert_str_eq(run.code, "bad_input");
-    ck_assert_msg(strstr(run.message.data, mistakes[_i].says) != NULL, "case %d: %s", _i,
+    ck_assert_msg(strstr(run.message.data, mistakes[_i].expected) != NULL, "case %d: %s", _i,
                   run.message.data);
     run_release(&run);
 }
@@ -191,8 +188,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("builtins");
-    tcase_set_timeout(t, 30);
+    TCase *t = suite_case("builtins", 30, NULL, NULL);
     tcase_add_test(t, test_echo_gives_bytes_and_type_back);
     tcase_add_test(t, test_echo_of_nothing);
     tcase_add_test(t, test_echo_does_not_pass_bad_json_on);

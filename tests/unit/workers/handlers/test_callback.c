@@ -276,9 +276,7 @@ int main(void)
     tcase_add_test(pure, test_webhook_known_answer);
     tcase_add_loop_test(pure, test_webhook_refuses_bad_secrets, 0, (int)FUT_COUNT(bad_secrets));
     tcase_add_test(pure, test_callback_is_internal);
-    TCase *t = tcase_create("callback");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("callback", 60, setup, teardown);
     tcase_add_loop_test(t, test_callback_tells_of_the_end, 0, (int)FUT_COUNT(endings));
     tcase_add_test(t, test_callback_is_tried_again_with_the_same_id);
     tcase_add_test(t, test_callback_failure_leaves_the_future_alone);

@@ -6,6 +6,7 @@
 
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/unit/workers/handlers/handlers_text.h"
 
 static struct handlers *handlers;
@@ -110,9 +111,7 @@ END_TEST
 
 #define H(fields) "{\"h\": {\"exec\": [\"true\"], " fields "}}"
 #define W(fields) "{\"h\": {\"worker\": [\"true\"], " fields "}}"
-static const struct {
-    const char *text, *says;
-} bad[] = {
+static const struct text_case bad[] = {
     {"", "line 1"},
     {"{\"a\":\n{]}", "line 2, column 2"},
     {"[]", "is not an object"},
@@ -181,8 +180,8 @@ static const struct {
 
 START_TEST(test_handlers_file_names_the_mistake)
 {
-    ck_assert_int_eq(load(bad[_i].text), FUT_ERR_INVAL);
-    ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "case %d: %s", _i, err.text);
+    ck_assert_int_eq(load(bad[_i].given), FUT_ERR_INVAL);
+    ck_assert_msg(strstr(err.text, bad[_i].expected) != NULL, "case %d: %s", _i, err.text);
     ck_assert_msg(strstr(err.text, "/tmp/test_handlers_") != NULL, "case %d: %s", _i, err.text);
 }
 END_TEST

@@ -433,9 +433,7 @@ END_TEST
 int main(void)
 {
     (void)unsetenv("http_proxy");
-    TCase *t = tcase_create("http");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("http", 30, setup, teardown);
     tcase_add_test(t, test_http_get);
     tcase_add_test(t, test_http_post_with_headers);
     tcase_add_test(t, test_http_passes_the_trace_on);

@@ -252,8 +252,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("pool");
-    tcase_set_timeout(t, 30);
+    TCase *t = suite_case("pool", 30, NULL, NULL);
     tcase_add_test(t, test_thread_pool_runs_all_threads_at_once);
     tcase_add_test(t, test_thread_pool_stop_runs_what_is_queued);
     tcase_add_test(t, test_thread_pool_one_by_one);

@@ -224,14 +224,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *plain = tcase_create("worker_main");
-    tcase_set_timeout(plain, 30);
+    TCase *plain = suite_case("worker_main", 30, NULL, NULL);
     tcase_add_test(plain, test_worker_main_serves);
     tcase_add_test(plain, test_worker_main_large_input_and_result);
     tcase_add_test(plain, test_worker_main_refuses_garbage);
-    TCase *t = tcase_create("worker_set");
-    tcase_set_timeout(t, 30);
-    tcase_add_checked_fixture(t, jobs_start, jobs_stop);
+    TCase *t = suite_case("worker_set", 30, jobs_start, jobs_stop);
     tcase_add_test(t, test_worker_set_runs_and_waits_for_a_worker);
     tcase_add_test(t, test_worker_set_kill_ends_one_and_respawns);
     tcase_add_test(t, test_worker_set_takes_a_waiting_job_back);

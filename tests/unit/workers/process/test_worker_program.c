@@ -323,23 +323,23 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    const TTest *tests[] = {
+        test_program_serves_one_task_after_the_other,
+        test_program_prints_and_reports,
+        test_program_fails_a_task_and_goes_on,
+        test_program_hears_of_a_limit_too_late,
+        test_program_dies_in_a_task,
+        test_program_breaks_the_protocol,
+        test_program_answers_twice,
+        test_program_closes_its_channel,
+        test_program_result_over_the_limit,
+        test_program_large_payloads_by_descriptor,
+        test_program_gets_one_task_at_a_time,
+        test_program_stop_hits_that_task_alone,
+        test_program_is_asked_before_it_is_killed,
+        test_program_runs_several_at_once_on_the_io_lane,
+        test_program_cancels_one_of_several,
+    };
     scripted_main(argc, argv);
-    TCase *t = tcase_create("program");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_program_serves_one_task_after_the_other);
-    tcase_add_test(t, test_program_prints_and_reports);
-    tcase_add_test(t, test_program_fails_a_task_and_goes_on);
-    tcase_add_test(t, test_program_hears_of_a_limit_too_late);
-    tcase_add_test(t, test_program_dies_in_a_task);
-    tcase_add_test(t, test_program_breaks_the_protocol);
-    tcase_add_test(t, test_program_answers_twice);
-    tcase_add_test(t, test_program_closes_its_channel);
-    tcase_add_test(t, test_program_result_over_the_limit);
-    tcase_add_test(t, test_program_large_payloads_by_descriptor);
-    tcase_add_test(t, test_program_gets_one_task_at_a_time);
-    tcase_add_test(t, test_program_stop_hits_that_task_alone);
-    tcase_add_test(t, test_program_is_asked_before_it_is_killed);
-    tcase_add_test(t, test_program_runs_several_at_once_on_the_io_lane);
-    tcase_add_test(t, test_program_cancels_one_of_several);
-    return suite_run_cases("worker_program", t, NULL);
+    return suite_run("worker_program", tests, FUT_COUNT(tests));
 }

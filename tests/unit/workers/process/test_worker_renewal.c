@@ -102,8 +102,7 @@ END_TEST
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
-    TCase *t = tcase_create("renewal");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("renewal", 60, NULL, NULL);
     tcase_add_loop_test(t, test_renewal_max_tasks_is_a_maximum, 0, 3);
     tcase_add_test(t, test_renewal_starts_the_next_process_ahead);
     tcase_add_test(t, test_renewal_by_age);

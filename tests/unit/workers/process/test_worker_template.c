@@ -264,8 +264,7 @@ int main(int argc, char **argv)
         return futured_worker_main(&scripted_plugin, FUTURED_WORKER_FORK);
     if (argc > 2 && strcmp(argv[1], "wrong") == 0)
         wrong_main(argv[2]);
-    TCase *t = tcase_create("template");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("template", 60, NULL, NULL);
     tcase_add_test(t, test_template_forks_the_workers);
     tcase_add_test(t, test_forked_worker_dies_in_a_task);
     tcase_add_test(t, test_template_dies_and_its_workers_live);

@@ -113,8 +113,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("builtins");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("builtins", 60, NULL, NULL);
     tcase_add_test(t, test_builtins_wait_for_a_process);
     return suite_run_cases("builtins_wait", t, NULL);
 }

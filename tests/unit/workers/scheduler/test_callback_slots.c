@@ -80,9 +80,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("callback_slots");
-    tcase_set_timeout(t, 90);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("callback_slots", 90, setup, teardown);
     tcase_add_test(t, test_callbacks_keep_no_task_waiting);
     return suite_run_cases("callback_slots", t, NULL);
 }

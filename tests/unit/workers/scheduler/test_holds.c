@@ -221,9 +221,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("holds");
-    tcase_set_timeout(t, 120);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("holds", 120, setup, teardown);
     tcase_add_loop_test(t, test_holds_a_program_that_is_away, 0, (int)FUT_COUNT(harms));
     tcase_add_test(t, test_holds_end_at_a_reload);
     tcase_add_test(t, test_holds_all_when_descriptors_run_out);

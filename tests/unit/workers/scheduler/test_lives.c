@@ -32,16 +32,6 @@ static void teardown(void)
     (void)rmdir(dir);
 }
 
-static struct task get(struct task_id id)
-{
-    struct store_get get = {.id = id};
-    ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
-    live_op_wait();
-    ck_assert_int_eq(get.op.rc, 0);
-    free(get.reported.message);
-    return get.task;
-}
-
 struct expected {
     struct task_id id;
     enum task_state state;
@@ -50,7 +40,7 @@ struct expected {
 static bool is_in_state(void *ctx)
 {
     const struct expected *e = ctx;
-    struct task t = get(e->id);
+    struct task t = live_get(e->id);
     bool is = t.state == e->state;
     task_release(&t);
     return is;
@@ -58,7 +48,7 @@ static bool is_in_state(void *ctx)
 
 static bool has_ended(void *ctx)
 {
-    struct task t = get(*(struct task_id *)ctx);
+    struct task t = live_get(*(struct task_id *)ctx);
     bool is = task_state_is_final(t.state);
     task_release(&t);
     return is;
@@ -72,16 +62,6 @@ static void expect(struct task_id id, enum task_state state)
                   task_state_name(state));
 }
 
-static void revive(struct task_id id)
-{
-    struct store_revive o = {.task = get(id)};
-    ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
-    ck_assert_int_eq(store_post(live.store, &store_verb_revive, &o.op, live_op_done), 0);
-    live_op_wait();
-    ck_assert_int_eq(o.op.rc, 0);
-    task_release(&o.task);
-}
-
 /* ---- no attempt runs at the moment of the cancel ---- */
 
 START_TEST(test_lives_cancel_in_backoff)
@@ -90,9 +70,9 @@ START_TEST(test_lives_cancel_in_backoff)
     expect(id, TASK_SCHEDULED);
     live_cancel_any(id);
     expect(id, TASK_CANCELLED);
-    revive(id);
+    live_revive(id);
     expect(id, TASK_FAILED);
-    struct task t = get(id);
+    struct task t = live_get(id);
     ck_assert_uint_eq(t.attempt, 3); /* with all its tries */
     task_release(&t);
 }
@@ -143,7 +123,7 @@ START_TEST(test_lives_cancel_of_a_queued_batch)
     for (int i = 0; i < MEMBERS; i++)
         expect(ids[i], TASK_CANCELLED);
     for (int i = 0; i < MEMBERS; i++)
-        revive(ids[i]);
+        live_revive(ids[i]);
     pause_io(false);
     for (int i = 0; i < MEMBERS; i++)
         expect(ids[i], TASK_SUCCEEDED);
@@ -156,13 +136,13 @@ START_TEST(test_lives_cancel_near_the_end)
     enum { TIMES = 200 };
     for (int i = 0; i < TIMES; i++) {
         struct task_id id = live_submit("echo", i % 2 ? LANE_IO : LANE_CPU, "1", 10000, 0);
-        struct task t = get(id);
+        struct task t = live_get(id);
         if (t.state == TASK_SUCCEEDED)
             task_release(&t);
         if (!t.spec || live_cancel_as(t) != 0)
             continue;
         expect(id, TASK_CANCELLED);
-        revive(id);
+        live_revive(id);
         expect(id, TASK_SUCCEEDED);
     }
 }
@@ -184,9 +164,9 @@ START_TEST(test_lives_never_overlap)
     struct task_id id = live_submit("alone", LANE_IO, "", 60000, 0);
     ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
     live_cancel_any(id);
-    revive(id);
+    live_revive(id);
     ck_assert(wait_until(has_ended, &id, LIMIT_MS));
-    struct task t = get(id);
+    struct task t = live_get(id);
     ck_assert_int_eq(t.outcome->exit_code, -1);
     ck_assert_int_eq(t.state, TASK_SUCCEEDED);
     ck_assert_uint_eq(t.attempt, 2);
@@ -200,10 +180,10 @@ START_TEST(test_lives_cancel_of_one_that_waits_for_another)
     struct task_id id = live_submit("alone", LANE_IO, "", 60000, 0);
     ck_assert(wait_until(has_pid, NULL, LIMIT_MS));
     live_cancel_any(id);
-    revive(id);
+    live_revive(id);
     expect(id, TASK_RUNNING);
     live_cancel_any(id);
-    revive(id);
+    live_revive(id);
     ck_assert(wait_until(has_ended, &id, LIMIT_MS));
     ck_assert(is_in_state(&(struct expected){id, TASK_SUCCEEDED}));
 }
@@ -231,9 +211,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("lives");
-    tcase_set_timeout(t, 90);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("lives", 90, setup, teardown);
     tcase_add_test(t, test_lives_cancel_in_backoff);
     tcase_add_test(t, test_lives_cancel_of_a_queued_batch);
     tcase_add_test(t, test_lives_cancel_near_the_end);

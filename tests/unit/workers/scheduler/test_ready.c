@@ -127,9 +127,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("ready");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("ready", 60, setup, teardown);
     tcase_add_test(t, test_ready_gives_back_what_waits_too_long);
     tcase_add_test(t, test_ready_may_be_cancelled);
     tcase_add_test(t, test_ready_is_released_by_a_drain);

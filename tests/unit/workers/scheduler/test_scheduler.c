@@ -331,9 +331,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("scheduler");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("scheduler", 60, setup, teardown);
     tcase_add_loop_test(t, test_scheduler_success, 0, (int)FUT_COUNT(successes));
     tcase_add_loop_test(t, test_scheduler_failure, 0, (int)FUT_COUNT(failures));
     tcase_add_test(t, test_scheduler_retries_later);

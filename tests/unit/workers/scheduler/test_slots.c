@@ -279,9 +279,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("pools");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("pools", 60, setup, teardown);
     tcase_add_loop_test(t, test_pools_grow_while_busy, 0, 2);
     tcase_add_loop_test(t, test_pools_shrink_lets_attempts_end, 0, 2);
     tcase_add_loop_test(t, test_pools_shrink_recalls_what_waits_for_slots, 0, 2);

@@ -6,13 +6,11 @@
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
 
-static char self[PATH_MAX];
-
 static void build(const char *options)
 {
     static char file[2 * PATH_MAX];
-    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s]}}", self,
-                   options);
+    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s]}}",
+                   scripted_self(), options);
     live_file = file;
     live_backend = STORE_FAULT_PREFIX "memory";
     live_start(1, 1);
@@ -86,14 +84,12 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    const TTest *tests[] = {
+        test_checkpoint_is_answered,
+        test_checkpoint_that_is_not_stored_is_refused,
+        test_checkpoint_of_a_worker_that_would_not_understand_the_answer,
+        test_suspend_for_more_than_a_year_breaks_the_protocol,
+    };
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
-    TCase *t = tcase_create("storing");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_checkpoint_is_answered);
-    tcase_add_test(t, test_checkpoint_that_is_not_stored_is_refused);
-    tcase_add_test(t, test_checkpoint_of_a_worker_that_would_not_understand_the_answer);
-    tcase_add_test(t, test_suspend_for_more_than_a_year_breaks_the_protocol);
-    return suite_run_cases("storing", t, NULL);
+    return suite_run("storing", tests, FUT_COUNT(tests));
 }

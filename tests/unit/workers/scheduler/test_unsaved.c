@@ -69,9 +69,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("unsaved");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = suite_case("unsaved", 60, setup, teardown);
     tcase_add_test(t, test_unsaved_ends_keep_their_slots);
     return suite_run_cases("unsaved", t, NULL);
 }

@@ -9,13 +9,11 @@
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
 
-static char self[PATH_MAX];
-
 static void build(uint32_t threads, uint32_t workers, const char *options)
 {
     static char file[2 * PATH_MAX];
-    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s}}", self,
-                   options);
+    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s}}",
+                   scripted_self(), options);
     live_file = file;
     live_start(threads, workers);
 }
@@ -159,31 +157,12 @@ static bool is_served_by_another(void *first)
     return is;
 }
 
-static struct task get(struct task_id id)
-{
-    struct store_get get = {.id = id};
-    ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
-    live_op_wait();
-    ck_assert_int_eq(get.op.rc, 0);
-    return get.task;
-}
-
-static void revive(struct task_id id)
-{
-    struct store_revive o = {.task = get(id)};
-    ck_assert_int_eq(task_apply(&o.task, EVENT_REVIVE, NULL, &o.change), 0);
-    ck_assert_int_eq(store_post(live.store, &store_verb_revive, &o.op, live_op_done), 0);
-    live_op_wait();
-    ck_assert_int_eq(o.op.rc, 0);
-    task_release(&o.task);
-}
-
 /* Runs "release" in the process that takes tasks now. */
 static bool succeeds_once_released(void *ctx)
 {
     struct task t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
     task_release(&t);
-    t = get(*(struct task_id *)ctx);
+    t = live_get(*(struct task_id *)ctx);
     bool is = t.state == TASK_SUCCEEDED;
     task_release(&t);
     return is;
@@ -203,13 +182,13 @@ START_TEST(test_worker_next_life_waits_for_abandoned_code)
     }
     free(pid_of_worker()); /* begins behind them */
     live_cancel(holding[0]);
-    revive(holding[0]);
+    live_revive(holding[0]);
     ck_assert(wait_until(is_served_by_another, first, 20000)); /* it takes no more */
     ck_assert(!succeeds_once_released(&holding[0]));
     ck_assert(!succeeds_once_released(&holding[0]));
     live_cancel(holding[1]);
     ck_assert(wait_until(succeeds_once_released, &holding[0], 20000));
-    struct task t = get(holding[0]);
+    struct task t = live_get(holding[0]);
     ck_assert_uint_eq(t.attempt, 2);
     task_release(&t);
     free(first);
@@ -219,17 +198,15 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    const TTest *tests[] = {
+        test_worker_success,
+        test_worker_failure_has_kind_and_first_line,
+        test_worker_death_fails_one_task,
+        test_worker_timeout_kills_the_deaf,
+        test_worker_cancel_keeps_the_process,
+        test_worker_on_the_io_lane_runs_several_at_once,
+        test_worker_next_life_waits_for_abandoned_code,
+    };
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
-    TCase *t = tcase_create("attempts");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_worker_success);
-    tcase_add_test(t, test_worker_failure_has_kind_and_first_line);
-    tcase_add_test(t, test_worker_death_fails_one_task);
-    tcase_add_test(t, test_worker_timeout_kills_the_deaf);
-    tcase_add_test(t, test_worker_cancel_keeps_the_process);
-    tcase_add_test(t, test_worker_on_the_io_lane_runs_several_at_once);
-    tcase_add_test(t, test_worker_next_life_waits_for_abandoned_code);
-    return suite_run_cases("worker_attempt", t, NULL);
+    return suite_run("worker_attempt", tests, FUT_COUNT(tests));
 }

@@ -13,8 +13,6 @@
 #define KILLS 50
 #define WORKERS 3
 
-static char self[PATH_MAX];
-
 static int how_many(const char *name, int usual)
 {
     const char *text = getenv(name);
@@ -24,8 +22,8 @@ static int how_many(const char *name, int usual)
 static void build(const char *key)
 {
     static char file[2 * PATH_MAX];
-    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s]}}", self,
-                   key);
+    (void)snprintf(file, sizeof(file), "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s]}}",
+                   scripted_self(), key);
     live_file = file;
     live_start(1, WORKERS);
     struct task_id id = live_submit("scripted", LANE_CPU, "up", 60000, 0);
@@ -253,11 +251,8 @@ static int rounds(const char *name, int usual, int per_round)
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
     log_set_level(LOG_LEVEL_ERROR);
-    TCase *t = tcase_create("chaos");
-    tcase_set_timeout(t, 120);
+    TCase *t = suite_case("chaos", 120, NULL, NULL);
     int cancel_rounds = rounds("FUT_CANCELS", ROUND, ROUND);
     tcase_add_loop_test(t, test_chaos_cancels_that_kill, 0, cancel_rounds);
     tcase_add_loop_test(t, test_chaos_cancels_that_ask, 0, cancel_rounds);

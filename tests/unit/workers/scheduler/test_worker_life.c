@@ -205,8 +205,7 @@ END_TEST
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
-    TCase *t = tcase_create("program");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("program", 60, NULL, NULL);
     tcase_add_test(t, test_programs_give_way_to_each_other);
     tcase_add_test(t, test_program_is_replaced_after_max_tasks);
     tcase_add_test(t, test_program_is_replaced_when_it_has_grown);

@@ -8,8 +8,6 @@
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
 
-static char self[PATH_MAX];
-
 /* rest: after "SELF", "worker". */
 static void build(uint32_t workers, const char *rest)
 {
@@ -17,7 +15,7 @@ static void build(uint32_t workers, const char *rest)
     (void)snprintf(file, sizeof(file),
                    "{\"scripted\": {\"worker\": [\"%s\", \"worker\"%s},"
                    " \"other\": {\"worker\": [\"%s\", \"worker\"]}}",
-                   self, rest, self);
+                   scripted_self(), rest, scripted_self());
     live_file = file;
     live_start(4, workers);
 }
@@ -191,8 +189,6 @@ END_TEST
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
     const TTest *tests[] = {
         test_worker_limits_cpu_of_one_task,
         test_worker_limits_cpu_starts_anew_with_each_task,

@@ -6,16 +6,15 @@
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
 
-static char self[PATH_MAX];
-
 /* Two handlers, each with the arguments behind "worker" that are given; NULL leaves one out. */
 static const char *file_of(const char *a, const char *b)
 {
     static char file[4 * PATH_MAX];
-    int n = snprintf(file, sizeof(file), "{\"a\": {\"worker\": [\"%s\", \"worker\"%s]}", self, a);
+    int n = snprintf(file, sizeof(file), "{\"a\": {\"worker\": [\"%s\", \"worker\"%s]}",
+                     scripted_self(), a);
     if (b)
         n += snprintf(file + n, sizeof(file) - (size_t)n,
-                      ", \"b\": {\"worker\": [\"%s\", \"worker\"%s]}", self, b);
+                      ", \"b\": {\"worker\": [\"%s\", \"worker\"%s]}", scripted_self(), b);
     (void)snprintf(file + n, sizeof(file) - (size_t)n, "}");
     return file;
 }
@@ -118,14 +117,12 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    const TTest *tests[] = {
+        test_reload_keeps_what_is_as_it_was,
+        test_reload_lets_the_tasks_of_a_changed_program_end,
+        test_reload_without_a_program,
+        test_reload_of_programs_under_load,
+    };
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
-    TCase *t = tcase_create("reload");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_reload_keeps_what_is_as_it_was);
-    tcase_add_test(t, test_reload_lets_the_tasks_of_a_changed_program_end);
-    tcase_add_test(t, test_reload_without_a_program);
-    tcase_add_test(t, test_reload_of_programs_under_load);
-    return suite_run_cases("worker_reload", t, NULL);
+    return suite_run("worker_reload", tests, FUT_COUNT(tests));
 }

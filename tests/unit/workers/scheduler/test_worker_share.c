@@ -9,7 +9,6 @@
 
 #define MANY 60
 
-static char self[PATH_MAX];
 static char flag[] = "/tmp/test_worker_share_XXXXXX";
 
 static void build(uint32_t workers)
@@ -19,7 +18,7 @@ static void build(uint32_t workers)
                    "{\"a\": {\"worker\": [\"%s\", \"worker\", \"cancel=1\"]},"
                    " \"b\": {\"worker\": [\"%s\", \"worker\"]},"
                    " \"broken\": {\"worker\": [\"%s\", \"worker\", \"once=%s\"]}}",
-                   self, self, self, flag);
+                   scripted_self(), scripted_self(), scripted_self(), flag);
     live_file = file;
     live_start(1, workers);
 }
@@ -99,13 +98,10 @@ END_TEST
 int main(int argc, char **argv)
 {
     scripted_main(argc, argv);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return 2;
     int fd = mkstemp(flag);
     close(fd);
     unlink(flag);
-    TCase *t = tcase_create("share");
-    tcase_set_timeout(t, 60);
+    TCase *t = suite_case("share", 60, NULL, NULL);
     tcase_add_test(t, test_share_a_long_queue_does_not_starve_others);
     tcase_add_test(t, test_share_a_broken_program_blocks_nobody);
     return suite_run_cases("worker_share", t, NULL);

@@ -233,9 +233,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *stream = tcase_create("stream");
-    tcase_set_timeout(stream, 60);
-    tcase_add_checked_fixture(stream, setup, teardown);
+    TCase *stream = suite_case("stream", 60, setup, teardown);
     tcase_add_test(stream, test_stream_takes_bytes_one_by_one);
     tcase_add_test(stream, test_stream_takes_many_at_once);
     tcase_add_test(stream, test_stream_skips_what_is_too_long);

@@ -1,0 +1,34 @@
+#include "tests/support/suite.h"
+
+#include <stdarg.h>
+
+TCase *suite_case(const char *name, double seconds, void (*setup)(void), void (*teardown)(void))
+{
+    TCase *c = tcase_create(name);
+    tcase_set_timeout(c, seconds);
+    tcase_add_checked_fixture(c, setup, teardown);
+    return c;
+}
+
+int suite_run_cases(const char *name, ...)
+{
+    Suite *suite = suite_create(name);
+    va_list ap;
+    va_start(ap, name);
+    for (TCase *c; (c = va_arg(ap, TCase *)) != NULL;)
+        suite_add_tcase(suite, c);
+    va_end(ap);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
+
+int suite_run(const char *name, const TTest *const *tests, size_t n)
+{
+    TCase *c = suite_case(name, SUITE_TIMEOUT_S, NULL, NULL);
+    for (size_t i = 0; i < n; i++)
+        tcase_add_test(c, tests[i]);
+    return suite_run_cases(name, c, NULL);
+}
