@@ -80,18 +80,11 @@ static struct task *next_slot(struct task **tasks, size_t *n, size_t *cap)
     return &(*tasks)[(*n)++];
 }
 
-static struct submission_rules rules_of(struct work *w)
-{
-    return (struct submission_rules){catalog_lend_to(&w->r->api->catalog, &w->r->catalog),
-                                     w->r->api->cfg.allows_url, w->r->api->cfg.allow,
-                                     w->r->api->cfg.store};
-}
-
 static int add_task(struct work *w, const struct submission *s, struct problem *p)
 {
     const struct handler_info *h;
     struct task callback;
-    struct submission_rules rules = rules_of(w);
+    struct submission_rules rules = submission_rules_of(w->r);
     if (submission_check(s, &rules, false, &h, p) != 0 ||
         graph_add(&w->graph, w->n, s->name, s->after, p) != 0)
         return FUT_ERR_INVAL;
@@ -120,7 +113,7 @@ static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
 
 static int add_batch_callback(struct work *w, const char *url, struct problem *p)
 {
-    struct submission_rules rules = rules_of(w);
+    struct submission_rules rules = submission_rules_of(w->r);
     struct task *callback;
     if (submission_check_url(&rules, url, p) != 0)
         return FUT_ERR_INVAL;

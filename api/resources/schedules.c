@@ -43,12 +43,6 @@ static void fail(struct request *r, int rc)
     request_problem(r, &p);
 }
 
-static struct submission_rules rules_of(struct request *r)
-{
-    return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
-}
-
 /* ---- as JSON --------------------------------------------------------------------------------- */
 
 /* A time as the zone's clock shows it: "2026-11-27T02:30:00.000+01:00". */
@@ -201,7 +195,7 @@ static void put(struct request *r)
 static int read_definition(struct request *r, int64_t now_ms, struct schedule_in *out,
                            struct problem *p)
 {
-    struct submission_rules rules = rules_of(r);
+    struct submission_rules rules = submission_rules_of(r);
     if (!schedule_in_name_ok(r->captures[0])) {
         problem_set(p, PROBLEM_INVALID_VALUE,
                     "The name of a schedule must be 1 to %d of a-z A-Z 0-9 . _ - , and not begin "
@@ -370,7 +364,7 @@ static void ran(struct request *r)
 static void run_read(struct request *r)
 {
     struct store_schedule *s = &r->op.schedule_get.schedule;
-    struct submission_rules rules = rules_of(r);
+    struct submission_rules rules = submission_rules_of(r);
     struct schedule_in def;
     struct problem p;
     struct task *tasks = arena_alloc(&r->arena, 2 * sizeof(*tasks));

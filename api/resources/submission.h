@@ -68,6 +68,8 @@ void submission_set_input(struct submission *s, const struct json_t *value, cons
                           size_t n);
 void submission_release(struct submission *s);
 
+struct request;
+
 /* What a submission is checked against. */
 struct submission_rules {
     const struct catalog *catalog;
@@ -75,6 +77,8 @@ struct submission_rules {
     const struct http_allow *allow;
     struct store *store; /* knows which limits are defined; NULL: none */
 };
+/* The rules of this daemon, with the catalog of handlers that r borrows until its end. */
+struct submission_rules submission_rules_of(struct request *r);
 /* Finds the handler among those that clients may name, and checks what is said against it and
  * against the rules. 0, or FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong
  * address (404) and no wrong member (422). */

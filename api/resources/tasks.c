@@ -142,8 +142,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     const struct handler_info *h;
     struct problem p;
     bool has_key;
-    struct submission_rules rules = {catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
+    struct submission_rules rules = submission_rules_of(r);
     if (submission_check(s, &rules, is_in_path, &h, &p) != 0) {
         request_problem(r, &p);
         return;
