@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/callback_task.h"
 #include "api/text/json_in.h"
 #include "api/text/json_text.h"
@@ -502,4 +504,10 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .traceparent = frame->traceparent,
         .limits = named.n ? limits : NULL,
     });
+}
+
+struct submission_rules submission_rules_of(struct request *r)
+{
+    return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
+                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
 }

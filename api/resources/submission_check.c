@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/http/request.h"
-#include "api/http/shared.h"
 #include "api/resources/submission.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -12,12 +10,6 @@
 #include "storage/store.h"
 
 #define HANDLERS_SHOWN 20
-
-struct submission_rules submission_rules_of(struct request *r)
-{
-    return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
-}
 
 static int refuse_handler(const char *name, const struct catalog *c, bool is_in_path,
                           struct problem *p)

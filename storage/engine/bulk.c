@@ -25,11 +25,7 @@ static int retry_one(struct store *s, struct task *t)
 {
     struct task_change c;
     FUT_MUST(task_apply(t, EVENT_REVIVE, NULL, &c) == 0);
-    int rc = revive_task(s, &c, t);
-    if (rc == 0)
-        txn_add_change(
-            s, &(struct store_change){.id = c.id, .state = t->state, .batch = t->spec->batch});
-    return rc;
+    return revive_task(s, &c, t, false);
 }
 
 static int delete_one(struct store *s, struct task *t)

@@ -90,10 +90,7 @@ static int revive_child(struct store *s, uint64_t key)
     if (rc != 0)
         return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
     if (was_cancelled_for_a_parent(&t) && task_apply(&t, EVENT_REVIVE, NULL, &c) == 0) {
-        rc = revive_task(s, &c, &t);
-        if (rc == 0)
-            txn_add_change(s, &(struct store_change){
-                                  .id = t.spec->id, .state = t.state, .batch = t.spec->batch});
+        rc = revive_task(s, &c, &t, false);
         rc = store_rc_is_fatal(rc) ? rc : 0;
     }
     task_release(&t);

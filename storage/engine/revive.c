@@ -89,7 +89,7 @@ static int reopen_batch(struct store *s, uint64_t key)
     return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
 }
 
-int revive_task(struct store *s, const struct task_change *c, struct task *t)
+int revive_task(struct store *s, const struct task_change *c, struct task *t, bool stays)
 {
     struct txn_mark before;
     struct task_change change = *c;
@@ -120,6 +120,9 @@ int revive_task(struct store *s, const struct task_change *c, struct task *t)
     if (rc != 0)
         return txn_back(s, &before) == 0 ? rc : FUT_ERR_IO;
     task_spec_unref(spec_cache_take(&s->w.specs, c->id.hi)); /* of before it was cancelled */
+    txn_add_change(
+        s, &(struct store_change){
+               .id = c->id, .state = t->state, .task = stays ? t : NULL, .batch = t->spec->batch});
     return txn_unmark(s);
 }
 
@@ -138,15 +141,8 @@ static int drop_checkpoint(struct store *s, struct task *t)
 static int write_revive(struct store *s, struct store_op *op)
 {
     struct store_revive *o = FUT_CONTAINER(op, struct store_revive, op);
-    int rc = revive_task(s, &o->change, &o->task);
-    if (rc == 0 && o->is_fresh)
-        rc = drop_checkpoint(s, &o->task);
-    if (rc == 0)
-        txn_add_change(s, &(struct store_change){.id = o->change.id,
-                                                 .state = o->task.state,
-                                                 .task = &o->task,
-                                                 .batch = o->task.spec->batch});
-    return rc;
+    int rc = revive_task(s, &o->change, &o->task, true);
+    return rc == 0 && o->is_fresh ? drop_checkpoint(s, &o->task) : rc;
 }
 
 const struct store_verb store_verb_revive = {
