@@ -169,7 +169,7 @@ test: test-deps
 	+@FUT_NEXT="All is well: make run serves on 127.0.0.1:8420, make demo shows it at work, make lint checks the code." \
 	    $(BUILD) check VARIANT=debug
 check: tests-built
-	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py
+	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py)
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
 # When schedules are due, in every zone of tzdata for ten years, against croniter, dateutil and zoneinfo.

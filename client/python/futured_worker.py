@@ -1,0 +1,1 @@
+../../workers/sdk/futured_worker.py
