@@ -66,6 +66,13 @@ static int make_loops(struct api *a, struct fut_errbuf *err)
 /* Without tokens whoever reaches the socket may run the operator's programs. */
 static int check_reach(const struct api *a, const struct listener *l, struct fut_errbuf *err)
 {
+    if (!a->cfg.auth && !l->is_unix && catalog_takes_code(a->cfg.catalog))
+        return fut_fail(
+            err, FUT_ERR_INVAL,
+            "refusing to listen on %s without tokens: a handler has \"scope\": \"code\", "
+            "and every user of this machine could run programs by it. Set "
+            "FUTURED_TOKENS, or listen on unix:/path",
+            l->address);
     if (a->cfg.auth || l->is_local)
         return 0;
     return fut_fail(err, FUT_ERR_INVAL,

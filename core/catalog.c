@@ -13,6 +13,15 @@ const struct handler_info *catalog_find(const struct catalog *c, const char *nam
     return c->n ? bsearch(name, c->items, c->n, sizeof(*c->items), by_name) : NULL;
 }
 
+bool catalog_takes_code(const struct catalog *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->items[i].takes_code)
+            return true;
+    }
+    return false;
+}
+
 const struct handler_info *catalog_find_public(const struct catalog *c, const char *name)
 {
     const struct handler_info *h = catalog_find(c, name);

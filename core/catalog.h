@@ -22,6 +22,7 @@ struct handler_info {
     uint32_t retries;          /* default */
     struct retry_policy retry; /* what a task does not say itself; may be unsaid */
     struct limits limits;      /* of each attempt */
+    bool takes_code;           /* its input is a program: to submit it needs the scope "code" */
     /* Is this input wrong, for all that can be told before it runs? NULL: nothing can. 0, or
      * FUT_ERR_INVAL with the name of the wrong field and what is allowed there, literals. */
     int (*check_input)(const void *input, size_t n, const char **out_field,
@@ -46,6 +47,8 @@ void catalog_unref(const struct catalog **c);
 
 /* The handler of this name, or NULL. */
 const struct handler_info *catalog_find(const struct catalog *c, const char *name);
+/* Has it a handler whose input is a program? */
+bool catalog_takes_code(const struct catalog *c);
 /* The handler that a client may name, or NULL: the daemon's own are unknown to clients. */
 const struct handler_info *catalog_find_public(const struct catalog *c, const char *name);
 

@@ -72,8 +72,9 @@ const struct config_row config_rows[] = {
     {"FUTURED_KILL_GRACE", KIND_DURATION, AT(kill_grace_ms), "5s", 10, HOUR,
      "between TERM and KILL for a task that is stopped"},
     {"FUTURED_TOKENS", KIND_FILE, AT(tokens), "", 0, 4000,
-     "file with lines `token scope[,scope]`, scopes submit, read, admin; unset: the systemd "
-     "credential \"tokens\" when there is one; without either only loopback and unix sockets are "
+     "file with lines `token scope[,scope]`, scopes submit, read, admin, code; unset: the "
+     "systemd credential \"tokens\" when there is one; without either only loopback and unix "
+     "sockets are "
      "served"},
     {"FUTURED_TLS_CERT", KIND_FILE, AT(tls_cert), "", 0, 4000,
      "PEM file with the certificate chain: HTTPS instead of HTTP"},

@@ -35,6 +35,7 @@ static const struct {
     {"submit", AUTH_SUBMIT, AUTH_SUBMIT},
     {"read", AUTH_READ, AUTH_READ},
     {"admin", AUTH_ADMIN, AUTH_SUBMIT | AUTH_READ | AUTH_ADMIN},
+    {"code", AUTH_CODE, AUTH_CODE},
 };
 
 const char *auth_scope_name(enum auth_scope scope)
@@ -116,7 +117,8 @@ static int parse_entry(const struct parse *p, struct auth *a, const char *token)
         return refuse(p, "a token has 16 to 512 characters of A-Z a-z 0-9 - . _ ~ + / and = at "
                          "its end");
     if (rest[n_rest + strspn(rest + n_rest, BLANKS)] || !parse_scopes(rest, n_rest, &e.scopes))
-        return refuse(p, "behind the token goes a comma list of the scopes submit, read, admin");
+        return refuse(p, "behind the token goes a comma list of the scopes submit, read, "
+                         "admin, code");
     (void)SHA256((const unsigned char *)token, n, e.digest);
     if (is_known(a, e.digest))
         return refuse(p, "this token stands in an earlier line already");
@@ -223,7 +225,7 @@ static unsigned find_scopes(struct auth *a, const unsigned char *digest)
 }
 
 int auth_check(struct auth *a, const char *header, enum auth_scope scope,
-               char out_principal[AUTH_PRINCIPAL_SIZE])
+               char out_principal[AUTH_PRINCIPAL_SIZE], unsigned *out_scopes)
 {
     static const char scheme[] = "Bearer ";
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -241,5 +243,6 @@ int auth_check(struct auth *a, const char *header, enum auth_scope scope,
     if ((allowed & (unsigned)scope) != (unsigned)scope)
         return FUT_ERR_STATE;
     write_principal(digest, out_principal);
+    *out_scopes = allowed;
     return 0;
 }

@@ -9,8 +9,9 @@
 
 #include "core/err.h"
 
-/* Bits. AUTH_ADMIN includes the others. */
-enum auth_scope { AUTH_OPEN = 0, AUTH_SUBMIT = 1, AUTH_READ = 2, AUTH_ADMIN = 4 };
+/* Bits. AUTH_ADMIN includes SUBMIT and READ; no other scope includes CODE, which is for submitting
+ * to handlers whose input is a program. */
+enum auth_scope { AUTH_OPEN = 0, AUTH_SUBMIT = 1, AUTH_READ = 2, AUTH_ADMIN = 4, AUTH_CODE = 8 };
 
 #define AUTH_TOKEN_MIN 16 /* bytes: shorter ones can be guessed */
 #define AUTH_TOKEN_MAX 512
@@ -30,11 +31,11 @@ void auth_replace(struct auth *a, struct auth **with);
 void auth_free(struct auth **a);
 
 /* May the bearer of this Authorization header (NULL: there is none) use a route of this scope?
- * 0 and its principal; FUT_ERR_NOT_FOUND: no bearer token, or not one of ours; FUT_ERR_STATE: the
- * token is known and lacks the scope. */
+ * 0 with its principal and all of its scopes (bits); FUT_ERR_NOT_FOUND: no bearer token, or not one
+ * of ours; FUT_ERR_STATE: the token is known and lacks the scope. */
 FUT_MUST_CHECK int auth_check(struct auth *a, const char *header, enum auth_scope scope,
-                              char out_principal[AUTH_PRINCIPAL_SIZE]);
-/* "submit", "read", "admin". */
+                              char out_principal[AUTH_PRINCIPAL_SIZE], unsigned *out_scopes);
+/* "submit", "read", "admin", "code". */
 const char *auth_scope_name(enum auth_scope scope);
 
 #endif

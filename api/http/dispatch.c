@@ -243,13 +243,9 @@ static void refuse_token(struct request *r)
 static void refuse_scope(struct request *r)
 {
     struct problem p;
-    struct buf value = BUF_INIT;
     const char *scope = auth_scope_name(r->route->scope);
     problem_set(&p, PROBLEM_FORBIDDEN, "This needs a token with the scope \"%s\".", scope);
-    buf_printf(&value, "Bearer realm=\"futured\", error=\"insufficient_scope\", scope=\"%s\"",
-               scope);
-    request_add_header(r, "WWW-Authenticate", arena_strndup(&r->arena, value.data, value.len));
-    buf_release(&value);
+    p.scope = scope;
     request_problem(r, &p);
 }
 
@@ -257,9 +253,12 @@ static void refuse_scope(struct request *r)
 static request_step *check_token(struct request *r)
 {
     struct auth *auth = r->api->cfg.auth;
+    /* Without tokens a socket's permissions say who may send programs; nothing does on TCP. */
+    r->scopes = auth || !r->loop->listener->is_unix ? 0 : AUTH_CODE;
     if (!auth || r->route->scope == AUTH_OPEN)
         return NULL;
-    int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal);
+    int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal,
+                        &r->scopes);
     return rc == 0 ? NULL : rc == FUT_ERR_STATE ? refuse_scope : refuse_token;
 }
 

@@ -262,6 +262,14 @@ void request_reply_empty(struct request *r, unsigned status)
     answer(r, status, "", 0);
 }
 
+static void add_challenge(struct request *r, const char *scope)
+{
+    char value[96];
+    int n = snprintf(value, sizeof(value),
+                     "Bearer realm=\"futured\", error=\"insufficient_scope\", scope=\"%s\"", scope);
+    request_add_header(r, "WWW-Authenticate", arena_strndup(&r->arena, value, (size_t)n));
+}
+
 void request_problem(struct request *r, const struct problem *p)
 {
     if (r->is_stream) {
@@ -273,6 +281,8 @@ void request_problem(struct request *r, const struct problem *p)
     buf_putc(&r->out, '\n');
     if (p->retry_after_s)
         request_add_retry_after(r, p->retry_after_s);
+    if (p->scope)
+        add_challenge(r, p->scope);
     request_reply_bytes(r, problem_status(p->code), "application/problem+json", r->out.data,
                         r->out.len);
 }

@@ -81,6 +81,7 @@ struct request {
     const char
         *cors_origin; /* the named origin of the page that asks; borrowed header; NULL none */
     char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
+    unsigned scopes;                     /* of who asks: bits of enum auth_scope */
 
     /* work */
     struct arena arena;

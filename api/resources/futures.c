@@ -184,6 +184,23 @@ static struct task_outcome *why_cancelled(const struct task *t)
     return task_outcome_error(end_code_text(END_CANCELLED), text);
 }
 
+/* What waits may begin between the reading and the commit: then the change is stale, and the state
+ * is looked at once more. */
+static bool refuse_running(struct request *r)
+{
+    struct problem p;
+    bool also_running = true;
+    if (!request_read_flag(r, "running", &also_running))
+        return true;
+    if (also_running || r->task.state != TASK_RUNNING)
+        return false;
+    problem_set(&p, PROBLEM_ALREADY_RUNNING,
+                "Attempt %u of the future runs, and only a future that waits was to be cancelled.",
+                (unsigned)r->task.attempt);
+    request_problem(r, &p);
+    return true;
+}
+
 static void cancel_read(struct request *r)
 {
     struct task_change change;
@@ -192,6 +209,8 @@ static void cancel_read(struct request *r)
         return;
     }
     request_take_task(r);
+    if (refuse_running(r))
+        return;
     task_outcome_unref(r->outcome); /* of a try that came too late */
     r->outcome = why_cancelled(&r->task);
     if (task_apply(&r->task, EVENT_CANCEL, &(struct task_in){.outcome = r->outcome}, &change) !=
@@ -205,7 +224,8 @@ static void cancel_read(struct request *r)
 void futures_cancel(struct request *r)
 {
     struct task_id id;
-    if (futures_read_id(r, &id))
+    bool also_running;
+    if (futures_read_id(r, &id) && request_read_flag(r, "running", &also_running))
         request_get(r, id, cancel_read);
 }
 

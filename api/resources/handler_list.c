@@ -67,6 +67,8 @@ static void write_handler(struct buf *b, const struct handler_info *h)
     json_out_str(b, "description", h->description);
     json_out_str(b, "lane", lane_name(h->lane));
     json_out_bool(b, "any_lane", h->any_lane);
+    if (h->takes_code)
+        json_out_str(b, "scope", auth_scope_name(AUTH_CODE));
     json_out_seconds(b, "timeout", h->timeout_ms);
     json_out_uint(b, "retries", h->retries);
     write_policy(b, &h->retry);

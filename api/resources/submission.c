@@ -509,5 +509,6 @@ void submission_make(const struct submission *s, const struct handler_info *h,
 struct submission_rules submission_rules_of(struct request *r)
 {
     return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store};
+                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store,
+                                     !(r->scopes & AUTH_CODE)};
 }

@@ -76,6 +76,7 @@ struct submission_rules {
     bool (*allows_url)(const struct http_allow *allow, const char *url); /* NULL: any */
     const struct http_allow *allow;
     struct store *store; /* knows which limits are defined; NULL: none */
+    bool no_code;        /* who submits may not send programs */
 };
 /* The rules of this daemon, with the catalog of handlers that r borrows until its end. */
 struct submission_rules submission_rules_of(struct request *r);

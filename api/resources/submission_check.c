@@ -107,6 +107,15 @@ int submission_check(const struct submission *s, const struct submission_rules *
         s->is_promise ? &promise : catalog_find_public(rules->catalog, s->handler);
     if (!h)
         return refuse_handler(s->handler, rules->catalog, is_in_path, p);
+    if (h->takes_code && rules->no_code) {
+        problem_set(p, PROBLEM_FORBIDDEN,
+                    "\"%s\" runs what it is sent; that needs a token with the scope \"code\".",
+                    h->name);
+        p->scope = "code";
+        if (!is_in_path)
+            problem_set_field(p, "handler");
+        return FUT_ERR_INVAL;
+    }
     if (s->has_lane && s->lane != h->lane && !h->any_lane) {
         problem_set(p, PROBLEM_LANE_FIXED, "\"%s\" runs on the %s lane only.", h->name,
                     lane_name(h->lane));

@@ -55,6 +55,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_UNKNOWN_PROBLEM] = {404, "unknown_problem", "There is no such problem"},
     [PROBLEM_NOT_DONE] = {409, "not_done", "The future is not done"},
     [PROBLEM_ALREADY_DONE] = {409, "already_done", "The future is done already"},
+    [PROBLEM_ALREADY_RUNNING] = {409, "already_running", "The future runs already"},
     [PROBLEM_NOT_A_PROMISE] = {409, "not_a_promise", "The future is not a promise"},
     [PROBLEM_PARENT_FAILED] = {409, "parent_failed",
                                "A future that it waits for has ended otherwise"},
@@ -121,6 +122,7 @@ static void start(struct problem *p, enum problem_code code)
     p->line = p->column = 0;
     p->limit = 0;
     p->retry_after_s = 0;
+    p->scope = NULL;
     p->error = NULL;
 }
 

@@ -50,6 +50,7 @@ enum problem_code {
     PROBLEM_UNKNOWN_PROBLEM,
     PROBLEM_NOT_DONE,
     PROBLEM_ALREADY_DONE,
+    PROBLEM_ALREADY_RUNNING,
     PROBLEM_NOT_A_PROMISE,
     PROBLEM_PARENT_FAILED,
     PROBLEM_CONFLICT,
@@ -76,6 +77,7 @@ struct problem {
     int line, column;        /* place in the body, from 1; 0 none */
     uint64_t limit;          /* the limit that was passed; 0 none */
     unsigned retry_after_s;  /* also sent as Retry-After; 0 none */
+    const char *scope;       /* that the token lacks, sent as a challenge; a literal; NULL none */
     const struct buf *error; /* raw JSON of member "error"; borrowed; NULL none */
 };
 

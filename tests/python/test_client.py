@@ -73,6 +73,8 @@ class ClientTests(support.DaemonCase):
                 wait(0.05)
             self.assertIsInstance(caught.exception, TimeoutError)
         self.assertFalse(task.done())
+        next(task.follow_log())
+        self.assertFalse(task.cancel(running=False))
         self.assertTrue(task.cancel())
         self.assertTrue(task.cancel())
         with self.assertRaises(futured.CancelledError):

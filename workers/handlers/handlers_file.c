@@ -244,6 +244,15 @@ static int read_checkpoints(const struct place *at, const json_t *value, struct 
     return 0;
 }
 
+static int read_scope(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *scope = text_of(value);
+    if (!scope || strcmp(scope, "code") != 0)
+        return refuse(at, value);
+    h->info.takes_code = true;
+    return 0;
+}
+
 #define ARGV "an array of 1 to 256 strings: program and arguments"
 #define SECONDS "a number of seconds from 0.001 to 86400"
 
@@ -275,6 +284,8 @@ static const struct field fields[] = {
      .meaning = "what the environment has besides"},
     {"cwd", read_cwd, "the absolute path of a directory that exists", "the daemon's",
      .meaning = "the working directory"},
+    {"scope", read_scope, "\"code\"", "none",
+     .meaning = "what a token needs besides `submit`: its input is a program, not data"},
     {"limits", read_limits, "an object of cpu, memory, output, files, processes", "none",
      .meaning = "what a task may take, see below"},
     {"checkpoints", read_checkpoints, "true or false", "false",

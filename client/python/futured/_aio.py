@@ -212,9 +212,9 @@ class AsyncClient:
             if left.over():
                 raise NotDone("task %s is not done" % id_of(task))
 
-    async def cancel(self, task: Any) -> bool:
+    async def cancel(self, task: Any, *, running: bool = True) -> bool:
         """As Client.cancel."""
-        return await self._connections.call(requests.cancel(id_of(task)))
+        return await self._connections.call(requests.cancel(id_of(task), running))
 
     async def retry(self, task: Any, *, fresh: bool = False) -> Future:
         """As Client.retry."""
@@ -361,9 +361,9 @@ class AsyncTask:
         """As Client.exception."""
         return await self._client.exception(self.id, timeout)
 
-    async def cancel(self) -> bool:
-        """Cancels it, also while it runs. False: it had ended otherwise."""
-        return await self._client.cancel(self.id)
+    async def cancel(self, *, running: bool = True) -> bool:
+        """Cancels it, also while it runs unless `running` is False. False: it had ended otherwise, or runs."""
+        return await self._client.cancel(self.id, running=running)
 
     async def retry(self, *, fresh: bool = False) -> Future:
         """Queues it again after it failed or was cancelled."""

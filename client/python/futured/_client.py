@@ -115,9 +115,9 @@ class Client:
             if left.over():
                 raise NotDone("task %s is not done" % id_of(task))
 
-    def cancel(self, task: Any) -> bool:
-        """Cancels it, also while it runs. False: it had ended otherwise."""
-        return self._transport.call(requests.cancel(id_of(task)))
+    def cancel(self, task: Any, *, running: bool = True) -> bool:
+        """Cancels it, also while it runs unless `running` is False. False: it had ended otherwise, or runs."""
+        return self._transport.call(requests.cancel(id_of(task), running))
 
     def retry(self, task: Any, *, fresh: bool = False) -> Future:
         """Queues a failed or cancelled task again; `fresh`: without its checkpoint."""
@@ -269,9 +269,9 @@ class Task:
         """As Client.exception."""
         return self._client.exception(self.id, timeout)
 
-    def cancel(self) -> bool:
-        """Cancels it, also while it runs. False: it had ended otherwise."""
-        return self._client.cancel(self.id)
+    def cancel(self, *, running: bool = True) -> bool:
+        """Cancels it, also while it runs unless `running` is False. False: it had ended otherwise, or runs."""
+        return self._client.cancel(self.id, running=running)
 
     def retry(self, *, fresh: bool = False) -> Future:
         """Queues it again after it failed or was cancelled."""

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Dict, Mapping, Optional
 
-__all__ = ["CancelledError", "FuturedError", "NotDone", "Problem", "TaskFailed", "TaskTimeout", "Unreachable",
-           "failure_of"]
+__all__ = ["CancelledError", "FuturedError", "InitializerFailed", "NotAccepted", "NotDone", "Problem", "RemoteError",
+           "TaskFailed", "TaskTimeout", "TransportError", "Unreachable", "WorkerDied", "failed", "failure_of"]
 
 
 class FuturedError(Exception):
@@ -54,6 +55,28 @@ class TaskFailed(FuturedError):
 
 class TaskTimeout(TaskFailed, TimeoutError):
     """An attempt did not end within the task's `timeout`."""
+
+
+class WorkerDied(TaskFailed, BrokenProcessPool):
+    """The process that ran the call died. It fails this future alone: the executor goes on."""
+
+
+class TransportError(FuturedError, BrokenProcessPool):
+    """A call could not be un-pickled by the worker, or its result not here; or one of them was not signed with the
+    key of the other side, and was refused before it was un-pickled."""
+
+
+class InitializerFailed(FuturedError, BrokenProcessPool):
+    """The initializer of an executor, or the loading of its main program, failed in a worker: nothing of it runs."""
+
+
+class NotAccepted(FuturedError):
+    """A call never reached the daemon, or was refused by it: it will not run."""
+
+
+class RemoteError(TaskFailed):
+    """A function raised what cannot be pickled or un-pickled, or is too large: its type is `type`, its text the
+    message, and the traceback is the cause."""
 
 
 def failed(error: Mapping[str, Any]) -> TaskFailed:

@@ -189,16 +189,17 @@ def result(future: str, wait: float) -> Call[Tuple[bool, Any]]:
     return Call("GET", target("/v1/futures/%s/result" % segment(future), {"wait": wait or None}), parse, wait=wait)
 
 
-def cancel(future: str) -> Call[bool]:
-    """True when it is cancelled, also before; False when it had ended otherwise."""
+def cancel(future: str, running: bool) -> Call[bool]:
+    """True when it is cancelled, also before; False when it had ended otherwise, or runs and may."""
 
     def parse(answer: Answer) -> bool:
-        if answer.status == 409 and answer.json().get("code") == "already_done":
+        if answer.status == 409 and answer.json().get("code") in ("already_done", "already_running"):
             return False
         read_nothing(answer)
         return True
 
-    return Call("POST", "/v1/futures/%s/cancel" % segment(future), parse)
+    query: Query = {"running": None if running else False}
+    return Call("POST", target("/v1/futures/%s/cancel" % segment(future), query), parse)
 
 
 def retry(future: str, fresh: bool) -> Call[Future]:

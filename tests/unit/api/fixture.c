@@ -5,7 +5,18 @@
 /* ---- the daemon's side ----------------------------------------------------------------------- */
 
 static const struct handler_info fixture_handlers[] = {
-    {"echo", "builtin", "Returns its input.", LANE_IO, true, false, 60000, 0, {0}, {0}},
+    {"echo",
+     "builtin",
+     "Returns its input.",
+     LANE_IO,
+     true,
+     false,
+     60000,
+     0,
+     {0},
+     {0},
+     false,
+     NULL},
     {"fail",
      "exec",
      "Fails.",
@@ -15,8 +26,21 @@ static const struct handler_info fixture_handlers[] = {
      1500,
      2,
      {.on = RETRY_TEMPORARY | RETRY_EXIT, .first_ms = 500},
-     {.cpu_ms = 1500, .memory_bytes = 64 << 20}},
-    {"hold", "builtin", "Runs until it is cancelled.", LANE_CPU, false, false, 60000, 0, {0}, {0}},
+     {.cpu_ms = 1500, .memory_bytes = 64 << 20},
+     false,
+     NULL},
+    {"hold",
+     "builtin",
+     "Runs until it is cancelled.",
+     LANE_CPU,
+     false,
+     false,
+     60000,
+     0,
+     {0},
+     {0},
+     false,
+     NULL},
 };
 const struct catalog fixture_catalog = {fixture_handlers, FUT_COUNT(fixture_handlers), NULL};
 

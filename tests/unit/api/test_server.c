@@ -1,5 +1,6 @@
 /* The api over real sockets and the memory store: every route, and bad input. */
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/api/fixture.h"
 
 static struct fixture f;
@@ -124,6 +125,37 @@ START_TEST(test_server_refuses_to_cancel_what_is_done)
            "succeeded", NULL, NULL);
     expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel", path), "", ""), 409,
            "\"code\":\"already_done\"", NULL, NULL);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+static bool is_running(int fd, const char *path)
+{
+    char line[128];
+    struct reply r = client_do(fd, line_of(line, sizeof(line), "GET %s", path), "", NULL);
+    bool runs = reply_has(&r, "\"state\":\"running\"");
+    free(r.body);
+    return runs;
+}
+
+/* As Future.cancel() of concurrent.futures. */
+START_TEST(test_server_cancels_only_what_waits_if_asked_to)
+{
+    int fd = client_connect(&f);
+    char path[64], line[128];
+    submit(fd, "{\"handler\":\"hold\"}", path);
+    wait_for(is_running(fd, path));
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel?running=false", path), "", ""),
+           409, "\"code\":\"already_running\"", "Attempt 1 of the future runs", NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel?running=no", path), "", ""),
+           400, "\"parameter\":\"running\"", NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel?running=true", path), "", ""),
+           200, "\"state\":\"cancelled\"", NULL, NULL);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel?running=false", path), "", ""),
+           200, "\"state\":\"cancelled\"", NULL, NULL);
+    submit(fd, "{\"handler\":\"hold\",\"delay\":3600}", path);
+    expect(client_do(fd, line_of(line, sizeof(line), "POST %s/cancel?running=false", path), "", ""),
+           200, "\"state\":\"cancelled\"", "while it was scheduled", NULL);
     ck_assert_int_eq(close(fd), 0);
 }
 END_TEST
@@ -379,6 +411,7 @@ int main(void)
     tcase_add_test(t, test_server_cancels_once_and_deletes_what_is_done);
     tcase_add_test(t, test_server_shows_a_future_whole_or_not_at_all);
     tcase_add_test(t, test_server_refuses_to_cancel_what_is_done);
+    tcase_add_test(t, test_server_cancels_only_what_waits_if_asked_to);
     tcase_add_test(t, test_server_lists_in_pages);
     tcase_add_test(t, test_server_shows_handlers_stats_and_health);
     tcase_add_test(t, test_server_lists_its_routes_at_the_root);

@@ -45,26 +45,45 @@ static const struct {
 };
 
 static const char good[] = "submit-token-0123456 submit\nboth-token-012345678 read,submit\n"
-                           "admin-token-01234567 admin\n";
+                           "admin-token-01234567 admin\ncode-token-012345678 submit,code\n";
 
 START_TEST(test_auth_allows_what_the_scopes_say)
 {
     struct auth *a = parse(good);
     char principal[AUTH_PRINCIPAL_SIZE] = "";
-    ck_assert_int_eq(auth_check(a, asks[_i].header, asks[_i].scope, principal), asks[_i].rc);
+    unsigned scopes = 0;
+    ck_assert_int_eq(auth_check(a, asks[_i].header, asks[_i].scope, principal, &scopes),
+                     asks[_i].rc);
     ck_assert_uint_eq(strlen(principal), asks[_i].rc == 0 ? AUTH_PRINCIPAL_SIZE - 1 : 0);
     auth_free(&a);
     ck_assert_ptr_null(a);
 }
 END_TEST
 
+/* Whoever may change pools may not for that reason run programs of their own. */
+START_TEST(test_auth_code_is_in_no_other_scope)
+{
+    struct auth *a = parse(good);
+    char principal[AUTH_PRINCIPAL_SIZE];
+    unsigned scopes = 0;
+    ck_assert_int_eq(auth_check(a, "Bearer admin-token-01234567", AUTH_ADMIN, principal, &scopes),
+                     0);
+    ck_assert_uint_eq(scopes, AUTH_SUBMIT | AUTH_READ | AUTH_ADMIN);
+    ck_assert_int_eq(auth_check(a, "Bearer code-token-012345678", AUTH_SUBMIT, principal, &scopes),
+                     0);
+    ck_assert_uint_eq(scopes, AUTH_SUBMIT | AUTH_CODE);
+    auth_free(&a);
+}
+END_TEST
+
 START_TEST(test_auth_principals_differ_and_stay)
 {
     struct auth *a = parse(good);
+    unsigned scopes = 0;
     char one[AUTH_PRINCIPAL_SIZE], two[AUTH_PRINCIPAL_SIZE], again[AUTH_PRINCIPAL_SIZE];
-    ck_assert_int_eq(auth_check(a, "Bearer submit-token-0123456", AUTH_SUBMIT, one), 0);
-    ck_assert_int_eq(auth_check(a, "Bearer both-token-012345678", AUTH_SUBMIT, two), 0);
-    ck_assert_int_eq(auth_check(a, "Bearer submit-token-0123456", AUTH_OPEN, again), 0);
+    ck_assert_int_eq(auth_check(a, "Bearer submit-token-0123456", AUTH_SUBMIT, one, &scopes), 0);
+    ck_assert_int_eq(auth_check(a, "Bearer both-token-012345678", AUTH_SUBMIT, two, &scopes), 0);
+    ck_assert_int_eq(auth_check(a, "Bearer submit-token-0123456", AUTH_OPEN, again, &scopes), 0);
     ck_assert_str_ne(one, two);
     ck_assert_str_eq(one, again);
     ck_assert_ptr_null(strstr(one, "submit"));
@@ -118,6 +137,7 @@ int main(void)
 {
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, test_auth_allows_what_the_scopes_say, 0, (int)FUT_COUNT(asks));
+    tcase_add_test(tc, test_auth_code_is_in_no_other_scope);
     tcase_add_test(tc, test_auth_principals_differ_and_stay);
     tcase_add_loop_test(tc, test_auth_names_the_line_and_not_the_token, 0, (int)FUT_COUNT(bad));
     tcase_add_test(tc, test_auth_comments_stand_on_lines_of_their_own);
