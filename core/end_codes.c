@@ -29,6 +29,11 @@ static const struct row rows[] = {
                            "A task whose success it needs (`after`) did not succeed."},
     [END_NOT_NEEDED] = {"not_needed", EVENT_CANCEL, 0,
                         "A task whose failure it was for (`after`) succeeded."},
+    [END_UNRESOLVED_INPUT] = {"unresolved_input", EVENT_FAIL, 0,
+                              "A result to which the input refers (`$result`) is gone, is not "
+                              "JSON, or has nothing at the pointer."},
+    [END_INPUT_TOO_LARGE] = {"input_too_large", EVENT_FAIL, 0,
+                             "The input with the results to which it refers is too large."},
     [END_EXIT] = {"exit", EVENT_FAIL, RETRY_EXIT,
                   "The program exited with another code than 0; 75 is a temporary failure."},
     [END_SIGNAL] = {"signal", EVENT_FAIL, RETRY_SIGNAL, "A signal ended the program."},

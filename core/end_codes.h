@@ -16,6 +16,8 @@ enum end_code {
     END_DEADLINE,
     END_PARENT_FAILED,
     END_NOT_NEEDED,
+    END_UNRESOLVED_INPUT,
+    END_INPUT_TOO_LARGE,
     END_EXIT,
     END_SIGNAL,
     END_SPAWN_FAILED,
@@ -39,7 +41,7 @@ enum end_code {
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 30
+#define END_CODE_COUNT 32
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

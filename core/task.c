@@ -197,6 +197,7 @@ bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
            a->times.deadline_ms == b->times.deadline_ms &&
            strcmp(a->limits ? a->limits : "", b->limits ? b->limits : "") == 0 &&
            strcmp(a->input_type, b->input_type) == 0 && a->input_len == b->input_len &&
+           a->has_refs == b->has_refs &&
            (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);
 }
 

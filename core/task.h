@@ -65,6 +65,7 @@ struct task_spec {
     struct retry_policy retry; /* what the submission said; the rest is the handler's */
     int64_t timeout_ms;        /* of one attempt; > 0 */
     struct task_times times;
+    bool has_refs;   /* its input refers to results of tasks that it waits for (core/result_ref) */
     bool is_promise; /* no code runs: somebody completes it (EVENT_RESOLVE, EVENT_REJECT) */
     int64_t created_wall_ms;
     const char *handler;

@@ -105,6 +105,9 @@ static int make_scheduler(struct boot *b, struct fut_errbuf *err)
         .max_workers = (uint32_t)b->cfg.max_workers,
         .paused = (unsigned)b->cfg.paused,
         .kill_grace_ms = b->cfg.kill_grace_ms,
+        .max_input_bytes =
+            (size_t)(b->cfg.max_body_bytes > b->cfg.max_result_bytes ? b->cfg.max_body_bytes
+                                                                     : b->cfg.max_result_bytes),
         .max_result_bytes = (size_t)b->cfg.max_result_bytes,
         .callback_secret = b->cfg.callback_secret,
         .allow = b->http_allow,

@@ -8,6 +8,7 @@
 #include "api/text/json_text.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/json_walk.h"
 #include "core/mem.h"
 
 #define FILE_MAX_BYTES ((size_t)64 << 20)
@@ -61,20 +62,20 @@ static int read_item(const struct reading *d, const char *name, size_t at, size_
 static int read_items(const struct reading *d, const json_t *root, struct schedules_file *f,
                       struct fut_errbuf *err)
 {
-    size_t at = json_text_skip_space(d->text, d->n, json_text_mark(d->text, d->n)) + 1;
+    size_t at = json_walk_skip_space(d->text, d->n, json_walk_mark(d->text, d->n)) + 1;
     const char *name;
     json_t *value;
     json_object_foreach ((json_t *)(uintptr_t)root, name, value) {
         size_t name_end =
-            json_text_skip_value(d->text, d->n, json_text_skip_space(d->text, d->n, at));
-        size_t colon = json_text_skip_space(d->text, d->n, name_end);
-        size_t begin = json_text_skip_space(d->text, d->n, colon + 1);
-        size_t end = json_text_skip_value(d->text, d->n, begin);
+            json_walk_skip_value(d->text, d->n, json_walk_skip_space(d->text, d->n, at));
+        size_t colon = json_walk_skip_space(d->text, d->n, name_end);
+        size_t begin = json_walk_skip_space(d->text, d->n, colon + 1);
+        size_t end = json_walk_skip_value(d->text, d->n, begin);
         int rc = read_item(d, name, begin, end - begin, &f->items[f->n], err);
         if (rc != 0)
             return rc;
         f->n++;
-        at = json_text_skip_space(d->text, d->n, end) + 1;
+        at = json_walk_skip_space(d->text, d->n, end) + 1;
     }
     return 0;
 }

@@ -80,6 +80,12 @@ static int fault_reserve(struct backend *b, bool on)
     return rc ? rc : inner->reserve(b, on);
 }
 
+static int fault_get(struct backend_reader *r, struct store_get *o)
+{
+    int rc = due(STORE_FAULT_GET);
+    return rc ? rc : inner->get(r, o);
+}
+
 static int fault_attempts(struct backend_reader *r, struct store_attempts *o)
 {
     int rc = due(STORE_FAULT_ATTEMPTS);
@@ -98,6 +104,7 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.change = fault_change;
     wrapped.take = fault_take;
     wrapped.put_checkpoint = fault_put_checkpoint;
+    wrapped.get = fault_get;
     wrapped.attempts = fault_attempts;
     wrapped.reserve = fault_reserve;
     return &wrapped;

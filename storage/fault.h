@@ -16,9 +16,10 @@ enum store_fault_point {
     STORE_FAULT_TAKE,
     STORE_FAULT_RESERVE, /* space cannot be reserved */
     STORE_FAULT_CHECKPOINT,
+    STORE_FAULT_GET,      /* a future cannot be read */
     STORE_FAULT_ATTEMPTS, /* how earlier attempts ended cannot be read */
 };
-#define STORE_FAULT_POINTS 8
+#define STORE_FAULT_POINTS 9
 
 /* From now on, calls number after+1 to after+times at this point give rc instead of their work. */
 void store_fault_arm(enum store_fault_point point, unsigned after, unsigned times, int rc);

@@ -190,6 +190,18 @@ struct store_recall {
 };
 extern const struct store_verb store_verb_recall;
 
+/* Makes the input with which a claimed task of `has_refs` runs: the results that it refers to in
+ * place of the references (core/result_ref). What is stored stays as it is, and so does the spec.
+ * rc FUT_ERR_INVAL: it cannot be made, and refused says why. */
+struct store_fill {
+    struct store_op op;
+    const struct task_spec *spec; /* with input; borrowed until done */
+    size_t max_bytes;             /* of the input that it makes */
+    struct task_spec *filled;     /* out: one reference, the caller's; NULL unless rc is 0 */
+    struct task_outcome *refused; /* out: likewise; NULL unless FUT_ERR_INVAL */
+};
+extern const struct store_verb store_verb_fill;
+
 /* Keeps the checkpoint of a running attempt in place of the one before, for the attempts that come.
  * It goes when the task succeeds, and with its future. rc FUT_ERR_STALE: that attempt no longer
  * runs. */

@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "core/map.h"
 #include "core/mem.h"
+#include "core/result_ref.h"
 
 struct graph_name {
     struct map_node by_name; /* while the graph is resolved */
@@ -172,28 +173,42 @@ static int resolve_one(const struct graph_edge *e, const struct map *by_name,
     return 0;
 }
 
-/* The edges of one child stand together. */
-static int check_doubles(const struct store_edge *edges, size_t n, struct map_node *nodes,
-                         struct problem *p)
+/* ---- edges by parent and child --------------------------------------------------------------- */
+
+struct edge_index {
+    struct map map;
+    struct map_node *nodes; /* one per edge */
+    const struct store_edge *edges;
+};
+
+static uint64_t edge_key(struct task_id parent, size_t child)
 {
-    struct map seen;
-    int rc = 0;
-    map_init(&seen);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        uint64_t key = hash_number(hash_number(HASH_START, edges[i].parent.hi), edges[i].child);
-        nodes[i] = (struct map_node){0};
-        for (struct map_node *m = map_get(&seen, key); m; m = map_next_same(m)) {
-            const struct store_edge *other = &edges[m - nodes];
-            if (other->child == edges[i].child && other->parent.hi == edges[i].parent.hi)
-                rc = FUT_ERR_INVAL;
-        }
-        map_put(&seen, &nodes[i], key);
+    return hash_number(hash_number(HASH_START, parent.hi), child);
+}
+
+static const struct store_edge *find_edge(const struct edge_index *x, struct task_id parent,
+                                          size_t child)
+{
+    struct map_node *m = map_get(&x->map, edge_key(parent, child));
+    for (; m; m = map_next_same(m)) {
+        const struct store_edge *e = &x->edges[m - x->nodes];
+        if (e->child == child && e->parent.hi == parent.hi)
+            return e;
     }
-    map_release(&seen);
-    if (rc == 0)
-        return 0;
-    problem_set(p, PROBLEM_INVALID_VALUE, "\"after\" names the same parent twice.");
-    return refuse(PROBLEM_INVALID_VALUE, "after", p);
+    return NULL;
+}
+
+static int index_edges(struct edge_index *x, size_t n, struct problem *p)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct store_edge *e = &x->edges[i];
+        if (find_edge(x, e->parent, e->child)) {
+            problem_set(p, PROBLEM_INVALID_VALUE, "\"after\" names the same parent twice.");
+            return refuse(PROBLEM_INVALID_VALUE, "after", p);
+        }
+        map_put(&x->map, &x->nodes[i], edge_key(e->parent, e->child));
+    }
+    return 0;
 }
 
 /* ---- cycles ---------------------------------------------------------------------------------- */
@@ -302,35 +317,119 @@ static int check_cycles(const struct graph *g, const struct store_edge *edges,
     return rc;
 }
 
+/* ---- references to results ------------------------------------------------------------------- */
+
+/* What the references of one task are held against. */
+struct known {
+    const struct map *by_name;
+    const struct task *tasks;
+    const struct edge_index *edges;
+};
+
+static int refuse_ref(const struct result_ref *ref, const char *why, struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"input\" refers to the result of \"%.64s\", %s",
+                ref->parent, why);
+    return refuse(PROBLEM_INVALID_VALUE, "input", p);
+}
+
+/* Appends the reference, by id. */
+static int write_ref(const struct known *k, size_t child, const struct result_ref *ref,
+                     struct buf *out, struct problem *p)
+{
+    const struct graph_name *name = find_name(k->by_name, ref->parent);
+    const struct store_edge *e = NULL;
+    struct task_id id;
+    char text[ID_TEXT_SIZE];
+    if (name)
+        e = find_edge(k->edges, k->tasks[name->task].spec->id, child);
+    else if (id_parse(ref->parent, &id))
+        e = find_edge(k->edges, id, child);
+    if (!e)
+        return refuse_ref(ref, "which is not among those that it waits for (\"after\").", p);
+    if (e->on != STORE_ON_SUCCESS)
+        return refuse_ref(ref, "whose success it does not wait for (\"after\").", p);
+    id_format(e->parent, text);
+    result_ref_write(out, text, ref->pointer);
+    return 0;
+}
+
+static int write_refs(const struct known *k, size_t child, const struct result_refs *refs,
+                      struct buf *out, struct problem *p)
+{
+    const struct task_spec *spec = k->tasks[child].spec;
+    size_t at = 0;
+    for (size_t i = 0; i < refs->n; i++) {
+        buf_put(out, spec->input + at, refs->items[i].begin - at);
+        if (write_ref(k, child, &refs->items[i], out, p) != 0)
+            return FUT_ERR_INVAL;
+        at = refs->items[i].end;
+    }
+    buf_put(out, spec->input + at, spec->input_len - at);
+    return 0;
+}
+
+/* What looked like references may be none. */
+static int resolve_refs(const struct known *k, struct task *tasks, size_t child, struct problem *p)
+{
+    struct result_refs refs;
+    struct buf out = BUF_INIT;
+    struct task_spec *old = tasks[child].spec, with = *old;
+    int rc = result_ref_find((const char *)old->input, old->input_len, &refs);
+    if (rc != 0) {
+        problem_set(p, PROBLEM_INVALID_VALUE, "\"input\": %s", refs.why);
+        rc = refuse(PROBLEM_INVALID_VALUE, "input", p);
+    }
+    if (rc == 0)
+        rc = write_refs(k, child, &refs, &out, p);
+    if (rc == 0) {
+        with.input = (const unsigned char *)out.data;
+        with.input_len = out.len;
+        with.has_refs = refs.n > 0;
+        tasks[child].spec = task_spec_new(&with);
+        task_spec_unref(old);
+    }
+    result_ref_release(&refs);
+    buf_release(&out);
+    return rc;
+}
+
 /* ---- all together ---------------------------------------------------------------------------- */
 
-static int resolve_all(const struct graph *g, const struct task *tasks, size_t n,
+static int resolve_all(const struct graph *g, struct task *tasks, size_t n,
                        struct store_edge *edges, size_t *parents, struct problem *p)
 {
     struct map by_name;
+    struct edge_index index = {.nodes = xcalloc(g->n_edges + 1, sizeof(*index.nodes)),
+                               .edges = edges};
+    struct known known = {&by_name, tasks, &index};
     map_init(&by_name);
+    map_init(&index.map);
     int rc = index_names(g, &by_name, p);
     for (size_t i = 0; rc == 0 && i < g->n_edges; i++)
         rc = resolve_one(&g->edges[i], &by_name, tasks, &edges[i], &parents[i], p);
+    if (rc == 0)
+        rc = check_cycles(g, edges, parents, n, p);
+    if (rc == 0)
+        rc = index_edges(&index, g->n_edges, p);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = tasks[i].spec->has_refs ? resolve_refs(&known, tasks, i, p) : 0;
+    map_release(&index.map);
     map_release(&by_name);
-    return rc == 0 ? check_cycles(g, edges, parents, n, p) : rc;
+    free(index.nodes);
+    return rc;
 }
 
 int graph_resolve(const struct graph *g, struct task *tasks, size_t n, struct store_edge **out,
                   size_t *out_n, struct problem *p)
 {
-    size_t cap = g->n_edges + 1;
-    struct store_edge *edges = xcalloc(cap, sizeof(*edges));
-    size_t *parents = xcalloc(cap, sizeof(*parents));
-    struct map_node *nodes = xcalloc(cap, sizeof(*nodes));
+    struct store_edge *edges = xcalloc(g->n_edges + 1, sizeof(*edges));
+    size_t *parents = xcalloc(g->n_edges + 1, sizeof(*parents));
     int rc = resolve_all(g, tasks, n, edges, parents, p);
-    if (rc == 0)
-        rc = check_doubles(edges, g->n_edges, nodes, p);
     for (size_t i = 0; rc == 0 && i < g->n_edges; i++) {
         tasks[edges[i].child].state = TASK_SCHEDULED;
         tasks[edges[i].child].unmet++;
     }
-    free(nodes);
     free(parents);
     if (rc != 0 || g->n_edges == 0) {
         free(edges);

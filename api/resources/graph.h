@@ -29,9 +29,10 @@ struct graph {
  * NULL). Copies. 0, or FUT_ERR_INVAL with *p set. */
 FUT_MUST_CHECK int graph_add(struct graph *g, size_t child, const char *name,
                              const struct json_t *after, struct problem *p);
-/* All n tasks are there: makes those that wait TASK_SCHEDULED. *out: as struct store_submit wants
- * them, free() it; NULL none. 0, or FUT_ERR_INVAL with *p set: a name that nobody has, or that two
- * have; a parent that is named twice; a cycle. */
+/* All n tasks are there: makes those that wait TASK_SCHEDULED, and gives those whose input may
+ * refer to results (spec.has_refs) one that refers by ids. *out: as struct store_submit wants them,
+ * free() it; NULL none. 0, or FUT_ERR_INVAL with *p set: a name that nobody has, or that two have;
+ * a parent that is named twice; a cycle; a result of a task that is not waited for. */
 FUT_MUST_CHECK int graph_resolve(const struct graph *g, struct task *tasks, size_t n,
                                  struct store_edge **out, size_t *out_n, struct problem *p);
 /* Frees what was gathered; empty after that. */

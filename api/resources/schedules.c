@@ -12,6 +12,7 @@
 #include "api/text/params.h"
 #include "core/calendar/civil.h"
 #include "core/clock.h"
+#include "core/json_walk.h"
 #include "core/mem.h"
 #include "core/number.h"
 
@@ -227,7 +228,7 @@ void schedules_put(struct request *r)
         request_problem(r, &p);
         return;
     }
-    size_t mark = json_text_mark(r->body.data, r->body.len);
+    size_t mark = json_walk_mark(r->body.data, r->body.len);
     struct store_schedule *s = arena_alloc(&r->arena, sizeof(*s));
     *s = (struct store_schedule){
         .text = arena_strndup(&r->arena, r->body.data + mark, r->body.len - mark),

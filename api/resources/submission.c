@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/number.h"
+#include "core/result_ref.h"
 #include "core/retry_json.h"
 #include "storage/store.h"
 
@@ -52,6 +53,7 @@ static int set_input(void *to, const struct json_in_field *f, const json_t *v, s
     (void)p;
     json_text_find_member(d->text, d->n, f->name, &bytes, &n);
     submission_set_input(d->s, v, bytes, n);
+    d->s->has_refs = !json_is_string(v) && result_ref_may_be_in(bytes, n);
     return 0;
 }
 
@@ -487,6 +489,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .retry = s->retry,
         .timeout_ms = s->timeout_ms ? s->timeout_ms : h->timeout_ms,
         .times = s->times,
+        .has_refs = s->has_refs,
         .is_promise = s->is_promise,
         .created_wall_ms = frame->created_wall_ms,
         .handler = h->name,

@@ -31,6 +31,7 @@ struct submission {
     struct task_times times;
     const char *name;           /* of a task of a batch; 1..TASK_HANDLER_MAX bytes, or NULL */
     const struct json_t *after; /* an array: what it waits for (graph.h); NULL: nothing */
+    bool has_refs;              /* the input may refer to results; graph_resolve knows */
     bool is_promise;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;

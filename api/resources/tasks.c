@@ -14,9 +14,9 @@
 #include "api/resources/submission.h"
 #include "api/resources/wait.h"
 #include "api/text/json_in.h"
-#include "api/text/json_text.h"
 #include "api/text/params.h"
 #include "core/clock.h"
+#include "core/json_walk.h"
 
 #define FORM_TYPE "application/x-www-form-urlencoded" /* what curl -d says about any bytes */
 
@@ -122,13 +122,13 @@ static int read_graph(struct request *r, const struct submission *s, struct prob
 {
     struct graph g = {0};
     struct store_edge *edges = NULL;
-    if (!json_array_size(s->after))
+    if (!json_array_size(s->after) && !s->has_refs)
         return 0;
     int rc = graph_add(&g, 0, NULL, s->after, p);
     if (rc == 0)
         rc = graph_resolve(&g, &r->task, 1, &edges, &r->n_edges, p);
     graph_release(&g);
-    if (rc != 0)
+    if (rc != 0 || !edges)
         return rc;
     r->edges = arena_alloc(&r->arena, r->n_edges * sizeof(*r->edges));
     memcpy(r->edges, edges, r->n_edges * sizeof(*r->edges));
@@ -214,7 +214,7 @@ static int read_type(struct request *r, struct submission *s, struct problem *p)
     if (!task_type_is_json(type))
         return 0;
     /* What goes in as JSON is JSON: handlers and readers rely on it. */
-    size_t mark = s->input_len ? json_text_mark(s->input, s->input_len) : 0;
+    size_t mark = s->input_len ? json_walk_mark(s->input, s->input_len) : 0;
     s->input += mark;
     s->input_len -= mark;
     return json_in_check(s->input, s->input_len, p);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/text/json_text.h"
+#include "core/json_walk.h"
 #include "core/mem.h"
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -55,9 +56,9 @@ struct body {
 /* Walks an array in the text; *at begins behind the bracket. The bytes of the next element. */
 static const char *next_element(const char *text, size_t n, size_t *at, size_t *out_n)
 {
-    size_t from = json_text_skip_space(text, n, *at);
-    size_t end = json_text_skip_value(text, n, from);
-    *at = json_text_skip_space(text, n, end) + 1; /* behind the comma */
+    size_t from = json_walk_skip_space(text, n, *at);
+    size_t end = json_walk_skip_value(text, n, from);
+    *at = json_walk_skip_space(text, n, end) + 1; /* behind the comma */
     *out_n = end - from;
     return text + from;
 }
@@ -242,7 +243,7 @@ static int end_line(struct batch_lines *l, const char *bytes, size_t n, struct p
         l->rest->len = 0;
     }
     l->number += l->number < INT_MAX - 1;
-    if (json_text_skip_space(bytes, n, 0) == n)
+    if (json_walk_skip_space(bytes, n, 0) == n)
         return 0; /* a blank line */
     return read_line(&l->in, bytes, n, l->number, p);
 }

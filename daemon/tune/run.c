@@ -220,6 +220,7 @@ static int build(struct tune_run *t, const struct config *cfg, const struct hand
         .max_threads = 1,
         .max_workers = 1,
         .kill_grace_ms = cfg->kill_grace_ms,
+        .max_input_bytes = (size_t)cfg->max_body_bytes,
         .max_result_bytes = (size_t)cfg->max_result_bytes,
     };
     int rc = scheduler_new(&config, &t->scheduler, err);

@@ -212,6 +212,10 @@ static const char *const migrations[] = {
      "  by TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;"
      "CREATE INDEX options_queue ON options(queue) WHERE queue IS NOT NULL;"
      "CREATE INDEX options_schedule ON options(schedule) WHERE schedule IS NOT NULL;"),
+
+    /* What is true of some submissions, as bits (spec.c): the first one says what is_promise said.
+     */
+    "ALTER TABLE options RENAME COLUMN is_promise TO flags;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

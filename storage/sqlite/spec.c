@@ -27,13 +27,22 @@ void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
     bind_blob(st, 16, spec->input, spec->input_len);
 }
 
+/* options.flags. What is stored: never renumber. */
+#define FLAG_PROMISE 1
+#define FLAG_REFS 2
+
+static int flags_of(const struct task_spec *spec)
+{
+    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0);
+}
+
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
     bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority && !spec->limits;
     if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
-        !times->delay_ms && !backend_has_timers(spec) && !spec->is_promise)
+        !times->delay_ms && !backend_has_timers(spec) && !flags_of(spec))
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -49,7 +58,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_text(st, 12, spec->queue);
     bind_text(st, 13, spec->fair_key);
     bind_int(st, 14, spec->priority);
-    bind_int_or_null(st, 15, spec->is_promise, 0);
+    bind_int_or_null(st, 15, flags_of(spec), 0);
     bind_text(st, 16, spec->limits);
     return true;
 }
@@ -62,6 +71,7 @@ static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
 
 struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
 {
+    int flags = sqlite3_column_int(st, 28);
     struct task_spec spec = {
         .id = read_id(st, 0, 1),
         .lane = (enum lane)sqlite3_column_int(st, 2),
@@ -88,7 +98,8 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .queue = column_text(st, 25),
         .fair_key = column_text(st, 26),
         .priority = sqlite3_column_int(st, 27),
-        .is_promise = sqlite3_column_int(st, 28) != 0,
+        .is_promise = flags & FLAG_PROMISE,
+        .has_refs = flags & FLAG_REFS,
         .limits = column_text(st, 29),
     };
     if (input_column >= 0) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "tests/contract/fixture.h"
@@ -189,6 +190,123 @@ START_TEST(test_store_graph_parents_from_before)
 }
 END_TEST
 
+/* ---- results as inputs ----------------------------------------------------------------------- */
+
+/* In template, "@" is the parent's id. */
+static struct task child_of(const struct task *parent, const char *template)
+{
+    struct buf text = BUF_INIT;
+    char id[ID_TEXT_SIZE];
+    id_format(parent->spec->id, id);
+    for (const char *at = template; *at; at++) {
+        if (*at == '@')
+            buf_puts(&text, id);
+        else
+            buf_putc(&text, *at);
+    }
+    buf_putc(&text, '\0');
+    struct task t = fixture_task(LANE_IO, "echo", text.data);
+    struct task_spec spec = *t.spec;
+    spec.input_type = CONTENT_JSON;
+    spec.has_refs = true;
+    struct task child = {.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
+    task_release(&t);
+    buf_release(&text);
+    return child;
+}
+
+/* Claims the child and asks for its input: this text, or the code of why there is none. */
+static struct task fill(const struct task *child, size_t max, const char *text, const char *code)
+{
+    struct task got = claim(child);
+    ck_assert(got.spec->has_refs);
+    ck_assert_uint_eq(got.spec->input_len, child->spec->input_len);
+    struct store_fill o = {.spec = got.spec, .max_bytes = max};
+    int rc = fixture_do(&k, &store_verb_fill, &o.op);
+    ck_assert_int_eq(rc, text ? 0 : FUT_ERR_INVAL);
+    if (text) {
+        ck_assert_uint_eq(o.filled->input_len, strlen(text));
+        ck_assert(memcmp(o.filled->input, text, strlen(text)) == 0);
+        ck_assert(id_equal(o.filled->id, child->spec->id));
+    } else {
+        ck_assert_str_eq(o.refused->code, code);
+    }
+    task_spec_unref(o.filled);
+    task_outcome_unref(o.refused);
+    return got;
+}
+
+static void succeed_with(struct task *t, const char *type, const char *body)
+{
+    struct task_outcome *o = task_outcome_new(&(struct task_outcome){.type = type,
+                                                                     .body = (const void *)body,
+                                                                     .body_len = strlen(body),
+                                                                     .exit_code = -1,
+                                                                     .log = ""});
+    ck_assert_int_eq(fixture_apply(&k, t, EVENT_SUCCEED, &(struct task_in){.outcome = o}), 0);
+    task_outcome_unref(o);
+}
+
+/* The attempt that succeeded counts, not one before; each attempt of the child reads anew, also
+ * behind a restart and in another life. */
+START_TEST(test_store_graph_fills_inputs)
+{
+    struct task parent, child, got;
+    fixture_open(&k, fixture_backends[_i]);
+    parent = fixture_task(LANE_IO, "echo", "x");
+    child = child_of(&parent, "{\"a\": [{\"$result\":\"@\",\"pointer\":\"/n\"}, 2], "
+                              "\"b\":{\"$result\":\"@\"}}");
+    struct task both[] = {parent, child};
+    struct store_edge edge = inside(both, 0, 1, STORE_ON_SUCCESS);
+    ck_assert_int_eq(submit(both, 2, &edge, 1), 0);
+    got = claim(&parent);
+    struct task_outcome *why = task_outcome_error("exit", "first");
+    ck_assert_int_eq(fixture_apply(&k, &got, EVENT_FAIL, &(struct task_in){.outcome = why}), 0);
+    task_outcome_unref(why);
+    ck_assert_int_eq(fixture_revive(&k, &got), 0);
+    task_release(&got);
+    expect(&child, TASK_SCHEDULED, NULL); /* it lives again, too */
+    got = claim(&parent);
+    succeed_with(&got, CONTENT_JSON, " {\"n\": 1.0} ");
+    task_release(&got);
+    got = fill(&child, 100, "{\"a\": [1.0, 2], \"b\":{\"n\": 1.0}}", NULL);
+    ck_assert_int_eq(fixture_apply(&k, &got, EVENT_RELEASE, NULL), 0);
+    task_release(&got);
+    reopen();
+    got = fill(&child, 100, "{\"a\": [1.0, 2], \"b\":{\"n\": 1.0}}", NULL);
+    ck_assert_int_eq(fixture_apply(&k, &got, EVENT_FAIL, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &got), 0);
+    task_release(&got);
+    got = fill(&child, 20, NULL, "input_too_large");
+    ck_assert_int_eq(fixture_apply(&k, &got, EVENT_RELEASE, NULL), 0);
+    task_release(&got);
+    ck_assert_int_eq(fixture_delete(&k, parent.spec->id), 0);
+    got = fill(&child, 100, NULL, "unresolved_input");
+    task_release(&got);
+    release(both, 2);
+    fixture_close(&k);
+}
+END_TEST
+
+START_TEST(test_store_graph_fills_no_text)
+{
+    struct task parent, child, got;
+    fixture_open(&k, fixture_backends[_i]);
+    parent = fixture_task(LANE_IO, "echo", "x");
+    child = child_of(&parent, "{\"$result\":\"@\"}");
+    struct task both[] = {parent, child};
+    struct store_edge edge = inside(both, 0, 1, STORE_ON_SUCCESS);
+    ck_assert_int_eq(submit(both, 2, &edge, 1), 0);
+    got = claim(&parent);
+    succeed_with(&got, CONTENT_TEXT, "1");
+    task_release(&got);
+    got = fill(&child, 100, NULL, "unresolved_input");
+    task_release(&got);
+    release(both, 2);
+    fixture_close(&k);
+}
+END_TEST
+
 /* ---- at random ------------------------------------------------------------------------------- */
 
 static uint64_t random_state = 7;
@@ -284,7 +402,8 @@ int main(void)
     const TTest *tests[] = {
         test_store_graph_diamond_runs_in_order, test_store_graph_failure_cancels_transitively,
         test_store_graph_wide_and_in_steps,     test_store_graph_retry_revives,
-        test_store_graph_parents_from_before,   test_store_graph_walks,
+        test_store_graph_parents_from_before,   test_store_graph_fills_inputs,
+        test_store_graph_fills_no_text,         test_store_graph_walks,
     };
     return fixture_run_on_all("store contract: graph", tests, FUT_COUNT(tests));
 }

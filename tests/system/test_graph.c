@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -15,7 +16,10 @@ static struct daemon *d;
 
 static void begin(void)
 {
-    d = daemon_start_handlers("{\"fails\": {\"exec\": [\"false\"]}}", NULL, 0);
+    d = daemon_start_handlers(
+        "{\"fails\": {\"exec\": [\"false\"]}, "
+        "\"cat\": {\"exec\": [\"cat\"], \"content_type\": \"application/json\"}}",
+        NULL, 0);
 }
 
 static void end(void)
@@ -97,6 +101,164 @@ START_TEST(test_graph_failure_and_retry)
 }
 END_TEST
 
+static void expect_result(const char *id, const char *result)
+{
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    json_decref(f);
+    char *text = api_result(daemon_url(d), id);
+    ck_assert_str_eq(text, result);
+    free(text);
+}
+
+/* As they were written, on every way to run: a thread, a worker process, a program. */
+START_TEST(test_graph_results_as_inputs)
+{
+    begin();
+    json_t *b = api_batch(
+        daemon_url(d),
+        "{\"tasks\":["
+        "{\"name\":\"a\",\"handler\":\"echo\",\"input\":{\"x\":[1.50, {\"y\":\"é\\u0021\"}]}},"
+        "{\"name\":\"b\",\"handler\":\"echo\",\"lane\":\"cpu\",\"after\":[\"a\"],\"input\":"
+        "{\"v\":{\"$result\":\"a\",\"pointer\":\"/x/1\"},\"s\":\"$result\"}},"
+        "{\"name\":\"c\",\"handler\":\"cat\",\"after\":[\"b\",\"a\"],\"input\":"
+        "[{\"$result\":\"b\"},{\"$result\":\"a\",\"pointer\":\"/x/0\"},{\"$result\":\"b\","
+        "\"pointer\":\"/s\"}]},"
+        "{\"handler\":\"echo\",\"lane\":\"io\",\"input\":{\"$result\":\"c\"},\"after\":[\"c\"]}]}");
+    expect_result(id_at(b, 1), "{\"v\":{\"y\":\"é\\u0021\"},\"s\":\"$result\"}");
+    expect_result(id_at(b, 2), "[{\"v\":{\"y\":\"é\\u0021\"},\"s\":\"$result\"},1.50,\"$result\"]");
+    expect_result(id_at(b, 3), "[{\"v\":{\"y\":\"é\\u0021\"},\"s\":\"$result\"},1.50,\"$result\"]");
+    json_decref(b);
+    end();
+}
+END_TEST
+
+/* The inputs of a map are taken as they are, and so is a body that is the input. */
+START_TEST(test_graph_references_are_data_elsewhere)
+{
+    static const char data[] = "{\"$result\":\"a\"}";
+    begin();
+    json_t *b = api_batch(daemon_url(d), "{\"handler\":\"echo\",\"inputs\":[{\"$result\":\"a\"}]}");
+    expect_result(id_at(b, 0), data);
+    json_decref(b);
+    struct http_reply r = api_post(daemon_url(d), "/v1/tasks/echo", data);
+    ck_assert_int_eq(r.status, 202);
+    expect_result(api_str(r.json, "id"), data);
+    http_reply_release(&r);
+    end();
+}
+END_TEST
+
+static void make_promise(char out[ID_TEXT_SIZE])
+{
+    struct http_reply r = api_post(daemon_url(d), "/v1/promises", "{}");
+    (void)snprintf(out, ID_TEXT_SIZE, "%s", api_str(r.json, "id"));
+    http_reply_release(&r);
+}
+
+static void complete(const char *promise, const char *body)
+{
+    char *path = text_printf("/v1/futures/%s/complete", promise);
+    struct http_reply r = api_post(daemon_url(d), path, body);
+    ck_assert_int_eq(r.status, 200);
+    http_reply_release(&r);
+    free(path);
+}
+
+/* The result is an array of one text of n characters. */
+static void complete_with_much(const char *promise, size_t n)
+{
+    struct buf body = BUF_INIT;
+    buf_puts(&body, "{\"result\":[\"");
+    buf_reserve(&body, n);
+    memset(body.data + body.len, 'x', n);
+    body.len += n;
+    buf_puts(&body, "\"]}");
+    buf_putc(&body, '\0');
+    complete(promise, body.data);
+    buf_release(&body);
+}
+
+/* A promise's result works, also a large one (by memfd), whoever was killed meanwhile; what is
+ * stored stays the template, so a retry reads the results again. */
+START_TEST(test_graph_result_of_a_promise)
+{
+    enum { N = 3 << 20 };
+    char promise[ID_TEXT_SIZE], child[ID_TEXT_SIZE];
+    begin();
+    make_promise(promise);
+    char *body = text_printf("{\"handler\":\"echo\",\"lane\":\"cpu\",\"after\":[\"%s\"],"
+                             "\"input\":[{\"$result\":\"%s\",\"pointer\":\"/0\"}]}",
+                             promise, promise);
+    api_submit(daemon_url(d), body, child);
+    free(body);
+    daemon_kill(d);
+    daemon_start(d);
+    complete_with_much(promise, N);
+    json_t *f = api_done(daemon_url(d), child);
+    ck_assert_str_eq(api_str(f, "state"), "succeeded");
+    json_decref(f);
+    char *text = api_result(daemon_url(d), child);
+    ck_assert_uint_eq(strlen(text), N + 4);
+    ck_assert(strspn(text + 2, "x") == N);
+    free(text);
+    end();
+}
+END_TEST
+
+/* n references to a result of 3 MiB. */
+static void fails_with(int n, const char *pointer, const char *code, const char *says)
+{
+    char promise[ID_TEXT_SIZE], child[ID_TEXT_SIZE];
+    make_promise(promise);
+    struct buf body = BUF_INIT;
+    buf_puts(&body, "{\"handler\":\"echo\",\"retries\":3,\"retry_on\":[\"error\"],\"input\":[");
+    for (int i = 0; i < n; i++)
+        buf_printf(&body, "%s{\"$result\":\"%s\",\"pointer\":\"%s\"}", i ? "," : "", promise,
+                   pointer);
+    buf_printf(&body, "],\"after\":[\"%s\"]}", promise);
+    api_submit(daemon_url(d), body.data, child);
+    complete_with_much(promise, 3 << 20);
+    json_t *f = api_done(daemon_url(d), child);
+    ck_assert_str_eq(api_str(f, "error.code"), code);
+    ck_assert_msg(strstr(api_str(f, "error.message"), says) != NULL, "%s",
+                  api_str(f, "error.message"));
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_decref(f);
+    buf_release(&body);
+}
+
+START_TEST(test_graph_results_that_cannot_be_used)
+{
+    char text[ID_TEXT_SIZE], promise[ID_TEXT_SIZE], child[ID_TEXT_SIZE];
+    begin();
+    fails_with(1, "/0/y", "unresolved_input", "nothing at \"/0/y\"");
+    fails_with(6, "", "input_too_large", "16777216 bytes");
+    api_submit(daemon_url(d), "{\"handler\":\"echo\",\"input\":\"words\"}", text);
+    json_decref(api_done(daemon_url(d), text));
+    char *body = text_printf(
+        "{\"handler\":\"echo\",\"after\":[\"%s\"],\"input\":{\"$result\":\"%s\"}}", text, text);
+    api_submit(daemon_url(d), body, child);
+    expect_end(child, "failed", "unresolved_input");
+    free(body);
+    make_promise(promise);
+    body = text_printf(
+        "{\"handler\":\"echo\",\"after\":[\"%s\",\"%s\"],\"input\":{\"$result\":\"%s\"}}", text,
+        promise, text);
+    api_submit(daemon_url(d), body, child);
+    free(body);
+    struct http_reply r = api_delete(daemon_url(d), "/v1/futures/%s", text);
+    ck_assert_int_eq(r.status, 204);
+    http_reply_release(&r);
+    complete(promise, "{\"result\":1}");
+    json_t *f = api_done(daemon_url(d), child);
+    ck_assert_str_eq(api_str(f, "error.code"), "unresolved_input");
+    ck_assert(strstr(api_str(f, "error.message"), "deleted") != NULL);
+    json_decref(f);
+    end();
+}
+END_TEST
+
 static const struct {
     const char *path, *body;
     int status;
@@ -122,6 +284,23 @@ static const struct {
      "failure"},
     {"/v1/tasks", "{\"handler\":\"echo\",\"after\":[5]}", 422, "object"},
     {"/v1/tasks", "{\"handler\":\"echo\",\"name\":\"a\"}", 422, "name"},
+    {"/v1/batches",
+     "{\"tasks\":[{\"name\":\"a\",\"handler\":\"echo\"},"
+     "{\"handler\":\"echo\",\"input\":{\"x\":[{\"$result\":\"a\"}]}}]}",
+     422, "result of \"a\", which is not among"},
+    {"/v1/batches",
+     "{\"tasks\":[{\"name\":\"a\",\"handler\":\"echo\"},{\"handler\":\"echo\","
+     "\"input\":{\"$result\":\"a\"},\"after\":[{\"id\":\"a\",\"on\":\"done\"}]}]}",
+     422, "result of \"a\", whose success"},
+    {"/v1/batches",
+     "{\"tasks\":[{\"name\":\"a\",\"handler\":\"echo\"},{\"handler\":\"echo\","
+     "\"input\":{\"$result\":\"a\",\"pointer\":\"x\"},\"after\":[\"a\"]}]}",
+     422, "RFC 6901"},
+    {"/v1/tasks", "{\"handler\":\"echo\",\"input\":[{\"$result\":\"a\",\"of\":1}]}", 422,
+     "A reference is"},
+    {"/v1/tasks",
+     "{\"handler\":\"echo\",\"input\":{\"$result\":\"01234567-89ab-7def-8123-456789abcdef\"}}", 422,
+     "not among"},
     {"/v1/tasks",
      "{\"handler\":\"echo\",\"delay\":1,\"after\":[\"01234567-89ab-7def-8123-456789abcdef\"]}", 422,
      "delay"},
@@ -151,7 +330,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {test_graph_batch_with_names, test_graph_failure_and_retry,
-                            test_graph_refuses};
+    const TTest *tests[] = {test_graph_batch_with_names,
+                            test_graph_failure_and_retry,
+                            test_graph_refuses,
+                            test_graph_results_as_inputs,
+                            test_graph_references_are_data_elsewhere,
+                            test_graph_result_of_a_promise,
+                            test_graph_results_that_cannot_be_used};
     return suite_run("system: graph", tests, FUT_COUNT(tests));
 }

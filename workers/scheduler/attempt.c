@@ -198,6 +198,38 @@ static struct attempt *find_by_task(struct scheduler *s, struct task_id id)
     return NULL;
 }
 
+static bool has_earlier_life(const struct attempt *a)
+{
+    struct task_id id = a->apply.task.spec->id;
+    for (struct map_node *n = map_get(&a->s->by_id, id.hi); n; n = map_next_same(n)) {
+        const struct attempt *other = FUT_CONTAINER(n, struct attempt, by_id);
+        if (other != a && id_equal(other->apply.task.spec->id, id))
+            return true;
+    }
+    return false;
+}
+
+static void unblock(struct attempt *a)
+{
+    if (!a->filling && !has_earlier_life(a))
+        attempt_move(a, state_when_free(a));
+}
+
+/* That the store cannot read is no fault of the task's. */
+static void on_filled(struct attempt *a, int rc, struct task_outcome *refused)
+{
+    if (rc == 0) {
+        unblock(a);
+    } else if (rc == FUT_ERR_INVAL) {
+        attempt_end(a, RUN_FAILED, refused);
+    } else if (rc == FUT_ERR_CLOSED) {
+        attempt_stop(a, STOP_RELEASED);
+    } else {
+        log_warn("fill_failed", LOG_STR("error", fut_err_name(rc)));
+        attempt_defer(a);
+    }
+}
+
 struct attempt *attempt_new(struct scheduler *s, const struct task *task)
 {
     struct attempt *a = xnew(struct attempt);
@@ -211,7 +243,10 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     if (a->is_callback)
         a->receiver = callback_receiver(task->spec->input, task->spec->input_len);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
-    attempt_move(a, find_by_task(s, task->spec->id) ? ATTEMPT_BLOCKED : state_when_free(a));
+    bool is_blocked = task->spec->has_refs || find_by_task(s, task->spec->id);
+    attempt_move(a, is_blocked ? ATTEMPT_BLOCKED : state_when_free(a));
+    if (task->spec->has_refs)
+        filling_post(a, on_filled);
     return a;
 }
 
@@ -297,10 +332,11 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
     a->class = class;
     a->outcome = outcome;
     storing_forget(a);
+    filling_forget(a);
     attempt_move(a, ATTEMPT_ENDED);
     struct attempt *next_life = find_by_task(a->s, a->apply.task.spec->id);
     if (next_life && next_life->state == ATTEMPT_BLOCKED)
-        attempt_move(next_life, state_when_free(next_life));
+        unblock(next_life);
 }
 
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number)
@@ -319,6 +355,7 @@ void attempt_free(struct attempt *a)
         a->kind->release(a);
     loop_timer_clear(a->s->loop, &a->timer);
     storing_forget(a);
+    filling_forget(a);
     report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);

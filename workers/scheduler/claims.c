@@ -120,7 +120,8 @@ static void post(struct scheduler *s, enum lane lane, uint32_t n, const struct e
 static uint32_t wanted(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved + lane_ready(slots);
+    uint64_t have =
+        (uint64_t)lane_taken(slots) + slots->reserved + slots->filling + lane_ready(slots);
     uint32_t may_have = slots->capacity + ready_window(s, lane);
     return have < may_have ? may_have - (uint32_t)have : 0;
 }

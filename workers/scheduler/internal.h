@@ -22,14 +22,15 @@
 
 /* Where an attempt stands. attempt_move alone changes it, by the table in attempt.c. */
 enum attempt_state {
-    ATTEMPT_NEW,      /* is being made */
-    ATTEMPT_BLOCKED,  /* claimed, but an attempt of an earlier life of its task has not ended yet */
-    ATTEMPT_WAITING,  /* claimed, and waits for a slot of its lane */
-    ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
-    ATTEMPT_PENDING,  /* a callback: claimed, and waits for its receiver; given back when that lasts
-                       */
-    ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
-    ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
+    ATTEMPT_NEW,     /* is being made */
+    ATTEMPT_BLOCKED, /* claimed, but an attempt of an earlier life of its task has not ended yet, or
+                        its input is not there yet */
+    ATTEMPT_WAITING, /* claimed, and waits for a slot of its lane */
+    ATTEMPT_SUSPECT, /* likewise, but a daemon has died with its task: begins when nothing waits */
+    ATTEMPT_PENDING, /* a callback: claimed, and waits for its receiver; given back when that lasts
+                      */
+    ATTEMPT_OFFERED, /* with a worker that still runs another one; can be taken back */
+    ATTEMPT_RUNNING, /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
     ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up in this turn */
     ATTEMPT_SAVING,   /* its end is with the store */
@@ -52,6 +53,7 @@ struct lane_slots {
     uint32_t capacity;
     bool is_paused;
     uint32_t reserved;
+    uint32_t filling;                    /* attempts whose input is with the store */
     struct list in[ATTEMPT_STATE_COUNT]; /* the lane's attempts; attempt_move alone changes them */
     atomic_uint
         refused; /* threads that the system did not give; written by the scheduler's thread */
@@ -207,6 +209,7 @@ struct attempt {
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
+    struct filling *filling; /* its input is with the store; NULL: it is here */
     struct storing *storing; /* its checkpoint is with the store; NULL: none is */
     int64_t retry_after_ms;  /* a temporary failure is tried again no sooner; STOP_DEFERRED and
                                 RUN_SUSPENDED: then */
@@ -251,7 +254,7 @@ static inline struct attempt *attempt_next(const struct attempt *a)
 /* ---- attempt.c ---- */
 
 /* Makes an attempt of a claimed task, whose references it takes: BLOCKED while an earlier life of
- * the task has not ended, else WAITING or SUSPECT. */
+ * the task has not ended or its input is not there, else WAITING or SUSPECT. */
 struct attempt *attempt_new(struct scheduler *s, const struct task *task);
 /* Moves the attempt to the next state; aborts when the table has no such transition. */
 void attempt_move(struct attempt *a, enum attempt_state to);
@@ -283,6 +286,16 @@ void attempt_free(struct attempt *a);
 void storing_post(struct attempt *a, const char *type, const void *bytes, size_t n);
 /* The attempt wants no answer any more; what is with the store is stored all the same. */
 void storing_forget(struct attempt *a);
+
+/* ---- filling.c ---- */
+
+/* How it went: 0, FUT_ERR_INVAL with `refused` (the callee's), or why the store could not read. */
+typedef void filling_done(struct attempt *a, int rc, struct task_outcome *refused);
+/* Has the store put the results to which the attempt's input refers in their places; done follows,
+ * maybe before it returns, unless filling_forget comes before. */
+void filling_post(struct attempt *a, filling_done *done);
+/* The attempt wants no input any more. */
+void filling_forget(struct attempt *a);
 
 /* ---- the ways to run ---- */
 

@@ -27,7 +27,8 @@ struct scheduler_config {
     struct fork_server *fs;
     uint32_t max_threads, max_workers; /* as the rest of a scheduler_plan */
     unsigned paused;
-    int64_t kill_grace_ms; /* from TERM to KILL */
+    int64_t kill_grace_ms;  /* from TERM to KILL */
+    size_t max_input_bytes; /* of one that is made of results */
     size_t max_result_bytes;
     int64_t audit_ms; /* between two looks whether the store says the same; 0: the default */
     const char *callback_secret; /* "whsec_…" that webhook_secret_parse has accepted; "" or

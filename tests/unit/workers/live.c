@@ -69,6 +69,7 @@ void live_start(uint32_t threads, uint32_t workers)
                                    .max_threads = threads,
                                    .max_workers = workers,
                                    .kill_grace_ms = LIVE_GRACE_MS,
+                                   .max_input_bytes = 1 << 20,
                                    .max_result_bytes = 1 << 20,
                                    .audit_ms = LIVE_AUDIT_MS,
                                    .callback_secret = live_secret};

@@ -1,0 +1,42 @@
+/* result_ref: references to results in the input of a task: an object {"$result":"NAME"} or
+ * {"$result":"NAME","pointer":"/a/0"} anywhere in JSON, in place of which the task gets the result
+ * of the task of that name or id, or the value in it that the pointer (RFC 6901) names. Pure; any
+ * thread; nothing blocks. */
+#ifndef FUT_CORE_RESULT_REF_H
+#define FUT_CORE_RESULT_REF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/err.h"
+
+#define RESULT_REF_MAX 10000 /* in one input */
+
+struct buf;
+struct json_t;
+
+struct result_ref {
+    size_t begin, end;   /* the bytes of the object in the text */
+    const char *parent;  /* a name or an id, as it was written; owned by root */
+    const char *pointer; /* likewise; "": the whole result */
+    struct json_t *root;
+};
+
+struct result_refs {
+    struct result_ref *items; /* in the order of the text */
+    size_t n, cap;
+    char why[160]; /* a sentence, when they could not be read */
+};
+
+/* May there be a reference in the text? A quick look that is never wrong when it says no; the key
+ * is written without escapes. */
+bool result_ref_may_be_in(const char *text, size_t n);
+/* The references in a text that is valid JSON. 0, or FUT_ERR_INVAL with out->why: one is not
+ * written as it must be. result_ref_release in both cases. */
+FUT_MUST_CHECK int result_ref_find(const char *text, size_t n, struct result_refs *out);
+/* Frees what was found; empty after that. */
+void result_ref_release(struct result_refs *refs);
+/* Appends a reference to this parent. pointer "": to the whole result. */
+void result_ref_write(struct buf *out, const char *parent, const char *pointer);
+
+#endif
