@@ -61,6 +61,8 @@ static const struct route rows[] = {
      "wait for the first, all, or the first failure of many futures"},
     {METHOD_POST, "/v1/as_completed", events_as_completed, ROUTE_HAS_BODY, "", AUTH_READ, NULL,
      "many futures as they are done, as a stream of events"},
+    {METHOD_GET, "/v1/events", activity_get, 0, " types state lane handler code batch ", AUTH_READ,
+     NULL, "all that happens, as a stream of events"},
     {METHOD_GET, "/v1/schedules", schedules_list, 0, " limit cursor ", AUTH_READ, NULL,
      "the schedules by name"},
     {METHOD_GET, "/v1/schedules/{name}", schedules_get, 0, "", AUTH_READ, NULL,

@@ -35,6 +35,8 @@ struct api *api_new(const struct api_config *cfg)
     a->budget.max = cfg->max_buffered_bytes ? cfg->max_buffered_bytes : SIZE_MAX;
     waiters_init(&a->waiters, max_waiters(cfg));
     store_listen(cfg->store, waiters_on_change, &a->waiters);
+    feed_init(&a->feed, &a->waiters);
+    store_listen(cfg->store, feed_on_change, &a->feed);
     return a;
 }
 
@@ -263,6 +265,7 @@ void api_free(struct api **a)
     fd_close(&me->emptied_fd);
     free(me->loops);
     free(me->answers);
+    feed_release(&me->feed);
     waiters_release(&me->waiters);
     catalog_lend_release(&me->catalog);
     free(me);

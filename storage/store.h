@@ -55,8 +55,14 @@ struct store_change {
     uint32_t stopped_attempt; /* of a cancel: the attempt that it ended; 0: none was running */
     const struct task *task;  /* the snapshot after it, borrowed for the call (task_copy to keep);
                                  NULL when the store has no record at hand: read it */
+    bool is_new;              /* the task was submitted by this commit */
     bool reported;            /* progress or log was reported, the state is as before */
+    double progress;          /* where reported: the fraction, negative when none was said */
     struct task_id batch;     /* hi 0: in none, or not at hand */
+    /* When there is no snapshot: what is known instead, references of the store's own for the
+     * call. NULL: not even that. */
+    struct task_spec *spec;
+    struct task_outcome *outcome;
 };
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 /* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
@@ -325,9 +331,10 @@ struct store_report {
     struct store_op op;
     struct task_id id;
     uint32_t attempt;
-    double progress;     /* < 0: leave as it is */
-    const char *message; /* NULL: leave as it is; borrowed until done, like log */
-    const char *log;     /* appended */
+    struct task_spec *spec; /* of the task, for the listeners; borrowed until done; NULL ok */
+    double progress;        /* < 0: leave as it is */
+    const char *message;    /* NULL: leave as it is; borrowed until done, like log */
+    const char *log;        /* appended */
     size_t log_len;
 };
 extern const struct store_verb store_verb_report;

@@ -72,6 +72,7 @@ void request_drop_op(struct request *r)
 static void let_go(struct request *r)
 {
     request_drop_op(r);
+    feed_leave(&r->api->feed, &r->reader);
     waiter_close(&r->api->waiters, &r->waiter);
     catalog_unref(&r->catalog);
     task_release(&r->task);

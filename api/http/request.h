@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "api/http/budget.h"
+#include "api/http/feed.h"
 #include "api/http/request_state.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
@@ -139,6 +140,7 @@ struct request {
     bool gathers_all; /* show_gather_all */
     struct waiter waiter;
     struct waiter_link link;
+    struct feed_reader reader; /* of the stream of all that happens */
 
     /* answer */
     unsigned status; /* 0: none yet */

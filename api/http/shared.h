@@ -8,6 +8,7 @@
 #include "api/http/budget.h"
 #include "api/http/catalog_lend.h"
 #include "api/http/config.h"
+#include "api/http/feed.h"
 #include "api/http/listen.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
@@ -27,6 +28,7 @@ struct api {
     const struct route_table *routes; /* constant after api_new */
     struct catalog_lend catalog;
     struct waiters waiters;
+    struct feed feed;
     struct budget budget;
     struct http_loop **loops; /* n_loops; constant between api_start and api_stop */
     size_t n_loops;

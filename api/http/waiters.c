@@ -32,7 +32,7 @@ size_t waiters_count(const struct waiters *ws)
 static bool has_enough(const struct waiter *w)
 {
     if (w->wish.wants_news)
-        return !list_is_empty(&w->news);
+        return !list_is_empty(&w->news) || w->is_called;
     return w->seen >= w->wish.need || (w->wish.stops_at_failure && w->has_failed);
 }
 
@@ -291,6 +291,23 @@ bool waiter_disarm(struct waiters *ws, struct waiter *w)
     w->armed = false;
     mutex_unlock(&ws->mu);
     return was_armed;
+}
+
+bool waiter_call(struct waiters *ws, struct waiter *w)
+{
+    mutex_lock(&ws->mu);
+    bool was_armed = w->armed;
+    w->is_called = true;
+    w->armed = false;
+    mutex_unlock(&ws->mu);
+    return was_armed;
+}
+
+void waiter_take_call(struct waiters *ws, struct waiter *w)
+{
+    mutex_lock(&ws->mu);
+    w->is_called = false;
+    mutex_unlock(&ws->mu);
 }
 
 struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool *out_done)

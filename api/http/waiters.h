@@ -61,6 +61,7 @@ struct waiter {
     size_t seen;      /* guarded by waiters.mu: links that are done */
     bool has_failed;  /* guarded by waiters.mu: one of them has */
     struct list news; /* guarded by waiters.mu: links with news, those that are done by seq */
+    bool is_called;   /* guarded by waiters.mu: somebody else has news for it */
     struct task task; /* with one link only, as is_done: the final snapshot, empty when not told */
     bool is_open;
     bool armed;               /* guarded by waiters.mu */
@@ -89,6 +90,11 @@ void waiter_update(struct waiters *ws, struct waiter *w, const struct store_brie
 FUT_MUST_CHECK bool waiter_arm(struct waiters *ws, struct waiter *w);
 /* True: it will not be woken any more. False: w->wake was or is just being called. */
 FUT_MUST_CHECK bool waiter_disarm(struct waiters *ws, struct waiter *w);
+/* Somebody who is no future has news for w. True: w was armed, is not any more, and the caller must
+ * call w->wish.wake. Otherwise its next waiter_arm fails. */
+FUT_MUST_CHECK bool waiter_call(struct waiters *ws, struct waiter *w);
+/* Before the news that a call was about are read. */
+void waiter_take_call(struct waiters *ws, struct waiter *w);
 /* Takes the oldest news. NULL: none. *out_done: it is done; else something was reported. */
 struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool *out_done);
 /* A future whose end was taken from the news is not done any more (another life): it is waited for

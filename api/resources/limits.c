@@ -373,10 +373,12 @@ void limits_delete(struct request *r)
 
 static void closed(struct request *r)
 {
-    if (r->op.base.rc != 0)
+    if (r->op.base.rc != 0) {
         fail(r, r->op.base.rc);
-    else
-        read_one(r, got);
+        return;
+    }
+    feed_add(&r->api->feed, FEED_LIMIT, r->op.limit_close.key.name, "closed");
+    read_one(r, got);
 }
 
 void limits_close(struct request *r)

@@ -182,6 +182,10 @@ static void change(struct request *r, enum lane lane, const struct pool_wish *wi
     struct pool_stats pools;
     struct store_stats store;
     view->change(view->ctx, lane, wish);
+    feed_add(&r->api->feed, FEED_POOL, lane_name(lane),
+             !wish->sets_pause           ? "capacity"
+             : wish->pause.since_wall_ms ? "paused"
+                                         : "resumed");
     look(r, &pools, &store);
     write_pool(&r->out, lane, &pools, &store);
     request_reply_json(r, 200);

@@ -53,6 +53,9 @@ void limits_patch(struct request *r);  /* PATCH /v1/limits/{name} */
 void limits_delete(struct request *r); /* DELETE /v1/limits/{name} */
 void limits_close(struct request *r);  /* POST /v1/limits/{name}/close */
 
+/* activity.c: all that happens. */
+void activity_get(struct request *r); /* GET /v1/events */
+
 /* wait_many.c, events.c: many futures at once. */
 void wait_many_post(struct request *r);      /* POST /v1/wait */
 void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */

@@ -188,6 +188,11 @@ FUT_MUST_CHECK int txn_save(struct store *s, uint64_t seq);
 FUT_MUST_CHECK int txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
 void txn_add_change(struct store *s, const struct store_change *c);
+/* As txn_add_change, for a task that the caller lets go before the listeners hear. stopped: of
+ * store_change. */
+void txn_add_change_of(struct store *s, const struct task *t, uint32_t stopped);
+/* Forgets the changes behind the first n, and what they keep. */
+void txn_forget_changes(struct store *s, size_t n);
 /* The number of unfinished tasks of the lane in this state. */
 uint64_t txn_live(const struct store *s, enum lane lane, enum task_state state);
 /* Would n more waiting tasks be too many? */

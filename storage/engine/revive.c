@@ -120,9 +120,11 @@ int revive_task(struct store *s, const struct task_change *c, struct task *t, bo
     if (rc != 0)
         return txn_back(s, &before) == 0 ? rc : FUT_ERR_IO;
     task_spec_unref(spec_cache_take(&s->w.specs, c->id.hi)); /* of before it was cancelled */
-    txn_add_change(
-        s, &(struct store_change){
-               .id = c->id, .state = t->state, .task = stays ? t : NULL, .batch = t->spec->batch});
+    if (stays)
+        txn_add_change(s, &(struct store_change){
+                              .id = c->id, .state = t->state, .task = t, .batch = t->spec->batch});
+    else
+        txn_add_change_of(s, t, 0);
     return txn_unmark(s);
 }
 

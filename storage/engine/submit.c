@@ -23,6 +23,7 @@ static int start_at_once(struct store *s, struct store_claim *o, const struct ta
     turns_charge(&s->w.lines, line, 1);
     line_queue_add_start(line, s->w.limits.now_up_ms, 0);
     claims_give(s, o, &started);
+    s->w.changes[s->w.n_changes - 1].is_new = true;
     return 0;
 }
 
@@ -40,9 +41,11 @@ static int insert_one(struct store *s, const struct task *t)
         return rc;
     if (backend_is_claimable(t->state) && txn_live(s, t->spec->lane, t->state) <= CACHED_DEPTH)
         spec_cache_put(&s->w.specs, t->spec);
-    txn_add_change(s,
-                   &(struct store_change){
-                       .id = t->spec->id, .state = t->state, .task = t, .batch = t->spec->batch});
+    txn_add_change(s, &(struct store_change){.id = t->spec->id,
+                                             .state = t->state,
+                                             .is_new = true,
+                                             .task = t,
+                                             .batch = t->spec->batch});
     return 0;
 }
 

@@ -51,6 +51,27 @@ void txn_add_change(struct store *s, const struct store_change *c)
     w->changes[w->n_changes++] = *c;
 }
 
+void txn_add_change_of(struct store *s, const struct task *t, uint32_t stopped)
+{
+    txn_add_change(
+        s, &(struct store_change){.id = t->spec->id,
+                                  .state = t->state,
+                                  .stopped_attempt = stopped,
+                                  .batch = t->spec->batch,
+                                  .spec = task_spec_ref(t->spec),
+                                  .outcome = t->outcome ? task_outcome_ref(t->outcome) : NULL});
+}
+
+void txn_forget_changes(struct store *s, size_t n)
+{
+    struct writer *w = &s->w;
+    while (w->n_changes > n) {
+        const struct store_change *c = &w->changes[--w->n_changes];
+        task_spec_unref(c->spec);
+        task_outcome_unref(c->outcome);
+    }
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 uint64_t txn_live(const struct store *s, enum lane lane, enum task_state state)
@@ -150,7 +171,7 @@ int txn_unmark(struct store *s)
 int txn_back(struct store *s, const struct txn_mark *mark)
 {
     s->w.now = mark->now;
-    s->w.n_changes = mark->n_changes;
+    txn_forget_changes(s, mark->n_changes);
     lines_undo_to(&s->w.lines, mark->lines);
     return s->ops->back(s->backend);
 }
@@ -403,10 +424,6 @@ int txn_end(struct store *s, struct task *t, enum task_event ev, struct task_out
     FUT_MUST(task_apply(t, ev, &(struct task_in){.outcome = why}, &c) == 0);
     int rc = txn_change(s, &c, t);
     if (rc == 0)
-        txn_add_change(s, &(struct store_change){
-                              .id = c.id,
-                              .state = t->state,
-                              .stopped_attempt = c.from_state == TASK_RUNNING ? c.from_attempt : 0,
-                              .batch = t->spec->batch});
+        txn_add_change_of(s, t, c.from_state == TASK_RUNNING ? c.from_attempt : 0);
     return rc;
 }

@@ -146,7 +146,8 @@ static void undo(struct store *s, int rc)
         limit_verbs_undo(s);
     }
     trouble_set(s, rc);
-    w->n_changes = w->n_ended = 0;
+    txn_forget_changes(s, 0);
+    w->n_ended = 0;
     w->next = (struct backend_next){0};
     w->cancel_pending = true;
     w->cascade_pending = w->has_edges;
@@ -201,7 +202,7 @@ static void tell(struct store *s)
         for (size_t i = 0; i < s->n_listeners; i++)
             s->listeners[i].fn(s->listeners[i].ctx, w->changes, w->n_changes);
     }
-    w->n_changes = 0;
+    txn_forget_changes(s, 0);
     if (w->schedules_moved && s->schedules_watch.fn)
         s->schedules_watch.fn(s->schedules_watch.ctx);
     w->schedules_moved = false;

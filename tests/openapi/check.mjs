@@ -240,10 +240,24 @@ await call('removeSchedule', 204, named);
 await call('removeSchedule', 404, named);
 await call('getSchedule', 404, named);
 
+// A stream without end: its first event is read, and the connection closed.
+async function driveEvents() {
+  const stop = new AbortController();
+  const answer = await fetch(`${base}/v1/events?types=ended`, { signal: stop.signal });
+  const { value } = await answer.body.getReader().read();
+  if (!mediaOf(doc.paths['/v1/events'].get.responses['200'], answer.headers.get('content-type').split(';')[0]) ||
+      !Buffer.from(value).toString().includes('event: open'))
+    fail(`/v1/events began with ${value}`);
+  stop.abort();
+  driven.add('getEvents');
+}
+await call('getEvents', 400, { query: { types: 'eaten' } });
+
 // ---- the daemon ------------------------------------------------------------------------------
 await call('listHandlers', 200);
 await call('getStats', 200);
 await call('getMetrics', 200);
+await driveEvents();
 await call('getMetrics', 200, { headers: { Accept: 'application/openmetrics-text' } });
 await call('listPools', 200);
 if (!(await call('listWorkers', 200)).body.workers.some((w) => w.pid && w.rss_bytes > 0))

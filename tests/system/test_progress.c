@@ -6,8 +6,10 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/dir.h"
+#include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
+#include "tests/support/wait.h"
 
 /* Waits for a file at a known point, so that the test sees what stands there meanwhile. */
 static const char handlers[] =
@@ -77,11 +79,41 @@ START_TEST(test_progress_of_built_ins)
 }
 END_TEST
 
+/* The stream of all that happens, as curl prints it. */
+START_TEST(test_progress_is_among_all_that_happens)
+{
+    static const char *const want[] = {"event: submitted", "event: started", "\"fraction\":0.25",
+                                       "event: pool", "event: ended"};
+    struct daemon *d = start();
+    char id[ID_TEXT_SIZE];
+    char *url = text_printf("%s/v1/events", daemon_url(d));
+    struct program *curl =
+        program_start((const char *const[]){"/usr/bin/curl", "-sN", url, NULL}, NULL, NULL);
+    free(program_wait_line(curl, PROGRAM_OUT, "event: open", WAIT_LONG_MS));
+    api_submit(daemon_url(d), "{\"handler\":\"steps\"}", id);
+    json_decref(api_wait_text(daemon_url(d), id, "progress.message", "first quarter"));
+    api_patch_pool(daemon_url(d), "cpu", "{\"paused\":true}");
+    let_go(d);
+    for (size_t i = 0; i < FUT_COUNT(want); i++) {
+        char *line = program_wait_line(curl, PROGRAM_OUT, want[i], WAIT_LONG_MS);
+        ck_assert_msg(line != NULL, "no %s", want[i]);
+        free(line);
+    }
+    daemon_stop(d); /* ends the stream */
+    int status;
+    ck_assert(program_wait(curl, WAIT_LONG_MS, &status));
+    program_free(&curl);
+    free(url);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         test_progress_and_log_of_a_program_while_it_runs,
         test_progress_of_built_ins,
+        test_progress_is_among_all_that_happens,
     };
     return suite_run("progress", tests, FUT_COUNT(tests));
 }

@@ -66,6 +66,7 @@ static void look(struct report *r);
 static void post_free(struct post *p)
 {
     news_release(&p->news);
+    task_spec_unref(p->op.spec);
     free(p);
 }
 
@@ -135,7 +136,8 @@ void report_flush(struct report *r)
     p->inbox = r->inbox;
     p->item.fn = on_posted;
     p->owner = r;
-    p->op.id = r->id;
+    p->op.id = r->spec->id;
+    p->op.spec = task_spec_ref(r->spec);
     p->op.attempt = r->attempt;
     p->op.progress = p->news.progress;
     p->op.message = p->news.message;
@@ -252,8 +254,11 @@ struct sink *report_sink_threads(struct report *r)
 void report_init(struct report *r, struct store *store, struct loop *l, struct inbox *inbox,
                  const struct task *task)
 {
-    *r = (struct report){
-        .store = store, .loop = l, .inbox = inbox, .id = task->spec->id, .attempt = task->attempt};
+    *r = (struct report){.store = store,
+                         .loop = l,
+                         .inbox = inbox,
+                         .spec = task_spec_ref(task->spec),
+                         .attempt = task->attempt};
     r->news.progress = -1;
     r->timer.fn = on_time;
     r->wake.fn = on_wake;
@@ -267,5 +272,6 @@ void report_release(struct report *r)
         FUT_CONTAINER(n, struct post, link)->owner = NULL;
     loop_timer_clear(r->loop, &r->timer);
     news_release(&r->news);
+    task_spec_unref(r->spec);
     mutex_destroy(&r->mu);
 }

@@ -31,7 +31,7 @@ struct report {
     struct store *store;
     struct loop *loop;
     struct inbox *inbox;
-    struct task_id id;
+    struct task_spec *spec; /* one reference */
     uint32_t attempt;
     struct mutex mu;
     struct report_news news; /* guarded by mu */
