@@ -239,7 +239,7 @@ START_TEST(test_graph_results_that_cannot_be_used)
     char *body = text_printf(
         "{\"handler\":\"echo\",\"after\":[\"%s\"],\"input\":{\"$result\":\"%s\"}}", text, text);
     api_submit(daemon_url(d), body, child);
-    expect_end(child, "failed", "unresolved_input");
+    api_expect_end(daemon_url(d), child, "failed", "unresolved_input");
     free(body);
     make_promise(promise);
     body = text_printf(
