@@ -2,13 +2,23 @@
 """futured for Python: durable futures on a futured daemon.
 
 `Client` and `AsyncClient` are the plain API: name a handler, give bytes, str or JSON, get the result.
+`ThreadPoolExecutor`, `ProcessPoolExecutor` and `Executor` are those of concurrent.futures, on a daemon: a program
+changes its import line. `wait` and `as_completed` are the standard library's.
 """
+
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
 
 from ._aio import AsyncBatch, AsyncClient, AsyncTask
 from ._client import Batch, Client, Task
-from ._errors import CancelledError, FuturedError, NotDone, Problem, TaskFailed, TaskTimeout, Unreachable
+from ._errors import (CancelledError, FuturedError, InitializerFailed, NotAccepted, NotDone, Problem, RemoteError,
+                      TaskFailed, TaskTimeout, TransportError, Unreachable, WorkerDied)
+from ._executor import Executor, ProcessPoolExecutor, ThreadPoolExecutor, attach
+from ._future import Future
 from ._requests import Event, Waited
 
-__all__ = ["AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "CancelledError", "Client", "Event", "FuturedError",
-           "NotDone", "Problem", "Task", "TaskFailed", "TaskTimeout", "Unreachable", "Waited"]
+__all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "CancelledError", "Client", "Event",
+           "Executor", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Future", "FuturedError", "InitializerFailed",
+           "NotAccepted", "NotDone", "Problem", "ProcessPoolExecutor", "RemoteError", "Task", "TaskFailed",
+           "TaskTimeout", "ThreadPoolExecutor", "TransportError", "Unreachable", "Waited", "WorkerDied", "as_completed",
+           "attach", "wait"]
 __version__ = "0.1.0"

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes over the wire between an executor and its worker: the preparation of a session, a call, and how it ended.
+
+A call:    signature, then "FUT1", the Python's major and minor version, session (16 bytes), the size of the
+           preparation (4 bytes), the preparation, the pickled (function, args, kwargs).
+A result:  signature, then the call's signature, then the pickled value; of a failure the pickled (exception, traceback).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib.util
+import os
+import pickle
+import struct
+import sys
+import types
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from . import _functions, _keys
+
+MAGIC = b"FUT1"
+HEAD = struct.Struct("!4sBB16sI")
+CALL_TYPE = "application/vnd.futured.call"
+RESULT_TYPE = "application/vnd.futured.result"
+MARK = "\x1e"              # in the log of a task that failed: before the traceback, and before the exception
+
+
+class StopLoading(BaseException):
+    """Raised by the first executor that a main program makes while a worker loads it: what stands above is there, and
+    nothing below runs a second time."""
+
+
+class NotOurs(Exception):
+    """A call that this worker refuses before anything of it is un-pickled."""
+
+
+loading_main = False       # a worker loads a client's main program right now
+
+
+class Call(NamedTuple):
+    mac: bytes                 # its signature, which the result repeats
+    session: bytes
+    preparation: bytes         # pickled
+    call: bytes                # pickled
+
+
+def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...],
+                max_tasks: Optional[int]) -> bytes:
+    """What a worker needs before the first call of an executor. Raises what pickle raises."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    state: Dict[str, Any] = {
+        "argv": list(sys.argv), "path": [os.path.abspath(p or ".") for p in sys.path], "cwd": os.getcwd(),
+        "module": spec.name if spec is not None else None, "max_tasks": max_tasks,
+        "file": _functions.main_file() if spec is None else None,
+        "initializer": _functions.dumps((initializer, initargs)) if initializer is not None else None,
+    }
+    return pickle.dumps(state, _functions.PROTOCOL)
+
+
+def encode_call(key: bytes, session: bytes, prepared: bytes, call: bytes) -> bytes:
+    head = HEAD.pack(MAGIC, sys.version_info[0], sys.version_info[1], session, len(prepared))
+    body = b"".join((head, prepared, call))
+    return _keys.sign(key, b"call", body) + body
+
+
+def session_of(data: bytes) -> bytes:
+    """The session that a call says to be of; nothing is verified. b"": none."""
+    at = _keys.MAC_BYTES + 6
+    return data[at:at + 16]
+
+
+def from_text(data: bytes) -> bytes:
+    """A call that came as base64, as those of a batch do. Raises NotOurs."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise NotOurs("not a call of the Python package") from None
+
+
+def decode_call(key: bytes, data: bytes) -> Call:
+    """Verifies and takes apart; raises NotOurs. Un-pickles nothing."""
+    try:
+        body = _keys.verify(key, b"call", data)
+    except _keys.NotSigned:
+        raise NotOurs("the call is not signed with the key of this worker") from None
+    if len(body) < HEAD.size:
+        raise NotOurs("the call is too short")
+    magic, major, minor, session, size = HEAD.unpack_from(body)
+    if magic != MAGIC or len(body) < HEAD.size + size:
+        raise NotOurs("the call is of another version of the package")
+    if (major, minor) != sys.version_info[:2]:
+        raise NotOurs("the call is of Python %d.%d, and this worker is Python %d.%d"
+                      % (major, minor, *sys.version_info[:2]))
+    end = HEAD.size + size
+    return Call(data[:_keys.MAC_BYTES], session, body[HEAD.size:end], body[end:])
+
+
+def encode_end(key: bytes, call_mac: bytes, data: bytes) -> bytes:
+    body = call_mac + data
+    return _keys.sign(key, b"end", body) + body
+
+
+def decode_end(key: bytes, call_mac: Optional[bytes], data: bytes) -> bytes:
+    """The pickle of a result or of a failure; raises NotSigned also when it is the end of another call. `call_mac`
+    None: of any call."""
+    body = _keys.verify(key, b"end", data)
+    if call_mac is not None and body[:_keys.MAC_BYTES] != call_mac:
+        raise _keys.NotSigned("the end of another call")
+    return body[_keys.MAC_BYTES:]
+
+
+class Parts(NamedTuple):
+    printed: str               # what the function wrote
+    traceback: str
+    exception: Optional[bytes]     # as decode_end takes it
+
+
+def parts_of_log(log: str) -> Parts:
+    """Takes the log of a task that failed apart."""
+    parts = log.split(MARK)
+    if len(parts) < 3:
+        return Parts(parts[0], "", None)
+    data: Optional[bytes]
+    try:
+        data = base64.b64decode(parts[-1].strip(), validate=True) or None
+    except binascii.Error:
+        data = None
+    return Parts(MARK.join(parts[:-2]), parts[-2], data)
+
+
+def run_chunk(fn: Callable[..., Any], chunk: List[Tuple[Any, ...]]) -> List[Tuple[bool, Any]]:
+    """A chunk of a map: each call's value or exception, so that one that raises costs the others nothing."""
+    results: List[Tuple[bool, Any]] = []
+    for args in chunk:
+        try:
+            results.append((True, fn(*args)))
+        except BaseException as error:
+            results.append((False, error.with_traceback(None)))
+    return results
+
+
+def load_main(state: Mapping[str, Any]) -> Optional[types.ModuleType]:
+    """Runs the client's main program up to its first executor, as a module named `__mp_main__`; None: it has none
+    that can be loaded. Raises what the program raises."""
+    global loading_main
+    if state["module"] is None and state["file"] is None:
+        return None
+    module = types.ModuleType("__mp_main__")
+    name = state["module"]
+    if name is not None:
+        spec = importlib.util.find_spec(name)
+        loader: Any = spec.loader if spec is not None else None
+        if spec is None or loader is None:
+            raise ImportError("the worker does not find the main module %s" % name)
+        code = loader.get_code(spec.name)
+        module.__file__, module.__package__ = spec.origin, spec.parent
+    else:
+        with open(state["file"], "rb") as file:
+            code = compile(file.read(), state["file"], "exec")
+        module.__file__ = state["file"]
+    loading_main = True
+    try:
+        sys.modules["__mp_main__"] = module
+        exec(code, module.__dict__)
+    except StopLoading:
+        pass
+    finally:
+        loading_main = False
+    return module

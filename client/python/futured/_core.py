@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all executors of a process share for one daemon: a thread that sends calls and one that receives their ends.
+
+Calls that are submitted while a batch is on its way make the next batch; no timer is involved.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import logging
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from . import _calls, _functions, _keys
+from . import _requests as requests
+from ._client import Client
+from ._errors import (InitializerFailed, NotAccepted, Problem, RemoteError, TransportError, WorkerDied,
+                      failed, failure_of)
+from ._future import Future
+from ._receiver import Receiver
+
+BATCH_TASKS = 2000
+BATCH_BYTES = 8 << 20
+RAW_BYTES = 1 << 20        # calls from here on go one by one, as they are; smaller ones as base64 in a batch
+WORKER_DEATHS = ("worker_died", "worker_protocol", "signal", "exit")
+LOG = logging.getLogger("concurrent.futures")
+
+
+class Item(NamedTuple):
+    """A call in the outbox."""
+
+    future: Future
+    handler: str
+    call: bytes
+    options: Dict[str, Any]
+
+
+class Scope:
+    """The calls of one executor that are not done. Threads know this, never the executor, so that dropping the
+    executor ends it."""
+
+    def __init__(self, relay: bool, at_exit: str) -> None:
+        self.relay, self.at_exit = relay, at_exit
+        self.condition = threading.Condition()
+        self.pending: Set[Future] = set()
+        self.is_shut = False
+        self.broken: Optional[InitializerFailed] = None
+        self.refused = 0           # calls that no daemon accepted
+
+    def ended(self, future: Future) -> None:
+        with self.condition:
+            self.pending.discard(future)
+            if not self.pending:
+                self.condition.notify_all()
+
+    def wait(self) -> None:
+        """Until all calls are done."""
+        with self.condition:
+            while self.pending:
+                self.condition.wait()
+
+    def breaks(self, error: InitializerFailed) -> None:
+        """The initializer failed: so do all calls, and those that come."""
+        with self.condition:
+            if self.broken is None:
+                self.broken = error
+                LOG.critical("Exception in initializer:\n%s", error)
+            rest = list(self.pending)
+        for future in rest:
+            future._end(None, error)
+
+
+class Core:
+    """The two threads and what they share. Use `core_of`."""
+
+    def __init__(self, url: Optional[str], token: Optional[str], ca: Optional[str], key: bytes) -> None:
+        self.client = Client(url, token=token, ca=ca)
+        self.key = key
+        self.pid = os.getpid()
+        self.condition = threading.Condition()     # the outbox, and who waits for it to be empty
+        self.outbox: Deque[Item] = deque()
+        self.sending = 0
+        self.sender: Optional[threading.Thread] = None
+        self.receiver = Receiver(self.client._transport, self._on_done)
+        self.scopes: "weakref.WeakSet[Scope]" = weakref.WeakSet()
+
+    # ---- for executors and futures -------------------------------------------------------------
+
+    def put(self, item: Item) -> None:
+        """Takes a call; a thread sends it."""
+        with self.condition:
+            self.outbox.append(item)
+            if self.sender is None:
+                self.sender = threading.Thread(target=self._send_all, name="futured sender", daemon=True)
+                self.sender.start()
+            self.condition.notify_all()
+
+    def flush(self) -> None:
+        """Waits until the daemon has what was put so far, or has refused it."""
+        with self.condition:
+            while self.outbox or self.sending:
+                self.condition.wait()
+
+    def wait_accepted(self, future: Future) -> None:
+        with self.condition:
+            while future._task_id is None and not future.done():
+                self.condition.wait(0.5)
+
+    def withdraw(self, future: Future) -> bool:
+        """Takes a call back that was not sent yet."""
+        with self.condition:
+            for n, item in enumerate(self.outbox):
+                if item.future is future:
+                    del self.outbox[n]
+                    self.condition.notify_all()
+                    return True
+        return False
+
+    def cancel(self, future: Future, running: bool) -> bool:
+        """True: the daemon has cancelled it."""
+        self.wait_accepted(future)
+        if future._task_id is None or future.done():
+            return False
+        path = "/v1/futures/%s/cancel" % future._task_id
+        try:
+            self.client.request("POST", path, query=None if running else {"running": False})
+        except Problem as problem:
+            if problem.code in ("already_running", "already_done", "unknown_future"):
+                return False
+            raise
+        return True
+
+    def get(self, future: Future) -> Dict[str, Any]:
+        return self.client.get(future.id)
+
+    def watch(self, futures: Dict[str, Future], batch: Optional[str] = None) -> None:
+        """From now on their ends are received."""
+        self.receiver.watch(futures, batch)
+
+    # ---- sending -------------------------------------------------------------------------------
+
+    def _send_all(self) -> None:
+        while True:
+            with self.condition:
+                self.sending = 0
+                if not self.outbox:
+                    self.condition.notify_all()
+                while not self.outbox:
+                    self.condition.wait()
+                items = self._gather()
+                self.sending = len(items)
+            try:
+                self._send(items)
+            except BaseException as error:  # of ours, or the interpreter is ending: nobody may wait for ever
+                self._refuse(items, error)
+            with self.condition:
+                self.condition.notify_all()
+            del items
+
+    def _gather(self) -> List[Item]:
+        """What goes into one request."""
+        if len(self.outbox[0].call) >= RAW_BYTES:
+            return [self.outbox.popleft()]
+        items: List[Item] = []
+        size = 0
+        while self.outbox and len(items) < BATCH_TASKS and size < BATCH_BYTES:
+            if len(self.outbox[0].call) >= RAW_BYTES:
+                break
+            items.append(self.outbox.popleft())
+            size += len(items[-1].call) * 4 // 3 + 100
+        return items
+
+    def _send(self, items: List[Item]) -> None:
+        if len(items[0].call) >= RAW_BYTES:
+            item = items[0]
+            call = requests.submit(item.handler, item.call, _calls.CALL_TYPE, item.options)
+            self._accepted(items, None, [self.client._transport.call(call)["id"]])
+            return
+        while items:
+            tasks = [dict(each.options, handler=each.handler, input=base64.b64encode(each.call).decode("ascii"))
+                     for each in items]
+            try:
+                found = self.client._transport.call(requests.batch(tasks, False, None))
+            except Problem as problem:
+                line = problem.info.get("line")
+                if not isinstance(line, int) or not 1 <= line <= len(items):
+                    raise
+                self._refuse([items.pop(line - 1)], problem)  # the others may be better
+                continue
+            self._accepted(items, found["id"], found["ids"])
+            return
+
+    def _accepted(self, items: List[Item], batch: Optional[str], ids: List[str]) -> None:
+        futures: Dict[str, Future] = {}
+        for item, task_id in zip(items, ids):
+            item.future._task_id = task_id
+            futures[task_id] = item.future
+        self.watch(futures, batch)
+
+    def _refuse(self, items: List[Item], error: BaseException) -> None:
+        for item in items:
+            refused = NotAccepted("the call was not accepted: %s" % error)
+            refused.__cause__ = error
+            if item.future._scope is not None:
+                item.future._scope.refused += 1
+            item.future._end(None, refused)
+
+    # ---- receiving -----------------------------------------------------------------------------
+
+    def _on_done(self, future: Future, info: Optional[Dict[str, Any]], error: Optional[BaseException]) -> None:
+        """Runs in the receiver's thread: a future is done as the API shows it, or cannot be known any more."""
+        if info is None:
+            future._end(None, error)
+            return
+        try:
+            value, failure, printed = end_of(self.key, future._call_mac, info)
+        except BaseException as wrong:  # of a __setstate__ of the user's, SystemExit among them
+            value, failure, printed = None, _transport(wrong), ""
+        if printed and future._relay:
+            _write(printed)
+        if isinstance(failure, InitializerFailed) and future._scope is not None:
+            future._scope.breaks(failure)
+        if info["state"] == "cancelled":
+            future._end_cancelled()
+        else:
+            future._end(value, failure)
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        pass  # closed, or there is none
+
+
+def _transport(wrong: BaseException) -> TransportError:
+    error = TransportError("what came back cannot be un-pickled: %s: %s" % (type(wrong).__name__, wrong))
+    error.__cause__ = wrong
+    return error
+
+
+def end_of(key: bytes, call_mac: Optional[bytes],
+           info: Dict[str, Any]) -> Tuple[Any, Optional[BaseException], str]:
+    """(value, failure, what was printed) of a call that is done, as the API shows it. Raises what un-pickling raises,
+    and NotSigned before it."""
+    if info["state"] == "succeeded":
+        found = requests.value_of(info)
+        if not isinstance(found, bytes):
+            raise _keys.NotSigned("not a result of the Python package")
+        return _functions.loads(_calls.decode_end(key, call_mac, found)), None, info.get("log", "")
+    if info["state"] == "cancelled":
+        return None, failure_of(info), info.get("log", "")
+    error = info.get("error") or {}
+    parts = _calls.parts_of_log(error.get("log", ""))
+    return None, _failure(key, call_mac, error, parts), parts.printed
+
+
+def _failure(key: bytes, call_mac: Optional[bytes], error: Dict[str, Any],
+             parts: _calls.Parts) -> BaseException:
+    message = str(error.get("message", ""))
+    found: BaseException
+    if parts.exception is not None:
+        found = _functions.loads(_calls.decode_end(key, call_mac, parts.exception))
+        if not isinstance(found, BaseException):
+            raise TypeError("not an exception")
+    elif error.get("type") == "InitializerFailed":
+        found = InitializerFailed("%s\n%s" % (message, parts.traceback))
+    elif error.get("type") == "TransportError":
+        found = TransportError(message)
+    elif error.get("code") in WORKER_DEATHS:
+        found = WorkerDied(error)
+    elif error.get("code") == "handler_failed":
+        found = RemoteError(dict(error, log=parts.printed))
+    else:
+        found = failed(error)
+    if parts.traceback:
+        found.__cause__ = _remote_traceback(parts.traceback)
+    return found
+
+
+def _remote_traceback(text: str) -> BaseException:
+    from concurrent.futures import process
+
+    make: Any = process._RemoteTraceback
+    found: BaseException = make('\n"""\n%s"""' % text)
+    return found
+
+
+# ---- one for each daemon and process ---------------------------------------------------------------
+
+_cores: Dict[Tuple[str, Optional[str], bytes], Core] = {}
+_lock = threading.Lock()
+_ending = False
+
+
+def core_of(url: Optional[str], token: Optional[str], ca: Optional[str], key: bytes) -> Core:
+    """The core of this process for this daemon, token and key."""
+    from ._http import Address, default_token
+
+    name = (url or Address.default(), token or default_token(), key)
+    with _lock:
+        if name not in _cores:
+            _cores[name] = Core(url, token, ca, key)
+        return _cores[name]
+
+
+def is_ending() -> bool:
+    """Has the interpreter begun to end?"""
+    return _ending
+
+
+def warn_refused(scope: Scope) -> None:
+    """Says that calls were lost which nobody has asked for: a program that never looks at its results shall not end
+    as if all were well."""
+    refused, scope.refused = scope.refused, 0
+    if refused:
+        warnings.warn("%d calls were never accepted by the daemon and will not run" % refused, RuntimeWarning,
+                      stacklevel=3)
+
+
+def _at_exit() -> None:
+    """As the standard library: a program ends when its calls are done, or, detached, when the daemon has them."""
+    global _ending
+    _ending = True
+    for core in list(_cores.values()):
+        if core.pid != os.getpid():
+            continue
+        core.flush()
+        for scope in list(core.scopes):
+            if scope.at_exit == "wait":
+                scope.wait()
+            warn_refused(scope)
+
+
+def _after_fork() -> None:
+    """A child has neither the threads nor the connections: it begins anew, and what the parent submitted is the
+    parent's."""
+    global _lock
+    _lock = threading.Lock()
+    _cores.clear()
+
+
+_register: Optional[Callable[[Callable[[], None]], Any]] = getattr(threading, "_register_atexit", None)
+if _register is not None:
+    _register(_at_exit)
+else:
+    atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One thread that reads all streams of a core with a selector, and tells the ends of futures."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional
+
+from ._errors import TransportError
+from ._future import Future
+from ._http import READ_BYTES, ConnectionLost, Lines, Parser
+from ._requests import FIRST_PAUSE, LAST_PAUSE, events
+from ._transport import ANSWER_SECONDS, Transport
+
+STREAMS_MAX = 8            # more than these are merged
+MERGED_MAX = 10000         # ids of one merged stream
+IDLE_MAX = 4
+
+OnDone = Callable[[Future, Optional[Dict[str, Any]], Optional[BaseException]], None]
+
+
+class _Stream:
+    """The events of a batch, or of named futures. Its connection may break; the stream goes on."""
+
+    def __init__(self, futures: Dict[str, Future], batch: Optional[str]) -> None:
+        self.futures = futures     # those that are not done
+        self.batch = batch
+        self.last: Optional[int] = None
+        self.ended = False         # the event `end` came
+        self.pause = FIRST_PAUSE
+        self.retry_at = 0.0        # of the monotonic clock, while there is no connection
+        self.heard_at = 0.0
+        self.sock: Optional[socket.socket] = None
+        self.parser = Parser()
+        self.lines = Lines()
+
+
+class Receiver:
+    """Futures that are watched end by a call of `on_done`, in the receiver's thread. `watch` may be called by any
+    thread and does not block."""
+
+    def __init__(self, transport: Transport, on_done: OnDone) -> None:
+        self._transport, self._on_done = transport, on_done
+        self._lock = threading.Lock()
+        self._incoming: Deque[_Stream] = deque()
+        self._thread: Optional[threading.Thread] = None
+        self._wake_read: Optional[socket.socket] = None
+        self._wake_write: Optional[socket.socket] = None
+        self._streams: List[_Stream] = []
+        self._idle: List[socket.socket] = []
+        self._selector = selectors.DefaultSelector()
+
+    def watch(self, futures: Dict[str, Future], batch: Optional[str] = None) -> None:
+        with self._lock:
+            self._incoming.append(_Stream(futures, batch))
+            if self._thread is None:
+                self._wake_read, self._wake_write = socket.socketpair()
+                self._wake_read.setblocking(False)
+                self._wake_write.setblocking(False)
+                self._selector.register(self._wake_read, selectors.EVENT_READ)
+                self._thread = threading.Thread(target=self._run, name="futured receiver", daemon=True)
+                self._thread.start()
+        assert self._wake_write is not None
+        try:
+            self._wake_write.send(b"x")
+        except BlockingIOError:
+            pass  # it will wake up anyway
+
+    # ---- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select(self._timeout()):
+                if key.data is None:
+                    self._drain_wake()
+                else:
+                    self._read(key.data)
+            self._take_incoming()
+            self._connect_due()
+
+    def _timeout(self) -> Optional[float]:
+        now = time.monotonic()
+        times = [each.retry_at if each.sock is None else each.heard_at + ANSWER_SECONDS for each in self._streams]
+        return max(0.0, min(times) - now) if times else None
+
+    def _drain_wake(self) -> None:
+        assert self._wake_read is not None
+        try:
+            while self._wake_read.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _take_incoming(self) -> None:
+        while True:
+            with self._lock:
+                if not self._incoming:
+                    return
+                stream = self._incoming.popleft()
+            self._streams.append(stream)
+            if len(self._streams) > STREAMS_MAX:
+                self._merge()
+
+    def _merge(self) -> None:
+        """One stream by ids in place of many, the smallest first. What was told is not told again: those futures are
+        no longer among the ids."""
+        merged: Dict[str, Future] = {}
+        for stream in sorted(self._streams, key=lambda each: len(each.futures)):
+            if len(merged) + len(stream.futures) > MERGED_MAX:
+                break
+            merged.update(stream.futures)
+            self._close(stream)
+            self._streams.remove(stream)
+        if merged:
+            self._streams.append(_Stream(merged, None))
+
+    def _connect_due(self) -> None:
+        now = time.monotonic()
+        for stream in list(self._streams):
+            if stream.sock is None and stream.retry_at <= now:
+                self._connect(stream)
+            elif stream.sock is not None and stream.heard_at + ANSWER_SECONDS <= now:
+                self._break(stream)
+
+    def _connect(self, stream: _Stream) -> None:
+        if not stream.futures:
+            self._streams.remove(stream)
+            return
+        ids = None if stream.batch is not None else list(stream.futures)
+        last = stream.last if stream.batch is not None else None
+        call = events(ids, stream.batch, last)
+        data = self._transport.bytes_of(call)
+        while True:
+            is_idle = bool(self._idle)
+            try:
+                sock = self._idle.pop() if is_idle else self._transport.address.connect()
+                sock.setblocking(True)
+                sock.settimeout(ANSWER_SECONDS)
+                sock.sendall(data)
+                break
+            except OSError:
+                if not is_idle:
+                    self._break(stream)
+                    return
+        sock.setblocking(False)
+        stream.sock, stream.parser, stream.lines = sock, Parser(call.method), Lines()
+        stream.heard_at = time.monotonic()
+        self._selector.register(sock, selectors.EVENT_READ, stream)
+
+    def _close(self, stream: _Stream) -> None:
+        if stream.sock is None:
+            return
+        self._selector.unregister(stream.sock)
+        if stream.parser.done and stream.parser.keep_alive and len(self._idle) < IDLE_MAX:
+            self._idle.append(stream.sock)
+        else:
+            stream.sock.close()
+        stream.sock = None
+
+    def _break(self, stream: _Stream) -> None:
+        """The connection is lost: again in a while."""
+        self._close(stream)
+        stream.retry_at = time.monotonic() + stream.pause
+        stream.pause = min(stream.pause * 2, LAST_PAUSE)
+
+    def _read(self, stream: _Stream) -> None:
+        if stream.sock is None:
+            return
+        try:
+            while True:
+                stream.parser.feed(stream.sock.recv(READ_BYTES))
+                if not isinstance(stream.sock, ssl.SSLSocket) or not stream.sock.pending():
+                    break
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except OSError:
+            self._break(stream)
+            return
+        stream.heard_at = time.monotonic()
+        if stream.parser.status != 200:
+            if stream.parser.done:
+                self._refused(stream)
+            return
+        for line in stream.lines.feed(stream.parser.take()):
+            self._line(stream, line)
+        if stream.ended or not stream.futures:
+            if stream.parser.done or not stream.ended:
+                self._close(stream)
+                self._streams.remove(stream)
+        elif stream.parser.done:
+            self._break(stream)  # without `end`: the daemon stops
+
+    def _line(self, stream: _Stream, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            raise ConnectionLost("not an event: %r" % line[:80]) from None
+        kind = event.get("event")
+        if event.get("id") is not None:
+            stream.last = int(event["id"])
+        if kind == "done":
+            stream.pause = FIRST_PAUSE
+            future = stream.futures.pop(event["data"]["id"], None)
+            if future is not None:
+                self._on_done(future, event["data"], None)
+        elif kind == "gone":
+            future = stream.futures.pop(event["data"]["id"], None)
+            if future is not None:
+                self._on_done(future, None, TransportError("the task was deleted before its end was read"))
+        elif kind == "end":
+            stream.ended = True
+
+    def _refused(self, stream: _Stream) -> None:
+        """503: again in a while. Named futures of which one is gone: each by itself. Anything else is final."""
+        body = stream.parser.take()
+        if stream.parser.status == 503:
+            self._break(stream)
+            return
+        self._close(stream)
+        self._streams.remove(stream)
+        futures = stream.futures
+        if stream.parser.status in (404, 410) and (len(futures) > 1 or stream.batch is not None):
+            self._streams.extend(_Stream({name: future}, None) for name, future in futures.items())
+            return
+        text = "the daemon does not tell the end of the call: %s" % body[:300].decode("utf-8", "replace")
+        for future in list(futures.values()):
+            self._on_done(future, None, TransportError(text))

@@ -1,0 +1,412 @@
+#!/usr/bin/env python3
+"""Executors against a real daemon: what differs from the standard library, what is durable, and who is refused."""
+
+import asyncio
+import concurrent.futures
+import gc
+import logging
+import operator
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+import weakref
+
+import calls_support
+import support
+
+import futured
+from futured import _calls, _keys
+
+LANES = (futured.ThreadPoolExecutor, futured.ProcessPoolExecutor)
+
+
+def read_fifo(path):
+    """Blocks until somebody writes."""
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def fail(kind):
+    raise kind("on purpose")
+
+
+class Unpicklable(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+        self.lock = threading.Lock()
+
+
+def fail_unpicklable():
+    raise Unpicklable("only its text", 2)
+
+
+def die(how):
+    if isinstance(how, int):
+        os.kill(os.getpid(), how)
+    os._exit(3)
+
+
+class ExplodesOnLoad:
+    def __reduce__(self):
+        return fail, (ValueError,)
+
+
+class ExitsOnLoad:
+    def __reduce__(self):
+        return sys.exit, (1,)
+
+
+class Touches:
+    """Un-pickled it leaves a file: nothing of an unsigned call may get so far."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def count(state={"n": 0}):  # noqa: B006 - it is to be shared by the calls of one process
+    state["n"] += 1
+    return state["n"], os.getpid()
+
+
+_set = None
+
+
+def initialize(value):
+    global _set
+    if value == "bad":
+        raise ValueError("error in the initializer")
+    _set = value
+
+
+def get_set():
+    return _set
+
+
+class ExecutorTests(calls_support.CallsCase):
+    def test_values_exceptions_and_keywords(self):
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as executor:
+                self.assertEqual(executor.submit(divmod, 7, 2).result(support.WAIT_S), (3, 1))
+                self.assertEqual(executor.submit(int, "11", base=2).result(support.WAIT_S), 3)
+                for error in (ValueError, KeyboardInterrupt, SystemExit):
+                    found = executor.submit(fail, error).exception(support.WAIT_S)
+                    self.assertIs(type(found), error)
+                    self.assertEqual(found.args, ("on purpose",))
+                    self.assertIn("in fail", str(found.__cause__))
+                big = b"x" * (3 << 20)
+                self.assertEqual(executor.submit(len, big).result(support.WAIT_S), len(big))
+                self.assertEqual(executor.submit(operator.mul, b"y", 5 << 20).result(support.WAIT_S), b"y" * (5 << 20))
+
+    def test_an_exception_that_cannot_travel(self):
+        with futured.ProcessPoolExecutor() as executor:
+            found = executor.submit(fail_unpicklable).exception(support.WAIT_S)
+        self.assertIsInstance(found, futured.RemoteError)
+        self.assertEqual(found.type, "Unpicklable")
+        self.assertIn("only its text", str(found))
+        self.assertIn("fail_unpicklable", str(found.__cause__))
+
+    def test_a_dead_worker_fails_one_call(self):
+        with futured.ProcessPoolExecutor() as executor:
+            for how in (signal.SIGKILL, signal.SIGSEGV, "exit"):
+                found = executor.submit(die, how).exception(support.WAIT_S)
+                self.assertIsInstance(found, futured.WorkerDied)
+                self.assertIsInstance(found, concurrent.futures.process.BrokenProcessPool)
+                if how != "exit":
+                    self.assertEqual(found.error["signal"], signal.Signals(how).name)
+                self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+
+    def test_what_cannot_be_loaded(self):
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as executor:
+                for bad in (ExplodesOnLoad(), ExitsOnLoad()):
+                    self.assertIsInstance(executor.submit(id, bad).exception(support.WAIT_S), futured.TransportError)
+                found = executor.submit(id, threading.Lock()).exception(support.WAIT_S)
+                self.assertIsInstance(found, TypeError)
+                self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+
+    def test_by_value(self):
+        base = 10
+
+        def add(x):
+            return x + base
+
+        def twice(x):
+            return add(x) * 2
+
+        with futured.ProcessPoolExecutor() as executor:
+            self.assertEqual(executor.submit(lambda: base).result(support.WAIT_S), 10)
+            self.assertEqual(list(executor.map(twice, [1, 2], timeout=support.WAIT_S)), [22, 24])
+
+    def test_programs_without_a_file(self):
+        program = ("import futured, math\nN = 3\ndef up(x):\n    return [N, math.factorial(x)] if x < 4 else up(x - 1)\n"
+                   "with futured.ProcessPoolExecutor() as e:\n    print(e.submit(up, 6).result())\n")
+        for how in (["-c", program], ["-"]):
+            done = subprocess.run([sys.executable, *how], input=program.encode(), env=self.daemon.environment(),
+                                  stdout=subprocess.PIPE, timeout=support.WAIT_S, check=True)
+            self.assertEqual(done.stdout, b"[3, 6]\n")
+
+    def test_sessions_do_not_meet(self):
+        """Each executor has processes of its own on the cpu lane: no globals of another's."""
+        with futured.ProcessPoolExecutor() as one, futured.ProcessPoolExecutor() as two:
+            seen = [{}, {}]
+            for _ in range(10):
+                for n, executor in enumerate((one, two)):
+                    number, pid = executor.submit(count).result(support.WAIT_S)
+                    self.assertEqual(number, seen[n].get(pid, 0) + 1)
+                    seen[n][pid] = number
+            self.assertFalse(set(seen[0]) & set(seen[1]))
+
+    def test_max_tasks_per_child(self):
+        with futured.ProcessPoolExecutor(max_tasks_per_child=2) as executor:
+            numbers = [executor.submit(count).result(support.WAIT_S)[0] for _ in range(12)]
+        self.assertLessEqual(max(numbers), 2)
+
+    def test_initializer(self):
+        for kind in LANES:
+            with kind(initializer=initialize, initargs=("set",)) as executor:
+                self.assertEqual({executor.submit(get_set).result(support.WAIT_S) for _ in range(8)}, {"set"})
+        for kind in LANES:
+            with kind(initializer=initialize, initargs=("bad",)) as executor:
+                with self.assertLogs("concurrent.futures", logging.CRITICAL) as logged:
+                    found = executor.submit(get_set).exception(support.WAIT_S)
+                self.assertIsInstance(found, futured.InitializerFailed)
+                self.assertIsInstance(found, concurrent.futures.BrokenExecutor)
+                self.assertIn("error in the initializer", logged.output[0])
+                with self.assertRaises(futured.InitializerFailed):
+                    executor.submit(get_set)
+
+    def test_cancel_leaves_what_runs_alone(self):
+        with tempfile.TemporaryDirectory() as directory:
+            paths = [os.path.join(directory, name) for name in "ab"]
+            for path in paths:
+                os.mkfifo(path)
+            with futured.ProcessPoolExecutor(options={"priority": 1}) as executor:
+                runs = executor.submit(read_fifo, paths[0])
+                while not runs.running():
+                    pass
+                self.assertFalse(runs.cancel())
+                waits = executor.submit(read_fifo, paths[1])
+                later = futured.ProcessPoolExecutor(options={"delay": 3600})
+                never = later.submit(abs, 1)
+                self.assertTrue(never.id)
+                self.assertTrue(never.cancel())
+                self.assertTrue(never.cancelled())
+                self.assertRaises(futured.CancelledError, never.result)
+                self.assertEqual(futured.wait([never]).not_done, set())
+                for path, future in zip(paths, (runs, waits)):
+                    with open(path, "w", encoding="ascii") as file:
+                        file.write("x")
+                    self.assertEqual(future.result(support.WAIT_S), "x")
+
+    def test_cancel_running_stops_it(self):
+        directory = tempfile.mkdtemp(prefix="futured-python-")
+        self.addCleanup(support.shutil.rmtree, directory)
+        os.mkfifo(os.path.join(directory, "never"))
+        with futured.ProcessPoolExecutor() as executor:
+            runs = executor.submit(read_fifo, os.path.join(directory, "never"))
+            while not runs.running():
+                pass
+            self.assertTrue(runs.cancel_running())
+            self.assertTrue(runs.cancelled())
+            self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+
+    def test_map(self):
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as executor:
+                for size in (1, 3, 100):
+                    self.assertEqual(list(executor.map(operator.add, range(20), range(20, 40), chunksize=size)),
+                                     [2 * n + 20 for n in range(20)])
+                found = executor.map(divmod, [1, 2, 3], [1, 0, 1])
+                self.assertEqual(next(found), (1, 0))
+                self.assertRaises(ZeroDivisionError, next, found)
+                self.assertEqual(next(found), (3, 0))
+                self.assertRaises(StopIteration, next, found)
+                self.assertRaises(ValueError, executor.map, abs, [1], chunksize=0)
+
+    def test_map_with_a_buffer_reads_no_further(self):
+        read = []
+
+        def numbers():
+            for n in range(30):
+                read.append(n)
+                yield n
+
+        with futured.ThreadPoolExecutor() as executor:
+            found = executor.map(abs, numbers(), buffersize=4)
+            self.assertEqual(len(read), 4)
+            self.assertEqual(list(found), list(range(30)))
+
+    def test_a_dropped_map_cancels_nothing_and_close_does(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "x")
+            with futured.ThreadPoolExecutor() as executor:
+                executor.map(open, [path], ["w"])
+                gc.collect()
+            self.assertTrue(os.path.exists(path))
+        executor = futured.ThreadPoolExecutor(options={"delay": 3600})
+        found = executor.map(abs, [1, 2])
+        pending = list(executor._scope.pending)
+        executor.flush()
+        found.close()
+        self.assertTrue(all(each.cancelled() for each in pending))
+        executor.shutdown()
+
+    def test_asyncio_works_on_it(self):
+        async def ask():
+            with futured.ThreadPoolExecutor() as executor:
+                loop = asyncio.get_running_loop()
+                one = await loop.run_in_executor(executor, abs, -1)
+                return one, await asyncio.wrap_future(executor.submit(abs, -2))
+
+        self.assertEqual(asyncio.run(ask()), (1, 2))
+
+    def test_an_executor_that_nobody_holds_ends(self):
+        executor = futured.ThreadPoolExecutor()
+        future, seen = executor.submit(abs, -1), weakref.ref(executor)
+        del executor
+        gc.collect()
+        self.assertIsNone(seen())
+        self.assertEqual(future.result(support.WAIT_S), 1)
+
+    def test_shutdown(self):
+        executor = futured.ThreadPoolExecutor(options={"delay": 3600})
+        futures = [executor.submit(abs, n) for n in range(20)]
+        executor.shutdown(cancel_futures=True)
+        self.assertTrue(all(each.cancelled() for each in futures))
+        self.assertRaises(RuntimeError, executor.submit, abs, 1)
+
+    def test_a_child_after_fork_begins_anew(self):
+        with futured.ThreadPoolExecutor() as executor:
+            executor.submit(abs, 1).result(support.WAIT_S)
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os._exit(0 if executor.submit(abs, -7).result(support.WAIT_S) == 7 else 1)
+                except BaseException:
+                    os._exit(2)
+            self.assertEqual(executor.submit(abs, -8).result(support.WAIT_S), 8)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+    def test_output(self):
+        program = ("import futured, sys\nwith futured.%s(output=%r) as e:\n    e.submit(print, 'one', 2).result()\n"
+                   "    e.submit(lambda: sys.stdout.write('three')).result()\n")
+        for kind in ("ThreadPoolExecutor", "ProcessPoolExecutor"):
+            for output, printed in (("relay", b"one 2\nthree"), ("keep", b"")):
+                done = subprocess.run([sys.executable, "-c", program % (kind, output)], env=self.daemon.environment(),
+                                      stdout=subprocess.PIPE, timeout=support.WAIT_S, check=True)
+                self.assertEqual(done.stdout, printed)
+
+
+class DurableTests(calls_support.CallsCase):
+    def program(self, text):
+        return subprocess.run([sys.executable, "-c", text], env=self.daemon.environment(), text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=support.WAIT_S)
+
+    def test_another_process_collects(self):
+        done = self.program("import futured, os\ne = futured.ProcessPoolExecutor()\n"
+                            "print(e.submit(lambda: 6 * 7).id, flush=True)\nos._exit(0)\n")
+        self.assertEqual(futured.attach(done.stdout.strip()).result(support.WAIT_S), 42)
+
+    def test_a_program_ends_when_its_calls_are_done_or_detached(self):
+        for at_exit, waits in (("wait", True), ("detach", False)):
+            text = ("import futured, time\ne = futured.ThreadPoolExecutor(at_exit=%r)\n"
+                    "f = e.submit(time.sleep, 0.5)\nimport atexit\natexit.register(lambda: print(f.id, f.done()))\n")
+            done = self.program(text % at_exit)
+            name, finished = done.stdout.split()
+            self.assertEqual(finished, str(waits), done.stderr)
+            self.assertIsNone(futured.attach(name).result(support.WAIT_S))
+
+    def test_kill_9_of_the_daemon(self):
+        for kind in LANES:
+            with kind(options={"retries": 3}) as executor:
+                found = executor.map(abs, range(-400, 0))
+                next(found)
+                self.daemon.restart(signal.SIGKILL)
+                self.assertEqual(list(found), list(range(399, 0, -1)))
+
+    def test_no_daemon_no_handler_no_key(self):
+        self.assertRaises(RuntimeError, futured.Executor, handler="nobody")
+        self.assertRaises(FileNotFoundError, futured.Executor, key="/nowhere/key")
+        os.chmod(self.daemon.key, 0o644)
+        try:
+            self.assertRaises(PermissionError, futured.Executor)
+        finally:
+            os.chmod(self.daemon.key, 0o600)
+
+    def test_a_call_that_is_refused_is_told_of(self):
+        executor = futured.ThreadPoolExecutor(options={"priority": 1000})
+        future = executor.submit(abs, 1)
+        self.assertIsInstance(future.exception(support.WAIT_S), futured.NotAccepted)
+        self.assertIsInstance(future.exception().__cause__, futured.Problem)
+        with self.assertWarns(RuntimeWarning):
+            executor.shutdown()
+
+
+class SecurityTests(calls_support.CallsCase):
+    def setUp(self):
+        self.client = futured.Client(self.daemon.url)
+        self.key = _keys.load(self.daemon.key)
+        self.directory = tempfile.mkdtemp(prefix="futured-python-")
+        self.addCleanup(support.shutil.rmtree, self.directory)
+
+    def call(self, key, name="touched"):
+        path = os.path.join(self.directory, name)
+        dumped = _calls._functions.dumps((id, (Touches(path),), {}))
+        return path, _calls.encode_call(key, b"s" * 16, _calls.preparation(None, (), None), dumped)
+
+    def test_only_what_is_signed_is_un_pickled(self):
+        path, signed = self.call(self.key, "signed")
+        for handler in ("python.cpu", "python.io"):
+            self.client.submit(handler, signed, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
+            self.assertTrue(os.path.exists(path))  # so the calls below would leave a trace
+            os.unlink(path)
+            path2, other = self.call(os.urandom(32), "other")
+            for n, bad in enumerate((
+                    other, signed[32:], b"\0" * 32 + signed[32:], signed[:-1], signed + b".", signed[:40], b"", b"x",
+                    signed[:32] + other[32:], signed[:200] + bytes([signed[200] ^ 1]) + signed[201:])):
+                with self.subTest(n=n, handler=handler), self.assertRaises(futured.TaskFailed) as caught:
+                    self.client.submit(handler, bad, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
+                self.assertEqual(caught.exception.type, "TransportError")
+            with self.assertRaises(futured.TaskFailed):
+                self.client.submit(handler, "not base64!").result(support.WAIT_S)
+            self.assertEqual(os.listdir(self.directory), [])
+
+    def test_a_result_of_another_call_or_key_is_refused(self):
+        mac, path = b"m" * 32, os.path.join(self.directory, "result")
+        data = _calls._functions.dumps(Touches(path))
+        good = _calls.encode_end(self.key, mac, data)
+        self.assertEqual(_calls.decode_end(self.key, mac, good), data)
+        for key, call, end in ((self.key, b"n" * 32, good), (os.urandom(32), mac, good), (self.key, mac, good[:-1]),
+                               (self.key, mac, _calls.encode_call(self.key, b"s" * 16, b"", data))):
+            with self.assertRaises(_keys.NotSigned):
+                _calls.decode_end(key, call, end)
+
+    def test_a_result_that_is_not_signed_is_not_un_pickled(self):
+        path = os.path.join(self.directory, "result")
+        task = self.client.submit("echo", _calls._functions.dumps(Touches(path)))
+        task.result(support.WAIT_S)
+        self.assertIsInstance(futured.attach(task.id).exception(support.WAIT_S), futured.TransportError)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_a_call_of_another_python_is_refused(self):
+        head = _calls.HEAD.pack(_calls.MAGIC, 3, 1, b"s" * 16, 0)
+        signed = _keys.sign(self.key, b"call", head + b"\x80") + head + b"\x80"
+        with self.assertRaises(futured.TaskFailed) as caught:
+            self.client.submit("python.cpu", signed, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
+        self.assertIn("Python 3.1", str(caught.exception))
+
+    def test_keygen_replaces_nothing(self):
+        with self.assertRaises(FileExistsError):
+            _keys.generate(self.daemon.key)
+        self.assertEqual(os.stat(self.daemon.key).st_mode & 0o777, 0o600)
+
+
+if __name__ == "__main__":
+    support.main()
