@@ -10,6 +10,7 @@
 #include "core/mem.h"
 
 #define KEY "$result"
+#define KEY_ALL "$results"
 #define DEPTH_MAX 128 /* as submissions may be nested */
 
 struct bracket {
@@ -25,16 +26,31 @@ static int refuse(struct result_refs *refs, const char *why)
 
 bool result_ref_may_be_in(const char *text, size_t n)
 {
-    return memmem(text, n, "\"" KEY "\"", sizeof(KEY) + 1) != NULL;
+    return memmem(text, n, "\"" KEY, sizeof(KEY)) != NULL;
 }
 
-static int read_one(struct result_refs *refs, struct result_ref *ref)
+static int read_all(struct result_refs *refs, struct result_ref *ref)
+{
+    ref->is_all = true;
+    if (json_object_size(ref->root) != 1 || !json_is_true(json_object_get(ref->root, KEY_ALL)))
+        return refuse(refs, "All results are written as {\"$results\":true}.");
+    return 0;
+}
+
+static int read_one(struct result_refs *refs, struct result_ref *ref, const char *text, size_t n)
 {
     const json_t *parent = json_object_get(ref->root, KEY);
     const json_t *pointer = json_object_get(ref->root, "pointer");
-    if (!json_is_string(parent) || json_object_size(ref->root) != (pointer ? 2 : 1))
+    size_t members = 1u + (pointer != NULL);
+    if (json_object_get(ref->root, KEY_ALL))
+        return read_all(refs, ref);
+    if (json_object_get(ref->root, "default")) {
+        FUT_MUST(json_walk_member(text, n, "default", &ref->missing, &ref->missing_len));
+        members++;
+    }
+    if (!json_is_string(parent) || json_object_size(ref->root) != members)
         return refuse(refs, "A reference is an object of \"$result\", which is a string, and "
-                            "\"pointer\", which may be missing.");
+                            "\"pointer\" and \"default\", which may be missing.");
     if (pointer && (!json_is_string(pointer) || !json_walk_pointer_ok(json_string_value(pointer))))
         return refuse(refs, "The \"pointer\" of a reference must be a JSON pointer (RFC 6901), "
                             "like \"/items/0\".");
@@ -52,9 +68,9 @@ static int add(struct result_refs *refs, const char *text, size_t begin, size_t 
         refs->items = xrealloc(refs->items, refs->cap * sizeof(*refs->items));
     }
     struct result_ref *ref = &refs->items[refs->n++];
-    *ref = (struct result_ref){.begin = begin, .end = end};
+    *ref = (struct result_ref){.begin = begin, .end = end, .parent = "", .pointer = ""};
     ref->root = json_loadb(text + begin, end - begin, JSON_REJECT_DUPLICATES, NULL);
-    return read_one(refs, ref);
+    return read_one(refs, ref, text + begin, end - begin);
 }
 
 int result_ref_find(const char *text, size_t n, struct result_refs *out)
@@ -68,8 +84,10 @@ int result_ref_find(const char *text, size_t n, struct result_refs *out)
         size_t next = c == '"' ? json_walk_skip_string(text, n, at) : at + 1;
         if (c == '"' && depth) {
             size_t colon = json_walk_skip_space(text, n, next);
-            open[depth - 1].is_ref |= colon < n && text[colon] == ':' &&
-                                      json_walk_is(text + at, next - at, KEY, sizeof(KEY) - 1);
+            open[depth - 1].is_ref |=
+                colon < n && text[colon] == ':' &&
+                (json_walk_is(text + at, next - at, KEY, sizeof(KEY) - 1) ||
+                 json_walk_is(text + at, next - at, KEY_ALL, sizeof(KEY_ALL) - 1));
         } else if (c == '{' || c == '[') {
             if (depth == DEPTH_MAX)
                 return refuse(out, "The input is nested too deep.");
@@ -90,14 +108,19 @@ void result_ref_release(struct result_refs *refs)
     *refs = (struct result_refs){0};
 }
 
-void result_ref_write(struct buf *out, const char *parent, const char *pointer)
+void result_ref_write(struct buf *out, const char *parent, const struct result_ref *ref)
 {
-    json_t *ref = json_object();
-    (void)json_object_set_new(ref, KEY, json_string(parent));
-    if (*pointer)
-        (void)json_object_set_new(ref, "pointer", json_string(pointer));
-    char *text = json_dumps(ref, JSON_COMPACT);
-    buf_puts(out, text);
-    free(text);
-    json_decref(ref);
+    buf_printf(out, "{\"" KEY "\":\"%s\"", parent);
+    if (*ref->pointer) {
+        json_t *pointer = json_string(ref->pointer);
+        char *text = json_dumps(pointer, JSON_ENCODE_ANY);
+        buf_printf(out, ",\"pointer\":%s", text);
+        free(text);
+        json_decref(pointer);
+    }
+    if (ref->missing) {
+        buf_puts(out, ",\"default\":");
+        buf_put(out, ref->missing, ref->missing_len);
+    }
+    buf_putc(out, '}');
 }

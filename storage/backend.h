@@ -228,6 +228,8 @@ struct backend_ops {
                     struct backend_edge *edges, size_t *out_n);
     int (*parents)(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
                    size_t *out_n);
+    /* The scheduled task, which waits for no parent any more, waits for t->due_wall_ms. */
+    int (*set_due)(struct backend *b, const struct task *t);
     /* The unfinished task waits for so many parents. */
     int (*set_unmet)(struct backend *b, uint64_t child, uint32_t unmet);
     /* The unfinished task, or the done one with its error, without input; FUT_ERR_NOT_FOUND. */

@@ -112,6 +112,8 @@ struct store_batch {
     int64_t finished_wall_ms; /* of the latest member; 0: none is done */
     uint64_t counts[TASK_STATE_COUNT];
     struct task_id callback; /* the task that tells of the end of all; hi 0: none */
+    struct task_id then;     /* the task that waits for all (by its edges), and is no member; hi 0:
+                                none */
 };
 
 enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, STORE_COALESCED };
@@ -124,9 +126,10 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
  * whose spec.unique is taken coalesces onto the unfinished one when both ask for the same
  * (task_spec_is_same, and the same callback), else it is FUT_ERR_CONFLICT with submitted
  * STORE_COALESCED; in a batch it is FUT_ERR_CONFLICT always. tasks[0] names a single submission,
- * its callback may follow as tasks[1]; the callbacks of a batch and of its members stand behind the
- * members, that of the batch is scheduled after its id. */
-#define STORE_PARENTS_MAX 1000 /* of one task */
+ * its callback may follow as tasks[1]; the callbacks of a batch and of its members, and the task
+ * that waits for all (batch->then), stand behind the members, that of the batch is scheduled after
+ * its id. */
+#define STORE_PARENTS_MAX 10000 /* of one task */
 
 /* A task begins after another one has ended so. What is stored: never renumber. */
 enum store_on { STORE_ON_SUCCESS, STORE_ON_FAILURE /* or cancelled */, STORE_ON_DONE };

@@ -1,7 +1,7 @@
 #include "api/resources/batches.h"
 
 #include <jansson.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,7 +10,6 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/resources/callback_task.h"
-#include "api/resources/future_json.h"
 #include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/rows.h"
@@ -34,6 +33,8 @@ struct work {
     size_t n, cap;
     struct task *callbacks; /* likewise; of some of the tasks, and of the batch */
     size_t n_callbacks, cap_callbacks;
+    const char *then; /* the text of what runs behind them; NULL: nothing does */
+    size_t then_len;
     struct graph graph; /* what they say of each other, until it is resolved */
     struct store_edge *edges;
     size_t n_edges;
@@ -130,6 +131,57 @@ static int take_callback(void *ctx, const json_t *value, struct problem *p)
                                                          : FUT_ERR_INVAL;
 }
 
+static int take_then(void *ctx, const char *text, size_t n, struct problem *p)
+{
+    struct work *w = ctx;
+    (void)p;
+    w->then = text; /* read when all members are there */
+    w->then_len = n;
+    return 0;
+}
+
+/* Puts it behind the members. */
+static int make_then(struct work *w, const struct submission *s, struct problem *p)
+{
+    const struct handler_info *h;
+    struct task callback, then;
+    enum store_on on = STORE_ON_SUCCESS;
+    struct submission_rules rules = submission_rules_of(w->r);
+    if (submission_check(s, &rules, false, &h, p) != 0)
+        return FUT_ERR_INVAL;
+    if (s->then_on)
+        FUT_MUST(graph_parse_on(s->then_on, &on));
+    struct submission_frame frame = {.id = id_new(),
+                                     .created_wall_ms = w->batch.created_wall_ms,
+                                     .store = w->r->api->cfg.store,
+                                     .traceparent = w->traceparent};
+    submission_make(s, h, &frame, &then, &callback);
+    if (callback.spec)
+        *next_slot(&w->callbacks, &w->n_callbacks, &w->cap_callbacks) = callback;
+    w->has_unique |= s->unique != NULL;
+    w->batch.then = frame.id;
+    *next_slot(&w->tasks, &w->n, &w->cap) = then;
+    return graph_add_then(&w->graph, w->n - 1, w->n - 1, on, p);
+}
+
+static int add_then(struct work *w, struct problem *p)
+{
+    struct submission s;
+    if (!w->then)
+        return 0;
+    int rc = submission_read_then(w->then, w->then_len, &s, p);
+    if (rc == 0) {
+        rc = make_then(w, &s, p);
+        submission_release(&s);
+    }
+    if (rc != 0) {
+        char field[sizeof(p->field)];
+        (void)snprintf(field, sizeof(field), "then%s%.50s", p->field[0] ? "." : "", p->field);
+        problem_set_field(p, field);
+    }
+    return rc;
+}
+
 static int take_shared(void *ctx, const json_t *members, struct problem *p)
 {
     struct work *w = ctx;
@@ -143,7 +195,11 @@ static int take_input(void *ctx, const json_t *value, const char *text, size_t n
     return add_task(w, &w->shared, p);
 }
 
-static const struct batch_in_taker taker = {take_callback, take_task, take_shared, take_input};
+static const struct batch_in_taker taker = {.callback = take_callback,
+                                            .then = take_then,
+                                            .task = take_task,
+                                            .shared = take_shared,
+                                            .input = take_input};
 
 static void drop_work(struct request *r)
 {
@@ -174,6 +230,10 @@ static void begin_answer(struct request *r, const struct store_batch *b)
     json_out_str(&r->out, "id", id);
     json_out_uint(&r->out, "total", b->total);
     json_out_bool(&r->out, "fail_fast", b->fail_fast);
+    if (b->then.hi) {
+        id_format(b->then, id);
+        json_out_str(&r->out, "then", id);
+    }
     json_out_key(&r->out, "ids");
     buf_putc(&r->out, '[');
 }
@@ -288,9 +348,9 @@ static void submitted(struct request *r)
         drop_work(r);
         request_batch_get(r, id, replay_begin);
     } else {
-        buf_reserve(&r->out, w->n * (ID_TEXT_SIZE + 2) + 128);
+        buf_reserve(&r->out, w->batch.total * (ID_TEXT_SIZE + 2) + 256);
         begin_answer(r, &w->batch);
-        for (size_t i = 0; i < w->n; i++)
+        for (size_t i = 0; i < w->batch.total; i++)
             add_id(r, w->tasks[i].spec->id);
         end_answer(r);
     }
@@ -382,13 +442,17 @@ void batches_post(struct request *r)
         request_problem(r, &p);
         return;
     }
+    w->batch.total = (uint32_t)w->n;
+    if (add_then(w, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
     if (graph_resolve(&w->graph, w->tasks, w->n, &w->edges, &w->n_edges, &p) != 0) {
         request_problem(r, &p);
         return;
     }
     graph_release(&w->graph);
     buf_release(&r->body);
-    w->batch.total = (uint32_t)w->n;
     r->op.submit = (struct store_submit){.tasks = join(w),
                                          .n = w->n + w->n_callbacks,
                                          .batch = &w->batch,
@@ -396,124 +460,4 @@ void batches_post(struct request *r)
                                          .n_edges = w->n_edges,
                                          .key = has_key ? &r->key : NULL};
     request_post(r, &store_verb_submit, drop_work, submitted);
-}
-
-/* ---- reading and cancelling ------------------------------------------------------------------ */
-
-/* Futures that expired were done. */
-static uint64_t count_done(const struct store_batch *b)
-{
-    uint64_t live = b->counts[TASK_SCHEDULED] + b->counts[TASK_QUEUED] + b->counts[TASK_RUNNING];
-    return b->total > live ? b->total - live : 0;
-}
-
-static void write_counts(struct buf *out, const struct store_batch *b)
-{
-    json_out_key(out, "counts");
-    buf_putc(out, '{');
-    for (int i = 0; i < TASK_STATE_COUNT; i++)
-        json_out_uint(out, task_state_name((enum task_state)i), b->counts[i]);
-    buf_putc(out, '}');
-}
-
-/* Per second, since the batch came until now or its end. */
-static double rate_of(const struct store_batch *b, uint64_t done, bool is_done)
-{
-    int64_t end = is_done && b->finished_wall_ms ? b->finished_wall_ms : clock_wall_ms();
-    int64_t ms = end - b->created_wall_ms;
-    return (double)done * 1000 / (double)(ms > 0 ? ms : 1);
-}
-
-static void write_pace(struct buf *out, const struct store_batch *b, uint64_t done)
-{
-    bool is_done = done == b->total;
-    double rate = rate_of(b, done, is_done);
-    json_out_key(out, "rate");
-    buf_printf(out, "%.6g", rate);
-    json_out_key(out, "eta");
-    if (is_done || rate <= 0)
-        buf_puts(out, is_done ? "0" : "null");
-    else
-        buf_printf(out, "%.0f", ceil((double)(b->total - done) / rate));
-}
-
-/* Counts per state, progress, rate, what is left of the time; without the closing brace. */
-static void write_batch(struct buf *out, const struct store_batch *b)
-{
-    char id[ID_TEXT_SIZE];
-    uint64_t done = count_done(b);
-    id_format(b->id, id);
-    buf_putc(out, '{');
-    json_out_str(out, "id", id);
-    json_out_uint(out, "total", b->total);
-    json_out_bool(out, "done", done == b->total);
-    json_out_uint(out, "finished", done);
-    write_counts(out, b);
-    json_out_key(out, "progress");
-    buf_printf(out, "%.6g", b->total ? (double)done / (double)b->total : 1.0);
-    write_pace(out, b, done);
-    json_out_bool(out, "fail_fast", b->fail_fast);
-    json_out_bool(out, "cancelling", b->cancelling);
-    json_out_time(out, "created_at", b->created_wall_ms);
-    json_out_time(out, "finished_at", done == b->total ? b->finished_wall_ms : 0);
-}
-
-static void reply_with_callback(struct request *r)
-{
-    int rc = r->op.base.rc;
-    if (rc != 0 && rc != FUT_ERR_NOT_FOUND) { /* what is deleted is not missing */
-        r->out.len = 0;
-        request_fail(r, rc);
-        return;
-    }
-    if (rc == 0)
-        future_json_write_callback(&r->out, &r->op.get.task);
-    buf_putc(&r->out, '}');
-    request_reply_json(r, 200);
-}
-
-static void reply_batch(struct request *r)
-{
-    struct task_id callback = r->op.batch_get.batch.callback;
-    int rc = r->op.base.rc;
-    if (rc != 0) {
-        batches_fail(r, rc);
-        return;
-    }
-    write_batch(&r->out, &r->op.batch_get.batch);
-    if (callback.hi) {
-        rc = request_try_get_whole(r, callback, reply_with_callback);
-        if (rc != 0) {
-            r->out.len = 0;
-            request_fail(r, rc);
-        }
-        return;
-    }
-    buf_putc(&r->out, '}');
-    request_reply_json(r, 200);
-}
-
-void batches_get(struct request *r)
-{
-    struct task_id id;
-    if (batches_read_id(r, &id))
-        request_batch_get(r, id, reply_batch);
-}
-
-static void cancelled(struct request *r)
-{
-    struct task_id id = r->op.batch_cancel.id;
-    if (r->op.base.rc != 0)
-        batches_fail(r, r->op.base.rc);
-    else
-        request_batch_get(r, id, reply_batch);
-}
-
-void batches_cancel(struct request *r)
-{
-    struct task_id id;
-    if (!batches_read_id(r, &id))
-        return;
-    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
-    request_post(r, &store_verb_batch_cancel, NULL, cancelled);
 }

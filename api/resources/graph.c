@@ -20,6 +20,7 @@ struct graph_name {
 struct graph_edge {
     size_t child;
     enum store_on on;
+    size_t inside; /* the place of the parent; SIZE_MAX: it has a name or an id */
     char parent[TASK_HANDLER_MAX + 1]; /* a name, or an id */
 };
 
@@ -44,16 +45,23 @@ static int set_parent(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
+bool graph_parse_on(const char *text, enum store_on *out)
+{
+    for (size_t i = 0; i < FUT_COUNT(on_names); i++) {
+        if (strcmp(on_names[i], text) == 0) {
+            *out = (enum store_on)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int set_on(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct graph_edge *e = to;
-    for (size_t i = 0; i < FUT_COUNT(on_names); i++) {
-        if (strcmp(on_names[i], json_string_value(v)) == 0) {
-            e->on = (enum store_on)i;
-            return 0;
-        }
-    }
-    return json_in_bad_value(f, json_string_value(v), p);
+    return graph_parse_on(json_string_value(v), &e->on)
+               ? 0
+               : json_in_bad_value(f, json_string_value(v), p);
 }
 
 static const struct json_in_field members[] = {
@@ -73,23 +81,45 @@ static int read_edge(const json_t *v, struct graph_edge *e, struct problem *p)
     return refuse(PROBLEM_MISSING_FIELD, "after.id", p);
 }
 
-static int add_edge(struct graph *g, size_t child, const json_t *v, struct problem *p)
+/* NULL: there are too many; *p is set. */
+static struct graph_edge *next_edge(struct graph *g, size_t child, enum store_on on,
+                                    struct problem *p)
 {
     if (g->n_edges == GRAPH_EDGES_MAX) {
-        problem_set(p, PROBLEM_BATCH_TOO_LARGE, "A batch has at most %d edges (\"after\").",
-                    GRAPH_EDGES_MAX);
+        problem_set(p, PROBLEM_BATCH_TOO_LARGE,
+                    "A batch has at most %d edges (\"after\", \"then\").", GRAPH_EDGES_MAX);
         p->limit = GRAPH_EDGES_MAX;
-        return refuse(PROBLEM_BATCH_TOO_LARGE, "after", p);
+        (void)refuse(PROBLEM_BATCH_TOO_LARGE, "after", p);
+        return NULL;
     }
     if (g->n_edges == g->cap_edges) {
         g->cap_edges = g->cap_edges ? g->cap_edges * 2 : 16;
         g->edges = xrealloc(g->edges, g->cap_edges * sizeof(*g->edges));
     }
-    struct graph_edge *e = &g->edges[g->n_edges];
-    *e = (struct graph_edge){.child = child, .on = STORE_ON_SUCCESS};
-    int rc = read_edge(v, e, p);
-    g->n_edges += rc == 0;
-    return rc;
+    struct graph_edge *e = &g->edges[g->n_edges++];
+    e->child = child;
+    e->on = on;
+    e->inside = SIZE_MAX;
+    e->parent[0] = '\0';
+    return e;
+}
+
+static int add_edge(struct graph *g, size_t child, const json_t *v, struct problem *p)
+{
+    struct graph_edge *e = next_edge(g, child, STORE_ON_SUCCESS, p);
+    return e ? read_edge(v, e, p) : FUT_ERR_INVAL;
+}
+
+int graph_add_then(struct graph *g, size_t child, size_t n, enum store_on on, struct problem *p)
+{
+    g->then = child;
+    for (size_t i = 0; i < n; i++) {
+        struct graph_edge *e = next_edge(g, child, on, p);
+        if (!e)
+            return FUT_ERR_INVAL;
+        e->inside = i;
+    }
+    return 0;
 }
 
 static void add_name(struct graph *g, size_t task, const char *name)
@@ -159,11 +189,12 @@ static int resolve_one(const struct graph_edge *e, const struct map *by_name,
                        const struct task *tasks, struct store_edge *out, size_t *out_inside,
                        struct problem *p)
 {
-    const struct graph_name *name = find_name(by_name, e->parent);
-    *out = (struct store_edge){.child = e->child, .on = e->on, .is_inside = name != NULL};
-    *out_inside = name ? name->task : SIZE_MAX;
-    if (name)
-        out->parent = tasks[name->task].spec->id;
+    const struct graph_name *name = e->inside == SIZE_MAX ? find_name(by_name, e->parent) : NULL;
+    size_t inside = name ? name->task : e->inside;
+    *out = (struct store_edge){.child = e->child, .on = e->on, .is_inside = inside != SIZE_MAX};
+    *out_inside = inside;
+    if (inside != SIZE_MAX)
+        out->parent = tasks[inside].spec->id;
     else if (!id_parse(e->parent, &out->parent)) {
         problem_set(p, PROBLEM_INVALID_VALUE,
                     "No task of this submission is called \"%s\", and it is no future's id.",
@@ -324,6 +355,7 @@ struct known {
     const struct map *by_name;
     const struct task *tasks;
     const struct edge_index *edges;
+    size_t then; /* the task that may refer to all results; 0: none may */
 };
 
 static int refuse_ref(const struct result_ref *ref, const char *why, struct problem *p)
@@ -331,6 +363,27 @@ static int refuse_ref(const struct result_ref *ref, const char *why, struct prob
     problem_set(p, PROBLEM_INVALID_VALUE, "\"input\" refers to the result of \"%.64s\", %s",
                 ref->parent, why);
     return refuse(PROBLEM_INVALID_VALUE, "input", p);
+}
+
+/* Appends an array of references to all that the task waits for; null where one has no result. */
+static int write_all_refs(const struct known *k, size_t child, struct buf *out, struct problem *p)
+{
+    static const struct result_ref or_null = {.pointer = "", .missing = "null", .missing_len = 4};
+    char text[ID_TEXT_SIZE];
+    if (!k->then || child != k->then) {
+        problem_set(p, PROBLEM_INVALID_VALUE,
+                    "\"input\": only the \"then\" of a batch may have {\"$results\":true}.");
+        return refuse(PROBLEM_INVALID_VALUE, "input", p);
+    }
+    buf_putc(out, '[');
+    for (size_t i = 0; i < k->then; i++) {
+        if (i)
+            buf_putc(out, ',');
+        id_format(k->tasks[i].spec->id, text);
+        result_ref_write(out, text, &or_null);
+    }
+    buf_putc(out, ']');
+    return 0;
 }
 
 /* Appends the reference, by id. */
@@ -341,16 +394,19 @@ static int write_ref(const struct known *k, size_t child, const struct result_re
     const struct store_edge *e = NULL;
     struct task_id id;
     char text[ID_TEXT_SIZE];
+    if (ref->is_all)
+        return write_all_refs(k, child, out, p);
     if (name)
         e = find_edge(k->edges, k->tasks[name->task].spec->id, child);
     else if (id_parse(ref->parent, &id))
         e = find_edge(k->edges, id, child);
     if (!e)
         return refuse_ref(ref, "which is not among those that it waits for (\"after\").", p);
-    if (e->on != STORE_ON_SUCCESS)
-        return refuse_ref(ref, "whose success it does not wait for (\"after\").", p);
+    if (e->on != STORE_ON_SUCCESS && !ref->missing)
+        return refuse_ref(
+            ref, "whose success it does not wait for (\"after\"), and has no \"default\".", p);
     id_format(e->parent, text);
-    result_ref_write(out, text, ref->pointer);
+    result_ref_write(out, text, ref);
     return 0;
 }
 
@@ -358,8 +414,14 @@ static int write_refs(const struct known *k, size_t child, const struct result_r
                       struct buf *out, struct problem *p)
 {
     const struct task_spec *spec = k->tasks[child].spec;
-    size_t at = 0;
+    size_t at = 0, n = 0;
     for (size_t i = 0; i < refs->n; i++) {
+        n += refs->items[i].is_all ? k->then : 1;
+        if (n > RESULT_REF_MAX) {
+            problem_set(p, PROBLEM_INVALID_VALUE, "\"input\" refers to results more than %d times.",
+                        RESULT_REF_MAX);
+            return refuse(PROBLEM_INVALID_VALUE, "input", p);
+        }
         buf_put(out, spec->input + at, refs->items[i].begin - at);
         if (write_ref(k, child, &refs->items[i], out, p) != 0)
             return FUT_ERR_INVAL;
@@ -402,7 +464,7 @@ static int resolve_all(const struct graph *g, struct task *tasks, size_t n,
     struct map by_name;
     struct edge_index index = {.nodes = xcalloc(g->n_edges + 1, sizeof(*index.nodes)),
                                .edges = edges};
-    struct known known = {&by_name, tasks, &index};
+    struct known known = {&by_name, tasks, &index, g->then};
     map_init(&by_name);
     map_init(&index.map);
     int rc = index_names(g, &by_name, p);
@@ -428,6 +490,7 @@ int graph_resolve(const struct graph *g, struct task *tasks, size_t n, struct st
     int rc = resolve_all(g, tasks, n, edges, parents, p);
     for (size_t i = 0; rc == 0 && i < g->n_edges; i++) {
         tasks[edges[i].child].state = TASK_SCHEDULED;
+        tasks[edges[i].child].due_wall_ms = 0; /* a delay counts from the end of the parents */
         tasks[edges[i].child].unmet++;
     }
     free(parents);

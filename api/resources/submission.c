@@ -27,6 +27,8 @@
 #define IN_PROMISE 8u
 #define IN_MEMBER 16u /* a task of a batch as an object */
 
+#define IN_THEN 32u /* what runs behind a batch */
+
 /* What is read, and the text of it: NULL where there is no input. */
 struct reading {
     struct submission *s;
@@ -179,6 +181,16 @@ static int set_after(void *to, const struct json_in_field *f, const json_t *v, s
     return 0;
 }
 
+static int set_then_on(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    const char *on = json_string_value(v);
+    if (strcmp(on, "success") != 0 && strcmp(on, "done") != 0)
+        return json_in_bad_value(f, on, p);
+    d->s->then_on = on;
+    return 0;
+}
+
 static int set_url(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     const char **out_url = to;
@@ -294,12 +306,12 @@ static int set_limits(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
-#define IN_ALL (IN_TASK | IN_MEMBER | IN_SHARED | IN_QUERY)
+#define IN_ALL (IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED | IN_QUERY)
 
 static const struct json_in_field fields[] = {
     {"handler", "a string that names a handler", JSON_IN_STRING, false,
-     IN_TASK | IN_MEMBER | IN_SHARED, set_handler},
-    {"input", "any JSON value", JSON_IN_ANY, false, IN_TASK | IN_MEMBER, set_input},
+     IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_handler},
+    {"input", "any JSON value", JSON_IN_ANY, false, IN_TASK | IN_MEMBER | IN_THEN, set_input},
     {"lane", "\"io\" or \"cpu\"", JSON_IN_STRING, true, IN_ALL, set_lane},
     {"timeout", "a number of seconds over 0 and up to 86400", JSON_IN_NUMBER, true, IN_ALL,
      set_timeout},
@@ -313,23 +325,24 @@ static const struct json_in_field fields[] = {
     {"timeout", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_PROMISE,
      set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
-    {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true, IN_TASK | IN_MEMBER | IN_SHARED,
-     set_retry_on},
+    {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true,
+     IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
-     IN_TASK | IN_MEMBER | IN_SHARED, set_backoff},
+     IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_backoff},
     {"queue", "a name of 1 to 64 of A-Z a-z 0-9 . _ -", JSON_IN_STRING, true, IN_ALL, set_queue},
     {"priority", "a whole number from -100 to 100", JSON_IN_NUMBER, true, IN_ALL, set_priority},
     {"fair_key", "a string of 1 to 128 bytes", JSON_IN_STRING, true, IN_ALL, set_fair_key},
-    {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true, IN_TASK | IN_MEMBER | IN_SHARED,
-     set_limits},
-    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true, IN_TASK | IN_MEMBER | IN_PROMISE,
-     set_unique},
-    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true, IN_TASK | IN_MEMBER | IN_PROMISE,
-     set_callback},
+    {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true,
+     IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_limits},
+    {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true,
+     IN_TASK | IN_MEMBER | IN_THEN | IN_PROMISE, set_unique},
+    {"callback", "an object with \"url\"", JSON_IN_OBJECT, true,
+     IN_TASK | IN_MEMBER | IN_THEN | IN_PROMISE, set_callback},
     {"after", "an array of ids, names, and objects of \"id\" and \"on\"", JSON_IN_ARRAY, true,
      IN_TASK | IN_MEMBER, set_after},
     {"name", "1 to 64 letters, digits, \".\", \"_\" or \"-\"", JSON_IN_STRING, true, IN_MEMBER,
      set_name},
+    {"on", "\"success\" or \"done\"", JSON_IN_STRING, true, IN_THEN, set_then_on},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -387,6 +400,19 @@ int submission_read(const char *text, size_t n, struct submission *out, struct p
 int submission_read_member(const char *text, size_t n, struct submission *out, struct problem *p)
 {
     return read_object(text, n, "a task of a batch", IN_MEMBER, out, p);
+}
+
+int submission_read_then(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    static const char all[] = "{\"$results\":true}";
+    int rc = read_object(text, n, "a batch's \"then\"", IN_THEN, out, p);
+    if (rc == 0 && !out->input) {
+        out->input = all;
+        out->input_len = sizeof(all) - 1;
+        out->input_type = CONTENT_JSON;
+        out->has_refs = true;
+    }
+    return rc;
 }
 
 int submission_read_promise(const char *text, size_t n, struct submission *out, struct problem *p)

@@ -32,6 +32,7 @@ struct submission {
     const char *name;           /* of a task of a batch; 1..TASK_HANDLER_MAX bytes, or NULL */
     const struct json_t *after; /* an array: what it waits for (graph.h); NULL: nothing */
     bool has_refs;              /* the input may refer to results; graph_resolve knows */
+    const char *then_on;        /* of a batch's "then": "success" or "done"; or NULL */
     bool is_promise;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;
@@ -55,6 +56,9 @@ FUT_MUST_CHECK int submission_read(const char *text, size_t n, struct submission
 /* A task of a batch, likewise: it may have a name. */
 FUT_MUST_CHECK int submission_read_member(const char *text, size_t n, struct submission *out,
                                           struct problem *p);
+/* The task that a batch has as "then", likewise; without an input, it refers to all results. */
+FUT_MUST_CHECK int submission_read_then(const char *text, size_t n, struct submission *out,
+                                        struct problem *p);
 /* A promise as a JSON object, likewise; n 0: one that says nothing. */
 FUT_MUST_CHECK int submission_read_promise(const char *text, size_t n, struct submission *out,
                                            struct problem *p);

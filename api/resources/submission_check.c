@@ -127,8 +127,6 @@ int submission_check(const struct submission *s, const struct submission_rules *
     if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0 ||
         check_input(s, h, is_in_path, p) != 0)
         return FUT_ERR_INVAL;
-    if (json_array_size(s->after) && (s->times.delay_ms || s->times.run_at_wall_ms))
-        return refuse_times("after", "cannot stand beside \"delay\" or \"run_at\".", p);
     *out = h;
     return 0;
 }

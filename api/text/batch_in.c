@@ -94,7 +94,20 @@ static int check_array(const struct body *d, const char *name, const json_t *v)
 }
 
 /* What a batch says of itself, in each form. */
-static const char *const batch_members[] = {"fail_fast", "callback"};
+static const char *const batch_members[] = {"fail_fast", "callback", "then"};
+
+static int read_then(const struct body *d)
+{
+    const json_t *v = json_object_get(d->root, "then");
+    const char *text;
+    size_t n;
+    if (!v || json_is_null(v))
+        return 0;
+    if (!json_is_object(v))
+        return refuse(d->p, PROBLEM_WRONG_TYPE, "then", "\"then\" must be a task, an object.");
+    json_text_find_member(d->text, d->n, "then", &text, &n);
+    return d->b->taker->then(d->b->ctx, text, n, d->p) == 0 ? 0 : at_place(d->p, "then");
+}
 
 static int read_batch(const struct body *d)
 {
@@ -105,12 +118,12 @@ static int read_batch(const struct body *d)
                       "\"fail_fast\" must be true or false.");
     if (v)
         d->b->fail_fast = json_is_true(v);
-    if (!callback || json_is_null(callback))
-        return 0;
-    if (!json_is_object(callback))
+    if (callback && !json_is_null(callback) && !json_is_object(callback))
         return refuse(d->p, PROBLEM_WRONG_TYPE, "callback",
                       "\"callback\" must be an object with \"url\".");
-    return d->b->taker->callback(d->b->ctx, callback, d->p);
+    if (json_is_object(callback) && d->b->taker->callback(d->b->ctx, callback, d->p) != 0)
+        return FUT_ERR_INVAL;
+    return read_then(d);
 }
 
 /* ---- {"handler","inputs"} -------------------------------------------------------------------- */
@@ -168,8 +181,8 @@ static int read_tasks(const struct body *d)
         if (strcmp(key, "tasks") == 0 || is_batch_member(key))
             continue;
         problem_set(d->p, PROBLEM_UNKNOWN_FIELD,
-                    "\"%.64s\" is not known here; a batch of \"tasks\" has \"fail_fast\" and "
-                    "\"callback\" beside.",
+                    "\"%.64s\" is not known here; a batch of \"tasks\" has \"fail_fast\", "
+                    "\"callback\" and \"then\" beside.",
                     key);
         problem_set_field(d->p, key);
         return FUT_ERR_INVAL;

@@ -21,6 +21,9 @@ struct json_t;
 struct batch_in_taker {
     /* Before the tasks, when the body has a "callback" beside them: what it says. */
     int (*callback)(void *ctx, const struct json_t *value, struct problem *p);
+    /* Likewise, when it has a "then": the n bytes of that object, which last as long as the body.
+     */
+    int (*then)(void *ctx, const char *text, size_t n, struct problem *p);
     /* The text of one task, n bytes; it may be no JSON at all. */
     int (*task)(void *ctx, const char *text, size_t n, struct problem *p);
     /* Once for a map, before its inputs: what all its tasks share, an object. Valid until the last

@@ -17,17 +17,8 @@
 
 static int meet(struct store *s, const struct task *child)
 {
-    struct task_move move;
-    struct line *line;
     int rc = s->ops->set_unmet(s->backend, child->spec->id.hi, child->unmet - 1);
-    if (rc != 0 || child->unmet > 1)
-        return rc;
-    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    rc = lines_get(s, child->spec, &line);
-    if (rc != 0)
-        return rc;
-    struct backend_moved row = {child->spec->id.hi, line->number, child->spec->priority};
-    return txn_queue(s, &row, 1, &move);
+    return rc == 0 && child->unmet == 1 ? edges_end_waiting(s, child->spec) : rc;
 }
 
 static int cancel_child(struct store *s, struct task *child, const struct backend_edge *e,

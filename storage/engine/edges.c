@@ -2,6 +2,7 @@
  * them waits for. What follows from an end is in cascades.c. The writer thread alone. */
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -23,12 +24,24 @@ int edges_check(struct store *s, struct store_submit *o)
     return 0;
 }
 
-static int queue_now(struct store *s, const struct task_spec *spec)
+/* A delay counts from here. */
+int edges_end_waiting(struct store *s, const struct task_spec *spec)
 {
+    int64_t now_ms = clock_wall_ms();
+    struct task t = {.spec = (struct task_spec *)(uintptr_t)spec,
+                     .state = TASK_SCHEDULED,
+                     .due_wall_ms = spec->times.delay_ms ? now_ms + spec->times.delay_ms
+                                                         : spec->times.run_at_wall_ms};
     struct line *line;
     struct task_move move;
+    int rc;
+    if (t.due_wall_ms > now_ms) {
+        rc = s->ops->set_due(s->backend, &t);
+        txn_watch_times(s, &t);
+        return rc;
+    }
     FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    int rc = lines_get(s, spec, &line);
+    rc = lines_get(s, spec, &line);
     if (rc != 0)
         return rc;
     struct backend_moved row = {spec->id.hi, line->number, spec->priority};
@@ -53,7 +66,7 @@ int edges_link(struct store *s, const struct store_submit *o, size_t child, size
         return rc;
     s->w.has_edges = true;
     rc = s->ops->set_unmet(s->backend, spec->id.hi, unmet);
-    return rc == 0 && !unmet ? queue_now(s, spec) : rc;
+    return rc == 0 && !unmet ? edges_end_waiting(s, spec) : rc;
 }
 
 /* How the edge stands now. FUT_ERR_STATE: its parent has ended in another way than it asks for. */

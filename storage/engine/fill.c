@@ -53,6 +53,24 @@ static int refuse_result(struct filling *f, const struct part *p, const char *wh
     return refuse(f, END_UNRESOLVED_INPUT, text);
 }
 
+static int keep(struct filling *f, struct part *p, const char *bytes, size_t n)
+{
+    f->total += n;
+    if (f->total > f->o->max_bytes)
+        return refuse_size(f);
+    p->bytes = xmalloc(n + 1);
+    p->len = n;
+    memcpy(p->bytes, bytes, n);
+    return 0;
+}
+
+/* There is no such value. */
+static int take_default(struct filling *f, struct part *p, const char *why)
+{
+    return p->ref.missing ? keep(f, p, p->ref.missing, p->ref.missing_len)
+                          : refuse_result(f, p, why);
+}
+
 /* Takes what p wants of the result. */
 static int take_part(struct filling *f, struct part *p, const struct task_outcome *result)
 {
@@ -65,15 +83,9 @@ static int take_part(struct filling *f, struct part *p, const struct task_outcom
                       "The pointers of the input look through more than 256 MiB of results.");
     if (!json_walk_point(body, result->body_len, p->ref.pointer, &found, &n)) {
         (void)snprintf(why, sizeof(why), "it has nothing at \"%.200s\".", p->ref.pointer);
-        return refuse_result(f, p, why);
+        return take_default(f, p, why);
     }
-    f->total += n;
-    if (f->total > f->o->max_bytes)
-        return refuse_size(f);
-    p->bytes = xmalloc(n + 1);
-    p->len = n;
-    memcpy(p->bytes, found, n);
-    return 0;
+    return keep(f, p, found, n);
 }
 
 static const char *why_unusable(const struct task *t, char *text, size_t size)
@@ -94,16 +106,17 @@ static int take_parts(struct filling *f, const struct backend_ops *ops, struct b
 {
     struct store_get get = {.reported = {.progress = -1}};
     char text[200];
+    const char *why = NULL;
     int rc = id_parse(parts->ref.parent, &get.id) ? ops->get(r, &get) : FUT_ERR_NOT_FOUND;
     if (rc == FUT_ERR_NOT_FOUND)
-        return refuse_result(f, parts, "it was deleted, or has expired.");
-    if (rc != 0)
+        why = "it was deleted, or has expired.";
+    else if (rc == 0)
+        why = why_unusable(&get.task, text, sizeof(text));
+    else
         return rc;
-    const char *why = why_unusable(&get.task, text, sizeof(text));
-    if (why)
-        rc = refuse_result(f, parts, why);
+    rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = take_part(f, &parts[i], get.task.outcome);
+        rc = why ? take_default(f, &parts[i], why) : take_part(f, &parts[i], get.task.outcome);
     task_release(&get.task);
     free(get.reported.message);
     return rc;

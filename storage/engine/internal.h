@@ -281,6 +281,8 @@ FUT_MUST_CHECK int edges_check(struct store *s, struct store_submit *o);
  * when it waits for none any more. Moves *at behind them. */
 FUT_MUST_CHECK int edges_link(struct store *s, const struct store_submit *o, size_t child,
                               size_t *at);
+/* The scheduled task waits for no parent any more: it is queued, or waits for its time. */
+FUT_MUST_CHECK int edges_end_waiting(struct store *s, const struct task_spec *spec);
 /* The done task is to live again: *t says for how many parents it will wait. FUT_ERR_STATE: one of
  * them has ended otherwise. */
 FUT_MUST_CHECK int edges_renew(struct store *s, struct task *t);

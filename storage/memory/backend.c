@@ -482,6 +482,7 @@ const struct backend_ops backend_memory = {
     .children = memory_children,
     .parents = memory_parents,
     .set_unmet = memory_set_unmet,
+    .set_due = memory_set_due,
     .find_live = memory_find_live,
     .find_done = memory_find_done,
     .put_cascade = memory_put_cascade,

@@ -10,6 +10,15 @@ int memory_find_state(struct backend *b, struct task_id id, enum task_state *out
     return 0;
 }
 
+int memory_set_due(struct backend *b, const struct task *t)
+{
+    struct record *r = memory_find(b, t->spec->id.hi);
+    struct task after = r->task;
+    after.due_wall_ms = t->due_wall_ms;
+    memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
+    return 0;
+}
+
 int memory_set_unmet(struct backend *b, uint64_t child, uint32_t unmet)
 {
     struct record *r = memory_find(b, child);

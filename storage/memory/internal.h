@@ -175,6 +175,7 @@ int memory_children(struct backend *b, uint64_t parent, uint64_t after, size_t m
                     struct backend_edge *edges, size_t *out_n);
 int memory_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
                    size_t *out_n);
+int memory_set_due(struct backend *b, const struct task *t);
 int memory_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);
 int memory_find_live(struct backend *b, uint64_t key, struct task *out);
 int memory_find_done(struct backend *b, uint64_t key, struct task *out);

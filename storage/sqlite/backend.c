@@ -169,6 +169,7 @@ const struct backend_ops backend_sqlite = {
     .children = sqlite_children,
     .parents = sqlite_parents,
     .set_unmet = sqlite_set_unmet,
+    .set_due = sqlite_set_due,
     .find_live = sqlite_find_live,
     .find_done = sqlite_find_done,
     .put_cascade = sqlite_put_cascade,

@@ -20,6 +20,8 @@ int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
     bind_int(st, 5, batch->fail_fast);
     bind_int_or_null(st, 6, (int64_t)batch->callback.hi, 0);
     bind_int_or_null(st, 7, batch->callback.hi ? (int64_t)batch->callback.lo : 0, 0);
+    bind_int_or_null(st, 8, (int64_t)batch->then.hi, 0);
+    bind_int_or_null(st, 9, batch->then.hi ? (int64_t)batch->then.lo : 0, 0);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);

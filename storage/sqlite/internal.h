@@ -51,6 +51,7 @@ enum write_stmt {
     W_CHILDREN,
     W_PARENTS,
     W_SET_UNMET,
+    W_SET_DUE,
     W_FIND_LIVE,
     W_FIND_DONE,
     W_PUT_CASCADE,
@@ -379,6 +380,7 @@ int sqlite_put_timers(struct backend *b, const struct task *t, bool is_first);
 /* The task has not begun after all: its expiry counts again, and is over if it was dropped. */
 int sqlite_return_expiry(struct backend *b, uint64_t key);
 int sqlite_drop_timers(struct backend *b, uint64_t key);
+int sqlite_set_due(struct backend *b, const struct task *t);
 int sqlite_timed_out(struct backend *b, enum backend_timer which, size_t max, struct task *tasks,
                      size_t *out_n);
 int sqlite_drop_expiry(struct backend *b, uint64_t key);

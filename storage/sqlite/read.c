@@ -19,7 +19,8 @@ static const char *const sql[R_COUNT] = {
                     " WHERE r.key < ?1 AND r.key >= ?3 ORDER BY r.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
-    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo"
+    [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo,"
+                " then_key, then_lo"
                 " FROM batches"
                 " WHERE key = ?1 AND lo = ?2",
     [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
@@ -119,7 +120,7 @@ static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
 static int64_t read_due(const struct backend *b, sqlite3_stmt *st, const struct task *t)
 {
     if (sqlite3_column_type(st, C_DUE) == SQLITE_NULL)
-        return t->state == TASK_SCHEDULED ? t->spec->times.run_at_wall_ms : 0;
+        return t->state == TASK_SCHEDULED && !t->unmet ? t->spec->times.run_at_wall_ms : 0;
     return sqlite3_column_int64(st, C_DUE) +
            atomic_load_explicit(&b->up_offset_ms, memory_order_relaxed);
 }

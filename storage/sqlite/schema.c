@@ -216,6 +216,10 @@ static const char *const migrations[] = {
     /* What is true of some submissions, as bits (spec.c): the first one says what is_promise said.
      */
     "ALTER TABLE options RENAME COLUMN is_promise TO flags;",
+
+    /* The task that waits for all members of a batch. */
+    ("ALTER TABLE batches ADD COLUMN then_key INTEGER;"
+     "ALTER TABLE batches ADD COLUMN then_lo INTEGER;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

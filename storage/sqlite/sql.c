@@ -84,6 +84,7 @@ static const char *const sql[W_COUNT] = {
     [W_PARENTS] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
                   " WHERE child = ?1 LIMIT ?2",
     [W_SET_UNMET] = "UPDATE live SET unmet = ?2 WHERE key = ?1",
+    [W_SET_DUE] = "UPDATE live SET due_ms = ?2 WHERE key = ?1",
     [W_FIND_LIVE] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS
                     " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.key = ?1",
     [W_FIND_DONE] = "SELECT " TASK_COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key"
@@ -100,8 +101,8 @@ static const char *const sql[W_COUNT] = {
                   " VALUES (?1, ?2, ?3, ?4, ?5)",
     [W_DELETE_KEYS] = "DELETE FROM keys WHERE task = ?1",
     [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms,"
-                    " failed, cancelled, callback_key, callback_lo)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7)",
+                    " failed, cancelled, callback_key, callback_lo, then_key, then_lo)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
     [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2, failed = failed + ?4,"

@@ -31,6 +31,16 @@ int sqlite_put_timers(struct backend *b, const struct task *t, bool is_first)
     return rc;
 }
 
+int sqlite_set_due(struct backend *b, const struct task *t)
+{
+    uint64_t key = t->spec->id.hi;
+    if (backend_waits_for_wall(t))
+        return put_timer(b, key, BACKEND_RUN_AT, t->spec->times.run_at_wall_ms);
+    bind_int(b->stmts[W_SET_DUE], 1, (int64_t)key);
+    bind_int(b->stmts[W_SET_DUE], 2, b->now.up_ms + t->due_wall_ms - b->now.wall_ms);
+    return sqlite_run(b, W_SET_DUE);
+}
+
 int sqlite_return_expiry(struct backend *b, uint64_t key)
 {
     return run_put(b, W_RETURN_EXPIRY, key, BACKEND_EXPIRY, b->now.up_ms);

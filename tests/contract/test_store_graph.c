@@ -190,6 +190,92 @@ START_TEST(test_store_graph_parents_from_before)
 }
 END_TEST
 
+/* ---- times beside parents -------------------------------------------------------------------- */
+
+static struct task timed(int64_t delay_ms, int64_t run_at_wall_ms)
+{
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    struct task_spec spec = *t.spec;
+    spec.times = (struct task_times){.delay_ms = delay_ms, .run_at_wall_ms = run_at_wall_ms};
+    struct task with = {.spec = task_spec_new(&spec), .state = TASK_SCHEDULED};
+    task_release(&t);
+    return with;
+}
+
+/* A delay counts from the end of the parents, a time of the clock is the earlier bound; both behind
+ * a restart. */
+START_TEST(test_store_graph_waits_for_parents_then_for_a_time)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct task t[] = {fixture_task(LANE_IO, "echo", "x"), timed(0, now_ms - 1000), timed(700, 0),
+                       timed(0, now_ms + 1500)};
+    struct task seen;
+    fixture_open(&k, fixture_backends[_i]);
+    struct store_edge edges[] = {inside(t, 0, 1, STORE_ON_SUCCESS),
+                                 inside(t, 0, 2, STORE_ON_SUCCESS),
+                                 inside(t, 0, 3, STORE_ON_SUCCESS)};
+    ck_assert_int_eq(submit(t, 4, edges, 3), 0);
+    reopen();
+    for (size_t i = 1; i < 4; i++) {
+        ck_assert_int_eq(fixture_get(&k, t[i].spec->id, &seen), 0);
+        ck_assert_int_eq(seen.due_wall_ms, 0);
+        ck_assert_uint_eq(seen.unmet, 1);
+        task_release(&seen);
+    }
+    int64_t ended_ms = clock_wall_ms();
+    finish(&t[0], true);
+    finish(&t[1], true);
+    ck_assert_int_eq(fixture_get(&k, t[2].spec->id, &seen), 0);
+    ck_assert_int_eq(seen.state, TASK_SCHEDULED);
+    ck_assert_uint_eq(seen.unmet, 0);
+    ck_assert_int_ge(seen.due_wall_ms, ended_ms + 700);
+    task_release(&seen);
+    ck_assert_int_eq(fixture_get(&k, t[3].spec->id, &seen), 0);
+    ck_assert_int_eq(seen.due_wall_ms, now_ms + 1500);
+    task_release(&seen);
+    finish(&t[2], true);
+    ck_assert_int_ge(clock_wall_ms(), ended_ms + 700);
+    reopen();
+    finish(&t[3], true);
+    ck_assert_int_ge(clock_wall_ms(), now_ms + 1500);
+    release(t, 4);
+    fixture_close(&k);
+}
+END_TEST
+
+/* The task that a batch has behind its members is found again. */
+START_TEST(test_store_graph_behind_a_batch)
+{
+    struct task t[3];
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 3);
+    struct store_batch batch = {.id = id_new(), .total = 2, .then = t[2].spec->id};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct task_spec spec = *t[i].spec;
+        spec.batch = batch.id;
+        spec.batch_pos = i;
+        struct task_spec *member = task_spec_new(&spec);
+        task_spec_unref(t[i].spec);
+        t[i].spec = member;
+    }
+    struct store_edge edges[] = {inside(t, 0, 2, STORE_ON_DONE), inside(t, 1, 2, STORE_ON_DONE)};
+    t[2].state = TASK_SCHEDULED;
+    struct store_submit o = {.tasks = t, .n = 3, .edges = edges, .n_edges = 2, .batch = &batch};
+    ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
+    reopen();
+    struct store_batch_get get = {.id = batch.id};
+    ck_assert_int_eq(fixture_batch_get(&k, &get), 0);
+    ck_assert_uint_eq(get.batch.total, 2);
+    ck_assert_uint_eq(get.batch.counts[TASK_QUEUED], 2);
+    ck_assert(id_equal(get.batch.then, t[2].spec->id));
+    finish(&t[0], true);
+    finish(&t[1], false);
+    finish(&t[2], true);
+    release(t, 3);
+    fixture_close(&k);
+}
+END_TEST
+
 /* ---- results as inputs ----------------------------------------------------------------------- */
 
 /* In template, "@" is the parent's id. */
@@ -282,6 +368,28 @@ START_TEST(test_store_graph_fills_inputs)
     task_release(&got);
     ck_assert_int_eq(fixture_delete(&k, parent.spec->id), 0);
     got = fill(&child, 100, NULL, "unresolved_input");
+    task_release(&got);
+    release(both, 2);
+    fixture_close(&k);
+}
+END_TEST
+
+/* A default stands for whatever there is not. */
+START_TEST(test_store_graph_fills_defaults)
+{
+    struct task parent, child, got;
+    fixture_open(&k, fixture_backends[_i]);
+    parent = fixture_task(LANE_IO, "echo", "x");
+    child = child_of(&parent, "[{\"$result\":\"@\",\"pointer\":\"/x\",\"default\": [1, {}] }]");
+    struct task both[] = {parent, child};
+    struct store_edge edge = inside(both, 0, 1, STORE_ON_DONE);
+    ck_assert_int_eq(submit(both, 2, &edge, 1), 0);
+    finish(&parent, false);
+    got = fill(&child, 100, "[[1, {}]]", NULL);
+    ck_assert_int_eq(fixture_apply(&k, &got, EVENT_RELEASE, NULL), 0);
+    task_release(&got);
+    ck_assert_int_eq(fixture_delete(&k, parent.spec->id), 0);
+    got = fill(&child, 100, "[[1, {}]]", NULL);
     task_release(&got);
     release(both, 2);
     fixture_close(&k);
@@ -400,10 +508,17 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_store_graph_diamond_runs_in_order, test_store_graph_failure_cancels_transitively,
-        test_store_graph_wide_and_in_steps,     test_store_graph_retry_revives,
-        test_store_graph_parents_from_before,   test_store_graph_fills_inputs,
-        test_store_graph_fills_no_text,         test_store_graph_walks,
+        test_store_graph_diamond_runs_in_order,
+        test_store_graph_failure_cancels_transitively,
+        test_store_graph_wide_and_in_steps,
+        test_store_graph_retry_revives,
+        test_store_graph_parents_from_before,
+        test_store_graph_fills_inputs,
+        test_store_graph_waits_for_parents_then_for_a_time,
+        test_store_graph_behind_a_batch,
+        test_store_graph_fills_defaults,
+        test_store_graph_fills_no_text,
+        test_store_graph_walks,
     };
     return fixture_run_on_all("store contract: graph", tests, FUT_COUNT(tests));
 }

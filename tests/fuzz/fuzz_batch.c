@@ -39,6 +39,16 @@ static int take_callback(void *ctx, const struct json_t *value, struct problem *
     return rc;
 }
 
+static int take_then(void *ctx, const char *text, size_t n, struct problem *p)
+{
+    struct submission s;
+    (void)ctx;
+    if (submission_read_then(text, n, &s, p) != 0)
+        return FUT_ERR_INVAL;
+    submission_release(&s);
+    return 0;
+}
+
 static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
 {
     struct submission in;
@@ -65,7 +75,11 @@ static int take_input(void *ctx, const struct json_t *value, const char *text, s
     return 0;
 }
 
-static const struct batch_in_taker taker = {take_callback, take_task, take_shared, take_input};
+static const struct batch_in_taker taker = {.callback = take_callback,
+                                            .then = take_then,
+                                            .task = take_task,
+                                            .shared = take_shared,
+                                            .input = take_input};
 
 static int read_lines(const char *text, size_t n, size_t piece, struct seen *s, struct problem *p)
 {

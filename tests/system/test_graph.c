@@ -133,6 +133,52 @@ START_TEST(test_graph_results_as_inputs)
 }
 END_TEST
 
+/* What runs behind a batch gets the results in the order of the members, and its delay counts from
+ * the end of them. */
+START_TEST(test_graph_then)
+{
+    begin();
+    json_t *b = api_batch(daemon_url(d), "{\"handler\":\"echo\",\"inputs\":[{\"a\":1},2.50,[]],"
+                                         "\"then\":{\"handler\":\"echo\",\"delay\":0.3}}");
+    const char *then = api_str(b, "then");
+    ck_assert_int_eq(api_int(b, "total"), 3);
+    expect_result(then, "[{\"a\":1},2.50,[]]");
+    json_t *last = api_future(daemon_url(d), id_at(b, 2)), *f = api_future(daemon_url(d), then);
+    ck_assert_int_gt(strcmp(api_str(f, "started_at"), api_str(last, "finished_at")), 0);
+    ck_assert_ptr_null(api_at(f, "batch"));
+    struct http_reply r = api_get(daemon_url(d), "/v1/batches/%s", api_str(b, "id"));
+    ck_assert_str_eq(api_str(r.json, "then.id"), then);
+    ck_assert_str_eq(api_str(r.json, "then.state"), "succeeded");
+    ck_assert_int_eq(api_int(r.json, "total"), 3);
+    http_reply_release(&r);
+    json_decref(last);
+    json_decref(f);
+    json_decref(b);
+    end();
+}
+END_TEST
+
+/* For all ends, null stands for what has no result; for successes, a failure cancels it, and the
+ * retry of the member revives it. */
+START_TEST(test_graph_then_after_failures)
+{
+    begin();
+    json_t *b = api_batch(
+        daemon_url(d),
+        "{\"tasks\":[{\"name\":\"bad\",\"handler\":\"fails\"},{\"name\":\"good\",\"handler\":"
+        "\"echo\","
+        "\"input\":[7]}],\"then\":{\"handler\":\"echo\",\"on\":\"done\",\"input\":{\"all\":"
+        "{\"$results\":true},\"bad\":{\"$result\":\"bad\",\"default\":\"none\"}}}}");
+    expect_result(api_str(b, "then"), "{\"all\":[null,[7]],\"bad\":\"none\"}");
+    json_decref(b);
+    b = api_batch(daemon_url(d),
+                  "{\"tasks\":[{\"handler\":\"fails\"}],\"then\":{\"handler\":\"echo\"}}");
+    api_expect_end(daemon_url(d), api_str(b, "then"), "cancelled", "parent_failed");
+    json_decref(b);
+    end();
+}
+END_TEST
+
 /* The inputs of a map are taken as they are, and so is a body that is the input. */
 START_TEST(test_graph_references_are_data_elsewhere)
 {
@@ -301,9 +347,17 @@ static const struct {
     {"/v1/tasks",
      "{\"handler\":\"echo\",\"input\":{\"$result\":\"01234567-89ab-7def-8123-456789abcdef\"}}", 422,
      "not among"},
-    {"/v1/tasks",
-     "{\"handler\":\"echo\",\"delay\":1,\"after\":[\"01234567-89ab-7def-8123-456789abcdef\"]}", 422,
-     "delay"},
+    {"/v1/batches", "{\"inputs\":[1],\"handler\":\"echo\",\"then\":{\"handler\":\"none\"}}", 422,
+     "No handler is called \"none\""},
+    {"/v1/batches", "{\"inputs\":[1],\"handler\":\"echo\",\"then\":5}", 422, "then"},
+    {"/v1/batches",
+     "{\"inputs\":[1],\"handler\":\"echo\",\"then\":{\"handler\":\"echo\",\"on\":\"failure\"}}",
+     422, "done"},
+    {"/v1/batches",
+     "{\"inputs\":[1],\"handler\":\"echo\",\"then\":{\"handler\":\"echo\",\"after\":[]}}", 422,
+     "after"},
+    {"/v1/batches", "{\"tasks\":[{\"handler\":\"echo\",\"input\":{\"$results\":true}}]}", 422,
+     "only the \"then\""},
 };
 
 START_TEST(test_graph_refuses)
@@ -313,6 +367,8 @@ START_TEST(test_graph_refuses)
         struct http_reply r = api_post(daemon_url(d), bad[i].path, bad[i].body);
         ck_assert_msg(r.status == bad[i].status, "%zu: %d %s", i, r.status, r.body);
         ck_assert_msg(strstr(api_str(r.json, "detail"), bad[i].says) != NULL, "%s", r.body);
+        if (strstr(bad[i].body, "none"))
+            ck_assert_str_eq(api_str(r.json, "field"), "then.handler");
         http_reply_release(&r);
     }
     json_t *failed = api_run(daemon_url(d), FAILS);
@@ -335,6 +391,8 @@ int main(void)
                             test_graph_refuses,
                             test_graph_results_as_inputs,
                             test_graph_references_are_data_elsewhere,
+                            test_graph_then,
+                            test_graph_then_after_failures,
                             test_graph_result_of_a_promise,
                             test_graph_results_that_cannot_be_used};
     return suite_run("system: graph", tests, FUT_COUNT(tests));

@@ -105,6 +105,13 @@ START_TEST(test_result_ref_finds)
     ck_assert_str_eq(refs.items[1].pointer, "/y~1z");
     ck_assert(text[refs.items[1].begin] == '{' && text[refs.items[1].end - 1] == '}');
     result_ref_release(&refs);
+    ck_assert_int_eq(find("[{\"$results\" : true},{\"$result\":\"a\",\"default\": {\"x\":1} }]"),
+                     0);
+    ck_assert_uint_eq(refs.n, 2);
+    ck_assert(refs.items[0].is_all && !refs.items[1].is_all);
+    ck_assert_uint_eq(refs.items[1].missing_len, 7);
+    ck_assert(memcmp(refs.items[1].missing, "{\"x\":1}", 7) == 0);
+    result_ref_release(&refs);
     ck_assert_int_eq(find("{\"a\":[1,{\"b\":\"{\\\"$result\\\":1}\"}]}"), 0);
     ck_assert_uint_eq(refs.n, 0);
     result_ref_release(&refs);
@@ -113,6 +120,9 @@ END_TEST
 
 static const char *const bad[] = {
     "{\"$result\":1}",
+    "{\"$results\":false}",
+    "{\"$results\":true,\"pointer\":\"\"}",
+    "{\"$results\":true,\"$result\":\"a\"}",
     "{\"$result\":null}",
     "{\"$result\":\"a\",\"x\":1}",
     "{\"$result\":\"a\",\"pointer\":1}",
@@ -132,15 +142,18 @@ END_TEST
 
 START_TEST(test_result_ref_at_most)
 {
+    static const struct result_ref kinds[] = {
+        {.pointer = ""}, {.pointer = "/\"", .missing = "null", .missing_len = 4}};
     struct buf text = BUF_INIT;
     for (int i = 0; i <= RESULT_REF_MAX; i++) {
         buf_putc(&text, i ? ',' : '[');
-        result_ref_write(&text, "a", i % 2 ? "/\"" : "");
+        result_ref_write(&text, "a", &kinds[i % 2]);
     }
     buf_putc(&text, ']');
     ck_assert_int_eq(result_ref_find(text.data, text.len, &refs), FUT_ERR_INVAL);
     ck_assert_uint_eq(refs.n, RESULT_REF_MAX);
     ck_assert_str_eq(refs.items[1].pointer, "/\"");
+    ck_assert_uint_eq(refs.items[1].missing_len, 4);
     result_ref_release(&refs);
     buf_release(&text);
 }
@@ -148,7 +161,9 @@ END_TEST
 
 START_TEST(test_result_ref_quick_look)
 {
-    static const char yes[] = "{\"$result\":\"a\"}", no[] = "{\"$resul\":\"result\"}";
+    static const char yes[] = "{\"$result\":\"a\"}", no[] = "{\"$resul\":\"result\"}",
+                      all[] = "{\"$results\":true}";
+    ck_assert(result_ref_may_be_in(all, sizeof(all) - 1));
     ck_assert(result_ref_may_be_in(yes, sizeof(yes) - 1));
     ck_assert(!result_ref_may_be_in(no, sizeof(no) - 1));
     ck_assert(!result_ref_may_be_in("", 0));
