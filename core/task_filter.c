@@ -75,6 +75,32 @@ static void write_handler(struct buf *out, const struct task_filter *f)
     buf_puts(out, f->handler);
 }
 
+static bool set_queue(struct task_filter *f, const char *text)
+{
+    if (!task_queue_name_ok(text))
+        return false;
+    memcpy(f->queue, text, strlen(text) + 1);
+    return true;
+}
+
+static void write_queue(struct buf *out, const struct task_filter *f)
+{
+    buf_puts(out, f->queue);
+}
+
+static bool set_schedule(struct task_filter *f, const char *text)
+{
+    if (!task_handler_name_ok(text)) /* names of schedules are made likewise */
+        return false;
+    memcpy(f->schedule, text, strlen(text) + 1);
+    return true;
+}
+
+static void write_schedule(struct buf *out, const struct task_filter *f)
+{
+    buf_puts(out, f->schedule);
+}
+
 static bool set_code(struct task_filter *f, const char *text)
 {
     static const char allowed[] =
@@ -153,6 +179,8 @@ static const struct {
      set_states, write_states},
     {"lane", "\"io\" or \"cpu\"", set_lane, write_lane},
     {"handler", "a handler's name", set_handler, write_handler},
+    {"queue", "a queue's name", set_queue, write_queue},
+    {"schedule", "a schedule's name", set_schedule, write_schedule},
     {"code", "an error code such as \"timeout\"", set_code, write_code},
     {"batch", "the id of a batch", set_batch, write_batch},
     {"after", "a time such as \"2026-11-22T10:00:00Z\"", set_after, write_after},
@@ -174,8 +202,9 @@ int task_filter_set(struct task_filter *f, const char *name, const char *text,
 
 const char *task_filter_members(void)
 {
-    return "\"state\", \"lane\", \"handler\", \"code\", \"batch\", \"after\", \"before\" and "
-           "\"older_than\"";
+    return "\"state\", \"lane\", \"handler\", \"queue\", \"schedule\", \"code\", \"batch\", "
+           "\"after\", "
+           "\"before\" and \"older_than\"";
 }
 
 /* ---- as text --------------------------------------------------------------------------------- */
@@ -227,13 +256,20 @@ static bool wants_end(const struct task_filter *f, const struct task_outcome *o)
     return !f->code[0] || (o && o->code && strcmp(f->code, o->code) == 0);
 }
 
+static bool wants_origin(const struct task_filter *f, const struct task_spec *s)
+{
+    const char *queue = s->queue ? s->queue : TASK_QUEUE_DEFAULT;
+    return (!f->queue[0] || strcmp(f->queue, queue) == 0) &&
+           (!f->schedule[0] || (s->schedule && strcmp(f->schedule, s->schedule) == 0));
+}
+
 bool task_filter_wants(const struct task_filter *f, const struct task *t)
 {
     const struct task_spec *s = t->spec;
     return (!f->states || (f->states & 1u << t->state)) &&
            (f->lane < 0 || f->lane == (int)s->lane) &&
            (!f->handler[0] || strcmp(f->handler, s->handler) == 0) && wants_end(f, t->outcome) &&
-           (!f->batch.hi || id_equal(f->batch, s->batch)) &&
+           wants_origin(f, s) && (!f->batch.hi || id_equal(f->batch, s->batch)) &&
            (!f->from_wall_ms || s->created_wall_ms >= f->from_wall_ms) &&
            (!f->until_wall_ms || s->created_wall_ms < f->until_wall_ms);
 }

@@ -15,6 +15,8 @@ struct task_filter {
     unsigned states;                     /* bit (1u << state) for each wanted state; 0: all */
     int lane;                            /* enum lane, or -1: both */
     char handler[TASK_HANDLER_MAX + 1];  /* "": all */
+    char queue[TASK_QUEUE_MAX + 1];      /* "": all; TASK_QUEUE_DEFAULT has those that name none */
+    char schedule[TASK_HANDLER_MAX + 1]; /* that made them; "": all */
     char code[TASK_FILTER_CODE_MAX + 1]; /* how they have ended; "": however, or not at all */
     struct task_id batch;                /* hi 0: in any or none */
     int64_t from_wall_ms, until_wall_ms; /* submitted at or after, and before; 0: whenever */

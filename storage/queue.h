@@ -69,6 +69,7 @@ struct store_queue_status {
 struct store_queue_list {
     struct store_op op;
     const char *name;  /* NULL: all; borrowed until done */
+    bool shows_any;    /* one of which nothing is said, and that has no tasks, as such */
     const char *after; /* of all: those behind this name; NULL: from the first; borrowed */
     size_t limit;      /* of all: >= 1 */
     struct store_queue_status *queues; /* out: free() it */
@@ -96,7 +97,8 @@ extern const struct store_verb store_verb_queue_oldest;
 struct store_handler_pause {
     struct store_op op;
     const char *name;        /* borrowed until done */
-    struct pool_pause pause; /* since_wall_ms 0: it goes on */
+    bool only_looks;         /* changes nothing */
+    struct pool_pause pause; /* since_wall_ms 0: it goes on; out: as it is */
     uint64_t running;        /* out */
 };
 extern const struct store_verb store_verb_handler_pause;
@@ -106,8 +108,7 @@ enum store_pausable { STORE_PAUSE_QUEUE, STORE_PAUSE_HANDLER };
 /* Is it paused? Any thread; takes a short lock; as of some moment ago. False: *out untouched. */
 bool store_paused(struct store *s, enum store_pausable kind, const char *name,
                   struct pool_pause *out);
-/* Listeners hear of this id when something that is paused has no running task (in one lane) any
- * more. */
+/* Listeners hear of this id when something that is paused has no running task any more. */
 struct task_id store_pause_id(enum store_pausable kind, const char *name);
 /* Does max_running or rate of the queue let no task start now? As store_limit_closed. */
 bool store_queue_closed(struct store *s, const char *name, struct store_limit_closed *out);

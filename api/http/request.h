@@ -25,6 +25,7 @@
 #include "core/buf.h"
 #include "core/heap.h"
 #include "core/list.h"
+#include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/store.h"
 
@@ -113,6 +114,11 @@ struct request {
         struct store_bulk_stop bulk_stop;
         struct store_bulk_get bulk_get;
         struct store_bulk_list bulk_list;
+        struct store_queue_set queue_set;
+        struct store_queue_drop queue_drop;
+        struct store_queue_list queue_list;
+        struct store_queue_oldest queue_oldest;
+        struct store_handler_pause handler_pause;
         struct store_limit_put limit_put;
         struct store_limit_drop limit_drop;
         struct store_limit_close limit_close;

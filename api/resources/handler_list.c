@@ -1,8 +1,18 @@
+/* handler_list: the programs that tasks can name; and pauses of these. */
 #include "api/resources/rows.h"
+
+#include <jansson.h>
+#include <string.h>
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/settings.h"
+#include "api/resources/wait.h"
+#include "api/text/json_in.h"
 #include "api/text/json_out.h"
+#include "api/text/json_text.h"
+#include "core/clock.h"
+#include "core/mem.h"
 
 static void open_object(struct buf *b, const char *key)
 {
@@ -58,7 +68,9 @@ static void write_policy(struct buf *b, const struct retry_policy *said)
     buf_putc(b, '}');
 }
 
-static void write_handler(struct buf *b, const struct handler_info *h)
+/* The members, without a brace at the end. */
+static void write_handler(struct buf *b, const struct handler_info *h,
+                          const struct pool_pause *pause)
 {
     json_out_comma(b);
     buf_putc(b, '{');
@@ -73,7 +85,7 @@ static void write_handler(struct buf *b, const struct handler_info *h)
     json_out_uint(b, "retries", h->retries);
     write_policy(b, &h->retry);
     write_limits(b, &h->limits);
-    buf_putc(b, '}');
+    settings_write_pause(b, pause);
 }
 
 void handler_list_get(struct request *r)
@@ -81,9 +93,107 @@ void handler_list_get(struct request *r)
     const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
     buf_puts(&r->out, "{\"handlers\":[");
     for (size_t i = 0; i < c->n; i++) {
-        if (!c->items[i].is_internal)
-            write_handler(&r->out, &c->items[i]);
+        struct pool_pause pause = {.since_wall_ms = 0};
+        if (c->items[i].is_internal)
+            continue;
+        (void)store_paused(r->api->cfg.store, STORE_PAUSE_HANDLER, c->items[i].name, &pause);
+        write_handler(&r->out, &c->items[i], &pause);
+        buf_putc(&r->out, '}');
     }
     buf_puts(&r->out, "]}");
     request_reply_json(r, 200);
+}
+
+/* ---- pausing --------------------------------------------------------------------------------- */
+
+static int set_paused(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    (void)f, (void)p;
+    settings_read_paused(to, v);
+    return 0;
+}
+
+static int set_reason(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    return settings_read_reason(to, f, v, p);
+}
+
+static const struct json_in_field members[] = {
+    {"paused", "true or false", JSON_IN_BOOL, false, 0, set_paused},
+    {"reason", "a string of at most 200 bytes", JSON_IN_STRING, false, 0, set_reason},
+};
+
+static int read_pause(const struct request *r, struct settings_pause *out, struct problem *p)
+{
+    static const struct json_in_object object = {"a change of a handler", "", members,
+                                                 FUT_COUNT(members), 0};
+    json_t *root = json_text_parse(r->body.len ? r->body.data : "", r->body.len, p);
+    int rc = root ? json_in_read(&object, root, out, p) : FUT_ERR_INVAL;
+    json_decref(root);
+    if (rc == 0)
+        rc = settings_finish_pause(r, out, p);
+    if (rc != 0 || out->is_said)
+        return rc;
+    problem_set(p, PROBLEM_MISSING_FIELD, "The body must have \"paused\".");
+    problem_set_field(p, "paused");
+    return FUT_ERR_INVAL;
+}
+
+static void paused(struct request *r);
+
+static void woken(struct request *r)
+{
+    waiter_unlink(&r->api->waiters, &r->waiter);
+    r->wait_ms = 0;
+    r->op.handler_pause = (struct store_handler_pause){.name = r->captures[0], .only_looks = true};
+    request_post(r, &store_verb_handler_pause, NULL, paused);
+}
+
+static void paused(struct request *r)
+{
+    const struct store_handler_pause *o = &r->op.handler_pause;
+    const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
+    struct problem p;
+    int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
+    if (o->op.rc == FUT_ERR_FULL) {
+        problem_set(&p, PROBLEM_TOO_MANY, "There are %d paused handlers already.",
+                    STORE_QUEUES_MAX);
+        p.limit = STORE_QUEUES_MAX;
+        request_problem(r, &p);
+    } else if (o->op.rc != 0) {
+        request_fail(r, o->op.rc);
+    } else if (o->running && r->wait_ms && r->waiter.is_open) {
+        request_sleep(r, remaining > 0 ? remaining : 0, woken);
+    } else {
+        wait_add_headers(r);
+        write_handler(&r->out, catalog_find_public(c, r->captures[0]), &o->pause);
+        json_out_uint(&r->out, "running", o->running);
+        buf_putc(&r->out, '}');
+        request_reply_json(r, 200);
+    }
+}
+
+void handler_list_patch(struct request *r)
+{
+    const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
+    struct settings_pause pause = {.is_said = false};
+    struct problem p;
+    if (!wait_parse(r))
+        return;
+    if (!catalog_find_public(c, r->captures[0])) {
+        problem_set(&p, PROBLEM_UNKNOWN_HANDLER,
+                    "No handler is called \"%.64s\"; GET /v1/handlers lists them.", r->captures[0]);
+        request_problem(r, &p);
+        return;
+    }
+    if (read_pause(r, &pause, &p) != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    if (pause.is_paused)
+        wait_open(r, store_pause_id(STORE_PAUSE_HANDLER, r->captures[0]));
+    else
+        r->wait_ms = 0;
+    r->op.handler_pause = (struct store_handler_pause){.name = r->captures[0], .pause = pause.is};
+    request_post(r, &store_verb_handler_pause, NULL, paused);
 }

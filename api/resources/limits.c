@@ -7,112 +7,28 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/resources/rows.h"
+#include "api/resources/settings.h"
 #include "api/text/json_in.h"
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
 #include "core/mem.h"
 #include "core/number.h"
 
-#define MAX_RUNNING 1000000
-#define RATE_TASKS_MAX 1e6
-#define RATE_PER_MAX_S 86400.0
 #define CLOSE_MAX_S (30 * 86400.0)
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
 struct asked {
-    struct store_limit limit;
-    bool has_max, has_rate, has_per_key;
+    struct settings_limit limit;
     double close_s; /* < 0: not said */
     char key[TASK_LIMIT_KEY_MAX + 1];
 };
-
-static int set_max(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct asked *a = to;
-    double n = json_number_value(v);
-    a->has_max = true;
-    a->limit.max_running = 0;
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_number(v))
-        return json_in_wrong_type(f, v, p);
-    if (!(n >= 1 && n <= MAX_RUNNING) || n != floor(n)) {
-        p->limit = MAX_RUNNING;
-        return json_in_bad_number(f, n, p);
-    }
-    a->limit.max_running = (uint32_t)n;
-    return 0;
-}
-
-static int set_tasks(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct store_limit *l = to;
-    l->rate_tasks = json_number_value(v);
-    return l->rate_tasks > 0 && l->rate_tasks <= RATE_TASKS_MAX
-               ? 0
-               : json_in_bad_number(f, l->rate_tasks, p);
-}
-
-static int set_per(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct store_limit *l = to;
-    double seconds = json_number_value(v);
-    if (!(seconds >= 0.001 && seconds <= RATE_PER_MAX_S))
-        return json_in_bad_number(f, seconds, p);
-    l->rate_per_ms = number_ms(seconds);
-    return 0;
-}
-
-static int set_burst(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct store_limit *l = to;
-    l->rate_burst = json_number_value(v);
-    return l->rate_burst >= 1 && l->rate_burst <= RATE_TASKS_MAX
-               ? 0
-               : json_in_bad_number(f, l->rate_burst, p);
-}
-
-static const struct json_in_field rate_members[] = {
-    {"rate.tasks", "a number above 0, at most 1000000", JSON_IN_NUMBER, false, 0, set_tasks},
-    {"rate.per", "a number of seconds from 0.001 to 86400", JSON_IN_NUMBER, false, 0, set_per},
-    {"rate.burst", "a number from 1 to 1000000", JSON_IN_NUMBER, true, 0, set_burst},
-};
-
-static int set_rate(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    static const struct json_in_object object = {"a rate", "rate.", rate_members,
-                                                 FUT_COUNT(rate_members), 0};
-    struct asked *a = to;
-    struct store_limit rate = {.rate_per_ms = 0, .rate_burst = 1};
-    a->has_rate = true;
-    a->limit.rate_tasks = 0;
-    a->limit.rate_burst = 1;
-    a->limit.rate_per_ms = 1000;
-    if (json_is_null(v))
-        return 0;
-    if (!json_is_object(v))
-        return json_in_wrong_type(f, v, p);
-    if (json_in_read(&object, v, &rate, p) != 0)
-        return FUT_ERR_INVAL;
-    if (rate.rate_tasks <= 0 || rate.rate_per_ms <= 0) {
-        const char *field = rate.rate_tasks <= 0 ? "rate.tasks" : "rate.per";
-        problem_set(p, PROBLEM_MISSING_FIELD, "A rate must have \"tasks\" and \"per\" (seconds).");
-        problem_set_field(p, field);
-        return FUT_ERR_INVAL;
-    }
-    a->limit.rate_tasks = rate.rate_tasks;
-    a->limit.rate_per_ms = rate.rate_per_ms;
-    a->limit.rate_burst = rate.rate_burst;
-    return 0;
-}
 
 static int set_per_key(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct asked *a = to;
     (void)f, (void)p;
-    a->has_per_key = true;
-    a->limit.per_key = json_is_true(v);
+    a->limit.is.per_key = json_is_true(v);
     return 0;
 }
 
@@ -136,10 +52,8 @@ static int set_close(void *to, const struct json_in_field *f, const json_t *v, s
 #define OF_CLOSE 2u
 
 static const struct json_in_field members[] = {
-    {"max_running", "a whole number from 1 to 1000000, or null for any number", JSON_IN_ANY, false,
-     OF_LIMIT, set_max},
-    {"rate", "an object of \"tasks\", \"per\" and \"burst\", or null", JSON_IN_ANY, false, OF_LIMIT,
-     set_rate},
+    {"max_running", SETTINGS_MAX_RUNNING, JSON_IN_ANY, false, OF_LIMIT, settings_set_max},
+    {"rate", SETTINGS_RATE, JSON_IN_ANY, false, OF_LIMIT, settings_set_rate},
     {"per_key", "true or false", JSON_IN_BOOL, false, OF_LIMIT, set_per_key},
     {"seconds", "a number from 0 (open it) to 2592000", JSON_IN_NUMBER, false, OF_CLOSE, set_close},
     {"key", "a string of 1 to 64 bytes", JSON_IN_STRING, false, OF_CLOSE, set_key},
@@ -168,26 +82,10 @@ static void write_use(struct buf *out, const struct store_limit_use *u)
     json_out_time(out, "opens_at", u->opens_wall_ms);
 }
 
-static void write_rate(struct buf *out, const struct store_limit *l)
-{
-    json_out_key(out, "rate");
-    if (l->rate_tasks <= 0) {
-        buf_puts(out, "null");
-        return;
-    }
-    buf_printf(out, "{\"tasks\":%.15g,\"per\":%.15g,\"burst\":%.15g}", l->rate_tasks,
-               (double)l->rate_per_ms / 1000, l->rate_burst);
-}
-
 static void write_limit(struct buf *out, const struct store_limit_status *s)
 {
     json_out_str(out, "name", s->limit.name);
-    json_out_key(out, "max_running");
-    if (s->limit.max_running)
-        buf_printf(out, "%u", s->limit.max_running);
-    else
-        buf_puts(out, "null");
-    write_rate(out, &s->limit);
+    settings_write_limit(out, &s->limit);
     json_out_bool(out, "per_key", s->limit.per_key);
     write_use(out, &s->use);
     json_out_uint(out, "keys_in_use", s->keys);
@@ -308,20 +206,20 @@ static void was_put(struct request *r)
 static void put(struct request *r, const struct asked *a)
 {
     struct problem p;
-    if (!a->limit.max_running && a->limit.rate_tasks <= 0) {
+    if (!a->limit.is.max_running && a->limit.is.rate_tasks <= 0) {
         problem_set(&p, PROBLEM_MISSING_FIELD,
                     "A limit must have \"max_running\" or \"rate\", or both; DELETE removes it.");
         problem_set_field(&p, "max_running");
         request_problem(r, &p);
         return;
     }
-    r->op.limit_put = (struct store_limit_put){.limit = a->limit};
+    r->op.limit_put = (struct store_limit_put){.limit = a->limit.is};
     request_post(r, &store_verb_limit_put, NULL, was_put);
 }
 
 void limits_put(struct request *r)
 {
-    struct asked a = {.limit = {.rate_per_ms = 1000, .rate_burst = 1}};
+    struct asked a = {.limit.is = {.rate_per_ms = 1000, .rate_burst = 1}};
     struct problem p;
     if (!task_limit_name_ok(r->captures[0])) {
         problem_set(&p, PROBLEM_INVALID_PATH,
@@ -329,7 +227,7 @@ void limits_put(struct request *r)
         request_problem(r, &p);
         return;
     }
-    memcpy(a.limit.name, r->captures[0], strlen(r->captures[0]) + 1);
+    memcpy(a.limit.is.name, r->captures[0], strlen(r->captures[0]) + 1);
     if (read_body(r, OF_LIMIT, &a))
         put(r, &a);
 }
@@ -343,7 +241,7 @@ static void patch_read(struct request *r)
         fail(r, o->op.rc);
         return;
     }
-    a.limit = o->limits[0].limit;
+    a.limit.is = o->limits[0].limit;
     request_drop_op(r);
     if (read_body(r, OF_LIMIT, &a))
         put(r, &a);

@@ -138,21 +138,37 @@ static void started(struct request *r)
     reply_or_wait(r, &r->op.bulk_start.bulk);
 }
 
+static void begin(struct request *r, enum store_bulk_kind kind, const struct filter_in *in)
+{
+    struct store_bulk b = {
+        .id = id_new(), .kind = kind, .is_dry = in->is_dry, .filter = in->filter};
+    request_write_client(r, b.by, sizeof(b.by));
+    wait_open(r, b.id);
+    r->op.bulk_start = (struct store_bulk_start){.bulk = b};
+    request_post(r, &store_verb_bulk_start, NULL, started);
+}
+
 static void start(struct request *r, enum store_bulk_kind kind)
 {
     struct filter_in in;
     struct problem p;
     if (!wait_parse(r))
         return;
-    if (filter_in_read(r->body.data, r->body.len, store_bulk_states(kind), &in, &p) != 0) {
+    if (filter_in_read(r->body.data, r->body.len, store_bulk_states(kind), &in, &p) == 0)
+        begin(r, kind, &in);
+    else
         request_problem(r, &p);
+}
+
+void operations_purge_queue(struct request *r, const char *queue, bool is_dry)
+{
+    const char *allowed;
+    struct filter_in in = {.filter = task_filter_all, .is_dry = is_dry};
+    if (!wait_parse(r))
         return;
-    }
-    struct store_bulk b = {.id = id_new(), .kind = kind, .is_dry = in.is_dry, .filter = in.filter};
-    request_write_client(r, b.by, sizeof(b.by));
-    wait_open(r, b.id);
-    r->op.bulk_start = (struct store_bulk_start){.bulk = b};
-    request_post(r, &store_verb_bulk_start, NULL, started);
+    FUT_MUST(task_filter_set(&in.filter, "queue", queue, &allowed) == 0);
+    in.filter.states = 1u << TASK_SCHEDULED | 1u << TASK_QUEUED;
+    begin(r, STORE_BULK_CANCEL, &in);
 }
 
 void operations_cancel_futures(struct request *r)

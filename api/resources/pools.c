@@ -7,6 +7,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/settings.h"
 #include "api/resources/waiting_for.h"
 #include "api/text/json_in.h"
 #include "api/text/json_out.h"
@@ -21,7 +22,7 @@
 struct asked {
     struct pool_wish wish;
     enum lane lane;
-    bool is_paused, has_reason;
+    struct settings_pause pause;
 };
 
 static int refuse_capacity(const struct json_in_field *f, double came, uint32_t max,
@@ -57,25 +58,14 @@ static int set_capacity(void *to, const struct json_in_field *f, const json_t *v
 
 static int set_paused(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    struct asked *a = to;
-    (void)f;
-    (void)p;
-    a->wish.sets_pause = true;
-    a->is_paused = json_is_true(v);
+    (void)f, (void)p;
+    settings_read_paused(&((struct asked *)to)->pause, v);
     return 0;
 }
 
 static int set_reason(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    struct asked *a = to;
-    if (json_string_length(v) >= POOL_REASON_SIZE) {
-        (void)json_in_bad_value(f, "this text", p);
-        p->limit = POOL_REASON_SIZE - 1;
-        return FUT_ERR_INVAL;
-    }
-    memcpy(a->wish.pause.reason, json_string_value(v), json_string_length(v));
-    a->has_reason = true;
-    return 0;
+    return settings_read_reason(&((struct asked *)to)->pause, f, v, p);
 }
 
 static const struct json_in_field members[] = {
@@ -85,42 +75,34 @@ static const struct json_in_field members[] = {
     {"reason", "a string of at most 200 bytes", JSON_IN_STRING, false, 0, set_reason},
 };
 
-static int refuse_whole(enum problem_code code, const char *field, const char *why,
-                        struct problem *p)
-{
-    problem_set(p, code, "%s", why);
-    problem_set_field(p, field);
-    return FUT_ERR_INVAL;
-}
-
-static int read_body(struct asked *a, const json_t *root, struct problem *p)
+static int read_body(const struct request *r, struct asked *a, const json_t *root,
+                     struct problem *p)
 {
     static const struct json_in_object object = {"a change of a pool", "", members,
                                                  FUT_COUNT(members), 0};
-    if (json_in_read(&object, root, a, p) != 0)
+    if (json_in_read(&object, root, a, p) != 0 || settings_finish_pause(r, &a->pause, p) != 0)
         return FUT_ERR_INVAL;
-    if (a->has_reason && !a->is_paused)
-        return refuse_whole(PROBLEM_INVALID_VALUE, "reason",
-                            "\"reason\" is for a pause: it goes with \"paused\": true.", p);
-    if (!a->wish.sets_capacity && !a->wish.sets_pause)
-        return refuse_whole(PROBLEM_MISSING_FIELD, "capacity",
-                            "The body must have \"capacity\" or \"paused\", or both.", p);
-    return 0;
+    a->wish.sets_pause = a->pause.is_said;
+    a->wish.pause = a->pause.is;
+    if (a->wish.sets_capacity || a->wish.sets_pause)
+        return 0;
+    problem_set(p, PROBLEM_MISSING_FIELD,
+                "The body must have \"capacity\" or \"paused\", or both.");
+    problem_set_field(p, "capacity");
+    return FUT_ERR_INVAL;
 }
 
-/* 0, or FUT_ERR_INVAL with *p set. The pause that is asked for has its reason only: when and by
- * whom is the caller's to say. */
-static int read_wish(const char *text, size_t n, enum lane lane, struct pool_wish *out,
-                     bool *out_paused, struct problem *p)
+/* 0, or FUT_ERR_INVAL with *p set. */
+static int read_wish(const struct request *r, enum lane lane, struct pool_wish *out,
+                     struct problem *p)
 {
     struct asked a = {.lane = lane};
-    json_t *root = json_text_parse(n ? text : "", n, p);
+    json_t *root = json_text_parse(r->body.len ? r->body.data : "", r->body.len, p);
     if (!root)
         return FUT_ERR_INVAL;
-    int rc = read_body(&a, root, p);
+    int rc = read_body(r, &a, root, p);
     json_decref(root);
     *out = a.wish;
-    *out_paused = a.is_paused;
     return rc;
 }
 
@@ -144,9 +126,7 @@ static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *p
     json_out_uint(b, "queued", store->live[lane][TASK_QUEUED]);
     json_out_uint(b, "started", p->started);
     waiting_for_write_unsaved(b, p);
-    json_out_bool(b, "paused", p->pause.since_wall_ms != 0);
-    if (p->pause.since_wall_ms)
-        waiting_for_write_pause(b, &p->pause);
+    settings_write_pause(b, &p->pause);
     buf_putc(b, '}');
 }
 
@@ -196,20 +176,15 @@ void pools_patch(struct request *r)
     struct pool_wish wish;
     struct problem p;
     enum lane lane;
-    bool is_paused;
     if (!r->api->cfg.pools.change || !lane_parse(r->captures[0], &lane)) {
         problem_set(&p, PROBLEM_UNKNOWN_POOL,
                     "No pool is called \"%.64s\"; GET /v1/pools lists them.", r->captures[0]);
         request_problem(r, &p);
         return;
     }
-    if (read_wish(r->body.data, r->body.len, lane, &wish, &is_paused, &p) != 0) {
+    if (read_wish(r, lane, &wish, &p) != 0) {
         request_problem(r, &p);
         return;
-    }
-    if (is_paused) {
-        wish.pause.since_wall_ms = clock_wall_ms();
-        request_write_client(r, wish.pause.by, sizeof(wish.pause.by));
     }
     change(r, lane, &wish);
 }

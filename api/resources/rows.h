@@ -4,6 +4,8 @@
 #ifndef FUT_API_RESOURCES_ROWS_H
 #define FUT_API_RESOURCES_ROWS_H
 
+#include <stdbool.h>
+
 struct request;
 
 /* tasks.c: submitting one. */
@@ -33,10 +35,12 @@ void batch_results_get(struct request *r); /* GET /v1/batches/{id}/results */
 void operations_cancel_futures(struct request *r); /* POST /v1/futures/cancel */
 void operations_retry_futures(struct request *r);  /* POST /v1/futures/retry */
 void operations_delete_futures(struct request *r); /* POST /v1/futures/delete */
-void operations_list(struct request *r);           /* GET /v1/operations */
-void operations_get(struct request *r);            /* GET /v1/operations/{id} */
-void operations_cancel(struct request *r);         /* POST /v1/operations/{id}/cancel */
-void operations_failures(struct request *r);       /* GET /v1/failures */
+/* Cancels what waits in the queue; `is_dry` counts. */
+void operations_purge_queue(struct request *r, const char *queue, bool is_dry);
+void operations_list(struct request *r);     /* GET /v1/operations */
+void operations_get(struct request *r);      /* GET /v1/operations/{id} */
+void operations_cancel(struct request *r);   /* POST /v1/operations/{id}/cancel */
+void operations_failures(struct request *r); /* GET /v1/failures */
 
 /* schedules.c: tasks at times. */
 void schedules_list(struct request *r);   /* GET /v1/schedules */
@@ -45,6 +49,14 @@ void schedules_put(struct request *r);    /* PUT /v1/schedules/{name} */
 void schedules_patch(struct request *r);  /* PATCH /v1/schedules/{name} */
 void schedules_delete(struct request *r); /* DELETE /v1/schedules/{name} */
 void schedules_run(struct request *r);    /* POST /v1/schedules/{name}/run */
+/* queues.c: named queues. */
+void queues_list(struct request *r);   /* GET /v1/queues */
+void queues_get(struct request *r);    /* GET /v1/queues/{name} */
+void queues_put(struct request *r);    /* PUT /v1/queues/{name} */
+void queues_patch(struct request *r);  /* PATCH /v1/queues/{name} */
+void queues_delete(struct request *r); /* DELETE /v1/queues/{name} */
+void queues_purge(struct request *r);  /* POST /v1/queues/{name}/purge */
+
 /* limits.c: how many tasks may run at once, or start in a time. */
 void limits_list(struct request *r);   /* GET /v1/limits */
 void limits_get(struct request *r);    /* GET /v1/limits/{name} */
@@ -62,16 +74,17 @@ void events_batch(struct request *r);        /* GET /v1/batches/{id}/events */
 void events_as_completed(struct request *r); /* POST /v1/as_completed */
 
 /* handler_list.c, pools.c, stats.c, metrics.c, admin.c: what this daemon is and how it does. */
-void handler_list_get(struct request *r); /* GET /v1/handlers */
-void pools_get(struct request *r);        /* GET /v1/pools */
-void pools_patch(struct request *r);      /* PATCH /v1/pools/{lane} */
-void pools_workers(struct request *r);    /* GET /v1/workers */
-void admin_root(struct request *r);       /* GET / */
-void stats_get(struct request *r);        /* GET /v1/stats */
-void metrics_get(struct request *r);      /* GET /metrics */
-void admin_openapi(struct request *r);    /* GET /v1/openapi.json */
-void admin_healthz(struct request *r);    /* GET /healthz */
-void admin_readyz(struct request *r);     /* GET /readyz */
-void admin_problem(struct request *r);    /* GET /problems/{code} */
+void handler_list_get(struct request *r);   /* GET /v1/handlers */
+void handler_list_patch(struct request *r); /* PATCH /v1/handlers/{name} */
+void pools_get(struct request *r);          /* GET /v1/pools */
+void pools_patch(struct request *r);        /* PATCH /v1/pools/{lane} */
+void pools_workers(struct request *r);      /* GET /v1/workers */
+void admin_root(struct request *r);         /* GET / */
+void stats_get(struct request *r);          /* GET /v1/stats */
+void metrics_get(struct request *r);        /* GET /metrics */
+void admin_openapi(struct request *r);      /* GET /v1/openapi.json */
+void admin_healthz(struct request *r);      /* GET /healthz */
+void admin_readyz(struct request *r);       /* GET /readyz */
+void admin_problem(struct request *r);      /* GET /problems/{code} */
 
 #endif

@@ -5,6 +5,7 @@
 #include "api/text/json_out.h"
 #include "api/text/problem.h"
 #include "core/mem.h"
+#include "storage/queue.h"
 
 struct reason {
     const char *code, *message;
@@ -98,6 +99,29 @@ static bool is_limited(const struct task *t, const struct waiting_scene *s)
 {
     struct store_limit_closed c;
     return look_limit(t, s, &c);
+}
+
+static const char *queue_of(const struct task *t)
+{
+    return t->spec->queue ? t->spec->queue : TASK_QUEUE_DEFAULT;
+}
+
+static bool has_paused_queue(const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_pause p;
+    return store_paused(s->limits, STORE_PAUSE_QUEUE, queue_of(t), &p);
+}
+
+static bool has_paused_handler(const struct task *t, const struct waiting_scene *s)
+{
+    struct pool_pause p;
+    return store_paused(s->limits, STORE_PAUSE_HANDLER, t->spec->handler, &p);
+}
+
+static bool has_closed_queue(const struct task *t, const struct waiting_scene *s)
+{
+    struct store_limit_closed c;
+    return store_queue_closed(s->limits, queue_of(t), &c);
 }
 
 static bool look_broken(const struct task *t, const struct waiting_scene *s,
@@ -194,6 +218,15 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
     json_out_uint(out, "capacity", lane_of(t, s)->capacity);
 }
 
+static void write_closed(struct buf *out, const struct store_limit_closed *c)
+{
+    if (c->is_full)
+        json_out_uint(out, "max_running", c->max_running);
+    json_out_bool(out, "closed", c->is_shut);
+    if (c->opens_wall_ms)
+        json_out_time(out, "opens_at", c->opens_wall_ms);
+}
+
 static void write_limit(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     struct store_limit_closed c;
@@ -203,11 +236,40 @@ static void write_limit(struct buf *out, const struct task *t, const struct wait
     json_out_str(out, "limit", c.name);
     if (*c.key)
         json_out_str(out, "key", c.key);
-    if (c.is_full)
-        json_out_uint(out, "max_running", c.max_running);
-    json_out_bool(out, "closed", c.is_shut);
-    if (c.opens_wall_ms)
-        json_out_time(out, "opens_at", c.opens_wall_ms);
+    write_closed(out, &c);
+}
+
+static void write_queue_limit(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct store_limit_closed c;
+    write_lane(out, t, s);
+    json_out_str(out, "queue", queue_of(t));
+    if (store_queue_closed(s->limits, queue_of(t), &c))
+        write_closed(out, &c);
+}
+
+/* Nothing of a pause that has just ended. */
+static void write_paused(struct buf *out, const struct waiting_scene *s, enum store_pausable kind,
+                         const char *name)
+{
+    struct pool_pause p;
+    if (store_paused(s->limits, kind, name, &p))
+        waiting_for_write_pause(out, &p);
+}
+
+static void write_queue_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    json_out_str(out, "queue", queue_of(t));
+    write_paused(out, s, STORE_PAUSE_QUEUE, queue_of(t));
+}
+
+static void write_handler_pause(struct buf *out, const struct task *t,
+                                const struct waiting_scene *s)
+{
+    write_lane(out, t, s);
+    json_out_str(out, "handler", t->spec->handler);
+    write_paused(out, s, STORE_PAUSE_HANDLER, t->spec->handler);
 }
 
 static void write_pause(struct buf *out, const struct task *t, const struct waiting_scene *s)
@@ -274,6 +336,12 @@ static const struct reason reasons[] = {
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
     {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
      write_pause},
+    {"queue_paused", "Its queue is paused; what runs goes on, nothing else of it begins.",
+     has_paused_queue, write_queue_pause},
+    {"handler_paused", "Its handler is paused; what runs goes on, nothing else of it begins.",
+     has_paused_handler, write_handler_pause},
+    {"queue_limit", "Its queue lets no other task start now, by its max_running or its rate.",
+     has_closed_queue, write_queue_limit},
     {"limit", "A limit that it names lets no other task start now.", is_limited, write_limit},
     {"program_broken", "The worker program of its handler does not start; it is tried again.",
      has_broken_program, write_program},

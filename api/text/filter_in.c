@@ -82,6 +82,8 @@ static const struct json_in_field members[] = {
     {"state", "a string or an array of strings", JSON_IN_ANY, true, 0, set_states},
     {"lane", "a string", JSON_IN_STRING, true, 0, set_member},
     {"handler", "a string", JSON_IN_STRING, true, 0, set_member},
+    {"queue", "a string", JSON_IN_STRING, true, 0, set_member},
+    {"schedule", "a string", JSON_IN_STRING, true, 0, set_member},
     {"code", "a string", JSON_IN_STRING, true, 0, set_member},
     {"batch", "a string", JSON_IN_STRING, true, 0, set_member},
     {"after", "a string", JSON_IN_STRING, true, 0, set_member},

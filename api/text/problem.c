@@ -43,6 +43,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_UNKNOWN_FUTURE] = {404, "unknown_future", "There is no such future"},
     [PROBLEM_UNKNOWN_BATCH] = {404, "unknown_batch", "There is no such batch"},
     [PROBLEM_UNKNOWN_OPERATION] = {404, "unknown_operation", "There is no such operation"},
+    [PROBLEM_UNKNOWN_QUEUE] = {404, "unknown_queue", "There is no such queue"},
     [PROBLEM_UNKNOWN_LIMIT] = {404, "unknown_limit", "There is no such limit"},
     [PROBLEM_UNKNOWN_LIMIT_NAME] = {422, "unknown_limit", "There is no such limit"},
     [PROBLEM_TOO_MANY] = {422, "too_many", "There are as many of these as there may be"},

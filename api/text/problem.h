@@ -38,6 +38,7 @@ enum problem_code {
     PROBLEM_UNKNOWN_FUTURE,
     PROBLEM_UNKNOWN_BATCH,
     PROBLEM_UNKNOWN_OPERATION,
+    PROBLEM_UNKNOWN_QUEUE,
     PROBLEM_UNKNOWN_LIMIT,
     PROBLEM_UNKNOWN_LIMIT_NAME, /* as a member of a body: the same code with status 422 */
     PROBLEM_TOO_MANY,

@@ -10,13 +10,15 @@ enum filter_value {
     FILTER_STATE,
     FILTER_HANDLER,
     FILTER_LANE,
+    FILTER_QUEUE,
+    FILTER_SCHEDULE,
     FILTER_CODE,
     FILTER_BATCH,
     FILTER_AFTER,
     FILTER_BEFORE,
     FILTER_OLDER_THAN,
 };
-#define FILTER_COUNT 8
+#define FILTER_COUNT 10
 
 /* As given on the command line; NULL: not. */
 extern const char *filter_values[FILTER_COUNT];
@@ -28,6 +30,8 @@ extern const char *filter_values[FILTER_COUNT];
      &filter_values[FILTER_STATE], NULL}, \
     {"handler", 'H', "NAME", "of this handler alone", &filter_values[FILTER_HANDLER], NULL}, \
     {"lane", 'l', "LANE", "io or cpu", &filter_values[FILTER_LANE], NULL}, \
+    {"queue", 'q', "QUEUE", "of this queue alone", &filter_values[FILTER_QUEUE], NULL}, \
+    {"schedule", 0, "NAME", "made by this schedule", &filter_values[FILTER_SCHEDULE], NULL}, \
     {"code", 'c', "CODE", "that ended with this error code, such as timeout", \
      &filter_values[FILTER_CODE], NULL}, \
     {"batch", 0, "ID", "members of this batch", &filter_values[FILTER_BATCH], NULL}, \

@@ -63,6 +63,16 @@ struct line_handler *lines_find_handler(const struct lines *l, enum lane lane, c
     return NULL;
 }
 
+uint64_t lines_running(const struct lines *l, const char *handler)
+{
+    uint64_t n = 0;
+    for_each_lane (lane) {
+        const struct line_handler *h = lines_find_handler(l, lane, handler);
+        n += h ? h->running : 0;
+    }
+    return n;
+}
+
 static struct line_handler *get_handler(struct lines *l, enum lane lane, const char *name)
 {
     struct line_handler *h = lines_find_handler(l, lane, name);

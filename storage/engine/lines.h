@@ -159,6 +159,8 @@ FUT_MUST_CHECK int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_ST
 FUT_MUST_CHECK int lines_get(struct store *s, const struct task_spec *spec, struct line **out);
 /* The handler, or NULL: no line of it was ever made. */
 struct line_handler *lines_find_handler(const struct lines *l, enum lane lane, const char *name);
+/* How many tasks of the handler run, in both lanes. */
+uint64_t lines_running(const struct lines *l, const char *handler);
 /* The line of that number, or NULL. */
 struct line *lines_find(const struct lines *l, int64_t number);
 static inline enum lane lines_lane(const struct line *line)

@@ -337,9 +337,8 @@ static int write_drop(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_queue_drop = {.write = write_drop, .is_refusable = true};
 
-static int write_handler_pause(struct store *s, struct store_op *op)
+static int pause_handler(struct store *s, const struct store_handler_pause *o)
 {
-    struct store_handler_pause *o = FUT_CONTAINER(op, struct store_handler_pause, op);
     bool is_more =
         o->pause.since_wall_ms && !pauses_find(&s->w.pauses, STORE_PAUSE_HANDLER, o->name);
     if (is_more && pauses_count(&s->w.pauses, STORE_PAUSE_HANDLER) >= STORE_QUEUES_MAX)
@@ -351,12 +350,16 @@ static int write_handler_pause(struct store *s, struct store_op *op)
         return rc;
     (void)add_change(s, STORE_PAUSE_HANDLER, o->name);
     set_pause(s, STORE_PAUSE_HANDLER, o->name, &o->pause);
-    o->running = 0;
-    for_each_lane (lane) {
-        const struct line_handler *h = lines_find_handler(&s->w.lines, lane, o->name);
-        o->running += h ? h->running : 0;
-    }
     return 0;
+}
+
+static int write_handler_pause(struct store *s, struct store_op *op)
+{
+    struct store_handler_pause *o = FUT_CONTAINER(op, struct store_handler_pause, op);
+    int rc = o->only_looks ? 0 : pause_handler(s, o);
+    o->pause = pause_of(s, STORE_PAUSE_HANDLER, o->name);
+    o->running = lines_running(&s->w.lines, o->name);
+    return rc;
 }
 
 const struct store_verb store_verb_handler_pause = {.write = write_handler_pause,
@@ -419,8 +422,13 @@ static void prepare_list(struct store_op *op)
 static int show_one(struct store *s, struct store_queue_list *o)
 {
     const struct line_queue *q = line_queue_find(&s->w.lines, short_name(o->name));
-    if (!q || !line_queue_is_there(q))
-        return FUT_ERR_NOT_FOUND;
+    if (!q || !line_queue_is_there(q)) {
+        if (!o->shows_any)
+            return FUT_ERR_NOT_FOUND;
+        o->queues = xcalloc(1, sizeof(*o->queues));
+        o->queues[o->n++].queue = line_queue_unsaid(o->name);
+        return 0;
+    }
     o->queues = xcalloc(1, sizeof(*o->queues));
     show(s, q, &o->queues[o->n++]);
     o->fair = xcalloc(q->n_fair + 1, sizeof(*o->fair));

@@ -112,21 +112,28 @@ int sqlite_bulk_find(struct backend *b, struct task_id id, struct store_bulk *ou
 }
 
 /* The table that has all states that the kind changes; a retry concerns what has a code. */
-static enum write_stmt driving_table(enum store_bulk_kind kind)
+static enum write_stmt driving_table(enum store_bulk_kind kind, const struct task_filter *f)
 {
     static const enum write_stmt tables[STORE_BULK_KINDS] = {
         [STORE_BULK_CANCEL] = W_BULK_SCAN_LIVE,
         [STORE_BULK_RETRY] = W_BULK_SCAN_CODE,
         [STORE_BULK_DELETE] = W_BULK_SCAN_DONE,
     };
-    return tables[kind];
+    const char *text;
+    enum sqlite_filter_index index = sqlite_filter_index(f, &text);
+    return index == SQLITE_BY_SCHEDULE ? W_BULK_SCAN_SCHEDULE
+           : index == SQLITE_BY_QUEUE  ? W_BULK_SCAN_QUEUE
+                                       : tables[kind];
 }
 
 int sqlite_bulk_scan(struct backend *b, struct backend_scan *scan)
 {
     enum store_bulk_kind kind = scan->bulk->kind;
-    sqlite3_stmt *st = b->stmts[driving_table(kind)];
+    sqlite3_stmt *st = b->stmts[driving_table(kind, &scan->bulk->filter)];
+    const char *text;
     int step = SQLITE_ROW;
+    if (sqlite_filter_index(&scan->bulk->filter, &text))
+        bind_text(st, 4, text);
     bind_int(st, 1, (int64_t)scan->before);
     bind_int(st, 2, (int64_t)task_filter_lowest(&scan->bulk->filter));
     bind_int(st, 3, (int64_t)scan->look);

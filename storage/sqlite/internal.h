@@ -99,6 +99,8 @@ enum write_stmt {
     W_BULK_SCAN_LIVE,
     W_BULK_SCAN_DONE,
     W_BULK_SCAN_CODE,
+    W_BULK_SCAN_QUEUE,
+    W_BULK_SCAN_SCHEDULE,
     W_SCHEDULE_FIND,
     W_SCHEDULE_PUT,
     W_SCHEDULE_REMOVE,
@@ -138,6 +140,8 @@ enum read_stmt {
     R_LIST_ALL,
     R_LIST_LIVE,
     R_LIST_DONE,
+    R_LIST_QUEUE,
+    R_LIST_SCHEDULE,
     R_BRIEF,
     R_BATCH,
     R_BATCH_COUNTS,
@@ -260,6 +264,11 @@ enum task_column {
 
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
+/* What TASK_COLUMNS wants besides `options o`. */
+#define JOIN_OF_OPTIONS " CROSS JOIN tasks t ON t.key = o.key" JOIN_LIVE JOIN_RESULTS
+/* The member of a filter that has an index; *out_text: its value, borrowed. */
+enum sqlite_filter_index { SQLITE_BY_NONE, SQLITE_BY_QUEUE, SQLITE_BY_SCHEDULE };
+enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f, const char **out_text);
 
 #define BULK_COLUMNS                                                                               \
     "key, lo, kind, is_dry, filter, by, created_ms, finished_ms, is_stopped, next, seen, matched," \

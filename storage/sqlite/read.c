@@ -1,5 +1,6 @@
 /* read: opening a reader, one future, and pages of them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
@@ -17,6 +18,12 @@ static const char *const sql[R_COUNT] = {
     [R_LIST_DONE] = "SELECT " TASK_COLUMNS
                     " FROM results r CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
                     " WHERE r.key < ?1 AND r.key >= ?3 ORDER BY r.key DESC LIMIT ?2",
+    [R_LIST_QUEUE] =
+        "SELECT " TASK_COLUMNS " FROM options o INDEXED BY options_queue" JOIN_OF_OPTIONS
+        " WHERE o.queue = ?4 AND o.key < ?1 AND o.key >= ?3 ORDER BY o.key DESC LIMIT ?2",
+    [R_LIST_SCHEDULE] =
+        "SELECT " TASK_COLUMNS " FROM options o INDEXED BY options_schedule" JOIN_OF_OPTIONS
+        " WHERE o.schedule = ?4 AND o.key < ?1 AND o.key >= ?3 ORDER BY o.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
     [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo,"
@@ -203,8 +210,17 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 
-static enum read_stmt driving_table(const struct task_filter *f)
+enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f, const char **out_text)
 {
+    bool by_queue = f->queue[0] && strcmp(f->queue, TASK_QUEUE_DEFAULT) != 0;
+    *out_text = f->schedule[0] ? f->schedule : f->queue;
+    return f->schedule[0] ? SQLITE_BY_SCHEDULE : by_queue ? SQLITE_BY_QUEUE : SQLITE_BY_NONE;
+}
+
+static enum read_stmt driving_table(const struct task_filter *f, enum sqlite_filter_index index)
+{
+    if (index)
+        return index == SQLITE_BY_QUEUE ? R_LIST_QUEUE : R_LIST_SCHEDULE;
     unsigned states = f->states, final = 0;
     for (unsigned s = 0; s < TASK_STATE_COUNT; s++)
         final |= task_state_is_final((enum task_state)s) ? 1u << s : 0;
@@ -217,13 +233,17 @@ static enum read_stmt driving_table(const struct task_filter *f)
 
 int sqlite_list(struct backend_reader *r, struct store_list *o)
 {
-    sqlite3_stmt *st = r->stmts[driving_table(&o->filter)];
+    const char *text;
+    enum sqlite_filter_index index = sqlite_filter_index(&o->filter, &text);
+    sqlite3_stmt *st = r->stmts[driving_table(&o->filter, index)];
     size_t seen = 0;
     uint64_t last = 0;
     int step = SQLITE_DONE;
     bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
     bind_int(st, 2, BACKEND_SCAN_MAX);
     bind_int(st, 3, (int64_t)task_filter_lowest(&o->filter));
+    if (index)
+        bind_text(st, 4, text);
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;

@@ -166,6 +166,14 @@ static const char *const sql[W_COUNT] = {
         " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
         " WHERE r.code IS NOT NULL AND r.key < ?1 AND r.key >= ?2"
         " ORDER BY r.key DESC LIMIT ?3",
+    [W_BULK_SCAN_QUEUE] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS
+        " FROM options o INDEXED BY options_queue" JOIN_OF_OPTIONS
+        " WHERE o.queue = ?4 AND o.key < ?1 AND o.key >= ?2 ORDER BY o.key DESC LIMIT ?3",
+    [W_BULK_SCAN_SCHEDULE] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS
+        " FROM options o INDEXED BY options_schedule" JOIN_OF_OPTIONS
+        " WHERE o.schedule = ?4 AND o.key < ?1 AND o.key >= ?2 ORDER BY o.key DESC LIMIT ?3",
     [W_SCHEDULE_FIND] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
     [W_SCHEDULE_PUT] =
         "INSERT INTO schedules (" SCHEDULE_COLUMNS ", wake_ms)"

@@ -319,9 +319,66 @@ START_TEST(test_store_failures_are_grouped)
 }
 END_TEST
 
+static struct task_id submit_of(const char *queue, const char *schedule)
+{
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    struct task_spec spec = *t.spec;
+    spec.queue = queue;
+    spec.schedule = schedule;
+    struct task_spec *fresh = task_spec_new(&spec); /* refers to the old one until then */
+    task_spec_unref(t.spec);
+    t.spec = fresh;
+    struct task_id id = fresh->id;
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    task_release(&t);
+    return id;
+}
+
+static size_t list_of(const char *filter, size_t limit, uint64_t *before)
+{
+    struct task tasks[8];
+    struct store_list o = {.limit = limit, .tasks = tasks, .before = *before};
+    ck_assert_int_eq(task_filter_read(filter, &o.filter), 0);
+    ck_assert_int_eq(fixture_list(&k, &o), 0);
+    for (size_t i = 0; i < o.n; i++)
+        task_release(&tasks[i]);
+    *before = o.next;
+    return o.n;
+}
+
+/* By their queue, by the schedule that made them, and by both; in pages, too. */
+START_TEST(test_store_bulk_knows_queue_and_schedule)
+{
+    begin(_i);
+    uint64_t before = 0;
+    struct task_id plain = submit_of(NULL, NULL), mail = submit_of("mail", NULL);
+    struct task_id both = submit_of("mail", "nightly"), nightly = submit_of(NULL, "nightly");
+    ck_assert_uint_eq(list_of("queue=mail", 8, &before), 2);
+    ck_assert_uint_eq(list_of("queue=default", 8, &before), 2);
+    ck_assert_uint_eq(list_of("schedule=nightly", 8, &before), 2);
+    ck_assert_uint_eq(list_of("schedule=nightly&queue=mail&state=queued", 8, &before), 1);
+    ck_assert_uint_eq(list_of("queue=mail&state=succeeded", 8, &before), 0);
+    ck_assert_uint_eq(list_of("queue=mail", 1, &before), 1);
+    ck_assert_uint_eq(before, both.hi);
+    ck_assert_uint_eq(list_of("queue=mail", 1, &before), 1);
+    ck_assert_uint_eq(before, mail.hi);
+    ck_assert_uint_eq(fixture_bulk(&k, STORE_BULK_CANCEL, "queue=mail").changed, 2);
+    expect_state(plain, TASK_QUEUED);
+    expect_state(mail, TASK_CANCELLED);
+    ck_assert_uint_eq(fixture_bulk(&k, STORE_BULK_RETRY, "queue=mail&schedule=nightly").changed, 1);
+    expect_state(both, TASK_QUEUED);
+    ck_assert_uint_eq(fixture_bulk(&k, STORE_BULK_CANCEL, "schedule=nightly").changed, 2);
+    expect_state(nightly, TASK_CANCELLED);
+    ck_assert_uint_eq(fixture_bulk(&k, STORE_BULK_DELETE, "queue=mail").changed, 2);
+    ck_assert_uint_eq(fixture_bulk(&k, STORE_BULK_CANCEL, "queue=default").changed, 1);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
+        test_store_bulk_knows_queue_and_schedule,
         test_store_bulk_cancels_what_is_meant,
         test_store_bulk_retries_by_code,
         test_store_bulk_retry_leaves_what_another_has_taken,

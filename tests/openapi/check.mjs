@@ -140,6 +140,31 @@ await call('retryFuture', 409, { path: { id: done.id } });
 await call('deleteFuture', 204, { path: { id: bad.id } });
 await call('deleteFuture', 404, { path: { id: bad.id } });
 
+// ---- queues ---------------------------------------------------------------------------------
+const queue = { path: { name: 'check' } };
+await call('putQueue', 201, { ...queue, body: { weight: 2, fair_weights: { a: 3 }, rate: { tasks: 5, per: 1 } } });
+await call('putQueue', 200, { ...queue, body: { max_running: 1 } });
+await call('putQueue', 422, { ...queue, body: { weight: 0 } });
+await call('changeQueue', 200, { ...queue, query: { wait: 5 }, body: { paused: true, reason: 'a look' } });
+await call('changeQueue', 422, { ...queue, body: { age_after: 0 } });
+const queued = await call('submitTask', 202, { body: sleep(600, { queue: 'check' }) });
+await call('getFuture', 200, { path: { id: queued.body.id } });
+await call('getQueue', 200, queue);
+await call('getQueue', 404, { path: { name: 'nobody' } });
+await call('listQueues', 200, { query: { limit: 1 } });
+await call('listQueues', 400, { query: { limit: 0 } });
+await call('listFutures', 200, { query: { queue: 'check', limit: 2 } });
+await call('purgeQueue', 200, { ...queue, query: { wait: 20, dry_run: true } });
+await call('purgeQueue', 200, { ...queue, query: { wait: 20 } });
+await call('purgeQueue', 404, { path: { name: 'a b' } });
+await call('deleteQueue', 204, queue);
+await call('deleteQueue', 404, queue);
+await call('changeHandler', 200, { path: { name: 'sleep' }, query: { wait: 1 }, body: { paused: true, reason: 'a look' } });
+await call('listHandlers', 200);
+await call('changeHandler', 200, { path: { name: 'sleep' }, body: { paused: false } });
+await call('changeHandler', 404, { path: { name: 'nobody' }, body: { paused: true } });
+await call('changeHandler', 422, { path: { name: 'sleep' }, body: {} });
+
 // ---- limits ---------------------------------------------------------------------------------
 const limit = { path: { name: 'check' } };
 await call('putLimit', 201, { ...limit, body: { max_running: 1, rate: { tasks: 50, per: 60, burst: 10 } } });

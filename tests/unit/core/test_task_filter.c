@@ -24,7 +24,8 @@ static const struct {
     {"handler", "a b"},     {"handler", ""},        {"code", ""},
     {"code", "a&b"},        {"code", "a=b"},        {"batch", "7"},
     {"after", "yesterday"}, {"before", "2026-1-1"}, {"older_than", "-1"},
-    {"older_than", "1 d"},
+    {"older_than", "1 d"},  {"queue", ""},          {"queue", "a/b"},
+    {"schedule", "-x"},     {"schedule", ""},
 };
 
 START_TEST(test_task_filter_refuses)
@@ -43,7 +44,8 @@ END_TEST
 
 START_TEST(test_task_filter_is_read_as_it_was_written)
 {
-    static const char text[] = "state=queued,failed&lane=cpu&handler=word.count&code=timeout"
+    static const char text[] = "state=queued,failed&lane=cpu&handler=word.count&queue=mail"
+                               "&schedule=nightly&code=timeout"
                                "&batch=" BATCH "&after=2026-11-22T10:00:00.000Z"
                                "&before=2026-11-23T10:00:00.001Z";
     struct task_filter f;
@@ -78,6 +80,8 @@ static const struct {
     {"state", "failed,queued", "succeeded"},
     {"lane", "cpu", "io"},
     {"handler", "primes", "prime"},
+    {"queue", "mail", "mails"},
+    {"schedule", "nightly", "night"},
     {"code", "timeout", "exit"},
     {"batch", BATCH, "0190163d-8694-739b-aea5-966c26f8ad92"},
     {"after", "1970-01-01T00:16:40Z", "1970-01-01T00:16:40.001Z"},
@@ -89,7 +93,11 @@ START_TEST(test_task_filter_means_what_it_says)
 {
     struct task_filter f = task_filter_all;
     struct task_outcome o = {.code = "timeout"};
-    struct task_spec spec = {.handler = "primes", .lane = LANE_CPU, .created_wall_ms = 1000000};
+    struct task_spec spec = {.handler = "primes",
+                             .queue = "mail",
+                             .schedule = "nightly",
+                             .lane = LANE_CPU,
+                             .created_wall_ms = 1000000};
     struct task t = {.spec = &spec, .outcome = &o, .state = TASK_FAILED};
     ck_assert(id_parse(BATCH, &spec.batch));
     clock_test_set(0, 1004500);
