@@ -53,6 +53,8 @@ static const struct route rows[] = {
     {METHOD_GET, "/v1/batches/{id}", batch_view_get, 0, "", AUTH_READ, NULL, "how far a batch is"},
     {METHOD_GET, "/v1/batches/{id}/results", batch_results_get, 0, " wait ", AUTH_READ, NULL,
      "the results of a batch in the order of submission, as lines of JSON"},
+    {METHOD_GET, "/v1/batches/{id}/graph", batch_graph_get, 0, " format ", AUTH_READ, NULL,
+     "which tasks of a batch wait for which, as JSON or DOT"},
     {METHOD_GET, "/v1/batches/{id}/events", events_batch, 0, "", AUTH_READ, NULL,
      "the futures of a batch as they are done, as a stream of events"},
     {METHOD_POST, "/v1/batches/{id}/cancel", batch_view_cancel, 0, "", AUTH_SUBMIT, NULL,

@@ -62,8 +62,9 @@ static size_t str_size(const char *s)
 struct task_spec *task_spec_new(const struct task_spec *from)
 {
     size_t size = str_size(from->handler) + str_size(from->input_type) + str_size(from->unique) +
-                  str_size(from->schedule) + str_size(from->traceparent) + str_size(from->queue) +
-                  str_size(from->fair_key) + str_size(from->limits) + from->input_len + 1;
+                  str_size(from->name) + str_size(from->schedule) + str_size(from->traceparent) +
+                  str_size(from->queue) + str_size(from->fair_key) + str_size(from->limits) +
+                  from->input_len + 1;
     struct spec_box *box = xmalloc(sizeof(*box) + size);
     char *at = box->mem;
     box->pub = *from;
@@ -71,6 +72,7 @@ struct task_spec *task_spec_new(const struct task_spec *from)
     box->pub.handler = pack_str(&at, from->handler);
     box->pub.input_type = pack_str(&at, from->input_type);
     box->pub.unique = pack_str(&at, from->unique);
+    box->pub.name = pack_str(&at, from->name);
     box->pub.schedule = pack_str(&at, from->schedule);
     box->pub.traceparent = pack_str(&at, from->traceparent);
     box->pub.queue = pack_str(&at, from->queue);

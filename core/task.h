@@ -76,6 +76,7 @@ struct task_spec {
     uint32_t batch_pos;      /* its place in the batch, from 0 */
     struct task_id after;    /* scheduled until that task or batch is done; hi 0: waits for none */
     struct task_id callback; /* the task that tells of this one's end; hi 0: none */
+    const char *name;        /* of a task of a batch; NULL: none */
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
     const char *schedule;    /* the schedule that made it; NULL: none */
     const char *queue;       /* the named queue in which it waits; NULL: TASK_QUEUE_DEFAULT */

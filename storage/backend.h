@@ -341,6 +341,7 @@ struct backend_ops {
     int (*get_many)(struct backend_reader *r, struct store_get_many *o);
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
     int (*members)(struct backend_reader *r, struct store_members *o);
+    int (*edges)(struct backend_reader *r, struct store_edges *o);
     int (*log)(struct backend_reader *r, struct store_log *o);
     int (*attempts)(struct backend_reader *r, struct store_attempts *o);
     int (*schedule_get)(struct backend_reader *r, struct store_schedule_get *o);

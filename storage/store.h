@@ -321,6 +321,17 @@ struct store_members {
 };
 extern const struct store_verb store_verb_members;
 
+/* Reads what these tasks wait for, or waited for before they began; edges.child is the place in
+ * ids. Of a task that is not known: nothing. */
+struct store_edges {
+    struct store_op op;
+    const struct task_id *ids; /* each once; borrowed until done */
+    size_t n_ids;
+    struct store_edge *edges; /* out: by ascending child, then parent; free() it */
+    size_t n;                 /* out */
+};
+extern const struct store_verb store_verb_edges;
+
 /* Cancels what is unfinished of a batch: durable at once, carried out in small steps.
  * rc FUT_ERR_NOT_FOUND. */
 struct store_batch_cancel {

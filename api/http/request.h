@@ -101,6 +101,7 @@ struct request {
         struct store_get_many get_many;
         struct store_batch_get batch_get;
         struct store_members members;
+        struct store_edges edges;
         struct store_batch_cancel batch_cancel;
         struct store_log log;
         struct store_failures failures;

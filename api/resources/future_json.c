@@ -118,6 +118,8 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         id_format(s->batch, id);
         json_out_str(out, "batch", id);
     }
+    if (s->name)
+        json_out_str(out, "name", s->name);
     write_limits(out, s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);

@@ -45,6 +45,11 @@ static int set_parent(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
+const char *graph_on_text(enum store_on on)
+{
+    return on_names[on];
+}
+
 bool graph_parse_on(const char *text, enum store_on *out)
 {
     for (size_t i = 0; i < FUT_COUNT(on_names); i++) {

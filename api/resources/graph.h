@@ -41,6 +41,8 @@ FUT_MUST_CHECK int graph_add_then(struct graph *g, size_t child, size_t n, enum 
  * a parent that is named twice; a cycle; a result of a task that is not waited for. */
 FUT_MUST_CHECK int graph_resolve(const struct graph *g, struct task *tasks, size_t n,
                                  struct store_edge **out, size_t *out_n, struct problem *p);
+/* "success", "failure" or "done". */
+const char *graph_on_text(enum store_on on);
 /* How an edge's "on" is spelled. True, or false: it is none; *out untouched. */
 bool graph_parse_on(const char *text, enum store_on *out);
 /* Frees what was gathered; empty after that. */

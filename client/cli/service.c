@@ -1,5 +1,6 @@
 /* service: the commands that look at the daemon and steer it: batch, pools, pause, resume, workers,
- * handlers, stats. */
+ * handlers, stats, graph. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,38 @@ static int run_batch(struct cli *c, int argc, char **argv)
     return code;
 }
 
+static bool wants_dot;
+
+static const struct cli_option graph_options[] = {
+    {"dot", 0, NULL, "print it for Graphviz", NULL, &wants_dot},
+    {0},
+};
+
+static int print_dot(struct cli *c, const char *path)
+{
+    struct remote_answer a;
+    int code = CLI_OK;
+    remote_call(c->remote, &(struct remote_request){.path = path, .accept = "text/vnd.graphviz"},
+                &a);
+    if (a.status != 200)
+        code = cli_refused(c, &a);
+    else if (fwrite(a.body.data, 1, a.body.len, stdout) != a.body.len || fflush(stdout) != 0)
+        code = cli_fail(CLI_USAGE, "The graph cannot be written: %s.", strerror(errno));
+    remote_answer_release(&a);
+    return code;
+}
+
+static int run_graph(struct cli *c, int argc, char **argv)
+{
+    static const struct column columns[] = {
+        {"ID", "id"}, {"NAME", "name"}, {"HANDLER", "handler"}, {"STATE", "state"}};
+    char *path = cli_path(c, "/v1/batches/", argv[0], "/graph");
+    int code = wants_dot ? print_dot(c, path) : list(c, path, "nodes", columns, FUT_COUNT(columns));
+    (void)argc;
+    free(path);
+    return code;
+}
+
 static int set_paused(struct cli *c, char **lanes, int n, bool is_paused)
 {
     int code = CLI_OK;
@@ -170,6 +203,7 @@ static int run_resume(struct cli *c, int argc, char **argv)
 
 const struct cli_command cli_service_commands[] = {
     {"batch", "ID", "show how far a batch is", NULL, 1, 1, run_batch},
+    {"graph", "ID", "show what the tasks of a batch wait for", graph_options, 1, 1, run_graph},
     {"pools", "", "show the slots of each lane", NULL, 0, 0, run_pools},
     {"pause", "LANE...", "take no more tasks from the queue of io or cpu", pause_options, 1, 2,
      run_pause},

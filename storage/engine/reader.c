@@ -55,6 +55,13 @@ static void prepare_members(struct store_op *op)
     o->n = 0;
 }
 
+static void prepare_edges(struct store_op *op)
+{
+    struct store_edges *o = FUT_CONTAINER(op, struct store_edges, op);
+    o->edges = NULL;
+    o->n = 0;
+}
+
 static void prepare_list(struct store_op *op)
 {
     struct store_list *o = FUT_CONTAINER(op, struct store_list, op);
@@ -104,6 +111,7 @@ READ_VERB(attempts, prepare_attempts);
 READ_VERB(get_many, NULL);
 READ_VERB(batch_get, NULL);
 READ_VERB(members, prepare_members);
+READ_VERB(edges, prepare_edges);
 READ_VERB(list, prepare_list);
 READ_VERB(log, prepare_log);
 READ_VERB(bulk_get, NULL);

@@ -534,6 +534,7 @@ const struct backend_ops backend_memory = {
     .get_many = memory_get_many,
     .batch_get = memory_batch_get,
     .members = memory_members,
+    .edges = memory_edges,
     .log = memory_log,
     .attempts = memory_attempts,
     .schedule_get = memory_schedule_get,

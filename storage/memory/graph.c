@@ -199,3 +199,31 @@ int memory_drop_cascade(struct backend *b, const struct backend_cascade *c)
         *found = b->graph.cascades[--b->graph.n_cascades];
     return 0;
 }
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static int by_child_then_parent(const void *a_, const void *b_)
+{
+    const struct store_edge *a = a_, *b = b_;
+    if (a->child != b->child)
+        return a->child < b->child ? -1 : 1;
+    return (a->parent.hi > b->parent.hi) - (a->parent.hi < b->parent.hi);
+}
+
+int memory_edges(struct backend_reader *r, struct store_edges *o)
+{
+    const struct memory_graph *g = &r->b->graph;
+    mutex_lock(&r->b->mu);
+    o->edges = xcalloc(g->n_edges + 1, sizeof(*o->edges));
+    for (size_t i = 0; i < o->n_ids; i++) {
+        for (size_t k = 0; k < g->n_edges; k++) {
+            const struct backend_edge *e = &g->edges[k];
+            if (e->child == o->ids[i].hi)
+                o->edges[o->n++] = (struct store_edge){
+                    .parent = e->parent, .child = i, .on = e->on, .is_pending = e->is_pending};
+        }
+    }
+    mutex_unlock(&r->b->mu);
+    qsort(o->edges, o->n, sizeof(*o->edges), by_child_then_parent);
+    return 0;
+}

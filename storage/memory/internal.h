@@ -212,6 +212,7 @@ int memory_get(struct backend_reader *r, struct store_get *o);
 int memory_list(struct backend_reader *r, struct store_list *o);
 int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int memory_edges(struct backend_reader *r, struct store_edges *o);
 int memory_members(struct backend_reader *r, struct store_members *o);
 int memory_log(struct backend_reader *r, struct store_log *o);
 

@@ -221,6 +221,7 @@ const struct backend_ops backend_sqlite = {
     .get_many = sqlite_get_many,
     .batch_get = sqlite_batch_get,
     .members = sqlite_members,
+    .edges = sqlite_edges,
     .log = sqlite_log,
     .attempts = sqlite_attempts,
     .schedule_get = sqlite_schedule_get,

@@ -132,3 +132,33 @@ int sqlite_drop_cascade(struct backend *b, const struct backend_cascade *c)
     bind_int(b->stmts[W_DROP_CASCADE], 2, c->is_revival);
     return sqlite_run(b, W_DROP_CASCADE);
 }
+
+/* ---- reading: a reader thread ---------------------------------------------------------------- */
+
+static void add_edge(struct store_edges *o, size_t *cap, const struct store_edge *e)
+{
+    if (o->n == *cap) {
+        *cap = *cap ? *cap * 2 : 64;
+        o->edges = xrealloc(o->edges, *cap * sizeof(*o->edges));
+    }
+    o->edges[o->n++] = *e;
+}
+
+int sqlite_edges(struct backend_reader *r, struct store_edges *o)
+{
+    sqlite3_stmt *st = r->stmts[R_EDGES];
+    size_t cap = 0;
+    int step = SQLITE_DONE;
+    for (size_t i = 0; i < o->n_ids && step == SQLITE_DONE; i++) {
+        bind_int(st, 1, (int64_t)o->ids[i].hi);
+        while ((step = sqlite3_step(st)) == SQLITE_ROW)
+            add_edge(o, &cap,
+                     &(struct store_edge){.parent = {(uint64_t)sqlite3_column_int64(st, 0),
+                                                     (uint64_t)sqlite3_column_int64(st, 1)},
+                                          .child = i,
+                                          .on = (enum store_on)sqlite3_column_int(st, 2),
+                                          .is_pending = sqlite3_column_int(st, 3) != 0});
+        (void)sqlite3_reset(st);
+    }
+    return sqlite_rc(r->db, step);
+}

@@ -162,6 +162,7 @@ enum read_stmt {
     R_SCHEDULE_LIST,
     R_SCHEDULE_DUE,
     R_SCHEDULE_NEXT,
+    R_EDGES,
     R_COUNT,
 };
 
@@ -209,8 +210,8 @@ struct backend_reader {
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
     " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
     " o.expires_in_ms, o.deadline_ms, o.schedule, o.queue, o.fair_key, o.priority,"                \
-    " o.flags, o.limits"
-#define SPEC_COLUMN_COUNT 30
+    " o.flags, o.limits, o.name"
+#define SPEC_COLUMN_COUNT 31
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -396,6 +397,7 @@ int sqlite_drop_expiry(struct backend *b, uint64_t key);
 int sqlite_drop_timer(struct backend *b, uint64_t key, enum backend_timer which);
 
 /* edges.c */
+int sqlite_edges(struct backend_reader *r, struct store_edges *o);
 int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out);
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e);
 int sqlite_pending_edges(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,

@@ -43,6 +43,8 @@ static const char *const sql[R_COUNT] = {
     [R_ATTEMPTS] = "SELECT attempt, state, started_ms, finished_ms, code, message, exit_code,"
                    " signal, oom, max_rss_kib, cpu_ms, log, error_type FROM attempts WHERE key = ?1"
                    " ORDER BY attempt",
+    [R_EDGES] = "SELECT parent, parent_lo, kind, is_pending FROM edges WHERE child = ?1"
+                " ORDER BY parent",
     [R_SCHEDULE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
     [R_SCHEDULE_RUNS] =
         "SELECT s.kind, s.at_ms, s.to_ms, s.done_ms, s.is_manual, s.key, s.lo,"

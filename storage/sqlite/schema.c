@@ -220,6 +220,9 @@ static const char *const migrations[] = {
     /* The task that waits for all members of a batch. */
     ("ALTER TABLE batches ADD COLUMN then_key INTEGER;"
      "ALTER TABLE batches ADD COLUMN then_lo INTEGER;"),
+
+    /* What the tasks of a batch are called. */
+    "ALTER TABLE options ADD COLUMN name TEXT;",
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -17,8 +17,8 @@ static const char *const sql[W_COUNT] = {
     [W_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
         " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule,"
-        " queue, fair_key, priority, flags, limits)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        " queue, fair_key, priority, flags, limits, name)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8, place = coalesce(?11, place),"

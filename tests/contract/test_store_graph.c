@@ -254,6 +254,7 @@ START_TEST(test_store_graph_behind_a_batch)
         struct task_spec spec = *t[i].spec;
         spec.batch = batch.id;
         spec.batch_pos = i;
+        spec.name = i ? "second" : NULL;
         struct task_spec *member = task_spec_new(&spec);
         task_spec_unref(t[i].spec);
         t[i].spec = member;
@@ -268,6 +269,21 @@ START_TEST(test_store_graph_behind_a_batch)
     ck_assert_uint_eq(get.batch.total, 2);
     ck_assert_uint_eq(get.batch.counts[TASK_QUEUED], 2);
     ck_assert(id_equal(get.batch.then, t[2].spec->id));
+    struct task_id ids[] = {t[2].spec->id, t[0].spec->id, id_new()};
+    struct store_edges seen = {.ids = ids, .n_ids = 3};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_edges, &seen.op), 0);
+    ck_assert_uint_eq(seen.n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert(id_equal(seen.edges[i].parent, t[i].spec->id));
+        ck_assert_uint_eq(seen.edges[i].child, 0);
+        ck_assert_int_eq(seen.edges[i].on, STORE_ON_DONE);
+        ck_assert(seen.edges[i].is_pending);
+    }
+    free(seen.edges);
+    struct task member;
+    ck_assert_int_eq(fixture_get(&k, t[1].spec->id, &member), 0);
+    ck_assert_str_eq(member.spec->name, "second");
+    task_release(&member);
     finish(&t[0], true);
     finish(&t[1], false);
     finish(&t[2], true);

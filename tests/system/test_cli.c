@@ -219,10 +219,29 @@ START_TEST(test_cli_speaks_over_a_unix_socket_with_a_token)
 }
 END_TEST
 
+START_TEST(test_cli_graph)
+{
+    json_t *b =
+        api_batch(daemon_url(d), "{\"tasks\":[{\"name\":\"one\",\"handler\":\"echo\"},"
+                                 "{\"name\":\"two\",\"handler\":\"echo\",\"after\":[\"one\"]}]}");
+    json_decref(api_done(daemon_url(d), json_string_value(json_array_get(api_at(b, "ids"), 1))));
+    char *script = text_printf("future graph %s", api_str(b, "id"));
+    ck_assert_int_eq(shell(script), 0);
+    ck_assert(strstr(out, "one") && strstr(out, "two") && strstr(out, "succeeded"));
+    free(script);
+    script = text_printf("future graph --dot %s", api_str(b, "id"));
+    ck_assert_int_eq(shell(script), 0);
+    ck_assert(strstr(out, "digraph") == out && strstr(out, " -> "));
+    free(script);
+    ck_assert_int_ne(shell("future graph --dot nothing"), 0);
+    json_decref(b);
+}
+END_TEST
+
 int main(void)
 {
     TCase *table = tcase_create("commands"), *rest = tcase_create("rest");
-    const TTest *const tests[] = {test_cli_makes_text_safe_for_a_terminal,
+    const TTest *const tests[] = {test_cli_makes_text_safe_for_a_terminal, test_cli_graph,
                                   test_cli_draws_on_a_terminal, test_cli_map_outlasts_a_restart,
                                   test_cli_speaks_over_a_unix_socket_with_a_token};
     tcase_add_checked_fixture(table, setup, teardown);

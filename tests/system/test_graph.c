@@ -179,6 +179,66 @@ START_TEST(test_graph_then_after_failures)
 }
 END_TEST
 
+/* More than a page of nodes, as JSON and for Graphviz. */
+START_TEST(test_graph_is_shown)
+{
+    enum { N = 450 };
+    struct buf body = BUF_INIT;
+    size_t at;
+    json_t *e;
+    begin();
+    buf_puts(&body, "{\"tasks\":[");
+    for (int i = 0; i < N; i++) {
+        buf_printf(&body, "%s{\"name\":\"t%d\",\"handler\":\"echo\"", i ? "," : "", i);
+        if (i)
+            buf_printf(&body, ",\"after\":[{\"id\":\"t%d\",\"on\":\"%s\"}]", i - 1,
+                       i % 2 ? "success" : "done");
+        buf_putc(&body, '}');
+    }
+    buf_puts(&body, "],\"then\":{\"handler\":\"echo\"}}");
+    json_t *b = api_batch(daemon_url(d), body.data);
+    buf_release(&body);
+    json_decref(api_done(daemon_url(d), api_str(b, "then")));
+    struct http_reply r = api_get(daemon_url(d), "/v1/batches/%s/graph", api_str(b, "id"));
+    ck_assert_uint_eq(json_array_size(api_at(r.json, "nodes")), N + 1);
+    ck_assert_uint_eq(json_array_size(api_at(r.json, "edges")), N - 1 + N);
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        const json_t *node = json_array_get(api_at(r.json, "nodes"), (size_t)i);
+        (void)snprintf(name, sizeof(name), "t%d", i);
+        ck_assert_str_eq(api_str(node, "name"), name);
+        ck_assert_str_eq(api_str(node, "id"), id_at(b, (size_t)i));
+        ck_assert_str_eq(api_str(node, "state"), "succeeded");
+    }
+    json_array_foreach (api_at(r.json, "edges"), at, e) {
+        bool is_chain = at < N - 1;
+        size_t from = is_chain ? at : at - (N - 1);
+        ck_assert_str_eq(api_str(e, "from"), id_at(b, from));
+        ck_assert_str_eq(api_str(e, "to"), is_chain ? id_at(b, at + 1) : api_str(b, "then"));
+        ck_assert_str_eq(api_str(e, "on"), is_chain && at % 2 ? "done" : "success");
+        ck_assert(json_is_false(api_at(e, "pending")));
+    }
+    http_reply_release(&r);
+    r = api_get(daemon_url(d), "/v1/batches/%s/graph?format=dot", api_str(b, "id"));
+    char *edge = text_printf("\"%s\" -> \"%s\" [label=done];\n", id_at(b, 1), id_at(b, 2));
+    ck_assert(strstr(r.body, "digraph \"") == r.body && strstr(r.body, edge) != NULL);
+    ck_assert(strstr(r.body, "[label=\"t449\\necho\", style=filled, fillcolor=palegreen]") != NULL);
+    free(edge);
+    http_reply_release(&r);
+    r = api_get(daemon_url(d), "/v1/batches/%s/graph?format=svg", api_str(b, "id"));
+    ck_assert_int_eq(r.status, 400);
+    http_reply_release(&r);
+    r = api_get(daemon_url(d), "/v1/batches/%s/graph", api_str(b, "then"));
+    ck_assert_int_eq(r.status, 404);
+    http_reply_release(&r);
+    json_t *f = api_future(daemon_url(d), id_at(b, 7));
+    ck_assert_str_eq(api_str(f, "name"), "t7");
+    json_decref(f);
+    json_decref(b);
+    end();
+}
+END_TEST
+
 /* The inputs of a map are taken as they are, and so is a body that is the input. */
 START_TEST(test_graph_references_are_data_elsewhere)
 {
@@ -391,6 +451,7 @@ int main(void)
                             test_graph_refuses,
                             test_graph_results_as_inputs,
                             test_graph_references_are_data_elsewhere,
+                            test_graph_is_shown,
                             test_graph_then,
                             test_graph_then_after_failures,
                             test_graph_result_of_a_promise,
