@@ -136,7 +136,7 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(call archives,daemo
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a -Wl,--start-group $(call archives,daemon) -Wl,--end-group $(LIBS_daemon) -o $@
 
 # Stands before libc in a daemon under test (LD_PRELOAD); the same code whatever the variant.
-PRELOAD = $(B)/tests/preload/disk.so $(B)/tests/preload/clock.so
+PRELOAD = $(addprefix $(B)/tests/preload/,clock.so disk.so forks.so)
 $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/%.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

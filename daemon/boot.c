@@ -255,12 +255,15 @@ const char *boot_stuck_module(struct boot *b)
 {
     bool writer = store_has_moved(b->store); /* all are asked, each time */
     bool scheduler = scheduler_has_moved(b->scheduler);
+    bool schedules = schedules_has_moved(b->schedules);
     bool http = api_has_moved(b->api);
     const char *stuck = NULL;
     if (!writer)
         stuck = "store-writer";
     else if (!scheduler)
         stuck = "scheduler";
+    else if (!schedules)
+        stuck = "schedules";
     else if (!http)
         stuck = "http";
     api_set_stuck(b->api, stuck);

@@ -31,6 +31,7 @@ struct schedules {
     int clock_fd; /* timerfd that is cancelled when the clock is set; -1: there is none */
     struct mutex mu;
     struct cond cond;
+    struct thread_probe probe;
     size_t posted;    /* guarded by mu: operations that are not done */
     bool is_stopping; /* guarded by mu */
     bool is_moved;    /* guarded by mu: something has changed since the last look */
@@ -234,8 +235,10 @@ static void *run(void *schedules)
     struct schedules *s = schedules;
     int64_t again_ms = 0;
     watch_clock(s);
-    while (sleep_until(s, again_ms))
+    while (sleep_until(s, again_ms)) {
+        thread_probe_answer(&s->probe);
         look(s, clock_wall_ms(), &again_ms);
+    }
     return NULL;
 }
 
@@ -275,6 +278,16 @@ void schedules_start(struct schedules *s)
 void schedules_set_catalog(struct schedules *s, const struct catalog *c)
 {
     catalog_lend_set(&s->catalog, c);
+}
+
+bool schedules_has_moved(struct schedules *s)
+{
+    if (!s->is_started)
+        return true;
+    if (!thread_probe_ask(&s->probe))
+        return false;
+    fd_wake(s->wake_fd);
+    return true;
 }
 
 void schedules_stop(struct schedules *s)

@@ -6,6 +6,8 @@
 #ifndef FUT_DAEMON_SCHEDULES_H
 #define FUT_DAEMON_SCHEDULES_H
 
+#include <stdbool.h>
+
 #include "core/catalog.h"
 #include "core/err.h"
 
@@ -26,6 +28,9 @@ struct schedules *schedules_new(const struct schedules_config *cfg);
 void schedules_start(struct schedules *s);
 /* Tasks are made by this catalog from now on; a reference is taken. Any thread. */
 void schedules_set_catalog(struct schedules *s, const struct catalog *c);
+/* Has the thread had a turn since the last call? True the first time, and while it is not started.
+ * Each call that says yes asks anew. One thread. */
+bool schedules_has_moved(struct schedules *s);
 /* Fires nothing any more; waits for what is being committed. Before store_stop. Nothing happens
  * when not started. */
 void schedules_stop(struct schedules *s);

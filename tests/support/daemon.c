@@ -26,7 +26,8 @@ struct daemon {
     char *settings[SETTINGS_MAX + 1]; /* "NAME=value", NULL at the end */
     int fds[PROGRAM_FDS_MAX];         /* borrowed */
     size_t n_fds;
-    const char *keep; /* borrowed: of the lines to keep; NULL none */
+    const char *script; /* borrowed: starts it; NULL none */
+    const char *keep;   /* borrowed: of the lines to keep; NULL none */
     struct buf kept;
     char address[160];
     char url[180];
@@ -144,6 +145,11 @@ void daemon_pass_socket(struct daemon *d, int fd)
     free(setting);
 }
 
+void daemon_start_by(struct daemon *d, const char *script)
+{
+    d->script = script;
+}
+
 void daemon_keep_port(struct daemon *d)
 {
     char *setting = text_printf("FUTURED_LISTEN=%s", d->address);
@@ -159,9 +165,10 @@ static void spawn(struct daemon *d)
         fail("the daemon runs already");
     char *path = daemon_built("futured");
     /* LISTEN_PID must be its own, which nobody knows before it is there. */
-    const char *argv[] = {"/bin/sh", "-c", "LISTEN_PID=$$; export LISTEN_PID; exec \"$0\"", path,
-                          NULL};
-    d->program = program_start_with_fds(d->n_fds ? argv : argv + 3,
+    static const char with_fds[] = "LISTEN_PID=$$; export LISTEN_PID; exec \"$0\"";
+    const char *script = d->script || !d->n_fds ? d->script : with_fds;
+    const char *argv[] = {"/bin/sh", "-c", script, path, NULL};
+    d->program = program_start_with_fds(script ? argv : argv + 3,
                                         (const char *const *)(const void *)d->settings, d->dir,
                                         d->fds, d->n_fds);
     free(path);

@@ -24,6 +24,9 @@ void daemon_set_handlers(struct daemon *d, const char *json);
 /* From the next start on it inherits this listening socket (LISTEN_FDS), which stays the caller's.
  */
 void daemon_pass_socket(struct daemon *d, int fd);
+/* From the next start on a shell runs this script (borrowed), which ends with exec "$0": the
+ * daemon. */
+void daemon_start_by(struct daemon *d, const char *script);
 /* From the next start on: the port that it has now. */
 void daemon_keep_port(struct daemon *d);
 

@@ -148,7 +148,10 @@ static bool hold_thread(pid_t tid)
 
 static const struct {
     const char *thread, *module;
-} threads[] = {{"store-writer", "store-writer"}, {"scheduler", "scheduler"}, {"http-0", "http"}};
+} threads[] = {{"store-writer", "store-writer"},
+               {"scheduler", "scheduler"},
+               {"schedules", "schedules"},
+               {"http-0", "http"}};
 
 START_TEST(test_service_starves_the_watchdog_while_a_thread_is_stopped)
 {
