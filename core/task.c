@@ -188,16 +188,28 @@ void task_write_end(struct buf *out, const struct task *t)
                id, t->spec->handler, task_state_name(t->state), t->attempt, at, id);
 }
 
+/* NULL stands for text. */
+static bool is_same_text(const char *a, const char *b, const char *text)
+{
+    return strcmp(a ? a : text, b ? b : text) == 0;
+}
+
+static bool has_same_times(const struct task_times *a, const struct task_times *b)
+{
+    return a->delay_ms == b->delay_ms && a->run_at_wall_ms == b->run_at_wall_ms &&
+           a->expires_in_ms == b->expires_in_ms && a->deadline_ms == b->deadline_ms;
+}
+
 bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
 {
     const struct retry_policy *p = &a->retry, *q = &b->retry;
     return strcmp(a->handler, b->handler) == 0 && a->lane == b->lane && a->retries == b->retries &&
            a->timeout_ms == b->timeout_ms && p->on == q->on && p->first_ms == q->first_ms &&
            p->max_ms == q->max_ms && p->says_jitter == q->says_jitter &&
-           p->jitter_percent == q->jitter_percent &&
-           a->times.expires_in_ms == b->times.expires_in_ms &&
-           a->times.deadline_ms == b->times.deadline_ms &&
-           strcmp(a->limits ? a->limits : "", b->limits ? b->limits : "") == 0 &&
+           p->jitter_percent == q->jitter_percent && a->priority == b->priority &&
+           has_same_times(&a->times, &b->times) &&
+           is_same_text(a->queue, b->queue, TASK_QUEUE_DEFAULT) &&
+           is_same_text(a->fair_key, b->fair_key, "") && is_same_text(a->limits, b->limits, "") &&
            strcmp(a->input_type, b->input_type) == 0 && a->input_len == b->input_len &&
            a->has_refs == b->has_refs &&
            (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);

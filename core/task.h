@@ -159,8 +159,8 @@ void task_release(struct task *t);
 /* Appends how a task that is done ended, as a JSON object of id, handler, state, attempt,
  * finished_at and href: what a callback tells of it. */
 void task_write_end(struct buf *out, const struct task *t);
-/* Do both ask for the same work: handler, input, lane, timeout, retries, limits of time? Both have
- * their input. Who asked, when, when it is to begin, and to whom the end is told, is left aside. */
+/* Do both ask for the same: handler, input, and every option? Both have their input. Who asked,
+ * when, what they wait for, and to whom the end is told, is left aside. */
 bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b);
 
 /* Has an attempt of this life of the task begun? */

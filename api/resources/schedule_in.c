@@ -236,6 +236,10 @@ int schedule_in_check(const struct schedule_in *s, const struct submission_rules
         problem_set_field(p, field);
         return FUT_ERR_INVAL;
     }
+    if (s->task.after)
+        return refuse_whole(PROBLEM_INVALID_VALUE, "task.after",
+                            "The tasks of a schedule wait for no others: each time is a new one.",
+                            p);
     if (recurrence_next(&s->when, now_ms, &next))
         return 0;
     return refuse_whole(PROBLEM_INVALID_VALUE,

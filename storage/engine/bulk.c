@@ -25,7 +25,7 @@ static int retry_one(struct store *s, struct task *t)
 {
     struct task_change c;
     FUT_MUST(task_apply(t, EVENT_REVIVE, NULL, &c) == 0);
-    return revive_task(s, &c, t, false);
+    return txn_is_full(s, 1) ? FUT_ERR_FULL : revive_task(s, &c, t, false);
 }
 
 static int delete_one(struct store *s, struct task *t)

@@ -71,8 +71,8 @@ static bool was_cancelled_for_a_parent(const struct task *t)
             strcmp(code, end_code_text(END_NOT_NEEDED)) == 0);
 }
 
-/* A child that cannot live again (another parent has failed, its unique key is taken, the queue is
- * full) stays as it is. */
+/* A child that cannot live again (another parent has failed, its unique key is taken) stays as it
+ * is. It was accepted with its parent, so the queue may be full. */
 static int revive_child(struct store *s, uint64_t key)
 {
     struct task t;

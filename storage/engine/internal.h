@@ -231,9 +231,10 @@ FUT_MUST_CHECK int txn_remove(struct store *s, struct task_id id);
 
 /* ---- revive.c -------------------------------------------------------------------------------- */
 
-/* Gives a task that failed or was cancelled another life (c: of EVENT_REVIVE, from *t, which has
- * its outcome), brings *t up to date and tells the listeners; nothing happens but with 0. stays: t
- * is there until they have been told, and they get it. Errors as store_verb_revive's.
+/* Gives a task that failed or was cancelled another life, however full the queue is (c: of
+ * EVENT_REVIVE, from *t, which has its outcome), brings *t up to date and tells the listeners;
+ * nothing happens but with 0. stays: t is there until they have been told, and they get it. Errors
+ * as store_verb_revive's.
  */
 FUT_MUST_CHECK int revive_task(struct store *s, const struct task_change *c, struct task *t,
                                bool stays);

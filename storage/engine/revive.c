@@ -93,8 +93,6 @@ int revive_task(struct store *s, const struct task_change *c, struct task *t, bo
 {
     struct txn_mark before;
     struct task_change change = *c;
-    if (txn_is_full(s, 1))
-        return FUT_ERR_FULL;
     int rc = txn_begin(s);
     if (rc == 0)
         rc = txn_end_batches(s); /* those that ended before this */
@@ -143,7 +141,7 @@ static int drop_checkpoint(struct store *s, struct task *t)
 static int write_revive(struct store *s, struct store_op *op)
 {
     struct store_revive *o = FUT_CONTAINER(op, struct store_revive, op);
-    int rc = revive_task(s, &o->change, &o->task, true);
+    int rc = txn_is_full(s, 1) ? FUT_ERR_FULL : revive_task(s, &o->change, &o->task, true);
     return rc == 0 && o->is_fresh ? drop_checkpoint(s, &o->task) : rc;
 }
 

@@ -1,4 +1,5 @@
 /* submit: how tasks come in: all or none, once per key. The writer thread alone. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -114,6 +115,22 @@ static int compare_loaded(const struct store_submit *o, const struct task_spec *
     return same ? 0 : FUT_ERR_CONFLICT;
 }
 
+/* Does the task that is there wait for what this one is to wait for? */
+static int compare_parents(struct store *s, const struct store_submit *o)
+{
+    size_t n = 0, found = 0;
+    if (!s->w.has_edges && !o->n_edges)
+        return 0;
+    struct backend_edge *edges = xmalloc(STORE_PARENTS_MAX * sizeof(*edges));
+    int rc = s->ops->parents(s->backend, o->existing.hi, STORE_PARENTS_MAX, edges, &n);
+    for (size_t i = 0; rc == 0 && i < o->n_edges; i++) {
+        for (size_t j = 0; j < n; j++)
+            found += id_equal(edges[j].parent, o->edges[i].parent) && edges[j].on == o->edges[i].on;
+    }
+    free(edges);
+    return rc != 0 || (found == n && n == o->n_edges) ? rc : FUT_ERR_CONFLICT;
+}
+
 static int compare_existing(struct store *s, const struct store_submit *o)
 {
     struct task_spec *spec = NULL, *callback = NULL;
@@ -122,6 +139,8 @@ static int compare_existing(struct store *s, const struct store_submit *o)
         rc = s->ops->load(s->backend, spec->callback.hi, &callback);
     if (rc == 0 || (spec && rc == FUT_ERR_NOT_FOUND)) /* somebody has deleted the callback */
         rc = compare_loaded(o, spec, callback);
+    if (rc == 0)
+        rc = compare_parents(s, o);
     task_spec_unref(spec);
     task_spec_unref(callback);
     return rc;

@@ -162,6 +162,32 @@ START_TEST(test_store_graph_retry_revives)
 }
 END_TEST
 
+/* What was accepted once is no submission: the graph comes back as a whole. */
+START_TEST(test_store_graph_revives_beside_a_full_queue)
+{
+    struct task t[3], seen;
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 3);
+    struct store_edge edges[] = {inside(t, 0, 1, STORE_ON_SUCCESS),
+                                 inside(t, 1, 2, STORE_ON_SUCCESS)};
+    ck_assert_int_eq(submit(t, 3, edges, 2), 0);
+    finish(&t[0], false);
+    expect(&t[2], TASK_CANCELLED, "parent_failed");
+    fixture_stop(&k);
+    k.cfg.max_queued = 1;
+    if (strcmp(k.backend, "memory") != 0) { /* which forgets */
+        fixture_reopen(&k);
+        ck_assert_int_eq(fixture_get(&k, t[0].spec->id, &seen), 0);
+        ck_assert_int_eq(fixture_revive(&k, &seen), 0);
+        task_release(&seen);
+        for (int i = 0; i < 3; i++)
+            finish(&t[i], true);
+    }
+    release(t, 3);
+    fixture_close(&k);
+}
+END_TEST
+
 /* A parent that is there already: it runs, has succeeded, has failed, or is not known. */
 START_TEST(test_store_graph_parents_from_before)
 {
@@ -528,6 +554,7 @@ int main(void)
         test_store_graph_failure_cancels_transitively,
         test_store_graph_wide_and_in_steps,
         test_store_graph_retry_revives,
+        test_store_graph_revives_beside_a_full_queue,
         test_store_graph_parents_from_before,
         test_store_graph_fills_inputs,
         test_store_graph_waits_for_parents_then_for_a_time,

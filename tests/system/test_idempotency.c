@@ -6,6 +6,7 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 
 #define AT_ONCE 16
 
@@ -218,6 +219,61 @@ START_TEST(test_unique_refuses_what_is_not_the_same)
 }
 END_TEST
 
+/* Options of which a task has none by default: each makes it another one. */
+static const char *const options[] = {
+    "\"queue\":\"mail\"",
+    "\"priority\":1",
+    "\"fair_key\":\"a\"",
+    "\"delay\":600",
+    "\"run_at\":\"2099-01-01T00:00:00Z\"",
+    "\"expires_in\":600",
+    "\"deadline\":600",
+    "\"limits\":[\"l\"]",
+    "\"after\":[\"PARENT\"]",
+    "\"after\":[{\"id\":\"PARENT\",\"on\":\"done\"}]",
+};
+
+static char *with_option(const char *option, const char *parent)
+{
+    const char *at = strstr(option, "PARENT");
+    return at ? text_printf("%s,%.*s%s%s}", SLEEP, (int)(at - option), option, parent,
+                            at + strlen("PARENT"))
+              : text_printf("%s,%s}", SLEEP, option);
+}
+
+static void expect_conflict(const struct daemon *d, const char *body)
+{
+    struct http_reply r = api_post(daemon_url(d), "/v1/tasks", body);
+    ck_assert_msg(r.status == 409, "%s: %d %s", body, r.status, r.body);
+    http_reply_release(&r);
+}
+
+START_TEST(test_unique_counts_every_option)
+{
+    static const char limit[] = "{\"max_running\":1}";
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char plain[ID_TEXT_SIZE], first[ID_TEXT_SIZE], again[ID_TEXT_SIZE];
+    struct http_reply promise = api_post(daemon_url(d), "/v1/promises", "{}");
+    struct http_reply put = http_call(
+        daemon_url(d),
+        &(struct http_request){
+            .method = "PUT", .path = "/v1/limits/l", .body = limit, .body_len = strlen(limit)});
+    ck_assert_int_eq(put.status, 201);
+    char *body = with_option(options[_i], api_str(promise.json, "id"));
+    api_submit(daemon_url(d), SLEEP "}", plain);
+    expect_conflict(d, body);
+    ck_assert_int_eq(api_cancel(daemon_url(d), plain), 200);
+    api_submit(daemon_url(d), body, first);
+    api_submit(daemon_url(d), body, again);
+    ck_assert_str_eq(first, again);
+    expect_conflict(d, SLEEP "}");
+    free(body);
+    http_reply_release(&put);
+    http_reply_release(&promise);
+    daemon_free(&d);
+}
+END_TEST
+
 /* The key went with its future: the request is a new one, and no echo of what is gone. */
 START_TEST(test_idempotency_key_goes_with_its_future)
 {
@@ -278,5 +334,10 @@ int main(void)
         test_idempotency_key_goes_with_its_future,
         test_idempotency_is_answered_when_the_queue_is_full,
     };
-    return suite_run("idempotency", tests, FUT_COUNT(tests));
+    TCase *t = tcase_create("idempotency");
+    tcase_set_timeout(t, SUITE_TIMEOUT_S);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(t, tests[i]);
+    tcase_add_loop_test(t, test_unique_counts_every_option, 0, (int)FUT_COUNT(options));
+    return suite_run_cases("idempotency", t, NULL);
 }

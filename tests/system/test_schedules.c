@@ -268,6 +268,8 @@ START_TEST(test_schedules_follow_the_clock)
 }
 END_TEST
 
+#define PARENT "01a21d75-b8d1-7000-860e-c57b71d751cf"
+
 /* ---- the file ---------------------------------------------------------------------------------
  */
 
@@ -360,6 +362,7 @@ static const struct {
     {"{\"every\":1,\"task\":{\"input\":1}}", 422, "task.handler"},
     {"{\"every\":1,\"task\":{\"handler\":\"echo\",\"retries\":-1}}", 422, "task.retries"},
     {"{\"every\":1,\"often\":true," QUICK "}", 422, "often"},
+    {"{\"every\":1,\"task\":{\"handler\":\"echo\",\"after\":[\"" PARENT "\"]}}", 422, "task.after"},
 };
 
 START_TEST(test_schedules_bad_input)
