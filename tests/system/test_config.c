@@ -217,34 +217,36 @@ static int run_script(const char *script, char **out_said)
     return status;
 }
 
-#define START "FUTURED_DB=$1 FUTURED_LISTEN=127.0.0.1:0 exec timeout -s TERM 5 $0"
-
 START_TEST(test_config_closed_descriptors_are_replaced)
 {
-    char *said = NULL;
-    (void)run_script("exec 0<&- 1>&-; " START, &said);
-    ck_assert_msg(strstr(said, "listening address=") && strstr(said, "ended reason=SIGTERM"), "%s",
-                  said);
-    free(said);
+    struct daemon *d = daemon_new();
+    daemon_start_by(d, "exec 0<&- 1>&-; exec \"$0\"");
+    daemon_start(d);
+    daemon_stop(d);
+    daemon_free(&d);
 }
 END_TEST
 
 START_TEST(test_config_too_few_descriptors_are_a_sentence)
 {
+    struct daemon *d = daemon_new();
     char *said = NULL;
-    ck_assert_int_eq(run_script("ulimit -n 24; " START, &said), EXIT_CONFIG);
+    daemon_start_by(d, "ulimit -n 24; exec \"$0\"");
+    ck_assert_int_eq(daemon_start_refused(d, &said), EXIT_CONFIG);
     ck_assert_msg(strstr(said, "ulimit -n) is 24") != NULL, "%s", said);
     free(said);
+    daemon_free(&d);
 }
 END_TEST
 
 START_TEST(test_config_connections_are_fitted_to_the_descriptors)
 {
-    char *said = NULL;
-    (void)run_script("ulimit -n 400; " START, &said);
-    ck_assert_msg(strstr(said, "connections_fitted wanted=10000"), "%s", said);
-    ck_assert_msg(strstr(said, "ended reason=SIGTERM") != NULL, "%s", said);
-    free(said);
+    struct daemon *d = daemon_new();
+    daemon_start_by(d, "ulimit -n 400; exec \"$0\"");
+    daemon_start(d);
+    free(daemon_wait_log(d, "connections_fitted wanted=10000"));
+    daemon_stop(d);
+    daemon_free(&d);
 }
 END_TEST
 
