@@ -57,7 +57,8 @@ class Daemon:
         warm = {"worker": ["python3", str(self.folder / "bin/warm.py")], "lane": "cpu", "timeout": 60, "max_tasks": 50,
                 "backoff": {"first": 0.2, "max": 2}}
         new = self.folder / "handlers.new"
-        new.write_text(json.dumps({"work": work, "hasty": {**work, "timeout": 0.7}, "warm": warm}))
+        new.write_text(json.dumps({"work": work, "hasty": {**work, "timeout": 0.7}, "warm": warm,
+                                   "steps": {**warm, "max_tasks": 5, "env": env}}))
         new.replace(self.folder / "handlers.json")
 
     # ---- start and end ------------------------------------------------------------------------

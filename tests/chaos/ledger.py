@@ -18,6 +18,12 @@ RULES = {
     "order": "a stream tells each end of its batch once, in order of completion, over any restart",
     "batches": "a batch ends with all its members, and has all their results",
     "alone": "two attempts of one task never run side by side",
+    "limits": "no more tasks of a limit run at once than it lets",
+    "graphs": "a task begins when those that it waits for have ended as it asks, or it is cancelled",
+    "promises": "a promise is completed once, by the first",
+    "schedules": "each time of a schedule is fired once, in order, and its task ends",
+    "checkpoints": "a run is given what an earlier run has stored last",
+    "bulk": "an operation changes all that its filter means, over any restart",
     "running": "nothing is running without an attempt",
     "daemon": "the daemon starts, ends when told and in time, and at no other moment",
     "answers": "each answer is one of the contract",
@@ -41,6 +47,7 @@ class Promise:
         self.cancelled = False    # a cancel was answered 200 in this life
         self.is_unsure = False    # an answer got lost: the number of its lives is not known
         self.end = None           # (state, code, attempt, result)
+        self.exit_code = None     # of that end
         self.ended = None         # when that was seen
         self.states = []          # of all its ends
         self.is_deleted = self.is_gone = False
@@ -75,6 +82,7 @@ class Ledger:
         self.batches, self.unique, self.worker_kills = [], {}, 0
         self.unique_locks = collections.defaultdict(threading.Lock)
         self.unique_unknown = set()  # keys under which a submission got no answer: it may hold the key
+        self.graphs = []  # (batch, members, for each the parents' places and what is asked of them)
         self.batch_callbacks = []  # (batch, token, members)
 
     def breach(self, rule, text):
@@ -107,6 +115,7 @@ class Ledger:
         end = (future["state"], error.get("code"), future["attempt"], result_text(future))
         with self.lock:
             before, promise.end = promise.end, end
+            promise.exit_code = error.get("exit_code")
             if before is None:
                 promise.ended = time.monotonic()
                 promise.states.append(end[0])
