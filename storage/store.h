@@ -531,6 +531,9 @@ extern const struct store_verb store_verb_limit_list;
 
 /* Is this limit defined? Any thread; takes a short lock. False: *out_per_key untouched. */
 bool store_limit_find(struct store *s, const char *name, bool *out_per_key);
+/* How many tasks of this limit (of each of its keys) may run at once; 0: any number, or it is not
+ * defined. Any thread; takes a short lock. */
+uint32_t store_limit_max_running(struct store *s, const char *name);
 /* Has any name TASK_LIMIT_HOST in front? Likewise. */
 bool store_limit_has_hosts(struct store *s);
 /* The first closed one of the limits that a task names (spec.limits), or the first that is shut, if

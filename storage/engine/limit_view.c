@@ -15,6 +15,7 @@ struct limit_closed {
 struct limit_name {
     struct map_node by_name;
     bool per_key;
+    uint32_t max_running; /* 0: any number */
     char name[TASK_LIMIT_NAME_MAX + 1];
 };
 
@@ -57,6 +58,7 @@ void limit_view_name(struct limit_view *v, const struct store_limit *is)
         v->hosts += is_host(is->name);
     }
     n->per_key = is->per_key;
+    n->max_running = is->max_running;
     mutex_unlock(&v->mu);
 }
 
@@ -123,6 +125,16 @@ bool store_limit_find(struct store *s, const char *name, bool *out_per_key)
         *out_per_key = n->per_key;
     mutex_unlock(&v->mu);
     return n != NULL;
+}
+
+uint32_t store_limit_max_running(struct store *s, const char *name)
+{
+    struct limit_view *v = &s->w.limits.view;
+    mutex_lock(&v->mu);
+    const struct limit_name *n = find_name(v, name);
+    uint32_t max = n ? n->max_running : 0;
+    mutex_unlock(&v->mu);
+    return max;
 }
 
 bool store_limit_has_hosts(struct store *s)

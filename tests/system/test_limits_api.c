@@ -358,6 +358,30 @@ START_TEST(test_limits_refuse_bad_input)
 }
 END_TEST
 
+/* The program of the cancelled task ends by the KILL alone; the other must not run beside it. */
+START_TEST(test_limits_count_what_was_cancelled_until_it_has_ended)
+{
+    static const char *const settings[] = {"MAX_WORKERS=4", "FUTURED_KILL_GRACE=2s"};
+    struct daemon *d = daemon_start_handlers(
+        "{\"deaf\": {\"exec\": [\"sh\", \"-c\", \"trap '' TERM; exec 9>>DIR/lock; flock 9;"
+        " echo >DIR/began; while :; do sleep 0.1 9>&-; done\"]},"
+        " \"look\": {\"exec\": [\"sh\", \"-c\", \"flock -n DIR/lock echo alone || echo beside\"]}}",
+        settings, 2);
+    char deaf[ID_TEXT_SIZE];
+    define(d, "one", "{\"max_running\":1}");
+    api_submit(daemon_url(d), "{\"handler\":\"deaf\",\"limits\":[\"one\"]}", deaf);
+    free(daemon_wait_file(d, "began"));
+    ck_assert_int_eq(api_cancel(daemon_url(d), deaf), 200);
+    json_t *look = api_run(daemon_url(d), "{\"handler\":\"look\",\"limits\":[\"one\"]}");
+    char *text = api_result(daemon_url(d), api_str(look, "id"));
+    ck_assert_str_eq(text, "alone\n");
+    free(text);
+    json_decref(look);
+    daemon_stop(d);
+    daemon_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = suite_case("limits", 60, NULL, NULL);
@@ -368,6 +392,7 @@ int main(void)
     tcase_add_test(tc, test_limits_of_a_host_open_when_it_wants);
     tcase_add_test(tc, test_limits_of_hosts_that_a_task_does_not_name);
     tcase_add_test(tc, test_limits_name_a_wrong_fail_on);
+    tcase_add_test(tc, test_limits_count_what_was_cancelled_until_it_has_ended);
     tcase_add_test(tc, test_limits_refuse_bad_input);
     return suite_run_cases("limits over HTTP", tc, NULL);
 }

@@ -188,30 +188,10 @@ static enum attempt_state state_when_free(const struct attempt *a)
                                        : ATTEMPT_WAITING;
 }
 
-static struct attempt *find_by_task(struct scheduler *s, struct task_id id)
-{
-    for (struct map_node *n = map_get(&s->by_id, id.hi); n; n = map_next_same(n)) {
-        struct attempt *a = FUT_CONTAINER(n, struct attempt, by_id);
-        if (id_equal(a->apply.task.spec->id, id))
-            return a;
-    }
-    return NULL;
-}
-
-static bool has_earlier_life(const struct attempt *a)
-{
-    struct task_id id = a->apply.task.spec->id;
-    for (struct map_node *n = map_get(&a->s->by_id, id.hi); n; n = map_next_same(n)) {
-        const struct attempt *other = FUT_CONTAINER(n, struct attempt, by_id);
-        if (other != a && id_equal(other->apply.task.spec->id, id))
-            return true;
-    }
-    return false;
-}
-
+/* Nothing more keeps it from a slot, or something still does. */
 static void unblock(struct attempt *a)
 {
-    if (!a->filling && !has_earlier_life(a))
+    if (!a->filling && !blocked_must_wait(a))
         attempt_move(a, state_when_free(a));
 }
 
@@ -243,7 +223,7 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     if (a->is_callback)
         a->receiver = callback_receiver(task->spec->input, task->spec->input_len);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
-    bool is_blocked = task->spec->has_refs || find_by_task(s, task->spec->id);
+    bool is_blocked = task->spec->has_refs || blocked_must_wait(a);
     attempt_move(a, is_blocked ? ATTEMPT_BLOCKED : state_when_free(a));
     if (task->spec->has_refs)
         filling_post(a, on_filled);
@@ -327,6 +307,18 @@ void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms)
     stop_running(a, STOP_LIMIT, limit == LIMIT_CPU ? SIGTERM : SIGKILL);
 }
 
+/* One has ended, for which they may have waited. */
+static void unblock_all(struct scheduler *s)
+{
+    for_each_lane (l) {
+        struct attempt *next = NULL;
+        for (struct attempt *a = attempt_first(&s->lanes[l], ATTEMPT_BLOCKED); a; a = next) {
+            next = attempt_next(a);
+            unblock(a);
+        }
+    }
+}
+
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome)
 {
     a->class = class;
@@ -334,9 +326,7 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
     storing_forget(a);
     filling_forget(a);
     attempt_move(a, ATTEMPT_ENDED);
-    struct attempt *next_life = find_by_task(a->s, a->apply.task.spec->id);
-    if (next_life && next_life->state == ATTEMPT_BLOCKED)
-        unblock(next_life);
+    unblock_all(a->s);
 }
 
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number)

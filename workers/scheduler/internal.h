@@ -22,15 +22,15 @@
 
 /* Where an attempt stands. attempt_move alone changes it, by the table in attempt.c. */
 enum attempt_state {
-    ATTEMPT_NEW,     /* is being made */
-    ATTEMPT_BLOCKED, /* claimed, but an attempt of an earlier life of its task has not ended yet, or
-                        its input is not there yet */
-    ATTEMPT_WAITING, /* claimed, and waits for a slot of its lane */
-    ATTEMPT_SUSPECT, /* likewise, but a daemon has died with its task: begins when nothing waits */
-    ATTEMPT_PENDING, /* a callback: claimed, and waits for its receiver; given back when that lasts
-                      */
-    ATTEMPT_OFFERED, /* with a worker that still runs another one; can be taken back */
-    ATTEMPT_RUNNING, /* has a slot and was started; its timer is the deadline */
+    ATTEMPT_NEW,      /* is being made */
+    ATTEMPT_BLOCKED,  /* claimed, but waits for another one to end (blocked.c), or its input is not
+                         there yet */
+    ATTEMPT_WAITING,  /* claimed, and waits for a slot of its lane */
+    ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
+    ATTEMPT_PENDING,  /* a callback: claimed, and waits for its receiver; given back when that lasts
+                       */
+    ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
+    ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
     ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up in this turn */
     ATTEMPT_SAVING,   /* its end is with the store */
@@ -253,8 +253,8 @@ static inline struct attempt *attempt_next(const struct attempt *a)
 
 /* ---- attempt.c ---- */
 
-/* Makes an attempt of a claimed task, whose references it takes: BLOCKED while an earlier life of
- * the task has not ended or its input is not there, else WAITING or SUSPECT. */
+/* Makes an attempt of a claimed task, whose references it takes: BLOCKED when it must wait for
+ * another to end or its input is not there, else WAITING or SUSPECT. */
 struct attempt *attempt_new(struct scheduler *s, const struct task *task);
 /* Moves the attempt to the next state; aborts when the table has no such transition. */
 void attempt_move(struct attempt *a, enum attempt_state to);
@@ -278,6 +278,12 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
 /* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
+
+/* ---- blocked.c ---- */
+
+/* Must it wait, as an earlier life of its task runs still, or a cancelled attempt that has not
+ * ended takes what its limits let run? */
+bool blocked_must_wait(const struct attempt *a);
 
 /* ---- storing.c ---- */
 
