@@ -80,6 +80,7 @@ struct backend_prune {
     int64_t until_up_ms;  /* delete what has been kept since then or longer */
     size_t max;           /* futures at most */
     size_t n;             /* out: deleted */
+    size_t n_kept;        /* out: looked at and kept: callbacks of what is kept */
     int64_t oldest_up_ms; /* out: of what is kept, before the step; -1: nothing is kept */
 };
 #define BACKEND_PRUNE_MAX 1600
@@ -245,7 +246,8 @@ struct backend_ops {
                     size_t *out_n);
     int (*remove)(struct backend *b, struct task_id id);
     /* Deletes futures, oldest first, with their keys. Members of a batch count from the end of the
-     * whole batch, which goes with them. */
+     * whole batch, which goes with them. A callback is kept as long as what it tells of refers to
+     * it: another life is told to the same URL. */
     int (*prune)(struct backend *b, struct backend_prune *p);
     int (*save)(struct backend *b, const struct backend_counters *c);
     /* Once, before the first transaction. What was due while no daemon ran is due now. */

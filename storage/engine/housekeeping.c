@@ -124,7 +124,7 @@ int housekeeping_cancel(struct store *s)
  * with. */
 static void plan_prune(struct writer *w, const struct backend_prune *p)
 {
-    bool is_full = p->n == p->max;
+    bool is_full = p->n + p->n_kept == p->max;
     if (is_full && p->until_up_ms - p->oldest_up_ms > PRUNE_LATE_MS)
         w->prune_step = p->max * 2 < BACKEND_PRUNE_MAX ? p->max * 2 : BACKEND_PRUNE_MAX;
     else

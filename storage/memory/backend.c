@@ -266,7 +266,7 @@ static const struct memory_batch *find_old_batch(struct backend *b, struct backe
 static void prune_batch(struct backend *b, const struct memory_batch *m, struct backend_prune *p)
 {
     struct list_node *i = list_first(&b->in_order), *next;
-    for (; i && p->n < p->max && m->members; i = next) {
+    for (; i && p->n + p->n_kept < p->max && m->members; i = next) {
         struct record *r = FUT_CONTAINER(i, struct record, in_order);
         next = list_next(&b->in_order, i);
         if (r->task.spec->batch.hi != m->batch.id.hi)
@@ -276,21 +276,45 @@ static void prune_batch(struct backend *b, const struct memory_batch *m, struct 
     }
 }
 
+/* Is it the callback of a future or a batch that is kept? */
+static bool is_needed(const struct backend *b, const struct task_spec *spec)
+{
+    if (!spec->after.hi)
+        return false;
+    const struct record *told_of = memory_find(b, spec->after.hi);
+    if (told_of)
+        return told_of->task.spec->callback.hi == spec->id.hi;
+    const struct memory_batch *m = memory_find_batch(b, spec->after.hi);
+    return m && m->batch.callback.hi == spec->id.hi;
+}
+
+static void keep_longer(struct backend *b, struct record *r)
+{
+    heap_remove(&b->done, &r->done);
+    r->up_ms = b->now.up_ms;
+    heap_put(&b->done, &r->done, r->up_ms);
+}
+
 static int memory_prune(struct backend *b, struct backend_prune *p)
 {
     struct heap_node *first;
     const struct memory_batch *m;
-    p->n = 0;
+    p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
-    while (p->n < p->max && (first = heap_min(&b->done))) {
+    while (p->n + p->n_kept < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
         keep_oldest(p, r->up_ms);
         if (r->up_ms > p->until_up_ms)
             break;
-        memory_drop(b, r);
-        p->n++;
+        if (is_needed(b, r->task.spec)) {
+            keep_longer(b, r);
+            p->n_kept++;
+        } else {
+            memory_drop(b, r);
+            p->n++;
+        }
     }
-    while (p->n < p->max && (m = find_old_batch(b, p)))
+    while (p->n + p->n_kept < p->max && (m = find_old_batch(b, p)))
         prune_batch(b, m, p);
     return 0;
 }

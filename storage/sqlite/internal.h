@@ -91,6 +91,8 @@ enum write_stmt {
     W_GET_CHECKPOINT,
     W_HAS_CHECKPOINTS,
     W_OLDEST,
+    W_IS_NEEDED,
+    W_KEEP_LONGER,
     W_BULK_PUT,
     W_BULK_TRIM,
     W_BULK_NEXT,

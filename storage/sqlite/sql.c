@@ -143,7 +143,11 @@ static const char *const sql[W_COUNT] = {
     [W_GET_CHECKPOINT] = "SELECT attempt, stored_ms, type, length(body), body FROM checkpoints"
                          " WHERE key = ?1",
     [W_HAS_CHECKPOINTS] = "SELECT EXISTS (SELECT 1 FROM checkpoints)",
-    [W_OLDEST] = "SELECT key, up_ms FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
+    [W_OLDEST] = "SELECT key, up_ms, (SELECT after_key FROM tasks t WHERE t.key = results.key)"
+                 " FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
+    [W_IS_NEEDED] = "SELECT 1 FROM tasks WHERE key = ?2 AND callback_key = ?1 UNION ALL"
+                    " SELECT 1 FROM batches WHERE key = ?2 AND callback_key = ?1",
+    [W_KEEP_LONGER] = "UPDATE results SET up_ms = ?2 WHERE key = ?1",
     [W_BULK_PUT] = "INSERT OR REPLACE INTO bulks (" BULK_COLUMNS ") VALUES"
                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [W_BULK_TRIM] =

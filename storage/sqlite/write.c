@@ -230,10 +230,49 @@ int sqlite_remove(struct backend *b, struct task_id id)
 
 /* ---- retention ------------------------------------------------------------------------------- */
 
+/* A result that is old, and of a callback what it tells of. */
+struct old {
+    int64_t key, after;
+};
+
+/* Is it the callback of a future or a batch that is kept? */
+static int look_whether_needed(struct backend *b, const struct old *old, bool *out)
+{
+    sqlite3_stmt *st = b->stmts[W_IS_NEEDED];
+    *out = false;
+    if (!old->after)
+        return 0;
+    bind_int(st, 1, old->key);
+    bind_int(st, 2, old->after);
+    int step = sqlite3_step(st);
+    *out = step == SQLITE_ROW;
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+static int keep_longer(struct backend *b, int64_t key)
+{
+    bind_int(b->stmts[W_KEEP_LONGER], 2, b->now.up_ms);
+    return run_with_key(b, W_KEEP_LONGER, key);
+}
+
+static int prune_one(struct backend *b, const struct old *old, struct backend_prune *p)
+{
+    bool is_needed;
+    int rc = look_whether_needed(b, old, &is_needed);
+    if (rc != 0)
+        return rc;
+    if (is_needed)
+        p->n_kept++;
+    else
+        p->n++;
+    return is_needed ? keep_longer(b, old->key) : delete_task(b, old->key);
+}
+
 static int prune_singles(struct backend *b, struct backend_prune *p)
 {
     sqlite3_stmt *st = b->stmts[W_OLDEST];
-    int64_t keys[BACKEND_PRUNE_MAX];
+    struct old old[BACKEND_PRUNE_MAX];
     size_t n = 0;
     int step;
     bind_int(st, 1, (int64_t)p->max);
@@ -243,13 +282,12 @@ static int prune_singles(struct backend *b, struct backend_prune *p)
             p->oldest_up_ms = up_ms;
         if (up_ms > p->until_up_ms)
             break;
-        keys[n++] = sqlite3_column_int64(st, 0);
+        old[n++] = (struct old){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 2)};
     }
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = delete_task(b, keys[i]);
-    p->n = n;
+        rc = prune_one(b, &old[i], p);
     return rc;
 }
 
@@ -278,7 +316,7 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
     size_t n = 0;
     int step;
     bind_int(st, 1, batch);
-    bind_int(st, 2, (int64_t)(p->max - p->n));
+    bind_int(st, 2, (int64_t)(p->max - p->n - p->n_kept));
     while ((step = sqlite3_step(st)) == SQLITE_ROW)
         keys[n++] = sqlite3_column_int64(st, 0);
     (void)sqlite3_reset(st);
@@ -286,7 +324,7 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = delete_task(b, keys[i]);
     p->n += n;
-    if (rc != 0 || p->n == p->max)
+    if (rc != 0 || p->n + p->n_kept == p->max)
         return rc;
     rc = run_with_key(b, W_DELETE_BATCH, batch);
     return rc == 0 ? run_with_key(b, W_DELETE_KEYS, batch) : rc;
@@ -296,12 +334,12 @@ int sqlite_prune(struct backend *b, struct backend_prune *p)
 {
     int64_t batch = 1;
     FUT_ASSERT(p->max <= BACKEND_PRUNE_MAX);
-    p->n = 0;
+    p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
     int rc = sqlite_flush_ends(b);
     if (rc == 0)
         rc = prune_singles(b, p);
-    while (rc == 0 && p->n < p->max && batch) {
+    while (rc == 0 && p->n + p->n_kept < p->max && batch) {
         rc = find_old_batch(b, p, &batch);
         if (rc == 0 && batch)
             rc = prune_batch(b, batch, p);

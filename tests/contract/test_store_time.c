@@ -271,6 +271,74 @@ START_TEST(test_store_time_members_count_from_the_end_of_their_batch)
 }
 END_TEST
 
+/* A batch of one that failed, and was told of, and one that waits. */
+static struct task_id submit_told(struct task *out_callback, struct task *out_member)
+{
+    struct store_batch batch = {.id = id_new(), .total = 2, .created_wall_ms = clock_wall_ms()};
+    struct task plain[3], tasks[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        plain[i] =
+            i < 2 ? fixture_task(LANE_CPU, "echo", "member") : fixture_task(LANE_IO, "tell", "{}");
+        struct task_spec spec = *plain[i].spec;
+        spec.batch = i < 2 ? batch.id : spec.batch;
+        spec.batch_pos = i;
+        if (i == 0)
+            spec.callback = out_callback->spec->id;
+        if (i == 2)
+            spec.id = out_callback->spec->id;
+        if (i == 2)
+            spec.after = tasks[0].spec->id;
+        tasks[i] = (struct task){.spec = task_spec_new(&spec),
+                                 .state = i < 2 ? TASK_QUEUED : TASK_SCHEDULED};
+    }
+    struct store_submit o = {.tasks = tasks, .n = 3, .batch = &batch};
+    ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, out_member), 1);
+    ck_assert(id_equal(out_member->spec->id, tasks[0].spec->id));
+    ck_assert_int_eq(fixture_apply(&k, out_member, EVENT_FAIL, NULL), 0);
+    struct task_id id = tasks[0].spec->id;
+    for (int i = 0; i < 3; i++) {
+        task_release(&plain[i]);
+        task_release(&tasks[i]);
+    }
+    return id;
+}
+
+static void finish_callback(struct task_id id)
+{
+    struct task t;
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, id));
+    ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
+    task_release(&t);
+}
+
+/* Its end was told, and the retention over, long before the batch ended; another life is told all
+ * the same. */
+START_TEST(test_store_time_callback_is_kept_with_its_future)
+{
+    begin(_i, 1);
+    struct task callback = fixture_task(LANE_IO, "tell", "{}"), member, again;
+    struct task_id id = submit_told(&callback, &member);
+    finish_callback(callback.spec->id);
+    (void)finish_new();
+    wait_pruned(1); /* the other one, which ended later */
+    ck_assert(is_there(callback.spec->id));
+    ck_assert_int_eq(fixture_revive(&k, &member), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &again), 0);
+    ck_assert(!id_equal(again.spec->callback, callback.spec->id));
+    wait_pruned(2); /* it is not the callback of anything any more */
+    finish_member();
+    finish_member();
+    finish_callback(again.spec->callback);
+    wait_pruned(5);
+    task_release(&again);
+    task_release(&member);
+    task_release(&callback);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_time_a_member_that_lives_again_keeps_its_batch)
 {
     begin(_i, 0);
@@ -437,6 +505,7 @@ int main(void)
         test_store_time_callback_stands_behind_those_that_waited,
         test_store_time_given_back_keeps_its_place,
         test_store_time_members_count_from_the_end_of_their_batch,
+        test_store_time_callback_is_kept_with_its_future,
         test_store_time_a_member_that_lives_again_keeps_its_batch,
         test_store_time_retention_keeps_up,
         test_store_time_key_lives_as_long_as_its_future,
