@@ -293,7 +293,10 @@ class Canceller(Actor):
             return
         answer = self.client.sure("POST", "/v1/tasks", p.body, {"Idempotency-Key": p.key, "Content-Type": "application/json"})
         self.check(answer, ACCEPTED, "repeat of a key")
-        if answer.json()["id"] != p.id or answer.headers.get("Idempotency-Replayed") != "true":
+        may_be_gone = time.monotonic() - p.alive > self.ledger.retention_s
+        if may_be_gone and answer.json()["id"] != p.id:
+            p.is_deleted, p.rerun = True, answer.json()["id"]  # the key went with its future: this was a new request
+        elif answer.json()["id"] != p.id or answer.headers.get("Idempotency-Replayed") != "true":
             self.ledger.breach("keys", f"the key of {p.id} brought {answer.json()['id']}, replayed: "
                                f"{answer.headers.get('Idempotency-Replayed')}, {time.monotonic() - p.acked:.1f} s old")
         self.ledger.counts["keys repeated"] += 1
@@ -335,7 +338,7 @@ class Reader(Actor):
         if p.is_deleted:
             return
         is_done = False
-        lives = p.lives
+        lives, asked = p.lives, time.monotonic()
         try:
             answer = self.client.once("GET", f"/v1/futures/{p.id}" + self.random.choice(("", "?wait=1")))
             if answer.status == 404:
@@ -343,7 +346,7 @@ class Reader(Actor):
                 is_done = True
             elif self.check(answer, (200,), "GET").status == 200:
                 if p.lives == lives:
-                    is_done = self.ledger.see(p, answer.json())
+                    is_done = self.ledger.see(p, answer.json(), asked)
                 self.time(p, answer.json())
         finally:
             if not is_done and p.lives == lives:

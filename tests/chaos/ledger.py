@@ -45,12 +45,14 @@ class Promise:
         self.unique, self.batch = more.get("unique"), more.get("batch")
         self.may_cancel = False   # somebody asked for it, or its batch fails fast
         self.cancelled = False    # a cancel was answered 200 in this life
+        self.alive = self.acked   # when it was known to be unfinished: no retention had begun
         self.is_unsure = False    # an answer got lost: the number of its lives is not known
         self.end = None           # (state, code, attempt, result)
         self.exit_code = None     # of that end
         self.ended = None         # when that was seen
         self.states = []          # of all its ends
         self.is_deleted = self.is_gone = False
+        self.rerun = None         # the task of its key after its retention
         self.run, self.run_since, self.is_stuck = None, 0, False  # the attempt that was last seen running
 
 
@@ -107,9 +109,10 @@ class Ledger:
 
     # ---- what is seen of a future -------------------------------------------------------------
 
-    def see(self, promise, future):
-        """future: as it was just read. True when it is done."""
+    def see(self, promise, future, asked=0):
+        """future: as it was just read, asked for at that time. True when it is done."""
         if not future["done"]:
+            promise.alive = asked
             return False
         error = future.get("error") or {}
         end = (future["state"], error.get("code"), future["attempt"], result_text(future))
@@ -167,4 +170,5 @@ class Ledger:
             promise.end = promise.ended = None
             promise.cancelled = False
             promise.kills = self.daemon.kills
+            promise.alive = time.monotonic()
             self.waiting.append(promise)
