@@ -142,6 +142,7 @@ struct backend_edge {
     uint64_t child;
     enum store_on on;
     bool is_pending; /* the child counts it among those that it waits for */
+    bool is_unmet;   /* the parent has ended in another way, also when it is not kept any more */
 };
 
 /* What is to be done to the children of a task that has ended, or was given another life. */

@@ -40,14 +40,14 @@ static int follow_edge(struct store *s, struct backend_edge *e, enum task_state 
 {
     struct task child;
     e->is_pending = false;
+    e->is_unmet = !backend_edge_is_met(e->on, parent);
     int rc = s->ops->put_edge(s->backend, e);
     if (rc == 0)
         rc = s->ops->find_live(s->backend, e->child, &child);
     if (rc != 0)
         return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it is done already */
     if (child.state == TASK_SCHEDULED && child.unmet)
-        rc = backend_edge_is_met(e->on, parent) ? meet(s, &child)
-                                                : cancel_child(s, &child, e, parent);
+        rc = e->is_unmet ? cancel_child(s, &child, e, parent) : meet(s, &child);
     task_release(&child);
     return rc;
 }

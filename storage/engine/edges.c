@@ -74,11 +74,12 @@ static int renew_edge(struct store *s, struct backend_edge *e)
 {
     enum task_state state;
     int rc = s->ops->find_state(s->backend, e->parent, &state);
-    if (rc == FUT_ERR_NOT_FOUND) /* it was deleted, and had counted before */
-        return e->is_pending ? FUT_ERR_STATE : 0;
+    if (rc == FUT_ERR_NOT_FOUND) /* it was deleted: what it came to counts */
+        return e->is_pending || e->is_unmet ? FUT_ERR_STATE : 0;
     if (rc != 0)
         return rc;
     e->is_pending = !task_state_is_final(state);
+    e->is_unmet = false;
     if (!e->is_pending && !backend_edge_is_met(e->on, state))
         return FUT_ERR_STATE;
     return s->ops->put_edge(s->backend, e);

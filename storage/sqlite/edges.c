@@ -15,13 +15,15 @@ int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
+#define UNMET 8 /* beside enum store_on in the column kind */
+
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e)
 {
     sqlite3_stmt *st = b->stmts[W_PUT_EDGE];
     bind_int(st, 1, (int64_t)e->parent.hi);
     bind_int(st, 2, (int64_t)e->parent.lo);
     bind_int(st, 3, (int64_t)e->child);
-    bind_int(st, 4, e->on);
+    bind_int(st, 4, (int)e->on | (e->is_unmet ? UNMET : 0));
     bind_int(st, 5, e->is_pending);
     return sqlite_run(b, W_PUT_EDGE);
 }
@@ -37,8 +39,9 @@ static int read_edges(struct backend *b, sqlite3_stmt *st, size_t max, struct ba
             .parent = {(uint64_t)sqlite3_column_int64(st, 0),
                        (uint64_t)sqlite3_column_int64(st, 1)},
             .child = (uint64_t)sqlite3_column_int64(st, 2),
-            .on = (enum store_on)sqlite3_column_int(st, 3),
+            .on = (enum store_on)(sqlite3_column_int(st, 3) & ~UNMET),
             .is_pending = sqlite3_column_int(st, 4) != 0,
+            .is_unmet = sqlite3_column_int(st, 3) & UNMET,
         };
     }
     (void)sqlite3_reset(st);

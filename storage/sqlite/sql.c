@@ -75,7 +75,8 @@ static const char *const sql[W_COUNT] = {
                      " WHERE t.key = ?1 AND t.lo = ?2",
     [W_PUT_EDGE] = "INSERT INTO edges (parent, parent_lo, child, kind, is_pending)"
                    " VALUES (?1, ?2, ?3, ?4, ?5)"
-                   " ON CONFLICT (parent, child) DO UPDATE SET is_pending = excluded.is_pending",
+                   " ON CONFLICT (parent, child) DO UPDATE SET kind = excluded.kind,"
+                   " is_pending = excluded.is_pending",
     [W_PENDING_EDGES] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
                         " INDEXED BY edges_pending WHERE parent = ?1 AND is_pending"
                         " ORDER BY child LIMIT ?2",

@@ -162,6 +162,32 @@ START_TEST(test_store_graph_retry_revives)
 }
 END_TEST
 
+/* What a parent came to counts although it is not there any more. */
+START_TEST(test_store_graph_deleted_parents_stay_failed)
+{
+    struct task t[3], seen;
+    fixture_open(&k, fixture_backends[_i]);
+    make(t, 3);
+    struct store_edge edges[] = {inside(t, 0, 1, STORE_ON_SUCCESS),
+                                 inside(t, 0, 2, STORE_ON_FAILURE)};
+    ck_assert_int_eq(submit(t, 3, edges, 2), 0);
+    finish(&t[0], false);
+    finish(&t[2], false);
+    expect(&t[1], TASK_CANCELLED, "parent_failed");
+    ck_assert_int_eq(fixture_delete(&k, t[0].spec->id), 0);
+    reopen();
+    ck_assert_int_eq(fixture_get(&k, t[1].spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), FUT_ERR_STATE);
+    task_release(&seen);
+    ck_assert_int_eq(fixture_get(&k, t[2].spec->id, &seen), 0);
+    ck_assert_int_eq(fixture_revive(&k, &seen), 0);
+    task_release(&seen);
+    finish(&t[2], true);
+    release(t, 3);
+    fixture_close(&k);
+}
+END_TEST
+
 /* What was accepted once is no submission: the graph comes back as a whole. */
 START_TEST(test_store_graph_revives_beside_a_full_queue)
 {
@@ -555,6 +581,7 @@ int main(void)
         test_store_graph_wide_and_in_steps,
         test_store_graph_retry_revives,
         test_store_graph_revives_beside_a_full_queue,
+        test_store_graph_deleted_parents_stay_failed,
         test_store_graph_parents_from_before,
         test_store_graph_fills_inputs,
         test_store_graph_waits_for_parents_then_for_a_time,
