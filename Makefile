@@ -172,6 +172,12 @@ check: tests-built
 	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py)
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
+# CPython's own tests of its executors, with ours in their place.
+.PHONY: python-test
+python-test: deps
+	@tests/deps.sh python
+	+@$(BUILD) all VARIANT=debug
+	@FUT_TEST_LIMIT=900 tests/run.sh build/debug tests/python/cpython.py
 # When schedules are due, in every zone of tzdata for ten years, against croniter, dateutil and zoneinfo.
 .PHONY: calendar
 calendar: test-deps

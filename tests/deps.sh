@@ -9,6 +9,7 @@
 #                        chromium
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
+#   tests/deps.sh python what `make python-test` needs besides
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
 set -euo pipefail
 
@@ -24,6 +25,7 @@ command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)
 soak=(python3)
+python=(libpython3.11-testsuite)
 
 case "${1-build}" in
 build) wanted=("${build[@]}") ;;
@@ -33,10 +35,11 @@ test) wanted=("${test[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 counts) wanted=("${counts[@]}") ;;
 soak) wanted=("${soak[@]}") ;;
+python) wanted=("${python[@]}") ;;
 package) wanted=("${package[@]}") ;;
 systemd) wanted=("${systemd[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts|package|systemd]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts|package|systemd|python]" >&2
     exit 2
     ;;
 esac

@@ -14,11 +14,13 @@ from ._errors import (CancelledError, FuturedError, InitializerFailed, NotAccept
                       TaskFailed, TaskTimeout, TransportError, Unreachable, WorkerDied)
 from ._executor import Executor, ProcessPoolExecutor, ThreadPoolExecutor, attach
 from ._future import Future
+from ._progress import progress
 from ._requests import Event, Waited
+from ._tasks import TaskFunction, current, task
 
 __all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "CancelledError", "Client", "Event",
            "Executor", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Future", "FuturedError", "InitializerFailed",
            "NotAccepted", "NotDone", "Problem", "ProcessPoolExecutor", "RemoteError", "Task", "TaskFailed",
-           "TaskTimeout", "ThreadPoolExecutor", "TransportError", "Unreachable", "Waited", "WorkerDied", "as_completed",
-           "attach", "wait"]
+           "TaskFunction", "TaskTimeout", "ThreadPoolExecutor", "TransportError", "Unreachable", "Waited", "WorkerDied",
+           "as_completed", "attach", "current", "progress", "task", "wait"]
 __version__ = "0.1.0"

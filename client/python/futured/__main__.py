@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python3 -m futured keygen | handlers`: what an operator does once."""
+"""`python3 -m futured keygen | handlers | serve`: what an operator does once, and the worker of a module's tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Dict, List, Optional
 
-from . import _keys
+from . import _keys, _tasks
 
 
 def entries(key: str, threads: int, python: str) -> Dict[str, Any]:
@@ -31,8 +31,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
     handlers = commands.add_parser("handlers", help="print the entries of the handlers file for executors")
     for each in (keygen, handlers):
         each.add_argument("--key", default=_keys.default_path(), help="the key file (%(default)s)")
+    serve = commands.add_parser("serve", help="run the tasks of a module: a worker program of the daemon")
+    handlers.add_argument("module", nargs="?", help="print the entries for the tasks of this module instead")
+    serve.add_argument("module")
     handlers.add_argument("--threads", type=int, default=20, help="of the io lane (%(default)s)")
+    serve.add_argument("--threads", type=int, default=1, help="that many tasks at once, on the io lane alone")
     given = parser.parse_args(arguments)
+    if given.command == "serve":
+        _tasks.serve(given.module, given.threads)
+    if given.command == "handlers" and given.module:
+        print(json.dumps(_tasks.entries(given.module, sys.executable, given.threads), indent=1))
+        return 0
     key = os.path.abspath(given.key)
     if given.command == "keygen":
         try:
