@@ -215,6 +215,16 @@ await call('submitBatch', 202, {
   body: '{"handler":"echo","input":1}\n{"handler":"echo","input":2}\n',
 });
 await call('submitBatch', 422, { body: { handler: 'nobody', inputs: [1] } });
+const graph = (await call('submitBatch', 202, { body: {
+  tasks: [{ name: 'a', handler: 'echo', input: [1] },
+    { handler: 'echo', after: ['a'], delay: 0.01, input: { x: { $result: 'a', pointer: '/0', default: null } } }],
+  then: { handler: 'echo', on: 'done' } } })).body;
+await call('getFuture', 200, { path: { id: graph.then }, query: { wait: 20 } });
+await call('getBatch', 200, { path: { id: graph.id } });
+await call('getBatchGraph', 200, { path: { id: graph.id } });
+await call('getBatchGraph', 200, { path: { id: graph.id }, query: { format: 'dot' } });
+await call('getBatchGraph', 400, { path: { id: graph.id }, query: { format: 'svg' } });
+await call('getBatchGraph', 404, { path: { id: graph.then } });
 const results = lines((await call('getBatchResults', 200, { path: { id: batch.id }, query: { wait: 20 } })).body);
 if (results.map((r) => r.id).join() !== batch.ids.join()) fail('the results are not in order of submission');
 results.forEach((r) => valid(future, r, 'a line of the results'));
