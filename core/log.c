@@ -100,18 +100,13 @@ static void put_pair(struct buf *line, const char *key, const char *value, size_
     line->data[line->len] = '\0';
 }
 
-static void put_int(struct buf *line, const struct log_field *f)
-{
-    put_pair(line, f->key, "", 0);
-    buf_put_int(line, f->num);
-}
-
 static void put_field(struct buf *line, const struct log_field *f)
 {
     const char *s = f->str ? f->str : "";
     size_t n = strlen(s);
     if (f->kind == LOG_KIND_INT) {
-        put_int(line, f);
+        put_pair(line, f->key, "", 0);
+        buf_put_int(line, f->num);
     } else if (is_plain(s, n)) {
         put_pair(line, f->key, s, n);
     } else {
@@ -215,14 +210,6 @@ static bool take_lines(struct buf *out, uint64_t *out_n, uint64_t *out_dropped)
     return more;
 }
 
-static void report_written(uint64_t n)
-{
-    mutex_lock(&ring.mu);
-    ring.done = n;
-    cond_broadcast(&ring.written);
-    mutex_unlock(&ring.mu);
-}
-
 static void *write_ring(void *unused)
 {
     struct buf lines = BUF_INIT;
@@ -237,7 +224,10 @@ static void *write_ring(void *unused)
         lines.len = 0;
         if (lines.cap > KEEP_BYTES)
             buf_release(&lines);
-        report_written(n);
+        mutex_lock(&ring.mu);
+        ring.done = n;
+        cond_broadcast(&ring.written);
+        mutex_unlock(&ring.mu);
     }
     buf_release(&lines);
     mutex_lock(&ring.mu);

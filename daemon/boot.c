@@ -49,22 +49,17 @@ struct boot {
 
 /* ---- boot ------------------------------------------------------------------------------------ */
 
-static int load_certificate(struct boot *b, struct fut_errbuf *err)
-{
-    (void)stat(b->cfg.tls_cert,
-               &b->tls_cert_then); /* before: what is written meanwhile is told of */
-    (void)stat(b->cfg.tls_key, &b->tls_key_then);
-    return tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
-}
-
 /* After the fork server: no worker process gets a copy of these. */
 static int load_secrets(struct boot *b, struct fut_errbuf *err)
 {
     int rc = 0;
     if (*b->cfg.tokens)
         rc = auth_load(b->cfg.tokens, &b->auth, err);
-    if (rc == 0 && *b->cfg.tls_cert)
-        rc = load_certificate(b, err);
+    if (rc == 0 && *b->cfg.tls_cert) {
+        (void)stat(b->cfg.tls_cert, &b->tls_cert_then); /* before the files are read: what is */
+        (void)stat(b->cfg.tls_key, &b->tls_key_then);   /* written meanwhile is a change */
+        rc = tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
+    }
     return rc;
 }
 
@@ -158,14 +153,6 @@ static void make_schedules(struct boot *b)
     });
 }
 
-static void start_threads(struct boot *b)
-{
-    store_start(b->store);
-    b->store_runs = true;
-    scheduler_start(b->scheduler);
-    b->scheduler_runs = true;
-}
-
 static void report_recovery(const struct boot *b)
 {
     struct store_stats stats;
@@ -218,7 +205,10 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     if (rc == 0) {
         make_api(b);
         make_schedules(b);
-        start_threads(b);
+        store_start(b->store);
+        b->store_runs = true;
+        scheduler_start(b->scheduler);
+        b->scheduler_runs = true;
         rc = load_schedules(b, err);
     }
     if (rc == 0) {
@@ -303,19 +293,13 @@ static bool has_changed(const char *path, const struct stat *then)
             now.st_mtim.tv_nsec != then->st_mtim.tv_nsec || now.st_size != then->st_size);
 }
 
-/* The HTTP library reads the certificate when it starts. */
-static void report_certificate(const struct boot *b)
-{
-    if (has_changed(b->cfg.tls_cert, &b->tls_cert_then) ||
-        has_changed(b->cfg.tls_key, &b->tls_key_then))
-        log_warn("reload_needs_restart", LOG_STR("file", b->cfg.tls_cert));
-}
-
 /* Takes cfg, handlers and auth. */
 static void apply_reload(struct boot *b, struct config *cfg, struct handlers *handlers,
                          struct auth *auth)
 {
-    report_certificate(b);
+    if (has_changed(b->cfg.tls_cert, &b->tls_cert_then) || /* the HTTP library reads them once */
+        has_changed(b->cfg.tls_key, &b->tls_key_then))
+        log_warn("reload_needs_restart", LOG_STR("file", b->cfg.tls_cert));
     if (auth)
         auth_replace(b->auth, &auth);
     config_each_fixed_change(&b->cfg, cfg, on_fixed_change);
@@ -335,12 +319,6 @@ static void apply_reload(struct boot *b, struct config *cfg, struct handlers *ha
     config_release(cfg);
 }
 
-/* From the same file as at the start: another one needs a restart, as having none or some does. */
-static int reload_tokens(const struct boot *b, struct auth **out, struct fut_errbuf *err)
-{
-    return b->auth ? auth_load(b->cfg.tokens, out, err) : 0;
-}
-
 bool boot_reload(struct boot *b)
 {
     struct config cfg;
@@ -350,8 +328,8 @@ bool boot_reload(struct boot *b)
     int rc = config_load(&cfg, &err);
     if (rc == 0) {
         rc = handlers_load(*cfg.handlers ? cfg.handlers : NULL, &handlers, &err);
-        if (rc == 0)
-            rc = reload_tokens(b, &auth, &err);
+        if (rc == 0 && b->auth) /* the file of the start; another one needs a restart */
+            rc = auth_load(b->cfg.tokens, &auth, &err);
         if (rc == 0) /* the last: what it does is done */
             rc = schedules_load_file(b->schedules, cfg.schedules, handlers_catalog(handlers), &err);
         if (rc != 0)

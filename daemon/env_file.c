@@ -49,12 +49,6 @@ static int take_quoted(struct line *l, char quote, struct fut_errbuf *err)
     return 0;
 }
 
-static void take_plain(struct line *l)
-{
-    while (*l->in && *l->in != '"' && *l->in != '\'')
-        *l->out++ = *l->in++;
-}
-
 /* Ends the value where it was written, without the blanks behind its last plain part. */
 static int take_value(struct line *l, struct fut_errbuf *err)
 {
@@ -71,7 +65,8 @@ static int take_value(struct line *l, struct fut_errbuf *err)
             l->in++;
             rc = take_quoted(l, c, err);
         } else {
-            take_plain(l);
+            while (*l->in && *l->in != '"' && *l->in != '\'')
+                *l->out++ = *l->in++;
         }
         if (rc != 0)
             return rc;

@@ -166,12 +166,6 @@ static const struct {
     {"--dump-handlers-file", show_handlers_file},
 };
 
-/* What the fork server starts to serve a plug-in; not for people. */
-static int run_plugin_host(int argc, char **argv)
-{
-    return argc == 3 ? plugin_host_main(argv[2]) : EX_USAGE;
-}
-
 /* Options that stand for a variable. */
 static const struct {
     const char *prefix, *name;
@@ -316,7 +310,7 @@ int main(int argc, char **argv)
 {
     system_open_standard();
     if (argc > 1 && strcmp(argv[1], "--role=plugin-host") == 0)
-        return run_plugin_host(argc, argv);
+        return argc == 3 ? plugin_host_main(argv[2]) : EX_USAGE; /* for the fork server alone */
     argc = take_settings(argc, argv);
     if (argc > 1)
         return argv[1][0] == '-' ? run_option(argv[1]) : commands_run(argc, argv, show_help);

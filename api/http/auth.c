@@ -205,12 +205,6 @@ void auth_free(struct auth **a)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static void write_principal(const unsigned char *digest, char out[AUTH_PRINCIPAL_SIZE])
-{
-    for (int i = 0; i < (AUTH_PRINCIPAL_SIZE - 1) / 2; i++)
-        (void)snprintf(out + (ptrdiff_t)2 * i, 3, "%02x", digest[i]);
-}
-
 /* The scopes of the token with this digest; 0 when there is none. Looks at every entry. */
 static unsigned find_scopes(struct auth *a, const unsigned char *digest)
 {
@@ -242,7 +236,8 @@ int auth_check(struct auth *a, const char *header, enum auth_scope scope,
         return FUT_ERR_NOT_FOUND;
     if ((allowed & (unsigned)scope) != (unsigned)scope)
         return FUT_ERR_STATE;
-    write_principal(digest, out_principal);
+    for (int i = 0; i < (AUTH_PRINCIPAL_SIZE - 1) / 2; i++)
+        (void)snprintf(out_principal + (ptrdiff_t)2 * i, 3, "%02x", digest[i]);
     *out_scopes = allowed;
     return 0;
 }

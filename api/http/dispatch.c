@@ -14,16 +14,11 @@
 
 /* ---- what came ------------------------------------------------------------------------------- */
 
-static const char *allowed_params(const struct route *route)
-{
-    return route->params[0] ? route->params : " none ";
-}
-
 static bool bad_arg(struct request *r, enum problem_code code, const char *name, const char *why)
 {
     struct problem p;
     problem_set(&p, code, "The query parameter \"%.64s\" %s; known here:%.120s", name, why,
-                allowed_params(r->route));
+                *r->route->params ? r->route->params : " none ");
     p.detail[strlen(p.detail) - 1] = '.';
     problem_set_parameter(&p, name);
     request_refuse_body(r, &p);

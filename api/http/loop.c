@@ -60,18 +60,14 @@ static void resume_ready(struct http_loop *l)
         pending_ready(FUT_CONTAINER(n, struct request, ready));
 }
 
-static void stop_accepting(struct http_loop *l)
-{
-    http_daemon_quiesce(&l->daemon);
-    atomic_store(&l->is_closed, true);
-    fd_wake(l->api->emptied_fd);
-}
-
 static void grant_wishes(struct http_loop *l)
 {
     unsigned fresh = atomic_load(&l->wishes) & ~l->granted;
-    if (fresh & HTTP_QUIESCE)
-        stop_accepting(l);
+    if (fresh & HTTP_QUIESCE) {
+        http_daemon_quiesce(&l->daemon);
+        atomic_store(&l->is_closed, true);
+        fd_wake(l->api->emptied_fd);
+    }
     if (fresh & HTTP_RELEASE)
         pending_release(l);
     l->granted |= fresh;

@@ -97,12 +97,6 @@ static void free_list(struct list *l)
     free(l->text);
 }
 
-static bool is_host(const char *text)
-{
-    struct authority a;
-    return split(text, strlen(text), &a) && a.host.n == strlen(text);
-}
-
 /* The authority behind "scheme://", and the scheme; false when nothing else may be there. */
 static bool split_origin(const char *text, struct piece *scheme, struct authority *out)
 {
@@ -118,11 +112,12 @@ static int check_rules(const struct origin_rules *r, struct fut_errbuf *err)
     struct piece scheme;
     struct authority a;
     for (size_t i = 0; i < r->hosts.n; i++) {
-        if (!is_host(r->hosts.entries[i]))
+        const char *host = r->hosts.entries[i];
+        if (!split(host, strlen(host), &a) || a.host.n != strlen(host))
             return fut_fail(err, FUT_ERR_INVAL,
                             "\"%.200s\" is no host: it must be a name or an address without a "
                             "scheme or a port, such as futured.example or [fd00::1]",
-                            r->hosts.entries[i]);
+                            host);
     }
     for (size_t i = 0; i < r->origins.n; i++) {
         if (!split_origin(r->origins.entries[i], &scheme, &a))

@@ -139,14 +139,6 @@ static int read_field(const struct field *f, const char *text, size_t n, struct 
     return 0;
 }
 
-static int count_wrong(int n, struct fut_errbuf *err)
-{
-    return fut_fail(err, FUT_ERR_INVAL,
-                    "there are %d fields: it must be five (minute, hour, day of the month, month, "
-                    "day of the week), or @hourly, @daily, @weekly, @monthly or @yearly",
-                    n);
-}
-
 static const char *expand(const char *text)
 {
     for (size_t i = 0; i < FUT_COUNT(nicknames); i++) {
@@ -178,7 +170,10 @@ int cron_parse(const char *text, struct cron *out, struct fut_errbuf *err)
         text += len;
     }
     if (n != FIELD_COUNT)
-        return count_wrong(n, err);
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "there are %d fields: it must be five (minute, hour, day of the month, "
+                        "month, day of the week), or @hourly, @daily, @weekly, @monthly or @yearly",
+                        n);
     c.minutes = bits[FIELD_MINUTE];
     c.hours = (uint32_t)bits[FIELD_HOUR];
     c.days = (uint32_t)bits[FIELD_DAY];

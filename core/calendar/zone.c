@@ -141,11 +141,6 @@ static uint32_t get_u32(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static int64_t get_i64(const unsigned char *p)
-{
-    return (int64_t)((uint64_t)get_u32(p) << 32 | get_u32(p + 4));
-}
-
 struct tzif_head {
     size_t isut, isstd, leap, time, type, chars;
 };
@@ -180,7 +175,7 @@ static bool read_table(struct zone *z, const unsigned char *p, const struct tzif
             return false;
     }
     for (size_t i = 0; i < h->time; i++) {
-        z->at[i] = get_i64(p + i * 8);
+        z->at[i] = (int64_t)((uint64_t)get_u32(p + i * 8) << 32 | get_u32(p + i * 8 + 4));
         if (types[i] >= h->type || (i && z->at[i] <= z->at[i - 1]))
             return false;
         z->offset[i] = (int32_t)get_u32(infos + (size_t)types[i] * 6);

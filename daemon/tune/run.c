@@ -134,14 +134,6 @@ static void look_at_memory(struct tune_run *t)
     mutex_unlock(&t->mu);
 }
 
-static void forget_memory(struct tune_run *t)
-{
-    mutex_lock(&t->mu);
-    t->peak_kib = 0;
-    mutex_unlock(&t->mu);
-    t->rss_bytes = 0;
-}
-
 /* Lets everything end that is on its way. */
 static bool wait_all(struct tune_run *t, uint64_t *out_ended)
 {
@@ -193,7 +185,10 @@ int tune_run_step(struct tune_run *t, uint32_t slots, double min_seconds, struct
 {
     uint64_t ended = 0;
     int64_t wave_ms = 0;
-    forget_memory(t);
+    mutex_lock(&t->mu);
+    t->peak_kib = 0;
+    mutex_unlock(&t->mu);
+    t->rss_bytes = 0;
     bool well = warm_up(t, slots, &ended, &wave_ms) && warm_up(t, slots, &ended, &wave_ms);
     if (well)
         well = measure(t, slots, (int64_t)(min_seconds * 1e6), wave_ms < SHORT_MS ? QUEUE : 0, out);

@@ -84,12 +84,6 @@ static int choose_lane(const struct asked *a, const struct handler_info *h, enum
 /* ---- what is shown ----------------------------------------------------------------------------
  */
 
-static void print_head(enum lane lane)
-{
-    (void)printf("%8s %12s %10s %14s\n", lane == LANE_IO ? "threads" : "workers", "tasks/s", "gain",
-                 "MiB for each");
-}
-
 static void print_step(const struct tune_step *steps, size_t i)
 {
     double rate = tune_curve_rate(&steps[i]);
@@ -100,13 +94,6 @@ static void print_step(const struct tune_step *steps, size_t i)
         (void)snprintf(memory, sizeof(memory), "%.1f", (double)steps[i].rss_bytes / MIB);
     (void)printf("%8" PRIu32 " %12.2f %10s %14s\n", steps[i].slots, rate, gain, memory);
     (void)fflush(stdout);
-}
-
-/* On a terminal only, on one line that goes again. */
-static void show_progress(uint32_t slots)
-{
-    if (isatty(STDERR_FILENO))
-        (void)fprintf(stderr, "\r%" PRIu32 " at once ...\r", slots);
 }
 
 /* What is free now and may be used: four fifths of it. */
@@ -136,9 +123,11 @@ static int climb(struct tune_run *run, const struct tune_task *task, double seco
     struct tune_step steps[TUNE_STEPS_MAX];
     struct fut_errbuf err = {""};
     size_t n = 0;
-    print_head(task->lane);
+    (void)printf("%8s %12s %10s %14s\n", task->lane == LANE_IO ? "threads" : "workers", "tasks/s",
+                 "gain", "MiB for each");
     for (uint32_t slots = 1; slots <= max && n < TUNE_STEPS_MAX; slots *= 2) {
-        show_progress(slots);
+        if (isatty(STDERR_FILENO)) /* on one line that goes again */
+            (void)fprintf(stderr, "\r%" PRIu32 " at once ...\r", slots);
         if (tune_run_step(run, slots, seconds, &steps[n], &err) != 0)
             return complain(EXIT_FAILURE, err.text, "");
         print_step(steps, n++);

@@ -151,11 +151,6 @@ static bool push(struct scan *s, bool object)
     return true;
 }
 
-static bool in_object(const struct scan *s)
-{
-    return s->is_object[(s->depth - 1) / 64] >> ((s->depth - 1) % 64) & 1;
-}
-
 static bool key(struct scan *s)
 {
     skip_space(s);
@@ -192,7 +187,7 @@ static bool after_value(struct scan *s, bool *more)
         skip_space(s);
         if (!s->depth)
             return s->p == s->end;
-        bool object = in_object(s);
+        bool object = s->is_object[(s->depth - 1) / 64] >> ((s->depth - 1) % 64) & 1;
         if (take(s, ',')) {
             *more = true;
             return !object || key(s);

@@ -130,21 +130,6 @@ static void adopt(const struct fork_request *r)
     }
 }
 
-static void signal_child(const struct fork_request *r)
-{
-    struct fork_child *child = table_find(r->slot, r->generation);
-    if (child)
-        table_signal(child, r->signal);
-    watch_wake();
-}
-
-static void begin_task(const struct fork_request *r)
-{
-    struct fork_child *child = table_find(r->slot, r->generation);
-    if (child)
-        watch_task(child, r->task, r->limits.cpu_ms);
-}
-
 static void run_request(size_t n, const int *fds, size_t n_fds)
 {
     struct fork_request r;
@@ -165,9 +150,14 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
     } else if (r.verb == FORK_ADOPT && n_fds == 0) {
         adopt(&r);
     } else if (r.verb == FORK_KILL && n_fds == 0) {
-        signal_child(&r);
+        struct fork_child *child = table_find(r.slot, r.generation);
+        if (child)
+            table_signal(child, r.signal);
+        watch_wake();
     } else if (r.verb == FORK_TASK && n_fds == 0) {
-        begin_task(&r);
+        struct fork_child *child = table_find(r.slot, r.generation);
+        if (child)
+            watch_task(child, r.task, r.limits.cpu_ms);
     } else {
         FUT_BUG("fork request verb");
     }
@@ -232,19 +222,6 @@ static void detach(void)
     fork_child_init();
 }
 
-static void drain_signals(void)
-{
-    struct signalfd_siginfo info;
-    while (read(server.signals, &info, sizeof(info)) > 0)
-        ;
-}
-
-static int timeout_ms(void)
-{
-    int ms = watch_timeout_ms();
-    return groups_sweep() && (ms < 0 || ms > SWEEP_MS) ? SWEEP_MS : ms;
-}
-
 static void serve(void)
 {
     for (bool open = true; open;) {
@@ -252,11 +229,16 @@ static void serve(void)
                               {.fd = server.signals, .events = POLLIN}};
         if (message_is_waiting())
             p[0].events |= POLLOUT;
-        if (poll(p, 2, timeout_ms()) < 0)
+        int wait_ms = watch_timeout_ms();
+        if (groups_sweep() && (wait_ms < 0 || wait_ms > SWEEP_MS))
+            wait_ms = SWEEP_MS;
+        if (poll(p, 2, wait_ms) < 0)
             continue;
         watch_turn();
         if (p[1].revents) {
-            drain_signals();
+            struct signalfd_siginfo info;
+            while (read(server.signals, &info, sizeof(info)) > 0)
+                ;
             ends_reap();
         }
         if (p[0].revents & POLLOUT)

@@ -108,14 +108,6 @@ static void kill_now(struct fork_child *child, enum limit_kind why)
     table_signal(child, SIGKILL);
 }
 
-/* Time is no danger to others: the attempt may put its things in order. */
-static void end_for_cpu(struct fork_child *child)
-{
-    child->met = LIMIT_CPU;
-    child->kill_mono_ms = clock_mono_ms() + child->kill_grace_ms;
-    table_signal(child, SIGTERM);
-}
-
 static void judge_memory(struct fork_child *child)
 {
     uint64_t max_kib = child->limits.memory_bytes / 1024;
@@ -161,8 +153,11 @@ static void judge(struct fork_child *child)
         child->peak_rss_kib = child->use.rss_kib;
     if (l->processes && child->use.processes > l->processes && !child->killed)
         kill_now(child, LIMIT_PROCESSES);
-    if (l->cpu_ms && child->use.cpu_ms > (uint64_t)l->cpu_ms && !child->kill_mono_ms)
-        end_for_cpu(child);
+    if (l->cpu_ms && child->use.cpu_ms > (uint64_t)l->cpu_ms && !child->kill_mono_ms) {
+        child->met = LIMIT_CPU; /* no danger to others: the attempt may put its things in order */
+        child->kill_mono_ms = clock_mono_ms() + child->kill_grace_ms;
+        table_signal(child, SIGTERM);
+    }
     judge_task(child);
     if (l->files && child->met == LIMIT_NONE && has_all_files_open(child))
         child->met = LIMIT_FILES; /* what it makes of that is its own affair */

@@ -12,20 +12,14 @@
 
 #define PROGRESS_EVERY_MS 50 /* what comes sooner is left out */
 
-/* Sleeps until something can be read. A recvmsg that sleeps is woken, too, when the other side has
- * read what this one wrote: twice per task instead of once. */
-static void wait_for_bytes(int sock)
-{
-    struct pollfd p = {.fd = sock, .events = POLLIN};
-    (void)poll(&p, 1, -1); /* whatever it says, reading tells more */
-}
-
 /* Reads until there is a whole message. FUT_ERR_CLOSED at a clean end. */
 static int next_message(struct wire_stream *s, struct wire_message *out)
 {
     int rc;
     while ((rc = wire_stream_next(s, out)) == FUT_ERR_AGAIN) {
-        wait_for_bytes(s->sock);
+        /* A recvmsg that sleeps is woken, too, when the other side has read what this one wrote:
+         * twice per task instead of once. Whatever poll says, reading tells more. */
+        (void)poll(&(struct pollfd){.fd = s->sock, .events = POLLIN}, 1, -1);
         rc = wire_stream_read(s, 0);
         if (rc == FUT_ERR_CLOSED && !wire_stream_is_clean(s))
             return FUT_ERR_IO;

@@ -27,17 +27,14 @@ void worker_ahead_release(struct worker_process *w)
 
 /* ---- giving ---- */
 
-/* The ticket of the task that it runs, as far as we know, may still be on offer, and later tasks
- * may have been given and taken back many times since. */
-static bool has_ticket(const struct worker_process *w)
-{
-    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX;
-}
-
 bool worker_ahead_has_capacity(const struct worker_process *w)
 {
-    return w->tickets && w->state == WORKER_READY && !w->retiring && w->jobs.len == 1 &&
-           w->n_abandoned == 0 && w->ahead.len < AHEAD_MAX && has_ticket(w);
+    if (!w->tickets || w->state != WORKER_READY || w->retiring || w->jobs.len != 1 ||
+        w->n_abandoned > 0 || w->ahead.len >= AHEAD_MAX)
+        return false;
+    /* The ticket of the task that it runs, as far as we know, may still be on offer, and later
+     * tasks may have been given and taken back many times since. */
+    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX;
 }
 
 int worker_ahead_give(struct worker_process *w, struct worker_job *job)

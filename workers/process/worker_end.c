@@ -57,14 +57,6 @@ bool worker_end_take_abandoned(struct worker_process *w, uint64_t id)
     return false;
 }
 
-/* Those that wait to be forked by w, which has ended. */
-static void end_forks(struct worker_process *w)
-{
-    for (struct list_node *n; (n = list_first(&w->forks)) != NULL;)
-        worker_end_unreported(FUT_CONTAINER(n, struct worker_process, fork_link),
-                              "the process that forks its workers has died");
-}
-
 void worker_end_gone(struct worker_process *w, struct worker_end end)
 {
     struct list_node *n;
@@ -84,7 +76,9 @@ void worker_end_gone(struct worker_process *w, struct worker_end end)
         worker_end_job(w, job, &end);
     }
     w->hooks->gone(w, &end);
-    end_forks(w);
+    while ((n = list_first(&w->forks)) != NULL) /* they wait to be forked by it */
+        worker_end_unreported(FUT_CONTAINER(n, struct worker_process, fork_link),
+                              "the process that forks its workers has died");
     buf_release(&w->printed);
 }
 

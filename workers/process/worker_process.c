@@ -196,15 +196,6 @@ bool worker_process_withdraw(struct worker_job *job)
     return false;
 }
 
-/* The process may die of the stop, so everything that it has not begun comes back. False: there is
- * nothing to stop any more, the job has ended. */
-static bool is_to_be_stopped(struct worker_process *w, const struct worker_job *job)
-{
-    if (!worker_ahead_take_all_back(w))
-        worker_messages_read_rest(w);
-    return job->worker == w;
-}
-
 void worker_process_answer(struct worker_job *job, const char *why)
 {
     struct worker_process *w = job->worker;
@@ -227,8 +218,11 @@ static void leave_running(struct worker_process *w, struct worker_job *job)
 
 void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal)
 {
-    if (!is_to_be_stopped(w, job))
-        return;
+    /* The process may die of the stop, so everything that it has not begun comes back. */
+    if (!worker_ahead_take_all_back(w))
+        worker_messages_read_rest(w);
+    if (job->worker != w)
+        return; /* it has ended meanwhile */
     bool is_alone = w->jobs.len == 1 && w->n_abandoned == 0;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
         worker_channel_tell(w, job->id, WIRE_CANCEL, NULL);

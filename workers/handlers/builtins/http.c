@@ -193,12 +193,6 @@ int http_check_input(const void *input, size_t n, const char **out_field, const 
     return FUT_ERR_INVAL;
 }
 
-static bool read_input(struct exchange *x, json_t *root)
-{
-    return read_url(x, root) && read_method(x, root) && read_body(x, root) &&
-           read_timeout(x, root) && read_fail_on(x, root) && read_headers(x, root);
-}
-
 /* ---- receiving ---- */
 
 /* Several headers of one name become one value, as RFC 9110 allows. */
@@ -414,7 +408,8 @@ void http_run(struct run *run)
     struct exchange *x = xnew(struct exchange);
     x->run = run;
     json_t *root = json_input_read(run, fields);
-    if (root && read_input(x, root))
+    if (root && read_url(x, root) && read_method(x, root) && read_body(x, root) &&
+        read_timeout(x, root) && read_fail_on(x, root) && read_headers(x, root))
         perform(x);
     curl_slist_free_all(x->headers);
     json_decref(root);
