@@ -91,7 +91,7 @@ struct pool_view {
     void (*read)(void *ctx, struct pool_stats *out);
     /* In force for every later read; nothing that runs is cut short. NULL: cannot be changed. */
     void (*change)(void *ctx, enum lane lane, const struct pool_wish *wish);
-    /* A heap array of *out_n processes, to be freed. NULL: there are none to be seen. */
+    /* A heap array of *out_n processes, to be freed. NULL: there are none. */
     struct pool_worker *(*workers)(void *ctx, size_t *out_n);
     /* Is the program of this handler broken? *out is written when it is. NULL: never. */
     bool (*broken)(void *ctx, const char *handler, struct pool_broken *out);

@@ -215,7 +215,7 @@ static int set_file(struct config *c, const struct config_row *r, const char *va
     return set_text(c, r, value, err);
 }
 
-/* The value is told to nobody, not even in a complaint. */
+/* The value is never shown, not even in a complaint. */
 static int set_secret(struct config *c, const struct config_row *r, const char *value,
                       struct fut_errbuf *err)
 {

@@ -1,5 +1,5 @@
-/* config: what the HTTP side is told at its start, as plain data. Included by api/server.h for
- * those who start it and by api/http/shared.h for those who read it. */
+/* config: the settings of the HTTP side, as plain data. api/server.h includes it for the code that
+ * starts the server, api/http/shared.h for the code that reads the settings. */
 #ifndef FUT_API_HTTP_CONFIG_H
 #define FUT_API_HTTP_CONFIG_H
 

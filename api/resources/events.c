@@ -28,7 +28,7 @@ struct events {
 
 static void next_event(struct request *r);
 
-/* ---- what is told ---------------------------------------------------------------------------- */
+/* ---- the events ------------------------------------------------------------------------------ */
 
 static void tell_done(struct request *r, struct events *e)
 {

@@ -141,7 +141,7 @@ static bool is_same(const struct task_outcome *a, const struct task_outcome *b)
            memcmp(a->body, b->body, a->body_len) == 0;
 }
 
-/* Whoever says the same again, because the first answer did not arrive, is told that it is so. */
+/* A client whose first answer did not arrive may say the same again, and gets 200. */
 static void reply_not_now(struct request *r)
 {
     struct problem p;

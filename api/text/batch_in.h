@@ -15,7 +15,7 @@
 
 struct json_t;
 
-/* Who takes the tasks, in order. Each function returns 0, or FUT_ERR_INVAL with *p set: its field
+/* The receiver of the tasks, in order. Each function returns 0, or FUT_ERR_INVAL with *p set: its field
  * is a member of the task, batch_in puts the task's place before it. What is passed is valid during
  * the call. */
 struct batch_in_taker {

@@ -1,5 +1,5 @@
-/* line_queues: the queues of the directory: when they come and go, and what is told of their
- * starts. The writer thread alone. */
+/* line_queues: the queues of the directory: when they come and go, and how long their
+ * latest tasks waited. The writer thread alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,7 @@
 
 struct store;
 
-/* What is told of a queue's latest starts. */
+/* The latest starts of tasks of a queue, for its statistics. */
 struct line_starts {
     struct {
         uint32_t at_ds, wait_ms; /* the uptime in tenths of seconds; how long it had waited */

@@ -20,7 +20,7 @@ static int keep_end(struct store *s, const struct task *t)
                                                        .outcome = t->outcome});
 }
 
-/* The task that told of the earlier life's end, made anew. The store had appended that end to its
+/* A new copy of the callback task of the earlier end. The store had appended that end to its
  * input, behind a newline. */
 static struct task renew(const struct task_spec *old)
 {
@@ -42,8 +42,8 @@ static void set_callback(struct task *t, struct task_id callback)
     t->spec = fresh;
 }
 
-/* A receiver knows a delivery by its id and takes the second of one id for the first: the next end
- * is told by a task of its own. A callback that was deleted is not called again. */
+/* A receiver knows a delivery by its id and ignores the second one with an id: the next end gets a
+ * callback task of its own. A callback that was deleted is not called again. */
 static int insert_renewed(struct store *s, struct task_id old_id, struct task_id *out_id)
 {
     struct task_spec *old = NULL;
@@ -73,8 +73,8 @@ static int replace_callback(struct store *s, struct task *t)
     return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* A batch that was done will end once more, and be told of once more. The callback of its first end
- * goes on: what it tells stays true. */
+/* A batch that was done will end once more, and its callback will be called once more. The delivery
+ * of its first end goes on: what it says stays true. */
 static int reopen_batch(struct store *s, uint64_t key)
 {
     struct store_batch batch;

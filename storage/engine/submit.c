@@ -104,8 +104,8 @@ static int find_by_key(struct store *s, struct store_submit *o)
     return 0;
 }
 
-/* 0 when the unfinished task with the unique key is what is asked for again, and its end is told to
- * the same URL; else FUT_ERR_CONFLICT. Both were loaded with their inputs. */
+/* 0 when the unfinished task with the unique key has the same specification and calls the same
+ * URL; else FUT_ERR_CONFLICT. Both were loaded with their inputs. */
 static int compare_loaded(const struct store_submit *o, const struct task_spec *spec,
                           const struct task_spec *callback)
 {

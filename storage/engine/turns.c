@@ -28,7 +28,7 @@ bool turns_may_start(const struct line *line)
     return may_start(line->group);
 }
 
-/* Who was idle has no claim to the turns of that time. */
+/* A group that was idle does not make up for the turns of that time. */
 static void link_group(struct lines *l, struct line_group *g)
 {
     struct line_handler *h = g->handler;

@@ -194,7 +194,7 @@ static int read_numbers(struct backend *b, const char *text, int64_t *out, size_
     "  min(CASE WHEN queue IS NOT NULL THEN place END) AS first"                                   \
     "  FROM live GROUP BY line, state) l ON l.line = n.number ORDER BY n.number"
 
-/* The texts of a row live until the next step, so a line is told of when its last row is read:
+/* The texts of a row live until the next step, so a line is passed on when its last row is read:
  * *total has its numbers alone. */
 static void read_line(sqlite3_stmt *st, struct backend_line_totals *total,
                       char names[4][LINE_TEXT_SIZE])

@@ -24,7 +24,7 @@ struct exec_start {
     const struct task *task; /* borrowed until done, like the rest */
     size_t max_result_bytes; /* of any program, whatever its handler's limits are */
     int64_t kill_grace_ms;   /* from TERM to KILL at the CPU limit */
-    struct sink *sink;       /* told of progress and log, before done */
+    struct sink *sink;       /* gets progress and log, before done */
     /* Before done, of a command that takes checkpoints: the program wants these bytes stored
      * (borrowed for the call); exec_attempt_answer is to follow, and no other ones come before. */
     void (*checkpoint)(struct exec_attempt *x, const void *bytes, size_t n);
@@ -55,8 +55,8 @@ struct exec_attempt {
     bool has_ended;
 };
 
-/* Starts the program. x is zeroed memory. A failed start is told through not_started, maybe before
- * this returns. */
+/* Starts the program. x is zeroed memory. A failed start calls not_started, possibly before this
+ * returns. */
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
 /* Signals the program's process group; done follows when it has exited. */
 void exec_attempt_kill(struct exec_attempt *x, int signal);

@@ -44,8 +44,8 @@ static struct hold *find(const struct exec_holds *h, const char *handler)
     return NULL;
 }
 
-/* Nothing may start, or one attempt tries. A hold whose time is over and that nobody has tried yet
- * is none to be told of: there may be no task to try with. */
+/* Nothing may start, or one attempt tries. A hold whose time has passed and that has not been
+ * tried yet is not shown: there may be no task to try with. */
 static bool is_in_force(const struct hold *x)
 {
     return x->is_trying || clock_mono_ms() < x->until_mono_ms;

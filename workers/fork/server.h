@@ -89,8 +89,8 @@ FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
 /* Takes over a process that another child of the fork server has forked, and that has come to it by
  * the death of its parent: from now on it is a child like any other, with these limits (but for
  * cpu_ms) as its own.
- * FORK_SPAWN_FAILED when pid is no such process. One that has already ended is told of as long as
- * only few others have since. FUT_ERR_CLOSED. */
+ * FORK_SPAWN_FAILED when pid is no such process. The end of one that has already ended is still
+ * reported, unless many others have ended since. FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation,
                                      pid_t pid, const struct limits *limits);
 /* The child begins with this task, or (0) has none any more: the CPU time of the child and of all

@@ -194,7 +194,7 @@ static int read_retry_on(const struct place *at, const json_t *value, struct han
     return retry_json_on(value, &h->info.retry, &err) == 0 ? 0 : mistake(at, value, err.allowed);
 }
 
-/* A mistake in one member is told of that member. */
+/* A complaint names the member that is wrong. */
 static int read_backoff(const struct place *at, const json_t *value, struct handler *h)
 {
     struct retry_json_error err;

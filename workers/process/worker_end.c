@@ -71,7 +71,7 @@ void worker_end_gone(struct worker_process *w, struct worker_end end)
     worker_channel_get_log(&w->printed, &end);
     while ((n = list_first(&w->jobs)) != NULL) {
         struct worker_job *job = FUT_CONTAINER(n, struct worker_job, link);
-        /* Its last words, which are nobody's where several tasks run. */
+        /* Its last output, which belongs to no single task where several run. */
         buf_put(&job->tail, end.log, end.log_len);
         worker_end_job(w, job, &end);
     }

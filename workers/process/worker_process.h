@@ -64,7 +64,7 @@ struct worker_job {
     struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
-    struct sink *sink; /* told of progress and log, before done */
+    struct sink *sink; /* gets progress and log, before done */
     /* Before done: the worker wants these bytes stored (borrowed for the call) and waits for
      * worker_process_answer; it sends no other ones before. */
     void (*checkpoint)(struct worker_job *job, const char *type, const void *bytes, size_t n);

@@ -2,7 +2,7 @@
  * {"status", "headers", "body"} (or "body_base64" when the body is not UTF-8). A status in
  * "fail_on" is a failure, any other a success. Only http and https, also after redirects. Where a
  * failed transfer or a 5xx surely did no harm (nothing sent yet, or an idempotent method) it is a
- * temporary failure; so are 429 and 503, whose Retry-After the scheduler is told of. */
+ * temporary failure; so are 429 and 503, whose Retry-After the scheduler gets. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
