@@ -159,8 +159,8 @@ void task_release(struct task *t);
 /* Appends how a task that is done ended, as a JSON object of id, handler, state, attempt,
  * finished_at and href: what a callback tells of it. */
 void task_write_end(struct buf *out, const struct task *t);
-/* Do both ask for the same: handler, input, and every option? Both have their input. The client, the
- * time of submission, the tasks that they wait for and the callback do not count. */
+/* Do both ask for the same: handler, input, and every option? Both have their input. The client,
+ * the time of submission, the tasks that they wait for and the callback do not count. */
 bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b);
 
 /* Has an attempt of this life of the task begun? */

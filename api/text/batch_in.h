@@ -15,9 +15,9 @@
 
 struct json_t;
 
-/* The receiver of the tasks, in order. Each function returns 0, or FUT_ERR_INVAL with *p set: its field
- * is a member of the task, batch_in puts the task's place before it. What is passed is valid during
- * the call. */
+/* The receiver of the tasks, in order. Each function returns 0, or FUT_ERR_INVAL with *p set: its
+ * field is a member of the task, batch_in puts the task's place before it. What is passed is valid
+ * during the call. */
 struct batch_in_taker {
     /* Before the tasks, when the body has a "callback" beside them: what it says. */
     int (*callback)(void *ctx, const struct json_t *value, struct problem *p);
