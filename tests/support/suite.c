@@ -25,6 +25,19 @@ int suite_run_cases(const char *name, ...)
     return failed == 0 ? 0 : 1;
 }
 
+int suite_run_rows(const char *name, double seconds, void (*setup)(void), void (*teardown)(void),
+                   const struct suite_row *rows, size_t n)
+{
+    TCase *c = suite_case(name, seconds, setup, teardown);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].n)
+            tcase_add_loop_test(c, rows[i].test, 0, (int)rows[i].n);
+        else
+            tcase_add_test(c, rows[i].test);
+    }
+    return suite_run_cases(name, c, NULL);
+}
+
 int suite_run(const char *name, const TTest *const *tests, size_t n)
 {
     TCase *c = suite_case(name, SUITE_TIMEOUT_S, NULL, NULL);

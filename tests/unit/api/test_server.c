@@ -403,26 +403,27 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("server", 30, setup, teardown);
-    tcase_add_test(t, test_server_submits_and_gives_the_result);
-    tcase_add_test(t, test_server_answers_a_submission_that_waits);
-    tcase_add_test(t, test_server_takes_the_body_as_input);
-    tcase_add_test(t, test_server_tells_how_a_task_failed);
-    tcase_add_test(t, test_server_cancels_once_and_deletes_what_is_done);
-    tcase_add_test(t, test_server_shows_a_future_whole_or_not_at_all);
-    tcase_add_test(t, test_server_refuses_to_cancel_what_is_done);
-    tcase_add_test(t, test_server_cancels_only_what_waits_if_asked_to);
-    tcase_add_test(t, test_server_lists_in_pages);
-    tcase_add_test(t, test_server_shows_handlers_stats_and_health);
-    tcase_add_test(t, test_server_lists_its_routes_at_the_root);
-    tcase_add_test(t, test_server_answers_head_and_options);
-    tcase_add_loop_test(t, test_server_refuses_bad_input, 0, FUT_COUNT(bad));
-    tcase_add_loop_test(t, test_server_reads_numbers_as_programs_print_them, 0, FUT_COUNT(numbers));
-    tcase_add_test(t, test_server_does_not_know_an_unknown_id);
-    tcase_add_test(t, test_server_refuses_a_body_beyond_the_limit);
-    tcase_add_test(t, test_server_takes_a_chunked_body);
-    tcase_add_test(t, test_server_tells_when_the_queue_is_full);
-    tcase_add_test(t, test_server_listens_on_a_unix_socket_and_refuses_a_second);
-    tcase_add_loop_test(t, test_server_refuses_a_bad_address, 0, FUT_COUNT(bad_addresses));
-    return suite_run_cases("server", t, NULL);
+    const struct suite_row rows[] = {
+        {test_server_submits_and_gives_the_result, 0},
+        {test_server_answers_a_submission_that_waits, 0},
+        {test_server_takes_the_body_as_input, 0},
+        {test_server_tells_how_a_task_failed, 0},
+        {test_server_cancels_once_and_deletes_what_is_done, 0},
+        {test_server_shows_a_future_whole_or_not_at_all, 0},
+        {test_server_refuses_to_cancel_what_is_done, 0},
+        {test_server_cancels_only_what_waits_if_asked_to, 0},
+        {test_server_lists_in_pages, 0},
+        {test_server_shows_handlers_stats_and_health, 0},
+        {test_server_lists_its_routes_at_the_root, 0},
+        {test_server_answers_head_and_options, 0},
+        {test_server_refuses_bad_input, FUT_COUNT(bad)},
+        {test_server_reads_numbers_as_programs_print_them, FUT_COUNT(numbers)},
+        {test_server_does_not_know_an_unknown_id, 0},
+        {test_server_refuses_a_body_beyond_the_limit, 0},
+        {test_server_takes_a_chunked_body, 0},
+        {test_server_tells_when_the_queue_is_full, 0},
+        {test_server_listens_on_a_unix_socket_and_refuses_a_second, 0},
+        {test_server_refuses_a_bad_address, FUT_COUNT(bad_addresses)},
+    };
+    return suite_run_rows("server", 30, setup, teardown, rows, FUT_COUNT(rows));
 }

@@ -87,10 +87,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("number");
-    tcase_add_loop_test(t, test_number_parse, 0, FUT_COUNT(numbers));
-    tcase_add_test(t, test_number_scan_stops_behind_the_number);
-    tcase_add_loop_test(t, test_number_parse_uint, 0, FUT_COUNT(whole));
-    tcase_add_loop_test(t, test_number_parse_seconds, 0, FUT_COUNT(seconds));
-    return suite_run_cases("number", t, NULL);
+    const struct suite_row rows[] = {
+        {test_number_parse, FUT_COUNT(numbers)},
+        {test_number_scan_stops_behind_the_number, 0},
+        {test_number_parse_uint, FUT_COUNT(whole)},
+        {test_number_parse_seconds, FUT_COUNT(seconds)},
+    };
+    return suite_run_rows("number", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/mem.h"
 #include "core/proc.h"
 #include "core/sync.h"
 #include "tests/support/suite.h"
@@ -109,10 +110,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = suite_case("all", 60, NULL, NULL);
-    tcase_add_test(tc, test_proc_sees_memory_and_cpu_time);
-    tcase_add_test(tc, test_proc_tells_who_a_process_is);
-    tcase_add_test(tc, test_proc_sees_what_children_have_used);
-    tcase_add_test(tc, test_proc_knows_nothing_of_ended_processes);
-    return suite_run_cases("proc", tc, NULL);
+    const struct suite_row rows[] = {
+        {test_proc_sees_memory_and_cpu_time, 0},
+        {test_proc_tells_who_a_process_is, 0},
+        {test_proc_sees_what_children_have_used, 0},
+        {test_proc_knows_nothing_of_ended_processes, 0},
+    };
+    return suite_run_rows("proc", 60, NULL, NULL, rows, FUT_COUNT(rows));
 }

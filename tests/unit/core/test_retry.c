@@ -72,10 +72,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_add_test(tc, test_retry_default_doubles_to_its_cap);
-    tcase_add_test(tc, test_retry_task_speaks_before_its_handler);
-    tcase_add_test(tc, test_retry_jitter_may_double_the_wait);
-    tcase_add_test(tc, test_retry_words);
-    return suite_run_cases("retry", tc, NULL);
+    const struct suite_row rows[] = {
+        {test_retry_default_doubles_to_its_cap, 0},
+        {test_retry_task_speaks_before_its_handler, 0},
+        {test_retry_jitter_may_double_the_wait, 0},
+        {test_retry_words, 0},
+    };
+    return suite_run_rows("retry", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

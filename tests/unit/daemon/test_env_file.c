@@ -199,13 +199,14 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, test_env_file_lines, 0, (int)FUT_COUNT(good));
-    tcase_add_loop_test(tc, test_env_file_refuses, 0, (int)FUT_COUNT(bad));
-    tcase_add_test(tc, test_env_file_has_limits);
-    tcase_add_test(tc, test_config_file_counts_before_the_environment);
-    tcase_add_test(tc, test_config_bad_file_is_refused);
-    tcase_add_test(tc, test_config_names_what_needs_a_restart);
-    tcase_add_loop_test(tc, test_config_paused_lanes_are_checked, 0, (int)FUT_COUNT(bad_lanes));
-    return suite_run_cases("env_file", tc, NULL);
+    const struct suite_row rows[] = {
+        {test_env_file_lines, FUT_COUNT(good)},
+        {test_env_file_refuses, FUT_COUNT(bad)},
+        {test_env_file_has_limits, 0},
+        {test_config_file_counts_before_the_environment, 0},
+        {test_config_bad_file_is_refused, 0},
+        {test_config_names_what_needs_a_restart, 0},
+        {test_config_paused_lanes_are_checked, FUT_COUNT(bad_lanes)},
+    };
+    return suite_run_rows("env_file", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

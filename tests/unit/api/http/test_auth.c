@@ -135,12 +135,13 @@ END_TEST
 
 int main(void)
 {
-    TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, test_auth_allows_what_the_scopes_say, 0, (int)FUT_COUNT(asks));
-    tcase_add_test(tc, test_auth_code_is_in_no_other_scope);
-    tcase_add_test(tc, test_auth_principals_differ_and_stay);
-    tcase_add_loop_test(tc, test_auth_names_the_line_and_not_the_token, 0, (int)FUT_COUNT(bad));
-    tcase_add_test(tc, test_auth_comments_stand_on_lines_of_their_own);
-    tcase_add_test(tc, test_auth_load_names_a_missing_file);
-    return suite_run_cases("auth", tc, NULL);
+    const struct suite_row rows[] = {
+        {test_auth_allows_what_the_scopes_say, FUT_COUNT(asks)},
+        {test_auth_code_is_in_no_other_scope, 0},
+        {test_auth_principals_differ_and_stay, 0},
+        {test_auth_names_the_line_and_not_the_token, FUT_COUNT(bad)},
+        {test_auth_comments_stand_on_lines_of_their_own, 0},
+        {test_auth_load_names_a_missing_file, 0},
+    };
+    return suite_run_rows("auth", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

@@ -236,16 +236,17 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("events", 30, setup, teardown);
-    tcase_add_test(t, test_events_come_in_order_of_completion);
-    tcase_add_test(t, test_events_resume_after_the_last_one_seen);
-    tcase_add_test(t, test_events_say_when_the_history_is_gone);
-    tcase_add_test(t, test_events_come_as_lines_when_asked);
-    tcase_add_test(t, test_events_tell_of_progress);
-    tcase_add_loop_test(t, test_events_of_a_thousand_come_each_once, 0, 2);
-    tcase_add_test(t, test_events_readers_that_leave_are_freed);
-    tcase_add_test(t, test_events_wait_for_a_slow_reader);
-    tcase_add_test(t, test_events_end_without_end_when_the_daemon_stops);
-    tcase_add_test(t, test_events_are_chunked_for_http_1_1);
-    return suite_run_cases("events", t, NULL);
+    const struct suite_row rows[] = {
+        {test_events_come_in_order_of_completion, 0},
+        {test_events_resume_after_the_last_one_seen, 0},
+        {test_events_say_when_the_history_is_gone, 0},
+        {test_events_come_as_lines_when_asked, 0},
+        {test_events_tell_of_progress, 0},
+        {test_events_of_a_thousand_come_each_once, 2},
+        {test_events_readers_that_leave_are_freed, 0},
+        {test_events_wait_for_a_slow_reader, 0},
+        {test_events_end_without_end_when_the_daemon_stops, 0},
+        {test_events_are_chunked_for_http_1_1, 0},
+    };
+    return suite_run_rows("events", 30, setup, teardown, rows, FUT_COUNT(rows));
 }

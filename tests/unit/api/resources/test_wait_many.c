@@ -188,13 +188,14 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("wait_many", 40, setup, teardown);
-    tcase_add_loop_test(t, test_wait_many_answers_when_enough_are_done, 0, (int)FUT_COUNT(wishes));
-    tcase_add_test(t, test_wait_many_ends_with_the_time);
-    tcase_add_test(t, test_wait_many_takes_each_id_once);
-    tcase_add_test(t, test_wait_many_takes_a_batch);
-    tcase_add_loop_test(t, test_wait_many_refuses, 0, (int)FUT_COUNT(refusals));
-    tcase_add_test(t, test_wait_many_that_leaves_is_freed);
-    tcase_add_test(t, test_wait_many_never_misses_the_moment);
-    return suite_run_cases("wait_many", t, NULL);
+    const struct suite_row rows[] = {
+        {test_wait_many_answers_when_enough_are_done, FUT_COUNT(wishes)},
+        {test_wait_many_ends_with_the_time, 0},
+        {test_wait_many_takes_each_id_once, 0},
+        {test_wait_many_takes_a_batch, 0},
+        {test_wait_many_refuses, FUT_COUNT(refusals)},
+        {test_wait_many_that_leaves_is_freed, 0},
+        {test_wait_many_never_misses_the_moment, 0},
+    };
+    return suite_run_rows("wait_many", 40, setup, teardown, rows, FUT_COUNT(rows));
 }

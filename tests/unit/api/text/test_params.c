@@ -188,14 +188,15 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("params");
-    tcase_add_loop_test(t, test_params_prefer_wait, 0, FUT_COUNT(prefers));
-    tcase_add_loop_test(t, test_params_decode, 0, FUT_COUNT(escapes));
-    tcase_add_loop_test(t, test_params_next, 0, FUT_COUNT(queries));
-    tcase_add_test(t, test_params_encode_comes_back);
-    tcase_add_test(t, test_params_content_types);
-    tcase_add_test(t, test_cursor_round_trip_and_refusals);
-    tcase_add_loop_test(t, test_route_finds_by_method_and_path, 0, FUT_COUNT(paths));
-    tcase_add_test(t, test_route_knows_its_parameters);
-    return suite_run_cases("params", t, NULL);
+    const struct suite_row rows[] = {
+        {test_params_prefer_wait, FUT_COUNT(prefers)},
+        {test_params_decode, FUT_COUNT(escapes)},
+        {test_params_next, FUT_COUNT(queries)},
+        {test_params_encode_comes_back, 0},
+        {test_params_content_types, 0},
+        {test_cursor_round_trip_and_refusals, 0},
+        {test_route_finds_by_method_and_path, FUT_COUNT(paths)},
+        {test_route_knows_its_parameters, 0},
+    };
+    return suite_run_rows("params", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

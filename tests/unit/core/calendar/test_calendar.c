@@ -353,13 +353,14 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("calendar", SUITE_TIMEOUT_S, NULL, NULL);
-    tcase_add_loop_test(c, test_calendar_cron_times, 0, (int)FUT_COUNT(crons));
-    tcase_add_loop_test(c, test_calendar_rule_times, 0, (int)FUT_COUNT(rules));
-    tcase_add_test(c, test_calendar_every_counts_from_its_start);
-    tcase_add_test(c, test_calendar_last_times);
-    tcase_add_loop_test(c, test_calendar_cron_refusals, 0, (int)FUT_COUNT(cron_texts));
-    tcase_add_loop_test(c, test_calendar_rule_refusals, 0, (int)FUT_COUNT(rule_texts));
-    tcase_add_loop_test(c, test_calendar_unknown_zones, 0, (int)FUT_COUNT(no_zones));
-    return suite_run_cases("calendar", c, NULL);
+    const struct suite_row rows[] = {
+        {test_calendar_cron_times, FUT_COUNT(crons)},
+        {test_calendar_rule_times, FUT_COUNT(rules)},
+        {test_calendar_every_counts_from_its_start, 0},
+        {test_calendar_last_times, 0},
+        {test_calendar_cron_refusals, FUT_COUNT(cron_texts)},
+        {test_calendar_rule_refusals, FUT_COUNT(rule_texts)},
+        {test_calendar_unknown_zones, FUT_COUNT(no_zones)},
+    };
+    return suite_run_rows("calendar", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

@@ -143,10 +143,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = tcase_create("loop");
-    tcase_add_test(t, test_loop_timers_fire_in_order);
-    tcase_add_test(t, test_loop_drops_events_of_closed_sources);
-    tcase_add_test(t, test_loop_buries_at_the_end_of_the_turn);
-    tcase_add_test(t, test_loop_does_soon_once_and_before_it_waits);
-    return suite_run_cases("loop", t, NULL);
+    const struct suite_row rows[] = {
+        {test_loop_timers_fire_in_order, 0},
+        {test_loop_drops_events_of_closed_sources, 0},
+        {test_loop_buries_at_the_end_of_the_turn, 0},
+        {test_loop_does_soon_once_and_before_it_waits, 0},
+    };
+    return suite_run_rows("loop", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }

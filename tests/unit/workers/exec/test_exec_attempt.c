@@ -232,23 +232,24 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("exec_attempt", 30, script_setup, script_teardown);
-    tcase_add_test(t, test_exec_success_is_stdout);
-    tcase_add_loop_test(t, test_exec_ends, 0, (int)FUT_COUNT(ends));
-    tcase_add_test(t, test_exec_a_megabyte_through);
-    tcase_add_test(t, test_exec_input_not_wanted);
-    tcase_add_test(t, test_exec_environment);
-    tcase_add_test(t, test_exec_keeps_the_last_of_stderr);
-    tcase_add_test(t, test_exec_reports_while_it_runs);
-    tcase_add_test(t, test_exec_progress_is_live);
-    tcase_add_test(t, test_exec_traceparent);
-    tcase_add_test(t, test_exec_too_much_output);
-    tcase_add_test(t, test_exec_output_of_exactly_the_limit);
-    tcase_add_test(t, test_exec_promised_json);
-    tcase_add_test(t, test_exec_stranger_holds_the_pipes);
-    tcase_add_test(t, test_exec_kill);
-    tcase_add_test(t, test_exec_program_is_gone);
-    tcase_add_test(t, test_exec_fork_server_has_ended);
-    tcase_add_test(t, test_exec_abandoned);
-    return suite_run_cases("exec_attempt", t, NULL);
+    const struct suite_row rows[] = {
+        {test_exec_success_is_stdout, 0},
+        {test_exec_ends, FUT_COUNT(ends)},
+        {test_exec_a_megabyte_through, 0},
+        {test_exec_input_not_wanted, 0},
+        {test_exec_environment, 0},
+        {test_exec_keeps_the_last_of_stderr, 0},
+        {test_exec_reports_while_it_runs, 0},
+        {test_exec_progress_is_live, 0},
+        {test_exec_traceparent, 0},
+        {test_exec_too_much_output, 0},
+        {test_exec_output_of_exactly_the_limit, 0},
+        {test_exec_promised_json, 0},
+        {test_exec_stranger_holds_the_pipes, 0},
+        {test_exec_kill, 0},
+        {test_exec_program_is_gone, 0},
+        {test_exec_fork_server_has_ended, 0},
+        {test_exec_abandoned, 0},
+    };
+    return suite_run_rows("exec_attempt", 30, script_setup, script_teardown, rows, FUT_COUNT(rows));
 }

@@ -121,10 +121,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("fork_adopt", 30, setup, teardown);
-    tcase_add_test(t, test_adopted_child_is_one_like_any_other);
-    tcase_add_test(t, test_adopted_child_outlives_who_forked_it);
-    tcase_add_test(t, test_adoption_after_the_end_tells_how_it_ended);
-    tcase_add_test(t, test_strangers_are_not_adopted);
-    return suite_run_cases("fork_adopt", t, NULL);
+    const struct suite_row rows[] = {
+        {test_adopted_child_is_one_like_any_other, 0},
+        {test_adopted_child_outlives_who_forked_it, 0},
+        {test_adoption_after_the_end_tells_how_it_ended, 0},
+        {test_strangers_are_not_adopted, 0},
+    };
+    return suite_run_rows("fork_adopt", 30, setup, teardown, rows, FUT_COUNT(rows));
 }

@@ -221,10 +221,11 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("holds", 120, setup, teardown);
-    tcase_add_loop_test(t, test_holds_a_program_that_is_away, 0, (int)FUT_COUNT(harms));
-    tcase_add_test(t, test_holds_end_at_a_reload);
-    tcase_add_test(t, test_holds_all_when_descriptors_run_out);
-    tcase_add_test(t, test_holds_one_tries_and_the_others_wait);
-    return suite_run_cases("holds", t, NULL);
+    const struct suite_row rows[] = {
+        {test_holds_a_program_that_is_away, FUT_COUNT(harms)},
+        {test_holds_end_at_a_reload, 0},
+        {test_holds_all_when_descriptors_run_out, 0},
+        {test_holds_one_tries_and_the_others_wait, 0},
+    };
+    return suite_run_rows("holds", 120, setup, teardown, rows, FUT_COUNT(rows));
 }

@@ -331,21 +331,22 @@ END_TEST
 
 int main(void)
 {
-    TCase *t = suite_case("scheduler", 60, setup, teardown);
-    tcase_add_loop_test(t, test_scheduler_success, 0, (int)FUT_COUNT(successes));
-    tcase_add_loop_test(t, test_scheduler_failure, 0, (int)FUT_COUNT(failures));
-    tcase_add_test(t, test_scheduler_retries_later);
-    tcase_add_loop_test(t, test_scheduler_timeout, 0, (int)FUT_COUNT(endless));
-    tcase_add_loop_test(t, test_scheduler_cancel_frees_the_slot, 0, (int)FUT_COUNT(endless));
-    tcase_add_test(t, test_scheduler_never_runs_more_than_the_slots);
-    tcase_add_test(t, test_scheduler_many_on_both_lanes);
-    tcase_add_test(t, test_scheduler_worker_crash_fails_one_task);
-    tcase_add_test(t, test_scheduler_worker_crash_is_tried_again);
-    tcase_add_test(t, test_scheduler_drain_waits_for_what_ends_in_time);
-    tcase_add_test(t, test_scheduler_drain_gives_back_uncharged);
-    tcase_add_test(t, test_scheduler_takes_nothing_after_stop_claiming);
-    tcase_add_test(t, test_scheduler_fork_server_death_is_told);
-    tcase_add_test(t, test_scheduler_stop_without_drain);
-    tcase_add_test(t, test_scheduler_without_descriptors_says_so);
-    return suite_run_cases("scheduler", t, NULL);
+    const struct suite_row rows[] = {
+        {test_scheduler_success, FUT_COUNT(successes)},
+        {test_scheduler_failure, FUT_COUNT(failures)},
+        {test_scheduler_retries_later, 0},
+        {test_scheduler_timeout, FUT_COUNT(endless)},
+        {test_scheduler_cancel_frees_the_slot, FUT_COUNT(endless)},
+        {test_scheduler_never_runs_more_than_the_slots, 0},
+        {test_scheduler_many_on_both_lanes, 0},
+        {test_scheduler_worker_crash_fails_one_task, 0},
+        {test_scheduler_worker_crash_is_tried_again, 0},
+        {test_scheduler_drain_waits_for_what_ends_in_time, 0},
+        {test_scheduler_drain_gives_back_uncharged, 0},
+        {test_scheduler_takes_nothing_after_stop_claiming, 0},
+        {test_scheduler_fork_server_death_is_told, 0},
+        {test_scheduler_stop_without_drain, 0},
+        {test_scheduler_without_descriptors_says_so, 0},
+    };
+    return suite_run_rows("scheduler", 60, setup, teardown, rows, FUT_COUNT(rows));
 }
