@@ -82,7 +82,7 @@ static void forget_given(struct store_claim *o)
 
 void claims_undo(struct store *s)
 {
-    for (int l = 0; l < LANE_COUNT; l++) {
+    for_each_lane (l) {
         struct list *parked = &s->w.parked[l];
         for (struct list_node *i = list_first(parked); i; i = list_next(parked, i))
             forget_given(claim_at(i));

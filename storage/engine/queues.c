@@ -72,8 +72,9 @@ static void set_pause(struct store *s, enum store_pausable kind, const char *nam
         q->is_paused = p->since_wall_ms != 0;
         turns_follow(l, q);
     }
-    for (int lane = 0; kind == STORE_PAUSE_HANDLER && lane < LANE_COUNT; lane++) {
-        struct line_handler *h = lines_find_handler(l, (enum lane)lane, name);
+    for_each_lane (lane) {
+        struct line_handler *h =
+            kind == STORE_PAUSE_HANDLER ? lines_find_handler(l, lane, name) : NULL;
         if (h && h->is_paused != (p->since_wall_ms != 0))
             turns_pause(l, h, p->since_wall_ms != 0);
     }
