@@ -108,6 +108,42 @@ int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n)
     return wait_done(store_post(k->store, &store_verb_submit, &o.op, on_done), &o.op);
 }
 
+struct task fixture_timed(enum lane lane, struct task_times times)
+{
+    struct task t = fixture_task(lane, "echo", "x");
+    struct task_spec spec = *t.spec;
+    spec.times = times;
+    fixture_respec(&t, &spec);
+    t.due_wall_ms = times.delay_ms ? clock_wall_ms() + times.delay_ms : times.run_at_wall_ms;
+    t.state = t.due_wall_ms ? TASK_SCHEDULED : TASK_QUEUED;
+    return t;
+}
+
+struct task fixture_unique(const char *unique)
+{
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    struct task_spec spec = *t.spec;
+    spec.unique = unique;
+    fixture_respec(&t, &spec);
+    return t;
+}
+
+struct store_stats fixture_stats(struct fixture *k)
+{
+    struct store_stats s;
+    store_stats(k->store, &s);
+    return s;
+}
+
+void fixture_wait_looks(struct fixture *k)
+{
+    int64_t deadline_ms = clock_mono_ms() + 5000;
+    uint64_t before = fixture_stats(k).commits;
+    while (fixture_stats(k).commits < before + 2 && clock_mono_ms() < deadline_ms)
+        (void)sched_yield();
+    ck_assert_uint_ge(fixture_stats(k).commits, before + 2);
+}
+
 void fixture_respec(struct task *t, const struct task_spec *spec)
 {
     struct task_spec *fresh = task_spec_new(spec); /* while the old one is there */

@@ -21,6 +21,10 @@ struct fixture {
 void fixture_open(struct fixture *k, const char *backend);
 /* Stops and closes; the directory stays. */
 void fixture_stop(struct fixture *k);
+/* What the store counts now. */
+struct store_stats fixture_stats(struct fixture *k);
+/* Waits (5 s at most) until the retention has looked twice: a look under way does not count. */
+void fixture_wait_looks(struct fixture *k);
 /* Opens again on the same directory. */
 void fixture_reopen(struct fixture *k);
 /* Stops if needed, removes the directory. */
@@ -32,6 +36,10 @@ struct task fixture_task(enum lane lane, const char *handler, const char *input)
 void fixture_respec(struct task *t, const struct task_spec *spec);
 /* The number in the environment's variable, or preset: for runs that are longer than a test. */
 long fixture_setting(const char *variable, long preset);
+/* A task with these times, as a client submits it: scheduled when it is to begin later. */
+struct task fixture_timed(enum lane lane, struct task_times times);
+/* A queued task with this unique key; NULL: none. */
+struct task fixture_unique(const char *unique);
 /* Submits one fresh task and returns its id. */
 struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *input);
 int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n);

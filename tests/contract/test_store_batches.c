@@ -203,15 +203,11 @@ END_TEST
 
 static struct store_submit submit_unique(const char *unique, struct task_id *out)
 {
-    struct task plain = fixture_task(LANE_IO, "echo", "x");
-    struct task_spec spec = *plain.spec;
-    spec.unique = unique;
-    struct task t = {.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    struct task t = fixture_unique(unique);
     struct store_submit o = {.tasks = &t, .n = 1};
-    *out = spec.id;
+    *out = t.spec->id;
     (void)fixture_submit_op(&k, &o);
     task_release(&t);
-    task_release(&plain);
     return o;
 }
 

@@ -28,29 +28,12 @@ static void end(void)
     fixture_close(&k);
 }
 
-static struct store_stats stats(void)
-{
-    struct store_stats s;
-    store_stats(k.store, &s);
-    return s;
-}
-
 static void wait_pruned(uint64_t n)
 {
     int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (stats().pruned < n && clock_mono_ms() < deadline)
+    while (fixture_stats(&k).pruned < n && clock_mono_ms() < deadline)
         (void)sched_yield();
-    ck_assert_uint_eq(stats().pruned, n);
-}
-
-/* Until the retention has looked twice: a look that was under way does not count. */
-static void wait_for_looks(void)
-{
-    int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    uint64_t before = stats().commits;
-    while (stats().commits < before + 2 && clock_mono_ms() < deadline)
-        (void)sched_yield();
-    ck_assert_uint_ge(stats().commits, before + 2);
+    ck_assert_uint_eq(fixture_stats(&k).pruned, n);
 }
 
 static bool is_there(struct task_id id)
@@ -85,7 +68,7 @@ START_TEST(test_store_time_step_forward_expires_nothing)
     begin(_i, HOUR_MS);
     struct task_id id = finish_new();
     step(2 * HOUR_MS);
-    wait_for_looks();
+    fixture_wait_looks(&k);
     ck_assert(is_there(id));
     end();
 }
@@ -389,17 +372,13 @@ END_TEST
 
 static struct store_submit submit_keyed(const char *key, const char *unique)
 {
-    struct task plain = fixture_task(LANE_IO, "echo", "x");
-    struct task_spec spec = *plain.spec;
-    spec.unique = unique;
-    struct task t = {.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    struct task t = fixture_unique(unique);
     struct store_key sk = {.key = key, .fingerprint = {1}};
     struct store_submit o = {.tasks = &t, .n = 1, .key = key ? &sk : NULL};
     o.op.rc = fixture_submit_op(&k, &o);
     if (o.submitted == STORE_NEW)
-        o.existing = spec.id;
+        o.existing = t.spec->id;
     task_release(&t);
-    task_release(&plain);
     return o;
 }
 

@@ -56,23 +56,9 @@ static void step(int64_t ms)
     clock_test_set(-1, clock_wall_ms() + ms);
 }
 
-/* As a client's submission makes it. */
-static struct task make(struct task_times times)
-{
-    struct task plain = fixture_task(LANE_IO, "echo", "x");
-    struct task_spec spec = *plain.spec;
-    int64_t due = times.delay_ms ? clock_wall_ms() + times.delay_ms : times.run_at_wall_ms;
-    spec.times = times;
-    struct task t = {.spec = task_spec_new(&spec),
-                     .state = due ? TASK_SCHEDULED : TASK_QUEUED,
-                     .due_wall_ms = due};
-    task_release(&plain);
-    return t;
-}
-
 static struct task_id submit(struct task_times times)
 {
-    struct task t = make(times);
+    struct task t = fixture_timed(LANE_IO, times);
     struct task_id id = t.spec->id;
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     task_release(&t);
@@ -122,7 +108,7 @@ START_TEST(test_store_timers_delayed_run_in_order_of_due_time)
     struct task_id ids[3];
     struct task t[3];
     for (int i = 0; i < 3; i++) {
-        t[i] = make((struct task_times){.delay_ms = delays[i]});
+        t[i] = fixture_timed(LANE_IO, (struct task_times){.delay_ms = delays[i]});
         t[i].due_wall_ms = now + delays[i];
         ids[i] = t[i].spec->id;
     }
@@ -181,9 +167,10 @@ END_TEST
 START_TEST(test_store_timers_cancel_ends_what_has_not_begun)
 {
     begin(_i);
-    struct task t = make((struct task_times){.run_at_wall_ms = clock_wall_ms() + HOUR_MS,
-                                             .expires_in_ms = 2 * HOUR_MS,
-                                             .deadline_ms = 3 * HOUR_MS});
+    struct task t =
+        fixture_timed(LANE_IO, (struct task_times){.run_at_wall_ms = clock_wall_ms() + HOUR_MS,
+                                                   .expires_in_ms = 2 * HOUR_MS,
+                                                   .deadline_ms = 3 * HOUR_MS});
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
     step(4 * HOUR_MS);
@@ -201,8 +188,9 @@ START_TEST(test_store_timers_batch_goes_in_with_its_times)
     struct store_batch batch = {.id = id_new(), .total = 2, .created_wall_ms = clock_wall_ms()};
     struct task tasks[2];
     for (uint32_t i = 0; i < 2; i++) {
-        struct task one = make(i ? (struct task_times){.expires_in_ms = 30}
-                                 : (struct task_times){.delay_ms = 20, .deadline_ms = HOUR_MS});
+        struct task one =
+            fixture_timed(LANE_IO, i ? (struct task_times){.expires_in_ms = 30}
+                                     : (struct task_times){.delay_ms = 20, .deadline_ms = HOUR_MS});
         struct task_spec spec = *one.spec;
         spec.batch = batch.id;
         spec.batch_pos = i;
@@ -258,7 +246,7 @@ START_TEST(test_store_timers_many_expire)
     static struct task tasks[N];
     begin(_i);
     for (int i = 0; i < N; i++)
-        tasks[i] = make((struct task_times){.expires_in_ms = 20});
+        tasks[i] = fixture_timed(LANE_IO, (struct task_times){.expires_in_ms = 20});
     ck_assert_int_eq(fixture_submit_n(&k, tasks, N), 0);
     for (int i = 0; i < N; i++) {
         wait_failed(tasks[i].spec->id, "expired");

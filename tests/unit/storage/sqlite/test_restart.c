@@ -29,13 +29,6 @@ static void teardown(void)
     fixture_close(&k);
 }
 
-static struct store_stats stats(void)
-{
-    struct store_stats s;
-    store_stats(k.store, &s);
-    return s;
-}
-
 /* Stopped now, started at another time. */
 static void restart_after(int64_t ms)
 {
@@ -68,21 +61,11 @@ START_TEST(test_restart_the_order_of_completion_goes_on)
 }
 END_TEST
 
-/* Until the retention has looked twice. */
-static void wait_for_looks(void)
-{
-    int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    uint64_t before = stats().commits;
-    while (stats().commits < before + 2 && clock_mono_ms() < deadline)
-        (void)sched_yield();
-    ck_assert_uint_ge(stats().commits, before + 2);
-}
-
 START_TEST(test_restart_downtime_expires_nothing)
 {
     struct task t = finish_new(EVENT_FAIL), found;
     restart_after(24 * HOUR_MS); /* the retention is one hour */
-    wait_for_looks();
+    fixture_wait_looks(&k);
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &found), 0);
     task_release(&found);
     task_release(&t);
@@ -104,9 +87,9 @@ static void expect_claimed(void)
     struct task t;
     p.o.tasks = &t;
     int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (stats().live[LANE_IO][TASK_QUEUED] == 0 && clock_mono_ms() < deadline)
+    while (fixture_stats(&k).live[LANE_IO][TASK_QUEUED] == 0 && clock_mono_ms() < deadline)
         (void)sched_yield();
-    ck_assert_uint_eq(stats().live[LANE_IO][TASK_QUEUED], 1);
+    ck_assert_uint_eq(fixture_stats(&k).live[LANE_IO][TASK_QUEUED], 1);
     fixture_park(&k, &p);
     fixture_join(&p);
     task_release(&t);
@@ -154,18 +137,18 @@ static void write_mebibytes(int n)
 static void wait_for_log(uint64_t below)
 {
     int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (stats().log_bytes >= below && clock_mono_ms() < deadline)
+    while (fixture_stats(&k).log_bytes >= below && clock_mono_ms() < deadline)
         (void)sched_yield();
-    ck_assert_uint_lt(stats().log_bytes, below);
+    ck_assert_uint_lt(fixture_stats(&k).log_bytes, below);
 }
 
 /* The sizes are measured by a step of housekeeping: they are 0 until its first turn. */
 static void wait_for_growth(uint64_t log_bytes)
 {
     int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (stats().log_bytes < log_bytes && clock_mono_ms() < deadline)
+    while (fixture_stats(&k).log_bytes < log_bytes && clock_mono_ms() < deadline)
         (void)sched_yield();
-    ck_assert_uint_ge(stats().log_bytes, log_bytes);
+    ck_assert_uint_ge(fixture_stats(&k).log_bytes, log_bytes);
 }
 
 START_TEST(test_restart_log_is_cut_when_a_long_reader_ends)
@@ -175,7 +158,7 @@ START_TEST(test_restart_log_is_cut_when_a_long_reader_ends)
     wait_for_growth(40u << 20);
     ck_assert_int_eq(sqlite3_close(reader), SQLITE_OK);
     wait_for_log(1u << 20); /* although nothing is written any more */
-    ck_assert_uint_gt(stats().file_bytes, 40u << 20);
+    ck_assert_uint_gt(fixture_stats(&k).file_bytes, 40u << 20);
 }
 END_TEST
 
@@ -188,7 +171,7 @@ START_TEST(test_restart_log_is_cut_beside_readers_that_take_turns)
         readers[(i + 1) % 2] = begin_reading();
         ck_assert_int_eq(sqlite3_close(readers[i % 2]), SQLITE_OK);
         write_mebibytes(2);
-        most = stats().log_bytes > most ? stats().log_bytes : most;
+        most = fixture_stats(&k).log_bytes > most ? fixture_stats(&k).log_bytes : most;
     }
     ck_assert_int_eq(sqlite3_close(readers[0]), SQLITE_OK);
     wait_for_log(17u << 20);
@@ -199,17 +182,11 @@ END_TEST
 /* What was submitted for later, limited, and lies through a downtime. */
 static struct task_id submit_timed(struct task_times times)
 {
-    struct task plain = fixture_task(LANE_CPU, "echo", "x");
-    struct task_spec spec = *plain.spec;
-    int64_t due = times.delay_ms ? clock_wall_ms() + times.delay_ms : times.run_at_wall_ms;
-    spec.times = times;
-    struct task t = {.spec = task_spec_new(&spec),
-                     .state = due ? TASK_SCHEDULED : TASK_QUEUED,
-                     .due_wall_ms = due};
+    struct task t = fixture_timed(LANE_CPU, times);
+    struct task_id id = t.spec->id;
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
-    task_release(&plain);
     task_release(&t);
-    return spec.id;
+    return id;
 }
 
 static void expect_end(struct task_id id, enum task_state state, const char *code)
