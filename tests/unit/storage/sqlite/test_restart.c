@@ -235,6 +235,7 @@ static bool is_look_at_all(const char *step)
 static bool may_look_at_all(int which)
 {
     return which == W_IN_STATE || which == W_SAVE || which == W_LIMITS || which == W_LIMIT_KEYS ||
+           which == W_QUEUES || which == W_FAIR_WEIGHTS || which == W_PAUSES ||
            which == W_HAS_CHECKPOINTS;
 }
 
