@@ -19,7 +19,7 @@ import calls_support
 import support
 
 import futured
-from futured import _calls, _keys
+from futured import _calls, _keys, _receiver
 
 LANES = (futured.ThreadPoolExecutor, futured.ProcessPoolExecutor)
 
@@ -330,6 +330,24 @@ class DurableTests(calls_support.CallsCase):
                 next(found)
                 self.daemon.restart(signal.SIGKILL)
                 self.assertEqual(list(found), list(range(399, 0, -1)))
+
+    def test_a_stream_that_is_no_stream_is_asked_for_again(self):
+        """Once the answer to the request for events is not the API's; the thread that reads all streams must live on."""
+        asked, real = [], _receiver.events
+
+        def events(ids, batch, last):
+            call = real(ids, batch, last)
+            asked.append(call)
+            if len(asked) == 1:
+                call.target = "/metrics"  # 200, and no JSON
+                call.method, call.body = "GET", None
+            return call
+
+        _receiver.events = events
+        self.addCleanup(setattr, _receiver, "events", real)
+        with futured.ThreadPoolExecutor() as executor, self.assertLogs("concurrent.futures", logging.ERROR):
+            self.assertEqual(executor.submit(abs, -3).result(support.WAIT_S), 3)
+        self.assertGreater(len(asked), 1)
 
     def test_no_daemon_no_handler_no_key(self):
         self.assertRaises(RuntimeError, futured.Executor, handler="nobody")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """@futured.task and `python3 -m futured serve`: functions of a module as handlers; bars."""
 
+import importlib.util
 import io
 import json
 import os
@@ -106,6 +107,15 @@ class TaskTests(unittest.TestCase):
                               stderr=subprocess.PIPE)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no function with @futured.task", done.stderr)
+
+    @unittest.skipUnless(importlib.util.find_spec("tqdm"), "this Python has no tqdm")
+    def test_tqdm_counts_a_map(self):
+        import tqdm
+
+        file = io.StringIO()
+        values = self.client.map("echo", range(20))
+        self.assertEqual(list(tqdm.tqdm(values, total=20, file=file)), list(range(20)))
+        self.assertIn("20/20", file.getvalue())
 
     def test_progress(self):
         class Terminal(io.StringIO):

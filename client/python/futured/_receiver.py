@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import selectors
 import socket
 import ssl
@@ -22,6 +23,7 @@ STREAMS_MAX = 8            # more than these are merged
 MERGED_MAX = 10000         # ids of one merged stream
 IDLE_MAX = 4
 
+LOG = logging.getLogger("concurrent.futures")
 OnDone = Callable[[Future, Optional[Dict[str, Any]], Optional[BaseException]], None]
 
 
@@ -79,8 +81,12 @@ class Receiver:
             for key, _ in self._selector.select(self._timeout()):
                 if key.data is None:
                     self._drain_wake()
-                else:
+                    continue
+                try:
                     self._read(key.data)
+                except Exception:  # what came is not the API's: other streams go on, and this one is asked for again
+                    LOG.exception("futured: a stream is broken")
+                    self._break(key.data)
             self._take_incoming()
             self._connect_due()
 

@@ -28,7 +28,7 @@ class Transport:
         self._lock = threading.Lock()
         self._idle: List[socket.socket] = []
         self._pid = os.getpid()
-        os.register_at_fork(after_in_child=_ForkHook(self))
+        _transports.add(self)
 
     def call(self, call: Call[T]) -> T:
         """Sends it until it is answered, and gives what the answer means. Blocks. Raises Problem, Unreachable, and
@@ -117,16 +117,15 @@ class Transport:
         self._idle, self._pid = [], os.getpid()
 
 
-class _ForkHook:
-    """Hooks of os.register_at_fork are never taken away, so they must not keep what they serve."""
+_transports: "weakref.WeakSet[Transport]" = weakref.WeakSet()
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = weakref.ref(transport)
 
-    def __call__(self) -> None:
-        transport = self._transport()
-        if transport is not None:
-            transport._after_fork()
+def _after_fork() -> None:
+    for transport in list(_transports):
+        transport._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)  # once: such hooks are never taken away
 
 
 class Stream:
