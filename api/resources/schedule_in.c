@@ -149,7 +149,7 @@ static int set_task(void *to, const struct json_in_field *f, const json_t *v, st
     (void)v;
     json_text_find_member(d->text, d->n, f->name, &bytes, &n);
     d->has_task = submission_read(bytes, n, &d->s->task, p) == 0;
-    if (d->has_task)
+    if (d->has_task && submission_check_refs(&d->s->task, p) == 0)
         return 0;
     (void)snprintf(field, sizeof(field), "task%s%.60s", *p->field ? "." : "", p->field);
     problem_set_field(p, field);

@@ -92,6 +92,10 @@ FUT_MUST_CHECK int submission_check(const struct submission *s,
                                     const struct submission_rules *rules, bool is_in_path,
                                     const struct handler_info **out, struct problem *p);
 
+/* For a task that waits for nobody, once it is read: its input refers to no result. 0, or
+ * FUT_ERR_INVAL with *p set. */
+FUT_MUST_CHECK int submission_check_refs(struct submission *s, struct problem *p);
+
 /* The member "callback" as tasks and batches have it: an object with "url". *out_url: points into
  * v; untouched on failure. */
 FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char **out_url,

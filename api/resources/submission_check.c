@@ -7,6 +7,7 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/result_ref.h"
 #include "storage/store.h"
 
 #define HANDLERS_SHOWN 20
@@ -86,6 +87,24 @@ static int check_input(const struct submission *s, const struct handler_info *h,
     (void)snprintf(path, sizeof(path), "%s%s", is_in_path ? "" : "input.", field);
     problem_set(p, PROBLEM_INVALID_VALUE, "\"%s\" must be %s.", path, allowed);
     problem_set_field(p, path);
+    return FUT_ERR_INVAL;
+}
+
+int submission_check_refs(struct submission *s, struct problem *p)
+{
+    struct result_refs refs;
+    if (!s->has_refs)
+        return 0;
+    int rc = result_ref_find(s->input, s->input_len, &refs);
+    s->has_refs = false;
+    if (rc == 0 && refs.n == 0) {
+        result_ref_release(&refs);
+        return 0;
+    }
+    result_ref_release(&refs);
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"input\" refers to a result, and this task waits for no other.");
+    problem_set_field(p, "input");
     return FUT_ERR_INVAL;
 }
 

@@ -363,6 +363,8 @@ static const struct {
     {"{\"every\":1,\"task\":{\"handler\":\"echo\",\"retries\":-1}}", 422, "task.retries"},
     {"{\"every\":1,\"often\":true," QUICK "}", 422, "often"},
     {"{\"every\":1,\"task\":{\"handler\":\"echo\",\"after\":[\"" PARENT "\"]}}", 422, "task.after"},
+    {"{\"every\":1,\"task\":{\"handler\":\"echo\",\"input\":[{\"$result\":\"" PARENT "\"}]}}", 422,
+     "task.input"},
 };
 
 START_TEST(test_schedules_bad_input)
