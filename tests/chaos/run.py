@@ -326,7 +326,7 @@ def run(options, folder):
         raise SystemExit(f"chaos: {text}")
     readers = [Reader(world, f"reader {n}", options.seed) for n in range(6)]
     actors = [kind(world, f"{kind.__name__} {n}", options.seed) for kind in (Submitter, Batcher, Canceller) for n in (1, 2)]
-    actors += [kind(world, kind.__name__, options.seed) for kind in composed.KINDS]
+    actors += [kind(world, f"{kind.__name__} 1", options.seed) for kind in composed.KINDS]
     composed.prepare(world, Client(daemon))
     storm = Storm(world, options.seed, options.without.split(","))
     for thread in (*readers, *actors, storm):

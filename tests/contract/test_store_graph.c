@@ -206,6 +206,8 @@ START_TEST(test_store_graph_revives_beside_a_full_queue)
         ck_assert_int_eq(fixture_get(&k, t[0].spec->id, &seen), 0);
         ck_assert_int_eq(fixture_revive(&k, &seen), 0);
         task_release(&seen);
+        for (int i = 1; i < 3; i++)
+            expect(&t[i], TASK_SCHEDULED, NULL);
         for (int i = 0; i < 3; i++)
             finish(&t[i], true);
     }
