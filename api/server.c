@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -171,6 +172,40 @@ int api_start(struct api *a, struct fut_errbuf *err)
 const char *api_address(const struct api *a, size_t i)
 {
     return i < a->n_listeners ? a->listeners[i].address : NULL;
+}
+
+/* A program must be able to pass it on in one word. */
+static bool is_word(const char *s)
+{
+    while (*s > ' ' && *s < 0x7f)
+        s++;
+    return *s == '\0';
+}
+
+bool api_local_url(const struct api *a, char *out, size_t size)
+{
+    const char *scheme = a->cfg.tls_cert_pem ? "https" : "http", *host = NULL, *rest;
+    size_t i = 0;
+    int n;
+    while (i < a->n_listeners && a->listeners[i].is_unix)
+        i++;
+    if (i == a->n_listeners)
+        i = 0; /* there is at least one, of whatever kind */
+    const char *address = a->listeners[i].address;
+    rest = strrchr(address, ':');
+    if (!rest || !is_word(address))
+        return false;
+    if (strncmp(address, "0.0.0.0:", 8) == 0)
+        host = "127.0.0.1";
+    else if (strncmp(address, "[::]:", 5) == 0)
+        host = "[::1]";
+    if (a->listeners[i].is_unix)
+        n = snprintf(out, size, "%s", address);
+    else if (host)
+        n = snprintf(out, size, "%s://%s%s", scheme, host, rest);
+    else
+        n = snprintf(out, size, "%s://%s", scheme, address);
+    return n > 0 && (size_t)n < size;
 }
 
 void api_set_ready(struct api *a, bool is_ready)

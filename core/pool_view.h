@@ -13,6 +13,8 @@
 /* The most that a lane may be given, at start or later. */
 #define POOL_THREADS_MAX 4096
 #define POOL_WORKERS_MAX 1024
+/* Slots of a lane that attempts which wait for other tasks may have lent at a time. */
+#define POOL_LENT_MAX 64
 /* Bytes of text about a pause, each with its NUL. */
 #define POOL_BY_SIZE 64
 #define POOL_REASON_SIZE 201
@@ -30,7 +32,9 @@ struct pool_lane {
                             last reload */
     uint32_t refused;    /* threads that the system does not give, of what was asked for: the
                             capacity is less by as many */
-    uint32_t busy;       /* attempts running now; above capacity after it was made smaller */
+    uint32_t busy;       /* attempts running now; above capacity after it was made smaller, and by
+                            those of slots that are lent, or were when they began */
+    uint32_t lent;       /* of these, attempts that wait for other tasks meanwhile */
     uint64_t started;    /* attempts since boot */
     uint32_t claimed;    /* attempts that were taken and whose end the store does not have yet */
     uint32_t unsaved;    /* slots that attempts keep which are over: the store refuses their end */

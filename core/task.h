@@ -77,6 +77,7 @@ struct task_spec {
     struct task_id after;    /* scheduled until that task or batch is done; hi 0: waits for none */
     struct task_id callback; /* the task that tells of this one's end; hi 0: none */
     const char *name;        /* of a task of a batch; NULL: none */
+    struct task_id parent;   /* the task of which an attempt submitted this one; hi 0: none */
     const char *unique;      /* while unfinished, no second task has this key; NULL: none */
     const char *schedule;    /* the schedule that made it; NULL: none */
     const char *queue;       /* the named queue in which it waits; NULL: TASK_QUEUE_DEFAULT */

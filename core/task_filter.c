@@ -122,13 +122,28 @@ static bool set_batch(struct task_filter *f, const char *text)
     return id_parse(text, &f->batch);
 }
 
+static void write_id(struct buf *out, struct task_id id)
+{
+    char text[ID_TEXT_SIZE];
+    if (!id.hi)
+        return;
+    id_format(id, text);
+    buf_puts(out, text);
+}
+
 static void write_batch(struct buf *out, const struct task_filter *f)
 {
-    char id[ID_TEXT_SIZE];
-    if (!f->batch.hi)
-        return;
-    id_format(f->batch, id);
-    buf_puts(out, id);
+    write_id(out, f->batch);
+}
+
+static bool set_parent(struct task_filter *f, const char *text)
+{
+    return id_parse(text, &f->parent);
+}
+
+static void write_parent(struct buf *out, const struct task_filter *f)
+{
+    write_id(out, f->parent);
 }
 
 static bool set_after(struct task_filter *f, const char *text)
@@ -183,6 +198,7 @@ static const struct {
     {"schedule", "a schedule's name", set_schedule, write_schedule},
     {"code", "an error code such as \"timeout\"", set_code, write_code},
     {"batch", "the id of a batch", set_batch, write_batch},
+    {"parent", "the id of the task that submitted them", set_parent, write_parent},
     {"after", "a time such as \"2026-11-22T10:00:00Z\"", set_after, write_after},
     {"before", "a time such as \"2026-11-22T10:00:00Z\"", set_before, write_before},
     {"older_than", "a number of seconds", set_older_than, NULL},
@@ -203,7 +219,7 @@ int task_filter_set(struct task_filter *f, const char *name, const char *text,
 const char *task_filter_members(void)
 {
     return "\"state\", \"lane\", \"handler\", \"queue\", \"schedule\", \"code\", \"batch\", "
-           "\"after\", "
+           "\"parent\", \"after\", "
            "\"before\" and \"older_than\"";
 }
 
@@ -270,15 +286,17 @@ bool task_filter_wants(const struct task_filter *f, const struct task *t)
            (f->lane < 0 || f->lane == (int)s->lane) &&
            (!f->handler[0] || strcmp(f->handler, s->handler) == 0) && wants_end(f, t->outcome) &&
            wants_origin(f, s) && (!f->batch.hi || id_equal(f->batch, s->batch)) &&
+           (!f->parent.hi || id_equal(f->parent, s->parent)) &&
            (!f->from_wall_ms || s->created_wall_ms >= f->from_wall_ms) &&
            (!f->until_wall_ms || s->created_wall_ms < f->until_wall_ms);
 }
 
-/* The id of a batch is made before those of its members; the time in an id is never behind the
- * clock. */
+/* The id of a batch is made before those of its members, that of a task before those of what it
+ * submits; the time in an id is never behind the clock. */
 uint64_t task_filter_lowest(const struct task_filter *f)
 {
     int64_t from_ms = f->from_wall_ms - CLOCK_SLACK_MS;
     uint64_t lowest = from_ms > 0 ? (uint64_t)from_ms << 16 : 0;
-    return f->batch.hi > lowest ? f->batch.hi : lowest;
+    lowest = f->batch.hi > lowest ? f->batch.hi : lowest;
+    return f->parent.hi > lowest ? f->parent.hi : lowest;
 }

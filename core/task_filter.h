@@ -19,6 +19,7 @@ struct task_filter {
     char schedule[TASK_HANDLER_MAX + 1]; /* that made them; "": all */
     char code[TASK_FILTER_CODE_MAX + 1]; /* how they have ended; "": however, or not at all */
     struct task_id batch;                /* hi 0: in any or none */
+    struct task_id parent;               /* hi 0: submitted by any task, or by none */
     int64_t from_wall_ms, until_wall_ms; /* submitted at or after, and before; 0: whenever */
 };
 

@@ -8,6 +8,7 @@
 #include "api/http/auth.h"
 #include "api/http/tls.h"
 #include "api/server.h"
+#include "core/attempt_token.h"
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/log.h"
@@ -33,7 +34,8 @@
 struct boot {
     struct config cfg;
     struct sockets sockets;
-    struct auth *auth; /* NULL: no tokens */
+    struct attempt_tokens *tokens; /* of running attempts */
+    struct auth *auth;             /* NULL: no tokens */
     struct origin_rules *origins;
     struct tls_pair tls;
     struct stat tls_cert_then, tls_key_then; /* when tls was read */
@@ -106,6 +108,7 @@ static int make_scheduler(struct boot *b, struct fut_errbuf *err)
         .max_result_bytes = (size_t)b->cfg.max_result_bytes,
         .callback_secret = b->cfg.callback_secret,
         .allow = b->http_allow,
+        .tokens = b->tokens,
     };
     return scheduler_new(&cfg, &b->scheduler, err);
 }
@@ -136,6 +139,7 @@ static void make_api(struct boot *b)
         .catalog = handlers_catalog(b->handlers),
         .pools = scheduler_view(b->scheduler),
         .version = FUT_VERSION,
+        .attempts = b->tokens,
         .auth = b->auth,
         .origins = b->origins,
         .tls_cert_pem = b->tls.cert_pem,
@@ -151,6 +155,16 @@ static void make_schedules(struct boot *b)
         .allows_url = http_allow_target,
         .allow = b->http_allow,
     });
+}
+
+/* Behind the HTTP side: attempts are told where to find it. */
+static void start_scheduler(struct boot *b)
+{
+    char url[ATTEMPT_URL_SIZE];
+    if (api_local_url(b->api, url, sizeof(url)))
+        attempt_token_set_url(b->tokens, url);
+    scheduler_start(b->scheduler);
+    b->scheduler_runs = true;
 }
 
 static void report_recovery(const struct boot *b)
@@ -200,6 +214,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = open_store(b, err);
     if (rc == 0) {
         report_recovery(b);
+        b->tokens = attempt_token_table_new();
         rc = make_scheduler(b, err);
     }
     if (rc == 0) {
@@ -207,8 +222,6 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         make_schedules(b);
         store_start(b->store);
         b->store_runs = true;
-        scheduler_start(b->scheduler);
-        b->scheduler_runs = true;
         rc = load_schedules(b, err);
     }
     if (rc == 0) {
@@ -219,6 +232,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         boot_stop(&b);
         return rc;
     }
+    start_scheduler(b);
     api_set_ready(b->api, true);
     *out = b;
     return 0;
@@ -404,6 +418,7 @@ static void close_all(struct boot *b)
 {
     schedules_free(&b->schedules);
     scheduler_free(&b->scheduler);
+    attempt_token_table_free(&b->tokens);
     store_close(&b->store);
     fork_server_stop(&b->fork_server);
     handlers_free(&b->handlers);

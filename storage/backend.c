@@ -38,6 +38,16 @@ int64_t backend_place(uint64_t key, int priority, int64_t step_ms)
     return place - priority * step_ms * (1 << MS_SHIFT);
 }
 
+int64_t backend_place_ahead(int64_t place, int64_t ms)
+{
+    return ((place & ~(int64_t)VERSION_BITS) | VERSION_MOVED) - ms * (1 << MS_SHIFT);
+}
+
+int64_t backend_place_distance(int64_t ahead, int64_t place)
+{
+    return (place >> MS_SHIFT) - (ahead >> MS_SHIFT);
+}
+
 int backend_place_priority(int64_t place)
 {
     const int64_t step = BACKEND_STRICT_MS * (1 << MS_SHIFT);

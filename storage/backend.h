@@ -145,12 +145,18 @@ struct backend_edge {
     bool is_unmet;   /* the parent has ended in another way, also when it is not kept any more */
 };
 
-/* What is to be done to the children of a task that has ended, or was given another life. */
+/* What is to be done to others when a task has ended, was given another life, or is cancelled with
+ * its descendants. The numbers are stored: never renumber. */
+enum backend_cascade_kind {
+    BACKEND_CASCADE_END,      /* to those that wait for it */
+    BACKEND_CASCADE_REVIVAL,  /* likewise */
+    BACKEND_CASCADE_SUBMITTED /* to those that it has submitted: they are cancelled */
+};
 struct backend_cascade {
     uint64_t key;
-    bool is_revival;
+    enum backend_cascade_kind kind;
     enum task_state state; /* how it ended */
-    uint64_t after;        /* of a revival: children up to this one are dealt with */
+    uint64_t after;        /* but for an end: those up to this one are dealt with */
 };
 
 struct backend_ops {
@@ -232,6 +238,11 @@ struct backend_ops {
                    size_t *out_n);
     /* The scheduled task, which waits for no parent any more, waits for t->due_wall_ms. */
     int (*set_due)(struct backend *b, const struct task *t);
+    /* The place of an unfinished task, also where it does not wait; FUT_ERR_NOT_FOUND. */
+    int (*place)(struct backend *b, uint64_t key, int64_t *out);
+    /* The keys of up to max tasks behind `after` that the task has submitted, ascending. */
+    int (*submitted)(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                     size_t *out_n);
     /* The unfinished task waits for so many parents. */
     int (*set_unmet)(struct backend *b, uint64_t child, uint32_t unmet);
     /* The unfinished task, or the done one with its error, without input; FUT_ERR_NOT_FOUND. */
@@ -370,6 +381,10 @@ int64_t backend_schedule_wake(const struct store_schedule *s);
 
 /* The place of a task that comes at `key`: one step of priority moves it by step_ms. */
 int64_t backend_place(uint64_t key, int priority, int64_t step_ms);
+/* A place that is so much further ahead. */
+int64_t backend_place_ahead(int64_t place, int64_t ms);
+/* By how much a place is ahead of another one, in milliseconds. */
+int64_t backend_place_distance(int64_t ahead, int64_t place);
 /* The priority that a place tells of where priorities are strict; 0 where they are not. */
 int backend_place_priority(int64_t place);
 /* When a task of this priority came to the place, by the wall clock. */

@@ -114,6 +114,7 @@ struct store_batch {
     struct task_id callback; /* the task that tells of the end of all; hi 0: none */
     struct task_id then;     /* the task that waits for all (by its edges), and is no member; hi 0:
                                 none */
+    struct task_id parent;   /* the task of which an attempt submitted it; hi 0: none */
 };
 
 enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, STORE_COALESCED };
@@ -144,9 +145,14 @@ struct store_edge {
 /* Tasks with edges are TASK_SCHEDULED until each parent has ended as the edge asks for; when one
  * ends otherwise they are cancelled, and what waits for them in turn. No parent stands twice, and
  * there is no cycle. rc FUT_ERR_NOT_FOUND: there is no such parent; FUT_ERR_STATE: it has ended
- * otherwise; refused_edge says which. */
+ * otherwise; refused_edge says which.
+ *
+ * What an attempt submits names its task (spec.parent, and parent here): rc FUT_ERR_STALE when that
+ * attempt no longer runs, so nothing comes of a task behind its cancel. */
 struct store_submit {
     struct store_op op;
+    struct task_id parent; /* hi 0: no attempt submits it */
+    uint32_t parent_attempt;
     struct store_edge *edges; /* by ascending child; the caller's memory; NULL: none */
     size_t n_edges;
     size_t refused_edge; /* out */
@@ -210,6 +216,16 @@ struct store_fill {
     struct task_outcome *refused; /* out: likewise; NULL unless FUT_ERR_INVAL */
 };
 extern const struct store_verb store_verb_fill;
+
+/* Cancels a task, if it is unfinished, and all that came from it: what its attempts have submitted,
+ * what those have, and so on. Durable at once for all of them, carried out in small steps. What is
+ * done stays as it is, and what came from it is cancelled all the same, unless it was deleted. rc
+ * FUT_ERR_NOT_FOUND. */
+struct store_tree_cancel {
+    struct store_op op;
+    struct task_id id;
+};
+extern const struct store_verb store_verb_tree_cancel;
 
 /* Keeps the checkpoint of a running attempt in place of the one before, for the attempts that come.
  * It goes when the task succeeds, and with its future. rc FUT_ERR_STALE: that attempt no longer

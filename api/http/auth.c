@@ -218,17 +218,24 @@ static unsigned find_scopes(struct auth *a, const unsigned char *digest)
     return found;
 }
 
+const char *auth_bearer(const char *header, size_t *out_n)
+{
+    static const char scheme[] = "Bearer ";
+    if (!header || strncasecmp(header, scheme, sizeof(scheme) - 1) != 0)
+        return NULL;
+    const char *token = header + sizeof(scheme) - 1;
+    token += strspn(token, " ");
+    *out_n = strcspn(token, BLANKS);
+    return token[*out_n + strspn(token + *out_n, BLANKS)] ? NULL : token;
+}
+
 int auth_check(struct auth *a, const char *header, enum auth_scope scope,
                char out_principal[AUTH_PRINCIPAL_SIZE], unsigned *out_scopes)
 {
-    static const char scheme[] = "Bearer ";
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    if (!header || strncasecmp(header, scheme, sizeof(scheme) - 1) != 0)
-        return FUT_ERR_NOT_FOUND;
-    const char *token = header + sizeof(scheme) - 1;
-    token += strspn(token, " ");
-    size_t n = strcspn(token, BLANKS);
-    if (n > AUTH_TOKEN_MAX || token[n + strspn(token + n, BLANKS)])
+    size_t n = 0;
+    const char *token = auth_bearer(header, &n);
+    if (!token || n > AUTH_TOKEN_MAX)
         return FUT_ERR_NOT_FOUND;
     (void)SHA256((const unsigned char *)token, n, digest);
     unsigned allowed = find_scopes(a, digest);

@@ -35,6 +35,8 @@ void auth_free(struct auth **a);
  * of ours; FUT_ERR_STATE: the token is known and lacks the scope. */
 FUT_MUST_CHECK int auth_check(struct auth *a, const char *header, enum auth_scope scope,
                               char out_principal[AUTH_PRINCIPAL_SIZE], unsigned *out_scopes);
+/* The token of this Authorization header, and its length; NULL: there is none. */
+const char *auth_bearer(const char *header, size_t *out_n);
 /* "submit", "read", "admin", "code". */
 const char *auth_scope_name(enum auth_scope scope);
 

@@ -9,6 +9,7 @@
 
 #include "api/http/auth.h"
 #include "api/http/origin.h"
+#include "core/attempt_token.h"
 #include "core/catalog.h"
 #include "core/pool_view.h"
 #include "storage/store.h"
@@ -36,6 +37,7 @@ struct api_config {
     bool (*allows_url)(const struct http_allow *allow, const char *url);
     const struct http_allow *allow; /* of allows_url; borrowed until api_free */
     const char *version;
+    struct attempt_tokens *attempts;    /* the tokens of running attempts; borrowed; NULL: none */
     struct auth *auth;                  /* NULL: no tokens, then only local addresses are served */
     const struct origin_rules *origins; /* pages that may ask; NULL: the own ones alone */
     const char *tls_cert_pem, *tls_key_pem; /* both NULL: plain HTTP */

@@ -2,6 +2,8 @@
  * share. */
 #include "api/http/dispatch.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -244,13 +246,60 @@ static void refuse_scope(struct request *r)
     request_problem(r, &p);
 }
 
+void dispatch_refuse_ended(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_UNAUTHORIZED,
+                "This is the token of an attempt that has ended; it was valid while the attempt "
+                "ran.");
+    request_add_header(r, "WWW-Authenticate", "Bearer realm=\"futured\", error=\"invalid_token\"");
+    request_problem(r, &p);
+}
+
+static void refuse_attempt(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_FORBIDDEN,
+                "The token of a running attempt is good for submitting tasks, and for waiting for "
+                "futures, reading and cancelling them by their ids.");
+    request_problem(r, &p);
+}
+
+/* Is it the token of an attempt? Then the attempt asks, and *out is the step that refuses it, or
+ * NULL. Where no tokens are configured it may do what everybody may. */
+static bool take_attempt(struct request *r, request_step **out)
+{
+    struct attempt_tokens *attempts = r->api->cfg.attempts;
+    size_t n;
+    if (!attempts || !attempt_token_any(attempts))
+        return false;
+    const char *token = auth_bearer(http_header(r, "Authorization"), &n);
+    int rc = token ? attempt_token_find(attempts, token, n, &r->attempt) : FUT_ERR_INVAL;
+    if (rc == FUT_ERR_INVAL)
+        return false;
+    *out = rc != 0 ? dispatch_refuse_ended : NULL;
+    if (rc == 0 && r->api->cfg.auth && !(r->route->flags & ROUTE_ATTEMPTS))
+        *out = refuse_attempt;
+    if (rc == 0 && r->attempt.takes_code)
+        r->scopes |= AUTH_CODE;
+    /* The same for all attempts of a task: what one has submitted the next one finds. */
+    if (rc == 0)
+        (void)snprintf(r->principal, sizeof(r->principal), "%016" PRIx64, r->attempt.task.hi);
+    return true;
+}
+
 /* NULL when the request may go on, else the step that refuses it. */
 static request_step *check_token(struct request *r)
 {
     struct auth *auth = r->api->cfg.auth;
+    request_step *refuse;
     /* Without tokens a socket's permissions say who may send programs; nothing does on TCP. */
     r->scopes = auth || !r->loop->listener->is_unix ? 0 : AUTH_CODE;
-    if (!auth || r->route->scope == AUTH_OPEN)
+    if (r->route->scope == AUTH_OPEN)
+        return NULL;
+    if (take_attempt(r, &refuse))
+        return refuse;
+    if (!auth)
         return NULL;
     int rc = auth_check(auth, http_header(r, "Authorization"), r->route->scope, r->principal,
                         &r->scopes);

@@ -18,6 +18,8 @@ void dispatch_refuse_kept(struct request *r);
 void dispatch_refuse_headers(struct request *r);
 void dispatch_refuse_size(struct request *r);
 void dispatch_refuse_coding(struct request *r);
+/* A step for a request with the token of an attempt that has ended. */
+void dispatch_refuse_ended(struct request *r);
 /* A step for a body that finds no memory: too many bytes of others are there. */
 void dispatch_refuse_body(struct request *r);
 

@@ -15,6 +15,7 @@
 #define SPARE_BUF_BYTES 16384 /* a reused request keeps no bigger buffer */
 #define RETRY_AFTER_MAX_S 3600
 #define RETRY_AFTER_BYTES 12
+#define CIRCLE_NAMED 8           /* tasks of a circle that a problem names */
 #define RETRY_AFTER_UNKNOWN_S 60 /* the queue is full and nothing drains it */
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -71,6 +72,7 @@ void request_drop_op(struct request *r)
 
 static void let_go(struct request *r)
 {
+    request_take_slot(r);
     request_drop_op(r);
     feed_leave(&r->api->feed, &r->reader);
     waiter_close(&r->api->waiters, &r->waiter);
@@ -402,11 +404,11 @@ void request_forget_out(struct request *r)
 
 /* ---- sleeping -------------------------------------------------------------------------------- */
 
-void request_sleep(struct request *r, int64_t ms, request_step *next)
+void request_take_slot(struct request *r)
 {
-    r->next = next;
-    r->wake_mono_ms = clock_mono_ms() + ms;
-    request_move(r, REQUEST_DROWSY);
+    if (r->lends.ids)
+        attempt_token_go_on(r->api->cfg.attempts, &r->lends);
+    r->lends = (struct attempt_wait){0};
 }
 
 /* ---- store operations ------------------------------------------------------------------------ */
@@ -459,8 +461,13 @@ void request_submit(struct request *r, const struct store_key *key, request_step
     if (n == 2)
         tasks[1] = r->callback;
     request_drop_op(r);
-    r->op.submit = (struct store_submit){
-        .tasks = tasks, .n = n, .key = key, .edges = r->edges, .n_edges = r->n_edges};
+    r->op.submit = (struct store_submit){.tasks = tasks,
+                                         .n = n,
+                                         .key = key,
+                                         .edges = r->edges,
+                                         .n_edges = r->n_edges,
+                                         .parent = r->attempt.task,
+                                         .parent_attempt = r->attempt.attempt};
     request_post(r, &store_verb_submit, NULL, next);
 }
 

@@ -22,6 +22,7 @@
 #include "api/http/waiters.h"
 #include "api/text/problem.h"
 #include "core/arena.h"
+#include "core/attempt_token.h"
 #include "core/buf.h"
 #include "core/heap.h"
 #include "core/list.h"
@@ -84,6 +85,7 @@ struct request {
         *cors_origin; /* the named origin of the page that asks; borrowed header; NULL none */
     char principal[AUTH_PRINCIPAL_SIZE]; /* who asks; "" when no tokens are configured */
     unsigned scopes;                     /* of who asks: bits of enum auth_scope */
+    struct attempt_who attempt;          /* a running attempt asks; task.hi 0: somebody else */
 
     /* work */
     struct arena arena;
@@ -103,6 +105,7 @@ struct request {
         struct store_members members;
         struct store_edges edges;
         struct store_batch_cancel batch_cancel;
+        struct store_tree_cancel tree_cancel;
         struct store_log log;
         struct store_failures failures;
         struct store_schedules_put schedules_put;
@@ -148,6 +151,7 @@ struct request {
     struct waiter waiter;
     struct waiter_link link;
     struct feed_reader reader; /* of the stream of all that happens */
+    struct attempt_wait lends; /* while it sleeps: the running attempt that asks lends its slot */
 
     /* answer */
     unsigned status; /* 0: none yet */
@@ -175,6 +179,8 @@ void request_free_spares(struct http_loop *loop);
 /* Lets go what its operation holds and no step has taken. */
 void request_drop_op(struct request *r);
 
+/* What it has slept for has come: the attempt that asks has its slot again. */
+void request_take_slot(struct request *r);
 /* Puts the waiter's request on its loop's ready list: for struct waiter_wish. Once for each sleep;
  * any thread; never blocks. */
 void request_wake(struct waiter *w);
@@ -285,9 +291,5 @@ FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, r
 void request_take_task(struct request *r);
 /* Frees the text of a report and empties it. */
 void request_free_reported(struct store_reported *reported);
-
-/* Sleeps on the open waiter until it is woken, its client leaves, waiters are released, or ms have
- * passed since now; then next runs. */
-void request_sleep(struct request *r, int64_t ms, request_step *next);
 
 #endif

@@ -26,6 +26,7 @@ enum route_method {
 enum route_flag {
     ROUTE_SUBMITS = 1,  /* refused while the daemon shuts down */
     ROUTE_HAS_BODY = 2, /* the body is kept; else it is read and thrown away */
+    ROUTE_ATTEMPTS = 4, /* the token of a running attempt is good for it */
 };
 
 #define ROUTE_CAPTURES_MAX 2

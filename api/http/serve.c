@@ -162,6 +162,8 @@ static bool run_step(struct request *r)
     FUT_ASSERT(step != NULL);
     r->next = NULL;
     request_move(r, REQUEST_RUNNING);
+    if (r->lends.ids)
+        request_take_slot(r);
     step(r);
     if (r->state == REQUEST_DROWSY)
         return !pending_sleep(r);

@@ -276,6 +276,18 @@ void waiter_reopen(struct waiters *ws, struct waiter_link *l)
 
 /* ---- sleeping -------------------------------------------------------------------------------- */
 
+size_t waiter_pending(struct waiters *ws, const struct waiter *w, struct task_id *ids)
+{
+    size_t n = 0;
+    mutex_lock(&ws->mu);
+    for (size_t i = 0; i < w->n_links; i++) {
+        if (!w->links[i].is_done)
+            ids[n++] = w->links[i].id;
+    }
+    mutex_unlock(&ws->mu);
+    return n;
+}
+
 bool waiter_arm(struct waiters *ws, struct waiter *w)
 {
     mutex_lock(&ws->mu);

@@ -85,6 +85,9 @@ FUT_MUST_CHECK bool waiter_open(struct waiters *ws, struct waiter *w, struct wai
 /* Takes what was read after waiter_open: briefs[i] belongs to links[i]. News are in order of seq
  * afterwards. Not while armed. */
 void waiter_update(struct waiters *ws, struct waiter *w, const struct store_brief *briefs);
+/* The ids of the futures that are not done, as far as is known, into ids, which has space for all.
+ * Returns how many. */
+size_t waiter_pending(struct waiters *ws, const struct waiter *w, struct task_id *ids);
 /* True: w->wake will be called, unless waiter_disarm comes first. False: there is enough already.
  */
 FUT_MUST_CHECK bool waiter_arm(struct waiters *ws, struct waiter *w);

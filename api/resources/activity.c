@@ -1,4 +1,5 @@
 /* GET /v1/events: all that happens, as one stream of events. */
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include <string.h>
@@ -150,7 +151,7 @@ static void next_events(struct request *r)
     if (r->out.len)
         request_stream_more(r, next_events);
     else
-        request_sleep(r, KEEP_ALIVE_MS, woken);
+        sleep_until_woken(r, KEEP_ALIVE_MS, woken);
 }
 
 /* ---- its begin ------------------------------------------------------------------------------- */

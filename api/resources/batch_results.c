@@ -1,3 +1,4 @@
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include "api/http/request.h"
@@ -114,7 +115,7 @@ static void state_read(struct request *r)
         waiter_close(&r->api->waiters, &r->waiter);
         write_line(r);
     } else {
-        request_sleep(r, remaining, woken);
+        sleep_until_woken(r, remaining, woken);
     }
 }
 

@@ -67,6 +67,10 @@ static void write_batch(struct buf *out, const struct store_batch *b)
     write_pace(out, b, done);
     json_out_bool(out, "fail_fast", b->fail_fast);
     json_out_bool(out, "cancelling", b->cancelling);
+    if (b->parent.hi) {
+        id_format(b->parent, id);
+        json_out_str(out, "parent", id);
+    }
     json_out_time(out, "created_at", b->created_wall_ms);
     json_out_time(out, "finished_at", done == b->total ? b->finished_wall_ms : 0);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/http/dispatch.h"
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -92,6 +93,7 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
     struct submission_frame frame = {.id = id_new(),
                                      .batch = w->batch.id,
                                      .batch_pos = (uint32_t)w->n,
+                                     .parent = w->batch.parent,
                                      .created_wall_ms = w->batch.created_wall_ms,
                                      .store = w->r->api->cfg.store,
                                      .traceparent = w->traceparent};
@@ -152,6 +154,7 @@ static int make_then(struct work *w, const struct submission *s, struct problem 
     if (s->then_on)
         FUT_MUST(graph_parse_on(s->then_on, &on));
     struct submission_frame frame = {.id = id_new(),
+                                     .parent = w->batch.parent,
                                      .created_wall_ms = w->batch.created_wall_ms,
                                      .store = w->r->api->cfg.store,
                                      .traceparent = w->traceparent};
@@ -334,7 +337,9 @@ static void submitted(struct request *r)
     struct work *w = r->work;
     struct problem p;
     int rc = r->op.base.rc;
-    if (rc == FUT_ERR_CONFLICT) {
+    if (rc == FUT_ERR_STALE) {
+        dispatch_refuse_ended(r);
+    } else if (rc == FUT_ERR_CONFLICT) {
         refuse_conflict(r, w);
     } else if (rc == FUT_ERR_TOO_BIG) {
         submission_refuse_queue(&p);
@@ -373,7 +378,9 @@ static bool read_callback_url(struct request *r, const char **out)
 static struct work *new_work(struct request *r)
 {
     struct work *w = arena_alloc(&r->arena, sizeof(*w));
-    *w = (struct work){.r = r, .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms()}};
+    *w = (struct work){
+        .r = r,
+        .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms(), .parent = r->attempt.task}};
     w->traceparent = params_traceparent(http_header(r, "traceparent"));
     r->work = w;
     r->drop_op = drop_work;
@@ -456,6 +463,8 @@ void batches_post(struct request *r)
     r->op.submit = (struct store_submit){.tasks = join(w),
                                          .n = w->n + w->n_callbacks,
                                          .batch = &w->batch,
+                                         .parent = r->attempt.task,
+                                         .parent_attempt = r->attempt.attempt,
                                          .edges = w->edges,
                                          .n_edges = w->n_edges,
                                          .key = has_key ? &r->key : NULL};

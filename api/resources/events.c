@@ -1,3 +1,4 @@
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include <string.h>
@@ -175,7 +176,7 @@ static void next_event(struct request *r)
         return;
     }
     if (e->remaining)
-        request_sleep(r, KEEP_ALIVE_MS, woken);
+        sleep_until_woken(r, KEEP_ALIVE_MS, woken);
     else
         tell_end(r, e);
 }
@@ -195,13 +196,19 @@ static void begin(struct request *r)
     event_out_begin(&r->out, &e->out);
 }
 
+static void begin_if_it_may_wait(struct request *r)
+{
+    if (sleep_is_allowed(r))
+        begin(r);
+}
+
 static void found(struct request *r)
 {
     struct events *e = r->work;
     struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
     struct problem p;
     if (many_open(r, &e->many, &wish)) {
-        many_read(r, &e->many, begin);
+        many_read(r, &e->many, begin_if_it_may_wait);
         return;
     }
     problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");

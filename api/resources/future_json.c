@@ -120,6 +120,10 @@ static void write_spec(struct buf *out, const struct task_spec *s)
     }
     if (s->name)
         json_out_str(out, "name", s->name);
+    if (s->parent.hi) {
+        id_format(s->parent, id);
+        json_out_str(out, "parent", id);
+    }
     write_limits(out, s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);

@@ -1,3 +1,4 @@
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include <inttypes.h>
@@ -67,7 +68,7 @@ static void got_log(struct request *r)
     }
     bool may_grow = !o->log_len && !task_state_is_final(o->state) && r->waiter.is_open;
     if (may_grow && remaining > 0 && !r->is_hung_up && !atomic_load(&r->api->is_released))
-        request_sleep(r, remaining, woken);
+        sleep_until_woken(r, remaining, woken);
     else
         reply(r);
 }

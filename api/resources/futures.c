@@ -221,12 +221,42 @@ static void cancel_read(struct request *r)
     request_apply(r, &change, cancelled);
 }
 
+static void tree_read(struct request *r)
+{
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    request_take_task(r);
+    reply_future(r);
+}
+
+static void tree_cancelled(struct request *r)
+{
+    struct task_id id = r->op.tree_cancel.id;
+    if (r->op.base.rc != 0)
+        request_fail(r, r->op.base.rc);
+    else
+        request_get(r, id, tree_read);
+}
+
 void futures_cancel(struct request *r)
 {
     struct task_id id;
-    bool also_running;
-    if (futures_read_id(r, &id) && request_read_flag(r, "running", &also_running))
+    bool also_running = true, is_tree = false;
+    if (!futures_read_id(r, &id) || !request_read_flag(r, "running", &also_running) ||
+        !request_read_flag(r, "tree", &is_tree))
+        return;
+    if (is_tree && !also_running) {
+        (void)request_refuse_arg(r, "running", "true beside \"tree\"");
+        return;
+    }
+    if (!is_tree) {
         request_get(r, id, cancel_read);
+        return;
+    }
+    r->op.tree_cancel = (struct store_tree_cancel){.id = id};
+    request_post(r, &store_verb_tree_cancel, NULL, tree_cancelled);
 }
 
 /* ---- retry ----------------------------------------------------------------------------------- */

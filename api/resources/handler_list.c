@@ -6,6 +6,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/settings.h"
 #include "api/resources/wait.h"
 #include "api/text/json_in.h"
@@ -163,7 +164,7 @@ static void paused(struct request *r)
     } else if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
     } else if (o->running && r->wait_ms && r->waiter.is_open) {
-        request_sleep(r, remaining > 0 ? remaining : 0, woken);
+        sleep_until_woken(r, remaining > 0 ? remaining : 0, woken);
     } else {
         wait_add_headers(r);
         write_handler(&r->out, catalog_find_public(c, r->captures[0]), &o->pause);

@@ -5,6 +5,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 #include "api/resources/wait.h"
 #include "api/text/filter_in.h"
@@ -109,7 +110,7 @@ static void reply_or_wait(struct request *r, const struct store_bulk *b)
 {
     int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
     if (r->waiter.is_open && !b->finished_wall_ms)
-        request_sleep(r, remaining > 0 ? remaining : 0, woken);
+        sleep_until_woken(r, remaining > 0 ? remaining : 0, woken);
     else
         reply(r, b);
 }

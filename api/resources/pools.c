@@ -123,6 +123,7 @@ static void write_pool(struct buf *b, enum lane lane, const struct pool_stats *p
         json_out_str(b, "refused_reason", "the system gives no more threads now");
     }
     json_out_uint(b, "busy", p->busy);
+    json_out_uint(b, "lent", p->lent);
     json_out_uint(b, "queued", store->live[lane][TASK_QUEUED]);
     json_out_uint(b, "started", p->started);
     waiting_for_write_unsaved(b, p);

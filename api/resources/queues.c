@@ -5,6 +5,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 #include "api/resources/settings.h"
 #include "api/resources/wait.h"
@@ -303,7 +304,7 @@ static void got_list(struct request *r)
     int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
     if (w->waits && r->waiter.is_open && running(&o->queues[0])) {
         request_drop_op(r);
-        request_sleep(r, remaining > 0 ? remaining : 0, woken);
+        sleep_until_woken(r, remaining > 0 ? remaining : 0, woken);
         return;
     }
     w->n = o->n;

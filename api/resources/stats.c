@@ -37,6 +37,7 @@ READER(file_bytes, n->store.file_bytes)
 READER(log_bytes, n->store.log_bytes)
 READER(capacity, n->pools.lanes[lane].capacity)
 READER(busy, n->pools.lanes[lane].busy)
+READER(lent, n->pools.lanes[lane].lent)
 READER(claimed, n->pools.lanes[lane].claimed)
 READER(pool_started, n->pools.lanes[lane].started)
 READER(is_paused, n->pools.lanes[lane].pause.since_wall_ms != 0)
@@ -89,6 +90,8 @@ static const struct stats_row rows[] = {
      "Slots of the lane: attempts that may run at once."},
     {"pools", "busy", "pool_busy", STATS_GAUGE, STATS_LANE, read_busy,
      "Attempts of the lane that run now."},
+    {"pools", "lent", "pool_lent", STATS_GAUGE, STATS_LANE, read_lent,
+     "Of these, attempts that wait for other tasks, and have lent their slots."},
     {"pools", "claimed", "pool_claimed", STATS_GAUGE, STATS_LANE, read_claimed,
      "Attempts of the lane that were taken and whose end is not stored yet."},
     {"pools", "started", "pool_attempts_started", STATS_COUNTER, STATS_LANE, read_pool_started,

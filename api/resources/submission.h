@@ -110,6 +110,7 @@ void submission_refuse_queue(struct problem *p);
 /* What does not come from the client's words. */
 struct submission_frame {
     struct task_id id, batch; /* batch.hi 0: in none */
+    struct task_id parent;    /* of which an attempt submits it; hi 0: none */
     uint32_t batch_pos;
     int64_t created_wall_ms;
     const char *schedule;    /* that makes it; or NULL */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/http/dispatch.h"
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -101,7 +102,9 @@ static void submitted(struct request *r)
 {
     if (r->share.bytes)
         drop_input(r);
-    if (r->op.base.rc == FUT_ERR_CONFLICT && r->op.submit.submitted == STORE_COALESCED)
+    if (r->op.base.rc == FUT_ERR_STALE)
+        dispatch_refuse_ended(r);
+    else if (r->op.base.rc == FUT_ERR_CONFLICT && r->op.submit.submitted == STORE_COALESCED)
         refuse_unique(r);
     else if (r->op.base.rc == FUT_ERR_TOO_BIG)
         refuse_queue(r);
@@ -150,6 +153,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
         return;
     struct submission_frame frame = {.id = id_new(),
+                                     .parent = r->attempt.task,
                                      .created_wall_ms = clock_wall_ms(),
                                      .store = r->api->cfg.store,
                                      .traceparent =

@@ -4,6 +4,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/version.h"
 #include "api/text/params.h"
@@ -106,7 +107,7 @@ void wait_go_on(struct request *r, request_step *after)
     bool is_news = task_state_is_final(r->task.state) || (r->watches && !version_is_known(r));
     r->after_wait = after;
     if (r->waiter.is_open && !is_news)
-        request_sleep(r, remaining > 0 ? remaining : 0, woken);
+        sleep_until_woken(r, remaining > 0 ? remaining : 0, woken);
     else
         after(r);
 }

@@ -1,3 +1,4 @@
+#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include "api/http/shared.h"
@@ -47,7 +48,7 @@ static void read_all(struct request *r)
 {
     struct wait_many *w = r->work;
     if (r->waiter.is_open)
-        request_sleep(r, w->timeout_ms, reply);
+        sleep_until_woken(r, w->timeout_ms, reply);
     else
         reply(r);
 }

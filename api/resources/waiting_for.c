@@ -146,16 +146,22 @@ static bool is_broken(const struct task *t, const struct waiting_scene *s)
            (s->pools.workers_alive == 0 && s->pools.workers_died > 0);
 }
 
+/* Attempts that have a slot which is not lent to others. */
+static uint32_t busy_in(const struct pool_lane *lane)
+{
+    return lane->busy > lane->lent ? lane->busy - lane->lent : 0;
+}
+
 /* The end of an attempt that the store refuses keeps its slot. */
 static bool waits_for_unsaved(const struct task *t, const struct waiting_scene *s)
 {
     const struct pool_lane *lane = lane_of(t, s);
-    return lane->unsaved && lane->busy + lane->unsaved >= lane->capacity;
+    return lane->unsaved && busy_in(lane) + lane->unsaved >= lane->capacity;
 }
 
 static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
 {
-    return lane_of(t, s)->busy >= lane_of(t, s)->capacity;
+    return busy_in(lane_of(t, s)) >= lane_of(t, s)->capacity;
 }
 
 /* An attempt is counted in the store before it runs. */
@@ -215,6 +221,8 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
         json_out_uint(out, "position", s->place);
     json_out_uint(out, "queued", s->store.live[t->spec->lane][TASK_QUEUED]);
     json_out_uint(out, "busy", lane_of(t, s)->busy);
+    if (lane_of(t, s)->lent)
+        json_out_uint(out, "lent", lane_of(t, s)->lent);
     json_out_uint(out, "capacity", lane_of(t, s)->capacity);
 }
 

@@ -60,6 +60,8 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_NOT_A_PROMISE] = {409, "not_a_promise", "The future is not a promise"},
     [PROBLEM_PARENT_FAILED] = {409, "parent_failed",
                                "A future that it waits for has ended otherwise"},
+    [PROBLEM_DEADLOCK] = {409, "deadlock", "The wait would never end"},
+    [PROBLEM_NO_SLOT_TO_LEND] = {409, "no_slot_to_lend", "No further slot of the lane is lent"},
     [PROBLEM_CONFLICT] = {409, "conflict", "The future changed at the same time"},
     [PROBLEM_SCHEDULE_OF_FILE] = {409, "schedule_of_file", "The schedule comes from a file"},
     [PROBLEM_TOO_MANY_SCHEDULES] = {409, "too_many_schedules", "There are too many schedules"},

@@ -12,11 +12,18 @@
 #define WAIT_S "30" /* for one answer, while an operation goes on */
 
 static const char *limit;
-static bool yes;
+static bool yes, is_tree;
 
 static const struct cli_option change_options[] = {
     FILTER_OPTIONS,
     {"yes", 'y', NULL, "with filters: do not ask", NULL, &yes},
+    {0},
+};
+static const struct cli_option cancel_options[] = {
+    FILTER_OPTIONS,
+    {"yes", 'y', NULL, "with filters: do not ask", NULL, &yes},
+    {"tree", 0, NULL, "with ids: also what these tasks have submitted, and what those have", NULL,
+     &is_tree},
     {0},
 };
 static const struct cli_option failures_options[] = {
@@ -34,6 +41,7 @@ struct change {
 
 static const struct change cancel = {"POST", "/cancel", "/v1/futures/cancel", "Cancel",
                                      "scheduled,queued,running"};
+static const struct change cancel_tree = {"POST", "/cancel?tree=true", NULL, NULL, NULL};
 static const struct change retry = {"POST", "/retry", "/v1/futures/retry", "Retry", "failed"};
 static const struct change removal = {"DELETE", "", "/v1/futures/delete", "Delete",
                                       "succeeded,failed,cancelled"};
@@ -150,7 +158,9 @@ static int change(struct cli *c, const struct change *ch, int argc, char **argv)
 
 static int run_cancel(struct cli *c, int argc, char **argv)
 {
-    return change(c, &cancel, argc, argv);
+    if (is_tree && (argc == 0 || filter_is_given()))
+        return cli_fail(CLI_USAGE, "--tree is for futures that are named by their ids.");
+    return change(c, is_tree ? &cancel_tree : &cancel, argc, argv);
 }
 
 static int run_retry(struct cli *c, int argc, char **argv)
@@ -210,7 +220,7 @@ static int run_failures(struct cli *c, int argc, char **argv)
 }
 
 const struct cli_command cli_changes_commands[] = {
-    {"cancel", "[ID...]", "cancel futures, named or by filter", change_options, 0, -1, run_cancel},
+    {"cancel", "[ID...]", "cancel futures, named or by filter", cancel_options, 0, -1, run_cancel},
     {"retry", "[ID...]", "give failed or cancelled futures another life", change_options, 0, -1,
      run_retry},
     {"rm", "[ID...]", "delete futures that are done", change_options, 0, -1, run_rm},

@@ -5,10 +5,10 @@
 const char *filter_values[FILTER_COUNT];
 
 static const char *const names[FILTER_COUNT] = {
-    [FILTER_STATE] = "state",           [FILTER_HANDLER] = "handler",   [FILTER_LANE] = "lane",
-    [FILTER_QUEUE] = "queue",           [FILTER_SCHEDULE] = "schedule", [FILTER_CODE] = "code",
-    [FILTER_BATCH] = "batch",           [FILTER_AFTER] = "after",       [FILTER_BEFORE] = "before",
-    [FILTER_OLDER_THAN] = "older_than",
+    [FILTER_STATE] = "state",   [FILTER_HANDLER] = "handler",       [FILTER_LANE] = "lane",
+    [FILTER_QUEUE] = "queue",   [FILTER_SCHEDULE] = "schedule",     [FILTER_CODE] = "code",
+    [FILTER_BATCH] = "batch",   [FILTER_PARENT] = "parent",         [FILTER_AFTER] = "after",
+    [FILTER_BEFORE] = "before", [FILTER_OLDER_THAN] = "older_than",
 };
 
 bool filter_is_given(void)

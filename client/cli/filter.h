@@ -14,11 +14,12 @@ enum filter_value {
     FILTER_SCHEDULE,
     FILTER_CODE,
     FILTER_BATCH,
+    FILTER_PARENT,
     FILTER_AFTER,
     FILTER_BEFORE,
     FILTER_OLDER_THAN,
 };
-#define FILTER_COUNT 10
+#define FILTER_COUNT 11
 
 /* As given on the command line; NULL: not. */
 extern const char *filter_values[FILTER_COUNT];
@@ -35,6 +36,7 @@ extern const char *filter_values[FILTER_COUNT];
     {"code", 'c', "CODE", "that ended with this error code, such as timeout", \
      &filter_values[FILTER_CODE], NULL}, \
     {"batch", 0, "ID", "members of this batch", &filter_values[FILTER_BATCH], NULL}, \
+    {"parent", 0, "ID", "submitted by this task", &filter_values[FILTER_PARENT], NULL}, \
     {"after", 0, "TIME", "submitted at this time or later, such as 2026-11-22T10:00:00Z", \
      &filter_values[FILTER_AFTER], NULL}, \
     {"before", 0, "TIME", "submitted before this time", &filter_values[FILTER_BEFORE], NULL}, \

@@ -1,7 +1,8 @@
 /* cascades: what follows from the end of a task, or from its other life, for those that wait for
- * it: they are queued, cancelled or revived, and so are those that wait for them. The commit that
- * ends the task keeps that this is to be done; it is done in the same transaction, or in steps when
- * it is much. The writer thread alone. */
+ * it: they are queued, cancelled or revived, and so are those that wait for them; and what follows
+ * from the cancel of a tree for those that the task has submitted. The commit that ends the task
+ * keeps that this is to be done; it is done in the same transaction, or in steps when it is much.
+ * The writer thread alone. */
 #include <stdio.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static int follow_edge(struct store *s, struct backend_edge *e, enum task_state 
     return rc;
 }
 
-static int follow_end(struct store *s, const struct backend_cascade *c, size_t max, size_t *out_n)
+static int follow_end(struct store *s, struct backend_cascade *c, size_t max, size_t *out_n)
 {
     struct backend_edge edges[PART];
     int rc = s->ops->pending_edges(s->backend, c->key, max, edges, out_n);
@@ -101,6 +102,72 @@ static int follow_revival(struct store *s, struct backend_cascade *c, size_t max
     return *out_n < max ? s->ops->drop_cascade(s->backend, c) : s->ops->put_cascade(s->backend, c);
 }
 
+/* ---- the cancel of a tree --------------------------------------------------------------------
+ */
+
+static int cancel_if_live(struct store *s, uint64_t key, const char *text)
+{
+    struct task t;
+    int rc = s->ops->find_live(s->backend, key, &t);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it is done already */
+    struct task_outcome *why = task_outcome_error(end_code_text(END_CANCELLED), text);
+    rc = txn_end(s, &t, EVENT_CANCEL, why);
+    task_outcome_unref(why);
+    task_release(&t);
+    return rc;
+}
+
+static int keep_submitted(struct store *s, uint64_t key, uint64_t after)
+{
+    s->w.cascade_pending = true;
+    return s->ops->put_cascade(
+        s->backend,
+        &(struct backend_cascade){.key = key, .kind = BACKEND_CASCADE_SUBMITTED, .after = after});
+}
+
+/* A task that is done may have left others behind that are not. */
+static int follow_submitted(struct store *s, struct backend_cascade *c, size_t max, size_t *out_n)
+{
+    uint64_t keys[PART];
+    int rc = s->ops->submitted(s->backend, c->key, c->after, max, keys, out_n);
+    for (size_t i = 0; rc == 0 && i < *out_n; i++) {
+        rc = cancel_if_live(s, keys[i],
+                            "The task that submitted it was cancelled with its descendants.");
+        if (rc == 0)
+            rc = keep_submitted(s, keys[i], 0);
+    }
+    if (rc != 0)
+        return rc;
+    return *out_n < max ? s->ops->drop_cascade(s->backend, c)
+                        : keep_submitted(s, c->key, keys[*out_n - 1]);
+}
+
+/* From here on the task submits nothing more (submit.c), so whatever it has submitted is found. */
+static int write_tree_cancel(struct store *s, struct store_op *op)
+{
+    struct task_id id = FUT_CONTAINER(op, struct store_tree_cancel, op)->id;
+    enum task_state state;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = s->ops->find_state(s->backend, id, &state);
+    if (rc == 0)
+        rc = cancel_if_live(s, id.hi, "The task was cancelled by a client, with its descendants.");
+    return rc == 0 ? keep_submitted(s, id.hi, 0) : rc;
+}
+
+const struct store_verb store_verb_tree_cancel = {.write = write_tree_cancel, .is_refusable = true};
+
+/* ---- steps -----------------------------------------------------------------------------------
+ */
+
+static int (*const kinds[])(struct store *s, struct backend_cascade *c, size_t max,
+                            size_t *out_n) = {
+    [BACKEND_CASCADE_END] = follow_end,
+    [BACKEND_CASCADE_REVIVAL] = follow_revival,
+    [BACKEND_CASCADE_SUBMITTED] = follow_submitted,
+};
+
 int cascades_step(struct store *s)
 {
     size_t done = 0, n = 0;
@@ -115,7 +182,7 @@ int cascades_step(struct store *s)
             return 0;
         }
         if (rc == 0)
-            rc = c.is_revival ? follow_revival(s, &c, PART, &n) : follow_end(s, &c, PART, &n);
+            rc = kinds[c.kind](s, &c, PART, &n);
         done += n + 1;
     }
     return rc;

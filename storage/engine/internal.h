@@ -77,8 +77,9 @@ struct writer {
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
     int64_t up_base_mono_us;    /* at this */
     struct backend_next next;   /* not later than the true ones */
+    int64_t ahead_ms;           /* of what is submitted now: by so much before others in its line */
     bool has_edges;             /* false: no task has ever waited for another; else maybe */
-    bool cascade_pending;       /* something may be left to do for the children of a task */
+    bool cascade_pending;       /* something may be left to do for those behind a task */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */

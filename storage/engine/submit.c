@@ -5,7 +5,9 @@
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
-#define CACHED_DEPTH 1024 /* only the head of the queue is worth remembering */
+#define GENERATION_MS 86400000LL            /* what a task submits is so much ahead of it, */
+#define AHEAD_MAX_MS (1000 * GENERATION_MS) /* and this at most: less than half a priority */
+#define CACHED_DEPTH 1024                   /* only the head of the queue is worth remembering */
 
 /* An idle pool's claim takes the task in the very insert: no queue row is written at all. */
 static int start_at_once(struct store *s, struct store_claim *o, const struct task *t,
@@ -160,6 +162,38 @@ static int find_existing(struct store *s, struct store_submit *o)
     return compare_existing(s, o);
 }
 
+/* What a task submits goes before what was there already, in its line: so a tree of tasks of which
+ * each waits for its own is run to the bottom before it gets wide, and few wait at a time. */
+static int go_ahead(struct store *s, const struct task_spec *parent)
+{
+    struct line *line;
+    int64_t place;
+    int rc = lines_get(s, parent, &line);
+    if (rc == 0)
+        rc = s->ops->place(s->backend, parent->id.hi, &place);
+    if (rc != 0)
+        return rc;
+    int64_t own = lines_place(line, parent->id.hi, parent->priority);
+    int64_t ahead = backend_place_distance(place, own);
+    ahead = (ahead > 0 ? ahead : 0) + GENERATION_MS;
+    s->w.ahead_ms = ahead < AHEAD_MAX_MS ? ahead : AHEAD_MAX_MS;
+    return 0;
+}
+
+/* Does the attempt that submits still run? */
+static int check_parent(struct store *s, const struct store_submit *o)
+{
+    struct task t;
+    int rc = s->ops->find_live(s->backend, o->parent.hi, &t);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? FUT_ERR_STALE : rc;
+    bool runs = id_equal(t.spec->id, o->parent) && t.state == TASK_RUNNING &&
+                t.attempt == o->parent_attempt;
+    rc = runs ? go_ahead(s, t.spec) : FUT_ERR_STALE;
+    task_release(&t);
+    return rc;
+}
+
 /* What is known already is answered whatever the queue is like: it adds nothing to it. */
 static int write_submit(struct store *s, struct store_op *op)
 {
@@ -175,10 +209,14 @@ static int write_submit(struct store *s, struct store_op *op)
     if (txn_is_full(s, o->n))
         return FUT_ERR_FULL;
     rc = txn_begin(s);
+    if (rc == 0 && o->parent.hi)
+        rc = check_parent(s, o);
     if (rc != 0)
         return rc;
-    return o->n == 1 && !o->batch && !o->key && !o->n_edges ? insert_one(s, &o->tasks[0])
-                                                            : submit_insert(s, o);
+    rc = o->n == 1 && !o->batch && !o->key && !o->n_edges ? insert_one(s, &o->tasks[0])
+                                                          : submit_insert(s, o);
+    s->w.ahead_ms = 0;
+    return rc;
 }
 
 /* A repeat under a known key needs no space. */

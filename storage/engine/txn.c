@@ -219,6 +219,8 @@ void txn_advance(struct store *s, struct task *t, const struct task_change *c)
 int txn_insert(struct store *s, const struct task *t, struct line *line)
 {
     int64_t place = lines_place(line, t->spec->id.hi, t->spec->priority);
+    if (s->w.ahead_ms)
+        place = backend_place_ahead(place, s->w.ahead_ms);
     int rc = s->ops->insert(s->backend, t, line->number, place);
     if (rc != 0)
         return rc;
@@ -278,8 +280,9 @@ static int forget_end(struct store *s, const struct task *t)
 }
 
 /* Its children are dealt with in this transaction or in later ones (cascades.c). */
-static int keep_cascade(struct store *s, const struct task *t, bool is_revival)
+static int keep_cascade(struct store *s, const struct task *t, enum backend_cascade_kind kind)
 {
+    bool is_revival = kind == BACKEND_CASCADE_REVIVAL;
     struct backend_edge any;
     size_t n = 0;
     if (!s->w.has_edges)
@@ -292,9 +295,9 @@ static int keep_cascade(struct store *s, const struct task *t, bool is_revival)
     if (rc != 0 || n == 0)
         return rc;
     s->w.cascade_pending = true;
-    return s->ops->put_cascade(s->backend, &(struct backend_cascade){.key = t->spec->id.hi,
-                                                                     .is_revival = is_revival,
-                                                                     .state = t->state});
+    return s->ops->put_cascade(
+        s->backend,
+        &(struct backend_cascade){.key = t->spec->id.hi, .kind = kind, .state = t->state});
 }
 
 /* The end of a task may concern others: those that wait for it, and the rest of its batch. */
@@ -309,7 +312,7 @@ static int tell_others(struct store *s, const struct task *t)
         buf_release(&end);
     }
     if (rc == 0)
-        rc = keep_cascade(s, t, false);
+        rc = keep_cascade(s, t, BACKEND_CASCADE_END);
     if (rc != 0 || !t->spec->batch.hi)
         return rc;
     add_ended(&s->w, t->spec->batch.hi);
@@ -397,7 +400,7 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
     if (rc == 0 && task_state_is_final(after.state))
         rc = tell_others(s, &after);
     if (rc == 0 && task_state_is_final(c->from_state))
-        rc = keep_cascade(s, &after, true);
+        rc = keep_cascade(s, &after, BACKEND_CASCADE_REVIVAL);
     if (rc != 0) {
         s->w.now.seq = seq;
         task_release(&after);

@@ -34,7 +34,8 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     spec_cache_init(&w->specs);
     w->next = (struct backend_next){0}; /* look once at start, */
     w->cancel_pending = true;           /* at all */
-    w->cascade_pending = w->has_edges = totals->has_edges;
+    w->cascade_pending = true;
+    w->has_edges = totals->has_edges;
     w->prune_step = HOUSEKEEPING_PRUNE_STEP;
     w->next_tidy_mono_us = INT64_MAX;
     w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
@@ -150,7 +151,7 @@ static void undo(struct store *s, int rc)
     w->n_ended = 0;
     w->next = (struct backend_next){0};
     w->cancel_pending = true;
-    w->cascade_pending = w->has_edges;
+    w->cascade_pending = true;
     w->schedules_moved = false;
     w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;

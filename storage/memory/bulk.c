@@ -92,6 +92,8 @@ int memory_bulk_scan(struct backend *b, struct backend_scan *scan)
             continue;
         if (t->spec->id.hi < lowest)
             return 0;
+        if (scan->bulk->filter.parent.hi && !id_equal(scan->bulk->filter.parent, t->spec->parent))
+            continue; /* others have an index of these */
         if (scan->seen == scan->look || scan->n == scan->max) {
             scan->next = t->spec->id.hi + 1;
             return 0;

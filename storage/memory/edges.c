@@ -45,3 +45,12 @@ int memory_find_done(struct backend *b, uint64_t key, struct task *out)
     task_copy(out, &r->task);
     return 0;
 }
+
+int memory_place(struct backend *b, uint64_t key, int64_t *out)
+{
+    const struct record *r = memory_find(b, key);
+    if (!r || task_state_is_final(r->task.state))
+        return FUT_ERR_NOT_FOUND;
+    *out = r->place;
+    return 0;
+}

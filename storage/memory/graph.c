@@ -158,13 +158,27 @@ int memory_parents(struct backend *b, uint64_t child, size_t max, struct backend
     return 0;
 }
 
+int memory_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                     size_t *out_n)
+{
+    size_t n = 0;
+    for (struct list_node *i = list_first(&b->in_order); i && n < max;
+         i = list_next(&b->in_order, i)) {
+        const struct task_spec *spec = FUT_CONTAINER(i, struct record, in_order)->task.spec;
+        if (spec->parent.hi == key && spec->id.hi > after)
+            keys[n++] = spec->id.hi;
+    }
+    *out_n = n;
+    return 0;
+}
+
 /* ---- cascades -------------------------------------------------------------------------------- */
 
 static struct backend_cascade *find_cascade(struct backend *b, const struct backend_cascade *c)
 {
     struct memory_graph *g = &b->graph;
     for (size_t i = 0; i < g->n_cascades; i++) {
-        if (g->cascades[i].key == c->key && g->cascades[i].is_revival == c->is_revival)
+        if (g->cascades[i].key == c->key && g->cascades[i].kind == c->kind)
             return &g->cascades[i];
     }
     return NULL;

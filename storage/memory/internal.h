@@ -173,6 +173,9 @@ int memory_pending_edges(struct backend *b, uint64_t parent, size_t max, struct 
                          size_t *out_n);
 int memory_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
                     struct backend_edge *edges, size_t *out_n);
+int memory_place(struct backend *b, uint64_t key, int64_t *out);
+int memory_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                     size_t *out_n);
 int memory_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
                    size_t *out_n);
 int memory_set_due(struct backend *b, const struct task *t);

@@ -22,6 +22,8 @@ int sqlite_batch_put(struct backend *b, const struct store_batch *batch)
     bind_int_or_null(st, 7, batch->callback.hi ? (int64_t)batch->callback.lo : 0, 0);
     bind_int_or_null(st, 8, (int64_t)batch->then.hi, 0);
     bind_int_or_null(st, 9, batch->then.hi ? (int64_t)batch->then.lo : 0, 0);
+    bind_int_or_null(st, 10, (int64_t)batch->parent.hi, 0);
+    bind_int_or_null(st, 11, batch->parent.hi ? (int64_t)batch->parent.lo : 0, 0);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);

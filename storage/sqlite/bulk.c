@@ -119,21 +119,19 @@ static enum write_stmt driving_table(enum store_bulk_kind kind, const struct tas
         [STORE_BULK_RETRY] = W_BULK_SCAN_CODE,
         [STORE_BULK_DELETE] = W_BULK_SCAN_DONE,
     };
-    const char *text;
-    enum sqlite_filter_index index = sqlite_filter_index(f, &text);
-    return index == SQLITE_BY_SCHEDULE ? W_BULK_SCAN_SCHEDULE
-           : index == SQLITE_BY_QUEUE  ? W_BULK_SCAN_QUEUE
-                                       : tables[kind];
+    enum sqlite_filter_index index = sqlite_filter_index(f);
+    return index == SQLITE_BY_PARENT     ? W_BULK_SCAN_PARENT
+           : index == SQLITE_BY_SCHEDULE ? W_BULK_SCAN_SCHEDULE
+           : index == SQLITE_BY_QUEUE    ? W_BULK_SCAN_QUEUE
+                                         : tables[kind];
 }
 
 int sqlite_bulk_scan(struct backend *b, struct backend_scan *scan)
 {
     enum store_bulk_kind kind = scan->bulk->kind;
     sqlite3_stmt *st = b->stmts[driving_table(kind, &scan->bulk->filter)];
-    const char *text;
     int step = SQLITE_ROW;
-    if (sqlite_filter_index(&scan->bulk->filter, &text))
-        bind_text(st, 4, text);
+    sqlite_bind_filter(st, 4, &scan->bulk->filter);
     bind_int(st, 1, (int64_t)scan->before);
     bind_int(st, 2, (int64_t)task_filter_lowest(&scan->bulk->filter));
     bind_int(st, 3, (int64_t)scan->look);

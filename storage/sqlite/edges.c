@@ -77,6 +77,33 @@ int sqlite_parents(struct backend *b, uint64_t child, size_t max, struct backend
     return read_edges(b, st, max, edges, out_n);
 }
 
+int sqlite_place(struct backend *b, uint64_t key, int64_t *out)
+{
+    sqlite3_stmt *st = b->stmts[W_PLACE];
+    bind_int(st, 1, (int64_t)key);
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    (void)sqlite3_reset(st);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                     size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_SUBMITTED];
+    size_t n = 0;
+    int step = SQLITE_ROW;
+    bind_int(st, 1, (int64_t)key);
+    bind_int(st, 2, (int64_t)after);
+    bind_int(st, 3, (int64_t)max);
+    while (n < max && (step = sqlite3_step(st)) == SQLITE_ROW)
+        keys[n++] = (uint64_t)sqlite3_column_int64(st, 0);
+    (void)sqlite3_reset(st);
+    *out_n = n;
+    return sqlite_noted_rc(b, step);
+}
+
 int sqlite_set_unmet(struct backend *b, uint64_t child, uint32_t unmet)
 {
     bind_int(b->stmts[W_SET_UNMET], 1, (int64_t)child);
@@ -110,7 +137,7 @@ int sqlite_put_cascade(struct backend *b, const struct backend_cascade *c)
 {
     sqlite3_stmt *st = b->stmts[W_PUT_CASCADE];
     bind_int(st, 1, (int64_t)c->key);
-    bind_int(st, 2, c->is_revival);
+    bind_int(st, 2, c->kind);
     bind_int(st, 3, c->state);
     bind_int(st, 4, (int64_t)c->after);
     return sqlite_run(b, W_PUT_CASCADE);
@@ -121,10 +148,11 @@ int sqlite_next_cascade(struct backend *b, struct backend_cascade *out)
     sqlite3_stmt *st = b->stmts[W_NEXT_CASCADE];
     int step = sqlite3_step(st);
     if (step == SQLITE_ROW)
-        *out = (struct backend_cascade){.key = (uint64_t)sqlite3_column_int64(st, 0),
-                                        .is_revival = sqlite3_column_int(st, 1) != 0,
-                                        .state = (enum task_state)sqlite3_column_int(st, 2),
-                                        .after = (uint64_t)sqlite3_column_int64(st, 3)};
+        *out =
+            (struct backend_cascade){.key = (uint64_t)sqlite3_column_int64(st, 0),
+                                     .kind = (enum backend_cascade_kind)sqlite3_column_int(st, 1),
+                                     .state = (enum task_state)sqlite3_column_int(st, 2),
+                                     .after = (uint64_t)sqlite3_column_int64(st, 3)};
     (void)sqlite3_reset(st);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
@@ -132,7 +160,7 @@ int sqlite_next_cascade(struct backend *b, struct backend_cascade *out)
 int sqlite_drop_cascade(struct backend *b, const struct backend_cascade *c)
 {
     bind_int(b->stmts[W_DROP_CASCADE], 1, (int64_t)c->key);
-    bind_int(b->stmts[W_DROP_CASCADE], 2, c->is_revival);
+    bind_int(b->stmts[W_DROP_CASCADE], 2, c->kind);
     return sqlite_run(b, W_DROP_CASCADE);
 }
 

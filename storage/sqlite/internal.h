@@ -50,6 +50,8 @@ enum write_stmt {
     W_PENDING_EDGES,
     W_CHILDREN,
     W_PARENTS,
+    W_PLACE,
+    W_SUBMITTED,
     W_SET_UNMET,
     W_SET_DUE,
     W_FIND_LIVE,
@@ -103,6 +105,7 @@ enum write_stmt {
     W_BULK_SCAN_CODE,
     W_BULK_SCAN_QUEUE,
     W_BULK_SCAN_SCHEDULE,
+    W_BULK_SCAN_PARENT,
     W_SCHEDULE_FIND,
     W_SCHEDULE_PUT,
     W_SCHEDULE_REMOVE,
@@ -144,6 +147,7 @@ enum read_stmt {
     R_LIST_DONE,
     R_LIST_QUEUE,
     R_LIST_SCHEDULE,
+    R_LIST_PARENT,
     R_BRIEF,
     R_BATCH,
     R_BATCH_COUNTS,
@@ -212,8 +216,8 @@ struct backend_reader {
     " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
     " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
     " o.expires_in_ms, o.deadline_ms, o.schedule, o.queue, o.fair_key, o.priority,"                \
-    " o.flags, o.limits, o.name"
-#define SPEC_COLUMN_COUNT 31
+    " o.flags, o.limits, o.name, o.parent, o.parent_lo"
+#define SPEC_COLUMN_COUNT 33
 /* What SPEC_COLUMNS wants besides `tasks t`. */
 #define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
 
@@ -269,9 +273,11 @@ enum task_column {
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 /* What TASK_COLUMNS wants besides `options o`. */
 #define JOIN_OF_OPTIONS " CROSS JOIN tasks t ON t.key = o.key" JOIN_LIVE JOIN_RESULTS
-/* The member of a filter that has an index; *out_text: its value, borrowed. */
-enum sqlite_filter_index { SQLITE_BY_NONE, SQLITE_BY_QUEUE, SQLITE_BY_SCHEDULE };
-enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f, const char **out_text);
+/* The member of a filter that has an index. */
+enum sqlite_filter_index { SQLITE_BY_NONE, SQLITE_BY_QUEUE, SQLITE_BY_SCHEDULE, SQLITE_BY_PARENT };
+enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f);
+/* Binds what is looked up there, if it is any. */
+void sqlite_bind_filter(sqlite3_stmt *st, int i, const struct task_filter *f);
 
 #define BULK_COLUMNS                                                                               \
     "key, lo, kind, is_dry, filter, by, created_ms, finished_ms, is_stopped, next, seen, matched," \
@@ -406,6 +412,9 @@ int sqlite_pending_edges(struct backend *b, uint64_t parent, size_t max, struct 
                          size_t *out_n);
 int sqlite_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
                     struct backend_edge *edges, size_t *out_n);
+int sqlite_place(struct backend *b, uint64_t key, int64_t *out);
+int sqlite_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                     size_t *out_n);
 int sqlite_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
                    size_t *out_n);
 int sqlite_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);

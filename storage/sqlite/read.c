@@ -24,10 +24,13 @@ static const char *const sql[R_COUNT] = {
     [R_LIST_SCHEDULE] =
         "SELECT " TASK_COLUMNS " FROM options o INDEXED BY options_schedule" JOIN_OF_OPTIONS
         " WHERE o.schedule = ?4 AND o.key < ?1 AND o.key >= ?3 ORDER BY o.key DESC LIMIT ?2",
+    [R_LIST_PARENT] =
+        "SELECT " TASK_COLUMNS " FROM options o INDEXED BY options_parent" JOIN_OF_OPTIONS
+        " WHERE o.parent = ?4 AND o.key < ?1 AND o.key >= ?3 ORDER BY o.key DESC LIMIT ?2",
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
     [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo,"
-                " then_key, then_lo"
+                " then_key, then_lo, parent, parent_lo"
                 " FROM batches"
                 " WHERE key = ?1 AND lo = ?2",
     [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
@@ -212,17 +215,31 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 
-enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f, const char **out_text)
+enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f)
 {
     bool by_queue = f->queue[0] && strcmp(f->queue, TASK_QUEUE_DEFAULT) != 0;
-    *out_text = f->schedule[0] ? f->schedule : f->queue;
-    return f->schedule[0] ? SQLITE_BY_SCHEDULE : by_queue ? SQLITE_BY_QUEUE : SQLITE_BY_NONE;
+    return f->parent.hi     ? SQLITE_BY_PARENT
+           : f->schedule[0] ? SQLITE_BY_SCHEDULE
+           : by_queue       ? SQLITE_BY_QUEUE
+                            : SQLITE_BY_NONE;
+}
+
+void sqlite_bind_filter(sqlite3_stmt *st, int i, const struct task_filter *f)
+{
+    enum sqlite_filter_index index = sqlite_filter_index(f);
+    if (index == SQLITE_BY_PARENT)
+        bind_int(st, i, (int64_t)f->parent.hi);
+    else if (index)
+        bind_text(st, i, index == SQLITE_BY_QUEUE ? f->queue : f->schedule);
 }
 
 static enum read_stmt driving_table(const struct task_filter *f, enum sqlite_filter_index index)
 {
+    static const enum read_stmt by[] = {[SQLITE_BY_QUEUE] = R_LIST_QUEUE,
+                                        [SQLITE_BY_SCHEDULE] = R_LIST_SCHEDULE,
+                                        [SQLITE_BY_PARENT] = R_LIST_PARENT};
     if (index)
-        return index == SQLITE_BY_QUEUE ? R_LIST_QUEUE : R_LIST_SCHEDULE;
+        return by[index];
     unsigned states = f->states, final = 0;
     for (unsigned s = 0; s < TASK_STATE_COUNT; s++)
         final |= task_state_is_final((enum task_state)s) ? 1u << s : 0;
@@ -235,8 +252,7 @@ static enum read_stmt driving_table(const struct task_filter *f, enum sqlite_fil
 
 int sqlite_list(struct backend_reader *r, struct store_list *o)
 {
-    const char *text;
-    enum sqlite_filter_index index = sqlite_filter_index(&o->filter, &text);
+    enum sqlite_filter_index index = sqlite_filter_index(&o->filter);
     sqlite3_stmt *st = r->stmts[driving_table(&o->filter, index)];
     size_t seen = 0;
     uint64_t last = 0;
@@ -244,8 +260,7 @@ int sqlite_list(struct backend_reader *r, struct store_list *o)
     bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
     bind_int(st, 2, BACKEND_SCAN_MAX);
     bind_int(st, 3, (int64_t)task_filter_lowest(&o->filter));
-    if (index)
-        bind_text(st, 4, text);
+    sqlite_bind_filter(st, 4, &o->filter);
     while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW) {
         struct task t;
         seen++;

@@ -63,6 +63,8 @@ int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o)
             .callback = {(uint64_t)sqlite3_column_int64(st, 4),
                          (uint64_t)sqlite3_column_int64(st, 5)},
             .then = {(uint64_t)sqlite3_column_int64(st, 6), (uint64_t)sqlite3_column_int64(st, 7)},
+            .parent = {(uint64_t)sqlite3_column_int64(st, 8),
+                       (uint64_t)sqlite3_column_int64(st, 9)},
         };
     (void)sqlite3_reset(st);
     if (step != SQLITE_ROW)

@@ -223,6 +223,14 @@ static const char *const migrations[] = {
 
     /* What the tasks of a batch are called. */
     "ALTER TABLE options ADD COLUMN name TEXT;",
+
+    /* Which task submitted which. From here on cascades.kind is enum backend_cascade_kind. */
+    ("ALTER TABLE options ADD COLUMN parent INTEGER;"
+     "ALTER TABLE options ADD COLUMN parent_lo INTEGER;"
+     "CREATE INDEX options_parent ON options(parent, key) WHERE parent IS NOT NULL;"
+     "ALTER TABLE batches ADD COLUMN parent INTEGER;"
+     "ALTER TABLE batches ADD COLUMN parent_lo INTEGER;"
+     "ALTER TABLE cascades RENAME COLUMN is_revival TO kind;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

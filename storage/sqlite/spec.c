@@ -42,7 +42,8 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     const struct task_times *times = &spec->times;
     bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority && !spec->limits;
     if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
-        !times->delay_ms && !backend_has_timers(spec) && !flags_of(spec) && !spec->name)
+        !times->delay_ms && !backend_has_timers(spec) && !flags_of(spec) && !spec->name &&
+        !spec->parent.hi)
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -61,6 +62,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_int_or_null(st, 15, flags_of(spec), 0);
     bind_text(st, 16, spec->limits);
     bind_text(st, 17, spec->name);
+    bind_id(st, 18, spec->parent);
     return true;
 }
 
@@ -103,6 +105,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .has_refs = flags & FLAG_REFS,
         .limits = column_text(st, 29),
         .name = column_text(st, 30),
+        .parent = read_id(st, 31, 32),
     };
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);

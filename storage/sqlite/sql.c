@@ -17,8 +17,9 @@ static const char *const sql[W_COUNT] = {
     [W_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
         " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule,"
-        " queue, fair_key, priority, flags, limits, name)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        " queue, fair_key, priority, flags, limits, name, parent, parent_lo)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+        " ?18, ?19)",
     [W_UPDATE_LIVE] =
         "UPDATE live SET state = ?2, attempt = ?3, lost = ?4, queue = ?6, due_ms = ?7,"
         " started_ms = ?8, place = coalesce(?11, place),"
@@ -84,16 +85,19 @@ static const char *const sql[W_COUNT] = {
                    " WHERE parent = ?1 AND child > ?2 ORDER BY child LIMIT ?3",
     [W_PARENTS] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
                   " WHERE child = ?1 LIMIT ?2",
+    [W_PLACE] = "SELECT place FROM live WHERE key = ?1",
+    [W_SUBMITTED] = "SELECT key FROM options INDEXED BY options_parent"
+                    " WHERE parent = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
     [W_SET_UNMET] = "UPDATE live SET unmet = ?2 WHERE key = ?1",
     [W_SET_DUE] = "UPDATE live SET due_ms = ?2 WHERE key = ?1",
     [W_FIND_LIVE] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS
                     " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.key = ?1",
     [W_FIND_DONE] = "SELECT " TASK_COLUMNS " FROM results r CROSS JOIN tasks t ON t.key = r.key"
                     " LEFT JOIN live l ON l.key = t.key" JOIN_OPTIONS " WHERE r.key = ?1",
-    [W_PUT_CASCADE] = "INSERT OR REPLACE INTO cascades (key, is_revival, state, after)"
+    [W_PUT_CASCADE] = "INSERT OR REPLACE INTO cascades (key, kind, state, after)"
                       " VALUES (?1, ?2, ?3, ?4)",
-    [W_NEXT_CASCADE] = "SELECT key, is_revival, state, after FROM cascades WHERE key > 0 LIMIT 1",
-    [W_DROP_CASCADE] = "DELETE FROM cascades WHERE key = ?1 AND is_revival = ?2",
+    [W_NEXT_CASCADE] = "SELECT key, kind, state, after FROM cascades WHERE key > 0 LIMIT 1",
+    [W_DROP_CASCADE] = "DELETE FROM cascades WHERE key = ?1 AND kind = ?2",
     [W_DELETE_EDGES] = "DELETE FROM edges WHERE child = ?1",
     [W_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
                       " WHERE l.unique_key = ?1",
@@ -102,8 +106,9 @@ static const char *const sql[W_COUNT] = {
                   " VALUES (?1, ?2, ?3, ?4, ?5)",
     [W_DELETE_KEYS] = "DELETE FROM keys WHERE task = ?1",
     [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms,"
-                    " failed, cancelled, callback_key, callback_lo, then_key, then_lo)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9)",
+                    " failed, cancelled, callback_key, callback_lo, then_key, then_lo,"
+                    " parent, parent_lo)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
     [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2, failed = failed + ?4,"
@@ -179,6 +184,10 @@ static const char *const sql[W_COUNT] = {
         "SELECT " TASK_COLUMNS BODY_COLUMNS
         " FROM options o INDEXED BY options_schedule" JOIN_OF_OPTIONS
         " WHERE o.schedule = ?4 AND o.key < ?1 AND o.key >= ?2 ORDER BY o.key DESC LIMIT ?3",
+    [W_BULK_SCAN_PARENT] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS
+        " FROM options o INDEXED BY options_parent" JOIN_OF_OPTIONS
+        " WHERE o.parent = ?4 AND o.key < ?1 AND o.key >= ?2 ORDER BY o.key DESC LIMIT ?3",
     [W_SCHEDULE_FIND] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
     [W_SCHEDULE_PUT] =
         "INSERT INTO schedules (" SCHEDULE_COLUMNS ", wake_ms)"

@@ -390,7 +390,7 @@ static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     return 0;
 }
 
-#define OWN_NAMES 5
+#define OWN_NAMES 7
 
 static const char *name_value(struct arena *a, const char *name, const char *value)
 {
@@ -421,6 +421,10 @@ static const char *const *make_env(const struct exec_attempt *x, struct arena *a
     env[kept++] = name_value(a, "FUTURED_ATTEMPT", attempt);
     env[kept++] = name_value(a, "FUTURED_HANDLER", spec->handler);
     env[kept++] = name_value(a, "FUTURED_PROGRESS_FD", "3");
+    if (x->start.url) {
+        env[kept++] = name_value(a, "FUTURED_URL", x->start.url);
+        env[kept++] = name_value(a, "FUTURED_TOKEN", x->start.token);
+    }
     if (trace)
         env[kept++] = name_value(a, "TRACEPARENT", trace);
     return env;

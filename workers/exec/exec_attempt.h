@@ -22,6 +22,7 @@ struct exec_start {
     struct children *children;
     const struct exec_command *command;
     const struct task *task; /* borrowed until done, like the rest */
+    const char *url, *token; /* of the daemon and of the attempt; borrowed for the call; or NULL */
     size_t max_result_bytes; /* of any program, whatever its handler's limits are */
     int64_t kill_grace_ms;   /* from TERM to KILL at the CPU limit */
     struct sink *sink;       /* gets progress and log, before done */

@@ -186,8 +186,13 @@ static int put_run(struct worker_process *w, const struct worker_job *job,
 int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead)
 {
     char id[ID_TEXT_SIZE];
+    char token[ATTEMPT_TOKEN_SIZE];
     struct wire_head h = run_head(w, job, id);
     h.ahead = ahead;
+    if (w->takes_tokens && job->token)
+        h.url = job->token(job, token);
+    if (h.url)
+        h.token = token;
     int rc = put_run(w, job, &h);
     if (rc != 0)
         return rc;

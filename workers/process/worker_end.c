@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -135,4 +136,31 @@ void worker_end_leave(struct worker_process *w)
     loop_close(w->loop, &w->channel);
     if (!w->template) /* one that waits to be forked has the time that a start has */
         loop_timer_set(w->loop, &w->timer, clock_mono_ms() + LEAVE_MS);
+}
+
+static void describe_end(const struct worker_end *end, char *out, size_t size)
+{
+    if (end->closed_channel)
+        (void)snprintf(out, size, "it closed its channel (descriptor 3)");
+    else if (!end->known)
+        (void)snprintf(out, size, "it could not be started");
+    else if (WIFSIGNALED(end->status))
+        (void)snprintf(out, size, "it was killed by signal %d", WTERMSIG(end->status));
+    else
+        (void)snprintf(out, size, "it exited with %d", WEXITSTATUS(end->status));
+}
+
+void worker_end_words(const struct worker_end *end, char *out, size_t size)
+{
+    char how[64];
+    size_t from = 0, to = end->log_len, most = size - 1 - sizeof(how);
+    describe_end(end, how, sizeof(how));
+    while (to > 0 && (unsigned char)end->log[to - 1] <= ' ')
+        to--;
+    if (to > most)
+        from = to - most;
+    while (from < to && ((unsigned char)end->log[from] <= ' ' || (end->log[from] & 0xc0) == 0x80))
+        from++;
+    (void)snprintf(out, size, "%s%s%.*s", how, from < to ? ": " : "", (int)(to - from),
+                   from < to ? end->log + from : "");
 }

@@ -97,6 +97,9 @@ void worker_end_leave(struct worker_process *w);
 /* The process has ended, or never began: ends its jobs and those that wait to be forked by it, and
  * calls hooks->gone. */
 void worker_end_gone(struct worker_process *w, struct worker_end end);
+/* How it ended and the end of what it printed, without the blanks around that; size: more than 64.
+ */
+void worker_end_words(const struct worker_end *end, char *out, size_t size);
 /* The process has ended, or never began, and the fork server knows nothing of it. */
 void worker_end_unreported(struct worker_process *w, const char *why);
 

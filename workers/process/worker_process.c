@@ -172,6 +172,17 @@ bool worker_process_has_capacity(const struct worker_process *w)
     return w->state == WORKER_READY && !w->retiring && w->jobs.len + w->n_abandoned < w->max_jobs;
 }
 
+bool worker_process_is_blocked(const struct worker_process *w)
+{
+    if (w->jobs.len < w->max_jobs || w->state != WORKER_READY)
+        return false;
+    for (struct list_node *n = list_first(&w->jobs); n; n = list_next(&w->jobs, n)) {
+        if (!FUT_CONTAINER(n, struct worker_job, link)->is_lent)
+            return false;
+    }
+    return true;
+}
+
 int worker_process_give(struct worker_process *w, struct worker_job *job)
 {
     FUT_ASSERT(worker_process_has_capacity(w));

@@ -4,6 +4,7 @@
 #ifndef FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 #define FUT_WORKERS_PROCESS_WORKER_PROCESS_H
 
+#include "core/attempt_token.h"
 #include "core/mem.h"
 #include "workers/base/sink.h"
 #include "workers/fork/children.h"
@@ -61,6 +62,7 @@ struct worker_job {
     const struct task *task;       /* borrowed until done */
     uint64_t written;              /* bytes printed, logged and of its result */
     bool is_storing;               /* its worker waits for worker_process_answer */
+    bool is_lent;                  /* its task waits for others, and has lent its slot */
     struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
@@ -68,6 +70,9 @@ struct worker_job {
     /* Before done: the worker wants these bytes stored (borrowed for the call) and waits for
      * worker_process_answer; it sends no other ones before. */
     void (*checkpoint)(struct worker_job *job, const char *type, const void *bytes, size_t n);
+    /* When the job is given to a worker that asks for tokens: the token into text, and where the
+     * daemon is (borrowed), or NULL: there is no token. NULL: it is given none. */
+    const char *(*token)(struct worker_job *job, char text[ATTEMPT_TOKEN_SIZE]);
     /* Before done: the task takes more CPU time or output than its handler's limits allow and is to
      * be stopped. cpu_ms: what it has used, for LIMIT_CPU. */
     void (*exceeded)(struct worker_job *job, enum limit_kind limit, uint64_t cpu_ms);
@@ -121,7 +126,7 @@ struct worker_process {
     struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */
     uint32_t n_abandoned;
     bool is_builtin;
-    bool said_hello, takes_cancel, takes_checkpoints, takes_yield;
+    bool said_hello, takes_cancel, takes_checkpoints, takes_yield, takes_tokens;
     bool we_ended_it;    /* its end was our wish */
     bool broke_rules;    /* it was killed for what it wrote on its channel */
     bool killed;         /* after the end of its channel */
@@ -159,6 +164,8 @@ FUT_MUST_CHECK int worker_process_start(struct worker_process *w, struct loop *l
                                         const struct worker_hooks *hooks, void *owner);
 /* Whether it takes a task now: ready, not retiring, and it runs fewer than it takes at once. */
 bool worker_process_has_capacity(const struct worker_process *w);
+/* Has it no place for a task until others have ended, for which all of its own wait? */
+bool worker_process_is_blocked(const struct worker_process *w);
 /* Gives it a task; only when it has capacity. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the protocol cannot
  * express the task; nothing has changed. */
 FUT_MUST_CHECK int worker_process_give(struct worker_process *w, struct worker_job *job);

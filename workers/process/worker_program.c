@@ -33,7 +33,7 @@ uint32_t worker_program_living(const struct worker_program *p)
     uint32_t n = 0;
     for (struct list_node *i = list_first(&p->workers); i; i = list_next(&p->workers, i)) {
         const struct worker_process *w = worker_process_at(i);
-        n += !w->retiring && !w->has_successor &&
+        n += !w->retiring && !w->has_successor && !(p->lent && worker_process_is_blocked(w)) &&
              (w->state == WORKER_STARTING || w->state == WORKER_READY);
     }
     return n;
@@ -214,6 +214,20 @@ void worker_program_stop_job(struct worker_job *job, int signal)
     }
 }
 
+void worker_program_lend_job(struct worker_job *job, bool is_lent)
+{
+    struct worker_program *p = job->program;
+    if (job->is_lent == is_lent)
+        return;
+    job->is_lent = is_lent;
+    p->lent += is_lent ? 1u : -1u;
+    if (is_lent)
+        worker_program_fill(p);
+    else
+        worker_program_trim(p);
+    rebalance(p);
+}
+
 void worker_program_abandon_job(struct worker_job *job)
 {
     struct worker_process *w = job->worker;
@@ -243,34 +257,6 @@ static bool is_failed_start(const struct worker_process *w, const struct worker_
     return !w->we_ended_it && w->last_id == 0 && !(w->said_hello && was_killed);
 }
 
-static void describe_end(const struct worker_end *end, char *out, size_t size)
-{
-    if (end->closed_channel)
-        (void)snprintf(out, size, "it closed its channel (descriptor 3)");
-    else if (!end->known)
-        (void)snprintf(out, size, "it could not be started");
-    else if (WIFSIGNALED(end->status))
-        (void)snprintf(out, size, "it was killed by signal %d", WTERMSIG(end->status));
-    else
-        (void)snprintf(out, size, "it exited with %d", WEXITSTATUS(end->status));
-}
-
-/* How it ended and the end of what it printed, without the blanks around that. */
-static void keep_last_words(struct worker_program *p, const struct worker_end *end)
-{
-    char how[64];
-    size_t from = 0, to = end->log_len, most = sizeof(p->last_words) - 1 - sizeof(how);
-    describe_end(end, how, sizeof(how));
-    while (to > 0 && (unsigned char)end->log[to - 1] <= ' ')
-        to--;
-    if (to > most)
-        from = to - most;
-    while (from < to && ((unsigned char)end->log[from] <= ' ' || (end->log[from] & 0xc0) == 0x80))
-        from++;
-    (void)snprintf(p->last_words, sizeof(p->last_words), "%s%s%.*s", how, from < to ? ": " : "",
-                   (int)(to - from), from < to ? end->log + from : "");
-}
-
 /* While no process of the program is ready its tasks stay in the queue. */
 static void break_program(struct worker_program *p)
 {
@@ -288,7 +274,7 @@ static void break_program(struct worker_program *p)
 /* Keeps its last words and sets p->retry. */
 static void take_failed_start(struct worker_program *p, const struct worker_end *end)
 {
-    keep_last_words(p, end);
+    worker_end_words(end, p->last_words, sizeof(p->last_words));
     if (!heap_is_linked(&p->retry.node)) {
         p->retry_ms = backoff_ms(++p->failed_starts, RETRY_FIRST_MS, RETRY_LAST_MS);
         loop_timer_set(p->common->loop, &p->retry, clock_mono_ms() + p->retry_ms);
@@ -546,6 +532,9 @@ static struct worker_process *find_longest_idle(const struct worker_program *p)
 void worker_program_trim(struct worker_program *p)
 {
     struct worker_process *w;
+    if (p->lent &&
+        !p->is_leaving) /* they were started for slots that are lent, and soon are again */
+        return;
     while (worker_program_living(p) > p->target && (w = find_longest_idle(p)) != NULL)
         retire(w);
 }

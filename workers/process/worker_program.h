@@ -37,7 +37,9 @@ struct worker_program {
     enum worker_origin origin;       /* of its processes, as far as is known */
     struct list waiting;             /* jobs */
     uint32_t claimed;                /* tasks that the scheduler has for it, begun or not */
-    uint32_t target;                 /* processes that are to be kept */
+    uint32_t target;                 /* processes that are to be kept, beside those of which all
+                                        tasks wait for others */
+    uint32_t lent;                   /* tasks that wait for others, and have lent their slots */
     uint32_t failed_starts;          /* in a row */
     int64_t retry_ms;                /* the pause before the next start, for the log */
     struct loop_timer retry;
@@ -71,6 +73,9 @@ FUT_MUST_CHECK bool worker_program_submit_ahead(struct worker_program *p, struct
 /* Waiting: takes the job out and calls done with WORKER_ENDED_RETURNED. Running: stops it as
  * worker_process_stop_job does. */
 void worker_program_stop_job(struct worker_job *job, int signal);
+/* The job's task waits for others and has lent its slot, or goes on. Where all tasks of a process
+ * wait, another process takes its place, so that there is one for whom the slot was lent. */
+void worker_program_lend_job(struct worker_job *job, bool is_lent);
 /* Forgets the job without done; what runs it is killed. */
 void worker_program_abandon_job(struct worker_job *job);
 /* Whether a task that is given to it now begins, or is the only one that waits for a process. */

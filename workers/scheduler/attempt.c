@@ -85,6 +85,17 @@ static void take_slot(struct attempt *a)
     a->started_mono_us = clock_mono_us();
 }
 
+void attempt_lend(struct attempt *a, bool waits)
+{
+    if (a->is_lent == waits || !(BUSY & 1u << a->state))
+        return;
+    a->is_lent = waits;
+    (void)atomic_fetch_add_explicit(&attempt_slots(a)->lent, waits ? 1u : -1u,
+                                    memory_order_relaxed);
+    if (a->kind->lend)
+        a->kind->lend(a, waits);
+}
+
 static void free_slot(struct attempt *a)
 {
     struct lane_slots *lane = attempt_slots(a);
@@ -256,11 +267,34 @@ void attempt_restart_clock(struct attempt *a)
     set_timer(a);
 }
 
+static void end_token(struct attempt *a)
+{
+    if (a->token)
+        attempt_token_end(a->s->cfg.tokens, &a->token);
+}
+
+const char *attempt_give_token(struct attempt *a, char text[ATTEMPT_TOKEN_SIZE])
+{
+    struct attempt_tokens *tokens = a->s->cfg.tokens;
+    const char *url = tokens ? attempt_token_url(tokens) : NULL;
+    FUT_ASSERT(!a->token);
+    const struct attempt_who who = {.task = a->apply.task.spec->id,
+                                    .attempt = a->apply.task.attempt,
+                                    .lane = attempt_lane(a),
+                                    .owner = a,
+                                    .takes_code = a->handler->info.takes_code};
+    if (url)
+        a->token = attempt_token_begin(tokens, &who, text);
+    return url;
+}
+
 static void set_stop(struct attempt *a, enum stop_reason reason)
 {
     a->stop = reason;
-    if (reason == STOP_CANCELLED) /* the store has ended it */
-        atomic_fetch_sub_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
+    if (reason != STOP_CANCELLED)
+        return;
+    end_token(a); /* the store has ended it */
+    atomic_fetch_sub_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
 }
 
 static void stop_running(struct attempt *a, enum stop_reason reason, int signal)
@@ -325,6 +359,8 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
     a->outcome = outcome;
     storing_forget(a);
     filling_forget(a);
+    end_token(a);
+    attempt_lend(a, false);
     attempt_move(a, ATTEMPT_ENDED);
     unblock_all(a->s);
 }
@@ -346,6 +382,7 @@ void attempt_free(struct attempt *a)
     loop_timer_clear(a->s->loop, &a->timer);
     storing_forget(a);
     filling_forget(a);
+    end_token(a);
     report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);

@@ -40,6 +40,8 @@ static void on_not_started(struct exec_attempt *x, int error, const char *why)
 static void start(struct attempt *a)
 {
     struct scheduler *s = a->s;
+    char token[ATTEMPT_TOKEN_SIZE];
+    const char *url = attempt_give_token(a, token);
     a->as.program = xnew(struct program_run);
     a->as.program->attempt = a;
     exec_attempt_start(&a->as.program->exec,
@@ -47,6 +49,8 @@ static void start(struct attempt *a)
                                             .children = s->children,
                                             .command = a->handler->exec,
                                             .task = &a->apply.task,
+                                            .url = url,
+                                            .token = url ? token : NULL,
                                             .max_result_bytes = s->cfg.max_result_bytes,
                                             .kill_grace_ms = s->cfg.kill_grace_ms,
                                             .sink = report_sink(&a->report),

@@ -200,6 +200,11 @@ static void on_checkpoint(struct worker_job *job, const char *type, const void *
     storing_post(attempt_of(job), type, bytes, n);
 }
 
+static const char *on_token(struct worker_job *job, char text[ATTEMPT_TOKEN_SIZE])
+{
+    return attempt_give_token(attempt_of(job), text);
+}
+
 static void on_begun(struct worker_job *job)
 {
     attempt_begin(attempt_of(job));
@@ -223,6 +228,7 @@ static void prepare(struct attempt *a)
                                        .done = on_done,
                                        .sink = report_sink(&a->report),
                                        .checkpoint = on_checkpoint,
+                                       .token = on_token,
                                        .exceeded = on_exceeded,
                                        .given = on_given,
                                        .begun = on_begun,
@@ -268,6 +274,11 @@ static void recall(struct attempt *a)
     FUT_ASSERT(is_back == (a->state == ATTEMPT_WAITING));
 }
 
+static void lend(struct attempt *a, bool is_lent)
+{
+    worker_program_lend_job(&a->as.worker, is_lent);
+}
+
 static void abandon(struct attempt *a)
 {
     worker_program_abandon_job(&a->as.worker);
@@ -284,6 +295,7 @@ const struct attempt_kind attempt_worker_kind = {
     .yield = yield,
     .stored = stored,
     .recall = recall,
+    .lend = lend,
     .abandon = abandon,
     .release = release,
     .needs_fork_server = true,

@@ -60,6 +60,7 @@ struct lane_slots {
     int64_t refused_pause_ms; /* before it is asked for them again */
     struct loop_timer refused_timer;
     atomic_uint busy;         /* written by the scheduler's thread, read by the view */
+    atomic_uint lent;         /* likewise: of the busy ones, those that wait for other tasks */
     _Atomic uint64_t started; /* likewise */
     atomic_uint claimed;      /* likewise: attempts that are running for all we know of the store */
     atomic_uint unsaved;      /* likewise: ends that the store refused, kept and offered again */
@@ -79,10 +80,13 @@ struct lane_slots {
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
- * takes claims and no results would fill the memory with them. */
+ * takes claims and no results would fill the memory with them. An attempt that waits for other
+ * tasks has lent its own. When it goes on, it does so at once: more run then than there are slots,
+ * by as many as were lent, until attempts have ended. */
 static inline uint32_t lane_taken(const struct lane_slots *l)
 {
-    return atomic_load_explicit(&l->busy, memory_order_relaxed) +
+    return atomic_load_explicit(&l->busy, memory_order_relaxed) -
+           atomic_load_explicit(&l->lent, memory_order_relaxed) +
            atomic_load_explicit(&l->unsaved, memory_order_relaxed);
 }
 
@@ -114,6 +118,8 @@ struct scheduler {
     struct loop *loop;
     struct children *children;
     struct worker_set *workers;
+    struct inbox_item waits_item; /* attempts have begun or ceased to wait for other tasks */
+    atomic_bool waits_are_told;   /* it is in the inbox */
     struct thread_pool *pool;
     uint32_t threads;   /* of the pool */
     struct inbox inbox; /* any thread pushes */
@@ -176,6 +182,8 @@ struct attempt_kind {
     /* Takes an offered attempt back: it is waiting, running or ended after that. NULL: none is
      * ever offered. */
     void (*recall)(struct attempt *a);
+    /* It has lent its slot, or goes on. NULL: nothing is to be done. */
+    void (*lend)(struct attempt *a, bool is_lent);
     /* Lets go of everything; attempt_end is not called any more. */
     void (*abandon)(struct attempt *a);
     /* Frees what start made, after the end. */
@@ -193,6 +201,7 @@ struct attempt {
     const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;   /* NULL: there is none of that name any more */
     bool is_callback;                /* has a slot beside those of its lane */
+    bool is_lent;                    /* it waits for other tasks, and has lent its slot */
     uint64_t receiver;               /* of a callback: whom it calls */
     struct worker_program *program;  /* NULL: not one of a `worker` handler */
     struct list_node link;           /* in the lane's list of its state */
@@ -209,12 +218,13 @@ struct attempt {
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
-    struct filling *filling; /* its input is with the store; NULL: it is here */
-    struct storing *storing; /* its checkpoint is with the store; NULL: none is */
-    int64_t retry_after_ms;  /* a temporary failure is tried again no sooner; STOP_DEFERRED and
-                                RUN_SUSPENDED: then */
-    struct task_limit *gate; /* that its end closes for retry_after_ms; NULL: none */
-    enum run_class class;    /* how it ended, and */
+    struct filling *filling;     /* its input is with the store; NULL: it is here */
+    struct storing *storing;     /* its checkpoint is with the store; NULL: none is */
+    struct attempt_token *token; /* NULL: its program was given none */
+    int64_t retry_after_ms;      /* a temporary failure is tried again no sooner; STOP_DEFERRED and
+                                    RUN_SUSPENDED: then */
+    struct task_limit *gate;     /* that its end closes for retry_after_ms; NULL: none */
+    enum run_class class;        /* how it ended, and */
     struct task_outcome *outcome;
     union {
         struct {
@@ -276,6 +286,11 @@ void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms)
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
 /* The attempt of this task with this number that has not ended, or NULL. */
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
+/* It waits for other tasks from now on, and lends its slot; or it goes on. */
+void attempt_lend(struct attempt *a, bool waits);
+/* Gives the attempt a token, once, for its program. The daemon's address, or NULL: there are no
+ * tokens, and text is untouched. */
+const char *attempt_give_token(struct attempt *a, char text[ATTEMPT_TOKEN_SIZE]);
 /* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
 
@@ -347,6 +362,8 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane);
 
 /* ---- slots.c ---- */
 
+/* Follows the attempts that have begun or ceased to wait for other tasks. */
+void slots_follow_waits(struct scheduler *s);
 /* The slots of each lane as configured; slots_free frees. */
 void slots_init(struct scheduler *s);
 void slots_free(struct scheduler *s);

@@ -62,6 +62,21 @@ static void *scheduler_thread(void *arg)
     return NULL;
 }
 
+static void on_waits(struct inbox_item *item)
+{
+    struct scheduler *s = FUT_CONTAINER(item, struct scheduler, waits_item);
+    atomic_store(&s->waits_are_told, false);
+    slots_follow_waits(s);
+}
+
+/* Any thread. */
+static void tell_waits(void *ctx)
+{
+    struct scheduler *s = ctx;
+    if (!atomic_exchange(&s->waits_are_told, true))
+        inbox_push(&s->inbox, &s->waits_item);
+}
+
 static void on_wake(struct loop_source *src, uint32_t events)
 {
     (void)src;
@@ -185,6 +200,9 @@ int scheduler_new(const struct scheduler_config *cfg, struct scheduler **out,
                                                    .slots = cfg->max_workers,
                                                    .max_result_bytes = cfg->max_result_bytes});
     store_listen(cfg->store, cancels_listener, s);
+    s->waits_item.fn = on_waits;
+    if (cfg->tokens)
+        attempt_token_watch(cfg->tokens, tell_waits, s);
     audit_init(s);
     *out = s;
     return 0;

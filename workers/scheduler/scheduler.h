@@ -8,6 +8,7 @@
 #ifndef FUT_WORKERS_SCHEDULER_SCHEDULER_H
 #define FUT_WORKERS_SCHEDULER_SCHEDULER_H
 
+#include "core/attempt_token.h"
 #include "core/err.h"
 #include "core/pool_view.h"
 #include "storage/store.h"
@@ -35,6 +36,7 @@ struct scheduler_config {
                                     NULL: callbacks are not signed */
     const struct http_allow
         *allow; /* of http requests and callbacks; borrowed as above; NULL: none */
+    struct attempt_tokens *tokens; /* for attempts of programs; borrowed as above; NULL: none */
 };
 
 struct scheduler;

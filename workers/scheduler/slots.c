@@ -15,6 +15,27 @@
 
 /* ---- the scheduler's thread: the plan becomes true ---- */
 
+/* A slot that is taken back may be reserved by a claim already. */
+static void take_back(struct scheduler *s, enum lane lane)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    uint64_t have = (uint64_t)lane_taken(slots) + slots->reserved;
+    if (slots->reserved && have > slots->capacity + ready_window(s, lane))
+        slots_recall(s, lane);
+}
+
+void slots_follow_waits(struct scheduler *s)
+{
+    void *owner;
+    bool waits;
+    while (attempt_token_take_change(s->cfg.tokens, &owner, &waits)) {
+        struct attempt *a = owner;
+        attempt_lend(a, waits);
+        if (!waits)
+            take_back(s, attempt_lane(a));
+    }
+}
+
 static void recalled(struct store_op *op)
 {
     free(FUT_CONTAINER(op, struct store_recall, op));
@@ -53,8 +74,9 @@ static void get_threads(struct scheduler *s, uint32_t wanted)
 void slots_start_threads(struct scheduler *s)
 {
     const struct lane_slots *slots = &s->lanes[LANE_IO];
-    uint32_t needed =
-        atomic_load_explicit(&slots->busy, memory_order_relaxed) + slots->callbacks_running;
+    uint32_t needed = atomic_load_explicit(&slots->busy, memory_order_relaxed) -
+                      atomic_load_explicit(&slots->lent, memory_order_relaxed) +
+                      slots->callbacks_running;
     if (slots->callbacks_running && needed > s->threads)
         s->threads = thread_pool_resize(s->pool, needed);
 }
@@ -230,6 +252,7 @@ void slots_read(struct scheduler *s, enum lane lane, struct pool_lane *out)
     out->pause = s->plan.lanes[lane].pause;
     mutex_unlock(&s->plan.mu);
     out->busy = atomic_load_explicit(&slots->busy, memory_order_relaxed);
+    out->lent = atomic_load_explicit(&slots->lent, memory_order_relaxed);
     out->started = atomic_load_explicit(&slots->started, memory_order_relaxed);
     out->refused = atomic_load(&slots->refused);
     out->capacity -= out->refused < out->capacity ? out->refused : out->capacity;

@@ -180,6 +180,8 @@ class Task {
     this.attempt = Number(head.keys.attempt ?? 1);
     this.timeout = Number(head.keys.timeout_ms ?? 0); // milliseconds; 0: none
     this.trace = head.keys.trace ?? ''; // traceparent
+    this.url = head.keys.url ?? ''; // of the daemon: there this attempt may submit tasks, and wait for them,
+    this.token = head.keys.token ?? ''; // with this header: Authorization: Bearer TOKEN
     this.contentType = head.keys.type;
     this.signal = this.#controller.signal;
     this.yieldSignal = this.#yield.signal; // the daemon asks the task to save and throw Suspend
@@ -380,7 +382,7 @@ function serve(socket, concurrency) {
   socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
-  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1\n`);
+  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 submits=1\n`);
 }
 
 function giveUp(error) {

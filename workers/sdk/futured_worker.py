@@ -32,6 +32,16 @@ the run before; with Suspend it ends a run itself and leaves its slot to others 
             if task.should_yield:            # the daemon shuts down, or this worker is replaced
                 raise worker.Suspend()       # goes on as soon as it can; Suspend(60): in a minute
 
+A task submits others and waits for them; its slot runs others meanwhile, so a task may wait for tasks
+of its own pool, also where there is one slot:
+
+    @worker.handler
+    def fib(task):
+        n = task.json()
+        if n < 2:
+            return n
+        return sum(task.map("fib", [n - 1, n - 2]))      # or a = task.submit("fib", n - 1); a.result()
+
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
 everything once and forks the workers from itself, which share its memory.
 
@@ -41,6 +51,7 @@ import array
 import concurrent.futures
 import fcntl
 import gc
+import http.client
 import json
 import mmap
 import os
@@ -48,15 +59,19 @@ import select
 import socket
 import sys
 import threading
+import time
 import traceback
+import urllib.parse
 
 __all__ = ["handler", "initializer", "run", "Task", "Result", "Temporary", "Permanent", "Cancelled",
-           "Suspend", "NotSaved"]
+           "Suspend", "NotSaved", "Future", "Refused", "Failed"]
 
 VERSION = 1
 LINE_MAX = 1024
 READ_BYTES = 65536
 PROGRESS_MAX = 500
+POLL_S = 10                # of one request that waits; then the task looks whether it was cancelled
+PAUSE_S = 0.2              # after an answer that came too early: the daemon shuts down
 ERROR_MAX = 32768          # bytes of message and traceback
 LOG_MAX = 65536            # bytes of one LOG
 RESULT_MAX = 1 << 30       # bytes
@@ -80,6 +95,22 @@ class Cancelled(Exception):
 
 class NotSaved(Exception):
     """Raised by Task.save(): the checkpoint was not stored; the one before still counts."""
+
+
+class Refused(Exception):
+    """The daemon did not do what the task asked for. code: such as "deadlock"; status: of HTTP."""
+
+    def __init__(self, status, problem):
+        super().__init__(problem.get("detail") or problem.get("title") or "HTTP status %d" % status)
+        self.status, self.code, self.problem = status, problem.get("code", ""), problem
+
+
+class Failed(Exception):
+    """A future has no result: its task failed or was cancelled. error: as the future shows it."""
+
+    def __init__(self, future, problem):
+        super().__init__("%s: %s" % (future.id, problem.get("detail") or problem.get("title")))
+        self.future, self.error = future, problem.get("error") or {}
 
 
 class Suspend(BaseException):
@@ -251,6 +282,8 @@ class Task:
         self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
         self.timeout = int(keys.get("timeout_ms", "0")) / 1000  #: seconds; 0: none
         self.trace = keys.get("trace", "")            #: traceparent
+        self.url = keys.get("url", "")                #: of the daemon; "": it gives none out
+        self.token = keys.get("token", "")            #: of this attempt, there
         self.content_type = keys.get("type", "application/octet-stream")
 
     @property
@@ -321,10 +354,148 @@ class Task:
         """Sleeps so long (None: for ever); True as soon as the task was cancelled."""
         return self._worker.wait_for(self._cancel, seconds)
 
+    def submit(self, handler, input=None, **options):
+        """Submits a task whose parent this one is; a Future. input: bytes, str, or what JSON knows.
+        options: members of POST /v1/tasks (timeout, retries, queue …); key="…": an Idempotency-Key
+        of this task's, by which another run of it finds what this one has submitted."""
+        key = options.pop("key", None)
+        headers = {"Idempotency-Key": '"%s"' % key} if key is not None else {}
+        if isinstance(input, (bytes, bytearray, memoryview)):
+            path = "/v1/tasks/" + urllib.parse.quote(handler, safe="")
+            path += "?" + urllib.parse.urlencode(options) if options else ""
+            headers["Content-Type"] = "application/octet-stream"
+            return Future(self, self._ask("POST", path, bytes(input), headers)["id"])
+        body = dict(options, handler=handler)
+        if input is not None:
+            body["input"] = input
+        return Future(self, self._ask("POST", "/v1/tasks", body, headers)["id"])
+
+    def map(self, handler, inputs, **options):
+        """The results of a task for each input, in order: one batch, which is waited for."""
+        inputs = list(inputs)
+        if not inputs:
+            return []
+        key = options.pop("key", None)
+        headers = {"Idempotency-Key": '"%s"' % key} if key is not None else {}
+        body = dict(options, handler=handler, inputs=inputs)
+        batch = self._ask("POST", "/v1/batches", body, headers)
+        return [Future(self, id).result() for id in batch["ids"]]
+
+    def wait_for(self, futures, return_when="ALL_COMPLETED", timeout=None):
+        """(done, not_done) of these futures, when all, the first, or the first that failed
+        ("FIRST_COMPLETED", "FIRST_EXCEPTION") is done, or after so many seconds."""
+        futures = list(futures)
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            seconds = POLL_S if end is None else max(0, min(POLL_S, end - time.monotonic()))
+            began = time.monotonic()
+            answer = self._ask("POST", "/v1/wait", {"ids": [f.id for f in futures],
+                                                    "return_when": return_when, "timeout": seconds})
+            ids = set(answer["done"])
+            done = [f for f in futures if f.id in ids]
+            enough = not answer["not_done"] or (done and return_when != "ALL_COMPLETED")
+            if enough or (end is not None and time.monotonic() >= end):
+                return done, [f for f in futures if f.id not in ids]
+            self._pause(began, seconds)
+
+    def _pause(self, began, seconds):
+        """Between two requests that wait."""
+        self.check()
+        if time.monotonic() - began < seconds / 2 and self.wait(PAUSE_S):
+            self.check()
+
+    def _request(self, method, path, body=None, headers=None):
+        """(status, headers, bytes)."""
+        if not self.url:
+            raise Refused(0, {"detail": "this daemon gives its tasks no address (FUTURED_URL)"})
+        headers = dict(headers or {}, Authorization="Bearer " + self.token)
+        if isinstance(body, dict):
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body, allow_nan=False).encode("utf-8")
+        connection = _connect(self.url)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def _ask(self, method, path, body=None, headers=None):
+        status, _, data = self._request(method, path, body, headers)
+        if status >= 300:
+            raise Refused(status, _problem(data))
+        return json.loads(data)
+
     def check(self):
         """Raises Cancelled when the task was cancelled."""
         if self.cancelled:
             raise Cancelled("the task was cancelled")
+
+
+class Future:
+    """A task that was submitted. id: its id, by which others may wait for it, too."""
+
+    def __init__(self, task, id):
+        self._task, self.id = task, id
+
+    def __repr__(self):
+        return "<Future %s>" % self.id
+
+    def done(self):
+        return self._task._ask("GET", "/v1/futures/" + self.id)["done"]
+
+    def cancel(self):
+        """True when it is cancelled now; False: it is done already."""
+        status, _, data = self._task._request("POST", "/v1/futures/%s/cancel" % self.id)
+        if status not in (200, 409):
+            raise Refused(status, _problem(data))
+        return status == 200
+
+    def result(self, timeout=None):
+        """Its result, as a handler would have returned it; raises Failed, or TimeoutError after so
+        many seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            seconds = POLL_S if end is None else max(0, min(POLL_S, end - time.monotonic()))
+            began = time.monotonic()
+            path = "/v1/futures/%s/result?wait=%.3f" % (self.id, seconds)
+            status, headers, data = self._task._request("GET", path)
+            if status == 200:
+                return _decode(data, headers.get("Content-Type", ""))
+            problem = _problem(data)
+            if problem.get("code") in ("task_failed", "task_cancelled"):
+                raise Failed(self, problem)
+            if problem.get("code") != "not_done":
+                raise Refused(status, problem)
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError("%s is not done" % self.id)
+            self._task._pause(began, seconds)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
+
+def _connect(url):
+    if url.startswith("unix:"):
+        return _UnixConnection(url[len("unix:"):])
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname, parts.port)
+
+
+def _problem(data):
+    try:
+        problem = json.loads(data)
+    except ValueError:
+        problem = None
+    return problem if isinstance(problem, dict) else {}
 
 
 def _encode(value):
@@ -401,7 +572,7 @@ class _Worker:
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
         memfd = " memfd=1" if MEMFD else ""
-        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1%s%s" % (VERSION, size, memfd, more))
+        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1 submits=1%s%s" % (VERSION, size, memfd, more))
 
     def serve(self):
         """Until the stream ends."""

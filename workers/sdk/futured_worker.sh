@@ -22,6 +22,7 @@
 #     futured_suspend [SECONDS]        ends this run, uncharged: the task goes on in so many whole seconds
 #     $FUTURED_INPUT_FILE $FUTURED_TYPE $FUTURED_TASK_ID $FUTURED_HANDLER $FUTURED_ATTEMPT
 #     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
+#     $FUTURED_URL $FUTURED_TOKEN                        where it may submit tasks, for `future` or curl
 #
 # Exit status 75 fails the task with retry=1, any other but 0 without. Limits: one task at a time; a
 # cancel is not heard (the daemon kills the worker instead); input and result go through files in
@@ -107,7 +108,7 @@ futured_give_up() {
 # Sets FUTURED_… from the keys of a RUN line.
 futured_keys() {
     FUTURED_TYPE=application/octet-stream FUTURED_TASK_ID='' FUTURED_HANDLER='' FUTURED_ATTEMPT=1
-    FUTURED_TIMEOUT_MS=0 FUTURED_TRACE=''
+    FUTURED_TIMEOUT_MS=0 FUTURED_TRACE='' FUTURED_URL='' FUTURED_TOKEN=''
     case " $1" in
     *' type='*)
         FUTURED_TYPE=" $1"
@@ -123,9 +124,12 @@ futured_keys() {
         attempt=*) FUTURED_ATTEMPT=${futured_word#*=} ;;
         timeout_ms=*) FUTURED_TIMEOUT_MS=${futured_word#*=} ;;
         trace=*) FUTURED_TRACE=${futured_word#*=} ;;
+        url=*) FUTURED_URL=${futured_word#*=} ;;
+        token=*) FUTURED_TOKEN=${futured_word#*=} ;;
         esac
     done
     export FUTURED_TYPE FUTURED_TASK_ID FUTURED_HANDLER FUTURED_ATTEMPT FUTURED_TIMEOUT_MS FUTURED_TRACE
+    export FUTURED_URL FUTURED_TOKEN # of the daemon and of this attempt: the command `future` reads them
 }
 
 # The function for the task's handler.
@@ -184,7 +188,7 @@ futured_run() {
     export FUTURED_INPUT_FILE
     unset FUTURED_WORKER_FD
     set -f # the words of a header are words, not patterns
-    printf 'HELLO 1 0 checkpoint=1 yield=1\n' >&3
+    printf 'HELLO 1 0 checkpoint=1 yield=1 submits=1\n' >&3
     FUTURED_CHECKPOINT_FILE=''
     export FUTURED_CHECKPOINT_FILE
     # read takes one byte after the other, so it leaves the payload where it is.

@@ -219,6 +219,7 @@ static const struct key {
     KEY("memfd=", &flag_kind, memfd),
     KEY("checkpoint=", &flag_kind, checkpoint),
     KEY("yield=", &flag_kind, yield),
+    KEY("submits=", &flag_kind, token_wanted),
     KEY("for_ms=", &uint_kind, for_ms),
     KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
@@ -231,6 +232,8 @@ static const struct key {
     KEY("max_result=", &uint_kind, max_result),
     KEY("handler=", &word_kind, handler),
     KEY("trace=", &word_kind, trace),
+    KEY("url=", &word_kind, url),
+    KEY("token=", &word_kind, token),
     KEY("pid=", &uint_kind, pid),
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };

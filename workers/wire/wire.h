@@ -49,6 +49,7 @@ struct wire_head {
     bool memfd;           /* HELLO: takes and sends payloads by descriptor */
     bool checkpoint;      /* HELLO: takes and stores checkpoints */
     bool yield;           /* HELLO: understands YIELD */
+    bool token_wanted;    /* HELLO: its tasks submit others, so each RUN has a token */
     uint64_t concurrency; /* HELLO: tasks at once */
     uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
                            * their RUN: 1, it is one of these */
@@ -63,6 +64,8 @@ struct wire_head {
     const char *task;     /* RUN: the future's id */
     const char *handler;  /* RUN */
     const char *trace;    /* RUN: traceparent */
+    const char *url;      /* RUN: where the daemon is */
+    const char *token;    /* RUN: the attempt's, there */
     const char *type;     /* RUN, DONE, CHECKPOINT: content type of the payload */
 };
 
