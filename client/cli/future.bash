@@ -9,11 +9,16 @@ _future() {
     elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "--url --token-file --ca --json --tsv --help $(future commands |
             awk -F'\t' -v c="$command" '$1 { on = $1 == c; next } on { print $3 }')" -- "$word")
+    elif [[ $before == --queue ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(future queues --tsv 2>/dev/null | cut -f1)" -- "$word")
     elif [ "$before" = "$command" ] || [[ $before == --handler || $before == -H ]]; then
         case $command,$before in
         run,* | submit,* | map,* | *,--handler | *,-H)
             mapfile -t COMPREPLY < <(compgen -W "$(future handlers --tsv 2>/dev/null | cut -f1)" -- "$word") ;;
-        pause,* | resume,*) mapfile -t COMPREPLY < <(compgen -W "io cpu" -- "$word") ;;
+        pause,* | resume,*)
+            mapfile -t COMPREPLY < <(compgen -W "io cpu $(future queues --tsv 2>/dev/null | cut -f1)" -- "$word") ;;
+        queues,* | purge,*)
+            mapfile -t COMPREPLY < <(compgen -W "$(future queues --tsv 2>/dev/null | cut -f1)" -- "$word") ;;
         get,* | result,* | wait,* | logs,* | cancel,* | retry,* | rm,*)
             mapfile -t COMPREPLY < <(compgen -W "$(future ls --tsv 2>/dev/null | cut -f1)" -- "$word") ;;
         esac

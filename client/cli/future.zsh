@@ -18,7 +18,10 @@ _future() {
             else
                 _files
             fi ;;
-        pause | resume) _values lane io cpu ;;
+        pause | resume | queues | purge)
+            found=("${(@f)$(future queues --tsv 2>/dev/null | cut -f1)}")
+            [[ $command == (pause|resume) ]] && found+=(io cpu)
+            _describe queue found ;;
         get | result | wait | logs | cancel | retry | rm)
             found=("${(@f)$(future ls --tsv 2>/dev/null | cut -f1)}")
             _describe future found ;;

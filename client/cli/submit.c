@@ -15,17 +15,22 @@
 #include "core/mem.h"
 
 /* Values of the options; one command runs per process. */
-static const char *type, *lane, *timeout, *retries, *unique, *key, *wait_time, *out_dir;
+static const char *type, *lane, *queue, *priority, *fair_key, *timeout, *retries, *unique, *key,
+    *wait_time, *out_dir;
 static bool wait_for_end, in_order;
 
-#define TASK_OPTIONS                                                                               \
-    {"type", 't', "TYPE", "media type of the input (application/json when it parses as JSON)",     \
-     &type,  NULL},                                                                                \
-        {"lane", 'l', "LANE", "io or cpu, for handlers that allow both", &lane, NULL},             \
-        {"timeout", 0, "SECONDS", "longest run of one attempt", &timeout, NULL},                   \
-    {                                                                                              \
-        "retries", 'r', "N", "attempts after failures that are tried again", &retries, NULL        \
-    }
+/* Rows for a table of options; clang-format would break them apart. */
+/* clang-format off */
+#define TASK_OPTIONS \
+    {"type", 't', "TYPE", "media type of the input (application/json when it parses as JSON)", \
+     &type, NULL}, \
+    {"lane", 'l', "LANE", "io or cpu, for handlers that allow both", &lane, NULL}, \
+    {"queue", 'q', "QUEUE", "the named queue in which it waits (default)", &queue, NULL}, \
+    {"priority", 'p', "N", "from -100 to 100, higher first within its queue (0)", &priority, NULL}, \
+    {"fair-key", 0, "KEY", "whose turns within the queue it takes", &fair_key, NULL}, \
+    {"timeout", 0, "SECONDS", "longest run of one attempt", &timeout, NULL}, \
+    {"retries", 'r', "N", "attempts after failures that are tried again", &retries, NULL}
+/* clang-format on */
 
 static const struct cli_option run_options[] = {
     TASK_OPTIONS,
@@ -79,6 +84,9 @@ static json_t *submit(struct cli *c, const char *handler, const struct input *in
     buf_puts(&path, "/v1/tasks/");
     remote_escape(c->remote, &path, handler);
     add_parameter(c, &path, "lane", lane);
+    add_parameter(c, &path, "queue", queue);
+    add_parameter(c, &path, "priority", priority);
+    add_parameter(c, &path, "fair_key", fair_key);
     add_parameter(c, &path, "timeout", timeout);
     add_parameter(c, &path, "retries", retries);
     add_parameter(c, &path, "unique", unique);

@@ -111,6 +111,18 @@ static const struct {
     {"future run --key k echo 1 >a; future run --key k echo 1 >b; cmp a b", 0, NULL, NULL},
     {"future pause io --reason tea; future pools; future resume io; future pools", 0,
      "io\t20\t0\t0\t0\ttrue\n", NULL},
+    {"future pause mail --reason tea --wait 5; future submit -q mail echo 1 >/dev/null; future "
+     "queues | cut -f1,5,9,10; "
+     "future purge mail -n; future purge mail; future resume mail",
+     0, "default\t0\tfalse\t\nmail\t1\ttrue\ttea\n1\n1\n", NULL},
+    {"future pause -H slow; future submit slow | xargs future get | grep -c handler_paused; future "
+     "resume -H slow",
+     0, "1\n", NULL},
+    {"id=$(future submit slow); until future get $id | grep -q running; do :; done; future pause "
+     "default -w 0.1",
+     4, NULL, "1 tasks of default still run."},
+    {"future pause io -w 1", 2, NULL, "--wait is for queues and handlers"},
+    {"future queues nobody", 5, NULL, "No queue is called"},
     {"future handlers", 0, "wc\texec\tcpu\t", NULL},
     {"future workers && future stats", 0, "submitted", NULL},
     {"id=$(curl -s $FUTURED_URL/v1/batches -d '{\"handler\":\"echo\",\"inputs\":[1,2]}' | jq -r "
