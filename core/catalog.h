@@ -22,6 +22,7 @@ struct handler_info {
     uint32_t retries;          /* default */
     struct retry_policy retry; /* what a task does not say itself; may be unsaid */
     struct limits limits;      /* of each attempt */
+    const char *queue;         /* of tasks that name none; NULL: TASK_QUEUE_DEFAULT */
     bool takes_code;           /* its input is a program: to submit it needs the scope "code" */
     /* Is this input wrong, for all that can be told before it runs? NULL: nothing can. 0, or
      * FUT_ERR_INVAL with the name of the wrong field and what is allowed there, literals. */

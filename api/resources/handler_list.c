@@ -86,6 +86,7 @@ static void write_handler(struct buf *b, const struct handler_info *h,
     json_out_uint(b, "retries", h->retries);
     write_policy(b, &h->retry);
     write_limits(b, &h->limits);
+    json_out_str(b, "queue", h->queue ? h->queue : TASK_QUEUE_DEFAULT);
     settings_write_pause(b, pause);
 }
 

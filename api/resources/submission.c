@@ -225,7 +225,7 @@ static int set_queue(void *to, const struct json_in_field *f, const json_t *v, s
     const char *name = json_string_value(v);
     if (!task_queue_name_ok(name))
         return json_in_bad_value(f, name, p);
-    d->s->queue = strcmp(name, TASK_QUEUE_DEFAULT) == 0 ? NULL : name;
+    d->s->queue = name;
     return 0;
 }
 
@@ -491,6 +491,13 @@ static void add_host_limit(struct task_limits *to, const struct submission *s, s
     json_decref(input);
 }
 
+/* NULL: the default one. */
+static const char *queue_of(const struct submission *s, const struct handler_info *h)
+{
+    const char *name = s->queue ? s->queue : h->queue;
+    return name && strcmp(name, TASK_QUEUE_DEFAULT) != 0 ? name : NULL;
+}
+
 void submission_make(const struct submission *s, const struct handler_info *h,
                      const struct submission_frame *frame, struct task *out,
                      struct task *out_callback)
@@ -529,7 +536,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .name = s->name,
         .unique = s->unique,
         .schedule = frame->schedule,
-        .queue = s->queue,
+        .queue = queue_of(s, h),
         .fair_key = s->fair_key,
         .priority = s->priority,
         .traceparent = frame->traceparent,

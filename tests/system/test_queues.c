@@ -224,6 +224,27 @@ START_TEST(test_queues_are_purged)
 }
 END_TEST
 
+START_TEST(test_queues_are_named_by_handlers)
+{
+    struct daemon *d = daemon_start_handlers(
+        "{\"slow\": {\"exec\": [\"sleep\", \"600\"], \"queue\": \"mail\"}}", NULL, 0);
+    static const char *const bodies[][2] = {
+        {"{\"handler\":\"slow\"}", "mail"},
+        {"{\"handler\":\"slow\",\"queue\":\"other\"}", "other"},
+        {"{\"handler\":\"slow\",\"queue\":\"default\"}", ""},
+    };
+    for (size_t i = 0; i < FUT_COUNT(bodies); i++) {
+        char id[ID_TEXT_SIZE];
+        api_submit(daemon_url(d), bodies[i][0], id);
+        json_t *f = api_future(daemon_url(d), id);
+        const char *queue = json_string_value(json_object_get(f, "queue"));
+        ck_assert_str_eq(queue ? queue : "", bodies[i][1]);
+        json_decref(f);
+    }
+    daemon_free(&d);
+}
+END_TEST
+
 START_TEST(test_queues_are_listed_in_pages)
 {
     struct daemon *d = start();
@@ -297,6 +318,7 @@ int main(void)
     tcase_add_test(tc, test_queues_handlers_pause);
     tcase_add_test(tc, test_queues_let_so_many_run);
     tcase_add_test(tc, test_queues_are_purged);
+    tcase_add_test(tc, test_queues_are_named_by_handlers);
     tcase_add_test(tc, test_queues_are_listed_in_pages);
     tcase_add_test(tc, test_queues_refuse_bad_input);
     return suite_run_cases("queues over HTTP", tc, NULL);

@@ -206,6 +206,16 @@ static int read_backoff(const struct place *at, const json_t *value, struct hand
     return mistake(&member, found, err.allowed);
 }
 
+static int read_queue(const struct place *at, const json_t *value, struct handler *h)
+{
+    const char *name = text_of(value);
+    if (!name || !task_queue_name_ok(name))
+        return refuse(at, value);
+    free((char *)(uintptr_t)h->info.queue);
+    h->info.queue = xstrdup(name);
+    return 0;
+}
+
 static int read_limits(const struct place *at, const json_t *value, struct handler *h)
 {
     const char *allowed = limits_read(value, &h->exec->limits);
@@ -286,6 +296,8 @@ static const struct field fields[] = {
      .meaning = "the working directory"},
     {"scope", read_scope, "\"code\"", "none",
      .meaning = "what a token needs besides `submit`: its input is a program, not data"},
+    {"queue", read_queue, "a name of 1 to 64 of A-Z a-z 0-9 . _ -", "`default`",
+     .meaning = "the queue of its tasks that name none"},
     {"limits", read_limits, "an object of cpu, memory, output, files, processes", "none",
      .meaning = "what a task may take, see below"},
     {"checkpoints", read_checkpoints, "true or false", "false",
@@ -362,6 +374,7 @@ void handlers_file_release(struct handler *h)
 {
     free((char *)(uintptr_t)h->info.name);
     free((char *)(uintptr_t)h->info.description);
+    free((char *)(uintptr_t)h->info.queue);
     exec_command_free(&h->exec);
     free(h->definition);
 }
