@@ -9,6 +9,8 @@
 #ifndef FUT_STORAGE_ENGINE_LIMIT_SET_H
 #define FUT_STORAGE_ENGINE_LIMIT_SET_H
 
+#include <stdatomic.h>
+
 #include "core/hash.h"
 #include "core/heap.h"
 #include "core/list.h"
@@ -52,9 +54,10 @@ struct limit_key {
 /* What other threads may look at. */
 struct limit_view {
     struct mutex mu;
-    struct map closed; /* of struct limit_closed */
-    struct map names;  /* of struct limit_name */
-    size_t hosts;      /* of these, names that begin with TASK_LIMIT_HOST */
+    struct map closed;      /* of struct limit_closed */
+    atomic_size_t n_closed; /* in it; mostly none, which is seen without the lock */
+    struct map names;       /* of struct limit_name */
+    size_t hosts;           /* of these, names that begin with TASK_LIMIT_HOST */
 };
 
 /* Where a limit of that name stands in a map, or (key not "") one of its keys. */

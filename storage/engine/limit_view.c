@@ -113,6 +113,7 @@ void limit_view_key(struct limit_set *l, const struct limit_key *k, int64_t open
         hide_key(v, k);
     else
         write_closed(l, k, opens_up_ms, &get_closed(v, k)->is);
+    atomic_store(&v->n_closed, v->closed.len);
     mutex_unlock(&v->mu);
 }
 
@@ -168,6 +169,8 @@ bool store_limit_closed(struct store *s, const char *limits, struct store_limit_
 bool store_queue_closed(struct store *s, const char *name, struct store_limit_closed *out)
 {
     struct limit_view *v = &s->w.limits.view;
+    if (atomic_load(&v->n_closed) == 0)
+        return false;
     mutex_lock(&v->mu);
     const struct limit_closed *c = find_closed(v, LIMIT_SET_QUEUES, name);
     if (c)
@@ -190,6 +193,7 @@ void limit_view_init(struct limit_view *v)
 {
     mutex_init(&v->mu);
     map_init(&v->closed);
+    atomic_init(&v->n_closed, 0);
     map_init(&v->names);
 }
 

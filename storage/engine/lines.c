@@ -28,14 +28,18 @@ static uint64_t hash_name(const struct name *n)
     return hash_text(hash, n->limits);
 }
 
+static bool is_called(const struct line *line, const struct name *n)
+{
+    return lines_lane(line) == n->lane && strcmp(line->group->handler->name, n->handler) == 0 &&
+           strcmp(line->key->text, n->fair_key) == 0 && strcmp(line->key->limits, n->limits) == 0 &&
+           strcmp(line->group->part->queue->name, n->queue) == 0;
+}
+
 static struct line *find(const struct lines *l, const struct name *n, uint64_t hash)
 {
     for (struct map_node *i = map_get(&l->by_name, hash); i; i = map_next_same(i)) {
         struct line *line = FUT_CONTAINER(i, struct line, by_name);
-        if (lines_lane(line) == n->lane && strcmp(line->group->handler->name, n->handler) == 0 &&
-            strcmp(line->key->text, n->fair_key) == 0 &&
-            strcmp(line->key->limits, n->limits) == 0 &&
-            strcmp(line->group->part->queue->name, n->queue) == 0)
+        if (is_called(line, n))
             return line;
     }
     return NULL;
@@ -238,6 +242,10 @@ int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
     struct lines *l = &s->w.lines;
     struct name n = {spec->lane, spec->queue ? spec->queue : "", spec->handler,
                      spec->fair_key ? spec->fair_key : "", spec->limits ? spec->limits : ""};
+    if (l->latest && l->latest->is_stored && is_called(l->latest, &n)) {
+        *out = l->latest;
+        return 0;
+    }
     uint64_t hash = hash_name(&n);
     struct line *line = find(l, &n, hash);
     if (!line) {
@@ -250,7 +258,7 @@ int lines_get(struct store *s, const struct task_spec *spec, struct line **out)
             return FUT_ERR_AGAIN;
         }
     }
-    *out = line;
+    *out = l->latest = line;
     return line->is_stored ? 0 : store_line(s, line);
 }
 
@@ -397,6 +405,8 @@ static void free_line(struct lines *l, struct line *line)
     map_remove(&l->by_name, &line->by_name);
     map_remove(&l->by_number, &line->by_number);
     let_node_go(l, line->node);
+    if (l->latest == line)
+        l->latest = NULL;
     free(line);
     if (list_is_empty(&k->lines))
         let_key_go(l, k);

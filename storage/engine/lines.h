@@ -133,6 +133,7 @@ struct line_undo {
 
 struct lines {
     struct map by_name, by_number, groups, handlers, keys, queues, nodes;
+    struct line *latest; /* that lines_get gave; mostly it is the next one, too */
     struct limit_set *limits;
     struct pauses *pauses;
     struct list active[LANE_COUNT]; /* handlers */

@@ -42,6 +42,7 @@ void pauses_put(struct pauses *p, enum store_pausable kind, const char *name,
         }
         one->is = *pause;
     }
+    atomic_store(&p->n[kind], p->by_name[kind].len);
     mutex_unlock(&p->mu);
 }
 
@@ -61,6 +62,8 @@ bool store_paused(struct store *s, enum store_pausable kind, const char *name,
                   struct pool_pause *out)
 {
     struct pauses *p = &s->w.pauses;
+    if (atomic_load(&p->n[kind]) == 0)
+        return false;
     mutex_lock(&p->mu);
     const struct paused *one = find(p, kind, name);
     if (one)
@@ -78,8 +81,10 @@ struct task_id store_pause_id(enum store_pausable kind, const char *name)
 void pauses_init(struct pauses *p)
 {
     mutex_init(&p->mu);
-    for (size_t i = 0; i < PAUSES_KINDS; i++)
+    for (size_t i = 0; i < PAUSES_KINDS; i++) {
         map_init(&p->by_name[i]);
+        atomic_init(&p->n[i], 0);
+    }
 }
 
 static void free_one(struct map_node *n)

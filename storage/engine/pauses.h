@@ -3,6 +3,8 @@
 #ifndef FUT_STORAGE_ENGINE_PAUSES_H
 #define FUT_STORAGE_ENGINE_PAUSES_H
 
+#include <stdatomic.h>
+
 #include "core/map.h"
 #include "core/sync.h"
 #include "storage/queue.h"
@@ -12,6 +14,7 @@
 struct pauses {
     struct mutex mu;                  /* the writer needs it only to change something */
     struct map by_name[PAUSES_KINDS]; /* by kind */
+    atomic_size_t n[PAUSES_KINDS];    /* in each; mostly none, which is seen without the lock */
 };
 
 /* Nothing is paused; pauses_release frees. */
