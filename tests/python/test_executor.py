@@ -426,5 +426,30 @@ class SecurityTests(calls_support.CallsCase):
         self.assertEqual(os.stat(self.daemon.key).st_mode & 0o777, 0o600)
 
 
+class RemoteTests(unittest.TestCase):
+    """Over TLS, by a token with the scope `code` and by one without."""
+
+    def test_tls_and_scope(self):
+        directory = tempfile.mkdtemp(prefix="futured-python-")
+        self.addCleanup(support.shutil.rmtree, directory)
+        cert, key, tokens = (os.path.join(directory, name) for name in ("cert.pem", "key.pem", "tokens"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+        with open(tokens, "w", encoding="ascii") as file:
+            file.write("c" * 32 + " submit,read,code\n" + "s" * 32 + " submit,read\n")
+        daemon = calls_support.CallsDaemon(FUTURED_LISTEN="127.0.0.1:0", FUTURED_TOKENS=tokens, FUTURED_TLS_CERT=cert,
+                                           FUTURED_TLS_KEY=key)
+        self.addCleanup(daemon.stop)
+        where = {"url": daemon.url.replace("http:", "https:"), "ca": cert, "key": daemon.key}
+        with futured.ThreadPoolExecutor(token="c" * 32, **where) as executor:
+            self.assertEqual(list(executor.map(abs, range(-300, 0))), list(range(300, 0, -1)))
+            self.assertEqual(len(executor.submit(operator.mul, b"y", 2 << 20).result(support.WAIT_S)), 2 << 20)
+        with self.assertWarns(RuntimeWarning), futured.ThreadPoolExecutor(token="s" * 32, **where) as executor:
+            found = executor.submit(abs, -1).exception(support.WAIT_S)
+        self.assertIsInstance(found, futured.NotAccepted)
+        self.assertEqual(found.__cause__.code, "forbidden")
+
+
 if __name__ == "__main__":
     support.main()

@@ -6,9 +6,10 @@
 changes its import line. `wait` and `as_completed` are the standard library's.
 """
 
+import importlib
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
+from typing import TYPE_CHECKING, Any
 
-from ._aio import AsyncBatch, AsyncClient, AsyncTask
 from ._client import Batch, Client, Task
 from ._errors import (CancelledError, FuturedError, InitializerFailed, NotAccepted, NotDone, Problem, RemoteError,
                       TaskFailed, TaskTimeout, TransportError, Unreachable, WorkerDied)
@@ -18,9 +19,19 @@ from ._progress import progress
 from ._requests import Event, Waited
 from ._tasks import TaskFunction, current, task
 
+if TYPE_CHECKING:
+    from ._aio import AsyncBatch, AsyncClient, AsyncTask
+
 __all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "CancelledError", "Client", "Event",
            "Executor", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Future", "FuturedError", "InitializerFailed",
            "NotAccepted", "NotDone", "Problem", "ProcessPoolExecutor", "RemoteError", "Task", "TaskFailed",
            "TaskFunction", "TaskTimeout", "ThreadPoolExecutor", "TransportError", "Unreachable", "Waited", "WorkerDied",
            "as_completed", "attach", "current", "progress", "task", "wait"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """asyncio is imported by those alone who use it: a program that starts often feels that."""
+    if name in ("AsyncBatch", "AsyncClient", "AsyncTask"):
+        return getattr(importlib.import_module("futured._aio"), name)
+    raise AttributeError("module 'futured' has no attribute %r" % name)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import urllib.parse
-from typing import Dict, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple, Union
+
+if TYPE_CHECKING:
+    import ssl
 
 HEAD_MAX = 65536           # bytes of status line and headers
 READ_BYTES = 262144        # of one recv
@@ -30,7 +32,7 @@ class Address:
     def __init__(self, url: str, ca: Optional[str] = None) -> None:
         self.url = url
         self.path: Optional[str] = None
-        self.tls: Optional[ssl.SSLContext] = None
+        self.tls: Optional["ssl.SSLContext"] = None
         if url.startswith("unix:"):
             self.path = "/" + url[len("unix:"):].lstrip("/")
             self.host, self.port, self.name = "localhost", 0, "localhost"
@@ -42,6 +44,8 @@ class Address:
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.name = parts.netloc.rpartition("@")[2]
         if parts.scheme == "https":
+            import ssl  # by those alone who need it
+
             self.tls = ssl.create_default_context(cafile=ca)
 
     @staticmethod

@@ -7,7 +7,6 @@ import json
 import logging
 import selectors
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -181,13 +180,14 @@ class Receiver:
         try:
             while True:
                 stream.parser.feed(stream.sock.recv(READ_BYTES))
-                if not isinstance(stream.sock, ssl.SSLSocket) or not stream.sock.pending():
+                if not self._has_more(stream.sock):
                     break
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             pass
-        except OSError:
-            self._break(stream)
-            return
+        except OSError as error:
+            if type(error).__name__ != "SSLWantReadError":
+                self._break(stream)
+                return
         stream.heard_at = time.monotonic()
         if stream.parser.status != 200:
             if stream.parser.done:
@@ -201,6 +201,11 @@ class Receiver:
                 self._streams.remove(stream)
         elif stream.parser.done:
             self._break(stream)  # without `end`: the daemon stops
+
+    @staticmethod
+    def _has_more(sock: Any) -> bool:
+        """Has TLS bytes that were read from the socket already, of which a selector does not know?"""
+        return hasattr(sock, "pending") and sock.pending() > 0
 
     def _line(self, stream: _Stream, line: bytes) -> None:
         try:
