@@ -51,6 +51,25 @@ START_TEST(test_filling_on_both_lanes)
 }
 END_TEST
 
+/* Waits until the task is neither queued nor running. */
+static enum task_state state_of(struct task_id id)
+{
+    enum task_state state = TASK_RUNNING;
+    mutex_lock(&live.mu);
+    for (;;) {
+        const struct task *t = live_slot(id);
+        if (!t->spec)
+            live.n_seen--; /* an empty slot that live_slot has just made */
+        else
+            state = t->state;
+        if (state != TASK_RUNNING && state != TASK_QUEUED)
+            break;
+        cond_wait(&live.changed, &live.mu);
+    }
+    mutex_unlock(&live.mu);
+    return state;
+}
+
 /* That the store cannot read is charged to nobody, and tried again. */
 START_TEST(test_filling_waits_for_a_store_that_cannot_read)
 {
@@ -58,6 +77,7 @@ START_TEST(test_filling_waits_for_a_store_that_cannot_read)
     struct task_id parent = parent_with("7");
     store_fault_arm(STORE_FAULT_GET, 0, 1, FUT_ERR_IO);
     struct task_id id = child_of(parent, LANE_IO, "echo");
+    ck_assert_int_eq(state_of(id), TASK_SCHEDULED);
     struct task t = live_wait(id, TASK_SCHEDULED);
     ck_assert_uint_eq(t.attempt, 0);
     task_release(&t);
