@@ -456,5 +456,5 @@ int main(void)
                             test_graph_then_after_failures,
                             test_graph_result_of_a_promise,
                             test_graph_results_that_cannot_be_used};
-    return suite_run("system: graph", tests, FUT_COUNT(tests));
+    return suite_run("graph", tests, FUT_COUNT(tests));
 }

@@ -119,5 +119,5 @@ int main(void)
     const TTest *tests[] = {test_filling_on_both_lanes,
                             test_filling_waits_for_a_store_that_cannot_read,
                             test_filling_of_a_result_that_is_gone, test_filling_beside_cancels};
-    return suite_run("scheduler: inputs that refer to results", tests, FUT_COUNT(tests));
+    return suite_run("inputs that refer to results", tests, FUT_COUNT(tests));
 }
