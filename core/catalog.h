@@ -24,6 +24,8 @@ struct handler_info {
     struct limits limits;      /* of each attempt */
     const char *queue;         /* of tasks that name none; NULL: TASK_QUEUE_DEFAULT */
     bool takes_code;           /* its input is a program: to submit it needs the scope "code" */
+    const char
+        *task_limits; /* what its tasks name beside their own (core/task_limits); NULL: none */
     /* Is this input wrong, for all that can be told before it runs? NULL: nothing can. 0, or
      * FUT_ERR_INVAL with the name of the wrong field and what is allowed there, literals. */
     int (*check_input)(const void *input, size_t n, const char **out_field,

@@ -89,12 +89,12 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
     buf_puts(out, "/result\"}");
 }
 
-static void write_limits(struct buf *out, const char *text)
+void future_json_limits(struct buf *out, const char *key, const char *text)
 {
     struct task_limits named;
     if (!text || task_limits_read(text, &named) != 0)
         return;
-    json_out_key(out, "limits");
+    json_out_key(out, key);
     buf_putc(out, '[');
     for (size_t i = 0; i < named.n; i++) {
         const struct task_limit *l = &named.items[i];
@@ -124,7 +124,7 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         id_format(s->parent, id);
         json_out_str(out, "parent", id);
     }
-    write_limits(out, s->limits);
+    future_json_limits(out, "limits", s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);
     if (s->schedule)

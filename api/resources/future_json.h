@@ -34,4 +34,7 @@ void future_json_write_callback(struct buf *out, const struct task *t);
 /* Appends the object under "error": code, message, exit_code, signal, log. */
 void future_json_write_error(struct buf *out, const struct task_outcome *o);
 
+/* Writes the limits that a task or handler names (core/task_limits) as a member; NULL: nothing. */
+void future_json_limits(struct buf *out, const char *key, const char *text);
+
 #endif

@@ -7,6 +7,7 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
+#include "api/resources/future_json.h"
 #include "api/resources/settings.h"
 #include "api/resources/wait.h"
 #include "api/text/json_in.h"
@@ -87,6 +88,7 @@ static void write_handler(struct buf *b, const struct handler_info *h,
     write_policy(b, &h->retry);
     write_limits(b, &h->limits);
     json_out_str(b, "queue", h->queue ? h->queue : TASK_QUEUE_DEFAULT);
+    future_json_limits(b, "task_limits", h->task_limits);
     settings_write_pause(b, pause);
 }
 

@@ -498,6 +498,29 @@ static const char *queue_of(const struct submission *s, const struct handler_inf
     return name && strcmp(name, TASK_QUEUE_DEFAULT) != 0 ? name : NULL;
 }
 
+int submission_limits(const struct submission *s, const struct handler_info *h, struct store *store,
+                      struct task_limits *out, size_t *out_refused)
+{
+    struct task_limits more = {.n = 0};
+    *out = s->limits;
+    if (!h->task_limits)
+        return 0;
+    FUT_MUST(task_limits_read(h->task_limits, &more) == 0);
+    for (size_t i = 0; i < more.n; i++) {
+        const struct task_limit *l = &more.items[i];
+        bool per_key, is_defined = store && store_limit_find(store, l->name, &per_key);
+        int rc = task_limits_add(out, l->name, is_defined && !per_key ? "" : l->key);
+        if (rc == FUT_ERR_EXISTS)
+            continue; /* the task's own word */
+        if (rc == 0 && is_defined && per_key && !*l->key)
+            rc = FUT_ERR_INVAL;
+        *out_refused = i;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 void submission_make(const struct submission *s, const struct handler_info *h,
                      const struct submission_frame *frame, struct task *out,
                      struct task *out_callback)
@@ -507,7 +530,10 @@ void submission_make(const struct submission *s, const struct handler_info *h,
     *out_callback = (struct task){0};
     if (s->callback_url)
         callback_task_make(out_callback, callback, frame->id, s->callback_url, frame->traceparent);
-    struct task_limits named = s->limits;
+    struct task_limits named;
+    size_t refused;
+    if (submission_limits(s, h, frame->store, &named, &refused) != 0)
+        named = s->limits; /* the definitions have changed since it was checked */
     add_host_limit(&named, s, frame->store);
     task_limits_write(&named, limits);
     int64_t due_wall_ms =

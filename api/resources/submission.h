@@ -96,6 +96,13 @@ FUT_MUST_CHECK int submission_check(const struct submission *s,
  * FUT_ERR_INVAL with *p set. */
 FUT_MUST_CHECK int submission_check_refs(struct submission *s, struct problem *p);
 
+/* What the task names and what its handler names for it: the task's key counts for a limit that
+ * both name, and a limit without keys is given none. 0; FUT_ERR_FULL: more than TASK_LIMITS_MAX;
+ * FUT_ERR_INVAL: the handler's limit *out_refused counts by key, and nobody says which. *out is
+ * undefined then. A limit that is not defined (yet) holds nothing. */
+FUT_MUST_CHECK int submission_limits(const struct submission *s, const struct handler_info *h,
+                                     struct store *store, struct task_limits *out,
+                                     size_t *out_refused);
 /* The member "callback" as tasks and batches have it: an object with "url". *out_url: points into
  * v; untouched on failure. */
 FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char **out_url,

@@ -59,8 +59,30 @@ static int refuse_limit_name(const struct task_limit *l, enum problem_code code,
     return FUT_ERR_INVAL;
 }
 
-static int check_limits(const struct submission *s, const struct submission_rules *rules,
-                        struct problem *p)
+static int check_handler_limits(const struct submission *s, const struct handler_info *h,
+                                const struct submission_rules *rules, struct problem *p)
+{
+    struct task_limits all, more;
+    size_t refused = 0;
+    int rc = submission_limits(s, h, rules->store, &all, &refused);
+    if (rc == 0)
+        return 0;
+    FUT_MUST(task_limits_read(h->task_limits, &more) == 0);
+    if (rc == FUT_ERR_INVAL)
+        problem_set(p, PROBLEM_INVALID_VALUE,
+                    "\"limits\" must name the limit \"%s\" with a key: \"%s\" runs under it.",
+                    more.items[refused].name, h->name);
+    else
+        problem_set(p, PROBLEM_INVALID_VALUE,
+                    "\"limits\" may name %d limits less those of \"%s\", which are %zu.",
+                    TASK_LIMITS_MAX, h->name, more.n);
+    problem_set_field(p, "limits");
+    p->limit = rc == FUT_ERR_INVAL ? 0 : TASK_LIMITS_MAX;
+    return FUT_ERR_INVAL;
+}
+
+static int check_limits(const struct submission *s, const struct handler_info *h,
+                        const struct submission_rules *rules, struct problem *p)
 {
     for (size_t i = 0; i < s->limits.n; i++) {
         const struct task_limit *l = &s->limits.items[i];
@@ -74,7 +96,7 @@ static int check_limits(const struct submission *s, const struct submission_rule
         if (!per_key && *l->key)
             return refuse_limit_name(l, PROBLEM_INVALID_VALUE, "has no keys.", p);
     }
-    return 0;
+    return h->task_limits ? check_handler_limits(s, h, rules, p) : 0;
 }
 
 static int check_input(const struct submission *s, const struct handler_info *h, bool is_in_path,
@@ -143,7 +165,7 @@ int submission_check(const struct submission *s, const struct submission_rules *
     }
     if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
-    if (check_times(&s->times, p) != 0 || check_limits(s, rules, p) != 0 ||
+    if (check_times(&s->times, p) != 0 || check_limits(s, h, rules, p) != 0 ||
         check_input(s, h, is_in_path, p) != 0)
         return FUT_ERR_INVAL;
     *out = h;

@@ -266,6 +266,63 @@ START_TEST(test_limits_of_hosts_that_a_task_does_not_name)
 }
 END_TEST
 
+static void check_problem(const struct http_reply *r, const char *what, int status,
+                          const char *code, const char *field)
+{
+    ck_assert_msg(r->status == status && strcmp(api_str(r->json, "code"), code) == 0 &&
+                      strcmp(api_str(r->json, "field"), field) == 0,
+                  "%s: %d %s", what, r->status, r->body);
+}
+
+#define ENTRY                                                                                      \
+    "{\"nap\":{\"exec\":[\"sleep\",\"600\"],\"task_limits\":[\"github\",\"tenant\",\"later\"]}}"
+
+static json_t *submit_nap(struct daemon *d, const char *limits)
+{
+    char *body = text_printf("{\"handler\":\"nap\",\"limits\":%s}", limits);
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), body, id);
+    free(body);
+    return api_future(daemon_url(d), id);
+}
+
+/* Of a handler's entry. */
+START_TEST(test_limits_of_a_handler)
+{
+    struct daemon *d = daemon_start_handlers(ENTRY, NULL, 0);
+    json_t *f = submit_nap(d, "[]"); /* none is defined yet */
+    api_wait_state(daemon_url(d), api_str(f, "id"), "running");
+    json_decref(f);
+    define(d, "github", "{\"max_running\":2}");
+    define(d, "tenant", "{\"max_running\":1,\"per_key\":true}");
+    define(d, "mine", "{\"max_running\":9}");
+    define(d, "other", "{\"max_running\":9}");
+    json_t *one = submit_nap(d, "[{\"name\":\"tenant\",\"key\":\"a\"}]");
+    json_t *two = submit_nap(d, "[{\"name\":\"tenant\",\"key\":\"b\"},\"mine\"]");
+    api_wait_state(daemon_url(d), api_str(one, "id"), "running");
+    char *named = json_dumps(api_at(two, "limits"), JSON_COMPACT);
+    ck_assert_str_eq(named, "[\"github\",\"later\",\"mine\",{\"name\":\"tenant\",\"key\":\"b\"}]");
+    f = api_wait_text(daemon_url(d), api_str(two, "id"), "waiting_for.limit", "github");
+    json_decref(f);
+    struct http_reply r = api_post(daemon_url(d), "/v1/tasks", "{\"handler\":\"nap\"}");
+    check_problem(&r, "no key", 422, "invalid_value", "limits");
+    ck_assert_ptr_nonnull(strstr(r.body, "tenant"));
+    http_reply_release(&r);
+    r = api_post(daemon_url(d), "/v1/tasks",
+                 "{\"handler\":\"nap\",\"limits\":[{\"name\":\"tenant\",\"key\":\"a\"},\"mine\","
+                 "\"other\"]}");
+    check_problem(&r, "five", 422, "invalid_value", "limits");
+    http_reply_release(&r);
+    r = api_get(daemon_url(d), "/v1/handlers");
+    ck_assert_ptr_nonnull(strstr(r.body, "\"task_limits\":[\"github\",\"later\",\"tenant\"]"));
+    http_reply_release(&r);
+    free(named);
+    json_decref(one);
+    json_decref(two);
+    daemon_free(&d);
+}
+END_TEST
+
 static const struct {
     const char *path, *body, *field;
 } refused_inputs[] = {
@@ -322,14 +379,6 @@ static const struct {
     {"[\"a\",\"b\",\"c\",\"d\",\"e\"]", "invalid_value", "limits"},
     {"\"plain\"", "wrong_type", "limits"},
 };
-
-static void check_problem(const struct http_reply *r, const char *what, int status,
-                          const char *code, const char *field)
-{
-    ck_assert_msg(r->status == status && strcmp(api_str(r->json, "code"), code) == 0 &&
-                      strcmp(api_str(r->json, "field"), field) == 0,
-                  "%s: %d %s", what, r->status, r->body);
-}
 
 START_TEST(test_limits_refuse_bad_input)
 {
@@ -391,6 +440,7 @@ int main(void)
     tcase_add_test(tc, test_limits_of_a_host_are_closed_by_its_429);
     tcase_add_test(tc, test_limits_of_a_host_open_when_it_wants);
     tcase_add_test(tc, test_limits_of_hosts_that_a_task_does_not_name);
+    tcase_add_test(tc, test_limits_of_a_handler);
     tcase_add_test(tc, test_limits_name_a_wrong_fail_on);
     tcase_add_test(tc, test_limits_count_what_was_cancelled_until_it_has_ended);
     tcase_add_test(tc, test_limits_refuse_bad_input);

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/retry_json.h"
+#include "core/task_limits.h"
 #include "workers/handlers/builtins/builtins.h"
 
 #define DEFAULT_TIMEOUT_MS 300000LL
@@ -223,6 +224,35 @@ static int read_limits(const struct place *at, const json_t *value, struct handl
     return allowed ? mistake(at, value, allowed) : 0;
 }
 
+static int add_task_limit(struct task_limits *to, const json_t *value)
+{
+    const json_t *key = json_object_get(value, "key");
+    const char *name = text_of(json_is_object(value) ? json_object_get(value, "name") : value);
+    const char *text = key ? text_of(key) : "";
+    bool is_whole = !json_is_object(value) || json_object_size(value) == (key ? 2 : 1);
+    if (!name || !text || !is_whole || !task_limit_name_ok(name) ||
+        (key && !task_limit_key_ok(text)))
+        return FUT_ERR_INVAL;
+    return task_limits_add(to, name, text);
+}
+
+static int read_task_limits(const struct place *at, const json_t *value, struct handler *h)
+{
+    struct task_limits named = {.n = 0};
+    char text[TASK_LIMITS_SIZE];
+    const json_t *one;
+    size_t i;
+    if (!json_is_array(value))
+        return refuse(at, value);
+    json_array_foreach (value, i, one) {
+        if (add_task_limit(&named, one) != 0)
+            return refuse(at, value);
+    }
+    task_limits_write(&named, text);
+    h->info.task_limits = named.n ? xstrdup(text) : NULL;
+    return 0;
+}
+
 static int64_t *option_of(const struct place *at, struct handler *h)
 {
     return (int64_t *)(void *)((char *)&h->worker + at->row->option);
@@ -300,6 +330,9 @@ static const struct field fields[] = {
      .meaning = "the queue of its tasks that name none"},
     {"limits", read_limits, "an object of cpu, memory, output, files, processes", "none",
      .meaning = "what a task may take, see below"},
+    {"task_limits", read_task_limits,
+     "an array of up to 4 different limits: names, or objects of \"name\" and \"key\"", "[]",
+     .meaning = "the limits (`/v1/limits`) that each of its tasks names beside its own"},
     {"checkpoints", read_checkpoints, "true or false", "false",
      .meaning = "whether the program stores checkpoints and suspends itself, by its descriptor 3",
      .for_exec = true},
@@ -375,6 +408,7 @@ void handlers_file_release(struct handler *h)
     free((char *)(uintptr_t)h->info.name);
     free((char *)(uintptr_t)h->info.description);
     free((char *)(uintptr_t)h->info.queue);
+    free((char *)(uintptr_t)h->info.task_limits);
     exec_command_free(&h->exec);
     free(h->definition);
 }

@@ -101,6 +101,21 @@ START_TEST(test_handlers_file_worker)
 }
 END_TEST
 
+START_TEST(test_handlers_file_names_limits_of_tasks)
+{
+    ck_assert_int_eq(load("{\"h\": {\"exec\": [\"true\"], \"task_limits\": [\"github\", {\"name\": "
+                          "\"a\", \"key\": \"k\"}, {\"name\": \"z\"}]}}"),
+                     0);
+    const struct catalog *c = handlers_catalog(handlers);
+    ck_assert_str_eq(catalog_find(c, "h")->task_limits, "github\nz\na=k");
+    ck_assert_ptr_null(catalog_find(c, "echo")->task_limits);
+    handlers_free(&handlers);
+    ck_assert_int_eq(load("{\"h\": {\"exec\": [\"true\"], \"task_limits\": []}}"), 0);
+    ck_assert_ptr_null(catalog_find(handlers_catalog(handlers), "h")->task_limits);
+    handlers_free(&handlers);
+}
+END_TEST
+
 START_TEST(test_handlers_file_may_be_empty)
 {
     ck_assert_int_eq(load("{}"), 0);
@@ -150,6 +165,13 @@ static const struct text_case bad[] = {
     {H("\"backoff\": {\"factor\": 2}"), "field \"backoff\""},
     {H("\"limits\": {\"cpu\": 0}"), "field \"limits\" is {\"cpu\":0}; allowed: an object whose"},
     {H("\"limits\": {\"speed\": 1}"), "allowed: an object of cpu, memory"},
+    {H("\"task_limits\": \"a\""), "field \"task_limits\" is \"a\"; allowed: an array of up to 4"},
+    {H("\"task_limits\": [\"a b\"]"), "field \"task_limits\" is [\"a b\"]; allowed: an array"},
+    {H("\"task_limits\": [\"a\", {\"name\": \"a\", \"key\": \"k\"}]"), "different limits"},
+    {H("\"task_limits\": [\"a\", \"b\", \"c\", \"d\", \"e\"]"), "up to 4"},
+    {H("\"task_limits\": [{\"name\": \"a\", \"key\": \"\"}]"), "field \"task_limits\""},
+    {H("\"task_limits\": [{\"name\": \"a\", \"keys\": \"b\"}]"), "field \"task_limits\""},
+    {H("\"task_limits\": [7]"), "field \"task_limits\" is [7]"},
     {H("\"content_type\": \"json\""), "field \"content_type\" is \"json\""},
     {H("\"content_type\": \"a/b\\r\\nX: y\""), "field \"content_type\""},
     {H("\"description\": 5"), "field \"description\" is 5"},
@@ -221,4 +243,15 @@ int main(void)
         {test_handlers_file_limits_the_command, 0},
     };
     return suite_run_rows("handlers", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
+    TCase *t = tcase_create("handlers");
+    tcase_add_test(t, test_handlers_builtins_alone);
+    tcase_add_test(t, test_handlers_file_is_read);
+    tcase_add_test(t, test_handlers_file_makes_the_command);
+    tcase_add_test(t, test_handlers_file_worker);
+    tcase_add_test(t, test_handlers_file_may_be_empty);
+    tcase_add_loop_test(t, test_handlers_file_names_the_mistake, 0, (int)FUT_COUNT(bad));
+    tcase_add_test(t, test_handlers_file_missing);
+    tcase_add_test(t, test_handlers_file_names_limits_of_tasks);
+    tcase_add_test(t, test_handlers_file_limits_the_command);
+    return suite_run_cases("handlers", t, NULL);
 }
