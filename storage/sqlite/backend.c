@@ -85,7 +85,7 @@ static int migrate(struct backend *b, const struct store_config *cfg, struct fut
 {
     if (cfg->on_step)
         sqlite3_progress_handler(b->db, STEP_OPS, on_progress, (void *)(uintptr_t)cfg);
-    int rc = sqlite_migrate(b->db, cfg->path, err);
+    int rc = sqlite_migrate(b->db, cfg->path, sqlite_schema_version, err);
     sqlite3_progress_handler(b->db, 0, NULL, NULL);
     return rc;
 }

@@ -304,7 +304,11 @@ int sqlite_copy(const char *path, const char *to, struct fut_errbuf *err);
 int sqlite_write_failed(const char *to, struct fut_errbuf *err);
 /* Removes such a copy and what SQLite may have made beside it. */
 void sqlite_remove_copy(const char *path);
-int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err);
+/* The version that this program makes and knows. */
+extern const int sqlite_schema_version;
+/* Brings an older file to version `to`, each version in a transaction of its own; a file that is
+ * not older stays as it is. */
+int sqlite_migrate(sqlite3 *db, const char *path, int to, struct fut_errbuf *err);
 /* SQLite's result code to ours. */
 int sqlite_rc(sqlite3 *db, int rc);
 /* The sentence for the operator about a file that cannot be used; returns rc. */

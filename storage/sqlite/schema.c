@@ -235,6 +235,8 @@ static const char *const migrations[] = {
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
 
+const int sqlite_schema_version = SCHEMA_VERSION;
+
 static int io_rc(sqlite3 *db)
 {
     int extended = sqlite3_extended_errcode(db);
@@ -361,12 +363,12 @@ int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_
     return 0;
 }
 
-int sqlite_migrate(sqlite3 *db, const char *path, struct fut_errbuf *err)
+int sqlite_migrate(sqlite3 *db, const char *path, int to, struct fut_errbuf *err)
 {
     int64_t version = 0;
     if (read_pragma(db, "PRAGMA user_version", &version) != 0)
         return sqlite_fail(db, path, sqlite_rc(db, sqlite3_errcode(db)), err);
-    for (int v = (int)version; v < SCHEMA_VERSION; v++) {
+    for (int v = (int)version; v < to; v++) {
         if (migrate_one(db, v) != 0)
             return fut_fail(err, FUT_ERR_IO, "cannot bring %s from schema version %d to %d: %s",
                             path, v, v + 1, sqlite3_errmsg(db));

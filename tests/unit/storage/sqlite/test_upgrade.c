@@ -11,10 +11,13 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/schedule.h"
 #include "storage/sqlite/check.h"
+#include "storage/sqlite/internal.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 #include "tests/unit/storage/sqlite/schema_1.h"
+#include "tests/unit/storage/sqlite/schema_later.h"
 
 static struct fixture k;
 
@@ -36,7 +39,7 @@ static void remove_file(const char *end)
     (void)unlink(name);
 }
 
-static void open_version_1(void)
+static void make_version_1(void)
 {
     fixture_open(&k, "sqlite");
     fixture_stop(&k);
@@ -49,6 +52,11 @@ static void open_version_1(void)
             run_sql(sql);
     }
     k.cfg.retention_ms = 0; /* it is old */
+}
+
+static void open_version_1(void)
+{
+    make_version_1();
     fixture_reopen(&k);
 }
 
@@ -216,6 +224,236 @@ START_TEST(test_upgrade_from_1_is_whole_afterwards)
 }
 END_TEST
 
+/* ---- from each version ----------------------------------------------------------------------- */
+
+static void bring_to(int version)
+{
+    sqlite3 *db = NULL;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(sqlite3_open(k.path, &db), SQLITE_OK);
+    ck_assert_msg(sqlite_migrate(db, k.path, version, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A database as that version left it: with all that it and those before it can keep. */
+static void open_version(int version)
+{
+    make_version_1();
+    for (int v = 2; v <= version; v++) {
+        bring_to(v);
+        for (size_t i = 0; i < FUT_COUNT(schema_later); i++)
+            if (schema_later[i].version == v)
+                run_sql(schema_later[i].sql);
+    }
+    fixture_reopen(&k);
+}
+
+/* What has been claimed, to be found by its id. */
+static struct task claimed[64];
+static size_t n_claimed;
+
+static struct task *find_claimed(struct task_id id)
+{
+    for (size_t i = 0; i < n_claimed; i++)
+        if (claimed[i].spec && id_equal(claimed[i].spec->id, id))
+            return &claimed[i];
+    return NULL;
+}
+
+/* Until this task has been claimed. */
+static struct task *claim(struct task_id id, enum lane lane)
+{
+    while (!find_claimed(id)) {
+        ck_assert_uint_lt(n_claimed, FUT_COUNT(claimed));
+        n_claimed += fixture_claim(&k, lane, 1, &claimed[n_claimed]);
+    }
+    return find_claimed(id);
+}
+
+static struct task get(struct task_id id)
+{
+    struct task t;
+    ck_assert_int_eq(fixture_get(&k, id, &t), 0);
+    return t;
+}
+
+static void check_1(void)
+{
+    expect_state(SCHEMA_1_ECHO, TASK_SUCCEEDED, 1);
+    expect_state(SCHEMA_1_FAILED, TASK_FAILED, 1);
+    expect_state(SCHEMA_1_CANCELLED, TASK_CANCELLED, 0);
+    expect_state(SCHEMA_1_MEMBER_DONE, TASK_SUCCEEDED, 1);
+    expect_state(SCHEMA_1_CALLBACK, TASK_SCHEDULED, 0);
+    ck_assert_uint_eq(claim(SCHEMA_1_RUNNING, LANE_CPU)->daemon_deaths, 1);
+    struct store_submit second;
+    ck_assert_int_eq(submit_second("", &second), 0);
+    ck_assert_int_eq(second.submitted, STORE_COALESCED);
+    (void)claim(SCHEMA_1_UNIQUE, LANE_CPU);
+    ck_assert_uint_eq(claim(SCHEMA_1_RETRIED, LANE_IO)->attempt, 2);
+    ck_assert_int_eq(fixture_succeed(&k, claim(SCHEMA_1_CALLER, LANE_CPU), "x"), 0);
+    (void)claim(SCHEMA_1_CALLBACK, LANE_IO);
+    ck_assert_int_eq(fixture_succeed(&k, claim(SCHEMA_1_MEMBER, LANE_CPU), "x"), 0);
+    struct store_batch_get batch = {.id = SCHEMA_1_BATCH};
+    ck_assert_int_eq(fixture_batch_get(&k, &batch), 0);
+    ck_assert_uint_eq(batch.batch.counts[TASK_SUCCEEDED], 2);
+}
+
+static void check_2(void)
+{
+    struct task t = get(LATER_ID(02, 1));
+    ck_assert_str_eq(t.outcome->code, "memory_limit");
+    ck_assert_int_eq(t.outcome->oom, TASK_OOM_YES);
+    ck_assert_uint_eq(t.outcome->max_rss_kib, 4096);
+    ck_assert_uint_eq(t.outcome->cpu_ms, 250);
+    task_release(&t);
+}
+
+static void check_3(void)
+{
+    struct store_attempts tried = {.id = LATER_ID(03, 1)};
+    const struct task *t = claim(LATER_ID(03, 1), LANE_CPU);
+    ck_assert_uint_eq(t->attempt, 2);
+    ck_assert_uint_eq(t->earlier_attempts, 1);
+    ck_assert_str_eq(t->spec->unique, "third");
+    ck_assert_uint_eq(t->spec->retry.on, RETRY_TIMEOUT);
+    ck_assert_int_eq(t->spec->retry.max_ms, 60000);
+    ck_assert_uint_eq(t->spec->retry.jitter_percent, 10);
+    ck_assert_int_eq(fixture_attempts(&k, &tried), 0);
+    ck_assert_uint_eq(tried.n, 1);
+    ck_assert_int_eq(tried.attempts[0].outcome->exit_code, 9);
+    store_attempts_free(tried.attempts, tried.n);
+}
+
+static void check_4(void)
+{
+    struct store_batch_get batch = {.id = LATER_ID(04, 2)};
+    ck_assert_uint_eq(claim(LATER_ID(04, 1), LANE_IO)->attempt, 2);
+    struct task *member = claim(LATER_ID(04, 3), LANE_CPU);
+    ck_assert(id_equal(member->spec->batch, LATER_ID(04, 2)));
+    ck_assert_int_eq(fixture_succeed(&k, member, "x"), 0);
+    ck_assert_uint_gt(member->seq, 70000); /* it goes on counting */
+    ck_assert_int_eq(fixture_batch_get(&k, &batch), 0);
+    ck_assert(batch.batch.fail_fast && batch.batch.counts[TASK_SUCCEEDED] == 1);
+}
+
+static void check_5(void)
+{
+    struct task t = get(LATER_ID(05, 1));
+    ck_assert_str_eq(t.outcome->error_type, "ValueError");
+    task_release(&t);
+}
+
+static void check_6(void)
+{
+    struct task t;
+    struct store_bulk b = fixture_wait_bulk(&k, LATER_ID(06, 9));
+    ck_assert_str_eq(b.by, "ann");
+    ck_assert_uint_eq(b.changed, 1);
+    ck_assert_int_eq(fixture_get(&k, LATER_ID(06, 1), &t), FUT_ERR_NOT_FOUND);
+}
+
+static void check_7(void)
+{
+    struct task t = fixture_wait_state(&k, LATER_ID(07, 1), TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "expired");
+    task_release(&t);
+    ck_assert_int_eq(claim(LATER_ID(07, 2), LANE_CPU)->spec->times.deadline_ms, 86400000);
+    t = get(LATER_ID(07, 3));
+    ck_assert_int_eq(t.state, TASK_SCHEDULED);
+    ck_assert_int_eq(t.spec->times.run_at_wall_ms, 4070908800000);
+    task_release(&t);
+}
+
+static void check_8(void)
+{
+    expect_state(LATER_ID(08, 3), TASK_SCHEDULED, 0);
+    ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(08, 2), LANE_CPU), "x"), 0);
+    const struct task_spec *told = claim(LATER_ID(08, 3), LANE_IO)->spec;
+    ck_assert_ptr_nonnull(
+        memmem(told->input, told->input_len, "\"total\":1", strlen("\"total\":1")));
+}
+
+static void check_9(void)
+{
+    struct store_schedule_run runs[STORE_SCHEDULE_RUNS];
+    struct store_schedule_get o = {.name = "nightly", .runs = runs};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_schedule_get, &o.op), 0);
+    ck_assert_int_eq(o.schedule.next_ms, 4070908800000);
+    ck_assert_uint_eq(o.schedule.revision, 3);
+    ck_assert_str_eq(o.schedule.text, "{\"cron\":\"0 0 1 1 *\"}");
+    ck_assert_uint_eq(o.n_runs, 1);
+    ck_assert(runs[0].kind == STORE_RUN_FIRED && runs[0].has_future);
+    store_schedule_release(&o.schedule);
+    ck_assert_str_eq(claim(LATER_ID(09, 1), LANE_CPU)->spec->schedule, "nightly");
+}
+
+static void check_10(void)
+{
+    const struct task_spec *spec = claim(LATER_ID(10, 1), LANE_CPU)->spec;
+    ck_assert_str_eq(spec->queue, "mail");
+    ck_assert_str_eq(spec->fair_key, "tenant-1");
+    ck_assert_int_eq(spec->priority, 5);
+}
+
+static void check_11(void)
+{
+    struct task t = get(LATER_ID(11, 1));
+    struct task_outcome *o = task_outcome_error("no", "nobody wants it");
+    ck_assert(t.spec->is_promise && t.state == TASK_SCHEDULED);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_REJECT, &(struct task_in){.outcome = o}), 0);
+    ck_assert_int_eq(t.state, TASK_FAILED);
+    task_outcome_unref(o);
+    task_release(&t);
+}
+
+static void check_12(void)
+{
+    struct store_limit_closed c;
+    ck_assert(store_limit_closed(k.store, "api", &c) && c.is_shut);
+    ck_assert_ptr_null(find_claimed(LATER_ID(12, 1)));
+    ck_assert_int_eq(fixture_limit_close(&k, "api", "", 0), 0);
+    ck_assert_str_eq(claim(LATER_ID(12, 1), LANE_CPU)->spec->limits, "api");
+    ck_assert(store_limit_closed(k.store, "api", &c) && c.is_full);
+}
+
+static void check_13(void)
+{
+    struct task t;
+    ck_assert_uint_eq(claim(LATER_ID(13, 1), LANE_CPU)->attempt, 1);
+    ck_assert_int_eq(fixture_get_checkpoint(&k, LATER_ID(13, 1), &t), 0);
+    ck_assert_uint_eq(t.checkpoint->len, 2);
+    ck_assert_mem_eq(t.checkpoint->body, "42", 2);
+    task_release(&t);
+}
+
+static void check_14(void)
+{
+    expect_state(LATER_ID(14, 2), TASK_SCHEDULED, 0);
+    ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(14, 1), LANE_CPU), "x"), 0);
+    (void)claim(LATER_ID(14, 2), LANE_CPU);
+}
+
+/* By the version that brought it. */
+static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3,  check_4,
+                                       check_5,  check_6,  check_7,  check_8,  check_9,
+                                       check_10, check_11, check_12, check_13, check_14};
+
+START_TEST(test_upgrade_from_each_keeps_what_it_had)
+{
+    struct sqlite_check_view v;
+    struct fut_errbuf err = {""};
+    open_version(_i);
+    for (int i = 1; i <= _i && i < (int)FUT_COUNT(checks); i++)
+        checks[i]();
+    for (size_t i = 0; i < n_claimed; i++)
+        task_release(&claimed[i]);
+    fixture_stop(&k);
+    ck_assert_int_eq(sqlite_check(k.path, say, NULL, &v, &err), 0);
+    ck_assert_int_eq(v.schema_version, sqlite_schema_version);
+    fixture_close(&k);
+}
+END_TEST
+
 /* ---- newer ones ------------------------------------------------------------------------------ */
 
 static size_t read_file(const char *end, char *out, size_t cap)
@@ -265,6 +503,7 @@ int main(void)
     TCase *tc = suite_case("all", 30, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(tc, tests[i]);
+    tcase_add_loop_test(tc, test_upgrade_from_each_keeps_what_it_had, 1, sqlite_schema_version + 1);
     tcase_add_loop_test(tc, test_upgrade_newer_is_refused_and_not_touched, 0, 2);
     return suite_run_cases("upgrade", tc, NULL);
 }
