@@ -30,7 +30,7 @@ run() { # COMMAND LOG; FUT_BUILD is the mutant's
 # The failed checks that LOG tells, one a line: "test: message" of libcheck's failures, what the tools
 # print as a breach, "part: figure" of tests/soak, a test's name of Python's unittest. Not among them: a test that was stopped by its time limit, or that died.
 failed_checks() {
-    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*:([^:]+):[0-9]+: /\1: /p' -e 's/^BREACH: //p' \
+    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*(: [^:]*)?:([^: ]+):[0-9]+: /\2: /p' -e 's/^BREACH: //p' \
         -e 's/^FAIL +([a-z]+: )/\1/p' -e 's/^ *FAIL: (test_[A-Za-z0-9_]+) .*/\1/p' "$1"
 }
 

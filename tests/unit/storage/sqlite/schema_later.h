@@ -124,6 +124,13 @@ static const struct {
          LATER_TASK(LATER_KEY(14, 2), "1", "second") LATER_WAITS(LATER_KEY(14, 2), "1", "1400")
          "UPDATE live SET unmet=1 WHERE key=" LATER_KEY(14, 2) ";"
          "INSERT INTO edges VALUES (" LATER_KEY(14, 1) ",7," LATER_KEY(14, 2) ",0,1);"},
+    /* A queue that is paused, with a task; its weight, and that of a fairness key. */
+    {15, LATER_LINE("1500", "1", "slow", "crawl", "") LATER_TASK(LATER_KEY(15, 1), "1", "crawl")
+         LATER_IN_LINE(LATER_KEY(15, 1), "1", "1500")
+         "INSERT INTO options (key,queue) VALUES (" LATER_KEY(15, 1) ",'slow');"
+         "INSERT INTO queues VALUES ('slow',0.5,3,0,1000,1,0);"
+         "INSERT INTO fair_weights VALUES ('slow','tenant-1',2);"
+         "INSERT INTO pauses VALUES (0,'slow'," LATER_AT ",'ann','it is too much');"},
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 /* Databases of other versions: older ones are brought to this one with all that is in them, newer
  * ones are refused and stay as they are, to the byte. */
 #include <check.h>
+#include <math.h>
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/sqlite/check.h"
 #include "storage/sqlite/internal.h"
@@ -433,10 +435,27 @@ static void check_14(void)
     (void)claim(LATER_ID(14, 2), LANE_CPU);
 }
 
+static void check_15(void)
+{
+    struct pool_pause pause;
+    struct store_queue_list o = {.name = "slow"};
+    ck_assert(store_paused(k.store, STORE_PAUSE_QUEUE, "slow", &pause));
+    ck_assert_str_eq(pause.by, "ann");
+    ck_assert_str_eq(pause.reason, "it is too much");
+    ck_assert_int_eq(fixture_do(&k, &store_verb_queue_list, &o.op), 0);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert_uint_eq(o.n_fair, 1);
+    ck_assert(fabs(o.queues[0].queue.weight - 0.5) < 1e-9);
+    ck_assert_uint_eq(o.queues[0].queue.limit.max_running, 3);
+    expect_state(LATER_ID(15, 1), TASK_QUEUED, 0);
+    free(o.queues);
+    free(o.fair);
+}
+
 /* By the version that brought it. */
-static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3,  check_4,
-                                       check_5,  check_6,  check_7,  check_8,  check_9,
-                                       check_10, check_11, check_12, check_13, check_14};
+static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3, check_4,  check_5,
+                                       check_6,  check_7,  check_8,  check_9, check_10, check_11,
+                                       check_12, check_13, check_14, check_15};
 
 START_TEST(test_upgrade_from_each_keeps_what_it_had)
 {
