@@ -231,6 +231,7 @@ START_TEST(test_store_graph_parents_from_before)
     ck_assert_int_eq(fixture_succeed(&k, &running, "r"), 0);
     finish(&child[0], true);
     ck_assert_int_eq(submit(&child[1], 1, &edge, 1), 0);
+    expect(&child[1], TASK_QUEUED, NULL); /* nobody would wake it */
     finish(&child[1], true);
     edge.on = STORE_ON_FAILURE;
     ck_assert_int_eq(submit(&child[2], 1, &edge, 1), FUT_ERR_STATE);

@@ -131,6 +131,10 @@ static const struct {
          "INSERT INTO queues VALUES ('slow',0.5,3,0,1000,1,0);"
          "INSERT INTO fair_weights VALUES ('slow','tenant-1',2);"
          "INSERT INTO pauses VALUES (0,'slow'," LATER_AT ",'ann','it is too much');"},
+    /* One that has results of others in its input. */
+    {16, LATER_LINE("1600", "1", "", "refers", "") LATER_TASK(LATER_KEY(16, 1), "1", "refers")
+         LATER_IN_LINE(LATER_KEY(16, 1), "1", "1600")
+         "INSERT INTO options (key,flags) VALUES (" LATER_KEY(16, 1) ",2);"},
 };
 /* clang-format on */
 

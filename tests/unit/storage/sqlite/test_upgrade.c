@@ -452,10 +452,15 @@ static void check_15(void)
     free(o.fair);
 }
 
+static void check_16(void)
+{
+    ck_assert(claim(LATER_ID(16, 1), LANE_CPU)->spec->has_refs);
+}
+
 /* By the version that brought it. */
-static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3, check_4,  check_5,
-                                       check_6,  check_7,  check_8,  check_9, check_10, check_11,
-                                       check_12, check_13, check_14, check_15};
+static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3,  check_4,  check_5,
+                                       check_6,  check_7,  check_8,  check_9,  check_10, check_11,
+                                       check_12, check_13, check_14, check_15, check_16};
 
 START_TEST(test_upgrade_from_each_keeps_what_it_had)
 {
