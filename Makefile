@@ -43,7 +43,7 @@ MAIN    := daemon/main.c
 UNIT    := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/contract/test_*.c tests/model/test_*.c)
 SYSTEM  := $(wildcard tests/system/test_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
-COUNTED := $(wildcard tests/bench/count_*.c)
+COUNTED := $(wildcard tests/bench/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 # The inner make of a target that first installs what is missing; builds on every CPU.
