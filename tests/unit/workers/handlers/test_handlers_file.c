@@ -241,17 +241,7 @@ int main(void)
         {test_handlers_file_names_the_mistake, FUT_COUNT(bad)},
         {test_handlers_file_missing, 0},
         {test_handlers_file_limits_the_command, 0},
+        {test_handlers_file_names_limits_of_tasks, 0},
     };
     return suite_run_rows("handlers", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
-    TCase *t = tcase_create("handlers");
-    tcase_add_test(t, test_handlers_builtins_alone);
-    tcase_add_test(t, test_handlers_file_is_read);
-    tcase_add_test(t, test_handlers_file_makes_the_command);
-    tcase_add_test(t, test_handlers_file_worker);
-    tcase_add_test(t, test_handlers_file_may_be_empty);
-    tcase_add_loop_test(t, test_handlers_file_names_the_mistake, 0, (int)FUT_COUNT(bad));
-    tcase_add_test(t, test_handlers_file_missing);
-    tcase_add_test(t, test_handlers_file_names_limits_of_tasks);
-    tcase_add_test(t, test_handlers_file_limits_the_command);
-    return suite_run_cases("handlers", t, NULL);
 }
