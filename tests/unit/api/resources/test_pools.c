@@ -78,11 +78,12 @@ static void teardown(void)
 
 START_TEST(test_pools_are_shown)
 {
-    expect(ask(&f, "GET /v1/pools", "", NULL), 200,
-           "{\"pools\":[{\"lane\":\"io\",\"capacity\":20,\"configured\":20,\"max\":4096,\"busy\":0,"
-           "\"queued\":0,\"started\":0,\"unsaved\":0,\"paused\":false},{\"lane\":\"cpu\","
-           "\"capacity\":2,",
-           "\"max\":1024", NULL);
+    expect(
+        ask(&f, "GET /v1/pools", "", NULL), 200,
+        "{\"pools\":[{\"lane\":\"io\",\"capacity\":20,\"configured\":20,\"max\":4096,\"busy\":0,"
+        "\"lent\":0,\"queued\":0,\"started\":0,\"unsaved\":0,\"paused\":false},{\"lane\":\"cpu\","
+        "\"capacity\":2,",
+        "\"max\":1024", NULL);
 }
 END_TEST
 
