@@ -27,7 +27,7 @@ report < <(commands | lacks systemd/futured.bash '\b' '\b')
 report < <(fields | lacks systemd/futured-handlers.5 '^\.It Cm ' '$')
 # … and it knows no other.
 report < <(grep -noE '^\.It Cm [a-z_]+$' systemd/futured-handlers.5 | while IFS=: read -r line item; do
-    fields | grep -qx "${item#.It Cm }" || echo "systemd/futured-handlers.5:$line: no such field: $item"
+    grep -qx "${item#.It Cm }" <<<"$(fields)" || echo "systemd/futured-handlers.5:$line: no such field: $item"
 done)
 report < <(for page in systemd/*.[58]; do
     sed 's/^\.\\" @VARIABLES@/.It Ev X/' "$page" | groff -mdoc -Tutf8 -ww -z 2>&1 | sed "s|^|$page: |"

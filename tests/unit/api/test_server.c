@@ -190,9 +190,9 @@ START_TEST(test_server_shows_handlers_stats_and_health)
     expect(ask(&f, "GET /v1/handlers", "", NULL), 200,
            "\"retry_on\":[\"temporary\",\"crash\"],\"backoff\":{\"first\":1,\"max\":300,\"jitter\":"
            "0.25},"
-           "\"limits\":{},\"paused\":false}",
+           "\"limits\":{},\"queue\":\"default\",\"paused\":false}",
            "\"retry_on\":[\"temporary\",\"exit\"],\"backoff\":{\"first\":0.5,\"max\":300,",
-           "\"limits\":{\"cpu\":1.5,\"memory\":67108864},\"paused\":false}");
+           "\"limits\":{\"cpu\":1.5,\"memory\":67108864},\"queue\":\"default\",\"paused\":false}");
     expect(ask(&f, "GET /v1/stats", "", NULL), 200, "\"version\":\"test\"", "\"waiters\":0",
            "\"store\":{\"health\":\"ok\"");
     expect(ask(&f, "GET /healthz", "", NULL), 200, "{\"status\":\"ok\"}", NULL, NULL);
