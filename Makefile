@@ -185,7 +185,7 @@ calendar: test-deps
 	@FUT_BUILD=$(B) tests/calendar/check.py --whole
 
 lint: deps
-	+@$(BUILD) all VARIANT=debug
+	+@$(BUILD) all build/debug/libsupport.a VARIANT=debug
 	@tests/lint/run.sh
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

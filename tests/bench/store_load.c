@@ -140,7 +140,7 @@ static double claim_cpu_us(size_t groups)
 }
 
 /* From the end of a task to the start of the next one, while `running` of them run. */
-static void hand_over(size_t rounds, size_t running, struct samples *took)
+static void measure_starts(size_t rounds, size_t running, struct samples *took)
 {
     struct task *tasks = xcalloc(running, sizeof(*tasks));
     struct store_claim first = {.lane = LANE_IO, .max = running, .tasks = tasks};
@@ -223,7 +223,7 @@ int main(int argc, char **argv)
         post(&store_verb_limit_put, &o.op);
         wait_all();
         submit((size_t)queued, 0, limit < 2 ? "api" : NULL);
-        hand_over((size_t)rounds * 10, (size_t)running, &took);
+        measure_starts((size_t)rounds * 10, (size_t)running, &took);
         printf("{\"queued\":%.0f,\"limited\":%s,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", queued,
                limit < 2 ? "true" : "false", samples_ms(&took, 0.5), samples_ms(&took, 0.99));
         samples_release(&took);

@@ -269,9 +269,15 @@ START_TEST(test_waiting_for_names_the_reason)
     struct task t =
         make_task(reasons[_i].state,
                   &(struct task_spec){.lane = reasons[_i].lane, .after = {reasons[_i].after, 1}});
+    struct waiting_scene scene = reasons[_i].scene;
+    struct fut_errbuf err;
+    ck_assert_int_eq(store_open(&(struct store_config){.backend = "memory", .max_queued = 1},
+                                &scene.limits, &err),
+                     0);
     t.due_wall_ms = reasons[_i].due;
     buf_putc(&out, '{');
-    waiting_for_write(&out, &t, &reasons[_i].scene);
+    waiting_for_write(&out, &t, &scene);
+    store_close(&scene.limits);
     buf_printf(&want, "\"waiting_for\":{\"code\":\"%s\"", reasons[_i].code);
     if (*reasons[_i].code)
         ck_assert_msg(strstr(out.data, want.data) && strstr(out.data, reasons[_i].more), "%s",
