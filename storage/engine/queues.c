@@ -380,6 +380,8 @@ static void show_starts(const struct line_starts *starts, int64_t up_ms,
     const uint32_t now_ds = (uint32_t)(up_ms / 100), most_ds = STORE_QUEUE_RATE_S * 10;
     uint32_t waits[STORE_QUEUE_STARTS], oldest_ds = 0;
     size_t n = starts->n < STORE_QUEUE_STARTS ? (size_t)starts->n : STORE_QUEUE_STARTS, recent = 0;
+    if (n == 0)
+        return;
     for (size_t i = 0; i < n; i++) {
         uint32_t age_ds = now_ds - starts->ring[i].at_ds;
         waits[i] = starts->ring[i].wait_ms;

@@ -10,6 +10,22 @@ TCase *suite_case(const char *name, double seconds, void (*setup)(void), void (*
     return c;
 }
 
+static int run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
+
+static int run_case(const char *name, TCase *c)
+{
+    Suite *suite = suite_create(name);
+    suite_add_tcase(suite, c);
+    return run(suite);
+}
+
 int suite_run_cases(const char *name, ...)
 {
     Suite *suite = suite_create(name);
@@ -18,11 +34,7 @@ int suite_run_cases(const char *name, ...)
     for (TCase *c; (c = va_arg(ap, TCase *)) != NULL;)
         suite_add_tcase(suite, c);
     va_end(ap);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run(suite);
 }
 
 int suite_run_rows(const char *name, double seconds, void (*setup)(void), void (*teardown)(void),
@@ -35,7 +47,7 @@ int suite_run_rows(const char *name, double seconds, void (*setup)(void), void (
         else
             tcase_add_test(c, rows[i].test);
     }
-    return suite_run_cases(name, c, NULL);
+    return run_case(name, c);
 }
 
 int suite_run(const char *name, const TTest *const *tests, size_t n)
@@ -43,5 +55,5 @@ int suite_run(const char *name, const TTest *const *tests, size_t n)
     TCase *c = suite_case(name, SUITE_TIMEOUT_S, NULL, NULL);
     for (size_t i = 0; i < n; i++)
         tcase_add_test(c, tests[i]);
-    return suite_run_cases(name, c, NULL);
+    return run_case(name, c);
 }
