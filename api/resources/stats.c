@@ -145,11 +145,13 @@ static void read_http(const struct api *a, struct stats_numbers *out)
 void stats_read(const struct api *a, struct stats_numbers *out)
 {
     const struct pool_view *pools = &a->cfg.pools;
-    *out = (struct stats_numbers){.has_pools = pools->read != NULL};
+    *out = (struct stats_numbers){0};
     out->uptime = (double)(clock_mono_ms() - a->started_mono_ms) / 1000;
     store_stats(a->cfg.store, &out->store);
-    if (out->has_pools)
+    if (pools->read) {
+        out->has_pools = true;
         pools->read(pools->ctx, &out->pools);
+    }
     read_http(a, out);
 }
 
