@@ -501,10 +501,12 @@ static const char *queue_of(const struct submission *s, const struct handler_inf
 int submission_limits(const struct submission *s, const struct handler_info *h, struct store *store,
                       struct task_limits *out, size_t *out_refused)
 {
-    struct task_limits more = {.n = 0};
-    *out = s->limits;
+    struct task_limits more;
+    out->n = s->limits.n; /* what is not in use is not copied: half a KiB for each task */
+    memcpy(out->items, s->limits.items, s->limits.n * sizeof(out->items[0]));
     if (!h->task_limits)
         return 0;
+    more.n = 0;
     FUT_MUST(task_limits_read(h->task_limits, &more) == 0);
     for (size_t i = 0; i < more.n; i++) {
         const struct task_limit *l = &more.items[i];

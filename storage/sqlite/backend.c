@@ -80,13 +80,20 @@ static int on_progress(void *cfg_)
     return 0; /* go on */
 }
 
-/* A migration of a large database takes long, and whoever started us has a time-out. */
-static int migrate(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
+/* A migration of a large database takes long, and whoever started us has a time-out. On a
+ * connection of its own: renaming a column makes SQLite open a temporary database, which each later
+ * transaction of that connection would begin and end, too. */
+static int migrate(const struct store_config *cfg, struct fut_errbuf *err)
 {
+    sqlite3 *db = NULL;
+    int rc = sqlite_connect(cfg->path, sqlite_log_vfs(), &db, err);
+    if (rc != 0)
+        return rc;
     if (cfg->on_step)
-        sqlite3_progress_handler(b->db, STEP_OPS, on_progress, (void *)(uintptr_t)cfg);
-    int rc = sqlite_migrate(b->db, cfg->path, sqlite_schema_version, err);
-    sqlite3_progress_handler(b->db, 0, NULL, NULL);
+        sqlite3_progress_handler(db, STEP_OPS, on_progress, (void *)(uintptr_t)cfg);
+    rc = sqlite_migrate(db, cfg->path, sqlite_schema_version, err);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    (void)sqlite3_close(db);
     return rc;
 }
 
@@ -113,9 +120,9 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
     if (rc == 0)
         rc = make_private(cfg->path, err);
     if (rc == 0)
-        rc = sqlite_connect(cfg->path, sqlite_log_vfs(), &b->db, err);
+        rc = migrate(cfg, err);
     if (rc == 0)
-        rc = migrate(b, cfg, err);
+        rc = sqlite_connect(cfg->path, sqlite_log_vfs(), &b->db, err);
     if (rc == 0) {
         rc = sqlite_prepare_writes(b);
         if (rc == 0)

@@ -21,8 +21,7 @@ static struct task make(const struct task *parent)
     struct task_spec spec = *t.spec;
     if (parent)
         spec.parent = parent->spec->id;
-    task_spec_unref(t.spec);
-    t.spec = task_spec_new(&spec);
+    fixture_respec(&t, &spec);
     return t;
 }
 
