@@ -100,7 +100,7 @@ struct backend {
     struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
     size_t n_bulks, n_bulks_before;
     struct memory_schedule *schedules, *schedules_before; /* by name; likewise */
-    size_t n_schedules, n_schedules_before;
+    size_t n_schedules, cap_schedules, n_schedules_before;
     struct undo *undo;
     size_t n_undo, cap_undo, mark;
 };

@@ -264,6 +264,7 @@ static void keep_schedules(struct backend *b, bool is_committed)
         free_schedules(b->schedules, b->n_schedules);
         b->schedules = b->schedules_before;
         b->n_schedules = b->n_schedules_before;
+        b->cap_schedules = b->n_schedules_before + 1; /* as keep_before made it */
     }
     b->schedules_before = NULL;
 }

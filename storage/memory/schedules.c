@@ -65,7 +65,10 @@ int memory_schedule_put(struct backend *b, const struct store_schedule *s)
         store_schedule_release(&m->row);
     } else {
         size_t at = place_of(b, s->name);
-        b->schedules = xrealloc(b->schedules, (b->n_schedules + 1) * sizeof(*b->schedules));
+        if (b->n_schedules == b->cap_schedules) {
+            b->cap_schedules = b->cap_schedules ? 2 * b->cap_schedules : 16;
+            b->schedules = xrealloc(b->schedules, b->cap_schedules * sizeof(*b->schedules));
+        }
         m = &b->schedules[at];
         memmove(m + 1, m, (b->n_schedules - at) * sizeof(*m));
         b->n_schedules++;
