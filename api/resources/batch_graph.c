@@ -51,6 +51,7 @@ static void separate(struct request *r)
 static void read_members(struct request *r, size_t limit, request_step *next)
 {
     struct walk *w = r->work;
+    request_drop_op(r);
     r->op.members =
         (struct store_members){.id = w->id, .from = w->from, .limit = limit, .tasks = w->page};
     request_members(r, next);
@@ -127,6 +128,7 @@ static void edges_read(struct request *r)
 static void read_edges(struct request *r)
 {
     struct walk *w = r->work;
+    request_drop_op(r);
     r->op.edges = (struct store_edges){.ids = w->ids, .n_ids = w->n};
     request_post(r, &store_verb_edges, drop_edges, edges_read);
 }
