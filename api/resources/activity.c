@@ -13,10 +13,7 @@
 #include "core/mem.h"
 #include "core/number.h"
 
-#define KEEP_ALIVE_MS 15000
 #define STEP 64
-#define SSE_TYPE "text/event-stream"
-#define NDJSON_TYPE "application/x-ndjson"
 
 struct activity {
     struct event_out out;
@@ -151,7 +148,7 @@ static void next_events(struct request *r)
     if (r->out.len)
         request_stream_more(r, next_events);
     else
-        sleep_until_woken(r, KEEP_ALIVE_MS, woken);
+        sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
 }
 
 /* ---- its begin ------------------------------------------------------------------------------- */
@@ -192,9 +189,8 @@ void activity_get(struct request *r)
 {
     struct activity *a = arena_alloc(&r->arena, sizeof(*a));
     const struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
-    const char *accept = http_header(r, "Accept");
     struct problem p;
-    a->out.is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
+    event_out_choose(&a->out, http_header(r, "Accept"));
     if (!read_kinds(r, &a->kinds) || !read_last(r, &a->last) || !request_read_filter(r, &a->filter))
         return;
     if (!waiter_open(&r->api->waiters, &r->waiter, NULL, 0, &wish)) {
@@ -207,7 +203,7 @@ void activity_get(struct request *r)
     feed_join(&r->api->feed, &r->reader, &r->waiter, a->last);
     request_add_header(r, "Cache-Control", "no-cache");
     request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
-    request_stream(r, a->out.is_ndjson ? NDJSON_TYPE : SSE_TYPE, next_events);
+    request_stream(r, event_out_type(&a->out), next_events);
     event_out_begin(&r->out, &a->out);
     if (!a->last)
         write_open(r, a);

@@ -1,8 +1,6 @@
 #include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
-#include <string.h>
-
 #include "api/http/mhd.h"
 #include "api/http/shared.h"
 #include "api/resources/future_json.h"
@@ -12,10 +10,6 @@
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "core/number.h"
-
-#define KEEP_ALIVE_MS 15000
-#define SSE_TYPE "text/event-stream"
-#define NDJSON_TYPE "application/x-ndjson"
 
 struct events {
     struct many many;  /* first: r->work is either */
@@ -176,7 +170,7 @@ static void next_event(struct request *r)
         return;
     }
     if (e->remaining)
-        sleep_until_woken(r, KEEP_ALIVE_MS, woken);
+        sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
     else
         tell_end(r, e);
 }
@@ -192,7 +186,7 @@ static void begin(struct request *r)
     buf_release(&r->body);
     request_add_header(r, "Cache-Control", "no-cache");
     request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
-    request_stream(r, e->out.is_ndjson ? NDJSON_TYPE : SSE_TYPE, next_event);
+    request_stream(r, event_out_type(&e->out), next_event);
     event_out_begin(&r->out, &e->out);
 }
 
@@ -221,8 +215,8 @@ static struct events *events_new(struct request *r)
 {
     struct events *e = arena_alloc(&r->arena, sizeof(*e));
     struct problem p;
-    const char *accept = http_header(r, "Accept"), *last = http_header(r, "Last-Event-ID");
-    e->out.is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
+    const char *last = http_header(r, "Last-Event-ID");
+    event_out_choose(&e->out, http_header(r, "Accept"));
     if (last && *last && !number_parse_uint(last, UINT64_MAX, &e->last_seq)) {
         problem_set(&p, PROBLEM_INVALID_HEADER,
                     "Last-Event-ID must be the id of an event of such a stream, a number.");

@@ -20,7 +20,8 @@ struct page {
     struct buf *out;
     const struct api *api;
     struct stats_numbers numbers;
-    bool is_open_metrics;
+    struct proc_stat me; /* of the daemon */
+    bool has_me, is_open_metrics;
 };
 
 /* ---- one metric ------------------------------------------------------------------------------ */
@@ -230,16 +231,14 @@ static void write_requests(struct page *p, const struct metric *m)
 
 static void write_cpu(struct page *p, const struct metric *m)
 {
-    struct proc_stat me;
-    if (proc_stat_read(getpid(), &me))
-        write_sample(p, m->name, "_total", "", (double)me.cpu_ms / 1000);
+    if (p->has_me)
+        write_sample(p, m->name, "_total", "", (double)p->me.cpu_ms / 1000);
 }
 
 static void write_memory(struct page *p, const struct metric *m)
 {
-    struct proc_stat me;
-    if (proc_stat_read(getpid(), &me))
-        write_sample(p, m->name, "", "", (double)me.rss_bytes);
+    if (p->has_me)
+        write_sample(p, m->name, "", "", (double)p->me.rss_bytes);
 }
 
 static void write_descriptors(struct page *p, const struct metric *m)
@@ -278,6 +277,7 @@ void metrics_get(struct request *r)
     struct page p = {.out = &r->out, .api = r->api};
     p.is_open_metrics = accept && strstr(accept, OPEN_METRICS);
     stats_read(r->api, &p.numbers);
+    p.has_me = proc_stat_read(getpid(), &p.me);
     for (size_t i = 0; i < stats_table.n; i++) {
         if (is_shown(&p, &stats_table.rows[i]))
             write_row(&p, &stats_table.rows[i]);

@@ -1,8 +1,21 @@
 #include "api/text/event_out.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define RETRY_MS 1000 /* how soon a browser comes back */
+#define SSE_TYPE "text/event-stream"
+#define NDJSON_TYPE "application/x-ndjson"
+
+void event_out_choose(struct event_out *e, const char *accept)
+{
+    e->is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
+}
+
+const char *event_out_type(const struct event_out *e)
+{
+    return e->is_ndjson ? NDJSON_TYPE : SSE_TYPE;
+}
 
 void event_out_begin(struct buf *out, const struct event_out *e)
 {

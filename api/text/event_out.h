@@ -13,6 +13,12 @@ struct event_out {
     bool is_ndjson;
 };
 
+#define EVENT_OUT_KEEP_ALIVE_MS 15000 /* the longest silence of a stream */
+
+/* As the client's Accept asks, which may be NULL: NDJSON when that is named alone. */
+void event_out_choose(struct event_out *e, const char *accept);
+/* The content type of the stream. */
+const char *event_out_type(const struct event_out *e);
 /* What stands before all events. */
 void event_out_begin(struct buf *out, const struct event_out *e);
 /* One event. name: a plain word. id: 0 none. json: n bytes of one JSON value, in which line ends
