@@ -1,8 +1,8 @@
-#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/batches.h"
 #include "api/resources/future_json.h"
 #include "api/resources/wait.h"

@@ -1,8 +1,8 @@
-#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include "api/http/mhd.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
 #include "api/text/event_out.h"

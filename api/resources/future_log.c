@@ -1,4 +1,3 @@
-#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include <inttypes.h>
@@ -7,6 +6,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/futures.h"
 #include "api/resources/wait.h"
 #include "api/text/params.h"

@@ -1,7 +1,7 @@
-#include "api/http/sleep.h"
 #include "api/resources/rows.h"
 
 #include "api/http/shared.h"
+#include "api/http/sleep.h"
 #include "api/resources/many.h"
 #include "api/text/json_out.h"
 
