@@ -51,16 +51,26 @@ static void start_with_forks(void)
     free(library);
 }
 
-static void kill_workers(void)
+enum { WORKERS = 2 };
+
+/* The daemon serves before its workers are there. */
+static bool know_workers(pid_t pids[WORKERS])
 {
+    size_t n = 0;
     struct http_reply r = api_get(daemon_url(d), "/v1/workers");
     json_t *workers = api_at(r.json, "workers");
-    for (size_t i = 0; i < json_array_size(workers); i++) {
-        pid_t pid = (pid_t)api_int(json_array_get(workers, i), "pid");
-        if (pid > 0)
-            (void)kill(pid, SIGKILL);
+    for (size_t i = 0; i < json_array_size(workers) && n < WORKERS; i++) {
+        pids[n] = (pid_t)api_int(json_array_get(workers, i), "pid");
+        n += pids[n] > 0;
     }
     http_reply_release(&r);
+    return n == WORKERS;
+}
+
+static void kill_workers(const pid_t pids[WORKERS])
+{
+    for (size_t i = 0; i < WORKERS; i++)
+        (void)kill(pids[i], SIGKILL);
 }
 
 static int count_lines(const char *needle)
@@ -77,18 +87,20 @@ static const struct {
     const char *task, *code; /* what it waits for */
     int error;
 } shortages[] = {
-    {"{\"handler\":\"upper\",\"input\":\"x\",\"timeout\":1}", "program_broken", EAGAIN},
-    {"{\"handler\":\"upper\",\"input\":\"x\",\"timeout\":1}", "program_broken", ENOMEM},
-    {"{\"handler\":\"sha256\",\"input\":\"x\",\"timeout\":1}", "workers_broken", EAGAIN},
+    {"{\"handler\":\"upper\",\"input\":\"x\",\"timeout\":2}", "program_broken", EAGAIN},
+    {"{\"handler\":\"upper\",\"input\":\"x\",\"timeout\":2}", "program_broken", ENOMEM},
+    {"{\"handler\":\"sha256\",\"input\":\"x\",\"timeout\":2}", "workers_broken", EAGAIN},
 };
 
 /* Their tasks stay in the queue, uncharged, whatever their timeout, and run when there is one. */
 START_TEST(test_machine_without_processes_keeps_tasks)
 {
     char ids[MANY][ID_TEXT_SIZE];
+    pid_t workers[WORKERS];
     start_with_forks();
+    wait_for(know_workers(workers));
     let_forks_fail(shortages[_i].error);
-    kill_workers();
+    kill_workers(workers);
     for (int i = 0; i < MANY; i++)
         api_submit(daemon_url(d), shortages[_i].task, ids[i]);
     json_decref(api_wait_text(daemon_url(d), ids[0], "waiting_for.code", shortages[_i].code));
