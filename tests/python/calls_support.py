@@ -9,7 +9,9 @@ import support
 
 
 class CallsDaemon(support.Daemon):
-    def __init__(self, threads=20, **settings):
+    """`more`: further entries of the handlers file."""
+
+    def __init__(self, threads=20, more=None, **settings):
         self.folder = tempfile.mkdtemp(prefix="futured-calls-")
         self.key = os.path.join(self.folder, "key")
         environment = {**os.environ, "PYTHONPATH": support.PACKAGE}
@@ -19,7 +21,7 @@ class CallsDaemon(support.Daemon):
                                   str(threads)], env=environment, check=True, stdout=subprocess.PIPE).stdout
         settings.setdefault("FUTURED_LISTEN", "unix:" + os.path.join(self.folder, "socket"))
         settings.setdefault("MAX_WORKERS", "4")
-        super().__init__(support.json.loads(printed), **settings)
+        super().__init__({**support.json.loads(printed), **(more or {})}, **settings)
 
     def environment(self):
         """For a program that uses executors."""

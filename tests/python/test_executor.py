@@ -70,6 +70,18 @@ class Touches:
         return open, (self.path, "w")
 
 
+class TouchingError(Exception):
+    """An exception that leaves a file where it is un-pickled."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.touched = Touches(path)
+
+
+def fail_touching(path):
+    raise TouchingError(path)
+
+
 def count(state={"n": 0}):  # noqa: B006 - it is to be shared by the calls of one process
     state["n"] += 1
     return state["n"], os.getpid()
@@ -399,12 +411,16 @@ class SecurityTests(calls_support.CallsCase):
     def test_a_result_of_another_call_or_key_is_refused(self):
         mac, path = b"m" * 32, os.path.join(self.directory, "result")
         data = _calls._functions.dumps(Touches(path))
-        good = _calls.encode_end(self.key, mac, data)
-        self.assertEqual(_calls.decode_end(self.key, mac, good), data)
-        for key, call, end in ((self.key, b"n" * 32, good), (os.urandom(32), mac, good), (self.key, mac, good[:-1]),
-                               (self.key, mac, _calls.encode_call(self.key, b"s" * 16, b"", data))):
+        task, other = "0193a1b2-7c00-7000-8a2b-3c4d5e6f7081", "0193a1b2-7c00-7000-8a2b-3c4d5e6f7082"
+        good = _calls.encode_end(self.key, mac, task, data)
+        self.assertEqual(_calls.decode_end(self.key, mac, task, good), data)
+        self.assertEqual(_calls.decode_end(self.key, None, task, good), data)
+        for key, call, name, end in (
+                (self.key, b"n" * 32, task, good), (os.urandom(32), mac, task, good), (self.key, mac, task, good[:-1]),
+                (self.key, mac, other, good), (self.key, None, other, good), (self.key, mac, "", good),
+                (self.key, mac, task, _calls.encode_call(self.key, b"s" * 16, b"", data))):
             with self.assertRaises(_keys.NotSigned):
-                _calls.decode_end(key, call, end)
+                _calls.decode_end(key, call, name, end)
 
     def test_a_result_that_is_not_signed_is_not_un_pickled(self):
         path = os.path.join(self.directory, "result")
@@ -424,6 +440,95 @@ class SecurityTests(calls_support.CallsCase):
         with self.assertRaises(FileExistsError):
             _keys.generate(self.daemon.key)
         self.assertEqual(os.stat(self.daemon.key).st_mode & 0o777, 0o600)
+
+
+REPLAYS = """
+import base64, os, sys
+import futured_worker as sdk
+
+@sdk.handler("replays")
+def replays(task):
+    with open(sys.argv[1], "rb") as file:
+        end = file.read()
+    if os.path.exists(sys.argv[1] + ".fail"):
+        raise RuntimeError("\x1etraceback\x1e" + base64.b64encode(end).decode("ascii"))
+    return sdk.Result(end, "application/vnd.futured.result")
+
+sdk.run()
+"""
+
+
+class ReplayTests(unittest.TestCase):
+    """A worker without the key that answers with what it has seen: signed ends of other calls."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="futured-python-")
+        program, cls.recorded = os.path.join(cls.directory, "replays.py"), os.path.join(cls.directory, "end")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(REPLAYS)
+        cls.daemon = calls_support.CallsDaemon(more={"replays": {
+            "worker": [sys.executable, program, cls.recorded], "retries": 0, "env": {"PYTHONPATH": support.PACKAGE}}})
+        cls.where = {"url": cls.daemon.url, "key": cls.daemon.key}
+        cls.client = futured.Client(cls.daemon.url)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+        support.shutil.rmtree(cls.directory)
+
+    def setUp(self):
+        self.path = os.path.join(self.directory, "touched")
+
+    def record(self, data, fails):
+        with open(self.recorded, "wb") as file:
+            file.write(data)
+        if fails:
+            open(self.recorded + ".fail", "w", encoding="ascii").close()
+            self.addCleanup(os.unlink, self.recorded + ".fail")
+
+    def refused(self, found, how):
+        self.assertIsInstance(found, futured.TransportError, how)
+        self.assertIsInstance(found.__cause__, _keys.NotSigned, how)
+        self.assertFalse(os.path.exists(self.path), how)
+
+    def test_the_result_of_another_call(self):
+        """By a future that knows its call, and by one that another process attaches."""
+        with futured.ProcessPoolExecutor(**self.where) as executor:
+            other = executor.submit(Touches, self.path)
+            other.result(support.WAIT_S).close()
+            os.unlink(self.path)  # so whoever un-pickles this end is seen
+            signed = self.client.result(other.id)
+        with futured.Executor(handler="replays", **self.where) as executor:
+            for how, end in {"as it was": signed, "cut": signed[:-1], "longer": signed + b".", "unsigned": signed[32:],
+                             "changed": signed[:90] + bytes([signed[90] ^ 1]) + signed[91:], "empty": b""}.items():
+                self.record(end, False)
+                future = executor.submit(abs, -1)
+                self.refused(future.exception(support.WAIT_S), how)
+                self.refused(futured.attach(future.id, **self.where).exception(support.WAIT_S), how)
+
+    def test_the_failure_of_another_call(self):
+        with futured.ProcessPoolExecutor(**self.where) as executor:
+            other = executor.submit(fail_touching, self.path)
+            other.exception(support.WAIT_S)
+            os.unlink(self.path)
+            signed = _calls.parts_of_log(self.client.get(other.id)["error"]["log"]).exception
+        self.assertIn(self.path.encode(), signed)
+        self.record(signed, True)
+        with futured.Executor(handler="replays", **self.where) as executor:
+            future = executor.submit(abs, -1)
+            self.refused(future.exception(support.WAIT_S), "failure")
+            self.refused(futured.attach(future.id, **self.where).exception(support.WAIT_S), "failure, attached")
+
+    def test_the_call_of_another_key(self):
+        key = os.path.join(self.directory, "another-key")
+        _keys.generate(key)
+        for kind in LANES:
+            with kind(url=self.daemon.url, key=key) as executor:
+                found = executor.submit(id, Touches(self.path)).exception(support.WAIT_S)
+            self.assertIsInstance(found, futured.TransportError)
+            self.assertIn("not signed with the key", str(found))
+            self.assertFalse(os.path.exists(self.path))
 
 
 class RemoteTests(unittest.TestCase):

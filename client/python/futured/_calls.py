@@ -3,7 +3,8 @@
 
 A call:    signature, then "FUT1", the Python's major and minor version, session (16 bytes), the size of the
            preparation (4 bytes), the preparation, the pickled (function, args, kwargs).
-A result:  signature, then the call's signature, then the pickled value; of a failure the pickled (exception, traceback).
+A result:  signature, then the call's signature, the task's id, and the pickled value; of a failure the pickled
+           exception. So it is the result of this call of this task, and of no other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MAGIC = b"FUT1"
 HEAD = struct.Struct("!4sBB16sI")
 CALL_TYPE = "application/vnd.futured.call"
 RESULT_TYPE = "application/vnd.futured.result"
+ID_BYTES = 36              # of a task's id
 MARK = "\x1e"              # in the log of a task that failed: before the traceback, and before the exception
 
 
@@ -98,18 +100,21 @@ def decode_call(key: bytes, data: bytes) -> Call:
     return Call(data[:_keys.MAC_BYTES], session, body[HEAD.size:end], body[end:])
 
 
-def encode_end(key: bytes, call_mac: bytes, data: bytes) -> bytes:
-    body = call_mac + data
+def encode_end(key: bytes, call_mac: bytes, task_id: str, data: bytes) -> bytes:
+    body = call_mac + task_id.encode("ascii") + data
     return _keys.sign(key, b"end", body) + body
 
 
-def decode_end(key: bytes, call_mac: Optional[bytes], data: bytes) -> bytes:
-    """The pickle of a result or of a failure; raises NotSigned also when it is the end of another call. `call_mac`
-    None: of any call."""
+def decode_end(key: bytes, call_mac: Optional[bytes], task_id: str, data: bytes) -> bytes:
+    """The pickle of a result or of a failure; raises NotSigned also when it is the end of another call or task.
+    `call_mac` None: of any call of that task."""
     body = _keys.verify(key, b"end", data)
+    start = _keys.MAC_BYTES + ID_BYTES
+    if body[_keys.MAC_BYTES:start] != task_id.encode("ascii"):
+        raise _keys.NotSigned("the end of another task")
     if call_mac is not None and body[:_keys.MAC_BYTES] != call_mac:
         raise _keys.NotSigned("the end of another call")
-    return body[_keys.MAC_BYTES:]
+    return body[start:]
 
 
 class Parts(NamedTuple):

@@ -219,7 +219,7 @@ class Core:
             future._end(None, error)
             return
         try:
-            value, failure, printed = end_of(self.key, future._call_mac, info)
+            value, failure, printed = end_of(self.key, future._call_mac, future._task_id or "", info)
         except BaseException as wrong:  # of a __setstate__ of the user's, SystemExit among them
             value, failure, printed = None, _transport(wrong), ""
         if printed and future._relay:
@@ -246,7 +246,7 @@ def _transport(wrong: BaseException) -> TransportError:
     return error
 
 
-def end_of(key: bytes, call_mac: Optional[bytes],
+def end_of(key: bytes, call_mac: Optional[bytes], task_id: str,
            info: Dict[str, Any]) -> Tuple[Any, Optional[BaseException], str]:
     """(value, failure, what was printed) of a call that is done, as the API shows it. Raises what un-pickling raises,
     and NotSigned before it."""
@@ -254,20 +254,20 @@ def end_of(key: bytes, call_mac: Optional[bytes],
         found = requests.value_of(info)
         if not isinstance(found, bytes):
             raise _keys.NotSigned("not a result of the Python package")
-        return _functions.loads(_calls.decode_end(key, call_mac, found)), None, info.get("log", "")
+        return _functions.loads(_calls.decode_end(key, call_mac, task_id, found)), None, info.get("log", "")
     if info["state"] == "cancelled":
         return None, failure_of(info), info.get("log", "")
     error = info.get("error") or {}
     parts = _calls.parts_of_log(error.get("log", ""))
-    return None, _failure(key, call_mac, error, parts), parts.printed
+    return None, _failure(key, call_mac, task_id, error, parts), parts.printed
 
 
-def _failure(key: bytes, call_mac: Optional[bytes], error: Dict[str, Any],
+def _failure(key: bytes, call_mac: Optional[bytes], task_id: str, error: Dict[str, Any],
              parts: _calls.Parts) -> BaseException:
     message = str(error.get("message", ""))
     found: BaseException
     if parts.exception is not None:
-        found = _functions.loads(_calls.decode_end(key, call_mac, parts.exception))
+        found = _functions.loads(_calls.decode_end(key, call_mac, task_id, parts.exception))
         if not isinstance(found, BaseException):
             raise TypeError("not an exception")
     elif error.get("type") == "InitializerFailed":

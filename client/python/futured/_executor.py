@@ -286,7 +286,7 @@ def attach(task: str, *, url: Optional[str] = None, token: Optional[str] = None,
     core = _core.core_of(url, token, ca, _keys.load(key))
     info = core.client.get(task)
     future = Future(core, None)
-    future._task_id = info["id"]
+    future._task_id = task.lower()  # what comes must be the end of this task
     if info["done"]:
         core._on_done(future, info, None)
     else:

@@ -123,7 +123,7 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
         with printing(task):
             value = function(*args, **kwargs)
         del function, args, kwargs
-        data = _calls.encode_end(self.key, call.mac, pickle.dumps(value, _functions.PROTOCOL))
+        data = _calls.encode_end(self.key, call.mac, task.id, pickle.dumps(value, _functions.PROTOCOL))
         answer: Callable[[], None] = self.send("DONE %d %d" % (task._number, len(data)), _calls.RESULT_TYPE, data)
         return answer
 
@@ -142,7 +142,7 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
             kind, message, trace = error.kind, error.message, error.trace
         else:
             kind, message, trace = sdk._name_of(error), sdk._text_of(error), trace_of(error)
-            payload = self._pickled(mac, error)
+            payload = self._pickled(mac, task.id, error)
         first = next((line for line in message.splitlines() if line.strip()), kind)[:1000]
         details = "%s%s%s%s" % (_calls.MARK, trace.replace(_calls.MARK, " "), _calls.MARK, payload.decode("ascii"))
         text = (first.replace(_calls.MARK, " ") + "\n" + details + "\n").encode("utf-8", "replace")
@@ -150,7 +150,7 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
         answer: Callable[[], None] = functools.partial(self.channel.write, head, text)
         return answer
 
-    def _pickled(self, mac: Optional[bytes], error: BaseException) -> bytes:
+    def _pickled(self, mac: Optional[bytes], task_id: str, error: BaseException) -> bytes:
         """The exception as the executor raises it; b"" when it does not survive the way."""
         try:
             data = pickle.dumps(error.with_traceback(None), _functions.PROTOCOL)
@@ -158,7 +158,7 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
                 return b""
         except BaseException:
             return b""
-        return base64.b64encode(_calls.encode_end(self.key, mac, data))
+        return base64.b64encode(_calls.encode_end(self.key, mac, task_id, data))
 
 
 def call_bytes(payload: Any, content_type: str) -> bytes:
