@@ -326,6 +326,21 @@ class DurableTests(calls_support.CallsCase):
                             "print(e.submit(lambda: 6 * 7).id, flush=True)\nos._exit(0)\n")
         self.assertEqual(futured.attach(done.stdout.strip()).result(support.WAIT_S), 42)
 
+    def test_attach_to_many(self):
+        """Those that are not there cost the others nothing."""
+        with futured.ThreadPoolExecutor() as executor:
+            futures = [executor.submit(abs, -n) for n in range(300)]
+            names = [each.id for each in futures]
+        unknown = "0193a1b2-7c00-7000-8a2b-3c4d5e6f7081"
+        asked = [names[0], unknown, *names[1:], "no id", names[0].upper()]
+        found = futured.attach_all(asked)
+        futured.wait(found, support.WAIT_S)
+        self.assertEqual([each.id for each in found], [each.lower() for each in asked])
+        for n in (1, 301):
+            self.assertIsInstance(found[n].exception(0), futured.TransportError)
+        self.assertEqual([each.result(0) for each in (found[0], *found[2:301], found[302])], [*range(300), 0])
+        self.assertEqual(futured.attach_all([]), [])
+
     def test_a_program_ends_when_its_calls_are_done_or_detached(self):
         for at_exit, waits in (("wait", True), ("detach", False)):
             text = ("import futured, time\ne = futured.ThreadPoolExecutor(at_exit=%r)\n"

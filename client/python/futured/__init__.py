@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._client import Batch, Client, Task
 from ._errors import (CancelledError, FuturedError, InitializerFailed, NotAccepted, NotDone, Problem, RemoteError,
                       TaskFailed, TaskTimeout, TransportError, Unreachable, WorkerDied)
-from ._executor import Executor, ProcessPoolExecutor, ThreadPoolExecutor, attach
+from ._executor import Executor, ProcessPoolExecutor, ThreadPoolExecutor, attach, attach_all
 from ._future import Future
 from ._progress import progress
 from ._requests import Event, Waited
@@ -26,7 +26,7 @@ __all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "
            "Executor", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Future", "FuturedError", "InitializerFailed",
            "NotAccepted", "NotDone", "Problem", "ProcessPoolExecutor", "RemoteError", "Task", "TaskFailed",
            "TaskFunction", "TaskTimeout", "ThreadPoolExecutor", "TransportError", "Unreachable", "Waited", "WorkerDied",
-           "as_completed", "attach", "current", "progress", "task", "wait"]
+           "as_completed", "attach", "attach_all", "current", "progress", "task", "wait"]
 __version__ = "0.1.0"
 
 

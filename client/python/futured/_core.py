@@ -23,10 +23,11 @@ from ._client import Client
 from ._errors import (InitializerFailed, NotAccepted, Problem, RemoteError, TransportError, WorkerDied,
                       failed, failure_of)
 from ._future import Future
-from ._receiver import Receiver
+from ._receiver import MERGED_MAX, Receiver
 
 BATCH_TASKS = 2000
 BATCH_BYTES = 8 << 20
+WATCH_MAX = MERGED_MAX     # futures of one `watch` without a batch
 RAW_BYTES = 1 << 20        # calls from here on go one by one, as they are; smaller ones as base64 in a batch
 WORKER_DEATHS = ("worker_died", "worker_protocol", "signal", "exit")
 LOG = logging.getLogger("concurrent.futures")

@@ -292,3 +292,18 @@ def attach(task: str, *, url: Optional[str] = None, token: Optional[str] = None,
     else:
         core.watch({info["id"]: future})
     return future
+
+
+def attach_all(tasks: Iterable[str], *, url: Optional[str] = None, token: Optional[str] = None,
+               ca: Optional[str] = None, key: Optional[str] = None) -> List[Future]:
+    """The futures of many calls, by their ids, in their order; does not wait for the daemon. One that it does not know
+    ends with TransportError."""
+    core = _core.core_of(url, token, ca, _keys.load(key))
+    names = [task.lower() for task in tasks]
+    found = {name: Future(core, None) for name in names}
+    for name, future in found.items():
+        future._task_id = name
+    unique = iter(found.items())
+    for part in iter(lambda: dict(itertools.islice(unique, _core.WATCH_MAX)), {}):
+        core.watch(part)
+    return [found[name] for name in names]

@@ -228,7 +228,8 @@ class Receiver:
             stream.ended = True
 
     def _refused(self, stream: _Stream) -> None:
-        """503: again in a while. Named futures of which one is gone: each by itself. Anything else is final."""
+        """503: again in a while. Named futures of which one is gone: its half is asked for again in halves, and so
+        on. Anything else is final."""
         body = stream.parser.take()
         if stream.parser.status == 503:
             self._break(stream)
@@ -237,7 +238,10 @@ class Receiver:
         self._streams.remove(stream)
         futures = stream.futures
         if stream.parser.status in (404, 410) and (len(futures) > 1 or stream.batch is not None):
-            self._streams.extend(_Stream({name: future}, None) for name, future in futures.items())
+            names, half = list(futures), len(futures) // 2
+            for part in (names[:half], names[half:]):
+                if part:
+                    self._streams.append(_Stream({name: futures[name] for name in part}, None))
             return
         text = "the daemon does not tell the end of the call: %s" % body[:300].decode("utf-8", "replace")
         for future in list(futures.values()):
