@@ -29,6 +29,7 @@ static const struct cli_option cancel_options[] = {
 static const struct cli_option failures_options[] = {
     FILTER_OPTIONS,
     {"limit", 'n', "N", "at most so many groups (100)", &limit, NULL},
+    {"yes", 'y', NULL, "with retry and rm: do not ask", NULL, &yes},
     {0},
 };
 
@@ -43,6 +44,8 @@ static const struct change cancel = {"POST", "/cancel", "/v1/futures/cancel", "C
                                      "scheduled,queued,running"};
 static const struct change cancel_tree = {"POST", "/cancel?tree=true", NULL, NULL, NULL};
 static const struct change retry = {"POST", "/retry", "/v1/futures/retry", "Retry", "failed"};
+static const struct change removal_of_failed = {"DELETE", "", "/v1/futures/delete", "Delete",
+                                                "failed"};
 static const struct change removal = {"DELETE", "", "/v1/futures/delete", "Delete",
                                       "succeeded,failed,cancelled"};
 
@@ -190,7 +193,7 @@ static void add_group(struct cli *c, struct cli_table *t, const json_t *g)
                                            json_string_value(json_object_get(g, "message"))});
 }
 
-static int run_failures(struct cli *c, int argc, char **argv)
+static int list_failures(struct cli *c, int argc, char **argv)
 {
     static const char *const heads[] = {"HANDLER", "CODE",    "COUNT",  "FIRST",
                                         "LAST",    "EXAMPLE", "MESSAGE"};
@@ -219,12 +222,41 @@ static int run_failures(struct cli *c, int argc, char **argv)
     return code;
 }
 
+/* A group is what one row of the list counts: a handler's failures with one code. */
+static int change_group(struct cli *c, const struct change *ch, int argc, char **argv)
+{
+    filter_values[FILTER_HANDLER] = argv[0];
+    if (argc > 1)
+        filter_values[FILTER_CODE] = argv[1];
+    return change_by_filter(c, ch);
+}
+
+static int retry_group(struct cli *c, int argc, char **argv)
+{
+    return change_group(c, &retry, argc, argv);
+}
+
+static int remove_group(struct cli *c, int argc, char **argv)
+{
+    return change_group(c, &removal_of_failed, argc, argv);
+}
+
+static int run_failures(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_action actions[] = {
+        {"retry", 1, 2, retry_group}, {"rm", 1, 2, remove_group}, {0}};
+    if (filter_values[FILTER_STATE])
+        return cli_fail(CLI_USAGE, "--state is not for failures: all of them are failed.");
+    return cli_act(c, actions, list_failures, 0, argc, argv);
+}
+
 const struct cli_command cli_changes_commands[] = {
     {"cancel", "[ID...]", "cancel futures, named or by filter", cancel_options, 0, -1, run_cancel},
     {"retry", "[ID...]", "give failed or cancelled futures another life", change_options, 0, -1,
      run_retry},
     {"rm", "[ID...]", "delete futures that are done", change_options, 0, -1, run_rm},
-    {"failures", "", "count failed futures by handler and error code", failures_options, 0, 0,
-     run_failures},
+    {"failures", "[retry|rm] [HANDLER] [CODE]",
+     "count failed futures by handler and error code, or change those of a group", failures_options,
+     0, 3, run_failures},
     {0},
 };

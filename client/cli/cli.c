@@ -143,3 +143,21 @@ void cli_explain(const json_t *future)
             fputc('\n', stderr);
     }
 }
+
+int cli_act(struct cli *c, const struct cli_action *actions,
+            int (*otherwise)(struct cli *c, int argc, char **argv), int most, int argc, char **argv)
+{
+    for (const struct cli_action *a = actions; argc > 0 && a->name; a++) {
+        if (strcmp(a->name, argv[0]) != 0)
+            continue;
+        if (argc - 1 < a->min_arguments || (a->max_arguments >= 0 && argc - 1 > a->max_arguments))
+            return cli_fail(CLI_USAGE, "`%s` takes %s%d here.", a->name,
+                            a->max_arguments == a->min_arguments ? "" : "at least ",
+                            a->min_arguments);
+        return a->run(c, argc - 1, argv + 1);
+    }
+    if (argc > most)
+        return cli_fail(CLI_USAGE, "`%s` is nothing that this command does; --help says what is.",
+                        argv[0]);
+    return otherwise(c, argc, argv);
+}

@@ -50,9 +50,43 @@ struct cli_command {
     int (*run)(struct cli *c, int argc, char **argv);
 };
 
+/* What a command does with its arguments when the first of them is this word. */
+struct cli_action {
+    const char *name;
+    int min_arguments, max_arguments; /* behind the word; max -1: any number */
+    int (*run)(struct cli *c, int argc, char **argv);
+};
+
 /* The tables of the commands, each ending with a row without a name. */
 extern const struct cli_command cli_submit_commands[], cli_futures_commands[],
-    cli_changes_commands[], cli_service_commands[];
+    cli_changes_commands[], cli_batches_commands[], cli_service_commands[];
+
+/* Options of all commands, understood before and after the command's name. */
+extern const struct cli_option cli_common_options[];
+/* What they say. */
+extern struct remote_config cli_remote;
+extern bool cli_as_json, cli_as_tsv, cli_wants_help;
+
+/* Every command once, in the order of the help: calls each(ctx, command). */
+void commands_each(void (*each)(void *ctx, const struct cli_command *c), void *ctx);
+/* NULL: there is none of this name. */
+const struct cli_command *commands_find(const char *name);
+/* `future commands`: a line per command and option, of which the manual is made: "command",
+ * "arguments", "help", and below it "-" or "x", "--option", "VALUE" or "-", "help", separated by
+ * tabs. */
+void commands_print(void);
+/* `future complete`: what the last of these words (those behind "future" on a command line) may
+ * become, a line each: the word, a tab, what it is. "@files": a file's name. */
+void complete_print(int argc, char **argv);
+
+/* Runs the action that argv[0] names (the table ends with a row without a name), or, when it names
+ * none, `otherwise` with all arguments, of which there may be at most `most`. */
+int cli_act(struct cli *c, const struct cli_action *actions,
+            int (*otherwise)(struct cli *c, int argc, char **argv), int most, int argc,
+            char **argv);
+
+/* `future ls --all --batch BATCH`. */
+int futures_list_batch(struct cli *c, char *batch);
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
@@ -86,6 +120,18 @@ void cli_table_row(struct cli_table *t, const char *const *cells);
 /* Writes to standard output and frees t. */
 void cli_table_end(struct cli_table *t);
 void cli_print_json(const json_t *value);
+/* A value as text: numbers without trailing zeros, objects as JSON, null and NULL as "". free() it.
+ */
+char *cli_cell(const json_t *value);
+/* A column of a listing: a member of each element, shown as text. */
+struct cli_column {
+    const char *head, *member;
+};
+/* GET path, and a row for each element of its array `member`: at most 16 columns. The exit code. */
+int cli_list(struct cli *c, const char *path, const char *member, const struct cli_column *columns,
+             size_t n);
+/* GET path, and a line for each member, those of objects as "object.member". The exit code. */
+int cli_show(struct cli *c, const char *path);
 /* Writes s with control characters replaced, so that a task's text cannot drive the terminal. */
 void cli_print_safe(FILE *f, const char *s);
 /* "3 s ago", "2 h ago" for an RFC 3339 time in UTC; "" for NULL. `out` has at least 32 bytes. */

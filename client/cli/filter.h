@@ -29,13 +29,13 @@ extern const char *filter_values[FILTER_COUNT];
 #define FILTER_OPTIONS \
     {"state", 's', "STATES", "comma list of scheduled, queued, running, succeeded, failed, cancelled", \
      &filter_values[FILTER_STATE], NULL}, \
-    {"handler", 'H', "NAME", "of this handler alone", &filter_values[FILTER_HANDLER], NULL}, \
+    {"handler", 'H', "HANDLER", "of this handler alone", &filter_values[FILTER_HANDLER], NULL}, \
     {"lane", 'l', "LANE", "io or cpu", &filter_values[FILTER_LANE], NULL}, \
     {"queue", 'q', "QUEUE", "of this queue alone", &filter_values[FILTER_QUEUE], NULL}, \
-    {"schedule", 0, "NAME", "made by this schedule", &filter_values[FILTER_SCHEDULE], NULL}, \
+    {"schedule", 0, "SCHEDULE", "made by this schedule", &filter_values[FILTER_SCHEDULE], NULL}, \
     {"code", 'c', "CODE", "that ended with this error code, such as timeout", \
      &filter_values[FILTER_CODE], NULL}, \
-    {"batch", 0, "ID", "members of this batch", &filter_values[FILTER_BATCH], NULL}, \
+    {"batch", 0, "BATCH", "members of this batch", &filter_values[FILTER_BATCH], NULL}, \
     {"parent", 0, "ID", "submitted by this task", &filter_values[FILTER_PARENT], NULL}, \
     {"after", 0, "TIME", "submitted at this time or later, such as 2026-11-22T10:00:00Z", \
      &filter_values[FILTER_AFTER], NULL}, \

@@ -290,6 +290,13 @@ static int run_ls(struct cli *c, int argc, char **argv)
     return code;
 }
 
+int futures_list_batch(struct cli *c, char *batch)
+{
+    filter_values[FILTER_BATCH] = batch;
+    all_pages = true;
+    return run_ls(c, 0, NULL);
+}
+
 const struct cli_command cli_futures_commands[] = {
     {"get", "ID", "show a future; the exit code says how it ended", get_options, 1, 1, run_get},
     {"result", "ID", "print the bytes of a result", get_options, 1, 1, run_result},

@@ -193,6 +193,7 @@ static void prepare(struct call *c, const char *url, struct curl_slist *headers)
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, 10L);
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, q->timeout_ms);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->why);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);

@@ -27,6 +27,7 @@ struct remote_request {
     size_t body_len;
     const char *body_type; /* NULL: application/json */
     const char *accept;    /* NULL: whatever the route answers */
+    long timeout_ms;       /* of the whole call; 0: none */
     const char *key; /* Idempotency-Key; with one a lost connection is tried again; NULL: none */
     /* Streams: called with the bytes as they come, while the status is 2xx; what it returns false
      * for ends the request quietly. It may make calls of its own, which do not stream. NULL: the

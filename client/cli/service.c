@@ -1,5 +1,5 @@
-/* service: the commands that look at the daemon and steer it: batch, pools, queues, pause, resume,
- * purge, workers, handlers, stats, graph. */
+/* service: the commands that look at the daemon and steer it: pools, queues, limits, schedules,
+ * pause, resume, purge, workers, handlers, stats. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,170 +33,53 @@ static const struct cli_option purge_options[] = {
     {0},
 };
 
-/* A column of a listing: a member of each element, shown as text. */
-struct column {
-    const char *head, *member;
-};
-
-/* Numbers without trailing zeros, booleans as words, what is missing as nothing. */
-static char *cell_of(const json_t *value)
-{
-    char *text = NULL;
-    if (json_is_string(value))
-        return xstrdup(json_string_value(value));
-    if (json_is_real(value) && asprintf(&text, "%.3g", json_real_value(value)) < 0)
-        abort();
-    if (!text && value && !json_is_null(value))
-        text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    return text ? text : xstrdup("");
-}
-
-static int list(struct cli *c, const char *path, const char *member, const struct column *columns,
-                size_t n)
-{
-    const char *heads[16] = {0};
-    char *cells[16];
-    int code = CLI_OK;
-    size_t at;
-    json_t *row, *answer = cli_get(c, path, &code);
-    if (!answer)
-        return code;
-    if (c->format == CLI_JSON) {
-        cli_print_json(answer);
-        json_decref(answer);
-        return CLI_OK;
-    }
-    for (size_t i = 0; i < n; i++)
-        heads[i] = columns[i].head;
-    struct cli_table *t = cli_table_new(c, n, heads);
-    json_array_foreach (json_object_get(answer, member), at, row) {
-        for (size_t i = 0; i < n; i++)
-            cells[i] = cell_of(json_object_get(row, columns[i].member));
-        cli_table_row(t, (const char *const *)cells);
-        for (size_t i = 0; i < n; i++)
-            free(cells[i]);
-    }
-    cli_table_end(t);
-    json_decref(answer);
-    return CLI_OK;
-}
-
 static int run_pools(struct cli *c, int argc, char **argv)
 {
-    static const struct column columns[] = {{"LANE", "lane"},       {"SLOTS", "capacity"},
-                                            {"BUSY", "busy"},       {"QUEUED", "queued"},
-                                            {"UNSAVED", "unsaved"}, {"PAUSED", "paused"}};
+    static const struct cli_column columns[] = {{"LANE", "lane"},       {"SLOTS", "capacity"},
+                                                {"BUSY", "busy"},       {"QUEUED", "queued"},
+                                                {"UNSAVED", "unsaved"}, {"PAUSED", "paused"}};
     (void)argc, (void)argv;
-    return list(c, "/v1/pools", "pools", columns, FUT_COUNT(columns));
+    return cli_list(c, "/v1/pools", "pools", columns, FUT_COUNT(columns));
 }
 
 static int run_workers(struct cli *c, int argc, char **argv)
 {
-    static const struct column columns[] = {
+    static const struct cli_column columns[] = {
         {"PID", "pid"},       {"PROGRAM", "program"}, {"LANE", "lane"},
         {"STATE", "state"},   {"TASKS", "tasks"},     {"DONE", "tasks_done"},
         {"RSS", "rss_bytes"}, {"CPU", "cpu"},         {"TASK", "task"}};
     (void)argc, (void)argv;
-    return list(c, "/v1/workers", "workers", columns, FUT_COUNT(columns));
+    return cli_list(c, "/v1/workers", "workers", columns, FUT_COUNT(columns));
 }
 
 static int run_handlers(struct cli *c, int argc, char **argv)
 {
-    static const struct column columns[] = {{"NAME", "name"},       {"KIND", "kind"},
-                                            {"LANE", "lane"},       {"TIMEOUT", "timeout"},
-                                            {"RETRIES", "retries"}, {"LIMITS", "limits"}};
+    static const struct cli_column columns[] = {{"NAME", "name"},       {"KIND", "kind"},
+                                                {"LANE", "lane"},       {"TIMEOUT", "timeout"},
+                                                {"RETRIES", "retries"}, {"LIMITS", "limits"}};
     (void)argc, (void)argv;
-    return list(c, "/v1/handlers", "handlers", columns, FUT_COUNT(columns));
-}
-
-static int print_object(struct cli *c, json_t *answer, const char *indent)
-{
-    const char *name;
-    json_t *value;
-    if (c->format == CLI_JSON) {
-        cli_print_json(answer);
-        return CLI_OK;
-    }
-    json_object_foreach (answer, name, value) {
-        char *cell = cell_of(value);
-        printf("%s%s%s", indent, name, c->format == CLI_TSV ? "\t" : ": ");
-        cli_print_safe(stdout, cell);
-        putchar('\n');
-        free(cell);
-    }
-    return CLI_OK;
-}
-
-static int show(struct cli *c, const char *path)
-{
-    int code = CLI_OK;
-    json_t *answer = cli_get(c, path, &code);
-    if (answer)
-        code = print_object(c, answer, "");
-    json_decref(answer);
-    return code;
+    return cli_list(c, "/v1/handlers", "handlers", columns, FUT_COUNT(columns));
 }
 
 static int run_stats(struct cli *c, int argc, char **argv)
 {
     (void)argc, (void)argv;
-    return show(c, "/v1/stats");
-}
-
-static int run_batch(struct cli *c, int argc, char **argv)
-{
-    char *path = cli_path(c, "/v1/batches/", argv[0], "");
-    int code = show(c, path);
-    (void)argc;
-    free(path);
-    return code;
-}
-
-static bool wants_dot;
-
-static const struct cli_option graph_options[] = {
-    {"dot", 0, NULL, "print it for Graphviz", NULL, &wants_dot},
-    {0},
-};
-
-static int print_dot(struct cli *c, const char *path)
-{
-    struct remote_answer a;
-    int code = CLI_OK;
-    remote_call(c->remote, &(struct remote_request){.path = path, .accept = "text/vnd.graphviz"},
-                &a);
-    if (a.status != 200)
-        code = cli_refused(c, &a);
-    else if (fwrite(a.body.data, 1, a.body.len, stdout) != a.body.len || fflush(stdout) != 0)
-        code = cli_fail(CLI_USAGE, "The graph cannot be written: %s.", strerror(errno));
-    remote_answer_release(&a);
-    return code;
-}
-
-static int run_graph(struct cli *c, int argc, char **argv)
-{
-    static const struct column columns[] = {
-        {"ID", "id"}, {"NAME", "name"}, {"HANDLER", "handler"}, {"STATE", "state"}};
-    char *path = cli_path(c, "/v1/batches/", argv[0], "/graph");
-    int code = wants_dot ? print_dot(c, path) : list(c, path, "nodes", columns, FUT_COUNT(columns));
-    (void)argc;
-    free(path);
-    return code;
+    return cli_show(c, "/v1/stats");
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
 static int run_queues(struct cli *c, int argc, char **argv)
 {
-    static const struct column columns[] = {
+    static const struct cli_column columns[] = {
         {"NAME", "name"},           {"WEIGHT", "weight"},           {"MAX", "max_running"},
         {"SCHEDULED", "scheduled"}, {"QUEUED", "queued"},           {"RUNNING", "running"},
         {"PER_S", "started_per_s"}, {"OLDEST", "oldest_queued_at"}, {"PAUSED", "paused"},
         {"REASON", "reason"}};
     if (argc == 0)
-        return list(c, "/v1/queues?limit=1000", "queues", columns, FUT_COUNT(columns));
+        return cli_list(c, "/v1/queues?limit=1000", "queues", columns, FUT_COUNT(columns));
     char *path = cli_path(c, "/v1/queues/", argv[0], "");
-    int code = show(c, path);
+    int code = cli_show(c, path);
     free(path);
     return code;
 }
@@ -223,6 +106,98 @@ static int run_purge(struct cli *c, int argc, char **argv)
                              json_object_get(answer, is_dry ? "matched" : "changed")));
     json_decref(answer);
     return code;
+}
+
+/* ---- limits and schedules -------------------------------------------------------------------- */
+
+static int run_limits(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_column columns[] = {{"NAME", "name"},       {"MAX", "max_running"},
+                                                {"RATE", "rate"},       {"PER_KEY", "per_key"},
+                                                {"RUNNING", "running"}, {"WAITING", "waiting"},
+                                                {"CLOSED", "closed"},   {"OPENS", "opens_at"}};
+    if (argc == 0)
+        return cli_list(c, "/v1/limits", "limits", columns, FUT_COUNT(columns));
+    char *path = cli_path(c, "/v1/limits/", argv[0], "");
+    int code = cli_show(c, path);
+    free(path);
+    return code;
+}
+
+static int list_schedules(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_column columns[] = {{"NAME", "name"},
+                                                {"NEXT", "next_at"},
+                                                {"PAUSED", "paused"},
+                                                {"SOURCE", "source"},
+                                                {"DEFINITION", "definition"}};
+    (void)argc, (void)argv;
+    return cli_list(c, "/v1/schedules?limit=1000", "schedules", columns, FUT_COUNT(columns));
+}
+
+static int show_schedule(struct cli *c, int argc, char **argv)
+{
+    char *path = cli_path(c, "/v1/schedules/", argv[0], "");
+    int code = cli_show(c, path);
+    (void)argc;
+    free(path);
+    return code;
+}
+
+/* Starts the task of each, and prints the ids of the futures. */
+static int run_now(struct cli *c, int argc, char **argv)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < argc && code == CLI_OK; i++) {
+        char *path = cli_path(c, "/v1/schedules/", argv[i], "/run");
+        json_t *answer =
+            cli_ask(c, &(struct remote_request){.method = "POST", .path = path}, &code);
+        if (answer && c->format == CLI_JSON)
+            cli_print_json(answer);
+        else if (answer)
+            puts(json_string_value(json_object_get(answer, "id")));
+        json_decref(answer);
+        free(path);
+    }
+    return code;
+}
+
+static int pause_schedules(struct cli *c, int argc, char **argv, const char *body)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < argc; i++) {
+        char *path = cli_path(c, "/v1/schedules/", argv[i], "");
+        json_t *answer =
+            cli_ask(c,
+                    &(struct remote_request){
+                        .method = "PATCH", .path = path, .body = body, .body_len = strlen(body)},
+                    &code);
+        if (answer && c->format == CLI_JSON)
+            cli_print_json(answer);
+        json_decref(answer);
+        free(path);
+    }
+    return code;
+}
+
+static int pause_schedule(struct cli *c, int argc, char **argv)
+{
+    return pause_schedules(c, argc, argv, "{\"paused\":true}");
+}
+
+static int resume_schedule(struct cli *c, int argc, char **argv)
+{
+    return pause_schedules(c, argc, argv, "{\"paused\":false}");
+}
+
+static int run_schedules(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_action actions[] = {{"show", 1, 1, show_schedule},
+                                                {"run", 1, -1, run_now},
+                                                {"pause", 1, -1, pause_schedule},
+                                                {"resume", 1, -1, resume_schedule},
+                                                {0}};
+    return cli_act(c, actions, argc ? show_schedule : list_schedules, argc ? 1 : 0, argc, argv);
 }
 
 /* ---- pause and resume ------------------------------------------------------------------------ */
@@ -290,10 +265,11 @@ static int run_resume(struct cli *c, int argc, char **argv)
 }
 
 const struct cli_command cli_service_commands[] = {
-    {"batch", "ID", "show how far a batch is", NULL, 1, 1, run_batch},
-    {"graph", "ID", "show what the tasks of a batch wait for", graph_options, 1, 1, run_graph},
     {"pools", "", "show the slots of each lane", NULL, 0, 0, run_pools},
     {"queues", "[QUEUE]", "list the queues, or show one", NULL, 0, 1, run_queues},
+    {"limits", "[LIMIT]", "list the limits, or show one with its keys", NULL, 0, 1, run_limits},
+    {"schedules", "[show|run|pause|resume] [SCHEDULE...]",
+     "list the schedules, or show, run or pause one", NULL, 0, -1, run_schedules},
     {"pause", "NAME...", "start no more tasks of a queue, or of the lane io or cpu", pause_options,
      1, -1, run_pause},
     {"resume", "NAME...", "go on with what is paused", resume_options, 1, -1, run_resume},

@@ -169,3 +169,15 @@ const char *cli_ago(const char *rfc3339, char *out)
     }
     return out;
 }
+
+char *cli_cell(const json_t *value)
+{
+    char *text = NULL;
+    if (json_is_string(value))
+        return xstrdup(json_string_value(value));
+    if (json_is_real(value) && asprintf(&text, "%.6g", json_real_value(value)) < 0)
+        abort();
+    if (!text && value && !json_is_null(value))
+        text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    return text ? text : xstrdup("");
+}

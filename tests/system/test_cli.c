@@ -40,13 +40,18 @@ static int shell_at(const char *url, const char *script)
          *bin = xstrndup(program, strlen(program) - strlen("/future"));
     char *path = text_printf("PATH=%s:%s", bin, getenv("PATH")),
          *where = text_printf("FUTURED_URL=%s", url);
+    char *here = realpath("client/cli/future.bash", NULL);
+    ck_assert_ptr_nonnull(here);
+    char *completion = text_printf("COMPLETION=%s", here);
     char *command = text_printf("cd %s && { %s\n}", daemon_dir(d), script);
     free(out);
     free(err);
     int status = program_run((const char *const[]){"/bin/sh", "-c", command, NULL},
-                             (const char *const[]){path, where, "LC_ALL=C.UTF-8", NULL}, TIMEOUT_MS,
-                             &out, &err);
+                             (const char *const[]){path, where, completion, "LC_ALL=C.UTF-8", NULL},
+                             TIMEOUT_MS, &out, &err);
     free(command);
+    free(completion);
+    free(here);
     free(where);
     free(path);
     free(bin);
@@ -58,6 +63,11 @@ static int shell(const char *script)
 {
     return shell_at(daemon_url(d), script);
 }
+
+#define BATCH                                                                                      \
+    "id=$(curl -s $FUTURED_URL/v1/batches -d '{\"tasks\":[{\"name\":\"one\",\"handler\":\"echo\"," \
+    "\"input\":\"hi\"},{\"name\":\"two\",\"handler\":\"bad\",\"after\":[\"one\"]}]}' | jq -r "     \
+    ".id); "
 
 /* Commands on a daemon that has done nothing yet. NULL: nothing may be printed there. */
 static const struct {
@@ -126,8 +136,51 @@ static const struct {
     {"future handlers", 0, "wc\texec\tcpu\t", NULL},
     {"future workers && future stats", 0, "submitted", NULL},
     {"id=$(curl -s $FUTURED_URL/v1/batches -d '{\"handler\":\"echo\",\"inputs\":[1,2]}' | jq -r "
-     ".id); future batch $id",
+     ".id); future batch $id; future batch members $id | wc -l",
      0, "total\t2\n", NULL},
+    {BATCH "future batch results $id -w 1m | cut -f2-", 0,
+     "echo\tsucceeded\thi\nbad\tfailed\texit: the program exited with 3\n", NULL},
+    {BATCH "future batch results $id -w 1m --json | jq -r .state", 0, "succeeded\nfailed\n", NULL},
+    {BATCH "future wait $(future batch members $id | cut -f1) >/dev/null; future graph $id | cut "
+           "-f2-",
+     0, "one\techo\tsucceeded\t\ntwo\tbad\tfailed\tone\n", NULL},
+    {"id=$(curl -s $FUTURED_URL/v1/batches -d '{\"handler\":\"slow\",\"inputs\":[1,2]}' | jq -r "
+     ".id); future batch results $id -w 50ms; future batch cancel $id; future batch results $id "
+     "-w 1m",
+     3, "\tcancelled\t", "The rest is not done in time"},
+    {"future batch results", 2, NULL, "`results` takes 1 here"},
+    {"future batch nix nix", 2, NULL, "`nix` is nothing that this command does"},
+    {"future batch nix", 5, NULL, "No batch has the id"},
+    /* schedules and limits */
+    {"curl -s -X PUT $FUTURED_URL/v1/schedules/hourly -d '{\"cron\":\"@hourly\",\"task\":"
+     "{\"handler\":\"echo\",\"input\":\"tick\"}}' >/dev/null; future schedules | cut -f1,3,4; "
+     "future schedules pause hourly; future schedules | cut -f1-3; future schedules resume hourly; "
+     "future result -w 1m $(future schedules run hourly); future schedules hourly | grep paused",
+     0, "hourly\tfalse\tapi\nhourly\t\ttrue\ntickpaused\tfalse\n", NULL},
+    {"future schedules run nobody", 5, NULL, "nobody"},
+    {"curl -s -X PUT $FUTURED_URL/v1/limits/few -d '{\"max_running\":3}' >/dev/null; future limits "
+     "| "
+     "cut -f1,2,5,6; future limits few | grep waiting",
+     0, "few\t3\t0\t0\nwaiting\t0\n", NULL},
+    {"future limits nobody", 5, NULL, "No limit is called"},
+    /* groups of failures */
+    {"future run bad -w; future run bad -w; future failures retry bad exit -y; until future "
+     "failures | cut -f1-3 | grep -q 2; do :; done; future failures rm bad -y; future failures",
+     0, "2\n2\n", "oops"},
+    {"future run bad -w; future failures rm bad exit </dev/null", 2, NULL,
+     "Delete 1 futures? [y/N]"},
+    {"future failures rm", 2, NULL, "`rm` takes at least 1 here"},
+    /* completion */
+    {"future complete sched; future complete schedules r; future complete run b; future complete "
+     "ls --state q; future complete run bad @; future complete ls --older",
+     0,
+     "schedules\tlist the schedules, or show, run or pause one\nrun\t\nresume\t\nbad\texec\n"
+     "queued\t\n@files\n--older-than\t",
+     NULL},
+    {"future complete --url http://127.0.0.1:1 run ''; future complete get -w 1 ''", 0, NULL, NULL},
+    {"bash -c '. $0; COMP_WORDS=(future run ba) COMP_CWORD=2; _future; echo ${COMPREPLY[@]}' "
+     "$COMPLETION",
+     0, "bad\n", NULL},
     /* what is wrong */
     {"future", 2, NULL, "Usage: future COMMAND"},
     {"future nix", 2, NULL, "There is no command `nix`"},
