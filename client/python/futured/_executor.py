@@ -52,7 +52,7 @@ class Executor(concurrent.futures.Executor):
         self._max_workers = _count(max_workers, lane)
         _check(initializer, max_tasks_per_child, lane=lane, output=output, at_exit=at_exit, on_interrupt=on_interrupt)
         self._where = (url, token, ca, _keys.load(key))
-        self._handler = handler or "python." + lane
+        self._lane, self._handler = lane, handler or "python." + lane
         self._options = dict(options or {})
         self._cancels_on_interrupt = on_interrupt == "cancel"
         self._session = os.urandom(16)
@@ -146,6 +146,19 @@ class Executor(concurrent.futures.Executor):
         if refused:
             raise NotAccepted("%d calls were not accepted" % refused)
 
+    def cancel_all(self) -> None:
+        """Cancels all calls that are not done, also those that run. Blocks until the daemon has done so."""
+        self._now().flush()
+        for future in list(self._scope.pending):
+            future.cancel_running()
+
+    def slots(self) -> int:
+        """How many calls the daemon runs at once on the lane of this executor, beside those of others. Asks it."""
+        for pool in self._now().client.pools():
+            if pool["lane"] == self._lane:
+                return int(pool["capacity"])
+        return 1
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. `wait`: until all are done. `cancel_futures`: what has not begun is cancelled."""
         core, scope = self._now(), self._scope
@@ -161,9 +174,7 @@ class Executor(concurrent.futures.Executor):
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
         if self._cancels_on_interrupt and kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._now().flush()
-            for future in list(self._scope.pending):
-                future.cancel_running()
+            self.cancel_all()
         self.shutdown(wait=True)
 
 
