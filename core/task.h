@@ -129,6 +129,7 @@ struct task {
     bool is_suspended;         /* while scheduled: its latest attempt asked for that */
     int64_t started_wall_ms;   /* of the latest attempt; 0: never */
     int64_t finished_wall_ms;  /* 0 while not done */
+    int64_t keep_ms;           /* of one that ends now: how long it is kept, 0: as others are */
 };
 
 /* Copies everything in *from (strings, input) into one new allocation with one reference. */

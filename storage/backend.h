@@ -77,11 +77,13 @@ struct backend_next {
 
 /* One step of the retention. */
 struct backend_prune {
-    int64_t until_up_ms;  /* delete what has been kept since then or longer */
-    size_t max;           /* futures at most */
-    size_t n;             /* out: deleted */
-    size_t n_kept;        /* out: looked at and kept: callbacks of what is kept */
-    int64_t oldest_up_ms; /* out: of what is kept, before the step; -1: nothing is kept */
+    int64_t until_up_ms; /* delete what has been kept since then or longer, but for those that ended
+                            with keep_ms: they go when that is over */
+    size_t max;          /* futures at most */
+    size_t n;            /* out: deleted */
+    size_t n_kept;       /* out: looked at and kept: callbacks of what is kept */
+    int64_t oldest_up_ms; /* out: of what is kept, before the step; -1: nothing is kept. For those
+                             with keep_ms: what is as long before its end. */
 };
 #define BACKEND_PRUNE_MAX 1600
 
@@ -185,9 +187,9 @@ struct backend_ops {
     /* Adds an unfinished task with its spec. It belongs to the line, and waits in it at this place
      * if its state is claimable. */
     int (*insert)(struct backend *b, const struct task *t, int64_t line, int64_t place);
-    /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored. From a
-     * final state: the result goes, and the task is unfinished again, in that line. place:
-     * BACKEND_PLACE_KEPT: as it is. */
+    /* Compare-and-set on (from_state, from_attempt); `after` is the snapshot to be stored, with
+     * keep_ms when it ends. From a final state: the result goes, and the task is unfinished again,
+     * in that line. place: BACKEND_PLACE_KEPT: as it is. */
     int (*change)(struct backend *b, const struct task_change *c, const struct task *after,
                   int64_t line, int64_t place);
     /* Keeps how an attempt ended; when that number is there already the first word counts. The
@@ -258,8 +260,9 @@ struct backend_ops {
                     size_t *out_n);
     int (*remove)(struct backend *b, struct task_id id);
     /* Deletes futures, oldest first, with their keys. Members of a batch count from the end of the
-     * whole batch, which goes with them. A callback is kept as long as what it tells of refers to
-     * it: another life is told to the same URL. */
+     * whole batch, which goes with them; it is kept for the longest time that any of them is to be
+     * kept. Costs what it deletes, whatever is kept. A callback is kept as long as what it tells of
+     * refers to it: another life is told to the same URL. */
     int (*prune)(struct backend *b, struct backend_prune *p);
     int (*save)(struct backend *b, const struct backend_counters *c);
     /* Once, before the first transaction. What was due while no daemon ran is due now. */

@@ -18,6 +18,8 @@ struct store_queue {
     char name[TASK_QUEUE_MAX + 1];
     double weight;            /* its share of the slots beside the others'; 1: as any */
     struct store_limit limit; /* max_running and rate of all its tasks; the rest is not looked at */
+    int64_t retention_ms;     /* done futures are kept so long; 0: as store_config.retention_ms. For
+                                 those that end from now on. */
     int64_t age_after_ms; /* waiting so long counts as much as one point of priority; 0: priorities
                              are strict. For tasks that are queued from now on. */
 };
@@ -35,6 +37,7 @@ enum store_queue_member {
     STORE_QUEUE_RATE = 4,
     STORE_QUEUE_AGE = 8,
     STORE_QUEUE_PAUSE = 16,
+    STORE_QUEUE_RETENTION = 32,
 };
 struct store_queue_set {
     struct store_op op;

@@ -17,7 +17,8 @@
 #include "core/number.h"
 
 #define DEFAULT_LIMIT 100
-#define AGE_AFTER_MAX_S 2592000.0 /* 30 days */
+#define AGE_AFTER_MAX_S 2592000.0   /* 30 days */
+#define RETENTION_MAX_S 315360000.0 /* 3650 days, as FUTURED_RETENTION */
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
@@ -25,8 +26,8 @@ struct asked {
     struct settings_limit limit;
     struct settings_pause pause;
     double weight;
-    int64_t age_after_ms;
-    bool has_weight, has_age;
+    int64_t age_after_ms, retention_ms;
+    bool has_weight, has_age, has_retention;
     struct store_fair_weight *fair; /* in the request's arena */
     size_t n_fair;
     bool has_fair;
@@ -43,19 +44,34 @@ static int set_weight(void *to, const struct json_in_field *f, const json_t *v, 
                : json_in_bad_number(f, a->weight, p);
 }
 
-static int set_age(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+/* A number of seconds, or null: *out_ms stays as it is. */
+static int read_seconds(const struct json_in_field *f, const json_t *v, double min, double max,
+                        int64_t *out_ms, struct problem *p)
 {
-    struct asked *a = to;
     double seconds = json_number_value(v);
-    a->has_age = true;
     if (json_is_null(v))
         return 0;
     if (!json_is_number(v))
         return json_in_wrong_type(f, v, p);
-    if (!(seconds >= 0.001 && seconds <= AGE_AFTER_MAX_S))
+    if (!(seconds >= min && seconds <= max))
         return json_in_bad_number(f, seconds, p);
-    a->age_after_ms = number_ms(seconds);
+    *out_ms = number_ms(seconds);
     return 0;
+}
+
+static int set_age(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct asked *a = to;
+    a->has_age = true;
+    return read_seconds(f, v, 0.001, AGE_AFTER_MAX_S, &a->age_after_ms, p);
+}
+
+static int set_retention(void *to, const struct json_in_field *f, const json_t *v,
+                         struct problem *p)
+{
+    struct asked *a = to;
+    a->has_retention = true;
+    return read_seconds(f, v, 1, RETENTION_MAX_S, &a->retention_ms, p);
 }
 
 static int set_paused(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -109,6 +125,8 @@ static const struct json_in_field members[] = {
     {"rate", SETTINGS_RATE, JSON_IN_ANY, false, 0, settings_set_rate},
     {"age_after", "a number of seconds from 0.001 to 2592000, or null", JSON_IN_ANY, false, 0,
      set_age},
+    {"retention", "a number of seconds from 1 to 315360000, or null", JSON_IN_ANY, false, 0,
+     set_retention},
     {"fair_weights", "an object of fairness keys and their weights", JSON_IN_OBJECT, false, 0,
      set_fair},
     {"paused", "true or false", JSON_IN_BOOL, false, 0, set_paused},
@@ -183,17 +201,24 @@ static void write_starts(struct buf *out, const struct store_queue_status *q)
     buf_putc(out, '}');
 }
 
+/* 0: null. */
+static void write_seconds(struct buf *out, const char *key, int64_t ms)
+{
+    json_out_key(out, key);
+    if (ms)
+        buf_printf(out, "%.15g", (double)ms / 1000);
+    else
+        buf_puts(out, "null");
+}
+
 static void write_queue(struct buf *out, const struct store_queue_status *q, int64_t oldest_ms)
 {
     json_out_str(out, "name", q->queue.name);
     json_out_key(out, "weight");
     buf_printf(out, "%.15g", q->queue.weight);
     settings_write_limit(out, &q->queue.limit);
-    json_out_key(out, "age_after");
-    if (q->queue.age_after_ms)
-        buf_printf(out, "%.15g", (double)q->queue.age_after_ms / 1000);
-    else
-        buf_puts(out, "null");
+    write_seconds(out, "age_after", q->queue.age_after_ms);
+    write_seconds(out, "retention", q->queue.retention_ms);
     settings_write_pause(out, &q->pause);
     json_out_bool(out, "closed", q->is_closed);
     json_out_time(out, "opens_at", q->opens_wall_ms);
@@ -398,17 +423,20 @@ static void was_set(struct request *r)
 static void set(struct request *r, const struct asked *a, bool is_whole)
 {
     struct reading *w = new_reading(r, true);
-    struct store_queue_set o = {
-        .queue = {.weight = a->weight, .limit = a->limit.is, .age_after_ms = a->age_after_ms},
-        .pause = a->pause.is,
-        .fair = a->fair,
-        .n_fair = a->n_fair,
-        .is_all_fair = is_whole};
+    struct store_queue_set o = {.queue = {.weight = a->weight,
+                                          .limit = a->limit.is,
+                                          .age_after_ms = a->age_after_ms,
+                                          .retention_ms = a->retention_ms},
+                                .pause = a->pause.is,
+                                .fair = a->fair,
+                                .n_fair = a->n_fair,
+                                .is_all_fair = is_whole};
     memcpy(o.queue.name, r->captures[0], strlen(r->captures[0]) + 1);
     o.sets = (is_whole || a->has_weight ? STORE_QUEUE_WEIGHT : 0u) |
              (is_whole || a->limit.has_max ? STORE_QUEUE_MAX_RUNNING : 0u) |
              (is_whole || a->limit.has_rate ? STORE_QUEUE_RATE : 0u) |
              (is_whole || a->has_age ? STORE_QUEUE_AGE : 0u) |
+             (is_whole || a->has_retention ? STORE_QUEUE_RETENTION : 0u) |
              (a->pause.is_said ? STORE_QUEUE_PAUSE : 0u);
     w->is_change = true;
     w->is_new = is_whole;

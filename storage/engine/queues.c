@@ -259,6 +259,8 @@ static struct store_queue merged(const struct line_queue *q, const struct store_
     }
     if (o->sets & STORE_QUEUE_AGE)
         is.age_after_ms = from->age_after_ms;
+    if (o->sets & STORE_QUEUE_RETENTION)
+        is.retention_ms = from->retention_ms;
     return is;
 }
 

@@ -394,6 +394,8 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
     int64_t place = place_after(c, t, line);
     task_copy(&after, t);
     txn_advance(s, &after, c);
+    if (task_state_is_final(after.state))
+        after.keep_ms = line->group->part->queue->is.retention_ms;
     rc = s->ops->change(s->backend, c, &after, line->number, place);
     if (rc == 0)
         rc = keep_attempt(s, c, &after);

@@ -246,7 +246,16 @@ static int memory_remove(struct backend *b, struct task_id id)
 static void keep_oldest(struct backend_prune *p, int64_t up_ms)
 {
     if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-        p->oldest_up_ms = up_ms;
+        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
+}
+
+/* From when on it would be kept if it were kept as others are. */
+static int64_t kept_since(const struct backend *b, const struct memory_batch *m,
+                          const struct backend_prune *p)
+{
+    int64_t as_if_ms = m->up_ms + m->keep_ms - (b->now.up_ms - p->until_up_ms);
+    bool is_longer = m->keep_ms && (!m->keeps_default || as_if_ms > m->up_ms);
+    return is_longer ? as_if_ms : m->up_ms;
 }
 
 /* The first batch that is old enough, or NULL. */
@@ -256,8 +265,9 @@ static const struct memory_batch *find_old_batch(struct backend *b, struct backe
         const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
         if (m->unfinished || !m->members)
             continue;
-        keep_oldest(p, m->up_ms);
-        if (m->up_ms <= p->until_up_ms)
+        int64_t up_ms = kept_since(b, m, p);
+        keep_oldest(p, up_ms);
+        if (up_ms <= p->until_up_ms)
             return m;
     }
     return NULL;
@@ -295,12 +305,25 @@ static void keep_longer(struct backend *b, struct record *r)
     heap_put(&b->done, &r->done, r->up_ms);
 }
 
+static void prune_kept(struct backend *b, struct backend_prune *p)
+{
+    struct heap_node *first;
+    while (p->n < p->max && (first = heap_min(&b->kept))) {
+        keep_oldest(p, p->until_up_ms + first->key - b->now.up_ms);
+        if (first->key > b->now.up_ms)
+            return;
+        memory_drop(b, FUT_CONTAINER(first, struct record, done));
+        p->n++;
+    }
+}
+
 static int memory_prune(struct backend *b, struct backend_prune *p)
 {
     struct heap_node *first;
     const struct memory_batch *m;
     p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
+    prune_kept(b, p);
     while (p->n + p->n_kept < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
         keep_oldest(p, r->up_ms);
@@ -395,6 +418,7 @@ static void memory_close(struct backend *b)
     for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
         heap_release(&b->timers[i]);
     heap_release(&b->done);
+    heap_release(&b->kept);
     mutex_destroy(&b->mu);
     memory_free_schedules(b);
     free(b->undo);

@@ -14,7 +14,7 @@ struct record {
     struct heap_node queued;                      /* by place, in its line */
     struct heap_node due;                         /* by due time */
     struct heap_node timers[BACKEND_TIMER_COUNT]; /* by the time of each */
-    struct heap_node done;                        /* by up_ms; members of batches are not there */
+    struct heap_node done; /* by up_ms, or in kept by its end; members of batches are in neither */
     struct task task;
     struct memory_line *line; /* NULL once it is done */
     int64_t place;
@@ -48,6 +48,8 @@ struct memory_batch {
     size_t members, unfinished;
     uint64_t ended[TASK_STATE_COUNT]; /* members by final state, deleted ones included */
     int64_t up_ms;                    /* when the last member ended */
+    int64_t keep_ms; /* the longest that a member is kept; 0: as others are, which some members */
+    bool keeps_default; /* are */
 };
 
 /* Counts as long as what it stands for is there; freed by the commit that removes that. */
@@ -80,6 +82,8 @@ struct undo {
     struct memory_line *line; /* of the record before, or the one that came or went */
     int64_t place;            /* of the record before */
     struct task before;
+    int64_t keep_ms; /* of its batch, before */
+    bool keeps_default;
 };
 
 struct memory_graph {
@@ -96,7 +100,7 @@ struct backend {
     struct backend_time now; /* of this transaction */
     struct map by_key, batch_by_key, line_by_number;
     struct list in_order, batches, keys, lines;
-    struct heap due, timers[BACKEND_TIMER_COUNT], done;
+    struct heap due, timers[BACKEND_TIMER_COUNT], done, kept;
     struct store_bulk *bulks, *bulks_before; /* ascending; as before this transaction, or NULL */
     size_t n_bulks, n_bulks_before;
     struct memory_schedule *schedules, *schedules_before; /* by name; likewise */

@@ -87,7 +87,7 @@ static void index_record(struct backend *b, struct record *r)
         heap_put(&r->line->queued, &r->queued, r->place);
     index_times(b, r);
     if (task_state_is_final(t->state) && !m)
-        heap_put(&b->done, &r->done, r->up_ms);
+        heap_put(t->keep_ms ? &b->kept : &b->done, &r->done, r->up_ms + t->keep_ms);
     if (m && task_state_is_final(t->state))
         m->ended[t->state]++;
     else if (m)
@@ -102,7 +102,7 @@ static void unindex_record(struct backend *b, struct record *r)
     heap_remove(&b->due, &r->due);
     for (int i = 0; i < BACKEND_TIMER_COUNT; i++)
         heap_remove(&b->timers[i], &r->timers[i]);
-    heap_remove(&b->done, &r->done);
+    heap_remove(r->task.keep_ms ? &b->kept : &b->done, &r->done);
     if (m && task_state_is_final(r->task.state))
         m->ended[r->task.state]--;
     else if (m)
@@ -175,6 +175,9 @@ void memory_remember(struct backend *b, enum undo_kind kind, struct record *r)
         task_copy(&u->before, &r->task);
         u->line = r->line;
         u->place = r->place;
+        const struct memory_batch *m = batch_of(b, r);
+        u->keep_ms = m ? m->keep_ms : 0;
+        u->keeps_default = m && m->keeps_default;
     }
 }
 
@@ -186,6 +189,11 @@ static void undo_insert(struct backend *b, struct undo *u)
 
 static void undo_change(struct backend *b, struct undo *u)
 {
+    struct memory_batch *m = batch_of(b, u->rec);
+    if (m) {
+        m->keep_ms = u->keep_ms;
+        m->keeps_default = u->keeps_default;
+    }
     unindex_record(b, u->rec);
     task_release(&u->rec->task);
     u->rec->task = u->before;
@@ -343,6 +351,12 @@ int memory_back(struct backend *b)
 
 /* ---- changes that can be undone -------------------------------------------------------------- */
 
+static void keep_batch(struct memory_batch *m, const struct task *member)
+{
+    m->keep_ms = member->keep_ms > m->keep_ms ? member->keep_ms : m->keep_ms;
+    m->keeps_default = m->keeps_default || !member->keep_ms;
+}
+
 void memory_set(struct backend *b, struct record *r, const struct task *after,
                 struct memory_line *line, int64_t place)
 {
@@ -369,6 +383,8 @@ void memory_set(struct backend *b, struct record *r, const struct task *after,
     else if (task_state_is_final(before.state))
         r->born_up_ms = b->now.up_ms;
     index_record(b, r);
+    if (m && task_state_is_final(kept.state))
+        keep_batch(m, &kept);
     if (m && m->unfinished == 0)
         m->up_ms = b->now.up_ms;
     task_release(&before);

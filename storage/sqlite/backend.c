@@ -127,6 +127,8 @@ static int sqlite_open(const struct store_config *cfg, struct backend **out, str
         rc = sqlite_prepare_writes(b);
         if (rc == 0)
             rc = sqlite_find_checkpoints(b);
+        if (rc == 0)
+            rc = sqlite_find_kept(b);
         if (rc != 0)
             (void)sqlite_fail(b->db, cfg->path, rc, err);
         sqlite_watch_wal(b);

@@ -64,16 +64,22 @@ int sqlite_flush_ends(struct backend *b)
         bind_int(st, 3, b->now.up_ms);
         bind_int(st, 4, b->ends[i].failed);
         bind_int(st, 5, b->ends[i].cancelled);
-        rc = sqlite_run(b, W_END_MEMBERS);
+        bind_int(st, 6, b->ends[i].keeps_default);
+        rc = sqlite_keep_members(b, &b->ends[i]);
+        if (rc == 0)
+            rc = sqlite_run(b, W_END_MEMBERS);
+        if (rc == 0)
+            rc = sqlite_keep_batch(b, b->ends[i].batch);
     }
     b->n_ends = 0;
     return rc;
 }
 
-int sqlite_end_member(struct backend *b, struct task_id batch, enum task_state state)
+int sqlite_end_member(struct backend *b, const struct task *t)
 {
+    int64_t batch = (int64_t)t->spec->batch.hi;
     size_t i = 0;
-    while (i < b->n_ends && b->ends[i].batch != (int64_t)batch.hi)
+    while (i < b->n_ends && b->ends[i].batch != batch)
         i++;
     if (i == SQLITE_ENDS_MAX) {
         int rc = sqlite_flush_ends(b);
@@ -82,10 +88,13 @@ int sqlite_end_member(struct backend *b, struct task_id batch, enum task_state s
         i = 0;
     }
     if (i == b->n_ends)
-        b->ends[b->n_ends++] = (struct sqlite_ends){.batch = (int64_t)batch.hi};
-    b->ends[i].n++;
-    b->ends[i].failed += state == TASK_FAILED;
-    b->ends[i].cancelled += state == TASK_CANCELLED;
+        b->ends[b->n_ends++] = (struct sqlite_ends){.batch = batch};
+    struct sqlite_ends *e = &b->ends[i];
+    e->n++;
+    e->failed += t->state == TASK_FAILED;
+    e->cancelled += t->state == TASK_CANCELLED;
+    e->keeps_default = e->keeps_default || !t->keep_ms;
+    e->keep_ms = t->keep_ms > e->keep_ms ? t->keep_ms : e->keep_ms;
     return 0;
 }
 
@@ -93,6 +102,8 @@ int sqlite_return_member(struct backend *b, struct task_id batch, enum task_stat
 {
     sqlite3_stmt *st = b->stmts[W_RETURN_MEMBER];
     int rc = sqlite_flush_ends(b);
+    if (rc == 0)
+        rc = sqlite_drop_kept(b, (int64_t)batch.hi);
     bind_int(st, 1, (int64_t)batch.hi);
     bind_int(st, 2, state == TASK_FAILED);
     bind_int(st, 3, state == TASK_CANCELLED);

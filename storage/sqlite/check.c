@@ -52,6 +52,9 @@ static const struct {
     {"SELECT count(*) FROM live l WHERE NOT EXISTS"
      " (SELECT 1 FROM lines n WHERE n.number = coalesce(l.queue, l.line))",
      "unfinished tasks without their waiting line"},
+    {"SELECT count(*) FROM kept k WHERE NOT EXISTS (SELECT 1 FROM results r WHERE r.key = k.key)"
+     " AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.key = k.key AND b.unfinished = 0)",
+     "times to be kept without what is done"},
 };
 
 /* -1: it could not be read, which was complained about. */

@@ -93,6 +93,13 @@ enum write_stmt {
     W_GET_CHECKPOINT,
     W_HAS_CHECKPOINTS,
     W_OLDEST,
+    W_KEEP,
+    W_KEEP_BATCH,
+    W_KEEP_ENDED,
+    W_DROP_KEPT,
+    W_KEPT_OLDEST,
+    W_SET_ENDED,
+    W_HAS_KEPT,
     W_IS_NEEDED,
     W_KEEP_LONGER,
     W_BULK_PUT,
@@ -176,6 +183,8 @@ enum read_stmt {
 struct sqlite_ends {
     int64_t batch;
     uint32_t n, failed, cancelled; /* of the n */
+    bool keeps_default;            /* one of them is kept as others are */
+    int64_t keep_ms;               /* the longest of the rest's; 0: there is none */
 };
 #define SQLITE_ENDS_MAX 32
 
@@ -188,6 +197,7 @@ struct backend {
     struct backend_time now;     /* of this transaction */
     atomic_llong up_offset_ms;   /* wall time - uptime; for the readers, who show due times */
     atomic_bool has_checkpoints; /* the table may have rows; else nobody looks */
+    bool has_kept;               /* likewise: batches or futures with times of their own */
     struct sqlite_ends ends[SQLITE_ENDS_MAX];
     size_t n_ends;
     int64_t cancel_key, cancel_pos; /* members of that batch before this place are done */
@@ -349,6 +359,8 @@ void sqlite_finalize_writes(struct backend *b);
 int sqlite_noted_rc(struct backend *b, int sqlite);
 /* Runs a prepared and bound statement that gives no rows. */
 int sqlite_run(struct backend *b, enum write_stmt which);
+/* One whose first parameter is a key. */
+int sqlite_run_with_key(struct backend *b, enum write_stmt which, int64_t key);
 
 /* ---- spec.c ---------------------------------------------------------------------------------- */
 
@@ -376,8 +388,26 @@ int sqlite_insert(struct backend *b, const struct task *t, int64_t line, int64_t
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after,
                   int64_t line, int64_t place);
 int sqlite_remove(struct backend *b, struct task_id id);
-int sqlite_prune(struct backend *b, struct backend_prune *p);
 int sqlite_save(struct backend *b, const struct backend_counters *c);
+/* Deletes all that there is of a done task but its batch. */
+int sqlite_delete_task(struct backend *b, int64_t key);
+
+/* prune.c */
+int sqlite_prune(struct backend *b, struct backend_prune *p);
+
+/* kept.c */
+/* Is anything kept for a time of its own? Once all is prepared. */
+int sqlite_find_kept(struct backend *b);
+/* The done task, which is no member of a batch, is kept for its keep_ms. */
+int sqlite_keep(struct backend *b, const struct task *t);
+/* Before and after ends of members are counted: for how long they are kept, and whether that begins
+ * now. */
+int sqlite_keep_members(struct backend *b, const struct sqlite_ends *e);
+int sqlite_keep_batch(struct backend *b, int64_t batch);
+/* From when on the batch is kept as others are; -1: it is not. */
+int sqlite_set_ended(struct backend *b, int64_t batch, int64_t up_ms);
+/* The task or batch is unfinished again, or gone. */
+int sqlite_drop_kept(struct backend *b, int64_t key);
 
 /* queue.c */
 int sqlite_add_line(struct backend *b, const struct backend_line *line);
@@ -451,9 +481,9 @@ int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
 int sqlite_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
                       uint64_t *out_unfinished);
 int sqlite_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback);
-/* A member of the batch has ended in this state: counted when the transaction is committed, or by
+/* A member of a batch has ended: counted when the transaction is committed, or by
  * sqlite_flush_ends. */
-int sqlite_end_member(struct backend *b, struct task_id batch, enum task_state state);
+int sqlite_end_member(struct backend *b, const struct task *t);
 int sqlite_flush_ends(struct backend *b);
 /* A member of the batch that had ended in this state is unfinished again. */
 int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state);

@@ -18,6 +18,7 @@ int sqlite_queue_put(struct backend *b, const struct store_queue *queue)
     bind_int(st, 5, queue->limit.rate_per_ms);
     (void)sqlite3_bind_double(st, 6, queue->limit.rate_burst);
     bind_int(st, 7, queue->age_after_ms);
+    bind_int(st, 8, queue->retention_ms);
     return sqlite_run(b, W_QUEUE_PUT);
 }
 
@@ -66,7 +67,8 @@ static void load_queue(sqlite3_stmt *st, backend_queue_fn *fn, void *ctx)
                                       .rate_tasks = sqlite3_column_double(st, 3),
                                       .rate_per_ms = sqlite3_column_int64(st, 4),
                                       .rate_burst = sqlite3_column_double(st, 5)},
-                            .age_after_ms = sqlite3_column_int64(st, 6)};
+                            .age_after_ms = sqlite3_column_int64(st, 6),
+                            .retention_ms = sqlite3_column_int64(st, 7)};
     (void)snprintf(q.name, sizeof(q.name), "%s", column_text(st, 0));
     fn(ctx, &q);
 }

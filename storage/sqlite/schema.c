@@ -231,6 +231,19 @@ static const char *const migrations[] = {
      "ALTER TABLE batches ADD COLUMN parent INTEGER;"
      "ALTER TABLE batches ADD COLUMN parent_lo INTEGER;"
      "ALTER TABLE cascades RENAME COLUMN is_revival TO kind;"),
+
+    /* What is kept for a time of its own (queues.retention_ms), and not as results.up_ms and
+     * batches.up_ms say, which are NULL then: futures, and batches with the longest time of their
+     * members (keep_ms). then_up_ms: when until_ms is over the batch is kept from this time on as
+     * others are, as one of its members was (keeps_default). */
+    ("CREATE TABLE kept ("
+     "  key INTEGER PRIMARY KEY, is_batch INTEGER NOT NULL, until_ms INTEGER NOT NULL,"
+     "  then_up_ms INTEGER) STRICT;"
+     "CREATE INDEX kept_until ON kept(until_ms);"
+     "ALTER TABLE queues ADD COLUMN retention_ms INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE batches ADD COLUMN keep_ms INTEGER;"
+     "CREATE INDEX batches_keep ON batches(key) WHERE keep_ms IS NOT NULL;"
+     "ALTER TABLE batches ADD COLUMN keeps_default INTEGER NOT NULL DEFAULT 1;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

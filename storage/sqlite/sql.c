@@ -107,12 +107,12 @@ static const char *const sql[W_COUNT] = {
     [W_DELETE_KEYS] = "DELETE FROM keys WHERE task = ?1",
     [W_PUT_BATCH] = "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms,"
                     " failed, cancelled, callback_key, callback_lo, then_key, then_lo,"
-                    " parent, parent_lo)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
+                    " parent, parent_lo, keeps_default)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
     [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
     [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
     [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2, failed = failed + ?4,"
-                      " cancelled = cancelled + ?5,"
+                      " cancelled = cancelled + ?5, keeps_default = keeps_default OR ?6,"
                       " up_ms = CASE WHEN unfinished = ?2 THEN ?3 END WHERE key = ?1",
     [W_RETURN_MEMBER] = "UPDATE batches SET unfinished = unfinished + 1, up_ms = NULL,"
                         " failed = failed - ?2, cancelled = cancelled - ?3 WHERE key = ?1",
@@ -151,6 +151,17 @@ static const char *const sql[W_COUNT] = {
     [W_HAS_CHECKPOINTS] = "SELECT EXISTS (SELECT 1 FROM checkpoints)",
     [W_OLDEST] = "SELECT key, up_ms, (SELECT after_key FROM tasks t WHERE t.key = results.key)"
                  " FROM results WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT ?1",
+    [W_KEEP] = "INSERT OR REPLACE INTO kept (key, is_batch, until_ms) VALUES (?1, 0, ?2)",
+    [W_KEEP_BATCH] = "UPDATE batches SET keep_ms = max(coalesce(keep_ms, 0), ?2) WHERE key = ?1",
+    [W_KEEP_ENDED] = "INSERT OR REPLACE INTO kept (key, is_batch, until_ms, then_up_ms)"
+                     " SELECT key, 1, up_ms + keep_ms, CASE WHEN keeps_default THEN up_ms END"
+                     " FROM batches WHERE key = ?1 AND up_ms IS NOT NULL AND keep_ms IS NOT NULL",
+    [W_SET_ENDED] = "UPDATE batches SET up_ms = ?2 WHERE key = ?1",
+    [W_DROP_KEPT] = "DELETE FROM kept WHERE key = ?1",
+    [W_KEPT_OLDEST] = "SELECT key, is_batch, until_ms, then_up_ms FROM kept"
+                      " ORDER BY until_ms LIMIT 1",
+    [W_HAS_KEPT] = "SELECT EXISTS (SELECT 1 FROM kept)"
+                   " OR EXISTS (SELECT 1 FROM batches WHERE keep_ms IS NOT NULL)",
     [W_IS_NEEDED] = "SELECT 1 FROM tasks WHERE key = ?2 AND callback_key = ?1 UNION ALL"
                     " SELECT 1 FROM batches WHERE key = ?2 AND callback_key = ?1",
     [W_KEEP_LONGER] = "UPDATE results SET up_ms = ?2 WHERE key = ?1",
@@ -222,7 +233,8 @@ static const char *const sql[W_COUNT] = {
                  " FROM limits",
     [W_LIMIT_KEYS] = "SELECT name, key, tokens, tokens_ms, closed_until_ms FROM limit_keys",
     [W_QUEUE_PUT] = "INSERT OR REPLACE INTO queues (name, weight, max_running, rate_tasks,"
-                    " rate_per_ms, rate_burst, age_after_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    " rate_per_ms, rate_burst, age_after_ms, retention_ms)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [W_QUEUE_DROP] = "DELETE FROM queues WHERE name = ?1",
     [W_FAIR_PUT] = "INSERT OR REPLACE INTO fair_weights (queue, fair_key, weight)"
                    " VALUES (?1, ?2, ?3)",
@@ -232,7 +244,7 @@ static const char *const sql[W_COUNT] = {
                     " VALUES (?1, ?2, ?3, ?4, ?5)",
     [W_PAUSE_DROP] = "DELETE FROM pauses WHERE kind = ?1 AND name = ?2",
     [W_QUEUES] = "SELECT name, weight, max_running, rate_tasks, rate_per_ms, rate_burst,"
-                 " age_after_ms FROM queues",
+                 " age_after_ms, retention_ms FROM queues",
     [W_FAIR_WEIGHTS] = "SELECT queue, fair_key, weight FROM fair_weights"
                        " ORDER BY queue, fair_key",
     [W_PAUSES] = "SELECT kind, name, since_ms, by, reason FROM pauses",
@@ -271,4 +283,10 @@ int sqlite_run(struct backend *b, enum write_stmt which)
     int rc = sqlite_noted_rc(b, sqlite3_step(st));
     (void)sqlite3_reset(st);
     return rc;
+}
+
+int sqlite_run_with_key(struct backend *b, enum write_stmt which, int64_t key)
+{
+    bind_int(b->stmts[which], 1, key);
+    return sqlite_run(b, which);
 }

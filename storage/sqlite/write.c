@@ -119,7 +119,7 @@ static int insert_result(struct backend *b, const struct task *t)
     bind_int_or_null(st, 15, o->oom, TASK_OOM_UNKNOWN);
     bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
     bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
-    bind_int_or_null(st, 18, t->spec->batch.hi ? -1 : b->now.up_ms, -1);
+    bind_int_or_null(st, 18, t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1);
     bind_text(st, 19, o->error_type);
     return sqlite_run(b, W_INSERT_RESULT);
 }
@@ -135,6 +135,8 @@ static int change_back(struct backend *b, const struct task_change *c, const str
     int rc = sqlite_run(b, W_TAKE_RESULT);
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
+    if (rc == 0)
+        rc = sqlite_drop_kept(b, (int64_t)c->id.hi);
     if (rc == 0 && after->spec->batch.hi)
         rc = sqlite_return_member(b, after->spec->batch, c->from_state);
     if (rc == 0 && backend_has_timers(after->spec))
@@ -177,39 +179,41 @@ int sqlite_change(struct backend *b, const struct task_change *c, const struct t
     if (rc == 0 && backend_has_timers(after->spec))
         rc = change_timers(b, after);
     if (rc == 0 && final && after->spec->batch.hi)
-        rc = sqlite_end_member(b, after->spec->batch, after->state);
+        rc = sqlite_end_member(b, after);
     if (rc == 0 && final && after->spec->schedule)
         rc = sqlite_schedule_end_task(b, after->spec);
     if (rc == 0 && after->state == TASK_SUCCEEDED)
         rc = sqlite_drop_checkpoint(b, c->id.hi);
-    return rc == 0 && final ? insert_result(b, after) : rc;
+    if (rc == 0 && final)
+        rc = insert_result(b, after);
+    return rc == 0 && final && after->keep_ms && !after->spec->batch.hi ? sqlite_keep(b, after)
+                                                                        : rc;
 }
 
-static int run_with_key(struct backend *b, enum write_stmt which, int64_t key)
-{
-    bind_int(b->stmts[which], 1, key);
-    return sqlite_run(b, which);
-}
-
-static int delete_task(struct backend *b, int64_t key)
+int sqlite_delete_task(struct backend *b, int64_t key)
 {
     static const enum write_stmt which[] = {W_DELETE_RESULT,  W_DELETE_NOTE, W_DELETE_ATTEMPTS,
                                             W_DELETE_OPTIONS, W_DELETE_KEYS, W_DELETE_EDGES,
                                             W_DELETE_TASK};
     int rc = sqlite_drop_checkpoint(b, (uint64_t)key);
+    if (rc == 0)
+        rc = sqlite_drop_kept(b, key);
     for (size_t i = 0; rc == 0 && i < FUT_COUNT(which); i++)
-        rc = run_with_key(b, which[i], key);
+        rc = sqlite_run_with_key(b, which[i], key);
     return rc;
 }
 
 /* A batch goes with the last of its members. */
 static int delete_member(struct backend *b, int64_t key, int64_t batch)
 {
-    int rc = delete_task(b, key);
+    int rc = sqlite_delete_task(b, key);
     if (rc != 0 || batch == 0)
         return rc;
-    rc = run_with_key(b, W_DELETE_EMPTY_BATCH, batch);
-    return rc == 0 && sqlite3_changes(b->db) ? run_with_key(b, W_DELETE_KEYS, batch) : rc;
+    rc = sqlite_run_with_key(b, W_DELETE_EMPTY_BATCH, batch);
+    if (rc != 0 || sqlite3_changes(b->db) == 0)
+        return rc;
+    rc = sqlite_drop_kept(b, batch);
+    return rc == 0 ? sqlite_run_with_key(b, W_DELETE_KEYS, batch) : rc;
 }
 
 int sqlite_remove(struct backend *b, struct task_id id)
@@ -226,125 +230,6 @@ int sqlite_remove(struct backend *b, struct task_id id)
     if (step != SQLITE_ROW)
         return sqlite_noted_rc(b, step);
     return live ? FUT_ERR_STATE : delete_member(b, (int64_t)id.hi, batch);
-}
-
-/* ---- retention ------------------------------------------------------------------------------- */
-
-/* A result that is old, and of a callback what it tells of. */
-struct old {
-    int64_t key, after;
-};
-
-/* Is it the callback of a future or a batch that is kept? */
-static int look_whether_needed(struct backend *b, const struct old *old, bool *out)
-{
-    sqlite3_stmt *st = b->stmts[W_IS_NEEDED];
-    *out = false;
-    if (!old->after)
-        return 0;
-    bind_int(st, 1, old->key);
-    bind_int(st, 2, old->after);
-    int step = sqlite3_step(st);
-    *out = step == SQLITE_ROW;
-    (void)sqlite3_reset(st);
-    return sqlite_noted_rc(b, step);
-}
-
-static int keep_longer(struct backend *b, int64_t key)
-{
-    bind_int(b->stmts[W_KEEP_LONGER], 2, b->now.up_ms);
-    return run_with_key(b, W_KEEP_LONGER, key);
-}
-
-static int prune_one(struct backend *b, const struct old *old, struct backend_prune *p)
-{
-    bool is_needed;
-    int rc = look_whether_needed(b, old, &is_needed);
-    if (rc != 0)
-        return rc;
-    if (is_needed)
-        p->n_kept++;
-    else
-        p->n++;
-    return is_needed ? keep_longer(b, old->key) : delete_task(b, old->key);
-}
-
-static int prune_singles(struct backend *b, struct backend_prune *p)
-{
-    sqlite3_stmt *st = b->stmts[W_OLDEST];
-    struct old old[BACKEND_PRUNE_MAX];
-    size_t n = 0;
-    int step;
-    bind_int(st, 1, (int64_t)p->max);
-    while ((step = sqlite3_step(st)) == SQLITE_ROW && n < p->max) {
-        int64_t up_ms = sqlite3_column_int64(st, 1);
-        if (n == 0)
-            p->oldest_up_ms = up_ms;
-        if (up_ms > p->until_up_ms)
-            break;
-        old[n++] = (struct old){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 2)};
-    }
-    (void)sqlite3_reset(st);
-    int rc = sqlite_noted_rc(b, step);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = prune_one(b, &old[i], p);
-    return rc;
-}
-
-/* *out_key 0: no batch is old enough. */
-static int find_old_batch(struct backend *b, struct backend_prune *p, int64_t *out_key)
-{
-    sqlite3_stmt *st = b->stmts[W_OLD_BATCH];
-    int step = sqlite3_step(st);
-    *out_key = 0;
-    if (step == SQLITE_ROW) {
-        int64_t up_ms = sqlite3_column_int64(st, 1);
-        if (up_ms <= p->until_up_ms)
-            *out_key = sqlite3_column_int64(st, 0);
-        if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-            p->oldest_up_ms = up_ms;
-    }
-    (void)sqlite3_reset(st);
-    return sqlite_noted_rc(b, step);
-}
-
-/* Deletes members until there are none, and then the batch. */
-static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p)
-{
-    sqlite3_stmt *st = b->stmts[W_MEMBERS];
-    int64_t keys[BACKEND_PRUNE_MAX];
-    size_t n = 0;
-    int step;
-    bind_int(st, 1, batch);
-    bind_int(st, 2, (int64_t)(p->max - p->n - p->n_kept));
-    while ((step = sqlite3_step(st)) == SQLITE_ROW)
-        keys[n++] = sqlite3_column_int64(st, 0);
-    (void)sqlite3_reset(st);
-    int rc = sqlite_noted_rc(b, step);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = delete_task(b, keys[i]);
-    p->n += n;
-    if (rc != 0 || p->n + p->n_kept == p->max)
-        return rc;
-    rc = run_with_key(b, W_DELETE_BATCH, batch);
-    return rc == 0 ? run_with_key(b, W_DELETE_KEYS, batch) : rc;
-}
-
-int sqlite_prune(struct backend *b, struct backend_prune *p)
-{
-    int64_t batch = 1;
-    FUT_ASSERT(p->max <= BACKEND_PRUNE_MAX);
-    p->n = p->n_kept = 0;
-    p->oldest_up_ms = -1;
-    int rc = sqlite_flush_ends(b);
-    if (rc == 0)
-        rc = prune_singles(b, p);
-    while (rc == 0 && p->n + p->n_kept < p->max && batch) {
-        rc = find_old_batch(b, p, &batch);
-        if (rc == 0 && batch)
-            rc = prune_batch(b, batch, p);
-    }
-    return rc;
 }
 
 int sqlite_save(struct backend *b, const struct backend_counters *c)

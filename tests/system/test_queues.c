@@ -1,5 +1,6 @@
 /* Named queues over HTTP: what is said of them, what they show, pauses that outlast the daemon, and
  * what is refused. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,8 @@ START_TEST(test_queues_let_so_many_run)
 {
     struct daemon *d = start();
     expect(d, "PUT", "/v1/queues/mail",
-           "{\"max_running\":1,\"weight\":0.5,\"age_after\":30,\"fair_weights\":{\"a\":3,\"b\":2}}",
+           "{\"max_running\":1,\"weight\":0.5,\"age_after\":30,\"retention\":60.5,\"fair_weights\":"
+           "{\"a\":3,\"b\":2}}",
            201);
     char *one = submit(d, "sleep", 600, MAIL), *two = submit(d, "sleep", 600, MAIL);
     api_wait_state(daemon_url(d), one, "running");
@@ -169,6 +171,7 @@ START_TEST(test_queues_let_so_many_run)
     ck_assert_int_eq(api_int(r.json, "fair_weights.a"), 3);
     ck_assert_ptr_null(json_object_get(json_object_get(r.json, "fair_weights"), "b"));
     ck_assert_int_eq(api_int(r.json, "age_after"), 30);
+    ck_assert(fabs(json_number_value(json_object_get(r.json, "retention")) - 60.5) < 1e-9);
     ck_assert(json_is_true(api_at(r.json, "closed")));
     ck_assert_int_eq(api_int(r.json, "wait.starts"), 1);
     http_reply_release(&r);
@@ -177,6 +180,7 @@ START_TEST(test_queues_let_so_many_run)
     expect(d, "PUT", "/v1/queues/mail", "{}", 200);
     r = api_get(daemon_url(d), "/v1/queues/mail");
     ck_assert(json_is_null(json_object_get(r.json, "max_running")));
+    ck_assert(json_is_null(json_object_get(r.json, "retention")));
     ck_assert_uint_eq(json_object_size(json_object_get(r.json, "fair_weights")), 0);
     http_reply_release(&r);
     expect(d, "DELETE", "/v1/queues/mail", "", 204);
@@ -276,6 +280,9 @@ static const struct {
     {"a", "{\"rate\":{\"tasks\":5}}", "missing_field", "rate.per", 422},
     {"a", "{\"age_after\":0}", "invalid_value", "age_after", 422},
     {"a", "{\"age_after\":\"1\"}", "wrong_type", "age_after", 422},
+    {"a", "{\"retention\":0.5}", "invalid_value", "retention", 422},
+    {"a", "{\"retention\":315360001}", "invalid_value", "retention", 422},
+    {"a", "{\"retention\":\"7d\"}", "wrong_type", "retention", 422},
     {"a", "{\"fair_weights\":{\"\":1}}", "invalid_value", "fair_weights", 422},
     {"a", "{\"fair_weights\":{\"k\":0}}", "invalid_value", "fair_weights", 422},
     {"a", "{\"fair_weights\":{\"k\":\"1\"}}", "invalid_value", "fair_weights", 422},

@@ -135,6 +135,56 @@ static const struct {
     {16, LATER_LINE("1600", "1", "", "refers", "") LATER_TASK(LATER_KEY(16, 1), "1", "refers")
          LATER_IN_LINE(LATER_KEY(16, 1), "1", "1600")
          "INSERT INTO options (key,flags) VALUES (" LATER_KEY(16, 1) ",2);"},
+    /* A batch, the member that is left of it, and what waits for all of them. */
+    {17, LATER_LINE("1700", "1", "", "member", "") LATER_LINE("1701", "1", "", "sum", "")
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled,"
+         "then_key,then_lo) VALUES (" LATER_KEY(17, 1) ",7," LATER_AT ",1,0,1,NULL,0,0,"
+         LATER_KEY(17, 3) ",7);"
+         LATER_TASK_OF(LATER_KEY(17, 2), "1", "member", LATER_KEY(17, 1) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(17, 2), "1", "1700")
+         LATER_TASK(LATER_KEY(17, 3), "1", "sum") LATER_WAITS(LATER_KEY(17, 3), "1", "1701")
+         "UPDATE live SET unmet=1 WHERE key=" LATER_KEY(17, 3) ";"
+         "INSERT INTO edges VALUES (" LATER_KEY(17, 2) ",7," LATER_KEY(17, 3) ",0,1);"},
+    /* A member with a name. */
+    {18, LATER_LINE("1800", "1", "", "named", "")
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled)"
+         " VALUES (" LATER_KEY(18, 1) ",7," LATER_AT ",1,0,1,NULL,0,0);"
+         LATER_TASK_OF(LATER_KEY(18, 2), "1", "named", LATER_KEY(18, 1) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(18, 2), "1", "1800")
+         "INSERT INTO options (key,name) VALUES (" LATER_KEY(18, 2) ",'first');"},
+    /* A task and a batch that another one has submitted, and the cancel of all that came of it. */
+    {19, LATER_LINE("1900", "1", "", "tree", "")
+         LATER_TASK(LATER_KEY(19, 1), "1", "tree") LATER_IN_LINE(LATER_KEY(19, 1), "1", "1900")
+         LATER_TASK(LATER_KEY(19, 2), "1", "tree") LATER_IN_LINE(LATER_KEY(19, 2), "1", "1900")
+         "INSERT INTO options (key,parent,parent_lo) VALUES (" LATER_KEY(19, 2) ","
+         LATER_KEY(19, 1) ",7);"
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled,"
+         "parent,parent_lo) VALUES (" LATER_KEY(19, 3) ",7," LATER_AT ",1,0,1,NULL,0,0,"
+         LATER_KEY(19, 1) ",7);"
+         LATER_TASK_OF(LATER_KEY(19, 4), "1", "tree", LATER_KEY(19, 3) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(19, 4), "1", "1900")
+         LATER_TASK(LATER_KEY(19, 5), "1", "tree")
+         LATER_TASK(LATER_KEY(19, 6), "1", "tree") LATER_IN_LINE(LATER_KEY(19, 6), "1", "1900")
+         "INSERT INTO options (key,parent,parent_lo) VALUES (" LATER_KEY(19, 6) ","
+         LATER_KEY(19, 5) ",7);"
+         "INSERT INTO results (key,seq,state,attempt,lost,finished_ms,code,message,up_ms)"
+         " VALUES (" LATER_KEY(19, 5) ",19,5,0,0," LATER_AT ",'cancelled','it was cancelled',5000);"
+         "INSERT INTO cascades VALUES (" LATER_KEY(19, 5) ",2,5,0);"},
+    /* A queue with a retention of its own, what is kept for it, and a batch that is. */
+    {20, LATER_LINE("2000", "1", "audit", "member", "")
+         "INSERT INTO queues (name,weight,max_running,rate_tasks,rate_per_ms,rate_burst,"
+         "age_after_ms,retention_ms) VALUES ('audit',1,0,0,1000,1,0,3600000);"
+         LATER_TASK(LATER_KEY(20, 1), "1", "done")
+         "INSERT INTO options (key,queue) VALUES (" LATER_KEY(20, 1) ",'audit');"
+         "INSERT INTO results (key,seq,state,attempt,lost,finished_ms,code,message)"
+         " VALUES (" LATER_KEY(20, 1) ",20,5,0,0," LATER_AT ",'cancelled','it was cancelled');"
+         "INSERT INTO kept VALUES (" LATER_KEY(20, 1) ",0,6000,NULL);"
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled,"
+         "keep_ms,keeps_default) VALUES (" LATER_KEY(20, 2) ",7," LATER_AT ",1,0,1,NULL,0,0,"
+         "3600000,0);"
+         LATER_TASK_OF(LATER_KEY(20, 3), "1", "member", LATER_KEY(20, 2) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(20, 3), "1", "2000")
+         "INSERT INTO options (key,queue) VALUES (" LATER_KEY(20, 3) ",'audit');"},
 };
 /* clang-format on */
 

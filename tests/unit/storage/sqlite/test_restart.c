@@ -236,7 +236,7 @@ static bool may_look_at_all(int which)
 {
     return which == W_IN_STATE || which == W_SAVE || which == W_LIMITS || which == W_LIMIT_KEYS ||
            which == W_QUEUES || which == W_FAIR_WEIGHTS || which == W_PAUSES ||
-           which == W_HAS_CHECKPOINTS;
+           which == W_HAS_CHECKPOINTS || which == W_HAS_KEPT;
 }
 
 /* Each statement that the writer runs again and again finds its rows by an index. */

@@ -457,10 +457,51 @@ static void check_16(void)
     ck_assert(claim(LATER_ID(16, 1), LANE_CPU)->spec->has_refs);
 }
 
+static void check_17(void)
+{
+    struct store_batch_get o = {.id = LATER_ID(17, 1)};
+    ck_assert_int_eq(fixture_batch_get(&k, &o), 0);
+    ck_assert(id_equal(o.batch.then, LATER_ID(17, 3)));
+    expect_state(LATER_ID(17, 3), TASK_SCHEDULED, 0);
+    ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(17, 2), LANE_CPU), "x"), 0);
+    (void)claim(LATER_ID(17, 3), LANE_CPU);
+}
+
+static void check_18(void)
+{
+    struct task *t = claim(LATER_ID(18, 2), LANE_CPU);
+    ck_assert_str_eq(t->spec->name, "first");
+}
+
+/* One was cancelled with its tree, which the old daemon had not got to yet. */
+static void check_19(void)
+{
+    struct store_batch_get o = {.id = LATER_ID(19, 3)};
+    ck_assert_int_eq(fixture_batch_get(&k, &o), 0);
+    ck_assert(id_equal(o.batch.parent, LATER_ID(19, 1)));
+    struct task t = fixture_wait_state(&k, LATER_ID(19, 6), TASK_CANCELLED);
+    ck_assert(id_equal(t.spec->parent, LATER_ID(19, 5)));
+    task_release(&t);
+    ck_assert(id_equal(claim(LATER_ID(19, 2), LANE_CPU)->spec->parent, LATER_ID(19, 1)));
+    (void)claim(LATER_ID(19, 4), LANE_CPU);
+}
+
+static void check_20(void)
+{
+    struct store_queue_list o = {.name = "audit"};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_queue_list, &o.op), 0);
+    ck_assert_int_eq(o.queues[0].queue.retention_ms, 3600000);
+    free(o.queues);
+    free(o.fair);
+    expect_state(LATER_ID(20, 1), TASK_CANCELLED, 0);
+    ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(20, 3), LANE_CPU), "x"), 0);
+}
+
 /* By the version that brought it. */
 static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3,  check_4,  check_5,
                                        check_6,  check_7,  check_8,  check_9,  check_10, check_11,
-                                       check_12, check_13, check_14, check_15, check_16};
+                                       check_12, check_13, check_14, check_15, check_16, check_17,
+                                       check_18, check_19, check_20};
 
 START_TEST(test_upgrade_from_each_keeps_what_it_had)
 {
