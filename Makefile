@@ -94,7 +94,7 @@ $(B)/futured: $(B)/daemon/main.o $(call archives,daemon)
 CLI     := $(wildcard client/cli/*.c)
 $(B)/future: $(patsubst %.c,$(B)/%.o,$(CLI)) $(call archives,core)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call archives,core) -lcurl -ljansson $(LIBS_core) -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(call archives,core) -lcurl -ljansson -lncursesw -ltinfo -lm $(LIBS_core) -o $@
 
 # A unit test links its folder and what lies below it, the fixtures of its folder (C files that are no test_*.c) and the
 # tests' own helpers. The store's tests share the fixture of the contract tests.

@@ -14,14 +14,14 @@
 set -euo pipefail
 
 build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
-    libcurl4-openssl-dev libssl-dev libsystemd-dev tzdata check curl)
+    libcurl4-openssl-dev libncurses-dev libssl-dev libsystemd-dev tzdata check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 fuzz=(clang libclang-rt-14-dev)
 package=(debhelper lintian fakeroot)
 systemd=(systemd systemd-sysv dbus)
 test=(openssl python3 python3-croniter python3-dateutil python3-pip python3-setuptools python3-wheel python3-tqdm
-    python3-joblib python3-dask mypy jq)
+    python3-joblib python3-dask mypy jq tmux)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)

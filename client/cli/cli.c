@@ -38,25 +38,37 @@ static const char *text_of(const json_t *object, const char *member)
     return json_string_value(json_object_get(object, member));
 }
 
+char *cli_refusal(struct cli *c, const struct remote_answer *a)
+{
+    struct buf b = BUF_INIT;
+    size_t len;
+    if (a->status == 0) {
+        buf_printf(&b,
+                   "No answer from %s: %s. Does the daemon run there? FUTURED_URL or --url names "
+                   "another.",
+                   remote_url(c->remote), a->error);
+        return buf_take(&b, &len);
+    }
+    json_t *problem = json_loadb(a->body.len ? a->body.data : "", a->body.len, 0, NULL);
+    const char *detail = text_of(problem, "detail"), *code = text_of(problem, "code");
+    if (detail)
+        buf_puts(&b, detail);
+    else
+        buf_printf(&b, "%s answered HTTP %ld.", remote_url(c->remote), a->status);
+    for (size_t i = 0; detail && code && i < FUT_COUNT(advice); i++) {
+        if (strcmp(code, advice[i].code) == 0)
+            buf_printf(&b, " %s", advice[i].advice);
+    }
+    json_decref(problem);
+    return buf_take(&b, &len);
+}
+
 int cli_refused(struct cli *c, const struct remote_answer *a)
 {
-    if (a->status == 0)
-        return cli_fail(
-            CLI_UNREACHABLE,
-            "No answer from %s: %s. Does the daemon run there? FUTURED_URL or --url names another.",
-            remote_url(c->remote), a->error);
-    json_t *problem = json_loadb(a->body.len ? a->body.data : "", a->body.len, 0, NULL);
-    const char *detail = text_of(problem, "detail"), *code = text_of(problem, "code"), *hint = NULL;
-    for (size_t i = 0; code && i < FUT_COUNT(advice); i++) {
-        if (strcmp(code, advice[i].code) == 0)
-            hint = advice[i].advice;
-    }
-    if (detail)
-        cli_fail(0, "%s%s%s", detail, hint ? " " : "", hint ? hint : "");
-    else
-        cli_fail(0, "%s answered HTTP %ld.", remote_url(c->remote), a->status);
-    json_decref(problem);
-    return CLI_REFUSED;
+    char *sentence = cli_refusal(c, a);
+    int code = cli_fail(a->status ? CLI_REFUSED : CLI_UNREACHABLE, "%s", sentence);
+    free(sentence);
+    return code;
 }
 
 json_t *cli_ask(struct cli *c, const struct remote_request *q, int *code)

@@ -59,7 +59,7 @@ struct cli_action {
 
 /* The tables of the commands, each ending with a row without a name. */
 extern const struct cli_command cli_submit_commands[], cli_futures_commands[],
-    cli_changes_commands[], cli_batches_commands[], cli_service_commands[];
+    cli_changes_commands[], cli_batches_commands[], cli_service_commands[], cli_top_commands[];
 
 /* Options of all commands, understood before and after the command's name. */
 extern const struct cli_option cli_common_options[];
@@ -97,6 +97,8 @@ json_t *cli_ask(struct cli *c, const struct remote_request *q, int *code);
 json_t *cli_get(struct cli *c, const char *path, int *code);
 /* Says on standard error why the answer is not what was asked for, and returns the exit code. */
 int cli_refused(struct cli *c, const struct remote_answer *a);
+/* That sentence, for who shows it elsewhere; free() it. */
+char *cli_refusal(struct cli *c, const struct remote_answer *a);
 /* Prints to standard error "future: …" and returns code. */
 int cli_fail(int code, const char *fmt, ...) FUT_PRINTF(2, 3);
 
@@ -132,6 +134,8 @@ int cli_list(struct cli *c, const char *path, const char *member, const struct c
              size_t n);
 /* GET path, and a line for each member, those of objects as "object.member". The exit code. */
 int cli_show(struct cli *c, const char *path);
+/* A copy in which control characters are "?" and line ends and tabs spaces. NULL: "". free() it. */
+char *cli_safe(const char *s);
 /* Writes s with control characters replaced, so that a task's text cannot drive the terminal. */
 void cli_print_safe(FILE *f, const char *s);
 /* "3 s ago", "2 h ago" for an RFC 3339 time in UTC; "" for NULL. `out` has at least 32 bytes. */

@@ -5,9 +5,9 @@
 #include "client/cli/cli.h"
 #include "core/mem.h"
 
-static const struct cli_command *const tables[] = {cli_submit_commands, cli_futures_commands,
+static const struct cli_command *const tables[] = {cli_submit_commands,  cli_futures_commands,
                                                    cli_changes_commands, cli_batches_commands,
-                                                   cli_service_commands};
+                                                   cli_service_commands, cli_top_commands};
 
 struct remote_config cli_remote;
 bool cli_as_json, cli_as_tsv, cli_wants_help;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,11 @@ static struct curl_slist *headers_of(struct remote *r, const struct remote_reque
         list = curl_slist_append(list, line.data);
     }
     line.len = 0;
+    if (q->last_event) {
+        buf_printf(&line, "Last-Event-ID: %s", q->last_event);
+        list = curl_slist_append(list, line.data);
+    }
+    line.len = 0;
     if (q->key) {
         buf_printf(&line, "Idempotency-Key: \"%s\"", q->key);
         list = curl_slist_append(list, line.data);
@@ -260,4 +266,67 @@ void remote_answer_release(struct remote_answer *a)
     free(a->content_type);
     free(a->state);
     memset(a, 0, sizeof(*a));
+}
+
+/* ---- a stream beside the calls --------------------------------------------------------------- */
+
+struct remote_stream {
+    CURLM *multi;
+    struct call call;
+    struct remote_request q;
+    struct remote_answer answer; /* the body of a refusal, and headers */
+    struct curl_slist *headers;
+    bool is_ended;
+};
+
+struct remote_stream *remote_stream_open(struct remote *r, const struct remote_request *q)
+{
+    struct remote_stream *s = xnew(struct remote_stream);
+    struct buf url = BUF_INIT;
+    s->q = *q;
+    s->call = (struct call){.r = r, .easy = curl_easy_init(), .q = &s->q, .out = &s->answer};
+    s->multi = curl_multi_init();
+    FUT_ASSERT(s->call.easy && s->multi); /* memory alone can be missing */
+    s->headers = headers_of(r, &s->q);
+    buf_printf(&url, "%s%s", r->base, q->path);
+    prepare(&s->call, url.data, s->headers);
+    curl_multi_add_handle(s->multi, s->call.easy);
+    buf_release(&url);
+    return s;
+}
+
+bool remote_stream_wait(struct remote_stream *s, int fd, int timeout_ms)
+{
+    struct curl_waitfd also = {.fd = fd, .events = CURL_WAIT_POLLIN};
+    int running = 0;
+    if (!s || s->is_ended) {
+        (void)poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, timeout_ms);
+        return !s;
+    }
+    (void)curl_multi_perform(s->multi, &running);
+    if (running) {
+        (void)curl_multi_poll(s->multi, &also, 1, timeout_ms, NULL);
+        (void)curl_multi_perform(s->multi, &running);
+    }
+    s->is_ended = !running;
+    return running != 0;
+}
+
+long remote_stream_status(const struct remote_stream *s)
+{
+    long status = 0;
+    curl_easy_getinfo(s->call.easy, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+void remote_stream_close(struct remote_stream *s)
+{
+    if (!s)
+        return;
+    curl_multi_remove_handle(s->multi, s->call.easy);
+    curl_easy_cleanup(s->call.easy);
+    curl_multi_cleanup(s->multi);
+    curl_slist_free_all(s->headers);
+    remote_answer_release(&s->answer);
+    free(s);
 }

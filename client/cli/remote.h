@@ -25,9 +25,10 @@ struct remote_request {
     const char *path;   /* begins with "/", may hold a query */
     const void *body;   /* NULL: none */
     size_t body_len;
-    const char *body_type; /* NULL: application/json */
-    const char *accept;    /* NULL: whatever the route answers */
-    long timeout_ms;       /* of the whole call; 0: none */
+    const char *body_type;  /* NULL: application/json */
+    const char *accept;     /* NULL: whatever the route answers */
+    long timeout_ms;        /* of the whole call; 0: none */
+    const char *last_event; /* Last-Event-ID; NULL: none */
     const char *key; /* Idempotency-Key; with one a lost connection is tried again; NULL: none */
     /* Streams: called with the bytes as they come, while the status is 2xx; what it returns false
      * for ends the request quietly. It may make calls of its own, which do not stream. NULL: the
@@ -54,6 +55,22 @@ const char *remote_url(const struct remote *r);
 /* Fills *out in every case; remote_answer_release it. */
 void remote_call(struct remote *r, const struct remote_request *q, struct remote_answer *out);
 void remote_answer_release(struct remote_answer *a);
+
+/* ---- a stream beside the calls, without blocking ----------------------------------------------
+ */
+
+struct remote_stream;
+
+/* Begins q, which has on_bytes; its other members are copied or borrowed until the end. */
+struct remote_stream *remote_stream_open(struct remote *r, const struct remote_request *q);
+/* Waits at most timeout_ms for bytes of the stream, which on_bytes gets before this returns, or for
+ * something to read in fd. s may be NULL. False: the stream has ended; remote_stream_status says
+ * how. */
+bool remote_stream_wait(struct remote_stream *s, int fd, int timeout_ms);
+/* The status of its answer; 0: none, or none yet. */
+long remote_stream_status(const struct remote_stream *s);
+/* NULL is fine. */
+void remote_stream_close(struct remote_stream *s);
 
 /* Appends s with everything but unreserved characters written as %XX (RFC 3986). */
 void remote_escape(struct remote *r, struct buf *b, const char *s);

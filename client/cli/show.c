@@ -14,9 +14,8 @@ struct cli_table {
     char ***rows; /* the first is the head */
 };
 
-/* Everything below space, DEL and the C1 controls (which UTF-8 writes as C2 80 … C2 9F) becomes
- * "?". */
-static char *make_safe(const char *s)
+/* Below space, DEL, and the C1 controls, which UTF-8 writes as C2 80 … C2 9F. */
+char *cli_safe(const char *s)
 {
     char *copy = xstrdup(s ? s : "");
     for (unsigned char *p = (unsigned char *)copy; *p; p++) {
@@ -32,7 +31,7 @@ void cli_print_safe(FILE *f, const char *s)
 {
     for (const char *line = s; *line;) {
         size_t n = strcspn(line, "\n");
-        char *part = xstrndup(line, n), *safe = make_safe(part);
+        char *part = xstrndup(line, n), *safe = cli_safe(part);
         fputs(safe, f);
         free(safe);
         free(part);
@@ -52,7 +51,7 @@ static void append(struct cli_table *t, const char *const *cells)
     }
     char **row = xcalloc(t->columns, sizeof(*row));
     for (size_t i = 0; i < t->columns; i++)
-        row[i] = make_safe(cells[i]);
+        row[i] = cli_safe(cells[i]);
     t->rows[t->n_rows++] = row;
 }
 

@@ -117,6 +117,7 @@ static const struct {
     {"future ls --json; future submit echo 1 >/dev/null; future ls --json | grep -c "
      "'\"handler\":\"echo\"'",
      0, "1\n", NULL},
+    {"future top", 2, NULL, "`top` needs a terminal"},
     {"future logs -f $(future submit bad)", 0, "oops\n", NULL},
     {"future run --key k echo 1 >a; future run --key k echo 1 >b; cmp a b", 0, NULL, NULL},
     {"future pause io --reason tea; future pools; future resume io; future pools", 0,
@@ -303,18 +304,102 @@ START_TEST(test_cli_graph)
 }
 END_TEST
 
+/* ---- future top, on a terminal of tmux ---------------------------------------------------------
+ */
+
+/* The terminal outlasts a script; `screen` is what it shows now. */
+#define TERMINAL                                                                                   \
+    "t() { tmux -S s -f /dev/null \"$@\"; }; screen() { t capture-pane -p; }; "                    \
+    "until_screen() { until screen | grep -q \"$1\"; do :; done; }; "                              \
+    "until_end() { while t ls >/dev/null 2>&1; do :; done; }; "
+
+#define START "t new-session -d -x 80 -y 24 'future top'; "
+
+static void end_terminal(void)
+{
+    shell(TERMINAL "t kill-server");
+    teardown();
+}
+
+static void expect_shell(const char *script)
+{
+    int status = shell(script);
+    ck_assert_msg(status == 0, "%s: exit %d\n%s\n%s", script, status, out, err);
+}
+
+START_TEST(test_top_shows_and_steers)
+{
+    expect_shell("future run bad -w; future run bad -w; id=$(future submit slow); until future get "
+                 "$id | grep -q running; do :; done");
+    expect_shell(TERMINAL START "until_screen '^bad  *exit  *2 '; until_screen 'slow  *cpu'; "
+                                "screen | grep -q '^cpu  *1/'");
+    /* the log of the latest failure; all of the group again */
+    expect_shell(TERMINAL
+                 "t send-keys Tab Tab Tab l; until_screen oops; t send-keys q r; "
+                 "until_screen 'Retry the 2 failures of bad (exit)? y/n'; t send-keys y; "
+                 "until [ $(future ls -H bad -s failed | cut -f5 | grep -c 2) = 2 ]; do :; "
+                 "done");
+    /* a question that is not answered by y does nothing */
+    expect_shell(TERMINAL "t send-keys BTab c; until_screen 'Cancel .* (slow)? y/n'; t send-keys n "
+                          "c; until_screen 'Cancel .* (slow)? y/n'; future ls -H slow | grep -q "
+                          "running; t send-keys y; until future ls -s cancelled | grep -q slow; do "
+                          ":; done");
+    /* lanes and queues */
+    expect_shell(TERMINAL
+                 "t send-keys BTab BTab p; until_screen 'io .*paused'; future pools | grep "
+                 "io | grep -q true; t send-keys p; until future pools | grep io | grep -q "
+                 "false; do :; done; t send-keys Tab p; until_screen '^default .*paused'");
+    /* other sizes */
+    expect_shell(TERMINAL "t resize-window -x 120 -y 40; until_screen 'store ok .* MB'; "
+                          "t resize-window -x 30 -y 10; until_screen 'too small'; "
+                          "t resize-window -x 80 -y 24; until_screen RUNNING; t send-keys q; "
+                          "until_end");
+}
+END_TEST
+
+/* What others write must not reach the terminal as commands. */
+START_TEST(test_top_shows_hostile_text_as_text)
+{
+    expect_shell(TERMINAL
+                 "id=$(curl -s $FUTURED_URL/v1/promises -d '{}' | jq -r .id); "
+                 "curl -sf $FUTURED_URL/v1/futures/$id/complete -d '{\"error\":{\"code\":\"evil\","
+                 "\"message\":\"a\\u001b[2J\\u009b2J\\u202eb\\u0007\\n\\u5bc6c\"}}' >/dev/null || "
+                 "exit 9; " START "until_screen 'evil  *1 '; screen | grep -q 'a?\\[2J??2J?b? "
+                 "\345\257\206c' && screen | grep -q "
+                 "'^LANE'");
+}
+END_TEST
+
+/* A daemon that goes away is waited for, and what happens then is seen. */
+START_TEST(test_top_outlasts_a_restart)
+{
+    daemon_keep_port(d);
+    expect_shell(TERMINAL START "until_screen '^cpu'");
+    daemon_kill(d);
+    expect_shell(TERMINAL "until_screen 'NO ANSWER'; until_screen 'No answer from'");
+    daemon_start(d);
+    expect_shell(TERMINAL "while screen | grep -q 'NO ANSWER'; do :; done; future submit slow; "
+                          "until_screen 'slow  *cpu'; t send-keys q; until_end");
+}
+END_TEST
+
+static TCase *case_of(const char *name, void (*after)(void), const TTest *const *tests, size_t n)
+{
+    TCase *c = suite_case(name, SUITE_TIMEOUT_S, setup, after);
+    for (size_t i = 0; i < n; i++)
+        tcase_add_test(c, tests[i]);
+    return c;
+}
+
 int main(void)
 {
-    TCase *table = tcase_create("commands"), *rest = tcase_create("rest");
-    const TTest *const tests[] = {test_cli_makes_text_safe_for_a_terminal, test_cli_graph,
-                                  test_cli_draws_on_a_terminal, test_cli_map_outlasts_a_restart,
-                                  test_cli_speaks_over_a_unix_socket_with_a_token};
-    tcase_add_checked_fixture(table, setup, teardown);
-    tcase_set_timeout(table, SUITE_TIMEOUT_S);
+    TCase *table = suite_case("commands", SUITE_TIMEOUT_S, setup, teardown);
+    const TTest *const rest[] = {test_cli_makes_text_safe_for_a_terminal, test_cli_graph,
+                                 test_cli_draws_on_a_terminal, test_cli_map_outlasts_a_restart,
+                                 test_cli_speaks_over_a_unix_socket_with_a_token};
+    const TTest *const top[] = {test_top_shows_and_steers, test_top_shows_hostile_text_as_text,
+                                test_top_outlasts_a_restart};
     tcase_add_loop_test(table, test_cli_commands, 0, FUT_COUNT(cases));
-    tcase_add_checked_fixture(rest, setup, teardown);
-    tcase_set_timeout(rest, SUITE_TIMEOUT_S);
-    for (size_t i = 0; i < FUT_COUNT(tests); i++)
-        tcase_add_test(rest, tests[i]);
-    return suite_run_cases("cli", table, rest, NULL);
+    return suite_run_cases("cli", table, case_of("rest", teardown, rest, FUT_COUNT(rest)),
+                           case_of("top", end_terminal, top, FUT_COUNT(top)), NULL);
 }
