@@ -74,6 +74,26 @@ static int fault_put_checkpoint(struct backend *b, const struct store_checkpoint
     return rc ? rc : inner->put_checkpoint(b, o);
 }
 
+static int fault_queue_put(struct backend *b, const struct store_queue *queue)
+{
+    int rc = due(STORE_FAULT_QUEUE);
+    return rc ? rc : inner->queue_put(b, queue);
+}
+
+static int fault_fair_put(struct backend *b, const char *queue,
+                          const struct store_fair_weight *weight)
+{
+    int rc = due(STORE_FAULT_QUEUE);
+    return rc ? rc : inner->fair_put(b, queue, weight);
+}
+
+static int fault_pause_put(struct backend *b, enum store_pausable kind, const char *name,
+                           const struct pool_pause *pause)
+{
+    int rc = due(STORE_FAULT_QUEUE);
+    return rc ? rc : inner->pause_put(b, kind, name, pause);
+}
+
 static int fault_reserve(struct backend *b, bool on)
 {
     int rc = on ? due(STORE_FAULT_RESERVE) : 0;
@@ -107,5 +127,8 @@ const struct backend_ops *store_fault_wrap(const struct backend_ops *ops)
     wrapped.get = fault_get;
     wrapped.attempts = fault_attempts;
     wrapped.reserve = fault_reserve;
+    wrapped.queue_put = fault_queue_put;
+    wrapped.fair_put = fault_fair_put;
+    wrapped.pause_put = fault_pause_put;
     return &wrapped;
 }

@@ -18,8 +18,9 @@ enum store_fault_point {
     STORE_FAULT_CHECKPOINT,
     STORE_FAULT_GET,      /* a future cannot be read */
     STORE_FAULT_ATTEMPTS, /* how earlier attempts ended cannot be read */
+    STORE_FAULT_QUEUE,    /* what is said of a queue: its row, a weight of a key, a pause */
 };
-#define STORE_FAULT_POINTS 9
+#define STORE_FAULT_POINTS 10
 
 /* From now on, calls number after+1 to after+times at this point give rc instead of their work. */
 void store_fault_arm(enum store_fault_point point, unsigned after, unsigned times, int rc);

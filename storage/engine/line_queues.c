@@ -154,7 +154,7 @@ void line_queue_keep(struct lines *l, struct line_queue *q)
     bool is_there = line_queue_is_there(q);
     if (is_there && list_is_linked(&q->idle))
         list_remove(&l->idle_queues, &q->idle);
-    else if (!is_there && !list_is_linked(&q->idle))
+    else if (!is_there && !q->is_changing && !list_is_linked(&q->idle))
         let_queue_go(l, q);
 }
 

@@ -51,6 +51,7 @@ struct line_queue {
     char name[TASK_QUEUE_MAX + 1]; /* "": TASK_QUEUE_DEFAULT */
     struct store_queue is;         /* what is said of it, or what holds otherwise */
     bool is_said, is_paused;
+    bool is_changing;               /* in this transaction: it stays, as that may be taken back */
     bool is_open;                   /* it may start tasks */
     struct limit_key *gate;         /* max_running and rate; NULL: neither is said */
     struct store_fair_weight *fair; /* by key */

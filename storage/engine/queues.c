@@ -156,9 +156,12 @@ static struct queue_change *add_change(struct store *s, enum store_pausable kind
     return c;
 }
 
-static void remember(struct store *s, const struct line_queue *q)
+static void remember(struct store *s, struct line_queue *q)
 {
     struct queue_change *c = add_change(s, STORE_PAUSE_QUEUE, q->is.name);
+    if (list_is_linked(&q->idle))
+        list_remove(&s->w.lines.idle_queues, &q->idle);
+    q->is_changing = true;
     c->was_said = q->is_said;
     c->was = q->is;
     c->n_fair = q->n_fair;
@@ -170,8 +173,16 @@ static void remember(struct store *s, const struct line_queue *q)
 void queues_committed(struct store *s)
 {
     struct writer *w = &s->w;
-    for (size_t i = 0; i < w->n_queue_changes; i++)
-        free(w->queue_changes[i].fair);
+    for (size_t i = 0; i < w->n_queue_changes; i++) {
+        const struct queue_change *c = &w->queue_changes[i];
+        struct line_queue *q =
+            c->is_handler ? NULL : line_queue_find(&w->lines, short_name(c->name));
+        if (q && q->is_changing) { /* the first one of its changes */
+            q->is_changing = false;
+            line_queue_keep(&w->lines, q);
+        }
+        free(c->fair);
+    }
     free(w->queue_changes);
     w->queue_changes = NULL;
     w->n_queue_changes = 0;
@@ -186,7 +197,6 @@ static void undo_one(struct store *s, const struct queue_change *c)
     struct line_queue *q = line_queue_find(&s->w.lines, short_name(c->name));
     set_fair(q, c->fair, c->n_fair);
     FUT_MUST(define(s, q, &c->was, c->was_said));
-    line_queue_keep(&s->w.lines, q);
 }
 
 void queues_undo(struct store *s)
@@ -307,10 +317,7 @@ static int write_set(struct store *s, struct store_op *op)
     if (!q)
         return FUT_ERR_FULL;
     o->is_new = !q->is_said && !q->is_paused;
-    rc = set_queue(s, q, o);
-    if (!store_rc_is_fatal(rc))
-        line_queue_keep(&s->w.lines, q);
-    return rc;
+    return set_queue(s, q, o);
 }
 
 const struct store_verb store_verb_queue_set = {.write = write_set, .is_refusable = true};
@@ -334,7 +341,6 @@ static int write_drop(struct store *s, struct store_op *op)
     struct store_queue is = line_queue_unsaid(q->is.name);
     FUT_MUST(define(s, q, &is, false)); /* it needs no key */
     set_pause(s, STORE_PAUSE_QUEUE, is.name, &none);
-    line_queue_keep(&s->w.lines, q);
     return 0;
 }
 
