@@ -151,9 +151,19 @@ static bool set_after(struct task_filter *f, const char *text)
     return clock_parse_rfc3339(text, &f->from_wall_ms);
 }
 
+/* 0 would mean all; nothing was submitted before the first millisecond either. */
+static void set_until(struct task_filter *f, int64_t wall_ms)
+{
+    f->until_wall_ms = wall_ms > 1 ? wall_ms : 1;
+}
+
 static bool set_before(struct task_filter *f, const char *text)
 {
-    return clock_parse_rfc3339(text, &f->until_wall_ms);
+    int64_t wall_ms;
+    if (!clock_parse_rfc3339(text, &wall_ms))
+        return false;
+    set_until(f, wall_ms);
+    return true;
 }
 
 static bool set_older_than(struct task_filter *f, const char *text)
@@ -161,8 +171,7 @@ static bool set_older_than(struct task_filter *f, const char *text)
     int64_t age_ms;
     if (!number_parse_seconds(text, AGE_MAX_MS, &age_ms))
         return false;
-    int64_t until = clock_wall_ms() - age_ms;
-    f->until_wall_ms = until > 1 ? until : 1;
+    set_until(f, clock_wall_ms() - age_ms);
     return true;
 }
 
