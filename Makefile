@@ -169,7 +169,7 @@ test: test-deps
 	+@FUT_NEXT="All is well: make run serves on 127.0.0.1:8420, make demo shows it at work, make lint checks the code." \
 	    $(BUILD) check VARIANT=debug
 check: tests-built
-	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py)
+	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py tests/node/test_*.mjs)
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
 # CPython's own tests of its executors, with ours in their place.

@@ -5,7 +5,7 @@
 #   tests/deps.sh fuzz   what `make fuzz` needs besides
 #   tests/deps.sh package, systemd   what `make deb` and `make test-systemd` need besides
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
-#                        api/openapi.json, in build/openapi-tools, nginx and Prometheus in build/, and
+#                        api/openapi.json and the types of client/node, in build/openapi-tools, nginx and Prometheus in build/, and
 #                        chromium
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
