@@ -13,6 +13,7 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/failure_log.h"
 #include "daemon/schedules.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
@@ -43,6 +44,7 @@ struct boot {
     struct handlers *handlers;
     struct fork_server *fork_server;
     struct store *store;
+    struct failure_log *failures;
     struct scheduler *scheduler;
     struct schedules *schedules;
     struct api *api;
@@ -172,7 +174,7 @@ static void report_recovery(const struct boot *b)
     struct store_stats stats;
     store_stats(b->store, &stats);
     if (stats.recovered)
-        log_info("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
+        log_warn("tasks_recovered", LOG_INT("running_at_death", stats.recovered));
 }
 
 /* A full disk is no reason not to start: the schedules are as the store has them, until a reload.
@@ -214,6 +216,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = open_store(b, err);
     if (rc == 0) {
         report_recovery(b);
+        b->failures = failure_log_new(b->store);
         b->tokens = attempt_token_table_new();
         rc = make_scheduler(b, err);
     }
@@ -288,6 +291,11 @@ void boot_describe(const struct boot *b, char *out, size_t cap)
     }
     (void)snprintf(out, cap, "queued %" PRIu64 ", running %" PRIu64 ", workers %u", queued, running,
                    p.workers_alive);
+}
+
+void boot_report_failures(struct boot *b)
+{
+    failure_log_tick(b->failures);
 }
 
 /* ---- reload ---------------------------------------------------------------------------------- */
@@ -420,6 +428,7 @@ static void close_all(struct boot *b)
     scheduler_free(&b->scheduler);
     attempt_token_table_free(&b->tokens);
     store_close(&b->store);
+    failure_log_free(&b->failures);
     fork_server_stop(&b->fork_server);
     handlers_free(&b->handlers);
     auth_free(&b->auth);

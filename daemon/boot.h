@@ -33,6 +33,8 @@ int boot_broken_fd(const struct boot *b);
 const char *boot_stuck_module(struct boot *b);
 /* Writes one line: queued, running, workers. */
 void boot_describe(const struct boot *b, char *out, size_t cap);
+/* Logs how many tasks have failed without a line of their own, when it is time. */
+void boot_report_failures(struct boot *b);
 /* Reads the configuration and the handlers file again. What a running daemon can follow is in force
  * then, all of it or, when something is wrong, nothing (false, and the log says what). Variables
  * that need a restart are named in the log. Blocks for the files. */
