@@ -2,12 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/fd.h"
+#include "core/mem.h"
+
+#ifndef ZFS_SUPER_MAGIC
+#define ZFS_SUPER_MAGIC 0x2fc12fc1
+#endif
 
 /* Up to cap bytes, fewer at the end of the file; -1 with errno. */
 static ssize_t read_up_to(int fd, char *out, size_t cap)
@@ -78,4 +85,21 @@ int file_read_regular(const char *path, size_t max_bytes, struct buf *out, struc
     if (!S_ISREG(st.st_mode))
         return fut_fail(err, FUT_ERR_INVAL, "%.300s is not a regular file", path);
     return file_read(path, max_bytes, out, err);
+}
+
+/* What is not known to be local is not taken for it. */
+bool file_is_local(const char *path)
+{
+    static const unsigned long local[] = {
+        BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC,      EROFS_SUPER_MAGIC_V1, F2FS_SUPER_MAGIC,
+        MSDOS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, SQUASHFS_MAGIC,       TMPFS_MAGIC,
+        XFS_SUPER_MAGIC,   ZFS_SUPER_MAGIC,
+    };
+    struct statfs fs;
+    bool is = false;
+    if (statfs(path, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < FUT_COUNT(local); i++)
+        is = is || (unsigned long)fs.f_type == local[i];
+    return is;
 }

@@ -2,6 +2,7 @@
 #ifndef FUT_CORE_FILE_H
 #define FUT_CORE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,5 +23,8 @@ FUT_MUST_CHECK int file_read(const char *path, size_t max_bytes, struct buf *out
  * it (opening a FIFO may block for ever). */
 FUT_MUST_CHECK int file_read_regular(const char *path, size_t max_bytes, struct buf *out,
                                      struct fut_errbuf *err);
+/* True where the path lies on a file system of this machine. Those of other machines (NFS, SMB) and
+ * of user processes (FUSE) may not answer for as long as they like, and so may this call. */
+bool file_is_local(const char *path);
 
 #endif

@@ -158,8 +158,8 @@ json_t *api_wait_text(const char *base, const char *id, const char *path, const 
 {
     struct awaited a = {base, id, path, text, NULL};
     if (!wait_until(has_text, &a, WAIT_LONG_MS))
-        fail("%s: %s did not become %s within a minute but %s", id, path, text,
-             api_str(a.future, path));
+        fail("%s did not become %s within a minute: %s", path, text,
+             json_dumps(a.future, JSON_COMPACT));
     return a.future;
 }
 

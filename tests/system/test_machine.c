@@ -53,8 +53,8 @@ static void start_with_forks(void)
 
 enum { WORKERS = 2 };
 
-/* The daemon serves before its workers are there. */
-static bool know_workers(pid_t pids[WORKERS])
+/* Those that the daemon knows now. It serves before its workers are there. */
+static size_t know_workers(pid_t pids[WORKERS])
 {
     size_t n = 0;
     struct http_reply r = api_get(daemon_url(d), "/v1/workers");
@@ -64,13 +64,15 @@ static bool know_workers(pid_t pids[WORKERS])
         n += pids[n] > 0;
     }
     http_reply_release(&r);
-    return n == WORKERS;
+    return n;
 }
 
-static void kill_workers(const pid_t pids[WORKERS])
+/* Returns when the daemon has seen it, so that it gives no task to one of them. None comes after. */
+static void kill_workers(pid_t pids[WORKERS])
 {
     for (size_t i = 0; i < WORKERS; i++)
         (void)kill(pids[i], SIGKILL);
+    wait_for(know_workers(pids) == 0);
 }
 
 static int count_lines(const char *needle)
@@ -98,7 +100,7 @@ START_TEST(test_machine_without_processes_keeps_tasks)
     char ids[MANY][ID_TEXT_SIZE];
     pid_t workers[WORKERS];
     start_with_forks();
-    wait_for(know_workers(workers));
+    wait_for(know_workers(workers) == WORKERS);
     let_forks_fail(shortages[_i].error);
     kill_workers(workers);
     for (int i = 0; i < MANY; i++)

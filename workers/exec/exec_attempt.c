@@ -98,26 +98,27 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
 
 /* ---- pipes ---- */
 
-static void feed(struct exec_attempt *x)
+/* Writes what the pipe takes. True: there is no more to be written. */
+static bool feed(struct exec_attempt *x, int fd)
 {
     const struct task_spec *spec = x->start.task->spec;
     while (x->fed < spec->input_len) {
-        ssize_t n = write(x->in.fd, spec->input + x->fed, spec->input_len - x->fed);
+        ssize_t n = write(fd, spec->input + x->fed, spec->input_len - x->fed);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
-            return;
         if (n < 0)
-            break; /* the program does not want the rest, which is its right */
+            return errno != EAGAIN; /* the program does not want the rest, which is its right */
         x->fed += (size_t)n;
     }
-    loop_close(x->start.loop, &x->in);
+    return true;
 }
 
 static void on_in(struct loop_source *src, uint32_t events)
 {
+    struct exec_attempt *x = FUT_CONTAINER(src, struct exec_attempt, in);
     (void)events;
-    feed(FUT_CONTAINER(src, struct exec_attempt, in));
+    if (feed(x, src->fd))
+        loop_close(x->start.loop, src);
 }
 
 /* Up to `reads` times; closes src at its end. False when there is nothing more for now. */
@@ -382,8 +383,11 @@ static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
                        : pipe2(pipes[i], O_CLOEXEC)) != 0)
             return FUT_ERR_IO;
         int fd = pipes[i][ours[i]];
-        if (fd_set_nonblock(fd) != 0 ||
-            loop_open(x->start.loop, sources[i], fd, events[i], fns[i]) != 0)
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+            return FUT_ERR_IO;
+        if (sources[i] == &x->in && feed(x, fd))
+            continue; /* it is all in the pipe: mostly so */
+        if (loop_open(x->start.loop, sources[i], fd, events[i], fns[i]) != 0)
             return FUT_ERR_IO;
         pipes[i][ours[i]] = -1; /* the source owns it */
     }
@@ -442,17 +446,11 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
         .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
         .limits = x->start.command->limits,
         .kill_grace_ms = x->start.kill_grace_ms,
+        .is_local = x->start.command->is_local,
     };
     int rc = children_spawn_exec(x->start.children, &x->child, &what);
     arena_release(&a);
     return rc;
-}
-
-static void begin(struct exec_attempt *x)
-{
-    feed(x);
-    if (x->start.command->takes_checkpoints)
-        tell_checkpoint(x);
 }
 
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
@@ -474,8 +472,8 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
             fail_too_big(x);
         else if (rc != 0)
             fail_here(x, "the fork server does not answer", EPIPE);
-        else
-            begin(x);
+        else if (how->command->takes_checkpoints)
+            tell_checkpoint(x);
     }
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
         fd_close(&pipes[i][0]);

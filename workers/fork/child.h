@@ -1,4 +1,4 @@
-/* fork_child: what a fresh child of the fork server does before it is of use. */
+/* fork_child: makes a child of the fork server: a worker, or a program. */
 #ifndef FUT_WORKERS_FORK_CHILD_H
 #define FUT_WORKERS_FORK_CHILD_H
 
@@ -6,13 +6,14 @@
 
 #include "workers/fork/server.h"
 
-/* In the fork server: raises its own limit of descriptors, and remembers the one that its children
- * are to have. Before the first of them. */
+/* In the fork server: sets what its children inherit (default signals, no new privileges), raises
+ * its own limit of descriptors and remembers the one that they are to have. Before the first of
+ * them. */
 void fork_child_init(void);
-/* parent: the fork server's pid, taken before the fork. */
-void fork_child_worker(pid_t parent, int channel) FUT_NORETURN;
-/* error_fd: close-on-exec; gets one sentence when the program cannot be started. */
-void fork_child_exec(pid_t parent, uint64_t generation, const struct fork_exec *what,
-                     int error_fd) FUT_NORETURN;
+/* The child serves channel. Returns its pid, or -1 with errno. */
+pid_t fork_child_worker(uint64_t generation, int channel);
+/* The child becomes the program. error_fd: close-on-exec; gets an errno and a sentence when that
+ * cannot be. Returns its pid, or -1 with errno. */
+pid_t fork_child_exec(uint64_t generation, const struct fork_exec *what, int error_fd);
 
 #endif

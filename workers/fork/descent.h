@@ -32,6 +32,9 @@ const struct member *descent_look(size_t *out_n);
 bool descent_is_unsure(void);
 /* True: of some process that has been so for long as well. */
 bool descent_has_doubts(void);
+/* True: a process has come to the fork server by the death of its parents, and is not reaped or
+ * adopted yet; also where the kernel does not tell. Far cheaper than a look. */
+bool descent_has_inherited(void);
 /* The generation of a child of ours that is not reaped yet, as of the last look; 0: none. */
 uint64_t descent_generation(pid_t pid);
 /* CPU time, as of now, of the child with this pid, which is not reaped, and of the processes that

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "workers/fork/descent.h"
 #include "workers/fork/groups.h"
 #include "workers/fork/messages.h"
 #include "workers/fork/oom.h"
@@ -131,7 +132,6 @@ static void reap_one(pid_t pid)
         ends_report(child, status, &ru);
     else
         inherited_ended(pid, status, &ru);
-    watch_wake(); /* processes of it may remain */
 }
 
 void ends_reap(void)
@@ -142,5 +142,7 @@ void ends_reap(void)
             break;
         reap_one(info.si_pid);
     }
+    if (descent_has_inherited())
+        watch_wake(); /* what has ended has left processes behind */
     forget_old_ooms();
 }

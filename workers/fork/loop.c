@@ -54,13 +54,8 @@ static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
 
 static void spawn_worker(const struct fork_request *r, const int *fds)
 {
-    pid_t me = getpid();
     groups_make(r->generation, &r->limits);
-    pid_t pid = fork();
-    if (pid == 0) {
-        groups_join(r->generation);
-        fork_child_worker(me, fds[0]);
-    }
+    pid_t pid = fork_child_worker(r->generation, fds[0]);
     if (pid < 0)
         spawn_failed(r, "fork");
     else
@@ -76,13 +71,8 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
         spawn_failed(r, "pipe");
         return;
     }
-    pid_t me = getpid();
     groups_make(r->generation, &r->limits);
-    pid_t pid = fork();
-    if (pid == 0) {
-        groups_join(r->generation);
-        fork_child_exec(me, r->generation, what, error_pipe[1]);
-    }
+    pid_t pid = fork_child_exec(r->generation, what, error_pipe[1]);
     if (pid < 0)
         spawn_failed(r, "fork");
     (void)close(error_pipe[1]);

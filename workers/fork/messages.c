@@ -27,6 +27,7 @@ int message_encode(struct buf *out, struct fork_request head, const struct fork_
         buf_put(out, what->path, strlen(what->path) + 1);
         buf_put(out, cwd, strlen(cwd) + 1);
         head.has_cwd = what->cwd != NULL;
+        head.is_local = what->is_local;
         head.limits = what->limits;
         head.kill_grace_ms = what->kill_grace_ms;
         head.argc = put_list(out, what->argv);
@@ -79,6 +80,7 @@ int message_decode(const char *bytes, size_t n, struct arena *a, struct fork_req
         return FUT_ERR_INVAL;
     if (!head->has_cwd)
         out->cwd = NULL;
+    out->is_local = head->is_local != 0;
     out->limits = head->limits;
     out->kill_grace_ms = head->kill_grace_ms;
     return 0;

@@ -17,7 +17,7 @@ struct fork_request {
     int32_t signal;
     int32_t pid; /* FORK_ADOPT */
     uint32_t argc, envc;
-    uint32_t has_cwd;
+    uint32_t has_cwd, is_local;
     uint64_t task; /* FORK_TASK; limits: its CPU time */
     struct limits limits;
     int64_t kill_grace_ms;

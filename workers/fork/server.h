@@ -62,6 +62,9 @@ struct fork_exec {
     int fds[FORK_EXEC_FDS];  /* become descriptors 0, 1, 2 and 3; stay the caller's */
     struct limits limits;
     int64_t kill_grace_ms; /* from TERM to KILL at the CPU limit */
+    /* Nothing that is read for its start can hang (exec_command's is_local): the fork server stands
+     * still until the program is there, which costs less than a copy of its memory. */
+    bool is_local;
 };
 
 struct fork_server;

@@ -1,11 +1,15 @@
 #include "workers/handlers/exec_command.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/fd.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "workers/base/run_as.h"
 
@@ -70,6 +74,26 @@ int exec_command_resolve(const char *name, char **out_path)
     else
         free(path);
     return rc;
+}
+
+void exec_command_interpreter(const char *path, char *out, size_t size)
+{
+    char line[256] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : 0;
+    line[n > 0 ? n : 0] = '\0';
+    const char *at = strncmp(line, "#!", 2) == 0 ? line + 2 + strspn(line + 2, " \t") : "";
+    (void)snprintf(out, size, "%.*s", (int)strcspn(at, " \t\n"), at);
+    fd_close(&fd);
+}
+
+bool exec_command_is_local(const struct exec_command *c)
+{
+    char interpreter[256];
+    if (!file_is_local(c->path) || (c->cwd && !file_is_local(c->cwd)))
+        return false;
+    exec_command_interpreter(c->path, interpreter, sizeof(interpreter));
+    return !*interpreter || file_is_local(interpreter);
 }
 
 static size_t count(char *const *list)

@@ -20,12 +20,18 @@ struct exec_command {
     char *content_type; /* of standard output */
     struct limits limits;
     bool takes_checkpoints; /* exec: its descriptor 3 goes both ways */
+    bool is_local;          /* program, interpreter and cwd are on file systems of this machine */
 };
 
 /* Finds a program: with a slash as it stands (a relative one from the current directory), else in
  * PATH. 0 and an absolute path (the caller's), FUT_ERR_NOT_FOUND, or FUT_ERR_INVAL (there, but not
  * a program that may be executed). */
 FUT_MUST_CHECK int exec_command_resolve(const char *name, char **out_path);
+
+/* The interpreter that a script's first line names; "" when it names none. out holds size bytes. */
+void exec_command_interpreter(const char *path, char *out, size_t size);
+/* Asks the file systems, and blocks for them: at boot and reload alone. */
+bool exec_command_is_local(const struct exec_command *c);
 
 /* The environment that every program starts with; NULL-ended, the caller's. */
 char **exec_command_base_env(void);

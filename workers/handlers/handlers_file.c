@@ -474,6 +474,7 @@ static int read_handler(struct place *at, json_t *entry, struct handler *h)
             at->err, FUT_ERR_TOO_BIG,
             "%s: handler \"%s\": arguments and environment are %zu bytes; allowed: up to %d",
             at->path, at->handler, bytes, EXEC_COMMAND_MAX_BYTES);
+    h->exec->is_local = exec_command_is_local(h->exec);
     return 0;
 }
 

@@ -86,7 +86,8 @@ static int spawn_program(struct worker_process *w, const struct exec_command *co
                              .argv = (const char *const *)command->argv,
                              .env = (const char *const *)command->env,
                              .fds = {-1, -1, -1, channel},
-                             .limits = limits_of_process(&command->limits)};
+                             .limits = limits_of_process(&command->limits),
+                             .is_local = command->is_local};
     what.fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int rc = what.fds[0] >= 0 ? 0 : FUT_ERR_IO;
     if (rc == 0)

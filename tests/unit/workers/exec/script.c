@@ -99,6 +99,7 @@ void script_start(const char *script, const void *input, size_t n, size_t max_re
     argv[2] = (char *)(uintptr_t)script;
     if (!script_command.path)
         script_command.path = (char *)(uintptr_t) "/bin/sh";
+    script_command.is_local = true;
     script_command.argv = argv;
     script_command.env = env;
     if (!script_command.content_type)

@@ -33,6 +33,16 @@ static size_t read_to_end(int fd, char *into, size_t cap)
     return n;
 }
 
+/* Programs are started with a copy of the fork server's memory, or share it until they are there.
+ */
+static bool is_local;
+
+static void setup_local(void)
+{
+    is_local = true;
+    setup();
+}
+
 static const char *const clean_env[] = {"PATH=/usr/bin:/bin", "MARK=1", NULL};
 
 /* Runs `sh -c script` with the write end of a pipe as stdout and channel (-1: none) as 3; returns
@@ -46,7 +56,8 @@ static int spawn_sh_with(uint64_t generation, const char *script, const char *cw
                              .cwd = cwd,
                              .argv = argv,
                              .env = clean_env,
-                             .fds = {null, out[1], null, channel < 0 ? null : channel}};
+                             .fds = {null, out[1], null, channel < 0 ? null : channel},
+                             .is_local = is_local};
     ck_assert_int_eq(fork_server_spawn_exec(fs, 3, generation, &what), 0);
     close(null);
     close(out[1]);
@@ -160,7 +171,8 @@ START_TEST(test_fork_server_tells_why_a_program_did_not_start)
                              .cwd = impossible[_i].cwd,
                              .argv = argv,
                              .env = clean_env,
-                             .fds = {null, null, null, null}};
+                             .fds = {null, null, null, null},
+                             .is_local = is_local};
     ck_assert_int_eq(fork_server_spawn_exec(fs, 1, 40, &what), 0);
     ck_assert_int_eq(next_event(), FORK_SPAWNED);
     ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
@@ -238,8 +250,11 @@ START_TEST(test_fork_server_never_waits_for_the_daemon)
     enum { MANY = 600 };
     const char *argv[] = {"x", NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), failed = 0;
-    struct fork_exec what = {
-        .path = "/no/such/x", .argv = argv, .env = clean_env, .fds = {null, null, null, null}};
+    struct fork_exec what = {.path = "/no/such/x",
+                             .argv = argv,
+                             .env = clean_env,
+                             .fds = {null, null, null, null},
+                             .is_local = is_local};
     for (uint64_t i = 1; i <= MANY; i++)
         ck_assert_int_eq(fork_server_spawn_exec(fs, 1, i, &what), 0);
     for (int i = 0; i < 2 * MANY; i++)
@@ -321,7 +336,8 @@ END_TEST
 START_TEST(test_fork_request_roundtrip)
 {
     const char *argv[] = {"a", "", "c d", NULL}, *env[] = {NULL};
-    struct fork_exec in = {.path = "/p", .cwd = "", .argv = argv, .env = env}, out;
+    struct fork_exec in = {.path = "/p", .cwd = "", .argv = argv, .env = env, .is_local = true},
+                     out;
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = 4, .generation = 5}, got;
     struct buf b = BUF_INIT;
     struct arena a;
@@ -335,6 +351,7 @@ START_TEST(test_fork_request_roundtrip)
     ck_assert_str_eq(out.argv[2], "c d");
     ck_assert_ptr_null(out.argv[3]);
     ck_assert_ptr_null(out.env[0]);
+    ck_assert(out.is_local);
     for (size_t n = 0; n < b.len; n++)
         ck_assert_int_eq(message_decode(b.data, n, &a, &got, &out), FUT_ERR_INVAL);
     arena_release(&a);
@@ -342,24 +359,31 @@ START_TEST(test_fork_request_roundtrip)
 }
 END_TEST
 
-int main(void)
+static TCase *programs(const char *name, void (*begin)(void))
 {
-    TCase *t = suite_case("fork_server", 30, setup, teardown);
-    tcase_add_test(t, test_fork_server_worker_lives_and_ends_with_its_channel);
-    tcase_add_test(t, test_fork_server_sigkill_is_seen_twice);
-    tcase_add_test(t, test_fork_server_kills_by_generation_only);
+    TCase *t = suite_case(name, 30, begin, teardown);
     tcase_add_test(t, test_fork_server_runs_a_program_in_a_clean_place);
     tcase_add_loop_test(t, test_fork_server_tells_why_a_program_did_not_start, 0,
                         (int)FUT_COUNT(impossible));
     tcase_add_test(t, test_fork_server_kills_what_a_program_leaves_running);
     tcase_add_test(t, test_fork_server_signals_the_whole_group);
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
-    tcase_add_test(t, test_fork_server_death_is_seen);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
-    tcase_add_test(t, test_fork_server_limits_the_message);
     tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
+    return t;
+}
+
+int main(void)
+{
+    TCase *t = suite_case("fork_server", 30, setup, teardown);
+    tcase_add_test(t, test_fork_server_worker_lives_and_ends_with_its_channel);
+    tcase_add_test(t, test_fork_server_sigkill_is_seen_twice);
+    tcase_add_test(t, test_fork_server_kills_by_generation_only);
+    tcase_add_test(t, test_fork_server_death_is_seen);
+    tcase_add_test(t, test_fork_server_limits_the_message);
     TCase *alone = tcase_create("alone");
     tcase_add_test_raise_signal(alone, test_fork_server_refuses_to_start_beside_threads, SIGABRT);
     tcase_add_test(alone, test_fork_request_roundtrip);
-    return suite_run_cases("fork_server", t, alone, NULL);
+    return suite_run_cases("fork_server", t, programs("copies", setup),
+                           programs("local", setup_local), alone, NULL);
 }
