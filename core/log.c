@@ -286,8 +286,10 @@ void log_ring_stop(int64_t max_ms)
     mutex_unlock(&ring.mu);
     fut_on_bug(NULL);
     atomic_store(&ring_state, has_ended ? RING_OFF : RING_STUCK);
-    if (!has_ended)
-        return; /* nobody reads: the thread goes with the process */
+    if (!has_ended) { /* nobody reads: the thread goes with the process */
+        thread_abandon(ring.thread);
+        return;
+    }
     thread_join(ring.thread);
     buf_release(&ring.lines);
     cond_destroy(&ring.written);

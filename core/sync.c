@@ -99,6 +99,11 @@ void thread_join(pthread_t t)
     must(pthread_join(t, NULL), "pthread_join");
 }
 
+void thread_abandon(pthread_t t)
+{
+    must(pthread_detach(t), "pthread_detach");
+}
+
 bool thread_probe_ask(struct thread_probe *p)
 {
     return !atomic_exchange(&p->is_asked, true);

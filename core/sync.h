@@ -54,6 +54,8 @@ FUT_MUST_CHECK int thread_try_start(pthread_t *out, const char *name, void *(*fn
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
 /* Blocks until the thread has ended. */
 void thread_join(pthread_t t);
+/* Nobody will wait for the end of the thread. */
+void thread_abandon(pthread_t t);
 
 /* False when the last question has had no answer. Else it is asked again, which the caller must
  * bring to the thread. One caller at a time. */
