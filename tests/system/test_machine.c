@@ -67,7 +67,8 @@ static size_t know_workers(pid_t pids[WORKERS])
     return n;
 }
 
-/* Returns when the daemon has seen it, so that it gives no task to one of them. None comes after. */
+/* Returns when the daemon has seen it, so that it gives no task to one of them. None comes after.
+ */
 static void kill_workers(pid_t pids[WORKERS])
 {
     for (size_t i = 0; i < WORKERS; i++)
