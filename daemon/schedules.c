@@ -129,8 +129,10 @@ static void make_task(struct firing *f, const struct store_schedule *row)
 {
     const struct catalog *catalog = NULL;
     struct problem p;
-    struct submission_rules rules = {catalog_lend_to(&f->s->catalog, &catalog),
-                                     f->s->cfg.allows_url, f->s->cfg.allow, f->s->cfg.store, false};
+    struct submission_rules rules = {.catalog = catalog_lend_to(&f->s->catalog, &catalog),
+                                     .allows_url = f->s->cfg.allows_url,
+                                     .allow = f->s->cfg.allow,
+                                     .store = f->s->cfg.store};
     if (schedule_in_make(&f->def, row->name, &rules, f->tasks, &f->n, &p) != 0)
         log_warn("schedule_refused", LOG_STR("schedule", row->name), LOG_STR("reason", p.detail));
     catalog_unref(&catalog);
@@ -351,7 +353,10 @@ static int put_all(struct store *store, struct waiting *w)
 int schedules_load_file(const struct schedules *s, const char *path, const struct catalog *c,
                         struct fut_errbuf *err)
 {
-    struct submission_rules rules = {c, s->cfg.allows_url, s->cfg.allow, s->cfg.store, false};
+    struct submission_rules rules = {.catalog = c,
+                                     .allows_url = s->cfg.allows_url,
+                                     .allow = s->cfg.allow,
+                                     .store = s->cfg.store};
     struct schedules_file file = {0};
     int rc = *path ? schedules_file_read(path, &rules, &file, err) : 0;
     if (rc != 0)

@@ -25,6 +25,7 @@
 
 #include "storage/queue.h"
 #include "storage/schedule.h"
+#include "storage/session.h"
 #include "storage/store.h"
 
 struct backend;
@@ -82,8 +83,9 @@ struct backend_prune {
     size_t max;          /* futures at most */
     size_t n;            /* out: deleted */
     size_t n_kept;       /* out: looked at and kept: callbacks of what is kept */
-    int64_t oldest_up_ms; /* out: of what is kept, before the step; -1: nothing is kept. For those
-                             with keep_ms: what is as long before its end. */
+    int64_t oldest_up_ms;   /* out: of what is kept, before the step; -1: nothing is kept. For those
+                               with keep_ms: what is as long before its end. */
+    struct task_id session; /* out: one that it has deleted, which ends the step; hi 0: none */
 };
 #define BACKEND_PRUNE_MAX 1600
 
@@ -318,6 +320,15 @@ struct backend_ops {
     int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 
+    /* Adds a session and its batch, without members; FUT_ERR_EXISTS. */
+    int (*session_put)(struct backend *b, const struct store_session *s);
+    /* The session as it stands in this transaction, or FUT_ERR_NOT_FOUND. */
+    int (*session_find)(struct backend *b, uint64_t key, struct store_session *out);
+    /* Its batch has n more members, which are inserted in this transaction. */
+    int (*session_add)(struct backend *b, uint64_t key, uint32_t n);
+    /* It takes no more tasks since then. */
+    int (*session_close)(struct backend *b, uint64_t key, int64_t now_wall_ms);
+
     /* Adds a bulk, or brings one up to date; of those that are finished, the oldest beyond
      * STORE_BULKS_KEPT go. */
     int (*bulk_put)(struct backend *b, const struct store_bulk *bulk);
@@ -358,6 +369,8 @@ struct backend_ops {
     int (*get_many)(struct backend_reader *r, struct store_get_many *o);
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
     int (*members)(struct backend_reader *r, struct store_members *o);
+    int (*session_get)(struct backend_reader *r, struct store_session_get *o);
+    int (*session_ends)(struct backend_reader *r, struct store_session_ends *o);
     int (*edges)(struct backend_reader *r, struct store_edges *o);
     int (*log)(struct backend_reader *r, struct store_log *o);
     int (*attempts)(struct backend_reader *r, struct store_attempts *o);

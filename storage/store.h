@@ -151,6 +151,10 @@ struct store_edge {
  * attempt no longer runs, so nothing comes of a task behind its cancel. */
 struct store_submit {
     struct store_op op;
+    struct task_id
+        session; /* that the first n_members tasks join (storage/session.h); hi 0: none */
+    size_t n_members;
+    int session_rc;        /* out: 0, or why it does not take them, which is rc then */
     struct task_id parent; /* hi 0: no attempt submits it */
     uint32_t parent_attempt;
     struct store_edge *edges; /* by ascending child; the caller's memory; NULL: none */

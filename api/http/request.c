@@ -453,7 +453,8 @@ void request_not_posted(struct request *r, int rc)
     request_problem(r, &p);
 }
 
-void request_submit(struct request *r, const struct store_key *key, request_step *next)
+void request_submit(struct request *r, struct task_id session, const struct store_key *key,
+                    request_step *next)
 {
     size_t n = r->callback.spec ? 2 : 1;
     struct task *tasks = arena_alloc(&r->arena, n * sizeof(*tasks)); /* borrows both references */
@@ -463,6 +464,8 @@ void request_submit(struct request *r, const struct store_key *key, request_step
     request_drop_op(r);
     r->op.submit = (struct store_submit){.tasks = tasks,
                                          .n = n,
+                                         .session = session,
+                                         .n_members = session.hi ? 1 : 0,
                                          .key = key,
                                          .edges = r->edges,
                                          .n_edges = r->n_edges,

@@ -28,6 +28,7 @@
 #include "core/list.h"
 #include "storage/queue.h"
 #include "storage/schedule.h"
+#include "storage/session.h"
 #include "storage/store.h"
 
 struct api;
@@ -103,6 +104,10 @@ struct request {
         struct store_get_many get_many;
         struct store_batch_get batch_get;
         struct store_members members;
+        struct store_session_open session_open;
+        struct store_session_close session_close;
+        struct store_session_get session_get;
+        struct store_session_ends session_ends;
         struct store_edges edges;
         struct store_batch_cancel batch_cancel;
         struct store_tree_cancel tree_cancel;
@@ -266,8 +271,10 @@ void request_post(struct request *r, const struct store_verb *verb, void (*drop)
 FUT_MUST_CHECK int request_try_post(struct request *r, const struct store_verb *verb,
                                     void (*drop)(struct request *r), request_step *next);
 
-/* Submits r->task, and behind it r->callback when that is not empty; key: NULL, or &r->key. */
-void request_submit(struct request *r, const struct store_key *key, request_step *next);
+/* Submits r->task, and behind it r->callback when that is not empty; session: that it joins, hi 0:
+ * none; key: NULL, or &r->key. */
+void request_submit(struct request *r, struct task_id session, const struct store_key *key,
+                    request_step *next);
 /* Applies a change to r->task, which is empty from here until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
 /* As request_apply, for another life; is_fresh: without the checkpoint of the life before. */

@@ -20,15 +20,6 @@ static uint64_t count_done(const struct store_batch *b)
     return b->total > live ? b->total - live : 0;
 }
 
-static void write_counts(struct buf *out, const struct store_batch *b)
-{
-    json_out_key(out, "counts");
-    buf_putc(out, '{');
-    for (int i = 0; i < TASK_STATE_COUNT; i++)
-        json_out_uint(out, task_state_name((enum task_state)i), b->counts[i]);
-    buf_putc(out, '}');
-}
-
 /* Per second, since the batch came until now or its end. */
 static double rate_of(const struct store_batch *b, uint64_t done, bool is_done)
 {
@@ -61,7 +52,7 @@ static void write_batch(struct buf *out, const struct store_batch *b)
     json_out_uint(out, "total", b->total);
     json_out_bool(out, "done", done == b->total);
     json_out_uint(out, "finished", done);
-    write_counts(out, b);
+    future_json_counts(out, b->counts);
     json_out_key(out, "progress");
     buf_printf(out, "%.6g", b->total ? (double)done / (double)b->total : 1.0);
     write_pace(out, b, done);

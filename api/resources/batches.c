@@ -14,6 +14,7 @@
 #include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/rows.h"
+#include "api/resources/sessions.h"
 #include "api/resources/submission.h"
 #include "api/text/batch_in.h"
 #include "api/text/json_out.h"
@@ -42,6 +43,10 @@ struct work {
     bool has_unique;
     struct submission shared; /* of a map, while it is read */
     const char *traceparent;
+    bool is_session; /* the tasks join one: batch is that, and not written */
+    bool has_limit;  /* which has a limit */
+    char session_limit[STORE_SESSION_LIMIT_SIZE];
+    size_t remaining;            /* ids of an answer that is given again */
     struct batch_lines lines;    /* while r->sink takes the body */
     struct evp_md_ctx_st *print; /* of the same; NULL without a key */
     struct task *page;           /* to read the ids of a batch that is there already */
@@ -87,11 +92,14 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
     const struct handler_info *h;
     struct task callback;
     struct submission_rules rules = submission_rules_of(w->r);
+    rules.in_session = w->has_limit;
     if (submission_check(s, &rules, false, &h, p) != 0 ||
         graph_add(&w->graph, w->n, s->name, s->after, p) != 0)
         return FUT_ERR_INVAL;
     struct submission_frame frame = {.id = id_new(),
                                      .batch = w->batch.id,
+                                     .in_session = w->is_session,
+                                     .session_limit = w->has_limit ? w->session_limit : NULL,
                                      .batch_pos = (uint32_t)w->n,
                                      .parent = w->batch.parent,
                                      .created_wall_ms = w->batch.created_wall_ms,
@@ -225,14 +233,15 @@ static void drop_work(struct request *r)
 
 static void begin_answer(struct request *r, const struct store_batch *b)
 {
-    static const char path[] = "/v1/batches/";
+    const struct work *w = r->work;
     char id[ID_TEXT_SIZE];
     id_format(b->id, id);
-    request_add_location(r, path, id);
+    request_add_location(r, w->is_session ? "/v1/sessions/" : "/v1/batches/", id);
     buf_putc(&r->out, '{');
     json_out_str(&r->out, "id", id);
     json_out_uint(&r->out, "total", b->total);
-    json_out_bool(&r->out, "fail_fast", b->fail_fast);
+    if (!w->is_session)
+        json_out_bool(&r->out, "fail_fast", b->fail_fast);
     if (b->then.hi) {
         id_format(b->then, id);
         json_out_str(&r->out, "then", id);
@@ -264,13 +273,16 @@ static void replay_page(struct request *r);
 static void read_page(struct request *r, uint32_t from)
 {
     struct work *w = r->work;
-    r->op.members =
-        (struct store_members){.id = w->batch.id, .from = from, .limit = PAGE, .tasks = w->page};
+    r->op.members = (struct store_members){.id = w->batch.id,
+                                           .from = from,
+                                           .limit = w->remaining < PAGE ? w->remaining : PAGE,
+                                           .tasks = w->page};
     request_members(r, replay_page);
 }
 
 static void replay_page(struct request *r)
 {
+    struct work *w = r->work;
     struct store_members *o = &r->op.members;
     uint32_t next = 0;
     if (o->op.rc != 0) {
@@ -278,13 +290,14 @@ static void replay_page(struct request *r)
         batches_fail(r, o->op.rc);
         return;
     }
+    w->remaining -= o->n;
     for (size_t i = 0; i < o->n; i++) {
         next = o->tasks[i].spec->batch_pos + 1;
         add_id(r, o->tasks[i].spec->id);
         task_release(&o->tasks[i]);
     }
     r->drop_op = NULL;
-    if (o->n == PAGE)
+    if (o->n == PAGE && w->remaining)
         read_page(r, next);
     else
         end_answer(r);
@@ -301,11 +314,19 @@ static void replay_begin(struct request *r)
         request_fail(r, r->op.base.rc);
         return;
     }
-    w->batch = r->op.batch_get.batch;
+    uint32_t from = 0;
+    if (w->is_session) { /* the key stands for the first of the tasks */
+        from = r->op.get.task.spec->batch_pos;
+        w->remaining = w->batch.total;
+        request_drop_op(r);
+    } else {
+        w->batch = r->op.batch_get.batch;
+        w->remaining = SIZE_MAX;
+    }
     w->page = arena_alloc(&r->arena, PAGE * sizeof(*w->page));
     idempotency_add_replayed(r);
     begin_answer(r, &w->batch);
-    read_page(r, 0);
+    read_page(r, from);
 }
 
 /* ---- POST ------------------------------------------------------------------------------------ */
@@ -339,6 +360,8 @@ static void submitted(struct request *r)
     int rc = r->op.base.rc;
     if (rc == FUT_ERR_STALE) {
         dispatch_refuse_ended(r);
+    } else if (r->op.submit.session_rc != 0) {
+        sessions_fail(r, r->op.submit.session_rc);
     } else if (rc == FUT_ERR_CONFLICT) {
         refuse_conflict(r, w);
     } else if (rc == FUT_ERR_TOO_BIG) {
@@ -351,7 +374,10 @@ static void submitted(struct request *r)
     } else if (r->op.submit.submitted == STORE_REPLAYED) {
         struct task_id id = r->op.submit.existing;
         drop_work(r);
-        request_batch_get(r, id, replay_begin);
+        if (w->is_session)
+            request_get(r, id, replay_begin);
+        else
+            request_batch_get(r, id, replay_begin);
     } else {
         buf_reserve(&r->out, w->batch.total * (ID_TEXT_SIZE + 2) + 256);
         begin_answer(r, &w->batch);
@@ -382,6 +408,12 @@ static struct work *new_work(struct request *r)
         .r = r,
         .batch = {.id = id_new(), .created_wall_ms = clock_wall_ms(), .parent = r->attempt.task}};
     w->traceparent = params_traceparent(http_header(r, "traceparent"));
+    if (r->captures[0]) {
+        w->is_session = true;
+        if (!id_parse(r->captures[0], &w->batch.id))
+            w->batch.id = (struct task_id){0};
+        w->has_limit = sessions_find_limit(r, w->batch.id, w->session_limit);
+    }
     r->work = w;
     r->drop_op = drop_work;
     return w;
@@ -419,6 +451,20 @@ static int read_json(struct request *r, struct work *w, struct problem *p)
     return rc;
 }
 
+/* A session has no end that somebody could be told of, or that something could wait for. */
+static int check_session(const struct work *w, struct problem *p)
+{
+    const char *field = w->batch.callback.hi ? "callback"
+                        : w->then            ? "then"
+                        : w->batch.fail_fast ? "fail_fast"
+                                             : NULL;
+    if (!w->is_session || !field)
+        return 0;
+    problem_set(p, PROBLEM_UNKNOWN_FIELD, "\"%s\" is for batches; a session has none.", field);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
 /* The callbacks go behind the members: both are one submission, in one array that borrows. */
 static struct task *join(struct work *w)
 {
@@ -436,6 +482,10 @@ void batches_post(struct request *r)
     struct problem p;
     const char *callback_url;
     bool has_key;
+    if (w->is_session && !w->batch.id.hi) {
+        sessions_fail(r, FUT_ERR_NOT_FOUND);
+        return;
+    }
     if (!request_read_flag(r, "fail_fast", &w->batch.fail_fast) ||
         !read_callback_url(r, &callback_url) ||
         idempotency_read(r, w->print, &r->key, &has_key) != 0)
@@ -450,7 +500,7 @@ void batches_post(struct request *r)
         return;
     }
     w->batch.total = (uint32_t)w->n;
-    if (add_then(w, &p) != 0) {
+    if (check_session(w, &p) != 0 || add_then(w, &p) != 0) {
         request_problem(r, &p);
         return;
     }
@@ -460,13 +510,16 @@ void batches_post(struct request *r)
     }
     graph_release(&w->graph);
     buf_release(&r->body);
-    r->op.submit = (struct store_submit){.tasks = join(w),
-                                         .n = w->n + w->n_callbacks,
-                                         .batch = &w->batch,
-                                         .parent = r->attempt.task,
-                                         .parent_attempt = r->attempt.attempt,
-                                         .edges = w->edges,
-                                         .n_edges = w->n_edges,
-                                         .key = has_key ? &r->key : NULL};
+    r->op.submit =
+        (struct store_submit){.tasks = join(w),
+                              .n = w->n + w->n_callbacks,
+                              .batch = w->is_session ? NULL : &w->batch,
+                              .session = w->is_session ? w->batch.id : (struct task_id){0},
+                              .n_members = w->batch.total,
+                              .parent = r->attempt.task,
+                              .parent_attempt = r->attempt.attempt,
+                              .edges = w->edges,
+                              .n_edges = w->n_edges,
+                              .key = has_key ? &r->key : NULL};
     request_post(r, &store_verb_submit, drop_work, submitted);
 }

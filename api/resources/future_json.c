@@ -296,3 +296,12 @@ void future_json_write_summary(struct buf *out, const struct task *t,
     }
     buf_putc(out, '}');
 }
+
+void future_json_counts(struct buf *out, const uint64_t counts[TASK_STATE_COUNT])
+{
+    json_out_key(out, "counts");
+    buf_putc(out, '{');
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        json_out_uint(out, task_state_name((enum task_state)i), counts[i]);
+    buf_putc(out, '}');
+}

@@ -37,4 +37,7 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o);
 /* Writes the limits that a task or handler names (core/task_limits) as a member; NULL: nothing. */
 void future_json_limits(struct buf *out, const char *key, const char *text);
 
+/* Writes how many tasks are in each state as the member "counts". */
+void future_json_counts(struct buf *out, const uint64_t counts[TASK_STATE_COUNT]);
+
 #endif

@@ -26,11 +26,17 @@ void listing_get(struct request *r);        /* GET /v1/futures */
 
 /* batches.c, batch_view.c, batch_results.c, batch_graph.c: tasks that were submitted together. */
 void batches_open(struct request *r);   /* before the body of a POST: lines are read as they come */
-void batches_post(struct request *r);   /* POST /v1/batches */
+void batches_post(struct request *r);   /* POST /v1/batches, /v1/sessions/{id}/tasks */
 void batch_view_get(struct request *r); /* GET /v1/batches/{id} */
 void batch_view_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
 void batch_results_get(struct request *r); /* GET /v1/batches/{id}/results */
 void batch_graph_get(struct request *r);   /* GET /v1/batches/{id}/graph */
+
+/* sessions.c: tasks of one program, which are added to while it runs. */
+void sessions_post(struct request *r);   /* POST /v1/sessions */
+void sessions_get(struct request *r);    /* GET /v1/sessions/{id} */
+void sessions_delete(struct request *r); /* DELETE /v1/sessions/{id} */
+void sessions_events(struct request *r); /* GET /v1/sessions/{id}/events */
 
 /* operations.c: one change of many futures. */
 void operations_cancel_futures(struct request *r); /* POST /v1/futures/cancel */

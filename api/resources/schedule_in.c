@@ -236,6 +236,9 @@ int schedule_in_check(const struct schedule_in *s, const struct submission_rules
         problem_set_field(p, field);
         return FUT_ERR_INVAL;
     }
+    if (s->task.session.hi)
+        return refuse_whole(PROBLEM_INVALID_VALUE, "task.session",
+                            "A schedule outlives any session: its tasks cannot be of one.", p);
     if (s->task.after)
         return refuse_whole(PROBLEM_INVALID_VALUE, "task.after",
                             "The tasks of a schedule wait for no others: each time is a new one.",

@@ -306,6 +306,14 @@ static int set_limits(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
+static int set_session(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    return id_parse(json_string_value(v), &d->s->session)
+               ? 0
+               : json_in_bad_value(f, json_string_value(v), p);
+}
+
 #define IN_ALL (IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED | IN_QUERY)
 
 static const struct json_in_field fields[] = {
@@ -342,6 +350,7 @@ static const struct json_in_field fields[] = {
      IN_TASK | IN_MEMBER, set_after},
     {"name", "1 to 64 letters, digits, \".\", \"_\" or \"-\"", JSON_IN_STRING, true, IN_MEMBER,
      set_name},
+    {"session", "the id of a session", JSON_IN_STRING, true, IN_TASK | IN_QUERY, set_session},
     {"on", "\"success\" or \"done\"", JSON_IN_STRING, true, IN_THEN, set_then_on},
 };
 
@@ -537,6 +546,8 @@ void submission_make(const struct submission *s, const struct handler_info *h,
     if (submission_limits(s, h, frame->store, &named, &refused) != 0)
         named = s->limits; /* the definitions have changed since it was checked */
     add_host_limit(&named, s, frame->store);
+    if (frame->session_limit)
+        FUT_MUST(task_limits_add(&named, frame->session_limit, "") != FUT_ERR_FULL);
     task_limits_write(&named, limits);
     int64_t due_wall_ms =
         s->times.delay_ms ? frame->created_wall_ms + s->times.delay_ms : s->times.run_at_wall_ms;
@@ -558,6 +569,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .input = (const unsigned char *)(s->input_len ? s->input : ""),
         .input_len = s->input_len,
         .batch = frame->batch,
+        .in_session = frame->in_session,
         .parent = frame->parent,
         .batch_pos = frame->batch_pos,
         .callback = callback,
@@ -574,7 +586,9 @@ void submission_make(const struct submission *s, const struct handler_info *h,
 
 struct submission_rules submission_rules_of(struct request *r)
 {
-    return (struct submission_rules){catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     r->api->cfg.allows_url, r->api->cfg.allow, r->api->cfg.store,
-                                     !(r->scopes & AUTH_CODE)};
+    return (struct submission_rules){.catalog = catalog_lend_to(&r->api->catalog, &r->catalog),
+                                     .allows_url = r->api->cfg.allows_url,
+                                     .allow = r->api->cfg.allow,
+                                     .store = r->api->cfg.store,
+                                     .no_code = !(r->scopes & AUTH_CODE)};
 }

@@ -42,7 +42,8 @@ struct submission {
     int priority;
     const char *callback_url; /* or NULL */
     struct task_limits limits;
-    struct json_t *root; /* owned; NULL none */
+    struct task_id session; /* hi 0: none */
+    struct json_t *root;    /* owned; NULL none */
 };
 
 /* Value of the query parameter `name`, or NULL; lives as long as the submission. */
@@ -82,6 +83,8 @@ struct submission_rules {
     const struct http_allow *allow;
     struct store *store; /* knows which limits are defined; NULL: none */
     bool no_code;        /* who submits may not send programs */
+    bool no_input;       /* the input is not known yet */
+    bool in_session;     /* the task gets the limit of its session, too */
 };
 /* The rules of this daemon, with the catalog of handlers that r borrows until its end. */
 struct submission_rules submission_rules_of(struct request *r);
@@ -119,6 +122,8 @@ struct submission_frame {
     struct task_id id, batch; /* batch.hi 0: in none */
     struct task_id parent;    /* of which an attempt submits it; hi 0: none */
     uint32_t batch_pos;
+    bool in_session;           /* batch is a session */
+    const char *session_limit; /* the limit that this gives the task; or NULL */
     int64_t created_wall_ms;
     const char *schedule;    /* that makes it; or NULL */
     const char *traceparent; /* or NULL */

@@ -81,6 +81,21 @@ static int check_handler_limits(const struct submission *s, const struct handler
     return FUT_ERR_INVAL;
 }
 
+static int check_session_limit(const struct submission *s, const struct handler_info *h,
+                               const struct submission_rules *rules, struct problem *p)
+{
+    struct task_limits all;
+    size_t refused;
+    if (submission_limits(s, h, rules->store, &all, &refused) == 0 && all.n < TASK_LIMITS_MAX)
+        return 0;
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"limits\" may name %d limits in a session, which has one of its own.",
+                TASK_LIMITS_MAX - 1);
+    problem_set_field(p, "limits");
+    p->limit = TASK_LIMITS_MAX - 1;
+    return FUT_ERR_INVAL;
+}
+
 static int check_limits(const struct submission *s, const struct handler_info *h,
                         const struct submission_rules *rules, struct problem *p)
 {
@@ -96,7 +111,9 @@ static int check_limits(const struct submission *s, const struct handler_info *h
         if (!per_key && *l->key)
             return refuse_limit_name(l, PROBLEM_INVALID_VALUE, "has no keys.", p);
     }
-    return h->task_limits ? check_handler_limits(s, h, rules, p) : 0;
+    if (h->task_limits && check_handler_limits(s, h, rules, p) != 0)
+        return FUT_ERR_INVAL;
+    return rules->in_session ? check_session_limit(s, h, rules, p) : 0;
 }
 
 static int check_input(const struct submission *s, const struct handler_info *h, bool is_in_path,
@@ -166,7 +183,7 @@ int submission_check(const struct submission *s, const struct submission_rules *
     if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
     if (check_times(&s->times, p) != 0 || check_limits(s, h, rules, p) != 0 ||
-        check_input(s, h, is_in_path, p) != 0)
+        (!rules->no_input && check_input(s, h, is_in_path, p) != 0))
         return FUT_ERR_INVAL;
     *out = h;
     return 0;

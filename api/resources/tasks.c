@@ -11,6 +11,7 @@
 #include "api/http/shared.h"
 #include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
+#include "api/resources/sessions.h"
 #include "api/resources/show.h"
 #include "api/resources/submission.h"
 #include "api/resources/wait.h"
@@ -84,6 +85,13 @@ static void refuse_unique(struct request *r)
     request_problem(r, &p);
 }
 
+/* Which of the two keys is it that is taken? In a session a unique one is no other task's. */
+static bool is_about_unique(const struct request *r)
+{
+    const struct store_submit *o = &r->op.submit;
+    return o->submitted == STORE_COALESCED || (o->session.hi && r->task.spec->unique && !o->key);
+}
+
 static void refuse_queue(struct request *r)
 {
     struct problem p;
@@ -104,7 +112,9 @@ static void submitted(struct request *r)
         drop_input(r);
     if (r->op.base.rc == FUT_ERR_STALE)
         dispatch_refuse_ended(r);
-    else if (r->op.base.rc == FUT_ERR_CONFLICT && r->op.submit.submitted == STORE_COALESCED)
+    else if (r->op.submit.session_rc != 0)
+        sessions_fail(r, r->op.submit.session_rc);
+    else if (r->op.base.rc == FUT_ERR_CONFLICT && is_about_unique(r))
         refuse_unique(r);
     else if (r->op.base.rc == FUT_ERR_TOO_BIG)
         refuse_queue(r);
@@ -146,6 +156,9 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     struct problem p;
     bool has_key;
     struct submission_rules rules = submission_rules_of(r);
+    char limit[STORE_SESSION_LIMIT_SIZE];
+    bool in_session = s->session.hi != 0;
+    rules.in_session = in_session && sessions_find_limit(r, s->session, limit);
     if (submission_check(s, &rules, is_in_path, &h, &p) != 0) {
         request_problem(r, &p);
         return;
@@ -153,6 +166,9 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
         return;
     struct submission_frame frame = {.id = id_new(),
+                                     .batch = s->session,
+                                     .in_session = in_session,
+                                     .session_limit = rules.in_session ? limit : NULL,
                                      .parent = r->attempt.task,
                                      .created_wall_ms = clock_wall_ms(),
                                      .store = r->api->cfg.store,
@@ -164,7 +180,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
         return;
     }
     wait_open(r, frame.id);
-    request_submit(r, has_key ? &r->key : NULL, submitted);
+    request_submit(r, s->session, has_key ? &r->key : NULL, submitted);
 }
 
 void tasks_post(struct request *r)

@@ -143,6 +143,8 @@ int housekeeping_prune(struct store *s)
     int rc = txn_begin(s);
     if (rc == 0)
         rc = s->ops->prune(s->backend, &p);
+    if (rc == 0 && p.session.hi)
+        rc = sessions_drop_limit(s, p.session);
     if (rc != 0)
         return rc;
     w->now.stats.pruned += p.n;

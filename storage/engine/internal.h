@@ -50,6 +50,12 @@ struct writer_numbers {
     int64_t saved_up_ms; /* when that was saved */
 };
 
+/* Keys of batches, each once. */
+struct ended {
+    uint64_t *keys;
+    size_t n, cap;
+};
+
 struct writer {
     bool in_txn;
     bool claims_stopped;
@@ -70,8 +76,7 @@ struct writer {
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
     bool schedules_moved;     /* the watcher of schedules is to be told after the commit */
     bool cancel_pending;      /* a batch may have members left to cancel */
-    uint64_t *ended;          /* batches of which members ended in this transaction */
-    size_t n_ended, cap_ended;
+    struct ended ended, ended_sessions; /* of which members ended in this transaction */
     int64_t bulk_again_mono_us; /* when to take the next step of a bulk; INT64_MAX: there is none */
     uint64_t bulk_latest;       /* id.hi of the one that had a step last; 0: begin with the first */
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
@@ -259,6 +264,21 @@ void limit_verbs_undo(struct store *s);
 /* Closes a key for so long from now, unless its limit is not defined, or it is closed for longer.
  * Within the transaction. */
 void limit_verbs_close(struct store *s, const struct task_limit *key, int64_t for_ms);
+/* Defines a limit or changes it, as store_verb_limit_put; removes one, as store_verb_limit_drop. */
+FUT_MUST_CHECK int limit_verbs_define(struct store *s, const struct store_limit *limit,
+                                      bool *out_is_new);
+FUT_MUST_CHECK int limit_verbs_drop(struct store *s, const char *name);
+
+/* ---- sessions.c ------------------------------------------------------------------------------ */
+
+/* Adds the members of a submission to its session and gives them their places; within the
+ * transaction, before they are inserted. Sets o->session_rc, and returns it. */
+FUT_MUST_CHECK int sessions_join(struct store *s, struct store_submit *o);
+/* Tells the listeners of the sessions of which tasks have ended in this transaction, and removes
+ * the limits of those that are over. */
+FUT_MUST_CHECK int sessions_end(struct store *s);
+/* Nothing is left of the session: its limit goes. */
+FUT_MUST_CHECK int sessions_drop_limit(struct store *s, struct task_id id);
 
 /* ---- queues.c -------------------------------------------------------------------------------- */
 

@@ -59,42 +59,51 @@ void limit_verbs_undo(struct store *s)
 /* ---- definitions ------------------------------------------------------------------------------
  */
 
-static int write_put(struct store *s, struct store_op *op)
+int limit_verbs_define(struct store *s, const struct store_limit *limit, bool *out_is_new)
 {
-    struct store_limit_put *o = FUT_CONTAINER(op, struct store_limit_put, op);
     struct limit_set *l = &s->w.limits;
-    const struct limit *known = limit_set_find(l, o->limit.name);
-    o->is_new = known == NULL;
+    const struct limit *known = limit_set_find(l, limit->name);
+    *out_is_new = known == NULL;
     if (!known && l->by_name.len >= STORE_LIMITS_MAX)
         return FUT_ERR_FULL;
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->limit_put(s->backend, &o->limit);
+        rc = s->ops->limit_put(s->backend, limit);
     if (rc != 0)
         return rc;
-    limit_set_remember(l, o->limit.name, known ? &known->is : NULL);
-    follow_all(s, &limit_set_define(l, &o->limit)->keys);
+    limit_set_remember(l, limit->name, known ? &known->is : NULL);
+    follow_all(s, &limit_set_define(l, limit)->keys);
     return 0;
+}
+
+static int write_put(struct store *s, struct store_op *op)
+{
+    struct store_limit_put *o = FUT_CONTAINER(op, struct store_limit_put, op);
+    return limit_verbs_define(s, &o->limit, &o->is_new);
 }
 
 const struct store_verb store_verb_limit_put = {.write = write_put, .is_refusable = true};
 
-static int write_drop(struct store *s, struct store_op *op)
+int limit_verbs_drop(struct store *s, const char *name)
 {
-    struct store_limit_drop *o = FUT_CONTAINER(op, struct store_limit_drop, op);
     struct limit_set *l = &s->w.limits;
-    struct limit *limit = limit_set_find(l, o->name);
+    struct limit *limit = limit_set_find(l, name);
     if (!limit)
         return FUT_ERR_NOT_FOUND;
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->limit_drop(s->backend, o->name);
+        rc = s->ops->limit_drop(s->backend, name);
     if (rc != 0)
         return rc;
     limit_set_remember(l, limit->is.name, &limit->is);
     limit_set_undefine(l, limit);
     follow_all(s, &l->loose);
     return 0;
+}
+
+static int write_drop(struct store *s, struct store_op *op)
+{
+    return limit_verbs_drop(s, FUT_CONTAINER(op, struct store_limit_drop, op)->name);
 }
 
 const struct store_verb store_verb_limit_drop = {.write = write_drop, .is_refusable = true};

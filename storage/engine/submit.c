@@ -56,6 +56,8 @@ static int insert_all(struct store *s, struct store_submit *o)
 {
     size_t edge = 0;
     int rc = edges_check(s, o);
+    if (rc == 0 && o->session.hi)
+        rc = sessions_join(s, o);
     if (rc == 0 && o->batch)
         rc = s->ops->batch_put(s->backend, o->batch);
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
@@ -153,7 +155,8 @@ static int compare_existing(struct store *s, const struct store_submit *o)
 static int find_existing(struct store *s, struct store_submit *o)
 {
     int rc = o->key ? find_by_key(s, o) : 0;
-    if (rc != 0 || o->submitted != STORE_NEW || o->batch || !o->tasks[0].spec->unique)
+    if (rc != 0 || o->submitted != STORE_NEW || o->batch || o->session.hi ||
+        !o->tasks[0].spec->unique)
         return rc;
     rc = s->ops->find_unique(s->backend, o->tasks[0].spec->unique, &o->existing);
     if (rc != 0)
@@ -213,8 +216,8 @@ static int write_submit(struct store *s, struct store_op *op)
         rc = check_parent(s, o);
     if (rc != 0)
         return rc;
-    rc = o->n == 1 && !o->batch && !o->key && !o->n_edges ? insert_one(s, &o->tasks[0])
-                                                          : submit_insert(s, o);
+    bool is_alone = o->n == 1 && !o->batch && !o->session.hi && !o->key && !o->n_edges;
+    rc = is_alone ? insert_one(s, &o->tasks[0]) : submit_insert(s, o);
     s->w.ahead_ms = 0;
     return rc;
 }
@@ -231,7 +234,9 @@ static int replay_submit(struct store *s, struct store_op *op)
 
 static void prepare_submit(struct store_op *op)
 {
-    FUT_CONTAINER(op, struct store_submit, op)->submitted = STORE_NEW;
+    struct store_submit *o = FUT_CONTAINER(op, struct store_submit, op);
+    o->submitted = STORE_NEW;
+    o->session_rc = 0;
 }
 
 const struct store_verb store_verb_submit = {.prepare = prepare_submit,

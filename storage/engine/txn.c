@@ -262,16 +262,16 @@ static int wake_after(struct store *s, uint64_t key, const struct buf *end)
     return rc == 0 ? txn_queue(s, rows, n, &move) : rc;
 }
 
-static void add_ended(struct writer *w, uint64_t batch)
+static void add_ended(struct ended *to, uint64_t batch)
 {
-    for (size_t i = 0; i < w->n_ended; i++)
-        if (w->ended[i] == batch)
+    for (size_t i = 0; i < to->n; i++)
+        if (to->keys[i] == batch)
             return;
-    if (w->n_ended == w->cap_ended) {
-        w->cap_ended = w->cap_ended ? w->cap_ended * 2 : 16;
-        w->ended = xrealloc(w->ended, w->cap_ended * sizeof(*w->ended));
+    if (to->n == to->cap) {
+        to->cap = to->cap ? to->cap * 2 : 16;
+        to->keys = xrealloc(to->keys, to->cap * sizeof(*to->keys));
     }
-    w->ended[w->n_ended++] = batch;
+    to->keys[to->n++] = batch;
 }
 
 static int forget_end(struct store *s, const struct task *t)
@@ -315,7 +315,7 @@ static int tell_others(struct store *s, const struct task *t)
         rc = keep_cascade(s, t, BACKEND_CASCADE_END);
     if (rc != 0 || !t->spec->batch.hi)
         return rc;
-    add_ended(&s->w, t->spec->batch.hi);
+    add_ended(t->spec->in_session ? &s->w.ended_sessions : &s->w.ended, t->spec->batch.hi);
     if (t->state == TASK_FAILED)
         rc = s->ops->batch_failed(s->backend, t->spec->batch.hi, &cancel);
     s->w.cancel_pending = s->w.cancel_pending || cancel;
@@ -353,9 +353,9 @@ int txn_end_batches(struct store *s)
 {
     struct writer *w = &s->w;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < w->n_ended; i++)
-        rc = end_batch(s, w->ended[i]);
-    w->n_ended = 0;
+    for (size_t i = 0; rc == 0 && i < w->ended.n; i++)
+        rc = end_batch(s, w->ended.keys[i]);
+    w->ended.n = 0;
     return rc;
 }
 

@@ -55,7 +55,8 @@ void writer_release(struct store *s)
     limit_set_release(&s->w.limits);
     pauses_release(&s->w.pauses);
     free(s->w.changes);
-    free(s->w.ended);
+    free(s->w.ended.keys);
+    free(s->w.ended_sessions.keys);
 }
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -99,6 +100,8 @@ static int run_housekeeping(struct store *s)
         rc = bulk_step(s);
     if (rc == 0)
         rc = txn_end_batches(s); /* a claim may wait for what they queue */
+    if (rc == 0)
+        rc = sessions_end(s);
     if (rc == 0)
         rc = limit_verbs_step(s);
     if (rc == 0)
@@ -148,7 +151,7 @@ static void undo(struct store *s, int rc)
     }
     trouble_set(s, rc);
     txn_forget_changes(s, 0);
-    w->n_ended = 0;
+    w->ended.n = w->ended_sessions.n = 0;
     w->next = (struct backend_next){0};
     w->cancel_pending = true;
     w->cascade_pending = true;

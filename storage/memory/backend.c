@@ -259,11 +259,11 @@ static int64_t kept_since(const struct backend *b, const struct memory_batch *m,
 }
 
 /* The first batch that is old enough, or NULL. */
-static const struct memory_batch *find_old_batch(struct backend *b, struct backend_prune *p)
+static struct memory_batch *find_old_batch(struct backend *b, struct backend_prune *p)
 {
     for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
-        const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
-        if (m->unfinished || !m->members)
+        struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
+        if (m->unfinished || (!m->members && !m->session.id.hi))
             continue;
         int64_t up_ms = kept_since(b, m, p);
         keep_oldest(p, up_ms);
@@ -273,7 +273,8 @@ static const struct memory_batch *find_old_batch(struct backend *b, struct backe
     return NULL;
 }
 
-static void prune_batch(struct backend *b, const struct memory_batch *m, struct backend_prune *p)
+/* A session goes at once when it has no members, whatever becomes of the transaction. */
+static void prune_batch(struct backend *b, struct memory_batch *m, struct backend_prune *p)
 {
     struct list_node *i = list_first(&b->in_order), *next;
     for (; i && p->n + p->n_kept < p->max && m->members; i = next) {
@@ -283,6 +284,10 @@ static void prune_batch(struct backend *b, const struct memory_batch *m, struct 
             continue;
         memory_drop(b, r);
         p->n++;
+    }
+    if (m->session.id.hi && !m->members) {
+        p->session = m->session.id;
+        memory_drop_batch(b, m);
     }
 }
 
@@ -320,10 +325,11 @@ static void prune_kept(struct backend *b, struct backend_prune *p)
 static int memory_prune(struct backend *b, struct backend_prune *p)
 {
     struct heap_node *first;
-    const struct memory_batch *m;
+    struct memory_batch *m;
     p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
     prune_kept(b, p);
+    p->session = (struct task_id){0};
     while (p->n + p->n_kept < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
         keep_oldest(p, r->up_ms);
@@ -337,7 +343,7 @@ static int memory_prune(struct backend *b, struct backend_prune *p)
             p->n++;
         }
     }
-    while (p->n + p->n_kept < p->max && (m = find_old_batch(b, p)))
+    while (!p->session.hi && p->n + p->n_kept < p->max && (m = find_old_batch(b, p)))
         prune_batch(b, m, p);
     return 0;
 }
@@ -554,6 +560,10 @@ const struct backend_ops backend_memory = {
     .batch_ends = memory_batch_ends,
     .batch_set_callback = memory_batch_set_callback,
     .batch_unfinished = memory_batch_unfinished,
+    .session_put = memory_session_put,
+    .session_find = memory_session_find,
+    .session_add = memory_session_add,
+    .session_close = memory_session_close,
     .bulk_put = memory_bulk_put,
     .bulk_next = memory_bulk_next,
     .bulk_find = memory_bulk_find,
@@ -584,6 +594,8 @@ const struct backend_ops backend_memory = {
     .get_many = memory_get_many,
     .batch_get = memory_batch_get,
     .members = memory_members,
+    .session_get = memory_session_get,
+    .session_ends = memory_session_ends,
     .edges = memory_edges,
     .log = memory_log,
     .attempts = memory_attempts,

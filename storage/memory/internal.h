@@ -49,7 +49,8 @@ struct memory_batch {
     uint64_t ended[TASK_STATE_COUNT]; /* members by final state, deleted ones included */
     int64_t up_ms;                    /* when the last member ended */
     int64_t keep_ms; /* the longest that a member is kept; 0: as others are, which some members */
-    bool keeps_default; /* are */
+    bool keeps_default;           /* are */
+    struct store_session session; /* id.hi 0: it is none */
 };
 
 /* Counts as long as what it stands for is there; freed by the commit that removes that. */
@@ -71,6 +72,7 @@ enum undo_kind {
     UNDO_REMOVE,
     UNDO_ATTEMPT,
     UNDO_BATCH,
+    UNDO_SESSION, /* it was added to, or closed */
     UNDO_KEY,
     UNDO_ADD_LINE,
     UNDO_DROP_LINE,
@@ -84,6 +86,9 @@ struct undo {
     struct task before;
     int64_t keep_ms; /* of its batch, before */
     bool keeps_default;
+    struct memory_batch *batch;
+    int64_t closed_wall_ms; /* of the session before */
+    uint32_t total;
 };
 
 struct memory_graph {
@@ -120,6 +125,10 @@ int memory_back(struct backend *b);
 /* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
 void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
+/* Before a session changes. */
+void memory_remember_session(struct backend *b, struct memory_batch *m);
+/* For good. */
+void memory_drop_batch(struct backend *b, struct memory_batch *m);
 /* Takes back the batch, or the key, that was put last: for a rollback. */
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
@@ -149,6 +158,14 @@ int memory_batch_set_callback(struct backend *b, uint64_t key, struct task_id ca
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 int memory_report(struct backend *b, const struct store_report *o);
+
+/* sessions.c */
+int memory_session_put(struct backend *b, const struct store_session *s);
+int memory_session_find(struct backend *b, uint64_t key, struct store_session *out);
+int memory_session_add(struct backend *b, uint64_t key, uint32_t n);
+int memory_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+int memory_session_get(struct backend_reader *r, struct store_session_get *o);
+int memory_session_ends(struct backend_reader *r, struct store_session_ends *o);
 
 /* schedules.c */
 int memory_schedule_find(struct backend *b, const char *name, struct store_schedule *out);

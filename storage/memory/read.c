@@ -106,7 +106,8 @@ int memory_batch_get(struct backend_reader *reader, struct store_batch_get *o)
             count_member(&o->batch, &FUT_CONTAINER(i, struct record, in_order)->task, &n);
     }
     mutex_unlock(&b->mu);
-    return n ? 0 : FUT_ERR_NOT_FOUND;
+    bool is_session = n == 0 && m && id_equal(m->session.id, o->id);
+    return n || is_session ? 0 : FUT_ERR_NOT_FOUND;
 }
 
 /* Members have ascending ids, so the order of ids is that of submission. */

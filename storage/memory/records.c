@@ -41,7 +41,7 @@ static void drop_keys_of(struct backend *b, struct task_id id)
     }
 }
 
-static void drop_batch(struct backend *b, struct memory_batch *m)
+void memory_drop_batch(struct backend *b, struct memory_batch *m)
 {
     map_remove(&b->batch_by_key, &m->by_key);
     list_remove(&b->batches, &m->in_order);
@@ -50,7 +50,7 @@ static void drop_batch(struct backend *b, struct memory_batch *m)
 
 void memory_drop_last_batch(struct backend *b)
 {
-    drop_batch(b, FUT_CONTAINER(b->batches.head.prev, struct memory_batch, in_order));
+    memory_drop_batch(b, FUT_CONTAINER(b->batches.head.prev, struct memory_batch, in_order));
 }
 
 /* ---- indexes --------------------------------------------------------------------------------- */
@@ -223,6 +223,22 @@ static void undo_batch(struct backend *b, struct undo *u)
     memory_drop_last_batch(b);
 }
 
+void memory_remember_session(struct backend *b, struct memory_batch *m)
+{
+    memory_remember(b, UNDO_SESSION, NULL);
+    struct undo *u = &b->undo[b->n_undo - 1];
+    u->batch = m;
+    u->total = m->batch.total;
+    u->closed_wall_ms = m->session.closed_wall_ms;
+}
+
+static void undo_session(struct backend *b, struct undo *u)
+{
+    (void)b;
+    u->batch->batch.total = u->total;
+    u->batch->session.closed_wall_ms = u->closed_wall_ms;
+}
+
 static void undo_key(struct backend *b, struct undo *u)
 {
     (void)u;
@@ -241,9 +257,11 @@ static void undo_drop_line(struct backend *b, struct undo *u)
 }
 
 static void (*const undoers[])(struct backend *b, struct undo *u) = {
-    [UNDO_INSERT] = undo_insert,     [UNDO_CHANGE] = undo_change,       [UNDO_REMOVE] = undo_remove,
-    [UNDO_BATCH] = undo_batch,       [UNDO_ATTEMPT] = undo_attempt,     [UNDO_KEY] = undo_key,
+    [UNDO_INSERT] = undo_insert,     [UNDO_CHANGE] = undo_change,
+    [UNDO_REMOVE] = undo_remove,     [UNDO_BATCH] = undo_batch,
+    [UNDO_ATTEMPT] = undo_attempt,   [UNDO_KEY] = undo_key,
     [UNDO_ADD_LINE] = undo_add_line, [UNDO_DROP_LINE] = undo_drop_line,
+    [UNDO_SESSION] = undo_session,
 };
 
 static void undo_to(struct backend *b, size_t mark)
@@ -296,9 +314,9 @@ static void forget(struct backend *b, struct record *r)
     struct memory_batch *m = batch_of(b, r);
     drop_keys_of(b, r->task.spec->id);
     memory_graph_forget(b, r->task.spec->id.hi);
-    if (m && m->members == 0) {
+    if (m && m->members == 0 && !m->session.id.hi) {
         drop_keys_of(b, m->batch.id);
-        drop_batch(b, m);
+        memory_drop_batch(b, m);
     }
     record_free(r);
 }

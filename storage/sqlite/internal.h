@@ -71,6 +71,12 @@ enum write_stmt {
     W_RETURN_MEMBER,
     W_BATCH_ENDS,
     W_SET_BATCH_CALLBACK,
+    W_PUT_SESSION,
+    W_PUT_SESSION_BATCH,
+    W_FIND_SESSION,
+    W_ADD_TO_SESSION,
+    W_CLOSE_SESSION,
+    W_DELETE_SESSION,
     W_CANCELLING,
     W_UNFINISHED,
     W_CANCELLED,
@@ -159,6 +165,8 @@ enum read_stmt {
     R_BATCH,
     R_BATCH_COUNTS,
     R_MEMBERS,
+    R_SESSION,
+    R_SESSION_ENDS,
     R_LOG,
     R_INPUT,
     R_ATTEMPTS,
@@ -279,6 +287,9 @@ enum task_column {
                               " r.oom, r.max_rss_kib, r.cpu_ms, r.message, r.error_type"
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
+#define SESSION_COLUMNS                                                                            \
+    "s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"            \
+    " JOIN batches b ON b.key = s.key WHERE s.key = ?1"
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 /* What TASK_COLUMNS wants besides `options o`. */
@@ -487,6 +498,15 @@ int sqlite_end_member(struct backend *b, const struct task *t);
 int sqlite_flush_ends(struct backend *b);
 /* A member of the batch that had ended in this state is unfinished again. */
 int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state);
+/* sessions.c */
+int sqlite_session_put(struct backend *b, const struct store_session *s);
+int sqlite_session_find(struct backend *b, uint64_t key, struct store_session *out);
+int sqlite_session_add(struct backend *b, uint64_t key, uint32_t n);
+int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+/* Deletes the session of a batch that goes; *out hi 0: it was none. */
+int sqlite_session_delete(struct backend *b, int64_t key, struct task_id *out);
+int sqlite_session_get(struct backend_reader *r, struct store_session_get *o);
+int sqlite_session_ends(struct backend_reader *r, struct store_session_ends *o);
 int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);
 int sqlite_put_key(struct backend *b, const struct store_key *key, struct task_id id);

@@ -106,6 +106,8 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
     rc = sqlite_run_with_key(b, W_DELETE_BATCH, batch);
     if (rc == 0)
         rc = sqlite_drop_kept(b, batch);
+    if (rc == 0)
+        rc = sqlite_session_delete(b, batch, &p->session);
     return rc == 0 ? sqlite_run_with_key(b, W_DELETE_KEYS, batch) : rc;
 }
 
@@ -150,7 +152,7 @@ static int prune_kept(struct backend *b, struct backend_prune *p)
 {
     struct kept k = {.key = 1};
     int rc = 0;
-    while (rc == 0 && b->has_kept && k.key && p->n + p->n_kept < p->max) {
+    while (rc == 0 && b->has_kept && k.key && p->n + p->n_kept < p->max && !p->session.hi) {
         rc = find_old_kept(b, p, &k);
         if (rc == 0 && k.key)
             rc = prune_kept_one(b, &k, p);
@@ -164,12 +166,13 @@ int sqlite_prune(struct backend *b, struct backend_prune *p)
     FUT_ASSERT(p->max <= BACKEND_PRUNE_MAX);
     p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
+    p->session = (struct task_id){0};
     int rc = sqlite_flush_ends(b);
     if (rc == 0)
         rc = prune_kept(b, p);
     if (rc == 0 && p->n + p->n_kept < p->max)
         rc = prune_singles(b, p);
-    while (rc == 0 && p->n + p->n_kept < p->max && batch) {
+    while (rc == 0 && p->n + p->n_kept < p->max && batch && !p->session.hi) {
         rc = find_old_batch(b, p, &batch);
         if (rc == 0 && batch)
             rc = prune_batch(b, batch, p);

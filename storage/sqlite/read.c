@@ -30,7 +30,8 @@ static const char *const sql[R_COUNT] = {
     [R_BRIEF] = "SELECT l.state, r.state, r.seq FROM tasks t" JOIN_LIVE JOIN_RESULTS
                 " WHERE t.key = ?1 AND t.lo = ?2",
     [R_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo,"
-                " then_key, then_lo, parent, parent_lo"
+                " then_key, then_lo, parent, parent_lo,"
+                " EXISTS (SELECT 1 FROM sessions s WHERE s.key = batches.key)"
                 " FROM batches"
                 " WHERE key = ?1 AND lo = ?2",
     [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
@@ -39,6 +40,11 @@ static const char *const sql[R_COUNT] = {
         "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
         " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS
             JOIN_OPTIONS " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
+    [R_SESSION] = "SELECT " SESSION_COLUMNS,
+    [R_SESSION_ENDS] =
+        "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM results r INDEXED BY results_session"
+        " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS
+        " WHERE r.session = ?1 AND r.seq > ?2 ORDER BY r.seq LIMIT ?3",
     [R_LOG] = "SELECT coalesce(r.state, l.state), n.progress, n.message, n.log_end, n.log"
               " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN notes n ON n.key = t.key"
               " WHERE t.key = ?1 AND t.lo = ?2",

@@ -49,11 +49,13 @@ static int read_counts(struct backend_reader *r, struct store_batch *batch, uint
 int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o)
 {
     sqlite3_stmt *st = r->stmts[R_BATCH];
+    bool may_be_empty = false;
     uint64_t n;
     bind_int(st, 1, (int64_t)o->id.hi);
     bind_int(st, 2, (int64_t)o->id.lo);
     int step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
+    if (step == SQLITE_ROW) {
+        may_be_empty = sqlite3_column_int(st, 10) != 0; /* it is a session */
         o->batch = (struct store_batch){
             .id = o->id,
             .created_wall_ms = sqlite3_column_int64(st, 0),
@@ -66,11 +68,12 @@ int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o)
             .parent = {(uint64_t)sqlite3_column_int64(st, 8),
                        (uint64_t)sqlite3_column_int64(st, 9)},
         };
+    }
     (void)sqlite3_reset(st);
     if (step != SQLITE_ROW)
         return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
     int rc = read_counts(r, &o->batch, &n);
-    return rc == 0 && n == 0 ? FUT_ERR_NOT_FOUND : rc;
+    return rc == 0 && n == 0 && !may_be_empty ? FUT_ERR_NOT_FOUND : rc;
 }
 
 int sqlite_members(struct backend_reader *r, struct store_members *o)

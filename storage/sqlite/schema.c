@@ -244,6 +244,12 @@ static const char *const migrations[] = {
      "ALTER TABLE batches ADD COLUMN keep_ms INTEGER;"
      "CREATE INDEX batches_keep ON batches(key) WHERE keep_ms IS NOT NULL;"
      "ALTER TABLE batches ADD COLUMN keeps_default INTEGER NOT NULL DEFAULT 1;"),
+    /* Sessions, each of which has a batch of the same key; and the ends of their tasks in the order
+     * in which they came (results.session: NULL for all others). */
+    ("CREATE TABLE sessions (key INTEGER PRIMARY KEY, lo INTEGER NOT NULL, handler TEXT NOT NULL,"
+     "  created_ms INTEGER NOT NULL, closed_ms INTEGER) STRICT;"
+     "ALTER TABLE results ADD COLUMN session INTEGER;"
+     "CREATE INDEX results_session ON results(session, seq) WHERE session IS NOT NULL;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

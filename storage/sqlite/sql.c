@@ -29,8 +29,8 @@ static const char *const sql[W_COUNT] = {
     [W_INSERT_RESULT] =
         "INSERT INTO results (key, seq, state, attempt, lost, started_ms,"
         " finished_ms, type, body, code, message, exit_code, signal, log, oom,"
-        " max_rss_kib, cpu_ms, up_ms, error_type) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-        " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        " max_rss_kib, cpu_ms, up_ms, error_type, session) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+        " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
     [W_TAKE_RESULT] = "DELETE FROM results WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_ADD_ATTEMPT] =
         "INSERT INTO attempts (key, attempt, state, started_ms, finished_ms, code,"
@@ -129,7 +129,18 @@ static const char *const sql[W_COUNT] = {
     [W_MEMBERS] = "SELECT key FROM tasks WHERE batch = ?1 LIMIT ?2",
     [W_DELETE_BATCH] = "DELETE FROM batches WHERE key = ?1",
     [W_DELETE_EMPTY_BATCH] = "DELETE FROM batches WHERE key = ?1"
-                             " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = ?1)",
+                             " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM sessions WHERE key = ?1)",
+    [W_PUT_SESSION] = "INSERT INTO sessions (key, lo, handler, created_ms) VALUES (?1, ?2, ?3, ?4)",
+    [W_PUT_SESSION_BATCH] =
+        "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms, failed,"
+        " cancelled) VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 0, 0)",
+    [W_FIND_SESSION] = "SELECT " SESSION_COLUMNS,
+    [W_ADD_TO_SESSION] = "UPDATE batches SET total = total + ?2, unfinished = unfinished + ?2,"
+                         " up_ms = NULL, keeps_default = keeps_default AND total > 0"
+                         " WHERE key = ?1",
+    [W_CLOSE_SESSION] = "UPDATE sessions SET closed_ms = ?2 WHERE key = ?1 AND closed_ms IS NULL",
+    [W_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1 RETURNING lo",
     [W_IS_RUNNING] = "SELECT 1 FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_PUT_NOTE] = "INSERT INTO notes (key, log_end) VALUES (?1, 0) ON CONFLICT DO NOTHING",
     [W_SET_PROGRESS] = "UPDATE notes SET progress = coalesce(?2, progress),"

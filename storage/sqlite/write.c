@@ -121,6 +121,7 @@ static int insert_result(struct backend *b, const struct task *t)
     bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
     bind_int_or_null(st, 18, t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1);
     bind_text(st, 19, o->error_type);
+    bind_int_or_null(st, 20, t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0);
     return sqlite_run(b, W_INSERT_RESULT);
 }
 

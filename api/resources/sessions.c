@@ -1,0 +1,399 @@
+/* sessions: tasks of one program, which are added to while it runs. */
+#include "api/resources/sessions.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "api/http/mhd.h"
+#include "api/http/request.h"
+#include "api/http/shared.h"
+#include "api/http/sleep.h"
+#include "api/resources/future_json.h"
+#include "api/resources/rows.h"
+#include "api/resources/submission.h"
+#include "api/text/event_out.h"
+#include "api/text/json_in.h"
+#include "api/text/json_out.h"
+#include "api/text/json_text.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/number.h"
+
+#define MAX_RUNNING_MAX 1000000.0
+
+bool sessions_read_id(struct request *r, struct task_id *out)
+{
+    if (id_parse(r->captures[0], out))
+        return true;
+    sessions_fail(r, FUT_ERR_NOT_FOUND);
+    return false;
+}
+
+void sessions_fail(struct request *r, int rc)
+{
+    struct problem p;
+    switch (rc) {
+    case FUT_ERR_NOT_FOUND:
+        problem_set(&p, PROBLEM_UNKNOWN_SESSION,
+                    "No session has this id; it may have expired with its futures.");
+        break;
+    case FUT_ERR_STATE:
+        problem_set(&p, PROBLEM_SESSION_CLOSED, "The session is closed; nothing was stored.");
+        break;
+    case FUT_ERR_INVAL:
+        problem_set(&p, PROBLEM_INVALID_VALUE,
+                    "\"handler\" must be that of the session; nothing was stored.");
+        problem_set_field(&p, "handler");
+        break;
+    default: request_fail(r, rc); return;
+    }
+    request_problem(r, &p);
+}
+
+bool sessions_find_limit(struct request *r, struct task_id id, char out[STORE_SESSION_LIMIT_SIZE])
+{
+    bool per_key;
+    store_session_limit(id, out);
+    return store_limit_find(r->api->cfg.store, out, &per_key) && !per_key;
+}
+
+/* ---- what is asked for ----------------------------------------------------------------------- */
+
+struct asked {
+    struct submission as_task; /* its handler is held against the rules as that of a task */
+    uint32_t max_running;
+};
+
+static int set_handler(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct asked *a = to;
+    if (!task_handler_name_ok(json_string_value(v)))
+        return json_in_bad_value(f, "this text", p);
+    a->as_task.handler = json_string_value(v);
+    return 0;
+}
+
+static int set_max(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct asked *a = to;
+    double n = json_number_value(v);
+    if (!(n >= 1 && n <= MAX_RUNNING_MAX && floor(n) == n))
+        return json_in_bad_number(f, n, p);
+    a->max_running = (uint32_t)n;
+    return 0;
+}
+
+static const struct json_in_field members[] = {
+    {"handler", "a string that names a handler", JSON_IN_STRING, false, 0, set_handler},
+    {"max_running", "a whole number from 1 to 1000000", JSON_IN_NUMBER, true, 0, set_max},
+};
+
+static int read_members(const json_t *root, struct asked *a, struct problem *p)
+{
+    static const struct json_in_object object = {"a session", "", members, FUT_COUNT(members), 0};
+    if (json_in_read(&object, root, a, p) != 0)
+        return FUT_ERR_INVAL;
+    if (a->as_task.handler)
+        return 0;
+    problem_set(p, PROBLEM_MISSING_FIELD,
+                "\"handler\" is missing; it names the handler that runs the session's tasks.");
+    problem_set_field(p, "handler");
+    return FUT_ERR_INVAL;
+}
+
+/* May its tasks be submitted by who asks? Their inputs are not known yet. */
+static int check_handler(struct request *r, struct asked *a, const char **out_name,
+                         struct problem *p)
+{
+    struct submission_rules rules = submission_rules_of(r);
+    struct submission s = {.handler = a->as_task.handler, .retries = -1};
+    const struct handler_info *h;
+    rules.no_input = true;
+    if (submission_check(&s, &rules, false, &h, p) != 0)
+        return FUT_ERR_INVAL;
+    *out_name = h->name;
+    return 0;
+}
+
+/* ---- POST, GET, DELETE ----------------------------------------------------------------------- */
+
+static void write_session(struct request *r, const struct store_session *s,
+                          const struct store_batch *b)
+{
+    char id[ID_TEXT_SIZE], limit[STORE_SESSION_LIMIT_SIZE];
+    id_format(s->id, id);
+    store_session_limit(s->id, limit);
+    uint32_t max_running = store_limit_max_running(r->api->cfg.store, limit);
+    buf_putc(&r->out, '{');
+    json_out_str(&r->out, "id", id);
+    json_out_str(&r->out, "handler", s->handler);
+    if (max_running)
+        json_out_uint(&r->out, "max_running", max_running);
+    json_out_bool(&r->out, "closed", s->closed_wall_ms != 0);
+    json_out_uint(&r->out, "total", s->total);
+    json_out_uint(&r->out, "unfinished", s->unfinished);
+    if (b)
+        future_json_counts(&r->out, b->counts);
+    json_out_time(&r->out, "created_at", s->created_wall_ms);
+    json_out_time(&r->out, "closed_at", s->closed_wall_ms);
+    buf_putc(&r->out, '}');
+}
+
+static void opened(struct request *r)
+{
+    static const char path[] = "/v1/sessions/";
+    struct problem p;
+    char id[ID_TEXT_SIZE];
+    int rc = r->op.base.rc;
+    if (rc == FUT_ERR_FULL) {
+        problem_set(&p, PROBLEM_TOO_MANY,
+                    "There are as many limits as there may be, and this session needs one.");
+        problem_set_field(&p, "max_running");
+        p.limit = STORE_LIMITS_MAX;
+        request_problem(r, &p);
+        return;
+    }
+    if (rc != 0) {
+        request_fail(r, rc);
+        return;
+    }
+    id_format(r->op.session_open.session.id, id);
+    request_add_location(r, path, id);
+    write_session(r, &r->op.session_open.session, NULL);
+    request_reply_json(r, 201);
+}
+
+void sessions_post(struct request *r)
+{
+    struct asked a = {.max_running = 0};
+    struct problem p;
+    const char *handler = "";
+    json_t *root = json_text_parse(r->body.len ? r->body.data : "", r->body.len, &p);
+    int rc = root ? read_members(root, &a, &p) : FUT_ERR_INVAL;
+    if (rc == 0)
+        rc = check_handler(r, &a, &handler, &p);
+    json_decref(root);
+    if (rc != 0) {
+        request_problem(r, &p);
+        return;
+    }
+    r->op.session_open =
+        (struct store_session_open){.session = {.id = id_new(), .created_wall_ms = clock_wall_ms()},
+                                    .max_running = a.max_running};
+    (void)snprintf(r->op.session_open.session.handler, sizeof(r->op.session_open.session.handler),
+                   "%s", handler);
+    request_post(r, &store_verb_session_open, NULL, opened);
+}
+
+/* What was read of it while its batch is read; r->work. */
+static void counted(struct request *r)
+{
+    const struct store_session *s = r->work;
+    if (r->op.base.rc != 0) {
+        sessions_fail(r, r->op.base.rc);
+        return;
+    }
+    write_session(r, s, &r->op.batch_get.batch);
+    request_reply_json(r, 200);
+}
+
+static void found(struct request *r)
+{
+    if (r->op.base.rc != 0) {
+        sessions_fail(r, r->op.base.rc);
+        return;
+    }
+    struct store_session *s = arena_alloc(&r->arena, sizeof(*s));
+    *s = r->op.session_get.session;
+    r->work = s;
+    request_batch_get(r, s->id, counted);
+}
+
+static void get(struct request *r, struct task_id id, request_step *next)
+{
+    r->op.session_get = (struct store_session_get){.id = id};
+    request_post(r, &store_verb_session_get, NULL, next);
+}
+
+void sessions_get(struct request *r)
+{
+    struct task_id id;
+    if (sessions_read_id(r, &id))
+        get(r, id, found);
+}
+
+static void closed(struct request *r)
+{
+    struct task_id id = r->op.session_close.id;
+    if (r->op.base.rc != 0)
+        sessions_fail(r, r->op.base.rc);
+    else
+        get(r, id, found);
+}
+
+void sessions_delete(struct request *r)
+{
+    struct task_id id;
+    if (!sessions_read_id(r, &id))
+        return;
+    r->op.session_close = (struct store_session_close){.id = id, .now_wall_ms = clock_wall_ms()};
+    request_post(r, &store_verb_session_close, NULL, closed);
+}
+
+/* ---- its events ------------------------------------------------------------------------------ */
+
+#define PAGE 64            /* ends in memory at a time, */
+#define PAGE_MEDIUM 8      /* or so many, where a result is larger than this, */
+#define BYTES_SMALL 4096   /* bytes */
+#define BYTES_MEDIUM 32768 /* or one, where it is larger than this */
+
+struct stream {
+    struct task_id id;
+    struct event_out out;
+    uint64_t last; /* the seq of the latest end that the client knows */
+    uint64_t sent;
+    size_t limit;           /* of the page */
+    struct task page[PAGE]; /* lent to op.session_ends */
+};
+
+static void read_page(struct request *r);
+
+static void drop_page(struct request *r)
+{
+    struct store_session_ends *o = &r->op.session_ends;
+    while (o->n)
+        task_release(&o->tasks[--o->n]);
+}
+
+static void tell_done(struct request *r, struct stream *s, const struct task *t)
+{
+    struct buf json = BUF_INIT;
+    future_json_write_view(&json, &(struct future_view){.task = t});
+    event_out_write(&r->out, &s->out, "done", t->seq, json.data, json.len);
+    buf_release(&json);
+    s->last = t->seq;
+    s->sent++;
+}
+
+static void tell_end(struct request *r, struct stream *s)
+{
+    struct buf json = BUF_INIT;
+    buf_putc(&json, '{');
+    json_out_uint(&json, "sent", s->sent);
+    buf_putc(&json, '}');
+    event_out_write(&r->out, &s->out, "end", 0, json.data, json.len);
+    buf_release(&json);
+    request_stream_end(r);
+}
+
+static void woken(struct request *r)
+{
+    struct stream *s = r->work;
+    if (r->is_hung_up) {
+        request_stream_break(r);
+        return;
+    }
+    if (clock_mono_ms() >= r->wake_mono_ms)
+        event_out_keep_alive(&r->out, &s->out);
+    request_stream_more(r, read_page);
+}
+
+static void wait_for_ends(struct request *r)
+{
+    if (atomic_load(&r->api->is_released))
+        request_stream_end(r); /* without "end": the reader comes back later */
+    else
+        sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
+}
+
+/* Nobody knows how large results are before they are read: they are taken to be like those before.
+ */
+static void choose_limit(struct stream *s, size_t n, size_t largest)
+{
+    if (largest > BYTES_MEDIUM)
+        s->limit = 1;
+    else if (largest > BYTES_SMALL)
+        s->limit = PAGE_MEDIUM;
+    else if (n == s->limit && s->limit < PAGE)
+        s->limit = s->limit * 2 < PAGE ? s->limit * 2 : PAGE;
+}
+
+static void page_read(struct request *r)
+{
+    struct stream *s = r->work;
+    struct store_session_ends *o = &r->op.session_ends;
+    size_t n = o->n, largest = 0;
+    if (o->op.rc != 0) {
+        sessions_fail(r, o->op.rc);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct task_outcome *outcome = o->tasks[i].outcome;
+        if (outcome && outcome->body_len > largest)
+            largest = outcome->body_len;
+        tell_done(r, s, &o->tasks[i]);
+    }
+    bool is_full = n == s->limit, is_finished = o->is_finished;
+    request_drop_op(r);
+    if (n)
+        choose_limit(s, n, largest);
+    if (is_finished)
+        tell_end(r, s);
+    else
+        request_stream_more(r, is_full ? read_page : wait_for_ends);
+}
+
+/* What is told from here on wakes it again. */
+static void read_page(struct request *r)
+{
+    struct stream *s = r->work;
+    bool is_done;
+    while (waiter_take_news(&r->api->waiters, &r->waiter, &is_done))
+        ;
+    r->op.session_ends = (struct store_session_ends){
+        .id = s->id, .after = s->last, .limit = s->limit, .tasks = s->page};
+    request_post(r, &store_verb_session_ends, drop_page, page_read);
+}
+
+static void begin(struct request *r)
+{
+    struct stream *s = r->work;
+    struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
+    struct problem p;
+    if (r->op.base.rc != 0) {
+        sessions_fail(r, r->op.base.rc);
+        return;
+    }
+    r->link = (struct waiter_link){.id = s->id};
+    if (!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, &wish)) {
+        problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");
+        p.retry_after_s = 1;
+        request_problem(r, &p);
+        return;
+    }
+    request_add_header(r, "Cache-Control", "no-cache");
+    request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
+    request_stream(r, event_out_type(&s->out), read_page);
+    event_out_begin(&r->out, &s->out);
+}
+
+void sessions_events(struct request *r)
+{
+    struct stream *s = arena_alloc(&r->arena, sizeof(*s));
+    const char *last = http_header(r, "Last-Event-ID");
+    struct problem p;
+    *s = (struct stream){.limit = PAGE_MEDIUM};
+    event_out_choose(&s->out, http_header(r, "Accept"));
+    if (last && *last && !number_parse_uint(last, UINT64_MAX, &s->last)) {
+        problem_set(&p, PROBLEM_INVALID_HEADER,
+                    "Last-Event-ID must be the id of an event of such a stream, a number.");
+        problem_set_parameter(&p, "Last-Event-ID");
+        request_problem(r, &p);
+        return;
+    }
+    if (!sessions_read_id(r, &s->id))
+        return;
+    r->work = s;
+    get(r, s->id, begin);
+}

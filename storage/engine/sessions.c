@@ -1,0 +1,119 @@
+/* sessions: sessions open and close, tasks join them, and their limits go. The writer thread
+ * alone. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+
+void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE])
+{
+    char text[ID_TEXT_SIZE];
+    id_format(id, text);
+    (void)snprintf(out, STORE_SESSION_LIMIT_SIZE, "%s%s", STORE_SESSION_LIMIT, text);
+}
+
+static int define_limit(struct store *s, const struct store_session_open *o)
+{
+    struct store_limit limit = {.max_running = o->max_running};
+    char name[STORE_SESSION_LIMIT_SIZE];
+    bool is_new;
+    if (!o->max_running)
+        return 0;
+    store_session_limit(o->session.id, name);
+    (void)snprintf(limit.name, sizeof(limit.name), "%s", name);
+    return limit_verbs_define(s, &limit, &is_new);
+}
+
+static int write_open(struct store *s, struct store_op *op)
+{
+    const struct store_session_open *o = FUT_CONTAINER(op, struct store_session_open, op);
+    int rc = txn_begin(s);
+    if (rc == 0) /* first what may be refused and leaves nothing */
+        rc = define_limit(s, o);
+    return rc == 0 ? s->ops->session_put(s->backend, &o->session) : rc;
+}
+
+const struct store_verb store_verb_session_open = {.write = write_open, .is_refusable = true};
+
+int sessions_drop_limit(struct store *s, struct task_id id)
+{
+    char name[STORE_SESSION_LIMIT_SIZE];
+    store_session_limit(id, name);
+    int rc = limit_verbs_drop(s, name);
+    return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* The session with that whole id. */
+static int find(struct store *s, struct task_id id, struct store_session *out)
+{
+    int rc = s->ops->session_find(s->backend, id.hi, out);
+    return rc == 0 && !id_equal(out->id, id) ? FUT_ERR_NOT_FOUND : rc;
+}
+
+static void tell(struct store *s, struct task_id id)
+{
+    txn_add_change(s, &(struct store_change){.id = id, .state = TASK_RUNNING, .reported = true});
+}
+
+static int write_close(struct store *s, struct store_op *op)
+{
+    const struct store_session_close *o = FUT_CONTAINER(op, struct store_session_close, op);
+    struct store_session session;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = find(s, o->id, &session);
+    if (rc == 0)
+        rc = s->ops->session_close(s->backend, o->id.hi, o->now_wall_ms);
+    if (rc == 0 && !session.unfinished)
+        rc = sessions_drop_limit(s, o->id);
+    if (rc == 0)
+        tell(s, o->id);
+    return rc;
+}
+
+const struct store_verb store_verb_session_close = {.write = write_close};
+
+static int end_one(struct store *s, uint64_t key)
+{
+    struct store_session session;
+    int rc = s->ops->session_find(s->backend, key, &session);
+    if (rc != 0)
+        return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    tell(s, session.id);
+    return session.closed_wall_ms && !session.unfinished ? sessions_drop_limit(s, session.id) : 0;
+}
+
+int sessions_end(struct store *s)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->w.ended_sessions.n; i++)
+        rc = end_one(s, s->w.ended_sessions.keys[i]);
+    s->w.ended_sessions.n = 0;
+    return rc;
+}
+
+static int check(const struct store_submit *o, const struct store_session *session)
+{
+    if (session->closed_wall_ms)
+        return FUT_ERR_STATE;
+    if (o->n_members > UINT32_MAX - session->total)
+        return FUT_ERR_FULL;
+    for (size_t i = 0; i < o->n_members; i++)
+        if (strcmp(o->tasks[i].spec->handler, session->handler) != 0)
+            return FUT_ERR_INVAL;
+    return 0;
+}
+
+int sessions_join(struct store *s, struct store_submit *o)
+{
+    struct store_session session;
+    o->session_rc = find(s, o->session, &session);
+    if (o->session_rc == 0)
+        o->session_rc = check(o, &session);
+    if (o->session_rc != 0)
+        return o->session_rc;
+    for (size_t i = 0; i < o->n_members; i++)
+        o->tasks[i].spec->batch_pos = session.total + (uint32_t)i;
+    return s->ops->session_add(s->backend, o->session.hi, (uint32_t)o->n_members);
+}

@@ -1,0 +1,70 @@
+/* session: a row of tasks of one handler that is added to while it goes on, such as those of one
+ * program that runs. Its tasks are members of a batch with the session's id, so all that holds of
+ * batches holds of it; beside that it has a limit of its own for what runs at once, and its ends
+ * can be read in the order in which they came. It takes tasks until it is closed. One that is used
+ * by nobody goes after the retention, as other batches do. */
+#ifndef FUT_STORAGE_SESSION_H
+#define FUT_STORAGE_SESSION_H
+
+#include "storage/store.h"
+
+#define STORE_SESSION_LIMIT "session:" /* and the id: the name of its limit */
+#define STORE_SESSION_LIMIT_SIZE (sizeof(STORE_SESSION_LIMIT) + ID_TEXT_SIZE)
+
+struct store_session {
+    struct task_id id;
+    char handler[TASK_HANDLER_MAX + 1]; /* of all its tasks */
+    int64_t created_wall_ms;
+    int64_t closed_wall_ms; /* 0: it takes tasks */
+    uint32_t total;         /* tasks so far */
+    uint64_t unfinished;
+};
+
+/* The name of the limit that the tasks of a session have. Pure. */
+void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE]);
+
+/* Tasks join a session by store_verb_submit, with the session as spec.batch, without a batch; the
+ * store sets their places (spec.batch_pos). session_rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE: it is
+ * closed; FUT_ERR_INVAL: a task is of another handler; FUT_ERR_FULL: it has 2^32 tasks. */
+
+/* Opens a session. In: session.id, handler, created_wall_ms. rc FUT_ERR_EXISTS: the id is taken;
+ * FUT_ERR_FULL: there are STORE_LIMITS_MAX limits. */
+struct store_session_open {
+    struct store_op op;
+    struct store_session session;
+    uint32_t max_running; /* tasks of it that may run at once; 0: any number */
+};
+extern const struct store_verb store_verb_session_open;
+
+/* It takes no more tasks; those that it has go on, and its limit goes with the last of them. One
+ * that is closed stays as it is. rc FUT_ERR_NOT_FOUND. */
+struct store_session_close {
+    struct store_op op;
+    struct task_id id;
+    int64_t now_wall_ms;
+};
+extern const struct store_verb store_verb_session_close;
+
+/* Reads a session. rc FUT_ERR_NOT_FOUND. */
+struct store_session_get {
+    struct store_op op;
+    struct task_id id;
+    struct store_session session; /* out */
+};
+extern const struct store_verb store_verb_session_get;
+
+/* Reads what has ended in a session, in the order of the ends, with results. Listeners hear of the
+ * session's id, as of something reported, after each commit that ends some of its tasks, and when
+ * it is closed. rc FUT_ERR_NOT_FOUND. */
+struct store_session_ends {
+    struct store_op op;
+    struct task_id id;
+    uint64_t after;     /* ends with a seq above this one */
+    size_t limit;       /* 1..STORE_LIST_MAX */
+    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
+    size_t n;           /* out */
+    bool is_finished;   /* out: it is closed and all of its tasks have ended; no more will come */
+};
+extern const struct store_verb store_verb_session_ends;
+
+#endif

@@ -1,0 +1,119 @@
+/* sessions: sessions for the writer and for the readers. Their tasks are members of a batch with
+ * the same key, whose row counts them. */
+#include <stdio.h>
+
+#include "storage/sqlite/internal.h"
+
+/* Its id stays unset but for the key where there is none. *out_step: as SQLite says. */
+static void find(sqlite3_stmt *st, uint64_t key, struct store_session *out, int *out_step)
+{
+    bind_int(st, 1, (int64_t)key);
+    *out = (struct store_session){.id = {.hi = key}};
+    *out_step = sqlite3_step(st);
+    if (*out_step == SQLITE_ROW) {
+        out->id.lo = (uint64_t)sqlite3_column_int64(st, 0);
+        (void)snprintf(out->handler, sizeof(out->handler), "%s", column_text(st, 1));
+        out->created_wall_ms = sqlite3_column_int64(st, 2);
+        out->closed_wall_ms = sqlite3_column_int64(st, 3);
+        out->total = (uint32_t)sqlite3_column_int64(st, 4);
+        out->unfinished = (uint64_t)sqlite3_column_int64(st, 5);
+    }
+    (void)sqlite3_reset(st);
+}
+
+/* ---- writing: the writer thread -------------------------------------------------------------- */
+
+static int put_batch(struct backend *b, const struct store_session *s)
+{
+    sqlite3_stmt *st = b->stmts[W_PUT_SESSION_BATCH];
+    bind_int(st, 1, (int64_t)s->id.hi);
+    bind_int(st, 2, (int64_t)s->id.lo);
+    bind_int(st, 3, s->created_wall_ms);
+    bind_int(st, 4, b->now.up_ms);
+    int step = sqlite3_step(st);
+    (void)sqlite3_reset(st);
+    return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
+}
+
+int sqlite_session_put(struct backend *b, const struct store_session *s)
+{
+    sqlite3_stmt *st = b->stmts[W_PUT_SESSION];
+    int rc = put_batch(b, s);
+    bind_int(st, 1, (int64_t)s->id.hi);
+    bind_int(st, 2, (int64_t)s->id.lo);
+    bind_text(st, 3, s->handler);
+    bind_int(st, 4, s->created_wall_ms);
+    return rc == 0 ? sqlite_run(b, W_PUT_SESSION) : rc;
+}
+
+int sqlite_session_find(struct backend *b, uint64_t key, struct store_session *out)
+{
+    int step, rc = sqlite_flush_ends(b);
+    if (rc != 0)
+        return rc;
+    find(b->stmts[W_FIND_SESSION], key, out, &step);
+    return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_session_add(struct backend *b, uint64_t key, uint32_t n)
+{
+    int rc = sqlite_drop_kept(b, (int64_t)key);
+    bind_int(b->stmts[W_ADD_TO_SESSION], 1, (int64_t)key);
+    bind_int(b->stmts[W_ADD_TO_SESSION], 2, n);
+    return rc == 0 ? sqlite_run(b, W_ADD_TO_SESSION) : rc;
+}
+
+int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms)
+{
+    bind_int(b->stmts[W_CLOSE_SESSION], 1, (int64_t)key);
+    bind_int(b->stmts[W_CLOSE_SESSION], 2, now_wall_ms);
+    return sqlite_run(b, W_CLOSE_SESSION);
+}
+
+int sqlite_session_delete(struct backend *b, int64_t key, struct task_id *out)
+{
+    sqlite3_stmt *st = b->stmts[W_DELETE_SESSION];
+    bind_int(st, 1, key);
+    int step = sqlite3_step(st);
+    *out = (struct task_id){0};
+    if (step == SQLITE_ROW) {
+        *out = (struct task_id){(uint64_t)key, (uint64_t)sqlite3_column_int64(st, 0)};
+        step = sqlite3_step(st);
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+/* ---- reading: a reader thread ---------------------------------------------------------------- */
+
+static int find_read(struct backend_reader *r, struct task_id id, struct store_session *out)
+{
+    int step;
+    find(r->stmts[R_SESSION], id.hi, out, &step);
+    if (step == SQLITE_DONE || (step == SQLITE_ROW && !id_equal(out->id, id)))
+        return FUT_ERR_NOT_FOUND;
+    return sqlite_rc(r->db, step);
+}
+
+int sqlite_session_get(struct backend_reader *r, struct store_session_get *o)
+{
+    return find_read(r, o->id, &o->session);
+}
+
+/* What is over has ended before the ends are read, so none of them is missed. */
+int sqlite_session_ends(struct backend_reader *r, struct store_session_ends *o)
+{
+    sqlite3_stmt *st = r->stmts[R_SESSION_ENDS];
+    struct store_session s;
+    int step = SQLITE_DONE, rc = find_read(r, o->id, &s);
+    if (rc != 0)
+        return rc;
+    bind_int(st, 1, (int64_t)o->id.hi);
+    bind_int(st, 2, (int64_t)o->after);
+    bind_int(st, 3, (int64_t)o->limit);
+    while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW)
+        sqlite_read_task(r->b, st, true, &o->tasks[o->n++]);
+    (void)sqlite3_reset(st);
+    o->is_finished = s.closed_wall_ms && !s.unfinished && o->n < o->limit;
+    return sqlite_rc(r->db, step);
+}

@@ -1,0 +1,278 @@
+/* The contract of session.h, on every backend. */
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "storage/session.h"
+#include "tests/contract/fixture.h"
+
+static struct fixture k;
+
+static void begin(int i)
+{
+    fixture_open(&k, fixture_backends[i]);
+}
+
+static void end(void)
+{
+    fixture_close(&k);
+}
+
+static struct task_id open_session(uint32_t max_running)
+{
+    struct store_session_open o = {
+        .session = {.id = id_new(), .handler = "echo", .created_wall_ms = clock_wall_ms()},
+        .max_running = max_running};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_open, &o.op), 0);
+    return o.session.id;
+}
+
+static int close_session(struct task_id id)
+{
+    struct store_session_close o = {.id = id, .now_wall_ms = clock_wall_ms()};
+    return fixture_do(&k, &store_verb_session_close, &o.op);
+}
+
+static int get_session(struct task_id id, struct store_session *out)
+{
+    struct store_session_get o = {.id = id};
+    int rc = fixture_do(&k, &store_verb_session_get, &o.op);
+    *out = o.session;
+    return rc;
+}
+
+#define MOST 8
+
+/* Submits n tasks into the session; their ids go to ids. */
+static int join(struct task_id session, const char *handler, size_t n, struct task_id *ids)
+{
+    struct task tasks[MOST];
+    char limit[STORE_SESSION_LIMIT_SIZE], limits[STORE_SESSION_LIMIT_SIZE + 1];
+    store_session_limit(session, limit);
+    (void)snprintf(limits, sizeof(limits), "%s\n", limit);
+    for (size_t i = 0; i < n; i++) {
+        struct task plain = fixture_task(LANE_IO, handler, "x");
+        struct task_spec spec = *plain.spec;
+        spec.batch = session;
+        spec.in_session = true;
+        spec.limits = limits;
+        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+        ids[i] = spec.id;
+        task_release(&plain);
+    }
+    struct store_submit o = {.tasks = tasks, .n = n, .session = session, .n_members = n};
+    int rc = fixture_submit_op(&k, &o);
+    ck_assert_int_eq(rc, o.session_rc);
+    for (size_t i = 0; i < n; i++)
+        task_release(&tasks[i]);
+    return rc;
+}
+
+static struct store_session_ends ends_after(struct task_id id, uint64_t after, size_t limit,
+                                            struct task *page)
+{
+    struct store_session_ends o = {.id = id, .after = after, .limit = limit, .tasks = page};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_ends, &o.op), 0);
+    return o;
+}
+
+static void release_all(struct task *tasks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        task_release(&tasks[i]);
+}
+
+static void succeed(size_t n)
+{
+    struct task claimed[MOST];
+    size_t got = 0;
+    while (got < n)
+        got += fixture_claim(&k, LANE_IO, n - got, claimed + got);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(fixture_succeed(&k, &claimed[i], "done"), 0);
+    release_all(claimed, n);
+}
+
+START_TEST(test_store_sessions_are_added_to)
+{
+    begin(_i);
+    struct task_id ids[5], session = open_session(0);
+    struct store_session s;
+    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_int_eq(join(session, "echo", 2, ids + 3), 0);
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_uint_eq(s.total, 5);
+    ck_assert_uint_eq(s.unfinished, 5);
+    ck_assert_str_eq(s.handler, "echo");
+    struct task page[5];
+    struct store_members o = {.id = session, .limit = 5, .tasks = page};
+    ck_assert_int_eq(fixture_members(&k, &o), 0);
+    ck_assert_uint_eq(o.n, 5);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert(id_equal(page[i].spec->id, ids[i]));
+        ck_assert_uint_eq(page[i].spec->batch_pos, i);
+        ck_assert(page[i].spec->in_session);
+    }
+    release_all(page, 5);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_refuse_what_is_not_theirs)
+{
+    begin(_i);
+    struct task_id id, session = open_session(0), wrong = {session.hi, session.lo ^ 1};
+    struct store_session s;
+    ck_assert_int_eq(join(wrong, "echo", 1, &id), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(join(session, "sleep", 1, &id), FUT_ERR_INVAL);
+    ck_assert_int_eq(close_session(wrong), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(close_session(session), 0);
+    ck_assert_int_eq(join(session, "echo", 1, &id), FUT_ERR_STATE);
+    ck_assert_int_eq(get_session(wrong, &s), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_uint_eq(s.total, 0);
+    ck_assert_int_gt(s.closed_wall_ms, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_tell_ends_in_order)
+{
+    begin(_i);
+    struct task_id ids[4], session = open_session(0);
+    struct task page[MOST], claimed[4];
+    ck_assert_int_eq(join(session, "echo", 4, ids), 0);
+    for (size_t n = 0; n < 4;)
+        n += fixture_claim(&k, LANE_IO, 4 - n, claimed + n);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[2], "third"), 0);
+    ck_assert_int_eq(fixture_apply(&k, &claimed[0], EVENT_FAIL, NULL), 0);
+    struct store_session_ends o = ends_after(session, 0, 1, page);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert(id_equal(page[0].spec->id, claimed[2].spec->id) && !o.is_finished);
+    ck_assert_mem_eq(page[0].outcome->body, "third", 5);
+    uint64_t seq = page[0].seq;
+    release_all(page, 1);
+    o = ends_after(session, seq, MOST, page);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id) && page[0].seq > seq);
+    seq = page[0].seq;
+    release_all(page, 1);
+    /* Another life ends again, and its first end is told no more. */
+    ck_assert_int_eq(fixture_revive(&k, &claimed[0]), 0);
+    ck_assert_uint_eq(ends_after(session, 0, MOST, page).n, 1);
+    release_all(page, 1);
+    succeed(1);
+    o = ends_after(session, seq, MOST, page);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id));
+    release_all(page, 1);
+    release_all(claimed, 4);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_over_when_closed_and_done)
+{
+    begin(_i);
+    struct task_id id, session = open_session(0);
+    struct task page[MOST];
+    ck_assert(!ends_after(session, 0, MOST, page).is_finished);
+    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(close_session(session), 0);
+    ck_assert(!ends_after(session, 0, MOST, page).is_finished);
+    succeed(1);
+    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    ck_assert(o.is_finished && o.n == 1);
+    release_all(page, 1);
+    o = ends_after(session, 0, 1, page); /* a full page may not be the last */
+    ck_assert(!o.is_finished && o.n == 1);
+    release_all(page, 1);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_limit_what_runs)
+{
+    begin(_i);
+    char name[STORE_SESSION_LIMIT_SIZE];
+    struct task_id ids[3], session = open_session(2);
+    struct task claimed[3];
+    store_session_limit(session, name);
+    ck_assert_uint_eq(store_limit_max_running(k.store, name), 2);
+    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 3, claimed), 2);
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, claimed + 2), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[0], "r"), 0);
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, claimed + 2), 1);
+    ck_assert_int_eq(close_session(session), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[1], "r"), 0);
+    ck_assert_uint_eq(store_limit_max_running(k.store, name), 2);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[2], "r"), 0);
+    ck_assert_uint_eq(store_limit_max_running(k.store, name), 0); /* it went with the last one */
+    release_all(claimed, 3);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_last_over_a_restart)
+{
+    begin(_i);
+    struct task_id ids[2], session = open_session(0);
+    struct store_session s;
+    struct task page[MOST];
+    if (strcmp(fixture_backends[_i], "memory") == 0) {
+        end();
+        return;
+    }
+    ck_assert_int_eq(join(session, "echo", 2, ids), 0);
+    succeed(1);
+    fixture_stop(&k);
+    fixture_reopen(&k);
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_uint_eq(s.total, 2);
+    ck_assert_uint_eq(s.unfinished, 1);
+    succeed(1);
+    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    ck_assert_uint_eq(o.n, 2);
+    release_all(page, 2);
+    ck_assert_int_eq(join(session, "echo", 1, ids), 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_go_after_the_retention)
+{
+    begin(_i);
+    char name[STORE_SESSION_LIMIT_SIZE];
+    struct store_session s;
+    struct task_id id, used, unused;
+    fixture_stop(&k);
+    k.cfg.retention_ms = 1;
+    fixture_reopen(&k);
+    unused = open_session(3);
+    used = open_session(0);
+    ck_assert_int_eq(join(used, "echo", 1, &id), 0);
+    fixture_wait_looks(&k);
+    store_session_limit(unused, name);
+    ck_assert_int_eq(get_session(unused, &s), FUT_ERR_NOT_FOUND);
+    ck_assert_uint_eq(store_limit_max_running(k.store, name), 0);
+    ck_assert_int_eq(get_session(used, &s), 0);
+    succeed(1);
+    fixture_wait_looks(&k);
+    ck_assert_int_eq(get_session(used, &s), FUT_ERR_NOT_FOUND);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_store_sessions_are_added_to,           test_store_sessions_refuse_what_is_not_theirs,
+        test_store_sessions_tell_ends_in_order,     test_store_sessions_over_when_closed_and_done,
+        test_store_sessions_limit_what_runs,        test_store_sessions_last_over_a_restart,
+        test_store_sessions_go_after_the_retention,
+    };
+    return fixture_run_on_all("store sessions", tests, FUT_COUNT(tests));
+}

@@ -1,0 +1,215 @@
+/* Sessions: tasks that are added to while they run, one stream of their ends, and a limit of their
+ * own, over kills of the daemon. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+
+static struct daemon *d;
+
+static void end(void)
+{
+    daemon_end(&d);
+}
+
+static void open_session(const char *body, char id[ID_TEXT_SIZE])
+{
+    struct http_reply r = api_post(daemon_url(d), "/v1/sessions", body);
+    ck_assert_msg(r.status == 201, "%s", r.body);
+    (void)snprintf(id, ID_TEXT_SIZE, "%s", api_str(r.json, "id"));
+    http_reply_release(&r);
+}
+
+static struct http_reply ask(const char *method, const char *session, const char *what,
+                             const char *body, const char *header)
+{
+    const char *const headers[] = {header, "Content-Type: application/json", NULL};
+    char *path = text_printf("/v1/sessions/%s%s", session, what);
+    struct http_reply r =
+        http_call(daemon_url(d), &(struct http_request){.method = method,
+                                                        .path = path,
+                                                        .body = body,
+                                                        .body_len = body ? strlen(body) : 0,
+                                                        .headers = headers});
+    free(path);
+    return r;
+}
+
+static int status_of(struct http_reply r, const char *code)
+{
+    int status = r.status;
+    if (code)
+        ck_assert_msg(strcmp(api_str(r.json, "code"), code) == 0, "%s", r.body);
+    http_reply_release(&r);
+    return status;
+}
+
+static int join(const char *session, const char *body)
+{
+    return status_of(ask("POST", session, "/tasks", body, "X-No: 1"), NULL);
+}
+
+static size_t count_text(const char *text, const char *needle)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, needle)); at += strlen(needle))
+        n++;
+    return n;
+}
+
+static struct http_pending *follow(const char *session, const char *last, char **out_path)
+{
+    static const char *headers[3];
+    static struct http_request req;
+    headers[0] = "Accept: application/x-ndjson";
+    headers[1] = last;
+    headers[2] = NULL;
+    *out_path = text_printf("/v1/sessions/%s/events", session);
+    req = (struct http_request){.method = "GET", .path = *out_path, .headers = headers};
+    return http_begin(daemon_url(d), &req);
+}
+
+START_TEST(test_sessions_one_stream_tells_all_ends)
+{
+    char id[ID_TEXT_SIZE], *path;
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"echo\"}", id);
+    struct http_pending *stream = follow(id, NULL, &path);
+    ck_assert_int_eq(join(id, "{\"handler\":\"echo\",\"inputs\":[1,2,3]}"), 202);
+    char *raw = text_printf("/v1/tasks/echo?session=%s&wait=30", id);
+    struct http_reply r =
+        api_post(daemon_url(d), raw, "4"); /* it has ended: what follows is later */
+    ck_assert_int_eq(r.status, 200);
+    http_reply_release(&r);
+    char *body = text_printf("{\"handler\":\"echo\",\"input\":5,\"session\":\"%s\"}", id);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), "/v1/tasks", body), NULL), 202);
+    ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
+    r = http_finish(&stream);
+    ck_assert_uint_eq(count_text(r.body, "\"event\":\"done\""), 5);
+    ck_assert_uint_eq(count_text(r.body, "\"event\":\"end\",\"data\":{\"sent\":5}"), 1);
+    const char *third = strstr(r.body, "\"event\":\"done\"");
+    third = strstr(strstr(third + 1, "\"event\":\"done\"") + 1, "\"event\":\"done\"");
+    char *last = text_printf("Last-Event-ID: %d", atoi(strstr(third, "\"id\":") + 5));
+    http_reply_release(&r);
+    free(path);
+    stream = follow(id, last, &path);
+    r = http_finish(&stream);
+    ck_assert_uint_eq(count_text(r.body, "\"event\":\"done\""), 2);
+    http_reply_release(&r);
+    free(last);
+    free(path);
+    free(body);
+    free(raw);
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_last_over_a_kill)
+{
+    static const char *const settings[] = {"MAX_THREADS=4"};
+    char id[ID_TEXT_SIZE], *path;
+    d = daemon_start_with(settings, 1);
+    open_session("{\"handler\":\"sleep\",\"max_running\":1}", id);
+    ck_assert_int_eq(join(id, "{\"handler\":\"sleep\",\"inputs\":[{\"ms\":1},{\"ms\":1},"
+                              "{\"ms\":300}]}"),
+                     202);
+    daemon_kill(d);
+    daemon_start(d);
+    ck_assert_int_eq(join(id, "{\"handler\":\"sleep\",\"inputs\":[{\"ms\":1}]}"), 202);
+    struct http_reply r = ask("GET", id, "", NULL, "X-No: 1");
+    ck_assert_int_eq(api_int(r.json, "total"), 4);
+    ck_assert_int_eq(api_int(r.json, "max_running"), 1);
+    http_reply_release(&r);
+    r = ask("DELETE", id, "", NULL, "X-No: 1");
+    ck_assert(json_is_true(api_at(r.json, "closed")));
+    http_reply_release(&r);
+    struct http_pending *stream = follow(id, NULL, &path);
+    r = http_finish(&stream);
+    ck_assert_uint_eq(count_text(r.body, "\"event\":\"done\""), 4);
+    ck_assert_uint_eq(count_text(r.body, "\"state\":\"succeeded\""), 4);
+    http_reply_release(&r);
+    free(path);
+    ck_assert_int_eq(status_of(api_get(daemon_url(d), "/v1/limits/session:%s", id), NULL), 404);
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_repeat_nothing)
+{
+    static const char tasks[] = "{\"handler\":\"echo\",\"inputs\":[1,2]}";
+    char id[ID_TEXT_SIZE];
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"echo\"}", id);
+    ck_assert_int_eq(join(id, tasks), 202);
+    struct http_reply first = ask("POST", id, "/tasks", tasks, "Idempotency-Key: k");
+    ck_assert_int_eq(join(id, tasks), 202);
+    struct http_reply again = ask("POST", id, "/tasks", tasks, "Idempotency-Key: k");
+    ck_assert_int_eq(again.status, 202);
+    ck_assert_str_eq(first.body, again.body);
+    ck_assert_uint_eq(json_array_size(json_object_get(again.json, "ids")), 2);
+    http_reply_release(&first);
+    http_reply_release(&again);
+    first = ask("GET", id, "", NULL, "X-No: 1");
+    ck_assert_int_eq(api_int(first.json, "total"), 6);
+    http_reply_release(&first);
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_cancel_and_refuse)
+{
+    static const char slow[] =
+        "{\"handler\":\"sleep\",\"inputs\":[{\"seconds\":60},{\"seconds\":60}]}";
+    char id[ID_TEXT_SIZE], *path;
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"sleep\",\"max_running\":1}", id);
+    ck_assert_int_eq(join(id, slow), 202);
+    ck_assert_int_eq(status_of(ask("POST", id, "/cancel", NULL, "X-No: 1"), NULL), 200);
+    ck_assert_int_eq(
+        status_of(ask("POST", id, "/tasks", "{\"handler\":\"echo\",\"inputs\":[1]}", "X-No: 1"),
+                  "invalid_value"),
+        422);
+    ck_assert_int_eq(
+        status_of(ask("POST", id, "/tasks",
+                      "{\"tasks\":[{\"handler\":\"sleep\"}],\"fail_fast\":true}", "X-No: 1"),
+                  "unknown_field"),
+        422);
+    ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
+    struct http_pending *stream = follow(id, NULL, &path);
+    struct http_reply r = http_finish(&stream);
+    ck_assert_uint_eq(count_text(r.body, "\"state\":\"cancelled\""), 2);
+    http_reply_release(&r);
+    free(path);
+    ck_assert_int_eq(status_of(ask("POST", id, "/tasks", slow, "X-No: 1"), "session_closed"), 409);
+    id[0] = id[0] == 'f' ? '0' : 'f';
+    ck_assert_int_eq(status_of(ask("POST", id, "/tasks", slow, "X-No: 1"), "unknown_session"), 404);
+    ck_assert_int_eq(status_of(ask("GET", id, "/events", NULL, "X-No: 1"), "unknown_session"), 404);
+    ck_assert_int_eq(status_of(ask("GET", "x", "", NULL, "X-No: 1"), "unknown_session"), 404);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), "/v1/sessions", "{}"), "missing_field"),
+                     422);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), "/v1/sessions",
+                                        "{\"handler\":\"echo\",\"max_running\":0}"),
+                               "invalid_value"),
+                     422);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), "/v1/sessions", "{\"handler\":\"no\"}"),
+                               "unknown_handler"),
+                     422);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        test_sessions_one_stream_tells_all_ends,
+        test_sessions_last_over_a_kill,
+        test_sessions_repeat_nothing,
+        test_sessions_cancel_and_refuse,
+    };
+    return suite_run("system: sessions", tests, FUT_COUNT(tests));
+}
