@@ -247,6 +247,19 @@ checkEvents(await call('getBatchEvents', 200, { path: { id: batch.id } }), 'even
 checkEvents(await call('asCompleted', 200, {
   headers: { Accept: 'application/x-ndjson' }, body: { ids: batch.ids },
 }), 'NDJSON stream');
+const session = (await call('openSession', 201, { body: { handler: 'sha256', max_running: 2 } })).body;
+const joined = { path: { id: session.id }, body: { handler: 'sha256', inputs: ['a', 'b', 'c'] } };
+await call('submitToSession', 202, joined);
+await call('submitToSession', 422, { path: { id: session.id }, body: { handler: 'echo', inputs: [1] } });
+await call('submitToSession', 404, { ...joined, path: { id: done.id } });
+await call('openSession', 422, { body: { handler: 'nobody' } });
+await call('getSession', 200, { path: { id: session.id } });
+await call('getSession', 404, { path: { id: batch.id } });
+await call('closeSession', 200, { path: { id: session.id } });
+await call('submitToSession', 409, joined);
+checkEvents(await call('getSessionEvents', 200, { path: { id: session.id } }), 'stream of a session');
+await call('getSessionEvents', 404, { path: { id: batch.id } });
+await call('cancelSession', 200, { path: { id: session.id } });
 await call('waitMany', 200, { body: { ids: batch.ids, return_when: 'FIRST_COMPLETED', timeout: 10 } });
 await call('waitMany', 200, { body: { batch: batch.id, timeout: 10 } });
 await call('waitMany', 422, { body: { ids: [], return_when: 'SOMETIME' } });
