@@ -79,7 +79,14 @@ $(B)/api/openapi_json.o: api/openapi.json
 	$(Q)objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents \
 	    --redefine-sym _binary_api_openapi_json_start=openapi_json_start \
 	    --redefine-sym _binary_api_openapi_json_end=openapi_json_end $@
-$(B)/libapi.a: $(B)/api/openapi_json.o
+$(B)/libapi.a: $(B)/api/openapi_json.o $(B)/api/ui_files.o
+# So are the files of the web page.
+$(B)/api/ui_files.o: $(wildcard api/ui/*.html api/ui/*.css api/ui/*.js api/ui/*.svg)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)ld -r -b binary -z noexecstack $^ -o $@
+	$(Q)nm $@ | sed -n 's/.* \(_binary_api_\(ui_.*_\(start\|end\)\)\)$$/\1 \2/p' >$@.names
+	$(Q)objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents --redefine-syms=$@.names $@
 
 $(B)/libsupport.a: $(patsubst %.c,$(B)/%.o,$(SUPPORT))
 	$(call say,AR,$@)

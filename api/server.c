@@ -9,6 +9,7 @@
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
+#include "api/resources/history.h"
 #include "api/routes.h"
 #include "core/clock.h"
 #include "core/fd.h"
@@ -29,6 +30,7 @@ struct api *api_new(const struct api_config *cfg)
     a->cfg = *cfg;
     a->routes = &routes_table;
     a->answers = xcalloc(routes_table.n + 1, sizeof(*a->answers));
+    a->history = history_new();
     catalog_lend_init(&a->catalog, cfg->catalog);
     FUT_ASSERT(cfg->n_listen_fds <= API_LISTENERS_MAX);
     a->emptied_fd = -1;
@@ -218,6 +220,11 @@ void api_set_stuck(struct api *a, const char *module)
     atomic_store(&a->stuck, module);
 }
 
+void api_sample(struct api *a)
+{
+    history_sample(a);
+}
+
 void api_quiesce(struct api *a)
 {
     atomic_store(&a->is_quiesced, true);
@@ -300,6 +307,7 @@ void api_free(struct api **a)
     fd_close(&me->emptied_fd);
     free(me->loops);
     free(me->answers);
+    history_free(&me->history);
     feed_release(&me->feed);
     waiters_release(&me->waiters);
     catalog_lend_release(&me->catalog);

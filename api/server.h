@@ -35,6 +35,10 @@ void api_set_ready(struct api *a, bool is_ready);
  * do. A literal. Any thread. */
 void api_set_stuck(struct api *a, const char *module);
 
+/* Takes a sample for GET /v1/history when one is due; to be called every few seconds, from one
+ * thread, between the store's start and its end. Does not block. */
+void api_sample(struct api *a);
+
 /* Requests that begin from now on see this catalog; takes a reference of its own. Any thread. */
 void api_set_catalog(struct api *a, const struct catalog *c);
 

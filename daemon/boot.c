@@ -277,6 +277,11 @@ const char *boot_stuck_module(struct boot *b)
     return stuck;
 }
 
+void boot_sample(struct boot *b)
+{
+    api_sample(b->api);
+}
+
 void boot_describe(const struct boot *b, char *out, size_t cap)
 {
     struct store_stats s;

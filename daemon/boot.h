@@ -31,6 +31,8 @@ int boot_broken_fd(const struct boot *b);
 /* Asks every module for a sign of life and returns the name of the first whose thread has given
  * none since the call before, or NULL. /readyz says the same until the next call. */
 const char *boot_stuck_module(struct boot *b);
+/* For the daemon's history of the last hour; to be called every few seconds. */
+void boot_sample(struct boot *b);
 /* Writes one line: queued, running, workers. */
 void boot_describe(const struct boot *b, char *out, size_t cap);
 /* Logs how many tasks have failed without a line of their own, when it is time. */

@@ -212,6 +212,7 @@ static void tick(struct boot *b, struct service *service)
 {
     char status[200];
     const char *stuck = boot_stuck_module(b);
+    boot_sample(b);
     boot_describe(b, status, sizeof(status));
     boot_report_failures(b);
     service_tick(service, stuck, status);

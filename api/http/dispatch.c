@@ -195,6 +195,8 @@ static request_step *check_browser(struct request *r)
     enum origin_verdict verdict = origin_judge(c->origins, &h);
     if (verdict == ORIGIN_ALLOWED)
         r->cors_origin = h.origin;
+    if (r->route && r->route->flags & ROUTE_LINKED)
+        return NULL;
     return verdict == ORIGIN_FOREIGN ? refuse_origin : NULL;
 }
 

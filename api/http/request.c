@@ -520,7 +520,8 @@ static void get_done(struct store_op *op)
     struct request *r = FUT_CONTAINER(op, struct request, op.base);
     const struct task_outcome *o = r->op.get.task.outcome;
     const struct task_checkpoint *c = r->op.get.task.checkpoint;
-    size_t bytes = (o ? o->body_len : 0) + (c && c->body ? c->len : 0);
+    const struct task_spec *s = r->op.get.with_input ? r->op.get.task.spec : NULL;
+    size_t bytes = (o ? o->body_len : 0) + (c && c->body ? c->len : 0) + (s ? s->input_len : 0);
     if (op->rc == 0 && bytes && request_is_refusable(r) &&
         !budget_grow(&r->api->budget, &r->share, bytes)) {
         drop_get(r);

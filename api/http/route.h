@@ -27,6 +27,7 @@ enum route_flag {
     ROUTE_SUBMITS = 1,  /* refused while the daemon shuts down */
     ROUTE_HAS_BODY = 2, /* the body is kept; else it is read and thrown away */
     ROUTE_ATTEMPTS = 4, /* the token of a running attempt is good for it */
+    ROUTE_LINKED = 8,   /* the same bytes for everybody: pages elsewhere may link to it */
 };
 
 #define ROUTE_CAPTURES_MAX 2

@@ -14,6 +14,7 @@
 #include "api/http/waiters.h"
 #include "core/histogram.h"
 
+struct history;
 struct http_loop;
 
 /* The answers of one route, for metrics. Counted by the loops' threads, read by any. */
@@ -34,6 +35,7 @@ struct api {
     size_t n_loops;
     struct listener listeners[API_LISTENERS_MAX];
     size_t n_listeners;
+    struct history *history;      /* the last hour, of resources/history.c */
     struct http_answers *answers; /* one of each row of routes, and one for what is no route */
     int emptied_fd; /* eventfd: a loop accepts no more, or its last connection has gone */
     int64_t started_mono_ms;

@@ -1,8 +1,12 @@
 #include "api/resources/rows.h"
 
+#include <string.h>
+
+#include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/text/json_out.h"
+#include "core/mem.h"
 
 /* ---- health ---------------------------------------------------------------------------------- */
 
@@ -74,6 +78,31 @@ void admin_problem(struct request *r)
     request_reply_json(r, 200);
 }
 
+/* ---- who asks -------------------------------------------------------------------------------- */
+
+void admin_access(struct request *r)
+{
+    static const enum auth_scope all[] = {AUTH_READ, AUTH_SUBMIT, AUTH_ADMIN, AUTH_CODE};
+    unsigned scopes = r->scopes;
+    if (!r->api->cfg.auth)
+        scopes |= AUTH_ADMIN;
+    if (scopes & AUTH_ADMIN)
+        scopes |= AUTH_READ | AUTH_SUBMIT;
+    buf_putc(&r->out, '{');
+    json_out_bool(&r->out, "tokens", r->api->cfg.auth != NULL);
+    json_out_key(&r->out, "scopes");
+    buf_putc(&r->out, '[');
+    for (size_t i = 0; i < FUT_COUNT(all); i++) {
+        const char *name = auth_scope_name(all[i]);
+        if (!(scopes & (unsigned)all[i]))
+            continue;
+        json_out_comma(&r->out);
+        json_out_text(&r->out, name, strlen(name));
+    }
+    buf_puts(&r->out, "]}");
+    request_reply_json(r, 200);
+}
+
 /* ---- what can be asked ------------------------------------------------------------------------
  */
 
@@ -87,9 +116,16 @@ static void write_route(struct buf *out, const struct route *row)
     buf_putc(out, '}');
 }
 
+/* Browsers are led to the page. */
 void admin_root(struct request *r)
 {
     const struct route_table *t = r->api->routes;
+    const char *accept = http_header(r, "Accept");
+    request_add_header(r, "Vary", "Accept");
+    if (accept && strstr(accept, "text/html")) {
+        ui_lead(r);
+        return;
+    }
     buf_putc(&r->out, '{');
     json_out_str(&r->out, "name", "futured");
     json_out_str(&r->out, "version", r->api->cfg.version);

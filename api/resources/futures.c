@@ -130,6 +130,32 @@ void futures_checkpoint(struct request *r)
         request_get_checkpoint(r, id, reply_checkpoint);
 }
 
+/* ---- the input ------------------------------------------------------------------------------- */
+
+static void reply_input(struct request *r)
+{
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    request_take_task(r);
+    const struct task_spec *s = r->task.spec;
+    request_add_header(r, "Cache-Control", "no-cache");
+    request_add_sandbox(r);
+    request_reply_bytes(r, 200, s->input_type && *s->input_type ? s->input_type : CONTENT_BYTES,
+                        s->input, s->input_len);
+}
+
+void futures_input(struct request *r)
+{
+    struct task_id id;
+    if (!futures_read_id(r, &id))
+        return;
+    int rc = request_try_get_whole(r, id, reply_input);
+    if (rc != 0)
+        request_not_posted(r, rc);
+}
+
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
 static void cancel_read(struct request *r);

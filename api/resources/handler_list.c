@@ -92,6 +92,16 @@ static void write_handler(struct buf *b, const struct handler_info *h,
     settings_write_pause(b, pause);
 }
 
+/* Since when its program does not start, and how its last process ended. */
+static void write_broken(struct buf *b, const struct pool_view *pools, const char *handler)
+{
+    struct pool_broken broken;
+    if (!pools->broken || !pools->broken(pools->ctx, handler, &broken))
+        return;
+    json_out_time(b, "broken_at", broken.since_wall_ms);
+    json_out_str(b, "last_words", broken.words);
+}
+
 void handler_list_get(struct request *r)
 {
     const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
@@ -102,6 +112,7 @@ void handler_list_get(struct request *r)
             continue;
         (void)store_paused(r->api->cfg.store, STORE_PAUSE_HANDLER, c->items[i].name, &pause);
         write_handler(&r->out, &c->items[i], &pause);
+        write_broken(&r->out, &r->api->cfg.pools, c->items[i].name);
         buf_putc(&r->out, '}');
     }
     buf_puts(&r->out, "]}");

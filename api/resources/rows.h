@@ -16,6 +16,7 @@ void tasks_post_promise(struct request *r); /* POST /v1/promises */
 /* futures.c, listing.c, future_log.c: reading and changing what was submitted. */
 void futures_get(struct request *r);        /* GET /v1/futures/{id} */
 void futures_result(struct request *r);     /* GET /v1/futures/{id}/result */
+void futures_input(struct request *r);      /* GET /v1/futures/{id}/input */
 void futures_checkpoint(struct request *r); /* GET /v1/futures/{id}/checkpoint */
 void futures_cancel(struct request *r);     /* POST /v1/futures/{id}/cancel */
 void futures_retry(struct request *r);      /* POST /v1/futures/{id}/retry */
@@ -86,6 +87,7 @@ void handler_list_patch(struct request *r); /* PATCH /v1/handlers/{name} */
 void pools_get(struct request *r);          /* GET /v1/pools */
 void pools_patch(struct request *r);        /* PATCH /v1/pools/{lane} */
 void pools_workers(struct request *r);      /* GET /v1/workers */
+void history_get(struct request *r);        /* GET /v1/history */
 void admin_root(struct request *r);         /* GET / */
 void stats_get(struct request *r);          /* GET /v1/stats */
 void metrics_get(struct request *r);        /* GET /metrics */
@@ -93,5 +95,11 @@ void admin_openapi(struct request *r);      /* GET /v1/openapi.json */
 void admin_healthz(struct request *r);      /* GET /healthz */
 void admin_readyz(struct request *r);       /* GET /readyz */
 void admin_problem(struct request *r);      /* GET /problems/{code} */
+void admin_access(struct request *r);       /* GET /v1/access */
+
+/* ui.c: the web page. */
+void ui_page(struct request *r); /* GET /ui/ */
+void ui_file(struct request *r); /* GET /ui/{file} */
+void ui_lead(struct request *r); /* GET /ui, which browsers are led from */
 
 #endif

@@ -2,13 +2,12 @@
 //   node tests/browser/check.mjs OPEN_URL TOKENS_URL TOKEN
 // OPEN_URL: a daemon without tokens. TOKENS_URL: one that wants TOKEN and has FUTURED_ORIGINS=http://app.example.
 // Names are mapped to loopback inside the browser; nothing leaves the machine.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { Browser } from './browser.mjs';
 
 const [open, closed, token] = process.argv.slice(2);
 const bearer = { Authorization: `Bearer ${token}` };
@@ -42,58 +41,6 @@ const rebinding = net.createServer((client) => {
 });
 
 const listen = (server) => new Promise((done) => server.listen(0, '127.0.0.1', done));
-
-// ---- the browser ------------------------------------------------------------------------------
-
-class Browser {
-  async start(rules, profile) {
-    this.driver = spawn('chromedriver', ['--port=0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    for await (const line of createInterface({ input: this.driver.stdout })) {
-      const port = /started successfully on port (\d+)/.exec(line);
-      if (port) {
-        this.base = `http://127.0.0.1:${port[1]}`;
-        break;
-      }
-    }
-    const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-dev-shm-usage',
-      '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-      '--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable', `--user-data-dir=${profile}`,
-      `--host-resolver-rules=${rules}`];
-    const { sessionId } = await this.ask('POST', '/session',
-      { capabilities: { alwaysMatch: { browserName: 'chrome', 'goog:chromeOptions': { args } } } });
-    this.session = `/session/${sessionId}`;
-  }
-
-  async ask(method, path, body) {
-    const answer = await fetch(this.base + path, { method, body: body && JSON.stringify(body) });
-    const { value } = await answer.json();
-    if (!answer.ok) throw new Error(`${method} ${path}: ${value.error}: ${value.message}`);
-    return value;
-  }
-
-  visit(url) {
-    return this.ask('POST', `${this.session}/url`, { url });
-  }
-
-  // Runs an async function in the page; gives back what it returns, or "error: …".
-  run(fn, ...args) {
-    const script = `const done = arguments[arguments.length - 1];
-      (${fn})(...[...arguments].slice(0, -1)).then(done, (e) => done('error: ' + e.message));`;
-    return this.ask('POST', `${this.session}/execute/async`, { script, args });
-  }
-
-  title() {
-    return this.ask('GET', `${this.session}/title`);
-  }
-
-  async stop() {
-    if (this.session) await this.ask('DELETE', this.session).catch(() => {});
-    if (!this.driver) return;
-    const gone = new Promise((done) => this.driver.once('exit', done));
-    this.driver.kill();
-    await gone;
-  }
-}
 
 // ---- what pages do ----------------------------------------------------------------------------
 

@@ -19,13 +19,17 @@ import floors
 BUILD = os.path.join("build", os.environ.get("VARIANT", "debug"))
 
 
+# Objects that are made of other files than a C file.
+LINKED_IN = {"api/openapi_json": "api/openapi.json", "api/ui_files": "api/ui/index.html"}
+
+
 def objects():
     """Path of an object -> path of its source; objects whose source is gone are none of the program."""
     found = {}
     for folder in floors.MODULE_FOLDERS:
         for path in glob.glob(f"{BUILD}/{folder}/**/*.o", recursive=True):
             name = os.path.relpath(path, BUILD)[:-2]
-            source = name + ".c" if name != "api/openapi_json" else "api/openapi.json"
+            source = LINKED_IN.get(name, name + ".c")
             if "/examples/" not in name and os.path.exists(source):
                 found[path] = name + ".c"
     return found

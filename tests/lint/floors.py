@@ -30,8 +30,8 @@ FLOORS = {
     "workers/exec": (["workers/exec/"], ["workers/fork"]),
     "workers/scheduler": (["workers/scheduler/"], ["workers/process", "workers/exec", "storage"]),
 
-    # openapi.json is linked into the program: bytes that depend on nobody.
-    "api/text": (["api/text/", "api/openapi_json."], ["core"]),
+    # openapi.json and the web page are linked into the program: bytes that depend on nobody.
+    "api/text": (["api/text/", "api/openapi_json.", "api/ui_files."], ["core"]),
     "api/http": (["api/http/"], ["api/text", "storage"]),
     "api/resources": (["api/resources/"], ["api/http"]),
     "api": (["api/"], ["api/resources"]),

@@ -60,7 +60,7 @@ async function call(id, want, { path = {}, query = {}, headers = {}, body, type 
     method,
     headers: { ...(body !== undefined && { 'Content-Type': type ?? 'application/json' }), ...headers },
     body: body === undefined || isText ? body : JSON.stringify(body),
-    signal: AbortSignal.timeout(60000),
+    redirect: 'manual', signal: AbortSignal.timeout(60000),
   });
   const text = await answer.text();
   const what = `${id} ${method} ${url.pathname}${url.search} ${answer.status}`;
@@ -122,6 +122,7 @@ await call('getResult', 409, { path: { id: held.id } });
 await call('getLog', 200, { path: { id: done.id }, query: { from: 0, wait: 1 } });
 await call('getLog', 400, { path: { id: done.id }, query: { from: 'here' } });
 await call('getCheckpoint', 404, { path: { id: done.id } });
+if ((await call('getInput', 200, { path: { id: done.id } })).body !== 'hello') fail('the input is another one');
 await call('listFutures', 200, { query: { state: 'running,succeeded', limit: 2 } });
 await call('listFutures', 400, { query: { cursor: 'x' } });
 await call('deleteFuture', 409, { path: { id: held.id } });
@@ -304,6 +305,9 @@ await call('getEvents', 400, { query: { types: 'eaten' } });
 // ---- the daemon ------------------------------------------------------------------------------
 await call('listHandlers', 200);
 await call('getStats', 200);
+await call('getHistory', 200, { query: { points: 5 } });
+await call('getHistory', 400, { query: { points: 0 } });
+await call('getAccess', 200);
 await call('getMetrics', 200);
 await driveEvents();
 await call('getMetrics', 200, { headers: { Accept: 'application/openmetrics-text' } });
