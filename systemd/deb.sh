@@ -26,6 +26,18 @@ if ! (cd "$copy" && env -u MAKEFLAGS -u MFLAGS -u VARIANT -u DEVELOPER \
     tail -30 "$log" >&2
     exit 1
 fi
-lintian --fail-on error --tag-display-limit 0 --allow-root "$out"/futured_*.deb ||
+lintian --fail-on error --tag-display-limit 0 --allow-root "$out"/*.deb ||
     { echo "deb: lintian finds errors" >&2 && exit 1; }
-echo "deb: $(ls "$out"/futured_*.deb)"
+
+# The Python package as it is, with the Python that it is for: whoever installs it can import it and its worker.
+mkdir "$out/unpacked"
+dpkg -x "$out"/python3-futured_*.deb "$out/unpacked"
+(cd / && PYTHONPATH=$out/unpacked/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c '
+import futured, futured.worker, futured_worker, pathlib, sys
+for module in futured, futured_worker:
+    assert module.__file__.startswith(sys.argv[1]), module.__file__
+assert pathlib.Path(futured.__file__).with_name("py.typed").exists()
+assert futured.__version__ == sys.argv[2], futured.__version__
+' "$out/unpacked" "$version") || { echo "deb: python3-futured cannot be imported" >&2 && exit 1; }
+rm -r "$out/unpacked"
+echo "deb: $(cd "$out" && echo *.deb)"

@@ -18,7 +18,7 @@ build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-de
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
 fuzz=(clang libclang-rt-14-dev)
-package=(debhelper lintian fakeroot)
+package=(debhelper dh-python lintian fakeroot python3)
 systemd=(systemd systemd-sysv dbus)
 test=(openssl python3 python3-croniter python3-dateutil python3-pip python3-setuptools python3-wheel python3-tqdm
     python3-joblib python3-dask mypy jq tmux)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # PID 1 of fresh namespaces: makes a root of its own and becomes systemd.
-#   tests/systemd/boot.sh SCRATCH DEB
+#   tests/systemd/boot.sh SCRATCH FOLDER    where the packages are
 set -euo pipefail
 scratch=$1 root=$1/root own=$1/root/var/lib/futured-test
 
@@ -9,7 +9,7 @@ mount -t tmpfs tmpfs "$scratch"
 mkdir "$scratch/upper" "$scratch/work" "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
 mkdir -p "$own"
-cp "$2" scenarios.sh "$own/"
+cp "$2"/futured_*.deb "$2"/python3-futured_*.deb scenarios.sh "$own/"
 rm -f "$root/usr/sbin/policy-rc.d" # images have it, so that nothing starts while they are made
 ln -sf /dev/null "$root/etc/systemd/system/timers.target"
 ln -sf /dev/null "$root/etc/systemd/system/systemd-binfmt.service"

@@ -3,7 +3,7 @@
 # `make deb`. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
-deb=$(echo ../../build/deb/futured_*.deb)
+packages=../../build/deb
 namespaces=(--pid --mount --uts --ipc --net --cgroup)
 
 skip() {
@@ -12,7 +12,7 @@ skip() {
     exit 0
 }
 
-[ -e "$deb" ] || { echo "make deb first" >&2 && exit 2; }
+compgen -G "$packages/futured_*.deb" >/dev/null || { echo "make deb first" >&2 && exit 2; }
 [ "$(id -u)" -eq 0 ] || skip "this is not root"
 [ -x /lib/systemd/systemd ] || skip "systemd is not installed"
 unshare "${namespaces[@]}" --fork true 2>/dev/null || skip "namespaces are refused here"
@@ -45,7 +45,7 @@ trap finish EXIT
 # In a subshell, which joins the cgroup first so that the namespace begins there.
 (
     echo "$BASHPID" >"$group/cgroup.procs" || exit 1
-    exec unshare "${namespaces[@]}" --fork ./boot.sh "$scratch" "$deb"
+    exec unshare "${namespaces[@]}" --fork ./boot.sh "$scratch" "$packages"
 ) >/dev/null 2>&1 &
 outer=$!
 

@@ -302,6 +302,19 @@ cpu_quota_makes_fewer_workers() {
     return $rc
 }
 
+the_python_package_speaks_to_it() {
+    local said
+    dpkg --no-triggers -i python3-futured_*.deb >python.log 2>&1 || { cat python.log && return 1; }
+    said=$(cd / && python3 -c '
+import futured
+client = futured.Client("unix:/run/futured.sock")
+print(client.submit("echo", {"a": 1}).result(30), list(client.map("echo", [1, 2])))') || return 1
+    equal "what it said" "{'a': 1} [1, 2]" "$said" || return 1
+    (cd / && python3 -m futured handlers --key /etc/futured/key | grep -q '"-m"') || return 1
+    dpkg --no-triggers --purge python3-futured >python.log 2>&1 || { cat python.log && return 1; }
+    equal "what purge left" "" "$(ls -d /usr/lib/python3/dist-packages/futured* 2>/dev/null)"
+}
+
 upgrade_keeps_the_sockets() {
     local before
     before=$(property ActiveEnterTimestampMonotonic futured.socket)
@@ -329,7 +342,8 @@ for scenario in install_starts_it units_are_sound tcp_and_unix_sockets_serve \
     reload_follows_good_files_and_keeps_the_old_for_bad_ones \
     restart_under_load_refuses_nobody stop_lets_a_task_end kill_9_loses_nothing \
     a_stopped_daemon_is_ended_by_the_watchdog bad_configuration_is_not_retried \
-    tokens_come_as_a_credential cpu_quota_makes_fewer_workers upgrade_keeps_the_sockets \
+    tokens_come_as_a_credential cpu_quota_makes_fewer_workers the_python_package_speaks_to_it \
+    upgrade_keeps_the_sockets \
     removal_and_purge_leave_what_they_should; do
     began=$SECONDS
     # Each begins with a daemon that runs and has not failed lately.
