@@ -17,8 +17,8 @@ void waiting_for_look(struct waiting_scene *out, struct store *store, const stru
                       bool is_draining)
 {
     *out = (struct waiting_scene){
-        .view = view, .limits = store, .has_pools = view->read != NULL, .is_draining = is_draining};
-    store_stats(store, &out->store);
+        .view = view, .store = store, .has_pools = view->read != NULL, .is_draining = is_draining};
+    store_stats(store, &out->stats);
     if (view->read)
         view->read(view->ctx, &out->pools);
 }
@@ -92,7 +92,7 @@ static bool is_paused(const struct task *t, const struct waiting_scene *s)
 static bool look_limit(const struct task *t, const struct waiting_scene *s,
                        struct store_limit_closed *out)
 {
-    return t->spec->limits && store_limit_closed(s->limits, t->spec->limits, out);
+    return t->spec->limits && store_limit_closed(s->store, t->spec->limits, out);
 }
 
 static bool is_limited(const struct task *t, const struct waiting_scene *s)
@@ -109,19 +109,19 @@ static const char *queue_of(const struct task *t)
 static bool has_paused_queue(const struct task *t, const struct waiting_scene *s)
 {
     struct pool_pause p;
-    return store_paused(s->limits, STORE_PAUSE_QUEUE, queue_of(t), &p);
+    return store_paused(s->store, STORE_PAUSE_QUEUE, queue_of(t), &p);
 }
 
 static bool has_paused_handler(const struct task *t, const struct waiting_scene *s)
 {
     struct pool_pause p;
-    return store_paused(s->limits, STORE_PAUSE_HANDLER, t->spec->handler, &p);
+    return store_paused(s->store, STORE_PAUSE_HANDLER, t->spec->handler, &p);
 }
 
 static bool has_closed_queue(const struct task *t, const struct waiting_scene *s)
 {
     struct store_limit_closed c;
-    return store_queue_closed(s->limits, queue_of(t), &c);
+    return store_queue_closed(s->store, queue_of(t), &c);
 }
 
 static bool look_broken(const struct task *t, const struct waiting_scene *s,
@@ -168,7 +168,7 @@ static bool has_no_slot(const struct task *t, const struct waiting_scene *s)
 static bool is_refused_by_store(const struct task *t, const struct waiting_scene *s)
 {
     (void)t;
-    return s->store.health != 0;
+    return s->stats.health != 0;
 }
 
 static bool always(const struct task *t, const struct waiting_scene *s)
@@ -219,7 +219,7 @@ static void write_lane(struct buf *out, const struct task *t, const struct waiti
         json_out_uint(out, "position_over", STORE_PLACE_MAX);
     else if (s->place)
         json_out_uint(out, "position", s->place);
-    json_out_uint(out, "queued", s->store.live[t->spec->lane][TASK_QUEUED]);
+    json_out_uint(out, "queued", s->stats.live[t->spec->lane][TASK_QUEUED]);
     json_out_uint(out, "busy", lane_of(t, s)->busy);
     if (lane_of(t, s)->lent)
         json_out_uint(out, "lent", lane_of(t, s)->lent);
@@ -252,7 +252,7 @@ static void write_queue_limit(struct buf *out, const struct task *t, const struc
     struct store_limit_closed c;
     write_lane(out, t, s);
     json_out_str(out, "queue", queue_of(t));
-    if (store_queue_closed(s->limits, queue_of(t), &c))
+    if (store_queue_closed(s->store, queue_of(t), &c))
         write_closed(out, &c);
 }
 
@@ -261,7 +261,7 @@ static void write_paused(struct buf *out, const struct waiting_scene *s, enum st
                          const char *name)
 {
     struct pool_pause p;
-    if (store_paused(s->limits, kind, name, &p))
+    if (store_paused(s->store, kind, name, &p))
         waiting_for_write_pause(out, &p);
 }
 
@@ -307,7 +307,7 @@ static void write_store(struct buf *out, const struct task *t, const struct wait
 {
     struct problem why;
     write_lane(out, t, s);
-    problem_from_err(&why, s->store.health);
+    problem_from_err(&why, s->stats.health);
     json_out_str(out, "store_error", problem_name(why.code));
 }
 

@@ -13,11 +13,11 @@
 
 /* One look at the daemon, enough for any number of futures. */
 struct waiting_scene {
-    struct store_stats store;
+    struct store_stats stats;
     struct pool_stats pools;
     const struct pool_view *view;
-    struct store *limits; /* whom to ask which limits are closed */
-    bool has_pools;       /* false: this daemon runs nothing */
+    struct store *store; /* whom to ask which limits are closed */
+    bool has_pools;      /* false: this daemon runs nothing */
     bool is_draining;
     uint32_t place; /* of the one future that is shown, as in store_reported */
 };

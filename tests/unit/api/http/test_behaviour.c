@@ -180,7 +180,7 @@ static const struct {
      LANE_CPU,
      0,
      0,
-     {.has_pools = true, .pools = POOLS(2, 2, 2, 7), .store.live[LANE_CPU][TASK_QUEUED] = 9},
+     {.has_pools = true, .pools = POOLS(2, 2, 2, 7), .stats.live[LANE_CPU][TASK_QUEUED] = 9},
      "no_free_slot",
      "\"lane\":\"cpu\",\"queued\":9,\"busy\":2,\"capacity\":2"},
     {TASK_QUEUED,
@@ -248,14 +248,14 @@ static const struct {
      LANE_IO,
      0,
      0,
-     {.has_pools = true, .pools = POOLS(0, 2, 2, 0), .store.health = FUT_ERR_IO},
+     {.has_pools = true, .pools = POOLS(0, 2, 2, 0), .stats.health = FUT_ERR_IO},
      "store_refuses",
      "\"busy\":0,\"capacity\":2,\"store_error\":\"store_failed\"}"},
     {TASK_QUEUED,
      LANE_IO,
      0,
      0,
-     {.has_pools = true, .pools = POOLS(2, 2, 2, 0), .store.health = FUT_ERR_IO},
+     {.has_pools = true, .pools = POOLS(2, 2, 2, 0), .stats.health = FUT_ERR_IO},
      "no_free_slot",
      "\"busy\":2"},
     {TASK_RUNNING, LANE_IO, 0, 0, {.has_pools = true}, "", ""},
@@ -272,12 +272,12 @@ START_TEST(test_waiting_for_names_the_reason)
     struct waiting_scene scene = reasons[_i].scene;
     struct fut_errbuf err;
     ck_assert_int_eq(store_open(&(struct store_config){.backend = "memory", .max_queued = 1},
-                                &scene.limits, &err),
+                                &scene.store, &err),
                      0);
     t.due_wall_ms = reasons[_i].due;
     buf_putc(&out, '{');
     waiting_for_write(&out, &t, &scene);
-    store_close(&scene.limits);
+    store_close(&scene.store);
     buf_printf(&want, "\"waiting_for\":{\"code\":\"%s\"", reasons[_i].code);
     if (*reasons[_i].code)
         ck_assert_msg(strstr(out.data, want.data) && strstr(out.data, reasons[_i].more), "%s",
