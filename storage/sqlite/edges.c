@@ -187,7 +187,7 @@ int sqlite_edges(struct backend_reader *r, struct store_edges *o)
                      &(struct store_edge){.parent = {(uint64_t)sqlite3_column_int64(st, 0),
                                                      (uint64_t)sqlite3_column_int64(st, 1)},
                                           .child = i,
-                                          .on = (enum store_on)sqlite3_column_int(st, 2),
+                                          .on = (enum store_on)(sqlite3_column_int(st, 2) & ~UNMET),
                                           .is_pending = sqlite3_column_int(st, 3) != 0});
         (void)sqlite3_reset(st);
     }
