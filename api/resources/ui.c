@@ -37,7 +37,13 @@
     X("charts.js", charts_js, JS)                                                                  \
     X("overview.js", overview_js, JS)                                                              \
     X("futures.js", futures_js, JS)                                                                \
-    X("future.js", future_js, JS)
+    X("future.js", future_js, JS)                                                                  \
+    X("batches.js", batches_js, JS)                                                                \
+    X("graph.js", graph_js, JS)                                                                    \
+    X("failures.js", failures_js, JS)                                                              \
+    X("queues.js", queues_js, JS)                                                                  \
+    X("schedules.js", schedules_js, JS)                                                            \
+    X("workers.js", workers_js, JS)
 
 #define DECLARE(name, symbol, type) extern const char ui_##symbol##_start[], ui_##symbol##_end[];
 FILES(DECLARE)

@@ -8,6 +8,12 @@ import { ask, empty } from './parts.js';
 const PAGES = [
   { name: '', title: 'Overview', key: 'o', load: async () => overview },
   { name: 'futures', title: 'Futures', key: 'f', load: async () => (await import('./futures.js')).futures },
+  { name: 'batches', title: 'Batches', key: 'b', load: async () => (await import('./batches.js')).batches },
+  { name: 'failures', title: 'Failures', key: 'x', load: async () => (await import('./failures.js')).failures },
+  { name: 'queues', title: 'Queues and limits', key: 'q', load: async () => (await import('./queues.js')).queues },
+  { name: 'schedules', title: 'Schedules', key: 's', load: async () => (await import('./schedules.js')).schedules },
+  { name: 'workers', title: 'Workers and handlers', key: 'w', load: async () => (await import('./workers.js')).workers },
+  { name: 'batch', load: async () => (await import('./batches.js')).batch, under: 'batches' },
   { name: 'future', load: async () => (await import('./future.js')).future, under: 'futures' },
 ];
 

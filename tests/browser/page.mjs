@@ -235,6 +235,154 @@ const parts = {
     await look('future-waits');
   },
 
+  async batches() {
+    const many = await api('POST', '/v1/batches', { handler: 'sleep', inputs: Array.from({ length: 40 }, () => ({ ms: 100 })) });
+    const tree = await api('POST', '/v1/batches', { tasks: [
+      { name: 'extract', handler: 'echo', input: 1 }, { name: 'clean', handler: 'sleep', input: { ms: 500 }, after: ['extract'] },
+      { name: 'train', handler: 'sleep', input: { seconds: 600 }, after: ['clean'] },
+      { name: 'stats', handler: 'flaky', after: ['clean'] }, { name: 'mail', handler: 'echo', after: [{ id: 'stats', on: 'failure' }] },
+      { name: 'report', handler: 'echo', after: ['train', 'stats'] }] });
+    await go('batches');
+    await says('the batches are there', many.id.slice(-8));
+    await says('… and how far they are', 'done');
+    await lookAll('batches');
+    await go(`batch/${tree.id}`);
+    await until('the graph is drawn', () => document.querySelectorAll('.graph .node').length === 6 && document.querySelectorAll('.graph .edge').length === 6);
+    await until('… and live', () => document.querySelector('.graph .node.running') && document.querySelector('.graph .node.cancelled'));
+    const names = await browser.run(async () => [...document.querySelectorAll('.graph .node')].map((n) => n.getAttribute('aria-label')).sort());
+    check('… with names and states', names.join() === 'clean: succeeded,extract: succeeded,mail: succeeded,report: cancelled,stats: failed,train: running', names);
+    await lookAll('batch');
+    await click('Cancel the rest');
+    await click('Cancel 1', 'dialog');
+    await until('the rest is cancelled', () => document.querySelector('.graph .node[aria-label="train: cancelled"]'));
+    const gone = await api('GET', `/v1/batches/${tree.id}`);
+    check('… in the daemon too', gone.done && gone.counts.cancelled === 2, gone);
+  },
+
+  async failures() {
+    for (let i = 0; i < 3; i += 1) await submit({ handler: 'sleep', input: `bad ${i}` }, 20);
+    const kept = await submit({ handler: 'flaky' }, 20);
+    await go('failures?handler=sleep');
+    await says('the group is there', 'bad_input');
+    await lookAll('failures');
+    await click('Retry all …');
+    await dialogSays('the count is asked first', 'Retry 3?');
+    await click('Retry 3', 'dialog');
+    await toast('all are retried', '3 changed');
+    const list = async () => (await api('GET', '/v1/futures?handler=sleep&code=bad_input&state=failed')).futures;
+    for (let i = 0; i < 200 && (await list()).filter((f) => f.attempt === 2).length < 3; i += 1) await new Promise((done) => { setTimeout(done, 50); });
+    check('… once each', (await list()).filter((f) => f.attempt === 2).length === 3, await list());
+    await click('Delete all …');
+    await dialogSays('the count is asked again', 'Delete 3?');
+    await click('Delete 3', 'dialog');
+    await toast('all are deleted', '3 changed');
+    check('… and no others', (await list()).length === 0 && (await api('GET', `/v1/futures/${kept.id}`)).state === 'failed');
+    await says('the group is gone', 'Nothing that is kept has failed.');
+  },
+
+  async queues() {
+    await go('queues');
+    await click('New limit …');
+    await fill('name', 'github');
+    await fill('max_running', '1');
+    await click('Define', 'dialog');
+    await toast('a limit is defined', 'is defined');
+    for (let i = 0; i < 3; i += 1) await submit({ handler: 'sleep', input: { seconds: 600 }, limits: ['github'], queue: 'mail' });
+    await says('it is seen who waits for what', 'limit github');
+    const row = (name, text) => until(`… ${text} of ${name}`, (n, t) => {
+      const found = [...document.querySelectorAll('tbody tr')].find((r) => r.cells[0].innerText.startsWith(n));
+      const one = [...(found?.querySelectorAll('button') ?? [])].find((b) => b.innerText === t && !b.disabled);
+      one?.click();
+      return Boolean(one);
+    }, name, text);
+    await row('mail', 'Pause');
+    await fill('reason', 'the relay is down');
+    await click('Pause', 'dialog');
+    await says('a queue is paused', 'paused: the relay is down');
+    await lookAll('queues');
+    await row('mail', 'Go on');
+    await toast('it goes on', 'goes on');
+    await row('mail', 'Change …');
+    await fill('weight', '2.5');
+    await fill('max_running', '7');
+    await click('Change', 'dialog');
+    await toast('it is changed', 'is changed');
+    const q = await api('GET', '/v1/queues/mail');
+    check('… in the daemon too', q.weight === 2.5 && q.max_running === 7 && !q.paused, q);
+    await row('mail', 'Purge …');
+    await dialogSays('the count is asked first', 'Cancel 2?');
+    await click('Cancel 2', 'dialog');
+    await toast('what waits is cancelled', '2 cancelled');
+    await row('github', 'Close …');
+    await fill('seconds', '300');
+    await click('Close', 'dialog');
+    await says('a limit is closed', 'closed until');
+    await row('github', 'Open');
+    await toast('it is open', 'is open');
+    await row('github', 'Change …');
+    await fill('tasks', '50');
+    await fill('per', '60');
+    await click('Change', 'dialog');
+    await toast('a limit is changed', 'is changed');
+    check('… in the daemon too', (await api('GET', '/v1/limits/github')).rate.tasks === 50);
+    await row('github', 'Remove');
+    await click('Remove', 'dialog');
+    await says('a limit is removed', 'No limit is defined.');
+    for (const f of (await api('GET', '/v1/futures?queue=mail&state=running')).futures) await api('POST', `/v1/futures/${f.id}/cancel`);
+  },
+
+  async schedules() {
+    await api('PUT', '/v1/schedules/nightly', { cron: '30 2 * * *', timezone: 'Europe/Berlin', task: { handler: 'echo', input: HOSTILE } });
+    await go('schedules');
+    await says('the schedule is there', 'cron 30 2 * * *');
+    await click('Run now');
+    await toast('it runs now', 'runs now');
+    await click('nightly');
+    await says('its runs are there', 'fired, by hand');
+    await says('… and its next times', '02:30:00 +0');
+    await lookAll('schedules');
+    await click('Pause');
+    await toast('it is paused', 'is paused');
+    check('… in the daemon too', (await api('GET', '/v1/schedules/nightly')).paused);
+    await click('Go on');
+    await toast('it goes on', 'goes on');
+    await click('Remove');
+    await click('Remove', 'dialog');
+    await says('it is removed', 'There is no schedule');
+  },
+
+  async workers() {
+    await submit({ handler: 'broken' });
+    await go('workers');
+    await says('the processes are there', 'futured');
+    await says('a broken program, with its last words', 'cannot import nlp');
+    await lookAll('workers');
+    const row = (name, text) => until(`… ${text} of ${name}`, (n, t) => {
+      const found = [...document.querySelectorAll('tbody tr')].find((r) => r.cells[0].innerText.startsWith(n));
+      const one = [...(found?.querySelectorAll('button') ?? [])].find((b) => b.innerText === t && !b.disabled);
+      one?.click();
+      return Boolean(one);
+    }, name, text);
+    await row('sleep', 'Pause');
+    await click('Pause', 'dialog');
+    await toast('a handler is paused', 'is paused');
+    await row('sleep', 'Go on');
+    await toast('it goes on', 'goes on');
+    await click('Change …');
+    await fill('capacity', '5');
+    await click('Change', 'dialog');
+    await toast('a lane has other slots', 'other slots');
+    check('… in the daemon too', (await api('GET', '/v1/pools')).pools[0].capacity === 5);
+    await api('PATCH', '/v1/pools/io', { capacity: null });
+    await row('echo', 'Submit …');
+    await fill('input', '{ "n": 1.0 }');
+    await fill('queue', 'forms');
+    await click('Submit', 'dialog');
+    await until('a task is submitted from the form', () => location.hash.startsWith('#/future/'));
+    const made = await api('GET', `/v1/futures/${(await browser.run(async () => location.hash)).slice(9)}?wait=20`);
+    check('… with its input and its options', made.queue === 'forms' && made.result.n === 1, made);
+  },
+
   async hostile() {
     const name = 'x'.repeat(200);
     const promise = await api('POST', '/v1/promises', {});
