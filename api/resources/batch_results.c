@@ -5,6 +5,7 @@
 #include "api/http/sleep.h"
 #include "api/resources/batches.h"
 #include "api/resources/future_json.h"
+#include "api/resources/show.h"
 #include "api/resources/wait.h"
 #include "api/text/event_out.h"
 #include "core/clock.h"
@@ -18,6 +19,7 @@ struct results {
     size_t at, n;           /* next of the page, and its end */
     size_t limit;           /* of the page that was read last */
     size_t line_bytes;      /* result of the line before */
+    unsigned fields;        /* of each future; 0: all */
     bool is_last;           /* there is no page behind it */
     size_t lines;           /* written */
     size_t unfinished;      /* of those, futures that were waited for and are not done */
@@ -33,7 +35,9 @@ static void write_line(struct request *r)
     struct results *w = r->work;
     struct buf json = BUF_INIT;
     bool timed_out = r->wait_ms && !task_state_is_final(r->task.state);
-    future_json_write_view(&json, &(struct future_view){.task = &r->task, .timed_out = timed_out});
+    future_json_write_view(
+        &json,
+        &(struct future_view){.task = &r->task, .timed_out = timed_out, .fields = w->fields});
     w->lines++;
     w->unfinished += timed_out;
     event_out_one_line(&r->out, json.data, json.len);
@@ -185,7 +189,8 @@ static void found(struct request *r)
 void batch_results_get(struct request *r)
 {
     struct results *w = arena_alloc(&r->arena, sizeof(*w));
-    if (!batches_read_id(r, &w->id) || !wait_parse(r))
+    w->fields = 0;
+    if (!show_read_fields(r, &w->fields) || !batches_read_id(r, &w->id) || !wait_parse(r))
         return;
     r->work = w;
     w->line_bytes = SIZE_MAX;

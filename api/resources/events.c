@@ -5,6 +5,7 @@
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
+#include "api/resources/show.h"
 #include "api/text/event_out.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
@@ -15,6 +16,7 @@ struct events {
     struct many many;  /* first: r->work is either */
     uint64_t last_seq; /* all up to it was seen by the client; 0: nothing */
     uint64_t sent;     /* futures told on this stream */
+    unsigned fields;   /* of each future; 0: all */
     size_t remaining;  /* futures whose end was not taken from the waiter yet */
     struct event_out out;
     struct waiter_link *taken;
@@ -28,8 +30,9 @@ static void next_event(struct request *r);
 static void tell_done(struct request *r, struct events *e)
 {
     struct buf json = BUF_INIT;
-    future_json_write_view(&json,
-                           &(struct future_view){.task = &r->task, .reported = &r->reported});
+    future_json_write_view(
+        &json,
+        &(struct future_view){.task = &r->task, .reported = &r->reported, .fields = e->fields});
     event_out_write(&r->out, &e->out, "done", r->task.seq, json.data, json.len);
     buf_release(&json);
     e->sent++;
@@ -226,7 +229,7 @@ static struct events *events_new(struct request *r)
     }
     e->many.resumes = e->last_seq > 0;
     r->work = e;
-    return e;
+    return show_read_fields(r, &e->fields) ? e : NULL;
 }
 
 void events_batch(struct request *r)

@@ -253,10 +253,117 @@ static void write_attempts(struct buf *out, const struct future_view *v)
     buf_putc(out, ']');
 }
 
+/* ---- chosen members -------------------------------------------------------------------------- */
+
+enum field {
+    F_ID,
+    F_HANDLER,
+    F_LANE,
+    F_STATE,
+    F_DONE,
+    F_ATTEMPT,
+    F_CREATED,
+    F_STARTED,
+    F_FINISHED,
+    F_RESULT,
+    F_LOG,
+    F_ERROR,
+    F_COUNT
+};
+
+static const char *const field_names[F_COUNT] = {
+    [F_ID] = "id",
+    [F_HANDLER] = "handler",
+    [F_LANE] = "lane",
+    [F_STATE] = "state",
+    [F_DONE] = "done",
+    [F_ATTEMPT] = "attempt",
+    [F_CREATED] = "created_at",
+    [F_STARTED] = "started_at",
+    [F_FINISHED] = "finished_at",
+    [F_RESULT] = "result",
+    [F_LOG] = "log",
+    [F_ERROR] = "error",
+};
+
+static unsigned field_bit(const char *name, size_t n)
+{
+    for (unsigned i = 0; i < F_COUNT; i++)
+        if (strlen(field_names[i]) == n && memcmp(field_names[i], name, n) == 0)
+            return 1u << i;
+    return 0;
+}
+
+bool future_json_fields(const char *text, unsigned *out)
+{
+    unsigned all = 1u << F_ID;
+    for (;;) {
+        size_t n = strcspn(text, ",");
+        unsigned bit = field_bit(text, n);
+        if (!bit)
+            return false;
+        all |= bit;
+        if (!text[n])
+            break;
+        text += n + 1;
+    }
+    *out = all;
+    return true;
+}
+
+static void write_chosen_head(struct buf *out, const struct task *t, unsigned fields,
+                              const char *id)
+{
+    json_out_str(out, field_names[F_ID], id);
+    if (fields & 1u << F_HANDLER)
+        json_out_str(out, field_names[F_HANDLER], t->spec->handler);
+    if (fields & 1u << F_LANE)
+        json_out_str(out, field_names[F_LANE], lane_name(t->spec->lane));
+    if (fields & 1u << F_STATE)
+        json_out_str(out, field_names[F_STATE], task_state_name(t->state));
+    if (fields & 1u << F_DONE)
+        json_out_bool(out, field_names[F_DONE], task_state_is_final(t->state));
+    if (fields & 1u << F_ATTEMPT)
+        json_out_uint(out, field_names[F_ATTEMPT], t->attempt);
+    if (fields & 1u << F_CREATED)
+        json_out_time(out, field_names[F_CREATED], t->spec->created_wall_ms);
+    if (fields & 1u << F_STARTED)
+        json_out_time(out, field_names[F_STARTED], t->started_wall_ms);
+    if (fields & 1u << F_FINISHED)
+        json_out_time(out, field_names[F_FINISHED], t->finished_wall_ms);
+}
+
+static void write_chosen(struct buf *out, const struct future_view *v)
+{
+    const struct task *t = v->task;
+    char id[ID_TEXT_SIZE];
+    id_format(t->spec->id, id);
+    buf_putc(out, '{');
+    write_chosen_head(out, t, v->fields, id);
+    if (t->state == TASK_SUCCEEDED && t->outcome) {
+        if (v->fields & 1u << F_RESULT)
+            write_result(out, t, id);
+        if (v->fields & 1u << F_LOG)
+            write_log(out, t->outcome);
+    } else if (task_state_is_final(t->state) && t->outcome && v->fields & 1u << F_ERROR) {
+        json_out_key(out, field_names[F_ERROR]);
+        future_json_write_error(out, t->outcome);
+    }
+    if (v->timed_out)
+        json_out_bool(out, "timed_out", true);
+    buf_putc(out, '}');
+}
+
+/* ---- all members ----------------------------------------------------------------------------- */
+
 void future_json_write_view(struct buf *out, const struct future_view *v)
 {
     const struct task *t = v->task;
     char id[ID_TEXT_SIZE];
+    if (v->fields) {
+        write_chosen(out, v);
+        return;
+    }
     write_head(out, t, id);
     write_progress(out, v->reported);
     write_checkpoint(out, t->checkpoint, id);

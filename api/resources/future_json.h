@@ -17,8 +17,17 @@ struct future_view {
     const struct waiting_scene *scene;     /* for "waiting_for" */
     const struct store_attempt *attempts;  /* that ended without ending it; n_attempts */
     size_t n_attempts;
-    bool timed_out; /* its client waited, and it is not done */
+    bool timed_out;  /* its client waited, and it is not done */
+    unsigned fields; /* of future_json_fields: only these; 0: all */
 };
+
+/* Reads names of members with commas between as a set, the id among them. False: one is not known;
+ * *out untouched. Pure. */
+bool future_json_fields(const char *text, unsigned *out);
+/* Which there are, for people. */
+#define FUTURE_JSON_FIELDS                                                                         \
+    "some of id, handler, lane, state, done, attempt, created_at, started_at, finished_at, "       \
+    "result, log, error"
 
 /* Appends the whole object: with result or error when done. */
 void future_json_write_view(struct buf *out, const struct future_view *v);

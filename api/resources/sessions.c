@@ -11,6 +11,7 @@
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
 #include "api/resources/rows.h"
+#include "api/resources/show.h"
 #include "api/resources/submission.h"
 #include "api/text/event_out.h"
 #include "api/text/json_in.h"
@@ -254,6 +255,7 @@ struct stream {
     uint64_t last; /* the seq of the latest end that the client knows */
     uint64_t sent;
     size_t limit;           /* of the page */
+    unsigned fields;        /* of each future; 0: all */
     struct task page[PAGE]; /* lent to op.session_ends */
 };
 
@@ -269,7 +271,7 @@ static void drop_page(struct request *r)
 static void tell_done(struct request *r, struct stream *s, const struct task *t)
 {
     struct buf json = BUF_INIT;
-    future_json_write_view(&json, &(struct future_view){.task = t});
+    future_json_write_view(&json, &(struct future_view){.task = t, .fields = s->fields});
     event_out_write(&r->out, &s->out, "done", t->seq, json.data, json.len);
     buf_release(&json);
     s->last = t->seq;
@@ -392,7 +394,7 @@ void sessions_events(struct request *r)
         request_problem(r, &p);
         return;
     }
-    if (!sessions_read_id(r, &s->id))
+    if (!show_read_fields(r, &s->fields) || !sessions_read_id(r, &s->id))
         return;
     r->work = s;
     get(r, s->id, begin);

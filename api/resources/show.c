@@ -173,3 +173,11 @@ void show_reply_or_unchanged(struct request *r)
     add_headers(r);
     request_reply_empty(r, 304);
 }
+
+bool show_read_fields(struct request *r, unsigned *out)
+{
+    const char *text = request_arg(r, "fields");
+    if (!text || future_json_fields(text, out))
+        return true;
+    return request_refuse_arg(r, "fields", FUTURE_JSON_FIELDS);
+}

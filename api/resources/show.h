@@ -17,6 +17,9 @@ void show_gather_all(struct request *r, request_step *after);
 void show_reply(struct request *r, unsigned status);
 /* Answers as show_reply with 200, or 304 when If-None-Match names this version. */
 void show_reply_or_unchanged(struct request *r);
+/* Reads the parameter that chooses members of futures (future_json_fields); *out stays as it is
+ * when there is none. False: the request was answered. */
+FUT_MUST_CHECK bool show_read_fields(struct request *r, unsigned *out);
 /* How the daemon stands now, for "waiting_for" of any number of futures. Takes short locks. */
 void show_look(const struct request *r, struct waiting_scene *out);
 

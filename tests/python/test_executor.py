@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import weakref
 
@@ -316,6 +317,12 @@ class ExecutorTests(calls_support.CallsCase):
                 self.assertEqual(done.stdout, printed)
 
 
+def clocks(seconds):
+    begin = time.monotonic()
+    time.sleep(seconds)
+    return begin, time.monotonic()
+
+
 class DurableTests(calls_support.CallsCase):
     def program(self, text):
         return subprocess.run([sys.executable, "-c", text], env=self.daemon.environment(), text=True, check=False,
@@ -325,6 +332,30 @@ class DurableTests(calls_support.CallsCase):
         done = self.program("import futured, os\ne = futured.ProcessPoolExecutor()\n"
                             "print(e.submit(lambda: 6 * 7).id, flush=True)\nos._exit(0)\n")
         self.assertEqual(futured.attach(done.stdout.strip()).result(support.WAIT_S), 42)
+
+    def test_max_workers_is_the_most_that_runs_at_once(self):
+        with futured.ThreadPoolExecutor(2) as executor:
+            times = list(executor.map(clocks, [0.05] * 6))
+        starts, ends = zip(*times)
+        most = max(sum(begin <= at < end for begin, end in times) for at in starts)
+        self.assertLessEqual(most, 2)
+
+    def test_the_session_goes_with_the_executor(self):
+        """Nothing of it is left open, neither after shutdown nor when it is dropped."""
+        client = futured.Client(self.daemon.url)
+        for drop in (False, True):
+            executor = futured.ThreadPoolExecutor(3)
+            self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+            session = executor._scope.stream.session
+            self.assertEqual(client.request("GET", "/v1/sessions/" + session)["max_running"], 3)
+            if drop:
+                core = executor._core
+                del executor
+                core.flush()
+            else:
+                executor.shutdown()
+                executor._core.flush()
+            self.assertTrue(client.request("GET", "/v1/sessions/" + session)["closed"])
 
     def test_attach_to_many(self):
         """Those that are not there cost the others nothing."""
@@ -360,18 +391,17 @@ class DurableTests(calls_support.CallsCase):
 
     def test_a_stream_that_is_no_stream_is_asked_for_again(self):
         """Once the answer to the request for events is not the API's; the thread that reads all streams must live on."""
-        asked, real = [], _receiver.events
+        asked, real = [], _receiver.session_events
 
-        def events(ids, batch, last):
-            call = real(ids, batch, last)
+        def events(session, last):
+            call = real(session, last)
             asked.append(call)
             if len(asked) == 1:
                 call.target = "/metrics"  # 200, and no JSON
-                call.method, call.body = "GET", None
             return call
 
-        _receiver.events = events
-        self.addCleanup(setattr, _receiver, "events", real)
+        _receiver.session_events = events
+        self.addCleanup(setattr, _receiver, "session_events", real)
         with futured.ThreadPoolExecutor() as executor, self.assertLogs("concurrent.futures", logging.ERROR):
             self.assertEqual(executor.submit(abs, -3).result(support.WAIT_S), 3)
         self.assertGreater(len(asked), 1)

@@ -203,6 +203,33 @@ START_TEST(test_sessions_cancel_and_refuse)
 }
 END_TEST
 
+/* Each stream of futures by the members that were chosen. */
+START_TEST(test_sessions_and_batches_show_chosen_members)
+{
+    static const char *const paths[] = {"/v1/sessions/%s/events?fields=%s",
+                                        "/v1/batches/%s/events?fields=%s",
+                                        "/v1/batches/%s/results?fields=%s"};
+    char id[ID_TEXT_SIZE];
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"echo\"}", id);
+    ck_assert_int_eq(join(id, "{\"handler\":\"echo\",\"inputs\":[7]}"), 202);
+    ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
+    for (size_t i = 0; i < FUT_COUNT(paths); i++) {
+        char *path = text_printf(paths[i], id, "state,result");
+        struct http_reply r = api_get(daemon_url(d), "%s", path);
+        ck_assert_msg(strstr(r.body, "\"state\":\"succeeded\",\"result\":7}") &&
+                          !strstr(r.body, "lane"),
+                      "%s: %s", path, r.body);
+        http_reply_release(&r);
+        free(path);
+        path = text_printf(paths[i], id, "state,colour");
+        ck_assert_int_eq(status_of(api_get(daemon_url(d), "%s", path), "invalid_parameter"), 400);
+        free(path);
+    }
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -210,6 +237,7 @@ int main(void)
         test_sessions_last_over_a_kill,
         test_sessions_repeat_nothing,
         test_sessions_cancel_and_refuse,
+        test_sessions_and_batches_show_chosen_members,
     };
     return suite_run("system: sessions", tests, FUT_COUNT(tests));
 }

@@ -20,7 +20,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, 
 from . import _calls, _functions, _keys
 from . import _requests as requests
 from ._client import Client
-from ._errors import (InitializerFailed, NotAccepted, Problem, RemoteError, TransportError, WorkerDied,
+from ._errors import (InitializerFailed, NotAccepted, Problem, RemoteError, TransportError, Unreachable, WorkerDied,
                       failed, failure_of)
 from ._future import Future
 from ._receiver import MERGED_MAX, Receiver
@@ -34,20 +34,23 @@ LOG = logging.getLogger("concurrent.futures")
 
 
 class Item(NamedTuple):
-    """A call in the outbox."""
+    """A call in the outbox; without a future: the end of its executor's session."""
 
-    future: Future
-    handler: str
+    scope: "Scope"
+    future: Optional[Future]
     call: bytes
     options: Dict[str, Any]
 
 
 class Scope:
     """The calls of one executor that are not done. Threads know this, never the executor, so that dropping the
-    executor ends it."""
+    executor ends it. The session is the sender's: opened with the first call, closed behind the last."""
 
-    def __init__(self, relay: bool, at_exit: str) -> None:
+    def __init__(self, relay: bool, at_exit: str, handler: str, max_running: Optional[int]) -> None:
         self.relay, self.at_exit = relay, at_exit
+        self.handler, self.max_running = handler, max_running
+        self.stream: Any = None    # of the session
+        self.is_closing = False
         self.condition = threading.Condition()
         self.pending: Set[Future] = set()
         self.is_shut = False
@@ -102,6 +105,14 @@ class Core:
                 self.sender.start()
             self.condition.notify_all()
 
+    def put_end(self, scope: Scope) -> None:
+        """No more calls of the executor come: its session is closed behind those that did."""
+        with self.condition:
+            if scope.is_closing or self.sender is None:
+                return
+            scope.is_closing = True
+            self.put(Item(scope, None, b"", {}))
+
     def flush(self) -> None:
         """Waits until the daemon has what was put so far, or has refused it."""
         with self.condition:
@@ -140,9 +151,9 @@ class Core:
     def get(self, future: Future) -> Dict[str, Any]:
         return self.client.get(future.id)
 
-    def watch(self, futures: Dict[str, Future], batch: Optional[str] = None) -> None:
+    def watch(self, futures: Dict[str, Future]) -> None:
         """From now on their ends are received."""
-        self.receiver.watch(futures, batch)
+        self.receiver.watch(futures)
 
     # ---- sending -------------------------------------------------------------------------------
 
@@ -165,51 +176,84 @@ class Core:
             del items
 
     def _gather(self) -> List[Item]:
-        """What goes into one request."""
-        if len(self.outbox[0].call) >= RAW_BYTES:
-            return [self.outbox.popleft()]
-        items: List[Item] = []
-        size = 0
+        """What goes into one request: calls of one executor."""
+        first = self.outbox.popleft()
+        items, size = [first], len(first.call)
+        if first.future is None or len(first.call) >= RAW_BYTES:
+            return items
         while self.outbox and len(items) < BATCH_TASKS and size < BATCH_BYTES:
-            if len(self.outbox[0].call) >= RAW_BYTES:
+            item = self.outbox[0]
+            if item.scope is not first.scope or item.future is None or len(item.call) >= RAW_BYTES:
                 break
             items.append(self.outbox.popleft())
-            size += len(items[-1].call) * 4 // 3 + 100
+            size += len(item.call) * 4 // 3 + 100
         return items
 
     def _send(self, items: List[Item]) -> None:
+        if items[0].future is None:
+            self._close_session(items[0].scope)
+            return
+        try:
+            self._send_calls(items)
+        except Problem as problem:
+            if problem.code not in ("unknown_session", "session_closed"):
+                raise
+            items[0].scope.stream = None  # not used for longer than the retention, or closed by somebody
+            self._send_calls(items)
+
+    def _session(self, scope: Scope) -> str:
+        if scope.stream is None:
+            found = self.client._transport.call(requests.open_session(scope.handler, scope.max_running))
+            scope.stream = self.receiver.follow(found["id"])
+        session: str = scope.stream.session
+        return session
+
+    def _close_session(self, scope: Scope) -> None:
+        if scope.stream is None:
+            return
+        try:
+            self.client._transport.call(requests.close_session(scope.stream.session))
+        except (Problem, Unreachable):
+            pass  # it goes by itself
+        self.receiver.close(scope.stream)
+
+    def _send_calls(self, items: List[Item]) -> None:
+        scope = items[0].scope
+        session = self._session(scope)
         if len(items[0].call) >= RAW_BYTES:
             item = items[0]
-            call = requests.submit(item.handler, item.call, _calls.CALL_TYPE, item.options)
-            self._accepted(items, None, [self.client._transport.call(call)["id"]])
+            call = requests.submit(scope.handler, item.call, _calls.CALL_TYPE, dict(item.options, session=session))
+            self._accepted(items, [self.client._transport.call(call)["id"]])
             return
         while items:
-            tasks = [dict(each.options, handler=each.handler, input=base64.b64encode(each.call).decode("ascii"))
+            tasks = [dict(each.options, handler=scope.handler, input=base64.b64encode(each.call).decode("ascii"))
                      for each in items]
             try:
-                found = self.client._transport.call(requests.batch(tasks, False, None))
+                found = self.client._transport.call(requests.join_session(session, tasks))
             except Problem as problem:
                 line = problem.info.get("line")
                 if not isinstance(line, int) or not 1 <= line <= len(items):
                     raise
                 self._refuse([items.pop(line - 1)], problem)  # the others may be better
                 continue
-            self._accepted(items, found["id"], found["ids"])
+            self._accepted(items, found["ids"])
             return
 
-    def _accepted(self, items: List[Item], batch: Optional[str], ids: List[str]) -> None:
+    def _accepted(self, items: List[Item], ids: List[str]) -> None:
         futures: Dict[str, Future] = {}
         for item, task_id in zip(items, ids):
+            assert item.future is not None
             item.future._task_id = task_id
             futures[task_id] = item.future
-        self.watch(futures, batch)
+        self.receiver.add(items[0].scope.stream, futures)
 
     def _refuse(self, items: List[Item], error: BaseException) -> None:
         for item in items:
+            if item.future is None:
+                continue
             refused = NotAccepted("the call was not accepted: %s" % error)
             refused.__cause__ = error
-            if item.future._scope is not None:
-                item.future._scope.refused += 1
+            item.scope.refused += 1
             item.future._end(None, refused)
 
     # ---- receiving -----------------------------------------------------------------------------
@@ -338,6 +382,8 @@ def _at_exit() -> None:
             if scope.at_exit == "wait":
                 scope.wait()
             warn_refused(scope)
+            core.put_end(scope)
+        core.flush()
 
 
 def _after_fork() -> None:

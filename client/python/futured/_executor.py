@@ -26,9 +26,9 @@ class Executor(concurrent.futures.Executor):
     """Runs calls on a daemon, each as a task: on disk once `future.id` is there, watched, and done also when this
     process is gone; any process can `attach(future.id)`.
 
-    The first parameters are those of ThreadPoolExecutor and ProcessPoolExecutor. `max_workers` is checked and
-    otherwise a hint: how many calls run at once is the operator's (MAX_WORKERS, MAX_THREADS). `mp_context` and
-    `thread_name_prefix` mean nothing here.
+    The first parameters are those of ThreadPoolExecutor and ProcessPoolExecutor. `max_workers`: so many calls run at
+    once at most; without it, and beyond what the operator allows (MAX_WORKERS, MAX_THREADS), as many as those.
+    `mp_context` and `thread_name_prefix` mean nothing here.
 
     `lane`: "cpu", a process for each call; "io", threads of one process. `handler`: the name of the handler, by default
     `python.cpu` or `python.io`. `url`, `token`, `ca`: as of Client. `key`: the key file that the worker has too, by
@@ -58,10 +58,10 @@ class Executor(concurrent.futures.Executor):
         self._session = os.urandom(16)
         self._prepared = _calls.preparation(initializer, initargs, max_tasks_per_child)
         self._core = _core.core_of(*self._where)
-        self._scope = Scope(output == "relay", at_exit)
+        self._scope = Scope(output == "relay", at_exit, self._handler, max_workers)
         self._core.scopes.add(self._scope)
         self._check_handler()
-        weakref.finalize(self, _drop, self._scope).atexit = False
+        weakref.finalize(self, _drop, self._core, self._scope).atexit = False
 
     def _check_handler(self) -> None:
         """Without this a program that never looks at its results would end well with no daemon there."""
@@ -78,7 +78,8 @@ class Executor(concurrent.futures.Executor):
         """The core of this process: another one in a child after fork."""
         if self._core.pid != os.getpid():
             self._core = _core.core_of(*self._where)
-            scope = Scope(self._scope.relay, self._scope.at_exit)
+            old = self._scope
+            scope = Scope(old.relay, old.at_exit, old.handler, old.max_running)
             scope.is_shut, scope.broken = self._scope.is_shut, self._scope.broken
             self._scope = scope
             self._core.scopes.add(scope)
@@ -105,7 +106,7 @@ class Executor(concurrent.futures.Executor):
             return future
         signed = _calls.encode_call(core.key, self._session, self._prepared, call)
         future._call_mac = signed[:_keys.MAC_BYTES]
-        core.put(Item(future, self._handler, signed, self._options))
+        core.put(Item(scope, future, signed, self._options))
         return future
 
     def map(self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: Optional[float] = None,
@@ -168,6 +169,7 @@ class Executor(concurrent.futures.Executor):
             core.flush()
             for future in sorted(scope.pending, key=lambda each: each._task_id or "", reverse=True):
                 future.cancel()
+        core.put_end(scope)
         if wait:
             scope.wait()
             _core.warn_refused(scope)
@@ -203,9 +205,11 @@ def _check(initializer: Any, max_tasks: Any, **words: str) -> None:
             raise ValueError("max_tasks_per_child is for the cpu lane")
 
 
-def _drop(scope: Scope) -> None:
+def _drop(core: Core, scope: Scope) -> None:
     """An executor that nobody holds takes no more calls; what it has goes on."""
     scope.is_shut = True
+    if core.pid == os.getpid():
+        core.put_end(scope)
 
 
 class MapIterator(Iterator[T]):

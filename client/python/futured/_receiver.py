@@ -15,7 +15,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional
 from ._errors import TransportError
 from ._future import Future
 from ._http import READ_BYTES, ConnectionLost, Lines, Parser
-from ._requests import FIRST_PAUSE, LAST_PAUSE, events
+from ._requests import FIRST_PAUSE, LAST_PAUSE, events, session_events
 from ._transport import ANSWER_SECONDS, Transport
 
 STREAMS_MAX = 8            # more than these are merged
@@ -27,11 +27,14 @@ OnDone = Callable[[Future, Optional[Dict[str, Any]], Optional[BaseException]], N
 
 
 class _Stream:
-    """The events of a batch, or of named futures. Its connection may break; the stream goes on."""
+    """The events of named futures, or of a session. Its connection may break; the stream goes on."""
 
-    def __init__(self, futures: Dict[str, Future], batch: Optional[str]) -> None:
+    def __init__(self, futures: Dict[str, Future], session: Optional[str] = None) -> None:
         self.futures = futures     # those that are not done
-        self.batch = batch
+        self.session = session
+        self.lock = threading.Lock()       # of a session's futures and these:
+        self.early: Dict[str, Dict[str, Any]] = {}     # ends of calls of whose ids the sender has not heard yet
+        self.closed = False        # no more futures come
         self.last: Optional[int] = None
         self.ended = False         # the event `end` came
         self.pause = FIRST_PAUSE
@@ -57,9 +60,32 @@ class Receiver:
         self._idle: List[socket.socket] = []
         self._selector = selectors.DefaultSelector()
 
-    def watch(self, futures: Dict[str, Future], batch: Optional[str] = None) -> None:
+    def watch(self, futures: Dict[str, Future]) -> None:
+        self._begin(_Stream(futures))
+
+    def follow(self, session: str) -> _Stream:
+        """The stream of a session, to which `add` gives futures. It lasts until the session is closed and done."""
+        stream = _Stream({}, session)
+        self._begin(stream)
+        return stream
+
+    def add(self, stream: _Stream, futures: Dict[str, Future]) -> None:
+        """Their ends are told, also those that have come already."""
+        with stream.lock:
+            early = [(future, stream.early.pop(name)) for name, future in futures.items() if name in stream.early]
+            stream.futures.update(futures)
+            for future, data in early:
+                del stream.futures[data["id"]]
+        for future, data in early:
+            self._on_done(future, data, None)
+
+    def close(self, stream: _Stream) -> None:
+        """The session is closed: nobody waits for what comes when all of its futures are done."""
+        stream.closed = True
+
+    def _begin(self, stream: _Stream) -> None:
         with self._lock:
-            self._incoming.append(_Stream(futures, batch))
+            self._incoming.append(stream)
             if self._thread is None:
                 self._wake_read, self._wake_write = socket.socketpair()
                 self._wake_read.setblocking(False)
@@ -109,21 +135,22 @@ class Receiver:
                     return
                 stream = self._incoming.popleft()
             self._streams.append(stream)
-            if len(self._streams) > STREAMS_MAX:
+            if sum(each.session is None for each in self._streams) > STREAMS_MAX:
                 self._merge()
 
     def _merge(self) -> None:
         """One stream by ids in place of many, the smallest first. What was told is not told again: those futures are
-        no longer among the ids."""
+        no longer among the ids. Sessions keep theirs."""
         merged: Dict[str, Future] = {}
-        for stream in sorted(self._streams, key=lambda each: len(each.futures)):
+        named = [each for each in self._streams if each.session is None]
+        for stream in sorted(named, key=lambda each: len(each.futures)):
             if len(merged) + len(stream.futures) > MERGED_MAX:
                 break
             merged.update(stream.futures)
             self._close(stream)
             self._streams.remove(stream)
         if merged:
-            self._streams.append(_Stream(merged, None))
+            self._streams.append(_Stream(merged))
 
     def _connect_due(self) -> None:
         now = time.monotonic()
@@ -134,12 +161,13 @@ class Receiver:
                 self._break(stream)
 
     def _connect(self, stream: _Stream) -> None:
-        if not stream.futures:
+        if not stream.futures and (stream.session is None or stream.closed):
             self._streams.remove(stream)
             return
-        ids = None if stream.batch is not None else list(stream.futures)
-        last = stream.last if stream.batch is not None else None
-        call = events(ids, stream.batch, last)
+        if stream.session is not None:
+            call = session_events(stream.session, stream.last)
+        else:
+            call = events(list(stream.futures), None, None)
         data = self._transport.bytes_of(call)
         while True:
             is_idle = bool(self._idle)
@@ -195,7 +223,7 @@ class Receiver:
             return
         for line in stream.lines.feed(stream.parser.take()):
             self._line(stream, line)
-        if stream.ended or not stream.futures:
+        if stream.ended or (stream.session is None and not stream.futures):
             if stream.parser.done or not stream.ended:
                 self._close(stream)
                 self._streams.remove(stream)
@@ -217,7 +245,10 @@ class Receiver:
             stream.last = int(event["id"])
         if kind == "done":
             stream.pause = FIRST_PAUSE
-            future = stream.futures.pop(event["data"]["id"], None)
+            with stream.lock:
+                future = stream.futures.pop(event["data"]["id"], None)
+                if future is None and stream.session is not None and not stream.closed:
+                    stream.early[event["data"]["id"]] = event["data"]
             if future is not None:
                 self._on_done(future, event["data"], None)
         elif kind == "gone":
@@ -237,11 +268,11 @@ class Receiver:
         self._close(stream)
         self._streams.remove(stream)
         futures = stream.futures
-        if stream.parser.status in (404, 410) and (len(futures) > 1 or stream.batch is not None):
+        if stream.parser.status in (404, 410) and (len(futures) > 1 or stream.session is not None):
             names, half = list(futures), len(futures) // 2
             for part in (names[:half], names[half:]):
                 if part:
-                    self._streams.append(_Stream({name: futures[name] for name in part}, None))
+                    self._streams.append(_Stream({name: futures[name] for name in part}))
             return
         text = "the daemon does not tell the end of the call: %s" % body[:300].decode("utf-8", "replace")
         for future in list(futures.values()):

@@ -156,6 +156,22 @@ def batch(tasks: Iterable[Mapping[str, Any]], fail_fast: bool, callback: Optiona
                 content_type=NDJSON, key=True)
 
 
+def open_session(handler: str, max_running: Optional[int]) -> Call[Dict[str, Any]]:
+    """POST /v1/sessions. One that is opened twice is used once, and the other one goes by itself."""
+    asked = {"handler": handler, "max_running": max_running}
+    return Call("POST", "/v1/sessions", read_json, value=asked)
+
+
+def join_session(session: str, tasks: Iterable[Mapping[str, Any]]) -> Call[Dict[str, Any]]:
+    """POST /v1/sessions/{id}/tasks, as NDJSON."""
+    body = "\n".join(json.dumps(task, allow_nan=False) for task in tasks).encode("utf-8")
+    return Call("POST", "/v1/sessions/%s/tasks" % segment(session), read_json, body=body, content_type=NDJSON, key=True)
+
+
+def close_session(session: str) -> Call[Dict[str, Any]]:
+    return Call("DELETE", "/v1/sessions/" + segment(session), read_json)
+
+
 def plain(method: str, path: str, query: Optional[Query], value: Any) -> Call[Any]:
     """Any other request. A POST is sent again after a lost connection only where it has an Idempotency-Key."""
     keyed = method == "POST" and path in ("/v1/tasks", "/v1/batches", "/v1/promises")
@@ -275,6 +291,16 @@ class Event(NamedTuple):
     event: str
     id: Optional[int]          # its place in the order of completion, for Last-Event-ID
     data: Dict[str, Any]
+
+
+def session_events(session: str, last: Optional[int]) -> Call[None]:
+    """The stream of a session, as NDJSON, behind the event `last`: of each future what its end needs."""
+    query: Query = {"fields": "state,result,log,error"}
+    call: Call[None] = Call("GET", target("/v1/sessions/%s/events" % segment(session), query), read_nothing)
+    call.headers["Accept"] = NDJSON
+    if last is not None:
+        call.headers["Last-Event-ID"] = str(last)
+    return call
 
 
 def events(ids: Optional[List[str]], batch_id: Optional[str], last: Optional[int]) -> Call[None]:
