@@ -206,23 +206,24 @@ END_TEST
 /* Each stream of futures by the members that were chosen. */
 START_TEST(test_sessions_and_batches_show_chosen_members)
 {
-    static const char *const paths[] = {"/v1/sessions/%s/events?fields=%s",
-                                        "/v1/batches/%s/events?fields=%s",
-                                        "/v1/batches/%s/results?fields=%s"};
+    static const struct {
+        const char *kind, *what;
+    } paths[] = {{"sessions", "events"}, {"batches", "events"}, {"batches", "results"}};
     char id[ID_TEXT_SIZE];
     d = daemon_start_with(NULL, 0);
     open_session("{\"handler\":\"echo\"}", id);
     ck_assert_int_eq(join(id, "{\"handler\":\"echo\",\"inputs\":[7]}"), 202);
     ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
     for (size_t i = 0; i < FUT_COUNT(paths); i++) {
-        char *path = text_printf(paths[i], id, "state,result");
+        char *path =
+            text_printf("/v1/%s/%s/%s?fields=state,result", paths[i].kind, id, paths[i].what);
         struct http_reply r = api_get(daemon_url(d), "%s", path);
         ck_assert_msg(strstr(r.body, "\"state\":\"succeeded\",\"result\":7}") &&
                           !strstr(r.body, "lane"),
                       "%s: %s", path, r.body);
         http_reply_release(&r);
         free(path);
-        path = text_printf(paths[i], id, "state,colour");
+        path = text_printf("/v1/%s/%s/%s?fields=state,colour", paths[i].kind, id, paths[i].what);
         ck_assert_int_eq(status_of(api_get(daemon_url(d), "%s", path), "invalid_parameter"), 400);
         free(path);
     }
