@@ -40,6 +40,9 @@ struct api *api_new(const struct api_config *cfg)
     store_listen(cfg->store, waiters_on_change, &a->waiters);
     feed_init(&a->feed, &a->waiters);
     store_listen(cfg->store, feed_on_change, &a->feed);
+    store_watch_limits(cfg->store, feed_on_limit, &a->feed);
+    if (cfg->pools.listen)
+        cfg->pools.listen(cfg->pools.ctx, feed_on_death, &a->feed);
     return a;
 }
 

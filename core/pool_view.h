@@ -42,15 +42,27 @@ struct pool_lane {
     struct pool_pause pause;
 };
 
+/* Of what a worker process died. */
+enum pool_death {
+    POOL_DEATH_EXIT,    /* it has ended itself */
+    POOL_DEATH_SIGNAL,  /* a crash, or somebody's kill */
+    POOL_DEATH_UNKNOWN, /* nobody could tell */
+};
+#define POOL_DEATHS (POOL_DEATH_UNKNOWN + 1)
+
+/* Hears of a worker process that died unasked, on the scheduler's thread: must not block. */
+typedef void pool_death_listener(void *ctx, const char *program, enum pool_death how, int code);
+
 struct pool_stats {
     struct pool_lane lanes[LANE_COUNT];
     const char *containment; /* what ends an attempt with all that came from it: "cgroups" or
                                 "process_groups" */
     uint32_t workers_alive;
-    uint64_t workers_died;    /* unasked, since boot */
-    uint32_t programs_broken; /* programs that do not start now */
-    int last_exit_code;       /* of the latest of these; -1: a signal, or not known */
-    int last_signal;          /* that ended it; 0: none */
+    uint64_t workers_died;         /* unasked, since boot */
+    uint64_t died_by[POOL_DEATHS]; /* the same by reason */
+    uint32_t programs_broken;      /* programs that do not start now */
+    int last_exit_code;            /* of the latest of these; -1: a signal, or not known */
+    int last_signal;               /* that ended it; 0: none */
 };
 
 /* What is to change of a lane; all of it at once. */
@@ -101,6 +113,9 @@ struct pool_view {
     bool (*broken)(void *ctx, const char *handler, struct pool_broken *out);
     /* Has the machine no process, memory or descriptor for any program? NULL: never. */
     bool (*shortage)(void *ctx, struct pool_broken *out);
+    /* Before the scheduler starts, once; code: of exit, or the signal. NULL: there are no workers.
+     */
+    void (*listen)(void *ctx, pool_death_listener *fn, void *listener_ctx);
 };
 
 static inline uint32_t pool_lane_max(enum lane lane)

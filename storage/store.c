@@ -95,6 +95,13 @@ void store_watch_schedules(struct store *s, void (*fn)(void *ctx), void *ctx)
     s->schedules_watch.ctx = ctx;
 }
 
+void store_watch_limits(struct store *s, void (*fn)(void *ctx, const struct task_limit *limit),
+                        void *ctx)
+{
+    s->limits_watch.fn = fn;
+    s->limits_watch.ctx = ctx;
+}
+
 void store_start(struct store *s)
 {
     s->is_started = true;

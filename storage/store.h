@@ -68,7 +68,8 @@ typedef void store_listener(void *ctx, const struct store_change *changes, size_
 /* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
  * not block. It may post operations. */
 void store_listen(struct store *s, store_listener *fn, void *ctx);
-
+/* Before store_start: fn hears on the writer thread of a limit that a commit has closed. */
+void store_watch_limits(struct store *s, void (*fn)(void *, const struct task_limit *), void *ctx);
 /* Starts the writer and reader threads. */
 void store_start(struct store *s);
 /* Parked and later claims end with rc FUT_ERR_CLOSED and no tasks. Any thread. */
@@ -77,7 +78,6 @@ void store_stop_claims(struct store *s);
 void store_stop(struct store *s);
 /* After store_stop (or before store_start): checkpoints, closes, frees, NULLs. NULL ok. */
 void store_close(struct store **s);
-
 struct store_op;
 typedef void store_done(struct store_op *op);
 

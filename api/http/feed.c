@@ -1,5 +1,6 @@
 #include "api/http/feed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +142,20 @@ void feed_add(struct feed *f, enum feed_kind kind, const char *name, const char 
     }
     mutex_unlock(&f->mu);
     wake_all(&to_wake);
+}
+
+void feed_on_limit(void *ctx, const struct task_limit *limit)
+{
+    feed_add(ctx, FEED_LIMIT, limit->name, "closed");
+}
+
+void feed_on_death(void *ctx, const char *program, enum pool_death how, int code)
+{
+    char text[FEED_TEXT_MAX + 1] = "died";
+    if (how != POOL_DEATH_UNKNOWN)
+        (void)snprintf(text, sizeof(text), "died: %s %d",
+                       how == POOL_DEATH_SIGNAL ? "signal" : "exit", code);
+    feed_add(ctx, FEED_WORKER, program, text);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

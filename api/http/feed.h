@@ -14,6 +14,7 @@
 
 #include "api/http/waiters.h"
 #include "core/list.h"
+#include "core/pool_view.h"
 #include "core/sync.h"
 #include "core/task.h"
 #include "storage/store.h"
@@ -27,10 +28,11 @@ enum feed_kind {
     FEED_PROGRESS,
     FEED_WAITING, /* it waits again: for another attempt, or another life */
     FEED_ENDED,
-    FEED_POOL,  /* a lane was paused, goes on, or has other slots */
-    FEED_LIMIT, /* a limit was closed for some time */
+    FEED_POOL,   /* a lane was paused, goes on, or has other slots */
+    FEED_LIMIT,  /* a limit was closed for some time */
+    FEED_WORKER, /* a worker process died unasked */
 };
-#define FEED_KINDS (FEED_LIMIT + 1)
+#define FEED_KINDS (FEED_WORKER + 1)
 
 struct feed_entry {
     uint64_t number;
@@ -68,6 +70,9 @@ void feed_init(struct feed *f, struct waiters *waiters);
 void feed_release(struct feed *f);
 /* A store_listener; ctx is the struct feed. */
 void feed_on_change(void *ctx, const struct store_change *changes, size_t n);
+/* For store_watch_limits and a pool_view; ctx likewise. */
+void feed_on_limit(void *ctx, const struct task_limit *limit);
+void feed_on_death(void *ctx, const char *program, enum pool_death how, int code);
 /* Adds an entry that is of no task. Both texts are copied, and cut at their size. Any thread. */
 void feed_add(struct feed *f, enum feed_kind kind, const char *name, const char *text);
 

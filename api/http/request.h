@@ -20,6 +20,7 @@
 #include "api/http/request_state.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
+#include "api/text/event_out.h"
 #include "api/text/problem.h"
 #include "core/arena.h"
 #include "core/attempt_token.h"
@@ -250,6 +251,12 @@ void request_refuse_bytes(struct request *r, const char *what);
 
 /* Starts a 200 answer of unknown length and this content type; next writes its first bytes. */
 void request_stream(struct request *r, const char *type, request_step *next);
+/* Starts likewise a stream of events of the form that the client's Accept asks for, with the
+ * headers that keep caches and proxies from collecting it; *out is that form. */
+void request_stream_events(struct request *r, struct event_out *out, request_step *next);
+/* *out: the Last-Event-ID of the request, at most max, or 0 when it has none. False: it is no
+ * number, and that was answered. */
+FUT_MUST_CHECK bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out);
 /* Sends what is in r->out, then runs next. */
 void request_stream_more(struct request *r, request_step *next);
 /* Sends what is in r->out, then ends the stream. */

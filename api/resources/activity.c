@@ -11,7 +11,6 @@
 #include "api/text/json_out.h"
 #include "core/clock.h"
 #include "core/mem.h"
-#include "core/number.h"
 
 #define STEP 64
 
@@ -30,7 +29,7 @@ static void next_events(struct request *r);
 static const char *const kind_names[FEED_KINDS] = {
     [FEED_SUBMITTED] = "submitted", [FEED_STARTED] = "started", [FEED_PROGRESS] = "progress",
     [FEED_WAITING] = "waiting",     [FEED_ENDED] = "ended",     [FEED_POOL] = "pool",
-    [FEED_LIMIT] = "limit",
+    [FEED_LIMIT] = "limit",         [FEED_WORKER] = "worker",
 };
 
 static void write_task(struct buf *b, const struct feed_entry *e)
@@ -165,24 +164,11 @@ static bool read_kinds(struct request *r, unsigned *out)
         if (kind == FEED_KINDS)
             return request_refuse_arg(r, "types",
                                       "a comma list of submitted, started, progress, waiting, "
-                                      "ended, pool, limit");
+                                      "ended, pool, limit, worker");
         *out |= 1u << kind;
         text += n + (text[n] == ',');
     }
     return true;
-}
-
-static bool read_last(struct request *r, uint64_t *out)
-{
-    const char *text = http_header(r, "Last-Event-ID");
-    struct problem p;
-    if (!text || !*text || number_parse_uint(text, UINT64_MAX - 1, out))
-        return true;
-    problem_set(&p, PROBLEM_INVALID_HEADER,
-                "Last-Event-ID must be the id of an event of this stream, a number.");
-    problem_set_parameter(&p, "Last-Event-ID");
-    request_problem(r, &p);
-    return false;
 }
 
 void activity_get(struct request *r)
@@ -190,8 +176,8 @@ void activity_get(struct request *r)
     struct activity *a = arena_alloc(&r->arena, sizeof(*a));
     const struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
     struct problem p;
-    event_out_choose(&a->out, http_header(r, "Accept"));
-    if (!read_kinds(r, &a->kinds) || !read_last(r, &a->last) || !request_read_filter(r, &a->filter))
+    if (!read_kinds(r, &a->kinds) || !request_stream_last_event(r, UINT64_MAX - 1, &a->last) ||
+        !request_read_filter(r, &a->filter))
         return;
     if (!waiter_open(&r->api->waiters, &r->waiter, NULL, 0, &wish)) {
         problem_set(&p, PROBLEM_BUSY, "Too many requests wait; try again.");
@@ -201,10 +187,7 @@ void activity_get(struct request *r)
     }
     r->work = a;
     feed_join(&r->api->feed, &r->reader, &r->waiter, a->last);
-    request_add_header(r, "Cache-Control", "no-cache");
-    request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
-    request_stream(r, event_out_type(&a->out), next_events);
-    event_out_begin(&r->out, &a->out);
+    request_stream_events(r, &a->out, next_events);
     if (!a->last)
         write_open(r, a);
 }

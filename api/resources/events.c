@@ -10,7 +10,6 @@
 #include "api/text/json_out.h"
 #include "api/text/params.h"
 #include "core/clock.h"
-#include "core/number.h"
 
 struct events {
     struct many many;  /* first: r->work is either */
@@ -187,10 +186,7 @@ static void begin(struct request *r)
     for (size_t i = 0; i < e->many.n; i++)
         e->remaining -= e->many.links[i].is_gone;
     buf_release(&r->body);
-    request_add_header(r, "Cache-Control", "no-cache");
-    request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
-    request_stream(r, event_out_type(&e->out), next_event);
-    event_out_begin(&r->out, &e->out);
+    request_stream_events(r, &e->out, next_event);
 }
 
 static void begin_if_it_may_wait(struct request *r)
@@ -217,16 +213,8 @@ static void found(struct request *r)
 static struct events *events_new(struct request *r)
 {
     struct events *e = arena_alloc(&r->arena, sizeof(*e));
-    struct problem p;
-    const char *last = http_header(r, "Last-Event-ID");
-    event_out_choose(&e->out, http_header(r, "Accept"));
-    if (last && *last && !number_parse_uint(last, UINT64_MAX, &e->last_seq)) {
-        problem_set(&p, PROBLEM_INVALID_HEADER,
-                    "Last-Event-ID must be the id of an event of such a stream, a number.");
-        problem_set_parameter(&p, "Last-Event-ID");
-        request_problem(r, &p);
+    if (!request_stream_last_event(r, UINT64_MAX, &e->last_seq))
         return NULL;
-    }
     e->many.resumes = e->last_seq > 0;
     r->work = e;
     return show_read_fields(r, &e->fields) ? e : NULL;

@@ -275,7 +275,6 @@ static void closed(struct request *r)
         fail(r, r->op.base.rc);
         return;
     }
-    feed_add(&r->api->feed, FEED_LIMIT, r->op.limit_close.key.name, "closed");
     read_one(r, got);
 }
 

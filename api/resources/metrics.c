@@ -190,6 +190,14 @@ static void write_commits(struct page *p, const struct metric *m)
     write_histogram(p, m->name, "", &store_durations(p->api->cfg.store)->commit);
 }
 
+static void write_deaths(struct page *p, const struct metric *m)
+{
+    static const char *const labels[POOL_DEATHS] = {"reason=\"exit\"", "reason=\"signal\"",
+                                                    "reason=\"unknown\""};
+    for (int i = 0; p->numbers.has_pools && i < POOL_DEATHS; i++)
+        write_sample(p, m->name, "_total", labels[i], (double)p->numbers.pools.died_by[i]);
+}
+
 static void route_labels(const struct page *p, size_t row, char *out, size_t size)
 {
     const struct route_table *t = p->api->routes;
@@ -262,6 +270,8 @@ static const struct metric metrics[] = {
      "The attempt with which a task ended."},
     {"store_commit_seconds", KIND_HISTOGRAM, "", write_commits,
      "Commits, which wait for the disk."},
+    {"workers_died", KIND_COUNTER, "`reason`", write_deaths,
+     "Worker processes that died unasked: exit, signal or unknown."},
     {"http_answers", KIND_COUNTER, "`method`, `route`, `status`", write_answers,
      "Answers by route and hundreds of the status; none: the client left before."},
     {"http_request_seconds", KIND_HISTOGRAM, "`method`, `route`", write_requests,

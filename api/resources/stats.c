@@ -100,7 +100,7 @@ static const struct stats_row rows[] = {
      "1 while the lane is paused, else 0."},
     {"pools", "workers_alive", "workers", STATS_GAUGE, STATS_WHOLE, read_workers_alive,
      "Worker processes that live."},
-    {"pools", "workers_died", "workers_died", STATS_COUNTER, STATS_WHOLE, read_workers_died,
+    {"pools", "workers_died", NULL, STATS_COUNTER, STATS_WHOLE, read_workers_died,
      "Worker processes that died unasked."},
     {"pools", "programs_broken", "programs_broken", STATS_GAUGE, STATS_WHOLE, read_programs_broken,
      "Programs that do not start now."},

@@ -77,6 +77,8 @@ struct writer {
     bool schedules_moved;     /* the watcher of schedules is to be told after the commit */
     bool cancel_pending;      /* a batch may have members left to cancel */
     struct ended ended, ended_sessions; /* of which members ended in this transaction */
+    struct task_limit *closed_limits; /* by this transaction, of which the watcher is to be told */
+    size_t n_closed_limits, cap_closed_limits;
     int64_t bulk_again_mono_us; /* when to take the next step of a bulk; INT64_MAX: there is none */
     uint64_t bulk_latest;       /* id.hi of the one that had a step last; 0: begin with the first */
     int64_t up_base_ms;         /* the uptime, when the monotonic clock was */
@@ -109,6 +111,10 @@ struct store {
         void (*fn)(void *ctx);
         void *ctx;
     } schedules_watch;
+    struct {
+        void (*fn)(void *ctx, const struct task_limit *limit);
+        void *ctx;
+    } limits_watch;
 
     struct mutex mu;
     struct cond writer_wake, reader_wake;

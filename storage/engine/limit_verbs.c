@@ -108,9 +108,27 @@ static int write_drop(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_limit_drop = {.write = write_drop, .is_refusable = true};
 
+static void remember_closed(struct store *s, const struct limit_key *k)
+{
+    struct writer *w = &s->w;
+    struct task_limit *to;
+    if (!s->limits_watch.fn)
+        return;
+    if (w->n_closed_limits == w->cap_closed_limits) {
+        w->cap_closed_limits = w->cap_closed_limits ? 2 * w->cap_closed_limits : 16;
+        w->closed_limits =
+            xrealloc(w->closed_limits, w->cap_closed_limits * sizeof(*w->closed_limits));
+    }
+    to = &w->closed_limits[w->n_closed_limits++];
+    memcpy(to->name, k->name, sizeof(to->name));
+    memcpy(to->key, k->key, sizeof(to->key));
+}
+
 static void close_until(struct store *s, struct limit_key *k, int64_t until_up_ms)
 {
     struct limit_set *l = &s->w.limits;
+    if (until_up_ms > l->now_up_ms)
+        remember_closed(s, k);
     limit_set_close(l, k, until_up_ms);
     follow(s, k);
     if (!limit_set_is_needed(k))

@@ -57,6 +57,7 @@ void writer_release(struct store *s)
     free(s->w.changes);
     free(s->w.ended.keys);
     free(s->w.ended_sessions.keys);
+    free(s->w.closed_limits);
 }
 
 /* ---- one batch ------------------------------------------------------------------------------ */
@@ -156,6 +157,7 @@ static void undo(struct store *s, int rc)
     w->cancel_pending = true;
     w->cascade_pending = true;
     w->schedules_moved = false;
+    w->n_closed_limits = 0;
     w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
@@ -210,6 +212,9 @@ static void tell(struct store *s)
     if (w->schedules_moved && s->schedules_watch.fn)
         s->schedules_watch.fn(s->schedules_watch.ctx);
     w->schedules_moved = false;
+    for (size_t i = 0; i < w->n_closed_limits; i++)
+        s->limits_watch.fn(s->limits_watch.ctx, &w->closed_limits[i]);
+    w->n_closed_limits = 0;
     while ((n = list_pop_front(&w->finished))) {
         struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
         op->done(op);

@@ -247,16 +247,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_metrics_counts_what_happened,
-        test_metrics_are_open_metrics_where_that_is_asked_for,
-        test_metrics_please_promtool,
-        test_metrics_are_collected_by_prometheus,
+    const struct suite_row rows[] = {
+        {test_metrics_counts_what_happened, 0},
+        {test_metrics_are_open_metrics_where_that_is_asked_for, 0},
+        {test_metrics_please_promtool, 0},
+        {test_metrics_are_collected_by_prometheus, 0},
     };
-    TCase *c = tcase_create("metrics");
-    tcase_set_timeout(c, SUITE_TIMEOUT_S);
-    tcase_add_checked_fixture(c, start, stop);
-    for (size_t i = 0; i < FUT_COUNT(tests); i++)
-        tcase_add_test(c, tests[i]);
-    return suite_run_cases("metrics", c, NULL);
+    return suite_run_rows("metrics", SUITE_TIMEOUT_S, start, stop, rows, FUT_COUNT(rows));
 }

@@ -388,7 +388,8 @@ static void count_death(const struct worker_program *p, const struct worker_proc
     bool by_signal = end->known && WIFSIGNALED(end->status);
     if (w->we_ended_it)
         return;
-    worker_view_count_death(&p->common->view, end->known ? end->status : -1);
+    worker_view_count_death(&p->common->view, worker_program_name(p),
+                            end->known ? end->status : -1);
     if (children_are_broken(p->common->children))
         return; /* then every worker dies, and that was logged once */
     if (!w->said_hello)

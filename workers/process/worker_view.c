@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "core/mem.h"
 
@@ -77,20 +78,36 @@ void worker_view_remove(struct worker_view *v, uint32_t slot)
     mutex_unlock(&v->mu);
 }
 
-void worker_view_count_death(struct worker_view *v, int status)
+void worker_view_listen(struct worker_view *v, pool_death_listener *fn, void *ctx)
 {
-    atomic_fetch_add_explicit(&v->n_died, 1, memory_order_relaxed);
+    v->died = fn;
+    v->died_ctx = ctx;
+}
+
+void worker_view_count_death(struct worker_view *v, const char *program, int status)
+{
+    enum pool_death how = status < 0            ? POOL_DEATH_UNKNOWN
+                          : WIFSIGNALED(status) ? POOL_DEATH_SIGNAL
+                                                : POOL_DEATH_EXIT;
+    int code = how == POOL_DEATH_SIGNAL ? WTERMSIG(status) : WEXITSTATUS(status);
+    atomic_fetch_add_explicit(&v->n_died[how], 1, memory_order_relaxed);
     atomic_store_explicit(&v->last_status, status, memory_order_relaxed);
+    if (v->died)
+        v->died(v->died_ctx, program, how, status < 0 ? -1 : code);
 }
 
 struct worker_view_counts worker_view_counts(const struct worker_view *v)
 {
-    return (struct worker_view_counts){
+    struct worker_view_counts counts = {
         .ready = atomic_load_explicit(&v->n_ready, memory_order_relaxed),
         .faults = atomic_load_explicit(&v->n_faults, memory_order_relaxed),
-        .died = atomic_load_explicit(&v->n_died, memory_order_relaxed),
         .last_status = atomic_load_explicit(&v->last_status, memory_order_relaxed),
     };
+    for (int i = 0; i < POOL_DEATHS; i++) {
+        counts.died_by[i] = atomic_load_explicit(&v->n_died[i], memory_order_relaxed);
+        counts.died += counts.died_by[i];
+    }
+    return counts;
 }
 
 struct pool_worker *worker_view_copy(struct worker_view *v, size_t *out_n)

@@ -18,8 +18,10 @@ struct worker_view {
     struct worker_view_fault *faults; /* guarded by mu; one for each program that does not start */
     /* Written by the loop, n_faults and n_ready with mu locked; worker_view_counts reads them. */
     atomic_uint n_faults, n_ready;
-    _Atomic uint64_t n_died;
+    _Atomic uint64_t n_died[POOL_DEATHS];
     atomic_int last_status;
+    pool_death_listener *died; /* NULL: nobody listens */
+    void *died_ctx;
 };
 
 /* Numbers of one moment. */
@@ -27,6 +29,7 @@ struct worker_view_counts {
     uint32_t ready;  /* processes of the cpu lane that serve tasks */
     uint32_t faults; /* programs that do not start */
     uint64_t died;   /* processes that died unasked */
+    uint64_t died_by[POOL_DEATHS];
     int last_status; /* of the latest of these, as waitpid tells; -1: unknown, or none has */
 };
 
@@ -43,8 +46,11 @@ void worker_view_put(struct worker_view *v, uint32_t slot, const struct pool_wor
                      bool is_ready);
 /* The loop: the process is no more and its slot is free. */
 void worker_view_remove(struct worker_view *v, uint32_t slot);
-/* The loop: counts a process that died unasked. */
-void worker_view_count_death(struct worker_view *v, int status);
+/* Before the loop starts: fn hears of each process that dies unasked. */
+void worker_view_listen(struct worker_view *v, pool_death_listener *fn, void *ctx);
+/* The loop: counts a process of that program that died unasked, and tells the listener. status: as
+ * waitpid tells; -1: unknown. */
+void worker_view_count_death(struct worker_view *v, const char *program, int status);
 
 /* The loop: the program does not start; replaces what was published of it before. */
 void worker_view_put_fault(struct worker_view *v, const char *program,

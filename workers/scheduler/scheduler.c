@@ -374,6 +374,7 @@ static void read_pools(void *ctx, struct pool_stats *out)
     int status = counts.last_status;
     out->workers_alive = counts.ready;
     out->workers_died = counts.died;
+    memcpy(out->died_by, counts.died_by, sizeof(out->died_by));
     out->programs_broken = counts.faults + exec_holds_count(&s->holds);
     out->last_exit_code = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     out->last_signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -399,8 +400,19 @@ static bool find_shortage(void *ctx, struct pool_broken *out)
     return exec_holds_find_all(&s->holds, out);
 }
 
+static void listen_to_deaths(void *ctx, pool_death_listener *fn, void *listener_ctx)
+{
+    const struct scheduler *s = ctx;
+    worker_view_listen(worker_set_view(s->workers), fn, listener_ctx);
+}
+
 struct pool_view scheduler_view(struct scheduler *s)
 {
-    return (struct pool_view){s,           read_pools,   slots_change, list_workers,
-                              find_broken, find_shortage};
+    return (struct pool_view){.ctx = s,
+                              .read = read_pools,
+                              .change = slots_change,
+                              .workers = list_workers,
+                              .broken = find_broken,
+                              .shortage = find_shortage,
+                              .listen = listen_to_deaths};
 }

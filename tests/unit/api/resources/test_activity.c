@@ -150,18 +150,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_activity_shows_the_life_of_a_task,
-        test_activity_is_filtered_as_lists_are,
-        test_activity_goes_on_after_the_last_event_seen,
-        test_activity_says_what_was_missed,
-        test_activity_loses_no_event,
-        test_activity_refuses_what_it_does_not_know,
+    const struct suite_row rows[] = {
+        {test_activity_shows_the_life_of_a_task, 0},
+        {test_activity_is_filtered_as_lists_are, 0},
+        {test_activity_goes_on_after_the_last_event_seen, 0},
+        {test_activity_says_what_was_missed, 0},
+        {test_activity_loses_no_event, 0},
+        {test_activity_refuses_what_it_does_not_know, 0},
     };
-    TCase *c = tcase_create("activity");
-    tcase_set_timeout(c, SUITE_TIMEOUT_S);
-    tcase_add_checked_fixture(c, setup, teardown);
-    for (size_t i = 0; i < FUT_COUNT(tests); i++)
-        tcase_add_test(c, tests[i]);
-    return suite_run_cases("activity", c, NULL);
+    return suite_run_rows("activity", SUITE_TIMEOUT_S, setup, teardown, rows, FUT_COUNT(rows));
 }
