@@ -29,6 +29,12 @@ static const struct row rows[] = {
                            "A task whose success it needs (`after`) did not succeed."},
     [END_NOT_NEEDED] = {"not_needed", EVENT_CANCEL, 0,
                         "A task whose failure it was for (`after`) succeeded."},
+    [END_BAD_SUSPENSION] = {"bad_suspension", EVENT_FAIL, 0,
+                            "The attempt suspended its task for a future that is not known, or for "
+                            "more than 1,000."},
+    [END_DEADLOCK] = {"deadlock", EVENT_FAIL, 0,
+                      "The attempt suspended its task for a future that waits for the task itself; "
+                      "the message names the circle."},
     [END_UNRESOLVED_INPUT] = {"unresolved_input", EVENT_FAIL, 0,
                               "A result to which the input refers (`$result`) is gone, is not "
                               "JSON, or has nothing at the pointer."},

@@ -16,6 +16,8 @@ enum end_code {
     END_DEADLINE,
     END_PARENT_FAILED,
     END_NOT_NEEDED,
+    END_BAD_SUSPENSION,
+    END_DEADLOCK,
     END_UNRESOLVED_INPUT,
     END_INPUT_TOO_LARGE,
     END_EXIT,
@@ -41,7 +43,7 @@ enum end_code {
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 32
+#define END_CODE_COUNT 34
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

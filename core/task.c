@@ -166,6 +166,8 @@ void task_copy(struct task *dst, const struct task *src)
         (void)task_outcome_ref(dst->outcome);
     if (dst->checkpoint)
         (void)task_checkpoint_ref(dst->checkpoint);
+    if (dst->results)
+        (void)task_checkpoint_ref(dst->results);
 }
 
 void task_release(struct task *t)
@@ -173,6 +175,7 @@ void task_release(struct task *t)
     task_spec_unref(t->spec);
     task_outcome_unref(t->outcome);
     task_checkpoint_unref(t->checkpoint);
+    task_checkpoint_unref(t->results);
     *t = (struct task){0};
 }
 

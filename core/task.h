@@ -120,6 +120,8 @@ struct task {
     struct task_spec *spec;             /* one reference */
     struct task_outcome *outcome;       /* one reference, or NULL while not done */
     struct task_checkpoint *checkpoint; /* one reference; NULL: none, or not read */
+    struct task_checkpoint *results; /* likewise: what became of the futures that the latest attempt
+                                        suspended it for, as JSON; for the attempt that comes */
     enum task_state state;
     uint32_t attempt;          /* runs started so far */
     uint32_t earlier_attempts; /* of those, in earlier lives (EVENT_REVIVE) */
@@ -128,6 +130,7 @@ struct task {
     uint64_t seq;              /* place in the order of completion; 0 while not done */
     int64_t due_wall_ms;       /* while scheduled; else 0 */
     bool is_suspended;         /* while scheduled: its latest attempt asked for that */
+    bool has_suspended;        /* of a claim: an attempt of this life has suspended it */
     int64_t started_wall_ms;   /* of the latest attempt; 0: never */
     int64_t finished_wall_ms;  /* 0 while not done */
     int64_t keep_ms;           /* of one that ends now: how long it is kept, 0: as others are */

@@ -36,7 +36,8 @@ struct backend_row {
     uint64_t key;
     uint32_t attempt, earlier_attempts, daemon_deaths; /* after the move */
     int64_t started_wall_ms;
-    int64_t place; /* where it stood */
+    int64_t place;      /* where it stood */
+    bool has_suspended; /* in this life */
 };
 
 struct backend_key {
@@ -147,6 +148,7 @@ struct backend_edge {
     enum store_on on;
     bool is_pending; /* the child counts it among those that it waits for */
     bool is_unmet;   /* the parent has ended in another way, also when it is not kept any more */
+    bool is_wake;    /* the child is suspended for it, or was when it was suspended last */
 };
 
 /* What is to be done to others when a task has ended, was given another life, or is cancelled with
@@ -219,7 +221,8 @@ struct backend_ops {
      * and `end` (text) to the input of each: what they need of it outlives it. */
     int (*after)(struct backend *b, uint64_t key, const struct buf *end, size_t max,
                  struct backend_moved *rows, size_t *out_n);
-    /* The task waits for nothing any more, and stands in its line at this place. */
+    /* The task waits for nothing any more, no parent either, and stands in its line at this place.
+     */
     int (*queue)(struct backend *b, uint64_t key, enum task_state to, int64_t place);
     int (*next_times)(struct backend *b, struct backend_next *out);
     /* Up to max unfinished tasks whose timer (not BACKEND_RUN_AT) is over, in order of it, with
@@ -232,6 +235,9 @@ struct backend_ops {
     int (*find_state)(struct backend *b, struct task_id id, enum task_state *out);
     /* Adds an edge, or brings the one of this parent and child up to date. */
     int (*put_edge)(struct backend *b, const struct backend_edge *e);
+    /* Forgets what the child was suspended for: of those edges the ones of STORE_ON_WAKE go, the
+     * others stay and are not pending. */
+    int (*drop_wakes)(struct backend *b, uint64_t child);
     /* Up to max edges of a parent that are pending, those of a parent behind a child, and those of
      * a child, by ascending child. */
     int (*pending_edges)(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,

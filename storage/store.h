@@ -132,14 +132,21 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
  * its id. */
 #define STORE_PARENTS_MAX 10000 /* of one task */
 
-/* A task begins after another one has ended so. What is stored: never renumber. */
-enum store_on { STORE_ON_SUCCESS, STORE_ON_FAILURE /* or cancelled */, STORE_ON_DONE };
+/* A task begins after another one has ended so; or (wake) it is suspended until then, in whatever
+ * way that ends, and the parent may be a batch. What is stored: never renumber. */
+enum store_on {
+    STORE_ON_SUCCESS,
+    STORE_ON_FAILURE, /* or cancelled */
+    STORE_ON_DONE,
+    STORE_ON_WAKE
+};
 struct store_edge {
     struct task_id parent;
     size_t child; /* its place in tasks */
     enum store_on on;
     bool is_inside;  /* the parent is one of tasks, too */
     bool is_pending; /* out: the parent has not ended yet */
+    bool is_wake;    /* out: the child is, or was last, suspended for it */
 };
 
 /* Tasks with edges are TASK_SCHEDULED until each parent has ended as the edge asks for; when one
@@ -169,6 +176,26 @@ struct store_submit {
 };
 extern const struct store_verb store_verb_submit;
 
+#define STORE_WAKES_MAX 1000      /* futures that a task is suspended for */
+#define STORE_WAKES_SHOWN 10      /* of them, in store_reported */
+#define STORE_CIRCLE_MAX 32       /* tasks of a circle that are named */
+#define STORE_CIRCLE_LOOKS 10000  /* waits that are looked at for a circle; beyond that none is seen */
+
+/* A circle of waits: each task (or batch) waits for the next one, the last one for the first. */
+struct store_circle {
+    struct task_id ids[STORE_CIRCLE_MAX];
+    size_t n; /* of all, also those that are not named */
+};
+
+/* What a suspended task waits for beside its time: the ends of tasks, promises and batches, all of
+ * them. */
+struct store_wakes {
+    const struct task_id *ids;
+    size_t n;                   /* 1..STORE_WAKES_MAX */
+    size_t refused;             /* out: FUT_ERR_INVAL: which there is not */
+    struct store_circle circle; /* out: FUT_ERR_CONFLICT */
+};
+
 /* Executes one change as compare-and-set. rc FUT_ERR_STALE: the task is no longer in
  * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from (its
  * spec at least); after success the store has brought it up to date, its outcome a new reference.
@@ -181,8 +208,23 @@ struct store_apply {
      * NULL: none; borrowed until done. */
     const struct task_limit *closes;
     int64_t closes_for_ms;
+    /* Of EVENT_SUSPEND: it is queued when all of these have ended, which may be at once, or when
+     * its time comes (change.due_in_ms; < 0: there is none). rc FUT_ERR_INVAL: one of them is not
+     * known; FUT_ERR_CONFLICT: it would wait for ever. NULL: none; borrowed until done. */
+    struct store_wakes *wakes;
 };
 extern const struct store_verb store_verb_apply;
+
+/* Reads what has become of the futures that the task was suspended for last: a JSON object of
+ * FUTURE'S ID: {"state", "done", and "result" or "error"}. A result that does not fit is left out,
+ * with "truncated". rc 0 also where there are none. */
+struct store_wake_results {
+    struct store_op op;
+    struct task_id id;
+    size_t max_bytes;                /* of the whole */
+    struct task_checkpoint *results; /* out: one reference, the caller's; NULL: there are none */
+};
+extern const struct store_verb store_verb_wake_results;
 
 /* Takes up to max queued tasks of a lane, as EVENT_START does. Ends as soon as there is one, or
  * when it is recalled; until then it stays parked. Parked claims are served in the commit that
@@ -272,6 +314,8 @@ struct store_reported {
     uint64_t log_end; /* bytes of log ever written */
     uint32_t place;   /* while queued: 1 is the first of its lane, queue and fairness key,
                          STORE_PLACE_MAX + 1 is farther behind; 0: not queued, or not counted */
+    struct task_id wakes[STORE_WAKES_SHOWN]; /* while suspended: some of those it waits for */
+    uint32_t n_wakes;
 };
 
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */
@@ -341,8 +385,8 @@ struct store_members {
 };
 extern const struct store_verb store_verb_members;
 
-/* Reads what these tasks wait for, or waited for before they began; edges.child is the place in
- * ids. Of a task that is not known: nothing. */
+/* Reads what these tasks wait for, or waited for before they began or went on; edges.child is the
+ * place in ids. Of a task that is not known: nothing. */
 struct store_edges {
     struct store_op op;
     const struct task_id *ids; /* each once; borrowed until done */

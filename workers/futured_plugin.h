@@ -78,6 +78,13 @@ struct futured_host {
     /* Ends this run, like done and fail, without being charged: the task is run again in so many
      * milliseconds (up to a year), with its checkpoint. */
     void (*suspend)(struct futured_task *task, uint64_t ms);
+
+    /* As suspend, but until all these futures have ended (n ids of tasks, promises or batches, up
+     * to 1000), and ms at the longest (0: no limit). */
+    void (*suspend_until)(struct futured_task *task, const char *const *ids, size_t n, uint64_t ms);
+    /* What became of those that the run before named, as JSON, not NUL-terminated: {ID: {"state",
+     * "done", "result" or "error"}}. NULL: it named none. */
+    const char *(*results)(struct futured_task *task, size_t *n);
 };
 
 struct futured_plugin {

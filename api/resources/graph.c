@@ -25,7 +25,8 @@ struct graph_edge {
 };
 
 static const char *const on_names[] = {
-    [STORE_ON_SUCCESS] = "success", [STORE_ON_FAILURE] = "failure", [STORE_ON_DONE] = "done"};
+    [STORE_ON_SUCCESS] = "success", [STORE_ON_FAILURE] = "failure", [STORE_ON_DONE] = "done",
+    [STORE_ON_WAKE] = "wake"}; /* the last is said of what suspended tasks wait for, by nobody */
 
 static int refuse(enum problem_code code, const char *field, struct problem *p)
 {
@@ -52,7 +53,7 @@ const char *graph_on_text(enum store_on on)
 
 bool graph_parse_on(const char *text, enum store_on *out)
 {
-    for (size_t i = 0; i < FUT_COUNT(on_names); i++) {
+    for (size_t i = 0; i < STORE_ON_WAKE; i++) {
         if (strcmp(on_names[i], text) == 0) {
             *out = (enum store_on)i;
             return true;

@@ -152,7 +152,7 @@ void show_reply(struct request *r, unsigned status)
     add_headers(r);
     if (!task_state_is_final(r->task.state)) {
         show_look(r, &scene);
-        scene.place = r->reported_is_known ? r->reported.place : 0;
+        scene.reported = r->reported_is_known ? &r->reported : NULL;
         seen = &scene;
     }
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,

@@ -1,6 +1,7 @@
 #include "api/resources/waiting_for.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "api/text/json_out.h"
 #include "api/text/problem.h"
@@ -212,13 +213,35 @@ static void write_until(struct buf *out, const struct task *t, const struct wait
     json_out_time(out, "until", t->due_wall_ms);
 }
 
+/* Until its time, or until the futures have ended that it named: how many, and some of them. */
+static void write_suspension(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    char id[ID_TEXT_SIZE];
+    if (t->due_wall_ms)
+        json_out_time(out, "until", t->due_wall_ms);
+    if (!t->unmet)
+        return;
+    json_out_uint(out, "futures", t->unmet);
+    if (!s->reported || !s->reported->n_wakes)
+        return;
+    json_out_key(out, "ids");
+    buf_putc(out, '[');
+    for (uint32_t i = 0; i < s->reported->n_wakes; i++) {
+        id_format(s->reported->wakes[i], id);
+        json_out_comma(out);
+        json_out_text(out, id, strlen(id));
+    }
+    buf_putc(out, ']');
+}
+
 static void write_lane(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
     json_out_str(out, "lane", lane_name(t->spec->lane));
-    if (s->place > STORE_PLACE_MAX)
+    uint32_t place = s->reported ? s->reported->place : 0;
+    if (place > STORE_PLACE_MAX)
         json_out_uint(out, "position_over", STORE_PLACE_MAX);
-    else if (s->place)
-        json_out_uint(out, "position", s->place);
+    else if (place)
+        json_out_uint(out, "position", place);
     json_out_uint(out, "queued", s->stats.live[t->spec->lane][TASK_QUEUED]);
     json_out_uint(out, "busy", lane_of(t, s)->busy);
     if (lane_of(t, s)->lent)
@@ -330,8 +353,8 @@ static void write_nothing(struct buf *out, const struct task *t, const struct wa
 
 /* The first that holds. The codes are part of the HTTP contract: never change one. */
 static const struct reason reasons[] = {
-    {"suspended", "Its latest attempt has suspended it until that time.", is_suspended,
-     write_until},
+    {"suspended", "Its latest attempt has suspended it until that time, or until these futures end.",
+     is_suspended, write_suspension},
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
     {"parents", "It begins when so many other tasks have ended as it asks for.", waits_for_parents,
      write_parents},

@@ -19,7 +19,7 @@ struct waiting_scene {
     struct store *store; /* whom to ask which limits are closed */
     bool has_pools;      /* false: this daemon runs nothing */
     bool is_draining;
-    uint32_t place; /* of the one future that is shown, as in store_reported */
+    const struct store_reported *reported; /* of the one future that is shown; NULL: not known */
 };
 
 /* Reads how the pools stand now. */

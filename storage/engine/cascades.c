@@ -47,7 +47,9 @@ static int follow_edge(struct store *s, struct backend_edge *e, enum task_state 
         rc = s->ops->find_live(s->backend, e->child, &child);
     if (rc != 0)
         return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it is done already */
-    if (child.state == TASK_SCHEDULED && child.unmet)
+    if (child.state == TASK_SCHEDULED && child.unmet && child.is_suspended)
+        rc = e->is_wake ? wakes_meet(s, &child) : 0;
+    else if (child.state == TASK_SCHEDULED && child.unmet)
         rc = e->is_unmet ? cancel_child(s, &child, e, parent) : meet(s, &child);
     task_release(&child);
     return rc;
@@ -95,7 +97,7 @@ static int follow_revival(struct store *s, struct backend_cascade *c, size_t max
     int rc = s->ops->children(s->backend, c->key, c->after, max, edges, out_n);
     for (size_t i = 0; rc == 0 && i < *out_n; i++) {
         c->after = edges[i].child;
-        rc = edges[i].is_pending ? 0 : revive_child(s, edges[i].child);
+        rc = edges[i].is_pending || edges[i].on == STORE_ON_WAKE ? 0 : revive_child(s, edges[i].child);
     }
     if (rc != 0)
         return rc;

@@ -116,6 +116,7 @@ static int give_row(struct store *s, struct store_claim *o, struct line *line,
                      .earlier_attempts = row->earlier_attempts,
                      .daemon_deaths = row->daemon_deaths,
                      .started_wall_ms = row->started_wall_ms,
+                     .has_suspended = row->has_suspended,
                      .spec = spec_cache_take(&s->w.specs, row->key)};
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
     if (rc == 0)

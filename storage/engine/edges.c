@@ -24,6 +24,18 @@ int edges_check(struct store *s, struct store_submit *o)
     return 0;
 }
 
+int edges_queue(struct store *s, const struct task_spec *spec)
+{
+    struct line *line;
+    struct task_move move;
+    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
+    int rc = lines_get(s, spec, &line);
+    if (rc != 0)
+        return rc;
+    struct backend_moved row = {spec->id.hi, line->number, spec->priority};
+    return txn_queue(s, &row, 1, &move);
+}
+
 /* A delay counts from here. */
 int edges_end_waiting(struct store *s, const struct task_spec *spec)
 {
@@ -32,20 +44,11 @@ int edges_end_waiting(struct store *s, const struct task_spec *spec)
                      .state = TASK_SCHEDULED,
                      .due_wall_ms = spec->times.delay_ms ? now_ms + spec->times.delay_ms
                                                          : spec->times.run_at_wall_ms};
-    struct line *line;
-    struct task_move move;
-    int rc;
-    if (t.due_wall_ms > now_ms) {
-        rc = s->ops->set_due(s->backend, &t);
-        txn_watch_times(s, &t);
-        return rc;
-    }
-    FUT_MUST(task_move_of(TASK_SCHEDULED, EVENT_DUE, &move) == 0);
-    rc = lines_get(s, spec, &line);
-    if (rc != 0)
-        return rc;
-    struct backend_moved row = {spec->id.hi, line->number, spec->priority};
-    return txn_queue(s, &row, 1, &move);
+    if (t.due_wall_ms <= now_ms)
+        return edges_queue(s, spec);
+    int rc = s->ops->set_due(s->backend, &t);
+    txn_watch_times(s, &t);
+    return rc;
 }
 
 int edges_link(struct store *s, const struct store_submit *o, size_t child, size_t *at)
@@ -93,7 +96,9 @@ int edges_renew(struct store *s, struct task *t)
     if (!s->w.has_edges)
         return 0;
     edges = xmalloc(STORE_PARENTS_MAX * sizeof(*edges));
-    int rc = s->ops->parents(s->backend, t->spec->id.hi, STORE_PARENTS_MAX, edges, &n);
+    int rc = s->ops->drop_wakes(s->backend, t->spec->id.hi);
+    if (rc == 0)
+        rc = s->ops->parents(s->backend, t->spec->id.hi, STORE_PARENTS_MAX, edges, &n);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = renew_edge(s, &edges[i]);
         t->unmet += rc == 0 && edges[i].is_pending;

@@ -311,9 +311,25 @@ FUT_MUST_CHECK int edges_link(struct store *s, const struct store_submit *o, siz
                               size_t *at);
 /* The scheduled task waits for no parent any more: it is queued, or waits for its time. */
 FUT_MUST_CHECK int edges_end_waiting(struct store *s, const struct task_spec *spec);
+/* The scheduled task waits for nothing any more: it is queued. */
+FUT_MUST_CHECK int edges_queue(struct store *s, const struct task_spec *spec);
 /* The done task is to live again: *t says for how many parents it will wait. FUT_ERR_STATE: one of
  * them has ended otherwise. */
 FUT_MUST_CHECK int edges_renew(struct store *s, struct task *t);
+
+/* ---- wakes.c ------------------------------------------------------------------------------- */
+
+/* Before the task is suspended: the futures that it is to be woken by are there and (where no time
+ * wakes it) do not wait for it themselves. *out_pending says of each whether it has not ended (free() it, also after an
+ * error); *out_unmet: how many have not. FUT_ERR_INVAL, FUT_ERR_CONFLICT as store_apply's. */
+FUT_MUST_CHECK int wakes_check(struct store *s, const struct task *t, struct store_wakes *w,
+                               bool has_time, bool **out_pending, uint32_t *out_unmet);
+/* Behind that: keeps what the suspended task is woken by, in place of the time before. w NULL: by
+ * no future. */
+FUT_MUST_CHECK int wakes_put(struct store *s, struct task *t, const struct store_wakes *w,
+                             const bool *pending, uint32_t unmet);
+/* One of the futures that the suspended task is woken by has ended. */
+FUT_MUST_CHECK int wakes_meet(struct store *s, const struct task *t);
 
 /* ---- cascades.c ---------------------------------------------------------------------------- */
 

@@ -122,17 +122,19 @@ static int compare_loaded(const struct store_submit *o, const struct task_spec *
 /* Does the task that is there wait for what this one is to wait for? */
 static int compare_parents(struct store *s, const struct store_submit *o)
 {
-    size_t n = 0, found = 0;
+    size_t n = 0, n_after = 0, found = 0;
     if (!s->w.has_edges && !o->n_edges)
         return 0;
     struct backend_edge *edges = xmalloc(STORE_PARENTS_MAX * sizeof(*edges));
     int rc = s->ops->parents(s->backend, o->existing.hi, STORE_PARENTS_MAX, edges, &n);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        n_after += edges[i].on != STORE_ON_WAKE;
     for (size_t i = 0; rc == 0 && i < o->n_edges; i++) {
         for (size_t j = 0; j < n; j++)
             found += id_equal(edges[j].parent, o->edges[i].parent) && edges[j].on == o->edges[i].on;
     }
     free(edges);
-    return rc != 0 || (found == n && n == o->n_edges) ? rc : FUT_ERR_CONFLICT;
+    return rc != 0 || (found == n_after && n_after == o->n_edges) ? rc : FUT_ERR_CONFLICT;
 }
 
 static int compare_existing(struct store *s, const struct store_submit *o)

@@ -274,30 +274,31 @@ static void add_ended(struct ended *to, uint64_t batch)
     to->keys[to->n++] = batch;
 }
 
-static int forget_end(struct store *s, const struct task *t)
+static int forget_end(struct store *s, uint64_t key)
 {
-    return s->ops->drop_cascade(s->backend, &(struct backend_cascade){.key = t->spec->id.hi});
+    return s->ops->drop_cascade(s->backend, &(struct backend_cascade){.key = key});
 }
 
-/* Its children are dealt with in this transaction or in later ones (cascades.c). */
-static int keep_cascade(struct store *s, const struct task *t, enum backend_cascade_kind kind)
+/* The children of a task, or of a batch, are dealt with in this transaction or in later ones
+ * (cascades.c). */
+static int keep_cascade(struct store *s, uint64_t key, enum task_state state,
+                        enum backend_cascade_kind kind)
 {
     bool is_revival = kind == BACKEND_CASCADE_REVIVAL;
     struct backend_edge any;
     size_t n = 0;
     if (!s->w.has_edges)
         return 0;
-    int rc = is_revival ? forget_end(s, t) : 0; /* children that it has not reached wait on */
+    int rc = is_revival ? forget_end(s, key) : 0; /* children that it has not reached wait on */
     if (rc != 0)
         return rc;
-    rc = is_revival ? s->ops->children(s->backend, t->spec->id.hi, 0, 1, &any, &n)
-                    : s->ops->pending_edges(s->backend, t->spec->id.hi, 1, &any, &n);
+    rc = is_revival ? s->ops->children(s->backend, key, 0, 1, &any, &n)
+                    : s->ops->pending_edges(s->backend, key, 1, &any, &n);
     if (rc != 0 || n == 0)
         return rc;
     s->w.cascade_pending = true;
     return s->ops->put_cascade(
-        s->backend,
-        &(struct backend_cascade){.key = t->spec->id.hi, .kind = kind, .state = t->state});
+        s->backend, &(struct backend_cascade){.key = key, .kind = kind, .state = state});
 }
 
 /* The end of a task may concern others: those that wait for it, and the rest of its batch. */
@@ -312,7 +313,7 @@ static int tell_others(struct store *s, const struct task *t)
         buf_release(&end);
     }
     if (rc == 0)
-        rc = keep_cascade(s, t, BACKEND_CASCADE_END);
+        rc = keep_cascade(s, t->spec->id.hi, t->state, BACKEND_CASCADE_END);
     if (rc != 0 || !t->spec->batch.hi)
         return rc;
     add_ended(t->spec->in_session ? &s->w.ended_sessions : &s->w.ended, t->spec->batch.hi);
@@ -341,6 +342,8 @@ static int end_batch(struct store *s, uint64_t key)
     uint64_t unfinished;
     struct buf end = BUF_INIT;
     int rc = s->ops->batch_ends(s->backend, key, &batch, &unfinished);
+    if (rc == 0 && !unfinished)
+        rc = keep_cascade(s, key, TASK_SUCCEEDED, BACKEND_CASCADE_END);
     if (rc != 0 || unfinished || !batch.callback.hi)
         return rc == FUT_ERR_NOT_FOUND ? 0 : rc; /* it went with its last member */
     write_batch_end(&end, &batch);
@@ -402,7 +405,7 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
     if (rc == 0 && task_state_is_final(after.state))
         rc = tell_others(s, &after);
     if (rc == 0 && task_state_is_final(c->from_state))
-        rc = keep_cascade(s, &after, BACKEND_CASCADE_REVIVAL);
+        rc = keep_cascade(s, c->id.hi, after.state, BACKEND_CASCADE_REVIVAL);
     if (rc != 0) {
         s->w.now.seq = seq;
         task_release(&after);

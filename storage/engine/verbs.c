@@ -1,5 +1,7 @@
 /* verbs: the small verbs that write: a task's change, its end as a future, its batch's cancel, and
  * what its attempt reports and stores. The writer thread alone. */
+#include <stdlib.h>
+
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -8,12 +10,30 @@ static void prepare_apply(struct store_op *op)
     FUT_ASSERT(FUT_CONTAINER(op, struct store_apply, op)->task.spec);
 }
 
+static int suspend(struct store *s, struct store_apply *o)
+{
+    struct task_change c = o->change;
+    bool *pending = NULL;
+    uint32_t unmet = 0;
+    int rc = 0;
+    if (o->wakes)
+        rc = wakes_check(s, &o->task, o->wakes, c.due_in_ms >= 0, &pending, &unmet);
+    if (o->wakes && !unmet)
+        c.due_in_ms = 0;
+    if (rc == 0)
+        rc = txn_change(s, &c, &o->task);
+    if (rc == 0)
+        rc = wakes_put(s, &o->task, o->wakes, pending, unmet);
+    free(pending);
+    return rc;
+}
+
 static int write_apply(struct store *s, struct store_op *op)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = txn_change(s, &o->change, &o->task);
+        rc = o->change.suspends ? suspend(s, o) : txn_change(s, &o->change, &o->task);
     if (rc == 0 && o->closes)
         limit_verbs_close(s, o->closes, o->closes_for_ms);
     if (rc == 0)

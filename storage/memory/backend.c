@@ -75,8 +75,13 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.started_wall_ms = b->now.wall_ms;
     after.is_suspended = false;
     memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
-    return (struct backend_row){after.spec->id.hi,   after.attempt,         after.earlier_attempts,
-                                after.daemon_deaths, after.started_wall_ms, place};
+    return (struct backend_row){.key = after.spec->id.hi,
+                                .attempt = after.attempt,
+                                .earlier_attempts = after.earlier_attempts,
+                                .daemon_deaths = after.daemon_deaths,
+                                .started_wall_ms = after.started_wall_ms,
+                                .place = place,
+                                .has_suspended = r->has_suspended};
 }
 
 static int memory_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
@@ -139,6 +144,7 @@ static int memory_queue(struct backend *b, uint64_t key, enum task_state to, int
     struct task after = r->task;
     after.state = to;
     after.due_wall_ms = 0;
+    after.unmet = 0;
     after.is_suspended = false;
     memory_set(b, r, &after, r->line, place);
     return 0;
@@ -532,6 +538,7 @@ const struct backend_ops backend_memory = {
     .drop_expiry = memory_drop_expiry,
     .find_state = memory_find_state,
     .put_edge = memory_put_edge,
+    .drop_wakes = memory_drop_wakes,
     .pending_edges = memory_pending_edges,
     .children = memory_children,
     .parents = memory_parents,

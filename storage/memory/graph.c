@@ -107,6 +107,23 @@ int memory_put_edge(struct backend *b, const struct backend_edge *e)
     return 0;
 }
 
+int memory_drop_wakes(struct backend *b, uint64_t child)
+{
+    struct memory_graph *g = &b->graph;
+    size_t n = 0;
+    keep(b);
+    for (size_t i = 0; i < g->n_edges; i++) {
+        struct backend_edge e = g->edges[i];
+        if (e.child == child && e.is_wake && e.on == STORE_ON_WAKE)
+            continue;
+        if (e.child == child && e.is_wake)
+            e.is_wake = e.is_pending = false;
+        g->edges[n++] = e;
+    }
+    g->n_edges = n;
+    return 0;
+}
+
 static int by_child(const void *a, const void *b)
 {
     uint64_t x = ((const struct backend_edge *)a)->child,
@@ -224,6 +241,17 @@ static int by_child_then_parent(const void *a_, const void *b_)
     return (a->parent.hi > b->parent.hi) - (a->parent.hi < b->parent.hi);
 }
 
+void memory_read_wakes(const struct backend *b, const struct task *t, struct store_reported *out)
+{
+    const struct memory_graph *g = &b->graph;
+    if (!t->is_suspended || !t->unmet)
+        return;
+    for (size_t i = 0; i < g->n_edges && out->n_wakes < STORE_WAKES_SHOWN; i++) {
+        if (g->edges[i].child == t->spec->id.hi && g->edges[i].is_pending)
+            out->wakes[out->n_wakes++] = g->edges[i].parent;
+    }
+}
+
 int memory_edges(struct backend_reader *r, struct store_edges *o)
 {
     const struct memory_graph *g = &r->b->graph;
@@ -234,7 +262,11 @@ int memory_edges(struct backend_reader *r, struct store_edges *o)
             const struct backend_edge *e = &g->edges[k];
             if (e->child == o->ids[i].hi)
                 o->edges[o->n++] = (struct store_edge){
-                    .parent = e->parent, .child = i, .on = e->on, .is_pending = e->is_pending};
+                    .parent = e->parent,
+                                                       .child = i,
+                                                       .on = e->on,
+                                                       .is_pending = e->is_pending,
+                                                       .is_wake = e->is_wake};
         }
     }
     mutex_unlock(&r->b->mu);

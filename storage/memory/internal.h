@@ -190,6 +190,7 @@ void memory_free_schedules(struct backend *b);
 /* edges.c, graph.c */
 int memory_find_state(struct backend *b, struct task_id id, enum task_state *out);
 int memory_put_edge(struct backend *b, const struct backend_edge *e);
+int memory_drop_wakes(struct backend *b, uint64_t child);
 int memory_pending_edges(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,
                          size_t *out_n);
 int memory_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
@@ -237,6 +238,8 @@ int memory_list(struct backend_reader *r, struct store_list *o);
 int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int memory_edges(struct backend_reader *r, struct store_edges *o);
+/* Some of what the suspended task waits for. mu held. */
+void memory_read_wakes(const struct backend *b, const struct task *t, struct store_reported *out);
 int memory_members(struct backend_reader *r, struct store_members *o);
 int memory_log(struct backend_reader *r, struct store_log *o);
 

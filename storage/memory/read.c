@@ -40,6 +40,7 @@ int memory_get(struct backend_reader *reader, struct store_get *o)
         task_copy(&o->task, &r->task);
         o->reported = copy_reported(r->reported);
         o->reported.place = memory_place_of(reader->b, r);
+        memory_read_wakes(reader->b, &r->task, &o->reported);
         rc = 0;
     }
     mutex_unlock(&reader->b->mu);

@@ -174,6 +174,7 @@ const struct backend_ops backend_sqlite = {
     .drop_expiry = sqlite_drop_expiry,
     .find_state = sqlite_find_state,
     .put_edge = sqlite_put_edge,
+    .drop_wakes = sqlite_drop_wakes,
     .pending_edges = sqlite_pending_edges,
     .children = sqlite_children,
     .parents = sqlite_parents,

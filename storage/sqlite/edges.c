@@ -15,7 +15,9 @@ int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
-#define UNMET 8 /* beside enum store_on in the column kind */
+/* Beside enum store_on in the column kind. */
+#define UNMET 8
+#define WAKE 16
 
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e)
 {
@@ -23,9 +25,19 @@ int sqlite_put_edge(struct backend *b, const struct backend_edge *e)
     bind_int(st, 1, (int64_t)e->parent.hi);
     bind_int(st, 2, (int64_t)e->parent.lo);
     bind_int(st, 3, (int64_t)e->child);
-    bind_int(st, 4, (int)e->on | (e->is_unmet ? UNMET : 0));
+    bind_int(st, 4, (int)e->on | (e->is_unmet ? UNMET : 0) | (e->is_wake ? WAKE : 0));
     bind_int(st, 5, e->is_pending);
     return sqlite_run(b, W_PUT_EDGE);
+}
+
+int sqlite_drop_wakes(struct backend *b, uint64_t child)
+{
+    bind_int(b->stmts[W_DROP_WAKES], 1, (int64_t)child);
+    bind_int(b->stmts[W_DROP_WAKES], 2, STORE_ON_WAKE | WAKE);
+    bind_int(b->stmts[W_END_WAKES], 1, (int64_t)child);
+    bind_int(b->stmts[W_END_WAKES], 2, WAKE);
+    int rc = sqlite_run(b, W_DROP_WAKES);
+    return rc == 0 ? sqlite_run(b, W_END_WAKES) : rc;
 }
 
 /* Rows of parent, its lo, child, on, is_pending. */
@@ -39,9 +51,10 @@ static int read_edges(struct backend *b, sqlite3_stmt *st, size_t max, struct ba
             .parent = {(uint64_t)sqlite3_column_int64(st, 0),
                        (uint64_t)sqlite3_column_int64(st, 1)},
             .child = (uint64_t)sqlite3_column_int64(st, 2),
-            .on = (enum store_on)(sqlite3_column_int(st, 3) & ~UNMET),
+            .on = (enum store_on)(sqlite3_column_int(st, 3) & ~(UNMET | WAKE)),
             .is_pending = sqlite3_column_int(st, 4) != 0,
             .is_unmet = sqlite3_column_int(st, 3) & UNMET,
+            .is_wake = sqlite3_column_int(st, 3) & WAKE,
         };
     }
     (void)sqlite3_reset(st);
@@ -175,6 +188,21 @@ static void add_edge(struct store_edges *o, size_t *cap, const struct store_edge
     o->edges[o->n++] = *e;
 }
 
+int sqlite_read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out)
+{
+    sqlite3_stmt *st = r->stmts[R_WAKES];
+    int step = SQLITE_DONE;
+    if (!t->is_suspended || !t->unmet)
+        return 0;
+    bind_int(st, 1, (int64_t)t->spec->id.hi);
+    bind_int(st, 2, STORE_WAKES_SHOWN);
+    while (out->n_wakes < STORE_WAKES_SHOWN && (step = sqlite3_step(st)) == SQLITE_ROW)
+        out->wakes[out->n_wakes++] = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
+                                                      (uint64_t)sqlite3_column_int64(st, 1)};
+    (void)sqlite3_reset(st);
+    return sqlite_rc(r->db, step);
+}
+
 int sqlite_edges(struct backend_reader *r, struct store_edges *o)
 {
     sqlite3_stmt *st = r->stmts[R_EDGES];
@@ -187,7 +215,8 @@ int sqlite_edges(struct backend_reader *r, struct store_edges *o)
                      &(struct store_edge){.parent = {(uint64_t)sqlite3_column_int64(st, 0),
                                                      (uint64_t)sqlite3_column_int64(st, 1)},
                                           .child = i,
-                                          .on = (enum store_on)(sqlite3_column_int(st, 2) & ~UNMET),
+                                          .on = (enum store_on)(sqlite3_column_int(st, 2) & ~(UNMET | WAKE)),
+                                          .is_wake = sqlite3_column_int(st, 2) & WAKE,
                                           .is_pending = sqlite3_column_int(st, 3) != 0});
         (void)sqlite3_reset(st);
     }

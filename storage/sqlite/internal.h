@@ -47,6 +47,8 @@ enum write_stmt {
     W_QUEUE,
     W_FIND_STATE,
     W_PUT_EDGE,
+    W_DROP_WAKES,
+    W_END_WAKES,
     W_PENDING_EDGES,
     W_CHILDREN,
     W_PARENTS,
@@ -184,6 +186,7 @@ enum read_stmt {
     R_SCHEDULE_DUE,
     R_SCHEDULE_NEXT,
     R_EDGES,
+    R_WAKES,
     R_COUNT,
 };
 
@@ -451,8 +454,11 @@ int sqlite_drop_timer(struct backend *b, uint64_t key, enum backend_timer which)
 
 /* edges.c */
 int sqlite_edges(struct backend_reader *r, struct store_edges *o);
+/* Some of what the suspended task waits for. */
+int sqlite_read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out);
 int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out);
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e);
+int sqlite_drop_wakes(struct backend *b, uint64_t child);
 int sqlite_pending_edges(struct backend *b, uint64_t parent, size_t max, struct backend_edge *edges,
                          size_t *out_n);
 int sqlite_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,

@@ -23,7 +23,8 @@ static struct backend_row row_of(const struct backend *b, sqlite3_stmt *st,
                                 .earlier_attempts = (uint32_t)sqlite3_column_int64(st, 3),
                                 .daemon_deaths = (uint32_t)sqlite3_column_int64(st, 2),
                                 .started_wall_ms = b->now.wall_ms,
-                                .place = sqlite3_column_int64(st, 4)};
+                                .place = sqlite3_column_int64(st, 4),
+                                .has_suspended = sqlite3_column_type(st, 5) != SQLITE_NULL};
 }
 
 static int take_all(struct backend *b, const struct task_move *move, const struct backend_row *rows,

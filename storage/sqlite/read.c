@@ -54,6 +54,8 @@ static const char *const sql[R_COUNT] = {
                    " ORDER BY attempt",
     [R_EDGES] = "SELECT parent, parent_lo, kind, is_pending FROM edges WHERE child = ?1"
                 " ORDER BY parent",
+    [R_WAKES] = "SELECT parent, parent_lo FROM edges WHERE child = ?1 AND is_pending"
+                " ORDER BY parent LIMIT ?2",
     [R_SCHEDULE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE name = ?1",
     [R_SCHEDULE_RUNS] =
         "SELECT s.kind, s.at_ms, s.to_ms, s.done_ms, s.is_manual, s.key, s.lo,"
@@ -218,6 +220,8 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
         return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_rc(r->db, step);
     o->reported.place = place_of(r, &o->task);
     int rc = sqlite_read_checkpoint(r, &o->task, o->with_checkpoint);
+    if (rc == 0)
+        rc = sqlite_read_wakes(r, &o->task, &o->reported);
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 

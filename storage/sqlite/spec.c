@@ -128,6 +128,8 @@ void sqlite_read_live(sqlite3_stmt *st, struct task *out)
         .due_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 3),
         .started_wall_ms = sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 4),
         .earlier_attempts = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 5),
+        .is_suspended = sqlite3_column_int(st, SPEC_COLUMN_COUNT) == TASK_SCHEDULED &&
+                        sqlite3_column_int(st, SPEC_COLUMN_COUNT + 6) == 2,
         .unmet = (uint32_t)sqlite3_column_int64(st, SPEC_COLUMN_COUNT + 7),
     };
 }

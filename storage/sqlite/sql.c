@@ -41,7 +41,7 @@ static const char *const sql[W_COUNT] = {
     [W_ADD_LINE] = "INSERT INTO lines (number, lane, queue, handler, fair_key, limits)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [W_DROP_LINE] = "DELETE FROM lines WHERE number = ?1",
-    [W_TAKE] = "SELECT key, attempt, lost, past, place FROM live WHERE queue = ?1"
+    [W_TAKE] = "SELECT key, attempt, lost, past, place, suspended FROM live WHERE queue = ?1"
                " ORDER BY place LIMIT ?2",
     [W_FIRST] = "SELECT place FROM live WHERE queue = ?1 ORDER BY place LIMIT 1",
     [W_TAKE_ONE] = "UPDATE live SET state = ?2, attempt = ?3, queue = NULL, started_ms = ?4"
@@ -70,7 +70,7 @@ static const char *const sql[W_COUNT] = {
     [W_APPEND_END] = "UPDATE tasks SET input = CAST(input || char(10) || ?2 AS BLOB)"
                      " WHERE key IN (SELECT key FROM live WHERE after_key = ?1)",
     [W_QUEUE] = "UPDATE live SET state = ?2, queue = line, due_ms = NULL, after_key = NULL,"
-                " place = ?3 WHERE key = ?1",
+                " unmet = NULL, place = ?3 WHERE key = ?1",
     [W_FIND_STATE] = "SELECT coalesce(l.state, r.state) FROM tasks t"
                      " LEFT JOIN live l ON l.key = t.key LEFT JOIN results r ON r.key = t.key"
                      " WHERE t.key = ?1 AND t.lo = ?2",
@@ -78,6 +78,9 @@ static const char *const sql[W_COUNT] = {
                    " VALUES (?1, ?2, ?3, ?4, ?5)"
                    " ON CONFLICT (parent, child) DO UPDATE SET kind = excluded.kind,"
                    " is_pending = excluded.is_pending",
+    [W_DROP_WAKES] = "DELETE FROM edges WHERE child = ?1 AND kind = ?2",
+    [W_END_WAKES] = "UPDATE edges SET is_pending = 0, kind = kind - ?2"
+                    " WHERE child = ?1 AND kind & ?2",
     [W_PENDING_EDGES] = "SELECT parent, parent_lo, child, kind, is_pending FROM edges"
                         " INDEXED BY edges_pending WHERE parent = ?1 AND is_pending"
                         " ORDER BY child LIMIT ?2",

@@ -183,6 +183,16 @@ int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const s
     return rc;
 }
 
+int fixture_suspend(struct fixture *k, struct task *t, int64_t due_in_ms, struct store_wakes *w)
+{
+    struct store_apply o = {.task = *t, .wakes = w};
+    int rc = task_apply(t, EVENT_SUSPEND, &(struct task_in){.due_in_ms = due_in_ms}, &o.change);
+    if (rc == 0)
+        rc = wait_done(store_post(k->store, &store_verb_apply, &o.op, on_done), &o.op);
+    *t = o.task;
+    return rc;
+}
+
 static int revive(struct fixture *k, struct task *t, bool is_fresh)
 {
     struct store_revive o = {.task = *t, .is_fresh = is_fresh};

@@ -48,6 +48,8 @@ size_t fixture_claim(struct fixture *k, enum lane lane, size_t max, struct task 
 int fixture_recall(struct fixture *k, enum lane lane);
 /* Applies an event to a snapshot, which is brought up to date on success. */
 int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const struct task_in *in);
+/* Suspends the task for so long (< 0: for ever) or until these have ended (NULL: for none). */
+int fixture_suspend(struct fixture *k, struct task *t, int64_t due_in_ms, struct store_wakes *w);
 int fixture_succeed(struct fixture *k, struct task *t, const char *body);
 /* Another life; t (with its outcome) is brought up to date on success. */
 int fixture_revive(struct fixture *k, struct task *t);

@@ -324,6 +324,7 @@ struct peer_hello peer_hello(struct peer *p)
     h.memfd = says(&m, "memfd");
     h.checkpoint = says(&m, "checkpoint");
     h.yield = says(&m, "yield");
+    h.results = says(&m, "results");
     peer_message_release(&m);
     return h;
 }

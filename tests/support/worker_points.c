@@ -1,5 +1,6 @@
 #include "tests/support/worker_points.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,6 +343,36 @@ static void check_yield(struct worker *w)
     worker_expect_life(w, 3);
 }
 
+static void expect_until(struct worker *w, unsigned id, const char *ids)
+{
+    struct peer_message m;
+    worker_next(w, id, &m);
+    size_t n = m.n && m.payload[m.n - 1] == '\n' ? m.n - 1 : m.n;
+    if (!peer_message_is(&m, "SUSPEND") || n != strlen(ids) || memcmp(m.payload, ids, n) != 0)
+        fail("expected SUSPEND with \"%s\"; got \"%s\" \"%.300s\"", ids, m.line, m.payload);
+    peer_message_release(&m);
+}
+
+static void check_results(struct worker *w)
+{
+    static const char results[] = "{\"a\":{\"state\":\"succeeded\",\"done\":true,\"result\":[1]},"
+                                  "\"b\":{\"state\":null,\"done\":true}}";
+    struct peer_message m;
+    worker_ask(w, 1, "join", "one\ntwo");
+    expect_until(w, 1, "one\ntwo");
+    say(w, "RESULTS", 2, results);
+    worker_ask(w, 2, "join", "one\ntwo");
+    worker_answer(w, 2, &m);
+    json_t *got = json_loadb(m.payload, m.n, 0, NULL), *sent = json_loads(results, 0, NULL);
+    if (!peer_message_is(&m, "DONE") || !json_equal(got, sent))
+        fail("expected DONE with the results; got \"%s\" \"%.300s\"", m.line, m.payload);
+    json_decref(got);
+    json_decref(sent);
+    peer_message_release(&m);
+    worker_ask(w, 3, "join", "three"); /* another task, which has none */
+    expect_until(w, 3, "three");
+}
+
 static void check_end_of_stream(struct worker *w)
 {
     worker_expect_life(w, 1);
@@ -433,6 +464,8 @@ static const struct worker_point points[] = {
      WORKER_TOUR | WORKER_CHECKPOINT},
     {"YIELD suspends the task that it names", check_yield,
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_YIELD},
+    {"suspended until futures end, and told of them", check_results,
+     WORKER_TOUR | WORKER_CHECKPOINT | WORKER_RESULTS},
     {"the end of the stream ends it", check_end_of_stream, 0},
     {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},
     {"TERM ends it", check_term, 0},

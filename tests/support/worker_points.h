@@ -13,6 +13,7 @@ enum worker_need {
     WORKER_FORK = 16,
     WORKER_CHECKPOINT = 32,
     WORKER_YIELD = 64,
+    WORKER_RESULTS = 128,
 };
 
 struct worker_point {

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
+#include "tests/support/dir.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
@@ -48,8 +49,10 @@ static struct daemon *start(int language, const char *drain)
     char *command = folders_put(languages[language].command);
     char *handlers =
         text_printf("{\"steps\": {\"%s\": %s, \"retry_on\": [\"timeout\", \"crash\", \"signal\"],"
-                    " \"backoff\": {\"first\": 0.01}}, \"resume\": {\"%s\": %s}}",
-                    languages[language].kind, command, languages[language].kind, command);
+                    " \"backoff\": {\"first\": 0.01}}, \"resume\": {\"%s\": %s},"
+                    " \"join\": {\"%s\": %s, \"content_type\": \"application/json\"}}",
+                    languages[language].kind, command, languages[language].kind, command,
+                    languages[language].kind, command);
     const char *const settings[] = {"MAX_WORKERS=2", drain, "FUTURED_KILL_GRACE=0.2s"};
     struct daemon *d = daemon_start_handlers(handlers, settings, FUT_COUNT(settings));
     free(handlers);
@@ -270,6 +273,111 @@ START_TEST(test_suspends_over_a_restart)
 }
 END_TEST
 
+static void promise(struct daemon *d, char id[ID_TEXT_SIZE])
+{
+    struct http_reply r = api_post(daemon_url(d), "/v1/promises", "{}");
+    ck_assert_msg(r.status == 202 || r.status == 201, "%s", r.body);
+    json_t *f = json_loads(r.body, 0, NULL);
+    (void)snprintf(id, ID_TEXT_SIZE, "%s", api_str(f, "id"));
+    json_decref(f);
+    http_reply_release(&r);
+}
+
+static void complete(struct daemon *d, const char *id, const char *body)
+{
+    char *path = text_printf("/v1/futures/%s/complete", id);
+    struct http_reply r = api_post(daemon_url(d), path, body);
+    ck_assert_msg(r.status == 200, "%s", r.body);
+    http_reply_release(&r);
+    free(path);
+}
+
+/* Suspended until the last of them ends, over a restart; its slot is free, it says for what it
+ * waits, it is not charged, and it learns how they ended. */
+START_TEST(test_suspends_until_futures_end)
+{
+    char id[ID_TEXT_SIZE], a[ID_TEXT_SIZE], b[ID_TEXT_SIZE];
+    struct daemon *d = start(_i, "FUTURED_DRAIN=1s");
+    promise(d, a);
+    promise(d, b);
+    char *body = text_printf("{\"handler\":\"join\",\"input\":\"%s\\n%s\",\"retries\":0}", a, b);
+    api_submit(daemon_url(d), body, id);
+    json_t *f = api_wait_text(daemon_url(d), id, "waiting_for.code", "suspended");
+    ck_assert_int_eq(api_int(f, "waiting_for.futures"), 2);
+    ck_assert_uint_eq(json_array_size(api_at(f, "waiting_for.ids")), 2);
+    ck_assert_ptr_null(api_at(f, "waiting_for.until"));
+    json_decref(f);
+    ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "busy"), 0);
+    complete(d, b, "{\"result\":{\"paid\":[7]}}");
+    daemon_kill(d);
+    daemon_start(d);
+    f = api_wait_text(daemon_url(d), id, "waiting_for.code", "suspended");
+    ck_assert_int_eq(api_int(f, "waiting_for.futures"), 1);
+    ck_assert_str_eq(json_string_value(json_array_get(api_at(f, "waiting_for.ids"), 0)), a);
+    json_decref(f);
+    complete(d, a, "{\"error\":{\"code\":\"refused\",\"message\":\"No.\"}}");
+    f = api_done(daemon_url(d), id);
+    ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%s", api_str(f, "error.message"));
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_t *ends = api_at(f, "result"), *ea = json_object_get(ends, a), *eb = json_object_get(ends, b);
+    ck_assert_str_eq(api_str(ea, "state"), "failed");
+    ck_assert_str_eq(api_str(ea, "error.code"), "refused");
+    ck_assert_str_eq(api_str(eb, "state"), "succeeded");
+    ck_assert_int_eq(json_integer_value(json_array_get(api_at(eb, "result.paid"), 0)), 7);
+    json_decref(f);
+    free(body);
+    end(&d);
+}
+END_TEST
+
+/* An id that is none, and one that is not known: it fails, and says why. */
+START_TEST(test_suspends_for_nothing_that_cannot_end)
+{
+    char id[ID_TEXT_SIZE];
+    struct daemon *d = start(_i, "FUTURED_DRAIN=1s");
+    api_submit(daemon_url(d), "{\"handler\":\"join\",\"input\":\"that-is-no-id\"}", id);
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "error.code"), "bad_suspension");
+    ck_assert_msg(strstr(api_str(f, "error.message"), "that-is-no-id"), "%s",
+                  api_str(f, "error.message"));
+    json_decref(f);
+    api_submit(daemon_url(d),
+               "{\"handler\":\"join\",\"input\":\"01234567-89ab-7def-8123-456789abcdef\"}", id);
+    f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "error.code"), "bad_suspension");
+    json_decref(f);
+    end(&d);
+}
+END_TEST
+
+/* For a task of its own that is to begin after it. */
+START_TEST(test_suspends_in_no_circle)
+{
+    static const char program[] = "import futured_worker as worker\n"
+                                  "@worker.handler\n"
+                                  "def circle(task):\n"
+                                  "    child = task.submit('circle', after=[task.id])\n"
+                                  "    raise worker.Suspend(until=child)\n"
+                                  "worker.run()\n";
+    char *sdk = daemon_built("../../workers/sdk"), id[ID_TEXT_SIZE];
+    char *handlers = text_printf("{\"circle\": {\"worker\": [\"python3\", \"DIR/circle.py\"],"
+                                 " \"env\": {\"PYTHONPATH\": \"%s\"}}}",
+                                 sdk);
+    struct daemon *d = daemon_new();
+    dir_write(daemon_dir(d), "circle.py", program, sizeof(program) - 1);
+    daemon_set_handlers(d, handlers);
+    daemon_start(d);
+    api_submit(daemon_url(d), "{\"handler\":\"circle\"}", id);
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "error.code"), "deadlock");
+    ck_assert_msg(strstr(api_str(f, "error.message"), id), "%s", api_str(f, "error.message"));
+    json_decref(f);
+    free(handlers);
+    free(sdk);
+    end(&d);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("resume", SUITE_TIMEOUT_S, NULL, NULL);
@@ -279,5 +387,8 @@ int main(void)
     tcase_add_loop_test(t, test_resumes_after_a_shutdown, 0, LANGUAGES);
     tcase_add_loop_test(t, test_another_life_has_the_checkpoint_or_begins_anew, 0, LANGUAGES);
     tcase_add_loop_test(t, test_suspends_over_a_restart, 0, LANGUAGES);
+    tcase_add_loop_test(t, test_suspends_until_futures_end, 0, LANGUAGES);
+    tcase_add_loop_test(t, test_suspends_for_nothing_that_cannot_end, 0, LANGUAGES);
+    tcase_add_test(t, test_suspends_in_no_circle);
     return suite_run_cases("resume", t, NULL);
 }

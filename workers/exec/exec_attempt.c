@@ -64,8 +64,8 @@ static void finish(struct exec_attempt *x, enum run_class class, struct task_out
     o->log = x->log.data ? x->log.data + extra : "";
     o->log_len = x->log.len - extra;
     struct task_outcome *outcome = task_outcome_new(o);
-    free_buffers(x);
     x->start.done(x, class, outcome);
+    free_buffers(x);
 }
 
 static void fail_start(struct exec_attempt *x, int error, const char *why)
@@ -244,7 +244,7 @@ static void take_lines(struct exec_attempt *x, const char *bytes, size_t n)
             tell_progress(x);
         else if (said == PROGRESS_SUSPEND)
             x->suspends = true;
-        else
+        else if (said == PROGRESS_CHECKPOINT)
             store(x);
     }
     buf_put(&x->unread, bytes, n);
@@ -274,17 +274,22 @@ void exec_attempt_yield(struct exec_attempt *x)
         tell(x, "yield", NULL);
 }
 
-/* The first line for the program: what an earlier attempt stored. */
-static void tell_checkpoint(struct exec_attempt *x)
+static void put_bytes(struct exec_attempt *x, const struct task_checkpoint *c, const char *word,
+                      const char *otherwise)
 {
-    const struct task_checkpoint *c = x->start.task->checkpoint;
-    if (!c) {
-        tell(x, "none", NULL);
+    buf_puts(&x->answers, c ? word : otherwise);
+    if (!c)
         return;
-    }
-    buf_puts(&x->answers, "checkpoint ");
     base64_put(&x->answers, c->body, c->len);
     buf_putc(&x->answers, '\n');
+}
+
+/* The first line for the program: what an earlier attempt stored; and before it, what became of the
+ * futures that this one suspended itself for. */
+static void tell_checkpoint(struct exec_attempt *x)
+{
+    put_bytes(x, x->start.task->results, "results ", "");
+    put_bytes(x, x->start.task->checkpoint, "checkpoint ", "none\n");
     send_answers(x);
 }
 

@@ -32,6 +32,13 @@ static bool parse_suspend(struct progress_lines *p, const char *text)
     return true;
 }
 
+static enum progress_word add_until(struct progress_lines *p, const char *ids)
+{
+    if (p->until.len + strlen(ids) < PROGRESS_UNTIL_MAX + PROGRESS_LINE_MAX)
+        buf_printf(&p->until, "%s ", ids);
+    return PROGRESS_UNTIL;
+}
+
 static const char *after(const char *line, const char *word)
 {
     size_t n = strlen(word);
@@ -47,6 +54,9 @@ static enum progress_word parse(struct progress_lines *p)
         return PROGRESS_NOTHING;
     if (strcmp(p->line, "suspend") == 0)
         return parse_suspend(p, "0") ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
+    text = after(p->line, "until ");
+    if (text)
+        return add_until(p, text);
     text = after(p->line, "suspend ");
     return text && parse_suspend(p, text) ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
 }
@@ -110,4 +120,5 @@ enum progress_word progress_lines_end(struct progress_lines *p)
 void progress_lines_release(struct progress_lines *p)
 {
     buf_release(&p->checkpoint);
+    buf_release(&p->until);
 }

@@ -1,6 +1,6 @@
 /* progress_lines: what a program writes to its FUTURED_PROGRESS_FD: lines
  * `progress FRACTION [message]`, FRACTION from 0 to 1; where checkpoints are taken also
- * `checkpoint BASE64` and `suspend [SECONDS]`. Bytes in, words out; other lines are counted and
+ * `checkpoint BASE64`, `until ID [ID]...` and `suspend [SECONDS]`. Bytes in, words out; other lines are counted and
  * left. Pure; one owner at a time. */
 #ifndef FUT_WORKERS_EXEC_PROGRESS_LINES_H
 #define FUT_WORKERS_EXEC_PROGRESS_LINES_H
@@ -9,7 +9,9 @@
 
 #include "core/base64.h"
 #include "core/buf.h"
+#include "core/id.h"
 #include "core/task.h"
+#include "storage/store.h"
 #include "workers/handlers/run.h"
 
 #define PROGRESS_LINE_MAX (RUN_MESSAGE_MAX + 64) /* bytes; a longer line is bad */
@@ -18,8 +20,11 @@
     (BASE64_LEN(TASK_CHECKPOINT_MAX) + 4) /* characters that are kept                              \
                                            */
 
+/* Bytes of ids that are kept: more than a task may be suspended for. */
+#define PROGRESS_UNTIL_MAX ((STORE_WAKES_MAX + 1) * (size_t)ID_TEXT_SIZE)
+
 /* What a line says. */
-enum progress_word { PROGRESS_NOTHING, PROGRESS_REPORT, PROGRESS_CHECKPOINT, PROGRESS_SUSPEND };
+enum progress_word { PROGRESS_NOTHING, PROGRESS_REPORT, PROGRESS_CHECKPOINT, PROGRESS_UNTIL, PROGRESS_SUSPEND };
 
 struct progress_lines {
     bool takes_checkpoints; /* its owner's */
@@ -33,6 +38,7 @@ struct progress_lines {
     char message[RUN_MESSAGE_MAX + 1]; /* "" when it had none */
     struct buf checkpoint;             /* base64, as it came, up to PROGRESS_CHECKPOINT_MAX */
     uint64_t checkpoint_len;           /* characters that there were */
+    struct buf until; /* ids of futures, a space between them, up to PROGRESS_UNTIL_MAX */
     int64_t suspend_ms;
 };
 

@@ -170,12 +170,27 @@ static int put_checkpoint(struct worker_process *w, const struct worker_job *job
     return wire_stream_put(&w->stream, &h, c->body);
 }
 
-/* Both messages, or none. */
+/* So does what became of the futures that it was suspended for. */
+static int put_results(struct worker_process *w, const struct worker_job *job, uint64_t id)
+{
+    const struct task_checkpoint *r = job->task->results;
+    struct wire_head h = WIRE_HEAD(WIRE_RESULTS);
+    if (!r || !w->takes_results)
+        return 0;
+    h.id = id;
+    h.bytes = r->len;
+    h.type = r->type;
+    return wire_stream_put(&w->stream, &h, r->body);
+}
+
+/* All messages, or none. */
 static int put_run(struct worker_process *w, const struct worker_job *job,
                    const struct wire_head *run)
 {
     struct wire_mark before = wire_stream_mark(&w->stream);
     int rc = put_checkpoint(w, job, run->id);
+    if (rc == 0)
+        rc = put_results(w, job, run->id);
     if (rc == 0)
         rc = wire_stream_put(&w->stream, run, job->task->spec->input);
     if (rc != 0)

@@ -36,6 +36,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     w->takes_cancel = h->cancel;
     w->takes_checkpoints = h->checkpoint;
     w->takes_yield = h->yield;
+    w->takes_results = h->results;
     w->takes_tokens = h->token_wanted && !w->is_builtin;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;

@@ -37,7 +37,7 @@ enum worker_end_how {
 struct worker_end {
     enum worker_end_how how;
     const struct wire_head *head; /* DONE, FAILED, SUSPENDED */
-    const unsigned char *payload; /* DONE, FAILED: head->bytes of them */
+    const unsigned char *payload; /* DONE, FAILED, SUSPENDED: head->bytes of them */
     bool closed_channel;          /* DIED: it had closed its channel, and was killed for that */
     bool known;                   /* DIED, PROTOCOL: the fork server has told what follows */
     int status;                   /* as waitpid tells */
@@ -126,7 +126,7 @@ struct worker_process {
     struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */
     uint32_t n_abandoned;
     bool is_builtin;
-    bool said_hello, takes_cancel, takes_checkpoints, takes_yield, takes_tokens;
+    bool said_hello, takes_cancel, takes_checkpoints, takes_yield, takes_results, takes_tokens;
     bool we_ended_it;    /* its end was our wish */
     bool broke_rules;    /* it was killed for what it wrote on its channel */
     bool killed;         /* after the end of its channel */

@@ -30,7 +30,7 @@ static const unsigned transitions[ATTEMPT_STATE_COUNT] = {
     [ATTEMPT_RUNNING] = TO(STOPPING) | TO(ENDED),
     [ATTEMPT_STOPPING] = TO(ENDED),
     [ATTEMPT_ENDED] = TO(SAVING) | TO(GONE),
-    [ATTEMPT_SAVING] = TO(UNSAVED) | TO(GONE),
+    [ATTEMPT_SAVING] = TO(SAVING) | TO(UNSAVED) | TO(GONE),
     [ATTEMPT_UNSAVED] = TO(ENDED),
 };
 
@@ -234,9 +234,9 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     if (a->is_callback)
         a->receiver = callback_receiver(task->spec->input, task->spec->input_len);
     report_init(&a->report, s->cfg.store, s->loop, &s->inbox, task);
-    bool is_blocked = task->spec->has_refs || blocked_must_wait(a);
+    bool is_filled = filling_is_needed(task), is_blocked = is_filled || blocked_must_wait(a);
     attempt_move(a, is_blocked ? ATTEMPT_BLOCKED : state_when_free(a));
-    if (task->spec->has_refs)
+    if (is_filled)
         filling_post(a, on_filled);
     return a;
 }
@@ -387,6 +387,7 @@ void attempt_free(struct attempt *a)
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);
     handlers_unref(a->handlers);
+    suspension_free(a);
     free(a->gate);
     free(a);
 }

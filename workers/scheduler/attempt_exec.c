@@ -14,9 +14,12 @@ static void on_done(struct exec_attempt *x, enum run_class class, struct task_ou
 {
     struct attempt *a = FUT_CONTAINER(x, struct program_run, exec)->attempt;
     exec_holds_succeed(&a->s->holds, a->handler->info.name);
-    if (class == RUN_SUSPENDED)
-        a->retry_after_ms = x->lines.suspend_ms;
-    attempt_end(a, class, o);
+    if (class != RUN_SUSPENDED) {
+        attempt_end(a, class, o);
+        return;
+    }
+    task_outcome_unref(o);
+    suspension_end(a, (uint64_t)x->lines.suspend_ms, x->lines.until.data, x->lines.until.len);
 }
 
 static void on_checkpoint(struct exec_attempt *x, const void *bytes, size_t n)

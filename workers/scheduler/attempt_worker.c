@@ -93,8 +93,7 @@ static void failed(struct attempt *a, const struct worker_end *end)
 
 static void suspended(struct attempt *a, const struct worker_end *end)
 {
-    a->retry_after_ms = (int64_t)end->head->for_ms;
-    attempt_end(a, RUN_SUSPENDED, NULL);
+    suspension_end(a, end->head->for_ms, (const char *)end->payload, (size_t)end->head->bytes);
 }
 
 static void too_large(struct attempt *a, const struct worker_end *end)

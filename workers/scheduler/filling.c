@@ -1,6 +1,7 @@
-/* filling: the input of an attempt that refers to results of other tasks, on its way from the
- * store. The attempt is BLOCKED until it is there, and has no slot. The scheduler's thread, but for
- * on_done. */
+/* filling: what an attempt needs of other tasks, on its way from the store: an input that refers to
+ * their results, and what became of the futures that the task was suspended for. The attempt is
+ * BLOCKED until it is there, and has no slot. The scheduler's thread, but for on_done and
+ * on_results. */
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -8,7 +9,8 @@
 
 /* Outlives its attempt when need be. */
 struct filling {
-    struct store_fill op;
+    struct store_fill op;              /* first, where the input refers to results */
+    struct store_wake_results results; /* then, where the task was suspended */
     struct task_spec *template; /* what op refers to */
     struct inbox *inbox;
     struct inbox_item item;
@@ -25,31 +27,65 @@ static void set_filling(struct attempt *a, struct filling *f)
 static void filling_free(struct filling *f)
 {
     task_spec_unref(f->op.filled);
+    task_checkpoint_unref(f->results.results);
     task_outcome_unref(f->op.refused);
     task_spec_unref(f->template);
     free(f);
 }
 
 /* The attempt runs with this input; what is stored of the task stays as it is. */
-static void answer(struct attempt *a, struct filling *f)
+static void answer(struct filling *f, int rc)
 {
+    struct attempt *a = f->owner;
     struct task_outcome *refused = f->op.refused;
     f->op.refused = NULL;
-    set_filling(a, NULL);
-    if (f->op.filled) {
+    if (a)
+        set_filling(a, NULL);
+    if (a && f->op.filled) {
         task_spec_unref(a->apply.task.spec);
         a->apply.task.spec = f->op.filled;
         f->op.filled = NULL;
     }
-    f->done(a, f->op.op.rc, refused);
+    if (a) {
+        a->apply.task.results = f->results.results;
+        f->results.results = NULL;
+        f->done(a, rc, refused);
+    }
+    filling_free(f);
+}
+
+static void on_results_item(struct inbox_item *item)
+{
+    struct filling *f = FUT_CONTAINER(item, struct filling, item);
+    answer(f, f->results.op.rc);
+}
+
+/* A reader thread of the store. */
+static void on_results(struct store_op *op)
+{
+    struct filling *f = FUT_CONTAINER(op, struct filling, results.op);
+    f->item.fn = on_results_item;
+    inbox_push(f->inbox, &f->item);
+}
+
+static void post_results(struct filling *f)
+{
+    struct scheduler *s = f->owner->s;
+    f->results.id = f->owner->apply.task.spec->id;
+    f->results.max_bytes =
+        s->cfg.max_result_bytes < TASK_CHECKPOINT_MAX ? s->cfg.max_result_bytes : TASK_CHECKPOINT_MAX;
+    int rc = store_post(s->cfg.store, &store_verb_wake_results, &f->results.op, on_results);
+    if (rc != 0)
+        answer(f, rc);
 }
 
 static void on_answer(struct inbox_item *item)
 {
     struct filling *f = FUT_CONTAINER(item, struct filling, item);
-    if (f->owner)
-        answer(f->owner, f);
-    filling_free(f);
+    if (f->op.op.rc == 0 && f->owner && f->owner->apply.task.has_suspended)
+        post_results(f);
+    else
+        answer(f, f->op.op.rc);
 }
 
 /* A reader thread of the store. */
@@ -57,6 +93,11 @@ static void on_done(struct store_op *op)
 {
     struct filling *f = FUT_CONTAINER(op, struct filling, op.op);
     inbox_push(f->inbox, &f->item);
+}
+
+bool filling_is_needed(const struct task *t)
+{
+    return t->spec->has_refs || t->has_suspended;
 }
 
 void filling_post(struct attempt *a, filling_done *done)
@@ -69,12 +110,13 @@ void filling_post(struct attempt *a, filling_done *done)
     f->owner = a;
     f->op = (struct store_fill){.spec = f->template, .max_bytes = a->s->cfg.max_input_bytes};
     set_filling(a, f);
-    int rc = store_post(a->s->cfg.store, &store_verb_fill, &f->op.op, on_done);
-    if (rc == 0)
+    if (!f->template->has_refs) {
+        post_results(f);
         return;
-    set_filling(a, NULL);
-    filling_free(f);
-    done(a, rc, NULL);
+    }
+    int rc = store_post(a->s->cfg.store, &store_verb_fill, &f->op.op, on_done);
+    if (rc != 0)
+        answer(f, rc);
 }
 
 void filling_forget(struct attempt *a)

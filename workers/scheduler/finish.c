@@ -80,11 +80,21 @@ static bool may_pass(int rc)
            rc == FUT_ERR_FULL || rc == FUT_ERR_BUSY;
 }
 
+static void compute_change(struct attempt *a);
+static void post(struct attempt *a);
+
 static void on_answer(struct attempt *a, int rc)
 {
     a->s->posted--;
     if (may_pass(rc)) {
         try_later(a, rc);
+        return;
+    }
+    if (a->suspension && (rc == FUT_ERR_INVAL || rc == FUT_ERR_CONFLICT)) {
+        a->outcome = suspension_refuse(a, rc);
+        a->class = RUN_NEVER;
+        compute_change(a);
+        post(a);
         return;
     }
     if (rc == 0)

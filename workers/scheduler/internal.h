@@ -1,5 +1,5 @@
 /* scheduler_internal: what the modules of the scheduler share, from the lowest to the highest:
- * report, storing (checkpoints), attempt (one run of a task, and where it stands), attempt_thread,
+ * report, storing (checkpoints), filling (results that it needs), suspension, attempt (one run of a task, and where it stands), attempt_thread,
  * attempt_exec and attempt_worker (the ways to run), cancels (hearing from the store), finish
  * (telling the store), audit (does the store say the same), ready (attempts that wait for a slot),
  * slots (how many at once), exclusions (whose tasks are not taken for now), claims (taking tasks),
@@ -223,6 +223,7 @@ struct attempt {
     struct attempt_token *token; /* NULL: its program was given none */
     int64_t retry_after_ms;      /* a temporary failure is tried again no sooner; STOP_DEFERRED and
                                     RUN_SUSPENDED: then */
+    struct suspension *suspension; /* RUN_SUSPENDED: until futures have ended; NULL: none */
     struct task_limit *gate;     /* that its end closes for retry_after_ms; NULL: none */
     enum run_class class;        /* how it ended, and */
     struct task_outcome *outcome;
@@ -308,12 +309,27 @@ void storing_post(struct attempt *a, const char *type, const void *bytes, size_t
 /* The attempt wants no answer any more; what is with the store is stored all the same. */
 void storing_forget(struct attempt *a);
 
+/* ---- suspension.c ---- */
+
+/* The attempt ends by suspending its task: for so long, or until these futures have ended (their
+ * ids, white space between them, borrowed), whatever comes first; for_ms 0 beside futures: until
+ * then only. Ends the attempt as failed when they are none. */
+void suspension_end(struct attempt *a, uint64_t for_ms, const char *ids, size_t n);
+/* Why the store has refused it (FUT_ERR_INVAL, FUT_ERR_CONFLICT), one reference; the attempt is
+ * suspended for nothing any more. */
+struct task_outcome *suspension_refuse(struct attempt *a, int rc);
+void suspension_free(struct attempt *a);
+
 /* ---- filling.c ---- */
 
+/* Does the store have something for the attempt of this task: results to which its input refers, or
+ * those of the futures that it was suspended for? */
+bool filling_is_needed(const struct task *t);
 /* How it went: 0, FUT_ERR_INVAL with `refused` (the callee's), or why the store could not read. */
 typedef void filling_done(struct attempt *a, int rc, struct task_outcome *refused);
-/* Has the store put the results to which the attempt's input refers in their places; done follows,
- * maybe before it returns, unless filling_forget comes before. */
+/* Has the store put the results to which the attempt's input refers in their places, and say what
+ * became of the futures that the task was suspended for; done follows, maybe before it returns,
+ * unless filling_forget comes before. */
 void filling_post(struct attempt *a, filling_done *done);
 /* The attempt wants no input any more. */
 void filling_forget(struct attempt *a);

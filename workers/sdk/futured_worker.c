@@ -51,7 +51,7 @@ struct payload {
 struct futured_task {
     struct message head;
     char handler[256], id[64], trace[128];
-    struct payload input, checkpoint;
+    struct payload input, checkpoint, results;
     char checkpoint_type[TYPE_MAX_BYTES + 1]; /* "": there is none */
     int is_cancelled, is_answered, must_yield;
     int is_stored; /* the checkpoint that was sent: 0: not answered yet, 1: saved, -1: refused */
@@ -566,17 +566,36 @@ static int host_save(struct futured_task *t, const void *bytes, size_t n, const 
     return -1;
 }
 
-static void host_suspend(struct futured_task *t, uint64_t ms)
+static void host_suspend_until(struct futured_task *t, const char *const *ids, size_t n,
+                               uint64_t ms)
 {
     char header[96];
+    size_t size = 0;
     if (t->is_answered)
         return;
     (void)fflush(NULL);
-    (void)snprintf(header, sizeof(header), "SUSPEND %llu 0 for_ms=%llu\n",
-                   (unsigned long long)t->head.id,
+    for (size_t i = 0; i < n; i++)
+        size += strlen(ids[i]) + 1;
+    (void)snprintf(header, sizeof(header), "SUSPEND %llu %zu for_ms=%llu\n",
+                   (unsigned long long)t->head.id, size,
                    (unsigned long long)(ms < SUSPEND_MAX_MS ? ms : SUSPEND_MAX_MS));
     say(header, NULL, 0);
+    for (size_t i = 0; i < n; i++) {
+        write_bytes(ids[i], strlen(ids[i]));
+        write_bytes("\n", 1);
+    }
     t->is_answered = 1;
+}
+
+static void host_suspend(struct futured_task *t, uint64_t ms)
+{
+    host_suspend_until(t, NULL, 0, ms);
+}
+
+static const char *host_results(struct futured_task *t, size_t *n)
+{
+    *n = t->results.n;
+    return t->results.bytes;
 }
 
 static const struct futured_host host = {
@@ -599,6 +618,8 @@ static const struct futured_host host = {
     .save = host_save,
     .should_yield = host_should_yield,
     .suspend = host_suspend,
+    .suspend_until = host_suspend_until,
+    .results = host_results,
 };
 
 /* ---- one task after another ------------------------------------------------------------------ */
@@ -639,6 +660,12 @@ static void task_read_checkpoint(struct futured_task *t, const struct message *m
                    *m->type ? m->type : "application/octet-stream");
 }
 
+static void task_read_results(struct futured_task *t, const struct message *m)
+{
+    payload_release(&t->results);
+    payload_read(&t->results, m);
+}
+
 static void task_run(const struct futured_plugin *plugin, struct futured_task *t)
 {
     key_text(&t->head, "handler", t->handler, sizeof(t->handler));
@@ -651,12 +678,13 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
     drop_result(t);
     payload_release(&t->input);
     payload_release(&t->checkpoint);
+    payload_release(&t->results);
 }
 
 static void greet(const char *more)
 {
     char header[96];
-    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1%s\n",
+    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1 results=1%s\n",
                    more);
     say(header, NULL, 0);
 }
@@ -673,6 +701,8 @@ static int serve(const struct futured_plugin *plugin)
                 return 0;
             if (strcmp(t.head.verb, "CHECKPOINT") == 0)
                 task_read_checkpoint(&t, &t.head);
+            else if (strcmp(t.head.verb, "RESULTS") == 0)
+                task_read_results(&t, &t.head);
             else if (strcmp(t.head.verb, "RUN") != 0)
                 take_word(NULL, &t.head); /* late */
         } while (strcmp(t.head.verb, "RUN") != 0);

@@ -28,6 +28,14 @@
  *       }
  *     });
  *
+ * It may suspend itself until others have ended, however long that takes; no slot waits:
+ *
+ *     worker.handler('order', async (task) => {
+ *       const [paid] = Object.values(task.results);    // { id: { state, done, result or error } }
+ *       if (!paid) throw new worker.Suspend(3600, { until: [id] });   // an hour at most; 0: no limit
+ *       return paid.result;
+ *     });
+ *
  * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
@@ -54,14 +62,16 @@ class Cancelled extends Error {}
 class NotSaved extends Error {}
 
 /** Throw it to end this run: the task is run again in so many seconds, with its checkpoint, and this
- * run is not charged. */
+ * run is not charged. until: futures, or ids of tasks, promises and batches: it is run again when all
+ * have ended (or, with seconds, then at the latest), and task.results says how. */
 class Suspend extends Error {
-  constructor(seconds = 0) {
+  constructor(seconds = 0, { until = [] } = {}) {
     super(`suspended for ${seconds} s`);
     if (!(seconds >= 0 && seconds <= SUSPEND_MAX)) {
       throw new RangeError(`a task is suspended for 0 to ${SUSPEND_MAX} seconds`);
     }
     this.seconds = seconds;
+    this.until = (Array.isArray(until) ? until : [until]).map((each) => String(each.id ?? each));
   }
 }
 
@@ -169,11 +179,13 @@ class Task {
   #controller = new AbortController();
   #yield = new AbortController();
   #restored;
+  #results;
   #answers = []; // of checkpoints, one at a time
 
-  constructor(head, input, say, restored) {
+  constructor(head, input, say, restored, results) {
     this.#say = say;
     this.#restored = restored;
+    this.#results = results;
     this.input = input; // a Buffer
     this.id = head.keys.task ?? ''; // of the future
     this.handler = head.keys.handler ?? '';
@@ -190,6 +202,12 @@ class Task {
   /** What an earlier run of this task saved last, as it was given to save(); undefined: nothing. */
   get checkpoint() {
     return this.#restored && decode(this.#restored.payload, this.#restored.type);
+  }
+
+  /** What became of the futures that the run before threw Suspend for, by their ids: objects of state,
+   * done and result or error, as the future shows them. {}: it did not. */
+  get results() {
+    return this.#results ? JSON.parse(this.#results.payload.toString('utf8')) : {};
   }
 
   /** Stores a checkpoint in place of the one before: on disk when the promise is kept. It rejects with
@@ -324,6 +342,7 @@ function find(name) {
 function serve(socket, concurrency) {
   const running = new Map();
   let restored; // the checkpoint of the task that comes next
+  let results; // what became of the futures that it was suspended for
   const current = new AsyncLocalStorage(); // the task whose code runs
 
   async function start(head, input) {
@@ -332,15 +351,18 @@ function serve(socket, concurrency) {
       if (payload.length > 0) socket.write(payload);
     };
     const own = restored?.id === head.id ? restored : undefined;
-    restored = undefined;
-    const task = new Task(head, input, say, own);
+    const told = results?.id === head.id ? results : undefined;
+    restored = results = undefined;
+    const task = new Task(head, input, say, own, told);
     // Once: what a task throws besides may end it before its handler returns.
     const answer = (verb, more, payload) => {
       if (running.delete(head.id)) say(verb, more, payload);
     };
     task.fail = (error) => {
-      if (is(error, Suspend)) answer('SUSPEND', ` for_ms=${Math.round(error.seconds * 1000)}`, Buffer.alloc(0));
-      else answer('FAIL', ...failure(error));
+      if (is(error, Suspend)) {
+        const ids = Buffer.from(error.until.join('\n'), 'utf8');
+        answer('SUSPEND', ` for_ms=${Math.round(error.seconds * 1000)}`, ids);
+      } else answer('FAIL', ...failure(error));
     };
     running.set(head.id, task);
     try {
@@ -366,6 +388,7 @@ function serve(socket, concurrency) {
     const task = running.get(head.id); // unknown: it has just ended
     if (head.verb === 'RUN') start(head, payload);
     else if (head.verb === 'CHECKPOINT') restored = { id: head.id, type: head.keys.type, payload };
+    else if (head.verb === 'RESULTS') results = { id: head.id, payload };
     else if (head.verb === 'CANCEL') task?.cancel();
     else if (head.verb === 'YIELD') task?.askToYield();
     else if (head.verb === 'SAVED') task?.answered();
@@ -382,7 +405,7 @@ function serve(socket, concurrency) {
   socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
-  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 submits=1\n`);
+  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 results=1 submits=1\n`);
 }
 
 function giveUp(error) {

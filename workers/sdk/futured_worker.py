@@ -32,6 +32,15 @@ the run before; with Suspend it ends a run itself and leaves its slot to others 
             if task.should_yield:            # the daemon shuts down, or this worker is replaced
                 raise worker.Suspend()       # goes on as soon as it can; Suspend(60): in a minute
 
+It may suspend itself until others have ended, however long that takes: no slot and no process waits.
+
+    @worker.handler
+    def order(task):
+        if not task.results:                 # the first run
+            raise worker.Suspend(until=[task.submit("pay", task.json())])    # Suspend(3600, until=…): 1 h at most
+        (paid,) = task.results.values()      # {id: {"state", "done", "result" or "error"}}
+        return paid["result"]
+
 A task submits others and waits for them; its slot runs others meanwhile, so a task may wait for tasks
 of its own pool, also where there is one slot:
 
@@ -115,13 +124,17 @@ class Failed(Exception):
 
 class Suspend(BaseException):
     """Raise it to end this run: the task is run again in so many seconds, with its checkpoint, and
-    this run is not charged. No Exception, so that `except Exception` does not catch it."""
+    this run is not charged. until: futures, or ids of tasks, promises and batches: it is run again
+    when all have ended (or, with seconds, then at the latest), and task.results says how. No
+    Exception, so that `except Exception` does not catch it."""
 
-    def __init__(self, seconds=0):
+    def __init__(self, seconds=0, until=()):
         if not 0 <= seconds <= SUSPEND_MAX:
             raise ValueError("a task is suspended for 0 to %d seconds" % SUSPEND_MAX)
+        until = [until] if isinstance(until, (str, Future)) else list(until)
         super().__init__(seconds)
         self.seconds = seconds
+        self.until = [future if isinstance(future, str) else future.id for future in until]
 
 
 class ProtocolError(Exception):
@@ -221,7 +234,7 @@ class _Channel:
         line, _, rest = bytes(self.buffer).partition(b"\n")
         self.buffer = bytearray(rest)
         verb, number, size, keys = _parse(line)
-        if "fd" in keys and verb in ("RUN", "CHECKPOINT"):
+        if "fd" in keys and verb in ("RUN", "CHECKPOINT", "RESULTS"):
             return verb, number, keys, self._map(size)
         return verb, number, keys, self._payload(size)
 
@@ -277,6 +290,7 @@ class Task:
         self._cancel, self._yield, self._answered = (threading.Event() for _ in range(3))
         self._saving, self._refused = threading.Lock(), None
         self._restored = worker.restored.pop(number, None)
+        self._results = worker.results.pop(number, None)
         self.id = keys.get("task", "")                #: the future's id
         self.handler = keys.get("handler", "")        #: the name that the task was sent to
         self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
@@ -327,6 +341,12 @@ class Task:
             return None
         kind, data = self._restored
         return _decode(bytes(data), kind)
+
+    @property
+    def results(self):
+        """What became of the futures that the run before raised Suspend for, by their ids: a dict of
+        "state", "done" and "result" or "error", as the future shows them. {}: it did not."""
+        return json.loads(bytes(self._results)) if self._results is not None else {}
 
     def save(self, value):
         """Stores a checkpoint in place of the one before. It is on disk when this returns; raises
@@ -568,11 +588,13 @@ class _Worker:
         self.concurrency = concurrency
         self.running = {}   # number: Task
         self.restored = {}  # number: (type, payload), of a task that comes next
+        self.results = {}   # number: payload, likewise
 
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
         memfd = " memfd=1" if MEMFD else ""
-        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1 submits=1%s%s" % (VERSION, size, memfd, more))
+        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1 results=1 submits=1%s%s"
+                           % (VERSION, size, memfd, more))
 
     def serve(self):
         """Until the stream ends."""
@@ -602,6 +624,8 @@ class _Worker:
         task = self.running.get(number)  # None: it has just ended
         if verb == "CHECKPOINT":
             self.restored = {number: (keys.get("type", "application/octet-stream"), payload)}
+        elif verb == "RESULTS":
+            self.results = {number: payload}
         elif verb not in ("CANCEL", "YIELD", "SAVED", "REFUSED"):
             raise ProtocolError("unexpected %s" % verb)
         elif task and verb == "CANCEL":
@@ -635,8 +659,9 @@ class _Worker:
         try:
             answer = self._done(task)
         except Suspend as until:
-            head = "SUSPEND %d 0 for_ms=%d" % (task._number, round(until.seconds * 1000))
-            answer = lambda: self.channel.write(head)  # noqa: E731
+            ids = "\n".join(until.until).encode("utf-8")
+            head = "SUSPEND %d %d for_ms=%d" % (task._number, len(ids), round(until.seconds * 1000))
+            answer = lambda: self.channel.write(head, ids)  # noqa: E731
         except BaseException as error:  # SystemExit too: a handler may not end the worker so
             answer = self._failure(task, error)
         self.running.pop(task._number, None)

@@ -19,7 +19,11 @@
 #     $FUTURED_CHECKPOINT_FILE         what an earlier run of the task saved last; '' when there is nothing
 #     futured_should_yield             0: the daemon asks the task to save and to suspend itself (known
 #                                      after a futured_save)
-#     futured_suspend [SECONDS]        ends this run, uncharged: the task goes on in so many whole seconds
+#     futured_suspend [SECONDS [ID…]]  ends this run, uncharged: the task goes on in so many whole seconds;
+#                                      with ids of futures when all these have ended, and then at the
+#                                      latest (0: without such a limit)
+#     $FUTURED_RESULTS_FILE            what became of those, as JSON: {ID: {"state", "done", "result" or
+#                                      "error"}}; '' when the run before named none
 #     $FUTURED_INPUT_FILE $FUTURED_TYPE $FUTURED_TASK_ID $FUTURED_HANDLER $FUTURED_ATTEMPT
 #     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
 #     $FUTURED_URL $FUTURED_TOKEN                        where it may submit tasks, for `future` or curl
@@ -97,6 +101,9 @@ futured_suspend() {
     esac
     [ "${1:-0}" -le 31536000 ] || futured_fail BadSuspend "a task is suspended for 31536000 seconds at most" 0
     printf ' for_ms=%s' "$((${1:-0} * 1000))" >"$futured_dir/suspend"
+    [ $# -eq 0 ] || shift
+    : >"$futured_dir/until"
+    [ $# -eq 0 ] || printf '%s\n' "$@" >"$futured_dir/until"
     exit 0
 }
 
@@ -149,7 +156,7 @@ futured_task() {
     )
     futured_status=$?
     if [ -e "$futured_dir/suspend" ]; then
-        printf 'SUSPEND %s 0%s\n' "$futured_id" "$(cat "$futured_dir/suspend")" >&3
+        futured_send "SUSPEND $futured_id" "$futured_dir/until" "$(cat "$futured_dir/suspend")"
         return
     fi
     futured_type=application/octet-stream
@@ -188,14 +195,15 @@ futured_run() {
     export FUTURED_INPUT_FILE
     unset FUTURED_WORKER_FD
     set -f # the words of a header are words, not patterns
-    printf 'HELLO 1 0 checkpoint=1 yield=1 submits=1\n' >&3
-    FUTURED_CHECKPOINT_FILE=''
-    export FUTURED_CHECKPOINT_FILE
+    printf 'HELLO 1 0 checkpoint=1 yield=1 results=1 submits=1\n' >&3
+    FUTURED_CHECKPOINT_FILE='' FUTURED_RESULTS_FILE=''
+    export FUTURED_CHECKPOINT_FILE FUTURED_RESULTS_FILE
     # read takes one byte after the other, so it leaves the payload where it is.
     while IFS=' ' read -r futured_verb futured_id futured_size futured_rest <&3; do
         case $futured_verb in
         RUN) futured_into=$FUTURED_INPUT_FILE ;;
         CHECKPOINT) futured_into=$futured_dir/checkpoint ;;
+        RESULTS) futured_into=$futured_dir/results ;;
         YIELD) continue ;; # late: that task has ended
         *) futured_give_up "unexpected $futured_verb" ;;
         esac
@@ -205,13 +213,15 @@ futured_run() {
         head -c "$futured_size" <&3 >"$futured_into"
         [ "$(($(wc -c <"$futured_into")))" -eq "$futured_size" ] ||
             futured_give_up 'the stream ended inside a payload'
-        if [ "$futured_verb" = CHECKPOINT ]; then
-            FUTURED_CHECKPOINT_FILE=$futured_into
-            continue
-        fi
-        futured_keys "$futured_rest"
-        futured_task
-        FUTURED_CHECKPOINT_FILE=''
+        case $futured_verb in
+        CHECKPOINT) FUTURED_CHECKPOINT_FILE=$futured_into ;;
+        RESULTS) FUTURED_RESULTS_FILE=$futured_into ;;
+        *)
+            futured_keys "$futured_rest"
+            futured_task
+            FUTURED_CHECKPOINT_FILE='' FUTURED_RESULTS_FILE=''
+            ;;
+        esac
     done
     exit 0
 }

@@ -22,6 +22,7 @@ static const char *const verbs[WIRE_VERB_COUNT] = {
     [WIRE_SAVED] = "SAVED",
     [WIRE_REFUSED] = "REFUSED",
     [WIRE_YIELD] = "YIELD",
+    [WIRE_RESULTS] = "RESULTS",
 };
 
 const char *wire_verb_name(enum wire_verb verb)
@@ -219,6 +220,7 @@ static const struct key {
     KEY("memfd=", &flag_kind, memfd),
     KEY("checkpoint=", &flag_kind, checkpoint),
     KEY("yield=", &flag_kind, yield),
+    KEY("results=", &flag_kind, results),
     KEY("submits=", &flag_kind, token_wanted),
     KEY("for_ms=", &uint_kind, for_ms),
     KEY("ahead=", &uint_kind, ahead),

@@ -35,8 +35,9 @@ enum wire_verb {
     WIRE_SAVED,
     WIRE_REFUSED,
     WIRE_YIELD,
+    WIRE_RESULTS,
 };
-#define WIRE_VERB_COUNT 14
+#define WIRE_VERB_COUNT 15
 
 /* One header. What is absent is 0, false or NULL unless said. */
 struct wire_head {
@@ -49,6 +50,7 @@ struct wire_head {
     bool memfd;           /* HELLO: takes and sends payloads by descriptor */
     bool checkpoint;      /* HELLO: takes and stores checkpoints */
     bool yield;           /* HELLO: understands YIELD */
+    bool results;         /* HELLO: understands RESULTS */
     bool token_wanted;    /* HELLO: its tasks submit others, so each RUN has a token */
     uint64_t concurrency; /* HELLO: tasks at once */
     uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);

@@ -87,6 +87,25 @@ static void resume(const struct futured_host *host, struct futured_task *task)
         host->suspend(task, 1000);
 }
 
+/* Is suspended until the futures end whose ids are the input; ends with what became of them. */
+static void join(const struct futured_host *host, struct futured_task *task)
+{
+    char text[2000];
+    const char *ids[50];
+    size_t n, n_ids = 0;
+    char *at = text;
+    const char *results = host->results(task, &n), *input;
+    if (results) {
+        host->done(task, results, n, "application/json");
+        return;
+    }
+    input = host->input(task, &n);
+    (void)snprintf(text, sizeof(text), "%.*s", (int)(n < sizeof(text) ? n : 0), input);
+    for (char *id; n_ids < 50 && (id = strtok_r(at, "\n", &at)) != NULL;)
+        ids[n_ids++] = id;
+    host->suspend_until(task, ids, n_ids, 0);
+}
+
 /* 0 when it is there. */
 static int look_for(const char *dir, unsigned step)
 {
@@ -166,6 +185,7 @@ static const struct {
     {"print", print},
     {"wait", wait_for_cancel},
     {"resume", resume},
+    {"join", join},
     {"steps", steps},
     {"yield", yield_when_asked},
 };

@@ -44,6 +44,12 @@ worker.handler('resume', async (task) => {
   throw new worker.Suspend(1);
 });
 
+// Is suspended until the futures end whose ids are the input; ends with what became of them.
+worker.handler('join', (task) => {
+  if (Object.keys(task.results).length > 0) return task.results;
+  throw new worker.Suspend(0, { until: task.text.split('\n') });
+});
+
 // Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
 // stop-N.
 worker.handler('steps', async (task) => {

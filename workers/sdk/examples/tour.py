@@ -60,6 +60,14 @@ def resume(task):
 
 
 @worker.handler
+def join(task):
+    """Is suspended until the futures end whose ids are the input; ends with what became of them."""
+    if not task.results:
+        raise worker.Suspend(until=task.text.split())
+    return task.results
+
+
+@worker.handler
 def steps(task):
     """Five steps, each saved, in the directory that is the input. After a step it waits while there is a
     file stop-N."""

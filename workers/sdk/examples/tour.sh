@@ -43,6 +43,14 @@ handler_resume() {
     futured_suspend 1
 }
 
+# Is suspended until the futures end whose ids are the input; ends with what became of them.
+handler_join() {
+    # shellcheck disable=SC2046 # one word for each id
+    [ -n "$FUTURED_RESULTS_FILE" ] || futured_suspend 0 $(cat)
+    futured_type application/json
+    cat "$FUTURED_RESULTS_FILE"
+}
+
 # Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
 # stop-N.
 handler_steps() {
