@@ -10,7 +10,8 @@
 
 bool backend_edge_is_met(enum store_on on, enum task_state end)
 {
-    return on == STORE_ON_DONE || on == STORE_ON_WAKE || (on == STORE_ON_SUCCESS) == (end == TASK_SUCCEEDED);
+    return on == STORE_ON_DONE || on == STORE_ON_WAKE ||
+           (on == STORE_ON_SUCCESS) == (end == TASK_SUCCEEDED);
 }
 
 bool backend_has_timers(const struct task_spec *spec)

@@ -27,6 +27,7 @@
 #include "core/task_state.h"
 
 struct store;
+struct store_wakes;
 
 struct store_config {
     const char *backend; /* "sqlite" or "memory" */
@@ -134,12 +135,7 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
 
 /* A task begins after another one has ended so; or (wake) it is suspended until then, in whatever
  * way that ends, and the parent may be a batch. What is stored: never renumber. */
-enum store_on {
-    STORE_ON_SUCCESS,
-    STORE_ON_FAILURE, /* or cancelled */
-    STORE_ON_DONE,
-    STORE_ON_WAKE
-};
+enum store_on { STORE_ON_SUCCESS, STORE_ON_FAILURE /* or else */, STORE_ON_DONE, STORE_ON_WAKE };
 struct store_edge {
     struct task_id parent;
     size_t child; /* its place in tasks */
@@ -176,26 +172,6 @@ struct store_submit {
 };
 extern const struct store_verb store_verb_submit;
 
-#define STORE_WAKES_MAX 1000      /* futures that a task is suspended for */
-#define STORE_WAKES_SHOWN 10      /* of them, in store_reported */
-#define STORE_CIRCLE_MAX 32       /* tasks of a circle that are named */
-#define STORE_CIRCLE_LOOKS 10000  /* waits that are looked at for a circle; beyond that none is seen */
-
-/* A circle of waits: each task (or batch) waits for the next one, the last one for the first. */
-struct store_circle {
-    struct task_id ids[STORE_CIRCLE_MAX];
-    size_t n; /* of all, also those that are not named */
-};
-
-/* What a suspended task waits for beside its time: the ends of tasks, promises and batches, all of
- * them. */
-struct store_wakes {
-    const struct task_id *ids;
-    size_t n;                   /* 1..STORE_WAKES_MAX */
-    size_t refused;             /* out: FUT_ERR_INVAL: which there is not */
-    struct store_circle circle; /* out: FUT_ERR_CONFLICT */
-};
-
 /* Executes one change as compare-and-set. rc FUT_ERR_STALE: the task is no longer in
  * (from_state, from_attempt), or is gone. task: the snapshot that the change was computed from (its
  * spec at least); after success the store has brought it up to date, its outcome a new reference.
@@ -211,20 +187,9 @@ struct store_apply {
     /* Of EVENT_SUSPEND: it is queued when all of these have ended, which may be at once, or when
      * its time comes (change.due_in_ms; < 0: there is none). rc FUT_ERR_INVAL: one of them is not
      * known; FUT_ERR_CONFLICT: it would wait for ever. NULL: none; borrowed until done. */
-    struct store_wakes *wakes;
+    struct store_wakes *wakes; /* storage/results.h */
 };
 extern const struct store_verb store_verb_apply;
-
-/* Reads what has become of the futures that the task was suspended for last: a JSON object of
- * FUTURE'S ID: {"state", "done", and "result" or "error"}. A result that does not fit is left out,
- * with "truncated". rc 0 also where there are none. */
-struct store_wake_results {
-    struct store_op op;
-    struct task_id id;
-    size_t max_bytes;                /* of the whole */
-    struct task_checkpoint *results; /* out: one reference, the caller's; NULL: there are none */
-};
-extern const struct store_verb store_verb_wake_results;
 
 /* Takes up to max queued tasks of a lane, as EVENT_START does. Ends as soon as there is one, or
  * when it is recalled; until then it stays parked. Parked claims are served in the commit that
@@ -250,18 +215,6 @@ struct store_recall {
     enum lane lane;
 };
 extern const struct store_verb store_verb_recall;
-
-/* Makes the input with which a claimed task of `has_refs` runs: the results that it refers to in
- * place of the references (core/result_ref). What is stored stays as it is, and so does the spec.
- * rc FUT_ERR_INVAL: it cannot be made, and refused says why. */
-struct store_fill {
-    struct store_op op;
-    const struct task_spec *spec; /* with input; borrowed until done */
-    size_t max_bytes;             /* of the input that it makes */
-    struct task_spec *filled;     /* out: one reference, the caller's; NULL unless rc is 0 */
-    struct task_outcome *refused; /* out: likewise; NULL unless FUT_ERR_INVAL */
-};
-extern const struct store_verb store_verb_fill;
 
 /* Cancels a task, if it is unfinished, and all that came from it: what its attempts have submitted,
  * what those have, and so on. Durable at once for all of them, carried out in small steps. What is
@@ -308,6 +261,7 @@ extern const struct store_verb store_verb_delete;
 
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
 #define STORE_PLACE_MAX 1000      /* places that are counted */
+#define STORE_WAKES_SHOWN 10      /* futures that a task is suspended for */
 struct store_reported {
     double progress;  /* 0..1; < 0: never reported */
     char *message;    /* NULL: none; the caller's, free() it */

@@ -25,7 +25,9 @@ struct graph_edge {
 };
 
 static const char *const on_names[] = {
-    [STORE_ON_SUCCESS] = "success", [STORE_ON_FAILURE] = "failure", [STORE_ON_DONE] = "done",
+    [STORE_ON_SUCCESS] = "success",
+    [STORE_ON_FAILURE] = "failure",
+    [STORE_ON_DONE] = "done",
     [STORE_ON_WAKE] = "wake"}; /* the last is said of what suspended tasks wait for, by nobody */
 
 static int refuse(enum problem_code code, const char *field, struct problem *p)

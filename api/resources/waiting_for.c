@@ -353,7 +353,8 @@ static void write_nothing(struct buf *out, const struct task *t, const struct wa
 
 /* The first that holds. The codes are part of the HTTP contract: never change one. */
 static const struct reason reasons[] = {
-    {"suspended", "Its latest attempt has suspended it until that time, or until these futures end.",
+    {"suspended",
+     "Its latest attempt has suspended it until that time, or until these futures end.",
      is_suspended, write_suspension},
     {"waits_for", "It starts when another task is done.", waits_for_task, write_after},
     {"parents", "It begins when so many other tasks have ended as it asks for.", waits_for_parents,

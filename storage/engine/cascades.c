@@ -97,7 +97,8 @@ static int follow_revival(struct store *s, struct backend_cascade *c, size_t max
     int rc = s->ops->children(s->backend, c->key, c->after, max, edges, out_n);
     for (size_t i = 0; rc == 0 && i < *out_n; i++) {
         c->after = edges[i].child;
-        rc = edges[i].is_pending || edges[i].on == STORE_ON_WAKE ? 0 : revive_child(s, edges[i].child);
+        rc = edges[i].is_pending || edges[i].on == STORE_ON_WAKE ? 0
+                                                                 : revive_child(s, edges[i].child);
     }
     if (rc != 0)
         return rc;

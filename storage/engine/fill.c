@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/result_ref.h"
 #include "storage/engine/internal.h"
+#include "storage/results.h"
 
 /* Bytes of results that pointers are looked for in, for one input. */
 #define WALK_MAX ((size_t)256 << 20)

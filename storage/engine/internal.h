@@ -320,8 +320,9 @@ FUT_MUST_CHECK int edges_renew(struct store *s, struct task *t);
 /* ---- wakes.c ------------------------------------------------------------------------------- */
 
 /* Before the task is suspended: the futures that it is to be woken by are there and (where no time
- * wakes it) do not wait for it themselves. *out_pending says of each whether it has not ended (free() it, also after an
- * error); *out_unmet: how many have not. FUT_ERR_INVAL, FUT_ERR_CONFLICT as store_apply's. */
+ * wakes it) do not wait for it themselves. *out_pending says of each whether it has not ended
+ * (free() it, also after an error); *out_unmet: how many have not. FUT_ERR_INVAL, FUT_ERR_CONFLICT
+ * as store_apply's. */
 FUT_MUST_CHECK int wakes_check(struct store *s, const struct task *t, struct store_wakes *w,
                                bool has_time, bool **out_pending, uint32_t *out_unmet);
 /* Behind that: keeps what the suspended task is woken by, in place of the time before. w NULL: by

@@ -297,8 +297,8 @@ static int keep_cascade(struct store *s, uint64_t key, enum task_state state,
     if (rc != 0 || n == 0)
         return rc;
     s->w.cascade_pending = true;
-    return s->ops->put_cascade(
-        s->backend, &(struct backend_cascade){.key = key, .kind = kind, .state = state});
+    return s->ops->put_cascade(s->backend,
+                               &(struct backend_cascade){.key = key, .kind = kind, .state = state});
 }
 
 /* The end of a task may concern others: those that wait for it, and the rest of its batch. */

@@ -13,6 +13,7 @@
 #include "core/map.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
+#include "storage/results.h"
 
 /* ---- may it wait for them? ------------------------------------------------------------------- */
 
@@ -75,7 +76,8 @@ static void add_task(struct search *q, const struct task_spec *spec, size_t for_
         (void)add_waiter(q, spec->batch, place);
 }
 
-/* The task waits for its parent for ever, unless that ends: there is no time at which it goes on. */
+/* The task waits for its parent for ever, unless that ends: there is no time at which it goes on.
+ */
 static bool waits_for_ever(const struct task *t)
 {
     return t->state == TASK_SCHEDULED && t->unmet && (!t->is_suspended || !t->due_wall_ms);
@@ -344,11 +346,11 @@ static int read_results(const struct backend_ops *ops, struct backend_reader *r,
     }
     buf_putc(&out, '}');
     if (rc == 0 && n)
-        o->results = task_checkpoint_new(
-            &(struct task_checkpoint){.type = CONTENT_JSON,
-                                      .stored_wall_ms = clock_wall_ms(),
-                                      .body = (const unsigned char *)out.data,
-                                      .len = out.len});
+        o->results =
+            task_checkpoint_new(&(struct task_checkpoint){.type = CONTENT_JSON,
+                                                          .stored_wall_ms = clock_wall_ms(),
+                                                          .body = (const unsigned char *)out.data,
+                                                          .len = out.len});
     free(e.edges);
     buf_release(&out);
     return rc;

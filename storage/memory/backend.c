@@ -75,13 +75,9 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     after.started_wall_ms = b->now.wall_ms;
     after.is_suspended = false;
     memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
-    return (struct backend_row){.key = after.spec->id.hi,
-                                .attempt = after.attempt,
-                                .earlier_attempts = after.earlier_attempts,
-                                .daemon_deaths = after.daemon_deaths,
-                                .started_wall_ms = after.started_wall_ms,
-                                .place = place,
-                                .has_suspended = r->has_suspended};
+    return (struct backend_row){after.spec->id.hi,   after.attempt,         after.earlier_attempts,
+                                after.daemon_deaths, after.started_wall_ms, place,
+                                r->has_suspended};
 }
 
 static int memory_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,

@@ -261,8 +261,7 @@ int memory_edges(struct backend_reader *r, struct store_edges *o)
         for (size_t k = 0; k < g->n_edges; k++) {
             const struct backend_edge *e = &g->edges[k];
             if (e->child == o->ids[i].hi)
-                o->edges[o->n++] = (struct store_edge){
-                    .parent = e->parent,
+                o->edges[o->n++] = (struct store_edge){.parent = e->parent,
                                                        .child = i,
                                                        .on = e->on,
                                                        .is_pending = e->is_pending,

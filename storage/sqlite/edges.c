@@ -212,12 +212,13 @@ int sqlite_edges(struct backend_reader *r, struct store_edges *o)
         bind_int(st, 1, (int64_t)o->ids[i].hi);
         while ((step = sqlite3_step(st)) == SQLITE_ROW)
             add_edge(o, &cap,
-                     &(struct store_edge){.parent = {(uint64_t)sqlite3_column_int64(st, 0),
-                                                     (uint64_t)sqlite3_column_int64(st, 1)},
-                                          .child = i,
-                                          .on = (enum store_on)(sqlite3_column_int(st, 2) & ~(UNMET | WAKE)),
-                                          .is_wake = sqlite3_column_int(st, 2) & WAKE,
-                                          .is_pending = sqlite3_column_int(st, 3) != 0});
+                     &(struct store_edge){
+                         .parent = {(uint64_t)sqlite3_column_int64(st, 0),
+                                    (uint64_t)sqlite3_column_int64(st, 1)},
+                         .child = i,
+                         .on = (enum store_on)(sqlite3_column_int(st, 2) & ~(UNMET | WAKE)),
+                         .is_wake = sqlite3_column_int(st, 2) & WAKE,
+                         .is_pending = sqlite3_column_int(st, 3) != 0});
         (void)sqlite3_reset(st);
     }
     return sqlite_rc(r->db, step);

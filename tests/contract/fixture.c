@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/results.h"
 #include "tests/support/suite.h"
 
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */

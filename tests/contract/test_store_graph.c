@@ -6,6 +6,7 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/results.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/chance.h"
 

@@ -6,6 +6,7 @@
 
 #include "core/id.h"
 #include "core/mem.h"
+#include "storage/results.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/chance.h"
 
@@ -52,9 +53,9 @@ static void complete(struct task_id id, const char *json)
                                                        .exit_code = -1})
              : task_outcome_error("broken", "It is \"broken\".");
     ck_assert_int_eq(fixture_get(&k, id, &t), 0);
-    ck_assert_int_eq(fixture_apply(&k, &t, json ? EVENT_RESOLVE : EVENT_REJECT,
-                                   &(struct task_in){.outcome = o}),
-                     0);
+    ck_assert_int_eq(
+        fixture_apply(&k, &t, json ? EVENT_RESOLVE : EVENT_REJECT, &(struct task_in){.outcome = o}),
+        0);
     task_outcome_unref(o);
     task_release(&t);
 }
@@ -82,8 +83,8 @@ static void says(struct task_id task, struct task_id future, const char *expecte
     ck_assert_ptr_nonnull(text);
     id_format(future, id);
     const char *at = strstr(text, id);
-    ck_assert_msg(at && strncmp(at + strlen(id) + 2, expected, strlen(expected)) == 0,
-                  "%s: not %s", text, expected);
+    ck_assert_msg(at && strncmp(at + strlen(id) + 2, expected, strlen(expected)) == 0, "%s: not %s",
+                  text, expected);
     free(text);
 }
 
@@ -134,8 +135,9 @@ START_TEST(test_store_wake_by_the_last_of_several_ends)
     ck_assert_uint_eq(t.attempt, 1); /* not charged */
     ck_assert_uint_eq(t.unmet, 0);
     ck_assert_ptr_nonnull(t.checkpoint);
-    says(id, p[0], "{\"state\":\"failed\",\"done\":true,\"error\":{\"code\":\"broken\","
-                   "\"message\":\"It is \\\"broken\\\".\"}}");
+    says(id, p[0],
+         "{\"state\":\"failed\",\"done\":true,\"error\":{\"code\":\"broken\","
+         "\"message\":\"It is \\\"broken\\\".\"}}");
     says(id, p[1], "{\"state\":\"succeeded\",\"done\":true,\"result\":{\"a\":1}}");
     says(id, p[2], "{\"state\":\"cancelled\",\"done\":true}");
     task_release(&t);
@@ -342,15 +344,14 @@ START_TEST(test_store_wake_circles_are_refused)
     fixture_respec(&c, &spec);
     c.state = TASK_SCHEDULED;
     struct store_edge e = {.parent = b, .on = STORE_ON_DONE};
-    struct store_submit o = {
-        .tasks = &c, .n = 1, .edges = &e, .n_edges = 1, .batch = &batch};
+    struct store_submit o = {.tasks = &c, .n = 1, .edges = &e, .n_edges = 1, .batch = &batch};
     ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
     expect_circle(&ta, &a, 1, &a, 1);
     ck_assert_int_eq(suspend(&tb, -1, &a, 1), 0);
     expect_circle(&ta, &b, 1, (struct task_id[]){a, b}, 2);
     struct task_id p = promise();
-    expect_circle(&ta, (struct task_id[]){p, c.spec->id}, 2,
-                  (struct task_id[]){a, c.spec->id, b}, 3);
+    expect_circle(&ta, (struct task_id[]){p, c.spec->id}, 2, (struct task_id[]){a, c.spec->id, b},
+                  3);
     expect_circle(&ta, &batch.id, 1, (struct task_id[]){a, batch.id, c.spec->id, b}, 4);
     ck_assert_int_eq(suspend(&ta, 60000, &b, 1), 0);
     task_release(&ta);
@@ -360,7 +361,8 @@ START_TEST(test_store_wake_circles_are_refused)
 }
 END_TEST
 
-/* ---- at random: suspensions, ends, restarts --------------------------------------------------- */
+/* ---- at random: suspensions, ends, restarts ---------------------------------------------------
+ */
 
 #define TASKS 6
 #define STEPS 150
@@ -375,8 +377,8 @@ static unsigned pick(unsigned n)
 /* What the walk knows of a task beside what the store says. */
 struct walker {
     struct task_id id;
-    struct task running;        /* spec NULL: it does not run */
-    struct task_id for_ids[3];  /* what it was suspended for last */
+    struct task running;       /* spec NULL: it does not run */
+    struct task_id for_ids[3]; /* what it was suspended for last */
     size_t n_for;
     char saved[16]; /* its checkpoint; "": none */
 };

@@ -319,7 +319,8 @@ START_TEST(test_suspends_until_futures_end)
     f = api_done(daemon_url(d), id);
     ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%s", api_str(f, "error.message"));
     ck_assert_int_eq(api_int(f, "attempt"), 1);
-    json_t *ends = api_at(f, "result"), *ea = json_object_get(ends, a), *eb = json_object_get(ends, b);
+    json_t *ends = api_at(f, "result"), *ea = json_object_get(ends, a),
+           *eb = json_object_get(ends, b);
     ck_assert_str_eq(api_str(ea, "state"), "failed");
     ck_assert_str_eq(api_str(ea, "error.code"), "refused");
     ck_assert_str_eq(api_str(eb, "state"), "succeeded");

@@ -1,7 +1,7 @@
 /* progress_lines: what a program writes to its FUTURED_PROGRESS_FD: lines
  * `progress FRACTION [message]`, FRACTION from 0 to 1; where checkpoints are taken also
- * `checkpoint BASE64`, `until ID [ID]...` and `suspend [SECONDS]`. Bytes in, words out; other lines are counted and
- * left. Pure; one owner at a time. */
+ * `checkpoint BASE64`, `until ID [ID]...` and `suspend [SECONDS]`. Bytes in, words out; other lines
+ * are counted and left. Pure; one owner at a time. */
 #ifndef FUT_WORKERS_EXEC_PROGRESS_LINES_H
 #define FUT_WORKERS_EXEC_PROGRESS_LINES_H
 
@@ -11,7 +11,6 @@
 #include "core/buf.h"
 #include "core/id.h"
 #include "core/task.h"
-#include "storage/store.h"
 #include "workers/handlers/run.h"
 
 #define PROGRESS_LINE_MAX (RUN_MESSAGE_MAX + 64) /* bytes; a longer line is bad */
@@ -20,11 +19,17 @@
     (BASE64_LEN(TASK_CHECKPOINT_MAX) + 4) /* characters that are kept                              \
                                            */
 
-/* Bytes of ids that are kept: more than a task may be suspended for. */
-#define PROGRESS_UNTIL_MAX ((STORE_WAKES_MAX + 1) * (size_t)ID_TEXT_SIZE)
+/* Bytes of ids that are kept: of more futures than a task may be suspended for. */
+#define PROGRESS_UNTIL_MAX ((size_t)1001 * ID_TEXT_SIZE)
 
 /* What a line says. */
-enum progress_word { PROGRESS_NOTHING, PROGRESS_REPORT, PROGRESS_CHECKPOINT, PROGRESS_UNTIL, PROGRESS_SUSPEND };
+enum progress_word {
+    PROGRESS_NOTHING,
+    PROGRESS_REPORT,
+    PROGRESS_CHECKPOINT,
+    PROGRESS_UNTIL,
+    PROGRESS_SUSPEND
+};
 
 struct progress_lines {
     bool takes_checkpoints; /* its owner's */

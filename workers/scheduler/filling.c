@@ -5,13 +5,14 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "storage/results.h"
 #include "workers/scheduler/internal.h"
 
 /* Outlives its attempt when need be. */
 struct filling {
     struct store_fill op;              /* first, where the input refers to results */
     struct store_wake_results results; /* then, where the task was suspended */
-    struct task_spec *template; /* what op refers to */
+    struct task_spec *template;        /* what op refers to */
     struct inbox *inbox;
     struct inbox_item item;
     filling_done *done;
@@ -72,8 +73,8 @@ static void post_results(struct filling *f)
 {
     struct scheduler *s = f->owner->s;
     f->results.id = f->owner->apply.task.spec->id;
-    f->results.max_bytes =
-        s->cfg.max_result_bytes < TASK_CHECKPOINT_MAX ? s->cfg.max_result_bytes : TASK_CHECKPOINT_MAX;
+    f->results.max_bytes = s->cfg.max_result_bytes < TASK_CHECKPOINT_MAX ? s->cfg.max_result_bytes
+                                                                         : TASK_CHECKPOINT_MAX;
     int rc = store_post(s->cfg.store, &store_verb_wake_results, &f->results.op, on_results);
     if (rc != 0)
         answer(f, rc);

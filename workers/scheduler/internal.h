@@ -1,10 +1,10 @@
 /* scheduler_internal: what the modules of the scheduler share, from the lowest to the highest:
- * report, storing (checkpoints), filling (results that it needs), suspension, attempt (one run of a task, and where it stands), attempt_thread,
- * attempt_exec and attempt_worker (the ways to run), cancels (hearing from the store), finish
- * (telling the store), audit (does the store say the same), ready (attempts that wait for a slot),
- * slots (how many at once), exclusions (whose tasks are not taken for now), claims (taking tasks),
- * scheduler (the thread). Everything belongs to the scheduler's thread unless a comment says
- * otherwise. */
+ * report, storing (checkpoints), filling (results that it needs), suspension, attempt (one run of a
+ * task, and where it stands), attempt_thread, attempt_exec and attempt_worker (the ways to run),
+ * cancels (hearing from the store), finish (telling the store), audit (does the store say the
+ * same), ready (attempts that wait for a slot), slots (how many at once), exclusions (whose tasks
+ * are not taken for now), claims (taking tasks), scheduler (the thread). Everything belongs to the
+ * scheduler's thread unless a comment says otherwise. */
 #ifndef FUT_WORKERS_SCHEDULER_INTERNAL_H
 #define FUT_WORKERS_SCHEDULER_INTERNAL_H
 
@@ -224,8 +224,8 @@ struct attempt {
     int64_t retry_after_ms;      /* a temporary failure is tried again no sooner; STOP_DEFERRED and
                                     RUN_SUSPENDED: then */
     struct suspension *suspension; /* RUN_SUSPENDED: until futures have ended; NULL: none */
-    struct task_limit *gate;     /* that its end closes for retry_after_ms; NULL: none */
-    enum run_class class;        /* how it ended, and */
+    struct task_limit *gate;       /* that its end closes for retry_after_ms; NULL: none */
+    enum run_class class;          /* how it ended, and */
     struct task_outcome *outcome;
     union {
         struct {

@@ -7,6 +7,7 @@
 #include "core/end_codes.h"
 #include "core/id.h"
 #include "core/mem.h"
+#include "storage/results.h"
 #include "workers/scheduler/internal.h"
 
 #define CIRCLE_NAMED 8 /* tasks of a circle that a message names */
@@ -48,7 +49,8 @@ static bool read_ids(struct attempt *a, const char *text, size_t n)
             return false;
         }
         if (!id_parse(id, &s->ids[s->wakes.n])) {
-            (void)snprintf(why, sizeof(why), "It was to be suspended until \"%.*s\", which is no id.",
+            (void)snprintf(why, sizeof(why),
+                           "It was to be suspended until \"%.*s\", which is no id.",
                            len < 64 ? (int)len : 64, word);
             refuse(a, why);
             return false;
@@ -63,7 +65,8 @@ void suspension_end(struct attempt *a, uint64_t for_ms, const char *ids, size_t 
     size_t at = 0, len;
     a->retry_after_ms = (int64_t)for_ms;
     if (next_word(ids, n, &at, &len)) {
-        a->suspension = xcalloc(1, sizeof(*a->suspension) + STORE_WAKES_MAX * sizeof(struct task_id));
+        a->suspension =
+            xcalloc(1, sizeof(*a->suspension) + STORE_WAKES_MAX * sizeof(struct task_id));
         a->suspension->wakes.ids = a->suspension->ids;
         if (!read_ids(a, ids, n))
             return;

@@ -684,8 +684,8 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
 static void greet(const char *more)
 {
     char header[96];
-    (void)snprintf(header, sizeof(header), "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1 results=1%s\n",
-                   more);
+    (void)snprintf(header, sizeof(header),
+                   "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1 results=1%s\n", more);
     say(header, NULL, 0);
 }
 

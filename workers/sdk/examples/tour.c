@@ -177,17 +177,9 @@ static const struct {
     const char *name;
     void (*run)(const struct futured_host *host, struct futured_task *task);
 } handlers[] = {
-    {"echo", echo},
-    {"report", report},
-    {"fail", failing},
-    {"refuse", refuse},
-    {"later", later},
-    {"print", print},
-    {"wait", wait_for_cancel},
-    {"resume", resume},
-    {"join", join},
-    {"steps", steps},
-    {"yield", yield_when_asked},
+    {"echo", echo},   {"report", report}, {"fail", failing},           {"refuse", refuse},
+    {"later", later}, {"print", print},   {"wait", wait_for_cancel},   {"resume", resume},
+    {"join", join},   {"steps", steps},   {"yield", yield_when_asked},
 };
 
 static void run(const struct futured_host *host, struct futured_task *task)
