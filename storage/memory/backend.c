@@ -134,18 +134,6 @@ static int memory_due(struct backend *b, size_t max, struct backend_moved *rows,
     return 0;
 }
 
-static int memory_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place)
-{
-    struct record *r = memory_find(b, key);
-    struct task after = r->task;
-    after.state = to;
-    after.due_wall_ms = 0;
-    after.unmet = 0;
-    after.is_suspended = false;
-    memory_set(b, r, &after, r->line, place);
-    return 0;
-}
-
 static void append_end(struct backend *b, struct record *r, const struct buf *end)
 {
     struct task_spec spec = *r->task.spec;
@@ -217,20 +205,6 @@ static int memory_drop_expiry(struct backend *b, uint64_t key)
 {
     (void)b; /* a task that has begun is not looked at */
     (void)key;
-    return 0;
-}
-
-static int memory_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
-                           size_t *out_n)
-{
-    size_t n = 0;
-    for (struct list_node *i = list_first(&b->in_order); i && n < max;
-         i = list_next(&b->in_order, i)) {
-        const struct record *r = FUT_CONTAINER(i, struct record, in_order);
-        if (r->task.state == state)
-            task_copy(&tasks[n++], &r->task);
-    }
-    *out_n = n;
     return 0;
 }
 

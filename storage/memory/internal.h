@@ -201,6 +201,9 @@ int memory_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max
 int memory_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
                    size_t *out_n);
 int memory_set_due(struct backend *b, const struct task *t);
+int memory_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place);
+int memory_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                    size_t *out_n);
 int memory_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);
 int memory_find_live(struct backend *b, uint64_t key, struct task *out);
 int memory_find_done(struct backend *b, uint64_t key, struct task *out);
