@@ -1,4 +1,5 @@
 /* edges: what the graph asks of the records of the memory backend. */
+#include "core/mem.h"
 #include "storage/memory/internal.h"
 
 int memory_find_state(struct backend *b, struct task_id id, enum task_state *out)
