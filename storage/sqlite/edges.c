@@ -188,21 +188,6 @@ static void add_edge(struct store_edges *o, size_t *cap, const struct store_edge
     o->edges[o->n++] = *e;
 }
 
-int sqlite_read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out)
-{
-    sqlite3_stmt *st = r->stmts[R_WAKES];
-    int step = SQLITE_DONE;
-    if (!t->is_suspended || !t->unmet)
-        return 0;
-    bind_int(st, 1, (int64_t)t->spec->id.hi);
-    bind_int(st, 2, STORE_WAKES_SHOWN);
-    while (out->n_wakes < STORE_WAKES_SHOWN && (step = sqlite3_step(st)) == SQLITE_ROW)
-        out->wakes[out->n_wakes++] = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
-                                                      (uint64_t)sqlite3_column_int64(st, 1)};
-    (void)sqlite3_reset(st);
-    return sqlite_rc(r->db, step);
-}
-
 int sqlite_edges(struct backend_reader *r, struct store_edges *o)
 {
     sqlite3_stmt *st = r->stmts[R_EDGES];

@@ -454,8 +454,6 @@ int sqlite_drop_timer(struct backend *b, uint64_t key, enum backend_timer which)
 
 /* edges.c */
 int sqlite_edges(struct backend_reader *r, struct store_edges *o);
-/* Some of what the suspended task waits for. */
-int sqlite_read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out);
 int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out);
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e);
 int sqlite_drop_wakes(struct backend *b, uint64_t child);

@@ -199,6 +199,22 @@ static uint32_t place_of(struct backend_reader *r, const struct task *t)
     return place;
 }
 
+/* Some of what the suspended task waits for. */
+static int read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out)
+{
+    sqlite3_stmt *st = r->stmts[R_WAKES];
+    int step = SQLITE_DONE;
+    if (!t->is_suspended || !t->unmet)
+        return 0;
+    bind_int(st, 1, (int64_t)t->spec->id.hi);
+    bind_int(st, 2, STORE_WAKES_SHOWN);
+    while (out->n_wakes < STORE_WAKES_SHOWN && (step = sqlite3_step(st)) == SQLITE_ROW)
+        out->wakes[out->n_wakes++] = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
+                                                      (uint64_t)sqlite3_column_int64(st, 1)};
+    (void)sqlite3_reset(st);
+    return sqlite_rc(r->db, step);
+}
+
 int sqlite_get(struct backend_reader *r, struct store_get *o)
 {
     sqlite3_stmt *st = r->stmts[R_GET];
@@ -221,7 +237,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o)
     o->reported.place = place_of(r, &o->task);
     int rc = sqlite_read_checkpoint(r, &o->task, o->with_checkpoint);
     if (rc == 0)
-        rc = sqlite_read_wakes(r, &o->task, &o->reported);
+        rc = read_wakes(r, &o->task, &o->reported);
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 

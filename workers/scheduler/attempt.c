@@ -387,7 +387,7 @@ void attempt_free(struct attempt *a)
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);
     handlers_unref(a->handlers);
-    suspension_free(a);
+    free(a->suspension);
     free(a->gate);
     free(a);
 }

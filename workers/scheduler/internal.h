@@ -223,7 +223,8 @@ struct attempt {
     struct attempt_token *token; /* NULL: its program was given none */
     int64_t retry_after_ms;      /* a temporary failure is tried again no sooner; STOP_DEFERRED and
                                     RUN_SUSPENDED: then */
-    struct suspension *suspension; /* RUN_SUSPENDED: until futures have ended; NULL: none */
+    struct suspension *suspension; /* RUN_SUSPENDED: until futures have ended; NULL:
+                                      none; free() it */
     struct task_limit *gate;       /* that its end closes for retry_after_ms; NULL: none */
     enum run_class class;          /* how it ended, and */
     struct task_outcome *outcome;
@@ -318,7 +319,6 @@ void suspension_end(struct attempt *a, uint64_t for_ms, const char *ids, size_t 
 /* Why the store has refused it (FUT_ERR_INVAL, FUT_ERR_CONFLICT), one reference; the attempt is
  * suspended for nothing any more. */
 struct task_outcome *suspension_refuse(struct attempt *a, int rc);
-void suspension_free(struct attempt *a);
 
 /* ---- filling.c ---- */
 

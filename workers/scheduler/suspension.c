@@ -103,9 +103,3 @@ struct task_outcome *suspension_refuse(struct attempt *a, int rc)
                    "It was to be suspended until %s ends, and there is no such future.", id);
     return task_outcome_error(end_code_text(END_BAD_SUSPENSION), text);
 }
-
-void suspension_free(struct attempt *a)
-{
-    free(a->suspension);
-    a->suspension = NULL;
-}
