@@ -3,6 +3,7 @@
 #include "api/resources/metrics.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "core/proc.h"
 
 #define OPEN_METRICS "application/openmetrics-text"
+#define NAMES_MAX 50 /* queues, and limits, that have series of their own */
 
 struct page {
     struct buf *out;
@@ -22,6 +24,8 @@ struct page {
     struct stats_numbers numbers;
     struct proc_stat me; /* of the daemon */
     bool has_me, is_open_metrics;
+    const struct store_queue_list *queues; /* while those are written */
+    const struct store_limit_list *limits; /* likewise */
 };
 
 /* ---- one metric ------------------------------------------------------------------------------ */
@@ -30,6 +34,9 @@ enum kind { KIND_GAUGE, KIND_COUNTER, KIND_HISTOGRAM };
 
 static const char *const kind_names[] = {"gauge", "counter", "histogram"};
 
+/* When a metric is written: what it is read from is there then. */
+enum stage { STAGE_QUEUES, STAGE_LIMITS, STAGE_REST };
+
 /* One that is no row of the table of stats. */
 struct metric {
     const char *name;
@@ -37,6 +44,7 @@ struct metric {
     const char *labels; /* their names, for the documents */
     void (*write)(struct page *p, const struct metric *m);
     const char *help;
+    enum stage stage;
 };
 
 static const char *total(enum kind kind)
@@ -198,6 +206,81 @@ static void write_deaths(struct page *p, const struct metric *m)
         write_sample(p, m->name, "_total", labels[i], (double)p->numbers.pools.died_by[i]);
 }
 
+static size_t fewer(size_t n)
+{
+    return n < NAMES_MAX ? n : NAMES_MAX;
+}
+
+static uint64_t count_live(const struct store_queue_status *q, enum task_state state)
+{
+    return q->live[LANE_IO][state] + q->live[LANE_CPU][state];
+}
+
+static void write_queue_tasks(struct page *p, const struct metric *m)
+{
+    static const enum task_state states[] = {TASK_QUEUED, TASK_RUNNING};
+    char labels[TASK_QUEUE_MAX + 64];
+    for (size_t i = 0; i < fewer(p->queues->n); i++) {
+        const struct store_queue_status *q = &p->queues->queues[i];
+        for (size_t s = 0; s < FUT_COUNT(states); s++) {
+            (void)snprintf(labels, sizeof(labels), "queue=\"%s\",state=\"%s\"", q->queue.name,
+                           task_state_name(states[s]));
+            write_sample(p, m->name, "", labels, (double)count_live(q, states[s]));
+        }
+    }
+}
+
+static void write_queue_pauses(struct page *p, const struct metric *m)
+{
+    char labels[TASK_QUEUE_MAX + 64];
+    for (size_t i = 0; i < fewer(p->queues->n); i++) {
+        const struct store_queue_status *q = &p->queues->queues[i];
+        (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", q->queue.name);
+        write_sample(p, m->name, "", labels, q->pause.since_wall_ms != 0);
+    }
+}
+
+static void write_limit_samples(struct page *p, const struct metric *m,
+                                double (*read)(const struct store_limit_use *use))
+{
+    char labels[TASK_LIMIT_NAME_MAX + 64];
+    for (size_t i = 0; i < fewer(p->limits->n); i++) {
+        const struct store_limit_status *l = &p->limits->limits[i];
+        (void)snprintf(labels, sizeof(labels), "limit=\"%s\"", l->limit.name);
+        write_sample(p, m->name, "", labels, read(&l->use));
+    }
+}
+
+static double waiting_of(const struct store_limit_use *use)
+{
+    return (double)use->waiting;
+}
+
+static double running_of(const struct store_limit_use *use)
+{
+    return (double)use->running;
+}
+
+static double is_closed_of(const struct store_limit_use *use)
+{
+    return use->is_closed;
+}
+
+static void write_limit_waits(struct page *p, const struct metric *m)
+{
+    write_limit_samples(p, m, waiting_of);
+}
+
+static void write_limit_runs(struct page *p, const struct metric *m)
+{
+    write_limit_samples(p, m, running_of);
+}
+
+static void write_limit_closings(struct page *p, const struct metric *m)
+{
+    write_limit_samples(p, m, is_closed_of);
+}
+
 static void route_labels(const struct page *p, size_t row, char *out, size_t size)
 {
     const struct route_table *t = p->api->routes;
@@ -255,53 +338,140 @@ static void write_descriptors(struct page *p, const struct metric *m)
 }
 
 static const struct metric metrics[] = {
-    {"build_info", KIND_GAUGE, "`version`", write_build, "1; which version this is."},
+    {"queue_tasks", KIND_GAUGE, "`queue`, `state`", write_queue_tasks,
+     "Tasks that wait and run, of the 50 queues that have most, of the first 1,000 by name.",
+     STAGE_QUEUES},
+    {"queue_paused", KIND_GAUGE, "`queue`", write_queue_pauses,
+     "1 while the queue is paused, else 0; of these queues.", STAGE_QUEUES},
+    {"limit_waiting", KIND_GAUGE, "`limit`", write_limit_waits,
+     "Tasks that wait for the limit, of the 50 for which most do; over all keys.", STAGE_LIMITS},
+    {"limit_running", KIND_GAUGE, "`limit`", write_limit_runs,
+     "Tasks that run under it, of these limits.", STAGE_LIMITS},
+    {"limit_closed", KIND_GAUGE, "`limit`", write_limit_closings,
+     "1 while it lets no task start, else 0; of these limits.", STAGE_LIMITS},
+    {"build_info", KIND_GAUGE, "`version`", write_build, "1; which version this is.", STAGE_REST},
     {"cpu_seconds", KIND_COUNTER, "", write_cpu,
-     "CPU time of the daemon, without its worker processes and programs."},
-    {"resident_memory_bytes", KIND_GAUGE, "", write_memory, "Memory of the daemon, likewise."},
-    {"open_descriptors", KIND_GAUGE, "", write_descriptors, "Its open files and sockets."},
+     "CPU time of the daemon, without its worker processes and programs.", STAGE_REST},
+    {"resident_memory_bytes", KIND_GAUGE, "", write_memory, "Memory of the daemon, likewise.",
+     STAGE_REST},
+    {"open_descriptors", KIND_GAUGE, "", write_descriptors, "Its open files and sockets.",
+     STAGE_REST},
     {"attempts_failed", KIND_COUNTER, "`code`", write_ends,
      "Attempts and tasks that ended otherwise than well, by error code; a handler's own codes "
-     "count as other."},
+     "count as other.",
+     STAGE_REST},
     {"task_wait_seconds", KIND_HISTOGRAM, "`lane`", write_waits,
      "From a task's submission, or the time before which it was not to begin, to its first "
-     "attempt."},
+     "attempt.",
+     STAGE_REST},
     {"task_run_seconds", KIND_HISTOGRAM, "`lane`", write_runs,
-     "The attempt with which a task ended."},
-    {"store_commit_seconds", KIND_HISTOGRAM, "", write_commits,
-     "Commits, which wait for the disk."},
+     "The attempt with which a task ended.", STAGE_REST},
+    {"store_commit_seconds", KIND_HISTOGRAM, "", write_commits, "Commits, which wait for the disk.",
+     STAGE_REST},
     {"workers_died", KIND_COUNTER, "`reason`", write_deaths,
-     "Worker processes that died unasked: exit, signal or unknown."},
+     "Worker processes that died unasked: exit, signal or unknown.", STAGE_REST},
     {"http_answers", KIND_COUNTER, "`method`, `route`, `status`", write_answers,
-     "Answers by route and hundreds of the status; none: the client left before."},
+     "Answers by route and hundreds of the status; none: the client left before.", STAGE_REST},
     {"http_request_seconds", KIND_HISTOGRAM, "`method`, `route`", write_requests,
      "From the head of a request to the end of its answer, but for those that wait for a task, "
-     "and streams."},
+     "and streams.",
+     STAGE_REST},
 };
 
 /* ---- the page -------------------------------------------------------------------------------- */
 
+static void drop_queues(struct request *r)
+{
+    free(r->op.queue_list.queues);
+    free(r->op.queue_list.fair);
+}
+
+static void drop_limits(struct request *r)
+{
+    free(r->op.limit_list.limits);
+    free(r->op.limit_list.keys);
+}
+
+static int by_unfinished(const void *a, const void *b)
+{
+    uint64_t x = count_live(a, TASK_QUEUED) + count_live(a, TASK_RUNNING),
+             y = count_live(b, TASK_QUEUED) + count_live(b, TASK_RUNNING);
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static int by_waiting(const void *a, const void *b)
+{
+    const struct store_limit_status *x = a, *y = b;
+    return x->use.waiting < y->use.waiting ? 1 : x->use.waiting > y->use.waiting ? -1 : 0;
+}
+
+static void write_stage(struct page *p, enum stage stage)
+{
+    for (size_t i = 0; i < FUT_COUNT(metrics); i++) {
+        if (metrics[i].stage != stage)
+            continue;
+        write_head(p, metrics[i].name, metrics[i].kind, metrics[i].help);
+        metrics[i].write(p, &metrics[i]);
+    }
+}
+
+static void write_rest(struct request *r)
+{
+    struct page *p = r->work;
+    stats_read(r->api, &p->numbers);
+    p->has_me = proc_stat_read(getpid(), &p->me);
+    for (size_t i = 0; i < stats_table.n; i++) {
+        if (is_shown(p, &stats_table.rows[i]))
+            write_row(p, &stats_table.rows[i]);
+    }
+    write_stage(p, STAGE_REST);
+    if (p->is_open_metrics)
+        buf_puts(p->out, "# EOF\n");
+    request_reply_bytes(r, 200,
+                        p->is_open_metrics ? OPEN_METRICS "; version=1.0.0; charset=utf-8"
+                                           : "text/plain; version=0.0.4; charset=utf-8",
+                        r->out.data, r->out.len);
+}
+
+/* A store that cannot answer now keeps nobody from the rest. */
+static void got_limits(struct request *r)
+{
+    struct page *p = r->work;
+    struct store_limit_list *o = &r->op.limit_list;
+    if (o->op.rc == 0) {
+        if (o->n)
+            qsort(o->limits, o->n, sizeof(o->limits[0]), by_waiting);
+        p->limits = o;
+        write_stage(p, STAGE_LIMITS);
+    }
+    write_rest(r);
+}
+
+static void got_queues(struct request *r)
+{
+    struct page *p = r->work;
+    struct store_queue_list *o = &r->op.queue_list;
+    if (o->op.rc == 0) {
+        if (o->n)
+            qsort(o->queues, o->n, sizeof(o->queues[0]), by_unfinished);
+        p->queues = o;
+        write_stage(p, STAGE_QUEUES);
+    }
+    request_drop_op(r);
+    r->op.limit_list = (struct store_limit_list){.name = NULL};
+    request_post(r, &store_verb_limit_list, drop_limits, got_limits);
+}
+
 void metrics_get(struct request *r)
 {
     const char *accept = http_header(r, "Accept");
-    struct page p = {.out = &r->out, .api = r->api};
-    p.is_open_metrics = accept && strstr(accept, OPEN_METRICS);
-    stats_read(r->api, &p.numbers);
-    p.has_me = proc_stat_read(getpid(), &p.me);
-    for (size_t i = 0; i < stats_table.n; i++) {
-        if (is_shown(&p, &stats_table.rows[i]))
-            write_row(&p, &stats_table.rows[i]);
-    }
-    for (size_t i = 0; i < FUT_COUNT(metrics); i++) {
-        write_head(&p, metrics[i].name, metrics[i].kind, metrics[i].help);
-        metrics[i].write(&p, &metrics[i]);
-    }
-    if (p.is_open_metrics)
-        buf_puts(p.out, "# EOF\n");
-    request_reply_bytes(r, 200,
-                        p.is_open_metrics ? OPEN_METRICS "; version=1.0.0; charset=utf-8"
-                                          : "text/plain; version=0.0.4; charset=utf-8",
-                        r->out.data, r->out.len);
+    struct page *p = arena_alloc(&r->arena, sizeof(*p));
+    p->out = &r->out;
+    p->api = r->api;
+    p->is_open_metrics = accept && strstr(accept, OPEN_METRICS);
+    r->work = p;
+    r->op.queue_list = (struct store_queue_list){.limit = STORE_LIST_MAX};
+    request_post(r, &store_verb_queue_list, drop_queues, got_queues);
 }
 
 /* ---- the documents --------------------------------------------------------------------------- */

@@ -56,6 +56,42 @@ static void expect_line(const char *text, const char *line)
 
 /* ---- the text -------------------------------------------------------------------------------- */
 
+/* Queues and limits have series of their own, at most 50 of each: those with most tasks. */
+START_TEST(test_metrics_show_the_busiest_queues_and_limits)
+{
+    const char *const json[] = {"Content-Type: application/json", NULL};
+    char id[ID_TEXT_SIZE];
+    struct http_reply r =
+        http_call(daemon_url(d), &(struct http_request){.method = "PUT",
+                                                        .path = "/v1/limits/few",
+                                                        .headers = json,
+                                                        .body = "{\"max_running\":1}",
+                                                        .body_len = 17});
+    ck_assert_int_eq(r.status, 201);
+    http_reply_release(&r);
+    api_patch_pool(daemon_url(d), "io", "{\"paused\":true}");
+    for (int i = 0; i < 60; i++) {
+        char *body = text_printf("{\"handler\":\"echo\",\"queue\":\"q%02d\"}", i);
+        api_submit(daemon_url(d), body, id);
+        free(body);
+    }
+    for (int i = 0; i < 3; i++)
+        api_submit(daemon_url(d), "{\"handler\":\"echo\",\"queue\":\"z\",\"limits\":[\"few\"]}",
+                   id);
+    r = read_metrics("Accept: text/plain");
+    expect_line(r.body, "futured_queue_tasks{queue=\"z\",state=\"queued\"} 3");
+    expect_line(r.body, "futured_queue_tasks{queue=\"z\",state=\"running\"} 0");
+    expect_line(r.body, "futured_queue_paused{queue=\"z\"} 0");
+    expect_line(r.body, "futured_limit_waiting{limit=\"few\"} 3");
+    expect_line(r.body, "futured_limit_closed{limit=\"few\"} 0");
+    size_t n = 0;
+    for (const char *at = r.body; (at = strstr(at, "\nfutured_queue_paused{")); at++)
+        n++;
+    ck_assert_uint_eq(n, 50);
+    http_reply_release(&r);
+}
+END_TEST
+
 START_TEST(test_metrics_counts_what_happened)
 {
     static const char *const lines[] = {
@@ -249,6 +285,7 @@ int main(void)
 {
     const struct suite_row rows[] = {
         {test_metrics_counts_what_happened, 0},
+        {test_metrics_show_the_busiest_queues_and_limits, 0},
         {test_metrics_are_open_metrics_where_that_is_asked_for, 0},
         {test_metrics_please_promtool, 0},
         {test_metrics_are_collected_by_prometheus, 0},
