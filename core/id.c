@@ -59,23 +59,24 @@ void id_seed(uint64_t hi)
     mutex_unlock(&gen.mu);
 }
 
-static const int dash_after[] = {4, 6, 8, 10}; /* bytes */
+/* The top n digits of *half, which loses them; with what follows them. */
+static char *put_digits(char *out, uint64_t *half, int n, char behind)
+{
+    for (int i = 0; i < n; i++) {
+        *out++ = "0123456789abcdef"[*half >> 60];
+        *half <<= 4;
+    }
+    *out++ = behind;
+    return out;
+}
 
 void id_format(struct task_id id, char out[ID_TEXT_SIZE])
 {
-    static const char hex[] = "0123456789abcdef";
-    size_t dash = 0;
-    for (int i = 0; i < 16; i++) {
-        uint64_t half = i < 8 ? id.hi : id.lo;
-        unsigned byte = (unsigned)(half >> (56 - i % 8 * 8)) & 0xff;
-        if (dash < 4 && i == dash_after[dash]) {
-            *out++ = '-';
-            dash++;
-        }
-        *out++ = hex[byte >> 4];
-        *out++ = hex[byte & 15];
-    }
-    *out = '\0';
+    out = put_digits(out, &id.hi, 8, '-');
+    out = put_digits(out, &id.hi, 4, '-');
+    out = put_digits(out, &id.hi, 4, '-');
+    out = put_digits(out, &id.lo, 4, '-');
+    (void)put_digits(out, &id.lo, 12, '\0');
 }
 
 static int hex_value(char c)
