@@ -69,6 +69,8 @@ void claims_give(struct store *s, struct store_claim *o, struct task *t)
     if (o->n == o->max) {
         list_remove(&s->w.parked[o->lane], &o->op.link);
         list_push_back(&s->w.finished, &o->op.link);
+    } else {
+        s->w.has_given[o->lane] = true;
     }
 }
 
@@ -175,6 +177,9 @@ static int serve(struct store *s, struct store_claim *o, const struct task_move 
 static void end_partly_served(struct store *s, enum lane lane)
 {
     struct list *parked = &s->w.parked[lane];
+    if (!s->w.has_given[lane])
+        return;
+    s->w.has_given[lane] = false;
     for (struct list_node *i = list_first(parked), *next; i; i = next) {
         next = list_next(parked, i);
         if (claim_at(i)->n == 0)
@@ -184,15 +189,16 @@ static void end_partly_served(struct store *s, enum lane lane)
     }
 }
 
+/* Where no line has a task that may start, no claim is looked at, however many are parked. */
 int claims_serve(struct store *s)
 {
     struct task_move move;
     FUT_MUST(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
     int rc = 0;
     for_each_lane (lane) {
-        struct list *parked = &s->w.parked[lane];
-        for (struct list_node *i = list_first(parked), *next; rc == 0 && i; i = next) {
-            next = list_next(parked, i);
+        struct list_node *next, *i = list_first(&s->w.parked[lane]);
+        for (; rc == 0 && i && turns_has_any(&s->w.lines, lane); i = next) {
+            next = list_next(&s->w.parked[lane], i);
             rc = serve(s, claim_at(i), &move);
         }
         end_partly_served(s, lane);

@@ -61,6 +61,7 @@ struct writer {
     bool claims_stopped;
     struct list batch;              /* operations of the transaction, in order */
     struct list parked[LANE_COUNT]; /* claims that wait for a task */
+    bool has_given[LANE_COUNT];     /* some of these have got fewer than they asked for */
     struct limit_set limits;
     struct lines lines;
     struct pauses pauses;

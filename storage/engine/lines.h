@@ -235,6 +235,8 @@ void turns_charge(struct lines *l, struct line *line, uint64_t n);
  * lines_move. */
 void turns_refund(struct lines *l, struct line *line, int64_t ran_us);
 
+/* Has any line of the lane a task that may start? */
+bool turns_has_any(const struct lines *l, enum lane lane);
 /* Tells the directory which handlers the claim wants, for turns_next. */
 void turns_want(struct lines *l, const struct store_claim *o);
 /* Does the claim take tasks of this handler? */

@@ -272,6 +272,11 @@ bool turns_wants(const struct store_claim *o, const char *handler)
     return !o->is_only;
 }
 
+bool turns_has_any(const struct lines *l, enum lane lane)
+{
+    return !list_is_empty(&l->active[lane]);
+}
+
 void turns_want(struct lines *l, const struct store_claim *o)
 {
     const struct list *active = &l->active[o->lane];
