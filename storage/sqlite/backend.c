@@ -24,6 +24,7 @@ static void read_holder(int fd, char *out, size_t cap)
 /* flock goes with the process, so a killed daemon leaves no stale lock. */
 int sqlite_take_lock(const char *path, int *out_fd, struct fut_errbuf *err)
 {
+    sqlite_configure(); /* before its own printf */
     char *name = sqlite3_mprintf("%s.lock", path), text[32];
     int rc = 0, fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {

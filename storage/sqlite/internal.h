@@ -340,6 +340,9 @@ int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
 
 /* ---- log.c ----------------------------------------------------------------------------------- */
 
+/* Settings of SQLite itself; before it is used for the first time in the process, later nothing
+ * happens. Any thread. */
+void sqlite_configure(void);
 /* Name of the VFS of the writing connection, for sqlite3_open_v2. Registers it. Any thread. */
 const char *sqlite_log_vfs(void);
 /* Registers a VFS that opens files with open, and leaves all else to the one that it returns, which

@@ -142,9 +142,22 @@ static const sqlite3_io_methods methods = {
 
 /* ---- the VFS --------------------------------------------------------------------------------- */
 
+/* Nobody asks for SQLite's count of its memory, which costs a lock for each piece of it. */
+static void configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+void sqlite_configure(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, configure);
+}
+
 sqlite3_vfs *sqlite_add_vfs(sqlite3_vfs *vfs, const char *name, sqlite_open_fn *open,
                             size_t file_bytes)
 {
+    sqlite_configure();
     sqlite3_vfs *real = sqlite3_vfs_find(NULL);
     FUT_ASSERT(real != NULL);
     *vfs = *real; /* its other methods take the first parameter for their own */

@@ -344,6 +344,7 @@ static int check_ours(sqlite3 *db, const char *path, struct fut_errbuf *err)
 int sqlite_look(const char *path, sqlite3 **out, struct fut_errbuf *err)
 {
     sqlite3 *db = NULL;
+    sqlite_configure();
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
         rc = sqlite_fail(db, path, sqlite_rc(db, rc), err);
@@ -370,6 +371,7 @@ int sqlite_connect(const char *path, const char *vfs, sqlite3 **out, struct fut_
 {
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    sqlite_configure();
     int rc = sqlite3_open_v2(path, &db, flags, vfs);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
