@@ -386,6 +386,13 @@ START_TEST(test_store_queue_keys_have_so_many_weights)
 }
 END_TEST
 
+static void pass_ms(int64_t ms)
+{
+    int64_t until = clock_mono_ms() + ms;
+    while (clock_mono_ms() < until)
+        ;
+}
+
 /* ---- ageing ---------------------------------------------------------------------------------- */
 
 /* One second of waiting is worth a point: what is a little older and 1 point less goes behind, what
@@ -398,9 +405,7 @@ START_TEST(test_store_queue_priorities_age)
     struct task_id old = submit("mail", "echo", NULL, -3), high, low;
     ck_assert_int_eq(set("aged", STORE_QUEUE_AGE, &is), 0);
     low = submit("aged", "echo", NULL, -3);
-    int64_t until = clock_mono_ms() + 20;
-    while (clock_mono_ms() < until)
-        ;
+    pass_ms(20);
     high = submit("aged", "echo", NULL, 3); /* 6 points, and more than 20 ms later */
     (void)submit("mail", "echo", NULL, 3);
     set_pause("mail", &paused);
@@ -420,6 +425,31 @@ START_TEST(test_store_queue_priorities_age)
     ck_assert_uint_eq(claim_now(1, t), 1);
     ck_assert(id_equal(t[0].spec->id, high));
     finish(&t[0]);
+    end();
+}
+END_TEST
+
+/* What waited when the ageing came keeps its place, until it is cancelled and lives again. */
+START_TEST(test_store_queue_ageing_places_nobody_anew)
+{
+    begin(_i);
+    struct store_queue is = {.age_after_ms = 1};
+    struct task t[2], old;
+    struct task_id low = submit("aged", "echo", NULL, -1), next;
+    ck_assert_int_eq(set("aged", STORE_QUEUE_AGE, &is), 0);
+    pass_ms(5);
+    next = submit("aged", "echo", NULL, 0);
+    ck_assert_uint_eq(claim_now(1, t), 1);
+    ck_assert(id_equal(t[0].spec->id, next));
+    ck_assert_int_eq(fixture_get(&k, low, &old), 0);
+    ck_assert_int_eq(fixture_apply(&k, &old, EVENT_CANCEL, NULL), 0);
+    ck_assert_int_eq(fixture_revive(&k, &old), 0);
+    pass_ms(5);
+    (void)submit("aged", "echo", NULL, 0);
+    ck_assert_uint_eq(claim_now(1, t + 1), 1);
+    ck_assert(id_equal(t[1].spec->id, low));
+    finish_all(t, 2);
+    task_release(&old);
     end();
 }
 END_TEST
@@ -528,6 +558,7 @@ int main(void)
         test_store_queue_keys_have_weights,
         test_store_queue_keys_have_so_many_weights,
         test_store_queue_priorities_age,
+        test_store_queue_ageing_places_nobody_anew,
         test_store_queue_tells_how_it_stands,
         test_store_queues_are_listed_by_name,
         test_store_queue_dropped_goes_on,
