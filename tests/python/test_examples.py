@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unittest
 
 import calls_support
@@ -23,7 +24,7 @@ class ExampleTests(calls_support.CallsCase):
         return done.stdout
 
     def test_same_output(self):
-        self.assertGreaterEqual(len(EXAMPLES), 5)
+        self.assertGreaterEqual(len(EXAMPLES), 6)
         with tempfile.TemporaryDirectory() as directory:
             for path in EXAMPLES:
                 with open(path, encoding="utf-8") as file:
@@ -37,6 +38,26 @@ class ExampleTests(calls_support.CallsCase):
                     mine, theirs = self.run_program(path), self.run_program(plain)
                     self.assertEqual(sorted(mine.splitlines()), sorted(theirs.splitlines()))
                     self.assertTrue(mine)
+
+    def test_same_output_without_a_guard(self):
+        """As the articles print their programs: what stands under `if __name__ == "__main__"` stands at the left."""
+        guarded = 0
+        for path in EXAMPLES:
+            with open(path, encoding="utf-8") as file:
+                text = re.sub(r"SECONDS = 1.0", "SECONDS = 0.01", file.read())
+            above, guard, below = text.partition('\nif __name__ == "__main__":\n')
+            if not guard:
+                continue
+            guarded += 1
+            with self.subTest(path=path), tempfile.TemporaryDirectory() as directory:
+                printed = []
+                for name, each in (("guarded.py", text), ("bare.py", above + textwrap.dedent(below))):
+                    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                        file.write(each)
+                    printed.append(sorted(self.run_program(file.name).splitlines()))
+                self.assertEqual(printed[0], printed[1])
+                self.assertTrue(printed[0])
+        self.assertGreaterEqual(guarded, 3)
 
     def test_a_program_of_a_module(self):
         with tempfile.TemporaryDirectory() as directory:

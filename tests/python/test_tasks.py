@@ -50,8 +50,6 @@ class TaskTests(unittest.TestCase):
         printed = subprocess.run([sys.executable, "-m", "futured", "handlers", "mytasks"], env=environment, check=True,
                                  cwd=cls.directory, stdout=subprocess.PIPE).stdout
         cls.entries = json.loads(printed)
-        for each in cls.entries.values():
-            each.update(env={"PYTHONPATH": support.PACKAGE}, cwd=cls.directory)
         cls.daemon = support.Daemon(cls.entries)
         os.environ["FUTURED_URL"] = cls.daemon.url
         sys.path.insert(0, cls.directory)
@@ -69,6 +67,7 @@ class TaskTests(unittest.TestCase):
         add = self.entries["add"]
         self.assertEqual((add["lane"], add["retries"], add["timeout"], add["description"]), ("cpu", 2, 50, "Adds."))
         self.assertEqual(self.entries["shout"]["worker"][1:], ["-m", "futured", "serve", "mytasks", "--threads", "20"])
+        self.assertEqual(add["env"], {"PYTHONPATH": support.PACKAGE + os.pathsep + self.directory})
         shown = {each["name"]: each for each in self.client.handlers()}
         self.assertEqual((shown["add"]["retries"], shown["shout"]["lane"]), (2, "io"))
 

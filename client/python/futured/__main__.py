@@ -14,11 +14,11 @@ from . import _keys, _tasks
 
 def entries(key: str, threads: int, python: str) -> Dict[str, Any]:
     """The members of the handlers file that executors need."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     about = "calls of Python %d.%d" % sys.version_info[:2]
     shared: Dict[str, Any] = {"scope": "code", "timeout": 86400, "retries": 0, "retry_on": [], "description": about}
-    if not any(name in folder for name in ("site-packages", "dist-packages")):
-        shared["env"] = {"PYTHONPATH": folder}
+    needed = _tasks.environment("futured")
+    if needed:
+        shared["env"] = needed
     command = [python, "-m", "futured.worker"]
     return {"python.cpu": dict(shared, worker=[*command, "cpu", "--key", key], lane="cpu"),
             "python.io": dict(shared, worker=[*command, "io", str(threads), "--key", key], lane="io")}

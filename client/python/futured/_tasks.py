@@ -121,16 +121,33 @@ def tasks_of(module: str) -> Dict[str, TaskFunction[Any]]:
     return found
 
 
+def environment(*modules: str) -> Dict[str, str]:
+    """The environment in which a worker finds imported modules: {} when all of them are installed."""
+    folders: List[str] = []
+    for name in modules:
+        module = sys.modules[name]
+        folder = os.path.dirname(os.path.abspath(module.__file__ or ""))
+        for _ in range(name.count(".") + hasattr(module, "__path__")):
+            folder = os.path.dirname(folder)
+        if folder not in folders and not any(each in folder for each in ("site-packages", "dist-packages")):
+            folders.append(folder)
+    return {"PYTHONPATH": os.pathsep.join(folders)} if folders else {}
+
+
 def entries(module: str, python: str, threads: int) -> Dict[str, Any]:
     """The entries of the handlers file for the tasks of a module."""
     made: Dict[str, Any] = {}
-    for name, each in tasks_of(module).items():
+    found = tasks_of(module)
+    needed = environment("futured", module)
+    for name, each in found.items():
         lane = each.options.get("lane", "cpu")
         command: List[str] = [python, "-m", "futured", "serve", module]
         if lane == "io":
             command += ["--threads", str(threads)]
         about = (inspect.getdoc(each.function) or "").partition("\n")[0][:400]
         made[name] = {"worker": command, "lane": lane, "description": about, **each.options}
+        if needed or "env" in each.options:
+            made[name]["env"] = {**needed, **each.options.get("env", {})}
     return made
 
 
