@@ -110,7 +110,8 @@ class Session:
                 os.symlink(os.path.join(ROOT, name), os.path.join(self.directory, name))
         tools = os.path.join(self.directory, ".bin")
         os.mkdir(tools)
-        os.symlink(os.path.join(build, "futured"), os.path.join(tools, "futured"))
+        for program in ("futured", "future"):
+            os.symlink(os.path.join(build, program), os.path.join(tools, program))
         read, write = os.pipe()
         self.status = os.fdopen(read)
         nginx = os.path.join(ROOT, "build/nginx/usr/sbin")
