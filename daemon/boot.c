@@ -116,10 +116,12 @@ static int make_scheduler(struct boot *b, struct fut_errbuf *err)
 }
 
 /* Descriptors that connections must leave: the store's and the daemon's own, a channel with its
- * memfds for each worker, pipes or a socket for each io task. */
+ * memfds for each worker, pipes or a socket for each io task; and as many for each slot that may be
+ * lent, in which another process runs beside the one that waits. */
 static size_t reserved_fds(const struct config *c)
 {
-    return 64 + 4 * ((size_t)c->max_workers + (size_t)c->max_threads);
+    size_t lent = (size_t)LANE_COUNT * POOL_LENT_MAX;
+    return 64 + 4 * ((size_t)c->max_workers + (size_t)c->max_threads + lent);
 }
 
 static void make_api(struct boot *b)

@@ -292,34 +292,75 @@ START_TEST(test_tree_waits_for_its_own_pool)
 }
 END_TEST
 
-/* Each of 1973 tasks but the leaves waits for two others, in worker processes, with one slot. */
+/* Each of the tasks but the leaves waits for two others, in worker processes, with one slot. */
+static void fib(const char *interpreter, const char *name, const char *program, int n, int expected,
+                int tasks)
+{
+    char *sdk = daemon_built("../../workers/sdk");
+    char *json = text_printf("{\"fib\": {\"worker\": [\"%s\", \"DIR/%s\"],"
+                             " \"env\": {\"PYTHONPATH\": \"%s\", \"SDK\": \"%s\"}}}",
+                             interpreter, name, sdk, sdk);
+    struct daemon *d = daemon_new();
+    dir_write(daemon_dir(d), name, program, strlen(program));
+    daemon_set_handlers(d, json);
+    daemon_set(d, "MAX_WORKERS=1");
+    daemon_start(d);
+    char *body = text_printf("{\"handler\":\"fib\",\"input\":%d,\"timeout\":600}", n);
+    json_t *f = api_run(daemon_url(d), body);
+    ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%s", api_str(f, "error.message"));
+    ck_assert_int_eq(api_int(f, "result"), expected);
+    ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
+    ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "started"), tasks);
+    json_decref(f);
+    end(&d);
+    free(body);
+    free(json);
+    free(sdk);
+}
+
 START_TEST(test_tree_fib_of_15_with_one_worker)
 {
-    static const char program[] =
+    fib("python3", "fib.py",
         "import futured_worker as worker\n"
         "@worker.handler\n"
         "def fib(task):\n"
         "    n = task.json()\n"
         "    return n if n < 2 else sum(task.map('fib', [n - 1, n - 2]))\n"
-        "worker.run()\n";
-    char *sdk = daemon_built("../../workers/sdk");
-    char *json = text_printf("{\"fib\": {\"worker\": [\"python3\", \"DIR/fib.py\"],"
-                             " \"env\": {\"PYTHONPATH\": \"%s\"}}}",
-                             sdk);
-    struct daemon *d = daemon_new();
-    dir_write(daemon_dir(d), "fib.py", program, sizeof(program) - 1);
-    daemon_set_handlers(d, json);
-    daemon_set(d, "MAX_WORKERS=1");
-    daemon_start(d);
-    json_t *f = api_run(daemon_url(d), "{\"handler\":\"fib\",\"input\":15,\"timeout\":600}");
-    ck_assert_str_eq(api_str(f, "state"), "succeeded");
-    ck_assert_int_eq(api_int(f, "result"), 610);
-    ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
-    ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "started"), 1973);
-    json_decref(f);
-    end(&d);
-    free(json);
-    free(sdk);
+        "worker.run()\n",
+        15, 610, 1973);
+}
+END_TEST
+
+/* By map, and by submit, wait and result: both at each level. What fails is told. */
+START_TEST(test_tree_fib_in_javascript)
+{
+    fib("node", "fib.js",
+        "const worker = require(process.env.SDK + '/futured_worker.js');\n"
+        "worker.handler('fib', async (task) => {\n"
+        "  const n = task.json();\n"
+        "  if (n < 0) throw new RangeError('below zero');\n"
+        "  if (n === 0) {\n"
+        "    const below = await task.submit('fib', -1, { key: 'below' });\n"
+        "    const again = await task.submit('fib', -1, { key: 'below' });\n"
+        "    const { done, notDone } = await task.wait([below]);\n"
+        "    if (again.id !== below.id || done[0] !== below || notDone.length) throw new "
+        "Error('wait');\n"
+        "    const error = await below.result().catch((e) => e);\n"
+        "    if (!(error instanceof worker.Failed) || error.error.type !== 'RangeError') throw "
+        "error;\n"
+        "    if (!(await below.done()) || (await below.cancel())) throw new Error('done');\n"
+        "    return 0;\n"
+        "  }\n"
+        "  if (n < 2) return n;\n"
+        "  if (n % 2) {\n"
+        "    const two = [await task.submit('fib', n - 1), await task.submit('fib', n - 2)];\n"
+        "    return (await two[0].result()) + (await two[1].result({ timeout: 500 }));\n"
+        "  }\n"
+        "  const [a, b] = await task.map('fib', [n - 1, n - 2]);\n"
+        "  return a + b;\n"
+        "});\n"
+        "worker.run();\n",
+        6, 8, 30);
 }
 END_TEST
 
@@ -374,5 +415,6 @@ int main(void)
     for (size_t i = 0; i < FUT_COUNT(tests); i++)
         tcase_add_test(all, tests[i]);
     tcase_add_test(slow, test_tree_fib_of_15_with_one_worker);
+    tcase_add_test(slow, test_tree_fib_in_javascript);
     return suite_run_cases("system: tree", all, slow, NULL);
 }

@@ -36,10 +36,22 @@
  *       return paid.result;
  *     });
  *
+ * A task submits others and waits for them; its slot runs others meanwhile, so a task may wait for tasks of
+ * its own pool, also where there is one slot:
+ *
+ *     worker.handler('fib', async (task) => {
+ *       const n = task.json();
+ *       if (n < 2) return n;
+ *       const [a, b] = await task.map('fib', [n - 1, n - 2]);   // or const f = await task.submit('fib', n - 1);
+ *       return a + b;                                           // await f.result()
+ *     });
+ *
  * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
  * workers/wire/PROTOCOL.md of futured has the protocol that this speaks. */
+const http = require('node:http');
+const https = require('node:https');
 const net = require('node:net');
 const { AsyncLocalStorage } = require('node:async_hooks');
 
@@ -51,6 +63,8 @@ const LOG_MAX = 65536;
 const RESULT_MAX = 2 ** 30;
 const TYPE_MAX = 127;
 const SUSPEND_MAX = 31536000; // seconds
+const POLL_S = 10; // of one request that waits
+const PAUSE_MS = 200; // after an answer that came too early: the daemon shuts down
 
 /** Throw it when the same task may work later: it is tried again while it has retries left. */
 class Temporary extends Error {}
@@ -74,6 +88,28 @@ class Suspend extends Error {
     this.until = (Array.isArray(until) ? until : [until]).map((each) => String(each.id ?? each));
   }
 }
+
+/** The daemon did not do what the task asked for. code: such as "deadlock"; status: of HTTP. */
+class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `HTTP status ${status}`);
+    this.status = status;
+    this.code = problem.code ?? '';
+    this.problem = problem;
+  }
+}
+
+/** A future has no result: its task failed or was cancelled. error: as the future shows it. */
+class Failed extends Error {
+  constructor(future, problem) {
+    super(`${future.id}: ${problem.detail || problem.title}`);
+    this.future = future;
+    this.error = problem.error ?? {};
+  }
+}
+
+/** Future.result() rejects with it: the future is not done in time. */
+class TimeoutError extends Error {}
 
 /** What came from the daemon is not the protocol: the worker ends. */
 class ProtocolError extends Error {}
@@ -259,6 +295,91 @@ class Task {
     for (let at = 0; at < bytes.length; at += LOG_MAX) this.#say('LOG', '', bytes.subarray(at, at + LOG_MAX));
   }
 
+  /** Submits a task whose parent this one is; a Future. input: a Buffer, or what JSON knows. options:
+   * members of POST /v1/tasks (timeout, retries, queue …); key: an Idempotency-Key of this task's, by which
+   * another run of it finds what this one has submitted. */
+  async submit(handler, input, { key, ...options } = {}) {
+    const headers = idempotency(key);
+    if (!(input instanceof Uint8Array)) {
+      const body = { ...options, handler, ...(input === undefined ? {} : { input }) };
+      return new Future(this, (await this.ask('POST', '/v1/tasks', body, headers)).id);
+    }
+    const query = new URLSearchParams(options).toString();
+    headers['Content-Type'] = 'application/octet-stream';
+    const path = `/v1/tasks/${encodeURIComponent(handler)}${query ? '?' : ''}${query}`;
+    return new Future(this, (await this.ask('POST', path, input, headers)).id);
+  }
+
+  /** The results of a task for each input, in order: one batch, which is waited for. */
+  async map(handler, inputs, { key, ...options } = {}) {
+    const all = [...inputs];
+    if (all.length === 0) return [];
+    const batch = await this.ask('POST', '/v1/batches', { ...options, handler, inputs: all }, idempotency(key));
+    const results = [];
+    for (const id of batch.ids) results.push(await new Future(this, id).result());
+    return results;
+  }
+
+  /** { done, notDone } of these futures, when all, the first, or the first that failed ('ALL_COMPLETED',
+   * 'FIRST_COMPLETED', 'FIRST_EXCEPTION') is done, or after so many seconds. */
+  async wait(futures, { returnWhen = 'ALL_COMPLETED', timeout } = {}) {
+    const all = [...futures];
+    const end = timeout === undefined ? Infinity : Date.now() + timeout * 1000;
+    for (;;) {
+      const began = Date.now();
+      const seconds = Math.max(0, Math.min(POLL_S, (end - began) / 1000));
+      const body = { ids: all.map((each) => each.id), return_when: returnWhen, timeout: seconds };
+      const answer = await this.ask('POST', '/v1/wait', body);
+      const ids = new Set(answer.done);
+      const enough = answer.not_done.length === 0 || (ids.size > 0 && returnWhen !== 'ALL_COMPLETED');
+      if (enough || Date.now() >= end) {
+        return { done: all.filter((each) => ids.has(each.id)), notDone: all.filter((each) => !ids.has(each.id)) };
+      }
+      await this.pause(began, seconds);
+    }
+  }
+
+  /** Between two requests that wait. */
+  async pause(began, seconds) {
+    this.check();
+    if (Date.now() - began < seconds * 500) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    this.check();
+  }
+
+  /** What the daemon answers, as JSON; it rejects with Refused. */
+  async ask(method, path, body, headers) {
+    const { status, bytes } = await this.request(method, path, body, headers);
+    const answer = parsed(bytes);
+    if (status >= 300) throw new Refused(status, answer);
+    return answer;
+  }
+
+  /** A request under this attempt's token: { status, headers, bytes }. */
+  request(method, path, body, headers = {}) {
+    if (!this.url) throw new Refused(0, { detail: 'this daemon gives its tasks no address (FUTURED_URL)' });
+    const isBytes = body instanceof Uint8Array;
+    const bytes = body === undefined || isBytes ? body : Buffer.from(JSON.stringify(body), 'utf8');
+    const all = { ...headers, Authorization: `Bearer ${this.token}` };
+    if (bytes && !isBytes) all['Content-Type'] = 'application/json';
+    if (bytes) all['Content-Length'] = bytes.length;
+    const options = { method, headers: all, agent: false, signal: this.signal };
+    const isUnix = this.url.startsWith('unix:');
+    const target = isUnix ? { socketPath: this.url.slice(5), path } : new URL(path, this.url);
+    const from = !isUnix && target.protocol === 'https:' ? https : http;
+    return new Promise((resolve, reject) => {
+      const fail = (error) => reject(this.cancelled ? new Cancelled('the task was cancelled') : error);
+      const take = (answer) => {
+        const parts = [];
+        answer.on('data', (part) => parts.push(part));
+        answer.on('error', fail);
+        answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, bytes: Buffer.concat(parts) }));
+      };
+      const asked = isUnix ? from.request({ ...target, ...options }, take) : from.request(target, options, take);
+      asked.on('error', fail);
+      asked.end(bytes);
+    });
+  }
+
   get cancelled() {
     return this.signal.aborted;
   }
@@ -270,6 +391,57 @@ class Task {
 
   cancel() {
     this.#controller.abort(new Cancelled('the task was cancelled'));
+  }
+}
+
+/** A task that was submitted. id: its id, by which others may wait for it, too. */
+class Future {
+  #task;
+
+  constructor(task, id) {
+    this.#task = task;
+    this.id = id;
+  }
+
+  async done() {
+    return (await this.#task.ask('GET', `/v1/futures/${this.id}`)).done;
+  }
+
+  /** True when it is cancelled now; false: it is done already. */
+  async cancel() {
+    const { status, bytes } = await this.#task.request('POST', `/v1/futures/${this.id}/cancel`);
+    if (status !== 200 && status !== 409) throw new Refused(status, parsed(bytes));
+    return status === 200;
+  }
+
+  /** Its result, as a handler would have returned it; it rejects with Failed, or with TimeoutError after
+   * so many seconds. */
+  async result({ timeout } = {}) {
+    const end = timeout === undefined ? Infinity : Date.now() + timeout * 1000;
+    for (;;) {
+      const began = Date.now();
+      const seconds = Math.max(0, Math.min(POLL_S, (end - began) / 1000));
+      const path = `/v1/futures/${this.id}/result?wait=${seconds.toFixed(3)}`;
+      const { status, headers, bytes } = await this.#task.request('GET', path);
+      if (status === 200) return decode(bytes, headers['content-type'] ?? '');
+      const problem = parsed(bytes);
+      if (problem.code === 'task_failed' || problem.code === 'task_cancelled') throw new Failed(this, problem);
+      if (problem.code !== 'not_done') throw new Refused(status, problem);
+      if (Date.now() >= end) throw new TimeoutError(`${this.id} is not done`);
+      await this.#task.pause(began, seconds);
+    }
+  }
+}
+
+const idempotency = (key) => (key === undefined ? {} : { 'Idempotency-Key': `"${key}"` });
+
+/** What the bytes are as JSON; {}: they are no object. */
+function parsed(bytes) {
+  try {
+    const value = JSON.parse(bytes.toString('utf8'));
+    return value && typeof value === 'object' ? value : {};
+  } catch {
+    return {};
   }
 }
 
@@ -425,4 +597,7 @@ async function run({ concurrency = 1 } = {}) {
   serve(new net.Socket({ fd: Number(fd), readable: true, writable: true }), concurrency);
 }
 
-module.exports = { handler, initializer, run, Result, Temporary, Permanent, Cancelled, Suspend, NotSaved };
+module.exports = {
+  handler, initializer, run, Future, Result, Temporary, Permanent, Cancelled, Suspend, NotSaved, Refused, Failed,
+  TimeoutError,
+};

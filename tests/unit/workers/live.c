@@ -50,6 +50,8 @@ struct handlers *live_handlers_from(const char *json)
 
 const char *live_secret; /* of callbacks; NULL: none */
 
+struct attempt_tokens *live_tokens; /* of attempts; NULL: none */
+
 const char *live_backend = "memory";
 
 void live_start(uint32_t threads, uint32_t workers)
@@ -72,7 +74,8 @@ void live_start(uint32_t threads, uint32_t workers)
                                    .max_input_bytes = 1 << 20,
                                    .max_result_bytes = 1 << 20,
                                    .audit_ms = LIVE_AUDIT_MS,
-                                   .callback_secret = live_secret};
+                                   .callback_secret = live_secret,
+                                   .tokens = live_tokens};
     ck_assert_int_eq(scheduler_new(&cfg, &live.s, NULL), 0);
     live.view = scheduler_view(live.s);
     store_listen(live.store, live_listener, NULL);

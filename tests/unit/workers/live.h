@@ -53,7 +53,8 @@ extern const char *live_file; /* the text of the handlers file */
 /* What a handlers file with this text brings; the caller frees it. */
 struct handlers *live_handlers_from(const char *json);
 
-extern const char *live_secret; /* of callbacks; NULL: none */
+extern const char *live_secret;            /* of callbacks; NULL: none */
+extern struct attempt_tokens *live_tokens; /* of attempts, the test's own; NULL: none */
 extern const char *live_backend;
 
 /* Starts all of it, with so many slots in each lane; aborts the test when that fails. */
