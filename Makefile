@@ -25,7 +25,7 @@ ALL_LDFLAGS    := -pie -Wl,-z,relro,-z,now $(CFLAGS_$(VARIANT)) $(LDFLAGS)
 
 # What each folder links: only what its includes may reach.
 LIBS_core    := -ljansson -lcrypto -lm -lpthread
-LIBS_storage := -lsqlite3 $(LIBS_core)
+LIBS_storage := -lsqlite3 -lpq $(LIBS_core)
 LIBS_workers := -lm -lcurl -ljansson -lcrypto $(LIBS_storage)
 LIBS_api     := -lmicrohttpd -ljansson -lcrypto -lm $(LIBS_storage)
 LIBS_daemon  := -lsystemd -lm -lmicrohttpd -lcurl -ljansson -lcrypto $(LIBS_storage)
@@ -62,6 +62,10 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# Where libpq's headers are; asked for once a file needs them, as they may be installed by then.
+PQ_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq))
+$(B)/storage/postgres/%.o $(B)/tests/contract/%.o: CPPFLAGS += $(PQ_CFLAGS)
 
 define folder_archive
 $(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(call files,$(1))))

@@ -390,7 +390,7 @@ struct backend_ops {
     int (*queue_oldest)(struct backend_reader *r, struct store_queue_oldest *o);
 };
 
-extern const struct backend_ops backend_sqlite, backend_memory;
+extern const struct backend_ops backend_sqlite, backend_memory, backend_postgres;
 
 /* From when on the schedule is due; STORE_SCHEDULE_NEVER: not by itself. */
 int64_t backend_schedule_wake(const struct store_schedule *s);

@@ -13,7 +13,7 @@
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
 set -euo pipefail
 
-build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
+build=(build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libpq-dev
     libcurl4-openssl-dev libncurses-dev libssl-dev libsystemd-dev tzdata check curl)
 lint=(clang clang-format clang-tidy cppcheck shellcheck)
 
@@ -21,7 +21,7 @@ fuzz=(clang libclang-rt-14-dev)
 package=(debhelper dh-python lintian fakeroot python3)
 systemd=(systemd systemd-sysv dbus)
 test=(openssl python3 python3-croniter python3-dateutil python3-pip python3-setuptools python3-wheel python3-tqdm
-    python3-joblib python3-dask mypy jq tmux)
+    python3-joblib python3-dask mypy jq tmux postgresql)
 command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3)
 counts=(valgrind python3)

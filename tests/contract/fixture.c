@@ -1,5 +1,6 @@
 #include "tests/contract/fixture.h"
 
+#include <libpq-fe.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/results.h"
+#include "tests/support/database.h"
 #include "tests/support/suite.h"
 
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */
@@ -43,12 +45,38 @@ static void open_here(struct fixture *k)
     ck_assert_msg(rc == 0, "store_open: %s", err.text);
 }
 
+/* The server of the test program. */
+static struct database *database;
+
+/* Each store has a schema of its own, named after its directory. */
+static void name_schema(struct fixture *k)
+{
+    const char *unique = strrchr(k->dir, '-') + 1;
+    char sql[64];
+    FUT_ASSERT(database != NULL);
+    char *url = database_url(database, "");
+    PGconn *c = PQconnectdb(url);
+    (void)snprintf(sql, sizeof(sql), "CREATE SCHEMA \"t%s\"", unique);
+    PGresult *r = PQexec(c, sql);
+    ck_assert_msg(PQresultStatus(r) == PGRES_COMMAND_OK, "%s", PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+    free(url);
+    (void)snprintf(sql, sizeof(sql), "%%22t%s%%22", unique);
+    url = database_url(database, sql);
+    (void)snprintf(k->path, sizeof(k->path), "%s", url);
+    free(url);
+}
+
 void fixture_open(struct fixture *k, const char *backend)
 {
     *k = (struct fixture){.backend = backend};
     (void)snprintf(k->dir, sizeof(k->dir), "/tmp/futured-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(k->dir));
-    (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
+    if (strstr(backend, "postgres"))
+        name_schema(k);
+    else
+        (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
     k->cfg = (struct store_config){
         .backend = backend,
         .path = k->path,
@@ -78,7 +106,7 @@ void fixture_reopen(struct fixture *k)
 void fixture_close(struct fixture *k)
 {
     static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
-    char file[128];
+    char file[280];
     fixture_stop(k);
     for (size_t i = 0; i < FUT_COUNT(names); i++) {
         (void)snprintf(file, sizeof(file), "%s%s", k->path, names[i]);
@@ -494,17 +522,21 @@ void fixture_join(struct fixture_parked *p)
     mutex_unlock(&p->wait.mu);
 }
 
-const char *const fixture_backends[] = {"sqlite", "memory"};
+const char *const fixture_backends[] = {"sqlite", "memory", "postgres"};
 
 int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
 {
     const char *only = getenv("FUT_BACKEND");
     TCase *tc = suite_case("all", 30, NULL, NULL);
+    if (!only || strcmp(only, "postgres") == 0)
+        database = database_new(0);
     for (size_t i = 0; i < n; i++) {
         for (int b = 0; b < (int)FUT_COUNT(fixture_backends); b++) {
             if (!only || strcmp(only, fixture_backends[b]) == 0)
                 tcase_add_loop_test(tc, tests[i], b, b + 1);
         }
     }
-    return suite_run_cases(suite, tc, NULL);
+    int status = suite_run_cases(suite, tc, NULL);
+    database_free(&database);
+    return status;
 }

@@ -13,7 +13,7 @@ struct fixture {
     struct store *store;
     const char *backend;
     char dir[64];
-    char path[96];
+    char path[256];
     struct store_config cfg;
 };
 

@@ -2,7 +2,7 @@
 # clang-tidy finds nothing (.clang-tidy says what it looks for and what is left out, and why).
 # A file whose preprocessed text was clean before is not looked at again.
 . "$(dirname "$0")/lib.sh"
-flags=(-std=c11 -I. -iquote workers/sdk -D_GNU_SOURCE '-DFUT_VERSION="lint"')
+flags=(-std=c11 -I. -iquote workers/sdk -isystem "$(pkg-config --variable=includedir libpq)" -D_GNU_SOURCE '-DFUT_VERSION="lint"')
 
 tidy_one() {
     local file=$1 sum stamp=build/lint-tidy/$1.sum

@@ -2,7 +2,7 @@
 # gcc's -fanalyzer finds nothing in the program. A file whose preprocessed text was clean before is not
 # looked at again.
 . "$(dirname "$0")/lib.sh"
-flags=(-std=c11 -I. -iquote workers/sdk -D_GNU_SOURCE '-DFUT_VERSION="lint"')
+flags=(-std=c11 -I. -iquote workers/sdk -isystem "$(pkg-config --variable=includedir libpq)" -D_GNU_SOURCE '-DFUT_VERSION="lint"')
 
 analyze_one() {
     local file=$1 sum out stamp=build/lint-analyzer/$1.sum

@@ -1,0 +1,682 @@
+/* What the files of the PostgreSQL backend share: connections and prepared statements, how tasks
+ * stand in rows, the writer and the readers. */
+#ifndef FUT_STORAGE_POSTGRES_INTERNAL_H
+#define FUT_STORAGE_POSTGRES_INTERNAL_H
+
+#include <libpq-fe.h>
+#include <stdatomic.h>
+
+#include "storage/backend.h"
+
+/* Every statement, prepared on a connection when it is first used there (sql.c). */
+enum postgres_stmt {
+    P_BEGIN,
+    P_COMMIT,
+    P_ROLLBACK,
+    P_MARK,
+    P_UNMARK,
+    P_BACK,
+    P_TRY_LOCK,
+    P_LOCK_HOLDER,
+    P_END_SESSION,
+    P_NEW_BOOT,
+    P_OWN_BOOT,
+    P_GUARD,
+    P_INSERT,
+    P_PUT_OPTIONS,
+    P_UPDATE_LIVE,
+    P_FINISH,
+    P_RETURN,
+    P_ADD_ATTEMPT,
+    P_TRIM_ATTEMPTS,
+    P_SET_CALLBACK,
+    P_ADD_LINE,
+    P_DROP_LINE,
+    P_TAKE,
+    P_FIRST,
+    P_LOAD,
+    P_DUE,
+    P_RUN_AT,
+    P_NEXT_TIMES,
+    P_PUT_TIMER,
+    P_RETURN_EXPIRY,
+    P_TIMED_OUT,
+    P_DROP_TIMER,
+    P_DROP_TIMERS,
+    P_IN_STATE,
+    P_AFTER,
+    P_QUEUE,
+    P_FIND_STATE,
+    P_PUT_EDGE,
+    P_PENDING_EDGES,
+    P_CHILDREN,
+    P_PARENTS,
+    P_PLACE,
+    P_SUBMITTED,
+    P_SET_UNMET,
+    P_SET_DUE,
+    P_FIND_LIVE,
+    P_FIND_DONE,
+    P_PUT_CASCADE,
+    P_NEXT_CASCADE,
+    P_DROP_CASCADE,
+    P_FIND_UNIQUE,
+    P_FIND_KEY,
+    P_PUT_KEY,
+    P_PUT_BATCH,
+    P_FAIL_BATCH,
+    P_CANCEL_BATCH,
+    P_END_MEMBERS,
+    P_RETURN_MEMBER,
+    P_BATCH_ENDS,
+    P_SET_BATCH_CALLBACK,
+    P_CANCELLING,
+    P_UNFINISHED,
+    P_WINDOW,
+    P_CANCELLED,
+    P_OLD_BATCH,
+    P_MEMBER_KEYS,
+    P_DELETE_BATCH,
+    P_DELETE_EMPTY_BATCH,
+    P_IS_RUNNING,
+    P_REPORT,
+    P_IS_LIVE,
+    P_DELETE_TASKS,
+    P_PUT_CHECKPOINT,
+    P_DELETE_CHECKPOINT,
+    P_GET_CHECKPOINT,
+    P_CHECKPOINT_SIZE,
+    P_HAS_CHECKPOINTS,
+    P_OLDEST,
+    P_KEEP_LONGER,
+    P_BULK_PUT,
+    P_BULK_TRIM,
+    P_BULK_NEXT,
+    P_BULK_FIND,
+    P_BULKS,
+    P_SCHEDULE_FIND,
+    P_SCHEDULE_PUT,
+    P_SCHEDULE_REMOVE,
+    P_SCHEDULE_REMOVE_RUNS,
+    P_SCHEDULE_COUNT,
+    P_SCHEDULE_OF_FILE,
+    P_SCHEDULE_ADD_RUN,
+    P_SCHEDULE_TRIM_RUNS,
+    P_SCHEDULE_END_WAITING,
+    P_SCHEDULE_UNFINISHED,
+    P_SCHEDULE_ADD_TASK,
+    P_SCHEDULE_DROP_TASK,
+    P_SCHEDULE_READY,
+    P_SCHEDULE_RUNS,
+    P_SCHEDULE_LIST,
+    P_SCHEDULE_DUE,
+    P_SCHEDULE_NEXT,
+    P_LIMIT_PUT,
+    P_LIMIT_DROP,
+    P_LIMIT_KEY_PUT,
+    P_LIMIT_KEY_DROP,
+    P_LIMITS,
+    P_LIMIT_KEYS,
+    P_QUEUE_PUT,
+    P_QUEUE_DROP,
+    P_FAIR_PUT,
+    P_FAIR_DROP,
+    P_FAIR_DROP_ALL,
+    P_PAUSE_PUT,
+    P_PAUSE_DROP,
+    P_QUEUES,
+    P_FAIR_WEIGHTS,
+    P_PAUSES,
+    P_SAVE,
+    P_TOUCH,
+    P_SIZE,
+    P_TOTALS,
+    P_LINES,
+    P_PASS_DUE,
+    P_PASS_TIMERS,
+    P_PASS_LIMITS,
+    P_GET,
+    P_SCAN_ALL,
+    P_SCAN_LIVE,
+    P_SCAN_DONE,
+    P_SCAN_CODE,
+    P_SCAN_CODE_WHOLE,
+    P_SCAN_QUEUE,
+    P_SCAN_QUEUE_WHOLE,
+    P_SCAN_SCHEDULE,
+    P_SCAN_SCHEDULE_WHOLE,
+    P_SCAN_PARENT,
+    P_SCAN_PARENT_WHOLE,
+    P_BRIEFS,
+    P_BATCH,
+    P_BATCH_COUNTS,
+    P_MEMBERS,
+    P_LOG,
+    P_INPUT,
+    P_ATTEMPTS,
+    P_EDGES,
+    P_AHEAD,
+    P_QUEUE_LINES,
+    P_LINE_NEXT,
+    P_COUNT,
+};
+extern const char *const postgres_sql[P_COUNT];
+
+/* ---- values: what goes into a statement -------------------------------------------------------
+ */
+
+enum postgres_kind { PG_INT, PG_TEXT, PG_BYTES, PG_DOUBLE, PG_INTS };
+struct postgres_value {
+    enum postgres_kind kind;
+    bool is_null;
+    int64_t i;
+    double d;
+    const void *p; /* borrowed until the statement is sent */
+    size_t n;
+};
+
+static inline struct postgres_value v_int(int64_t i)
+{
+    return (struct postgres_value){.kind = PG_INT, .i = i};
+}
+
+static inline struct postgres_value v_key(uint64_t key)
+{
+    return v_int((int64_t)key);
+}
+
+static inline struct postgres_value v_int_or_null(int64_t i, int64_t null)
+{
+    return (struct postgres_value){.kind = PG_INT, .i = i, .is_null = i == null};
+}
+
+/* NULL stays NULL. Bytes that are not UTF-8 are replaced: use bytes where each one counts. */
+static inline struct postgres_value v_text(const char *s)
+{
+    return (struct postgres_value){.kind = PG_TEXT, .p = s, .n = s ? strlen(s) : 0, .is_null = !s};
+}
+
+static inline struct postgres_value v_bytes(const void *p, size_t n)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = n ? p : "", .n = n};
+}
+
+/* The bytes of a string; NULL stays NULL. */
+static inline struct postgres_value v_key_text(const char *s)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = s, .n = s ? strlen(s) : 0, .is_null = !s};
+}
+
+static inline struct postgres_value v_bytes_or_null(const void *p, size_t n)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = p, .n = n, .is_null = !n};
+}
+
+static inline struct postgres_value v_double(double d)
+{
+    return (struct postgres_value){.kind = PG_DOUBLE, .d = d};
+}
+
+static inline struct postgres_value v_ints(const int64_t *ints, size_t n)
+{
+    return (struct postgres_value){.kind = PG_INTS, .p = ints, .n = n};
+}
+
+#define PG_VALUES_MAX 40
+/* The values of a statement and how many they are: two arguments. */
+#define PG_VALUES(...)                                                                             \
+    (const struct postgres_value[]){__VA_ARGS__},                                                  \
+        sizeof((const struct postgres_value[]){__VA_ARGS__}) / sizeof(struct postgres_value)
+#define PG_NO_VALUES NULL, 0
+
+/* ---- conn.c: one connection -------------------------------------------------------------------
+ *
+ * Always in libpq's pipeline mode. A statement whose answer nobody needs before the commit is sent
+ * without waiting; an error of it ends the transaction and is heard of by the next answer that is
+ * waited for, at the latest by the commit's. One thread. */
+
+struct postgres_sent {
+    enum postgres_stmt stmt;
+    bool is_prepare;
+};
+struct postgres_conn {
+    const char *url;      /* borrowed */
+    const char *settings; /* statements run once per connection; borrowed */
+    PGconn *pg;           /* NULL: not connected */
+    bool in_txn;
+    int rc; /* of the first failure in the transaction; nothing more is sent until its end */
+    unsigned char prepared[P_COUNT];
+    struct postgres_sent *sent; /* whose results were not read yet, oldest first */
+    size_t first_sent, n_sent, cap_sent;
+};
+
+/* Connects anew, whatever there was. 0, or FUT_ERR_IO with the reason in err (NULL ok). Blocks for
+ * as long as the URL's connect_timeout says, 3 s by default. */
+FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err);
+/* Closes it and forgets what was sent. */
+void postgres_disconnect(struct postgres_conn *c);
+/* Is it connected, as far as is known? */
+bool postgres_is_connected(const struct postgres_conn *c);
+/* Sends a statement that gives no rows and does not wait. In a transaction alone. 0, or the error
+ * of this transaction. */
+FUT_MUST_CHECK int postgres_send(struct postgres_conn *c, enum postgres_stmt stmt,
+                                 const struct postgres_value *values, size_t n);
+/* Sends a statement and waits for its rows: *out, PQclear by the caller. Outside of a transaction
+ * the statement is one of its own. */
+FUT_MUST_CHECK int postgres_ask(struct postgres_conn *c, enum postgres_stmt stmt,
+                                const struct postgres_value *values, size_t n, PGresult **out);
+/* postgres_ask of a statement whose rows nobody needs, but its end. */
+int postgres_run(struct postgres_conn *c, enum postgres_stmt stmt,
+                 const struct postgres_value *values, size_t n);
+/* Begins a transaction, without waiting. */
+FUT_MUST_CHECK int postgres_txn_begin(struct postgres_conn *c);
+/* Ends it and waits for everything. *out_unknown: the connection broke before the answer came, so
+ * nobody knows yet whether it happened. */
+FUT_MUST_CHECK int postgres_txn_commit(struct postgres_conn *c, bool *out_unknown);
+/* Takes it back, whatever state it is in. */
+void postgres_txn_rollback(struct postgres_conn *c);
+/* Runs SQL text that gives no rows, outside of a transaction. err: one sentence. */
+int postgres_exec(struct postgres_conn *c, const char *sql, struct fut_errbuf *err);
+/* The code for an error with this SQLSTATE (NULL: none came). */
+int postgres_rc(const char *sqlstate);
+/* The first line of what the server or libpq said of the latest failure. */
+const char *postgres_message(const struct postgres_conn *c, char *out, size_t size);
+
+/* ---- reading a row ----------------------------------------------------------------------------
+ */
+
+/* A whole number of any width or a boolean; NULL: 0. */
+int64_t postgres_int(const PGresult *r, int row, int column);
+double postgres_double(const PGresult *r, int row, int column);
+static inline uint64_t postgres_uint(const PGresult *r, int row, int column)
+{
+    return (uint64_t)postgres_int(r, row, column);
+}
+static inline bool postgres_is_null(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column);
+}
+/* Borrowed from the result, with a NUL behind it; NULL stays NULL. */
+static inline const char *postgres_text(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);
+}
+static inline size_t postgres_len(const PGresult *r, int row, int column)
+{
+    return (size_t)PQgetlength(r, row, column);
+}
+static inline struct task_id postgres_id(const PGresult *r, int row, int hi, int lo)
+{
+    return (struct task_id){postgres_uint(r, row, hi), postgres_uint(r, row, lo)};
+}
+
+/* ---- rows.c: how a task stands in rows --------------------------------------------------------
+ */
+
+#define SPEC_COLUMNS                                                                               \
+    "t.key, t.lo, t.lane, t.handler, t.created_ms, t.timeout_ms, t.retries, t.batch, t.batch_pos," \
+    " t.after_key, t.after_lo, t.callback_key, t.callback_lo, t.traceparent,"                      \
+    " (SELECT b.lo FROM batches b WHERE b.key = t.batch), o.unique_key, o.retry_on,"               \
+    " o.retry_first_ms, o.retry_max_ms, o.retry_jitter, o.delay_ms, o.run_at_ms,"                  \
+    " o.expires_in_ms, o.deadline_ms, o.schedule, o.queue, o.fair_key, o.priority,"                \
+    " o.flags, o.limits, o.name, o.parent, o.parent_lo"
+#define LIVE_COLUMNS                                                                               \
+    ", l.state, l.attempt, l.daemon_deaths, l.due_ms, l.started_ms, l.earlier_attempts,"           \
+    " l.suspended, l.unmet"
+#define TASK_COLUMNS                                                                               \
+    SPEC_COLUMNS LIVE_COLUMNS                                                                      \
+        ", r.state, r.attempt, r.daemon_deaths, r.seq, r.started_ms, r.finished_ms, r.code,"       \
+        " r.exit_code, r.signal, r.oom, r.max_rss_kib, r.cpu_ms, r.message, r.error_type"
+#define BODY_COLUMNS ", r.type, r.log, r.body"
+#define JOIN_OPTIONS " LEFT JOIN options o ON o.key = t.key"
+#define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
+#define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
+
+enum postgres_column {
+    C_KEY,
+    C_LO,
+    C_LANE,
+    C_HANDLER,
+    C_CREATED,
+    C_TIMEOUT,
+    C_RETRIES,
+    C_BATCH,
+    C_BATCH_POS,
+    C_AFTER,
+    C_AFTER_LO,
+    C_CALLBACK,
+    C_CALLBACK_LO,
+    C_TRACEPARENT,
+    C_BATCH_LO,
+    C_UNIQUE,
+    C_RETRY_ON,
+    C_RETRY_FIRST,
+    C_RETRY_MAX,
+    C_RETRY_JITTER,
+    C_DELAY,
+    C_RUN_AT,
+    C_EXPIRES_IN,
+    C_DEADLINE,
+    C_SCHEDULE,
+    C_QUEUE,
+    C_FAIR_KEY,
+    C_PRIORITY,
+    C_FLAGS,
+    C_LIMITS,
+    C_NAME,
+    C_PARENT,
+    C_PARENT_LO,
+    C_LIVE_STATE,
+    C_LIVE_ATTEMPT,
+    C_LIVE_DEATHS,
+    C_DUE,
+    C_LIVE_STARTED,
+    C_EARLIER,
+    C_SUSPENDED,
+    C_UNMET,
+    C_STATE,
+    C_ATTEMPT,
+    C_DEATHS,
+    C_SEQ,
+    C_STARTED,
+    C_FINISHED,
+    C_CODE,
+    C_EXIT,
+    C_SIGNAL,
+    C_OOM,
+    C_RSS,
+    C_CPU,
+    C_MESSAGE,
+    C_ERROR_TYPE,
+    C_TYPE,
+    C_LOG,
+    C_BODY,
+    C_PROGRESS,
+    C_REPORT_MESSAGE,
+    C_LOG_END,
+};
+#define C_INPUT_TYPE C_LIVE_STATE /* of P_LOAD, the input behind it */
+
+/* Reads SPEC_COLUMNS; input_column (its type) is followed by the input, or -1 for a spec without
+ * input. One reference, the caller's. */
+struct task_spec *postgres_read_spec(const PGresult *r, int row, int input_column);
+/* Reads SPEC_COLUMNS and LIVE_COLUMNS: an unfinished task without its input, the caller's. */
+void postgres_read_live(const PGresult *r, int row, struct task *out);
+/* Reads TASK_COLUMNS; whole: with BODY_COLUMNS. */
+void postgres_read_task(const struct backend *b, const PGresult *r, int row, bool whole,
+                        struct task *out);
+/* All rows of a result of SPEC_COLUMNS and LIVE_COLUMNS (`max` at most), and frees it. */
+void postgres_read_lives(PGresult *r, size_t max, struct task *tasks, size_t *out_n);
+/* Reads what P_GET_CHECKPOINT gives; the body where there is one. */
+struct task_checkpoint *postgres_read_checkpoint(const PGresult *r, int row);
+/* Is there anything to keep in options? Then what. */
+bool postgres_has_options(const struct task_spec *spec);
+FUT_MUST_CHECK int postgres_put_options(struct backend *b, const struct task_spec *spec);
+
+/* Walks over futures by descending key, in steps, for lists and bulks. */
+struct postgres_walk {
+    enum postgres_stmt stmt;
+    const struct task_filter *filter;
+    bool is_whole;
+    uint64_t before;
+    size_t look, step; /* rows in all, and of one statement */
+    size_t seen;       /* out */
+    bool is_end;       /* out: no row is left */
+    /* false: no more, please; the task is the caller's to release */
+    bool (*fn)(void *ctx, struct task *t);
+    void *ctx;
+};
+FUT_MUST_CHECK int postgres_scan(struct postgres_conn *c, const struct backend *b,
+                                 struct postgres_walk *w);
+/* The statement for a filter that names something that has an index; P_COUNT: it does not. */
+enum postgres_stmt postgres_scan_by(const struct task_filter *f, bool is_whole);
+
+/* ---- the writer -------------------------------------------------------------------------------
+ */
+
+/* Members of one batch that have ended in this transaction. */
+struct postgres_ends {
+    int64_t batch;
+    uint32_t n, failed, cancelled; /* of the n */
+};
+#define POSTGRES_ENDS_MAX 32
+
+/* What the writer knows without asking, as nobody else writes. A task whose state it knows is
+ * changed without waiting for the answer, and the statement itself fails when the row does not
+ * agree. */
+struct postgres_known {
+    uint64_t key; /* 0: nothing */
+    enum task_state state;
+    uint32_t attempt;
+};
+#define POSTGRES_KNOWN 4096
+#define POSTGRES_NEW_KEYS 256
+#define POSTGRES_MARKS 64
+#define POSTGRES_AHEAD 64
+
+/* Before this place nothing waits in the line: dead rows of the index are not looked at. */
+struct postgres_mark {
+    int64_t line, place; /* line 0: none */
+};
+
+/* The writer's: of its thread alone, but for the atomics. */
+struct backend {
+    struct postgres_conn c;
+    char *url;
+    int64_t lock;  /* of the advisory lock */
+    int64_t boot;  /* the number of this opening */
+    int64_t group; /* so many transactions of this boot are committed */
+    int old_pid;   /* of the server's process for the connection before */
+    bool broken;   /* another daemon has taken the database, or it is not the one that it was */
+    bool was_away;
+    struct backend_time now;
+    atomic_llong up_offset_ms;
+    atomic_bool has_checkpoints;
+    struct postgres_ends ends[POSTGRES_ENDS_MAX];
+    size_t n_ends;
+    int64_t cancel_key, cancel_pos;
+    struct postgres_known known[POSTGRES_KNOWN];
+    uint64_t new_keys[POSTGRES_NEW_KEYS]; /* the latest that were added, in a ring */
+    size_t next_new_key;
+    uint64_t floor; /* any key above it that is not in the ring was never added */
+    struct postgres_mark marks[POSTGRES_MARKS];
+    uint64_t taken[POSTGRES_AHEAD]; /* the latest take, in its order */
+    size_t n_taken;
+    struct task_spec *ahead[POSTGRES_AHEAD]; /* specs of it that were loaded together */
+    uint64_t file_bytes;
+    int64_t next_size_mono_us;
+};
+
+struct backend_reader {
+    struct postgres_conn c;
+    struct backend *b;
+};
+
+/* known.c: see above */
+/* Does the writer know that the task is in this state and attempt? */
+bool postgres_knows(const struct backend *b, uint64_t key, enum task_state state, uint32_t attempt);
+void postgres_know(struct backend *b, uint64_t key, enum task_state state, uint32_t attempt);
+void postgres_forget(struct backend *b, uint64_t key);
+/* After a part of a transaction was taken back. */
+void postgres_forget_all(struct backend *b);
+/* True when no task and no batch ever had this key. Then it has one now. */
+bool postgres_is_new_key(struct backend *b, uint64_t key);
+/* A task waits in the line at this place from now on (BACKEND_PLACE_KEPT: at some place); a line of
+ * 0 stands for any. */
+void postgres_mark_put(struct backend *b, int64_t line, int64_t place);
+/* The first `next` places of the line are taken. */
+void postgres_mark_set(struct backend *b, int64_t line, int64_t next);
+int64_t postgres_mark_get(const struct backend *b, int64_t line);
+/* Frees the specs that were loaded ahead. */
+void postgres_ahead_clear(struct backend *b);
+
+/* session.c: who has the database */
+/* FUT_ERR_BUSY: another daemon has it. */
+FUT_MUST_CHECK int postgres_session_lock(struct backend *b, struct fut_errbuf *err);
+/* From now on this daemon is the latest one. */
+FUT_MUST_CHECK int postgres_session_begin(struct backend *b, struct fut_errbuf *err);
+/* Connects again and makes sure that this daemon still has it. */
+FUT_MUST_CHECK int postgres_session_again(struct backend *b);
+/* After a commit whose answer did not come: waits until it is known. 0: it happened. */
+FUT_MUST_CHECK int postgres_session_resolve(struct backend *b);
+
+/* schema.c */
+extern const int postgres_schema_version;
+/* Is it a server that futured may use? FUT_ERR_INVAL with the reason. */
+FUT_MUST_CHECK int postgres_check_server(struct postgres_conn *c, struct fut_errbuf *err);
+/* Makes the schema, or brings an older one up to date. FUT_ERR_INVAL: it is not ours, or newer. */
+FUT_MUST_CHECK int postgres_migrate(struct postgres_conn *c, const struct store_config *cfg,
+                                    struct fut_errbuf *err);
+
+/* ---- the methods of backend.h, file by file ----------------------------------------------------
+ */
+
+/* write.c */
+int postgres_begin(struct backend *b, struct backend_time now);
+int postgres_commit(struct backend *b);
+void postgres_rollback(struct backend *b);
+int postgres_mark(struct backend *b);
+int postgres_unmark(struct backend *b);
+int postgres_back(struct backend *b);
+int postgres_insert(struct backend *b, const struct task *t, int64_t line, int64_t place);
+int postgres_change(struct backend *b, const struct task_change *c, const struct task *after,
+                    int64_t line, int64_t place);
+int postgres_save(struct backend *b, const struct backend_counters *c);
+int postgres_touch(struct backend *b);
+int postgres_add_attempt(struct backend *b, uint64_t key, const struct store_attempt *a);
+int postgres_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+int postgres_put_checkpoint(struct backend *b, const struct store_checkpoint *o);
+int postgres_drop_checkpoint(struct backend *b, uint64_t key);
+int postgres_load_checkpoint(struct backend *b, uint64_t key, struct task_checkpoint **out);
+int postgres_report(struct backend *b, const struct store_report *o);
+
+/* prune.c */
+int postgres_remove(struct backend *b, struct task_id id);
+int postgres_prune(struct backend *b, struct backend_prune *p);
+
+/* queue.c */
+int postgres_add_line(struct backend *b, const struct backend_line *line);
+int postgres_drop_line(struct backend *b, int64_t number);
+int postgres_take(struct backend *b, int64_t line, const struct task_move *move, size_t max,
+                  struct backend_row *rows, size_t *out_n, int64_t *out_next);
+int postgres_first(struct backend *b, int64_t line, int64_t *out_place);
+int postgres_load(struct backend *b, uint64_t key, struct task_spec **out);
+int postgres_due(struct backend *b, size_t max, struct backend_moved *rows, size_t *out_n);
+int postgres_after(struct backend *b, uint64_t key, const struct buf *end, size_t max,
+                   struct backend_moved *rows, size_t *out_n);
+int postgres_queue(struct backend *b, uint64_t key, enum task_state to, int64_t place);
+int postgres_in_state(struct backend *b, enum task_state state, size_t max, struct task *tasks,
+                      size_t *out_n);
+int postgres_totals(struct backend *b, int64_t now_wall_ms, struct backend_totals *out);
+int postgres_lines(struct backend *b, backend_line_fn *fn, void *ctx);
+int postgres_next_times(struct backend *b, struct backend_next *out);
+/* Keeps the timers of a new life of the task; is_first: also the time that it waits for. */
+int postgres_put_timers(struct backend *b, const struct task *t, bool is_first);
+/* What a change of the task means for its timers. */
+int postgres_change_timers(struct backend *b, const struct task *after);
+int postgres_set_due(struct backend *b, const struct task *t);
+int postgres_timed_out(struct backend *b, enum backend_timer which, size_t max, struct task *tasks,
+                       size_t *out_n);
+int postgres_drop_expiry(struct backend *b, uint64_t key);
+
+/* graph.c */
+int postgres_find_state(struct backend *b, struct task_id id, enum task_state *out);
+int postgres_put_edge(struct backend *b, const struct backend_edge *e);
+int postgres_pending_edges(struct backend *b, uint64_t parent, size_t max,
+                           struct backend_edge *edges, size_t *out_n);
+int postgres_children(struct backend *b, uint64_t parent, uint64_t after, size_t max,
+                      struct backend_edge *edges, size_t *out_n);
+int postgres_parents(struct backend *b, uint64_t child, size_t max, struct backend_edge *edges,
+                     size_t *out_n);
+int postgres_place(struct backend *b, uint64_t key, int64_t *out);
+int postgres_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
+                       size_t *out_n);
+int postgres_set_unmet(struct backend *b, uint64_t child, uint32_t unmet);
+int postgres_find_live(struct backend *b, uint64_t key, struct task *out);
+int postgres_find_done(struct backend *b, uint64_t key, struct task *out);
+int postgres_put_cascade(struct backend *b, const struct backend_cascade *c);
+int postgres_next_cascade(struct backend *b, struct backend_cascade *out);
+int postgres_drop_cascade(struct backend *b, const struct backend_cascade *c);
+int postgres_edges(struct backend_reader *r, struct store_edges *o);
+
+/* batch.c */
+int postgres_batch_put(struct backend *b, const struct store_batch *batch);
+int postgres_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
+int postgres_batch_cancel(struct backend *b, struct task_id id);
+int postgres_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
+                              bool *out_more);
+int postgres_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
+                        uint64_t *out_unfinished);
+int postgres_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback);
+/* A member of the batch has ended in this state: counted when the transaction is committed, or by
+ * postgres_flush_ends. */
+int postgres_end_member(struct backend *b, struct task_id batch, enum task_state state);
+int postgres_flush_ends(struct backend *b);
+/* A member of the batch that had ended in this state is unfinished again. */
+int postgres_return_member(struct backend *b, struct task_id batch, enum task_state state);
+int postgres_find_unique(struct backend *b, const char *unique, struct task_id *out);
+int postgres_find_key(struct backend *b, const char *key, struct backend_key *out);
+int postgres_put_key(struct backend *b, const struct store_key *key, struct task_id id);
+int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int postgres_members(struct backend_reader *r, struct store_members *o);
+
+/* bulk.c */
+int postgres_bulk_put(struct backend *b, const struct store_bulk *bulk);
+int postgres_bulk_next(struct backend *b, uint64_t after, struct store_bulk *out, size_t *out_n);
+int postgres_bulk_find(struct backend *b, struct task_id id, struct store_bulk *out);
+int postgres_bulk_scan(struct backend *b, struct backend_scan *scan);
+int postgres_failures(struct backend_reader *r, struct store_failures *o);
+int postgres_bulk_get(struct backend_reader *r, struct store_bulk_get *o);
+int postgres_bulk_list(struct backend_reader *r, struct store_bulk_list *o);
+
+/* settings.c: queues and limits */
+int postgres_queue_put(struct backend *b, const struct store_queue *queue);
+int postgres_queue_drop(struct backend *b, const char *name);
+int postgres_fair_put(struct backend *b, const char *queue, const struct store_fair_weight *weight);
+int postgres_pause_put(struct backend *b, enum store_pausable kind, const char *name,
+                       const struct pool_pause *pause);
+int postgres_queues(struct backend *b, backend_queue_fn *queue_fn, backend_fair_fn *fair_fn,
+                    backend_pause_fn *pause_fn, void *ctx);
+int postgres_queue_oldest(struct backend_reader *r, struct store_queue_oldest *o);
+int postgres_limit_put(struct backend *b, const struct store_limit *limit);
+int postgres_limit_drop(struct backend *b, const char *name);
+int postgres_limit_key_put(struct backend *b, const struct backend_limit_key *key);
+int postgres_limit_key_drop(struct backend *b, const char *name, const char *key);
+int postgres_limits(struct backend *b, backend_limit_fn *limit_fn, backend_limit_key_fn *key_fn,
+                    void *ctx);
+
+/* schedules.c */
+int postgres_schedule_find(struct backend *b, const char *name, struct store_schedule *out);
+int postgres_schedule_put(struct backend *b, const struct store_schedule *s);
+int postgres_schedule_remove(struct backend *b, const char *name);
+int postgres_schedule_count(struct backend *b, size_t *out_all, size_t *out_of_file);
+int postgres_schedule_of_file(struct backend *b, char (**out)[STORE_SCHEDULE_NAME_MAX + 1],
+                              size_t *out_n);
+int postgres_schedule_add_run(struct backend *b, struct store_schedule *s,
+                              const struct store_schedule_run *run);
+int postgres_schedule_end_waiting(struct backend *b, const char *name);
+int postgres_schedule_unfinished(struct backend *b, const char *name, size_t max,
+                                 struct task *tasks, size_t *out_n);
+/* A task of a schedule is unfinished from now on, or is not any more. */
+int postgres_schedule_add_task(struct backend *b, const struct task_spec *spec);
+int postgres_schedule_end_task(struct backend *b, const struct task_spec *spec);
+int postgres_schedule_get(struct backend_reader *r, struct store_schedule_get *o);
+int postgres_schedule_list(struct backend_reader *r, struct store_schedule_list *o);
+int postgres_schedule_due(struct backend_reader *r, struct store_schedule_due *o);
+
+/* read.c */
+int postgres_reader_open(struct backend *b, struct backend_reader **out);
+void postgres_reader_close(struct backend_reader *r);
+/* postgres_ask of a reader: connects when it must, and asks once more on a new connection when the
+ * old one turns out to be broken. */
+int postgres_read(struct backend_reader *r, enum postgres_stmt stmt,
+                  const struct postgres_value *values, size_t n, PGresult **out);
+/* postgres_scan of a reader, likewise. */
+int postgres_read_walk(struct backend_reader *r, struct postgres_walk *w);
+int postgres_get(struct backend_reader *r, struct store_get *o);
+int postgres_list(struct backend_reader *r, struct store_list *o);
+int postgres_get_many(struct backend_reader *r, struct store_get_many *o);
+int postgres_log(struct backend_reader *r, struct store_log *o);
+int postgres_attempts(struct backend_reader *r, struct store_attempts *o);
+
+#endif
