@@ -65,7 +65,7 @@ $(B)/%.o: %.c
 
 # Where libpq's headers are; asked for once a file needs them, as they may be installed by then.
 PQ_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq))
-$(B)/storage/postgres/%.o $(B)/tests/contract/%.o: CPPFLAGS += $(PQ_CFLAGS)
+$(B)/storage/postgres/%.o $(B)/tests/contract/%.o $(B)/tests/unit/storage/postgres/%.o: CPPFLAGS += $(PQ_CFLAGS)
 
 define folder_archive
 $(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(call files,$(1))))

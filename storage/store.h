@@ -30,8 +30,8 @@ struct store;
 struct store_wakes;
 
 struct store_config {
-    const char *backend; /* "sqlite" or "memory" */
-    const char *path;    /* sqlite: the database file; borrowed during store_open */
+    const char *backend; /* "sqlite", "memory" or "postgres" */
+    const char *path;    /* the database file, or the URL; borrowed during store_open */
     unsigned readers;    /* reader threads, >= 1 */
     uint64_t max_queued; /* queued and scheduled tasks beyond which submit answers FUT_ERR_FULL */
     int64_t

@@ -1,6 +1,7 @@
 /* conn: one connection to PostgreSQL, in libpq's pipeline mode: statements are prepared when they
  * are first used, sent without waiting, and their results read in order when one is needed. */
 #include <endian.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,6 +84,17 @@ void postgres_disconnect(struct postgres_conn *c)
 bool postgres_is_connected(const struct postgres_conn *c)
 {
     return c->pg && PQstatus(c->pg) == CONNECTION_OK;
+}
+
+bool postgres_is_usable(struct postgres_conn *c)
+{
+    if (!postgres_is_connected(c))
+        return false;
+    struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
+    if (poll(&fd, 1, 0) <= 0)
+        return true;
+    postgres_disconnect(c);
+    return false;
 }
 
 /* What the URL says of these comes later, so it counts. */
@@ -343,7 +355,6 @@ static void check_result(struct postgres_conn *c, const struct postgres_sent *of
     }
     log_debug("postgres_error", LOG_INT("statement", of->stmt), LOG_STR("sqlstate", state),
               LOG_STR("text", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
-    fprintf(stderr, "PGERR stmt %d [%s] %s: %.300s\n", of->stmt, state ? state : "-", PQresultErrorMessage(r), postgres_sql[of->stmt]);
     forget_prepares(c);
     (void)fail(c, postgres_rc(state));
     if (ends_connection(state))

@@ -257,6 +257,9 @@ FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c, struct fut_errbuf *
 void postgres_disconnect(struct postgres_conn *c);
 /* Is it connected, as far as is known? */
 bool postgres_is_connected(const struct postgres_conn *c);
+/* Likewise, while nothing was sent: when the server has said something all the same, such as its
+ * farewell, the connection is closed. */
+bool postgres_is_usable(struct postgres_conn *c);
 /* Sends a statement that gives no rows and does not wait. In a transaction alone. 0, or the error
  * of this transaction. */
 FUT_MUST_CHECK int postgres_send(struct postgres_conn *c, enum postgres_stmt stmt,
@@ -468,7 +471,7 @@ struct backend {
     int64_t group; /* so many transactions of this boot are committed */
     int old_pid;   /* of the server's process for the connection before */
     bool broken;   /* another daemon has taken the database, or it is not the one that it was */
-    bool was_away;
+    bool is_away;  /* it could not be reached for some seconds */
     struct backend_time now;
     atomic_llong up_offset_ms;
     atomic_bool has_checkpoints;
@@ -515,7 +518,8 @@ void postgres_ahead_clear(struct backend *b);
 FUT_MUST_CHECK int postgres_session_lock(struct backend *b, struct fut_errbuf *err);
 /* From now on this daemon is the latest one. */
 FUT_MUST_CHECK int postgres_session_begin(struct backend *b, struct fut_errbuf *err);
-/* Connects again and makes sure that this daemon still has it. */
+/* Connects again and makes sure that this daemon still has it. While the database is away: the
+ * first time it waits for some seconds (a restart is over by then), later it does not. */
 FUT_MUST_CHECK int postgres_session_again(struct backend *b);
 /* After a commit whose answer did not come: waits until it is known. 0: it happened. */
 FUT_MUST_CHECK int postgres_session_resolve(struct backend *b);

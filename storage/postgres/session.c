@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "storage/postgres/internal.h"
 
 #define AGAIN_MIN_MS 50
 #define AGAIN_MAX_MS 1000
+#define HOLD_MS 5000
 
 /* An advisory lock is of the whole database; a number per schema lets several share it. */
 static int take_lock(struct backend *b, bool *out_taken)
@@ -134,11 +136,25 @@ static int stop_for_good(struct backend *b, const char *why)
     return FUT_ERR_READ_ONLY;
 }
 
+/* Tries again and again until there is an answer, or until the time is over. */
+static int connect_until(struct backend *b, int64_t until_mono_ms, struct found *out)
+{
+    int pause_ms = AGAIN_MIN_MS;
+    int rc;
+    postgres_forget_all(b);
+    while ((rc = connect_again(b, out)) != 0 && rc != FUT_ERR_READ_ONLY &&
+           clock_mono_ms() < until_mono_ms) {
+        (void)poll(NULL, 0, pause_ms);
+        pause_ms = pause_ms * 2 < AGAIN_MAX_MS ? pause_ms * 2 : AGAIN_MAX_MS;
+    }
+    return rc;
+}
+
 int postgres_session_again(struct backend *b)
 {
     struct found found;
-    postgres_forget_all(b);
-    int rc = connect_again(b, &found);
+    int rc = connect_until(b, b->is_away ? 0 : clock_mono_ms() + HOLD_MS, &found);
+    b->is_away = rc != 0;
     if (rc == FUT_ERR_READ_ONLY || (rc == 0 && !found.is_latest))
         return stop_for_good(b, "another daemon has taken the database");
     if (rc == 0 && found.groups != b->group)
@@ -149,14 +165,7 @@ int postgres_session_again(struct backend *b)
 int postgres_session_resolve(struct backend *b)
 {
     struct found found;
-    int pause_ms = AGAIN_MIN_MS;
-    int rc;
-    postgres_forget_all(b);
-    while ((rc = connect_again(b, &found)) != 0 && rc != FUT_ERR_READ_ONLY) {
-        (void)poll(NULL, 0, pause_ms);
-        pause_ms = pause_ms * 2 < AGAIN_MAX_MS ? pause_ms * 2 : AGAIN_MAX_MS;
-    }
-    if (rc != 0)
+    if (connect_until(b, INT64_MAX, &found) != 0)
         return stop_for_good(b, "the database does not know this daemon");
     bool happened = found.groups == b->group + 1;
     if (!happened && found.groups != b->group)

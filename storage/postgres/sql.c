@@ -27,8 +27,9 @@ const char *const postgres_sql[P_COUNT] = {
     [P_MARK] = "SAVEPOINT mark",
     [P_UNMARK] = "RELEASE mark",
     [P_BACK] = "ROLLBACK TO mark",
-    [P_TRY_LOCK] = "SELECT pg_try_advisory_lock(1718973540, n), n::int8 FROM"
-                   " (SELECT quote_ident(current_schema())::regnamespace::oid::int8::bit(32)::int4 AS n) s",
+    [P_TRY_LOCK] =
+        "SELECT pg_try_advisory_lock(1718973540, n), n::int8 FROM"
+        " (SELECT quote_ident(current_schema())::regnamespace::oid::int8::bit(32)::int4 AS n) s",
     [P_LOCK_HOLDER] =
         "SELECT a.pid, host(a.client_addr) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
         " WHERE l.locktype = 'advisory' AND l.classid = 1718973540 AND l.objsubid = 2"

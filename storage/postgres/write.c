@@ -13,9 +13,11 @@
 
 int postgres_begin(struct backend *b, struct backend_time now)
 {
-    int rc = b->broken                      ? FUT_ERR_READ_ONLY
-             : postgres_is_connected(&b->c) ? 0
-                                            : postgres_session_again(b);
+    int rc = 0;
+    if (b->broken)
+        rc = FUT_ERR_READ_ONLY;
+    else if (!postgres_is_usable(&b->c))
+        rc = postgres_session_again(b);
     b->now = now;
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     return rc == 0 ? postgres_txn_begin(&b->c) : rc;
@@ -109,7 +111,7 @@ static struct postgres_value after_of(const struct task *t)
     return v_int_or_null(t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
 }
 
-static void note_live(struct backend *b, const struct task *t, int64_t line, int64_t place)
+static void keep_live(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     postgres_know(b, t->spec->id.hi, t->state, t->attempt);
     if (backend_is_claimable(t->state))
@@ -143,7 +145,7 @@ int postgres_insert(struct backend *b, const struct task *t, int64_t line, int64
     if (rc == 0 && t->spec->schedule)
         rc = postgres_schedule_add_task(b, t->spec);
     if (rc == 0)
-        note_live(b, t, line, place);
+        keep_live(b, t, line, place);
     return rc;
 }
 
@@ -169,7 +171,7 @@ static int change_back(struct backend *b, const struct task_change *c, const str
     if (rc == 0 && s->schedule)
         rc = postgres_schedule_add_task(b, s);
     if (rc == 0)
-        note_live(b, t, line, place);
+        keep_live(b, t, line, place);
     return rc;
 }
 
@@ -235,7 +237,7 @@ int postgres_change(struct backend *b, const struct task_change *c, const struct
         return rc;
     if (is_final)
         return end(b, after);
-    note_live(b, after, line, place);
+    keep_live(b, after, line, place);
     return 0;
 }
 

@@ -45,8 +45,24 @@ static void open_here(struct fixture *k)
     ck_assert_msg(rc == 0, "store_open: %s", err.text);
 }
 
-/* The server of the test program. */
 static struct database *database;
+
+struct database *fixture_database(void)
+{
+    if (!database)
+        database = database_new(0);
+    return database;
+}
+
+void fixture_database_own(void)
+{
+    database = database_new(0);
+}
+
+void fixture_database_free(void)
+{
+    database_free(&database);
+}
 
 /* Each store has a schema of its own, named after its directory. */
 static void name_schema(struct fixture *k)
@@ -527,9 +543,9 @@ const char *const fixture_backends[] = {"sqlite", "memory", "postgres"};
 int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
 {
     const char *only = getenv("FUT_BACKEND");
-    TCase *tc = suite_case("all", 30, NULL, NULL);
+    TCase *tc = suite_case("all", 120, NULL, NULL);
     if (!only || strcmp(only, "postgres") == 0)
-        database = database_new(0);
+        (void)fixture_database();
     for (size_t i = 0; i < n; i++) {
         for (int b = 0; b < (int)FUT_COUNT(fixture_backends); b++) {
             if (!only || strcmp(only, fixture_backends[b]) == 0)
@@ -537,6 +553,6 @@ int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
         }
     }
     int status = suite_run_cases(suite, tc, NULL);
-    database_free(&database);
+    fixture_database_free();
     return status;
 }

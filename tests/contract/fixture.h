@@ -9,6 +9,8 @@
 #include "storage/queue.h"
 #include "storage/store.h"
 
+struct database;
+
 struct fixture {
     struct store *store;
     const char *backend;
@@ -106,6 +108,12 @@ struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_s
 /* Runs each test once per backend (_i is its place in fixture_backends; FUT_BACKEND=name picks
  * one). Returns main's exit code. */
 extern const char *const fixture_backends[];
+/* The PostgreSQL server of the test program, on which fixture_open("postgres") makes stores: made
+ * by the first call, which main makes before the tests; main frees it behind them. */
+struct database *fixture_database(void);
+/* In a test that stops its server: from here on the test has one of its own. */
+void fixture_database_own(void);
+void fixture_database_free(void);
 int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n);
 
 /* For verbs that a test posts itself. */

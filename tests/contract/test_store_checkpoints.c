@@ -213,7 +213,7 @@ START_TEST(test_store_suspended_task_is_not_charged_and_does_not_expire)
 {
     begin(_i);
     struct task submitted = expiring(20), t, seen;
-    struct task_in in = {.due_in_ms = 60};
+    struct task_in in = {.due_in_ms = 500};
     /* It begins in the commit that brings it. */
     struct fixture_parked p = {.o = {.lane = LANE_IO, .max = 1, .tasks = &t}};
     fixture_park(&k, &p);
@@ -229,7 +229,7 @@ START_TEST(test_store_suspended_task_is_not_charged_and_does_not_expire)
     ck_assert_int_gt(seen.due_wall_ms, 0);
     task_release(&seen);
     task_release(&t);
-    t = claim(); /* 60 ms later: longer than it might have waited to begin */
+    t = claim(); /* 500 ms later: longer than it might have waited to begin */
     ck_assert_uint_eq(t.attempt, 1);
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
     ck_assert(!seen.is_suspended);

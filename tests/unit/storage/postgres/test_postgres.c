@@ -1,0 +1,301 @@
+/* What only a server can show: who may have the database, servers that restart while tasks come,
+ * commits of which nobody heard, another daemon, text that PostgreSQL does not take. */
+#include <check.h>
+#include <libpq-fe.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/contract/fixture.h"
+#include "tests/support/database.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait.h"
+
+static struct fixture k;
+
+static void begin(void)
+{
+    fixture_open(&k, "postgres");
+}
+
+static void end(void)
+{
+    fixture_close(&k);
+}
+
+/* Runs SQL in the schema of the store; the first value of its first row, or NULL; free() it. */
+static char *run_sql(const char *sql)
+{
+    PGconn *c = PQconnectdb(k.path);
+    PGresult *r = PQexec(c, sql);
+    ExecStatusType status = PQresultStatus(r);
+    ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
+                  PQerrorMessage(c));
+    char *value = PQntuples(r) > 0 ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
+    PQclear(r);
+    PQfinish(c);
+    return value;
+}
+
+static void check_refused(int rc, const char *words)
+{
+    struct fut_errbuf err = {""};
+    struct store *s = NULL;
+    ck_assert_int_eq(store_open(&k.cfg, &s, &err), rc);
+    ck_assert_msg(strstr(err.text, words) != NULL, "%s", err.text);
+    ck_assert_ptr_null(strstr(err.text, k.path));
+}
+
+START_TEST(test_postgres_second_daemon_is_refused)
+{
+    begin();
+    check_refused(FUT_ERR_BUSY, "in use by another futured");
+    (void)fixture_submit(&k, LANE_IO, "x"); /* the first one goes on */
+    end();
+}
+END_TEST
+
+START_TEST(test_postgres_newer_schema_is_refused)
+{
+    begin();
+    fixture_stop(&k);
+    free(run_sql("UPDATE futured SET version = 1000"));
+    check_refused(FUT_ERR_INVAL, "schema version 1000");
+    end();
+}
+END_TEST
+
+START_TEST(test_postgres_tables_of_others_are_refused)
+{
+    begin();
+    fixture_stop(&k);
+    free(run_sql("DROP TABLE futured"));
+    check_refused(FUT_ERR_INVAL, "tables of another program");
+    end();
+}
+END_TEST
+
+START_TEST(test_postgres_asynchronous_commit_is_refused)
+{
+    char saved[sizeof(k.path)];
+    begin();
+    fixture_stop(&k);
+    memcpy(saved, k.path, sizeof(saved));
+    (void)snprintf(k.path + strlen(k.path), sizeof(k.path) - strlen(k.path),
+                   "%%20-csynchronous_commit%%3Doff");
+    check_refused(FUT_ERR_INVAL, "synchronous_commit is off");
+    memcpy(k.path, saved, sizeof(saved));
+    end();
+}
+END_TEST
+
+START_TEST(test_postgres_no_server_is_said)
+{
+    begin();
+    fixture_stop(&k);
+    (void)snprintf(k.path, sizeof(k.path), "postgresql:///postgres?host=%s/none", k.dir);
+    check_refused(FUT_ERR_IO, "cannot connect to PostgreSQL");
+    end();
+}
+END_TEST
+
+/* A daemon that has lost the lock without noticing writes nothing any more. */
+START_TEST(test_postgres_daemon_that_was_replaced_stops_writing)
+{
+    begin();
+    (void)fixture_submit(&k, LANE_IO, "before");
+    free(run_sql("UPDATE counters SET boot = boot + 1"));
+    struct task t = fixture_task(LANE_IO, "echo", "after");
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);
+    char *n = run_sql("SELECT count(*) FROM tasks");
+    ck_assert_str_eq(n, "1");
+    free(n);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+/* Rows that change behind the writer's back are noticed, and nothing of the transaction stays. */
+START_TEST(test_postgres_change_by_others_is_noticed)
+{
+    struct task t;
+    begin();
+    (void)fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    free(run_sql("DELETE FROM live"));
+    ck_assert_int_eq(fixture_succeed(&k, &t, "y"), FUT_ERR_READ_ONLY);
+    char *n = run_sql("SELECT count(*) FROM results");
+    ck_assert_str_eq(n, "0");
+    free(n);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+/* Bytes that are not UTF-8 cost their own text alone. */
+START_TEST(test_postgres_text_that_is_not_utf8_is_kept_repaired)
+{
+    struct task t, seen;
+    begin();
+    struct task_id id = fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    struct task_outcome *o = task_outcome_error("broken", "a\xff\xc3\x28 \xc3\xa4");
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
+    ck_assert_int_eq(fixture_get(&k, id, &seen), 0);
+    ck_assert_str_eq(seen.outcome->message, "a?\?( \xc3\xa4");
+    task_outcome_unref(o);
+    task_release(&seen);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+START_TEST(test_postgres_heals_after_a_restart)
+{
+    fixture_database_own();
+    begin();
+    struct task_id before = fixture_submit(&k, LANE_IO, "before");
+    struct task seen;
+    database_stop(fixture_database(), _i ? SIGINT : SIGQUIT);
+    database_start(fixture_database());
+    struct task_id after =
+        fixture_submit(&k, LANE_IO, "after"); /* the first one, without an error */
+    ck_assert_int_eq(fixture_get(&k, before, &seen), 0);
+    task_release(&seen);
+    ck_assert_int_eq(fixture_get(&k, after, &seen), 0);
+    task_release(&seen);
+    end();
+    fixture_database_free();
+}
+END_TEST
+
+/* ---- restarts under load ----------------------------------------------------------------------
+ */
+
+#define IN_FLIGHT 16
+#define RESTARTS 6
+#define ACKS_MAX 200000
+
+static struct {
+    struct mutex mu;
+    struct task_id *acked, *refused;
+    size_t n_acked, n_refused;
+    bool stops;
+    unsigned open;
+} load = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
+
+struct one {
+    struct store_submit o;
+    struct task task;
+};
+
+static void submit_next(struct one *one);
+
+static void on_submitted(struct store_op *op)
+{
+    struct one *one = FUT_CONTAINER(op, struct one, o.op);
+    struct task_id id = one->task.spec->id;
+    mutex_lock(&load.mu);
+    if (op->rc == 0 && load.n_acked < ACKS_MAX)
+        load.acked[load.n_acked++] = id;
+    if (op->rc != 0 && load.n_refused < ACKS_MAX)
+        load.refused[load.n_refused++] = id;
+    bool stops = load.stops;
+    load.open -= stops;
+    mutex_unlock(&load.mu);
+    task_release(&one->task);
+    if (!stops)
+        submit_next(one);
+}
+
+static void submit_next(struct one *one)
+{
+    one->task = fixture_task(LANE_IO, "echo", "x");
+    one->o = (struct store_submit){.tasks = &one->task, .n = 1};
+    ck_assert_int_eq(store_post(k.store, &store_verb_submit, &one->o.op, on_submitted), 0);
+}
+
+static size_t acked(void)
+{
+    mutex_lock(&load.mu);
+    size_t n = load.n_acked;
+    mutex_unlock(&load.mu);
+    return n;
+}
+
+static unsigned still_open(void)
+{
+    mutex_lock(&load.mu);
+    unsigned n = load.open;
+    mutex_unlock(&load.mu);
+    return n;
+}
+
+static bool is_kept(struct task_id id)
+{
+    struct task seen;
+    int rc = fixture_get(&k, id, &seen);
+    if (rc == 0)
+        task_release(&seen);
+    ck_assert(rc == 0 || rc == FUT_ERR_NOT_FOUND);
+    return rc == 0;
+}
+
+/* What was acknowledged is there, and what was refused is not: also of the transactions that were
+ * at their commit when the server died. */
+START_TEST(test_postgres_restarts_tear_nothing)
+{
+    struct one ones[IN_FLIGHT];
+    fixture_database_own();
+    begin();
+    load.acked = xcalloc(ACKS_MAX, sizeof(*load.acked));
+    load.refused = xcalloc(ACKS_MAX, sizeof(*load.refused));
+    load.open = IN_FLIGHT;
+    for (size_t i = 0; i < IN_FLIGHT; i++)
+        submit_next(&ones[i]);
+    for (int i = 0; i < RESTARTS; i++) {
+        size_t before = acked();
+        wait_for(acked() > before + 40 + 17 * (size_t)i);
+        database_stop(fixture_database(), i % 2 ? SIGINT : SIGQUIT);
+        database_start(fixture_database());
+    }
+    size_t before = acked();
+    wait_for(acked() > before);
+    mutex_lock(&load.mu);
+    load.stops = true;
+    mutex_unlock(&load.mu);
+    wait_for(still_open() == 0);
+    for (size_t i = 0; i < load.n_acked; i++)
+        ck_assert_msg(is_kept(load.acked[i]), "acknowledged one %zu is missing", i);
+    for (size_t i = 0; i < load.n_refused; i++)
+        ck_assert_msg(!is_kept(load.refused[i]), "refused one %zu is there", i);
+    free(load.acked);
+    free(load.refused);
+    end();
+    fixture_database_free();
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_row rows[] = {
+        {test_postgres_second_daemon_is_refused, 0},
+        {test_postgres_newer_schema_is_refused, 0},
+        {test_postgres_tables_of_others_are_refused, 0},
+        {test_postgres_asynchronous_commit_is_refused, 0},
+        {test_postgres_no_server_is_said, 0},
+        {test_postgres_daemon_that_was_replaced_stops_writing, 0},
+        {test_postgres_change_by_others_is_noticed, 0},
+        {test_postgres_text_that_is_not_utf8_is_kept_repaired, 0},
+        {test_postgres_heals_after_a_restart, 2},
+        {test_postgres_restarts_tear_nothing, 0},
+    };
+    (void)fixture_database();
+    int status = suite_run_rows("postgres", 120, NULL, NULL, rows, FUT_COUNT(rows));
+    fixture_database_free();
+    return status;
+}
