@@ -10,7 +10,8 @@
 #include "storage/engine/internal.h"
 #include "storage/fault.h"
 
-static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_memory, &backend_postgres};
+static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_memory,
+                                                     &backend_postgres};
 
 static const struct backend_ops *find_backend(const char *name)
 {

@@ -22,15 +22,27 @@ static void backend_close(struct backend *b)
     free(b);
 }
 
-static int find_checkpoints(struct backend *b, struct fut_errbuf *err)
+static int ask_whether(struct backend *b, enum postgres_stmt stmt, bool *out,
+                       struct fut_errbuf *err)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_HAS_CHECKPOINTS, PG_NO_VALUES, &r);
+    int rc = postgres_ask(&b->c, stmt, PG_NO_VALUES, &r);
     if (rc != 0)
         return fut_fail(err, rc, "cannot read the PostgreSQL database");
-    atomic_store(&b->has_checkpoints, postgres_int(r, 0, 0) != 0);
+    *out = postgres_int(r, 0, 0) != 0;
     PQclear(r);
     return 0;
+}
+
+/* What few databases have at all. */
+static int look_for_rarities(struct backend *b, struct fut_errbuf *err)
+{
+    bool has_checkpoints = false;
+    int rc = ask_whether(b, P_HAS_CHECKPOINTS, &has_checkpoints, err);
+    if (rc == 0)
+        rc = ask_whether(b, P_HAS_KEPT, &b->has_kept, err);
+    atomic_store(&b->has_checkpoints, has_checkpoints);
+    return rc;
 }
 
 static int backend_open(const struct store_config *cfg, struct backend **out,
@@ -50,7 +62,7 @@ static int backend_open(const struct store_config *cfg, struct backend **out,
     if (rc == 0)
         rc = postgres_session_begin(b, err);
     if (rc == 0)
-        rc = find_checkpoints(b, err);
+        rc = look_for_rarities(b, err);
     if (rc != 0) {
         backend_close(b);
         return rc;

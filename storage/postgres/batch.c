@@ -73,22 +73,32 @@ int postgres_batch_cancel(struct backend *b, struct task_id id)
     return rc == 0 && !is_there ? FUT_ERR_NOT_FOUND : rc;
 }
 
+static int flush_one(struct backend *b, const struct postgres_ends *e)
+{
+    b->has_kept = b->has_kept || e->keep_ms;
+    int rc =
+        postgres_send(&b->c, P_END_MEMBERS,
+                      PG_VALUES(v_int(e->batch), v_int(e->n), v_int(b->now.up_ms), v_int(e->failed),
+                                v_int(e->cancelled), v_int(e->keeps_default), v_int(e->keep_ms)));
+    if (rc == 0 && b->has_kept)
+        rc = postgres_send(&b->c, P_KEEP_BATCH, PG_VALUES(v_int(e->batch)));
+    return rc;
+}
+
 int postgres_flush_ends(struct backend *b)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < b->n_ends; i++)
-        rc = postgres_send(&b->c, P_END_MEMBERS,
-                           PG_VALUES(v_int(b->ends[i].batch), v_int(b->ends[i].n),
-                                     v_int(b->now.up_ms), v_int(b->ends[i].failed),
-                                     v_int(b->ends[i].cancelled)));
+        rc = flush_one(b, &b->ends[i]);
     b->n_ends = 0;
     return rc;
 }
 
-int postgres_end_member(struct backend *b, struct task_id batch, enum task_state state)
+int postgres_end_member(struct backend *b, const struct task *t)
 {
+    int64_t batch = (int64_t)t->spec->batch.hi;
     size_t i = 0;
-    while (i < b->n_ends && b->ends[i].batch != (int64_t)batch.hi)
+    while (i < b->n_ends && b->ends[i].batch != batch)
         i++;
     if (i == POSTGRES_ENDS_MAX) {
         int rc = postgres_flush_ends(b);
@@ -97,10 +107,13 @@ int postgres_end_member(struct backend *b, struct task_id batch, enum task_state
         i = 0;
     }
     if (i == b->n_ends)
-        b->ends[b->n_ends++] = (struct postgres_ends){.batch = (int64_t)batch.hi};
-    b->ends[i].n++;
-    b->ends[i].failed += state == TASK_FAILED;
-    b->ends[i].cancelled += state == TASK_CANCELLED;
+        b->ends[b->n_ends++] = (struct postgres_ends){.batch = batch};
+    struct postgres_ends *e = &b->ends[i];
+    e->n++;
+    e->failed += t->state == TASK_FAILED;
+    e->cancelled += t->state == TASK_CANCELLED;
+    e->keeps_default = e->keeps_default || !t->keep_ms;
+    e->keep_ms = t->keep_ms > e->keep_ms ? t->keep_ms : e->keep_ms;
     return 0;
 }
 

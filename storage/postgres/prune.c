@@ -32,6 +32,29 @@ int postgres_remove(struct backend *b, struct task_id id)
 /* ---- retention --------------------------------------------------------------------------------
  */
 
+int postgres_keep(struct backend *b, const struct task *t)
+{
+    b->has_kept = true;
+    return postgres_send(&b->c, P_KEEP,
+                         PG_VALUES(v_key(t->spec->id.hi), v_int(b->now.up_ms + t->keep_ms)));
+}
+
+int postgres_drop_kept(struct backend *b, uint64_t key)
+{
+    return b->has_kept ? postgres_send(&b->c, P_DROP_KEPT, PG_VALUES(v_key(key))) : 0;
+}
+
+static void keep_oldest(struct backend_prune *p, int64_t up_ms)
+{
+    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
+        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
+}
+
+static size_t still_may(const struct backend_prune *p)
+{
+    return p->max - p->n - p->n_kept;
+}
+
 struct pruned {
     int64_t gone[BACKEND_PRUNE_MAX], kept[BACKEND_PRUNE_MAX];
     size_t n_gone, n_kept;
@@ -53,7 +76,7 @@ static void sort_out(const PGresult *r, struct backend_prune *p, struct pruned *
         int64_t key = postgres_int(r, i, 0), up_ms = postgres_int(r, i, 1);
         bool is_needed = postgres_int(r, i, 3) && !goes_too(to, postgres_int(r, i, 2));
         if (i == 0)
-            p->oldest_up_ms = up_ms;
+            keep_oldest(p, up_ms);
         if (up_ms > p->until_up_ms)
             return;
         if (is_needed)
@@ -67,13 +90,13 @@ static int prune_singles(struct backend *b, struct backend_prune *p)
 {
     struct pruned found = {.n_gone = 0};
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_OLDEST, PG_VALUES(v_int((int64_t)p->max)), &r);
+    int rc = postgres_ask(&b->c, P_OLDEST, PG_VALUES(v_int((int64_t)still_may(p))), &r);
     if (rc != 0)
         return rc;
     sort_out(r, p, &found);
     PQclear(r);
-    p->n = found.n_gone;
-    p->n_kept = found.n_kept;
+    p->n += found.n_gone;
+    p->n_kept += found.n_kept;
     rc = delete_tasks(b, found.gone, found.n_gone);
     if (rc == 0 && found.n_kept)
         rc = postgres_send(&b->c, P_KEEP_LONGER,
@@ -93,8 +116,7 @@ static int find_old_batch(struct backend *b, struct backend_prune *p, int64_t *o
         int64_t up_ms = postgres_int(r, 0, 1);
         if (up_ms <= p->until_up_ms)
             *out_key = postgres_int(r, 0, 0);
-        if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-            p->oldest_up_ms = up_ms;
+        keep_oldest(p, up_ms);
     }
     PQclear(r);
     return 0;
@@ -105,7 +127,7 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
 {
     int64_t keys[BACKEND_PRUNE_MAX];
     PGresult *r;
-    int64_t want = (int64_t)(p->max - p->n - p->n_kept);
+    int64_t want = (int64_t)still_may(p);
     int rc = postgres_ask(&b->c, P_MEMBER_KEYS, PG_VALUES(v_int(batch), v_int(want)), &r);
     if (rc != 0)
         return rc;
@@ -115,9 +137,58 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
     PQclear(r);
     rc = delete_tasks(b, keys, n);
     p->n += n;
-    if (rc != 0 || p->n + p->n_kept == p->max)
+    if (rc != 0 || still_may(p) == 0)
         return rc;
     return postgres_send(&b->c, P_DELETE_BATCH, PG_VALUES(v_int(batch)));
+}
+
+/* What is kept for a time of its own that is over, the oldest. */
+struct kept {
+    int64_t key; /* 0: there is none */
+    bool is_batch;
+    int64_t then_up_ms; /* -1: it goes now */
+};
+
+static int find_old_kept(struct backend *b, struct backend_prune *p, struct kept *out)
+{
+    PGresult *r;
+    *out = (struct kept){0};
+    int rc = postgres_ask(&b->c, P_KEPT_OLDEST, PG_NO_VALUES, &r);
+    if (rc != 0)
+        return rc;
+    if (PQntuples(r) > 0) {
+        int64_t until_ms = postgres_int(r, 0, 2);
+        if (until_ms <= b->now.up_ms)
+            *out = (struct kept){postgres_int(r, 0, 0), postgres_int(r, 0, 1) != 0,
+                                 postgres_is_null(r, 0, 3) ? -1 : postgres_int(r, 0, 3)};
+        keep_oldest(p, p->until_up_ms + until_ms - b->now.up_ms);
+    }
+    PQclear(r);
+    return 0;
+}
+
+static int prune_kept_one(struct backend *b, const struct kept *k, struct backend_prune *p)
+{
+    if (k->is_batch && k->then_up_ms < 0)
+        return prune_batch(b, k->key, p);
+    if (!k->is_batch) {
+        p->n++;
+        return delete_tasks(b, &k->key, 1);
+    }
+    p->n_kept++;
+    return postgres_send(&b->c, P_END_KEPT, PG_VALUES(v_int(k->key), v_int(k->then_up_ms)));
+}
+
+static int prune_kept(struct backend *b, struct backend_prune *p)
+{
+    struct kept k = {.key = 1};
+    int rc = 0;
+    while (rc == 0 && b->has_kept && k.key && still_may(p)) {
+        rc = find_old_kept(b, p, &k);
+        if (rc == 0 && k.key)
+            rc = prune_kept_one(b, &k, p);
+    }
+    return rc;
 }
 
 int postgres_prune(struct backend *b, struct backend_prune *p)
@@ -128,8 +199,10 @@ int postgres_prune(struct backend *b, struct backend_prune *p)
     p->oldest_up_ms = -1;
     int rc = postgres_flush_ends(b);
     if (rc == 0)
+        rc = prune_kept(b, p);
+    if (rc == 0 && still_may(p))
         rc = prune_singles(b, p);
-    while (rc == 0 && p->n + p->n_kept < p->max && batch) {
+    while (rc == 0 && still_may(p) && batch) {
         rc = find_old_batch(b, p, &batch);
         if (rc == 0 && batch)
             rc = prune_batch(b, batch, p);

@@ -15,8 +15,9 @@
  *
  * tasks and results are written once. All that changes while a task is unfinished is its small row
  * in live, which goes when it ends. live.queue is the task's line while it may be claimed, else
- * NULL, so the index holds what waits and nothing else. Names compare by their bytes ("C"), and
- * keys that clients choose are bytes. counters.one, boots: session.c. */
+ * NULL, so the index holds what waits and nothing else. kept: what goes by a time of its own, and
+ * not by results.up_ms or batches.up_ms, which are NULL then. Names compare by their bytes ("C"),
+ * and keys that clients choose are bytes. counters.one, boots: session.c. */
 static const char *const migrations[][MIGRATION_PARTS] = {{
     "CREATE TABLE counters (one bool PRIMARY KEY DEFAULT true CHECK (one), seq int8 NOT NULL,"
     "  up_ms int8 NOT NULL, wall_ms int8 NOT NULL, boot int8 NOT NULL) WITH (fillfactor = 50);"
@@ -82,8 +83,13 @@ static const char *const migrations[][MIGRATION_PARTS] = {{
     "  key int8 PRIMARY KEY, lo int8 NOT NULL, created_ms int8 NOT NULL, up_ms int8,"
     "  total int8 NOT NULL, unfinished int8 NOT NULL, failed int8 NOT NULL,"
     "  cancelled int8 NOT NULL, callback_key int8, callback_lo int8, then_key int8, then_lo int8,"
-    "  parent int8, parent_lo int8, fail_fast bool NOT NULL,"
-    "  cancelling bool NOT NULL DEFAULT false) WITH (fillfactor = 50);"
+    "  parent int8, parent_lo int8, keep_ms int8, fail_fast bool NOT NULL,"
+    "  cancelling bool NOT NULL DEFAULT false, keeps_default bool NOT NULL DEFAULT false)"
+    "  WITH (fillfactor = 50);"
+    "CREATE INDEX batches_keep ON batches (key) WHERE keep_ms IS NOT NULL;"
+    "CREATE TABLE kept (key int8 PRIMARY KEY, is_batch bool NOT NULL, until_ms int8 NOT NULL,"
+    "  then_up_ms int8);"
+    "CREATE INDEX kept_until ON kept (until_ms);"
     "CREATE INDEX batches_up ON batches (up_ms) WHERE up_ms IS NOT NULL;"
     "CREATE INDEX batches_cancelling ON batches (key) WHERE cancelling;"
     "CREATE TABLE keys ("
@@ -120,7 +126,8 @@ static const char *const migrations[][MIGRATION_PARTS] = {{
     "  PRIMARY KEY (name, key));"
     "CREATE TABLE queues (name text COLLATE \"C\" PRIMARY KEY, weight float8 NOT NULL,"
     "  max_running int8 NOT NULL, rate_tasks float8 NOT NULL, rate_per_ms int8 NOT NULL,"
-    "  rate_burst float8 NOT NULL, age_after_ms int8 NOT NULL);"
+    "  rate_burst float8 NOT NULL, age_after_ms int8 NOT NULL,"
+    "  retention_ms int8 NOT NULL);"
     "CREATE TABLE fair_weights (queue text COLLATE \"C\" NOT NULL,"
     "  fair_key text COLLATE \"C\" NOT NULL, weight float8 NOT NULL,"
     "  PRIMARY KEY (queue, fair_key));"

@@ -15,7 +15,8 @@ int postgres_queue_put(struct backend *b, const struct store_queue *queue)
         &b->c, P_QUEUE_PUT,
         PG_VALUES(v_text(queue->name), v_double(queue->weight), v_int(queue->limit.max_running),
                   v_double(queue->limit.rate_tasks), v_int(queue->limit.rate_per_ms),
-                  v_double(queue->limit.rate_burst), v_int(queue->age_after_ms)));
+                  v_double(queue->limit.rate_burst), v_int(queue->age_after_ms),
+                  v_int(queue->retention_ms)));
 }
 
 int postgres_queue_drop(struct backend *b, const char *name)
@@ -50,7 +51,8 @@ static void load_queue(const PGresult *r, int row, backend_queue_fn *fn, void *c
                                       .rate_tasks = postgres_double(r, row, 3),
                                       .rate_per_ms = postgres_int(r, row, 4),
                                       .rate_burst = postgres_double(r, row, 5)},
-                            .age_after_ms = postgres_int(r, row, 6)};
+                            .age_after_ms = postgres_int(r, row, 6),
+                            .retention_ms = postgres_int(r, row, 7)};
     (void)snprintf(q.name, sizeof(q.name), "%s", postgres_text(r, row, 0));
     fn(ctx, &q);
 }

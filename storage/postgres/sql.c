@@ -167,8 +167,26 @@ const char *const postgres_sql[P_COUNT] = {
     [P_CANCEL_BATCH] = "UPDATE batches SET cancelling = true WHERE key = $1 AND lo = $2"
                        " RETURNING 1",
     [P_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - $2, failed = failed + $4,"
-                      " cancelled = cancelled + $5,"
+                      " cancelled = cancelled + $5, keeps_default = keeps_default OR $6 = 1,"
+                      " keep_ms = CASE WHEN $7 > 0 THEN greatest(keep_ms, $7) ELSE keep_ms END,"
                       " up_ms = CASE WHEN unfinished = $2 THEN $3 END WHERE key = $1",
+    [P_KEEP_BATCH] =
+        "WITH s AS (SELECT key, up_ms, keep_ms, keeps_default FROM batches"
+        " WHERE key = $1 AND up_ms IS NOT NULL AND keep_ms IS NOT NULL),"
+        " u AS (UPDATE batches b SET up_ms = NULL FROM s WHERE b.key = s.key)"
+        " INSERT INTO kept (key, is_batch, until_ms, then_up_ms)"
+        " SELECT key, true, up_ms + keep_ms, CASE WHEN keeps_default THEN up_ms END FROM s"
+        " ON CONFLICT (key) DO UPDATE SET until_ms = excluded.until_ms,"
+        " then_up_ms = excluded.then_up_ms",
+    [P_KEEP] = "INSERT INTO kept (key, is_batch, until_ms) VALUES ($1, false, $2)"
+               " ON CONFLICT (key) DO UPDATE SET until_ms = $2",
+    [P_DROP_KEPT] = "DELETE FROM kept WHERE key = $1",
+    [P_KEPT_OLDEST] = "SELECT key, is_batch, until_ms, then_up_ms FROM kept"
+                      " ORDER BY until_ms LIMIT 1",
+    [P_END_KEPT] = "WITH k AS (DELETE FROM kept WHERE key = $1)"
+                   " UPDATE batches SET up_ms = $2 WHERE key = $1",
+    [P_HAS_KEPT] = "SELECT EXISTS (SELECT 1 FROM kept)"
+                   " OR EXISTS (SELECT 1 FROM batches WHERE keep_ms IS NOT NULL)",
     [P_RETURN_MEMBER] = "UPDATE batches SET unfinished = unfinished + 1, up_ms = NULL,"
                         " failed = failed - $2, cancelled = cancelled - $3 WHERE key = $1",
     [P_BATCH_ENDS] = "SELECT lo, total, unfinished, failed, cancelled, callback_key, callback_lo"
@@ -185,11 +203,13 @@ const char *const postgres_sql[P_COUNT] = {
     [P_CANCELLED] = "UPDATE batches SET cancelling = false WHERE key = $1",
     [P_OLD_BATCH] = "SELECT key, up_ms FROM batches WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT 1",
     [P_MEMBER_KEYS] = "SELECT key FROM tasks WHERE batch = $1 LIMIT $2",
-    [P_DELETE_BATCH] = "WITH k AS (DELETE FROM keys WHERE task = $1)"
-                       " DELETE FROM batches WHERE key = $1",
-    [P_DELETE_EMPTY_BATCH] = "WITH b AS (DELETE FROM batches WHERE key = $1"
-                             " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = $1) RETURNING key)"
-                             " DELETE FROM keys WHERE task IN (SELECT key FROM b)",
+    [P_DELETE_BATCH] = "WITH k AS (DELETE FROM keys WHERE task = $1),"
+                       " t AS (DELETE FROM kept WHERE key = $1) DELETE FROM batches WHERE key = $1",
+    [P_DELETE_EMPTY_BATCH] =
+        "WITH b AS (DELETE FROM batches WHERE key = $1"
+        " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = $1) RETURNING key),"
+        " t AS (DELETE FROM kept WHERE key IN (SELECT key FROM b))"
+        " DELETE FROM keys WHERE task IN (SELECT key FROM b)",
 
     [P_IS_RUNNING] = "SELECT 1 FROM live WHERE key = $1 AND state = $2 AND attempt = $3",
     [P_REPORT] = "INSERT INTO reports AS n (key, progress, message, log_end, log)"
@@ -206,7 +226,8 @@ const char *const postgres_sql[P_COUNT] = {
                        " d AS (DELETE FROM options WHERE key = ANY($1)),"
                        " e AS (DELETE FROM keys WHERE task = ANY($1)),"
                        " f AS (DELETE FROM edges WHERE child = ANY($1)),"
-                       " g AS (DELETE FROM checkpoints WHERE key = ANY($1))"
+                       " g AS (DELETE FROM checkpoints WHERE key = ANY($1)),"
+                       " h AS (DELETE FROM kept WHERE key = ANY($1))"
                        " DELETE FROM tasks WHERE key = ANY($1)",
     [P_PUT_CHECKPOINT] = "INSERT INTO checkpoints (key, attempt, stored_ms, type, body)"
                          " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO UPDATE SET"
@@ -286,9 +307,10 @@ const char *const postgres_sql[P_COUNT] = {
     [P_LIMIT_KEYS] = "SELECT name, key, tokens, tokens_ms, closed_until_ms FROM limit_keys",
     [P_QUEUE_PUT] =
         "INSERT INTO queues (name, weight, max_running, rate_tasks, rate_per_ms, rate_burst,"
-        " age_after_ms) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET"
+        " age_after_ms, retention_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) "
+        "DO UPDATE SET"
         " weight = $2, max_running = $3, rate_tasks = $4, rate_per_ms = $5, rate_burst = $6,"
-        " age_after_ms = $7",
+        " age_after_ms = $7, retention_ms = $8",
     [P_QUEUE_DROP] = "DELETE FROM queues WHERE name = $1",
     [P_FAIR_PUT] = "INSERT INTO fair_weights (queue, fair_key, weight) VALUES ($1, $2, $3)"
                    " ON CONFLICT (queue, fair_key) DO UPDATE SET weight = $3",
@@ -299,7 +321,7 @@ const char *const postgres_sql[P_COUNT] = {
                     " since_ms = $3, by = $4, reason = $5",
     [P_PAUSE_DROP] = "DELETE FROM pauses WHERE kind = $1 AND name = $2",
     [P_QUEUES] = "SELECT name, weight, max_running, rate_tasks, rate_per_ms, rate_burst,"
-                 " age_after_ms FROM queues",
+                 " age_after_ms, retention_ms FROM queues",
     [P_FAIR_WEIGHTS] = "SELECT queue, fair_key, weight FROM fair_weights"
                        " ORDER BY queue, fair_key",
     [P_PAUSES] = "SELECT kind, name, since_ms, by, reason FROM pauses",

@@ -164,6 +164,8 @@ static int change_back(struct backend *b, const struct task_change *c, const str
                                    v_int_or_null(t->started_wall_ms, 0), after_of(t),
                                    v_key_text(s->unique), v_int(t->earlier_attempts), v_int(place),
                                    v_int(line), v_int(s->priority)));
+    if (rc == 0)
+        rc = postgres_drop_kept(b, c->id.hi);
     if (rc == 0 && s->batch.hi)
         rc = postgres_return_member(b, s->batch, c->from_state);
     if (rc == 0 && backend_has_timers(s))
@@ -182,18 +184,18 @@ static int finish(struct backend *b, const struct task_change *c, const struct t
     const struct task_outcome *o = t->outcome ? t->outcome : &none;
     struct postgres_value body = v_bytes(o->body, o->body_len);
     body.is_null = !o->type;
-    return run_counted(b, P_FINISH, is_known, FUT_ERR_STALE,
-                       PG_VALUES(v_key(c->id.hi), v_int(c->from_state), v_int(c->from_attempt),
-                                 v_key(t->seq), v_int(t->state), v_int(t->attempt),
-                                 v_int(t->daemon_deaths), v_int_or_null(t->started_wall_ms, 0),
-                                 v_int(t->finished_wall_ms), v_text(o->type), body, v_text(o->code),
-                                 v_text(o->message), v_int_or_null(o->exit_code, -1),
-                                 v_int_or_null(o->signal, 0), v_bytes_or_null(o->log, o->log_len),
-                                 v_int_or_null(o->oom, TASK_OOM_UNKNOWN),
-                                 v_int_or_null((int64_t)o->max_rss_kib, 0),
-                                 v_int_or_null(o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1),
-                                 v_int_or_null(t->spec->batch.hi ? -1 : b->now.up_ms, -1),
-                                 v_text(o->error_type), v_int(!is_known)));
+    return run_counted(
+        b, P_FINISH, is_known, FUT_ERR_STALE,
+        PG_VALUES(v_key(c->id.hi), v_int(c->from_state), v_int(c->from_attempt), v_key(t->seq),
+                  v_int(t->state), v_int(t->attempt), v_int(t->daemon_deaths),
+                  v_int_or_null(t->started_wall_ms, 0), v_int(t->finished_wall_ms), v_text(o->type),
+                  body, v_text(o->code), v_text(o->message), v_int_or_null(o->exit_code, -1),
+                  v_int_or_null(o->signal, 0), v_bytes_or_null(o->log, o->log_len),
+                  v_int_or_null(o->oom, TASK_OOM_UNKNOWN),
+                  v_int_or_null((int64_t)o->max_rss_kib, 0),
+                  v_int_or_null(o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1),
+                  v_int_or_null(t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1),
+                  v_text(o->error_type), v_int(!is_known)));
 }
 
 static int update(struct backend *b, const struct task_change *c, const struct task *t,
@@ -215,7 +217,9 @@ static int end(struct backend *b, const struct task *t)
     int rc = 0;
     postgres_forget(b, t->spec->id.hi);
     if (t->spec->batch.hi)
-        rc = postgres_end_member(b, t->spec->batch, t->state);
+        rc = postgres_end_member(b, t);
+    else if (t->keep_ms)
+        rc = postgres_keep(b, t);
     if (rc == 0 && t->spec->schedule)
         rc = postgres_schedule_end_task(b, t->spec);
     if (rc == 0 && t->state == TASK_SUCCEEDED)

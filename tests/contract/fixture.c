@@ -80,7 +80,7 @@ static void name_schema(struct fixture *k)
     free(url);
     (void)snprintf(sql, sizeof(sql), "%%22t%s%%22", unique);
     url = database_url(database, sql);
-    (void)snprintf(k->path, sizeof(k->path), "%s", url);
+    (void)snprintf(k->url, sizeof(k->url), "%s", url);
     free(url);
 }
 
@@ -89,13 +89,13 @@ void fixture_open(struct fixture *k, const char *backend)
     *k = (struct fixture){.backend = backend};
     (void)snprintf(k->dir, sizeof(k->dir), "/tmp/futured-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(k->dir));
-    if (strstr(backend, "postgres"))
+    (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
+    bool is_postgres = strstr(backend, "postgres") != NULL;
+    if (is_postgres)
         name_schema(k);
-    else
-        (void)snprintf(k->path, sizeof(k->path), "%s/q.db", k->dir);
     k->cfg = (struct store_config){
         .backend = backend,
-        .path = k->path,
+        .path = is_postgres ? k->url : k->path,
         .readers = 2,
         .max_queued = 1000000,
         .retention_ms = 3600000,
@@ -122,7 +122,7 @@ void fixture_reopen(struct fixture *k)
 void fixture_close(struct fixture *k)
 {
     static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
-    char file[280];
+    char file[128];
     fixture_stop(k);
     for (size_t i = 0; i < FUT_COUNT(names); i++) {
         (void)snprintf(file, sizeof(file), "%s%s", k->path, names[i]);

@@ -15,7 +15,8 @@ struct fixture {
     struct store *store;
     const char *backend;
     char dir[64];
-    char path[256];
+    char path[96];
+    char url[256]; /* of the PostgreSQL backend */
     struct store_config cfg;
 };
 

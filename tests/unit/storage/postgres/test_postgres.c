@@ -29,7 +29,7 @@ static void end(void)
 /* Runs SQL in the schema of the store; the first value of its first row, or NULL; free() it. */
 static char *run_sql(const char *sql)
 {
-    PGconn *c = PQconnectdb(k.path);
+    PGconn *c = PQconnectdb(k.url);
     PGresult *r = PQexec(c, sql);
     ExecStatusType status = PQresultStatus(r);
     ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
@@ -46,7 +46,7 @@ static void check_refused(int rc, const char *words)
     struct store *s = NULL;
     ck_assert_int_eq(store_open(&k.cfg, &s, &err), rc);
     ck_assert_msg(strstr(err.text, words) != NULL, "%s", err.text);
-    ck_assert_ptr_null(strstr(err.text, k.path));
+    ck_assert_ptr_null(strstr(err.text, k.url));
 }
 
 START_TEST(test_postgres_second_daemon_is_refused)
@@ -80,14 +80,14 @@ END_TEST
 
 START_TEST(test_postgres_asynchronous_commit_is_refused)
 {
-    char saved[sizeof(k.path)];
+    char saved[sizeof(k.url)];
     begin();
     fixture_stop(&k);
-    memcpy(saved, k.path, sizeof(saved));
-    (void)snprintf(k.path + strlen(k.path), sizeof(k.path) - strlen(k.path),
+    memcpy(saved, k.url, sizeof(saved));
+    (void)snprintf(k.url + strlen(k.url), sizeof(k.url) - strlen(k.url),
                    "%%20-csynchronous_commit%%3Doff");
     check_refused(FUT_ERR_INVAL, "synchronous_commit is off");
-    memcpy(k.path, saved, sizeof(saved));
+    memcpy(k.url, saved, sizeof(saved));
     end();
 }
 END_TEST
@@ -96,7 +96,7 @@ START_TEST(test_postgres_no_server_is_said)
 {
     begin();
     fixture_stop(&k);
-    (void)snprintf(k.path, sizeof(k.path), "postgresql:///postgres?host=%s/none", k.dir);
+    (void)snprintf(k.url, sizeof(k.url), "postgresql:///postgres?host=%s/none", k.dir);
     check_refused(FUT_ERR_IO, "cannot connect to PostgreSQL");
     end();
 }

@@ -1,0 +1,326 @@
+/* conn: one connection to PostgreSQL: its statements, the values that go into them, the rows that
+ * come out. */
+#ifndef FUT_STORAGE_POSTGRES_CONN_H
+#define FUT_STORAGE_POSTGRES_CONN_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/id.h"
+
+/* Every statement, prepared on a connection when it is first used there (sql.c). */
+enum postgres_stmt {
+    P_BEGIN,
+    P_COMMIT,
+    P_ROLLBACK,
+    P_MARK,
+    P_UNMARK,
+    P_BACK,
+    P_TRY_LOCK,
+    P_LOCK_HOLDER,
+    P_END_SESSION,
+    P_NEW_BOOT,
+    P_OWN_BOOT,
+    P_GUARD,
+    P_INSERT,
+    P_PUT_OPTIONS,
+    P_UPDATE_LIVE,
+    P_FINISH,
+    P_RETURN,
+    P_ADD_ATTEMPT,
+    P_TRIM_ATTEMPTS,
+    P_SET_CALLBACK,
+    P_ADD_LINE,
+    P_DROP_LINE,
+    P_TAKE,
+    P_FIRST,
+    P_LOAD,
+    P_DUE,
+    P_RUN_AT,
+    P_NEXT_TIMES,
+    P_PUT_TIMER,
+    P_RETURN_EXPIRY,
+    P_TIMED_OUT,
+    P_DROP_TIMER,
+    P_DROP_TIMERS,
+    P_IN_STATE,
+    P_AFTER,
+    P_QUEUE,
+    P_FIND_STATE,
+    P_PUT_EDGE,
+    P_PENDING_EDGES,
+    P_CHILDREN,
+    P_PARENTS,
+    P_PLACE,
+    P_SUBMITTED,
+    P_SET_UNMET,
+    P_SET_DUE,
+    P_FIND_LIVE,
+    P_FIND_DONE,
+    P_PUT_CASCADE,
+    P_NEXT_CASCADE,
+    P_DROP_CASCADE,
+    P_FIND_UNIQUE,
+    P_FIND_KEY,
+    P_PUT_KEY,
+    P_PUT_BATCH,
+    P_FAIL_BATCH,
+    P_CANCEL_BATCH,
+    P_END_MEMBERS,
+    P_KEEP_BATCH,
+    P_KEEP,
+    P_DROP_KEPT,
+    P_KEPT_OLDEST,
+    P_END_KEPT,
+    P_HAS_KEPT,
+    P_RETURN_MEMBER,
+    P_BATCH_ENDS,
+    P_SET_BATCH_CALLBACK,
+    P_CANCELLING,
+    P_UNFINISHED,
+    P_WINDOW,
+    P_CANCELLED,
+    P_OLD_BATCH,
+    P_MEMBER_KEYS,
+    P_DELETE_BATCH,
+    P_DELETE_EMPTY_BATCH,
+    P_IS_RUNNING,
+    P_REPORT,
+    P_IS_LIVE,
+    P_DELETE_TASKS,
+    P_PUT_CHECKPOINT,
+    P_DELETE_CHECKPOINT,
+    P_GET_CHECKPOINT,
+    P_CHECKPOINT_SIZE,
+    P_HAS_CHECKPOINTS,
+    P_OLDEST,
+    P_KEEP_LONGER,
+    P_BULK_PUT,
+    P_BULK_TRIM,
+    P_BULK_NEXT,
+    P_BULK_FIND,
+    P_BULKS,
+    P_SCHEDULE_FIND,
+    P_SCHEDULE_PUT,
+    P_SCHEDULE_REMOVE,
+    P_SCHEDULE_REMOVE_RUNS,
+    P_SCHEDULE_COUNT,
+    P_SCHEDULE_OF_FILE,
+    P_SCHEDULE_ADD_RUN,
+    P_SCHEDULE_TRIM_RUNS,
+    P_SCHEDULE_END_WAITING,
+    P_SCHEDULE_UNFINISHED,
+    P_SCHEDULE_ADD_TASK,
+    P_SCHEDULE_DROP_TASK,
+    P_SCHEDULE_READY,
+    P_SCHEDULE_RUNS,
+    P_SCHEDULE_LIST,
+    P_SCHEDULE_DUE,
+    P_SCHEDULE_NEXT,
+    P_LIMIT_PUT,
+    P_LIMIT_DROP,
+    P_LIMIT_KEY_PUT,
+    P_LIMIT_KEY_DROP,
+    P_LIMITS,
+    P_LIMIT_KEYS,
+    P_QUEUE_PUT,
+    P_QUEUE_DROP,
+    P_FAIR_PUT,
+    P_FAIR_DROP,
+    P_FAIR_DROP_ALL,
+    P_PAUSE_PUT,
+    P_PAUSE_DROP,
+    P_QUEUES,
+    P_FAIR_WEIGHTS,
+    P_PAUSES,
+    P_SAVE,
+    P_TOUCH,
+    P_SIZE,
+    P_TOTALS,
+    P_LINES,
+    P_PASS_DUE,
+    P_PASS_TIMERS,
+    P_PASS_LIMITS,
+    P_GET,
+    P_SCAN_ALL,
+    P_SCAN_LIVE,
+    P_SCAN_DONE,
+    P_SCAN_CODE,
+    P_SCAN_CODE_WHOLE,
+    P_SCAN_QUEUE,
+    P_SCAN_QUEUE_WHOLE,
+    P_SCAN_SCHEDULE,
+    P_SCAN_SCHEDULE_WHOLE,
+    P_SCAN_PARENT,
+    P_SCAN_PARENT_WHOLE,
+    P_BRIEFS,
+    P_BATCH,
+    P_BATCH_COUNTS,
+    P_MEMBERS,
+    P_LOG,
+    P_INPUT,
+    P_ATTEMPTS,
+    P_EDGES,
+    P_AHEAD,
+    P_QUEUE_LINES,
+    P_LINE_NEXT,
+    P_COUNT,
+};
+extern const char *const postgres_sql[P_COUNT];
+
+/* ---- values: what goes into a statement -------------------------------------------------------
+ */
+
+enum postgres_kind { PG_INT, PG_TEXT, PG_BYTES, PG_DOUBLE, PG_INTS };
+struct postgres_value {
+    enum postgres_kind kind;
+    bool is_null;
+    int64_t i;
+    double d;
+    const void *p; /* borrowed until the statement is sent */
+    size_t n;
+};
+
+static inline struct postgres_value v_int(int64_t i)
+{
+    return (struct postgres_value){.kind = PG_INT, .i = i};
+}
+
+static inline struct postgres_value v_key(uint64_t key)
+{
+    return v_int((int64_t)key);
+}
+
+static inline struct postgres_value v_int_or_null(int64_t i, int64_t null)
+{
+    return (struct postgres_value){.kind = PG_INT, .i = i, .is_null = i == null};
+}
+
+/* NULL stays NULL. Bytes that are not UTF-8 are replaced: use bytes where each one counts. */
+static inline struct postgres_value v_text(const char *s)
+{
+    return (struct postgres_value){.kind = PG_TEXT, .p = s, .n = s ? strlen(s) : 0, .is_null = !s};
+}
+
+static inline struct postgres_value v_bytes(const void *p, size_t n)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = n ? p : "", .n = n};
+}
+
+/* The bytes of a string; NULL stays NULL. */
+static inline struct postgres_value v_key_text(const char *s)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = s, .n = s ? strlen(s) : 0, .is_null = !s};
+}
+
+static inline struct postgres_value v_bytes_or_null(const void *p, size_t n)
+{
+    return (struct postgres_value){.kind = PG_BYTES, .p = p, .n = n, .is_null = !n};
+}
+
+static inline struct postgres_value v_double(double d)
+{
+    return (struct postgres_value){.kind = PG_DOUBLE, .d = d};
+}
+
+static inline struct postgres_value v_ints(const int64_t *ints, size_t n)
+{
+    return (struct postgres_value){.kind = PG_INTS, .p = ints, .n = n};
+}
+
+#define PG_VALUES_MAX 40
+/* The values of a statement and how many they are: two arguments. */
+#define PG_VALUES(...)                                                                             \
+    (const struct postgres_value[]){__VA_ARGS__},                                                  \
+        sizeof((const struct postgres_value[]){__VA_ARGS__}) / sizeof(struct postgres_value)
+#define PG_NO_VALUES NULL, 0
+
+/* ---- conn.c: one connection -------------------------------------------------------------------
+ *
+ * Always in libpq's pipeline mode. A statement whose answer nobody needs before the commit is sent
+ * without waiting; an error of it ends the transaction and is heard of by the next answer that is
+ * waited for, at the latest by the commit's. One thread. */
+
+struct postgres_sent {
+    enum postgres_stmt stmt;
+    bool is_prepare;
+};
+struct postgres_conn {
+    const char *url;      /* borrowed */
+    const char *settings; /* statements run once per connection; borrowed */
+    PGconn *pg;           /* NULL: not connected */
+    bool in_txn;
+    int rc; /* of the first failure in the transaction; nothing more is sent until its end */
+    unsigned char prepared[P_COUNT];
+    struct postgres_sent *sent; /* whose results were not read yet, oldest first */
+    size_t first_sent, n_sent, cap_sent;
+};
+
+/* Connects anew, whatever there was. 0, or FUT_ERR_IO with the reason in err (NULL ok). Blocks for
+ * as long as the URL's connect_timeout says, 3 s by default. */
+FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err);
+/* Closes it and forgets what was sent. */
+void postgres_disconnect(struct postgres_conn *c);
+/* Is it connected, as far as is known? */
+bool postgres_is_connected(const struct postgres_conn *c);
+/* Likewise, while nothing was sent: when the server has said something all the same, such as its
+ * farewell, the connection is closed. */
+bool postgres_is_usable(struct postgres_conn *c);
+/* Sends a statement that gives no rows and does not wait. In a transaction alone. 0, or the error
+ * of this transaction. */
+FUT_MUST_CHECK int postgres_send(struct postgres_conn *c, enum postgres_stmt stmt,
+                                 const struct postgres_value *values, size_t n);
+/* Sends a statement and waits for its rows: *out, PQclear by the caller. Outside of a transaction
+ * the statement is one of its own. */
+FUT_MUST_CHECK int postgres_ask(struct postgres_conn *c, enum postgres_stmt stmt,
+                                const struct postgres_value *values, size_t n, PGresult **out);
+/* postgres_ask of a statement whose rows nobody needs, but its end. */
+int postgres_run(struct postgres_conn *c, enum postgres_stmt stmt,
+                 const struct postgres_value *values, size_t n);
+/* Begins a transaction, without waiting. */
+FUT_MUST_CHECK int postgres_txn_begin(struct postgres_conn *c);
+/* Ends it and waits for everything. *out_unknown: the connection broke before the answer came, so
+ * nobody knows yet whether it happened. */
+FUT_MUST_CHECK int postgres_txn_commit(struct postgres_conn *c, bool *out_unknown);
+/* Takes it back, whatever state it is in. */
+void postgres_txn_rollback(struct postgres_conn *c);
+/* Runs SQL text that gives no rows, outside of a transaction. err: one sentence. */
+int postgres_exec(struct postgres_conn *c, const char *sql, struct fut_errbuf *err);
+/* The code for an error with this SQLSTATE (NULL: none came). */
+int postgres_rc(const char *sqlstate);
+/* The first line of what the server or libpq said of the latest failure. */
+const char *postgres_message(const struct postgres_conn *c, char *out, size_t size);
+
+/* ---- reading a row ----------------------------------------------------------------------------
+ */
+
+/* A whole number of any width or a boolean; NULL: 0. */
+int64_t postgres_int(const PGresult *r, int row, int column);
+double postgres_double(const PGresult *r, int row, int column);
+static inline uint64_t postgres_uint(const PGresult *r, int row, int column)
+{
+    return (uint64_t)postgres_int(r, row, column);
+}
+static inline bool postgres_is_null(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column);
+}
+/* Borrowed from the result, with a NUL behind it; NULL stays NULL. */
+static inline const char *postgres_text(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);
+}
+static inline size_t postgres_len(const PGresult *r, int row, int column)
+{
+    return (size_t)PQgetlength(r, row, column);
+}
+static inline struct task_id postgres_id(const PGresult *r, int row, int hi, int lo)
+{
+    return (struct task_id){postgres_uint(r, row, hi), postgres_uint(r, row, lo)};
+}
+
+#endif
