@@ -56,11 +56,11 @@ static int backend_open(const struct store_config *cfg, struct backend **out,
     if (rc == 0)
         rc = postgres_check_server(&b->c, err);
     if (rc == 0)
-        rc = postgres_session_lock(b, err);
+        rc = postgres_owner_lock(b, err);
     if (rc == 0)
         rc = postgres_migrate(&b->c, cfg, err);
     if (rc == 0)
-        rc = postgres_session_begin(b, err);
+        rc = postgres_owner_begin(b, err);
     if (rc == 0)
         rc = look_for_rarities(b, err);
     if (rc != 0) {
@@ -161,6 +161,10 @@ const struct backend_ops backend_postgres = {
     .batch_ends = postgres_batch_ends,
     .batch_set_callback = postgres_batch_set_callback,
     .batch_unfinished = postgres_batch_unfinished,
+    .session_put = postgres_session_put,
+    .session_find = postgres_session_find,
+    .session_add = postgres_session_add,
+    .session_close = postgres_session_close,
     .bulk_put = postgres_bulk_put,
     .bulk_next = postgres_bulk_next,
     .bulk_find = postgres_bulk_find,
@@ -191,6 +195,8 @@ const struct backend_ops backend_postgres = {
     .get_many = postgres_get_many,
     .batch_get = postgres_batch_get,
     .members = postgres_members,
+    .session_get = postgres_session_get,
+    .session_ends = postgres_session_ends,
     .edges = postgres_edges,
     .log = postgres_log,
     .attempts = postgres_attempts,

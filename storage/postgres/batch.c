@@ -291,6 +291,7 @@ static int read_counts(struct backend_reader *r, struct store_batch *batch, uint
 int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o)
 {
     PGresult *row;
+    bool may_be_empty = false; /* it is a session */
     uint64_t n;
     int rc = postgres_read(r, P_BATCH, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row);
     if (rc != 0)
@@ -306,10 +307,12 @@ int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o)
                                         .callback = postgres_id(row, 0, 4, 5),
                                         .then = postgres_id(row, 0, 6, 7),
                                         .parent = postgres_id(row, 0, 8, 9)};
+    if (rc == 0)
+        may_be_empty = postgres_int(row, 0, 10) != 0;
     PQclear(row);
     if (rc == 0)
         rc = read_counts(r, &o->batch, &n);
-    return rc == 0 && n == 0 ? FUT_ERR_NOT_FOUND : rc;
+    return rc == 0 && n == 0 && !may_be_empty ? FUT_ERR_NOT_FOUND : rc;
 }
 
 #define MEMBERS_STEP 64 /* with their bodies, of one statement */

@@ -184,7 +184,7 @@ int postgres_edges(struct backend_reader *r, struct store_edges *o)
         int i = (int)o->n;
         o->edges[o->n] = (struct store_edge){.parent = postgres_id(rows, i, 1, 2),
                                              .child = (size_t)postgres_int(rows, i, 0) - 1,
-                                             .on = (enum store_on)postgres_int(rows, i, 3),
+                                             .on = (enum store_on)(postgres_int(rows, i, 3) & ~UNMET),
                                              .is_pending = postgres_int(rows, i, 4) != 0};
     }
     PQclear(rows);

@@ -211,16 +211,16 @@ int64_t postgres_mark_get(const struct backend *b, int64_t line);
 /* Frees the specs that were loaded ahead. */
 void postgres_ahead_clear(struct backend *b);
 
-/* session.c: who has the database */
+/* owner.c: who has the database */
 /* FUT_ERR_BUSY: another daemon has it. */
-FUT_MUST_CHECK int postgres_session_lock(struct backend *b, struct fut_errbuf *err);
+FUT_MUST_CHECK int postgres_owner_lock(struct backend *b, struct fut_errbuf *err);
 /* From now on this daemon is the latest one. */
-FUT_MUST_CHECK int postgres_session_begin(struct backend *b, struct fut_errbuf *err);
+FUT_MUST_CHECK int postgres_owner_begin(struct backend *b, struct fut_errbuf *err);
 /* Connects again and makes sure that this daemon still has it. While the database is away: the
  * first time it waits for some seconds (a restart is over by then), later it does not. */
-FUT_MUST_CHECK int postgres_session_again(struct backend *b);
+FUT_MUST_CHECK int postgres_owner_again(struct backend *b);
 /* After a commit whose answer did not come: waits until it is known. 0: it happened. */
-FUT_MUST_CHECK int postgres_session_resolve(struct backend *b);
+FUT_MUST_CHECK int postgres_owner_resolve(struct backend *b);
 
 /* schema.c */
 extern const int postgres_schema_version;
@@ -325,6 +325,14 @@ int postgres_find_key(struct backend *b, const char *key, struct backend_key *ou
 int postgres_put_key(struct backend *b, const struct store_key *key, struct task_id id);
 int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int postgres_members(struct backend_reader *r, struct store_members *o);
+
+/* sessions.c */
+int postgres_session_put(struct backend *b, const struct store_session *s);
+int postgres_session_find(struct backend *b, uint64_t key, struct store_session *out);
+int postgres_session_add(struct backend *b, uint64_t key, uint32_t n);
+int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+int postgres_session_get(struct backend_reader *r, struct store_session_get *o);
+int postgres_session_ends(struct backend_reader *r, struct store_session_ends *o);
 
 /* bulk.c */
 int postgres_bulk_put(struct backend *b, const struct store_bulk *bulk);

@@ -139,7 +139,13 @@ static int prune_batch(struct backend *b, int64_t batch, struct backend_prune *p
     p->n += n;
     if (rc != 0 || still_may(p) == 0)
         return rc;
-    return postgres_send(&b->c, P_DELETE_BATCH, PG_VALUES(v_int(batch)));
+    rc = postgres_ask(&b->c, P_DELETE_BATCH, PG_VALUES(v_int(batch)), &r);
+    if (rc != 0)
+        return rc;
+    if (PQntuples(r) > 0) /* it was a session's */
+        p->session = (struct task_id){(uint64_t)batch, postgres_uint(r, 0, 0)};
+    PQclear(r);
+    return 0;
 }
 
 /* What is kept for a time of its own that is over, the oldest. */
@@ -183,7 +189,7 @@ static int prune_kept(struct backend *b, struct backend_prune *p)
 {
     struct kept k = {.key = 1};
     int rc = 0;
-    while (rc == 0 && b->has_kept && k.key && still_may(p)) {
+    while (rc == 0 && b->has_kept && k.key && still_may(p) && !p->session.hi) {
         rc = find_old_kept(b, p, &k);
         if (rc == 0 && k.key)
             rc = prune_kept_one(b, &k, p);
@@ -197,12 +203,13 @@ int postgres_prune(struct backend *b, struct backend_prune *p)
     FUT_ASSERT(p->max <= BACKEND_PRUNE_MAX);
     p->n = p->n_kept = 0;
     p->oldest_up_ms = -1;
+    p->session = (struct task_id){0};
     int rc = postgres_flush_ends(b);
     if (rc == 0)
         rc = prune_kept(b, p);
     if (rc == 0 && still_may(p))
         rc = prune_singles(b, p);
-    while (rc == 0 && still_may(p) && batch) {
+    while (rc == 0 && still_may(p) && batch && !p->session.hi) {
         rc = find_old_batch(b, p, &batch);
         if (rc == 0 && batch)
             rc = prune_batch(b, batch, p);

@@ -5,10 +5,12 @@
 /* options.flags. What is stored: never renumber. */
 #define FLAG_PROMISE 1
 #define FLAG_REFS 2
+#define FLAG_SESSION 4
 
 static int flags_of(const struct task_spec *spec)
 {
-    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0);
+    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
+           (spec->in_session ? FLAG_SESSION : 0);
 }
 
 bool postgres_has_options(const struct task_spec *spec)
@@ -72,6 +74,7 @@ struct task_spec *postgres_read_spec(const PGresult *r, int row, int input_colum
         .priority = (int)postgres_int(r, row, C_PRIORITY),
         .is_promise = flags & FLAG_PROMISE,
         .has_refs = flags & FLAG_REFS,
+        .in_session = flags & FLAG_SESSION,
         .limits = postgres_text(r, row, C_LIMITS),
         .name = postgres_text(r, row, C_NAME),
         .parent = postgres_id(r, row, C_PARENT, C_PARENT_LO),

@@ -17,7 +17,7 @@
  * in live, which goes when it ends. live.queue is the task's line while it may be claimed, else
  * NULL, so the index holds what waits and nothing else. kept: what goes by a time of its own, and
  * not by results.up_ms or batches.up_ms, which are NULL then. Names compare by their bytes ("C"),
- * and keys that clients choose are bytes. counters.one, boots: session.c. */
+ * and keys that clients choose are bytes. boots: owner.c. */
 static const char *const migrations[][MIGRATION_PARTS] = {{
     "CREATE TABLE counters (one bool PRIMARY KEY DEFAULT true CHECK (one), seq int8 NOT NULL,"
     "  up_ms int8 NOT NULL, wall_ms int8 NOT NULL, boot int8 NOT NULL) WITH (fillfactor = 50);"
@@ -52,12 +52,13 @@ static const char *const migrations[][MIGRATION_PARTS] = {{
     "CREATE INDEX live_after ON live (after_key) WHERE after_key IS NOT NULL;"
     "CREATE UNIQUE INDEX live_unique ON live (unique_key) WHERE unique_key IS NOT NULL;"
     "CREATE TABLE results ("
-    "  key int8 PRIMARY KEY, seq int8 NOT NULL, up_ms int8, started_ms int8,"
+    "  key int8 PRIMARY KEY, seq int8 NOT NULL, session int8, up_ms int8, started_ms int8,"
     "  finished_ms int8 NOT NULL, attempt int8 NOT NULL, max_rss_kib int8, cpu_ms int8,"
     "  daemon_deaths int4 NOT NULL, exit_code int4, signal int4, state int2 NOT NULL, oom int2,"
     "  type text, code text COLLATE \"C\", message text, error_type text, log bytea, body bytea);"
     "CREATE INDEX results_up ON results (up_ms) WHERE up_ms IS NOT NULL;"
-    "CREATE INDEX results_code ON results (key) WHERE code IS NOT NULL;",
+    "CREATE INDEX results_code ON results (key) WHERE code IS NOT NULL;"
+    "CREATE INDEX results_session ON results (session, seq) WHERE session IS NOT NULL;",
     "CREATE TABLE attempts ("
     "  key int8 NOT NULL, attempt int8 NOT NULL, state int2 NOT NULL, started_ms int8,"
     "  finished_ms int8 NOT NULL, code text, message text, exit_code int4, signal int4, oom int2,"
@@ -90,6 +91,8 @@ static const char *const migrations[][MIGRATION_PARTS] = {{
     "CREATE TABLE kept (key int8 PRIMARY KEY, is_batch bool NOT NULL, until_ms int8 NOT NULL,"
     "  then_up_ms int8);"
     "CREATE INDEX kept_until ON kept (until_ms);"
+    "CREATE TABLE sessions (key int8 PRIMARY KEY, lo int8 NOT NULL, handler text NOT NULL,"
+    "  created_ms int8 NOT NULL, closed_ms int8);"
     "CREATE INDEX batches_up ON batches (up_ms) WHERE up_ms IS NOT NULL;"
     "CREATE INDEX batches_cancelling ON batches (key) WHERE cancelling;"
     "CREATE TABLE keys ("

@@ -68,9 +68,9 @@ const char *const postgres_sql[P_COUNT] = {
         "WITH d AS (DELETE FROM live WHERE key = $1 AND state = $2 AND attempt = $3 RETURNING key),"
         " r AS (INSERT INTO results (key, seq, state, attempt, daemon_deaths, started_ms,"
         " finished_ms, type, body, code, message, exit_code, signal, log, oom, max_rss_kib,"
-        " cpu_ms, up_ms, error_type) SELECT key, $4::int8, $5::int8, $6::int8, $7::int8,"
+        " cpu_ms, up_ms, error_type, session) SELECT key, $4::int8, $5::int8, $6::int8, $7::int8,"
         " $8::int8, $9::int8, $10, $11::bytea, $12, $13, $14::int8, $15::int8, $16::bytea,"
-        " $17::int8, $18::int8, $19::int8, $20::int8, $21 FROM d"
+        " $17::int8, $18::int8, $19::int8, $20::int8, $21, $23::int8 FROM d"
         " RETURNING key) " CHECKED("r", "$22"),
     [P_RETURN] =
         "WITH d AS (DELETE FROM results WHERE key = $1 AND state = $2 AND attempt = $3"
@@ -204,10 +204,25 @@ const char *const postgres_sql[P_COUNT] = {
     [P_OLD_BATCH] = "SELECT key, up_ms FROM batches WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT 1",
     [P_MEMBER_KEYS] = "SELECT key FROM tasks WHERE batch = $1 LIMIT $2",
     [P_DELETE_BATCH] = "WITH k AS (DELETE FROM keys WHERE task = $1),"
-                       " t AS (DELETE FROM kept WHERE key = $1) DELETE FROM batches WHERE key = $1",
+                       " t AS (DELETE FROM kept WHERE key = $1),"
+                       " b AS (DELETE FROM batches WHERE key = $1)"
+                       " DELETE FROM sessions WHERE key = $1 RETURNING lo",
+    [P_PUT_SESSION] =
+        "WITH b AS (INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished,"
+        " up_ms, failed, cancelled, keeps_default) VALUES ($1, $2, $4, 0, false, 0, $5, 0, 0, true)"
+        " ON CONFLICT (key) DO NOTHING RETURNING key), s AS (INSERT INTO sessions (key, lo,"
+        " handler, created_ms) SELECT key, $2::int8, $3, $4::int8 FROM b RETURNING 1)"
+        " SELECT count(*) FROM s",
+    [P_FIND_SESSION] = "SELECT s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished"
+                       " FROM sessions s JOIN batches b ON b.key = s.key WHERE s.key = $1",
+    [P_ADD_TO_SESSION] =
+        "UPDATE batches SET total = total + $2, unfinished = unfinished + $2, up_ms = NULL,"
+        " keeps_default = keeps_default AND total > 0 WHERE key = $1",
+    [P_CLOSE_SESSION] = "UPDATE sessions SET closed_ms = $2 WHERE key = $1 AND closed_ms IS NULL",
     [P_DELETE_EMPTY_BATCH] =
         "WITH b AS (DELETE FROM batches WHERE key = $1"
-        " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = $1) RETURNING key),"
+        " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = $1)"
+        " AND NOT EXISTS (SELECT 1 FROM sessions WHERE key = $1) RETURNING key),"
         " t AS (DELETE FROM kept WHERE key IN (SELECT key FROM b))"
         " DELETE FROM keys WHERE task IN (SELECT key FROM b)",
 
@@ -368,7 +383,9 @@ const char *const postgres_sql[P_COUNT] = {
                  " LEFT JOIN tasks t ON t.key = u.key AND t.lo = u.lo" JOIN_LIVE JOIN_RESULTS
                  " ORDER BY u.n",
     [P_BATCH] = "SELECT created_ms, total, fail_fast, cancelling, callback_key, callback_lo,"
-                " then_key, then_lo, parent, parent_lo FROM batches WHERE key = $1 AND lo = $2",
+                " then_key, then_lo, parent, parent_lo,"
+                " EXISTS (SELECT 1 FROM sessions s WHERE s.key = batches.key)"
+                " FROM batches WHERE key = $1 AND lo = $2",
     [P_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
                        " FROM tasks t" JOIN_LIVE JOIN_RESULTS " WHERE t.batch = $1 GROUP BY 1",
     [P_MEMBERS] =
@@ -376,6 +393,8 @@ const char *const postgres_sql[P_COUNT] = {
         " FROM batches b JOIN tasks t ON t.batch = b.key" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
         " WHERE b.key = $1 AND b.lo = $2 AND t.batch_pos >= $3"
         " ORDER BY t.batch_pos LIMIT $4",
+    [P_SESSION_ENDS] = "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM " OF_RESULTS
+                       " WHERE r.session = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3",
     [P_LOG] = "SELECT coalesce(r.state, l.state), n.progress, n.message, n.log_end, n.log"
               " FROM tasks t" JOIN_LIVE JOIN_RESULTS " LEFT JOIN reports n ON n.key = t.key"
               " WHERE t.key = $1 AND t.lo = $2",

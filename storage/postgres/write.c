@@ -17,7 +17,7 @@ int postgres_begin(struct backend *b, struct backend_time now)
     if (b->broken)
         rc = FUT_ERR_READ_ONLY;
     else if (!postgres_is_usable(&b->c))
-        rc = postgres_session_again(b);
+        rc = postgres_owner_again(b);
     b->now = now;
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     return rc == 0 ? postgres_txn_begin(&b->c) : rc;
@@ -32,7 +32,7 @@ int postgres_commit(struct backend *b)
     if (rc == 0)
         rc = postgres_txn_commit(&b->c, &is_unknown);
     if (is_unknown)
-        return postgres_session_resolve(b);
+        return postgres_owner_resolve(b);
     if (rc == 0)
         b->group++;
     b->broken = b->broken || rc == FUT_ERR_READ_ONLY;
@@ -195,7 +195,8 @@ static int finish(struct backend *b, const struct task_change *c, const struct t
                   v_int_or_null((int64_t)o->max_rss_kib, 0),
                   v_int_or_null(o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1),
                   v_int_or_null(t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1),
-                  v_text(o->error_type), v_int(!is_known)));
+                  v_text(o->error_type), v_int(!is_known),
+                  v_int_or_null(t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0)));
 }
 
 static int update(struct backend *b, const struct task_change *c, const struct task *t,

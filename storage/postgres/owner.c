@@ -1,4 +1,4 @@
-/* session: one daemon has the database: it holds an advisory lock of its session, and each
+/* owner: one daemon has the database: it holds an advisory lock of its session, and each
  * transaction counts itself in the daemon's row of `boots`, which fails when another daemon has
  * come after it. That count also tells, on a new connection, whether a transaction has happened
  * whose answer did not come. */
@@ -64,7 +64,7 @@ static int refuse(struct backend *b, struct fut_errbuf *err)
                     text);
 }
 
-int postgres_session_lock(struct backend *b, struct fut_errbuf *err)
+int postgres_owner_lock(struct backend *b, struct fut_errbuf *err)
 {
     bool taken = false;
     int rc = take_lock(b, &taken);
@@ -74,7 +74,7 @@ int postgres_session_lock(struct backend *b, struct fut_errbuf *err)
     return taken ? 0 : refuse(b, err);
 }
 
-int postgres_session_begin(struct backend *b, struct fut_errbuf *err)
+int postgres_owner_begin(struct backend *b, struct fut_errbuf *err)
 {
     PGresult *r;
     int rc = postgres_ask(&b->c, P_NEW_BOOT, PG_NO_VALUES, &r);
@@ -150,7 +150,7 @@ static int connect_until(struct backend *b, int64_t until_mono_ms, struct found 
     return rc;
 }
 
-int postgres_session_again(struct backend *b)
+int postgres_owner_again(struct backend *b)
 {
     struct found found;
     int rc = connect_until(b, b->is_away ? 0 : clock_mono_ms() + HOLD_MS, &found);
@@ -162,7 +162,7 @@ int postgres_session_again(struct backend *b)
     return rc;
 }
 
-int postgres_session_resolve(struct backend *b)
+int postgres_owner_resolve(struct backend *b)
 {
     struct found found;
     if (connect_until(b, INT64_MAX, &found) != 0)

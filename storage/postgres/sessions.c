@@ -1,0 +1,91 @@
+/* sessions: sessions for the writer and for the readers. Their tasks are members of a batch with
+ * the same key, whose row counts them. */
+#include <stdio.h>
+
+#include "core/mem.h"
+#include "storage/postgres/internal.h"
+
+/* Reads the row of a result, if there is one, and frees the result. */
+static int read_session(PGresult *r, uint64_t key, struct store_session *out)
+{
+    int rc = PQntuples(r) > 0 ? 0 : FUT_ERR_NOT_FOUND;
+    if (rc == 0) {
+        *out = (struct store_session){.id = {key, postgres_uint(r, 0, 0)},
+                                      .created_wall_ms = postgres_int(r, 0, 2),
+                                      .closed_wall_ms = postgres_int(r, 0, 3),
+                                      .total = (uint32_t)postgres_int(r, 0, 4),
+                                      .unfinished = postgres_uint(r, 0, 5)};
+        (void)snprintf(out->handler, sizeof(out->handler), "%s", postgres_text(r, 0, 1));
+    }
+    PQclear(r);
+    return rc;
+}
+
+/* ---- writing: the writer thread ---------------------------------------------------------------
+ */
+
+int postgres_session_put(struct backend *b, const struct store_session *s)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_PUT_SESSION,
+                          PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_text(s->handler),
+                                    v_int(s->created_wall_ms), v_int(b->now.up_ms)),
+                          &r);
+    if (rc != 0)
+        return rc;
+    rc = postgres_int(r, 0, 0) ? 0 : FUT_ERR_EXISTS;
+    PQclear(r);
+    (void)postgres_is_new_key(b, s->id.hi);
+    return rc;
+}
+
+int postgres_session_find(struct backend *b, uint64_t key, struct store_session *out)
+{
+    PGresult *r;
+    int rc = postgres_flush_ends(b);
+    if (rc == 0)
+        rc = postgres_ask(&b->c, P_FIND_SESSION, PG_VALUES(v_key(key)), &r);
+    return rc == 0 ? read_session(r, key, out) : rc;
+}
+
+int postgres_session_add(struct backend *b, uint64_t key, uint32_t n)
+{
+    int rc = postgres_drop_kept(b, key);
+    return rc == 0 ? postgres_send(&b->c, P_ADD_TO_SESSION, PG_VALUES(v_key(key), v_int(n))) : rc;
+}
+
+int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms)
+{
+    return postgres_send(&b->c, P_CLOSE_SESSION, PG_VALUES(v_key(key), v_int(now_wall_ms)));
+}
+
+/* ---- reading: a reader thread -----------------------------------------------------------------
+ */
+
+int postgres_session_get(struct backend_reader *r, struct store_session_get *o)
+{
+    PGresult *row;
+    int rc = postgres_read(r, P_FIND_SESSION, PG_VALUES(v_key(o->id.hi)), &row);
+    if (rc == 0)
+        rc = read_session(row, o->id.hi, &o->session);
+    return rc == 0 && !id_equal(o->session.id, o->id) ? FUT_ERR_NOT_FOUND : rc;
+}
+
+/* What is over has ended before the ends are read, so none of them is missed. */
+int postgres_session_ends(struct backend_reader *r, struct store_session_ends *o)
+{
+    struct store_session_get get = {.id = o->id};
+    PGresult *rows;
+    int rc = postgres_session_get(r, &get);
+    if (rc == 0)
+        rc = postgres_read(r, P_SESSION_ENDS,
+                           PG_VALUES(v_key(o->id.hi), v_key(o->after), v_int((int64_t)o->limit)),
+                           &rows);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < PQntuples(rows) && o->n < o->limit; i++)
+        postgres_read_task(r->b, rows, i, true, &o->tasks[o->n++]);
+    PQclear(rows);
+    o->is_finished = get.session.closed_wall_ms && !get.session.unfinished && o->n < o->limit;
+    return 0;
+}
