@@ -133,6 +133,7 @@ const struct backend_ops backend_postgres = {
     .drop_expiry = postgres_drop_expiry,
     .find_state = postgres_find_state,
     .put_edge = postgres_put_edge,
+    .drop_wakes = postgres_drop_wakes,
     .pending_edges = postgres_pending_edges,
     .children = postgres_children,
     .parents = postgres_parents,

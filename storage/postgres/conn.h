@@ -64,6 +64,8 @@ enum postgres_stmt {
     P_PUT_CASCADE,
     P_NEXT_CASCADE,
     P_DROP_CASCADE,
+    P_DROP_WAKES,
+    P_WAKES,
     P_FIND_UNIQUE,
     P_FIND_KEY,
     P_PUT_KEY,

@@ -19,14 +19,23 @@ int postgres_find_state(struct backend *b, struct task_id id, enum task_state *o
     return rc;
 }
 
-#define UNMET 8 /* beside enum store_on in the column kind */
+/* Beside enum store_on in the column kind. */
+#define UNMET 8
+#define WAKE 16
 
 int postgres_put_edge(struct backend *b, const struct backend_edge *e)
 {
-    return postgres_send(&b->c, P_PUT_EDGE,
-                         PG_VALUES(v_key(e->parent.hi), v_key(e->parent.lo), v_key(e->child),
-                                   v_int((int)e->on | (e->is_unmet ? UNMET : 0)),
-                                   v_int(e->is_pending)));
+    return postgres_send(
+        &b->c, P_PUT_EDGE,
+        PG_VALUES(v_key(e->parent.hi), v_key(e->parent.lo), v_key(e->child),
+                  v_int((int)e->on | (e->is_unmet ? UNMET : 0) | (e->is_wake ? WAKE : 0)),
+                  v_int(e->is_pending)));
+}
+
+int postgres_drop_wakes(struct backend *b, uint64_t child)
+{
+    return postgres_send(&b->c, P_DROP_WAKES,
+                         PG_VALUES(v_key(child), v_int(STORE_ON_WAKE | WAKE), v_int(WAKE)));
 }
 
 static int ask_edges(struct backend *b, enum postgres_stmt stmt,
@@ -43,7 +52,8 @@ static int ask_edges(struct backend *b, enum postgres_stmt stmt,
         int64_t kind = postgres_int(r, (int)i, 3);
         edges[i] = (struct backend_edge){.parent = postgres_id(r, (int)i, 0, 1),
                                          .child = postgres_uint(r, (int)i, 2),
-                                         .on = (enum store_on)(kind & ~UNMET),
+                                         .on = (enum store_on)(kind & ~(UNMET | WAKE)),
+                                         .is_wake = kind & WAKE,
                                          .is_pending = postgres_int(r, (int)i, 4) != 0,
                                          .is_unmet = kind & UNMET};
     }
@@ -182,10 +192,12 @@ int postgres_edges(struct backend_reader *r, struct store_edges *o)
     o->edges = n ? xcalloc(n, sizeof(*o->edges)) : NULL;
     for (; o->n < n; o->n++) {
         int i = (int)o->n;
-        o->edges[o->n] = (struct store_edge){.parent = postgres_id(rows, i, 1, 2),
-                                             .child = (size_t)postgres_int(rows, i, 0) - 1,
-                                             .on = (enum store_on)(postgres_int(rows, i, 3) & ~UNMET),
-                                             .is_pending = postgres_int(rows, i, 4) != 0};
+        o->edges[o->n] =
+            (struct store_edge){.parent = postgres_id(rows, i, 1, 2),
+                                .child = (size_t)postgres_int(rows, i, 0) - 1,
+                                .on = (enum store_on)(postgres_int(rows, i, 3) & ~(UNMET | WAKE)),
+                                .is_wake = postgres_int(rows, i, 3) & WAKE,
+                                .is_pending = postgres_int(rows, i, 4) != 0};
     }
     PQclear(rows);
     return 0;

@@ -287,6 +287,7 @@ int postgres_drop_expiry(struct backend *b, uint64_t key);
 
 /* graph.c */
 int postgres_find_state(struct backend *b, struct task_id id, enum task_state *out);
+int postgres_drop_wakes(struct backend *b, uint64_t child);
 int postgres_put_edge(struct backend *b, const struct backend_edge *e);
 int postgres_pending_edges(struct backend *b, uint64_t parent, size_t max,
                            struct backend_edge *edges, size_t *out_n);

@@ -27,7 +27,8 @@ static struct backend_row row_of(const struct backend *b, const PGresult *r, int
                                 .daemon_deaths = (uint32_t)postgres_int(r, i, 2),
                                 .earlier_attempts = (uint32_t)postgres_int(r, i, 3),
                                 .started_wall_ms = b->now.wall_ms,
-                                .place = postgres_int(r, i, 4)};
+                                .place = postgres_int(r, i, 4),
+                                .has_suspended = !postgres_is_null(r, i, 5)};
 }
 
 static void remember_taken(struct backend *b, uint64_t key)

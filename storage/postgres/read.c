@@ -99,6 +99,22 @@ static uint32_t place_of(struct backend_reader *r, const struct task *t)
     return place;
 }
 
+/* Some of what the suspended task waits for. */
+static int read_wakes(struct backend_reader *r, const struct task *t, struct store_reported *out)
+{
+    PGresult *rows;
+    if (!t->is_suspended || !t->unmet)
+        return 0;
+    int rc = postgres_read(r, P_WAKES, PG_VALUES(v_key(t->spec->id.hi), v_int(STORE_WAKES_SHOWN)),
+                           &rows);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < PQntuples(rows) && out->n_wakes < STORE_WAKES_SHOWN; i++)
+        out->wakes[out->n_wakes++] = postgres_id(rows, i, 0, 1);
+    PQclear(rows);
+    return 0;
+}
+
 static int add_checkpoint(struct backend_reader *r, struct task *t, bool with_body)
 {
     PGresult *row;
@@ -138,6 +154,8 @@ int postgres_get(struct backend_reader *r, struct store_get *o)
     PQclear(row);
     o->reported.place = place_of(r, &o->task);
     rc = add_checkpoint(r, &o->task, o->with_checkpoint);
+    if (rc == 0)
+        rc = read_wakes(r, &o->task, &o->reported);
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 

@@ -98,6 +98,8 @@ void postgres_read_live(const PGresult *r, int row, struct task *out)
         .started_wall_ms = postgres_int(r, row, C_LIVE_STARTED),
         .earlier_attempts = read_u32(r, row, C_EARLIER),
         .unmet = read_u32(r, row, C_UNMET),
+        .is_suspended = postgres_int(r, row, C_LIVE_STATE) == TASK_SCHEDULED &&
+                        postgres_int(r, row, C_SUSPENDED) == 2,
     };
 }
 

@@ -93,9 +93,10 @@ const char *const postgres_sql[P_COUNT] = {
         "WITH c AS MATERIALIZED (SELECT key FROM live WHERE queue = $1 AND place >= $2"
         " ORDER BY place LIMIT $3), u AS (UPDATE live l SET state = $4, attempt = l.attempt + $5,"
         " queue = NULL, started_ms = $6 FROM c WHERE l.key = c.key"
-        " RETURNING l.key, l.attempt, l.daemon_deaths, l.earlier_attempts, l.place)"
-        " SELECT key, attempt, daemon_deaths, earlier_attempts, place FROM u UNION ALL"
-        " SELECT NULL, NULL, NULL, NULL, place FROM (SELECT place FROM live WHERE queue = $1"
+        " RETURNING l.key, l.attempt, l.daemon_deaths, l.earlier_attempts, l.place,"
+        " l.suspended)"
+        " SELECT key, attempt, daemon_deaths, earlier_attempts, place, suspended FROM u UNION ALL"
+        " SELECT NULL, NULL, NULL, NULL, place, NULL FROM (SELECT place FROM live WHERE queue = $1"
         " AND place >= $2 ORDER BY place OFFSET $3 LIMIT 1) n ORDER BY place",
     [P_FIRST] = "SELECT place FROM live WHERE queue = $1 AND place >= $2 ORDER BY place LIMIT 1",
     [P_LOAD] = "SELECT " SPEC_COLUMNS ", t.input_type, t.input FROM tasks t" JOIN_OPTIONS
@@ -127,7 +128,7 @@ const char *const postgres_sql[P_COUNT] = {
                 " a AS (UPDATE tasks t SET input = t.input || '\\x0a'::bytea || $2 FROM m"
                 " WHERE t.key = m.key) SELECT key, line, priority FROM m LIMIT $3",
     [P_QUEUE] = "UPDATE live SET state = $2, queue = line, due_ms = NULL, after_key = NULL,"
-                " place = $3 WHERE key = $1",
+                " unmet = NULL, place = $3 WHERE key = $1",
 
     [P_FIND_STATE] = "SELECT coalesce(l.state, r.state) FROM tasks t" JOIN_LIVE JOIN_RESULTS
                      " WHERE t.key = $1 AND t.lo = $2",
@@ -152,6 +153,11 @@ const char *const postgres_sql[P_COUNT] = {
     [P_NEXT_CASCADE] = "SELECT key, kind, state, after FROM cascades ORDER BY key LIMIT 1",
     [P_DROP_CASCADE] = "DELETE FROM cascades WHERE key = $1 AND kind = $2",
 
+    [P_DROP_WAKES] = "WITH d AS (DELETE FROM edges WHERE child = $1 AND kind = $2)"
+                     " UPDATE edges SET is_pending = false, kind = kind - $3"
+                     " WHERE child = $1 AND kind & $3 <> 0 AND kind <> $2",
+    [P_WAKES] = "SELECT parent, parent_lo FROM edges WHERE child = $1 AND is_pending"
+                " ORDER BY parent LIMIT $2",
     [P_FIND_UNIQUE] = "SELECT t.key, t.lo FROM live l JOIN tasks t ON t.key = l.key"
                       " WHERE l.unique_key = $1",
     [P_FIND_KEY] = "SELECT task, lo, fingerprint FROM keys WHERE key = $1",
