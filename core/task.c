@@ -214,7 +214,7 @@ bool task_spec_is_same(const struct task_spec *a, const struct task_spec *b)
            is_same_text(a->queue, b->queue, TASK_QUEUE_DEFAULT) &&
            is_same_text(a->fair_key, b->fair_key, "") && is_same_text(a->limits, b->limits, "") &&
            strcmp(a->input_type, b->input_type) == 0 && a->input_len == b->input_len &&
-           a->has_refs == b->has_refs &&
+           a->has_refs == b->has_refs && a->once == b->once &&
            (!a->input_len || memcmp(a->input, b->input, a->input_len) == 0);
 }
 

@@ -67,6 +67,7 @@ struct task_spec {
     struct task_times times;
     bool has_refs;   /* its input refers to results of tasks that it waits for (core/result_ref) */
     bool is_promise; /* no code runs: somebody completes it (EVENT_RESOLVE, EVENT_REJECT) */
+    bool once;       /* no second attempt begins unless a client asks for another life */
     bool in_session; /* its batch is a session (storage/session.h) */
     int64_t created_wall_ms;
     const char *handler;

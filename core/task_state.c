@@ -58,8 +58,9 @@ static bool guard_holds(enum guard g, const struct task *t)
     switch (g) {
     case ALWAYS: return true;
     case RETRIES_LEFT:
-        return t->attempt - t->earlier_attempts - t->daemon_deaths <= t->spec->retries;
-    case LIVES_LEFT: return t->daemon_deaths < TASK_DAEMON_DEATHS_MAX;
+        return t->attempt - t->earlier_attempts - t->daemon_deaths <= t->spec->retries &&
+               !t->spec->once;
+    case LIVES_LEFT: return t->daemon_deaths < TASK_DAEMON_DEATHS_MAX && !t->spec->once;
     case IS_PROMISE: return t->spec->is_promise;
     case MAY_RUN: return !t->spec->is_promise && !t->unmet;
     }
@@ -120,7 +121,8 @@ const char *task_event_name(enum task_event ev)
     return event_names[ev];
 }
 
-static const char *const guard_names[] = {"", "retries left", "fewer than 3 daemon deaths",
+static const char *const guard_names[] = {"", "retries left, and not `once`",
+                                          "fewer than 3 daemon deaths, and not `once`",
                                           "it is a promise", "waits for nobody"};
 
 void task_state_dump(void)

@@ -127,6 +127,8 @@ static void write_spec(struct buf *out, const struct task_spec *s)
     future_json_limits(out, "limits", s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);
+    if (s->once)
+        json_out_bool(out, "once", true);
     if (s->schedule)
         json_out_str(out, "schedule", s->schedule);
     if (s->queue)

@@ -126,6 +126,18 @@ static int set_retries(void *to, const struct json_in_field *f, const json_t *v,
     return 0;
 }
 
+/* A query has words alone. */
+static int set_once(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    const char *word = json_string_value(v);
+    if (!json_is_boolean(v) && !(word && strcmp(word, "true") == 0) &&
+        !(word && strcmp(word, "false") == 0))
+        return json_in_bad_value(f, word ? word : "this", p);
+    d->s->once = json_is_true(v) || (word && *word == 't');
+    return 0;
+}
+
 static int refuse_retry(const struct retry_json_error *err, struct problem *p)
 {
     if (err->unknown)
@@ -333,6 +345,7 @@ static const struct json_in_field fields[] = {
     {"timeout", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_PROMISE,
      set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
+    {"once", "true or false", JSON_IN_ANY, true, IN_ALL, set_once},
     {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true,
      IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
@@ -563,6 +576,7 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .times = s->times,
         .has_refs = s->has_refs,
         .is_promise = s->is_promise,
+        .once = s->once,
         .created_wall_ms = frame->created_wall_ms,
         .handler = h->name,
         .input_type = s->input_type,

@@ -34,6 +34,7 @@ struct submission {
     bool has_refs;              /* the input may refer to results; graph_resolve knows */
     const char *then_on;        /* of a batch's "then": "success" or "done"; or NULL */
     bool is_promise;
+    bool once;
     int64_t retries; /* -1: not said */
     struct retry_policy retry;
     const char *unique;   /* 1..TASK_KEY_MAX bytes, or NULL */

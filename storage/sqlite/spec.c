@@ -31,11 +31,12 @@ void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
 #define FLAG_PROMISE 1
 #define FLAG_REFS 2
 #define FLAG_SESSION 4
+#define FLAG_ONCE 8
 
 static int flags_of(const struct task_spec *spec)
 {
     return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
-           (spec->in_session ? FLAG_SESSION : 0);
+           (spec->in_session ? FLAG_SESSION : 0) | (spec->once ? FLAG_ONCE : 0);
 }
 
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
@@ -106,6 +107,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .is_promise = flags & FLAG_PROMISE,
         .has_refs = flags & FLAG_REFS,
         .in_session = flags & FLAG_SESSION,
+        .once = flags & FLAG_ONCE,
         .limits = column_text(st, 29),
         .name = column_text(st, 30),
         .parent = read_id(st, 31, 32),

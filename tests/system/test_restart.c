@@ -245,6 +245,52 @@ START_TEST(test_restart_on_the_same_port_at_once)
 }
 END_TEST
 
+static void expect_once(void (*end_daemon)(struct daemon *d))
+{
+    struct daemon *d = start("FUTURED_DRAIN=100ms");
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), "{\"handler\":\"hold\",\"once\":true}", id);
+    free(daemon_wait_file(d, "pid.1"));
+    end_daemon(d);
+    daemon_start(d);
+    api_expect_end(daemon_url(d), id, "failed", "daemon_died");
+    daemon_end(&d);
+}
+
+START_TEST(test_restart_what_runs_once_is_not_run_again_after_kill_9)
+{
+    expect_once(daemon_kill);
+}
+END_TEST
+
+START_TEST(test_restart_what_runs_once_is_not_given_back_by_sigterm)
+{
+    expect_once(daemon_stop);
+}
+END_TEST
+
+/* One that is retried by its handler's policy, or was to be by its own. */
+START_TEST(test_restart_what_runs_once_is_not_retried)
+{
+    struct daemon *d = daemon_start_handlers(
+        "{\"fail\": {\"exec\": [\"false\"], \"retries\": 3, \"retry_on\": [\"exit\"]}}", NULL, 0);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"fail\",\"once\":true}");
+    ck_assert_str_eq(api_str(f, "state"), "failed");
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    ck_assert(json_is_true(api_at(f, "once")));
+    json_decref(f);
+    struct http_reply r =
+        api_post(daemon_url(d), "/v1/tasks", "{\"handler\":\"fail\",\"once\":true,\"retries\":1}");
+    ck_assert_int_eq(r.status, 422);
+    ck_assert_str_eq(api_str(r.json, "field"), "retries");
+    http_reply_release(&r);
+    r = api_post(daemon_url(d), "/v1/tasks/fail?once=yes", "");
+    ck_assert_int_eq(r.status, 400);
+    http_reply_release(&r);
+    daemon_end(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -258,6 +304,9 @@ int main(void)
         test_restart_second_sigterm_ends_at_once_and_loses_nothing,
         test_restart_second_daemon_on_the_same_file_is_refused,
         test_restart_on_the_same_port_at_once,
+        test_restart_what_runs_once_is_not_run_again_after_kill_9,
+        test_restart_what_runs_once_is_not_given_back_by_sigterm,
+        test_restart_what_runs_once_is_not_retried,
     };
     return suite_run("restart", tests, FUT_COUNT(tests));
 }

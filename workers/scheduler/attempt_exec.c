@@ -37,6 +37,7 @@ static void on_not_started(struct exec_attempt *x, int error, const char *why)
         a->s->holds_changed = true;
     if (a->stop != STOP_CANCELLED)
         a->stop = STOP_RELEASED;
+    a->never_began = true;
     attempt_end(a, RUN_NONE, NULL);
 }
 

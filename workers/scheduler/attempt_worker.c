@@ -166,6 +166,7 @@ static void taken_back(struct attempt *a, const struct worker_end *end)
     (void)end;
     if (a->stop == STOP_NONE || a->stop == STOP_TIMEOUT) /* no time counts that it did not have */
         a->stop = STOP_RELEASED;
+    a->never_began = true;
     attempt_end(a, RUN_NONE, NULL);
 }
 

@@ -150,6 +150,13 @@ static struct task_outcome *replace(struct task_outcome *o, const char *code, co
     return now;
 }
 
+/* Is it given back although code of it ran that must not run again? */
+static bool is_lost(const struct attempt *a)
+{
+    return a->stop == STOP_RELEASED && a->apply.task.spec->once && a->started_mono_us &&
+           !a->never_began;
+}
+
 /* Takes o. Why the attempt was stopped counts, however it ended after that. */
 static struct task_outcome *outcome_of(const struct attempt *a, struct task_outcome *o)
 {
@@ -158,6 +165,9 @@ static struct task_outcome *outcome_of(const struct attempt *a, struct task_outc
         limits_message(&a->handler->exec->limits, a->met, message);
         return replace(o, limits_code(a->met), message, a->met_at_cpu_ms);
     }
+    if (is_lost(a) && a->class != RUN_SUCCESS && a->class != RUN_SUSPENDED)
+        return replace(o, end_code_text(END_DAEMON_DIED),
+                       "the daemon ended during the attempt, and the task runs once", 0);
     if (a->stop != STOP_TIMEOUT)
         return o;
     (void)snprintf(message, sizeof(message), "the attempt did not end within its timeout of %.3g s",
@@ -185,7 +195,7 @@ static enum task_event event_of(const struct attempt *a)
     bool true_success = a->class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
     bool suspends = a->class == RUN_SUSPENDED;
     if (a->stop == STOP_RELEASED && !true_success && !suspends)
-        return EVENT_RELEASE;
+        return is_lost(a) ? EVENT_FAIL : EVENT_RELEASE;
     if (a->stop == STOP_DEFERRED)
         return EVENT_DEFER;
     if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
@@ -254,7 +264,7 @@ static enum task_event heed_host(struct attempt *a, enum task_event ev)
     a->apply.closes_for_ms = a->retry_after_ms;
     log_info("limit_closed", LOG_STR("limit", a->gate->name), LOG_STR("key", a->gate->key),
              LOG_INT("ms", a->retry_after_ms));
-    if (ev != EVENT_RETRY || a->stop != STOP_NONE)
+    if (ev != EVENT_RETRY || a->stop != STOP_NONE || a->apply.task.spec->once)
         return ev;
     return key ? EVENT_RELEASE : EVENT_DEFER;
 }

@@ -201,6 +201,7 @@ struct attempt {
     const struct handlers *handlers; /* keeps handler */
     const struct handler *handler;   /* NULL: there is none of that name any more */
     bool is_callback;                /* has a slot beside those of its lane */
+    bool never_began;                /* it had its slot, and none of its code ran */
     bool is_lent;                    /* it waits for other tasks, and has lent its slot */
     uint64_t receiver;               /* of a callback: whom it calls */
     struct worker_program *program;  /* NULL: not one of a `worker` handler */

@@ -235,6 +235,23 @@ START_TEST(test_task_state_release_has_no_outcome)
 }
 END_TEST
 
+START_TEST(test_task_state_once_has_no_second_attempt)
+{
+    struct task_spec *once = task_spec_new(
+        &(struct task_spec){.id = {5, 7}, .handler = "h", .input_type = "t", .once = true});
+    struct task t = {.spec = once, .state = TASK_RUNNING, .attempt = 1};
+    static const enum task_event events[] = {EVENT_RETRY, EVENT_LOSE};
+    struct task_change c;
+    for (size_t i = 0; i < FUT_COUNT(events); i++) {
+        ck_assert_int_eq(task_apply(&t, events[i], NULL, &c), 0);
+        ck_assert_int_eq(c.to_state, TASK_FAILED);
+    }
+    ck_assert_int_eq(task_apply(&t, EVENT_RELEASE, NULL, &c), 0); /* of one that never began */
+    ck_assert_int_eq(c.to_state, TASK_QUEUED);
+    task_spec_unref(once);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("all");
@@ -251,5 +268,6 @@ int main(void)
     tcase_add_test(tc, test_task_state_moves_for_many);
     tcase_add_test(tc, test_task_state_another_life);
     tcase_add_test(tc, test_task_state_release_has_no_outcome);
+    tcase_add_test(tc, test_task_state_once_has_no_second_attempt);
     return suite_run_cases("task_state", tc, NULL);
 }
