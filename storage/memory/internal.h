@@ -133,6 +133,9 @@ void memory_drop_batch(struct backend *b, struct memory_batch *m);
 void memory_drop_last_batch(struct backend *b);
 void memory_drop_last_key(struct backend *b);
 
+/* prune.c */
+int memory_prune(struct backend *b, struct backend_prune *p);
+
 /* lines.c */
 /* The line of this number; there is one. */
 struct memory_line *memory_find_line(const struct backend *b, int64_t number);

@@ -264,7 +264,7 @@ END_TEST
 /* Many more than one step, beside as many that are kept. */
 START_TEST(test_store_retention_of_queues_keeps_up)
 {
-    enum { N = 600, STEP = 300 };
+    enum { N = 300, STEP = 300 };
     static struct task tasks[STEP];
     begin(_i, HOUR_MS);
     keep("bulk", 1);

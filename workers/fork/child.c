@@ -201,7 +201,7 @@ static char **mark_env(pid_t parent, uint64_t generation, const char *const *env
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
     __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_SHARE_MEMORY false /* a sanitizer keeps books on each stack and thread */
+#define CAN_SHARE_MEMORY false /* a sanitizer keeps records of each stack and thread */
 #else
 #define CAN_SHARE_MEMORY true
 #endif
