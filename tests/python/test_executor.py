@@ -2,9 +2,13 @@
 """Executors against a real daemon: what differs from the standard library, what is durable, and who is refused."""
 
 import asyncio
+import builtins
 import concurrent.futures
 import gc
+import importlib.util
+import io
 import logging
+import multiprocessing
 import operator
 import os
 import signal
@@ -69,6 +73,10 @@ class Touches:
 
     def __reduce__(self):
         return open, (self.path, "w")
+
+
+def put(queue, value):
+    queue.put(value)
 
 
 class TouchingError(Exception):
@@ -175,6 +183,45 @@ class ExecutorTests(calls_support.CallsCase):
                     self.assertEqual(number, seen[n].get(pid, 0) + 1)
                     seen[n][pid] = number
             self.assertFalse(set(seen[0]) & set(seen[1]))
+
+    def test_a_manager_needs_its_key_there(self):
+        """A proxy of a multiprocessing.Manager works in a call when its process's key was given along, and only then."""
+        self.assertRaises(ValueError, futured.ThreadPoolExecutor, share_authkey=True)
+        with multiprocessing.Manager() as manager:
+            queue = manager.Queue()
+            with futured.ProcessPoolExecutor(share_authkey=True) as executor:
+                executor.submit(put, queue, "from a call").result(support.WAIT_S)
+            self.assertEqual(queue.get(timeout=support.WAIT_S), "from a call")
+            with futured.ProcessPoolExecutor() as executor:
+                self.assertIsNotNone(executor.submit(put, queue, "never").exception(support.WAIT_S))
+            self.assertTrue(queue.empty())
+
+    @unittest.skipUnless(importlib.util.find_spec("tqdm"), "this Python has no tqdm")
+    def test_tqdm_counts_a_map(self):
+        import tqdm
+
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as executor:
+                file = io.StringIO()
+                values = list(tqdm.tqdm(executor.map(abs, range(-20, 0)), total=20, file=file))
+                self.assertEqual(values, list(range(20, 0, -1)))
+                self.assertIn("20/20", file.getvalue())
+
+    def test_progress_in_a_notebook(self):
+        """There is no terminal, and the bar is drawn all the same; elsewhere without a terminal nothing is."""
+        with futured.ThreadPoolExecutor() as executor:
+            for in_notebook in (True, False):
+                file = io.StringIO()
+                if in_notebook:
+                    builtins.get_ipython = lambda: None
+                    self.addCleanup(builtins.__dict__.pop, "get_ipython", None)
+                else:
+                    del builtins.get_ipython
+                futures = [executor.submit(abs, -n) for n in range(10)]
+                done = [each.result() for each in futured.progress(futures, file=file)]
+                self.assertEqual(sorted(done), list(range(10)))
+                self.assertEqual("\r[" in file.getvalue() and "10/10" in file.getvalue(), in_notebook)
+                self.assertEqual(bool(file.getvalue()), in_notebook)
 
     def test_max_tasks_per_child(self):
         with futured.ProcessPoolExecutor(max_tasks_per_child=2) as executor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib.util
+import multiprocessing
 import os
 import pickle
 import struct
@@ -49,7 +50,7 @@ class Call(NamedTuple):
 
 
 def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...],
-                max_tasks: Optional[int]) -> bytes:
+                max_tasks: Optional[int], share_authkey: bool = False) -> bytes:
     """What a worker needs before the first call of an executor. Raises what pickle raises."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -58,6 +59,7 @@ def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, 
         "module": spec.name if spec is not None else None, "max_tasks": max_tasks,
         "file": _functions.main_file() if spec is None else None,
         "initializer": _functions.dumps((initializer, initargs)) if initializer is not None else None,
+        "authkey": bytes(multiprocessing.current_process().authkey) if share_authkey else None,
     }
     return pickle.dumps(state, _functions.PROTOCOL)
 

@@ -36,6 +36,8 @@ class Executor(concurrent.futures.Executor):
     when it is done; "keep" leaves it in the daemon's log. `at_exit`: "wait" for all calls when the program ends, or
     "detach" as soon as the daemon has them. `on_interrupt`: in a with block, Ctrl-C waits for the calls ("wait"), or
     cancels them ("cancel"). `options`: of each task, such as `{"timeout": 60, "retries": 2, "priority": 5}`.
+    `share_authkey`: calls may use the proxies of a `multiprocessing.Manager` of this process; its key then stands in
+    each task, in the daemon's database. For the cpu lane alone.
 
     Raises Unreachable when no daemon answers, RuntimeError when it has no such handler, or one of another version of
     Python, FileNotFoundError when there is no key.
@@ -46,17 +48,20 @@ class Executor(concurrent.futures.Executor):
                  lane: str = "cpu", url: Optional[str] = None, token: Optional[str] = None, ca: Optional[str] = None,
                  handler: Optional[str] = None, key: Optional[str] = None, max_tasks_per_child: Optional[int] = None,
                  thread_name_prefix: str = "", output: str = "relay", at_exit: str = "wait",
-                 on_interrupt: str = "wait", options: Optional[Dict[str, Any]] = None) -> None:
+                 on_interrupt: str = "wait", options: Optional[Dict[str, Any]] = None,
+                 share_authkey: bool = False) -> None:
         if _calls.loading_main:
             raise _calls.StopLoading
         self._max_workers = _count(max_workers, lane)
+        if share_authkey and lane == "io":
+            raise ValueError("share_authkey is for the cpu lane: the io lane has one process for all executors")
         _check(initializer, max_tasks_per_child, lane=lane, output=output, at_exit=at_exit, on_interrupt=on_interrupt)
         self._where = (url, token, ca, _keys.load(key))
         self._lane, self._handler = lane, handler or "python." + lane
         self._options = dict(options or {})
         self._cancels_on_interrupt = on_interrupt == "cancel"
         self._session = os.urandom(16)
-        self._prepared = _calls.preparation(initializer, initargs, max_tasks_per_child)
+        self._prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey)
         self._core = _core.core_of(*self._where)
         self._scope = Scope(output == "relay", at_exit, self._handler, max_workers)
         self._core.scopes.add(self._scope)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import multiprocessing
 import os
 import pickle
 import resource
@@ -70,6 +71,8 @@ class Session:
             sys.path[:] = self.state["path"] + [p for p in sys.path if p not in self.state["path"]]
             sys.argv[:] = self.state["argv"]
             os.chdir(self.state["cwd"])
+            if self.state["authkey"] is not None:
+                multiprocessing.current_process().authkey = self.state["authkey"]
         self.main = _calls.load_main(self.state)
         if is_alone and self.main is not None:
             sys.modules["__main__"] = self.main
