@@ -364,6 +364,30 @@ START_TEST(test_tree_fib_in_javascript)
 }
 END_TEST
 
+START_TEST(test_tree_fib_in_shell)
+{
+    fib("sh", "fib.sh",
+        ". \"$SDK/futured_worker.sh\"\n"
+        "handler_fib() {\n"
+        "    n=$(cat)\n"
+        "    futured_type application/json\n"
+        "    [ \"$n\" -ge 0 ] || futured_fail BelowZero 'below zero'\n"
+        "    case $n in 0)\n"
+        "        id=$(printf %s -1 | futured_submit fib) && futured_wait \"$id\" || exit 1\n"
+        "        futured_result \"$id\" 2>\"$futured_dir/why\" && exit 1\n"
+        "        grep -q BelowZero \"$futured_dir/why\" || exit 1\n"
+        "    esac\n"
+        "    if [ \"$n\" -lt 2 ]; then echo \"$n\" && return; fi\n"
+        "    results=$(printf '%s\\n' $((n - 1)) $((n - 2)) | futured_map fib) || exit 1\n"
+        "    sum=0\n"
+        "    for each in $results; do sum=$((sum + each)); done\n"
+        "    echo $sum\n"
+        "}\n"
+        "futured_run\n",
+        4, 3, 11);
+}
+END_TEST
+
 /* The second wait of two that would never end is told so, with both; the first one goes on. */
 START_TEST(test_tree_circle_is_refused)
 {
@@ -416,5 +440,6 @@ int main(void)
         tcase_add_test(all, tests[i]);
     tcase_add_test(slow, test_tree_fib_of_15_with_one_worker);
     tcase_add_test(slow, test_tree_fib_in_javascript);
+    tcase_add_test(slow, test_tree_fib_in_shell);
     return suite_run_cases("system: tree", all, slow, NULL);
 }

@@ -24,6 +24,12 @@
 #                                      latest (0: without such a limit)
 #     $FUTURED_RESULTS_FILE            what became of those, as JSON: {ID: {"state", "done", "result" or
 #                                      "error"}}; '' when the run before named none
+#     futured_submit HANDLER [TYPE [QUERY]] <input   submits a task whose parent this one is, and prints its id
+#                                      (application/json; QUERY: members of POST /v1/tasks, `retries=2&queue=x`)
+#     futured_wait ID…                 returns when all these have ended; its slot runs others meanwhile
+#     futured_result ID                waits for it and prints its result; else not 0, and the reason on stderr
+#     futured_map HANDLER <inputs      a task for each line, which is JSON; prints their results in order, a line
+#                                      each; not 0 when one failed. These four need curl (7.76)
 #     $FUTURED_INPUT_FILE $FUTURED_TYPE $FUTURED_TASK_ID $FUTURED_HANDLER $FUTURED_ATTEMPT
 #     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
 #     $FUTURED_URL $FUTURED_TOKEN                        where it may submit tasks, for `future` or curl
@@ -105,6 +111,70 @@ futured_suspend() {
     : >"$futured_dir/until"
     [ $# -eq 0 ] || printf '%s\n' "$@" >"$futured_dir/until"
     exit 0
+}
+
+# futured_ask METHOD PATH [OPTIONS of curl]: the answer is in $futured_answer; not 0 when it is no success.
+futured_ask() {
+    futured_method=$1 futured_path=$2 futured_base=${FUTURED_URL-}
+    shift 2
+    case $futured_base in
+    '') futured_fail Refused 'this daemon gives its tasks no address (FUTURED_URL)' ;;
+    unix:*)
+        set -- --unix-socket "${futured_base#unix:}" "$@"
+        futured_base=http://localhost
+        ;;
+    esac
+    futured_answer=$(mktemp "$futured_dir/answer.XXXXXX") || return
+    # Not as an argument: lists of processes show these.
+    printf 'Authorization: Bearer %s\n' "$FUTURED_TOKEN" >"$futured_dir/token"
+    curl -sS --fail-with-body -X "$futured_method" -H "@$futured_dir/token" -o "$futured_answer" "$@" \
+        "$futured_base$futured_path" 3>&- 2>"$futured_answer.error" || return
+    rm -f "$futured_answer.error"
+}
+
+# What was answered, or why nothing was, goes to stderr.
+futured_refused() {
+    cat "$futured_answer" "$futured_answer.error" >&2
+    echo >&2
+    rm -f "$futured_answer" "$futured_answer.error"
+    return 1
+}
+
+futured_submit() {
+    futured_ask POST "/v1/tasks/$1${3:+?$3}" -H "Content-Type: ${2:-application/json}" --data-binary @- ||
+        futured_refused || return
+    sed -n 's/^{"id":"\([^"]*\)".*/\1/p' "$futured_answer"
+    rm -f "$futured_answer"
+}
+
+futured_wait() {
+    for futured_future in "$@"; do
+        futured_done=''
+        until [ -n "$futured_done" ]; do
+            futured_ask GET "/v1/futures/$futured_future?wait=10" || futured_refused || return
+            futured_done=$(grep -o '"done":true' "$futured_answer" | head -n 1)
+            rm -f "$futured_answer"
+        done
+    done
+}
+
+futured_result() {
+    futured_wait "$1" || return
+    futured_ask GET "/v1/futures/$1/result" || futured_refused || return
+    cat "$futured_answer"
+    rm -f "$futured_answer"
+}
+
+futured_map() {
+    { printf '{"handler":"%s","inputs":[' "$1" && sed '$!s/$/,/' && printf ']}'; } >"$futured_dir/batch"
+    futured_ask POST /v1/batches -H 'Content-Type: application/json' --data-binary "@$futured_dir/batch" ||
+        futured_refused || return
+    futured_ids=$(sed -n 's/.*"ids":\[\([^]]*\)\].*/\1/p' "$futured_answer" | tr -d '"' | tr ',' ' ')
+    rm -f "$futured_answer"
+    for futured_each in $futured_ids; do
+        futured_result "$futured_each" || return
+        echo
+    done
 }
 
 futured_give_up() {
