@@ -365,7 +365,7 @@ END_TEST
  */
 
 #define TASKS 6
-#define STEPS 150
+#define STEPS 60
 
 static uint64_t random_state;
 
