@@ -99,6 +99,8 @@ static const struct {
     {"suspend 31536001\n", PROGRESS_NOTHING, "", 0, 1},
     {"suspend -1\n", PROGRESS_NOTHING, "", 0, 1},
     {"suspend soon\n", PROGRESS_NOTHING, "", 0, 1},
+    {"until a\n", PROGRESS_UNTIL, "", 0, 0},
+    {"until\n", PROGRESS_NOTHING, "", 0, 1},
     {"progress 0.5\n", PROGRESS_REPORT, "", 0, 0},
 };
 
@@ -116,6 +118,25 @@ START_TEST(test_progress_lines_of_checkpoints)
     ck_assert_uint_eq(p.bad, words[_i].bad);
     ck_assert(feed(&deaf, words[_i].bytes, strlen(words[_i].bytes)) ==
               (words[_i].said == PROGRESS_REPORT)); /* where none are taken */
+    progress_lines_release(&p);
+}
+END_TEST
+
+/* More ids than a task may be suspended for are kept, so that it is seen, but not any number. */
+START_TEST(test_progress_lines_of_futures)
+{
+    struct progress_lines p = {.takes_checkpoints = true};
+    char line[128];
+    (void)feed(&p, "until a\nuntil b c\n", 18);
+    ck_assert_uint_eq(p.until.len, strlen("a b c "));
+    ck_assert_mem_eq(p.until.data, "a b c ", p.until.len);
+    for (int i = 0; i < 10000; i++) {
+        (void)snprintf(line, sizeof(line), "until 01890000-0000-7000-8000-%012d\n", i);
+        (void)feed(&p, line, strlen(line));
+    }
+    ck_assert_uint_ge(p.until.len, PROGRESS_UNTIL_MAX);
+    ck_assert_uint_le(p.until.len, PROGRESS_UNTIL_MAX + PROGRESS_LINE_MAX);
+    ck_assert_uint_eq(p.bad, 0);
     progress_lines_release(&p);
 }
 END_TEST
@@ -291,6 +312,7 @@ int main(void)
     tcase_add_test(pure, test_progress_lines_byte_by_byte);
     tcase_add_test(pure, test_progress_lines_too_long);
     tcase_add_loop_test(pure, test_progress_lines_of_checkpoints, 0, (int)FUT_COUNT(words));
+    tcase_add_test(pure, test_progress_lines_of_futures);
     tcase_add_test(pure, test_progress_lines_of_a_checkpoint_without_end);
     TCase *t = suite_case("progress", 60, setup, teardown);
     tcase_add_test(t, test_progress_of_a_program_is_complete_when_done);

@@ -69,8 +69,8 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert_int_eq(parse("FAIL 1 0", &h), 0);
     ck_assert(h.retry == -1 && !h.kind);
     ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
-    ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1", &h), 0);
-    ck_assert(h.checkpoint && h.yield);
+    ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1 results=1", &h), 0);
+    ck_assert(h.checkpoint && h.yield && h.results);
     ck_assert_int_eq(parse("CHECKPOINT 7 3 attempt=2 type=text/plain; a=b", &h), 0);
     ck_assert(h.verb == WIRE_CHECKPOINT && h.attempt == 2);
     ck_assert_str_eq(h.type, "text/plain; a=b");
@@ -79,6 +79,8 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert_int_eq(parse("SAVED 7 0", &h), 0);
     ck_assert_int_eq(parse("REFUSED 7 16", &h), 0);
     ck_assert_int_eq(parse("YIELD 7 0", &h), 0);
+    ck_assert_int_eq(parse("RESULTS 7 2 type=application/json", &h), 0);
+    ck_assert(h.verb == WIRE_RESULTS && h.bytes == 2);
 }
 END_TEST
 
