@@ -129,6 +129,8 @@ START_TEST(test_store_wake_by_the_last_of_several_ends)
     ck_assert_int_eq(fixture_get(&k, p[2], &cancelled), 0);
     ck_assert_int_eq(fixture_apply(&k, &cancelled, EVENT_CANCEL, NULL), 0);
     task_release(&cancelled);
+    t = fixture_wait_state(&k, id, TASK_QUEUED);
+    task_release(&t);
     t = claim();
     ck_assert(id_equal(t.spec->id, id));
     ck_assert(t.has_suspended);
@@ -305,6 +307,8 @@ START_TEST(test_store_wake_by_the_end_of_a_batch)
     expect_state(id, TASK_SCHEDULED, 1);
     got = claim();
     ck_assert_int_eq(fixture_apply(&k, &got, EVENT_FAIL, NULL), 0);
+    task_release(&got);
+    got = fixture_wait_state(&k, id, TASK_QUEUED);
     task_release(&got);
     t = claim();
     ck_assert(id_equal(t.spec->id, id));
