@@ -206,7 +206,7 @@ export function futures(page) {
         h('span', { class: 'right' }, button('Cancel all …', () => many('cancel'), { small: true }),
           button('Retry all …', () => many('retry'), { small: true }),
           button('Delete all …', () => many('delete'), { scope: 'admin', danger: true, small: true })))),
-    h('p', { class: 'count', 'aria-live': 'off' }, `${words.number(list.rows.length)}${list.hasMore ? '+' : ''} futures`,
+    h('p', { class: 'count', 'aria-live': 'off' }, `${words.number(list.rows.length)}${list.hasMore ? '+' : ''} ${list.rows.length === 1 && !list.hasMore ? 'future' : 'futures'}`,
       list.newer && h('button', { type: 'button', class: 'small', onclick: toTop }, 'Newer ones have come: to the top'),
       list.rows.length >= ROWS_MAX && ` – that is all this page shows; filter for older ones`,
       !may('submit') && ' – read only'),

@@ -62,6 +62,7 @@ const short = (text) => (text.length > 19 ? `${text.slice(0, 18)}…` : text);
 
 export function graph({ nodes, edges }) {
   const { at, width, height } = layout(nodes, edges);
+  const isOpen = new Set(nodes.filter((n) => n.state === 'scheduled').map((n) => n.id));
   const line = (e) => {
     const a = at.get(e.from);
     const b = at.get(e.to);
@@ -69,7 +70,7 @@ export function graph({ nodes, edges }) {
     const [x1, y1, x2, y2] = [a.x + W, a.y + H / 2, b.x, b.y + H / 2];
     const bend = Math.max(20, (x2 - x1) / 2);
     return h('path', {
-      key: `${e.from} ${e.to}`, class: `edge on-${e.on} ${e.pending ? 'pending' : ''}`, d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 3} ${y2}`,
+      key: `${e.from} ${e.to}`, class: `edge on-${e.on} ${e.pending && isOpen.has(e.to) ? 'pending' : ''}`, d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 3} ${y2}`,
     }, h('title', null, `on ${e.on}`));
   };
   const box = (n) => {

@@ -1,6 +1,6 @@
 // overview: how it does now, and during the last hour.
 import { chart } from './charts.js';
-import { change, get } from './daemon.js';
+import { change, get, query } from './daemon.js';
 import { h } from './dom.js';
 import { act, ask, bar, button, futureLink, section, state, table, when } from './parts.js';
 import * as words from './words.js';
@@ -111,8 +111,8 @@ function workers(all) {
 }
 
 function failures(groups) {
-  return section('Failures', table({
-    label: 'Failures by handler and code', none: 'Nothing that is kept has failed.',
+  return section('Failures of the last hour', table({
+    label: 'Failures by handler and code', none: 'Nothing that was submitted in the last hour has failed.',
     head: ['Handler', 'Code', '#Count', 'Latest', 'Message'],
     rows: groups.slice(0, 6).map((g) => ({
       key: `${g.handler} ${g.code}`,
@@ -150,7 +150,8 @@ export function overview(page) {
   page.poll(async () => { // counting them is the daemon's work: only when there are others
     const count = now?.stats.tasks.failed;
     if (failed && count === failed.count) return;
-    failed = { count, groups: (await get('/v1/failures?limit=6')).failures };
+    const after = new Date(Date.now() - 3600000).toISOString();
+    failed = { count, groups: (await get(`/v1/failures${query({ limit: 6, after })}`)).failures };
   }, 20000);
   page.poll(async () => { past = await readHistory(past); }, 10000);
   const onPoint = (i) => {
