@@ -15,7 +15,7 @@
 #include "core/number.h"
 #include "core/sync.h"
 
-#define STEP_MS 10000
+#define STEP_MS INT64_C(10000)
 #define SAMPLES_MAX 360 /* an hour */
 
 enum series {
