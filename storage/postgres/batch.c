@@ -250,7 +250,7 @@ int postgres_find_key(struct backend *b, const char *key, struct backend_key *ou
     if (PQntuples(r) > 0) {
         *out = (struct backend_key){.id = postgres_id(r, 0, 0, 1)};
         if (postgres_len(r, 0, 2) == STORE_FINGERPRINT_SIZE)
-            memcpy(out->fingerprint, postgres_text(r, 0, 2), STORE_FINGERPRINT_SIZE);
+            memcpy(out->fingerprint, PQgetvalue(r, 0, 2), STORE_FINGERPRINT_SIZE);
     } else {
         rc = FUT_ERR_NOT_FOUND;
     }
