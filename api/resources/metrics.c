@@ -41,10 +41,10 @@ enum stage { STAGE_QUEUES, STAGE_LIMITS, STAGE_REST };
 struct metric {
     const char *name;
     enum kind kind;
+    enum stage stage;
     const char *labels; /* their names, for the documents */
     void (*write)(struct page *p, const struct metric *m);
     const char *help;
-    enum stage stage;
 };
 
 static const char *total(enum kind kind)
@@ -338,44 +338,40 @@ static void write_descriptors(struct page *p, const struct metric *m)
 }
 
 static const struct metric metrics[] = {
-    {"queue_tasks", KIND_GAUGE, "`queue`, `state`", write_queue_tasks,
-     "Tasks that wait and run, of the 50 queues that have most, of the first 1,000 by name.",
-     STAGE_QUEUES},
-    {"queue_paused", KIND_GAUGE, "`queue`", write_queue_pauses,
-     "1 while the queue is paused, else 0; of these queues.", STAGE_QUEUES},
-    {"limit_waiting", KIND_GAUGE, "`limit`", write_limit_waits,
-     "Tasks that wait for the limit, of the 50 for which most do; over all keys.", STAGE_LIMITS},
-    {"limit_running", KIND_GAUGE, "`limit`", write_limit_runs,
-     "Tasks that run under it, of these limits.", STAGE_LIMITS},
-    {"limit_closed", KIND_GAUGE, "`limit`", write_limit_closings,
-     "1 while it lets no task start, else 0; of these limits.", STAGE_LIMITS},
-    {"build_info", KIND_GAUGE, "`version`", write_build, "1; which version this is.", STAGE_REST},
-    {"cpu_seconds", KIND_COUNTER, "", write_cpu,
-     "CPU time of the daemon, without its worker processes and programs.", STAGE_REST},
-    {"resident_memory_bytes", KIND_GAUGE, "", write_memory, "Memory of the daemon, likewise.",
-     STAGE_REST},
-    {"open_descriptors", KIND_GAUGE, "", write_descriptors, "Its open files and sockets.",
-     STAGE_REST},
-    {"attempts_failed", KIND_COUNTER, "`code`", write_ends,
+    {"queue_tasks", KIND_GAUGE, STAGE_QUEUES, "`queue`, `state`", write_queue_tasks,
+     "Tasks that wait and run, of the 50 queues that have most, of the first 1,000 by name."},
+    {"queue_paused", KIND_GAUGE, STAGE_QUEUES, "`queue`", write_queue_pauses,
+     "1 while the queue is paused, else 0; of these queues."},
+    {"limit_waiting", KIND_GAUGE, STAGE_LIMITS, "`limit`", write_limit_waits,
+     "Tasks that wait for the limit, of the 50 for which most do; over all keys."},
+    {"limit_running", KIND_GAUGE, STAGE_LIMITS, "`limit`", write_limit_runs,
+     "Tasks that run under it, of these limits."},
+    {"limit_closed", KIND_GAUGE, STAGE_LIMITS, "`limit`", write_limit_closings,
+     "1 while it lets no task start, else 0; of these limits."},
+    {"build_info", KIND_GAUGE, STAGE_REST, "`version`", write_build, "1; which version this is."},
+    {"cpu_seconds", KIND_COUNTER, STAGE_REST, "", write_cpu,
+     "CPU time of the daemon, without its worker processes and programs."},
+    {"resident_memory_bytes", KIND_GAUGE, STAGE_REST, "", write_memory,
+     "Memory of the daemon, likewise."},
+    {"open_descriptors", KIND_GAUGE, STAGE_REST, "", write_descriptors,
+     "Its open files and sockets."},
+    {"attempts_failed", KIND_COUNTER, STAGE_REST, "`code`", write_ends,
      "Attempts and tasks that ended otherwise than well, by error code; a handler's own codes "
-     "count as other.",
-     STAGE_REST},
-    {"task_wait_seconds", KIND_HISTOGRAM, "`lane`", write_waits,
+     "count as other."},
+    {"task_wait_seconds", KIND_HISTOGRAM, STAGE_REST, "`lane`", write_waits,
      "From a task's submission, or the time before which it was not to begin, to its first "
-     "attempt.",
-     STAGE_REST},
-    {"task_run_seconds", KIND_HISTOGRAM, "`lane`", write_runs,
-     "The attempt with which a task ended.", STAGE_REST},
-    {"store_commit_seconds", KIND_HISTOGRAM, "", write_commits, "Commits, which wait for the disk.",
-     STAGE_REST},
-    {"workers_died", KIND_COUNTER, "`reason`", write_deaths,
-     "Worker processes that died unasked: exit, signal or unknown.", STAGE_REST},
-    {"http_answers", KIND_COUNTER, "`method`, `route`, `status`", write_answers,
-     "Answers by route and hundreds of the status; none: the client left before.", STAGE_REST},
-    {"http_request_seconds", KIND_HISTOGRAM, "`method`, `route`", write_requests,
+     "attempt."},
+    {"task_run_seconds", KIND_HISTOGRAM, STAGE_REST, "`lane`", write_runs,
+     "The attempt with which a task ended."},
+    {"store_commit_seconds", KIND_HISTOGRAM, STAGE_REST, "", write_commits,
+     "Commits, which wait for the disk."},
+    {"workers_died", KIND_COUNTER, STAGE_REST, "`reason`", write_deaths,
+     "Worker processes that died unasked: exit, signal or unknown."},
+    {"http_answers", KIND_COUNTER, STAGE_REST, "`method`, `route`, `status`", write_answers,
+     "Answers by route and hundreds of the status; none: the client left before."},
+    {"http_request_seconds", KIND_HISTOGRAM, STAGE_REST, "`method`, `route`", write_requests,
      "From the head of a request to the end of its answer, but for those that wait for a task, "
-     "and streams.",
-     STAGE_REST},
+     "and streams."},
 };
 
 /* ---- the page -------------------------------------------------------------------------------- */
