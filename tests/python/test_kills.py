@@ -88,6 +88,27 @@ class KillTests(unittest.TestCase):
                 self.assertRaises(StopIteration, next, results)
                 self.assertEqual(set(self.runs()), set(range(CALLS)))
 
+    def test_the_daemon_and_calls_that_run_once(self):
+        """What ran when it died is lost, and says so; nothing ran twice."""
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind(options={"once": True}, **self.where) as executor:
+                os.truncate(self.ran, 0)
+                futures = self.submit(executor)
+                for n in range(CALLS // 8, CALLS, CALLS // 4):
+                    futures[n].exception(4 * support.WAIT_S)
+                    self.daemon.restart(signal.SIGKILL)
+                lost = []
+                for n, future in enumerate(futures):
+                    error = future.exception(4 * support.WAIT_S)
+                    if error is None:
+                        self.assertEqual(future.result(), -n)
+                    else:
+                        self.assertEqual(error.code, "daemon_died")
+                        lost.append(n)
+                runs = self.runs()
+                self.assertEqual([n for n, times in runs.items() if times > 1], [])
+                self.assertEqual(set(runs) | set(lost), set(range(CALLS)))
+
     def test_workers(self):
         """A call ends with its dead worker; all others have their results, and none of those ran twice."""
         for kind, at_once in zip(LANES, (1, 20)):
