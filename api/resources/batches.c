@@ -91,7 +91,7 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
 {
     const struct handler_info *h;
     struct task callback;
-    struct submission_rules rules = submission_rules_of(w->r);
+    struct submission_rules rules = submission_check_rules(w->r);
     rules.in_session = w->has_limit;
     if (submission_check(s, &rules, false, &h, p) != 0 ||
         graph_add(&w->graph, w->n, s->name, s->after, p) != 0)
@@ -124,7 +124,7 @@ static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
 
 static int add_batch_callback(struct work *w, const char *url, struct problem *p)
 {
-    struct submission_rules rules = submission_rules_of(w->r);
+    struct submission_rules rules = submission_check_rules(w->r);
     struct task *callback;
     if (submission_check_url(&rules, url, p) != 0)
         return FUT_ERR_INVAL;
@@ -156,7 +156,7 @@ static int make_then(struct work *w, const struct submission *s, struct problem 
     const struct handler_info *h;
     struct task callback, then;
     enum store_on on = STORE_ON_SUCCESS;
-    struct submission_rules rules = submission_rules_of(w->r);
+    struct submission_rules rules = submission_check_rules(w->r);
     if (submission_check(s, &rules, false, &h, p) != 0)
         return FUT_ERR_INVAL;
     if (s->then_on)

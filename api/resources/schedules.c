@@ -196,7 +196,7 @@ static void put(struct request *r)
 static int read_definition(struct request *r, int64_t now_ms, struct schedule_in *out,
                            struct problem *p)
 {
-    struct submission_rules rules = submission_rules_of(r);
+    struct submission_rules rules = submission_check_rules(r);
     if (!schedule_in_name_ok(r->captures[0])) {
         problem_set(p, PROBLEM_INVALID_VALUE,
                     "The name of a schedule must be 1 to %d of a-z A-Z 0-9 . _ - , and not begin "
@@ -365,7 +365,7 @@ static void ran(struct request *r)
 static void run_read(struct request *r)
 {
     struct store_schedule *s = &r->op.schedule_get.schedule;
-    struct submission_rules rules = submission_rules_of(r);
+    struct submission_rules rules = submission_check_rules(r);
     struct schedule_in def;
     struct problem p;
     struct task *tasks = arena_alloc(&r->arena, 2 * sizeof(*tasks));

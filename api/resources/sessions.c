@@ -107,7 +107,7 @@ static int read_members(const json_t *root, struct asked *a, struct problem *p)
 static int check_handler(struct request *r, struct asked *a, const char **out_name,
                          struct problem *p)
 {
-    struct submission_rules rules = submission_rules_of(r);
+    struct submission_rules rules = submission_check_rules(r);
     struct submission s = {.handler = a->as_task.handler, .retries = -1};
     const struct handler_info *h;
     rules.no_input = true;

@@ -26,8 +26,7 @@
 #define IN_QUERY 4u
 #define IN_PROMISE 8u
 #define IN_MEMBER 16u /* a task of a batch as an object */
-
-#define IN_THEN 32u /* what runs behind a batch */
+#define IN_THEN 32u   /* what runs behind a batch */
 
 /* What is read, and the text of it: NULL where there is no input. */
 struct reading {
@@ -596,13 +595,4 @@ void submission_make(const struct submission *s, const struct handler_info *h,
         .traceparent = frame->traceparent,
         .limits = named.n ? limits : NULL,
     });
-}
-
-struct submission_rules submission_rules_of(struct request *r)
-{
-    return (struct submission_rules){.catalog = catalog_lend_to(&r->api->catalog, &r->catalog),
-                                     .allows_url = r->api->cfg.allows_url,
-                                     .allow = r->api->cfg.allow,
-                                     .store = r->api->cfg.store,
-                                     .no_code = !(r->scopes & AUTH_CODE)};
 }

@@ -88,7 +88,7 @@ struct submission_rules {
     bool in_session;     /* the task gets the limit of its session, too */
 };
 /* The rules of this daemon, with the catalog of handlers that r borrows until its end. */
-struct submission_rules submission_rules_of(struct request *r);
+struct submission_rules submission_check_rules(struct request *r);
 /* Finds the handler among those that clients may name, and checks what is said against it and
  * against the rules. 0, or FUT_ERR_INVAL with *p set. is_in_path: then an unknown name is a wrong
  * address (404) and no wrong member (422). */

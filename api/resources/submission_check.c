@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/http/request.h"
+#include "api/http/shared.h"
 #include "api/resources/submission.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -189,4 +191,13 @@ int submission_check(const struct submission *s, const struct submission_rules *
         return FUT_ERR_INVAL;
     *out = h;
     return 0;
+}
+
+struct submission_rules submission_check_rules(struct request *r)
+{
+    return (struct submission_rules){.catalog = catalog_lend_to(&r->api->catalog, &r->catalog),
+                                     .allows_url = r->api->cfg.allows_url,
+                                     .allow = r->api->cfg.allow,
+                                     .store = r->api->cfg.store,
+                                     .no_code = !(r->scopes & AUTH_CODE)};
 }

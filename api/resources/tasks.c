@@ -155,7 +155,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
     const struct handler_info *h;
     struct problem p;
     bool has_key;
-    struct submission_rules rules = submission_rules_of(r);
+    struct submission_rules rules = submission_check_rules(r);
     char limit[STORE_SESSION_LIMIT_SIZE];
     bool in_session = s->session.hi != 0;
     rules.in_session = in_session && sessions_find_limit(r, s->session, limit);

@@ -500,7 +500,6 @@ static unsigned pick(unsigned n)
 }
 
 #define NODES 24
-
 static enum store_on on[NODES][NODES];
 static bool has[NODES][NODES];
 

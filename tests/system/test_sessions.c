@@ -94,7 +94,8 @@ START_TEST(test_sessions_one_stream_tells_all_ends)
     ck_assert_uint_eq(count_text(r.body, "\"event\":\"end\",\"data\":{\"sent\":5}"), 1);
     const char *third = strstr(r.body, "\"event\":\"done\"");
     third = strstr(strstr(third + 1, "\"event\":\"done\"") + 1, "\"event\":\"done\"");
-    char *last = text_printf("Last-Event-ID: %d", atoi(strstr(third, "\"id\":") + 5));
+    char *last =
+        text_printf("Last-Event-ID: %d", (int)strtol(strstr(third, "\"id\":") + 5, NULL, 10));
     http_reply_release(&r);
     free(path);
     stream = follow(id, last, &path);

@@ -151,7 +151,7 @@ static struct task_outcome *replace(struct task_outcome *o, const char *code, co
 }
 
 /* Is it given back although code of it ran that must not run again? */
-static bool is_lost(const struct attempt *a)
+static bool is_abandoned(const struct attempt *a)
 {
     return a->stop == STOP_RELEASED && a->apply.task.spec->once && a->started_mono_us &&
            !a->never_began;
@@ -165,7 +165,7 @@ static struct task_outcome *outcome_of(const struct attempt *a, struct task_outc
         limits_message(&a->handler->exec->limits, a->met, message);
         return replace(o, limits_code(a->met), message, a->met_at_cpu_ms);
     }
-    if (is_lost(a) && a->class != RUN_SUCCESS && a->class != RUN_SUSPENDED)
+    if (is_abandoned(a) && a->class != RUN_SUCCESS && a->class != RUN_SUSPENDED)
         return replace(o, end_code_text(END_DAEMON_DIED),
                        "the daemon ended during the attempt, and the task runs once", 0);
     if (a->stop != STOP_TIMEOUT)
@@ -195,7 +195,7 @@ static enum task_event event_of(const struct attempt *a)
     bool true_success = a->class == RUN_SUCCESS && a->kind && a->kind->keeps_success;
     bool suspends = a->class == RUN_SUSPENDED;
     if (a->stop == STOP_RELEASED && !true_success && !suspends)
-        return is_lost(a) ? EVENT_FAIL : EVENT_RELEASE;
+        return is_abandoned(a) ? EVENT_FAIL : EVENT_RELEASE;
     if (a->stop == STOP_DEFERRED)
         return EVENT_DEFER;
     if (a->stop == STOP_TIMEOUT || a->stop == STOP_LIMIT)
