@@ -439,8 +439,10 @@ int postgres_txn_begin(struct postgres_conn *c)
     return postgres_send(c, P_BEGIN, PG_NO_VALUES);
 }
 
+/* The answer to COMMIT may be the last thing that the connection brings: then it has happened. */
 int postgres_txn_commit(struct postgres_conn *c, bool *out_unknown)
 {
+    bool has_happened = false;
     *out_unknown = false;
     int rc = postgres_send(c, P_COMMIT, PG_NO_VALUES);
     if (rc != 0)
@@ -450,14 +452,17 @@ int postgres_txn_commit(struct postgres_conn *c, bool *out_unknown)
     read_until(c, 1);
     if (c->rc == 0 && c->pg) {
         PGresult *r = read_one(c);
-        if (r && c->rc == 0 && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+        has_happened = r && c->rc == 0 && strcmp(PQcmdStatus(r), "COMMIT") == 0;
+        if (r && c->rc == 0 && !has_happened)
             (void)fail(c, FUT_ERR_IO);
         PQclear(r);
     }
     read_until(c, 0);
-    *out_unknown = !c->pg;
+    *out_unknown = !c->pg && !has_happened;
     if (c->pg)
         read_sync(c);
+    if (has_happened)
+        c->rc = 0;
     c->in_txn = c->rc != 0 && c->pg;
     return c->rc;
 }
