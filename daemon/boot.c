@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "api/http/auth.h"
@@ -115,13 +116,22 @@ static int make_scheduler(struct boot *b, struct fut_errbuf *err)
     return scheduler_new(&cfg, &b->scheduler, err);
 }
 
-/* Descriptors that connections must leave: the store's and the daemon's own, a channel with its
- * memfds for each worker, pipes or a socket for each io task; and as many for each slot that may be
- * lent, in which another process runs beside the one that waits. */
+#define SLOT_FDS 4 /* a channel with its memfds for a worker, pipes or a socket for an io task */
+
+/* For slots that may be lent, in which another process runs beside the one that waits; where
+ * descriptors are scarce a quarter of them, as few tasks ever lend. */
+static size_t lent_fds(void)
+{
+    struct rlimit lim;
+    size_t all = (size_t)LANE_COUNT * POOL_LENT_MAX * SLOT_FDS;
+    bool is_known = getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY;
+    return is_known && lim.rlim_cur / 4 < all ? (size_t)lim.rlim_cur / 4 : all;
+}
+
+/* Descriptors that connections must leave: the store's and the daemon's own, and those of slots. */
 static size_t reserved_fds(const struct config *c)
 {
-    size_t lent = (size_t)LANE_COUNT * POOL_LENT_MAX;
-    return 64 + 4 * ((size_t)c->max_workers + (size_t)c->max_threads + lent);
+    return 64 + SLOT_FDS * ((size_t)c->max_workers + (size_t)c->max_threads) + lent_fds();
 }
 
 static void make_api(struct boot *b)

@@ -120,6 +120,8 @@ int postgres_end_member(struct backend *b, const struct task *t)
 int postgres_return_member(struct backend *b, struct task_id batch, enum task_state state)
 {
     int rc = postgres_flush_ends(b);
+    if (rc == 0)
+        rc = postgres_drop_kept(b, batch.hi);
     if (rc != 0)
         return rc;
     return postgres_send(
