@@ -41,13 +41,23 @@ static void print_complaint(void *ctx, const char *text)
     (void)printf("%s\n", text);
 }
 
+/* These are of the SQLite file. */
+static int needs_file(const struct config *cfg, const char *instead, struct fut_errbuf *err)
+{
+    return config_db_is_url(cfg)
+               ? fut_fail(err, FUT_ERR_INVAL, "FUTURED_DB is a PostgreSQL database: %s", instead)
+               : 0;
+}
+
 static int check(const struct config *cfg, char **args)
 {
     struct fut_errbuf err = {""};
     struct sqlite_check_view v;
     (void)args;
     stand_back();
-    int rc = sqlite_check(cfg->db, print_complaint, NULL, &v, &err);
+    int rc = needs_file(cfg, "its own pg_amcheck checks it", &err);
+    if (rc == 0)
+        rc = sqlite_check(cfg->db, print_complaint, NULL, &v, &err);
     if (rc == 0)
         (void)printf("%s is whole: schema version %lld, %lld tasks, %lld unfinished, %lld results, "
                      "%lld bytes\n",
@@ -60,7 +70,9 @@ static int backup(const struct config *cfg, char **args)
 {
     struct fut_errbuf err = {""};
     stand_back();
-    int rc = sqlite_backup(cfg->db, args[0], &err);
+    int rc = needs_file(cfg, "pg_dump or pg_basebackup copies it", &err);
+    if (rc == 0)
+        rc = sqlite_backup(cfg->db, args[0], &err);
     if (rc == 0)
         (void)printf("%s is copied to %s\n", cfg->db, args[0]);
     return finish(rc, &err);
@@ -71,7 +83,9 @@ static int compact(const struct config *cfg, char **args)
     struct fut_errbuf err = {""};
     int64_t before = 0, after = 0;
     (void)args;
-    int rc = sqlite_compact(cfg->db, &before, &after, &err);
+    int rc = needs_file(cfg, "its autovacuum reuses the space; VACUUM FULL gives it back", &err);
+    if (rc == 0)
+        rc = sqlite_compact(cfg->db, &before, &after, &err);
     if (rc == 0)
         (void)printf("%s has %lld bytes, %lld before\n", cfg->db, (long long)after,
                      (long long)before);

@@ -40,9 +40,10 @@ const struct config_row config_rows[] = {
      "file of NAME=value lines that count before the environment; SIGHUP reads it again"},
     {"FUTURED_LISTEN", KIND_TEXT, AT(listen), "127.0.0.1:8420", 1, 255,
      "where HTTP is served: host:port, [v6]:port, port 0 for any, or unix:/path"},
-    {"FUTURED_DB", KIND_TEXT, AT(db), "futured.db", 1, 4000, "the SQLite database file"},
+    {"FUTURED_DB", KIND_TEXT, AT(db), "futured.db", 1, 4000,
+     "the SQLite database file, or the URL of a PostgreSQL database (postgresql://…)"},
     {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
-     "sqlite, or memory (nothing survives a restart)"},
+     "sqlite (FUTURED_DB says where, also for PostgreSQL), or memory (nothing survives a restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
      "JSON file with your own handlers; none when empty"},
     {"FUTURED_SCHEDULES", KIND_TEXT, AT(schedules), "", 0, 4000,
@@ -327,6 +328,24 @@ static int set_row(struct config *c, const struct config_row *r, struct fut_errb
     return value ? setters[r->kind](c, r, value, err) : 0;
 }
 
+bool config_db_is_url(const struct config *c)
+{
+    return strncmp(c->db, "postgresql://", 13) == 0 || strncmp(c->db, "postgres://", 11) == 0;
+}
+
+void config_db_name(const struct config *c, char *out, size_t size)
+{
+    const char *host = config_db_is_url(c) ? strstr(c->db, "://") + 3 : NULL;
+    const char *at = host ? strrchr(host, '@') : NULL;
+    if (!host)
+        (void)snprintf(out, size, "%s", c->db);
+    else if (at && at > host + strcspn(host, "?")) /* where a password ends is not clear */
+        (void)snprintf(out, size, "postgresql://...");
+    else
+        (void)snprintf(out, size, "postgresql://%.*s", (int)strcspn(at ? at + 1 : host, "?"),
+                       at ? at + 1 : host);
+}
+
 static int set_rows(struct config *c, struct fut_errbuf *err)
 {
     for (size_t i = 0; i < config_n_rows; i++) {
@@ -334,6 +353,8 @@ static int set_rows(struct config *c, struct fut_errbuf *err)
         if (rc != 0)
             return rc;
     }
+    if (config_db_is_url(c) && strcmp(c->store, "memory") != 0)
+        c->store = "postgres";
     if (!*c->tls_cert != !*c->tls_key)
         return fut_fail(err, FUT_ERR_INVAL,
                         "FUTURED_TLS_CERT and FUTURED_TLS_KEY go together: %s is not set",

@@ -4,6 +4,8 @@
 #ifndef FUT_DAEMON_CONFIG_H
 #define FUT_DAEMON_CONFIG_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -33,6 +35,10 @@ struct config {
  * variable, what it was, what is allowed; then there is nothing to release. Unset and empty both
  * mean the default. */
 FUT_MUST_CHECK int config_load(struct config *out, struct fut_errbuf *err);
+/* True when FUTURED_DB is the URL of a PostgreSQL database. */
+bool config_db_is_url(const struct config *c);
+/* FUTURED_DB for people: a URL without its user, password and parameters. */
+void config_db_name(const struct config *c, char *out, size_t size);
 /* Lets the file's strings go. */
 void config_release(struct config *c);
 /* Calls fn for each variable that differs and that a running daemon cannot follow. */

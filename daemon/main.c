@@ -260,9 +260,11 @@ static void report_unknown(const char *name)
 
 static void report_start(const struct config *cfg, const struct boot *b)
 {
+    char db[4096];
+    config_db_name(cfg, db, sizeof(db));
     log_info("listening", LOG_STR("address", boot_address(b, 0)),
              LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
-             LOG_STR("db", cfg->db), LOG_STR("version", FUT_VERSION));
+             LOG_STR("db", db), LOG_STR("version", FUT_VERSION));
     for (size_t i = 1; boot_address(b, i); i++)
         log_info("listening_also", LOG_STR("address", boot_address(b, i)));
     config_each_unknown(report_unknown);

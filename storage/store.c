@@ -42,6 +42,12 @@ static struct store *store_new(const struct store_config *cfg, const struct back
     return s;
 }
 
+/* What the path may be called: a URL may hold a password. */
+static const char *name_of(const struct store_config *cfg)
+{
+    return cfg->path && strstr(cfg->path, "://") ? "the database" : cfg->path;
+}
+
 int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
 {
     const struct backend_ops *ops = find_backend(cfg->backend);
@@ -55,7 +61,8 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     rc = ops->totals(b, clock_wall_ms(), &totals);
     if (rc != 0) {
         ops->close(b);
-        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));
+        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", name_of(cfg),
+                        fut_err_name(rc));
     }
     struct store *s = store_new(cfg, ops, b);
     writer_init(s, &totals);
@@ -68,7 +75,8 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
         rc = lines_load(s, s->w.now.stats.live);
     if (rc != 0) {
         store_close(&s);
-        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", cfg->path, fut_err_name(rc));
+        return fut_fail(err, rc, "cannot count the tasks in %s (%s)", name_of(cfg),
+                        fut_err_name(rc));
     }
     if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
@@ -76,7 +84,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     if (rc != 0) {
         store_close(&s);
         return fut_fail(err, rc, "cannot give back the tasks that were running in %s (%s)",
-                        cfg->path, fut_err_name(rc));
+                        name_of(cfg), fut_err_name(rc));
     }
     s->published = s->w.now.stats;
     *out = s;

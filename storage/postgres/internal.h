@@ -255,6 +255,8 @@ int postgres_report(struct backend *b, const struct store_report *o);
 /* prune.c */
 int postgres_remove(struct backend *b, struct task_id id);
 int postgres_prune(struct backend *b, struct backend_prune *p);
+
+/* kept.c */
 /* The done task, which is no member of a batch, is kept for its keep_ms. */
 int postgres_keep(struct backend *b, const struct task *t);
 /* The task or batch is unfinished again. */

@@ -32,18 +32,6 @@ int postgres_remove(struct backend *b, struct task_id id)
 /* ---- retention --------------------------------------------------------------------------------
  */
 
-int postgres_keep(struct backend *b, const struct task *t)
-{
-    b->has_kept = true;
-    return postgres_send(&b->c, P_KEEP,
-                         PG_VALUES(v_key(t->spec->id.hi), v_int(b->now.up_ms + t->keep_ms)));
-}
-
-int postgres_drop_kept(struct backend *b, uint64_t key)
-{
-    return b->has_kept ? postgres_send(&b->c, P_DROP_KEPT, PG_VALUES(v_key(key))) : 0;
-}
-
 static void keep_oldest(struct backend_prune *p, int64_t up_ms)
 {
     if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)

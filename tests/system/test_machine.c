@@ -199,8 +199,14 @@ static pid_t find_child(pid_t pid, const char *program)
 
 static bool can_be_process_1(void)
 {
-    static const char *const argv[] = {
-        "unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true", NULL};
+    static const char *const argv[] = {"/usr/bin/unshare",
+                                       "--user",
+                                       "--map-root-user",
+                                       "--pid",
+                                       "--fork",
+                                       "--mount-proc",
+                                       "true",
+                                       NULL};
     char *said = NULL;
     int status = program_run(argv, NULL, WAIT_LONG_MS, NULL, &said);
     free(said);

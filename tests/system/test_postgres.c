@@ -1,0 +1,193 @@
+/* The daemon on a PostgreSQL database: tasks over its death and the server's, the server away, and
+ * what the commands for files say. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/database.h"
+#include "tests/support/program.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+#include "tests/support/wait.h"
+
+#define TASK "{\"handler\":\"sha256\",\"input\":\"hello\"}"
+#define SLOW "{\"handler\":\"sleep\",\"input\":{\"seconds\":600}}"
+
+static struct database *db;
+static struct daemon *d;
+
+static void set_database(struct daemon *of)
+{
+    char *url = database_url(db, "");
+    char *setting = text_printf("FUTURED_DB=%s", url);
+    daemon_set(of, setting);
+    free(setting);
+    free(url);
+}
+
+static void setup(void)
+{
+    db = database_new(1);
+    d = daemon_new();
+    set_database(d);
+    daemon_set(d, "MAX_WORKERS=2");
+    daemon_set(d, "FUTURED_DRAIN=100ms");
+    daemon_start(d);
+}
+
+static void teardown(void)
+{
+    daemon_free(&d);
+    database_free(&db);
+}
+
+static void expect_state(const char *id, const char *state, int attempt)
+{
+    json_t *f = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(f, "state"), state);
+    ck_assert_int_eq(api_int(f, "attempt"), attempt);
+    json_decref(f);
+}
+
+/* One future has ended, one runs, one waits: the next daemon has all three. */
+START_TEST(test_postgres_tasks_outlive_the_daemon)
+{
+    char done[ID_TEXT_SIZE], running[ID_TEXT_SIZE], later[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), TASK, done);
+    expect_state(done, "succeeded", 1);
+    api_submit(daemon_url(d), SLOW, running);
+    api_wait_state(daemon_url(d), running, "running");
+    api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"x\",\"delay\":3600}", later);
+    ck_assert_int_eq(kill(daemon_pid(d), SIGKILL), 0);
+    (void)daemon_wait_end(d);
+    daemon_start(d);
+    expect_state(done, "succeeded", 1);
+    char *result = api_result(daemon_url(d), done);
+    ck_assert_ptr_nonnull(strstr(result, "2cf24dba"));
+    free(result);
+    json_decref(api_wait_text(daemon_url(d), running, "state", "running"));
+    json_t *f = api_future(daemon_url(d), later);
+    ck_assert_str_eq(api_str(f, "state"), "scheduled");
+    json_decref(f);
+    daemon_stop(d);
+}
+END_TEST
+
+static bool is_ready(void *ctx)
+{
+    struct http_reply r = api_get(daemon_url(d), "/readyz");
+    bool is = r.status == 200;
+    (void)ctx;
+    http_reply_release(&r);
+    return is;
+}
+
+static bool is_not_ready(void *ctx)
+{
+    return !is_ready(ctx);
+}
+
+static bool takes_tasks(void *ctx)
+{
+    struct http_reply r = api_post(daemon_url(d), "/v1/tasks", TASK);
+    bool is = r.status == 202;
+    (void)ctx;
+    ck_assert_msg(is || r.status == 503, "%d %s", r.status, r.body);
+    http_reply_release(&r);
+    return is;
+}
+
+/* Submissions are 503 while it is away, and /readyz says so; a task that ran goes on. */
+START_TEST(test_postgres_server_may_be_away)
+{
+    char id[ID_TEXT_SIZE], running[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), TASK, id);
+    expect_state(id, "succeeded", 1);
+    api_submit(daemon_url(d), SLOW, running);
+    api_wait_state(daemon_url(d), running, "running");
+    database_stop(db, _i ? SIGINT : SIGQUIT);
+    ck_assert(!takes_tasks(NULL));
+    ck_assert(wait_until(is_not_ready, NULL, WAIT_LONG_MS));
+    database_start(db);
+    ck_assert(wait_until(takes_tasks, NULL, WAIT_LONG_MS));
+    ck_assert(wait_until(is_ready, NULL, WAIT_LONG_MS));
+    expect_state(id, "succeeded", 1);
+    json_t *f = api_future(daemon_url(d), running);
+    ck_assert_str_eq(api_str(f, "state"), "running");
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_decref(f);
+    daemon_stop(d);
+}
+END_TEST
+
+/* A restart of the server costs patience and no error. */
+START_TEST(test_postgres_server_may_restart)
+{
+    char id[ID_TEXT_SIZE];
+    database_stop(db, SIGINT);
+    database_start(db);
+    api_submit(daemon_url(d), TASK, id);
+    expect_state(id, "succeeded", 1);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(test_postgres_second_daemon_is_refused)
+{
+    struct daemon *second = daemon_new();
+    char *said = NULL;
+    set_database(second);
+    (void)daemon_start_refused(second, &said);
+    ck_assert_msg(strstr(said, "in use by another futured") != NULL, "%s", said);
+    free(said);
+    daemon_free(&second);
+    daemon_stop(d);
+}
+END_TEST
+
+static const struct {
+    const char *command, *says;
+} commands[] = {
+    {"check", "pg_amcheck"},
+    {"backup", "pg_dump"},
+    {"compact", "VACUUM FULL"},
+};
+
+/* They are of files; and nothing that is printed has the password. */
+START_TEST(test_postgres_commands_say_what_to_use_instead)
+{
+    char *program = daemon_built("futured");
+    char *shell = text_printf("FUTURED_DB=postgresql://me:hush@h/db %s %s %s 2>&1; "
+                              "FUTURED_DB=postgresql://me:hush@h/db %s --check-config",
+                              program, commands[_i].command,
+                              strcmp(commands[_i].command, "backup") == 0 ? "to" : "", program);
+    const char *argv[] = {"/bin/sh", "-c", shell, NULL};
+    char *said = NULL;
+    int status = program_run(argv, NULL, WAIT_LONG_MS, &said, NULL);
+    ck_assert_int_eq(status, 0);
+    ck_assert_msg(strstr(said, commands[_i].says) != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "FUTURED_DB=postgresql://h/db\n") != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "hush") == NULL, "%s", said);
+    free(said);
+    free(shell);
+    free(program);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = suite_case("postgres", SUITE_TIMEOUT_S, setup, teardown);
+    tcase_add_test(t, test_postgres_tasks_outlive_the_daemon);
+    tcase_add_loop_test(t, test_postgres_server_may_be_away, 0, 2);
+    tcase_add_test(t, test_postgres_server_may_restart);
+    tcase_add_test(t, test_postgres_second_daemon_is_refused);
+    TCase *alone = tcase_create("alone");
+    tcase_add_loop_test(alone, test_postgres_commands_say_what_to_use_instead, 0,
+                        (int)FUT_COUNT(commands));
+    return suite_run_cases("postgres", t, alone, NULL);
+}
