@@ -40,7 +40,7 @@ static void put(int y, int x, int width, const char *s)
     int used = 0;
     width = x + width > COLS ? COLS - x : width;
     if (n == (size_t)-1) {
-        for (n = 0; safe[n] && n < TEXT_MAX; n++)
+        for (n = 0; n < TEXT_MAX && safe[n]; n++)
             chars[n] = safe[n] > ' ' && safe[n] < 0x7f ? (wchar_t)safe[n] : L'?';
     }
     for (i = 0; i < n; i++) {

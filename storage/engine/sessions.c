@@ -59,7 +59,7 @@ static void tell(struct store *s, struct task_id id)
 static int write_close(struct store *s, struct store_op *op)
 {
     const struct store_session_close *o = FUT_CONTAINER(op, struct store_session_close, op);
-    struct store_session session;
+    struct store_session session = {.unfinished = 0};
     int rc = txn_begin(s);
     if (rc == 0)
         rc = find(s, o->id, &session);

@@ -214,7 +214,6 @@ static const struct key {
     const struct kind *kind;
     size_t offset;
 } keys[] = {
-    KEY("fd=", &flag_kind, fd),
     KEY("cancel=", &flag_kind, cancel),
     KEY("fork=", &flag_kind, fork),
     KEY("memfd=", &flag_kind, memfd),
@@ -222,9 +221,10 @@ static const struct key {
     KEY("yield=", &flag_kind, yield),
     KEY("results=", &flag_kind, results),
     KEY("submits=", &flag_kind, token_wanted),
-    KEY("for_ms=", &uint_kind, for_ms),
     KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
+    KEY("fd=", &flag_kind, fd), /* FIRST_OF_ALL: those before it are HELLO's alone */
+    KEY("for_ms=", &uint_kind, for_ms),
     KEY("fraction=", &fraction_kind, fraction),
     KEY("retry=", &choice_kind, retry),
     KEY("kind=", &word_kind, kind),
@@ -240,11 +240,18 @@ static const struct key {
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
+#define FIRST_OF_ALL 9
+
+static size_t first_key(enum wire_verb verb)
+{
+    return verb == WIRE_HELLO ? 0 : FIRST_OF_ALL;
+}
+
 /* ---- encoding ---- */
 
 static void put_keys(struct line *l, const struct wire_head *h)
 {
-    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
+    for (size_t i = first_key(h->verb); i < FUT_COUNT(keys); i++) {
         const void *field = (const char *)h + keys[i].offset;
         if (!keys[i].kind->is_set(field))
             continue;
@@ -300,7 +307,7 @@ static bool parse_pair(const char *word, struct wire_head *h)
     if (!equals || equals == word)
         return false;
     size_t n = (size_t)(equals - word) + 1;
-    for (size_t i = 0; i < FUT_COUNT(keys); i++) {
+    for (size_t i = first_key(h->verb); i < FUT_COUNT(keys); i++) {
         if (keys[i].len == n && *keys[i].name == *word && memcmp(keys[i].name, word, n) == 0)
             return keys[i].kind->parse(word + n, (char *)h + keys[i].offset);
     }

@@ -17,11 +17,12 @@ static int parse(const char *text, struct wire_head *out)
 START_TEST(test_wire_round_trip_of_every_field)
 {
     struct buf b = BUF_INIT;
-    struct wire_head h = WIRE_HEAD(WIRE_RUN), g;
+    struct wire_head h = WIRE_HEAD(WIRE_HELLO), g; /* which may have all */
     h.id = WIRE_ID_MAX;
     h.bytes = 17;
-    h.fd = h.cancel = h.fork = h.memfd = true;
+    h.fd = h.cancel = h.fork = h.memfd = h.results = h.token_wanted = true;
     h.concurrency = 1000;
+    h.ahead = 7;
     h.fraction = 0.25;
     h.retry = 0;
     h.checkpoint = h.yield = true;
@@ -39,8 +40,9 @@ START_TEST(test_wire_round_trip_of_every_field)
     ck_assert_int_eq(b.data[b.len - 1], '\n');
     b.data[b.len - 1] = '\0';
     ck_assert_int_eq(wire_parse(b.data, b.len - 1, &g), 0);
-    ck_assert(g.verb == WIRE_RUN && g.id == h.id && g.bytes == 17);
+    ck_assert(g.verb == WIRE_HELLO && g.id == h.id && g.bytes == 17);
     ck_assert(g.fd && g.cancel && g.fork && g.memfd && g.concurrency == 1000);
+    ck_assert(g.results && g.token_wanted && g.ahead == 7);
     ck_assert(g.checkpoint && g.yield && g.for_ms == 31536000000);
     ck_assert(g.fraction > 0.249 && g.fraction < 0.251 && g.retry == 0);
     ck_assert(g.attempt == 3 && g.timeout_ms == 86400000 && g.max_result == 1 && g.pid == 77);
@@ -66,6 +68,8 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert(h.fraction < 0);
     ck_assert_int_eq(parse("FAIL 1 0 colour=blue new=1 retry=1", &h), 0); /* unknown keys */
     ck_assert_int_eq(h.retry, 1);
+    ck_assert_int_eq(parse("DONE 1 0 fd=1 cancel=1", &h), 0); /* one of HELLO's */
+    ck_assert(h.fd && !h.cancel);
     ck_assert_int_eq(parse("FAIL 1 0", &h), 0);
     ck_assert(h.retry == -1 && !h.kind);
     ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
