@@ -353,6 +353,10 @@ static int set_rows(struct config *c, struct fut_errbuf *err)
         if (rc != 0)
             return rc;
     }
+    if (!config_db_is_url(c) && (strstr(c->db, "://") || strstr(c->db, "dbname=") ||
+                                 strstr(c->db, "host=") || strstr(c->db, "password=")))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "FUTURED_DB is neither a file nor a URL that begins with postgresql://");
     if (config_db_is_url(c) && strcmp(c->store, "memory") != 0)
         c->store = "postgres";
     if (!*c->tls_cert != !*c->tls_key)

@@ -110,6 +110,21 @@ static PGconn *connect_to(const char *url)
     return PQconnectdbParams(keywords, values, 1);
 }
 
+/* libpq quotes what it cannot read, which may be a piece of the password. */
+static bool is_readable(const char *url)
+{
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(url, &why);
+    bool is = options != NULL;
+    for (const PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (strcmp(o->keyword, "port") == 0 && o->val)
+            is = o->val[strspn(o->val, "0123456789,")] == '\0';
+    }
+    PQconninfoFree(options);
+    PQfreemem(why);
+    return is;
+}
+
 static void ignore_notice(void *ctx, const PGresult *r)
 {
     (void)ctx;
@@ -122,6 +137,10 @@ int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err)
     postgres_disconnect(c);
     c->rc = 0;
     c->in_txn = false;
+    if (!is_readable(c->url))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "cannot read the URL of the PostgreSQL database: in a password @ : / %% "
+                        "and others are written percent-encoded (%%40)");
     c->pg = connect_to(c->url);
     if (!postgres_is_connected(c)) {
         int rc = fut_fail(err, FUT_ERR_IO, "cannot connect to PostgreSQL: %s",

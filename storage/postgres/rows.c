@@ -6,11 +6,12 @@
 #define FLAG_PROMISE 1
 #define FLAG_REFS 2
 #define FLAG_SESSION 4
+#define FLAG_ONCE 8
 
 static int flags_of(const struct task_spec *spec)
 {
     return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
-           (spec->in_session ? FLAG_SESSION : 0);
+           (spec->in_session ? FLAG_SESSION : 0) | (spec->once ? FLAG_ONCE : 0);
 }
 
 bool postgres_has_options(const struct task_spec *spec)
@@ -75,6 +76,7 @@ struct task_spec *postgres_read_spec(const PGresult *r, int row, int input_colum
         .is_promise = flags & FLAG_PROMISE,
         .has_refs = flags & FLAG_REFS,
         .in_session = flags & FLAG_SESSION,
+        .once = flags & FLAG_ONCE,
         .limits = postgres_text(r, row, C_LIMITS),
         .name = postgres_text(r, row, C_NAME),
         .parent = postgres_id(r, row, C_PARENT, C_PARENT_LO),

@@ -54,6 +54,19 @@ struct database *fixture_database(void)
     return database;
 }
 
+/* A server has a thread that reads what it says, and ThreadSanitizer allows none before a fork. */
+#ifdef __SANITIZE_THREAD__
+#define SHARES_DATABASE false
+#else
+#define SHARES_DATABASE true
+#endif
+
+void fixture_database_share(void)
+{
+    if (SHARES_DATABASE)
+        (void)fixture_database();
+}
+
 void fixture_database_own(void)
 {
     database = database_new(0);
@@ -70,7 +83,7 @@ static void name_schema(struct fixture *k)
     const char *unique = strrchr(k->dir, '-') + 1;
     char sql[64];
     FUT_ASSERT(database != NULL);
-    char *url = database_url(database, "");
+    char *url = database_url(fixture_database(), "");
     PGconn *c = PQconnectdb(url);
     (void)snprintf(sql, sizeof(sql), "CREATE SCHEMA \"t%s\"", unique);
     PGresult *r = PQexec(c, sql);
@@ -129,6 +142,8 @@ void fixture_close(struct fixture *k)
         (void)unlink(file);
     }
     (void)rmdir(k->dir);
+    if (!SHARES_DATABASE)
+        fixture_database_free();
 }
 
 struct task fixture_task(enum lane lane, const char *handler, const char *input)
@@ -545,7 +560,7 @@ int fixture_run_on_all(const char *suite, const TTest *const *tests, size_t n)
     const char *only = getenv("FUT_BACKEND");
     TCase *tc = suite_case("all", 120, NULL, NULL);
     if (!only || strcmp(only, "postgres") == 0)
-        (void)fixture_database();
+        fixture_database_share();
     for (size_t i = 0; i < n; i++) {
         for (int b = 0; b < (int)FUT_COUNT(fixture_backends); b++) {
             if (!only || strcmp(only, fixture_backends[b]) == 0)

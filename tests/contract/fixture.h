@@ -110,8 +110,10 @@ struct task fixture_wait_state(struct fixture *k, struct task_id id, enum task_s
  * one). Returns main's exit code. */
 extern const char *const fixture_backends[];
 /* The PostgreSQL server of the test program, on which fixture_open("postgres") makes stores: made
- * by the first call, which main makes before the tests; main frees it behind them. */
+ * by the first call; main frees it behind the tests. */
 struct database *fixture_database(void);
+/* Makes it in main, so that the tests share it, where that can be. */
+void fixture_database_share(void);
 /* In a test that stops its server: from here on the test has one of its own. */
 void fixture_database_own(void);
 void fixture_database_free(void);

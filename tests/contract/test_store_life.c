@@ -36,6 +36,29 @@ START_TEST(test_store_submit_then_get)
 }
 END_TEST
 
+/* What was said once at the submission is there at each later look, also of what was loaded again.
+ */
+START_TEST(test_store_keeps_the_marks_of_a_task)
+{
+    begin(_i);
+    struct task t = fixture_task(LANE_IO, "echo", "x"), seen, claimed;
+    struct task_spec spec = *t.spec;
+    spec.once = spec.has_refs = true;
+    fixture_respec(&t, &spec);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    if (strcmp(k.backend, "memory") != 0)
+        fixture_reopen(&k);
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
+    ck_assert(seen.spec->once && seen.spec->has_refs && !seen.spec->is_promise);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &claimed), 1);
+    ck_assert(claimed.spec->once && claimed.spec->has_refs && !claimed.spec->in_session);
+    task_release(&claimed);
+    task_release(&seen);
+    task_release(&t);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_get_unknown_id)
 {
     begin(_i);
@@ -345,6 +368,7 @@ int main(void)
 {
     const TTest *tests[] = {
         test_store_submit_then_get,
+        test_store_keeps_the_marks_of_a_task,
         test_store_get_unknown_id,
         test_store_claim_is_fifo_and_counts_the_attempt,
         test_store_parked_claim_gets_the_next_task,

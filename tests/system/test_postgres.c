@@ -179,6 +179,26 @@ START_TEST(test_postgres_commands_say_what_to_use_instead)
 }
 END_TEST
 
+static const char *const unreadable[] = {
+    "postgresql://me:hush%off@h/db", "postgresql://me:hu@sh:hush@h:1/db",
+    "postgresql://me:hush/h@h/db",   "host=h password=hush",
+    "Postgresql://me:hush@h/db",
+};
+
+/* libpq's own sentence would quote a piece of the password. */
+START_TEST(test_postgres_unreadable_urls_are_not_quoted)
+{
+    struct daemon *of = daemon_new();
+    char *setting = text_printf("FUTURED_DB=%s", unreadable[_i]), *said = NULL;
+    daemon_set(of, setting);
+    ck_assert_int_eq(daemon_start_refused(of, &said), EX_CONFIG);
+    ck_assert_msg(strstr(said, "hush") == NULL && strstr(said, "off") == NULL, "%s", said);
+    free(said);
+    free(setting);
+    daemon_free(&of);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("postgres", SUITE_TIMEOUT_S, setup, teardown);
@@ -189,5 +209,7 @@ int main(void)
     TCase *alone = tcase_create("alone");
     tcase_add_loop_test(alone, test_postgres_commands_say_what_to_use_instead, 0,
                         (int)FUT_COUNT(commands));
+    tcase_add_loop_test(alone, test_postgres_unreadable_urls_are_not_quoted, 0,
+                        (int)FUT_COUNT(unreadable));
     return suite_run_cases("postgres", t, alone, NULL);
 }

@@ -61,6 +61,13 @@ static enum progress_word parse(struct progress_lines *p)
     return text && parse_suspend(p, text) ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
 }
 
+/* Of a line that is too long only that matters which must not be lost: what a task waits for. */
+static enum progress_word parse_cut(struct progress_lines *p)
+{
+    bool is_until = p->takes_checkpoints && after(p->line, "until ");
+    return is_until ? add_until(p, "a-line-that-is-too-long") : PROGRESS_NOTHING;
+}
+
 static enum progress_word end_line(struct progress_lines *p)
 {
     size_t n = p->len;
@@ -68,9 +75,10 @@ static enum progress_word end_line(struct progress_lines *p)
     if (n > 0 && p->line[n - 1] == '\r')
         n--;
     p->line[n] = '\0';
-    enum progress_word said = is_checkpoint                         ? PROGRESS_CHECKPOINT
-                              : p->too_long || strlen(p->line) != n ? PROGRESS_NOTHING
-                                                                    : parse(p);
+    enum progress_word said = is_checkpoint          ? PROGRESS_CHECKPOINT
+                              : p->too_long          ? parse_cut(p)
+                              : strlen(p->line) != n ? PROGRESS_NOTHING
+                                                     : parse(p);
     p->len = 0;
     p->too_long = p->in_checkpoint = false;
     p->bad += said == PROGRESS_NOTHING && !empty;

@@ -295,7 +295,7 @@ int main(void)
         {test_postgres_heals_after_a_restart, 2},
         {test_postgres_restarts_tear_nothing, 0},
     };
-    (void)fixture_database();
+    fixture_database_share();
     int status = suite_run_rows("postgres", 120, NULL, NULL, rows, FUT_COUNT(rows));
     fixture_database_free();
     return status;

@@ -122,6 +122,22 @@ START_TEST(test_progress_lines_of_checkpoints)
 }
 END_TEST
 
+/* It names no future, so the suspension is refused: nothing that a task waits for is lost. */
+START_TEST(test_progress_lines_too_long_for_futures)
+{
+    struct progress_lines p = {.takes_checkpoints = true};
+    char line[2 * PROGRESS_LINE_MAX];
+    memset(line, 'a', sizeof(line));
+    memcpy(line, "until ", 6);
+    line[sizeof(line) - 1] = '\n';
+    const char *bytes = line;
+    size_t n = sizeof(line);
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_UNTIL);
+    ck_assert_str_eq(p.until.data, "a-line-that-is-too-long ");
+    progress_lines_release(&p);
+}
+END_TEST
+
 /* More ids than a task may be suspended for are kept, so that it is seen, but not any number. */
 START_TEST(test_progress_lines_of_futures)
 {
@@ -313,6 +329,7 @@ int main(void)
     tcase_add_test(pure, test_progress_lines_too_long);
     tcase_add_loop_test(pure, test_progress_lines_of_checkpoints, 0, (int)FUT_COUNT(words));
     tcase_add_test(pure, test_progress_lines_of_futures);
+    tcase_add_test(pure, test_progress_lines_too_long_for_futures);
     tcase_add_test(pure, test_progress_lines_of_a_checkpoint_without_end);
     TCase *t = suite_case("progress", 60, setup, teardown);
     tcase_add_test(t, test_progress_of_a_program_is_complete_when_done);
