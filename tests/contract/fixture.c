@@ -82,7 +82,6 @@ static void name_schema(struct fixture *k)
 {
     const char *unique = strrchr(k->dir, '-') + 1;
     char sql[64];
-    FUT_ASSERT(database != NULL);
     char *url = database_url(fixture_database(), "");
     PGconn *c = PQconnectdb(url);
     (void)snprintf(sql, sizeof(sql), "CREATE SCHEMA \"t%s\"", unique);
