@@ -59,7 +59,7 @@ void config_print_values(const struct config *c)
         const struct config_row *r = &config_rows[i];
         char text[64];
         if (config_is_text(r->kind)) {
-            char name[4096];
+            char name[4096] = "";
             const char *value = *config_text_at(&copy, r);
             if (value == c->db) { /* a URL may hold a password */
                 config_db_name(c, name, sizeof(name));
