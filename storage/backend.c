@@ -19,6 +19,39 @@ bool backend_has_timers(const struct task_spec *spec)
     return spec->times.expires_in_ms || spec->times.deadline_ms || spec->times.run_at_wall_ms;
 }
 
+/* What is stored: never renumber. */
+#define FLAG_PROMISE 1
+#define FLAG_REFS 2
+#define FLAG_SESSION 4
+#define FLAG_ONCE 8
+
+int64_t backend_flags(const struct task_spec *spec)
+{
+    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
+           (spec->in_session ? FLAG_SESSION : 0) | (spec->once ? FLAG_ONCE : 0);
+}
+
+void backend_set_flags(struct task_spec *spec, int64_t flags)
+{
+    spec->is_promise = flags & FLAG_PROMISE;
+    spec->has_refs = flags & FLAG_REFS;
+    spec->in_session = flags & FLAG_SESSION;
+    spec->once = flags & FLAG_ONCE;
+}
+
+bool backend_has_options(const struct task_spec *spec)
+{
+    return spec->queue || spec->fair_key || spec->priority || spec->limits || spec->unique ||
+           !retry_is_unsaid(&spec->retry) || spec->schedule || spec->times.delay_ms ||
+           backend_has_timers(spec) || backend_flags(spec) || spec->name || spec->parent.hi;
+}
+
+void backend_keep_oldest(struct backend_prune *p, int64_t up_ms)
+{
+    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
+        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
+}
+
 /* A due time that is another one is a retry's. */
 bool backend_waits_for_wall(const struct task *t)
 {

@@ -424,6 +424,13 @@ bool backend_edge_is_met(enum store_on on, enum task_state end);
 /* Has the spec an expiry, a deadline or a wall time: is there more to keep of its times than when
  * it is due? */
 bool backend_has_timers(const struct task_spec *spec);
+/* The spec's marks (a promise, references, a session, once) as one number, and back. */
+int64_t backend_flags(const struct task_spec *spec);
+void backend_set_flags(struct task_spec *spec, int64_t flags);
+/* Has the spec anything that a plain one has not, and that is kept beside it? */
+bool backend_has_options(const struct task_spec *spec);
+/* Counts one that is kept, or was before this step, towards the oldest. */
+void backend_keep_oldest(struct backend_prune *p, int64_t up_ms);
 /* Does the task wait for a wall time? */
 bool backend_waits_for_wall(const struct task *t);
 /* A copy to keep: with one reference of its own, its log cut to STORE_ATTEMPT_LOG_MAX. */

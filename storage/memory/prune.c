@@ -2,12 +2,6 @@
 #include "core/mem.h"
 #include "storage/memory/internal.h"
 
-static void keep_oldest(struct backend_prune *p, int64_t up_ms)
-{
-    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
-}
-
 /* From when on it would be kept if it were kept as others are. */
 static int64_t kept_since(const struct backend *b, const struct memory_batch *m,
                           const struct backend_prune *p)
@@ -25,7 +19,7 @@ static struct memory_batch *find_old_batch(struct backend *b, struct backend_pru
         if (m->unfinished || (!m->members && !m->session.id.hi))
             continue;
         int64_t up_ms = kept_since(b, m, p);
-        keep_oldest(p, up_ms);
+        backend_keep_oldest(p, up_ms);
         if (up_ms <= p->until_up_ms)
             return m;
     }
@@ -73,7 +67,7 @@ static void prune_kept(struct backend *b, struct backend_prune *p)
 {
     struct heap_node *first;
     while (p->n < p->max && (first = heap_min(&b->kept))) {
-        keep_oldest(p, p->until_up_ms + first->key - b->now.up_ms);
+        backend_keep_oldest(p, p->until_up_ms + first->key - b->now.up_ms);
         if (first->key > b->now.up_ms)
             return;
         memory_drop(b, FUT_CONTAINER(first, struct record, done));
@@ -91,7 +85,7 @@ int memory_prune(struct backend *b, struct backend_prune *p)
     p->session = (struct task_id){0};
     while (p->n + p->n_kept < p->max && (first = heap_min(&b->done))) {
         struct record *r = FUT_CONTAINER(first, struct record, done);
-        keep_oldest(p, r->up_ms);
+        backend_keep_oldest(p, r->up_ms);
         if (r->up_ms > p->until_up_ms)
             break;
         if (is_needed(b, r->task.spec)) {

@@ -107,8 +107,7 @@ void postgres_read_task(const struct backend *b, const PGresult *r, int row, boo
 void postgres_read_lives(PGresult *r, size_t max, struct task *tasks, size_t *out_n);
 /* Reads what P_GET_CHECKPOINT gives; the body where there is one. */
 struct task_checkpoint *postgres_read_checkpoint(const PGresult *r, int row);
-/* Is there anything to keep in options? Then what. */
-bool postgres_has_options(const struct task_spec *spec);
+/* Of a spec that has options (backend_has_options). */
 FUT_MUST_CHECK int postgres_put_options(struct backend *b, const struct task_spec *spec);
 
 /* Walks over futures by descending key, in steps, for lists and bulks. */

@@ -32,12 +32,6 @@ int postgres_remove(struct backend *b, struct task_id id)
 /* ---- retention --------------------------------------------------------------------------------
  */
 
-static void keep_oldest(struct backend_prune *p, int64_t up_ms)
-{
-    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
-}
-
 static size_t still_may(const struct backend_prune *p)
 {
     return p->max - p->n - p->n_kept;
@@ -64,7 +58,7 @@ static void sort_out(const PGresult *r, struct backend_prune *p, struct pruned *
         int64_t key = postgres_int(r, i, 0), up_ms = postgres_int(r, i, 1);
         bool is_needed = postgres_int(r, i, 3) && !goes_too(to, postgres_int(r, i, 2));
         if (i == 0)
-            keep_oldest(p, up_ms);
+            backend_keep_oldest(p, up_ms);
         if (up_ms > p->until_up_ms)
             return;
         if (is_needed)
@@ -104,7 +98,7 @@ static int find_old_batch(struct backend *b, struct backend_prune *p, int64_t *o
         int64_t up_ms = postgres_int(r, 0, 1);
         if (up_ms <= p->until_up_ms)
             *out_key = postgres_int(r, 0, 0);
-        keep_oldest(p, up_ms);
+        backend_keep_oldest(p, up_ms);
     }
     PQclear(r);
     return 0;
@@ -155,7 +149,7 @@ static int find_old_kept(struct backend *b, struct backend_prune *p, struct kept
         if (until_ms <= b->now.up_ms)
             *out = (struct kept){postgres_int(r, 0, 0), postgres_int(r, 0, 1) != 0,
                                  postgres_is_null(r, 0, 3) ? -1 : postgres_int(r, 0, 3)};
-        keep_oldest(p, p->until_up_ms + until_ms - b->now.up_ms);
+        backend_keep_oldest(p, p->until_up_ms + until_ms - b->now.up_ms);
     }
     PQclear(r);
     return 0;

@@ -2,26 +2,6 @@
 #include "core/mem.h"
 #include "storage/postgres/internal.h"
 
-/* options.flags. What is stored: never renumber. */
-#define FLAG_PROMISE 1
-#define FLAG_REFS 2
-#define FLAG_SESSION 4
-#define FLAG_ONCE 8
-
-static int flags_of(const struct task_spec *spec)
-{
-    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
-           (spec->in_session ? FLAG_SESSION : 0) | (spec->once ? FLAG_ONCE : 0);
-}
-
-bool postgres_has_options(const struct task_spec *spec)
-{
-    bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority && !spec->limits;
-    return !is_queued_as_others || spec->unique || !retry_is_unsaid(&spec->retry) ||
-           spec->schedule || spec->times.delay_ms || backend_has_timers(spec) || flags_of(spec) ||
-           spec->name || spec->parent.hi;
-}
-
 int postgres_put_options(struct backend *b, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
@@ -34,8 +14,9 @@ int postgres_put_options(struct backend *b, const struct task_spec *spec)
                   v_int_or_null(times->delay_ms, 0), v_int_or_null(times->run_at_wall_ms, 0),
                   v_int_or_null(times->expires_in_ms, 0), v_int_or_null(times->deadline_ms, 0),
                   v_text(spec->schedule), v_text(spec->queue), v_text(spec->fair_key),
-                  v_int(spec->priority), v_int_or_null(flags_of(spec), 0), v_text(spec->limits),
-                  v_text(spec->name), v_int_or_null((int64_t)spec->parent.hi, 0),
+                  v_int(spec->priority), v_int_or_null(backend_flags(spec), 0),
+                  v_text(spec->limits), v_text(spec->name),
+                  v_int_or_null((int64_t)spec->parent.hi, 0),
                   v_int_or_null(spec->parent.hi ? (int64_t)spec->parent.lo : 0, 0)));
 }
 
@@ -46,7 +27,6 @@ static uint32_t read_u32(const PGresult *r, int row, int column)
 
 struct task_spec *postgres_read_spec(const PGresult *r, int row, int input_column)
 {
-    int64_t flags = postgres_int(r, row, C_FLAGS);
     struct task_spec spec = {
         .id = postgres_id(r, row, C_KEY, C_LO),
         .lane = (enum lane)postgres_int(r, row, C_LANE),
@@ -73,14 +53,11 @@ struct task_spec *postgres_read_spec(const PGresult *r, int row, int input_colum
         .queue = postgres_text(r, row, C_QUEUE),
         .fair_key = postgres_text(r, row, C_FAIR_KEY),
         .priority = (int)postgres_int(r, row, C_PRIORITY),
-        .is_promise = flags & FLAG_PROMISE,
-        .has_refs = flags & FLAG_REFS,
-        .in_session = flags & FLAG_SESSION,
-        .once = flags & FLAG_ONCE,
         .limits = postgres_text(r, row, C_LIMITS),
         .name = postgres_text(r, row, C_NAME),
         .parent = postgres_id(r, row, C_PARENT, C_PARENT_LO),
     };
+    backend_set_flags(&spec, postgres_int(r, row, C_FLAGS));
     if (input_column >= 0) {
         spec.input_type = postgres_text(r, row, input_column);
         spec.input = (const unsigned char *)PQgetvalue(r, row, input_column + 1);

@@ -138,7 +138,7 @@ static int insert_rows(struct backend *b, const struct task *t, int64_t line, in
 int postgres_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     int rc = insert_rows(b, t, line, place);
-    if (rc == 0 && postgres_has_options(t->spec))
+    if (rc == 0 && backend_has_options(t->spec))
         rc = postgres_put_options(b, t->spec);
     if (rc == 0 && backend_has_timers(t->spec))
         rc = postgres_put_timers(b, t, true);

@@ -2,12 +2,6 @@
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
 
-static void keep_oldest(struct backend_prune *p, int64_t up_ms)
-{
-    if (p->oldest_up_ms < 0 || up_ms < p->oldest_up_ms)
-        p->oldest_up_ms = up_ms > 0 ? up_ms : 0;
-}
-
 /* A result that is old, and of a callback what it tells of. */
 struct old {
     int64_t key, after;
@@ -57,7 +51,7 @@ static int prune_singles(struct backend *b, struct backend_prune *p)
     while ((step = sqlite3_step(st)) == SQLITE_ROW) {
         int64_t up_ms = sqlite3_column_int64(st, 1);
         if (n == 0)
-            keep_oldest(p, up_ms);
+            backend_keep_oldest(p, up_ms);
         if (up_ms > p->until_up_ms)
             break;
         old[n++] = (struct old){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 2)};
@@ -79,7 +73,7 @@ static int find_old_batch(struct backend *b, struct backend_prune *p, int64_t *o
         int64_t up_ms = sqlite3_column_int64(st, 1);
         if (up_ms <= p->until_up_ms)
             *out_key = sqlite3_column_int64(st, 0);
-        keep_oldest(p, up_ms);
+        backend_keep_oldest(p, up_ms);
     }
     (void)sqlite3_reset(st);
     return sqlite_noted_rc(b, step);
@@ -129,7 +123,7 @@ static int find_old_kept(struct backend *b, struct backend_prune *p, struct kept
             *out = (struct kept){
                 sqlite3_column_int64(st, 0), sqlite3_column_int(st, 1) != 0,
                 sqlite3_column_type(st, 3) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 3)};
-        keep_oldest(p, p->until_up_ms + until_ms - b->now.up_ms);
+        backend_keep_oldest(p, p->until_up_ms + until_ms - b->now.up_ms);
     }
     (void)sqlite3_reset(st);
     return sqlite_noted_rc(b, step);

@@ -27,26 +27,11 @@ void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
     bind_blob(st, 16, spec->input, spec->input_len);
 }
 
-/* options.flags. What is stored: never renumber. */
-#define FLAG_PROMISE 1
-#define FLAG_REFS 2
-#define FLAG_SESSION 4
-#define FLAG_ONCE 8
-
-static int flags_of(const struct task_spec *spec)
-{
-    return (spec->is_promise ? FLAG_PROMISE : 0) | (spec->has_refs ? FLAG_REFS : 0) |
-           (spec->in_session ? FLAG_SESSION : 0) | (spec->once ? FLAG_ONCE : 0);
-}
-
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
-    bool is_queued_as_others = !spec->queue && !spec->fair_key && !spec->priority && !spec->limits;
-    if (is_queued_as_others && !spec->unique && retry_is_unsaid(p) && !spec->schedule &&
-        !times->delay_ms && !backend_has_timers(spec) && !flags_of(spec) && !spec->name &&
-        !spec->parent.hi)
+    if (!backend_has_options(spec))
         return false;
     bind_int(st, 1, (int64_t)spec->id.hi);
     bind_text(st, 2, spec->unique);
@@ -62,7 +47,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     bind_text(st, 12, spec->queue);
     bind_text(st, 13, spec->fair_key);
     bind_int(st, 14, spec->priority);
-    bind_int_or_null(st, 15, flags_of(spec), 0);
+    bind_int_or_null(st, 15, backend_flags(spec), 0);
     bind_text(st, 16, spec->limits);
     bind_text(st, 17, spec->name);
     bind_id(st, 18, spec->parent);
@@ -77,7 +62,6 @@ static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
 
 struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
 {
-    int flags = sqlite3_column_int(st, 28);
     struct task_spec spec = {
         .id = read_id(st, 0, 1),
         .lane = (enum lane)sqlite3_column_int(st, 2),
@@ -104,14 +88,11 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .queue = column_text(st, 25),
         .fair_key = column_text(st, 26),
         .priority = sqlite3_column_int(st, 27),
-        .is_promise = flags & FLAG_PROMISE,
-        .has_refs = flags & FLAG_REFS,
-        .in_session = flags & FLAG_SESSION,
-        .once = flags & FLAG_ONCE,
         .limits = column_text(st, 29),
         .name = column_text(st, 30),
         .parent = read_id(st, 31, 32),
     };
+    backend_set_flags(&spec, sqlite3_column_int(st, 28));
     if (input_column >= 0) {
         spec.input_type = column_text(st, input_column);
         spec.input = sqlite3_column_blob(st, input_column + 1);
