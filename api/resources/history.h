@@ -6,7 +6,7 @@
 struct api;
 struct history;
 
-/* Empty, with room for an hour. Never NULL; one owner. */
+/* Empty; as large as an hour of samples needs. Never NULL; one owner. */
 struct history *history_new(void);
 /* NULLs. NULL ok. */
 void history_free(struct history **h);

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/sanitizers.h"
 #include "storage/results.h"
 #include "tests/support/database.h"
 #include "tests/support/suite.h"
@@ -55,11 +56,7 @@ struct database *fixture_database(void)
 }
 
 /* A server has a thread that reads what it says, and ThreadSanitizer allows none before a fork. */
-#ifdef __SANITIZE_THREAD__
-#define SHARES_DATABASE false
-#else
-#define SHARES_DATABASE true
-#endif
+#define SHARES_DATABASE (!FUT_TSAN)
 
 void fixture_database_share(void)
 {

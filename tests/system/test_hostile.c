@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/sanitizers.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/hold.h"
@@ -12,7 +13,7 @@
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if FUT_ASAN || FUT_TSAN
 #define MANY 1000
 #else
 #define MANY 10000

@@ -9,24 +9,16 @@
 
 #include "core/fd.h"
 #include "core/mem.h"
+#include "core/sanitizers.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/hold.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#endif
-
 /* A sanitizer makes each waiter several times as large and slow, and finds nothing in the last
  * 8,000 that it did not find in the first 2,000. The claim is tested without one. */
-#ifdef IS_SANITIZED
+#if FUT_ASAN || FUT_TSAN
 #define MANY 2000
 #else
 #define MANY 10000

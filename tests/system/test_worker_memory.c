@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "core/sanitizers.h"
 #include "tests/support/daemon.h"
 #include "tests/support/peer.h"
 #include "tests/support/suite.h"
@@ -91,7 +92,7 @@ static void must_share(const char *before, const char *path)
 
 START_TEST(test_plugin_table_is_in_memory_once)
 {
-#ifdef __SANITIZE_THREAD__
+#if FUT_TSAN
     (void)printf("NOTE: ThreadSanitizer writes down each read, so that nothing stays shared\n");
 #else
     char *host = daemon_built("futured");

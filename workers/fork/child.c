@@ -16,6 +16,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/proc.h"
+#include "core/sanitizers.h"
 #include "workers/base/run_as.h"
 #include "workers/fork/descent.h"
 #include "workers/fork/groups.h"
@@ -52,8 +53,10 @@ void fork_child_init(void)
  * which is as precious as the daemon for all the rest of the time. */
 static void set_oom_score(const char *score)
 {
+    int error = errno; /* of the fork before */
     if (oom_fd >= 0)
         say(oom_fd, score, strlen(score));
+    errno = error;
 }
 
 /* Its own session and so its own process group (that is what a timeout kills), no signals blocked,
@@ -94,9 +97,7 @@ pid_t fork_child_worker(uint64_t generation, int channel)
     pid_t pid = fork();
     if (pid == 0)
         become_worker(me, generation, channel);
-    int error = errno;
     set_oom_score(own_oom_score);
-    errno = error;
     return pid;
 }
 
@@ -196,21 +197,12 @@ static char **mark_env(pid_t parent, uint64_t generation, const char *const *env
     return marked;
 }
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_SHARE_MEMORY false /* a sanitizer keeps records of each stack and thread */
-#else
-#define CAN_SHARE_MEMORY true
-#endif
-
-/* Not where the child changes its user: who may signal that user's processes could stop it before
- * it is the program, and the fork server with it. */
+/* Not under a sanitizer, which keeps records of each stack and thread, and not where the child
+ * changes its user: who may signal that user's processes could stop it before it is the program,
+ * and the fork server with it. */
 static bool may_share_memory(const struct fork_exec *what)
 {
-    return CAN_SHARE_MEMORY && what->is_local && !run_as_home();
+    return !FUT_ASAN && !FUT_TSAN && what->is_local && !run_as_home();
 }
 
 /* Without a copy of the page tables, which is most of what a fork costs. */
@@ -229,9 +221,7 @@ pid_t fork_child_exec(uint64_t generation, const struct fork_exec *what, int err
     pid_t pid = may_share_memory(what) ? clone_sharing(&s) : fork();
     if (pid == 0)
         (void)become_program(&s);
-    int error = errno;
     set_oom_score(own_oom_score);
-    free(s.env);
-    errno = error;
+    free(s.env); /* which keeps errno */
     return pid;
 }

@@ -10,6 +10,7 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/proc.h"
+#include "core/sanitizers.h"
 #include "workers/fork/groups.h"
 #include "workers/fork/loop.h"
 #include "workers/fork/messages.h"
@@ -20,14 +21,7 @@ struct fork_server {
     struct buf message; /* reused for every request */
 };
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define OWN_THREADS 2 /* ThreadSanitizer has a thread of its own */
-#else
-#define OWN_THREADS 1
-#endif
+#define OWN_THREADS (1 + FUT_TSAN) /* ThreadSanitizer has a thread of its own */
 
 int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
 {

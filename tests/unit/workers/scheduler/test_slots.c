@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 
+#include "core/sanitizers.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
@@ -233,7 +234,7 @@ END_TEST
 
 /* ---- what the system does not give ---- */
 
-#ifndef __SANITIZE_ADDRESS__
+#if !FUT_ASAN
 static bool is_refused(void *ctx)
 {
     (void)ctx;
@@ -289,7 +290,7 @@ int main(void)
     tcase_add_test(t, test_reload_again_and_again_under_load);
     tcase_add_test(t, test_reload_and_changes_by_hand);
     tcase_add_test(t, test_pools_change_after_the_end);
-#ifndef __SANITIZE_ADDRESS__
+#if !FUT_ASAN
     tcase_add_test(t, test_pools_keep_the_threads_that_could_be_had);
 #endif
     return suite_run_cases("pools", t, NULL);
