@@ -31,11 +31,8 @@ static const char *text_of(const json_t *object, const char *member)
 
 static int show_batch(struct cli *c, int argc, char **argv)
 {
-    char *path = cli_path(c, "/v1/batches/", argv[0], "");
-    int code = cli_show(c, path);
     (void)argc;
-    free(path);
-    return code;
+    return cli_show_one(c, "/v1/batches/", argv[0]);
 }
 
 static int list_members(struct cli *c, int argc, char **argv)

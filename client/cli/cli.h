@@ -134,6 +134,8 @@ int cli_list(struct cli *c, const char *path, const char *member, const struct c
              size_t n);
 /* GET path, and a line for each member, those of objects as "object.member". The exit code. */
 int cli_show(struct cli *c, const char *path);
+/* cli_show of one of those that `all` (a path with its last slash) lists. */
+int cli_show_one(struct cli *c, const char *all, const char *name);
 /* A copy in which control characters are "?" and line ends and tabs spaces. NULL: "". free() it. */
 char *cli_safe(const char *s);
 /* Writes s with control characters replaced, so that a task's text cannot drive the terminal. */

@@ -58,6 +58,14 @@ static void print_members(const struct cli *c, json_t *object, const char *befor
     }
 }
 
+int cli_show_one(struct cli *c, const char *all, const char *name)
+{
+    char *path = cli_path(c, all, name, "");
+    int code = cli_show(c, path);
+    free(path);
+    return code;
+}
+
 int cli_show(struct cli *c, const char *path)
 {
     int code = CLI_OK;

@@ -78,10 +78,7 @@ static int run_queues(struct cli *c, int argc, char **argv)
         {"REASON", "reason"},       {"RETENTION", "retention"}};
     if (argc == 0)
         return cli_list(c, "/v1/queues?limit=1000", "queues", columns, FUT_COUNT(columns));
-    char *path = cli_path(c, "/v1/queues/", argv[0], "");
-    int code = cli_show(c, path);
-    free(path);
-    return code;
+    return cli_show_one(c, "/v1/queues/", argv[0]);
 }
 
 static int run_purge(struct cli *c, int argc, char **argv)
@@ -118,10 +115,7 @@ static int run_limits(struct cli *c, int argc, char **argv)
                                                 {"CLOSED", "closed"},   {"OPENS", "opens_at"}};
     if (argc == 0)
         return cli_list(c, "/v1/limits", "limits", columns, FUT_COUNT(columns));
-    char *path = cli_path(c, "/v1/limits/", argv[0], "");
-    int code = cli_show(c, path);
-    free(path);
-    return code;
+    return cli_show_one(c, "/v1/limits/", argv[0]);
 }
 
 static int list_schedules(struct cli *c, int argc, char **argv)
@@ -137,11 +131,8 @@ static int list_schedules(struct cli *c, int argc, char **argv)
 
 static int show_schedule(struct cli *c, int argc, char **argv)
 {
-    char *path = cli_path(c, "/v1/schedules/", argv[0], "");
-    int code = cli_show(c, path);
     (void)argc;
-    free(path);
-    return code;
+    return cli_show_one(c, "/v1/schedules/", argv[0]);
 }
 
 /* Starts the task of each, and prints the ids of the futures. */
