@@ -14,6 +14,17 @@ bool backend_edge_is_met(enum store_on on, enum task_state end)
            (on == STORE_ON_SUCCESS) == (end == TASK_SUCCEEDED);
 }
 
+int64_t backend_edge_kind(const struct backend_edge *e)
+{
+    return (int64_t)e->on | (e->is_unmet ? BACKEND_EDGE_UNMET : 0) |
+           (e->is_wake ? BACKEND_EDGE_WAKE : 0);
+}
+
+enum store_on backend_edge_on(int64_t kind)
+{
+    return (enum store_on)(kind & ~(int64_t)(BACKEND_EDGE_UNMET | BACKEND_EDGE_WAKE));
+}
+
 bool backend_has_timers(const struct task_spec *spec)
 {
     return spec->times.expires_in_ms || spec->times.deadline_ms || spec->times.run_at_wall_ms;
@@ -44,6 +55,27 @@ bool backend_has_options(const struct task_spec *spec)
     return spec->queue || spec->fair_key || spec->priority || spec->limits || spec->unique ||
            !retry_is_unsaid(&spec->retry) || spec->schedule || spec->times.delay_ms ||
            backend_has_timers(spec) || backend_flags(spec) || spec->name || spec->parent.hi;
+}
+
+bool backend_ends_add(struct backend_ends *ends, const struct task *t)
+{
+    int64_t batch = (int64_t)t->spec->batch.hi;
+    size_t i = 0;
+    while (i < ends->n && ends->items[i].batch != batch)
+        i++;
+    if (i == BACKEND_ENDS_MAX)
+        return false;
+    struct backend_end *e = &ends->items[i];
+    if (i == ends->n) {
+        *e = (struct backend_end){.batch = batch};
+        ends->n++;
+    }
+    e->n++;
+    e->failed += t->state == TASK_FAILED;
+    e->cancelled += t->state == TASK_CANCELLED;
+    e->keeps_default = e->keeps_default || !t->keep_ms;
+    e->keep_ms = t->keep_ms > e->keep_ms ? t->keep_ms : e->keep_ms;
+    return true;
 }
 
 void backend_keep_oldest(struct backend_prune *p, int64_t up_ms)

@@ -151,6 +151,27 @@ struct backend_edge {
     bool is_wake;    /* the child is suspended for it, or was when it was suspended last */
 };
 
+/* The ends of members of one batch in this transaction: they are written together. */
+struct backend_end {
+    int64_t batch;
+    uint32_t n, failed, cancelled; /* of the n */
+    bool keeps_default;            /* one of them is kept as others are */
+    int64_t keep_ms;               /* the longest of the rest's; 0: there is none */
+};
+#define BACKEND_ENDS_MAX 32
+struct backend_ends {
+    struct backend_end items[BACKEND_ENDS_MAX];
+    size_t n;
+};
+
+/* The column kind of an edge: what it asks for (enum store_on), and these. They are stored: never
+ * renumber. */
+#define BACKEND_EDGE_UNMET 8
+#define BACKEND_EDGE_WAKE 16
+int64_t backend_edge_kind(const struct backend_edge *e);
+/* What an edge of this kind asks for. */
+enum store_on backend_edge_on(int64_t kind);
+
 /* What is to be done to others when a task has ended, was given another life, or is cancelled with
  * its descendants. The numbers are stored: never renumber. */
 enum backend_cascade_kind {
@@ -429,6 +450,9 @@ int64_t backend_flags(const struct task_spec *spec);
 void backend_set_flags(struct task_spec *spec, int64_t flags);
 /* Has the spec anything that a plain one has not, and that is kept beside it? */
 bool backend_has_options(const struct task_spec *spec);
+/* Counts the end of a member of a batch. False, and nothing is counted: there is no space for
+ * another batch. */
+FUT_MUST_CHECK bool backend_ends_add(struct backend_ends *ends, const struct task *t);
 /* Counts one that is kept, or was before this step, towards the oldest. */
 void backend_keep_oldest(struct backend_prune *p, int64_t up_ms);
 /* Does the task wait for a wall time? */

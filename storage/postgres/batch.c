@@ -73,7 +73,7 @@ int postgres_batch_cancel(struct backend *b, struct task_id id)
     return rc == 0 && !is_there ? FUT_ERR_NOT_FOUND : rc;
 }
 
-static int flush_one(struct backend *b, const struct postgres_ends *e)
+static int flush_one(struct backend *b, const struct backend_end *e)
 {
     b->has_kept = b->has_kept || e->keep_ms;
     int rc =
@@ -88,33 +88,20 @@ static int flush_one(struct backend *b, const struct postgres_ends *e)
 int postgres_flush_ends(struct backend *b)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < b->n_ends; i++)
-        rc = flush_one(b, &b->ends[i]);
-    b->n_ends = 0;
+    for (size_t i = 0; rc == 0 && i < b->ends.n; i++)
+        rc = flush_one(b, &b->ends.items[i]);
+    b->ends.n = 0;
     return rc;
 }
 
 int postgres_end_member(struct backend *b, const struct task *t)
 {
-    int64_t batch = (int64_t)t->spec->batch.hi;
-    size_t i = 0;
-    while (i < b->n_ends && b->ends[i].batch != batch)
-        i++;
-    if (i == POSTGRES_ENDS_MAX) {
-        int rc = postgres_flush_ends(b);
-        if (rc != 0)
-            return rc;
-        i = 0;
-    }
-    if (i == b->n_ends)
-        b->ends[b->n_ends++] = (struct postgres_ends){.batch = batch};
-    struct postgres_ends *e = &b->ends[i];
-    e->n++;
-    e->failed += t->state == TASK_FAILED;
-    e->cancelled += t->state == TASK_CANCELLED;
-    e->keeps_default = e->keeps_default || !t->keep_ms;
-    e->keep_ms = t->keep_ms > e->keep_ms ? t->keep_ms : e->keep_ms;
-    return 0;
+    if (backend_ends_add(&b->ends, t))
+        return 0;
+    int rc = postgres_flush_ends(b);
+    if (rc == 0)
+        FUT_MUST(backend_ends_add(&b->ends, t));
+    return rc;
 }
 
 int postgres_return_member(struct backend *b, struct task_id batch, enum task_state state)
@@ -148,15 +135,12 @@ int postgres_batch_ends(struct backend *b, uint64_t key, struct store_batch *out
     PGresult *r;
     int rc = postgres_flush_ends(b);
     if (rc == 0)
-        rc = postgres_ask(&b->c, P_BATCH_ENDS, PG_VALUES(v_key(key)), &r);
+        rc = postgres_row(postgres_ask(&b->c, P_BATCH_ENDS, PG_VALUES(v_key(key)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        read_ends(r, key, out, out_unfinished);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    read_ends(r, key, out, out_unfinished);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback)
@@ -232,32 +216,26 @@ int postgres_batch_unfinished(struct backend *b, size_t max, struct task *tasks,
 int postgres_find_unique(struct backend *b, const char *unique, struct task_id *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_FIND_UNIQUE, PG_VALUES(v_key_text(unique)), &r);
+    int rc =
+        postgres_row(postgres_ask(&b->c, P_FIND_UNIQUE, PG_VALUES(v_key_text(unique)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        *out = postgres_id(r, 0, 0, 1);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    *out = postgres_id(r, 0, 0, 1);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_find_key(struct backend *b, const char *key, struct backend_key *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_FIND_KEY, PG_VALUES(v_key_text(key)), &r);
+    int rc = postgres_row(postgres_ask(&b->c, P_FIND_KEY, PG_VALUES(v_key_text(key)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0) {
-        *out = (struct backend_key){.id = postgres_id(r, 0, 0, 1)};
-        if (postgres_len(r, 0, 2) == STORE_FINGERPRINT_SIZE)
-            memcpy(out->fingerprint, PQgetvalue(r, 0, 2), STORE_FINGERPRINT_SIZE);
-    } else {
-        rc = FUT_ERR_NOT_FOUND;
-    }
+    *out = (struct backend_key){.id = postgres_id(r, 0, 0, 1)};
+    if (postgres_len(r, 0, 2) == STORE_FINGERPRINT_SIZE)
+        memcpy(out->fingerprint, PQgetvalue(r, 0, 2), STORE_FINGERPRINT_SIZE);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_put_key(struct backend *b, const struct store_key *key, struct task_id id)
@@ -293,27 +271,22 @@ static int read_counts(struct backend_reader *r, struct store_batch *batch, uint
 int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o)
 {
     PGresult *row;
-    bool may_be_empty = false; /* it is a session */
     uint64_t n;
-    int rc = postgres_read(r, P_BATCH, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row);
+    int rc = postgres_row(
+        postgres_read(r, P_BATCH, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row), &row);
     if (rc != 0)
         return rc;
-    if (PQntuples(row) == 0)
-        rc = FUT_ERR_NOT_FOUND;
-    else
-        o->batch = (struct store_batch){.id = o->id,
-                                        .created_wall_ms = postgres_int(row, 0, 0),
-                                        .total = (uint32_t)postgres_int(row, 0, 1),
-                                        .fail_fast = postgres_int(row, 0, 2) != 0,
-                                        .cancelling = postgres_int(row, 0, 3) != 0,
-                                        .callback = postgres_id(row, 0, 4, 5),
-                                        .then = postgres_id(row, 0, 6, 7),
-                                        .parent = postgres_id(row, 0, 8, 9)};
-    if (rc == 0)
-        may_be_empty = postgres_int(row, 0, 10) != 0;
+    o->batch = (struct store_batch){.id = o->id,
+                                    .created_wall_ms = postgres_int(row, 0, 0),
+                                    .total = (uint32_t)postgres_int(row, 0, 1),
+                                    .fail_fast = postgres_int(row, 0, 2) != 0,
+                                    .cancelling = postgres_int(row, 0, 3) != 0,
+                                    .callback = postgres_id(row, 0, 4, 5),
+                                    .then = postgres_id(row, 0, 6, 7),
+                                    .parent = postgres_id(row, 0, 8, 9)};
+    bool may_be_empty = postgres_int(row, 0, 10) != 0; /* it is a session */
     PQclear(row);
-    if (rc == 0)
-        rc = read_counts(r, &o->batch, &n);
+    rc = read_counts(r, &o->batch, &n);
     return rc == 0 && n == 0 && !may_be_empty ? FUT_ERR_NOT_FOUND : rc;
 }
 

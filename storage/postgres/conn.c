@@ -438,6 +438,14 @@ int postgres_ask(struct postgres_conn *c, enum postgres_stmt stmt,
     return rc;
 }
 
+int postgres_row(int rc, PGresult **r)
+{
+    if (rc != 0 || PQntuples(*r) > 0)
+        return rc;
+    PQclear(*r);
+    return FUT_ERR_NOT_FOUND;
+}
+
 int postgres_run(struct postgres_conn *c, enum postgres_stmt stmt,
                  const struct postgres_value *values, size_t n)
 {

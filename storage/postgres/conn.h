@@ -285,6 +285,9 @@ FUT_MUST_CHECK int postgres_send(struct postgres_conn *c, enum postgres_stmt stm
  * the statement is one of its own. */
 FUT_MUST_CHECK int postgres_ask(struct postgres_conn *c, enum postgres_stmt stmt,
                                 const struct postgres_value *values, size_t n, PGresult **out);
+/* Behind postgres_ask and the like: FUT_ERR_NOT_FOUND, and nothing to clear, when they found no
+ * row; else rc. */
+FUT_MUST_CHECK int postgres_row(int rc, PGresult **r);
 /* postgres_ask of a statement whose rows nobody needs, but its end. */
 int postgres_run(struct postgres_conn *c, enum postgres_stmt stmt,
                  const struct postgres_value *values, size_t n);

@@ -8,34 +8,27 @@
 int postgres_find_state(struct backend *b, struct task_id id, enum task_state *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_FIND_STATE, PG_VALUES(v_key(id.hi), v_key(id.lo)), &r);
+    int rc = postgres_row(
+        postgres_ask(&b->c, P_FIND_STATE, PG_VALUES(v_key(id.hi), v_key(id.lo)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        *out = (enum task_state)postgres_int(r, 0, 0);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    *out = (enum task_state)postgres_int(r, 0, 0);
     PQclear(r);
-    return rc;
+    return 0;
 }
-
-/* Beside enum store_on in the column kind. */
-#define UNMET 8
-#define WAKE 16
 
 int postgres_put_edge(struct backend *b, const struct backend_edge *e)
 {
-    return postgres_send(
-        &b->c, P_PUT_EDGE,
-        PG_VALUES(v_key(e->parent.hi), v_key(e->parent.lo), v_key(e->child),
-                  v_int((int)e->on | (e->is_unmet ? UNMET : 0) | (e->is_wake ? WAKE : 0)),
-                  v_int(e->is_pending)));
+    return postgres_send(&b->c, P_PUT_EDGE,
+                         PG_VALUES(v_key(e->parent.hi), v_key(e->parent.lo), v_key(e->child),
+                                   v_int(backend_edge_kind(e)), v_int(e->is_pending)));
 }
 
 int postgres_drop_wakes(struct backend *b, uint64_t child)
 {
     return postgres_send(&b->c, P_DROP_WAKES,
-                         PG_VALUES(v_key(child), v_int(STORE_ON_WAKE | WAKE), v_int(WAKE)));
+                         PG_VALUES(v_key(child), v_int(STORE_ON_WAKE | BACKEND_EDGE_WAKE),
+                                   v_int(BACKEND_EDGE_WAKE)));
 }
 
 static int ask_edges(struct backend *b, enum postgres_stmt stmt,
@@ -52,10 +45,10 @@ static int ask_edges(struct backend *b, enum postgres_stmt stmt,
         int64_t kind = postgres_int(r, (int)i, 3);
         edges[i] = (struct backend_edge){.parent = postgres_id(r, (int)i, 0, 1),
                                          .child = postgres_uint(r, (int)i, 2),
-                                         .on = (enum store_on)(kind & ~(UNMET | WAKE)),
-                                         .is_wake = kind & WAKE,
+                                         .on = backend_edge_on(kind),
+                                         .is_wake = kind & BACKEND_EDGE_WAKE,
                                          .is_pending = postgres_int(r, (int)i, 4) != 0,
-                                         .is_unmet = kind & UNMET};
+                                         .is_unmet = kind & BACKEND_EDGE_UNMET};
     }
     PQclear(r);
     *out_n = n;
@@ -85,15 +78,12 @@ int postgres_parents(struct backend *b, uint64_t child, size_t max, struct backe
 int postgres_place(struct backend *b, uint64_t key, int64_t *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_PLACE, PG_VALUES(v_key(key)), &r);
+    int rc = postgres_row(postgres_ask(&b->c, P_PLACE, PG_VALUES(v_key(key)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        *out = postgres_int(r, 0, 0);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    *out = postgres_int(r, 0, 0);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_submitted(struct backend *b, uint64_t key, uint64_t after, size_t max, uint64_t *keys,
@@ -121,29 +111,23 @@ int postgres_set_unmet(struct backend *b, uint64_t child, uint32_t unmet)
 int postgres_find_live(struct backend *b, uint64_t key, struct task *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_FIND_LIVE, PG_VALUES(v_key(key)), &r);
+    int rc = postgres_row(postgres_ask(&b->c, P_FIND_LIVE, PG_VALUES(v_key(key)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        postgres_read_live(r, 0, out);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    postgres_read_live(r, 0, out);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_find_done(struct backend *b, uint64_t key, struct task *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_FIND_DONE, PG_VALUES(v_key(key)), &r);
+    int rc = postgres_row(postgres_ask(&b->c, P_FIND_DONE, PG_VALUES(v_key(key)), &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        postgres_read_task(b, r, 0, false, out);
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    postgres_read_task(b, r, 0, false, out);
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_put_cascade(struct backend *b, const struct backend_cascade *c)
@@ -156,18 +140,15 @@ int postgres_put_cascade(struct backend *b, const struct backend_cascade *c)
 int postgres_next_cascade(struct backend *b, struct backend_cascade *out)
 {
     PGresult *r;
-    int rc = postgres_ask(&b->c, P_NEXT_CASCADE, PG_NO_VALUES, &r);
+    int rc = postgres_row(postgres_ask(&b->c, P_NEXT_CASCADE, PG_NO_VALUES, &r), &r);
     if (rc != 0)
         return rc;
-    if (PQntuples(r) > 0)
-        *out = (struct backend_cascade){.key = postgres_uint(r, 0, 0),
-                                        .kind = (enum backend_cascade_kind)postgres_int(r, 0, 1),
-                                        .state = (enum task_state)postgres_int(r, 0, 2),
-                                        .after = postgres_uint(r, 0, 3)};
-    else
-        rc = FUT_ERR_NOT_FOUND;
+    *out = (struct backend_cascade){.key = postgres_uint(r, 0, 0),
+                                    .kind = (enum backend_cascade_kind)postgres_int(r, 0, 1),
+                                    .state = (enum task_state)postgres_int(r, 0, 2),
+                                    .after = postgres_uint(r, 0, 3)};
     PQclear(r);
-    return rc;
+    return 0;
 }
 
 int postgres_drop_cascade(struct backend *b, const struct backend_cascade *c)
@@ -195,8 +176,8 @@ int postgres_edges(struct backend_reader *r, struct store_edges *o)
         o->edges[o->n] =
             (struct store_edge){.parent = postgres_id(rows, i, 1, 2),
                                 .child = (size_t)postgres_int(rows, i, 0) - 1,
-                                .on = (enum store_on)(postgres_int(rows, i, 3) & ~(UNMET | WAKE)),
-                                .is_wake = postgres_int(rows, i, 3) & WAKE,
+                                .on = backend_edge_on(postgres_int(rows, i, 3)),
+                                .is_wake = postgres_int(rows, i, 3) & BACKEND_EDGE_WAKE,
                                 .is_pending = postgres_int(rows, i, 4) != 0};
     }
     PQclear(rows);

@@ -131,15 +131,6 @@ enum postgres_stmt postgres_scan_by(const struct task_filter *f, bool is_whole);
 /* ---- the writer -------------------------------------------------------------------------------
  */
 
-/* Members of one batch that have ended in this transaction. */
-struct postgres_ends {
-    int64_t batch;
-    uint32_t n, failed, cancelled; /* of the n */
-    bool keeps_default;            /* one of them is kept as others are */
-    int64_t keep_ms;               /* the longest of the rest's; 0: there is none */
-};
-#define POSTGRES_ENDS_MAX 32
-
 /* What the writer knows without asking, as nobody else writes. A task whose state it knows is
  * changed without waiting for the answer, and the statement itself fails when the row does not
  * agree. */
@@ -172,8 +163,7 @@ struct backend {
     atomic_llong up_offset_ms;
     atomic_bool has_checkpoints; /* there may be some; else nobody looks */
     bool has_kept;               /* likewise: batches or futures with times of their own */
-    struct postgres_ends ends[POSTGRES_ENDS_MAX];
-    size_t n_ends;
+    struct backend_ends ends;
     int64_t cancel_key, cancel_pos;
     struct postgres_known known[POSTGRES_KNOWN];
     uint64_t new_keys[POSTGRES_NEW_KEYS]; /* the latest that were added, in a ring */

@@ -142,13 +142,10 @@ static struct store_reported read_reported(const PGresult *r, int progress)
 int postgres_get(struct backend_reader *r, struct store_get *o)
 {
     PGresult *row;
-    int rc = postgres_read(r, P_GET, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row);
+    int rc = postgres_row(
+        postgres_read(r, P_GET, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row), &row);
     if (rc != 0)
         return rc;
-    if (PQntuples(row) == 0) {
-        PQclear(row);
-        return FUT_ERR_NOT_FOUND;
-    }
     postgres_read_task(r->b, row, 0, true, &o->task);
     o->reported = read_reported(row, C_PROGRESS);
     PQclear(row);
@@ -162,18 +159,15 @@ int postgres_get(struct backend_reader *r, struct store_get *o)
 int postgres_log(struct backend_reader *r, struct store_log *o)
 {
     PGresult *row;
-    int rc = postgres_read(r, P_LOG, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row);
+    int rc = postgres_row(
+        postgres_read(r, P_LOG, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo)), &row), &row);
     if (rc != 0)
         return rc;
-    if (PQntuples(row) > 0) {
-        o->state = (enum task_state)postgres_int(row, 0, 0);
-        o->reported = read_reported(row, 1);
-        backend_copy_log(o, postgres_text(row, 0, 4), postgres_len(row, 0, 4));
-    } else {
-        rc = FUT_ERR_NOT_FOUND;
-    }
+    o->state = (enum task_state)postgres_int(row, 0, 0);
+    o->reported = read_reported(row, 1);
+    backend_copy_log(o, postgres_text(row, 0, 4), postgres_len(row, 0, 4));
     PQclear(row);
-    return rc;
+    return 0;
 }
 
 static int int_or(const PGresult *r, int row, int column, int null)

@@ -41,7 +41,7 @@ int postgres_commit(struct backend *b)
 
 void postgres_rollback(struct backend *b)
 {
-    b->n_ends = 0;
+    b->ends.n = 0;
     b->cancel_key = 0;
     postgres_forget_all(b);
     postgres_txn_rollback(&b->c);

@@ -58,44 +58,31 @@ int sqlite_flush_ends(struct backend *b)
 {
     sqlite3_stmt *st = b->stmts[W_END_MEMBERS];
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < b->n_ends; i++) {
-        bind_int(st, 1, b->ends[i].batch);
-        bind_int(st, 2, b->ends[i].n);
+    for (size_t i = 0; rc == 0 && i < b->ends.n; i++) {
+        bind_int(st, 1, b->ends.items[i].batch);
+        bind_int(st, 2, b->ends.items[i].n);
         bind_int(st, 3, b->now.up_ms);
-        bind_int(st, 4, b->ends[i].failed);
-        bind_int(st, 5, b->ends[i].cancelled);
-        bind_int(st, 6, b->ends[i].keeps_default);
-        rc = sqlite_keep_members(b, &b->ends[i]);
+        bind_int(st, 4, b->ends.items[i].failed);
+        bind_int(st, 5, b->ends.items[i].cancelled);
+        bind_int(st, 6, b->ends.items[i].keeps_default);
+        rc = sqlite_keep_members(b, &b->ends.items[i]);
         if (rc == 0)
             rc = sqlite_run(b, W_END_MEMBERS);
         if (rc == 0)
-            rc = sqlite_keep_batch(b, b->ends[i].batch);
+            rc = sqlite_keep_batch(b, b->ends.items[i].batch);
     }
-    b->n_ends = 0;
+    b->ends.n = 0;
     return rc;
 }
 
 int sqlite_end_member(struct backend *b, const struct task *t)
 {
-    int64_t batch = (int64_t)t->spec->batch.hi;
-    size_t i = 0;
-    while (i < b->n_ends && b->ends[i].batch != batch)
-        i++;
-    if (i == SQLITE_ENDS_MAX) {
-        int rc = sqlite_flush_ends(b);
-        if (rc != 0)
-            return rc;
-        i = 0;
-    }
-    if (i == b->n_ends)
-        b->ends[b->n_ends++] = (struct sqlite_ends){.batch = batch};
-    struct sqlite_ends *e = &b->ends[i];
-    e->n++;
-    e->failed += t->state == TASK_FAILED;
-    e->cancelled += t->state == TASK_CANCELLED;
-    e->keeps_default = e->keeps_default || !t->keep_ms;
-    e->keep_ms = t->keep_ms > e->keep_ms ? t->keep_ms : e->keep_ms;
-    return 0;
+    if (backend_ends_add(&b->ends, t))
+        return 0;
+    int rc = sqlite_flush_ends(b);
+    if (rc == 0)
+        FUT_MUST(backend_ends_add(&b->ends, t));
+    return rc;
 }
 
 int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state)

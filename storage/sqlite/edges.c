@@ -15,17 +15,13 @@ int sqlite_find_state(struct backend *b, struct task_id id, enum task_state *out
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
 }
 
-/* Beside enum store_on in the column kind. */
-#define UNMET 8
-#define WAKE 16
-
 int sqlite_put_edge(struct backend *b, const struct backend_edge *e)
 {
     sqlite3_stmt *st = b->stmts[W_PUT_EDGE];
     bind_int(st, 1, (int64_t)e->parent.hi);
     bind_int(st, 2, (int64_t)e->parent.lo);
     bind_int(st, 3, (int64_t)e->child);
-    bind_int(st, 4, (int)e->on | (e->is_unmet ? UNMET : 0) | (e->is_wake ? WAKE : 0));
+    bind_int(st, 4, backend_edge_kind(e));
     bind_int(st, 5, e->is_pending);
     return sqlite_run(b, W_PUT_EDGE);
 }
@@ -33,9 +29,9 @@ int sqlite_put_edge(struct backend *b, const struct backend_edge *e)
 int sqlite_drop_wakes(struct backend *b, uint64_t child)
 {
     bind_int(b->stmts[W_DROP_WAKES], 1, (int64_t)child);
-    bind_int(b->stmts[W_DROP_WAKES], 2, STORE_ON_WAKE | WAKE);
+    bind_int(b->stmts[W_DROP_WAKES], 2, STORE_ON_WAKE | BACKEND_EDGE_WAKE);
     bind_int(b->stmts[W_END_WAKES], 1, (int64_t)child);
-    bind_int(b->stmts[W_END_WAKES], 2, WAKE);
+    bind_int(b->stmts[W_END_WAKES], 2, BACKEND_EDGE_WAKE);
     int rc = sqlite_run(b, W_DROP_WAKES);
     return rc == 0 ? sqlite_run(b, W_END_WAKES) : rc;
 }
@@ -51,10 +47,10 @@ static int read_edges(struct backend *b, sqlite3_stmt *st, size_t max, struct ba
             .parent = {(uint64_t)sqlite3_column_int64(st, 0),
                        (uint64_t)sqlite3_column_int64(st, 1)},
             .child = (uint64_t)sqlite3_column_int64(st, 2),
-            .on = (enum store_on)(sqlite3_column_int(st, 3) & ~(UNMET | WAKE)),
+            .on = backend_edge_on(sqlite3_column_int(st, 3)),
             .is_pending = sqlite3_column_int(st, 4) != 0,
-            .is_unmet = sqlite3_column_int(st, 3) & UNMET,
-            .is_wake = sqlite3_column_int(st, 3) & WAKE,
+            .is_unmet = sqlite3_column_int(st, 3) & BACKEND_EDGE_UNMET,
+            .is_wake = sqlite3_column_int(st, 3) & BACKEND_EDGE_WAKE,
         };
     }
     (void)sqlite3_reset(st);
@@ -197,13 +193,12 @@ int sqlite_edges(struct backend_reader *r, struct store_edges *o)
         bind_int(st, 1, (int64_t)o->ids[i].hi);
         while ((step = sqlite3_step(st)) == SQLITE_ROW)
             add_edge(o, &cap,
-                     &(struct store_edge){
-                         .parent = {(uint64_t)sqlite3_column_int64(st, 0),
-                                    (uint64_t)sqlite3_column_int64(st, 1)},
-                         .child = i,
-                         .on = (enum store_on)(sqlite3_column_int(st, 2) & ~(UNMET | WAKE)),
-                         .is_wake = sqlite3_column_int(st, 2) & WAKE,
-                         .is_pending = sqlite3_column_int(st, 3) != 0});
+                     &(struct store_edge){.parent = {(uint64_t)sqlite3_column_int64(st, 0),
+                                                     (uint64_t)sqlite3_column_int64(st, 1)},
+                                          .child = i,
+                                          .on = backend_edge_on(sqlite3_column_int(st, 2)),
+                                          .is_wake = sqlite3_column_int(st, 2) & BACKEND_EDGE_WAKE,
+                                          .is_pending = sqlite3_column_int(st, 3) != 0});
         (void)sqlite3_reset(st);
     }
     return sqlite_rc(r->db, step);

@@ -9,15 +9,6 @@
 #include "storage/backend.h"
 #include "storage/sqlite/statements.h"
 
-/* Members of one batch that have ended in this transaction. */
-struct sqlite_ends {
-    int64_t batch;
-    uint32_t n, failed, cancelled; /* of the n */
-    bool keeps_default;            /* one of them is kept as others are */
-    int64_t keep_ms;               /* the longest of the rest's; 0: there is none */
-};
-#define SQLITE_ENDS_MAX 32
-
 /* The writer's: of its thread alone, but for up_offset_ms. */
 struct backend {
     sqlite3 *db;
@@ -28,8 +19,7 @@ struct backend {
     atomic_llong up_offset_ms;   /* wall time - uptime; for the readers, who show due times */
     atomic_bool has_checkpoints; /* the table may have rows; else nobody looks */
     bool has_kept;               /* likewise: batches or futures with times of their own */
-    struct sqlite_ends ends[SQLITE_ENDS_MAX];
-    size_t n_ends;
+    struct backend_ends ends;
     int64_t cancel_key, cancel_pos; /* members of that batch before this place are done */
     int wal_pages;                  /* in the log, as of the latest commit or checkpoint */
     int wal_next_pages;             /* a reader is in the way: the next checkpoint is at so many, */
@@ -238,7 +228,7 @@ int sqlite_find_kept(struct backend *b);
 int sqlite_keep(struct backend *b, const struct task *t);
 /* Before and after ends of members are counted: for how long they are kept, and whether that begins
  * now. */
-int sqlite_keep_members(struct backend *b, const struct sqlite_ends *e);
+int sqlite_keep_members(struct backend *b, const struct backend_end *e);
 int sqlite_keep_batch(struct backend *b, int64_t batch);
 /* From when on the batch is kept as others are; -1: it is not. */
 int sqlite_set_ended(struct backend *b, int64_t batch, int64_t up_ms);

@@ -19,7 +19,7 @@ int sqlite_keep(struct backend *b, const struct task *t)
     return sqlite_run_with_key(b, W_KEEP, (int64_t)t->spec->id.hi);
 }
 
-int sqlite_keep_members(struct backend *b, const struct sqlite_ends *e)
+int sqlite_keep_members(struct backend *b, const struct backend_end *e)
 {
     if (!e->keep_ms)
         return 0;

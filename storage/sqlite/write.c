@@ -19,7 +19,7 @@ int sqlite_commit(struct backend *b)
 
 void sqlite_rollback(struct backend *b)
 {
-    b->n_ends = 0;
+    b->ends.n = 0;
     b->cancel_key = 0;
     if (!sqlite3_get_autocommit(b->db)) /* some failures have rolled back already */
         (void)sqlite_run(b, W_ROLLBACK);
