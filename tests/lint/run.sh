@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 tests/deps.sh lint || exit 2
 
-checks=(layers circles symbols contracts words columns sql_states end_codes no_sleep banned style sizes readmes docs manuals format
+checks=(layers circles symbols contracts words columns sql_states end_codes no_sleep banned style sizes readmes docs manuals mutants format
     shellcheck sdk gcc_analyzer gcc_werror clang_werror cppcheck clang_tidy)
 [ $# -gt 0 ] && checks=("$@")
 passed=0 failed=0
