@@ -23,7 +23,8 @@ systemd=(systemd systemd-sysv dbus)
 test=(openssl python3 python3-croniter python3-dateutil python3-pip python3-setuptools python3-wheel python3-tqdm
     python3-joblib python3-dask mypy jq tmux postgresql)
 command -v npm >/dev/null || test+=(nodejs npm)
-bench=(beanstalkd gearman-job-server redis-server python3)
+bench=(beanstalkd gearman-job-server redis-server python3 python3-celery python3-redis python3-rq python3-distributed
+    task-spooler)
 counts=(valgrind python3)
 soak=(python3)
 python=(libpython3.11-testsuite)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the daemon beside the bare limits of what it is made of and beside its peers, in turn.
 
-    tests/bench/run.py                     everything, less than half an hour; the report, its JSON
+    tests/bench/run.py                     everything, about half an hour; the report, its JSON
                                            and charts go to tests/bench/results/
     tests/bench/run.py enqueue roundtrip   some parts; printed, kept only with --out
     tests/bench/run.py --quick             everything small, a few minutes: does it work?
@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import harness
 import parts_cost
+import parts_frameworks
 import parts_growth
 import parts_nlp
 import parts_rate
@@ -28,7 +29,7 @@ import report
 import servers
 
 PARTS = {**parts_rate.PARTS, **parts_cost.PARTS, **parts_growth.PARTS,
-         **parts_nlp.PARTS}
+         **parts_nlp.PARTS, **parts_frameworks.PARTS}
 # Run only when named: a script each, which prints a table of its own and takes its time.
 SCRIPTS = ("knobs", "alternation")
 
