@@ -273,7 +273,7 @@ bench-ci: deps
 	@tests/bench/count.py --build build/release $(BENCH)
 path-count: deps
 	@tests/deps.sh counts
-	+@$(BUILD) all $(call program,tests/tools/load.c) VARIANT=debug
+	+@$(BUILD) all build/debug/tests/tools/load VARIANT=debug
 	@tests/bench/count.py --build build/debug --walk
 
 # ---- worker programs ------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class Profile:
         self.by_object, self.by_function = collections.Counter(), collections.Counter()
         self.calls = collections.Counter()
         self.by_place = collections.Counter()  # (file, function) -> instructions
+        self.calls_of_place = collections.Counter()
         self._names = {"ob": {}, "fn": {}, "fl": {}}
         self._read(path)
 
@@ -83,21 +84,27 @@ class Profile:
 
     def _read(self, path):
         library, function, callee, file, inclusive = "?", "?", "?", "?", False
+        now, callee_file = "?", None  # the file of the next lines; that of the next callee where it is another one
         for line in open(path, encoding="utf-8", errors="replace"):
             if line.startswith("ob="):
                 library = self._name("ob", line[3:].strip())
             elif line.startswith("cob="):
                 self._name("ob", line[4:].strip())
             elif line.startswith("fl="):
-                file = self._name("fl", line[3:].strip())
-            elif line.startswith(("fi=", "fe=", "cfi=", "cfl=")):
-                self._name("fl", line.split("=", 1)[1].strip())
+                file = now = self._name("fl", line[3:].strip())
+            elif line.startswith(("fi=", "fe=")):
+                now = self._name("fl", line[3:].strip())
+            elif line.startswith(("cfi=", "cfl=")):
+                callee_file = self._name("fl", line[4:].strip())
             elif line.startswith("fn="):
                 function = self._name("fn", line[3:].strip())
             elif line.startswith("cfn="):
                 callee = self._name("fn", line[4:].strip())
             elif line.startswith("calls="):
-                self.calls[callee.split("'")[0]] += int(line[6:].split()[0])
+                times = int(line[6:].split()[0])
+                self.calls[callee.split("'")[0]] += times
+                self.calls_of_place[callee_file or now, callee.split("'")[0]] += times
+                callee_file = None
                 inclusive = True
             elif line[:1] in "0123456789+-*" and line.strip():
                 if not inclusive:
@@ -210,21 +217,44 @@ def show_profiles(counted):
             print("calls: " + ", ".join(f"{name} {times:.2f}" for name, times in system.items()))
 
 
+LOOP_TURN = 5  # instructions, the least that a turn of a loop costs
 FOLDERS = ("core", "storage", "api", "workers", "daemon")
+
+
+def own_file(path):
+    """Below FOLDERS, or None: the folder before that is where the compiler ran."""
+    own = re.search(rf"(?:^|/)((?:{'|'.join(FOLDERS)})/[a-z0-9_/]+\.[ch])$", path)
+    return own[1] if own and pathlib.Path(own[1]).exists() else None
+
+
+def of_each_request(profile, requests):
+    """Tells the request's own way from what other threads do meanwhile (timers, housekeeping, the log): a function of
+    the way is entered for each request, or is a thread's loop, never entered again, that turns for each request."""
+    def is_of_each(place):
+        calls = profile.calls_of_place[place]
+        return calls >= requests or (calls == 0 and profile.by_place[place] >= LOOP_TURN * requests)
+    return is_of_each
 
 
 def walk():
     """Prints the files of the program, and how many functions of each, that the path of one task runs through."""
     with servers.scratch():
-        _, (_, profile, _) = next(measure_daemon(["post_wait_io"]))
-    functions = collections.Counter()
-    for file, _ in profile.by_place:  # the folder before that is where the compiler ran
-        own = re.search(rf"(?:^|/)((?:{'|'.join(FOLDERS)})/[a-z0-9_/]+\.[ch])$", file)
-        if own and pathlib.Path(own[1]).exists():
-            functions[own[1]] += 1
+        _, (_, profile, requests) = next(measure_daemon(["post_wait_io"]))
+    is_of_each = of_each_request(profile, requests)
+    functions, meanwhile = collections.Counter(), collections.defaultdict(list)
+    for place in profile.by_place:
+        file = own_file(place[0])
+        if file and is_of_each(place):
+            functions[file] += 1
+        elif file:
+            meanwhile[file].append(place[1])
     for file, n in sorted(functions.items()):
         print(f"{n:4d} {file}")
-    print(f"{len(functions)} files, {sum(functions.values())} functions")
+    print("meanwhile, not for each request:")
+    for file, names in sorted(meanwhile.items()):
+        print(f"     {file}: {' '.join(sorted(names))}")
+    print(f"{len(functions)} files, {sum(functions.values())} functions; meanwhile, of other threads, "
+          f"{len(set(meanwhile) - set(functions))} more files, {sum(map(len, meanwhile.values()))} functions")
     return 0
 
 
