@@ -68,6 +68,8 @@ static const struct route rows[] = {
      "cancel what is unfinished of a batch"},
     {METHOD_POST, "/v1/sessions", sessions_post, SUBMITS | ATTEMPTS, "", AUTH_SUBMIT, NULL,
      "open a session: {\"handler\": \"python.cpu\", \"max_running\": 4}"},
+    {METHOD_GET, "/v1/sessions", sessions_list, 0, " limit cursor ", AUTH_READ, NULL,
+     "list sessions, newest first"},
     {METHOD_GET, "/v1/sessions/{id}", sessions_get, ATTEMPTS, "", AUTH_READ, NULL,
      "how a session stands"},
     {METHOD_DELETE, "/v1/sessions/{id}", sessions_delete, ATTEMPTS, "", AUTH_SUBMIT, NULL,
@@ -77,7 +79,7 @@ static const struct route rows[] = {
     {METHOD_GET, "/v1/sessions/{id}/events", sessions_events, ATTEMPTS, " fields ", AUTH_READ, NULL,
      "the futures of a session as they are done, also those submitted later, as a stream of "
      "events"},
-    {METHOD_POST, "/v1/sessions/{id}/cancel", batch_view_cancel, ATTEMPTS, "", AUTH_SUBMIT, NULL,
+    {METHOD_POST, "/v1/sessions/{id}/cancel", sessions_cancel, ATTEMPTS, "", AUTH_SUBMIT, NULL,
      "cancel what is unfinished of a session"},
     {METHOD_POST, "/v1/wait", wait_many_post, ROUTE_HAS_BODY | ATTEMPTS, "", AUTH_READ, NULL,
      "wait for the first, all, or the first failure of many futures"},

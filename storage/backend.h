@@ -397,6 +397,7 @@ struct backend_ops {
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
     int (*members)(struct backend_reader *r, struct store_members *o);
     int (*session_get)(struct backend_reader *r, struct store_session_get *o);
+    int (*session_list)(struct backend_reader *r, struct store_session_list *o);
     int (*session_ends)(struct backend_reader *r, struct store_session_ends *o);
     int (*edges)(struct backend_reader *r, struct store_edges *o);
     int (*log)(struct backend_reader *r, struct store_log *o);

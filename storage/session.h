@@ -53,6 +53,17 @@ struct store_session_get {
 };
 extern const struct store_verb store_verb_session_get;
 
+/* Lists sessions, the newest first. */
+struct store_session_list {
+    struct store_op op;
+    uint64_t before;                /* those with id.hi below this one; 0: all */
+    size_t limit;                   /* 1..STORE_LIST_MAX */
+    struct store_session *sessions; /* space for limit, the caller's memory */
+    size_t n;                       /* out */
+    uint64_t next;                  /* out: `before` of the next page; 0: there is none */
+};
+extern const struct store_verb store_verb_session_list;
+
 /* Reads what has ended in a session, in the order of the ends, with results. Listeners hear of the
  * session's id, as of something reported, after each commit that ends some of its tasks, and when
  * it is closed. rc FUT_ERR_NOT_FOUND. */
@@ -66,5 +77,8 @@ struct store_session_ends {
     bool is_finished;   /* out: it is closed and all of its tasks have ended; no more will come */
 };
 extern const struct store_verb store_verb_session_ends;
+
+/* The highest seq that an end may have so far; no session has told of one above it. Any thread. */
+uint64_t store_session_newest_seq(const struct store *s);
 
 #endif

@@ -1,7 +1,8 @@
-#include "api/resources/rows.h"
+#include "api/resources/listing.h"
 
 #include "api/http/request.h"
 #include "api/resources/future_json.h"
+#include "api/resources/rows.h"
 #include "api/resources/show.h"
 #include "api/text/cursor.h"
 #include "api/text/json_out.h"
@@ -20,24 +21,23 @@ static bool refuse_cursor(struct request *r)
     return false;
 }
 
-/* False: the request was answered. */
-static bool read_page(struct request *r, struct store_list *o)
+bool listing_read_page(struct request *r, uint64_t *out_before, size_t *out_limit)
 {
     const char *limit_text = request_arg(r, "limit"), *cursor = request_arg(r, "cursor");
     uint64_t limit = DEFAULT_LIMIT;
     if (limit_text && (!number_parse_uint(limit_text, STORE_LIST_MAX, &limit) || limit < 1))
         return request_refuse_arg(r, "limit", "a whole number from 1 to 1000");
-    if (cursor && !cursor_parse(cursor, &o->before))
+    if (cursor && !cursor_parse(cursor, out_before))
         return refuse_cursor(r);
-    o->limit = (size_t)limit;
+    *out_limit = (size_t)limit;
     return true;
 }
 
 /* Link: the same query with the next cursor. */
-static void add_link(struct request *r, const char *cursor)
+static void add_link(struct request *r, const char *path, const char *cursor)
 {
     struct buf link = BUF_INIT;
-    buf_puts(&link, "</v1/futures?");
+    buf_printf(&link, "<%s?", path);
     for (const struct request_pair *a = r->args; a; a = a->next) {
         if (strcmp(a->name, "cursor") == 0)
             continue;
@@ -50,10 +50,21 @@ static void add_link(struct request *r, const char *cursor)
     buf_release(&link);
 }
 
+void listing_end_page(struct request *r, const char *path, uint64_t next)
+{
+    char cursor[CURSOR_TEXT_SIZE];
+    if (next) {
+        cursor_format(next, cursor);
+        add_link(r, path, cursor);
+    }
+    json_out_str(&r->out, "next_cursor", next ? cursor : NULL);
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}
+
 static void listed(struct request *r)
 {
     struct store_list *o = &r->op.list;
-    char cursor[CURSOR_TEXT_SIZE];
     struct waiting_scene scene;
     if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
@@ -66,13 +77,7 @@ static void listed(struct request *r)
         future_json_write_summary(&r->out, &o->tasks[i], &scene);
     }
     buf_putc(&r->out, ']');
-    if (o->next) {
-        cursor_format(o->next, cursor);
-        add_link(r, cursor);
-    }
-    json_out_str(&r->out, "next_cursor", o->next ? cursor : NULL);
-    buf_putc(&r->out, '}');
-    request_reply_json(r, 200);
+    listing_end_page(r, "/v1/futures", o->next);
 }
 
 static void drop_list(struct request *r)
@@ -84,7 +89,7 @@ static void drop_list(struct request *r)
 void listing_get(struct request *r)
 {
     struct store_list o = {0};
-    if (!request_read_filter(r, &o.filter) || !read_page(r, &o))
+    if (!request_read_filter(r, &o.filter) || !listing_read_page(r, &o.before, &o.limit))
         return;
     o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
     r->op.list = o;

@@ -10,6 +10,7 @@
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
+#include "api/resources/listing.h"
 #include "api/resources/rows.h"
 #include "api/resources/show.h"
 #include "api/resources/submission.h"
@@ -117,7 +118,8 @@ static int check_handler(struct request *r, struct asked *a, const char **out_na
     return 0;
 }
 
-/* ---- POST, GET, DELETE ----------------------------------------------------------------------- */
+/* ---- POST, GET, DELETE, cancel
+ * ----------------------------------------------------------------------- */
 
 static void write_session(struct request *r, const struct store_session *s,
                           const struct store_batch *b)
@@ -126,6 +128,7 @@ static void write_session(struct request *r, const struct store_session *s,
     id_format(s->id, id);
     store_session_limit(s->id, limit);
     uint32_t max_running = store_limit_max_running(r->api->cfg.store, limit);
+    json_out_comma(&r->out);
     buf_putc(&r->out, '{');
     json_out_str(&r->out, "id", id);
     json_out_str(&r->out, "handler", s->handler);
@@ -240,6 +243,58 @@ void sessions_delete(struct request *r)
         return;
     r->op.session_close = (struct store_session_close){.id = id, .now_wall_ms = clock_wall_ms()};
     request_post(r, &store_verb_session_close, NULL, closed);
+}
+
+static void cancelled(struct request *r)
+{
+    struct task_id id = r->op.batch_cancel.id;
+    if (r->op.base.rc != 0)
+        sessions_fail(r, r->op.base.rc);
+    else
+        get(r, id, found);
+}
+
+/* Its tasks are those of the batch with its id. */
+static void cancel_found(struct request *r)
+{
+    struct task_id id = r->op.session_get.id;
+    if (r->op.base.rc != 0) {
+        sessions_fail(r, r->op.base.rc);
+        return;
+    }
+    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    request_post(r, &store_verb_batch_cancel, NULL, cancelled);
+}
+
+void sessions_cancel(struct request *r)
+{
+    struct task_id id;
+    if (sessions_read_id(r, &id))
+        get(r, id, cancel_found);
+}
+
+static void listed(struct request *r)
+{
+    const struct store_session_list *o = &r->op.session_list;
+    if (o->op.rc != 0) {
+        request_fail(r, o->op.rc);
+        return;
+    }
+    buf_puts(&r->out, "{\"sessions\":[");
+    for (size_t i = 0; i < o->n; i++)
+        write_session(r, &o->sessions[i], NULL);
+    buf_putc(&r->out, ']');
+    listing_end_page(r, "/v1/sessions", o->next);
+}
+
+void sessions_list(struct request *r)
+{
+    struct store_session_list o = {0};
+    if (!listing_read_page(r, &o.before, &o.limit))
+        return;
+    o.sessions = arena_alloc(&r->arena, o.limit * sizeof(*o.sessions));
+    r->op.session_list = o;
+    request_post(r, &store_verb_session_list, NULL, listed);
 }
 
 /* ---- its events ------------------------------------------------------------------------------ */
@@ -358,6 +413,17 @@ static void read_page(struct request *r)
     request_post(r, &store_verb_session_ends, drop_page, page_read);
 }
 
+/* Nothing would be told until as many tasks have ended. */
+static void refuse_last(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_HISTORY_GONE,
+                "No event has this id yet, so the stream cannot go on behind it: the database is "
+                "another one, or older, than when it was told.");
+    problem_set_parameter(&p, "Last-Event-ID");
+    request_problem(r, &p);
+}
+
 static void begin(struct request *r)
 {
     struct stream *s = r->work;
@@ -367,6 +433,10 @@ static void begin(struct request *r)
         sessions_fail(r, r->op.base.rc);
         return;
     }
+    if (s->last > store_session_newest_seq(r->api->cfg.store)) {
+        refuse_last(r);
+        return;
+    }
     r->link = (struct waiter_link){.id = s->id};
     if (!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, &wish)) {
         problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");
@@ -374,27 +444,15 @@ static void begin(struct request *r)
         request_problem(r, &p);
         return;
     }
-    request_add_header(r, "Cache-Control", "no-cache");
-    request_add_header(r, "X-Accel-Buffering", "no"); /* proxies: do not collect */
-    request_stream(r, event_out_type(&s->out), read_page);
-    event_out_begin(&r->out, &s->out);
+    request_stream_events(r, &s->out, read_page);
 }
 
 void sessions_events(struct request *r)
 {
     struct stream *s = arena_alloc(&r->arena, sizeof(*s));
-    const char *last = http_header(r, "Last-Event-ID");
-    struct problem p;
     *s = (struct stream){.limit = PAGE_MEDIUM};
-    event_out_choose(&s->out, http_header(r, "Accept"));
-    if (last && *last && !number_parse_uint(last, UINT64_MAX, &s->last)) {
-        problem_set(&p, PROBLEM_INVALID_HEADER,
-                    "Last-Event-ID must be the id of an event of such a stream, a number.");
-        problem_set_parameter(&p, "Last-Event-ID");
-        request_problem(r, &p);
-        return;
-    }
-    if (!show_read_fields(r, &s->fields) || !sessions_read_id(r, &s->id))
+    if (!request_stream_last_event(r, UINT64_MAX, &s->last) || !show_read_fields(r, &s->fields) ||
+        !sessions_read_id(r, &s->id))
         return;
     r->work = s;
     get(r, s->id, begin);

@@ -1,4 +1,4 @@
-/* batches: the commands on batches: batch and graph. */
+/* batches: the commands on tasks that belong together: batch, graph and sessions. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,17 +41,24 @@ static int list_members(struct cli *c, int argc, char **argv)
     return futures_list_batch(c, argv[0]);
 }
 
-static int cancel_batch(struct cli *c, int argc, char **argv)
+/* One request whose answer is printed as JSON alone. */
+static int change(struct cli *c, const char *method, const char *all, const char *name,
+                  const char *what)
 {
     int code = CLI_OK;
-    char *path = cli_path(c, "/v1/batches/", argv[0], "/cancel");
-    json_t *answer = cli_ask(c, &(struct remote_request){.method = "POST", .path = path}, &code);
-    (void)argc;
+    char *path = cli_path(c, all, name, what);
+    json_t *answer = cli_ask(c, &(struct remote_request){.method = method, .path = path}, &code);
     if (answer && c->format == CLI_JSON)
         cli_print_json(answer);
     json_decref(answer);
     free(path);
     return code;
+}
+
+static int cancel_batch(struct cli *c, int argc, char **argv)
+{
+    (void)argc;
+    return change(c, "POST", "/v1/batches/", argv[0], "/cancel");
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -248,10 +255,59 @@ static int run_graph(struct cli *c, int argc, char **argv)
     return code;
 }
 
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static int list_sessions(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_column columns[] = {{"ID", "id"},
+                                                {"HANDLER", "handler"},
+                                                {"MAX", "max_running"},
+                                                {"CLOSED", "closed"},
+                                                {"TOTAL", "total"},
+                                                {"UNFINISHED", "unfinished"},
+                                                {"CREATED", "created_at"}};
+    (void)argc, (void)argv;
+    return cli_list(c, "/v1/sessions?limit=1000", "sessions", columns, FUT_COUNT(columns));
+}
+
+static int show_session(struct cli *c, int argc, char **argv)
+{
+    (void)argc;
+    return cli_show_one(c, "/v1/sessions/", argv[0]);
+}
+
+static int cancel_sessions(struct cli *c, int argc, char **argv)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < argc && code == CLI_OK; i++)
+        code = change(c, "POST", "/v1/sessions/", argv[i], "/cancel");
+    return code;
+}
+
+static int close_sessions(struct cli *c, int argc, char **argv)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < argc && code == CLI_OK; i++)
+        code = change(c, "DELETE", "/v1/sessions/", argv[i], "");
+    return code;
+}
+
+static int run_sessions(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_action actions[] = {{"show", 1, 1, show_session},
+                                                {"cancel", 1, -1, cancel_sessions},
+                                                {"close", 1, -1, close_sessions},
+                                                {0}};
+    return cli_act(c, actions, argc ? show_session : list_sessions, argc ? 1 : 0, argc, argv);
+}
+
 const struct cli_command cli_batches_commands[] = {
     {"batch", "[show|members|results|cancel] BATCH",
      "show how far a batch is, list its members, print its results, or cancel it", batch_options, 1,
      2, run_batch},
     {"graph", "BATCH", "show what the tasks of a batch wait for", graph_options, 1, 1, run_graph},
+    {"sessions", "[show|cancel|close] [SESSION...]",
+     "list the sessions, show one, cancel what is unfinished of them, or close them", NULL, 0, -1,
+     run_sessions},
     {0},
 };

@@ -22,6 +22,7 @@ static const struct kind {
     {"LIMIT", "/v1/limits", "limits", "name", "max_running"},
     {"ID", "/v1/futures?limit=100", "futures", "id", "handler"},
     {"BATCH", "/v1/futures?limit=1000", "futures", "batch", "handler"},
+    {"SESSION", "/v1/sessions?limit=1000", "sessions", "id", "handler"},
     {"CODE", "/v1/failures", "failures", "code", "handler"},
 };
 

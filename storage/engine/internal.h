@@ -126,6 +126,7 @@ struct store {
     struct store_stats published;        /* guarded by mu */
 
     struct store_durations durations; /* written by the writer */
+    atomic_uint_fast64_t newest_seq;  /* of the ends that are committed */
     struct thread_probe probe;        /* of the writer */
     struct store_op probe_op;
 

@@ -55,6 +55,14 @@ static void prepare_members(struct store_op *op)
     o->n = 0;
 }
 
+static void prepare_session_list(struct store_op *op)
+{
+    struct store_session_list *o = FUT_CONTAINER(op, struct store_session_list, op);
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    o->next = 0;
+}
+
 static void prepare_session_ends(struct store_op *op)
 {
     struct store_session_ends *o = FUT_CONTAINER(op, struct store_session_ends, op);
@@ -120,6 +128,7 @@ READ_VERB(get_many, NULL);
 READ_VERB(batch_get, NULL);
 READ_VERB(members, prepare_members);
 READ_VERB(session_get, NULL);
+READ_VERB(session_list, prepare_session_list);
 READ_VERB(session_ends, prepare_session_ends);
 READ_VERB(edges, prepare_edges);
 READ_VERB(list, prepare_list);

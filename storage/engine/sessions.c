@@ -13,6 +13,11 @@ void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE])
     (void)snprintf(out, STORE_SESSION_LIMIT_SIZE, "%s%s", STORE_SESSION_LIMIT, text);
 }
 
+uint64_t store_session_newest_seq(const struct store *s)
+{
+    return atomic_load_explicit(&s->newest_seq, memory_order_relaxed);
+}
+
 static int define_limit(struct store *s, const struct store_session_open *o)
 {
     struct store_limit limit = {.max_running = o->max_running};

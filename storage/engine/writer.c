@@ -126,6 +126,7 @@ static int commit(struct store *s)
     if (rc != 0)
         return rc;
     histogram_observe(&s->durations.commit, clock_mono_us() - began_mono_us);
+    atomic_store_explicit(&s->newest_seq, w->now.seq, memory_order_relaxed);
     w->in_txn = false;
     lines_committed(&w->lines);
     limit_set_committed(&w->limits);

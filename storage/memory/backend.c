@@ -467,6 +467,7 @@ const struct backend_ops backend_memory = {
     .batch_get = memory_batch_get,
     .members = memory_members,
     .session_get = memory_session_get,
+    .session_list = memory_session_list,
     .session_ends = memory_session_ends,
     .edges = memory_edges,
     .log = memory_log,

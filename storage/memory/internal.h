@@ -168,6 +168,7 @@ int memory_session_find(struct backend *b, uint64_t key, struct store_session *o
 int memory_session_add(struct backend *b, uint64_t key, uint32_t n);
 int memory_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
 int memory_session_get(struct backend_reader *r, struct store_session_get *o);
+int memory_session_list(struct backend_reader *r, struct store_session_list *o);
 int memory_session_ends(struct backend_reader *r, struct store_session_ends *o);
 
 /* schedules.c */

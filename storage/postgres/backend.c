@@ -197,6 +197,7 @@ const struct backend_ops backend_postgres = {
     .batch_get = postgres_batch_get,
     .members = postgres_members,
     .session_get = postgres_session_get,
+    .session_list = postgres_session_list,
     .session_ends = postgres_session_ends,
     .edges = postgres_edges,
     .log = postgres_log,

@@ -92,6 +92,7 @@ enum postgres_stmt {
     P_DELETE_EMPTY_BATCH,
     P_PUT_SESSION,
     P_FIND_SESSION,
+    P_SESSION_LIST,
     P_ADD_TO_SESSION,
     P_CLOSE_SESSION,
     P_SESSION_ENDS,

@@ -324,6 +324,7 @@ int postgres_session_find(struct backend *b, uint64_t key, struct store_session 
 int postgres_session_add(struct backend *b, uint64_t key, uint32_t n);
 int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
 int postgres_session_get(struct backend_reader *r, struct store_session_get *o);
+int postgres_session_list(struct backend_reader *r, struct store_session_list *o);
 int postgres_session_ends(struct backend_reader *r, struct store_session_ends *o);
 
 /* bulk.c */

@@ -5,18 +5,22 @@
 #include "core/mem.h"
 #include "storage/postgres/internal.h"
 
+static void read_row(PGresult *rows, int i, struct store_session *out)
+{
+    *out = (struct store_session){.id = {postgres_uint(rows, i, 0), postgres_uint(rows, i, 1)},
+                                  .created_wall_ms = postgres_int(rows, i, 3),
+                                  .closed_wall_ms = postgres_int(rows, i, 4),
+                                  .total = (uint32_t)postgres_int(rows, i, 5),
+                                  .unfinished = postgres_uint(rows, i, 6)};
+    (void)snprintf(out->handler, sizeof(out->handler), "%s", postgres_text(rows, i, 2));
+}
+
 /* Reads the row of a result, if there is one, and frees the result. */
-static int read_session(PGresult *r, uint64_t key, struct store_session *out)
+static int read_session(PGresult *r, struct store_session *out)
 {
     int rc = PQntuples(r) > 0 ? 0 : FUT_ERR_NOT_FOUND;
-    if (rc == 0) {
-        *out = (struct store_session){.id = {key, postgres_uint(r, 0, 0)},
-                                      .created_wall_ms = postgres_int(r, 0, 2),
-                                      .closed_wall_ms = postgres_int(r, 0, 3),
-                                      .total = (uint32_t)postgres_int(r, 0, 4),
-                                      .unfinished = postgres_uint(r, 0, 5)};
-        (void)snprintf(out->handler, sizeof(out->handler), "%s", postgres_text(r, 0, 1));
-    }
+    if (rc == 0)
+        read_row(r, 0, out);
     PQclear(r);
     return rc;
 }
@@ -45,7 +49,7 @@ int postgres_session_find(struct backend *b, uint64_t key, struct store_session 
     int rc = postgres_flush_ends(b);
     if (rc == 0)
         rc = postgres_ask(&b->c, P_FIND_SESSION, PG_VALUES(v_key(key)), &r);
-    return rc == 0 ? read_session(r, key, out) : rc;
+    return rc == 0 ? read_session(r, out) : rc;
 }
 
 int postgres_session_add(struct backend *b, uint64_t key, uint32_t n)
@@ -67,8 +71,25 @@ int postgres_session_get(struct backend_reader *r, struct store_session_get *o)
     PGresult *row;
     int rc = postgres_read(r, P_FIND_SESSION, PG_VALUES(v_key(o->id.hi)), &row);
     if (rc == 0)
-        rc = read_session(row, o->id.hi, &o->session);
+        rc = read_session(row, &o->session);
     return rc == 0 && !id_equal(o->session.id, o->id) ? FUT_ERR_NOT_FOUND : rc;
+}
+
+int postgres_session_list(struct backend_reader *r, struct store_session_list *o)
+{
+    PGresult *rows;
+    uint64_t before = o->before ? o->before : INT64_MAX;
+    int rc = postgres_read(r, P_SESSION_LIST,
+                           PG_VALUES(v_key(before), v_int((int64_t)o->limit + 1)), &rows);
+    if (rc != 0)
+        return rc;
+    size_t n = (size_t)PQntuples(rows);
+    for (; o->n < n && o->n < o->limit; o->n++)
+        read_row(rows, (int)o->n, &o->sessions[o->n]);
+    if (n > o->limit)
+        o->next = o->sessions[o->n - 1].id.hi;
+    PQclear(rows);
+    return 0;
 }
 
 /* What is over has ended before the ends are read, so none of them is missed. */

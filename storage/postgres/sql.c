@@ -7,6 +7,9 @@
 #define SCHEDULE_COLUMNS                                                                           \
     "name, is_file, is_paused, is_ready, revision, since_ms, next_ms, due_ms, waiting_ms, runs, "  \
     "text"
+#define SESSION_COLUMNS                                                                            \
+    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"     \
+    " JOIN batches b ON b.key = s.key"
 #define EDGE_COLUMNS "parent, parent_lo, child, kind, is_pending"
 
 /* What follows `tasks t` (or what drives it) in a walk by descending key. */
@@ -219,8 +222,8 @@ const char *const postgres_sql[P_COUNT] = {
         " ON CONFLICT (key) DO NOTHING RETURNING key), s AS (INSERT INTO sessions (key, lo,"
         " handler, created_ms) SELECT key, $2::int8, $3, $4::int8 FROM b RETURNING 1)"
         " SELECT count(*) FROM s",
-    [P_FIND_SESSION] = "SELECT s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished"
-                       " FROM sessions s JOIN batches b ON b.key = s.key WHERE s.key = $1",
+    [P_FIND_SESSION] = "SELECT " SESSION_COLUMNS " WHERE s.key = $1",
+    [P_SESSION_LIST] = "SELECT " SESSION_COLUMNS " WHERE s.key < $1 ORDER BY s.key DESC LIMIT $2",
     [P_ADD_TO_SESSION] =
         "UPDATE batches SET total = total + $2, unfinished = unfinished + $2, up_ms = NULL,"
         " keeps_default = keeps_default AND total > 0 WHERE key = $1",

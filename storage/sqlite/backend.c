@@ -239,6 +239,7 @@ const struct backend_ops backend_sqlite = {
     .batch_get = sqlite_batch_get,
     .members = sqlite_members,
     .session_get = sqlite_session_get,
+    .session_list = sqlite_session_list,
     .session_ends = sqlite_session_ends,
     .edges = sqlite_edges,
     .log = sqlite_log,

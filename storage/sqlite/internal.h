@@ -100,8 +100,8 @@ enum task_column {
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
 #define SESSION_COLUMNS                                                                            \
-    "s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"            \
-    " JOIN batches b ON b.key = s.key WHERE s.key = ?1"
+    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"     \
+    " JOIN batches b ON b.key = s.key"
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 /* What TASK_COLUMNS wants besides `options o`. */
@@ -322,6 +322,7 @@ int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
 /* Deletes the session of a batch that goes; *out hi 0: it was none. */
 int sqlite_session_delete(struct backend *b, int64_t key, struct task_id *out);
 int sqlite_session_get(struct backend_reader *r, struct store_session_get *o);
+int sqlite_session_list(struct backend_reader *r, struct store_session_list *o);
 int sqlite_session_ends(struct backend_reader *r, struct store_session_ends *o);
 int sqlite_find_unique(struct backend *b, const char *unique, struct task_id *out);
 int sqlite_find_key(struct backend *b, const char *key, struct backend_key *out);

@@ -40,7 +40,8 @@ static const char *const sql[R_COUNT] = {
         "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
         " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS
             JOIN_OPTIONS " WHERE b.key = ?1 AND b.lo = ?2 ORDER BY t.batch_pos LIMIT ?4",
-    [R_SESSION] = "SELECT " SESSION_COLUMNS,
+    [R_SESSION] = "SELECT " SESSION_COLUMNS " WHERE s.key = ?1",
+    [R_SESSION_LIST] = "SELECT " SESSION_COLUMNS " WHERE s.key < ?1 ORDER BY s.key DESC LIMIT ?2",
     [R_SESSION_ENDS] =
         "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM results r INDEXED BY results_session"
         " CROSS JOIN tasks t ON t.key = r.key" JOIN_LIVE JOIN_OPTIONS

@@ -4,20 +4,25 @@
 
 #include "storage/sqlite/internal.h"
 
+static void read_row(sqlite3_stmt *st, struct store_session *out)
+{
+    *out = (struct store_session){.id = {.hi = (uint64_t)sqlite3_column_int64(st, 0),
+                                         .lo = (uint64_t)sqlite3_column_int64(st, 1)},
+                                  .created_wall_ms = sqlite3_column_int64(st, 3),
+                                  .closed_wall_ms = sqlite3_column_int64(st, 4),
+                                  .total = (uint32_t)sqlite3_column_int64(st, 5),
+                                  .unfinished = (uint64_t)sqlite3_column_int64(st, 6)};
+    (void)snprintf(out->handler, sizeof(out->handler), "%s", column_text(st, 2));
+}
+
 /* Its id stays unset but for the key where there is none. *out_step: as SQLite says. */
 static void find(sqlite3_stmt *st, uint64_t key, struct store_session *out, int *out_step)
 {
     bind_int(st, 1, (int64_t)key);
     *out = (struct store_session){.id = {.hi = key}};
     *out_step = sqlite3_step(st);
-    if (*out_step == SQLITE_ROW) {
-        out->id.lo = (uint64_t)sqlite3_column_int64(st, 0);
-        (void)snprintf(out->handler, sizeof(out->handler), "%s", column_text(st, 1));
-        out->created_wall_ms = sqlite3_column_int64(st, 2);
-        out->closed_wall_ms = sqlite3_column_int64(st, 3);
-        out->total = (uint32_t)sqlite3_column_int64(st, 4);
-        out->unfinished = (uint64_t)sqlite3_column_int64(st, 5);
-    }
+    if (*out_step == SQLITE_ROW)
+        read_row(st, out);
     (void)sqlite3_reset(st);
 }
 
@@ -98,6 +103,20 @@ static int find_read(struct backend_reader *r, struct task_id id, struct store_s
 int sqlite_session_get(struct backend_reader *r, struct store_session_get *o)
 {
     return find_read(r, o->id, &o->session);
+}
+
+int sqlite_session_list(struct backend_reader *r, struct store_session_list *o)
+{
+    sqlite3_stmt *st = r->stmts[R_SESSION_LIST];
+    int step;
+    bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
+    bind_int(st, 2, (int64_t)o->limit + 1);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && o->n < o->limit)
+        read_row(st, &o->sessions[o->n++]);
+    (void)sqlite3_reset(st);
+    if (step == SQLITE_ROW)
+        o->next = o->sessions[o->n - 1].id.hi;
+    return sqlite_rc(r->db, step);
 }
 
 /* What is over has ended before the ends are read, so none of them is missed. */

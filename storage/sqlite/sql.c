@@ -138,7 +138,7 @@ static const char *const sql[W_COUNT] = {
     [W_PUT_SESSION_BATCH] =
         "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms, failed,"
         " cancelled) VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 0, 0)",
-    [W_FIND_SESSION] = "SELECT " SESSION_COLUMNS,
+    [W_FIND_SESSION] = "SELECT " SESSION_COLUMNS " WHERE s.key = ?1",
     [W_ADD_TO_SESSION] = "UPDATE batches SET total = total + ?2, unfinished = unfinished + ?2,"
                          " up_ms = NULL, keeps_default = keeps_default AND total > 0"
                          " WHERE key = ?1",

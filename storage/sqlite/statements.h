@@ -163,6 +163,7 @@ enum read_stmt {
     R_BATCH_COUNTS,
     R_MEMBERS,
     R_SESSION,
+    R_SESSION_LIST,
     R_SESSION_ENDS,
     R_LOG,
     R_INPUT,

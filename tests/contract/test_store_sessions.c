@@ -266,13 +266,41 @@ START_TEST(test_store_sessions_go_after_the_retention)
 }
 END_TEST
 
+START_TEST(test_store_sessions_are_listed)
+{
+    begin(_i);
+    struct task_id ids[3], member;
+    struct store_session page[MOST];
+    for (int i = 0; i < 3; i++)
+        ids[i] = open_session(0);
+    ck_assert_int_eq(join(ids[0], "echo", 1, &member), 0);
+    ck_assert_int_eq(close_session(ids[0]), 0);
+    struct store_session_list o = {.limit = 2, .sessions = page};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_list, &o.op), 0);
+    ck_assert_uint_eq(o.n, 2);
+    ck_assert(id_equal(page[0].id, ids[2]) && id_equal(page[1].id, ids[1]));
+    ck_assert_uint_eq(o.next, ids[1].hi);
+    o = (struct store_session_list){.before = o.next, .limit = 2, .sessions = page};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_list, &o.op), 0);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert_uint_eq(o.next, 0);
+    ck_assert(id_equal(page[0].id, ids[0]));
+    ck_assert_str_eq(page[0].handler, "echo");
+    ck_assert_uint_eq(page[0].total, 1);
+    ck_assert_uint_eq(page[0].unfinished, 1);
+    ck_assert_int_gt(page[0].closed_wall_ms, 0);
+    ck_assert_uint_lt(store_session_newest_seq(k.store), 1000000);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         test_store_sessions_are_added_to,           test_store_sessions_refuse_what_is_not_theirs,
         test_store_sessions_tell_ends_in_order,     test_store_sessions_over_when_closed_and_done,
         test_store_sessions_limit_what_runs,        test_store_sessions_last_over_a_restart,
-        test_store_sessions_go_after_the_retention,
+        test_store_sessions_go_after_the_retention, test_store_sessions_are_listed,
     };
     return fixture_run_on_all("store sessions", tests, FUT_COUNT(tests));
 }

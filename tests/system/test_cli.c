@@ -152,6 +152,13 @@ static const struct {
     {"future batch results", 2, NULL, "`results` takes 1 here"},
     {"future batch nix nix", 2, NULL, "`nix` is nothing that this command does"},
     {"future batch nix", 5, NULL, "No batch has the id"},
+    {"id=$(curl -s $FUTURED_URL/v1/sessions -d '{\"handler\":\"echo\",\"max_running\":3}' | jq -r "
+     ".id); future sessions | grep $id | cut -f2-6; future sessions cancel $id; future sessions "
+     "close $id; future sessions $id | grep -w closed; future complete sessions close \"\" | grep "
+     "-c "
+     "$id",
+     0, "echo\t3\tfalse\t0\t0\nclosed\ttrue\n1\n", NULL},
+    {"future sessions cancel $(future submit echo 1)", 5, NULL, "No session has this id"},
     /* schedules and limits */
     {"curl -s -X PUT $FUTURED_URL/v1/schedules/hourly -d '{\"cron\":\"@hourly\",\"task\":"
      "{\"handler\":\"echo\",\"input\":\"tick\"}}' >/dev/null; future schedules | cut -f1,3,4; "

@@ -204,6 +204,70 @@ START_TEST(test_sessions_cancel_and_refuse)
 }
 END_TEST
 
+/* A batch is no session, whatever its id. */
+START_TEST(test_sessions_cancel_no_batch)
+{
+    d = daemon_start_with(NULL, 0);
+    struct http_reply r = api_post(daemon_url(d), "/v1/batches",
+                                   "{\"handler\":\"sleep\",\"inputs\":[{\"seconds\":60}]}");
+    char *batch = xstrdup(api_str(r.json, "id"));
+    http_reply_release(&r);
+    ck_assert_int_eq(status_of(ask("POST", batch, "/cancel", NULL, "X-No: 1"), "unknown_session"),
+                     404);
+    ck_assert_int_eq(status_of(ask("POST", "x", "/cancel", NULL, "X-No: 1"), "unknown_session"),
+                     404);
+    r = api_get(daemon_url(d), "/v1/batches/%s", batch);
+    ck_assert_int_eq(api_int(api_at(r.json, "counts"), "cancelled"), 0);
+    http_reply_release(&r);
+    char *path = text_printf("/v1/batches/%s/cancel", batch);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), path, ""), NULL), 200);
+    free(path);
+    free(batch);
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_are_listed_in_pages)
+{
+    char ids[3][ID_TEXT_SIZE];
+    d = daemon_start_with(NULL, 0);
+    for (int i = 0; i < 3; i++)
+        open_session(i ? "{\"handler\":\"echo\"}" : "{\"handler\":\"sleep\",\"max_running\":5}",
+                     ids[i]);
+    struct http_reply r = api_get(daemon_url(d), "/v1/sessions?limit=2");
+    const json_t *page = api_at(r.json, "sessions");
+    ck_assert_uint_eq(json_array_size(page), 2);
+    ck_assert_str_eq(api_str(json_array_get(page, 0), "id"), ids[2]);
+    ck_assert_ptr_nonnull(strstr(r.head, "</v1/sessions?limit=2&cursor="));
+    char *path = text_printf("/v1/sessions?limit=2&cursor=%s", api_str(r.json, "next_cursor"));
+    http_reply_release(&r);
+    r = api_get(daemon_url(d), "%s", path);
+    page = api_at(r.json, "sessions");
+    ck_assert_uint_eq(json_array_size(page), 1);
+    ck_assert_str_eq(api_str(json_array_get(page, 0), "id"), ids[0]);
+    ck_assert_int_eq(api_int(json_array_get(page, 0), "max_running"), 5);
+    ck_assert(json_is_null(api_at(r.json, "next_cursor")));
+    http_reply_release(&r);
+    free(path);
+    ck_assert_int_eq(status_of(api_get(daemon_url(d), "/v1/sessions?cursor=x"), "invalid_cursor"),
+                     400);
+    end();
+}
+END_TEST
+
+/* An event that nobody was told of: the stream would be silent. */
+START_TEST(test_sessions_refuse_an_event_to_come)
+{
+    char id[ID_TEXT_SIZE];
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"echo\"}", id);
+    ck_assert_int_eq(
+        status_of(ask("GET", id, "/events", NULL, "Last-Event-ID: 999999999"), "history_gone"),
+        410);
+    end();
+}
+END_TEST
+
 /* Each stream of futures by the members that were chosen. */
 START_TEST(test_sessions_and_batches_show_chosen_members)
 {
@@ -239,6 +303,9 @@ int main(void)
         test_sessions_last_over_a_kill,
         test_sessions_repeat_nothing,
         test_sessions_cancel_and_refuse,
+        test_sessions_cancel_no_batch,
+        test_sessions_are_listed_in_pages,
+        test_sessions_refuse_an_event_to_come,
         test_sessions_and_batches_show_chosen_members,
     };
     return suite_run("system: sessions", tests, FUT_COUNT(tests));
