@@ -37,13 +37,23 @@ struct api *api_new(const struct api_config *cfg)
     a->started_mono_ms = clock_mono_ms();
     a->budget.max = cfg->max_buffered_bytes ? cfg->max_buffered_bytes : SIZE_MAX;
     waiters_init(&a->waiters, max_waiters(cfg));
-    store_listen(cfg->store, waiters_on_change, &a->waiters);
     feed_init(&a->feed, &a->waiters);
-    store_listen(cfg->store, feed_on_change, &a->feed);
-    store_watch_limits(cfg->store, feed_on_limit, &a->feed);
-    if (cfg->pools.listen)
-        cfg->pools.listen(cfg->pools.ctx, feed_on_death, &a->feed);
+    if (cfg->store)
+        api_attach(a, cfg->store, &cfg->pools);
     return a;
+}
+
+void api_attach(struct api *a, struct store *store, const struct pool_view *pools)
+{
+    FUT_ASSERT(!atomic_load(&a->is_attached));
+    a->cfg.store = store;
+    a->cfg.pools = *pools;
+    store_listen(store, waiters_on_change, &a->waiters);
+    store_listen(store, feed_on_change, &a->feed);
+    store_watch_limits(store, feed_on_limit, &a->feed);
+    if (pools->listen)
+        pools->listen(pools->ctx, feed_on_death, &a->feed);
+    atomic_store(&a->is_attached, true);
 }
 
 void api_set_catalog(struct api *a, const struct catalog *c)

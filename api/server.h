@@ -2,9 +2,9 @@
  * cancel are store verbs, waiters wake on the store's changes. HTTP threads never wait for a
  * commit.
  *
- * Order of life: api_new → store_start → api_start → (api_set_ready) … → api_quiesce →
- * api_release_waiters → store_stop → api_stop → api_free. All calls come from one thread (main);
- * what they start are `threads` event loops of their own. */
+ * Order of life: api_new (→ api_start → api_attach) → store_start → api_start → (api_set_ready) … →
+ * api_quiesce → api_release_waiters → store_stop → api_stop → api_free. All calls come from one
+ * thread (main); what they start are `threads` event loops of their own. */
 #ifndef FUT_API_SERVER_H
 #define FUT_API_SERVER_H
 
@@ -17,9 +17,13 @@
 
 struct api;
 
-/* Before store_start: registers the store's listener. Strings and pointers are borrowed until
- * api_free. Never NULL. */
+/* With a store in cfg, before store_start: api_attach is part of it. Strings and pointers are
+ * borrowed until api_free. Never NULL. */
 struct api *api_new(const struct api_config *cfg);
+/* Gives it the store and the pools that cfg did not have, once, before store_start: registers the
+ * store's listeners. Until then HTTP may be served (api_start), and requests that need the store
+ * are answered 503. */
+void api_attach(struct api *a, struct store *store, const struct pool_view *pools);
 /* Binds, listens, starts the loops. 0, or FUT_ERR_IO / INVAL / BUSY with the address and the reason
  * in err; then only api_free may follow. Blocks for a name lookup at most. */
 FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);

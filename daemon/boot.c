@@ -1,6 +1,8 @@
 #include "daemon/boot.h"
 
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -78,7 +80,7 @@ static void on_store_step(void *told_mono_ms)
     service_busy("opening the database", STEP_EXTENDS_MS);
 }
 
-static int open_store(struct boot *b, struct fut_errbuf *err)
+static int try_store(struct boot *b, struct fut_errbuf *err)
 {
     int64_t told_mono_ms = 0;
     return store_open(
@@ -149,9 +151,7 @@ static void make_api(struct boot *b)
         .max_wait_ms = b->cfg.max_wait_ms,
         .allows_url = http_allow_target,
         .allow = b->http_allow,
-        .store = b->store,
         .catalog = handlers_catalog(b->handlers),
-        .pools = scheduler_view(b->scheduler),
         .version = FUT_VERSION,
         .attempts = b->tokens,
         .auth = b->auth,
@@ -159,6 +159,75 @@ static void make_api(struct boot *b)
         .tls_cert_pem = b->tls.cert_pem,
         .tls_key_pem = b->tls.key_pem,
     });
+}
+
+#define AGAIN_MIN_MS 100
+#define AGAIN_MAX_MS 2000
+#define WAIT_TOLD_MS 30000
+
+/* A PostgreSQL database that cannot be reached, maybe not yet. */
+struct database_wait {
+    int64_t since_mono_ms, told_mono_ms;
+    int pause_ms;
+    struct fut_errbuf told; /* the reason that the log has */
+};
+
+static void tell_waiting(struct database_wait *w, const struct fut_errbuf *err)
+{
+    char status[sizeof(err->text) + 32];
+    int64_t now = clock_mono_ms();
+    (void)snprintf(status, sizeof(status), "waiting for the database: %s", err->text);
+    service_busy(status, STEP_EXTENDS_MS);
+    if (strcmp(w->told.text, err->text) == 0 && now - w->told_mono_ms < WAIT_TOLD_MS)
+        return;
+    log_warn("waiting_for_database", LOG_STR("reason", err->text),
+             LOG_INT("ms", now - w->since_mono_ms));
+    w->told = *err;
+    w->told_mono_ms = now;
+}
+
+/* False: a signal has come that ends the daemon. */
+static bool pause_waiting(struct database_wait *w, int signals)
+{
+    struct pollfd fd = {.fd = signals, .events = POLLIN};
+    if (poll(&fd, 1, w->pause_ms) > 0) {
+        int sig = signals_next(signals);
+        if (sig == SIGTERM || sig == SIGINT)
+            return false;
+        log_warn("reload_refused", LOG_STR("reason", "the daemon has not started yet"));
+    }
+    w->pause_ms = w->pause_ms * 2 < AGAIN_MAX_MS ? w->pause_ms * 2 : AGAIN_MAX_MS;
+    return true;
+}
+
+/* HTTP is served meanwhile, so that /readyz tells. */
+static int wait_for_store(struct boot *b, int signals, struct fut_errbuf *err)
+{
+    struct database_wait w = {.since_mono_ms = clock_mono_ms(), .pause_ms = AGAIN_MIN_MS};
+    struct fut_errbuf why = *err;
+    make_api(b);
+    int rc = api_start(b->api, err);
+    if (rc != 0)
+        return rc;
+    log_info("listening_early", LOG_STR("address", api_address(b->api, 0)));
+    do {
+        tell_waiting(&w, &why);
+        if (!pause_waiting(&w, signals))
+            return fut_fail(err, FUT_ERR_CLOSED, "ended while it waited for the database");
+        rc = try_store(b, &why);
+    } while (rc == FUT_ERR_IO && clock_mono_ms() - w.since_mono_ms < b->cfg.db_wait_ms);
+    *err = why;
+    if (rc == 0)
+        log_info("database_reached", LOG_INT("ms", clock_mono_ms() - w.since_mono_ms));
+    return rc;
+}
+
+/* What cannot be read of a file is no shortage that passes. */
+static int open_store(struct boot *b, int signals, struct fut_errbuf *err)
+{
+    int rc = try_store(b, err);
+    bool may_come = rc == FUT_ERR_IO && config_db_is_url(&b->cfg) && b->cfg.db_wait_ms > 0;
+    return may_come ? wait_for_store(b, signals, err) : rc;
 }
 
 static void make_schedules(struct boot *b)
@@ -201,8 +270,17 @@ static int load_schedules(struct boot *b, struct fut_errbuf *err)
     return 0;
 }
 
+/* HTTP may be served already. */
+static void attach_api(struct boot *b)
+{
+    struct pool_view pools = scheduler_view(b->scheduler);
+    if (!b->api)
+        make_api(b);
+    api_attach(b->api, b->store, &pools);
+}
+
 int boot_start(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
-               struct boot **out, struct fut_errbuf *err)
+               int signals, struct boot **out, struct fut_errbuf *err)
 {
     struct boot *b = xnew(struct boot);
     b->sockets = *sockets;
@@ -224,16 +302,17 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = http_allow_new(b->cfg.http_prefixes, b->cfg.http_networks, &b->http_allow, err);
     if (rc == 0)
         rc = origin_rules_new(b->cfg.hosts, b->cfg.origins, &b->origins, err);
-    if (rc == 0)
-        rc = open_store(b, err);
+    if (rc == 0) {
+        b->tokens = attempt_token_table_new();
+        rc = open_store(b, signals, err);
+    }
     if (rc == 0) {
         report_recovery(b);
         b->failures = failure_log_new(b->store);
-        b->tokens = attempt_token_table_new();
         rc = make_scheduler(b, err);
     }
     if (rc == 0) {
-        make_api(b);
+        attach_api(b);
         make_schedules(b);
         store_start(b->store);
         b->store_runs = true;
@@ -241,7 +320,8 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     }
     if (rc == 0) {
         schedules_start(b->schedules);
-        rc = api_start(b->api, err);
+        if (!api_address(b->api, 0))
+            rc = api_start(b->api, err);
     }
     if (rc != 0) {
         boot_stop(&b);

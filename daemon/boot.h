@@ -16,11 +16,13 @@
 
 struct boot;
 
-/* Starts everything; blocks until HTTP is served. Takes cfg's contents and *handlers (which becomes
- * NULL); sockets: the inherited ones. 0, or the FUT_ERR_* of the module that could not be started,
- * with a sentence in err; then nothing runs. */
+/* Starts everything; blocks until HTTP is served, and while a PostgreSQL database cannot be reached
+ * for as long as the configuration says. Takes cfg's contents and *handlers (which becomes NULL);
+ * sockets: the inherited ones; signals: of signals_open. 0, or the FUT_ERR_* of the module that
+ * could not be started, with a sentence in err; then nothing runs. FUT_ERR_CLOSED: a signal has
+ * ended the waiting. */
 FUT_MUST_CHECK int boot_start(const struct config *cfg, struct handlers **handlers,
-                              const struct sockets *sockets, struct boot **out,
+                              const struct sockets *sockets, int signals, struct boot **out,
                               struct fut_errbuf *err);
 /* The address of the i-th listening socket; NULL: there are no more. */
 const char *boot_address(const struct boot *b, size_t i);

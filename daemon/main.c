@@ -301,11 +301,12 @@ static int serve(void)
     if (rc == 0)
         rc = sockets_take(&sockets, &err);
     if (rc == 0)
-        rc = boot_start(&cfg, &handlers, &sockets, &boot, &err);
+        rc = boot_start(&cfg, &handlers, &sockets, signals, &boot, &err);
     if (rc != 0) {
         handlers_free(&handlers);
         log_ring_stop(LOG_END_MS);
-        return complain(commands_exit_code(rc), err.text);
+        code = complain(commands_exit_code(rc), err.text);
+        return rc == FUT_ERR_CLOSED ? EXIT_SUCCESS : code;
     }
     return live(&cfg, boot, signals, &service);
 }

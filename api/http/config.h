@@ -27,10 +27,10 @@ struct api_config {
                                  makes it what the limit of open files allows */
     size_t reserved_fds;      /* descriptors of that limit that are for others: store, processes */
     size_t max_body_bytes;
-    size_t max_buffered_bytes; /* of large bodies and answers in memory; 0: no limit */
-    size_t max_header_bytes;   /* the HTTP library's memory per connection, 3584 at least */
-    int64_t max_wait_ms;       /* longest long-poll; longer wishes are cut to it */
-    struct store *store;
+    size_t max_buffered_bytes;     /* of large bodies and answers in memory; 0: no limit */
+    size_t max_header_bytes;       /* the HTTP library's memory per connection, 3584 at least */
+    int64_t max_wait_ms;           /* longest long-poll; longer wishes are cut to it */
+    struct store *store;           /* NULL: it comes by api_attach */
     const struct catalog *catalog; /* at first; the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */
     /* May this daemon call the URL? NULL: any. Any thread; does not block. */

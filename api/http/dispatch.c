@@ -155,6 +155,14 @@ static void refuse_submit(struct request *r)
     request_problem(r, &p);
 }
 
+static void refuse_early(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_NOT_READY, "%s", REQUEST_EARLY);
+    p.retry_after_s = 1;
+    request_problem(r, &p);
+}
+
 /* ---- browsers -------------------------------------------------------------------------------- */
 
 static void refuse_host(struct request *r)
@@ -314,6 +322,12 @@ static bool turns_away(const struct request *r)
            !r->api->cfg.n_listen_fds;
 }
 
+/* What is open to everybody needs no store. */
+static bool is_early(const struct request *r)
+{
+    return r->route->scope != AUTH_OPEN && !atomic_load(&r->api->is_attached);
+}
+
 /* Runs when the request is complete. */
 static void run_route(struct request *r)
 {
@@ -375,6 +389,8 @@ static request_step *judge(struct request *r)
         return dispatch_refuse_kept;
     if (is_packed(r))
         return refuse_packed;
+    if (is_early(r))
+        return refuse_early;
     return turns_away(r) ? refuse_submit : NULL;
 }
 

@@ -36,6 +36,9 @@ struct api;
 struct http_conn;
 struct http_loop;
 struct MHD_Connection;
+/* What requests are told before the store is there. */
+#define REQUEST_EARLY "The daemon waits for its database; its log says why."
+
 struct request;
 typedef void request_step(struct request *r);
 /* Takes n more bytes of the body (n > 0), in order. */

@@ -25,7 +25,8 @@ struct http_answers {
 };
 
 struct api {
-    struct api_config cfg;            /* constant after api_new */
+    struct api_config cfg;            /* constant after api_new, but for store and pools */
+    atomic_bool is_attached;          /* they are there, and constant */
     const struct route_table *routes; /* constant after api_new */
     struct catalog_lend catalog;
     struct waiters waiters;

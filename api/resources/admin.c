@@ -23,9 +23,13 @@ static bool is_not_ready(const struct api *a, struct problem *p)
     const char *stuck = atomic_load(&a->stuck);
     const struct pool_view *pools = &a->cfg.pools;
     struct pool_broken shortage;
-    store_stats(a->cfg.store, &s);
+    bool is_attached = atomic_load(&a->is_attached);
+    if (is_attached)
+        store_stats(a->cfg.store, &s);
     if (atomic_load(&a->is_quiesced))
         problem_set(p, PROBLEM_NOT_READY, "The daemon is shutting down.");
+    else if (!is_attached)
+        problem_set(p, PROBLEM_NOT_READY, "%s", REQUEST_EARLY);
     else if (!atomic_load(&a->is_ready))
         problem_set(p, PROBLEM_NOT_READY, "The daemon has not started everything yet.");
     else if (s.health != 0)

@@ -52,7 +52,7 @@ static int backend_open(const struct store_config *cfg, struct backend **out,
     b->url = xstrdup(cfg->path);
     b->c.url = b->url;
     b->c.settings = settings;
-    int rc = postgres_connect(&b->c, err);
+    int rc = postgres_connect_first(&b->c, err);
     if (rc == 0)
         rc = postgres_check_server(&b->c, err);
     if (rc == 0)

@@ -97,7 +97,15 @@ bool postgres_is_usable(struct postgres_conn *c)
     return false;
 }
 
-/* What the URL says of these comes later, so it counts. */
+static void ignore_notice(void *ctx, const PGresult *r)
+{
+    (void)ctx;
+    (void)r;
+}
+
+/* What the URL says of these comes later, so it counts. libpq prints what a server says before
+ * there is a receiver for it, and its messages have no code unless asked for; both can be set once
+ * connecting has begun, and hold when it then begins anew. */
 static PGconn *connect_to(const char *url)
 {
     static const char *const keywords[] = {"application_name",     "connect_timeout",
@@ -107,7 +115,51 @@ static PGconn *connect_to(const char *url)
                                            "client_encoding",      NULL};
     const char *const values[] = {"futured", "3",     "read-write", "10",   "5",
                                   "3",       "10000", url,          "UTF8", NULL};
-    return PQconnectdbParams(keywords, values, 1);
+    PGconn *pg = PQconnectStartParams(keywords, values, 1);
+    if (!pg || PQstatus(pg) == CONNECTION_BAD)
+        return pg;
+    (void)PQsetNoticeReceiver(pg, ignore_notice, NULL);
+    (void)PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
+    PQreset(pg);
+    (void)PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
+    return pg;
+}
+
+/* The SQLSTATE in the message of a connection that has failed: "FATAL:  28P01: …". */
+static bool find_sqlstate(const char *message, char out[6])
+{
+    bool found = false;
+    for (const char *at = message; (at = strstr(at, ":  ")) != NULL; at += 3) {
+        size_t n = strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+        if (n != 5 || at[8] != ':')
+            continue;
+        (void)snprintf(out, 6, "%.5s", at + 3);
+        found = true;
+    }
+    return found;
+}
+
+/* Will it be refused however long one waits? Wrong passwords, users and databases that are not
+ * there, what is not allowed, values that the server does not know. */
+static bool is_for_good(const char *sqlstate)
+{
+    return begins(sqlstate, "28") || begins(sqlstate, "3D") || begins(sqlstate, "42") ||
+           begins(sqlstate, "22") || begins(sqlstate, "0A") || begins(sqlstate, "3F");
+}
+
+int postgres_first_rc(const char *sqlstate)
+{
+    return sqlstate && is_for_good(sqlstate) ? FUT_ERR_INVAL : postgres_rc(sqlstate);
+}
+
+static int connect_rc(const PGconn *pg)
+{
+    char sqlstate[6];
+    if (pg && PQconnectionNeedsPassword(pg))
+        return FUT_ERR_INVAL;
+    bool is_known = pg && find_sqlstate(PQerrorMessage(pg), sqlstate);
+    return postgres_first_rc(is_known ? sqlstate : NULL) == FUT_ERR_INVAL ? FUT_ERR_INVAL
+                                                                          : FUT_ERR_IO;
 }
 
 /* libpq quotes what it cannot read, which may be a piece of the password. */
@@ -125,13 +177,7 @@ static bool is_readable(const char *url)
     return is;
 }
 
-static void ignore_notice(void *ctx, const PGresult *r)
-{
-    (void)ctx;
-    (void)r;
-}
-
-int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err)
+int postgres_connect_first(struct postgres_conn *c, struct fut_errbuf *err)
 {
     char text[256];
     postgres_disconnect(c);
@@ -143,18 +189,23 @@ int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err)
                         "and others are written percent-encoded (%%40)");
     c->pg = connect_to(c->url);
     if (!postgres_is_connected(c)) {
-        int rc = fut_fail(err, FUT_ERR_IO, "cannot connect to PostgreSQL: %s",
+        int rc = fut_fail(err, connect_rc(c->pg), "cannot connect to PostgreSQL: %s",
                           postgres_message(c, text, sizeof(text)));
         postgres_disconnect(c);
         return rc;
     }
-    (void)PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
     int rc = postgres_exec(c, c->settings, err);
     if (rc == 0 && PQenterPipelineMode(c->pg) != 1)
         rc = fut_fail(err, FUT_ERR_IO, "cannot talk to PostgreSQL in a pipeline");
     if (rc != 0)
         postgres_disconnect(c);
     return rc;
+}
+
+int postgres_connect(struct postgres_conn *c)
+{
+    int rc = postgres_connect_first(c, NULL);
+    return rc == FUT_ERR_INVAL ? FUT_ERR_IO : rc;
 }
 
 /* By the simple protocol, outside of the pipeline, as it may be more than one statement. */
@@ -168,7 +219,7 @@ int postgres_exec(struct postgres_conn *c, const char *sql, struct fut_errbuf *e
     ExecStatusType status = PQresultStatus(r);
     int rc = 0;
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        rc = fut_fail(err, postgres_rc(PQresultErrorField(r, PG_DIAG_SQLSTATE)),
+        rc = fut_fail(err, postgres_first_rc(PQresultErrorField(r, PG_DIAG_SQLSTATE)),
                       "PostgreSQL refuses: %s", postgres_message(c, text, sizeof(text)));
     PQclear(r);
     if (in_pipeline && postgres_is_connected(c))

@@ -268,9 +268,13 @@ struct postgres_conn {
     size_t first_sent, n_sent, cap_sent;
 };
 
-/* Connects anew, whatever there was. 0, or FUT_ERR_IO with the reason in err (NULL ok). Blocks for
- * as long as the URL's connect_timeout says, 3 s by default. */
-FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err);
+/* Connects anew, whatever there was. 0 or FUT_ERR_IO. Blocks for as long as the URL's
+ * connect_timeout says, 3 s by default. */
+FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c);
+/* postgres_connect, at the opening: FUT_ERR_INVAL when the server refuses for a reason that waiting
+ * does not mend (a wrong password, no such database), FUT_ERR_IO when it may be there later. The
+ * reason is in err (NULL ok). */
+FUT_MUST_CHECK int postgres_connect_first(struct postgres_conn *c, struct fut_errbuf *err);
 /* Closes it and forgets what was sent. */
 void postgres_disconnect(struct postgres_conn *c);
 /* Is it connected, as far as is known? */
@@ -299,7 +303,9 @@ FUT_MUST_CHECK int postgres_txn_begin(struct postgres_conn *c);
 FUT_MUST_CHECK int postgres_txn_commit(struct postgres_conn *c, bool *out_unknown);
 /* Takes it back, whatever state it is in. */
 void postgres_txn_rollback(struct postgres_conn *c);
-/* Runs SQL text that gives no rows, outside of a transaction. err: one sentence. */
+/* The code for an error at the opening; NULL: the connection broke. FUT_ERR_INVAL: see above. */
+int postgres_first_rc(const char *sqlstate);
+/* Runs SQL text that gives no rows, outside of a transaction, at the opening. err: one sentence. */
 int postgres_exec(struct postgres_conn *c, const char *sql, struct fut_errbuf *err);
 /* The code for an error with this SQLSTATE (NULL: none came). */
 int postgres_rc(const char *sqlstate);

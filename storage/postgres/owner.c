@@ -113,7 +113,7 @@ struct found {
 static int connect_again(struct backend *b, struct found *out)
 {
     *out = (struct found){0};
-    int rc = postgres_connect(&b->c, NULL);
+    int rc = postgres_connect(&b->c);
     if (rc == 0)
         rc = take_lock(b, &out->is_locked);
     if (rc == 0 && !out->is_locked)

@@ -153,7 +153,8 @@ static int look(struct postgres_conn *c, const char *sql, PGresult **out, struct
     *out = PQexec(c->pg, sql);
     if (PQresultStatus(*out) == PGRES_TUPLES_OK && PQntuples(*out) == 1)
         return 0;
-    int rc = fut_fail(err, FUT_ERR_IO, "cannot look at the PostgreSQL database: %s",
+    int rc = fut_fail(err, postgres_first_rc(PQresultErrorField(*out, PG_DIAG_SQLSTATE)),
+                      "cannot look at the PostgreSQL database: %s",
                       postgres_message(c, text, sizeof(text)));
     PQclear(*out);
     *out = NULL;

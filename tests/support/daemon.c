@@ -181,9 +181,9 @@ static FUT_NORETURN void fail_with_log(struct daemon *d, const char *what)
 }
 
 /* False when it has said nothing of where it listens. */
-static bool wait_listening(struct daemon *d)
+static bool wait_listening(struct daemon *d, const char *event)
 {
-    char *line = program_wait_line(d->program, PROGRAM_ERR, " listening ", WAIT_LONG_MS);
+    char *line = program_wait_line(d->program, PROGRAM_ERR, event, WAIT_LONG_MS);
     const char *address = line ? strstr(line, "address=") : NULL;
     if (!address) {
         free(line);
@@ -200,8 +200,15 @@ static bool wait_listening(struct daemon *d)
 void daemon_start(struct daemon *d)
 {
     spawn(d);
-    if (!wait_listening(d))
+    if (!wait_listening(d, " listening "))
         fail_with_log(d, "the daemon did not say where it listens");
+}
+
+void daemon_start_early(struct daemon *d)
+{
+    spawn(d);
+    if (!wait_listening(d, " listening_early "))
+        fail_with_log(d, "the daemon did not wait for its database");
 }
 
 static const char *const complaints[] = {
@@ -244,7 +251,7 @@ int daemon_wait_end(struct daemon *d)
 bool daemon_try_start(struct daemon *d)
 {
     spawn(d);
-    if (wait_listening(d))
+    if (wait_listening(d, " listening "))
         return true;
     char *log = daemon_log(d);
     (void)printf("%s", log);

@@ -32,6 +32,8 @@ void daemon_keep_port(struct daemon *d);
 
 /* Starts it (again, on the same directory) and returns when it listens. */
 void daemon_start(struct daemon *d);
+/* Starts it where its database is away; returns when it listens and waits for that. */
+void daemon_start_early(struct daemon *d);
 /* Starts it; false when it ended instead of listening. */
 bool daemon_try_start(struct daemon *d);
 /* Starts it where it must refuse to start: waits for its end. Returns its exit status and, in

@@ -3,13 +3,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <unistd.h>
 
+#include "core/fd.h"
 #include "core/mem.h"
+#include "core/sync.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/database.h"
+#include "tests/support/notify.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
@@ -199,6 +205,151 @@ START_TEST(test_postgres_unreadable_urls_are_not_quoted)
 }
 END_TEST
 
+/* ---- a database that is not there at the start ------------------------------------------------
+ */
+
+static int status_of(const char *path)
+{
+    struct http_reply r = api_get(daemon_url(d), "%s", path);
+    int status = r.status;
+    http_reply_release(&r);
+    return status;
+}
+
+static void expect_early(struct http_reply r)
+{
+    ck_assert_int_eq(r.status, 503);
+    ck_assert_msg(strstr(r.body, "not_ready") && strstr(r.body, "waits for its database"), "%s",
+                  r.body);
+    http_reply_release(&r);
+}
+
+/* Whoever asks is told; systemd hears that it goes on, and of readiness only when it is there. */
+START_TEST(test_postgres_start_waits_for_the_server)
+{
+    struct notify *n = notify_new(daemon_dir(d));
+    daemon_stop(d);
+    database_stop(db, SIGINT);
+    daemon_set(d, notify_setting(n));
+    daemon_start_early(d);
+    const char *said = notify_wait(n, "STATUS=waiting for the database: ");
+    ck_assert_msg(strstr(said, "EXTEND_TIMEOUT_USEC=") != NULL, "%s", said);
+    ck_assert_int_eq(status_of("/healthz"), 200);
+    expect_early(api_get(daemon_url(d), "/readyz"));
+    expect_early(api_get(daemon_url(d), "/v1/stats"));
+    expect_early(api_post(daemon_url(d), "/v1/tasks", TASK));
+    database_start(db);
+    while (strstr(said = notify_next(n), "READY=1") == NULL)
+        ck_assert_msg(strstr(said, "STATUS=") != NULL, "%s", said);
+    ck_assert_int_eq(status_of("/readyz"), 200);
+    char id[ID_TEXT_SIZE], *log = daemon_wait_log(d, " database_reached ");
+    api_submit(daemon_url(d), TASK, id);
+    expect_state(id, "succeeded", 1);
+    daemon_stop(d);
+    free(log);
+    notify_free(&n);
+}
+END_TEST
+
+START_TEST(test_postgres_waiting_may_be_ended)
+{
+    daemon_stop(d);
+    database_stop(db, SIGINT);
+    daemon_start_early(d);
+    daemon_signal(d, SIGTERM);
+    ck_assert_int_eq(daemon_wait_end(d), 0);
+}
+END_TEST
+
+/* Waiting that helped nothing is an error after which systemd tries again. */
+START_TEST(test_postgres_waiting_has_a_bound)
+{
+    char *said = NULL;
+    daemon_stop(d);
+    database_stop(db, SIGINT);
+    daemon_set(d, _i ? "FUTURED_DB_WAIT=300ms" : "FUTURED_DB_WAIT=0");
+    ck_assert_int_eq(daemon_start_refused(d, &said), EXIT_FAILURE);
+    ck_assert_msg(strstr(said, "futured: cannot connect to PostgreSQL") != NULL, "%s", said);
+    ck_assert_int_eq(strstr(said, " waiting_for_database ") != NULL, _i);
+    free(said);
+}
+END_TEST
+
+static const struct {
+    const char *sql, *database, *user, *says;
+} refusals[] = {
+    {NULL, "nothere", "futured", "does not exist"},
+    {NULL, "postgres", "nobody", "does not exist"},
+    {"CREATE ROLE guest LOGIN", "postgres", "guest", "permission denied"},
+    {"CREATE ROLE guest LOGIN PASSWORD 'right';"
+     "DO $$ BEGIN EXECUTE format('COPY (VALUES (%L), (%L)) TO %L', 'local all futured trust',"
+     " 'local all all scram-sha-256', current_setting('hba_file')); END $$;"
+     "SELECT pg_reload_conf()",
+     "postgres", "guest:wrong", "password authentication failed"},
+};
+
+/* Waiting would not mend it, so it is told at once, and not tried again. */
+START_TEST(test_postgres_refusal_for_good_ends_the_start)
+{
+    char *said = NULL;
+    daemon_stop(d);
+    if (refusals[_i].sql)
+        free(database_sql(db, refusals[_i].sql));
+    char *setting = text_printf("FUTURED_DB=postgresql://%s@/%s?host=%s", refusals[_i].user,
+                                refusals[_i].database, database_dir(db));
+    daemon_set(d, setting);
+    ck_assert_int_eq(daemon_start_refused(d, &said), EX_CONFIG);
+    ck_assert_msg(strstr(said, refusals[_i].says) != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "waiting_for_database") == NULL, "%s", said);
+    free(said);
+    free(setting);
+}
+END_TEST
+
+/* AuthenticationOk, a WARNING, and the end: what a server says whose other process has crashed. */
+static const char crashing[] = "R\0\0\0\010\0\0\0\0"
+                               "N\0\0\0\062SWARNING\0VWARNING\0C57P02\0Mterminating it all\0\0"
+                               "E\0\0\0\056SFATAL\0VFATAL\0C57P02\0Mterminating it all\0";
+
+/* Answers whoever says something, until the socket is shut down. */
+static void *serve_crashing(void *listening)
+{
+    int fd, *from = listening;
+    char startup[1024];
+    while ((fd = accept(*from, NULL, NULL)) >= 0) {
+        if (read(fd, startup, sizeof(startup)) > 0)
+            ck_assert(write(fd, crashing, sizeof(crashing)) == (ssize_t)sizeof(crashing));
+        fd_close(&fd);
+    }
+    return NULL;
+}
+
+/* What a server says while a connection begins is for the log alone. */
+START_TEST(test_postgres_nothing_is_printed_for_the_server)
+{
+    struct daemon *of = daemon_new();
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char *said = NULL, *setting = text_printf("FUTURED_DB=postgresql:///x?host=%s", daemon_dir(of));
+    int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pthread_t thread;
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/.s.PGSQL.5432", daemon_dir(of));
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(listening, 8), 0);
+    thread_start(&thread, "server", serve_crashing, &listening);
+    daemon_set(of, setting);
+    daemon_set(of, "FUTURED_DB_WAIT=0");
+    ck_assert_int_eq(daemon_start_refused(of, &said), EXIT_FAILURE);
+    ck_assert_msg(strstr(said, "FATAL:  57P02: terminating it all") != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "WARNING") == NULL, "%s", said);
+    (void)shutdown(listening, SHUT_RDWR);
+    thread_join(thread);
+    fd_close(&listening);
+    free(said);
+    free(setting);
+    daemon_free(&of);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("postgres", SUITE_TIMEOUT_S, setup, teardown);
@@ -206,10 +357,16 @@ int main(void)
     tcase_add_loop_test(t, test_postgres_server_may_be_away, 0, 2);
     tcase_add_test(t, test_postgres_server_may_restart);
     tcase_add_test(t, test_postgres_second_daemon_is_refused);
+    tcase_add_test(t, test_postgres_start_waits_for_the_server);
+    tcase_add_test(t, test_postgres_waiting_may_be_ended);
+    tcase_add_loop_test(t, test_postgres_waiting_has_a_bound, 0, 2);
+    tcase_add_loop_test(t, test_postgres_refusal_for_good_ends_the_start, 0,
+                        (int)FUT_COUNT(refusals));
     TCase *alone = tcase_create("alone");
     tcase_add_loop_test(alone, test_postgres_commands_say_what_to_use_instead, 0,
                         (int)FUT_COUNT(commands));
     tcase_add_loop_test(alone, test_postgres_unreadable_urls_are_not_quoted, 0,
                         (int)FUT_COUNT(unreadable));
+    tcase_add_test(alone, test_postgres_nothing_is_printed_for_the_server);
     return suite_run_cases("postgres", t, alone, NULL);
 }
