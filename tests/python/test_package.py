@@ -55,6 +55,16 @@ class PackageTests(unittest.TestCase):
         status, text = run([*entry["worker"][:3], "--key", "/key"], cwd=directory, env={})
         self.assertIn("this is a worker program", text)
 
+    def test_a_start_imports_little(self):
+        """Programs start often: what only some of them use is imported once it is used."""
+        program = "import sys; before = set(sys.modules); import futured; print(*sorted(set(sys.modules) - before))"
+        status, text = run(["/usr/bin/python3", "-I", "-S", "-c", "import sys; sys.path.append(%r); %s"
+                            % (support.PACKAGE, program)])
+        self.assertEqual(status, 0, text)
+        self.assertIn("futured._core", text.split())
+        for name in ("typing", "multiprocessing", "asyncio", "ssl", "hashlib", "inspect", "datetime", "urllib.parse"):
+            self.assertNotIn(name, text.split())
+
     def test_mypy_strict(self):
         status, text = run(["/usr/bin/mypy", "--strict", "--cache-dir", os.path.join(self.copy(), "cache")],
                            cwd=support.PACKAGE)

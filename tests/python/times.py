@@ -33,6 +33,7 @@ def main():
     parser.add_argument("programs", nargs="*", help="names of examples; all by default")
     given = parser.parse_args()
     names = given.programs or sorted(each[:-3] for each in os.listdir(EXAMPLES) if each.endswith(".py"))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     daemon = calls_support.CallsDaemon(MAX_WORKERS=str(os.cpu_count()))
     print("%-12s %9s %9s   %s" % ("program", "library", "futured", "ratio: median (smallest..largest)"))
     try:

@@ -8,19 +8,20 @@ changes its import line. `wait` and `as_completed` are the standard library's.
 
 import importlib
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
-from typing import TYPE_CHECKING, Any
+from ._typing import TYPE_CHECKING, Any
 
 from ._client import Batch, Client, Task
-from ._errors import (CancelledError, FuturedError, InitializerFailed, NotAccepted, NotDone, Problem, RemoteError,
-                      TaskFailed, TaskTimeout, TransportError, Unreachable, WorkerDied)
+from ._errors import (CancelledError, FuturedError, NotAccepted, NotDone, Problem, RemoteError, TaskFailed, TaskTimeout,
+                      Unreachable)
 from ._executor import Executor, ProcessPoolExecutor, ThreadPoolExecutor, attach, attach_all
 from ._future import Future
-from ._progress import progress
 from ._requests import Event, Waited
-from ._tasks import TaskFunction, current, task
 
 if TYPE_CHECKING:
     from ._aio import AsyncBatch, AsyncClient, AsyncTask
+    from ._broken import InitializerFailed, TransportError, WorkerDied
+    from ._progress import progress
+    from ._tasks import TaskFunction, current, task
 
 __all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "CancelledError", "Client", "Event",
            "Executor", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Future", "FuturedError", "InitializerFailed",
@@ -30,8 +31,15 @@ __all__ = ["ALL_COMPLETED", "AsyncBatch", "AsyncClient", "AsyncTask", "Batch", "
 __version__ = "0.1.0"
 
 
+# Imported by those alone who use them: a program that starts often feels asyncio, multiprocessing, inspect.
+_LATER = {"AsyncBatch": "_aio", "AsyncClient": "_aio", "AsyncTask": "_aio", "InitializerFailed": "_broken",
+          "TransportError": "_broken", "WorkerDied": "_broken", "progress": "_progress", "TaskFunction": "_tasks",
+          "current": "_tasks", "task": "_tasks"}
+
+
 def __getattr__(name: str) -> Any:
-    """asyncio is imported by those alone who use it: a program that starts often feels that."""
-    if name in ("AsyncBatch", "AsyncClient", "AsyncTask"):
-        return getattr(importlib.import_module("futured._aio"), name)
-    raise AttributeError("module 'futured' has no attribute %r" % name)
+    if name not in _LATER:
+        raise AttributeError("module 'futured' has no attribute %r" % name)
+    found = getattr(importlib.import_module("futured." + _LATER[name]), name)
+    globals()[name] = found
+    return found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes over the wire between an executor and its worker: the preparation of a session, a call, and how it ended.
 
-A call:    signature, then "FUT1", the Python's major and minor version, session (16 bytes), the size of the
+A call:    signature, then "FUT2", the Python's major and minor version, session (16 bytes), the size of the
            preparation (4 bytes), the preparation, the pickled (function, args, kwargs).
 A result:  signature, then the call's signature, the task's id, and the pickled value; of a failure the pickled
            exception. So it is the result of this call of this task, and of no other.
@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import importlib.util
-import multiprocessing
 import os
 import pickle
 import struct
 import sys
 import types
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from ._typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import _functions, _keys
 
-MAGIC = b"FUT1"
+MAGIC = b"FUT2"
 HEAD = struct.Struct("!4sBB16sI")
 CALL_TYPE = "application/vnd.futured.call"
 RESULT_TYPE = "application/vnd.futured.result"
@@ -52,6 +50,11 @@ class Call(NamedTuple):
 def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...],
                 max_tasks: Optional[int], share_authkey: bool = False) -> bytes:
     """What a worker needs before the first call of an executor. Raises what pickle raises."""
+    authkey: Optional[bytes] = None
+    if share_authkey:
+        import multiprocessing  # by those alone who have a Manager anyway
+
+        authkey = bytes(multiprocessing.current_process().authkey)
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     state: Dict[str, Any] = {
@@ -59,7 +62,7 @@ def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, 
         "module": spec.name if spec is not None else None, "max_tasks": max_tasks,
         "file": _functions.main_file() if spec is None else None,
         "initializer": _functions.dumps((initializer, initargs)) if initializer is not None else None,
-        "authkey": bytes(multiprocessing.current_process().authkey) if share_authkey else None,
+        "authkey": authkey,
     }
     return pickle.dumps(state, _functions.PROTOCOL)
 
@@ -158,6 +161,8 @@ def load_main(state: Mapping[str, Any]) -> Optional[types.ModuleType]:
     module = types.ModuleType("__mp_main__")
     name = state["module"]
     if name is not None:
+        import importlib.util
+
         spec = importlib.util.find_spec(name)
         loader: Any = spec.loader if spec is not None else None
         if spec is None or loader is None:

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import time
-import typing
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from ._typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from . import _requests as requests
 from ._errors import NotDone, failure_of
@@ -208,15 +207,15 @@ class Client:
 
     # ---- the daemon ----------------------------------------------------------------------------
 
-    def handlers(self) -> typing.List[Dict[str, Any]]:
+    def handlers(self) -> List[Dict[str, Any]]:
         """What can be run."""
         return self._show("/v1/handlers", "handlers")
 
-    def pools(self) -> typing.List[Dict[str, Any]]:
+    def pools(self) -> List[Dict[str, Any]]:
         """The slots of each lane."""
         return self._show("/v1/pools", "pools")
 
-    def workers(self) -> typing.List[Dict[str, Any]]:
+    def workers(self) -> List[Dict[str, Any]]:
         """The worker processes."""
         return self._show("/v1/workers", "workers")
 
@@ -230,8 +229,8 @@ class Client:
         is sent as JSON, and the JSON of the answer comes back."""
         return self._transport.call(requests.plain(method, path, query, value))
 
-    def _show(self, path: str, name: str) -> typing.List[Dict[str, Any]]:
-        found: typing.List[Dict[str, Any]] = self._transport.call(requests.show(path, name))
+    def _show(self, path: str, name: str) -> List[Dict[str, Any]]:
+        found: List[Dict[str, Any]] = self._transport.call(requests.show(path, name))
         return found
 
 

@@ -15,15 +15,17 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple
+from ._typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import _calls, _functions, _keys
 from . import _requests as requests
 from ._client import Client
-from ._errors import (InitializerFailed, NotAccepted, Problem, RemoteError, TransportError, Unreachable, WorkerDied,
-                      failed, failure_of)
+from ._errors import NotAccepted, Problem, RemoteError, Unreachable, failed, failure_of
 from ._future import Future
 from ._receiver import MERGED_MAX, Receiver
+
+if TYPE_CHECKING:
+    from ._broken import InitializerFailed, TransportError
 
 BATCH_TASKS = 2000
 BATCH_BYTES = 8 << 20
@@ -269,8 +271,11 @@ class Core:
             value, failure, printed = None, _transport(wrong), ""
         if printed and future._relay:
             _write(printed)
-        if isinstance(failure, InitializerFailed) and future._scope is not None:
-            future._scope.breaks(failure)
+        if failure is not None and future._scope is not None:
+            from ._broken import InitializerFailed
+
+            if isinstance(failure, InitializerFailed):
+                future._scope.breaks(failure)
         if info["state"] == "cancelled":
             future._end_cancelled()
         else:
@@ -286,6 +291,8 @@ def _write(text: str) -> None:
 
 
 def _transport(wrong: BaseException) -> TransportError:
+    from ._broken import TransportError
+
     error = TransportError("what came back cannot be un-pickled: %s: %s" % (type(wrong).__name__, wrong))
     error.__cause__ = wrong
     return error
@@ -309,6 +316,8 @@ def end_of(key: bytes, call_mac: Optional[bytes], task_id: str,
 
 def _failure(key: bytes, call_mac: Optional[bytes], task_id: str, error: Dict[str, Any],
              parts: _calls.Parts) -> BaseException:
+    from ._broken import InitializerFailed, TransportError, WorkerDied
+
     message = str(error.get("message", ""))
     found: BaseException
     if parts.exception is not None:

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Dict, Mapping, Optional
+from ._typing import Any, Dict, Mapping, Optional
 
-__all__ = ["CancelledError", "FuturedError", "InitializerFailed", "NotAccepted", "NotDone", "Problem", "RemoteError",
-           "TaskFailed", "TaskTimeout", "TransportError", "Unreachable", "WorkerDied", "failed", "failure_of"]
+__all__ = ["CancelledError", "FuturedError", "NotAccepted", "NotDone", "Problem", "RemoteError", "TaskFailed",
+           "TaskTimeout", "Unreachable", "failed", "failure_of"]
 
 
 class FuturedError(Exception):
@@ -55,19 +54,6 @@ class TaskFailed(FuturedError):
 
 class TaskTimeout(TaskFailed, TimeoutError):
     """An attempt did not end within the task's `timeout`."""
-
-
-class WorkerDied(TaskFailed, BrokenProcessPool):
-    """The process that ran the call died. It fails this future alone: the executor goes on."""
-
-
-class TransportError(FuturedError, BrokenProcessPool):
-    """A call could not be un-pickled by the worker, or its result not here; or one of them was not signed with the
-    key of the other side, and was refused before it was un-pickled."""
-
-
-class InitializerFailed(FuturedError, BrokenProcessPool):
-    """The initializer of an executor, or the loading of its main program, failed in a worker: nothing of it runs."""
 
 
 class NotAccepted(FuturedError):

@@ -11,7 +11,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
+from ._typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
 
 from . import _calls, _core, _functions, _keys
 from ._core import Core, Item, Scope

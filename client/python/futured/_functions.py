@@ -15,7 +15,7 @@ import os
 import pickle
 import sys
 import types
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from ._typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 

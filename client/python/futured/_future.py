@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import concurrent.futures._base as base
-from typing import TYPE_CHECKING, Any, Optional
+from ._typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from ._core import Core, Scope

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-import urllib.parse
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple, Union
+from ._typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     import ssl
@@ -37,7 +36,9 @@ class Address:
             self.path = "/" + url[len("unix:"):].lstrip("/")
             self.host, self.port, self.name = "localhost", 0, "localhost"
             return
-        parts = urllib.parse.urlsplit(url)
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
             raise ValueError("a daemon's URL is http://HOST:PORT, https://HOST:PORT or unix:/PATH, not %r" % url)
         self.host = parts.hostname
@@ -251,6 +252,7 @@ class Answer:
         return value if isinstance(value, dict) else {"code": "", "detail": self.body[:200].decode("utf-8", "replace")}
 
 
+_UNRESERVED = str.maketrans("-._~", "0000")
 Query = Mapping[str, Union[str, int, float, bool, None]]
 
 
@@ -260,9 +262,23 @@ def target(path: str, query: Optional[Query] = None) -> str:
     for name, value in (query or {}).items():
         if value is not None:
             pairs.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
-    return path + ("?" + urllib.parse.urlencode(pairs) if pairs else "")
+    if all(_is_plain(name) and _is_plain(value) for name, value in pairs):
+        text = "&".join("%s=%s" % pair for pair in pairs)
+    else:
+        from urllib.parse import urlencode  # by those alone who need it
+
+        text = urlencode(pairs)
+    return path + ("?" + text if pairs else "")
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.translate(_UNRESERVED).isalnum()
 
 
 def segment(text: str) -> str:
     """A part of a path."""
-    return urllib.parse.quote(text, safe="")
+    if _is_plain(text):
+        return text
+    from urllib.parse import quote
+
+    return quote(text, safe="")

@@ -10,9 +10,8 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Optional
+from ._typing import Any, Callable, Deque, Dict, List, Optional
 
-from ._errors import TransportError
 from ._future import Future
 from ._http import READ_BYTES, ConnectionLost, Lines, Parser
 from ._requests import FIRST_PAUSE, LAST_PAUSE, events, session_events
@@ -254,7 +253,7 @@ class Receiver:
         elif kind == "gone":
             future = stream.futures.pop(event["data"]["id"], None)
             if future is not None:
-                self._on_done(future, None, TransportError("the task was deleted before its end was read"))
+                self._on_done(future, None, _transport_error("the task was deleted before its end was read"))
         elif kind == "end":
             stream.ended = True
 
@@ -276,4 +275,10 @@ class Receiver:
             return
         text = "the daemon does not tell the end of the call: %s" % body[:300].decode("utf-8", "replace")
         for future in list(futures.values()):
-            self._on_done(future, None, TransportError(text))
+            self._on_done(future, None, _transport_error(text))
+
+
+def _transport_error(text: str) -> BaseException:
+    from ._broken import TransportError
+
+    return TransportError(text)

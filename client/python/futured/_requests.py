@@ -7,12 +7,10 @@ Nothing here touches a socket: the blocking client and the asyncio client both s
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import os
-import random
 import time
-from typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, NamedTuple, Optional, Tuple, TypeVar, Union
+from ._typing import Any, Callable, Dict, Generic, Iterable, List, Mapping, NamedTuple, Optional, Tuple, TypeVar, Union
 
 from ._errors import CancelledError, Problem, Unreachable, failed, failure_of
 from ._http import JSON, NDJSON, Answer, Query, segment, target
@@ -62,6 +60,8 @@ class Tries:
         self.lost += 1
         if not self._call.again or time.monotonic() >= self._until:
             raise Unreachable("%s %s: %s" % (self._call.method, self._call.target, error)) from error
+        import random  # seldom: it takes as long to import as all of this
+
         pause = self._pause * random.uniform(0.8, 1.2)
         self._pause = min(self._pause * 2, LAST_PAUSE)
         return 0.0 if self.lost == 1 else pause
@@ -103,6 +103,10 @@ def decode(data: bytes, content_type: str) -> Any:
 
 def member(name: str, value: Any) -> Any:
     """An option as JSON has it: a time as RFC 3339 writes it, a duration in seconds."""
+    if value is None or isinstance(value, (str, int, float, dict, list)):
+        return value
+    import datetime
+
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, datetime.datetime):
@@ -350,4 +354,4 @@ def id_of(thing: Any) -> str:
     """The id of a handle, of a future as the API shows it, or the id itself."""
     if isinstance(thing, str):
         return thing
-    return str(thing["id"] if isinstance(thing, Mapping) else thing.id)
+    return str(thing["id"] if isinstance(thing, dict) else thing.id)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import weakref
-from typing import Dict, Iterator, List, Optional, TypeVar
+from ._typing import Dict, Iterator, List, Optional, TypeVar
 
 from ._http import READ_BYTES, Address, Answer, ConnectionLost, Lines, Parser, encode
 from ._requests import Call, Event, Tries, event_of, events, problem
