@@ -321,8 +321,9 @@ def isolation(bench):
     part = bench.part("isolation", "io tasks beside a busy cpu lane",
                       "`echo` on the io lane, `Prefer: wait`, 4 connections. waiting: the cpu lane is "
                       "full of programs that sleep; computing: its workers compute, on as many CPUs "
-                      "as there are, which then belong to them and to this client too. Peers: the "
-                      "same pure computation in as many processes beside them.")
+                      "as there are, which then belong to them and to this client too. Peers, and the "
+                      "bare library, which runs and keeps nothing: a pure computation in as many "
+                      "processes beside them.")
     cpus = len(os.sched_getaffinity(0))
     options = {"seconds": max(bench.seconds * 2, 0.5), "connections": 4}
 
@@ -354,6 +355,13 @@ def isolation(bench):
 
         return measure
 
+    def bare(context):
+        def measure():
+            with servers.bare() as server, context():
+                return rate(load(server, "post", **options))
+
+        return measure
+
     primes = '{"below":100000000}'
     idle = contextlib.nullcontext
     part.compare("io latency", {
@@ -361,6 +369,8 @@ def isolation(bench):
         "futured, cpu lane waiting": beside(cpus, "pause", "null"),
         "futured, cpu lane computing on 1 CPU": beside(1, "primes", primes),
         "futured, cpu lane computing on all": beside(cpus, "primes", primes),
+        "bare libmicrohttpd, CPUs idle": bare(idle),
+        "bare libmicrohttpd, CPUs busy": bare(computing),
         "gearmand -t1, CPUs idle": peer(gearmand, idle),
         "gearmand -t1, CPUs busy": peer(gearmand, computing),
         "beanstalkd -f50, CPUs idle": peer(functools.partial(beanstalkd, 50), idle),
