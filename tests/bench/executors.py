@@ -1,6 +1,6 @@
 """The executors of Python's standard library, in this process, nothing durable: what a no-op task of
 64 bytes costs there. Prints one line of JSON.
-    executors.py thread|process WORKERS submit|collect|roundtrip|spawn COUNT
+    executors.py thread|process WORKERS submit|collect|roundtrip|spawn|gzip COUNT
     executors.py thread|process WORKERS fetch URL COUNT
     executors.py thread|process WORKERS primes BELOW COUNT
 """
@@ -19,6 +19,11 @@ def echo(value):
 
 def spawn(_):
     return subprocess.run(["true"], check=True).returncode
+
+
+def gzip(_):
+    done = subprocess.run(["gzip"], input=b"x" * 65536, check=True, capture_output=True)
+    return len(done.stdout)
 
 
 def fetch(url):
@@ -63,7 +68,7 @@ def main(kind, workers, what, *rest):
         collect(executor, echo, "warm", 100)
         if what == "roundtrip":
             return roundtrips(executor, int(rest[0]))
-        function, value = {"spawn": (spawn, None), "fetch": (fetch, rest[0]),
+        function, value = {"spawn": (spawn, None), "gzip": (gzip, None), "fetch": (fetch, rest[0]),
                            "primes": (primes, rest[0])}.get(what, (echo, "x" * 64))
         count = int(rest[-1])
         submitted, collected = collect(executor, function, value, count)

@@ -230,8 +230,9 @@ def roundtrip(bench):
 def lanes(bench):
     part = bench.part("lanes", "Through each kind of handler",
                       "16 connections, `Prefer: wait`, 64 B in. `worker` is a warm Python program "
-                      "(tests/bench/echo_worker.py), exec starts `true` for each task; MAX_WORKERS=2 "
-                      "throughout. bare: the same program started and reaped by a loop, 2 at a time.")
+                      "(tests/bench/echo_worker.py), exec starts `true`, or `gzip` with 64 KiB, for each "
+                      "task; MAX_WORKERS=2 throughout. bare: the same program started, its output read, "
+                      "and reaped by a loop, 2 at a time.")
     options = {"seconds": bench.seconds, "connections": 16}
     warm = {"warm": {"worker": [sys.executable, ECHO_WORKER], "lane": "cpu"}}
     n = bench.size(4000, 400)
@@ -253,6 +254,15 @@ def lanes(bench):
             [tool("bench_spawn"), "--seconds", bench.seconds])["rate"]},
         "ThreadPoolExecutor(2), subprocess.run": executor("thread", "spawn", n // 4),
         "ProcessPoolExecutor(2), subprocess.run": executor("process", "spawn", n // 4),
+    })
+    gzip = {"gzip": {"exec": ["gzip"], "lane": "cpu"}}
+    part.compare("64 KiB through gzip", {
+        "futured, exec": through("gzip", gzip, body=65536),
+        "bare: posix_spawn": lambda: {"rate": run_json(
+            [tool("bench_spawn"), "--seconds", bench.seconds, "--program", "gzip", "--input",
+             65536])["rate"]},
+        "ThreadPoolExecutor(2), subprocess.run": executor("thread", "gzip", n // 4),
+        "ProcessPoolExecutor(2), subprocess.run": executor("process", "gzip", n // 4),
     })
 
 
