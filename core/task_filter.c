@@ -1,5 +1,6 @@
 #include "core/task_filter.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -14,8 +15,18 @@ const struct task_filter task_filter_all = {.lane = -1};
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-static bool set_states(struct task_filter *f, const char *text)
+struct member {
+    const char *name, *allowed;
+    bool (*set)(struct task_filter *f, const struct member *m, const char *text);
+    /* Writes nothing when the filter does not say it. */
+    void (*write)(struct buf *out, const struct task_filter *f, const struct member *m);
+    size_t at;                       /* of its field in struct task_filter */
+    bool (*is_ok)(const char *text); /* a name that fits the field */
+};
+
+static bool set_states(struct task_filter *f, const struct member *m, const char *text)
 {
+    (void)m;
     unsigned mask = 0;
     char name[16];
     for (;;) {
@@ -36,8 +47,9 @@ static bool set_states(struct task_filter *f, const char *text)
     return true;
 }
 
-static void write_states(struct buf *out, const struct task_filter *f)
+static void write_states(struct buf *out, const struct task_filter *f, const struct member *m)
 {
+    (void)m;
     const char *comma = "";
     for (int s = 0; s < TASK_STATE_COUNT; s++) {
         if (!(f->states & 1u << s))
@@ -47,8 +59,9 @@ static void write_states(struct buf *out, const struct task_filter *f)
     }
 }
 
-static bool set_lane(struct task_filter *f, const char *text)
+static bool set_lane(struct task_filter *f, const struct member *m, const char *text)
 {
+    (void)m;
     enum lane lane;
     if (!lane_parse(text, &lane))
         return false;
@@ -56,98 +69,53 @@ static bool set_lane(struct task_filter *f, const char *text)
     return true;
 }
 
-static void write_lane(struct buf *out, const struct task_filter *f)
+static void write_lane(struct buf *out, const struct task_filter *f, const struct member *m)
 {
+    (void)m;
     if (f->lane >= 0)
         buf_puts(out, lane_name((enum lane)f->lane));
 }
 
-static bool set_handler(struct task_filter *f, const char *text)
-{
-    if (!task_handler_name_ok(text))
-        return false;
-    memcpy(f->handler, text, strlen(text) + 1);
-    return true;
-}
-
-static void write_handler(struct buf *out, const struct task_filter *f)
-{
-    buf_puts(out, f->handler);
-}
-
-static bool set_queue(struct task_filter *f, const char *text)
-{
-    if (!task_queue_name_ok(text))
-        return false;
-    memcpy(f->queue, text, strlen(text) + 1);
-    return true;
-}
-
-static void write_queue(struct buf *out, const struct task_filter *f)
-{
-    buf_puts(out, f->queue);
-}
-
-static bool set_schedule(struct task_filter *f, const char *text)
-{
-    if (!task_handler_name_ok(text)) /* names of schedules are made likewise */
-        return false;
-    memcpy(f->schedule, text, strlen(text) + 1);
-    return true;
-}
-
-static void write_schedule(struct buf *out, const struct task_filter *f)
-{
-    buf_puts(out, f->schedule);
-}
-
-static bool set_code(struct task_filter *f, const char *text)
+static bool code_ok(const char *text)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
     size_t n = strlen(text);
-    if (n < 1 || n > TASK_FILTER_CODE_MAX || strspn(text, allowed) != n)
+    return n >= 1 && n <= TASK_FILTER_CODE_MAX && strspn(text, allowed) == n;
+}
+
+static bool set_name(struct task_filter *f, const struct member *m, const char *text)
+{
+    if (!m->is_ok(text))
         return false;
-    memcpy(f->code, text, n + 1);
+    memcpy((char *)f + m->at, text, strlen(text) + 1);
     return true;
 }
 
-static void write_code(struct buf *out, const struct task_filter *f)
+static void write_name(struct buf *out, const struct task_filter *f, const struct member *m)
 {
-    buf_puts(out, f->code);
+    buf_puts(out, (const char *)f + m->at);
 }
 
-static bool set_batch(struct task_filter *f, const char *text)
+static bool set_id(struct task_filter *f, const struct member *m, const char *text)
 {
-    return id_parse(text, &f->batch);
+    return id_parse(text, (struct task_id *)(void *)((char *)f + m->at));
 }
 
-static void write_id(struct buf *out, struct task_id id)
+static void write_id(struct buf *out, const struct task_filter *f, const struct member *m)
 {
     char text[ID_TEXT_SIZE];
+    struct task_id id;
+    memcpy(&id, (const char *)f + m->at, sizeof(id));
     if (!id.hi)
         return;
     id_format(id, text);
     buf_puts(out, text);
 }
 
-static void write_batch(struct buf *out, const struct task_filter *f)
+static bool set_after(struct task_filter *f, const struct member *m, const char *text)
 {
-    write_id(out, f->batch);
-}
-
-static bool set_parent(struct task_filter *f, const char *text)
-{
-    return id_parse(text, &f->parent);
-}
-
-static void write_parent(struct buf *out, const struct task_filter *f)
-{
-    write_id(out, f->parent);
-}
-
-static bool set_after(struct task_filter *f, const char *text)
-{
+    (void)m;
     return clock_parse_rfc3339(text, &f->from_wall_ms);
 }
 
@@ -157,8 +125,9 @@ static void set_until(struct task_filter *f, int64_t wall_ms)
     f->until_wall_ms = wall_ms > 1 ? wall_ms : 1;
 }
 
-static bool set_before(struct task_filter *f, const char *text)
+static bool set_before(struct task_filter *f, const struct member *m, const char *text)
 {
+    (void)m;
     int64_t wall_ms;
     if (!clock_parse_rfc3339(text, &wall_ms))
         return false;
@@ -166,8 +135,9 @@ static bool set_before(struct task_filter *f, const char *text)
     return true;
 }
 
-static bool set_older_than(struct task_filter *f, const char *text)
+static bool set_older_than(struct task_filter *f, const struct member *m, const char *text)
 {
+    (void)m;
     int64_t age_ms;
     if (!number_parse_seconds(text, AGE_MAX_MS, &age_ms))
         return false;
@@ -175,42 +145,33 @@ static bool set_older_than(struct task_filter *f, const char *text)
     return true;
 }
 
-static void write_time(struct buf *out, int64_t wall_ms)
+static void write_time(struct buf *out, const struct task_filter *f, const struct member *m)
 {
     char text[CLOCK_RFC3339_SIZE];
+    int64_t wall_ms;
+    memcpy(&wall_ms, (const char *)f + m->at, sizeof(wall_ms));
     if (!wall_ms)
         return;
     clock_rfc3339(wall_ms, text);
     buf_puts(out, text);
 }
 
-static void write_after(struct buf *out, const struct task_filter *f)
-{
-    write_time(out, f->from_wall_ms);
-}
-
-static void write_before(struct buf *out, const struct task_filter *f)
-{
-    write_time(out, f->until_wall_ms);
-}
-
-static const struct {
-    const char *name, *allowed;
-    bool (*set)(struct task_filter *f, const char *text);
-    void (*write)(struct buf *out, const struct task_filter *f); /* nothing: it says nothing */
-} members[] = {
+#define FIELD(name) offsetof(struct task_filter, name)
+#define TIME "a time such as \"2026-11-22T10:00:00Z\""
+static const struct member members[] = {
     {"state", "a comma list of scheduled, queued, running, succeeded, failed, cancelled",
-     set_states, write_states},
-    {"lane", "\"io\" or \"cpu\"", set_lane, write_lane},
-    {"handler", "a handler's name", set_handler, write_handler},
-    {"queue", "a queue's name", set_queue, write_queue},
-    {"schedule", "a schedule's name", set_schedule, write_schedule},
-    {"code", "an error code such as \"timeout\"", set_code, write_code},
-    {"batch", "the id of a batch", set_batch, write_batch},
-    {"parent", "the id of the task that submitted them", set_parent, write_parent},
-    {"after", "a time such as \"2026-11-22T10:00:00Z\"", set_after, write_after},
-    {"before", "a time such as \"2026-11-22T10:00:00Z\"", set_before, write_before},
-    {"older_than", "a number of seconds", set_older_than, NULL},
+     set_states, write_states, 0, NULL},
+    {"lane", "\"io\" or \"cpu\"", set_lane, write_lane, 0, NULL},
+    {"handler", "a handler's name", set_name, write_name, FIELD(handler), task_handler_name_ok},
+    {"queue", "a queue's name", set_name, write_name, FIELD(queue), task_queue_name_ok},
+    /* Names of schedules are made like those of handlers. */
+    {"schedule", "a schedule's name", set_name, write_name, FIELD(schedule), task_handler_name_ok},
+    {"code", "an error code such as \"timeout\"", set_name, write_name, FIELD(code), code_ok},
+    {"batch", "the id of a batch", set_id, write_id, FIELD(batch), NULL},
+    {"parent", "the id of the task that submitted them", set_id, write_id, FIELD(parent), NULL},
+    {"after", TIME, set_after, write_time, FIELD(from_wall_ms), NULL},
+    {"before", TIME, set_before, write_time, FIELD(until_wall_ms), NULL},
+    {"older_than", "a number of seconds", set_older_than, NULL, 0, NULL},
 };
 
 int task_filter_set(struct task_filter *f, const char *name, const char *text,
@@ -220,7 +181,7 @@ int task_filter_set(struct task_filter *f, const char *name, const char *text,
         if (strcmp(members[i].name, name) != 0)
             continue;
         *out_allowed = members[i].allowed;
-        return members[i].set(f, text) ? 0 : FUT_ERR_INVAL;
+        return members[i].set(f, &members[i], text) ? 0 : FUT_ERR_INVAL;
     }
     return FUT_ERR_NOT_FOUND;
 }
@@ -240,7 +201,7 @@ void task_filter_write(struct buf *out, const struct task_filter *f)
     for (size_t i = 0; i < FUT_COUNT(members); i++) {
         struct buf text = BUF_INIT;
         if (members[i].write)
-            members[i].write(&text, f);
+            members[i].write(&text, f, &members[i]);
         if (text.len)
             buf_printf(out, "%s%s=%.*s", out->len > begin ? "&" : "", members[i].name,
                        (int)text.len, text.data);

@@ -170,7 +170,7 @@ struct day_times {
 /* The caller's, free(). */
 static struct day_times *list_times(const struct rrule *r)
 {
-    int n = __builtin_popcount(r->hours) * __builtin_popcountll(r->minutes) *
+    int n = __builtin_popcountll(r->hours) * __builtin_popcountll(r->minutes) *
             __builtin_popcountll(r->seconds);
     struct day_times *t = xmalloc(sizeof(*t) + (size_t)n * sizeof(*t->at));
     t->n = 0;

@@ -39,9 +39,8 @@ struct rrule {
     bool has_until;      /* not behind */
     bool until_is_local; /* this local time, else this moment */
     int64_t until;       /* seconds since 1970 */
-    uint64_t seconds, minutes;
-    uint32_t hours, months;
-    uint32_t days, last_days;   /* of the month; the latter from its end: bit 1 the last */
+    uint64_t seconds, minutes, hours, months;
+    uint64_t days, last_days;   /* of the month; the latter from its end: bit 1 the last */
     uint64_t weeks, last_weeks; /* of the year */
     uint64_t year_days[6], last_year_days[6];
     uint32_t weekdays; /* BYDAY without a number; 0 is Sunday */

@@ -1,5 +1,6 @@
 #include "core/calendar/rrule.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +9,13 @@
 #include "core/calendar/civil.h"
 #include "core/mem.h"
 
-#define INTERVAL_MAX 100000
-#define YEAR_DAYS 366
-
 struct part {
     const char *name;
     const char *allowed;
-    bool (*set)(struct rrule *r, const char *value);
+    bool (*set)(struct rrule *r, const struct part *p, const char *value);
+    int min, max; /* of a number or of those of a list */
+    size_t at,
+        end_at; /* of the field in struct rrule; the bits of numbers below 0, 0: none are allowed */
 };
 
 /* Takes a whole number with a sign at *at, which goes behind it. */
@@ -33,20 +34,9 @@ static bool take_int(const char **at, int max, int *out)
     return n <= max;
 }
 
-/* A list of numbers, each given to put. */
-static bool read_list(struct rrule *r, const char *value, int max,
-                      bool (*put)(struct rrule *r, int n))
+static bool set_freq(struct rrule *r, const struct part *p, const char *value)
 {
-    int n;
-    do {
-        if (!take_int(&value, max, &n) || !put(r, n))
-            return false;
-    } while (*value == ',' && value++);
-    return !*value;
-}
-
-static bool set_freq(struct rrule *r, const char *value)
-{
+    (void)p;
     static const char *const names[] = {"SECONDLY", "MINUTELY", "HOURLY", "DAILY",
                                         "WEEKLY",   "MONTHLY",  "YEARLY"};
     for (size_t i = 0; i < FUT_COUNT(names); i++) {
@@ -58,14 +48,10 @@ static bool set_freq(struct rrule *r, const char *value)
     return false;
 }
 
-static bool set_interval(struct rrule *r, const char *value)
+static bool set_number(struct rrule *r, const struct part *p, const char *value)
 {
-    return take_int(&value, INTERVAL_MAX, &r->interval) && r->interval >= 1 && !*value;
-}
-
-static bool set_count(struct rrule *r, const char *value)
-{
-    return take_int(&value, RRULE_COUNT_MAX, &r->count) && r->count >= 1 && !*value;
+    int *n = (int *)(void *)((char *)r + p->at);
+    return take_int(&value, p->max, n) && *n >= p->min && !*value;
 }
 
 /* The numbers of these many digits each, one behind the other. */
@@ -83,8 +69,9 @@ static bool take_digits(const char **at, const int *lengths, int n, int *out)
 }
 
 /* 20261224, 20261224T180000 or 20261224T180000Z. A day lasts until its end. */
-static bool set_until(struct rrule *r, const char *value)
+static bool set_until(struct rrule *r, const struct part *p, const char *value)
 {
+    (void)p;
     static const int lengths[] = {4, 2, 2, 2, 2, 2};
     int v[6] = {0, 0, 0, 23, 59, 59};
     if (!take_digits(&value, lengths, 3, v))
@@ -102,95 +89,28 @@ static bool set_until(struct rrule *r, const char *value)
     return true;
 }
 
-static bool put_second(struct rrule *r, int n)
+/* A list of numbers, each of which is a bit. */
+static bool set_bits(struct rrule *r, const struct part *p, const char *value)
 {
-    r->seconds |= UINT64_C(1) << (n & 63);
-    return n >= 0;
+    do {
+        int n;
+        if (!take_int(&value, p->max, &n) || (n < p->min && (n == 0 || !p->end_at)))
+            return false;
+        uint64_t *bits = (uint64_t *)(void *)((char *)r + (n < 0 ? p->end_at : p->at));
+        bits[abs(n) / 64] |= UINT64_C(1) << abs(n) % 64;
+    } while (*value == ',' && value++);
+    return !*value;
 }
 
-static bool set_seconds(struct rrule *r, const char *value)
+static bool set_positions(struct rrule *r, const struct part *p, const char *value)
 {
-    return read_list(r, value, 59, put_second);
-}
-
-static bool put_minute(struct rrule *r, int n)
-{
-    r->minutes |= UINT64_C(1) << (n & 63);
-    return n >= 0;
-}
-
-static bool set_minutes(struct rrule *r, const char *value)
-{
-    return read_list(r, value, 59, put_minute);
-}
-
-static bool put_hour(struct rrule *r, int n)
-{
-    r->hours |= 1u << (n & 31);
-    return n >= 0;
-}
-
-static bool set_hours(struct rrule *r, const char *value)
-{
-    return read_list(r, value, 23, put_hour);
-}
-
-static bool put_month(struct rrule *r, int n)
-{
-    r->months |= 1u << (n & 15);
-    return n >= 1;
-}
-
-static bool set_months(struct rrule *r, const char *value)
-{
-    return read_list(r, value, 12, put_month);
-}
-
-static bool put_day(struct rrule *r, int n)
-{
-    *(n > 0 ? &r->days : &r->last_days) |= 1u << abs(n);
-    return n != 0;
-}
-
-static bool set_days(struct rrule *r, const char *value)
-{
-    return read_list(r, value, 31, put_day);
-}
-
-static bool put_week(struct rrule *r, int n)
-{
-    *(n > 0 ? &r->weeks : &r->last_weeks) |= UINT64_C(1) << abs(n);
-    return n != 0;
-}
-
-static bool set_weeks(struct rrule *r, const char *value)
-{
-    return read_list(r, value, 53, put_week);
-}
-
-static bool put_year_day(struct rrule *r, int n)
-{
-    uint64_t *bits = n > 0 ? r->year_days : r->last_year_days;
-    bits[abs(n) / 64] |= UINT64_C(1) << abs(n) % 64;
-    return n != 0;
-}
-
-static bool set_year_days(struct rrule *r, const char *value)
-{
-    return read_list(r, value, YEAR_DAYS, put_year_day);
-}
-
-static bool put_position(struct rrule *r, int n)
-{
-    if (n == 0 || r->n_positions == RRULE_LIST_MAX)
-        return false;
-    r->positions[r->n_positions++] = n;
-    return true;
-}
-
-static bool set_positions(struct rrule *r, const char *value)
-{
-    return read_list(r, value, YEAR_DAYS, put_position);
+    do {
+        int n;
+        if (!take_int(&value, p->max, &n) || n == 0 || r->n_positions == RRULE_LIST_MAX)
+            return false;
+        r->positions[r->n_positions++] = n;
+    } while (*value == ',' && value++);
+    return !*value;
 }
 
 static bool take_weekday(const char **at, int *out)
@@ -206,12 +126,14 @@ static bool take_weekday(const char **at, int *out)
     return false;
 }
 
-static bool set_weekdays(struct rrule *r, const char *value)
+static bool set_weekdays(struct rrule *r, const struct part *p, const char *value)
 {
+    (void)p;
     do {
         int n = 0, weekday;
         bool has_number = !take_weekday(&value, &weekday);
-        if (has_number && (!take_int(&value, 53, &n) || n == 0 || !take_weekday(&value, &weekday)))
+        if (has_number &&
+            (!take_int(&value, p->max, &n) || n == 0 || !take_weekday(&value, &weekday)))
             return false;
         if (!has_number)
             r->weekdays |= 1u << weekday;
@@ -223,27 +145,32 @@ static bool set_weekdays(struct rrule *r, const char *value)
     return !*value;
 }
 
-static bool set_week_start(struct rrule *r, const char *value)
+static bool set_week_start(struct rrule *r, const struct part *p, const char *value)
 {
+    (void)p;
     return take_weekday(&value, &r->week_start) && !*value;
 }
 
+#define FIELD(name) offsetof(struct rrule, name)
 static const struct part parts[] = {
-    {"FREQ", "SECONDLY, MINUTELY, HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY", set_freq},
-    {"INTERVAL", "a whole number from 1 to 100000", set_interval},
-    {"COUNT", "a whole number from 1 to 10000", set_count},
-    {"UNTIL", "a date or time like 20261224 or 20261224T180000Z", set_until},
-    {"BYSECOND", "a list of 0 to 59", set_seconds},
-    {"BYMINUTE", "a list of 0 to 59", set_minutes},
-    {"BYHOUR", "a list of 0 to 23", set_hours},
+    {"FREQ", "SECONDLY, MINUTELY, HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY", set_freq, 0, 0, 0, 0},
+    {"INTERVAL", "a whole number from 1 to 100000", set_number, 1, 100000, FIELD(interval), 0},
+    {"COUNT", "a whole number from 1 to 10000", set_number, 1, RRULE_COUNT_MAX, FIELD(count), 0},
+    {"UNTIL", "a date or time like 20261224 or 20261224T180000Z", set_until, 0, 0, 0, 0},
+    {"BYSECOND", "a list of 0 to 59", set_bits, 0, 59, FIELD(seconds), 0},
+    {"BYMINUTE", "a list of 0 to 59", set_bits, 0, 59, FIELD(minutes), 0},
+    {"BYHOUR", "a list of 0 to 23", set_bits, 0, 23, FIELD(hours), 0},
     {"BYDAY", "a list of up to 32 weekdays like MO, 2TU (the second) or -1FR (the last)",
-     set_weekdays},
-    {"BYMONTHDAY", "a list of 1 to 31 or -31 to -1", set_days},
-    {"BYYEARDAY", "a list of 1 to 366 or -366 to -1", set_year_days},
-    {"BYWEEKNO", "a list of 1 to 53 or -53 to -1", set_weeks},
-    {"BYMONTH", "a list of 1 to 12", set_months},
-    {"BYSETPOS", "a list of up to 32 numbers, 1 to 366 or -366 to -1", set_positions},
-    {"WKST", "MO, TU, WE, TH, FR, SA or SU", set_week_start},
+     set_weekdays, 1, 53, 0, 0},
+    {"BYMONTHDAY", "a list of 1 to 31 or -31 to -1", set_bits, 1, 31, FIELD(days),
+     FIELD(last_days)},
+    {"BYYEARDAY", "a list of 1 to 366 or -366 to -1", set_bits, 1, 366, FIELD(year_days),
+     FIELD(last_year_days)},
+    {"BYWEEKNO", "a list of 1 to 53 or -53 to -1", set_bits, 1, 53, FIELD(weeks),
+     FIELD(last_weeks)},
+    {"BYMONTH", "a list of 1 to 12", set_bits, 1, 12, FIELD(months), 0},
+    {"BYSETPOS", "a list of up to 32 numbers, 1 to 366 or -366 to -1", set_positions, 1, 366, 0, 0},
+    {"WKST", "MO, TU, WE, TH, FR, SA or SU", set_week_start, 0, 0, 0, 0},
 };
 #define PART_FREQ 1u
 #define PART_COUNT (1u << 2)
@@ -287,7 +214,7 @@ static int read_part(struct rrule *r, char *text, unsigned *came, struct fut_err
         if (*came & 1u << i)
             return fut_fail(err, FUT_ERR_INVAL, "%s came twice", parts[i].name);
         *came |= 1u << i;
-        if (value && parts[i].set(r, value))
+        if (value && parts[i].set(r, &parts[i], value))
             return 0;
         return fut_fail(err, FUT_ERR_INVAL, "%s must be %s, not \"%.64s\"", parts[i].name,
                         parts[i].allowed, value ? value : "");
