@@ -1,6 +1,7 @@
 #include "core/mailbox.h"
 
 #include "core/fd.h"
+#include "core/mem.h"
 
 int mailbox_init(struct mailbox *m)
 {
@@ -52,4 +53,19 @@ bool mailbox_may_sleep(struct mailbox *m)
     m->owner_is_awake = !is_empty;
     mutex_unlock(&m->mu);
     return is_empty;
+}
+
+bool mailbox_run(struct mailbox *m)
+{
+    struct list calls;
+    struct list_node *n;
+    list_init(&calls);
+    mailbox_take(m, &calls);
+    if (list_is_empty(&calls))
+        return !mailbox_may_sleep(m);
+    while ((n = list_pop_front(&calls)) != NULL) {
+        struct mailbox_call *call = FUT_CONTAINER(n, struct mailbox_call, link);
+        call->fn(call);
+    }
+    return true;
 }

@@ -17,6 +17,12 @@ struct mailbox {
     int wake_fd;         /* for the owner's epoll, edge-triggered: nobody reads it; -1: none */
 };
 
+/* A call that other threads hand to the owner (mailbox_run). */
+struct mailbox_call {
+    struct list_node link;
+    void (*fn)(struct mailbox_call *call); /* runs on the owner's thread */
+};
+
 /* The owner counts as asleep. FUT_ERR_IO when there is no descriptor for it: the mailbox is then
  * usable by nobody but mailbox_release. */
 FUT_MUST_CHECK int mailbox_init(struct mailbox *m);
@@ -30,5 +36,8 @@ void mailbox_push_quietly(struct mailbox *m, struct list_node *n);
 void mailbox_take(struct mailbox *m, struct list *out);
 /* Owner, before it sleeps: true when the mailbox is empty; the next push then wakes it. */
 bool mailbox_may_sleep(struct mailbox *m);
+/* Owner of a mailbox that gets nothing but links of calls: runs all that are there. False when
+ * there was none: the owner may sleep, the next push wakes it. */
+bool mailbox_run(struct mailbox *m);
 
 #endif

@@ -6,7 +6,7 @@
 #include "workers/scheduler/internal.h"
 
 /* Back on the scheduler's thread. */
-static void on_ended(struct inbox_item *item)
+static void on_ended(struct mailbox_call *item)
 {
     struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
     attempt_end(a, a->as.thread.run.class, a->outcome);
@@ -24,7 +24,7 @@ static void run_job(struct pool_job *job)
     a->outcome = run_outcome(run);
     a->retry_after_ms = run->retry_after_ms;
     a->item.fn = on_ended;
-    inbox_push(&a->s->inbox, &a->item);
+    mailbox_push(&a->s->inbox, &a->item.link);
 }
 
 static void submit(struct attempt *a)
@@ -42,7 +42,7 @@ static void parent_failed(struct attempt *a)
                                    "the store could not read the future it is about"));
 }
 
-static void on_parent(struct inbox_item *item)
+static void on_parent(struct mailbox_call *item)
 {
     struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
     struct store_get *get = &a->as.thread.parent;
@@ -60,7 +60,7 @@ static void parent_got(struct store_op *op)
 {
     struct attempt *a = FUT_CONTAINER(op, struct attempt, as.thread.parent.op);
     a->item.fn = on_parent;
-    inbox_push(&a->s->inbox, &a->item);
+    mailbox_push(&a->s->inbox, &a->item.link);
 }
 
 static void get_parent(struct attempt *a)

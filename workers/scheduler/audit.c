@@ -27,7 +27,7 @@ struct audit {
     int samples;
     struct store_list list;
     struct task tasks[PAGE];
-    struct inbox_item item;
+    struct mailbox_call item;
     bool is_reading;
     struct unknown before[UNKNOWN_MAX], now[UNKNOWN_MAX]; /* at the last reading, and at this */
     size_t n_before, n_now;
@@ -119,7 +119,7 @@ static void finish_reading(struct audit *u)
     u->n_before = u->n_now;
 }
 
-static void on_page(struct inbox_item *item)
+static void on_page(struct mailbox_call *item)
 {
     struct audit *u = FUT_CONTAINER(item, struct audit, item);
     for (size_t i = 0; i < u->list.n; i++) {
@@ -137,7 +137,7 @@ static void page_done(struct store_op *op)
 {
     struct audit *u = FUT_CONTAINER(op, struct audit, list.op);
     u->item.fn = on_page;
-    inbox_push(&u->s->inbox, &u->item);
+    mailbox_push(&u->s->inbox, &u->item.link);
 }
 
 static void read_page(struct audit *u)

@@ -11,7 +11,7 @@
 #define KEEP_MS 5000
 
 struct cancel {
-    struct inbox_item item;
+    struct mailbox_call item;
     struct map_node by_id;
     struct list_node by_age;
     struct scheduler *s;
@@ -37,7 +37,7 @@ static void forget_old(struct scheduler *s, int64_t now_ms)
     }
 }
 
-static void on_cancel(struct inbox_item *item)
+static void on_cancel(struct mailbox_call *item)
 {
     struct cancel *c = FUT_CONTAINER(item, struct cancel, item);
     struct scheduler *s = c->s;
@@ -66,7 +66,7 @@ void cancels_listener(void *ctx, const struct store_change *changes, size_t n)
         c->id = ch->id;
         c->attempt = ch->stopped_attempt;
         c->item.fn = on_cancel;
-        inbox_push(&s->inbox, &c->item);
+        mailbox_push(&s->inbox, &c->item.link);
     }
 }
 

@@ -16,7 +16,7 @@ struct claim {
     struct store_claim op;
     struct scheduler *s;
     struct list_node link;
-    struct inbox_item item;
+    struct mailbox_call item;
     struct exclusions exclusions;
     bool is_callbacks; /* it is for callbacks alone, in their own slots */
     struct task tasks[];
@@ -70,7 +70,7 @@ static void claim_failed(struct scheduler *s, enum lane lane, int rc)
              LOG_INT("again_ms", slots->claim_pause_ms));
 }
 
-static void on_claimed(struct inbox_item *item)
+static void on_claimed(struct mailbox_call *item)
 {
     struct claim *c = FUT_CONTAINER(item, struct claim, item);
     struct scheduler *s = c->s;
@@ -90,7 +90,7 @@ static void claim_done(struct store_op *op)
 {
     struct claim *c = FUT_CONTAINER(op, struct claim, op.op);
     c->item.fn = on_claimed;
-    inbox_push(&c->s->inbox, &c->item);
+    mailbox_push(&c->s->inbox, &c->item.link);
 }
 
 /* Takes what *e owns. */

@@ -13,8 +13,8 @@ struct filling {
     struct store_fill op;              /* first, where the input refers to results */
     struct store_wake_results results; /* then, where the task was suspended */
     struct task_spec *template;        /* what op refers to */
-    struct inbox *inbox;
-    struct inbox_item item;
+    struct mailbox *inbox;
+    struct mailbox_call item;
     filling_done *done;
     struct attempt *owner; /* NULL: gone */
 };
@@ -55,7 +55,7 @@ static void answer(struct filling *f, int rc)
     filling_free(f);
 }
 
-static void on_results_item(struct inbox_item *item)
+static void on_results_item(struct mailbox_call *item)
 {
     struct filling *f = FUT_CONTAINER(item, struct filling, item);
     answer(f, f->results.op.rc);
@@ -66,7 +66,7 @@ static void on_results(struct store_op *op)
 {
     struct filling *f = FUT_CONTAINER(op, struct filling, results.op);
     f->item.fn = on_results_item;
-    inbox_push(f->inbox, &f->item);
+    mailbox_push(f->inbox, &f->item.link);
 }
 
 static void post_results(struct filling *f)
@@ -80,7 +80,7 @@ static void post_results(struct filling *f)
         answer(f, rc);
 }
 
-static void on_answer(struct inbox_item *item)
+static void on_answer(struct mailbox_call *item)
 {
     struct filling *f = FUT_CONTAINER(item, struct filling, item);
     if (f->op.op.rc == 0 && f->owner && f->owner->apply.task.has_suspended)
@@ -93,7 +93,7 @@ static void on_answer(struct inbox_item *item)
 static void on_done(struct store_op *op)
 {
     struct filling *f = FUT_CONTAINER(op, struct filling, op.op);
-    inbox_push(f->inbox, &f->item);
+    mailbox_push(f->inbox, &f->item.link);
 }
 
 bool filling_is_needed(const struct task *t)

@@ -106,7 +106,7 @@ static void on_answer(struct attempt *a, int rc)
     forget(a);
 }
 
-static void on_answer_item(struct inbox_item *item)
+static void on_answer_item(struct mailbox_call *item)
 {
     struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
     on_answer(a, a->apply.op.rc);
@@ -118,7 +118,7 @@ static void apply_done(struct store_op *op)
 {
     struct attempt *a = FUT_CONTAINER(op, struct attempt, apply.op);
     a->item.fn = on_answer_item;
-    (op->rc == 0 ? inbox_push_quietly : inbox_push)(&a->s->inbox, &a->item);
+    (op->rc == 0 ? mailbox_push_quietly : mailbox_push)(&a->s->inbox, &a->item.link);
 }
 
 /* What it said last goes first: when the future is done its log is complete. */

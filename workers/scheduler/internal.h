@@ -10,8 +10,8 @@
 
 #include <stdatomic.h>
 
+#include "core/mailbox.h"
 #include "core/map.h"
-#include "workers/base/inbox.h"
 #include "workers/exec/exec_attempt.h"
 #include "workers/exec/exec_holds.h"
 #include "workers/handlers/thread_pool.h"
@@ -107,7 +107,7 @@ struct pool_plan {
     struct mutex mu;
     struct lane_plan lanes[LANE_COUNT]; /* guarded by mu */
     const struct handlers *handlers;    /* guarded by mu: for the next turn; NULL: no new ones */
-    struct inbox_item item;
+    struct mailbox_call item;
     atomic_bool is_told; /* item is in the inbox */
 };
 
@@ -118,11 +118,11 @@ struct scheduler {
     struct loop *loop;
     struct children *children;
     struct worker_set *workers;
-    struct inbox_item waits_item; /* attempts have begun or ceased to wait for other tasks */
-    atomic_bool waits_are_told;   /* it is in the inbox */
+    struct mailbox_call waits_item; /* attempts have begun or ceased to wait for other tasks */
+    atomic_bool waits_are_told;     /* it is in the inbox */
     struct thread_pool *pool;
-    uint32_t threads;   /* of the pool */
-    struct inbox inbox; /* any thread pushes */
+    uint32_t threads;     /* of the pool */
+    struct mailbox inbox; /* any thread pushes */
     struct loop_source wake;
     pthread_t thread;
     bool started, quit;
@@ -149,8 +149,8 @@ struct scheduler {
     int broken_fd;
 
     struct thread_probe probe;
-    struct inbox_item probe_item;
-    struct inbox_item drain_item, quit_item;
+    struct mailbox_call probe_item;
+    struct mailbox_call drain_item, quit_item;
     struct loop_timer drain_timer;
     bool draining;
     int64_t grace_ms; /* written before drain_item is pushed */
@@ -209,7 +209,7 @@ struct attempt {
     struct map_node by_id;           /* until it has ended */
     struct store_apply apply;        /* its task is our snapshot */
     struct loop_timer timer;         /* what it means depends on the state */
-    struct inbox_item item;          /* from the pool, then from the store */
+    struct mailbox_call item;        /* from the pool, then from the store */
     struct loop_deferred deferred;
     enum stop_reason stop;
     enum limit_kind met;     /* STOP_LIMIT: which */

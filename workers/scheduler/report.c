@@ -9,8 +9,8 @@
 struct post {
     struct store_report op;
     struct report_news news;
-    struct inbox *inbox;
-    struct inbox_item item;
+    struct mailbox *inbox;
+    struct mailbox_call item;
     struct list_node link;
     struct report *owner; /* NULL: gone */
 };
@@ -77,7 +77,7 @@ static bool may_pass(int rc)
 }
 
 /* After any other failure nobody is interested: the attempt is stale, or the store is closing. */
-static void on_posted(struct inbox_item *item)
+static void on_posted(struct mailbox_call *item)
 {
     struct post *p = FUT_CONTAINER(item, struct post, item);
     struct report *r = p->owner;
@@ -96,7 +96,7 @@ static void on_posted(struct inbox_item *item)
 static void post_done(struct store_op *op)
 {
     struct post *p = FUT_CONTAINER(op, struct post, op.op);
-    inbox_push(p->inbox, &p->item);
+    mailbox_push(p->inbox, &p->item.link);
 }
 
 /* So that a reader sees that something is missing. */
@@ -208,7 +208,7 @@ static void on_log(struct sink *to, const char *bytes, size_t n)
         look(r);
 }
 
-static void on_wake(struct inbox_item *item)
+static void on_wake(struct mailbox_call *item)
 {
     struct report *r = FUT_CONTAINER(item, struct report, wake);
     atomic_store(&r->is_waking, false);
@@ -220,7 +220,7 @@ static void on_wake(struct inbox_item *item)
 static void wake(struct report *r)
 {
     if (!atomic_exchange(&r->is_waking, true))
-        inbox_push(r->inbox, &r->wake);
+        mailbox_push(r->inbox, &r->wake.link);
 }
 
 static void on_progress_elsewhere(struct sink *to, double fraction, const char *message)
@@ -251,7 +251,7 @@ struct sink *report_sink_threads(struct report *r)
 
 /* ---- life ---- */
 
-void report_init(struct report *r, struct store *store, struct loop *l, struct inbox *inbox,
+void report_init(struct report *r, struct store *store, struct loop *l, struct mailbox *inbox,
                  const struct task *task)
 {
     *r = (struct report){.store = store,

@@ -10,9 +10,9 @@
 #include <stdatomic.h>
 
 #include "core/buf.h"
+#include "core/mailbox.h"
 #include "core/sync.h"
 #include "storage/store.h"
-#include "workers/base/inbox.h"
 #include "workers/base/loop.h"
 #include "workers/base/sink.h"
 
@@ -30,21 +30,21 @@ struct report {
     struct sink sink;
     struct store *store;
     struct loop *loop;
-    struct inbox *inbox;
+    struct mailbox *inbox;
     struct task_spec *spec; /* one reference */
     uint32_t attempt;
     struct mutex mu;
-    struct report_news news; /* guarded by mu */
-    struct list posted;      /* posts that are with the store */
-    struct inbox_item wake;  /* from another thread: there is news */
-    atomic_bool is_waking;   /* wake is in the inbox */
+    struct report_news news;  /* guarded by mu */
+    struct list posted;       /* posts that are with the store */
+    struct mailbox_call wake; /* from another thread: there is news */
+    atomic_bool is_waking;    /* wake is in the inbox */
     struct loop_timer timer;
     int64_t next_mono_ms;
 };
 
 /* Makes a report in the caller's memory. The task is read at once; the rest is borrowed until
  * report_release. */
-void report_init(struct report *r, struct store *store, struct loop *l, struct inbox *inbox,
+void report_init(struct report *r, struct store *store, struct loop *l, struct mailbox *inbox,
                  const struct task *task);
 /* Drops what was not posted; for what is with the store nobody waits any more. */
 void report_release(struct report *r);

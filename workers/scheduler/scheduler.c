@@ -47,7 +47,7 @@ static void *scheduler_thread(void *arg)
 {
     struct scheduler *s = arg;
     while (!s->quit) {
-        bool more = inbox_run(&s->inbox);
+        bool more = mailbox_run(&s->inbox);
         ready_begin(s);
         if (!list_is_empty(&s->thread_jobs)) {
             slots_start_threads(s);
@@ -62,7 +62,7 @@ static void *scheduler_thread(void *arg)
     return NULL;
 }
 
-static void on_waits(struct inbox_item *item)
+static void on_waits(struct mailbox_call *item)
 {
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, waits_item);
     atomic_store(&s->waits_are_told, false);
@@ -74,7 +74,7 @@ static void tell_waits(void *ctx)
 {
     struct scheduler *s = ctx;
     if (!atomic_exchange(&s->waits_are_told, true))
-        inbox_push(&s->inbox, &s->waits_item);
+        mailbox_push(&s->inbox, &s->waits_item.link);
 }
 
 static void on_wake(struct loop_source *src, uint32_t events)
@@ -140,12 +140,12 @@ static void init_containers(struct scheduler *s)
 static int open_descriptors(struct scheduler *s)
 {
     s->wake.fd = -1;
-    int rc = inbox_init(&s->inbox);
+    int rc = mailbox_init(&s->inbox);
     s->broken_fd = rc == 0 ? fd_wake_new() : -1;
     s->loop = s->broken_fd >= 0 ? loop_new() : NULL;
     if (!s->loop)
         return FUT_ERR_IO;
-    int wake = dup(s->inbox.mailbox.wake_fd);
+    int wake = dup(s->inbox.wake_fd);
     if (wake < 0 || loop_open(s->loop, &s->wake, wake, EPOLLIN | EPOLLET, on_wake) != 0) {
         int why = errno;
         fd_close(&wake);
@@ -163,7 +163,7 @@ static void release(struct scheduler **sp)
     if (s->loop)
         loop_close(s->loop, &s->wake);
     loop_free(&s->loop);
-    inbox_release(&s->inbox);
+    mailbox_release(&s->inbox);
     map_release(&s->by_id);
     map_release(&s->cancels);
     cond_destroy(&s->drained_cond);
@@ -250,7 +250,7 @@ static void yield_running(const struct lane_slots *lane)
     }
 }
 
-static void on_drain(struct inbox_item *item)
+static void on_drain(struct mailbox_call *item)
 {
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, drain_item);
     s->draining = true;
@@ -265,7 +265,7 @@ bool scheduler_drain(struct scheduler *s, int64_t grace_ms)
     scheduler_stop_claiming(s);
     s->grace_ms = grace_ms;
     s->drain_item.fn = on_drain;
-    inbox_push(&s->inbox, &s->drain_item);
+    mailbox_push(&s->inbox, &s->drain_item.link);
     int64_t total_ms = grace_ms + s->cfg.kill_grace_ms + DRAIN_SLACK_MS;
     int64_t deadline_us = clock_mono_us() + total_ms * 1000;
     mutex_lock(&s->mu);
@@ -278,7 +278,7 @@ bool scheduler_drain(struct scheduler *s, int64_t grace_ms)
 
 /* ---- stopping ---- */
 
-static void on_quit(struct inbox_item *item)
+static void on_quit(struct mailbox_call *item)
 {
     FUT_CONTAINER(item, struct scheduler, quit_item)->quit = true;
 }
@@ -295,7 +295,7 @@ void scheduler_stop(struct scheduler *s)
         return;
     scheduler_stop_claiming(s);
     s->quit_item.fn = on_quit;
-    inbox_push(&s->inbox, &s->quit_item);
+    mailbox_push(&s->inbox, &s->quit_item.link);
     thread_join(s->thread);
     s->started = false;
     for_each_lane (l) {
@@ -321,7 +321,7 @@ void scheduler_free(struct scheduler **sp)
     if (!s)
         return;
     scheduler_stop(s);
-    while (inbox_run(&s->inbox))
+    while (mailbox_run(&s->inbox))
         ;
     claims_free(s);
     audit_free(s);
@@ -338,7 +338,7 @@ void scheduler_free(struct scheduler **sp)
 
 /* ---- what others may see ---- */
 
-static void on_probe(struct inbox_item *item)
+static void on_probe(struct mailbox_call *item)
 {
     thread_probe_answer(&FUT_CONTAINER(item, struct scheduler, probe_item)->probe);
 }
@@ -350,7 +350,7 @@ bool scheduler_has_moved(struct scheduler *s)
     if (!thread_probe_ask(&s->probe))
         return false;
     s->probe_item.fn = on_probe;
-    inbox_push(&s->inbox, &s->probe_item);
+    mailbox_push(&s->inbox, &s->probe_item.link);
     return true;
 }
 

@@ -152,7 +152,7 @@ static void apply_plan(struct scheduler *s)
     }
 }
 
-static void on_change(struct inbox_item *item)
+static void on_change(struct mailbox_call *item)
 {
     struct scheduler *s = FUT_CONTAINER(item, struct scheduler, plan.item);
     atomic_store(&s->plan.is_told, false);
@@ -212,7 +212,7 @@ void slots_free(struct scheduler *s)
 static void tell(struct scheduler *s)
 {
     if (!atomic_exchange(&s->plan.is_told, true))
-        inbox_push(&s->inbox, &s->plan.item);
+        mailbox_push(&s->inbox, &s->plan.item.link);
 }
 
 /* ---- any thread ---- */

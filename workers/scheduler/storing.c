@@ -10,8 +10,8 @@
 struct storing {
     struct store_checkpoint op;
     struct task_checkpoint *copy; /* what op refers to */
-    struct inbox *inbox;
-    struct inbox_item item;
+    struct mailbox *inbox;
+    struct mailbox_call item;
     struct attempt *owner; /* NULL: gone */
 };
 
@@ -41,7 +41,7 @@ static void storing_free(struct storing *p)
     free(p);
 }
 
-static void on_answer(struct inbox_item *item)
+static void on_answer(struct mailbox_call *item)
 {
     struct storing *p = FUT_CONTAINER(item, struct storing, item);
     if (p->owner)
@@ -53,7 +53,7 @@ static void on_answer(struct inbox_item *item)
 static void on_done(struct store_op *op)
 {
     struct storing *p = FUT_CONTAINER(op, struct storing, op.op);
-    inbox_push(p->inbox, &p->item);
+    mailbox_push(p->inbox, &p->item.link);
 }
 
 void storing_post(struct attempt *a, const char *type, const void *bytes, size_t n)

@@ -185,7 +185,7 @@ END_TEST
 
 static struct {
     struct loop *loop;
-    struct inbox inbox;
+    struct mailbox inbox;
     struct report report;
     struct task task;
     bool is_made;
@@ -200,7 +200,7 @@ static void teardown(void)
 {
     live_stop();
     if (own.is_made)
-        inbox_release(&own.inbox); /* the store's thread may have been about to wake it */
+        mailbox_release(&own.inbox); /* the store's thread may have been about to wake it */
 }
 
 static struct store_log read_log(struct task_id id)
@@ -265,7 +265,7 @@ static void make_report(void)
     struct task_id id = live_submit("sleep", LANE_IO, "{\"seconds\":1000}", 1000000, 0);
     own.task = live_wait(id, TASK_RUNNING);
     own.loop = loop_new();
-    ck_assert_int_eq(inbox_init(&own.inbox), 0);
+    ck_assert_int_eq(mailbox_init(&own.inbox), 0);
     own.is_made = true;
     report_init(&own.report, live.store, own.loop, &own.inbox, &own.task);
 }
@@ -273,7 +273,7 @@ static void make_report(void)
 static void free_report(void)
 {
     while (!list_is_empty(&own.report.posted))
-        (void)inbox_run(&own.inbox);
+        (void)mailbox_run(&own.inbox);
     report_release(&own.report);
     loop_free(&own.loop);
     task_release(&own.task);
@@ -288,7 +288,7 @@ START_TEST(test_report_coalesces)
     while (clock_mono_ms() < from_ms + 1000) {
         sink->progress(sink, 0.5, "m");
         sink->log(sink, "x", 1);
-        (void)inbox_run(&own.inbox);
+        (void)mailbox_run(&own.inbox);
         loop_turn(own.loop, 1);
     }
     uint64_t ops = live_store_stats().ops - before;

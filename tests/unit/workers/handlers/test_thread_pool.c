@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "core/mailbox.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
-#include "workers/base/inbox.h"
 #include "workers/base/loop.h"
 #include "workers/handlers/thread_pool.h"
 
@@ -162,13 +162,13 @@ END_TEST
 
 struct push_job {
     struct pool_job job;
-    struct inbox_item item;
-    struct inbox *inbox;
+    struct mailbox_call item;
+    struct mailbox *inbox;
 };
 
 static int taken; /* the loop's thread alone */
 
-static void take(struct inbox_item *item)
+static void take(struct mailbox_call *item)
 {
     (void)item;
     taken++;
@@ -178,7 +178,7 @@ static void push(struct pool_job *job)
 {
     struct push_job *n = FUT_CONTAINER(job, struct push_job, job);
     n->item.fn = take;
-    inbox_push(n->inbox, &n->item);
+    mailbox_push(n->inbox, &n->item.link);
 }
 
 static void on_wake(struct loop_source *src, uint32_t events)
@@ -191,12 +191,12 @@ static void on_wake(struct loop_source *src, uint32_t events)
 START_TEST(test_inbox_loses_nothing)
 {
     static struct push_job pushes[JOBS];
-    struct inbox in;
+    struct mailbox in;
     struct loop_source wake;
     struct loop *l = loop_new();
     struct thread_pool *p = thread_pool_start(4);
-    ck_assert_int_eq(inbox_init(&in), 0);
-    ck_assert_int_eq(loop_open(l, &wake, dup(in.mailbox.wake_fd), EPOLLIN | EPOLLET, on_wake), 0);
+    ck_assert_int_eq(mailbox_init(&in), 0);
+    ck_assert_int_eq(loop_open(l, &wake, dup(in.wake_fd), EPOLLIN | EPOLLET, on_wake), 0);
     for (int i = 0; i < JOBS; i++) {
         struct list one;
         list_init(&one);
@@ -205,48 +205,48 @@ START_TEST(test_inbox_loses_nothing)
         thread_pool_submit(p, &one);
     }
     while (taken < JOBS)
-        loop_turn(l, inbox_run(&in) ? 0 : -1);
+        loop_turn(l, mailbox_run(&in) ? 0 : -1);
     thread_pool_stop(&p);
     loop_close(l, &wake);
     loop_free(&l);
-    inbox_release(&in);
+    mailbox_release(&in);
 }
 END_TEST
 
 START_TEST(test_inbox_may_be_filled_quietly)
 {
-    struct inbox in;
-    struct inbox_item items[2] = {{.fn = take}, {.fn = take}};
+    struct mailbox in;
+    struct mailbox_call items[2] = {{.fn = take}, {.fn = take}};
     struct pollfd p;
-    ck_assert_int_eq(inbox_init(&in), 0);
-    p = (struct pollfd){.fd = in.mailbox.wake_fd, .events = POLLIN};
-    inbox_push_quietly(&in, &items[0]);
+    ck_assert_int_eq(mailbox_init(&in), 0);
+    p = (struct pollfd){.fd = in.wake_fd, .events = POLLIN};
+    mailbox_push_quietly(&in, &items[0].link);
     ck_assert_int_eq(poll(&p, 1, 0), 0);
-    inbox_push(&in, &items[1]); /* wakes for both */
+    mailbox_push(&in, &items[1].link); /* wakes for both */
     ck_assert_int_eq(poll(&p, 1, 0), 1);
-    ck_assert(inbox_run(&in));
+    ck_assert(mailbox_run(&in));
     ck_assert_int_eq(taken, 2);
-    inbox_release(&in);
+    mailbox_release(&in);
 }
 END_TEST
 
 START_TEST(test_inbox_writes_once_per_batch)
 {
-    struct inbox in;
-    struct inbox_item items[3] = {{.fn = take}, {.fn = take}, {.fn = take}};
+    struct mailbox in;
+    struct mailbox_call items[3] = {{.fn = take}, {.fn = take}, {.fn = take}};
     uint64_t writes = 0;
-    ck_assert_int_eq(inbox_init(&in), 0);
+    ck_assert_int_eq(mailbox_init(&in), 0);
     for (int i = 0; i < 3; i++)
-        inbox_push(&in, &items[i]);
-    ck_assert_int_eq(fd_read_all(in.mailbox.wake_fd, &writes, sizeof(writes)), 0);
+        mailbox_push(&in, &items[i].link);
+    ck_assert_int_eq(fd_read_all(in.wake_fd, &writes, sizeof(writes)), 0);
     ck_assert_uint_eq(writes, 1);
-    ck_assert(inbox_run(&in));
+    ck_assert(mailbox_run(&in));
     ck_assert_int_eq(taken, 3);
-    ck_assert(!inbox_run(&in));
-    inbox_push(&in, &items[0]);
-    ck_assert_int_eq(fd_read_all(in.mailbox.wake_fd, &writes, sizeof(writes)), 0);
-    ck_assert(inbox_run(&in));
-    inbox_release(&in);
+    ck_assert(!mailbox_run(&in));
+    mailbox_push(&in, &items[0].link);
+    ck_assert_int_eq(fd_read_all(in.wake_fd, &writes, sizeof(writes)), 0);
+    ck_assert(mailbox_run(&in));
+    mailbox_release(&in);
 }
 END_TEST
 
