@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api/http/catalog_lend.h"
 #include "api/resources/schedule_in.h"
+#include "core/catalog.h"
 #include "core/clock.h"
 #include "core/fd.h"
 #include "core/log.h"

@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 
 #include "api/http/budget.h"
-#include "api/http/catalog_lend.h"
 #include "api/http/config.h"
 #include "api/http/feed.h"
 #include "api/http/listen.h"
 #include "api/http/route.h"
 #include "api/http/waiters.h"
+#include "core/catalog.h"
 #include "core/histogram.h"
 
 struct history;
