@@ -1,11 +1,16 @@
-/* retry: after which ends an attempt is tried again, and when. Pure: no I/O, no clock, no lock; any
- * thread. How many tries are left is the state machine's question. */
+/* retry: after which ends an attempt is tried again, and when; and "retry_on" and "backoff", by
+ * which a submission and a handler's entry say so. Pure: no I/O, no clock, no lock; any thread. How
+ * many tries are left is the state machine's question. */
 #ifndef FUT_CORE_RETRY_H
 #define FUT_CORE_RETRY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/err.h"
+
+struct json_t;
 
 /* Ends, as bits (of which code, says core/end_codes). Temporary failures are always tried again.
  * The numbers are stored. */
@@ -43,5 +48,23 @@ struct retry_policy retry_merge(const struct retry_policy *first,
 bool retry_is_unsaid(const struct retry_policy *p);
 /* How long to wait after so many tries (>= 1). p: merged. random: any number. */
 int64_t retry_wait_ms(const struct retry_policy *p, uint32_t tries, uint32_t random);
+
+/* ---- as JSON --------------------------------------------------------------------------------- */
+
+/* What was wrong. All texts are literals but `unknown`. */
+struct retry_json_error {
+    const char *field;   /* "retry_on", "backoff", "backoff.first" … */
+    const char *allowed; /* what it must be: "an array of …" */
+    const char *unknown; /* a member of "backoff" that is not known, borrowed from the value; NULL:
+                            it is the value of field that is wrong */
+};
+
+/* 0, or FUT_ERR_INVAL with *err set and *out untouched. value: any JSON value. What `out` says
+ * already and the value does not mention stays. "temporary" is always among the ends. */
+FUT_MUST_CHECK int retry_json_on(const struct json_t *value, struct retry_policy *out,
+                                 struct retry_json_error *err);
+/* Likewise. A first wait that is longer than the longest wait is refused. */
+FUT_MUST_CHECK int retry_json_backoff(const struct json_t *value, struct retry_policy *out,
+                                      struct retry_json_error *err);
 
 #endif

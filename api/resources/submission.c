@@ -15,7 +15,7 @@
 #include "core/mem.h"
 #include "core/number.h"
 #include "core/result_ref.h"
-#include "core/retry_json.h"
+#include "core/retry.h"
 #include "storage/store.h"
 
 #define SHORTEST_S 0.001 /* what a limit of time has at least */

@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/retry_json.h"
+#include "core/retry.h"
 #include "core/task_limits.h"
 #include "workers/handlers/builtins/builtins.h"
 
