@@ -11,7 +11,7 @@
 
 #include "core/err.h"
 #include "daemon/config.h"
-#include "daemon/sockets.h"
+#include "daemon/service.h"
 #include "workers/handlers/registry.h"
 
 struct boot;

@@ -299,7 +299,7 @@ static int serve(void)
         return code;
     int rc = signals_open(&signals, &err);
     if (rc == 0)
-        rc = sockets_take(&sockets, &err);
+        rc = service_take_sockets(&sockets, &err);
     if (rc == 0)
         rc = boot_start(&cfg, &handlers, &sockets, signals, &boot, &err);
     if (rc != 0) {

@@ -1,13 +1,16 @@
-/* service: what the daemon tells systemd: ready, stopping, one line of status, that it is alive,
- * and that it needs more time. Without NOTIFY_SOCKET in the environment nothing is sent. Main
- * thread only. Nothing blocks: a datagram that the socket does not take at once is dropped, and the
- * next tick sends what still matters. */
+/* service: what systemd, or anybody who speaks its protocols, hands over, and what it is told:
+ * ready, stopping, one line of status, that we are alive, and that we need more time. Without
+ * NOTIFY_SOCKET in the environment nothing is sent. Main thread only. Nothing blocks: a datagram
+ * that the socket does not take at once is dropped, and the next tick sends what still matters. */
 #ifndef FUT_DAEMON_SERVICE_H
 #define FUT_DAEMON_SERVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "api/server.h"
+#include "core/err.h"
 
 struct service {
     bool has_watchdog;     /* somebody ends us when we are not alive */
@@ -36,5 +39,15 @@ void service_stopping(void);
 /* Says what goes on while nobody ticks, and that it may take budget_ms from now: systemd's own
  * time-outs are extended by that much. */
 void service_busy(const char *doing, int64_t budget_ms);
+
+/* Listening sockets that were handed over (futured.socket). */
+struct sockets {
+    int fds[API_LISTENERS_MAX]; /* close-on-exec */
+    size_t n;                   /* 0: none were handed over, and FUTURED_LISTEN is in force */
+};
+
+/* Takes what LISTEN_FDS tells of and removes it from the environment; before the fork server
+ * starts. FUT_ERR_INVAL: too many. */
+FUT_MUST_CHECK int service_take_sockets(struct sockets *out, struct fut_errbuf *err);
 
 #endif
