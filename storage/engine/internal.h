@@ -134,11 +134,6 @@ struct store {
     struct writer w;
 };
 
-/* ---- durations.c ----------------------------------------------------------------------------- */
-
-/* Counts what the changes that were committed tell of times. */
-void durations_observe(struct store *s);
-
 /* ---- writer.c -------------------------------------------------------------------------------- */
 
 /* Sets up the writer's part of a new store. */
