@@ -20,6 +20,7 @@
 #include "daemon/schedules.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
+#include "daemon/spans.h"
 #include "daemon/system.h"
 #include "storage/store.h"
 #include "workers/base/http_allow.h"
@@ -33,6 +34,7 @@
 #define STEP_EXTENDS_MS 60000
 #define LINGER_MS 1000
 #define LOG_MS 1000
+#define SPANS_MS 2000
 #define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
 struct boot {
@@ -48,6 +50,7 @@ struct boot {
     struct fork_server *fork_server;
     struct store *store;
     struct failure_log *failures;
+    struct spans *spans; /* NULL: nobody wants them */
     struct scheduler *scheduler;
     struct schedules *schedules;
     struct api *api;
@@ -152,6 +155,7 @@ static void make_api(struct boot *b)
         .allows_url = http_allow_target,
         .allow = b->http_allow,
         .catalog = handlers_catalog(b->handlers),
+        .spans = spans_view(b->spans),
         .version = FUT_VERSION,
         .attempts = b->tokens,
         .auth = b->auth,
@@ -302,6 +306,8 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = http_allow_new(b->cfg.http_prefixes, b->cfg.http_networks, &b->http_allow, err);
     if (rc == 0)
         rc = origin_rules_new(b->cfg.hosts, b->cfg.origins, &b->origins, err);
+    if (rc == 0 && *b->cfg.otlp_url)
+        rc = spans_start(b->cfg.otlp_url, &b->spans, err);
     if (rc == 0) {
         b->tokens = attempt_token_table_new();
         rc = open_store(b, signals, err);
@@ -312,6 +318,8 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = make_scheduler(b, err);
     }
     if (rc == 0) {
+        if (b->spans)
+            spans_listen(b->spans, b->store);
         attach_api(b);
         make_schedules(b);
         store_start(b->store);
@@ -512,6 +520,11 @@ static void commit_the_rest(struct boot *b)
     b->store_runs = false;
 }
 
+static void send_spans(struct boot *b)
+{
+    spans_stop(b->spans, SPANS_MS);
+}
+
 static void stop_http(struct boot *b)
 {
     if (b->api)
@@ -526,6 +539,7 @@ static void close_all(struct boot *b)
     attempt_token_table_free(&b->tokens);
     store_close(&b->store);
     failure_log_free(&b->failures);
+    spans_free(&b->spans);
     fork_server_stop(&b->fork_server);
     handlers_free(&b->handlers);
     auth_free(&b->auth);
@@ -557,6 +571,7 @@ static const struct {
     {"end_tasks", "draining: letting running tasks end", end_tasks, drain_time},
     {"answer_the_last", "draining: answering the last requests", answer_the_last, no_time},
     {"commit", "draining: committing", commit_the_rest, no_time},
+    {"send_spans", "draining: sending spans", send_spans, no_time},
     {"stop_http", "draining: closing connections", stop_http, no_time},
     {"close", "draining: closing the database", close_all, no_time},
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/http/origin.h"
+#include "api/text/params.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/number.h"
@@ -18,6 +19,7 @@
 #include "daemon/config_internal.h"
 #include "daemon/cpus.h"
 #include "daemon/env_file.h"
+#include "daemon/spans.h"
 #include "workers/base/http_allow.h"
 #include "workers/base/run_as.h"
 #include "workers/handlers/webhook.h"
@@ -97,6 +99,9 @@ const struct config_row config_rows[] = {
     {"FUTURED_RUN_AS", KIND_USER, AT(run_as), "", 0, 120,
      "user or user:group that worker processes and programs run as (the daemon must be root); the "
      "daemon's own when empty"},
+    {"FUTURED_OTLP_URL", KIND_COLLECTOR, AT(otlp_url), "", 0, PARAMS_URL_MAX,
+     "collector of OpenTelemetry (OTLP over HTTP, as JSON) that gets the spans of tasks which came "
+     "with a traceparent, such as http://127.0.0.1:4318; none when empty"},
     {"FUTURED_LOG", KIND_LEVEL, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
 const size_t config_n_rows = FUT_COUNT(config_rows);
@@ -274,6 +279,17 @@ static int set_origins(struct config *c, const struct config_row *r, const char 
     return set_text(c, r, value, err);
 }
 
+static int set_collector(struct config *c, const struct config_row *r, const char *value,
+                         struct fut_errbuf *err)
+{
+    if (*value && !spans_url_ok(value))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s is \"%.200s\": it must be a URL with http or https, without a user, "
+                        "password or fragment",
+                        r->name, value);
+    return set_text(c, r, value, err);
+}
+
 static int set_user(struct config *c, const struct config_row *r, const char *value,
                     struct fut_errbuf *err)
 {
@@ -286,11 +302,14 @@ static int set_user(struct config *c, const struct config_row *r, const char *va
 
 static int (*const setters[])(struct config *, const struct config_row *, const char *,
                               struct fut_errbuf *) = {
-    [KIND_NUMBER] = set_number,       [KIND_DURATION] = set_number,     [KIND_SIZE] = set_number,
-    [KIND_TEXT] = set_text,           [KIND_LEVEL] = set_level,         [KIND_STORE] = set_store,
-    [KIND_FILE] = set_file,           [KIND_SECRET] = set_secret,       [KIND_LANES] = set_lanes,
-    [KIND_PREFIXES] = set_http_allow, [KIND_NETWORKS] = set_http_allow, [KIND_USER] = set_user,
+    [KIND_NUMBER] = set_number,       [KIND_DURATION] = set_number,
+    [KIND_SIZE] = set_number,         [KIND_TEXT] = set_text,
+    [KIND_LEVEL] = set_level,         [KIND_STORE] = set_store,
+    [KIND_FILE] = set_file,           [KIND_SECRET] = set_secret,
+    [KIND_LANES] = set_lanes,         [KIND_PREFIXES] = set_http_allow,
+    [KIND_NETWORKS] = set_http_allow, [KIND_USER] = set_user,
     [KIND_HOSTS] = set_origins,       [KIND_ORIGINS] = set_origins,
+    [KIND_COLLECTOR] = set_collector,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */

@@ -25,6 +25,7 @@ struct config {
     const char *http_prefixes, *http_networks;
     const char *hosts, *origins; /* lists for origin_rules_new */
     const char *run_as;          /* "" nobody else */
+    const char *otlp_url;        /* "" no spans are sent */
     int64_t db_wait_ms, retention_ms, max_wait_ms, drain_ms, kill_grace_ms;
     int64_t reserve_bytes, max_body_bytes, max_header_bytes, max_result_bytes, max_buffered_bytes;
     int64_t max_queued, max_connections, http_threads;

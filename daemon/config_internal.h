@@ -22,6 +22,7 @@ enum config_kind {
     KIND_USER,
     KIND_HOSTS,
     KIND_ORIGINS,
+    KIND_COLLECTOR,
 };
 
 struct config_row {

@@ -66,7 +66,7 @@ struct store_change {
     struct task_outcome *outcome;
 };
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
-/* Up to 4 listeners, before store_start. fn runs on the writer thread after each commit: it must
+/* Up to 5 listeners, before store_start. fn runs on the writer thread after each commit: it must
  * not block. It may post operations. */
 void store_listen(struct store *s, store_listener *fn, void *ctx);
 /* Before store_start: fn hears on the writer thread of a limit that a commit has closed. */

@@ -12,6 +12,7 @@
 #include "core/attempt_token.h"
 #include "core/catalog.h"
 #include "core/pool_view.h"
+#include "core/span_view.h"
 #include "storage/store.h"
 
 struct http_allow; /* the owner of allows_url knows it */
@@ -33,6 +34,7 @@ struct api_config {
     struct store *store;           /* NULL: it comes by api_attach */
     const struct catalog *catalog; /* at first; the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */
+    struct span_view spans;        /* read == NULL: none are sent */
     /* May this daemon call the URL? NULL: any. Any thread; does not block. */
     bool (*allows_url)(const struct http_allow *allow, const char *url);
     const struct http_allow *allow; /* of allows_url; borrowed until api_free */

@@ -206,6 +206,28 @@ static void write_deaths(struct page *p, const struct metric *m)
         write_sample(p, m->name, "_total", labels[i], (double)p->numbers.pools.died_by[i]);
 }
 
+static void write_spans(struct page *p, const struct metric *m)
+{
+    const struct span_view *spans = &p->api->cfg.spans;
+    struct span_stats n;
+    if (!spans->read)
+        return;
+    spans->read(spans->ctx, &n);
+    write_sample(p, m->name, "_total", "result=\"sent\"", (double)n.sent);
+    write_sample(p, m->name, "_total", "result=\"dropped\"", (double)n.dropped);
+    write_sample(p, m->name, "_total", "result=\"refused\"", (double)n.refused);
+}
+
+static void write_waiting_spans(struct page *p, const struct metric *m)
+{
+    const struct span_view *spans = &p->api->cfg.spans;
+    struct span_stats n;
+    if (!spans->read)
+        return;
+    spans->read(spans->ctx, &n);
+    write_sample(p, m->name, "", "", (double)n.waiting);
+}
+
 static size_t fewer(size_t n)
 {
     return n < NAMES_MAX ? n : NAMES_MAX;
@@ -367,6 +389,12 @@ static const struct metric metrics[] = {
      "Commits, which wait for the disk."},
     {"workers_died", KIND_COUNTER, STAGE_REST, "`reason`", write_deaths,
      "Worker processes that died unasked: exit, signal or unknown."},
+    {"otlp_spans", KIND_COUNTER, STAGE_REST, "`result`", write_spans,
+     "Spans for the collector of FUTURED_OTLP_URL: sent, dropped as it was slow or away, or "
+     "refused "
+     "by it."},
+    {"otlp_spans_waiting", KIND_GAUGE, STAGE_REST, "", write_waiting_spans,
+     "Spans in memory that are not sent yet."},
     {"http_answers", KIND_COUNTER, STAGE_REST, "`method`, `route`, `status`", write_answers,
      "Answers by route and hundreds of the status; none: the client left before."},
     {"http_request_seconds", KIND_HISTOGRAM, STAGE_REST, "`method`, `route`", write_requests,

@@ -19,7 +19,7 @@
 #include "storage/schedule.h"
 
 #define STORE_READERS_MAX 16
-#define STORE_LISTENERS_MAX 4
+#define STORE_LISTENERS_MAX 5
 #define STORE_QUEUE_MAX 65536 /* operations waiting in one queue */
 
 /* What store_verb.write returns, beside 0 and error codes, when the operation waits for a task in a

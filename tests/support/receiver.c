@@ -15,7 +15,7 @@
 #include "tests/support/wait.h"
 
 #define KEPT 8
-#define REQUEST_SIZE 8192
+#define REQUEST_SIZE 65536
 
 struct receiver {
     int listener;

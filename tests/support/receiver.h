@@ -1,6 +1,6 @@
 /* receiver: an HTTP server on loopback that keeps what it is told and may refuse some of it. One
- * connection after the other. Requests need a Content-Length and at most 8 KiB. Misfortune ends the
- * test by fail(). Any thread but for the start and the end. */
+ * connection after the other. Requests need a Content-Length and at most 64 KiB. Misfortune ends
+ * the test by fail(). Any thread but for the start and the end. */
 #ifndef FUT_TESTS_SUPPORT_RECEIVER_H
 #define FUT_TESTS_SUPPORT_RECEIVER_H
 
