@@ -44,6 +44,8 @@ enum task_state {
 #define TASK_DELAY_MAX_MS 31622400000LL       /* 366 days: of each duration in struct task_times */
 #define TASK_PRIORITY_MAX 100                 /* and -100 at least */
 #define TASK_QUEUE_DEFAULT "default"
+/* Of the tasks that deliver callbacks. No client can name it, and so neither pause nor crowd it. */
+#define TASK_QUEUE_CALLBACKS "(callbacks)"
 
 #define CONTENT_JSON "application/json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"

@@ -258,8 +258,8 @@ enum verdict { TAKEN, REFUSED, LATER };
 static size_t keep_answer(char *bytes, size_t size, size_t n, void *spans)
 {
     struct spans *s = spans;
-    size_t room = ANSWER_MAX - s->answer.len;
-    buf_put(&s->answer, bytes, size * n < room ? size * n : room);
+    size_t space = ANSWER_MAX - s->answer.len;
+    buf_put(&s->answer, bytes, size * n < space ? size * n : space);
     return size * n;
 }
 
@@ -269,9 +269,9 @@ static int wants_end(void *spans, curl_off_t a, curl_off_t b, curl_off_t c, curl
     struct spans *s = spans;
     (void)a, (void)b, (void)c, (void)d;
     mutex_lock(&s->mu);
-    bool is_over = s->stop_mono_ms && clock_mono_ms() >= s->stop_mono_ms;
+    bool is_time = s->stop_mono_ms && clock_mono_ms() >= s->stop_mono_ms;
     mutex_unlock(&s->mu);
-    return is_over;
+    return is_time;
 }
 
 #define SET(option, value) FUT_MUST(curl_easy_setopt(s->easy, option, value) == CURLE_OK)
@@ -346,9 +346,9 @@ static bool pause_for(struct spans *s, int64_t ms)
     mutex_lock(&s->mu);
     while (!s->stop_mono_ms && cond_wait_until(&s->cond, &s->mu, end))
         ;
-    bool is_over = s->stop_mono_ms && clock_mono_ms() >= s->stop_mono_ms;
+    bool is_time = s->stop_mono_ms && clock_mono_ms() >= s->stop_mono_ms;
     mutex_unlock(&s->mu);
-    return !is_over;
+    return !is_time;
 }
 
 static void send_batch(struct spans *s, size_t n)
@@ -501,8 +501,8 @@ void spans_stop(struct spans *s, int64_t max_ms)
     s->is_joined = true;
     read_stats(s, &stats);
     if (stats.dropped || stats.refused)
-        log_warn("spans_lost", LOG_INT("dropped", stats.dropped), LOG_INT("refused", stats.refused),
-                 LOG_INT("sent", stats.sent));
+        log_warn("spans_dropped", LOG_INT("dropped", stats.dropped),
+                 LOG_INT("refused", stats.refused), LOG_INT("sent", stats.sent));
 }
 
 static void free_running(struct map_node *node)

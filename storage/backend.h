@@ -327,6 +327,9 @@ struct backend_ops {
     int (*tidy)(struct backend *b, int64_t *out_again_mono_us);
     /* Bytes on disk: of the database, and of its log. */
     void (*sizes)(const struct backend *b, uint64_t *out_file, uint64_t *out_log);
+    /* How long it took to bring its log to the disk, each time; as long as b lives. NULL: it has no
+     * log of its own. Any thread. */
+    const struct histogram *(*log_syncs)(const struct backend *b);
     /* A write that changes nothing: does the disk take writes? */
     int (*touch)(struct backend *b);
 

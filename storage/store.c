@@ -163,6 +163,11 @@ void store_stats(struct store *s, struct store_stats *out)
     out->max_queued = s->max_queued;
 }
 
+const struct histogram *store_log_syncs(const struct store *s)
+{
+    return s->ops->log_syncs ? s->ops->log_syncs(s->backend) : NULL;
+}
+
 const struct store_durations *store_durations(const struct store *s)
 {
     return &s->durations;

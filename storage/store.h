@@ -570,6 +570,8 @@ struct store_stats {
     uint64_t submitted, claimed;                 /* since boot */
     uint64_t finished[TASK_STATE_COUNT];         /* since boot, by final state */
     uint64_t pruned;
+    /* Tasks that deliver callbacks: unfinished ones now, ended ones since boot. */
+    uint64_t callbacks[TASK_STATE_COUNT];
     uint64_t commits, ops; /* transactions, and operations in them, since boot */
     uint64_t recovered;    /* tasks found running at boot */
     double drain_per_s;    /* tasks finished per second, smoothed over about 10 s */
@@ -589,6 +591,9 @@ struct store_durations {
     struct histogram run[LANE_COUNT];  /* the attempt with which a task ended */
     struct histogram commit;           /* a transaction's commit, which waits for the disk */
 };
+/* How long its log took to reach the disk, each time; as long as it lives. NULL: what is below has
+ * no log of its own. Any thread. */
+const struct histogram *store_log_syncs(const struct store *s);
 /* Of the store, as long as it lives. Any thread. */
 const struct store_durations *store_durations(const struct store *s);
 /* Has the writer committed, or found nothing to commit, since the last call? True the first time,

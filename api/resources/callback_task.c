@@ -6,8 +6,7 @@
 #include "api/text/json_text.h"
 #include "core/clock.h"
 
-#define HANDLER "callback"  /* the daemon's own, on the io lane */
-#define QUEUE "(callbacks)" /* no client can name it, and so neither pause nor crowd it */
+#define HANDLER "callback" /* the daemon's own, on the io lane */
 #define RETRIES 8
 #define TIMEOUT_MS 30000
 
@@ -26,7 +25,7 @@ void callback_task_make(struct task *out, struct task_id id, struct task_id afte
         .timeout_ms = TIMEOUT_MS,
         .created_wall_ms = clock_wall_ms(),
         .handler = HANDLER,
-        .queue = QUEUE,
+        .queue = TASK_QUEUE_CALLBACKS,
         .input_type = CONTENT_JSON,
         .input = (const unsigned char *)input.data,
         .input_len = input.len,

@@ -198,6 +198,13 @@ static void write_commits(struct page *p, const struct metric *m)
     write_histogram(p, m->name, "", &store_durations(p->api->cfg.store)->commit);
 }
 
+static void write_syncs(struct page *p, const struct metric *m)
+{
+    const struct histogram *syncs = store_log_syncs(p->api->cfg.store);
+    if (syncs)
+        write_histogram(p, m->name, "", syncs);
+}
+
 static void write_deaths(struct page *p, const struct metric *m)
 {
     static const char *const labels[POOL_DEATHS] = {"reason=\"exit\"", "reason=\"signal\"",
@@ -387,6 +394,8 @@ static const struct metric metrics[] = {
      "The attempt with which a task ended."},
     {"store_commit_seconds", KIND_HISTOGRAM, STAGE_REST, "", write_commits,
      "Commits, which wait for the disk."},
+    {"store_fsync_seconds", KIND_HISTOGRAM, STAGE_REST, "", write_syncs,
+     "Each fsync of the log of the latest changes; SQLite alone."},
     {"workers_died", KIND_COUNTER, STAGE_REST, "`reason`", write_deaths,
      "Worker processes that died unasked: exit, signal or unknown."},
     {"otlp_spans", KIND_COUNTER, STAGE_REST, "`result`", write_spans,

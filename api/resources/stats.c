@@ -30,6 +30,10 @@ READER(recovered, n->store.recovered)
 READER(pruned, n->store.pruned)
 READER(max_queued, n->store.max_queued)
 READER(drain_per_s, n->store.drain_per_s)
+READER(callbacks_scheduled, n->store.callbacks[TASK_SCHEDULED])
+READER(callbacks_pending, n->store.callbacks[TASK_QUEUED] + n->store.callbacks[TASK_RUNNING])
+READER(callbacks_delivered, n->store.callbacks[TASK_SUCCEEDED])
+READER(callbacks_failed, n->store.callbacks[TASK_FAILED])
 READER(is_healthy, n->store.health == 0)
 READER(commits, n->store.commits)
 READER(ops, n->store.ops)
@@ -85,6 +89,16 @@ static const struct stats_row rows[] = {
      "The database on disk."},
     {"store", "log_bytes", "store_log_bytes", STATS_GAUGE, STATS_WHOLE, read_log_bytes,
      "The log of the latest changes beside the database."},
+
+    {"callbacks", "scheduled", "callbacks_scheduled", STATS_GAUGE, STATS_WHOLE,
+     read_callbacks_scheduled,
+     "Callbacks whose future or batch has not ended, and those that are tried again later."},
+    {"callbacks", "pending", "callbacks_pending", STATS_GAUGE, STATS_WHOLE, read_callbacks_pending,
+     "Callbacks that are being delivered, or wait for it."},
+    {"callbacks", "delivered", "callbacks_delivered", STATS_COUNTER, STATS_WHOLE,
+     read_callbacks_delivered, "Callbacks that their receivers have taken."},
+    {"callbacks", "failed", "callbacks_failed", STATS_COUNTER, STATS_WHOLE, read_callbacks_failed,
+     "Callbacks that were given up."},
 
     {"pools", "capacity", "pool_capacity", STATS_GAUGE, STATS_LANE, read_capacity,
      "Slots of the lane: attempts that may run at once."},

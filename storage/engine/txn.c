@@ -148,8 +148,11 @@ static void count_change(struct store *s, const struct task_change *c, const str
     if (backend_is_claimable(c->to_state))
         lines_wait_at(line, place == BACKEND_PLACE_KEPT ? BACKEND_PLACE_NONE : place);
     txn_count(s, line, (int)c->from_state, (int)c->to_state, 1);
-    if (task_state_is_final(after->state))
+    if (task_state_is_final(after->state)) {
         w->now.stats.finished[after->state]++;
+        if (after->spec->queue && strcmp(after->spec->queue, TASK_QUEUE_CALLBACKS) == 0)
+            w->now.stats.callbacks[after->state]++;
+    }
     if (c->outcome && c->outcome->code)
         w->now.stats.ended_by[end_code_of(c->outcome->code)]++;
     txn_watch_times(s, after);

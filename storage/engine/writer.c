@@ -175,6 +175,15 @@ static void undo(struct store *s, int rc)
     }
 }
 
+static void count_callbacks(struct writer *w)
+{
+    const struct line_queue *q = line_queue_find(&w->lines, TASK_QUEUE_CALLBACKS);
+    for (int i = 0; i < TASK_STATE_COUNT; i++) {
+        if (!task_state_is_final((enum task_state)i))
+            w->now.stats.callbacks[i] = q ? q->parts[LANE_IO].live[i] : 0;
+    }
+}
+
 static void update_rate(struct store *s)
 {
     struct writer *w = &s->w;
@@ -194,6 +203,8 @@ static void update_rate(struct store *s)
 static void publish(struct store *s)
 {
     update_rate(s);
+    if (s->w.lines.queues.len > 1) /* others than the default one */
+        count_callbacks(&s->w);
     mutex_lock(&s->mu);
     s->published = s->w.now.stats;
     mutex_unlock(&s->mu);

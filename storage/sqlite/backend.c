@@ -197,6 +197,7 @@ const struct backend_ops backend_sqlite = {
     .reserve = sqlite_reserve,
     .tidy = sqlite_tidy,
     .sizes = sqlite_sizes,
+    .log_syncs = sqlite_log_syncs,
     .touch = sqlite_touch,
     .batch_put = sqlite_batch_put,
     .batch_failed = sqlite_batch_failed,

@@ -203,6 +203,9 @@ void sqlite_read_live(sqlite3_stmt *st, struct task *out);
 /* ---- the methods of backend.h, file by file ----------------------------------------------------
  */
 
+/* log.c */
+const struct histogram *sqlite_log_syncs(const struct backend *b);
+
 /* write.c */
 int sqlite_begin(struct backend *b, struct backend_time now);
 int sqlite_commit(struct backend *b);

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
+#include "core/histogram.h"
 #include "core/mem.h"
 
 #define GATHERED_MAX ((1u << 17) - 1) /* bytes: what SQLite's VFS writes at once; 31 pages */
@@ -22,6 +24,7 @@ struct log_file {
 };
 
 static sqlite3_vfs *below;
+static struct histogram syncs; /* of all logs of this process, which has one */
 
 static struct log_file *log_of(sqlite3_file *file)
 {
@@ -101,7 +104,18 @@ static int log_sync(sqlite3_file *file, int flags)
 {
     struct log_file *f = log_of(file);
     int rc = put_down(f);
-    return rc == SQLITE_OK ? real_of(f)->pMethods->xSync(real_of(f), flags) : rc;
+    if (rc != SQLITE_OK)
+        return rc;
+    int64_t began_mono_us = clock_mono_us();
+    rc = real_of(f)->pMethods->xSync(real_of(f), flags);
+    histogram_observe(&syncs, clock_mono_us() - began_mono_us);
+    return rc;
+}
+
+const struct histogram *sqlite_log_syncs(const struct backend *b)
+{
+    (void)b;
+    return &syncs;
 }
 
 static int log_size(sqlite3_file *file, sqlite3_int64 *out)

@@ -10,6 +10,7 @@
 #include "tests/support/receiver.h"
 #include "tests/support/sha256.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 
 #define KEY "0123456789abcdefghijklmn"
 #define SECRET "FUTURED_CALLBACK_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u"
@@ -160,6 +161,38 @@ START_TEST(test_callback_is_delivered_by_the_next_daemon)
 }
 END_TEST
 
+static json_int_t count_callbacks(struct daemon *d, const char *path)
+{
+    struct http_reply r = api_get(daemon_url(d), "/v1/stats");
+    json_int_t n = api_int(r.json, path);
+    http_reply_release(&r);
+    return n;
+}
+
+START_TEST(test_callbacks_are_counted)
+{
+    char id[ID_TEXT_SIZE];
+    receiver = receiver_start(false);
+    receiver_answer(receiver, 1, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
+    struct daemon *d = daemon_start_with(NULL, 0);
+    submit(d, "\"handler\":\"echo\",\"input\":1", id);
+    wait_callback(d, id, "failed");
+    submit(d, "\"handler\":\"echo\",\"input\":2", id);
+    wait_callback(d, id, "succeeded");
+    submit(d, "\"handler\":\"sleep\",\"input\":{\"seconds\":600}", id);
+    wait_for(count_callbacks(d, "callbacks.scheduled") == 1);
+    ck_assert_int_eq(count_callbacks(d, "callbacks.delivered"), 1);
+    ck_assert_int_eq(count_callbacks(d, "callbacks.failed"), 1);
+    ck_assert_int_eq(count_callbacks(d, "callbacks.pending"), 0);
+    daemon_kill(d); /* what is unfinished is counted again, what has ended since the start alone */
+    daemon_start(d);
+    wait_for(count_callbacks(d, "callbacks.scheduled") == 1);
+    ck_assert_int_eq(count_callbacks(d, "callbacks.failed"), 0);
+    daemon_free(&d);
+    receiver_stop(&receiver);
+}
+END_TEST
+
 START_TEST(test_callback_is_not_for_clients)
 {
     struct daemon *d = daemon_start_with(NULL, 0);
@@ -298,6 +331,7 @@ int main(void)
         test_callback_tells_of_failure_and_cancel,
         test_callback_of_another_life_and_in_a_batch,
         test_callback_is_delivered_by_the_next_daemon,
+        test_callbacks_are_counted,
         test_callback_is_not_for_clients,
         test_callback_bad_secret_is_refused_at_start,
         test_callback_url_that_is_not_allowed_is_refused,

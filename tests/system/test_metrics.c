@@ -114,6 +114,8 @@ START_TEST(test_metrics_counts_what_happened)
                      "text/plain; version=0.0.4; charset=utf-8");
     for (size_t i = 0; i < FUT_COUNT(lines); i++)
         expect_line(r.body, lines[i]);
+    ck_assert_ptr_null(strstr(r.body, "\nfutured_store_fsync_seconds_count 0\n"));
+    ck_assert_ptr_nonnull(strstr(r.body, "\nfutured_store_fsync_seconds_count "));
     http_reply_release(&r);
 }
 END_TEST
