@@ -22,17 +22,17 @@ struct attempt_token {
     struct map_node by_number, by_task;
     unsigned char secret[SECRET_BYTES];
     struct attempt_who who;
-    struct list waits;        /* struct attempt_wait */
-    struct list_node changed; /* in the table's list */
-    uint64_t search;          /* that has seen it last, */
-    bool leads;               /* and what it has found */
+    struct list waits;                 /* struct attempt_wait */
+    struct list_node changed, waiting; /* in the table's lists */
+    uint64_t search;                   /* that has seen it last, */
+    bool leads;                        /* and what it has found */
 };
 
 struct attempt_tokens {
     struct mutex mu; /* guards the rest but for url */
     struct map by_number, by_task;
-    uint64_t latest, searches;
-    struct list changed;
+    uint64_t latest, searches, waits;
+    struct list changed, waiting; /* struct attempt_token, those that wait */
     uint32_t lent[LANE_COUNT];
     void (*on_change)(void *ctx);
     void *ctx;
@@ -49,6 +49,7 @@ struct attempt_tokens *attempt_token_table_new(void)
     map_init(&t->by_number);
     map_init(&t->by_task);
     list_init(&t->changed);
+    list_init(&t->waiting);
     return t;
 }
 
@@ -159,6 +160,7 @@ static bool end_wait(struct attempt_tokens *t, struct attempt_wait *w)
     if (!list_is_empty(&token->waits))
         return false;
     t->lent[token->who.lane]--;
+    list_remove(&t->waiting, &token->waiting);
     record_change(t, token);
     return true;
 }
@@ -321,10 +323,19 @@ static int begin_wait(struct attempt_tokens *t, struct attempt_wait *w, uint64_t
     if (is_first && t->lent[token->who.lane] >= POOL_LENT_MAX)
         return FUT_ERR_FULL;
     t->lent[token->who.lane] += is_first;
+    if (is_first)
+        list_push_back(&t->waiting, &token->waiting);
     w->token = token;
+    w->number = ++t->waits;
     list_push_back(&token->waits, &w->link);
     record_change(t, token);
     return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct task_id *x = a, *y = b;
+    return (x->hi > y->hi) - (x->hi < y->hi);
 }
 
 int attempt_token_wait(struct attempt_tokens *t, struct attempt_wait *w, uint64_t number,
@@ -334,6 +345,7 @@ int attempt_token_wait(struct attempt_tokens *t, struct attempt_wait *w, uint64_
     FUT_ASSERT(!w->ids);
     w->ids = xmalloc(n * sizeof(*ids));
     memcpy(w->ids, ids, n * sizeof(*ids));
+    qsort(w->ids, n, sizeof(*ids), compare_ids);
     w->n = n;
     w->is_any = is_any && n > 1;
     mutex_lock(&t->mu);
@@ -346,6 +358,25 @@ int attempt_token_wait(struct attempt_tokens *t, struct attempt_wait *w, uint64_
         t->on_change(t->ctx);
     }
     return rc;
+}
+
+size_t attempt_token_waiting(struct attempt_tokens *t, struct task_id id,
+                             struct attempt_waiting *out, size_t max)
+{
+    size_t n = 0;
+    mutex_lock(&t->mu);
+    for (struct list_node *i = list_first(&t->waiting); i; i = list_next(&t->waiting, i)) {
+        struct attempt_token *token = FUT_CONTAINER(i, struct attempt_token, waiting);
+        for (struct list_node *k = list_first(&token->waits); k && n < max;
+             k = list_next(&token->waits, k)) {
+            struct attempt_wait *w = FUT_CONTAINER(k, struct attempt_wait, link);
+            if (bsearch(&id, w->ids, w->n, sizeof(id), compare_ids))
+                out[n++] = (struct attempt_waiting){
+                    .task = token->who.task, .wait = w->number, .need = w->is_any ? w->n : 1};
+        }
+    }
+    mutex_unlock(&t->mu);
+    return n;
 }
 
 void attempt_token_go_on(struct attempt_tokens *t, struct attempt_wait *w)

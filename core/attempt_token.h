@@ -65,9 +65,10 @@ FUT_MUST_CHECK int attempt_token_find(struct attempt_tokens *t, const char *text
 struct attempt_wait {
     struct list_node link;       /* guarded by the table */
     struct attempt_token *token; /* likewise; NULL: it does not wait, or its attempt has ended */
-    struct task_id *ids;         /* owned */
+    struct task_id *ids;         /* owned; by hi */
     size_t n;
-    bool is_any; /* the first of them is enough */
+    uint64_t number; /* of the wait */
+    bool is_any;     /* the first of them is enough */
 };
 /* A circle of waits: each task waits for the next one, the last one for the first. */
 struct attempt_circle {
@@ -82,6 +83,16 @@ FUT_MUST_CHECK int attempt_token_wait(struct attempt_tokens *t, struct attempt_w
                                       bool is_any, struct attempt_circle *circle);
 /* Ends the wait. Nothing happens when there is none. */
 void attempt_token_go_on(struct attempt_tokens *t, struct attempt_wait *w);
+
+/* A running attempt that waits. */
+struct attempt_waiting {
+    struct task_id task;
+    uint64_t wait; /* of its waits: which */
+    size_t need;   /* so many of the futures must not end for the wait to be one for ever */
+};
+/* Those that wait for this task: at most max. Returns how many. */
+size_t attempt_token_waiting(struct attempt_tokens *t, struct task_id id,
+                             struct attempt_waiting *out, size_t max);
 
 /* on_change is called when attempts begin or cease to wait: any thread, it must not block. Once,
  * before the first token. */

@@ -315,6 +315,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     if (rc == 0) {
         report_recovery(b);
         b->failures = failure_log_new(b->store);
+        store_set_tokens(b->store, b->tokens);
         rc = make_scheduler(b, err);
     }
     if (rc == 0) {

@@ -3,6 +3,7 @@
 #ifndef FUT_STORAGE_RESULTS_H
 #define FUT_STORAGE_RESULTS_H
 
+#include "core/attempt_token.h"
 #include "storage/store.h"
 
 /* Makes the input with which a claimed task of `has_refs` runs: the results that it refers to in
@@ -18,24 +19,31 @@ struct store_fill {
 extern const struct store_verb store_verb_fill;
 
 #define STORE_WAKES_MAX 1000 /* futures that a task is suspended for */
-#define STORE_CIRCLE_MAX 32  /* tasks of a circle that are named */
 #define STORE_CIRCLE_LOOKS                                                                         \
     10000 /* waits that are looked at for a circle; beyond that none is seen */
-
-/* A circle of waits: each task (or batch) waits for the next one, the last one for the first. */
-struct store_circle {
-    struct task_id ids[STORE_CIRCLE_MAX];
-    size_t n; /* of all, also those that are not named */
-};
 
 /* What a suspended task waits for beside its time: the ends of tasks, promises and batches, all of
  * them. */
 struct store_wakes {
     const struct task_id *ids;
-    size_t n;                   /* 1..STORE_WAKES_MAX */
-    size_t refused;             /* out: FUT_ERR_INVAL: which there is not */
-    struct store_circle circle; /* out: FUT_ERR_CONFLICT */
+    size_t n;                     /* 1..STORE_WAKES_MAX */
+    size_t refused;               /* out: FUT_ERR_INVAL: which there is not */
+    struct attempt_circle circle; /* out: FUT_ERR_CONFLICT */
 };
+
+/* Would a wait of the running task for these futures never end, because they wait for the task
+ * itself: by `after`, suspended, under tokens, or as batches with such members? rc
+ * FUT_ERR_CONFLICT: it would, as circle says. Posted once attempt_token_wait has taken the wait, so
+ * that of two waits that close a circle one at least is told. */
+struct store_find_circle {
+    struct store_op op;
+    struct task_id task;
+    const struct task_id *ids; /* borrowed until done */
+    size_t n;
+    bool is_any;                  /* the first of them is enough */
+    struct attempt_circle circle; /* out: FUT_ERR_CONFLICT */
+};
+extern const struct store_verb store_verb_find_circle;
 
 /* Reads what has become of the futures that the task was suspended for last: a JSON object of
  * FUTURE'S ID: {"state", "done", and "result" or "error"}. A result that does not fit is left out,

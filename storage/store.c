@@ -104,6 +104,16 @@ void store_watch_schedules(struct store *s, void (*fn)(void *ctx), void *ctx)
     s->schedules_watch.ctx = ctx;
 }
 
+void store_set_tokens(struct store *s, struct attempt_tokens *tokens)
+{
+    s->tokens = tokens;
+}
+
+bool store_has_waits(const struct store *s)
+{
+    return atomic_load_explicit(&s->w.has_edges, memory_order_relaxed);
+}
+
 void store_watch_limits(struct store *s, void (*fn)(void *ctx, const struct task_limit *limit),
                         void *ctx)
 {

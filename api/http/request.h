@@ -30,6 +30,7 @@
 #include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/session.h"
+#include "storage/results.h"
 #include "storage/store.h"
 
 struct api;
@@ -137,6 +138,7 @@ struct request {
         struct store_limit_drop limit_drop;
         struct store_limit_close limit_close;
         struct store_limit_list limit_list;
+        struct store_find_circle find_circle;
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */
@@ -162,6 +164,7 @@ struct request {
     struct waiter_link link;
     struct feed_reader reader; /* of the stream of all that happens */
     struct attempt_wait lends; /* while it sleeps: the running attempt that asks lends its slot */
+    request_step *after_sleep; /* while the store looks whether it may sleep; else NULL */
 
     /* answer */
     unsigned status; /* 0: none yet */

@@ -161,9 +161,9 @@ static bool run_step(struct request *r)
     request_step *step = r->next;
     FUT_ASSERT(step != NULL);
     r->next = NULL;
-    request_move(r, REQUEST_RUNNING);
-    if (r->lends.ids)
+    if (r->lends.ids && !r->after_sleep) /* else it has not slept yet */
         request_take_slot(r);
+    request_move(r, REQUEST_RUNNING);
     step(r);
     if (r->state == REQUEST_DROWSY)
         return !pending_sleep(r);

@@ -42,45 +42,134 @@ static void refuse_lending(struct request *r)
     request_problem(r, &p);
 }
 
-/* False: the request was answered. */
-static bool lend_slot(struct request *r)
+/* The futures for which the attempt is to wait, to be freed; *out_is_any: the first is enough. */
+static struct task_id *pending_ids(struct request *r, size_t *out_n, bool *out_is_any)
 {
-    struct attempt_circle circle;
     size_t n = r->waiter.n_links;
-    if (!r->attempt.task.hi || !r->waiter.is_open || r->lends.ids)
-        return true;
     struct task_id *ids = xmalloc((n ? n : 1) * sizeof(*ids));
-    bool is_any = r->waiter.wish.wants_news || r->waiter.wish.need < n;
-    n = waiter_pending(&r->api->waiters, &r->waiter, ids);
-    int rc = n ? attempt_token_wait(r->api->cfg.attempts, &r->lends, r->attempt.number, ids, n,
-                                    is_any, &circle)
-               : 0;
-    free(ids);
-    /* What was submitted is stored: it is the answer, only sooner. */
-    if ((rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL) && r->route->flags & ROUTE_SUBMITS)
-        r->wait_refused = true;
-    else if (rc == FUT_ERR_CONFLICT)
-        refuse_circle(r, &circle);
-    else if (rc == FUT_ERR_FULL)
-        refuse_lending(r);
-    return rc != FUT_ERR_CONFLICT && rc != FUT_ERR_FULL; /* else it has just ended, or waits */
+    *out_is_any = r->waiter.wish.wants_news || r->waiter.wish.need < n;
+    *out_n = waiter_pending(&r->api->waiters, &r->waiter, ids);
+    return ids;
 }
 
-bool sleep_is_allowed(struct request *r)
+/* FUT_ERR_CONFLICT, FUT_ERR_FULL: the attempt must not wait. FUT_ERR_NOT_FOUND: there is nothing to
+ * lend, or the attempt has ended. */
+static int lend_slot(struct request *r, struct attempt_circle *circle)
 {
-    bool may = lend_slot(r);
+    size_t n;
+    bool is_any;
+    if (!r->attempt.task.hi || !r->waiter.is_open || r->lends.ids)
+        return FUT_ERR_NOT_FOUND;
+    struct task_id *ids = pending_ids(r, &n, &is_any);
+    int rc = n ? attempt_token_wait(r->api->cfg.attempts, &r->lends, r->attempt.number, ids, n,
+                                    is_any, circle)
+               : FUT_ERR_NOT_FOUND;
+    free(ids);
+    return rc;
+}
+
+/* What was submitted is stored: it is the answer, only sooner; then next runs. */
+static void refuse(struct request *r, int rc, const struct attempt_circle *circle,
+                   request_step *next)
+{
+    r->wait_refused = r->route->flags & ROUTE_SUBMITS;
+    if (r->wait_refused)
+        next(r);
+    else if (rc == FUT_ERR_CONFLICT)
+        refuse_circle(r, circle);
+    else
+        refuse_lending(r);
+}
+
+/* ---- what is stored may wait for the attempt --------------------------------------------------
+ */
+
+static void drop_search(struct request *r)
+{
+    free((void *)(uintptr_t)r->op.find_circle.ids);
+}
+
+/* False: there is nothing to look at, or the store does not look. */
+static bool post_search(struct request *r, request_step *searched, request_step *next)
+{
+    size_t n;
+    bool is_any;
+    if (!store_has_waits(r->api->cfg.store))
+        return false;
+    struct task_id *ids = pending_ids(r, &n, &is_any);
+    request_drop_op(r);
+    r->after_sleep = next;
+    r->op.find_circle = (struct store_find_circle){
+        .task = r->attempt.task, .ids = ids, .n = n, .is_any = is_any && n > 1};
+    if (n && request_try_post(r, &store_verb_find_circle, drop_search, searched) == 0)
+        return true;
+    free(ids);
+    r->drop_op = NULL;
+    r->after_sleep = NULL;
+    return false;
+}
+
+/* NULL: it must not wait, and was told so. */
+static request_step *take_search(struct request *r)
+{
+    request_step *next = r->after_sleep;
+    struct attempt_circle circle = r->op.find_circle.circle;
+    int rc = r->op.base.rc;
+    request_drop_op(r);
+    r->after_sleep = NULL;
+    if (rc != FUT_ERR_CONFLICT)
+        return next;
     request_take_slot(r);
-    return may;
+    refuse(r, rc, &circle, next);
+    return NULL;
+}
+
+/* ---- both --------------------------------------------------------------------------------------
+ */
+
+static void begin_stream(struct request *r, request_step *next)
+{
+    request_take_slot(r);
+    next(r);
+}
+
+static void searched_for_stream(struct request *r)
+{
+    request_step *next = take_search(r);
+    if (next)
+        begin_stream(r, next);
+}
+
+void sleep_if_allowed(struct request *r, request_step *next)
+{
+    struct attempt_circle circle;
+    int rc = lend_slot(r, &circle);
+    if (rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL)
+        refuse(r, rc, &circle, next);
+    else if (rc != 0 || !post_search(r, searched_for_stream, next))
+        begin_stream(r, next);
+}
+
+static void fall_asleep(struct request *r, request_step *next)
+{
+    r->next = next;
+    request_move(r, REQUEST_DROWSY);
+}
+
+static void searched_for_sleep(struct request *r)
+{
+    request_step *next = take_search(r);
+    if (next)
+        fall_asleep(r, next);
 }
 
 void sleep_until_woken(struct request *r, int64_t ms, request_step *next)
 {
-    if (!lend_slot(r)) {
-        if (r->wait_refused)
-            next(r);
-        return;
-    }
-    r->next = next;
+    struct attempt_circle circle;
+    int rc = lend_slot(r, &circle);
     r->wake_mono_ms = clock_mono_ms() + ms;
-    request_move(r, REQUEST_DROWSY);
+    if (rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL)
+        refuse(r, rc, &circle, next);
+    else if (rc != 0 || !post_search(r, searched_for_sleep, next))
+        fall_asleep(r, next);
 }

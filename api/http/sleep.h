@@ -11,8 +11,8 @@
  * off.
  */
 void sleep_until_woken(struct request *r, int64_t ms, request_step *next);
-/* May the running attempt that asks wait on the open waiter? Before a stream, which cannot say no
- * once it has begun. False: the request was answered. */
-FUT_MUST_CHECK bool sleep_is_allowed(struct request *r);
+/* Runs next if the running attempt that asks may wait on the open waiter; otherwise the request is
+ * answered. Before a stream, which cannot say no once it has begun. */
+void sleep_if_allowed(struct request *r, request_step *next);
 
 #endif

@@ -191,8 +191,7 @@ static void begin(struct request *r)
 
 static void begin_if_it_may_wait(struct request *r)
 {
-    if (sleep_is_allowed(r))
-        begin(r);
+    sleep_if_allowed(r, begin);
 }
 
 static void found(struct request *r)

@@ -86,7 +86,7 @@ struct writer {
     int64_t up_base_mono_us;    /* at this */
     struct backend_next next;   /* not later than the true ones */
     int64_t ahead_ms;           /* of what is submitted now: by so much before others in its line */
-    bool has_edges;             /* false: no task has ever waited for another; else maybe */
+    atomic_bool has_edges;      /* false: no task has ever waited for another; else maybe */
     bool cascade_pending;       /* something may be left to do for those behind a task */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
@@ -116,6 +116,7 @@ struct store {
         void (*fn)(void *ctx, const struct task_limit *limit);
         void *ctx;
     } limits_watch;
+    struct attempt_tokens *tokens; /* NULL: no attempt has one */
 
     struct mutex mu;
     struct cond writer_wake, reader_wake;

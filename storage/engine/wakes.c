@@ -1,6 +1,7 @@
 /* wakes: tasks that are suspended until named futures end: whether they may be, what is kept of it
- * (edges of STORE_ON_WAKE), circles of waits, and what the next attempt is told of the ends. The
- * writer thread alone, but for the reading. What follows from an end is in cascades.c. */
+ * (edges of STORE_ON_WAKE), circles of waits (also those that a wait under a token would close),
+ * and what the next attempt is told of the ends. The writer thread alone, but for the reading. What
+ * follows from an end is in cascades.c. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "core/id.h"
 #include "core/map.h"
 #include "core/mem.h"
+#include "core/pool_view.h"
 #include "storage/engine/internal.h"
 #include "storage/results.h"
 
@@ -43,10 +45,19 @@ struct waiter {
     size_t place, for_place; /* its own, and that of what it waits for */
 };
 
+/* A wait under a token that ends with the first of its futures: how many are not yet known to wait
+ * for the task. */
+struct choice {
+    uint64_t wait;
+    size_t rest;
+};
+
 struct search {
     struct waiter **found; /* in the order in which they were found; the first is the task itself */
     size_t n, cap, looks;
     struct map by_key;
+    struct choice *choices;
+    size_t n_choices;
 };
 
 /* Its place among those that were found. */
@@ -110,42 +121,110 @@ static int add_waiters_for(struct store *s, struct search *q, size_t place)
     return rc;
 }
 
-static void name_circle(const struct search *q, const struct waiter *w, struct store_circle *out)
+/* Have all futures of the wait been found? */
+static bool is_decided(struct search *q, const struct attempt_waiting *w)
 {
-    *out = (struct store_circle){.ids = {q->found[0]->id}, .n = 1};
+    size_t i = 0;
+    if (w->need == 1)
+        return true;
+    while (i < q->n_choices && q->choices[i].wait != w->wait)
+        i++;
+    if (i == q->n_choices) {
+        q->choices = xrealloc(q->choices, ++q->n_choices * sizeof(*q->choices));
+        q->choices[i] = (struct choice){w->wait, w->need};
+    }
+    return --q->choices[i].rest == 0;
+}
+
+/* Adds the running tasks that wait under tokens for the one at `place`. */
+static int add_running(struct store *s, struct search *q, size_t place)
+{
+    struct attempt_waiting waiting[2 * POOL_LENT_MAX];
+    struct task t;
+    size_t n = s->tokens ? attempt_token_waiting(s->tokens, q->found[place]->id, waiting,
+                                                 FUT_COUNT(waiting))
+                         : 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        q->looks++;
+        if (!is_decided(q, &waiting[i]))
+            continue;
+        rc = s->ops->find_live(s->backend, waiting[i].task.hi, &t);
+        if (rc == 0) {
+            add_task(q, t.spec, place);
+            task_release(&t);
+        }
+        rc = rc == FUT_ERR_NOT_FOUND ? 0 : rc;
+    }
+    return rc;
+}
+
+static void name_circle(const struct search *q, const struct waiter *w, struct attempt_circle *out)
+{
+    *out = (struct attempt_circle){.ids = {q->found[0]->id}, .n = 1};
     for (; w != q->found[0]; w = q->found[w->for_place]) {
-        if (out->n < STORE_CIRCLE_MAX)
+        if (out->n < ATTEMPT_CIRCLE_MAX)
             out->ids[out->n] = w->id;
         out->n++;
     }
 }
 
+static void release_search(struct search *q)
+{
+    for (size_t i = 0; i < q->n; i++) {
+        map_remove(&q->by_key, &q->found[i]->by_key);
+        free(q->found[i]);
+    }
+    map_release(&q->by_key);
+    free(q->found);
+    free(q->choices);
+}
+
+static const struct waiter *find_waiter(const struct search *q, struct task_id id)
+{
+    struct map_node *found = map_get(&q->by_key, id.hi);
+    const struct waiter *w = found ? FUT_CONTAINER(found, struct waiter, by_key) : NULL;
+    return w && id_equal(w->id, id) ? w : NULL;
+}
+
 /* The members of a batch are known by it alone, so the search goes from the task to those that wait
- * for it. FUT_ERR_CONFLICT: one of the futures is among them. */
-static int find_circle(struct store *s, const struct task_spec *spec, struct store_wakes *w)
+ * for it. FUT_ERR_CONFLICT: `need` of the futures are among them. */
+static int find_circle(struct store *s, const struct task_spec *spec, const struct task_id *ids,
+                       size_t n, size_t need, struct attempt_circle *out)
 {
     struct search q = {0};
     int rc = 0;
     map_init(&q.by_key);
     add_task(&q, spec, 0);
-    for (size_t i = 0; rc == 0 && i < q.n && q.looks < STORE_CIRCLE_LOOKS; i++)
-        rc = add_waiters_for(s, &q, i);
-    for (size_t i = 0; rc == 0 && i < w->n; i++) {
-        struct map_node *found = map_get(&q.by_key, w->ids[i].hi);
-        const struct waiter *at = found ? FUT_CONTAINER(found, struct waiter, by_key) : NULL;
-        if (!at || !id_equal(at->id, w->ids[i]))
+    for (size_t i = 0; rc == 0 && i < q.n && q.looks < STORE_CIRCLE_LOOKS; i++) {
+        rc = s->w.has_edges ? add_waiters_for(s, &q, i) : 0;
+        if (rc == 0)
+            rc = add_running(s, &q, i);
+    }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct waiter *w = find_waiter(&q, ids[i]);
+        if (!w || --need)
             continue;
-        name_circle(&q, at, &w->circle);
+        name_circle(&q, w, out);
         rc = FUT_ERR_CONFLICT;
     }
-    for (size_t i = 0; i < q.n; i++) {
-        map_remove(&q.by_key, &q.found[i]->by_key);
-        free(q.found[i]);
-    }
-    map_release(&q.by_key);
-    free(q.found);
+    release_search(&q);
     return rc;
 }
+
+static int write_find_circle(struct store *s, struct store_op *op)
+{
+    struct store_find_circle *o = FUT_CONTAINER(op, struct store_find_circle, op);
+    struct task t;
+    int rc = s->ops->find_live(s->backend, o->task.hi, &t);
+    if (rc != 0)
+        return rc;
+    rc = find_circle(s, t.spec, o->ids, o->n, o->is_any ? o->n : 1, &o->circle);
+    task_release(&t);
+    return rc;
+}
+
+const struct store_verb store_verb_find_circle = {.write = write_find_circle, .uses_reserve = true};
 
 int wakes_check(struct store *s, const struct task *t, struct store_wakes *w, bool has_time,
                 bool **out_pending, uint32_t *out_unmet)
@@ -165,7 +244,8 @@ int wakes_check(struct store *s, const struct task *t, struct store_wakes *w, bo
             pending[i] = !id_equal(w->ids[i], w->ids[k]);
         *out_unmet += pending[i];
     }
-    return rc == 0 && *out_unmet && !has_time ? find_circle(s, t->spec, w) : rc;
+    return rc == 0 && *out_unmet && !has_time ? find_circle(s, t->spec, w->ids, w->n, 1, &w->circle)
+                                              : rc;
 }
 
 /* ---- what is kept ---------------------------------------------------------------------------- */

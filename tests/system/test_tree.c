@@ -13,10 +13,12 @@
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
 
-/* "run": the input is a script for the shell, with a function to ask the daemon. */
+/* "run": the input is a script for the shell, with a function to ask the daemon. "rest": likewise,
+ * without it, with checkpoints. */
 static const char handlers[] =
     "{\"run\": {\"exec\": [\"sh\", \"-c\", \"ask() { curl -sS -m 60 -H \\\"Authorization: Bearer "
-    "$FUTURED_TOKEN\\\" \\\"$@\\\"; }; . /dev/stdin\"]}}";
+    "$FUTURED_TOKEN\\\" \\\"$@\\\"; }; . /dev/stdin\"]}, \"rest\": {\"exec\": [\"sh\"], "
+    "\"checkpoints\": true}}";
 
 static const char tokens[] = "admin-token-01234567 admin\n";
 
@@ -424,6 +426,105 @@ START_TEST(test_tree_circle_is_refused)
 }
 END_TEST
 
+/* Submits a task that is suspended for the future `id` once the file "rest" is there. */
+static void begin_resting(struct daemon *d, const char *id, char out[ID_TEXT_SIZE])
+{
+    char *body = text_printf("{\"handler\":\"rest\",\"input\":\"cd %s; until [ -e rest ]; do sleep "
+                             "0.02; done; [ -e go ] || printf 'until %s\\\\nsuspend\\\\n' >&3\"}",
+                             daemon_dir(d), id);
+    api_submit(daemon_url(d), body, out);
+    free(body);
+}
+
+struct state_wanted {
+    struct daemon *d;
+    const char *id, *state;
+};
+
+static bool has_state(void *ctx)
+{
+    const struct state_wanted *w = ctx;
+    struct http_reply r = api_get(daemon_url(w->d), "/v1/futures/%s", w->id);
+    json_t *f = json_loads(r.body, 0, NULL);
+    bool has = strcmp(api_str(f, "state"), w->state) == 0;
+    json_decref(f);
+    http_reply_release(&r);
+    return has;
+}
+
+/* Every way to wait for b is refused with both ids, but for that of a submission, which answers at
+ * once. */
+static void expect_circle(struct daemon *d, const char *token, const char *a, const char *b)
+{
+    char *path = text_printf("/v1/futures/%s?wait=60", b);
+    char *result = text_printf("/v1/futures/%s/result?wait=60", b);
+    char *ids = text_printf("{\"ids\":[\"%s\"]}", b);
+    struct http_reply r = call(d, token, "GET", path, NULL);
+    ck_assert_int_eq(r.status, 409);
+    ck_assert_msg(strstr(r.body, "\"deadlock\"") && strstr(r.body, a) && strstr(r.body, b), "%s",
+                  r.body);
+    http_reply_release(&r);
+    ck_assert_int_eq(status_of(d, token, "GET", result, NULL), 409);
+    ck_assert_int_eq(status_of(d, token, "POST", "/v1/wait", ids), 409);
+    ck_assert_int_eq(status_of(d, token, "POST", "/v1/as_completed", ids), 409);
+    free(ids);
+    free(result);
+    free(path);
+}
+
+/* What it waits for is suspended for it, or is to begin after it. */
+START_TEST(test_tree_circle_through_what_is_stored)
+{
+    struct daemon *d = start(false);
+    char a[ID_TEXT_SIZE], b[ID_TEXT_SIZE], c[ID_TEXT_SIZE];
+    char *token = begin_named(d, "none", "a", a);
+    dir_write(daemon_dir(d), "rest", "", 0);
+    begin_resting(d, a, b);
+    ck_assert(wait_until(has_state, &(struct state_wanted){d, b, "scheduled"}, WAIT_LONG_MS));
+    expect_circle(d, token, a, b);
+    char *body = text_printf("{\"handler\":\"echo\",\"after\":[\"%s\"]}", b);
+    api_submit(daemon_url(d), body, c);
+    expect_circle(d, token, a, c);
+    ck_assert_int_eq(status_of(d, token, "POST", "/v1/tasks?wait=60", body), 202);
+    ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
+    char *wait_other = text_printf("{\"ids\":[\"%s\"],\"timeout\":0.01}", b);
+    ck_assert_int_eq(status_of(d, "none", "POST", "/v1/wait", wait_other), 200);
+    let_go(d);
+    json_decref(api_done(daemon_url(d), a));
+    ck_assert(wait_until(has_state, &(struct state_wanted){d, c, "succeeded"}, WAIT_LONG_MS));
+    free(wait_other);
+    free(body);
+    free(token);
+    end(&d);
+}
+END_TEST
+
+/* A task that another one waits for must not be suspended for that. */
+START_TEST(test_tree_circle_by_a_suspension)
+{
+    struct daemon *d = start(false);
+    char a[ID_TEXT_SIZE], b[ID_TEXT_SIZE];
+    char *token = begin_named(d, "none", "a", a);
+    begin_resting(d, a, b);
+    char *path = text_printf("/v1/futures/%s?wait=60", b);
+    struct waiting w = {d, token, path, 0};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_there, &w), 0);
+    ck_assert(wait_until(is_lent, d, WAIT_LONG_MS));
+    dir_write(daemon_dir(d), "rest", "", 0);
+    json_t *f = api_done(daemon_url(d), b);
+    ck_assert_str_eq(api_str(f, "error.code"), "deadlock");
+    ck_assert_msg(strstr(api_str(f, "error.message"), a), "%s", api_str(f, "error.message"));
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(w.status, 200);
+    let_go(d);
+    json_decref(f);
+    free(path);
+    free(token);
+    end(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {test_tree_child_of_a_program,
@@ -432,7 +533,9 @@ int main(void)
                             test_tree_keys_outlive_the_attempt,
                             test_tree_cancel,
                             test_tree_waits_for_its_own_pool,
-                            test_tree_circle_is_refused};
+                            test_tree_circle_is_refused,
+                            test_tree_circle_through_what_is_stored,
+                            test_tree_circle_by_a_suspension};
     TCase *all = tcase_create("all"), *slow = tcase_create("slow");
     tcase_set_timeout(all, SUITE_TIMEOUT_S);
     tcase_set_timeout(slow, 5 * SUITE_TIMEOUT_S); /* 5 s on an idle machine */

@@ -76,7 +76,7 @@ void suspension_end(struct attempt *a, uint64_t for_ms, const char *ids, size_t 
     attempt_end(a, RUN_SUSPENDED, NULL);
 }
 
-static struct task_outcome *describe_circle(const struct store_circle *c)
+static struct task_outcome *describe_circle(const struct attempt_circle *c)
 {
     char id[ID_TEXT_SIZE], text[(CIRCLE_NAMED + 2) * (ID_TEXT_SIZE + 16)];
     size_t named = c->n < CIRCLE_NAMED ? c->n : CIRCLE_NAMED;
