@@ -11,8 +11,10 @@
 #include "api/text/json_in.h"
 #include "api/text/json_out.h"
 #include "api/text/json_text.h"
+#include "core/id.h"
 #include "core/mem.h"
 #include "core/number.h"
+#include "storage/session.h"
 
 #define CLOSE_MAX_S (30 * 86400.0)
 
@@ -217,6 +219,21 @@ static void put(struct request *r, const struct asked *a)
     request_post(r, &store_verb_limit_put, NULL, was_put);
 }
 
+/* A session's own limit comes and goes with it. False: answered. */
+static bool may_change(struct request *r)
+{
+    size_t n = strlen(STORE_SESSION_LIMIT);
+    struct task_id id;
+    struct problem p;
+    if (strncmp(r->captures[0], STORE_SESSION_LIMIT, n) != 0 || !id_parse(r->captures[0] + n, &id))
+        return true;
+    problem_set(&p, PROBLEM_CONFLICT,
+                "This limit is that session's own: it is set when the session opens, and goes with "
+                "it.");
+    request_problem(r, &p);
+    return false;
+}
+
 void limits_put(struct request *r)
 {
     struct asked a = {.limit.is = {.rate_per_ms = 1000, .rate_burst = 1}};
@@ -228,7 +245,7 @@ void limits_put(struct request *r)
         return;
     }
     memcpy(a.limit.is.name, r->captures[0], strlen(r->captures[0]) + 1);
-    if (read_body(r, OF_LIMIT, &a))
+    if (may_change(r) && read_body(r, OF_LIMIT, &a))
         put(r, &a);
 }
 
@@ -249,7 +266,7 @@ static void patch_read(struct request *r)
 
 void limits_patch(struct request *r)
 {
-    if (check_name(r))
+    if (check_name(r) && may_change(r))
         read_one(r, patch_read);
 }
 
@@ -263,7 +280,7 @@ static void dropped(struct request *r)
 
 void limits_delete(struct request *r)
 {
-    if (!check_name(r))
+    if (!check_name(r) || !may_change(r))
         return;
     r->op.limit_drop = (struct store_limit_drop){.name = r->captures[0]};
     request_post(r, &store_verb_limit_drop, NULL, dropped);

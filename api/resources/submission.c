@@ -125,15 +125,11 @@ static int set_retries(void *to, const struct json_in_field *f, const json_t *v,
     return 0;
 }
 
-/* A query has words alone. */
 static int set_once(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct reading *d = to;
-    const char *word = json_string_value(v);
-    if (!json_is_boolean(v) && !(word && strcmp(word, "true") == 0) &&
-        !(word && strcmp(word, "false") == 0))
-        return json_in_bad_value(f, word ? word : "this", p);
-    d->s->once = json_is_true(v) || (word && *word == 't');
+    (void)f, (void)p;
+    d->s->once = json_is_true(v);
     return 0;
 }
 
@@ -344,7 +340,7 @@ static const struct json_in_field fields[] = {
     {"timeout", "a number of seconds from 0.001 to 31622400", JSON_IN_NUMBER, true, IN_PROMISE,
      set_deadline},
     {"retries", "a whole number from 0 to 100", JSON_IN_NUMBER, true, IN_ALL, set_retries},
-    {"once", "true or false", JSON_IN_ANY, true, IN_ALL, set_once},
+    {"once", "true or false", JSON_IN_BOOL, true, IN_ALL, set_once},
     {"retry_on", "an array of " RETRY_WORDS, JSON_IN_ARRAY, true,
      IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_retry_on},
     {"backoff", "an object of \"first\", \"max\" and \"jitter\"", JSON_IN_OBJECT, true,
@@ -462,6 +458,8 @@ static json_t *value_of(const struct json_in_field *f, const char *text)
 {
     double number;
     bool is_number = f->type == JSON_IN_NUMBER && number_parse(text, &number);
+    if (f->type == JSON_IN_BOOL && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+        return json_boolean(*text == 't');
     return is_number ? json_real(number) : json_string_nocheck(text);
 }
 

@@ -184,7 +184,7 @@ int submission_check(const struct submission *s, const struct submission_rules *
     }
     if (s->callback_url && submission_check_url(rules, s->callback_url, p) != 0)
         return FUT_ERR_INVAL;
-    if (s->once && s->retries > 0)
+    if (s->once && s->retries >= 0)
         return refuse_times("retries", "cannot stand beside \"once\".", p);
     if (check_times(&s->times, p) != 0 || check_limits(s, h, rules, p) != 0 ||
         (!rules->no_input && check_input(s, h, is_in_path, p) != 0))

@@ -284,8 +284,22 @@ START_TEST(test_restart_what_runs_once_is_not_retried)
     ck_assert_int_eq(r.status, 422);
     ck_assert_str_eq(api_str(r.json, "field"), "retries");
     http_reply_release(&r);
+    r = api_post(daemon_url(d), "/v1/tasks", "{\"handler\":\"fail\",\"once\":true,\"retries\":0}");
+    ck_assert_int_eq(r.status, 422);
+    ck_assert_str_eq(api_str(r.json, "field"), "retries");
+    http_reply_release(&r);
+    r = api_post(daemon_url(d), "/v1/tasks", "{\"handler\":\"fail\",\"once\":\"true\"}");
+    ck_assert_int_eq(r.status, 422);
+    ck_assert_str_eq(api_str(r.json, "code"), "wrong_type");
+    ck_assert_str_eq(api_str(r.json, "field"), "once");
+    http_reply_release(&r);
     r = api_post(daemon_url(d), "/v1/tasks/fail?once=yes", "");
     ck_assert_int_eq(r.status, 400);
+    ck_assert_str_eq(api_str(r.json, "parameter"), "once");
+    http_reply_release(&r);
+    r = api_post(daemon_url(d), "/v1/tasks/fail?once=true", "1");
+    ck_assert_int_eq(r.status, 202);
+    ck_assert(json_is_true(api_at(r.json, "once")));
     http_reply_release(&r);
     daemon_end(&d);
 }

@@ -351,6 +351,25 @@ START_TEST(test_suspends_for_nothing_that_cannot_end)
 }
 END_TEST
 
+/* It is neither done nor suspended as it wants. */
+START_TEST(test_suspends_by_no_bad_line)
+{
+    static const char *const bad[] = {"suspend soon", "suspend -1", "until"};
+    struct daemon *d = daemon_start_handlers(
+        "{\"bad\": {\"exec\": [\"sh\", \"-c\", \"read line; printf '%s\\nsuspend 1000\\n' "
+        "\\\"$line\\\" >&3\"], \"checkpoints\": true, \"retries\": 3}}",
+        NULL, 0);
+    char *body = text_printf("{\"handler\":\"bad\",\"input\":\"%s\"}", bad[_i]);
+    json_t *f = api_run(daemon_url(d), body);
+    ck_assert_str_eq(api_str(f, "error.code"), "bad_suspension");
+    ck_assert_msg(strstr(api_str(f, "error.message"), bad[_i]), "%s", api_str(f, "error.message"));
+    ck_assert_int_eq(api_int(f, "attempt"), 1);
+    json_decref(f);
+    free(body);
+    end(&d);
+}
+END_TEST
+
 /* For a task of its own that is to begin after it. */
 START_TEST(test_suspends_in_no_circle)
 {
@@ -390,6 +409,7 @@ int main(void)
     tcase_add_loop_test(t, test_suspends_over_a_restart, 0, LANGUAGES);
     tcase_add_loop_test(t, test_suspends_until_futures_end, 0, LANGUAGES);
     tcase_add_loop_test(t, test_suspends_for_nothing_that_cannot_end, 0, LANGUAGES);
+    tcase_add_loop_test(t, test_suspends_by_no_bad_line, 0, 3);
     tcase_add_test(t, test_suspends_in_no_circle);
     return suite_run_cases("resume", t, NULL);
 }

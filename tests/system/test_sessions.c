@@ -140,6 +140,35 @@ START_TEST(test_sessions_last_over_a_kill)
 }
 END_TEST
 
+/* Nobody changes the limit of a session but the session. */
+START_TEST(test_sessions_own_their_limit)
+{
+    static const char *const methods[] = {"PUT", "PATCH", "DELETE"};
+    char id[ID_TEXT_SIZE];
+    d = daemon_start_with(NULL, 0);
+    open_session("{\"handler\":\"sleep\",\"max_running\":1}", id);
+    char *path = text_printf("/v1/limits/session:%s", id);
+    for (size_t i = 0; i < FUT_COUNT(methods); i++) {
+        struct http_request q = {.method = methods[i],
+                                 .path = path,
+                                 .body = i < 2 ? "{\"max_running\":5}" : NULL,
+                                 .body_len = i < 2 ? 17 : 0};
+        ck_assert_int_eq(status_of(http_call(daemon_url(d), &q), "conflict"), 409);
+    }
+    struct http_reply r = api_get(daemon_url(d), "%s", path);
+    ck_assert_int_eq(api_int(r.json, "max_running"), 1);
+    http_reply_release(&r);
+    r = http_call(daemon_url(d), &(struct http_request){.method = "PUT",
+                                                        .path = "/v1/limits/session:mine",
+                                                        .body = "{\"max_running\":5}",
+                                                        .body_len = 17});
+    ck_assert_int_eq(r.status, 201);
+    http_reply_release(&r);
+    free(path);
+    end();
+}
+END_TEST
+
 START_TEST(test_sessions_repeat_nothing)
 {
     static const char tasks[] = "{\"handler\":\"echo\",\"inputs\":[1,2]}";
@@ -301,6 +330,7 @@ int main(void)
     const TTest *tests[] = {
         test_sessions_one_stream_tells_all_ends,
         test_sessions_last_over_a_kill,
+        test_sessions_own_their_limit,
         test_sessions_repeat_nothing,
         test_sessions_cancel_and_refuse,
         test_sessions_cancel_no_batch,

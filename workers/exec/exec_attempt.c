@@ -78,6 +78,23 @@ static void fail_start(struct exec_attempt *x, int error, const char *why)
     x->start.not_started(x, error, why);
 }
 
+/* It would be done, or suspended otherwise than it wants. */
+static enum run_class refuse_suspension(const struct exec_attempt *x, struct task_outcome *o,
+                                        char message[EXEC_END_MESSAGE_SIZE])
+{
+    (void)snprintf(message, EXEC_END_MESSAGE_SIZE,
+                   "the line \"%s\" is neither \"suspend [SECONDS]\", up to a year, nor \"until ID "
+                   "[ID]...\"",
+                   x->lines.refused);
+    *o = (struct task_outcome){.code = end_code_text(END_BAD_SUSPENSION),
+                               .message = message,
+                               .exit_code = -1,
+                               .oom = o->oom,
+                               .max_rss_kib = o->max_rss_kib,
+                               .cpu_ms = o->cpu_ms};
+    return RUN_NEVER;
+}
+
 static void ended(struct exec_attempt *x, const struct fork_event *ev)
 {
     char message[EXEC_END_MESSAGE_SIZE];
@@ -90,8 +107,10 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
                            .result_too_large = x->too_large,
                            .output_limit_met = x->output_limit_met};
     enum run_class class = exec_end_judge(&end, &o, message);
-    if (x->suspends && WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0 &&
-        (class == RUN_SUCCESS || class == RUN_FAILED))
+    if (*x->lines.refused && class == RUN_SUCCESS)
+        class = refuse_suspension(x, &o, message);
+    else if (x->suspends && WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0 &&
+             (class == RUN_SUCCESS || class == RUN_FAILED))
         class = RUN_SUSPENDED;
     finish(x, class, &o);
 }

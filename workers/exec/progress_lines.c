@@ -1,5 +1,6 @@
 #include "workers/exec/progress_lines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -32,40 +33,55 @@ static bool parse_suspend(struct progress_lines *p, const char *text)
     return true;
 }
 
+static enum progress_word refuse(struct progress_lines *p)
+{
+    if (*p->refused)
+        return PROGRESS_NOTHING;
+    (void)snprintf(p->refused, sizeof(p->refused), "%.63s", p->line);
+    for (char *c = p->refused; *c; c++)
+        *c = *c >= ' ' && *c < 127 ? *c : '?';
+    return PROGRESS_NOTHING;
+}
+
 static enum progress_word add_until(struct progress_lines *p, const char *ids)
 {
+    if (!ids[strspn(ids, " ")])
+        return refuse(p);
     if (p->until.len + strlen(ids) < PROGRESS_UNTIL_MAX + PROGRESS_LINE_MAX)
         buf_printf(&p->until, "%s ", ids);
     return PROGRESS_UNTIL;
 }
 
+/* What follows the word, if the line begins with it: "" when that is all. */
 static const char *after(const char *line, const char *word)
 {
     size_t n = strlen(word);
-    return strncmp(line, word, n) == 0 ? line + n : NULL;
+    if (strncmp(line, word, n) != 0 || (line[n] && line[n] != ' '))
+        return NULL;
+    return line + n + (line[n] == ' ');
 }
 
 static enum progress_word parse(struct progress_lines *p)
 {
-    const char *text = after(p->line, "progress ");
+    const char *text = after(p->line, "progress");
     if (text)
         return parse_progress(p, text) ? PROGRESS_REPORT : PROGRESS_NOTHING;
     if (!p->takes_checkpoints)
         return PROGRESS_NOTHING;
-    if (strcmp(p->line, "suspend") == 0)
-        return parse_suspend(p, "0") ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
-    text = after(p->line, "until ");
+    text = after(p->line, "until");
     if (text)
         return add_until(p, text);
-    text = after(p->line, "suspend ");
-    return text && parse_suspend(p, text) ? PROGRESS_SUSPEND : PROGRESS_NOTHING;
+    text = after(p->line, "suspend");
+    if (!text)
+        return PROGRESS_NOTHING;
+    return parse_suspend(p, *text ? text : "0") ? PROGRESS_SUSPEND : refuse(p);
 }
 
 /* Of a line that is too long only that matters which must not be lost: what a task waits for. */
 static enum progress_word parse_cut(struct progress_lines *p)
 {
-    bool is_until = p->takes_checkpoints && after(p->line, "until ");
-    return is_until ? add_until(p, "a-line-that-is-too-long") : PROGRESS_NOTHING;
+    bool suspends = after(p->line, "until") || after(p->line, "suspend");
+    return p->takes_checkpoints && suspends ? refuse(p) : PROGRESS_NOTHING;
 }
 
 static enum progress_word end_line(struct progress_lines *p)

@@ -1,7 +1,8 @@
 /* progress_lines: what a program writes to its FUTURED_PROGRESS_FD: lines
  * `progress FRACTION [message]`, FRACTION from 0 to 1; where checkpoints are taken also
  * `checkpoint BASE64`, `until ID [ID]...` and `suspend [SECONDS]`. Bytes in, words out; other lines
- * are counted and left. Pure; one owner at a time. */
+ * are counted and left, but of those that were to suspend the task one is kept. Pure; one owner at
+ * a time. */
 #ifndef FUT_WORKERS_EXEC_PROGRESS_LINES_H
 #define FUT_WORKERS_EXEC_PROGRESS_LINES_H
 
@@ -45,6 +46,8 @@ struct progress_lines {
     uint64_t checkpoint_len;           /* characters that there were */
     struct buf until; /* ids of futures, a space between them, up to PROGRESS_UNTIL_MAX */
     int64_t suspend_ms;
+    char
+        refused[64]; /* how the first `suspend` or `until` line begins that says nothing; "" none */
 };
 
 /* Zeroed memory is a fresh one. Takes bytes up to the end of a good line, of which it says what it

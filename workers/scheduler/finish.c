@@ -10,6 +10,7 @@
 #include "workers/scheduler/internal.h"
 
 #define RELEASE_LOG_MS 100 /* at level debug alone */
+#define WARN_EVERY_MS 10000
 
 /* ---- the end of the record ---- */
 
@@ -63,15 +64,28 @@ static void log_refused(const struct attempt *a, int rc)
 
 /* ---- posting ---- */
 
+/* The first one at once, then one line for all. */
+static void warn_of_failures(struct scheduler *s, const struct attempt *a, int rc)
+{
+    int64_t now_ms = clock_mono_ms();
+    size_t waiting = 0;
+    s->unwarned++;
+    if (now_ms < s->warn_mono_ms)
+        return;
+    for_each_lane (l)
+        waiting += s->lanes[l].in[ATTEMPT_SAVING].len + s->lanes[l].in[ATTEMPT_UNSAVED].len;
+    log_warn("finish_failed", LOG_STR("error", fut_err_name(rc)),
+             LOG_INT("again_ms", a->save_pause_ms), LOG_INT("waiting", waiting),
+             LOG_INT("failures", s->unwarned));
+    s->warn_mono_ms = now_ms + WARN_EVERY_MS;
+    s->unwarned = 0;
+}
+
 static void try_later(struct attempt *a, int rc)
 {
-    size_t waiting = 0;
     atomic_store(&attempt_slots(a)->unsaved_rc, rc); /* before the number that it belongs to */
     attempt_move(a, ATTEMPT_UNSAVED);
-    for_each_lane (l)
-        waiting += a->s->lanes[l].in[ATTEMPT_SAVING].len + a->s->lanes[l].in[ATTEMPT_UNSAVED].len;
-    log_warn("finish_failed", LOG_STR("error", fut_err_name(rc)),
-             LOG_INT("again_ms", a->save_pause_ms), LOG_INT("waiting", waiting));
+    warn_of_failures(a->s, a, rc);
 }
 
 static bool may_pass(int rc)

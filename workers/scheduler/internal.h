@@ -133,6 +133,8 @@ struct scheduler {
     uint32_t suspects;       /* unfinished attempts of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     size_t posted;           /* ends with the store or on the way back */
+    int64_t warn_mono_ms;    /* not before: the next warning of ends that are not stored */
+    uint64_t unwarned;       /* such ends since the last one */
     struct map by_id;        /* attempts that have not ended, by the id's upper half */
     struct list thread_jobs; /* started in this turn, for the pool */
     struct map cancels;      /* of attempts that have not arrived yet */

@@ -99,7 +99,10 @@ static const struct {
     {"suspend 31536001\n", PROGRESS_NOTHING, "", 0, 1},
     {"suspend -1\n", PROGRESS_NOTHING, "", 0, 1},
     {"suspend soon\n", PROGRESS_NOTHING, "", 0, 1},
+    {"suspend  \n", PROGRESS_NOTHING, "", 0, 1},
+    {"suspend \x01\xff\n", PROGRESS_NOTHING, "", 0, 1},
     {"until a\n", PROGRESS_UNTIL, "", 0, 0},
+    {"until  \n", PROGRESS_NOTHING, "", 0, 1},
     {"until\n", PROGRESS_NOTHING, "", 0, 1},
     {"progress 0.5\n", PROGRESS_REPORT, "", 0, 0},
 };
@@ -116,13 +119,16 @@ START_TEST(test_progress_lines_of_checkpoints)
         ck_assert_mem_eq(p.checkpoint.data, words[_i].checkpoint, p.checkpoint.len);
     ck_assert_int_eq(p.suspend_ms, words[_i].suspend_ms);
     ck_assert_uint_eq(p.bad, words[_i].bad);
+    bool suspends =
+        strncmp(words[_i].bytes, "suspend", 7) == 0 || strncmp(words[_i].bytes, "until", 5) == 0;
+    ck_assert_int_eq(*p.refused != '\0', suspends && words[_i].bad);
     ck_assert(feed(&deaf, words[_i].bytes, strlen(words[_i].bytes)) ==
               (words[_i].said == PROGRESS_REPORT)); /* where none are taken */
     progress_lines_release(&p);
 }
 END_TEST
 
-/* It names no future, so the suspension is refused: nothing that a task waits for is lost. */
+/* The suspension is refused: nothing that a task waits for is lost. */
 START_TEST(test_progress_lines_too_long_for_futures)
 {
     struct progress_lines p = {.takes_checkpoints = true};
@@ -132,8 +138,9 @@ START_TEST(test_progress_lines_too_long_for_futures)
     line[sizeof(line) - 1] = '\n';
     const char *bytes = line;
     size_t n = sizeof(line);
-    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_UNTIL);
-    ck_assert_str_eq(p.until.data, "a-line-that-is-too-long ");
+    ck_assert_int_eq(progress_lines_next(&p, &bytes, &n), PROGRESS_NOTHING);
+    ck_assert_mem_eq(p.refused, "until aaa", 9);
+    ck_assert_uint_eq(p.bad, 1);
     progress_lines_release(&p);
 }
 END_TEST

@@ -2,13 +2,17 @@
  * they are kept, they keep their slots, and none is lost. */
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "core/clock.h"
 #include "storage/fault.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
-enum { SLOTS = 2, TASKS = 40, REFUSALS = 6 };
+enum { SLOTS = 2, TASKS = 40, REFUSALS = 6, WARN_EVERY_MS = 10000 };
 
 static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claimed ahead */
 
@@ -67,9 +71,42 @@ START_TEST(test_unsaved_ends_keep_their_slots)
 }
 END_TEST
 
+static int lines_with(FILE *log, const char *text)
+{
+    char line[1024];
+    int n = 0;
+    rewind(log);
+    while (fgets(line, sizeof(line), log))
+        n += strstr(line, text) != NULL;
+    return n;
+}
+
+/* However many ends are refused, and however often: one line, and one more each ten seconds. */
+START_TEST(test_unsaved_ends_are_one_warning)
+{
+    struct task_id ids[TASKS];
+    FILE *log = tmpfile();
+    int64_t began_ms = clock_mono_ms();
+    ck_assert(log && dup2(fileno(log), STDERR_FILENO) >= 0);
+    store_fault_arm(STORE_FAULT_CHANGE, 0, UINT_MAX, FUT_ERR_NO_SPACE);
+    submit_all(ids);
+    wait_for(store_fault_count(STORE_FAULT_CHANGE) >= REFUSALS);
+    store_fault_arm(STORE_FAULT_CHANGE, 0, 0, 0);
+    for (int i = 0; i < TASKS; i++) {
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
+        task_release(&t);
+    }
+    int lines = lines_with(log, "finish_failed");
+    ck_assert_int_ge(lines, 1);
+    ck_assert_int_le(lines, 1 + (int)((clock_mono_ms() - began_ms) / WARN_EVERY_MS));
+    (void)fclose(log);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("unsaved", 60, setup, teardown);
     tcase_add_test(t, test_unsaved_ends_keep_their_slots);
+    tcase_add_test(t, test_unsaved_ends_are_one_warning);
     return suite_run_cases("unsaved", t, NULL);
 }
