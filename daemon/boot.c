@@ -22,6 +22,7 @@
 #include "daemon/signals.h"
 #include "daemon/spans.h"
 #include "daemon/system.h"
+#include "storage/results.h"
 #include "storage/store.h"
 #include "workers/base/http_allow.h"
 #include "workers/fork/server.h"

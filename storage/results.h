@@ -44,6 +44,10 @@ struct store_find_circle {
     struct attempt_circle circle; /* out: FUT_ERR_CONFLICT */
 };
 extern const struct store_verb store_verb_find_circle;
+/* Before store_start: the waits of running attempts, which searches for circles look at. */
+void store_set_tokens(struct store *s, struct attempt_tokens *tokens);
+/* False: no task has ever waited for another by what is stored. Any thread. */
+bool store_has_waits(const struct store *s);
 
 /* Reads what has become of the futures that the task was suspended for last: a JSON object of
  * FUTURE'S ID: {"state", "done", and "result" or "error"}. A result that does not fit is left out,

@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 #include "storage/fault.h"
+#include "storage/results.h"
 
 static const struct backend_ops *const backends[] = {&backend_sqlite, &backend_memory,
                                                      &backend_postgres};

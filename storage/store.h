@@ -26,7 +26,6 @@
 #include "core/task_limits.h"
 #include "core/task_state.h"
 
-struct attempt_tokens;
 struct store;
 struct store_wakes;
 
@@ -70,10 +69,6 @@ typedef void store_listener(void *ctx, const struct store_change *changes, size_
 /* Up to 5 listeners, before store_start. fn runs on the writer thread after each commit: it must
  * not block. It may post operations. */
 void store_listen(struct store *s, store_listener *fn, void *ctx);
-/* Before store_start: the waits of running attempts, which searches for circles look at. */
-void store_set_tokens(struct store *s, struct attempt_tokens *tokens);
-/* False: no task has ever waited for another by what is stored. Any thread. */
-bool store_has_waits(const struct store *s);
 /* Before store_start: fn hears on the writer thread of a limit that a commit has closed. */
 void store_watch_limits(struct store *s, void (*fn)(void *, const struct task_limit *), void *ctx);
 /* Starts the writer and reader threads. */

@@ -28,9 +28,9 @@
 #include "core/heap.h"
 #include "core/list.h"
 #include "storage/queue.h"
+#include "storage/results.h"
 #include "storage/schedule.h"
 #include "storage/session.h"
-#include "storage/results.h"
 #include "storage/store.h"
 
 struct api;
