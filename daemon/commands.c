@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "daemon/config.h"
 #include "daemon/tune/tune.h"
+#include "storage/copy.h"
 #include "storage/sqlite/check.h"
 
 int commands_exit_code(int rc)
@@ -92,6 +93,24 @@ static int compact(const struct config *cfg, char **args)
     return finish(rc, &err);
 }
 
+static int copy(const struct config *cfg, char **args)
+{
+    struct fut_errbuf err = {""};
+    struct copy_report r;
+    (void)cfg;
+    int rc = store_copy(args[0], args[1], &r, &err);
+    if (rc == 0)
+        (void)printf("%lld tasks (%lld unfinished), %lld results, %lld rows of all kinds are "
+                     "copied; the digest of both sides is %s\n",
+                     (long long)r.tasks, (long long)r.unfinished, (long long)r.results,
+                     (long long)r.rows, r.digest);
+    if (rc == 0 && r.texts_changed)
+        (void)printf("%lld texts are not UTF-8; a question mark stands for each byte that "
+                     "PostgreSQL does not take\n",
+                     (long long)r.texts_changed);
+    return finish(rc, &err);
+}
+
 #define ANY (-1)
 
 static const struct {
@@ -103,6 +122,7 @@ static const struct {
     {"check", 0, check, NULL},
     {"backup", 1, backup, NULL},
     {"compact", 0, compact, NULL},
+    {"copy", 2, copy, NULL},
     {"tune", ANY, tune_command, tune_help},
 };
 

@@ -48,6 +48,8 @@ static const char usage[] =
     "\n"
     "  check            read the whole database file: is it as it was written?\n"
     "  backup FILE      copy the database as it is now to FILE; the daemon may go on meanwhile\n"
+    "  copy FROM TO     copy all of a database to another one, a file or a postgresql:// URL;\n"
+    "                   no daemon may run on either\n"
     "  tune HANDLER --input FILE\n"
     "                   run its tasks at 1, 2, 4 ... slots; say how many are right\n"
     "\n"

@@ -257,8 +257,7 @@ static size_t utf8_len(const unsigned char *s, size_t n)
     return is_bad ? 0 : len;
 }
 
-/* NULL: it is well-formed; else a copy with a question mark for each byte that is not. */
-static char *repaired(const char *text, size_t n)
+char *postgres_fit(const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text;
     char *copy = NULL;
@@ -307,7 +306,7 @@ static void bind_number(struct bound *b, size_t i, uint64_t bits)
 
 static void bind_text(struct bound *b, size_t i, const struct postgres_value *v)
 {
-    b->owned[i] = v->is_null ? NULL : repaired(v->p, v->n);
+    b->owned[i] = v->is_null ? NULL : postgres_fit(v->p, v->n);
     b->values[i] = b->owned[i] ? b->owned[i] : v->p;
     b->lengths[i] = (int)v->n;
 }

@@ -240,6 +240,10 @@ static inline struct postgres_value v_ints(const int64_t *ints, size_t n)
     return (struct postgres_value){.kind = PG_INTS, .p = ints, .n = n};
 }
 
+/* NULL: PostgreSQL takes the text of n bytes as it is; else a copy with a question mark for each
+ * byte that is not UTF-8. free() it. */
+char *postgres_fit(const char *text, size_t n);
+
 #define PG_VALUES_MAX 40
 /* The values of a statement and how many they are: two arguments. */
 #define PG_VALUES(...)                                                                             \

@@ -37,8 +37,7 @@ static int sync_folder_of(const char *path)
     return rc;
 }
 
-/* Under its name only when it is whole and on disk. */
-static int put_in_place(const char *part, const char *to, struct fut_errbuf *err)
+int sqlite_put_in_place(const char *part, const char *to, struct fut_errbuf *err)
 {
     if (sync_path(part, O_RDONLY) == 0 && link(part, to) == 0 && sync_folder_of(to) == 0)
         return 0;
@@ -56,7 +55,7 @@ int sqlite_backup(const char *path, const char *to, struct fut_errbuf *err)
     if (rc == 0)
         rc = sqlite_check(part, say_nothing, NULL, &view, err);
     if (rc == 0)
-        rc = put_in_place(part, to, err);
+        rc = sqlite_put_in_place(part, to, err);
     sqlite_remove_copy(part);
     sqlite3_free(part);
     return rc;

@@ -135,6 +135,9 @@ int sqlite_take_lock(const char *path, int *out_fd, struct fut_errbuf *err);
 int sqlite_copy(const char *path, const char *to, struct fut_errbuf *err);
 /* The sentence and the code for a file that could not be written, by errno. */
 int sqlite_write_failed(const char *to, struct fut_errbuf *err);
+/* Gives the file `part`, which is whole, the name `to`, on disk. FUT_ERR_EXISTS: there is such a
+ * file. */
+int sqlite_put_in_place(const char *part, const char *to, struct fut_errbuf *err);
 /* Removes such a copy and what SQLite may have made beside it. */
 void sqlite_remove_copy(const char *path);
 /* The version that this program makes and knows. */

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "core/fd.h"
 #include "core/mem.h"
 #include "core/sync.h"
@@ -152,6 +153,126 @@ START_TEST(test_postgres_second_daemon_is_refused)
     ck_assert_msg(strstr(said, "in use by another futured") != NULL, "%s", said);
     free(said);
     daemon_free(&second);
+    daemon_stop(d);
+}
+END_TEST
+
+/* ---- copies -----------------------------------------------------------------------------------
+ */
+
+static void put(const char *path, const char *body, const char *method)
+{
+    struct http_reply r =
+        http_call(daemon_url(d), &(struct http_request){.method = method,
+                                                        .path = path,
+                                                        .body = body,
+                                                        .body_len = strlen(body),
+                                                        .timeout_ms = WAIT_LONG_MS});
+    ck_assert_msg(r.status / 100 == 2, "%s: %d %s", path, r.status, r.body);
+    http_reply_release(&r);
+}
+
+/* Something of every kind, in states that stay. */
+static void fill_database(char running[ID_TEXT_SIZE])
+{
+    char id[ID_TEXT_SIZE];
+    put("/v1/limits/few", "{\"max_running\":3}", "PUT");
+    put("/v1/queues/mail", "{\"weight\":2}", "PUT");
+    put("/v1/queues/mail", "{\"paused\":true}", "PATCH");
+    put("/v1/schedules/daily", "{\"every\":3600,\"task\":{\"handler\":\"sha256\",\"input\":1}}",
+        "PUT");
+    put("/v1/sessions", "{\"handler\":\"sha256\"}", "POST");
+    put("/v1/promises", "{}", "POST");
+    json_decref(api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":\"é\"}"));
+    json_decref(api_run(daemon_url(d), "{\"handler\":\"sleep\",\"input\":\"x\"}"));
+    json_decref(api_batch(daemon_url(d), "{\"handler\":\"sha256\",\"inputs\":[1,2,3]}"));
+    api_submit(daemon_url(d),
+               "{\"handler\":\"sha256\",\"run_at\":\"2099-01-01T00:00:00Z\",\"unique\":\"u\"}", id);
+    api_submit(daemon_url(d), "{\"handler\":\"sha256\",\"queue\":\"mail\",\"limits\":[\"few\"]}",
+               id);
+    char *after = text_printf("{\"handler\":\"sha256\",\"input\":1,\"after\":[\"%s\"]}", id);
+    api_submit(daemon_url(d), after, id);
+    free(after);
+    ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
+    api_submit(daemon_url(d), SLOW, running);
+    api_wait_state(daemon_url(d), running, "running");
+}
+
+static const char *const lists[] = {"/v1/futures?limit=100&state=succeeded,failed,cancelled",
+                                    "/v1/futures?limit=100&state=scheduled",
+                                    "/v1/schedules",
+                                    "/v1/sessions",
+                                    "/v1/limits/few",
+                                    "/v1/queues/mail"};
+
+/* What can be asked of all of it; free() it. */
+static char *describe(void)
+{
+    struct buf all = BUF_INIT;
+    size_t n;
+    for (size_t i = 0; i < FUT_COUNT(lists); i++) {
+        struct http_reply r = api_get(daemon_url(d), "%s", lists[i]);
+        ck_assert_msg(r.status == 200, "%s: %d %s", lists[i], r.status, r.body);
+        buf_printf(&all, "%s\n", r.body);
+        http_reply_release(&r);
+    }
+    return buf_take(&all, &n);
+}
+
+static void expect_described(const char *was)
+{
+    char *is = describe();
+    size_t n = 0;
+    while (was[n] && was[n] == is[n])
+        n++;
+    size_t from = n > 200 ? n - 200 : 0;
+    ck_assert_msg(strcmp(was, is) == 0, "%.300s\nis now\n%.300s", was + from, is + from);
+    free(is);
+}
+
+static void copy_all(const char *from, const char *to)
+{
+    char *program = daemon_built("futured"), *said = NULL, *err = NULL;
+    const char *argv[] = {program, "copy", from, to, NULL};
+    int status = program_run(argv, NULL, WAIT_LONG_MS, &said, &err);
+    ck_assert_msg(status == 0, "%d %s %s", status, said, err);
+    ck_assert_msg(strstr(said, "the digest of both sides is ") != NULL, "%s", said);
+    free(said);
+    free(err);
+    free(program);
+}
+
+static void go_on_with(const char *where)
+{
+    char *setting = text_printf("FUTURED_DB=%s", where);
+    daemon_set(d, setting);
+    daemon_start(d);
+    free(setting);
+}
+
+/* From PostgreSQL to a file and to another PostgreSQL database: nobody who asks sees a difference,
+ * and what was running runs again. */
+START_TEST(test_postgres_everything_moves_by_copies)
+{
+    char running[ID_TEXT_SIZE], *file = daemon_path(d, "moved.db");
+    char *first = database_url(db, ""), *second = database_url(db, "second");
+    fill_database(running);
+    char *was = describe();
+    daemon_kill(d);
+    free(database_sql(db, "CREATE SCHEMA second"));
+    copy_all(first, file);
+    go_on_with(file);
+    expect_described(was);
+    json_decref(api_wait_text(daemon_url(d), running, "state", "running"));
+    daemon_stop(d);
+    copy_all(file, second);
+    go_on_with(second);
+    expect_described(was);
+    json_decref(api_wait_text(daemon_url(d), running, "state", "running"));
+    free(was);
+    free(first);
+    free(second);
+    free(file);
     daemon_stop(d);
 }
 END_TEST
@@ -362,11 +483,13 @@ int main(void)
     tcase_add_loop_test(t, test_postgres_waiting_has_a_bound, 0, 2);
     tcase_add_loop_test(t, test_postgres_refusal_for_good_ends_the_start, 0,
                         (int)FUT_COUNT(refusals));
+    TCase *copies = suite_case("copies", SUITE_TIMEOUT_S, setup, teardown);
+    tcase_add_test(copies, test_postgres_everything_moves_by_copies);
     TCase *alone = tcase_create("alone");
     tcase_add_loop_test(alone, test_postgres_commands_say_what_to_use_instead, 0,
                         (int)FUT_COUNT(commands));
     tcase_add_loop_test(alone, test_postgres_unreadable_urls_are_not_quoted, 0,
                         (int)FUT_COUNT(unreadable));
     tcase_add_test(alone, test_postgres_nothing_is_printed_for_the_server);
-    return suite_run_cases("postgres", t, alone, NULL);
+    return suite_run_cases("postgres", t, copies, alone, NULL);
 }
