@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_quoted.h"
 #include "core/mem.h"
 
 static bool is_space(char c)
@@ -25,22 +26,13 @@ size_t json_walk_skip_space(const char *text, size_t n, size_t at)
     return at;
 }
 
-size_t json_walk_skip_string(const char *text, size_t n, size_t at)
-{
-    for (at++; at < n && text[at] != '"'; at++) {
-        if (text[at] == '\\')
-            at++;
-    }
-    return at < n ? at + 1 : n;
-}
-
 size_t json_walk_skip_value(const char *text, size_t n, size_t at)
 {
     int depth = 0;
     do {
         char c = at < n ? text[at] : '\0';
         if (c == '"') {
-            at = json_walk_skip_string(text, n, at);
+            at = json_quoted_skip(text, n, at);
         } else if (c == '[' || c == '{') {
             depth++;
             at++;
@@ -79,7 +71,7 @@ static bool find_member(const char *text, size_t n, const char *key, size_t key_
         size_t name = json_walk_skip_space(text, n, at);
         if (name >= n || text[name] != '"')
             return found; /* an empty object */
-        size_t name_end = json_walk_skip_string(text, n, name);
+        size_t name_end = json_quoted_skip(text, n, name);
         size_t value = json_walk_skip_space(text, n, json_walk_skip_space(text, n, name_end) + 1);
         size_t end = json_walk_skip_value(text, n, value);
         if (json_walk_is(text + name, name_end - name, key, key_len)) {

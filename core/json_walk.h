@@ -12,8 +12,6 @@
 size_t json_walk_mark(const char *text, size_t n);
 /* The first byte from `at` on that is no white space; from 0 on, also behind a mark. */
 size_t json_walk_skip_space(const char *text, size_t n, size_t at);
-/* Behind the string whose opening quote is at `at`; n when it has no end. */
-size_t json_walk_skip_string(const char *text, size_t n, size_t at);
 /* Behind the value that begins at `at`. */
 size_t json_walk_skip_value(const char *text, size_t n, size_t at);
 /* Is the quoted string of n bytes, as it was written, this text of key_len bytes? */

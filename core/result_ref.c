@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/buf.h"
+#include "core/json_quoted.h"
 #include "core/json_walk.h"
 #include "core/mem.h"
 
@@ -81,7 +82,7 @@ int result_ref_find(const char *text, size_t n, struct result_refs *out)
     *out = (struct result_refs){0};
     for (size_t at = 0; rc == 0 && at < n;) {
         char c = text[at];
-        size_t next = c == '"' ? json_walk_skip_string(text, n, at) : at + 1;
+        size_t next = c == '"' ? json_quoted_skip(text, n, at) : at + 1;
         if (c == '"' && depth) {
             size_t colon = json_walk_skip_space(text, n, next);
             open[depth - 1].is_ref |=

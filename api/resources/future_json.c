@@ -7,6 +7,7 @@
 #include "api/resources/callback_task.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
+#include "core/utf8.h"
 
 static void write_signal(struct buf *out, int signal)
 {
@@ -62,7 +63,7 @@ static bool is_text(const struct task_outcome *o, const char *type)
     bool is_utf8 = !charset || strncasecmp(charset + 8, "utf-8", 5) == 0 ||
                    strncasecmp(charset + 8, "\"utf-8\"", 7) == 0 ||
                    strncasecmp(charset + 8, "us-ascii", 8) == 0;
-    return strncasecmp(type, "text/", 5) == 0 && is_utf8 && json_out_is_utf8(o->body, o->body_len);
+    return strncasecmp(type, "text/", 5) == 0 && is_utf8 && utf8_ok(o->body, o->body_len);
 }
 
 static void write_result(struct buf *out, const struct task *t, const char *id)

@@ -12,6 +12,7 @@
 #include "api/text/json_text.h"
 #include "api/text/params.h"
 #include "core/clock.h"
+#include "core/json_quoted.h"
 #include "core/mem.h"
 #include "core/number.h"
 #include "core/result_ref.h"
@@ -364,13 +365,31 @@ static const struct json_in_field fields[] = {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* A string that the tree does not have (json_text_parse_tasks). Without escapes, the text itself is
+ * what it says. */
+static void set_long_text(struct submission *s, const char *quoted, size_t n)
+{
+    s->input = quoted + 1;
+    s->input_len = n - 2;
+    if (!memchr(quoted, '\\', n))
+        return;
+    s->decoded.len = 0;
+    json_quoted_decode(quoted, n, &s->decoded);
+    s->input = s->decoded.data;
+    s->input_len = s->decoded.len;
+}
+
 void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
                           size_t n)
 {
     bool is_text = json_is_string(value);
+    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
+    if (is_text && n > 2 && json_string_length(value) == 0) {
+        set_long_text(s, text, n);
+        return;
+    }
     s->input = is_text ? json_string_value(value) : text;
     s->input_len = is_text ? json_string_length(value) : n;
-    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
 }
 
 static struct submission unsaid(void)
@@ -398,7 +417,7 @@ static int read_object(const char *text, size_t n, const char *what, unsigned wh
     struct submission s = unsaid();
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
     struct reading d = {&s, n ? text : "", n};
-    s.root = json_text_parse(d.text, n, p);
+    s.root = json_text_parse_tasks(d.text, n, p);
     if (!s.root)
         return FUT_ERR_INVAL;
     if (read_members(s.root, what, where, &d, p) != 0) {
@@ -488,6 +507,7 @@ int submission_read_query(submission_arg *arg, void *ctx, struct submission *out
 void submission_release(struct submission *s)
 {
     json_decref(s->root);
+    buf_release(&s->decoded);
     *s = (struct submission){0};
 }
 

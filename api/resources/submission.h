@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/text/problem.h"
+#include "core/buf.h"
 #include "core/catalog.h"
 #include "core/task.h"
 #include "core/task_limits.h"
@@ -19,7 +20,7 @@ struct json_t;
 struct http_allow;
 struct store;
 
-/* Strings point into the text that was read, into root, or are literals. */
+/* Strings point into the text that was read, into root or decoded, or are literals. */
 struct submission {
     const char *handler; /* NULL: not said */
     const char *input;   /* input_len bytes */
@@ -45,6 +46,7 @@ struct submission {
     struct task_limits limits;
     struct task_id session; /* hi 0: none */
     struct json_t *root;    /* owned; NULL none */
+    struct buf decoded;     /* owned: an input that was written with escapes */
 };
 
 /* Value of the query parameter `name`, or NULL; lives as long as the submission. */

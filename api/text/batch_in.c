@@ -207,7 +207,7 @@ static int read_body(const struct body *d)
 int batch_in_json(const char *text, size_t n, struct batch_in *b, struct problem *p)
 {
     struct body d = {n ? text : "", n, NULL, b, p};
-    d.root = json_text_parse(d.text, n, p);
+    d.root = json_text_parse_tasks(d.text, n, p);
     if (!d.root)
         return FUT_ERR_INVAL;
     int rc = read_body(&d);

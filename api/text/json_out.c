@@ -2,6 +2,7 @@
 
 #include "core/base64.h"
 #include "core/clock.h"
+#include "core/utf8.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
@@ -20,41 +21,6 @@ void json_out_key(struct buf *b, const char *key)
     buf_put(b, "\":", 2);
 }
 
-static bool is_tail(unsigned char c)
-{
-    return (c & 0xC0) == 0x80;
-}
-
-/* Length of the well-formed UTF-8 sequence of two to four bytes at s, or 0. */
-static size_t sequence_len(const unsigned char *s, size_t remaining)
-{
-    unsigned char c = s[0];
-    if (c >= 0xC2 && c <= 0xDF)
-        return remaining >= 2 && is_tail(s[1]) ? 2 : 0;
-    if (c >= 0xE0 && c <= 0xEF) {
-        unsigned char low = c == 0xE0 ? 0xA0 : 0x80, high = c == 0xED ? 0x9F : 0xBF;
-        return remaining >= 3 && s[1] >= low && s[1] <= high && is_tail(s[2]) ? 3 : 0;
-    }
-    if (c >= 0xF0 && c <= 0xF4) {
-        unsigned char low = c == 0xF0 ? 0x90 : 0x80, high = c == 0xF4 ? 0x8F : 0xBF;
-        return remaining >= 4 && s[1] >= low && s[1] <= high && is_tail(s[2]) && is_tail(s[3]) ? 4
-                                                                                               : 0;
-    }
-    return 0;
-}
-
-bool json_out_is_utf8(const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes, *end = p + n;
-    while (p < end) {
-        size_t len = *p < 0x80 ? 1 : sequence_len(p, (size_t)(end - p));
-        if (len == 0)
-            return false;
-        p += len;
-    }
-    return true;
-}
-
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
@@ -66,7 +32,7 @@ static size_t put_special(struct buf *b, const unsigned char *s, size_t remainin
     static const char hex[] = "0123456789abcdef";
     static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
                                    ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
-    size_t n = sequence_len(s, remaining);
+    size_t n = *s < 0x80 ? 0 : utf8_len(s, remaining);
     if (n) {
         buf_put(b, s, n);
         return n;

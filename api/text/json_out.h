@@ -17,8 +17,6 @@ void json_out_key(struct buf *b, const char *key);
 
 /* One value: a quoted string of n bytes. Bytes that are not UTF-8 become U+FFFD. */
 void json_out_text(struct buf *b, const char *s, size_t n);
-/* Whether n bytes are well-formed UTF-8, so that json_out_text replaces none of them. */
-bool json_out_is_utf8(const void *bytes, size_t n);
 /* One value: the bytes as quoted base64 (RFC 4648, padded). */
 void json_out_base64(struct buf *b, const void *bytes, size_t n);
 

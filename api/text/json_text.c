@@ -3,7 +3,9 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/err.h"
+#include "core/json_quoted.h"
 #include "core/json_walk.h"
 
 #define PARSE_FLAGS                                                                                \
@@ -32,7 +34,7 @@ static int check_depth(const char *text, size_t n, struct problem *p)
     for (size_t i = 0; i < n;) {
         char c = text[i];
         if (c == '"') {
-            i = json_walk_skip_string(text, n, i);
+            i = json_quoted_skip(text, n, i);
             continue;
         }
         if (c == '[' || c == '{')
@@ -84,6 +86,50 @@ json_t *json_text_parse(const char *text, size_t n, struct problem *p)
         p->column = column;
     }
     return root;
+}
+
+/* ---- without long inputs --------------------------------------------------------------------- */
+
+static bool is_input_key(const char *quoted, size_t n)
+{
+    return json_walk_is(quoted, n, "input", 5) || json_walk_is(quoted, n, "inputs", 6);
+}
+
+/* Appends the text with "" in the place of long strings. False: it has none. The text need not be
+ * JSON: what is left of it then is none either. */
+static bool leave_out(const char *text, size_t n, struct buf *out)
+{
+    size_t copied = 0, input_end = 0;
+    for (size_t at = 0; at < n;) {
+        if (text[at] != '"') {
+            at++;
+            continue;
+        }
+        size_t end = json_quoted_skip(text, n, at), next = json_walk_skip_space(text, n, end);
+        bool is_key = next < n && text[next] == ':';
+        if (is_key && at >= input_end && is_input_key(text + at, end - at))
+            input_end = json_walk_skip_value(text, n, json_walk_skip_space(text, n, next + 1));
+        if (!is_key && end <= input_end && end - at >= JSON_TEXT_LONG &&
+            json_quoted_ok(text + at, end - at)) {
+            buf_put(out, text + copied, at - copied);
+            buf_puts(out, "\"\"");
+            copied = end;
+        }
+        at = end;
+    }
+    buf_put(out, text + copied, n - copied);
+    return copied > 0;
+}
+
+json_t *json_text_parse_tasks(const char *text, size_t n, struct problem *p)
+{
+    struct buf rest = BUF_INIT;
+    json_t *root = NULL;
+    if (n > JSON_TEXT_LONG && leave_out(text, n, &rest))
+        root = json_text_parse(rest.data, rest.len, p);
+    buf_release(&rest);
+    return root ? root
+                : json_text_parse(text, n, p); /* a refusal tells the place in the whole text */
 }
 
 void json_text_find_member(const char *text, size_t n, const char *key, const char **out,

@@ -4,6 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/json_quoted.h"
+#include "core/utf8.h"
+
 struct scan {
     const unsigned char *p, *end;
     size_t depth;
@@ -39,29 +42,6 @@ static bool is_hex(int c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-static bool tail_bytes(struct scan *s, int n)
-{
-    for (; n > 0; n--, s->p++) {
-        if (s->p >= s->end || (*s->p & 0xc0) != 0x80)
-            return false;
-    }
-    return true;
-}
-
-/* A multi-byte character: no overlong form, no surrogate, nothing above U+10FFFF. */
-static bool utf8_char(struct scan *s)
-{
-    unsigned lead = *s->p++;
-    unsigned next = s->p < s->end ? *s->p : 0;
-    if (lead >= 0xc2 && lead <= 0xdf)
-        return tail_bytes(s, 1);
-    if (lead >= 0xe0 && lead <= 0xef)
-        return (lead != 0xe0 || next >= 0xa0) && (lead != 0xed || next <= 0x9f) && tail_bytes(s, 2);
-    if (lead >= 0xf0 && lead <= 0xf4)
-        return (lead != 0xf0 || next >= 0x90) && (lead != 0xf4 || next <= 0x8f) && tail_bytes(s, 3);
-    return false;
-}
-
 static bool escape(struct scan *s)
 {
     int c = peek(s);
@@ -79,22 +59,19 @@ static bool string(struct scan *s)
 {
     if (!take(s, '"'))
         return false;
-    while (s->p < s->end) {
-        unsigned c = *s->p;
-        if (c < 0x20)
+    for (;;) {
+        s->p =
+            (const unsigned char *)json_quoted_skip_plain((const char *)s->p, (const char *)s->end);
+        int c = peek(s);
+        size_t len = c >= 0x80 ? utf8_len(s->p, (size_t)(s->end - s->p)) : 0;
+        if (!len && c != '"' && c != '\\')
             return false;
-        if (c >= 0x80) {
-            if (!utf8_char(s))
-                return false;
-            continue;
-        }
-        s->p++;
+        s->p += len ? len : 1;
         if (c == '"')
             return true;
         if (c == '\\' && !escape(s))
             return false;
     }
-    return false;
 }
 
 static bool digits(struct scan *s)

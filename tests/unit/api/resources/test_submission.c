@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/resources/submission.h"
+#include "core/buf.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
 
@@ -189,6 +190,77 @@ START_TEST(test_submission_refuses_nul_bytes)
 }
 END_TEST
 
+/* Long texts are not built into the tree of the body. */
+static const struct {
+    const char *begin, *end, *input_begin, *input_end;
+} long_inputs[] = {
+    {"{\"handler\":\"h\",\"input\":\"", "\"}", "", ""},
+    {"{\"handler\":\"h\",\"input\":\"\\n", "\\u00e9\\\"\"}", "\n", "\xC3\xA9\""},
+    {"{\"inp\\u0075t\":\"", "\",\"handler\":\"h\"}", "", ""},
+    {"{\"input\": {\"a\":[\"", "\", 1]} ,\"handler\":\"h\"}", "{\"a\":[\"", "\", 1]}"},
+    {"{\"input\": [{\"input\":\"x\\n", "\"}],\"handler\":\"h\"}", "[{\"input\":\"x\\n", "\"}]"},
+    {"{\"input\":{\"", "\":1},\"handler\":\"h\"}", "{\"", "\":1}"},
+};
+
+enum { LONG = 1000 };
+
+static char *around(const char *begin, const char *end, size_t *out_n)
+{
+    char *filler = xmalloc(LONG);
+    memset(filler, 'x', LONG);
+    struct buf b = BUF_INIT;
+    buf_puts(&b, begin);
+    buf_put(&b, filler, LONG);
+    buf_puts(&b, end);
+    free(filler);
+    return buf_take(&b, out_n);
+}
+
+START_TEST(test_submission_keeps_long_inputs)
+{
+    struct submission t;
+    struct problem p;
+    size_t n, input_n;
+    char *text = around(long_inputs[_i].begin, long_inputs[_i].end, &n);
+    char *input = around(long_inputs[_i].input_begin, long_inputs[_i].input_end, &input_n);
+    ck_assert_int_eq(submission_read(text, n, &t, &p), 0);
+    ck_assert_uint_eq(t.input_len, input_n);
+    ck_assert(memcmp(t.input, input, input_n) == 0);
+    submission_release(&t);
+    free(input);
+    free(text);
+}
+END_TEST
+
+/* Nothing but inputs is left out, and a refusal is that of the whole text. */
+static const struct {
+    const char *begin, *end, *field;
+    enum problem_code code;
+    int column;
+} long_bad[] = {
+    {"{\"handler\":\"", "\",\"input\":1}", "handler", PROBLEM_INVALID_VALUE, 0},
+    {"{\"handler\":\"h\",\"input\":\"", "\",\"unique\":\"\"}", "unique", PROBLEM_INVALID_VALUE, 0},
+    {"{\"handler\":\"h\",\"input\":\"", "\",}", "", PROBLEM_BAD_JSON, 1000 + 27},
+    {"{\"handler\":\"h\",\"input\":\"", "\\x\"}", "", PROBLEM_BAD_JSON, 1000 + 26},
+    {"{\"handler\":\"h\",\"input\":\"", "\" \"a\"}", "", PROBLEM_BAD_JSON, 0},
+    {"{\"handler\":\"h\",\"input\":{\"a\":1,\"b\":\"", "\",\"a\":2}}", "", PROBLEM_BAD_JSON, 0},
+};
+
+START_TEST(test_submission_refuses_beside_long_inputs)
+{
+    struct submission t;
+    struct problem p;
+    size_t n;
+    char *text = around(long_bad[_i].begin, long_bad[_i].end, &n);
+    ck_assert_int_eq(submission_read(text, n, &t, &p), FUT_ERR_INVAL);
+    ck_assert_int_eq(p.code, long_bad[_i].code);
+    ck_assert_str_eq(p.field, long_bad[_i].field);
+    if (long_bad[_i].column)
+        ck_assert_int_eq(p.column, long_bad[_i].column);
+    free(text);
+}
+END_TEST
+
 static const struct {
     const char *name, *value;
 } queries[] = {
@@ -234,6 +306,8 @@ int main(void)
     tcase_add_test(t, test_submission_reads_the_options);
     tcase_add_loop_test(t, test_submission_refuses_and_says_where, 0, FUT_COUNT(bad));
     tcase_add_loop_test(t, test_submission_refuses_nul_bytes, 0, FUT_COUNT(with_nul));
+    tcase_add_loop_test(t, test_submission_keeps_long_inputs, 0, FUT_COUNT(long_inputs));
+    tcase_add_loop_test(t, test_submission_refuses_beside_long_inputs, 0, FUT_COUNT(long_bad));
     tcase_add_test(t, test_submission_reads_a_query);
     tcase_add_test(t, test_submission_refuses_a_query_by_its_parameter);
     return suite_run_cases("submission", t, NULL);
