@@ -56,6 +56,8 @@ static const struct route rows[] = {
      NULL, "failed futures, counted by handler and error code"},
     {METHOD_POST, "/v1/batches", batches_post, SUBMITS | ATTEMPTS, " fail_fast callback ",
      AUTH_SUBMIT, batches_open, "submit many tasks at once"},
+    {METHOD_GET, "/v1/batches", batch_view_list, 0, " done limit cursor ", AUTH_READ, NULL,
+     "list batches, newest first"},
     {METHOD_GET, "/v1/batches/{id}", batch_view_get, ATTEMPTS, "", AUTH_READ, NULL,
      "how far a batch is"},
     {METHOD_GET, "/v1/batches/{id}/results", batch_results_get, ATTEMPTS, " wait fields ",

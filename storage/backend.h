@@ -398,6 +398,7 @@ struct backend_ops {
     int (*list)(struct backend_reader *r, struct store_list *o);
     int (*get_many)(struct backend_reader *r, struct store_get_many *o);
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
+    int (*batch_list)(struct backend_reader *r, struct store_batch_list *o);
     int (*members)(struct backend_reader *r, struct store_members *o);
     int (*session_get)(struct backend_reader *r, struct store_session_get *o);
     int (*session_list)(struct backend_reader *r, struct store_session_list *o);
@@ -454,6 +455,16 @@ int64_t backend_flags(const struct task_spec *spec);
 void backend_set_flags(struct task_spec *spec, int64_t flags);
 /* Has the spec anything that a plain one has not, and that is kept beside it? */
 bool backend_has_options(const struct task_spec *spec);
+/* Fills the counts of a listed batch, whose total and unfinished are there. */
+static inline void backend_count_batch(struct store_batch_row *row, uint64_t failed,
+                                       uint64_t cancelled)
+{
+    uint64_t ended = failed + cancelled + row->unfinished;
+    row->batch.counts[TASK_FAILED] = failed;
+    row->batch.counts[TASK_CANCELLED] = cancelled;
+    row->batch.counts[TASK_SUCCEEDED] = row->batch.total > ended ? row->batch.total - ended : 0;
+}
+
 /* Counts the end of a member of a batch. False, and nothing is counted: there is no space for
  * another batch. */
 FUT_MUST_CHECK bool backend_ends_add(struct backend_ends *ends, const struct task *t);

@@ -327,6 +327,26 @@ struct store_batch_get {
 };
 extern const struct store_verb store_verb_batch_get;
 
+/* One of a list. Its counts are those of members that have ended, deleted ones included; without
+ * callback, then and finished_wall_ms. */
+struct store_batch_row {
+    struct store_batch batch;
+    uint64_t unfinished;
+};
+enum store_batches { STORE_BATCHES_ALL, STORE_BATCHES_UNFINISHED, STORE_BATCHES_DONE };
+
+/* Lists batches, the newest first, but for those of sessions. */
+struct store_batch_list {
+    struct store_op op;
+    uint64_t before; /* those with id.hi below this one; 0: all */
+    enum store_batches which;
+    size_t limit;                 /* 1..STORE_LIST_MAX */
+    struct store_batch_row *rows; /* space for limit, the caller's memory */
+    size_t n;                     /* out */
+    uint64_t next;                /* out: `before` of the next page; 0: there is none */
+};
+extern const struct store_verb store_verb_batch_list;
+
 /* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
 struct store_members {
     struct store_op op;

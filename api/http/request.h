@@ -113,6 +113,7 @@ struct request {
         struct store_session_close session_close;
         struct store_session_get session_get;
         struct store_session_list session_list;
+        struct store_batch_list batch_list;
         struct store_session_ends session_ends;
         struct store_edges edges;
         struct store_batch_cancel batch_cancel;

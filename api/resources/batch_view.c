@@ -1,9 +1,11 @@
-/* batch_view: how far a batch is, and its cancel. */
+/* batch_view: how far a batch is, its cancel, and the list of all. */
 #include <math.h>
+#include <string.h>
 
 #include "api/http/request.h"
 #include "api/resources/batches.h"
 #include "api/resources/future_json.h"
+#include "api/resources/listing.h"
 #include "api/resources/rows.h"
 #include "api/text/json_out.h"
 #include "core/clock.h"
@@ -71,6 +73,74 @@ static void end_batch(struct request *r)
     buf_putc(&r->out, '}');
     request_reply_json(r, 200);
 }
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+/* How it stands without a look at its members, which may be a million. */
+static void write_row(struct buf *out, const struct store_batch_row *row)
+{
+    const struct store_batch *b = &row->batch;
+    char id[ID_TEXT_SIZE];
+    uint64_t done = b->total > row->unfinished ? b->total - row->unfinished : 0;
+    json_out_comma(out);
+    id_format(b->id, id);
+    buf_putc(out, '{');
+    json_out_str(out, "id", id);
+    json_out_uint(out, "total", b->total);
+    json_out_bool(out, "done", row->unfinished == 0);
+    json_out_uint(out, "finished", done);
+    json_out_key(out, "counts");
+    buf_putc(out, '{');
+    for (int i = TASK_SUCCEEDED; i < TASK_STATE_COUNT; i++)
+        json_out_uint(out, task_state_name((enum task_state)i), b->counts[i]);
+    buf_putc(out, '}');
+    json_out_key(out, "progress");
+    buf_printf(out, "%.6g", b->total ? (double)done / (double)b->total : 1.0);
+    if (row->unfinished)
+        write_pace(out, b, done);
+    json_out_bool(out, "fail_fast", b->fail_fast);
+    json_out_bool(out, "cancelling", b->cancelling);
+    if (b->parent.hi) {
+        id_format(b->parent, id);
+        json_out_str(out, "parent", id);
+    }
+    json_out_time(out, "created_at", b->created_wall_ms);
+    buf_putc(out, '}');
+}
+
+static void listed(struct request *r)
+{
+    const struct store_batch_list *o = &r->op.batch_list;
+    if (o->op.rc != 0) {
+        request_fail(r, o->op.rc);
+        return;
+    }
+    buf_puts(&r->out, "{\"batches\":[");
+    for (size_t i = 0; i < o->n; i++)
+        write_row(&r->out, &o->rows[i]);
+    buf_putc(&r->out, ']');
+    listing_end_page(r, "/v1/batches", o->next);
+}
+
+void batch_view_list(struct request *r)
+{
+    struct store_batch_list o = {0};
+    const char *done = request_arg(r, "done");
+    bool is_done = done && strcmp(done, "true") == 0;
+    if (done && !is_done && strcmp(done, "false") != 0) {
+        (void)request_refuse_arg(r, "done", "true or false");
+        return;
+    }
+    if (done)
+        o.which = is_done ? STORE_BATCHES_DONE : STORE_BATCHES_UNFINISHED;
+    if (!listing_read_page(r, &o.before, &o.limit))
+        return;
+    o.rows = arena_alloc(&r->arena, o.limit * sizeof(*o.rows));
+    r->op.batch_list = o;
+    request_post(r, &store_verb_batch_list, NULL, listed);
+}
+
+/* ---- one ------------------------------------------------------------------------------------- */
 
 /* What is deleted is not missing: false, and the request is answered, when a read has failed. */
 static bool was_read(struct request *r, int rc)

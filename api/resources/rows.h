@@ -31,6 +31,7 @@ void batches_post(struct request *r);   /* POST /v1/batches, /v1/sessions/{id}/t
 void batch_view_get(struct request *r); /* GET /v1/batches/{id} */
 void batch_view_cancel(struct request *r); /* POST /v1/batches/{id}/cancel */
 void batch_results_get(struct request *r); /* GET /v1/batches/{id}/results */
+void batch_view_list(struct request *r);   /* GET /v1/batches */
 void batch_graph_get(struct request *r);   /* GET /v1/batches/{id}/graph */
 
 /* sessions.c: tasks of one program, which are added to while it runs. */

@@ -1,12 +1,12 @@
-// batches: those of the latest futures, and one batch with its graph.
-import { change, get, Refusal } from './daemon.js';
+// batches: the list of them, and one batch with its graph.
+import { change, get, query, Refusal } from './daemon.js';
 import { h } from './dom.js';
 import { graph } from './graph.js';
 import { act, bar, button, confirm, empty, facts, futureLink, section, state, table, when } from './parts.js';
 import * as words from './words.js';
 
-const LOOKED_AT = 1000; // futures whose batches are listed
-const SHOWN = 30;
+const SHOWN = 50;
+const MOST = 1000;
 const GRAPH_MAX = 200; // nodes that are drawn
 
 const batchLink = (id) => h('a', { class: 'id', href: `#/batch/${id}`, title: id }, words.shortId(id));
@@ -33,22 +33,23 @@ function row(b) {
 
 export function batches(page) {
   let list = null;
-  const kept = new Map(); // done ones are not asked for again
-  page.poll(async () => {
-    const answer = await get(`/v1/futures?limit=${LOOKED_AT}`, { signal: page.signal });
-    const ids = [...new Set(answer.futures.map((f) => f.batch).filter(Boolean))].slice(0, SHOWN);
-    for (const id of ids) {
-      if (kept.get(id)?.done) continue;
-      try {
-        kept.set(id, await get(path(id), { signal: page.signal }));
-      } catch (e) {
-        if (!(e instanceof Refusal) || e.status !== 404) throw e;
-        kept.delete(id);
-      }
-    }
-    for (const id of kept.keys()) if (!ids.includes(id)) kept.delete(id);
-    list = ids.map((id) => kept.get(id)).filter(Boolean);
+  let cursor = null; // of the page behind what is shown; null: there is none
+  let wanted = SHOWN;
+  let which = page.query.done || '';
+  const again = page.poll(async () => {
+    const answer = await get(`/v1/batches${query({ limit: wanted, done: which })}`, { signal: page.signal });
+    list = answer.batches;
+    cursor = answer.next_cursor;
   }, 5000);
+  const choose = (event) => {
+    which = event.target.value;
+    page.setQuery({ done: which });
+    again();
+  };
+  const more = () => {
+    wanted = Math.min(MOST, wanted * 4);
+    again();
+  };
   const open = (event) => {
     event.preventDefault();
     const id = event.target.elements.batch.value.trim();
@@ -56,11 +57,13 @@ export function batches(page) {
   };
   return () => h('div', { class: 'stack' }, h('div', { class: 'headline' }, h('h1', null, 'Batches'),
     h('form', { class: 'inline', onsubmit: open }, h('label', null, 'Open by id', h('input', { name: 'batch', type: 'search', autocomplete: 'off' })),
+      h('label', null, 'Show', h('select', { name: 'done', value: which, onchange: choose },
+        h('option', { value: '' }, 'all'), h('option', { value: 'false' }, 'unfinished'), h('option', { value: 'true' }, 'done'))),
       h('button', { type: 'submit' }, 'Open'))),
-  section(`Batches of the latest ${words.number(LOOKED_AT)} futures`, list ? table({
-    label: 'Batches, newest first', none: 'None of them belongs to a batch.',
+  section('Batches, newest first', list ? table({
+    label: 'Batches, newest first', none: 'There is no batch.',
     head: ['Batch', 'Progress', '#Ended', '#Of', '#Failed', '#Rate', '#Left', 'Submitted'], rows: list.map(row),
-  }) : empty('Loading …')));
+  }) : empty('Loading …'), cursor && wanted < MOST && button('Show more', more, { scope: 'read' })));
 }
 
 function members(id, list) {

@@ -13,10 +13,13 @@
 /* Values of options; one command runs per process. */
 static const char *wait_text;
 static bool wants_dot;
+static bool wants_unfinished;
 
 static const struct cli_option batch_options[] = {
     {"wait", 'w', "TIME", "with results: wait so long for those that are not done", &wait_text,
      NULL},
+    {"unfinished", 0, NULL, "without a name: list those alone that are not done", NULL,
+     &wants_unfinished},
     {0},
 };
 static const struct cli_option graph_options[] = {
@@ -27,6 +30,22 @@ static const struct cli_option graph_options[] = {
 static const char *text_of(const json_t *object, const char *member)
 {
     return json_string_value(json_object_get(object, member));
+}
+
+static int list_batches(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_column columns[] = {{"ID", "id"},
+                                                {"FINISHED", "finished"},
+                                                {"TOTAL", "total"},
+                                                {"FAILED", "counts.failed"},
+                                                {"CANCELLED", "counts.cancelled"},
+                                                {"RATE", "rate"},
+                                                {"ETA", "eta"},
+                                                {"CREATED", "created_at"}};
+    (void)argc, (void)argv;
+    return cli_list(
+        c, wants_unfinished ? "/v1/batches?limit=1000&done=false" : "/v1/batches?limit=1000",
+        "batches", columns, FUT_COUNT(columns));
 }
 
 static int show_batch(struct cli *c, int argc, char **argv)
@@ -177,7 +196,7 @@ static int run_batch(struct cli *c, int argc, char **argv)
                                                 {"results", 1, 1, print_results},
                                                 {"cancel", 1, 1, cancel_batch},
                                                 {0}};
-    return cli_act(c, actions, show_batch, 1, argc, argv);
+    return cli_act(c, actions, argc ? show_batch : list_batches, argc ? 1 : 0, argc, argv);
 }
 
 /* ---- graph ----------------------------------------------------------------------------------- */
@@ -302,9 +321,9 @@ static int run_sessions(struct cli *c, int argc, char **argv)
 }
 
 const struct cli_command cli_batches_commands[] = {
-    {"batch", "[show|members|results|cancel] BATCH",
-     "show how far a batch is, list its members, print its results, or cancel it", batch_options, 1,
-     2, run_batch},
+    {"batch", "[show|members|results|cancel] [BATCH]",
+     "list the batches, show how far one is, list its members, print its results, or cancel it",
+     batch_options, 0, 2, run_batch},
     {"graph", "BATCH", "show what the tasks of a batch wait for", graph_options, 1, 1, run_graph},
     {"sessions", "[show|cancel|close] [SESSION...]",
      "list the sessions, show one, cancel what is unfinished of them, or close them", NULL, 0, -1,

@@ -21,7 +21,7 @@ static const struct kind {
     {"SCHEDULE", "/v1/schedules?limit=1000", "schedules", "name", "next_at"},
     {"LIMIT", "/v1/limits", "limits", "name", "max_running"},
     {"ID", "/v1/futures?limit=100", "futures", "id", "handler"},
-    {"BATCH", "/v1/futures?limit=1000", "futures", "batch", "handler"},
+    {"BATCH", "/v1/batches?limit=1000", "batches", "id", "created_at"},
     {"SESSION", "/v1/sessions?limit=1000", "sessions", "id", "handler"},
     {"CODE", "/v1/failures", "failures", "code", "handler"},
 };

@@ -1,9 +1,21 @@
 /* listing: what the daemon lists or shows, as it is: commands that are one request. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cli/cli.h"
 #include "core/mem.h"
+
+/* "name", or "object.name". */
+static const json_t *find_member(const json_t *row, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    char object[32];
+    if (!dot)
+        return json_object_get(row, path);
+    (void)snprintf(object, sizeof(object), "%.*s", (int)(dot - path), path);
+    return json_object_get(json_object_get(row, object), dot + 1);
+}
 
 int cli_list(struct cli *c, const char *path, const char *member, const struct cli_column *columns,
              size_t n)
@@ -25,7 +37,7 @@ int cli_list(struct cli *c, const char *path, const char *member, const struct c
     struct cli_table *t = cli_table_new(c, n, heads);
     json_array_foreach (json_object_get(answer, member), at, row) {
         for (size_t i = 0; i < n; i++)
-            cells[i] = cli_cell(json_object_get(row, columns[i].member));
+            cells[i] = cli_cell(find_member(row, columns[i].member));
         cli_table_row(t, (const char *const *)cells);
         for (size_t i = 0; i < n; i++)
             free(cells[i]);

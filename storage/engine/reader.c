@@ -55,6 +55,14 @@ static void prepare_members(struct store_op *op)
     o->n = 0;
 }
 
+static void prepare_batch_list(struct store_op *op)
+{
+    struct store_batch_list *o = FUT_CONTAINER(op, struct store_batch_list, op);
+    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
+    o->n = 0;
+    o->next = 0;
+}
+
 static void prepare_session_list(struct store_op *op)
 {
     struct store_session_list *o = FUT_CONTAINER(op, struct store_session_list, op);
@@ -126,6 +134,7 @@ READ_VERB(get, prepare_get);
 READ_VERB(attempts, prepare_attempts);
 READ_VERB(get_many, NULL);
 READ_VERB(batch_get, NULL);
+READ_VERB(batch_list, prepare_batch_list);
 READ_VERB(members, prepare_members);
 READ_VERB(session_get, NULL);
 READ_VERB(session_list, prepare_session_list);

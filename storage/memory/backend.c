@@ -465,6 +465,7 @@ const struct backend_ops backend_memory = {
     .list = memory_list,
     .get_many = memory_get_many,
     .batch_get = memory_batch_get,
+    .batch_list = memory_batch_list,
     .members = memory_members,
     .session_get = memory_session_get,
     .session_list = memory_session_list,

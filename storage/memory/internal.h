@@ -244,6 +244,7 @@ int memory_get(struct backend_reader *r, struct store_get *o);
 int memory_list(struct backend_reader *r, struct store_list *o);
 int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int memory_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int memory_edges(struct backend_reader *r, struct store_edges *o);
 /* Some of what the suspended task waits for. mu held. */
 void memory_read_wakes(const struct backend *b, const struct task *t, struct store_reported *out);

@@ -195,6 +195,7 @@ const struct backend_ops backend_postgres = {
     .list = postgres_list,
     .get_many = postgres_get_many,
     .batch_get = postgres_batch_get,
+    .batch_list = postgres_batch_list,
     .members = postgres_members,
     .session_get = postgres_session_get,
     .session_list = postgres_session_list,

@@ -290,6 +290,36 @@ int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o)
     return rc == 0 && n == 0 && !may_be_empty ? FUT_ERR_NOT_FOUND : rc;
 }
 
+static void read_row(PGresult *rows, int i, struct store_batch_row *out)
+{
+    *out = (struct store_batch_row){.batch = {.id = postgres_id(rows, i, 0, 1),
+                                              .created_wall_ms = postgres_int(rows, i, 2),
+                                              .total = (uint32_t)postgres_int(rows, i, 3),
+                                              .fail_fast = postgres_int(rows, i, 4) != 0,
+                                              .cancelling = postgres_int(rows, i, 5) != 0,
+                                              .parent = postgres_id(rows, i, 6, 7)},
+                                    .unfinished = postgres_uint(rows, i, 8)};
+    backend_count_batch(out, postgres_uint(rows, i, 9), postgres_uint(rows, i, 10));
+}
+
+int postgres_batch_list(struct backend_reader *r, struct store_batch_list *o)
+{
+    PGresult *rows;
+    uint64_t before = o->before ? o->before : INT64_MAX;
+    int rc = postgres_read(
+        r, P_BATCH_LIST,
+        PG_VALUES(v_key(before), v_int((int64_t)o->limit + 1), v_int((int64_t)o->which)), &rows);
+    if (rc != 0)
+        return rc;
+    size_t n = (size_t)PQntuples(rows);
+    for (; o->n < n && o->n < o->limit; o->n++)
+        read_row(rows, (int)o->n, &o->rows[o->n]);
+    if (n > o->limit)
+        o->next = o->rows[o->n - 1].batch.id.hi;
+    PQclear(rows);
+    return 0;
+}
+
 #define MEMBERS_STEP 64 /* with their bodies, of one statement */
 
 int postgres_members(struct backend_reader *r, struct store_members *o)

@@ -168,6 +168,7 @@ enum postgres_stmt {
     P_BRIEFS,
     P_BATCH,
     P_BATCH_COUNTS,
+    P_BATCH_LIST,
     P_MEMBERS,
     P_LOG,
     P_INPUT,

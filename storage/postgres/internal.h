@@ -316,6 +316,7 @@ int postgres_find_unique(struct backend *b, const char *unique, struct task_id *
 int postgres_find_key(struct backend *b, const char *key, struct backend_key *out);
 int postgres_put_key(struct backend *b, const struct store_key *key, struct task_id id);
 int postgres_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int postgres_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int postgres_members(struct backend_reader *r, struct store_members *o);
 
 /* sessions.c */

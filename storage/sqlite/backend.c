@@ -238,6 +238,7 @@ const struct backend_ops backend_sqlite = {
     .list = sqlite_list,
     .get_many = sqlite_get_many,
     .batch_get = sqlite_batch_get,
+    .batch_list = sqlite_batch_list,
     .members = sqlite_members,
     .session_get = sqlite_session_get,
     .session_list = sqlite_session_list,

@@ -391,6 +391,7 @@ int sqlite_get(struct backend_reader *r, struct store_get *o);
 int sqlite_list(struct backend_reader *r, struct store_list *o);
 int sqlite_get_many(struct backend_reader *r, struct store_get_many *o);
 int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o);
+int sqlite_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int sqlite_members(struct backend_reader *r, struct store_members *o);
 int sqlite_log(struct backend_reader *r, struct store_log *o);
 

@@ -36,6 +36,12 @@ static const char *const sql[R_COUNT] = {
                 " WHERE key = ?1 AND lo = ?2",
     [R_BATCH_COUNTS] = "SELECT coalesce(l.state, r.state), count(*), max(r.finished_ms)"
                        " FROM tasks t" JOIN_LIVE JOIN_RESULTS " WHERE t.batch = ?1 GROUP BY 1",
+    [R_BATCH_LIST] =
+        "SELECT b.key, b.lo, b.created_ms, b.total, b.fail_fast, b.cancelling, b.parent,"
+        " b.parent_lo, b.unfinished, b.failed, b.cancelled FROM batches b"
+        " WHERE b.key < ?1 AND (?3 = 0 OR (b.unfinished = 0) = (?3 = 2))"
+        " AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.key = b.key)"
+        " ORDER BY b.key DESC LIMIT ?2",
     [R_MEMBERS] =
         "SELECT " TASK_COLUMNS BODY_COLUMNS " FROM batches b"
         " CROSS JOIN tasks t ON t.batch = b.key AND t.batch_pos >= ?3" JOIN_LIVE JOIN_RESULTS

@@ -76,6 +76,41 @@ int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o)
     return rc == 0 && n == 0 && !may_be_empty ? FUT_ERR_NOT_FOUND : rc;
 }
 
+/* failed and cancelled are NULL in batches of before they were counted. */
+static void read_batch_row(sqlite3_stmt *st, struct store_batch_row *out)
+{
+    uint64_t total = (uint64_t)sqlite3_column_int64(st, 3),
+             unfinished = (uint64_t)sqlite3_column_int64(st, 8),
+             failed = (uint64_t)sqlite3_column_int64(st, 9),
+             cancelled = (uint64_t)sqlite3_column_int64(st, 10);
+    *out =
+        (struct store_batch_row){.batch = {.id = {(uint64_t)sqlite3_column_int64(st, 0),
+                                                  (uint64_t)sqlite3_column_int64(st, 1)},
+                                           .created_wall_ms = sqlite3_column_int64(st, 2),
+                                           .total = (uint32_t)total,
+                                           .fail_fast = sqlite3_column_int(st, 4) != 0,
+                                           .cancelling = sqlite3_column_type(st, 5) != SQLITE_NULL,
+                                           .parent = {(uint64_t)sqlite3_column_int64(st, 6),
+                                                      (uint64_t)sqlite3_column_int64(st, 7)}},
+                                 .unfinished = unfinished};
+    backend_count_batch(out, failed, cancelled);
+}
+
+int sqlite_batch_list(struct backend_reader *r, struct store_batch_list *o)
+{
+    sqlite3_stmt *st = r->stmts[R_BATCH_LIST];
+    int step;
+    bind_int(st, 1, o->before ? (int64_t)o->before : INT64_MAX);
+    bind_int(st, 2, (int64_t)o->limit + 1);
+    bind_int(st, 3, o->which);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && o->n < o->limit)
+        read_batch_row(st, &o->rows[o->n++]);
+    (void)sqlite3_reset(st);
+    if (step == SQLITE_ROW)
+        o->next = o->rows[o->n - 1].batch.id.hi;
+    return sqlite_rc(r->db, step);
+}
+
 int sqlite_members(struct backend_reader *r, struct store_members *o)
 {
     sqlite3_stmt *st = r->stmts[R_MEMBERS];

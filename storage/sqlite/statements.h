@@ -161,6 +161,7 @@ enum read_stmt {
     R_BRIEF,
     R_BATCH,
     R_BATCH_COUNTS,
+    R_BATCH_LIST,
     R_MEMBERS,
     R_SESSION,
     R_SESSION_LIST,

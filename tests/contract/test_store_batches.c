@@ -78,6 +78,54 @@ START_TEST(test_store_batch_counts_its_members)
 }
 END_TEST
 
+static struct store_batch_list list_batches(enum store_batches which, uint64_t before,
+                                            struct store_batch_row *rows)
+{
+    struct store_batch_list o = {.which = which, .before = before, .limit = 2, .rows = rows};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_batch_list, &o.op), 0);
+    return o;
+}
+
+START_TEST(test_store_batches_are_listed)
+{
+    begin(_i);
+    struct task tasks[N], claimed[3];
+    struct store_batch_row rows[2];
+    struct task_id ids[3];
+    for (int i = 0; i < 3; i++) {
+        ids[i] = submit_batch(i == 1, tasks);
+        release_all(tasks, N);
+    }
+    ck_assert_int_eq(fixture_batch_cancel(&k, ids[2]), 0); /* is done */
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &claimed[i]), 1);
+    ck_assert(id_equal(claimed[2].spec->batch, ids[0]));
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[0], "r"), 0);
+    ck_assert_int_eq(fixture_succeed(&k, &claimed[1], "r"), 0);
+    ck_assert_int_eq(fixture_apply(&k, &claimed[2], EVENT_FAIL, NULL), 0);
+    release_all(claimed, 3);
+    struct store_batch_list o;
+    do /* a batch is cancelled in steps */
+        o = list_batches(STORE_BATCHES_DONE, 0, rows);
+    while (o.n == 0);
+    ck_assert_uint_eq(o.n, 1);
+    ck_assert(id_equal(rows[0].batch.id, ids[2]));
+    ck_assert_uint_eq(rows[0].batch.counts[TASK_CANCELLED], N);
+    o = list_batches(STORE_BATCHES_ALL, 0, rows);
+    ck_assert(o.n == 2 && o.next == ids[1].hi);
+    ck_assert(id_equal(rows[0].batch.id, ids[2]) && id_equal(rows[1].batch.id, ids[1]));
+    ck_assert(rows[1].batch.fail_fast && rows[1].unfinished == N);
+    o = list_batches(STORE_BATCHES_UNFINISHED, 0, rows);
+    ck_assert(o.n == 2 && o.next == 0);
+    ck_assert(id_equal(rows[1].batch.id, ids[0]));
+    o = list_batches(STORE_BATCHES_ALL, ids[1].hi, rows);
+    ck_assert(o.n == 1 && o.next == 0 && rows[0].batch.total == N && rows[0].unfinished == N - 3);
+    ck_assert_uint_eq(rows[0].batch.counts[TASK_SUCCEEDED], 2);
+    ck_assert_uint_eq(rows[0].batch.counts[TASK_FAILED], 1);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_batch_members_in_order)
 {
     begin(_i);
@@ -495,6 +543,7 @@ int main(void)
 {
     const TTest *tests[] = {
         test_store_batch_counts_its_members,
+        test_store_batches_are_listed,
         test_store_batch_members_in_order,
         test_store_batch_cancel_ends_all_unfinished,
         test_store_batch_fail_fast,

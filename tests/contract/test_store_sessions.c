@@ -290,6 +290,10 @@ START_TEST(test_store_sessions_are_listed)
     ck_assert_uint_eq(page[0].unfinished, 1);
     ck_assert_int_gt(page[0].closed_wall_ms, 0);
     ck_assert_uint_lt(store_session_newest_seq(k.store), 1000000);
+    struct store_batch_row rows[MOST];
+    struct store_batch_list batches = {.limit = MOST, .rows = rows};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_batch_list, &batches.op), 0);
+    ck_assert_uint_eq(batches.n, 0); /* they are no batches of that list */
     end();
 }
 END_TEST

@@ -231,6 +231,8 @@ if (results.map((r) => r.id).join() !== batch.ids.join()) fail('the results are 
 results.forEach((r) => valid(future, r, 'a line of the results'));
 await call('getBatch', 200, { path: { id: batch.id } });
 await call('getBatch', 404, { path: { id: done.id } });
+await call('listBatches', 200, { query: { done: 'true', limit: 5 } });
+await call('listBatches', 400, { query: { done: 'perhaps' } });
 
 function checkEvents(answer, what) {
   const events = answer.type === 'application/x-ndjson' ? lines(answer.body)
@@ -253,6 +255,7 @@ const joined = { path: { id: session.id }, body: { handler: 'sha256', inputs: ['
 await call('submitToSession', 202, joined);
 await call('submitToSession', 422, { path: { id: session.id }, body: { handler: 'echo', inputs: [1] } });
 await call('submitToSession', 404, { ...joined, path: { id: done.id } });
+await call('listSessions', 200, { query: { limit: 5 } });
 await call('openSession', 422, { body: { handler: 'nobody' } });
 await call('getSession', 200, { path: { id: session.id } });
 await call('getSession', 404, { path: { id: batch.id } });

@@ -149,6 +149,11 @@ static const struct {
      ".id); future batch results $id -w 50ms; future batch cancel $id; future batch results $id "
      "-w 1m",
      3, "\tcancelled\t", "The rest is not done in time"},
+    {BATCH "future batch results $id -w 1m >/dev/null; future batch | grep $id | cut -f2-5; "
+           "future batch --json | jq -r '.batches[].id' | grep -c $id; future batch --unfinished | "
+           "grep -c "
+           "$id",
+     1, "2\t2\t1\t0\n1\n0\n", NULL},
     {"future batch results", 2, NULL, "`results` takes 1 here"},
     {"future batch nix nix", 2, NULL, "`nix` is nothing that this command does"},
     {"future batch nix", 5, NULL, "No batch has the id"},
