@@ -35,6 +35,9 @@ static const struct row rows[] = {
     [END_DEADLOCK] = {"deadlock", EVENT_FAIL, 0,
                       "The attempt suspended its task for a future that waits for the task itself; "
                       "the message names the circle."},
+    [END_SESSION_BROKEN] = {"session_broken", EVENT_FAIL, 0,
+                            "The `init` of its session has failed in a worker process; so do all "
+                            "tasks of the session."},
     [END_UNRESOLVED_INPUT] = {"unresolved_input", EVENT_FAIL, 0,
                               "A result to which the input refers (`$result`) is gone, is not "
                               "JSON, or has nothing at the pointer."},

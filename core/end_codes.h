@@ -18,6 +18,7 @@ enum end_code {
     END_NOT_NEEDED,
     END_BAD_SUSPENSION,
     END_DEADLOCK,
+    END_SESSION_BROKEN,
     END_UNRESOLVED_INPUT,
     END_INPUT_TOO_LARGE,
     END_EXIT,
@@ -43,7 +44,7 @@ enum end_code {
     END_SUPERSEDED,
     END_INTERNAL,
 };
-#define END_CODE_COUNT 34
+#define END_CODE_COUNT 35
 
 /* The text of the code, as in error.code: "timeout". Static. */
 const char *end_code_text(enum end_code code);

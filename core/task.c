@@ -28,6 +28,12 @@ struct checkpoint_box {
     char mem[];
 };
 
+struct init_box {
+    struct task_init pub;
+    atomic_uint refs;
+    char mem[];
+};
+
 static void ref_take(atomic_uint *refs)
 {
     atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
@@ -157,6 +163,33 @@ void task_checkpoint_unref(struct task_checkpoint *c)
         free(box);
 }
 
+struct task_init *task_init_new(const struct task_init *from)
+{
+    struct init_box *box =
+        xmalloc(sizeof(*box) + str_size(from->type) + str_size(from->broken) + from->len + 1);
+    char *at = box->mem;
+    box->pub = *from;
+    atomic_init(&box->refs, 1);
+    box->pub.type = pack_str(&at, from->type);
+    box->pub.broken = pack_str(&at, from->broken);
+    box->pub.body = (unsigned char *)pack(&at, from->body, from->len);
+    return &box->pub;
+}
+
+struct task_init *task_init_ref(struct task_init *i)
+{
+    if (i)
+        ref_take(&((struct init_box *)(void *)i)->refs);
+    return i;
+}
+
+void task_init_unref(struct task_init *i)
+{
+    struct init_box *box = (struct init_box *)(void *)i;
+    if (box && ref_drop(&box->refs))
+        free(box);
+}
+
 void task_copy(struct task *dst, const struct task *src)
 {
     *dst = *src;
@@ -168,6 +201,8 @@ void task_copy(struct task *dst, const struct task *src)
         (void)task_checkpoint_ref(dst->checkpoint);
     if (dst->results)
         (void)task_checkpoint_ref(dst->results);
+    if (dst->init)
+        (void)task_init_ref(dst->init);
 }
 
 void task_release(struct task *t)
@@ -176,6 +211,7 @@ void task_release(struct task *t)
     task_outcome_unref(t->outcome);
     task_checkpoint_unref(t->checkpoint);
     task_checkpoint_unref(t->results);
+    task_init_unref(t->init);
     *t = (struct task){0};
 }
 

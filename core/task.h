@@ -2,6 +2,7 @@
  *   struct task_spec     what was submitted; immutable, shared by reference count
  *   struct task_outcome  how it ended; immutable, shared by reference count
  *   struct task_checkpoint  what an attempt stored for the next; immutable, shared likewise
+ *   struct task_init        what prepares the processes of a session; immutable, shared likewise
  *   struct task          one snapshot of its life; a small value that refers to these
  * Reference counts are atomic: any thread may take or drop one. Nothing here blocks. */
 #ifndef FUT_CORE_TASK_H
@@ -119,12 +120,23 @@ struct task_checkpoint {
     size_t len;                /* bytes of the whole body */
 };
 
+/* What a session gives each worker process before the first of its tasks there. */
+struct task_init {
+    struct task_id session;
+    uint32_t max_tasks; /* of the session that one process runs; 0: any number */
+    const char *type;   /* content type of body */
+    const unsigned char *body;
+    size_t len;
+    const char *broken; /* why none of its tasks runs any more; NULL: they do */
+};
+
 struct task {
     struct task_spec *spec;             /* one reference */
     struct task_outcome *outcome;       /* one reference, or NULL while not done */
     struct task_checkpoint *checkpoint; /* one reference; NULL: none, or not read */
     struct task_checkpoint *results; /* likewise: what became of the futures that the latest attempt
                                         suspended it for, as JSON; for the attempt that comes */
+    struct task_init *init;          /* of a claim: one reference; NULL: its session has none */
     enum task_state state;
     uint32_t attempt;          /* runs started so far */
     uint32_t earlier_attempts; /* of those, in earlier lives (EVENT_REVIVE) */
@@ -159,6 +171,13 @@ struct task_checkpoint *task_checkpoint_new(const struct task_checkpoint *from);
 struct task_checkpoint *task_checkpoint_ref(struct task_checkpoint *c);
 /* Gives a reference back; the last one frees. NULL ok. */
 void task_checkpoint_unref(struct task_checkpoint *c);
+
+/* Copies everything in *from into one new allocation with one reference. */
+struct task_init *task_init_new(const struct task_init *from);
+/* One more reference; returns i. NULL ok. */
+struct task_init *task_init_ref(struct task_init *i);
+/* Gives a reference back; the last one frees. NULL ok. */
+void task_init_unref(struct task_init *i);
 
 /* dst becomes a second holder of all pieces; dst's old content is not released. */
 void task_copy(struct task *dst, const struct task *src);

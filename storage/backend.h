@@ -351,11 +351,16 @@ struct backend_ops {
                             bool *out_more);
 
     /* Adds a session and its batch, without members; FUT_ERR_EXISTS. */
-    int (*session_put)(struct backend *b, const struct store_session *s);
+    int (*session_put)(struct backend *b, const struct store_session *s,
+                       const struct task_init *init);
     /* The session as it stands in this transaction, or FUT_ERR_NOT_FOUND. */
     int (*session_find)(struct backend *b, uint64_t key, struct store_session *out);
     /* Its batch has n more members, which are inserted in this transaction. */
     int (*session_add)(struct backend *b, uint64_t key, uint32_t n);
+    /* *out: one reference to its init; NULL: it has none, or is not there. */
+    int (*session_init)(struct backend *b, uint64_t key, struct task_init **out);
+    /* Says why it is broken, where nothing is said. */
+    int (*session_break)(struct backend *b, uint64_t key, const char *why);
     /* It takes no more tasks since then. */
     int (*session_close)(struct backend *b, uint64_t key, int64_t now_wall_ms);
 

@@ -11,6 +11,9 @@
 #define STORE_SESSION_LIMIT "session:" /* and the id: the name of its limit */
 #define STORE_SESSION_LIMIT_SIZE (sizeof(STORE_SESSION_LIMIT) + ID_TEXT_SIZE)
 
+#define STORE_SESSION_INIT_MAX TASK_CHECKPOINT_MAX /* bytes */
+#define STORE_SESSION_WHY_MAX 500 /* bytes of what is kept of why a session is broken */
+
 struct store_session {
     struct task_id id;
     char handler[TASK_HANDLER_MAX + 1]; /* of all its tasks */
@@ -18,6 +21,9 @@ struct store_session {
     int64_t closed_wall_ms; /* 0: it takes tasks */
     uint32_t total;         /* tasks so far */
     uint64_t unfinished;
+    bool has_init;
+    uint32_t max_tasks;                     /* that one process runs; 0: any number */
+    char broken[STORE_SESSION_WHY_MAX + 1]; /* why none of its tasks runs any more; "": they do */
 };
 
 /* The name of the limit that the tasks of a session have. Pure. */
@@ -25,14 +31,17 @@ void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE]);
 
 /* Tasks join a session by store_verb_submit, with the session as spec.batch, without a batch; the
  * store sets their places (spec.batch_pos). session_rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE: it is
- * closed; FUT_ERR_INVAL: a task is of another handler; FUT_ERR_FULL: it has 2^32 tasks. */
+ * closed; FUT_ERR_CONFLICT: it is broken; FUT_ERR_INVAL: a task is of another handler;
+ * FUT_ERR_FULL: it has 2^32 tasks. */
 
-/* Opens a session. In: session.id, handler, created_wall_ms. rc FUT_ERR_EXISTS: the id is taken;
+/* Opens a session. In: session.id, handler, created_wall_ms, and init, which sets has_init and
+ * max_tasks. rc FUT_ERR_EXISTS: the id is taken;
  * FUT_ERR_FULL: there are STORE_LIMITS_MAX limits. */
 struct store_session_open {
     struct store_op op;
     struct store_session session;
-    uint32_t max_running; /* tasks of it that may run at once; 0: any number */
+    uint32_t max_running;   /* tasks of it that may run at once; 0: any number */
+    struct task_init *init; /* what its tasks are claimed with; borrowed until done; NULL: none */
 };
 extern const struct store_verb store_verb_session_open;
 
@@ -44,6 +53,15 @@ struct store_session_close {
     int64_t now_wall_ms;
 };
 extern const struct store_verb store_verb_session_close;
+
+/* Its init has failed: tasks of it that are claimed from now on say so (task_init.broken), and it
+ * takes no more. One that is broken stays as it is. rc FUT_ERR_NOT_FOUND. */
+struct store_session_break {
+    struct store_op op;
+    struct task_id id;
+    char why[STORE_SESSION_WHY_MAX + 1]; /* not "" */
+};
+extern const struct store_verb store_verb_session_break;
 
 /* Reads a session. rc FUT_ERR_NOT_FOUND. */
 struct store_session_get {

@@ -85,6 +85,9 @@ struct futured_host {
     /* What became of those that the run before named, as JSON, not NUL-terminated: {ID: {"state",
      * "done", "result" or "error"}}. NULL: it named none. */
     const char *(*results)(struct futured_task *task, size_t *n);
+
+    /* What the plug-in's session has made of the init of the task's session; NULL: it has none. */
+    void *(*session)(struct futured_task *task);
 };
 
 struct futured_plugin {
@@ -98,6 +101,15 @@ struct futured_plugin {
     void (*begin)(const struct futured_host *host);
     /* One task. */
     void (*run)(const struct futured_host *host, struct futured_task *task);
+
+    /* What follows is there when size is larger than its offset. */
+
+    /* In each worker, before its first task of a session that has an `init`, of which these n bytes
+     * are; id: the session's. *made: what host->session gives to its tasks; a worker may be asked
+     * for the same session again, and keeps what was made before until then. Not 0: the session is
+     * broken, all its tasks fail, and `error` says why. NULL: this plug-in takes no init. */
+    int (*session)(const struct futured_host *host, const char *id, const void *init, size_t n,
+                   void **made, char *error, size_t error_size);
 };
 
 extern const struct futured_plugin futured_plugin;

@@ -2,7 +2,6 @@
 #include "api/resources/sessions.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "api/http/mhd.h"
@@ -12,17 +11,12 @@
 #include "api/resources/future_json.h"
 #include "api/resources/listing.h"
 #include "api/resources/rows.h"
+#include "api/resources/session_in.h"
 #include "api/resources/show.h"
-#include "api/resources/submission.h"
 #include "api/text/event_out.h"
-#include "api/text/json_in.h"
 #include "api/text/json_out.h"
-#include "api/text/json_text.h"
 #include "core/clock.h"
 #include "core/mem.h"
-#include "core/number.h"
-
-#define MAX_RUNNING_MAX 1000000.0
 
 bool sessions_read_id(struct request *r, struct task_id *out)
 {
@@ -39,6 +33,11 @@ void sessions_fail(struct request *r, int rc)
     case FUT_ERR_NOT_FOUND:
         problem_set(&p, PROBLEM_UNKNOWN_SESSION,
                     "No session has this id; it may have expired with its futures.");
+        break;
+    case FUT_ERR_CONFLICT:
+        problem_set(&p, PROBLEM_SESSION_BROKEN,
+                    "The init of the session has failed, and so do all of its tasks; nothing was "
+                    "stored.");
         break;
     case FUT_ERR_STATE:
         problem_set(&p, PROBLEM_SESSION_CLOSED, "The session is closed; nothing was stored.");
@@ -60,64 +59,6 @@ bool sessions_find_limit(struct request *r, struct task_id id, char out[STORE_SE
     return store_limit_find(r->api->cfg.store, out, &per_key) && !per_key;
 }
 
-/* ---- what is asked for ----------------------------------------------------------------------- */
-
-struct asked {
-    struct submission as_task; /* its handler is held against the rules as that of a task */
-    uint32_t max_running;
-};
-
-static int set_handler(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct asked *a = to;
-    if (!task_handler_name_ok(json_string_value(v)))
-        return json_in_bad_value(f, "this text", p);
-    a->as_task.handler = json_string_value(v);
-    return 0;
-}
-
-static int set_max(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
-{
-    struct asked *a = to;
-    double n = json_number_value(v);
-    if (!(n >= 1 && n <= MAX_RUNNING_MAX && floor(n) == n))
-        return json_in_bad_number(f, n, p);
-    a->max_running = (uint32_t)n;
-    return 0;
-}
-
-static const struct json_in_field members[] = {
-    {"handler", "a string that names a handler", JSON_IN_STRING, false, 0, set_handler},
-    {"max_running", "a whole number from 1 to 1000000", JSON_IN_NUMBER, true, 0, set_max},
-};
-
-static int read_members(const json_t *root, struct asked *a, struct problem *p)
-{
-    static const struct json_in_object object = {"a session", "", members, FUT_COUNT(members), 0};
-    if (json_in_read(&object, root, a, p) != 0)
-        return FUT_ERR_INVAL;
-    if (a->as_task.handler)
-        return 0;
-    problem_set(p, PROBLEM_MISSING_FIELD,
-                "\"handler\" is missing; it names the handler that runs the session's tasks.");
-    problem_set_field(p, "handler");
-    return FUT_ERR_INVAL;
-}
-
-/* May its tasks be submitted by who asks? Their inputs are not known yet. */
-static int check_handler(struct request *r, struct asked *a, const char **out_name,
-                         struct problem *p)
-{
-    struct submission_rules rules = submission_check_rules(r);
-    struct submission s = {.handler = a->as_task.handler, .retries = -1};
-    const struct handler_info *h;
-    rules.no_input = true;
-    if (submission_check(&s, &rules, false, &h, p) != 0)
-        return FUT_ERR_INVAL;
-    *out_name = h->name;
-    return 0;
-}
-
 /* ---- POST, GET, DELETE, cancel
  * ----------------------------------------------------------------------- */
 
@@ -134,6 +75,12 @@ static void write_session(struct request *r, const struct store_session *s,
     json_out_str(&r->out, "handler", s->handler);
     if (max_running)
         json_out_uint(&r->out, "max_running", max_running);
+    if (s->max_tasks)
+        json_out_uint(&r->out, "max_tasks", s->max_tasks);
+    if (s->has_init)
+        json_out_bool(&r->out, "init", true);
+    if (s->broken[0])
+        json_out_str(&r->out, "broken", s->broken);
     json_out_bool(&r->out, "closed", s->closed_wall_ms != 0);
     json_out_uint(&r->out, "total", s->total);
     json_out_uint(&r->out, "unfinished", s->unfinished);
@@ -162,32 +109,30 @@ static void opened(struct request *r)
         request_fail(r, rc);
         return;
     }
-    id_format(r->op.session_open.session.id, id);
+    struct store_session *s = &r->op.session_open.session;
+    if (r->op.session_open.init) {
+        s->has_init = true;
+        s->max_tasks = r->op.session_open.init->max_tasks;
+    }
+    id_format(s->id, id);
     request_add_location(r, path, id);
-    write_session(r, &r->op.session_open.session, NULL);
+    write_session(r, s, NULL);
     request_reply_json(r, 201);
+}
+
+static void drop_init(struct request *r)
+{
+    task_init_unref(r->op.session_open.init);
+    r->op.session_open.init = NULL;
 }
 
 void sessions_post(struct request *r)
 {
-    struct asked a = {.max_running = 0};
     struct problem p;
-    const char *handler = "";
-    json_t *root = json_text_parse(r->body.len ? r->body.data : "", r->body.len, &p);
-    int rc = root ? read_members(root, &a, &p) : FUT_ERR_INVAL;
-    if (rc == 0)
-        rc = check_handler(r, &a, &handler, &p);
-    json_decref(root);
-    if (rc != 0) {
+    if (session_in_read(r, &r->op.session_open, &p) == 0)
+        request_post(r, &store_verb_session_open, drop_init, opened);
+    else
         request_problem(r, &p);
-        return;
-    }
-    r->op.session_open =
-        (struct store_session_open){.session = {.id = id_new(), .created_wall_ms = clock_wall_ms()},
-                                    .max_running = a.max_running};
-    (void)snprintf(r->op.session_open.session.handler, sizeof(r->op.session_open.session.handler),
-                   "%s", handler);
-    request_post(r, &store_verb_session_open, NULL, opened);
 }
 
 /* What was read of it while its batch is read; r->work. */

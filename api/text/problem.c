@@ -43,6 +43,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_UNKNOWN_FUTURE] = {404, "unknown_future", "There is no such future"},
     [PROBLEM_UNKNOWN_BATCH] = {404, "unknown_batch", "There is no such batch"},
     [PROBLEM_UNKNOWN_SESSION] = {404, "unknown_session", "There is no such session"},
+    [PROBLEM_SESSION_BROKEN] = {409, "session_broken", "The init of the session has failed"},
     [PROBLEM_SESSION_CLOSED] = {409, "session_closed", "The session takes no more tasks"},
     [PROBLEM_UNKNOWN_OPERATION] = {404, "unknown_operation", "There is no such operation"},
     [PROBLEM_UNKNOWN_QUEUE] = {404, "unknown_queue", "There is no such queue"},

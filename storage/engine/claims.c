@@ -123,6 +123,8 @@ static int give_row(struct store *s, struct store_claim *o, struct line *line,
     int rc = t.spec ? 0 : s->ops->load(s->backend, row->key, &t.spec);
     if (rc == 0)
         rc = s->ops->load_checkpoint(s->backend, row->key, &t.checkpoint);
+    if (rc == 0 && t.spec->in_session)
+        rc = sessions_add_init(s, &t);
     if (rc != 0) {
         task_release(&t);
         return store_rc_is_fatal(rc) ? rc : FUT_ERR_IO;

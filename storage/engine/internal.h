@@ -56,6 +56,13 @@ struct ended {
     size_t n, cap;
 };
 
+#define SESSION_INITS 16
+
+struct session_init {
+    uint64_t key;           /* 0: nothing is remembered */
+    struct task_init *init; /* one reference; NULL: the session has none */
+};
+
 struct writer {
     bool in_txn;
     bool claims_stopped;
@@ -72,6 +79,8 @@ struct writer {
     struct store_change *changes;
     size_t n_changes, cap_changes;
     struct spec_cache specs;
+    struct session_init inits[SESSION_INITS]; /* of sessions whose tasks were claimed lately */
+    unsigned next_init;
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
@@ -278,6 +287,10 @@ FUT_MUST_CHECK int limit_verbs_drop(struct store *s, const char *name);
 /* Adds the members of a submission to its session and gives them their places; within the
  * transaction, before they are inserted. Sets o->session_rc, and returns it. */
 FUT_MUST_CHECK int sessions_join(struct store *s, struct store_submit *o);
+/* Sets t->init, of a task that was claimed, from its session. */
+FUT_MUST_CHECK int sessions_add_init(struct store *s, struct task *t);
+/* Reads them again from here on: one has changed, or the transaction was undone. */
+void sessions_forget_inits(struct store *s);
 /* Tells the listeners of the sessions of which tasks have ended in this transaction, and removes
  * the limits of those that are over. */
 FUT_MUST_CHECK int sessions_end(struct store *s);

@@ -33,10 +33,13 @@ static int define_limit(struct store *s, const struct store_session_open *o)
 static int write_open(struct store *s, struct store_op *op)
 {
     const struct store_session_open *o = FUT_CONTAINER(op, struct store_session_open, op);
+    struct store_session session = o->session;
     int rc = txn_begin(s);
     if (rc == 0) /* first what may be refused and leaves nothing */
         rc = define_limit(s, o);
-    return rc == 0 ? s->ops->session_put(s->backend, &o->session) : rc;
+    session.has_init = o->init != NULL;
+    session.max_tasks = o->init ? o->init->max_tasks : 0;
+    return rc == 0 ? s->ops->session_put(s->backend, &session, o->init) : rc;
 }
 
 const struct store_verb store_verb_session_open = {.write = write_open, .is_refusable = true};
@@ -55,6 +58,57 @@ static int find(struct store *s, struct task_id id, struct store_session *out)
     int rc = s->ops->session_find(s->backend, id.hi, out);
     return rc == 0 && !id_equal(out->id, id) ? FUT_ERR_NOT_FOUND : rc;
 }
+
+/* ---- what prepares worker processes ---- */
+
+static struct session_init *remembered(struct store *s, uint64_t key)
+{
+    for (size_t i = 0; i < SESSION_INITS; i++) {
+        if (s->w.inits[i].key == key)
+            return &s->w.inits[i];
+    }
+    return NULL;
+}
+
+void sessions_forget_inits(struct store *s)
+{
+    for (size_t i = 0; i < SESSION_INITS; i++) {
+        task_init_unref(s->w.inits[i].init);
+        s->w.inits[i] = (struct session_init){.key = 0};
+    }
+}
+
+int sessions_add_init(struct store *s, struct task *t)
+{
+    uint64_t key = t->spec->batch.hi;
+    struct session_init *found = remembered(s, key);
+    if (!found) {
+        struct task_init *init;
+        int rc = s->ops->session_init(s->backend, key, &init);
+        if (rc != 0)
+            return rc;
+        found = &s->w.inits[s->w.next_init++ % SESSION_INITS];
+        task_init_unref(found->init);
+        *found = (struct session_init){key, init};
+    }
+    t->init = task_init_ref(found->init);
+    return 0;
+}
+
+static int write_break(struct store *s, struct store_op *op)
+{
+    const struct store_session_break *o = FUT_CONTAINER(op, struct store_session_break, op);
+    struct store_session session;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = find(s, o->id, &session);
+    if (rc == 0)
+        rc = s->ops->session_break(s->backend, o->id.hi, o->why);
+    sessions_forget_inits(s);
+    return rc;
+}
+
+const struct store_verb store_verb_session_break = {.write = write_break, .uses_reserve = true};
 
 static void tell(struct store *s, struct task_id id)
 {
@@ -100,6 +154,8 @@ int sessions_end(struct store *s)
 
 static int check(const struct store_submit *o, const struct store_session *session)
 {
+    if (session->broken[0])
+        return FUT_ERR_CONFLICT;
     if (session->closed_wall_ms)
         return FUT_ERR_STATE;
     if (o->n_members > UINT32_MAX - session->total)

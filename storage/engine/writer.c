@@ -57,6 +57,7 @@ void writer_release(struct store *s)
     free(s->w.changes);
     free(s->w.ended.keys);
     free(s->w.ended_sessions.keys);
+    sessions_forget_inits(s);
     free(s->w.closed_limits);
 }
 
@@ -162,6 +163,7 @@ static void undo(struct store *s, int rc)
     w->bulk_again_mono_us = 0;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
+    sessions_forget_inits(s);
     list_init(&failed);
     list_take_all(&failed, &w->finished);
     list_take_all(&failed, &w->batch);

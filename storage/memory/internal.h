@@ -51,6 +51,7 @@ struct memory_batch {
     int64_t keep_ms; /* the longest that a member is kept; 0: as others are, which some members */
     bool keeps_default;           /* are */
     struct store_session session; /* id.hi 0: it is none */
+    struct task_init *init;       /* of the session; its `broken` is in session */
 };
 
 /* Counts as long as what it stands for is there; freed by the commit that removes that. */
@@ -88,6 +89,7 @@ struct undo {
     bool keeps_default;
     struct memory_batch *batch;
     int64_t closed_wall_ms; /* of the session before */
+    bool was_broken;
     uint32_t total;
 };
 
@@ -163,7 +165,10 @@ int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
 int memory_report(struct backend *b, const struct store_report *o);
 
 /* sessions.c */
-int memory_session_put(struct backend *b, const struct store_session *s);
+int memory_session_put(struct backend *b, const struct store_session *s,
+                       const struct task_init *init);
+int memory_session_init(struct backend *b, uint64_t key, struct task_init **out);
+int memory_session_break(struct backend *b, uint64_t key, const char *why);
 int memory_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int memory_session_add(struct backend *b, uint64_t key, uint32_t n);
 int memory_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);

@@ -45,6 +45,7 @@ void memory_drop_batch(struct backend *b, struct memory_batch *m)
 {
     map_remove(&b->batch_by_key, &m->by_key);
     list_remove(&b->batches, &m->in_order);
+    task_init_unref(m->init);
     free(m);
 }
 
@@ -230,6 +231,7 @@ void memory_remember_session(struct backend *b, struct memory_batch *m)
     u->batch = m;
     u->total = m->batch.total;
     u->closed_wall_ms = m->session.closed_wall_ms;
+    u->was_broken = m->session.broken[0] != '\0';
 }
 
 static void undo_session(struct backend *b, struct undo *u)
@@ -237,6 +239,8 @@ static void undo_session(struct backend *b, struct undo *u)
     (void)b;
     u->batch->batch.total = u->total;
     u->batch->session.closed_wall_ms = u->closed_wall_ms;
+    if (!u->was_broken)
+        u->batch->session.broken[0] = '\0';
 }
 
 static void undo_key(struct backend *b, struct undo *u)

@@ -1,8 +1,11 @@
 /* sessions: sessions of the memory backend. */
+#include <stdio.h>
+
 #include "core/mem.h"
 #include "storage/memory/internal.h"
 
-int memory_session_put(struct backend *b, const struct store_session *s)
+int memory_session_put(struct backend *b, const struct store_session *s,
+                       const struct task_init *init)
 {
     int rc = memory_batch_put(
         b, &(struct store_batch){.id = s->id, .created_wall_ms = s->created_wall_ms});
@@ -10,6 +13,7 @@ int memory_session_put(struct backend *b, const struct store_session *s)
         return rc;
     struct memory_batch *m = memory_find_batch(b, s->id.hi);
     m->session = *s;
+    m->init = init ? task_init_new(init) : NULL;
     m->up_ms = b->now.up_ms;
     return 0;
 }
@@ -28,6 +32,29 @@ int memory_session_find(struct backend *b, uint64_t key, struct store_session *o
     if (!m || !m->session.id.hi)
         return FUT_ERR_NOT_FOUND;
     *out = row_of(m);
+    return 0;
+}
+
+int memory_session_init(struct backend *b, uint64_t key, struct task_init **out)
+{
+    const struct memory_batch *m = memory_find_batch(b, key);
+    struct task_init now;
+    *out = NULL;
+    if (!m || !m->init)
+        return 0;
+    now = *m->init;
+    now.session = m->session.id;
+    now.broken = m->session.broken[0] ? m->session.broken : NULL;
+    *out = task_init_new(&now);
+    return 0;
+}
+
+int memory_session_break(struct backend *b, uint64_t key, const char *why)
+{
+    struct memory_batch *m = memory_find_batch(b, key);
+    memory_remember_session(b, m);
+    if (!m->session.broken[0])
+        (void)snprintf(m->session.broken, sizeof(m->session.broken), "%s", why);
     return 0;
 }
 

@@ -320,7 +320,10 @@ int postgres_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int postgres_members(struct backend_reader *r, struct store_members *o);
 
 /* sessions.c */
-int postgres_session_put(struct backend *b, const struct store_session *s);
+int postgres_session_put(struct backend *b, const struct store_session *s,
+                         const struct task_init *init);
+int postgres_session_init(struct backend *b, uint64_t key, struct task_init **out);
+int postgres_session_break(struct backend *b, uint64_t key, const char *why);
 int postgres_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int postgres_session_add(struct backend *b, uint64_t key, uint32_t n);
 int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);

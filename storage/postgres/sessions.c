@@ -11,8 +11,12 @@ static void read_row(PGresult *rows, int i, struct store_session *out)
                                   .created_wall_ms = postgres_int(rows, i, 3),
                                   .closed_wall_ms = postgres_int(rows, i, 4),
                                   .total = (uint32_t)postgres_int(rows, i, 5),
-                                  .unfinished = postgres_uint(rows, i, 6)};
+                                  .unfinished = postgres_uint(rows, i, 6),
+                                  .has_init = postgres_int(rows, i, 7) != 0,
+                                  .max_tasks = (uint32_t)postgres_int(rows, i, 8)};
+    const char *broken = postgres_text(rows, i, 9);
     (void)snprintf(out->handler, sizeof(out->handler), "%s", postgres_text(rows, i, 2));
+    (void)snprintf(out->broken, sizeof(out->broken), "%s", broken ? broken : "");
 }
 
 /* Reads the row of a result, if there is one, and frees the result. */
@@ -28,12 +32,16 @@ static int read_session(PGresult *r, struct store_session *out)
 /* ---- writing: the writer thread ---------------------------------------------------------------
  */
 
-int postgres_session_put(struct backend *b, const struct store_session *s)
+int postgres_session_put(struct backend *b, const struct store_session *s,
+                         const struct task_init *init)
 {
     PGresult *r;
+    struct postgres_value body = init ? v_bytes(init->body, init->len) : v_bytes_or_null(NULL, 0);
     int rc = postgres_ask(&b->c, P_PUT_SESSION,
                           PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_text(s->handler),
-                                    v_int(s->created_wall_ms), v_int(b->now.up_ms)),
+                                    v_int(s->created_wall_ms), v_int(b->now.up_ms),
+                                    v_text(init ? init->type : NULL), body,
+                                    v_int_or_null(s->max_tasks, 0)),
                           &r);
     if (rc != 0)
         return rc;
@@ -50,6 +58,30 @@ int postgres_session_find(struct backend *b, uint64_t key, struct store_session 
     if (rc == 0)
         rc = postgres_ask(&b->c, P_FIND_SESSION, PG_VALUES(v_key(key)), &r);
     return rc == 0 ? read_session(r, out) : rc;
+}
+
+int postgres_session_init(struct backend *b, uint64_t key, struct task_init **out)
+{
+    PGresult *r;
+    *out = NULL;
+    int rc = postgres_ask(&b->c, P_SESSION_INIT, PG_VALUES(v_key(key)), &r);
+    if (rc != 0)
+        return rc;
+    if (PQntuples(r) > 0) {
+        *out = task_init_new(&(struct task_init){.session = {key, postgres_uint(r, 0, 0)},
+                                                 .max_tasks = (uint32_t)postgres_int(r, 0, 3),
+                                                 .type = postgres_text(r, 0, 1),
+                                                 .body = (const void *)postgres_text(r, 0, 2),
+                                                 .len = (size_t)PQgetlength(r, 0, 2),
+                                                 .broken = postgres_text(r, 0, 4)});
+    }
+    PQclear(r);
+    return 0;
+}
+
+int postgres_session_break(struct backend *b, uint64_t key, const char *why)
+{
+    return postgres_send(&b->c, P_BREAK_SESSION, PG_VALUES(v_key(key), v_text(why)));
 }
 
 int postgres_session_add(struct backend *b, uint64_t key, uint32_t n)

@@ -8,8 +8,8 @@
     "name, is_file, is_paused, is_ready, revision, since_ms, next_ms, due_ms, waiting_ms, runs, "  \
     "text"
 #define SESSION_COLUMNS                                                                            \
-    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"     \
-    " JOIN batches b ON b.key = s.key"
+    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished,"                    \
+    " s.init IS NOT NULL, s.max_tasks, s.broken FROM sessions s JOIN batches b ON b.key = s.key"
 #define EDGE_COLUMNS "parent, parent_lo, child, kind, is_pending"
 
 /* What follows `tasks t` (or what drives it) in a walk by descending key. */
@@ -220,8 +220,11 @@ const char *const postgres_sql[P_COUNT] = {
         "WITH b AS (INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished,"
         " up_ms, failed, cancelled, keeps_default) VALUES ($1, $2, $4, 0, false, 0, $5, 0, 0, true)"
         " ON CONFLICT (key) DO NOTHING RETURNING key), s AS (INSERT INTO sessions (key, lo,"
-        " handler, created_ms) SELECT key, $2::int8, $3, $4::int8 FROM b RETURNING 1)"
-        " SELECT count(*) FROM s",
+        " handler, created_ms, init_type, init, max_tasks) SELECT key, $2::int8, $3, $4::int8,"
+        " $6, $7, $8 FROM b RETURNING 1) SELECT count(*) FROM s",
+    [P_SESSION_INIT] = "SELECT lo, init_type, init, max_tasks, broken FROM sessions"
+                       " WHERE key = $1 AND init IS NOT NULL",
+    [P_BREAK_SESSION] = "UPDATE sessions SET broken = $2 WHERE key = $1 AND broken IS NULL",
     [P_FIND_SESSION] = "SELECT " SESSION_COLUMNS " WHERE s.key = $1",
     [P_SESSION_LIST] = "SELECT " SESSION_COLUMNS " WHERE s.key < $1 ORDER BY s.key DESC LIMIT $2",
     [P_ADD_TO_SESSION] =

@@ -100,8 +100,8 @@ enum task_column {
 #define BODY_COLUMNS ", r.type, r.log, r.body"
 
 #define SESSION_COLUMNS                                                                            \
-    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished FROM sessions s"     \
-    " JOIN batches b ON b.key = s.key"
+    "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished,"                    \
+    " s.init IS NOT NULL, s.max_tasks, s.broken FROM sessions s JOIN batches b ON b.key = s.key"
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 /* What TASK_COLUMNS wants besides `options o`. */
@@ -321,7 +321,10 @@ int sqlite_flush_ends(struct backend *b);
 /* A member of the batch that had ended in this state is unfinished again. */
 int sqlite_return_member(struct backend *b, struct task_id batch, enum task_state state);
 /* sessions.c */
-int sqlite_session_put(struct backend *b, const struct store_session *s);
+int sqlite_session_put(struct backend *b, const struct store_session *s,
+                       const struct task_init *init);
+int sqlite_session_init(struct backend *b, uint64_t key, struct task_init **out);
+int sqlite_session_break(struct backend *b, uint64_t key, const char *why);
 int sqlite_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int sqlite_session_add(struct backend *b, uint64_t key, uint32_t n);
 int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);

@@ -250,6 +250,12 @@ static const char *const migrations[] = {
      "  created_ms INTEGER NOT NULL, closed_ms INTEGER) STRICT;"
      "ALTER TABLE results ADD COLUMN session INTEGER;"
      "CREATE INDEX results_session ON results(session, seq) WHERE session IS NOT NULL;"),
+    /* What prepares the worker processes of a session, how many tasks of it one of them runs, and
+     * why none runs any more. */
+    ("ALTER TABLE sessions ADD COLUMN init_type TEXT;"
+     "ALTER TABLE sessions ADD COLUMN init BLOB;"
+     "ALTER TABLE sessions ADD COLUMN max_tasks INTEGER;"
+     "ALTER TABLE sessions ADD COLUMN broken TEXT;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

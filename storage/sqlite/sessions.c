@@ -11,8 +11,12 @@ static void read_row(sqlite3_stmt *st, struct store_session *out)
                                   .created_wall_ms = sqlite3_column_int64(st, 3),
                                   .closed_wall_ms = sqlite3_column_int64(st, 4),
                                   .total = (uint32_t)sqlite3_column_int64(st, 5),
-                                  .unfinished = (uint64_t)sqlite3_column_int64(st, 6)};
+                                  .unfinished = (uint64_t)sqlite3_column_int64(st, 6),
+                                  .has_init = sqlite3_column_int(st, 7) != 0,
+                                  .max_tasks = (uint32_t)sqlite3_column_int64(st, 8)};
+    const char *broken = column_text(st, 9);
     (void)snprintf(out->handler, sizeof(out->handler), "%s", column_text(st, 2));
+    (void)snprintf(out->broken, sizeof(out->broken), "%s", broken ? broken : "");
 }
 
 /* Its id stays unset but for the key where there is none. *out_step: as SQLite says. */
@@ -40,7 +44,8 @@ static int put_batch(struct backend *b, const struct store_session *s)
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
-int sqlite_session_put(struct backend *b, const struct store_session *s)
+int sqlite_session_put(struct backend *b, const struct store_session *s,
+                       const struct task_init *init)
 {
     sqlite3_stmt *st = b->stmts[W_PUT_SESSION];
     int rc = put_batch(b, s);
@@ -48,6 +53,12 @@ int sqlite_session_put(struct backend *b, const struct store_session *s)
     bind_int(st, 2, (int64_t)s->id.lo);
     bind_text(st, 3, s->handler);
     bind_int(st, 4, s->created_wall_ms);
+    bind_text(st, 5, init ? init->type : NULL);
+    if (init)
+        bind_blob(st, 6, init->body, init->len);
+    else
+        (void)sqlite3_bind_null(st, 6);
+    bind_int_or_null(st, 7, s->max_tasks, 0);
     return rc == 0 ? sqlite_run(b, W_PUT_SESSION) : rc;
 }
 
@@ -58,6 +69,33 @@ int sqlite_session_find(struct backend *b, uint64_t key, struct store_session *o
         return rc;
     find(b->stmts[W_FIND_SESSION], key, out, &step);
     return step == SQLITE_DONE ? FUT_ERR_NOT_FOUND : sqlite_noted_rc(b, step);
+}
+
+int sqlite_session_init(struct backend *b, uint64_t key, struct task_init **out)
+{
+    sqlite3_stmt *st = b->stmts[W_SESSION_INIT];
+    bind_int(st, 1, (int64_t)key);
+    *out = NULL;
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        const void *body = sqlite3_column_blob(st, 2);
+        *out = task_init_new(
+            &(struct task_init){.session = {key, (uint64_t)sqlite3_column_int64(st, 0)},
+                                .max_tasks = (uint32_t)sqlite3_column_int64(st, 3),
+                                .type = column_text(st, 1),
+                                .body = body ? body : (const void *)"",
+                                .len = (size_t)sqlite3_column_bytes(st, 2),
+                                .broken = column_text(st, 4)});
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+int sqlite_session_break(struct backend *b, uint64_t key, const char *why)
+{
+    bind_int(b->stmts[W_BREAK_SESSION], 1, (int64_t)key);
+    bind_text(b->stmts[W_BREAK_SESSION], 2, why);
+    return sqlite_run(b, W_BREAK_SESSION);
 }
 
 int sqlite_session_add(struct backend *b, uint64_t key, uint32_t n)

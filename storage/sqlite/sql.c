@@ -134,7 +134,11 @@ static const char *const sql[W_COUNT] = {
     [W_DELETE_EMPTY_BATCH] = "DELETE FROM batches WHERE key = ?1"
                              " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = ?1)"
                              " AND NOT EXISTS (SELECT 1 FROM sessions WHERE key = ?1)",
-    [W_PUT_SESSION] = "INSERT INTO sessions (key, lo, handler, created_ms) VALUES (?1, ?2, ?3, ?4)",
+    [W_PUT_SESSION] = "INSERT INTO sessions (key, lo, handler, created_ms, init_type, init,"
+                      " max_tasks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [W_SESSION_INIT] = "SELECT lo, init_type, init, max_tasks, broken FROM sessions"
+                       " WHERE key = ?1 AND init IS NOT NULL",
+    [W_BREAK_SESSION] = "UPDATE sessions SET broken = ?2 WHERE key = ?1 AND broken IS NULL",
     [W_PUT_SESSION_BATCH] =
         "INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished, up_ms, failed,"
         " cancelled) VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 0, 0)",

@@ -266,6 +266,83 @@ START_TEST(test_store_sessions_go_after_the_retention)
 }
 END_TEST
 
+static struct task_id open_with_init(const char *text, uint32_t max_tasks)
+{
+    struct task_init *init = task_init_new(&(struct task_init){.type = "text/x",
+                                                               .max_tasks = max_tasks,
+                                                               .body = (const unsigned char *)text,
+                                                               .len = strlen(text)});
+    struct store_session_open o = {
+        .session = {.id = id_new(), .handler = "echo", .created_wall_ms = clock_wall_ms()},
+        .init = init};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_open, &o.op), 0);
+    task_init_unref(init);
+    return o.session.id;
+}
+
+static int break_session(struct task_id id, const char *why)
+{
+    struct store_session_break o = {.id = id};
+    (void)snprintf(o.why, sizeof(o.why), "%s", why);
+    return fixture_do(&k, &store_verb_session_break, &o.op);
+}
+
+/* The next task is claimed with this init, of that session; broken NULL: it is not. */
+static void claim_has(struct task_id session, const char *text, const char *broken)
+{
+    struct task t;
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &t), 1);
+    ck_assert_ptr_nonnull(t.init);
+    ck_assert(id_equal(t.init->session, session));
+    ck_assert_uint_eq(t.init->max_tasks, 3);
+    ck_assert_str_eq(t.init->type, "text/x");
+    ck_assert_uint_eq(t.init->len, strlen(text));
+    ck_assert_mem_eq(t.init->body, text, t.init->len);
+    ck_assert_pstr_eq(t.init->broken, broken);
+    task_release(&t);
+}
+
+START_TEST(test_store_sessions_claim_with_their_init)
+{
+    begin(_i);
+    struct task_id ids[3], other[1], session = open_with_init("a\nb", 3), plain = open_session(0);
+    struct store_session s;
+    struct task t;
+    ck_assert_int_eq(join(plain, "echo", 1, other), 0);
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &t), 1);
+    ck_assert_ptr_null(t.init);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "done"), 0);
+    task_release(&t);
+    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    claim_has(session, "a\nb", NULL);
+    if (strcmp(fixture_backends[_i], "memory") != 0) {
+        fixture_stop(&k);
+        fixture_reopen(&k);
+    }
+    claim_has(session, "a\nb", NULL);
+    ck_assert_int_eq(break_session(session, "no good"), 0);
+    ck_assert_int_eq(break_session(session, "worse"), 0);
+    claim_has(session, "a\nb", "no good");
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_str_eq(s.broken, "no good");
+    ck_assert(s.has_init);
+    ck_assert_uint_eq(s.max_tasks, 3);
+    ck_assert_int_eq(join(session, "echo", 1, other), FUT_ERR_CONFLICT);
+    ck_assert_int_eq(break_session(id_new(), "x"), FUT_ERR_NOT_FOUND);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_have_an_empty_init)
+{
+    begin(_i);
+    struct task_id id, session = open_with_init("", 3);
+    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    claim_has(session, "", NULL);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_sessions_are_listed)
 {
     begin(_i);
@@ -305,6 +382,7 @@ int main(void)
         test_store_sessions_tell_ends_in_order,     test_store_sessions_over_when_closed_and_done,
         test_store_sessions_limit_what_runs,        test_store_sessions_last_over_a_restart,
         test_store_sessions_go_after_the_retention, test_store_sessions_are_listed,
+        test_store_sessions_claim_with_their_init,  test_store_sessions_have_an_empty_init,
     };
     return fixture_run_on_all("store sessions", tests, FUT_COUNT(tests));
 }

@@ -325,6 +325,7 @@ struct peer_hello peer_hello(struct peer *p)
     h.checkpoint = says(&m, "checkpoint");
     h.yield = says(&m, "yield");
     h.results = says(&m, "results");
+    h.sessions = says(&m, "sessions");
     peer_message_release(&m);
     return h;
 }

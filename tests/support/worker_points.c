@@ -373,6 +373,55 @@ static void check_results(struct worker *w)
     expect_until(w, 3, "three");
 }
 
+static void init(struct worker *w, unsigned number, const char *session, const char *text)
+{
+    char *line =
+        text_printf("INIT %u %zu session=%s type=text/plain", number, strlen(text), session);
+    peer_send(w->peer, line, text, strlen(text), -1);
+    free(line);
+}
+
+static void expect_prepared(struct worker *w, unsigned number, const char *session,
+                            const char *text)
+{
+    char *line = text_printf("RUN %u 0 task=x handler=prepared attempt=1 timeout_ms=9000%s%s",
+                             number, *session ? " session=" : "", session);
+    struct peer_message m;
+    peer_send(w->peer, line, NULL, 0, -1);
+    worker_answer(w, number, &m);
+    if (!peer_message_is(&m, "DONE") || m.n != strlen(text) || memcmp(m.payload, text, m.n) != 0)
+        fail("expected DONE with \"%s\"; got \"%s\" \"%.300s\"", text, m.line, m.payload);
+    peer_message_release(&m);
+    free(line);
+}
+
+static void expect_init_answer(struct worker *w, unsigned number, const char *verb)
+{
+    struct peer_message m;
+    worker_answer(w, number, &m);
+    if (!peer_message_is(&m, verb))
+        fail("expected %s for an INIT; got \"%s\" \"%.300s\"", verb, m.line, m.payload);
+    peer_message_release(&m);
+}
+
+/* Each of two sessions has what was made of its own; so has none that failed. */
+static void check_sessions(struct worker *w)
+{
+    init(w, 1, "one", "first");
+    expect_init_answer(w, 1, "DONE");
+    expect_prepared(w, 2, "one", "first");
+    init(w, 3, "two", "second");
+    expect_init_answer(w, 3, "DONE");
+    init(w, 4, "three", "bad");
+    expect_init_answer(w, 4, "FAIL");
+    expect_prepared(w, 5, "one", "first");
+    expect_prepared(w, 6, "two", "second");
+    init(w, 7, "two", "third");
+    expect_init_answer(w, 7, "DONE");
+    expect_prepared(w, 8, "two", "third");
+    worker_expect_life(w, 9);
+}
+
 static void check_end_of_stream(struct worker *w)
 {
     worker_expect_life(w, 1);
@@ -466,6 +515,7 @@ static const struct worker_point points[] = {
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_YIELD},
     {"suspended until futures end, and told of them", check_results,
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_RESULTS},
+    {"INIT prepares for the tasks of its session", check_sessions, WORKER_TOUR | WORKER_SESSIONS},
     {"the end of the stream ends it", check_end_of_stream, 0},
     {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},
     {"TERM ends it", check_term, 0},

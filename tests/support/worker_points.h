@@ -14,6 +14,7 @@ enum worker_need {
     WORKER_CHECKPOINT = 32,
     WORKER_YIELD = 64,
     WORKER_RESULTS = 128,
+    WORKER_SESSIONS = 256,
 };
 
 struct worker_point {

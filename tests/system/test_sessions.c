@@ -325,6 +325,180 @@ START_TEST(test_sessions_and_batches_show_chosen_members)
 }
 END_TEST
 
+/* ---- what prepares worker processes ---------------------------------------------------------- */
+
+static const struct {
+    const char *before, *path, *why;
+} tours[] = {
+    {"\"python3\", ", "../../workers/sdk/examples/tour.py", "ValueError: a bad init"},
+    {"\"node\", ", "../../workers/sdk/examples/tour.js", "TypeError: a bad init"},
+    {"\"sh\", ", "../../workers/sdk/examples/tour.sh", "Exit: exit status 3"},
+    {"", "workers/sdk/examples/tour", "a bad init"},
+    {NULL, "workers/sdk/examples/tour.so", "a bad init"},
+};
+
+static void start_tour(int i)
+{
+    static const char *const settings[] = {"MAX_WORKERS=2"};
+    char *path = daemon_built(tours[i].path);
+    char *handlers =
+        tours[i].before ? text_printf("{\"prepared\": {\"worker\": [%s\"%s\"], \"lane\": \"cpu\"}}",
+                                      tours[i].before, path)
+                        : text_printf("{\"prepared\": {\"plugin\": \"%s\"}}", path);
+    d = daemon_start_handlers(handlers, settings, FUT_COUNT(settings));
+    free(handlers);
+    free(path);
+}
+
+/* Runs a task of the session; its result, or its error's code and message. free(). */
+static char *run_in(const char *session)
+{
+    char *path = text_printf("/v1/tasks/prepared?session=%s&wait=60", session);
+    struct http_reply r = api_post(daemon_url(d), path, "1");
+    const json_t *error = json_object_get(r.json, "error");
+    ck_assert_msg(r.status == 200, "%s", r.body);
+    char *said = error ? text_printf("%s: %s", api_str(error, "code"), api_str(error, "message"))
+                       : api_result(daemon_url(d), api_str(r.json, "id"));
+    http_reply_release(&r);
+    free(path);
+    return said;
+}
+
+static void must_say(const char *session, const char *text)
+{
+    char *said = run_in(session);
+    ck_assert_str_eq(said, text);
+    free(said);
+}
+
+/* In each language: two sessions apart from each other, and one whose init fails. */
+START_TEST(test_sessions_prepare_their_processes)
+{
+    char first[ID_TEXT_SIZE], second[ID_TEXT_SIZE], bad[ID_TEXT_SIZE];
+    start_tour(_i);
+    open_session("{\"handler\":\"prepared\",\"init\":{\"input\":\"first\"}}", first);
+    open_session("{\"handler\":\"prepared\",\"init\":{\"base64\":\"c2Vjb25k\","
+                 "\"content_type\":\"text/plain\"}}",
+                 second);
+    open_session("{\"handler\":\"prepared\",\"init\":{\"input\":\"bad\"}}", bad);
+    for (int i = 0; i < 3; i++) {
+        must_say(first, "first");
+        must_say(second, "second");
+    }
+    ck_assert_int_eq(join(bad, "{\"handler\":\"prepared\",\"inputs\":[1,2,3,4,5,6]}"), 202);
+    ck_assert_int_eq(status_of(ask("DELETE", bad, "", NULL, "X-No: 1"), NULL), 200);
+    char *path;
+    struct http_pending *stream = follow(bad, NULL, &path);
+    struct http_reply r = http_finish(&stream);
+    ck_assert_msg(count_text(r.body, "\"code\":\"session_broken\"") == 6, "%s", r.body);
+    http_reply_release(&r);
+    free(path);
+    r = ask("GET", bad, "", NULL, "X-No: 1");
+    ck_assert_str_eq(api_str(r.json, "broken"), tours[_i].why);
+    http_reply_release(&r);
+    must_say(first, "first");
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_are_prepared_again_after_a_kill)
+{
+    char id[ID_TEXT_SIZE], bad[ID_TEXT_SIZE];
+    start_tour(0);
+    open_session("{\"handler\":\"prepared\",\"init\":{\"input\":\"first\"}}", id);
+    open_session("{\"handler\":\"prepared\",\"init\":{\"input\":\"bad\"}}", bad);
+    must_say(id, "first");
+    must_say(bad, "session_broken: ValueError: a bad init");
+    daemon_kill(d);
+    daemon_start(d);
+    must_say(id, "first");
+    ck_assert_int_eq(status_of(ask("POST", bad, "/tasks",
+                                   "{\"handler\":\"prepared\",\"inputs\":[1]}", "X-No: 1"),
+                               "session_broken"),
+                     409);
+    end();
+}
+END_TEST
+
+#define PROGRAM(session)                                                                           \
+    "{\"prepared\": {\"lane\": \"cpu\", \"worker\": [\"python3\", \"-c\", \"import os, sys; "      \
+    "sys.path.insert(0, 'SDK')\\nimport futured_worker as w\\n" session                            \
+    "@w.handler\\ndef run(task):\\n return str(os.getpid())\\nw.run()\"]}}"
+
+static void start_program(const char *form)
+{
+    static const char *const settings[] = {"MAX_WORKERS=1"};
+    char *sdk = daemon_built("../../workers/sdk");
+    const char *at = strstr(form, "SDK");
+    char *handlers = text_printf("%.*s%s%s", (int)(at - form), form, sdk, at + strlen("SDK"));
+    d = daemon_start_handlers(handlers, settings, FUT_COUNT(settings));
+    free(handlers);
+    free(sdk);
+}
+
+START_TEST(test_sessions_renew_their_processes)
+{
+    char id[ID_TEXT_SIZE], *pids[6];
+    start_program(PROGRAM("@w.session\\ndef session(init):\\n pass\\n"));
+    open_session("{\"handler\":\"prepared\",\"max_tasks\":2}", id);
+    for (size_t i = 0; i < FUT_COUNT(pids); i++)
+        pids[i] = run_in(id);
+    for (size_t i = 0; i < FUT_COUNT(pids); i += 2) {
+        ck_assert_str_eq(pids[i], pids[i + 1]);
+        ck_assert(i == 0 || strcmp(pids[i], pids[i - 1]) != 0);
+    }
+    for (size_t i = 0; i < FUT_COUNT(pids); i++)
+        free(pids[i]);
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_of_programs_that_take_no_init)
+{
+    char id[ID_TEXT_SIZE];
+    start_program(PROGRAM(""));
+    open_session("{\"handler\":\"prepared\",\"init\":{}}", id);
+    must_say(id, "session_broken: the worker program takes no sessions with an init (sessions=1 of "
+                 "its HELLO)");
+    end();
+}
+END_TEST
+
+START_TEST(test_sessions_refuse_a_bad_init)
+{
+    static const struct {
+        const char *members, *field;
+    } bad[] = {
+        {"\"handler\":\"echo\",\"init\":{\"input\":1}", "init"},
+        {"\"handler\":\"echo\",\"max_tasks\":1", "max_tasks"},
+        {"\"handler\":\"prepared\",\"init\":7", "init"},
+        {"\"handler\":\"prepared\",\"max_tasks\":0", "max_tasks"},
+        {"\"handler\":\"prepared\",\"init\":{\"input\":1,\"base64\":\"YQ==\"}", "init"},
+        {"\"handler\":\"prepared\",\"init\":{\"base64\":\"%\"}", "init.base64"},
+        {"\"handler\":\"prepared\",\"init\":{\"content_type\":\"\"}", "init.content_type"},
+    };
+    d = daemon_start_handlers("{\"prepared\": {\"worker\": [\"cat\"]}}", NULL, 0);
+    for (size_t i = 0; i < FUT_COUNT(bad); i++) {
+        char *body = text_printf("{%s}", bad[i].members);
+        struct http_reply r = api_post(daemon_url(d), "/v1/sessions", body);
+        ck_assert_msg(r.status == 422, "%s: %s", body, r.body);
+        ck_assert_str_eq(api_str(r.json, "field"), bad[i].field);
+        http_reply_release(&r);
+        free(body);
+    }
+    size_t n = ((size_t)1 << 20) + 1;
+    char *text = xmalloc(n + 1);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    char *body = text_printf("{\"handler\":\"prepared\",\"init\":{\"input\":\"%s\"}}", text);
+    ck_assert_int_eq(status_of(api_post(daemon_url(d), "/v1/sessions", body), "invalid_value"),
+                     422);
+    free(body);
+    free(text);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -337,6 +511,14 @@ int main(void)
         test_sessions_are_listed_in_pages,
         test_sessions_refuse_an_event_to_come,
         test_sessions_and_batches_show_chosen_members,
+        test_sessions_are_prepared_again_after_a_kill,
+        test_sessions_renew_their_processes,
+        test_sessions_of_programs_that_take_no_init,
+        test_sessions_refuse_a_bad_init,
     };
-    return suite_run("system: sessions", tests, FUT_COUNT(tests));
+    TCase *t = suite_case("sessions", SUITE_TIMEOUT_S, NULL, NULL);
+    for (size_t i = 0; i < FUT_COUNT(tests); i++)
+        tcase_add_test(t, tests[i]);
+    tcase_add_loop_test(t, test_sessions_prepare_their_processes, 0, (int)FUT_COUNT(tours));
+    return suite_run_cases("system: sessions", t, NULL);
 }

@@ -54,8 +54,8 @@ static void run_in_c(const struct futured_host *host, struct futured_task *task)
         host->done(task, "fine", 4, "text/plain"); /* the first answer counts */
 }
 
-static const struct futured_plugin in_c = {FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), NULL,
-                                           NULL, run_in_c};
+static const struct futured_plugin in_c = {
+    FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), NULL, NULL, run_in_c, NULL};
 
 /* ---- what is expected ---- */
 

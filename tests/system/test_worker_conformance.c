@@ -54,11 +54,11 @@ static const struct {
     const char *before, *path, *after;
     int points;
 } subjects[] = {
-    {"python3", "../../workers/sdk/examples/tour.py", "", 27},
-    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 29},
-    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 26},
-    {"sh", "../../workers/sdk/examples/tour.sh", "", 22},
-    {"", "workers/sdk/examples/tour", "", 27},
+    {"python3", "../../workers/sdk/examples/tour.py", "", 28},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 30},
+    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 27},
+    {"sh", "../../workers/sdk/examples/tour.sh", "", 23},
+    {"", "workers/sdk/examples/tour", "", 28},
 };
 
 START_TEST(test_program_conforms)
@@ -71,7 +71,7 @@ START_TEST(test_plugin_conforms)
 {
     char *host = daemon_built("futured");
     char *before = text_printf("%s --role=plugin-host", host);
-    must_conform(before, "workers/sdk/examples/tour.so", "", 28);
+    must_conform(before, "workers/sdk/examples/tour.so", "", 29);
     free(before);
     free(host);
 }

@@ -26,7 +26,8 @@ static void require(const struct worker *w, unsigned needs)
                    (w->hello.memfd ? WORKER_MEMFD : 0U) |
                    (w->hello.checkpoint ? WORKER_CHECKPOINT : 0U) |
                    (w->hello.yield ? WORKER_YIELD : 0U) | (w->hello.results ? WORKER_RESULTS : 0U) |
-                   (w->template ? WORKER_FORK : 0U) | (worker_is_tour() ? WORKER_TOUR : 0U);
+                   (w->hello.sessions ? WORKER_SESSIONS : 0U) | (w->template ? WORKER_FORK : 0U) |
+                   (worker_is_tour() ? WORKER_TOUR : 0U);
     if (needs & ~has)
         exit(EXIT_LEFT_OUT);
 }

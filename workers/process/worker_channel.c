@@ -198,12 +198,39 @@ static int put_run(struct worker_process *w, const struct worker_job *job,
     return rc;
 }
 
-int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead)
+static void send_soon(struct worker_process *w)
+{
+    w->flush.fn = flush_soon;
+    loop_do_soon(w->loop, &w->flush);
+}
+
+int worker_channel_init(struct worker_process *w, const struct task_init *init)
 {
     char id[ID_TEXT_SIZE];
+    struct wire_head h = WIRE_HEAD(WIRE_INIT);
+    id_format(init->session, id);
+    h.id = w->last_id + 1;
+    h.bytes = init->len;
+    h.session = id;
+    h.type = init->type;
+    int rc = wire_stream_put(&w->stream, &h, init->body);
+    if (rc != 0)
+        return rc;
+    w->last_id++;
+    send_soon(w);
+    return 0;
+}
+
+int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead)
+{
+    char id[ID_TEXT_SIZE], session[ID_TEXT_SIZE];
     char token[ATTEMPT_TOKEN_SIZE];
     struct wire_head h = run_head(w, job, id);
     h.ahead = ahead;
+    if (job->task->init) {
+        id_format(job->task->init->session, session);
+        h.session = session;
+    }
     if (w->takes_tokens && job->token)
         h.url = job->token(job, token);
     if (h.url)
@@ -215,8 +242,7 @@ int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ah
     job->worker = w;
     if (ahead)
         tickets_offer(w->tickets, job->id);
-    w->flush.fn = flush_soon;
-    loop_do_soon(w->loop, &w->flush);
+    send_soon(w);
     return 0;
 }
 

@@ -25,6 +25,9 @@ void worker_end_close(struct worker_process *w)
     free(w->abandoned);
     w->abandoned = NULL;
     w->n_abandoned = 0;
+    free(w->sessions);
+    w->sessions = NULL;
+    w->n_sessions = 0;
 }
 
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end)

@@ -1,7 +1,8 @@
 /* worker_internal: what the files of one worker process share. From the lowest to the highest:
  * worker_channel (bytes out, printed lines in), worker_ahead (tasks given before their turn),
- * worker_end (how a process ends), worker_messages (what a worker sends), worker_process (verbs).
- * Each calls those below it only. The scheduler's loop only. */
+ * worker_end (how a process ends), worker_session (what prepares it for tasks), worker_messages
+ * (what a worker sends), worker_process (verbs). Each calls those below it only. The scheduler's
+ * loop only. */
 #ifndef FUT_WORKERS_PROCESS_WORKER_INTERNAL_H
 #define FUT_WORKERS_PROCESS_WORKER_INTERNAL_H
 
@@ -28,6 +29,8 @@ void worker_channel_check_output(const struct worker_process *w, struct worker_j
 /* Puts the job's RUN into the stream, to be sent at the end of this turn. ahead: with a ticket.
  * FUT_ERR_INVAL, FUT_ERR_TOO_BIG: nothing has changed. */
 FUT_MUST_CHECK int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead);
+/* Puts an INIT into the stream likewise; its number is w->last_id then. */
+FUT_MUST_CHECK int worker_channel_init(struct worker_process *w, const struct task_init *init);
 /* Tells the worker something about the task of that id, now: CANCEL, YIELD, SAVED, or REFUSED with
  * the reason (else NULL). */
 void worker_channel_tell(struct worker_process *w, uint64_t id, enum wire_verb verb,
@@ -102,6 +105,18 @@ void worker_end_gone(struct worker_process *w, struct worker_end end);
 void worker_end_words(const struct worker_end *end, char *out, size_t size);
 /* The process has ended, or never began, and the fork server knows nothing of it. */
 void worker_end_unreported(struct worker_process *w, const char *why);
+
+/* ---- worker_session: a process gets the INIT of a session before its first task of it. That task
+ * waits in w->jobs, under the number of the INIT; so a stop, the CPU time and what is printed
+ * concern it. ---- */
+
+/* Gives w the job's RUN, or what comes before it. FUT_ERR_STATE: w takes no sessions; other errors
+ * as worker_channel_run. */
+FUT_MUST_CHECK int worker_session_run(struct worker_process *w, struct worker_job *job);
+/* Whether this is the number of an INIT that w has not answered. */
+bool worker_session_awaits(const struct worker_process *w, uint64_t id);
+/* Takes the answer to that INIT. False: it is none. */
+FUT_MUST_CHECK bool worker_session_answer(struct worker_process *w, const struct wire_message *m);
 
 /* ---- worker_messages ---- */
 

@@ -37,6 +37,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     w->takes_checkpoints = h->checkpoint;
     w->takes_yield = h->yield;
     w->takes_results = h->results;
+    w->takes_sessions = h->sessions;
     w->takes_tokens = h->token_wanted && !w->is_builtin;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;
@@ -150,11 +151,37 @@ static bool is_late(struct worker_process *w, uint64_t id)
     return true;
 }
 
+/* A task of w has ended, or its turn has come to begin. */
+static void go_on(struct worker_process *w)
+{
+    worker_ahead_next(w);
+    w->idle_mono_ms = clock_mono_ms();
+    if (w->state == WORKER_READY)
+        w->hooks->has_capacity(w);
+    if (w->state == WORKER_READY && w->jobs.len == 0)
+        worker_channel_count_cpu(w, 0);
+}
+
+/* What is printed and said until then is of the task that waits for it. */
+static bool end_init(struct worker_process *w, const struct wire_message *m)
+{
+    struct worker_job *job = worker_messages_job(w, m->head.id);
+    worker_channel_read_printed(w);
+    if (job && m->head.verb == WIRE_FAIL)
+        log_details(job, m);
+    if (!worker_session_answer(w, m))
+        return false;
+    go_on(w);
+    return true;
+}
+
 static bool end_task(struct worker_process *w, const struct wire_message *m,
                      enum worker_end_how how)
 {
     struct worker_job *job = worker_messages_job(w, m->head.id);
     struct worker_end end = {.how = how, .head = &m->head, .payload = m->payload};
+    if (w->n_sessions && worker_session_awaits(w, m->head.id))
+        return end_init(w, m);
     if (!job && !worker_end_take_abandoned(w, m->head.id))
         return is_late(w, m->head.id);
     worker_channel_read_printed(w);
@@ -166,12 +193,7 @@ static bool end_task(struct worker_process *w, const struct wire_message *m,
         end.how = judge_end(w, job, m, how);
         worker_end_job(w, job, &end);
     }
-    worker_ahead_next(w);
-    w->idle_mono_ms = clock_mono_ms();
-    if (w->state == WORKER_READY)
-        w->hooks->has_capacity(w);
-    if (w->state == WORKER_READY && w->jobs.len == 0)
-        worker_channel_count_cpu(w, 0);
+    go_on(w);
     return true;
 }
 

@@ -187,7 +187,7 @@ bool worker_process_is_blocked(const struct worker_process *w)
 int worker_process_give(struct worker_process *w, struct worker_job *job)
 {
     FUT_ASSERT(worker_process_has_capacity(w));
-    int rc = worker_channel_run(w, job, false);
+    int rc = worker_session_run(w, job);
     if (rc != 0)
         return rc;
     w->printed.len = 0;

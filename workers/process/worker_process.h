@@ -31,13 +31,14 @@ enum worker_end_how {
     WORKER_ENDED_ABANDONED, /* told to stop, did not, and the process has other tasks to run */
     WORKER_ENDED_RETURNED,  /* taken back before any worker had it */
     WORKER_ENDED_REFUSED,   /* the protocol cannot express the task */
+    WORKER_ENDED_SESSION,   /* the init of its session has failed, or the process takes none */
 };
 
 /* Borrowed for the call. */
 struct worker_end {
     enum worker_end_how how;
-    const struct wire_head *head; /* DONE, FAILED, SUSPENDED */
-    const unsigned char *payload; /* DONE, FAILED, SUSPENDED: head->bytes of them */
+    const struct wire_head *head; /* DONE, FAILED, SUSPENDED, SESSION; NULL: it takes no sessions */
+    const unsigned char *payload; /* of these: head->bytes of them */
     bool closed_channel;          /* DIED: it had closed its channel, and was killed for that */
     bool known;                   /* DIED, PROTOCOL: the fork server has told what follows */
     int status;                   /* as waitpid tells */
@@ -100,6 +101,13 @@ struct worker_abandoned {
     struct task_id task;
 };
 
+/* A session with an init of which the process has run a task, or is about to. */
+struct worker_session {
+    struct task_id id;
+    uint64_t init_id;   /* of its INIT, while that is not answered; 0: the session is ready */
+    uint32_t n_started; /* tasks */
+};
+
 struct worker_process {
     struct list_node link;         /* its owner's */
     struct loop_deferred deferred; /* its owner's */
@@ -125,8 +133,11 @@ struct worker_process {
     uint32_t max_jobs;       /* tasks that it takes at once */
     struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */
     uint32_t n_abandoned;
+    struct worker_session *sessions; /* the oldest first; NULL: none */
+    uint32_t n_sessions;
     bool is_builtin;
-    bool said_hello, takes_cancel, takes_checkpoints, takes_yield, takes_results, takes_tokens;
+    bool said_hello, takes_cancel, takes_checkpoints, takes_yield, takes_results, takes_tokens,
+        takes_sessions;
     bool we_ended_it;    /* its end was our wish */
     bool broke_rules;    /* it was killed for what it wrote on its channel */
     bool killed;         /* after the end of its channel */

@@ -117,8 +117,9 @@ static void renew(struct worker_program *p);
 
 static void give(struct worker_process *w, struct worker_job *job)
 {
-    if (worker_process_give(w, job) != 0) {
-        end_unstarted(job, WORKER_ENDED_REFUSED);
+    int rc = worker_process_give(w, job);
+    if (rc != 0) {
+        end_unstarted(job, rc == FUT_ERR_STATE ? WORKER_ENDED_SESSION : WORKER_ENDED_REFUSED);
         return;
     }
     show(w);

@@ -8,6 +8,7 @@
 
 #include "core/end_codes.h"
 #include "core/mem.h"
+#include "storage/session.h"
 #include "workers/base/json_check.h"
 #include "workers/scheduler/internal.h"
 
@@ -56,16 +57,22 @@ static void succeeded(struct attempt *a, const struct worker_end *end)
         end);
 }
 
-/* `KIND: first line`; what follows that line is in the log. */
-static void program_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
+/* Appends `KIND: first line`; what follows that line is in the log. */
+static void put_error(struct buf *out, const struct worker_end *end)
 {
     const char *text = (const char *)end->payload, *kind = end->head->kind;
     size_t n = (size_t)end->head->bytes;
     const char *newline = n ? memchr(text, '\n', n) : NULL;
     size_t first = newline ? (size_t)(newline - text) : n;
-    struct buf message = BUF_INIT;
-    buf_printf(&message, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
+    buf_printf(out, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
                first < MESSAGE_MAX ? (int)first : MESSAGE_MAX, first ? text : "");
+}
+
+static void program_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
+{
+    const char *kind = end->head->kind;
+    struct buf message = BUF_INIT;
+    put_error(&message, end);
     end_with(a, class,
              (struct task_outcome){.code = end_code_text(END_HANDLER_FAILED),
                                    .message = message.data,
@@ -176,14 +183,49 @@ static void refused(struct attempt *a, const struct worker_end *end)
          "the task does not fit the worker protocol: its input or a name is too long", end);
 }
 
+/* ---- a session whose init has failed ---- */
+
+static void broken(struct store_op *op)
+{
+    free(FUT_CONTAINER(op, struct store_session_break, op));
+}
+
+/* So that no other task of it is run: told before this one's end. */
+static void break_session(struct attempt *a, const char *why)
+{
+    struct store_session_break *o = xnew(struct store_session_break);
+    o->id = a->apply.task.init->session;
+    (void)snprintf(o->why, sizeof(o->why), "%.*s",
+                   (int)run_whole_characters(why, strnlen(why, sizeof(o->why) - 1)), why);
+    if (store_post(a->s->cfg.store, &store_verb_session_break, &o->op, broken) != 0)
+        broken(&o->op); /* it is closing */
+}
+
+static void session_failed(struct attempt *a, const struct worker_end *end)
+{
+    static const char none[] = "the worker program takes no sessions with an init (sessions=1 of "
+                               "its HELLO)";
+    struct buf why = BUF_INIT;
+    if (end->head)
+        put_error(&why, end);
+    else
+        buf_puts(&why, none);
+    if (!why.len)
+        buf_puts(&why, "the worker did not say why its init has failed");
+    break_session(a, why.data);
+    fail(a, end_code_text(END_SESSION_BROKEN), why.data, end);
+    buf_release(&why);
+}
+
 static void on_done(struct worker_job *job, const struct worker_end *end)
 {
     static void (*const ends[])(struct attempt *, const struct worker_end *) = {
-        [WORKER_ENDED_DONE] = succeeded,       [WORKER_ENDED_FAILED] = failed,
-        [WORKER_ENDED_SUSPENDED] = suspended,  [WORKER_ENDED_TOO_LARGE] = too_large,
-        [WORKER_ENDED_PROTOCOL] = broke_rules, [WORKER_ENDED_DIED] = died,
-        [WORKER_ENDED_ABANDONED] = abandoned,  [WORKER_ENDED_RETURNED] = taken_back,
-        [WORKER_ENDED_REFUSED] = refused,      [WORKER_ENDED_OUTPUT] = wrote_too_much,
+        [WORKER_ENDED_DONE] = succeeded,         [WORKER_ENDED_FAILED] = failed,
+        [WORKER_ENDED_SUSPENDED] = suspended,    [WORKER_ENDED_TOO_LARGE] = too_large,
+        [WORKER_ENDED_PROTOCOL] = broke_rules,   [WORKER_ENDED_DIED] = died,
+        [WORKER_ENDED_ABANDONED] = abandoned,    [WORKER_ENDED_RETURNED] = taken_back,
+        [WORKER_ENDED_REFUSED] = refused,        [WORKER_ENDED_OUTPUT] = wrote_too_much,
+        [WORKER_ENDED_SESSION] = session_failed,
     };
     ends[end->how](attempt_of(job), end);
 }
@@ -247,8 +289,12 @@ bool attempt_worker_offer(struct attempt *a)
 
 static void start(struct attempt *a)
 {
+    const struct task_init *init = a->apply.task.init;
     prepare(a);
-    worker_set_submit(a->s->workers, a->handler, &a->as.worker);
+    if (init && init->broken)
+        fail(a, end_code_text(END_SESSION_BROKEN), init->broken, &(struct worker_end){.log = ""});
+    else
+        worker_set_submit(a->s->workers, a->handler, &a->as.worker);
 }
 
 static void stop(struct attempt *a, int signal)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define REFUSED_SIZE 256 /* why a checkpoint was not taken */
+#define ERROR_SIZE 512   /* why a session's init has failed */
 #define LINE_MAX_BYTES 1024
 #define PROGRESS_MAX_BYTES 500
 #define TYPE_MAX_BYTES 127
@@ -24,6 +26,7 @@
 #define LARGE_BYTES 262144 /* results and checkpoints from here on go by descriptor */
 #define SUSPEND_MAX_MS 31536000000ull
 #define MAX_FDS 4
+#define SESSIONS_MAX 64 /* that a worker is prepared for; the oldest gets its INIT again */
 
 /* What was read and not used yet is buffer[at..len). */
 static struct {
@@ -47,6 +50,13 @@ struct payload {
     size_t n;
     int is_mapped;
 };
+
+/* The oldest first. */
+static struct {
+    char id[64];
+    void *made;
+} sessions[SESSIONS_MAX];
+static size_t n_sessions;
 
 struct futured_task {
     struct message head;
@@ -598,6 +608,16 @@ static const char *host_results(struct futured_task *t, size_t *n)
     return t->results.bytes;
 }
 
+static void *host_session(struct futured_task *t)
+{
+    char id[64];
+    key_text(&t->head, "session", id, sizeof(id));
+    for (size_t i = 0; *id && i < n_sessions; i++)
+        if (strcmp(sessions[i].id, id) == 0)
+            return sessions[i].made;
+    return NULL;
+}
+
 static const struct futured_host host = {
     .abi = FUTURED_PLUGIN_ABI,
     .size = sizeof(struct futured_host),
@@ -620,6 +640,7 @@ static const struct futured_host host = {
     .suspend = host_suspend,
     .suspend_until = host_suspend_until,
     .results = host_results,
+    .session = host_session,
 };
 
 /* ---- one task after another ------------------------------------------------------------------ */
@@ -666,6 +687,46 @@ static void task_read_results(struct futured_task *t, const struct message *m)
     payload_read(&t->results, m);
 }
 
+static void session_keep(const char *id, void *made)
+{
+    size_t i = 0;
+    while (i < n_sessions && strcmp(sessions[i].id, id) != 0)
+        i++;
+    if (i == n_sessions && n_sessions == SESSIONS_MAX)
+        i = 0;
+    if (i < n_sessions)
+        memmove(&sessions[i], &sessions[i + 1], (--n_sessions - i) * sizeof(*sessions));
+    (void)snprintf(sessions[n_sessions].id, sizeof(sessions[n_sessions].id), "%s", id);
+    sessions[n_sessions++].made = made;
+}
+
+static int takes_sessions(const struct futured_plugin *plugin)
+{
+    return plugin->size > offsetof(struct futured_plugin, session) && plugin->session;
+}
+
+static void session_prepare(const struct futured_plugin *plugin, const struct message *m)
+{
+    char id[64], error[ERROR_SIZE] = "the session's init failed", header[96];
+    struct payload init;
+    void *made = NULL;
+    if (!takes_sessions(plugin))
+        give_up("an INIT that was not asked for");
+    key_text(m, "session", id, sizeof(id));
+    payload_read(&init, m);
+    int rc =
+        plugin->session(&host, id, init.n ? init.bytes : "", init.n, &made, error, sizeof(error));
+    payload_release(&init);
+    (void)fflush(NULL);
+    if (rc == 0) {
+        session_keep(id, made);
+        *error = '\0';
+    }
+    (void)snprintf(header, sizeof(header), "%s %llu %zu\n", rc == 0 ? "DONE" : "FAIL",
+                   (unsigned long long)m->id, strlen(error));
+    say(header, error, strlen(error));
+}
+
 static void task_run(const struct futured_plugin *plugin, struct futured_task *t)
 {
     key_text(&t->head, "handler", t->handler, sizeof(t->handler));
@@ -693,7 +754,7 @@ static int serve(const struct futured_plugin *plugin)
 {
     if (plugin->begin)
         plugin->begin(&host);
-    greet("");
+    greet(takes_sessions(plugin) ? " sessions=1" : "");
     for (;;) {
         struct futured_task t = {.result_fd = -1};
         do {
@@ -703,6 +764,8 @@ static int serve(const struct futured_plugin *plugin)
                 task_read_checkpoint(&t, &t.head);
             else if (strcmp(t.head.verb, "RESULTS") == 0)
                 task_read_results(&t, &t.head);
+            else if (strcmp(t.head.verb, "INIT") == 0)
+                session_prepare(plugin, &t.head);
             else if (strcmp(t.head.verb, "RUN") != 0)
                 take_word(NULL, &t.head); /* late */
         } while (strcmp(t.head.verb, "RUN") != 0);
@@ -796,7 +859,8 @@ int futured_worker_main(const struct futured_plugin *plugin, unsigned flags)
         give_up("this is a worker program: name it in the handlers file of futured");
     channel.fd = (int)value;
     (void)fcntl(channel.fd, F_SETFD, FD_CLOEXEC);
-    if (plugin->abi != FUTURED_PLUGIN_ABI || plugin->size < sizeof(*plugin) || !plugin->run)
+    if (plugin->abi != FUTURED_PLUGIN_ABI ||
+        plugin->size < offsetof(struct futured_plugin, session) || !plugin->run)
         give_up("made for another version of futured_plugin.h");
     (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     if (plugin->init && plugin->init(&host, error, sizeof(error)) != 0)

@@ -46,6 +46,12 @@
  *       return a + b;                                           // await f.result()
  *     });
  *
+ * A session (POST /v1/sessions) may have an `init`, which each process gets before its first task of it:
+ *
+ *     worker.session(async (init) => connect(init.json()));   // init.text, init.input; init.id: of the session
+ *
+ * What it returns is task.session of the session's tasks; what it throws breaks the session.
+ *
  * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
@@ -63,6 +69,7 @@ const LOG_MAX = 65536;
 const RESULT_MAX = 2 ** 30;
 const TYPE_MAX = 127;
 const SUSPEND_MAX = 31536000; // seconds
+const SESSIONS_MAX = 64; // that a process is prepared for; the oldest gets its INIT again
 const POLL_S = 10; // of one request that waits
 const PAUSE_MS = 200; // after an answer that came too early: the daemon shuts down
 
@@ -124,6 +131,7 @@ class Result {
 
 const handlers = new Map();
 const initializers = [];
+let preparation; // of a session; undefined: this worker takes no init
 
 /** handler(name, async (task) => result) */
 function handler(name, run) {
@@ -133,6 +141,12 @@ function handler(name, run) {
 /** A function, async or not, that run() waits for before the greeting. */
 function initializer(run) {
   initializers.push(run);
+}
+
+/** session(async (init) => value): before the first task of a session that has an `init`; the value is
+ * task.session of its tasks here. */
+function session(prepare) {
+  preparation = prepare;
 }
 
 // ---- messages ------------------------------------------------------------------------------------
@@ -526,6 +540,7 @@ function serve(socket, concurrency) {
     const told = results?.id === head.id ? results : undefined;
     restored = results = undefined;
     const task = new Task(head, input, say, own, told);
+    task.session = sessions.get(head.keys.session); // undefined: it has none, or no init
     // Once: what a task throws besides may end it before its handler returns.
     const answer = (verb, more, payload) => {
       if (running.delete(head.id)) say(verb, more, payload);
@@ -545,6 +560,25 @@ function serve(socket, concurrency) {
     }
   }
 
+  const sessions = new Map(); // id: what was made of its init, the oldest first
+
+  async function prepare(head, input) {
+    const id = head.keys.session;
+    const init = { id, contentType: head.keys.type, input, json: () => JSON.parse(input.toString('utf8')) };
+    Object.defineProperty(init, 'text', { get: () => input.toString('utf8') });
+    try {
+      const made = await preparation(init);
+      sessions.delete(id);
+      if (sessions.size >= SESSIONS_MAX) sessions.delete(sessions.keys().next().value);
+      sessions.set(id, made);
+      socket.write(`DONE ${head.id} 0\n`, 'latin1');
+    } catch (error) {
+      const [more, text] = failure(error);
+      socket.write(`FAIL ${head.id} ${text.length}${more}\n`, 'latin1');
+      socket.write(text);
+    }
+  }
+
   // Thrown in a callback, or a promise that nobody awaits: it fails the task whose code that was,
   // and no other. Where that is not known it is only told.
   const stray = (error) => {
@@ -561,6 +595,7 @@ function serve(socket, concurrency) {
     if (head.verb === 'RUN') start(head, payload);
     else if (head.verb === 'CHECKPOINT') restored = { id: head.id, type: head.keys.type, payload };
     else if (head.verb === 'RESULTS') results = { id: head.id, payload };
+    else if (head.verb === 'INIT' && preparation) prepare(head, payload);
     else if (head.verb === 'CANCEL') task?.cancel();
     else if (head.verb === 'YIELD') task?.askToYield();
     else if (head.verb === 'SAVED') task?.answered();
@@ -577,7 +612,8 @@ function serve(socket, concurrency) {
   socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
-  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 results=1 submits=1\n`);
+  const more = preparation ? ' sessions=1' : '';
+  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 results=1 submits=1${more}\n`);
 }
 
 function giveUp(error) {
@@ -598,6 +634,6 @@ async function run({ concurrency = 1 } = {}) {
 }
 
 module.exports = {
-  handler, initializer, run, Future, Result, Temporary, Permanent, Cancelled, Suspend, NotSaved, Refused, Failed,
+  handler, initializer, session, run, Future, Result, Temporary, Permanent, Cancelled, Suspend, NotSaved, Refused, Failed,
   TimeoutError,
 };

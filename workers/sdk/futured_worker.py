@@ -51,6 +51,12 @@ of its own pool, also where there is one slot:
             return n
         return sum(task.map("fib", [n - 1, n - 2]))      # or a = task.submit("fib", n - 1); a.result()
 
+A session (POST /v1/sessions) may have an `init`, which each process gets before its first task of it:
+
+    @worker.session
+    def prepare(init):                   # init.json(), init.text, init.input; init.id: of the session
+        return connect(init.json())      # task.session of its tasks; an exception breaks the session
+
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
 everything once and forks the workers from itself, which share its memory.
 
@@ -59,6 +65,7 @@ workers/wire/PROTOCOL.md of futured has the protocol that this speaks.
 import array
 import concurrent.futures
 import fcntl
+import functools
 import gc
 import http.client
 import json
@@ -72,7 +79,7 @@ import time
 import traceback
 import urllib.parse
 
-__all__ = ["handler", "initializer", "run", "Task", "Result", "Temporary", "Permanent", "Cancelled",
+__all__ = ["handler", "initializer", "session", "run", "Init", "Task", "Result", "Temporary", "Permanent", "Cancelled",
            "Suspend", "NotSaved", "Future", "Refused", "Failed"]
 
 VERSION = 1
@@ -86,6 +93,7 @@ LOG_MAX = 65536            # bytes of one LOG
 RESULT_MAX = 1 << 30       # bytes
 TYPE_MAX = 127             # bytes of a content type
 SUSPEND_MAX = 31536000     # seconds
+SESSIONS_MAX = 64          # that a process is prepared for; the oldest gets its INIT again
 LARGE = 262144             # results and checkpoints from here on go by descriptor
 MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
 
@@ -153,6 +161,7 @@ class Result:
 
 _handlers = {}
 _initializers = []
+_preparations = []
 
 
 def handler(arg):
@@ -171,6 +180,13 @@ def handler(arg):
 def initializer(function):
     """Registers a function without arguments that run() calls before the greeting."""
     _initializers.append(function)
+    return function
+
+
+def session(function):
+    """Registers a function of one Init, called before the first task of a session that has an `init`. What it
+    returns is task.session of its tasks here; what it raises breaks the session: all its tasks fail."""
+    _preparations[:] = [function]
     return function
 
 
@@ -234,7 +250,7 @@ class _Channel:
         line, _, rest = bytes(self.buffer).partition(b"\n")
         self.buffer = bytearray(rest)
         verb, number, size, keys = _parse(line)
-        if "fd" in keys and verb in ("RUN", "CHECKPOINT", "RESULTS"):
+        if "fd" in keys and verb in ("RUN", "CHECKPOINT", "RESULTS", "INIT"):
             return verb, number, keys, self._map(size)
         return verb, number, keys, self._payload(size)
 
@@ -282,23 +298,8 @@ def _parse(line):
 # ---- one task ----------------------------------------------------------------------------------
 
 
-class Task:
-    """What a handler gets. Its methods may be called from any thread."""
-
-    def __init__(self, worker, number, keys, payload):
-        self._worker, self._number, self._payload = worker, number, payload
-        self._cancel, self._yield, self._answered = (threading.Event() for _ in range(3))
-        self._saving, self._refused = threading.Lock(), None
-        self._restored = worker.restored.pop(number, None)
-        self._results = worker.results.pop(number, None)
-        self.id = keys.get("task", "")                #: the future's id
-        self.handler = keys.get("handler", "")        #: the name that the task was sent to
-        self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
-        self.timeout = int(keys.get("timeout_ms", "0")) / 1000  #: seconds; 0: none
-        self.trace = keys.get("trace", "")            #: traceparent
-        self.url = keys.get("url", "")                #: of the daemon; "": it gives none out
-        self.token = keys.get("token", "")            #: of this attempt, there
-        self.content_type = keys.get("type", "application/octet-stream")
+class _Input:
+    """Bytes with a type."""
 
     @property
     def input(self):
@@ -318,6 +319,36 @@ class Task:
 
     def json(self):
         return json.loads(self.input)
+
+
+class Init(_Input):
+    """What a session gives to the processes that run its tasks."""
+
+    def __init__(self, number, keys, payload):
+        self._number, self._payload = number, payload
+        self.id = keys.get("session", "")             #: of the session
+        self.content_type = keys.get("type", "application/octet-stream")
+
+
+class Task(_Input):
+    """What a handler gets. Its methods may be called from any thread."""
+
+    def __init__(self, worker, number, keys, payload):
+        self._worker, self._number, self._payload = worker, number, payload
+        self._cancel, self._yield, self._answered = (threading.Event() for _ in range(3))
+        self._saving, self._refused = threading.Lock(), None
+        self._restored = worker.restored.pop(number, None)
+        self._results = worker.results.pop(number, None)
+        self.id = keys.get("task", "")                #: the future's id
+        self.handler = keys.get("handler", "")        #: the name that the task was sent to
+        self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
+        self.timeout = int(keys.get("timeout_ms", "0")) / 1000  #: seconds; 0: none
+        self.trace = keys.get("trace", "")            #: traceparent
+        self.url = keys.get("url", "")                #: of the daemon; "": it gives none out
+        self.token = keys.get("token", "")            #: of this attempt, there
+        self.content_type = keys.get("type", "application/octet-stream")
+        #: what @session has returned for the session of the task; None: it has none, or no init
+        self.session = worker.sessions.get(keys["session"]) if "session" in keys else None
 
     def progress(self, fraction=None, message=""):
         """How far it is, 0 to 1, and one line about it."""
@@ -589,10 +620,12 @@ class _Worker:
         self.running = {}   # number: Task
         self.restored = {}  # number: (type, payload), of a task that comes next
         self.results = {}   # number: payload, likewise
+        self.sessions = {}  # id: what was made of its init, the oldest first
 
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
         memfd = " memfd=1" if MEMFD else ""
+        more += " sessions=1" if _preparations else ""
         self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1 results=1 submits=1%s%s"
                            % (VERSION, size, memfd, more))
 
@@ -626,6 +659,12 @@ class _Worker:
             self.restored = {number: (keys.get("type", "application/octet-stream"), payload)}
         elif verb == "RESULTS":
             self.results = {number: payload}
+        elif verb == "INIT" and _preparations:
+            init = Init(number, keys, payload)
+            if self.concurrency == 1:
+                self._prepare(init)
+            else:
+                threading.Thread(target=self._prepare, args=(init,), daemon=True).start()
         elif verb not in ("CANCEL", "YIELD", "SAVED", "REFUSED"):
             raise ProtocolError("unexpected %s" % verb)
         elif task and verb == "CANCEL":
@@ -635,6 +674,22 @@ class _Worker:
         elif task:
             task._refused = str(payload, "utf-8", "replace") if verb == "REFUSED" else None
             task._answered.set()
+
+    def _prepare(self, init):
+        try:
+            made = _preparations[0](init)
+            self.sessions.pop(init.id, None)
+            while len(self.sessions) >= SESSIONS_MAX:
+                del self.sessions[next(iter(self.sessions))]
+            self.sessions[init.id] = made
+            answer = functools.partial(self.channel.write, "DONE %d 0" % init._number)
+        except BaseException as error:
+            answer = self._failure(init, error)
+        _flush()
+        try:
+            answer()
+        except OSError:
+            _exit(0)  # the daemon is gone
 
     def wait_for(self, event, seconds):
         """Waits so long (None: for ever) for what the daemon says of a task."""

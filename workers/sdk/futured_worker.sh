@@ -34,6 +34,10 @@
 #     $FUTURED_TIMEOUT_MS $FUTURED_TRACE
 #     $FUTURED_URL $FUTURED_TOKEN                        where it may submit tasks, for `future` or curl
 #
+# With a function futured_session the program takes the `init` of sessions (POST /v1/sessions): it is called before
+# the first task of one, not in a subshell, with its id, and finds the init in $FUTURED_INIT_FILE; tasks have the
+# id in $FUTURED_SESSION. When it returns another status than 0 the session is broken, and its tasks fail.
+#
 # Exit status 75 fails the task with retry=1, any other but 0 without. Limits: one task at a time; a
 # cancel is not heard (the daemon kills the worker instead); input and result go through files in
 # ${TMPDIR:-/tmp}, so that any bytes are safe; a task costs a few processes (5 ms and more). Needs
@@ -185,7 +189,7 @@ futured_give_up() {
 # Sets FUTURED_… from the keys of a RUN line.
 futured_keys() {
     FUTURED_TYPE=application/octet-stream FUTURED_TASK_ID='' FUTURED_HANDLER='' FUTURED_ATTEMPT=1
-    FUTURED_TIMEOUT_MS=0 FUTURED_TRACE='' FUTURED_URL='' FUTURED_TOKEN=''
+    FUTURED_TIMEOUT_MS=0 FUTURED_TRACE='' FUTURED_URL='' FUTURED_TOKEN='' FUTURED_SESSION=''
     case " $1" in
     *' type='*)
         FUTURED_TYPE=" $1"
@@ -203,10 +207,11 @@ futured_keys() {
         trace=*) FUTURED_TRACE=${futured_word#*=} ;;
         url=*) FUTURED_URL=${futured_word#*=} ;;
         token=*) FUTURED_TOKEN=${futured_word#*=} ;;
+        session=*) FUTURED_SESSION=${futured_word#*=} ;;
         esac
     done
     export FUTURED_TYPE FUTURED_TASK_ID FUTURED_HANDLER FUTURED_ATTEMPT FUTURED_TIMEOUT_MS FUTURED_TRACE
-    export FUTURED_URL FUTURED_TOKEN # of the daemon and of this attempt: the command `future` reads them
+    export FUTURED_SESSION FUTURED_URL FUTURED_TOKEN # of the daemon and of this attempt: the command `future` reads them
 }
 
 # The function for the task's handler.
@@ -254,6 +259,20 @@ futured_task() {
     futured_send "FAIL $futured_id" "$futured_dir/why" "$(cat "$futured_dir/fail")"
 }
 
+futured_prepare() {
+    futured_keys "$futured_rest"
+    FUTURED_INIT_FILE=$futured_into
+    futured_session "$FUTURED_SESSION" >&2
+    futured_status=$?
+    rm -f "$futured_into"
+    if [ "$futured_status" -eq 0 ]; then
+        printf 'DONE %s 0\n' "$futured_id" >&3
+        return
+    fi
+    printf 'exit status %s\n' "$futured_status" >"$futured_dir/why"
+    futured_send "FAIL $futured_id" "$futured_dir/why" ' kind=Exit'
+}
+
 # Serves until the daemon ends the stream; does not return.
 futured_run() {
     futured_fd=${FUTURED_WORKER_FD-}
@@ -265,7 +284,9 @@ futured_run() {
     export FUTURED_INPUT_FILE
     unset FUTURED_WORKER_FD
     set -f # the words of a header are words, not patterns
-    printf 'HELLO 1 0 checkpoint=1 yield=1 results=1 submits=1\n' >&3
+    futured_more=''
+    command -v futured_session >/dev/null && futured_more=' sessions=1'
+    printf 'HELLO 1 0 checkpoint=1 yield=1 results=1 submits=1%s\n' "$futured_more" >&3
     FUTURED_CHECKPOINT_FILE='' FUTURED_RESULTS_FILE=''
     export FUTURED_CHECKPOINT_FILE FUTURED_RESULTS_FILE
     # read takes one byte after the other, so it leaves the payload where it is.
@@ -274,6 +295,7 @@ futured_run() {
         RUN) futured_into=$FUTURED_INPUT_FILE ;;
         CHECKPOINT) futured_into=$futured_dir/checkpoint ;;
         RESULTS) futured_into=$futured_dir/results ;;
+        INIT) futured_into=$futured_dir/init ;;
         YIELD) continue ;; # late: that task has ended
         *) futured_give_up "unexpected $futured_verb" ;;
         esac
@@ -286,6 +308,7 @@ futured_run() {
         case $futured_verb in
         CHECKPOINT) FUTURED_CHECKPOINT_FILE=$futured_into ;;
         RESULTS) FUTURED_RESULTS_FILE=$futured_into ;;
+        INIT) futured_prepare ;;
         *)
             futured_keys "$futured_rest"
             futured_task

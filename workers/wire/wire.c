@@ -23,6 +23,7 @@ static const char *const verbs[WIRE_VERB_COUNT] = {
     [WIRE_REFUSED] = "REFUSED",
     [WIRE_YIELD] = "YIELD",
     [WIRE_RESULTS] = "RESULTS",
+    [WIRE_INIT] = "INIT",
 };
 
 const char *wire_verb_name(enum wire_verb verb)
@@ -220,14 +221,16 @@ static const struct key {
     KEY("checkpoint=", &flag_kind, checkpoint),
     KEY("yield=", &flag_kind, yield),
     KEY("results=", &flag_kind, results),
+    KEY("sessions=", &flag_kind, sessions),
     KEY("submits=", &flag_kind, token_wanted),
     KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
-    KEY("fd=", &flag_kind, fd), /* FIRST_OF_ALL: those before it are HELLO's alone */
-    KEY("for_ms=", &uint_kind, for_ms),
+    KEY("for_ms=", &uint_kind, for_ms), /* FIRST_OF_ALL: those before it are HELLO's alone */
     KEY("fraction=", &fraction_kind, fraction),
     KEY("retry=", &choice_kind, retry),
     KEY("kind=", &word_kind, kind),
+    KEY("pid=", &uint_kind, pid),
+    KEY("fd=", &flag_kind, fd), /* FIRST_OF_RUN: those before it are a worker's alone */
     KEY("task=", &word_kind, task),
     KEY("attempt=", &uint_kind, attempt),
     KEY("timeout_ms=", &uint_kind, timeout_ms),
@@ -236,14 +239,17 @@ static const struct key {
     KEY("trace=", &word_kind, trace),
     KEY("url=", &word_kind, url),
     KEY("token=", &word_kind, token),
-    KEY("pid=", &uint_kind, pid),
+    KEY("session=", &word_kind, session),
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
-#define FIRST_OF_ALL 9
+#define FIRST_OF_ALL 10
+#define FIRST_OF_RUN 15
 
 static size_t first_key(enum wire_verb verb)
 {
+    if (verb == WIRE_RUN)
+        return FIRST_OF_RUN;
     return verb == WIRE_HELLO ? 0 : FIRST_OF_ALL;
 }
 

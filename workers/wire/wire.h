@@ -36,8 +36,9 @@ enum wire_verb {
     WIRE_REFUSED,
     WIRE_YIELD,
     WIRE_RESULTS,
+    WIRE_INIT,
 };
-#define WIRE_VERB_COUNT 15
+#define WIRE_VERB_COUNT 16
 
 /* One header. What is absent is 0, false or NULL unless said. */
 struct wire_head {
@@ -51,6 +52,7 @@ struct wire_head {
     bool checkpoint;      /* HELLO: takes and stores checkpoints */
     bool yield;           /* HELLO: understands YIELD */
     bool results;         /* HELLO: understands RESULTS */
+    bool sessions;        /* HELLO: understands INIT */
     bool token_wanted;    /* HELLO: its tasks submit others, so each RUN has a token */
     uint64_t concurrency; /* HELLO: tasks at once */
     uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
@@ -68,7 +70,8 @@ struct wire_head {
     const char *trace;    /* RUN: traceparent */
     const char *url;      /* RUN: where the daemon is */
     const char *token;    /* RUN: the attempt's, there */
-    const char *type;     /* RUN, DONE, CHECKPOINT: content type of the payload */
+    const char *session;  /* INIT; RUN of a session that has an init: its id */
+    const char *type;     /* INIT, RUN, DONE, CHECKPOINT: content type of the payload */
 };
 
 #define WIRE_HEAD(v)                                                                               \

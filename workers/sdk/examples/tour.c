@@ -160,6 +160,28 @@ static void steps(const struct futured_host *host, struct futured_task *task)
     host->done(task, "five steps", 10, "text/plain");
 }
 
+/* What is `bad` breaks the session. */
+static int prepare(const struct futured_host *host, const char *id, const void *init, size_t n,
+                   void **made, char *error, size_t error_size)
+{
+    (void)host, (void)id;
+    if (n == 3 && memcmp(init, "bad", n) == 0) {
+        (void)snprintf(error, error_size, "a bad init");
+        return -1;
+    }
+    (void)puts("preparing");
+    *made = strndup(init, n);
+    return *made ? 0 : -1;
+}
+
+static void prepared(const struct futured_host *host, struct futured_task *task)
+{
+    const char *made = host->session(task);
+    if (!made)
+        made = "None";
+    host->done(task, made, strlen(made), "text/plain");
+}
+
 /* Saves until it is asked to suspend itself. */
 static void yield_when_asked(const struct futured_host *host, struct futured_task *task)
 {
@@ -179,7 +201,7 @@ static const struct {
 } handlers[] = {
     {"echo", echo},   {"report", report}, {"fail", failing},           {"refuse", refuse},
     {"later", later}, {"print", print},   {"wait", wait_for_cancel},   {"resume", resume},
-    {"join", join},   {"steps", steps},   {"yield", yield_when_asked},
+    {"join", join},   {"steps", steps},   {"yield", yield_when_asked}, {"prepared", prepared},
 };
 
 static void run(const struct futured_host *host, struct futured_task *task)
@@ -198,4 +220,5 @@ const struct futured_plugin futured_plugin = {
     .size = sizeof(struct futured_plugin),
     .init = load,
     .run = run,
+    .session = prepare,
 };

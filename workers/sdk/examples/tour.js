@@ -44,6 +44,15 @@ worker.handler('resume', async (task) => {
   throw new worker.Suspend(1);
 });
 
+// What is `bad` breaks the session.
+worker.session((init) => {
+  if (init.text === 'bad') throw new TypeError('a bad init');
+  console.log('preparing');
+  return init.text;
+});
+
+worker.handler('prepared', (task) => String(task.session));
+
 // Is suspended until the futures end whose ids are the input; ends with what became of them.
 worker.handler('join', (task) => {
   if (Object.keys(task.results).length > 0) return task.results;

@@ -9,6 +9,20 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import futured_worker as worker  # noqa: E402
 
 
+@worker.session
+def prepare(init):
+    """What is `bad` breaks the session."""
+    if init.text == "bad":
+        raise ValueError("a bad init")
+    print("preparing")
+    return init.text
+
+
+@worker.handler
+def prepared(task):
+    return str(task.session)
+
+
 @worker.handler
 def echo(task):
     return worker.Result(task.view, task.content_type)

@@ -68,6 +68,18 @@ handler_steps() {
     printf 'five steps'
 }
 
+# What is `bad` breaks the session. The shell keeps what is made of it under the name of the session.
+futured_session() {
+    [ "$(cat "$FUTURED_INIT_FILE")" != bad ] || return 3
+    echo preparing
+    cp "$FUTURED_INIT_FILE" "$futured_dir/made.$1"
+}
+
+handler_prepared() {
+    futured_type text/plain
+    cat "$futured_dir/made.$FUTURED_SESSION" 2>/dev/null || printf None
+}
+
 # Saves until it is asked to suspend itself.
 handler_yield() {
     until futured_should_yield; do
