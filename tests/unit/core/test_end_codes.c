@@ -24,6 +24,7 @@ static const struct {
     {END_NOT_NEEDED, "not_needed", EVENT_CANCEL, 0},
     {END_BAD_SUSPENSION, "bad_suspension", EVENT_FAIL, 0},
     {END_DEADLOCK, "deadlock", EVENT_FAIL, 0},
+    {END_SESSION_BROKEN, "session_broken", EVENT_FAIL, 0},
     {END_UNRESOLVED_INPUT, "unresolved_input", EVENT_FAIL, 0},
     {END_INPUT_TOO_LARGE, "input_too_large", EVENT_FAIL, 0},
     {END_EXIT, "exit", EVENT_FAIL, RETRY_EXIT},
