@@ -180,15 +180,26 @@ test: test-deps
 	+@FUT_NEXT="All is well: make run serves on 127.0.0.1:8420, make demo shows it at work, make lint checks the code." \
 	    $(BUILD) check VARIANT=debug
 check: tests-built
-	@tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py tests/node/test_*.mjs)
+	@$(B)/tests/tools/with_postgres tests/run.sh $(B) $(TESTS) tests/docs/run.py tests/calendar/check.py $(wildcard tests/python/test_*.py tests/node/test_*.mjs)
 asan tsan: test-deps
 	+@$(BUILD) check VARIANT=$@
-# CPython's own tests of its executors, with ours in their place.
+# The system tests with their daemons on PostgreSQL, but for those of tests/system/not_on_postgres; SHORT=1: a dozen
+# that touch what a store does.
+POSTGRES_SHORT := batches batch_callback graph idempotency lifecycle limits_api promises queues restart retry schedules sessions
+NOT_ON_POSTGRES = $(shell sed -n 's/^\([a-z_]*\): .*/\1/p' tests/system/not_on_postgres)
+ON_POSTGRES = $(call program,$(filter-out $(NOT_ON_POSTGRES:%=tests/system/%.c),$(if $(SHORT),$(POSTGRES_SHORT:%=tests/system/test_%.c),$(SYSTEM))))
+.PHONY: test-postgres test-postgres-built
+test-postgres: test-deps
+	+@$(BUILD) test-postgres-built VARIANT=debug
+test-postgres-built: all $(ON_POSTGRES) $(call program,$(TOOLS))
+	@FUT_STORE=postgres $(B)/tests/tools/with_postgres tests/run.sh $(B) $(ON_POSTGRES)
+# CPython's own tests of its executors, with ours in their place; FUT_STORE=postgres: on PostgreSQL.
 .PHONY: python-test
 python-test: deps
 	@tests/deps.sh python
-	+@$(BUILD) all VARIANT=debug
-	@FUT_TEST_LIMIT=900 tests/run.sh build/debug tests/python/cpython.py
+	+@$(BUILD) all build/debug/tests/tools/with_postgres VARIANT=debug
+	@FUT_TEST_LIMIT=900 $(if $(filter postgres,$(FUT_STORE)),build/debug/tests/tools/with_postgres) \
+	    tests/run.sh build/debug tests/python/cpython.py
 # When schedules are due, in every zone of tzdata for ten years, against croniter, dateutil and zoneinfo.
 .PHONY: calendar
 calendar: test-deps

@@ -172,7 +172,7 @@ struct copy {
 static int put_row(void *copy, const struct copy_value *values)
 {
     struct copy *c = copy;
-    struct copy_value fitted[COPY_COLUMNS_MAX];
+    struct copy_value fitted[COPY_COLUMNS_MAX] = {{0}};
     char *owned[COPY_COLUMNS_MAX] = {NULL};
     size_t n = 0;
     for (; c->table->columns[n].kind; n++) {

@@ -63,7 +63,7 @@ static struct copy_value value_of(const PGresult *r, int i, enum copy_kind kind)
 static int read_rows(struct copy_side *s, const struct copy_table *t, copy_row_fn *fn, void *ctx,
                      struct fut_errbuf *err)
 {
-    struct copy_value values[COPY_COLUMNS_MAX];
+    struct copy_value values[COPY_COLUMNS_MAX] = {{0}};
     PGresult *r;
     int rc = 0;
     while (rc == 0 && (r = PQgetResult(s->b.c.pg)) != NULL) {

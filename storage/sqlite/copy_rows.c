@@ -100,7 +100,7 @@ static struct copy_value value_of(sqlite3_stmt *st, int i, enum copy_kind kind)
 static int copy_read(struct copy_side *s, const struct copy_table *t, copy_row_fn *fn, void *ctx,
                      struct fut_errbuf *err)
 {
-    struct copy_value values[COPY_COLUMNS_MAX];
+    struct copy_value values[COPY_COLUMNS_MAX] = {{0}};
     sqlite3_stmt *st = NULL;
     int step = SQLITE_ROW, rc = prepare_read(s, t, &st, err);
     while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {

@@ -51,7 +51,7 @@ static struct database *database;
 struct database *fixture_database(void)
 {
     if (!database)
-        database = database_new(0);
+        database = database_shared();
     return database;
 }
 

@@ -19,6 +19,16 @@ WAIT_S = 60 * FACTOR       # seconds after which a test gives up on an event
 sys.path.insert(0, PACKAGE)
 
 
+def _database(directory):
+    """A file there; or a schema of its own on the server of tests/tools/with_postgres ($FUT_STORE is "postgres")."""
+    if os.environ.get("FUT_STORE") != "postgres":
+        return os.path.join(directory, "futured.db")
+    schema = "p" + re.sub(r"\W", "_", os.path.basename(directory)).lower() + str(os.getpid())
+    url = "postgresql:///postgres?user=futured&host=" + os.environ["FUT_POSTGRES"]
+    subprocess.run(["psql", "-X", "-q", "-d", url, "-c", "CREATE SCHEMA " + schema], check=True)
+    return url + "&options=-csearch_path%3D" + schema
+
+
 class Daemon:
     """A futured in a directory of its own, on a port that the kernel chose. `handlers`: its handlers file."""
 
@@ -31,6 +41,7 @@ class Daemon:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(handlers, file)
             self.settings["FUTURED_HANDLERS"] = path
+        self.database = _database(self.directory)
         self.url = None
         self.start()
 
@@ -38,7 +49,7 @@ class Daemon:
         """Starts it, again at the address that it had."""
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG") or k.endswith("SAN_OPTIONS")}
         listen = self.settings.get("FUTURED_LISTEN") or (self.url or "http://127.0.0.1:0").partition("//")[2]
-        environment = {**keep, "HOME": self.directory, "FUTURED_DB": os.path.join(self.directory, "futured.db"),
+        environment = {**keep, "HOME": self.directory, "FUTURED_DB": self.database,
                        **self.settings, "FUTURED_LISTEN": listen}
         self.process = subprocess.Popen([os.path.join(BUILD, "futured")], cwd=self.directory, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

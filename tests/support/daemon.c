@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/task.h"
 #include "tests/support/api.h"
+#include "tests/support/database.h"
 #include "tests/support/dir.h"
 #include "tests/support/fail.h"
 #include "tests/support/http.h"
@@ -91,6 +92,30 @@ static void inherit(struct daemon *d, const char *name)
     free(setting);
 }
 
+/* A schema of its own on the server of the run. */
+static void use_postgres(struct daemon *d)
+{
+    const char *unique = strrchr(d->dir, '-') + 1;
+    struct database *server = database_shared();
+    char *sql = text_printf("CREATE SCHEMA \"d%s\"", unique);
+    char *schema = text_printf("%%22d%s%%22", unique);
+    char *url = database_url(server, schema);
+    char *setting = text_printf("FUTURED_DB=%s", url);
+    free(database_sql(server, sql));
+    daemon_set(d, setting);
+    free(setting);
+    free(url);
+    free(schema);
+    free(sql);
+    database_free(&server);
+}
+
+bool daemon_is_on_postgres(void)
+{
+    const char *store = getenv("FUT_STORE");
+    return store && strcmp(store, "postgres") == 0;
+}
+
 struct daemon *daemon_new(void)
 {
     struct daemon *d = xnew(struct daemon);
@@ -102,7 +127,10 @@ struct daemon *daemon_new(void)
     daemon_set(d, "FUTURED_LISTEN=127.0.0.1:0");
     daemon_set(d, "FUTURED_HTTP_NETWORKS=127.0.0.0/8,::1"); /* where the tests' servers are */
     set_path(d, "HOME", "");
-    set_path(d, "FUTURED_DB", "futured.db");
+    if (daemon_is_on_postgres())
+        use_postgres(d);
+    else
+        set_path(d, "FUTURED_DB", "futured.db");
     return d;
 }
 

@@ -10,6 +10,10 @@
 
 struct daemon;
 
+/* Do daemons of this run keep their tasks in PostgreSQL ($FUT_STORE is "postgres"), each in a
+ * schema of its own on the server of tests/tools/with_postgres, and not in a file of theirs? */
+bool daemon_is_on_postgres(void);
+
 /* A directory and settings; not running yet. */
 struct daemon *daemon_new(void);
 /* new, set each "NAME=value" (n of them), start. */

@@ -21,7 +21,7 @@
 struct database {
     char *dir, *data, *bin;
     const struct passwd *user; /* NULL: the test's own */
-    int is_durable;
+    int is_durable, is_shared;
     struct program *server;
 };
 
@@ -133,6 +133,18 @@ struct database *database_new(int is_durable)
     return d;
 }
 
+struct database *database_shared(void)
+{
+    const char *dir = getenv("FUT_POSTGRES");
+    if (!dir)
+        return database_new(0);
+    struct database *d = xnew(struct database);
+    d->bin = find_bin();
+    d->dir = xstrdup(dir);
+    d->is_shared = 1;
+    return d;
+}
+
 void database_stop(struct database *d, int sig)
 {
     int status;
@@ -149,7 +161,10 @@ void database_free(struct database **d_)
         return;
     if (d->server)
         database_stop(d, SIGQUIT);
-    dir_free(&d->dir);
+    if (d->is_shared)
+        free(d->dir);
+    else
+        dir_free(&d->dir);
     free(d->data);
     free(d->bin);
     free(d);

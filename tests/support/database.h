@@ -12,7 +12,11 @@ struct database;
  * for its disk at each commit, as servers do; else the machine's crash may cost it data. Blocks for
  * seconds. */
 struct database *database_new(int is_durable);
-/* Stops the server at once, removes what it has written, frees, NULLs. NULL ok. */
+/* The server whose socket's directory is in $FUT_POSTGRES, of tests/tools/with_postgres: others use
+ * it too, so it is not to be stopped. Without that, database_new(0). */
+struct database *database_shared(void);
+/* Stops the server, unless it is shared, at once, removes what it has written, frees, NULLs. NULL
+ * ok. */
 void database_free(struct database **d);
 /* The URL of its database with this schema first in the search path ("": the usual ones). What
  * psql can reach; free() it. */

@@ -206,6 +206,8 @@ END_TEST
 
 START_TEST(test_restart_second_daemon_on_the_same_file_is_refused)
 {
+    if (daemon_is_on_postgres()) /* which test_postgres has */
+        return;
     struct daemon *d = start(NULL), *second = daemon_new();
     char *db = daemon_path(d, "futured.db"), *said = NULL;
     char *setting = text_printf("FUTURED_DB=%s", db);
