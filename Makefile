@@ -289,8 +289,16 @@ path-count: deps
 
 # ---- worker programs ------------------------------------------------------------------------
 # The examples of the C SDK, as their users would build them: a program and plug-ins.
-EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so)
+EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so fib fib.so)
 tests-built: $(EXAMPLES)
+$(B)/workers/sdk/examples/fib.so: workers/sdk/examples/fib.c workers/sdk/futured_tasks.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared $(filter %.c,$^) -lcurl -ljansson -o $@
+$(B)/workers/sdk/examples/fib.so: workers/sdk/futured_tasks.h workers/sdk/futured_plugin.h
+$(B)/workers/sdk/examples/fib: $(patsubst %,$(B)/workers/sdk/%.o,examples/fib examples/tour_main futured_worker futured_tasks)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -lcurl -ljansson -o $@
 $(B)/workers/sdk/examples/%.so: workers/sdk/examples/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -340,8 +348,8 @@ $(B)/futured.8: systemd/futured.8 $(B)/futured
 
 install: all $(B)/futured.8 $(B)/future.1
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/futured $(B)/future
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h workers/sdk/futured_tasks.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.* workers/sdk/futured_tasks.*
 	install -D -m 755 systemd/backoff $(DESTDIR)$(PREFIX)/lib/futured/backoff
 	install -D -m 644 $(B)/futured.8 $(DESTDIR)$(SHARE)/man/man8/futured.8
 	install -D -m 644 systemd/futured-handlers.5 $(DESTDIR)$(SHARE)/man/man5/futured-handlers.5

@@ -44,8 +44,7 @@ struct store_config {
 
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back
  * (EVENT_LOSE), seeds core/id. No thread yet. Blocks. err: one sentence for the operator.
- * FUT_ERR_BUSY: another daemon has it. FUT_ERR_INVAL: not ours or newer. FUT_ERR_DAMAGED.
- * FUT_ERR_IO. */
+ * FUT_ERR_BUSY: another daemon has it. FUT_ERR_INVAL: not ours or newer. FUT_ERR_DAMAGED, _IO. */
 FUT_MUST_CHECK int store_open(const struct store_config *cfg, struct store **out,
                               struct fut_errbuf *err);
 
@@ -90,8 +89,7 @@ struct store_op {
     int rc;
 };
 
-/* What an operation does: one constant per verb, declared below beside the structure that it takes.
- */
+/* What an operation does: one constant per verb, beside the structure that it takes. */
 struct store_verb;
 /* Posts the operation at the beginning of the structure that the verb takes (see above). */
 FUT_MUST_CHECK int store_post(struct store *s, const struct store_verb *verb, struct store_op *op,
@@ -99,8 +97,7 @@ FUT_MUST_CHECK int store_post(struct store *s, const struct store_verb *verb, st
 
 #define STORE_FINGERPRINT_SIZE 32
 struct store_key {
-    const char *key; /* the idempotency key, which lives as long as what it stands for, with the
-                        principal's scope; borrowed until done */
+    const char *key; /* lives as long as what it stands for, with the principal's scope; borrowed */
     unsigned char fingerprint[STORE_FINGERPRINT_SIZE]; /* of the request that it stands for */
 };
 

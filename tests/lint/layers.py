@@ -8,7 +8,7 @@ import floors
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 # Headers that are included as their users include them.
-PUBLIC = {name: f"workers/sdk/{name}" for name in ("futured_plugin.h", "futured_worker.h")}
+PUBLIC = {name: f"workers/sdk/{name}" for name in ("futured_plugin.h", "futured_worker.h", "futured_tasks.h")}
 
 
 def findings(path):

@@ -390,6 +390,26 @@ START_TEST(test_tree_fib_in_shell)
 }
 END_TEST
 
+/* In C, as a program and as a plug-in. */
+START_TEST(test_tree_fib_in_c)
+{
+    char *path = daemon_built(_i ? "workers/sdk/examples/fib.so" : "workers/sdk/examples/fib");
+    char *json = _i ? text_printf("{\"fib\": {\"plugin\": \"%s\"}}", path)
+                    : text_printf("{\"fib\": {\"worker\": [\"%s\"]}}", path);
+    static const char *const settings[] = {"MAX_WORKERS=1"};
+    struct daemon *d = daemon_start_handlers(json, settings, 1);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"fib\",\"input\":6,\"timeout\":600}");
+    ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%s", api_str(f, "error.message"));
+    ck_assert_int_eq(api_int(f, "result"), 8);
+    ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
+    ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "started"), 30);
+    json_decref(f);
+    end(&d);
+    free(json);
+    free(path);
+}
+END_TEST
+
 /* The second wait of two that would never end is told so, with both; the first one goes on. */
 START_TEST(test_tree_circle_is_refused)
 {
@@ -544,5 +564,6 @@ int main(void)
     tcase_add_test(slow, test_tree_fib_of_15_with_one_worker);
     tcase_add_test(slow, test_tree_fib_in_javascript);
     tcase_add_test(slow, test_tree_fib_in_shell);
+    tcase_add_loop_test(slow, test_tree_fib_in_c, 0, 2);
     return suite_run_cases("system: tree", all, slow, NULL);
 }

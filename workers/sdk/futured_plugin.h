@@ -88,6 +88,12 @@ struct futured_host {
 
     /* What the plug-in's session has made of the init of the task's session; NULL: it has none. */
     void *(*session)(struct futured_task *task);
+
+    /* Where the daemon is ("http://…", "https://…" or "unix:/path") and the token of this attempt,
+     * with which it submits tasks and waits for them (futured_tasks.h does). "" where the plug-in
+     * does not say `submits`, or the daemon gives none out. */
+    const char *(*url)(struct futured_task *task);
+    const char *(*token)(struct futured_task *task);
 };
 
 struct futured_plugin {
@@ -110,6 +116,8 @@ struct futured_plugin {
      * broken, all its tasks fail, and `error` says why. NULL: this plug-in takes no init. */
     int (*session)(const struct futured_host *host, const char *id, const void *init, size_t n,
                    void **made, char *error, size_t error_size);
+
+    uint32_t submits; /* 1: its tasks submit others, so each has a url and a token */
 };
 
 extern const struct futured_plugin futured_plugin;

@@ -60,7 +60,7 @@ static size_t n_sessions;
 
 struct futured_task {
     struct message head;
-    char handler[256], id[64], trace[128];
+    char handler[256], id[64], trace[128], url[512], token[128];
     struct payload input, checkpoint, results;
     char checkpoint_type[TYPE_MAX_BYTES + 1]; /* "": there is none */
     int is_cancelled, is_answered, must_yield;
@@ -618,6 +618,16 @@ static void *host_session(struct futured_task *t)
     return NULL;
 }
 
+static const char *host_url(struct futured_task *t)
+{
+    return t->url;
+}
+
+static const char *host_token(struct futured_task *t)
+{
+    return t->token;
+}
+
 static const struct futured_host host = {
     .abi = FUTURED_PLUGIN_ABI,
     .size = sizeof(struct futured_host),
@@ -641,6 +651,8 @@ static const struct futured_host host = {
     .suspend_until = host_suspend_until,
     .results = host_results,
     .session = host_session,
+    .url = host_url,
+    .token = host_token,
 };
 
 /* ---- one task after another ------------------------------------------------------------------ */
@@ -732,6 +744,8 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
     key_text(&t->head, "handler", t->handler, sizeof(t->handler));
     key_text(&t->head, "task", t->id, sizeof(t->id));
     key_text(&t->head, "trace", t->trace, sizeof(t->trace));
+    key_text(&t->head, "url", t->url, sizeof(t->url));
+    key_text(&t->head, "token", t->token, sizeof(t->token));
     t->result_fd = -1;
     payload_read(&t->input, &t->head);
     plugin->run(&host, t);
@@ -750,11 +764,20 @@ static void greet(const char *more)
     say(header, NULL, 0);
 }
 
+static int submits(const struct futured_plugin *plugin)
+{
+    return plugin->size >= offsetof(struct futured_plugin, submits) + sizeof(plugin->submits) &&
+           plugin->submits;
+}
+
 static int serve(const struct futured_plugin *plugin)
 {
+    char more[64];
     if (plugin->begin)
         plugin->begin(&host);
-    greet(takes_sessions(plugin) ? " sessions=1" : "");
+    (void)snprintf(more, sizeof(more), "%s%s", takes_sessions(plugin) ? " sessions=1" : "",
+                   submits(plugin) ? " submits=1" : "");
+    greet(more);
     for (;;) {
         struct futured_task t = {.result_fd = -1};
         do {

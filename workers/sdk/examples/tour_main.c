@@ -1,4 +1,4 @@
-/* tour.c as a program of its own: tour [fork] */
+/* A plug-in as a program of its own: NAME [fork] */
 #include <string.h>
 
 #include "futured_worker.h"
