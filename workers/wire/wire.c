@@ -223,7 +223,6 @@ static const struct key {
     KEY("results=", &flag_kind, results),
     KEY("sessions=", &flag_kind, sessions),
     KEY("submits=", &flag_kind, token_wanted),
-    KEY("ahead=", &uint_kind, ahead),
     KEY("concurrency=", &uint_kind, concurrency),
     KEY("for_ms=", &uint_kind, for_ms), /* FIRST_OF_ALL: those before it are HELLO's alone */
     KEY("fraction=", &fraction_kind, fraction),
@@ -231,6 +230,7 @@ static const struct key {
     KEY("kind=", &word_kind, kind),
     KEY("pid=", &uint_kind, pid),
     KEY("fd=", &flag_kind, fd), /* FIRST_OF_RUN: those before it are a worker's alone */
+    KEY("ahead=", &uint_kind, ahead),
     KEY("task=", &word_kind, task),
     KEY("attempt=", &uint_kind, attempt),
     KEY("timeout_ms=", &uint_kind, timeout_ms),
@@ -243,8 +243,8 @@ static const struct key {
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
-#define FIRST_OF_ALL 10
-#define FIRST_OF_RUN 15
+#define FIRST_OF_ALL 9
+#define FIRST_OF_RUN 14
 
 static size_t first_key(enum wire_verb verb)
 {

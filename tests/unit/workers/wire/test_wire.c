@@ -55,6 +55,21 @@ START_TEST(test_wire_round_trip_of_every_field)
 }
 END_TEST
 
+/* A key that one side leaves out the other one never sees. */
+START_TEST(test_wire_says_that_a_task_comes_ahead)
+{
+    struct buf b = BUF_INIT;
+    struct wire_head h = WIRE_HEAD(WIRE_RUN), g;
+    h.id = 2;
+    h.ahead = 1;
+    ck_assert_int_eq(wire_put(&b, &h), 0);
+    b.data[b.len - 1] = '\0';
+    ck_assert_int_eq(wire_parse(b.data, b.len - 1, &g), 0);
+    ck_assert_uint_eq(g.ahead, 1);
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(test_wire_reads_the_documented_lines)
 {
     struct wire_head h;
@@ -172,6 +187,7 @@ int main(void)
 {
     TCase *lines = tcase_create("lines");
     tcase_add_test(lines, test_wire_round_trip_of_every_field);
+    tcase_add_test(lines, test_wire_says_that_a_task_comes_ahead);
     tcase_add_test(lines, test_wire_reads_the_documented_lines);
     tcase_add_loop_test(lines, test_wire_refuses_what_is_malformed, 0, FUT_COUNT(malformed));
     tcase_add_test(lines, test_wire_line_limits);
