@@ -122,7 +122,7 @@ static int make_scheduler(struct boot *b, struct fut_errbuf *err)
     return scheduler_new(&cfg, &b->scheduler, err);
 }
 
-#define SLOT_FDS 4 /* a channel with its memfds for a worker, pipes or a socket for an io task */
+#define SLOT_FDS 5 /* a channel, pipes and tickets of a worker, pipes or a socket of an io task */
 
 /* For slots that may be lent, in which another process runs beside the one that waits; where
  * descriptors are scarce a quarter of them, as few tasks ever lend. */

@@ -33,7 +33,7 @@ def client(library, case, calls):
 
     pools = standard if library == "standard" else futured
     lane, _, chunk = case.partition("/")
-    pool = pools.ThreadPoolExecutor(20) if lane == "io" else pools.ProcessPoolExecutor(2)
+    pool = pools.ThreadPoolExecutor(20) if lane == "io" else pools.ProcessPoolExecutor()
     with pool as executor:
         for _ in executor.map(nothing, range(50)):  # all have started
             pass

@@ -12,11 +12,15 @@ static struct worker_job *job_at(struct list_node *n)
 
 /* ---- life ---- */
 
+/* A program whose tasks have a limit of CPU time or output takes none ahead: what it uses between
+ * two tasks would be nobody's. */
 void worker_ahead_hello(struct worker_process *w, const struct wire_head *hello)
 {
     int fd = hello->ahead ? wire_stream_take_fd(&w->stream) : -1;
-    if (fd >= 0 && hello->ahead >= AHEAD_MAX)
-        w->tickets = tickets_open(fd);
+    if (fd >= 0 && w->max_jobs == 1 && !w->limits.cpu_ms && !w->limits.output_bytes)
+        w->tickets = tickets_open(fd, !w->is_builtin);
+    if (w->tickets)
+        w->max_ahead = hello->ahead < AHEAD_MAX ? (uint32_t)hello->ahead : AHEAD_MAX;
     fd_close(&fd);
 }
 
@@ -30,7 +34,7 @@ void worker_ahead_release(struct worker_process *w)
 bool worker_ahead_has_capacity(const struct worker_process *w)
 {
     if (!w->tickets || w->state != WORKER_READY || w->retiring || w->jobs.len != 1 ||
-        w->n_abandoned > 0 || w->ahead.len >= AHEAD_MAX)
+        w->n_abandoned > 0 || w->ahead.len >= w->max_ahead || job_at(list_front(&w->jobs))->is_lent)
         return false;
     /* The ticket of the task that it runs, as far as we know, may still be on offer, and later
      * tasks may have been given and taken back many times since. */

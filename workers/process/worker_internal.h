@@ -48,7 +48,7 @@ void worker_channel_flush(struct worker_process *w);
 /* Tells the fork server which task the CPU time of the process counts for; 0: none. */
 void worker_channel_count_cpu(struct worker_process *w, uint64_t task);
 
-/* ---- worker_ahead: tasks that a built-in's worker is given while it still runs another one. It
+/* ---- worker_ahead: tasks that a worker is given while it still runs another one. It
  * finds them in its socket when that one has ended and need not be woken for each. Those that it
  * has not begun can be taken back at any moment (tickets.h), so that nothing waits for a slow task
  * longer than it would in the scheduler. ---- */

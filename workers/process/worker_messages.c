@@ -41,8 +41,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     w->takes_tokens = h->token_wanted && !w->is_builtin;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;
-    if (w->is_builtin)
-        worker_ahead_hello(w, h);
+    worker_ahead_hello(w, h);
     w->state = h->fork ? WORKER_TEMPLATE : WORKER_READY;
     w->ready_mono_ms = w->idle_mono_ms = clock_mono_ms();
     loop_timer_clear(w->loop, &w->timer);

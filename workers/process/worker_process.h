@@ -129,6 +129,7 @@ struct worker_process {
     struct list jobs;        /* those that it runs */
     struct list ahead;       /* those that it was given and has not begun; only while it runs one */
     struct tickets *tickets; /* for these; NULL: it takes none ahead */
+    uint32_t max_ahead;      /* of these */
     uint64_t last_id;        /* of a RUN; a template's: of a FORK */
     uint32_t max_jobs;       /* tasks that it takes at once */
     struct worker_abandoned *abandoned; /* tasks that it still runs and nobody waits for */

@@ -141,7 +141,7 @@ bool worker_program_takes_now(const struct worker_program *p)
            (!p->broken_wall_ms && p->waiting.len == 0 && worker_program_is_on_cpu(p));
 }
 
-bool worker_program_takes_more(const struct worker_program *p)
+bool worker_program_takes_more(const struct worker_program *p, bool ahead)
 {
     uint64_t capacity = worker_program_is_on_cpu(p) ? 1 : 0; /* the one that makes it grow */
     bool any = false;
@@ -150,7 +150,7 @@ bool worker_program_takes_more(const struct worker_program *p)
         if (w->state != WORKER_READY || w->retiring)
             continue;
         any = true;
-        capacity += w->max_jobs;
+        capacity += w->max_jobs + (ahead ? w->max_ahead : 0);
     }
     return any && p->claimed < capacity;
 }
@@ -191,6 +191,8 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     struct worker_process *best = NULL;
     if (!list_is_empty(&p->waiting)) /* those have their slots and come first */
         return false;
+    if (job->task->init) /* its worker may have to be prepared first, which fails or takes long */
+        return false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         struct worker_process *w = worker_process_at(n);
         if (worker_ahead_has_capacity(w) && (!best || w->ahead.len < best->ahead.len))
@@ -199,6 +201,7 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     if (!best || worker_ahead_give(best, job) != 0)
         return false;
     job->program = p;
+    renew(p);
     return true;
 }
 
@@ -222,6 +225,8 @@ void worker_program_lend_job(struct worker_job *job, bool is_lent)
         return;
     job->is_lent = is_lent;
     p->lent += is_lent ? 1u : -1u;
+    if (is_lent && job->worker)
+        worker_ahead_give_up(job->worker); /* it may wait for these */
     if (is_lent)
         worker_program_fill(p);
     else

@@ -267,7 +267,7 @@ void attempt_restart_clock(struct attempt *a)
     set_timer(a);
 }
 
-static void end_token(struct attempt *a)
+void attempt_end_token(struct attempt *a)
 {
     if (a->token)
         attempt_token_end(a->s->cfg.tokens, &a->token);
@@ -277,7 +277,7 @@ const char *attempt_give_token(struct attempt *a, char text[ATTEMPT_TOKEN_SIZE])
 {
     struct attempt_tokens *tokens = a->s->cfg.tokens;
     const char *url = tokens ? attempt_token_url(tokens) : NULL;
-    FUT_ASSERT(!a->token);
+    attempt_end_token(a); /* of a worker that did not begin it */
     const struct attempt_who who = {.task = a->apply.task.spec->id,
                                     .attempt = a->apply.task.attempt,
                                     .lane = attempt_lane(a),
@@ -293,7 +293,7 @@ static void set_stop(struct attempt *a, enum stop_reason reason)
     a->stop = reason;
     if (reason != STOP_CANCELLED)
         return;
-    end_token(a); /* the store has ended it */
+    attempt_end_token(a); /* the store has ended it */
     atomic_fetch_sub_explicit(&attempt_slots(a)->claimed, 1, memory_order_relaxed);
 }
 
@@ -359,7 +359,7 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
     a->outcome = outcome;
     storing_forget(a);
     filling_forget(a);
-    end_token(a);
+    attempt_end_token(a);
     attempt_lend(a, false);
     attempt_move(a, ATTEMPT_ENDED);
     unblock_all(a->s);
@@ -382,7 +382,7 @@ void attempt_free(struct attempt *a)
     loop_timer_clear(a->s->loop, &a->timer);
     storing_forget(a);
     filling_forget(a);
-    end_token(a);
+    attempt_end_token(a);
     report_release(&a->report);
     task_outcome_unref(a->outcome);
     task_release(&a->apply.task);

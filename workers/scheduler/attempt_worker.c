@@ -259,6 +259,7 @@ static void on_given(struct worker_job *job)
 
 static void on_back(struct worker_job *job)
 {
+    attempt_end_token(attempt_of(job)); /* another worker is given another one */
     attempt_move(attempt_of(job), ATTEMPT_WAITING);
 }
 
@@ -279,9 +280,12 @@ static void prepare(struct attempt *a)
 
 bool attempt_worker_offer(struct attempt *a)
 {
+    struct worker_program *p = worker_set_program(a->s->workers, a->handler);
     prepare(a);
-    if (!worker_program_submit_ahead(worker_set_program(a->s->workers, a->handler), &a->as.worker))
+    if (!p || !worker_program_submit_ahead(p, &a->as.worker)) {
+        attempt_end_token(a);
         return false;
+    }
     a->kind = &attempt_worker_kind;
     attempt_move(a, ATTEMPT_OFFERED);
     return true;

@@ -46,7 +46,8 @@ static void leave_out_busy(struct scheduler *s, enum lane lane, struct exclusion
     size_t index = 0;
     for (struct list_node *i = list_first(programs); i; i = list_next(programs, i), index++) {
         const struct worker_program *p = program_at(i);
-        if (!p->handler || p->is_leaving || worker_program_takes_more(p))
+        if (!p->handler || p->is_leaving ||
+            worker_program_takes_more(p, ready_window(s, p->handler->info.lane) > 0))
             continue;
         out->excluded |= (uint64_t)1 << (index % 63);
         if (p->handler->info.lane == lane)

@@ -293,9 +293,11 @@ void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *o
 struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t number);
 /* It waits for other tasks from now on, and lends its slot; or it goes on. */
 void attempt_lend(struct attempt *a, bool waits);
-/* Gives the attempt a token, once, for its program. The daemon's address, or NULL: there are no
- * tokens, and text is untouched. */
+/* Gives the attempt a token, in place of one that it has, for its program. The daemon's address, or
+ * NULL: there are no tokens, and text is untouched. */
 const char *attempt_give_token(struct attempt *a, char text[ATTEMPT_TOKEN_SIZE]);
+/* The token that it has, if any, is worth nothing any more. */
+void attempt_end_token(struct attempt *a);
 /* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
 

@@ -122,18 +122,21 @@ static void begin(struct attempt *a)
     attempt_end(a, RUN_FAILED, task_outcome_error(end_code_text(END_UNKNOWN_HANDLER), message));
 }
 
-static struct worker_program *builtins(const struct scheduler *s)
+/* Of those that a busy worker has been given, the one that waits longest and for which another one
+ * is idle. */
+static struct attempt *find_misplaced(const struct lane_slots *slots)
 {
-    return FUT_CONTAINER(list_front(worker_set_programs(s->workers)), struct worker_program, link);
+    struct attempt *a = attempt_first(slots, ATTEMPT_OFFERED);
+    while (a && !worker_program_idle(a->as.worker.program))
+        a = attempt_next(a);
+    return a;
 }
 
-/* Offered ones come before those that nobody has; the one that waits longest is the first. */
-static void begin_offered(struct scheduler *s, struct lane_slots *slots)
+/* Offered ones come before those that nobody has. */
+static void begin_offered(struct lane_slots *slots)
 {
-    struct worker_program *p = builtins(s);
     struct attempt *a;
-    while (!is_full(slots) && (a = attempt_first(slots, ATTEMPT_OFFERED)) != NULL &&
-           worker_program_idle(p)) {
+    while (!is_full(slots) && (a = find_misplaced(slots)) != NULL) {
         a->kind->recall(a);
         if (a->state != ATTEMPT_WAITING)
             return; /* it has begun where it was */
@@ -143,8 +146,7 @@ static void begin_offered(struct scheduler *s, struct lane_slots *slots)
 
 static bool may_be_offered(const struct attempt *a)
 {
-    return a->handler && kind_of(a->handler, attempt_lane(a)) == &attempt_worker_kind &&
-           !a->handler->is_worker;
+    return a->handler && kind_of(a->handler, attempt_lane(a)) == &attempt_worker_kind;
 }
 
 /* In the order in which they would begin. */
@@ -268,7 +270,7 @@ void ready_begin(struct scheduler *s)
     for_each_lane (l) {
         struct lane_slots *slots = &s->lanes[l];
         begin_callbacks(s, slots);
-        begin_offered(s, slots);
+        begin_offered(slots);
         begin_waiting(slots, ATTEMPT_WAITING);
         if (suspect_runs(s)) { /* what an earlier claim has brought */
             give_back(slots, ATTEMPT_OFFERED);

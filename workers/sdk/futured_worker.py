@@ -58,16 +58,20 @@ A session (POST /v1/sessions) may have an `init`, which each process gets before
         return connect(init.json())      # task.session of its tasks; an exception breaks the session
 
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
-everything once and forks the workers from itself, which share its memory.
+everything once and forks the workers from itself, which share its memory. run(ahead=True): for tasks of a
+few milliseconds: a busy worker is sent the next ones. print() goes to the right task's log; what a task writes
+past Python (a program that it starts) may go to that of the one before.
 
 workers/wire/PROTOCOL.md of futured has the protocol that this speaks.
 """
 import array
+import collections
 import concurrent.futures
 import fcntl
 import functools
 import gc
 import http.client
+import io
 import json
 import mmap
 import os
@@ -94,6 +98,8 @@ RESULT_MAX = 1 << 30       # bytes
 TYPE_MAX = 127             # bytes of a content type
 SUSPEND_MAX = 31536000     # seconds
 SESSIONS_MAX = 64          # that a process is prepared for; the oldest gets its INIT again
+AHEAD = 8                  # tasks that a busy worker is sent
+TICKETS = 16               # places for their numbers
 LARGE = 262144             # results and checkpoints from here on go by descriptor
 MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
 
@@ -198,9 +204,11 @@ class _Channel:
 
     def __init__(self, fd):
         self.sock = socket.socket(fileno=fd)
-        self.buffer = bytearray()
+        self.buffer = b""   # what was read; its bytes from `at` on were not taken yet
+        self.at = 0
         self.fds = []  # that came, for the headers that come
         self.lock = threading.Lock()
+        self.page = self.tickets = None  # a file and its memory, for tasks that are sent ahead
 
     def fileno(self):
         return self.sock.fileno()
@@ -213,15 +221,27 @@ class _Channel:
                 fds = array.array("i")
                 fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
                 self.fds.extend(fds)
-        self.buffer += data
+        self.buffer = self.buffer[self.at:] + data if self.at < len(self.buffer) else data
+        self.at = 0
         return bool(data)
+
+    def take_rest(self):
+        """What was read and not taken, for another process to go on with."""
+        rest, self.buffer, self.at = self.buffer[self.at:], b"", 0
+        return rest
+
+    def put_back(self, rest):
+        """Bytes that come before all others."""
+        self.buffer, self.at = rest + self.buffer[self.at:], 0
 
     def _payload(self, size):
         """Exactly size bytes; never a byte of the next message."""
+        begin, have = self.at, len(self.buffer) - self.at
+        if size <= have:
+            self.at += size
+            return self.buffer[begin:self.at]
         data = bytearray(size)
-        have = min(size, len(self.buffer))
-        data[:have] = self.buffer[:have]
-        del self.buffer[:have]
+        data[:have] = self.take_rest()
         rest = memoryview(data)
         while have < size:
             n = self.sock.recv_into(rest[have:])
@@ -232,7 +252,7 @@ class _Channel:
 
     def waiting(self, timeout):
         """Is there something to read within so many seconds (None: for ever)?"""
-        if self.buffer:
+        if self.at < len(self.buffer):
             return True
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
@@ -240,15 +260,18 @@ class _Channel:
 
     def read(self):
         """(verb, id, keys, payload), or None at the end. By descriptor: the payload is a mmap."""
-        while b"\n" not in self.buffer:
-            if len(self.buffer) >= LINE_MAX:
+        while True:
+            end = self.buffer.find(b"\n", self.at)
+            if end >= 0:
+                break
+            if len(self.buffer) - self.at >= LINE_MAX:
                 raise ProtocolError("a header line over %d bytes" % LINE_MAX)
             if not self._receive():
                 if self.buffer:
                     raise ProtocolError("the stream ended inside a header line")
                 return None
-        line, _, rest = bytes(self.buffer).partition(b"\n")
-        self.buffer = bytearray(rest)
+        line = self.buffer[self.at:end]
+        self.at = end + 1
         verb, number, size, keys = _parse(line)
         if "fd" in keys and verb in ("RUN", "CHECKPOINT", "RESULTS", "INIT"):
             return verb, number, keys, self._map(size)
@@ -270,6 +293,27 @@ class _Channel:
             self.sock.sendall(line + payload if small else line)
             if not small:
                 self.sock.sendall(payload)
+
+    def write_hello(self, keys, ahead):
+        """HELLO. ahead: it takes tasks while it runs another one."""
+        if not (ahead and MEMFD):
+            self.write("HELLO %d 0%s" % (VERSION, keys))
+            return
+        self.page = _file_of(bytes(8 * TICKETS), writable=True)
+        self.tickets = mmap.mmap(self.page, 8 * TICKETS)
+        self.write_file("HELLO %d 0%s ahead=%d" % (VERSION, keys, AHEAD), self.page)
+
+    def takes(self, number):
+        """Whether a task that was sent ahead is still ours: from now on nobody else gets it."""
+        at = number % TICKETS * 8
+        fcntl.lockf(self.page, fcntl.LOCK_EX)
+        try:
+            is_ours = self.tickets[at:at + 8] == number.to_bytes(8, sys.byteorder)
+            if is_ours:
+                self.tickets[at:at + 8] = bytes(8)
+        finally:
+            fcntl.lockf(self.page, fcntl.LOCK_UN)
+        return is_ours
 
     def write_file(self, header, fd):
         """A message whose payload is in fd, sent with the header's first byte."""
@@ -296,6 +340,38 @@ def _parse(line):
 
 
 # ---- one task ----------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+
+
+class _Flag:
+    """A threading.Event, which takes longer to make than most tasks have any use for: made when somebody waits."""
+
+    __slots__ = ("_is_set", "_event")
+
+    def __init__(self):
+        self._is_set, self._event = False, None
+
+    def is_set(self):
+        return self._is_set
+
+    def set(self):
+        with _lock:
+            self._is_set = True
+            if self._event is not None:
+                self._event.set()
+
+    def clear(self):
+        with _lock:
+            self._is_set, self._event = False, None
+
+    def wait(self, seconds):
+        """Until it is set, for so long (None: for ever). Is it?"""
+        with _lock:
+            if self._is_set or seconds == 0:
+                return self._is_set
+            self._event = event = self._event or threading.Event()
+        return event.wait(seconds)
 
 
 class _Input:
@@ -335,8 +411,9 @@ class Task(_Input):
 
     def __init__(self, worker, number, keys, payload):
         self._worker, self._number, self._payload = worker, number, payload
-        self._cancel, self._yield, self._answered = (threading.Event() for _ in range(3))
-        self._saving, self._refused = threading.Lock(), None
+        self._is_ahead = "ahead" in keys
+        self._cancel, self._yield, self._answered = _Flag(), _Flag(), _Flag()
+        self._saving = self._refused = None
         self._restored = worker.restored.pop(number, None)
         self._results = worker.results.pop(number, None)
         self.id = keys.get("task", "")                #: the future's id
@@ -384,6 +461,8 @@ class Task(_Input):
         NotSaved, and the one before still counts. bytes, str, Result, or what JSON knows."""
         data, kind = _encode(value)
         data = memoryview(data).cast("B")
+        with _lock:
+            self._saving = self._saving or threading.Lock()
         with self._saving:
             self._answered.clear()
             self._worker.send("CHECKPOINT %d %d" % (self._number, len(data)), _check_type(kind), data)()
@@ -597,15 +676,15 @@ def _name_of(error):
     return name if name.strip("_") else "Exception"
 
 
-def _file_of(data):
-    """A sealed memfd with these bytes."""
+def _file_of(data, writable=False):
+    """A memfd with these bytes, sealed: it keeps its length and, if not writable, what is in it."""
     fd = os.memfd_create("futured-result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(fd, "wb", buffering=0, closefd=False) as file:
         rest = memoryview(data)
         while rest:
             rest = rest[file.write(rest):]
-    seals = [getattr(fcntl, name, value) for name, value in
-             (("F_SEAL_SEAL", 1), ("F_SEAL_SHRINK", 2), ("F_SEAL_GROW", 4), ("F_SEAL_WRITE", 8))]
+    names = (("F_SEAL_SEAL", 1), ("F_SEAL_SHRINK", 2), ("F_SEAL_GROW", 4), ("F_SEAL_WRITE", 8))
+    seals = [getattr(fcntl, name, value) for name, value in (names[:3] if writable else names)]
     fcntl.fcntl(fd, getattr(fcntl, "F_ADD_SEALS", 1033), sum(seals))
     return fd
 
@@ -614,9 +693,11 @@ def _file_of(data):
 
 
 class _Worker:
-    def __init__(self, fd, concurrency):
+    def __init__(self, fd, concurrency, ahead=False):
         self.channel = _Channel(fd)
         self.concurrency = concurrency
+        self.ahead = ahead and concurrency == 1
+        self.waiting = collections.deque()  # tasks that came while another one runs
         self.running = {}   # number: Task
         self.restored = {}  # number: (type, payload), of a task that comes next
         self.results = {}   # number: payload, likewise
@@ -625,9 +706,10 @@ class _Worker:
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
         memfd = " memfd=1" if MEMFD else ""
+        is_template = bool(more)
         more += " sessions=1" if _preparations else ""
-        self.channel.write("HELLO %d 0%s cancel=1 checkpoint=1 yield=1 results=1 submits=1%s%s"
-                           % (VERSION, size, memfd, more))
+        self.channel.write_hello("%s cancel=1 checkpoint=1 yield=1 results=1 submits=1%s%s" % (size, memfd, more),
+                                 self.ahead and not is_template)
 
     def serve(self):
         """Until the stream ends."""
@@ -640,18 +722,23 @@ class _Worker:
 
     def _loop(self, start):
         while True:
+            task = self.waiting.popleft() if self.waiting else self._read()
+            if task is None:
+                return
+            if not task._is_ahead or self.channel.takes(task._number):
+                self.running[task._number] = task
+                start(task)
+            del task
+
+    def _read(self):
+        """The next task, or None at the end of the stream."""
+        while True:
             message = self.channel.read()
             if message is None:
-                return
-            verb, number, keys, payload = message
-            if verb == "RUN":
-                task = Task(self, number, keys, payload)
-                del payload, message
-                self.running[number] = task
-                start(task)
-                del task
-            else:
-                self._other(verb, number, keys, payload)
+                return None
+            if message[0] == "RUN":
+                return Task(self, *message[1:])
+            self._other(*message)
 
     def _other(self, verb, number, keys, payload):
         task = self.running.get(number)  # None: it has just ended
@@ -706,7 +793,10 @@ class _Worker:
             message = self.channel.read()
             if message is None:
                 _exit(0)
-            self._other(*message)
+            if message[0] == "RUN" and self.ahead:
+                self.waiting.append(Task(self, *message[1:]))
+            else:
+                self._other(*message)
         except ProtocolError as error:
             _give_up(error)
 
@@ -736,7 +826,8 @@ class _Worker:
             (function,) = _handlers.values()
         if function is None:
             raise Permanent("this worker has no handler %r" % task.handler)
-        data, kind = _encode(function(task))
+        with _printed_by(task):
+            data, kind = _encode(function(task))
         data = memoryview(data).cast("B")
         if len(data) > RESULT_MAX:
             raise ValueError("the result is %d bytes; allowed: up to %d" % (len(data), RESULT_MAX))
@@ -768,6 +859,65 @@ class _Worker:
         text = text[:ERROR_MAX].decode("utf-8", "ignore").encode("utf-8")
         head = "FAIL %d %d%s kind=%s" % (task._number, len(text), word, kind)
         return lambda: self.channel.write(head, text)
+
+
+# ---- what is printed ---------------------------------------------------------------------------
+
+_printing = threading.local()
+
+
+class _Printed(io.TextIOBase):
+    """Standard output or error of a process with several tasks: what a thread writes is its task's log."""
+
+    def __init__(self, below):
+        self._below = below
+
+    encoding = property(lambda self: "utf-8")
+    buffer = property(lambda self: self._below.buffer)
+
+    def fileno(self):
+        return self._below.fileno()
+
+    def writable(self):
+        return True
+
+    def write(self, text):
+        lines = getattr(_printing, "lines", None)
+        if lines is None:
+            return self._below.write(text)
+        lines.append(text)
+        if "\n" in text:
+            self.flush()
+        return len(text)
+
+    def flush(self):
+        lines = getattr(_printing, "lines", None)
+        if not lines:
+            self._below.flush()
+            return
+        data = "".join(lines).encode("utf-8", "replace")
+        lines.clear()
+        task = _printing.task
+        for at in range(0, len(data), LOG_MAX):
+            piece = data[at:at + LOG_MAX]
+            task._worker.channel.write("LOG %d %d" % (task._number, len(piece)), piece)
+
+
+class _printed_by:
+    """While a task runs in this thread, what it prints is its own."""
+
+    def __init__(self, task):
+        self._task = task
+
+    def __enter__(self):
+        if type(sys.stdout) is _Printed:
+            _printing.task, _printing.lines = self._task, []
+
+    def __exit__(self, *_):
+        if hasattr(_printing, "lines"):
+            if _printing.lines:
+                _Printed.flush(sys.stdout)
+            del _printing.task, _printing.lines
 
 
 # ---- a process that forks its workers ----------------------------------------------------------
@@ -862,7 +1012,7 @@ def _give_up(error):
     _exit(1)
 
 
-def run(concurrency=1, fork=False):
+def run(concurrency=1, fork=False, ahead=False):
     """Serves until the daemon ends the stream; does not return."""
     if "FUTURED_WORKER_FD" not in os.environ:
         sys.exit("this is a worker program: name it in the handlers file of futured "
@@ -877,7 +1027,9 @@ def run(concurrency=1, fork=False):
         gc.freeze()  # what was loaded stays: looking at it costs time, and the marks would unshare it
         if fork:
             fd = _serve_template(fd, concurrency)
-        _Worker(fd, concurrency).serve()
+        if ahead and concurrency == 1:
+            sys.stdout, sys.stderr = _Printed(sys.stdout), _Printed(sys.stderr)
+        _Worker(fd, concurrency, ahead).serve()
     except ProtocolError as error:
         _give_up(error)
     except OSError:

@@ -1,6 +1,8 @@
 /* tickets: who has a task that was given ahead? A page of memory that the daemon and one worker
  * process share: the worker takes a task's ticket right before it begins, the daemon withdraws it
- * to give the task to somebody else; exactly one of the two succeeds. Neither ever waits. */
+ * to give the task to somebody else; exactly one of the two succeeds. The daemon never waits. A
+ * built-in's worker takes by an atomic operation; a program, which may be in any language, locks
+ * the file of the page for that (fcntl, F_SETLKW), and so does the daemon (F_SETLK). */
 #ifndef FUT_WORKERS_WIRE_TICKETS_H
 #define FUT_WORKERS_WIRE_TICKETS_H
 
@@ -16,8 +18,9 @@ struct tickets;
 /* The worker: makes the page; *out_fd is its descriptor, for the daemon and the caller's. NULL: no
  * memory for that. */
 struct tickets *tickets_new(int *out_fd);
-/* The daemon: maps it; fd stays the caller's. NULL: it is not such a page. */
-struct tickets *tickets_open(int fd);
+/* The daemon: maps it; fd stays the caller's. locked: the worker is a program. NULL: it is not such
+ * a page, or there is no descriptor for it. */
+struct tickets *tickets_open(int fd, bool locked);
 /* NULL ok. */
 void tickets_close(struct tickets **t);
 
@@ -26,7 +29,7 @@ void tickets_close(struct tickets **t);
 void tickets_offer(struct tickets *t, uint64_t id);
 /* The worker: true when the task is its own now. */
 FUT_MUST_CHECK bool tickets_take(struct tickets *t, uint64_t id);
-/* The daemon: true when the worker never begins it. */
+/* The daemon: true when the worker never begins it. False: it has begun, or will. */
 FUT_MUST_CHECK bool tickets_withdraw(struct tickets *t, uint64_t id);
 
 #endif

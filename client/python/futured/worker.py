@@ -123,7 +123,7 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
         except BaseException as error:
             raise _Failure("TransportError", "the call cannot be un-pickled: %s: %s" % (type(error).__name__, error),
                            trace_of(error)) from None
-        with printing(task):
+        with sdk._printed_by(task):
             value = function(*args, **kwargs)
         del function, args, kwargs
         data = _calls.encode_end(self.key, call.mac, task.id, pickle.dumps(value, _functions.PROTOCOL))
@@ -169,62 +169,6 @@ def call_bytes(payload: Any, content_type: str) -> bytes:
     return bytes(payload) if content_type == _calls.CALL_TYPE else _calls.from_text(bytes(payload))
 
 
-# ---- what is printed ---------------------------------------------------------------------------
-
-_printing = threading.local()
-
-
-class _Stream(io.TextIOBase):
-    """Standard output or error of a process with many tasks: what a thread writes is its task's log."""
-
-    def __init__(self, below: TextIO) -> None:
-        self._below = below
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8"
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        lines: Optional[List[str]] = getattr(_printing, "lines", None)
-        if lines is None:
-            return self._below.write(text)
-        lines.append(text)
-        if "\n" in text:
-            self.flush()
-        return len(text)
-
-    def flush(self) -> None:
-        lines: Optional[List[str]] = getattr(_printing, "lines", None)
-        if lines is None:
-            self._below.flush()
-            return
-        data = "".join(lines).encode("utf-8", "replace")
-        lines.clear()
-        task = _printing.task
-        for at in range(0, len(data), sdk.LOG_MAX):
-            piece = data[at:at + sdk.LOG_MAX]
-            task._worker.channel.write("LOG %d %d" % (task._number, len(piece)), piece)
-
-
-class printing:
-    """While a call runs in this thread, what it prints is of its task."""
-
-    def __init__(self, task: Any) -> None:
-        self._task = task
-
-    def __enter__(self) -> None:
-        if isinstance(sys.stdout, _Stream):
-            _printing.task, _printing.lines = self._task, []
-
-    def __exit__(self, *_: Any) -> None:
-        if isinstance(sys.stdout, _Stream):
-            sys.stdout.flush()
-            del _printing.task, _printing.lines
-
-
 # ---- a process for each session ----------------------------------------------------------------
 
 _SIZE = struct.Struct("!Q")
@@ -238,16 +182,21 @@ class _Handed(NamedTuple):
     leaves: bool               # the child that gives it ends now
 
 
-def _give(sock: socket.socket, message: Message, behind: bytes, leaves: bool = False) -> None:
-    data = pickle.dumps(((message[0], message[1], message[2], bytes(message[3])), behind, leaves))
+def _give(sock: socket.socket, message: Message, channel: Any, leaves: bool = False) -> None:
+    whole = (message[0], message[1], message[2], bytes(message[3]))
+    data = pickle.dumps((whole, channel.take_rest(), leaves))
     sock.sendall(_SIZE.pack(len(data)) + data)
 
 
-def _get(sock: socket.socket) -> Optional[_Handed]:
-    """Blocks; None at the end of the stream."""
+def _get(sock: socket.socket, channel: Any) -> Optional[_Handed]:
+    """Takes the channel over. Blocks; None at the end of the stream."""
     head = _exactly(sock, _SIZE.size)
     data = _exactly(sock, _SIZE.unpack(head)[0]) if head else b""
-    return _Handed(*pickle.loads(data)) if data else None
+    if not data:
+        return None
+    handed = _Handed(*pickle.loads(data))
+    channel.put_back(handed.behind)
+    return handed
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:
@@ -281,16 +230,14 @@ class _Child:
         channel = self.worker.channel
         while True:
             if message[0] == "RUN" and _session_of(message) == self.session and not self._is_spent():
-                self._run(message)
+                if "ahead" not in message[2] or channel.takes(message[1]):
+                    self._run(message)
                 message = channel.read() or _end(0)
                 continue
-            behind, channel.buffer = bytes(channel.buffer), bytearray()
-            _give(self.hub, message, behind, self._is_spent())
+            _give(self.hub, message, channel, self._is_spent())
             if self._is_spent():
                 _end(0)
-            back = _get(self.hub) or _end(0)
-            message = back.message
-            channel.buffer[:0] = back.behind
+            message = (_get(self.hub, channel) or _end(0)).message
 
     def _is_spent(self) -> bool:
         state = self.worker.sessions.get(self.session)
@@ -312,24 +259,22 @@ class Hub:
         self.children: "OrderedDict[bytes, Tuple[int, socket.socket]]" = OrderedDict()
 
     def serve(self) -> NoReturn:
-        self.channel.write("HELLO 1 0%s" % (" memfd=1" if sdk.MEMFD else ""))
+        self.channel.write_hello(" memfd=1" if sdk.MEMFD else "", True)
         message: Message = self.channel.read() or _end(0)
         while True:
             message = self._hand(_session_of(message), message)
 
     def _hand(self, session: bytes, message: Message) -> Message:
         """Gives the channel to the child of the session until it comes back with a message of another one."""
-        behind, self.channel.buffer = bytes(self.channel.buffer), bytearray()
         if session in self.children:
             self.children.move_to_end(session)
-            _give(self.children[session][1], message, behind)
+            _give(self.children[session][1], message, self.channel)
         else:
-            self._fork(session, message, behind)
+            self._fork(session, message)
         pid, sock = self.children[session]
-        back = _get(sock)
+        back = _get(sock, self.channel)
         if back is None:
             _die_as(pid)
-        self.channel.buffer[:0] = back.behind
         if back.leaves:
             self._forget(session)
         return back.message
@@ -339,7 +284,7 @@ class Hub:
         sock.close()
         os.waitpid(pid, 0)
 
-    def _fork(self, session: bytes, message: Message, behind: bytes) -> None:
+    def _fork(self, session: bytes, message: Message) -> None:
         while len(self.children) >= CHILDREN:
             self._forget(next(iter(self.children)))
         ours, theirs = socket.socketpair()
@@ -350,13 +295,13 @@ class Hub:
                 ours.close()
                 for _, sock in self.children.values():
                     sock.close()
-                self.channel.buffer[:0] = behind
                 _Child(theirs, self.channel, session, self.key).serve(message)
             except BaseException:
                 traceback.print_exc()
             finally:
                 _end(1)
         theirs.close()
+        self.channel.take_rest()  # the child has it
         self.children[session] = (pid, ours)
 
 
@@ -409,8 +354,9 @@ def main(arguments: List[str]) -> NoReturn:
     try:
         if lane == "cpu":
             fd = sdk._serve_template(fd, 1)
+        sys.stdout, sys.stderr = sdk._Printed(sys.stdout), sdk._Printed(sys.stderr)
+        if lane == "cpu":
             Hub(sdk._Channel(fd), key).serve()
-        sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr)  # type: ignore[assignment]
         CallWorker(fd, threads, key).serve()
     except sdk.ProtocolError as error:
         sdk._give_up(error)

@@ -1,8 +1,10 @@
 #include "tests/unit/workers/scripted.h"
 
+#include <fcntl.h>
 #include <limits.h>
 
 #include "tests/support/wait.h"
+#include "workers/wire/tickets.h"
 
 struct wire_stream scripted;
 
@@ -319,6 +321,35 @@ static void scripted_run(const struct wire_message *m)
     scripted_done(m->head.id, m->payload, (size_t)m->head.bytes);
 }
 
+static int scripted_page;
+static struct tickets *scripted_tickets;
+
+static void scripted_offer(struct wire_head *hello)
+{
+    scripted_tickets = tickets_new(&scripted_page);
+    int theirs = dup(scripted_page);
+    hello->ahead = 8;
+    if (!scripted_tickets || wire_stream_put_fds(&scripted, hello, &theirs, 1) != 0 ||
+        wire_stream_flush(&scripted, 0) != 0)
+        _exit(9);
+}
+
+static bool scripted_lock(short type)
+{
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+    return fcntl(scripted_page, F_SETLKW, &whole) == 0;
+}
+
+static bool scripted_takes(uint64_t id)
+{
+    if (!scripted_lock(F_WRLCK))
+        _exit(9);
+    bool is_ours = tickets_take(scripted_tickets, id);
+    if (!scripted_lock(F_UNLCK))
+        _exit(9);
+    return is_ours;
+}
+
 static void scripted_greet(int argc, char **argv)
 {
     struct wire_head h = WIRE_HEAD(WIRE_HELLO);
@@ -336,6 +367,10 @@ static void scripted_greet(int argc, char **argv)
             (void)signal(SIGTERM, SIG_IGN);
         if (strcmp(argv[i], "mute") == 0)
             return;
+        if (strcmp(argv[i], "ahead") == 0) {
+            scripted_offer(&h);
+            return;
+        }
     }
     scripted.peer_takes_fds = h.memfd;
     scripted_put(&h, NULL);
@@ -364,6 +399,8 @@ void scripted_main(int argc, char **argv)
         }
         if (rc != 0)
             exit(8);
+        if (m.head.verb == WIRE_RUN && m.head.ahead && !scripted_takes(m.head.id))
+            continue;
         if (m.head.verb == WIRE_RUN)
             scripted_run(&m);
         else if (m.head.verb == WIRE_CANCEL)

@@ -1,7 +1,7 @@
 /* scripted: a worker program for tests: the test's own executable, started again with the
  * argument "worker". Each task's input says what to do. Further arguments: keys of its greeting
- * ("cancel=1"), "die" (say why and exit before it), "once=FILE" (die the same while FILE is
- * missing), "mute" (never greet), "deaf" (ignores TERM). */
+ * ("cancel=1"), "ahead" (tasks are taken ahead), "die" (say why and exit before it), "once=FILE"
+ * (die the same while FILE is missing), "mute" (never greet), "deaf" (ignores TERM). */
 #ifndef FUT_TESTS_UNIT_WORKERS_SCRIPTED_H
 #define FUT_TESTS_UNIT_WORKERS_SCRIPTED_H
 

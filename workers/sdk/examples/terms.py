@@ -74,4 +74,5 @@ def terms(task):
 
 if __name__ == "__main__":
     options = dict(arg.partition("=")[::2] for arg in sys.argv[1:] if arg.startswith("--"))
-    worker.run(concurrency=int(options.get("--concurrency", 1)), fork="--fork" in options)
+    worker.run(concurrency=int(options.get("--concurrency", 1)), fork="--fork" in options,
+               ahead="--ahead" in options)

@@ -1,11 +1,16 @@
 /* Tasks that a worker is given while it runs another one: each runs once, whatever becomes of that
  * one and of the worker. A stopped process (SIGSTOP) is the slowest of workers. */
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
+#include "tests/unit/workers/scripted.h"
+#include "workers/process/worker_program.h"
 #include "workers/wire/tickets.h"
 
 /* FEW: one that runs and eight behind it, for each worker. */
@@ -50,7 +55,7 @@ START_TEST(test_tickets_have_one_owner)
     pthread_t t;
     int fd;
     theirs = tickets_new(&fd);
-    ck_assert(theirs && (ours = tickets_open(fd)));
+    ck_assert(theirs && (ours = tickets_open(fd, false)));
     close(fd);
     ck_assert_int_eq(pthread_barrier_init(&turn, NULL, 2), 0);
     thread_start(&t, "taker", take_all, NULL);
@@ -64,12 +69,51 @@ START_TEST(test_tickets_have_one_owner)
 }
 END_TEST
 
+static bool lock(int fd, short type, int how)
+{
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+    return fcntl(fd, how, &whole) == 0;
+}
+
+/* Those of a program: while it takes one the daemon withdraws none. */
+START_TEST(test_tickets_may_be_locked)
+{
+    int fd, ready[2], go[2];
+    char c;
+    theirs = tickets_new(&fd);
+    ck_assert(theirs && (ours = tickets_open(fd, true)));
+    ck_assert_int_eq(pipe(ready) | pipe(go), 0);
+    tickets_offer(ours, 1);
+    tickets_offer(ours, 2);
+    if (fork() == 0) { /* such locks are a process's */
+        bool ok = lock(fd, F_WRLCK, F_SETLKW) && write(ready[1], "x", 1) == 1 &&
+                  read(go[0], &c, 1) == 1 && tickets_take(theirs, 1);
+        _exit(!ok);
+    }
+    ck_assert_int_eq(read(ready[0], &c, 1), 1);
+    ck_assert(!tickets_withdraw(ours, 2));
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    int status;
+    ck_assert_int_gt(wait(&status), 0);
+    ck_assert_int_eq(status, 0);
+    ck_assert(!tickets_withdraw(ours, 1));
+    ck_assert(tickets_withdraw(ours, 2));
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(go[i]);
+    }
+    close(fd);
+    tickets_close(&ours);
+    tickets_close(&theirs);
+}
+END_TEST
+
 /* What might be cut short under the daemon is not looked at. */
 START_TEST(test_tickets_must_be_sealed)
 {
     int fd = memfd_create("not sealed", MFD_CLOEXEC);
     ck_assert_int_eq(ftruncate(fd, 4096), 0);
-    ck_assert_ptr_null(tickets_open(fd));
+    ck_assert_ptr_null(tickets_open(fd, false));
     close(fd);
 }
 END_TEST
@@ -79,7 +123,8 @@ END_TEST
 static struct task_id ids[MANY];
 static struct pool_worker *workers;
 static size_t n_workers;
-static uint64_t n_short; /* tasks that setup has run */
+static const char *handler, *program; /* what runs the short tasks */
+static uint64_t n_short;              /* tasks that setup has run */
 
 static void wait_succeeded(uint64_t n)
 {
@@ -87,7 +132,7 @@ static void wait_succeeded(uint64_t n)
 }
 
 /* At once, so that they come to the workers together; until these have begun. */
-static void submit(int n, const char *handler, const char *input, int64_t timeout_ms)
+static void submit(int n, const char *input, int64_t timeout_ms)
 {
     struct task tasks[MANY];
     struct store_submit o = {.tasks = tasks, .n = (size_t)n};
@@ -110,22 +155,43 @@ static bool are_known(void)
     free(workers);
     workers = live.view.workers(live.view.ctx, &n_workers);
     size_t n = 0;
-    for (size_t i = 0; i < n_workers; i++)
-        n += workers[i].pid > 0 && workers[i].state == POOL_WORKER_IDLE;
+    for (size_t i = 0; i < n_workers; i++) {
+        if (workers[i].pid > 0 && workers[i].state == POOL_WORKER_IDLE &&
+            strcmp(workers[i].program, program) == 0)
+            workers[n++] = workers[i];
+    }
     return n == WORKERS;
 }
 
 /* Until the lane has seen so many short attempts that it claims ahead, and all workers are there.
  */
-static void setup(void)
+static void start(void)
 {
     live_start(1, WORKERS);
     n_short = 0;
     do {
-        submit(SHORT, "echo", "1", 100000); /* enough for both */
+        submit(SHORT, "1", 100000); /* enough for both */
         n_short += SHORT;
         wait_succeeded(n_short);
     } while (!are_known());
+}
+
+static void setup(void)
+{
+    handler = "echo";
+    program = WORKER_BUILTINS_NAME;
+    start();
+}
+
+static void setup_program(void)
+{
+    static char file[2 * PATH_MAX];
+    (void)snprintf(file, sizeof(file),
+                   "{\"scripted\": {\"worker\": [\"%s\", \"worker\", \"ahead\"]}}",
+                   scripted_self());
+    live_file = file;
+    handler = program = "scripted";
+    start();
 }
 
 static void teardown(void)
@@ -159,7 +225,7 @@ static void expect(int from, int to, enum task_state state, uint32_t attempt)
 START_TEST(test_worker_ahead_is_taken_from_a_slow_worker)
 {
     stop_workers(1);
-    submit(MANY, "echo", "1", 100000);
+    submit(MANY, "1", 100000);
     wait_succeeded(n_short + MANY - 1);
     ck_assert_uint_eq(live_store_stats().live[LANE_CPU][TASK_QUEUED], 0);
     go_on(0);
@@ -171,7 +237,7 @@ END_TEST
 /* A worker may be slow at any point. */
 START_TEST(test_worker_ahead_runs_each_once)
 {
-    submit(MANY, "echo", "1", 100000);
+    submit(MANY, "1", 100000);
     for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(kill(workers[i % 2].pid, SIGSTOP), 0);
         wait_ms(1); /* any moment will do */
@@ -184,7 +250,7 @@ END_TEST
 START_TEST(test_worker_ahead_comes_back_from_an_ended_worker)
 {
     stop_workers(WORKERS);
-    submit(FEW, "echo", "1", 100000);
+    submit(FEW, "1", 100000);
     ck_assert_int_eq(kill(workers[0].pid, SIGKILL), 0);
     go_on(1);
     wait_succeeded(n_short + FEW - 1);
@@ -202,7 +268,7 @@ START_TEST(test_worker_ahead_outlives_a_timeout)
         long_ones[i] = live_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
         wait_for(live_store_stats().claimed > (uint64_t)i);
     }
-    submit(FEW - WORKERS, "echo", "1", 100000);
+    submit(FEW - WORKERS, "1", 100000);
     for (int i = 0; i < WORKERS; i++) {
         struct task t = live_wait(long_ones[i], TASK_FAILED);
         ck_assert_str_eq(t.outcome->code, "timeout");
@@ -216,7 +282,7 @@ END_TEST
 START_TEST(test_worker_ahead_may_be_cancelled)
 {
     stop_workers(WORKERS);
-    submit(FEW, "echo", "1", 100000);
+    submit(FEW, "1", 100000);
     for (int i = FEW - 4; i < FEW; i++)
         live_cancel_any(ids[i]);
     go_on(0);
@@ -224,14 +290,13 @@ START_TEST(test_worker_ahead_may_be_cancelled)
     expect(0, FEW - 4, TASK_SUCCEEDED, 1);
     ck_assert_uint_eq(live_store_stats().finished[TASK_CANCELLED], 4);
     ck_assert_uint_eq(live_stats().workers_died, 0);
-    ck_assert_uint_eq(live_stats().workers_alive, WORKERS);
 }
 END_TEST
 
 START_TEST(test_worker_ahead_is_released_by_a_drain)
 {
     stop_workers(WORKERS);
-    submit(FEW, "echo", "1", 100000);
+    submit(FEW, "1", 100000);
     ck_assert(scheduler_drain(live.s, 10));
     expect(0, FEW, TASK_QUEUED, 0);
 }
@@ -241,16 +306,18 @@ END_TEST
 START_TEST(test_worker_ahead_stops_at_any_time)
 {
     stop_workers(WORKERS);
-    submit(FEW, "echo", "1", 100000);
+    submit(FEW, "1", 100000);
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
-    TCase *t = tcase_create("tickets"), *w = tcase_create("workers");
+    TCase *t = tcase_create("tickets"), *w = tcase_create("workers"), *p = tcase_create("programs");
+    scripted_main(argc, argv);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_tickets_have_one_owner);
     tcase_add_test(t, test_tickets_must_be_sealed);
+    tcase_add_test(t, test_tickets_may_be_locked);
     tcase_set_timeout(w, 60);
     tcase_add_checked_fixture(w, setup, teardown);
     tcase_add_test(w, test_worker_ahead_is_taken_from_a_slow_worker);
@@ -260,5 +327,13 @@ int main(void)
     tcase_add_test(w, test_worker_ahead_may_be_cancelled);
     tcase_add_test(w, test_worker_ahead_is_released_by_a_drain);
     tcase_add_test(w, test_worker_ahead_stops_at_any_time);
-    return suite_run_cases("worker_ahead", t, w, NULL);
+    tcase_set_timeout(p, 60);
+    tcase_add_checked_fixture(p, setup_program, teardown);
+    tcase_add_test(p, test_worker_ahead_is_taken_from_a_slow_worker);
+    tcase_add_test(p, test_worker_ahead_runs_each_once);
+    tcase_add_test(p, test_worker_ahead_comes_back_from_an_ended_worker);
+    tcase_add_test(p, test_worker_ahead_may_be_cancelled);
+    tcase_add_test(p, test_worker_ahead_is_released_by_a_drain);
+    tcase_add_test(p, test_worker_ahead_stops_at_any_time);
+    return suite_run_cases("worker_ahead", t, w, p, NULL);
 }
