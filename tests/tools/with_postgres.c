@@ -2,6 +2,7 @@
  * (tests/support/database.h), whose socket's directory is in FUT_POSTGRES. Test programs share that
  * server; each test has a schema of its own there. --durable: it waits for its disk, as servers do.
  * Exits as the command does. */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ int main(int argc, char **argv)
         (void)fputs("usage: with_postgres [--durable] COMMAND...\n", stderr);
         return EX_USAGE;
     }
-    if (pipe(ends) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0)
         fail("cannot make a pipe");
     pid_t pid = fork();
     if (pid == 0) {
