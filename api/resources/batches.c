@@ -346,17 +346,9 @@ static void refuse_conflict(struct request *r, const struct work *w)
     request_problem(r, &p);
 }
 
-static void refuse_graph(struct request *r)
-{
-    struct problem p;
-    graph_refused(&r->op.submit, &p);
-    request_problem(r, &p);
-}
-
 static void submitted(struct request *r)
 {
     struct work *w = r->work;
-    struct problem p;
     int rc = r->op.base.rc;
     if (rc == FUT_ERR_STALE) {
         dispatch_refuse_ended(r);
@@ -365,10 +357,9 @@ static void submitted(struct request *r)
     } else if (rc == FUT_ERR_CONFLICT) {
         refuse_conflict(r, w);
     } else if (rc == FUT_ERR_TOO_BIG) {
-        submission_refuse_queue(&p);
-        request_problem(r, &p);
+        submission_check_queue_refused(r);
     } else if (w->n_edges && (rc == FUT_ERR_NOT_FOUND || rc == FUT_ERR_STATE)) {
-        refuse_graph(r);
+        submission_check_graph_refused(r);
     } else if (rc != 0) {
         request_fail(r, rc);
     } else if (r->op.submit.submitted == STORE_REPLAYED) {

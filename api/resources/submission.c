@@ -237,14 +237,6 @@ static int set_queue(void *to, const struct json_in_field *f, const json_t *v, s
     return 0;
 }
 
-void submission_refuse_queue(struct problem *p)
-{
-    problem_set(p, PROBLEM_INVALID_VALUE,
-                "\"queue\" names a new queue, and there are 10000 with unfinished tasks, which is "
-                "the most; nothing was stored.");
-    problem_set_field(p, "queue");
-}
-
 static int set_fair_key(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct reading *d = to;

@@ -117,8 +117,10 @@ FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char *
 FUT_MUST_CHECK int submission_check_url(const struct submission_rules *rules, const char *url,
                                         struct problem *p);
 
-/* The answer where the store has no place for one more queue. */
-void submission_refuse_queue(struct problem *p);
+/* Answers where the store has no place for one more queue. */
+void submission_check_queue_refused(struct request *r);
+/* Answers where the store has refused r->op.submit.refused_edge. */
+void submission_check_graph_refused(struct request *r);
 
 /* What does not come from the client's words. */
 struct submission_frame {

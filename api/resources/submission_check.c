@@ -5,6 +5,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/graph.h"
 #include "api/resources/submission.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -200,4 +201,23 @@ struct submission_rules submission_check_rules(struct request *r)
                                      .allow = r->api->cfg.allow,
                                      .store = r->api->cfg.store,
                                      .no_code = !(r->scopes & AUTH_CODE)};
+}
+
+/* ---- what the store refuses ------------------------------------------------------------------ */
+
+void submission_check_queue_refused(struct request *r)
+{
+    struct problem p;
+    problem_set(&p, PROBLEM_INVALID_VALUE,
+                "\"queue\" names a new queue, and there are 10000 with unfinished tasks, which is "
+                "the most; nothing was stored.");
+    problem_set_field(&p, "queue");
+    request_problem(r, &p);
+}
+
+void submission_check_graph_refused(struct request *r)
+{
+    struct problem p;
+    graph_refused(&r->op.submit, &p);
+    request_problem(r, &p);
 }

@@ -92,20 +92,6 @@ static bool is_about_unique(const struct request *r)
     return o->submitted == STORE_COALESCED || (o->session.hi && r->task.spec->unique && !o->key);
 }
 
-static void refuse_queue(struct request *r)
-{
-    struct problem p;
-    submission_refuse_queue(&p);
-    request_problem(r, &p);
-}
-
-static void refuse_graph(struct request *r)
-{
-    struct problem p;
-    graph_refused(&r->op.submit, &p);
-    request_problem(r, &p);
-}
-
 static void submitted(struct request *r)
 {
     if (r->share.bytes)
@@ -117,9 +103,9 @@ static void submitted(struct request *r)
     else if (r->op.base.rc == FUT_ERR_CONFLICT && is_about_unique(r))
         refuse_unique(r);
     else if (r->op.base.rc == FUT_ERR_TOO_BIG)
-        refuse_queue(r);
+        submission_check_queue_refused(r);
     else if (r->n_edges && (r->op.base.rc == FUT_ERR_NOT_FOUND || r->op.base.rc == FUT_ERR_STATE))
-        refuse_graph(r);
+        submission_check_graph_refused(r);
     else if (r->op.base.rc != 0)
         request_fail(r, r->op.base.rc);
     else if (r->op.submit.submitted != STORE_NEW)

@@ -60,19 +60,14 @@ int sqlite_set_callback(struct backend *b, uint64_t key, struct task_id callback
 
 /* ---- reading: a reader thread ---------------------------------------------------------------- */
 
-static int column_or(sqlite3_stmt *st, int i, int null)
-{
-    return sqlite3_column_type(st, i) == SQLITE_NULL ? null : sqlite3_column_int(st, i);
-}
-
 static struct task_outcome *read_outcome(sqlite3_stmt *st)
 {
     return task_outcome_new(&(struct task_outcome){
         .code = column_text(st, 4),
         .message = column_text(st, 5),
-        .exit_code = column_or(st, 6, -1),
-        .signal = column_or(st, 7, 0),
-        .oom = (enum task_oom)column_or(st, 8, TASK_OOM_UNKNOWN),
+        .exit_code = sqlite_int_or(st, 6, -1),
+        .signal = sqlite_int_or(st, 7, 0),
+        .oom = (enum task_oom)sqlite_int_or(st, 8, TASK_OOM_UNKNOWN),
         .max_rss_kib = (uint64_t)sqlite3_column_int64(st, 9),
         .cpu_ms = (uint64_t)sqlite3_column_int64(st, 10),
         .log = sqlite3_column_blob(st, 11),

@@ -401,6 +401,12 @@ int sqlite_log(struct backend_reader *r, struct store_log *o);
 #define SQLITE_BUSY_MS 5000 /* how long a connection waits for another, as in its settings */
 #define SQLITE_MEMBER_POS (SPEC_COLUMN_COUNT + 8) /* column of W_UNFINISHED */
 
+/* The column's number, or null where it is NULL. */
+static inline int sqlite_int_or(sqlite3_stmt *st, int i, int null)
+{
+    return sqlite3_column_type(st, i) == SQLITE_NULL ? null : sqlite3_column_int(st, i);
+}
+
 /* Small binding helpers; indexes begin at 1. */
 static inline void bind_int(sqlite3_stmt *st, int i, int64_t v)
 {

@@ -116,20 +116,15 @@ int sqlite_reader_open(struct backend *b, struct backend_reader **out)
     return 0;
 }
 
-static int column_or(sqlite3_stmt *st, int i, int null)
-{
-    return sqlite3_column_type(st, i) == SQLITE_NULL ? null : sqlite3_column_int(st, i);
-}
-
 static struct task_outcome *read_outcome(sqlite3_stmt *st, bool whole)
 {
     struct task_outcome o = {
         .code = column_text(st, C_CODE),
         .message = column_text(st, C_MESSAGE),
         .error_type = column_text(st, C_ERROR_TYPE),
-        .exit_code = column_or(st, C_EXIT, -1),
-        .signal = column_or(st, C_SIGNAL, 0),
-        .oom = (enum task_oom)column_or(st, C_OOM, TASK_OOM_UNKNOWN),
+        .exit_code = sqlite_int_or(st, C_EXIT, -1),
+        .signal = sqlite_int_or(st, C_SIGNAL, 0),
+        .oom = (enum task_oom)sqlite_int_or(st, C_OOM, TASK_OOM_UNKNOWN),
         .max_rss_kib = (uint64_t)sqlite3_column_int64(st, C_RSS),
         .cpu_ms = (uint64_t)sqlite3_column_int64(st, C_CPU),
     };

@@ -128,6 +128,28 @@ void fixture_reopen(struct fixture *k)
     store_start(k->store);
 }
 
+void fixture_reopen_kept(struct fixture *k)
+{
+    if (strcmp(k->backend, "memory") != 0)
+        fixture_reopen(k);
+}
+
+void fixture_open_retaining(struct fixture *k, const char *backend, int64_t retention_ms)
+{
+    fixture_open(k, backend);
+    fixture_stop(k);
+    k->cfg.retention_ms = retention_ms;
+    fixture_reopen(k);
+}
+
+void fixture_wait_pruned(struct fixture *k, uint64_t n)
+{
+    int64_t deadline = clock_mono_ms() + 10000;
+    while (fixture_stats(k).pruned < n && clock_mono_ms() < deadline)
+        (void)sched_yield();
+    ck_assert_uint_eq(fixture_stats(k).pruned, n);
+}
+
 void fixture_close(struct fixture *k)
 {
     static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
@@ -488,6 +510,13 @@ int fixture_batch_get(struct fixture *k, struct store_batch_get *o)
 int fixture_members(struct fixture *k, struct store_members *o)
 {
     return wait_done(store_post(k->store, &store_verb_members, &o->op, on_done), &o->op);
+}
+
+struct task fixture_claim_one(struct fixture *k)
+{
+    struct task t;
+    ck_assert_uint_eq(fixture_claim(k, LANE_IO, 1, &t), 1);
+    return t;
 }
 
 int fixture_recall(struct fixture *k, enum lane lane)

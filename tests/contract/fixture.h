@@ -30,6 +30,12 @@ struct store_stats fixture_stats(struct fixture *k);
 void fixture_wait_looks(struct fixture *k);
 /* Opens again on the same directory. */
 void fixture_reopen(struct fixture *k);
+/* Likewise where the backend keeps what it has: not in memory. */
+void fixture_reopen_kept(struct fixture *k);
+/* As fixture_open, with this retention. */
+void fixture_open_retaining(struct fixture *k, const char *backend, int64_t retention_ms);
+/* Waits (10 s at most) until the retention has deleted n in all. */
+void fixture_wait_pruned(struct fixture *k, uint64_t n);
 /* Stops if needed, removes the directory. */
 void fixture_close(struct fixture *k);
 
@@ -48,6 +54,8 @@ struct task_id fixture_submit(struct fixture *k, enum lane lane, const char *inp
 int fixture_submit_n(struct fixture *k, const struct task *tasks, size_t n);
 /* Claims up to max; tasks are the caller's to release. Waits until there is one. */
 size_t fixture_claim(struct fixture *k, enum lane lane, size_t max, struct task *tasks);
+/* Claims one of the io lane, the caller's to release. */
+struct task fixture_claim_one(struct fixture *k);
 int fixture_recall(struct fixture *k, enum lane lane);
 /* Applies an event to a snapshot, which is brought up to date on success. */
 int fixture_apply(struct fixture *k, struct task *t, enum task_event ev, const struct task_in *in);

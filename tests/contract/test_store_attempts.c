@@ -8,14 +8,6 @@
 
 static struct fixture k;
 
-/* Gives a fresh task another spec; what spec refers to is the old one's. */
-static void set_spec(struct task *t, const struct task_spec *spec)
-{
-    struct task_spec *fresh = task_spec_new(spec);
-    task_spec_unref(t->spec);
-    t->spec = fresh;
-}
-
 static void begin(int i)
 {
     fixture_open(&k, fixture_backends[i]);
@@ -213,10 +205,10 @@ START_TEST(test_store_revive_wants_its_unique_key_and_capacity)
     struct task one = fixture_task(LANE_IO, "echo", "x"), two = fixture_task(LANE_IO, "echo", "y");
     struct task_spec spec = *one.spec;
     spec.unique = "key";
-    set_spec(&one, &spec);
+    fixture_respec(&one, &spec);
     spec = *two.spec;
     spec.unique = "key";
-    set_spec(&two, &spec);
+    fixture_respec(&two, &spec);
     ck_assert_int_eq(fixture_submit_n(&k, &one, 1), 0);
     struct task t = run_once(EVENT_FAIL, "exit"), seen;
     ck_assert_int_eq(fixture_submit_n(&k, &two, 1), 0);
@@ -266,7 +258,7 @@ static struct task callback_for(struct task_id after)
     struct task c = fixture_task(LANE_CPU, "callback", "{}");
     struct task_spec spec = *c.spec;
     spec.after = after;
-    set_spec(&c, &spec);
+    fixture_respec(&c, &spec);
     c.state = TASK_SCHEDULED;
     return c;
 }
@@ -278,7 +270,7 @@ START_TEST(test_store_revive_has_a_callback_of_its_own)
     pair[1] = callback_for(pair[0].spec->id);
     struct task_spec spec = *pair[0].spec;
     spec.callback = pair[1].spec->id;
-    set_spec(&pair[0], &spec);
+    fixture_respec(&pair[0], &spec);
     ck_assert_int_eq(fixture_submit_n(&k, pair, 2), 0);
     struct task t = run_once(EVENT_FAIL, "exit"), called, seen;
     ck_assert_uint_eq(fixture_claim(&k, LANE_CPU, 1, &called), 1);
@@ -318,7 +310,7 @@ START_TEST(test_store_keeps_the_policy_of_a_task)
                                        .max_ms = 500,
                                        .says_jitter = true,
                                        .jitter_percent = 0};
-    set_spec(&one, &spec);
+    fixture_respec(&one, &spec);
     ck_assert_int_eq(fixture_submit_n(&k, &one, 1), 0);
     if (strcmp(k.backend, "memory") != 0)
         fixture_reopen(&k);

@@ -18,13 +18,6 @@ static void end(void)
     fixture_close(&k);
 }
 
-static struct task claim(void)
-{
-    struct task t;
-    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
-    return t;
-}
-
 static void has(const struct task *t, const char *text, uint32_t attempt)
 {
     const struct task_checkpoint *c = t->checkpoint;
@@ -58,7 +51,7 @@ START_TEST(test_store_checkpoint_comes_with_the_next_attempt)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim(), seen;
+    struct task t = fixture_claim_one(&k), seen;
     ck_assert_ptr_null(t.checkpoint);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "first"), 0);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "second"), 0);
@@ -68,11 +61,11 @@ START_TEST(test_store_checkpoint_comes_with_the_next_attempt)
     ck_assert_uint_eq(seen.checkpoint->len, strlen("second"));
     task_release(&seen);
     apply(&t, EVENT_RETRY);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_uint_eq(t.attempt, 2);
     has(&t, "second", 1);
     apply(&t, EVENT_RELEASE);
-    t = claim();
+    t = fixture_claim_one(&k);
     has(&t, "second", 1);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, ""), 0);
     kept(id, "", 2);
@@ -85,12 +78,12 @@ START_TEST(test_store_checkpoint_is_compare_and_set)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim(), late;
+    struct task t = fixture_claim_one(&k), late;
     task_copy(&late, &t);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "mine"), 0);
     apply(&t, EVENT_RETRY);
     ck_assert_int_eq(fixture_checkpoint(&k, &late, "late"), FUT_ERR_STALE); /* scheduled */
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_checkpoint(&k, &late, "late"), FUT_ERR_STALE); /* another attempt */
     kept(id, "mine", 1);
     apply(&t, EVENT_CANCEL);
@@ -108,7 +101,7 @@ START_TEST(test_store_checkpoint_goes_with_success)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "half"), 0);
     ck_assert_int_eq(fixture_succeed(&k, &t, "done"), 0);
     ck_assert_ptr_null(t.checkpoint);
@@ -122,21 +115,21 @@ START_TEST(test_store_checkpoint_of_a_failure_is_kept_for_another_life)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "half"), 0);
     apply(&t, EVENT_FAIL);
     kept(id, "half", 1);
     ck_assert_int_eq(fixture_get(&k, id, &t), 0);
     ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     has(&t, "half", 1);
     apply(&t, EVENT_FAIL);
     ck_assert_int_eq(fixture_get(&k, id, &t), 0);
     ck_assert_int_eq(fixture_revive_fresh(&k, &t), 0);
     ck_assert_ptr_null(t.checkpoint);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_ptr_null(t.checkpoint);
     apply(&t, EVENT_FAIL);
     kept(id, NULL, 0);
@@ -148,7 +141,7 @@ START_TEST(test_store_checkpoint_of_another_life_that_is_refused_stays)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim(), late;
+    struct task t = fixture_claim_one(&k), late;
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "half"), 0);
     apply(&t, EVENT_FAIL);
     ck_assert_int_eq(fixture_get(&k, id, &t), 0);
@@ -166,7 +159,7 @@ START_TEST(test_store_checkpoint_goes_with_its_future)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_checkpoint(&k, &t, "half"), 0);
     apply(&t, EVENT_FAIL);
     ck_assert_int_eq(fixture_delete(&k, id), 0);
@@ -183,12 +176,12 @@ START_TEST(test_store_checkpoint_survives_the_daemon)
     large[TASK_CHECKPOINT_MAX] = '\0';
     if (strcmp(k.backend, "memory") != 0) { /* which forgets */
         struct task_id id = fixture_submit(&k, LANE_IO, "x");
-        struct task t = claim();
+        struct task t = fixture_claim_one(&k);
         ck_assert_int_eq(fixture_checkpoint(&k, &t, large), 0);
         task_release(&t);
         fixture_reopen(&k);
         kept(id, large, 1);
-        t = claim();
+        t = fixture_claim_one(&k);
         ck_assert_uint_eq(t.attempt, 2);
         ck_assert_uint_eq(t.daemon_deaths, 1);
         has(&t, large, 1);
@@ -229,13 +222,13 @@ START_TEST(test_store_suspended_task_is_not_charged_and_does_not_expire)
     ck_assert_int_gt(seen.due_wall_ms, 0);
     task_release(&seen);
     task_release(&t);
-    t = claim(); /* 500 ms later: longer than it might have waited to begin */
+    t = fixture_claim_one(&k); /* 500 ms later: longer than it might have waited to begin */
     ck_assert_uint_eq(t.attempt, 1);
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
     ck_assert(!seen.is_suspended);
     task_release(&seen);
     apply(&t, EVENT_RELEASE);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_uint_eq(t.attempt, 1);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_RETRY, &(struct task_in){.due_in_ms = 60000}), 0);
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);

@@ -64,12 +64,6 @@ static void expect(const struct task *t, enum task_state state, const char *code
     task_release(&seen);
 }
 
-static void reopen(void)
-{
-    if (strcmp(k.backend, "memory") != 0)
-        fixture_reopen(&k);
-}
-
 /* 0 -> {1, 2} -> 3: what waits is in no line, also behind a restart. */
 START_TEST(test_store_graph_diamond_runs_in_order)
 {
@@ -80,10 +74,10 @@ START_TEST(test_store_graph_diamond_runs_in_order)
                                  inside(t, 1, 3, STORE_ON_SUCCESS),
                                  inside(t, 2, 3, STORE_ON_SUCCESS)};
     ck_assert_int_eq(submit(t, 4, edges, 4), 0);
-    reopen();
+    fixture_reopen_kept(&k);
     finish(&t[0], true);
     finish(&t[1], true);
-    reopen();
+    fixture_reopen_kept(&k);
     expect(&t[3], TASK_SCHEDULED, NULL);
     finish(&t[2], true);
     finish(&t[3], true);
@@ -158,7 +152,7 @@ START_TEST(test_store_graph_retry_revives)
     task_release(&seen);
     for (int i = 1; i < 4; i++)
         expect(&t[i], TASK_SCHEDULED, NULL);
-    reopen();
+    fixture_reopen_kept(&k);
     for (int i = 0; i < 4; i++)
         finish(&t[i], true);
     release(t, 4);
@@ -179,7 +173,7 @@ START_TEST(test_store_graph_deleted_parents_stay_failed)
     finish(&t[2], false);
     expect(&t[1], TASK_CANCELLED, "parent_failed");
     ck_assert_int_eq(fixture_delete(&k, t[0].spec->id), 0);
-    reopen();
+    fixture_reopen_kept(&k);
     ck_assert_int_eq(fixture_get(&k, t[1].spec->id, &seen), 0);
     ck_assert_int_eq(fixture_revive(&k, &seen), FUT_ERR_STATE);
     task_release(&seen);
@@ -274,7 +268,7 @@ START_TEST(test_store_graph_waits_for_parents_then_for_a_time)
                                  inside(t, 0, 2, STORE_ON_SUCCESS),
                                  inside(t, 0, 3, STORE_ON_SUCCESS)};
     ck_assert_int_eq(submit(t, 4, edges, 3), 0);
-    reopen();
+    fixture_reopen_kept(&k);
     for (size_t i = 1; i < 4; i++) {
         ck_assert_int_eq(fixture_get(&k, t[i].spec->id, &seen), 0);
         ck_assert_int_eq(seen.due_wall_ms, 0);
@@ -294,7 +288,7 @@ START_TEST(test_store_graph_waits_for_parents_then_for_a_time)
     task_release(&seen);
     finish(&t[2], true);
     ck_assert_int_ge(clock_wall_ms(), ended_ms + 700);
-    reopen();
+    fixture_reopen_kept(&k);
     finish(&t[3], true);
     ck_assert_int_ge(clock_wall_ms(), now_ms + 4000);
     release(t, 4);
@@ -322,7 +316,7 @@ START_TEST(test_store_graph_behind_a_batch)
     t[2].state = TASK_SCHEDULED;
     struct store_submit o = {.tasks = t, .n = 3, .edges = edges, .n_edges = 2, .batch = &batch};
     ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
-    reopen();
+    fixture_reopen_kept(&k);
     struct store_batch_get get = {.id = batch.id};
     ck_assert_int_eq(fixture_batch_get(&k, &get), 0);
     ck_assert_uint_eq(get.batch.total, 2);
@@ -433,7 +427,7 @@ START_TEST(test_store_graph_fills_inputs)
     got = fill(&child, 100, "{\"a\": [1.0, 2], \"b\":{\"n\": 1.0}}", NULL);
     ck_assert_int_eq(fixture_apply(&k, &got, EVENT_RELEASE, NULL), 0);
     task_release(&got);
-    reopen();
+    fixture_reopen_kept(&k);
     got = fill(&child, 100, "{\"a\": [1.0, 2], \"b\":{\"n\": 1.0}}", NULL);
     ck_assert_int_eq(fixture_apply(&k, &got, EVENT_FAIL, NULL), 0);
     ck_assert_int_eq(fixture_revive(&k, &got), 0);

@@ -13,15 +13,6 @@
 
 static struct fixture k;
 
-/* retention_ms: the store's. */
-static void begin(int i, int64_t retention_ms)
-{
-    fixture_open(&k, fixture_backends[i]);
-    fixture_stop(&k);
-    k.cfg.retention_ms = retention_ms;
-    fixture_reopen(&k);
-}
-
 static void end(void)
 {
     fixture_close(&k);
@@ -31,14 +22,6 @@ static void keep(const char *queue, int64_t ms)
 {
     struct store_queue is = {.retention_ms = ms};
     ck_assert_int_eq(fixture_queue_set(&k, queue, STORE_QUEUE_RETENTION, &is), 0);
-}
-
-static void wait_pruned(uint64_t n)
-{
-    int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (fixture_stats(&k).pruned < n && clock_mono_ms() < deadline)
-        (void)sched_yield();
-    ck_assert_uint_eq(fixture_stats(&k).pruned, n);
 }
 
 static bool is_there(struct task_id id)
@@ -90,19 +73,19 @@ static struct task_id finish_new(const char *queue)
 
 START_TEST(test_store_retention_of_a_queue_is_longer)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     keep("audit", HOUR_MS);
     struct task_id kept = finish_new("audit");
     (void)finish_new(NULL);
     (void)finish_new("mail");
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert(is_there(kept));
     if (strcmp(k.backend, "memory") != 0) {
         fixture_stop(&k);
         fixture_reopen(&k);
         (void)finish_new(NULL);
         (void)finish_new("audit");
-        wait_pruned(1);
+        fixture_wait_pruned(&k, 1);
         ck_assert(is_there(kept));
     }
     ck_assert_int_eq(fixture_delete(&k, kept), 0);
@@ -112,13 +95,13 @@ END_TEST
 
 START_TEST(test_store_retention_of_a_queue_is_shorter)
 {
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     keep("bulk", 1);
     keep(TASK_QUEUE_DEFAULT, 2);
     (void)finish_new("bulk");
     (void)finish_new(NULL);
     struct task_id other = finish_new("mail");
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert(is_there(other));
     end();
 }
@@ -127,18 +110,18 @@ END_TEST
 /* What has ended goes when it was to go. */
 START_TEST(test_store_retention_holds_for_what_ends_from_then_on)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     keep("audit", HOUR_MS);
     struct task_id before = finish_new("audit");
     keep("audit", 0);
     (void)finish_new("audit");
-    wait_pruned(1);
+    fixture_wait_pruned(&k, 1);
     keep("audit", HOUR_MS);
     struct store_queue_drop o = {.name = "audit"};
     struct task_id second = finish_new("audit");
     ck_assert_int_eq(fixture_do(&k, &store_verb_queue_drop, &o.op), 0);
     (void)finish_new("audit");
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert(is_there(before));
     ck_assert(is_there(second));
     end();
@@ -147,7 +130,7 @@ END_TEST
 
 START_TEST(test_store_retention_is_that_of_the_last_end)
 {
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     keep("audit", HOUR_MS);
     struct task_id id = finish_new("audit");
     struct task t;
@@ -155,11 +138,11 @@ START_TEST(test_store_retention_is_that_of_the_last_end)
     ck_assert_int_eq(fixture_revive(&k, &t), 0);
     keep("audit", 1);
     (void)finish_new("audit");
-    wait_pruned(1);
+    fixture_wait_pruned(&k, 1);
     ck_assert(is_there(id)); /* it is unfinished */
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
     task_release(&t);
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert(!is_there(id));
     end();
 }
@@ -173,16 +156,16 @@ static int find_batch(struct task_id id)
 
 START_TEST(test_store_retention_a_batch_counts_from_its_end)
 {
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     static const char *const queues[] = {"bulk", "bulk"};
     struct task_id ids[2], batch = submit(queues, 2, true, ids);
     keep("bulk", 1);
     finish(ids[0]);
     (void)finish_new("bulk");
-    wait_pruned(1);
+    fixture_wait_pruned(&k, 1);
     ck_assert(is_there(ids[0]));
     finish(ids[1]);
-    wait_pruned(3);
+    fixture_wait_pruned(&k, 3);
     ck_assert_int_eq(find_batch(batch), FUT_ERR_NOT_FOUND);
     end();
 }
@@ -192,7 +175,7 @@ END_TEST
 START_TEST(test_store_retention_a_batch_is_kept_for_the_longest)
 {
     static const char *const queues[] = {"audit", "bulk", NULL}, *const most[] = {NULL, "bulk"};
-    begin(_i, 30);
+    fixture_open_retaining(&k, fixture_backends[_i], 30);
     struct task_id ids[3], rest[2], kept = submit(queues, 3, true, ids);
     struct task_id goes = submit(most, 2, true, rest);
     keep("bulk", 1);
@@ -201,7 +184,7 @@ START_TEST(test_store_retention_a_batch_is_kept_for_the_longest)
         finish(ids[i]);
     finish(rest[0]);
     finish(rest[1]);
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert_int_eq(find_batch(goes), FUT_ERR_NOT_FOUND);
     ck_assert_int_eq(find_batch(kept), 0);
     for (size_t i = 0; i < 3; i++)
@@ -214,7 +197,7 @@ END_TEST
 START_TEST(test_store_retention_of_a_batch_outlives_a_restart)
 {
     static const char *const queues[] = {"audit", "mail"};
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     struct task_id ids[2], batch = submit(queues, 2, true, ids);
     keep("audit", HOUR_MS);
     finish(ids[0]);
@@ -226,14 +209,14 @@ START_TEST(test_store_retention_of_a_batch_outlives_a_restart)
     }
     finish(ids[1]);
     (void)finish_new(NULL);
-    wait_pruned(1);
+    fixture_wait_pruned(&k, 1);
     ck_assert_int_eq(find_batch(batch), 0);
     ck_assert(is_there(ids[1]));
     ck_assert_int_eq(fixture_delete(&k, ids[0]), 0);
     ck_assert_int_eq(fixture_delete(&k, ids[1]), 0);
     ck_assert_int_eq(find_batch(batch), FUT_ERR_NOT_FOUND);
     (void)finish_new(NULL);
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     end();
 }
 END_TEST
@@ -242,7 +225,7 @@ END_TEST
 START_TEST(test_store_retention_of_a_batch_ends_with_another_life)
 {
     static const char *const queues[] = {"bulk", "bulk"};
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     struct task_id ids[2];
     struct task t;
     (void)submit(queues, 2, true, ids);
@@ -252,11 +235,11 @@ START_TEST(test_store_retention_of_a_batch_ends_with_another_life)
     ck_assert_int_eq(fixture_get(&k, ids[1], &t), 0);
     ck_assert_int_eq(fixture_revive(&k, &t), 0);
     (void)finish_new("bulk");
-    wait_pruned(1);
+    fixture_wait_pruned(&k, 1);
     ck_assert(is_there(ids[0]));
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_CANCEL, NULL), 0);
     task_release(&t);
-    wait_pruned(3);
+    fixture_wait_pruned(&k, 3);
     end();
 }
 END_TEST
@@ -266,7 +249,7 @@ START_TEST(test_store_retention_of_queues_keeps_up)
 {
     enum { N = 300, STEP = 300 };
     static struct task tasks[STEP];
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     keep("bulk", 1);
     keep("audit", HOUR_MS);
     for (int i = 0; i < 2 * N; i += STEP) {
@@ -282,7 +265,7 @@ START_TEST(test_store_retention_of_queues_keeps_up)
             task_release(&tasks[j]);
         }
     }
-    wait_pruned(N);
+    fixture_wait_pruned(&k, N);
     end();
 }
 END_TEST

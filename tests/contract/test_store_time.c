@@ -14,26 +14,10 @@
 
 static struct fixture k;
 
-static void begin(int i, int64_t retention_ms)
-{
-    fixture_open(&k, fixture_backends[i]);
-    fixture_stop(&k);
-    k.cfg.retention_ms = retention_ms;
-    fixture_reopen(&k);
-}
-
 static void end(void)
 {
     clock_test_set(-1, -1);
     fixture_close(&k);
-}
-
-static void wait_pruned(uint64_t n)
-{
-    int64_t deadline = clock_mono_ms() + LIMIT_MS;
-    while (fixture_stats(&k).pruned < n && clock_mono_ms() < deadline)
-        (void)sched_yield();
-    ck_assert_uint_eq(fixture_stats(&k).pruned, n);
 }
 
 static bool is_there(struct task_id id)
@@ -65,7 +49,7 @@ static void step(int64_t ms)
 
 START_TEST(test_store_time_step_forward_expires_nothing)
 {
-    begin(_i, HOUR_MS);
+    fixture_open_retaining(&k, fixture_backends[_i], HOUR_MS);
     struct task_id id = finish_new();
     step(2 * HOUR_MS);
     fixture_wait_looks(&k);
@@ -76,12 +60,12 @@ END_TEST
 
 START_TEST(test_store_time_future_rows_stop_no_retention)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     step(24 * HOUR_MS);
     struct task_id ahead = finish_new();
     clock_test_set(-1, -1);
     struct task_id id = finish_new();
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert(!is_there(ahead) && !is_there(id));
     end();
 }
@@ -89,7 +73,7 @@ END_TEST
 
 START_TEST(test_store_time_step_back_stretches_no_backoff)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
@@ -104,7 +88,7 @@ END_TEST
 
 START_TEST(test_store_time_due_is_shown_by_the_wall)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
     int64_t now = clock_wall_ms();
@@ -135,7 +119,7 @@ static void expect_next(enum lane lane, struct task_id first, struct task_id sec
 
 START_TEST(test_store_time_retry_stands_behind_those_that_waited)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id retried = fixture_submit(&k, LANE_IO, "again");
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
@@ -154,7 +138,7 @@ END_TEST
 
 START_TEST(test_store_time_another_life_stands_behind_those_that_waited)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id revived = fixture_submit(&k, LANE_IO, "again");
     struct task_id fresh = fixture_submit(&k, LANE_IO, "first");
@@ -169,7 +153,7 @@ END_TEST
 
 START_TEST(test_store_time_callback_stands_behind_those_that_waited)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task plain[2] = {fixture_task(LANE_IO, "echo", "x"),
                             fixture_task(LANE_CPU, "tell", "y")};
     struct task_spec specs[2] = {*plain[0].spec, *plain[1].spec};
@@ -194,7 +178,7 @@ END_TEST
 
 START_TEST(test_store_time_given_back_keeps_its_place)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id first = fixture_submit(&k, LANE_IO, "first");
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
@@ -239,14 +223,14 @@ static void finish_member(void)
 
 START_TEST(test_store_time_members_count_from_the_end_of_their_batch)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     struct task_id ids[2], batch = submit_pair(NULL, ids);
     finish_member();
     (void)finish_new();
-    wait_pruned(1); /* the other one, which ended later */
+    fixture_wait_pruned(&k, 1); /* the other one, which ended later */
     ck_assert(is_there(ids[0]));
     finish_member();
-    wait_pruned(3);
+    fixture_wait_pruned(&k, 3);
     ck_assert(!is_there(ids[0]) && !is_there(ids[1]));
     struct store_batch_get o = {.id = batch};
     ck_assert_int_eq(fixture_batch_get(&k, &o), FUT_ERR_NOT_FOUND);
@@ -300,21 +284,21 @@ static void finish_callback(struct task_id id)
  * the same. */
 START_TEST(test_store_time_callback_is_kept_with_its_future)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     struct task callback = fixture_task(LANE_IO, "tell", "{}"), member, again;
     struct task_id id = submit_told(&callback, &member);
     finish_callback(callback.spec->id);
     (void)finish_new();
-    wait_pruned(1); /* the other one, which ended later */
+    fixture_wait_pruned(&k, 1); /* the other one, which ended later */
     ck_assert(is_there(callback.spec->id));
     ck_assert_int_eq(fixture_revive(&k, &member), 0);
     ck_assert_int_eq(fixture_get(&k, id, &again), 0);
     ck_assert(!id_equal(again.spec->callback, callback.spec->id));
-    wait_pruned(2); /* it is not the callback of anything any more */
+    fixture_wait_pruned(&k, 2); /* it is not the callback of anything any more */
     finish_member();
     finish_member();
     finish_callback(again.spec->callback);
-    wait_pruned(5);
+    fixture_wait_pruned(&k, 5);
     task_release(&again);
     task_release(&member);
     task_release(&callback);
@@ -324,7 +308,7 @@ END_TEST
 
 START_TEST(test_store_time_a_member_that_lives_again_keeps_its_batch)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id ids[2], batch = submit_pair(NULL, ids);
     finish_member();
@@ -337,10 +321,10 @@ START_TEST(test_store_time_a_member_that_lives_again_keeps_its_batch)
         k.cfg.retention_ms = 1;
         fixture_reopen(&k);
         (void)finish_new();
-        wait_pruned(1);
+        fixture_wait_pruned(&k, 1);
         ck_assert(is_there(ids[0]));
         finish_member();
-        wait_pruned(3);
+        fixture_wait_pruned(&k, 3);
         struct store_batch_get o = {.id = batch};
         ck_assert_int_eq(fixture_batch_get(&k, &o), FUT_ERR_NOT_FOUND);
     }
@@ -353,7 +337,7 @@ START_TEST(test_store_time_retention_keeps_up)
 {
     enum { N = 1500, STEP = 500 };
     static struct task tasks[STEP];
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     for (int i = 0; i < N; i += STEP) {
         for (int j = 0; j < STEP; j++)
             tasks[j] = fixture_task(LANE_IO, "echo", "x");
@@ -363,7 +347,7 @@ START_TEST(test_store_time_retention_keeps_up)
             task_release(&tasks[j]);
         }
     }
-    wait_pruned(N);
+    fixture_wait_pruned(&k, N);
     end();
 }
 END_TEST
@@ -384,18 +368,18 @@ static struct store_submit submit_keyed(const char *key, const char *unique)
 
 START_TEST(test_store_time_key_lives_as_long_as_its_future)
 {
-    begin(_i, 1);
+    fixture_open_retaining(&k, fixture_backends[_i], 1);
     struct task_id first = submit_keyed("key", NULL).existing;
     struct task t;
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
     (void)finish_new();
-    wait_pruned(1); /* older keys would have gone with it */
+    fixture_wait_pruned(&k, 1); /* older keys would have gone with it */
     struct store_submit o = submit_keyed("key", NULL);
     ck_assert_int_eq(o.submitted, STORE_REPLAYED);
     ck_assert(id_equal(o.existing, first));
     ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     task_release(&t);
-    wait_pruned(2);
+    fixture_wait_pruned(&k, 2);
     ck_assert_int_eq(submit_keyed("key", NULL).submitted, STORE_NEW);
     end();
 }
@@ -403,7 +387,7 @@ END_TEST
 
 START_TEST(test_store_time_key_goes_with_a_deleted_future)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task_id first = submit_keyed("key", NULL).existing;
     struct task t;
     ck_assert_int_eq(fixture_get(&k, first, &t), 0);
@@ -420,7 +404,7 @@ END_TEST
 
 START_TEST(test_store_time_key_goes_with_the_last_member)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct store_key key = {.key = "batch", .fingerprint = {2}};
     struct task_id ids[2], other[2], batch = submit_pair(&key, ids);
     ck_assert(id_equal(submit_pair(&key, other), batch));
@@ -437,7 +421,7 @@ END_TEST
 
 START_TEST(test_store_time_key_of_one_that_coalesced)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     struct task t;
     struct task_id first = submit_keyed(NULL, "nightly").existing;
     struct store_submit o = submit_keyed("key", "nightly");
@@ -455,7 +439,7 @@ END_TEST
 
 START_TEST(test_store_time_known_key_is_answered_by_a_full_queue)
 {
-    begin(_i, 0);
+    fixture_open_retaining(&k, fixture_backends[_i], 0);
     fixture_stop(&k);
     k.cfg.max_queued = 1;
     fixture_reopen(&k);

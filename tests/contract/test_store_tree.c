@@ -8,12 +8,6 @@
 
 static struct fixture k;
 
-static void reopen(void)
-{
-    if (strcmp(k.backend, "memory") != 0)
-        fixture_reopen(&k);
-}
-
 /* A task that names its parent. */
 static struct task make(const struct task *parent)
 {
@@ -33,18 +27,11 @@ static int submit_under(const struct task *parent, uint32_t attempt, const struc
     return fixture_submit_op(&k, &o);
 }
 
-static struct task run_next(void)
-{
-    struct task t;
-    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
-    return t;
-}
-
 /* A running task without a parent. */
 static struct task run_root(void)
 {
     (void)fixture_submit(&k, LANE_IO, "root");
-    return run_next();
+    return fixture_claim_one(&k);
 }
 
 /* Submits a task under a running one and lets it run. */
@@ -53,7 +40,7 @@ static struct task run_under(const struct task *parent)
     struct task t = make(parent);
     ck_assert_int_eq(submit_under(parent, parent->attempt, &t, 1), 0);
     task_release(&t);
-    return run_next();
+    return fixture_claim_one(&k);
 }
 
 static int cancel_tree(struct task_id id)
@@ -76,7 +63,7 @@ START_TEST(test_store_tree_parent_is_kept)
     ck_assert_int_eq(fixture_get(&k, child.spec->id, &seen), 0);
     ck_assert(id_equal(seen.spec->parent, root.spec->id));
     task_release(&seen);
-    reopen();
+    fixture_reopen_kept(&k);
     ck_assert_int_eq(fixture_get(&k, child.spec->id, &seen), 0);
     ck_assert(id_equal(seen.spec->parent, root.spec->id));
     task_release(&seen);
@@ -102,7 +89,7 @@ START_TEST(test_store_tree_only_a_running_attempt_submits)
     ck_assert_int_eq(fixture_apply(&k, &root, EVENT_RELEASE, NULL), 0);
     ck_assert_int_eq(submit_under(&root, root.attempt, &two[1], 1), FUT_ERR_STALE);
     for (int i = 0; i < 2; i++) {
-        struct task t = run_next();
+        struct task t = fixture_claim_one(&k);
         ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
         ck_assert_int_eq(submit_under(&t, t.attempt, &two[1], 1), FUT_ERR_STALE);
         task_release(&t);
@@ -204,7 +191,7 @@ START_TEST(test_store_tree_cancel_in_steps)
     ck_assert_int_eq(fixture_succeed(&k, &middle, "r"), 0);
     ck_assert_int_eq(fixture_succeed(&k, &root, "r"), 0);
     ck_assert_int_eq(cancel_tree(root.spec->id), 0);
-    reopen(); /* it goes on where it was */
+    fixture_reopen_kept(&k); /* it goes on where it was */
     for (size_t i = 0; i < N; i++) {
         expect(t[i].spec->id, TASK_CANCELLED);
         task_release(&t[i]);
@@ -225,13 +212,13 @@ START_TEST(test_store_tree_goes_to_the_bottom_first)
     struct task a = make(&root), b = make(&root);
     ck_assert_int_eq(submit_under(&root, root.attempt, &a, 1), 0);
     ck_assert_int_eq(submit_under(&root, root.attempt, &b, 1), 0);
-    struct task first = run_next();
+    struct task first = fixture_claim_one(&k);
     ck_assert(id_equal(first.spec->id, a.spec->id));
     struct task deeper = make(&first);
     ck_assert_int_eq(submit_under(&first, first.attempt, &deeper, 1), 0);
     const struct task_id order[] = {deeper.spec->id, b.spec->id, behind};
     for (size_t i = 0; i < FUT_COUNT(order); i++) {
-        struct task next = run_next();
+        struct task next = fixture_claim_one(&k);
         ck_assert(id_equal(next.spec->id, order[i]));
         task_release(&next);
     }
@@ -259,7 +246,7 @@ START_TEST(test_store_tree_batch_knows_its_parent)
                              .parent = root.spec->id,
                              .parent_attempt = root.attempt};
     ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
-    reopen();
+    fixture_reopen_kept(&k);
     struct store_batch_get get = {.id = batch.id};
     ck_assert_int_eq(fixture_batch_get(&k, &get), 0);
     ck_assert(id_equal(get.batch.parent, root.spec->id));

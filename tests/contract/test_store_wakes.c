@@ -22,13 +22,6 @@ static void end(void)
     fixture_close(&k);
 }
 
-static struct task claim(void)
-{
-    struct task t;
-    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
-    return t;
-}
-
 /* A promise: a future that is there and that no claim takes. */
 static struct task_id promise(void)
 {
@@ -97,17 +90,11 @@ static void expect_state(struct task_id id, enum task_state state, uint32_t unme
     task_release(&seen);
 }
 
-static void reopen(void)
-{
-    if (strcmp(k.backend, "memory") != 0)
-        fixture_reopen(&k);
-}
-
 START_TEST(test_store_wake_by_the_last_of_several_ends)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     ck_assert(!t.has_suspended);
     struct task_id p[] = {promise(), promise(), promise()};
     struct store_reported seen;
@@ -116,7 +103,7 @@ START_TEST(test_store_wake_by_the_last_of_several_ends)
     ck_assert_int_eq(t.state, TASK_SCHEDULED);
     ck_assert_int_eq(t.due_wall_ms, 0);
     task_release(&t);
-    reopen();
+    fixture_reopen_kept(&k);
     expect_state(id, TASK_SCHEDULED, 3);
     ck_assert_int_eq(fixture_get_reported(&k, id, &seen), 0);
     ck_assert_uint_eq(seen.n_wakes, 3);
@@ -124,14 +111,14 @@ START_TEST(test_store_wake_by_the_last_of_several_ends)
     complete(p[1], "{\"a\":1}");
     complete(p[0], NULL);
     expect_state(id, TASK_SCHEDULED, 1);
-    reopen();
+    fixture_reopen_kept(&k);
     struct task cancelled;
     ck_assert_int_eq(fixture_get(&k, p[2], &cancelled), 0);
     ck_assert_int_eq(fixture_apply(&k, &cancelled, EVENT_CANCEL, NULL), 0);
     task_release(&cancelled);
     t = fixture_wait_state(&k, id, TASK_QUEUED);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert(id_equal(t.spec->id, id));
     ck_assert(t.has_suspended);
     ck_assert_uint_eq(t.attempt, 1); /* not charged */
@@ -151,7 +138,7 @@ START_TEST(test_store_wake_of_futures_that_are_done)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     struct task_id p[] = {promise(), promise()};
     char large[2000];
     complete(p[0], "1");
@@ -160,7 +147,7 @@ START_TEST(test_store_wake_of_futures_that_are_done)
     complete(p[1], large);
     ck_assert_int_eq(suspend(&t, -1, (struct task_id[]){p[0], p[1], p[0]}, 3), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert(t.has_suspended);
     says(id, p[0], "{\"state\":\"succeeded\",\"done\":true,\"result\":1}");
     says(id, p[1], "{\"state\":\"succeeded\",\"done\":true,\"truncated\":true}");
@@ -175,7 +162,7 @@ START_TEST(test_store_wake_of_an_unknown_future_is_refused)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     struct task_id ids[] = {promise(), id_new()};
     struct store_wakes w = {.ids = ids, .n = 2};
     ck_assert_int_eq(fixture_suspend(&k, &t, -1, &w), FUT_ERR_INVAL);
@@ -192,11 +179,11 @@ START_TEST(test_store_wake_at_its_time)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     struct task_id p = promise();
     ck_assert_int_eq(suspend(&t, 20, &p, 1), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     says(id, p, "{\"state\":\"scheduled\",\"done\":false}");
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_RETRY, &(struct task_in){.due_in_ms = 60000}), 0);
     task_release(&t);
@@ -215,31 +202,31 @@ START_TEST(test_store_wake_is_dropped_by_the_next_suspension)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim();
+    struct task t = fixture_claim_one(&k);
     struct task_id p[] = {promise(), promise()};
     ck_assert_int_eq(suspend(&t, 1, &p[0], 1), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_int_eq(suspend(&t, -1, &p[1], 1), 0);
     task_release(&t);
     complete(p[0], "1");
     expect_state(id, TASK_SCHEDULED, 1);
     complete(p[1], "2");
-    t = claim();
+    t = fixture_claim_one(&k);
     says(id, p[1], "{\"state\":\"succeeded\",\"done\":true,\"result\":2}");
     ck_assert_int_eq(fixture_suspend(&k, &t, 1, NULL), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_ptr_null(results(id));
     struct task_id q = promise();
     ck_assert_int_eq(suspend(&t, 1, &q, 1), 0);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, NULL), 0);
     ck_assert_int_eq(fixture_revive(&k, &t), 0);
     ck_assert_int_eq(t.state, TASK_QUEUED);
     task_release(&t);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_ptr_null(results(id));
     task_release(&t);
     end();
@@ -257,20 +244,20 @@ START_TEST(test_store_wake_of_a_parent_that_lives_again)
     struct store_edge e = {.parent = parent.spec->id, .on = STORE_ON_FAILURE};
     struct store_submit o = {.tasks = &child, .n = 1, .edges = &e, .n_edges = 1};
     ck_assert_int_eq(fixture_submit_op(&k, &o), 0);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, NULL), 0);
-    struct task c = claim();
+    struct task c = fixture_claim_one(&k);
     ck_assert(id_equal(c.spec->id, child.spec->id));
     ck_assert_int_eq(fixture_revive(&k, &t), 0);
     task_release(&t);
     struct task_id ids[] = {parent.spec->id};
     ck_assert_int_eq(suspend(&c, -1, ids, 1), 0);
     task_release(&c);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert(id_equal(t.spec->id, parent.spec->id));
     ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0); /* for `after`, the wrong end */
     task_release(&t);
-    c = claim();
+    c = fixture_claim_one(&k);
     ck_assert(id_equal(c.spec->id, child.spec->id));
     says(child.spec->id, parent.spec->id, "{\"state\":\"succeeded\"");
     struct store_edges seen = {.ids = &child.spec->id, .n_ids = 1};
@@ -289,7 +276,7 @@ START_TEST(test_store_wake_by_the_end_of_a_batch)
 {
     begin(_i);
     struct task_id id = fixture_submit(&k, LANE_IO, "x");
-    struct task t = claim(), m[2], got;
+    struct task t = fixture_claim_one(&k), m[2], got;
     struct store_batch batch = {.id = id_new(), .total = 2};
     for (uint32_t i = 0; i < 2; i++) {
         m[i] = fixture_task(LANE_IO, "echo", "m");
@@ -301,16 +288,16 @@ START_TEST(test_store_wake_by_the_end_of_a_batch)
     ck_assert_int_eq(fixture_submit_batch(&k, m, 2, &batch), 0);
     ck_assert_int_eq(suspend(&t, -1, &batch.id, 1), 0);
     task_release(&t);
-    got = claim();
+    got = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_succeed(&k, &got, "r"), 0);
     task_release(&got);
     expect_state(id, TASK_SCHEDULED, 1);
-    got = claim();
+    got = fixture_claim_one(&k);
     ck_assert_int_eq(fixture_apply(&k, &got, EVENT_FAIL, NULL), 0);
     task_release(&got);
     got = fixture_wait_state(&k, id, TASK_QUEUED);
     task_release(&got);
-    t = claim();
+    t = fixture_claim_one(&k);
     ck_assert(id_equal(t.spec->id, id));
     says(id, batch.id,
          "{\"state\":null,\"done\":true,\"total\":2,\"counts\":{\"scheduled\":0,\"queued\":0,"

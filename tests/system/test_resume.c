@@ -60,12 +60,6 @@ static struct daemon *start(int language, const char *drain)
     return d;
 }
 
-static void end(struct daemon **d)
-{
-    daemon_stop(*d);
-    daemon_free(d);
-}
-
 static void set_stop(struct daemon *d, bool on)
 {
     char *name = text_printf("stop-%d", STOP);
@@ -167,7 +161,7 @@ START_TEST(test_resumes_after_its_worker_was_killed)
     json_decref(f);
     ck_assert_int_eq(kill(worker_of(d, _i, id), SIGKILL), 0);
     end_steps(d, id, 2);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -179,7 +173,7 @@ START_TEST(test_resumes_after_the_daemon_was_killed)
     daemon_kill(d);
     daemon_start(d);
     end_steps(d, id, 2);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -189,7 +183,7 @@ START_TEST(test_resumes_after_a_timeout)
     struct daemon *d = start(_i, "FUTURED_DRAIN=1s");
     begin_steps(d, ",\"timeout\":2", id);
     end_steps(d, id, 2);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -204,7 +198,7 @@ START_TEST(test_resumes_after_a_shutdown)
     daemon_stop(d);
     daemon_start(d);
     end_steps(d, id, 1);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -243,7 +237,7 @@ START_TEST(test_another_life_has_the_checkpoint_or_begins_anew)
     ck_assert_str_eq(text, "1\n2\n3\n1\n2\n3\n4\n5\n");
     free(text);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -269,7 +263,7 @@ START_TEST(test_suspends_over_a_restart)
     ck_assert_str_eq(result, "half");
     free(result);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -327,7 +321,7 @@ START_TEST(test_suspends_until_futures_end)
     ck_assert_int_eq(json_integer_value(json_array_get(api_at(eb, "result.paid"), 0)), 7);
     json_decref(f);
     free(body);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -347,7 +341,7 @@ START_TEST(test_suspends_for_nothing_that_cannot_end)
     f = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(f, "error.code"), "bad_suspension");
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -394,7 +388,7 @@ START_TEST(test_suspends_in_no_circle)
     json_decref(f);
     free(handlers);
     free(sdk);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -37,12 +37,6 @@ static struct daemon *start(bool with_tokens)
     return d;
 }
 
-static void end(struct daemon **d)
-{
-    daemon_stop(*d);
-    daemon_free(d);
-}
-
 static struct http_reply call(struct daemon *d, const char *token, const char *method,
                               const char *path, const char *body)
 {
@@ -122,7 +116,7 @@ START_TEST(test_tree_child_of_a_program)
     http_reply_release(&r);
     json_decref(child);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -167,7 +161,7 @@ START_TEST(test_tree_scope_of_a_token)
     free(log);
     free(path);
     free(token);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -184,7 +178,7 @@ START_TEST(test_tree_token_where_none_are_needed)
     ck_assert_int_eq(status_of(d, token, "GET", "/v1/stats", NULL), 401);
     ck_assert_int_eq(status_of(d, "none", "GET", "/v1/stats", NULL), 200);
     free(token);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -210,7 +204,7 @@ START_TEST(test_tree_keys_outlive_the_attempt)
     free(two);
     json_decref(f);
     free(body);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -240,7 +234,7 @@ START_TEST(test_tree_cancel)
     http_reply_release(&r);
     free(path);
     free(token);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -290,7 +284,7 @@ START_TEST(test_tree_waits_for_its_own_pool)
         json_decref(f);
     }
     ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -314,7 +308,7 @@ static void fib(const char *interpreter, const char *name, const char *program, 
     ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
     ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "started"), tasks);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
     free(body);
     free(json);
     free(sdk);
@@ -442,7 +436,7 @@ START_TEST(test_tree_circle_is_refused)
     free(path_b);
     free(token_a);
     free(token_b);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 

@@ -42,12 +42,6 @@ static struct daemon *start(const char *handlers)
     return d;
 }
 
-static void end(struct daemon **d)
-{
-    daemon_stop(*d);
-    daemon_free(d);
-}
-
 static json_t *run(struct daemon *d, const char *handler)
 {
     char body[128];
@@ -90,7 +84,7 @@ START_TEST(test_every_language_serves_its_handler)
     ck_assert_str_eq(api_str(f, "error.message"), "Permanent: never");
     ck_assert_int_eq(api_int(f, "attempt"), 1);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -104,7 +98,7 @@ START_TEST(test_plugin_task_is_cancelled)
     json_t *f = api_done(daemon_url(d), id);
     ck_assert_str_eq(api_str(f, "state"), "cancelled");
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -137,7 +131,7 @@ START_TEST(test_tasks_of_forked_workers_use_one_table)
         ck_assert_int_ne(api_int(f, "result.pid"), loader);
         json_decref(f);
     }
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -157,7 +151,7 @@ START_TEST(test_file_that_is_no_plugin_breaks_its_handler_alone)
     f = api_future(daemon_url(d), id);
     ck_assert_str_ne(api_str(f, "state"), "failed"); /* it is kept */
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 

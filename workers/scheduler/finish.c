@@ -88,19 +88,13 @@ static void try_later(struct attempt *a, int rc)
     warn_of_failures(a->s, a, rc);
 }
 
-static bool may_pass(int rc)
-{
-    return rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY ||
-           rc == FUT_ERR_FULL || rc == FUT_ERR_BUSY;
-}
-
 static void compute_change(struct attempt *a);
 static void post(struct attempt *a);
 
 static void on_answer(struct attempt *a, int rc)
 {
     a->s->posted--;
-    if (may_pass(rc)) {
+    if (report_may_repeat(rc)) {
         try_later(a, rc);
         return;
     }

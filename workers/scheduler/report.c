@@ -70,7 +70,7 @@ static void post_free(struct post *p)
     free(p);
 }
 
-static bool may_pass(int rc)
+bool report_may_repeat(int rc)
 {
     return rc == FUT_ERR_IO || rc == FUT_ERR_NO_SPACE || rc == FUT_ERR_READ_ONLY ||
            rc == FUT_ERR_FULL || rc == FUT_ERR_BUSY;
@@ -84,7 +84,7 @@ static void on_posted(struct mailbox_call *item)
     if (r) {
         list_remove(&r->posted, &p->link);
         mutex_lock(&r->mu);
-        if (may_pass(p->op.op.rc))
+        if (report_may_repeat(p->op.op.rc))
             news_put_back(&r->news, &p->news);
         mutex_unlock(&r->mu);
         look(r);

@@ -58,4 +58,8 @@ struct sink *report_sink_threads(struct report *r);
 /* Posts the news at once. Whatever is posted to the store after this call is carried out later. */
 void report_flush(struct report *r);
 
+/* Can what the store refused with this code succeed later? Any other failure is for good: the
+ * attempt is stale, or the store is closing. */
+bool report_may_repeat(int rc);
+
 #endif
