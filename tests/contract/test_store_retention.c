@@ -9,7 +9,6 @@
 #include "tests/contract/fixture.h"
 
 #define HOUR_MS 3600000LL
-#define LIMIT_MS 10000
 
 static struct fixture k;
 

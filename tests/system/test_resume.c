@@ -360,7 +360,7 @@ START_TEST(test_suspends_by_no_bad_line)
     ck_assert_int_eq(api_int(f, "attempt"), 1);
     json_decref(f);
     free(body);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 

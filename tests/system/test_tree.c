@@ -509,7 +509,7 @@ START_TEST(test_tree_circle_through_what_is_stored)
     free(wait_other);
     free(body);
     free(token);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
@@ -535,7 +535,7 @@ START_TEST(test_tree_circle_by_a_suspension)
     json_decref(f);
     free(path);
     free(token);
-    end(&d);
+    daemon_end(&d);
 }
 END_TEST
 
