@@ -398,7 +398,7 @@ START_TEST(test_tree_fib_in_c)
     ck_assert(wait_until(none_is_lent, d, WAIT_LONG_MS));
     ck_assert_int_eq(api_pool_int(daemon_url(d), "cpu", "started"), 30);
     json_decref(f);
-    end(&d);
+    daemon_end(&d);
     free(json);
     free(path);
 }
