@@ -122,6 +122,7 @@ static void fail_waiting(struct worker_process *w, const struct wire_message *m)
 bool worker_session_answer(struct worker_process *w, const struct wire_message *m)
 {
     struct worker_session *s = awaited(w, m->head.id);
+    FUT_ASSERT(s);
     while (worker_end_take_abandoned(w, m->head.id))
         ;
     s->init_id = 0;
