@@ -97,6 +97,8 @@ static int try_store(struct boot *b, struct fut_errbuf *err)
             .reserve_bytes = b->cfg.reserve_bytes,
             .on_step = on_store_step,
             .step_ctx = &told_mono_ms,
+            .listener = failure_log_on_change,
+            .listener_ctx = b->failures,
         },
         &b->store, err);
 }
@@ -311,11 +313,11 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = spans_start(b->cfg.otlp_url, &b->spans, err);
     if (rc == 0) {
         b->tokens = attempt_token_table_new();
+        b->failures = failure_log_new();
         rc = open_store(b, signals, err);
     }
     if (rc == 0) {
         report_recovery(b);
-        b->failures = failure_log_new(b->store);
         store_set_tokens(b->store, b->tokens);
         rc = make_scheduler(b, err);
     }

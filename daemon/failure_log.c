@@ -48,20 +48,19 @@ static void log_failure(const struct store_change *c)
              LOG_STR("code", o && o->code ? o->code : ""), LOG_STR("message", message));
 }
 
-static void on_change(void *ctx, const struct store_change *changes, size_t n)
+void failure_log_on_change(void *log, const struct store_change *changes, size_t n)
 {
-    struct failure_log *f = ctx;
+    struct failure_log *f = log;
     for (size_t i = 0; i < n; i++) {
         if (changes[i].state == TASK_FAILED && log_wants(LOG_LEVEL_WARN) && take_line(f))
             log_failure(&changes[i]);
     }
 }
 
-struct failure_log *failure_log_new(struct store *s)
+struct failure_log *failure_log_new(void)
 {
     struct failure_log *f = xnew(struct failure_log);
     mutex_init(&f->mu);
-    store_listen(s, on_change, f);
     return f;
 }
 

@@ -6,11 +6,16 @@
 #ifndef FUT_DAEMON_FAILURE_LOG_H
 #define FUT_DAEMON_FAILURE_LOG_H
 
-struct store;
+#include <stddef.h>
+
+struct store_change;
 struct failure_log;
 
-/* Before store_start, which it must outlive. */
-struct failure_log *failure_log_new(struct store *s);
+/* To be told of changes (failure_log_on_change) by a store that it outlives. Never NULL. */
+struct failure_log *failure_log_new(void);
+/* A store_listener; f: the failure_log. Also for what opening the store changes: tasks that fail as
+ * the daemon before this one has died. */
+void failure_log_on_change(void *f, const struct store_change *changes, size_t n);
 /* Logs how many failures had no line of their own, when there are any and it is time. */
 void failure_log_tick(struct failure_log *f);
 /* After store_stop: logs what was only counted, frees, NULLs. NULL ok. */

@@ -23,6 +23,7 @@
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
 
+#include "storage/batch.h"
 #include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/session.h"

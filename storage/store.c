@@ -81,6 +81,8 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     }
     if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
+    if (cfg->listener)
+        store_listen(s, cfg->listener, cfg->listener_ctx);
     rc = writer_recover(s, cfg, &s->w.now.stats.recovered);
     if (rc != 0) {
         store_close(&s);

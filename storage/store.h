@@ -29,6 +29,9 @@
 struct store;
 struct store_wakes;
 
+struct store_change; /* below */
+typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
+
 struct store_config {
     const char *backend; /* "sqlite", "memory" or "postgres" */
     const char *path;    /* the database file, or the URL; borrowed during store_open */
@@ -40,6 +43,9 @@ struct store_config {
     int64_t reserve_bytes;      /* disk space held back for the results of running tasks; 0: none */
     void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
     void *step_ctx;
+    store_listener
+        *listener; /* as store_listen, and hears of what store_open itself changes; NULL */
+    void *listener_ctx;
 };
 
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back
@@ -64,7 +70,6 @@ struct store_change {
     struct task_spec *spec;
     struct task_outcome *outcome;
 };
-typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 /* Up to 5 listeners, before store_start. fn runs on the writer thread after each commit: it must
  * not block. It may post operations. */
 void store_listen(struct store *s, store_listener *fn, void *ctx);
@@ -316,34 +321,6 @@ struct store_get_many {
 };
 extern const struct store_verb store_verb_get_many;
 
-/* rc FUT_ERR_NOT_FOUND: no such batch, or all its futures have expired. */
-struct store_batch_get {
-    struct store_op op;
-    struct task_id id;
-    struct store_batch batch; /* out */
-};
-extern const struct store_verb store_verb_batch_get;
-
-/* One of a list. Its counts are those of members that have ended, deleted ones included; without
- * callback, then and finished_wall_ms. */
-struct store_batch_row {
-    struct store_batch batch;
-    uint64_t unfinished;
-};
-enum store_batches { STORE_BATCHES_ALL, STORE_BATCHES_UNFINISHED, STORE_BATCHES_DONE };
-
-/* Lists batches, the newest first, but for those of sessions. */
-struct store_batch_list {
-    struct store_op op;
-    uint64_t before; /* those with id.hi below this one; 0: all */
-    enum store_batches which;
-    size_t limit;                 /* 1..STORE_LIST_MAX */
-    struct store_batch_row *rows; /* space for limit, the caller's memory */
-    size_t n;                     /* out */
-    uint64_t next;                /* out: `before` of the next page; 0: there is none */
-};
-extern const struct store_verb store_verb_batch_list;
-
 /* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
 struct store_members {
     struct store_op op;
@@ -366,14 +343,6 @@ struct store_edges {
     size_t n;                 /* out */
 };
 extern const struct store_verb store_verb_edges;
-
-/* Cancels what is unfinished of a batch: durable at once, carried out in small steps.
- * rc FUT_ERR_NOT_FOUND. */
-struct store_batch_cancel {
-    struct store_op op;
-    struct task_id id;
-};
-extern const struct store_verb store_verb_batch_cancel;
 
 /* Records progress and log of a running attempt. rc FUT_ERR_STALE when it no longer runs. */
 struct store_report {

@@ -27,6 +27,7 @@
 #include "core/buf.h"
 #include "core/heap.h"
 #include "core/list.h"
+#include "storage/batch.h"
 #include "storage/queue.h"
 #include "storage/results.h"
 #include "storage/schedule.h"

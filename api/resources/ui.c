@@ -29,6 +29,7 @@
     X("index.html", index_html, HTML)                                                              \
     X("style.css", style_css, CSS)                                                                 \
     X("icon.svg", icon_svg, SVG)                                                                   \
+    X("start.js", start_js, JS)                                                                    \
     X("app.js", app_js, JS)                                                                        \
     X("dom.js", dom_js, JS)                                                                        \
     X("daemon.js", daemon_js, JS)                                                                  \

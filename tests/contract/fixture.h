@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "core/sync.h"
+#include "storage/batch.h"
 #include "storage/queue.h"
 #include "storage/store.h"
 

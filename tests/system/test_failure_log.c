@@ -75,6 +75,20 @@ START_TEST(test_failures_of_all_kinds_are_logged_once)
 }
 END_TEST
 
+/* The store ends it while it is opened, before anything else runs. */
+START_TEST(test_failures_of_a_recovery_are_logged)
+{
+    char id[ID_TEXT_SIZE];
+    api_submit(daemon_url(d), "{\"handler\":\"sleep\",\"input\":{\"seconds\":600},\"once\":true}",
+               id);
+    api_wait_state(daemon_url(d), id, "running");
+    daemon_kill(d);
+    daemon_start(d);
+    api_expect_end(daemon_url(d), id, "failed", "daemon_died");
+    expect_line(id, "sleep", "daemon_died", "the daemon ended while this task was running");
+}
+END_TEST
+
 /* All are accounted for: by a line, or by a number. */
 START_TEST(test_flood_of_failures_is_counted)
 {
@@ -109,6 +123,7 @@ END_TEST
 int main(void)
 {
     const struct suite_row rows[] = {{test_failures_of_all_kinds_are_logged_once, 0},
+                                     {test_failures_of_a_recovery_are_logged, 0},
                                      {test_flood_of_failures_is_counted, 0}};
     return suite_run_rows("failure_log", SUITE_TIMEOUT_S, setup, teardown, rows, FUT_COUNT(rows));
 }

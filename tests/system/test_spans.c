@@ -240,7 +240,6 @@ START_TEST(test_silent_collector_delays_nothing)
     size_t i;
     json_array_foreach (json_object_get(batch, "ids"), i, id)
         api_expect_end(daemon_url(d), json_string_value(id), "succeeded", "");
-    wait_metric("futured_otlp_spans_total{result=\"dropped\"}", 1);
     ck_assert_int_eq(metric("futured_otlp_spans_total{result=\"sent\"}"), 0);
     ck_assert_int_le(metric("futured_otlp_spans_waiting"), 2048 + 256);
     daemon_keep_lines(d, "spans_dropped");

@@ -28,7 +28,7 @@ START_TEST(test_page_is_served_under_a_strict_policy)
     ck_assert(reply_has(&r, "frame-ancestors 'none'; require-trusted-types-for 'script'"));
     ck_assert(reply_has(&r, "X-Content-Type-Options: nosniff"));
     ck_assert(reply_has(&r, "Content-Type: text/html; charset=utf-8"));
-    ck_assert(reply_has(&r, "<script type=\"module\" src=\"app.js\"></script>"));
+    ck_assert(reply_has(&r, "<script type=\"module\" src=\"start.js\"></script>"));
     ck_assert_ptr_null(strstr(r.body, "http:"));
     ck_assert_ptr_null(strstr(r.body, "style="));
     free(r.body);

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/batch.h"
 #include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/sqlite/check.h"

@@ -1,5 +1,6 @@
 /* A task that was cancelled and retried: a signal that was meant for one attempt must never reach
  * another one of the same task. */
+#include "storage/batch.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
