@@ -185,6 +185,28 @@ static const struct {
          LATER_TASK_OF(LATER_KEY(20, 3), "1", "member", LATER_KEY(20, 2) ",0,NULL,NULL,NULL,NULL")
          LATER_IN_LINE(LATER_KEY(20, 3), "1", "2000")
          "INSERT INTO options (key,queue) VALUES (" LATER_KEY(20, 3) ",'audit');"},
+    /* A session of two tasks, of which one has ended. */
+    {21, LATER_LINE("2100", "1", "", "part", "")
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled)"
+         " VALUES (" LATER_KEY(21, 1) ",7," LATER_AT ",2,0,1,NULL,1,0);"
+         "INSERT INTO sessions (key,lo,handler,created_ms) VALUES (" LATER_KEY(21, 1) ",7,'part',"
+         LATER_AT ");"
+         LATER_TASK_OF(LATER_KEY(21, 2), "1", "part", LATER_KEY(21, 1) ",0,NULL,NULL,NULL,NULL")
+         "INSERT INTO results (key,seq,state,attempt,lost,finished_ms,code,message,up_ms,session)"
+         " VALUES (" LATER_KEY(21, 2) ",21,4,1,0," LATER_AT ",'exit','it said no',5000,"
+         LATER_KEY(21, 1) ");"
+         LATER_TASK_OF(LATER_KEY(21, 3), "1", "part", LATER_KEY(21, 1) ",1,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(21, 3), "1", "2100")
+         "INSERT INTO options (key,flags) VALUES (" LATER_KEY(21, 2) ",4),(" LATER_KEY(21, 3) ",4);"},
+    /* One that prepares its processes, of which each runs five tasks. */
+    {22, LATER_LINE("2200", "1", "", "ready", "")
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled)"
+         " VALUES (" LATER_KEY(22, 1) ",7," LATER_AT ",1,0,1,NULL,0,0);"
+         "INSERT INTO sessions (key,lo,handler,created_ms,init_type,init,max_tasks)"
+         " VALUES (" LATER_KEY(22, 1) ",7,'ready'," LATER_AT ",'application/json',X'31',5);"
+         LATER_TASK_OF(LATER_KEY(22, 2), "1", "ready", LATER_KEY(22, 1) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(22, 2), "1", "2200")
+         "INSERT INTO options (key,flags) VALUES (" LATER_KEY(22, 2) ",4);"},
 };
 /* clang-format on */
 

@@ -15,6 +15,7 @@
 #include "storage/batch.h"
 #include "storage/queue.h"
 #include "storage/schedule.h"
+#include "storage/session.h"
 #include "storage/sqlite/check.h"
 #include "storage/sqlite/internal.h"
 #include "tests/contract/fixture.h"
@@ -498,11 +499,32 @@ static void check_20(void)
     ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(20, 3), LANE_CPU), "x"), 0);
 }
 
+static void check_21(void)
+{
+    struct store_session_get o = {.id = LATER_ID(21, 1)};
+    struct task all[4];
+    struct store_session_ends ends = {.id = o.id, .limit = FUT_COUNT(all), .tasks = all};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_get, &o.op), 0);
+    ck_assert_str_eq(o.session.handler, "part");
+    ck_assert(o.session.total == 2 && o.session.unfinished == 1 && !o.session.closed_wall_ms);
+    ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(21, 3), LANE_CPU), "x"), 0);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_ends, &ends.op), 0);
+    ck_assert(ends.n == 2 && id_equal(all[0].spec->id, LATER_ID(21, 2)) && !ends.is_finished);
+    for (size_t i = 0; i < ends.n; i++)
+        task_release(&all[i]);
+}
+
+static void check_22(void)
+{
+    const struct task *t = claim(LATER_ID(22, 2), LANE_CPU);
+    ck_assert(t->init && t->init->max_tasks == 5);
+}
+
 /* By the version that brought it. */
 static void (*const checks[])(void) = {NULL,     check_1,  check_2,  check_3,  check_4,  check_5,
                                        check_6,  check_7,  check_8,  check_9,  check_10, check_11,
                                        check_12, check_13, check_14, check_15, check_16, check_17,
-                                       check_18, check_19, check_20};
+                                       check_18, check_19, check_20, check_21, check_22};
 
 START_TEST(test_upgrade_from_each_keeps_what_it_had)
 {
