@@ -10,10 +10,13 @@
 
 #define VERSION 7ULL
 #define POOL 64
+#define NODE_BITS 6 /* of the counter, its lowest ones */
 
 static struct {
     struct mutex mu;
     uint64_t last;         /* guarded by mu: 60 bits, ms << 12 | counter */
+    uint64_t node;         /* guarded by mu */
+    bool has_node;         /* guarded by mu */
     uint64_t random[POOL]; /* guarded by mu */
     size_t remaining;      /* guarded by mu */
 } gen = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
@@ -39,16 +42,35 @@ static uint64_t next_random(void)
     return gen.random[--gen.remaining];
 }
 
+/* The next serial behind the last one; where nodes share a store, of those that are this node's. */
+static uint64_t next_serial(uint64_t now)
+{
+    if (!gen.has_node)
+        return now > gen.last ? now : gen.last + 1;
+    uint64_t next = (gen.last >> NODE_BITS) + 1;
+    uint64_t at = now >> NODE_BITS;
+    return (at > next ? at : next) << NODE_BITS | gen.node;
+}
+
 struct task_id id_new(void)
 {
     uint64_t now = (uint64_t)clock_wall_ms() << 12;
     struct task_id id;
     mutex_lock(&gen.mu);
-    gen.last = now > gen.last ? now : gen.last + 1;
+    gen.last = next_serial(now);
     id.hi = to_hi(gen.last);
     id.lo = 1ULL << 63 | next_random() >> 2;
     mutex_unlock(&gen.mu);
     return id;
+}
+
+void id_use_node(unsigned node)
+{
+    FUT_ASSERT(node < ID_NODES);
+    mutex_lock(&gen.mu);
+    gen.node = node;
+    gen.has_node = true;
+    mutex_unlock(&gen.mu);
 }
 
 void id_seed(uint64_t hi)

@@ -17,6 +17,10 @@ struct task_id {
 /* A new id: greater `hi` than any made or seeded before in this process. Any thread; may block
  * for the kernel's random pool only at early boot. */
 struct task_id id_new(void);
+#define ID_NODES 64
+/* Of several processes that share a store, each makes ids of its own number (< ID_NODES), so that
+ * no two of them ever make ids of the same `hi`. Any thread; before the first id. */
+void id_use_node(unsigned node);
 /* Ids made from now on are greater than hi. The daemon seeds with the store's greatest key. */
 void id_seed(uint64_t hi);
 void id_format(struct task_id id, char out[ID_TEXT_SIZE]);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "api/http/auth.h"
 #include "api/http/tls.h"
@@ -36,6 +37,7 @@
 #define LINGER_MS 1000
 #define LOG_MS 1000
 #define SPANS_MS 2000
+#define FENCED_LOG_MS 200
 #define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
 struct boot {
@@ -84,6 +86,15 @@ static void on_store_step(void *told_mono_ms)
     service_busy("opening the database", STEP_EXTENDS_MS);
 }
 
+/* A thread of the store's. Other nodes may start this one's tasks a moment later, so these end now,
+ * with the process, as by `kill -9`. */
+static void on_node_fenced(void *ctx)
+{
+    (void)ctx;
+    (void)log_flush(FENCED_LOG_MS);
+    _exit(EXIT_FAILURE);
+}
+
 static int try_store(struct boot *b, struct fut_errbuf *err)
 {
     int64_t told_mono_ms = 0;
@@ -95,6 +106,8 @@ static int try_store(struct boot *b, struct fut_errbuf *err)
             .max_queued = (uint64_t)b->cfg.max_queued,
             .retention_ms = b->cfg.retention_ms,
             .reserve_bytes = b->cfg.reserve_bytes,
+            .node = b->cfg.node,
+            .on_fenced = on_node_fenced,
             .on_step = on_store_step,
             .step_ctx = &told_mono_ms,
             .listener = failure_log_on_change,

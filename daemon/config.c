@@ -46,6 +46,8 @@ const struct config_row config_rows[] = {
      "the SQLite database file, or the URL of a PostgreSQL database (postgresql://…)"},
     {"FUTURED_DB_WAIT", KIND_DURATION, AT(db_wait_ms), "5m", 0, 30 * DAY,
      "how long a start waits for a PostgreSQL database that cannot be reached"},
+    {"FUTURED_NODE", KIND_TEXT, AT(node), "", 0, 64,
+     "the name of this daemon among those that share a PostgreSQL database; the host's when empty"},
     {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
      "sqlite (FUTURED_DB says where, also for PostgreSQL), or memory (nothing survives a restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,

@@ -135,6 +135,10 @@ struct backend_line_totals {
 };
 typedef void backend_line_fn(void *ctx, const struct backend_line_totals *line);
 
+/* What one transaction of another node tells (engine/news.c). Returns 0 or an error, which ends the
+ * telling. */
+typedef int backend_news_fn(void *ctx, const void *bytes, size_t len);
+
 /* A task that is to be queued. */
 struct backend_moved {
     uint64_t key;
@@ -397,6 +401,28 @@ struct backend_ops {
      * by spec.schedule; when the last one ends, what waits is ready. */
     int (*schedule_unfinished)(struct backend *b, const char *name, size_t max, struct task *tasks,
                                size_t *out_n);
+
+    /* Where several nodes may share the store, else NULL: transactions of all nodes follow one upon
+     * the other: begin waits for that of another node.
+     *
+     * join: once, when everything is loaded; until then no other node writes. From now on fn is
+     * called, on a thread of the backend's, when there may be news, or something to be done for a
+     * node that is no more. */
+    void (*join)(struct backend *b, void (*fn)(void *ctx), void *ctx);
+    /* What other nodes have committed since the last call, in order; the first thing in a
+     * transaction. FUT_ERR_READ_ONLY: the others have given this node up. *out_leads: this is the
+     * node that does what one does for all. */
+    int (*hear)(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads);
+    /* Is there another node that has to be told? As of hear. */
+    bool (*has_peers)(const struct backend *b);
+    /* What the others hear of this transaction, once. */
+    int (*tell)(struct backend *b, const void *bytes, size_t len);
+    /* Another node has changed the line, or the task (0: none): what is known of it is forgotten.
+     * Neither: so is how far the cancel of a batch has come. */
+    void (*forget)(struct backend *b, int64_t line, uint64_t key);
+    /* Up to max running tasks of nodes that are no more, with specs but without input. Cheap when
+     * there is no such node. */
+    int (*abandoned)(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
 
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);

@@ -49,6 +49,19 @@ static const char *name_of(const struct store_config *cfg)
     return cfg->path && strstr(cfg->path, "://") ? "the database" : cfg->path;
 }
 
+/* A thread of the backend's. */
+static void on_news(void *store)
+{
+    struct store *s = store;
+    mutex_lock(&s->mu);
+    s->has_news = true;
+    if (s->writer_asleep) {
+        s->writer_asleep = false;
+        cond_signal(&s->writer_wake);
+    }
+    mutex_unlock(&s->mu);
+}
+
 int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
 {
     const struct backend_ops *ops = find_backend(cfg->backend);
@@ -79,6 +92,8 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
         return fut_fail(err, rc, "cannot count the tasks in %s (%s)", name_of(cfg),
                         fut_err_name(rc));
     }
+    if (ops->join)
+        ops->join(b, on_news, s);
     if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
     if (cfg->listener)

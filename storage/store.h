@@ -28,7 +28,6 @@
 
 struct store;
 struct store_wakes;
-
 struct store_change; /* below */
 typedef void store_listener(void *ctx, const struct store_change *changes, size_t n);
 
@@ -40,7 +39,11 @@ struct store_config {
     int64_t
         retention_ms; /* done futures are deleted, in small steps, when a daemon has been running
                          for so long since their end (a batch: its last one's); 0: never */
-    int64_t reserve_bytes;      /* disk space held back for the results of running tasks; 0: none */
+    int64_t reserve_bytes; /* disk space held back for the results of running tasks; 0: none */
+    const char *node; /* the name of this node, where several share a database; NULL: the host's */
+    void (*on_fenced)(void *ctx); /* told by a thread of the store's when other nodes may take its
+                                     tasks: its attempts must end at once; NULL */
+    void *fenced_ctx;
     void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
     void *step_ctx;
     store_listener

@@ -93,7 +93,7 @@ int bulk_step(struct store *s)
     struct writer *w = &s->w;
     struct store_bulk b;
     size_t unfinished;
-    if (w->bulk_again_mono_us > clock_mono_us())
+    if (w->bulk_again_mono_us > clock_mono_us() || !w->leads)
         return 0;
     w->bulk_again_mono_us = 0;
     int rc = txn_begin(s);

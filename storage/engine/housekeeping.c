@@ -101,7 +101,7 @@ int housekeeping_cancel(struct store *s)
 {
     struct task tasks[CANCEL_STEP];
     size_t n = 0;
-    if (!s->w.cancel_pending)
+    if (!s->w.cancel_pending || !s->w.leads)
         return 0;
     int rc = txn_begin(s);
     if (rc == 0)
@@ -138,7 +138,7 @@ int housekeeping_prune(struct store *s)
     struct writer *w = &s->w;
     int64_t up_ms = txn_up_ms(s);
     struct backend_prune p = {.until_up_ms = up_ms - s->retention_ms, .max = w->prune_step};
-    if (clock_mono_us() < w->next_prune_mono_us)
+    if (clock_mono_us() < w->next_prune_mono_us || !w->leads)
         return 0;
     int rc = txn_begin(s);
     if (rc == 0)
@@ -152,6 +152,31 @@ int housekeeping_prune(struct store *s)
     return p.oldest_up_ms >= 0 && up_ms - w->now.saved_up_ms >= SAVE_MS
                ? txn_save(s, w->now.saved_seq)
                : 0;
+}
+
+/* ---- nodes that are no more ------------------------------------------------------------------ */
+
+#define GIVE_BACK_STEP 256
+
+int housekeeping_give_back(struct store *s)
+{
+    struct task tasks[GIVE_BACK_STEP];
+    size_t n = 0;
+    if (!s->w.in_txn)
+        return 0;
+    int rc = s->ops->abandoned(s->backend, GIVE_BACK_STEP, tasks, &n);
+    struct task_outcome *why = n ? task_outcome_error(end_code_text(END_DAEMON_DIED),
+                                                      "the node that ran this task is gone")
+                                 : NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = txn_end(s, &tasks[i], end_code_event(END_DAEMON_DIED), why);
+        task_release(&tasks[i]);
+    }
+    task_outcome_unref(why);
+    if (rc == 0)
+        s->w.now.stats.recovered += n;
+    return rc;
 }
 
 int housekeeping_tidy(struct store *s)

@@ -81,6 +81,9 @@ struct writer {
     struct spec_cache specs;
     struct session_init inits[SESSION_INITS]; /* of sessions whose tasks were claimed lately */
     unsigned next_init;
+    int no_txn_rc; /* where nodes share the store: why this batch can have no transaction */
+    struct backend_next fresh_next; /* as next, of this transaction alone */
+    bool leads;     /* does what one node does for all: retention, bulks, cancels of batches */
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
@@ -133,6 +136,7 @@ struct store {
     bool writer_asleep;                  /* guarded by mu */
     unsigned readers_asleep;             /* guarded by mu */
     bool stopping, claims_stopped;       /* guarded by mu */
+    bool has_news;                       /* guarded by mu: other nodes have committed something */
     struct store_stats published;        /* guarded by mu */
 
     struct store_durations durations; /* written by the writer */
@@ -156,6 +160,15 @@ void *writer_main(void *store);
  * *out_n: how many. */
 FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n);
 
+/* ---- news.c: what nodes that share the store tell each other -----------------------------------
+ */
+
+/* Brings memory up to date with what other nodes have committed, and tells the listeners; the first
+ * thing in a transaction. FUT_ERR_READ_ONLY: it does not agree with what is here. */
+FUT_MUST_CHECK int news_hear(struct store *s);
+/* Tells the other nodes what this transaction does; the last thing before its commit. */
+FUT_MUST_CHECK int news_tell(struct store *s);
+
 /* ---- housekeeping.c: steps of the writer that no operation asks for ----------------------------
  */
 
@@ -168,6 +181,8 @@ FUT_MUST_CHECK int housekeeping_time_out(struct store *s);
 FUT_MUST_CHECK int housekeeping_cancel(struct store *s);
 /* Deletes some futures that are older than the retention. */
 FUT_MUST_CHECK int housekeeping_prune(struct store *s);
+/* Gives tasks back that ran on nodes which are no more. */
+FUT_MUST_CHECK int housekeeping_give_back(struct store *s);
 /* Deletes the rows of some waiting lines that no task needs; the last step before the commit. */
 FUT_MUST_CHECK int housekeeping_tidy(struct store *s);
 
@@ -203,7 +218,10 @@ int64_t txn_up_ms(const struct store *s);
 /* Saves the counters for the next daemon, within the transaction. seq: this number and those below
  * it are taken. */
 FUT_MUST_CHECK int txn_save(struct store *s, uint64_t seq);
-/* Begins the transaction if nothing has been written since the last commit. */
+/* Makes sure that this transaction has numbers for the tasks that end in it. */
+FUT_MUST_CHECK int txn_spare_seq(struct store *s);
+/* Begins the transaction if nothing has been written since the last commit. Where nodes share the
+ * store the writer alone begins one, with each batch. */
 FUT_MUST_CHECK int txn_begin(struct store *s);
 /* Remembers a change for the listeners; what it points to must live until the dones have run. */
 void txn_add_change(struct store *s, const struct store_change *c);
@@ -274,6 +292,8 @@ FUT_MUST_CHECK int bulk_step(struct store *s);
 FUT_MUST_CHECK int limit_verbs_step(struct store *s);
 /* After a failed transaction. */
 void limit_verbs_undo(struct store *s);
+/* Tells whoever follows the key whether it is open now. */
+void limit_verbs_follow(struct store *s, struct limit_key *k);
 /* Closes a key for so long from now, unless its limit is not defined, or it is closed for longer.
  * Within the transaction. */
 void limit_verbs_close(struct store *s, const struct task_limit *key, int64_t for_ms);
@@ -303,6 +323,8 @@ FUT_MUST_CHECK int sessions_drop_limit(struct store *s, struct task_id id);
  * limits were: which are open. */
 FUT_MUST_CHECK int queues_load(struct store *s);
 void queues_open(struct store *s);
+/* Other nodes have changed some of it: brings it up to date. */
+FUT_MUST_CHECK int queues_reload(struct store *s);
 /* The transaction is committed, or undone. */
 void queues_committed(struct store *s);
 void queues_undo(struct store *s);

@@ -440,6 +440,46 @@ int limit_set_load(struct store *s)
     return s->ops->limits(s->backend, load_limit, load_key, &s->w.limits);
 }
 
+struct limit_key *limit_set_hear(struct limit_set *l, const struct backend_limit_key *row)
+{
+    struct limit_key *k = limit_set_get(l, row->name, row->key);
+    if (!k)
+        return NULL;
+    k->tokens = row->tokens;
+    k->tokens_up_ms = row->tokens_up_ms;
+    k->closed_until_up_ms = row->closed_until_up_ms;
+    k->is_stored = true;
+    return k;
+}
+
+static void reload_limit(void *ctx, const struct store_limit *is)
+{
+    limit_set_define(ctx, is)->is_listed = true;
+}
+
+static void reload_key(void *ctx, const struct backend_limit_key *row)
+{
+    (void)limit_set_hear(ctx, row);
+}
+
+int limit_set_reload(struct store *s, void (*fn)(struct store *s, struct limit_key *k))
+{
+    struct limit_set *l = &s->w.limits;
+    for (struct list_node *i = list_first(&l->in_order); i; i = list_next(&l->in_order, i))
+        FUT_CONTAINER(i, struct limit, in_order)->is_listed = false;
+    int rc = s->ops->limits(s->backend, reload_limit, reload_key, l);
+    if (rc != 0)
+        return rc;
+    for (struct list_node *i = list_first(&l->in_order), *next; i; i = next) {
+        struct limit *limit = FUT_CONTAINER(i, struct limit, in_order);
+        next = list_next(&l->in_order, i);
+        if (!limit->is_listed)
+            limit_set_undefine(l, limit);
+    }
+    each_key(l, fn, s);
+    return 0;
+}
+
 static void free_one_key(struct map_node *n)
 {
     struct limit_key *k = FUT_CONTAINER(n, struct limit_key, by_name);

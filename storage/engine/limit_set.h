@@ -29,6 +29,7 @@ struct limit {
     struct list_node in_order; /* of all, by name */
     struct list keys;
     struct store_limit is;
+    bool is_listed; /* by the latest limit_set_reload */
 };
 
 struct limit_key {
@@ -84,6 +85,13 @@ void limit_set_init(struct limit_set *l);
 void limit_set_release(struct limit_set *l);
 /* Fills it from the backend. */
 FUT_MUST_CHECK int limit_set_load(struct store *s);
+
+/* Other nodes have changed definitions: brings them up to date. Calls fn for each key. */
+FUT_MUST_CHECK int limit_set_reload(struct store *s,
+                                    void (*fn)(struct store *s, struct limit_key *k));
+/* Another node has written the row of this key, which is made if need be; NULL: as limit_set_get.
+ */
+struct limit_key *limit_set_hear(struct limit_set *l, const struct backend_limit_key *row);
 
 /* The key, made if need be; NULL: STORE_LIMIT_KEYS_MAX are in use. */
 struct limit_key *limit_set_get(struct limit_set *l, const char *name, const char *key);

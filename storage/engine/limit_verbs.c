@@ -9,7 +9,7 @@
 
 #define LOOK_AGAIN_MS 1000
 
-static void follow(struct store *s, struct limit_key *k)
+void limit_verbs_follow(struct store *s, struct limit_key *k)
 {
     if (limit_set_update(&s->w.limits, k))
         turns_follow_limit(&s->w.lines, k);
@@ -18,7 +18,7 @@ static void follow(struct store *s, struct limit_key *k)
 static void follow_all(struct store *s, struct list *keys)
 {
     for (struct list_node *i = list_first(keys); i; i = list_next(keys, i))
-        follow(s, FUT_CONTAINER(i, struct limit_key, in_limit));
+        limit_verbs_follow(s, FUT_CONTAINER(i, struct limit_key, in_limit));
 }
 
 /* ---- time, and what is taken back -------------------------------------------------------------
@@ -43,7 +43,8 @@ int limit_verbs_step(struct store *s)
     struct limit_key *k;
     l->now_up_ms = txn_up_ms(s);
     while ((k = limit_set_due(l))) {
-        follow(s, k); /* takes its timer, or sets it to a later time, while lines need it */
+        /* Takes its timer, or sets it to a later time, while lines need it. */
+        limit_verbs_follow(s, k);
         int rc = limit_set_is_needed(k) ? 0 : let_go(s, k);
         if (rc != 0)
             return rc;
@@ -53,7 +54,7 @@ int limit_verbs_step(struct store *s)
 
 void limit_verbs_undo(struct store *s)
 {
-    limit_set_undo(&s->w.limits, follow, s);
+    limit_set_undo(&s->w.limits, limit_verbs_follow, s);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ static void close_until(struct store *s, struct limit_key *k, int64_t until_up_m
     if (until_up_ms > l->now_up_ms)
         remember_closed(s, k);
     limit_set_close(l, k, until_up_ms);
-    follow(s, k);
+    limit_verbs_follow(s, k);
     if (!limit_set_is_needed(k))
         limit_set_let_go(l, k);
 }

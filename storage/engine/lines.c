@@ -9,7 +9,6 @@
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
-#define LINE_ADDED (-2)
 #define TIDY_STEP 1000 /* rows that one transaction deletes at most */
 
 struct name {
@@ -420,6 +419,59 @@ void lines_committed(struct lines *l)
     l->n_undo = 0;
     while ((n = list_pop_front(&l->dropped)))
         free_line(l, FUT_CONTAINER(n, struct line, idle));
+}
+
+/* ---- what other nodes have done -------------------------------------------------------------- */
+
+static void renumber(struct lines *l, struct line *line, int64_t number)
+{
+    map_remove(&l->by_number, &line->by_number);
+    line->number = number;
+    map_put(&l->by_number, &line->by_number, (uint64_t)number);
+}
+
+/* A line of ours that is not stored gives way to one of the same number, and takes the number of
+ * one that is called like it. */
+bool lines_hear_line(struct lines *l, const struct backend_line *is)
+{
+    struct name n = {is->lane, is->queue, is->handler, is->fair_key, is->limits};
+    uint64_t hash = hash_name(&n);
+    struct line *line = find(l, &n, hash), *other = lines_find(l, is->number);
+    if (is->number > l->last_number)
+        l->last_number = is->number;
+    if (other && other != line)
+        renumber(l, other, ++l->last_number);
+    if (line && line->number != is->number) {
+        renumber(l, line, is->number);
+    } else if (!line) {
+        struct line_queue *queue = line_queue_get(l, n.queue);
+        line = queue ? make(l, queue, &n, hash, is->number) : NULL;
+        if (!line)
+            return false;
+    }
+    line->is_stored = true;
+    return true;
+}
+
+void lines_hear_move(struct lines *l, struct line *line, int from, int to, uint64_t n)
+{
+    if (from == TASK_RUNNING) {
+        for (uint64_t i = 0; i < n; i++)
+            turns_refund(l, line, line->group->part->ran_us);
+    }
+    if (to == TASK_RUNNING)
+        turns_charge(l, line, n);
+    change(l, line, from, to, n);
+    line->first = BACKEND_PLACE_NONE;
+}
+
+void lines_hear_drop(struct lines *l, struct line *line)
+{
+    line->is_stored = false;
+    if (!list_is_linked(&line->idle))
+        return;
+    list_remove(&l->idle, &line->idle);
+    free_line(l, line);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */

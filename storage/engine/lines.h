@@ -53,6 +53,7 @@ struct line_queue {
     bool is_said, is_paused;
     bool is_changing;               /* in this transaction: it stays, as that may be taken back */
     bool is_open;                   /* it may start tasks */
+    bool is_listed;                 /* by the latest queues_reload */
     struct limit_key *gate;         /* max_running and rate; NULL: neither is said */
     struct store_fair_weight *fair; /* by key */
     size_t n_fair;
@@ -125,7 +126,8 @@ struct line {
     bool is_stored;
 };
 
-/* What is taken back when the transaction, or a part of it, is. */
+/* What is taken back when the transaction, or a part of it, is; and what other nodes are told. */
+#define LINE_ADDED (-2)
 struct line_undo {
     struct line *line;
     int from, to; /* as of lines_move; from LINE_ADDED: it was stored */
@@ -179,6 +181,12 @@ void lines_move(struct lines *l, struct line *line, int from, int to, uint64_t n
 /* A task waits at this place that did not before; BACKEND_PLACE_NONE: somewhere. Before lines_move.
  */
 void lines_wait_at(struct line *line, int64_t place);
+/* Another node has committed: such a line is there (false: there are too many queues, or keys of
+ * limits); n tasks of it went from one state to the other; its row has gone. Between transactions.
+ */
+FUT_MUST_CHECK bool lines_hear_line(struct lines *l, const struct backend_line *is);
+void lines_hear_move(struct lines *l, struct line *line, int from, int to, uint64_t n);
+void lines_hear_drop(struct lines *l, struct line *line);
 /* Where lines_undo_to goes back to. */
 size_t lines_mark(const struct lines *l);
 void lines_undo_to(struct lines *l, size_t mark);

@@ -11,6 +11,7 @@
 struct paused {
     struct map_node by_name;
     struct pool_pause is;
+    bool is_listed;                /* since pauses_unlist */
     char name[TASK_QUEUE_MAX + 1]; /* or a handler's */
 };
 _Static_assert(TASK_HANDLER_MAX <= TASK_QUEUE_MAX, "names of handlers fit");
@@ -41,6 +42,7 @@ void pauses_put(struct pauses *p, enum store_pausable kind, const char *name,
             map_put(&p->by_name[kind], &one->by_name, hash_text(HASH_START, name));
         }
         one->is = *pause;
+        one->is_listed = true;
     }
     atomic_store(&p->n[kind], p->by_name[kind].len);
     mutex_unlock(&p->mu);
@@ -51,6 +53,33 @@ const struct pool_pause *pauses_find(const struct pauses *p, enum store_pausable
 {
     const struct paused *one = find(p, kind, name);
     return one ? &one->is : NULL;
+}
+
+/* The first that is not listed; NULL: there is none. unlists: all are not, from now on. */
+static const struct paused *look(const struct map *m, bool unlists)
+{
+    const struct paused *found = NULL;
+    for (size_t i = 0; m->len && i <= m->mask; i++) {
+        for (struct map_node *n = m->buckets[i]; n; n = n->next) {
+            struct paused *one = FUT_CONTAINER(n, struct paused, by_name);
+            one->is_listed = one->is_listed && !unlists;
+            if (!one->is_listed && !found)
+                found = one;
+        }
+    }
+    return found;
+}
+
+void pauses_unlist(struct pauses *p)
+{
+    for (size_t kind = 0; kind < PAUSES_KINDS; kind++)
+        (void)look(&p->by_name[kind], true);
+}
+
+const char *pauses_unlisted(const struct pauses *p, enum store_pausable kind)
+{
+    const struct paused *one = look(&p->by_name[kind], false);
+    return one ? one->name : NULL;
 }
 
 size_t pauses_count(const struct pauses *p, enum store_pausable kind)

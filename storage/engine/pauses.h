@@ -26,6 +26,10 @@ void pauses_put(struct pauses *p, enum store_pausable kind, const char *name,
 /* The pause, or NULL: it goes on. The writer. */
 const struct pool_pause *pauses_find(const struct pauses *p, enum store_pausable kind,
                                      const char *name);
+/* Begins a look at what is paused: all that pauses_put names from now on is listed. The writer. */
+void pauses_unlist(struct pauses *p);
+/* The name of one that is not listed, or NULL. The writer. */
+const char *pauses_unlisted(const struct pauses *p, enum store_pausable kind);
 /* How many of a kind are paused. The writer. */
 size_t pauses_count(const struct pauses *p, enum store_pausable kind);
 

@@ -91,7 +91,9 @@ static struct line_queue *loaded(struct store *s, const char *name)
 
 static void load_queue(void *ctx, const struct store_queue *is)
 {
-    FUT_MUST(define(ctx, loaded(ctx, is->name), is, true));
+    struct line_queue *q = loaded(ctx, is->name);
+    q->is_listed = true;
+    FUT_MUST(define(ctx, q, is, true));
 }
 
 static void load_fair(void *ctx, const char *queue, const struct store_fair_weight *weight)
@@ -124,6 +126,62 @@ void queues_open(struct store *s)
     for (size_t i = 0; i < n; i++)
         turns_follow(&s->w.lines, all[i]);
     free(all);
+}
+
+/* Another node may have dropped what was said of it. Those that are there stay. */
+static void follow_listed(struct store *s, struct line_queue *q)
+{
+    struct store_queue unsaid = line_queue_unsaid(q->name);
+    if (!q->is_listed && q->is_said)
+        FUT_MUST(define(s, q, &unsaid, q->n_fair > 0));
+    if (line_queue_is_there(q))
+        line_queue_keep(&s->w.lines, q);
+}
+
+/* One that nobody needs, and that is not known to be such. */
+static struct line_queue *find_unneeded(struct store *s)
+{
+    struct list *queues = &s->w.lines.all_queues;
+    for (struct list_node *i = list_first(queues); i; i = list_next(queues, i)) {
+        struct line_queue *q = FUT_CONTAINER(i, struct line_queue, in_all);
+        if (!line_queue_is_there(q) && !list_is_linked(&q->idle))
+            return q;
+    }
+    return NULL;
+}
+
+/* Those that other nodes have ended. */
+static void end_unlisted_pauses(struct store *s, enum store_pausable kind)
+{
+    const struct pool_pause goes_on = {.since_wall_ms = 0};
+    const char *found;
+    while ((found = pauses_unlisted(&s->w.pauses, kind))) {
+        char name[TASK_QUEUE_MAX + 1];
+        (void)snprintf(name, sizeof(name), "%s", found);
+        set_pause(s, kind, name, &goes_on);
+    }
+}
+
+int queues_reload(struct store *s)
+{
+    struct list *queues = &s->w.lines.all_queues;
+    struct line_queue *unneeded;
+    for (struct list_node *i = list_first(queues); i; i = list_next(queues, i)) {
+        struct line_queue *q = FUT_CONTAINER(i, struct line_queue, in_all);
+        q->is_listed = false;
+        set_fair(q, NULL, 0);
+    }
+    pauses_unlist(&s->w.pauses);
+    int rc = queues_load(s);
+    if (rc != 0)
+        return rc;
+    for (int kind = 0; kind < PAUSES_KINDS; kind++)
+        end_unlisted_pauses(s, (enum store_pausable)kind);
+    for (struct list_node *i = list_first(queues); i; i = list_next(queues, i))
+        follow_listed(s, FUT_CONTAINER(i, struct line_queue, in_all));
+    while ((unneeded = find_unneeded(s)))
+        line_queue_keep(&s->w.lines, unneeded); /* which may free others of that kind */
+    return 0;
 }
 
 /* ---- what can be taken back ------------------------------------------------------------------ */

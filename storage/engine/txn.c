@@ -23,6 +23,12 @@ int txn_save(struct store *s, uint64_t seq)
                                         .seq = seq, .when = {now->saved_up_ms, clock_wall_ms()}});
 }
 
+int txn_spare_seq(struct store *s)
+{
+    bool is_short = s->w.now.saved_seq - s->w.now.seq < SEQ_SPARE;
+    return is_short ? txn_save(s, s->w.now.seq + SEQ_BLOCK) : 0;
+}
+
 int txn_begin(struct store *s)
 {
     struct writer *w = &s->w;
@@ -30,6 +36,8 @@ int txn_begin(struct store *s)
         return 0;
     if (w->broken_rc != 0)
         return w->broken_rc;
+    if (w->no_txn_rc != 0)
+        return w->no_txn_rc;
     struct backend_time now = {txn_up_ms(s), clock_wall_ms()};
     w->limits.now_up_ms = now.up_ms;
     int rc = s->ops->begin(s->backend, now);
@@ -37,8 +45,7 @@ int txn_begin(struct store *s)
         return rc;
     w->in_txn = true;
     w->saved = w->now;
-    bool is_short = w->now.saved_seq - w->now.seq < SEQ_SPARE;
-    return is_short ? txn_save(s, w->now.seq + SEQ_BLOCK) : 0;
+    return s->ops->hear ? 0 : txn_spare_seq(s);
 }
 
 void txn_add_change(struct store *s, const struct store_change *c)
@@ -115,24 +122,27 @@ void txn_count(struct store *s, struct line *line, int from, int to, uint64_t n)
         tell_pauses(s, line);
 }
 
-static void watch(int64_t *next, int64_t at)
+static void watch(int64_t *next, int64_t *fresh, int64_t at)
 {
     if (at < *next)
         *next = at;
+    if (at < *fresh)
+        *fresh = at;
 }
 
 void txn_watch_times(struct store *s, const struct task *t)
 {
     const struct task_times *times = &t->spec->times;
+    struct backend_next *next = &s->w.next, *fresh = &s->w.fresh_next;
     int64_t up_ms = txn_up_ms(s);
     if (backend_waits_for_wall(t))
-        watch(&s->w.next.run_at_wall_ms, t->due_wall_ms);
+        watch(&next->run_at_wall_ms, &fresh->run_at_wall_ms, t->due_wall_ms);
     else if (t->due_wall_ms)
-        watch(&s->w.next.due_up_ms, up_ms + t->due_wall_ms - clock_wall_ms());
+        watch(&next->due_up_ms, &fresh->due_up_ms, up_ms + t->due_wall_ms - clock_wall_ms());
     if (times->expires_in_ms && !task_state_is_final(t->state))
-        watch(&s->w.next.limit_up_ms, up_ms + times->expires_in_ms);
+        watch(&next->limit_up_ms, &fresh->limit_up_ms, up_ms + times->expires_in_ms);
     if (times->deadline_ms && !task_state_is_final(t->state))
-        watch(&s->w.next.limit_up_ms, up_ms + times->deadline_ms);
+        watch(&next->limit_up_ms, &fresh->limit_up_ms, up_ms + times->deadline_ms);
 }
 
 /* What has ended has no outcome when it was given back unharmed. */

@@ -36,6 +36,7 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     w->cancel_pending = true;           /* at all */
     w->cascade_pending = true;
     w->has_edges = totals->has_edges;
+    w->leads = true;
     w->prune_step = HOUSEKEEPING_PRUNE_STEP;
     w->next_tidy_mono_us = INT64_MAX;
     w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
@@ -43,12 +44,44 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     w->rate_mono_us = clock_mono_us();
 }
 
+/* Where nodes share the store, a batch begins with what the others have done, which stays whatever
+ * becomes of the batch, so that all of it sees the same; without that it has no transaction. */
+static int begin_shared(struct store *s)
+{
+    struct writer *w = &s->w;
+    w->no_txn_rc = 0;
+    int rc = txn_begin(s);
+    if (rc == 0) {
+        rc = news_hear(s);
+        w->saved = w->now;
+    }
+    if (rc == 0)
+        rc = txn_spare_seq(s);
+    if (rc != 0 && w->in_txn) {
+        s->ops->rollback(s->backend);
+        w->in_txn = false;
+        w->now = w->saved;
+    }
+    w->no_txn_rc = rc;
+    return rc;
+}
+
+/* Where other nodes go on, they save the counters. */
+static void save_for_next(struct store *s)
+{
+    int rc = s->ops->hear ? begin_shared(s) : txn_begin(s);
+    if (rc != 0)
+        return;
+    bool is_last = !s->ops->hear || !s->ops->has_peers(s->backend);
+    if ((is_last && txn_save(s, s->w.now.seq) != 0) || s->ops->commit(s->backend) != 0)
+        s->ops->rollback(s->backend); /* the next daemon goes on from an earlier saving */
+    s->w.in_txn = false;
+}
+
 void writer_release(struct store *s)
 {
-    if (s->w.now.stats.health == 0 && txn_begin(s) == 0) {
-        if (txn_save(s, s->w.now.seq) != 0 || s->ops->commit(s->backend) != 0)
-            s->ops->rollback(s->backend); /* the next daemon goes on from an earlier saving */
-    }
+    if (s->w.now.stats.health == 0)
+        save_for_next(s);
     spec_cache_release(&s->w.specs);
     queues_committed(s);
     lines_release(&s->w.lines);
@@ -91,7 +124,10 @@ static int run_housekeeping(struct store *s)
     int rc = trouble_mend(s, &wait);
     if (rc != 0 || wait)
         return rc;
-    rc = housekeeping_promote(s);
+    if (s->ops->abandoned)
+        rc = housekeeping_give_back(s);
+    if (rc == 0)
+        rc = housekeeping_promote(s);
     if (rc == 0)
         rc = housekeeping_time_out(s);
     if (rc == 0)
@@ -121,6 +157,8 @@ static int commit(struct store *s)
     if (!w->in_txn)
         return 0;
     int rc = limit_set_save(s);
+    if (rc == 0 && s->ops->tell)
+        rc = news_tell(s);
     int64_t began_mono_us = clock_mono_us();
     if (rc == 0)
         rc = s->ops->commit(s->backend);
@@ -277,6 +315,8 @@ static void tidy(struct store *s)
 static void run_batch(struct store *s)
 {
     s->w.retry_mono_us = -1; /* this is the next try */
+    if (s->ops->hear)
+        (void)begin_shared(s);
     int rc = run_ops(s);
     if (rc == 0)
         rc = txn_end_batches(s);
@@ -317,11 +357,13 @@ static int64_t next_wake_us(const struct store *s)
     const struct writer *w = &s->w;
     if (w->retry_mono_us >= 0)
         return w->retry_mono_us;
-    int64_t wake = w->cancel_pending || w->cascade_pending ? 0 : w->next_prune_mono_us;
+    bool is_pending = (w->cancel_pending && w->leads) || w->cascade_pending;
+    int64_t wake = is_pending ? 0 : w->leads ? w->next_prune_mono_us : INT64_MAX;
     int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
     at_up_ms = earlier(at_up_ms, limit_set_next_up_ms(&w->limits));
     wake = earlier(wake, w->next_tidy_mono_us);
-    wake = earlier(wake, w->bulk_again_mono_us);
+    if (w->leads)
+        wake = earlier(wake, w->bulk_again_mono_us);
     if (at_up_ms != INT64_MAX)
         wake = earlier(wake, w->up_base_mono_us + (at_up_ms - w->up_base_ms) * 1000);
     if (w->next.run_at_wall_ms != INT64_MAX) {
@@ -349,13 +391,14 @@ static bool wait_for_work(struct store *s)
 {
     int64_t wake = next_wake_us(s);
     mutex_lock(&s->mu);
-    while (list_is_empty(&s->write_queue) && !s->stopping &&
+    while (list_is_empty(&s->write_queue) && !s->stopping && !s->has_news &&
            s->claims_stopped == s->w.claims_stopped) {
         s->writer_asleep = true;
         if (!cond_wait_until(&s->writer_wake, &s->mu, wake))
             break;
     }
     s->writer_asleep = false;
+    s->has_news = false;
     take_batch(s);
     bool stop_claims = s->claims_stopped && !s->w.claims_stopped;
     bool go_on = !s->stopping || !list_is_empty(&s->w.batch) || stop_claims;
@@ -399,7 +442,7 @@ static int lose(struct store *s, const struct task *t)
     }
     task_release(&o.task);
     task_outcome_unref(died);
-    return rc;
+    return rc == FUT_ERR_STALE ? 0 : rc; /* another node was faster */
 }
 
 int writer_recover(struct store *s, const struct store_config *cfg, uint64_t *out_n)

@@ -1,6 +1,7 @@
 /* backend: the PostgreSQL backend: one writing connection, one reading connection per reader, and a
  * lock of the session that refuses a second daemon. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
@@ -11,13 +12,17 @@
 /* Nested loops by indexes, whatever the statistics of tables say that were empty a moment ago. */
 static const char settings[] =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    "SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
+    "SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;"
+    /* A node that stands still in its turn keeps all others waiting. */
+    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 8000";
 
 static void backend_close(struct backend *b)
 {
+    postgres_node_end(b);
     postgres_ahead_clear(b);
     postgres_disconnect(&b->c);
     free(b->c.sent);
+    free(b->node);
     free(b->url);
     free(b);
 }
@@ -45,22 +50,34 @@ static int look_for_rarities(struct backend *b, struct fut_errbuf *err)
     return rc;
 }
 
+static char *name_node(const struct store_config *cfg)
+{
+    char host[256] = "";
+    if (cfg->node && *cfg->node)
+        return xstrdup(cfg->node);
+    (void)gethostname(host, sizeof(host) - 1);
+    return xstrdup(host);
+}
+
 static int backend_open(const struct store_config *cfg, struct backend **out,
                         struct fut_errbuf *err)
 {
     struct backend *b = xnew(struct backend);
     b->url = xstrdup(cfg->path);
+    b->node = name_node(cfg);
     b->c.url = b->url;
     b->c.settings = settings;
     int rc = postgres_connect_first(&b->c, err);
     if (rc == 0)
         rc = postgres_check_server(&b->c, err);
     if (rc == 0)
-        rc = postgres_owner_lock(b, err);
+        rc = postgres_owner_share(b, err);
     if (rc == 0)
         rc = postgres_migrate(&b->c, cfg, err);
     if (rc == 0)
         rc = postgres_owner_begin(b, err);
+    if (rc == 0)
+        rc = postgres_node_begin(b, cfg, err);
     if (rc == 0)
         rc = look_for_rarities(b, err);
     if (rc != 0) {
@@ -191,6 +208,12 @@ const struct backend_ops backend_postgres = {
     .schedule_add_run = postgres_schedule_add_run,
     .schedule_end_waiting = postgres_schedule_end_waiting,
     .schedule_unfinished = postgres_schedule_unfinished,
+    .join = postgres_join,
+    .hear = postgres_hear,
+    .has_peers = postgres_has_peers,
+    .tell = postgres_tell,
+    .forget = postgres_forget_of,
+    .abandoned = postgres_abandoned,
     .reader_open = postgres_reader_open,
     .reader_close = postgres_reader_close,
     .get = postgres_get,

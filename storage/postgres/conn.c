@@ -386,6 +386,7 @@ static int send_one(struct postgres_conn *c, enum postgres_stmt stmt,
     if (!ok)
         return lose(c);
     add_sent(c, stmt, false);
+    c->has_written = c->has_written || strncmp(postgres_sql[stmt], "SELECT", 6) != 0;
     return 0;
 }
 
@@ -513,7 +514,9 @@ int postgres_txn_begin(struct postgres_conn *c)
 {
     c->rc = 0;
     c->in_txn = true;
-    return postgres_send(c, P_BEGIN, PG_NO_VALUES);
+    int rc = postgres_send(c, P_BEGIN, PG_NO_VALUES);
+    c->has_written = false;
+    return rc;
 }
 
 /* The answer to COMMIT may be the last thing that the connection brings: then it has happened. */

@@ -20,11 +20,30 @@ enum postgres_stmt {
     P_MARK,
     P_UNMARK,
     P_BACK,
-    P_TRY_LOCK,
-    P_LOCK_HOLDER,
+    P_SCHEMA_NUMBER,
+    P_SHARE,
+    P_ALONE,
+    P_TRY_NODE,
+    P_FREE_NODE,
+    P_HOLDER,
     P_END_SESSION,
-    P_NEW_BOOT,
-    P_OWN_BOOT,
+    P_TURN,
+    P_TURN_OF_SESSION,
+    P_END_TURN,
+    P_NEW_NODE,
+    P_OWN_NODE,
+    P_NAMESAKES,
+    P_GIVE_UP,
+    P_EXPIRE,
+    P_JOIN,
+    P_LEAVE,
+    P_BEAT,
+    P_NOTIFY,
+    P_LATEST_NEWS,
+    P_NEWS,
+    P_TELL,
+    P_TRIM_NEWS,
+    P_ABANDONED,
     P_GUARD,
     P_INSERT,
     P_PUT_OPTIONS,
@@ -269,6 +288,7 @@ struct postgres_conn {
     const char *settings; /* statements run once per connection; borrowed */
     PGconn *pg;           /* NULL: not connected */
     bool in_txn;
+    bool has_written; /* in the transaction: more than SELECT */
     int rc; /* of the first failure in the transaction; nothing more is sent until its end */
     unsigned char prepared[P_COUNT];
     struct postgres_sent *sent; /* whose results were not read yet, oldest first */

@@ -279,7 +279,7 @@ static int copy_open(const char *where, bool is_target, struct copy_side **out,
     if (rc == 0)
         rc = postgres_check_server(&s->b.c, err);
     if (rc == 0)
-        rc = postgres_owner_lock(&s->b, err);
+        rc = postgres_owner_alone(&s->b, err);
     if (rc == 0)
         rc = open_locked(s, is_target, err);
     if (rc == 0)

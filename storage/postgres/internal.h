@@ -138,6 +138,8 @@ struct postgres_known {
     uint64_t key; /* 0: nothing */
     enum task_state state;
     uint32_t attempt;
+    uint32_t news; /* backend.news, as of which that is; what a task of this node does that runs,
+                      is known also later */
 };
 #define POSTGRES_KNOWN 4096
 #define POSTGRES_NEW_KEYS 256
@@ -153,12 +155,18 @@ struct postgres_mark {
 struct backend {
     struct postgres_conn c;
     char *url;
-    int64_t lock;  /* of the advisory lock */
-    int64_t boot;  /* the number of this opening */
-    int64_t group; /* so many transactions of this boot are committed */
-    int old_pid;   /* of the server's process for the connection before */
-    bool broken;   /* another daemon has taken the database, or it is not the one that it was */
-    bool is_away;  /* it could not be reached for some seconds */
+    char *node;                   /* this node's name */
+    int64_t schema;               /* its number, for advisory locks */
+    int64_t boot;                 /* the number of this opening, which is the node's */
+    int64_t group;                /* so many transactions of this boot are committed */
+    bool is_told;                 /* this transaction tells the others something */
+    int64_t joined_up_ms;         /* the uptime of the others when it joined */
+    bool has_peers;               /* other nodes share the database */
+    uint32_t news;                /* how often others have told some */
+    struct postgres_node *member; /* node.c; NULL: not yet */
+    int old_pid;                  /* of the server's process for the connection before */
+    bool broken;  /* the other nodes have given this one up, or it is not the one that it was */
+    bool is_away; /* it could not be reached for some seconds */
     struct backend_time now;
     atomic_llong up_offset_ms;
     atomic_bool has_checkpoints; /* there may be some; else nobody looks */
@@ -200,12 +208,36 @@ int64_t postgres_mark_get(const struct backend *b, int64_t line);
 /* Frees the specs that were loaded ahead. */
 void postgres_ahead_clear(struct backend *b);
 
-/* owner.c: who has the database */
-/* FUT_ERR_BUSY: another daemon has it. */
-FUT_MUST_CHECK int postgres_owner_lock(struct backend *b, struct fut_errbuf *err);
-/* From now on this daemon is the latest one. */
+/* node.c: the thread by which a node stays one, hears of the others and calls them */
+struct postgres_node;
+/* Every LEASE the node must have said that it lives; by then the others give it up. */
+#define POSTGRES_LEASE_MS 10000
+/* The methods join, hear, has_peers, tell, forget and abandoned of backend.h. */
+void postgres_join(struct backend *b, void (*fn)(void *ctx), void *ctx);
+int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads);
+bool postgres_has_peers(const struct backend *b);
+int postgres_tell(struct backend *b, const void *bytes, size_t len);
+void postgres_forget_of(struct backend *b, int64_t line, uint64_t key);
+int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+/* The transaction is committed: calls the others, if it has told them something. */
+void postgres_node_told(struct backend *b);
+/* A transaction was taken back: what it may have done for nodes that are no more is done again. */
+void postgres_node_failed(struct backend *b);
+/* Becomes a node, before anything is loaded; what the others have told until now is in the rows. */
+FUT_MUST_CHECK int postgres_node_begin(struct backend *b, const struct store_config *cfg,
+                                       struct fut_errbuf *err);
+/* Ends the thread, and leaves the others. */
+void postgres_node_end(struct backend *b);
+
+/* owner.c: which daemons have the database */
+/* Shares it with daemons of this version, and takes the turn to write until postgres_join.
+ * FUT_ERR_BUSY: another program has it. */
+FUT_MUST_CHECK int postgres_owner_share(struct backend *b, struct fut_errbuf *err);
+/* Has it for itself. FUT_ERR_BUSY: a daemon, or another such program, uses it. */
+FUT_MUST_CHECK int postgres_owner_alone(struct backend *b, struct fut_errbuf *err);
+/* A number for this daemon, which it alone has. FUT_ERR_BUSY: another one has its name. */
 FUT_MUST_CHECK int postgres_owner_begin(struct backend *b, struct fut_errbuf *err);
-/* Connects again and makes sure that this daemon still has it. While the database is away: the
+/* Connects again and makes sure that this daemon still is a node. While the database is away: the
  * first time it waits for some seconds (a restart is over by then), later it does not. */
 FUT_MUST_CHECK int postgres_owner_again(struct backend *b);
 /* After a commit whose answer did not come: waits until it is known. 0: it happened. */

@@ -13,12 +13,13 @@ static struct postgres_known *slot_of(const struct backend *b, uint64_t key)
 bool postgres_knows(const struct backend *b, uint64_t key, enum task_state state, uint32_t attempt)
 {
     const struct postgres_known *k = slot_of(b, key);
-    return k->key == key && k->state == state && k->attempt == attempt;
+    bool is_sure = k->news == b->news || state == TASK_RUNNING;
+    return k->key == key && k->state == state && k->attempt == attempt && is_sure;
 }
 
 void postgres_know(struct backend *b, uint64_t key, enum task_state state, uint32_t attempt)
 {
-    *slot_of(b, key) = (struct postgres_known){key, state, attempt};
+    *slot_of(b, key) = (struct postgres_known){key, state, attempt, b->news};
 }
 
 void postgres_forget(struct backend *b, uint64_t key)

@@ -48,7 +48,8 @@ int postgres_take(struct backend *b, int64_t line, const struct task_move *move,
     int rc =
         postgres_ask(&b->c, P_TAKE,
                      PG_VALUES(v_int(line), v_int(postgres_mark_get(b, line)), v_int((int64_t)max),
-                               v_int(move->to), v_int(move->attempt_delta), v_int(b->now.wall_ms)),
+                               v_int(move->to), v_int(move->attempt_delta), v_int(b->now.wall_ms),
+                               v_int(b->boot)),
                      &r);
     if (rc != 0)
         return rc;
@@ -366,5 +367,8 @@ int postgres_totals(struct backend *b, int64_t now_wall_ms, struct backend_total
     };
     b->floor = (uint64_t)larger(postgres_int(r, 0, KEY), postgres_int(r, 0, BATCH_KEY));
     PQclear(r);
-    return pass_downtime(b, now_wall_ms - wall_ms - (out->up_ms - up_ms));
+    if (b->has_peers)
+        out->up_ms = larger(out->up_ms, b->joined_up_ms);
+    atomic_store(&b->up_offset_ms, now_wall_ms - out->up_ms);
+    return b->has_peers ? 0 : pass_downtime(b, now_wall_ms - wall_ms - (out->up_ms - up_ms));
 }

@@ -150,6 +150,18 @@ static const char *const migrations[][MIGRATION_PARTS] = {
     {
         "ALTER TABLE sessions ADD COLUMN init_type text, ADD COLUMN init bytea,"
         "  ADD COLUMN max_tasks int8, ADD COLUMN broken text;",
+    },
+    {
+        "ALTER TABLE boots ADD COLUMN name text NOT NULL DEFAULT '',"
+        "  ADD COLUMN beat timestamptz NOT NULL DEFAULT clock_timestamp(),"
+        "  ADD COLUMN is_member bool NOT NULL DEFAULT false,"
+        "  ADD COLUMN up_ms int8, ADD COLUMN seen int8 NOT NULL DEFAULT 0;"
+        "CREATE INDEX boots_members ON boots (boot) WHERE is_member;"
+        "ALTER TABLE live ADD COLUMN node int8;"
+        "CREATE INDEX live_node ON live (node) WHERE node IS NOT NULL;"
+        "CREATE TABLE news (n int8 PRIMARY KEY, body bytea NOT NULL)"
+        "  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"
+        "  autovacuum_vacuum_cost_delay = 0);",
     }};
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
@@ -272,6 +284,25 @@ static int migrate_one(struct postgres_conn *c, int from, struct fut_errbuf *err
     return rc;
 }
 
+/* Nodes of an older version would not understand it. The session shares the lock itself. */
+static int check_alone(struct postgres_conn *c, struct fut_errbuf *err)
+{
+    PGresult *r;
+    int rc = look(c,
+                  "SELECT CASE WHEN pg_try_advisory_lock(1718973540, n)"
+                  " THEN pg_advisory_unlock(1718973540, n) ELSE false END FROM (SELECT"
+                  " quote_ident(current_schema())::regnamespace::oid::int8::bit(32)::int4 AS n) s",
+                  &r, err);
+    if (rc != 0)
+        return rc;
+    bool is_alone = *PQgetvalue(r, 0, 0) == 't';
+    PQclear(r);
+    return is_alone ? 0
+                    : fut_fail(err, FUT_ERR_BUSY,
+                               "nodes of an older version use the PostgreSQL database, whose "
+                               "schema this one would change: stop all of them first");
+}
+
 static int migrate(struct postgres_conn *c, const struct store_config *cfg, struct fut_errbuf *err)
 {
     int version = -1;
@@ -285,6 +316,8 @@ static int migrate(struct postgres_conn *c, const struct store_config *cfg, stru
         rc = postgres_exec(c, CREATE, err);
         version = 0;
     }
+    if (rc == 0 && version > 0 && version < SCHEMA_VERSION)
+        rc = check_alone(c, err);
     for (; rc == 0 && version < SCHEMA_VERSION; version++) {
         rc = migrate_one(c, version, err);
         if (cfg->on_step)

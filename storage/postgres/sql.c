@@ -30,21 +30,64 @@ const char *const postgres_sql[P_COUNT] = {
     [P_MARK] = "SAVEPOINT mark",
     [P_UNMARK] = "RELEASE mark",
     [P_BACK] = "ROLLBACK TO mark",
-    [P_TRY_LOCK] =
-        "SELECT pg_try_advisory_lock(1718973540, n), n::int8 FROM"
-        " (SELECT quote_ident(current_schema())::regnamespace::oid::int8::bit(32)::int4 AS n) s",
-    [P_LOCK_HOLDER] =
+    /* Advisory locks, in classes of the whole database, by the schema's number: 1718973540: shared
+     * by all nodes; 1718973541: the turn of the transaction that writes. That of a node has 64
+     * bits. */
+    [P_SCHEMA_NUMBER] =
+        "SELECT quote_ident(current_schema())::regnamespace::oid::int8::bit(32)::int4",
+    [P_SHARE] = "SELECT pg_try_advisory_lock_shared(1718973540, $1::int4)",
+    [P_ALONE] = "SELECT pg_try_advisory_lock(1718973540, $1::int4)",
+    [P_TRY_NODE] = "SELECT pg_try_advisory_lock($1)",
+    [P_FREE_NODE] = "SELECT pg_advisory_unlock($1)",
+    [P_HOLDER] =
         "SELECT a.pid, host(a.client_addr) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-        " WHERE l.locktype = 'advisory' AND l.classid = 1718973540 AND l.objsubid = 2"
-        " AND l.objid = $1::int4::bit(32)::int8::oid AND l.granted"
-        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        " WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()"
+        " AND ((l.objsubid = 1 AND l.classid = ($1::int8 >> 32)::bit(32)::int8::oid"
+        " AND l.objid = $1::int8::bit(32)::int8::oid) OR (l.objsubid = 2"
+        " AND l.classid = 1718973540 AND l.objid = $2::int4::bit(32)::int8::oid))"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " ORDER BY l.objsubid LIMIT 1",
     [P_END_SESSION] = "SELECT pg_terminate_backend($1::int4)",
-    [P_NEW_BOOT] = "WITH c AS (UPDATE counters SET boot = boot + 1 RETURNING boot),"
-                   " d AS (DELETE FROM boots WHERE at < clock_timestamp() - interval '30 days')"
-                   " INSERT INTO boots (boot) SELECT boot FROM c RETURNING boot",
-    [P_OWN_BOOT] = "SELECT b.groups, b.boot = c.boot FROM boots b, counters c WHERE b.boot = $1",
+    [P_TURN] = "SELECT pg_advisory_xact_lock(1718973541, $1::int4)",
+    [P_TURN_OF_SESSION] = "SELECT pg_advisory_lock(1718973541, $1::int4)",
+    [P_END_TURN] = "SELECT pg_advisory_unlock(1718973541, $1::int4)",
+    [P_NEW_NODE] = "WITH c AS (UPDATE counters SET boot = boot + 1 RETURNING boot),"
+                   " d AS (DELETE FROM boots WHERE NOT is_member"
+                   " AND beat < clock_timestamp() - interval '30 days')"
+                   " INSERT INTO boots (boot, name) SELECT boot, $1 FROM c RETURNING boot,"
+                   " EXISTS (SELECT 1 FROM boots o, c WHERE o.is_member"
+                   " AND o.boot % $2 = c.boot % $2)",
+    [P_OWN_NODE] = "SELECT groups, is_member FROM boots WHERE boot = $1",
+    [P_NAMESAKES] = "SELECT boot FROM boots WHERE is_member AND name = $1",
+    [P_GIVE_UP] = "UPDATE boots SET is_member = false WHERE boot = $1",
+    [P_EXPIRE] = "UPDATE boots SET is_member = false WHERE is_member AND boot <> $1"
+                 " AND beat < clock_timestamp() - $2 * interval '1 ms' RETURNING boot, name",
+    [P_JOIN] = "UPDATE boots SET is_member = true, beat = clock_timestamp(), seen = $2, up_ms = $3"
+               " WHERE boot = $1",
+    [P_LEAVE] = "UPDATE boots SET is_member = false WHERE boot = $1 AND is_member",
+    [P_BEAT] = "UPDATE boots SET beat = clock_timestamp(), up_ms = $2, seen = $3 WHERE boot = $1"
+               " AND is_member RETURNING (SELECT count(*) FROM boots WHERE is_member),"
+               " EXISTS (SELECT 1 FROM boots WHERE is_member AND boot <> $1"
+               " AND beat < clock_timestamp() - $4 * interval '1 ms'),"
+               " coalesce((SELECT n FROM news ORDER BY n DESC LIMIT 1), 0)",
+    [P_NOTIFY] = "SELECT pg_notify($1, '')",
+    [P_LATEST_NEWS] = "SELECT greatest((SELECT coalesce(max(n), 0) FROM news),"
+                      " (SELECT coalesce(max(seen), 0) FROM boots)),"
+                      " (SELECT max(up_ms + (extract(epoch FROM clock_timestamp() - beat)"
+                      " * 1000)::int8) FROM boots WHERE is_member)",
+    [P_NEWS] = "SELECT 0, (SELECT count(*) FROM boots WHERE is_member),"
+               " (SELECT min(boot) FROM boots WHERE is_member),"
+               " EXISTS (SELECT 1 FROM boots WHERE boot = $1 AND is_member), NULL::bytea"
+               " UNION ALL (SELECT n, NULL, NULL, NULL, body FROM news WHERE n > $2 ORDER BY n)",
+    [P_TELL] = "INSERT INTO news (n, body) VALUES ($1, $2)",
+    [P_TRIM_NEWS] = "DELETE FROM news WHERE n <= (SELECT min(seen) FROM boots WHERE is_member)",
+    [P_ABANDONED] =
+        "SELECT " SPEC_COLUMNS LIVE_COLUMNS
+        " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS
+        " WHERE l.node IS NOT NULL AND l.state = $1 AND NOT EXISTS (SELECT 1 FROM boots n"
+        " WHERE n.boot = l.node AND n.is_member) LIMIT $2",
     [P_GUARD] = "WITH g AS (UPDATE boots SET groups = $2 WHERE boot = $1 AND groups = $2 - 1"
-                " AND boot = (SELECT boot FROM counters) RETURNING 1) " CHECKED("g", "0"),
+                " AND is_member RETURNING 1) " CHECKED("g", "0"),
 
     [P_INSERT] =
         "WITH t AS (INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries,"
@@ -52,9 +95,9 @@ const char *const postgres_sql[P_COUNT] = {
         " input_type, input) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
         " $15, $16) ON CONFLICT (key) DO NOTHING RETURNING key),"
         " l AS (INSERT INTO live (key, state, attempt, daemon_deaths, lane, queue, due_ms,"
-        " started_ms, after_key, unique_key, earlier_attempts, place, line, priority)"
+        " started_ms, after_key, unique_key, earlier_attempts, place, line, priority, node)"
         " SELECT key, $17::int8, $18::int8, $19::int8, $3::int8, $20::int8, $21::int8, $22::int8,"
-        " $23::int8, $24::bytea, $25::int8, $26::int8, $27::int8, $28::int8 FROM t"
+        " $23::int8, $24::bytea, $25::int8, $26::int8, $27::int8, $28::int8, $30::int8 FROM t"
         " RETURNING key) " CHECKED("l", "$29"),
     [P_PUT_OPTIONS] =
         "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
@@ -64,7 +107,7 @@ const char *const postgres_sql[P_COUNT] = {
         " $18, $19)",
     [P_UPDATE_LIVE] =
         "WITH u AS (UPDATE live SET state = $2, attempt = $3, daemon_deaths = $4, queue = $5,"
-        " due_ms = $6, started_ms = $7, place = coalesce($10, place),"
+        " due_ms = $6, started_ms = $7, node = NULL, place = coalesce($10, place),"
         " suspended = CASE WHEN $11 = 1 THEN 2 WHEN suspended IS NOT NULL THEN 1 END"
         " WHERE key = $1 AND state = $8 AND attempt = $9 RETURNING 1) " CHECKED("u", "$12"),
     [P_FINISH] =
@@ -95,7 +138,7 @@ const char *const postgres_sql[P_COUNT] = {
     [P_TAKE] =
         "WITH c AS MATERIALIZED (SELECT key FROM live WHERE queue = $1 AND place >= $2"
         " ORDER BY place LIMIT $3), u AS (UPDATE live l SET state = $4, attempt = l.attempt + $5,"
-        " queue = NULL, started_ms = $6 FROM c WHERE l.key = c.key"
+        " queue = NULL, started_ms = $6, node = $7 FROM c WHERE l.key = c.key"
         " RETURNING l.key, l.attempt, l.daemon_deaths, l.earlier_attempts, l.place,"
         " l.suspended)"
         " SELECT key, attempt, daemon_deaths, earlier_attempts, place, suspended FROM u UNION ALL"
@@ -126,7 +169,8 @@ const char *const postgres_sql[P_COUNT] = {
     [P_DROP_TIMERS] = "DELETE FROM timers WHERE key = $1",
     [P_IN_STATE] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS
-        " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = $1 LIMIT $2",
+        " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS " WHERE l.state = $1"
+        " AND NOT EXISTS (SELECT 1 FROM boots n WHERE n.boot = l.node AND n.is_member) LIMIT $2",
     [P_AFTER] = "WITH m AS (SELECT key, line, priority FROM live WHERE after_key = $1),"
                 " a AS (UPDATE tasks t SET input = t.input || '\\x0a'::bytea || $2 FROM m"
                 " WHERE t.key = m.key) SELECT key, line, priority FROM m LIMIT $3",

@@ -20,21 +20,26 @@ int postgres_begin(struct backend *b, struct backend_time now)
         rc = postgres_owner_again(b);
     b->now = now;
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
-    return rc == 0 ? postgres_txn_begin(&b->c) : rc;
+    if (rc == 0)
+        rc = postgres_txn_begin(&b->c);
+    return rc == 0 ? postgres_send(&b->c, P_TURN, PG_VALUES(v_int(b->schema))) : rc;
 }
 
 int postgres_commit(struct backend *b)
 {
     bool is_unknown = false;
     int rc = postgres_flush_ends(b);
-    if (rc == 0)
+    bool has_written = b->c.has_written;
+    if (rc == 0 && has_written)
         rc = postgres_send(&b->c, P_GUARD, PG_VALUES(v_int(b->boot), v_int(b->group + 1)));
     if (rc == 0)
         rc = postgres_txn_commit(&b->c, &is_unknown);
-    if (is_unknown)
-        return postgres_owner_resolve(b);
-    if (rc == 0)
+    if (is_unknown && has_written)
+        rc = postgres_owner_resolve(b);
+    else if (rc == 0 && has_written)
         b->group++;
+    if (rc == 0)
+        postgres_node_told(b);
     b->broken = b->broken || rc == FUT_ERR_READ_ONLY;
     return rc;
 }
@@ -43,6 +48,8 @@ void postgres_rollback(struct backend *b)
 {
     b->ends.n = 0;
     b->cancel_key = 0;
+    b->is_told = false;
+    postgres_node_failed(b);
     postgres_forget_all(b);
     postgres_txn_rollback(&b->c);
 }
@@ -132,7 +139,8 @@ static int insert_rows(struct backend *b, const struct task *t, int64_t line, in
                   v_int(t->state), v_int(t->attempt), v_int(t->daemon_deaths), queue_of(t, line),
                   due_of(b, t), v_int_or_null(t->started_wall_ms, 0), after_of(t),
                   v_key_text(s->unique), v_int(t->earlier_attempts), v_int(place), v_int(line),
-                  v_int(s->priority), v_int(!is_new)));
+                  v_int(s->priority), v_int(!is_new),
+                  v_int_or_null(t->state == TASK_RUNNING ? b->boot : 0, 0)));
 }
 
 int postgres_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)

@@ -102,12 +102,12 @@ START_TEST(test_postgres_no_server_is_said)
 }
 END_TEST
 
-/* A daemon that has lost the lock without noticing writes nothing any more. */
+/* A node that the others have given up without its noticing writes nothing any more. */
 START_TEST(test_postgres_daemon_that_was_replaced_stops_writing)
 {
     begin();
     (void)fixture_submit(&k, LANE_IO, "before");
-    free(run_sql("UPDATE counters SET boot = boot + 1"));
+    free(run_sql("UPDATE boots SET is_member = false"));
     struct task t = fixture_task(LANE_IO, "echo", "after");
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);

@@ -1,0 +1,413 @@
+/* node: what several daemons that share the database have to do with each other: that they live,
+ * and what each has committed (engine/news.c), which the others hear before they write themselves.
+ *
+ * A node says that it lives each second, on a connection of its own. One that has not for the time
+ * of its lease is given up by whichever node notices; what ran on it is given back. The node itself
+ * ends its attempts before: the lease is counted from before the word was sent. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/fd.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/sync.h"
+#include "storage/postgres/internal.h"
+
+#define BEAT_MS 1000
+#define AGAIN_MS 250
+#define FENCE_MS (POSTGRES_LEASE_MS - 2000) /* without an answer: attempts end now */
+#define LOOK_US 250000
+#define TRIM_BEATS 10
+
+struct postgres_node {
+    struct backend *b;
+    struct postgres_conn c;
+    void (*on_news)(void *ctx);
+    void *news_ctx;
+    void (*on_fenced)(void *ctx);
+    void *fenced_ctx;
+    char channel[32];
+    int wake_fd;
+    bool is_started;
+    pthread_t speaker, watcher;
+    struct mutex mu;
+    struct cond wake;
+    bool stops;        /* guarded by mu */
+    bool is_fenced;    /* guarded by mu */
+    int64_t alive_ms;  /* guarded by mu: by the monotonic clock, the latest word that was answered
+                          was sent then */
+    int64_t n_nodes;   /* guarded by mu: as of that answer */
+    atomic_bool calls; /* the others are to be called */
+    atomic_bool has_abandoned; /* a node may have gone, with tasks that ran there */
+    atomic_llong seen;         /* the latest news that the writer has heard or told */
+    unsigned beats;
+};
+
+static const char settings[] =
+    "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = 4000";
+
+/* ---- the lease --------------------------------------------------------------------------------
+ */
+
+static void fence(struct postgres_node *n, const char *why)
+{
+    mutex_lock(&n->mu);
+    bool is_first = !n->is_fenced && !n->stops;
+    n->is_fenced = true;
+    mutex_unlock(&n->mu);
+    if (!is_first)
+        return;
+    log_error("node_fenced", LOG_STR("reason", why));
+    if (n->on_fenced)
+        n->on_fenced(n->fenced_ctx);
+}
+
+/* Alone it goes on, as nobody else starts its tasks. */
+static void *watch(void *node)
+{
+    struct postgres_node *n = node;
+    mutex_lock(&n->mu);
+    while (!n->stops) {
+        bool is_late = n->n_nodes > 1 && clock_mono_ms() - n->alive_ms > FENCE_MS;
+        if (is_late && !n->is_fenced) {
+            mutex_unlock(&n->mu);
+            fence(n, "the database did not answer for so long that other nodes may run its tasks");
+            mutex_lock(&n->mu);
+        }
+        (void)cond_wait_until(&n->wake, &n->mu, clock_mono_us() + LOOK_US);
+    }
+    mutex_unlock(&n->mu);
+    return NULL;
+}
+
+/* ---- the thread that speaks -------------------------------------------------------------------
+ */
+
+static bool stops(struct postgres_node *n)
+{
+    mutex_lock(&n->mu);
+    bool is = n->stops;
+    mutex_unlock(&n->mu);
+    return is;
+}
+
+static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_mono_ms)
+{
+    int64_t n_nodes = postgres_int(r, 0, 0);
+    mutex_lock(&n->mu);
+    bool has_gone = n_nodes < n->n_nodes;
+    n->alive_ms = sent_mono_ms;
+    n->n_nodes = n_nodes;
+    mutex_unlock(&n->mu);
+    if (has_gone || postgres_int(r, 0, 1) != 0)
+        atomic_store(&n->has_abandoned, true);
+    if (atomic_load(&n->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->seen))
+        n->on_news(n->news_ctx);
+}
+
+static int64_t up_ms(const struct backend *b)
+{
+    return clock_wall_ms() - atomic_load_explicit(&b->up_offset_ms, memory_order_relaxed);
+}
+
+static int say(struct postgres_conn *c, struct postgres_node *n, int64_t *out_sent_mono_ms,
+               PGresult **r)
+{
+    *out_sent_mono_ms = clock_mono_ms();
+    return postgres_ask(c, P_BEAT,
+                        PG_VALUES(v_int(n->b->boot), v_int(up_ms(n->b)),
+                                  v_int(atomic_load(&n->seen)), v_int(POSTGRES_LEASE_MS)),
+                        r);
+}
+
+static void beat(struct postgres_node *n)
+{
+    PGresult *r;
+    int64_t sent_mono_ms;
+    if (say(&n->c, n, &sent_mono_ms, &r) != 0)
+        return;
+    if (PQntuples(r) == 1)
+        read_beat(n, r, sent_mono_ms);
+    else
+        fence(n, "the other nodes have given it up");
+    PQclear(r);
+    if (n->beats++ % TRIM_BEATS == 0)
+        (void)postgres_run(&n->c, P_TRIM_NEWS, PG_NO_VALUES);
+}
+
+/* What was said while nobody listened is looked for. */
+static void listen_again(struct postgres_node *n)
+{
+    char sql[64];
+    (void)snprintf(sql, sizeof(sql), "LISTEN %s", n->channel);
+    if (postgres_connect(&n->c) != 0)
+        return;
+    if (postgres_exec(&n->c, sql, NULL) != 0) {
+        postgres_disconnect(&n->c);
+        return;
+    }
+    n->on_news(n->news_ctx);
+}
+
+static void read_calls(struct postgres_node *n)
+{
+    bool is_called = false;
+    PGnotify *call;
+    if (PQconsumeInput(n->c.pg) != 1) {
+        postgres_disconnect(&n->c);
+        return;
+    }
+    while ((call = PQnotifies(n->c.pg))) {
+        is_called = is_called || call->be_pid != PQbackendPID(n->c.pg);
+        PQfreemem(call);
+    }
+    if (is_called)
+        n->on_news(n->news_ctx);
+}
+
+static void wait_until(struct postgres_node *n, int64_t mono_ms)
+{
+    struct pollfd fds[] = {{n->wake_fd, POLLIN, 0}, {-1, POLLIN, 0}};
+    int64_t ms = mono_ms - clock_mono_ms();
+    fds[1].fd = n->c.pg ? PQsocket(n->c.pg) : -1;
+    (void)poll(fds, FUT_COUNT(fds), ms > 0 ? (int)ms : 0);
+    if (fds[0].revents)
+        fd_wake_clear(n->wake_fd);
+}
+
+static void *speak(void *node)
+{
+    struct postgres_node *n = node;
+    int64_t next_mono_ms = clock_mono_ms();
+    while (!stops(n)) {
+        if (!postgres_is_connected(&n->c))
+            listen_again(n);
+        if (postgres_is_connected(&n->c) && atomic_exchange(&n->calls, false))
+            (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+        if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
+            beat(n);
+            next_mono_ms = clock_mono_ms() + BEAT_MS;
+        }
+        if (postgres_is_connected(&n->c))
+            read_calls(n);
+        wait_until(n, postgres_is_connected(&n->c) ? next_mono_ms : clock_mono_ms() + AGAIN_MS);
+    }
+    return NULL;
+}
+
+/* ---- joining and leaving ----------------------------------------------------------------------
+ */
+
+static int join_nodes(struct backend *b)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_EXPIRE, PG_VALUES(v_int(b->boot), v_int(POSTGRES_LEASE_MS)), &r);
+    if (rc != 0)
+        return rc;
+    PQclear(r);
+    rc = postgres_ask(&b->c, P_LATEST_NEWS, PG_NO_VALUES, &r);
+    if (rc != 0)
+        return rc;
+    atomic_store(&b->member->seen, postgres_int(r, 0, 0));
+    b->has_peers = !postgres_is_null(r, 0, 1);
+    b->joined_up_ms = postgres_int(r, 0, 1);
+    PQclear(r);
+    return postgres_run(&b->c, P_JOIN,
+                        PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen)),
+                                  v_int_or_null(b->has_peers ? b->joined_up_ms : -1, -1)));
+}
+
+int postgres_node_begin(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
+{
+    struct postgres_node *n = xnew(struct postgres_node);
+    n->b = b;
+    n->c.url = b->url;
+    n->c.settings = settings;
+    n->on_fenced = cfg->on_fenced;
+    n->fenced_ctx = cfg->fenced_ctx;
+    n->wake_fd = fd_wake_new();
+    (void)snprintf(n->channel, sizeof(n->channel), "futured_%u", (unsigned)(uint32_t)b->schema);
+    mutex_init(&n->mu);
+    cond_init(&n->wake);
+    b->member = n;
+    int rc = n->wake_fd >= 0 ? join_nodes(b) : FUT_ERR_IO;
+    return rc == 0 ? 0 : fut_fail(err, rc, "cannot become a node of the PostgreSQL database");
+}
+
+/* Says that it lives before others may write, so that these know its uptime. */
+void postgres_join(struct backend *b, void (*fn)(void *ctx), void *ctx)
+{
+    struct postgres_node *n = b->member;
+    PGresult *r;
+    n->on_news = fn;
+    n->news_ctx = ctx;
+    n->alive_ms = clock_mono_ms();
+    if (say(&b->c, n, &n->alive_ms, &r) == 0) {
+        n->n_nodes = postgres_int(r, 0, 0);
+        PQclear(r);
+    }
+    (void)postgres_run(&b->c, P_END_TURN, PG_VALUES(v_int(b->schema)));
+    thread_start(&n->speaker, "store-node", speak, n);
+    thread_start(&n->watcher, "store-lease", watch, n);
+    n->is_started = true;
+}
+
+static void stop_threads(struct postgres_node *n)
+{
+    mutex_lock(&n->mu);
+    n->stops = true;
+    cond_broadcast(&n->wake);
+    mutex_unlock(&n->mu);
+    fd_wake(n->wake_fd);
+    thread_join(n->speaker);
+    thread_join(n->watcher);
+}
+
+void postgres_node_end(struct backend *b)
+{
+    struct postgres_node *n = b->member;
+    if (!n)
+        return;
+    if (n->is_started)
+        stop_threads(n);
+    if (postgres_is_usable(&b->c) && !b->broken) {
+        (void)postgres_run(&b->c, P_LEAVE, PG_VALUES(v_int(b->boot)));
+        (void)postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+    }
+    postgres_disconnect(&n->c);
+    free(n->c.sent);
+    fd_close(&n->wake_fd);
+    cond_destroy(&n->wake);
+    mutex_destroy(&n->mu);
+    free(n);
+    b->member = NULL;
+}
+
+/* ---- news: the writer thread ------------------------------------------------------------------
+ */
+
+#define HAS_CHECKPOINTS 1
+#define HAS_KEPT 2
+
+/* The first byte is this file's, the rest the engine's. */
+static int hear_one(struct backend *b, const PGresult *r, int row, backend_news_fn *fn, void *ctx)
+{
+    const char *body = PQgetvalue(r, row, 4);
+    size_t len = postgres_len(r, row, 4);
+    int64_t number = postgres_int(r, row, 0);
+    if (len == 0 || number != atomic_load(&b->member->seen) + 1)
+        return FUT_ERR_READ_ONLY;
+    b->news++;
+    b->has_kept = b->has_kept || body[0] & HAS_KEPT;
+    if (body[0] & HAS_CHECKPOINTS)
+        atomic_store(&b->has_checkpoints, true);
+    atomic_store(&b->member->seen, number);
+    return fn(ctx, body + 1, len - 1);
+}
+
+/* The row without news tells of the nodes. */
+static int hear_nodes(struct backend *b, const PGresult *r, int row, bool *out_leads)
+{
+    b->has_peers = postgres_int(r, row, 1) > 1;
+    *out_leads = postgres_int(r, row, 2) == b->boot;
+    if (postgres_int(r, row, 3) != 0)
+        return 0;
+    b->broken = true;
+    return FUT_ERR_READ_ONLY;
+}
+
+int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_NEWS,
+                          PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen))), &r);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; rc == 0 && i < PQntuples(r); i++)
+        rc =
+            postgres_is_null(r, i, 4) ? hear_nodes(b, r, i, out_leads) : hear_one(b, r, i, fn, ctx);
+    PQclear(r);
+    return rc;
+}
+
+bool postgres_has_peers(const struct backend *b)
+{
+    return b->has_peers;
+}
+
+int postgres_tell(struct backend *b, const void *bytes, size_t len)
+{
+    bool has_checkpoints = atomic_load(&b->has_checkpoints);
+    char flags = (char)((has_checkpoints ? HAS_CHECKPOINTS : 0) | (b->has_kept ? HAS_KEPT : 0));
+    struct buf body = BUF_INIT;
+    if (!b->c.has_written)
+        return 0;
+    buf_putc(&body, flags);
+    buf_put(&body, bytes, len);
+    int rc = postgres_send(
+        &b->c, P_TELL,
+        PG_VALUES(v_int(atomic_load(&b->member->seen) + 1), v_bytes(body.data, body.len)));
+    buf_release(&body);
+    b->is_told = rc == 0;
+    return rc;
+}
+
+void postgres_node_told(struct backend *b)
+{
+    if (!b->is_told)
+        return;
+    b->is_told = false;
+    (void)atomic_fetch_add(&b->member->seen, 1);
+    atomic_store(&b->member->calls, true);
+    fd_wake(b->member->wake_fd);
+}
+
+void postgres_forget_of(struct backend *b, int64_t line, uint64_t key)
+{
+    if (line)
+        postgres_mark_put(b, line, BACKEND_PLACE_KEPT);
+    if (key)
+        postgres_forget(b, key);
+    if (!line && !key)
+        b->cancel_key = 0;
+}
+
+/* ---- nodes that are no more -------------------------------------------------------------------
+ */
+
+static int expire(struct backend *b)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_EXPIRE, PG_VALUES(v_int(b->boot), v_int(POSTGRES_LEASE_MS)), &r);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < PQntuples(r); i++)
+        log_warn("node_given_up", LOG_STR("node", postgres_text(r, i, 1)));
+    PQclear(r);
+    return 0;
+}
+
+int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
+{
+    PGresult *r;
+    *out_n = 0;
+    if (!atomic_exchange(&b->member->has_abandoned, false))
+        return 0;
+    int rc = expire(b);
+    if (rc == 0)
+        rc = postgres_ask(&b->c, P_ABANDONED, PG_VALUES(v_int(TASK_RUNNING), v_int((int64_t)max)),
+                          &r);
+    if (rc == 0)
+        postgres_read_lives(r, max, tasks, out_n);
+    if (rc != 0 || *out_n == max) /* again, soon */
+        atomic_store(&b->member->has_abandoned, true);
+    return rc;
+}
+
+void postgres_node_failed(struct backend *b)
+{
+    if (b->has_peers)
+        atomic_store(&b->member->has_abandoned, true);
+}

@@ -1,0 +1,205 @@
+/* Three daemons on one PostgreSQL database: any takes a task, any answers for it, and whichever of
+ * them die or stand still, what was acknowledged ends once. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/support/api.h"
+#include "tests/support/daemon.h"
+#include "tests/support/database.h"
+#include "tests/support/suite.h"
+#include "tests/support/text.h"
+#include "tests/support/wait.h"
+
+#define NODES 3
+#define TASK "{\"handler\":\"sha256\",\"input\":\"hello\"}"
+#define NAP "{\"handler\":\"sleep\",\"input\":{\"seconds\":0.05}}"
+#define SLOW "{\"handler\":\"sleep\",\"input\":{\"seconds\":600}}"
+#define LATE_MS 3000
+#define KILLS 6 /* the environment's NODE_KILLS: a longer run, up to KILLS_MAX */
+#define KILLS_MAX 1000
+#define TASKS_PER_KILL 60
+
+static struct database *db;
+static struct daemon *nodes[NODES];
+
+static void setup(void)
+{
+    db = database_new(1);
+    char *url = database_url(db, ""), *setting = text_printf("FUTURED_DB=%s", url);
+    for (int i = 0; i < NODES; i++) {
+        char *name = text_printf("FUTURED_NODE=node-%d", i);
+        nodes[i] = daemon_new();
+        daemon_set(nodes[i], setting);
+        daemon_set(nodes[i], name);
+        daemon_set(nodes[i], "MAX_WORKERS=1");
+        daemon_set(nodes[i], "FUTURED_DRAIN=100ms");
+        daemon_start(nodes[i]);
+        free(name);
+    }
+    free(setting);
+    free(url);
+}
+
+static void teardown(void)
+{
+    for (int i = 0; i < NODES; i++)
+        daemon_free(&nodes[i]);
+    database_free(&db);
+}
+
+static const char *url_of(int node)
+{
+    return daemon_url(nodes[node]);
+}
+
+/* A long-poll at another node than the one that runs the task hears of its end. */
+START_TEST(test_nodes_answer_for_each_other)
+{
+    char id[ID_TEXT_SIZE];
+    for (int i = 0; i < 2 * NODES; i++) {
+        api_submit(url_of(i % NODES), i % 2 ? NAP : TASK, id);
+        int64_t began_ms = clock_mono_ms();
+        json_t *f = api_done(url_of((i + 1) % NODES), id);
+        ck_assert_str_eq(api_str(f, "state"), "succeeded");
+        ck_assert_int_eq(api_int(f, "attempt"), 1);
+        ck_assert_int_lt(clock_mono_ms() - began_ms, 10 * LATE_MS); /* it runs in between */
+        json_decref(f);
+    }
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
+START_TEST(test_nodes_cancel_wherever_it_runs)
+{
+    char id[ID_TEXT_SIZE];
+    api_submit(url_of(0), SLOW, id);
+    api_wait_state(url_of(1), id, "running");
+    ck_assert_int_eq(api_cancel(url_of(1), id), 200);
+    api_expect_end(url_of(2), id, "cancelled", "cancelled");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
+static char ids[KILLS_MAX * TASKS_PER_KILL][ID_TEXT_SIZE];
+
+static int kills(void)
+{
+    const char *said = getenv("NODE_KILLS");
+    int n = said ? atoi(said) : KILLS;
+    return n < KILLS_MAX ? n : KILLS_MAX;
+}
+
+static size_t submit_some(size_t n)
+{
+    for (int i = 0; i < TASKS_PER_KILL; i++)
+        api_submit(url_of(i % NODES), i % 2 ? NAP : TASK, ids[n++]);
+    return n;
+}
+
+static void expect_all_succeeded(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        json_t *f = api_done(url_of((int)(i % NODES)), ids[i]);
+        ck_assert_msg(strcmp(api_str(f, "state"), "succeeded") == 0, "%s is %s %s", ids[i],
+                      api_str(f, "state"), api_str(f, "error.code"));
+        json_decref(f);
+    }
+    char *rows = database_sql(db, "SELECT (SELECT count(*) FROM results) || ' ' ||"
+                                  " (SELECT count(*) FROM live)");
+    char *expected = text_printf("%zu 0\n", n);
+    ck_assert_str_eq(rows, expected);
+    free(expected);
+    free(rows);
+}
+
+/* One after the other dies with what runs there, and comes back. */
+START_TEST(test_nodes_die_and_nothing_is_lost)
+{
+    size_t n = 0;
+    for (int i = 0, n_kills = kills(); i < n_kills; i++) {
+        int victim = i % NODES;
+        n = submit_some(n);
+        daemon_kill(nodes[victim]);
+        daemon_start(nodes[victim]);
+    }
+    expect_all_succeeded(n);
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
+static int runs_on(const char *id)
+{
+    char *sql = text_printf("SELECT b.name FROM live l JOIN boots b ON b.boot = l.node"
+                            " WHERE b.is_member AND l.key ="
+                            " ('x' || replace(substr('%s', 1, 18), '-', ''))::bit(64)::int8",
+                            id);
+    char *name = database_sql(db, sql);
+    int node = strncmp(name, "node-", 5) == 0 ? name[5] - '0' : -1;
+    free(name);
+    free(sql);
+    return node;
+}
+
+static int submit_slow(char id[ID_TEXT_SIZE])
+{
+    api_submit(url_of(0), SLOW, id);
+    api_wait_state(url_of(0), id, "running");
+    return runs_on(id);
+}
+
+struct moved {
+    const char *id;
+    int asked, was;
+};
+
+/* Another node runs it, as its second attempt. */
+static bool has_moved(void *ctx)
+{
+    const struct moved *m = ctx;
+    json_t *f = api_future(url_of(m->asked), m->id);
+    bool runs = strcmp(api_str(f, "state"), "running") == 0 && api_int(f, "attempt") == 2;
+    json_decref(f);
+    return runs && runs_on(m->id) != m->was;
+}
+
+/* One that stands still is given up when its lease is over, and ends itself when it goes on. */
+START_TEST(test_nodes_take_over_from_one_that_stands_still)
+{
+    char id[ID_TEXT_SIZE];
+    int was = submit_slow(id), other = (was + 1) % NODES;
+    struct moved m = {id, other, was};
+    ck_assert_int_ge(was, 0);
+    daemon_signal(nodes[was], SIGSTOP);
+    char meanwhile[ID_TEXT_SIZE];
+    int64_t began_ms = clock_mono_ms();
+    api_submit(url_of(other), NAP, meanwhile);
+    api_expect_end(url_of(other), meanwhile, "succeeded", "");
+    ck_assert_int_lt(clock_mono_ms() - began_ms, 10000);
+    ck_assert(wait_until(has_moved, &m, WAIT_LONG_MS));
+    daemon_signal(nodes[was], SIGCONT);
+    int status = daemon_wait_end(nodes[was]);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
+    daemon_start(nodes[was]);
+    ck_assert_int_eq(api_cancel(url_of(was), id), 200);
+    api_expect_end(url_of(other), id, "cancelled", "cancelled");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
+    tcase_add_test(t, test_nodes_answer_for_each_other);
+    tcase_add_test(t, test_nodes_cancel_wherever_it_runs);
+    tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
+    tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
+    return suite_run_cases("nodes", t, NULL);
+}

@@ -1,0 +1,386 @@
+/* Two nodes on one database: each sees what the other does, whoever does it, and both together do
+ * what one would: limits, pauses, keys and the ends of tasks hold for both. */
+#include <check.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/contract/fixture.h"
+#include "tests/support/chance.h"
+#include "tests/support/database.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait.h"
+
+#define LATE_MS 3000 /* nobody may wait for news for so long */
+
+static struct fixture nodes[2];
+
+/* What a node's listener hears. */
+static struct heard {
+    struct mutex mu;
+    struct task_id ended;
+    struct task_id stopped;
+    uint32_t stopped_attempt;
+} heard[2] = {{.mu = {PTHREAD_MUTEX_INITIALIZER}}, {.mu = {PTHREAD_MUTEX_INITIALIZER}}};
+
+static void on_change(void *ctx, const struct store_change *changes, size_t n)
+{
+    struct heard *h = ctx;
+    mutex_lock(&h->mu);
+    for (size_t i = 0; i < n; i++) {
+        if (task_state_is_final(changes[i].state))
+            h->ended = changes[i].id;
+        if (changes[i].stopped_attempt) {
+            h->stopped = changes[i].id;
+            h->stopped_attempt = changes[i].stopped_attempt;
+        }
+    }
+    mutex_unlock(&h->mu);
+}
+
+static bool has_ended(int node, struct task_id id)
+{
+    mutex_lock(&heard[node].mu);
+    bool has = id_equal(heard[node].ended, id);
+    mutex_unlock(&heard[node].mu);
+    return has;
+}
+
+static bool is_stopped(int node, struct task_id id, uint32_t attempt)
+{
+    mutex_lock(&heard[node].mu);
+    bool is = id_equal(heard[node].stopped, id) && heard[node].stopped_attempt == attempt;
+    mutex_unlock(&heard[node].mu);
+    return is;
+}
+
+static void open_node(int i, const char *name)
+{
+    struct fut_errbuf err = {""};
+    nodes[i].cfg.node = name;
+    nodes[i].cfg.path = nodes[i].url;
+    ck_assert_msg(store_open(&nodes[i].cfg, &nodes[i].store, &err) == 0, "%s", err.text);
+    store_listen(nodes[i].store, on_change, &heard[i]);
+    store_start(nodes[i].store);
+}
+
+static void begin(void)
+{
+    fixture_open(&nodes[0], "postgres");
+    fixture_stop(&nodes[0]);
+    nodes[1] = nodes[0];
+    open_node(0, "first");
+    open_node(1, "second");
+}
+
+static void end(void)
+{
+    fixture_stop(&nodes[1]);
+    fixture_close(&nodes[0]);
+}
+
+/* Runs SQL in the schema of the store; the first value of its first row, or NULL; free() it. */
+static char *run_sql(const char *sql)
+{
+    PGconn *c = PQconnectdb(nodes[0].url);
+    PGresult *r = PQexec(c, sql);
+    ExecStatusType status = PQresultStatus(r);
+    ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
+                  PQerrorMessage(c));
+    char *value = PQntuples(r) > 0 ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
+    PQclear(r);
+    PQfinish(c);
+    return value;
+}
+
+static struct task_id submit(int node, const char *queue, const char *limits)
+{
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    struct task_spec spec = *t.spec;
+    spec.queue = queue;
+    spec.limits = limits;
+    fixture_respec(&t, &spec);
+    struct task_id id = t.spec->id;
+    ck_assert_int_eq(fixture_submit_n(&nodes[node], &t, 1), 0);
+    task_release(&t);
+    return id;
+}
+
+static void finish(int node, struct task *t)
+{
+    ck_assert_int_eq(fixture_succeed(&nodes[node], t, "\"done\""), 0);
+    task_release(t);
+}
+
+START_TEST(test_nodes_claim_what_another_one_took)
+{
+    struct task t, none;
+    struct task_id id;
+    begin();
+    struct fixture_parked p = {.o = {.lane = LANE_IO, .max = 1, .tasks = &t}};
+    fixture_park(&nodes[1], &p);
+    id = submit(0, NULL, NULL);
+    int64_t began_ms = clock_mono_ms();
+    fixture_join(&p);
+    ck_assert_int_lt(clock_mono_ms() - began_ms, LATE_MS);
+    ck_assert(id_equal(t.spec->id, id));
+    ck_assert_uint_eq(t.spec->input_len, 1);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 1, &none), 0);
+    finish(1, &t);
+    began_ms = clock_mono_ms();
+    wait_for(has_ended(0, id)); /* who waits at the first one hears of it */
+    ck_assert_int_lt(clock_mono_ms() - began_ms, LATE_MS);
+    ck_assert_int_eq(fixture_get(&nodes[0], id, &t), 0);
+    ck_assert_int_eq(t.state, TASK_SUCCEEDED);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+START_TEST(test_nodes_stop_what_another_one_cancels)
+{
+    struct task t;
+    begin();
+    struct task_id id = submit(0, NULL, NULL);
+    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
+    struct store_tree_cancel o = {.id = id};
+    ck_assert_int_eq(fixture_do(&nodes[0], &store_verb_tree_cancel, &o.op), 0);
+    wait_for(is_stopped(1, id, 1));
+    ck_assert_int_eq(fixture_succeed(&nodes[1], &t, "1"), FUT_ERR_STALE);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+/* A limit of three is three, whichever node starts a task or ends one. */
+START_TEST(test_nodes_share_limits)
+{
+    struct task t[10];
+    struct store_limit l = {.name = "db", .max_running = 3, .rate_per_ms = 1000, .rate_burst = 1};
+    begin();
+    ck_assert_int_eq(fixture_limit_put(&nodes[0], &l), 0);
+    for (int i = 0; i < 10; i++)
+        (void)submit(i % 2, NULL, "db");
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 2, t), 2);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 5, t + 2), 1);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 5, t + 3), 0);
+    finish(1, &t[0]);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 5, t), 1);
+    l.max_running = 5;
+    ck_assert_int_eq(fixture_limit_put(&nodes[1], &l), 0);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 9, t + 3), 2);
+    ck_assert_int_eq(fixture_limit_drop(&nodes[0], "db"), 0);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 9, t + 5), 4);
+    for (int i = 0; i < 9; i++)
+        finish(i % 2, &t[i]); /* whoever says it: the compare is with the attempt */
+    end();
+}
+END_TEST
+
+START_TEST(test_nodes_share_pauses)
+{
+    struct task t;
+    struct pool_pause pause = {.since_wall_ms = 1, .by = "x", .reason = "y"};
+    begin();
+    ck_assert_int_eq(fixture_queue_pause(&nodes[0], "mail", &pause), 0);
+    (void)submit(1, "mail", NULL);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 0);
+    pause.since_wall_ms = 0;
+    ck_assert_int_eq(fixture_queue_pause(&nodes[0], "mail", &pause), 0);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 1);
+    finish(1, &t);
+    end();
+}
+END_TEST
+
+/* The same request at two nodes is one task. */
+START_TEST(test_nodes_share_keys)
+{
+    struct store_key key = {.key = "order-1", .fingerprint = "1"};
+    begin();
+    struct task a = fixture_task(LANE_IO, "echo", "x"), b = fixture_task(LANE_IO, "echo", "x");
+    struct store_submit first = {.tasks = &a, .n = 1, .key = &key};
+    struct store_submit again = {.tasks = &b, .n = 1, .key = &key};
+    ck_assert_int_eq(fixture_submit_op(&nodes[0], &first), 0);
+    ck_assert_int_eq(fixture_submit_op(&nodes[1], &again), 0);
+    ck_assert_int_eq(again.submitted, STORE_REPLAYED);
+    ck_assert(id_equal(again.existing, a.spec->id));
+    task_release(&a);
+    task_release(&b);
+    end();
+}
+END_TEST
+
+/* Until the others have given it up, nobody takes what runs on a node; then they do, and the end
+ * that it reports later counts no more. */
+START_TEST(test_nodes_give_back_what_ran_on_one_that_is_gone)
+{
+    struct task t, again;
+    begin();
+    struct task_id id = submit(0, NULL, NULL);
+    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 1, &again), 0);
+    free(run_sql("UPDATE boots SET is_member = false WHERE name = 'second'"));
+    ck_assert_uint_eq(fixture_claim(&nodes[0], LANE_IO, 1, &again), 1);
+    ck_assert(id_equal(again.spec->id, id));
+    ck_assert_uint_eq(again.attempt, 2);
+    ck_assert_int_eq(fixture_succeed(&nodes[1], &t, "1"), FUT_ERR_READ_ONLY);
+    finish(0, &again);
+    task_release(&t);
+    end();
+}
+END_TEST
+
+START_TEST(test_nodes_have_names_of_their_own)
+{
+    struct fut_errbuf err = {""};
+    struct store *s = NULL;
+    begin();
+    ck_assert_int_eq(store_open(&nodes[1].cfg, &s, &err), FUT_ERR_BUSY);
+    ck_assert_msg(strstr(err.text, "FUTURED_NODE") != NULL, "%s", err.text);
+    end();
+}
+END_TEST
+
+/* ---- whatever happens, both know the same -----------------------------------------------------
+ */
+
+#define STEPS 300
+#define RUNNING_MAX 20
+
+static struct {
+    struct task tasks[RUNNING_MAX];
+    size_t n;
+} running;
+
+static unsigned chance(unsigned n)
+{
+    static uint64_t state = 17;
+    return (unsigned)chance_of(&state, n);
+}
+
+static void submit_any(int node)
+{
+    static const char *const queues[] = {NULL, "a", "b", "c"};
+    static const char *const keys[] = {NULL, "x", "y"};
+    static const char *const limits[] = {NULL, NULL, "few", "rate"};
+    struct task t = fixture_task(chance(2) ? LANE_IO : LANE_CPU, chance(2) ? "echo" : "sum", "x");
+    struct task_spec spec = *t.spec;
+    spec.queue = queues[chance(4)];
+    spec.fair_key = keys[chance(3)];
+    spec.limits = limits[chance(4)];
+    spec.priority = chance(4) ? 0 : (int)chance(5) - 2;
+    spec.retries = 1;
+    fixture_respec(&t, &spec);
+    ck_assert_int_eq(fixture_submit_n(&nodes[node], &t, 1), 0);
+    task_release(&t);
+}
+
+static void claim_any(int node)
+{
+    size_t space = RUNNING_MAX - running.n, want = 1 + chance(4);
+    if (space)
+        running.n += fixture_claim_now(&nodes[node], chance(2) ? LANE_IO : LANE_CPU,
+                                       want < space ? want : space, running.tasks + running.n);
+}
+
+static void end_any(int node)
+{
+    if (!running.n)
+        return;
+    size_t at = chance((unsigned)running.n);
+    struct task t = running.tasks[at];
+    running.tasks[at] = running.tasks[--running.n];
+    if (chance(5) == 0) {
+        struct store_tree_cancel o = {.id = t.spec->id};
+        ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_tree_cancel, &o.op), 0);
+        task_release(&t);
+        return;
+    }
+    finish(node, &t);
+}
+
+static void change_settings(int node)
+{
+    struct store_limit few = {
+        .name = "few", .max_running = 1 + chance(4), .rate_per_ms = 1000, .rate_burst = 1};
+    struct store_limit rate = {
+        .name = "rate", .rate_tasks = 50, .rate_per_ms = 1000, .rate_burst = 1 + chance(5)};
+    struct pool_pause pause = {.since_wall_ms = chance(2), .by = "x", .reason = "y"};
+    ck_assert_int_eq(fixture_limit_put(&nodes[node], chance(2) ? &few : &rate), 0);
+    ck_assert_int_eq(fixture_queue_pause(&nodes[node], chance(2) ? "a" : "b", &pause), 0);
+}
+
+/* What the node counts, which the rows must say, too. */
+static void check_counts(int node)
+{
+    struct store_queue_list o = {.name = TASK_QUEUE_DEFAULT};
+    ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_queue_list, &o.op), 0);
+    free(o.queues);
+    free(o.fair);
+    ck_assert_int_eq(fixture_recall(&nodes[node], LANE_IO), 0);
+    struct store_stats st = fixture_stats(&nodes[node]);
+    for_each_lane (lane) {
+        for (int state = TASK_SCHEDULED; state <= TASK_RUNNING; state++) {
+            char sql[128];
+            (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM live WHERE lane=%d AND state=%d",
+                           (int)lane, state);
+            char *n = run_sql(sql);
+            ck_assert_msg((uint64_t)atoll(n) == st.live[lane][state],
+                          "node %d, lane %d, state %d: %s rows, it counts %llu", node, (int)lane,
+                          state, n, (unsigned long long)st.live[lane][state]);
+            free(n);
+        }
+    }
+}
+
+START_TEST(test_nodes_know_the_same)
+{
+    begin();
+    running.n = 0;
+    for (int i = 0; i < STEPS; i++) {
+        int node = (int)chance(2);
+        unsigned what = chance(10);
+        if (what < 4)
+            submit_any(node);
+        else if (what < 7)
+            claim_any(node);
+        else if (what < 9)
+            end_any(node);
+        else
+            change_settings(node);
+        if (i % 50 == 49) {
+            check_counts(0);
+            check_counts(1);
+        }
+    }
+    while (running.n)
+        end_any((int)chance(2));
+    fixture_stop(&nodes[1]); /* and one that comes later */
+    check_counts(0);
+    open_node(1, "third");
+    check_counts(1);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_row rows[] = {
+        {test_nodes_claim_what_another_one_took, 0},
+        {test_nodes_stop_what_another_one_cancels, 0},
+        {test_nodes_share_limits, 0},
+        {test_nodes_share_pauses, 0},
+        {test_nodes_share_keys, 0},
+        {test_nodes_give_back_what_ran_on_one_that_is_gone, 0},
+        {test_nodes_have_names_of_their_own, 0},
+        {test_nodes_know_the_same, 0},
+    };
+    fixture_database_share();
+    int status = suite_run_rows("postgres: nodes", 120, NULL, NULL, rows, FUT_COUNT(rows));
+    fixture_database_free();
+    return status;
+}
