@@ -95,13 +95,11 @@ static bool stops(struct postgres_node *n)
 
 static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_mono_ms)
 {
-    int64_t n_nodes = postgres_int(r, 0, 0);
     mutex_lock(&n->mu);
-    bool has_gone = n_nodes < n->n_nodes;
     n->alive_ms = sent_mono_ms;
-    n->n_nodes = n_nodes;
+    n->n_nodes = postgres_int(r, 0, 0);
     mutex_unlock(&n->mu);
-    if (has_gone || postgres_int(r, 0, 1) != 0)
+    if (postgres_int(r, 0, 1) != 0)
         atomic_store(&n->has_abandoned, true);
     if (atomic_load(&n->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->seen))
         n->on_news(n->news_ctx);
