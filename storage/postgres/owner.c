@@ -15,7 +15,7 @@
 #define AGAIN_MIN_MS 50
 #define AGAIN_MAX_MS 1000
 #define HOLD_MS 5000
-#define NAMESAKE_MS 1000 /* for so long the server may not know yet that a session has ended */
+#define NAMESAKE_MS 5000 /* for so long the server may not know yet that a session has ended */
 
 /* ---- locks ------------------------------------------------------------------------------------
  */

@@ -65,12 +65,13 @@ const char *const postgres_sql[P_COUNT] = {
     [P_JOIN] = "UPDATE boots SET is_member = true, beat = clock_timestamp(), seen = $2, up_ms = $3"
                " WHERE boot = $1",
     [P_LEAVE] = "UPDATE boots SET is_member = false WHERE boot = $1 AND is_member",
-    [P_BEAT] = "UPDATE boots SET beat = clock_timestamp(), up_ms = $2, seen = $3 WHERE boot = $1"
-               " AND is_member RETURNING (SELECT count(*) FROM boots WHERE is_member),"
-               " EXISTS (SELECT 1 FROM boots WHERE is_member AND boot <> $1"
-               " AND beat < clock_timestamp() - $4 * interval '1 ms') OR EXISTS (SELECT 1 FROM boots n"
-               " WHERE NOT n.is_member AND EXISTS (SELECT 1 FROM live l WHERE l.node = n.boot)),"
-               " coalesce((SELECT n FROM news ORDER BY n DESC LIMIT 1), 0)",
+    [P_BEAT] =
+        "UPDATE boots SET beat = clock_timestamp(), up_ms = $2, seen = $3 WHERE boot = $1"
+        " AND is_member RETURNING (SELECT count(*) FROM boots WHERE is_member),"
+        " EXISTS (SELECT 1 FROM boots WHERE is_member AND boot <> $1"
+        " AND beat < clock_timestamp() - $4 * interval '1 ms') OR EXISTS (SELECT 1 FROM boots n"
+        " WHERE NOT n.is_member AND EXISTS (SELECT 1 FROM live l WHERE l.node = n.boot)),"
+        " coalesce((SELECT n FROM news ORDER BY n DESC LIMIT 1), 0)",
     [P_NOTIFY] = "SELECT pg_notify($1, '')",
     [P_LATEST_NEWS] = "SELECT greatest((SELECT coalesce(max(n), 0) FROM news),"
                       " (SELECT coalesce(max(seen), 0) FROM boots)),"
