@@ -105,7 +105,7 @@ static int add_task(struct work *w, const struct submission *s, struct problem *
                                      .created_wall_ms = w->batch.created_wall_ms,
                                      .store = w->r->api->cfg.store,
                                      .traceparent = w->traceparent};
-    submission_make(s, h, &frame, next_slot(&w->tasks, &w->n, &w->cap), &callback);
+    submission_task_make(s, h, &frame, next_slot(&w->tasks, &w->n, &w->cap), &callback);
     if (callback.spec)
         *next_slot(&w->callbacks, &w->n_callbacks, &w->cap_callbacks) = callback;
     w->has_unique |= s->unique != NULL;
@@ -166,7 +166,7 @@ static int make_then(struct work *w, const struct submission *s, struct problem 
                                      .created_wall_ms = w->batch.created_wall_ms,
                                      .store = w->r->api->cfg.store,
                                      .traceparent = w->traceparent};
-    submission_make(s, h, &frame, &then, &callback);
+    submission_task_make(s, h, &frame, &then, &callback);
     if (callback.spec)
         *next_slot(&w->callbacks, &w->n_callbacks, &w->cap_callbacks) = callback;
     w->has_unique |= s->unique != NULL;

@@ -289,7 +289,7 @@ int schedule_in_make(const struct schedule_in *s, const char *name,
                                      .schedule = name};
     if (submission_check(&s->task, rules, false, &h, p) != 0)
         return FUT_ERR_INVAL;
-    submission_make(&s->task, h, &frame, &out[0], &out[1]);
+    submission_task_make(&s->task, h, &frame, &out[0], &out[1]);
     *out_n = out[1].spec ? 2 : 1;
     return 0;
 }

@@ -106,9 +106,9 @@ FUT_MUST_CHECK int submission_check_refs(struct submission *s, struct problem *p
  * both name, and a limit without keys is given none. 0; FUT_ERR_FULL: more than TASK_LIMITS_MAX;
  * FUT_ERR_INVAL: the handler's limit *out_refused counts by key, and nobody says which. *out is
  * undefined then. A limit that is not defined (yet) holds nothing. */
-FUT_MUST_CHECK int submission_limits(const struct submission *s, const struct handler_info *h,
-                                     struct store *store, struct task_limits *out,
-                                     size_t *out_refused);
+FUT_MUST_CHECK int submission_task_limits(const struct submission *s, const struct handler_info *h,
+                                          struct store *store, struct task_limits *out,
+                                          size_t *out_refused);
 /* The member "callback" as tasks and batches have it: an object with "url". *out_url: points into
  * v; untouched on failure. */
 FUT_MUST_CHECK int submission_read_callback(const struct json_t *v, const char **out_url,
@@ -136,8 +136,8 @@ struct submission_frame {
 };
 /* Makes the task, and the task that tells its callback of the end: empty when it has none. Both are
  * the caller's to release; everything is copied. h: as submission_check gave it. */
-void submission_make(const struct submission *s, const struct handler_info *h,
-                     const struct submission_frame *frame, struct task *out,
-                     struct task *out_callback);
+void submission_task_make(const struct submission *s, const struct handler_info *h,
+                          const struct submission_frame *frame, struct task *out,
+                          struct task *out_callback);
 
 #endif

@@ -67,7 +67,7 @@ static int check_handler_limits(const struct submission *s, const struct handler
 {
     struct task_limits all, more;
     size_t refused = 0;
-    int rc = submission_limits(s, h, rules->store, &all, &refused);
+    int rc = submission_task_limits(s, h, rules->store, &all, &refused);
     if (rc == 0)
         return 0;
     FUT_MUST(task_limits_read(h->task_limits, &more) == 0);
@@ -89,7 +89,7 @@ static int check_session_limit(const struct submission *s, const struct handler_
 {
     struct task_limits all;
     size_t refused;
-    if (submission_limits(s, h, rules->store, &all, &refused) == 0 && all.n < TASK_LIMITS_MAX)
+    if (submission_task_limits(s, h, rules->store, &all, &refused) == 0 && all.n < TASK_LIMITS_MAX)
         return 0;
     problem_set(p, PROBLEM_INVALID_VALUE,
                 "\"limits\" may name %d limits in a session, which has one of its own.",

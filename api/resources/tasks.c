@@ -160,7 +160,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
                                      .store = r->api->cfg.store,
                                      .traceparent =
                                          params_traceparent(http_header(r, "traceparent"))};
-    submission_make(s, h, &frame, &r->task, &r->callback);
+    submission_task_make(s, h, &frame, &r->task, &r->callback);
     if (read_graph(r, s, &p) != 0) {
         request_problem(r, &p);
         return;
