@@ -15,7 +15,7 @@ struct json_t;
  * json_decref() it. text is not NULL. */
 struct json_t *json_text_parse(const char *text, size_t n, struct problem *p);
 
-/* The same value and the same refusals for a body with tasks, whose inputs may be long texts: a
+/* Like json_text_parse, likewise refused, for a body with tasks, whose inputs may be long texts: a
  * string of JSON_TEXT_LONG bytes or more inside of a member "input" or "inputs", at any depth, is
  * checked, and stands in the tree as an empty string. The text has it: jansson takes a step of
  * dozens of instructions per byte of a string. */
