@@ -1,13 +1,11 @@
 #include "daemon/boot.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/http/auth.h"
 #include "api/http/tls.h"
@@ -17,6 +15,7 @@
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/database.h"
 #include "daemon/failure_log.h"
 #include "daemon/schedules.h"
 #include "daemon/service.h"
@@ -29,15 +28,11 @@
 #include "workers/fork/server.h"
 #include "workers/scheduler/scheduler.h"
 
-#define STORE_READERS 2
 #define THREADS_NEEDED                                                                             \
-    (STORE_READERS + 5) /* log, writer, scheduler, schedules, one of the io lane */
-#define STEP_TOLD_MS 1000
-#define STEP_EXTENDS_MS 60000
+    (DATABASE_READERS + 5) /* log, writer, scheduler, schedules, one of the io lane */
 #define LINGER_MS 1000
 #define LOG_MS 1000
 #define SPANS_MS 2000
-#define FENCED_LOG_MS 200
 #define STEP_SLACK_MS 10000LL /* for a step that should take no time at all */
 
 struct boot {
@@ -74,46 +69,6 @@ static int load_secrets(struct boot *b, struct fut_errbuf *err)
         rc = tls_load(b->cfg.tls_cert, b->cfg.tls_key, &b->tls, err);
     }
     return rc;
-}
-
-/* Opening may migrate a large database or give many tasks back: not to be taken for a hang. */
-static void on_store_step(void *told_mono_ms)
-{
-    int64_t *told = told_mono_ms, now = clock_mono_ms();
-    if (*told && now - *told < STEP_TOLD_MS)
-        return;
-    *told = now;
-    service_busy("opening the database", STEP_EXTENDS_MS);
-}
-
-/* A thread of the store's. Other nodes may start this one's tasks a moment later, so these end now,
- * with the process, as by `kill -9`. */
-static void on_node_fenced(void *ctx)
-{
-    (void)ctx;
-    (void)log_flush(FENCED_LOG_MS);
-    _exit(EXIT_FAILURE);
-}
-
-static int try_store(struct boot *b, struct fut_errbuf *err)
-{
-    int64_t told_mono_ms = 0;
-    return store_open(
-        &(struct store_config){
-            .backend = b->cfg.store,
-            .path = b->cfg.db,
-            .readers = STORE_READERS,
-            .max_queued = (uint64_t)b->cfg.max_queued,
-            .retention_ms = b->cfg.retention_ms,
-            .reserve_bytes = b->cfg.reserve_bytes,
-            .node = b->cfg.node,
-            .on_fenced = on_node_fenced,
-            .on_step = on_store_step,
-            .step_ctx = &told_mono_ms,
-            .listener = failure_log_on_change,
-            .listener_ctx = b->failures,
-        },
-        &b->store, err);
 }
 
 static int make_scheduler(struct boot *b, struct fut_errbuf *err)
@@ -181,73 +136,28 @@ static void make_api(struct boot *b)
     });
 }
 
-#define AGAIN_MIN_MS 100
-#define AGAIN_MAX_MS 2000
-#define WAIT_TOLD_MS 30000
-
-/* A PostgreSQL database that cannot be reached, maybe not yet. */
-struct database_wait {
-    int64_t since_mono_ms, told_mono_ms;
-    int pause_ms;
-    struct fut_errbuf told; /* the reason that the log has */
-};
-
-static void tell_waiting(struct database_wait *w, const struct fut_errbuf *err)
+/* HTTP is served while the database is waited for, so that /readyz tells. */
+static int serve_early(void *boot, struct fut_errbuf *err)
 {
-    char status[sizeof(err->text) + 32];
-    int64_t now = clock_mono_ms();
-    (void)snprintf(status, sizeof(status), "waiting for the database: %s", err->text);
-    service_busy(status, STEP_EXTENDS_MS);
-    if (strcmp(w->told.text, err->text) == 0 && now - w->told_mono_ms < WAIT_TOLD_MS)
-        return;
-    log_warn("waiting_for_database", LOG_STR("reason", err->text),
-             LOG_INT("ms", now - w->since_mono_ms));
-    w->told = *err;
-    w->told_mono_ms = now;
-}
-
-/* False: a signal has come that ends the daemon. */
-static bool pause_waiting(struct database_wait *w, int signals)
-{
-    struct pollfd fd = {.fd = signals, .events = POLLIN};
-    if (poll(&fd, 1, w->pause_ms) > 0) {
-        int sig = signals_next(signals);
-        if (sig == SIGTERM || sig == SIGINT)
-            return false;
-        log_warn("reload_refused", LOG_STR("reason", "the daemon has not started yet"));
-    }
-    w->pause_ms = w->pause_ms * 2 < AGAIN_MAX_MS ? w->pause_ms * 2 : AGAIN_MAX_MS;
-    return true;
-}
-
-/* HTTP is served meanwhile, so that /readyz tells. */
-static int wait_for_store(struct boot *b, int signals, struct fut_errbuf *err)
-{
-    struct database_wait w = {.since_mono_ms = clock_mono_ms(), .pause_ms = AGAIN_MIN_MS};
-    struct fut_errbuf why = *err;
+    struct boot *b = boot;
     make_api(b);
     int rc = api_start(b->api, err);
-    if (rc != 0)
-        return rc;
-    log_info("listening_early", LOG_STR("address", api_address(b->api, 0)));
-    do {
-        tell_waiting(&w, &why);
-        if (!pause_waiting(&w, signals))
-            return fut_fail(err, FUT_ERR_CLOSED, "ended while it waited for the database");
-        rc = try_store(b, &why);
-    } while (rc == FUT_ERR_IO && clock_mono_ms() - w.since_mono_ms < b->cfg.db_wait_ms);
-    *err = why;
     if (rc == 0)
-        log_info("database_reached", LOG_INT("ms", clock_mono_ms() - w.since_mono_ms));
+        log_info("listening_early", LOG_STR("address", api_address(b->api, 0)));
     return rc;
 }
 
-/* What cannot be read of a file is no shortage that passes. */
 static int open_store(struct boot *b, int signals, struct fut_errbuf *err)
 {
-    int rc = try_store(b, err);
-    bool may_come = rc == FUT_ERR_IO && config_db_is_url(&b->cfg) && b->cfg.db_wait_ms > 0;
-    return may_come ? wait_for_store(b, signals, err) : rc;
+    return database_open(
+        &(struct database_config){
+            .cfg = &b->cfg,
+            .failures = b->failures,
+            .signals = signals,
+            .serve_early = serve_early,
+            .ctx = b,
+        },
+        &b->store, err);
 }
 
 static void make_schedules(struct boot *b)
