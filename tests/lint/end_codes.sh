@@ -1,10 +1,10 @@
 #!/bin/bash
 # core/end_codes.c alone spells the codes with which attempts end: elsewhere they are enum end_code.
-# The errors of the API are another table: api/text/problem.c.
+# The errors of the API are another table: api/text/problem.c. An SDK stands alone.
 . "$(dirname "$0")/lib.sh"
 codes=$(sed -nE 's/^    \[END_[A-Z_]+\] = \{"([a-z_]+)".*/\1/p' core/end_codes.c | paste -sd '|')
 [ -n "$codes" ] || report <<<"core/end_codes.c:1: no row of the table can be read"
-files() { c_files core storage workers api daemon | grep -vxE 'core/end_codes\.c|api/text/problem\.c' | grep '\.c$'; }
+files() { c_files core storage workers api daemon | grep -vE '^(core/end_codes\.c|api/text/problem\.c|workers/sdk/)' | grep '\.c$'; }
 # In the place of a code, whatever the word …
 report < <(files | xargs grep -nHE \
     "((code = |\? |: )|(task_outcome_error|fail|replace|run_fail[a-z_]*)\(([a-z>-]+, )?)\"($codes)\"[,;) ]" |

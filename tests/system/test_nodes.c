@@ -91,7 +91,7 @@ static char ids[KILLS_MAX * TASKS_PER_KILL][ID_TEXT_SIZE];
 static int kills(void)
 {
     const char *said = getenv("NODE_KILLS");
-    int n = said ? atoi(said) : KILLS;
+    int n = said ? (int)strtol(said, NULL, 10) : KILLS;
     return n < KILLS_MAX ? n : KILLS_MAX;
 }
 

@@ -261,6 +261,7 @@ futured_task() {
 
 futured_prepare() {
     futured_keys "$futured_rest"
+    # shellcheck disable=SC2034 # for futured_session, which the program defines
     FUTURED_INIT_FILE=$futured_into
     futured_session "$FUTURED_SESSION" >&2
     futured_status=$?

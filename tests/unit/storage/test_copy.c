@@ -297,8 +297,9 @@ static bool is_copied(const char *line)
 /* Whoever adds a column to PostgreSQL's schema is reminded. Of files test above does. */
 START_TEST(test_copy_knows_every_column)
 {
-    for (char *line = strtok(columns, "\n"); line; line = strtok(NULL, "\n")) {
-        bool is_known = is_copied(line);
+    char *rest = columns;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        bool is_known = !*line || is_copied(line);
         for (size_t i = 0; i < FUT_COUNT(not_copied); i++)
             is_known = is_known || strncmp(line, not_copied[i], strlen(not_copied[i])) == 0;
         ck_assert_msg(is_known, "storage/copy.c does not know %s", line);

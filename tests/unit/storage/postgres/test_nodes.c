@@ -329,7 +329,7 @@ static void check_counts(int node)
             (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM live WHERE lane=%d AND state=%d",
                            (int)lane, state);
             char *n = run_sql(sql);
-            ck_assert_msg((uint64_t)atoll(n) == st.live[lane][state],
+            ck_assert_msg(strtoull(n, NULL, 10) == st.live[lane][state],
                           "node %d, lane %d, state %d: %s rows, it counts %llu", node, (int)lane,
                           state, n, (unsigned long long)st.live[lane][state]);
             free(n);
