@@ -1,4 +1,4 @@
-/* limits: what one attempt may use, beside its time. Plain data. */
+/* attempt_limits: what one attempt may use, beside its time. Plain data. */
 #ifndef FUT_CORE_LIMITS_H
 #define FUT_CORE_LIMITS_H
 

@@ -22,7 +22,7 @@ struct buf {
 
 /* Frees the bytes; b is empty then. */
 void buf_release(struct buf *b);
-/* Room for n more bytes (and a NUL) behind len. */
+/* Reserves space for n more bytes (and a NUL) behind len. */
 void buf_reserve(struct buf *b, size_t n);
 /* Appends n bytes. */
 void buf_put(struct buf *b, const void *bytes, size_t n);

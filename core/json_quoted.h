@@ -15,7 +15,7 @@ const char *json_quoted_skip_plain(const char *p, const char *end);
 /* Whether the n bytes are a string as jansson takes it: its quotes, UTF-8, no control character,
  * known escapes, pairs of surrogates only. NUL is a character as any other, written \u0000. */
 bool json_quoted_ok(const char *quoted, size_t n);
-/* Appends what a string that is ok says. */
+/* Appends the decoded text of a string for which json_quoted_ok is true. */
 void json_quoted_decode(const char *quoted, size_t n, struct buf *out);
 
 #endif

@@ -1,7 +1,8 @@
-/* task_filter: which futures a listing or an operation on many of them means: those of which all
- * that is said holds. One table has its members by name, each with a text form, which are the query
- * parameters of a listing, the members of a JSON body, and what a store keeps of an operation. Pure
- * but for the clock, which "older_than" reads; any thread; nothing blocks. */
+/* task_filter: which futures a listing or an operation on many of them means: a future
+ * matches when all members that are set match. One table has its members by name, each with a text
+ * form, which are the query parameters of a listing, the members of a JSON body, and what a store
+ * keeps of an operation. Pure but for the clock, which "older_than" reads; any thread; nothing
+ * blocks. */
 #ifndef FUT_CORE_TASK_FILTER_H
 #define FUT_CORE_TASK_FILTER_H
 

@@ -39,9 +39,9 @@ void boot_sample(struct boot *b);
 void boot_describe(const struct boot *b, char *out, size_t cap);
 /* Logs how many tasks have failed without a line of their own, when it is time. */
 void boot_report_failures(struct boot *b);
-/* Reads the configuration and the handlers file again. What a running daemon can follow is in force
- * then, all of it or, when something is wrong, nothing (false, and the log says what). Variables
- * that need a restart are named in the log. Blocks for the files. */
+/* Reads the configuration, the handlers file, the tokens and the schedules again. What a running
+ * daemon can follow is in force then, all of it or, when something is wrong, nothing (false, and
+ * the log says what). Variables that need a restart are named in the log. Blocks for the files. */
 bool boot_reload(struct boot *b);
 /* Drains and frees: a table of steps, each logged with its time. Blocks; a step that exceeds its
  * budget ends the process. Sets *b to NULL. */

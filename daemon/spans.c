@@ -203,7 +203,7 @@ static void write_attributes(struct buf *out, const struct span *span)
     buf_putc(out, ']');
 }
 
-/* The same whoever makes it, and however often it is sent. */
+/* Computed from task, attempt and kind, so a span that is sent again has the id that it had. */
 static uint64_t id_of(const struct span *span)
 {
     uint64_t hash = hash_number(hash_number(HASH_START, span->task.hi), span->task.lo);

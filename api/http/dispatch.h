@@ -20,7 +20,7 @@ void dispatch_refuse_size(struct request *r);
 void dispatch_refuse_coding(struct request *r);
 /* A step for a request with the token of an attempt that has ended. */
 void dispatch_refuse_ended(struct request *r);
-/* A step for a body that finds no memory: too many bytes of others are there. */
+/* A step that refuses a body because others use all of FUTURED_MAX_BUFFERED. */
 void dispatch_refuse_body(struct request *r);
 
 #endif

@@ -202,7 +202,7 @@ void request_wake(struct waiter *w);
 
 /* Lets go what is kept of the body, and what its sink made of it; the rest will be swallowed. */
 void request_forget_body(struct request *r);
-/* What it said is in a task by now: lets the bytes go, not the sink or what it has made. */
+/* Frees the bytes of the body once a task has them; keeps the sink and what it has made. */
 void request_drop_body(struct request *r);
 /* As request_forget_body; *p is copied, to be answered when the body is complete. */
 void request_refuse_body(struct request *r, const struct problem *p);
@@ -219,8 +219,8 @@ void request_write_client(const struct request *r, char *out, size_t size);
 /* ---- answers: exactly one per request, a second is a bug --------------------------------------
  */
 
-/* May its answer be refused, for want of bytes, when it is done? Only one that a repetition brings
- * again, and that has not begun: of a GET, not a stream. */
+/* May the finished answer be refused when there is no memory for it? Only that of a GET, which can
+ * be repeated, and only before it has begun: not a stream. */
 bool request_is_refusable(const struct request *r);
 /* value: borrowed until the request is freed. */
 void request_add_header(struct request *r, const char *name, const char *value);

@@ -358,7 +358,7 @@ static int check_cycles(const struct graph *g, const struct store_edge *edges,
 
 /* ---- references to results ------------------------------------------------------------------- */
 
-/* What the references of one task are held against. */
+/* What the references of one task are checked against. */
 struct known {
     const struct map *by_name;
     const struct task *tasks;

@@ -18,7 +18,7 @@
 #define MAX_RUNNING_MAX 1000000.0
 
 struct asked {
-    struct submission as_task; /* its handler is held against the rules as that of a task */
+    struct submission as_task; /* its handler is checked against the rules as that of a task */
     uint32_t max_running, max_tasks;
     bool has_init;
     const json_t *input, *base64; /* of the init; NULL: not said */

@@ -1,7 +1,7 @@
 /* submission: what a client says of one task, whatever form it comes in: a JSON body, the query of
  * POST /v1/tasks/{handler}, a task of a batch, an input of a map. It is read by one table with a
- * row per field, held against the handler that it names, and made into a task. A new field costs a
- * row there, a member of struct task_spec, a column of the store and its line in the documents.
+ * row per field, checked against the handler that it names, and made into a task. A new field costs
+ * a row there, a member of struct task_spec, a column of the store and its line in the documents.
  * Pure but for a look at the limits that are defined; any thread; nothing blocks. */
 #ifndef FUT_API_RESOURCES_SUBMISSION_H
 #define FUT_API_RESOURCES_SUBMISSION_H

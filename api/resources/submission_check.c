@@ -1,4 +1,4 @@
-/* submission_check: what a submission says, held against its handler and against the rules. */
+/* submission_check: what a submission says, checked against its handler and against the rules. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>

@@ -174,12 +174,12 @@ static inline enum lane lines_lane(const struct line *line)
 
 /* The place of a task that comes to the line at `key`. */
 int64_t lines_place(const struct line *line, uint64_t key, int priority);
-/* n tasks of the line went from one state to the other; LINE_NONE or a final state: they were, or
- * are, not unfinished. */
+/* Counts n tasks of the line from state `from` to state `to`. LINE_NONE: a task that is new, or
+ * that is deleted; final states are not counted. */
 #define LINE_NONE (-1)
 void lines_move(struct lines *l, struct line *line, int from, int to, uint64_t n);
-/* A task waits at this place that did not before; BACKEND_PLACE_NONE: somewhere. Before lines_move.
- */
+/* One more task waits, at this place; BACKEND_PLACE_NONE: its place is not known. Call it before
+ * lines_move. */
 void lines_wait_at(struct line *line, int64_t place);
 /* Another node has committed: such a line is there (false: there are too many queues, or keys of
  * limits); n tasks of it went from one state to the other; its row has gone. Between transactions.
@@ -208,13 +208,13 @@ struct line_queue *line_queue_get(struct lines *l, const char *name);
 struct store_queue line_queue_unsaid(const char *name);
 /* What is said of the queue has changed: it stays while something is, or it has lines. */
 void line_queue_keep(struct lines *l, struct line_queue *q);
-/* Is the queue there: is anything said of it, or has it lines? */
+/* Does the queue exist: has it settings, or lines? */
 bool line_queue_is_there(const struct line_queue *q);
 /* All queues that are there; *out: free() it. */
 size_t line_queue_list(const struct lines *l, struct line_queue ***out);
 /* A task of the line has started, which had waited so long. */
 void line_queue_add_start(struct line *line, int64_t up_ms, int64_t wait_ms);
-/* Forget one that nobody needs. */
+/* Free a key, a group, a queue to which nothing refers. */
 void line_queue_free_key(struct lines *l, struct line_key *k);
 void line_queue_free_group(struct map_node *by_name);
 void line_queue_free(struct map_node *by_name);
@@ -239,11 +239,11 @@ void turns_follow(struct lines *l, struct line_queue *q);
 void turns_pause(struct lines *l, struct line_handler *h, bool is_paused);
 /* n tasks of the line were given slots: its handler, key and queue have had their turns. */
 void turns_charge(struct lines *l, struct line *line, uint64_t n);
-/* A task of the line has its slot no more, after so long; ran_us < 0: it did not use it. Before
+/* A task of the line has given up its slot after ran_us; < 0: it never used it. Call it before
  * lines_move. */
 void turns_refund(struct lines *l, struct line *line, int64_t ran_us);
 
-/* Has any line of the lane a task that may start? */
+/* Does any line of the lane have a task that may start? */
 bool turns_has_any(const struct lines *l, enum lane lane);
 /* Tells the directory which handlers the claim wants, for turns_next. */
 void turns_want(struct lines *l, const struct store_claim *o);

@@ -1,4 +1,5 @@
-/* The records of the memory backend, their indexes, and the undo log. */
+/* internal: the records of the memory backend, their indexes, and the undo log, for the files of
+ * this folder alone. Called by the store's writer, or with mu held where that is said. */
 #ifndef FUT_STORAGE_MEMORY_INTERNAL_H
 #define FUT_STORAGE_MEMORY_INTERNAL_H
 
@@ -54,7 +55,7 @@ struct memory_batch {
     struct task_init *init;       /* of the session; its `broken` is in session */
 };
 
-/* Counts as long as what it stands for is there; freed by the commit that removes that. */
+/* Valid while its task or batch exists; the commit that removes that frees it. */
 struct memory_key {
     struct list_node in_order; /* of creation */
     char *key;
@@ -124,12 +125,12 @@ int memory_mark(struct backend *b);
 int memory_unmark(struct backend *b);
 int memory_back(struct backend *b);
 
-/* For UNDO_BATCH and UNDO_KEY: the latest one goes again. rec: NULL for them. */
+/* Records a step of undo. UNDO_BATCH and UNDO_KEY undo the latest one, and rec is NULL. */
 void memory_remember(struct backend *b, enum undo_kind kind, struct record *rec);
 
-/* Before a session changes. */
+/* Saves the session for an undo; call it before a change. */
 void memory_remember_session(struct backend *b, struct memory_batch *m);
-/* For good. */
+/* Removes the batch; there is no undo. */
 void memory_drop_batch(struct backend *b, struct memory_batch *m);
 /* Takes back the batch, or the key, that was put last: for a rollback. */
 void memory_drop_last_batch(struct backend *b);
@@ -251,7 +252,7 @@ int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
 int memory_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int memory_edges(struct backend_reader *r, struct store_edges *o);
-/* Some of what the suspended task waits for. mu held. */
+/* Fills *out with some of the futures that the suspended task waits for. mu held. */
 void memory_read_wakes(const struct backend *b, const struct task *t, struct store_reported *out);
 int memory_members(struct backend_reader *r, struct store_members *o);
 int memory_log(struct backend_reader *r, struct store_log *o);

@@ -109,7 +109,7 @@ enum task_column {
 /* The member of a filter that has an index. */
 enum sqlite_filter_index { SQLITE_BY_NONE, SQLITE_BY_QUEUE, SQLITE_BY_SCHEDULE, SQLITE_BY_PARENT };
 enum sqlite_filter_index sqlite_filter_index(const struct task_filter *f);
-/* Binds what is looked up there, if it is any. */
+/* Binds the value that the index is asked for at i; nothing for SQLITE_BY_NONE. */
 void sqlite_bind_filter(sqlite3_stmt *st, int i, const struct task_filter *f);
 
 #define BULK_COLUMNS                                                                               \
@@ -152,8 +152,8 @@ int sqlite_fail(sqlite3 *db, const char *path, int rc, struct fut_errbuf *err);
 
 /* ---- log.c ----------------------------------------------------------------------------------- */
 
-/* Settings of SQLite itself; before it is used for the first time in the process, later nothing
- * happens. Any thread. */
+/* Configures SQLite itself. To be called before its first use in the process; later calls do
+ * nothing. Any thread. */
 void sqlite_configure(void);
 /* Name of the VFS of the writing connection, for sqlite3_open_v2. Registers it. Any thread. */
 const char *sqlite_log_vfs(void);
@@ -228,7 +228,7 @@ int sqlite_delete_task(struct backend *b, int64_t key);
 int sqlite_prune(struct backend *b, struct backend_prune *p);
 
 /* kept.c */
-/* Is anything kept for a time of its own? Once all is prepared. */
+/* Looks, once after the statements are prepared, whether any future has a retention of its own. */
 int sqlite_find_kept(struct backend *b);
 /* The done task, which is no member of a batch, is kept for its keep_ms. */
 int sqlite_keep(struct backend *b, const struct task *t);

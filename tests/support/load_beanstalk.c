@@ -50,7 +50,7 @@ static void prepare(const struct load_config *cfg, struct buf *out)
         put_tasks(cfg, "", out);
 }
 
-/* The same each time, but for each connection its own. */
+/* The prepared request; each connection has a name of its own. */
 static void ask_for_result(const struct load_config *cfg, struct load_conn *c)
 {
     if (!c->kept.len) {

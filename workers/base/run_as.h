@@ -28,9 +28,9 @@ void run_as_set(const struct run_as *who);
 /* The home of the user that was set; NULL: none was. */
 const char *run_as_home(void);
 
-/* In a fresh child: gives it those of the n descriptors from 0 on that are pipes (so that it
- * may open /dev/stderr), then
- * becomes the user for good. 0, also when none was set, or FUT_ERR_STATE. */
+/* In a fresh child: gives it those of the n descriptors from 0 on that are pipes (so that it may
+ * open /dev/stderr), then becomes the user for good. 0, also when none was set, or FUT_ERR_STATE.
+ */
 FUT_MUST_CHECK int run_as_apply(pid_t parent, int n);
 
 #endif

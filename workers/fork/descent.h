@@ -30,7 +30,7 @@ struct member {
 const struct member *descent_look(size_t *out_n);
 /* True: of some process the last look could not tell whether it is a stranger, and the next may. */
 bool descent_is_unsure(void);
-/* True: of some process that has been so for long as well. */
+/* True: some process has been undecided for many looks in a row. */
 bool descent_has_doubts(void);
 /* True: a process has come to the fork server by the death of its parents, and is not reaped or
  * adopted yet; also where the kernel does not tell. Far cheaper than a look. */

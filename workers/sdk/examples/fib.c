@@ -16,7 +16,8 @@ static void refuse(const struct futured_host *host, struct futured_task *task,
     host->fail(task, FUTURED_RETRY_NEVER, e->code, e->message);
 }
 
-/* The same key finds the same child; one that failed has no result. 0, or -1 with what is wrong. */
+/* A key finds the child that was submitted with it; one that failed has no result. 0, or -1 with
+ * what is wrong. */
 static int try_failure(const struct futured_host *host, struct futured_task *task,
                        struct futured_error *e)
 {
