@@ -324,9 +324,10 @@ SYSCONFDIR ?= /etc/futured
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERS   ?= $(PREFIX)/lib/sysusers.d
 SHARE      ?= $(PREFIX)/share
-# The contract, the worker protocol, the examples and what administrators read: their links to each other hold.
-DOCUMENTS = $(wildcard README.md TUTORIAL.md SECURITY.md CHANGELOG.md api/README.md api/METRICS.md api/openapi.json workers/*.md workers/*/*.md daemon/*.md \
-    storage/BACKUP.md systemd/*.md systemd/prometheus/* workers/sdk/examples/*.*)
+# All documents of the source but those of the tests, so that their links to each other hold; the contract as JSON, the
+# rules for Prometheus, the examples.
+DOCUMENTS = $(filter-out tests/% build/% systemd/debian/%,$(wildcard *.md */*.md */*/*.md */*/*/*.md)) \
+    $(wildcard api/openapi.json systemd/prometheus/* workers/sdk/examples/*.* client/python/examples/*.py)
 .PHONY: deb test-systemd
 
 # The commands and their options, as the program lists them, in mdoc.
