@@ -167,7 +167,7 @@ run: deps
 	@$(B)/futured
 
 demo: deps
-	+@$(BUILD) all $(call program,$(TOOLS))
+	+@$(BUILD) all $(call program,tests/tools/fetch_server.c)
 	@tests/demo.sh $(B)
 
 # ---- checking -------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/bin/bash
-# `make demo`: starts the daemon on a scratch database and plays the two scenarios it was made for, with
-# their progress on the terminal: 50 API calls of a second each on 20 threads, and 50 texts through the
-# cpu workers. Then it ends and leaves nothing behind.
+# `make demo`: starts the daemon on a scratch database and plays the two scenarios it was made for by the
+# command line, with its bar on a terminal: 50 API calls of a second each on 20 threads, and 50 texts through
+# the cpu workers. Then it ends and leaves nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: tests/demo.sh BUILD}
@@ -24,26 +24,41 @@ start_daemon MAX_THREADS=20 FUTURED_HANDLERS="$scratch/handlers.json" ${MAX_WORK
 echo "futured runs at http://$daemon_address, its database is $scratch/futured.db"
 echo
 
-play() {
-    "$build/tests/tools/play" --address "$daemon_address" "$@" >"$scratch/out"
-    sed '$d' "$scratch/out"
-    report=$(tail -1 "$scratch/out")
+future=$build/future
+export FUTURED_URL=http://$daemon_address
+
+# map HANDLER FILE…: a task for each file; shows the command, its bar, some results and the time.
+map() {
+    local handler=$1 began=$EPOCHREALTIME file
+    shift
+    echo "   \$ future map $handler ${1%/*}/* --out $scratch/$handler"
+    "$future" map "$handler" "$@" --out "$scratch/$handler"
+    for file in "${@:1:5}"; do
+        file=${file##*/}
+        printf '   %-24s %s\n' "$file" "$(head -c 120 "$scratch/$handler/$file" | head -1)"
+    done
+    awk -v n=$# -v from="$began" -v to="$EPOCHREALTIME" 'BEGIN { printf "   %d tasks took %.1f s\n\n", n, to - from }'
 }
 
+mkdir "$scratch/calls"
+for i in {01..50}; do
+    echo "{\"url\":\"http://$fetch_address/delay/1000\"}" >"$scratch/calls/$i.json"
+done
 echo "1. 50 API calls that take a second each, on 20 threads"
-play --title "calls" --handler http --count 50 --input "{\"url\":\"http://$fetch_address/delay/1000\"}"
-echo "   50 seconds of waiting took $(field "$report" seconds) s"
-echo
+map http "$scratch"/calls/*
 echo "2. 50 texts, their words counted by \`wc -w\` in the cpu workers"
-play --title "texts" --handler wordcount --dir "$scratch/texts" --show 5
-echo "   $(field "$report" tasks) texts took $(field "$report" seconds) s"
-echo
+map wordcount "$scratch"/texts/*
 echo "3. The same texts, their most frequent words by a pipeline of six programs"
-play --title "words" --handler topwords --dir "$scratch/texts" --show 5
-echo "   $(field "$report" tasks) texts took $(field "$report" seconds) s"
+map topwords "$scratch"/texts/*
+echo "4. What fails shows up in groups, each with why and an example"
+echo '{"url":"no address"}' >"$scratch/calls/bad.json"
+echo "   \$ future run http @$scratch/calls/bad.json --wait"
+"$future" run http "@$scratch/calls/bad.json" --wait || true
+echo "   \$ future failures"
+"$future" failures
 echo
-echo "What the daemon counted: curl http://$daemon_address/v1/stats"
-curl -sS "http://$daemon_address/v1/stats"
+echo "What the daemon counted: future pools"
+"$future" pools
 echo
 stop_daemon
 echo "The daemon has ended; the scratch directory is removed."
