@@ -2,6 +2,8 @@
 //   node tests/browser/page.mjs OPEN_URL TOKENS_URL TOOLS SCREENSHOTS [PART…]
 // OPEN_URL: a daemon without tokens and with the handlers of tests/system/test_page. TOKENS_URL: one that knows the
 // tokens below. TOOLS has node_modules with axe-core. SCREENSHOTS: a folder, made when it is not there.
+// The part `walk` mends a handler: $HOME/handlers.json of the daemon $DAEMON_PID, with ./future.
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -381,6 +383,57 @@ const parts = {
     await until('a task is submitted from the form', () => location.hash.startsWith('#/future/'));
     const made = await api('GET', `/v1/futures/${(await browser.run(async () => location.hash)).slice(9)}?wait=20`);
     check('… with its input and its options', made.queue === 'forms' && made.result.n === 1, made);
+  },
+
+  // A new user: a handler that fails is found, looked at, mended, and run again from the page and the command line.
+  async walk() {
+    const future = (...args) => {
+      const done = spawnSync('./future', args, { env: { ...process.env, FUTURED_URL: open }, encoding: 'utf8' });
+      return { status: done.status, out: done.stdout.trim(), err: done.stderr };
+    };
+    const hello = future('run', 'sha256', 'hello', '--wait');
+    check('a task is run from the command line', hello.status === 0 && JSON.parse(hello.out).bytes === 5, hello);
+    const first = future('submit', 'totals').out;
+    const second = future('run', 'totals', '--wait');
+    check('one that fails says why', second.status === 1 && second.err.includes('rates.txt: no such file'), second);
+    check('… and is waited for', future('wait', first).out === first, first);
+    await browser.visit(`${open}/`);
+    await says('the overview shows what fails', 'totals');
+    await click('Failures', '#nav');
+    await until('the group is found, with an example', () => {
+      const row = [...document.querySelectorAll('tbody tr')].find((r) => r.cells[0].innerText === 'totals');
+      const example = row?.querySelector('a[href^="#/future/"]');
+      if (row?.cells[2].innerText !== '2' || !example) return false;
+      example.click();
+      return true;
+    });
+    await says('the example shows the error', 'the program exited with 1');
+    await says('… and the end of the log', 'rates.txt: no such file');
+    const id = (await browser.run(async () => location.hash)).slice(9);
+    const seen = [future('get', id, '--json').out, future('logs', id).out];
+    check('… as does the command line', JSON.parse(seen[0]).error.code === 'exit' && seen[1].includes('rates.txt'), seen);
+
+    const file = join(process.env.HOME, 'handlers.json');
+    const handlers = JSON.parse(readFileSync(file, 'utf8'));
+    handlers.totals = { exec: ['echo', '42'], description: 'mended' };
+    writeFileSync(file, JSON.stringify(handlers));
+    process.kill(Number(process.env.DAEMON_PID), 'SIGHUP');
+    const end = Date.now() + 20000;
+    while (!future('handlers', '--json').out.includes('"mended"') && Date.now() < end);
+    check('the handler is mended without a restart', future('handlers', '--json').out.includes('"mended"'));
+
+    await click('Retry');
+    await until('the page runs it again', () => document.querySelector('h1 .succeeded'));
+    await says('… and shows its result', '42');
+    const rest = future('failures').out.split('\n').filter((line) => line.startsWith('totals\t'));
+    check('one is left', rest.length === 1 && rest[0].split('\t')[2] === '1', rest);
+    const again = future('failures', 'retry', 'totals', 'exit', '--yes');
+    check('the command line runs the rest again', again.status === 0 && again.out === '1', again);
+    const other = rest[0].split('\t')[5];
+    check('… which succeeds', future('wait', other).status === 0 && future('result', other).out === '42', other);
+    check('… and is another one', other !== id, other);
+    await go('failures?handler=totals');
+    await says('nothing of it fails any more', 'Nothing that is kept has failed.');
   },
 
   async hostile() {

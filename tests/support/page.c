@@ -22,7 +22,9 @@ static const char handlers[] =
     "\"retries\":0},"
     "\"writes\":{\"exec\":[\"/bin/sh\",\"-c\",\"i=0; while :; do i=$((i+1)); echo step $i >&2; "
     "sleep 0.2; done\"]},"
-    "\"broken\":{\"worker\":[\"/bin/sh\",\"-c\",\"echo cannot import nlp >&2; exit 1\"]}}";
+    "\"broken\":{\"worker\":[\"/bin/sh\",\"-c\",\"echo cannot import nlp >&2; exit 1\"]},"
+    "\"totals\":{\"exec\":[\"/bin/sh\",\"-c\",\"echo rates.txt: no such file >&2; exit 1\"],"
+    "\"retries\":0}}";
 
 static struct daemon *start_with_tokens(void)
 {
@@ -42,14 +44,17 @@ void page_check(const char *parts)
                                 "../screenshots %s",
                                 daemon_url(open), daemon_url(closed), parts);
     char *build = daemon_built("."), *path = text_printf("PATH=%s", getenv("PATH"));
-    char *home = text_printf("HOME=%s", daemon_dir(open)), *out = NULL, *err = NULL;
+    char *home = text_printf("HOME=%s", daemon_dir(open)); /* has handlers.json */
+    char *pid = text_printf("DAEMON_PID=%d", (int)daemon_pid(open)), *out = NULL, *err = NULL;
     const char *const argv[] = {"/usr/bin/env", "-C", build, "/bin/sh", "-c", command, NULL};
-    int status = program_run(argv, (const char *const[]){path, home, NULL}, TIMEOUT_MS, &out, &err);
+    int status =
+        program_run(argv, (const char *const[]){path, home, pid, NULL}, TIMEOUT_MS, &out, &err);
     const char *failed = strstr(out, "FAIL ");
     if (status != 0)
         fail("exit status %d: %.3000s\n%.1000s", status, failed ? failed : out, err);
     free(out);
     free(err);
+    free(pid);
     free(home);
     free(path);
     free(build);
