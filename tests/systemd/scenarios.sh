@@ -121,13 +121,10 @@ JSON
     systemctl restart futured || return 1
     answer=$(post '{"handler":"wc","input":"four"}' '?wait=30')
     equal "wc" succeeded "$(field state <<<"$answer")" || return 1
-    answer=$(post '{"handler":"hidden"}' '?wait=30' | field id)
-    equal "who a program is" futured "$(curl -sS -m 60 "$url/v1/futures/$answer/result")" || return 1
+    equal "who a program is" futured "$(future run hidden --wait)" || return 1
     [ -n "$python" ] || { echo "      NOTE: no python3: not tried" && return 0; }
-    answer=$(post '{"handler":"py","input":[1,2,3]}' '?wait=30' | field id)
-    equal "python" 6 "$(curl -sS -m 60 "$url/v1/futures/$answer/result")" || return 1
-    answer=$(post '{"handler":"count","input":"four"}' '?wait=30' | field id)
-    equal "a worker in python" 4 "$(curl -sS -m 60 "$url/v1/futures/$answer/result")"
+    equal "python" 6 "$(future run py '[1,2,3]' --wait)" || return 1
+    equal "a worker in python" 4 "$(future run count four --wait)"
 }
 
 is_nobody_left() { ! pgrep -f "tail -f /etc/hostnam[e]" >/dev/null; }
@@ -135,8 +132,7 @@ is_nobody_left() { ! pgrep -f "tail -f /etc/hostnam[e]" >/dev/null; }
 attempts_have_control_groups() {
     local id
     equal "containment" cgroups "$(curl -sS -m 60 "$url/v1/stats" | field containment)" || return 1
-    id=$(post '{"handler":"group"}' '?wait=30' | field id)
-    equal "group of a program" task "$(curl -sS -m 60 "$url/v1/futures/$id/result")" || return 1
+    equal "group of a program" task "$(future run group --wait)" || return 1
     post '{"handler":"escape"}' '?wait=30' | grep -q '"code":"timeout"' || return 1
     until_true is_nobody_left || return 1
     if grep -qw memory /sys/fs/cgroup/system.slice/futured.service/cgroup.controllers; then
@@ -163,6 +159,21 @@ journal_tells_a_tasks_life() {
         '"_SYSTEMD_UNIT":"futured.service"'; do
         [[ $said == *"$what"* ]] || { echo "      no $what in $said" && return 1; }
     done
+}
+
+warnings() { entries -p warning -u futured "$@"; }
+
+# What `journalctl -p warning -u futured` tells of tasks: what failed, once, with its message, and nothing of the others.
+journal_warns_once_of_what_failed() {
+    local good bad later message='field "ms" is "long"; allowed: a number from 0 to 86400000'
+    good=$(future submit echo 1) && bad=$(future submit sleep '{"ms":"long"}') || return 1
+    later=$(future wait "$good" "$bad" >/dev/null && future submit sleep '{"ms":"longer"}') || return 1
+    until_true has_entry -p warning -u futured "FUTURE_ID=$later" || return 1
+    until_true has_entry "FUTURE_ID=$good" FUTURE_EVENT=task_done || return 1
+    equal "warnings of what failed" "$message" "$(warnings --output-fields=FUTURE_MESSAGE "FUTURE_ID=$bad")" || return 1
+    equal "… by what is read" 1 "$(warnings | grep -c "^task_failed task=$bad handler=sleep code=bad_input message=")" ||
+        return 1
+    equal "warnings of what succeeded" "" "$(warnings | grep "$good")"
 }
 
 has_cpu_slots() { curl -sS -m 60 "$url/v1/stats" | grep -q "\"cpu\":{\"capacity\":$1,"; }
@@ -339,6 +350,7 @@ removal_and_purge_leave_what_they_should() {
 
 for scenario in install_starts_it units_are_sound tcp_and_unix_sockets_serve \
     files_belong_to_the_service programs_run_in_the_sandbox attempts_have_control_groups journal_tells_a_tasks_life \
+    journal_warns_once_of_what_failed \
     reload_follows_good_files_and_keeps_the_old_for_bad_ones \
     restart_under_load_refuses_nobody stop_lets_a_task_end kill_9_loses_nothing \
     a_stopped_daemon_is_ended_by_the_watchdog bad_configuration_is_not_retried \
