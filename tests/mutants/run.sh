@@ -8,12 +8,13 @@ cd "$(dirname "$0")/../.." || exit 2
 top=$PWD tree=$PWD/build/mutants/tree log=$PWD/build/mutants/log
 limit=${MUTANT_LIMIT:-300} # seconds for one command
 
-# The files as they are now, also what is not committed. From scratch: an object that an interrupted
-# run has left would be a mutant's.
+# The files as they are now, also what is not committed, and the tools of npm that tests/deps.sh has installed. From
+# scratch: an object that an interrupted run has left would be a mutant's.
 copy_tree() {
     rm -rf "$tree" "$log"
     mkdir -p "$tree" "$log"
     git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$tree"
+    mkdir -p "$tree/build" && ln -s "$top/build/openapi-tools" "$tree/build/openapi-tools"
 }
 
 header() { sed -nE "s/^# $2: //p" "$top/tests/mutants/$1.patch"; }
@@ -28,10 +29,12 @@ run() { # COMMAND LOG; FUT_BUILD is the mutant's
 }
 
 # The failed checks that LOG tells, one a line: "test: message" of libcheck's failures, what the tools
-# print as a breach, "part: figure" of tests/soak, a test's name of Python's unittest. Not among them: a test that was stopped by its time limit, or that died.
+# print as a breach, "part: figure" of tests/soak, a test's name of Python's unittest, "page: what" of the web page in
+# a browser (tests/run.sh indents it). Not among them: a test that was stopped by its time limit, or that died.
 failed_checks() {
     sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*(: [^:]*)?:([^: ]+):[0-9]+: /\2: /p' -e 's/^BREACH: //p' \
-        -e 's/^FAIL +([a-z]+: )/\1/p' -e 's/^ *FAIL: (test_[A-Za-z0-9_]+) .*/\1/p' "$1"
+        -e 's/^FAIL +([a-z]+: )/\1/p' -e 's/^ *FAIL: (test_[A-Za-z0-9_]+) .*/\1/p' \
+        -e 's/^ +(support: exit status [0-9]+: )?FAIL ([^ :])/page: \2/p' "$1"
 }
 
 declare -A sound=() # commands that succeed on the tree as it is
