@@ -277,9 +277,9 @@ const parts = {
     await click('Delete all …');
     await dialogSays('the count is asked again', 'Delete 3?');
     await click('Delete 3', 'dialog');
-    await toast('all are deleted', '3 changed');
-    check('… and no others', (await list()).length === 0 && (await api('GET', `/v1/futures/${kept.id}`)).state === 'failed');
-    await says('the group is gone', 'Nothing that is kept has failed.');
+    await says('the group is gone', 'Nothing that is kept has failed.'); // "3 changed" may still stand there from the retry
+    const rest = [await list(), (await api('GET', `/v1/futures/${kept.id}`)).state];
+    check('… and no others', rest[0].length === 0 && rest[1] === 'failed', rest);
   },
 
   async queues() {
@@ -308,7 +308,7 @@ const parts = {
     await fill('weight', '2.5');
     await fill('max_running', '7');
     await click('Change', 'dialog');
-    await toast('it is changed', 'is changed');
+    await toast('it is changed', 'queue mail is changed');
     const q = await api('GET', '/v1/queues/mail');
     check('… in the daemon too', q.weight === 2.5 && q.max_running === 7 && !q.paused, q);
     await row('mail', 'Purge …');
@@ -325,7 +325,7 @@ const parts = {
     await fill('tasks', '50');
     await fill('per', '60');
     await click('Change', 'dialog');
-    await toast('a limit is changed', 'is changed');
+    await toast('a limit is changed', 'limit github is changed');
     check('… in the daemon too', (await api('GET', '/v1/limits/github')).rate.tasks === 50);
     await row('github', 'Remove');
     await click('Remove', 'dialog');
