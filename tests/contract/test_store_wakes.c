@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/mem.h"
 #include "storage/results.h"
@@ -314,6 +315,8 @@ END_TEST
 
 #define TASKS 6
 #define STEPS 60
+#define LATER_MS 3600000 /* after the walk */
+#define ROUNDING_MS 2    /* of two clocks */
 
 static uint64_t random_state;
 
@@ -328,7 +331,8 @@ struct walker {
     struct task running;       /* spec NULL: it does not run */
     struct task_id for_ids[3]; /* what it was suspended for last */
     size_t n_for;
-    char saved[16]; /* its checkpoint; "": none */
+    int64_t due_mono_ms; /* until when it was suspended last, at the latest; 0: without a time */
+    char saved[16];      /* its checkpoint; "": none */
 };
 
 static bool is_done(struct task_id id)
@@ -340,19 +344,41 @@ static bool is_done(struct task_id id)
     return done;
 }
 
-/* A task that is suspended without a time waits exactly as long as one of its futures does. */
+static size_t count_unended(const struct walker *w)
+{
+    size_t unended = 0;
+    for (size_t i = 0; i < w->n_for; i++)
+        unended += !is_done(w->for_ids[i]);
+    return unended;
+}
+
+/* Read before the task's state: what is not due now may be so a moment later. */
+static bool may_be_due(const struct walker *w)
+{
+    return w->due_mono_ms && clock_mono_ms() >= w->due_mono_ms - ROUNDING_MS;
+}
+
+/* Has what it was suspended for come? */
+static bool may_go_on(const struct walker *w)
+{
+    bool waits = w->n_for || w->due_mono_ms;
+    return !waits || (w->n_for && count_unended(w) == 0) || may_be_due(w);
+}
+
+/* A suspended task waits as long as one of its futures does, or until its time: neither shorter
+ * nor, but for its time, longer. */
 static void check(const struct walker *w)
 {
     struct task t;
-    size_t unended = 0;
+    size_t unended = count_unended(w);
     ck_assert_int_eq(fixture_get(&k, w->id, &t), 0);
-    for (size_t i = 0; i < w->n_for; i++)
-        unended += !is_done(w->for_ids[i]);
-    if (t.state == TASK_SCHEDULED)
+    if (t.state == TASK_SCHEDULED) {
         ck_assert_uint_eq(t.unmet, unended);
-    else
-        ck_assert(w->n_for == 0 || unended == 0 || t.state == TASK_RUNNING);
-    ck_assert_msg(t.state != TASK_SCHEDULED || unended, "a wake-up was lost");
+        ck_assert_msg(unended || (!w->n_for && w->due_mono_ms), "a wake-up was lost");
+        ck_assert_int_eq(t.due_wall_ms != 0, w->due_mono_ms != 0);
+    } else {
+        ck_assert_msg(t.state == TASK_RUNNING || may_go_on(w), "it goes on too early");
+    }
     task_release(&t);
 }
 
@@ -361,16 +387,21 @@ static void begins(struct walker *w, struct task *got)
 {
     const char *saved = got->checkpoint ? (const char *)got->checkpoint->body : "";
     ck_assert_str_eq(saved, w->saved);
-    ck_assert(!w->n_for || got->has_suspended);
+    ck_assert(!(w->n_for || w->due_mono_ms) || got->has_suspended);
+    ck_assert_msg(may_go_on(w), "it begins too early");
     for (size_t i = 0; i < w->n_for; i++)
         says(w->id, w->for_ids[i], is_done(w->for_ids[i]) ? "{\"state\":\"succeeded\"" : "");
     ck_assert_uint_eq(got->attempt - got->daemon_deaths, 1);
     w->running = *got;
 }
 
+/* Not where that ends a task for good. */
 static void restart(struct walker *all)
 {
-    if (strcmp(k.backend, "memory") == 0)
+    bool may = strcmp(k.backend, "memory") != 0;
+    for (size_t i = 0; i < TASKS; i++)
+        may = may && all[i].running.daemon_deaths < TASK_DAEMON_DEATHS_MAX;
+    if (!may)
         return;
     for (size_t i = 0; i < TASKS; i++)
         task_release(&all[i].running);
@@ -391,17 +422,43 @@ static void claim_one(struct walker *all)
     ck_abort_msg("a claim of an unknown task");
 }
 
+/* For futures, until a time, or both; the time is now, soon, or after the walk. */
 static void suspend_one(struct walker *w, const struct task_id *promises, size_t n)
 {
-    w->n_for = 1 + pick(3);
+    static const int64_t times[] = {-1, -1, 0, 1, 5, LATER_MS};
+    int64_t due_in_ms = times[pick(FUT_COUNT(times))];
+    w->n_for = due_in_ms < 0 ? 1 + pick(3) : pick(4);
     for (size_t i = 0; i < w->n_for; i++)
         w->for_ids[i] = promises[(pick((unsigned)n) + i) % n];
-    ck_assert_int_eq(suspend(&w->running, -1, w->for_ids, w->n_for), 0);
+    w->due_mono_ms = due_in_ms < 0 ? 0 : clock_mono_ms() + due_in_ms;
+    if (w->n_for)
+        ck_assert_int_eq(suspend(&w->running, due_in_ms, w->for_ids, w->n_for), 0);
+    else
+        ck_assert_int_eq(fixture_suspend(&k, &w->running, due_in_ms, NULL), 0);
     for (size_t i = 1; i < w->n_for; i++) /* each counts once */
         for (size_t j = 0; j < i; j++)
             if (id_equal(w->for_ids[i], w->for_ids[j]))
                 w->for_ids[i--] = w->for_ids[--w->n_for];
     task_release(&w->running);
+}
+
+/* Nothing is lost: each goes on by its time, or when its futures end; what is to wait for a time
+ * after the walk and for nothing else still does. */
+static void end_one(struct walker *w)
+{
+    struct task t;
+    bool is_later = w->due_mono_ms > clock_mono_ms() + LATER_MS / 2;
+    bool is_running = w->running.spec != NULL;
+    task_release(&w->running);
+    for (size_t i = 0; !is_running && i < w->n_for; i++) {
+        if (!is_done(w->for_ids[i]))
+            complete(w->for_ids[i], "1");
+    }
+    t = fixture_wait_state(&k, w->id,
+                           is_running              ? TASK_RUNNING
+                           : is_later && !w->n_for ? TASK_SCHEDULED
+                                                   : TASK_QUEUED);
+    task_release(&t);
 }
 
 START_TEST(test_store_wake_walks)
@@ -420,7 +477,7 @@ START_TEST(test_store_wake_walks)
             struct walker *w = &all[pick(TASKS)];
             size_t at = pick((unsigned)n);
             unsigned what = pick(12);
-            if (what == 0 && w->running.daemon_deaths < 2) {
+            if (what == 0) {
                 restart(all);
             } else if (what < 4) {
                 if (!is_done(promises[at]))
@@ -437,7 +494,7 @@ START_TEST(test_store_wake_walks)
             check(w);
         }
         for (size_t i = 0; i < TASKS; i++)
-            task_release(&all[i].running);
+            end_one(&all[i]);
         end();
     }
 }
