@@ -29,8 +29,8 @@ struct store_fair_weight {
 };
 
 /* Changes what is said of a queue, all of it or nothing. rc FUT_ERR_FULL: there are
- * STORE_QUEUES_MAX queues, or STORE_LIMIT_KEYS_MAX limits in use; FUT_ERR_TOO_BIG: more than
- * STORE_FAIR_WEIGHTS_MAX. */
+ * STORE_QUEUES_MAX queues; FUT_ERR_AGAIN: STORE_LIMIT_KEYS_MAX keys of limits are in use;
+ * FUT_ERR_TOO_BIG: more than STORE_FAIR_WEIGHTS_MAX. */
 enum store_queue_member {
     STORE_QUEUE_WEIGHT = 1,
     STORE_QUEUE_MAX_RUNNING = 2,

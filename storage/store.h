@@ -127,7 +127,8 @@ enum store_submitted { STORE_NEW, STORE_REPLAYED /* same key, same request */, S
 
 /* Accepts tasks, all or none: rc FUT_ERR_FULL (over max_queued), FUT_ERR_EXISTS (an id is taken) or
  * FUT_ERR_CONFLICT (the key stands for another request) or FUT_ERR_TOO_BIG (there are 10,000 queues
- * already, and it names another one) leave nothing.
+ * already, and it names another one) or FUT_ERR_AGAIN (STORE_LIMIT_KEYS_MAX keys of limits are in
+ * use, and it names another one) leave nothing.
  * In: spec (one reference, with input), state TASK_QUEUED, or TASK_SCHEDULED for one with `after`,
  * or with a due_wall_ms (by its spec's delay or run_at). The store reads them only. A single task
  * whose spec.unique is taken coalesces onto the unfinished one when both ask for the same
@@ -504,7 +505,7 @@ struct store_limit_drop {
 extern const struct store_verb store_verb_limit_drop;
 
 /* Keeps one key closed for so long, whatever it counts; 0: opens it. rc FUT_ERR_NOT_FOUND: no such
- * limit; FUT_ERR_FULL: STORE_LIMIT_KEYS_MAX. */
+ * limit; FUT_ERR_AGAIN: STORE_LIMIT_KEYS_MAX are in use. */
 struct store_limit_close {
     struct store_op op;
     struct task_limit key;

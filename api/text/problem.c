@@ -102,7 +102,9 @@ static const struct cause causes[] = {
                             "A write to disk failed earlier, so the store takes no more of them "
                             "until the daemon is restarted; nothing was stored."},
     [-FUT_ERR_TOO_BIG] = {PROBLEM_BODY_TOO_LARGE, 0, "The request is over a limit."},
-    [-FUT_ERR_AGAIN] = {PROBLEM_BUSY, 1, "Try again."},
+    [-FUT_ERR_AGAIN] = {PROBLEM_BUSY, 1,
+                        "100,000 keys of limits are in use, the most there may be; one becomes "
+                        "free when the tasks that name it have ended. Nothing was stored."},
     [-FUT_ERR_STATE] = {PROBLEM_CONFLICT, 0, "The future's state does not allow this."},
     [-FUT_ERR_EXISTS] = {PROBLEM_INTERNAL, 0, "The new id was taken; nothing was stored."},
     [-FUT_ERR_BUSY] = {PROBLEM_BUSY, 1, "Another process holds the store."},

@@ -155,7 +155,7 @@ static int write_close(struct store *s, struct store_op *op)
     int rc = txn_begin(s);
     struct limit_key *k = rc == 0 ? limit_set_get(l, o->key.name, o->key.key) : NULL;
     if (!k)
-        return rc == 0 ? FUT_ERR_FULL : rc;
+        return rc == 0 ? FUT_ERR_AGAIN : rc;
     close_until(s, k, o->for_ms ? l->now_up_ms + o->for_ms : 0);
     return 0;
 }

@@ -353,7 +353,7 @@ static int set_queue(struct store *s, struct line_queue *q, const struct store_q
     bool is_said = q->is_said || n || o->sets & ~(unsigned)STORE_QUEUE_PAUSE;
     remember(s, q);
     if (rc == 0 && !define(s, q, &is, is_said))
-        rc = FUT_ERR_FULL;
+        rc = FUT_ERR_AGAIN;
     if (rc == 0)
         rc = store_all(s, q, o, &is);
     if (rc == 0) {
