@@ -145,12 +145,46 @@ static void check_journal(struct daemon *d, struct ledger *l)
     free(journal);
 }
 
+/* ---- suspensions ----------------------------------------------------------------------------- */
+
+/* A suspension is not charged: all attempts but the last one have died with the daemon. */
+static void check_charged(struct ledger *l, const json_t *future)
+{
+    json_int_t charged = 1;
+    size_t i;
+    const json_t *attempt;
+    json_array_foreach (api_at(future, "attempts"), i, attempt)
+        charged += strcmp(api_str(attempt, "error.code"), "daemon_died") == 0;
+    if (strcmp(api_str(future, "state"), "succeeded") == 0 && api_int(future, "attempt") != charged)
+        ledger_breach(l, "%s has %lld attempts, of which %lld are to be charged",
+                      api_str(future, "id"), (long long)api_int(future, "attempt"),
+                      (long long)charged);
+}
+
+static void check_suspended(struct daemon *d, struct ledger *l)
+{
+    size_t n = ledger_count(l), tasks = 0;
+    for (size_t i = 0; i < n; i++) {
+        char id[ID_TEXT_SIZE];
+        enum ledger_kind kind = ledger_entry(l, i, id);
+        if (kind != LEDGER_LATER && kind != LEDGER_JOIN)
+            continue;
+        struct http_reply r = api_get(daemon_url(d), "/v1/futures/%s", id);
+        check_charged(l, r.json);
+        http_reply_release(&r);
+        tasks++;
+    }
+    (void)printf("suspended: %zu acknowledged tasks, %zu times seen waiting for their time\n",
+                 tasks, ledger_totals(l).suspended);
+}
+
 void crash_check(struct daemon *d, struct ledger *l, int limit_s)
 {
     daemon_start(d);
     check_each(d, l, limit_s);
     check_list(d, l);
     check_journal(d, l);
+    check_suspended(d, l);
     daemon_stop(d);
     if (ledger_totals(l).breaches)
         return; /* it is decided, and what does not end would be waited for once more */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/map.h"
 #include "core/mem.h"
 #include "core/sync.h"
@@ -14,6 +15,8 @@
 #include "tests/support/sha256.h"
 #include "tests/support/text.h"
 
+#define ROUNDING_MS 2 /* of two clocks */
+
 struct entry {
     struct map_node by_key;
     size_t at;
@@ -21,7 +24,8 @@ struct entry {
     enum ledger_kind kind;
     uint64_t input;
     bool cancelled;
-    char *shown; /* the future as it was first shown done; NULL before */
+    int64_t not_before_wall_ms; /* it was shown suspended until then */
+    char *shown;                /* the future as it was first shown done; NULL before */
 };
 
 struct ledger {
@@ -62,6 +66,7 @@ static const char *const bodies[LEDGER_KINDS] = {
     [LEDGER_ECHO] = "{\"handler\":\"echo\",\"input\":%llu}",
     [LEDGER_JOURNAL] = "{\"handler\":\"journal\",\"input\":%llu}",
     [LEDGER_SLEEPER] = "{\"handler\":\"sleep\",\"input\":{\"ms\":86000000},\"retries\":%llu}",
+    [LEDGER_LATER] = "{\"handler\":\"later\",\"input\":%llu}",
 };
 
 char *ledger_body(enum ledger_kind kind, uint64_t input)
@@ -71,6 +76,12 @@ char *ledger_body(enum ledger_kind kind, uint64_t input)
         input = 0;
     return text_printf("%.*s%llu%s", (int)(at - bodies[kind]), bodies[kind],
                        (unsigned long long)input, at + strlen("%llu"));
+}
+
+char *ledger_join_body(uint64_t input, const char *id)
+{
+    return text_printf("{\"handler\":\"join\",\"input\":[%llu,\"%s\"]}", (unsigned long long)input,
+                       id);
 }
 
 static bool is_digest(const struct entry *e, const json_t *result)
@@ -94,10 +105,8 @@ static bool is_never(const struct entry *e, const json_t *result)
 }
 
 static bool (*const is_right[LEDGER_KINDS])(const struct entry *, const json_t *) = {
-    [LEDGER_SHA256] = is_digest,
-    [LEDGER_ECHO] = is_number,
-    [LEDGER_JOURNAL] = is_number,
-    [LEDGER_SLEEPER] = is_never,
+    [LEDGER_SHA256] = is_digest, [LEDGER_ECHO] = is_number,  [LEDGER_JOURNAL] = is_number,
+    [LEDGER_SLEEPER] = is_never, [LEDGER_LATER] = is_number, [LEDGER_JOIN] = is_number,
 };
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -218,8 +227,26 @@ bool ledger_is_decided(struct ledger *l, size_t at)
     return is;
 }
 
+/* Until when it is suspended; 0: it is not, or has no time. */
+static int64_t suspended_until(const json_t *future)
+{
+    int64_t until_wall_ms = 0;
+    if (strcmp(api_str(future, "waiting_for.code"), "suspended") == 0)
+        (void)clock_parse_rfc3339(api_str(future, "waiting_for.until"), &until_wall_ms);
+    return until_wall_ms;
+}
+
+static bool begins_too_early(const struct entry *e, const json_t *future)
+{
+    int64_t started_wall_ms;
+    return e->not_before_wall_ms &&
+           (!clock_parse_rfc3339(api_str(future, "started_at"), &started_wall_ms) ||
+            started_wall_ms < e->not_before_wall_ms - ROUNDING_MS);
+}
+
 void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_decided)
 {
+    int64_t until_wall_ms = suspended_until(future);
     bool done = json_is_true(api_at(future, "done"));
     char *text = json_dumps(future, JSON_COMPACT | JSON_SORT_KEYS);
     mutex_lock(&l->mu);
@@ -228,7 +255,10 @@ void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_de
     bool same = done ? !e->shown || strcmp(e->shown, text) == 0 : !was_decided;
     bool right = !done || is_right_end(l, e, future);
     char *before = xstrdup(e->shown ? e->shown : e->cancelled ? "cancelled" : "not done");
-    bool first = done && !e->shown;
+    bool first = done && !e->shown, early = done && begins_too_early(e, future);
+    if (until_wall_ms > e->not_before_wall_ms)
+        e->not_before_wall_ms = until_wall_ms;
+    l->totals.suspended += until_wall_ms > 0;
     if (first) {
         e->shown = xstrdup(text);
         l->totals.shown++;
@@ -238,6 +268,8 @@ void ledger_check(struct ledger *l, size_t at, const json_t *future, bool was_de
     mutex_unlock(&l->mu);
     if (!same_id || !same)
         ledger_breach(l, "shown before: %s\n        now: %s", before, text);
+    if (early && first)
+        ledger_breach(l, "it did not wait for its time: %s", text);
     if (!right && first)
         ledger_breach(l, "wrong end: %s", text);
     free(before);

@@ -18,8 +18,10 @@ enum ledger_kind {
     LEDGER_ECHO,    /* input: a number, which must come back */
     LEDGER_JOURNAL, /* the same by an exec handler that writes each of its runs down */
     LEDGER_SLEEPER, /* sleeps for ever, to be cancelled */
+    LEDGER_LATER,   /* a number, by a handler that suspends itself for a moment */
+    LEDGER_JOIN,    /* a number, by a handler that suspends itself until another future has ended */
 };
-#define LEDGER_KINDS 4
+#define LEDGER_KINDS 6
 
 struct ledger;
 
@@ -27,8 +29,10 @@ struct ledger;
 struct ledger *ledger_new(void);
 void ledger_free(struct ledger **l);
 
-/* The body of POST /v1/tasks for a task of this kind; free() it. */
+/* The body of POST /v1/tasks for a task of this kind; free() it. Not of LEDGER_JOIN. */
 char *ledger_body(enum ledger_kind kind, uint64_t input);
+/* Of LEDGER_JOIN, which waits for this future; free() it. */
+char *ledger_join_body(uint64_t input, const char *id);
 /* The daemon has answered 202 with this id. Returns its place. */
 size_t ledger_add(struct ledger *l, enum ledger_kind kind, uint64_t input, const char *id);
 /* The daemon has said that it is cancelled: it must never be anything else. */
@@ -56,9 +60,10 @@ void ledger_breach(struct ledger *l, const char *fmt, ...) FUT_PRINTF(2, 3);
 
 struct ledger_totals {
     size_t acknowledged, shown, breaches;
-    size_t killed;   /* failed because their process was killed; ledger_expect_deaths */
-    size_t worn_out; /* failed by rule: the daemon died under more than TASK_DAEMON_DEATHS_MAX
-                        attempts */
+    size_t killed;    /* failed because their process was killed; ledger_expect_deaths */
+    size_t suspended; /* times that one was seen suspended until a time */
+    size_t worn_out;  /* failed by rule: the daemon died under more than TASK_DAEMON_DEATHS_MAX
+                         attempts */
 };
 /* The totals so far. */
 struct ledger_totals ledger_totals(struct ledger *l);

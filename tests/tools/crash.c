@@ -19,15 +19,21 @@
 #include "tests/support/disk.h"
 #include "tests/support/ledger.h"
 #include "tests/support/options.h"
+#include "tests/support/text.h"
 #include "tests/support/victim.h"
 
 #define CLIENTS_MAX 64
 /* The futures that are neither cancelled nor done bound the time of the final check. */
 #define OPEN_MAX 4000
 
+#define SUSPENDS                                                                                   \
+    "{\"exec\": [\"sh\", \"%s\", \"DIR\"], \"checkpoints\": true,"                                 \
+    " \"content_type\": \"application/json\", \"lane\": \"cpu\"}"
+
 static const char handlers[] = "{\"journal\": {\"exec\": [\"sh\", \"-c\","
                                " \"echo $FUTURED_TASK_ID $FUTURED_ATTEMPT >> DIR/journal; cat\"],"
-                               " \"content_type\": \"application/json\", \"lane\": \"cpu\"}}";
+                               " \"content_type\": \"application/json\", \"lane\": \"cpu\"},"
+                               " \"later\": " SUSPENDS ", \"join\": " SUSPENDS "}";
 
 struct run {
     struct ledger *ledger;
@@ -76,11 +82,13 @@ static int status_of(const struct http_reply *reply)
     return going ? 0 : reply->status;
 }
 
-/* Returns the reply's status; 0 when the daemon died during it. *out_at is set with 202. */
-static int submit(struct run *r, const char *url, enum ledger_kind kind, size_t *out_at)
+/* Returns the reply's status; 0 when the daemon died during it. *out_at is set with 202. awaited:
+ * the future that a LEDGER_JOIN waits for. */
+static int submit(struct run *r, const char *url, enum ledger_kind kind, const char *awaited,
+                  size_t *out_at)
 {
     uint64_t input = atomic_fetch_add(&r->next_input, 1);
-    char *body = ledger_body(kind, input);
+    char *body = awaited ? ledger_join_body(input, awaited) : ledger_body(kind, input);
     struct http_reply reply = api_post(url, "/v1/tasks", body);
     bool accepted = reply.status == 202 && *api_str(reply.json, "id");
     int status = accepted ? 202 : reply.status == 202 ? 500 : status_of(&reply);
@@ -97,7 +105,7 @@ static int submit_and_cancel(struct run *r, const char *url)
 {
     char id[ID_TEXT_SIZE], cancel[ID_TEXT_SIZE + 32];
     size_t at = 0;
-    int status = submit(r, url, LEDGER_SLEEPER, &at);
+    int status = submit(r, url, LEDGER_SLEEPER, NULL, &at);
     if (status != 202)
         return status;
     (void)ledger_entry(r->ledger, at, id);
@@ -110,6 +118,17 @@ static int submit_and_cancel(struct run *r, const char *url)
     else if (status != 0)
         ledger_breach(r->ledger, "cancel of %s answered %d", id, status);
     return status;
+}
+
+static int submit_later_and_join(struct run *r, const char *url)
+{
+    char id[ID_TEXT_SIZE];
+    size_t at = 0;
+    int status = submit(r, url, LEDGER_LATER, NULL, &at);
+    if (status != 202)
+        return status;
+    (void)ledger_entry(r->ledger, at, id);
+    return submit(r, url, LEDGER_JOIN, id, &at);
 }
 
 static int look(struct run *r, const char *url, uint64_t random)
@@ -142,11 +161,13 @@ static int act(struct run *r, const char *url, uint64_t random)
     if (dice >= 60 || t.acknowledged - t.shown > OPEN_MAX)
         return look(r, url, random);
     if (dice < 25)
-        return submit(r, url, LEDGER_SHA256, &at);
-    if (dice < 45)
-        return submit(r, url, LEDGER_ECHO, &at);
+        return submit(r, url, LEDGER_SHA256, NULL, &at);
+    if (dice < 40)
+        return submit(r, url, LEDGER_ECHO, NULL, &at);
+    if (dice < 49)
+        return submit(r, url, LEDGER_JOURNAL, NULL, &at);
     if (dice < 55)
-        return submit(r, url, LEDGER_JOURNAL, &at);
+        return submit_later_and_join(r, url);
     return submit_and_cancel(r, url);
 }
 
@@ -230,7 +251,11 @@ int main(int argc, char **argv)
     mutex_init(&r.mu);
     cond_init(&r.change);
     struct daemon *d = daemon_new();
-    daemon_set_handlers(d, handlers);
+    char *script = daemon_built("../../tests/crash/suspend.sh");
+    char *entries = text_printf(handlers, script, script);
+    daemon_set_handlers(d, entries);
+    free(entries);
+    free(script);
     daemon_set(d, "FUTURED_LOG=debug"); /* the steps of the drain, and what they give back */
     daemon_keep_lines(d, CRASH_RELEASES);
     daemon_set(d, "FUTURED_DRAIN=200ms");
