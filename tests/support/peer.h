@@ -14,7 +14,7 @@ struct peer;
 /* What the program said in its greeting. */
 struct peer_hello {
     unsigned long concurrency;
-    bool cancel, fork, memfd, checkpoint, yield, results, sessions;
+    bool cancel, fork, memfd, checkpoint, yield, results, sessions, submits;
 };
 
 /* How long any answer may take, for all peers of this process (a minute). */

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include "core/mem.h"
 #include "core/task.h"
 #include "tests/support/fail.h"
+#include "tests/support/receiver.h"
 #include "tests/support/text.h"
 
 #define MIB ((size_t)1 << 20)
@@ -373,6 +375,46 @@ static void check_results(struct worker *w)
     expect_until(w, 3, "three");
 }
 
+#define CHILD "01234567-89ab-7def-8123-456789abcdef"
+static const char accepted[] = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n"
+                               "Content-Length: 45\r\nConnection: close\r\n\r\n"
+                               "{\"id\":\"" CHILD "\"}";
+
+static void ask_to_submit(struct worker *w, unsigned id, struct receiver *daemon, const char *token)
+{
+    char expected[128], got[256];
+    char *more = text_printf(" url=http://127.0.0.1:%u token=%s", receiver_port(daemon), token);
+    char *line = worker_run_line(id, "child", "text/plain", 5, more);
+    int n = receiver_requests(daemon);
+    receiver_answer(daemon, 1, accepted);
+    peer_send(w->peer, line, "input", 5, -1);
+    worker_expect_done(w, id, CHILD);
+    if (receiver_requests(daemon) != n + 1 ||
+        strncmp(receiver_request(daemon, n), "POST /v1/tasks", 14) != 0)
+        fail("expected one POST /v1/tasks");
+    (void)snprintf(expected, sizeof(expected), "Bearer %s", token);
+    if (!receiver_header(daemon, n, "Authorization", got) || strcmp(got, expected) != 0)
+        fail("expected the token of the RUN, \"%s\"", expected);
+    free(line);
+    free(more);
+}
+
+/* Each task submits where its own RUN says, under its own token; without them it fails. */
+static void check_submits(struct worker *w)
+{
+    struct receiver *one = receiver_start(false), *two = receiver_start(false);
+    ask_to_submit(w, 1, one, "attempt-1-0123456789");
+    ask_to_submit(w, 2, two, "attempt-2-0123456789");
+    ask_to_submit(w, 3, two, "attempt-3-0123456789");
+    worker_ask(w, 4, "child", "input"); /* this daemon gives none out */
+    worker_expect_fail(w, 4, "kind", NULL);
+    if (receiver_requests(one) != 1 || receiver_requests(two) != 2)
+        fail("a task without url= has submitted to that of another one");
+    receiver_stop(&one);
+    receiver_stop(&two);
+    worker_expect_life(w, 5);
+}
+
 static void init(struct worker *w, unsigned number, const char *session, const char *text)
 {
     char *line =
@@ -515,6 +557,7 @@ static const struct worker_point points[] = {
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_YIELD},
     {"suspended until futures end, and told of them", check_results,
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_RESULTS},
+    {"submits under the token of its RUN", check_submits, WORKER_TOUR | WORKER_SUBMITS},
     {"INIT prepares for the tasks of its session", check_sessions, WORKER_TOUR | WORKER_SESSIONS},
     {"the end of the stream ends it", check_end_of_stream, 0},
     {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},

@@ -15,6 +15,7 @@ enum worker_need {
     WORKER_YIELD = 64,
     WORKER_RESULTS = 128,
     WORKER_SESSIONS = 256,
+    WORKER_SUBMITS = 512,
 };
 
 struct worker_point {

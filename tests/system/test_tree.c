@@ -539,9 +539,43 @@ START_TEST(test_tree_circle_by_a_suspension)
 }
 END_TEST
 
+/* Answers its RUN with the header line of it. */
+static const char program[] = "import os, sys\n"
+                              "channel = os.fdopen(3, 'r+b', buffering=0)\n"
+                              "channel.write(b'HELLO 1 0' + sys.argv[1].encode() + b'\\n')\n"
+                              "line = channel.readline().rstrip()\n"
+                              "channel.write(b'DONE %s %d\\n' % (line.split()[1], len(line)))\n"
+                              "channel.write(line)\n"
+                              "channel.readline()\n";
+
+/* The address and the token are for workers that say that they submit: a program that passes on
+ * what it is given cannot give away what it never had. */
+START_TEST(test_tree_token_for_workers_that_submit_alone)
+{
+    struct daemon *d = daemon_new();
+    dir_write(daemon_dir(d), "raw.py", program, sizeof(program) - 1);
+    daemon_set_handlers(
+        d, "{\"does\": {\"worker\": [\"python3\", \"DIR/raw.py\", \" submits=1\"],"
+           " \"content_type\": \"text/plain\"}, \"does_not\": {\"worker\": [\"python3\","
+           " \"DIR/raw.py\", \"\"], \"content_type\": \"text/plain\"}}");
+    daemon_start(d);
+    json_t *f = api_run(daemon_url(d), "{\"handler\":\"does\",\"input\":\"\"}");
+    const char *line = api_str(f, "result.text");
+    ck_assert_msg(strstr(line, " url=") && strstr(line, " token="), "%s", line);
+    json_decref(f);
+    f = api_run(daemon_url(d), "{\"handler\":\"does_not\",\"input\":\"\"}");
+    line = api_str(f, "result.text");
+    ck_assert_msg(strstr(line, "RUN ") && !strstr(line, "url=") && !strstr(line, "token="), "%s",
+                  line);
+    json_decref(f);
+    daemon_end(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {test_tree_child_of_a_program,
+                            test_tree_token_for_workers_that_submit_alone,
                             test_tree_scope_of_a_token,
                             test_tree_token_where_none_are_needed,
                             test_tree_keys_outlive_the_attempt,

@@ -54,10 +54,10 @@ static const struct {
     const char *before, *path, *after;
     int points;
 } subjects[] = {
-    {"python3", "../../workers/sdk/examples/tour.py", "", 28},
-    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 30},
-    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 27},
-    {"sh", "../../workers/sdk/examples/tour.sh", "", 23},
+    {"python3", "../../workers/sdk/examples/tour.py", "", 29},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 31},
+    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 28},
+    {"sh", "../../workers/sdk/examples/tour.sh", "", 24},
     {"", "workers/sdk/examples/tour", "", 28},
 };
 

@@ -59,6 +59,9 @@ worker.handler('join', (task) => {
   throw new worker.Suspend(0, { until: task.text.split('\n') });
 });
 
+// Submits its input as another task, and ends with the id of that.
+worker.handler('child', async (task) => (await task.submit('echo', task.text)).id);
+
 // Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
 // stop-N.
 worker.handler('steps', async (task) => {

@@ -82,6 +82,12 @@ def join(task):
 
 
 @worker.handler
+def child(task):
+    """Submits its input as another task, and ends with the id of that."""
+    return task.submit("echo", task.text).id
+
+
+@worker.handler
 def steps(task):
     """Five steps, each saved, in the directory that is the input. After a step it waits while there is a
     file stop-N."""

@@ -51,6 +51,11 @@ handler_join() {
     cat "$FUTURED_RESULTS_FILE"
 }
 
+# Submits its input as another task, and ends with the id of that.
+handler_child() {
+    id=$(futured_submit echo text/plain) && printf %s "$id"
+}
+
 # Five steps, each saved, in the directory that is the input. After a step it waits while there is a file
 # stop-N.
 handler_steps() {
