@@ -209,9 +209,11 @@ void submission_check_queue_refused(struct request *r)
 {
     struct problem p;
     problem_set(&p, PROBLEM_INVALID_VALUE,
-                "\"queue\" names a new queue, and there are 10000 with unfinished tasks, which is "
-                "the most; nothing was stored.");
+                "\"queue\" names a new queue, and there are %d with unfinished tasks, which is "
+                "the most; nothing was stored.",
+                STORE_QUEUES_MAX);
     problem_set_field(&p, "queue");
+    p.limit = STORE_QUEUES_MAX;
     request_problem(r, &p);
 }
 
