@@ -208,9 +208,8 @@ static bool follow(struct state *s, uint8_t future)
     if (!s->is_pending[future])
         return true;
     s->is_pending[future] = 0;
-    if (s->task == SUSPENDED && s->unmet && --s->unmet == 0)
-        s->task = QUEUED;
-    else if (mutant == WAKES_ANY && s->task == BACKS_OFF)
+    bool is_met = s->task == SUSPENDED && s->unmet && --s->unmet == 0;
+    if (is_met || (mutant == WAKES_ANY && s->task == BACKS_OFF))
         s->task = QUEUED;
     return true;
 }
