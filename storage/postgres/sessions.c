@@ -14,8 +14,8 @@ static void read_row(PGresult *rows, int i, struct store_session *out)
                                   .unfinished = postgres_uint(rows, i, 6),
                                   .has_init = postgres_int(rows, i, 7) != 0,
                                   .max_tasks = (uint32_t)postgres_int(rows, i, 8)};
-    const char *broken = postgres_text(rows, i, 9);
-    (void)snprintf(out->handler, sizeof(out->handler), "%s", postgres_text(rows, i, 2));
+    const char *handler = postgres_text(rows, i, 2), *broken = postgres_text(rows, i, 9);
+    (void)snprintf(out->handler, sizeof(out->handler), "%s", handler ? handler : "");
     (void)snprintf(out->broken, sizeof(out->broken), "%s", broken ? broken : "");
 }
 

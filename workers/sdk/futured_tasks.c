@@ -73,7 +73,7 @@ static int has_address(const struct asker *a)
 static struct curl_slist *add_header(struct curl_slist *headers, const char *name,
                                      const char *value)
 {
-    char line[256];
+    char line[512];
     (void)snprintf(line, sizeof(line), "%s: %s", name, value);
     struct curl_slist *more = curl_slist_append(headers, line);
     return more ? more : headers;

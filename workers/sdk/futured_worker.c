@@ -758,7 +758,7 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
 
 static void greet(const char *more)
 {
-    char header[96];
+    char header[160];
     (void)snprintf(header, sizeof(header),
                    "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1 results=1%s\n", more);
     say(header, NULL, 0);
