@@ -116,7 +116,7 @@ function parsed(body) {
 // ---- requests -----------------------------------------------------------------------------------------------
 
 /* The milliseconds that a caller has; Infinity without a `timeout` (seconds). */
-class Left {
+class Deadline {
   constructor(timeout) {
     this.until = timeout == null ? Infinity : performance.now() + timeout * 1000;
   }
@@ -126,7 +126,7 @@ class Left {
   poll() {
     return Math.min(LONG_POLL_S, this.ms() / 1000);
   }
-  isOver() {
+  hasPassed() {
     return this.ms() === 0;
   }
 }
@@ -135,25 +135,25 @@ class Left {
 class Tries {
   constructor(call, patience) {
     this.call = call;
-    this.left = new Left(patience);
+    this.deadline = new Deadline(patience);
     this.pause = FIRST_PAUSE_MS;
-    this.lost = 0;
+    this.failures = 0;
   }
   /* The connection failed: milliseconds to pause; throws Unreachable. */
   failed(error) {
-    this.lost += 1;
-    if (!this.call.again || this.left.isOver())
+    this.failures += 1;
+    if (!this.call.again || this.deadline.hasPassed())
       throw new Unreachable(`${this.call.method} ${this.call.path}: ${error.message || error.code}`, { cause: error });
     const pause = this.pause * (0.8 + 0.4 * Math.random());
     this.pause = Math.min(this.pause * 2, LAST_PAUSE_MS);
-    return this.lost === 1 ? 0 : pause;
+    return this.failures === 1 ? 0 : pause;
   }
   /* An answer came: null when it counts, else the milliseconds to pause (503 with Retry-After). */
   answered(status, headers, body) {
     const after = headers["retry-after"];
     if (status !== 503 || !this.call.again || !/^\d+$/.test(after ?? "")) return null;
     if (this.call.isSubmission && parsed(body).code === "queue_full") return Math.min(after * 1000, FULL_PAUSE_MS);
-    return this.left.isOver() ? null : Math.min(after * 1000, this.left.ms());
+    return this.deadline.hasPassed() ? null : Math.min(after * 1000, this.deadline.ms());
   }
 }
 
@@ -226,14 +226,14 @@ class Transport {
 
   /* The events of a batch ({ batch }) or of named futures ({ ids }) behind the event `last`, to `end`. A stream that
    * breaks, or that a daemon ends because it stops, goes on where it was. */
-  async *follow(what, last, signal, left) {
+  async *follow(what, last, signal, deadline) {
     let tries = null;
     for (;;) {
       const call = streamCall(what, last, signal);
       tries ??= new Tries(call, this.patience);
       let pause = FIRST_PAUSE_MS; // it ended without `end`: the daemon is about to stop
       try {
-        for await (const line of this.lines(call, tries, left)) {
+        for await (const line of this.lines(call, tries, deadline)) {
           const event = JSON.parse(line);
           if (event.event === "keep-alive") continue;
           tries = new Tries(call, this.patience);
@@ -246,14 +246,14 @@ class Transport {
         if (error instanceof FuturedError || error instanceof SyntaxError) throw error;
         pause = tries.failed(error);
       }
-      await sleep(Math.min(pause, left.ms()), undefined, { signal });
+      await sleep(Math.min(pause, deadline.ms()), undefined, { signal });
     }
   }
 
   /* The lines of a stream; throws Problem when the answer is none, NotDone at the end of the caller's time. */
-  async *lines(call, tries, left) {
+  async *lines(call, tries, deadline) {
     const stop = new AbortController();
-    const timer = left.until === Infinity ? null : setTimeout(() => stop.abort(), left.ms());
+    const timer = deadline.until === Infinity ? null : setTimeout(() => stop.abort(), deadline.ms());
     const abort = () => stop.abort();
     call.signal?.addEventListener("abort", abort);
     try {
@@ -272,7 +272,7 @@ class Transport {
         yield* found.filter((line) => line.trim());
       }
     } catch (error) {
-      if (stop.signal.aborted && left.isOver()) throw new NotDone("not all of the tasks are done");
+      if (stop.signal.aborted && deadline.hasPassed()) throw new NotDone("not all of the tasks are done");
       throw error;
     } finally {
       clearTimeout(timer);
@@ -354,12 +354,12 @@ export class Client {
   }
 
   async *map(handler, inputs, { timeout, signal, ...options } = {}) {
-    const left = new Left(timeout);
+    const deadline = new Deadline(timeout);
     const tasks = Array.from(inputs, (input) => ({ ...options, handler, input }));
     if (tasks.length > MAP_MAX) throw new RangeError(`a map has ${MAP_MAX} inputs at most, not ${tasks.length}`);
     if (tasks.length === 0) return;
     const batch = await this.batch(tasks, { signal });
-    yield* batch.values({ timeout: left.until === Infinity ? undefined : left.ms() / 1000, signal });
+    yield* batch.values({ timeout: deadline.until === Infinity ? undefined : deadline.ms() / 1000, signal });
   }
 
   get(task, { wait, signal } = {}) {
@@ -367,9 +367,9 @@ export class Client {
   }
 
   async result(task, { timeout, signal } = {}) {
-    const left = new Left(timeout);
+    const deadline = new Deadline(timeout);
     for (;;) {
-      const wait = left.poll();
+      const wait = deadline.poll();
       const call = callOf("GET", target(this.#future(task, "/result"), { wait }), { wait, signal });
       const { status, headers, body } = await this.#transport.exchange(call);
       if (status === 200) return decode(body, headers["content-type"]);
@@ -377,7 +377,7 @@ export class Client {
       if (info.code === "task_failed") throw new TaskFailed(info.error ?? info);
       if (info.code === "task_cancelled") throw new CancelledError(info.detail ?? "cancelled");
       if (info.code !== "not_done") throw new Problem(status, info);
-      if (left.isOver()) throw new NotDone(`task ${idOf(task)} is not done`);
+      if (deadline.hasPassed()) throw new NotDone(`task ${idOf(task)} is not done`);
     }
   }
 
@@ -427,15 +427,16 @@ export class Client {
   }
 
   async wait(tasks, { timeout, returnWhen = "ALL_COMPLETED", signal } = {}) {
-    const left = new Left(timeout);
+    const deadline = new Deadline(timeout);
     const what = many(tasks);
     if (what.ids?.length === 0) return { done: [], notDone: [] };
     for (;;) {
-      const wait = left.poll();
+      const wait = deadline.poll();
       const value = { ...what, return_when: returnWhen, timeout: wait };
       const found = await this.#json(callOf("POST", "/v1/wait", { value, wait, signal }));
       const isEnough = found.done.length > 0 && returnWhen !== "ALL_COMPLETED" && (await this.#isEnough(found, returnWhen));
-      if (!found.not_done.length || left.isOver() || isEnough) return { done: found.done, notDone: found.not_done };
+      if (!found.not_done.length || deadline.hasPassed() || isEnough)
+        return { done: found.done, notDone: found.not_done };
     }
   }
 
@@ -448,7 +449,7 @@ export class Client {
   async *events(tasks, { last, timeout, signal } = {}) {
     const what = many(tasks);
     if (what.ids?.length === 0) return;
-    yield* this.#transport.follow(what, last, signal, new Left(timeout));
+    yield* this.#transport.follow(what, last, signal, new Deadline(timeout));
   }
 
   async *asCompleted(tasks, options) {
@@ -484,11 +485,11 @@ export class Client {
   }
 
   async *list({ limit = Infinity, signal, ...filters } = {}) {
-    for (let cursor, left = limit; left > 0; ) {
-      const query = { ...filters, limit: Math.min(left, 1000), cursor };
+    for (let cursor, wanted = limit; wanted > 0; ) {
+      const query = { ...filters, limit: Math.min(wanted, 1000), cursor };
       const found = await this.#json(callOf("GET", target("/v1/futures", query), { signal }));
       yield* found.futures;
-      left -= found.futures.length;
+      wanted -= found.futures.length;
       cursor = found.next_cursor;
       if (cursor === null) return;
     }

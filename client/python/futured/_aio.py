@@ -9,7 +9,7 @@ import typing
 from typing import Any, AsyncIterator, Dict, Iterable, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from . import _requests as requests
-from ._client import ALL, FIRST, FIRST_FAILURE, Left
+from ._client import ALL, FIRST, FIRST_FAILURE, Deadline
 from ._errors import NotDone, failure_of
 from ._http import (CONNECT_SECONDS, READ_BYTES, Address, Answer, ConnectionLost, Lines, Parser, Query, default_token,
                     encode)
@@ -93,9 +93,9 @@ class _Connections:
         try:
             await self.send(pair, call)
             while not parser.done:
-                left = ANSWER_SECONDS if until is None else min(ANSWER_SECONDS, until - time.monotonic())
+                seconds = ANSWER_SECONDS if until is None else min(ANSWER_SECONDS, until - time.monotonic())
                 try:
-                    await read(pair, parser, max(0.001, left))
+                    await read(pair, parser, max(0.001, seconds))
                 except ConnectionLost:
                     if until is not None and time.monotonic() >= until:
                         raise TimeoutError from None
@@ -194,22 +194,22 @@ class AsyncClient:
 
     async def result(self, task: Any, timeout: Optional[float] = None) -> Any:
         """As Client.result."""
-        left = Left(timeout)
+        deadline = Deadline(timeout)
         while True:
-            done, value = await self._connections.call(requests.result(id_of(task), left.poll()))
+            done, value = await self._connections.call(requests.result(id_of(task), deadline.poll()))
             if done:
                 return value
-            if left.over():
+            if deadline.passed():
                 raise NotDone("task %s is not done" % id_of(task))
 
     async def exception(self, task: Any, timeout: Optional[float] = None) -> Optional[BaseException]:
         """As Client.exception."""
-        left = Left(timeout)
+        deadline = Deadline(timeout)
         while True:
-            future = await self.get(task, wait=left.poll())
+            future = await self.get(task, wait=deadline.poll())
             if future["done"]:
                 return failure_of(future)
-            if left.over():
+            if deadline.passed():
                 raise NotDone("task %s is not done" % id_of(task))
 
     async def cancel(self, task: Any, *, running: bool = True) -> bool:
@@ -243,12 +243,12 @@ class AsyncClient:
 
     async def wait(self, tasks: Any, timeout: Optional[float] = None, return_when: str = ALL) -> Waited:
         """As Client.wait."""
-        left, (ids, batch) = Left(timeout), _many(tasks)
+        deadline, (ids, batch) = Deadline(timeout), _many(tasks)
         if ids == []:
             return Waited([], [])
         while True:
-            found = await self._connections.call(requests.wait_many(ids, batch, return_when, left.poll()))
-            if not found.not_done or left.over() or (return_when == FIRST and found.done):
+            found = await self._connections.call(requests.wait_many(ids, batch, return_when, deadline.poll()))
+            if not found.not_done or deadline.passed() or (return_when == FIRST and found.done):
                 return found
             if return_when == FIRST_FAILURE:
                 for each in found.done:
@@ -261,7 +261,7 @@ class AsyncClient:
         ids, batch = _many(tasks)
         try:
             if ids != []:
-                async for event in self._connections.follow(ids, batch, last, Left(timeout).until):
+                async for event in self._connections.follow(ids, batch, last, Deadline(timeout).until):
                     yield event
         except TimeoutError:
             raise NotDone("not all of the tasks are done") from None

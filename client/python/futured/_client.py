@@ -15,7 +15,7 @@ from ._transport import Transport, follow
 ALL, FIRST, FIRST_FAILURE = "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"
 
 
-class Left:
+class Deadline:
     """The time that a caller has: `timeout` seconds, None: without end."""
 
     def __init__(self, timeout: Optional[float]) -> None:
@@ -25,7 +25,7 @@ class Left:
         """Seconds of the next long-poll."""
         return LONG_POLL if self.until is None else min(LONG_POLL, max(0.0, self.until - time.monotonic()))
 
-    def over(self) -> bool:
+    def passed(self) -> bool:
         return self.until is not None and time.monotonic() >= self.until
 
 
@@ -96,22 +96,22 @@ class Client:
     def result(self, task: Any, timeout: Optional[float] = None) -> Any:
         """Waits for the result: JSON as its value, text as str, anything else as bytes. Raises TaskFailed,
         CancelledError, NotDone."""
-        left = Left(timeout)
+        deadline = Deadline(timeout)
         while True:
-            done, value = self._transport.call(requests.result(id_of(task), left.poll()))
+            done, value = self._transport.call(requests.result(id_of(task), deadline.poll()))
             if done:
                 return value
-            if left.over():
+            if deadline.passed():
                 raise NotDone("task %s is not done" % id_of(task))
 
     def exception(self, task: Any, timeout: Optional[float] = None) -> Optional[BaseException]:
         """Waits for the end: what the task failed with, CancelledError, or None. Raises NotDone."""
-        left = Left(timeout)
+        deadline = Deadline(timeout)
         while True:
-            future = self.get(task, wait=left.poll())
+            future = self.get(task, wait=deadline.poll())
             if future["done"]:
                 return failure_of(future)
-            if left.over():
+            if deadline.passed():
                 raise NotDone("task %s is not done" % id_of(task))
 
     def cancel(self, task: Any, *, running: bool = True) -> bool:
@@ -146,12 +146,12 @@ class Client:
     def wait(self, tasks: Any, timeout: Optional[float] = None, return_when: str = ALL) -> Waited:
         """Waits for the tasks of a Batch, or for named ones: (done, not_done), ids in their order. `return_when` as
         in concurrent.futures. When the time is over that is no error."""
-        left, (ids, batch) = Left(timeout), _many(tasks)
+        deadline, (ids, batch) = Deadline(timeout), _many(tasks)
         if ids == []:
             return Waited([], [])
         while True:
-            found = self._transport.call(requests.wait_many(ids, batch, return_when, left.poll()))
-            if not found.not_done or left.over():
+            found = self._transport.call(requests.wait_many(ids, batch, return_when, deadline.poll()))
+            if not found.not_done or deadline.passed():
                 return found
             if return_when == FIRST and found.done:
                 return found
@@ -168,7 +168,7 @@ class Client:
         ids, batch = _many(tasks)
         try:
             if ids != []:
-                yield from follow(self._transport, ids, batch, last, Left(timeout).until)
+                yield from follow(self._transport, ids, batch, last, Deadline(timeout).until)
         except TimeoutError:
             raise NotDone("not all of the tasks are done") from None
 

@@ -53,18 +53,18 @@ class Tries:
         self._call = call
         self._until = time.monotonic() + patience
         self._pause = FIRST_PAUSE
-        self.lost = 0              # tries of which nobody knows whether they arrived
+        self.failures = 0          # tries of which nobody knows whether they arrived
 
     def failed(self, error: OSError) -> float:
         """The connection failed: seconds to pause, or Unreachable."""
-        self.lost += 1
+        self.failures += 1
         if not self._call.again or time.monotonic() >= self._until:
             raise Unreachable("%s %s: %s" % (self._call.method, self._call.target, error)) from error
         import random  # seldom: it takes as long to import as all of this
 
         pause = self._pause * random.uniform(0.8, 1.2)
         self._pause = min(self._pause * 2, LAST_PAUSE)
-        return 0.0 if self.lost == 1 else pause
+        return 0.0 if self.failures == 1 else pause
 
     def answered(self, answer: Answer) -> Optional[float]:
         """An answer came: None when it counts, else the seconds to pause (503 with Retry-After)."""
@@ -73,8 +73,8 @@ class Tries:
             return None
         if self._call.patient and answer.json().get("code") == "queue_full":
             return min(float(after), FULL_PAUSE)
-        left = self._until - time.monotonic()
-        return None if left <= 0 else min(float(after), left)
+        remaining = self._until - time.monotonic()
+        return None if remaining <= 0 else min(float(after), remaining)
 
 
 def problem(answer: Answer) -> Problem:
