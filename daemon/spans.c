@@ -92,9 +92,7 @@ static void put(struct spans *s, const struct span *span)
 /* "00-TRACE-PARENT-FLAGS"; false when nobody wants spans of it. */
 static bool read_trace(const char *traceparent, struct span *out)
 {
-    unsigned flags;
-    if (!params_traceparent(traceparent) || sscanf(traceparent + 53, "%2x", &flags) != 1 ||
-        !(flags & SAMPLED))
+    if (!params_traceparent(traceparent) || !(strtoul(traceparent + 53, NULL, 16) & SAMPLED))
         return false;
     (void)snprintf(out->trace, sizeof(out->trace), "%.32s", traceparent + 3);
     (void)snprintf(out->parent, sizeof(out->parent), "%.16s", traceparent + 36);

@@ -125,11 +125,12 @@ static int copy_begin_table(struct copy_side *s, const struct copy_table *t, str
 
 static void put_text(struct buf *out, const char *s, size_t n)
 {
+    static const char special[] = {'\\', '\n', '\r', '\t'}, letters[] = {'\\', 'n', 'r', 't'};
     for (size_t i = 0; i < n; i++) {
-        const char *escape = memchr("\\\n\r\t", s[i], 4);
-        if (escape) {
+        const char *found = memchr(special, s[i], sizeof(special));
+        if (found) {
             buf_putc(out, '\\');
-            buf_putc(out, "\\nrt"[escape - "\\\n\r\t"]);
+            buf_putc(out, letters[found - special]);
         } else {
             buf_putc(out, s[i]);
         }

@@ -277,9 +277,8 @@ void *futured_task_result(const struct futured_host *host, struct futured_task *
     struct reply reply;
     struct request q = {.path = path};
     double began;
-    int rc;
     (void)snprintf(path, sizeof(path), "/v1/futures/%.64s/result?wait=%d", id, (int)POLL_S);
-    while (began = now_s(), (rc = ask(&a, &q, &reply)) != 0) {
+    while (began = now_s(), ask(&a, &q, &reply) != 0) {
         if (strcmp(error->code, "not_done") != 0)
             return NULL;
         pause_after(&a, began, POLL_S);
