@@ -32,7 +32,7 @@ enum fut_err {
     FUT_ERR_DAMAGED = -15,  /* a file of ours is not what was written */
 };
 
-/* Room for one sentence, shown to the operator. */
+/* Space for one sentence, shown to the operator. */
 struct fut_errbuf {
     char text[512];
 };

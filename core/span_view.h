@@ -8,7 +8,7 @@
 /* Counted since boot. */
 struct span_stats {
     uint64_t sent;
-    uint64_t dropped; /* the collector was slow or did not answer: there was no room, or no time */
+    uint64_t dropped; /* the collector was slow or did not answer: there was no space, or no time */
     uint64_t refused; /* the collector did not want them */
     uint64_t waiting; /* are in memory now */
 };

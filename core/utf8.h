@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The room that utf8_put needs. */
+/* The bytes that utf8_put may write. */
 #define UTF8_MAX 4
 
 /* Bytes of the character that the n bytes begin with, one to four; 0 when they begin with none. */

@@ -1,7 +1,7 @@
 /* spans: sends what became of tasks that belong to a trace to a collector of OpenTelemetry, as JSON
  * over HTTP (OTLP): for each task that was submitted with a sampled traceparent one span for its
  * wait, and one for each attempt. A batch leaves once it is large or a second old, from a thread of
- * its own. Memory is bounded: what finds no room is counted and dropped.
+ * its own. Memory is bounded: what finds no space is counted and dropped.
  *
  * The store's writer tells of changes and never waits for the collector; the main thread calls the
  * rest. */

@@ -12,7 +12,7 @@ const minutes = Number(given || 0);
 const PAGES = ['futures', 'batches', 'failures', 'queues', 'schedules', 'workers', ''];
 const WARM_ROUNDS = 2;
 const ROUNDS = 12;
-const ROOM = 1 << 20; // the bytes by which a flat heap may still differ
+const HEAP_GROWTH_MAX = 1 << 20; // the bytes by which a flat heap may still differ
 const MORE_NODES = 300; // likewise of the document; rows come and go
 const RATE = 20;
 
@@ -56,7 +56,7 @@ async function sample() {
 function judge(samples) {
   const third = Math.max(1, Math.floor(samples.length / 3));
   const of = (name, some) => Math.min(...some.map((s) => s[name]));
-  for (const [name, more] of [['heap', ROOM], ['nodes', MORE_NODES], ['listeners', MORE_NODES]]) {
+  for (const [name, more] of [['heap', HEAP_GROWTH_MAX], ['nodes', MORE_NODES], ['listeners', MORE_NODES]]) {
     const [first, last] = [of(name, samples.slice(0, third)), of(name, samples.slice(-third))];
     check(`${name}: ${first} first, ${last} last, of ${samples.length} samples`, last - first <= more, samples.map((s) => s[name]));
   }

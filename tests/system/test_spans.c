@@ -13,7 +13,7 @@
 
 #define TRACE "0af7651916cd43dd8448eb211c80319c"
 #define PARENT "b7ad6b7169203331"
-#define FLOOD 3000 /* tasks; each has two spans, more than there is room for */
+#define FLOOD 3000 /* tasks; each has two spans, more than there is space for */
 
 static const char handlers[] =
     "{\"flaky\": {\"exec\": [\"/bin/sh\", \"-c\", \"printf '<b>\\\"\\\\001' >&2; exit 3\"], "
