@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/number.h"
 #include "core/sync.h"
 
 #define VERSION 7ULL
@@ -101,17 +102,6 @@ void id_format(struct task_id id, char out[ID_TEXT_SIZE])
     (void)put_digits(out, &id.lo, 12, '\0');
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool id_parse(const char *text, struct task_id *out)
 {
     uint64_t half[2] = {0, 0};
@@ -124,7 +114,7 @@ bool id_parse(const char *text, struct task_id *out)
                 return false;
             continue;
         }
-        int v = hex_value(text[i]);
+        int v = number_hex(text[i]);
         if (v < 0)
             return false;
         half[digits / 16] = half[digits / 16] << 4 | (uint64_t)v;

@@ -5,6 +5,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/number.h"
 #include "core/utf8.h"
 
 /* Finds the quote first, then looks at the backslashes before it: two fast searches instead of a
@@ -69,14 +70,10 @@ static bool read_hex(const char *p, const char *end, uint32_t *out)
     if (end - p < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 16;
-        if (digit == 16)
+        int digit = number_hex(p[i]);
+        if (digit < 0)
             return false;
-        value = value << 4 | digit;
+        value = value << 4 | (uint32_t)digit;
     }
     *out = value;
     return true;

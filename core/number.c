@@ -104,3 +104,14 @@ int64_t number_ms(double seconds)
     bool is_near = fabs(ms - near) <= 1e-6 + ms * 1e-12;
     return is_near && (near > 0 || ms == 0) ? (int64_t)near : (int64_t)ceil(ms);
 }
+
+int number_hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}

@@ -18,6 +18,9 @@ bool number_parse_uint(const char *text, uint64_t max, uint64_t *out);
 /* Seconds, 0 or more and at most max_ms, as milliseconds. */
 bool number_parse_seconds(const char *text, int64_t max_ms, int64_t *out_ms);
 
+/* The value of one hexadecimal digit, of either case; -1: it is none. */
+int number_hex(char c);
+
 /* seconds (0..1e12) as milliseconds. Parts of a millisecond round up, so that a wait or a timeout
  * that was asked for is never 0; what is only the error of a binary fraction does not (1.001 s is
  * 1001 ms). */

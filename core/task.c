@@ -88,6 +88,12 @@ struct task_spec *task_spec_new(const struct task_spec *from)
     return &box->pub;
 }
 
+int64_t task_spec_could_begin_wall_ms(const struct task_spec *spec)
+{
+    int64_t at = spec->created_wall_ms + spec->times.delay_ms;
+    return at < spec->times.run_at_wall_ms ? spec->times.run_at_wall_ms : at;
+}
+
 struct task_spec *task_spec_ref(struct task_spec *spec)
 {
     ref_take(&((struct spec_box *)(void *)spec)->refs);

@@ -151,6 +151,8 @@ struct task {
     int64_t keep_ms;           /* of one that ends now: how long it is kept, 0: as others are */
 };
 
+/* Since when the task could have begun, as far as its own times say. */
+int64_t task_spec_could_begin_wall_ms(const struct task_spec *spec);
 /* Copies everything in *from (strings, input) into one new allocation with one reference. */
 struct task_spec *task_spec_new(const struct task_spec *from);
 struct task_spec *task_spec_ref(struct task_spec *spec);

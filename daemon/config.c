@@ -20,6 +20,7 @@
 #include "daemon/cpus.h"
 #include "daemon/env_file.h"
 #include "daemon/spans.h"
+#include "storage/store.h"
 #include "workers/base/http_allow.h"
 #include "workers/base/run_as.h"
 #include "workers/handlers/webhook.h"
@@ -353,7 +354,7 @@ static int set_row(struct config *c, const struct config_row *r, struct fut_errb
 
 bool config_db_is_url(const struct config *c)
 {
-    return strncmp(c->db, "postgresql://", 13) == 0 || strncmp(c->db, "postgres://", 11) == 0;
+    return store_is_url(c->db);
 }
 
 void config_db_name(const struct config *c, char *out, size_t size)

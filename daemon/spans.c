@@ -99,12 +99,6 @@ static bool read_trace(const char *traceparent, struct span *out)
     return true;
 }
 
-static int64_t could_begin_wall_ms(const struct task_spec *spec)
-{
-    int64_t at = spec->created_wall_ms + spec->times.delay_ms;
-    return at < spec->times.run_at_wall_ms ? spec->times.run_at_wall_ms : at;
-}
-
 /* Its wait is over, and is told for the first attempt alone: of the others the store does not keep
  * since when they waited. */
 static void begin_attempt(struct spans *s, const struct task *t)
@@ -114,7 +108,7 @@ static void begin_attempt(struct spans *s, const struct task *t)
     if (!read_trace(t->spec->traceparent, &span))
         return;
     span.task = t->spec->id;
-    span.begin_wall_ms = could_begin_wall_ms(t->spec);
+    span.begin_wall_ms = task_spec_could_begin_wall_ms(t->spec);
     span.end_wall_ms = t->started_wall_ms;
     (void)snprintf(span.handler, sizeof(span.handler), "%s", t->spec->handler);
     (void)snprintf(span.queue, sizeof(span.queue), "%s",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "storage/store.h"
 
 #define I(name)                                                                                    \
     {                                                                                              \
@@ -245,9 +246,7 @@ static void count(struct copy_report *r, const struct copy_table *t, int64_t row
 
 static const struct copy_side_ops *side_of(const char *where)
 {
-    bool is_url =
-        strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0;
-    return is_url ? &postgres_copy_side : &sqlite_copy_side;
+    return store_is_url(where) ? &postgres_copy_side : &sqlite_copy_side;
 }
 
 static int refuse_row(void *copy, const struct copy_value *values)

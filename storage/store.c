@@ -62,6 +62,11 @@ static void on_news(void *store)
     mutex_unlock(&s->mu);
 }
 
+bool store_is_url(const char *path)
+{
+    return strncmp(path, "postgresql://", 13) == 0 || strncmp(path, "postgres://", 11) == 0;
+}
+
 int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
 {
     const struct backend_ops *ops = find_backend(cfg->backend);

@@ -51,6 +51,8 @@ struct store_config {
     void *listener_ctx;
 };
 
+/* Is this the URL of a PostgreSQL database, and no file? Pure. */
+bool store_is_url(const char *path);
 /* Opens (creating or migrating), takes the lock file, gives tasks that were running back
  * (EVENT_LOSE), seeds core/id. No thread yet. Blocks. err: one sentence for the operator.
  * FUT_ERR_BUSY: another daemon has it. FUT_ERR_INVAL: not ours or newer. FUT_ERR_DAMAGED, _IO. */

@@ -127,6 +127,21 @@ static request_step *take_search(struct request *r)
 /* ---- both --------------------------------------------------------------------------------------
  */
 
+/* How a wait begins that is allowed. */
+typedef void begin_fn(struct request *r, request_step *next);
+
+/* searched: the step behind the search, which begins the wait in the same way. */
+static void begin_if_allowed(struct request *r, request_step *next, begin_fn *begin,
+                             request_step *searched)
+{
+    struct attempt_circle circle;
+    int rc = lend_slot(r, &circle);
+    if (rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL)
+        refuse(r, rc, &circle, next);
+    else if (rc != 0 || !post_search(r, searched, next))
+        begin(r, next);
+}
+
 static void begin_stream(struct request *r, request_step *next)
 {
     request_take_slot(r);
@@ -142,12 +157,7 @@ static void searched_for_stream(struct request *r)
 
 void sleep_if_allowed(struct request *r, request_step *next)
 {
-    struct attempt_circle circle;
-    int rc = lend_slot(r, &circle);
-    if (rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL)
-        refuse(r, rc, &circle, next);
-    else if (rc != 0 || !post_search(r, searched_for_stream, next))
-        begin_stream(r, next);
+    begin_if_allowed(r, next, begin_stream, searched_for_stream);
 }
 
 static void fall_asleep(struct request *r, request_step *next)
@@ -165,11 +175,6 @@ static void searched_for_sleep(struct request *r)
 
 void sleep_until_woken(struct request *r, int64_t ms, request_step *next)
 {
-    struct attempt_circle circle;
-    int rc = lend_slot(r, &circle);
     r->wake_mono_ms = clock_mono_ms() + ms;
-    if (rc == FUT_ERR_CONFLICT || rc == FUT_ERR_FULL)
-        refuse(r, rc, &circle, next);
-    else if (rc != 0 || !post_search(r, searched_for_sleep, next))
-        fall_asleep(r, next);
+    begin_if_allowed(r, next, fall_asleep, searched_for_sleep);
 }

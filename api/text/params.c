@@ -7,13 +7,6 @@
 
 #define DIGITS "0123456789"
 
-static int hex_value(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 bool params_decode(char *s)
 {
     char *to = s;
@@ -22,7 +15,7 @@ bool params_decode(char *s)
             *to++ = *s;
             continue;
         }
-        int high = hex_value(s[1]), low = high < 0 ? -1 : hex_value(s[2]);
+        int high = number_hex(s[1]), low = high < 0 ? -1 : number_hex(s[2]);
         if (low < 0 || high + low == 0)
             return false;
         *to++ = (char)(high << 4 | low);

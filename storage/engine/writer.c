@@ -250,25 +250,17 @@ static void publish(struct store *s)
     mutex_unlock(&s->mu);
 }
 
-/* Since when the task could have begun, as far as its own times say: what it waits for otherwise
- * (a slot, a limit, its parents) is what is measured. */
-static int64_t could_begin_wall_ms(const struct task_spec *spec)
-{
-    int64_t at = spec->created_wall_ms + spec->times.delay_ms;
-    return at < spec->times.run_at_wall_ms ? spec->times.run_at_wall_ms : at;
-}
-
 static void observe_one(struct store_durations *d, const struct task *t)
 {
     enum lane lane = t->spec->lane;
     if (t->state == TASK_RUNNING && t->attempt == 1)
         histogram_observe(&d->wait[lane],
-                          (t->started_wall_ms - could_begin_wall_ms(t->spec)) * 1000);
+                          (t->started_wall_ms - task_spec_could_begin_wall_ms(t->spec)) * 1000);
     else if (task_state_is_final(t->state) && t->started_wall_ms)
         histogram_observe(&d->run[lane], (t->finished_wall_ms - t->started_wall_ms) * 1000);
 }
 
-/* How long tasks have waited and run, for metrics. */
+/* How long tasks have waited (for a slot, a limit, their parents) and run, for metrics. */
 static void observe_durations(struct store *s)
 {
     const struct writer *w = &s->w;

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "core/json_quoted.h"
+#include "core/number.h"
 #include "core/utf8.h"
 
 struct scan {
@@ -37,11 +38,6 @@ static bool is_digit(int c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_hex(int c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static bool escape(struct scan *s)
 {
     int c = peek(s);
@@ -49,7 +45,7 @@ static bool escape(struct scan *s)
         return false;
     s->p++;
     for (int i = 0; c == 'u' && i < 4; i++, s->p++) {
-        if (!is_hex(peek(s)))
+        if (peek(s) < 0 || number_hex((char)peek(s)) < 0)
             return false;
     }
     return true;

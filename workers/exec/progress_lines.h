@@ -46,8 +46,7 @@ struct progress_lines {
     uint64_t checkpoint_len;           /* characters that there were */
     struct buf until; /* ids of futures, a space between them, up to PROGRESS_UNTIL_MAX */
     int64_t suspend_ms;
-    char
-        refused[64]; /* how the first `suspend` or `until` line begins that says nothing; "" none */
+    char refused[64]; /* the begin of the first `suspend` or `until` line that is wrong; or "" */
 };
 
 /* Zeroed memory is a fresh one. Takes bytes up to the end of a good line, of which it says what it
