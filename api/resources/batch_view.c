@@ -43,21 +43,26 @@ static void write_pace(struct buf *out, const struct store_batch *b, uint64_t do
         buf_printf(out, "%.0f", ceil((double)(b->total - done) / rate));
 }
 
-/* Counts per state, progress, rate, what is left of the time; without the closing brace. */
-static void write_batch(struct buf *out, const struct store_batch *b)
+static void write_begin(struct buf *out, const struct store_batch *b, uint64_t done)
 {
     char id[ID_TEXT_SIZE];
-    uint64_t done = count_done(b);
     id_format(b->id, id);
     buf_putc(out, '{');
     json_out_str(out, "id", id);
     json_out_uint(out, "total", b->total);
     json_out_bool(out, "done", done == b->total);
     json_out_uint(out, "finished", done);
-    future_json_counts(out, b->counts);
+}
+
+static void write_progress(struct buf *out, const struct store_batch *b, uint64_t done)
+{
     json_out_key(out, "progress");
     buf_printf(out, "%.6g", b->total ? (double)done / (double)b->total : 1.0);
-    write_pace(out, b, done);
+}
+
+static void write_origin(struct buf *out, const struct store_batch *b)
+{
+    char id[ID_TEXT_SIZE];
     json_out_bool(out, "fail_fast", b->fail_fast);
     json_out_bool(out, "cancelling", b->cancelling);
     if (b->parent.hi) {
@@ -65,6 +70,17 @@ static void write_batch(struct buf *out, const struct store_batch *b)
         json_out_str(out, "parent", id);
     }
     json_out_time(out, "created_at", b->created_wall_ms);
+}
+
+/* Counts per state, progress, rate, the time that remains; without the closing brace. */
+static void write_batch(struct buf *out, const struct store_batch *b)
+{
+    uint64_t done = count_done(b);
+    write_begin(out, b, done);
+    future_json_counts(out, b->counts);
+    write_progress(out, b, done);
+    write_pace(out, b, done);
+    write_origin(out, b);
     json_out_time(out, "finished_at", done == b->total ? b->finished_wall_ms : 0);
 }
 
@@ -80,31 +96,18 @@ static void end_batch(struct request *r)
 static void write_row(struct buf *out, const struct store_batch_row *row)
 {
     const struct store_batch *b = &row->batch;
-    char id[ID_TEXT_SIZE];
     uint64_t done = b->total > row->unfinished ? b->total - row->unfinished : 0;
     json_out_comma(out);
-    id_format(b->id, id);
-    buf_putc(out, '{');
-    json_out_str(out, "id", id);
-    json_out_uint(out, "total", b->total);
-    json_out_bool(out, "done", row->unfinished == 0);
-    json_out_uint(out, "finished", done);
+    write_begin(out, b, done);
     json_out_key(out, "counts");
     buf_putc(out, '{');
     for (int i = TASK_SUCCEEDED; i < TASK_STATE_COUNT; i++)
         json_out_uint(out, task_state_name((enum task_state)i), b->counts[i]);
     buf_putc(out, '}');
-    json_out_key(out, "progress");
-    buf_printf(out, "%.6g", b->total ? (double)done / (double)b->total : 1.0);
+    write_progress(out, b, done);
     if (row->unfinished)
         write_pace(out, b, done);
-    json_out_bool(out, "fail_fast", b->fail_fast);
-    json_out_bool(out, "cancelling", b->cancelling);
-    if (b->parent.hi) {
-        id_format(b->parent, id);
-        json_out_str(out, "parent", id);
-    }
-    json_out_time(out, "created_at", b->created_wall_ms);
+    write_origin(out, b);
     buf_putc(out, '}');
 }
 

@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -15,10 +14,12 @@
 #include "core/clock.h"
 #include "core/mem.h"
 
-#define MAX_RUNNING_MAX 1000000.0
+#define COUNT_MAX 1000000.0
 
 struct asked {
-    struct submission as_task; /* its handler is checked against the rules as that of a task */
+    const char *text; /* the body, of n bytes */
+    size_t n;
+    const char *handler;
     uint32_t max_running, max_tasks;
     bool has_init;
     const json_t *input, *base64; /* of the init; NULL: not said */
@@ -31,30 +32,31 @@ static int set_handler(void *to, const struct json_in_field *f, const json_t *v,
     struct asked *a = to;
     if (!task_handler_name_ok(json_string_value(v)))
         return json_in_bad_value(f, "this text", p);
-    a->as_task.handler = json_string_value(v);
+    a->handler = json_string_value(v);
+    return 0;
+}
+
+static int read_count(const struct json_in_field *f, const json_t *v, uint32_t *out,
+                      struct problem *p)
+{
+    double n = json_number_value(v);
+    if (!(n >= 1 && n <= COUNT_MAX && floor(n) == n))
+        return json_in_bad_number(f, n, p);
+    *out = (uint32_t)n;
     return 0;
 }
 
 static int set_max(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
-    struct asked *a = to;
-    double n = json_number_value(v);
-    if (!(n >= 1 && n <= MAX_RUNNING_MAX && floor(n) == n))
-        return json_in_bad_number(f, n, p);
-    a->max_running = (uint32_t)n;
-    return 0;
+    return read_count(f, v, &((struct asked *)to)->max_running, p);
 }
 
 static int set_max_tasks(void *to, const struct json_in_field *f, const json_t *v,
                          struct problem *p)
 {
     struct asked *a = to;
-    double n = json_number_value(v);
-    if (!(n >= 1 && n <= MAX_RUNNING_MAX && floor(n) == n))
-        return json_in_bad_number(f, n, p);
-    a->max_tasks = (uint32_t)n;
     a->has_init = true;
-    return 0;
+    return read_count(f, v, &a->max_tasks, p);
 }
 
 static int set_input(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -100,18 +102,18 @@ static int read_base64(struct asked *a, struct problem *p)
     return 0;
 }
 
-/* JSON as it is, strings as text: as the input of tasks. */
+/* As the input of a task. */
 static void take_input(struct asked *a)
 {
-    char *text =
-        json_is_string(a->input) ? NULL : json_dumps(a->input, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (text)
-        buf_puts(&a->body, text);
-    else
-        buf_put(&a->body, json_string_value(a->input), json_string_length(a->input));
+    struct submission as_task = {0};
+    const char *init, *input;
+    size_t init_n, input_n;
+    json_text_find_member(a->text, a->n, "init", &init, &init_n);
+    json_text_find_member(init, init_n, "input", &input, &input_n);
+    submission_set_input(&as_task, a->input, input, input_n);
+    buf_put(&a->body, as_task.input, as_task.input_len);
     if (!a->type)
-        a->type = text ? CONTENT_JSON : CONTENT_TEXT;
-    free(text);
+        a->type = as_task.input_type;
 }
 
 static int set_init(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -151,7 +153,7 @@ static int read_members(const json_t *root, struct asked *a, struct problem *p)
     static const struct json_in_object object = {"a session", "", members, FUT_COUNT(members), 0};
     if (json_in_read(&object, root, a, p) != 0)
         return FUT_ERR_INVAL;
-    if (a->as_task.handler)
+    if (a->handler)
         return 0;
     problem_set(p, PROBLEM_MISSING_FIELD,
                 "\"handler\" is missing; it names the handler that runs the session's tasks.");
@@ -164,7 +166,7 @@ static int check_handler(struct request *r, struct asked *a, const char **out_na
                          struct problem *p)
 {
     struct submission_rules rules = submission_check_rules(r);
-    struct submission s = {.handler = a->as_task.handler, .retries = -1};
+    struct submission s = {.handler = a->handler, .retries = -1};
     const struct handler_info *h;
     rules.no_input = true;
     if (submission_check(&s, &rules, false, &h, p) != 0)
@@ -193,9 +195,9 @@ static struct task_init *make_init(const struct asked *a, struct task_id session
 
 int session_in_read(struct request *r, struct store_session_open *out, struct problem *p)
 {
-    struct asked a = {.body = BUF_INIT};
+    struct asked a = {.text = r->body.len ? r->body.data : "", .n = r->body.len, .body = BUF_INIT};
     const char *handler = "";
-    json_t *root = json_text_parse(r->body.len ? r->body.data : "", r->body.len, p);
+    json_t *root = json_text_parse(a.text, a.n, p);
     int rc = root ? read_members(root, &a, p) : FUT_ERR_INVAL;
     if (rc == 0)
         rc = check_handler(r, &a, &handler, p);

@@ -59,8 +59,7 @@ bool sessions_find_limit(struct request *r, struct task_id id, char out[STORE_SE
     return store_limit_find(r->api->cfg.store, out, &per_key) && !per_key;
 }
 
-/* ---- POST, GET, DELETE, cancel
- * ----------------------------------------------------------------------- */
+/* ---- POST, GET, DELETE, cancel ------------------------------------------------------------- */
 
 static void write_session(struct request *r, const struct store_session *s,
                           const struct store_batch *b)

@@ -423,7 +423,7 @@ END_TEST
 #define PROGRAM(session)                                                                           \
     "{\"prepared\": {\"lane\": \"cpu\", \"worker\": [\"python3\", \"-c\", \"import os, sys; "      \
     "sys.path.insert(0, 'SDK')\\nimport futured_worker as w\\n" session                            \
-    "@w.handler\\ndef run(task):\\n return str(os.getpid())\\nw.run()\"]}}"
+    "@w.handler\\ndef run(task):\\n return str(task.session or os.getpid())\\nw.run()\"]}}"
 
 static void start_program(const char *form)
 {
@@ -449,6 +449,19 @@ START_TEST(test_sessions_renew_their_processes)
     }
     for (size_t i = 0; i < FUT_COUNT(pids); i++)
         free(pids[i]);
+    end();
+}
+END_TEST
+
+/* Numbers above all: a reader that makes them anew loses digits. */
+START_TEST(test_sessions_give_the_init_as_it_came)
+{
+    char id[ID_TEXT_SIZE];
+    start_program(PROGRAM("@w.session\\ndef session(init):\\n return init.input.decode()\\n"));
+    open_session("{\"init\":{\"input\": [1, 12345678901234567890,{\"n\": 1.50}] },"
+                 "\"handler\":\"prepared\"}",
+                 id);
+    must_say(id, "[1, 12345678901234567890,{\"n\": 1.50}]");
     end();
 }
 END_TEST
@@ -513,6 +526,7 @@ int main(void)
         test_sessions_and_batches_show_chosen_members,
         test_sessions_are_prepared_again_after_a_kill,
         test_sessions_renew_their_processes,
+        test_sessions_give_the_init_as_it_came,
         test_sessions_of_programs_that_take_no_init,
         test_sessions_refuse_a_bad_init,
     };
