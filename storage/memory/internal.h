@@ -250,6 +250,11 @@ int memory_get(struct backend_reader *r, struct store_get *o);
 int memory_list(struct backend_reader *r, struct store_list *o);
 int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);
+/* Whether a list has this one. */
+typedef bool memory_is_listed(const struct memory_batch *m, const void *ctx);
+/* The newest batch or session of a list with a key below `before`, or NULL. mu held. */
+const struct memory_batch *memory_find_older(const struct backend *b, memory_is_listed *is_listed,
+                                             const void *ctx, uint64_t before);
 int memory_batch_list(struct backend_reader *r, struct store_batch_list *o);
 int memory_edges(struct backend_reader *r, struct store_edges *o);
 /* Fills *out with some of the futures that the suspended task waits for. mu held. */

@@ -111,25 +111,25 @@ int memory_batch_get(struct backend_reader *reader, struct store_batch_get *o)
     return n || is_session ? 0 : FUT_ERR_NOT_FOUND;
 }
 
-static bool is_listed(const struct memory_batch *m, const struct store_batch_list *o,
-                      uint64_t before)
-{
-    bool is_wanted =
-        o->which == STORE_BATCHES_ALL || (m->unfinished == 0) == (o->which == STORE_BATCHES_DONE);
-    return is_wanted && !m->session.id.hi && m->batch.id.hi < before;
-}
-
-/* The newest one with a key below `before`, or NULL. */
-static const struct memory_batch *find_older(const struct backend *b,
-                                             const struct store_batch_list *o, uint64_t before)
+const struct memory_batch *memory_find_older(const struct backend *b, memory_is_listed *is_listed,
+                                             const void *ctx, uint64_t before)
 {
     const struct memory_batch *found = NULL;
     for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
         const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
-        if (is_listed(m, o, before) && (!found || m->batch.id.hi > found->batch.id.hi))
+        if (m->batch.id.hi < before && (!found || m->batch.id.hi > found->batch.id.hi) &&
+            is_listed(m, ctx))
             found = m;
     }
     return found;
+}
+
+static bool is_batch(const struct memory_batch *m, const void *list)
+{
+    const struct store_batch_list *o = list;
+    bool is_wanted =
+        o->which == STORE_BATCHES_ALL || (m->unfinished == 0) == (o->which == STORE_BATCHES_DONE);
+    return is_wanted && !m->session.id.hi;
 }
 
 int memory_batch_list(struct backend_reader *reader, struct store_batch_list *o)
@@ -137,7 +137,7 @@ int memory_batch_list(struct backend_reader *reader, struct store_batch_list *o)
     const struct memory_batch *m;
     uint64_t before = o->before ? o->before : UINT64_MAX;
     mutex_lock(&reader->b->mu);
-    while ((m = find_older(reader->b, o, before)) && o->n < o->limit) {
+    while ((m = memory_find_older(reader->b, is_batch, o, before)) && o->n < o->limit) {
         struct store_batch_row *row = &o->rows[o->n++];
         *row = (struct store_batch_row){.batch = m->batch, .unfinished = m->unfinished};
         memset(row->batch.counts, 0, sizeof(row->batch.counts));

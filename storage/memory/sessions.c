@@ -94,17 +94,10 @@ int memory_session_get(struct backend_reader *reader, struct store_session_get *
     return m ? 0 : FUT_ERR_NOT_FOUND;
 }
 
-/* The newest session with a key below `before`, or NULL. */
-static const struct memory_batch *find_older(const struct backend *b, uint64_t before)
+static bool is_session(const struct memory_batch *m, const void *ctx)
 {
-    const struct memory_batch *found = NULL;
-    for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
-        const struct memory_batch *m = FUT_CONTAINER(i, struct memory_batch, in_order);
-        uint64_t key = m->session.id.hi;
-        if (key && key < before && (!found || key > found->session.id.hi))
-            found = m;
-    }
-    return found;
+    (void)ctx;
+    return m->session.id.hi != 0;
 }
 
 int memory_session_list(struct backend_reader *reader, struct store_session_list *o)
@@ -112,7 +105,7 @@ int memory_session_list(struct backend_reader *reader, struct store_session_list
     const struct memory_batch *m;
     uint64_t before = o->before ? o->before : UINT64_MAX;
     mutex_lock(&reader->b->mu);
-    while ((m = find_older(reader->b, before)) && o->n < o->limit) {
+    while ((m = memory_find_older(reader->b, is_session, NULL, before)) && o->n < o->limit) {
         o->sessions[o->n++] = row_of(m);
         before = m->session.id.hi;
     }
