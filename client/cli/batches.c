@@ -295,20 +295,23 @@ static int show_session(struct cli *c, int argc, char **argv)
     return cli_show_one(c, "/v1/sessions/", argv[0]);
 }
 
-static int cancel_sessions(struct cli *c, int argc, char **argv)
+static int change_sessions(struct cli *c, const char *method, const char *what, int argc,
+                           char **argv)
 {
     int code = CLI_OK;
     for (int i = 0; i < argc && code == CLI_OK; i++)
-        code = change(c, "POST", "/v1/sessions/", argv[i], "/cancel");
+        code = change(c, method, "/v1/sessions/", argv[i], what);
     return code;
+}
+
+static int cancel_sessions(struct cli *c, int argc, char **argv)
+{
+    return change_sessions(c, "POST", "/cancel", argc, argv);
 }
 
 static int close_sessions(struct cli *c, int argc, char **argv)
 {
-    int code = CLI_OK;
-    for (int i = 0; i < argc && code == CLI_OK; i++)
-        code = change(c, "DELETE", "/v1/sessions/", argv[i], "");
-    return code;
+    return change_sessions(c, "DELETE", "", argc, argv);
 }
 
 static int run_sessions(struct cli *c, int argc, char **argv)

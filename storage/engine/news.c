@@ -39,11 +39,16 @@ enum flag {
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+static void write_number(char out[8], uint64_t n)
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = (char)(unsigned char)(n >> (56 - 8 * i));
+}
+
 static void put_number(struct buf *out, uint64_t n)
 {
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(n >> (56 - 8 * i));
+    char bytes[8];
+    write_number(bytes, n);
     buf_put(out, bytes, sizeof(bytes));
 }
 
@@ -76,10 +81,7 @@ static size_t begin_record(struct buf *out, enum kind kind)
 
 static void end_record(struct buf *out, size_t at)
 {
-    struct buf n = BUF_INIT;
-    put_number(&n, out->len - at);
-    memcpy(out->data + at - 8, n.data, 8);
-    buf_release(&n);
+    write_number(out->data + at - 8, out->len - at);
 }
 
 static uint64_t flags_of(const struct writer *w)
@@ -148,9 +150,9 @@ static void put_dropped(struct buf *out, const struct lines *l)
 {
     for (struct list_node *i = list_first(&l->dropped); i; i = list_next(&l->dropped, i)) {
         const struct line *line = FUT_CONTAINER(i, struct line, idle);
-        size_t at = line->is_stored ? begin_record(out, NEWS_DROP) : 0;
         if (!line->is_stored)
             continue;
+        size_t at = begin_record(out, NEWS_DROP);
         put_int(out, line->number);
         end_record(out, at);
     }
