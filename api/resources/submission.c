@@ -8,6 +8,7 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/text/json_in.h"
+#include "api/text/json_members.h"
 #include "api/text/json_text.h"
 #include "api/text/params.h"
 #include "core/clock.h"
@@ -355,9 +356,8 @@ static const struct json_in_field fields[] = {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A string that the tree does not have (json_text_parse_tasks). Without escapes, the text itself is
- * what it says. */
-static void set_long_text(struct submission *s, const char *quoted, size_t n)
+/* Without escapes, the text itself is what it says. */
+static void set_text(struct submission *s, const char *quoted, size_t n)
 {
     s->input = quoted + 1;
     s->input_len = n - 2;
@@ -369,13 +369,14 @@ static void set_long_text(struct submission *s, const char *quoted, size_t n)
     s->input_len = s->decoded.len;
 }
 
+/* The tree does not have a long string (json_text_parse_tasks). */
 void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
                           size_t n)
 {
     bool is_text = json_is_string(value);
     s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
     if (is_text && n > 2 && json_string_length(value) == 0) {
-        set_long_text(s, text, n);
+        set_text(s, text, n);
         return;
     }
     s->input = is_text ? json_string_value(value) : text;
@@ -387,18 +388,64 @@ static struct submission unsaid(void)
     return (struct submission){.input_type = CONTENT_BYTES, .retries = -1};
 }
 
+static bool has_handler(const struct submission *s, unsigned where)
+{
+    return s->handler || where & (IN_QUERY | IN_PROMISE);
+}
+
 static int read_members(const json_t *v, const char *what, unsigned where, struct reading *d,
                         struct problem *p)
 {
     struct json_in_object object = {what, "", fields, FUT_COUNT(fields), where};
     if (json_in_read(&object, v, d, p) != 0)
         return FUT_ERR_INVAL;
-    if (d->s->handler || where & (IN_QUERY | IN_PROMISE))
+    if (has_handler(d->s, where))
         return 0;
     problem_set(p, PROBLEM_MISSING_FIELD,
                 "\"handler\" is missing; it names the handler that runs the task.");
     problem_set_field(p, "handler");
     return FUT_ERR_INVAL;
+}
+
+static void take_input(struct submission *s, const struct json_member *m)
+{
+    bool is_text = *m->value == '"';
+    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
+    s->input = m->value;
+    s->input_len = m->value_len;
+    if (is_text)
+        set_text(s, m->value, m->value_len);
+    else
+        s->has_refs = result_ref_may_be_in(m->value, m->value_len);
+}
+
+static bool take_member(struct reading *d, unsigned where, const struct json_member *m)
+{
+    const struct json_in_object object = {"", "", fields, FUT_COUNT(fields), where};
+    const struct json_in_field *f = json_in_find(&object, m->name, m->name_len);
+    struct problem p;
+    if (f && f->set == set_input) {
+        take_input(d->s, m);
+        return true;
+    }
+    json_t *v = f ? json_members_value(m) : NULL;
+    return v && json_array_append_new(d->s->root, v) == 0 && json_in_set(f, v, d, &p) == 0;
+}
+
+/* The way of most bodies, without a tree. False: it is to be read by the tree, and refused there if
+ * it is wrong. */
+static bool read_plain(struct reading *d, unsigned where)
+{
+    struct json_member members[JSON_MEMBERS_MAX];
+    size_t n;
+    if (!json_members_find(d->text, d->n, members, &n))
+        return false;
+    d->s->root = json_array(); /* which owns the values */
+    for (size_t i = 0; i < n; i++) {
+        if (!take_member(d, where, &members[i]))
+            return false;
+    }
+    return has_handler(d->s, where);
 }
 
 static int read_object(const char *text, size_t n, const char *what, unsigned where,
@@ -407,6 +454,12 @@ static int read_object(const char *text, size_t n, const char *what, unsigned wh
     struct submission s = unsaid();
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
     struct reading d = {&s, n ? text : "", n};
+    if (read_plain(&d, where)) {
+        *out = s;
+        return 0;
+    }
+    submission_release(&s);
+    s = unsaid();
     s.root = json_text_parse_tasks(d.text, n, p);
     if (!s.root)
         return FUT_ERR_INVAL;

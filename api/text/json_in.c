@@ -104,7 +104,7 @@ static bool has_type(enum json_in_type type, const json_t *v)
     FUT_BUG("type of a field");
 }
 
-static int set_field(const struct json_in_field *f, const json_t *v, void *to, struct problem *p)
+int json_in_set(const struct json_in_field *f, const struct json_t *v, void *to, struct problem *p)
 {
     if (f->is_nullable && json_is_null(v))
         return 0;
@@ -115,16 +115,23 @@ static int set_field(const struct json_in_field *f, const json_t *v, void *to, s
     return f->set(to, f, v, p);
 }
 
-static int set_member(const struct json_in_object *o, const char *key, const json_t *v, void *to,
-                      struct problem *p)
+const struct json_in_field *json_in_find(const struct json_in_object *o, const char *name, size_t n)
 {
     size_t skip = strlen(o->prefix);
     for (size_t i = 0; i < o->n; i++) {
         const struct json_in_field *f = &o->fields[i];
-        if (knows(o, f) && strcmp(f->name + skip, key) == 0)
-            return set_field(f, v, to, p);
+        const char *known = f->name + skip;
+        if (knows(o, f) && strncmp(known, name, n) == 0 && known[n] == '\0')
+            return f;
     }
-    return refuse_unknown(o, key, p);
+    return NULL;
+}
+
+static int set_member(const struct json_in_object *o, const char *key, const json_t *v, void *to,
+                      struct problem *p)
+{
+    const struct json_in_field *f = json_in_find(o, key, strlen(key));
+    return f ? json_in_set(f, v, to, p) : refuse_unknown(o, key, p);
 }
 
 int json_in_read(const struct json_in_object *o, const struct json_t *v, void *to,

@@ -48,6 +48,13 @@ struct json_in_object {
 FUT_MUST_CHECK int json_in_read(const struct json_in_object *o, const struct json_t *v, void *to,
                                 struct problem *p);
 
+/* The row of a member, whose name has n bytes, none of them 0; NULL: it is not known here. */
+const struct json_in_field *json_in_find(const struct json_in_object *o, const char *name,
+                                         size_t n);
+/* Sets one member, as json_in_read does. 0, or FUT_ERR_INVAL with *p set. */
+FUT_MUST_CHECK int json_in_set(const struct json_in_field *f, const struct json_t *v, void *to,
+                               struct problem *p);
+
 /* For the functions of the rows: set *p to a refusal that names the field and what is allowed, and
  * return FUT_ERR_INVAL. */
 int json_in_wrong_type(const struct json_in_field *f, const struct json_t *v, struct problem *p);
