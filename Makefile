@@ -170,6 +170,12 @@ demo: deps
 	+@$(BUILD) all $(call program,tests/tools/fetch_server.c)
 	@tests/demo.sh $(B)
 
+.PHONY: demo-cluster
+demo-cluster: deps
+	@tests/deps.sh cluster
+	+@$(BUILD) all $(call program,tests/tools/with_postgres.c)
+	@tests/demo_cluster.sh $(B)
+
 # ---- checking -------------------------------------------------------------------------------
 TESTS = $(call program,$(UNIT) $(SYSTEM))
 .PHONY: tests-built test-deps

@@ -10,6 +10,7 @@
 #   tests/deps.sh bench  what `make bench` compares with
 #   tests/deps.sh counts what `make bench-ci` counts with
 #   tests/deps.sh python what `make python-test` needs besides
+#   tests/deps.sh cluster what `make demo-cluster` needs besides
 #   tests/deps.sh soak   what `make soak` and `make overload` are written in
 set -euo pipefail
 
@@ -27,6 +28,7 @@ bench=(beanstalkd gearman-job-server redis-server python3 python3-celery python3
     task-spooler)
 counts=(valgrind python3)
 soak=(python3)
+cluster=(postgresql jq)
 python=(libpython3.11-testsuite)
 
 case "${1-build}" in
@@ -37,11 +39,12 @@ test) wanted=("${test[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 counts) wanted=("${counts[@]}") ;;
 soak) wanted=("${soak[@]}") ;;
+cluster) wanted=("${cluster[@]}") ;;
 python) wanted=("${python[@]}") ;;
 package) wanted=("${package[@]}") ;;
 systemd) wanted=("${systemd[@]}") ;;
 *)
-    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts|package|systemd|python]" >&2
+    echo "usage: tests/deps.sh [build|lint|fuzz|test|bench|counts|cluster|package|systemd|python]" >&2
     exit 2
     ;;
 esac

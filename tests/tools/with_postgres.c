@@ -1,9 +1,10 @@
 /* with_postgres [--durable] COMMAND…: runs it beside a PostgreSQL server of its own
  * (tests/support/database.h), whose socket's directory is in FUT_POSTGRES. Test programs share that
  * server; each test has a schema of its own there. --durable: it waits for its disk, as servers do.
- * Exits as the command does. */
+ * Exits as the command does. A signal to end is for the command; the server ends after it. */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,13 @@ static FUT_NORETURN void be_command(int told, char **command)
     _exit(EX_UNAVAILABLE);
 }
 
+static volatile pid_t command_pid;
+
+static void pass_on(int sig)
+{
+    (void)kill(command_pid, sig);
+}
+
 /* The command's process is forked first: the server has a thread that reads what it says. */
 int main(int argc, char **argv)
 {
@@ -44,6 +52,9 @@ int main(int argc, char **argv)
         (void)close(ends[1]);
         be_command(ends[0], command);
     }
+    command_pid = pid;
+    (void)signal(SIGTERM, pass_on);
+    (void)signal(SIGINT, pass_on);
     (void)close(ends[0]);
     struct database *db = database_new(is_durable);
     const char *dir = database_dir(db);
