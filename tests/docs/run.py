@@ -7,7 +7,8 @@
 A command must exit with 0, and print what the document shows below it, where `…` stands for anything and a line of
 `…` alone for any lines. `make run` and `futured &`, with variables before them, start a daemon in place of the
 document's first one; `pkill` sends it a signal. The address of the documents, port 8420, is replaced by the daemon's, and
-a proxy's, 127.0.0.1:8080, by a free one.
+a proxy's, 127.0.0.1:8080, by a free one. With FUTURED_LISTEN=127.0.0.1:8421 before it, `futured &` starts a second
+daemon beside the first. `createdb` makes a database on the server of tests/tools/with_postgres; `sudo` does nothing.
 """
 
 import glob
@@ -28,11 +29,15 @@ FACTOR = int(os.environ.get("CK_TIMEOUT_MULTIPLIER", "1"))
 COMMAND_S = 60 * FACTOR
 START = re.compile(r"((?:[A-Z_]+=\S+ )*)(?:make run|futured)(?: &)?\s*(?:#.*)?")
 HERE = re.compile(r"(?:localhost|127\.0\.0\.1):8420")
+SECOND = "127.0.0.1:8421"
 REFUSAL = re.compile(r'"status":[45]\d\d|HTTP/1.1 [45]\d\d')
+# Where createdb, psql and the daemon find the server without being told.
+POSTGRES = {"PGHOST": os.environ["FUT_POSTGRES"], "PGUSER": "futured"} if "FUT_POSTGRES" in os.environ else {}
 # An answer of 400 or more is an error for the test, as it is for a reader who copies the line.
 # pkill is for the daemon of this document, not for all of the machine.
 PRELUDE = """set -o pipefail
 curl() { command curl --fail-with-body "$@"; }
+sudo() { :; }
 pkill() { kill "$1" "$(cat .pid)" && { [ "$1" = -HUP ] || echo "$1" >.signal; }; }
 """
 
@@ -48,12 +53,15 @@ class Daemon:
         self.directory = directory
         self.log = open(os.path.join(directory, ".log"), "w+", encoding="utf-8")
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG") or k.endswith("SAN_OPTIONS")}
-        environment = {**keep, "HOME": directory, "FUTURED_LISTEN": listen, **settings}
+        environment = {**keep, **POSTGRES, "HOME": directory, "FUTURED_LISTEN": listen, **settings}
         self.process = subprocess.Popen([os.path.join(build, "futured")], cwd=directory, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True, start_new_session=True)
         self.address = self._wait_address()
-        with open(os.path.join(directory, ".pid"), "w", encoding="ascii") as f:
+
+    def write_pid(self):
+        """For `pkill`."""
+        with open(os.path.join(self.directory, ".pid"), "w", encoding="ascii") as f:
             f.write(str(self.process.pid))
 
     def _wait_address(self):
@@ -101,7 +109,8 @@ class Session:
     def __init__(self, build):
         self.build = build
         self.directory = tempfile.mkdtemp(prefix="futured-docs-")
-        self.daemon = None
+        self.daemon = self.second = None
+        self.databases = []
         self.listen = "127.0.0.1:0"
         with socket.create_server(("127.0.0.1", 0)) as s:
             self.proxy = f"127.0.0.1:{s.getsockname()[1]}"
@@ -115,7 +124,7 @@ class Session:
         read, write = os.pipe()
         self.status = os.fdopen(read)
         nginx = os.path.join(ROOT, "build/nginx/usr/sbin")
-        environment = {**os.environ, "HOME": self.directory, "PATH": f"{tools}:{os.environ['PATH']}:{nginx}"}
+        environment = {**os.environ, **POSTGRES, "HOME": self.directory, "PATH": f"{tools}:{os.environ['PATH']}:{nginx}"}
         for name in [n for n in environment if n.startswith(("FUTURED_", "MAX_"))]:
             del environment[name]
         self.shell = subprocess.Popen(["bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, pass_fds=(write,),
@@ -128,11 +137,18 @@ class Session:
         start = START.fullmatch(command.text)
         if start:
             settings = dict(s.split("=", 1) for s in start[1].split())
-            self.start_daemon(settings)
+            if settings.get("FUTURED_LISTEN") == SECOND:
+                settings["FUTURED_LISTEN"] = "127.0.0.1:0"
+                self.second = Daemon(self.build, self.directory, settings, "")
+            else:
+                self.start_daemon(settings)
             return
+        self.databases += re.findall(r"\bcreatedb (\w+)", command.text)
         if self.daemon is None:
             self.start_daemon({})
         text = HERE.sub(self.daemon.address, command.text)
+        if self.second:
+            text = text.replace(SECOND, self.second.address)
         status, output = self._shell(text.replace("127.0.0.1:8080", self.proxy))
         self.daemon.wait_if_killed()
         output = output.replace("\r", "").replace(self.daemon.address, "127.0.0.1:8420")
@@ -146,6 +162,7 @@ class Session:
     def start_daemon(self, settings):
         self.stop_daemon()
         self.daemon = Daemon(self.build, self.directory, settings, self.listen)
+        self.daemon.write_pid()
         self.listen = self.daemon.address
 
     def stop_daemon(self):
@@ -171,12 +188,16 @@ class Session:
     def close(self):
         try:
             self.stop_daemon()
+            if self.second:
+                self.second.stop()
         finally:
             os.killpg(self.shell.pid, signal.SIGKILL)
             self.shell.wait()
             for path in glob.glob(os.path.join(self.directory, "*.pid")):  # servers that a document started
                 with open(path, encoding="ascii") as f:
                     os.kill(int(f.read()), signal.SIGTERM)
+            for name in self.databases:
+                subprocess.run(["dropdb", "--force", name], env={**os.environ, **POSTGRES}, check=True)
             shutil.rmtree(self.directory, ignore_errors=True)  # a server may be removing its own files
 
 
@@ -243,6 +264,9 @@ def main(arguments):
     if arguments == ["--lint"]:
         return lint()
     build = os.path.abspath(os.environ.get("FUT_BUILD") or os.path.join(ROOT, "build/debug"))
+    server = os.path.join(build, "tests/tools/with_postgres")
+    if "FUT_POSTGRES" not in os.environ and os.path.exists(server):
+        os.execv(server, [server, sys.executable, os.path.abspath(__file__), *arguments])
     checks = failures = 0
     plays = [play(build, ROOT, document) for document in arguments or console.documents(ROOT)]
     for results in plays if arguments else [check_the_check(build), *plays]:
