@@ -2,6 +2,7 @@
 """Executors against a real daemon: what differs from the standard library, what is durable, and who is refused."""
 
 import asyncio
+import base64
 import builtins
 import concurrent.futures
 import gc
@@ -26,6 +27,7 @@ import support
 import futured
 from futured import _calls, _keys, _receiver
 
+NUMBER = b"n" * 16         # of an executor
 LANES = (futured.ThreadPoolExecutor, futured.ProcessPoolExecutor)
 
 
@@ -50,9 +52,10 @@ def fail_unpicklable():
 
 
 def die(how):
-    if isinstance(how, int):
-        os.kill(os.getpid(), how)
-    os._exit(3)
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), how)
+    threading.Event().wait()  # another thread may get the signal
 
 
 class ExplodesOnLoad:
@@ -134,14 +137,34 @@ class ExecutorTests(calls_support.CallsCase):
         self.assertIn("fail_unpicklable", str(found.__cause__))
 
     def test_a_dead_worker_fails_one_call(self):
-        with futured.ProcessPoolExecutor() as executor:
-            for how in (signal.SIGKILL, signal.SIGSEGV, "exit"):
-                found = executor.submit(die, how).exception(support.WAIT_S)
-                self.assertIsInstance(found, futured.WorkerDied)
-                self.assertIsInstance(found, concurrent.futures.process.BrokenProcessPool)
-                if how != "exit":
-                    self.assertEqual(found.error["signal"], signal.Signals(how).name)
-                self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as executor:
+                for how in (signal.SIGKILL, signal.SIGSEGV, "exit"):
+                    found = executor.submit(die, how).exception(support.WAIT_S)
+                    self.assertIsInstance(found, futured.WorkerDied)
+                    self.assertIsInstance(found, concurrent.futures.process.BrokenProcessPool)
+                    self.assertIn("exited with 3" if how == "exit" else signal.Signals(how).name, str(found))
+                    self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+
+    def test_a_crash_costs_other_executors_nothing(self):
+        """On the io lane they have one worker: the calls of the same executor go with its process, no others."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "x")
+            os.mkfifo(path)
+            with futured.ThreadPoolExecutor() as one, futured.ThreadPoolExecutor() as two:
+                waits = two.submit(read_fifo, path)
+                while not waits.running():
+                    pass
+                self.assertIsInstance(one.submit(die, signal.SIGSEGV).exception(support.WAIT_S), futured.WorkerDied)
+                with open(path, "w", encoding="ascii") as file:
+                    file.write("alive")
+                self.assertEqual(waits.result(support.WAIT_S), "alive")
+
+    def test_a_crash_in_the_initializer(self):
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind(initializer=die, initargs=(signal.SIGSEGV,)) as executor:
+                self.assertIsInstance(executor.submit(abs, -1).exception(support.WAIT_S),
+                                      concurrent.futures.BrokenExecutor)
 
     def test_what_cannot_be_loaded(self):
         for kind in LANES:
@@ -174,24 +197,68 @@ class ExecutorTests(calls_support.CallsCase):
             self.assertEqual(done.stdout, b"[3, 6]\n")
 
     def test_sessions_do_not_meet(self):
-        """Each executor has processes of its own on the cpu lane: no globals of another's."""
-        with futured.ProcessPoolExecutor() as one, futured.ProcessPoolExecutor() as two:
-            seen = [{}, {}]
-            for _ in range(10):
-                for n, executor in enumerate((one, two)):
-                    number, pid = executor.submit(count).result(support.WAIT_S)
-                    self.assertEqual(number, seen[n].get(pid, 0) + 1)
-                    seen[n][pid] = number
-            self.assertFalse(set(seen[0]) & set(seen[1]))
+        """Each executor has processes of its own: no globals of another's."""
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind() as one, kind() as two:
+                seen = [{}, {}]
+                for _ in range(10):
+                    for n, executor in enumerate((one, two)):
+                        number, pid = executor.submit(count).result(support.WAIT_S)
+                        self.assertEqual(number, seen[n].get(pid, 0) + 1)
+                        seen[n][pid] = number
+                self.assertFalse(set(seen[0]) & set(seen[1]))
+
+    def test_an_edited_module_is_read_anew(self):
+        """By a new executor, and it has the client's directory, arguments and path."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = ("import futured, os, sys\nsys.argv = ['argument']\n"
+                       "def look():\n    import edited\n    return edited.VALUE, os.getcwd(), sys.argv\n"
+                       "with futured.%s() as e:\n    print(*e.submit(look).result())\n")
+            for kind in LANES:
+                for value in (1, 22):  # of another length: the compiled file goes by length and time
+                    with open(os.path.join(folder, "edited.py"), "w", encoding="ascii") as file:
+                        file.write("VALUE = %d\n" % value)
+                    done = subprocess.run([sys.executable, "-c", program % kind.__name__], cwd=folder, check=True,
+                                          env=self.daemon.environment(), stdout=subprocess.PIPE, text=True,
+                                          timeout=support.WAIT_S)
+                    self.assertEqual(done.stdout, "%d %s ['argument']\n" % (value, os.path.realpath(folder)))
+
+    def test_many_sessions_at_once(self):
+        """More than a worker keeps processes for, with small and large calls in turn."""
+        for kind, many in zip(LANES, (18, 6)):
+            executors = [kind() for _ in range(many)]
+            futures = [executor.submit(len, b"x" * size) for size in (1, 300000) for executor in executors]
+            self.assertEqual([each.result(support.WAIT_S) for each in futures], [1] * many + [300000] * many)
+            for executor in executors:
+                executor.shutdown()
+
+    def test_the_preparation_goes_once(self):
+        """It is not in the calls, which are as long with it as without."""
+        with futured.ThreadPoolExecutor(initializer=initialize, initargs=(b"x" * 500000,)) as executor:
+            self.assertEqual(len(executor.submit(get_set).result(support.WAIT_S)), 500000)
+            self.assertLess(max(map(len, self.sent(executor))), 1000)
+        with self.assertRaises(ValueError) as caught:
+            futured.ThreadPoolExecutor(initializer=initialize, initargs=(b"x" * (1 << 20),))
+        self.assertIn("allowed: up to 1048576", str(caught.exception))
+
+    def sent(self, executor):
+        """The calls that an executor sends, as they are."""
+        calls, put = [], executor._core.put
+        executor._core.put = lambda item: (calls.append(item.call), put(item))
+        try:
+            executor.submit(get_set).result(support.WAIT_S)
+        finally:
+            executor._core.put = put
+        return calls
 
     def test_a_manager_needs_its_key_there(self):
         """A proxy of a multiprocessing.Manager works in a call when its process's key was given along, and only then."""
-        self.assertRaises(ValueError, futured.ThreadPoolExecutor, share_authkey=True)
         with multiprocessing.Manager() as manager:
             queue = manager.Queue()
-            with futured.ProcessPoolExecutor(share_authkey=True) as executor:
-                executor.submit(put, queue, "from a call").result(support.WAIT_S)
-            self.assertEqual(queue.get(timeout=support.WAIT_S), "from a call")
+            for kind in LANES:
+                with kind(share_authkey=True) as executor:
+                    executor.submit(put, queue, "from a call").result(support.WAIT_S)
+                self.assertEqual(queue.get(timeout=support.WAIT_S), "from a call")
             with futured.ProcessPoolExecutor() as executor:
                 self.assertIsNotNone(executor.submit(put, queue, "never").exception(support.WAIT_S))
             self.assertTrue(queue.empty())
@@ -480,24 +547,61 @@ class SecurityTests(calls_support.CallsCase):
 
     def call(self, key, name="touched"):
         path = os.path.join(self.directory, name)
-        dumped = _calls._functions.dumps((id, (Touches(path),), {}))
-        return path, _calls.encode_call(key, b"s" * 16, _calls.preparation(None, (), None), dumped)
+        return path, _calls.encode(key, b"call", NUMBER, _calls._functions.dumps((id, (Touches(path),), {})))
+
+    def session(self, handler, init):
+        """A session that is opened as the executor does it, with such an init."""
+        body = {"handler": handler, "init": {"base64": base64.b64encode(init).decode("ascii")}}
+        return self.client.request("POST", "/v1/sessions", body)["id"]
+
+    def run_call(self, handler, session, call):
+        return self.client.submit(handler, call, content_type=_calls.CALL_TYPE, session=session).result(support.WAIT_S)
+
+    def init(self, key, number=None):
+        return _calls.encode(key, b"init", number or NUMBER, _calls.preparation(None, (), None))
 
     def test_only_what_is_signed_is_un_pickled(self):
         path, signed = self.call(self.key, "signed")
         for handler in ("python.cpu", "python.io"):
-            self.client.submit(handler, signed, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
+            session = self.session(handler, self.init(self.key))
+            self.run_call(handler, session, signed)
             self.assertTrue(os.path.exists(path))  # so the calls below would leave a trace
             os.unlink(path)
             path2, other = self.call(os.urandom(32), "other")
             for n, bad in enumerate((
                     other, signed[32:], b"\0" * 32 + signed[32:], signed[:-1], signed + b".", signed[:40], b"", b"x",
-                    signed[:32] + other[32:], signed[:200] + bytes([signed[200] ^ 1]) + signed[201:])):
+                    signed[:32] + other[32:], signed[:100] + bytes([signed[100] ^ 1]) + signed[101:],
+                    self.init(self.key))):
                 with self.subTest(n=n, handler=handler), self.assertRaises(futured.TaskFailed) as caught:
-                    self.client.submit(handler, bad, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
+                    self.run_call(handler, session, bad)
                 self.assertEqual(caught.exception.type, "TransportError")
             with self.assertRaises(futured.TaskFailed):
-                self.client.submit(handler, "not base64!").result(support.WAIT_S)
+                self.client.submit(handler, "not base64!", session=session).result(support.WAIT_S)
+            self.assertEqual(os.listdir(self.directory), [])
+
+    def test_a_call_needs_the_init_of_its_executor(self):
+        """One of another executor, of the same key, could run with other modules and globals; one without a session
+        has none."""
+        _, signed = self.call(self.key)
+        for handler in ("python.cpu", "python.io"):
+            other = self.session(handler, self.init(self.key, os.urandom(16)))
+            for session in (other, None):
+                with self.subTest(handler=handler), self.assertRaises(futured.TaskFailed) as caught:
+                    self.run_call(handler, session, signed)
+                self.assertEqual(caught.exception.type, "TransportError")
+                self.assertIn("not of an executor of this session", str(caught.exception))
+            self.assertEqual(os.listdir(self.directory), [])
+
+    def test_only_an_init_that_is_signed_is_un_pickled(self):
+        path = os.path.join(self.directory, "init")
+        touches = _calls._functions.dumps(Touches(path))
+        for handler in ("python.cpu", "python.io"):
+            for n, bad in enumerate((_calls.encode(os.urandom(32), b"init", NUMBER, touches), touches, b"",
+                                     _calls.encode(self.key, b"call", NUMBER, touches))):
+                with self.subTest(n=n, handler=handler), self.assertRaises(futured.TaskFailed) as caught:
+                    self.run_call(handler, self.session(handler, bad), self.call(self.key)[1])
+                self.assertEqual(caught.exception.code, "session_broken")
+                self.assertIn("is not signed with the key", str(caught.exception))
             self.assertEqual(os.listdir(self.directory), [])
 
     def test_a_result_of_another_call_or_key_is_refused(self):
@@ -510,7 +614,7 @@ class SecurityTests(calls_support.CallsCase):
         for key, call, name, end in (
                 (self.key, b"n" * 32, task, good), (os.urandom(32), mac, task, good), (self.key, mac, task, good[:-1]),
                 (self.key, mac, other, good), (self.key, None, other, good), (self.key, mac, "", good),
-                (self.key, mac, task, _calls.encode_call(self.key, b"s" * 16, b"", data))):
+                (self.key, mac, task, _calls.encode(self.key, b"call", NUMBER, data))):
             with self.assertRaises(_keys.NotSigned):
                 _calls.decode_end(key, call, name, end)
 
@@ -521,12 +625,15 @@ class SecurityTests(calls_support.CallsCase):
         self.assertIsInstance(futured.attach(task.id).exception(support.WAIT_S), futured.TransportError)
         self.assertEqual(os.listdir(self.directory), [])
 
-    def test_a_call_of_another_python_is_refused(self):
-        head = _calls.HEAD.pack(_calls.MAGIC, 3, 1, b"s" * 16, 0)
-        signed = _keys.sign(self.key, b"call", head + b"\x80") + head + b"\x80"
-        with self.assertRaises(futured.TaskFailed) as caught:
-            self.client.submit("python.cpu", signed, content_type=_calls.CALL_TYPE).result(support.WAIT_S)
-        self.assertIn("Python 3.1", str(caught.exception))
+    def test_another_python_is_refused(self):
+        """Its calls, and its init."""
+        head = _calls.HEAD.pack(_calls.MAGIC, 3, 1, NUMBER) + b"\x80"
+        call, init = (_keys.sign(self.key, what, head) + head for what in (b"call", b"init"))
+        for session, bad in ((self.session("python.cpu", self.init(self.key)), call),
+                             (self.session("python.cpu", init), self.call(self.key)[1])):
+            with self.assertRaises(futured.TaskFailed) as caught:
+                self.run_call("python.cpu", session, bad)
+            self.assertIn("Python 3.1", str(caught.exception))
 
     def test_keygen_replaces_nothing(self):
         with self.assertRaises(FileExistsError):
@@ -537,6 +644,10 @@ class SecurityTests(calls_support.CallsCase):
 REPLAYS = """
 import base64, os, sys
 import futured_worker as sdk
+
+@sdk.session
+def prepare(init):
+    pass
 
 @sdk.handler("replays")
 def replays(task):

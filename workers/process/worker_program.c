@@ -191,11 +191,10 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     struct worker_process *best = NULL;
     if (!list_is_empty(&p->waiting)) /* those have their slots and come first */
         return false;
-    if (job->task->init) /* its worker may have to be prepared first, which fails or takes long */
-        return false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         struct worker_process *w = worker_process_at(n);
-        if (worker_ahead_has_capacity(w) && (!best || w->ahead.len < best->ahead.len))
+        if (worker_ahead_has_capacity(w) && worker_session_is_ready(w, job->task->init) &&
+            (!best || w->ahead.len < best->ahead.len))
             best = w;
     }
     if (!best || worker_ahead_give(best, job) != 0)

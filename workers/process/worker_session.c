@@ -51,6 +51,13 @@ bool worker_session_awaits(const struct worker_process *w, uint64_t id)
     return id && awaited(w, id);
 }
 
+/* One of which a process runs a certain number is not counted ahead. */
+bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init)
+{
+    const struct worker_session *s = init ? find(w, init->session) : NULL;
+    return !init || (s && !s->init_id && !init->max_tasks);
+}
+
 /* ---- giving ---- */
 
 /* A process that has had its share of the session gets nothing more, and leaves. */

@@ -203,7 +203,8 @@ class _Channel:
     """Messages over the socket. One thread reads; any thread writes."""
 
     def __init__(self, fd):
-        self.sock = socket.socket(fileno=fd)
+        self.sock = self.out = socket.socket(fileno=fd)
+        self.line = b""     # the header that was read last, without its end
         self.buffer = b""   # what was read; its bytes from `at` on were not taken yet
         self.at = 0
         self.fds = []  # that came, for the headers that come
@@ -224,6 +225,10 @@ class _Channel:
         self.buffer = self.buffer[self.at:] + data if self.at < len(self.buffer) else data
         self.at = 0
         return bool(data)
+
+    def has_rest(self):
+        """Was something read and not taken?"""
+        return self.at < len(self.buffer)
 
     def take_rest(self):
         """What was read and not taken, for another process to go on with."""
@@ -252,7 +257,7 @@ class _Channel:
 
     def waiting(self, timeout):
         """Is there something to read within so many seconds (None: for ever)?"""
-        if self.at < len(self.buffer):
+        if self.has_rest():
             return True
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
@@ -270,7 +275,7 @@ class _Channel:
                 if self.buffer:
                     raise ProtocolError("the stream ended inside a header line")
                 return None
-        line = self.buffer[self.at:end]
+        self.line = line = self.buffer[self.at:end]
         self.at = end + 1
         verb, number, size, keys = _parse(line)
         if "fd" in keys and verb in ("RUN", "CHECKPOINT", "RESULTS", "INIT"):
@@ -290,9 +295,9 @@ class _Channel:
         line = header.encode("ascii") + b"\n"
         small = len(payload) <= READ_BYTES
         with self.lock:
-            self.sock.sendall(line + payload if small else line)
+            self.out.sendall(line + payload if small else line)
             if not small:
-                self.sock.sendall(payload)
+                self.out.sendall(payload)
 
     def write_hello(self, keys, ahead):
         """HELLO. ahead: it takes tasks while it runs another one."""
@@ -320,8 +325,8 @@ class _Channel:
         line = header.encode("ascii") + b"\n"
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
         with self.lock:
-            sent = self.sock.sendmsg([line], rights)
-            self.sock.sendall(line[sent:])
+            sent = self.out.sendmsg([line], rights)
+            self.out.sendall(line[sent:])
 
 
 def _parse(line):
@@ -693,8 +698,8 @@ def _file_of(data, writable=False):
 
 
 class _Worker:
-    def __init__(self, fd, concurrency, ahead=False):
-        self.channel = _Channel(fd)
+    def __init__(self, channel, concurrency, ahead=False):
+        self.channel = channel
         self.concurrency = concurrency
         self.ahead = ahead and concurrency == 1
         self.waiting = collections.deque()  # tasks that came while another one runs
@@ -925,7 +930,7 @@ class _printed_by:
 
 def _serve_template(fd, concurrency):
     """Answers FORK until the stream ends. Returns in a forked worker: the descriptor to serve."""
-    template = _Worker(fd, concurrency)
+    template = _Worker(_Channel(fd), concurrency)
     template.greet(" fork=1")
     while True:
         message = template.channel.read()
@@ -1029,7 +1034,7 @@ def run(concurrency=1, fork=False, ahead=False):
             fd = _serve_template(fd, concurrency)
         if ahead and concurrency == 1:
             sys.stdout, sys.stderr = _Printed(sys.stdout), _Printed(sys.stderr)
-        _Worker(fd, concurrency, ahead).serve()
+        _Worker(_Channel(fd), concurrency, ahead).serve()
     except ProtocolError as error:
         _give_up(error)
     except OSError:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes over the wire between an executor and its worker: the preparation of a session, a call, and how it ended.
 
-A call:    signature, then "FUT2", the Python's major and minor version, session (16 bytes), the size of the
-           preparation (4 bytes), the preparation, the pickled (function, args, kwargs).
+An init:   signature, then "FUT3", the Python's major and minor version, the executor's number (16 random bytes), the
+           pickled preparation. It is the session's init, so it goes over once.
+A call:    signature, then the same four, the pickled (function, args, kwargs). It is run by processes that were
+           prepared by the init with its executor's number, and by no others.
 A result:  signature, then the call's signature, the task's id, and the pickled value; of a failure the pickled
            exception. So it is the result of this call of this task, and of no other.
 """
@@ -20,8 +22,10 @@ from ._typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, T
 
 from . import _functions, _keys
 
-MAGIC = b"FUT2"
-HEAD = struct.Struct("!4sBB16sI")
+MAGIC = b"FUT3"
+HEAD = struct.Struct("!4sBB16s")
+INIT_TYPE = "application/vnd.futured.init"
+INIT_MAX = 1 << 20         # bytes, signed
 CALL_TYPE = "application/vnd.futured.call"
 RESULT_TYPE = "application/vnd.futured.result"
 ID_BYTES = 36              # of a task's id
@@ -40,11 +44,12 @@ class NotOurs(Exception):
 loading_main = False       # a worker loads a client's main program right now
 
 
-class Call(NamedTuple):
-    mac: bytes                 # its signature, which the result repeats
-    session: bytes
-    preparation: bytes         # pickled
-    call: bytes                # pickled
+class Signed(NamedTuple):
+    """An init, or a call."""
+
+    mac: bytes                 # its signature, which the result of a call repeats
+    executor: bytes            # its number
+    data: bytes                # pickled
 
 
 def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...],
@@ -67,16 +72,10 @@ def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, 
     return pickle.dumps(state, _functions.PROTOCOL)
 
 
-def encode_call(key: bytes, session: bytes, prepared: bytes, call: bytes) -> bytes:
-    head = HEAD.pack(MAGIC, sys.version_info[0], sys.version_info[1], session, len(prepared))
-    body = b"".join((head, prepared, call))
-    return _keys.sign(key, b"call", body) + body
-
-
-def session_of(data: bytes) -> bytes:
-    """The session that a call says to be of; nothing is verified. b"": none."""
-    at = _keys.MAC_BYTES + 6
-    return data[at:at + 16]
+def encode(key: bytes, what: bytes, executor: bytes, data: bytes) -> bytes:
+    """Signs an "init" or a "call"."""
+    body = HEAD.pack(MAGIC, sys.version_info[0], sys.version_info[1], executor) + data
+    return _keys.sign(key, what, body) + body
 
 
 def from_text(data: bytes) -> bytes:
@@ -87,22 +86,22 @@ def from_text(data: bytes) -> bytes:
         raise NotOurs("not a call of the Python package") from None
 
 
-def decode_call(key: bytes, data: bytes) -> Call:
-    """Verifies and takes apart; raises NotOurs. Un-pickles nothing."""
+def decode(key: bytes, what: bytes, signed: bytes) -> Signed:
+    """Verifies an "init" or a "call" and takes it apart; raises NotOurs. Un-pickles nothing."""
+    name = what.decode("ascii")
     try:
-        body = _keys.verify(key, b"call", data)
+        body = _keys.verify(key, what, signed)
     except _keys.NotSigned:
-        raise NotOurs("the call is not signed with the key of this worker") from None
+        raise NotOurs("the %s is not signed with the key of this worker" % name) from None
     if len(body) < HEAD.size:
-        raise NotOurs("the call is too short")
-    magic, major, minor, session, size = HEAD.unpack_from(body)
-    if magic != MAGIC or len(body) < HEAD.size + size:
-        raise NotOurs("the call is of another version of the package")
+        raise NotOurs("the %s is too short" % name)
+    magic, major, minor, executor = HEAD.unpack_from(body)
+    if magic != MAGIC:
+        raise NotOurs("the %s is of another version of the package" % name)
     if (major, minor) != sys.version_info[:2]:
-        raise NotOurs("the call is of Python %d.%d, and this worker is Python %d.%d"
-                      % (major, minor, *sys.version_info[:2]))
-    end = HEAD.size + size
-    return Call(data[:_keys.MAC_BYTES], session, body[HEAD.size:end], body[end:])
+        raise NotOurs("the %s is of Python %d.%d, and this worker is Python %d.%d"
+                      % (name, major, minor, *sys.version_info[:2]))
+    return Signed(signed[:_keys.MAC_BYTES], executor, body[HEAD.size:])
 
 
 def encode_end(key: bytes, call_mac: bytes, task_id: str, data: bytes) -> bytes:

@@ -15,7 +15,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from ._typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple
+from ._typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import _calls, _functions, _keys
 from . import _requests as requests
@@ -46,11 +46,12 @@ class Item(NamedTuple):
 
 class Scope:
     """The calls of one executor that are not done. Threads know this, never the executor, so that dropping the
-    executor ends it. The session is the sender's: opened with the first call, closed behind the last."""
+    executor ends it. The session is the sender's: opened with the first call, closed behind the last. `options`: of
+    the session, as POST /v1/sessions takes them."""
 
-    def __init__(self, relay: bool, at_exit: str, handler: str, max_running: Optional[int]) -> None:
+    def __init__(self, relay: bool, at_exit: str, handler: str, options: Mapping[str, Any]) -> None:
         self.relay, self.at_exit = relay, at_exit
-        self.handler, self.max_running = handler, max_running
+        self.handler, self.options = handler, options
         self.stream: Any = None    # of the session
         self.is_closing = False
         self.condition = threading.Condition()
@@ -198,6 +199,11 @@ class Core:
         try:
             self._send_calls(items)
         except Problem as problem:
+            if problem.code == "session_broken":
+                from ._broken import InitializerFailed
+
+                items[0].scope.breaks(InitializerFailed(problem.detail))
+                return
             if problem.code not in ("unknown_session", "session_closed"):
                 raise
             items[0].scope.stream = None  # not used for longer than the retention, or closed by somebody
@@ -205,7 +211,7 @@ class Core:
 
     def _session(self, scope: Scope) -> str:
         if scope.stream is None:
-            found = self.client._transport.call(requests.open_session(scope.handler, scope.max_running))
+            found = self.client._transport.call(requests.open_session(scope.handler, scope.options))
             scope.stream = self.receiver.follow(found["id"])
         session: str = scope.stream.session
         return session
@@ -318,17 +324,17 @@ def _failure(key: bytes, call_mac: Optional[bytes], task_id: str, error: Dict[st
              parts: _calls.Parts) -> BaseException:
     from ._broken import InitializerFailed, TransportError, WorkerDied
 
-    message = str(error.get("message", ""))
+    message, is_broken = str(error.get("message", "")), error.get("code") == "session_broken"
     found: BaseException
     if parts.exception is not None:
         found = _functions.loads(_calls.decode_end(key, call_mac, task_id, parts.exception))
         if not isinstance(found, BaseException):
             raise TypeError("not an exception")
-    elif error.get("type") == "InitializerFailed":
-        found = InitializerFailed("%s\n%s" % (message, parts.traceback))
-    elif error.get("type") == "TransportError":
+    elif error.get("type") == "TransportError" or (is_broken and message.startswith("TransportError: ")):
         found = TransportError(message)
-    elif error.get("code") in WORKER_DEATHS:
+    elif error.get("type") == "InitializerFailed" or is_broken:
+        found = InitializerFailed("%s\n%s" % (message, parts.traceback))
+    elif error.get("type") == "WorkerDied" or error.get("code") in WORKER_DEATHS:
         found = WorkerDied(error)
     elif error.get("code") == "handler_failed":
         found = RemoteError(dict(error, log=parts.printed))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import itertools
 import os
@@ -37,10 +38,11 @@ class Executor(concurrent.futures.Executor):
     "detach" as soon as the daemon has them. `on_interrupt`: in a with block, Ctrl-C waits for the calls ("wait"), or
     cancels them ("cancel"). `options`: of each task, such as `{"timeout": 60, "retries": 2, "priority": 5}`.
     `share_authkey`: calls may use the proxies of a `multiprocessing.Manager` of this process; its key then stands in
-    each task, in the daemon's database. For the cpu lane alone.
+    the session, in the daemon's database.
 
     Raises Unreachable when no daemon answers, RuntimeError when it has no such handler, or one of another version of
-    Python, FileNotFoundError when there is no key.
+    Python, FileNotFoundError when there is no key, ValueError when the pickled initializer and its arguments are
+    larger than 1 MiB.
     """
 
     def __init__(self, max_workers: Optional[int] = None, mp_context: Any = None,
@@ -53,17 +55,16 @@ class Executor(concurrent.futures.Executor):
         if _calls.loading_main:
             raise _calls.StopLoading
         self._max_workers = _count(max_workers, lane)
-        if share_authkey and lane == "io":
-            raise ValueError("share_authkey is for the cpu lane: the io lane has one process for all executors")
         _check(initializer, max_tasks_per_child, lane=lane, output=output, at_exit=at_exit, on_interrupt=on_interrupt)
         self._where = (url, token, ca, _keys.load(key))
         self._lane, self._handler = lane, handler or "python." + lane
         self._options = dict(options or {})
         self._cancels_on_interrupt = on_interrupt == "cancel"
-        self._session = os.urandom(16)
-        self._prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey)
+        self._number = os.urandom(16)
+        prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey)
         self._core = _core.core_of(*self._where)
-        self._scope = Scope(output == "relay", at_exit, self._handler, max_workers)
+        session = {"max_running": max_workers, "init": _init(self._core.key, self._number, prepared)}
+        self._scope = Scope(output == "relay", at_exit, self._handler, session)
         self._core.scopes.add(self._scope)
         self._check_handler()
         weakref.finalize(self, _drop, self._core, self._scope).atexit = False
@@ -84,7 +85,7 @@ class Executor(concurrent.futures.Executor):
         if self._core.pid != os.getpid():
             self._core = _core.core_of(*self._where)
             old = self._scope
-            scope = Scope(old.relay, old.at_exit, old.handler, old.max_running)
+            scope = Scope(old.relay, old.at_exit, old.handler, old.options)
             scope.is_shut, scope.broken = self._scope.is_shut, self._scope.broken
             self._scope = scope
             self._core.scopes.add(scope)
@@ -109,7 +110,7 @@ class Executor(concurrent.futures.Executor):
         except BaseException as error:
             future._end(None, error)
             return future
-        signed = _calls.encode_call(core.key, self._session, self._prepared, call)
+        signed = _calls.encode(core.key, b"call", self._number, call)
         future._call_mac = signed[:_keys.MAC_BYTES]
         core.put(Item(scope, future, signed, self._options))
         return future
@@ -191,6 +192,15 @@ def _count(max_workers: Optional[int], lane: str) -> int:
     if max_workers <= 0:
         raise ValueError("max_workers must be greater than 0")
     return max_workers
+
+
+def _init(key: bytes, number: bytes, prepared: bytes) -> Dict[str, str]:
+    """The init of a session, as POST /v1/sessions takes it."""
+    signed = _calls.encode(key, b"init", number, prepared)
+    if len(signed) > _calls.INIT_MAX:
+        raise ValueError("the initializer with its arguments is %d bytes; allowed: up to %d"
+                         % (len(signed), _calls.INIT_MAX))
+    return {"base64": base64.b64encode(signed).decode("ascii"), "content_type": _calls.INIT_TYPE}
 
 
 def _check(initializer: Any, max_tasks: Any, **words: str) -> None:

@@ -160,10 +160,9 @@ def batch(tasks: Iterable[Mapping[str, Any]], fail_fast: bool, callback: Optiona
                 content_type=NDJSON, key=True)
 
 
-def open_session(handler: str, max_running: Optional[int]) -> Call[Dict[str, Any]]:
+def open_session(handler: str, options: Mapping[str, Any]) -> Call[Dict[str, Any]]:
     """POST /v1/sessions. One that is opened twice is used once, and the other one goes by itself."""
-    asked = {"handler": handler, "max_running": max_running}
-    return Call("POST", "/v1/sessions", read_json, value=asked)
+    return Call("POST", "/v1/sessions", read_json, value=dict(options, handler=handler))
 
 
 def join_session(session: str, tasks: Iterable[Mapping[str, Any]]) -> Call[Dict[str, Any]]:

@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker program of executors: `python3 -m futured.worker [cpu | io N] [--key FILE]`, a line of the handlers file.
 
-cpu: the process that the daemon knows is a clean hub. It forks a child for each session (an executor), which takes the
-channel over and reads its tasks itself. A task of another session goes back to the hub with what was read behind it,
-and to that session's child. So nobody meets the globals, the modules or the directory of another client. A child that
-dies takes the hub with it, by the same signal, so the daemon says rightly what happened.
+The process that the daemon knows is a clean hub. It forks a child for each session (an executor), which prepares itself
+by the session's init. So nobody meets the globals, the modules, the directory or the arguments of another client.
 
-io: N threads of one process for all sessions. Only the main programs of the sessions are kept apart; modules, directory
-and arguments are those of the process.
+cpu: the child takes the channel over and reads its tasks itself. A task of another session goes back to the hub with
+what was read behind it, and to that session's child. A child that dies takes the hub with it, by the same signal, so
+the daemon says rightly what happened.
 
-Nothing of a call is un-pickled before its signature was found to be of our key.
+io: the hub reads, and gives each message to the child of its session, which runs it in one of N threads and answers on
+the channel itself; a lock keeps two children from writing at once. A child that dies fails its own calls alone.
+
+Nothing of a call or an init is un-pickled before its signature was found to be of our key.
 """
 
 from __future__ import annotations
 
+import array
 import base64
+import concurrent.futures
+import fcntl
 import functools
 import io
+import mmap
 import multiprocessing
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import traceback
 import types
@@ -35,9 +43,11 @@ import futured_worker as sdk
 
 from . import _calls, _functions, _keys
 
-CHILDREN = 4               # that are kept for their sessions
+CHILDREN = {"cpu": 4, "io": 16}    # that are kept for their sessions while they have nothing to do
+INITS = 64                 # of sessions that are kept, as the protocol asks, for children that are forked later
 EXCEPTION_MAX = 24000      # bytes of a pickled exception; a larger one goes as text
 TRACEBACK_MAX = 8000       # characters
+FDS_MAX = 64               # that come with what was read
 Message = Tuple[str, int, Dict[str, str], Any]
 
 
@@ -50,46 +60,61 @@ class _Failure(Exception):
 
 
 class Session:
-    """What one executor has prepared, in this process."""
+    """What one executor has prepared, in this process. `init`: as it came; None: the session has none."""
 
-    def __init__(self, prepared: bytes, is_alone: bool) -> None:
-        self.state: Dict[str, Any] = pickle.loads(prepared)
+    def __init__(self, key: bytes, init: Optional[bytes]) -> None:
+        self.executor = b""
+        self.state: Dict[str, Any] = {}
         self.main: Optional[types.ModuleType] = None
-        self.initialized = threading.local()
         self.failure: Optional[_Failure] = None
+        self._loaded = init is None    # which no call fits
+        self._lock = threading.Lock()
+        self._initialized = threading.local()
+        self._data = b""
         try:
-            self._prepare(is_alone)
-        except BaseException as error:
-            self.failure = _Failure("InitializerFailed", "the main program: %s: %s" % (type(error).__name__, error),
-                                    trace_of(error))
+            if init is not None:
+                _, self.executor, self._data = _calls.decode(key, b"init", init)
+        except _calls.NotOurs as error:
+            self.failure = _Failure("TransportError", str(error))
 
-    def _prepare(self, is_alone: bool) -> None:
-        for path in self.state["path"]:
-            if path not in sys.path:
-                sys.path.append(path)
-        if is_alone:
-            sys.path[:] = self.state["path"] + [p for p in sys.path if p not in self.state["path"]]
-            sys.argv[:] = self.state["argv"]
-            os.chdir(self.state["cwd"])
-            if self.state["authkey"] is not None:
-                multiprocessing.current_process().authkey = self.state["authkey"]
-        self.main = _calls.load_main(self.state)
-        if is_alone and self.main is not None:
-            sys.modules["__main__"] = self.main
+    def check(self, call: _calls.Signed) -> None:
+        """Raises NotOurs when the call is of another executor."""
+        if self.failure is None and (not self.executor or call.executor != self.executor):
+            raise _calls.NotOurs("the call is not of an executor of this session")
 
     def ready(self) -> None:
-        """Runs the initializer, once in each thread; raises _Failure, from then on each time."""
+        """Loads the main program, once, and runs the initializer, once in each thread; raises _Failure, from then on
+        each time."""
         if self.failure is not None:
             raise self.failure
-        if getattr(self.initialized, "done", False) or self.state["initializer"] is None:
+        if getattr(self._initialized, "done", False):
             return
+        what = "the main program: "
         try:
-            function, arguments = _functions.loads(self.state["initializer"], self.main)
-            function(*arguments)
+            with self._lock:
+                if not self._loaded:
+                    self._load()
+            what = ""
+            if self.state.get("initializer") is not None:
+                function, arguments = _functions.loads(self.state["initializer"], self.main)
+                function(*arguments)
         except BaseException as error:
-            self.failure = _Failure("InitializerFailed", "%s: %s" % (type(error).__name__, error), trace_of(error))
+            self.failure = self.failure or _Failure(
+                "InitializerFailed", "%s%s: %s" % (what, type(error).__name__, error), trace_of(error))
             raise self.failure from None
-        self.initialized.done = True
+        self._initialized.done = True
+
+    def _load(self) -> None:
+        self._loaded = True
+        self.state, self._data = pickle.loads(self._data), b""
+        sys.path[:] = self.state["path"] + [p for p in sys.path if p not in self.state["path"]]
+        sys.argv[:] = self.state["argv"]
+        os.chdir(self.state["cwd"])
+        if self.state["authkey"] is not None:
+            multiprocessing.current_process().authkey = self.state["authkey"]
+        self.main = _calls.load_main(self.state)
+        if self.main is not None:
+            sys.modules["__main__"] = self.main
 
 
 def trace_of(error: BaseException) -> str:
@@ -104,22 +129,44 @@ def trace_of(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_MAX else text[:2000] + "\n[…]\n" + text[-TRACEBACK_MAX + 2000:]
 
 
-class CallWorker(sdk._Worker):  # type: ignore[misc]
-    """A worker of the SDK whose tasks are calls."""
+class _Init:
+    """An INIT while it is done, as the SDK's printing and answers know a task."""
 
-    def __init__(self, fd: int, concurrency: int, key: bytes) -> None:
-        super().__init__(fd, concurrency)
-        self.key = key
-        self.sessions: Dict[bytes, Session] = {}
-        self.lock = threading.Lock()
+    def __init__(self, worker: "CallWorker", number: int) -> None:
+        self._worker, self._number = worker, number
+
+
+class CallWorker(sdk._Worker):  # type: ignore[misc]
+    """A worker of the SDK for one session, whose tasks are calls. `init`: of the session."""
+
+    def __init__(self, channel: Any, concurrency: int, key: bytes, init: Optional[bytes]) -> None:
+        super().__init__(channel, concurrency)
+        self.key, self.session = key, Session(key, init)
+
+    def prepare(self, number: int) -> None:
+        """Answers the INIT."""
+        init = _Init(self, number)
+        try:
+            with sdk._printed_by(init):
+                self.session.ready()
+        except _Failure as error:
+            self._failure(init, error)()
+        else:
+            self.channel.write("DONE %d 0" % number)
+
+    def run(self, message: Message) -> None:
+        """Runs a call and answers it."""
+        task = sdk.Task(self, message[1], message[2], message[3])
+        self.running[message[1]] = task
+        self._run(task)
 
     def _done(self, task: Any) -> Callable[[], None]:
-        call = _calls.decode_call(self.key, call_bytes(task.view, task.content_type))
+        call = _calls.decode(self.key, b"call", call_bytes(task.view, task.content_type))
         task.call_mac = call.mac
-        session = self._session(call)
-        session.ready()
+        self.session.check(call)
+        self.session.ready()
         try:
-            function, args, kwargs = _functions.loads(call.call, session.main)
+            function, args, kwargs = _functions.loads(call.data, self.session.main)
         except BaseException as error:
             raise _Failure("TransportError", "the call cannot be un-pickled: %s: %s" % (type(error).__name__, error),
                            trace_of(error)) from None
@@ -129,12 +176,6 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
         data = _calls.encode_end(self.key, call.mac, task.id, pickle.dumps(value, _functions.PROTOCOL))
         answer: Callable[[], None] = self.send("DONE %d %d" % (task._number, len(data)), _calls.RESULT_TYPE, data)
         return answer
-
-    def _session(self, call: _calls.Call) -> Session:
-        with self.lock:
-            if call.session not in self.sessions:
-                self.sessions[call.session] = Session(call.preparation, self.concurrency == 1)
-            return self.sessions[call.session]
 
     def _failure(self, task: Any, error: BaseException) -> Callable[[], None]:
         mac: Optional[bytes] = getattr(task, "call_mac", None)
@@ -171,6 +212,32 @@ def call_bytes(payload: Any, content_type: str) -> bytes:
 
 # ---- a process for each session ----------------------------------------------------------------
 
+
+def _session_of(message: Message) -> str:
+    """The id of the session that the message is about. "": none with an init."""
+    return message[2].get("session", "")
+
+
+class _Hub:
+    """In the process that the daemon knows. One thread. What both lanes have: the children by their sessions, those
+    that were used last behind, and the inits."""
+
+    def __init__(self, channel: Any, key: bytes, lane: str) -> None:
+        self.channel, self.key, self.kept = channel, key, CHILDREN[lane]
+        self.inits: "OrderedDict[str, bytes]" = OrderedDict()
+
+    def greet(self, more: str, ahead: bool) -> None:
+        self.channel.write_hello(" sessions=1" + more + (" memfd=1" if sdk.MEMFD else ""), ahead)
+
+    def remember(self, session: str, init: bytes) -> None:
+        self.inits.pop(session, None)
+        while len(self.inits) >= INITS:
+            self.inits.popitem(last=False)
+        self.inits[session] = init
+
+
+# ---- cpu: the channel goes around --------------------------------------------------------------
+
 _SIZE = struct.Struct("!Q")
 
 
@@ -185,17 +252,24 @@ class _Handed(NamedTuple):
 def _give(sock: socket.socket, message: Message, channel: Any, leaves: bool = False) -> None:
     whole = (message[0], message[1], message[2], bytes(message[3]))
     data = pickle.dumps((whole, channel.take_rest(), leaves))
-    sock.sendall(_SIZE.pack(len(data)) + data)
+    fds, channel.fds[:] = list(channel.fds), []
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sent = sock.sendmsg([_SIZE.pack(len(data))], rights)
+    for fd in fds:
+        os.close(fd)
+    sock.sendall(_SIZE.pack(len(data))[sent:] + data)
 
 
 def _get(sock: socket.socket, channel: Any) -> Optional[_Handed]:
     """Takes the channel over. Blocks; None at the end of the stream."""
-    head = _exactly(sock, _SIZE.size)
-    data = _exactly(sock, _SIZE.unpack(head)[0]) if head else b""
+    head, fds, _, _ = socket.recv_fds(sock, _SIZE.size, FDS_MAX, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    head += _exactly(sock, _SIZE.size - len(head)) if head else b""
+    data = _exactly(sock, _SIZE.unpack(head)[0]) if len(head) == _SIZE.size else b""
     if not data:
         return None
     handed = _Handed(*pickle.loads(data))
     channel.put_back(handed.behind)
+    channel.fds.extend(fds)
     return handed
 
 
@@ -209,29 +283,24 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-def _session_of(message: Message) -> bytes:
-    kind = message[2].get("type", "")
-    try:
-        return _calls.session_of(call_bytes(message[3], kind))
-    except _calls.NotOurs:
-        return b""
-
-
 class _Child:
     """In the child: serves one session, and gives everything else back."""
 
-    def __init__(self, hub: socket.socket, channel: Any, session: bytes, key: bytes) -> None:
-        self.hub, self.session = hub, session
-        self.worker = CallWorker(os.dup(channel.fileno()), 1, key)
-        self.worker.channel = channel
+    def __init__(self, hub: socket.socket, channel: Any, session: str, key: bytes, init: Optional[bytes]) -> None:
+        self.hub, self.id = hub, session
+        self.worker = CallWorker(channel, 1, key, init)
         self.served = 0
 
     def serve(self, message: Message) -> NoReturn:
         channel = self.worker.channel
+        if message[0] == "INIT":
+            self.worker.prepare(message[1])
+            message = channel.read() or _end(0)
         while True:
-            if message[0] == "RUN" and _session_of(message) == self.session and not self._is_spent():
+            if message[0] == "RUN" and _session_of(message) == self.id and not self._is_spent():
                 if "ahead" not in message[2] or channel.takes(message[1]):
-                    self._run(message)
+                    self.served += 1
+                    self.worker.run(message)
                 message = channel.read() or _end(0)
                 continue
             _give(self.hub, message, channel, self._is_spent())
@@ -240,32 +309,31 @@ class _Child:
             message = (_get(self.hub, channel) or _end(0)).message
 
     def _is_spent(self) -> bool:
-        state = self.worker.sessions.get(self.session)
-        most = state.state["max_tasks"] if state is not None else None
+        most = self.worker.session.state.get("max_tasks")
         return most is not None and self.served >= most
 
-    def _run(self, message: Message) -> None:
-        task = sdk.Task(self.worker, message[1], message[2], message[3])
-        self.worker.running[message[1]] = task
-        self.served += 1
-        self.worker._run(task)
 
-
-class Hub:
-    """In the process that the daemon knows: forks children and hands the channel around. One thread."""
+class Hub(_Hub):
+    """On the cpu lane: forks children and hands the channel around."""
 
     def __init__(self, channel: Any, key: bytes) -> None:
-        self.channel, self.key = channel, key
-        self.children: "OrderedDict[bytes, Tuple[int, socket.socket]]" = OrderedDict()
+        super().__init__(channel, key, "cpu")
+        self.children: "OrderedDict[str, Tuple[int, socket.socket]]" = OrderedDict()
 
     def serve(self) -> NoReturn:
-        self.channel.write_hello(" memfd=1" if sdk.MEMFD else "", True)
+        self.greet("", True)
         message: Message = self.channel.read() or _end(0)
         while True:
+            if message[0] not in ("RUN", "INIT"):
+                raise sdk.ProtocolError("unexpected %s" % message[0])
             message = self._hand(_session_of(message), message)
 
-    def _hand(self, session: bytes, message: Message) -> Message:
+    def _hand(self, session: str, message: Message) -> Message:
         """Gives the channel to the child of the session until it comes back with a message of another one."""
+        if message[0] == "INIT":
+            self.remember(session, bytes(message[3]))
+            if session in self.children:
+                self._forget(session)
         if session in self.children:
             self.children.move_to_end(session)
             _give(self.children[session][1], message, self.channel)
@@ -279,13 +347,13 @@ class Hub:
             self._forget(session)
         return back.message
 
-    def _forget(self, session: bytes) -> None:
+    def _forget(self, session: str) -> None:
         pid, sock = self.children.pop(session)
         sock.close()
         os.waitpid(pid, 0)
 
-    def _fork(self, session: bytes, message: Message) -> None:
-        while len(self.children) >= CHILDREN:
+    def _fork(self, session: str, message: Message) -> None:
+        while len(self.children) >= self.kept:
             self._forget(next(iter(self.children)))
         ours, theirs = socket.socketpair()
         sdk._flush()
@@ -295,13 +363,15 @@ class Hub:
                 ours.close()
                 for _, sock in self.children.values():
                     sock.close()
-                _Child(theirs, self.channel, session, self.key).serve(message)
+                _Child(theirs, self.channel, session, self.key, self.inits.get(session)).serve(message)
             except BaseException:
                 traceback.print_exc()
             finally:
                 _end(1)
         theirs.close()
         self.channel.take_rest()  # the child has it
+        while self.channel.fds:
+            os.close(self.channel.fds.pop())
         self.children[session] = (pid, ours)
 
 
@@ -315,6 +385,211 @@ def _die_as(pid: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core is enough
         os.kill(os.getpid(), number)
     _end(os.WEXITSTATUS(status))
+
+
+# ---- io: the hub reads, and children write -----------------------------------------------------
+
+
+class _Turn:
+    """Who may write to the channel: one thread of one process. One that dies meanwhile breaks the channel if it had
+    written a part; the lock goes with it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._threads = fd, threading.Lock()
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: Any) -> None:
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        self._threads.release()
+
+
+class _Answers(sdk._Channel):  # type: ignore[misc]
+    """The channel of a child: it reads what the hub gives, and writes to the daemon."""
+
+    def __init__(self, hub: socket.socket, daemon: Any) -> None:
+        super().__init__(hub.detach())
+        self.out, self.lock = daemon.out, daemon.lock
+
+
+class _Requests(sdk._Channel):  # type: ignore[misc]
+    """The channel of the hub: a large payload stays in its file, for the child to map."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.lock = _Turn(os.memfd_create("futured-turn", os.MFD_CLOEXEC) if sdk.MEMFD else _unnamed_file())
+
+    def _map(self, size: int) -> int:
+        if not self.fds:
+            raise sdk.ProtocolError("a header says fd=1, and no descriptor came")
+        return int(self.fds.pop(0))
+
+
+def _unnamed_file() -> int:
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class _Numbers:
+    """The numbers of the tasks that a child has and has not answered, in memory of both. A place is taken by the hub
+    and cleared by the child; of those that are answered and not cleared there are as many as threads at most."""
+
+    def __init__(self, threads: int) -> None:
+        self._places = memoryview(mmap.mmap(-1, 16 * threads)).cast("Q")
+
+    def add(self, number: int) -> None:
+        self._places[self._places.tolist().index(0)] = number
+
+    def clear(self, number: int) -> None:
+        self._places[self._places.tolist().index(number)] = 0
+
+    def all(self) -> List[int]:
+        return [number for number in self._places.tolist() if number]
+
+
+class _Threads(CallWorker):
+    """In the child: a session, whose calls run in threads."""
+
+    def __init__(self, channel: Any, threads: int, key: bytes, init: Optional[bytes], numbers: _Numbers) -> None:
+        super().__init__(channel, threads, key, init)
+        self.numbers = numbers
+
+    def serve(self) -> NoReturn:
+        pool = concurrent.futures.ThreadPoolExecutor(self.concurrency)
+        while True:
+            message = self.channel.read() or _end(0)
+            if message[0] == "INIT":
+                pool.submit(self._answer, self.prepare, message[1], message[1])
+            elif message[0] == "RUN":
+                pool.submit(self._answer, self.run, message, message[1])
+            else:
+                self._other(*message)
+
+    def _answer(self, function: Callable[[Any], None], what: Any, number: int) -> None:
+        try:
+            function(what)
+        except OSError:
+            _end(0)  # the daemon is gone
+        finally:
+            self.numbers.clear(number)
+
+
+class _Other(NamedTuple):
+    """A child as the hub knows it."""
+
+    pid: int
+    sock: socket.socket        # on which nothing comes but the end
+    numbers: _Numbers
+
+    def give(self, line: bytes, payload: Any) -> None:
+        """A message. An int: the payload is in this file, which is closed here."""
+        if not isinstance(payload, int):
+            self.sock.sendall(line + payload)
+            return
+        try:
+            sent = self.sock.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [payload]))])
+            self.sock.sendall(line[sent:])
+        finally:
+            os.close(payload)
+
+
+class ThreadsHub(_Hub):
+    """On the io lane: gives each message to the child of its session. `threads`: of each child; the daemon gives no
+    more tasks than that in all."""
+
+    def __init__(self, channel: Any, key: bytes, threads: int) -> None:
+        super().__init__(channel, key, "io")
+        self.threads = threads
+        self.children: "OrderedDict[str, _Other]" = OrderedDict()
+        self.poll = select.poll()
+        self.poll.register(channel, select.POLLIN)
+
+    def serve(self) -> NoReturn:
+        self.greet(" concurrency=%d cancel=1" % self.threads, False)
+        while True:
+            if not self.channel.has_rest():
+                ready = {fd for fd, _ in self.poll.poll()}
+                for session in [name for name, child in self.children.items() if child.sock.fileno() in ready]:
+                    self._end_of(session)
+                if self.channel.fileno() not in ready:
+                    continue
+            self._route(self.channel.read() or _end(0))
+
+    def _route(self, message: Message) -> None:
+        verb, number, _, payload = message
+        session = _session_of(message)
+        if verb == "INIT":
+            self.remember(session, _bytes_of(payload))
+            if session in self.children:
+                self._forget(session)
+        if verb in ("RUN", "INIT"):
+            self._child(session).numbers.add(number)
+        else:
+            session = next((name for name, each in self.children.items() if number in each.numbers.all()), "")
+        child = self.children.get(session)
+        if child is not None:  # else the task has just been answered
+            try:
+                child.give(self.channel.line + b"\n", payload)
+            except OSError:
+                self._end_of(session)
+
+    def _child(self, session: str) -> _Other:
+        if session in self.children:
+            self.children.move_to_end(session)
+        else:
+            self._fork(session)
+        return self.children[session]
+
+    def _fork(self, session: str) -> None:
+        idle = [name for name, child in self.children.items() if not child.numbers.all()]
+        for name in idle[:max(0, len(self.children) - self.kept + 1)]:
+            self._forget(name)
+        ours, theirs = socket.socketpair()
+        numbers = _Numbers(self.threads)
+        sdk._flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                for child in self.children.values():
+                    child.sock.close()
+                channel = _Answers(theirs, self.channel)
+                _Threads(channel, self.threads, self.key, self.inits.get(session), numbers).serve()
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                _end(1)
+        theirs.close()
+        self.poll.register(ours, select.POLLIN)
+        self.children[session] = _Other(pid, ours, numbers)
+
+    def _take(self, session: str) -> Tuple[_Other, int]:
+        """Closes the child's socket, by which it ends; gives it and how it ended."""
+        child = self.children.pop(session)
+        self.poll.unregister(child.sock)
+        child.sock.close()
+        return child, os.waitpid(child.pid, 0)[1]
+
+    def _forget(self, session: str) -> None:
+        self._take(session)
+
+    def _end_of(self, session: str) -> None:
+        """The child is gone: so are its calls."""
+        child, status = self._take(session)
+        how = "exited with %d" % os.WEXITSTATUS(status)
+        if os.WIFSIGNALED(status):
+            how = "was killed by %s" % signal.Signals(os.WTERMSIG(status)).name
+        text = ("the process of the session %s" % how).encode("ascii")
+        for number in child.numbers.all():
+            self.channel.write("FAIL %d %d kind=WorkerDied" % (number, len(text)), text)
+
+
+def _bytes_of(payload: Any) -> bytes:
+    if isinstance(payload, int):
+        return os.pread(payload, os.fstat(payload).st_size, 0)
+    return bytes(payload)
 
 
 def _end(status: int) -> NoReturn:
@@ -357,7 +632,7 @@ def main(arguments: List[str]) -> NoReturn:
         sys.stdout, sys.stderr = sdk._Printed(sys.stdout), sdk._Printed(sys.stderr)
         if lane == "cpu":
             Hub(sdk._Channel(fd), key).serve()
-        CallWorker(fd, threads, key).serve()
+        ThreadsHub(_Requests(fd), key, threads).serve()
     except sdk.ProtocolError as error:
         sdk._give_up(error)
     except OSError:
