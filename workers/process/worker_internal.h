@@ -113,8 +113,8 @@ void worker_end_unreported(struct worker_process *w, const char *why);
 /* Gives w the job's RUN, or what comes before it. FUT_ERR_STATE: w takes no sessions; other errors
  * as worker_channel_run. */
 FUT_MUST_CHECK int worker_session_run(struct worker_process *w, struct worker_job *job);
-/* Whether w may be given tasks of the session ahead: it has answered the INIT (NULL: there is none),
- * and runs any number of them. */
+/* Whether w may be given tasks of the session ahead: there is no init (NULL), or w has answered its
+ * INIT and runs any number of them. */
 bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init);
 /* Whether this is the number of an INIT that w has not answered. */
 bool worker_session_awaits(const struct worker_process *w, uint64_t id);
