@@ -1,34 +1,53 @@
 #include "api/text/json_out.h"
 
+#include <string.h>
+
 #include "core/base64.h"
 #include "core/clock.h"
+#include "core/json_quoted.h"
 #include "core/utf8.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
-void json_out_comma(struct buf *b)
+static bool needs_comma(const struct buf *b)
 {
     char last = b->len ? b->data[b->len - 1] : '[';
-    if (last != '{' && last != '[')
+    return last != '{' && last != '[';
+}
+
+void json_out_comma(struct buf *b)
+{
+    if (needs_comma(b))
         buf_putc(b, ',');
 }
 
+/* Every answer has dozens of them: one look at the space for all four pieces. */
 void json_out_key(struct buf *b, const char *key)
 {
-    json_out_comma(b);
-    buf_putc(b, '"');
-    buf_put(b, key, strlen(key));
-    buf_put(b, "\":", 2);
+    size_t n = strlen(key);
+    bool comma = needs_comma(b);
+    buf_reserve(b, n + sizeof(",\"\":"));
+    char *at = b->data + b->len;
+    if (comma)
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, key, n);
+    memcpy(at + n, "\":", sizeof("\":"));
+    b->len = (size_t)(at - b->data) + n + 2;
 }
 
-static bool is_plain(unsigned char c)
+/* Behind the ASCII that stands for itself. */
+static const char *skip_plain(const char *p, const char *end)
 {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+    end = json_quoted_skip_plain(p, end);
+    const char *del = memchr(p, 0x7F, (size_t)(end - p));
+    return del ? del : end;
 }
 
 /* Writes the one character at s that is not plain; returns how many bytes it took. */
-static size_t put_special(struct buf *b, const unsigned char *s, size_t remaining)
+static size_t put_special(struct buf *b, const char *text, size_t remaining)
 {
+    const unsigned char *s = (const unsigned char *)text;
     static const char hex[] = "0123456789abcdef";
     static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
                                    ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
@@ -48,13 +67,12 @@ static size_t put_special(struct buf *b, const unsigned char *s, size_t remainin
 
 void json_out_text(struct buf *b, const char *s, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)s, *end = p + n;
+    const char *p = s, *end = s + n;
     buf_reserve(b, n + 2);
     buf_putc(b, '"');
     while (p < end) {
-        const unsigned char *run = p;
-        while (p < end && is_plain(*p))
-            p++;
+        const char *run = p;
+        p = skip_plain(p, end);
         if (p > run)
             buf_put(b, run, (size_t)(p - run));
         if (p < end)
