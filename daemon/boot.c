@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "daemon/database.h"
 #include "daemon/failure_log.h"
+#include "daemon/nodes.h"
 #include "daemon/schedules.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
@@ -51,6 +52,7 @@ struct boot {
     struct spans *spans; /* NULL: nobody wants them */
     struct scheduler *scheduler;
     struct schedules *schedules;
+    struct nodes *nodes;
     struct api *api;
     bool store_runs, scheduler_runs;
 };
@@ -170,6 +172,16 @@ static void make_schedules(struct boot *b)
     });
 }
 
+static void make_nodes(struct boot *b)
+{
+    b->nodes = nodes_new(&(struct nodes_config){
+        .store = b->store,
+        .catalog = handlers_catalog(b->handlers),
+        .pools = scheduler_view(b->scheduler),
+        .version = FUT_VERSION,
+    });
+}
+
 /* Behind the HTTP side: attempts are told where to find it. */
 static void start_scheduler(struct boot *b)
 {
@@ -249,6 +261,7 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
             spans_listen(b->spans, b->store);
         attach_api(b);
         make_schedules(b);
+        make_nodes(b);
         store_start(b->store);
         b->store_runs = true;
         rc = load_schedules(b, err);
@@ -365,6 +378,7 @@ static void apply_reload(struct boot *b, struct config *cfg, struct handlers *ha
                                               .paused = (unsigned)cfg->paused});
     api_set_catalog(b->api, handlers_catalog(handlers));
     schedules_set_catalog(b->schedules, handlers_catalog(handlers));
+    nodes_set_catalog(b->nodes, handlers_catalog(handlers));
     handlers_free(&b->handlers);
     b->handlers = handlers;
     log_info("reloaded", LOG_INT("workers", cfg->max_workers), LOG_INT("threads", cfg->max_threads),
@@ -462,6 +476,7 @@ static void stop_http(struct boot *b)
 static void close_all(struct boot *b)
 {
     schedules_free(&b->schedules);
+    nodes_free(&b->nodes);
     scheduler_free(&b->scheduler);
     attempt_token_table_free(&b->tokens);
     store_close(&b->store);

@@ -23,7 +23,9 @@
 #ifndef FUT_STORAGE_BACKEND_H
 #define FUT_STORAGE_BACKEND_H
 
+#include "core/sync.h"
 #include "storage/batch.h"
+#include "storage/node.h"
 #include "storage/queue.h"
 #include "storage/schedule.h"
 #include "storage/session.h"
@@ -189,6 +191,15 @@ struct backend_cascade {
     enum backend_cascade_kind kind;
     enum task_state state; /* how it ended */
     uint64_t after;        /* but for an end: those up to this one are dealt with */
+};
+
+/* What this node says of itself (node.h). */
+struct backend_self {
+    struct mutex mu;
+    char *info;                               /* guarded by mu; NULL: nothing yet */
+    uint64_t n_infos;                         /* guarded by mu: so many have been published */
+    void (*load)(void *ctx, struct buf *out); /* guarded by mu, and called with it; NULL */
+    void *ctx;
 };
 
 struct backend_ops {
@@ -407,12 +418,13 @@ struct backend_ops {
      *
      * join: once, when everything is loaded; until then no other node writes. From now on fn is
      * called, on a thread of the backend's, when there may be news, or something to be done for a
-     * node that is no more. */
-    void (*join)(struct backend *b, void (*fn)(void *ctx), void *ctx);
+     * node that is no more. self: what the others are told of this node, until close. */
+    void (*join)(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
     /* What other nodes have committed since the last call, in order; the first thing in a
      * transaction. FUT_ERR_READ_ONLY: the others have given this node up. *out_leads: this is the
-     * node that does what one does for all. */
-    int (*hear)(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads);
+     * node that does what one does for all. *out_is_draining: it is to claim nothing. */
+    int (*hear)(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
+                bool *out_is_draining);
     /* Is there another node that has to be told? As of hear. */
     bool (*has_peers)(const struct backend *b);
     /* What the others hear of this transaction, once. */
@@ -423,6 +435,11 @@ struct backend_ops {
     /* Up to max running tasks of nodes that are no more, with specs but without input. Cheap when
      * there is no such node. */
     int (*abandoned)(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+
+    /* All nodes by name, as of this transaction. */
+    int (*nodes)(struct backend *b, struct store_node_list *o);
+    /* The live node of that name is to claim nothing, or to claim again; FUT_ERR_NOT_FOUND. */
+    int (*node_drain)(struct backend *b, const char *name, bool drains);
 
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/id.h"
@@ -40,6 +41,7 @@ static struct store *store_new(const struct store_config *cfg, const struct back
     cond_init(&s->reader_wake);
     list_init(&s->write_queue);
     list_init(&s->read_queue);
+    nodes_init(s, cfg);
     return s;
 }
 
@@ -67,7 +69,7 @@ bool store_is_url(const char *path)
     return strncmp(path, "postgresql://", 13) == 0 || strncmp(path, "postgres://", 11) == 0;
 }
 
-int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
+static int open_named(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
 {
     const struct backend_ops *ops = find_backend(cfg->backend);
     struct backend *b = NULL;
@@ -98,7 +100,7 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
                         fut_err_name(rc));
     }
     if (ops->join)
-        ops->join(b, on_news, s);
+        ops->join(b, &s->self, on_news, s);
     if (ops->reserve(b, true) == FUT_ERR_NO_SPACE)
         trouble_set(s, FUT_ERR_NO_SPACE);
     if (cfg->listener)
@@ -112,6 +114,17 @@ int store_open(const struct store_config *cfg, struct store **out, struct fut_er
     s->published = s->w.now.stats;
     *out = s;
     return 0;
+}
+
+int store_open(const struct store_config *cfg, struct store **out, struct fut_errbuf *err)
+{
+    char host[STORE_NODE_NAME_MAX + 1] = "";
+    struct store_config named = *cfg;
+    if (!cfg->node || !*cfg->node) {
+        (void)gethostname(host, sizeof(host) - 1);
+        named.node = host;
+    }
+    return open_named(&named, out, err);
 }
 
 void store_listen(struct store *s, store_listener *fn, void *ctx)
@@ -181,6 +194,7 @@ void store_close(struct store **s)
     FUT_ASSERT(!me->is_started);
     writer_release(me);
     me->ops->close(me->backend);
+    nodes_release(me);
     cond_destroy(&me->writer_wake);
     cond_destroy(&me->reader_wake);
     mutex_destroy(&me->mu);

@@ -28,6 +28,7 @@
 #include "core/heap.h"
 #include "core/list.h"
 #include "storage/batch.h"
+#include "storage/node.h"
 #include "storage/queue.h"
 #include "storage/results.h"
 #include "storage/schedule.h"
@@ -141,6 +142,8 @@ struct request {
         struct store_limit_close limit_close;
         struct store_limit_list limit_list;
         struct store_find_circle find_circle;
+        struct store_node_list node_list;
+        struct store_node_drain node_drain;
     } op;
     void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
     struct task task;                   /* the future in hand; released with the request */

@@ -7,6 +7,7 @@
 #include "api/http/shared.h"
 #include "api/text/json_out.h"
 #include "core/mem.h"
+#include "storage/node.h"
 
 /* ---- health ---------------------------------------------------------------------------------- */
 
@@ -50,7 +51,11 @@ void admin_readyz(struct request *r)
         request_problem(r, &p);
         return;
     }
-    buf_puts(&r->out, "{\"status\":\"ready\"}");
+    buf_putc(&r->out, '{');
+    json_out_str(&r->out, "status", "ready");
+    if (store_is_draining(r->api->cfg.store))
+        json_out_bool(&r->out, "draining", true);
+    buf_putc(&r->out, '}');
     request_reply_json(r, 200);
 }
 

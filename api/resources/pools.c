@@ -7,6 +7,7 @@
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
+#include "api/resources/nodes.h"
 #include "api/resources/settings.h"
 #include "api/resources/waiting_for.h"
 #include "api/text/json_in.h"
@@ -138,19 +139,77 @@ static void look(const struct request *r, struct pool_stats *pools, struct store
     store_stats(r->api->cfg.store, store);
 }
 
-void pools_get(struct request *r)
+/* The lanes of all nodes together: slots, and attempts that run. */
+struct sums {
+    uint64_t slots[LANE_COUNT], running[LANE_COUNT];
+};
+
+static void write_node(struct buf *b, const struct store_node *n, struct sums *sums)
 {
+    json_t *load = node_load(n);
+    for_each_lane (l) {
+        struct node_lane of_node = node_lane_of(load, l);
+        sums->slots[l] += of_node.slots;
+        sums->running[l] += of_node.running;
+    }
+    json_out_comma(b);
+    buf_putc(b, '{');
+    json_out_str(b, "name", n->name);
+    json_out_str(b, "state", node_state(n));
+    node_write_lanes(b, load);
+    buf_putc(b, '}');
+    json_decref(load);
+}
+
+static void write_sums(struct buf *b, const struct sums *sums)
+{
+    json_out_key(b, "all");
+    buf_putc(b, '{');
+    for_each_lane (l) {
+        json_out_key(b, lane_name(l));
+        buf_putc(b, '{');
+        json_out_uint(b, "slots", sums->slots[l]);
+        json_out_uint(b, "running", sums->running[l]);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, '}');
+}
+
+/* Without the other nodes while the database does not tell of them. */
+static void write_all(struct request *r)
+{
+    const struct store_node_list *nodes = &r->op.node_list;
     struct pool_stats pools;
     struct store_stats store;
+    struct sums sums = {{0}, {0}};
+    look(r, &pools, &store);
     buf_puts(&r->out, "{\"pools\":[");
-    if (r->api->cfg.pools.read) {
-        look(r, &pools, &store);
-        for_each_lane (l) {
-            json_out_comma(&r->out);
-            write_pool(&r->out, l, &pools, &store);
-        }
+    for_each_lane (l) {
+        json_out_comma(&r->out);
+        write_pool(&r->out, l, &pools, &store);
     }
-    buf_puts(&r->out, "]}");
+    buf_putc(&r->out, ']');
+    if (nodes->op.rc == 0) {
+        json_out_key(&r->out, "nodes");
+        buf_putc(&r->out, '[');
+        for (size_t i = 0; i < nodes->n; i++) {
+            if (nodes->nodes[i].is_live)
+                write_node(&r->out, &nodes->nodes[i], &sums);
+        }
+        buf_putc(&r->out, ']');
+        write_sums(&r->out, &sums);
+    }
+    buf_putc(&r->out, '}');
+    request_reply_json(r, 200);
+}
+
+void pools_get(struct request *r)
+{
+    if (r->api->cfg.pools.read) {
+        nodes_read(r, write_all);
+        return;
+    }
+    buf_puts(&r->out, "{\"pools\":[]}");
     request_reply_json(r, 200);
 }
 

@@ -90,6 +90,8 @@ void handler_list_patch(struct request *r); /* PATCH /v1/handlers/{name} */
 void pools_get(struct request *r);          /* GET /v1/pools */
 void pools_patch(struct request *r);        /* PATCH /v1/pools/{lane} */
 void pools_workers(struct request *r);      /* GET /v1/workers */
+void nodes_list(struct request *r);         /* GET /v1/nodes */
+void nodes_patch(struct request *r);        /* PATCH /v1/nodes/{name} */
 void history_get(struct request *r);        /* GET /v1/history */
 void admin_root(struct request *r);         /* GET / */
 void stats_get(struct request *r);          /* GET /v1/stats */

@@ -6,6 +6,7 @@
 #include "api/text/json_out.h"
 #include "api/text/problem.h"
 #include "core/mem.h"
+#include "storage/node.h"
 #include "storage/queue.h"
 
 struct reason {
@@ -78,6 +79,12 @@ static bool is_draining(const struct task *t, const struct waiting_scene *s)
 {
     (void)t;
     return s->is_draining;
+}
+
+static bool is_drained(const struct task *t, const struct waiting_scene *s)
+{
+    (void)t;
+    return store_is_draining(s->store);
 }
 
 static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
@@ -365,6 +372,9 @@ static const struct reason reasons[] = {
     {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
     {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
      write_nothing},
+    {"node_draining",
+     "This daemon is drained and starts nothing until it is told to go on; others may start it.",
+     is_drained, write_lane},
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
     {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
      write_pause},

@@ -54,6 +54,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_NO_CHECKPOINT] = {404, "no_checkpoint", "The future has no checkpoint"},
     [PROBLEM_UNKNOWN_HANDLER] = {404, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_HANDLER_NAME] = {422, "unknown_handler", "There is no such handler"},
+    [PROBLEM_UNKNOWN_NODE] = {404, "unknown_node", "There is no such node"},
     [PROBLEM_UNKNOWN_POOL] = {404, "unknown_pool", "There is no such pool"},
     [PROBLEM_UNKNOWN_SCHEDULE] = {404, "unknown_schedule", "There is no such schedule"},
     [PROBLEM_UNKNOWN_PROBLEM] = {404, "unknown_problem", "There is no such problem"},

@@ -19,6 +19,7 @@ static const struct kind {
     {"QUEUE", "/v1/queues?limit=1000", "queues", "name", "weight"},
     {"NAME", "/v1/queues?limit=1000", "queues", "name", "weight"},
     {"SCHEDULE", "/v1/schedules?limit=1000", "schedules", "name", "next_at"},
+    {"NODE", "/v1/nodes", "nodes", "name", "state"},
     {"LIMIT", "/v1/limits", "limits", "name", "max_running"},
     {"ID", "/v1/futures?limit=100", "futures", "id", "handler"},
     {"BATCH", "/v1/batches?limit=1000", "batches", "id", "created_at"},

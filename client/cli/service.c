@@ -1,5 +1,5 @@
 /* service: the commands that look at the daemon and steer it: pools, queues, limits, schedules,
- * pause, resume, purge, workers, handlers, stats. */
+ * nodes, pause, resume, purge, workers, handlers, stats. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,11 +153,12 @@ static int run_now(struct cli *c, int argc, char **argv)
     return code;
 }
 
-static int pause_schedules(struct cli *c, int argc, char **argv, const char *body)
+/* Changes what is called so below the path, one after the other. */
+static int patch_each(struct cli *c, const char *below, int argc, char **argv, const char *body)
 {
     int code = CLI_OK;
     for (int i = 0; i < argc; i++) {
-        char *path = cli_path(c, "/v1/schedules/", argv[i], "");
+        char *path = cli_path(c, below, argv[i], "");
         json_t *answer =
             cli_ask(c,
                     &(struct remote_request){
@@ -173,12 +174,12 @@ static int pause_schedules(struct cli *c, int argc, char **argv, const char *bod
 
 static int pause_schedule(struct cli *c, int argc, char **argv)
 {
-    return pause_schedules(c, argc, argv, "{\"paused\":true}");
+    return patch_each(c, "/v1/schedules/", argc, argv, "{\"paused\":true}");
 }
 
 static int resume_schedule(struct cli *c, int argc, char **argv)
 {
-    return pause_schedules(c, argc, argv, "{\"paused\":false}");
+    return patch_each(c, "/v1/schedules/", argc, argv, "{\"paused\":false}");
 }
 
 static int run_schedules(struct cli *c, int argc, char **argv)
@@ -189,6 +190,35 @@ static int run_schedules(struct cli *c, int argc, char **argv)
                                                 {"resume", 1, -1, resume_schedule},
                                                 {0}};
     return cli_act(c, actions, argc ? show_schedule : list_schedules, argc ? 1 : 0, argc, argv);
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+static int list_nodes(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_column columns[] = {{"NAME", "name"},         {"STATE", "state"},
+                                                {"VERSION", "version"},   {"LANES", "lanes"},
+                                                {"LOAD", "load_average"}, {"STARTED", "started_at"},
+                                                {"SEEN", "seen_at"}};
+    (void)argc, (void)argv;
+    return cli_list(c, "/v1/nodes", "nodes", columns, FUT_COUNT(columns));
+}
+
+static int drain_nodes(struct cli *c, int argc, char **argv)
+{
+    return patch_each(c, "/v1/nodes/", argc, argv, "{\"draining\":true}");
+}
+
+static int resume_nodes(struct cli *c, int argc, char **argv)
+{
+    return patch_each(c, "/v1/nodes/", argc, argv, "{\"draining\":false}");
+}
+
+static int run_nodes(struct cli *c, int argc, char **argv)
+{
+    static const struct cli_action actions[] = {
+        {"drain", 1, -1, drain_nodes}, {"resume", 1, -1, resume_nodes}, {0}};
+    return cli_act(c, actions, list_nodes, 0, argc, argv);
 }
 
 /* ---- pause and resume ------------------------------------------------------------------------ */
@@ -265,6 +295,9 @@ const struct cli_command cli_service_commands[] = {
      1, -1, run_pause},
     {"resume", "NAME...", "go on with what is paused", resume_options, 1, -1, run_resume},
     {"purge", "QUEUE", "cancel what waits in a queue", purge_options, 1, 1, run_purge},
+    {"nodes", "[drain|resume] [NODE...]",
+     "list the daemons that share the database; or some start nothing new, or go on", NULL, 0, -1,
+     run_nodes},
     {"workers", "", "list the worker processes", NULL, 0, 0, run_workers},
     {"handlers", "", "list what can be run", NULL, 0, 0, run_handlers},
     {"stats", "", "print the daemon's numbers", NULL, 0, 0, run_stats},

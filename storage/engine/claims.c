@@ -45,7 +45,7 @@ int claims_find(struct store *s, const struct line *line, struct store_claim **o
     struct line *next = NULL;
     uint64_t n;
     *out = NULL;
-    if (!turns_may_start(line) || turns_are_limited(line))
+    if (!turns_may_start(line) || turns_are_limited(line) || s->w.is_draining)
         return 0;
     for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
         if (!turns_wants(claim_at(i), line->group->handler->name))
@@ -198,7 +198,7 @@ int claims_serve(struct store *s)
     FUT_MUST(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
     int rc = 0;
     for_each_lane (lane) {
-        struct list_node *next, *i = list_first(&s->w.parked[lane]);
+        struct list_node *next, *i = s->w.is_draining ? NULL : list_first(&s->w.parked[lane]);
         for (; rc == 0 && i && turns_has_any(&s->w.lines, lane); i = next) {
             next = list_next(&s->w.parked[lane], i);
             rc = serve(s, claim_at(i), &move);

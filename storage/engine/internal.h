@@ -83,6 +83,7 @@ struct writer {
     unsigned next_init;
     int no_txn_rc; /* where nodes share the store: why this batch can have no transaction */
     struct backend_next fresh_next; /* as next, of this transaction alone */
+    atomic_bool is_draining;        /* this node claims nothing */
     bool leads;     /* does what one node does for all: retention, bulks, cancels of batches */
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
@@ -144,6 +145,9 @@ struct store {
     struct thread_probe probe;        /* of the writer */
     struct store_op probe_op;
 
+    char *node_name;
+    struct backend_self self; /* what this node says of itself */
+
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];
     struct writer w;
 };
@@ -168,6 +172,13 @@ FUT_MUST_CHECK int writer_recover(struct store *s, const struct store_config *cf
 FUT_MUST_CHECK int news_hear(struct store *s);
 /* Tells the other nodes what this transaction does; the last thing before its commit. */
 FUT_MUST_CHECK int news_tell(struct store *s);
+
+/* ---- nodes.c ----------------------------------------------------------------------------------
+ */
+
+/* The part of a new store that the nodes are told of; nodes_release frees. */
+void nodes_init(struct store *s, const struct store_config *cfg);
+void nodes_release(struct store *s);
 
 /* ---- housekeeping.c: steps of the writer that no operation asks for ----------------------------
  */

@@ -449,13 +449,15 @@ int news_hear(struct store *s)
 {
     struct hearing h = {.s = s};
     struct writer *w = &s->w;
-    bool leads = true;
+    bool leads = true, is_draining = false;
     w->fresh_next = (struct backend_next){INT64_MAX, INT64_MAX, INT64_MAX};
-    int rc = s->ops->hear(s->backend, hear_one, &h, &leads);
+    int rc = s->ops->hear(s->backend, hear_one, &h, &leads, &is_draining);
     if (rc == 0)
         rc = follow_flags(s, h.flags);
     limit_set_committed(&w->limits);
     follow_leader(w, leads);
+    if (rc == 0)
+        atomic_store_explicit(&w->is_draining, is_draining, memory_order_relaxed);
     if (h.n && s->is_started) {
         for (size_t i = 0; i < s->n_listeners; i++)
             s->listeners[i].fn(s->listeners[i].ctx, h.changes, h.n);

@@ -1,7 +1,6 @@
 /* backend: the PostgreSQL backend: one writing connection, one reading connection per reader, and a
  * lock of the session that refuses a second daemon. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
@@ -50,21 +49,12 @@ static int look_for_rarities(struct backend *b, struct fut_errbuf *err)
     return rc;
 }
 
-static char *name_node(const struct store_config *cfg)
-{
-    char host[256] = "";
-    if (cfg->node && *cfg->node)
-        return xstrdup(cfg->node);
-    (void)gethostname(host, sizeof(host) - 1);
-    return xstrdup(host);
-}
-
 static int backend_open(const struct store_config *cfg, struct backend **out,
                         struct fut_errbuf *err)
 {
     struct backend *b = xnew(struct backend);
     b->url = xstrdup(cfg->path);
-    b->node = name_node(cfg);
+    b->node = xstrdup(cfg->node);
     b->c.url = b->url;
     b->c.settings = settings;
     int rc = postgres_connect_first(&b->c, err);
@@ -214,6 +204,8 @@ const struct backend_ops backend_postgres = {
     .tell = postgres_tell,
     .forget = postgres_forget_of,
     .abandoned = postgres_abandoned,
+    .nodes = postgres_nodes,
+    .node_drain = postgres_node_drain,
     .reader_open = postgres_reader_open,
     .reader_close = postgres_reader_close,
     .get = postgres_get,

@@ -212,9 +212,12 @@ void postgres_ahead_clear(struct backend *b);
 struct postgres_node;
 /* Every LEASE the node must have said that it lives; by then the others give it up. */
 #define POSTGRES_LEASE_MS 10000
-/* The methods join, hear, has_peers, tell, forget and abandoned of backend.h. */
-void postgres_join(struct backend *b, void (*fn)(void *ctx), void *ctx);
-int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads);
+/* The methods join, hear, has_peers, tell, forget, abandoned, nodes and node_drain of backend.h. */
+void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
+int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
+                  bool *out_is_draining);
+int postgres_nodes(struct backend *b, struct store_node_list *o);
+int postgres_node_drain(struct backend *b, const char *name, bool drains);
 bool postgres_has_peers(const struct backend *b);
 int postgres_tell(struct backend *b, const void *bytes, size_t len);
 void postgres_forget_of(struct backend *b, int64_t line, uint64_t key);

@@ -23,6 +23,7 @@
 
 struct postgres_node {
     struct backend *b;
+    struct backend_self *self; /* from join on */
     struct postgres_conn c;
     void (*on_news)(void *ctx);
     void *news_ctx;
@@ -43,6 +44,7 @@ struct postgres_node {
     atomic_bool has_abandoned; /* a node may have gone, with tasks that ran there */
     atomic_llong seen;         /* the latest news that the writer has heard or told */
     unsigned beats;
+    uint64_t published; /* so many infos of its own the row has had */
 };
 
 static const char settings[] =
@@ -113,11 +115,32 @@ static int64_t up_ms(const struct backend *b)
 static int say(struct postgres_conn *c, struct postgres_node *n, int64_t *out_sent_mono_ms,
                PGresult **r)
 {
+    struct buf load = BUF_INIT;
+    mutex_lock(&n->self->mu);
+    if (n->self->load)
+        n->self->load(n->self->ctx, &load);
+    mutex_unlock(&n->self->mu);
     *out_sent_mono_ms = clock_mono_ms();
-    return postgres_ask(c, P_BEAT,
-                        PG_VALUES(v_int(n->b->boot), v_int(up_ms(n->b)),
-                                  v_int(atomic_load(&n->seen)), v_int(POSTGRES_LEASE_MS)),
-                        r);
+    int rc =
+        postgres_ask(c, P_BEAT,
+                     PG_VALUES(v_int(n->b->boot), v_int(up_ms(n->b)), v_int(atomic_load(&n->seen)),
+                               v_int(POSTGRES_LEASE_MS), v_text(load.data)),
+                     r);
+    buf_release(&load);
+    return rc;
+}
+
+/* What it says of itself, when that has changed. */
+static void publish(struct postgres_node *n)
+{
+    struct backend_self *self = n->self;
+    mutex_lock(&self->mu);
+    uint64_t number = self->n_infos;
+    char *info = number != n->published ? xstrdup(self->info) : NULL;
+    mutex_unlock(&self->mu);
+    if (info && postgres_run(&n->c, P_PUBLISH, PG_VALUES(v_int(n->b->boot), v_text(info))) == 0)
+        n->published = number;
+    free(info);
 }
 
 static void beat(struct postgres_node *n)
@@ -186,6 +209,7 @@ static void *speak(void *node)
             (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
         if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
             beat(n);
+            publish(n);
             next_mono_ms = clock_mono_ms() + BEAT_MS;
         }
         if (postgres_is_connected(&n->c))
@@ -235,10 +259,11 @@ int postgres_node_begin(struct backend *b, const struct store_config *cfg, struc
 }
 
 /* Says that it lives before others may write, so that these know its uptime. */
-void postgres_join(struct backend *b, void (*fn)(void *ctx), void *ctx)
+void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx)
 {
     struct postgres_node *n = b->member;
     PGresult *r;
+    n->self = self;
     n->on_news = fn;
     n->news_ctx = ctx;
     n->alive_ms = clock_mono_ms();
@@ -306,17 +331,20 @@ static int hear_one(struct backend *b, const PGresult *r, int row, backend_news_
 }
 
 /* The row without news tells of the nodes. */
-static int hear_nodes(struct backend *b, const PGresult *r, int row, bool *out_leads)
+static int hear_nodes(struct backend *b, const PGresult *r, int row, bool *out_leads,
+                      bool *out_is_draining)
 {
     b->has_peers = postgres_int(r, row, 1) > 1;
     *out_leads = postgres_int(r, row, 2) == b->boot;
+    *out_is_draining = postgres_int(r, row, 5) != 0;
     if (postgres_int(r, row, 3) != 0)
         return 0;
     b->broken = true;
     return FUT_ERR_READ_ONLY;
 }
 
-int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads)
+int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
+                  bool *out_is_draining)
 {
     PGresult *r;
     int rc = postgres_ask(&b->c, P_NEWS,
@@ -324,8 +352,8 @@ int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_l
     if (rc != 0)
         return rc;
     for (int i = 0; rc == 0 && i < PQntuples(r); i++)
-        rc =
-            postgres_is_null(r, i, 4) ? hear_nodes(b, r, i, out_leads) : hear_one(b, r, i, fn, ctx);
+        rc = postgres_is_null(r, i, 4) ? hear_nodes(b, r, i, out_leads, out_is_draining)
+                                       : hear_one(b, r, i, fn, ctx);
     PQclear(r);
     return rc;
 }
@@ -370,6 +398,56 @@ void postgres_forget_of(struct backend *b, int64_t line, uint64_t key)
         postgres_forget(b, key);
     if (!line && !key)
         b->cancel_key = 0;
+}
+
+/* ---- all nodes: the writer thread -------------------------------------------------------------
+ */
+
+static char *copy_text(const PGresult *r, int row, int column)
+{
+    const char *text = postgres_text(r, row, column);
+    return text ? xstrdup(text) : NULL;
+}
+
+static struct store_node read_node(const struct backend *b, const PGresult *r, int row)
+{
+    struct store_node n = {.number = postgres_int(r, row, 0),
+                           .is_live = postgres_int(r, row, 2) != 0,
+                           .is_draining = postgres_int(r, row, 3) != 0,
+                           .is_busy = postgres_int(r, row, 4) != 0,
+                           .seen_wall_ms = postgres_int(r, row, 5),
+                           .info = copy_text(r, row, 6),
+                           .load = copy_text(r, row, 7)};
+    (void)snprintf(n.name, sizeof(n.name), "%s", postgres_text(r, row, 1));
+    n.is_self = n.number == b->boot;
+    n.until_wall_ms = n.is_live ? n.seen_wall_ms + POSTGRES_LEASE_MS : 0;
+    return n;
+}
+
+int postgres_nodes(struct backend *b, struct store_node_list *o)
+{
+    PGresult *r;
+    int rc =
+        postgres_ask(&b->c, P_NODES, PG_VALUES(v_int(TASK_RUNNING), v_int(STORE_NODE_GONE_MS)), &r);
+    if (rc != 0)
+        return rc;
+    o->nodes = xcalloc((size_t)PQntuples(r) + 1, sizeof(*o->nodes));
+    for (int i = 0; i < PQntuples(r); i++)
+        o->nodes[o->n++] = read_node(b, r, i);
+    PQclear(r);
+    return 0;
+}
+
+/* Another node looks when it is called, with what its transaction hears. */
+int postgres_node_drain(struct backend *b, const char *name, bool drains)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_DRAIN, PG_VALUES(v_text(name), v_int(drains)), &r);
+    if (rc != 0)
+        return rc;
+    rc = PQntuples(r) == 1 ? 0 : FUT_ERR_NOT_FOUND;
+    PQclear(r);
+    return rc;
 }
 
 /* ---- nodes that are no more -------------------------------------------------------------------

@@ -162,6 +162,10 @@ static const char *const migrations[][MIGRATION_PARTS] = {
         "CREATE TABLE news (n int8 PRIMARY KEY, body bytea NOT NULL)"
         "  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"
         "  autovacuum_vacuum_cost_delay = 0);",
+    },
+    {
+        "ALTER TABLE boots ADD COLUMN is_draining bool NOT NULL DEFAULT false,"
+        "  ADD COLUMN info text, ADD COLUMN load text;",
     }};
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

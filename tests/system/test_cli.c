@@ -132,6 +132,13 @@ static const struct {
     {"id=$(future submit slow); until future get $id | grep -q running; do :; done; future pause "
      "default -w 0.1",
      4, NULL, "1 tasks of default still run."},
+    {"n=$(future nodes | cut -f1); future nodes drain $n; future nodes | cut -f2; future submit "
+     "echo "
+     "1 >id; future get $(cat id) | grep -c node_draining; future nodes resume $n; future wait "
+     "$(cat id); future nodes | cut -f2",
+     0, "drained\n1\n", "running\n"},
+    {"future nodes drain nobody", 5, NULL, "No live node is called"},
+    {"future nodes nobody", 2, NULL, "nothing that this command does"},
     {"future pause io -w 1", 2, NULL, "--wait is for queues and handlers"},
     {"future queues nobody", 5, NULL, "No queue is called"},
     {"future handlers", 0, "wc\texec\tcpu\t", NULL},

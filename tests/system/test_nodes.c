@@ -194,6 +194,79 @@ START_TEST(test_nodes_take_over_from_one_that_stands_still)
 }
 END_TEST
 
+static void drain(int asked, int node, const char *json)
+{
+    char *path = text_printf("/v1/nodes/node-%d", node);
+    struct http_reply r =
+        http_call(url_of(asked),
+                  &(struct http_request){
+                      .method = "PATCH", .path = path, .body = json, .body_len = strlen(json)});
+    ck_assert_int_eq(r.status, 200);
+    http_reply_release(&r);
+    free(path);
+}
+
+struct wanted {
+    int asked, node;
+    const char *state;
+};
+
+/* So the node stands in the list of the one that is asked. */
+static bool is_so(void *ctx)
+{
+    const struct wanted *w = ctx;
+    char *name = text_printf("node-%d", w->node);
+    struct http_reply r = api_get(url_of(w->asked), "/v1/nodes");
+    const json_t *all = json_object_get(r.json, "nodes");
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *n = json_array_get(all, i);
+        found = found || (strcmp(api_str(n, "name"), name) == 0 &&
+                          strcmp(api_str(n, "state"), w->state) == 0);
+    }
+    http_reply_release(&r);
+    free(name);
+    return found;
+}
+
+static void expect_state(int asked, int node, const char *state)
+{
+    struct wanted w = {asked, node, state};
+    ck_assert_msg(wait_until(is_so, &w, WAIT_LONG_MS), "node-%d is never %s", node, state);
+}
+
+/* What runs on a node that is drained goes on there, nothing else starts there, and the other nodes
+ * run the rest, also what is submitted to it. */
+START_TEST(test_nodes_drain)
+{
+    char slow[ID_TEXT_SIZE], id[ID_TEXT_SIZE];
+    int node = submit_slow(slow), other = (node + 1) % NODES;
+    expect_state(other, node, "running");
+    drain(other, node, "{\"draining\":true}");
+    expect_state(node, node, "draining");
+    for (int i = 0; i < 2 * NODES; i++) {
+        api_submit(url_of(node), NAP, id);
+        api_expect_end(url_of(node), id, "succeeded", "");
+    }
+    drain(node, other, "{\"draining\":true}");
+    drain(node, (node + 2) % NODES, "{\"draining\":true}"); /* the last */
+    api_submit(url_of(other), TASK, id);
+    json_decref(api_wait_text(url_of(other), id, "waiting_for.code", "node_draining"));
+    ck_assert_int_eq(runs_on(slow), node);
+    ck_assert_int_eq(api_cancel(url_of(other), slow), 200);
+    expect_state(other, node, "drained");
+    drain(other, node, "{\"draining\":false}");
+    expect_state(other, node, "running");
+    api_expect_end(url_of(other), id, "succeeded", "");
+    daemon_stop(nodes[other]);
+    expect_state(node, other, "gone");
+    daemon_start(nodes[other]);
+    expect_state(node, other, "running"); /* the drain was of its life before */
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
@@ -201,5 +274,6 @@ int main(void)
     tcase_add_test(t, test_nodes_cancel_wherever_it_runs);
     tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
+    tcase_add_test(t, test_nodes_drain);
     return suite_run_cases("nodes", t, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/node.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/chance.h"
 #include "tests/support/database.h"
@@ -136,6 +137,59 @@ START_TEST(test_nodes_claim_what_another_one_took)
     ck_assert_int_eq(fixture_get(&nodes[0], id, &t), 0);
     ck_assert_int_eq(t.state, TASK_SUCCEEDED);
     task_release(&t);
+    end();
+}
+END_TEST
+
+/* By another node: from the answer on it claims nothing, and goes on as soon as it is told. */
+START_TEST(test_nodes_drain_another_one)
+{
+    struct task t, none;
+    struct store_node_drain o = {.name = "second", .drains = true};
+    begin();
+    struct fixture_parked p = {.o = {.lane = LANE_IO, .max = 1, .tasks = &t}};
+    fixture_park(&nodes[1], &p);
+    ck_assert_int_eq(fixture_do(&nodes[0], &store_verb_node_drain, &o.op), 0);
+    struct task_id id = submit(0, NULL, NULL);
+    ck_assert_int_eq(fixture_recall(&nodes[1], LANE_IO), 0);
+    fixture_join(&p);
+    ck_assert_uint_eq(p.o.n, 0);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &none), 0);
+    struct fixture_parked again = {.o = {.lane = LANE_IO, .max = 1, .tasks = &t}};
+    fixture_park(&nodes[1], &again);
+    o = (struct store_node_drain){.name = "second"};
+    ck_assert_int_eq(fixture_do(&nodes[0], &store_verb_node_drain, &o.op), 0);
+    fixture_join(&again);
+    ck_assert(id_equal(t.spec->id, id));
+    finish(1, &t);
+    end();
+}
+END_TEST
+
+static bool lists(int node, const char *name, bool is_live)
+{
+    struct store_node_list o = {.n = 0};
+    size_t found = 0;
+    ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_node_list, &o.op), 0);
+    for (size_t i = 0; i < o.n; i++)
+        found += strcmp(o.nodes[i].name, name) == 0 && o.nodes[i].is_live == is_live;
+    store_node_list_release(&o);
+    ck_assert_uint_le(found, 1);
+    return found == 1;
+}
+
+START_TEST(test_nodes_list_each_other)
+{
+    begin();
+    for (int i = 0; i < 2; i++) {
+        ck_assert(lists(i, "first", true));
+        ck_assert(lists(i, "second", true));
+    }
+    fixture_stop(&nodes[1]);
+    ck_assert(lists(0, "second", false));
+    open_node(1, "second");
+    ck_assert(lists(0, "second", true));
+    ck_assert(!lists(0, "second", false));
     end();
 }
 END_TEST
@@ -371,6 +425,8 @@ int main(void)
 {
     const struct suite_row rows[] = {
         {test_nodes_claim_what_another_one_took, 0},
+        {test_nodes_drain_another_one, 0},
+        {test_nodes_list_each_other, 0},
         {test_nodes_stop_what_another_one_cancels, 0},
         {test_nodes_share_limits, 0},
         {test_nodes_share_pauses, 0},

@@ -1,0 +1,126 @@
+/* nodes: what a node says of itself, which nodes there are, and how one is drained. Where nobody
+ * shares the store this daemon is the only node. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "storage/engine/internal.h"
+#include "storage/node.h"
+
+/* ---- this one -------------------------------------------------------------------------------- */
+
+void nodes_init(struct store *s, const struct store_config *cfg)
+{
+    mutex_init(&s->self.mu);
+    s->node_name = xstrdup(cfg->node);
+}
+
+void nodes_release(struct store *s)
+{
+    free(s->self.info);
+    free(s->node_name);
+    mutex_destroy(&s->self.mu);
+}
+
+bool store_is_shared(const struct store *s)
+{
+    return s->ops->hear != NULL;
+}
+
+bool store_is_draining(const struct store *s)
+{
+    return atomic_load_explicit(&s->w.is_draining, memory_order_relaxed);
+}
+
+void store_publish(struct store *s, const char *info)
+{
+    mutex_lock(&s->self.mu);
+    free(s->self.info);
+    s->self.info = xstrdup(info);
+    s->self.n_infos++;
+    mutex_unlock(&s->self.mu);
+}
+
+void store_watch_load(struct store *s, void (*fn)(void *ctx, struct buf *out), void *ctx)
+{
+    mutex_lock(&s->self.mu);
+    s->self.load = fn;
+    s->self.ctx = ctx;
+    mutex_unlock(&s->self.mu);
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+static void prepare_list(struct store_op *op)
+{
+    struct store_node_list *o = FUT_CONTAINER(op, struct store_node_list, op);
+    o->nodes = NULL;
+    o->n = 0;
+}
+
+void store_node_list_release(struct store_node_list *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        free(o->nodes[i].info);
+        free(o->nodes[i].load);
+    }
+    free(o->nodes);
+    o->nodes = NULL;
+    o->n = 0;
+}
+
+static void list_self(struct store *s, struct store_node_list *o)
+{
+    struct backend_self *self = &s->self;
+    struct store_node *n = o->nodes = xnew(struct store_node);
+    struct buf load = BUF_INIT;
+    o->n = 1;
+    (void)snprintf(n->name, sizeof(n->name), "%s", s->node_name);
+    n->is_self = n->is_live = true;
+    n->is_draining = store_is_draining(s);
+    for_each_lane (lane)
+        n->is_busy = n->is_busy || txn_live(s, lane, TASK_RUNNING);
+    n->seen_wall_ms = clock_wall_ms();
+    mutex_lock(&self->mu);
+    n->info = self->info ? xstrdup(self->info) : NULL;
+    if (self->load)
+        self->load(self->ctx, &load);
+    mutex_unlock(&self->mu);
+    n->load = load.len ? xstrdup(load.data) : NULL;
+    buf_release(&load);
+}
+
+static int write_list(struct store *s, struct store_op *op)
+{
+    struct store_node_list *o = FUT_CONTAINER(op, struct store_node_list, op);
+    if (s->ops->nodes) {
+        int rc = txn_begin(s);
+        return rc == 0 ? s->ops->nodes(s->backend, o) : rc;
+    }
+    list_self(s, o);
+    return 0;
+}
+
+const struct store_verb store_verb_node_list = {
+    .prepare = prepare_list, .write = write_list, .uses_reserve = true, .is_refusable = true};
+
+/* ---- draining -------------------------------------------------------------------------------- */
+
+/* Where nodes share the store each hears of it with its next transaction, also this one, if this
+ * transaction fails. */
+static int write_drain(struct store *s, struct store_op *op)
+{
+    const struct store_node_drain *o = FUT_CONTAINER(op, struct store_node_drain, op);
+    bool is_self = strcmp(o->name, s->node_name) == 0;
+    int rc = s->ops->node_drain ? txn_begin(s) : is_self ? 0 : FUT_ERR_NOT_FOUND;
+    if (rc == 0 && s->ops->node_drain)
+        rc = s->ops->node_drain(s->backend, o->name, o->drains);
+    if (rc == 0 && is_self)
+        atomic_store_explicit(&s->w.is_draining, o->drains, memory_order_relaxed);
+    return rc;
+}
+
+const struct store_verb store_verb_node_drain = {
+    .write = write_drain, .uses_reserve = true, .is_refusable = true};

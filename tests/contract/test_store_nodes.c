@@ -1,0 +1,143 @@
+/* The store contract: which nodes there are, and one that is drained, which claims nothing. */
+#include "core/mem.h"
+#include "storage/node.h"
+#include "tests/contract/fixture.h"
+
+static struct fixture k;
+
+static void begin(int i)
+{
+    fixture_open(&k, fixture_backends[i]);
+}
+
+static int drain(const char *name, bool drains)
+{
+    struct store_node_drain o = {.name = name, .drains = drains};
+    return fixture_do(&k, &store_verb_node_drain, &o.op);
+}
+
+static void list(struct store_node_list *o)
+{
+    *o = (struct store_node_list){.n = 0};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_node_list, &o->op), 0);
+    ck_assert_uint_eq(o->n, 1);
+    ck_assert(o->nodes[0].is_self);
+    ck_assert(o->nodes[0].is_live);
+}
+
+static void write_load(void *ctx, struct buf *out)
+{
+    (void)ctx;
+    buf_puts(out, "{\"a\":1}");
+}
+
+START_TEST(test_store_node_says_what_it_is)
+{
+    struct store_node_list o;
+    begin(_i);
+    store_watch_load(k.store, write_load, NULL);
+    store_publish(k.store, "{\"b\":2}");
+    do {
+        list(&o);
+        bool is_said = o.nodes[0].info && o.nodes[0].load;
+        if (is_said) {
+            ck_assert_str_eq(o.nodes[0].info, "{\"b\":2}");
+            ck_assert_str_eq(o.nodes[0].load, "{\"a\":1}");
+        }
+        ck_assert(!o.nodes[0].is_draining);
+        ck_assert_str_ne(o.nodes[0].name, "");
+        store_node_list_release(&o);
+        if (is_said)
+            break;
+    } while (true); /* with the next sign of life; the suite's time is the limit */
+    store_watch_load(k.store, NULL, NULL);
+    fixture_close(&k);
+}
+END_TEST
+
+START_TEST(test_store_node_drains)
+{
+    struct store_node_list o;
+    struct task t, none;
+    begin(_i);
+    list(&o);
+    const char *name = o.nodes[0].name;
+    fixture_submit(&k, LANE_IO, "x");
+    fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(drain("nobody", true), FUT_ERR_NOT_FOUND);
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &none), 1);
+    ck_assert_int_eq(fixture_succeed(&k, &none, "1"), 0);
+    task_release(&none);
+    ck_assert_int_eq(drain(name, true), 0);
+    ck_assert_int_eq(drain(name, true), 0);
+    fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &none), 0);
+    ck_assert(store_is_draining(k.store));
+    struct store_node_list now;
+    list(&now);
+    ck_assert(now.nodes[0].is_draining);
+    ck_assert(now.nodes[0].is_busy);
+    store_node_list_release(&now);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "1"), 0); /* what it has claimed goes on */
+    task_release(&t);
+    list(&now);
+    ck_assert(now.nodes[0].is_draining);
+    ck_assert(!now.nodes[0].is_busy);
+    store_node_list_release(&now);
+    ck_assert_int_eq(drain(name, false), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    task_release(&t);
+    ck_assert(!store_is_draining(k.store));
+    store_node_list_release(&o);
+    fixture_close(&k);
+}
+END_TEST
+
+/* The claim that waits is served by the commit that ends the drain. */
+START_TEST(test_store_node_goes_on_with_parked_claims)
+{
+    struct store_node_list o;
+    struct task t;
+    begin(_i);
+    list(&o);
+    ck_assert_int_eq(drain(o.nodes[0].name, true), 0);
+    struct fixture_parked p = {.o = {.lane = LANE_IO, .max = 1, .tasks = &t}};
+    fixture_park(&k, &p);
+    fixture_submit(&k, LANE_IO, "x");
+    ck_assert_int_eq(drain(o.nodes[0].name, false), 0);
+    fixture_join(&p);
+    ck_assert_uint_eq(p.o.n, 1);
+    task_release(&t);
+    store_node_list_release(&o);
+    fixture_close(&k);
+}
+END_TEST
+
+/* It ends with the opening: a node that starts takes tasks. */
+START_TEST(test_store_node_claims_after_a_start)
+{
+    struct store_node_list o;
+    struct task t;
+    begin(_i);
+    list(&o);
+    ck_assert_int_eq(drain(o.nodes[0].name, true), 0);
+    store_node_list_release(&o);
+    fixture_reopen(&k);
+    list(&o);
+    ck_assert(!o.nodes[0].is_draining);
+    store_node_list_release(&o);
+    fixture_submit(&k, LANE_IO, "x");
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    task_release(&t);
+    fixture_close(&k);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_store_node_says_what_it_is, test_store_node_drains,
+                                  test_store_node_goes_on_with_parked_claims,
+                                  test_store_node_claims_after_a_start};
+    return fixture_run_on_all("store contract: nodes", tests, FUT_COUNT(tests));
+}
