@@ -60,6 +60,25 @@ class KillTests(unittest.TestCase):
         with open(self.ran, encoding="ascii") as file:
             return collections.Counter(map(int, file))
 
+    def test_a_call_alone_finds_its_connection_or_session_gone(self):
+        """It went out over the connection of the call before it, without a look at that."""
+        with futured.ProcessPoolExecutor(**self.where) as executor:
+            self.assertEqual(executor.submit(work, 1, self.ran).result(support.WAIT_S), -1)
+            for number in range(2, 5):
+                self.assertEqual(executor.submit(work, number, self.ran).result(support.WAIT_S), -number)
+            self.daemon.end(signal.SIGKILL)
+            self.daemon.start()
+            self.assertEqual(executor.submit(work, 5, self.ran).result(support.WAIT_S), -5)
+            self.assertEqual(executor.submit(work, 6, self.ran).result(support.WAIT_S), -6)
+            self.client.request("DELETE", "/v1/sessions/" + executor._scope.stream.session)
+            self.assertEqual(executor.submit(work, 7, self.ran).result(support.WAIT_S), -7)
+            late = executor.submit(work, 8, self.ran)
+            self.daemon.end(signal.SIGKILL)
+            self.daemon.start()
+            self.assertEqual(late.result(support.WAIT_S), -8)
+        ran = self.runs()
+        self.assertEqual([ran[number] for number in range(1, 8)], [1] * 7)
+
     def submit(self, executor):
         return [executor.submit(work, n, self.ran) for n in range(CALLS)]
 

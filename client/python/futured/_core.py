@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all executors of a process share for one daemon: a thread that sends calls and one that receives their ends.
 
-Calls that are submitted while a batch is on its way make the next batch; no timer is involved.
+Calls that are submitted while a batch is on its way make the next batch; no timer is involved. A small call that finds
+nothing on its way is sent by the thread that submits it, which does not wait for the answer: waking another thread for
+it would take longer than all of the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from . import _requests as requests
 from ._client import Client
 from ._errors import NotAccepted, Problem, RemoteError, Unreachable, failed, failure_of
 from ._future import Future
-from ._receiver import MERGED_MAX, Receiver
+from ._http import Answer
+from ._receiver import MERGED_MAX, Line, Receiver
 
 if TYPE_CHECKING:
     from ._broken import InitializerFailed, TransportError
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 BATCH_TASKS = 2000
 BATCH_BYTES = 8 << 20
 WATCH_MAX = MERGED_MAX     # futures of one `watch` without a batch
+DIRECT_BYTES = 16384       # a call up to here, with nothing before it, is sent by the thread that submits it
 RAW_BYTES = 1 << 20        # calls from here on go one by one, as they are; smaller ones as base64 in a batch
 WORKER_DEATHS = ("worker_died", "worker_protocol", "signal", "exit")
 LOG = logging.getLogger("concurrent.futures")
@@ -42,6 +46,7 @@ class Item(NamedTuple):
     future: Optional[Future]
     call: bytes
     options: Dict[str, Any]
+    request: Optional[requests.Call[Dict[str, Any]]]   # in which it was sent, perhaps in vain
 
 
 class Scope:
@@ -93,6 +98,8 @@ class Core:
         self.condition = threading.Condition()     # the outbox, and who waits for it to be empty
         self.outbox: Deque[Item] = deque()
         self.sending = 0
+        self.line: Optional[Line] = None
+        self.direct: Optional[Item] = None         # what is on its way over the line
         self.sender: Optional[threading.Thread] = None
         self.receiver = Receiver(self.client._transport, self._on_done)
         self.scopes: "weakref.WeakSet[Scope]" = weakref.WeakSet()
@@ -102,11 +109,14 @@ class Core:
     def put(self, item: Item) -> None:
         """Takes a call; a thread sends it."""
         with self.condition:
+            if not self.sending and not self.outbox and self._send_directly(item):
+                return
             self.outbox.append(item)
             if self.sender is None:
                 self.sender = threading.Thread(target=self._send_all, name="futured sender", daemon=True)
                 self.sender.start()
-            self.condition.notify_all()
+            if not self.sending:
+                self.condition.notify_all()
 
     def put_end(self, scope: Scope) -> None:
         """No more calls of the executor come: its session is closed behind those that did."""
@@ -114,7 +124,7 @@ class Core:
             if scope.is_closing or self.sender is None:
                 return
             scope.is_closing = True
-            self.put(Item(scope, None, b"", {}))
+            self.put(Item(scope, None, b"", {}, None))
 
     def flush(self) -> None:
         """Waits until the daemon has what was put so far, or has refused it."""
@@ -163,10 +173,11 @@ class Core:
     def _send_all(self) -> None:
         while True:
             with self.condition:
-                self.sending = 0
+                if self.direct is None:
+                    self.sending = 0
                 if not self.outbox:
                     self.condition.notify_all()
-                while not self.outbox:
+                while not self.outbox or self.direct is not None:
                     self.condition.wait()
                 items = self._gather()
                 self.sending = len(items)
@@ -182,7 +193,7 @@ class Core:
         """What goes into one request: calls of one executor."""
         first = self.outbox.popleft()
         items, size = [first], len(first.call)
-        if first.future is None or len(first.call) >= RAW_BYTES:
+        if first.future is None or first.request is not None or len(first.call) >= RAW_BYTES:
             return items
         while self.outbox and len(items) < BATCH_TASKS and size < BATCH_BYTES:
             item = self.outbox[0]
@@ -234,10 +245,10 @@ class Core:
             self._accepted(items, [self.client._transport.call(call)["id"]])
             return
         while items:
-            tasks = [dict(each.options, handler=scope.handler, input=base64.b64encode(each.call).decode("ascii"))
-                     for each in items]
+            call = items[0].request or self._request(session, items)
+            items[0] = items[0]._replace(request=None)     # another try of ours is another request
             try:
-                found = self.client._transport.call(requests.join_session(session, tasks))
+                found = self.client._transport.call(call)
             except Problem as problem:
                 line = problem.info.get("line")
                 if not isinstance(line, int) or not 1 <= line <= len(items):
@@ -245,7 +256,58 @@ class Core:
                 self._refuse([items.pop(line - 1)], problem)  # the others may be better
                 continue
             self._accepted(items, found["ids"])
+            self._open_line()
             return
+
+    @staticmethod
+    def _request(session: str, items: List[Item]) -> requests.Call[Dict[str, Any]]:
+        handler = items[0].scope.handler
+        return requests.join_session(session, [
+            dict(each.options, handler=handler, input=base64.b64encode(each.call).decode("ascii")) for each in items])
+
+    # ---- sending without the sender --------------------------------------------------------------
+
+    def _open_line(self) -> None:
+        """For the next call that comes alone. The sender's connection becomes the line."""
+        transport = self.client._transport
+        if transport.address.tls is not None or (self.line is not None and self.line.sock is not None):
+            return
+        try:
+            line = Line(transport.take()[0], self._on_answer)
+        except OSError:
+            return  # the next batch will tell
+        self.receiver.listen(line)
+        self.line = line
+
+    def _send_directly(self, item: Item) -> bool:
+        """With the condition held. False: the sender is to do it."""
+        line, stream = self.line, item.scope.stream
+        if line is None or stream is None or item.future is None or len(item.call) > DIRECT_BYTES:
+            return False
+        request = self._request(stream.session, [item])
+        self.direct = item._replace(request=request)
+        if not line.send(self.client._transport.bytes_of(request)):
+            self.direct = None
+            return False
+        self.sending = 1
+        return True
+
+    def _on_answer(self, answer: Optional[Answer]) -> None:
+        """Runs in the receiver's thread. What went wrong is the sender's: the same request once more, which the daemon
+        answers as it did the first time."""
+        item = self.direct
+        assert item is not None
+        ids = None
+        if answer is not None and 200 <= answer.status < 300:
+            found = answer.json().get("ids")
+            ids = found if isinstance(found, list) else None
+        if ids:
+            self._accepted([item], ids)
+        with self.condition:
+            self.direct, self.sending = None, 0
+            if not ids:
+                self.outbox.appendleft(item)
+            self.condition.notify_all()
 
     def _accepted(self, items: List[Item], ids: List[str]) -> None:
         futures: Dict[str, Future] = {}

@@ -112,7 +112,7 @@ class Executor(concurrent.futures.Executor):
             return future
         signed = _calls.encode(core.key, b"call", self._number, call)
         future._call_mac = signed[:_keys.MAC_BYTES]
-        core.put(Item(scope, future, signed, self._options))
+        core.put(Item(scope, future, signed, self._options, None))
         return future
 
     def map(self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: Optional[float] = None,

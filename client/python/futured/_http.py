@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import ssl
 
 HEAD_MAX = 65536           # bytes of status line and headers
-READ_BYTES = 262144        # of one recv
+READ_BYTES = 65536         # of one recv; the C library maps and unmaps memory for each larger one
 CONNECT_SECONDS = 10.0
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

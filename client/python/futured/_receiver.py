@@ -10,10 +10,10 @@ import socket
 import threading
 import time
 from collections import deque
-from ._typing import Any, Callable, Deque, Dict, List, Optional
+from ._typing import Any, Callable, Deque, Dict, List, Optional, Union
 
 from ._future import Future
-from ._http import READ_BYTES, ConnectionLost, Lines, Parser
+from ._http import READ_BYTES, Answer, ConnectionLost, Lines, Parser
 from ._requests import FIRST_PAUSE, LAST_PAUSE, events, session_events
 from ._transport import ANSWER_SECONDS, Transport
 
@@ -23,6 +23,7 @@ IDLE_MAX = 4
 
 LOG = logging.getLogger("concurrent.futures")
 OnDone = Callable[[Future, Optional[Dict[str, Any]], Optional[BaseException]], None]
+OnAnswer = Callable[[Optional[Answer]], None]      # None: the connection was lost, and the request perhaps with it
 
 
 class _Stream:
@@ -44,6 +45,36 @@ class _Stream:
         self.lines = Lines()
 
 
+class Line:
+    """A connection on which any thread sends a request, one at a time; the receiver's thread reads the answer. Whoever
+    sends holds a lock around `send`, so that it is not used by two."""
+
+    def __init__(self, sock: socket.socket, on_answer: "OnAnswer") -> None:
+        sock.setblocking(False)
+        self.sock: Optional[socket.socket] = sock
+        self.on_answer = on_answer
+        self.parser: Optional[Parser] = None       # while a request is on its way
+        self.sent_at = 0.0
+
+    def send(self, data: bytes) -> bool:
+        """Does not block. False: nothing was sent, and the line is of no use any more, or not yet."""
+        sock = self.sock
+        if sock is None or self.parser is not None:
+            return False
+        self.parser, self.sent_at = Parser("POST"), time.monotonic()
+        try:
+            sent = sock.send(data)
+        except OSError:
+            sent = 0
+        if sent == len(data):
+            return True
+        if sent == 0:
+            self.parser = None
+            return False
+        sock.shutdown(socket.SHUT_RDWR)    # the receiver sees that, and says that it is lost
+        return True
+
+
 class Receiver:
     """Futures that are watched end by a call of `on_done`, in the receiver's thread. `watch` may be called by any
     thread and does not block."""
@@ -51,11 +82,12 @@ class Receiver:
     def __init__(self, transport: Transport, on_done: OnDone) -> None:
         self._transport, self._on_done = transport, on_done
         self._lock = threading.Lock()
-        self._incoming: Deque[_Stream] = deque()
+        self._incoming: Deque[Union[_Stream, Line]] = deque()
         self._thread: Optional[threading.Thread] = None
         self._wake_read: Optional[socket.socket] = None
         self._wake_write: Optional[socket.socket] = None
         self._streams: List[_Stream] = []
+        self._lines: List[Line] = []
         self._idle: List[socket.socket] = []
         self._selector = selectors.DefaultSelector()
 
@@ -67,6 +99,10 @@ class Receiver:
         stream = _Stream({}, session)
         self._begin(stream)
         return stream
+
+    def listen(self, line: Line) -> None:
+        """From now on the answers of the line are read."""
+        self._begin(line)
 
     def add(self, stream: _Stream, futures: Dict[str, Future]) -> None:
         """Their ends are told, also those that have come already."""
@@ -82,9 +118,9 @@ class Receiver:
         """The session is closed: nobody waits for what comes when all of its futures are done."""
         stream.closed = True
 
-    def _begin(self, stream: _Stream) -> None:
+    def _begin(self, what: Union[_Stream, Line]) -> None:
         with self._lock:
-            self._incoming.append(stream)
+            self._incoming.append(what)
             if self._thread is None:
                 self._wake_read, self._wake_write = socket.socketpair()
                 self._wake_read.setblocking(False)
@@ -106,6 +142,9 @@ class Receiver:
                 if key.data is None:
                     self._drain_wake()
                     continue
+                if isinstance(key.data, Line):
+                    self._read_answer(key.data)
+                    continue
                 try:
                     self._read(key.data)
                 except Exception:  # what came is not the API's: other streams go on, and this one is asked for again
@@ -117,6 +156,7 @@ class Receiver:
     def _timeout(self) -> Optional[float]:
         now = time.monotonic()
         times = [each.retry_at if each.sock is None else each.heard_at + ANSWER_SECONDS for each in self._streams]
+        times += [each.sent_at + ANSWER_SECONDS for each in self._lines if each.parser is not None]
         return max(0.0, min(times) - now) if times else None
 
     def _drain_wake(self) -> None:
@@ -133,6 +173,11 @@ class Receiver:
                 if not self._incoming:
                     return
                 stream = self._incoming.popleft()
+            if isinstance(stream, Line):
+                self._lines.append(stream)
+                assert stream.sock is not None
+                self._selector.register(stream.sock, selectors.EVENT_READ, stream)
+                continue
             self._streams.append(stream)
             if sum(each.session is None for each in self._streams) > STREAMS_MAX:
                 self._merge()
@@ -158,6 +203,44 @@ class Receiver:
                 self._connect(stream)
             elif stream.sock is not None and stream.heard_at + ANSWER_SECONDS <= now:
                 self._break(stream)
+
+        for line in list(self._lines):
+            if line.parser is not None and line.sent_at + ANSWER_SECONDS <= now:
+                self._lose(line)
+
+    def _read_answer(self, line: Line) -> None:
+        """What came over a line: an answer, or its end."""
+        parser = line.parser
+        assert line.sock is not None
+        try:
+            data = line.sock.recv(READ_BYTES)
+            if parser is None:
+                raise ConnectionLost("nothing was asked")
+            parser.feed(data)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lose(line)
+            return
+        if not parser.done:
+            return
+        if not parser.keep_alive:
+            self._drop(line)
+        line.parser = None
+        line.on_answer(Answer(parser.status, parser.headers, parser.take()))
+
+    def _drop(self, line: Line) -> None:
+        sock, line.sock = line.sock, None
+        assert sock is not None
+        self._selector.unregister(sock)
+        self._lines.remove(line)
+        sock.close()
+
+    def _lose(self, line: Line) -> None:
+        self._drop(line)
+        if line.parser is not None:
+            line.parser = None
+            line.on_answer(None)
 
     def _connect(self, stream: _Stream) -> None:
         if not stream.futures and (stream.session is None or stream.closed):

@@ -50,7 +50,7 @@ class Transport:
         tries = Tries(call, self.patience)
         while True:
             try:
-                stream = Stream(self, self._take()[0], call)
+                stream = Stream(self, self.take()[0], call)
             except OSError as error:
                 time.sleep(tries.failed(error))
                 continue
@@ -80,16 +80,18 @@ class Transport:
                 return
         sock.close()
 
-    def _take(self) -> "tuple[socket.socket, bool]":
+    def take(self) -> "tuple[socket.socket, bool]":
+        """A connection, and whether it is a new one. Blocks, and raises OSError, when there is none that is idle."""
         with self._lock:
             if self._idle:
                 return self._idle.pop(), False
         return self.address.connect(), True
 
     def _once(self, call: Call[T]) -> Answer:
-        sock, fresh = self._take()
+        sock, fresh = self.take()
         try:
-            sock.settimeout(ANSWER_SECONDS + call.wait)
+            if sock.gettimeout() != ANSWER_SECONDS + call.wait:
+                sock.settimeout(ANSWER_SECONDS + call.wait)
             parser = self._exchange(sock, call)
         except BaseException as error:
             sock.close()
