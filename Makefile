@@ -199,7 +199,7 @@ test-postgres: test-deps
 	+@$(BUILD) test-postgres-built VARIANT=debug
 test-postgres-built: all $(ON_POSTGRES) $(call program,$(TOOLS))
 	@FUT_STORE=postgres $(B)/tests/tools/with_postgres tests/run.sh $(B) $(ON_POSTGRES)
-# CPython's own tests of its executors, with ours in their place; FUT_STORE=postgres: on PostgreSQL.
+# CPython's own tests of its executors, with ours in their place; FUT_STORE=postgres, memory: on these.
 .PHONY: python-test
 python-test: deps
 	@tests/deps.sh python

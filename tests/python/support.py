@@ -19,10 +19,16 @@ WAIT_S = 60 * FACTOR       # seconds after which a test gives up on an event
 sys.path.insert(0, PACKAGE)
 
 
-def _database(directory):
-    """A file there; or a schema of its own on the server of tests/tools/with_postgres ($FUT_STORE is "postgres")."""
-    if os.environ.get("FUT_STORE") != "postgres":
-        return os.path.join(directory, "futured.db")
+def _store(directory):
+    """Where a daemon keeps its tasks, by $FUT_STORE: in a file there; "postgres": in a schema of its own on the server of
+    tests/tools/with_postgres; "memory": nowhere."""
+    store = os.environ.get("FUT_STORE") or "sqlite"
+    if store == "memory":
+        return {"FUTURED_STORE": "memory"}
+    return {"FUTURED_DB": _schema(directory) if store == "postgres" else os.path.join(directory, "futured.db")}
+
+
+def _schema(directory):
     schema = "p" + re.sub(r"\W", "_", os.path.basename(directory)).lower() + str(os.getpid())
     url = "postgresql:///postgres?user=futured&host=" + os.environ["FUT_POSTGRES"]
     subprocess.run(["psql", "-X", "-q", "-d", url, "-c", "CREATE SCHEMA " + schema], check=True)
@@ -41,7 +47,7 @@ class Daemon:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(handlers, file)
             self.settings["FUTURED_HANDLERS"] = path
-        self.database = _database(self.directory)
+        self.store = _store(self.directory)
         self.url = None
         self.start()
 
@@ -49,7 +55,7 @@ class Daemon:
         """Starts it, again at the address that it had."""
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG") or k.endswith("SAN_OPTIONS")}
         listen = self.settings.get("FUTURED_LISTEN") or (self.url or "http://127.0.0.1:0").partition("//")[2]
-        environment = {**keep, "HOME": self.directory, "FUTURED_DB": self.database,
+        environment = {**keep, "HOME": self.directory, **self.store,
                        **self.settings, "FUTURED_LISTEN": listen}
         self.process = subprocess.Popen([os.path.join(BUILD, "futured")], cwd=self.directory, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -116,6 +116,14 @@ bool daemon_is_on_postgres(void)
     return store && strcmp(store, "postgres") == 0;
 }
 
+bool daemon_leaves_out_on_postgres(const char *reason)
+{
+    if (!daemon_is_on_postgres())
+        return false;
+    (void)fprintf(stderr, "NOTE: left out on PostgreSQL: %s\n", reason);
+    return true;
+}
+
 struct daemon *daemon_new(void)
 {
     struct daemon *d = xnew(struct daemon);

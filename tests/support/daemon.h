@@ -13,6 +13,9 @@ struct daemon;
 /* Do daemons of this run keep their tasks in PostgreSQL ($FUT_STORE is "postgres"), each in a
  * schema of its own on the server of tests/tools/with_postgres, and not in a file of theirs? */
 bool daemon_is_on_postgres(void);
+/* For the first line of a test that is of the file alone: on PostgreSQL it says the reason, which
+ * tests/run.sh shows with the result, and is true: the test returns. */
+bool daemon_leaves_out_on_postgres(const char *reason);
 
 /* A directory and settings; not running yet. */
 struct daemon *daemon_new(void);

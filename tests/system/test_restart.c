@@ -206,7 +206,8 @@ END_TEST
 
 START_TEST(test_restart_second_daemon_on_the_same_file_is_refused)
 {
-    if (daemon_is_on_postgres()) /* which test_postgres has */
+    if (daemon_leaves_out_on_postgres(
+            "a second daemon is a node there (test_postgres, test_nodes)"))
         return;
     struct daemon *d = start(NULL), *second = daemon_new();
     char *db = daemon_path(d, "futured.db"), *said = NULL;
