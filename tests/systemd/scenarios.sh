@@ -283,6 +283,45 @@ bad_configuration_is_not_retried() {
     systemctl restart futured
 }
 
+# A server on a port of its own: there it asks for a password, on its socket for the name of the user.
+start_postgres() { # PASSWORD
+    local bin data=/var/lib/futured-test/postgres
+    bin=$(compgen -G '/usr/lib/postgresql/*/bin' | tail -1)
+    install -d -o postgres -m 711 "$data"
+    echo "$1" >"$data/password"
+    chown postgres "$data/password" && chmod 600 "$data/password"
+    setpriv --reuid=postgres --regid=postgres --clear-groups "$bin/initdb" -D "$data/main" -U futured \
+        --auth-local=peer --auth-host=scram-sha-256 --pwfile="$data/password" -E UTF8 --locale=C -N >/dev/null || return 1
+    systemd-run -q --unit=database --uid=postgres -p KillSignal=SIGQUIT \
+        "$bin/postgres" -D "$data/main" -k "$data" -c listen_addresses=127.0.0.1 -c port=5499
+}
+postgres_by_a_password_from_a_credential_or_by_its_user() {
+    local id kept
+    [ -d /usr/lib/postgresql ] || { echo "      NOTE: PostgreSQL is not installed" && return 0; }
+    start_postgres secret-of-a-test || return 1
+    cp -p /etc/futured/futured.env kept.env
+    printf '%s\n' FUTURED_DB=postgresql://futured@127.0.0.1:5499/postgres FUTURED_NODE=here >>/etc/futured/futured.env
+    echo '127.0.0.1:5499:postgres:futured:not-that' | install -D -m 600 /dev/stdin /etc/credstore/futured.pgpass
+    systemctl restart futured && return 1
+    equal "with a wrong password" "failed 78" \
+        "$(systemctl is-active futured.service) $(property ExecMainStatus)" || return 1
+    has_entry -u futured.service -g 'password authentication failed' || return 1
+    echo '127.0.0.1:5499:postgres:futured:secret-of-a-test' >/etc/credstore/futured.pgpass
+    systemctl restart futured || return 1
+    id=$(post '{"handler":"sha256","input":"kept"}' '?wait=30' | field id)
+    equal "a task there" succeeded "$(state_of "$id")" || return 1
+    equal "the password in the journal" "" "$(entries -g secret-of-a-test)" || return 1
+    equal "the password in the environment" "" "$(tr '\0' '\n' <"/proc/$(main_pid)/environ" | grep secret)" || return 1
+    kept=$(curl -sS -m 60 "$url/v1/futures?limit=1" | field id)
+    echo 'FUTURED_DB=postgresql:///postgres?host=/var/lib/futured-test/postgres&port=5499' >>/etc/futured/futured.env
+    rm /etc/credstore/futured.pgpass
+    systemctl restart futured || return 1
+    equal "the same task, without a password" "$kept succeeded" "$id $(state_of "$id")" || return 1
+    cp -p kept.env /etc/futured/futured.env
+    rm -f /etc/credstore/futured.pgpass
+    systemctl restart futured && systemctl stop database
+}
+
 tokens_come_as_a_credential() {
     local status
     mkdir -p /etc/credstore
@@ -354,7 +393,8 @@ for scenario in install_starts_it units_are_sound tcp_and_unix_sockets_serve \
     reload_follows_good_files_and_keeps_the_old_for_bad_ones \
     restart_under_load_refuses_nobody stop_lets_a_task_end kill_9_loses_nothing \
     a_stopped_daemon_is_ended_by_the_watchdog bad_configuration_is_not_retried \
-    tokens_come_as_a_credential cpu_quota_makes_fewer_workers the_python_package_speaks_to_it \
+    tokens_come_as_a_credential postgres_by_a_password_from_a_credential_or_by_its_user \
+    cpu_quota_makes_fewer_workers the_python_package_speaks_to_it \
     upgrade_keeps_the_sockets \
     removal_and_purge_leave_what_they_should; do
     began=$SECONDS
