@@ -115,15 +115,16 @@ static int copy(const struct config *cfg, char **args)
 
 static const struct {
     const char *name;
-    int n_args; /* or ANY */
+    int n_args;       /* or ANY */
+    const char *args; /* as the help has them */
     int (*run)(const struct config *cfg, char **args);
     int (*help)(void); /* NULL: the help of all */
 } commands[] = {
-    {"check", 0, check, NULL},
-    {"backup", 1, backup, NULL},
-    {"compact", 0, compact, NULL},
-    {"copy", 2, copy, NULL},
-    {"tune", ANY, tune_command, tune_help},
+    {"check", 0, "", check, NULL},
+    {"backup", 1, " FILE", backup, NULL},
+    {"compact", 0, "", compact, NULL},
+    {"copy", 2, " FROM TO", copy, NULL},
+    {"tune", ANY, "", tune_command, tune_help},
 };
 
 static bool asks_for_help(char **args)
@@ -144,8 +145,12 @@ int commands_run(int argc, char **argv, int (*show_help)(void))
         i++;
     if (i < FUT_COUNT(commands) && asks_for_help(argv + 2))
         return commands[i].help ? commands[i].help() : show_help();
-    if (i == FUT_COUNT(commands) || (commands[i].n_args != argc - 2 && commands[i].n_args != ANY)) {
+    if (i == FUT_COUNT(commands)) {
         (void)fprintf(stderr, "futured: no such command; futured --help lists them\n");
+        return EX_USAGE;
+    }
+    if (commands[i].n_args != argc - 2 && commands[i].n_args != ANY) {
+        (void)fprintf(stderr, "usage: futured %s%s\n", commands[i].name, commands[i].args);
         return EX_USAGE;
     }
     int rc = config_load(&cfg, &err);

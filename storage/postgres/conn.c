@@ -202,9 +202,9 @@ int postgres_connect_first(struct postgres_conn *c, struct fut_errbuf *err)
     return rc;
 }
 
-int postgres_connect(struct postgres_conn *c)
+int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err)
 {
-    int rc = postgres_connect_first(c, NULL);
+    int rc = postgres_connect_first(c, err);
     return rc == FUT_ERR_INVAL ? FUT_ERR_IO : rc;
 }
 

@@ -298,9 +298,9 @@ struct postgres_conn {
     size_t first_sent, n_sent, cap_sent;
 };
 
-/* Connects anew, whatever there was. 0 or FUT_ERR_IO. Blocks for as long as the URL's
- * connect_timeout says, 3 s by default. */
-FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c);
+/* Connects anew, whatever there was. 0, or FUT_ERR_IO with the reason in err (NULL ok). Blocks for
+ * as long as the URL's connect_timeout says, 3 s by default. */
+FUT_MUST_CHECK int postgres_connect(struct postgres_conn *c, struct fut_errbuf *err);
 /* postgres_connect, at the opening: FUT_ERR_INVAL when the server refuses for a reason that waiting
  * does not mend (a wrong password, no such database), FUT_ERR_IO when it may be there later. The
  * reason is in err (NULL ok). */

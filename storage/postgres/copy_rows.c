@@ -246,7 +246,8 @@ static int check_source(struct copy_side *s, struct fut_errbuf *err)
         query_text(s, "SELECT to_regclass(quote_ident(current_schema()) || '.futured') IS NULL",
                    text, sizeof(text), err);
     if (rc == 0 && *text == 't')
-        return fut_fail(err, FUT_ERR_NOT_FOUND, "the PostgreSQL database has no tables of futured");
+        return fut_fail(err, FUT_ERR_NOT_FOUND,
+                        "the PostgreSQL database to copy from has no tables of futured");
     if (rc == 0)
         rc = query_text(s, "SELECT version FROM futured", text, sizeof(text), err);
     if (rc == 0 && strtol(text, NULL, 10) != postgres_schema_version)

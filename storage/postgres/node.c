@@ -163,7 +163,7 @@ static void listen_again(struct postgres_node *n)
 {
     char sql[64];
     (void)snprintf(sql, sizeof(sql), "LISTEN %s", n->channel);
-    if (postgres_connect(&n->c) != 0)
+    if (postgres_connect(&n->c, NULL) != 0)
         return;
     if (postgres_exec(&n->c, sql, NULL) != 0) {
         postgres_disconnect(&n->c);

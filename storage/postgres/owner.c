@@ -200,12 +200,31 @@ static int read_groups(struct backend *b, struct found *out)
     return is_there ? 0 : FUT_ERR_READ_ONLY;
 }
 
+/* What an operator reads: once that it is away and why, once that it is back. */
+static void tell_lost(struct backend *b, const char *reason)
+{
+    if (b->lost_mono_ms)
+        return;
+    b->lost_mono_ms = clock_mono_ms();
+    log_warn("database_lost", LOG_STR("reason", reason));
+}
+
+static void tell_back(struct backend *b)
+{
+    if (b->lost_mono_ms)
+        log_info("database_back", LOG_INT("ms", clock_mono_ms() - b->lost_mono_ms));
+    b->lost_mono_ms = 0;
+}
+
 /* While another session of ours holds the lock, its transaction may be open: not an answer. */
 static int connect_again(struct backend *b, struct found *out)
 {
+    struct fut_errbuf err = {""};
     bool shares = false, is_locked = false;
     *out = (struct found){0};
-    int rc = postgres_connect(&b->c);
+    int rc = postgres_connect(&b->c, &err);
+    if (rc != 0)
+        tell_lost(b, err.text);
     if (rc == 0)
         rc = ask_whether(b, P_SHARE, b->schema, &shares);
     if (rc == 0)
@@ -216,10 +235,12 @@ static int connect_again(struct backend *b, struct found *out)
         rc = read_groups(b, out);
     if (rc == 0 && (!is_locked || !shares))
         rc = FUT_ERR_IO;
-    if (rc == 0)
+    if (rc == 0) {
         b->old_pid = PQbackendPID(b->c.pg);
-    else
+        tell_back(b);
+    } else {
         postgres_disconnect(&b->c);
+    }
     return rc;
 }
 

@@ -20,7 +20,7 @@ int postgres_reader_open(struct backend *b, struct backend_reader **out)
     r->b = b;
     r->c.url = b->url;
     r->c.settings = settings;
-    int rc = postgres_connect(&r->c);
+    int rc = postgres_connect(&r->c, NULL);
     (void)rc; /* it is tried again when somebody asks */
     *out = r;
     return 0;
@@ -38,7 +38,7 @@ int postgres_read(struct backend_reader *r, enum postgres_stmt stmt,
 {
     int rc = FUT_ERR_IO;
     for (int tries = 0; rc != 0 && tries < 2; tries++) {
-        rc = postgres_is_usable(&r->c) ? 0 : postgres_connect(&r->c);
+        rc = postgres_is_usable(&r->c) ? 0 : postgres_connect(&r->c, NULL);
         if (rc == 0)
             rc = postgres_ask(&r->c, stmt, values, n, out);
         if (postgres_is_connected(&r->c))
@@ -52,7 +52,7 @@ int postgres_read_walk(struct backend_reader *r, struct postgres_walk *w)
 {
     int rc = FUT_ERR_IO;
     for (int tries = 0; rc != 0 && tries < 2 && w->seen == 0; tries++) {
-        rc = postgres_is_usable(&r->c) ? 0 : postgres_connect(&r->c);
+        rc = postgres_is_usable(&r->c) ? 0 : postgres_connect(&r->c, NULL);
         if (rc == 0)
             rc = postgres_scan(&r->c, r->b, w);
         if (postgres_is_connected(&r->c))

@@ -147,7 +147,10 @@ START_TEST(test_backup_refuses_what_it_does_not_know)
     struct daemon *d = daemon_new();
     char *said = NULL;
     ck_assert_int_eq(run_futured(d, "restore", NULL, NULL, NULL), EX_USAGE);
-    ck_assert_int_eq(run_futured(d, "backup", NULL, NULL, NULL), EX_USAGE);
+    ck_assert_int_eq(run_futured(d, "backup", NULL, NULL, &said), EX_USAGE);
+    ck_assert_str_eq(said, "usage: futured backup FILE\n");
+    free(said);
+    said = NULL;
     ck_assert_int_eq(run_futured(d, "backup", "/nonexistent/copy.db", NULL, &said), EXIT_FAILURE);
     ck_assert_ptr_nonnull(strstr(said, "futured.db")); /* there is none to copy */
     free(said);

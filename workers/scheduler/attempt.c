@@ -10,7 +10,7 @@
 #include "workers/scheduler/internal.h"
 
 #define SAVE_PAUSE_FIRST_MS 1000
-#define SAVE_PAUSE_LAST_MS 30000
+#define SAVE_PAUSE_LAST_MS 2000
 #define DEFER_FIRST_MS 1000
 #define DEFER_STEP_MS 20 /* between two that are deferred one after the other */
 #define DEFER_LAST_MS 60000

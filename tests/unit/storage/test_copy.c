@@ -347,7 +347,7 @@ START_TEST(test_copy_wants_a_source_of_this_schema)
 {
     char *nothing = dir_path(k.dir, "nothing.db");
     expect_refused(FUT_ERR_NOT_FOUND, nothing, url, "there is no database");
-    expect_refused(FUT_ERR_NOT_FOUND, url, back, "no tables of futured");
+    expect_refused(FUT_ERR_NOT_FOUND, url, back, "to copy from has no tables of futured");
     ck_assert_int_ne(access(nothing, F_OK), 0);
     free(nothing);
     run("PRAGMA user_version = 3");
