@@ -23,6 +23,8 @@ static const struct route rows[] = {
      "forget a future that is done"},
     {METHOD_GET, "/v1/futures/{id}/result", futures_result, ATTEMPTS, " wait ", AUTH_READ, NULL,
      "the bare bytes of the result"},
+    {METHOD_GET, "/v1/futures/{id}/error", futures_error, ATTEMPTS, " wait ", AUTH_READ, NULL,
+     "the bare bytes of error.data"},
     {METHOD_GET, "/v1/futures/{id}/input", futures_input, 0, "", AUTH_READ, NULL,
      "the bytes with which the task was submitted"},
     {METHOD_GET, "/v1/futures/{id}/log", future_log_get, ATTEMPTS, " from wait ", AUTH_READ, NULL,

@@ -96,8 +96,8 @@ struct task_spec {
 enum task_oom { TASK_OOM_UNKNOWN, TASK_OOM_NO, TASK_OOM_YES };
 
 struct task_outcome {
-    const char *type; /* content type of body; NULL when it failed or was cancelled */
-    const unsigned char *body;
+    const char *type;          /* content type of body; NULL: there is none */
+    const unsigned char *body; /* the result; of a failure: data that goes with it */
     size_t body_len;
     const char *code;    /* stable error code ("timeout", "exit", "signal" …); NULL on success */
     const char *message; /* for people; NULL on success */

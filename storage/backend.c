@@ -159,6 +159,9 @@ struct store_attempt backend_keep_attempt(const struct store_attempt *a)
     size_t extra = o.log_len > STORE_ATTEMPT_LOG_MAX ? o.log_len - STORE_ATTEMPT_LOG_MAX : 0;
     o.log += extra;
     o.log_len -= extra;
+    o.type = NULL; /* an error's data is kept with the end alone */
+    o.body = NULL;
+    o.body_len = 0;
     kept.outcome = task_outcome_new(&o);
     return kept;
 }

@@ -39,7 +39,32 @@ static void write_log(struct buf *out, const struct task_outcome *o)
     json_out_text(out, o->log, o->log_len);
 }
 
-void future_json_write_error(struct buf *out, const struct task_outcome *o)
+static void write_base64(struct buf *out, const char *type, const struct task_outcome *o)
+{
+    json_out_str(out, "content_type", type);
+    json_out_key(out, "base64");
+    json_out_base64(out, o->body, o->body_len);
+}
+
+static void write_href(struct buf *out, const char *id, const char *what)
+{
+    json_out_key(out, "href");
+    buf_printf(out, "\"/v1/futures/%s/%s\"", id, what);
+}
+
+/* What the program gave with its failure. */
+static void write_error_data(struct buf *out, const struct task_outcome *o, const char *id)
+{
+    if (!id || !o->type)
+        return;
+    json_out_key(out, "data");
+    buf_putc(out, '{');
+    write_base64(out, o->type, o);
+    write_href(out, id, "error");
+    buf_putc(out, '}');
+}
+
+void future_json_write_error(struct buf *out, const struct task_outcome *o, const char *id)
 {
     buf_putc(out, '{');
     json_out_str(out, "code", o->code ? o->code : "unknown");
@@ -53,6 +78,7 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o)
         write_signal(out, o->signal);
     write_costs(out, o);
     write_log(out, o);
+    write_error_data(out, o, id);
     buf_putc(out, '}');
 }
 
@@ -76,18 +102,15 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
         return;
     }
     buf_putc(out, '{');
-    json_out_str(out, "content_type", type);
     if (is_text(o, type)) {
+        json_out_str(out, "content_type", type);
         json_out_key(out, "text");
         json_out_text(out, (const char *)o->body, o->body_len);
     } else {
-        json_out_key(out, "base64");
-        json_out_base64(out, o->body, o->body_len);
+        write_base64(out, type, o);
     }
-    json_out_key(out, "href");
-    buf_puts(out, "\"/v1/futures/");
-    buf_puts(out, id);
-    buf_puts(out, "/result\"}");
+    write_href(out, id, "result");
+    buf_putc(out, '}');
 }
 
 void future_json_limits(struct buf *out, const char *key, const char *text)
@@ -217,7 +240,7 @@ void future_json_write_callback(struct buf *out, const struct task *t)
         json_out_time(out, "due_at", t->due_wall_ms);
     if (t->state != TASK_SUCCEEDED && t->outcome) {
         json_out_key(out, "error");
-        future_json_write_error(out, t->outcome);
+        future_json_write_error(out, t->outcome, NULL);
     }
     buf_putc(out, '}');
 }
@@ -232,7 +255,7 @@ static void write_attempt(struct buf *out, const struct store_attempt *a)
     json_out_time(out, "finished_at", a->finished_wall_ms);
     if (a->outcome && a->outcome->code) {
         json_out_key(out, "error");
-        future_json_write_error(out, a->outcome);
+        future_json_write_error(out, a->outcome, NULL);
     }
     buf_putc(out, '}');
 }
@@ -350,7 +373,7 @@ static void write_chosen(struct buf *out, const struct future_view *v)
             write_log(out, t->outcome);
     } else if (task_state_is_final(t->state) && t->outcome && v->fields & 1u << F_ERROR) {
         json_out_key(out, field_names[F_ERROR]);
-        future_json_write_error(out, t->outcome);
+        future_json_write_error(out, t->outcome, id);
     }
     if (v->timed_out)
         json_out_bool(out, "timed_out", true);
@@ -379,7 +402,7 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
         write_log(out, t->outcome);
     } else if (task_state_is_final(t->state) && t->outcome) {
         json_out_key(out, "error");
-        future_json_write_error(out, t->outcome);
+        future_json_write_error(out, t->outcome, id);
     }
     if (v->timed_out)
         json_out_bool(out, "timed_out", true);
@@ -402,7 +425,7 @@ void future_json_write_summary(struct buf *out, const struct task *t,
         struct task_outcome brief = *t->outcome;
         brief.log_len = 0;
         json_out_key(out, "error");
-        future_json_write_error(out, &brief);
+        future_json_write_error(out, &brief, NULL);
     }
     buf_putc(out, '}');
 }

@@ -40,8 +40,9 @@ void future_json_write_summary(struct buf *out, const struct task *t,
                                const struct waiting_scene *scene);
 /* Appends the member "callback" from the task that delivers it; NULL or without a spec: nothing. */
 void future_json_write_callback(struct buf *out, const struct task *t);
-/* Appends the object under "error": code, message, exit_code, signal, log. */
-void future_json_write_error(struct buf *out, const struct task_outcome *o);
+/* Appends the object under "error": code, message, exit_code, signal, log, and the data of the
+ * failure of the future with this id; NULL leaves the data out. */
+void future_json_write_error(struct buf *out, const struct task_outcome *o, const char *id);
 
 /* Writes the limits that a task or handler names (core/task_limits) as a member; NULL: nothing. */
 void future_json_limits(struct buf *out, const char *key, const char *text);

@@ -66,7 +66,7 @@ static void reply_no_result(struct request *r, enum problem_code code)
     struct buf error = BUF_INIT;
     const struct task_outcome *o = r->task.outcome;
     problem_set(&p, code, "%.500s", o->message ? o->message : "The task has no result.");
-    future_json_write_error(&error, o);
+    future_json_write_error(&error, o, NULL);
     p.error = &error;
     wait_add_headers(r);
     request_problem(r, &p);
@@ -99,6 +99,33 @@ void futures_result(struct request *r)
     struct task_id id;
     if (futures_read_id(r, &id) && wait_parse(r))
         wait_read(r, id, reply_result);
+}
+
+/* ---- the data of a failure ------------------------------------------------------------------- */
+
+static void reply_error(struct request *r)
+{
+    struct problem p;
+    const struct task_outcome *o = r->task.outcome;
+    if (!task_state_is_final(r->task.state)) {
+        reply_not_done(r);
+        return;
+    }
+    if (r->task.state == TASK_FAILED && o->type) {
+        reply_bytes(r);
+        return;
+    }
+    problem_set(&p, PROBLEM_NO_ERROR_DATA,
+                "The future is %s; a failure has data where its program gave some.",
+                task_state_name(r->task.state));
+    request_problem(r, &p);
+}
+
+void futures_error(struct request *r)
+{
+    struct task_id id;
+    if (futures_read_id(r, &id) && wait_parse(r))
+        wait_read(r, id, reply_error);
 }
 
 /* ---- the checkpoint -------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ void tasks_post_promise(struct request *r); /* POST /v1/promises */
 void futures_get(struct request *r);        /* GET /v1/futures/{id} */
 void futures_result(struct request *r);     /* GET /v1/futures/{id}/result */
 void futures_input(struct request *r);      /* GET /v1/futures/{id}/input */
+void futures_error(struct request *r);      /* GET /v1/futures/{id}/error */
 void futures_checkpoint(struct request *r); /* GET /v1/futures/{id}/checkpoint */
 void futures_cancel(struct request *r);     /* POST /v1/futures/{id}/cancel */
 void futures_retry(struct request *r);      /* POST /v1/futures/{id}/retry */

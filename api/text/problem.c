@@ -52,6 +52,7 @@ static const struct kind kinds[PROBLEM_COUNT] = {
     [PROBLEM_TOO_MANY] = {422, "too_many", "There are as many of these as there may be"},
     [PROBLEM_HISTORY_GONE] = {410, "history_gone", "What the stream would go on with has expired"},
     [PROBLEM_NO_CHECKPOINT] = {404, "no_checkpoint", "The future has no checkpoint"},
+    [PROBLEM_NO_ERROR_DATA] = {404, "no_error_data", "The failure has no data"},
     [PROBLEM_UNKNOWN_HANDLER] = {404, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_HANDLER_NAME] = {422, "unknown_handler", "There is no such handler"},
     [PROBLEM_UNKNOWN_NODE] = {404, "unknown_node", "There is no such node"},

@@ -47,6 +47,7 @@ enum problem_code {
     PROBLEM_TOO_MANY,
     PROBLEM_HISTORY_GONE,
     PROBLEM_NO_CHECKPOINT,
+    PROBLEM_NO_ERROR_DATA,
     PROBLEM_UNKNOWN_HANDLER,
     PROBLEM_UNKNOWN_HANDLER_NAME, /* as a member of a body: the same code with status 422 */
     PROBLEM_UNKNOWN_NODE,

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/backend.h"
 #include "tests/contract/fixture.h"
 
 static struct fixture k;
@@ -214,6 +215,40 @@ START_TEST(test_store_failure_is_kept_with_all_its_fields)
 }
 END_TEST
 
+/* With the end of its task, and not with an attempt that was tried again. */
+START_TEST(test_store_data_of_a_failure_is_kept)
+{
+    begin(_i);
+    struct task_id id = fixture_submit(&k, LANE_IO, "x");
+    struct task t, seen;
+    struct task_outcome *o =
+        task_outcome_new(&(struct task_outcome){.code = "handler_failed",
+                                                .message = "no",
+                                                .exit_code = -1,
+                                                .type = "application/x-pickle",
+                                                .body = (const unsigned char *)"\0\xff\n",
+                                                .body_len = 3});
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    ck_assert_int_eq(fixture_apply(&k, &t, EVENT_FAIL, &(struct task_in){.outcome = o}), 0);
+    if (strcmp(k.backend, "memory") != 0)
+        fixture_reopen(&k);
+    ck_assert_int_eq(fixture_get(&k, id, &seen), 0);
+    ck_assert_int_eq(seen.state, TASK_FAILED);
+    ck_assert_str_eq(seen.outcome->type, "application/x-pickle");
+    ck_assert_uint_eq(seen.outcome->body_len, 3);
+    ck_assert_mem_eq(seen.outcome->body, "\0\xff\n", 3);
+    struct store_attempt one = {.attempt = 1, .state = TASK_FAILED, .outcome = o};
+    struct store_attempt kept = backend_keep_attempt(&one);
+    ck_assert(!kept.outcome->type && !kept.outcome->body_len);
+    ck_assert_str_eq(kept.outcome->message, "no");
+    task_outcome_unref(kept.outcome);
+    task_outcome_unref(o);
+    task_release(&t);
+    task_release(&seen);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_late_worker_is_stale)
 {
     begin(_i);
@@ -376,6 +411,7 @@ int main(void)
         test_store_stop_claims_ends_parked_and_later_claims,
         test_store_success_is_kept_with_its_result,
         test_store_failure_is_kept_with_all_its_fields,
+        test_store_data_of_a_failure_is_kept,
         test_store_late_worker_is_stale,
         test_store_retry_waits_and_comes_back,
         test_store_release_does_not_charge,

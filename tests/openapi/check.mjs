@@ -122,6 +122,8 @@ await call('getResult', 409, { path: { id: held.id } });
 await call('getLog', 200, { path: { id: done.id }, query: { from: 0, wait: 1 } });
 await call('getLog', 400, { path: { id: done.id }, query: { from: 'here' } });
 await call('getCheckpoint', 404, { path: { id: done.id } });
+await call('getErrorData', 404, { path: { id: done.id } });
+await call('getErrorData', 409, { path: { id: held.id } });
 if ((await call('getInput', 200, { path: { id: done.id } })).body !== 'hello') fail('the input is another one');
 await call('listFutures', 200, { query: { state: 'running,succeeded', limit: 2 } });
 await call('listFutures', 400, { query: { cursor: 'x' } });

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 
 #define READ_BYTES 65536
 #define OUTPUTS 2 /* stdout, stderr */
+#define TICKETS 16
 
 /* Of this process: set once. */
 static int patience_ms = WAIT_LONG_MS;
@@ -41,6 +43,8 @@ struct peer {
     bool ended; /* its end of the channel */
     int fds[FD_MAX_PASSED];
     size_t n_fds;
+    int page; /* the file of the tickets; 0: it takes no tasks ahead */
+    uint64_t *tickets;
 };
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -142,6 +146,10 @@ void peer_free(struct peer **pp)
         fd_close(&p->outputs[i]);
     for (size_t i = 0; i < p->n_fds; i++)
         (void)close(p->fds[i]);
+    if (p->page) {
+        (void)munmap(p->tickets, TICKETS * sizeof(uint64_t));
+        (void)close(p->page);
+    }
     buf_release(&p->in);
     buf_release(&p->log);
     free(p);
@@ -306,6 +314,35 @@ bool peer_has_message(struct peer *p, int timeout_ms)
     return p->in.len > 0;
 }
 
+/* The file that has come with the greeting, as the protocol wants it. */
+static void take_tickets(struct peer *p, const char *line)
+{
+    if (p->n_fds == 0)
+        fail("\"%s\" comes without a file of tickets", line);
+    int fd = p->fds[0], seals = fcntl(fd, F_GET_SEALS);
+    memmove(p->fds, p->fds + 1, --p->n_fds * sizeof(int));
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || (seals & F_SEAL_WRITE) ||
+        lseek(fd, 0, SEEK_END) < (off_t)(TICKETS * sizeof(uint64_t)))
+        fail("\"%s\": the file is no memfd of 128 bytes that cannot get shorter", line);
+    void *at = mmap(NULL, TICKETS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        fail("\"%s\": the file cannot be mapped", line);
+    p->page = fd;
+    p->tickets = at;
+}
+
+uint64_t peer_put_ticket(struct peer *p, uint64_t id, uint64_t by)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(p->page, F_SETLKW, &whole) != 0)
+        fail("the file of the tickets cannot be locked");
+    uint64_t there = p->tickets[id % TICKETS];
+    p->tickets[id % TICKETS] = by;
+    whole.l_type = F_UNLCK;
+    (void)fcntl(p->page, F_SETLK, &whole);
+    return there;
+}
+
 struct peer_hello peer_hello(struct peer *p)
 {
     struct peer_message m;
@@ -319,7 +356,14 @@ struct peer_hello peer_hello(struct peer *p)
         h.concurrency = strtoul(value, NULL, 10);
     if (h.concurrency < 1 || h.concurrency > 1000)
         fail("concurrency is 1 to 1000: \"%s\"", m.line);
-    h.cancel = says(&m, "cancel");
+    peer_message_key(&m, "cancel", value, sizeof(value));
+    h.cancel = strcmp(value, "1") == 0 || strcmp(value, "soft") == 0;
+    if (value[0] && !h.cancel && strcmp(value, "0") != 0)
+        fail("cancel is 0, 1 or soft: \"%s\"", m.line);
+    peer_message_key(&m, "ahead", value, sizeof(value));
+    h.ahead = strtoul(value, NULL, 10);
+    if (h.ahead)
+        take_tickets(p, m.line);
     h.fork = says(&m, "fork");
     h.memfd = says(&m, "memfd");
     h.checkpoint = says(&m, "checkpoint");

@@ -14,6 +14,7 @@ struct peer;
 /* What the program said in its greeting. */
 struct peer_hello {
     unsigned long concurrency;
+    unsigned long ahead;
     bool cancel, fork, memfd, checkpoint, yield, results, sessions, submits;
 };
 
@@ -30,6 +31,11 @@ void peer_free(struct peer **p);
 pid_t peer_pid(const struct peer *p);
 /* Reads the greeting. Once, first. */
 struct peer_hello peer_hello(struct peer *p);
+
+/* The tickets of tasks that are sent ahead, in the file that has come with the greeting: writes by
+ * (0: none) where the ticket of this id has its place, under the lock of the file. What was there.
+ * Only where the greeting says ahead. */
+uint64_t peer_put_ticket(struct peer *p, uint64_t id, uint64_t by);
 
 /* The header line (without newline), then n payload bytes. memfd >= 0: it goes with the header, and
  * payload is NULL. Reads meanwhile, so no side waits for the other. */

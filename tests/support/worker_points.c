@@ -14,70 +14,16 @@
 #include "tests/support/fail.h"
 #include "tests/support/receiver.h"
 #include "tests/support/text.h"
+#include "tests/support/worker_payloads.h"
 
 #define MIB ((size_t)1 << 20)
 #define BYTES "application/octet-stream"
 #define UNANSWERED_MS 100 /* a worker that does not wait for the answer has gone on by then */
 
-static void echo_noise(struct worker *w, size_t n)
-{
-    char *bytes = worker_noise(n);
-    worker_round_trip(w, 1, bytes, n, -1, BYTES);
-    free(bytes);
-    worker_expect_life(w, 2);
-}
-
 static void check_serves(struct worker *w)
 {
     for (unsigned id = 1; id <= 20; id++)
         worker_expect_life(w, id);
-}
-
-static void check_empty(struct worker *w)
-{
-    echo_noise(w, 0);
-}
-
-static void check_binary(struct worker *w)
-{
-    static const char bytes[] = "a\0b\n\r\n\nDONE 1 0\n\xff\xfe\0";
-    worker_round_trip(w, 1, bytes, sizeof(bytes) - 1, -1, BYTES);
-    worker_round_trip(w, 2, "\n", 1, -1, BYTES);
-    worker_round_trip(w, 3, "\0", 1, -1, BYTES);
-    echo_noise(w, 70000);
-}
-
-static void check_1_mib(struct worker *w)
-{
-    echo_noise(w, MIB);
-}
-
-static void check_16_mib(struct worker *w)
-{
-    echo_noise(w, 16 * MIB);
-}
-
-static void check_16_mib_by_memfd(struct worker *w)
-{
-    char *bytes = worker_noise(16 * MIB);
-    int fd = worker_sealed_file(bytes, 16 * MIB);
-    worker_round_trip(w, 1, bytes, 16 * MIB, fd, BYTES);
-    fd_close(&fd);
-    fd = worker_sealed_file(bytes, 300000);
-    worker_round_trip(w, 2, bytes, 300000, fd, BYTES);
-    fd_close(&fd);
-    free(bytes);
-    worker_expect_life(w, 3);
-}
-
-static void check_types(struct worker *w)
-{
-    char *bytes = worker_noise(10);
-    char *longest = text_repeat('x', TASK_TYPE_MAX);
-    worker_round_trip(w, 1, bytes, 10, -1, "text/plain; charset=utf-8; note=\"a b type=c\"");
-    worker_round_trip(w, 2, bytes, 10, -1, longest);
-    free(longest);
-    free(bytes);
 }
 
 static void check_unknown_keys(struct worker *w)
@@ -152,6 +98,29 @@ static void check_failure(struct worker *w)
              "with \"%.300s\"",
              m.line, m.payload);
     peer_message_release(&m);
+    worker_expect_life(w, 2);
+}
+
+/* The text, then any bytes, of the type that is said. */
+static void check_error_data(struct worker *w)
+{
+    static const char bytes[] = "a\0b\nDONE 1 0\n\xff";
+    struct peer_message m;
+    char text[32], type[128];
+    char *line = worker_run_line(1, "data", "application/x-noise", sizeof(bytes), "");
+    peer_send(w->peer, line, bytes, sizeof(bytes), -1);
+    worker_answer(w, 1, &m);
+    peer_message_key(&m, "text", text, sizeof(text));
+    peer_message_key(&m, "type", type, sizeof(type));
+    size_t n = strtoul(text, NULL, 10);
+    if (!peer_message_is(&m, "FAIL") || !n || m.n != n + sizeof(bytes) ||
+        memcmp(m.payload + n, bytes, sizeof(bytes)) != 0 ||
+        strcmp(type, "application/x-noise") != 0 || !memmem(m.payload, n, "no good", 7))
+        fail("expected FAIL with \"no good\" in its text and the input behind; got \"%s\" with "
+             "\"%.300s\"",
+             m.line, m.payload);
+    peer_message_release(&m);
+    free(line);
     worker_expect_life(w, 2);
 }
 
@@ -464,6 +433,35 @@ static void check_sessions(struct worker *w)
     worker_expect_life(w, 9);
 }
 
+static void send_ahead(struct worker *w, unsigned id, const char *text)
+{
+    char *line = worker_run_line(id, "echo", "text/plain", strlen(text), " ahead=1");
+    (void)peer_put_ticket(w->peer, id, id);
+    peer_send(w->peer, line, text, strlen(text), -1);
+    free(line);
+}
+
+/* While a task runs, none that came ahead is begun; then they are, in their order, but for those
+ * whose tickets were withdrawn. */
+static void check_ahead(struct worker *w)
+{
+    begin_wait(w, 1);
+    for (unsigned id = 2; id <= 5; id++)
+        send_ahead(w, id, "ahead");
+    if (peer_has_message(w->peer, UNANSWERED_MS))
+        fail("it says something about a task that came ahead while the one before runs");
+    for (unsigned id = 2; id <= 4; id += 2)
+        if (peer_put_ticket(w->peer, id, 0) != id)
+            fail("it took the ticket of task %u while task 1 runs", id);
+    cancel(w, 1);
+    worker_expect_fail(w, 1, "kind", "Cancelled");
+    worker_expect_done(w, 3, "ahead"); /* nothing of 2, which was withdrawn */
+    worker_expect_done(w, 5, "ahead");
+    if (peer_put_ticket(w->peer, 3, 0) || peer_put_ticket(w->peer, 5, 0))
+        fail("a task was begun without its ticket");
+    worker_expect_life(w, 6);
+}
+
 static void check_end_of_stream(struct worker *w)
 {
     worker_expect_life(w, 1);
@@ -530,17 +528,18 @@ static void check_fork(struct worker *w)
 
 static const struct worker_point points[] = {
     {"one task after another", check_serves, 0},
-    {"an empty payload", check_empty, 0},
-    {"NUL, newlines, every byte", check_binary, 0},
-    {"1 MiB", check_1_mib, 0},
-    {"16 MiB", check_16_mib, 0},
-    {"16 MiB by memfd", check_16_mib_by_memfd, WORKER_MEMFD},
-    {"types with spaces", check_types, 0},
+    {"an empty payload", worker_payloads_empty, 0},
+    {"NUL, newlines, every byte", worker_payloads_binary, 0},
+    {"1 MiB", worker_payloads_1_mib, 0},
+    {"16 MiB", worker_payloads_16_mib, 0},
+    {"16 MiB by memfd", worker_payloads_16_mib_by_memfd, WORKER_MEMFD},
+    {"types with spaces", worker_payloads_types, 0},
     {"unknown keys are left", check_unknown_keys, 0},
     {"a stream in pieces", check_pieces, 0},
     {"an unknown handler fails, the worker lives", check_unknown_handler, WORKER_TOUR},
     {"progress and log", check_progress_and_log, WORKER_TOUR},
     {"an error: kind, message, details", check_failure, WORKER_TOUR},
+    {"an error's data", check_error_data, WORKER_TOUR},
     {"retry=1 and retry=0", check_retry, WORKER_TOUR},
     {"a stray print is log", check_stray_print, WORKER_TOUR},
     {"cancel ends the task, not the worker", check_cancel, WORKER_TOUR | WORKER_CANCEL},
@@ -559,6 +558,8 @@ static const struct worker_point points[] = {
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_RESULTS},
     {"submits under the token of its RUN", check_submits, WORKER_TOUR | WORKER_SUBMITS},
     {"INIT prepares for the tasks of its session", check_sessions, WORKER_TOUR | WORKER_SESSIONS},
+    {"tasks that come ahead, and are withdrawn", check_ahead,
+     WORKER_TOUR | WORKER_CANCEL | WORKER_AHEAD},
     {"the end of the stream ends it", check_end_of_stream, 0},
     {"… while a task runs", check_end_while_running, WORKER_TOUR | WORKER_CANCEL},
     {"TERM ends it", check_term, 0},

@@ -16,6 +16,7 @@ enum worker_need {
     WORKER_RESULTS = 128,
     WORKER_SESSIONS = 256,
     WORKER_SUBMITS = 512,
+    WORKER_AHEAD = 1024,
 };
 
 struct worker_point {

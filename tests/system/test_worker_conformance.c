@@ -54,11 +54,11 @@ static const struct {
     const char *before, *path, *after;
     int points;
 } subjects[] = {
-    {"python3", "../../workers/sdk/examples/tour.py", "", 29},
-    {"python3", "../../workers/sdk/examples/tour.py", "fork concurrency=4", 31},
-    {"node", "../../workers/sdk/examples/tour.js", "concurrency=5", 28},
-    {"sh", "../../workers/sdk/examples/tour.sh", "", 24},
-    {"", "workers/sdk/examples/tour", "", 28},
+    {"python3", "../../workers/sdk/examples/tour.py", "ahead", 31},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork soft concurrency=4", 32},
+    {"node", "../../workers/sdk/examples/tour.js", "soft concurrency=5", 29},
+    {"sh", "../../workers/sdk/examples/tour.sh", "", 25},
+    {"", "workers/sdk/examples/tour", "", 29},
 };
 
 START_TEST(test_program_conforms)
@@ -71,7 +71,7 @@ START_TEST(test_plugin_conforms)
 {
     char *host = daemon_built("futured");
     char *before = text_printf("%s --role=plugin-host", host);
-    must_conform(before, "workers/sdk/examples/tour.so", "", 29);
+    must_conform(before, "workers/sdk/examples/tour.so", "", 30);
     free(before);
     free(host);
 }
@@ -92,6 +92,7 @@ static const struct {
     {"strict", {ONE_HANDLER, "--point", "unknown keys"}, "FAIL  unknown keys are left"},
     {"sticky", {ONE_HANDLER, "--point", "late"}, "FAIL  a late cancel is left"},
     {"eager", {"--point", "waited for"}, "FAIL  a checkpoint: stored, waited for, given back"},
+    {"greedy", {"--point", "come ahead"}, "FAIL  tasks that come ahead, and are withdrawn"},
     {"deaf",
      {ONE_HANDLER, "--patience", "1", "--point", "end of the stream"},
      "FAIL  the end of the stream ends it"},

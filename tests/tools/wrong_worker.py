@@ -1,9 +1,12 @@
 """A worker without an SDK that does one thing wrong, to show that worker_conformance sees it.
 
-    wrong_worker.py right|chatty|text|strict|sticky|deaf|eager
+    wrong_worker.py right|chatty|text|strict|sticky|deaf|eager|greedy
 """
+import array
+import fcntl
 import os
 import signal
+import socket
 import sys
 
 WRONG = sys.argv[1]
@@ -16,6 +19,35 @@ def say(header, payload=b""):
     rest = memoryview(header.encode() + b"\n" + payload)
     while rest:
         rest = rest[channel.write(rest):]
+
+
+def greet_with_tickets():
+    page = os.memfd_create("tickets", os.MFD_ALLOW_SEALING)
+    os.truncate(page, 128)
+    fcntl.fcntl(page, 1033, 2)  # F_ADD_SEALS, F_SEAL_SHRINK
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [page]))]
+    socket.socket(fileno=os.dup(3)).sendmsg([b"HELLO 1 0 cancel=1 ahead=8\n"], rights)
+
+
+def greedy():
+    """Begins all that comes ahead, and looks at no ticket."""
+    greet_with_tickets()
+    waiting = []
+    while True:
+        line = source.readline()
+        if not line:
+            return
+        head, _, kind = line.decode("ascii").rstrip("\n").partition(" type=")
+        verb, number, size = head.split(" ")[:3]
+        payload = source.read(int(size))
+        if verb == "CANCEL":
+            say("FAIL %s 0 kind=Cancelled" % number)
+            for each, data in waiting:
+                say("DONE %s %d type=text/plain" % (each, len(data)), data)
+        elif " ahead=1" in head:
+            waiting.append((number, payload))
+        else:
+            say("PROGRESS %s 0" % number)
 
 
 def answer(number, keys, kind, payload):
@@ -52,6 +84,6 @@ def serve():
             answer(number, dict(word.split("=", 1) for word in rest), kind, payload)
 
 
-serve()
+(greedy if WRONG == "greedy" else serve)()
 while WRONG == "deaf":
     signal.pause()

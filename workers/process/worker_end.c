@@ -47,7 +47,7 @@ void worker_end_abandon(struct worker_process *w, const struct worker_job *job)
     w->abandoned = xrealloc(w->abandoned, (w->n_abandoned + 1) * sizeof(*w->abandoned));
     w->abandoned[w->n_abandoned++] =
         (struct worker_abandoned){.id = job->id, .task = job->task->spec->id};
-    w->retiring = true;
+    w->retiring = w->retiring || !w->cancel_is_soft;
 }
 
 bool worker_end_take_abandoned(struct worker_process *w, uint64_t id)

@@ -82,7 +82,8 @@ void worker_ahead_give_up(struct worker_process *w);
 void worker_end_close(struct worker_process *w);
 /* Takes the job from the worker and calls its done, with the job's own log. */
 void worker_end_job(struct worker_process *w, struct worker_job *job, const struct worker_end *end);
-/* The worker still runs the task of that id, and nobody waits for it any more. */
+/* The worker still runs the task of that id, and nobody waits for it any more. It gets no more
+ * tasks, unless its cancel is soft: then this one keeps its place. */
 void worker_end_abandon(struct worker_process *w, const struct worker_job *job);
 /* True: it was such a task, and has ended now. */
 bool worker_end_take_abandoned(struct worker_process *w, uint64_t id);

@@ -33,7 +33,8 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
         (h->fork && w->is_forked))
         return false;
     w->max_jobs = asks < w->max_jobs ? (uint32_t)asks : w->max_jobs;
-    w->takes_cancel = h->cancel;
+    w->takes_cancel = h->cancel != WIRE_CANCEL_NONE;
+    w->cancel_is_soft = h->cancel == WIRE_CANCEL_SOFT && w->max_jobs > 1;
     w->takes_checkpoints = h->checkpoint;
     w->takes_yield = h->yield;
     w->takes_results = h->results;
@@ -128,12 +129,14 @@ static enum worker_end_how judge_end(const struct worker_process *w, struct work
     return worker_channel_exceeds_output(w, job) ? WORKER_ENDED_OUTPUT : how;
 }
 
-/* What follows the first line of a FAIL, such as a traceback, is a part of the task's log. */
+/* What follows the first line of a FAIL's text, such as a traceback, is a part of the task's log.
+ */
 static void log_details(struct worker_job *job, const struct wire_message *m)
 {
     const char *text = (const char *)m->payload;
-    const char *newline = m->head.bytes ? memchr(text, '\n', (size_t)m->head.bytes) : NULL;
-    const char *end = text + m->head.bytes;
+    size_t n = wire_text_bytes(&m->head);
+    const char *newline = n ? memchr(text, '\n', n) : NULL;
+    const char *end = text + n;
     if (newline && newline + 1 < end)
         worker_channel_log(job, newline + 1, (size_t)(end - newline - 1));
 }
@@ -249,6 +252,9 @@ static bool take_failed_fork(struct worker_process *template, const struct wire_
 
 static bool take_fail(struct worker_process *w, const struct wire_message *m)
 {
+    if (wire_text_bytes(&m->head) > m->head.bytes ||
+        (m->head.type && strlen(m->head.type) > TASK_TYPE_MAX))
+        return false;
     if (w->state == WORKER_TEMPLATE)
         return take_failed_fork(w, m);
     return end_task(w, m, WORKER_ENDED_FAILED);

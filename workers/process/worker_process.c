@@ -216,7 +216,14 @@ void worker_process_answer(struct worker_job *job, const char *why)
         worker_channel_tell(w, job->id, why ? WIRE_REFUSED : WIRE_SAVED, why);
 }
 
-/* The process has other tasks, which must not suffer: this one can only be left running. */
+/* Nothing runs in the process that anybody waits for, and it gets no more. */
+static bool is_useless(const struct worker_process *w)
+{
+    return w->jobs.len == 0 && (w->retiring || w->n_abandoned >= w->max_jobs);
+}
+
+/* The process has other tasks, which must not suffer, or wants to live: this one can only be left
+ * running. */
 static void leave_running(struct worker_process *w, struct worker_job *job)
 {
     struct worker_end end = {.how = WORKER_ENDED_ABANDONED, .log = ""};
@@ -224,7 +231,7 @@ static void leave_running(struct worker_process *w, struct worker_job *job)
         worker_process_answer(job, "the task has been stopped");
     worker_end_abandon(w, job);
     worker_end_job(w, job, &end);
-    if (w->jobs.len == 0)
+    if (is_useless(w))
         worker_end_kill(w, SIGKILL);
 }
 
@@ -235,7 +242,7 @@ void worker_process_stop_job(struct worker_process *w, struct worker_job *job, i
         worker_messages_read_rest(w);
     if (job->worker != w)
         return; /* it has ended meanwhile */
-    bool is_alone = w->jobs.len == 1 && w->n_abandoned == 0;
+    bool is_alone = w->jobs.len == 1 && w->n_abandoned == 0 && !w->cancel_is_soft;
     if (w->state == WORKER_READY && w->takes_cancel && signal == SIGTERM)
         worker_channel_tell(w, job->id, WIRE_CANCEL, NULL);
     else if (w->state != WORKER_READY || is_alone)

@@ -150,7 +150,7 @@ bool worker_program_takes_more(const struct worker_program *p, bool ahead)
         if (w->state != WORKER_READY || w->retiring)
             continue;
         any = true;
-        capacity += w->max_jobs + (ahead ? w->max_ahead : 0);
+        capacity += w->max_jobs - w->n_abandoned + (ahead ? w->max_ahead : 0);
     }
     return any && p->claimed < capacity;
 }

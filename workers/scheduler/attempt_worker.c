@@ -61,7 +61,7 @@ static void succeeded(struct attempt *a, const struct worker_end *end)
 static void put_error(struct buf *out, const struct worker_end *end)
 {
     const char *text = (const char *)end->payload, *kind = end->head->kind;
-    size_t n = (size_t)end->head->bytes;
+    size_t n = wire_text_bytes(end->head);
     const char *newline = n ? memchr(text, '\n', n) : NULL;
     size_t first = newline ? (size_t)(newline - text) : n;
     buf_printf(out, "%s%s%.*s", kind ? kind : "", kind && first ? ": " : "",
@@ -71,14 +71,18 @@ static void put_error(struct buf *out, const struct worker_end *end)
 static void program_failed(struct attempt *a, enum run_class class, const struct worker_end *end)
 {
     const char *kind = end->head->kind;
+    size_t text = wire_text_bytes(end->head);
     struct buf message = BUF_INIT;
+    struct task_outcome o = {
+        .code = end_code_text(END_HANDLER_FAILED), .error_type = kind, .exit_code = -1};
     put_error(&message, end);
-    end_with(a, class,
-             (struct task_outcome){.code = end_code_text(END_HANDLER_FAILED),
-                                   .message = message.data,
-                                   .error_type = kind,
-                                   .exit_code = -1},
-             end);
+    o.message = message.data;
+    if (end->head->text >= 0) {
+        o.type = end->head->type ? end->head->type : CONTENT_BYTES;
+        o.body = end->payload + text;
+        o.body_len = (size_t)end->head->bytes - text;
+    }
+    end_with(a, class, o, end);
     buf_release(&message);
 }
 

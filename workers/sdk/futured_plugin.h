@@ -94,6 +94,12 @@ struct futured_host {
      * does not say `submits`, or the daemon gives none out. */
     const char *(*url)(struct futured_task *task);
     const char *(*token)(struct futured_task *task);
+
+    /* As fail, with data of the failure for those who wait for the future (error.data): n bytes, of
+     * this type (NULL: application/octet-stream). What is longer than 1 MiB with its message, or
+     * has a type that is none, is left out. */
+    void (*fail_with)(struct futured_task *task, enum futured_retry retry, const char *kind,
+                      const char *message, const void *data, size_t n, const char *type);
 };
 
 struct futured_plugin {

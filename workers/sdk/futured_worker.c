@@ -20,6 +20,7 @@
 #define PROGRESS_MAX_BYTES 500
 #define TYPE_MAX_BYTES 127
 #define ERROR_MAX_BYTES 32768
+#define FAIL_MAX_BYTES (1 << 20) /* of a message and its data */
 #define LOG_MAX_BYTES 65536
 #define RESULT_MAX_BYTES ((size_t)1 << 30)
 #define KIND_MAX_BYTES 64
@@ -500,23 +501,47 @@ static void write_kind(const char *kind, char out[KIND_MAX_BYTES + 1])
         (void)snprintf(out, KIND_MAX_BYTES + 1, "Error");
 }
 
-static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
-                      const char *message)
+/* Both pieces in one; NULL: there is no memory. */
+static char *join(const char *text, size_t n_text, const void *data, size_t n)
 {
-    char header[192], word[16] = "", name[KIND_MAX_BYTES + 1];
+    char *whole = malloc(n_text + n + 1);
+    if (whole) {
+        memcpy(whole, text, n_text);
+        memcpy(whole + n_text, data, n);
+    }
+    return whole;
+}
+
+static void host_fail_with(struct futured_task *t, enum futured_retry retry, const char *kind,
+                           const char *message, const void *data, size_t n, const char *type)
+{
+    char header[384], word[16] = "", more[TYPE_MAX_BYTES + 64] = "", name[KIND_MAX_BYTES + 1];
+    char *whole = NULL;
     if (t->is_answered)
         return;
     if (!message)
         message = "";
-    size_t n = cut(message, strlen(message), ERROR_MAX_BYTES);
+    size_t n_text = cut(message, strlen(message), ERROR_MAX_BYTES);
+    if (data && n <= FAIL_MAX_BYTES - n_text && (!type || (*type && is_type(type))))
+        whole = join(message, n_text, data, n);
+    if (whole)
+        (void)snprintf(more, sizeof(more), " text=%zu%s%s", n_text, type ? " type=" : "",
+                       type ? type : "");
     write_kind(kind, name);
     (void)fflush(NULL);
     if (retry != FUTURED_RETRY_POLICY)
         (void)snprintf(word, sizeof(word), " retry=%d", retry == FUTURED_RETRY_LATER);
-    (void)snprintf(header, sizeof(header), "FAIL %llu %zu%s kind=%s\n",
-                   (unsigned long long)t->head.id, n, word, name);
-    say(header, message, n);
+    (void)snprintf(header, sizeof(header), "FAIL %llu %zu%s kind=%s%s\n",
+                   (unsigned long long)t->head.id, whole ? n_text + n : n_text, word, name, more);
+    say(header, whole ? whole : message, whole ? n_text + n : n_text);
     t->is_answered = 1;
+    free(whole);
+}
+
+static void host_fail(struct futured_task *t, enum futured_retry retry, const char *kind,
+                      const char *message)
+{
+    host_fail_with(t, retry, kind, message, NULL, 0, NULL);
 }
 
 static const void *host_checkpoint(struct futured_task *t, size_t *n, const char **type)
@@ -653,6 +678,7 @@ static const struct futured_host host = {
     .session = host_session,
     .url = host_url,
     .token = host_token,
+    .fail_with = host_fail_with,
 };
 
 /* ---- one task after another ------------------------------------------------------------------ */

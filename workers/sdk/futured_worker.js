@@ -13,7 +13,8 @@
  * A program with one handler serves it under every name that the handlers file gives it. A handler
  * returns a Buffer, a string, a Result(bytes, contentType), or anything that JSON knows. What it throws
  * fails the task: its name is the error's kind, its stack the details; Temporary may be tried again,
- * Permanent never. console.log goes to the task's log. task.signal is an AbortSignal that fires when the
+ * Permanent never. What stands in its `errorData` (what a handler may return, up to 1 MiB) goes with it,
+ * as `error.data` of the future. console.log goes to the task's log. task.signal is an AbortSignal that fires when the
  * task is cancelled; code that computes without ever awaiting does not see it.
  *
  * A task that takes long stores how far it is, and goes on from there when it is run again, whatever
@@ -52,7 +53,8 @@
  *
  * What it returns is task.session of the session's tasks; what it throws breaks the session.
  *
- * run({ concurrency: N }): N tasks at once (io lane only). Node passes no descriptors and does not
+ * run({ concurrency: N }): N tasks at once (io lane only); with softCancel: true the process is not given up
+ * when one of them does not hear of its cancel. Node passes no descriptors and does not
  * fork, so memfd and fork=1 of the protocol are not offered.
  *
  * workers/wire/PROTOCOL.md of futured has the protocol that this speaks. */
@@ -65,6 +67,7 @@ const VERSION = 1;
 const LINE_MAX = 1024;
 const PROGRESS_MAX = 500;
 const ERROR_MAX = 32768;
+const FAIL_MAX = 2 ** 20; // bytes of an error's text and its data
 const LOG_MAX = 65536;
 const RESULT_MAX = 2 ** 30;
 const TYPE_MAX = 127;
@@ -514,7 +517,20 @@ function failure(error) {
   const first = text.split('\n').find((line) => line.trim()) ?? kind;
   const details = isError ? safely(() => error.stack, '') : '';
   const word = /[A-Za-z0-9]/.test(kind) ? kind : 'Error';
-  return [`${retry} kind=${word}`, utf8(`${first.slice(0, ERROR_MAX / 8)}\n${details}`, ERROR_MAX)];
+  const lines = utf8(`${first.slice(0, ERROR_MAX / 8)}\n${details}`, ERROR_MAX);
+  const [data, type] = isError ? dataOf(error) : [];
+  if (!type) return [`${retry} kind=${word}`, lines];
+  return [`${retry} kind=${word} text=${lines.length} type=${type}`, Buffer.concat([lines, data])];
+}
+
+/** The bytes of its errorData, and their type; []: it has none that can be sent. */
+function dataOf(error) {
+  try {
+    const found = error.errorData === undefined ? [Buffer.alloc(0)] : result(error.errorData);
+    return found[0].length <= FAIL_MAX - ERROR_MAX ? found : [];
+  } catch {
+    return []; // the failure matters more
+  }
 }
 
 // ---- the worker ----------------------------------------------------------------------------------
@@ -525,7 +541,7 @@ function find(name) {
   return found;
 }
 
-function serve(socket, concurrency) {
+function serve(socket, concurrency, softCancel) {
   const running = new Map();
   let restored; // the checkpoint of the task that comes next
   let results; // what became of the futures that it was suspended for
@@ -613,7 +629,8 @@ function serve(socket, concurrency) {
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
   const more = preparation ? ' sessions=1' : '';
-  socket.write(`HELLO ${VERSION} 0${size} cancel=1 checkpoint=1 yield=1 results=1 submits=1${more}\n`);
+  const cancel = softCancel ? 'soft' : '1';
+  socket.write(`HELLO ${VERSION} 0${size} cancel=${cancel} checkpoint=1 yield=1 results=1 submits=1${more}\n`);
 }
 
 function giveUp(error) {
@@ -622,7 +639,7 @@ function giveUp(error) {
 }
 
 /** Serves until the daemon ends the stream. */
-async function run({ concurrency = 1 } = {}) {
+async function run({ concurrency = 1, softCancel = false } = {}) {
   const fd = process.env.FUTURED_WORKER_FD;
   if (!fd) giveUp(new ProtocolError('this is a worker program: name it in the handlers file of futured'));
   try {
@@ -630,7 +647,7 @@ async function run({ concurrency = 1 } = {}) {
   } catch (error) {
     giveUp(error);
   }
-  serve(new net.Socket({ fd: Number(fd), readable: true, writable: true }), concurrency);
+  serve(new net.Socket({ fd: Number(fd), readable: true, writable: true }), concurrency, softCancel);
 }
 
 module.exports = {

@@ -18,7 +18,8 @@
 A program with one handler serves it under every name that the handlers file gives it. A handler
 returns bytes, str, Result(bytes, content_type), or anything that JSON knows. What it raises
 fails the task: the type's name is the error's kind, the traceback its details; Temporary may be tried
-again, Permanent never. print() goes to the task's log.
+again, Permanent never. print() goes to the task's log. What stands in the attribute `error_data` of an
+exception (what a handler may return, up to 1 MiB) goes with it, as `error.data` of the future.
 
 A task that takes long stores how far it is, and goes on from there when it is run again, whatever ended
 the run before; with Suspend it ends a run itself and leaves its slot to others meanwhile:
@@ -93,6 +94,7 @@ PROGRESS_MAX = 500
 POLL_S = 10                # of one request that waits; then the task looks whether it was cancelled
 PAUSE_S = 0.2              # after an answer that came too early: the daemon shuts down
 ERROR_MAX = 32768          # bytes of message and traceback
+FAIL_MAX = 1 << 20         # bytes of these and an error's data
 LOG_MAX = 65536            # bytes of one LOG
 RESULT_MAX = 1 << 30       # bytes
 TYPE_MAX = 127             # bytes of a content type
@@ -674,6 +676,18 @@ def _traceback_of(error):
         return "the traceback cannot be had: %s\n" % type(another).__name__
 
 
+def _data_of(error):
+    """Its error_data, and the key of its type; (b"", ""): it has none that can be sent."""
+    try:
+        value = getattr(error, "error_data", None)
+        data, kind = (b"", "") if value is None else _encode(value)
+        if not kind or len(data) > FAIL_MAX - ERROR_MAX:
+            return b"", ""
+        return bytes(data), " type=" + _check_type(kind)
+    except BaseException:  # the failure matters more
+        return b"", ""
+
+
 def _name_of(error):
     """The type's name in the characters that the protocol allows, or Exception."""
     name = type.__dict__["__name__"].__get__(type(error))  # whatever its metaclass says
@@ -698,6 +712,8 @@ def _file_of(data, writable=False):
 
 
 class _Worker:
+    soft_cancel = False  # not killed when a task does not hear of its cancel
+
     def __init__(self, channel, concurrency, ahead=False):
         self.channel = channel
         self.concurrency = concurrency
@@ -710,11 +726,12 @@ class _Worker:
 
     def greet(self, more=""):
         size = " concurrency=%d" % self.concurrency if self.concurrency > 1 else ""
+        cancel = "soft" if self.soft_cancel else "1"
         memfd = " memfd=1" if MEMFD else ""
         is_template = bool(more)
         more += " sessions=1" if _preparations else ""
-        self.channel.write_hello("%s cancel=1 checkpoint=1 yield=1 results=1 submits=1%s%s" % (size, memfd, more),
-                                 self.ahead and not is_template)
+        keys = "%s cancel=%s checkpoint=1 yield=1 results=1 submits=1%s%s" % (size, cancel, memfd, more)
+        self.channel.write_hello(keys, self.ahead and not is_template)
 
     def serve(self):
         """Until the stream ends."""
@@ -862,8 +879,10 @@ class _Worker:
         first = lines[0] if lines else kind
         text = (first[:ERROR_MAX // 8] + "\n" + _traceback_of(error)).encode("utf-8", "replace")
         text = text[:ERROR_MAX].decode("utf-8", "ignore").encode("utf-8")
-        head = "FAIL %d %d%s kind=%s" % (task._number, len(text), word, kind)
-        return lambda: self.channel.write(head, text)
+        data, more = _data_of(error)
+        more = " text=%d%s" % (len(text), more) if more else ""
+        head = "FAIL %d %d%s kind=%s%s" % (task._number, len(text) + len(data), word, kind, more)
+        return lambda: self.channel.write(head, text + data)
 
 
 # ---- what is printed ---------------------------------------------------------------------------
@@ -1017,7 +1036,7 @@ def _give_up(error):
     _exit(1)
 
 
-def run(concurrency=1, fork=False, ahead=False):
+def run(concurrency=1, fork=False, ahead=False, soft_cancel=False):
     """Serves until the daemon ends the stream; does not return."""
     if "FUTURED_WORKER_FD" not in os.environ:
         sys.exit("this is a worker program: name it in the handlers file of futured "
@@ -1034,7 +1053,9 @@ def run(concurrency=1, fork=False, ahead=False):
             fd = _serve_template(fd, concurrency)
         if ahead and concurrency == 1:
             sys.stdout, sys.stderr = _Printed(sys.stdout), _Printed(sys.stderr)
-        _Worker(_Channel(fd), concurrency, ahead).serve()
+        worker = _Worker(_Channel(fd), concurrency, ahead)
+        worker.soft_cancel = soft_cancel
+        worker.serve()
     except ProtocolError as error:
         _give_up(error)
     except OSError:

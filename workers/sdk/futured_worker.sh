@@ -13,6 +13,8 @@
 #     futured_log "a line"             the same as a line on stderr
 #     futured_type text/plain          the type of the result (application/octet-stream)
 #     futured_fail KIND MESSAGE [0|1]  ends the task with an error; 0: never again, 1: may be tried again
+#     futured_fail KIND MESSAGE RETRY FILE [TYPE]   with what is in the file as error.data (up to 900,000 bytes;
+#                                      RETRY may be '')
 #     futured_save [TYPE] <file        stores a checkpoint (up to 1 MiB); on disk when it returns 0, else the
 #                                      reason is in $FUTURED_REFUSED and the one before still counts; not
 #                                      in a pipe whose other end reads or sets what is here
@@ -73,7 +75,16 @@ futured_fail() {
     esac
     printf ' kind=%s%s' "${futured_kind:-Error}" "$futured_retry" >"$futured_dir/fail"
     printf '%s\n' "${2-}" | head -c 32768 >"$futured_dir/why"
+    if [ -n "${4-}" ] && [ "$(($(wc -c <"$4")))" -le 900000 ] && futured_is_type "${5-application/octet-stream}"; then
+        printf ' text=%s type=%s' "$(($(wc -c <"$futured_dir/why")))" "${5-application/octet-stream}" >>"$futured_dir/fail"
+        cat "$4" >>"$futured_dir/why"
+    fi
     exit 1
+}
+
+futured_is_type() {
+    [ -n "$1" ] && [ "${#1}" -le 127 ] && [ "$(printf '%s' "$1" | wc -l)" -eq 0 ] &&
+        ! printf '%s' "$1" | LC_ALL=C grep -q '[^ -~]'
 }
 
 # futured_send "VERB ID" FILE KEYS
@@ -238,8 +249,7 @@ futured_task() {
     [ -s "$futured_dir/type" ] && futured_type=$(cat "$futured_dir/type")
     # Also futured_fail in a subshell of the handler, whose status it may not have looked at.
     if [ "$futured_status" -eq 0 ] && [ ! -e "$futured_dir/fail" ]; then
-        if [ "${#futured_type}" -gt 127 ] || printf '%s' "$futured_type" | LC_ALL=C grep -q '[^ -~]' ||
-            [ "$(printf '%s' "$futured_type" | wc -l)" -ne 0 ]; then
+        if ! futured_is_type "$futured_type"; then
             printf ' kind=BadType' >"$futured_dir/fail"
             printf 'a content type has 1 to 127 printable ASCII characters\n' >"$futured_dir/why"
         elif [ "$(($(wc -c <"$futured_dir/output")))" -gt 1073741824 ]; then

@@ -132,6 +132,29 @@ static void flag_print(struct line *out, const void *field)
     put_char(out, *(const bool *)field ? '1' : '0');
 }
 
+static bool cancel_parse(const char *value, void *field)
+{
+    bool is_hard = false;
+    bool is_soft = strcmp(value, "soft") == 0;
+    if (!is_soft && !flag_parse(value, &is_hard))
+        return false;
+    *(enum wire_cancel *)field = is_soft   ? WIRE_CANCEL_SOFT
+                                 : is_hard ? WIRE_CANCEL_HARD
+                                           : WIRE_CANCEL_NONE;
+    return true;
+}
+
+static bool cancel_is_set(const void *field)
+{
+    return *(const enum wire_cancel *)field != WIRE_CANCEL_NONE;
+}
+
+static void cancel_print(struct line *out, const void *field)
+{
+    bool is_soft = *(const enum wire_cancel *)field == WIRE_CANCEL_SOFT;
+    put(out, is_soft ? "soft" : "1", is_soft ? 4 : 1);
+}
+
 static bool choice_parse(const char *value, void *field)
 {
     bool b;
@@ -149,6 +172,25 @@ static bool choice_is_set(const void *field)
 static void choice_print(struct line *out, const void *field)
 {
     put_char(out, *(const int *)field ? '1' : '0');
+}
+
+static bool size_parse(const char *value, void *field)
+{
+    uint64_t n;
+    if (!parse_uint(value, &n))
+        return false;
+    *(int64_t *)field = (int64_t)n; /* up to WIRE_ID_MAX */
+    return true;
+}
+
+static bool size_is_set(const void *field)
+{
+    return *(const int64_t *)field >= 0;
+}
+
+static void size_print(struct line *out, const void *field)
+{
+    put_uint(out, (uint64_t) * (const int64_t *)field);
 }
 
 /* A number from 0 to 1, as any language prints it. */
@@ -197,6 +239,8 @@ static void rest_print(struct line *out, const void *field)
 
 static const struct kind uint_kind = {uint_parse, uint_is_set, uint_print},
                          flag_kind = {flag_parse, flag_is_set, flag_print},
+                         cancel_kind = {cancel_parse, cancel_is_set, cancel_print},
+                         size_kind = {size_parse, size_is_set, size_print},
                          choice_kind = {choice_parse, choice_is_set, choice_print},
                          fraction_kind = {fraction_parse, fraction_is_set, fraction_print},
                          word_kind = {word_parse, word_is_set, word_print},
@@ -215,7 +259,7 @@ static const struct key {
     const struct kind *kind;
     size_t offset;
 } keys[] = {
-    KEY("cancel=", &flag_kind, cancel),
+    KEY("cancel=", &cancel_kind, cancel),
     KEY("fork=", &flag_kind, fork),
     KEY("memfd=", &flag_kind, memfd),
     KEY("checkpoint=", &flag_kind, checkpoint),
@@ -224,7 +268,8 @@ static const struct key {
     KEY("sessions=", &flag_kind, sessions),
     KEY("submits=", &flag_kind, token_wanted),
     KEY("concurrency=", &uint_kind, concurrency),
-    KEY("for_ms=", &uint_kind, for_ms), /* FIRST_OF_ALL: those before it are HELLO's alone */
+    KEY("text=", &size_kind, text),     /* FIRST_OF_FAIL: those before it are HELLO's alone */
+    KEY("for_ms=", &uint_kind, for_ms), /* FIRST_OF_ALL */
     KEY("fraction=", &fraction_kind, fraction),
     KEY("retry=", &choice_kind, retry),
     KEY("kind=", &word_kind, kind),
@@ -243,13 +288,16 @@ static const struct key {
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
-#define FIRST_OF_ALL 9
-#define FIRST_OF_RUN 14
+#define FIRST_OF_FAIL 9
+#define FIRST_OF_ALL 10
+#define FIRST_OF_RUN 15
 
 static size_t first_key(enum wire_verb verb)
 {
     if (verb == WIRE_RUN)
         return FIRST_OF_RUN;
+    if (verb == WIRE_FAIL)
+        return FIRST_OF_FAIL;
     return verb == WIRE_HELLO ? 0 : FIRST_OF_ALL;
 }
 

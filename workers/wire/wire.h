@@ -40,44 +40,59 @@ enum wire_verb {
 };
 #define WIRE_VERB_COUNT 16
 
+/* What a worker says of CANCEL. */
+enum wire_cancel {
+    WIRE_CANCEL_NONE, /* does not understand it */
+    WIRE_CANCEL_HARD, /* understands it, and may be killed when it does not follow */
+    WIRE_CANCEL_SOFT, /* likewise, and is not killed for it where it runs several tasks at once */
+};
+
 /* One header. What is absent is 0, false or NULL unless said. */
 struct wire_head {
     enum wire_verb verb;
     uint64_t id; /* HELLO: the version */
     uint64_t bytes;
-    bool fd;              /* the payload comes by descriptor */
-    bool cancel;          /* HELLO: understands CANCEL */
-    bool fork;            /* HELLO: is a template */
-    bool memfd;           /* HELLO: takes and sends payloads by descriptor */
-    bool checkpoint;      /* HELLO: takes and stores checkpoints */
-    bool yield;           /* HELLO: understands YIELD */
-    bool results;         /* HELLO: understands RESULTS */
-    bool sessions;        /* HELLO: understands INIT */
-    bool token_wanted;    /* HELLO: its tasks submit others, so each RUN has a token */
-    uint64_t concurrency; /* HELLO: tasks at once */
-    uint64_t ahead;       /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
-                           * their RUN: 1, it is one of these */
-    double fraction;      /* PROGRESS: 0..1; < 0: absent */
-    int retry;            /* FAIL: 0, 1; -1: absent */
-    uint64_t attempt;     /* RUN; CHECKPOINT to a worker: that stored it */
-    uint64_t for_ms;      /* SUSPEND */
-    uint64_t timeout_ms;  /* RUN */
-    uint64_t max_result;  /* RUN: bytes that a result may have */
-    uint64_t pid;         /* FORKED */
-    const char *kind;     /* FAIL: the program's own name for the error */
-    const char *task;     /* RUN: the future's id */
-    const char *handler;  /* RUN */
-    const char *trace;    /* RUN: traceparent */
-    const char *url;      /* RUN: where the daemon is */
-    const char *token;    /* RUN: the attempt's, there */
-    const char *session;  /* INIT; RUN of a session that has an init: its id */
-    const char *type;     /* INIT, RUN, DONE, CHECKPOINT: content type of the payload */
+    bool fd;                 /* the payload comes by descriptor */
+    enum wire_cancel cancel; /* HELLO */
+    bool fork;               /* HELLO: is a template */
+    bool memfd;              /* HELLO: takes and sends payloads by descriptor */
+    bool checkpoint;         /* HELLO: takes and stores checkpoints */
+    bool yield;              /* HELLO: understands YIELD */
+    bool results;            /* HELLO: understands RESULTS */
+    bool sessions;           /* HELLO: understands INIT */
+    bool token_wanted;       /* HELLO: its tasks submit others, so each RUN has a token */
+    uint64_t concurrency;    /* HELLO: tasks at once */
+    uint64_t ahead;          /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
+                              * their RUN: 1, it is one of these */
+    double fraction;         /* PROGRESS: 0..1; < 0: absent */
+    int retry;               /* FAIL: 0, 1; -1: absent */
+    int64_t text;            /* FAIL: so many bytes of the payload are its text; -1: all */
+    uint64_t attempt;        /* RUN; CHECKPOINT to a worker: that stored it */
+    uint64_t for_ms;         /* SUSPEND */
+    uint64_t timeout_ms;     /* RUN */
+    uint64_t max_result;     /* RUN: bytes that a result may have */
+    uint64_t pid;            /* FORKED */
+    const char *kind;        /* FAIL: the program's own name for the error */
+    const char *task;        /* RUN: the future's id */
+    const char *handler;     /* RUN */
+    const char *trace;       /* RUN: traceparent */
+    const char *url;         /* RUN: where the daemon is */
+    const char *token;       /* RUN: the attempt's, there */
+    const char *session;     /* INIT; RUN of a session that has an init: its id */
+    const char *type; /* INIT, RUN, DONE, CHECKPOINT: content type of the payload; FAIL: of the
+                       * data behind its text */
 };
 
 #define WIRE_HEAD(v)                                                                               \
     {                                                                                              \
-        .verb = (v), .fraction = -1, .retry = -1                                                   \
+        .verb = (v), .fraction = -1, .retry = -1, .text = -1                                       \
     }
+
+/* How many bytes of a FAIL are its text; what follows is the error's data. */
+static inline size_t wire_text_bytes(const struct wire_head *fail)
+{
+    return (size_t)(fail->text < 0 ? fail->bytes : (uint64_t)fail->text);
+}
 
 /* Appends the line with its newline. FUT_ERR_INVAL (nothing appended): a value that no header can
  * hold (a space in a word, a control character, too long). */

@@ -11,6 +11,8 @@ struct wire_stream scripted;
 static uint64_t scripted_open[64]; /* ids of tasks that are not over */
 
 static size_t scripted_n_open;
+static uint64_t scripted_stuck[64]; /* of tasks that hear of no cancel */
+static size_t scripted_n_stuck;
 
 static void scripted_put(const struct wire_head *h, const void *payload)
 {
@@ -64,6 +66,21 @@ static void scripted_hold(uint64_t id, int arg)
     scripted_open[scripted_n_open++] = id;
 }
 
+/* Does not hear of a cancel, until the next `unstick`. */
+static void scripted_stick(uint64_t id, int arg)
+{
+    (void)arg;
+    scripted_stuck[scripted_n_stuck++] = id;
+}
+
+static void scripted_unstick(uint64_t id, int arg)
+{
+    (void)arg;
+    while (scripted_n_stuck)
+        scripted_done(scripted_stuck[--scripted_n_stuck], "stuck", 5);
+    scripted_done(id, "", 0);
+}
+
 static void scripted_release(uint64_t id, int arg)
 {
     (void)arg;
@@ -75,6 +92,19 @@ static void scripted_error(uint64_t id, int arg)
 {
     (void)arg;
     scripted_fail(id, "ValueError", 0, "first line\nsecond line\n");
+}
+
+/* With data behind its text. */
+static void scripted_data(uint64_t id, int arg)
+{
+    (void)arg;
+    struct wire_head h = WIRE_HEAD(WIRE_FAIL);
+    h.id = id;
+    h.text = 12;
+    h.bytes = 12 + 6;
+    h.kind = "ValueError";
+    h.type = "application/x-pickle";
+    scripted_put(&h, "first\nsecond\0\nda\xff");
 }
 
 static void scripted_again(uint64_t id, int arg)
@@ -300,7 +330,8 @@ static const struct {
     {"logs", scripted_logs},       {"yes", scripted_yes},         {"spin", scripted_spin},
     {"help", scripted_help},       {"twice", scripted_twice},     {"pause", scripted_pause},
     {"close", scripted_close},     {"save", scripted_save},       {"hasty", scripted_hasty},
-    {"suspend", scripted_suspend},
+    {"suspend", scripted_suspend}, {"stick", scripted_stick},     {"unstick", scripted_unstick},
+    {"data", scripted_data},
 };
 
 static void scripted_run(const struct wire_message *m)
@@ -360,7 +391,10 @@ static void scripted_greet(int argc, char **argv)
             (void)fputs("no model here\n", stderr), _exit(3);
         if (strncmp(argv[i], "concurrency=", 12) == 0)
             h.concurrency = (uint64_t)strtoul(argv[i] + 12, NULL, 10);
-        h.cancel = h.cancel || strcmp(argv[i], "cancel=1") == 0;
+        if (strcmp(argv[i], "cancel=1") == 0)
+            h.cancel = WIRE_CANCEL_HARD;
+        if (strcmp(argv[i], "cancel=soft") == 0)
+            h.cancel = WIRE_CANCEL_SOFT;
         h.checkpoint = h.checkpoint || strcmp(argv[i], "checkpoint=1") == 0;
         h.memfd = h.memfd || strcmp(argv[i], "memfd=1") == 0;
         if (strcmp(argv[i], "deaf") == 0)

@@ -45,6 +45,15 @@ static void failing(const struct futured_host *host, struct futured_task *task)
     host->fail(task, FUTURED_RETRY_POLICY, "NoGood", text);
 }
 
+/* Fails with its input as data. */
+static void data(const struct futured_host *host, struct futured_task *task)
+{
+    size_t n;
+    const void *input = host->input(task, &n);
+    host->fail_with(task, FUTURED_RETRY_POLICY, "NoGood", "no good", input, n,
+                    host->input_type(task));
+}
+
 static void refuse(const struct futured_host *host, struct futured_task *task)
 {
     host->fail(task, FUTURED_RETRY_NEVER, "Permanent", "never");
@@ -202,6 +211,7 @@ static const struct {
     {"echo", echo},   {"report", report}, {"fail", failing},           {"refuse", refuse},
     {"later", later}, {"print", print},   {"wait", wait_for_cancel},   {"resume", resume},
     {"join", join},   {"steps", steps},   {"yield", yield_when_asked}, {"prepared", prepared},
+    {"data", data},
 };
 
 static void run(const struct futured_host *host, struct futured_task *task)

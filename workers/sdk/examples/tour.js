@@ -1,7 +1,7 @@
 'use strict';
 /* One handler for each thing that a worker can do. tests/tools/worker_conformance knows them.
  *
- *     node tour.js [concurrency=N] */
+ *     node tour.js [concurrency=N] [soft] */
 const fs = require('node:fs');
 const worker = require('../futured_worker.js');
 
@@ -15,6 +15,11 @@ worker.handler('report', (task) => {
 
 worker.handler('fail', (task) => {
   throw new RangeError(`no good: ${task.text}`);
+});
+
+// Fails with its input as data.
+worker.handler('data', (task) => {
+  throw Object.assign(new RangeError('no good'), { errorData: new worker.Result(task.input, task.contentType) });
 });
 
 worker.handler('refuse', () => {
@@ -84,4 +89,4 @@ worker.handler('yield', async (task) => {
 });
 
 const options = Object.fromEntries(process.argv.slice(2).map((arg) => arg.split('=')));
-worker.run({ concurrency: Number(options.concurrency ?? 1) });
+worker.run({ concurrency: Number(options.concurrency ?? 1), softCancel: 'soft' in options });

@@ -1,6 +1,6 @@
 """One handler for each thing that a worker can do. tests/tools/worker_conformance knows them.
 
-    tour.py [concurrency=N] [fork]
+    tour.py [concurrency=N] [fork] [ahead] [soft]
 """
 import os
 import sys
@@ -38,6 +38,14 @@ def report(task):
 @worker.handler
 def fail(task):
     raise ValueError("no good: %s" % task.text)
+
+
+@worker.handler
+def data(task):
+    """Fails with its input as data."""
+    error = ValueError("no good")
+    error.error_data = worker.Result(task.view, task.content_type)
+    raise error
 
 
 @worker.handler
@@ -112,4 +120,5 @@ def yield_(task):
 
 
 options = dict(arg.partition("=")[::2] for arg in sys.argv[1:])
-worker.run(concurrency=int(options.get("concurrency", 1)), fork="fork" in options)
+worker.run(concurrency=int(options.get("concurrency", 1)), fork="fork" in options, ahead="ahead" in options,
+           soft_cancel="soft" in options)

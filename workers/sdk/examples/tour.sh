@@ -20,6 +20,11 @@ handler_fail() {
     futured_fail NoGood "no good: $(cat)"
 }
 
+# Fails with its input as data.
+handler_data() {
+    futured_fail NoGood 'no good' '' "$FUTURED_INPUT_FILE" "$FUTURED_TYPE"
+}
+
 handler_refuse() {
     futured_fail Permanent never 0
 }

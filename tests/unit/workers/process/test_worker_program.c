@@ -321,6 +321,73 @@ START_TEST(test_program_cancels_one_of_several)
 }
 END_TEST
 
+#define SOFT(n)                                                                                    \
+    "{\"scripted\": {\"worker\": [\"SELF\", \"worker\", \"concurrency=" n "\", \"cancel=soft\"],"  \
+    " \"lane\": \"io\"}}"
+#define OTHERS 19
+
+/* Told, not heard, and left to itself: the others go on, and so does the process. */
+START_TEST(test_program_soft_cancel_hurts_no_other)
+{
+    struct job stuck, others[OTHERS], next, waiting;
+    jobs_build(1, SOFT("21"));
+    int pid = jobs_pid_of("scripted");
+    jobs_ask(&stuck, "scripted", "stick");
+    for (int i = 0; i < OTHERS; i++)
+        jobs_ask(&others[i], "scripted", "hold");
+    struct worker_process *w = stuck.job.worker;
+    worker_program_stop_job(&stuck.job, SIGTERM);
+    ck_assert(!stuck.done);
+    worker_program_stop_job(&stuck.job, SIGKILL);
+    ck_assert(stuck.done && stuck.how == WORKER_ENDED_ABANDONED);
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid); /* it takes others */
+    jobs_ask(&next, "scripted", "hold");
+    jobs_ask(&waiting, "scripted", "x");
+    ck_assert_ptr_eq(next.job.worker, w);
+    ck_assert_ptr_null(waiting.job.worker); /* the place is taken */
+    worker_program_stop_job(&next.job, SIGTERM);
+    jobs_wait(&next);
+    jobs_wait(&waiting);
+    jobs_drop(&next);
+    jobs_ask(&next, "scripted", "unstick");
+    jobs_wait(&next); /* the answer of the one that was stuck comes before, and is left out */
+    ck_assert_uint_eq(w->n_abandoned, 0);
+    for (int i = 0; i < OTHERS; i++)
+        ck_assert(!others[i].done);
+    jobs_drop(&next);
+    jobs_ask(&next, "scripted", "release");
+    for (int i = 0; i < OTHERS; i++) {
+        jobs_wait(&others[i]);
+        ck_assert_str_eq(others[i].text, "held");
+        jobs_drop(&others[i]);
+    }
+    jobs_wait(&next);
+    ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+    jobs_drop(&next);
+    jobs_drop(&waiting);
+    jobs_drop(&stuck);
+    jobs_raze();
+}
+END_TEST
+
+/* Also where it is alone; until such tasks have all places. */
+START_TEST(test_program_soft_cancel_may_take_all_places)
+{
+    struct job stuck[2];
+    jobs_build(1, SOFT("2"));
+    int pid = jobs_pid_of("scripted");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(jobs_pid_of("scripted"), pid);
+        jobs_ask(&stuck[i], "scripted", "stick");
+        worker_program_stop_job(&stuck[i].job, SIGKILL);
+        ck_assert(stuck[i].done && stuck[i].how == WORKER_ENDED_ABANDONED);
+        jobs_drop(&stuck[i]);
+    }
+    ck_assert_int_ne(jobs_pid_of("scripted"), pid);
+    jobs_raze();
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     const TTest *tests[] = {
@@ -339,6 +406,8 @@ int main(int argc, char **argv)
         test_program_is_asked_before_it_is_killed,
         test_program_runs_several_at_once_on_the_io_lane,
         test_program_cancels_one_of_several,
+        test_program_soft_cancel_hurts_no_other,
+        test_program_soft_cancel_may_take_all_places,
     };
     scripted_main(argc, argv);
     return suite_run("worker_program", tests, FUT_COUNT(tests));

@@ -64,6 +64,21 @@ START_TEST(test_worker_failure_has_kind_and_first_line)
 }
 END_TEST
 
+START_TEST(test_worker_failure_has_data)
+{
+    build(1, 1, "]");
+    struct task t = run("data", TASK_FAILED);
+    ck_assert_str_eq(t.outcome->message, "ValueError: first");
+    ck_assert_uint_eq(t.outcome->log_len, 6);
+    ck_assert_mem_eq(t.outcome->log, "second", 6);
+    ck_assert_str_eq(t.outcome->type, "application/x-pickle");
+    ck_assert_uint_eq(t.outcome->body_len, 6);
+    ck_assert_mem_eq(t.outcome->body, "\0\nda\xff", 6);
+    task_release(&t);
+    live_stop();
+}
+END_TEST
+
 START_TEST(test_worker_death_fails_one_task)
 {
     build(1, 1, "]");
@@ -196,16 +211,63 @@ START_TEST(test_worker_next_life_waits_for_abandoned_code)
 }
 END_TEST
 
+static bool has_so_many_busy(void *n)
+{
+    return live_stats().lanes[LANE_IO].busy == *(uint32_t *)n;
+}
+
+#define OTHERS 19
+
+/* A cancel and a timeout that the worker does not follow: each ends its task, once; no other task
+ * suffers, and no process dies. */
+START_TEST(test_worker_soft_cancel_hurts_no_other)
+{
+    struct task_id others[OTHERS], stuck[2];
+    uint32_t n = OTHERS;
+    build(21, 1, ", \"concurrency=24\", \"cancel=soft\"], \"lane\": \"io\"");
+    char *pid = pid_of_worker();
+    for (int i = 0; i < OTHERS; i++)
+        others[i] = live_submit("scripted", LANE_IO, "hold", 60000, 0);
+    stuck[0] = live_submit("scripted", LANE_IO, "stick", 60000, 0);
+    stuck[1] = live_submit("scripted", LANE_IO, "stick", 300, 0);
+    live_cancel(stuck[0]);
+    struct task t = live_wait(stuck[1], TASK_FAILED);
+    ck_assert_str_eq(t.outcome->code, "timeout");
+    task_release(&t);
+    ck_assert(wait_until(has_so_many_busy, &n, 20000)); /* both graces are over */
+    t = run_on(LANE_IO, "unstick", TASK_SUCCEEDED);     /* late answers */
+    task_release(&t);
+    t = run_on(LANE_IO, "release", TASK_SUCCEEDED);
+    task_release(&t);
+    for (int i = 0; i < OTHERS; i++) {
+        t = live_wait(others[i], TASK_SUCCEEDED);
+        ck_assert_uint_eq(t.attempt, 1);
+        task_release(&t);
+    }
+    ck_assert(!is_served_by_another(pid));
+    ck_assert_uint_eq(live_stats().workers_died, 0);
+    t = live_get(stuck[0]);
+    ck_assert(t.state == TASK_CANCELLED && t.attempt == 1);
+    task_release(&t);
+    ck_assert_uint_eq(live_store_stats().finished[TASK_CANCELLED], 1);
+    ck_assert_uint_eq(live_store_stats().finished[TASK_FAILED], 1);
+    free(pid);
+    live_stop();
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     const TTest *tests[] = {
         test_worker_success,
         test_worker_failure_has_kind_and_first_line,
+        test_worker_failure_has_data,
         test_worker_death_fails_one_task,
         test_worker_timeout_kills_the_deaf,
         test_worker_cancel_keeps_the_process,
         test_worker_on_the_io_lane_runs_several_at_once,
         test_worker_next_life_waits_for_abandoned_code,
+        test_worker_soft_cancel_hurts_no_other,
     };
     scripted_main(argc, argv);
     return suite_run("worker_attempt", tests, FUT_COUNT(tests));

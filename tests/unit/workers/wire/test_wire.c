@@ -20,11 +20,13 @@ START_TEST(test_wire_round_trip_of_every_field)
     struct wire_head h = WIRE_HEAD(WIRE_HELLO), g; /* which may have all */
     h.id = WIRE_ID_MAX;
     h.bytes = 17;
-    h.fd = h.cancel = h.fork = h.memfd = h.results = h.token_wanted = true;
+    h.fd = h.fork = h.memfd = h.results = h.token_wanted = true;
+    h.cancel = WIRE_CANCEL_SOFT;
     h.concurrency = 1000;
     h.ahead = 7;
     h.fraction = 0.25;
     h.retry = 0;
+    h.text = 5;
     h.checkpoint = h.yield = true;
     h.for_ms = 31536000000;
     h.attempt = 3;
@@ -41,10 +43,10 @@ START_TEST(test_wire_round_trip_of_every_field)
     b.data[b.len - 1] = '\0';
     ck_assert_int_eq(wire_parse(b.data, b.len - 1, &g), 0);
     ck_assert(g.verb == WIRE_HELLO && g.id == h.id && g.bytes == 17);
-    ck_assert(g.fd && g.cancel && g.fork && g.memfd && g.concurrency == 1000);
+    ck_assert(g.fd && g.cancel == WIRE_CANCEL_SOFT && g.fork && g.memfd && g.concurrency == 1000);
     ck_assert(g.results && g.token_wanted && g.ahead == 7);
     ck_assert(g.checkpoint && g.yield && g.for_ms == 31536000000);
-    ck_assert(g.fraction > 0.249 && g.fraction < 0.251 && g.retry == 0);
+    ck_assert(g.fraction > 0.249 && g.fraction < 0.251 && g.retry == 0 && g.text == 5);
     ck_assert(g.attempt == 3 && g.timeout_ms == 86400000 && g.max_result == 1 && g.pid == 77);
     ck_assert_str_eq(g.kind, h.kind);
     ck_assert_str_eq(g.task, h.task);
@@ -86,7 +88,17 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert_int_eq(parse("DONE 1 0 fd=1 cancel=1", &h), 0); /* one of HELLO's */
     ck_assert(h.fd && !h.cancel);
     ck_assert_int_eq(parse("FAIL 1 0", &h), 0);
-    ck_assert(h.retry == -1 && !h.kind);
+    ck_assert(h.retry == -1 && !h.kind && h.text == -1);
+    ck_assert_int_eq(parse("FAIL 1 9 text=0 kind=K type=application/x-pickle", &h), 0);
+    ck_assert(h.text == 0 && wire_text_bytes(&h) == 0);
+    ck_assert_str_eq(h.type, "application/x-pickle");
+    ck_assert_int_eq(parse("HELLO 1 0 cancel=1", &h), 0);
+    ck_assert_int_eq(h.cancel, WIRE_CANCEL_HARD);
+    ck_assert_int_eq(parse("HELLO 1 0 cancel=0", &h), 0);
+    ck_assert_int_eq(h.cancel, WIRE_CANCEL_NONE);
+    ck_assert_int_eq(parse("HELLO 1 0 cancel=softly", &h), FUT_ERR_INVAL);
+    ck_assert_int_eq(parse("FAIL 1 0 text=-1", &h), FUT_ERR_INVAL);
+    ck_assert_int_eq(parse("FAIL 1 0 text=9223372036854775808", &h), FUT_ERR_INVAL);
     ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
     ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1 results=1", &h), 0);
     ck_assert(h.checkpoint && h.yield && h.results);
