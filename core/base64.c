@@ -1,7 +1,7 @@
 #include "core/base64.h"
 
 #include <openssl/evp.h>
-#include <string.h>
+#include <stdbool.h>
 
 #include "core/buf.h"
 
@@ -22,19 +22,29 @@ void base64_put(struct buf *out, const void *bytes, size_t n)
     out->data[out->len] = '\0';
 }
 
+/* Of base64, for each byte. */
+static const bool is_digit[256] = {
+    ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1, ['G'] = 1, ['H'] = 1,
+    ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1, ['P'] = 1,
+    ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+    ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1,
+    ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1,
+    ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1,
+    ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1,
+    ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1, ['+'] = 1, ['/'] = 1,
+};
+
 /* EVP_DecodeBlock skips blanks and counts the padding as zero bytes, so both are looked at first.
  */
 ssize_t base64_decode(const char *text, size_t n, unsigned char *out)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                   "0123456789+/";
     size_t padding = 0;
     while (padding < 2 && padding < n && text[n - 1 - padding] == '=')
         padding++;
     if (n % 4 != 0)
         return FUT_ERR_INVAL;
     for (size_t i = 0; i < n - padding; i++) {
-        if (!text[i] || !strchr(alphabet, text[i]))
+        if (!is_digit[(unsigned char)text[i]])
             return FUT_ERR_INVAL;
     }
     if (n == 0)

@@ -11,6 +11,7 @@
 #include "api/text/json_members.h"
 #include "api/text/json_text.h"
 #include "api/text/params.h"
+#include "core/base64.h"
 #include "core/clock.h"
 #include "core/json_quoted.h"
 #include "core/mem.h"
@@ -55,6 +56,48 @@ static int set_input(void *to, const struct json_in_field *f, const json_t *v, s
     json_text_find_member(d->text, d->n, f->name, &bytes, &n);
     submission_set_input(d->s, v, bytes, n);
     d->s->has_refs = !json_is_string(v) && result_ref_may_be_in(bytes, n);
+    return 0;
+}
+
+static int bad_base64(struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                "\"base64\" must be bytes in base64, with padding (RFC 4648).");
+    problem_set_field(p, "base64");
+    return FUT_ERR_INVAL;
+}
+
+/* From the text, as the tree does not have long strings (json_text_parse_tasks). */
+static int set_base64(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    struct submission *s = d->s;
+    struct buf text = BUF_INIT;
+    const char *quoted;
+    size_t n;
+    (void)v;
+    json_text_find_member(d->text, d->n, f->name, &quoted, &n);
+    bool has_escapes = memchr(quoted, '\\', n) != NULL;
+    if (has_escapes)
+        json_quoted_decode(quoted, n, &text);
+    const char *digits = has_escapes ? text.data : quoted + 1;
+    n = has_escapes ? text.len : n - 2;
+    buf_reserve(&s->decoded, BASE64_BYTES(n) + 1);
+    ssize_t got = base64_decode(digits, n, (unsigned char *)s->decoded.data);
+    buf_release(&text);
+    if (got < 0)
+        return bad_base64(p);
+    s->decoded.len = (size_t)got;
+    s->is_base64 = true;
+    return 0;
+}
+
+static int set_type(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    if (!params_type_ok(json_string_value(v)))
+        return json_in_bad_value(f, json_string_value(v), p);
+    d->s->said_type = json_string_value(v);
     return 0;
 }
 
@@ -352,6 +395,10 @@ static const struct json_in_field fields[] = {
      set_name},
     {"session", "the id of a session", JSON_IN_STRING, true, IN_TASK | IN_QUERY, set_session},
     {"on", "\"success\" or \"done\"", JSON_IN_STRING, true, IN_THEN, set_then_on},
+    {"base64", "a string of bytes in base64", JSON_IN_STRING, false, IN_TASK | IN_MEMBER | IN_THEN,
+     set_base64},
+    {"content_type", "a content type of 1 to 127 characters", JSON_IN_STRING, true,
+     IN_TASK | IN_MEMBER | IN_THEN, set_type},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -448,13 +495,41 @@ static bool read_plain(struct reading *d, unsigned where)
     return has_handler(d->s, where);
 }
 
+static int refuse_bytes(const char *field, const char *why, struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE, "%s", why);
+    problem_set_field(p, field);
+    return FUT_ERR_INVAL;
+}
+
+/* The input is what "base64" says, with the type that stands beside. */
+static int take_bytes(struct submission *s, struct problem *p)
+{
+    if (!s->is_base64 && !s->said_type)
+        return 0;
+    if (!s->is_base64)
+        return refuse_bytes("content_type", "\"content_type\" is the type of \"base64\".", p);
+    if (s->input)
+        return refuse_bytes("base64", "A task has \"input\" or \"base64\", not both.", p);
+    s->input = s->decoded.data;
+    s->input_len = s->decoded.len;
+    if (s->said_type)
+        s->input_type = s->said_type;
+    if (!task_type_is_json(s->input_type))
+        return 0;
+    int rc = json_in_check(s->input, s->input_len, p);
+    if (rc != 0)
+        problem_set_field(p, "base64");
+    return rc;
+}
+
 static int read_object(const char *text, size_t n, const char *what, unsigned where,
                        struct submission *out, struct problem *p)
 {
     struct submission s = unsaid();
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
     struct reading d = {&s, n ? text : "", n};
-    if (read_plain(&d, where)) {
+    if (read_plain(&d, where) && take_bytes(&s, p) == 0) {
         *out = s;
         return 0;
     }
@@ -463,12 +538,14 @@ static int read_object(const char *text, size_t n, const char *what, unsigned wh
     s.root = json_text_parse_tasks(d.text, n, p);
     if (!s.root)
         return FUT_ERR_INVAL;
-    if (read_members(s.root, what, where, &d, p) != 0) {
+    int rc = read_members(s.root, what, where, &d, p);
+    if (rc == 0)
+        rc = take_bytes(&s, p);
+    if (rc != 0)
         submission_release(&s);
-        return FUT_ERR_INVAL;
-    }
-    *out = s;
-    return 0;
+    else
+        *out = s;
+    return rc;
 }
 
 int submission_read(const char *text, size_t n, struct submission *out, struct problem *p)

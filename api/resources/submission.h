@@ -26,6 +26,8 @@ struct submission {
     const char *input;   /* input_len bytes */
     size_t input_len;
     const char *input_type; /* content type; never NULL once read */
+    bool is_base64;         /* the input came so */
+    const char *said_type;  /* of an input that came so; NULL: not said */
     bool has_lane;
     enum lane lane;
     int64_t timeout_ms; /* 0: not said */
@@ -46,7 +48,7 @@ struct submission {
     struct task_limits limits;
     struct task_id session; /* hi 0: none */
     struct json_t *root;    /* owned; NULL none */
-    struct buf decoded;     /* owned: an input that was written with escapes */
+    struct buf decoded;     /* owned: an input that was written with escapes, or in base64 */
 };
 
 /* Value of the query parameter `name`, or NULL; lives as long as the submission. */

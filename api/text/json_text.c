@@ -92,7 +92,10 @@ json_t *json_text_parse(const char *text, size_t n, struct problem *p)
 
 static bool is_input_key(const char *quoted, size_t n)
 {
-    return json_walk_is(quoted, n, "input", 5) || json_walk_is(quoted, n, "inputs", 6);
+    if (n != 7 && n != 8 && !memchr(quoted, '\\', n))
+        return false;
+    return json_walk_is(quoted, n, "input", 5) || json_walk_is(quoted, n, "inputs", 6) ||
+           json_walk_is(quoted, n, "base64", 6);
 }
 
 /* Appends the text with "" in the place of long strings. False: it has none. The text need not be

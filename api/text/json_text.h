@@ -16,9 +16,9 @@ struct json_t;
 struct json_t *json_text_parse(const char *text, size_t n, struct problem *p);
 
 /* Like json_text_parse, likewise refused, for a body with tasks, whose inputs may be long texts: a
- * string of JSON_TEXT_LONG bytes or more inside of a member "input" or "inputs", at any depth, is
- * checked, and stands in the tree as an empty string. The text has it: jansson takes a step of
- * dozens of instructions per byte of a string. */
+ * string of JSON_TEXT_LONG bytes or more inside of a member "input", "inputs" or "base64", at any
+ * depth, is checked, and stands in the tree as an empty string. The text has it: jansson takes a
+ * step of dozens of instructions per byte of a string. */
 #define JSON_TEXT_LONG 256
 struct json_t *json_text_parse_tasks(const char *text, size_t n, struct problem *p);
 
