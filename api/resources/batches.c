@@ -11,10 +11,12 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/resources/callback_task.h"
+#include "api/resources/events.h"
 #include "api/resources/graph.h"
 #include "api/resources/idempotency.h"
 #include "api/resources/rows.h"
 #include "api/resources/sessions.h"
+#include "api/resources/show.h"
 #include "api/resources/submission.h"
 #include "api/text/batch_in.h"
 #include "api/text/json_out.h"
@@ -46,6 +48,8 @@ struct work {
     bool is_session; /* the tasks join one: batch is that, and not written */
     bool has_limit;  /* which has a limit */
     char session_limit[STORE_SESSION_LIMIT_SIZE];
+    bool wants_events;           /* the answer is the stream of the batch, */
+    unsigned fields;             /* with these members of its futures; 0: all */
     size_t remaining;            /* ids of an answer that is given again */
     struct batch_lines lines;    /* while r->sink takes the body */
     struct evp_md_ctx_st *print; /* of the same; NULL without a key */
@@ -262,8 +266,19 @@ static void add_id(struct request *r, struct task_id id)
 
 static void end_answer(struct request *r)
 {
+    const struct work *w = r->work;
     buf_puts(&r->out, "]}");
-    request_reply_json(r, 202);
+    if (!w->wants_events) {
+        request_reply_json(r, 202);
+        return;
+    }
+    struct buf json = r->out;
+    r->out = (struct buf)BUF_INIT;
+    struct task_id id = w->batch.id;
+    unsigned fields = w->fields;
+    request_drop_op(r);
+    events_of_accepted(r, id, fields, &json);
+    buf_release(&json);
 }
 
 /* ---- a submission that was made before ------------------------------------------------------- */
@@ -392,6 +407,23 @@ static bool read_callback_url(struct request *r, const char **out)
     return false;
 }
 
+/* An attempt would lend its slot before it knows what was accepted: it asks in two steps. */
+static bool read_events(struct request *r, struct work *w)
+{
+    if (!request_read_flag(r, "events", &w->wants_events) || !show_read_fields(r, &w->fields))
+        return false;
+    if (w->wants_events ? !r->attempt.task.hi : !w->fields)
+        return true;
+    struct problem p;
+    const char *name = w->wants_events ? "events" : "fields";
+    problem_set(&p, PROBLEM_INVALID_PARAMETER,
+                w->wants_events ? "An attempt reads the events of its batch by their own address."
+                                : "\"fields\" is for the events that \"events=true\" asks for.");
+    problem_set_parameter(&p, name);
+    request_problem(r, &p);
+    return false;
+}
+
 static struct work *new_work(struct request *r)
 {
     struct work *w = arena_alloc(&r->arena, sizeof(*w));
@@ -478,7 +510,7 @@ void batches_post(struct request *r)
         return;
     }
     if (!request_read_flag(r, "fail_fast", &w->batch.fail_fast) ||
-        !read_callback_url(r, &callback_url) ||
+        !read_callback_url(r, &callback_url) || !read_events(r, w) ||
         idempotency_read(r, w->print, &r->key, &has_key) != 0)
         return;
     if (r->refusal) {

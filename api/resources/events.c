@@ -3,6 +3,7 @@
 #include "api/http/mhd.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
+#include "api/resources/events.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
 #include "api/resources/show.h"
@@ -179,12 +180,17 @@ static void next_event(struct request *r)
 
 /* ---- its begin ------------------------------------------------------------------------------- */
 
-static void begin(struct request *r)
+static void count_remaining(struct events *e)
 {
-    struct events *e = r->work;
     e->remaining = e->many.n;
     for (size_t i = 0; i < e->many.n; i++)
         e->remaining -= e->many.links[i].is_gone;
+}
+
+static void begin(struct request *r)
+{
+    struct events *e = r->work;
+    count_remaining(e);
     buf_release(&r->body);
     request_stream_events(r, &e->out, next_event);
 }
@@ -194,10 +200,11 @@ static void begin_if_it_may_wait(struct request *r)
     sleep_if_allowed(r, begin);
 }
 
+static const struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
+
 static void found(struct request *r)
 {
     struct events *e = r->work;
-    struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
     struct problem p;
     if (many_open(r, &e->many, &wish)) {
         many_read(r, &e->many, begin_if_it_may_wait);
@@ -247,4 +254,37 @@ void events_as_completed(struct request *r)
     }
     many_find(r, &e->many, &in, found);
     many_in_release(&in);
+}
+
+/* ---- behind a submission --------------------------------------------------------------------- */
+
+static void accepted_read(struct request *r)
+{
+    count_remaining(r->work);
+    request_stream_more(r, next_event);
+}
+
+static void accepted_found(struct request *r)
+{
+    struct events *e = r->work;
+    if (many_open(r, &e->many, &wish))
+        many_read(r, &e->many, accepted_read);
+    else
+        request_stream_break(r); /* too many wait */
+}
+
+static void find_accepted(struct request *r)
+{
+    struct events *e = r->work;
+    many_find_batch(r, &e->many, e->many.batch, accepted_found);
+}
+
+void events_of_accepted(struct request *r, struct task_id batch, unsigned fields,
+                        const struct buf *json)
+{
+    struct events *e = arena_alloc(&r->arena, sizeof(*e));
+    *e = (struct events){.many = {.batch = batch}, .fields = fields};
+    r->work = e;
+    request_stream_events(r, &e->out, find_accepted);
+    event_out_write(&r->out, &e->out, "accepted", 0, json->data, json->len);
 }

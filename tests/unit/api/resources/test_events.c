@@ -121,6 +121,40 @@ START_TEST(test_events_come_as_lines_when_asked)
 }
 END_TEST
 
+/* The answer to a submission is the stream, and says first what was accepted; also the second time,
+ * under the same key. */
+START_TEST(test_events_of_a_batch_just_submitted)
+{
+    static const char body[] = "{\"handler\":\"echo\",\"inputs\":[1,2,3]}";
+    static const char headers[] = "Accept: application/x-ndjson\r\nIdempotency-Key: k\r\n";
+    struct buf first = BUF_INIT, again = BUF_INIT;
+    stream_rest(stream_open(&f, "POST /v1/batches?events=true&fields=state", headers, body),
+                &first);
+    ck_assert_ptr_nonnull(strstr(first.data, " 200 "));
+    const char *accepted =
+        strstr(first.data, "\r\n\r\n{\"event\":\"accepted\",\"data\":{\"id\":\"");
+    ck_assert_ptr_nonnull(accepted);
+    ck_assert_ptr_nonnull(strstr(accepted, "\"total\":3,"));
+    ck_assert_uint_eq(text_count(first.data, "\n{\"event\":\"done\""), 3);
+    ck_assert_uint_eq(text_count(first.data, "\",\"state\":\"succeeded\"}}\n"), 3);
+    ck_assert_ptr_nonnull(
+        strstr(first.data, "\n{\"event\":\"end\",\"data\":{\"total\":3,\"sent\":3}}"));
+    stream_rest(stream_open(&f, "POST /v1/batches?events=true&fields=state", headers, body),
+                &again);
+    ck_assert_ptr_nonnull(strstr(again.data, "Idempotency-Replayed: true\r\n"));
+    ck_assert_str_eq(strstr(again.data, "\r\n\r\n"), strstr(first.data, "\r\n\r\n"));
+    await_stats(&f, "\"waiters\":0,");
+    expect(ask(&f, "POST /v1/batches?fields=state", "", body), 400, "invalid_parameter", "fields",
+           NULL);
+    expect(ask(&f, "POST /v1/batches?events=yes", "", body), 400, "invalid_parameter", "events",
+           NULL);
+    expect(ask(&f, "POST /v1/batches?events=true", "", "{\"handler\":\"nobody\",\"inputs\":[1]}"),
+           422, "unknown_handler", NULL, NULL);
+    buf_release(&first);
+    buf_release(&again);
+}
+END_TEST
+
 static atomic_bool was_reported;
 static void reported(struct store_op *op)
 {
@@ -241,6 +275,7 @@ int main(void)
         {test_events_resume_after_the_last_one_seen, 0},
         {test_events_say_when_the_history_is_gone, 0},
         {test_events_come_as_lines_when_asked, 0},
+        {test_events_of_a_batch_just_submitted, 0},
         {test_events_tell_of_progress, 0},
         {test_events_of_a_thousand_come_each_once, 2},
         {test_events_readers_that_leave_are_freed, 0},
