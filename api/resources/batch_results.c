@@ -1,5 +1,6 @@
 #include "api/resources/rows.h"
 
+#include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
@@ -20,6 +21,7 @@ struct results {
     size_t limit;           /* of the page that was read last */
     size_t line_bytes;      /* result of the line before */
     unsigned fields;        /* of each future; 0: all */
+    bool is_framed;         /* bytes stand behind their lines */
     bool is_last;           /* there is no page behind it */
     size_t lines;           /* written */
     size_t unfinished;      /* of those, futures that were waited for and are not done */
@@ -35,13 +37,18 @@ static void write_line(struct request *r)
     struct results *w = r->work;
     struct buf json = BUF_INIT;
     bool timed_out = r->wait_ms && !task_state_is_final(r->task.state);
-    future_json_write_view(
-        &json,
-        &(struct future_view){.task = &r->task, .timed_out = timed_out, .fields = w->fields});
+    const struct task_outcome *bytes = NULL;
+    future_json_write_view(&json,
+                           &(struct future_view){.task = &r->task,
+                                                 .timed_out = timed_out,
+                                                 .fields = w->fields,
+                                                 .bytes_behind = w->is_framed ? &bytes : NULL});
     w->lines++;
     w->unfinished += timed_out;
     event_out_one_line(&r->out, json.data, json.len);
     buf_putc(&r->out, '\n');
+    if (bytes)
+        event_out_add_bytes(&r->out, bytes->body, bytes->body_len);
     buf_release(&json);
     w->line_bytes = r->task.outcome ? r->task.outcome->body_len : 0;
     w->next = r->task.spec->batch_pos + 1;
@@ -178,12 +185,13 @@ static void next_line(struct request *r)
 
 static void found(struct request *r)
 {
+    const struct results *w = r->work;
     if (r->op.base.rc != 0) {
         batches_fail(r, r->op.base.rc);
         return;
     }
     wait_add_headers(r);
-    request_stream(r, "application/x-ndjson", read_page);
+    request_stream(r, w->is_framed ? FRAMES_TYPE : "application/x-ndjson", read_page);
 }
 
 void batch_results_get(struct request *r)
@@ -192,7 +200,10 @@ void batch_results_get(struct request *r)
     w->fields = 0;
     if (!show_read_fields(r, &w->fields) || !batches_read_id(r, &w->id) || !wait_parse(r))
         return;
+    struct event_out form;
+    event_out_choose(&form, http_header(r, "Accept"));
     r->work = w;
+    w->is_framed = form.is_framed;
     w->line_bytes = SIZE_MAX;
     w->until_mono_ms = clock_mono_ms() + r->wait_ms;
     request_batch_get(r, w->id, found);

@@ -52,6 +52,8 @@ struct work {
     unsigned fields;             /* with these members of its futures; 0: all */
     size_t remaining;            /* ids of an answer that is given again */
     struct batch_lines lines;    /* while r->sink takes the body */
+    struct buf head;             /* of a frame: its line */
+    struct submission framed;    /* which says this; its bytes are yet to come */
     struct evp_md_ctx_st *print; /* of the same; NULL without a key */
     struct task *page;           /* to read the ids of a batch that is there already */
 };
@@ -123,6 +125,33 @@ static int take_task(void *ctx, const char *text, size_t n, struct problem *p)
         return FUT_ERR_INVAL;
     int rc = add_task(ctx, &s, p);
     submission_release(&s);
+    return rc;
+}
+
+/* What it says points into its text, which is kept. */
+static int take_head(void *ctx, const char *text, size_t n, size_t *out_bytes, struct problem *p)
+{
+    struct work *w = ctx;
+    w->head.len = 0;
+    buf_put(&w->head, text, n);
+    if (submission_read_frame(w->head.data, n, &w->framed, p) != 0)
+        return FUT_ERR_INVAL;
+    if (w->framed.has_bytes) {
+        *out_bytes = w->framed.n_bytes;
+        return 0;
+    }
+    int rc = add_task(w, &w->framed, p);
+    submission_release(&w->framed);
+    return rc;
+}
+
+static int take_bytes(void *ctx, const char *bytes, size_t n, struct problem *p)
+{
+    struct work *w = ctx;
+    int rc = submission_input_bytes(&w->framed, bytes, n, p);
+    if (rc == 0)
+        rc = add_task(w, &w->framed, p);
+    submission_release(&w->framed);
     return rc;
 }
 
@@ -206,7 +235,7 @@ static int take_shared(void *ctx, const json_t *members, struct problem *p)
 static int take_input(void *ctx, const json_t *value, const char *text, size_t n, struct problem *p)
 {
     struct work *w = ctx;
-    submission_set_input(&w->shared, value, text, n);
+    submission_input_set(&w->shared, value, text, n);
     return add_task(w, &w->shared, p);
 }
 
@@ -214,7 +243,9 @@ static const struct batch_in_taker taker = {.callback = take_callback,
                                             .then = take_then,
                                             .task = take_task,
                                             .shared = take_shared,
-                                            .input = take_input};
+                                            .input = take_input,
+                                            .head = take_head,
+                                            .bytes = take_bytes};
 
 static void drop_work(struct request *r)
 {
@@ -228,6 +259,8 @@ static void drop_work(struct request *r)
     free(w->edges);
     w->edges = NULL;
     graph_release(&w->graph);
+    submission_release(&w->framed);
+    buf_release(&w->head);
     idempotency_drop(&w->print);
     w->tasks = w->callbacks = NULL;
     w->n = w->n_callbacks = 0;
@@ -455,11 +488,14 @@ void batches_open(struct request *r)
 {
     const char *type = http_header(r, "Content-Type");
     size_t max = r->api->cfg.max_body_bytes;
-    if (!type || strncasecmp(type, NDJSON_TYPE, strlen(NDJSON_TYPE)) != 0)
+    bool is_framed = type && strncasecmp(type, FRAMES_TYPE, strlen(FRAMES_TYPE)) == 0;
+    if (!is_framed && (!type || strncasecmp(type, NDJSON_TYPE, strlen(NDJSON_TYPE)) != 0))
         return;
     struct work *w = new_work(r);
-    w->lines = (struct batch_lines){
-        .in = {.taker = &taker, .ctx = w}, .rest = &r->body, .max_line_bytes = max};
+    w->lines = (struct batch_lines){.in = {.taker = &taker, .ctx = w},
+                                    .rest = &r->body,
+                                    .max_line_bytes = max,
+                                    .is_framed = is_framed};
     w->print = idempotency_begin(r);
     r->body_limit = max * NDJSON_BODIES;
     r->sink = take_lines;

@@ -39,9 +39,14 @@ static void write_log(struct buf *out, const struct task_outcome *o)
     json_out_text(out, o->log, o->log_len);
 }
 
-static void write_base64(struct buf *out, const char *type, const struct task_outcome *o)
+static void write_base64(struct buf *out, const char *type, const struct task_outcome *o,
+                         const struct task_outcome **bytes_behind)
 {
     json_out_str(out, "content_type", type);
+    if (bytes_behind) {
+        *bytes_behind = o;
+        return;
+    }
     json_out_key(out, "base64");
     json_out_base64(out, o->body, o->body_len);
 }
@@ -53,18 +58,20 @@ static void write_href(struct buf *out, const char *id, const char *what)
 }
 
 /* What the program gave with its failure. */
-static void write_error_data(struct buf *out, const struct task_outcome *o, const char *id)
+static void write_error_data(struct buf *out, const struct task_outcome *o, const char *id,
+                             const struct task_outcome **bytes_behind)
 {
     if (!id || !o->type)
         return;
     json_out_key(out, "data");
     buf_putc(out, '{');
-    write_base64(out, o->type, o);
+    write_base64(out, o->type, o, bytes_behind);
     write_href(out, id, "error");
     buf_putc(out, '}');
 }
 
-void future_json_write_error(struct buf *out, const struct task_outcome *o, const char *id)
+static void write_error(struct buf *out, const struct task_outcome *o, const char *id,
+                        const struct task_outcome **bytes_behind)
 {
     buf_putc(out, '{');
     json_out_str(out, "code", o->code ? o->code : "unknown");
@@ -78,8 +85,13 @@ void future_json_write_error(struct buf *out, const struct task_outcome *o, cons
         write_signal(out, o->signal);
     write_costs(out, o);
     write_log(out, o);
-    write_error_data(out, o, id);
+    write_error_data(out, o, id, bytes_behind);
     buf_putc(out, '}');
+}
+
+void future_json_write_error(struct buf *out, const struct task_outcome *o, const char *id)
+{
+    write_error(out, o, id, NULL);
 }
 
 /* By its type and its bytes: text of another charset is not shown as if it were UTF-8. */
@@ -92,7 +104,8 @@ static bool is_text(const struct task_outcome *o, const char *type)
     return strncasecmp(type, "text/", 5) == 0 && is_utf8 && utf8_ok(o->body, o->body_len);
 }
 
-static void write_result(struct buf *out, const struct task *t, const char *id)
+static void write_result(struct buf *out, const struct task *t, const char *id,
+                         const struct task_outcome **bytes_behind)
 {
     const struct task_outcome *o = t->outcome;
     const char *type = o->type ? o->type : CONTENT_BYTES;
@@ -107,7 +120,7 @@ static void write_result(struct buf *out, const struct task *t, const char *id)
         json_out_key(out, "text");
         json_out_text(out, (const char *)o->body, o->body_len);
     } else {
-        write_base64(out, type, o);
+        write_base64(out, type, o, bytes_behind);
     }
     write_href(out, id, "result");
     buf_putc(out, '}');
@@ -368,12 +381,12 @@ static void write_chosen(struct buf *out, const struct future_view *v)
     write_chosen_head(out, t, v->fields, id);
     if (t->state == TASK_SUCCEEDED && t->outcome) {
         if (v->fields & 1u << F_RESULT)
-            write_result(out, t, id);
+            write_result(out, t, id, v->bytes_behind);
         if (v->fields & 1u << F_LOG)
             write_log(out, t->outcome);
     } else if (task_state_is_final(t->state) && t->outcome && v->fields & 1u << F_ERROR) {
         json_out_key(out, field_names[F_ERROR]);
-        future_json_write_error(out, t->outcome, id);
+        write_error(out, t->outcome, id, v->bytes_behind);
     }
     if (v->timed_out)
         json_out_bool(out, "timed_out", true);
@@ -398,11 +411,11 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
         waiting_for_write(out, t, v->scene);
     write_attempts(out, v);
     if (t->state == TASK_SUCCEEDED && t->outcome) {
-        write_result(out, t, id);
+        write_result(out, t, id, v->bytes_behind);
         write_log(out, t->outcome);
     } else if (task_state_is_final(t->state) && t->outcome) {
         json_out_key(out, "error");
-        future_json_write_error(out, t->outcome, id);
+        write_error(out, t->outcome, id, v->bytes_behind);
     }
     if (v->timed_out)
         json_out_bool(out, "timed_out", true);

@@ -19,6 +19,10 @@ struct future_view {
     size_t n_attempts;
     bool timed_out;  /* its client waited, and it is not done */
     unsigned fields; /* of future_json_fields: only these; 0: all */
+    /* Not NULL: bytes that would stand in base64 are left out, and *bytes_behind (borrowed) has
+     * them.
+     */
+    const struct task_outcome **bytes_behind;
 };
 
 /* Reads names of members with commas between as a set, the id among them. False: one is not known;

@@ -110,7 +110,7 @@ static void take_input(struct asked *a)
     size_t init_n, input_n;
     json_text_find_member(a->text, a->n, "init", &init, &init_n);
     json_text_find_member(init, init_n, "input", &input, &input_n);
-    submission_set_input(&as_task, a->input, input, input_n);
+    submission_input_set(&as_task, a->input, input, input_n);
     buf_put(&a->body, as_task.input, as_task.input_len);
     if (!a->type)
         a->type = as_task.input_type;

@@ -11,7 +11,6 @@
 #include "api/text/json_members.h"
 #include "api/text/json_text.h"
 #include "api/text/params.h"
-#include "core/base64.h"
 #include "core/clock.h"
 #include "core/json_quoted.h"
 #include "core/mem.h"
@@ -20,6 +19,7 @@
 #include "core/retry.h"
 
 #define SHORTEST_S 0.001 /* what a limit of time has at least */
+#define BYTES_MAX 1e15   /* that are exact as a number of JSON */
 
 /* Where a field may stand, as bits of its row. */
 #define IN_TASK 1u   /* a task as an object */
@@ -28,6 +28,7 @@
 #define IN_PROMISE 8u
 #define IN_MEMBER 16u /* a task of a batch as an object */
 #define IN_THEN 32u   /* what runs behind a batch */
+#define IN_FRAME 64u  /* the line of a frame, beside what a task of a batch has */
 
 /* What is read, and the text of it: NULL where there is no input. */
 struct reading {
@@ -54,42 +55,19 @@ static int set_input(void *to, const struct json_in_field *f, const json_t *v, s
     size_t n;
     (void)p;
     json_text_find_member(d->text, d->n, f->name, &bytes, &n);
-    submission_set_input(d->s, v, bytes, n);
+    submission_input_set(d->s, v, bytes, n);
     d->s->has_refs = !json_is_string(v) && result_ref_may_be_in(bytes, n);
     return 0;
 }
 
-static int bad_base64(struct problem *p)
-{
-    problem_set(p, PROBLEM_INVALID_VALUE,
-                "\"base64\" must be bytes in base64, with padding (RFC 4648).");
-    problem_set_field(p, "base64");
-    return FUT_ERR_INVAL;
-}
-
-/* From the text, as the tree does not have long strings (json_text_parse_tasks). */
 static int set_base64(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct reading *d = to;
-    struct submission *s = d->s;
-    struct buf text = BUF_INIT;
     const char *quoted;
     size_t n;
-    (void)v;
+    (void)v; /* the tree does not have long strings (json_text_parse_tasks) */
     json_text_find_member(d->text, d->n, f->name, &quoted, &n);
-    bool has_escapes = memchr(quoted, '\\', n) != NULL;
-    if (has_escapes)
-        json_quoted_decode(quoted, n, &text);
-    const char *digits = has_escapes ? text.data : quoted + 1;
-    n = has_escapes ? text.len : n - 2;
-    buf_reserve(&s->decoded, BASE64_BYTES(n) + 1);
-    ssize_t got = base64_decode(digits, n, (unsigned char *)s->decoded.data);
-    buf_release(&text);
-    if (got < 0)
-        return bad_base64(p);
-    s->decoded.len = (size_t)got;
-    s->is_base64 = true;
-    return 0;
+    return submission_input_decode(d->s, quoted, n, p);
 }
 
 static int set_type(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -98,6 +76,17 @@ static int set_type(void *to, const struct json_in_field *f, const json_t *v, st
     if (!params_type_ok(json_string_value(v)))
         return json_in_bad_value(f, json_string_value(v), p);
     d->s->said_type = json_string_value(v);
+    return 0;
+}
+
+static int set_n_bytes(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    double n = json_number_value(v);
+    if (!(n >= 0 && n <= BYTES_MAX && floor(n) == n))
+        return json_in_bad_number(f, n, p);
+    d->s->has_bytes = true;
+    d->s->n_bytes = (size_t)n;
     return 0;
 }
 
@@ -399,36 +388,10 @@ static const struct json_in_field fields[] = {
      set_base64},
     {"content_type", "a content type of 1 to 127 characters", JSON_IN_STRING, true,
      IN_TASK | IN_MEMBER | IN_THEN, set_type},
+    {"bytes", "a whole number of bytes", JSON_IN_NUMBER, false, IN_FRAME, set_n_bytes},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
-
-/* Without escapes, the text itself is what it says. */
-static void set_text(struct submission *s, const char *quoted, size_t n)
-{
-    s->input = quoted + 1;
-    s->input_len = n - 2;
-    if (!memchr(quoted, '\\', n))
-        return;
-    s->decoded.len = 0;
-    json_quoted_decode(quoted, n, &s->decoded);
-    s->input = s->decoded.data;
-    s->input_len = s->decoded.len;
-}
-
-/* The tree does not have a long string (json_text_parse_tasks). */
-void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
-                          size_t n)
-{
-    bool is_text = json_is_string(value);
-    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
-    if (is_text && n > 2 && json_string_length(value) == 0) {
-        set_text(s, text, n);
-        return;
-    }
-    s->input = is_text ? json_string_value(value) : text;
-    s->input_len = is_text ? json_string_length(value) : n;
-}
 
 static struct submission unsaid(void)
 {
@@ -454,25 +417,13 @@ static int read_members(const json_t *v, const char *what, unsigned where, struc
     return FUT_ERR_INVAL;
 }
 
-static void take_input(struct submission *s, const struct json_member *m)
-{
-    bool is_text = *m->value == '"';
-    s->input_type = is_text ? CONTENT_TEXT : CONTENT_JSON;
-    s->input = m->value;
-    s->input_len = m->value_len;
-    if (is_text)
-        set_text(s, m->value, m->value_len);
-    else
-        s->has_refs = result_ref_may_be_in(m->value, m->value_len);
-}
-
 static bool take_member(struct reading *d, unsigned where, const struct json_member *m)
 {
     const struct json_in_object object = {"", "", fields, FUT_COUNT(fields), where};
     const struct json_in_field *f = json_in_find(&object, m->name, m->name_len);
     struct problem p;
     if (f && f->set == set_input) {
-        take_input(d->s, m);
+        submission_input_plain(d->s, m->value, m->value_len);
         return true;
     }
     json_t *v = f ? json_members_value(m) : NULL;
@@ -495,41 +446,13 @@ static bool read_plain(struct reading *d, unsigned where)
     return has_handler(d->s, where);
 }
 
-static int refuse_bytes(const char *field, const char *why, struct problem *p)
-{
-    problem_set(p, PROBLEM_INVALID_VALUE, "%s", why);
-    problem_set_field(p, field);
-    return FUT_ERR_INVAL;
-}
-
-/* The input is what "base64" says, with the type that stands beside. */
-static int take_bytes(struct submission *s, struct problem *p)
-{
-    if (!s->is_base64 && !s->said_type)
-        return 0;
-    if (!s->is_base64)
-        return refuse_bytes("content_type", "\"content_type\" is the type of \"base64\".", p);
-    if (s->input)
-        return refuse_bytes("base64", "A task has \"input\" or \"base64\", not both.", p);
-    s->input = s->decoded.data;
-    s->input_len = s->decoded.len;
-    if (s->said_type)
-        s->input_type = s->said_type;
-    if (!task_type_is_json(s->input_type))
-        return 0;
-    int rc = json_in_check(s->input, s->input_len, p);
-    if (rc != 0)
-        problem_set_field(p, "base64");
-    return rc;
-}
-
 static int read_object(const char *text, size_t n, const char *what, unsigned where,
                        struct submission *out, struct problem *p)
 {
     struct submission s = unsaid();
     /* cppcheck-suppress ctuuninitvar ; p is written to, never read */
     struct reading d = {&s, n ? text : "", n};
-    if (read_plain(&d, where) && take_bytes(&s, p) == 0) {
+    if (read_plain(&d, where) && submission_input_check(&s, p) == 0) {
         *out = s;
         return 0;
     }
@@ -540,7 +463,7 @@ static int read_object(const char *text, size_t n, const char *what, unsigned wh
         return FUT_ERR_INVAL;
     int rc = read_members(s.root, what, where, &d, p);
     if (rc == 0)
-        rc = take_bytes(&s, p);
+        rc = submission_input_check(&s, p);
     if (rc != 0)
         submission_release(&s);
     else
@@ -556,6 +479,11 @@ int submission_read(const char *text, size_t n, struct submission *out, struct p
 int submission_read_member(const char *text, size_t n, struct submission *out, struct problem *p)
 {
     return read_object(text, n, "a task of a batch", IN_MEMBER, out, p);
+}
+
+int submission_read_frame(const char *text, size_t n, struct submission *out, struct problem *p)
+{
+    return read_object(text, n, "the line of a frame", IN_MEMBER | IN_FRAME, out, p);
 }
 
 int submission_read_then(const char *text, size_t n, struct submission *out, struct problem *p)

@@ -27,7 +27,9 @@ struct submission {
     size_t input_len;
     const char *input_type; /* content type; never NULL once read */
     bool is_base64;         /* the input came so */
-    const char *said_type;  /* of an input that came so; NULL: not said */
+    bool has_bytes;         /* the input comes behind a frame's line: n_bytes of it */
+    size_t n_bytes;
+    const char *said_type; /* of such an input; NULL: not said */
     bool has_lane;
     enum lane lane;
     int64_t timeout_ms; /* 0: not said */
@@ -62,6 +64,9 @@ FUT_MUST_CHECK int submission_read(const char *text, size_t n, struct submission
 /* A task of a batch, likewise: it may have a name. */
 FUT_MUST_CHECK int submission_read_member(const char *text, size_t n, struct submission *out,
                                           struct problem *p);
+/* The line of a frame, likewise: a task of a batch whose input may come behind (has_bytes). */
+FUT_MUST_CHECK int submission_read_frame(const char *text, size_t n, struct submission *out,
+                                         struct problem *p);
 /* The task that a batch has as "then", likewise; without an input, it refers to all results. */
 FUT_MUST_CHECK int submission_read_then(const char *text, size_t n, struct submission *out,
                                         struct problem *p);
@@ -75,8 +80,18 @@ FUT_MUST_CHECK int submission_read_query(submission_arg *arg, void *ctx, struct 
 FUT_MUST_CHECK int submission_read_shared(const struct json_t *members, struct submission *out,
                                           struct problem *p);
 /* One input: a string is its text, any other value the n bytes that it came as. Borrows both. */
-void submission_set_input(struct submission *s, const struct json_t *value, const char *text,
+void submission_input_set(struct submission *s, const struct json_t *value, const char *text,
                           size_t n);
+/* As submission_input_set, from the n bytes of a value alone, which are known to be JSON. */
+void submission_input_plain(struct submission *s, const char *value, size_t n);
+/* An input in base64: n bytes of a string of JSON, which is known to be one. */
+FUT_MUST_CHECK int submission_input_decode(struct submission *s, const char *quoted, size_t n,
+                                           struct problem *p);
+/* The n bytes that came behind the line of a frame; borrowed until submission_release. */
+FUT_MUST_CHECK int submission_input_bytes(struct submission *s, const char *bytes, size_t n,
+                                          struct problem *p);
+/* When all has been read: one input at most, with its type; makes the decoded bytes it. */
+FUT_MUST_CHECK int submission_input_check(struct submission *s, struct problem *p);
 void submission_release(struct submission *s);
 
 struct request;

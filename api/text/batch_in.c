@@ -235,6 +235,79 @@ static int read_line(struct batch_in *b, const char *line, size_t n, int number,
     return FUT_ERR_INVAL;
 }
 
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+static int at_frame(const struct batch_lines *l, struct problem *p)
+{
+    char place[32];
+    (void)snprintf(place, sizeof(place), "frames[%zu]", l->in.n);
+    return at_place(p, place);
+}
+
+/* Its bytes are here: n of them. */
+static int end_frame(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
+{
+    l->is_in_bytes = false;
+    if (l->in.taker->bytes(l->in.ctx, bytes, n, p) != 0)
+        return at_frame(l, p);
+    l->in.n++;
+    return 0;
+}
+
+static int refuse_bytes(const struct batch_lines *l, size_t n, struct problem *p)
+{
+    problem_set(p, PROBLEM_BODY_TOO_LARGE, "\"bytes\" is %zu; allowed: up to %zu.", n,
+                l->max_line_bytes);
+    problem_set_field(p, "bytes");
+    p->limit = l->max_line_bytes;
+    return at_frame(l, p);
+}
+
+static int read_head(struct batch_lines *l, const char *line, size_t n, struct problem *p)
+{
+    size_t bytes = BATCH_IN_NO_BYTES;
+    if (l->in.n == BATCH_IN_MAX)
+        return refuse_size(p);
+    if (l->in.taker->head(l->in.ctx, line, n, &bytes, p) != 0)
+        return at_frame(l, p);
+    if (bytes == BATCH_IN_NO_BYTES) {
+        l->in.n++;
+        return 0;
+    }
+    if (bytes > l->max_line_bytes)
+        return refuse_bytes(l, bytes, p);
+    l->is_in_bytes = true;
+    l->wanted = bytes;
+    return bytes ? 0 : end_frame(l, "", 0, p);
+}
+
+/* Takes what belongs to the frame from the *n bytes at *bytes. */
+static int put_bytes(struct batch_lines *l, const char **bytes, size_t *n, struct problem *p)
+{
+    size_t missing = l->wanted - l->rest->len, taken = *n < missing ? *n : missing;
+    const char *whole = *bytes;
+    if (taken < l->wanted) {
+        buf_put(l->rest, *bytes, taken);
+        whole = l->rest->data;
+    }
+    *bytes += taken;
+    *n -= taken;
+    if (taken < missing)
+        return 0;
+    l->rest->len = 0;
+    return end_frame(l, whole, l->wanted, p);
+}
+
+static int refuse_cut(const struct batch_lines *l, struct problem *p)
+{
+    problem_set(p, PROBLEM_INVALID_VALUE, "\"bytes\" is %zu, and the body ends after %zu of them.",
+                l->wanted, l->rest->len);
+    problem_set_field(p, "bytes");
+    return at_frame(l, p);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
 static int refuse_line(const struct batch_lines *l, struct problem *p)
 {
     problem_set(p, PROBLEM_BODY_TOO_LARGE, "Line %d has more than %zu bytes; nothing was stored.",
@@ -258,12 +331,20 @@ static int end_line(struct batch_lines *l, const char *bytes, size_t n, struct p
     l->number += l->number < INT_MAX - 1;
     if (json_walk_skip_space(bytes, n, 0) == n)
         return 0; /* a blank line */
-    return read_line(&l->in, bytes, n, l->number, p);
+    return l->is_framed ? read_head(l, bytes, n, p) : read_line(&l->in, bytes, n, l->number, p);
 }
 
 int batch_in_put(struct batch_lines *l, const char *bytes, size_t n, struct problem *p)
 {
-    for (const char *nl; n && (nl = memchr(bytes, '\n', n));) {
+    while (n) {
+        if (l->is_in_bytes) {
+            if (put_bytes(l, &bytes, &n, p) != 0)
+                return FUT_ERR_INVAL;
+            continue;
+        }
+        const char *nl = memchr(bytes, '\n', n);
+        if (!nl)
+            break;
         size_t len = (size_t)(nl - bytes);
         if (end_line(l, bytes, len, p) != 0)
             return FUT_ERR_INVAL;
@@ -279,7 +360,9 @@ int batch_in_put(struct batch_lines *l, const char *bytes, size_t n, struct prob
 
 int batch_in_end(struct batch_lines *l, struct problem *p)
 {
-    if (end_line(l, "", 0, p) != 0)
+    if (!l->is_in_bytes && end_line(l, "", 0, p) != 0)
         return FUT_ERR_INVAL;
+    if (l->is_in_bytes)
+        return refuse_cut(l, p);
     return l->in.n ? 0 : refuse_empty(p, "");
 }

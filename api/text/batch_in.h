@@ -1,5 +1,6 @@
-/* batch_in: takes the body of POST /v1/batches apart, in its three forms: {"handler","inputs":[…]}
- * (map), {"tasks":[…]}, and NDJSON, one task a line, which is read as a stream. It hands over the
+/* batch_in: takes the body of POST /v1/batches apart, in its forms: {"handler","inputs":[…]} (map),
+ * {"tasks":[…]}, and two that are read as streams: NDJSON, one task a line, and frames, which are
+ * lines with the bytes of the input behind them. It hands over the
  * text of one task at a time and knows nothing of what a task says. Every refusal is a struct
  * problem that says where and why. Pure; any thread; nothing blocks. */
 #ifndef FUT_API_TEXT_BATCH_IN_H
@@ -32,7 +33,15 @@ struct batch_in_taker {
     /* One input of a map: the value, and the n bytes that it came as. */
     int (*input)(void *ctx, const struct json_t *value, const char *text, size_t n,
                  struct problem *p);
+    /* The line of a frame, which is a task whose input may come behind. *out_bytes: so many bytes
+     * of it, or BATCH_IN_NO_BYTES. */
+    int (*head)(void *ctx, const char *text, size_t n, size_t *out_bytes, struct problem *p);
+    /* The bytes behind the line that was handed over last: the n that it asked for. */
+    int (*bytes)(void *ctx, const char *bytes, size_t n, struct problem *p);
 };
+
+/* Behind this line come no bytes: it is a whole task. */
+#define BATCH_IN_NO_BYTES SIZE_MAX
 
 struct batch_in {
     const struct batch_in_taker *taker;
@@ -41,17 +50,21 @@ struct batch_in {
     size_t n;       /* out: tasks handed over */
 };
 
-/* A body of lines, read as it comes: no more of it is kept than a line whose end is missing. */
+/* A body of lines or frames, read as it comes: no more of it is kept than a line whose end is
+ * missing, or bytes of which some are. */
 struct batch_lines {
     struct batch_in in;
-    struct buf *rest; /* the caller's: that line */
-    size_t max_line_bytes;
-    int number; /* lines that are complete */
+    struct buf *rest;      /* the caller's: these */
+    size_t max_line_bytes; /* of a line, and of the bytes behind it */
+    int number;            /* lines that are complete */
+    bool is_framed;
+    bool is_in_bytes; /* behind the line of a frame, */
+    size_t wanted;    /* of so many bytes */
 };
 
 /* 0, or FUT_ERR_INVAL with *p set; then some tasks may have been handed over. */
 FUT_MUST_CHECK int batch_in_json(const char *text, size_t n, struct batch_in *b, struct problem *p);
-/* The next n bytes of a body of lines. 0, or FUT_ERR_INVAL with *p set; then *l must not be used
+/* The next n bytes of such a body. 0, or FUT_ERR_INVAL with *p set; then *l must not be used
  * any more. */
 FUT_MUST_CHECK int batch_in_put(struct batch_lines *l, const char *bytes, size_t n,
                                 struct problem *p);

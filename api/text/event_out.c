@@ -9,11 +9,15 @@
 
 void event_out_choose(struct event_out *e, const char *accept)
 {
-    e->is_ndjson = accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE);
+    e->is_framed = accept && strstr(accept, FRAMES_TYPE);
+    e->is_ndjson =
+        e->is_framed || (accept && strstr(accept, NDJSON_TYPE) && !strstr(accept, SSE_TYPE));
 }
 
 const char *event_out_type(const struct event_out *e)
 {
+    if (e->is_framed)
+        return FRAMES_TYPE;
     return e->is_ndjson ? NDJSON_TYPE : SSE_TYPE;
 }
 
@@ -43,6 +47,13 @@ void event_out_write(struct buf *out, const struct event_out *e, const char *nam
     buf_puts(out, e->is_ndjson ? ",\"data\":" : "data: ");
     event_out_one_line(out, json, n);
     buf_puts(out, e->is_ndjson ? "}\n" : "\n\n");
+}
+
+void event_out_add_bytes(struct buf *out, const void *bytes, size_t n)
+{
+    out->len -= sizeof("}\n") - 1;
+    buf_printf(out, ",\"bytes\":%zu}\n", n);
+    buf_put(out, bytes, n);
 }
 
 void event_out_keep_alive(struct buf *out, const struct event_out *e)

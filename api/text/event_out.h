@@ -9,13 +9,18 @@
 
 #include "core/buf.h"
 
+/* Lines of JSON, and behind a line so many bytes as its member "bytes" says. */
+#define FRAMES_TYPE "application/vnd.futured.frames"
+
 struct event_out {
-    bool is_ndjson;
+    bool is_ndjson; /* lines of JSON, */
+    bool is_framed; /* and bytes behind them */
 };
 
 #define EVENT_OUT_KEEP_ALIVE_MS 15000 /* the longest silence of a stream */
 
-/* As the client's Accept asks, which may be NULL: NDJSON when that is named alone. */
+/* As the client's Accept asks, which may be NULL: frames when they are named, NDJSON when that is
+ * named alone. */
 void event_out_choose(struct event_out *e, const char *accept);
 /* The content type of the stream. */
 const char *event_out_type(const struct event_out *e);
@@ -25,6 +30,8 @@ void event_out_begin(struct buf *out, const struct event_out *e);
  * are white space: they become blanks. */
 void event_out_write(struct buf *out, const struct event_out *e, const char *name, uint64_t id,
                      const char *json, size_t n);
+/* Puts n bytes behind the line that out ends with, a JSON object, and says so in it. */
+void event_out_add_bytes(struct buf *out, const void *bytes, size_t n);
 void event_out_keep_alive(struct buf *out, const struct event_out *e);
 /* Appends a JSON value on one line. */
 void event_out_one_line(struct buf *out, const char *json, size_t n);

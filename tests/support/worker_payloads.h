@@ -5,11 +5,17 @@
 
 #include "tests/support/worker.h"
 
+/* Nothing, and then a small task. */
 void worker_payloads_empty(struct worker *w);
+/* NUL, newlines, all bytes. */
 void worker_payloads_binary(struct worker *w);
+/* In the stream. */
 void worker_payloads_1_mib(struct worker *w);
+/* In the stream. */
 void worker_payloads_16_mib(struct worker *w);
+/* And 300,000 bytes likewise. */
 void worker_payloads_16_mib_by_memfd(struct worker *w);
+/* With spaces, and as long as they may be. */
 void worker_payloads_types(struct worker *w);
 
 #endif
