@@ -248,6 +248,11 @@ chaos-run: deps
 	@tests/deps.sh soak
 	+@$(BUILD) all $(PRELOAD)
 	@tests/chaos/run.py --build $(B) --minutes $(MINUTES) $(CHAOS)
+# Three nodes on PostgreSQL and all that may happen to them for MINUTES.  CLUSTER: options of tests/cluster/run.py
+.PHONY: cluster-chaos
+cluster-chaos: test-deps
+	+@$(BUILD) all $(PRELOAD)
+	@tests/cluster/run.py --build $(B) --minutes $(MINUTES) $(CLUSTER)
 # BENCH: parts and options of tests/bench/run.py, for example BENCH="--quick enqueue".
 BENCH ?=
 # STATES: how many states of a disk to build and check.

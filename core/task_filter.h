@@ -22,6 +22,8 @@ struct task_filter {
     struct task_id batch;                /* hi 0: in any or none */
     struct task_id parent;               /* hi 0: submitted by any task, or by none */
     int64_t from_wall_ms, until_wall_ms; /* submitted at or after, and before; 0: whenever */
+    bool runs_here; /* on this node, where several share the store: for the daemon
+                       itself, no text says so */
 };
 
 /* Means every future. */

@@ -13,7 +13,11 @@ static const char settings[] =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
     "SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;"
     /* A node that stands still in its turn keeps all others waiting. */
-    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 8000";
+    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 8000;"
+    /* The session of a daemon that has died ends while it waits for its turn, where the server's
+     * machine can tell. */
+    "DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '500', false);"
+    " EXCEPTION WHEN OTHERS THEN NULL; END $$";
 
 static void backend_close(struct backend *b)
 {

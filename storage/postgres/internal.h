@@ -169,6 +169,7 @@ struct backend {
     bool is_away; /* it could not be reached for some seconds */
     int64_t lost_mono_ms; /* since when it cannot be reached, as the log was told; 0: it can */
     struct backend_time now;
+    atomic_llong turn_mono_ms; /* since then the writer waits for its turn; 0: it does not */
     atomic_llong up_offset_ms;
     atomic_bool has_checkpoints; /* there may be some; else nobody looks */
     bool has_kept;               /* likewise: batches or futures with times of their own */
@@ -213,6 +214,8 @@ void postgres_ahead_clear(struct backend *b);
 struct postgres_node;
 /* Every LEASE the node must have said that it lives; by then the others give it up. */
 #define POSTGRES_LEASE_MS 10000
+/* For so long a session may stand still in its turn. */
+#define POSTGRES_STANDING_MS 3000
 /* The methods join, hear, has_peers, tell, forget, abandoned, nodes and node_drain of backend.h. */
 void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
 int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,

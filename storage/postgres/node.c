@@ -158,6 +158,21 @@ static void beat(struct postgres_node *n)
         (void)postgres_run(&n->c, P_TRIM_NEWS, PG_NO_VALUES);
 }
 
+/* A session that stands still in its turn keeps all nodes waiting: its node is stopped, or cut off.
+ * The server itself does not see it, as in the middle of a pipeline no session is idle. */
+static void end_standing(struct postgres_node *n)
+{
+    int64_t since_mono_ms = atomic_load(&n->b->turn_mono_ms);
+    PGresult *r;
+    if (since_mono_ms == 0 || clock_mono_ms() - since_mono_ms < POSTGRES_STANDING_MS ||
+        postgres_ask(&n->c, P_END_STANDING,
+                     PG_VALUES(v_int(n->b->schema), v_int(POSTGRES_STANDING_MS)), &r) != 0)
+        return;
+    if (PQntuples(r) > 0)
+        log_warn("standing_session_ended", LOG_INT("ms", clock_mono_ms() - since_mono_ms));
+    PQclear(r);
+}
+
 /* What was said while nobody listened is looked for. */
 static void listen_again(struct postgres_node *n)
 {
@@ -208,6 +223,7 @@ static void *speak(void *node)
         if (postgres_is_connected(&n->c) && atomic_exchange(&n->calls, false))
             (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
         if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
+            end_standing(n);
             beat(n);
             publish(n);
             next_mono_ms = clock_mono_ms() + BEAT_MS;
@@ -349,6 +365,7 @@ int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_l
     PGresult *r;
     int rc = postgres_ask(&b->c, P_NEWS,
                           PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen))), &r);
+    atomic_store(&b->turn_mono_ms, 0);
     if (rc != 0)
         return rc;
     for (int i = 0; rc == 0 && i < PQntuples(r); i++)

@@ -103,6 +103,9 @@ int postgres_owner_share(struct backend *b, struct fut_errbuf *err)
                       err);
     if (rc == 0)
         rc = postgres_run(&b->c, P_TURN_OF_SESSION, PG_VALUES(v_int(b->schema)));
+    if (rc != 0 && postgres_is_connected(&b->c)) /* for the next try */
+        (void)postgres_run(&b->c, P_END_STANDING,
+                           PG_VALUES(v_int(b->schema), v_int(POSTGRES_STANDING_MS)));
     b->old_pid = b->c.pg ? PQbackendPID(b->c.pg) : 0;
     return rc == 0 ? 0 : fut_fail(err, rc, "cannot lock the PostgreSQL database");
 }

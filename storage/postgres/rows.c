@@ -164,6 +164,8 @@ struct task_checkpoint *postgres_read_checkpoint(const PGresult *r, int row)
 enum postgres_stmt postgres_scan_by(const struct task_filter *f, bool is_whole)
 {
     bool by_queue = f->queue[0] && strcmp(f->queue, TASK_QUEUE_DEFAULT) != 0;
+    if (f->runs_here)
+        return P_SCAN_HERE;
     if (f->parent.hi)
         return is_whole ? P_SCAN_PARENT_WHOLE : P_SCAN_PARENT;
     if (f->schedule[0])
@@ -171,8 +173,10 @@ enum postgres_stmt postgres_scan_by(const struct task_filter *f, bool is_whole)
     return !by_queue ? P_COUNT : is_whole ? P_SCAN_QUEUE_WHOLE : P_SCAN_QUEUE;
 }
 
-static struct postgres_value filter_value(const struct task_filter *f)
+static struct postgres_value filter_value(const struct backend *b, const struct task_filter *f)
 {
+    if (f->runs_here)
+        return v_int(b->boot);
     if (f->parent.hi)
         return v_key(f->parent.hi);
     return v_text(f->schedule[0] ? f->schedule : f->queue);
@@ -188,7 +192,7 @@ int postgres_scan(struct postgres_conn *c, const struct backend *b, struct postg
         size_t step = w->look - w->seen < w->step ? w->look - w->seen : w->step;
         const struct postgres_value values[] = {v_key(w->before),
                                                 v_key(task_filter_lowest(w->filter)),
-                                                v_int((int64_t)step), filter_value(w->filter)};
+                                                v_int((int64_t)step), filter_value(b, w->filter)};
         PGresult *r;
         int rc = postgres_ask(c, w->stmt, values, has_filter ? 4 : 3, &r);
         if (rc != 0)

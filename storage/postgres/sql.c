@@ -51,6 +51,13 @@ const char *const postgres_sql[P_COUNT] = {
     [P_TURN] = "SELECT pg_advisory_xact_lock(1718973541, $1::int4)",
     [P_TURN_OF_SESSION] = "SELECT pg_advisory_lock(1718973541, $1::int4)",
     [P_END_TURN] = "SELECT pg_advisory_unlock(1718973541, $1::int4)",
+    [P_END_STANDING] =
+        "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2"
+        " AND l.classid = 1718973541 AND l.objid = $1::int4::bit(32)::int8::oid"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND a.wait_event_type = 'Client'"
+        " AND a.state_change < clock_timestamp() - $2 * interval '1 ms'",
     [P_NEW_NODE] = "WITH c AS (UPDATE counters SET boot = boot + 1 RETURNING boot),"
                    " d AS (DELETE FROM boots WHERE NOT is_member"
                    " AND beat < clock_timestamp() - interval '30 days')"
@@ -447,6 +454,9 @@ const char *const postgres_sql[P_COUNT] = {
     [P_SCAN_PARENT] = SCAN(TASK_COLUMNS, OF_OPTIONS, "o.key", " AND o.parent = $4"),
     [P_SCAN_PARENT_WHOLE] =
         SCAN(TASK_COLUMNS BODY_COLUMNS, OF_OPTIONS, "o.key", " AND o.parent = $4"),
+    [P_SCAN_HERE] =
+        SCAN(TASK_COLUMNS, "live l JOIN tasks t ON t.key = l.key" JOIN_RESULTS JOIN_OPTIONS,
+             "l.key", " AND l.node = $4"),
     [P_BRIEFS] = "SELECT t.key IS NOT NULL, l.state, r.state, r.seq"
                  " FROM unnest($1::int8[], $2::int8[]) WITH ORDINALITY u (key, lo, n)"
                  " LEFT JOIN tasks t ON t.key = u.key AND t.lo = u.lo" JOIN_LIVE JOIN_RESULTS

@@ -22,7 +22,10 @@ int postgres_begin(struct backend *b, struct backend_time now)
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     if (rc == 0)
         rc = postgres_txn_begin(&b->c);
-    return rc == 0 ? postgres_send(&b->c, P_TURN, PG_VALUES(v_int(b->schema))) : rc;
+    if (rc == 0)
+        rc = postgres_send(&b->c, P_TURN, PG_VALUES(v_int(b->schema)));
+    atomic_store(&b->turn_mono_ms, rc == 0 ? clock_mono_ms() : 0);
+    return rc;
 }
 
 int postgres_commit(struct backend *b)

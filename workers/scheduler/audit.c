@@ -1,7 +1,8 @@
-/* audit: what is running in the store must have an attempt here. The numbers are compared now and
- * then, which costs nothing; only when the store has had more for some time are its running tasks
- * read. One that had no attempt at two such readings is logged and given back, as nobody would ever
- * end it: that is a defect of ours, but no reason to let a task hang. */
+/* audit: what this daemon runs by the word of the store must have an attempt here. The numbers are
+ * compared now and then, which costs nothing; only when the store has had more for some time (with
+ * other nodes it always has) are the tasks read that run here. One that had no attempt at two such
+ * readings is logged and given back, as nobody would ever end it: that is a defect of ours, but no
+ * reason to let a task hang. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,10 +144,11 @@ static void page_done(struct store_op *op)
 static void read_page(struct audit *u)
 {
     uint64_t before = u->list.next;
-    u->list = (struct store_list){.filter = {.states = 1u << TASK_RUNNING, .lane = -1},
-                                  .before = before,
-                                  .limit = PAGE,
-                                  .tasks = u->tasks};
+    u->list =
+        (struct store_list){.filter = {.states = 1u << TASK_RUNNING, .lane = -1, .runs_here = true},
+                            .before = before,
+                            .limit = PAGE,
+                            .tasks = u->tasks};
     if (store_post(u->s->cfg.store, &store_verb_list, &u->list.op, page_done) != 0)
         finish_reading(u);
 }

@@ -288,6 +288,49 @@ START_TEST(test_nodes_give_back_what_ran_on_one_that_is_gone)
 }
 END_TEST
 
+/* What runs on another node is none of this one's business. */
+START_TEST(test_nodes_tell_what_runs_here)
+{
+    struct task t, found[2];
+    begin();
+    struct task_id id = submit(0, NULL, NULL);
+    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
+    for (int i = 0; i < 2; i++) {
+        struct store_list o = {
+            .filter = {.states = 1u << TASK_RUNNING, .lane = -1, .runs_here = true},
+            .limit = 2,
+            .tasks = found};
+        ck_assert_int_eq(fixture_do(&nodes[i], &store_verb_list, &o.op), 0);
+        ck_assert_uint_eq(o.n, (size_t)i);
+        ck_assert_uint_eq(o.next, 0);
+    }
+    ck_assert(id_equal(found[0].spec->id, id));
+    task_release(&found[0]);
+    finish(1, &t);
+    end();
+}
+END_TEST
+
+/* A session that has the turn and does nothing with it. */
+START_TEST(test_nodes_end_one_that_stands_still_in_its_turn)
+{
+    begin();
+    PGconn *c = PQconnectdb(nodes[0].url);
+    PGresult *r = PQexec(c, "SELECT pg_advisory_lock(1718973541,"
+                            " quote_ident(current_schema())::regnamespace::oid::int8::bit(32)"
+                            "::int4)");
+    ck_assert_int_eq(PQresultStatus(r), PGRES_TUPLES_OK);
+    PQclear(r);
+    struct task_id id = submit(0, NULL, NULL); /* waits for its turn, and gets it */
+    struct task t;
+    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, id));
+    finish(1, &t);
+    PQfinish(c);
+    end();
+}
+END_TEST
+
 START_TEST(test_nodes_have_names_of_their_own)
 {
     struct fut_errbuf err = {""};
@@ -432,6 +475,8 @@ int main(void)
         {test_nodes_share_pauses, 0},
         {test_nodes_share_keys, 0},
         {test_nodes_give_back_what_ran_on_one_that_is_gone, 0},
+        {test_nodes_tell_what_runs_here, 0},
+        {test_nodes_end_one_that_stands_still_in_its_turn, 0},
         {test_nodes_have_names_of_their_own, 0},
         {test_nodes_know_the_same, 0},
     };
