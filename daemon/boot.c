@@ -149,6 +149,13 @@ static int serve_early(void *boot, struct fut_errbuf *err)
     return rc;
 }
 
+/* A thread of the store's. */
+static void on_lease(void *boot, int64_t until_mono_ms)
+{
+    const struct boot *b = boot;
+    fork_server_lease(b->fork_server, until_mono_ms);
+}
+
 static int open_store(struct boot *b, int signals, struct fut_errbuf *err)
 {
     return database_open(
@@ -157,6 +164,7 @@ static int open_store(struct boot *b, int signals, struct fut_errbuf *err)
             .failures = b->failures,
             .signals = signals,
             .serve_early = serve_early,
+            .on_lease = on_lease,
             .ctx = b,
         },
         &b->store, err);

@@ -53,6 +53,8 @@ static int try_open(const struct database_config *c, struct store **out, struct 
             .reserve_bytes = c->cfg->reserve_bytes,
             .node = c->cfg->node,
             .on_fenced = on_node_fenced,
+            .on_lease = c->on_lease,
+            .fenced_ctx = c->ctx,
             .on_step = on_store_step,
             .step_ctx = &told_mono_ms,
             .listener = failure_log_on_change,

@@ -18,6 +18,7 @@ struct database_config {
     int signals;                  /* as signals_next reads them: SIGTERM and SIGINT end the wait */
     /* Called once, before it waits; what it returns but 0 ends the start. */
     int (*serve_early)(void *ctx, struct fut_errbuf *err);
+    void (*on_lease)(void *ctx, int64_t until_mono_ms); /* as in store_config */
     void *ctx;
 };
 

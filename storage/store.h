@@ -43,6 +43,10 @@ struct store_config {
     const char *node; /* the name of this node, where several share a database; NULL: the host's */
     void (*on_fenced)(void *ctx); /* told by a thread of the store's when other nodes may take its
                                      tasks: its attempts must end at once; NULL */
+    void (*on_lease)(void *ctx, int64_t until_mono_ms); /* told by such a thread each second: unless
+                                                           it is told again, on_fenced is due then,
+                                                           also if nobody calls it, as this process
+                                                           stands still; 0: no longer; NULL */
     void *fenced_ctx;
     void (*on_step)(void *ctx); /* told now and then while store_open works; must not block; NULL */
     void *step_ctx;

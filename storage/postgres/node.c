@@ -28,7 +28,9 @@ struct postgres_node {
     void (*on_news)(void *ctx);
     void *news_ctx;
     void (*on_fenced)(void *ctx);
+    void (*on_lease)(void *ctx, int64_t until_mono_ms);
     void *fenced_ctx;
+    bool has_lease; /* it was told of one */
     char channel[32];
     int wake_fd;
     bool is_started;
@@ -95,12 +97,22 @@ static bool stops(struct postgres_node *n)
     return is;
 }
 
+/* Also when this process stands still its programs end in time. */
+static void tell_lease(struct postgres_node *n, int64_t until_mono_ms)
+{
+    if (n->on_lease && (until_mono_ms || n->has_lease))
+        n->on_lease(n->fenced_ctx, until_mono_ms);
+    n->has_lease = until_mono_ms != 0;
+}
+
 static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_mono_ms)
 {
     mutex_lock(&n->mu);
     n->alive_ms = sent_mono_ms;
     n->n_nodes = postgres_int(r, 0, 0);
+    bool is_alone = n->n_nodes <= 1;
     mutex_unlock(&n->mu);
+    tell_lease(n, is_alone ? 0 : sent_mono_ms + FENCE_MS);
     if (postgres_int(r, 0, 1) != 0)
         atomic_store(&n->has_abandoned, true);
     if (atomic_load(&n->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->seen))
@@ -264,6 +276,7 @@ int postgres_node_begin(struct backend *b, const struct store_config *cfg, struc
     n->c.url = b->url;
     n->c.settings = settings;
     n->on_fenced = cfg->on_fenced;
+    n->on_lease = cfg->on_lease;
     n->fenced_ctx = cfg->fenced_ctx;
     n->wake_fd = fd_wake_new();
     (void)snprintf(n->channel, sizeof(n->channel), "futured_%u", (unsigned)(uint32_t)b->schema);
@@ -302,6 +315,7 @@ static void stop_threads(struct postgres_node *n)
     fd_wake(n->wake_fd);
     thread_join(n->speaker);
     thread_join(n->watcher);
+    tell_lease(n, 0);
 }
 
 void postgres_node_end(struct backend *b)

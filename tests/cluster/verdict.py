@@ -12,7 +12,7 @@ RULES = {
     "journal": "its attempt is that of a run in the journal, which has ended",
     "attempts": "no attempt has run twice",
     "once": "what is to run once was started once",
-    "alone": "no two runs of a task side by side, but where a node stood still",
+    "alone": "no two runs of a task side by side, also where a node stands still or is cut off",
     "dead nodes": "nothing runs, in the database or as a process, under a node that is no more",
     "taken up": f"what ran on a node that is no more runs again within the lease and {WAIT_S} s",
     "waiters": f"nobody waits longer than {WAIT_S} s beyond a fault",
@@ -115,11 +115,6 @@ class Verdict:
             self.breach("waiters", f"{ident} ended at {run[0]['ended']:.1f}, asked of {name} at {asked:.1f}, answered at "
                         f"{at:.1f}: {late:.1f} s beyond all faults; it ran at {life}")
 
-    def was_still(self, run, until):
-        """Its node stood still, or was cut off, while it ran."""
-        return any(life == run["life"] and began < until and ended > run["began"]
-                   for life, began, ended in self.world.stopped)
-
     def check_runs(self, ident, runs):
         promise = self.ledger.acked.get(ident)
         for run in runs:
@@ -130,10 +125,7 @@ class Verdict:
         runs.sort(key=lambda r: r["began"])
         for before, run in zip(runs, runs[1:]):
             if run["beside"]:
-                excused = self.was_still(before, run["began"])
-                self.ledger.count("runs beside one whose node stood still" if excused else "runs beside another")
-                if not excused:
-                    self.breach("alone", f"{ident}: {runs}")
+                self.breach("alone", f"{ident}: {runs}")
             self.check_taken_up(ident, before, run)
 
     def check_taken_up(self, ident, before, run):

@@ -29,6 +29,7 @@
 
 static struct {
     int sock, signals;
+    int64_t lease_until_mono_ms; /* 0: there is none */
     char message[FORK_MESSAGE_MAX_BYTES + 1];
 } server = {.sock = -1, .signals = -1};
 
@@ -144,6 +145,8 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
         if (child)
             table_signal(child, r.signal);
         watch_wake();
+    } else if (r.verb == FORK_LEASE && n_fds == 0) {
+        server.lease_until_mono_ms = r.until_mono_ms;
     } else if (r.verb == FORK_TASK && n_fds == 0) {
         struct fork_child *child = table_find(r.slot, r.generation);
         if (child)
@@ -212,17 +215,32 @@ static void detach(void)
     fork_child_init();
 }
 
+/* Nothing that runs here may run beside what other nodes start: a daemon that stands still does not
+ * end it, so we do. */
+static bool lease_is_over(void)
+{
+    return server.lease_until_mono_ms && clock_mono_ms() >= server.lease_until_mono_ms;
+}
+
+static int wait_ms(void)
+{
+    int ms = watch_timeout_ms();
+    if (groups_sweep() && (ms < 0 || ms > SWEEP_MS))
+        ms = SWEEP_MS;
+    if (!server.lease_until_mono_ms)
+        return ms;
+    int64_t left_ms = server.lease_until_mono_ms - clock_mono_ms();
+    return ms >= 0 && ms < left_ms ? ms : left_ms > 0 ? (int)left_ms : 0;
+}
+
 static void serve(void)
 {
-    for (bool open = true; open;) {
+    for (bool open = true; open && !lease_is_over();) {
         struct pollfd p[2] = {{.fd = server.sock, .events = POLLIN},
                               {.fd = server.signals, .events = POLLIN}};
         if (message_is_waiting())
             p[0].events |= POLLOUT;
-        int wait_ms = watch_timeout_ms();
-        if (groups_sweep() && (wait_ms < 0 || wait_ms > SWEEP_MS))
-            wait_ms = SWEEP_MS;
-        if (poll(p, 2, wait_ms) < 0)
+        if (poll(p, 2, wait_ms()) < 0)
             continue;
         watch_turn();
         if (p[1].revents) {

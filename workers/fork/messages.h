@@ -18,7 +18,8 @@ struct fork_request {
     int32_t pid; /* FORK_ADOPT */
     uint32_t argc, envc;
     uint32_t has_cwd, is_local;
-    uint64_t task; /* FORK_TASK; limits: its CPU time */
+    uint64_t task;         /* FORK_TASK; limits: its CPU time */
+    int64_t until_mono_ms; /* FORK_LEASE */
     struct limits limits;
     int64_t kill_grace_ms;
     /* FORK_SPAWN_EXEC: path, cwd, argv…, env…, each NUL-ended */

@@ -137,6 +137,13 @@ int fork_server_kill(struct fork_server *fs, uint32_t slot, uint64_t generation,
     return request(fs, head, NULL, NULL, 0);
 }
 
+void fork_server_lease(const struct fork_server *fs, int64_t until_mono_ms)
+{
+    struct fork_request head = {.verb = FORK_LEASE, .until_mono_ms = until_mono_ms};
+    if (fd_send_msg(fs->sock, &head, sizeof(head), NULL, 0) != 0)
+        return; /* it has ended, which its reader sees */
+}
+
 int fork_server_read(struct fork_server *fs, struct fork_event *out)
 {
     struct fork_event ev;

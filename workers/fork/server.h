@@ -5,7 +5,8 @@
  *
  * Each child has a slot and a generation that the caller never uses twice: a signal is delivered
  * only while that very child is not reaped, so it can never hit a stranger. After start, one thread
- * uses it (the scheduler's). Sending blocks for the fork server at most, which never waits for us.
+ * uses it (the scheduler's), but for the lease. Sending blocks for the fork server at most, which
+ * never waits for us.
  */
 #ifndef FUT_WORKERS_FORK_SERVER_H
 #define FUT_WORKERS_FORK_SERVER_H
@@ -26,6 +27,7 @@ enum fork_verb {
     FORK_ADOPT,
     FORK_TASK,
     FORK_KILL,
+    FORK_LEASE,
     FORK_SPAWNED, /* from the fork server */
     FORK_SPAWN_FAILED,
     FORK_CPU_EXCEEDED,
@@ -79,6 +81,10 @@ void fork_server_stop(struct fork_server **fs);
  * "process_groups". */
 const char *fork_server_containment(const struct fork_server *fs);
 pid_t fork_server_pid(const struct fork_server *fs);
+/* From until_mono_ms on, unless it is put off by then, the fork server ends as if the daemon had
+ * died, with all its children: other nodes may start the same tasks (0: no longer). Any thread.
+ * Blocks for the fork server at most. Nothing when it has ended. */
+void fork_server_lease(const struct fork_server *fs, int64_t until_mono_ms);
 /* Readable when fork_server_read has something. */
 int fork_server_fd(const struct fork_server *fs);
 

@@ -16,8 +16,11 @@
 #include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait.h"
 #include "tests/unit/workers/fork/fixture.h"
 #include "workers/fork/messages.h"
+
+#define LEASE_MS 100
 
 /* Blocks until the other end is closed by its last owner; what came is counted. */
 static size_t read_to_end(int fd, char *into, size_t cap)
@@ -317,6 +320,25 @@ START_TEST(test_fork_server_counts_cpu_time_from_the_begin_of_a_task)
 }
 END_TEST
 
+/* A daemon that stands still puts nothing off. */
+START_TEST(test_fork_server_ends_with_its_lease)
+{
+    char text[8];
+    struct fork_event got;
+    fork_server_lease(fs, clock_mono_ms() + LEASE_MS);
+    int put_off = spawn_sh(1, "exec sleep 600", NULL);
+    fork_server_lease(fs, 0);
+    struct pollfd p = {.fd = put_off, .events = POLLIN};
+    ck_assert_int_eq(poll(&p, 1, 2 * LEASE_MS), 0);
+    int64_t until_mono_ms = clock_mono_ms() + LEASE_MS;
+    fork_server_lease(fs, until_mono_ms);
+    ck_assert_uint_eq(read_to_end(put_off, text, sizeof(text)), 0);
+    ck_assert_int_ge(clock_mono_ms(), until_mono_ms);
+    close(put_off);
+    wait_for(fork_server_read(fs, &got) == FUT_ERR_CLOSED);
+}
+END_TEST
+
 static void *nothing(void *arg)
 {
     (void)arg;
@@ -369,6 +391,7 @@ static TCase *programs(const char *name, void (*begin)(void))
     tcase_add_test(t, test_fork_server_signals_the_whole_group);
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
+    tcase_add_test(t, test_fork_server_ends_with_its_lease);
     tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
     return t;
 }
