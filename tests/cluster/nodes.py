@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
 
 
 def uptime():
@@ -51,7 +50,7 @@ class Node:
         life, self.is_killed = f"{self.name}.{len(self.lives) + 1}", False
         env = {"CLUSTER_DIR": str(self.shared), "CLUSTER_NODE": life}
         (self.folder / "handlers.json").write_text(json.dumps(
-            {"work": {"exec": [str(HERE / "work.sh")], "lane": "cpu", "timeout": 60, "env": env}}))
+            {"work": {"exec": [str(self.shared / "work.sh")], "lane": "cpu", "timeout": 60, "env": env}}))
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([self.binary], stdout=log, stderr=log, env=self.env, cwd=self.folder,
                                             stdin=subprocess.DEVNULL)

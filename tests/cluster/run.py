@@ -29,7 +29,7 @@ from server import Server  # noqa: E402
 from verdict import Verdict, conclude  # noqa: E402
 
 NODES = 3
-CALM_S = 120  # within which all must have ended once nothing is done to anybody any more
+CALM_S = 240  # within which all must have ended once nothing is done to anybody any more
 ACTS = ["stand_still", "clocks", "hold_up_both_ways", "hold_up_what_it_sends", "hold_up_what_it_hears",
         "hold_up_its_listener", "cut", "server_immediate", "server_fast", "terminate_backends", "failover", "disk_full",
         "old_snapshot"]
@@ -43,11 +43,12 @@ class World:
         self.stalls = Stalls(self.windows)
         self.calm, self.end, self.server_is_back = threading.Event(), threading.Event(), threading.Event()
         self.server_is_back.set()
-        self.pace, self.patience = args.rate / 4, 90
+        self.pace, self.patience = args.rate / 4, 240
         self.longest = 3 * LEASE_S if args.minutes > 2 else LEASE_S * 1.3
         self.stopped, self.mounts, self.servers = [], [], 0
         self.nodes = []
         (folder / "locks").mkdir()
+        shutil.copy(pathlib.Path(__file__).resolve().parent / "work.sh", folder)
         os.chmod(folder, 0o755)
         self.primary = self.new_server()
         self.standby = None

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/proc.h"
 #include "core/sanitizers.h"
@@ -141,7 +142,7 @@ void fork_server_lease(const struct fork_server *fs, int64_t until_mono_ms)
 {
     struct fork_request head = {.verb = FORK_LEASE, .until_mono_ms = until_mono_ms};
     if (fd_send_msg(fs->sock, &head, sizeof(head), NULL, 0) != 0)
-        return; /* it has ended, which its reader sees */
+        log_debug("lease_untold", LOG_INT("pid", fs->pid)); /* it has ended, as its reader sees */
 }
 
 int fork_server_read(struct fork_server *fs, struct fork_event *out)
