@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,8 +108,13 @@ int worker_channel_open_pipe(struct worker_process *w, struct loop_source *src, 
     return FUT_ERR_IO;
 }
 
+/* Mostly nothing is there, which one call says of both. */
 void worker_channel_read_printed(struct worker_process *w)
 {
+    struct pollfd both[] = {{.fd = w->out.fd, .events = POLLIN},
+                            {.fd = w->err.fd, .events = POLLIN}};
+    if (poll(both, 2, 0) == 0)
+        return;
     read_pipe(w, &w->out, READS_AT_THE_END);
     read_pipe(w, &w->err, READS_AT_THE_END);
 }

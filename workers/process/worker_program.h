@@ -81,8 +81,8 @@ void worker_program_abandon_job(struct worker_job *job);
 /* Whether a task that is given to it now begins, or is the only one that waits for a process. */
 bool worker_program_takes_now(const struct worker_program *p);
 /* Whether another task may be claimed for it: so many that its processes are busy, and one that
- * makes it grow; ahead: and those that its processes take ahead. Not while none of them is ready,
- * so that other programs' tasks have the slots. */
+ * makes it grow; ahead: and those that wait, with its processes or here, until one has ended. Not
+ * while none of them is ready, so that other programs' tasks have the slots. */
 bool worker_program_takes_more(const struct worker_program *p, bool ahead);
 /* Whether tasks wait for which no process is being started. */
 bool worker_program_needs_more(const struct worker_program *p);

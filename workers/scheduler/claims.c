@@ -183,6 +183,7 @@ void claims_post(struct scheduler *s)
     follow_holds(s);
     for_each_lane (lane) {
         if (atomic_load(&s->claims_stopped) || s->lanes[lane].is_paused ||
+            s->lanes[lane].in[ATTEMPT_ENDED].len || /* gathered: it goes with them */
             heap_is_linked(&s->lanes[lane].claim_pause.node))
             continue;
         post_tasks(s, lane);

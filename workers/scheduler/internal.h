@@ -32,7 +32,7 @@ enum attempt_state {
     ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
     ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
-    ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up in this turn */
+    ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up, with others */
     ATTEMPT_SAVING,   /* its end is with the store */
     ATTEMPT_UNSAVED,  /* the store refused its end; its timer is the next try */
     ATTEMPT_GONE,     /* the store knows; freed at the end of the turn */
@@ -133,6 +133,7 @@ struct scheduler {
     uint32_t suspects;       /* unfinished attempts of tasks that a daemon has died with */
     struct list claims;      /* with the store, or in the inbox */
     size_t posted;           /* ends with the store or on the way back */
+    int64_t gather_mono_ms;  /* until then ends may wait for others; 0: none waits */
     int64_t warn_mono_ms;    /* not before: the next warning of ends that are not stored */
     uint64_t unwarned;       /* such ends since the last one */
     struct map by_id;        /* attempts that have not ended, by the id's upper half */
@@ -286,7 +287,7 @@ void attempt_defer(struct attempt *a);
 /* A running attempt takes more than its handler's limits allow (cpu_ms: what it used, for
  * LIMIT_CPU): asks it to end like attempt_stop; over any other limit with KILL at once. */
 void attempt_exceeded(struct attempt *a, enum limit_kind limit, uint64_t cpu_ms);
-/* The attempt does not run any more: frees its slot. finish_ended tells the store in this turn.
+/* The attempt does not run any more: frees its slot. finish_ended tells the store, soon.
  * Takes outcome (NULL when it was stopped). */
 void attempt_end(struct attempt *a, enum run_class class, struct task_outcome *outcome);
 /* The attempt of this task with this number that has not ended, or NULL. */
@@ -380,6 +381,9 @@ void ready_add(struct scheduler *s, const struct task *task);
 void ready_begin(struct scheduler *s);
 /* How many tasks to claim beyond the slots. */
 uint32_t ready_window(const struct scheduler *s, enum lane lane);
+/* Have the slots of the lane, all of them busy, enough to do after that until a claim which is
+ * posted later is answered? */
+bool ready_lasts(const struct scheduler *s, enum lane lane);
 
 /* ---- slots.c ---- */
 

@@ -1,7 +1,8 @@
-/* ready: claimed tasks that wait for a slot. Where attempts are shorter than a commit, slots would
- * stand empty while the store brings the next tasks; so a lane with such attempts claims a window
- * of tasks ahead. These count as running in the store, hence two cautions: what waits too long is
- * given back uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
+/* ready: claimed tasks that wait for a slot. Slots would stand empty while the store brings the
+ * next tasks; so a lane whose attempts are short claims a window of tasks ahead: several for each
+ * slot where attempts are shorter than a commit, one where a commit is a part of them worth saving.
+ * These count as running in the store, hence two cautions: what waits too long is given back
+ * uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
 #include <stdio.h>
 
 #include "core/clock.h"
@@ -9,18 +10,28 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-#define SHORT_US 2000 /* an attempt below this is shorter than a commit */
+#define SHORT_US 2000   /* an attempt below this is shorter than a commit */
+#define MEDIUM_US 50000 /* up to here a slot that stands empty during a commit is felt */
 #define WINDOW_MAX 64u
 #define WINDOW_PER_SLOT 8u
-#define WAIT_MS 250LL /* then the slots are not what they seemed */
+#define REFILL_US 1000 /* a claim is answered within this, mostly */
+#define WAIT_MS 250LL  /* then the slots are not what they seemed */
 
 uint32_t ready_window(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    if (slots->ran_us >= SHORT_US || s->suspects)
+    uint32_t per_slot = slots->ran_us < SHORT_US ? WINDOW_PER_SLOT : 1;
+    if (slots->ran_us >= MEDIUM_US || s->suspects)
         return 0;
-    return slots->capacity < WINDOW_MAX / WINDOW_PER_SLOT ? slots->capacity * WINDOW_PER_SLOT
-                                                          : WINDOW_MAX;
+    return slots->capacity < WINDOW_MAX / per_slot ? slots->capacity * per_slot : WINDOW_MAX;
+}
+
+bool ready_lasts(const struct scheduler *s, enum lane lane)
+{
+    const struct lane_slots *slots = &s->lanes[lane];
+    uint64_t ready_us = lane_ready(slots) * (uint64_t)slots->ran_us;
+    return ready_window(s, lane) && lane_taken(slots) == slots->capacity &&
+           ready_us >= (uint64_t)REFILL_US * slots->capacity;
 }
 
 /* ---- giving back ---- */

@@ -17,6 +17,7 @@
 #include "workers/scheduler/internal.h"
 
 #define COMMIT_WAIT_MS 5    /* nobody is woken for a commit that went well */
+#define GATHER_MS 4         /* an end waits so long for others at most */
 #define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
 
 /* ---- the thread ---- */
@@ -43,6 +44,39 @@ static void check_drained(struct scheduler *s)
     mutex_unlock(&s->mu);
 }
 
+/* A commit costs as much for one end as for ten, on whatever CPU the tasks would have. So where
+ * attempts have ended and every such lane has enough to do, their ends and the claims for their
+ * places wait for others, and go in one commit. What is true of the store stays so: for it these
+ * attempts run a little longer. */
+static bool may_gather(struct scheduler *s)
+{
+    bool any = false;
+    for_each_lane (l) {
+        if (!s->lanes[l].in[ATTEMPT_ENDED].len)
+            continue;
+        if (!ready_lasts(s, l))
+            return false;
+        any = true;
+    }
+    return any && !atomic_load_explicit(&s->claims_stopped, memory_order_relaxed);
+}
+
+/* How long the thread may sleep before it gathers no more, or 0: it does not gather. */
+static int64_t gather_ms(struct scheduler *s)
+{
+    int64_t now_ms;
+    if (!may_gather(s)) {
+        s->gather_mono_ms = 0;
+        return 0;
+    }
+    now_ms = clock_mono_ms();
+    if (!s->gather_mono_ms)
+        s->gather_mono_ms = now_ms + GATHER_MS;
+    if (now_ms < s->gather_mono_ms)
+        return s->gather_mono_ms - now_ms;
+    return s->gather_mono_ms = 0;
+}
+
 static void *scheduler_thread(void *arg)
 {
     struct scheduler *s = arg;
@@ -53,10 +87,14 @@ static void *scheduler_thread(void *arg)
             slots_start_threads(s);
             thread_pool_submit(s->pool, &s->thread_jobs);
         }
-        finish_ended(s);
+        int64_t wait_ms = gather_ms(s);
+        if (!wait_ms) {
+            finish_ended(s);
+            wait_ms = s->posted ? COMMIT_WAIT_MS : -1;
+        }
         claims_post(s); /* after the ends of this turn, so that both travel in one commit */
         check_drained(s);
-        loop_turn(s->loop, more ? 0 : s->posted ? COMMIT_WAIT_MS : -1);
+        loop_turn(s->loop, more ? 0 : wait_ms);
     }
     finish_ended(s);
     return NULL;

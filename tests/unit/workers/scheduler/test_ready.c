@@ -1,11 +1,12 @@
 /* Tasks that are claimed ahead: when that happens, and that nobody is worse off for it. */
 #include <poll.h>
 
+#include "core/clock.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 
-enum { SLOTS = 4, SHORT = 400, LONG = 60 };
+enum { SLOTS = 4, SHORT = 400, LONG = 60, MEDIUM = 240 };
 
 static void setup(void)
 {
@@ -107,6 +108,69 @@ START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
 }
 END_TEST
 
+/* ---- attempts of a few milliseconds: never below 2, however fast the machine is ---- */
+
+static void submit_medium(void)
+{
+    static const char input[] = "{\"ms\":3}";
+    static struct task tasks[MEDIUM];
+    struct store_submit o = {.tasks = tasks, .n = MEDIUM};
+    for (int i = 0; i < MEDIUM; i++) {
+        struct task_spec spec = {.id = id_new(),
+                                 .lane = LANE_IO,
+                                 .timeout_ms = 10000,
+                                 .created_wall_ms = clock_wall_ms(),
+                                 .handler = "sleep",
+                                 .input_type = CONTENT_JSON,
+                                 .input = (const unsigned char *)input,
+                                 .input_len = sizeof(input) - 1};
+        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+    }
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    for (int i = 0; i < MEDIUM; i++)
+        task_release(&tasks[i]);
+}
+
+/* Waits for n ends; whether more ran at once, for the store, than there are slots. */
+static bool saw_ahead(uint64_t n)
+{
+    bool saw = false;
+    struct store_stats st;
+    while ((st = live_store_stats()).finished[TASK_SUCCEEDED] < n) {
+        ck_assert_uint_le(st.live[LANE_IO][TASK_RUNNING], 2 * SLOTS);
+        saw = saw || st.live[LANE_IO][TASK_RUNNING] > SLOTS;
+        (void)poll(NULL, 0, 1);
+    }
+    return saw;
+}
+
+START_TEST(test_ready_claims_one_ahead_for_each_slot)
+{
+    uint64_t n = 0;
+    do {
+        submit_medium();
+        n += MEDIUM;
+    } while (!saw_ahead(n));
+}
+END_TEST
+
+START_TEST(test_ready_gathers_ends)
+{
+    uint64_t before, commits, n = 0;
+    do { /* until one is claimed ahead */
+        submit_medium();
+        n += MEDIUM;
+    } while (!saw_ahead(n));
+    before = live_store_stats().commits;
+    submit_medium();
+    (void)saw_ahead(n + MEDIUM);
+    commits = live_store_stats().commits - before;
+    ck_assert_uint_lt(commits, MEDIUM * 3 / 4); /* one end each: MEDIUM */
+}
+END_TEST
+
 /* ---- many, short, on both lanes, all exactly once ---- */
 
 START_TEST(test_ready_runs_each_once)
@@ -132,6 +196,8 @@ int main(void)
     tcase_add_test(t, test_ready_may_be_cancelled);
     tcase_add_test(t, test_ready_is_released_by_a_drain);
     tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
+    tcase_add_test(t, test_ready_claims_one_ahead_for_each_slot);
+    tcase_add_test(t, test_ready_gathers_ends);
     tcase_add_test(t, test_ready_runs_each_once);
     return suite_run_cases("ready", t, NULL);
 }

@@ -14,7 +14,7 @@
 
 enum { SLOTS = 2, TASKS = 40, REFUSALS = 6, WARN_EVERY_MS = 10000 };
 
-static const char input[] = "{\"ms\":20}"; /* long enough that nothing is claimed ahead */
+static const char input[] = "{\"ms\":60}"; /* long enough that nothing is claimed ahead */
 
 static void setup(void)
 {
