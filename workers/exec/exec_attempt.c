@@ -472,7 +472,7 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
         .kill_grace_ms = x->start.kill_grace_ms,
         .is_local = x->start.command->is_local,
     };
-    int rc = children_spawn_exec(x->start.children, &x->child, &what);
+    int rc = children_spawn_exec(x->start.children, &x->child, FORK_NO_SLOT, &what);
     arena_release(&a);
     return rc;
 }

@@ -9,9 +9,6 @@
 #include "core/fd.h"
 #include "core/mem.h"
 
-#define EXEC_SLOT                                                                                  \
-    UINT32_MAX /* programs have no slot of their own: the generation tells them apart */
-
 struct children {
     struct loop *loop;
     struct fork_server *fs;
@@ -114,11 +111,12 @@ int children_spawn_worker(struct children *c, struct child *child, uint32_t slot
     return booked(c, child, fork_server_spawn_worker(c->fs, slot, child->generation, channel));
 }
 
-int children_spawn_exec(struct children *c, struct child *child, const struct fork_exec *what)
+int children_spawn_exec(struct children *c, struct child *child, uint32_t slot,
+                        const struct fork_exec *what)
 {
-    child->slot = EXEC_SLOT;
+    child->slot = slot;
     child->generation = ++c->last_generation;
-    return booked(c, child, fork_server_spawn_exec(c->fs, EXEC_SLOT, child->generation, what));
+    return booked(c, child, fork_server_spawn_exec(c->fs, slot, child->generation, what));
 }
 
 int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,

@@ -15,8 +15,8 @@ struct child {
     struct map_node node;
     uint32_t slot;
     uint64_t generation; /* 0: never started */
-    /* FORK_SPAWNED, FORK_CPU_EXCEEDED, then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the
-     * table by then). */
+    /* FORK_SPAWNED (in a slot), FORK_CPU_EXCEEDED, then at last FORK_EXITED or FORK_SPAWN_FAILED
+     * (out of the table by then). */
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
 
@@ -28,10 +28,11 @@ struct children *children_new(struct loop *l, struct fork_server *fs, void (*on_
 void children_free(struct children **c);
 bool children_are_broken(const struct children *c);
 
-/* Both take a new generation. FUT_ERR_CLOSED (on_broken runs soon), FUT_ERR_TOO_BIG. */
+/* Both take a new generation. A program without a slot (FORK_NO_SLOT) is not told of as started.
+ * FUT_ERR_CLOSED (on_broken runs soon), FUT_ERR_TOO_BIG. */
 FUT_MUST_CHECK int children_spawn_worker(struct children *c, struct child *child, uint32_t slot,
                                          int channel);
-FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child,
+FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child, uint32_t slot,
                                        const struct fork_exec *what);
 /* A process that a child of the fork server has forked for us; takes a new generation.
  * FUT_ERR_CLOSED. */

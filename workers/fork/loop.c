@@ -50,7 +50,8 @@ static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
         .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation, .pid = pid};
     if (limits_need_watch(&table_add(r, pid, error_fd)->limits))
         watch_wake();
-    message_send(&ev);
+    if (r->slot != FORK_NO_SLOT) /* else nobody would do anything but wake up for it */
+        message_send(&ev);
 }
 
 static void spawn_worker(const struct fork_request *r, const int *fds)

@@ -34,9 +34,12 @@ enum fork_verb {
     FORK_EXITED,
 };
 
-/* For each spawn and adoption: FORK_SPAWNED and then FORK_EXITED, or FORK_SPAWN_FAILED (at once, or
- * after FORK_SPAWNED when the program could not be executed). Nothing follows the last of them.
- * FORK_CPU_EXCEEDED comes between, see fork_server_task. */
+/* The slot of a child that has none, as a program for one task: the generation tells it apart. */
+#define FORK_NO_SLOT UINT32_MAX
+
+/* For each spawn and adoption: FORK_SPAWNED (not without a slot) and then FORK_EXITED, or
+ * FORK_SPAWN_FAILED (at once, or after FORK_SPAWNED when the program could not be executed).
+ * Nothing follows the last of them. FORK_CPU_EXCEEDED comes between, see fork_server_task. */
 struct fork_event {
     enum fork_verb verb;
     uint32_t slot;

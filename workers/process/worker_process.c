@@ -95,7 +95,7 @@ static int spawn_program(struct worker_process *w, const struct exec_command *co
     if (rc == 0)
         rc = worker_channel_open_pipe(w, &w->err, &what.fds[2]);
     if (rc == 0)
-        rc = children_spawn_exec(w->children, &w->child, &what);
+        rc = children_spawn_exec(w->children, &w->child, w->slot, &what);
     for (int i = 0; i < 3; i++)
         fd_close(&what.fds[i]);
     return rc;

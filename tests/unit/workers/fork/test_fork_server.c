@@ -198,6 +198,24 @@ START_TEST(test_fork_server_kills_what_a_program_leaves_running)
 }
 END_TEST
 
+/* Nobody waits for the start of a program that runs one task, so nobody is woken for it. */
+START_TEST(test_fork_server_tells_only_the_end_without_a_slot)
+{
+    const char *argv[] = {"sh", "-c", "exit 3", NULL};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct fork_exec what = {.path = "/bin/sh",
+                             .argv = argv,
+                             .env = clean_env,
+                             .fds = {null, null, null, null},
+                             .is_local = is_local};
+    ck_assert_int_eq(fork_server_spawn_exec(fs, FORK_NO_SLOT, 52, &what), 0);
+    close(null);
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    ck_assert_uint_eq(ev.generation, 52);
+    ck_assert_int_eq(WEXITSTATUS(ev.status), 3);
+}
+END_TEST
+
 START_TEST(test_fork_server_signals_the_whole_group)
 {
     char text[64];
@@ -388,6 +406,7 @@ static TCase *programs(const char *name, void (*begin)(void))
     tcase_add_loop_test(t, test_fork_server_tells_why_a_program_did_not_start, 0,
                         (int)FUT_COUNT(impossible));
     tcase_add_test(t, test_fork_server_kills_what_a_program_leaves_running);
+    tcase_add_test(t, test_fork_server_tells_only_the_end_without_a_slot);
     tcase_add_test(t, test_fork_server_signals_the_whole_group);
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
