@@ -26,15 +26,16 @@ struct thread_pool {
     bool stopping;
 };
 
-/* mu held. At most one thread is being woken at a time; whoever takes a job wakes the next while
- * there is more. Short jobs are then run by few threads, without a futex call for each, and long
- * ones still spread over all. */
-static void wake_one(struct thread_pool *p)
+/* mu held. True: a thread is to be woken, once mu is free, or it would wake up to wait for mu. At
+ * most one is being woken at a time; whoever takes a job wakes the next while there is more. Short
+ * jobs are then run by few threads, without a futex call for each, and long ones still spread over
+ * all. */
+static bool must_wake(struct thread_pool *p)
 {
     if (list_is_empty(&p->queue) || !p->idle || p->waking)
-        return;
+        return false;
     p->waking = true;
-    cond_signal(&p->work);
+    return true;
 }
 
 static bool is_one_too_many(const struct thread_pool *p)
@@ -42,8 +43,8 @@ static bool is_one_too_many(const struct thread_pool *p)
     return !p->stopping && p->live.len > p->wanted;
 }
 
-/* mu held. NULL: this thread is to end. */
-static struct pool_job *next_job(struct thread_pool *p)
+/* mu held. NULL: this thread is to end. *out_wakes: as must_wake says. */
+static struct pool_job *next_job(struct thread_pool *p, bool *out_wakes)
 {
     if (is_one_too_many(p))
         return NULL;
@@ -58,7 +59,7 @@ static struct pool_job *next_job(struct thread_pool *p)
             return NULL;
     }
     struct pool_job *job = FUT_CONTAINER(list_pop_front(&p->queue), struct pool_job, link);
-    wake_one(p);
+    *out_wakes = must_wake(p);
     return job;
 }
 
@@ -66,15 +67,19 @@ static void *pool_thread(void *arg)
 {
     struct pool_thread *t = arg;
     struct thread_pool *p = t->pool;
+    bool wakes;
     mutex_lock(&p->mu);
-    for (struct pool_job *job; (job = next_job(p)) != NULL;) {
+    for (struct pool_job *job; (job = next_job(p, &wakes)) != NULL;) {
         mutex_unlock(&p->mu);
+        if (wakes)
+            cond_signal(&p->work);
         job->fn(job);
         mutex_lock(&p->mu);
     }
     list_remove(&p->live, &t->link);
     list_push_back(&p->gone, &t->link);
-    wake_one(p); /* the signal may have been meant for this one */
+    if (must_wake(p))          /* the signal may have been meant for this one */
+        cond_signal(&p->work); /* while mu is held: p may be gone after that */
     mutex_unlock(&p->mu);
     return NULL;
 }
@@ -164,8 +169,10 @@ void thread_pool_submit(struct thread_pool *p, struct list *jobs)
 {
     mutex_lock(&p->mu);
     list_take_all(&p->queue, jobs);
-    wake_one(p);
+    bool wakes = must_wake(p);
     mutex_unlock(&p->mu);
+    if (wakes)
+        cond_signal(&p->work);
 }
 
 uint32_t thread_pool_size(struct thread_pool *p)
