@@ -31,7 +31,7 @@ void json_out_key(struct buf *b, const char *key)
     if (comma)
         *at++ = ',';
     *at++ = '"';
-    memcpy(at, key, n);
+    memcpy(at, key, n + 1); /* the quote comes where its NUL is */
     memcpy(at + n, "\":", sizeof("\":"));
     b->len = (size_t)(at - b->data) + n + 2;
 }
