@@ -223,6 +223,25 @@ class ExecutorTests(calls_support.CallsCase):
                                           timeout=support.WAIT_S)
                     self.assertEqual(done.stdout, "%d %s ['argument']\n" % (value, os.path.realpath(folder)))
 
+    def test_environment(self):
+        """It is there when the main program is loaded, and in no other executor's processes."""
+        program = ("import futured, os\nREAD = os.environ.get('FUT_TEST')\ndef look():\n"
+                   "    return READ, os.environ.get('FUT_TEST'), os.popen('echo $FUT_TEST').read().strip()\n"
+                   "if __name__ == '__main__':\n    for env in ({'FUT_TEST': 'a=\xe4'}, None):\n"
+                   "        with futured.%s(env=env) as e:\n            print(ascii(e.submit(look).result()))\n")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "program.py")
+            for kind in LANES:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(program % kind.__name__)
+                done = subprocess.run([sys.executable, path], env=self.daemon.environment(), check=True, text=True,
+                                      stdout=subprocess.PIPE, timeout=support.WAIT_S)
+                self.assertEqual(done.stdout, "(%s)\n(None, None, '')\n" % ", ".join([ascii("a=\xe4")] * 3))
+        for bad in ({"": "x"}, {"A=B": "x"}, {"A\0": "x"}, {"A": "\0"}, {str(n): "" for n in range(1001)}):
+            self.assertRaises(ValueError, futured.ThreadPoolExecutor, env=bad)
+        for bad in ({1: "x"}, {"A": 1}):
+            self.assertRaises(TypeError, futured.ThreadPoolExecutor, env=bad)
+
     def test_many_sessions_at_once(self):
         """More than a worker keeps processes for, with small and large calls in turn."""
         for kind, many in zip(LANES, (18, 6)):

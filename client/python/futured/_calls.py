@@ -52,8 +52,8 @@ class Signed(NamedTuple):
     data: bytes                # pickled
 
 
-def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...],
-                max_tasks: Optional[int], share_authkey: bool = False) -> bytes:
+def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, ...], max_tasks: Optional[int],
+                share_authkey: bool = False, env: Optional[Mapping[str, str]] = None) -> bytes:
     """What a worker needs before the first call of an executor. Raises what pickle raises."""
     authkey: Optional[bytes] = None
     if share_authkey:
@@ -67,7 +67,7 @@ def preparation(initializer: Optional[Callable[..., Any]], initargs: Tuple[Any, 
         "module": spec.name if spec is not None else None, "max_tasks": max_tasks,
         "file": _functions.main_file() if spec is None else None,
         "initializer": _functions.dumps((initializer, initargs)) if initializer is not None else None,
-        "authkey": authkey,
+        "authkey": authkey, "env": dict(env or {}),
     }
     return pickle.dumps(state, _functions.PROTOCOL)
 

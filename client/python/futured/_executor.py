@@ -12,7 +12,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from ._typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, TypeVar
+from ._typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar
 
 from . import _calls, _core, _functions, _keys
 from ._core import Core, Item, Scope
@@ -20,6 +20,7 @@ from ._errors import NotAccepted
 from ._future import Future
 
 T = TypeVar("T")
+ENV_MAX = 1000             # variables
 VERSION = re.compile(r"Python (\d+)\.(\d+)")
 
 
@@ -38,10 +39,12 @@ class Executor(concurrent.futures.Executor):
     "detach" as soon as the daemon has them. `on_interrupt`: in a with block, Ctrl-C waits for the calls ("wait"), or
     cancels them ("cancel"). `options`: of each task, such as `{"timeout": 60, "retries": 2, "priority": 5}`.
     `share_authkey`: calls may use the proxies of a `multiprocessing.Manager` of this process; its key then stands in
-    the session, in the daemon's database.
+    the session, in the daemon's database. `env`: environment variables of the worker processes of this executor, set
+    before they load the main program, beside and before those that they have. They stand in the daemon's database; what
+    Python itself reads as it starts (PYTHONHASHSEED) comes too late.
 
     Raises Unreachable when no daemon answers, RuntimeError when it has no such handler, or one of another version of
-    Python, FileNotFoundError when there is no key, ValueError when the pickled initializer and its arguments are
+    Python, FileNotFoundError when there is no key, ValueError when `env` has a name that cannot be one, or the pickled initializer and its arguments are
     larger than 1 MiB.
     """
 
@@ -51,7 +54,7 @@ class Executor(concurrent.futures.Executor):
                  handler: Optional[str] = None, key: Optional[str] = None, max_tasks_per_child: Optional[int] = None,
                  thread_name_prefix: str = "", output: str = "relay", at_exit: str = "wait",
                  on_interrupt: str = "wait", options: Optional[Dict[str, Any]] = None,
-                 share_authkey: bool = False) -> None:
+                 share_authkey: bool = False, env: Optional[Mapping[str, str]] = None) -> None:
         if _calls.loading_main:
             raise _calls.StopLoading
         self._max_workers = _count(max_workers, lane)
@@ -61,7 +64,8 @@ class Executor(concurrent.futures.Executor):
         self._options = dict(options or {})
         self._cancels_on_interrupt = on_interrupt == "cancel"
         self._number = os.urandom(16)
-        prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey)
+        _check_env(env or {})
+        prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey, env)
         self._core = _core.core_of(*self._where)
         session = {"max_running": max_workers, "init": _init(self._core.key, self._number, prepared)}
         self._scope = Scope(output == "relay", at_exit, self._handler, session)
@@ -201,6 +205,16 @@ def _init(key: bytes, number: bytes, prepared: bytes) -> Dict[str, str]:
         raise ValueError("the initializer with its arguments is %d bytes; allowed: up to %d"
                          % (len(signed), _calls.INIT_MAX))
     return {"base64": base64.b64encode(signed).decode("ascii"), "content_type": _calls.INIT_TYPE}
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    if len(env) > ENV_MAX:
+        raise ValueError("env has %d variables; allowed: up to %d" % (len(env), ENV_MAX))
+    for name, value in env.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("env: %r: names and values are str" % (name,))
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError("env: %r: a name is not empty and has no =, and neither it nor the value a NUL" % name)
 
 
 def _check(initializer: Any, max_tasks: Any, **words: str) -> None:

@@ -110,6 +110,7 @@ class Session:
         sys.path[:] = self.state["path"] + [p for p in sys.path if p not in self.state["path"]]
         sys.argv[:] = self.state["argv"]
         os.chdir(self.state["cwd"])
+        os.environ.update(self.state["env"])
         if self.state["authkey"] is not None:
             multiprocessing.current_process().authkey = self.state["authkey"]
         self.main = _calls.load_main(self.state)
