@@ -21,6 +21,7 @@
 #include "workers/fork/messages.h"
 
 #define LEASE_MS 100
+#define LATE_MS 10000
 
 /* Blocks until the other end is closed by its last owner; what came is counted. */
 static size_t read_to_end(int fd, char *into, size_t cap)
@@ -343,16 +344,17 @@ START_TEST(test_fork_server_ends_with_its_lease)
 {
     char text[8];
     struct fork_event got;
-    fork_server_lease(fs, clock_mono_ms() + LEASE_MS);
-    int put_off = spawn_sh(1, "exec sleep 600", NULL);
+    int runs = spawn_sh(1, "exec sleep 600", NULL);
+    fork_server_lease(fs, clock_mono_ms() + LATE_MS);
     fork_server_lease(fs, 0);
-    struct pollfd p = {.fd = put_off, .events = POLLIN};
+    struct pollfd p = {.fd = runs, .events = POLLIN};
     ck_assert_int_eq(poll(&p, 1, 2 * LEASE_MS), 0);
     int64_t until_mono_ms = clock_mono_ms() + LEASE_MS;
     fork_server_lease(fs, until_mono_ms);
-    ck_assert_uint_eq(read_to_end(put_off, text, sizeof(text)), 0);
+    ck_assert_int_eq(poll(&p, 1, LATE_MS), 1);
     ck_assert_int_ge(clock_mono_ms(), until_mono_ms);
-    close(put_off);
+    ck_assert_uint_eq(read_to_end(runs, text, sizeof(text)), 0);
+    close(runs);
     wait_for(fork_server_read(fs, &got) == FUT_ERR_CLOSED);
 }
 END_TEST
