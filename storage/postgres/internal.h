@@ -167,7 +167,7 @@ struct backend {
     int old_pid;                  /* of the server's process for the connection before */
     bool broken;  /* the other nodes have given this one up, or it is not the one that it was */
     bool is_away; /* it could not be reached for some seconds */
-    int64_t lost_mono_ms; /* since when it cannot be reached, as the log was told; 0: it can */
+    int64_t away_mono_ms; /* since when it cannot be reached, as the log was told; 0: it can */
     struct backend_time now;
     atomic_llong turn_mono_ms; /* since then the writer waits for its turn; 0: it does not */
     atomic_llong up_offset_ms;

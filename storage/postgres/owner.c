@@ -204,19 +204,19 @@ static int read_groups(struct backend *b, struct found *out)
 }
 
 /* What an operator reads: once that it is away and why, once that it is back. */
-static void tell_lost(struct backend *b, const char *reason)
+static void tell_away(struct backend *b, const char *reason)
 {
-    if (b->lost_mono_ms)
+    if (b->away_mono_ms)
         return;
-    b->lost_mono_ms = clock_mono_ms();
-    log_warn("database_lost", LOG_STR("reason", reason));
+    b->away_mono_ms = clock_mono_ms();
+    log_warn("database_away", LOG_STR("reason", reason));
 }
 
 static void tell_back(struct backend *b)
 {
-    if (b->lost_mono_ms)
-        log_info("database_back", LOG_INT("ms", clock_mono_ms() - b->lost_mono_ms));
-    b->lost_mono_ms = 0;
+    if (b->away_mono_ms)
+        log_info("database_back", LOG_INT("ms", clock_mono_ms() - b->away_mono_ms));
+    b->away_mono_ms = 0;
 }
 
 /* While another session of ours holds the lock, its transaction may be open: not an answer. */
@@ -227,7 +227,7 @@ static int connect_again(struct backend *b, struct found *out)
     *out = (struct found){0};
     int rc = postgres_connect(&b->c, &err);
     if (rc != 0)
-        tell_lost(b, err.text);
+        tell_away(b, err.text);
     if (rc == 0)
         rc = ask_whether(b, P_SHARE, b->schema, &shares);
     if (rc == 0)

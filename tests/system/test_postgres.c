@@ -120,7 +120,7 @@ START_TEST(test_postgres_server_may_be_away)
     database_stop(db, _i ? SIGINT : SIGQUIT);
     ck_assert(!takes_tasks(NULL));
     ck_assert(wait_until(is_not_ready, NULL, WAIT_LONG_MS));
-    free(daemon_wait_log(d, "warn database_lost reason=\"cannot connect to PostgreSQL: "));
+    free(daemon_wait_log(d, "warn database_away reason=\"cannot connect to PostgreSQL: "));
     database_start(db);
     free(daemon_wait_log(d, "info database_back ms="));
     ck_assert(wait_until(takes_tasks, NULL, WAIT_LONG_MS));
