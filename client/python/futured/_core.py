@@ -100,6 +100,7 @@ class Core:
         self.sending = 0
         self.line: Optional[Line] = None
         self.direct: Optional[Item] = None         # what is on its way over the line
+        self.waiters = 0                           # threads that wait for what is sent to be accepted
         self.sender: Optional[threading.Thread] = None
         self.receiver = Receiver(self.client._transport, self._on_done)
         self.scopes: "weakref.WeakSet[Scope]" = weakref.WeakSet()
@@ -129,13 +130,19 @@ class Core:
     def flush(self) -> None:
         """Waits until the daemon has what was put so far, or has refused it."""
         with self.condition:
-            while self.outbox or self.sending:
-                self.condition.wait()
+            self._wait_while(lambda: bool(self.outbox or self.sending), None)
 
     def wait_accepted(self, future: Future) -> None:
         with self.condition:
-            while future._task_id is None and not future.done():
-                self.condition.wait(0.5)
+            self._wait_while(lambda: future._task_id is None and not future.done(), 0.5)
+
+    def _wait_while(self, still: Callable[[], bool], seconds: Optional[float]) -> None:
+        self.waiters += 1
+        try:
+            while still():
+                self.condition.wait(seconds)
+        finally:
+            self.waiters -= 1
 
     def withdraw(self, future: Future) -> bool:
         """Takes a call back that was not sent yet."""
@@ -307,7 +314,8 @@ class Core:
             self.direct, self.sending = None, 0
             if not ids:
                 self.outbox.appendleft(item)
-            self.condition.notify_all()
+            if self.outbox or self.waiters:    # else the sender would wake up for nothing
+                self.condition.notify_all()
 
     def _accepted(self, items: List[Item], ids: List[str]) -> None:
         futures: Dict[str, Future] = {}
