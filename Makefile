@@ -65,7 +65,7 @@ $(B)/%.o: %.c
 
 # Where libpq's headers are; asked for once a file needs them, as they may be installed by then.
 PQ_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libpq))
-$(B)/storage/postgres/%.o $(B)/tests/contract/%.o $(B)/tests/unit/storage/postgres/%.o: CPPFLAGS += $(PQ_CFLAGS)
+$(B)/storage/postgres/%.o $(B)/tests/contract/%.o $(B)/tests/unit/storage/postgres/%.o $(B)/tests/tools/bench_jobs.o: CPPFLAGS += $(PQ_CFLAGS)
 
 define folder_archive
 $(B)/lib$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(filter-out $$(MAIN),$$(call files,$(1))))
@@ -132,6 +132,7 @@ $(B)/tests/model/%: $(B)/tests/model/%.o $(B)/tests/model/explore.o $(B)/libsupp
 $(B)/tests/system/%: $(B)/tests/system/%.o $(B)/libsupport.a $(call archives,core)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ -lcheck -lsubunit -lm -lcurl -ljansson $(LIBS_core) -o $@
+$(B)/tests/tools/bench_jobs: LIBS_core += -lpq
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(call archives,core)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libsupport.a $(call archives,core) -lmicrohttpd -lcurl -ljansson -lsqlite3 $(LIBS_core) -o $@

@@ -7,7 +7,7 @@
 #   tests/deps.sh test   what `make test` needs besides: node, and from npm the tools that check
 #                        api/openapi.json and the types of client/node, in build/openapi-tools, nginx and Prometheus in build/, and
 #                        chromium
-#   tests/deps.sh bench  what `make bench` compares with
+#   tests/deps.sh bench  what `make bench` compares with; from npm what tests/bench/npm names, in build/bench-tools
 #   tests/deps.sh counts what `make bench-ci` counts with
 #   tests/deps.sh python what `make python-test` needs besides
 #   tests/deps.sh cluster what `make demo-cluster` needs besides
@@ -23,9 +23,9 @@ package=(debhelper dh-python lintian fakeroot python3)
 systemd=(systemd systemd-sysv dbus)
 test=(openssl python3 python3-croniter python3-dateutil python3-pip python3-setuptools python3-wheel python3-tqdm
     python3-joblib python3-dask mypy jq tmux postgresql)
-command -v npm >/dev/null || test+=(nodejs npm)
 bench=(beanstalkd gearman-job-server redis-server python3 python3-celery python3-redis python3-rq python3-distributed
-    task-spooler)
+    task-spooler postgresql)
+command -v npm >/dev/null || { test+=(nodejs npm) && bench+=(nodejs npm); }
 counts=(valgrind python3)
 soak=(python3)
 cluster=(postgresql jq)
@@ -49,21 +49,26 @@ systemd) wanted=("${systemd[@]}") ;;
     ;;
 esac
 
-# Exact versions, by the lock file. Without a network the rest of the tests can still run, and
-# test_openapi says what it misses.
+# Exact versions, by the lock file. Without a network the rest can still run, and whoever misses them
+# says so.
 install_npm_tools() {
-    local from tools
-    [ "$1" = test ] || return 0
-    from=$(dirname "$0")/openapi
-    tools=$(dirname "$0")/../build/openapi-tools
+    local from tools shown
+    case "$1" in
+    test) from=openapi tools=openapi-tools ;;
+    bench) from=bench/npm tools=bench-tools ;;
+    *) return 0 ;;
+    esac
+    shown=tests/$from
+    from=$(dirname "$0")/$from
+    tools=$(dirname "$0")/../build/$tools
     cmp -s "$from/package-lock.json" "$tools/installed" && return 0
     mkdir -p "$tools"
     cp "$from/package.json" "$from/package-lock.json" "$tools/"
-    echo "deps: installing the npm packages of tests/openapi"
+    echo "deps: installing the npm packages of $shown"
     if npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; then
         cp "$from/package-lock.json" "$tools/installed"
     else
-        echo "deps: npm could not install them: test_openapi will fail" >&2
+        echo "deps: npm could not install them: what needs them will fail" >&2
     fi
 }
 

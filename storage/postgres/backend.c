@@ -24,6 +24,7 @@ static void backend_close(struct backend *b)
     postgres_node_end(b);
     postgres_ahead_clear(b);
     postgres_disconnect(&b->c);
+    postgres_pending_end(b);
     free(b->c.sent);
     free(b->node);
     free(b->url);
@@ -61,6 +62,7 @@ static int backend_open(const struct store_config *cfg, struct backend **out,
     b->node = xstrdup(cfg->node);
     b->c.url = b->url;
     b->c.settings = settings;
+    postgres_pending_begin(b);
     int rc = postgres_connect_first(&b->c, err);
     if (rc == 0)
         rc = postgres_check_server(&b->c, err);

@@ -12,12 +12,6 @@
 /* What a prepared statement's flag says. */
 enum { NOT_PREPARED, PREPARE_SENT, IS_PREPARED };
 
-#define OID_BYTEA 17
-#define OID_INT8 20
-#define OID_TEXT 25
-#define OID_FLOAT8 701
-#define OID_INT8_ARRAY 1016
-
 /* ---- errors -----------------------------------------------------------------------------------
  */
 
@@ -279,21 +273,28 @@ static void put_be32(char *to, uint32_t v)
     memcpy(to, &v, sizeof(v));
 }
 
-/* One dimension, no NULL: what the server's array_recv reads. */
+void postgres_put_array_header(char *to, enum postgres_kind kind, size_t n)
+{
+    put_be32(to, 1);
+    put_be32(to + 4, 1);
+    put_be32(to + 8, postgres_type(kind));
+    put_be32(to + 12, (uint32_t)n);
+    put_be32(to + 16, 1);
+}
+
+/* An array without elements has no dimension. */
 static char *array_of(const int64_t *ints, size_t n, int *out_len)
 {
-    char *a = xmalloc(20 + 12 * n), *p = a + 20;
-    put_be32(a, n ? 1 : 0);
-    put_be32(a + 4, 0);
-    put_be32(a + 8, OID_INT8);
-    put_be32(a + 12, (uint32_t)n);
-    put_be32(a + 16, 1);
+    char *a = xmalloc(POSTGRES_ARRAY_HEADER + 12 * n), *p = a + POSTGRES_ARRAY_HEADER;
+    postgres_put_array_header(a, PG_INT, n);
+    if (n == 0)
+        put_be32(a, 0);
     for (size_t i = 0; i < n; i++, p += 12) {
         uint64_t v = htobe64((uint64_t)ints[i]);
         put_be32(p, sizeof(v));
         memcpy(p + 4, &v, sizeof(v));
     }
-    *out_len = (int)(n ? 20 + 12 * n : 12);
+    *out_len = (int)(n ? POSTGRES_ARRAY_HEADER + 12 * n : 12);
     return a;
 }
 
@@ -313,19 +314,17 @@ static void bind_text(struct bound *b, size_t i, const struct postgres_value *v)
 
 static void bind_one(struct bound *b, size_t i, const struct postgres_value *v)
 {
-    static const Oid types[] = {[PG_INT] = OID_INT8,
-                                [PG_TEXT] = OID_TEXT,
-                                [PG_BYTES] = OID_BYTEA,
-                                [PG_DOUBLE] = OID_FLOAT8,
-                                [PG_INTS] = OID_INT8_ARRAY};
     uint64_t bits;
-    b->types[i] = types[v->kind];
+    b->types[i] = postgres_type(v->kind);
     b->formats[i] = 1;
     b->owned[i] = NULL;
     switch (v->kind) {
     case PG_INT: bind_number(b, i, (uint64_t)v->i); break;
     case PG_TEXT: bind_text(b, i, v); break;
     case PG_BYTES:
+    case PG_INT_ARRAY:
+    case PG_TEXT_ARRAY:
+    case PG_BYTES_ARRAY:
         b->values[i] = v->p;
         b->lengths[i] = (int)v->n;
         break;
@@ -393,9 +392,13 @@ static int send_one(struct postgres_conn *c, enum postgres_stmt stmt,
 int postgres_send(struct postgres_conn *c, enum postgres_stmt stmt,
                   const struct postgres_value *values, size_t n)
 {
+    if (c->rc == 0 && c->before)
+        (void)c->before(c->before_ctx);
     if (c->rc != 0)
         return c->rc;
-    return postgres_is_connected(c) ? send_one(c, stmt, values, n) : lose(c);
+    if (!postgres_is_connected(c))
+        return lose(c);
+    return send_one(c, stmt, values, n);
 }
 
 /* ---- results ----------------------------------------------------------------------------------
@@ -408,6 +411,16 @@ static void forget_prepares(struct postgres_conn *c)
         if (c->prepared[i] == PREPARE_SENT)
             c->prepared[i] = NOT_PREPARED;
     }
+}
+
+/* The code for an error of this statement. Rows whose keys are known to be new are added without
+ * looking: when one is there, somebody else has written. */
+static int rc_of(enum postgres_stmt stmt, const char *sqlstate)
+{
+    bool is_sure = stmt == P_ADD_TASK || stmt == P_ADD_TASKS || stmt == P_ADD_LIVE ||
+                   stmt == P_ADD_LIVES || stmt == P_ADD_RESULT || stmt == P_ADD_RESULTS;
+    return is_sure && sqlstate && begins(sqlstate, "23505") ? FUT_ERR_READ_ONLY
+                                                            : postgres_rc(sqlstate);
 }
 
 static void check_result(struct postgres_conn *c, const struct postgres_sent *of, const PGresult *r)
@@ -426,7 +439,7 @@ static void check_result(struct postgres_conn *c, const struct postgres_sent *of
     log_debug("postgres_error", LOG_INT("statement", of->stmt), LOG_STR("sqlstate", state),
               LOG_STR("text", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
     forget_prepares(c);
-    (void)fail(c, postgres_rc(state));
+    (void)fail(c, rc_of(of->stmt, state));
     if (ends_connection(state))
         (void)lose(c);
 }
@@ -559,25 +572,4 @@ void postgres_txn_rollback(struct postgres_conn *c)
     if (c->pg)
         (void)postgres_run(c, P_ROLLBACK, PG_NO_VALUES);
     c->rc = 0;
-}
-
-/* ---- reading a row ----------------------------------------------------------------------------
- */
-
-int64_t postgres_int(const PGresult *r, int row, int column)
-{
-    const unsigned char *p = (const unsigned char *)PQgetvalue(r, row, column);
-    int n = PQgetisnull(r, row, column) ? 0 : PQgetlength(r, row, column);
-    int64_t v = n > 1 && p[0] & 0x80 ? -1 : 0;
-    for (int i = 0; i < n; i++)
-        v = (int64_t)((uint64_t)v << 8 | p[i]);
-    return v;
-}
-
-double postgres_double(const PGresult *r, int row, int column)
-{
-    uint64_t bits = (uint64_t)postgres_int(r, row, column);
-    double d;
-    memcpy(&d, &bits, sizeof(d));
-    return d;
 }

@@ -50,9 +50,18 @@ enum postgres_stmt {
     P_ABANDONED,
     P_GUARD,
     P_INSERT,
+    P_ADD_TASK,
+    P_ADD_TASKS,
+    P_ADD_LIVE,
+    P_ADD_LIVES,
     P_PUT_OPTIONS,
+    P_PUT_OPTIONS_OF,
     P_UPDATE_LIVE,
     P_FINISH,
+    P_ADD_RESULT,
+    P_ADD_RESULTS,
+    P_END_LIVE,
+    P_END_LIVES,
     P_RETURN,
     P_ADD_ATTEMPT,
     P_TRIM_ATTEMPTS,
@@ -210,7 +219,17 @@ extern const char *const postgres_sql[P_COUNT];
 /* ---- values: what goes into a statement -------------------------------------------------------
  */
 
-enum postgres_kind { PG_INT, PG_TEXT, PG_BYTES, PG_DOUBLE, PG_INTS };
+enum postgres_kind {
+    PG_INT,
+    PG_TEXT,
+    PG_BYTES,
+    PG_DOUBLE,
+    PG_INTS,
+    /* arrays as the server reads them */
+    PG_INT_ARRAY,
+    PG_TEXT_ARRAY,
+    PG_BYTES_ARRAY,
+};
 struct postgres_value {
     enum postgres_kind kind;
     bool is_null;
@@ -267,6 +286,25 @@ static inline struct postgres_value v_ints(const int64_t *ints, size_t n)
     return (struct postgres_value){.kind = PG_INTS, .p = ints, .n = n};
 }
 
+/* The server's number for a type, which is the same in each of its versions. */
+static inline uint32_t postgres_type(enum postgres_kind kind)
+{
+    static const uint16_t types[] = {
+        [PG_INT] = 20,    [PG_TEXT] = 25,        [PG_BYTES] = 17,        [PG_DOUBLE] = 701,
+        [PG_INTS] = 1016, [PG_INT_ARRAY] = 1016, [PG_TEXT_ARRAY] = 1009, [PG_BYTES_ARRAY] = 1001};
+    return types[kind];
+}
+
+/* PG_INT, PG_TEXT or PG_BYTES: an array of such. */
+static inline enum postgres_kind postgres_kind_of_array(enum postgres_kind kind)
+{
+    return kind == PG_INT ? PG_INT_ARRAY : kind == PG_TEXT ? PG_TEXT_ARRAY : PG_BYTES_ARRAY;
+}
+
+/* What stands before the n elements of an array of this kind, any of which may be NULL. */
+#define POSTGRES_ARRAY_HEADER 20
+void postgres_put_array_header(char *to, enum postgres_kind kind, size_t n);
+
 /* NULL: PostgreSQL takes the text of n bytes as it is; else a copy with a question mark for each
  * byte that is not UTF-8. free() it. */
 char *postgres_fit(const char *text, size_t n);
@@ -289,9 +327,11 @@ struct postgres_sent {
     bool is_prepare;
 };
 struct postgres_conn {
-    const char *url;      /* borrowed */
-    const char *settings; /* statements run once per connection; borrowed */
-    PGconn *pg;           /* NULL: not connected */
+    const char *url;          /* borrowed */
+    const char *settings;     /* statements run once per connection; borrowed */
+    int (*before)(void *ctx); /* sends what must come before any other statement; NULL: nothing */
+    void *before_ctx;
+    PGconn *pg; /* NULL: not connected */
     bool in_txn;
     bool has_written; /* in the transaction: more than SELECT */
     int rc; /* of the first failure in the transaction; nothing more is sent until its end */
@@ -348,8 +388,22 @@ const char *postgres_message(const struct postgres_conn *c, char *out, size_t si
  */
 
 /* A whole number of any width or a boolean; NULL: 0. */
-int64_t postgres_int(const PGresult *r, int row, int column);
-double postgres_double(const PGresult *r, int row, int column);
+static inline int64_t postgres_int(const PGresult *r, int row, int column)
+{
+    const unsigned char *p = (const unsigned char *)PQgetvalue(r, row, column);
+    int n = PQgetisnull(r, row, column) ? 0 : PQgetlength(r, row, column);
+    int64_t v = n > 1 && p[0] & 0x80 ? -1 : 0;
+    for (int i = 0; i < n; i++)
+        v = (int64_t)((uint64_t)v << 8 | p[i]);
+    return v;
+}
+static inline double postgres_double(const PGresult *r, int row, int column)
+{
+    uint64_t bits = (uint64_t)postgres_int(r, row, column);
+    double d;
+    memcpy(&d, &bits, sizeof(d));
+    return d;
+}
 static inline uint64_t postgres_uint(const PGresult *r, int row, int column)
 {
     return (uint64_t)postgres_int(r, row, column);

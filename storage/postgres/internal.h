@@ -152,8 +152,10 @@ struct postgres_mark {
 };
 
 /* The writer's: of its thread alone, but for the atomics. */
+struct postgres_pending;
 struct backend {
     struct postgres_conn c;
+    struct postgres_pending *pending; /* pending.c */
     char *url;
     char *node;                   /* this node's name */
     int64_t schema;               /* its number, for advisory locks */
@@ -191,6 +193,25 @@ struct backend_reader {
     struct postgres_conn c;
     struct backend *b;
 };
+
+/* pending.c: rows that go to the server together, in this order */
+enum postgres_table {
+    IN_TASKS,
+    IN_LIVE,
+    IN_OPTIONS,
+    IN_RESULTS,
+    OUT_OF_LIVE, /* a row that must be there is removed */
+    POSTGRES_TABLES
+};
+/* Adds a row (its values are copied) that is sent with the next other statement of the transaction
+ * at the latest; always as many values of the kinds PG_INT, PG_TEXT and PG_BYTES for a table. 0, or
+ * the error of this transaction. */
+FUT_MUST_CHECK int postgres_add_row(struct backend *b, enum postgres_table table,
+                                    const struct postgres_value *values, size_t n);
+/* Forgets the rows that were not sent. */
+void postgres_pending_clear(struct backend *b);
+void postgres_pending_begin(struct backend *b);
+void postgres_pending_end(struct backend *b);
 
 /* known.c: see above */
 /* Does the writer know that the task is in this state and attempt? */

@@ -6,8 +6,8 @@ int postgres_put_options(struct backend *b, const struct task_spec *spec)
 {
     const struct retry_policy *p = &spec->retry;
     const struct task_times *times = &spec->times;
-    return postgres_send(
-        &b->c, P_PUT_OPTIONS,
+    return postgres_add_row(
+        b, IN_OPTIONS,
         PG_VALUES(v_key(spec->id.hi), v_key_text(spec->unique), v_int_or_null((int64_t)p->on, 0),
                   v_int_or_null(p->first_ms, 0), v_int_or_null(p->max_ms, 0),
                   v_int_or_null(p->says_jitter ? (int64_t)p->jitter_percent : -1, -1),

@@ -22,6 +22,22 @@
 /* An error, and so the end of the transaction, when there are no rows and `may` is not 1. */
 #define CHECKED(rows, may) "SELECT count(*), 1 / greatest(count(*), " may ") FROM " rows
 
+#define INSERT_TASK                                                                                \
+    "INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries, batch,"           \
+    " batch_pos, traceparent, input_type, input) "
+#define INSERT_LIVE                                                                                \
+    "INSERT INTO live (key, state, attempt, daemon_deaths, lane, queue, due_ms, started_ms,"       \
+    " earlier_attempts, place, line, priority, node) "
+#define INSERT_OPTIONS                                                                             \
+    "INSERT INTO options (key, unique_key, retry_on, retry_first_ms, retry_max_ms, retry_jitter,"  \
+    " delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule, queue, fair_key, priority, "      \
+    "flags,"                                                                                       \
+    " limits, name, parent, parent_lo) "
+#define INSERT_RESULT                                                                              \
+    "INSERT INTO results (key, seq, state, attempt, daemon_deaths, started_ms, finished_ms, type," \
+    " body, code, message, exit_code, signal, log, oom, max_rss_kib, cpu_ms, up_ms, error_type,"   \
+    " session) "
+
 /* No state is spelled here: states come in as parameters. */
 const char *const postgres_sql[P_COUNT] = {
     [P_BEGIN] = "BEGIN",
@@ -119,25 +135,40 @@ const char *const postgres_sql[P_COUNT] = {
         " SELECT key, $17::int8, $18::int8, $19::int8, $3::int8, $20::int8, $21::int8, $22::int8,"
         " $23::int8, $24::bytea, $25::int8, $26::int8, $27::int8, $28::int8, $30::int8 FROM t"
         " RETURNING key) " CHECKED("l", "$29"),
-    [P_PUT_OPTIONS] =
-        "INSERT INTO options (key, unique_key, retry_on, retry_first_ms,"
-        " retry_max_ms, retry_jitter, delay_ms, run_at_ms, expires_in_ms, deadline_ms, schedule,"
-        " queue, fair_key, priority, flags, limits, name, parent, parent_lo)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-        " $18, $19)",
+    [P_ADD_TASK] = INSERT_TASK "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    [P_ADD_TASKS] = INSERT_TASK
+    "SELECT v.key, v.lo, $3, $4, v.created_ms, $6, $7, $8, v.batch_pos, $10, $11, v.input"
+    " FROM unnest($1, $2, $5, $9, $12) v(key, lo, created_ms, batch_pos, input)",
+    [P_ADD_LIVE] = INSERT_LIVE "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    [P_ADD_LIVES] =
+        INSERT_LIVE "SELECT v.key, $2, $3, $4, $5, $6, $7, $8, $9, v.place, $11, $12, $13"
+                    " FROM unnest($1, $10) v(key, place)",
+    [P_PUT_OPTIONS] = INSERT_OPTIONS "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+                                     " $13, $14, $15, $16, $17, $18, $19)",
+    [P_PUT_OPTIONS_OF] = INSERT_OPTIONS
+    "SELECT v.key, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19"
+    " FROM unnest($1) v(key)",
     [P_UPDATE_LIVE] =
         "WITH u AS (UPDATE live SET state = $2, attempt = $3, daemon_deaths = $4, queue = $5,"
         " due_ms = $6, started_ms = $7, node = NULL, place = coalesce($10, place),"
         " suspended = CASE WHEN $11 = 1 THEN 2 WHEN suspended IS NOT NULL THEN 1 END"
         " WHERE key = $1 AND state = $8 AND attempt = $9 RETURNING 1) " CHECKED("u", "$12"),
     [P_FINISH] =
-        "WITH d AS (DELETE FROM live WHERE key = $1 AND state = $2 AND attempt = $3 RETURNING key),"
-        " r AS (INSERT INTO results (key, seq, state, attempt, daemon_deaths, started_ms,"
-        " finished_ms, type, body, code, message, exit_code, signal, log, oom, max_rss_kib,"
-        " cpu_ms, up_ms, error_type, session) SELECT key, $4::int8, $5::int8, $6::int8, $7::int8,"
-        " $8::int8, $9::int8, $10, $11::bytea, $12, $13, $14::int8, $15::int8, $16::bytea,"
-        " $17::int8, $18::int8, $19::int8, $20::int8, $21, $23::int8 FROM d"
-        " RETURNING key) " CHECKED("r", "$22"),
+        "WITH d AS (DELETE FROM live WHERE key = $1 AND state = $21 AND attempt = $22"
+        " RETURNING key), r AS (" INSERT_RESULT
+        "SELECT key, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8, $7::int8, $8, $9::bytea,"
+        " $10, $11, $12::int8, $13::int8, $14::bytea, $15::int8, $16::int8, $17::int8, $18::int8,"
+        " $19, $20::int8 FROM d RETURNING key) " CHECKED("r", "$23"),
+    [P_ADD_RESULT] = INSERT_RESULT "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                                   " $14, $15, $16, $17, $18, $19, $20)",
+    [P_ADD_RESULTS] = INSERT_RESULT
+    "SELECT v.key, v.seq, $3, $4, $5, v.started_ms, $7, $8, v.body, $10, $11, $12, $13, $14, $15,"
+    " $16, $17, $18, $19, $20 FROM unnest($1, $2, $6, $9) v(key, seq, started_ms, body)",
+    [P_END_LIVE] = "WITH d AS (DELETE FROM live WHERE key = $1 AND state = $2 AND attempt = $3"
+                   " RETURNING 1) " CHECKED("d", "0"),
+    [P_END_LIVES] = "WITH d AS (DELETE FROM live WHERE key = ANY($1) AND state = $2 AND"
+                    " attempt = $3 RETURNING 1)"
+                    " SELECT 1 / (count(*) = cardinality($1))::int FROM d",
     [P_RETURN] =
         "WITH d AS (DELETE FROM results WHERE key = $1 AND state = $2 AND attempt = $3"
         " RETURNING key), l AS (INSERT INTO live (key, state, attempt, daemon_deaths, lane, queue,"

@@ -8,6 +8,8 @@
 #include "core/mem.h"
 #include "storage/postgres/internal.h"
 
+#define INPUT_COPIED_MAX (64 << 10)
+
 /* ---- transactions -----------------------------------------------------------------------------
  */
 
@@ -18,6 +20,7 @@ int postgres_begin(struct backend *b, struct backend_time now)
         rc = FUT_ERR_READ_ONLY;
     else if (!postgres_is_usable(&b->c))
         rc = postgres_owner_again(b);
+    postgres_pending_clear(b);
     b->now = now;
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     if (rc == 0)
@@ -54,6 +57,7 @@ void postgres_rollback(struct backend *b)
     b->is_told = false;
     postgres_node_failed(b);
     postgres_forget_all(b);
+    postgres_pending_clear(b);
     postgres_txn_rollback(&b->c);
 }
 
@@ -128,10 +132,43 @@ static void keep_live(struct backend *b, const struct task *t, int64_t line, int
         postgres_mark_put(b, line, place);
 }
 
+static struct postgres_value node_of(const struct backend *b, const struct task *t)
+{
+    return v_int_or_null(t->state == TASK_RUNNING ? b->boot : 0, 0);
+}
+
+static int add_rows(struct backend *b, const struct task *t, int64_t line, int64_t place)
+{
+    const struct task_spec *s = t->spec;
+    int rc = postgres_add_row(
+        b, IN_TASKS,
+        PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_int(s->lane), v_text(s->handler),
+                  v_int(s->created_wall_ms), v_int(s->timeout_ms), v_int(s->retries),
+                  id_hi(s->batch), v_int_or_null(s->batch.hi ? (int64_t)s->batch_pos : -1, -1),
+                  v_text(s->traceparent), v_text(s->input_type), v_bytes(s->input, s->input_len)));
+    if (rc != 0)
+        return rc;
+    return postgres_add_row(b, IN_LIVE,
+                            PG_VALUES(v_key(s->id.hi), v_int(t->state), v_int(t->attempt),
+                                      v_int(t->daemon_deaths), v_int(s->lane), queue_of(t, line),
+                                      due_of(b, t), v_int_or_null(t->started_wall_ms, 0),
+                                      v_int(t->earlier_attempts), v_int(place), v_int(line),
+                                      v_int(s->priority), node_of(b, t)));
+}
+
+/* Rows of most tasks go together; what only few have, they do not have. A long input is not
+ * copied. */
+static bool may_wait(const struct task_spec *s)
+{
+    return !s->after.hi && !s->callback.hi && !s->unique && s->input_len <= INPUT_COPIED_MAX;
+}
+
 static int insert_rows(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
     const struct task_spec *s = t->spec;
     bool is_new = postgres_is_new_key(b, s->id.hi);
+    if (is_new && may_wait(s))
+        return add_rows(b, t, line, place);
     return run_counted(
         b, P_INSERT, is_new, FUT_ERR_EXISTS,
         PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_int(s->lane), v_text(s->handler),
@@ -142,8 +179,7 @@ static int insert_rows(struct backend *b, const struct task *t, int64_t line, in
                   v_int(t->state), v_int(t->attempt), v_int(t->daemon_deaths), queue_of(t, line),
                   due_of(b, t), v_int_or_null(t->started_wall_ms, 0), after_of(t),
                   v_key_text(s->unique), v_int(t->earlier_attempts), v_int(place), v_int(line),
-                  v_int(s->priority), v_int(!is_new),
-                  v_int_or_null(t->state == TASK_RUNNING ? b->boot : 0, 0)));
+                  v_int(s->priority), v_int(!is_new), node_of(b, t)));
 }
 
 int postgres_insert(struct backend *b, const struct task *t, int64_t line, int64_t place)
@@ -188,26 +224,47 @@ static int change_back(struct backend *b, const struct task_change *c, const str
     return rc;
 }
 
+/* The row of `results`; one that asks has three values more, with which it removes that of
+ * `live`. */
 static int finish(struct backend *b, const struct task_change *c, const struct task *t,
                   bool is_known)
 {
     static const struct task_outcome none = {.exit_code = -1};
+    enum { COLUMNS = 20, ASKED = 3 };
     const struct task_outcome *o = t->outcome ? t->outcome : &none;
     struct postgres_value body = v_bytes(o->body, o->body_len);
     body.is_null = !o->type;
-    return run_counted(
-        b, P_FINISH, is_known, FUT_ERR_STALE,
-        PG_VALUES(v_key(c->id.hi), v_int(c->from_state), v_int(c->from_attempt), v_key(t->seq),
-                  v_int(t->state), v_int(t->attempt), v_int(t->daemon_deaths),
-                  v_int_or_null(t->started_wall_ms, 0), v_int(t->finished_wall_ms), v_text(o->type),
-                  body, v_text(o->code), v_text(o->message), v_int_or_null(o->exit_code, -1),
-                  v_int_or_null(o->signal, 0), v_bytes_or_null(o->log, o->log_len),
-                  v_int_or_null(o->oom, TASK_OOM_UNKNOWN),
-                  v_int_or_null((int64_t)o->max_rss_kib, 0),
-                  v_int_or_null(o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1),
-                  v_int_or_null(t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1),
-                  v_text(o->error_type), v_int(!is_known),
-                  v_int_or_null(t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0)));
+    const struct postgres_value values[] = {
+        v_key(c->id.hi),
+        v_key(t->seq),
+        v_int(t->state),
+        v_int(t->attempt),
+        v_int(t->daemon_deaths),
+        v_int_or_null(t->started_wall_ms, 0),
+        v_int(t->finished_wall_ms),
+        v_text(o->type),
+        body,
+        v_text(o->code),
+        v_text(o->message),
+        v_int_or_null(o->exit_code, -1),
+        v_int_or_null(o->signal, 0),
+        v_bytes_or_null(o->log, o->log_len),
+        v_int_or_null(o->oom, TASK_OOM_UNKNOWN),
+        v_int_or_null((int64_t)o->max_rss_kib, 0),
+        v_int_or_null(o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1),
+        v_int_or_null(t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1),
+        v_text(o->error_type),
+        v_int_or_null(t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0),
+        v_int(c->from_state),
+        v_int(c->from_attempt),
+        v_int(1)};
+    if (!is_known)
+        return run_counted(b, P_FINISH, false, FUT_ERR_STALE, values, COLUMNS + ASKED);
+    int rc = postgres_add_row(b, IN_RESULTS, values, COLUMNS);
+    if (rc != 0)
+        return rc;
+    return postgres_add_row(
+        b, OUT_OF_LIVE, PG_VALUES(v_key(c->id.hi), v_int(c->from_state), v_int(c->from_attempt)));
 }
 
 static int update(struct backend *b, const struct task_change *c, const struct task *t,

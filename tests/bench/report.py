@@ -24,7 +24,7 @@ METRICS = {
     "bytes_each": ("bytes each", 0, False), "seconds": ("seconds", 3, False),
     "cpu_us": ("CPU µs", 1, False), "switches": ("sleeps", 2, False),
     "calls": ("reads, writes", 2, False), "written": ("bytes written", 0, False),
-    "over_ideal": ("over the ideal", 3, False),
+    "over_ideal": ("over the ideal", 3, False), "share": ("share", 2, True), "wal": ("WAL bytes", 0, False),
 }
 
 PROMISES = """\

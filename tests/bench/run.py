@@ -24,12 +24,13 @@ import parts_cost
 import parts_frameworks
 import parts_growth
 import parts_nlp
+import parts_postgres
 import parts_rate
 import report
 import servers
 
 PARTS = {**parts_rate.PARTS, **parts_cost.PARTS, **parts_growth.PARTS,
-         **parts_nlp.PARTS, **parts_frameworks.PARTS}
+         **parts_nlp.PARTS, **parts_frameworks.PARTS, **parts_postgres.PARTS}
 # Run only when named: a script each, which prints a table of its own and takes its time.
 SCRIPTS = ("knobs", "alternation")
 

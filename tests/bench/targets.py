@@ -2,6 +2,7 @@
 turns disagree, it says so."""
 
 from harness import ratios, spread
+from parts_postgres import BEAT_S, LEASE_S, PEER, PLAIN
 
 C64 = "64 connections"
 SUBPROCESS = ["ThreadPoolExecutor(2), subprocess.run", "ProcessPoolExecutor(2), subprocess.run"]
@@ -44,6 +45,36 @@ class Target:
         word = "met" if self.is_met(median) else "NOT met"
         sure = self.is_met(least) == self.is_met(most)
         return word if sure else word + ", not in every turn"
+
+
+def postgres_targets(bench):
+    hardship = bench.parts.get("postgres_hardship")
+    backlogs = hardship.subjects("backlog") if hardship else ["", ""]
+
+    def target(text, case, subject, **rest):
+        return Target(text, "postgres_hardship", case, subject, **rest)
+
+    def against_sqlite(text, case, **rest):
+        return Target(f"on PostgreSQL, {text}, against SQLite", "postgres", case, "futured, PostgreSQL",
+                      against="futured, SQLite", **rest)
+
+    return [
+        against_sqlite("round trip of one", "1 connection", metric="p50_ms", at_most=2),
+        against_sqlite("tasks/s, 10 connections", "10 connections", at_least=0.45),
+        against_sqlite("tasks/s, 256 connections", "256 connections", at_least=0.38),
+        Target("… two nodes, 10 connections, against one", "postgres", "10 connections", "futured, two nodes",
+               against="futured, PostgreSQL", at_least=1.3),
+        Target("… with result, 64 connections, against the best queue in the same server", "postgres", C64,
+               "futured, PostgreSQL", against=[*PLAIN, *PEER], at_least=5),
+        target("… a large backlog, against a small one", "backlog", backlogs[-1], against=backlogs[0], at_least=0.7),
+        target("… an old snapshot for 15 s, against none", "an old snapshot", "futured", metric="share",
+               at_least=0.6, unit=""),
+        target("… wake-up on another node, p50", "wake-up", "futured, from node to node", metric="p50_ms",
+               at_most=1, unit=" ms"),
+        target("… p99", "wake-up", "futured, from node to node", metric="p99_ms", at_most=10, unit=" ms"),
+        target("… a dead node's task runs again", "death", "futured", metric="seconds", at_most=LEASE_S + 2 * BEAT_S,
+               unit=" s"),
+    ]
 
 
 def targets(bench):
@@ -108,4 +139,5 @@ def targets(bench):
                metric="over_ideal", at_most=0.05, unit=""),
         Target("4 CPU-bound tasks on all workers: over the ideal", "ideal", "4 CPU-bound tasks",
                "futured", metric="over_ideal", at_most=0.05, unit=""),
+        *postgres_targets(bench),
     ]
