@@ -39,15 +39,17 @@ struct api *api_new(const struct api_config *cfg)
     waiters_init(&a->waiters, max_waiters(cfg));
     feed_init(&a->feed, &a->waiters);
     if (cfg->store)
-        api_attach(a, cfg->store, &cfg->pools);
+        api_attach(a, cfg->store, &cfg->pools, &cfg->nodes);
     return a;
 }
 
-void api_attach(struct api *a, struct store *store, const struct pool_view *pools)
+void api_attach(struct api *a, struct store *store, const struct pool_view *pools,
+                const struct node_view *nodes)
 {
     FUT_ASSERT(!atomic_load(&a->is_attached));
     a->cfg.store = store;
     a->cfg.pools = *pools;
+    a->cfg.nodes = *nodes;
     store_listen(store, waiters_on_change, &a->waiters);
     store_listen(store, feed_on_change, &a->feed);
     store_watch_limits(store, feed_on_limit, &a->feed);

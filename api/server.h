@@ -23,7 +23,8 @@ struct api *api_new(const struct api_config *cfg);
 /* Gives it the store and the pools that cfg did not have, once, before store_start: registers the
  * store's listeners. Until then HTTP may be served (api_start), and requests that need the store
  * are answered 503. */
-void api_attach(struct api *a, struct store *store, const struct pool_view *pools);
+void api_attach(struct api *a, struct store *store, const struct pool_view *pools,
+                const struct node_view *nodes);
 /* Binds, listens, starts the loops. 0, or FUT_ERR_IO / INVAL / BUSY with the address and the reason
  * in err; then only api_free may follow. Blocks for a name lookup at most. */
 FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);

@@ -180,6 +180,14 @@ static void make_schedules(struct boot *b)
     });
 }
 
+/* What any node has may be named here. */
+static void on_catalog(void *boot, const struct catalog *all)
+{
+    struct boot *b = boot;
+    api_set_catalog(b->api, all);
+    schedules_set_catalog(b->schedules, all);
+}
+
 static void make_nodes(struct boot *b)
 {
     b->nodes = nodes_new(&(struct nodes_config){
@@ -187,6 +195,9 @@ static void make_nodes(struct boot *b)
         .catalog = handlers_catalog(b->handlers),
         .pools = scheduler_view(b->scheduler),
         .version = FUT_VERSION,
+        .takes_code = b->auth != NULL,
+        .on_catalog = on_catalog,
+        .ctx = b,
     });
 }
 
@@ -224,9 +235,10 @@ static int load_schedules(struct boot *b, struct fut_errbuf *err)
 static void attach_api(struct boot *b)
 {
     struct pool_view pools = scheduler_view(b->scheduler);
+    struct node_view nodes = nodes_view(b->nodes);
     if (!b->api)
         make_api(b);
-    api_attach(b->api, b->store, &pools);
+    api_attach(b->api, b->store, &pools, &nodes);
 }
 
 int boot_start(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
@@ -267,11 +279,12 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     if (rc == 0) {
         if (b->spans)
             spans_listen(b->spans, b->store);
+        make_nodes(b);
         attach_api(b);
         make_schedules(b);
-        make_nodes(b);
         store_start(b->store);
         b->store_runs = true;
+        nodes_start(b->nodes);
         rc = load_schedules(b, err);
     }
     if (rc == 0) {
@@ -384,8 +397,6 @@ static void apply_reload(struct boot *b, struct config *cfg, struct handlers *ha
                                               .max_threads = (uint32_t)cfg->max_threads,
                                               .max_workers = (uint32_t)cfg->max_workers,
                                               .paused = (unsigned)cfg->paused});
-    api_set_catalog(b->api, handlers_catalog(handlers));
-    schedules_set_catalog(b->schedules, handlers_catalog(handlers));
     nodes_set_catalog(b->nodes, handlers_catalog(handlers));
     handlers_free(&b->handlers);
     b->handlers = handlers;
@@ -464,6 +475,7 @@ static void answer_the_last(struct boot *b)
 
 static void commit_the_rest(struct boot *b)
 {
+    nodes_stop(b->nodes);
     if (b->store_runs)
         store_stop(b->store);
     b->store_runs = false;

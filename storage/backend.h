@@ -199,7 +199,9 @@ struct backend_self {
     char *info;                               /* guarded by mu; NULL: nothing yet */
     uint64_t n_infos;                         /* guarded by mu: so many have been published */
     void (*load)(void *ctx, struct buf *out); /* guarded by mu, and called with it; NULL */
-    void *ctx;
+    void *load_ctx;
+    void (*on_nodes)(void *ctx); /* likewise */
+    void *nodes_ctx;
 };
 
 struct backend_ops {

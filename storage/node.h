@@ -41,6 +41,15 @@ struct store_node_drain {
 };
 extern const struct store_verb store_verb_node_drain;
 
+/* From its commit on this node claims only tasks of these handlers, so that those of others stay for
+ * nodes that have them. Until the first one it claims all. */
+struct store_node_handlers {
+    struct store_op op;
+    char **names; /* sorted, of the heap; the store's from store_post on, with the texts */
+    size_t n;
+};
+extern const struct store_verb store_verb_node_handlers;
+
 /* May other daemons be nodes of this store? Constant. */
 bool store_is_shared(const struct store *s);
 /* Is this node draining? Any thread; as of some moment ago. */
@@ -52,5 +61,10 @@ void store_publish(struct store *s, const char *info);
  * and must not block. NULL: none from now on; when that call returns, fn does not run any more. Any
  * thread. */
 void store_watch_load(struct store *s, void (*fn)(void *ctx, struct buf *out), void *ctx);
+
+/* fn is told, on a thread of the store's, that store_verb_node_list may give something else than
+ * before; it must not block. NULL: no more; when that call returns, fn does not run any more. Where
+ * nobody shares the store it is never called. Any thread. */
+void store_watch_nodes(struct store *s, void (*fn)(void *ctx), void *ctx);
 
 #endif

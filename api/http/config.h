@@ -12,6 +12,7 @@
 #include "core/attempt_token.h"
 #include "core/catalog.h"
 #include "core/pool_view.h"
+#include "core/node_view.h"
 #include "core/span_view.h"
 #include "storage/store.h"
 
@@ -34,6 +35,7 @@ struct api_config {
     struct store *store;           /* NULL: it comes by api_attach */
     const struct catalog *catalog; /* at first; the api takes a reference of its own */
     struct pool_view pools;        /* read == NULL: no pools here */
+    struct node_view nodes;        /* fit == NULL: what is not here runs nowhere */
     struct span_view spans;        /* read == NULL: none are sent */
     /* May this daemon call the URL? NULL: any. Any thread; does not block. */
     bool (*allows_url)(const struct http_allow *allow, const char *url);

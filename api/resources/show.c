@@ -11,7 +11,8 @@
 
 void show_look(const struct request *r, struct waiting_scene *out)
 {
-    waiting_for_look(out, r->api->cfg.store, &r->api->cfg.pools, atomic_load(&r->api->is_quiesced));
+    waiting_for_look(out, r->api->cfg.store, &r->api->cfg.pools, &r->api->cfg.nodes,
+                     atomic_load(&r->api->is_quiesced));
 }
 
 /* ---- what else is read ----------------------------------------------------------------------- */

@@ -16,10 +16,13 @@ struct reason {
 };
 
 void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
-                      bool is_draining)
+                      const struct node_view *nodes, bool is_draining)
 {
-    *out = (struct waiting_scene){
-        .view = view, .store = store, .has_pools = view->read != NULL, .is_draining = is_draining};
+    *out = (struct waiting_scene){.view = view,
+                                  .nodes = nodes,
+                                  .store = store,
+                                  .has_pools = view->read != NULL,
+                                  .is_draining = is_draining};
     store_stats(store, &out->stats);
     if (view->read)
         view->read(view->ctx, &out->pools);
@@ -81,20 +84,43 @@ static bool is_draining(const struct task *t, const struct waiting_scene *s)
     return s->is_draining;
 }
 
+/* A daemon alone fails a task whose handler it does not have. */
+static enum node_fit fit_of(const struct task *t, const struct waiting_scene *s)
+{
+    if (store_is_shared(s->store) && s->nodes->fit)
+        return s->nodes->fit(s->nodes->ctx, t->spec);
+    return store_is_draining(s->store) ? NODE_FIT_DRAINING : NODE_FIT_HERE;
+}
+
+static bool has_no_handler(const struct task *t, const struct waiting_scene *s)
+{
+    return fit_of(t, s) == NODE_FIT_NO_HANDLER;
+}
+
 static bool is_drained(const struct task *t, const struct waiting_scene *s)
 {
-    (void)t;
-    return store_is_draining(s->store);
+    return fit_of(t, s) == NODE_FIT_DRAINING;
+}
+
+static bool is_elsewhere(const struct task *t, const struct waiting_scene *s)
+{
+    return fit_of(t, s) == NODE_FIT_ELSEWHERE;
+}
+
+static void write_handler(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    (void)s;
+    json_out_str(out, "handler", t->spec->handler);
 }
 
 static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
 {
-    return !s->has_pools || lane_of(t, s)->capacity == 0;
+    return (!s->has_pools || lane_of(t, s)->capacity == 0) && !is_elsewhere(t, s);
 }
 
 static bool is_paused(const struct task *t, const struct waiting_scene *s)
 {
-    return lane_of(t, s)->pause.since_wall_ms != 0;
+    return lane_of(t, s)->pause.since_wall_ms != 0 && !is_elsewhere(t, s);
 }
 
 static bool look_limit(const struct task *t, const struct waiting_scene *s,
@@ -372,8 +398,9 @@ static const struct reason reasons[] = {
     {"retry_backoff", "It is tried again at that time.", waits_for_time, write_until},
     {"draining", "The daemon is shutting down; it runs after the next start.", is_draining,
      write_nothing},
-    {"node_draining",
-     "This daemon is drained and starts nothing until it is told to go on; others may start it.",
+    {"no_node_for_handler", "No node that lives has its handler; it waits for one.", has_no_handler,
+     write_handler},
+    {"node_draining", "The nodes that could start it are drained, until they are told to go on.",
      is_drained, write_lane},
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},
     {"lane_paused", "Its lane is paused; what runs goes on, nothing else begins.", is_paused,
@@ -385,6 +412,8 @@ static const struct reason reasons[] = {
     {"queue_limit", "Its queue lets no other task start now, by its max_running or its rate.",
      has_closed_queue, write_queue_limit},
     {"limit", "A limit that it names lets no other task start now.", is_limited, write_limit},
+    {"other_node", "This node cannot start it; another one does when it has a free slot.",
+     is_elsewhere, write_handler},
     {"program_broken", "The worker program of its handler does not start; it is tried again.",
      has_broken_program, write_program},
     {"workers_broken", "No worker process of its lane is alive.", is_broken, write_workers},

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "core/buf.h"
+#include "core/node_view.h"
 #include "core/pool_view.h"
 #include "core/task.h"
 #include "storage/store.h"
@@ -16,6 +17,7 @@ struct waiting_scene {
     struct store_stats stats;
     struct pool_stats pools;
     const struct pool_view *view;
+    const struct node_view *nodes;
     struct store *store; /* whom to ask which limits are closed */
     bool has_pools;      /* false: this daemon runs nothing */
     bool is_draining;
@@ -24,7 +26,7 @@ struct waiting_scene {
 
 /* Reads how the pools stand now. */
 void waiting_for_look(struct waiting_scene *out, struct store *store, const struct pool_view *view,
-                      bool is_draining);
+                      const struct node_view *nodes, bool is_draining);
 /* Appends the member "waiting_for" to an object; nothing when t runs or is done. */
 void waiting_for_write(struct buf *out, const struct task *t, const struct waiting_scene *scene);
 /* Append members of an object that say what holds a lane up: who paused it, when and why; how many

@@ -76,6 +76,36 @@ uint64_t lines_running(const struct lines *l, const char *handler)
     return n;
 }
 
+static int by_text(const void *name, const void *item)
+{
+    return strcmp(name, *(char *const *)item);
+}
+
+static bool is_here(const struct lines *l, const char *handler)
+{
+    return !l->here || (l->n_here && bsearch(handler, l->here, l->n_here, sizeof(char *), by_text));
+}
+
+static void free_here(struct lines *l)
+{
+    for (size_t i = 0; i < l->n_here; i++)
+        free(l->here[i]);
+    free(l->here);
+}
+
+void lines_set_here(struct lines *l, char **names, size_t n)
+{
+    free_here(l);
+    l->here = names;
+    l->n_here = n;
+    for (size_t i = 0; l->handlers.len && i <= l->handlers.mask; i++) {
+        for (struct map_node *m = l->handlers.buckets[i]; m; m = m->next) {
+            struct line_handler *h = FUT_CONTAINER(m, struct line_handler, by_name);
+            turns_close(l, h, (h->closed & LINE_PAUSED) | (is_here(l, h->name) ? 0 : LINE_FOREIGN));
+        }
+    }
+}
+
 static struct line_handler *get_handler(struct lines *l, enum lane lane, const char *name)
 {
     struct line_handler *h = lines_find_handler(l, lane, name);
@@ -83,7 +113,8 @@ static struct line_handler *get_handler(struct lines *l, enum lane lane, const c
         return h;
     h = xnew(struct line_handler);
     h->lane = lane;
-    h->is_paused = pauses_find(l->pauses, STORE_PAUSE_HANDLER, name) != NULL;
+    h->closed = (pauses_find(l->pauses, STORE_PAUSE_HANDLER, name) ? LINE_PAUSED : 0) |
+                (is_here(l, name) ? 0 : LINE_FOREIGN);
     (void)snprintf(h->name, sizeof(h->name), "%s", name);
     map_put(&l->handlers, &h->by_name, hash_handler(lane, name));
     return h;
@@ -556,4 +587,5 @@ void lines_release(struct lines *l)
     map_drain(&l->handlers, free_handler);
     map_drain(&l->queues, line_queue_free);
     free(l->undo);
+    free_here(l);
 }

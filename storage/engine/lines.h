@@ -82,11 +82,16 @@ struct line_handler {
     struct list_node active; /* in the directory's list while groups has any */
     struct heap groups;      /* that may start tasks, by the turn of their parts */
     uint64_t running;
-    uint64_t served; /* number of its latest start */
-    bool is_wanted;  /* by the claim that is being served */
-    bool is_paused;
+    uint64_t served;      /* number of its latest start */
+    bool is_wanted;       /* by the claim that is being served */
+    unsigned char closed; /* bits of enum line_closed; 0: its tasks may start here */
     enum lane lane;
     char name[TASK_HANDLER_MAX + 1];
+};
+
+enum line_closed {
+    LINE_PAUSED = 1,
+    LINE_FOREIGN = 2, /* this node does not have the handler */
 };
 
 /* What waits in a group stands in a tree: under the group, one level for each limit that the tasks
@@ -139,6 +144,8 @@ struct lines {
     struct line *latest; /* that lines_get gave; mostly it is the next one, too */
     struct limit_set *limits;
     struct pauses *pauses;
+    char **here; /* the handlers that this node has, sorted; NULL: all */
+    size_t n_here;
     struct list active[LANE_COUNT]; /* handlers */
     int64_t turn_us[LANE_COUNT];    /* of the part that was served last */
     uint64_t served;
@@ -163,6 +170,8 @@ FUT_MUST_CHECK int lines_load(struct store *s, uint64_t live[LANE_COUNT][TASK_ST
 FUT_MUST_CHECK int lines_get(struct store *s, const struct task_spec *spec, struct line **out);
 /* The handler, or NULL: no line of it was ever made. */
 struct line_handler *lines_find_handler(const struct lines *l, enum lane lane, const char *name);
+/* From now on this node has these handlers (sorted, taken over with the texts); NULL: all. */
+void lines_set_here(struct lines *l, char **names, size_t n);
 /* How many tasks of the handler run, in both lanes. */
 uint64_t lines_running(const struct lines *l, const char *handler);
 /* The line of that number, or NULL. */
@@ -235,8 +244,8 @@ uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t wa
 void turns_follow_limit(struct lines *l, struct limit_key *k);
 /* The queue has been paused, or goes on; or its own limit has opened or closed. */
 void turns_follow(struct lines *l, struct line_queue *q);
-/* The handler has been paused, or goes on, in one lane. */
-void turns_pause(struct lines *l, struct line_handler *h, bool is_paused);
+/* Why the handler's tasks do not start in one lane has changed to these bits. */
+void turns_close(struct lines *l, struct line_handler *h, unsigned closed);
 /* n tasks of the line were given slots: its handler, key and queue have had their turns. */
 void turns_charge(struct lines *l, struct line *line, uint64_t n);
 /* A task of the line has given up its slot after ran_us; < 0: it never used it. Call it before

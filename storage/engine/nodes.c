@@ -47,9 +47,26 @@ void store_watch_load(struct store *s, void (*fn)(void *ctx, struct buf *out), v
 {
     mutex_lock(&s->self.mu);
     s->self.load = fn;
-    s->self.ctx = ctx;
+    s->self.load_ctx = ctx;
     mutex_unlock(&s->self.mu);
 }
+
+void store_watch_nodes(struct store *s, void (*fn)(void *ctx), void *ctx)
+{
+    mutex_lock(&s->self.mu);
+    s->self.on_nodes = fn;
+    s->self.nodes_ctx = ctx;
+    mutex_unlock(&s->self.mu);
+}
+
+static int write_handlers(struct store *s, struct store_op *op)
+{
+    const struct store_node_handlers *o = FUT_CONTAINER(op, struct store_node_handlers, op);
+    lines_set_here(&s->w.lines, o->names, o->n);
+    return 0;
+}
+
+const struct store_verb store_verb_node_handlers = {.write = write_handlers, .uses_reserve = true};
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
@@ -86,7 +103,7 @@ static void list_self(struct store *s, struct store_node_list *o)
     mutex_lock(&self->mu);
     n->info = self->info ? xstrdup(self->info) : NULL;
     if (self->load)
-        self->load(self->ctx, &load);
+        self->load(self->load_ctx, &load);
     mutex_unlock(&self->mu);
     n->load = load.len ? xstrdup(load.data) : NULL;
     buf_release(&load);

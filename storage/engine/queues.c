@@ -75,8 +75,9 @@ static void set_pause(struct store *s, enum store_pausable kind, const char *nam
     for_each_lane (lane) {
         struct line_handler *h =
             kind == STORE_PAUSE_HANDLER ? lines_find_handler(l, lane, name) : NULL;
-        if (h && h->is_paused != (p->since_wall_ms != 0))
-            turns_pause(l, h, p->since_wall_ms != 0);
+        unsigned others = h ? h->closed & ~(unsigned)LINE_PAUSED : 0;
+        if (h)
+            turns_close(l, h, others | (p->since_wall_ms ? LINE_PAUSED : 0U));
     }
 }
 

@@ -20,7 +20,7 @@ static int64_t later(int64_t a, int64_t b)
 
 static bool may_start(const struct line_group *g)
 {
-    return g->part->queue->is_open && !g->handler->is_paused;
+    return g->part->queue->is_open && !g->handler->closed;
 }
 
 bool turns_may_start(const struct line *line)
@@ -176,9 +176,12 @@ void turns_follow(struct lines *l, struct line_queue *q)
         follow_part(l, &q->parts[lane], NULL);
 }
 
-void turns_pause(struct lines *l, struct line_handler *h, bool is_paused)
+void turns_close(struct lines *l, struct line_handler *h, unsigned closed)
 {
-    h->is_paused = is_paused;
+    bool is_same = !h->closed == !closed;
+    h->closed = (unsigned char)closed;
+    if (is_same)
+        return;
     h->is_wanted = false;
     for (struct list_node *i = list_first(&l->all_queues); i; i = list_next(&l->all_queues, i))
         follow_part(l, &FUT_CONTAINER(i, struct line_queue, in_all)->parts[h->lane], h);

@@ -104,7 +104,7 @@ static void tell_pauses(struct store *s, const struct line *line)
         id = store_pause_id(STORE_PAUSE_QUEUE, q->is.name);
         txn_add_change(s, &(struct store_change){.id = id, .state = TASK_SUCCEEDED});
     }
-    if (h->is_paused && lines_running(&s->w.lines, h->name) == 0) {
+    if ((h->closed & LINE_PAUSED) && lines_running(&s->w.lines, h->name) == 0) {
         id = store_pause_id(STORE_PAUSE_HANDLER, h->name);
         txn_add_change(s, &(struct store_change){.id = id, .state = TASK_SUCCEEDED});
     }

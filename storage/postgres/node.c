@@ -47,6 +47,7 @@ struct postgres_node {
     atomic_llong seen;         /* the latest news that the writer has heard or told */
     unsigned beats;
     uint64_t published; /* so many infos of its own the row has had */
+    int64_t version;    /* of what all nodes are, as of the latest beat */
 };
 
 static const char settings[] =
@@ -105,6 +106,14 @@ static void tell_lease(struct postgres_node *n, int64_t until_mono_ms)
     n->has_lease = until_mono_ms != 0;
 }
 
+static void tell_of_nodes(struct postgres_node *n)
+{
+    mutex_lock(&n->self->mu);
+    if (n->self->on_nodes)
+        n->self->on_nodes(n->self->nodes_ctx);
+    mutex_unlock(&n->self->mu);
+}
+
 static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_mono_ms)
 {
     mutex_lock(&n->mu);
@@ -117,6 +126,10 @@ static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_m
         atomic_store(&n->has_abandoned, true);
     if (atomic_load(&n->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->seen))
         n->on_news(n->news_ctx);
+    if (n->version == postgres_int(r, 0, 3))
+        return;
+    n->version = postgres_int(r, 0, 3);
+    tell_of_nodes(n);
 }
 
 static int64_t up_ms(const struct backend *b)
@@ -130,7 +143,7 @@ static int say(struct postgres_conn *c, struct postgres_node *n, int64_t *out_se
     struct buf load = BUF_INIT;
     mutex_lock(&n->self->mu);
     if (n->self->load)
-        n->self->load(n->self->ctx, &load);
+        n->self->load(n->self->load_ctx, &load);
     mutex_unlock(&n->self->mu);
     *out_sent_mono_ms = clock_mono_ms();
     int rc =

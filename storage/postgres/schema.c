@@ -166,6 +166,9 @@ static const char *const migrations[][MIGRATION_PARTS] = {
     {
         "ALTER TABLE boots ADD COLUMN is_draining bool NOT NULL DEFAULT false,"
         "  ADD COLUMN info text, ADD COLUMN load text;",
+    },
+    {
+        "ALTER TABLE boots ADD COLUMN changes int8 NOT NULL DEFAULT 0;",
     }};
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -95,15 +95,17 @@ const char *const postgres_sql[P_COUNT] = {
         " EXISTS (SELECT 1 FROM boots WHERE is_member AND boot <> $1"
         " AND beat < clock_timestamp() - $4 * interval '1 ms') OR EXISTS (SELECT 1 FROM boots n"
         " WHERE NOT n.is_member AND EXISTS (SELECT 1 FROM live l WHERE l.node = n.boot)),"
-        " coalesce((SELECT n FROM news ORDER BY n DESC LIMIT 1), 0)",
-    [P_PUBLISH] = "UPDATE boots SET info = $2 WHERE boot = $1 AND is_member",
+        " coalesce((SELECT n FROM news ORDER BY n DESC LIMIT 1), 0),"
+        " (SELECT sum(boot * 1048576 + changes) FROM boots WHERE is_member)::int8",
+    [P_PUBLISH] = "UPDATE boots SET info = $2, changes = changes + 1 WHERE boot = $1 AND is_member",
     [P_NODES] = "SELECT b.boot, b.name, b.is_member, b.is_draining,"
                 " EXISTS (SELECT 1 FROM live l WHERE l.node = b.boot AND l.state = $1),"
                 " (extract(epoch FROM b.beat) * 1000)::int8, b.info, b.load FROM boots b"
                 " WHERE b.is_member OR (b.beat > clock_timestamp() - $2 * interval '1 ms'"
                 " AND b.name <> '' AND NOT EXISTS (SELECT 1 FROM boots o WHERE o.name = b.name"
                 " AND (o.is_member OR o.boot > b.boot))) ORDER BY b.name",
-    [P_DRAIN] = "UPDATE boots SET is_draining = $2 = 1 WHERE name = $1 AND is_member RETURNING 1",
+    [P_DRAIN] = "UPDATE boots SET is_draining = $2 = 1, changes = changes + 1"
+                " WHERE name = $1 AND is_member RETURNING 1",
     [P_NOTIFY] = "SELECT pg_notify($1, '')",
     [P_LATEST_NEWS] = "SELECT greatest((SELECT coalesce(max(n), 0) FROM news),"
                       " (SELECT coalesce(max(seen), 0) FROM boots)),"

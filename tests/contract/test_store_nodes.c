@@ -134,10 +134,86 @@ START_TEST(test_store_node_claims_after_a_start)
 }
 END_TEST
 
+static void set_here(const char *a, const char *b)
+{
+    struct store_node_handlers o = {.names = xcalloc(3, sizeof(char *))};
+    o.names[o.n++] = xstrdup(a);
+    if (b)
+        o.names[o.n++] = xstrdup(b);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_node_handlers, &o.op), 0);
+}
+
+static void submit_to(const char *handler)
+{
+    struct task t = fixture_task(LANE_IO, handler, "x");
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    task_release(&t);
+}
+
+static void expect_claim(const char *handler)
+{
+    struct task t;
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &t), handler ? 1 : 0);
+    if (!handler)
+        return;
+    ck_assert_str_eq(t.spec->handler, handler);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "1"), 0);
+    task_release(&t);
+}
+
+/* They stay in their places, and keep nobody behind them waiting. */
+START_TEST(test_store_node_leaves_what_others_have)
+{
+    begin(_i);
+    set_here("b", "c");
+    submit_to("a");
+    submit_to("a");
+    submit_to("b");
+    expect_claim("b");
+    expect_claim(NULL);
+    submit_to("d");
+    submit_to("c");
+    expect_claim("c");
+    expect_claim(NULL);
+    set_here("a", "b");
+    expect_claim("a");
+    submit_to("c"); /* which it had before */
+    expect_claim("a");
+    expect_claim(NULL);
+    set_here("c", NULL);
+    expect_claim("c");
+    expect_claim(NULL);
+    fixture_close(&k);
+}
+END_TEST
+
+/* A pause is another matter: the end of one is not that of the other. */
+START_TEST(test_store_node_pauses_what_it_has_not)
+{
+    const struct pool_pause pause = {.since_wall_ms = 1}, goes_on = {.since_wall_ms = 0};
+    uint64_t running;
+    begin(_i);
+    submit_to("a");
+    ck_assert_int_eq(fixture_handler_pause(&k, "a", &pause, &running), 0);
+    set_here("b", NULL);
+    ck_assert_int_eq(fixture_handler_pause(&k, "a", &goes_on, &running), 0);
+    expect_claim(NULL);
+    ck_assert_int_eq(fixture_handler_pause(&k, "a", &pause, &running), 0);
+    set_here("a", NULL);
+    expect_claim(NULL);
+    ck_assert_int_eq(fixture_handler_pause(&k, "a", &goes_on, &running), 0);
+    expect_claim("a");
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_store_node_says_what_it_is, test_store_node_drains,
+    const TTest *const tests[] = {test_store_node_says_what_it_is,
+                                  test_store_node_drains,
                                   test_store_node_goes_on_with_parked_claims,
-                                  test_store_node_claims_after_a_start};
+                                  test_store_node_claims_after_a_start,
+                                  test_store_node_leaves_what_others_have,
+                                  test_store_node_pauses_what_it_has_not};
     return fixture_run_on_all("store contract: nodes", tests, FUT_COUNT(tests));
 }

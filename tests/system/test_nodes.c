@@ -267,6 +267,45 @@ START_TEST(test_nodes_drain)
 }
 END_TEST
 
+static bool knows_own(void *node)
+{
+    struct http_reply r = api_get(daemon_url(node), "/v1/handlers");
+    bool knows = strstr(r.body, "\"name\":\"own\"") != NULL;
+    http_reply_release(&r);
+    return knows;
+}
+
+/* A handler that only one node has is known at all of them: its tasks run there, wait for it while
+ * it is away, and keep no others waiting. */
+START_TEST(test_nodes_have_handlers_of_their_own)
+{
+    char id[ID_TEXT_SIZE], other[ID_TEXT_SIZE];
+    daemon_stop(nodes[1]);
+    daemon_set_handlers(nodes[1], "{\"own\":{\"exec\":[\"cat\"],\"lane\":\"io\"}}");
+    struct http_reply r = api_post(url_of(0), "/v1/tasks", "{\"handler\":\"own\",\"input\":1}");
+    ck_assert_int_eq(r.status, 422);
+    http_reply_release(&r);
+    daemon_start(nodes[1]);
+    ck_assert(wait_until(knows_own, nodes[0], WAIT_LONG_MS));
+    ck_assert(wait_until(knows_own, nodes[2], WAIT_LONG_MS));
+    for (int i = 0; i < 5; i++) {
+        api_submit(url_of(i % NODES), "{\"handler\":\"own\",\"input\":1}", id);
+        api_expect_end(url_of(0), id, "succeeded", "");
+    }
+    daemon_kill(nodes[1]);
+    api_submit(url_of(0), "{\"handler\":\"own\",\"input\":1}", id);
+    json_decref(api_wait_text(url_of(0), id, "waiting_for.code", "no_node_for_handler"));
+    for (int i = 0; i < 4; i++) {
+        api_submit(url_of(0), TASK, other);
+        api_expect_end(url_of(2), other, "succeeded", "");
+    }
+    daemon_start(nodes[1]);
+    api_expect_end(url_of(0), id, "succeeded", "");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
@@ -275,5 +314,6 @@ int main(void)
     tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
     tcase_add_test(t, test_nodes_drain);
+    tcase_add_test(t, test_nodes_have_handlers_of_their_own);
     return suite_run_cases("nodes", t, NULL);
 }
