@@ -41,8 +41,8 @@ struct store_node_drain {
 };
 extern const struct store_verb store_verb_node_drain;
 
-/* From its commit on this node claims only tasks of these handlers, so that those of others stay for
- * nodes that have them. Until the first one it claims all. */
+/* From its commit on this node claims only tasks of these handlers, so that those of others stay
+ * for nodes that have them. Until the first one it claims all. */
 struct store_node_handlers {
     struct store_op op;
     char **names; /* sorted, of the heap; the store's from store_post on, with the texts */

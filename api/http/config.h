@@ -11,8 +11,8 @@
 #include "api/http/origin.h"
 #include "core/attempt_token.h"
 #include "core/catalog.h"
-#include "core/pool_view.h"
 #include "core/node_view.h"
+#include "core/pool_view.h"
 #include "core/span_view.h"
 #include "storage/store.h"
 
