@@ -218,7 +218,7 @@ static void detach(void)
 
 /* Nothing that runs here may run beside what other nodes start: a daemon that stands still does not
  * end it, so we do. */
-static bool lease_is_over(void)
+static bool lease_has_ended(void)
 {
     return server.lease_until_mono_ms && clock_mono_ms() >= server.lease_until_mono_ms;
 }
@@ -230,13 +230,13 @@ static int wait_ms(void)
         ms = SWEEP_MS;
     if (!server.lease_until_mono_ms)
         return ms;
-    int64_t left_ms = server.lease_until_mono_ms - clock_mono_ms();
-    return ms >= 0 && ms < left_ms ? ms : left_ms > 0 ? (int)left_ms : 0;
+    int64_t remaining_ms = server.lease_until_mono_ms - clock_mono_ms();
+    return ms >= 0 && ms < remaining_ms ? ms : remaining_ms > 0 ? (int)remaining_ms : 0;
 }
 
 static void serve(void)
 {
-    for (bool open = true; open && !lease_is_over();) {
+    for (bool open = true; open && !lease_has_ended();) {
         struct pollfd p[2] = {{.fd = server.sock, .events = POLLIN},
                               {.fd = server.signals, .events = POLLIN}};
         if (message_is_waiting())
@@ -275,7 +275,7 @@ void fork_loop_main(int sock, int signals)
     ends_init();
     message_init(server.sock);
     serve();
-    if (lease_is_over()) /* nobody is told how what we kill has ended: its tasks have not failed */
+    if (lease_has_ended()) /* nobody is told how what we kill has ended: its tasks have not failed */
         (void)shutdown(server.sock, SHUT_RDWR);
     end_all();
     _exit(0);
