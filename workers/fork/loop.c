@@ -275,7 +275,8 @@ void fork_loop_main(int sock, int signals)
     ends_init();
     message_init(server.sock);
     serve();
-    if (lease_has_ended()) /* nobody is told how what we kill has ended: its tasks have not failed */
+    if (lease_has_ended()) /* nobody is told how what we kill has ended: its tasks have not failed
+                            */
         (void)shutdown(server.sock, SHUT_RDWR);
     end_all();
     _exit(0);
