@@ -84,7 +84,7 @@ extern const struct store_verb store_verb_session_list;
 
 /* Reads what has ended in a session, in the order of the ends, with results. Listeners hear of the
  * session's id, as of something reported, after each commit that ends some of its tasks, and when
- * it is closed. rc FUT_ERR_NOT_FOUND. */
+ * it is closed; session_ended says that it has nothing more to run. rc FUT_ERR_NOT_FOUND. */
 struct store_session_ends {
     struct store_op op;
     struct task_id id;

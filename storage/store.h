@@ -72,6 +72,7 @@ struct store_change {
                                  NULL when the store has no record at hand: read it */
     bool is_new;              /* the task was submitted by this commit */
     bool reported;            /* progress or log was reported, the state is as before */
+    bool session_ended;       /* reported of a session: it is closed and its last task has ended */
     double progress;          /* where reported: the fraction, negative when none was said */
     struct task_id batch;     /* hi 0: in none, or not at hand */
     /* When there is no snapshot: what is known instead, references of the store's own for the

@@ -110,9 +110,11 @@ static int write_break(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_session_break = {.write = write_break, .uses_reserve = true};
 
-static void tell(struct store *s, struct task_id id)
+static void tell(struct store *s, struct task_id id, bool ended)
 {
-    txn_add_change(s, &(struct store_change){.id = id, .state = TASK_RUNNING, .reported = true});
+    txn_add_change(s,
+                   &(struct store_change){
+                       .id = id, .state = TASK_RUNNING, .reported = true, .session_ended = ended});
 }
 
 static int write_close(struct store *s, struct store_op *op)
@@ -127,7 +129,7 @@ static int write_close(struct store *s, struct store_op *op)
     if (rc == 0 && !session.unfinished)
         rc = sessions_drop_limit(s, o->id);
     if (rc == 0)
-        tell(s, o->id);
+        tell(s, o->id, !session.unfinished);
     return rc;
 }
 
@@ -139,8 +141,9 @@ static int end_one(struct store *s, uint64_t key)
     int rc = s->ops->session_find(s->backend, key, &session);
     if (rc != 0)
         return rc == FUT_ERR_NOT_FOUND ? 0 : rc;
-    tell(s, session.id);
-    return session.closed_wall_ms && !session.unfinished ? sessions_drop_limit(s, session.id) : 0;
+    bool ended = session.closed_wall_ms && !session.unfinished;
+    tell(s, session.id, ended);
+    return ended ? sessions_drop_limit(s, session.id) : 0;
 }
 
 int sessions_end(struct store *s)

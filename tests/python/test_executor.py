@@ -208,6 +208,15 @@ class ExecutorTests(calls_support.CallsCase):
                         seen[n][pid] = number
                 self.assertFalse(set(seen[0]) & set(seen[1]))
 
+    def test_processes_end_with_the_executor(self):
+        for kind in LANES:
+            with kind() as executor:
+                pids = {executor.submit(os.getpid).result(support.WAIT_S) for _ in range(4)}
+            until = time.monotonic() + support.WAIT_S
+            while any(os.path.exists("/proc/%d" % pid) for pid in pids):
+                self.assertLess(time.monotonic(), until, "they live on")
+                time.sleep(0.01)
+
     def test_an_edited_module_is_read_anew(self):
         """By a new executor, and it has the client's directory, arguments and path."""
         with tempfile.TemporaryDirectory() as folder:

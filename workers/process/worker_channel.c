@@ -227,6 +227,17 @@ int worker_channel_init(struct worker_process *w, const struct task_init *init)
     return 0;
 }
 
+void worker_channel_close_session(struct worker_process *w, struct task_id session)
+{
+    char id[ID_TEXT_SIZE];
+    struct wire_head h = WIRE_HEAD(WIRE_CLOSE);
+    id_format(session, id);
+    h.session = id;
+    if (wire_stream_put(&w->stream, &h, NULL) != 0)
+        FUT_BUG("a message that the protocol cannot express");
+    send_soon(w);
+}
+
 int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead)
 {
     char id[ID_TEXT_SIZE], session[ID_TEXT_SIZE];

@@ -31,6 +31,8 @@ void worker_channel_check_output(const struct worker_process *w, struct worker_j
 FUT_MUST_CHECK int worker_channel_run(struct worker_process *w, struct worker_job *job, bool ahead);
 /* Puts an INIT into the stream likewise; its number is w->last_id then. */
 FUT_MUST_CHECK int worker_channel_init(struct worker_process *w, const struct task_init *init);
+/* Puts a CLOSE into the stream, to be sent at the end of this turn. */
+void worker_channel_close_session(struct worker_process *w, struct task_id session);
 /* Tells the worker something about the task of that id, now: CANCEL, YIELD, SAVED, or REFUSED with
  * the reason (else NULL). */
 void worker_channel_tell(struct worker_process *w, uint64_t id, enum wire_verb verb,
@@ -117,6 +119,8 @@ FUT_MUST_CHECK int worker_session_run(struct worker_process *w, struct worker_jo
 /* Whether w may be given tasks of the session ahead: there is no init (NULL), or w has answered its
  * INIT and runs any number of them. */
 bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init);
+/* The session has ended: w is ready for it no more, and hears of it if it understands that. */
+void worker_session_close(struct worker_process *w, struct task_id session);
 /* Whether this is the number of an INIT that w has not answered. */
 bool worker_session_awaits(const struct worker_process *w, uint64_t id);
 /* Takes the answer to that INIT. False: it is none. */

@@ -39,6 +39,7 @@ static bool take_hello(struct worker_process *w, const struct wire_message *m)
     w->takes_yield = h->yield;
     w->takes_results = h->results;
     w->takes_sessions = h->sessions;
+    w->takes_closes = h->closes;
     w->takes_tokens = h->token_wanted && !w->is_builtin;
     w->stream.peer_takes_fds = h->memfd;
     w->said_hello = true;

@@ -138,7 +138,7 @@ struct worker_process {
     uint32_t n_sessions;
     bool is_builtin;
     bool said_hello, takes_cancel, cancel_is_soft, takes_checkpoints, takes_yield, takes_results,
-        takes_tokens, takes_sessions;
+        takes_tokens, takes_sessions, takes_closes;
     bool we_ended_it;    /* its end was our wish */
     bool broke_rules;    /* it was killed for what it wrote on its channel */
     bool killed;         /* after the end of its channel */

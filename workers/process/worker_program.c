@@ -207,6 +207,12 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     return true;
 }
 
+void worker_program_close_session(struct worker_program *p, struct task_id session)
+{
+    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n))
+        worker_session_close(worker_process_at(n), session);
+}
+
 void worker_program_stop_job(struct worker_job *job, int signal)
 {
     struct worker_process *w = job->worker;

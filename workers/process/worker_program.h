@@ -87,6 +87,8 @@ bool worker_program_takes_more(const struct worker_program *p, bool ahead);
 /* Whether tasks wait for which no process is being started. */
 bool worker_program_needs_more(const struct worker_program *p);
 
+/* The session has ended: processes that were prepared for it hear of it. */
+void worker_program_close_session(struct worker_program *p, struct task_id session);
 /* The program's entry is gone or has changed: waiting tasks are given back, processes leave when
  * their tasks have ended. */
 void worker_program_leave(struct worker_program *p);

@@ -51,6 +51,16 @@ bool worker_session_awaits(const struct worker_process *w, uint64_t id)
     return id && awaited(w, id);
 }
 
+void worker_session_close(struct worker_process *w, struct task_id session)
+{
+    struct worker_session *s = find(w, session);
+    if (!s || s->init_id || w->state != WORKER_READY)
+        return;
+    forget(w, (uint32_t)(s - w->sessions));
+    if (w->takes_closes)
+        worker_channel_close_session(w, session);
+}
+
 /* One of which a process runs a certain number is not counted ahead. */
 bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init)
 {

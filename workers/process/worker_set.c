@@ -269,6 +269,12 @@ struct worker_program *worker_set_program(const struct worker_set *s, const stru
     return NULL;
 }
 
+void worker_set_close_session(struct worker_set *s, struct task_id session)
+{
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n))
+        worker_program_close_session(program_at(n), session);
+}
+
 void worker_set_submit(struct worker_set *s, const struct handler *h, struct worker_job *job)
 {
     struct worker_program *p = worker_set_program(s, h);

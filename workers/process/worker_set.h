@@ -48,6 +48,9 @@ struct worker_program *worker_set_program(const struct worker_set *s, const stru
  * come at once. */
 void worker_set_submit(struct worker_set *s, const struct handler *h, struct worker_job *job);
 
+/* The session has ended: processes that were prepared for it hear of it. */
+void worker_set_close_session(struct worker_set *s, struct task_id session);
+
 /* The processes as other threads may see them; lives as long as the set. */
 struct worker_view *worker_set_view(struct worker_set *s);
 

@@ -1,4 +1,5 @@
-/* cancels: the store says that a running attempt was cancelled; exactly that attempt must end here.
+/* cancels: what the store says that concerns what runs here. A session has ended, of which workers
+ * hear that were prepared for it. Or a running attempt was cancelled; exactly that one must end.
  * The word may come before the claim itself does (listeners run before the operations' ends), so a
  * cancel that finds no attempt is kept for a moment. It names its attempt by number: a later life
  * of the same task is not concerned. */
@@ -54,11 +55,39 @@ static void on_cancel(struct mailbox_call *item)
     list_push_back(&s->cancels_by_age, &c->by_age);
 }
 
+/* ---- sessions ---- */
+
+struct session_end {
+    struct mailbox_call item;
+    struct scheduler *s;
+    struct task_id id;
+};
+
+static void on_session_end(struct mailbox_call *item)
+{
+    struct session_end *e = FUT_CONTAINER(item, struct session_end, item);
+    worker_set_close_session(e->s->workers, e->id);
+    free(e);
+}
+
+static void end_session(struct scheduler *s, struct task_id id)
+{
+    struct session_end *e = xnew(struct session_end);
+    e->s = s;
+    e->id = id;
+    e->item.fn = on_session_end;
+    mailbox_push(&s->inbox, &e->item.link);
+}
+
+/* ---- both ---- */
+
 void cancels_listener(void *ctx, const struct store_change *changes, size_t n)
 {
     struct scheduler *s = ctx;
     for (size_t i = 0; i < n; i++) {
         const struct store_change *ch = &changes[i];
+        if (ch->session_ended)
+            end_session(s, ch->id);
         if (!ch->stopped_attempt)
             continue; /* most are no cancels, or of tasks that do not run */
         struct cancel *c = xnew(struct cancel);

@@ -24,6 +24,7 @@ static const char *const verbs[WIRE_VERB_COUNT] = {
     [WIRE_YIELD] = "YIELD",
     [WIRE_RESULTS] = "RESULTS",
     [WIRE_INIT] = "INIT",
+    [WIRE_CLOSE] = "CLOSE",
 };
 
 const char *wire_verb_name(enum wire_verb verb)
@@ -266,6 +267,7 @@ static const struct key {
     KEY("yield=", &flag_kind, yield),
     KEY("results=", &flag_kind, results),
     KEY("sessions=", &flag_kind, sessions),
+    KEY("closes=", &flag_kind, closes),
     KEY("submits=", &flag_kind, token_wanted),
     KEY("concurrency=", &uint_kind, concurrency),
     KEY("text=", &size_kind, text),     /* FIRST_OF_FAIL: those before it are HELLO's alone */
@@ -288,9 +290,9 @@ static const struct key {
     KEY(TYPE_KEY, &rest_kind, type), /* the last */
 };
 
-#define FIRST_OF_FAIL 9
-#define FIRST_OF_ALL 10
-#define FIRST_OF_RUN 15
+#define FIRST_OF_FAIL 10
+#define FIRST_OF_ALL 11
+#define FIRST_OF_RUN 16
 
 static size_t first_key(enum wire_verb verb)
 {

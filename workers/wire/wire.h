@@ -37,8 +37,9 @@ enum wire_verb {
     WIRE_YIELD,
     WIRE_RESULTS,
     WIRE_INIT,
+    WIRE_CLOSE,
 };
-#define WIRE_VERB_COUNT 16
+#define WIRE_VERB_COUNT 17
 
 /* What a worker says of CANCEL. */
 enum wire_cancel {
@@ -60,6 +61,7 @@ struct wire_head {
     bool yield;              /* HELLO: understands YIELD */
     bool results;            /* HELLO: understands RESULTS */
     bool sessions;           /* HELLO: understands INIT */
+    bool closes;             /* HELLO: understands CLOSE */
     bool token_wanted;       /* HELLO: its tasks submit others, so each RUN has a token */
     uint64_t concurrency;    /* HELLO: tasks at once */
     uint64_t ahead;          /* the built-ins' HELLO: tasks that it takes ahead (worker_ahead);
@@ -78,7 +80,7 @@ struct wire_head {
     const char *trace;       /* RUN: traceparent */
     const char *url;         /* RUN: where the daemon is */
     const char *token;       /* RUN: the attempt's, there */
-    const char *session;     /* INIT; RUN of a session that has an init: its id */
+    const char *session;     /* INIT, CLOSE; RUN of a session that has an init: its id */
     const char *type; /* INIT, RUN, DONE, CHECKPOINT: content type of the payload; FAIL: of the
                        * data behind its text */
 };

@@ -228,7 +228,7 @@ class _Hub:
         self.inits: "OrderedDict[str, bytes]" = OrderedDict()
 
     def greet(self, more: str, ahead: bool) -> None:
-        self.channel.write_hello(" sessions=1" + more + (" memfd=1" if sdk.MEMFD else ""), ahead)
+        self.channel.write_hello(" sessions=1 closes=1" + more + (" memfd=1" if sdk.MEMFD else ""), ahead)
 
     def remember(self, session: str, init: bytes) -> None:
         self.inits.pop(session, None)
@@ -325,9 +325,18 @@ class Hub(_Hub):
         self.greet("", True)
         message: Message = self.channel.read() or _end(0)
         while True:
+            if message[0] == "CLOSE":
+                self._close(_session_of(message))
+                message = self.channel.read() or _end(0)
+                continue
             if message[0] not in ("RUN", "INIT"):
                 raise sdk.ProtocolError("unexpected %s" % message[0])
             message = self._hand(_session_of(message), message)
+
+    def _close(self, session: str) -> None:
+        self.inits.pop(session, None)
+        if session in self.children:
+            self._forget(session)
 
     def _hand(self, session: str, message: Message) -> Message:
         """Gives the channel to the child of the session until it comes back with a message of another one."""
@@ -525,6 +534,11 @@ class ThreadsHub(_Hub):
             self.remember(session, _bytes_of(payload))
             if session in self.children:
                 self._forget(session)
+        if verb == "CLOSE":
+            self.inits.pop(session, None)
+            if session in self.children:
+                self._close(session)
+            return
         if verb in ("RUN", "INIT"):
             self._child(session).numbers.add(number)
         else:
@@ -576,12 +590,19 @@ class ThreadsHub(_Hub):
     def _forget(self, session: str) -> None:
         self._take(session)
 
+    def _close(self, session: str) -> None:
+        """No call of it is wanted any more; one that was cancelled may still run."""
+        self._fail(self._take(session)[0], "was ended with it")
+
     def _end_of(self, session: str) -> None:
         """The child is gone: so are its calls."""
         child, status = self._take(session)
         how = "exited with %d" % os.WEXITSTATUS(status)
         if os.WIFSIGNALED(status):
             how = "was killed by %s" % signal.Signals(os.WTERMSIG(status)).name
+        self._fail(child, how)
+
+    def _fail(self, child: _Other, how: str) -> None:
         text = ("the process of the session %s" % how).encode("ascii")
         for number in child.numbers.all():
             self.channel.write("FAIL %d %d kind=WorkerDied" % (number, len(text)), text)

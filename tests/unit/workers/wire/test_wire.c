@@ -100,8 +100,10 @@ START_TEST(test_wire_reads_the_documented_lines)
     ck_assert_int_eq(parse("FAIL 1 0 text=-1", &h), FUT_ERR_INVAL);
     ck_assert_int_eq(parse("FAIL 1 0 text=9223372036854775808", &h), FUT_ERR_INVAL);
     ck_assert_int_eq(parse("CANCEL 9223372036854775807 0", &h), 0);
-    ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1 results=1", &h), 0);
-    ck_assert(h.checkpoint && h.yield && h.results);
+    ck_assert_int_eq(parse("HELLO 1 0 checkpoint=1 yield=1 results=1 sessions=1 closes=1", &h), 0);
+    ck_assert(h.checkpoint && h.yield && h.results && h.sessions && h.closes);
+    ck_assert_int_eq(parse("CLOSE 0 0 session=a closes=1", &h), 0);
+    ck_assert(h.verb == WIRE_CLOSE && h.id == 0 && strcmp(h.session, "a") == 0 && !h.closes);
     ck_assert_int_eq(parse("CHECKPOINT 7 3 attempt=2 type=text/plain; a=b", &h), 0);
     ck_assert(h.verb == WIRE_CHECKPOINT && h.attempt == 2);
     ck_assert_str_eq(h.type, "text/plain; a=b");
