@@ -31,6 +31,11 @@ NUMBER = b"n" * 16         # of an executor
 LANES = (futured.ThreadPoolExecutor, futured.ProcessPoolExecutor)
 
 
+def write_fifo(path):
+    with open(path, "w", encoding="ascii") as file:
+        file.write("x")
+
+
 def read_fifo(path):
     """Blocks until somebody writes."""
     with open(path, encoding="ascii") as file:
@@ -760,6 +765,42 @@ class ReplayTests(unittest.TestCase):
             self.assertIsInstance(found, futured.TransportError)
             self.assertIn("not signed with the key", str(found))
             self.assertFalse(os.path.exists(self.path))
+
+
+class SoftCancelTests(calls_support.CallsCase):
+    """A call of the io lane that goes on although it was cancelled, and the grace has passed."""
+
+    GRACE_S = 0.05
+    settings = {"threads": 2, "FUTURED_KILL_GRACE": "50ms"}
+
+    def setUp(self):
+        directory = tempfile.mkdtemp(prefix="futured-python-")
+        self.addCleanup(support.shutil.rmtree, directory)
+        self.paths = [os.path.join(directory, name) for name in "ab"]
+        for path in self.paths:
+            os.mkfifo(path)
+
+    def cancelled(self, executor):
+        future = executor.submit(read_fifo, self.paths[0])
+        while not future.running():
+            pass
+        self.assertTrue(future.cancel_running())
+
+    def test_costs_no_other_call_its_process(self):
+        with futured.ThreadPoolExecutor() as executor:
+            pid = executor.submit(os.getpid).result(support.WAIT_S)
+            self.cancelled(executor)
+            until = time.monotonic() + 10 * self.GRACE_S
+            while time.monotonic() < until:
+                self.assertEqual(executor.submit(os.getpid).result(support.WAIT_S), pid)
+
+    def test_gives_its_place_back_when_the_session_ends(self):
+        with futured.ThreadPoolExecutor() as executor:
+            self.cancelled(executor)
+        with futured.ThreadPoolExecutor() as executor:
+            writes, reads = executor.submit(write_fifo, self.paths[1]), executor.submit(read_fifo, self.paths[1])
+            self.assertEqual(reads.result(support.WAIT_S), "x")
+            self.assertIsNone(writes.result(support.WAIT_S))
 
 
 class RemoteTests(unittest.TestCase):

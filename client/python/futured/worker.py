@@ -517,7 +517,7 @@ class ThreadsHub(_Hub):
         self.poll.register(channel, select.POLLIN)
 
     def serve(self) -> NoReturn:
-        self.greet(" concurrency=%d cancel=1" % self.threads, False)
+        self.greet(" concurrency=%d cancel=soft" % self.threads, False)
         while True:
             if not self.channel.has_rest():
                 ready = {fd for fd, _ in self.poll.poll()}
