@@ -231,6 +231,10 @@ void descent_signal(const struct member *m, int signal)
 
 uint64_t descent_pss_kib(const struct member *m)
 {
+    struct member is;
     uint64_t kib = proc_pss_kib(m->pid);
-    return kib ? kib : m->rss_kib;
+    if (kib)
+        return kib;
+    return read_stat(m->pid, &is) && is.began == m->began ? is.rss_kib
+                                                          : 0; /* 0 once it has ended */
 }

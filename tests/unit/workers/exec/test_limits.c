@@ -186,10 +186,10 @@ static const char *const leavers[] = {
      "{ read x; echo $x; }"),
     /* Has no environment for a while, as everybody has not while becoming another program: the look
      * that follows the end of the attempt cannot tell whose it is. */
-    ("setsid env -i sh -c \"sleep 0.5; exec env FUTURED_CHILD=$FUTURED_CHILD sleep 1000\""
+    ("setsid env -i sh -c \"sleep 0.5; FUTURED_CHILD=$FUTURED_CHILD exec sleep 1000\""
      " >/dev/null 2>&1 & while grep -q . /proc/$!/environ; do :; done; echo $!"),
     /* For longer than there are looks close together. */
-    ("setsid env -i sh -c \"sleep 5; exec env FUTURED_CHILD=$FUTURED_CHILD sleep 1000\""
+    ("setsid env -i sh -c \"sleep 5; FUTURED_CHILD=$FUTURED_CHILD exec sleep 1000\""
      " >/dev/null 2>&1 & while grep -q . /proc/$!/environ; do :; done; echo $!"),
 };
 
