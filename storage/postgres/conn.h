@@ -47,6 +47,7 @@ enum postgres_stmt {
     P_NEWS,
     P_TELL,
     P_TRIM_NEWS,
+    P_REPLICAS,
     P_ABANDONED,
     P_GUARD,
     P_INSERT,

@@ -19,7 +19,8 @@
 #define AGAIN_MS 250
 #define FENCE_MS (POSTGRES_LEASE_MS - 2000) /* without an answer: attempts end now */
 #define LOOK_US 250000
-#define TRIM_BEATS 10
+#define SLOW_BEATS 10 /* between what need not be done at each */
+#define REPLICAS_AGAIN_MS 3600000
 
 struct postgres_node {
     struct backend *b;
@@ -46,6 +47,8 @@ struct postgres_node {
     atomic_bool has_abandoned; /* a node may have gone, with tasks that ran there */
     atomic_llong seen;         /* the latest news that the writer has heard or told */
     unsigned beats;
+    bool has_async_replicas;
+    int64_t warned_mono_ms; /* of these; 0: never */
     uint64_t published; /* so many infos of its own the row has had */
     int64_t version;    /* of what all nodes are, as of the latest beat */
 };
@@ -168,6 +171,25 @@ static void publish(struct postgres_node *n)
     free(info);
 }
 
+/* Commits wait for no replica, so the latest of them are lost when one takes the server's place. */
+static void look_at_replicas(struct postgres_node *n)
+{
+    PGresult *r;
+    if (postgres_ask(&n->c, P_REPLICAS, PG_NO_VALUES, &r) != 0)
+        return;
+    int64_t now_ms = clock_mono_ms(), replicas = postgres_int(r, 0, 0);
+    bool is_new = replicas > 0 && !n->has_async_replicas;
+    n->has_async_replicas = replicas > 0;
+    if (is_new && (!n->warned_mono_ms || now_ms - n->warned_mono_ms >= REPLICAS_AGAIN_MS)) {
+        n->warned_mono_ms = now_ms;
+        log_warn("async_replicas", LOG_INT("replicas", replicas),
+                 LOG_STR("names", postgres_text(r, 0, 1)),
+                 LOG_STR("reason", "commits do not wait for them: what was acknowledged last is"
+                                   " lost when one is promoted; set synchronous_standby_names"));
+    }
+    PQclear(r);
+}
+
 static void beat(struct postgres_node *n)
 {
     PGresult *r;
@@ -179,8 +201,10 @@ static void beat(struct postgres_node *n)
     else
         fence(n, "the other nodes have given it up");
     PQclear(r);
-    if (n->beats++ % TRIM_BEATS == 0)
-        (void)postgres_run(&n->c, P_TRIM_NEWS, PG_NO_VALUES);
+    if (n->beats++ % SLOW_BEATS != 0)
+        return;
+    (void)postgres_run(&n->c, P_TRIM_NEWS, PG_NO_VALUES);
+    look_at_replicas(n);
 }
 
 /* A session that stands still in its turn keeps all nodes waiting: its node is stopped, or cut off.

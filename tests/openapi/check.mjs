@@ -326,6 +326,16 @@ if ((await call('getFuture', 200, { path: { id: waits.id } })).body.waiting_for?
 await call('changePool', 200, { path: { lane: 'cpu' }, body: { capacity: null, paused: false } });
 await call('changePool', 422, { path: { lane: 'cpu' }, body: { capacity: 0 } });
 await call('changePool', 404, { path: { lane: 'gpu' }, body: { paused: true } });
+const here = (await call('listNodes', 200)).body.nodes.find((n) => n.self);
+const thisNode = { path: { name: here.name } };
+if ((await call('changeNode', 200, { ...thisNode, body: { draining: true } })).body.state === 'running')
+  fail('a drained node does not say so');
+const stays = (await call('submitTask', 202, { body: { handler: 'sha256', input: 'x' } })).body;
+if ((await call('getFuture', 200, { path: { id: stays.id } })).body.waiting_for?.code !== 'node_draining')
+  fail('a task that no node takes does not say so');
+await call('changeNode', 200, { ...thisNode, body: { draining: false } });
+await call('changeNode', 422, { ...thisNode, body: {} });
+await call('changeNode', 404, { path: { name: 'nobody' }, body: { draining: true } });
 await call('getOpenapi', 200);
 await call('getHealth', 200);
 await call('getRoot', 200);

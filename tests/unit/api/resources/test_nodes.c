@@ -55,7 +55,7 @@ END_TEST
 
 static const struct {
     const char *line, *body;
-    unsigned status;
+    int status;
     const char *code;
 } refused[] = {
     {"PATCH /v1/nodes/nobody", "{\"draining\":true}", 404, "unknown_node"},
