@@ -49,8 +49,8 @@ struct postgres_node {
     unsigned beats;
     bool has_async_replicas;
     int64_t warned_mono_ms; /* of these; 0: never */
-    uint64_t published; /* so many infos of its own the row has had */
-    int64_t version;    /* of what all nodes are, as of the latest beat */
+    uint64_t published;     /* so many infos of its own the row has had */
+    int64_t version;        /* of what all nodes are, as of the latest beat */
 };
 
 static const char settings[] =

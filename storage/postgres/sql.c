@@ -119,13 +119,12 @@ const char *const postgres_sql[P_COUNT] = {
         " UNION ALL (SELECT n, NULL, NULL, NULL, body, NULL FROM news WHERE n > $2 ORDER BY n)",
     [P_TELL] = "INSERT INTO news (n, body) VALUES ($1, $2)",
     [P_TRIM_NEWS] = "DELETE FROM news WHERE n <= (SELECT min(seen) FROM boots WHERE is_member)",
-    [P_REPLICAS] =
-        "SELECT count(*), coalesce(string_agg(nullif(r.application_name, ''), ', '), '')"
-        " FROM pg_stat_replication r WHERE r.state IS DISTINCT FROM 'backup'"
-        " AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s"
-        " WHERE s.active_pid = r.pid AND s.slot_type = 'logical')"
-        " AND (current_setting('synchronous_standby_names') = ''"
-        " OR current_setting('synchronous_commit') = 'local')",
+    [P_REPLICAS] = "SELECT count(*), coalesce(string_agg(nullif(r.application_name, ''), ', '), '')"
+                   " FROM pg_stat_replication r WHERE r.state IS DISTINCT FROM 'backup'"
+                   " AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s"
+                   " WHERE s.active_pid = r.pid AND s.slot_type = 'logical')"
+                   " AND (current_setting('synchronous_standby_names') = ''"
+                   " OR current_setting('synchronous_commit') = 'local')",
     [P_ABANDONED] =
         "SELECT " SPEC_COLUMNS LIVE_COLUMNS
         " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS
