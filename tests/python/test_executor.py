@@ -56,6 +56,11 @@ def fail_unpicklable():
     raise Unpicklable("only its text", 2)
 
 
+def fail_with(printed, data):
+    sys.stdout.write(printed)
+    raise KeyError(data)
+
+
 def die(how):
     if how == "exit":
         os._exit(3)
@@ -140,6 +145,21 @@ class ExecutorTests(calls_support.CallsCase):
         self.assertEqual(found.type, "Unpicklable")
         self.assertIn("only its text", str(found))
         self.assertIn("fail_unpicklable", str(found.__cause__))
+
+    def test_an_exception_is_not_in_the_log(self):
+        """It travels beside it, up to about 1 MiB, and no part of it is taken for what the function printed."""
+        for kind in LANES:
+            with self.subTest(kind=kind.__name__), kind(output="keep") as executor:
+                future = executor.submit(fail_with, "before\n", b"\x1e" * 900000)
+                found = future.exception(support.WAIT_S)
+                self.assertIs(type(found), KeyError)
+                self.assertEqual(found.args, (b"\x1e" * 900000,))
+                self.assertIn("fail_with", str(found.__cause__))
+                self.assertTrue(future.log().startswith("before\n"))
+                self.assertLess(len(future.log()), 10000)
+                found = executor.submit(fail_with, "", b"x" * (1 << 20)).exception(support.WAIT_S)
+                self.assertIsInstance(found, futured.RemoteError)
+                self.assertEqual(found.type, "KeyError")
 
     def test_a_dead_worker_fails_one_call(self):
         for kind in LANES:
@@ -675,7 +695,7 @@ class SecurityTests(calls_support.CallsCase):
 
 
 REPLAYS = """
-import base64, os, sys
+import os, sys
 import futured_worker as sdk
 
 @sdk.session
@@ -687,7 +707,9 @@ def replays(task):
     with open(sys.argv[1], "rb") as file:
         end = file.read()
     if os.path.exists(sys.argv[1] + ".fail"):
-        raise RuntimeError("\x1etraceback\x1e" + base64.b64encode(end).decode("ascii"))
+        error = RuntimeError("as recorded")
+        error.error_data = sdk.Result(end, "application/vnd.futured.exception")
+        raise error
     return sdk.Result(end, "application/vnd.futured.result")
 
 sdk.run()
@@ -748,7 +770,7 @@ class ReplayTests(unittest.TestCase):
             other = executor.submit(fail_touching, self.path)
             other.exception(support.WAIT_S)
             os.unlink(self.path)
-            signed = _calls.parts_of_log(self.client.get(other.id)["error"]["log"]).exception
+            signed = base64.b64decode(self.client.get(other.id)["error"]["data"]["base64"])
         self.assertIn(self.path.encode(), signed)
         self.record(signed, True)
         with futured.Executor(handler="replays", **self.where) as executor:

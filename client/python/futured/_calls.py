@@ -6,7 +6,7 @@ An init:   signature, then "FUT3", the Python's major and minor version, the exe
 A call:    signature, then the same four, the pickled (function, args, kwargs). It is run by processes that were
            prepared by the init with its executor's number, and by no others.
 A result:  signature, then the call's signature, the task's id, and the pickled value; of a failure the pickled
-           exception. So it is the result of this call of this task, and of no other.
+           exception, which is the data of the task's error. So it is the result of this call of this task, and of no other.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ INIT_TYPE = "application/vnd.futured.init"
 INIT_MAX = 1 << 20         # bytes, signed
 CALL_TYPE = "application/vnd.futured.call"
 RESULT_TYPE = "application/vnd.futured.result"
+EXCEPTION_TYPE = "application/vnd.futured.exception"
 ID_BYTES = 36              # of a task's id
-MARK = "\x1e"              # in the log of a task that failed: before the traceback, and before the exception
+MARK = "\x1e\x1e"          # in the log of a task that failed: before the traceback
 
 
 class StopLoading(BaseException):
@@ -124,20 +125,12 @@ def decode_end(key: bytes, call_mac: Optional[bytes], task_id: str, data: bytes)
 class Parts(NamedTuple):
     printed: str               # what the function wrote
     traceback: str
-    exception: Optional[bytes]     # as decode_end takes it
 
 
 def parts_of_log(log: str) -> Parts:
     """Takes the log of a task that failed apart."""
-    parts = log.split(MARK)
-    if len(parts) < 3:
-        return Parts(parts[0], "", None)
-    data: Optional[bytes]
-    try:
-        data = base64.b64decode(parts[-1].strip(), validate=True) or None
-    except binascii.Error:
-        data = None
-    return Parts(MARK.join(parts[:-2]), parts[-2], data)
+    printed, mark, trace = log.rpartition(MARK)
+    return Parts(printed, trace) if mark else Parts(log, "")
 
 
 def run_chunk(fn: Callable[..., Any], chunk: List[Tuple[Any, ...]]) -> List[Tuple[bool, Any]]:

@@ -395,9 +395,11 @@ def _failure(key: bytes, call_mac: Optional[bytes], task_id: str, error: Dict[st
     from ._broken import InitializerFailed, TransportError, WorkerDied
 
     message, is_broken = str(error.get("message", "")), error.get("code") == "session_broken"
+    data = error.get("data") or {}
     found: BaseException
-    if parts.exception is not None:
-        found = _functions.loads(_calls.decode_end(key, call_mac, task_id, parts.exception))
+    if data.get("content_type") == _calls.EXCEPTION_TYPE:
+        signed = base64.b64decode(data["base64"])
+        found = _functions.loads(_calls.decode_end(key, call_mac, task_id, signed))
         if not isinstance(found, BaseException):
             raise TypeError("not an exception")
     elif error.get("type") == "TransportError" or (is_broken and message.startswith("TransportError: ")):

@@ -17,7 +17,6 @@ Nothing of a call or an init is un-pickled before its signature was found to be 
 from __future__ import annotations
 
 import array
-import base64
 import concurrent.futures
 import fcntl
 import functools
@@ -45,7 +44,7 @@ from . import _calls, _functions, _keys
 
 CHILDREN = {"cpu": 4, "io": 16}    # that are kept for their sessions while they have nothing to do
 INITS = 64                 # of sessions that are kept, as the protocol asks, for children that are forked later
-EXCEPTION_MAX = 24000      # bytes of a pickled exception; a larger one goes as text
+EXCEPTION_MAX = sdk.FAIL_MAX - 65536   # bytes of a pickled exception, signed; a larger one goes as text
 TRACEBACK_MAX = 8000       # characters
 FDS_MAX = 64               # that come with what was read
 Message = Tuple[str, int, Dict[str, str], Any]
@@ -179,31 +178,32 @@ class CallWorker(sdk._Worker):  # type: ignore[misc]
         return answer
 
     def _failure(self, task: Any, error: BaseException) -> Callable[[], None]:
-        mac: Optional[bytes] = getattr(task, "call_mac", None)
-        payload = b""
+        """The first line of the text is the message, the rest the traceback; behind the text is the exception."""
+        data = b""
         if isinstance(error, _calls.NotOurs):
             error = _Failure("TransportError", str(error))
         if isinstance(error, _Failure):
             kind, message, trace = error.kind, error.message, error.trace
         else:
             kind, message, trace = sdk._name_of(error), sdk._text_of(error), trace_of(error)
-            payload = self._pickled(mac, task.id, error)
+            data = self._pickled(getattr(task, "call_mac", None), task.id, error)
         first = next((line for line in message.splitlines() if line.strip()), kind)[:1000]
-        details = "%s%s%s%s" % (_calls.MARK, trace.replace(_calls.MARK, " "), _calls.MARK, payload.decode("ascii"))
-        text = (first.replace(_calls.MARK, " ") + "\n" + details + "\n").encode("utf-8", "replace")
-        head = "FAIL %d %d kind=%s" % (task._number, len(text), kind)
-        answer: Callable[[], None] = functools.partial(self.channel.write, head, text)
+        text = (first + "\n" + _calls.MARK + trace.replace(_calls.MARK, " ")).encode("utf-8", "replace")
+        more = " text=%d type=%s" % (len(text), _calls.EXCEPTION_TYPE) if data else ""
+        head = "FAIL %d %d kind=%s%s" % (task._number, len(text) + len(data), kind, more)
+        answer: Callable[[], None] = functools.partial(self.channel.write, head, text + data)
         return answer
 
     def _pickled(self, mac: Optional[bytes], task_id: str, error: BaseException) -> bytes:
         """The exception as the executor raises it; b"" when it does not survive the way."""
         try:
             data = pickle.dumps(error.with_traceback(None), _functions.PROTOCOL)
-            if len(data) > EXCEPTION_MAX or not isinstance(_functions.loads(data), BaseException) or mac is None:
+            if mac is None or not isinstance(_functions.loads(data), BaseException):
                 return b""
         except BaseException:
             return b""
-        return base64.b64encode(_calls.encode_end(self.key, mac, task_id, data))
+        signed = _calls.encode_end(self.key, mac, task_id, data)
+        return signed if len(signed) <= EXCEPTION_MAX else b""
 
 
 def call_bytes(payload: Any, content_type: str) -> bytes:
