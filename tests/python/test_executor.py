@@ -591,6 +591,13 @@ class DurableTests(calls_support.CallsCase):
             executor.shutdown()
 
 
+    def test_a_call_that_cannot_be_handed_over_is_not_waited_for(self):
+        """Neither when no thread can be started, nor when the request cannot be written."""
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", NO_THREADS], env=self.daemon.environment(),
+                              timeout=support.WAIT_S, check=True, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(done.stdout.splitlines(), ["can't start new thread", "1", "NotAccepted", "NotAccepted", "2"])
+
+
 class SecurityTests(calls_support.CallsCase):
     def setUp(self):
         self.client = futured.Client(self.daemon.url)
@@ -693,6 +700,29 @@ class SecurityTests(calls_support.CallsCase):
             _keys.generate(self.daemon.key)
         self.assertEqual(os.stat(self.daemon.key).st_mode & 0o777, 0o600)
 
+
+NO_THREADS = """
+import threading
+import futured
+
+start = threading.Thread.start
+
+def refuses(thread):
+    raise RuntimeError("can't start new thread")
+
+with futured.ThreadPoolExecutor() as executor:
+    threading.Thread.start = refuses
+    try:
+        executor.submit(abs, -1)
+    except RuntimeError as error:
+        print(error)
+    threading.Thread.start = start
+    print(executor.submit(abs, -1).result())
+    wrong = futured.ThreadPoolExecutor(options={"name": {1, 2}})
+    for _ in range(2):
+        print(type(wrong.submit(abs, -1).exception()).__name__)
+    print(executor.submit(abs, -2).result())
+"""
 
 REPLAYS = """
 import os, sys

@@ -108,14 +108,15 @@ class Core:
     # ---- for executors and futures -------------------------------------------------------------
 
     def put(self, item: Item) -> None:
-        """Takes a call; a thread sends it."""
+        """Takes a call; a thread sends it. Raises RuntimeError when there is none and none can be started."""
         with self.condition:
             if not self.sending and not self.outbox and self._send_directly(item):
                 return
-            self.outbox.append(item)
             if self.sender is None:
-                self.sender = threading.Thread(target=self._send_all, name="futured sender", daemon=True)
-                self.sender.start()
+                sender = threading.Thread(target=self._send_all, name="futured sender", daemon=True)
+                sender.start()
+                self.sender = sender
+            self.outbox.append(item)
             if not self.sending:
                 self.condition.notify_all()
 
@@ -291,9 +292,13 @@ class Core:
         line, stream = self.line, item.scope.stream
         if line is None or stream is None or item.future is None or len(item.call) > DIRECT_BYTES:
             return False
-        request = self._request(stream.session, [item])
+        try:
+            request = self._request(stream.session, [item])
+            data = self.client._transport.bytes_of(request)
+        except (TypeError, ValueError):
+            return False  # of the options; the sender refuses the call
         self.direct = item._replace(request=request)
-        if not line.send(self.client._transport.bytes_of(request)):
+        if not line.send(data):
             self.direct = None
             return False
         self.sending = 1

@@ -44,8 +44,8 @@ class Executor(concurrent.futures.Executor):
     Python itself reads as it starts (PYTHONHASHSEED) comes too late.
 
     Raises Unreachable when no daemon answers, RuntimeError when it has no such handler, or one of another version of
-    Python, FileNotFoundError when there is no key, ValueError when `env` has a name that cannot be one, or the pickled initializer and its arguments are
-    larger than 1 MiB.
+    Python, FileNotFoundError when there is no key, ValueError when `env` has a name that cannot be one, or the pickled
+    initializer and its arguments are larger than 1 MiB.
     """
 
     def __init__(self, max_workers: Optional[int] = None, mp_context: Any = None,
@@ -97,8 +97,8 @@ class Executor(concurrent.futures.Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future":
         """Hands a call over; does not wait for the daemon. Function and arguments are pickled now; what cannot be
-        pickled becomes the future's exception. Raises RuntimeError after shutdown and while the interpreter ends, and
-        InitializerFailed."""
+        pickled becomes the future's exception. Raises RuntimeError after shutdown, while the interpreter ends, and
+        when a thread is needed and cannot be started, and InitializerFailed."""
         core, scope = self._now(), self._scope
         future = Future(core, scope)
         with scope.condition:
@@ -114,9 +114,14 @@ class Executor(concurrent.futures.Executor):
         except BaseException as error:
             future._end(None, error)
             return future
-        signed = _calls.encode(core.key, b"call", self._number, call)
-        future._call_mac = signed[:_keys.MAC_BYTES]
-        core.put(Item(scope, future, signed, self._options, None))
+        try:
+            signed = _calls.encode(core.key, b"call", self._number, call)
+            future._call_mac = signed[:_keys.MAC_BYTES]
+            core.put(Item(scope, future, signed, self._options, None))
+        except BaseException as error:  # no memory, no thread, Ctrl-C: shutdown must not wait for it
+            core.withdraw(future)
+            future._end(None, error)
+            raise
         return future
 
     def map(self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: Optional[float] = None,

@@ -120,14 +120,16 @@ class Receiver:
 
     def _begin(self, what: Union[_Stream, Line]) -> None:
         with self._lock:
-            self._incoming.append(what)
-            if self._thread is None:
+            if self._wake_read is None:
                 self._wake_read, self._wake_write = socket.socketpair()
                 self._wake_read.setblocking(False)
                 self._wake_write.setblocking(False)
                 self._selector.register(self._wake_read, selectors.EVENT_READ)
-                self._thread = threading.Thread(target=self._run, name="futured receiver", daemon=True)
-                self._thread.start()
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="futured receiver", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._incoming.append(what)
         assert self._wake_write is not None
         try:
             self._wake_write.send(b"x")
