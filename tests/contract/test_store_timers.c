@@ -144,18 +144,25 @@ END_TEST
 START_TEST(test_store_timers_wall_time_follows_the_clock)
 {
     begin(_i);
-    int64_t now = clock_wall_ms();
-    struct task_id later = submit((struct task_times){.run_at_wall_ms = now + HOUR_MS});
-    struct task_id soon = submit((struct task_times){.run_at_wall_ms = now + 400});
+    int64_t now = clock_wall_ms(), soon_ms = 400;
+    struct task_id later = submit((struct task_times){.run_at_wall_ms = now + HOUR_MS}), soon;
     struct task t;
     ck_assert_int_eq(fixture_get(&k, later, &t), 0);
     ck_assert_int_eq(t.due_wall_ms, now + HOUR_MS);
     ck_assert_int_eq(t.spec->times.run_at_wall_ms, now + HOUR_MS);
     task_release(&t);
-    step(-HOUR_MS); /* none of them is due by this clock, whatever time passes */
-    wait_state(submit((struct task_times){.delay_ms = 600}), TASK_QUEUED);
+    while (true) {
+        soon = submit((struct task_times){.run_at_wall_ms = now + soon_ms});
+        step(-HOUR_MS); /* none of them is due by this clock, whatever time passes */
+        if (clock_wall_ms() + HOUR_MS < now + soon_ms)
+            break;
+        step(HOUR_MS); /* it was due before */
+        now = clock_wall_ms();
+        soon_ms *= 2;
+    }
+    wait_state(submit((struct task_times){.delay_ms = soon_ms + 200}), TASK_QUEUED);
     expect_state(soon, TASK_SCHEDULED);
-    step(HOUR_MS + 1000);
+    step(HOUR_MS + soon_ms);
     wait_state(soon, TASK_QUEUED);
     expect_state(later, TASK_SCHEDULED);
     step(HOUR_MS);
