@@ -42,7 +42,8 @@ uint64_t descent_generation(pid_t pid);
 uint64_t descent_cpu_ms(pid_t child, uint64_t generation);
 /* Signals exactly this process, if it still is the one that was seen. */
 void descent_signal(const struct member *m, int signal);
-/* Its memory with shared pages in proportion; rss_kib when that is not known. */
+/* Its memory with shared pages in proportion, or all of it where that cannot be read; 0: it has
+ * ended. */
 uint64_t descent_pss_kib(const struct member *m);
 
 #endif
