@@ -195,6 +195,7 @@ static void make_nodes(struct boot *b)
         .catalog = handlers_catalog(b->handlers),
         .pools = scheduler_view(b->scheduler),
         .version = FUT_VERSION,
+        .labels = b->cfg.labels,
         .takes_code = b->auth != NULL,
         .on_catalog = on_catalog,
         .ctx = b,

@@ -49,6 +49,9 @@ const struct config_row config_rows[] = {
      "how long a start waits for a PostgreSQL database that cannot be reached"},
     {"FUTURED_NODE", KIND_TEXT, AT(node), "", 0, 64,
      "the name of this daemon among those that share a PostgreSQL database; the host's when empty"},
+    {"FUTURED_LABELS", KIND_LABELS, AT(labels), "", 0, TASK_NEEDS_SIZE,
+     "comma list of labels (gpu,big) that this daemon has, for tasks that need some; none when "
+     "empty"},
     {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
      "sqlite (FUTURED_DB says where, also for PostgreSQL), or memory (nothing survives a restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
@@ -293,6 +296,18 @@ static int set_collector(struct config *c, const struct config_row *r, const cha
     return set_text(c, r, value, err);
 }
 
+static int set_labels(struct config *c, const struct config_row *r, const char *value,
+                      struct fut_errbuf *err)
+{
+    struct task_needs labels;
+    if (task_needs_parse(value, &labels) != 0 || strchr(value, '\n'))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "%s is \"%.200s\": it must be a comma list of at most %d labels, each of 1 "
+                        "to %d of A-Z a-z 0-9 . _ -",
+                        r->name, value, TASK_NEEDS_MAX, TASK_LABEL_MAX);
+    return set_text(c, r, value, err);
+}
+
 static int set_user(struct config *c, const struct config_row *r, const char *value,
                     struct fut_errbuf *err)
 {
@@ -312,7 +327,7 @@ static int (*const setters[])(struct config *, const struct config_row *, const 
     [KIND_LANES] = set_lanes,         [KIND_PREFIXES] = set_http_allow,
     [KIND_NETWORKS] = set_http_allow, [KIND_USER] = set_user,
     [KIND_HOSTS] = set_origins,       [KIND_ORIGINS] = set_origins,
-    [KIND_COLLECTOR] = set_collector,
+    [KIND_COLLECTOR] = set_collector, [KIND_LABELS] = set_labels,
 };
 
 /* Tokens that systemd hands over (LoadCredential=tokens:…) when no file is named. */

@@ -19,7 +19,7 @@ struct config {
     const char *env_file;  /* its path; "" none */
     int64_t paused;        /* bit (1 << lane) set for each lane that is paused from the start */
     int64_t max_workers, max_threads;
-    const char *listen, *db, *node, *store, *handlers, *schedules;
+    const char *listen, *db, *node, *labels, *store, *handlers, *schedules;
     const char *tokens, *tls_cert, *tls_key; /* files; "" none */
     const char *callback_secret;             /* "" none */
     const char *http_prefixes, *http_networks;

@@ -23,6 +23,7 @@ enum config_kind {
     KIND_HOSTS,
     KIND_ORIGINS,
     KIND_COLLECTOR,
+    KIND_LABELS,
 };
 
 struct config_row {

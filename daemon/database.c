@@ -52,6 +52,7 @@ static int try_open(const struct database_config *c, struct store **out, struct 
             .retention_ms = c->cfg->retention_ms,
             .reserve_bytes = c->cfg->reserve_bytes,
             .node = c->cfg->node,
+            .labels = c->cfg->labels,
             .on_fenced = on_node_fenced,
             .on_lease = c->on_lease,
             .fenced_ctx = c->ctx,

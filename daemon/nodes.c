@@ -13,6 +13,7 @@
 /* Another node that lives. */
 struct peer {
     bool is_draining;
+    struct task_needs labels;
     struct handler_info *handlers; /* sorted; the texts are info's */
     size_t n;
     json_t *info;
@@ -28,6 +29,7 @@ struct peers {
 struct nodes {
     struct nodes_config cfg;
     int64_t started_wall_ms;
+    struct task_needs labels; /* of this one */
     struct mutex mu;
     const struct catalog *own; /* guarded by mu; one reference */
     struct peers *peers;       /* guarded by mu; one reference */
@@ -112,6 +114,7 @@ static void publish(const struct nodes *n, const struct catalog *c)
     buf_putc(&out, '{');
     json_out_str(&out, "version", n->cfg.version);
     json_out_time(&out, "started_at", n->started_wall_ms);
+    json_out_labels(&out, "labels", &n->labels);
     json_out_key(&out, "handlers");
     buf_putc(&out, '[');
     for (size_t i = 0; i < c->n; i++) {
@@ -191,11 +194,22 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct handler_info *)a)->name, ((const struct handler_info *)b)->name);
 }
 
+static void read_labels(const json_t *all, struct task_needs *out)
+{
+    out->n = 0;
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const char *label = json_string_value(json_array_get(all, i));
+        int rc = label && task_label_ok(label) ? task_needs_add(out, label) : 0;
+        (void)rc; /* more than this version knows of are left out */
+    }
+}
+
 static void read_peer(const struct store_node *node, struct peer *out)
 {
     *out = (struct peer){.is_draining = node->is_draining};
     out->info = node->info ? json_loads(node->info, 0, NULL) : NULL;
     const json_t *all = json_object_get(out->info, "handlers");
+    read_labels(json_object_get(out->info, "labels"), &out->labels);
     out->handlers = xcalloc(json_array_size(all) + 1, sizeof(*out->handlers));
     for (size_t i = 0; i < json_array_size(all); i++)
         out->n += read_handler(json_array_get(all, i), &out->handlers[out->n]);
@@ -315,16 +329,33 @@ static void on_nodes(void *nodes)
 
 /* ---- who could run a task -------------------------------------------------------------------- */
 
+static bool has_all(const struct task_needs *labels, const struct task_needs *needs)
+{
+    for (size_t i = 0; i < needs->n; i++) {
+        if (!task_needs_has(labels, needs->items[i]))
+            return false;
+    }
+    return true;
+}
+
+/* A daemon alone claims tasks of handlers that it has not, and fails them. */
 static enum node_fit fit(void *nodes, const struct task_spec *spec)
 {
     struct nodes *n = nodes;
+    struct task_needs needs;
     bool drains = false, runs = false;
     const struct handler_info wanted = {.name = spec->handler};
+    task_needs_read(spec->limits, &needs);
     mutex_lock(&n->mu);
-    bool is_here = catalog_find(n->own, spec->handler) != NULL;
+    bool has_handler =
+        !store_is_shared(n->cfg.store) || catalog_find(n->own, spec->handler) != NULL;
+    bool is_here = has_handler && has_all(&n->labels, &needs);
     for (size_t i = 0; i < n->peers->n; i++) {
         const struct peer *p = &n->peers->items[i];
         if (!p->n || !bsearch(&wanted, p->handlers, p->n, sizeof(wanted), by_name))
+            continue;
+        has_handler = true;
+        if (!has_all(&p->labels, &needs))
             continue;
         drains = drains || p->is_draining;
         runs = runs || !p->is_draining;
@@ -332,12 +363,27 @@ static enum node_fit fit(void *nodes, const struct task_spec *spec)
     mutex_unlock(&n->mu);
     if (is_here && !store_is_draining(n->cfg.store))
         return NODE_FIT_HERE;
-    return runs ? NODE_FIT_ELSEWHERE : is_here || drains ? NODE_FIT_DRAINING : NODE_FIT_NO_HANDLER;
+    if (runs)
+        return NODE_FIT_ELSEWHERE;
+    if (is_here || drains)
+        return NODE_FIT_DRAINING;
+    return has_handler ? NODE_FIT_NO_LABELS : NODE_FIT_NO_HANDLER;
+}
+
+static bool has_label(void *nodes, const char *label)
+{
+    struct nodes *n = nodes;
+    bool has = task_needs_has(&n->labels, label);
+    mutex_lock(&n->mu);
+    for (size_t i = 0; !has && i < n->peers->n; i++)
+        has = task_needs_has(&n->peers->items[i].labels, label);
+    mutex_unlock(&n->mu);
+    return has;
 }
 
 struct node_view nodes_view(struct nodes *n)
 {
-    return (struct node_view){.ctx = n, .fit = fit};
+    return (struct node_view){.ctx = n, .fit = fit, .has_label = has_label};
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -347,6 +393,7 @@ struct nodes *nodes_new(const struct nodes_config *cfg)
     struct nodes *n = xnew(struct nodes);
     n->cfg = *cfg;
     n->started_wall_ms = clock_wall_ms();
+    FUT_MUST(task_needs_parse(cfg->labels, &n->labels) == 0);
     mutex_init(&n->mu);
     n->own = catalog_ref(cfg->catalog);
     n->peers = read_peers(&(struct store_node_list){.n = 0});

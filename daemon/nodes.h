@@ -17,6 +17,7 @@ struct nodes_config {
     const struct catalog *catalog; /* at first; a reference is taken */
     struct pool_view pools;        /* until nodes_free */
     const char *version;           /* a literal */
+    const char *labels;            /* "gpu,big"; "": none */
     bool takes_code; /* tokens are in use, so tasks for programs of clients may come */
     /* The handlers of all nodes have changed; a reference may be taken. Any thread; must not block.
      */

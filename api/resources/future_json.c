@@ -129,7 +129,7 @@ static void write_result(struct buf *out, const struct task *t, const char *id,
 void future_json_limits(struct buf *out, const char *key, const char *text)
 {
     struct task_limits named;
-    if (!text || task_limits_read(text, &named) != 0)
+    if (!text || task_limits_read(text, &named) != 0 || !named.n)
         return;
     json_out_key(out, key);
     buf_putc(out, '[');
@@ -148,6 +148,13 @@ void future_json_limits(struct buf *out, const char *key, const char *text)
     buf_putc(out, ']');
 }
 
+static void write_needs(struct buf *out, const char *limits)
+{
+    struct task_needs needs;
+    task_needs_read(limits, &needs);
+    json_out_labels(out, "needs", &needs);
+}
+
 static void write_spec(struct buf *out, const struct task_spec *s)
 {
     char id[ID_TEXT_SIZE];
@@ -162,6 +169,8 @@ static void write_spec(struct buf *out, const struct task_spec *s)
         json_out_str(out, "parent", id);
     }
     future_json_limits(out, "limits", s->limits);
+    if (task_needs_any(s->limits))
+        write_needs(out, s->limits);
     if (s->unique)
         json_out_str(out, "unique", s->unique);
     if (s->once)

@@ -82,6 +82,24 @@ static void write_text(struct buf *out, const json_t *info, const char *key)
         json_out_str(out, key, text);
 }
 
+/* A node without any may be of a version that knows none. */
+static void write_labels(struct buf *out, const json_t *info)
+{
+    const json_t *all = json_object_get(info, "labels");
+    if (!all)
+        return;
+    json_out_key(out, "labels");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const char *label = json_string_value(json_array_get(all, i));
+        if (!label)
+            continue;
+        json_out_comma(out);
+        json_out_text(out, label, strlen(label));
+    }
+    buf_putc(out, ']');
+}
+
 static void write_handlers(struct buf *out, const json_t *info)
 {
     const json_t *all = json_object_get(info, "handlers");
@@ -117,6 +135,7 @@ static void write_node(struct buf *out, const struct store_node *n)
         json_out_key(out, "load_average");
         buf_printf(out, "%.2f", json_number_value(average));
     }
+    write_labels(out, info);
     write_handlers(out, info);
     buf_putc(out, '}');
     json_decref(info);

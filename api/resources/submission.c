@@ -337,6 +337,25 @@ static int set_limits(void *to, const struct json_in_field *f, const json_t *v, 
     return 0;
 }
 
+static int set_needs(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    struct reading *d = to;
+    struct task_needs needs;
+    int rc = submission_task_needs(v, &needs);
+    if (rc == 0) {
+        d->s->needs = v;
+        return 0;
+    }
+    problem_set(p, PROBLEM_INVALID_VALUE,
+                rc == FUT_ERR_FULL ? "\"needs\" may name %d labels."
+                                   : "\"needs\" must be labels of nodes, each of 1 to %d of A-Z a-z"
+                                     " 0-9 . _ -",
+                rc == FUT_ERR_FULL ? TASK_NEEDS_MAX : TASK_LABEL_MAX);
+    problem_set_field(p, f->name);
+    p->limit = rc == FUT_ERR_FULL ? TASK_NEEDS_MAX : TASK_LABEL_MAX;
+    return FUT_ERR_INVAL;
+}
+
 static int set_session(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
 {
     struct reading *d = to;
@@ -374,6 +393,9 @@ static const struct json_in_field fields[] = {
     {"fair_key", "a string of 1 to 128 bytes", JSON_IN_STRING, true, IN_ALL, set_fair_key},
     {"limits", "an array of at most 4 limits", JSON_IN_ARRAY, true,
      IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_limits},
+    {"needs", "an array of at most 8 labels", JSON_IN_ARRAY, true,
+     IN_TASK | IN_MEMBER | IN_THEN | IN_SHARED, set_needs},
+    {"needs", "a comma list of at most 8 labels", JSON_IN_STRING, true, IN_QUERY, set_needs},
     {"unique", "a string of 1 to 255 bytes", JSON_IN_STRING, true,
      IN_TASK | IN_MEMBER | IN_THEN | IN_PROMISE, set_unique},
     {"callback", "an object with \"url\"", JSON_IN_OBJECT, true,

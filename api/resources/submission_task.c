@@ -57,12 +57,39 @@ int submission_task_limits(const struct submission *s, const struct handler_info
     return 0;
 }
 
+int submission_task_needs(const json_t *needs, struct task_needs *out)
+{
+    const char *list = json_string_value(needs);
+    if (list)
+        return task_needs_parse(list, out);
+    out->n = 0;
+    for (size_t i = 0; i < json_array_size(needs); i++) {
+        const json_t *v = json_array_get(needs, i);
+        const char *label = json_string_value(v);
+        if (!label || strlen(label) != json_string_length(v) || !task_label_ok(label))
+            return FUT_ERR_INVAL;
+        if (task_needs_add(out, label) == FUT_ERR_FULL)
+            return FUT_ERR_FULL;
+    }
+    return 0;
+}
+
+/* Returns the length of the text. */
+static size_t write_needs(const struct submission *s, char out[TASK_NEEDS_SIZE])
+{
+    struct task_needs needs;
+    if (!s->needs)
+        return 0;
+    FUT_MUST(submission_task_needs(s->needs, &needs) == 0);
+    return task_needs_write(&needs, out);
+}
+
 void submission_task_make(const struct submission *s, const struct handler_info *h,
                           const struct submission_frame *frame, struct task *out,
                           struct task *out_callback)
 {
     struct task_id callback = s->callback_url ? id_new() : (struct task_id){0};
-    char limits[TASK_LIMITS_SIZE];
+    char limits[TASK_LIMITS_TEXT_SIZE];
     *out_callback = (struct task){0};
     if (s->callback_url)
         callback_task_make(out_callback, callback, frame->id, s->callback_url, frame->traceparent);
@@ -73,7 +100,7 @@ void submission_task_make(const struct submission *s, const struct handler_info 
     add_host_limit(&named, s, frame->store);
     if (frame->session_limit)
         FUT_MUST(task_limits_add(&named, frame->session_limit, "") != FUT_ERR_FULL);
-    task_limits_write(&named, limits);
+    task_limits_write(&named, limits + write_needs(s, limits));
     int64_t due_wall_ms =
         s->times.delay_ms ? frame->created_wall_ms + s->times.delay_ms : s->times.run_at_wall_ms;
     bool is_due = due_wall_ms <= frame->created_wall_ms;
@@ -106,6 +133,6 @@ void submission_task_make(const struct submission *s, const struct handler_info 
         .fair_key = s->fair_key,
         .priority = s->priority,
         .traceparent = frame->traceparent,
-        .limits = named.n ? limits : NULL,
+        .limits = *limits ? limits : NULL,
     });
 }

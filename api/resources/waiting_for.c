@@ -87,7 +87,7 @@ static bool is_draining(const struct task *t, const struct waiting_scene *s)
 /* A daemon alone fails a task whose handler it does not have. */
 static enum node_fit fit_of(const struct task *t, const struct waiting_scene *s)
 {
-    if (store_is_shared(s->store) && s->nodes->fit)
+    if ((store_is_shared(s->store) || task_needs_any(t->spec->limits)) && s->nodes->fit)
         return s->nodes->fit(s->nodes->ctx, t->spec);
     return store_is_draining(s->store) ? NODE_FIT_DRAINING : NODE_FIT_HERE;
 }
@@ -95,6 +95,11 @@ static enum node_fit fit_of(const struct task *t, const struct waiting_scene *s)
 static bool has_no_handler(const struct task *t, const struct waiting_scene *s)
 {
     return fit_of(t, s) == NODE_FIT_NO_HANDLER;
+}
+
+static bool has_no_labels(const struct task *t, const struct waiting_scene *s)
+{
+    return fit_of(t, s) == NODE_FIT_NO_LABELS;
 }
 
 static bool is_drained(const struct task *t, const struct waiting_scene *s)
@@ -111,6 +116,17 @@ static void write_handler(struct buf *out, const struct task *t, const struct wa
 {
     (void)s;
     json_out_str(out, "handler", t->spec->handler);
+}
+
+static void write_labels(struct buf *out, const struct task *t, const struct waiting_scene *s)
+{
+    struct task_needs needs, missing = {.n = 0};
+    task_needs_read(t->spec->limits, &needs);
+    for (size_t i = 0; i < needs.n; i++) {
+        if (!s->nodes->has_label(s->nodes->ctx, needs.items[i]))
+            FUT_MUST(task_needs_add(&missing, needs.items[i]) == 0);
+    }
+    json_out_labels(out, "missing", &missing);
 }
 
 static bool has_no_pool(const struct task *t, const struct waiting_scene *s)
@@ -400,6 +416,8 @@ static const struct reason reasons[] = {
      write_nothing},
     {"no_node_for_handler", "No node that lives has its handler; it waits for one.", has_no_handler,
      write_handler},
+    {"no_node_for_needs", "No node that lives has its handler and all labels that it needs.",
+     has_no_labels, write_labels},
     {"node_draining", "The nodes that could start it are drained, until they are told to go on.",
      is_drained, write_lane},
     {"no_pool", "This daemon has no pool for its lane.", has_no_pool, write_nothing},

@@ -139,3 +139,14 @@ void json_out_time(struct buf *b, const char *key, int64_t wall_ms)
     buf_puts(b, text);
     buf_putc(b, '"');
 }
+
+void json_out_labels(struct buf *out, const char *key, const struct task_needs *labels)
+{
+    json_out_key(out, key);
+    buf_putc(out, '[');
+    for (size_t i = 0; i < labels->n; i++) {
+        json_out_comma(out);
+        json_out_text(out, labels->items[i], strlen(labels->items[i]));
+    }
+    buf_putc(out, ']');
+}

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "core/task_limits.h"
 
 /* A comma, unless an object, array or the whole text begins here. */
 void json_out_comma(struct buf *b);
@@ -29,5 +30,7 @@ void json_out_bool(struct buf *b, const char *key, bool value);
 void json_out_seconds(struct buf *b, const char *key, int64_t ms);
 /* RFC 3339 in UTC with milliseconds; null when wall_ms is 0. */
 void json_out_time(struct buf *b, const char *key, int64_t wall_ms);
+/* A member with labels of nodes as an array. */
+void json_out_labels(struct buf *out, const char *key, const struct task_needs *labels);
 
 #endif

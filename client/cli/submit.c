@@ -15,7 +15,7 @@
 #include "core/mem.h"
 
 /* Values of the options; one command runs per process. */
-static const char *type, *lane, *queue, *priority, *fair_key, *timeout, *retries, *unique, *key,
+static const char *type, *lane, *queue, *priority, *fair_key, *timeout, *retries, *unique, *key, *needs,
     *wait_time, *out_dir;
 static bool wait_for_end, in_order;
 
@@ -28,6 +28,8 @@ static bool wait_for_end, in_order;
     {"queue", 'q', "QUEUE", "the named queue in which it waits (default)", &queue, NULL}, \
     {"priority", 'p', "N", "from -100 to 100, higher first within its queue (0)", &priority, NULL}, \
     {"fair-key", 0, "KEY", "whose turns within the queue it takes", &fair_key, NULL}, \
+    {"needs", 0, "LABELS", "labels that the daemon which runs it must have, such as gpu,big", &needs, \
+     NULL}, \
     {"timeout", 0, "SECONDS", "longest run of one attempt", &timeout, NULL}, \
     {"retries", 'r', "N", "attempts after failures that are tried again", &retries, NULL}
 /* clang-format on */
@@ -87,6 +89,7 @@ static json_t *submit(struct cli *c, const char *handler, const struct input *in
     add_parameter(c, &path, "queue", queue);
     add_parameter(c, &path, "priority", priority);
     add_parameter(c, &path, "fair_key", fair_key);
+    add_parameter(c, &path, "needs", needs);
     add_parameter(c, &path, "timeout", timeout);
     add_parameter(c, &path, "retries", retries);
     add_parameter(c, &path, "unique", unique);

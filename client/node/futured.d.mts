@@ -52,6 +52,7 @@ export interface TaskOptions {
   queue?: string;
   priority?: number;
   fair_key?: string;
+  needs?: string[];
   limits?: (string | { name: string; key: string })[];
   after?: unknown[];
   unique?: string;

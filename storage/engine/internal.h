@@ -146,6 +146,7 @@ struct store {
     struct store_op probe_op;
 
     char *node_name;
+    struct task_needs labels; /* of this daemon; constant */
     struct backend_self self; /* what this node says of itself */
 
     pthread_t writer_thread, reader_threads[STORE_READERS_MAX];

@@ -50,6 +50,8 @@ static void fill(const struct limit_set *l, struct limit_key *k)
 
 uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want)
 {
+    if (k->is_elsewhere)
+        return 0;
     if (!k->limit)
         return want;
     if (k->closed_until_up_ms > l->now_up_ms)
@@ -88,7 +90,7 @@ bool limit_set_update(struct limit_set *l, struct limit_key *k)
         heap_put(&l->timers, &k->timer, at);
     else if (limit_set_is_needed(k))
         heap_remove(&l->timers, &k->timer);
-    if (!k->is_open || !was_open)
+    if ((!k->is_open || !was_open) && !k->is_elsewhere)
         limit_view_key(l, k, at);
     return was_open != k->is_open;
 }
@@ -139,7 +141,8 @@ struct limit_key *limit_set_get(struct limit_set *l, const char *name, const cha
     memcpy(k->name, name, strlen(name) + 1);
     memcpy(k->key, key, strlen(key) + 1);
     list_init(&k->nodes);
-    k->is_open = true;
+    k->is_elsewhere = strcmp(name, LIMIT_SET_LABELS) == 0 && !task_needs_has(&l->labels, key);
+    k->is_open = !k->is_elsewhere;
     map_put(&l->keys, &k->by_name, limit_set_hash(name, key));
     attach(l, k, limit_set_find(l, name));
     fill(l, k);
@@ -153,7 +156,7 @@ static void free_key(struct limit_set *l, struct limit_key *k)
     heap_remove(&l->timers, &k->timer);
     if (list_is_linked(&k->dirty))
         list_remove(&l->dirty, &k->dirty);
-    if (!k->is_open) {
+    if (!k->is_open && !k->is_elsewhere) {
         k->is_open = true;
         limit_view_key(l, k, 0);
     }

@@ -22,6 +22,8 @@ struct store;
 
 /* The name under which queues have their own limits, by key; nobody else can have it. */
 #define LIMIT_SET_QUEUES "(queue)"
+/* Likewise of labels that tasks need: a key is closed where this daemon has not the label. */
+#define LIMIT_SET_LABELS "(label)"
 
 /* One that is defined. */
 struct limit {
@@ -49,6 +51,7 @@ struct limit_key {
         int64_t tokens_up_ms, closed_until_up_ms;
     } before; /* while dirty: before this transaction */
     bool is_open, is_stored;
+    bool is_elsewhere; /* a label that this daemon has not */
     char name[TASK_LIMIT_NAME_MAX + 1], key[TASK_LIMIT_KEY_MAX + 1];
 };
 
@@ -76,6 +79,7 @@ struct limit_set {
     int64_t now_up_ms;            /* of this transaction */
     struct limit_change *changes; /* of definitions, in this transaction */
     size_t n_changes;
+    struct task_needs labels; /* that this daemon has */
     struct limit_view view;
 };
 

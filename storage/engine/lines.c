@@ -199,22 +199,31 @@ static void let_node_go(struct lines *l, struct line_node *node)
     }
 }
 
-/* The node of a task's limits under the group; NULL: too many keys are in use. */
+/* The node of these under the parent; NULL: too many keys are in use, and the parent is let go. */
+static struct line_node *step_down(struct lines *l, struct line_node *parent, const char *name,
+                                   const char *key)
+{
+    struct limit_key *k = limit_set_get(l->limits, name, key);
+    if (k)
+        return get_node(l, parent, k);
+    parent->refs++;
+    let_node_go(l, parent);
+    return NULL;
+}
+
+/* The node of a task's labels and limits under the group; NULL: too many keys are in use. */
 static struct line_node *descend(struct lines *l, struct line_group *g, const char *limits)
 {
     struct task_limits named;
+    struct task_needs needs;
     struct line_node *node = &g->root;
     if (!*limits || task_limits_read(limits, &named) != 0)
         return node;
-    for (size_t i = 0; i < named.n; i++) {
-        struct limit_key *k = limit_set_get(l->limits, named.items[i].name, named.items[i].key);
-        if (!k) {
-            node->refs++;
-            let_node_go(l, node);
-            return NULL;
-        }
-        node = get_node(l, node, k);
-    }
+    task_needs_read(limits, &needs);
+    for (size_t i = 0; node && i < needs.n; i++)
+        node = step_down(l, node, LIMIT_SET_LABELS, needs.items[i]);
+    for (size_t i = 0; node && i < named.n; i++)
+        node = step_down(l, node, named.items[i].name, named.items[i].key);
     return node;
 }
 

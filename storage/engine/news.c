@@ -299,7 +299,7 @@ static void hear_numbers(struct hearing *h, struct reading *r)
 static void hear_line(struct hearing *h, struct reading *r)
 {
     char queue[TASK_QUEUE_MAX + 1], handler[TASK_HANDLER_MAX + 1], key[TASK_FAIR_KEY_MAX + 1];
-    char limits[TASK_LIMITS_SIZE];
+    char limits[TASK_LIMITS_TEXT_SIZE];
     int64_t number = get_int(r);
     enum lane lane = (enum lane)get_number(r);
     get_text(r, queue, sizeof(queue));

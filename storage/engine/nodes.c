@@ -15,6 +15,8 @@ void nodes_init(struct store *s, const struct store_config *cfg)
 {
     mutex_init(&s->self.mu);
     s->node_name = xstrdup(cfg->node);
+    if (task_needs_parse(cfg->labels ? cfg->labels : "", &s->labels) != 0)
+        s->labels.n = 0;
 }
 
 void nodes_release(struct store *s)

@@ -23,6 +23,7 @@ void writer_init(struct store *s, const struct backend_totals *totals)
         list_init(&w->parked[l]);
     }
     limit_set_init(&w->limits);
+    w->limits.labels = s->labels;
     lines_init(&w->lines);
     w->lines.limits = &w->limits;
     pauses_init(&w->pauses);

@@ -207,6 +207,67 @@ START_TEST(test_store_node_pauses_what_it_has_not)
 }
 END_TEST
 
+static void submit_needing(const char *handler, const char *limits)
+{
+    struct task t = fixture_task(LANE_IO, handler, "x");
+    struct task_spec spec = *t.spec;
+    spec.limits = limits;
+    fixture_respec(&t, &spec);
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), 0);
+    task_release(&t);
+}
+
+/* What needs labels that it has not stays, in whatever queue position, and keeps nobody waiting. */
+START_TEST(test_store_node_leaves_what_needs_other_labels)
+{
+    begin(_i);
+    k.cfg.labels = "big,gpu";
+    fixture_reopen(&k);
+    submit_needing("a", "@tpu\n");
+    submit_needing("b", "@gpu,tpu\n");
+    submit_needing("c", "@gpu\n");
+    submit_needing("d", "@big,gpu\n");
+    submit_needing("a", NULL);
+    expect_claim("c");
+    expect_claim("d");
+    expect_claim("a");
+    expect_claim(NULL);
+    submit_needing("a", "@gpu\n"); /* beside the one that stays */
+    expect_claim("a");
+    expect_claim(NULL);
+    fixture_close(&k);
+}
+END_TEST
+
+/* Labels are no limits: nothing lists them, and limits hold beside them. */
+START_TEST(test_store_node_counts_limits_beside_labels)
+{
+    struct task t[2];
+    struct store_limit few = {
+        .name = "few", .max_running = 1, .rate_per_ms = 1000, .rate_burst = 1};
+    struct store_limit_list all = {.name = NULL};
+    begin(_i);
+    k.cfg.labels = "gpu";
+    fixture_reopen(&k);
+    ck_assert_int_eq(fixture_limit_put(&k, &few), 0);
+    submit_needing("a", "@tpu\nfew");
+    submit_needing("a", "@gpu\nfew");
+    submit_needing("a", "@gpu\nfew");
+    ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 2, t), 1);
+    ck_assert_str_eq(t[0].spec->limits, "@gpu\nfew");
+    expect_claim(NULL);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_limit_list, &all.op), 0);
+    ck_assert_uint_eq(all.n, 1);
+    ck_assert_uint_eq(all.limits[0].running, 1);
+    free(all.limits);
+    ck_assert_int_eq(fixture_succeed(&k, &t[0], "1"), 0);
+    task_release(&t[0]);
+    expect_claim("a");
+    expect_claim(NULL);
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_store_node_says_what_it_is,
@@ -214,6 +275,8 @@ int main(void)
                                   test_store_node_goes_on_with_parked_claims,
                                   test_store_node_claims_after_a_start,
                                   test_store_node_leaves_what_others_have,
-                                  test_store_node_pauses_what_it_has_not};
+                                  test_store_node_pauses_what_it_has_not,
+                                  test_store_node_leaves_what_needs_other_labels,
+                                  test_store_node_counts_limits_beside_labels};
     return fixture_run_on_all("store contract: nodes", tests, FUT_COUNT(tests));
 }

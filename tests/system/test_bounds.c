@@ -33,6 +33,8 @@ static const struct {
     {"POST", "/v1/tasks",
      "{\"handler\":\"echo\",\"limits\":[{\"name\":\"tenant\",\"key\":\"NAME\"}]}", "limits[0]", 64,
      422},
+    {"POST", "/v1/tasks", "{\"handler\":\"echo\",\"needs\":[\"NAME\"]}", "needs", 64, 422},
+    {"POST", "/v1/tasks/echo?needs=NAME", "1", NULL, 64, 400},
     {"POST", "/v1/batches", "{\"tasks\":[{\"name\":\"NAME\",\"handler\":\"echo\"}]}", "name", 64,
      422},
 };

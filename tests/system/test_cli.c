@@ -137,6 +137,9 @@ static const struct {
      "1 >id; future get $(cat id) | grep -c node_draining; future nodes resume $n; future wait "
      "$(cat id); [ $(future nodes | cut -f2) = running ]",
      0, "drained\n1\n", NULL},
+    {"future submit echo 1 --needs big,gpu >id; future get $(cat id) | grep -c no_node_for_needs; "
+     "future cancel $(cat id) >/dev/null",
+     0, "1\n", NULL},
     {"future nodes drain nobody", 5, NULL, "No live node is called"},
     {"future nodes nobody", 2, NULL, "nothing that this command does"},
     {"future pause io -w 1", 2, NULL, "--wait is for queues and handlers"},

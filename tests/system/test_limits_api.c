@@ -364,6 +364,8 @@ static const struct {
     {"a", "{\"max_running\":1,\"per_key\":1}", "wrong_type", "per_key", 422},
     {"a", "{\"max_running\":1,\"colour\":1}", "unknown_field", "colour", 422},
     {"a%20b", "{\"max_running\":1}", "invalid_path", "", 400},
+    {"%28label%29", "{\"max_running\":1}", "invalid_path", "", 400}, /* the store's own word */
+    {"%40gpu", "{\"max_running\":1}", "invalid_path", "", 400},
 };
 
 static const struct {
@@ -379,6 +381,35 @@ static const struct {
     {"[\"a\",\"b\",\"c\",\"d\",\"e\"]", "invalid_value", "limits"},
     {"\"plain\"", "wrong_type", "limits"},
 };
+
+static const struct {
+    const char *needs, *code;
+    int limit;
+} refused_needs[] = {
+    {"\"gpu\"", "wrong_type", 0},
+    {"[7]", "invalid_value", 64},
+    {"[\"\"]", "invalid_value", 64},
+    {"[\"a,b\"]", "invalid_value", 64},
+    {"[\"a\\nb\"]", "invalid_value", 64},
+    {"[\"a\\u0000b\"]", "invalid_value", 64},
+    {"[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]", "invalid_value", 8},
+};
+
+START_TEST(test_limits_refuse_bad_needs)
+{
+    struct daemon *d = start();
+    for (size_t i = 0; i < FUT_COUNT(refused_needs); i++) {
+        char *body = text_printf("{\"handler\":\"echo\",\"needs\":%s}", refused_needs[i].needs);
+        struct http_reply r = api_post(daemon_url(d), "/v1/tasks", body);
+        check_problem(&r, body, 422, refused_needs[i].code, "needs");
+        if (refused_needs[i].limit)
+            ck_assert_int_eq(api_int(r.json, "limit"), refused_needs[i].limit);
+        http_reply_release(&r);
+        free(body);
+    }
+    daemon_end(&d);
+}
+END_TEST
 
 START_TEST(test_limits_refuse_bad_input)
 {
@@ -444,5 +475,6 @@ int main(void)
     tcase_add_test(tc, test_limits_name_a_wrong_fail_on);
     tcase_add_test(tc, test_limits_count_what_was_cancelled_until_it_has_ended);
     tcase_add_test(tc, test_limits_refuse_bad_input);
+    tcase_add_test(tc, test_limits_refuse_bad_needs);
     return suite_run_cases("limits over HTTP", tc, NULL);
 }

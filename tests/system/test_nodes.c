@@ -306,6 +306,50 @@ START_TEST(test_nodes_have_handlers_of_their_own)
 }
 END_TEST
 
+static void submit_needing(int asked, const char *needs, const char *task, char id[ID_TEXT_SIZE])
+{
+    char *json = text_printf("%.*s,\"needs\":%s}", (int)strlen(task) - 1, task, needs);
+    api_submit(url_of(asked), json, id);
+    free(json);
+}
+
+/* Tasks run where all labels are that they need; without such a node they wait, and say why. */
+START_TEST(test_nodes_have_labels)
+{
+    char id[ID_TEXT_SIZE], other[ID_TEXT_SIZE];
+    static const char *const labels[NODES] = {"FUTURED_LABELS=", "FUTURED_LABELS=gpu,big",
+                                              "FUTURED_LABELS=gpu"};
+    for (int i = 1; i < NODES; i++) {
+        daemon_stop(nodes[i]);
+        daemon_set(nodes[i], labels[i]);
+        daemon_start(nodes[i]);
+    }
+    for (int i = 0; i < NODES; i++) {
+        submit_needing(i, "[\"big\",\"gpu\"]", SLOW, id);
+        api_wait_state(url_of(0), id, "running");
+        ck_assert_int_eq(runs_on(id), 1);
+        ck_assert_int_eq(api_cancel(url_of(0), id), 200);
+        api_expect_end(url_of(0), id, "cancelled", "cancelled");
+    }
+    daemon_kill(nodes[1]);
+    submit_needing(0, "[\"gpu\",\"big\"]", TASK, id);
+    json_t *f = api_wait_text(url_of(2), id, "waiting_for.code", "no_node_for_needs");
+    const json_t *missing = json_object_get(json_object_get(f, "waiting_for"), "missing");
+    ck_assert_uint_eq(json_array_size(missing), 1);
+    ck_assert_str_eq(json_string_value(json_array_get(missing, 0)), "big");
+    ck_assert_uint_eq(json_array_size(json_object_get(f, "needs")), 2);
+    json_decref(f);
+    for (int i = 0; i < 4; i++) {
+        submit_needing(0, i % 2 ? "[]" : "[\"gpu\"]", TASK, other);
+        api_expect_end(url_of(0), other, "succeeded", "");
+    }
+    daemon_start(nodes[1]);
+    api_expect_end(url_of(0), id, "succeeded", "");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
@@ -315,5 +359,6 @@ int main(void)
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
     tcase_add_test(t, test_nodes_drain);
     tcase_add_test(t, test_nodes_have_handlers_of_their_own);
+    tcase_add_test(t, test_nodes_have_labels);
     return suite_run_cases("nodes", t, NULL);
 }

@@ -108,6 +108,35 @@ START_TEST(test_task_limits_names_and_keys)
 }
 END_TEST
 
+START_TEST(test_task_limits_stand_behind_labels)
+{
+    struct task_needs needs = {.n = 0}, again;
+    struct task_limits l = {.n = 0};
+    char text[TASK_LIMITS_TEXT_SIZE];
+    ck_assert_uint_eq(task_needs_write(&needs, text), 0);
+    ck_assert(!task_needs_any(text) && !task_needs_any(NULL));
+    ck_assert_int_eq(task_needs_parse("gpu,big,gpu", &needs), 0);
+    ck_assert_int_eq(task_limits_add(&l, "few", ""), 0);
+    task_limits_write(&l, text + task_needs_write(&needs, text));
+    ck_assert_str_eq(text, "@big,gpu\nfew");
+    ck_assert(task_needs_any(text));
+    task_needs_read(text, &again);
+    ck_assert_uint_eq(again.n, 2);
+    ck_assert(task_needs_has(&again, "gpu") && !task_needs_has(&again, "few"));
+    ck_assert_int_eq(task_limits_read(text, &l), 0);
+    ck_assert_uint_eq(l.n, 1);
+    ck_assert_int_eq(task_limits_read("@gpu\n", &l), 0);
+    ck_assert_uint_eq(l.n, 0);
+    ck_assert_int_eq(task_needs_parse("", &needs), 0);
+    ck_assert_uint_eq(needs.n, 0);
+    ck_assert_int_eq(task_needs_parse("gpu,", &needs), FUT_ERR_INVAL);
+    ck_assert_int_eq(task_needs_parse(",gpu", &needs), FUT_ERR_INVAL);
+    ck_assert_int_eq(task_needs_parse("g pu", &needs), FUT_ERR_INVAL);
+    ck_assert_int_eq(task_needs_parse("1,2,3,4,5,6,7,8", &needs), 0);
+    ck_assert_int_eq(task_needs_parse("1,2,3,4,5,6,7,8,9", &needs), FUT_ERR_FULL);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("all");
@@ -118,5 +147,6 @@ int main(void)
     tcase_add_test(tc, test_task_limits_are_few_and_different);
     tcase_add_loop_test(tc, test_task_limits_refuse_other_texts, 0, (int)FUT_COUNT(wrong));
     tcase_add_test(tc, test_task_limits_names_and_keys);
+    tcase_add_test(tc, test_task_limits_stand_behind_labels);
     return suite_run_cases("task limits", tc, NULL);
 }
