@@ -8,8 +8,8 @@
 /* Who could start a task; the first that holds. */
 enum node_fit {
     NODE_FIT_HERE,
-    NODE_FIT_ELSEWHERE, /* another node that lives and does not drain */
-    NODE_FIT_DRAINING,  /* only nodes that drain */
+    NODE_FIT_ELSEWHERE,  /* another node that lives and does not drain */
+    NODE_FIT_DRAINING,   /* only nodes that drain */
     NODE_FIT_NO_HANDLER, /* no node that lives has its handler */
     NODE_FIT_NO_LABELS   /* of those that have it none has all labels that it needs */
 };

@@ -122,7 +122,8 @@ int task_limits_read(const char *text, struct task_limits *out)
 
 bool task_label_ok(const char *label)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t n = strlen(label);
     return n >= 1 && n <= TASK_LABEL_MAX && strspn(label, allowed) == n;
 }
@@ -185,8 +186,8 @@ size_t task_needs_write(const struct task_needs *l, char out[TASK_NEEDS_SIZE])
     size_t len = 0;
     out[0] = '\0';
     for (size_t i = 0; i < l->n; i++)
-        len += (size_t)snprintf(out + len, TASK_NEEDS_SIZE - len, "%s%s", i ? "," : "@",
-                                l->items[i]);
+        len +=
+            (size_t)snprintf(out + len, TASK_NEEDS_SIZE - len, "%s%s", i ? "," : "@", l->items[i]);
     if (l->n)
         len += (size_t)snprintf(out + len, TASK_NEEDS_SIZE - len, "\n");
     return len;

@@ -65,7 +65,8 @@ size_t task_needs_write(const struct task_needs *l, char out[TASK_NEEDS_SIZE]);
 /* Adds one where it belongs; key "": none. 0; FUT_ERR_FULL: there are TASK_LIMITS_MAX;
  * FUT_ERR_EXISTS: the name is there already. Both texts are ok. */
 FUT_MUST_CHECK int task_limits_add(struct task_limits *l, const char *name, const char *key);
-/* Writes the limits of the text, at most TASK_LIMITS_SIZE bytes with its NUL; "" when there are none. */
+/* Writes the limits of the text, at most TASK_LIMITS_SIZE bytes with its NUL; "" when there are
+ * none. */
 void task_limits_write(const struct task_limits *l, char out[TASK_LIMITS_SIZE]);
 /* The limits alone. 0, or FUT_ERR_INVAL when the text is none that task_limits_write made, behind
  * task_needs_write's; *out undefined. */

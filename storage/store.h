@@ -41,7 +41,8 @@ struct store_config {
                          for so long since their end (a batch: its last one's); 0: never */
     int64_t reserve_bytes; /* disk space held back for the results of running tasks; 0: none */
     const char *node; /* the name of this node, where several share a database; NULL: the host's */
-    const char *labels; /* "gpu,big": what tasks may need of the daemon that claims them; NULL: none */
+    const char
+        *labels; /* "gpu,big": what tasks may need of the daemon that claims them; NULL: none */
     void (*on_fenced)(void *ctx); /* told by a thread of the store's when other nodes may take its
                                      tasks: its attempts must end at once; NULL */
     void (*on_lease)(void *ctx, int64_t until_mono_ms); /* told by such a thread each second: unless

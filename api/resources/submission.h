@@ -49,9 +49,9 @@ struct submission {
     const char *callback_url; /* or NULL */
     struct task_limits limits;
     const struct json_t *needs; /* labels of nodes: an array, or a list as text; NULL: none */
-    struct task_id session; /* hi 0: none */
-    struct json_t *root;    /* owned; NULL none */
-    struct buf decoded;     /* owned: an input that was written with escapes, or in base64 */
+    struct task_id session;     /* hi 0: none */
+    struct json_t *root;        /* owned; NULL none */
+    struct buf decoded;         /* owned: an input that was written with escapes, or in base64 */
 };
 
 /* Value of the query parameter `name`, or NULL; lives as long as the submission. */
@@ -127,8 +127,8 @@ FUT_MUST_CHECK int submission_check_refs(struct submission *s, struct problem *p
 FUT_MUST_CHECK int submission_task_limits(const struct submission *s, const struct handler_info *h,
                                           struct store *store, struct task_limits *out,
                                           size_t *out_refused);
-/* The labels that the task needs. 0; FUT_ERR_INVAL: that is none of them; FUT_ERR_FULL: they are too
- * many. *out is undefined then. */
+/* The labels that the task needs. 0; FUT_ERR_INVAL: that is none of them; FUT_ERR_FULL: they are
+ * too many. *out is undefined then. */
 FUT_MUST_CHECK int submission_task_needs(const struct json_t *needs, struct task_needs *out);
 /* The member "callback" as tasks and batches have it: an object with "url". *out_url: points into
  * v; untouched on failure. */

@@ -15,8 +15,8 @@
 #include "core/mem.h"
 
 /* Values of the options; one command runs per process. */
-static const char *type, *lane, *queue, *priority, *fair_key, *timeout, *retries, *unique, *key, *needs,
-    *wait_time, *out_dir;
+static const char *type, *lane, *queue, *priority, *fair_key, *timeout, *retries, *unique, *key,
+    *needs, *wait_time, *out_dir;
 static bool wait_for_end, in_order;
 
 /* Rows for a table of options; clang-format would break them apart. */

@@ -1,4 +1,6 @@
 /* The store contract: which nodes there are, and one that is drained, which claims nothing. */
+#include <stdlib.h>
+
 #include "core/mem.h"
 #include "storage/node.h"
 #include "tests/contract/fixture.h"
@@ -258,7 +260,7 @@ START_TEST(test_store_node_counts_limits_beside_labels)
     expect_claim(NULL);
     ck_assert_int_eq(fixture_do(&k, &store_verb_limit_list, &all.op), 0);
     ck_assert_uint_eq(all.n, 1);
-    ck_assert_uint_eq(all.limits[0].running, 1);
+    ck_assert_uint_eq(all.limits[0].use.running, 1);
     free(all.limits);
     ck_assert_int_eq(fixture_succeed(&k, &t[0], "1"), 0);
     task_release(&t[0]);

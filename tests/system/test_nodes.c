@@ -350,6 +350,81 @@ START_TEST(test_nodes_have_labels)
 }
 END_TEST
 
+<<<<<<< HEAD
+=======
+static bool is_replica(void *sync_state)
+{
+    char *sql = text_printf("SELECT count(*) FROM pg_stat_replication"
+                            " WHERE state = 'streaming' AND sync_state = '%s'",
+                            (const char *)sync_state);
+    char *rows = database_sql(db, sql);
+    bool is = strcmp(rows, "1\n") == 0;
+    free(rows);
+    free(sql);
+    return is;
+}
+
+static void name_standbys(const char *names)
+{
+    char *sql = text_printf("ALTER SYSTEM SET synchronous_standby_names = '%s'", names);
+    free(database_sql(db, sql));
+    free(database_sql(db, "SELECT pg_reload_conf()"));
+    free(sql);
+}
+
+struct signs {
+    int asked, n; /* so many signs of life were seen */
+    char seen[40];
+};
+
+/* More than a start gives before its first look at replicas. */
+static bool lives_on(void *ctx)
+{
+    struct signs *s = ctx;
+    struct http_reply r = api_get(url_of(s->asked), "/v1/nodes");
+    const json_t *all = json_object_get(r.json, "nodes");
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *n = json_array_get(all, i);
+        const char *seen = api_str(n, "seen_at");
+        if (!json_is_true(json_object_get(n, "self")) || strcmp(seen, s->seen) == 0)
+            continue;
+        s->n++;
+        (void)snprintf(s->seen, sizeof(s->seen), "%s", seen);
+    }
+    http_reply_release(&r);
+    return s->n > 4;
+}
+
+/* What receives the WAL is a replica to the server. */
+START_TEST(test_nodes_warn_of_replicas_for_which_commits_do_not_wait)
+{
+    char *dir = dir_new(), *url = database_url(db, "");
+    const char *const argv[] = {
+        "/usr/bin/pg_receivewal", "--synchronous", "-D", dir, "-d", url, NULL};
+    struct program *replica = program_start(argv, NULL, NULL);
+    struct signs signs = {.asked = 1};
+    ck_assert(wait_until(is_replica, (char[]){"async"}, WAIT_LONG_MS));
+    daemon_stop(nodes[0]);
+    daemon_start(nodes[0]);
+    free(daemon_wait_log(nodes[0], "warn async_replicas replicas=1 names=pg_receivewal"));
+    name_standbys("pg_receivewal");
+    ck_assert(wait_until(is_replica, (char[]){"sync"}, WAIT_LONG_MS));
+    daemon_stop(nodes[1]);
+    daemon_start(nodes[1]);
+    ck_assert(wait_until(lives_on, &signs, WAIT_LONG_MS));
+    char *log = daemon_log(nodes[1]);
+    ck_assert_ptr_null(strstr(log, "async_replicas"));
+    name_standbys("");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+    free(log);
+    program_free(&replica);
+    dir_free(&dir);
+    free(url);
+}
+END_TEST
+
+>>>>>>> 993b01c (nodes: Labels: tests)
 int main(void)
 {
     TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
