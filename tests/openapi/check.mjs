@@ -326,6 +326,10 @@ if ((await call('getFuture', 200, { path: { id: waits.id } })).body.waiting_for?
 await call('changePool', 200, { path: { lane: 'cpu' }, body: { capacity: null, paused: false } });
 await call('changePool', 422, { path: { lane: 'cpu' }, body: { capacity: 0 } });
 await call('changePool', 404, { path: { lane: 'gpu' }, body: { paused: true } });
+const needing = (await call('submitInput', 202, { path: { handler: 'echo' }, query: { needs: 'check-1,check-2' }, body: 'x', type: 'text/plain' })).body;
+if (needing.waiting_for?.code !== 'no_node_for_needs' || needing.waiting_for.missing?.length !== 2)
+  fail('a task that needs labels does not say so');
+await call('submitTask', 422, { body: { handler: 'echo', needs: ['a b'] } });
 const here = (await call('listNodes', 200)).body.nodes.find((n) => n.self);
 const thisNode = { path: { name: here.name } };
 if ((await call('changeNode', 200, { ...thisNode, body: { draining: true } })).body.state === 'running')
