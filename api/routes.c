@@ -11,7 +11,8 @@ static const struct route rows[] = {
     {METHOD_POST, "/v1/tasks", tasks_post, SUBMITS | ATTEMPTS, " wait ", AUTH_SUBMIT, NULL,
      "submit a task given as JSON: {\"handler\": \"echo\", \"input\": \"hello\"}"},
     {METHOD_POST, "/v1/tasks/{handler}", tasks_post_handler, SUBMITS | ATTEMPTS,
-     " wait lane timeout delay run_at expires_in deadline retries queue priority fair_key needs once "
+     " wait lane timeout delay run_at expires_in deadline retries queue priority fair_key needs "
+     "once "
      "session ",
      AUTH_SUBMIT, NULL, "submit a task whose input is the body"},
     {METHOD_GET, "/v1/futures", listing_get, 0,

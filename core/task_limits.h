@@ -1,7 +1,6 @@
 /* task_limits: which limits a task names, as one text: an entry a line, "github" or "tenant=42",
- * those without a key first, each kind by name. Before them stands a line with the labels of nodes
- * that the task needs, if it needs some: "@big,gpu". Two tasks that name the same have the same
- * text. Pure; any thread; nothing blocks. */
+ * those without a key first, each kind by name; before them the line of task_needs, if any. Two
+ * tasks that name the same have the same text. Pure; any thread; nothing blocks. */
 #ifndef FUT_CORE_TASK_LIMITS_H
 #define FUT_CORE_TASK_LIMITS_H
 
@@ -10,16 +9,14 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/task_needs.h"
 
 #define TASK_LIMITS_MAX 4       /* that one task names */
 #define TASK_LIMIT_NAME_MAX 64  /* bytes */
 #define TASK_LIMIT_KEY_MAX 64   /* bytes */
 #define TASK_LIMIT_HOST "host:" /* begins the names that `http` tasks take by themselves */
-#define TASK_NEEDS_MAX 8        /* labels that one task needs, or one node has */
-#define TASK_LABEL_MAX 64       /* bytes */
-#define TASK_NEEDS_SIZE (TASK_NEEDS_MAX * (TASK_LABEL_MAX + 1) + 2)
 #define TASK_LIMITS_SIZE (TASK_LIMITS_MAX * (TASK_LIMIT_NAME_MAX + TASK_LIMIT_KEY_MAX + 2) + 1)
-#define TASK_LIMITS_TEXT_SIZE (TASK_NEEDS_SIZE + TASK_LIMITS_SIZE)
+#define TASK_LIMITS_TEXT_SIZE (TASK_NEEDS_SIZE + TASK_LIMITS_SIZE) /* with the line of needs */
 
 struct task_limit {
     char name[TASK_LIMIT_NAME_MAX + 1];
@@ -39,28 +36,6 @@ bool task_limit_key_ok(const char *key);
 /* The limit of the host that a URL names: TASK_LIMIT_HOST and the host in small letters. False: the
  * URL names none that a limit can have; out is undefined then. */
 bool task_limit_of_url(const char *url, char out[TASK_LIMIT_NAME_MAX + 1]);
-
-struct task_needs {
-    char items[TASK_NEEDS_MAX][TASK_LABEL_MAX + 1]; /* sorted */
-    size_t n;
-};
-
-/* 1..TASK_LABEL_MAX of a-z A-Z 0-9 . _ - */
-bool task_label_ok(const char *label);
-/* Adds one where it belongs. 0; FUT_ERR_FULL: there are TASK_NEEDS_MAX; FUT_ERR_EXISTS: it is there
- * already. The label is ok. */
-FUT_MUST_CHECK int task_needs_add(struct task_needs *l, const char *label);
-/* A list such as "gpu,big", "" for none; one that is there twice counts once. 0; FUT_ERR_INVAL: a
- * label is not ok; FUT_ERR_FULL: more than TASK_NEEDS_MAX. */
-FUT_MUST_CHECK int task_needs_parse(const char *list, struct task_needs *out);
-/* Those in a text of task_limits, which may be NULL. */
-void task_needs_read(const char *text, struct task_needs *out);
-/* Does the text name any? NULL: no. */
-bool task_needs_any(const char *text);
-bool task_needs_has(const struct task_needs *l, const char *label);
-/* Writes the line with its newline, at most TASK_NEEDS_SIZE bytes with its NUL; "" for none.
- * Returns its length. */
-size_t task_needs_write(const struct task_needs *l, char out[TASK_NEEDS_SIZE]);
 
 /* Adds one where it belongs; key "": none. 0; FUT_ERR_FULL: there are TASK_LIMITS_MAX;
  * FUT_ERR_EXISTS: the name is there already. Both texts are ok. */

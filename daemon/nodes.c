@@ -199,7 +199,7 @@ static void read_labels(const json_t *all, struct task_needs *out)
     out->n = 0;
     for (size_t i = 0; i < json_array_size(all); i++) {
         const char *label = json_string_value(json_array_get(all, i));
-        int rc = label && task_label_ok(label) ? task_needs_add(out, label) : 0;
+        int rc = label && task_needs_label_ok(label) ? task_needs_add(out, label) : 0;
         (void)rc; /* more than this version knows of are left out */
     }
 }

@@ -1,10 +1,9 @@
-/* store: the core of all. Every task, every state change and every wake-up passes through here.
- *
+/* store: every task, every state change and every wake-up passes through here.
  * All verbs that touch data are asynchronous: the caller fills an operation, posts it, and op->done
  * runs once on a store thread after the commit (or with an error). done must not block, and must
- * not free the store. While posted, the operation and what it points to belong to the store; from
- * done on they are the caller's again. One writer thread commits everything that arrived during the
- * last commit as one transaction (synchronous=FULL): rc == 0 means that it is on disk.
+ * not free the store. While posted, the operation and what it points to belong to the store; then
+ * they are the caller's again. One writer thread commits everything that arrived during the
+ * last commit as one transaction: rc == 0 means that it is on disk.
  *
  * Posting: any thread, never blocks. It returns 0 (done will run) or, without running done,
  * FUT_ERR_FULL (too many operations waiting; never for claims and changes) or FUT_ERR_CLOSED.
@@ -41,8 +40,7 @@ struct store_config {
                          for so long since their end (a batch: its last one's); 0: never */
     int64_t reserve_bytes; /* disk space held back for the results of running tasks; 0: none */
     const char *node; /* the name of this node, where several share a database; NULL: the host's */
-    const char
-        *labels; /* "gpu,big": what tasks may need of the daemon that claims them; NULL: none */
+    const char *labels;           /* of this daemon, "gpu,big": what tasks may need; NULL: none */
     void (*on_fenced)(void *ctx); /* told by a thread of the store's when other nodes may take its
                                      tasks: its attempts must end at once; NULL */
     void (*on_lease)(void *ctx, int64_t until_mono_ms); /* told by such a thread each second: unless

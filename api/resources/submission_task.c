@@ -66,7 +66,7 @@ int submission_task_needs(const json_t *needs, struct task_needs *out)
     for (size_t i = 0; i < json_array_size(needs); i++) {
         const json_t *v = json_array_get(needs, i);
         const char *label = json_string_value(v);
-        if (!label || strlen(label) != json_string_length(v) || !task_label_ok(label))
+        if (!label || strlen(label) != json_string_length(v) || !task_needs_label_ok(label))
             return FUT_ERR_INVAL;
         if (task_needs_add(out, label) == FUT_ERR_FULL)
             return FUT_ERR_FULL;

@@ -297,3 +297,17 @@ uint64_t worker_process_rss_bytes(const struct worker_process *w)
     struct proc_stat is;
     return proc_stat_read(w->pid, &is) ? is.rss_bytes : 0;
 }
+
+enum pool_worker_state worker_process_shown_state(const struct worker_process *w)
+{
+    static const enum pool_worker_state states[] = {
+        [WORKER_STARTING] = POOL_WORKER_STARTING, [WORKER_READY] = POOL_WORKER_IDLE,
+        [WORKER_TEMPLATE] = POOL_WORKER_TEMPLATE, [WORKER_LEAVING] = POOL_WORKER_LEAVING,
+        [WORKER_DYING] = POOL_WORKER_DYING,
+    };
+    if (w->state == WORKER_READY && w->retiring)
+        return POOL_WORKER_LEAVING;
+    if (w->state == WORKER_READY && w->jobs.len)
+        return POOL_WORKER_BUSY;
+    return states[w->state];
+}

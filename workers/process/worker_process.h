@@ -6,6 +6,7 @@
 
 #include "core/attempt_token.h"
 #include "core/mem.h"
+#include "core/pool_view.h"
 #include "workers/base/sink.h"
 #include "workers/fork/children.h"
 #include "workers/handlers/exec_command.h"
@@ -176,6 +177,8 @@ FUT_MUST_CHECK int worker_process_start(struct worker_process *w, struct loop *l
                                         const struct worker_hooks *hooks, void *owner);
 /* Whether it takes a task now: ready, not retiring, and it runs fewer than it takes at once. */
 bool worker_process_has_capacity(const struct worker_process *w);
+/* What GET /v1/pools says of it. */
+enum pool_worker_state worker_process_shown_state(const struct worker_process *w);
 /* Has it no place for a task until others have ended, for which all of its own wait? */
 bool worker_process_is_blocked(const struct worker_process *w);
 /* Gives it a task; only when it has capacity. FUT_ERR_INVAL, FUT_ERR_TOO_BIG: the protocol cannot

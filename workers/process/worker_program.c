@@ -68,20 +68,6 @@ uint32_t worker_program_idle(const struct worker_program *p)
 
 /* ---- the view ---- */
 
-static enum pool_worker_state shown_state(const struct worker_process *w)
-{
-    static const enum pool_worker_state states[] = {
-        [WORKER_STARTING] = POOL_WORKER_STARTING, [WORKER_READY] = POOL_WORKER_IDLE,
-        [WORKER_TEMPLATE] = POOL_WORKER_TEMPLATE, [WORKER_LEAVING] = POOL_WORKER_LEAVING,
-        [WORKER_DYING] = POOL_WORKER_DYING,
-    };
-    if (w->state == WORKER_READY && w->retiring)
-        return POOL_WORKER_LEAVING;
-    if (w->state == WORKER_READY && w->jobs.len)
-        return POOL_WORKER_BUSY;
-    return states[w->state];
-}
-
 /* After each change of a process's state or tasks. */
 static void show(struct worker_process *w)
 {
@@ -90,7 +76,7 @@ static void show(struct worker_process *w)
     struct pool_worker row = {
         .pid = w->pid,
         .lane = worker_program_is_on_cpu(p) ? LANE_CPU : LANE_IO,
-        .state = shown_state(w),
+        .state = worker_process_shown_state(w),
         .tasks = (uint32_t)w->jobs.len,
         .tasks_done = w->tasks_done,
         .started_wall_ms = w->started_wall_ms,
