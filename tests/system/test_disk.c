@@ -336,6 +336,8 @@ START_TEST(test_disk_without_space_is_why_nothing_starts)
     struct site s = open_site("FUTURED_RESERVE=0");
     char id[ID_TEXT_SIZE];
     api_patch_pool(daemon_url(s.d), "cpu", "{\"paused\":true}");
+    free(
+        daemon_wait_log(s.d, "pool_paused")); /* else it may be claimed, and cannot be given back */
     api_submit(daemon_url(s.d), "{\"handler\":\"hold\"}", id);
     let_go(&s);
     disk_arm(s.disk, 0,
