@@ -13,7 +13,7 @@
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 
-#define TIMEOUT_MS 85000
+#define TIMEOUT_MS 170000
 
 /* Runs the tool on "before PATH after", where path counts from the build. The temporary files of
  * the workers die with the test. */
