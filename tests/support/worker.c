@@ -84,7 +84,8 @@ static bool may_say(const struct worker *w, const struct peer_message *m)
            (stores && w->hello.checkpoint);
 }
 
-/* The next message about this task; what else comes breaks the protocol. */
+/* The next message about this task, a LOG also to what the worker has printed; what else comes
+ * breaks the protocol. */
 void worker_next(struct worker *w, unsigned id, struct peer_message *m)
 {
     peer_next(w->peer, m);
@@ -94,6 +95,8 @@ void worker_next(struct worker *w, unsigned id, struct peer_message *m)
         judge_progress(m);
     else if (!may_say(w, m))
         fail("a worker does not say \"%s\"", m->line);
+    if (peer_message_is(m, "LOG"))
+        peer_add_log(w->peer, m->payload, m->n);
 }
 
 /* Skips reports. */

@@ -71,8 +71,6 @@ static void check_progress_and_log(struct worker *w)
         peer_message_key(&m, "fraction", fraction, sizeof(fraction));
         if (peer_message_is(&m, "FAIL"))
             fail("report fails: %.300s", m.payload);
-        if (peer_message_is(&m, "LOG"))
-            peer_add_log(w->peer, m.payload, m.n);
         progress |= peer_message_is(&m, "PROGRESS") && strtod(fraction, NULL) == 0.5 &&
                     strcmp(m.payload, "half of 8 bytes") == 0;
         peer_message_release(&m);
