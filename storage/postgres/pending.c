@@ -124,7 +124,7 @@ static int send_singly(struct backend *b, enum postgres_table table, const struc
                        size_t n)
 {
     struct postgres_value values[COLUMNS_MAX];
-    size_t at[COLUMNS_MAX];
+    size_t at[COLUMNS_MAX] = {0};
     int rc = 0;
     for (size_t i = 0; i < rows->n_columns; i++)
         at[i] = HEADER;

@@ -169,7 +169,7 @@ int main(int argc, char **argv)
         {"fetch", NULL, &bench.fetch, "jobs that a worker takes at once, at most"},
         {"seconds", NULL, &bench.seconds, "how long"},
     };
-    pthread_t clients[MOST_THREADS], worker;
+    pthread_t clients[MOST_THREADS] = {0}, worker;
     options_parse(argc, argv, rows, FUT_COUNT(rows));
     if (!bench.url || bench.clients < 1 || bench.clients > MOST_THREADS || bench.workers < 1 ||
         bench.fetch < 1 || bench.fetch > MOST_FETCHED)
