@@ -31,7 +31,7 @@ journal=$scratch/journal
 cat >"$scratch/square.sh" <<'END'
 read -r n
 echo "begun $n $NODE" >>"$JOURNAL"
-sleep 0.2
+perl -e 'select undef, undef, undef, 0.2' # the work
 echo "ended $n $NODE" >>"$JOURNAL"
 echo "{\"n\":$n,\"square\":$((n * n)),\"node\":\"$NODE\"}"
 END
@@ -91,9 +91,12 @@ feed $((half + 1)) "$size" &
 feeder=$!
 say
 
-until [ "$(count ended)" -ge $((size / 4)) ] && running_on c >"$scratch/interrupted" && [ -s "$scratch/interrupted" ]; do
-    sleep 0.05
-done
+# Looks again at each line of the journal.
+while read -r _; do
+    if [ "$(count ended)" -ge $((size / 4)) ] && running_on c >"$scratch/interrupted" && [ -s "$scratch/interrupted" ]; then
+        break
+    fi
+done < <(exec tail --pid=$$ -n +1 -f "$journal" 2>/dev/null)
 say "3. A death: node c is killed (kill -9) while it runs tasks and takes new ones"
 kill -9 "${pid_of[c]}"
 wait "${pid_of[c]}" 2>/dev/null || true

@@ -133,16 +133,21 @@ static void submit_medium(void)
         task_release(&tasks[i]);
 }
 
-/* Waits for n ends; whether more ran at once, for the store, than there are slots. */
+/* True: n tasks have ended. *saw is set once more ran, for the store, than there are slots. */
+static bool have_ended(uint64_t n, bool *saw)
+{
+    struct store_stats st = live_store_stats();
+    if (st.finished[TASK_SUCCEEDED] >= n)
+        return true;
+    ck_assert_uint_le(st.live[LANE_IO][TASK_RUNNING], 2 * SLOTS);
+    *saw = *saw || st.live[LANE_IO][TASK_RUNNING] > SLOTS;
+    return false;
+}
+
 static bool saw_ahead(uint64_t n)
 {
     bool saw = false;
-    struct store_stats st;
-    while ((st = live_store_stats()).finished[TASK_SUCCEEDED] < n) {
-        ck_assert_uint_le(st.live[LANE_IO][TASK_RUNNING], 2 * SLOTS);
-        saw = saw || st.live[LANE_IO][TASK_RUNNING] > SLOTS;
-        (void)poll(NULL, 0, 1);
-    }
+    wait_for(have_ended(n, &saw));
     return saw;
 }
 
