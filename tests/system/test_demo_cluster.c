@@ -37,7 +37,7 @@ static int count_processes(void)
     ck_assert_ptr_nonnull(all);
     for (struct dirent *e; (e = readdir(all)) != NULL;) {
         char *path = text_printf("/proc/%s/environ", e->d_name), bytes[65536];
-        int fd = atoi(e->d_name) > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        int fd = e->d_name[0] >= '0' && e->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         ssize_t got = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : 0;
         n += got > 0 && memmem(bytes, (size_t)got, dir, strlen(dir)) != NULL;
         fd_close(&fd);

@@ -83,12 +83,9 @@ START_TEST(test_json_members_bounds)
     ck_assert(finds_nested(JSON_TEXT_DEPTH_MAX - 1));
     ck_assert(!finds_nested(JSON_TEXT_DEPTH_MAX));
     char text[(JSON_MEMBERS_MAX + 1) * sizeof("\"a\":1,")] = "{";
-    for (int i = 0; i < JSON_MEMBERS_MAX; i++) {
-        char member[] = "\"a\":1,";
-        member[1] = (char)('a' + i);
-        strcat(text, member);
-    }
-    size_t len = strlen(text);
+    size_t len = 1;
+    for (int i = 0; i < JSON_MEMBERS_MAX; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "\"%c\":1,", 'a' + i);
     text[len - 1] = '}';
     ck_assert(json_members_find(text, len, found, &n));
     ck_assert_uint_eq(n, JSON_MEMBERS_MAX);
