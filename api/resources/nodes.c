@@ -82,35 +82,18 @@ static void write_text(struct buf *out, const json_t *info, const char *key)
         json_out_str(out, key, text);
 }
 
-/* A node without any may be of a version that knows none. */
-static void write_labels(struct buf *out, const json_t *info)
+/* What is no text is of a version that says more. */
+static void write_texts(struct buf *out, const char *key, const json_t *all, const char *member)
 {
-    const json_t *all = json_object_get(info, "labels");
-    if (!all)
-        return;
-    json_out_key(out, "labels");
+    json_out_key(out, key);
     buf_putc(out, '[');
     for (size_t i = 0; i < json_array_size(all); i++) {
-        const char *label = json_string_value(json_array_get(all, i));
-        if (!label)
+        const json_t *one = json_array_get(all, i);
+        const char *text = json_string_value(member ? json_object_get(one, member) : one);
+        if (!text)
             continue;
         json_out_comma(out);
-        json_out_text(out, label, strlen(label));
-    }
-    buf_putc(out, ']');
-}
-
-static void write_handlers(struct buf *out, const json_t *info)
-{
-    const json_t *all = json_object_get(info, "handlers");
-    json_out_key(out, "handlers");
-    buf_putc(out, '[');
-    for (size_t i = 0; i < json_array_size(all); i++) {
-        const char *name = json_string_value(json_object_get(json_array_get(all, i), "name"));
-        if (!name)
-            continue;
-        json_out_comma(out);
-        json_out_text(out, name, strlen(name));
+        json_out_text(out, text, strlen(text));
     }
     buf_putc(out, ']');
 }
@@ -120,6 +103,7 @@ static void write_node(struct buf *out, const struct store_node *n)
 {
     json_t *info = parse(n->info), *load = n->is_live ? node_load(n) : NULL;
     const json_t *average = json_object_get(load, "load_average");
+    const json_t *labels = json_object_get(info, "labels");
     json_out_comma(out);
     buf_putc(out, '{');
     json_out_str(out, "name", n->name);
@@ -135,8 +119,9 @@ static void write_node(struct buf *out, const struct store_node *n)
         json_out_key(out, "load_average");
         buf_printf(out, "%.2f", json_number_value(average));
     }
-    write_labels(out, info);
-    write_handlers(out, info);
+    if (labels) /* a version that knows none does not say so */
+        write_texts(out, "labels", labels, NULL);
+    write_texts(out, "handlers", json_object_get(info, "handlers"), "name");
     buf_putc(out, '}');
     json_decref(info);
     json_decref(load);
