@@ -29,17 +29,9 @@ static void next_event(struct request *r);
 
 static void tell_done(struct request *r, struct events *e)
 {
-    struct buf json = BUF_INIT;
-    const struct task_outcome *bytes = NULL;
-    future_json_write_view(&json,
-                           &(struct future_view){.task = &r->task,
-                                                 .reported = &r->reported,
-                                                 .fields = e->fields,
-                                                 .bytes_behind = e->out.is_framed ? &bytes : NULL});
-    event_out_write(&r->out, &e->out, "done", r->task.seq, json.data, json.len);
-    if (bytes)
-        event_out_add_bytes(&r->out, bytes->body, bytes->body_len);
-    buf_release(&json);
+    future_json_write_done(
+        &r->out, &e->out,
+        &(struct future_view){.task = &r->task, .reported = &r->reported, .fields = e->fields});
     e->sent++;
 }
 

@@ -431,6 +431,20 @@ void future_json_write_view(struct buf *out, const struct future_view *v)
     buf_putc(out, '}');
 }
 
+void future_json_write_done(struct buf *out, const struct event_out *form,
+                            const struct future_view *v)
+{
+    struct buf json = BUF_INIT;
+    struct future_view view = *v;
+    const struct task_outcome *bytes = NULL;
+    view.bytes_behind = form->is_framed ? &bytes : NULL;
+    future_json_write_view(&json, &view);
+    event_out_write(out, form, "done", v->task->seq, json.data, json.len);
+    if (bytes)
+        event_out_add_bytes(out, bytes->body, bytes->body_len);
+    buf_release(&json);
+}
+
 void future_json_write(struct buf *out, const struct task *t)
 {
     future_json_write_view(out, &(struct future_view){.task = t});

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "api/resources/waiting_for.h"
+#include "api/text/event_out.h"
 #include "core/buf.h"
 #include "core/task.h"
 #include "storage/store.h"
@@ -35,6 +36,10 @@ bool future_json_fields(const char *text, unsigned *out);
 
 /* Appends the whole object: with result or error when done. */
 void future_json_write_view(struct buf *out, const struct future_view *v);
+/* Appends the event `done` of v's task, numbered by its end, with that object; in frames its bytes
+ * stand behind the line (v->bytes_behind is not looked at). */
+void future_json_write_done(struct buf *out, const struct event_out *form,
+                            const struct future_view *v);
 /* Appends the whole object from the task alone. A result of type application/json is put inline as
  * it is: it was checked when it came. */
 void future_json_write(struct buf *out, const struct task *t);

@@ -269,16 +269,7 @@ static void drop_page(struct request *r)
 
 static void tell_done(struct request *r, struct stream *s, const struct task *t)
 {
-    struct buf json = BUF_INIT;
-    const struct task_outcome *bytes = NULL;
-    future_json_write_view(&json,
-                           &(struct future_view){.task = t,
-                                                 .fields = s->fields,
-                                                 .bytes_behind = s->out.is_framed ? &bytes : NULL});
-    event_out_write(&r->out, &s->out, "done", t->seq, json.data, json.len);
-    if (bytes)
-        event_out_add_bytes(&r->out, bytes->body, bytes->body_len);
-    buf_release(&json);
+    future_json_write_done(&r->out, &s->out, &(struct future_view){.task = t, .fields = s->fields});
     s->last = t->seq;
     s->sent++;
 }
