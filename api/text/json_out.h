@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
-#include "core/task_limits.h"
+#include "core/task_needs.h"
 
 /* A comma, unless an object, array or the whole text begins here. */
 void json_out_comma(struct buf *b);
