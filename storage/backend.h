@@ -245,8 +245,9 @@ struct backend_ops {
     int (*load_checkpoint)(struct backend *b, uint64_t key, struct task_checkpoint **out);
     /* Another task tells of this one's end from now on. */
     int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
-    /* Moves up to max tasks that wait in the line, in the order of their places. *out_next: the
-     * place of the next one; BACKEND_PLACE_NONE: there is none. */
+    /* Moves up to max tasks that wait in the line, in the order of their places. They start now, not
+     * when the transaction began: what they waited for may have ended in it. *out_next: the place of
+     * the next one; BACKEND_PLACE_NONE: there is none. */
     int (*take)(struct backend *b, int64_t line, const struct task_move *move, size_t max,
                 struct backend_row *rows, size_t *out_n, int64_t *out_next);
     /* The lowest place of those that wait in the line, or BACKEND_PLACE_NONE. */

@@ -2,6 +2,7 @@
  * for `--store=memory`. */
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/memory/internal.h"
 
@@ -72,7 +73,7 @@ static struct backend_row move_row(struct backend *b, struct record *r,
     int64_t place = r->place;
     after.state = move->to;
     after.attempt = (uint32_t)((int64_t)after.attempt + move->attempt_delta);
-    after.started_wall_ms = b->now.wall_ms;
+    after.started_wall_ms = clock_wall_ms();
     after.is_suspended = false;
     memory_set(b, r, &after, r->line, BACKEND_PLACE_KEPT);
     return (struct backend_row){after.spec->id.hi,   after.attempt,         after.earlier_attempts,

@@ -1,6 +1,7 @@
 /* queue: waiting lines, claims, times, and the counts at start. The writer thread alone. */
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/postgres/internal.h"
 
@@ -20,13 +21,13 @@ int postgres_drop_line(struct backend *b, int64_t number)
 /* ---- claims -----------------------------------------------------------------------------------
  */
 
-static struct backend_row row_of(const struct backend *b, const PGresult *r, int i)
+static struct backend_row row_of(const PGresult *r, int i, int64_t now_ms)
 {
     return (struct backend_row){.key = postgres_uint(r, i, 0),
                                 .attempt = (uint32_t)postgres_int(r, i, 1),
                                 .daemon_deaths = (uint32_t)postgres_int(r, i, 2),
                                 .earlier_attempts = (uint32_t)postgres_int(r, i, 3),
-                                .started_wall_ms = b->now.wall_ms,
+                                .started_wall_ms = now_ms,
                                 .place = postgres_int(r, i, 4),
                                 .has_suspended = !postgres_is_null(r, i, 5)};
 }
@@ -42,13 +43,14 @@ int postgres_take(struct backend *b, int64_t line, const struct task_move *move,
                   struct backend_row *rows, size_t *out_n, int64_t *out_next)
 {
     PGresult *r;
+    int64_t now_ms = clock_wall_ms();
     size_t n = 0;
     int64_t next = BACKEND_PLACE_NONE;
     postgres_ahead_clear(b);
     int rc =
         postgres_ask(&b->c, P_TAKE,
                      PG_VALUES(v_int(line), v_int(postgres_mark_get(b, line)), v_int((int64_t)max),
-                               v_int(move->to), v_int(move->attempt_delta), v_int(b->now.wall_ms),
+                               v_int(move->to), v_int(move->attempt_delta), v_int(now_ms),
                                v_int(b->boot)),
                      &r);
     if (rc != 0)
@@ -57,7 +59,7 @@ int postgres_take(struct backend *b, int64_t line, const struct task_move *move,
         if (postgres_is_null(r, i, 0)) {
             next = postgres_int(r, i, 4);
         } else if (n < max) {
-            rows[n] = row_of(b, r, i);
+            rows[n] = row_of(r, i, now_ms);
             postgres_know(b, rows[n].key, move->to, rows[n].attempt);
             remember_taken(b, rows[n++].key);
         }

@@ -1,4 +1,5 @@
 /* queue: waiting lines, claims, due times, and the counts at start. The writer thread alone. */
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/sqlite/internal.h"
 
@@ -14,15 +15,14 @@ static int take_one(struct backend *b, const struct task_move *move, const struc
     return sqlite_noted_rc(b, step);
 }
 
-static struct backend_row row_of(const struct backend *b, sqlite3_stmt *st,
-                                 const struct task_move *move)
+static struct backend_row row_of(sqlite3_stmt *st, const struct task_move *move, int64_t now_ms)
 {
     int64_t attempt = sqlite3_column_int64(st, 1) + move->attempt_delta;
     return (struct backend_row){.key = (uint64_t)sqlite3_column_int64(st, 0),
                                 .attempt = (uint32_t)attempt,
                                 .earlier_attempts = (uint32_t)sqlite3_column_int64(st, 3),
                                 .daemon_deaths = (uint32_t)sqlite3_column_int64(st, 2),
-                                .started_wall_ms = b->now.wall_ms,
+                                .started_wall_ms = now_ms,
                                 .place = sqlite3_column_int64(st, 4),
                                 .has_suspended = sqlite3_column_type(st, 5) != SQLITE_NULL};
 }
@@ -59,12 +59,13 @@ int sqlite_take(struct backend *b, int64_t line, const struct task_move *move, s
                 struct backend_row *rows, size_t *out_n, int64_t *out_next)
 {
     sqlite3_stmt *st = b->stmts[W_TAKE];
+    int64_t now_ms = clock_wall_ms();
     size_t n = 0;
     int step;
     bind_int(st, 1, line);
     bind_int(st, 2, (int64_t)max + 1);
     while ((step = sqlite3_step(st)) == SQLITE_ROW && n < max)
-        rows[n++] = row_of(b, st, move);
+        rows[n++] = row_of(st, move, now_ms);
     *out_next = step == SQLITE_ROW ? sqlite3_column_int64(st, 4) : BACKEND_PLACE_NONE;
     (void)sqlite3_reset(st);
     int rc = sqlite_noted_rc(b, step);
