@@ -198,7 +198,7 @@ ON_POSTGRES = $(call program,$(filter-out $(NOT_ON_POSTGRES:%=tests/system/%.c),
 .PHONY: test-postgres test-postgres-built
 test-postgres: test-deps
 	+@$(BUILD) test-postgres-built VARIANT=debug
-test-postgres-built: all $(ON_POSTGRES) $(call program,$(TOOLS))
+test-postgres-built: all $(ON_POSTGRES) $(call program,$(TOOLS)) $(PRELOAD)
 	@FUT_STORE=postgres $(B)/tests/tools/with_postgres tests/run.sh $(B) $(ON_POSTGRES)
 # CPython's own tests of its executors, with ours in their place; FUT_STORE=postgres, memory: on these.
 .PHONY: python-test
@@ -302,7 +302,7 @@ path-count: deps
 # ---- worker programs ------------------------------------------------------------------------
 # The examples of the C SDK, as their users would build them: a program and plug-ins.
 EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so fib fib.so)
-tests-built: $(EXAMPLES)
+tests-built test-postgres-built: $(EXAMPLES)
 $(B)/workers/sdk/examples/fib.so: workers/sdk/examples/fib.c workers/sdk/futured_tasks.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

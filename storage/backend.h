@@ -137,6 +137,9 @@ struct backend_line_totals {
 };
 typedef void backend_line_fn(void *ctx, const struct backend_line_totals *line);
 
+/* How many tasks run where. */
+typedef void backend_queue_node_fn(void *ctx, const char *queue, const char *node, enum lane lane,
+                                   uint64_t running);
 /* What one transaction of another node tells (engine/news.c). Returns 0 or an error, which ends the
  * telling. */
 typedef int backend_news_fn(void *ctx, const void *bytes, size_t len);
@@ -245,9 +248,9 @@ struct backend_ops {
     int (*load_checkpoint)(struct backend *b, uint64_t key, struct task_checkpoint **out);
     /* Another task tells of this one's end from now on. */
     int (*set_callback)(struct backend *b, uint64_t key, struct task_id callback);
-    /* Moves up to max tasks that wait in the line, in the order of their places. They start now, not
-     * when the transaction began: what they waited for may have ended in it. *out_next: the place of
-     * the next one; BACKEND_PLACE_NONE: there is none. */
+    /* Moves up to max tasks that wait in the line, in the order of their places. They start now,
+     * not when the transaction began: what they waited for may have ended in it. *out_next: the
+     * place of the next one; BACKEND_PLACE_NONE: there is none. */
     int (*take)(struct backend *b, int64_t line, const struct task_move *move, size_t max,
                 struct backend_row *rows, size_t *out_n, int64_t *out_next);
     /* The lowest place of those that wait in the line, or BACKEND_PLACE_NONE. */
@@ -441,6 +444,9 @@ struct backend_ops {
 
     /* All nodes by name, as of this transaction. */
     int (*nodes)(struct backend *b, struct store_node_list *o);
+    /* fn is told how many tasks of a queue ("": the default one) and lane run on a node, by queue
+     * and node, as of this transaction. */
+    int (*queue_nodes)(struct backend *b, backend_queue_node_fn *fn, void *ctx);
     /* The live node of that name is to claim nothing, or to claim again; FUT_ERR_NOT_FOUND. */
     int (*node_drain)(struct backend *b, const char *name, bool drains);
 

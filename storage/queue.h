@@ -5,7 +5,7 @@
 #define FUT_STORAGE_QUEUE_H
 
 #include "core/pool_view.h"
-#include "storage/store.h"
+#include "storage/node.h"
 
 #define STORE_QUEUES_MAX 10000
 #define STORE_FAIR_WEIGHTS_MAX 1000 /* of one queue */
@@ -94,6 +94,22 @@ struct store_queue_oldest {
     int64_t *wall_ms; /* space for n, the caller's; out: 0: none waits */
 };
 extern const struct store_verb store_verb_queue_oldest;
+
+/* How many tasks of a queue run on a node. */
+struct store_queue_node {
+    size_t queue; /* which one of those that were asked for */
+    char name[STORE_NODE_NAME_MAX + 1];
+    uint64_t running[LANE_COUNT];
+};
+/* Where the running tasks of queues run. A daemon alone knows without asking its database. */
+struct store_queue_nodes {
+    struct store_op op;
+    const struct store_queue_status *queues; /* by name; borrowed until done */
+    size_t n;
+    struct store_queue_node *nodes; /* out: those with running tasks, by queue and name; free() */
+    size_t n_nodes;                 /* out */
+};
+extern const struct store_verb store_verb_queue_nodes;
 
 /* Starts no task of the handler until it goes on; what runs goes on. rc FUT_ERR_FULL:
  * STORE_QUEUES_MAX handlers are paused. */

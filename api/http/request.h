@@ -136,6 +136,7 @@ struct request {
         struct store_queue_drop queue_drop;
         struct store_queue_list queue_list;
         struct store_queue_oldest queue_oldest;
+        struct store_queue_nodes queue_nodes;
         struct store_handler_pause handler_pause;
         struct store_limit_put limit_put;
         struct store_limit_drop limit_drop;

@@ -211,6 +211,30 @@ static void write_seconds(struct buf *out, const char *key, int64_t ms)
         buf_puts(out, "null");
 }
 
+/* Those of all from the first on that are of the queue; returns how many. */
+static size_t write_nodes(struct buf *out, const struct store_queue_node *all, size_t n,
+                          size_t queue)
+{
+    size_t i = 0;
+    json_out_key(out, "nodes");
+    buf_putc(out, '[');
+    for (; i < n && all[i].queue == queue; i++) {
+        json_out_comma(out);
+        buf_putc(out, '{');
+        json_out_str(out, "name", all[i].name);
+        json_out_uint(out, "running", all[i].running[LANE_IO] + all[i].running[LANE_CPU]);
+        open_object(out, "lanes");
+        for_each_lane (lane) {
+            open_object(out, lane_name(lane));
+            json_out_uint(out, "running", all[i].running[lane]);
+            buf_putc(out, '}');
+        }
+        buf_puts(out, "}}");
+    }
+    buf_putc(out, ']');
+    return i;
+}
+
 static void write_queue(struct buf *out, const struct store_queue_status *q, int64_t oldest_ms)
 {
     json_out_str(out, "name", q->queue.name);
@@ -264,18 +288,46 @@ static void fail(struct request *r, int rc)
     }
 }
 
+/* Without the nodes while the database does not tell of them. */
 static void write_all(struct request *r, const struct reading *w)
 {
+    const struct store_queue_nodes *o = &r->op.queue_nodes;
+    size_t at = 0;
     buf_puts(&r->out, "{\"queues\":[");
     for (size_t i = 0; i < w->n; i++) {
         json_out_comma(&r->out);
         buf_putc(&r->out, '{');
         write_queue(&r->out, &w->queues[i], w->oldest_ms[i]);
+        if (o->op.rc == 0)
+            at += write_nodes(&r->out, o->nodes + at, o->n_nodes - at, i);
         buf_putc(&r->out, '}');
     }
     buf_putc(&r->out, ']');
     json_out_str(&r->out, "next_cursor", w->has_more ? w->queues[w->n - 1].queue.name : NULL);
     buf_putc(&r->out, '}');
+}
+
+static void got_nodes(struct request *r)
+{
+    const struct reading *w = r->work;
+    const struct store_queue_nodes *o = &r->op.queue_nodes;
+    if (w->is_one) {
+        wait_add_headers(r);
+        buf_putc(&r->out, '{');
+        write_queue(&r->out, &w->queues[0], w->oldest_ms[0]);
+        if (o->op.rc == 0)
+            (void)write_nodes(&r->out, o->nodes, o->n_nodes, 0);
+        write_fair(&r->out, w->fair, w->n_fair);
+        buf_putc(&r->out, '}');
+    } else {
+        write_all(r, w);
+    }
+    request_reply_json(r, w->is_new ? 201 : 200);
+}
+
+static void drop_nodes(struct request *r)
+{
+    free(r->op.queue_nodes.nodes);
 }
 
 static void got_oldest(struct request *r)
@@ -285,16 +337,9 @@ static void got_oldest(struct request *r)
         fail(r, r->op.base.rc);
         return;
     }
-    if (w->is_one) {
-        wait_add_headers(r);
-        buf_putc(&r->out, '{');
-        write_queue(&r->out, &w->queues[0], w->oldest_ms[0]);
-        write_fair(&r->out, w->fair, w->n_fair);
-        buf_putc(&r->out, '}');
-    } else {
-        write_all(r, w);
-    }
-    request_reply_json(r, w->is_new ? 201 : 200);
+    request_drop_op(r);
+    r->op.queue_nodes = (struct store_queue_nodes){.queues = w->queues, .n = w->n};
+    request_post(r, &store_verb_queue_nodes, drop_nodes, got_nodes);
 }
 
 static void drop_list(struct request *r)

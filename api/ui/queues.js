@@ -92,11 +92,17 @@ const paused = (x) => x.paused && h('span', { class: 'note', title: x.paused_at 
 // Closed until a time, or full until one of those that run has ended.
 const closed = (x) => x.closed && h('span', { class: 'note' }, x.opens_at ? [' closed until ', when(x.opens_at)] : ' full');
 
+// Where it runs on more than one node: also on which.
+function running(q) {
+  const nodes = q.nodes || [];
+  return nodes.length > 1 ? `${words.number(q.running)} (${nodes.map((n) => `${words.line(n.name)} ${words.number(n.running)}`).join(', ')})` : words.number(q.running);
+}
+
 function queueRow(q, again) {
   return {
     key: q.name,
     cells: [[h('a', { href: `#/futures?${new URLSearchParams({ queue: q.name })}` }, words.line(q.name)), paused(q), closed(q)],
-      words.number(q.queued), words.number(q.running), words.number(q.scheduled), q.weight, most(q), rateOf(q.rate), `${words.rate(q.started_per_s)}/s`,
+      words.number(q.queued), running(q), words.number(q.scheduled), q.weight, most(q), rateOf(q.rate), `${words.rate(q.started_per_s)}/s`,
       q.wait ? `${words.seconds(q.wait.p50)} / ${words.seconds(q.wait.p95)}` : '–',
       h('div', { class: 'buttons' }, button(q.paused ? 'Go on' : 'Pause', () => pause(queuePath(q.name), `The queue ${q.name}`, q.paused, again), { scope: 'admin', small: true }),
         button('Change …', () => changeQueue(q, again), { scope: 'admin', small: true }),

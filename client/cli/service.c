@@ -75,7 +75,7 @@ static int run_queues(struct cli *c, int argc, char **argv)
         {"NAME", "name"},           {"WEIGHT", "weight"},           {"MAX", "max_running"},
         {"SCHEDULED", "scheduled"}, {"QUEUED", "queued"},           {"RUNNING", "running"},
         {"PER_S", "started_per_s"}, {"OLDEST", "oldest_queued_at"}, {"PAUSED", "paused"},
-        {"REASON", "reason"},       {"RETENTION", "retention"}};
+        {"REASON", "reason"},       {"RETENTION", "retention"},     {"NODES", "nodes"}};
     if (argc == 0)
         return cli_list(c, "/v1/queues?limit=1000", "queues", columns, FUT_COUNT(columns));
     return cli_show_one(c, "/v1/queues/", argv[0]);

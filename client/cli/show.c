@@ -169,11 +169,35 @@ const char *cli_ago(const char *rfc3339, char *out)
     return out;
 }
 
+/* "a:2 b:1" for what runs on the nodes a and b; NULL: the array is of something else. */
+static char *nodes_cell(const json_t *nodes)
+{
+    struct buf text = BUF_INIT;
+    size_t at;
+    json_t *one;
+    json_array_foreach ((json_t *)(uintptr_t)nodes, at, one) {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        const json_t *running = json_object_get(one, "running");
+        if (!name || !json_is_integer(running)) {
+            buf_release(&text);
+            return NULL;
+        }
+        buf_printf(&text, "%s%s:%lld", at ? " " : "", name, (long long)json_integer_value(running));
+    }
+    char *copy = xstrdup(text.len ? text.data : "");
+    buf_release(&text);
+    return copy;
+}
+
 char *cli_cell(const json_t *value)
 {
     char *text = NULL;
     if (json_is_string(value))
         return xstrdup(json_string_value(value));
+    if (json_is_array(value) && json_array_size(value))
+        text = nodes_cell(value);
+    if (text)
+        return text;
     if (json_is_real(value) && asprintf(&text, "%.6g", json_real_value(value)) < 0)
         abort();
     if (!text && value && !json_is_null(value))

@@ -1,5 +1,5 @@
-/* nodes: what a node says of itself, which nodes there are, and how one is drained. Where nobody
- * shares the store this daemon is the only node. */
+/* nodes: what a node says of itself, which nodes there are, what runs on them, and how one is
+ * drained. Where nobody shares the store this daemon is the only node. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,3 +143,69 @@ static int write_drain(struct store *s, struct store_op *op)
 
 const struct store_verb store_verb_node_drain = {
     .write = write_drain, .uses_reserve = true, .is_refusable = true};
+
+/* ---- where tasks run ------------------------------------------------------------------------- */
+
+static void prepare_nodes(struct store_op *op)
+{
+    struct store_queue_nodes *o = FUT_CONTAINER(op, struct store_queue_nodes, op);
+    o->nodes = NULL;
+    o->n_nodes = 0;
+}
+
+static int find_name(const void *name, const void *queue)
+{
+    return strcmp(name, ((const struct store_queue_status *)queue)->queue.name);
+}
+
+/* The lanes of one node come one after the other. */
+static void add_running(void *ctx, const char *queue, const char *node, enum lane lane,
+                        uint64_t running)
+{
+    struct store_queue_nodes *o = ctx;
+    const char *name = *queue ? queue : TASK_QUEUE_DEFAULT;
+    const struct store_queue_status *q =
+        bsearch(name, o->queues, o->n, sizeof(*o->queues), find_name);
+    if (!q)
+        return;
+    size_t index = (size_t)(q - o->queues);
+    struct store_queue_node *last = o->n_nodes ? &o->nodes[o->n_nodes - 1] : NULL;
+    if (!last || last->queue != index || strcmp(last->name, node) != 0) {
+        o->nodes = xrealloc(o->nodes, (o->n_nodes + 1) * sizeof(*o->nodes));
+        last = &o->nodes[o->n_nodes++];
+        *last = (struct store_queue_node){.queue = index};
+        (void)snprintf(last->name, sizeof(last->name), "%s", node);
+    }
+    last->running[lane] += running;
+}
+
+static int by_queue(const void *a_, const void *b_)
+{
+    const struct store_queue_node *a = a_, *b = b_;
+    return a->queue != b->queue ? (a->queue < b->queue ? -1 : 1) : strcmp(a->name, b->name);
+}
+
+/* Without other nodes all that runs does so here. */
+static int write_nodes(struct store *s, struct store_op *op)
+{
+    struct store_queue_nodes *o = FUT_CONTAINER(op, struct store_queue_nodes, op);
+    if (s->ops->queue_nodes && s->ops->has_peers(s->backend)) {
+        int rc = txn_begin(s);
+        if (rc == 0)
+            rc = s->ops->queue_nodes(s->backend, add_running, o);
+        if (o->n_nodes)
+            qsort(o->nodes, o->n_nodes, sizeof(*o->nodes), by_queue);
+        return rc;
+    }
+    for (size_t i = 0; i < o->n; i++) {
+        for_each_lane (lane) {
+            uint64_t running = o->queues[i].live[lane][TASK_RUNNING];
+            if (running)
+                add_running(o, o->queues[i].queue.name, s->node_name, lane, running);
+        }
+    }
+    return 0;
+}
+
+const struct store_verb store_verb_queue_nodes = {
+    .prepare = prepare_nodes, .write = write_nodes, .uses_reserve = true, .is_refusable = true};

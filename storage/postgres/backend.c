@@ -212,6 +212,7 @@ const struct backend_ops backend_postgres = {
     .abandoned = postgres_abandoned,
     .nodes = postgres_nodes,
     .node_drain = postgres_node_drain,
+    .queue_nodes = postgres_queue_nodes,
     .reader_open = postgres_reader_open,
     .reader_close = postgres_reader_close,
     .get = postgres_get,

@@ -41,6 +41,7 @@ enum postgres_stmt {
     P_BEAT,
     P_PUBLISH,
     P_NODES,
+    P_QUEUE_NODES,
     P_DRAIN,
     P_NOTIFY,
     P_LATEST_NEWS,

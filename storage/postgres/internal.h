@@ -237,11 +237,13 @@ struct postgres_node;
 #define POSTGRES_LEASE_MS 10000
 /* For so long a session may stand still in its turn. */
 #define POSTGRES_STANDING_MS 3000
-/* The methods join, hear, has_peers, tell, forget, abandoned, nodes and node_drain of backend.h. */
+/* The methods join, hear, has_peers, tell, forget, abandoned, nodes, queue_nodes and
+ * node_drain of backend.h. */
 void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
 int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
                   bool *out_is_draining);
 int postgres_nodes(struct backend *b, struct store_node_list *o);
+int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx);
 int postgres_node_drain(struct backend *b, const char *name, bool drains);
 bool postgres_has_peers(const struct backend *b);
 int postgres_tell(struct backend *b, const void *bytes, size_t len);

@@ -506,6 +506,19 @@ int postgres_nodes(struct backend *b, struct store_node_list *o)
     return 0;
 }
 
+int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx)
+{
+    PGresult *r;
+    int rc = postgres_ask(&b->c, P_QUEUE_NODES, PG_VALUES(v_int(TASK_RUNNING)), &r);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < PQntuples(r); i++)
+        fn(ctx, postgres_text(r, i, 0), postgres_text(r, i, 1), (enum lane)postgres_int(r, i, 2),
+           (uint64_t)postgres_int(r, i, 3));
+    PQclear(r);
+    return 0;
+}
+
 /* Another node looks when it is called, with what its transaction hears. */
 int postgres_node_drain(struct backend *b, const char *name, bool drains)
 {

@@ -47,12 +47,11 @@ int postgres_take(struct backend *b, int64_t line, const struct task_move *move,
     size_t n = 0;
     int64_t next = BACKEND_PLACE_NONE;
     postgres_ahead_clear(b);
-    int rc =
-        postgres_ask(&b->c, P_TAKE,
-                     PG_VALUES(v_int(line), v_int(postgres_mark_get(b, line)), v_int((int64_t)max),
-                               v_int(move->to), v_int(move->attempt_delta), v_int(now_ms),
-                               v_int(b->boot)),
-                     &r);
+    int rc = postgres_ask(&b->c, P_TAKE,
+                          PG_VALUES(v_int(line), v_int(postgres_mark_get(b, line)),
+                                    v_int((int64_t)max), v_int(move->to),
+                                    v_int(move->attempt_delta), v_int(now_ms), v_int(b->boot)),
+                          &r);
     if (rc != 0)
         return rc;
     for (int i = 0; i < PQntuples(r); i++) {

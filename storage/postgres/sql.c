@@ -104,6 +104,10 @@ const char *const postgres_sql[P_COUNT] = {
                 " WHERE b.is_member OR (b.beat > clock_timestamp() - $2 * interval '1 ms'"
                 " AND b.name <> '' AND NOT EXISTS (SELECT 1 FROM boots o WHERE o.name = b.name"
                 " AND (o.is_member OR o.boot > b.boot))) ORDER BY b.name",
+    [P_QUEUE_NODES] = "SELECT n.queue, b.name, n.lane, count(*) FROM live l"
+                      " JOIN lines n ON n.number = l.line JOIN boots b ON b.boot = l.node"
+                      " WHERE l.node IS NOT NULL AND l.state = $1 GROUP BY n.queue, b.name, n.lane"
+                      " ORDER BY n.queue, b.name COLLATE \"C\", n.lane",
     [P_DRAIN] = "UPDATE boots SET is_draining = $2 = 1, changes = changes + 1"
                 " WHERE name = $1 AND is_member RETURNING 1",
     [P_NOTIFY] = "SELECT pg_notify($1, '')",

@@ -492,6 +492,37 @@ START_TEST(test_store_queue_tells_how_it_stands)
 }
 END_TEST
 
+/* What runs does so on this node, the only one; a queue of which nothing runs has no node. */
+START_TEST(test_store_queues_tell_where_they_run)
+{
+    begin(_i);
+    struct task t[4];
+    struct store_queue_list all = {.limit = 10};
+    struct store_node_list nodes = {.n = 0};
+    submit_n("mail", 3);
+    (void)submit(NULL, "echo", NULL, 0);
+    set_weight("idle", 2);
+    ck_assert_uint_eq(claim_now(4, t), 4);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_queue_list, &all.op), 0);
+    ck_assert_uint_eq(all.n, 3);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_node_list, &nodes.op), 0);
+    struct store_queue_nodes o = {.queues = all.queues, .n = all.n};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_queue_nodes, &o.op), 0);
+    ck_assert_uint_eq(o.n_nodes, 2);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(o.nodes[i].queue, i * 2); /* default, idle, mail */
+        ck_assert_str_eq(o.nodes[i].name, nodes.nodes[0].name);
+        ck_assert_uint_eq(o.nodes[i].running[LANE_IO], i ? 3 : 1);
+        ck_assert_uint_eq(o.nodes[i].running[LANE_CPU], 0);
+    }
+    free(o.nodes);
+    free(all.queues);
+    store_node_list_release(&nodes);
+    finish_all(t, 4);
+    end();
+}
+END_TEST
+
 START_TEST(test_store_queues_are_listed_by_name)
 {
     begin(_i);
@@ -560,6 +591,7 @@ int main(void)
         test_store_queue_priorities_age,
         test_store_queue_ageing_places_nobody_anew,
         test_store_queue_tells_how_it_stands,
+        test_store_queues_tell_where_they_run,
         test_store_queues_are_listed_by_name,
         test_store_queue_dropped_goes_on,
     };

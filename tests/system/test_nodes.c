@@ -267,6 +267,65 @@ START_TEST(test_nodes_drain)
 }
 END_TEST
 
+/* How many tasks of the queue run on each node, as the one that is asked tells. */
+static void read_queue(int asked, const char *queue, int64_t out[NODES], int64_t *out_all)
+{
+    struct http_reply r = api_get(url_of(asked), "/v1/queues/%s", queue);
+    ck_assert_int_eq(r.status, 200);
+    *out_all = api_int(r.json, "running");
+    memset(out, 0, NODES * sizeof(*out));
+    size_t at;
+    json_t *n;
+    json_array_foreach (api_at(r.json, "nodes"), at, n) {
+        int node = api_str(n, "name")[strlen("node-")] - '0';
+        ck_assert(node >= 0 && node < NODES);
+        out[node] = api_int(n, "running");
+        ck_assert_int_eq(api_int(n, "lanes.io.running") + api_int(n, "lanes.cpu.running"),
+                         out[node]);
+    }
+    http_reply_release(&r);
+}
+
+#define IN_QUEUE 7
+
+struct spread {
+    int asked;
+    int64_t expected[NODES];
+};
+
+static bool tells_spread(void *ctx)
+{
+    const struct spread *s = ctx;
+    int64_t seen[NODES], all;
+    read_queue(s->asked, "mail", seen, &all);
+    return memcmp(seen, s->expected, sizeof(seen)) == 0 && all == IN_QUEUE;
+}
+
+/* Each node tells of a queue where its tasks run, whichever node that is. */
+START_TEST(test_nodes_tell_where_queues_run)
+{
+    char in_queue[IN_QUEUE][ID_TEXT_SIZE], other[ID_TEXT_SIZE];
+    struct spread s = {.asked = 0};
+    api_submit(url_of(1), SLOW, other);
+    for (int i = 0; i < IN_QUEUE; i++) {
+        api_submit(url_of(i % NODES),
+                   "{\"handler\":\"sleep\",\"input\":{\"seconds\":600},\"queue\":\"mail\"}",
+                   in_queue[i]);
+        api_wait_state(url_of(i % NODES), in_queue[i], "running");
+        int node = runs_on(in_queue[i]);
+        ck_assert_int_ge(node, 0);
+        s.expected[node]++;
+    }
+    for (s.asked = 0; s.asked < NODES; s.asked++)
+        ck_assert(wait_until(tells_spread, &s, WAIT_LONG_MS));
+    for (int i = 0; i < IN_QUEUE; i++)
+        ck_assert_int_eq(api_cancel(url_of(i % NODES), in_queue[i]), 200);
+    ck_assert_int_eq(api_cancel(url_of(0), other), 200);
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+}
+END_TEST
+
 static bool knows_own(void *node)
 {
     struct http_reply r = api_get(daemon_url(node), "/v1/handlers");
@@ -358,6 +417,7 @@ int main(void)
     tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
     tcase_add_test(t, test_nodes_drain);
+    tcase_add_test(t, test_nodes_tell_where_queues_run);
     tcase_add_test(t, test_nodes_have_handlers_of_their_own);
     tcase_add_test(t, test_nodes_have_labels);
     return suite_run_cases("nodes", t, NULL);

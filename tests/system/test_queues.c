@@ -101,6 +101,8 @@ START_TEST(test_queues_pause_waits_for_what_runs)
     struct http_reply r = call(d, "PATCH", "/v1/queues/mail?wait=0.2", "{\"paused\":true}");
     ck_assert_int_eq(r.status, 200);
     ck_assert_int_eq(api_int(r.json, "running"), 1);
+    ck_assert_uint_eq(json_array_size(api_at(r.json, "nodes")), 1);
+    ck_assert_int_eq(api_int(json_array_get(api_at(r.json, "nodes"), 0), "running"), 1);
     http_reply_release(&r);
     ck_assert_int_eq(api_cancel(daemon_url(d), one), 200);
     char *two = submit(d, "sleep", 0.5, "");
