@@ -22,7 +22,8 @@ static const char handlers[] = "{\"wc\": {\"exec\": [\"wc\", \"-w\"]},"
 
 static void setup(void)
 {
-    d = daemon_start_handlers(handlers, NULL, 0);
+    static const char *const settings[] = {"FUTURED_LABELS=gpu"};
+    d = daemon_start_handlers(handlers, settings, 1);
 }
 
 static void teardown(void)
@@ -137,6 +138,10 @@ static const struct {
      "1 >id; future get $(cat id) | grep -c node_draining; future nodes resume $n; future wait "
      "$(cat id); [ $(future nodes | cut -f2) = running ]",
      0, "drained\n1\n", NULL},
+    {"future run --needs gpu echo 1 -w", 0, "1\n", NULL},
+    {"id=$(future submit slow -q mail); until future get $id | grep -q running; do :; done; "
+     "[ \"$(future queues | grep mail | cut -f12)\" = \"$(future nodes | cut -f1):1\" ]",
+     0, "", NULL},
     {"future submit echo 1 --needs big,gpu >id; future get $(cat id) | grep -c no_node_for_needs; "
      "future cancel $(cat id) >/dev/null",
      0, "1\n", NULL},

@@ -438,6 +438,34 @@ START_TEST(test_limits_refuse_bad_input)
 }
 END_TEST
 
+/* What keeps labels and queues closed is no limit of anybody's: it is not listed, and not changed.
+ */
+START_TEST(test_limits_that_are_reserved)
+{
+    static const char *const reserved[] = {"%28label%29", "%28queue%29"};
+    struct daemon *d = start();
+    char *waits = submit(d, ",\"needs\":[\"gpu\"]");
+    json_decref(api_wait_text(daemon_url(d), waits, "waiting_for.code", "no_node_for_needs"));
+    struct http_reply r = api_get(daemon_url(d), "/v1/limits");
+    ck_assert_uint_eq(json_array_size(api_at(r.json, "limits")), 0);
+    http_reply_release(&r);
+    for (size_t i = 0; i < FUT_COUNT(reserved); i++) {
+        r = api_get(daemon_url(d), "/v1/limits/%s", reserved[i]);
+        check_problem(&r, "get", 404, "unknown_limit", "");
+        http_reply_release(&r);
+        r = api_delete(daemon_url(d), "/v1/limits/%s", reserved[i]);
+        check_problem(&r, "delete", 404, "unknown_limit", "");
+        http_reply_release(&r);
+        r = put(d, reserved[i], "{\"max_running\":1}");
+        check_problem(&r, "put", 400, "invalid_path", "");
+        http_reply_release(&r);
+    }
+    json_decref(api_wait_text(daemon_url(d), waits, "waiting_for.code", "no_node_for_needs"));
+    free(waits);
+    daemon_end(&d);
+}
+END_TEST
+
 /* The program of the cancelled task ends by the KILL alone; the other must not run beside it. */
 START_TEST(test_limits_count_what_was_cancelled_until_it_has_ended)
 {
@@ -476,5 +504,6 @@ int main(void)
     tcase_add_test(tc, test_limits_count_what_was_cancelled_until_it_has_ended);
     tcase_add_test(tc, test_limits_refuse_bad_input);
     tcase_add_test(tc, test_limits_refuse_bad_needs);
+    tcase_add_test(tc, test_limits_that_are_reserved);
     return suite_run_cases("limits over HTTP", tc, NULL);
 }

@@ -117,6 +117,44 @@ START_TEST(test_schedules_fire)
 }
 END_TEST
 
+#define ECHO_NEEDING(needs) "\"task\":{\"handler\":\"echo\",\"input\":\"x\",\"needs\":" needs "}"
+
+/* Tasks of a schedule need labels as others do: they run where these are, and wait while they are
+ * nowhere. */
+START_TEST(test_schedules_need_labels)
+{
+    struct daemon *d = daemon_new();
+    daemon_set(d, "FUTURED_LABELS=gpu");
+    daemon_start(d);
+    expect(d, "PUT", "/v1/schedules/bad", "{\"every\":1," ECHO_NEEDING("[\"g pu\"]") "}", 422);
+    expect(d, "PUT", "/v1/schedules/here", "{\"every\":1," ECHO_NEEDING("[\"gpu\"]") "}", 201);
+    json_t *s = await_runs(d, "here", "fired", 1);
+    size_t last = json_array_size(json_object_get(s, "runs")) - 1;
+    json_t *here = api_done(daemon_url(d), api_str(run_at(s, last), "future"));
+    ck_assert_str_eq(api_str(here, "state"), "succeeded");
+    ck_assert_str_eq(json_string_value(json_array_get(api_at(here, "needs"), 0)), "gpu");
+    json_decref(here);
+    json_decref(s);
+    expect(d, "PUT", "/v1/schedules/later",
+           "{\"every\":3600," ECHO_NEEDING("[\"big\",\"gpu\"]") "}", 201);
+    struct http_reply r = call(d, "POST", "/v1/schedules/later/run", NULL);
+    ck_assert_int_eq(r.status, 202);
+    const char *id = api_str(r.json, "id");
+    json_t *waits = api_wait_text(daemon_url(d), id, "waiting_for.code", "no_node_for_needs");
+    ck_assert_uint_eq(json_array_size(api_at(waits, "waiting_for.missing")), 1);
+    json_decref(waits);
+    daemon_kill(d);
+    daemon_set(d, "FUTURED_LABELS=gpu,big");
+    daemon_start(d);
+    json_t *later = api_done(daemon_url(d), id);
+    ck_assert_str_eq(api_str(later, "state"), "succeeded");
+    ck_assert_str_eq(api_str(later, "schedule"), "later");
+    json_decref(later);
+    http_reply_release(&r);
+    daemon_free(&d);
+}
+END_TEST
+
 /* Each second once, and none left out, while the daemon is killed again and again. */
 START_TEST(test_schedules_fire_once_each_through_kills)
 {
@@ -398,6 +436,7 @@ int main(void)
 {
     const TTest *tests[] = {
         test_schedules_fire,
+        test_schedules_need_labels,
         test_schedules_fire_once_each_through_kills,
         test_schedules_overlap,
         test_schedules_catch_up_after_downtime,
