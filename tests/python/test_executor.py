@@ -42,6 +42,10 @@ def read_fifo(path):
         return file.read()
 
 
+def absolute_or_read(value):
+    return abs(value) if isinstance(value, int) else read_fifo(value)
+
+
 def fail(kind):
     raise kind("on purpose")
 
@@ -184,6 +188,21 @@ class ExecutorTests(calls_support.CallsCase):
                 with open(path, "w", encoding="ascii") as file:
                     file.write("alive")
                 self.assertEqual(waits.result(support.WAIT_S), "alive")
+
+    def test_a_slow_call_keeps_no_quick_one_waiting(self):
+        """On the io lane, where one thread runs quick calls one after the other and answers them together."""
+        with tempfile.TemporaryDirectory() as directory, futured.ThreadPoolExecutor() as executor:
+            path = os.path.join(directory, "x")
+            os.mkfifo(path)
+            for _ in range(5):
+                self.assertEqual(list(executor.map(abs, range(100))), list(range(100)))
+                found = executor.map(absolute_or_read, [-1, path, -2, -3], timeout=support.WAIT_S)
+                try:
+                    self.assertEqual(next(found), 1)
+                    self.assertEqual(executor.submit(abs, -4).result(support.WAIT_S), 4)
+                finally:
+                    write_fifo(path)
+                self.assertEqual(list(found), ["x", 2, 3])
 
     def test_a_crash_in_the_initializer(self):
         for kind in LANES:

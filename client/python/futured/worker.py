@@ -17,7 +17,6 @@ Nothing of a call or an init is un-pickled before its signature was found to be 
 from __future__ import annotations
 
 import array
-import concurrent.futures
 import fcntl
 import functools
 import io
@@ -33,6 +32,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import types
 from collections import OrderedDict
@@ -47,6 +47,10 @@ INITS = 64                 # of sessions that are kept, as the protocol asks, fo
 EXCEPTION_MAX = sdk.FAIL_MAX - 65536   # bytes of a pickled exception, signed; a larger one goes as text
 TRACEBACK_MAX = 8000       # characters
 FDS_MAX = 64               # that come with what was read
+QUICK_S = 0.0002           # a call that takes less is over before another thread has taken the next one
+LOOK_S = 0.001             # between two looks at whether the call of a leading thread takes long
+GATHER_BYTES = 16384       # of an answer that waits for others
+ANSWERS = ("DONE", "FAIL", "SUSPEND")
 Message = Tuple[str, int, Dict[str, str], Any]
 
 
@@ -417,11 +421,53 @@ class _Turn:
 
 
 class _Answers(sdk._Channel):  # type: ignore[misc]
-    """The channel of a child: it reads what the hub gives, and writes to the daemon."""
+    """The channel of a child: it reads what the hub gives, and writes to the daemon. Answers that were gathered go with
+    the next message that is written, at the latest before it blocks in reading."""
 
-    def __init__(self, hub: socket.socket, daemon: Any) -> None:
+    def __init__(self, hub: socket.socket, daemon: Any, numbers: "_Numbers") -> None:
         super().__init__(hub.detach())
-        self.out, self.lock = daemon.out, daemon.lock
+        self.out, self.lock, self.numbers = daemon.out, daemon.lock, numbers
+        self._gathered: List[Tuple[str, bytes]] = []
+
+    def gather(self, header: str, payload: bytes) -> None:
+        """An answer, to be written soon."""
+        self._gathered.append((header, payload))
+
+    def flush(self) -> None:
+        """Writes what was gathered, if anything was."""
+        if self._gathered:
+            self._write([])
+
+    def write(self, header: str, payload: bytes = b"") -> None:
+        self._write([(header, payload)])
+
+    def write_file(self, header: str, fd: int) -> None:
+        super().write_file(header, fd)
+        self._clear(header)
+
+    def _write(self, messages: List[Tuple[str, bytes]]) -> None:
+        with self.lock:
+            gathered, self._gathered = self._gathered, []
+            messages = gathered + messages
+            self.out.sendall(b"".join([part for header, payload in messages
+                                       for part in (header.encode("ascii"), b"\n", payload)]))
+        for header, _ in messages:
+            self._clear(header)
+
+    def _clear(self, header: str) -> None:
+        """The task is answered."""
+        verb, number = header.split(" ", 2)[:2]
+        if verb in ANSWERS:
+            self.numbers.clear(int(number))
+
+    def _receive(self) -> bool:
+        self.flush()
+        return bool(super()._receive())
+
+    def _payload(self, size: int) -> bytes:
+        if size > len(self.buffer) - self.at:
+            self.flush()
+        return bytes(super()._payload(size))
 
 
 class _Requests(sdk._Channel):  # type: ignore[misc]
@@ -444,10 +490,11 @@ def _unnamed_file() -> int:
 
 class _Numbers:
     """The numbers of the tasks that a child has and has not answered, in memory of both. A place is taken by the hub
-    and cleared by the child; of those that are answered and not cleared there are as many as threads at most."""
+    and cleared by the child; of those that are answered and not cleared there are three times as many as threads at
+    most."""
 
     def __init__(self, threads: int) -> None:
-        self._places = memoryview(mmap.mmap(-1, 16 * threads)).cast("Q")
+        self._places = memoryview(mmap.mmap(-1, 32 * threads)).cast("Q")
 
     def add(self, number: int) -> None:
         self._places[self._places.tolist().index(0)] = number
@@ -460,30 +507,122 @@ class _Numbers:
 
 
 class _Threads(CallWorker):
-    """In the child: a session, whose calls run in threads."""
+    """In the child: a session, whose calls run in threads. One thread leads: it reads. Before a call it gives the lead
+    to another one. Where calls take less than QUICK_S on the average, that would cost more than the calls: the leader
+    runs them itself, one after the other, and their answers are written together once nothing more has come. The main
+    thread watches it then, and gives the lead to another thread when a call takes longer after all, so no call waits
+    for another one, nor an answer, for longer than two looks."""
 
-    def __init__(self, channel: Any, threads: int, key: bytes, init: Optional[bytes], numbers: _Numbers) -> None:
+    def __init__(self, channel: _Answers, threads: int, key: bytes, init: Optional[bytes]) -> None:
         super().__init__(channel, threads, key, init)
-        self.numbers = numbers
+        self._lead = threading.Lock()
+        self._average = QUICK_S * 8        # of what a call takes, in seconds
+        self._state = threading.Lock()     # what follows
+        self._leader = 0                   # the thread that leads while it runs a call
+        self._quick = 0                    # calls that were run so
+        self._is_watched = False
+        self._threads = self._followers = 0
+        self._watch = threading.Semaphore(0)
 
     def serve(self) -> NoReturn:
-        pool = concurrent.futures.ThreadPoolExecutor(self.concurrency)
+        self._start()
+        while True:
+            self._watch.acquire()
+            while self._look():
+                pass
+
+    def _look(self) -> bool:
+        """False: the leader reads."""
+        before = self._quick
+        time.sleep(LOOK_S)
+        with self._state:
+            self._is_watched = self._leader != 0
+            if not self._leader or self._quick != before:
+                return self._is_watched
+            self._leader, self._average = 0, QUICK_S * 8
+            self._is_watched = False
+        self._give_lead()  # who leads next writes the answers before it blocks
+        return False
+
+    def _start(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name="call_%d" % self._threads, daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._state:
+                    self._followers += 1
+                self._lead.acquire()
+                with self._state:
+                    self._followers -= 1
+                self._serve_leading()
+        except OSError:
+            _end(0)  # the daemon is gone
+        except BaseException:
+            traceback.print_exc()
+            _end(1)
+
+    def _serve_leading(self) -> None:
+        """Until another thread leads."""
         while True:
             message = self.channel.read() or _end(0)
-            if message[0] == "INIT":
-                pool.submit(self._answer, self.prepare, message[1], message[1])
-            elif message[0] == "RUN":
-                pool.submit(self._answer, self.run, message, message[1])
+            if message[0] == "RUN" and self._average < QUICK_S:
+                if not self._runs_leading(message):
+                    return
+            elif message[0] in ("RUN", "INIT"):
+                self._give_lead()
+                if message[0] == "RUN":
+                    self.run(message)
+                else:
+                    self.prepare(message[1])
+                return
             else:
                 self._other(*message)
 
-    def _answer(self, function: Callable[[Any], None], what: Any, number: int) -> None:
+    def _give_lead(self) -> None:
+        """One thread more than calls at once: what is said about calls that run is read meanwhile."""
+        with self._state:
+            if not self._followers and self._threads <= self.concurrency:
+                self._start()
+        self._lead.release()
+
+    def _runs_leading(self, message: Message) -> bool:
+        """False: another thread leads by now."""
+        with self._state:
+            self._leader = threading.get_ident()
+            self._quick += 1
+            is_watched, self._is_watched = self._is_watched, True
+        if not is_watched:
+            self._watch.release()
+        self.run(message)
+        with self._state:
+            still = self._leader == threading.get_ident()
+            if still:
+                self._leader = 0
+        return still
+
+    def _done(self, task: Any) -> Callable[[], None]:
+        """Times the call, without its answer, in whose writing other threads run."""
+        began = time.perf_counter()
         try:
-            function(what)
-        except OSError:
-            _end(0)  # the daemon is gone
+            return super()._done(task)
         finally:
-            self.numbers.clear(number)
+            took = min(time.perf_counter() - began, QUICK_S * 100)
+            self._average += (took - self._average) / 4
+
+    def send(self, head: str, kind: str, data: Any) -> Callable[[], None]:
+        if len(data) > GATHER_BYTES:
+            answer: Callable[[], None] = super().send(head, kind, data)
+            return answer
+        return functools.partial(self._answer, head + " type=" + kind, data)
+
+    def _answer(self, header: str, data: bytes) -> None:
+        with self._state:
+            if self._leader == threading.get_ident():
+                self.channel.gather(header, data)
+                return
+        self.channel.write(header, data)
 
 
 class _Other(NamedTuple):
@@ -492,17 +631,24 @@ class _Other(NamedTuple):
     pid: int
     sock: socket.socket        # on which nothing comes but the end
     numbers: _Numbers
+    waiting: List[bytes]       # what is sent to it with the next `send`
 
     def give(self, line: bytes, payload: Any) -> None:
         """A message. An int: the payload is in this file, which is closed here."""
         if not isinstance(payload, int):
-            self.sock.sendall(line + payload)
+            self.waiting.append(line + payload)
             return
         try:
+            self.send()
             sent = self.sock.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [payload]))])
             self.sock.sendall(line[sent:])
         finally:
             os.close(payload)
+
+    def send(self) -> None:
+        data = b"".join(self.waiting)
+        self.waiting.clear()
+        self.sock.sendall(data)
 
 
 class ThreadsHub(_Hub):
@@ -513,6 +659,7 @@ class ThreadsHub(_Hub):
         super().__init__(channel, key, "io")
         self.threads = threads
         self.children: "OrderedDict[str, _Other]" = OrderedDict()
+        self.given: List[str] = []         # sessions whose children have something waiting
         self.poll = select.poll()
         self.poll.register(channel, select.POLLIN)
 
@@ -520,6 +667,7 @@ class ThreadsHub(_Hub):
         self.greet(" concurrency=%d cancel=soft" % self.threads, False)
         while True:
             if not self.channel.has_rest():
+                self._send()
                 ready = {fd for fd, _ in self.poll.poll()}
                 for session in [name for name, child in self.children.items() if child.sock.fileno() in ready]:
                     self._end_of(session)
@@ -545,8 +693,21 @@ class ThreadsHub(_Hub):
             session = next((name for name, each in self.children.items() if number in each.numbers.all()), "")
         child = self.children.get(session)
         if child is not None:  # else the task has just been answered
+            if not child.waiting:
+                self.given.append(session)
             try:
                 child.give(self.channel.line + b"\n", payload)
+            except OSError:
+                self._end_of(session)
+
+    def _send(self) -> None:
+        """What was read together is given together."""
+        given, self.given = self.given, []
+        for session in given:
+            child = self.children.get(session)
+            try:
+                if child is not None and child.waiting:
+                    child.send()
             except OSError:
                 self._end_of(session)
 
@@ -570,15 +731,15 @@ class ThreadsHub(_Hub):
                 ours.close()
                 for child in self.children.values():
                     child.sock.close()
-                channel = _Answers(theirs, self.channel)
-                _Threads(channel, self.threads, self.key, self.inits.get(session), numbers).serve()
+                channel = _Answers(theirs, self.channel, numbers)
+                _Threads(channel, self.threads, self.key, self.inits.get(session)).serve()
             except BaseException:
                 traceback.print_exc()
             finally:
                 _end(1)
         theirs.close()
         self.poll.register(ours, select.POLLIN)
-        self.children[session] = _Other(pid, ours, numbers)
+        self.children[session] = _Other(pid, ours, numbers, [])
 
     def _take(self, session: str) -> Tuple[_Other, int]:
         """Closes the child's socket, by which it ends; gives it and how it ended."""
