@@ -138,7 +138,7 @@ static const struct {
      "1 >id; future get $(cat id) | grep -c node_draining; future nodes resume $n; future wait "
      "$(cat id); [ $(future nodes | cut -f2) = running ]",
      0, "drained\n1\n", NULL},
-    {"future run --needs gpu echo 1 -w", 0, "1\n", NULL},
+    {"future run --needs gpu echo 1 -w", 0, "1", NULL},
     {"id=$(future submit slow -q mail); until future get $id | grep -q running; do :; done; "
      "[ \"$(future queues | grep mail | cut -f12)\" = \"$(future nodes | cut -f1):1\" ]",
      0, "", NULL},
