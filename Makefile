@@ -200,6 +200,13 @@ test-postgres: test-deps
 	+@$(BUILD) test-postgres-built VARIANT=debug
 test-postgres-built: all $(ON_POSTGRES) $(call program,$(TOOLS)) $(PRELOAD)
 	@FUT_STORE=postgres $(B)/tests/tools/with_postgres tests/run.sh $(B) $(ON_POSTGRES)
+# The same with the memory store, but for those of tests/system/not_in_memory; a test ends where its daemon starts again.
+IN_MEMORY = $(call program,$(filter-out $(shell sed -n 's/^\([a-z_]*\): .*/tests\/system\/\1.c/p' tests/system/not_in_memory),$(SYSTEM)))
+.PHONY: test-memory test-memory-built
+test-memory: test-deps
+	+@$(BUILD) test-memory-built VARIANT=debug
+test-memory-built: all $(IN_MEMORY) $(call program,$(TOOLS)) $(PRELOAD)
+	@FUT_STORE=memory tests/run.sh $(B) $(IN_MEMORY)
 # CPython's own tests of its executors, with ours in their place; FUT_STORE=postgres, memory: on these.
 .PHONY: python-test
 python-test: deps
@@ -302,7 +309,7 @@ path-count: deps
 # ---- worker programs ------------------------------------------------------------------------
 # The examples of the C SDK, as their users would build them: a program and plug-ins.
 EXAMPLES = $(addprefix $(B)/workers/sdk/examples/,tour tour.so table.so fib fib.so)
-tests-built test-postgres-built: $(EXAMPLES)
+tests-built test-postgres-built test-memory-built: $(EXAMPLES)
 $(B)/workers/sdk/examples/fib.so: workers/sdk/examples/fib.c workers/sdk/futured_tasks.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

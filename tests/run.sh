@@ -67,7 +67,7 @@ ended() { # PID STATUS
     [ -n "$why" ] && failed=$((failed + 1))
     if [ -z "$why" ] && [ "$bad" -eq 0 ]; then
         printf 'ok    %-48s %4d checks %7s s\n' "${program#"$build"/}" "$checks" "$took"
-        sed -n 's/^.*NOTE: /      NOTE: /p' "$out" # less was tested than there is to test
+        sed -n 's/^.*NOTE: /      NOTE: /p' "$out" | uniq # less was tested than there is to test
     else
         printf 'FAIL  %-48s %4d checks %7s s  %s\n' "${program#"$build"/}" "$checks" "$took" "$why"
         sed 's/^/      /' "$out"

@@ -13,6 +13,8 @@ struct daemon;
 /* Do daemons of this run keep their tasks in PostgreSQL ($FUT_STORE is "postgres"), each in a
  * schema of its own on the server of tests/tools/with_postgres, and not in a file of theirs? */
 bool daemon_is_on_postgres(void);
+/* Do they keep them nowhere ($FUT_STORE is "memory")? */
+bool daemon_is_in_memory(void);
 /* For the first line of a test that is of the file alone: on PostgreSQL it says the reason, which
  * tests/run.sh shows with the result, and is true: the test returns. */
 bool daemon_leaves_out_on_postgres(const char *reason);
@@ -37,7 +39,8 @@ void daemon_start_by(struct daemon *d, const char *script);
 /* From the next start on: the port that it has now. */
 void daemon_keep_port(struct daemon *d);
 
-/* Starts it (again, on the same directory) and returns when it listens. */
+/* Starts it (again, on the same directory) and returns when it listens. With the memory store
+ * ($FUT_STORE is "memory") a second start ends the test as passed, with a NOTE. */
 void daemon_start(struct daemon *d);
 /* Starts it where its database is away; returns when it listens and waits for that. */
 void daemon_start_early(struct daemon *d);
