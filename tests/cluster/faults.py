@@ -10,6 +10,7 @@ import time
 from nodes import uptime
 
 LEASE_S = 10
+STALL_S = 0.4  # an idle thread that wakes up later than this has met a stall of the machine
 STANDING_S = 4  # so long a node that stands still may keep the others: 3 s, and the server's own time
 
 
@@ -17,39 +18,56 @@ class Windows:
     """Spans of time in which nobody is promised an answer in 3 s; any thread."""
 
     def __init__(self):
-        self.lock, self.all = threading.Lock(), []
+        self.lock, self.all, self.stalls = threading.Lock(), [], []
 
     def add(self, began, ended, name):
         """name: of the node that it concerns; None: all."""
         with self.lock:
             self.all.append((began, ended, name))
 
-    def clear_after(self, begin, names):
+    def add_stall(self, began, ended):
+        """The machine gave an idle thread no time."""
+        with self.lock:
+            self.stalls.append((began, ended))
+
+    def clear_after(self, begin, names, with_stalls=True):
         """When everything that lies between has been over since: the end of a chain of windows from begin."""
         at = begin
         with self.lock:
-            spans = sorted(w for w in self.all if w[2] is None or w[2] in names)
-        for began, ended, _ in spans:
+            spans = [w[:2] for w in self.all if w[2] is None or w[2] in names]
+            spans += self.stalls if with_stalls else []
+        for began, ended in sorted(spans):
             if began <= at + 1 and ended > at:
                 at = ended
         return at
 
 
 class Stalls(threading.Thread):
-    """When the machine itself stood still."""
+    """When the machine itself stood still: how much later than asked an idle thread wakes up. It is a thread of the
+    harness, so it also measures what the harness's other threads take from it."""
 
     def __init__(self, windows):
         super().__init__(name="stalls", daemon=True)
-        self.windows, self.is_over, self.worst = windows, threading.Event(), 0
+        self.windows, self.is_over, self.delays = windows, threading.Event(), []
 
     def run(self):
         while not self.is_over.is_set():
             began = uptime()
             time.sleep(0.05)
             late = uptime() - began - 0.05
-            self.worst = max(self.worst, late)
-            if late > 0.4:
-                self.windows.add(began, uptime() + late, None)
+            self.delays.append(max(late, 0))
+            if late > STALL_S:
+                self.windows.add_stall(began, uptime() + late)
+
+    def summary(self):
+        delays = sorted(self.delays) or [0]
+        late = [d for d in delays if d > STALL_S]
+        return (f"an idle thread woke up late by p50 {delays[len(delays) // 2]:.3f}, p99 "
+                f"{delays[int(len(delays) * .99)]:.2f}, max {delays[-1]:.2f} s; {len(late)} times by more than "
+                f"{STALL_S} s, {sum(late):.1f} s together")
+
+    def is_starved(self):
+        return any(d > STALL_S for d in self.delays)
 
 
 class Killer(threading.Thread):

@@ -236,7 +236,11 @@ class Batcher(Actor):
                 return
             resumed += 1
             self.world.pause(0.05)
-        self.ledger.breach("streams", f"batch {batch['id']}: its stream has not ended in {self.world.patience} s")
+        missing = [i for i in batch["ids"] if i not in told]
+        unseen = [i for i in missing if i not in self.ledger.seen]
+        self.ledger.breach("streams", f"batch {batch['id']}: its stream has not ended in {self.world.patience} s, "
+                           f"{resumed} resumes, last id {last}; not told of {missing}, "
+                           f"of which no waiter saw the end of {unseen}")
 
     def read_some(self, client, batch, told, last):
         """Some events; (has it ended, the last id)."""

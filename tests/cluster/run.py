@@ -293,7 +293,7 @@ def main():
         world.close()
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    return 1 if conclude(world.ledger) else 0
+    return 1 if conclude(world.ledger, world.stalls) else 0
 
 
 if __name__ == "__main__":

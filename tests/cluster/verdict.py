@@ -28,6 +28,9 @@ RULES = {
 }
 
 
+LATENCY_RULES = ("taken up", "waiters", "streams")  # what a starved machine may break
+
+
 def read_journal(path):
     """{id: [run]}; run: attempt, life, began, ended (None), beside."""
     runs = {}
@@ -111,6 +114,9 @@ class Verdict:
         clear = self.world.windows.clear_after(due, (name, life.split(".")[0]))
         late = at - clear
         self.late.append(max(late, 0))
+        names = (name, life.split(".")[0])
+        if late <= WAIT_S < at - self.world.windows.clear_after(due, names, with_stalls=False):
+            self.ledger.count("waiters late by a stall of the machine alone")
         if late > WAIT_S:
             self.breach("waiters", f"{ident} ended at {run[0]['ended']:.1f}, asked of {name} at {asked:.1f}, answered at "
                         f"{at:.1f}: {late:.1f} s beyond all faults; it ran at {life}")
@@ -137,6 +143,9 @@ class Verdict:
         gone = max(min(gone), before["began"])
         took = run["began"] - max(self.world.windows.clear_after(gone + LEASE_S, ()), gone + LEASE_S)
         self.taken_up.append(run["began"] - gone)
+        bare = max(self.world.windows.clear_after(gone + LEASE_S, (), with_stalls=False), gone + LEASE_S)
+        if took <= WAIT_S < run["began"] - bare:
+            self.ledger.count("begun again late by a stall of the machine alone")
         if took > WAIT_S:
             self.breach("taken up", f"{ident}: its node {before['life']} was gone at {gone:.1f}; it began again at "
                         f"{run['began']:.1f}")
@@ -159,16 +168,19 @@ class Verdict:
               f"highest attempt {max(attempts, default=0)}")
         print(f"waiters beyond the end or the fault: {spread(self.late)}")
         print(f"begun again after a node's end: {spread(self.taken_up)}")
-        print(f"worst stall of the machine: {self.world.stalls.worst:.2f} s")
+        print(f"the machine: {self.world.stalls.summary()}")
         print("done: " + ", ".join(f"{what} {n}" for what, n in sorted(self.ledger.counts.items())))
 
 
-def conclude(ledger):
-    """A line for each rule; (kept, broken)."""
+def conclude(ledger, stalls):
+    """A line for each rule; how many are broken. That the machine was starved is said beside a broken rule on
+    latencies, which stays broken."""
     broken = 0
     for rule, text in RULES.items():
         n = len(ledger.breaches.get(rule, ()))
         broken += n > 0
         print(f"{'FAIL' if n else 'ok  '} {rule}: {text}" + (f" ({n})" if n else ""))
+        if n and rule in LATENCY_RULES and stalls.is_starved():
+            print(f"     the machine was starved: {stalls.summary()}")
     print(f"{len(RULES) - broken} passed, {broken} failed", flush=True)
     return broken
