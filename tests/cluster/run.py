@@ -187,6 +187,12 @@ class World:
         while time.monotonic() < end and len(self.ledger.seen) < len(self.ledger.acked):
             time.sleep(0.1)
 
+    def await_nodes(self):
+        """The last fault may have left one that still starts."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not all(node.answers() for node in self.nodes):
+            time.sleep(0.1)
+
     def hear_events(self, n=30):
         """Each node's /v1/events tells of the ends of all, wherever they were submitted."""
         opened, heard = threading.Barrier(NODES + 1), {}
@@ -283,6 +289,7 @@ def main():
         world.start_nodes()
         world.storm(args.minutes * 60)
         world.await_ends()
+        world.await_nodes()
         world.hear_events()
         world.await_ends()
         world.refuse_wrong_clocks()
