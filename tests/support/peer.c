@@ -370,6 +370,7 @@ struct peer_hello peer_hello(struct peer *p)
     h.yield = says(&m, "yield");
     h.results = says(&m, "results");
     h.sessions = says(&m, "sessions");
+    h.closes = says(&m, "closes");
     h.submits = says(&m, "submits");
     peer_message_release(&m);
     return h;

@@ -15,7 +15,7 @@ struct peer;
 struct peer_hello {
     unsigned long concurrency;
     unsigned long ahead;
-    bool cancel, fork, memfd, checkpoint, yield, results, sessions, submits;
+    bool cancel, fork, memfd, checkpoint, yield, results, sessions, closes, submits;
 };
 
 /* How long any answer may take, for all peers of this process (a minute). */

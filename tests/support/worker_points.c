@@ -431,6 +431,34 @@ static void check_sessions(struct worker *w)
     worker_expect_life(w, 9);
 }
 
+static void close_session(struct worker *w, const char *session)
+{
+    char *line = text_printf("CLOSE 0 0 session=%s", session);
+    peer_send(w->peer, line, NULL, 0, -1);
+    free(line);
+}
+
+/* It is not answered, concerns no other session, and is left when the worker knows none of that
+ * name. The session may come again, with its INIT. */
+static void check_closes(struct worker *w)
+{
+    init(w, 1, "one", "first");
+    expect_init_answer(w, 1, "DONE");
+    init(w, 2, "two", "second");
+    expect_init_answer(w, 2, "DONE");
+    close_session(w, "one");
+    close_session(w, "one");
+    close_session(w, "unknown");
+    if (peer_has_message(w->peer, UNANSWERED_MS))
+        fail("CLOSE is answered");
+    expect_prepared(w, 3, "two", "second");
+    init(w, 4, "one", "third");
+    expect_init_answer(w, 4, "DONE");
+    expect_prepared(w, 5, "one", "third");
+    expect_prepared(w, 6, "two", "second");
+    worker_expect_life(w, 7);
+}
+
 static void send_ahead(struct worker *w, unsigned id, const char *text)
 {
     char *line = worker_run_line(id, "echo", "text/plain", strlen(text), " ahead=1");
@@ -556,6 +584,8 @@ static const struct worker_point points[] = {
      WORKER_TOUR | WORKER_CHECKPOINT | WORKER_RESULTS},
     {"submits under the token of its RUN", check_submits, WORKER_TOUR | WORKER_SUBMITS},
     {"INIT prepares for the tasks of its session", check_sessions, WORKER_TOUR | WORKER_SESSIONS},
+    {"CLOSE ends its session, and no other", check_closes,
+     WORKER_TOUR | WORKER_SESSIONS | WORKER_CLOSES},
     {"tasks that come ahead, and are withdrawn", check_ahead,
      WORKER_TOUR | WORKER_CANCEL | WORKER_AHEAD},
     {"the end of the stream ends it", check_end_of_stream, 0},

@@ -17,6 +17,7 @@ enum worker_need {
     WORKER_SESSIONS = 256,
     WORKER_SUBMITS = 512,
     WORKER_AHEAD = 1024,
+    WORKER_CLOSES = 2048,
 };
 
 struct worker_point {

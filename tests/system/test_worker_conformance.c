@@ -54,9 +54,9 @@ static const struct {
     const char *before, *path, *after;
     int points;
 } subjects[] = {
-    {"python3", "../../workers/sdk/examples/tour.py", "ahead", 31},
-    {"python3", "../../workers/sdk/examples/tour.py", "fork soft concurrency=4", 32},
-    {"node", "../../workers/sdk/examples/tour.js", "soft concurrency=5", 29},
+    {"python3", "../../workers/sdk/examples/tour.py", "ahead", 32},
+    {"python3", "../../workers/sdk/examples/tour.py", "fork soft concurrency=4", 33},
+    {"node", "../../workers/sdk/examples/tour.js", "soft concurrency=5", 30},
     {"sh", "../../workers/sdk/examples/tour.sh", "", 25},
     {"", "workers/sdk/examples/tour", "", 29},
 };
@@ -93,6 +93,8 @@ static const struct {
     {"sticky", {ONE_HANDLER, "--point", "late"}, "FAIL  a late cancel is left"},
     {"eager", {"--point", "waited for"}, "FAIL  a checkpoint: stored, waited for, given back"},
     {"greedy", {"--point", "come ahead"}, "FAIL  tasks that come ahead, and are withdrawn"},
+    {"forgetful", {"--point", "CLOSE"}, "FAIL  CLOSE ends its session, and no other"},
+    {"polite", {"--point", "CLOSE"}, "FAIL  CLOSE ends its session, and no other"},
     {"deaf",
      {ONE_HANDLER, "--patience", "1", "--point", "end of the stream"},
      "FAIL  the end of the stream ends it"},

@@ -21,14 +21,14 @@
 
 static void require(const struct worker *w, unsigned needs)
 {
-    unsigned has = (w->hello.cancel ? WORKER_CANCEL : 0U) |
-                   (w->hello.concurrency > 1 ? WORKER_CONCURRENCY : 0U) |
-                   (w->hello.memfd ? WORKER_MEMFD : 0U) |
-                   (w->hello.checkpoint ? WORKER_CHECKPOINT : 0U) |
-                   (w->hello.yield ? WORKER_YIELD : 0U) | (w->hello.results ? WORKER_RESULTS : 0U) |
-                   (w->hello.sessions ? WORKER_SESSIONS : 0U) |
-                   (w->hello.submits ? WORKER_SUBMITS : 0U) | (w->hello.ahead ? WORKER_AHEAD : 0U) |
-                   (w->template ? WORKER_FORK : 0U) | (worker_is_tour() ? WORKER_TOUR : 0U);
+    unsigned has =
+        (w->hello.cancel ? WORKER_CANCEL : 0U) |
+        (w->hello.concurrency > 1 ? WORKER_CONCURRENCY : 0U) |
+        (w->hello.memfd ? WORKER_MEMFD : 0U) | (w->hello.checkpoint ? WORKER_CHECKPOINT : 0U) |
+        (w->hello.yield ? WORKER_YIELD : 0U) | (w->hello.results ? WORKER_RESULTS : 0U) |
+        (w->hello.sessions ? WORKER_SESSIONS : 0U) | (w->hello.closes ? WORKER_CLOSES : 0U) |
+        (w->hello.submits ? WORKER_SUBMITS : 0U) | (w->hello.ahead ? WORKER_AHEAD : 0U) |
+        (w->template ? WORKER_FORK : 0U) | (worker_is_tour() ? WORKER_TOUR : 0U);
     if (needs & ~has)
         exit(EXIT_LEFT_OUT);
 }

@@ -1,6 +1,6 @@
 """A worker without an SDK that does one thing wrong, to show that worker_conformance sees it.
 
-    wrong_worker.py right|chatty|text|strict|sticky|deaf|eager|greedy
+    wrong_worker.py right|chatty|text|strict|sticky|deaf|eager|greedy|forgetful|polite
 """
 import array
 import fcntl
@@ -50,6 +50,30 @@ def greedy():
             say("PROGRESS %s 0" % number)
 
 
+def closing():
+    """Of sessions. CLOSE ends all of them (forgetful) or is answered (polite)."""
+    made = {}
+    say("HELLO 1 0 sessions=1 closes=1")
+    while True:
+        line = source.readline()
+        if not line:
+            return
+        verb, number, size, *rest = line.decode("ascii").split()
+        payload = source.read(int(size))
+        keys = dict(word.split("=", 1) for word in rest)
+        if verb == "CLOSE" and WRONG == "forgetful":
+            made.clear()
+        elif verb == "CLOSE":
+            made.pop(keys["session"], None)
+            say("DONE %s 0" % number)
+        elif verb == "INIT":
+            made[keys["session"]] = payload
+            say("DONE %s 0" % number)
+        else:
+            payload = made.get(keys.get("session"), payload)
+            say("DONE %s %d type=text/plain" % (number, len(payload)), payload)
+
+
 def answer(number, keys, kind, payload):
     if WRONG == "strict" and set(keys) - KNOWN:
         sys.exit("what is that?")
@@ -84,6 +108,6 @@ def serve():
             answer(number, dict(word.split("=", 1) for word in rest), kind, payload)
 
 
-(greedy if WRONG == "greedy" else serve)()
+{"greedy": greedy, "forgetful": closing, "polite": closing}.get(WRONG, serve)()
 while WRONG == "deaf":
     signal.pause()

@@ -51,7 +51,8 @@
  *
  *     worker.session(async (init) => connect(init.json()));   // init.text, init.input; init.id: of the session
  *
- * What it returns is task.session of the session's tasks; what it throws breaks the session.
+ * What it returns is task.session of the session's tasks; what it throws breaks the session. The worker drops it when
+ * the session has ended.
  *
  * run({ concurrency: N }): N tasks at once (io lane only); with softCancel: true the process is not given up
  * when one of them does not hear of its cancel. Node passes no descriptors and does not
@@ -612,6 +613,7 @@ function serve(socket, concurrency, softCancel) {
     else if (head.verb === 'CHECKPOINT') restored = { id: head.id, type: head.keys.type, payload };
     else if (head.verb === 'RESULTS') results = { id: head.id, payload };
     else if (head.verb === 'INIT' && preparation) prepare(head, payload);
+    else if (head.verb === 'CLOSE' && preparation) sessions.delete(head.keys.session);
     else if (head.verb === 'CANCEL') task?.cancel();
     else if (head.verb === 'YIELD') task?.askToYield();
     else if (head.verb === 'SAVED') task?.answered();
@@ -628,7 +630,7 @@ function serve(socket, concurrency, softCancel) {
   socket.on('end', () => (reader.isBetween ? process.exit(0) : giveUp(new ProtocolError('a cut stream'))));
   socket.on('error', () => process.exit(0)); // the daemon is gone
   const size = concurrency > 1 ? ` concurrency=${concurrency}` : '';
-  const more = preparation ? ' sessions=1' : '';
+  const more = preparation ? ' sessions=1 closes=1' : '';
   const cancel = softCancel ? 'soft' : '1';
   socket.write(`HELLO ${VERSION} 0${size} cancel=${cancel} checkpoint=1 yield=1 results=1 submits=1${more}\n`);
 }

@@ -58,6 +58,8 @@ A session (POST /v1/sessions) may have an `init`, which each process gets before
     def prepare(init):                   # init.json(), init.text, init.input; init.id: of the session
         return connect(init.json())      # task.session of its tasks; an exception breaks the session
 
+The worker drops what it returned when the session has ended.
+
 run(concurrency=N): N tasks at once, a thread each (io lane only). run(fork=True): this process loads
 everything once and forks the workers from itself, which share its memory. run(ahead=True): for tasks of a
 few milliseconds: a busy worker is sent the next ones. print() goes to the right task's log; what a task writes
@@ -729,7 +731,7 @@ class _Worker:
         cancel = "soft" if self.soft_cancel else "1"
         memfd = " memfd=1" if MEMFD else ""
         is_template = bool(more)
-        more += " sessions=1" if _preparations else ""
+        more += " sessions=1 closes=1" if _preparations else ""
         keys = "%s cancel=%s checkpoint=1 yield=1 results=1 submits=1%s%s" % (size, cancel, memfd, more)
         self.channel.write_hello(keys, self.ahead and not is_template)
 
@@ -774,6 +776,8 @@ class _Worker:
                 self._prepare(init)
             else:
                 threading.Thread(target=self._prepare, args=(init,), daemon=True).start()
+        elif verb == "CLOSE" and _preparations:
+            self.sessions.pop(keys.get("session"), None)
         elif verb not in ("CANCEL", "YIELD", "SAVED", "REFUSED"):
             raise ProtocolError("unexpected %s" % verb)
         elif task and verb == "CANCEL":
