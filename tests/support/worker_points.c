@@ -382,12 +382,18 @@ static void check_submits(struct worker *w)
     worker_expect_life(w, 5);
 }
 
-static void init(struct worker *w, unsigned number, const char *session, const char *text)
+static void init(struct worker *w, unsigned number, const char *session, const char *text,
+                 const char *verb)
 {
+    struct peer_message m;
     char *line =
         text_printf("INIT %u %zu session=%s type=text/plain", number, strlen(text), session);
     peer_send(w->peer, line, text, strlen(text), -1);
     free(line);
+    worker_answer(w, number, &m);
+    if (!peer_message_is(&m, verb))
+        fail("expected %s for an INIT; got \"%s\" \"%.300s\"", verb, m.line, m.payload);
+    peer_message_release(&m);
 }
 
 static void expect_prepared(struct worker *w, unsigned number, const char *session,
@@ -404,29 +410,16 @@ static void expect_prepared(struct worker *w, unsigned number, const char *sessi
     free(line);
 }
 
-static void expect_init_answer(struct worker *w, unsigned number, const char *verb)
-{
-    struct peer_message m;
-    worker_answer(w, number, &m);
-    if (!peer_message_is(&m, verb))
-        fail("expected %s for an INIT; got \"%s\" \"%.300s\"", verb, m.line, m.payload);
-    peer_message_release(&m);
-}
-
 /* Each of two sessions has what was made of its own; so has none that failed. */
 static void check_sessions(struct worker *w)
 {
-    init(w, 1, "one", "first");
-    expect_init_answer(w, 1, "DONE");
+    init(w, 1, "one", "first", "DONE");
     expect_prepared(w, 2, "one", "first");
-    init(w, 3, "two", "second");
-    expect_init_answer(w, 3, "DONE");
-    init(w, 4, "three", "bad");
-    expect_init_answer(w, 4, "FAIL");
+    init(w, 3, "two", "second", "DONE");
+    init(w, 4, "three", "bad", "FAIL");
     expect_prepared(w, 5, "one", "first");
     expect_prepared(w, 6, "two", "second");
-    init(w, 7, "two", "third");
-    expect_init_answer(w, 7, "DONE");
+    init(w, 7, "two", "third", "DONE");
     expect_prepared(w, 8, "two", "third");
     worker_expect_life(w, 9);
 }
@@ -442,18 +435,15 @@ static void close_session(struct worker *w, const char *session)
  * name. The session may come again, with its INIT. */
 static void check_closes(struct worker *w)
 {
-    init(w, 1, "one", "first");
-    expect_init_answer(w, 1, "DONE");
-    init(w, 2, "two", "second");
-    expect_init_answer(w, 2, "DONE");
+    init(w, 1, "one", "first", "DONE");
+    init(w, 2, "two", "second", "DONE");
     close_session(w, "one");
     close_session(w, "one");
     close_session(w, "unknown");
     if (peer_has_message(w->peer, UNANSWERED_MS))
         fail("CLOSE is answered");
     expect_prepared(w, 3, "two", "second");
-    init(w, 4, "one", "third");
-    expect_init_answer(w, 4, "DONE");
+    init(w, 4, "one", "third", "DONE");
     expect_prepared(w, 5, "one", "third");
     expect_prepared(w, 6, "two", "second");
     worker_expect_life(w, 7);
