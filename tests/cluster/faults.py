@@ -184,6 +184,7 @@ class Storm(threading.Thread):
         self.world.primary.stop(how)
         self.world.pause(self.random.choice((0, 0, 1, 3)))
         self.world.primary.start()
+        self.world.primary.wait_until_followed()
         self.world.server_returned(began)
 
     def server_immediate(self):

@@ -41,7 +41,7 @@ class Node:
                     "MAX_THREADS": "4", "FUTURED_LISTEN": self.address, "FUTURED_NODE": name,
                     "FUTURED_DB": f"postgresql://futured@/postgres?host={hosts}&port={ports}",
                     "FUTURED_HANDLERS": str(self.folder / "handlers.json"), "FUTURED_RETENTION": "1d",
-                    "FUTURED_DRAIN": "200ms", "FUTURED_KILL_GRACE": "300ms",
+                    "FUTURED_DRAIN": "200ms", "FUTURED_KILL_GRACE": "300ms", "FUTURED_LOG": "debug",
                     "LD_PRELOAD": str(self.folder / "clock.so"), "FUT_CLOCK_OFFSET": str(self.folder / "clock")}
 
     # ---- start and end ------------------------------------------------------------------------

@@ -58,7 +58,8 @@ class Server:
 
     def start(self, seconds=60):
         settings = ["listen_addresses=", "max_connections=80", "shared_buffers=64MB", "max_wal_size=1GB",
-                    "wal_keep_size=256MB", "hot_standby=on", "max_wal_senders=8", f"unix_socket_directories={self.folder}"]
+                    "wal_keep_size=256MB", "hot_standby=on", "max_wal_senders=8", f"unix_socket_directories={self.folder}",
+                    "wal_retrieve_retry_interval=200ms"]  # 5 s by default, in which commits wait for the standby
         args = [str(self.bin / "postgres"), "-D", str(self.data)]
         for setting in settings:
             args += ["-c", setting]
@@ -100,8 +101,13 @@ class Server:
         """Commits wait for a standby from now on, or do not; returns when there is one that follows."""
         self.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{'*' if on else ''}'")
         self.sql("SELECT pg_reload_conf()")
+        if on:
+            self.wait_until_followed()
+
+    def wait_until_followed(self):
+        """Until then no commit returns."""
         end = time.monotonic() + 60
-        while on and self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1":
+        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1":
             if time.monotonic() > end:
                 raise RuntimeError(f"no standby follows: {self.tail()}")
             time.sleep(0.05)

@@ -10,7 +10,7 @@ RULES = {
     "acknowledged": "what was acknowledged is there, and has ended",
     "one result": "a future has one result, and keeps it",
     "journal": "its attempt is that of a run in the journal, which has ended",
-    "attempts": "no attempt has run twice",
+    "attempts": "no attempt has run twice, unless a node that ended gave it back",
     "once": "what is to run once was started once",
     "alone": "no two runs of a task side by side, also where a node stands still or is cut off",
     "dead nodes": "nothing runs, in the database or as a process, under a node that is no more",
@@ -48,6 +48,17 @@ def read_journal(path):
     return runs
 
 
+def read_releases(nodes):
+    """{(id, attempt)}: what a node that ended, as it does without its fork server, has given back uncharged."""
+    found = set()
+    for node in nodes:
+        for line in (node.folder / "log").read_text(errors="replace").splitlines():
+            if " task_releases " in line:
+                words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+                found.add((words["task"], int(words["attempt"])))
+    return found
+
+
 def read_rows(server):
     """{id: (state, attempt, result)} of what has ended, as it is in the database."""
     text = server.sql("SELECT t.key || ' ' || t.lo || ' ' || r.state || ' ' || r.attempt || ' ' ||"
@@ -65,7 +76,7 @@ class Verdict:
     def __init__(self, world):
         self.world, self.ledger = world, world.ledger
         self.runs = read_journal(world.folder / "journal")
-        self.rows = read_rows(world.primary)
+        self.rows, self.releases = read_rows(world.primary), read_releases(world.nodes)
         self.ends = {life[0]: life[2] for node in world.nodes for life in node.lives}
         self.late, self.taken_up = [], []
 
@@ -124,7 +135,8 @@ class Verdict:
     def check_runs(self, ident, runs):
         promise = self.ledger.acked.get(ident)
         for run in runs:
-            if sum(r["attempt"] == run["attempt"] for r in runs) > 1:
+            again = sum(r["attempt"] == run["attempt"] for r in runs) > 1
+            if again and (ident, run["attempt"]) not in self.releases:
                 self.breach("attempts", f"{ident}: {runs}")
         if promise and promise["kind"] == "once" and len(runs) > 1:
             self.breach("once", f"{ident}: {runs}")
