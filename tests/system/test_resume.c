@@ -203,13 +203,22 @@ START_TEST(test_resumes_after_a_shutdown)
 END_TEST
 
 /* In a new life it goes on from the checkpoint, or begins anew. */
+/* Returns when its program has ended, too: until then it would go on once nothing stops it. */
+static void cancel_run(struct daemon *d, const char *id)
+{
+    char *end = text_printf("task_done task=%s", id);
+    ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
+    json_decref(api_done(daemon_url(d), id));
+    free(daemon_wait_log(d, end));
+    free(end);
+}
+
 START_TEST(test_another_life_has_the_checkpoint_or_begins_anew)
 {
     char id[ID_TEXT_SIZE], path[96];
     struct daemon *d = start(_i, "FUTURED_DRAIN=1s");
     begin_steps(d, "", id);
-    ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
-    json_decref(api_done(daemon_url(d), id));
+    cancel_run(d, id);
     wait_checkpoint(d, id, "3"); /* kept */
     (void)snprintf(path, sizeof(path), "/v1/futures/%s/retry?fresh=maybe", id);
     struct http_reply r = api_post(daemon_url(d), path, NULL);
@@ -225,8 +234,7 @@ START_TEST(test_another_life_has_the_checkpoint_or_begins_anew)
     ck_assert_int_eq(unlink(steps), 0);
     free(steps);
     begin_steps(d, "", id);
-    ck_assert_int_eq(api_cancel(daemon_url(d), id), 200);
-    json_decref(api_done(daemon_url(d), id));
+    cancel_run(d, id);
     set_stop(d, false);
     (void)snprintf(path, sizeof(path), "/v1/futures/%s/retry?fresh=true", id);
     r = api_post(daemon_url(d), path, NULL);
