@@ -184,7 +184,8 @@ class Storm(threading.Thread):
         self.world.primary.stop(how)
         self.world.pause(self.random.choice((0, 0, 1, 3)))
         self.world.primary.start()
-        self.world.primary.wait_until_followed()
+        if self.world.standby:
+            self.world.primary.wait_until_followed()
         self.world.server_returned(began)
 
     def server_immediate(self):
