@@ -202,7 +202,6 @@ START_TEST(test_resumes_after_a_shutdown)
 }
 END_TEST
 
-/* In a new life it goes on from the checkpoint, or begins anew. */
 /* Returns when its program has ended, too: until then it would go on once nothing stops it. */
 static void cancel_run(struct daemon *d, const char *id)
 {
@@ -213,6 +212,7 @@ static void cancel_run(struct daemon *d, const char *id)
     free(end);
 }
 
+/* In a new life it goes on from the checkpoint, or begins anew. */
 START_TEST(test_another_life_has_the_checkpoint_or_begins_anew)
 {
     char id[ID_TEXT_SIZE], path[96];

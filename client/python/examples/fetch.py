@@ -18,4 +18,4 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(max_workers=3) as executor:
         futures = [executor.submit(fetch, source) for source in ("one", "two", "three")]
         for future in futures:
-            print(future.result())
+            print("%s\n" % future.result(), end="")
