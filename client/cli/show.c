@@ -169,13 +169,12 @@ const char *cli_ago(const char *rfc3339, char *out)
     return out;
 }
 
-/* "a:2 b:1" for what runs on the nodes a and b; NULL: the array is of something else. */
+/* "a:2 b:1" for what runs on the nodes a and b; NULL: the array is of something else, or empty. */
 static char *nodes_cell(const json_t *nodes)
 {
     struct buf text = BUF_INIT;
-    size_t at;
-    json_t *one;
-    json_array_foreach ((json_t *)(uintptr_t)nodes, at, one) {
+    for (size_t at = 0; at < json_array_size(nodes); at++) {
+        const json_t *one = json_array_get(nodes, at);
         const char *name = json_string_value(json_object_get(one, "name"));
         const json_t *running = json_object_get(one, "running");
         if (!name || !json_is_integer(running)) {
@@ -184,9 +183,8 @@ static char *nodes_cell(const json_t *nodes)
         }
         buf_printf(&text, "%s%s:%lld", at ? " " : "", name, (long long)json_integer_value(running));
     }
-    char *copy = xstrdup(text.len ? text.data : "");
-    buf_release(&text);
-    return copy;
+    size_t len;
+    return buf_take(&text, &len);
 }
 
 char *cli_cell(const json_t *value)
@@ -194,7 +192,7 @@ char *cli_cell(const json_t *value)
     char *text = NULL;
     if (json_is_string(value))
         return xstrdup(json_string_value(value));
-    if (json_is_array(value) && json_array_size(value))
+    if (json_is_array(value))
         text = nodes_cell(value);
     if (text)
         return text;
