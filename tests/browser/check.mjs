@@ -31,13 +31,16 @@ const web = http.createServer((request, response) => {
 
 // The one name: its server answers first, then its address becomes the daemon's.
 let isRebound = false;
+// Where a connection goes is decided at its first byte: the browser opens some ahead of their requests.
 const rebinding = net.createServer((client) => {
-  const at = new URL(open);
-  const to = net.connect(isRebound ? at.port : web.address().port, '127.0.0.1');
-  for (const [a, b] of [[client, to], [to, client]]) {
-    a.pipe(b);
-    a.on('error', () => b.destroy());
-  }
+  client.on('error', () => client.destroy());
+  client.once('readable', () => {
+    const to = net.connect(isRebound ? new URL(open).port : web.address().port, '127.0.0.1');
+    for (const [a, b] of [[client, to], [to, client]]) {
+      a.pipe(b);
+      a.on('error', () => b.destroy());
+    }
+  });
 });
 
 const listen = (server) => new Promise((done) => server.listen(0, '127.0.0.1', done));
