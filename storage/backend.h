@@ -358,7 +358,7 @@ struct backend_ops {
     int (*batch_put)(struct backend *b, const struct store_batch *batch);
     /* A member failed; *out_cancel: the batch is fail_fast, the rest is to be cancelled now. */
     int (*batch_failed)(struct backend *b, uint64_t key, bool *out_cancel);
-    int (*batch_cancel)(struct backend *b, struct task_id id);
+    int (*batch_cancel)(struct backend *b, struct task_id id, bool spares_running);
     /* What the batch has come to: id, total, callback, and in counts how many members have ended in
      * each final state, deleted ones included. *out_unfinished: how many have not.
      * FUT_ERR_NOT_FOUND. */
@@ -366,9 +366,10 @@ struct backend_ops {
                       uint64_t *out_unfinished);
     /* Another task tells of the batch's end from now on. */
     int (*batch_set_callback)(struct backend *b, uint64_t key, struct task_id callback);
-    /* Up to max unfinished members of a batch that is being cancelled, without input; the caller
-     * cancels them in this transaction. Looks at a bounded number of members. *out_more: call
-     * again; else no batch is being cancelled any more. */
+    /* Up to max unfinished members of a batch that is being cancelled, without input, and without
+     * those that run where these are spared; the caller cancels them in this transaction. Looks at
+     * a bounded number of members. *out_more: call again; else no batch is being cancelled any
+     * more. */
     int (*batch_unfinished)(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 
@@ -385,6 +386,14 @@ struct backend_ops {
     int (*session_break)(struct backend *b, uint64_t key, const char *why);
     /* It takes no more tasks since then. */
     int (*session_close)(struct backend *b, uint64_t key, int64_t now_wall_ms);
+    /* Its lease, if it has one, lasts for grace_ms and a third of it from this transaction on;
+     * those of all sessions do. */
+    int (*session_renew)(struct backend *b, uint64_t key);
+    int (*session_renew_all)(struct backend *b);
+    /* Up to max sessions that have a lease, the one that ends first before the others. */
+    int (*session_leases)(struct backend *b, size_t max, struct store_session *out, size_t *out_n);
+    /* It has no lease any more; wall_ms: since when it is disconnected, 0: it is not. */
+    int (*session_end_lease)(struct backend *b, uint64_t key, int64_t wall_ms);
 
     /* Adds a bulk, or brings one up to date; of those that are finished, the oldest beyond
      * STORE_BULKS_KEPT go. */

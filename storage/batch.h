@@ -33,11 +33,12 @@ struct store_batch_list {
 };
 extern const struct store_verb store_verb_batch_list;
 
-/* Cancels what is unfinished of a batch: durable at once, carried out in small steps.
- * rc FUT_ERR_NOT_FOUND. */
+/* Cancels what is unfinished of a batch: durable at once, carried out in small steps. One that is
+ * being cancelled altogether is not spared. rc FUT_ERR_NOT_FOUND. */
 struct store_batch_cancel {
     struct store_op op;
     struct task_id id;
+    bool spares_running; /* cancels only what is found waiting */
 };
 extern const struct store_verb store_verb_batch_cancel;
 

@@ -14,6 +14,16 @@
 #define STORE_SESSION_INIT_MAX TASK_CHECKPOINT_MAX /* bytes */
 #define STORE_SESSION_WHY_MAX 500 /* bytes of what is kept of why a session is broken */
 
+/* What becomes of a session whose client has gone: no stream of its ends has been open for grace_ms
+ * of uptime, counted from the latest store_verb_session_renew, its opening, or the start of the
+ * daemon that leads. What is stored: never renumber. */
+enum store_on_disconnect {
+    STORE_KEEP,          /* nothing */
+    STORE_CANCEL_QUEUED, /* it is closed, and what waits is cancelled */
+    STORE_CANCEL,        /* it is closed, and all of it is cancelled */
+};
+#define STORE_GRACE_MAX_MS 86400000
+
 struct store_session {
     struct task_id id;
     char handler[TASK_HANDLER_MAX + 1]; /* of all its tasks */
@@ -24,7 +34,13 @@ struct store_session {
     bool has_init;
     uint32_t max_tasks;                     /* that one process runs; 0: any number */
     char broken[STORE_SESSION_WHY_MAX + 1]; /* why none of its tasks runs any more; "": they do */
+    enum store_on_disconnect on_disconnect;
+    int64_t grace_ms;             /* 0: STORE_KEEP */
+    int64_t lease_up_ms;          /* until when its client is taken to be there, by the uptime;
+                                     STORE_NO_LEASE: nobody looks (any more) */
+    int64_t disconnected_wall_ms; /* when its client was found to have gone; 0: it was not */
 };
+#define STORE_NO_LEASE INT64_MAX
 
 /* The name of the limit that the tasks of a session have. Pure. */
 void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE]);
@@ -34,9 +50,9 @@ void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE]);
  * closed; FUT_ERR_CONFLICT: it is broken; FUT_ERR_INVAL: a task is of another handler;
  * FUT_ERR_FULL: it has 2^32 tasks. */
 
-/* Opens a session. In: session.id, handler, created_wall_ms, and init, which sets has_init and
- * max_tasks. rc FUT_ERR_EXISTS: the id is taken;
- * FUT_ERR_FULL: there are STORE_LIMITS_MAX limits. */
+/* Opens a session. In: session.id, handler, created_wall_ms, on_disconnect with grace_ms (1 to
+ * STORE_GRACE_MAX_MS, or 0), and init, which sets has_init and max_tasks. rc FUT_ERR_EXISTS: the id
+ * is taken; FUT_ERR_FULL: there are STORE_LIMITS_MAX limits. */
 struct store_session_open {
     struct store_op op;
     struct store_session session;
@@ -53,6 +69,14 @@ struct store_session_close {
     int64_t now_wall_ms;
 };
 extern const struct store_verb store_verb_session_close;
+
+/* Its client is there: it is taken to be for grace_ms and a third of it from now on. To be posted
+ * each grace_ms / 3 as long as a stream of its ends is open. Does nothing where nobody looks. */
+struct store_session_renew {
+    struct store_op op;
+    struct task_id id;
+};
+extern const struct store_verb store_verb_session_renew;
 
 /* Its init has failed: tasks of it that are claimed from now on say so (task_init.broken), and it
  * takes no more. One that is broken stays as it is. rc FUT_ERR_NOT_FOUND. */

@@ -101,6 +101,9 @@ struct writer {
     int64_t ahead_ms;           /* of what is submitted now: by so much before others in its line */
     atomic_bool has_edges;      /* false: no task has ever waited for another; else maybe */
     bool cascade_pending;       /* something may be left to do for those behind a task */
+    int64_t next_lease_up_ms;   /* not later than the first end of a session's lease; INT64_MAX */
+    bool has_leased;            /* a session with a lease was opened in this transaction */
+    bool leases_stale;          /* renewals may not have been heard: all leases begin anew */
     int64_t next_prune_mono_us;
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */
@@ -328,6 +331,8 @@ void sessions_forget_inits(struct store *s);
 FUT_MUST_CHECK int sessions_end(struct store *s);
 /* Nothing is left of the session: its limit goes. */
 FUT_MUST_CHECK int sessions_drop_limit(struct store *s, struct task_id id);
+/* Ends some sessions whose clients have gone, in the way that they were opened for. */
+FUT_MUST_CHECK int sessions_end_leases(struct store *s);
 
 /* ---- queues.c -------------------------------------------------------------------------------- */
 

@@ -30,6 +30,7 @@ enum flag {
     FLAG_BULK = 8,       /* many futures are being changed */
     FLAG_SCHEDULES = 16, /* schedules have changed, or a task of one has ended */
     FLAG_SETTINGS = 32,  /* what is said of queues, handlers and limits has changed */
+    FLAG_LEASE = 64,     /* a session has been opened that ends without its client */
 };
 
 #define CHANGE_NEW 1
@@ -90,7 +91,8 @@ static uint64_t flags_of(const struct writer *w)
     return (w->cancel_pending ? FLAG_CANCEL : 0U) | (w->cascade_pending ? FLAG_CASCADE : 0U) |
            (w->has_edges ? FLAG_EDGES : 0U) |
            (w->bulk_again_mono_us == INT64_MAX ? 0U : FLAG_BULK) |
-           (w->schedules_moved ? FLAG_SCHEDULES : 0U) | (has_settings ? FLAG_SETTINGS : 0U);
+           (w->schedules_moved ? FLAG_SCHEDULES : 0U) | (has_settings ? FLAG_SETTINGS : 0U) |
+           (w->has_leased ? FLAG_LEASE : 0U);
 }
 
 static void put_numbers(struct buf *out, const struct store *s)
@@ -427,6 +429,8 @@ static int follow_flags(struct store *s, uint64_t flags)
         s->ops->forget(s->backend, 0, 0);
     if (flags & FLAG_BULK)
         w->bulk_again_mono_us = 0;
+    if (flags & FLAG_LEASE)
+        w->next_lease_up_ms = 0;
     if (flags & FLAG_SCHEDULES && s->schedules_watch.fn)
         s->schedules_watch.fn(s->schedules_watch.ctx);
     if (!(flags & FLAG_SETTINGS))
@@ -441,6 +445,7 @@ static void follow_leader(struct writer *w, bool leads)
     if (leads && !w->leads) {
         w->cancel_pending = true;
         w->bulk_again_mono_us = 0;
+        w->leases_stale = true;
     }
     w->leads = leads;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -30,6 +31,21 @@ static int define_limit(struct store *s, const struct store_session_open *o)
     return limit_verbs_define(s, &limit, &is_new);
 }
 
+static void prepare_open(struct store_op *op)
+{
+    const struct store_session *in = &FUT_CONTAINER(op, struct store_session_open, op)->session;
+    FUT_ASSERT((in->on_disconnect == STORE_KEEP) == (in->grace_ms == 0));
+    FUT_ASSERT(in->grace_ms >= 0 && in->grace_ms <= STORE_GRACE_MAX_MS);
+}
+
+/* The writer looks again when the lease ends, that of the node which leads does. */
+static void watch_lease(struct store *s, int64_t up_ms)
+{
+    if (up_ms < s->w.next_lease_up_ms)
+        s->w.next_lease_up_ms = up_ms;
+    s->w.has_leased = true;
+}
+
 static int write_open(struct store *s, struct store_op *op)
 {
     const struct store_session_open *o = FUT_CONTAINER(op, struct store_session_open, op);
@@ -39,10 +55,17 @@ static int write_open(struct store *s, struct store_op *op)
         rc = define_limit(s, o);
     session.has_init = o->init != NULL;
     session.max_tasks = o->init ? o->init->max_tasks : 0;
-    return rc == 0 ? s->ops->session_put(s->backend, &session, o->init) : rc;
+    session.lease_up_ms =
+        session.grace_ms ? txn_up_ms(s) + session.grace_ms + session.grace_ms / 3 : STORE_NO_LEASE;
+    if (rc == 0)
+        rc = s->ops->session_put(s->backend, &session, o->init);
+    if (rc == 0 && session.grace_ms)
+        watch_lease(s, session.lease_up_ms);
+    return rc;
 }
 
-const struct store_verb store_verb_session_open = {.write = write_open, .is_refusable = true};
+const struct store_verb store_verb_session_open = {
+    .prepare = prepare_open, .write = write_open, .is_refusable = true};
 
 int sessions_drop_limit(struct store *s, struct task_id id)
 {
@@ -117,23 +140,88 @@ static void tell(struct store *s, struct task_id id, bool ended)
                        .id = id, .state = TASK_RUNNING, .reported = true, .session_ended = ended});
 }
 
-static int write_close(struct store *s, struct store_op *op)
+static int close_found(struct store *s, const struct store_session *session, int64_t now_wall_ms)
 {
-    const struct store_session_close *o = FUT_CONTAINER(op, struct store_session_close, op);
-    struct store_session session = {.unfinished = 0};
-    int rc = txn_begin(s);
+    int rc = s->ops->session_close(s->backend, session->id.hi, now_wall_ms);
+    if (rc == 0 && !session->unfinished)
+        rc = sessions_drop_limit(s, session->id);
     if (rc == 0)
-        rc = find(s, o->id, &session);
-    if (rc == 0)
-        rc = s->ops->session_close(s->backend, o->id.hi, o->now_wall_ms);
-    if (rc == 0 && !session.unfinished)
-        rc = sessions_drop_limit(s, o->id);
-    if (rc == 0)
-        tell(s, o->id, !session.unfinished);
+        tell(s, session->id, !session->unfinished);
     return rc;
 }
 
+static int write_close(struct store *s, struct store_op *op)
+{
+    const struct store_session_close *o = FUT_CONTAINER(op, struct store_session_close, op);
+    struct store_session session;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = find(s, o->id, &session);
+    return rc == 0 ? close_found(s, &session, o->now_wall_ms) : rc;
+}
+
 const struct store_verb store_verb_session_close = {.write = write_close};
+
+/* ---- clients that go --------------------------------------------------------------------------
+ */
+
+#define LEASES_STEP 8
+
+static int write_renew(struct store *s, struct store_op *op)
+{
+    int rc = txn_begin(s);
+    return rc != 0 ? rc
+                   : s->ops->session_renew(
+                         s->backend, FUT_CONTAINER(op, struct store_session_renew, op)->id.hi);
+}
+
+const struct store_verb store_verb_session_renew = {.write = write_renew, .uses_reserve = true};
+
+/* One that is over has nothing left to be ended. */
+static int disconnect(struct store *s, const struct store_session *session)
+{
+    int64_t now_wall_ms = clock_wall_ms();
+    bool is_finished = session->closed_wall_ms && !session->unfinished;
+    int rc = s->ops->session_end_lease(s->backend, session->id.hi, is_finished ? 0 : now_wall_ms);
+    if (rc == 0 && !is_finished)
+        rc = close_found(s, session, now_wall_ms);
+    if (rc != 0 || !session->unfinished)
+        return rc;
+    s->w.cancel_pending = true;
+    return s->ops->batch_cancel(s->backend, session->id,
+                                session->on_disconnect == STORE_CANCEL_QUEUED);
+}
+
+static int renew_stale(struct store *s)
+{
+    int rc = s->w.leases_stale ? s->ops->session_renew_all(s->backend) : 0;
+    if (rc == 0)
+        s->w.leases_stale = false;
+    return rc;
+}
+
+int sessions_end_leases(struct store *s)
+{
+    struct store_session sessions[LEASES_STEP];
+    size_t n = 0, i = 0;
+    int64_t up_ms = txn_up_ms(s);
+    if (!s->w.leads || (!s->w.leases_stale && s->w.next_lease_up_ms > up_ms))
+        return 0;
+    int rc = txn_begin(s);
+    if (rc == 0)
+        rc = renew_stale(s);
+    if (rc == 0)
+        rc = s->ops->session_leases(s->backend, LEASES_STEP, sessions, &n);
+    for (; rc == 0 && i < n && sessions[i].lease_up_ms <= up_ms; i++)
+        rc = disconnect(s, &sessions[i]);
+    s->w.next_lease_up_ms = i < n              ? sessions[i].lease_up_ms
+                            : n == LEASES_STEP ? 0 /* at once */
+                                               : INT64_MAX;
+    return rc;
+}
+
+/* ---- ends -------------------------------------------------------------------------------------
+ */
 
 static int end_one(struct store *s, uint64_t key)
 {

@@ -58,9 +58,10 @@ const struct store_verb store_verb_delete = {.write = write_delete, .is_refusabl
 
 static int write_batch_cancel(struct store *s, struct store_op *op)
 {
+    const struct store_batch_cancel *o = FUT_CONTAINER(op, struct store_batch_cancel, op);
     int rc = txn_begin(s);
     if (rc == 0)
-        rc = s->ops->batch_cancel(s->backend, FUT_CONTAINER(op, struct store_batch_cancel, op)->id);
+        rc = s->ops->batch_cancel(s->backend, o->id, o->spares_running);
     s->w.cancel_pending = s->w.cancel_pending || rc == 0;
     return rc;
 }

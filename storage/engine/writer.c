@@ -38,6 +38,7 @@ void writer_init(struct store *s, const struct backend_totals *totals)
     w->cascade_pending = true;
     w->has_edges = totals->has_edges;
     w->leads = true;
+    w->leases_stale = true;
     w->prune_step = HOUSEKEEPING_PRUNE_STEP;
     w->next_tidy_mono_us = INT64_MAX;
     w->next_prune_mono_us = s->retention_ms ? clock_mono_us() : INT64_MAX;
@@ -132,6 +133,8 @@ static int run_housekeeping(struct store *s)
     if (rc == 0)
         rc = housekeeping_time_out(s);
     if (rc == 0)
+        rc = sessions_end_leases(s);
+    if (rc == 0)
         rc = housekeeping_cancel(s);
     if (rc == 0)
         rc = cascades_step(s);
@@ -167,7 +170,7 @@ static int commit(struct store *s)
         return rc;
     histogram_observe(&s->durations.commit, clock_mono_us() - began_mono_us);
     atomic_store_explicit(&s->newest_seq, w->now.seq, memory_order_relaxed);
-    w->in_txn = false;
+    w->in_txn = w->has_leased = false;
     lines_committed(&w->lines);
     limit_set_committed(&w->limits);
     queues_committed(s);
@@ -200,6 +203,8 @@ static void undo(struct store *s, int rc)
     w->schedules_moved = false;
     w->n_closed_limits = 0;
     w->bulk_again_mono_us = 0;
+    w->leases_stale = true;
+    w->has_leased = false;
     w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
     sessions_forget_inits(s);
@@ -355,8 +360,10 @@ static int64_t next_wake_us(const struct store *s)
     int64_t at_up_ms = earlier(w->next.due_up_ms, w->next.limit_up_ms);
     at_up_ms = earlier(at_up_ms, limit_set_next_up_ms(&w->limits));
     wake = earlier(wake, w->next_tidy_mono_us);
-    if (w->leads)
+    if (w->leads) {
         wake = earlier(wake, w->bulk_again_mono_us);
+        at_up_ms = earlier(at_up_ms, w->next_lease_up_ms);
+    }
     if (at_up_ms != INT64_MAX)
         wake = earlier(wake, w->up_base_mono_us + (at_up_ms - w->up_base_ms) * 1000);
     if (w->next.run_at_wall_ms != INT64_MAX) {

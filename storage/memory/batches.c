@@ -71,16 +71,19 @@ int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
 {
     struct memory_batch *m = memory_find_batch(b, key);
     *out_cancel = m && m->batch.fail_fast;
-    if (*out_cancel)
+    if (*out_cancel) {
         m->batch.cancelling = true;
+        m->spares_running = false;
+    }
     return 0;
 }
 
-int memory_batch_cancel(struct backend *b, struct task_id id)
+int memory_batch_cancel(struct backend *b, struct task_id id, bool spares_running)
 {
     struct memory_batch *m = memory_find_batch(b, id.hi);
     if (!m || !id_equal(m->batch.id, id))
         return FUT_ERR_NOT_FOUND;
+    m->spares_running = spares_running && (m->spares_running || !m->batch.cancelling);
     m->batch.cancelling = true;
     return 0;
 }
@@ -109,7 +112,8 @@ static bool is_being_cancelled(const struct backend *b, const struct task *t)
 {
     const struct memory_batch *m =
         t->spec->batch.hi ? memory_find_batch(b, t->spec->batch.hi) : NULL;
-    return m && m->batch.cancelling && !task_state_is_final(t->state);
+    return m && m->batch.cancelling && !task_state_is_final(t->state) &&
+           !(m->spares_running && t->state == TASK_RUNNING);
 }
 
 int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,

@@ -53,6 +53,7 @@ struct memory_batch {
     bool keeps_default;           /* are */
     struct store_session session; /* id.hi 0: it is none */
     struct task_init *init;       /* of the session; its `broken` is in session */
+    bool spares_running;          /* its cancel does */
 };
 
 /* Valid while its task or batch exists; the commit that removes that frees it. */
@@ -74,7 +75,7 @@ enum undo_kind {
     UNDO_REMOVE,
     UNDO_ATTEMPT,
     UNDO_BATCH,
-    UNDO_SESSION, /* it was added to, or closed */
+    UNDO_SESSION, /* it was added to, closed, or its lease changed */
     UNDO_KEY,
     UNDO_ADD_LINE,
     UNDO_DROP_LINE,
@@ -89,7 +90,7 @@ struct undo {
     int64_t keep_ms; /* of its batch, before */
     bool keeps_default;
     struct memory_batch *batch;
-    int64_t closed_wall_ms; /* of the session before */
+    int64_t closed_wall_ms, lease_up_ms, disconnected_wall_ms; /* of the session before */
     bool was_broken;
     uint32_t total;
 };
@@ -157,7 +158,7 @@ int memory_find_key(struct backend *b, const char *key, struct backend_key *out)
 int memory_put_key(struct backend *b, const struct store_key *key, struct task_id id);
 int memory_batch_put(struct backend *b, const struct store_batch *batch);
 int memory_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
-int memory_batch_cancel(struct backend *b, struct task_id id);
+int memory_batch_cancel(struct backend *b, struct task_id id, bool spares_running);
 int memory_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
                       uint64_t *out_unfinished);
 int memory_batch_set_callback(struct backend *b, uint64_t key, struct task_id callback);
@@ -173,6 +174,10 @@ int memory_session_break(struct backend *b, uint64_t key, const char *why);
 int memory_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int memory_session_add(struct backend *b, uint64_t key, uint32_t n);
 int memory_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+int memory_session_renew(struct backend *b, uint64_t key);
+int memory_session_renew_all(struct backend *b);
+int memory_session_leases(struct backend *b, size_t max, struct store_session *out, size_t *out_n);
+int memory_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms);
 int memory_session_get(struct backend_reader *r, struct store_session_get *o);
 int memory_session_list(struct backend_reader *r, struct store_session_list *o);
 int memory_session_ends(struct backend_reader *r, struct store_session_ends *o);

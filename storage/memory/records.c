@@ -231,6 +231,8 @@ void memory_remember_session(struct backend *b, struct memory_batch *m)
     u->batch = m;
     u->total = m->batch.total;
     u->closed_wall_ms = m->session.closed_wall_ms;
+    u->lease_up_ms = m->session.lease_up_ms;
+    u->disconnected_wall_ms = m->session.disconnected_wall_ms;
     u->was_broken = m->session.broken[0] != '\0';
 }
 
@@ -239,6 +241,8 @@ static void undo_session(struct backend *b, struct undo *u)
     (void)b;
     u->batch->batch.total = u->total;
     u->batch->session.closed_wall_ms = u->closed_wall_ms;
+    u->batch->session.lease_up_ms = u->lease_up_ms;
+    u->batch->session.disconnected_wall_ms = u->disconnected_wall_ms;
     if (!u->was_broken)
         u->batch->session.broken[0] = '\0';
 }

@@ -75,6 +75,76 @@ int memory_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms)
     return 0;
 }
 
+/* ---- leases ----------------------------------------------------------------------------------
+ */
+
+static struct memory_batch *batch_at(struct list_node *i)
+{
+    return FUT_CONTAINER(i, struct memory_batch, in_order);
+}
+
+static bool has_lease(const struct memory_batch *m)
+{
+    return m->session.id.hi && m->session.lease_up_ms != STORE_NO_LEASE;
+}
+
+static void renew(struct backend *b, struct memory_batch *m)
+{
+    int64_t grace_ms = m->session.grace_ms;
+    memory_remember_session(b, m);
+    m->session.lease_up_ms = b->now.up_ms + grace_ms + grace_ms / 3;
+}
+
+int memory_session_renew(struct backend *b, uint64_t key)
+{
+    struct memory_batch *m = memory_find_batch(b, key);
+    if (m && has_lease(m))
+        renew(b, m);
+    return 0;
+}
+
+int memory_session_renew_all(struct backend *b)
+{
+    for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
+        if (has_lease(batch_at(i)))
+            renew(b, batch_at(i));
+    }
+    return 0;
+}
+
+/* The lease that ends first of those behind (up_ms, key), or NULL. */
+static struct memory_batch *next_lease(const struct backend *b, int64_t up_ms, uint64_t key)
+{
+    struct memory_batch *found = NULL;
+    for (struct list_node *i = list_first(&b->batches); i; i = list_next(&b->batches, i)) {
+        struct memory_batch *m = batch_at(i);
+        int64_t at = m->session.lease_up_ms;
+        bool is_behind = at > up_ms || (at == up_ms && m->session.id.hi > key);
+        if (has_lease(m) && is_behind && (!found || at < found->session.lease_up_ms))
+            found = m;
+    }
+    return found;
+}
+
+int memory_session_leases(struct backend *b, size_t max, struct store_session *out, size_t *out_n)
+{
+    const struct memory_batch *m = next_lease(b, INT64_MIN, 0);
+    for (*out_n = 0; m && *out_n < max; (*out_n)++) {
+        out[*out_n] = row_of(m);
+        m = next_lease(b, m->session.lease_up_ms, m->session.id.hi);
+    }
+    return 0;
+}
+
+int memory_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms)
+{
+    struct memory_batch *m = memory_find_batch(b, key);
+    memory_remember_session(b, m);
+    m->session.lease_up_ms = STORE_NO_LEASE;
+    m->session.disconnected_wall_ms = wall_ms;
+    return 0;
+}
+
 /* ---- reading ----------------------------------------------------------------------------------
  */
 

@@ -65,11 +65,12 @@ int postgres_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
     return ask_whether(b, P_FAIL_BATCH, PG_VALUES(v_key(key)), out_cancel);
 }
 
-int postgres_batch_cancel(struct backend *b, struct task_id id)
+int postgres_batch_cancel(struct backend *b, struct task_id id, bool spares_running)
 {
     bool is_there;
     restart_search(b, id.hi);
-    int rc = ask_whether(b, P_CANCEL_BATCH, PG_VALUES(v_key(id.hi), v_key(id.lo)), &is_there);
+    int rc = ask_whether(b, P_CANCEL_BATCH,
+                         PG_VALUES(v_key(id.hi), v_key(id.lo), v_int(spares_running)), &is_there);
     return rc == 0 && !is_there ? FUT_ERR_NOT_FOUND : rc;
 }
 
@@ -150,7 +151,7 @@ int postgres_batch_set_callback(struct backend *b, uint64_t key, struct task_id 
 }
 
 /* The batch that is being cancelled; 0: none. */
-static int find_cancelling(struct backend *b, int64_t *out_key)
+static int find_cancelling(struct backend *b, int64_t *out_key, bool *out_spares)
 {
     PGresult *r;
     int rc = postgres_ask(&b->c, P_CANCELLING, PG_NO_VALUES, &r);
@@ -158,6 +159,7 @@ static int find_cancelling(struct backend *b, int64_t *out_key)
     if (rc != 0)
         return rc;
     *out_key = PQntuples(r) > 0 ? postgres_int(r, 0, 0) : 0;
+    *out_spares = PQntuples(r) > 0 && postgres_int(r, 0, 1);
     PQclear(r);
     return 0;
 }
@@ -183,9 +185,10 @@ int postgres_batch_unfinished(struct backend *b, size_t max, struct task *tasks,
                               bool *out_more)
 {
     int64_t key, to = 0, looked = 0;
+    bool spares_running;
     PGresult *r;
     *out_n = 0;
-    int rc = find_cancelling(b, &key);
+    int rc = find_cancelling(b, &key, &spares_running);
     *out_more = rc == 0 && key != 0;
     if (!*out_more)
         return rc;
@@ -197,7 +200,7 @@ int postgres_batch_unfinished(struct backend *b, size_t max, struct task *tasks,
     if (rc == 0)
         rc = postgres_ask(&b->c, P_UNFINISHED,
                           PG_VALUES(v_int(key), v_int(b->cancel_pos), v_int(looked ? to : -1),
-                                    v_int((int64_t)max)),
+                                    v_int((int64_t)max), v_int(spares_running ? TASK_RUNNING : -1)),
                           &r);
     if (rc != 0)
         return rc;

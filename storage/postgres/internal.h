@@ -362,7 +362,7 @@ int postgres_edges(struct backend_reader *r, struct store_edges *o);
 /* batch.c */
 int postgres_batch_put(struct backend *b, const struct store_batch *batch);
 int postgres_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
-int postgres_batch_cancel(struct backend *b, struct task_id id);
+int postgres_batch_cancel(struct backend *b, struct task_id id, bool spares_running);
 int postgres_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                               bool *out_more);
 int postgres_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
@@ -389,6 +389,11 @@ int postgres_session_break(struct backend *b, uint64_t key, const char *why);
 int postgres_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int postgres_session_add(struct backend *b, uint64_t key, uint32_t n);
 int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+int postgres_session_renew(struct backend *b, uint64_t key);
+int postgres_session_renew_all(struct backend *b);
+int postgres_session_leases(struct backend *b, size_t max, struct store_session *out,
+                            size_t *out_n);
+int postgres_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms);
 int postgres_session_get(struct backend_reader *r, struct store_session_get *o);
 int postgres_session_list(struct backend_reader *r, struct store_session_list *o);
 int postgres_session_ends(struct backend_reader *r, struct store_session_ends *o);

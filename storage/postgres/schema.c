@@ -169,6 +169,12 @@ static const char *const migrations[][MIGRATION_PARTS] = {
     },
     {
         "ALTER TABLE boots ADD COLUMN changes int8 NOT NULL DEFAULT 0;",
+    },
+    {
+        "ALTER TABLE sessions ADD COLUMN on_disconnect int2 NOT NULL DEFAULT 0,"
+        "  ADD COLUMN grace_ms int8, ADD COLUMN lease_ms int8, ADD COLUMN disconnected_ms int8;"
+        "CREATE INDEX sessions_lease ON sessions (lease_ms) WHERE lease_ms IS NOT NULL;"
+        "ALTER TABLE batches ADD COLUMN spares_running bool NOT NULL DEFAULT false;",
     }};
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

@@ -7,13 +7,18 @@
 
 static void read_row(PGresult *rows, int i, struct store_session *out)
 {
-    *out = (struct store_session){.id = {postgres_uint(rows, i, 0), postgres_uint(rows, i, 1)},
-                                  .created_wall_ms = postgres_int(rows, i, 3),
-                                  .closed_wall_ms = postgres_int(rows, i, 4),
-                                  .total = (uint32_t)postgres_int(rows, i, 5),
-                                  .unfinished = postgres_uint(rows, i, 6),
-                                  .has_init = postgres_int(rows, i, 7) != 0,
-                                  .max_tasks = (uint32_t)postgres_int(rows, i, 8)};
+    *out = (struct store_session){
+        .id = {postgres_uint(rows, i, 0), postgres_uint(rows, i, 1)},
+        .created_wall_ms = postgres_int(rows, i, 3),
+        .closed_wall_ms = postgres_int(rows, i, 4),
+        .total = (uint32_t)postgres_int(rows, i, 5),
+        .unfinished = postgres_uint(rows, i, 6),
+        .has_init = postgres_int(rows, i, 7) != 0,
+        .max_tasks = (uint32_t)postgres_int(rows, i, 8),
+        .on_disconnect = (enum store_on_disconnect)postgres_int(rows, i, 10),
+        .grace_ms = postgres_int(rows, i, 11),
+        .lease_up_ms = PQgetisnull(rows, i, 12) ? STORE_NO_LEASE : postgres_int(rows, i, 12),
+        .disconnected_wall_ms = postgres_int(rows, i, 13)};
     const char *handler = postgres_text(rows, i, 2), *broken = postgres_text(rows, i, 9);
     (void)snprintf(out->handler, sizeof(out->handler), "%s", handler ? handler : "");
     (void)snprintf(out->broken, sizeof(out->broken), "%s", broken ? broken : "");
@@ -37,12 +42,13 @@ int postgres_session_put(struct backend *b, const struct store_session *s,
 {
     PGresult *r;
     struct postgres_value body = init ? v_bytes(init->body, init->len) : v_bytes_or_null(NULL, 0);
-    int rc = postgres_ask(&b->c, P_PUT_SESSION,
-                          PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_text(s->handler),
-                                    v_int(s->created_wall_ms), v_int(b->now.up_ms),
-                                    v_text(init ? init->type : NULL), body,
-                                    v_int_or_null(s->max_tasks, 0)),
-                          &r);
+    int rc = postgres_ask(
+        &b->c, P_PUT_SESSION,
+        PG_VALUES(v_key(s->id.hi), v_key(s->id.lo), v_text(s->handler), v_int(s->created_wall_ms),
+                  v_int(b->now.up_ms), v_text(init ? init->type : NULL), body,
+                  v_int_or_null(s->max_tasks, 0), v_int(s->on_disconnect),
+                  v_int_or_null(s->grace_ms, 0), v_int_or_null(s->lease_up_ms, STORE_NO_LEASE)),
+        &r);
     if (rc != 0)
         return rc;
     rc = postgres_int(r, 0, 0) ? 0 : FUT_ERR_EXISTS;
@@ -93,6 +99,36 @@ int postgres_session_add(struct backend *b, uint64_t key, uint32_t n)
 int postgres_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms)
 {
     return postgres_send(&b->c, P_CLOSE_SESSION, PG_VALUES(v_key(key), v_int(now_wall_ms)));
+}
+
+int postgres_session_renew(struct backend *b, uint64_t key)
+{
+    return postgres_send(&b->c, P_RENEW_SESSION, PG_VALUES(v_key(key), v_int(b->now.up_ms)));
+}
+
+int postgres_session_renew_all(struct backend *b)
+{
+    return postgres_send(&b->c, P_RENEW_SESSIONS, PG_VALUES(v_int(b->now.up_ms)));
+}
+
+int postgres_session_leases(struct backend *b, size_t max, struct store_session *out, size_t *out_n)
+{
+    PGresult *rows;
+    int rc = postgres_flush_ends(b);
+    *out_n = 0;
+    if (rc == 0)
+        rc = postgres_ask(&b->c, P_SESSION_LEASES, PG_VALUES(v_int((int64_t)max)), &rows);
+    if (rc != 0)
+        return rc;
+    for (; *out_n < (size_t)PQntuples(rows) && *out_n < max; (*out_n)++)
+        read_row(rows, (int)*out_n, &out[*out_n]);
+    PQclear(rows);
+    return 0;
+}
+
+int postgres_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms)
+{
+    return postgres_send(&b->c, P_END_LEASE, PG_VALUES(v_key(key), v_int_or_null(wall_ms, 0)));
 }
 
 /* ---- reading: a reader thread -----------------------------------------------------------------

@@ -9,7 +9,8 @@
     "text"
 #define SESSION_COLUMNS                                                                            \
     "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished,"                    \
-    " s.init IS NOT NULL, s.max_tasks, s.broken FROM sessions s JOIN batches b ON b.key = s.key"
+    " s.init IS NOT NULL, s.max_tasks, s.broken, s.on_disconnect, s.grace_ms, s.lease_ms,"         \
+    " s.disconnected_ms FROM sessions s JOIN batches b ON b.key = s.key"
 #define EDGE_COLUMNS "parent, parent_lo, child, kind, is_pending"
 
 /* What follows `tasks t` (or what drives it) in a walk by descending key. */
@@ -278,10 +279,11 @@ const char *const postgres_sql[P_COUNT] = {
         " failed, cancelled, callback_key, callback_lo, then_key, then_lo, parent, parent_lo)"
         " VALUES ($1, $2, $3, $4, $4, $5 = 1, 0, 0, $6, $7, $8, $9, $10, $11)"
         " ON CONFLICT (key) DO NOTHING RETURNING 1) " CHECKED("b", "$12"),
-    [P_FAIL_BATCH] = "UPDATE batches SET cancelling = true WHERE key = $1 AND fail_fast"
-                     " RETURNING 1",
-    [P_CANCEL_BATCH] = "UPDATE batches SET cancelling = true WHERE key = $1 AND lo = $2"
-                       " RETURNING 1",
+    [P_FAIL_BATCH] = "UPDATE batches SET cancelling = true, spares_running = false"
+                     " WHERE key = $1 AND fail_fast RETURNING 1",
+    [P_CANCEL_BATCH] = "UPDATE batches SET cancelling = true,"
+                       " spares_running = ($3 = 1 AND (spares_running OR NOT cancelling))"
+                       " WHERE key = $1 AND lo = $2 RETURNING 1",
     [P_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - $2, failed = failed + $4,"
                       " cancelled = cancelled + $5, keeps_default = keeps_default OR $6 = 1,"
                       " keep_ms = CASE WHEN $7 > 0 THEN greatest(keep_ms, $7) ELSE keep_ms END,"
@@ -309,13 +311,14 @@ const char *const postgres_sql[P_COUNT] = {
                      " FROM batches WHERE key = $1",
     [P_SET_BATCH_CALLBACK] = "UPDATE batches SET callback_key = $2, callback_lo = $3"
                              " WHERE key = $1",
-    [P_CANCELLING] = "SELECT key FROM batches WHERE cancelling ORDER BY key LIMIT 1",
+    [P_CANCELLING] = "SELECT key, spares_running::int4 FROM batches WHERE cancelling"
+                     " ORDER BY key LIMIT 1",
     [P_WINDOW] = "SELECT max(batch_pos), count(*) FROM (SELECT batch_pos FROM tasks"
                  " WHERE batch = $1 AND batch_pos >= $2 ORDER BY batch_pos LIMIT $3) w",
     [P_UNFINISHED] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS
                      " FROM tasks t JOIN live l ON l.key = t.key" JOIN_OPTIONS
                      " WHERE t.batch = $1 AND t.batch_pos >= $2 AND t.batch_pos <= $3"
-                     " ORDER BY t.batch_pos LIMIT $4",
+                     " AND l.state <> $5 ORDER BY t.batch_pos LIMIT $4",
     [P_CANCELLED] = "UPDATE batches SET cancelling = false WHERE key = $1",
     [P_OLD_BATCH] = "SELECT key, up_ms FROM batches WHERE up_ms IS NOT NULL ORDER BY up_ms LIMIT 1",
     [P_MEMBER_KEYS] = "SELECT key FROM tasks WHERE batch = $1 LIMIT $2",
@@ -327,8 +330,9 @@ const char *const postgres_sql[P_COUNT] = {
         "WITH b AS (INSERT INTO batches (key, lo, created_ms, total, fail_fast, unfinished,"
         " up_ms, failed, cancelled, keeps_default) VALUES ($1, $2, $4, 0, false, 0, $5, 0, 0, true)"
         " ON CONFLICT (key) DO NOTHING RETURNING key), s AS (INSERT INTO sessions (key, lo,"
-        " handler, created_ms, init_type, init, max_tasks) SELECT key, $2::int8, $3, $4::int8,"
-        " $6, $7, $8 FROM b RETURNING 1) SELECT count(*) FROM s",
+        " handler, created_ms, init_type, init, max_tasks, on_disconnect, grace_ms, lease_ms)"
+        " SELECT key, $2::int8, $3, $4::int8, $6, $7, $8, $9, $10, $11 FROM b RETURNING 1)"
+        " SELECT count(*) FROM s",
     [P_SESSION_INIT] = "SELECT lo, init_type, init, max_tasks, broken FROM sessions"
                        " WHERE key = $1 AND init IS NOT NULL",
     [P_BREAK_SESSION] = "UPDATE sessions SET broken = $2 WHERE key = $1 AND broken IS NULL",
@@ -338,6 +342,13 @@ const char *const postgres_sql[P_COUNT] = {
         "UPDATE batches SET total = total + $2, unfinished = unfinished + $2, up_ms = NULL,"
         " keeps_default = keeps_default AND total > 0 WHERE key = $1",
     [P_CLOSE_SESSION] = "UPDATE sessions SET closed_ms = $2 WHERE key = $1 AND closed_ms IS NULL",
+    [P_RENEW_SESSION] = "UPDATE sessions SET lease_ms = $2 + grace_ms + grace_ms / 3"
+                        " WHERE key = $1 AND lease_ms IS NOT NULL",
+    [P_RENEW_SESSIONS] = "UPDATE sessions SET lease_ms = $1 + grace_ms + grace_ms / 3"
+                         " WHERE lease_ms IS NOT NULL",
+    [P_SESSION_LEASES] = "SELECT " SESSION_COLUMNS " WHERE s.lease_ms IS NOT NULL"
+                         " ORDER BY s.lease_ms LIMIT $1",
+    [P_END_LEASE] = "UPDATE sessions SET lease_ms = NULL, disconnected_ms = $2 WHERE key = $1",
     [P_DELETE_EMPTY_BATCH] =
         "WITH b AS (DELETE FROM batches WHERE key = $1"
         " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = $1)"

@@ -45,11 +45,12 @@ int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel)
     return rc;
 }
 
-int sqlite_batch_cancel(struct backend *b, struct task_id id)
+int sqlite_batch_cancel(struct backend *b, struct task_id id, bool spares_running)
 {
     restart_search(b, id.hi);
     bind_int(b->stmts[W_CANCEL_BATCH], 1, (int64_t)id.hi);
     bind_int(b->stmts[W_CANCEL_BATCH], 2, (int64_t)id.lo);
+    bind_int(b->stmts[W_CANCEL_BATCH], 3, spares_running);
     int rc = sqlite_run(b, W_CANCEL_BATCH);
     return rc == 0 && sqlite3_changes(b->db) == 0 ? FUT_ERR_NOT_FOUND : rc;
 }
@@ -137,16 +138,29 @@ int sqlite_batch_set_callback(struct backend *b, uint64_t key, struct task_id ca
 }
 
 /* The batch that is being cancelled; 0: none. */
-static int find_cancelling(struct backend *b, int64_t *out_key)
+static int find_cancelling(struct backend *b, int64_t *out_key, bool *out_spares)
 {
     sqlite3_stmt *st = b->stmts[W_CANCELLING];
     int step = sqlite3_step(st);
     *out_key = step == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+    *out_spares = step == SQLITE_ROW && sqlite3_column_int(st, 1);
     (void)sqlite3_reset(st);
     return sqlite_noted_rc(b, step);
 }
 
 #define LOOK_MAX 2000 /* members that one step looks at */
+
+/* The member of this row, if it is to be cancelled. */
+static void take_member(sqlite3_stmt *st, bool spares_running, struct task *tasks, size_t *n)
+{
+    if (sqlite3_column_type(st, SPEC_COLUMN_COUNT) == SQLITE_NULL)
+        return;
+    sqlite_read_live(st, &tasks[*n]);
+    if (spares_running && tasks[*n].state == TASK_RUNNING)
+        task_release(&tasks[*n]);
+    else
+        (*n)++;
+}
 
 /* Goes on from where the last step has stopped, as many members may be done already. */
 int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
@@ -156,8 +170,9 @@ int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
     int64_t key;
     size_t n = 0, looked = 0;
     int step = SQLITE_ROW;
+    bool spares_running;
     *out_n = 0;
-    int rc = find_cancelling(b, &key);
+    int rc = find_cancelling(b, &key, &spares_running);
     *out_more = rc == 0 && key != 0;
     if (!*out_more)
         return rc;
@@ -170,8 +185,7 @@ int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
     while (n < max && looked < LOOK_MAX && (step = sqlite3_step(st)) == SQLITE_ROW) {
         looked++;
         b->cancel_pos = sqlite3_column_int64(st, SQLITE_MEMBER_POS) + 1;
-        if (sqlite3_column_type(st, SPEC_COLUMN_COUNT) != SQLITE_NULL)
-            sqlite_read_live(st, &tasks[n++]);
+        take_member(st, spares_running, tasks, &n);
     }
     (void)sqlite3_reset(st);
     rc = sqlite_noted_rc(b, step);

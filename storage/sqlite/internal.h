@@ -101,7 +101,8 @@ enum task_column {
 
 #define SESSION_COLUMNS                                                                            \
     "s.key, s.lo, s.handler, s.created_ms, s.closed_ms, b.total, b.unfinished,"                    \
-    " s.init IS NOT NULL, s.max_tasks, s.broken FROM sessions s JOIN batches b ON b.key = s.key"
+    " s.init IS NOT NULL, s.max_tasks, s.broken, s.on_disconnect, s.grace_ms, s.lease_ms,"         \
+    " s.disconnected_ms FROM sessions s JOIN batches b ON b.key = s.key"
 #define JOIN_LIVE " LEFT JOIN live l ON l.key = t.key"
 #define JOIN_RESULTS " LEFT JOIN results r ON r.key = t.key"
 /* What TASK_COLUMNS wants besides `options o`. */
@@ -308,7 +309,7 @@ int sqlite_read_checkpoint(struct backend_reader *r, struct task *t, bool with_b
 /* batch.c */
 int sqlite_batch_put(struct backend *b, const struct store_batch *batch);
 int sqlite_batch_failed(struct backend *b, uint64_t key, bool *out_cancel);
-int sqlite_batch_cancel(struct backend *b, struct task_id id);
+int sqlite_batch_cancel(struct backend *b, struct task_id id, bool spares_running);
 int sqlite_batch_unfinished(struct backend *b, size_t max, struct task *tasks, size_t *out_n,
                             bool *out_more);
 int sqlite_batch_ends(struct backend *b, uint64_t key, struct store_batch *out,
@@ -328,6 +329,10 @@ int sqlite_session_break(struct backend *b, uint64_t key, const char *why);
 int sqlite_session_find(struct backend *b, uint64_t key, struct store_session *out);
 int sqlite_session_add(struct backend *b, uint64_t key, uint32_t n);
 int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms);
+int sqlite_session_renew(struct backend *b, uint64_t key);
+int sqlite_session_renew_all(struct backend *b);
+int sqlite_session_leases(struct backend *b, size_t max, struct store_session *out, size_t *out_n);
+int sqlite_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms);
 /* Deletes the session of a batch that goes; *out hi 0: it was none. */
 int sqlite_session_delete(struct backend *b, int64_t key, struct task_id *out);
 int sqlite_session_get(struct backend_reader *r, struct store_session_get *o);

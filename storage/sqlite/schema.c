@@ -256,6 +256,15 @@ static const char *const migrations[] = {
      "ALTER TABLE sessions ADD COLUMN init BLOB;"
      "ALTER TABLE sessions ADD COLUMN max_tasks INTEGER;"
      "ALTER TABLE sessions ADD COLUMN broken TEXT;"),
+    /* What becomes of a session whose client has gone (enum store_on_disconnect), until when it is
+     * taken to be there (NULL: nobody looks), and since when it is gone. The cancel of a batch that
+     * spares what runs. */
+    ("ALTER TABLE sessions ADD COLUMN on_disconnect INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE sessions ADD COLUMN grace_ms INTEGER;"
+     "ALTER TABLE sessions ADD COLUMN lease_ms INTEGER;"
+     "ALTER TABLE sessions ADD COLUMN disconnected_ms INTEGER;"
+     "CREATE INDEX sessions_lease ON sessions(lease_ms) WHERE lease_ms IS NOT NULL;"
+     "ALTER TABLE batches ADD COLUMN spares_running INTEGER NOT NULL DEFAULT 0;"),
 };
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))

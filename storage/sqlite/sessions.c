@@ -6,14 +6,20 @@
 
 static void read_row(sqlite3_stmt *st, struct store_session *out)
 {
-    *out = (struct store_session){.id = {.hi = (uint64_t)sqlite3_column_int64(st, 0),
-                                         .lo = (uint64_t)sqlite3_column_int64(st, 1)},
-                                  .created_wall_ms = sqlite3_column_int64(st, 3),
-                                  .closed_wall_ms = sqlite3_column_int64(st, 4),
-                                  .total = (uint32_t)sqlite3_column_int64(st, 5),
-                                  .unfinished = (uint64_t)sqlite3_column_int64(st, 6),
-                                  .has_init = sqlite3_column_int(st, 7) != 0,
-                                  .max_tasks = (uint32_t)sqlite3_column_int64(st, 8)};
+    *out = (struct store_session){
+        .id = {.hi = (uint64_t)sqlite3_column_int64(st, 0),
+               .lo = (uint64_t)sqlite3_column_int64(st, 1)},
+        .created_wall_ms = sqlite3_column_int64(st, 3),
+        .closed_wall_ms = sqlite3_column_int64(st, 4),
+        .total = (uint32_t)sqlite3_column_int64(st, 5),
+        .unfinished = (uint64_t)sqlite3_column_int64(st, 6),
+        .has_init = sqlite3_column_int(st, 7) != 0,
+        .max_tasks = (uint32_t)sqlite3_column_int64(st, 8),
+        .on_disconnect = (enum store_on_disconnect)sqlite3_column_int(st, 10),
+        .grace_ms = sqlite3_column_int64(st, 11),
+        .lease_up_ms = sqlite3_column_type(st, 12) == SQLITE_NULL ? STORE_NO_LEASE
+                                                                  : sqlite3_column_int64(st, 12),
+        .disconnected_wall_ms = sqlite3_column_int64(st, 13)};
     const char *broken = column_text(st, 9);
     (void)snprintf(out->handler, sizeof(out->handler), "%s", column_text(st, 2));
     (void)snprintf(out->broken, sizeof(out->broken), "%s", broken ? broken : "");
@@ -59,6 +65,9 @@ int sqlite_session_put(struct backend *b, const struct store_session *s,
     else
         (void)sqlite3_bind_null(st, 6);
     bind_int_or_null(st, 7, s->max_tasks, 0);
+    bind_int(st, 8, s->on_disconnect);
+    bind_int_or_null(st, 9, s->grace_ms, 0);
+    bind_int_or_null(st, 10, s->lease_up_ms, STORE_NO_LEASE);
     return rc == 0 ? sqlite_run(b, W_PUT_SESSION) : rc;
 }
 
@@ -111,6 +120,40 @@ int sqlite_session_close(struct backend *b, uint64_t key, int64_t now_wall_ms)
     bind_int(b->stmts[W_CLOSE_SESSION], 1, (int64_t)key);
     bind_int(b->stmts[W_CLOSE_SESSION], 2, now_wall_ms);
     return sqlite_run(b, W_CLOSE_SESSION);
+}
+
+int sqlite_session_renew(struct backend *b, uint64_t key)
+{
+    bind_int(b->stmts[W_RENEW_SESSION], 1, (int64_t)key);
+    bind_int(b->stmts[W_RENEW_SESSION], 2, b->now.up_ms);
+    return sqlite_run(b, W_RENEW_SESSION);
+}
+
+int sqlite_session_renew_all(struct backend *b)
+{
+    bind_int(b->stmts[W_RENEW_SESSIONS], 1, b->now.up_ms);
+    return sqlite_run(b, W_RENEW_SESSIONS);
+}
+
+int sqlite_session_leases(struct backend *b, size_t max, struct store_session *out, size_t *out_n)
+{
+    sqlite3_stmt *st = b->stmts[W_SESSION_LEASES];
+    int step = SQLITE_DONE, rc = sqlite_flush_ends(b);
+    *out_n = 0;
+    if (rc != 0)
+        return rc;
+    bind_int(st, 1, (int64_t)max);
+    while (*out_n < max && (step = sqlite3_step(st)) == SQLITE_ROW)
+        read_row(st, &out[(*out_n)++]);
+    (void)sqlite3_reset(st);
+    return sqlite_noted_rc(b, step);
+}
+
+int sqlite_session_end_lease(struct backend *b, uint64_t key, int64_t wall_ms)
+{
+    bind_int(b->stmts[W_END_LEASE], 1, (int64_t)key);
+    bind_int_or_null(b->stmts[W_END_LEASE], 2, wall_ms, 0);
+    return sqlite_run(b, W_END_LEASE);
 }
 
 int sqlite_session_delete(struct backend *b, int64_t key, struct task_id *out)

@@ -112,8 +112,11 @@ static const char *const sql[W_COUNT] = {
                     " failed, cancelled, callback_key, callback_lo, then_key, then_lo,"
                     " parent, parent_lo, keeps_default)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?4, NULL, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
-    [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND fail_fast",
-    [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1 WHERE key = ?1 AND lo = ?2",
+    [W_FAIL_BATCH] = "UPDATE batches SET cancelling = 1, spares_running = 0"
+                     " WHERE key = ?1 AND fail_fast",
+    [W_CANCEL_BATCH] = "UPDATE batches SET cancelling = 1, spares_running ="
+                       " (?3 AND (spares_running OR cancelling IS NULL))"
+                       " WHERE key = ?1 AND lo = ?2",
     [W_END_MEMBERS] = "UPDATE batches SET unfinished = unfinished - ?2, failed = failed + ?4,"
                       " cancelled = cancelled + ?5, keeps_default = keeps_default OR ?6,"
                       " up_ms = CASE WHEN unfinished = ?2 THEN ?3 END WHERE key = ?1",
@@ -123,7 +126,8 @@ static const char *const sql[W_COUNT] = {
                      " FROM batches WHERE key = ?1",
     [W_SET_BATCH_CALLBACK] = "UPDATE batches SET callback_key = ?2, callback_lo = ?3"
                              " WHERE key = ?1",
-    [W_CANCELLING] = "SELECT key FROM batches WHERE cancelling IS NOT NULL LIMIT 1",
+    [W_CANCELLING] = "SELECT key, spares_running FROM batches"
+                     " WHERE cancelling IS NOT NULL LIMIT 1",
     [W_UNFINISHED] = "SELECT " SPEC_COLUMNS LIVE_COLUMNS ", t.batch_pos"
                      " FROM tasks t LEFT JOIN live l ON l.key = t.key" JOIN_OPTIONS
                      " WHERE t.batch = ?1 AND t.batch_pos >= ?2 ORDER BY t.batch_pos",
@@ -135,7 +139,8 @@ static const char *const sql[W_COUNT] = {
                              " AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch = ?1)"
                              " AND NOT EXISTS (SELECT 1 FROM sessions WHERE key = ?1)",
     [W_PUT_SESSION] = "INSERT INTO sessions (key, lo, handler, created_ms, init_type, init,"
-                      " max_tasks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                      " max_tasks, on_disconnect, grace_ms, lease_ms)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [W_SESSION_INIT] = "SELECT lo, init_type, init, max_tasks, broken FROM sessions"
                        " WHERE key = ?1 AND init IS NOT NULL",
     [W_BREAK_SESSION] = "UPDATE sessions SET broken = ?2 WHERE key = ?1 AND broken IS NULL",
@@ -147,6 +152,13 @@ static const char *const sql[W_COUNT] = {
                          " up_ms = NULL, keeps_default = keeps_default AND total > 0"
                          " WHERE key = ?1",
     [W_CLOSE_SESSION] = "UPDATE sessions SET closed_ms = ?2 WHERE key = ?1 AND closed_ms IS NULL",
+    [W_RENEW_SESSION] = "UPDATE sessions SET lease_ms = ?2 + grace_ms + grace_ms / 3"
+                        " WHERE key = ?1 AND lease_ms IS NOT NULL",
+    [W_RENEW_SESSIONS] = "UPDATE sessions SET lease_ms = ?1 + grace_ms + grace_ms / 3"
+                         " WHERE lease_ms IS NOT NULL",
+    [W_SESSION_LEASES] = "SELECT " SESSION_COLUMNS " WHERE s.lease_ms IS NOT NULL"
+                         " ORDER BY s.lease_ms LIMIT ?1",
+    [W_END_LEASE] = "UPDATE sessions SET lease_ms = NULL, disconnected_ms = ?2 WHERE key = ?1",
     [W_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1 RETURNING lo",
     [W_IS_RUNNING] = "SELECT 1 FROM live WHERE key = ?1 AND state = ?2 AND attempt = ?3",
     [W_PUT_NOTE] = "INSERT INTO notes (key, log_end) VALUES (?1, 0) ON CONFLICT DO NOTHING",

@@ -539,6 +539,38 @@ START_TEST(test_store_log_keeps_the_latest)
 }
 END_TEST
 
+static void cancel_waiting(struct task_id id)
+{
+    struct store_batch_cancel o = {.id = id, .spares_running = true};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_batch_cancel, &o.op), 0);
+}
+
+static void expect_cancelled(struct task_id id)
+{
+    struct task t = fixture_wait_state(&k, id, TASK_CANCELLED);
+    task_release(&t);
+}
+
+START_TEST(test_store_batch_cancel_spares_what_runs)
+{
+    begin(_i);
+    struct task tasks[N], running[2];
+    struct task_id id = submit_batch(false, tasks);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, running), 2);
+    cancel_waiting(id);
+    for (size_t i = 2; i < N; i++)
+        expect_cancelled(tasks[i].spec->id);
+    ck_assert_int_eq(fixture_succeed(&k, &running[0], "r"), 0);
+    ck_assert_int_eq(fixture_batch_cancel(&k, id), 0); /* altogether */
+    cancel_waiting(id);                                /* which that stays */
+    expect_cancelled(running[1].spec->id);
+    ck_assert_uint_eq(read_batch(id).counts[TASK_CANCELLED], N - 1);
+    release_all(tasks, N);
+    release_all(running, 2);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -546,6 +578,7 @@ int main(void)
         test_store_batches_are_listed,
         test_store_batch_members_in_order,
         test_store_batch_cancel_ends_all_unfinished,
+        test_store_batch_cancel_spares_what_runs,
         test_store_batch_fail_fast,
         test_store_get_many,
         test_store_idempotency_key,

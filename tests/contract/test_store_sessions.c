@@ -375,14 +375,197 @@ START_TEST(test_store_sessions_are_listed)
 }
 END_TEST
 
+/* ---- clients that go --------------------------------------------------------------------------
+ */
+
+static struct task_id open_leased(enum store_on_disconnect what, int64_t grace_ms)
+{
+    struct store_session_open o = {.session = {.id = id_new(),
+                                               .handler = "echo",
+                                               .created_wall_ms = clock_wall_ms(),
+                                               .on_disconnect = what,
+                                               .grace_ms = grace_ms}};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_open, &o.op), 0);
+    return o.session.id;
+}
+
+static void renew(struct task_id id)
+{
+    struct store_session_renew o = {.id = id};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_renew, &o.op), 0);
+}
+
+/* Waits (10 s at most) until its client is found to have gone. */
+static struct store_session wait_gone(struct task_id id)
+{
+    struct store_session s;
+    int64_t until = clock_mono_ms() + 10000;
+    do {
+        ck_assert_int_eq(get_session(id, &s), 0);
+    } while (!s.disconnected_wall_ms && clock_mono_ms() < until);
+    ck_assert_int_gt(s.disconnected_wall_ms, 0);
+    ck_assert_int_eq(s.lease_up_ms, STORE_NO_LEASE);
+    return s;
+}
+
+static void expect_state(struct task_id id, enum task_state state)
+{
+    struct task t = fixture_wait_state(&k, id, state);
+    task_release(&t);
+}
+
+START_TEST(test_store_sessions_without_their_client_are_cancelled)
+{
+    begin(_i);
+    struct task_id ids[3], session = open_leased(STORE_CANCEL, 90);
+    struct store_session s;
+    struct task running, page[MOST];
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert(s.on_disconnect == STORE_CANCEL && s.grace_ms == 90 && !s.disconnected_wall_ms);
+    ck_assert(s.lease_up_ms >= 120 && s.lease_up_ms < STORE_NO_LEASE);
+    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    running = fixture_claim_one(&k);
+    s = wait_gone(session);
+    ck_assert_int_gt(s.closed_wall_ms, 0);
+    for (size_t i = 0; i < 3; i++)
+        expect_state(ids[i], TASK_CANCELLED);
+    ck_assert_int_eq(fixture_succeed(&k, &running, "late"), FUT_ERR_STALE);
+    ck_assert_int_eq(join(session, "echo", 1, ids), FUT_ERR_STATE);
+    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    ck_assert(o.is_finished && o.n == 3);
+    release_all(page, 3);
+    task_release(&running);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_without_their_client_end_what_runs)
+{
+    begin(_i);
+    struct task_id ids[3], session = open_leased(STORE_CANCEL_QUEUED, 90);
+    struct store_session s;
+    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    struct task running = fixture_claim_one(&k);
+    ck_assert_int_gt(wait_gone(session).closed_wall_ms, 0);
+    for (size_t i = 0; i < 3; i++) {
+        if (!id_equal(ids[i], running.spec->id))
+            expect_state(ids[i], TASK_CANCELLED);
+    }
+    ck_assert_int_eq(fixture_succeed(&k, &running, "in time"), 0);
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_uint_eq(s.unfinished, 0);
+    task_release(&running);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_with_their_client_go_on)
+{
+    begin(_i);
+    struct task_id id, kept = open_leased(STORE_CANCEL, 3000), gone = open_leased(STORE_CANCEL, 60);
+    struct task_id plain = open_session(0);
+    struct store_session before, s;
+    int64_t began = clock_mono_ms();
+    ck_assert_int_eq(join(kept, "echo", 1, &id), 0);
+    ck_assert_int_eq(get_session(kept, &before), 0);
+    do { /* past what it was opened with */
+        renew(kept);
+        renew(plain);
+        ck_assert_int_eq(get_session(kept, &s), 0);
+    } while (clock_mono_ms() < began + 4100);
+    ck_assert_int_ge(s.lease_up_ms, before.lease_up_ms + 4000);
+    ck_assert(!s.closed_wall_ms && !s.disconnected_wall_ms);
+    expect_state(id, TASK_QUEUED);
+    (void)wait_gone(gone);
+    renew(gone); /* too late */
+    ck_assert_int_gt(wait_gone(gone).closed_wall_ms, 0);
+    ck_assert_int_eq(get_session(plain, &s), 0);
+    ck_assert(s.lease_up_ms == STORE_NO_LEASE && !s.closed_wall_ms && !s.grace_ms);
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_that_are_closed_have_clients_too)
+{
+    begin(_i);
+    struct task_id id, session = open_leased(STORE_CANCEL, 90),
+                       finished = open_leased(STORE_CANCEL, 30);
+    struct store_session s;
+    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(close_session(session), 0);
+    ck_assert_int_eq(close_session(finished), 0);
+    ck_assert_int_eq(get_session(session, &s), 0);
+    int64_t closed = s.closed_wall_ms;
+    ck_assert_int_eq(wait_gone(session).closed_wall_ms, closed);
+    expect_state(id, TASK_CANCELLED);
+    ck_assert_int_eq(get_session(finished, &s), 0); /* nothing was left to be ended */
+    ck_assert(s.lease_up_ms == STORE_NO_LEASE && !s.disconnected_wall_ms);
+    end();
+}
+END_TEST
+
+#define MANY 21 /* more than are ended in one step */
+
+START_TEST(test_store_sessions_without_their_clients_all_end)
+{
+    begin(_i);
+    struct task_id ids[MANY], sessions[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        sessions[i] = open_leased(STORE_CANCEL_QUEUED, 300 - (int64_t)i);
+        ck_assert_int_eq(join(sessions[i], "echo", 1, &ids[i]), 0);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        (void)wait_gone(sessions[i]);
+        expect_state(ids[i], TASK_CANCELLED);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(test_store_sessions_wait_anew_after_a_restart)
+{
+    begin(_i);
+    struct task_id id, session = open_leased(STORE_CANCEL, 600);
+    struct store_session before, s;
+    int64_t began = clock_mono_ms();
+    if (strcmp(fixture_backends[_i], "memory") == 0) {
+        end();
+        return;
+    }
+    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(get_session(session, &before), 0);
+    while (clock_mono_ms() < began + 100)
+        renew(id_new()); /* of nobody */
+    fixture_stop(&k);
+    fixture_reopen(&k);
+    ck_assert_int_eq(close_session(id_new()), FUT_ERR_NOT_FOUND); /* behind its first look */
+    ck_assert_int_eq(get_session(session, &s), 0);
+    ck_assert_int_ge(s.lease_up_ms, before.lease_up_ms + 100);
+    ck_assert_int_gt(wait_gone(session).closed_wall_ms, 0);
+    expect_state(id, TASK_CANCELLED);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
-        test_store_sessions_are_added_to,           test_store_sessions_refuse_what_is_not_theirs,
-        test_store_sessions_tell_ends_in_order,     test_store_sessions_over_when_closed_and_done,
-        test_store_sessions_limit_what_runs,        test_store_sessions_last_over_a_restart,
-        test_store_sessions_go_after_the_retention, test_store_sessions_are_listed,
-        test_store_sessions_claim_with_their_init,  test_store_sessions_have_an_empty_init,
+        test_store_sessions_are_added_to,
+        test_store_sessions_refuse_what_is_not_theirs,
+        test_store_sessions_tell_ends_in_order,
+        test_store_sessions_over_when_closed_and_done,
+        test_store_sessions_limit_what_runs,
+        test_store_sessions_last_over_a_restart,
+        test_store_sessions_go_after_the_retention,
+        test_store_sessions_are_listed,
+        test_store_sessions_claim_with_their_init,
+        test_store_sessions_have_an_empty_init,
+        test_store_sessions_without_their_client_are_cancelled,
+        test_store_sessions_without_their_client_end_what_runs,
+        test_store_sessions_with_their_client_go_on,
+        test_store_sessions_that_are_closed_have_clients_too,
+        test_store_sessions_without_their_clients_all_end,
+        test_store_sessions_wait_anew_after_a_restart,
     };
     return fixture_run_on_all("store sessions", tests, FUT_COUNT(tests));
 }

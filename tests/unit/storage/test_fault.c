@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/fault.h"
+#include "storage/session.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/suite.h"
 
@@ -411,6 +412,32 @@ START_TEST(test_fault_handler_goes_on)
 }
 END_TEST
 
+/* What renewals the store could not write is not held against a client. */
+START_TEST(test_fault_leases_begin_anew)
+{
+    begin(_i);
+    struct store_session_open o = {.session = {.id = id_new(),
+                                               .handler = "echo",
+                                               .created_wall_ms = clock_wall_ms(),
+                                               .on_disconnect = STORE_CANCEL,
+                                               .grace_ms = STORE_GRACE_MAX_MS}};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_open, &o.op), 0);
+    struct store_session_get before = {.id = o.session.id}, after = before;
+    struct store_session_renew renew = {.id = o.session.id};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_get, &before.op), 0);
+    int64_t began = clock_mono_ms();
+    while (clock_mono_ms() < began + 100)
+        (void)sched_yield();
+    store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_IO);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_renew, &renew.op), FUT_ERR_IO);
+    wait_healthy();
+    ck_assert_int_eq(submit_rc(), 0);
+    ck_assert_int_eq(fixture_do(&k, &store_verb_session_get, &after.op), 0);
+    ck_assert_int_ge(after.session.lease_up_ms, before.session.lease_up_ms + 100);
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -423,6 +450,7 @@ int main(void)
         test_fault_queue_new_is_not_there,
         test_fault_queue_changes_of_one_transaction,
         test_fault_handler_goes_on,
+        test_fault_leases_begin_anew,
     };
     TCase *tc = suite_case("all", 30, NULL, NULL);
     for (size_t i = 0; i < FUT_COUNT(tests); i++)

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/node.h"
+#include "storage/session.h"
 #include "tests/contract/fixture.h"
 #include "tests/support/chance.h"
 #include "tests/support/database.h"
@@ -177,6 +178,44 @@ static bool lists(int node, const char *name, bool is_live)
     ck_assert_uint_le(found, 1);
     return found == 1;
 }
+
+static struct task_id open_leased(int node, int64_t grace_ms)
+{
+    struct store_session_open o = {.session = {.id = id_new(),
+                                               .handler = "echo",
+                                               .created_wall_ms = clock_wall_ms(),
+                                               .on_disconnect = STORE_CANCEL,
+                                               .grace_ms = grace_ms}};
+    ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_session_open, &o.op), 0);
+    return o.session.id;
+}
+
+static struct store_session get_session(int node, struct task_id id)
+{
+    struct store_session_get o = {.id = id};
+    ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_session_get, &o.op), 0);
+    return o.session;
+}
+
+/* The first one leads; the streams are at the second. */
+START_TEST(test_nodes_end_sessions_of_clients_elsewhere)
+{
+    begin();
+    struct task_id kept = open_leased(1, 1500), gone = open_leased(1, 60);
+    struct store_session_renew renew = {.id = kept};
+    int64_t began_ms = clock_mono_ms();
+    do { /* past what it was opened with */
+        ck_assert_int_eq(fixture_do(&nodes[1], &store_verb_session_renew, &renew.op), 0);
+    } while (clock_mono_ms() < began_ms + 2100);
+    ck_assert_int_gt(get_session(1, gone).closed_wall_ms, 0);
+    ck_assert(!get_session(0, kept).closed_wall_ms);
+    wait_for(get_session(1, kept).closed_wall_ms);
+    struct task_id late = open_leased(1, 900); /* whose leader is gone */
+    fixture_stop(&nodes[0]);
+    wait_for(get_session(1, late).closed_wall_ms);
+    fixture_close(&nodes[1]);
+}
+END_TEST
 
 START_TEST(test_nodes_list_each_other)
 {
@@ -469,6 +508,7 @@ int main(void)
     const struct suite_row rows[] = {
         {test_nodes_claim_what_another_one_took, 0},
         {test_nodes_drain_another_one, 0},
+        {test_nodes_end_sessions_of_clients_elsewhere, 0},
         {test_nodes_list_each_other, 0},
         {test_nodes_stop_what_another_one_cancels, 0},
         {test_nodes_share_limits, 0},

@@ -207,6 +207,16 @@ static const struct {
          LATER_TASK_OF(LATER_KEY(22, 2), "1", "ready", LATER_KEY(22, 1) ",0,NULL,NULL,NULL,NULL")
          LATER_IN_LINE(LATER_KEY(22, 2), "1", "2200")
          "INSERT INTO options (key,flags) VALUES (" LATER_KEY(22, 2) ",4);"},
+    /* One whose client may go for a day, and what waits of it is being cancelled. */
+    {23, LATER_LINE("2300", "1", "", "left", "")
+         "INSERT INTO batches (key,lo,created_ms,total,fail_fast,unfinished,up_ms,failed,cancelled,"
+         "cancelling,spares_running) VALUES (" LATER_KEY(23, 1) ",7," LATER_AT
+         ",1,0,1,NULL,0,0,1,1);"
+         "INSERT INTO sessions (key,lo,handler,created_ms,on_disconnect,grace_ms,lease_ms)"
+         " VALUES (" LATER_KEY(23, 1) ",7,'left'," LATER_AT ",2,80000000,1000);"
+         LATER_TASK_OF(LATER_KEY(23, 2), "1", "left", LATER_KEY(23, 1) ",0,NULL,NULL,NULL,NULL")
+         LATER_IN_LINE(LATER_KEY(23, 2), "1", "2300")
+         "INSERT INTO options (key,flags) VALUES (" LATER_KEY(23, 2) ",4);"},
 };
 /* clang-format on */
 
