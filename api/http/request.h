@@ -113,6 +113,7 @@ struct request {
         struct store_members members;
         struct store_session_open session_open;
         struct store_session_close session_close;
+        struct store_session_renew session_renew;
         struct store_session_get session_get;
         struct store_session_list session_list;
         struct store_batch_list batch_list;

@@ -225,8 +225,9 @@ static void cancelled(struct request *r)
 void batch_view_cancel(struct request *r)
 {
     struct task_id id;
-    if (!batches_read_id(r, &id))
+    bool also_running = true;
+    if (!batches_read_id(r, &id) || !request_read_flag(r, "running", &also_running))
         return;
-    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    r->op.batch_cancel = (struct store_batch_cancel){.id = id, .spares_running = !also_running};
     request_post(r, &store_verb_batch_cancel, NULL, cancelled);
 }

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -15,12 +16,24 @@
 #include "core/mem.h"
 
 #define COUNT_MAX 1000000.0
+#define GRACE_MIN_MS 1000.0
+#define GRACE_PRESET_MS 30000
+
+static const char *const on_disconnect_names[] = {
+    [STORE_KEEP] = "keep", [STORE_CANCEL_QUEUED] = "cancel_queued", [STORE_CANCEL] = "cancel"};
+
+const char *session_in_on_disconnect(enum store_on_disconnect what)
+{
+    return on_disconnect_names[what];
+}
 
 struct asked {
     const char *text; /* the body, of n bytes */
     size_t n;
     const char *handler;
     uint32_t max_running, max_tasks;
+    enum store_on_disconnect on_disconnect;
+    int64_t grace_ms; /* 0: not said */
     bool has_init;
     const json_t *input, *base64; /* of the init; NULL: not said */
     const char *type;
@@ -57,6 +70,27 @@ static int set_max_tasks(void *to, const struct json_in_field *f, const json_t *
     struct asked *a = to;
     a->has_init = true;
     return read_count(f, v, &a->max_tasks, p);
+}
+
+static int set_on_disconnect(void *to, const struct json_in_field *f, const json_t *v,
+                             struct problem *p)
+{
+    for (size_t i = 0; i < FUT_COUNT(on_disconnect_names); i++) {
+        if (strcmp(json_string_value(v), on_disconnect_names[i]) == 0) {
+            ((struct asked *)to)->on_disconnect = (enum store_on_disconnect)i;
+            return 0;
+        }
+    }
+    return json_in_bad_value(f, json_string_value(v), p);
+}
+
+static int set_grace(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
+{
+    double ms = json_number_value(v) * 1000;
+    if (!(ms >= GRACE_MIN_MS && ms <= STORE_GRACE_MAX_MS))
+        return json_in_bad_number(f, json_number_value(v), p);
+    ((struct asked *)to)->grace_ms = (int64_t)llround(ms);
+    return 0;
 }
 
 static int set_input(void *to, const struct json_in_field *f, const json_t *v, struct problem *p)
@@ -146,7 +180,23 @@ static const struct json_in_field members[] = {
     {"max_running", "a whole number from 1 to 1000000", JSON_IN_NUMBER, true, 0, set_max},
     {"max_tasks", "a whole number from 1 to 1000000", JSON_IN_NUMBER, true, 0, set_max_tasks},
     {"init", "an object", JSON_IN_OBJECT, true, 0, set_init},
+    {"on_disconnect", "\"keep\", \"cancel_queued\" or \"cancel\"", JSON_IN_STRING, true, 0,
+     set_on_disconnect},
+    {"grace", "a number of seconds from 1 to 86400", JSON_IN_NUMBER, true, 0, set_grace},
 };
+
+static int check_grace(struct asked *a, struct problem *p)
+{
+    if (a->on_disconnect == STORE_KEEP && a->grace_ms) {
+        problem_set(p, PROBLEM_INVALID_VALUE,
+                    "\"grace\" is for an \"on_disconnect\" that is not \"keep\".");
+        problem_set_field(p, "grace");
+        return FUT_ERR_INVAL;
+    }
+    if (a->on_disconnect != STORE_KEEP && !a->grace_ms)
+        a->grace_ms = GRACE_PRESET_MS;
+    return 0;
+}
 
 static int read_members(const json_t *root, struct asked *a, struct problem *p)
 {
@@ -154,7 +204,7 @@ static int read_members(const json_t *root, struct asked *a, struct problem *p)
     if (json_in_read(&object, root, a, p) != 0)
         return FUT_ERR_INVAL;
     if (a->handler)
-        return 0;
+        return check_grace(a, p);
     problem_set(p, PROBLEM_MISSING_FIELD,
                 "\"handler\" is missing; it names the handler that runs the session's tasks.");
     problem_set_field(p, "handler");
@@ -202,9 +252,11 @@ int session_in_read(struct request *r, struct store_session_open *out, struct pr
     if (rc == 0)
         rc = check_handler(r, &a, &handler, p);
     if (rc == 0) {
-        *out = (struct store_session_open){
-            .session = {.id = id_new(), .created_wall_ms = clock_wall_ms()},
-            .max_running = a.max_running};
+        *out = (struct store_session_open){.session = {.id = id_new(),
+                                                       .created_wall_ms = clock_wall_ms(),
+                                                       .on_disconnect = a.on_disconnect,
+                                                       .grace_ms = a.grace_ms},
+                                           .max_running = a.max_running};
         (void)snprintf(out->session.handler, sizeof(out->session.handler), "%s", handler);
         out->init = make_init(&a, out->session.id);
     }

@@ -78,6 +78,11 @@ static void write_session(struct request *r, const struct store_session *s,
         json_out_uint(&r->out, "max_tasks", s->max_tasks);
     if (s->has_init)
         json_out_bool(&r->out, "init", true);
+    if (s->on_disconnect != STORE_KEEP) {
+        json_out_str(&r->out, "on_disconnect", session_in_on_disconnect(s->on_disconnect));
+        json_out_seconds(&r->out, "grace", s->grace_ms);
+        json_out_time(&r->out, "disconnected_at", s->disconnected_wall_ms);
+    }
     if (s->broken[0])
         json_out_str(&r->out, "broken", s->broken);
     json_out_bool(&r->out, "closed", s->closed_wall_ms != 0);
@@ -206,14 +211,18 @@ static void cancel_found(struct request *r)
         sessions_fail(r, r->op.base.rc);
         return;
     }
-    r->op.batch_cancel = (struct store_batch_cancel){.id = id};
+    r->op.batch_cancel =
+        (struct store_batch_cancel){.id = id, .spares_running = !*(const bool *)r->work};
     request_post(r, &store_verb_batch_cancel, NULL, cancelled);
 }
 
 void sessions_cancel(struct request *r)
 {
     struct task_id id;
-    if (sessions_read_id(r, &id))
+    bool *also_running = arena_alloc(&r->arena, sizeof(*also_running));
+    *also_running = true;
+    r->work = also_running;
+    if (sessions_read_id(r, &id) && request_read_flag(r, "running", also_running))
         get(r, id, cancel_found);
 }
 
@@ -255,6 +264,8 @@ struct stream {
     uint64_t sent;
     size_t limit;           /* of the page */
     unsigned fields;        /* of each future; 0: all */
+    int64_t renew_every_ms; /* the session's lease; 0: it has none */
+    int64_t renew_mono_ms;  /* when next */
     struct task page[PAGE]; /* lent to op.session_ends */
 };
 
@@ -297,12 +308,31 @@ static void woken(struct request *r)
     request_stream_more(r, read_page);
 }
 
+/* A renewal that fails is made good by the store, and tried again. */
+static void renewed(struct request *r)
+{
+    struct stream *s = r->work;
+    s->renew_mono_ms = clock_mono_ms() + s->renew_every_ms;
+    read_page(r);
+}
+
+static bool is_renewal_due(const struct stream *s)
+{
+    return s->renew_every_ms && clock_mono_ms() >= s->renew_mono_ms;
+}
+
+static int64_t sleep_ms(const struct stream *s)
+{
+    int64_t ms = s->renew_every_ms ? s->renew_mono_ms - clock_mono_ms() : EVENT_OUT_KEEP_ALIVE_MS;
+    return ms < EVENT_OUT_KEEP_ALIVE_MS ? (ms > 0 ? ms : 0) : EVENT_OUT_KEEP_ALIVE_MS;
+}
+
 static void wait_for_ends(struct request *r)
 {
     if (atomic_load(&r->api->is_released))
         request_stream_end(r); /* without "end": the reader comes back later */
     else
-        sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
+        sleep_until_woken(r, sleep_ms(r->work), woken);
 }
 
 /* Nobody knows how large results are before they are read: they are taken to be like those before.
@@ -347,6 +377,11 @@ static void read_page(struct request *r)
 {
     struct stream *s = r->work;
     bool is_done;
+    if (is_renewal_due(s)) {
+        r->op.session_renew = (struct store_session_renew){.id = s->id};
+        request_post(r, &store_verb_session_renew, NULL, renewed);
+        return;
+    }
     while (waiter_take_news(&r->api->waiters, &r->waiter, &is_done))
         ;
     r->op.session_ends = (struct store_session_ends){
@@ -378,6 +413,8 @@ static void begin(struct request *r)
         refuse_last(r);
         return;
     }
+    if (r->op.session_get.session.lease_up_ms != STORE_NO_LEASE)
+        s->renew_every_ms = r->op.session_get.session.grace_ms / 3;
     r->link = (struct waiter_link){.id = s->id};
     if (!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, &wish)) {
         problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");
