@@ -362,6 +362,16 @@ class ExecutorTests(calls_support.CallsCase):
                 self.assertEqual("\r[" in file.getvalue() and "10/10" in file.getvalue(), in_notebook)
                 self.assertEqual(bool(file.getvalue()), in_notebook)
 
+    def test_refuses_what_does_not_go_with_its_end(self):
+        for options in ({"on_disconnect": "stop"}, {"grace": 30}, {"on_disconnect": "cancel", "grace": 0.5},
+                        {"on_disconnect": "cancel", "grace": 86401},
+                        {"on_disconnect": "cancel_queued", "at_exit": "detach"}):
+            self.assertRaises(ValueError, futured.ThreadPoolExecutor, **options)
+        with futured.ThreadPoolExecutor(on_disconnect="cancel_queued") as executor:
+            self.assertEqual(executor.submit(abs, -1).result(support.WAIT_S), 1)
+            found = executor._core.client.request("GET", "/v1/sessions/" + executor._scope.stream.session)
+        self.assertEqual((found["on_disconnect"], found["grace"]), ("cancel_queued", 30))
+
     def test_max_tasks_per_child(self):
         with futured.ProcessPoolExecutor(max_tasks_per_child=2) as executor:
             numbers = [executor.submit(count).result(support.WAIT_S)[0] for _ in range(12)]

@@ -34,6 +34,18 @@ if __name__ == "__main__":
         future.result()
         print(n, flush=True)
 """
+LEAVES = """
+import time
+import futured
+
+if __name__ == "__main__":
+    executor = futured.ThreadPoolExecutor(on_disconnect="cancel", grace=1)
+    futures = [executor.submit(time.sleep, seconds) for seconds in (0, 600, 600)]
+    executor.flush()
+    futures[0].result()
+    print(*(future.id for future in futures), flush=True)
+    futures[1].result()
+"""
 
 
 def work(number, ran):
@@ -170,6 +182,21 @@ class KillTests(unittest.TestCase):
                 futures = futured.attach_all(names, **self.where)
                 self.assertEqual(self.ends(futures), [])
                 self.assertEqual(self.runs(), {n: 1 for n in range(CALLS)})
+
+    def test_the_client_of_calls_that_end_with_it(self):
+        """What was done stays; what ran and what waited is cancelled."""
+        program = os.path.join(self.directory, "leaves.py")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(LEAVES)
+        with subprocess.Popen([sys.executable, program], env=self.daemon.environment(),
+                              stdout=subprocess.PIPE) as first:
+            names = first.stdout.readline().decode("ascii").split()
+            first.kill()
+        done, *others = futured.attach_all(names, **self.where)
+        self.assertIsNone(done.result(support.WAIT_S))
+        self.assertEqual(len(others), 2)
+        for future in others:
+            self.assertRaises(futured.CancelledError, future.result, support.WAIT_S)
 
 
 if __name__ == "__main__":

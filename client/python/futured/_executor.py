@@ -41,11 +41,13 @@ class Executor(concurrent.futures.Executor):
     `share_authkey`: calls may use the proxies of a `multiprocessing.Manager` of this process; its key then stands in
     the session, in the daemon's database. `env`: environment variables of the worker processes of this executor, set
     before they load the main program, beside and before those that they have. They stand in the daemon's database; what
-    Python itself reads as it starts (PYTHONHASHSEED) comes too late.
+    Python itself reads as it starts (PYTHONHASHSEED) comes too late. `on_disconnect`: what becomes of the calls when
+    this process has been gone for `grace` seconds (1 to 86400, 30 by default), as when it was killed: nothing ("keep"),
+    those that wait are cancelled ("cancel_queued"), or all are ("cancel"). The time without a daemon does not count.
 
     Raises Unreachable when no daemon answers, RuntimeError when it has no such handler, or one of another version of
-    Python, FileNotFoundError when there is no key, ValueError when `env` has a name that cannot be one, or the pickled
-    initializer and its arguments are larger than 1 MiB.
+    Python, FileNotFoundError when there is no key, ValueError when `env` has a name that cannot be one, the pickled
+    initializer and its arguments are larger than 1 MiB, or `grace` or `at_exit` do not go with `on_disconnect`.
     """
 
     def __init__(self, max_workers: Optional[int] = None, mp_context: Any = None,
@@ -54,11 +56,13 @@ class Executor(concurrent.futures.Executor):
                  handler: Optional[str] = None, key: Optional[str] = None, max_tasks_per_child: Optional[int] = None,
                  thread_name_prefix: str = "", output: str = "relay", at_exit: str = "wait",
                  on_interrupt: str = "wait", options: Optional[Dict[str, Any]] = None,
-                 share_authkey: bool = False, env: Optional[Mapping[str, str]] = None) -> None:
+                 share_authkey: bool = False, env: Optional[Mapping[str, str]] = None,
+                 on_disconnect: str = "keep", grace: Optional[float] = None) -> None:
         if _calls.loading_main:
             raise _calls.StopLoading
         self._max_workers = _count(max_workers, lane)
-        _check(initializer, max_tasks_per_child, lane=lane, output=output, at_exit=at_exit, on_interrupt=on_interrupt)
+        _check(initializer, max_tasks_per_child, lane=lane, output=output, at_exit=at_exit, on_interrupt=on_interrupt,
+               on_disconnect=on_disconnect)
         self._where = (url, token, ca, _keys.load(key))
         self._lane, self._handler = lane, handler or "python." + lane
         self._options = dict(options or {})
@@ -67,7 +71,8 @@ class Executor(concurrent.futures.Executor):
         _check_env(env or {})
         prepared = _calls.preparation(initializer, initargs, max_tasks_per_child, share_authkey, env)
         self._core = _core.core_of(*self._where)
-        session = {"max_running": max_workers, "init": _init(self._core.key, self._number, prepared)}
+        session = {"max_running": max_workers, "init": _init(self._core.key, self._number, prepared),
+                   **_leaving(on_disconnect, grace, at_exit)}
         self._scope = Scope(output == "relay", at_exit, self._handler, session)
         self._core.scopes.add(self._scope)
         self._check_handler()
@@ -224,7 +229,7 @@ def _check_env(env: Mapping[str, str]) -> None:
 
 def _check(initializer: Any, max_tasks: Any, **words: str) -> None:
     allowed = {"lane": ("io", "cpu"), "output": ("relay", "keep"), "at_exit": ("wait", "detach"),
-               "on_interrupt": ("wait", "cancel")}
+               "on_interrupt": ("wait", "cancel"), "on_disconnect": ("keep", "cancel_queued", "cancel")}
     for name, word in words.items():
         if word not in allowed[name]:
             raise ValueError("%s must be one of %s, not %r" % (name, ", ".join(allowed[name]), word))
@@ -237,6 +242,19 @@ def _check(initializer: Any, max_tasks: Any, **words: str) -> None:
             raise ValueError("max_tasks_per_child must be >= 1")
         if words["lane"] == "io":
             raise ValueError("max_tasks_per_child is for the cpu lane")
+
+
+def _leaving(on_disconnect: str, grace: Optional[float], at_exit: str) -> Dict[str, Any]:
+    """Of a session's options: what becomes of it without its client."""
+    if on_disconnect == "keep":
+        if grace is not None:
+            raise ValueError("grace goes with on_disconnect=\"cancel_queued\" or \"cancel\"")
+        return {}
+    if at_exit == "detach":
+        raise ValueError("at_exit=\"detach\" leaves calls behind, which on_disconnect=%r would cancel" % on_disconnect)
+    if grace is not None and not 1 <= grace <= 86400:
+        raise ValueError("grace must be from 1 to 86400 seconds, not %r" % grace)
+    return {"on_disconnect": on_disconnect, "grace": grace}
 
 
 def _drop(core: Core, scope: Scope) -> None:
