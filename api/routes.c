@@ -81,7 +81,8 @@ static const struct route rows[] = {
      "close a session: it takes no more tasks, and those that it has go on"},
     {METHOD_POST, "/v1/sessions/{id}/tasks", batches_post, SUBMITS | ATTEMPTS, "", AUTH_SUBMIT,
      batches_open, "submit many tasks into a session at once"},
-    {METHOD_GET, "/v1/sessions/{id}/events", sessions_events, ATTEMPTS, " fields ", AUTH_READ, NULL,
+    {METHOD_GET, "/v1/sessions/{id}/events", session_events_get, ATTEMPTS, " fields events ",
+     AUTH_READ, NULL,
      "the futures of a session as they are done, also those submitted later, as a stream of "
      "events"},
     {METHOD_POST, "/v1/sessions/{id}/cancel", sessions_cancel, ATTEMPTS, " running ", AUTH_SUBMIT,

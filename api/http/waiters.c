@@ -32,7 +32,7 @@ size_t waiters_count(const struct waiters *ws)
 static bool has_enough(const struct waiter *w)
 {
     if (w->wish.wants_news)
-        return !list_is_empty(&w->news) || w->is_called;
+        return !list_is_empty(&w->news) || w->is_called || (w->wish.members && w->wish.members->n);
     return w->seen >= w->wish.need || (w->wish.stops_at_failure && w->has_failed);
 }
 
@@ -114,6 +114,63 @@ static void future_changed(struct waiters *ws, const struct store_change *c, str
     }
 }
 
+/* ---- members of sessions; the mutex is held ---------------------------------------------------
+ */
+
+/* False: it is nothing that anybody may want. */
+static bool member_event(const struct store_change *c, enum waiter_event *out)
+{
+    if (!c->batch.hi || task_state_is_final(c->state))
+        return false;
+    *out = c->reported                ? WAITER_REPORTED
+           : c->state == TASK_RUNNING ? WAITER_STARTED
+                                      : WAITER_WAITING;
+    return *out != WAITER_WAITING || !c->is_new;
+}
+
+/* Text for a log that was not looked at yet is one with the text before it. */
+static bool is_there(const struct waiter_members *m, const struct waiter_member *e)
+{
+    if (e->event != WAITER_REPORTED)
+        return false;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct waiter_member *other = &m->ring[(m->first + i) % WAITER_MEMBERS_MAX];
+        if (other->event == e->event && id_equal(other->id, e->id))
+            return true;
+    }
+    return false;
+}
+
+static void put_member(struct waiter_members *m, const struct waiter_member *e)
+{
+    if (!(m->events & 1u << e->event) || is_there(m, e))
+        return;
+    if (m->n == WAITER_MEMBERS_MAX) {
+        m->first = (m->first + 1) % WAITER_MEMBERS_MAX;
+        m->n--;
+        m->missed++;
+    }
+    m->ring[(m->first + m->n++) % WAITER_MEMBERS_MAX] = *e;
+}
+
+static void member_changed(struct waiters *ws, const struct store_change *c, struct list *to_wake)
+{
+    struct waiter_member e = {.id = c->id, .state = c->state};
+    if (!member_event(c, &e.event))
+        return;
+    if (c->task && !c->reported) {
+        e.attempt = c->task->attempt;
+        e.started_wall_ms = c->task->started_wall_ms;
+    }
+    for (struct map_node *n = map_get(&ws->map, c->batch.hi); n; n = map_next_same(n)) {
+        const struct waiter_link *l = FUT_CONTAINER(n, struct waiter_link, node);
+        if (!l->waiter->wish.members || !id_equal(l->id, c->batch))
+            continue;
+        put_member(l->waiter->wish.members, &e);
+        wake_if_enough(l->waiter, to_wake);
+    }
+}
+
 void waiters_on_change(void *ctx, const struct store_change *changes, size_t n)
 {
     struct waiters *ws = ctx;
@@ -124,6 +181,8 @@ void waiters_on_change(void *ctx, const struct store_change *changes, size_t n)
     for (size_t i = 0; i < n && ws->map.len; i++) {
         if (changes[i].reported || task_state_is_final(changes[i].state))
             future_changed(ws, &changes[i], &to_wake);
+        if (ws->followers)
+            member_changed(ws, &changes[i], &to_wake);
     }
     mutex_unlock(&ws->mu);
     while ((node = list_pop_front(&to_wake))) {
@@ -157,6 +216,16 @@ static size_t lot_end(size_t from, size_t n)
     return n - from > LOT ? from + LOT : n;
 }
 
+/* by: 1 or -1. */
+static void follow(struct waiters *ws, const struct waiter *w, int by)
+{
+    if (!w->wish.members)
+        return;
+    mutex_lock(&ws->mu);
+    ws->followers += (size_t)by;
+    mutex_unlock(&ws->mu);
+}
+
 bool waiter_open(struct waiters *ws, struct waiter *w, struct waiter_link *links, size_t n,
                  const struct waiter_wish *wish)
 {
@@ -166,6 +235,7 @@ bool waiter_open(struct waiters *ws, struct waiter *w, struct waiter_link *links
     list_init(&w->news);
     for (size_t i = 0; i < n; i++)
         links[i].waiter = w;
+    follow(ws, w, 1);
     for (size_t i = 0; i < n;) {
         mutex_lock(&ws->mu);
         for (size_t end = lot_end(i, n); i < end; i++)
@@ -193,6 +263,7 @@ void waiter_close(struct waiters *ws, struct waiter *w)
     if (!w->is_open)
         return;
     waiter_unlink(ws, w);
+    follow(ws, w, -1);
     task_release(&w->task);
     w->is_open = false;
     (void)atomic_fetch_sub_explicit(&ws->links, w->n_links, memory_order_relaxed);
@@ -333,4 +404,29 @@ struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool 
     }
     mutex_unlock(&ws->mu);
     return l;
+}
+
+bool waiter_take_member(struct waiters *ws, struct waiter *w, struct waiter_member *out)
+{
+    struct waiter_members *m = w->wish.members;
+    mutex_lock(&ws->mu);
+    bool has = m && m->n;
+    if (has) {
+        *out = m->ring[m->first];
+        m->first = (m->first + 1) % WAITER_MEMBERS_MAX;
+        m->n--;
+    }
+    mutex_unlock(&ws->mu);
+    return has;
+}
+
+uint64_t waiter_take_missed(struct waiters *ws, struct waiter *w)
+{
+    struct waiter_members *m = w->wish.members;
+    mutex_lock(&ws->mu);
+    uint64_t n = m ? m->missed : 0;
+    if (m)
+        m->missed = 0;
+    mutex_unlock(&ws->mu);
+    return n;
 }

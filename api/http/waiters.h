@@ -28,10 +28,35 @@ struct waiters {
     struct map map;      /* guarded by mu: id.hi → waiter_link */
     atomic_size_t len;   /* open waiters */
     atomic_size_t links; /* of all open waiters */
+    size_t followers;    /* guarded by mu: open waiters with members */
     size_t max;
 };
 
 struct waiter;
+
+/* What happened to a member of a session. */
+enum waiter_event {
+    WAITER_STARTED,  /* an attempt of it began */
+    WAITER_WAITING,  /* it waits again: for another attempt, or another life */
+    WAITER_REPORTED, /* progress, or text for its log */
+};
+struct waiter_member {
+    struct task_id id;
+    enum waiter_event event;
+    enum task_state state;
+    uint32_t attempt;        /* 0: not known */
+    int64_t started_wall_ms; /* 0: not known */
+};
+
+/* What happened to the members of a session since it was asked, the latest. A hint, as all changes
+ * are. */
+#define WAITER_MEMBERS_MAX 256
+struct waiter_members {
+    unsigned events; /* bits (1u << enum waiter_event) of those that are wanted; constant */
+    size_t first, n; /* guarded by waiters.mu, as all below */
+    uint64_t missed; /* so many came in between that there was no space for */
+    struct waiter_member ring[WAITER_MEMBERS_MAX];
+};
 
 /* One future that a waiter waits for. */
 struct waiter_link {
@@ -50,6 +75,9 @@ struct waiter_wish {
     size_t need;           /* so many of its futures are done */
     bool stops_at_failure; /* or one has failed */
     bool wants_news;       /* instead: there is news to take: ends, and what was reported */
+    struct waiter_members *members; /* beside that: what happens to the members of the batch that
+                                       its one link names; the caller's memory until
+                                       waiter_close, zeroed but for events. NULL: nothing */
     void (*wake)(
         struct waiter *w); /* runs on the store's thread, without the mutex; never blocks */
 };
@@ -100,6 +128,11 @@ FUT_MUST_CHECK bool waiter_call(struct waiters *ws, struct waiter *w);
 void waiter_take_call(struct waiters *ws, struct waiter *w);
 /* Takes the oldest news. NULL: none. *out_done: it is done; else something was reported. */
 struct waiter_link *waiter_take_news(struct waiters *ws, struct waiter *w, bool *out_done);
+/* Takes the oldest of what happened to members. False: there is nothing. */
+FUT_MUST_CHECK bool waiter_take_member(struct waiters *ws, struct waiter *w,
+                                       struct waiter_member *out);
+/* How many of them there was no space for, since it was asked. */
+uint64_t waiter_take_missed(struct waiters *ws, struct waiter *w);
 /* A future whose end was taken from the news is not done any more (another life): it is waited for
  * again. Link first, then read it, then waiter_update_one. Not while armed. */
 void waiter_reopen(struct waiters *ws, struct waiter_link *l);

@@ -36,12 +36,12 @@ void batch_view_list(struct request *r);   /* GET /v1/batches */
 void batch_graph_get(struct request *r);   /* GET /v1/batches/{id}/graph */
 
 /* sessions.c: tasks of one program, which are added to while it runs. */
-void sessions_post(struct request *r);   /* POST /v1/sessions */
-void sessions_list(struct request *r);   /* GET /v1/sessions */
-void sessions_get(struct request *r);    /* GET /v1/sessions/{id} */
-void sessions_delete(struct request *r); /* DELETE /v1/sessions/{id} */
-void sessions_cancel(struct request *r); /* POST /v1/sessions/{id}/cancel */
-void sessions_events(struct request *r); /* GET /v1/sessions/{id}/events */
+void sessions_post(struct request *r);      /* POST /v1/sessions */
+void sessions_list(struct request *r);      /* GET /v1/sessions */
+void sessions_get(struct request *r);       /* GET /v1/sessions/{id} */
+void sessions_delete(struct request *r);    /* DELETE /v1/sessions/{id} */
+void sessions_cancel(struct request *r);    /* POST /v1/sessions/{id}/cancel */
+void session_events_get(struct request *r); /* GET /v1/sessions/{id}/events */
 
 /* operations.c: one change of many futures. */
 void operations_cancel_futures(struct request *r); /* POST /v1/futures/cancel */

@@ -76,11 +76,13 @@ static int write_report(struct store *s, struct store_op *op)
     if (rc == 0)
         rc = s->ops->report(s->backend, o);
     if (rc == 0)
-        txn_add_change(s, &(struct store_change){.id = o->id,
-                                                 .state = TASK_RUNNING,
-                                                 .reported = true,
-                                                 .progress = o->progress,
-                                                 .spec = o->spec ? task_spec_ref(o->spec) : NULL});
+        txn_add_change(
+            s, &(struct store_change){.id = o->id,
+                                      .state = TASK_RUNNING,
+                                      .reported = true,
+                                      .progress = o->progress,
+                                      .batch = o->spec ? o->spec->batch : (struct task_id){0},
+                                      .spec = o->spec ? task_spec_ref(o->spec) : NULL});
     return rc;
 }
 

@@ -178,6 +178,75 @@ START_TEST(test_waiters_reopened_wait_for_the_next_end)
 }
 END_TEST
 
+static void tell_member(struct task_id session, struct store_change c)
+{
+    c.batch = session;
+    waiters_on_change(&ws, &c, 1);
+}
+
+static void expect_member(struct waiter *w, struct task_id id, enum waiter_event event)
+{
+    struct waiter_member m;
+    ck_assert(waiter_take_member(&ws, w, &m));
+    ck_assert(id_equal(m.id, id));
+    ck_assert_int_eq(m.event, event);
+}
+
+/* Of its session alone, what it wants alone, and text for a log once until it is looked at. */
+START_TEST(test_waiters_follow_members)
+{
+    struct task_id id = id_new(), session = id_new();
+    struct waiter w = {0};
+    struct waiter_link l = {.id = session};
+    struct waiter_members members = {.events = 1u << WAITER_STARTED | 1u << WAITER_REPORTED};
+    struct waiter_wish wish = {.wants_news = true, .members = &members, .wake = count};
+    struct waiter_member m;
+    ck_assert(waiter_open(&ws, &w, &l, 1, &wish));
+    ck_assert(waiter_arm(&ws, &w));
+    tell_member(session, (struct store_change){.id = id, .state = TASK_QUEUED, .is_new = true});
+    tell_member(session, (struct store_change){.id = id, .state = TASK_SCHEDULED});
+    tell_member(session, (struct store_change){.id = id, .state = TASK_SUCCEEDED});
+    tell_member(id_new(), (struct store_change){.id = id, .state = TASK_RUNNING});
+    tell_member((struct task_id){0}, (struct store_change){.id = id, .state = TASK_RUNNING});
+    ck_assert_int_eq(woken, 0);
+    tell_member(session, (struct store_change){.id = id, .state = TASK_RUNNING});
+    ck_assert_int_eq(woken, 1);
+    tell_member(session, (struct store_change){.id = id, .state = TASK_RUNNING, .reported = true});
+    tell_member(session, (struct store_change){.id = id, .state = TASK_RUNNING, .reported = true});
+    ck_assert(!waiter_arm(&ws, &w));
+    expect_member(&w, id, WAITER_STARTED);
+    expect_member(&w, id, WAITER_REPORTED);
+    ck_assert(!waiter_take_member(&ws, &w, &m));
+    tell_member(session, (struct store_change){.id = id, .state = TASK_RUNNING, .reported = true});
+    expect_member(&w, id, WAITER_REPORTED);
+    ck_assert_uint_eq(waiter_take_missed(&ws, &w), 0);
+    waiter_close(&ws, &w);
+    ck_assert_uint_eq(ws.followers, 0);
+}
+END_TEST
+
+START_TEST(test_waiters_follow_as_many_members_as_there_is_space_for)
+{
+    struct task_id ids[WAITER_MEMBERS_MAX + 3], session = id_new();
+    struct waiter w = {0};
+    struct waiter_link l = {.id = session};
+    struct waiter_members members = {.events = 1u << WAITER_STARTED};
+    struct waiter_wish wish = {.wants_news = true, .members = &members, .wake = count};
+    struct waiter_member m;
+    ck_assert(waiter_open(&ws, &w, &l, 1, &wish));
+    for (size_t i = 0; i < FUT_COUNT(ids); i++) {
+        ids[i] = id_new();
+        tell_member(session, (struct store_change){.id = ids[i], .state = TASK_RUNNING});
+    }
+    ck_assert_uint_eq(waiter_take_missed(&ws, &w), 3);
+    ck_assert_uint_eq(waiter_take_missed(&ws, &w), 0);
+    for (size_t i = 3; i < FUT_COUNT(ids); i++)
+        expect_member(&w, ids[i], WAITER_STARTED);
+    ck_assert(!waiter_take_member(&ws, &w, &m));
+    waiter_close(&ws, &w);
+}
+END_TEST
+
 START_TEST(test_waiters_by_the_ten_thousand_on_one_future)
 {
     enum { N = 10000 };
@@ -258,6 +327,8 @@ int main(void)
     tcase_add_test(t, test_waiters_wait_for_as_many_as_needed);
     tcase_add_test(t, test_waiters_are_limited);
     tcase_add_test(t, test_waiters_news_are_in_order_of_completion);
+    tcase_add_test(t, test_waiters_follow_members);
+    tcase_add_test(t, test_waiters_follow_as_many_members_as_there_is_space_for);
     tcase_add_loop_test(t, test_waiters_reopened_wait_for_the_next_end, 0, 2);
     tcase_add_test(t, test_waiters_by_the_ten_thousand_on_one_future);
     tcase_add_test(t, test_waiters_never_lose_or_double_a_wake_up);
