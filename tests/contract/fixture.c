@@ -46,7 +46,7 @@ static void open_here(struct fixture *k)
     ck_assert_msg(rc == 0, "store_open: %s", err.text);
 }
 
-static struct database *database;
+static struct database *database, *former; /* former: of main, which ends it */
 
 struct database *fixture_database(void)
 {
@@ -66,12 +66,15 @@ void fixture_database_share(void)
 
 void fixture_database_own(void)
 {
+    former = database;
     database = database_new(0);
 }
 
 void fixture_database_free(void)
 {
     database_free(&database);
+    database = former;
+    former = NULL;
 }
 
 /* Each store has a schema of its own, named after its directory. */

@@ -1,7 +1,6 @@
 /* Two nodes on one database: each sees what the other does, whoever does it, and both together do
  * what one would: limits, pauses, keys and the ends of tasks hold for both. */
 #include <check.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,112 +9,10 @@
 #include "core/mem.h"
 #include "storage/node.h"
 #include "storage/session.h"
-#include "tests/contract/fixture.h"
 #include "tests/support/chance.h"
-#include "tests/support/database.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
-
-#define LATE_MS 3000 /* nobody may wait for news for so long */
-
-static struct fixture nodes[2];
-
-/* What a node's listener hears. */
-static struct heard {
-    struct mutex mu;
-    struct task_id ended;
-    struct task_id stopped;
-    uint32_t stopped_attempt;
-} heard[2] = {{.mu = {PTHREAD_MUTEX_INITIALIZER}}, {.mu = {PTHREAD_MUTEX_INITIALIZER}}};
-
-static void on_change(void *ctx, const struct store_change *changes, size_t n)
-{
-    struct heard *h = ctx;
-    mutex_lock(&h->mu);
-    for (size_t i = 0; i < n; i++) {
-        if (task_state_is_final(changes[i].state))
-            h->ended = changes[i].id;
-        if (changes[i].stopped_attempt) {
-            h->stopped = changes[i].id;
-            h->stopped_attempt = changes[i].stopped_attempt;
-        }
-    }
-    mutex_unlock(&h->mu);
-}
-
-static bool has_ended(int node, struct task_id id)
-{
-    mutex_lock(&heard[node].mu);
-    bool has = id_equal(heard[node].ended, id);
-    mutex_unlock(&heard[node].mu);
-    return has;
-}
-
-static bool is_stopped(int node, struct task_id id, uint32_t attempt)
-{
-    mutex_lock(&heard[node].mu);
-    bool is = id_equal(heard[node].stopped, id) && heard[node].stopped_attempt == attempt;
-    mutex_unlock(&heard[node].mu);
-    return is;
-}
-
-static void open_node(int i, const char *name)
-{
-    struct fut_errbuf err = {""};
-    nodes[i].cfg.node = name;
-    nodes[i].cfg.path = nodes[i].url;
-    ck_assert_msg(store_open(&nodes[i].cfg, &nodes[i].store, &err) == 0, "%s", err.text);
-    store_listen(nodes[i].store, on_change, &heard[i]);
-    store_start(nodes[i].store);
-}
-
-static void begin(void)
-{
-    fixture_open(&nodes[0], "postgres");
-    fixture_stop(&nodes[0]);
-    nodes[1] = nodes[0];
-    open_node(0, "first");
-    open_node(1, "second");
-}
-
-static void end(void)
-{
-    fixture_stop(&nodes[1]);
-    fixture_close(&nodes[0]);
-}
-
-/* Runs SQL in the schema of the store; the first value of its first row, or NULL; free() it. */
-static char *run_sql(const char *sql)
-{
-    PGconn *c = PQconnectdb(nodes[0].url);
-    PGresult *r = PQexec(c, sql);
-    ExecStatusType status = PQresultStatus(r);
-    ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(c));
-    char *value = PQntuples(r) > 0 ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
-    PQclear(r);
-    PQfinish(c);
-    return value;
-}
-
-static struct task_id submit(int node, const char *queue, const char *limits)
-{
-    struct task t = fixture_task(LANE_IO, "echo", "x");
-    struct task_spec spec = *t.spec;
-    spec.queue = queue;
-    spec.limits = limits;
-    fixture_respec(&t, &spec);
-    struct task_id id = t.spec->id;
-    ck_assert_int_eq(fixture_submit_n(&nodes[node], &t, 1), 0);
-    task_release(&t);
-    return id;
-}
-
-static void finish(int node, struct task *t)
-{
-    ck_assert_int_eq(fixture_succeed(&nodes[node], t, "\"done\""), 0);
-    task_release(t);
-}
+#include "tests/unit/storage/postgres/pair.h"
 
 START_TEST(test_nodes_claim_what_another_one_took)
 {
@@ -167,17 +64,62 @@ START_TEST(test_nodes_drain_another_one)
 }
 END_TEST
 
-static bool lists(int node, const char *name, bool is_live)
+/* A claim does not look where nothing waited a moment ago; what comes to stand there is found. */
+START_TEST(test_nodes_claim_what_comes_before_their_mark)
+{
+    struct task t;
+    begin();
+    (void)submit_first(0, -1);
+    (void)submit_first(0, -1);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 1);
+    finish(1, &t);
+    for (int i = 0; i < 2; i++) { /* another node's, and its own */
+        struct task_id id = submit_first(i, i);
+        ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 1);
+        ck_assert(id_equal(t.spec->id, id));
+        finish(1, &t);
+    }
+    ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 1);
+    finish(1, &t);
+    end();
+}
+END_TEST
+
+/* The number of the node of this name that lives or does not; 0: there is none. */
+static int64_t number_of(int node, const char *name, bool is_live)
 {
     struct store_node_list o = {.n = 0};
     size_t found = 0;
+    int64_t number = 0;
     ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_node_list, &o.op), 0);
-    for (size_t i = 0; i < o.n; i++)
-        found += strcmp(o.nodes[i].name, name) == 0 && o.nodes[i].is_live == is_live;
+    for (size_t i = 0; i < o.n; i++) {
+        if (strcmp(o.nodes[i].name, name) != 0 || o.nodes[i].is_live != is_live)
+            continue;
+        number = o.nodes[i].number;
+        found++;
+    }
     store_node_list_release(&o);
     ck_assert_uint_le(found, 1);
-    return found == 1;
+    return number;
 }
+
+static bool lists(int node, const char *name, bool is_live)
+{
+    return number_of(node, name, is_live) != 0;
+}
+
+/* What ran under a number never counts as running under that of a node that lives. */
+START_TEST(test_nodes_get_a_new_number_each_time)
+{
+    begin();
+    int64_t before = number_of(0, "second", true);
+    ck_assert_int_gt(before, number_of(0, "first", true));
+    fixture_stop(&nodes[1]);
+    open_node(1, "second");
+    ck_assert_int_gt(number_of(0, "second", true), before);
+    end();
+}
+END_TEST
 
 static struct task_id open_leased(int node, int64_t grace_ms)
 {
@@ -350,26 +292,6 @@ START_TEST(test_nodes_tell_what_runs_here)
 }
 END_TEST
 
-/* A session that has the turn and does nothing with it. */
-START_TEST(test_nodes_end_one_that_stands_still_in_its_turn)
-{
-    begin();
-    PGconn *c = PQconnectdb(nodes[0].url);
-    PGresult *r = PQexec(c, "SELECT pg_advisory_lock(1718973541,"
-                            " quote_ident(current_schema())::regnamespace::oid::int8::bit(32)"
-                            "::int4)");
-    ck_assert_int_eq(PQresultStatus(r), PGRES_TUPLES_OK);
-    PQclear(r);
-    struct task_id id = submit(0, NULL, NULL); /* waits for its turn, and gets it */
-    struct task t;
-    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
-    ck_assert(id_equal(t.spec->id, id));
-    finish(1, &t);
-    PQfinish(c);
-    end();
-}
-END_TEST
-
 START_TEST(test_nodes_have_names_of_their_own)
 {
     struct fut_errbuf err = {""};
@@ -507,16 +429,17 @@ int main(void)
 {
     const struct suite_row rows[] = {
         {test_nodes_claim_what_another_one_took, 0},
+        {test_nodes_claim_what_comes_before_their_mark, 0},
         {test_nodes_drain_another_one, 0},
         {test_nodes_end_sessions_of_clients_elsewhere, 0},
         {test_nodes_list_each_other, 0},
+        {test_nodes_get_a_new_number_each_time, 0},
         {test_nodes_stop_what_another_one_cancels, 0},
         {test_nodes_share_limits, 0},
         {test_nodes_share_pauses, 0},
         {test_nodes_share_keys, 0},
         {test_nodes_give_back_what_ran_on_one_that_is_gone, 0},
         {test_nodes_tell_what_runs_here, 0},
-        {test_nodes_end_one_that_stands_still_in_its_turn, 0},
         {test_nodes_have_names_of_their_own, 0},
         {test_nodes_know_the_same, 0},
     };

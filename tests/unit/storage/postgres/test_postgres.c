@@ -42,6 +42,14 @@ static char *run_sql(const char *sql)
     return value;
 }
 
+static bool is_so(const char *sql)
+{
+    char *value = run_sql(sql);
+    bool is = value && strcmp(value, "t") == 0;
+    free(value);
+    return is;
+}
+
 static void check_refused(int rc, const char *words)
 {
     struct fut_errbuf err = {""};
@@ -213,6 +221,37 @@ START_TEST(test_postgres_text_that_is_not_utf8_is_kept_repaired)
 }
 END_TEST
 
+/* While the former session holds the lock of its node's number its transaction may be open: a new
+ * one reads nothing, and writes nothing. Another session plays that one here. */
+START_TEST(test_postgres_waits_for_the_end_of_its_former_session)
+{
+    char sql[256];
+    begin();
+    char *lock = run_sql("SELECT (quote_ident(current_schema())::regnamespace::oid::int8 << 32)"
+                         " | max(boot) FROM boots");
+    PGconn *c = PQconnectdb(k.url);
+    (void)snprintf(sql, sizeof(sql), "SELECT pg_advisory_lock(%s)", lock);
+    ck_assert_int_eq(PQsendQuery(c, sql), 1);
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT bool_or(pg_terminate_backend(h.pid)) FROM pg_locks w JOIN pg_locks h"
+                   " USING (locktype, database, classid, objid, objsubid)"
+                   " WHERE w.pid = %d AND NOT w.granted AND h.granted",
+                   PQbackendPID(c));
+    wait_for(is_so(sql));
+    PQclear(PQgetResult(c)); /* it has the lock now */
+    struct task t = fixture_task(LANE_IO, "echo", "x");
+    ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_IO);
+    PQfinish(c);
+    (void)fixture_submit(&k, LANE_IO, "y");
+    char *n = run_sql("SELECT count(*) FROM tasks");
+    ck_assert_str_eq(n, "1");
+    free(n);
+    free(lock);
+    task_release(&t);
+    end();
+}
+END_TEST
+
 START_TEST(test_postgres_heals_after_a_restart)
 {
     fixture_database_own();
@@ -359,6 +398,7 @@ int main(void)
         {test_postgres_change_by_others_is_noticed, 0},
         {test_postgres_rows_that_go_together_stay_apart, 0},
         {test_postgres_text_that_is_not_utf8_is_kept_repaired, 0},
+        {test_postgres_waits_for_the_end_of_its_former_session, 0},
         {test_postgres_heals_after_a_restart, 2},
         {test_postgres_restarts_tear_nothing, 0},
     };

@@ -1,0 +1,121 @@
+/* Transactions of nodes, which follow one upon the other: who waits for whom, and who does not. */
+#include <check.h>
+#include <libpq-fe.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait.h"
+#include "tests/unit/storage/postgres/pair.h"
+
+#define OWN_SCHEMA "quote_ident(current_schema())::regnamespace::oid::int8::bit(32)"
+
+/* A session that has the turn and does nothing with it. */
+static PGconn *take_turn(void)
+{
+    PGconn *c = PQconnectdb(nodes[0].url);
+    PGresult *r = PQexec(c, "SELECT pg_advisory_lock(1718973541, " OWN_SCHEMA "::int4)");
+    ck_assert_int_eq(PQresultStatus(r), PGRES_TUPLES_OK);
+    PQclear(r);
+    return c;
+}
+
+static struct {
+    struct store_submit o;
+    atomic_bool is_done;
+} posted;
+
+static void on_posted(struct store_op *op)
+{
+    (void)op;
+    atomic_store(&posted.is_done, true);
+}
+
+static bool waits_for_its_turn(void)
+{
+    return atomic_load(&posted.is_done) ||
+           is_so("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+                 " AND classid = 1718973541 AND objid = " OWN_SCHEMA "::int8::oid");
+}
+
+/* Transactions of all nodes follow one upon the other, so none finds a row locked by another, and
+ * what it has read nobody changes. */
+START_TEST(test_turns_write_one_after_the_other)
+{
+    struct task t;
+    begin();
+    PGconn *c = take_turn();
+    ck_assert_int_eq(PQsendQuery(c, "SELECT pg_sleep(600)"), 1); /* it does not stand still */
+    t = make_task(NULL, NULL, 0);
+    posted.o = (struct store_submit){.tasks = &t, .n = 1};
+    atomic_store(&posted.is_done, false);
+    ck_assert_int_eq(store_post(nodes[1].store, &store_verb_submit, &posted.o.op, on_posted), 0);
+    wait_for(waits_for_its_turn());
+    ck_assert(!atomic_load(&posted.is_done));
+    char sql[64];
+    (void)snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d)", PQbackendPID(c));
+    free(run_sql(sql));
+    wait_for(atomic_load(&posted.is_done));
+    ck_assert_int_eq(posted.o.op.rc, 0);
+    task_release(&t);
+    PQfinish(c);
+    end();
+}
+END_TEST
+
+/* Who calls in a transaction keeps all others that call waiting until that is on disk, here with a
+ * standby that is not there. */
+START_TEST(test_turns_call_behind_their_commits)
+{
+    fixture_database_own();
+    begin_with("%20-csynchronous_commit%3Dlocal");
+    free(run_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'"));
+    free(run_sql("SELECT pg_reload_conf()"));
+    PGconn *c = PQconnectdb(nodes[0].url);
+    PQclear(PQexec(c, "SET synchronous_commit = on"));
+    wait_for(is_so("SELECT current_setting('synchronous_standby_names') = 'nobody'"));
+    ck_assert_int_eq(PQsendQuery(c, "BEGIN; CREATE TABLE other (); NOTIFY other; COMMIT"), 1);
+    wait_for(is_so("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"));
+    int64_t began_ms = clock_mono_ms();
+    (void)submit(0, NULL, NULL);
+    ck_assert_int_lt(clock_mono_ms() - began_ms, LATE_MS);
+    free(run_sql("ALTER SYSTEM RESET synchronous_standby_names"));
+    free(run_sql("SELECT pg_reload_conf()"));
+    PGresult *r;
+    while ((r = PQgetResult(c)))
+        PQclear(r);
+    PQfinish(c);
+    end();
+    fixture_database_free();
+}
+END_TEST
+
+START_TEST(test_turns_end_one_that_stands_still_in_its_turn)
+{
+    begin();
+    PGconn *c = take_turn();
+    struct task_id id = submit(0, NULL, NULL); /* waits for its turn, and gets it */
+    struct task t;
+    ck_assert_uint_eq(fixture_claim(&nodes[1], LANE_IO, 1, &t), 1);
+    ck_assert(id_equal(t.spec->id, id));
+    finish(1, &t);
+    PQfinish(c);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_row rows[] = {
+        {test_turns_write_one_after_the_other, 0},
+        {test_turns_call_behind_their_commits, 0},
+        {test_turns_end_one_that_stands_still_in_its_turn, 0},
+    };
+    fixture_database_share();
+    int status = suite_run_rows("postgres: turns", 120, NULL, NULL, rows, FUT_COUNT(rows));
+    fixture_database_free();
+    return status;
+}
