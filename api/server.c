@@ -106,6 +106,7 @@ static int add_listener(struct api *a, size_t i, struct fut_errbuf *err)
 {
     struct listener *l = &a->listeners[i];
     int rc = i < a->cfg.n_listen_fds ? listen_adopt(a->cfg.listen_fds[i], l, err)
+             : a->cfg.kept_fd        ? listen_keep(a->cfg.kept_fd, a->cfg.listen, l, err)
                                      : listen_open(a->cfg.listen, l, err);
     if (rc == 0) {
         a->n_listeners++;
@@ -189,6 +190,11 @@ int api_start(struct api *a, struct fut_errbuf *err)
 const char *api_address(const struct api *a, size_t i)
 {
     return i < a->n_listeners ? a->listeners[i].address : NULL;
+}
+
+int api_listening_fd(const struct api *a, size_t i)
+{
+    return i < a->n_listeners ? a->listeners[i].fd : -1;
 }
 
 /* A program must be able to pass it on in one word. */

@@ -31,6 +31,8 @@ FUT_MUST_CHECK int api_start(struct api *a, struct fut_errbuf *err);
 /* "127.0.0.1:8420", "[::1]:8420" or "unix:/path", with the real port, of the i-th listening socket;
  * NULL: there are no more. After api_start. */
 const char *api_address(const struct api *a, size_t i);
+/* The i-th listening socket, which stays the api's; -1: there are no more. After api_start. */
+int api_listening_fd(const struct api *a, size_t i);
 /* Where a program on this machine finds the daemon, as FUTURED_URL says it: the first TCP socket,
  * or "unix:/path". After api_start. False: there is no address that fits. */
 bool api_local_url(const struct api *a, char *out, size_t size);

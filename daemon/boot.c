@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include "daemon/database.h"
 #include "daemon/failure_log.h"
 #include "daemon/nodes.h"
+#include "daemon/rejoin.h"
 #include "daemon/schedules.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
@@ -54,6 +56,7 @@ struct boot {
     struct schedules *schedules;
     struct nodes *nodes;
     struct api *api;
+    atomic_llong lease_until_mono_ms; /* of the fork server; 0: it has none */
     bool store_runs, scheduler_runs;
 };
 
@@ -118,6 +121,7 @@ static void make_api(struct boot *b)
         .listen = b->cfg.listen,
         .listen_fds = b->sockets.fds,
         .n_listen_fds = b->sockets.n,
+        .kept_fd = b->sockets.kept_fd,
         .threads = (unsigned)b->cfg.http_threads,
         .max_connections = (unsigned)b->cfg.max_connections,
         .reserved_fds = reserved_fds(&b->cfg),
@@ -138,12 +142,20 @@ static void make_api(struct boot *b)
     });
 }
 
+static int start_api(struct boot *b, struct fut_errbuf *err)
+{
+    int rc = api_start(b->api, err);
+    if (rc == 0)
+        rejoin_keep_sockets(b->api, b->sockets.n ? NULL : b->cfg.listen);
+    return rc;
+}
+
 /* HTTP is served while the database is waited for, so that /readyz tells. */
 static int serve_early(void *boot, struct fut_errbuf *err)
 {
     struct boot *b = boot;
     make_api(b);
-    int rc = api_start(b->api, err);
+    int rc = start_api(b, err);
     if (rc == 0)
         log_info("listening_early", LOG_STR("address", api_address(b->api, 0)));
     return rc;
@@ -152,7 +164,8 @@ static int serve_early(void *boot, struct fut_errbuf *err)
 /* A thread of the store's. */
 static void on_lease(void *boot, int64_t until_mono_ms)
 {
-    const struct boot *b = boot;
+    struct boot *b = boot;
+    atomic_store(&b->lease_until_mono_ms, until_mono_ms);
     fork_server_lease(b->fork_server, until_mono_ms);
 }
 
@@ -242,6 +255,19 @@ static void attach_api(struct boot *b)
     api_attach(b->api, b->store, &pools, &nodes);
 }
 
+/* With all that listens to it. */
+static void start_store(struct boot *b)
+{
+    if (b->spans)
+        spans_listen(b->spans, b->store);
+    make_nodes(b);
+    attach_api(b);
+    make_schedules(b);
+    store_start(b->store);
+    b->store_runs = true;
+    nodes_start(b->nodes);
+}
+
 int boot_start(const struct config *cfg, struct handlers **handlers, const struct sockets *sockets,
                int signals, struct boot **out, struct fut_errbuf *err)
 {
@@ -253,12 +279,15 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
     int rc = system_check_files(err);
     if (rc == 0)
         rc = fork_server_start(&b->fork_server, err);
-    if (rc == 0)
+    if (rc == 0) {
+        rejoin_keep_fork_server(fork_server_pid(b->fork_server));
+        rejoin_drop_other(&b->sockets, b->cfg.listen);
         rc = system_check_threads(THREADS_NEEDED + (unsigned)b->cfg.http_threads, err);
+    }
     if (rc == 0)
         rc = log_ring_start();
     if (rc == 0) {
-        (void)fd_limit_raise(); /* the fork server and its children keep the limit as it was */
+        rejoin_keep_limit(fd_limit_raise()); /* the fork server's children keep it as it was */
         rc = load_secrets(b, err);
     }
     if (rc == 0)
@@ -278,20 +307,13 @@ int boot_start(const struct config *cfg, struct handlers **handlers, const struc
         rc = make_scheduler(b, err);
     }
     if (rc == 0) {
-        if (b->spans)
-            spans_listen(b->spans, b->store);
-        make_nodes(b);
-        attach_api(b);
-        make_schedules(b);
-        store_start(b->store);
-        b->store_runs = true;
-        nodes_start(b->nodes);
+        start_store(b);
         rc = load_schedules(b, err);
     }
     if (rc == 0) {
         schedules_start(b->schedules);
         if (!api_address(b->api, 0))
-            rc = api_start(b->api, err);
+            rc = start_api(b, err);
     }
     if (rc != 0) {
         boot_stop(&b);
@@ -311,6 +333,12 @@ const char *boot_address(const struct boot *b, size_t i)
 pid_t boot_fork_pid(const struct boot *b)
 {
     return fork_server_pid(b->fork_server);
+}
+
+bool boot_lease_has_ended(const struct boot *b)
+{
+    int64_t until_mono_ms = atomic_load(&b->lease_until_mono_ms);
+    return until_mono_ms && clock_mono_ms() >= until_mono_ms;
 }
 
 int boot_broken_fd(const struct boot *b)
@@ -542,6 +570,7 @@ static const struct {
 void boot_stop(struct boot **b)
 {
     struct boot *me = *b;
+    rejoin_forget();
     for (size_t i = 0; i < FUT_COUNT(steps); i++) {
         int64_t begin = clock_mono_ms();
         int64_t budget = steps[i].budget_ms(&me->cfg) + STEP_SLACK_MS * 2;

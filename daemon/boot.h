@@ -30,6 +30,8 @@ const char *boot_address(const struct boot *b, size_t i);
 pid_t boot_fork_pid(const struct boot *b);
 /* Becomes readable (poll) when a module has failed and the daemon should drain and end. */
 int boot_broken_fd(const struct boot *b);
+/* Has the fork server ended because this node's lease has? Other nodes may run its tasks. */
+bool boot_lease_has_ended(const struct boot *b);
 /* Asks every module for a sign of life and returns the name of the first whose thread has given
  * none since the call before, or NULL. /readyz says the same until the next call. */
 const char *boot_stuck_module(struct boot *b);

@@ -10,13 +10,13 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/failure_log.h"
+#include "daemon/rejoin.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
 #include "storage/store.h"
 
 #define STEP_TOLD_MS 1000
 #define STEP_EXTENDS_MS 60000
-#define FENCED_LOG_MS 200
 #define AGAIN_MIN_MS 100
 #define AGAIN_MAX_MS 2000
 #define WAIT_TOLD_MS 30000
@@ -32,12 +32,11 @@ static void on_store_step(void *told_mono_ms)
 }
 
 /* A thread of the store's. Other nodes may start this one's tasks a moment later, so these end now,
- * with the process, as by `kill -9`. */
+ * as by `kill -9`. */
 static void on_node_fenced(void *ctx)
 {
     (void)ctx;
-    (void)log_flush(FENCED_LOG_MS);
-    _exit(EXIT_FAILURE);
+    rejoin_now();
 }
 
 static int try_open(const struct database_config *c, struct store **out, struct fut_errbuf *err)

@@ -19,6 +19,7 @@
 #include "daemon/boot.h"
 #include "daemon/commands.h"
 #include "daemon/journal.h"
+#include "daemon/rejoin.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
 #include "daemon/system.h"
@@ -278,12 +279,15 @@ static int live(const struct config *cfg, struct boot *b, int signals, struct se
     report_start(cfg, b);
     service_ready(service);
     const char *reason = wait_for_end(b, signals, service);
+    bool is_asked = strncmp(reason, "SIG", 3) == 0;
+    if (!is_asked && boot_lease_has_ended(b))
+        rejoin_now();
     log_info("draining", LOG_STR("reason", reason));
     service_stopping();
     boot_stop(&b);
     log_info("ended", LOG_STR("reason", reason));
     log_ring_stop(LOG_END_MS);
-    return strncmp(reason, "SIG", 3) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return is_asked ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int serve(void)
@@ -296,11 +300,12 @@ static int serve(void)
     struct sockets sockets;
     int signals = -1;
     journal_use();
+    bool begins_again = rejoin_take(&sockets);
     int code = read_all(&cfg, &handlers);
     if (code != 0)
         return code;
     int rc = signals_open(&signals, &err);
-    if (rc == 0)
+    if (rc == 0 && !begins_again)
         rc = service_take_sockets(&sockets, &err);
     if (rc == 0)
         rc = boot_start(&cfg, &handlers, &sockets, signals, &boot, &err);

@@ -144,12 +144,11 @@ void service_stopping(void)
 
 void service_busy(const char *doing, int64_t budget_ms)
 {
-    (void)say("STATUS=%s\nEXTEND_TIMEOUT_USEC=%" PRId64, doing, budget_ms * 1000);
+    (void)say("STATUS=%s\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=%" PRId64, doing, budget_ms * 1000);
 }
 
 int service_take_sockets(struct sockets *out, struct fut_errbuf *err)
 {
-    *out = (struct sockets){.n = 0};
     int n = sd_listen_fds(1);
     if (n < 0)
         return fut_fail(err, FUT_ERR_INVAL, "LISTEN_FDS cannot be understood: %s", strerror(-n));

@@ -44,6 +44,8 @@ void service_busy(const char *doing, int64_t budget_ms);
 struct sockets {
     int fds[API_LISTENERS_MAX]; /* close-on-exec */
     size_t n;                   /* 0: none were handed over, and FUTURED_LISTEN is in force */
+    int kept_fd;        /* of FUTURED_LISTEN, from before this process began again; 0: none */
+    char *kept_address; /* that it was then */
 };
 
 /* Takes what LISTEN_FDS tells of and removes it from the environment; before the fork server

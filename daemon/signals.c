@@ -80,6 +80,11 @@ int signals_next(int fd)
     return read(fd, &byte, 1) == 1 ? byte : 0;
 }
 
+bool signals_were_asked(void)
+{
+    return atomic_load(&asked) > 0;
+}
+
 void signals_deadline(int64_t ms, const char *what)
 {
     atomic_store(&late, what);

@@ -7,6 +7,7 @@
 #ifndef FUT_DAEMON_SIGNALS_H
 #define FUT_DAEMON_SIGNALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -16,6 +17,8 @@
 FUT_MUST_CHECK int signals_open(int *out_fd, struct fut_errbuf *err);
 /* The next signal that has come, or 0. */
 int signals_next(int fd);
+/* Has one come that ends the daemon? Any thread. */
+bool signals_were_asked(void);
 /* From now on the process has this long; then it ends with 1 and says what took too long (a
  * literal). 0: no deadline. */
 void signals_deadline(int64_t ms, const char *what);

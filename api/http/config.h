@@ -24,6 +24,7 @@ struct api_config {
     const char *listen;       /* "host:port", "[v6]:port", ":port" or "unix:/path" */
     const int *listen_fds;    /* inherited listening sockets, taken over; then listen is not read */
     size_t n_listen_fds;      /* at most API_LISTENERS_MAX; 0: none, listen is opened */
+    int kept_fd;              /* a socket that listens on `listen` already, taken over; 0: none */
     unsigned threads;         /* event loops of each listening socket, >= 1 */
     unsigned max_connections; /* of each listening socket; 90 % of it may be long-polls; api_start
                                  makes it what the limit of open files allows */

@@ -199,6 +199,14 @@ int listen_adopt(int fd, struct listener *out, struct fut_errbuf *err)
     return 0;
 }
 
+int listen_keep(int fd, const char *where, struct listener *out, struct fut_errbuf *err)
+{
+    int rc = listen_adopt(fd, out, err);
+    if (rc == 0 && out->is_unix)
+        out->unix_path = xstrdup(where + strlen(UNIX_PREFIX));
+    return rc;
+}
+
 void listen_close(struct listener *l)
 {
     fd_close(&l->fd);

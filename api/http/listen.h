@@ -23,6 +23,9 @@ struct listener {
 FUT_MUST_CHECK int listen_open(const char *where, struct listener *out, struct fut_errbuf *err);
 /* Takes over a descriptor that listens already. */
 FUT_MUST_CHECK int listen_adopt(int fd, struct listener *out, struct fut_errbuf *err);
+/* Likewise one that listen_open has made for this address. */
+FUT_MUST_CHECK int listen_keep(int fd, const char *where, struct listener *out,
+                               struct fut_errbuf *err);
 /* Closes and unlinks. Nothing happens when closed. */
 void listen_close(struct listener *l);
 

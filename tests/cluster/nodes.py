@@ -145,6 +145,9 @@ class Node:
     def pause(self, seconds):
         time.sleep(seconds)
 
+    def rejoins(self):
+        return (self.folder / "log").read_text(errors="replace").count(" begins_again ")
+
     def log_tail(self):
         return (self.folder / "log").read_text(errors="replace")[-700:]
 

@@ -29,6 +29,7 @@ from server import Server  # noqa: E402
 from verdict import Verdict, conclude  # noqa: E402
 
 NODES = 3
+OPENS_S = 60  # a stream
 CALM_S = 240  # within which all must have ended once nothing is done to anybody any more
 ACTS = ["stand_still", "clocks", "hold_up_both_ways", "hold_up_what_it_sends", "hold_up_what_it_hears",
         "hold_up_its_listener", "cut", "server_immediate", "server_fast", "terminate_backends", "failover", "disk_full",
@@ -199,9 +200,13 @@ class World:
 
         def follow(node, told):
             client = Client(node)
-            response = client.open("GET", "/v1/events?types=ended&handler=work", None, {"Accept": "application/x-ndjson"})
-            response.readline()
-            opened.wait()
+            try:
+                response = client.open("GET", "/v1/events?types=ended&handler=work", None, {"Accept": "application/x-ndjson"})
+                response.readline()
+                opened.wait(OPENS_S)
+            except (*AWAY, threading.BrokenBarrierError):
+                opened.abort()
+                return
             try:
                 while len(told) < n:
                     line = response.readline()
@@ -217,7 +222,11 @@ class World:
             threads.append(threading.Thread(target=follow, args=(node, heard[node.name]), daemon=True))
         for t in threads:
             t.start()
-        opened.wait()
+        try:
+            opened.wait(OPENS_S)
+        except threading.BrokenBarrierError:
+            self.ledger.breach("events", f"not all nodes had opened their streams within {OPENS_S} s")
+            return
         for i in range(n):
             client = Client(self.nodes[i % NODES])
             self.ledger.ack(client.submit("work", {"ms": 0}), "plain")
@@ -293,6 +302,8 @@ def main():
         world.hear_events()
         world.await_ends()
         world.refuse_wrong_clocks()
+        for node in world.nodes:
+            world.ledger.count("nodes that began again in place", node.rejoins())
         verdict = Verdict(world)
         verdict.check()
         verdict.report()

@@ -1,11 +1,13 @@
 /* Three daemons on one PostgreSQL database: any takes a task, any answers for it, and whichever of
  * them die or stand still, what was acknowledged ends once. */
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -169,13 +171,64 @@ static bool has_moved(void *ctx)
     return runs && runs_on(m->id) != m->was;
 }
 
-/* One that stands still is given up when its lease is over, and ends itself when it goes on. */
+/* The number of the node that has this name now; 0: none has. */
+static int64_t number_of(int node)
+{
+    char *sql = text_printf("SELECT coalesce(max(boot), 0) FROM boots WHERE is_member"
+                            " AND name = 'node-%d'",
+                            node);
+    char *number = database_sql(db, sql);
+    int64_t n = strtoll(number, NULL, 10);
+    free(number);
+    free(sql);
+    return n;
+}
+
+struct rejoined {
+    int node;
+    int64_t before;
+};
+
+static bool has_rejoined(void *ctx)
+{
+    const struct rejoined *r = ctx;
+    return number_of(r->node) > r->before;
+}
+
+static void drain(int asked, int node, const char *json);
+
+/* In the same process, under a new number, and what it runs it runs. */
+static void expect_rejoined(int node, int64_t before)
+{
+    char id[ID_TEXT_SIZE];
+    struct rejoined r = {node, before};
+    ck_assert(wait_until(has_rejoined, &r, WAIT_LONG_MS));
+    free(daemon_wait_log(nodes[node], "begins_again"));
+    for (int i = 0; i < NODES; i++) {
+        if (i != node)
+            drain(node, i, "{\"draining\":true}");
+    }
+    for (int i = 0; i < 2 * NODES; i++) {
+        api_submit(url_of(i % NODES), i % 2 ? NAP : TASK, id);
+        json_t *f = api_done(url_of((i + 1) % NODES), id);
+        ck_assert_str_eq(api_str(f, "state"), "succeeded");
+        ck_assert_int_eq(api_int(f, "attempt"), 1);
+        json_decref(f);
+    }
+    for (int i = 0; i < NODES; i++) {
+        if (i != node)
+            drain(node, i, "{\"draining\":false}");
+    }
+}
+
+/* One that stands still is given up when its lease is over, and begins again when it goes on. */
 START_TEST(test_nodes_take_over_from_one_that_stands_still)
 {
     char id[ID_TEXT_SIZE];
     int was = submit_slow(id), other = (was + 1) % NODES;
     struct moved m = {id, other, was};
     ck_assert_int_ge(was, 0);
+    int64_t number = number_of(was);
     daemon_signal(nodes[was], SIGSTOP);
     char meanwhile[ID_TEXT_SIZE];
     int64_t began_ms = clock_mono_ms();
@@ -183,14 +236,70 @@ START_TEST(test_nodes_take_over_from_one_that_stands_still)
     api_expect_end(url_of(other), meanwhile, "succeeded", "");
     ck_assert_int_lt(clock_mono_ms() - began_ms, 10000);
     ck_assert(wait_until(has_moved, &m, WAIT_LONG_MS));
+    ck_assert_int_eq(number_of(was), 0);
     daemon_signal(nodes[was], SIGCONT);
-    int status = daemon_wait_end(nodes[was]);
-    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
-    daemon_start(nodes[was]);
+    expect_rejoined(was, number);
     ck_assert_int_eq(api_cancel(url_of(was), id), 200);
     api_expect_end(url_of(other), id, "cancelled", "cancelled");
     for (int i = 0; i < NODES; i++)
         daemon_stop(nodes[i]);
+}
+END_TEST
+
+/* Programs that say where they run, one line for each. */
+static const char marking[] = "{\"mark\":{\"exec\":[\"sh\",\"-c\",\"echo $$ >>DIR/marks;"
+                              " exec sleep 600\"],\"lane\":\"io\"}}";
+
+static pid_t read_mark(int node)
+{
+    char *text = daemon_read_file(nodes[node], "marks");
+    pid_t pid = text && strchr(text, '\n') ? (pid_t)strtol(text, NULL, 10) : 0;
+    free(text);
+    return pid;
+}
+
+static int listen_somewhere(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(fd, 64), 0);
+    return fd;
+}
+
+/* With a socket of its own, or one that it has inherited. */
+static void start_with_mark(int node, int inherited)
+{
+    daemon_stop(nodes[node]);
+    if (inherited >= 0)
+        daemon_pass_socket(nodes[node], inherited);
+    daemon_set_handlers(nodes[node], marking);
+    daemon_start(nodes[node]);
+}
+
+/* What ran on a node that the others have given up ends with the programs, and it begins again
+ * where its clients look for it. */
+START_TEST(test_nodes_begin_again_when_they_are_given_up)
+{
+    char id[ID_TEXT_SIZE];
+    int inherited = _i ? listen_somewhere() : -1;
+    start_with_mark(0, inherited);
+    api_submit(url_of(0), "{\"handler\":\"mark\",\"retries\":0}", id);
+    wait_for(read_mark(0) > 0);
+    pid_t program = read_mark(0);
+    int64_t number = number_of(0);
+    free(database_sql(db, "UPDATE boots SET is_member = false WHERE name = 'node-0'"));
+    ck_assert(wait_process_end(program, WAIT_LONG_MS));
+    expect_rejoined(0, number);
+    api_wait_state(url_of(1), id, "running"); /* there, again, as nobody else has the handler */
+    json_t *f = api_future(url_of(1), id);
+    ck_assert_int_eq(api_int(f, "attempt"), 2);
+    json_decref(f);
+    ck_assert_int_eq(api_cancel(url_of(2), id), 200);
+    api_expect_end(url_of(0), id, "cancelled", "cancelled");
+    for (int i = 0; i < NODES; i++)
+        daemon_stop(nodes[i]);
+    fd_close(&inherited);
 }
 END_TEST
 
@@ -416,6 +525,7 @@ int main(void)
     tcase_add_test(t, test_nodes_cancel_wherever_it_runs);
     tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
+    tcase_add_loop_test(t, test_nodes_begin_again_when_they_are_given_up, 0, 2);
     tcase_add_test(t, test_nodes_drain);
     tcase_add_test(t, test_nodes_tell_where_queues_run);
     tcase_add_test(t, test_nodes_have_handlers_of_their_own);

@@ -1,5 +1,6 @@
 #include "workers/fork/groups.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #include "core/proc.h"
 
 #define PATH_SIZE 4096
+#define DAEMON "daemon"
 #define DAEMON_WEIGHT "500" /* of the cpu, beside 100 of each task: answers before work */
 #define PROCESSES_SLACK 32u /* the watch, which knows the error code, is to see it first */
 
@@ -98,14 +100,39 @@ static bool is_delegated(const char *dir)
            access(dir, W_OK) == 0;
 }
 
+/* The daemon moves into a group of its own, where it finds itself when it has begun again
+ * (daemon/rejoin.h). */
+static void leave_daemon(char *dir)
+{
+    char *last = strrchr(dir, '/');
+    if (strcmp(last, "/" DAEMON) != 0)
+        return;
+    *last = '\0';
+    if (!is_delegated(dir))
+        *last = '/';
+}
+
+/* What the life before has left: numbers of children begin anew. */
+static void remove_former(void)
+{
+    DIR *d = opendir(groups.dir);
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        if (strncmp(e->d_name, "task-", strlen("task-")) == 0)
+            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
 /* A group with limits for its children holds no processes of its own. */
 static bool move_daemon(void)
 {
     char path[PATH_SIZE];
-    path_of("daemon", "", path);
+    path_of(DAEMON, "", path);
     if (mkdir(path, 0755) != 0 && errno != EEXIST)
         return false;
-    path_of("daemon", "cgroup.procs", path);
+    path_of(DAEMON, "cgroup.procs", path);
     return put(path, "0");
 }
 
@@ -116,7 +143,7 @@ static void enable_controllers(void)
     path_of("cgroup.subtree_control", "", path);
     for (size_t i = 0; i < FUT_COUNT(wanted); i++)
         (void)put(path, wanted[i]); /* those that are not to be had are done without */
-    path_of("daemon", "cpu.weight", path);
+    path_of(DAEMON, "cpu.weight", path);
     (void)put(path, DAEMON_WEIGHT);
 }
 
@@ -124,9 +151,12 @@ void groups_open(void)
 {
     list_init(&groups.ending);
     groups.in_force = false;
-    if (!find_mount(groups.dir, sizeof(groups.dir)) ||
-        !append_own(groups.dir, sizeof(groups.dir)) || !is_delegated(groups.dir) || !move_daemon())
+    if (!find_mount(groups.dir, sizeof(groups.dir)) || !append_own(groups.dir, sizeof(groups.dir)))
         return;
+    leave_daemon(groups.dir);
+    if (!is_delegated(groups.dir) || !move_daemon())
+        return;
+    remove_former();
     enable_controllers();
     path_of("memory.events", "", groups.events);
     groups.in_force = true;

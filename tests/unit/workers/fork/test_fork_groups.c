@@ -152,6 +152,30 @@ START_TEST(test_fork_groups_each_child_has_its_own)
 }
 END_TEST
 
+/* A daemon that begins again finds itself in the group that it had made for itself, and what its
+ * life before has left. */
+START_TEST(test_fork_groups_are_found_again)
+{
+    char line[256];
+    if (!start())
+        return;
+    fork_server_stop(&fs);
+    ck_assert_int_eq(mkdir(path_in("task-77"), 0755), 0);
+    ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
+    ck_assert_str_eq(fork_server_containment(fs), "cgroups");
+    ck_assert_int_ne(access(path_in("task-77"), F_OK), 0);
+    int out = spawn_sh("grep ^0:: /proc/self/cgroup", 0);
+    read_line(out, line, sizeof(line));
+    ck_assert_ptr_null(strstr(line, "/daemon/"));
+    ck_assert_str_eq(strrchr(line, '/'), "/task-77");
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    close(out);
+    wait_removed();
+    fork_server_stop(&fs);
+    leave();
+}
+END_TEST
+
 /* It leaves session, process group, parent and environment behind, all by which it could be found;
  * its end is seen by the pipe that it alone still holds. */
 START_TEST(test_fork_groups_kill_reaches_those_who_escaped)
@@ -247,6 +271,7 @@ int main(void)
 {
     TCase *t = suite_case("fork_groups", 60, NULL, NULL);
     tcase_add_test(t, test_fork_groups_each_child_has_its_own);
+    tcase_add_test(t, test_fork_groups_are_found_again);
     tcase_add_test(t, test_fork_groups_kill_reaches_those_who_escaped);
     tcase_add_test(t, test_fork_groups_adopted_children_outlive_who_forked_them);
     tcase_add_test(t, test_fork_groups_memory_is_limited_by_the_kernel);
