@@ -74,7 +74,6 @@ void fixture_database_free(void)
 {
     database_free(&database);
     database = former;
-    former = NULL;
 }
 
 /* Each store has a schema of its own, named after its directory. */
