@@ -440,6 +440,9 @@ struct backend_ops {
      * node that does what one does for all. *out_is_draining: it is to claim nothing. */
     int (*hear)(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
                 bool *out_is_draining);
+    /* The writer waits for the database, which is its work: it does not hang. *out_is_away: not for
+     * its turn, but because the database does not answer. Any thread. NULL: it never does. */
+    bool (*waits)(const struct backend *b, bool *out_is_away);
     /* Is there another node that has to be told? As of hear. */
     bool (*has_peers)(const struct backend *b);
     /* What the others hear of this transaction, once. */

@@ -202,12 +202,21 @@ void store_close(struct store **s)
     *s = NULL;
 }
 
+static bool waits(struct store *s, bool *out_is_away)
+{
+    *out_is_away = false;
+    return s->ops->waits && s->ops->waits(s->backend, out_is_away);
+}
+
 void store_stats(struct store *s, struct store_stats *out)
 {
+    bool is_away;
     mutex_lock(&s->mu);
     *out = s->published;
     mutex_unlock(&s->mu);
     out->max_queued = s->max_queued;
+    if (out->health == 0 && waits(s, &is_away) && is_away)
+        out->health = FUT_ERR_IO;
 }
 
 const struct histogram *store_log_syncs(const struct store *s)
@@ -275,8 +284,9 @@ static void probe_done(struct store_op *op)
 
 bool store_has_moved(struct store *s)
 {
+    bool is_away;
     if (!thread_probe_ask(&s->probe))
-        return false;
+        return waits(s, &is_away);
     if (store_post(s, &probe, &s->probe_op, probe_done) != 0)
         thread_probe_answer(&s->probe);
     return true;

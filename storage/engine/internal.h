@@ -84,6 +84,7 @@ struct writer {
     int no_txn_rc; /* where nodes share the store: why this batch can have no transaction */
     struct backend_next fresh_next; /* as next, of this transaction alone */
     atomic_bool is_draining;        /* this node claims nothing */
+    bool has_heard_unknown;         /* news of a kind that a newer node tells */
     bool leads;     /* does what one node does for all: retention, bulks, cancels of batches */
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */

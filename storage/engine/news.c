@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -399,6 +400,16 @@ static void hear_change(struct hearing *h, struct reading *r)
     h->changes[h->n++] = c;
 }
 
+/* Once; what it means is left to the nodes that know it. */
+static void say_unknown(const struct hearing *h, uint64_t kind)
+{
+    struct writer *w = &h->s->w;
+    if (!w->has_heard_unknown)
+        log_warn("unknown_news", LOG_INT("kind", (int64_t)kind),
+                 LOG_STR("reason", "a node of a newer version tells what this one does not know"));
+    w->has_heard_unknown = true;
+}
+
 static int hear_one(void *ctx, const void *bytes, size_t len)
 {
     static void (*const fns[])(struct hearing *, struct reading *) = {
@@ -413,6 +424,8 @@ static int hear_one(void *ctx, const void *bytes, size_t len)
         struct reading record = {r.p, r.p + n, false};
         if (kind < FUT_COUNT(fns) && fns[kind])
             fns[kind](ctx, &record);
+        else
+            say_unknown(ctx, kind);
         r.is_bad = r.is_bad || record.is_bad;
         r.p += n;
     }

@@ -210,6 +210,7 @@ const struct backend_ops backend_postgres = {
     .schedule_unfinished = postgres_schedule_unfinished,
     .join = postgres_join,
     .hear = postgres_hear,
+    .waits = postgres_waits,
     .has_peers = postgres_has_peers,
     .tell = postgres_tell,
     .forget = postgres_forget_of,

@@ -169,7 +169,8 @@ struct backend {
     int old_pid;                  /* of the server's process for the connection before */
     bool broken;  /* the other nodes have given this one up, or it is not the one that it was */
     bool is_away; /* it could not be reached for some seconds */
-    int64_t away_mono_ms; /* since when it cannot be reached, as the log was told; 0: it can */
+    atomic_bool is_connecting; /* the writer tries to reach it again */
+    int64_t away_mono_ms;      /* since when it cannot be reached, as the log was told; 0: it can */
     struct backend_time now;
     atomic_llong turn_mono_ms; /* since then the writer waits for its turn; 0: it does not */
     atomic_llong up_offset_ms;
@@ -272,6 +273,8 @@ FUT_MUST_CHECK int postgres_owner_begin(struct backend *b, struct fut_errbuf *er
 FUT_MUST_CHECK int postgres_owner_again(struct backend *b);
 /* After a commit whose answer did not come: waits until it is known. 0: it happened. */
 FUT_MUST_CHECK int postgres_owner_resolve(struct backend *b);
+/* The method waits of backend.h. */
+bool postgres_waits(const struct backend *b, bool *out_is_away);
 
 /* schema.c */
 extern const int postgres_schema_version;

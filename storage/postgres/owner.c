@@ -260,12 +260,21 @@ static int connect_until(struct backend *b, int64_t until_mono_ms, struct found 
     int pause_ms = AGAIN_MIN_MS;
     int rc;
     postgres_forget_all(b);
+    atomic_store(&b->is_connecting, true);
     while ((rc = connect_again(b, out)) != 0 && rc != FUT_ERR_READ_ONLY &&
            clock_mono_ms() < until_mono_ms) {
         (void)poll(NULL, 0, pause_ms);
         pause_ms = pause_ms * 2 < AGAIN_MAX_MS ? pause_ms * 2 : AGAIN_MAX_MS;
     }
+    atomic_store(&b->is_connecting, false);
     return rc;
+}
+
+/* Both have an end: what connecting may take, and how long a session may stand in its turn. */
+bool postgres_waits(const struct backend *b, bool *out_is_away)
+{
+    *out_is_away = atomic_load(&b->is_connecting);
+    return *out_is_away || atomic_load(&b->turn_mono_ms) != 0;
 }
 
 int postgres_owner_again(struct backend *b)

@@ -89,7 +89,7 @@ static void init(const struct database *d)
 static bool is_ready(const struct database *d)
 {
     char *text = dir_read(d->data, "postmaster.pid");
-    bool is = text && strstr(text, "ready") != NULL;
+    bool is = text && (strstr(text, "ready") || strstr(text, "standby"));
     free(text);
     return is;
 }
@@ -117,6 +117,12 @@ void database_start(struct database *d)
     d->server = start(d, argv);
     wait_for(is_ready(d));
     free(postgres);
+}
+
+void database_start_standby(struct database *d)
+{
+    dir_write(d->data, "standby.signal", "", 0);
+    database_start(d);
 }
 
 struct database *database_new(int is_durable)

@@ -28,6 +28,8 @@ const char *database_dir(const struct database *d);
 void database_stop(struct database *d, int sig);
 /* Starts it again; returns when it takes connections. */
 void database_start(struct database *d);
+/* Starts it as a standby of nobody, which takes no writes until it is told SELECT pg_promote(). */
+void database_start_standby(struct database *d);
 pid_t database_pid(const struct database *d);
 /* Runs SQL with psql as its superuser; returns what it printed, unaligned and without headers;
  * free() it. */

@@ -1,6 +1,8 @@
 /* The daemon on a PostgreSQL database: tasks over its death and the server's, the server away, and
  * what the commands for files say. */
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,9 +96,15 @@ static bool is_ready(void *ctx)
     return is;
 }
 
-static bool is_not_ready(void *ctx)
+/* Not ready, for the reason that it is. */
+static bool is_said_away(void *ctx)
 {
-    return !is_ready(ctx);
+    struct http_reply r = api_get(daemon_url(d), "/readyz");
+    bool is = r.status == 503;
+    (void)ctx;
+    ck_assert_msg(!is || strstr(r.body, "The store fails: store: io") != NULL, "%s", r.body);
+    http_reply_release(&r);
+    return is;
 }
 
 static bool takes_tasks(void *ctx)
@@ -109,22 +117,37 @@ static bool takes_tasks(void *ctx)
     return is;
 }
 
-/* Submissions are 503 while it is away, and /readyz says so; a task that ran goes on. */
+static void *submit_until_taken(void *was_refused)
+{
+    while (!takes_tasks(NULL))
+        atomic_store((atomic_bool *)was_refused, true);
+    return NULL;
+}
+
+/* Submissions are 503 while it is away, after having been held, and /readyz says from the first
+ * moment why; that is not taken for a hang. A task that ran goes on. */
 START_TEST(test_postgres_server_may_be_away)
 {
     char id[ID_TEXT_SIZE], running[ID_TEXT_SIZE];
+    atomic_bool was_refused = false;
+    pthread_t thread;
     api_submit(daemon_url(d), TASK, id);
     expect_state(id, "succeeded", 1);
     api_submit(daemon_url(d), SLOW, running);
     api_wait_state(daemon_url(d), running, "running");
     database_stop(db, _i ? SIGINT : SIGQUIT);
-    ck_assert(!takes_tasks(NULL));
-    ck_assert(wait_until(is_not_ready, NULL, WAIT_LONG_MS));
+    thread_start(&thread, "client", submit_until_taken, &was_refused);
+    ck_assert(wait_until(is_said_away, NULL, WAIT_LONG_MS));
     free(daemon_wait_log(d, "warn database_away reason=\"cannot connect to PostgreSQL: "));
+    wait_for(atomic_load(&was_refused));
+    ck_assert(is_said_away(NULL));
     database_start(db);
     free(daemon_wait_log(d, "info database_back ms="));
-    ck_assert(wait_until(takes_tasks, NULL, WAIT_LONG_MS));
+    thread_join(thread);
     ck_assert(wait_until(is_ready, NULL, WAIT_LONG_MS));
+    char *log = daemon_log(d);
+    ck_assert_msg(strstr(log, " stuck ") == NULL, "%s", log);
+    free(log);
     expect_state(id, "succeeded", 1);
     json_t *f = api_future(daemon_url(d), running);
     ck_assert_str_eq(api_str(f, "state"), "running");
@@ -276,6 +299,88 @@ START_TEST(test_postgres_everything_moves_by_copies)
     free(second);
     free(file);
     daemon_stop(d);
+}
+END_TEST
+
+/* A session that keeps this table of a schema locked until it is ended. */
+static struct program *hold_table(const char *table)
+{
+    char *url = database_url(db, "");
+    char *sql = text_printf("BEGIN; LOCK TABLE %s; SELECT pg_sleep(600)", table);
+    const char *const argv[] = {"/usr/bin/psql", "-X", "-d", url, "-c", sql, NULL};
+    struct program *p = program_start(argv, NULL, NULL);
+    free(sql);
+    free(url);
+    return p;
+}
+
+static bool is_so(void *sql)
+{
+    char *value = database_sql(db, sql);
+    bool is = strcmp(value, "t\n") == 0;
+    free(value);
+    return is;
+}
+
+static void wait_so(const char *sql)
+{
+    ck_assert_msg(wait_until(is_so, (void *)(uintptr_t)sql, WAIT_LONG_MS), "never: %s", sql);
+}
+
+/* Begins a copy, which comes to this table after it has copied others, and kills it there. */
+static void kill_copy(const char *from, const char *to, const char *table)
+{
+    struct program *holder = hold_table(table);
+    char *program = daemon_built("futured");
+    const char *const argv[] = {program, "copy", from, to, NULL};
+    wait_so("SELECT count(*) > 0 FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock'"
+            " AND locktype = 'relation'");
+    struct program *copy = program_start(argv, NULL, NULL);
+    wait_so("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
+    int status = 0;
+    program_signal(copy, SIGKILL);
+    ck_assert(program_wait(copy, WAIT_LONG_MS, &status));
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    free(database_sql(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                          " WHERE query LIKE 'BEGIN; LOCK%'"));
+    wait_so("SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'relation'"
+            " AND pid <> pg_backend_pid()");
+    program_free(&copy);
+    program_free(&holder);
+    free(program);
+}
+
+/* Nothing of it is in the target, the source is as it was, and the next copy is whole. */
+START_TEST(test_postgres_killed_copy_leaves_nothing)
+{
+    char running[ID_TEXT_SIZE], *file = daemon_path(d, "moved.db");
+    char *first = database_url(db, ""), *second = database_url(db, "second");
+    fill_database(running);
+    char *was = describe();
+    daemon_stop(d);
+    free(database_sql(db, "CREATE SCHEMA second"));
+    if (_i) {
+        kill_copy(first, file, "public.results");
+        ck_assert_int_ne(access(file, F_OK), 0);
+    } else {
+        copy_all(first, file);
+        go_on_with(second); /* makes its tables */
+        daemon_stop(d);
+        kill_copy(file, second, "second.results");
+        wait_so("SELECT (SELECT count(*) FROM second.tasks) + (SELECT count(*) FROM second.live)"
+                " + (SELECT count(*) FROM second.limits) = 0");
+    }
+    go_on_with(_i ? first : file);
+    expect_described(was);
+    daemon_stop(d);
+    copy_all(_i ? first : file, _i ? file : second);
+    go_on_with(_i ? file : second);
+    expect_described(was);
+    daemon_stop(d);
+    free(was);
+    free(first);
+    free(second);
+    free(file);
 }
 END_TEST
 
@@ -487,6 +592,7 @@ int main(void)
                         (int)FUT_COUNT(refusals));
     TCase *copies = suite_case("copies", SUITE_TIMEOUT_S, setup, teardown);
     tcase_add_test(copies, test_postgres_everything_moves_by_copies);
+    tcase_add_loop_test(copies, test_postgres_killed_copy_leaves_nothing, 0, 2);
     TCase *alone = tcase_create("alone");
     tcase_add_loop_test(alone, test_postgres_commands_say_what_to_use_instead, 0,
                         (int)FUT_COUNT(commands));

@@ -1,4 +1,5 @@
 /* A daemon on a PostgreSQL server that has a replica: it warns when commits do not wait for it. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,9 +97,32 @@ START_TEST(test_replicas_for_which_commits_do_not_wait)
 }
 END_TEST
 
+/* A start at a standby says what it is, and takes tasks once that is promoted. */
+START_TEST(test_replicas_are_not_started_at)
+{
+    char *said = NULL;
+    database_stop(db, SIGINT);
+    database_start_standby(db);
+    daemon_set(d, "FUTURED_DB_WAIT=300ms");
+    ck_assert_int_eq(daemon_start_refused(d, &said), EXIT_FAILURE);
+    ck_assert_msg(strstr(said, "cannot connect to PostgreSQL: ") != NULL, "%s", said);
+    ck_assert_msg(strstr(said, "session is read-only") != NULL, "%s", said);
+    free(said);
+    daemon_set(d, "FUTURED_DB_WAIT=60s");
+    daemon_start_early(d);
+    free(daemon_wait_log(d, "session is read-only"));
+    free(database_sql(db, "SELECT pg_promote()"));
+    free(daemon_wait_log(d, " database_reached "));
+    free(daemon_wait_log(d, " listening "));
+    json_decref(api_run(daemon_url(d), "{\"handler\":\"sha256\",\"input\":1}"));
+    daemon_stop(d);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("replicas", SUITE_TIMEOUT_S, setup, teardown);
     tcase_add_test(t, test_replicas_for_which_commits_do_not_wait);
+    tcase_add_test(t, test_replicas_are_not_started_at);
     return suite_run_cases("replicas", t, NULL);
 }

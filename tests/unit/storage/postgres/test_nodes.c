@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "storage/node.h"
 #include "storage/session.h"
@@ -117,6 +118,63 @@ START_TEST(test_nodes_get_a_new_number_each_time)
     fixture_stop(&nodes[1]);
     open_node(1, "second");
     ck_assert_int_gt(number_of(0, "second", true), before);
+    end();
+}
+END_TEST
+
+/* What nodes log in this process. */
+static struct {
+    struct mutex mu;
+    unsigned unknown; /* guarded by mu */
+} said = {.mu = {PTHREAD_MUTEX_INITIALIZER}};
+
+static void format_line(struct buf *out, enum log_level level, const char *event,
+                        const struct log_field *fields)
+{
+    (void)level;
+    log_format(out, event, fields);
+}
+
+static void count_unknown(const char *lines, size_t n)
+{
+    mutex_lock(&said.mu);
+    said.unknown += n > 12 && memcmp(lines, "unknown_news", 12) == 0;
+    mutex_unlock(&said.mu);
+}
+
+static unsigned n_unknown(void)
+{
+    mutex_lock(&said.mu);
+    unsigned n = said.unknown;
+    mutex_unlock(&said.mu);
+    return n;
+}
+
+/* As a node of a newer version tells it: a record of the kind 99, and one of these of 98. */
+static void tell_unknown(void)
+{
+    free(
+        run_sql("INSERT INTO news (n, body) SELECT greatest((SELECT coalesce(max(n), 0) FROM news),"
+                " (SELECT max(seen) FROM boots)) + 1, '\\x00' || int8send(99) || int8send(3)"
+                " || 'abc'::bytea || int8send(98) || int8send(0)"));
+}
+
+/* Each of the two says it once, and both go on hearing what they know. */
+START_TEST(test_nodes_skip_what_a_newer_one_tells)
+{
+    static const struct log_sink sink = {format_line, count_unknown};
+    struct task t;
+    log_set_sink(&sink);
+    begin();
+    for (unsigned i = 0; i < 3; i++) {
+        tell_unknown();
+        struct task_id id = submit(0, NULL, NULL);
+        ck_assert_uint_eq(fixture_claim_now(&nodes[1], LANE_IO, 1, &t), 1);
+        ck_assert(id_equal(t.spec->id, id));
+        finish(1, &t);
+        wait_for(has_ended(0, id));
+        wait_for(n_unknown() == 2);
+    }
     end();
 }
 END_TEST
@@ -431,6 +489,7 @@ int main(void)
         {test_nodes_claim_what_another_one_took, 0},
         {test_nodes_claim_what_comes_before_their_mark, 0},
         {test_nodes_drain_another_one, 0},
+        {test_nodes_skip_what_a_newer_one_tells, 0},
         {test_nodes_end_sessions_of_clients_elsewhere, 0},
         {test_nodes_list_each_other, 0},
         {test_nodes_get_a_new_number_each_time, 0},
