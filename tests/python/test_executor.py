@@ -591,8 +591,8 @@ class DurableTests(calls_support.CallsCase):
         """Once the answer to the request for events is not the API's; the thread that reads all streams must live on."""
         asked, real = [], _receiver.session_events
 
-        def events(session, last):
-            call = real(session, last)
+        def events(session, last, tells_runs):
+            call = real(session, last, tells_runs)
             asked.append(call)
             if len(asked) == 1:
                 call.target = "/metrics"  # 200, and no JSON

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import calls_support
@@ -56,6 +57,12 @@ def work(number, ran):
     return -number
 
 
+def wait_for_file(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return path
+
+
 class KillTests(unittest.TestCase):
     def setUp(self):
         self.daemon = calls_support.CallsDaemon()
@@ -90,6 +97,36 @@ class KillTests(unittest.TestCase):
             self.assertEqual(late.result(support.WAIT_S), -8)
         ran = self.runs()
         self.assertEqual([ran[number] for number in range(1, 8)], [1] * 7)
+
+    def test_what_runs_is_told(self):
+        """To who asks often, without a question to the daemon; and it is right behind its death, too."""
+        first, second = (os.path.join(self.directory, name) for name in ("first", "second"))
+        with futured.ThreadPoolExecutor(1, **self.where) as executor:
+            runs, waits = executor.submit(wait_for_file, first), executor.submit(wait_for_file, second)
+            asked, get = [], executor._core.get
+            executor._core.get = lambda future: asked.append(future) or get(future)
+            self.until(lambda: runs.running() and executor._scope.stream.tells_runs)
+            self.assertTrue(runs.running())
+            self.assertFalse(waits.running())
+            del asked[:]
+            for _ in range(100):
+                self.assertTrue(runs.running())
+                self.assertFalse(waits.running())
+            open(first, "w", encoding="ascii").close()
+            self.assertEqual(runs.result(support.WAIT_S), first)
+            self.until(waits.running)
+            self.assertEqual(asked, [])
+            connections = executor._scope.stream.connections
+            self.daemon.restart(signal.SIGKILL)
+            self.until(lambda: executor._scope.stream.connections > connections and waits.running())
+            open(second, "w", encoding="ascii").close()
+            self.assertEqual(waits.result(support.WAIT_S), second)
+            self.assertFalse(runs.running() or waits.running())
+
+    def until(self, condition):
+        until = time.monotonic() + support.WAIT_S
+        while not condition():
+            self.assertLess(time.monotonic(), until)
 
     def submit(self, executor):
         return [executor.submit(work, n, self.ran) for n in range(CALLS)]

@@ -172,6 +172,12 @@ class Core:
     def get(self, future: Future) -> Dict[str, Any]:
         return self.client.get(future.id)
 
+    def is_running(self, future: Future) -> bool:
+        stream = None if future._scope is None else future._scope.stream
+        if stream is None:
+            return bool(self.get(future).get("state") == "running")
+        return self.receiver.is_running(stream, future.id, lambda: self.get(future).get("state") == "running")
+
     def watch(self, futures: Dict[str, Future]) -> None:
         """From now on their ends are received."""
         self.receiver.watch(futures)

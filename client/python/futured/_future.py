@@ -51,10 +51,11 @@ class Future(concurrent.futures.Future):  # type: ignore[type-arg]
         return self.cancelled()
 
     def running(self) -> bool:
-        """Does it run? While it is pending, the daemon is asked: blocks so long."""
+        """Does it run? While it is pending, the daemon is asked: blocks so long. Of an executor that is asked often
+        the daemon tells by itself, and this does not block."""
         if self._core is None or self.done() or self._task_id is None:
             return bool(super().running())
-        return self._core.get(self).get("state") == "running"
+        return self._core.is_running(self)
 
     def log(self) -> str:
         """What the function has written so far."""

@@ -20,6 +20,7 @@ from ._transport import ANSWER_SECONDS, Transport
 STREAMS_MAX = 8            # more than these are merged
 MERGED_MAX = 10000         # ids of one merged stream
 IDLE_MAX = 4
+ASKED_MAX = 8              # asks whether a call runs; then the stream of its session is to tell
 
 LOG = logging.getLogger("concurrent.futures")
 OnDone = Callable[[Future, Optional[Dict[str, Any]], Optional[BaseException]], None]
@@ -34,6 +35,12 @@ class _Stream:
         self.session = session
         self.lock = threading.Lock()       # of a session's futures and these:
         self.early: Dict[str, Dict[str, Any]] = {}     # ends of calls of whose ids the sender has not heard yet
+        self.runs: Dict[str, bool] = {}    # by id, what is known of whether it runs, while the connection tells it
+        self.tells_runs = False    # the connection does
+        self.connections = 0       # that there were
+        self.asked = 0             # how often it was asked whether a call runs
+        self.begun = False
+        self.asks_runs = False     # the connection is to
         self.closed = False        # no more futures come
         self.last: Optional[int] = None
         self.ended = False         # the event `end` came
@@ -114,6 +121,23 @@ class Receiver:
         for future, data in early:
             self._on_done(future, data, None)
 
+    def is_running(self, stream: _Stream, name: str, ask: Callable[[], bool]) -> bool:
+        """Does the call run? Asked again and again, its stream tells."""
+        with stream.lock:
+            known = stream.runs.get(name) if stream.tells_runs else None
+            connection = stream.connections if stream.tells_runs else 0
+            stream.asked += known is None
+            is_to_tell = stream.asked == ASKED_MAX and known is None
+        if known is not None:
+            return known
+        if is_to_tell:
+            self._begin(stream)
+        answer = ask()
+        with stream.lock:  # what was told meanwhile is newer
+            if connection and connection == stream.connections and stream.tells_runs and name in stream.futures:
+                stream.runs.setdefault(name, answer)
+        return answer
+
     def close(self, stream: _Stream) -> None:
         """The session is closed: nobody waits for what comes when all of its futures are done."""
         stream.closed = True
@@ -180,6 +204,12 @@ class Receiver:
                 assert stream.sock is not None
                 self._selector.register(stream.sock, selectors.EVENT_READ, stream)
                 continue
+            if stream.begun:
+                if stream in self._streams:
+                    self._close(stream)
+                    stream.retry_at = 0.0
+                continue
+            stream.begun = True
             self._streams.append(stream)
             if sum(each.session is None for each in self._streams) > STREAMS_MAX:
                 self._merge()
@@ -248,8 +278,9 @@ class Receiver:
         if not stream.futures and (stream.session is None or stream.closed):
             self._streams.remove(stream)
             return
+        stream.asks_runs = stream.session is not None and stream.asked >= ASKED_MAX
         if stream.session is not None:
-            call = session_events(stream.session, stream.last)
+            call = session_events(stream.session, stream.last, stream.asks_runs)
         else:
             call = events(list(stream.futures), None, None)
         data = self._transport.bytes_of(call)
@@ -266,11 +297,15 @@ class Receiver:
                     self._break(stream)
                     return
         sock.setblocking(False)
+        stream.connections += 1
         stream.sock, stream.parser, stream.lines = sock, Parser(call.method), Lines()
         stream.heard_at = time.monotonic()
         self._selector.register(sock, selectors.EVENT_READ, stream)
 
     def _close(self, stream: _Stream) -> None:
+        with stream.lock:
+            stream.tells_runs = False
+            stream.runs.clear()
         if stream.sock is None:
             return
         self._selector.unregister(stream.sock)
@@ -305,6 +340,9 @@ class Receiver:
             if stream.parser.done:
                 self._refused(stream)
             return
+        if stream.asks_runs and not stream.tells_runs:
+            with stream.lock:
+                stream.tells_runs = True
         for line in stream.lines.feed(stream.parser.take()):
             self._line(stream, line)
         if stream.ended or (stream.session is None and not stream.futures):
@@ -330,17 +368,31 @@ class Receiver:
         if kind == "done":
             stream.pause = FIRST_PAUSE
             with stream.lock:
+                stream.runs.pop(event["data"]["id"], None)
                 future = stream.futures.pop(event["data"]["id"], None)
                 if future is None and stream.session is not None and not stream.closed:
                     stream.early[event["data"]["id"]] = event["data"]
             if future is not None:
                 self._on_done(future, event["data"], None)
+        elif kind in ("started", "waiting"):
+            self._runs(stream, event["data"], kind == "started")
+        elif kind == "missed":
+            with stream.lock:
+                stream.runs.clear()
+                stream.connections += 1    # what was asked for before is not good either
         elif kind == "gone":
             future = stream.futures.pop(event["data"]["id"], None)
             if future is not None:
                 self._on_done(future, None, _transport_error("the task was deleted before its end was read"))
         elif kind == "end":
             stream.ended = True
+
+    @staticmethod
+    def _runs(stream: _Stream, data: Dict[str, Any], runs: bool) -> None:
+        """Another node's comes without `attempt`, and perhaps behind the end."""
+        with stream.lock:
+            if data["id"] in stream.futures or "attempt" in data:
+                stream.runs[data["id"]] = runs
 
     def _refused(self, stream: _Stream) -> None:
         """503: again in a while. Named futures of which one is gone: its half is asked for again in halves, and so

@@ -296,9 +296,11 @@ class Event(NamedTuple):
     data: Dict[str, Any]
 
 
-def session_events(session: str, last: Optional[int]) -> Call[None]:
-    """The stream of a session, as NDJSON, behind the event `last`: of each future what its end needs."""
-    query: Query = {"fields": "state,result,log,error"}
+def session_events(session: str, last: Optional[int], tells_runs: bool) -> Call[None]:
+    """The stream of a session, as NDJSON, behind the event `last`: of each future what its end needs, and on wish
+    when it begins to run, or waits again."""
+    kinds = "started,waiting,done" if tells_runs else "done"
+    query: Query = {"fields": "state,result,log,error", "events": kinds}
     call: Call[None] = Call("GET", target("/v1/sessions/%s/events" % segment(session), query), read_nothing)
     call.headers["Accept"] = NDJSON
     if last is not None:
