@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/mem.h"
 #include "tests/support/api.h"
@@ -477,6 +478,41 @@ START_TEST(test_sessions_of_programs_that_take_no_init)
 }
 END_TEST
 
+#define FIFO_PROGRAM                                                                               \
+    "{\"prepared\": {\"lane\": \"io\", \"worker\": [\"python3\", \"-c\", \"import sys; "           \
+    "sys.path.insert(0, 'SDK')\\nimport futured_worker as w\\n"                                    \
+    "class Kept:\\n def __init__(self, path):\\n  self.path = path\\n"                             \
+    " def __del__(self):\\n  open(self.path, 'w').write('closed')\\n"                              \
+    "@w.session\\ndef session(init):\\n"                                                           \
+    " path = init.input.decode()\\n open(path).read()\\n return Kept(path)\\n"                     \
+    "@w.handler\\ndef run(task):\\n open(task.session.path, 'w').write('ran')\\n"                  \
+    "w.run(concurrency=2)\"]}}"
+
+/* What a process prepares for a session that ends meanwhile it lets go of, and runs nothing of it.
+ */
+START_TEST(test_sessions_end_while_they_are_prepared)
+{
+    char id[ID_TEXT_SIZE], said[16] = "", *path;
+    start_program(FIFO_PROGRAM);
+    path = text_printf("%s/fifo", daemon_dir(d));
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    char *body = text_printf("{\"handler\":\"prepared\",\"init\":{\"input\":\"%s\"}}", path);
+    open_session(body, id);
+    ck_assert_int_eq(join(id, "{\"handler\":\"prepared\",\"inputs\":[1]}"), 202);
+    FILE *to = fopen(path, "w"); /* from here on the process prepares the session */
+    ck_assert_int_eq(status_of(ask("POST", id, "/cancel", NULL, "X-No: 1"), NULL), 200);
+    ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
+    (void)fclose(to);
+    FILE *from = fopen(path, "r");
+    ck_assert_uint_gt(fread(said, 1, sizeof(said) - 1, from), 0);
+    ck_assert_str_eq(said, "closed");
+    (void)fclose(from);
+    free(body);
+    free(path);
+    end();
+}
+END_TEST
+
 START_TEST(test_sessions_refuse_a_bad_init)
 {
     static const struct {
@@ -528,6 +564,7 @@ int main(void)
         test_sessions_renew_their_processes,
         test_sessions_give_the_init_as_it_came,
         test_sessions_of_programs_that_take_no_init,
+        test_sessions_end_while_they_are_prepared,
         test_sessions_refuse_a_bad_init,
     };
     TCase *t = suite_case("sessions", SUITE_TIMEOUT_S, NULL, NULL);

@@ -237,6 +237,7 @@ static void leave_running(struct worker_process *w, struct worker_job *job)
 
 void worker_process_stop_job(struct worker_process *w, struct worker_job *job, int signal)
 {
+    job->is_stopped = true;
     /* The process may die of the stop, so everything that it has not begun comes back. */
     if (!worker_ahead_take_all_back(w))
         worker_messages_read_rest(w);

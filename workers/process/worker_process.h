@@ -63,8 +63,10 @@ struct worker_job {
     uint64_t id;                   /* on the channel */
     const struct task *task;       /* borrowed until done */
     uint64_t written;              /* bytes printed, logged and of its result */
+    bool is_stopped;               /* it was told to end */
     bool is_storing;               /* its worker waits for worker_process_answer */
     bool is_lent;                  /* its task waits for others, and has lent its slot */
+    bool has_limit; /* so many tasks of its session may run: given ahead behind such ones only */
     struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
@@ -107,6 +109,7 @@ struct worker_session {
     struct task_id id;
     uint64_t init_id;   /* of its INIT, while that is not answered; 0: the session is ready */
     uint32_t n_started; /* tasks */
+    bool is_closed;     /* while its INIT is not answered: the process is told behind that */
 };
 
 struct worker_process {

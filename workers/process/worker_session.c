@@ -51,14 +51,23 @@ bool worker_session_awaits(const struct worker_process *w, uint64_t id)
     return id && awaited(w, id);
 }
 
+static void close_session(struct worker_process *w, const struct worker_session *s)
+{
+    struct task_id id = s->id;
+    forget(w, (uint32_t)(s - w->sessions));
+    if (w->takes_closes)
+        worker_channel_close_session(w, id);
+}
+
 void worker_session_close(struct worker_process *w, struct task_id session)
 {
     struct worker_session *s = find(w, session);
-    if (!s || s->init_id || w->state != WORKER_READY)
+    if (!s || w->state != WORKER_READY)
         return;
-    forget(w, (uint32_t)(s - w->sessions));
-    if (w->takes_closes)
-        worker_channel_close_session(w, session);
+    if (s->init_id)
+        s->is_closed = true;
+    else
+        close_session(w, s);
 }
 
 /* One of which a process runs a certain number is not counted ahead. */
@@ -107,7 +116,8 @@ static struct worker_job *job_at(struct list_node *n)
     return FUT_CONTAINER(n, struct worker_job, link);
 }
 
-/* With max_tasks more may wait than one process runs: their slots are theirs, so they run here. */
+/* With max_tasks more may wait than one process runs: their slots are theirs, so they run here. One
+ * that was stopped meanwhile has run nothing. */
 static void run_waiting(struct worker_process *w, struct worker_session *s, uint64_t init_id)
 {
     struct list_node *next;
@@ -116,7 +126,9 @@ static void run_waiting(struct worker_process *w, struct worker_session *s, uint
         next = list_next(&w->jobs, n);
         if (job->id != init_id)
             continue;
-        if (run_ready(w, s, job) == 0)
+        if (job->is_stopped)
+            worker_end_job(w, job, &(struct worker_end){.how = WORKER_ENDED_RETURNED, .log = ""});
+        else if (run_ready(w, s, job) == 0)
             worker_channel_count_cpu(w, job->id);
         else
             worker_end_job(w, job, &(struct worker_end){.how = WORKER_ENDED_REFUSED, .log = ""});
@@ -145,6 +157,8 @@ bool worker_session_answer(struct worker_process *w, const struct wire_message *
     s->init_id = 0;
     if (m->head.verb == WIRE_DONE) {
         run_waiting(w, s, m->head.id);
+        if (s->is_closed)
+            close_session(w, s);
         return true;
     }
     forget(w, (uint32_t)(s - w->sessions));
