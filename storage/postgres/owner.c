@@ -86,8 +86,12 @@ static int take_schema(struct backend *b, enum postgres_stmt stmt, bool *out_tak
 
 int postgres_owner_alone(struct backend *b, struct fut_errbuf *err)
 {
+    int64_t until_mono_ms = clock_mono_ms() + NAMESAKE_MS;
     bool is_alone = false;
-    int rc = take_schema(b, P_ALONE, &is_alone);
+    int rc;
+    while ((rc = take_schema(b, P_ALONE, &is_alone)) == 0 && !is_alone &&
+           clock_mono_ms() < until_mono_ms)
+        (void)poll(NULL, 0, AGAIN_MIN_MS);
     if (rc != 0)
         return fut_fail(err, rc, "cannot lock the PostgreSQL database");
     return is_alone ? 0 : refuse(b, 0, "stop all of them first", err);
