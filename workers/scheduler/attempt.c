@@ -49,7 +49,7 @@ static void count_claimed(struct attempt *a)
 {
     struct scheduler *s = a->s;
     s->suspects += a->apply.task.daemon_deaths > 0;
-    map_put(&s->by_id, &a->by_id, a->apply.task.spec->id.hi);
+    map_put(&s->by_id, &a->by_id, a->id.hi);
     if (a->program)
         a->program->claimed++;
 }
@@ -226,6 +226,8 @@ struct attempt *attempt_new(struct scheduler *s, const struct task *task)
     struct attempt *a = xnew(struct attempt);
     a->s = s;
     a->apply.task = *task;
+    a->id = task->spec->id;
+    a->number = task->attempt;
     a->handlers = handlers_ref(s->handlers);
     a->handler = handlers_find(a->handlers, task->spec->handler);
     if (a->handler && a->handler->is_worker)
@@ -369,7 +371,7 @@ struct attempt *attempt_find(struct scheduler *s, struct task_id id, uint32_t nu
 {
     for (struct map_node *n = map_get(&s->by_id, id.hi); n; n = map_next_same(n)) {
         struct attempt *a = FUT_CONTAINER(n, struct attempt, by_id);
-        if (id_equal(a->apply.task.spec->id, id) && a->apply.task.attempt == number)
+        if (id_equal(a->id, id) && a->number == number)
             return a;
     }
     return NULL;

@@ -52,14 +52,14 @@ static uint64_t claimed_here(const struct scheduler *s)
     return n;
 }
 
+/* One that is SAVING is with the store, but for its id and number. */
 static bool is_here(const struct scheduler *s, const struct task *t)
 {
     for (int state = 0; state < ATTEMPT_STATE_COUNT; state++) {
-        const struct attempt *a =
-            attempt_first(&s->lanes[t->spec->lane], (enum attempt_state)state);
-        for (; a; a = attempt_next(a)) {
-            if (id_equal(a->apply.task.spec->id, t->spec->id) &&
-                a->apply.task.attempt == t->attempt)
+        const struct list *in = &s->lanes[t->spec->lane].in[state];
+        for (struct list_node *n = list_first(in); n; n = list_next(in, n)) {
+            const struct attempt *a = FUT_CONTAINER(n, struct attempt, link);
+            if (id_equal(a->id, t->spec->id) && a->number == t->attempt)
                 return true;
         }
     }

@@ -210,6 +210,8 @@ struct attempt {
     struct worker_program *program;  /* NULL: not one of a `worker` handler */
     struct list_node link;           /* in the lane's list of its state */
     struct map_node by_id;           /* until it has ended */
+    struct task_id id;               /* of its task, and */
+    uint32_t number;                 /* which attempt it is: also while the store has what follows */
     struct store_apply apply;        /* its task is our snapshot */
     struct loop_timer timer;         /* what it means depends on the state */
     struct mailbox_call item;        /* from the pool, then from the store */
