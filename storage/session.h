@@ -45,6 +45,11 @@ struct store_session {
 /* The name of the limit that the tasks of a session have. Pure. */
 void store_session_limit(struct task_id id, char out[STORE_SESSION_LIMIT_SIZE]);
 
+/* So many tasks of sessions of this lane, all together, may be claimed beyond the max_running of
+ * their sessions, at first none: whoever claims has the next ones at hand, and begins no more of a
+ * session than store_limit_max_running allows. A store that nodes share gives none. Any thread. */
+void store_session_ahead(struct store *s, enum lane lane, uint32_t n);
+
 /* Tasks join a session by store_verb_submit, with the session as spec.batch, without a batch; the
  * store sets their places (spec.batch_pos). session_rc FUT_ERR_NOT_FOUND; FUT_ERR_STATE: it is
  * closed; FUT_ERR_CONFLICT: it is broken; FUT_ERR_INVAL: a task is of another handler;

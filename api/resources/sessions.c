@@ -58,6 +58,18 @@ bool sessions_find_limit(struct request *r, struct task_id id, char out[STORE_SE
 
 /* ---- POST, GET, DELETE, cancel ------------------------------------------------------------- */
 
+/* What is claimed ahead of its turn waits. */
+static void write_counts(struct request *r, const struct store_batch *b, uint32_t max_running)
+{
+    uint64_t counts[TASK_STATE_COUNT];
+    memcpy(counts, b->counts, sizeof(counts));
+    if (max_running && counts[TASK_RUNNING] > max_running) {
+        counts[TASK_QUEUED] += counts[TASK_RUNNING] - max_running;
+        counts[TASK_RUNNING] = max_running;
+    }
+    future_json_counts(&r->out, counts);
+}
+
 static void write_session(struct request *r, const struct store_session *s,
                           const struct store_batch *b)
 {
@@ -86,7 +98,7 @@ static void write_session(struct request *r, const struct store_session *s,
     json_out_uint(&r->out, "total", s->total);
     json_out_uint(&r->out, "unfinished", s->unfinished);
     if (b)
-        future_json_counts(&r->out, b->counts);
+        write_counts(r, b, max_running);
     json_out_time(&r->out, "created_at", s->created_wall_ms);
     json_out_time(&r->out, "closed_at", s->closed_wall_ms);
     buf_putc(&r->out, '}');

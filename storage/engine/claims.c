@@ -45,7 +45,7 @@ int claims_find(struct store *s, const struct line *line, struct store_claim **o
     struct line *next = NULL;
     uint64_t n;
     *out = NULL;
-    if (!turns_may_start(line) || turns_are_limited(line) || s->w.is_draining)
+    if (!turns_may_start(line) || turns_are_limited(&s->w.lines, line) || s->w.is_draining)
         return 0;
     for (struct list_node *i = list_first(parked); i; i = list_next(parked, i)) {
         if (!turns_wants(claim_at(i), line->group->handler->name))
@@ -167,9 +167,13 @@ static int serve(struct store *s, struct store_claim *o, const struct task_move 
         int rc = want ? turns_next(s, o->lane, &line, &n) : 0;
         if (rc != 0 || !want || !line)
             return rc;
-        rc = txn_begin(s);
-        if (rc == 0)
-            rc = serve_from(s, o, line, move, turns_space(&s->w.lines, line, n < want ? n : want));
+        want = turns_space(&s->w.lines, line, n < want ? n : want);
+        if (want)
+            rc = txn_begin(s);
+        else /* other sessions have had what was ahead */
+            turns_update_limits(&s->w.lines, line);
+        if (want && rc == 0)
+            rc = serve_from(s, o, line, move, want);
         if (rc != 0)
             return rc;
     }
@@ -197,6 +201,7 @@ int claims_serve(struct store *s)
     struct task_move move;
     FUT_MUST(task_move_of(TASK_QUEUED, EVENT_START, &move) == 0);
     int rc = 0;
+    sessions_set_ahead(s);
     for_each_lane (lane) {
         struct list_node *next, *i = s->w.is_draining ? NULL : list_first(&s->w.parked[lane]);
         for (; rc == 0 && i && turns_has_any(&s->w.lines, lane); i = next) {

@@ -146,6 +146,7 @@ struct store {
 
     struct store_durations durations; /* written by the writer */
     atomic_uint_fast64_t newest_seq;  /* of the ends that are committed */
+    atomic_uint ahead[LANE_COUNT];    /* store_session_ahead */
     struct thread_probe probe;        /* of the writer */
     struct store_op probe_op;
 
@@ -330,6 +331,8 @@ void sessions_forget_inits(struct store *s);
 /* Tells the listeners of the sessions of which tasks have ended in this transaction, and removes
  * the limits of those that are over. */
 FUT_MUST_CHECK int sessions_end(struct store *s);
+/* Takes over what store_session_ahead has said, for the claims that follow. */
+void sessions_set_ahead(struct store *s);
 /* Nothing is left of the session: its limit goes. */
 FUT_MUST_CHECK int sessions_drop_limit(struct store *s, struct task_id id);
 /* Ends some sessions whose clients have gone, in the way that they were opened for. */

@@ -6,6 +6,7 @@
 
 #include "core/mem.h"
 #include "storage/engine/internal.h"
+#include "storage/session.h"
 
 #define ALMOST 1e-9 /* of a token: what sums of fractions may lack */
 
@@ -48,6 +49,35 @@ static void fill(const struct limit_set *l, struct limit_key *k)
     k->tokens_up_ms = l->now_up_ms;
 }
 
+/* ---- how many run ---------------------------------------------------------------------------- */
+
+void limit_set_join_lane(struct limit_set *l, struct limit_key *k, enum lane lane)
+{
+    if (strncmp(k->name, STORE_SESSION_LIMIT, strlen(STORE_SESSION_LIMIT)) == 0)
+        k->ahead = &l->ahead[lane];
+}
+
+static void count_exceeding(struct limit_key *k)
+{
+    uint64_t most = k->limit ? k->limit->is.max_running : 0;
+    uint64_t exceeding = most && k->running > most ? k->running - most : 0;
+    if (!k->ahead)
+        return;
+    k->ahead->used += exceeding - k->exceeding;
+    k->exceeding = exceeding;
+}
+
+/* Of max_running, and what may be claimed ahead of it. */
+static uint64_t running_space(const struct limit_key *k, uint64_t want)
+{
+    uint64_t most = k->limit->is.max_running, others = k->ahead ? k->ahead->used - k->exceeding : 0;
+    if (!most)
+        return want;
+    if (k->ahead && k->ahead->most > others)
+        most += k->ahead->most - others;
+    return most > k->running ? most - k->running : 0;
+}
+
 uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want)
 {
     if (k->is_elsewhere)
@@ -56,8 +86,7 @@ uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, u
         return want;
     if (k->closed_until_up_ms > l->now_up_ms)
         return 0;
-    uint64_t most = k->limit->is.max_running;
-    uint64_t space = !most ? want : most > k->running ? most - k->running : 0;
+    uint64_t space = running_space(k, want);
     uint64_t tokens = has_rate(k) ? (uint64_t)(tokens_now(l, k) + ALMOST) : want;
     space = tokens < space ? tokens : space;
     return space < want ? space : want;
@@ -85,6 +114,7 @@ bool limit_set_update(struct limit_set *l, struct limit_key *k)
 {
     bool was_open = k->is_open;
     int64_t at = opens_at(l, k);
+    count_exceeding(k);
     k->is_open = limit_set_space(l, k, 1) > 0;
     if (at > l->now_up_ms)
         heap_put(&l->timers, &k->timer, at);

@@ -25,6 +25,12 @@ struct store;
 /* Likewise of labels that tasks need: a key is closed where this daemon has not the label. */
 #define LIMIT_SET_LABELS "(label)"
 
+/* What the sessions of a lane may have claimed beyond their limits, all together: the scheduler
+ * lets no more of them run than their limits say, and has the next ones at hand. */
+struct limit_ahead {
+    uint64_t most, used;
+};
+
 /* One that is defined. */
 struct limit {
     struct map_node by_name;
@@ -43,7 +49,9 @@ struct limit_key {
     struct list nodes;         /* of turns.c: those that are closed with it */
     struct line_queue *queue;  /* of turns.c: closed with it; it has the definition for itself */
     uint64_t waiting, running;
-    double tokens; /* of its rate, as of tokens_up_ms */
+    struct limit_ahead *ahead; /* of a session that has a line; else NULL */
+    uint64_t exceeding;        /* of ahead->used: by so many more are claimed than may run */
+    double tokens;             /* of its rate, as of tokens_up_ms */
     int64_t tokens_up_ms;
     int64_t closed_until_up_ms; /* whatever else; 0: not */
     struct {
@@ -76,6 +84,7 @@ struct limit_set {
     struct list loose; /* keys of names that are not defined */
     struct list dirty;
     struct heap timers;
+    struct limit_ahead ahead[LANE_COUNT];
     int64_t now_up_ms;            /* of this transaction */
     struct limit_change *changes; /* of definitions, in this transaction */
     size_t n_changes;
@@ -110,11 +119,15 @@ bool limit_set_is_needed(const struct limit_key *k);
 /* A key that no line needs may go, as soon as its bucket is full. */
 void limit_set_let_go(struct limit_set *l, struct limit_key *k);
 
+/* The key has a line of this lane. */
+void limit_set_join_lane(struct limit_set *l, struct limit_key *k, enum lane lane);
 /* How many more tasks may start now, `want` at most. */
 uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want);
 /* n tasks start: they take their tokens. Within the transaction. */
 void limit_set_take(struct limit_set *l, struct limit_key *k, uint64_t n);
-/* k->is_open as it is now; true when that has changed: the caller tells turns.c. */
+/* k->is_open as it is now; true when that has changed: the caller tells turns.c. A key of a session
+ * may be open without space, when other sessions have had what was ahead; it is never closed while
+ * fewer of it run than may. */
 bool limit_set_update(struct limit_set *l, struct limit_key *k);
 /* The first key that time may have opened, or NULL. */
 struct limit_key *limit_set_due(const struct limit_set *l);

@@ -167,8 +167,9 @@ const struct store_verb store_verb_limit_close = {.write = write_close};
 
 static struct store_limit_use use_of(const struct limit_set *l, const struct limit_key *k)
 {
-    struct store_limit_use u = {
-        .waiting = k->waiting, .running = k->running, .is_closed = !k->is_open};
+    struct store_limit_use u = {.waiting = k->waiting + k->exceeding,
+                                .running = k->running - k->exceeding,
+                                .is_closed = !k->is_open};
     memcpy(u.key, k->key, sizeof(u.key));
     if (heap_is_linked(&k->timer) && !k->is_open && k->timer.key > l->now_up_ms)
         u.opens_wall_ms = clock_wall_ms() + k->timer.key - l->now_up_ms;

@@ -175,11 +175,10 @@ static struct line_node *get_node(struct lines *l, struct line_node *parent, str
             return node;
     }
     struct line_node *node = xnew(struct line_node);
-    node->parent = parent;
-    node->group = parent->group;
-    node->limit = k;
+    *node = (struct line_node){.parent = parent, .group = parent->group, .limit = k};
     parent->refs++;
     list_push_back(&k->nodes, &node->in_limit);
+    limit_set_join_lane(l->limits, k, parent->group->part->lane);
     map_put(&l->nodes, &node->by_name, hash);
     return node;
 }

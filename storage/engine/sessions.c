@@ -19,6 +19,19 @@ uint64_t store_session_newest_seq(const struct store *s)
     return atomic_load_explicit(&s->newest_seq, memory_order_relaxed);
 }
 
+void store_session_ahead(struct store *s, enum lane lane, uint32_t n)
+{
+    atomic_store_explicit(&s->ahead[lane], n, memory_order_relaxed);
+}
+
+/* Other nodes know nothing of what is held back here. */
+void sessions_set_ahead(struct store *s)
+{
+    for_each_lane (l)
+        s->w.limits.ahead[l].most =
+            s->ops->hear ? 0 : atomic_load_explicit(&s->ahead[l], memory_order_relaxed);
+}
+
 static int define_limit(struct store *s, const struct store_session_open *o)
 {
     struct store_limit limit = {.max_running = o->max_running};

@@ -108,10 +108,10 @@ void turns_leave(struct lines *l, struct line *line)
     follow_group(l, line->group);
 }
 
-bool turns_are_limited(const struct line *line)
+bool turns_are_limited(const struct lines *l, const struct line *line)
 {
     for (const struct line_node *node = line->node; node->parent; node = node->parent) {
-        if (!node->limit->is_open)
+        if (!limit_set_space(l->limits, node->limit, 1))
             return true;
     }
     return false;
@@ -136,6 +136,14 @@ void turns_follow_limit(struct lines *l, struct limit_key *k)
     }
     if (k->queue)
         turns_follow(l, k->queue);
+}
+
+void turns_update_limits(struct lines *l, const struct line *line)
+{
+    for (const struct line_node *node = line->node; node->parent; node = node->parent) {
+        if (limit_set_update(l->limits, node->limit))
+            turns_follow_limit(l, node->limit);
+    }
 }
 
 static struct line_group *group_at(struct list_node *n)
@@ -367,6 +375,14 @@ static int next_line(struct store *s, const struct line_part *part, struct line 
     return rc;
 }
 
+/* Does one line alone wait under the node? */
+static bool has_one_line(const struct line_node *node)
+{
+    while (node->lines.len == 0 && node->nodes.len == 1)
+        node = FUT_CONTAINER(heap_min(&node->nodes), struct line_node, by_turn);
+    return node->lines.len == 1 && node->nodes.len == 0;
+}
+
 int turns_next(struct store *s, enum lane lane, struct line **out, uint64_t *out_n)
 {
     const struct lines *l = &s->w.lines;
@@ -376,8 +392,8 @@ int turns_next(struct store *s, enum lane lane, struct line **out, uint64_t *out
     if (rc != 0 || !*out)
         return rc;
     const struct line_group *g = (*out)->group;
-    bool is_alone = l->active[lane].len == 1 && g->handler->groups.len == 1 &&
-                    g->root.lines.len == 1 && g->root.nodes.len == 0;
+    bool is_alone =
+        l->active[lane].len == 1 && g->handler->groups.len == 1 && has_one_line(&g->root);
     *out_n = is_alone ? (*out)->live[TASK_QUEUED] : 1;
     return 0;
 }

@@ -264,8 +264,8 @@ void postgres_node_end(struct backend *b);
 /* Shares it with daemons of this version, and takes the turn to write until postgres_join.
  * FUT_ERR_BUSY: another program has it. */
 FUT_MUST_CHECK int postgres_owner_share(struct backend *b, struct fut_errbuf *err);
-/* Has it for itself. Waits for some seconds for a session that has ended. FUT_ERR_BUSY: a daemon, or
- * another such program, uses it. */
+/* Has it for itself. Waits for some seconds for a session that has ended. FUT_ERR_BUSY: a daemon,
+ * or another such program, uses it. */
 FUT_MUST_CHECK int postgres_owner_alone(struct backend *b, struct fut_errbuf *err);
 /* A number for this daemon, which it alone has. FUT_ERR_BUSY: another one has its name. */
 FUT_MUST_CHECK int postgres_owner_begin(struct backend *b, struct fut_errbuf *err);

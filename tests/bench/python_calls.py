@@ -4,7 +4,8 @@ ratio of each pair, and the CPU time of the client and of the daemon with its wo
 
     FUT_BUILD=build/release tests/bench/python_calls.py [--turns N] [--calls N] [--package DIR] [CASE…]
 
-CASE: cpu/1, cpu/10, cpu/100, io/1, io/10, io/100 (lane and chunksize), lone (submit().result(), one after the other).
+CASE: cpu/1, cpu/10, cpu/100, io/1, io/10, io/100 (lane and chunksize), cpu/1/2 (and max_workers; without it the
+library's own for cpu, 20 for io), lone (submit().result(), one after the other).
 """
 
 import argparse
@@ -32,8 +33,9 @@ def client(library, case, calls):
     import futured
 
     pools = standard if library == "standard" else futured
-    lane, _, chunk = case.partition("/")
-    pool = pools.ThreadPoolExecutor(20) if lane == "io" else pools.ProcessPoolExecutor()
+    lane, chunk, workers = (case.split("/") + ["", ""])[:3]
+    pool = (pools.ThreadPoolExecutor(int(workers or 20)) if lane == "io"
+            else pools.ProcessPoolExecutor(int(workers) if workers else None))
     with pool as executor:
         for _ in executor.map(nothing, range(50)):  # all have started
             pass

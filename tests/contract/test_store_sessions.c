@@ -1,12 +1,14 @@
 /* The contract of session.h, on every backend. */
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "storage/session.h"
 #include "tests/contract/fixture.h"
+#include "tests/contract/members.h"
 
 static struct fixture k;
 
@@ -20,15 +22,6 @@ static void end(void)
     fixture_close(&k);
 }
 
-static struct task_id open_session(uint32_t max_running)
-{
-    struct store_session_open o = {
-        .session = {.id = id_new(), .handler = "echo", .created_wall_ms = clock_wall_ms()},
-        .max_running = max_running};
-    ck_assert_int_eq(fixture_do(&k, &store_verb_session_open, &o.op), 0);
-    return o.session.id;
-}
-
 static int close_session(struct task_id id)
 {
     struct store_session_close o = {.id = id, .now_wall_ms = clock_wall_ms()};
@@ -40,33 +33,6 @@ static int get_session(struct task_id id, struct store_session *out)
     struct store_session_get o = {.id = id};
     int rc = fixture_do(&k, &store_verb_session_get, &o.op);
     *out = o.session;
-    return rc;
-}
-
-#define MOST 8
-
-/* Submits n tasks into the session; their ids go to ids. */
-static int join(struct task_id session, const char *handler, size_t n, struct task_id *ids)
-{
-    struct task tasks[MOST];
-    char limit[STORE_SESSION_LIMIT_SIZE], limits[STORE_SESSION_LIMIT_SIZE + 1];
-    store_session_limit(session, limit);
-    (void)snprintf(limits, sizeof(limits), "%s\n", limit);
-    for (size_t i = 0; i < n; i++) {
-        struct task plain = fixture_task(LANE_IO, handler, "x");
-        struct task_spec spec = *plain.spec;
-        spec.batch = session;
-        spec.in_session = true;
-        spec.limits = limits;
-        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
-        ids[i] = spec.id;
-        task_release(&plain);
-    }
-    struct store_submit o = {.tasks = tasks, .n = n, .session = session, .n_members = n};
-    int rc = fixture_submit_op(&k, &o);
-    ck_assert_int_eq(rc, o.session_rc);
-    for (size_t i = 0; i < n; i++)
-        task_release(&tasks[i]);
     return rc;
 }
 
@@ -86,7 +52,7 @@ static void release_all(struct task *tasks, size_t n)
 
 static void succeed(size_t n)
 {
-    struct task claimed[MOST];
+    struct task claimed[MEMBERS_MAX];
     size_t got = 0;
     while (got < n)
         got += fixture_claim(&k, LANE_IO, n - got, claimed + got);
@@ -98,10 +64,10 @@ static void succeed(size_t n)
 START_TEST(test_store_sessions_are_added_to)
 {
     begin(_i);
-    struct task_id ids[5], session = open_session(0);
+    struct task_id ids[5], session = members_session(&k, 0);
     struct store_session s;
-    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
-    ck_assert_int_eq(join(session, "echo", 2, ids + 3), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 2, ids + 3), 0);
     ck_assert_int_eq(get_session(session, &s), 0);
     ck_assert_uint_eq(s.total, 5);
     ck_assert_uint_eq(s.unfinished, 5);
@@ -123,13 +89,13 @@ END_TEST
 START_TEST(test_store_sessions_refuse_what_is_not_theirs)
 {
     begin(_i);
-    struct task_id id, session = open_session(0), wrong = {session.hi, session.lo ^ 1};
+    struct task_id id, session = members_session(&k, 0), wrong = {session.hi, session.lo ^ 1};
     struct store_session s;
-    ck_assert_int_eq(join(wrong, "echo", 1, &id), FUT_ERR_NOT_FOUND);
-    ck_assert_int_eq(join(session, "sleep", 1, &id), FUT_ERR_INVAL);
+    ck_assert_int_eq(members_join(&k, wrong, "echo", 1, &id), FUT_ERR_NOT_FOUND);
+    ck_assert_int_eq(members_join(&k, session, "sleep", 1, &id), FUT_ERR_INVAL);
     ck_assert_int_eq(close_session(wrong), FUT_ERR_NOT_FOUND);
     ck_assert_int_eq(close_session(session), 0);
-    ck_assert_int_eq(join(session, "echo", 1, &id), FUT_ERR_STATE);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), FUT_ERR_STATE);
     ck_assert_int_eq(get_session(wrong, &s), FUT_ERR_NOT_FOUND);
     ck_assert_int_eq(get_session(session, &s), 0);
     ck_assert_uint_eq(s.total, 0);
@@ -141,9 +107,9 @@ END_TEST
 START_TEST(test_store_sessions_tell_ends_in_order)
 {
     begin(_i);
-    struct task_id ids[4], session = open_session(0);
-    struct task page[MOST], claimed[4];
-    ck_assert_int_eq(join(session, "echo", 4, ids), 0);
+    struct task_id ids[4], session = members_session(&k, 0);
+    struct task page[MEMBERS_MAX], claimed[4];
+    ck_assert_int_eq(members_join(&k, session, "echo", 4, ids), 0);
     for (size_t n = 0; n < 4;)
         n += fixture_claim(&k, LANE_IO, 4 - n, claimed + n);
     ck_assert_int_eq(fixture_succeed(&k, &claimed[2], "third"), 0);
@@ -154,17 +120,17 @@ START_TEST(test_store_sessions_tell_ends_in_order)
     ck_assert_mem_eq(page[0].outcome->body, "third", 5);
     uint64_t seq = page[0].seq;
     release_all(page, 1);
-    o = ends_after(session, seq, MOST, page);
+    o = ends_after(session, seq, MEMBERS_MAX, page);
     ck_assert_uint_eq(o.n, 1);
     ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id) && page[0].seq > seq);
     seq = page[0].seq;
     release_all(page, 1);
     /* Another life ends again, and its first end is told no more. */
     ck_assert_int_eq(fixture_revive(&k, &claimed[0]), 0);
-    ck_assert_uint_eq(ends_after(session, 0, MOST, page).n, 1);
+    ck_assert_uint_eq(ends_after(session, 0, MEMBERS_MAX, page).n, 1);
     release_all(page, 1);
     succeed(1);
-    o = ends_after(session, seq, MOST, page);
+    o = ends_after(session, seq, MEMBERS_MAX, page);
     ck_assert_uint_eq(o.n, 1);
     ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id));
     release_all(page, 1);
@@ -176,14 +142,14 @@ END_TEST
 START_TEST(test_store_sessions_over_when_closed_and_done)
 {
     begin(_i);
-    struct task_id id, session = open_session(0);
-    struct task page[MOST];
-    ck_assert(!ends_after(session, 0, MOST, page).is_finished);
-    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    struct task_id id, session = members_session(&k, 0);
+    struct task page[MEMBERS_MAX];
+    ck_assert(!ends_after(session, 0, MEMBERS_MAX, page).is_finished);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), 0);
     ck_assert_int_eq(close_session(session), 0);
-    ck_assert(!ends_after(session, 0, MOST, page).is_finished);
+    ck_assert(!ends_after(session, 0, MEMBERS_MAX, page).is_finished);
     succeed(1);
-    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
     ck_assert(o.is_finished && o.n == 1);
     release_all(page, 1);
     o = ends_after(session, 0, 1, page); /* a full page may not be the last */
@@ -197,11 +163,11 @@ START_TEST(test_store_sessions_limit_what_runs)
 {
     begin(_i);
     char name[STORE_SESSION_LIMIT_SIZE];
-    struct task_id ids[3], session = open_session(2);
+    struct task_id ids[3], session = members_session(&k, 2);
     struct task claimed[3];
     store_session_limit(session, name);
     ck_assert_uint_eq(store_limit_max_running(k.store, name), 2);
-    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 3, claimed), 2);
     ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, claimed + 2), 0);
     ck_assert_int_eq(fixture_succeed(&k, &claimed[0], "r"), 0);
@@ -219,14 +185,14 @@ END_TEST
 START_TEST(test_store_sessions_last_over_a_restart)
 {
     begin(_i);
-    struct task_id ids[2], session = open_session(0);
+    struct task_id ids[2], session = members_session(&k, 0);
     struct store_session s;
-    struct task page[MOST];
+    struct task page[MEMBERS_MAX];
     if (strcmp(fixture_backends[_i], "memory") == 0) {
         end();
         return;
     }
-    ck_assert_int_eq(join(session, "echo", 2, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 2, ids), 0);
     succeed(1);
     fixture_stop(&k);
     fixture_reopen(&k);
@@ -234,10 +200,10 @@ START_TEST(test_store_sessions_last_over_a_restart)
     ck_assert_uint_eq(s.total, 2);
     ck_assert_uint_eq(s.unfinished, 1);
     succeed(1);
-    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
     ck_assert_uint_eq(o.n, 2);
     release_all(page, 2);
-    ck_assert_int_eq(join(session, "echo", 1, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, ids), 0);
     end();
 }
 END_TEST
@@ -251,9 +217,9 @@ START_TEST(test_store_sessions_go_after_the_retention)
     fixture_stop(&k);
     k.cfg.retention_ms = 1;
     fixture_reopen(&k);
-    unused = open_session(3);
-    used = open_session(0);
-    ck_assert_int_eq(join(used, "echo", 1, &id), 0);
+    unused = members_session(&k, 3);
+    used = members_session(&k, 0);
+    ck_assert_int_eq(members_join(&k, used, "echo", 1, &id), 0);
     fixture_wait_looks(&k);
     store_session_limit(unused, name);
     ck_assert_int_eq(get_session(unused, &s), FUT_ERR_NOT_FOUND);
@@ -305,15 +271,16 @@ static void claim_has(struct task_id session, const char *text, const char *brok
 START_TEST(test_store_sessions_claim_with_their_init)
 {
     begin(_i);
-    struct task_id ids[3], other[1], session = open_with_init("a\nb", 3), plain = open_session(0);
+    struct task_id ids[3], other[1], session = open_with_init("a\nb", 3),
+                                     plain = members_session(&k, 0);
     struct store_session s;
     struct task t;
-    ck_assert_int_eq(join(plain, "echo", 1, other), 0);
+    ck_assert_int_eq(members_join(&k, plain, "echo", 1, other), 0);
     ck_assert_uint_eq(fixture_claim_now(&k, LANE_IO, 1, &t), 1);
     ck_assert_ptr_null(t.init);
     ck_assert_int_eq(fixture_succeed(&k, &t, "done"), 0);
     task_release(&t);
-    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     claim_has(session, "a\nb", NULL);
     if (strcmp(fixture_backends[_i], "memory") != 0) {
         fixture_stop(&k);
@@ -327,7 +294,7 @@ START_TEST(test_store_sessions_claim_with_their_init)
     ck_assert_str_eq(s.broken, "no good");
     ck_assert(s.has_init);
     ck_assert_uint_eq(s.max_tasks, 3);
-    ck_assert_int_eq(join(session, "echo", 1, other), FUT_ERR_CONFLICT);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, other), FUT_ERR_CONFLICT);
     ck_assert_int_eq(break_session(id_new(), "x"), FUT_ERR_NOT_FOUND);
     end();
 }
@@ -337,7 +304,7 @@ START_TEST(test_store_sessions_have_an_empty_init)
 {
     begin(_i);
     struct task_id id, session = open_with_init("", 3);
-    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), 0);
     claim_has(session, "", NULL);
     end();
 }
@@ -347,10 +314,10 @@ START_TEST(test_store_sessions_are_listed)
 {
     begin(_i);
     struct task_id ids[3], member;
-    struct store_session page[MOST];
+    struct store_session page[MEMBERS_MAX];
     for (int i = 0; i < 3; i++)
-        ids[i] = open_session(0);
-    ck_assert_int_eq(join(ids[0], "echo", 1, &member), 0);
+        ids[i] = members_session(&k, 0);
+    ck_assert_int_eq(members_join(&k, ids[0], "echo", 1, &member), 0);
     ck_assert_int_eq(close_session(ids[0]), 0);
     struct store_session_list o = {.limit = 2, .sessions = page};
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_list, &o.op), 0);
@@ -367,8 +334,8 @@ START_TEST(test_store_sessions_are_listed)
     ck_assert_uint_eq(page[0].unfinished, 1);
     ck_assert_int_gt(page[0].closed_wall_ms, 0);
     ck_assert_uint_lt(store_session_newest_seq(k.store), 1000000);
-    struct store_batch_row rows[MOST];
-    struct store_batch_list batches = {.limit = MOST, .rows = rows};
+    struct store_batch_row rows[MEMBERS_MAX];
+    struct store_batch_list batches = {.limit = MEMBERS_MAX, .rows = rows};
     ck_assert_int_eq(fixture_do(&k, &store_verb_batch_list, &batches.op), 0);
     ck_assert_uint_eq(batches.n, 0); /* they are no batches of that list */
     end();
@@ -419,19 +386,19 @@ START_TEST(test_store_sessions_without_their_client_are_cancelled)
     begin(_i);
     struct task_id ids[3], session = open_leased(STORE_CANCEL, 90);
     struct store_session s;
-    struct task running, page[MOST];
+    struct task running, page[MEMBERS_MAX];
     ck_assert_int_eq(get_session(session, &s), 0);
     ck_assert(s.on_disconnect == STORE_CANCEL && s.grace_ms == 90 && !s.disconnected_wall_ms);
     ck_assert(s.lease_up_ms >= 120 && s.lease_up_ms < STORE_NO_LEASE);
-    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     running = fixture_claim_one(&k);
     s = wait_gone(session);
     ck_assert_int_gt(s.closed_wall_ms, 0);
     for (size_t i = 0; i < 3; i++)
         expect_state(ids[i], TASK_CANCELLED);
     ck_assert_int_eq(fixture_succeed(&k, &running, "late"), FUT_ERR_STALE);
-    ck_assert_int_eq(join(session, "echo", 1, ids), FUT_ERR_STATE);
-    struct store_session_ends o = ends_after(session, 0, MOST, page);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, ids), FUT_ERR_STATE);
+    struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
     ck_assert(o.is_finished && o.n == 3);
     release_all(page, 3);
     task_release(&running);
@@ -444,7 +411,7 @@ START_TEST(test_store_sessions_without_their_client_end_what_runs)
     begin(_i);
     struct task_id ids[3], session = open_leased(STORE_CANCEL_QUEUED, 90);
     struct store_session s;
-    ck_assert_int_eq(join(session, "echo", 3, ids), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     struct task running = fixture_claim_one(&k);
     ck_assert_int_gt(wait_gone(session).closed_wall_ms, 0);
     for (size_t i = 0; i < 3; i++) {
@@ -463,10 +430,10 @@ START_TEST(test_store_sessions_with_their_client_go_on)
 {
     begin(_i);
     struct task_id id, kept = open_leased(STORE_CANCEL, 3000), gone = open_leased(STORE_CANCEL, 60);
-    struct task_id plain = open_session(0);
+    struct task_id plain = members_session(&k, 0);
     struct store_session before, s;
     int64_t began = clock_mono_ms();
-    ck_assert_int_eq(join(kept, "echo", 1, &id), 0);
+    ck_assert_int_eq(members_join(&k, kept, "echo", 1, &id), 0);
     ck_assert_int_eq(get_session(kept, &before), 0);
     do { /* past what it was opened with */
         renew(kept);
@@ -491,7 +458,7 @@ START_TEST(test_store_sessions_that_are_closed_have_clients_too)
     struct task_id id, session = open_leased(STORE_CANCEL, 90),
                        finished = open_leased(STORE_CANCEL, 30);
     struct store_session s;
-    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), 0);
     ck_assert_int_eq(close_session(session), 0);
     ck_assert_int_eq(close_session(finished), 0);
     ck_assert_int_eq(get_session(session, &s), 0);
@@ -512,7 +479,7 @@ START_TEST(test_store_sessions_without_their_clients_all_end)
     struct task_id ids[MANY], sessions[MANY];
     for (size_t i = 0; i < MANY; i++) {
         sessions[i] = open_leased(STORE_CANCEL_QUEUED, 300 - (int64_t)i);
-        ck_assert_int_eq(join(sessions[i], "echo", 1, &ids[i]), 0);
+        ck_assert_int_eq(members_join(&k, sessions[i], "echo", 1, &ids[i]), 0);
     }
     for (size_t i = 0; i < MANY; i++) {
         (void)wait_gone(sessions[i]);
@@ -532,7 +499,7 @@ START_TEST(test_store_sessions_wait_anew_after_a_restart)
         end();
         return;
     }
-    ck_assert_int_eq(join(session, "echo", 1, &id), 0);
+    ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), 0);
     ck_assert_int_eq(get_session(session, &before), 0);
     while (clock_mono_ms() < began + 100)
         renew(id_new()); /* of nobody */

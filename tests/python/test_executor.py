@@ -5,6 +5,7 @@ import asyncio
 import base64
 import builtins
 import concurrent.futures
+import fcntl
 import gc
 import importlib.util
 import io
@@ -848,6 +849,26 @@ class ReplayTests(unittest.TestCase):
             self.assertIsInstance(found, futured.TransportError)
             self.assertIn("not signed with the key", str(found))
             self.assertFalse(os.path.exists(self.path))
+
+
+def alone(path):
+    """Fails when it runs beside another one."""
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class LimitTests(calls_support.CallsCase):
+    """max_workers beside another executor, whose short calls fill the slots so that more are claimed ahead."""
+
+    settings = {"MAX_WORKERS": "2"}
+
+    def test_is_kept_beside_another_executor(self):
+        with tempfile.NamedTemporaryFile() as file, futured.ProcessPoolExecutor(max_workers=1) as one, \
+                futured.ProcessPoolExecutor() as other:
+            others = [other.submit(abs, -n) for n in range(1500)]
+            ones = [one.submit(alone, file.name) for _ in range(1500)]
+            self.assertEqual([each.result(support.WAIT_S) for each in ones], [None] * 1500)
+            self.assertEqual([each.result(support.WAIT_S) for each in others], list(range(1500)))
 
 
 class SoftCancelTests(calls_support.CallsCase):

@@ -1,9 +1,12 @@
 /* Sessions: tasks that are added to while they run, one stream of their ends, and a limit of their
  * own, over kills of the daemon. */
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "tests/support/api.h"
@@ -478,6 +481,8 @@ START_TEST(test_sessions_of_programs_that_take_no_init)
 }
 END_TEST
 
+#define SAYS_MS 10000
+
 #define FIFO_PROGRAM                                                                               \
     "{\"prepared\": {\"lane\": \"io\", \"worker\": [\"python3\", \"-c\", \"import sys; "           \
     "sys.path.insert(0, 'SDK')\\nimport futured_worker as w\\n"                                    \
@@ -503,10 +508,11 @@ START_TEST(test_sessions_end_while_they_are_prepared)
     ck_assert_int_eq(status_of(ask("POST", id, "/cancel", NULL, "X-No: 1"), NULL), 200);
     ck_assert_int_eq(status_of(ask("DELETE", id, "", NULL, "X-No: 1"), NULL), 200);
     (void)fclose(to);
-    FILE *from = fopen(path, "r");
-    ck_assert_uint_gt(fread(said, 1, sizeof(said) - 1, from), 0);
+    struct pollfd from = {.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), .events = POLLIN};
+    ck_assert_int_eq(poll(&from, 1, SAYS_MS), 1);
+    ck_assert_int_gt(read(from.fd, said, sizeof(said) - 1), 0);
     ck_assert_str_eq(said, "closed");
-    (void)fclose(from);
+    (void)close(from.fd);
     free(body);
     free(path);
     end();

@@ -31,14 +31,31 @@ void worker_ahead_release(struct worker_process *w)
 
 /* ---- giving ---- */
 
-bool worker_ahead_has_capacity(const struct worker_process *w)
+static bool are_of_session(const struct list *jobs, struct task_id session)
+{
+    struct list_node *n = list_first(jobs);
+    while (n && id_equal(job_at(n)->task->spec->batch, session))
+        n = list_next(jobs, n);
+    return !n;
+}
+
+/* It begins as soon as those before it have ended, with nobody to say whether its session has a
+ * slot: so it takes that of one of these. */
+static bool has_slot(const struct worker_process *w, const struct worker_job *job)
+{
+    struct task_id session = job->task->spec->batch;
+    return !job->has_limit ||
+           (are_of_session(&w->jobs, session) && are_of_session(&w->ahead, session));
+}
+
+bool worker_ahead_takes(const struct worker_process *w, const struct worker_job *job)
 {
     if (!w->tickets || w->state != WORKER_READY || w->retiring || w->jobs.len != 1 ||
         w->n_abandoned > 0 || w->ahead.len >= w->max_ahead || job_at(list_front(&w->jobs))->is_lent)
         return false;
     /* The ticket of the task that it runs, as far as we know, may still be on offer, and later
      * tasks may have been given and taken back many times since. */
-    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX;
+    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX && has_slot(w, job);
 }
 
 int worker_ahead_give(struct worker_process *w, struct worker_job *job)

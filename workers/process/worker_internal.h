@@ -59,8 +59,8 @@ void worker_channel_count_cpu(struct worker_process *w, uint64_t task);
 void worker_ahead_hello(struct worker_process *w, const struct wire_head *hello);
 /* Frees the tickets; the jobs must have been taken back. */
 void worker_ahead_release(struct worker_process *w);
-/* Whether it takes one more task ahead now. */
-bool worker_ahead_has_capacity(const struct worker_process *w);
+/* Whether it takes this task ahead now. */
+bool worker_ahead_takes(const struct worker_process *w, const struct worker_job *job);
 /* Gives the job to w, which has the capacity. Errors as worker_channel_run. */
 FUT_MUST_CHECK int worker_ahead_give(struct worker_process *w, struct worker_job *job);
 /* Whether the job is one of those that w has not begun, as far as is known. */

@@ -66,8 +66,8 @@ struct worker_job {
     bool is_stopped;               /* it was told to end */
     bool is_storing;               /* its worker waits for worker_process_answer */
     bool is_lent;                  /* its task waits for others, and has lent its slot */
-    bool has_limit; /* so many tasks of its session may run: given ahead behind such ones only */
-    struct buf tail;               /* the end of its log, up to twice TASK_LOG_MAX bytes */
+    bool has_limit;  /* so many tasks of its session may run: given ahead behind such ones only */
+    struct buf tail; /* the end of its log, up to twice TASK_LOG_MAX bytes */
     /* Once and last; the job is its owner's again. */
     void (*done)(struct worker_job *job, const struct worker_end *end);
     struct sink *sink; /* gets progress and log, before done */

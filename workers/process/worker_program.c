@@ -182,7 +182,7 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
         return false;
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
         struct worker_process *w = worker_process_at(n);
-        if (worker_ahead_has_capacity(w) && worker_session_is_ready(w, job->task->init) &&
+        if (worker_ahead_takes(w, job) && worker_session_is_ready(w, job->task->init) &&
             (!best || w->ahead.len < best->ahead.len))
             best = w;
     }

@@ -82,6 +82,7 @@ static void take_slot(struct attempt *a)
     else
         atomic_fetch_add_explicit(&lane->busy, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&lane->started, 1, memory_order_relaxed);
+    session_slots_take(a);
     a->started_mono_us = clock_mono_us();
 }
 
@@ -101,6 +102,7 @@ static void free_slot(struct attempt *a)
     struct lane_slots *lane = attempt_slots(a);
     int64_t ran_us = clock_mono_us() - a->started_mono_us;
     a->ran_ms = ran_us / 1000;
+    session_slots_free(a);
     if (a->is_callback) {
         change_callback_slot(lane, a, NULL);
         return;

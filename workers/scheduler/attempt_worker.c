@@ -272,6 +272,7 @@ static void on_back(struct worker_job *job)
 static void prepare(struct attempt *a)
 {
     a->as.worker = (struct worker_job){.task = &a->apply.task,
+                                       .has_limit = session_slots_max(a) > 0,
                                        .done = on_done,
                                        .sink = report_sink(&a->report),
                                        .checkpoint = on_checkpoint,

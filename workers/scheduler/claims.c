@@ -142,6 +142,7 @@ static void post_tasks(struct scheduler *s, enum lane lane)
     struct exclusions e = {0};
     exclusions_make(s, lane, &e);
     recall_outdated(s, lane, e.excluded);
+    session_slots_tell(s, lane, ready_window(s, lane));
     uint32_t n = s->lanes[lane].is_recalling ? 0 : wanted(s, lane);
     if (n)
         post(s, lane, n, &e, false);

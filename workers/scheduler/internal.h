@@ -77,6 +77,7 @@ struct lane_slots {
     int64_t ran_us;                /* moving average of how long an attempt runs */
     uint64_t excluded;             /* programs that the claims which are with the store leave out */
     bool is_recalling;             /* these claims are on their way back */
+    uint32_t told_ahead;           /* what the store was told last, by store_session_ahead */
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
@@ -137,6 +138,7 @@ struct scheduler {
     int64_t warn_mono_ms;    /* not before: the next warning of ends that are not stored */
     uint64_t unwarned;       /* such ends since the last one */
     struct map by_id;        /* attempts that have not ended, by the id's upper half */
+    struct map sessions;     /* of which attempts have slots; session_slots.c */
     struct list thread_jobs; /* started in this turn, for the pool */
     struct map cancels;      /* of attempts that have not arrived yet */
     struct list cancels_by_age;
@@ -211,10 +213,10 @@ struct attempt {
     struct list_node link;           /* in the lane's list of its state */
     struct map_node by_id;           /* until it has ended */
     struct task_id id;               /* of its task, and */
-    uint32_t number;                 /* which attempt it is: also while the store has what follows */
-    struct store_apply apply;        /* its task is our snapshot */
-    struct loop_timer timer;         /* what it means depends on the state */
-    struct mailbox_call item;        /* from the pool, then from the store */
+    uint32_t number;          /* which attempt it is: also while the store has what follows */
+    struct store_apply apply; /* its task is our snapshot */
+    struct loop_timer timer;  /* what it means depends on the state */
+    struct mailbox_call item; /* from the pool, then from the store */
     struct loop_deferred deferred;
     enum stop_reason stop;
     enum limit_kind met;     /* STOP_LIMIT: which */
@@ -303,6 +305,20 @@ const char *attempt_give_token(struct attempt *a, char text[ATTEMPT_TOKEN_SIZE])
 void attempt_end_token(struct attempt *a);
 /* Frees an attempt that is in no list any more. */
 void attempt_free(struct attempt *a);
+
+/* ---- session_slots.c ---- */
+
+/* How many of its session may run at once; 0: any number, or it is of none. */
+uint32_t session_slots_max(const struct attempt *a);
+/* Does its session allow that it begins now? */
+bool session_slots_has_free(const struct attempt *a);
+/* It has a slot; or no longer. */
+void session_slots_take(struct attempt *a);
+void session_slots_free(struct attempt *a);
+/* Forgets what all have. */
+void session_slots_release(struct scheduler *s);
+/* The lane's window, as the store is to know it. */
+void session_slots_tell(struct scheduler *s, enum lane lane, uint32_t window);
 
 /* ---- blocked.c ---- */
 

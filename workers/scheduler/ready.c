@@ -138,7 +138,7 @@ static void begin(struct attempt *a)
 static struct attempt *find_misplaced(const struct lane_slots *slots)
 {
     struct attempt *a = attempt_first(slots, ATTEMPT_OFFERED);
-    while (a && !worker_program_idle(a->as.worker.program))
+    while (a && !(worker_program_idle(a->as.worker.program) && session_slots_has_free(a)))
         a = attempt_next(a);
     return a;
 }
@@ -211,6 +211,8 @@ static bool may_begin(struct attempt *a)
 {
     if (a->is_callback)
         return callback_may_begin(a);
+    if (!session_slots_has_free(a))
+        return false;
     if (is_shut_out(a)) {
         attempt_stop(a, STOP_RELEASED);
         return false;

@@ -169,6 +169,7 @@ static void init_containers(struct scheduler *s)
     list_init(&s->thread_jobs);
     list_init(&s->cancels_by_age);
     map_init(&s->by_id);
+    map_init(&s->sessions);
     map_init(&s->cancels);
     mutex_init(&s->mu);
     cond_init(&s->drained_cond);
@@ -203,6 +204,7 @@ static void release(struct scheduler **sp)
     loop_free(&s->loop);
     mailbox_release(&s->inbox);
     map_release(&s->by_id);
+    session_slots_release(s);
     map_release(&s->cancels);
     cond_destroy(&s->drained_cond);
     mutex_destroy(&s->mu);

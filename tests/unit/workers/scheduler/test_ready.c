@@ -1,7 +1,9 @@
 /* Tasks that are claimed ahead: when that happens, and that nobody is worse off for it. */
 #include <poll.h>
+#include <string.h>
 
 #include "core/clock.h"
+#include "storage/session.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
@@ -176,6 +178,62 @@ START_TEST(test_ready_gathers_ends)
 }
 END_TEST
 
+/* ---- sessions ---- */
+
+static struct task_id open_session(uint32_t max_running)
+{
+    struct store_session_open o = {
+        .session = {.id = id_new(), .handler = "sleep", .created_wall_ms = clock_wall_ms()},
+        .max_running = max_running};
+    ck_assert_int_eq(store_post(live.store, &store_verb_session_open, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    return o.session.id;
+}
+
+static void join_long(struct task_id session, struct task_id *ids)
+{
+    struct task tasks[LONG];
+    char limits[STORE_SESSION_LIMIT_SIZE + 1];
+    store_session_limit(session, limits);
+    strcat(limits, "\n");
+    for (int i = 0; i < LONG; i++) {
+        struct task_spec spec = live_spec("sleep", LANE_IO, "{\"seconds\":1000}", 2000000, 0);
+        spec.batch = session;
+        spec.in_session = true;
+        spec.limits = limits;
+        tasks[i] = (struct task){.spec = task_spec_new(&spec), .state = TASK_QUEUED};
+        ids[i] = spec.id;
+    }
+    struct store_submit o = {.tasks = tasks, .n = LONG, .session = session, .n_members = LONG};
+    ck_assert_int_eq(store_post(live.store, &store_verb_submit, &o.op, live_op_done), 0);
+    live_op_wait();
+    ck_assert_int_eq(o.op.rc, 0);
+    for (int i = 0; i < LONG; i++)
+        task_release(&tasks[i]);
+}
+
+static bool all_ready_are_back(void)
+{
+    return live_store_stats().live[LANE_IO][TASK_RUNNING] == live_stats().lanes[LANE_IO].busy;
+}
+
+/* More than may run are claimed; no more than may run begin, also when one has ended. */
+START_TEST(test_ready_holds_sessions_to_their_limit)
+{
+    struct task_id ids[LONG];
+    open_window();
+    join_long(open_session(2), ids);
+    wait_for(live_store_stats().live[LANE_IO][TASK_RUNNING] > 2);
+    wait_for(live_stats().lanes[LANE_IO].busy >= 2);
+    live_cancel(ids[0]);
+    wait_for(live_stats().lanes[LANE_IO].started >= SHORT + 3);
+    wait_for(all_ready_are_back()); /* what waited too long */
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].started, SHORT + 3);
+    ck_assert_uint_eq(live_stats().lanes[LANE_IO].busy, 2);
+}
+END_TEST
+
 /* ---- many, short, on both lanes, all exactly once ---- */
 
 START_TEST(test_ready_runs_each_once)
@@ -203,6 +261,7 @@ int main(void)
     tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
     tcase_add_test(t, test_ready_claims_one_ahead_for_each_slot);
     tcase_add_test(t, test_ready_gathers_ends);
+    tcase_add_test(t, test_ready_holds_sessions_to_their_limit);
     tcase_add_test(t, test_ready_runs_each_once);
     return suite_run_cases("ready", t, NULL);
 }
