@@ -12,6 +12,7 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/database.h"
+#include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 #include "tests/support/wait.h"
@@ -85,6 +86,57 @@ START_TEST(test_nodes_cancel_wherever_it_runs)
     api_expect_end(url_of(2), id, "cancelled", "cancelled");
     for (int i = 0; i < NODES; i++)
         daemon_stop(nodes[i]);
+}
+END_TEST
+
+static void submit_into(int node, const char *session, const char *input, char id[ID_TEXT_SIZE])
+{
+    char *task =
+        text_printf("{\"handler\":\"sleep\",\"session\":\"%s\",\"input\":%s}", session, input);
+    api_submit(url_of(node), task, id);
+    free(task);
+}
+
+static bool is_left(int node, const char *session)
+{
+    struct http_reply r = api_get(url_of(node), "/v1/sessions/%s", session);
+    bool is = json_is_string(api_at(r.json, "disconnected_at"));
+    http_reply_release(&r);
+    return is;
+}
+
+/* The node that leads is not the one of the stream, and is lost. */
+START_TEST(test_nodes_have_clients_of_a_session_anywhere)
+{
+    static const char *const told[] = {"retry:", "event: started", "event: done"};
+    char id[ID_TEXT_SIZE];
+    struct http_reply r =
+        api_post(url_of(1), "/v1/sessions",
+                 "{\"handler\":\"sleep\",\"on_disconnect\":\"cancel\",\"grace\":1}");
+    char *session = xstrdup(api_str(r.json, "id"));
+    char *url = text_printf("%s/v1/sessions/%s/events?events=started,done", url_of(2), session);
+    struct program *client =
+        program_start((const char *const[]){"/usr/bin/curl", "-sN", url, NULL}, NULL, NULL);
+    for (size_t i = 0; i < FUT_COUNT(told); i++) {
+        char *line = program_wait_line(client, PROGRAM_OUT, told[i], WAIT_LONG_MS);
+        ck_assert_msg(line != NULL, "no %s", told[i]);
+        free(line);
+        if (i == 0) /* longer than the session lasts without its client */
+            submit_into(1, session, "{\"ms\":2500}", id);
+    }
+    ck_assert(!is_left(1, session));
+    submit_into(1, session, "{\"seconds\":600}", id);
+    api_wait_state(url_of(2), id, "running");
+    daemon_kill(nodes[0]);
+    program_signal(client, SIGKILL);
+    wait_for(is_left(1, session));
+    api_expect_end(url_of(2), id, "cancelled", "cancelled");
+    program_free(&client);
+    free(url);
+    free(session);
+    http_reply_release(&r);
+    daemon_stop(nodes[1]);
+    daemon_stop(nodes[2]);
 }
 END_TEST
 
@@ -523,6 +575,7 @@ int main(void)
     TCase *t = suite_case("nodes", SUITE_TIMEOUT_S, setup, teardown);
     tcase_add_test(t, test_nodes_answer_for_each_other);
     tcase_add_test(t, test_nodes_cancel_wherever_it_runs);
+    tcase_add_test(t, test_nodes_have_clients_of_a_session_anywhere);
     tcase_add_test(t, test_nodes_die_and_nothing_is_lost);
     tcase_add_test(t, test_nodes_take_over_from_one_that_stands_still);
     tcase_add_loop_test(t, test_nodes_begin_again_when_they_are_given_up, 0, 2);
