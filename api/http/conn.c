@@ -1,5 +1,7 @@
 #include "api/http/conn.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +23,12 @@ struct http_conn *http_conn_new(struct http_loop *l, int fd)
     c->fd = fd;
     c->is_watched = epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0;
     return c;
+}
+
+void http_conn_limit_silence(struct http_conn *c, int64_t ms)
+{
+    unsigned limit_ms = ms < INT32_MAX ? (unsigned)ms : INT32_MAX;
+    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof(limit_ms));
 }
 
 /* The library closes the socket, which ends the watch. */

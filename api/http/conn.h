@@ -6,6 +6,7 @@
 #define FUT_API_HTTP_CONN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/list.h"
 
@@ -35,6 +36,10 @@ void http_conn_free(struct http_loop *l, struct http_conn **c);
 void http_conn_hide_query(struct http_conn *c, const char *uri);
 /* The query as it came, or NULL; lives as long as the request. */
 const char *http_conn_take_query(struct http_conn *c);
+
+/* From here on the connection has ended when its client has not acknowledged for so long what was
+ * sent to it. Of TCP alone: nothing else is lost without a word. */
+void http_conn_limit_silence(struct http_conn *c, int64_t ms);
 
 /* An event: the client sends no more, or is gone. */
 void http_conn_end(struct http_loop *l, struct http_conn *c);

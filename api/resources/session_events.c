@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/http/conn.h"
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
@@ -419,6 +420,16 @@ static void refuse_last(struct request *r)
     request_problem(r, &p);
 }
 
+/* Each renewal goes with a sign of life, so a client whose machine or network is gone is noticed.
+ */
+static void hold_lease(struct request *r, int64_t grace_ms)
+{
+    struct stream *s = r->work;
+    s->renew_every_ms = grace_ms / 3;
+    if (r->peer)
+        http_conn_limit_silence(r->peer, grace_ms);
+}
+
 static void begin(struct request *r)
 {
     struct stream *s = r->work;
@@ -433,7 +444,7 @@ static void begin(struct request *r)
         return;
     }
     if (r->op.session_get.session.lease_up_ms != STORE_NO_LEASE)
-        s->renew_every_ms = r->op.session_get.session.grace_ms / 3;
+        hold_lease(r, r->op.session_get.session.grace_ms);
     r->link = (struct waiter_link){.id = s->id};
     if (!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, &wish)) {
         problem_set(&p, PROBLEM_BUSY, "Too many futures are being waited for; try again.");

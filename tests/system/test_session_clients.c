@@ -1,10 +1,17 @@
 /* Sessions that end with their client, whose stream is the sign that it is there: it is killed, or
  * the daemon is. And the cancel that leaves what runs. */
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
+#include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
@@ -47,15 +54,20 @@ static void submit_two(int first_ms, char ids[2][ID_TEXT_SIZE])
     free(path);
 }
 
-/* A client that reads the session's stream. */
-static struct program *follow(const char *last)
+/* A client that reads the session's stream at this address. */
+static struct program *follow_at(const char *base, const char *last)
 {
-    char *url = text_printf("%s/v1/sessions/%s/events", daemon_url(d), session);
+    char *url = text_printf("%s/v1/sessions/%s/events", base, session);
     const char *const argv[] = {
         "/usr/bin/curl", "-sN", "-H", "Accept: application/x-ndjson", "-H", last, url, NULL};
     struct program *p = program_start(argv, NULL, NULL);
     free(url);
     return p;
+}
+
+static struct program *follow(const char *last)
+{
+    return follow_at(daemon_url(d), last);
 }
 
 static void expect_told(struct program *client, const char *what)
@@ -129,6 +141,85 @@ START_TEST(test_session_clients_outlive_the_daemon)
 }
 END_TEST
 
+/* ---- a network that is gone ------------------------------------------------------------------ */
+
+static int here, there; /* networks */
+
+static void enter(int network)
+{
+    ck_assert_int_eq(setns(network, CLONE_NEWNET), 0);
+}
+
+static void switch_network(bool on)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = on ? IFF_UP : 0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+    fd_close(&fd);
+}
+
+static int listen_tcp(in_port_t *out_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, len), 0);
+    ck_assert_int_eq(listen(fd, 16), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *out_port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* A daemon that listens here and there. False: this process may have no other network. */
+static bool start_in_two_networks(in_port_t *out_port)
+{
+    in_port_t port;
+    here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (unshare(CLONE_NEWNET) != 0) {
+        (void)fprintf(stderr, "NOTE: no second network: one that is gone was not tested\n");
+        return false;
+    }
+    there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    switch_network(true);
+    int far = listen_tcp(out_port);
+    enter(here);
+    int near = listen_tcp(&port);
+    d = daemon_new();
+    daemon_pass_socket(d, near);
+    daemon_pass_socket(d, far);
+    daemon_start(d);
+    fd_close(&near);
+    fd_close(&far);
+    return true;
+}
+
+/* It closes nothing, and is not there any more. */
+START_TEST(test_session_clients_whose_network_is_gone_end_it)
+{
+    char ids[2][ID_TEXT_SIZE];
+    in_port_t port;
+    if (!start_in_two_networks(&port))
+        return;
+    open_session(
+        "{\"handler\":\"sleep\",\"max_running\":1,\"on_disconnect\":\"cancel\",\"grace\":1}");
+    char *base = text_printf("http://127.0.0.1:%d", (int)port);
+    enter(there);
+    struct program *client = follow_at(base, "X-No: 1");
+    enter(here);
+    submit_two(2500, ids);
+    expect_told(client, ids[0]);
+    ck_assert(!is("closed"));
+    enter(there);
+    switch_network(false);
+    enter(here);
+    wait_for(is("disconnected_at"));
+    api_expect_end(daemon_url(d), ids[1], "cancelled", "cancelled");
+    program_free(&client);
+    free(base);
+    end();
+}
+END_TEST
+
 static void expect_refused(const char *members, const char *field)
 {
     char *body = text_printf("{\"handler\":\"echo\",%s}", members);
@@ -192,6 +283,7 @@ int main(void)
     TCase *t = suite_case("session clients", SUITE_TIMEOUT_S, NULL, NULL);
     tcase_add_test(t, test_session_clients_that_are_killed_end_it);
     tcase_add_test(t, test_session_clients_outlive_the_daemon);
+    tcase_add_test(t, test_session_clients_whose_network_is_gone_end_it);
     tcase_add_test(t, test_session_clients_say_what_becomes_of_it);
     tcase_add_loop_test(t, test_session_clients_cancel_what_waits, 0, 2);
     return suite_run_cases("system: session clients", t, NULL);
