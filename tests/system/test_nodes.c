@@ -97,7 +97,7 @@ static void submit_into(int node, const char *session, const char *input, char i
     free(task);
 }
 
-static bool is_left(int node, const char *session)
+static bool is_alone(int node, const char *session)
 {
     struct http_reply r = api_get(url_of(node), "/v1/sessions/%s", session);
     bool is = json_is_string(api_at(r.json, "disconnected_at"));
@@ -124,12 +124,12 @@ START_TEST(test_nodes_have_clients_of_a_session_anywhere)
         if (i == 0) /* longer than the session lasts without its client */
             submit_into(1, session, "{\"ms\":2500}", id);
     }
-    ck_assert(!is_left(1, session));
+    ck_assert(!is_alone(1, session));
     submit_into(1, session, "{\"seconds\":600}", id);
     api_wait_state(url_of(2), id, "running");
     daemon_kill(nodes[0]);
     program_signal(client, SIGKILL);
-    wait_for(is_left(1, session));
+    wait_for(is_alone(1, session));
     api_expect_end(url_of(2), id, "cancelled", "cancelled");
     program_free(&client);
     free(url);
