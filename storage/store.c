@@ -41,6 +41,7 @@ static struct store *store_new(const struct store_config *cfg, const struct back
     cond_init(&s->reader_wake);
     list_init(&s->write_queue);
     list_init(&s->read_queue);
+    recent_ends_init(&s->ends);
     nodes_init(s, cfg);
     return s;
 }
@@ -195,6 +196,7 @@ void store_close(struct store **s)
     writer_release(me);
     me->ops->close(me->backend);
     nodes_release(me);
+    recent_ends_release(&me->ends);
     cond_destroy(&me->writer_wake);
     cond_destroy(&me->reader_wake);
     mutex_destroy(&me->mu);

@@ -177,6 +177,7 @@ struct request {
     unsigned status; /* 0: none yet */
     struct buf out;
     bool is_stream;    /* steps go on behind the status: they write as the reader takes */
+    bool wants_ends;   /* it has told the store so */
     size_t taken;      /* of out, by the reader of the stream */
     const void *bytes; /* what is sent; in out, or borrowed until the request is freed */
     size_t n_bytes;
@@ -271,6 +272,10 @@ void request_stream_events(struct request *r, struct event_out *out, request_ste
 /* *out: the Last-Event-ID of the request, at most max, or 0 when it has none. False: it is no
  * number, and that was answered. */
 FUT_MUST_CHECK bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out);
+/* The stream tells of ends: from here on the store keeps them for a moment (storage/ends.h), until
+ * the request ends. Once. */
+void request_want_ends(struct request *r);
+void request_leave_ends(struct request *r);
 /* Sends what is in r->out, then runs next. */
 void request_stream_more(struct request *r, request_step *next);
 /* Sends what is in r->out, then ends the stream. */

@@ -3,6 +3,7 @@
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "core/number.h"
+#include "storage/ends.h"
 
 void request_stream_events(struct request *r, struct event_out *out, request_step *next)
 {
@@ -26,4 +27,17 @@ bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out)
     problem_set_parameter(&p, "Last-Event-ID");
     request_problem(r, &p);
     return false;
+}
+
+void request_want_ends(struct request *r)
+{
+    r->wants_ends = true;
+    store_want_ends(r->api->cfg.store, true);
+}
+
+void request_leave_ends(struct request *r)
+{
+    if (r->wants_ends)
+        store_want_ends(r->api->cfg.store, false);
+    r->wants_ends = false;
 }

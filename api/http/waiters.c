@@ -89,9 +89,10 @@ static void link_done(struct waiters *ws, struct waiter_link *l, const struct st
     wake_if_enough(w, to_wake);
 }
 
-static void link_reported(struct waiter_link *l, struct list *to_wake)
+static void link_reported(struct waiter_link *l, const struct store_change *c, struct list *to_wake)
 {
     struct waiter *w = l->waiter;
+    l->is_over |= c->session_ended;
     if (!w->wish.wants_news || list_is_linked(&l->news))
         return;
     put_news(w, l);
@@ -110,7 +111,7 @@ static void future_changed(struct waiters *ws, const struct store_change *c, str
         if (is_final)
             link_done(ws, l, c, to_wake);
         else
-            link_reported(l, to_wake);
+            link_reported(l, c, to_wake);
     }
 }
 
@@ -429,4 +430,12 @@ uint64_t waiter_take_missed(struct waiters *ws, struct waiter *w)
         m->missed = 0;
     mutex_unlock(&ws->mu);
     return n;
+}
+
+bool waiter_is_over(struct waiters *ws, const struct waiter *w)
+{
+    mutex_lock(&ws->mu);
+    bool is_over = w->links[0].is_over;
+    mutex_unlock(&ws->mu);
+    return is_over;
 }

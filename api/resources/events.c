@@ -11,6 +11,7 @@
 #include "api/text/json_out.h"
 #include "api/text/params.h"
 #include "core/clock.h"
+#include "storage/ends.h"
 
 struct events {
     struct many many;  /* first: r->work is either */
@@ -77,6 +78,21 @@ static void tell_end(struct request *r, struct events *e)
     event_out_write(&r->out, &e->out, "end", 0, json.data, json.len);
     buf_release(&json);
     request_stream_end(r);
+}
+
+#define TOLD_MAX 16384 /* bytes that are written before they are sent */
+
+/* What has ended a moment ago need not be read, but for what it reported. */
+static bool tell_recent(struct request *r, struct events *e, const struct waiter_link *l)
+{
+    struct task t;
+    if (!store_recent_end(r->api->cfg.store, l->id, l->seq, e->fields == 0, &t))
+        return false;
+    future_json_write_done(&r->out, &e->out,
+                           &(struct future_view){.task = &t, .fields = e->fields});
+    e->sent++;
+    task_release(&t);
+    return true;
 }
 
 /* ---- the loop of the stream ------------------------------------------------------------------ */
@@ -152,24 +168,41 @@ static void woken(struct request *r)
     request_stream_more(r, next_event);
 }
 
+/* Tells of what need not be read. Returns what has to be; NULL: nothing has for now. */
+static struct waiter_link *next_to_read(struct request *r, struct events *e)
+{
+    struct waiters *ws = &r->api->waiters;
+    struct waiter_link *l;
+    while (r->out.len < TOLD_MAX && (l = waiter_take_news(ws, &r->waiter, &e->taken_is_done))) {
+        bool is_end = e->taken_is_done;
+        e->remaining -= is_end;
+        bool is_known = is_end && l->seq && l->seq <= e->last_seq;
+        if (!is_known && !(is_end && tell_recent(r, e, l)))
+            return l;
+    }
+    return NULL;
+}
+
+static void read_taken(struct request *r)
+{
+    struct events *e = r->work;
+    request_get(r, e->taken->id, future_read);
+}
+
 /* The stream of a daemon that shuts down stops without "end": its reader comes back later. */
 static void next_event(struct request *r)
 {
     struct events *e = r->work;
-    struct waiter_link *l;
     if (atomic_load(&r->api->is_released)) {
         request_stream_end(r);
         return;
     }
-    while ((l = waiter_take_news(&r->api->waiters, &r->waiter, &e->taken_is_done))) {
-        e->remaining -= e->taken_is_done;
-        if (e->taken_is_done && l->seq && l->seq <= e->last_seq)
-            continue;
-        e->taken = l;
-        request_get(r, l->id, future_read);
-        return;
-    }
-    if (e->remaining)
+    e->taken = next_to_read(r, e);
+    if (r->out.len)
+        request_stream_more(r, e->taken ? read_taken : next_event);
+    else if (e->taken)
+        read_taken(r);
+    else if (e->remaining)
         sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
     else
         tell_end(r, e);
@@ -189,6 +222,7 @@ static void begin(struct request *r)
     struct events *e = r->work;
     count_remaining(e);
     buf_release(&r->body);
+    request_want_ends(r);
     request_stream_events(r, &e->out, next_event);
 }
 
@@ -282,6 +316,7 @@ void events_of_accepted(struct request *r, struct task_id batch, unsigned fields
     struct events *e = arena_alloc(&r->arena, sizeof(*e));
     *e = (struct events){.many = {.batch = batch}, .fields = fields};
     r->work = e;
+    request_want_ends(r);
     request_stream_events(r, &e->out, find_accepted);
     event_out_write(&r->out, &e->out, "accepted", 0, json->data, json->len);
 }

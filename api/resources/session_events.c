@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/utf8.h"
+#include "storage/ends.h"
 
 #define PAGE 64            /* ends in memory at a time, */
 #define PAGE_MEDIUM 8      /* or so many, where a result is larger than this, */
@@ -46,7 +47,8 @@ struct stream {
     uint64_t sent;
     size_t limit;                   /* of the page */
     unsigned fields;                /* of each future; 0: all */
-    bool must_read;                 /* there may be ends that were not read */
+    bool must_read;                 /* there may be ends that were not read, */
+    bool must_ask;                  /* and memory does not tell all that the store does */
     int64_t renew_every_ms;         /* the session's lease; 0: it has none */
     int64_t renew_mono_ms;          /* when next */
     struct task page[PAGE];         /* lent to op.session_ends */
@@ -242,7 +244,7 @@ static void woken(struct request *r)
     }
     if (clock_mono_ms() >= r->wake_mono_ms) {
         event_out_keep_alive(&r->out, &s->out);
-        s->must_read = true;
+        s->must_read = s->must_ask = true; /* is it still there? */
     }
     request_stream_more(r, read_page);
 }
@@ -373,6 +375,23 @@ static void drop_page(struct request *r)
         task_release(&o->tasks[--o->n]);
 }
 
+/* Ends that are at hand are not read, unless the session may be over. */
+static void look_for_ends(struct request *r, struct stream *s)
+{
+    struct store_session_ends *o = &r->op.session_ends;
+    bool is_over = waiter_is_over(&r->api->waiters, &r->waiter);
+    *o = (struct store_session_ends){
+        .id = s->id, .after = s->last, .limit = s->limit, .tasks = s->page};
+    if (!s->must_ask && !is_over &&
+        store_recent_session_ends(r->api->cfg.store, o, s->fields == 0)) {
+        r->drop_op = drop_page;
+        page_read(r);
+        return;
+    }
+    s->must_ask = false;
+    request_post(r, &store_verb_session_ends, drop_page, page_read);
+}
+
 /* What is told from here on wakes it again. */
 static void look(struct request *r)
 {
@@ -383,9 +402,7 @@ static void look(struct request *r)
     }
     s->must_read = false;
     if (wants(s, KIND_DONE)) {
-        r->op.session_ends = (struct store_session_ends){
-            .id = s->id, .after = s->last, .limit = s->limit, .tasks = s->page};
-        request_post(r, &store_verb_session_ends, drop_page, page_read);
+        look_for_ends(r, s);
     } else {
         r->op.session_get = (struct store_session_get){.id = s->id};
         request_post(r, &store_verb_session_get, NULL, looked);
@@ -452,6 +469,7 @@ static void begin(struct request *r)
         request_problem(r, &p);
         return;
     }
+    request_want_ends(r);
     request_stream_events(r, &s->out, read_page);
 }
 
@@ -504,7 +522,7 @@ static void follow_members(struct request *r, struct stream *s)
 void session_events_get(struct request *r)
 {
     struct stream *s = arena_alloc(&r->arena, sizeof(*s));
-    *s = (struct stream){.limit = PAGE_MEDIUM, .must_read = true};
+    *s = (struct stream){.limit = PAGE_MEDIUM, .must_read = true, .must_ask = true};
     if (!request_stream_last_event(r, UINT64_MAX, &s->last) || !show_read_fields(r, &s->fields) ||
         !read_kinds(r, &s->kinds) || !sessions_read_id(r, &s->id))
         return;

@@ -1,8 +1,8 @@
 /* The inside of a store, shared by the files of storage/engine and by store.c.
  *
- * Lock: store.mu guards both queues, the flags and the published numbers; nothing is called while
- * it is locked. Everything in struct writer belongs to the writer thread alone, and so do all
- * functions declared here but reader_main.
+ * Lock: store.mu guards both queues, the flags and the published numbers, ends.mu the ends of a
+ * moment ago; nothing is called while either is locked. Everything in struct writer belongs to the
+ * writer thread alone, and so do all functions declared here but reader_main.
  *
  * Calls go down only: writer > housekeeping, verbs, bulk, schedules > submit, revive > claims >
  * trouble, txn > lines > turns. */
@@ -89,8 +89,10 @@ struct writer {
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
-    bool schedules_moved;     /* the watcher of schedules is to be told after the commit */
-    bool cancel_pending;      /* a batch may have members left to cancel */
+    bool
+        ends_undone; /* something that had ended was deleted, or lives again, in this transaction */
+    bool schedules_moved; /* the watcher of schedules is to be told after the commit */
+    bool cancel_pending;  /* a batch may have members left to cancel */
     struct ended ended, ended_sessions; /* of which members ended in this transaction */
     struct task_limit *closed_limits; /* by this transaction, of which the watcher is to be told */
     size_t n_closed_limits, cap_closed_limits;
@@ -111,6 +113,16 @@ struct writer {
     int64_t retry_mono_us; /* after a failed commit: when to serve parked claims again; -1 */
     int64_t rate_mono_us;  /* when drain_per_s was last brought up to date */
     uint64_t rate_finished;
+};
+
+/* What has ended a moment ago (storage/ends.h). */
+struct recent_ends {
+    atomic_uint wanted; /* by so many */
+    struct mutex mu;
+    struct recent_end *ring; /* guarded by mu, set by the writer alone; NULL: none are kept */
+    size_t first, n, bytes;  /* guarded by mu */
+    uint64_t newest; /* guarded by mu: the seq of the last one here; those of the n kept ones
+                        are this and the ones before it */
 };
 
 struct store {
@@ -147,7 +159,8 @@ struct store {
     struct store_durations durations; /* written by the writer */
     atomic_uint_fast64_t newest_seq;  /* of the ends that are committed */
     atomic_uint ahead[LANE_COUNT];    /* store_session_ahead */
-    struct thread_probe probe;        /* of the writer */
+    struct recent_ends ends;
+    struct thread_probe probe; /* of the writer */
     struct store_op probe_op;
 
     char *node_name;
@@ -390,6 +403,15 @@ FUT_MUST_CHECK int wakes_meet(struct store *s, const struct task *t);
 
 /* Deals with some children of tasks that have ended, or live again. */
 FUT_MUST_CHECK int cascades_step(struct store *s);
+
+/* ---- recent_ends.c
+ * ------------------------------------------------------------------------------------
+ */
+
+void recent_ends_init(struct recent_ends *e);
+void recent_ends_release(struct recent_ends *e);
+/* Behind a commit, before anybody hears of it: keeps its ends, if they are wanted. */
+void recent_ends_committed(struct store *s);
 
 /* ---- reader.c -------------------------------------------------------------------------------- */
 

@@ -417,8 +417,10 @@ int txn_change(struct store *s, const struct task_change *c, struct task *t)
         rc = keep_attempt(s, c, &after);
     if (rc == 0 && task_state_is_final(after.state))
         rc = tell_others(s, &after);
-    if (rc == 0 && task_state_is_final(c->from_state))
+    if (rc == 0 && task_state_is_final(c->from_state)) {
+        s->w.ends_undone = true;
         rc = keep_cascade(s, c->id.hi, after.state, BACKEND_CASCADE_REVIVAL);
+    }
     if (rc != 0) {
         s->w.now.seq = seq;
         task_release(&after);
@@ -436,6 +438,7 @@ int txn_remove(struct store *s, struct task_id id)
 {
     int rc =
         txn_end_batches(s); /* the batch goes with its last member, and what it tells does not */
+    s->w.ends_undone = true;
     return rc == 0 ? s->ops->remove(s->backend, id) : rc;
 }
 

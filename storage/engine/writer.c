@@ -281,6 +281,7 @@ static void tell(struct store *s)
 {
     struct writer *w = &s->w;
     struct list_node *n;
+    recent_ends_committed(s);
     if (w->n_changes) {
         observe_durations(s);
         for (size_t i = 0; i < s->n_listeners; i++)

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/ends.h"
 #include "storage/fault.h"
 #include "storage/session.h"
 #include "tests/contract/fixture.h"
@@ -98,6 +99,30 @@ START_TEST(test_fault_finish_keeps_the_task_running)
     ck_assert_int_eq(fixture_succeed(&k, &t, "result"), FUT_ERR_IO);
     ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
     ck_assert_int_eq(seen.state, TASK_RUNNING);
+    task_release(&seen);
+    task_release(&t);
+    fixture_close(&k);
+}
+END_TEST
+
+/* Nor is it told from memory, until it is committed. */
+START_TEST(test_fault_finish_is_not_told)
+{
+    begin(_i);
+    struct task t, seen;
+    store_want_ends(k.store, true);
+    ck_assert_int_eq(submit_rc(), 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
+    uint64_t seq = store_session_newest_seq(k.store) + 1;
+    store_fault_arm(STORE_FAULT_COMMIT, 0, 1, FUT_ERR_NO_SPACE);
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), FUT_ERR_NO_SPACE);
+    ck_assert(!store_recent_end(k.store, t.spec->id, seq, true, &seen));
+    wait_healthy();
+    ck_assert_int_eq(fixture_get(&k, t.spec->id, &seen), 0);
+    task_release(&t);
+    t = seen;
+    ck_assert_int_eq(fixture_succeed(&k, &t, "result"), 0);
+    ck_assert(store_recent_end(k.store, t.spec->id, seq, true, &seen));
     task_release(&seen);
     task_release(&t);
     fixture_close(&k);
@@ -444,6 +469,7 @@ int main(void)
         test_fault_commit_answers_error_and_leaves_nothing,
         test_fault_in_a_batch_leaves_nothing,
         test_fault_finish_keeps_the_task_running,
+        test_fault_finish_is_not_told,
         test_fault_claim_waits_again,
         test_fault_full_lets_tasks_end,
         test_fault_fsync_makes_read_only_until_restart,

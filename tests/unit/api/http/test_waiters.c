@@ -61,6 +61,25 @@ START_TEST(test_waiters_wake_once_with_the_snapshot)
 }
 END_TEST
 
+/* What is read has to be read once more when nothing comes behind it. */
+START_TEST(test_waiters_know_that_a_session_is_over)
+{
+    struct waiter w = {0};
+    struct waiter_link l = {.id = id_new()};
+    struct store_change c = {.id = l.id, .state = TASK_RUNNING, .reported = true};
+    bool is_done;
+    ck_assert(
+        waiter_open(&ws, &w, &l, 1, &(struct waiter_wish){.wants_news = true, .wake = count}));
+    waiters_on_change(&ws, &c, 1);
+    ck_assert(!waiter_is_over(&ws, &w));
+    c.session_ended = true; /* while the news of before are not taken yet */
+    waiters_on_change(&ws, &c, 1);
+    ck_assert(waiter_take_news(&ws, &w, &is_done) == &l);
+    ck_assert(!is_done && waiter_is_over(&ws, &w));
+    waiter_close(&ws, &w);
+}
+END_TEST
+
 START_TEST(test_waiters_do_not_sleep_when_it_happened_before)
 {
     struct task_id id = id_new();
@@ -322,6 +341,7 @@ int main(void)
 {
     TCase *t = suite_case("waiters", 30, setup, teardown);
     tcase_add_test(t, test_waiters_wake_once_with_the_snapshot);
+    tcase_add_test(t, test_waiters_know_that_a_session_is_over);
     tcase_add_test(t, test_waiters_do_not_sleep_when_it_happened_before);
     tcase_add_test(t, test_waiters_disarmed_are_not_woken);
     tcase_add_test(t, test_waiters_wait_for_as_many_as_needed);
