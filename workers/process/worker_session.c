@@ -156,9 +156,11 @@ bool worker_session_answer(struct worker_process *w, const struct wire_message *
         ;
     s->init_id = 0;
     if (m->head.verb == WIRE_DONE) {
+        bool is_closed = s->is_closed;
+        struct task_id id = s->id;
         run_waiting(w, s, m->head.id);
-        if (s->is_closed)
-            close_session(w, s);
+        if (is_closed)
+            worker_session_close(w, id);
         return true;
     }
     forget(w, (uint32_t)(s - w->sessions));
