@@ -89,10 +89,9 @@ struct writer {
     int broken_rc;  /* an fsync failed or the file is damaged: nothing more is written; else 0 */
     bool disk_full; /* only verbs that use the reserve are written (trouble.c) */
     int64_t next_try_mono_us; /* while health is not 0: when to look whether writes work again */
-    bool
-        ends_undone; /* something that had ended was deleted, or lives again, in this transaction */
-    bool schedules_moved; /* the watcher of schedules is to be told after the commit */
-    bool cancel_pending;  /* a batch may have members left to cancel */
+    bool ends_undone;         /* in this transaction what had ended was deleted, or lives again */
+    bool schedules_moved;     /* the watcher of schedules is to be told after the commit */
+    bool cancel_pending;      /* a batch may have members left to cancel */
     struct ended ended, ended_sessions; /* of which members ended in this transaction */
     struct task_limit *closed_limits; /* by this transaction, of which the watcher is to be told */
     size_t n_closed_limits, cap_closed_limits;
@@ -404,9 +403,7 @@ FUT_MUST_CHECK int wakes_meet(struct store *s, const struct task *t);
 /* Deals with some children of tasks that have ended, or live again. */
 FUT_MUST_CHECK int cascades_step(struct store *s);
 
-/* ---- recent_ends.c
- * ------------------------------------------------------------------------------------
- */
+/* ---- recent_ends.c --------------------------------------------------------------------------- */
 
 void recent_ends_init(struct recent_ends *e);
 void recent_ends_release(struct recent_ends *e);
