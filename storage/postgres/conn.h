@@ -30,6 +30,7 @@ enum postgres_stmt {
     P_TURN,
     P_TURN_OF_SESSION,
     P_END_TURN,
+    P_TURN_IS_WANTED,
     P_END_STANDING,
     P_NEW_NODE,
     P_OWN_NODE,

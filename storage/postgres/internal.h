@@ -172,7 +172,12 @@ struct backend {
     atomic_bool is_connecting; /* the writer tries to reach it again */
     int64_t away_mono_ms;      /* since when it cannot be reached, as the log was told; 0: it can */
     struct backend_time now;
-    atomic_llong turn_mono_ms; /* since then the writer waits for its turn; 0: it does not */
+    atomic_bool keeps_turn;     /* turn.c: it is alone, and its session has the lock */
+    atomic_bool turn_is_wanted; /* by another session */
+    bool asks_anyway;           /* whether it is to drain */
+    bool is_draining;           /* as of the latest answer */
+    int64_t keep_again_mono_ms; /* not before */
+    atomic_llong turn_mono_ms;  /* since then the writer waits for its turn; 0: it does not */
     atomic_llong up_offset_ms;
     atomic_bool has_checkpoints; /* there may be some; else nobody looks */
     bool has_kept;               /* likewise: batches or futures with times of their own */
@@ -232,6 +237,24 @@ int64_t postgres_mark_get(const struct backend *b, int64_t line);
 /* Frees the specs that were loaded ahead. */
 void postgres_ahead_clear(struct backend *b);
 
+/* turn.c: the writer's. Asks for the turn of a transaction, the first thing in it. */
+FUT_MUST_CHECK int postgres_turn_begin(struct backend *b);
+/* Nobody else can have done anything since the transaction before. */
+bool postgres_turn_is_kept(const struct backend *b);
+/* In a transaction, which has asked who there is: a node that is alone keeps its turn. */
+FUT_MUST_CHECK int postgres_turn_keep(struct backend *b);
+/* Of a node that writes no more, between transactions. Always FUT_ERR_READ_ONLY. */
+int postgres_turn_leave(struct backend *b);
+/* The session has ended. */
+void postgres_turn_gone(struct backend *b);
+/* The thread of the node, on its connection. Ends a session for which the writer has waited for
+ * long. */
+void postgres_turn_end_standing(struct backend *b, struct postgres_conn *c);
+/* Somebody else is there: the next transaction gives up a turn that is kept. False: none is. */
+bool postgres_turn_want(struct backend *b);
+/* Likewise if another session waits for it, which is asked. */
+bool postgres_turn_look(struct backend *b, struct postgres_conn *c);
+
 /* node.c: the thread by which a node stays one, hears of the others and calls them */
 struct postgres_node;
 /* Every LEASE the node must have said that it lives; by then the others give it up. */
@@ -247,6 +270,8 @@ int postgres_nodes(struct backend *b, struct store_node_list *o);
 int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx);
 int postgres_node_drain(struct backend *b, const char *name, bool drains);
 bool postgres_has_peers(const struct backend *b);
+/* Calls all nodes that listen. */
+FUT_MUST_CHECK int postgres_node_call(struct backend *b);
 int postgres_tell(struct backend *b, const void *bytes, size_t len);
 void postgres_forget_of(struct backend *b, int64_t line, uint64_t key);
 int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n);

@@ -21,6 +21,7 @@
 #define LOOK_US 250000
 #define SLOW_BEATS 10 /* between what need not be done at each */
 #define REPLICAS_AGAIN_MS 3600000
+#define CHANNEL_SIZE 32
 
 struct postgres_node {
     struct backend *b;
@@ -32,7 +33,7 @@ struct postgres_node {
     void (*on_lease)(void *ctx, int64_t until_mono_ms);
     void *fenced_ctx;
     bool has_lease; /* it was told of one */
-    char channel[32];
+    char channel[CHANNEL_SIZE];
     int wake_fd;
     bool is_started;
     pthread_t speaker, watcher;
@@ -207,21 +208,6 @@ static void beat(struct postgres_node *n)
     look_at_replicas(n);
 }
 
-/* A session that stands still in its turn keeps all nodes waiting: its node is stopped, or cut off.
- * The server itself does not see it, as in the middle of a pipeline no session is idle. */
-static void end_standing(struct postgres_node *n)
-{
-    int64_t since_mono_ms = atomic_load(&n->b->turn_mono_ms);
-    PGresult *r;
-    if (since_mono_ms == 0 || clock_mono_ms() - since_mono_ms < POSTGRES_STANDING_MS ||
-        postgres_ask(&n->c, P_END_STANDING,
-                     PG_VALUES(v_int(n->b->schema), v_int(POSTGRES_STANDING_MS)), &r) != 0)
-        return;
-    if (PQntuples(r) > 0)
-        log_warn("standing_session_ended", LOG_INT("ms", clock_mono_ms() - since_mono_ms));
-    PQclear(r);
-}
-
 /* What was said while nobody listened is looked for. */
 static void listen_again(struct postgres_node *n)
 {
@@ -248,8 +234,10 @@ static void read_calls(struct postgres_node *n)
         is_called = is_called || call->be_pid != PQbackendPID(n->c.pg);
         PQfreemem(call);
     }
-    if (is_called)
+    if (is_called) {
+        (void)postgres_turn_want(n->b);
         n->on_news(n->news_ctx);
+    }
 }
 
 static void wait_until(struct postgres_node *n, int64_t mono_ms)
@@ -272,9 +260,11 @@ static void *speak(void *node)
         if (postgres_is_connected(&n->c) && atomic_exchange(&n->calls, false))
             (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
         if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
-            end_standing(n);
+            postgres_turn_end_standing(n->b, &n->c);
             beat(n);
             publish(n);
+            if (postgres_turn_look(n->b, &n->c))
+                n->on_news(n->news_ctx);
             next_mono_ms = clock_mono_ms() + BEAT_MS;
         }
         if (postgres_is_connected(&n->c))
@@ -306,6 +296,18 @@ static int join_nodes(struct backend *b)
                                   v_int_or_null(b->has_peers ? b->joined_up_ms : -1, -1)));
 }
 
+static void name_channel(const struct backend *b, char out[CHANNEL_SIZE])
+{
+    (void)snprintf(out, CHANNEL_SIZE, "futured_%u", (unsigned)(uint32_t)b->schema);
+}
+
+int postgres_node_call(struct backend *b)
+{
+    char channel[CHANNEL_SIZE];
+    name_channel(b, channel);
+    return postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(channel)));
+}
+
 int postgres_node_begin(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
 {
     struct postgres_node *n = xnew(struct postgres_node);
@@ -316,7 +318,7 @@ int postgres_node_begin(struct backend *b, const struct store_config *cfg, struc
     n->on_lease = cfg->on_lease;
     n->fenced_ctx = cfg->fenced_ctx;
     n->wake_fd = fd_wake_new();
-    (void)snprintf(n->channel, sizeof(n->channel), "futured_%u", (unsigned)(uint32_t)b->schema);
+    name_channel(b, n->channel);
     mutex_init(&n->mu);
     cond_init(&n->wake);
     b->member = n;
@@ -414,6 +416,11 @@ int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_l
                   bool *out_is_draining)
 {
     PGresult *r;
+    if (postgres_turn_is_kept(b)) {
+        *out_leads = true;
+        *out_is_draining = b->is_draining;
+        return 0;
+    }
     int rc = postgres_ask(&b->c, P_NEWS,
                           PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen))), &r);
     atomic_store(&b->turn_mono_ms, 0);
@@ -423,7 +430,8 @@ int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_l
         rc = postgres_is_null(r, i, 4) ? hear_nodes(b, r, i, out_leads, out_is_draining)
                                        : hear_one(b, r, i, fn, ctx);
     PQclear(r);
-    return rc;
+    b->is_draining = *out_is_draining;
+    return rc == 0 ? postgres_turn_keep(b) : rc;
 }
 
 bool postgres_has_peers(const struct backend *b)
@@ -528,6 +536,7 @@ int postgres_node_drain(struct backend *b, const char *name, bool drains)
         return rc;
     rc = PQntuples(r) == 1 ? 0 : FUT_ERR_NOT_FOUND;
     PQclear(r);
+    b->asks_anyway = true; /* whether that is it */
     return rc;
 }
 

@@ -106,6 +106,8 @@ int postgres_owner_share(struct backend *b, struct fut_errbuf *err)
                       "one that copies it, or an older version, which does not share it: stop that",
                       err);
     if (rc == 0)
+        rc = postgres_node_call(b); /* who is alone gives its turn up then */
+    if (rc == 0)
         rc = postgres_run(&b->c, P_TURN_OF_SESSION, PG_VALUES(v_int(b->schema)));
     if (rc != 0 && postgres_is_connected(&b->c)) /* for the next try */
         (void)postgres_run(&b->c, P_END_STANDING,
@@ -265,6 +267,7 @@ static int connect_until(struct backend *b, int64_t until_mono_ms, struct found 
     int rc;
     postgres_forget_all(b);
     atomic_store(&b->is_connecting, true);
+    postgres_turn_gone(b);
     while ((rc = connect_again(b, out)) != 0 && rc != FUT_ERR_READ_ONLY &&
            clock_mono_ms() < until_mono_ms) {
         (void)poll(NULL, 0, pause_ms);

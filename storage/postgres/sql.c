@@ -68,6 +68,10 @@ const char *const postgres_sql[P_COUNT] = {
     [P_TURN] = "SELECT pg_advisory_xact_lock(1718973541, $1::int4)",
     [P_TURN_OF_SESSION] = "SELECT pg_advisory_lock(1718973541, $1::int4)",
     [P_END_TURN] = "SELECT pg_advisory_unlock(1718973541, $1::int4)",
+    [P_TURN_IS_WANTED] =
+        "SELECT EXISTS (SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND NOT l.granted"
+        " AND l.objsubid = 2 AND l.classid = 1718973541 AND l.objid = $1::int4::bit(32)::int8::oid"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
     [P_END_STANDING] =
         "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
         " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2"

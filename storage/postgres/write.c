@@ -17,7 +17,7 @@ int postgres_begin(struct backend *b, struct backend_time now)
 {
     int rc = 0;
     if (b->broken)
-        rc = FUT_ERR_READ_ONLY;
+        rc = postgres_turn_leave(b);
     else if (!postgres_is_usable(&b->c))
         rc = postgres_owner_again(b);
     postgres_pending_clear(b);
@@ -25,10 +25,7 @@ int postgres_begin(struct backend *b, struct backend_time now)
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
     if (rc == 0)
         rc = postgres_txn_begin(&b->c);
-    if (rc == 0)
-        rc = postgres_send(&b->c, P_TURN, PG_VALUES(v_int(b->schema)));
-    atomic_store(&b->turn_mono_ms, rc == 0 ? clock_mono_ms() : 0);
-    return rc;
+    return rc == 0 ? postgres_turn_begin(b) : rc;
 }
 
 int postgres_commit(struct backend *b)

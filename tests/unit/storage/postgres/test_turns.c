@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "storage/node.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/storage/postgres/pair.h"
@@ -66,6 +67,99 @@ START_TEST(test_turns_write_one_after_the_other)
 }
 END_TEST
 
+#define KEPT                                                                                       \
+    "SELECT count(*) = %d FROM pg_locks WHERE granted AND locktype = 'advisory'"                   \
+    " AND classid = 1718973541 AND objid = " OWN_SCHEMA "::int8::oid"
+
+static bool is_kept(int n)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof(sql), KEPT, n);
+    return is_so(sql);
+}
+
+/* Writes at both, and hears of it at both. */
+static void write_in_turn(void)
+{
+    for (int i = 0; i < 4; i++) {
+        struct task t;
+        struct task_id id = submit(i % 2, NULL, NULL);
+        ck_assert_uint_eq(fixture_claim_now(&nodes[(i + 1) % 2], LANE_IO, 1, &t), 1);
+        ck_assert(id_equal(t.spec->id, id));
+        finish((i + 1) % 2, &t);
+        wait_for(has_ended(i % 2, id));
+    }
+}
+
+static void write_alone(void)
+{
+    struct task t;
+    (void)submit(0, NULL, NULL);
+    ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 1, &t), 1);
+    finish(0, &t);
+    ck_assert(is_kept(1));
+}
+
+/* The first one, which keeps its turn from its second transaction on. */
+static void begin_alone(void)
+{
+    begin();
+    wait_for(is_kept(0));
+    fixture_stop(&nodes[1]);
+    fixture_stop(&nodes[0]);
+    open_node(0, "first");
+    write_alone();
+}
+
+/* It has it between its transactions, and gives it up for one that comes, at once. */
+START_TEST(test_turns_are_kept_by_one_that_is_alone)
+{
+    begin_alone();
+    int64_t began_ms = clock_mono_ms();
+    open_node(1, "second");
+    ck_assert_int_lt(clock_mono_ms() - began_ms, LATE_MS);
+    write_in_turn();
+    wait_for(is_kept(0));
+    end();
+}
+END_TEST
+
+/* Its session ends: then it asks again, and keeps the turn again. */
+START_TEST(test_turns_that_are_kept_end_with_the_session)
+{
+    begin_alone();
+    free(run_sql("SELECT bool_and(pg_terminate_backend(pid)) FROM pg_locks WHERE granted"
+                 " AND locktype = 'advisory' AND classid = 1718973541"
+                 " AND objid = " OWN_SCHEMA "::int8::oid"));
+    wait_for(is_kept(0));
+    write_alone();
+    open_node(1, "second");
+    write_in_turn();
+    end();
+}
+END_TEST
+
+/* Alone it hears itself of its own drain. */
+START_TEST(test_turns_that_are_kept_hear_of_a_drain)
+{
+    struct task t;
+    begin_alone();
+    for (int i = 0; i < 2; i++) {
+        struct store_node_drain o = {.name = "first", .drains = true};
+        struct task_id id = submit(0, NULL, NULL);
+        ck_assert_int_eq(fixture_do(&nodes[0], &store_verb_node_drain, &o.op), 0);
+        ck_assert_uint_eq(fixture_claim_now(&nodes[0], LANE_IO, 1, &t), 0);
+        o.drains = false;
+        ck_assert_int_eq(fixture_do(&nodes[0], &store_verb_node_drain, &o.op), 0);
+        ck_assert_uint_eq(fixture_claim(&nodes[0], LANE_IO, 1, &t), 1);
+        ck_assert(id_equal(t.spec->id, id));
+        finish(0, &t);
+        ck_assert(is_kept(1));
+    }
+    end();
+}
+END_TEST
+
 /* Who calls in a transaction keeps all others that call waiting until that is on disk, here with a
  * standby that is not there. */
 START_TEST(test_turns_call_behind_their_commits)
@@ -111,6 +205,9 @@ int main(void)
 {
     const struct suite_row rows[] = {
         {test_turns_write_one_after_the_other, 0},
+        {test_turns_are_kept_by_one_that_is_alone, 0},
+        {test_turns_that_are_kept_end_with_the_session, 0},
+        {test_turns_that_are_kept_hear_of_a_drain, 0},
         {test_turns_call_behind_their_commits, 0},
         {test_turns_end_one_that_stands_still_in_its_turn, 0},
     };
