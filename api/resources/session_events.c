@@ -307,6 +307,8 @@ static void tell_page(struct request *r)
     }
     bool is_finished = o->is_finished;
     s->must_read = n == s->limit;
+    s->must_ask =
+        s->must_ask && s->must_read; /* a full page does not say whether it was the last */
     request_drop_op(r);
     if (n)
         choose_limit(s, n, largest);
@@ -347,6 +349,7 @@ static void page_read(struct request *r)
     if (s->places) { /* which lends the operation to logs */
         s->then = o->n ? tell_last_log : o->is_finished ? tell_end : sleep_behind;
         s->must_read = o->n > 0;
+        s->must_ask = s->must_ask && s->must_read;
         if (o->n)
             r->task = o->tasks[--o->n];
         request_drop_op(r);
@@ -388,7 +391,6 @@ static void look_for_ends(struct request *r, struct stream *s)
         page_read(r);
         return;
     }
-    s->must_ask = false;
     request_post(r, &store_verb_session_ends, drop_page, page_read);
 }
 
