@@ -871,6 +871,28 @@ class LimitTests(calls_support.CallsCase):
             self.assertEqual([each.result(support.WAIT_S) for each in others], list(range(1500)))
 
 
+class PreparationTests(calls_support.CallsCase):
+    """One process for the sessions of two executors."""
+
+    settings = {"MAX_WORKERS": "1"}
+
+    def test_calls_of_another_executor_come_behind_it(self):
+        directory = tempfile.mkdtemp(prefix="futured-python-")
+        self.addCleanup(support.shutil.rmtree, directory)
+        path = os.path.join(directory, "fifo")
+        os.mkfifo(path)
+        with futured.ProcessPoolExecutor() as first:
+            self.assertEqual(sum(first.map(abs, range(400))), 79800)  # so short that calls are claimed ahead
+            with futured.ProcessPoolExecutor(initializer=read_fifo, initargs=(path,)) as second:
+                other = second.submit(abs, -1)
+                with open(path, "w", encoding="ascii"):  # while the process prepares the session
+                    call = first.submit(abs, -2)
+                    while not call.running():
+                        pass
+                self.assertEqual(other.result(support.WAIT_S), 1)
+                self.assertEqual(call.result(support.WAIT_S), 2)
+
+
 class SoftCancelTests(calls_support.CallsCase):
     """A call of the io lane that goes on although it was cancelled, and the grace has passed."""
 
