@@ -92,7 +92,7 @@ static void link_done(struct waiters *ws, struct waiter_link *l, const struct st
 static void link_reported(struct waiter_link *l, const struct store_change *c, struct list *to_wake)
 {
     struct waiter *w = l->waiter;
-    l->is_over |= c->session_ended;
+    l->is_finished |= c->session_ended;
     if (!w->wish.wants_news || list_is_linked(&l->news))
         return;
     put_news(w, l);
@@ -432,10 +432,10 @@ uint64_t waiter_take_missed(struct waiters *ws, struct waiter *w)
     return n;
 }
 
-bool waiter_is_over(struct waiters *ws, const struct waiter *w)
+bool waiter_is_finished(struct waiters *ws, const struct waiter *w)
 {
     mutex_lock(&ws->mu);
-    bool is_over = w->links[0].is_over;
+    bool is_finished = w->links[0].is_finished;
     mutex_unlock(&ws->mu);
-    return is_over;
+    return is_finished;
 }

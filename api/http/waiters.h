@@ -64,11 +64,11 @@ struct waiter_link {
     struct list_node news; /* guarded by waiters.mu: in waiter.news */
     struct task_id id;
     struct waiter *waiter;
-    uint64_t seq;    /* guarded by waiters.mu until waiter_unlink: 0 not known */
-    bool is_done;    /* as seq */
-    bool is_gone;    /* as seq: the store did not know it when it was read; counts as done */
-    bool has_failed; /* as seq */
-    bool is_over;    /* guarded by waiters.mu: of a session: nothing more will end in it */
+    uint64_t seq;     /* guarded by waiters.mu until waiter_unlink: 0 not known */
+    bool is_done;     /* as seq */
+    bool is_gone;     /* as seq: the store did not know it when it was read; counts as done */
+    bool has_failed;  /* as seq */
+    bool is_finished; /* guarded by waiters.mu: of a session: nothing more will end in it */
 };
 
 /* What a waiter wants to be woken by. */
@@ -136,7 +136,7 @@ FUT_MUST_CHECK bool waiter_take_member(struct waiters *ws, struct waiter *w,
 uint64_t waiter_take_missed(struct waiters *ws, struct waiter *w);
 /* Was the session that the waiter's one link names told to be over? What it was woken by came
  * before that, or the news of it are still to be taken. */
-bool waiter_is_over(struct waiters *ws, const struct waiter *w);
+bool waiter_is_finished(struct waiters *ws, const struct waiter *w);
 /* A future whose end was taken from the news is not done any more (another life): it is waited for
  * again. Link first, then read it, then waiter_update_one. Not while armed. */
 void waiter_reopen(struct waiters *ws, struct waiter_link *l);

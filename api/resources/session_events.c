@@ -382,10 +382,10 @@ static void drop_page(struct request *r)
 static void look_for_ends(struct request *r, struct stream *s)
 {
     struct store_session_ends *o = &r->op.session_ends;
-    bool is_over = waiter_is_over(&r->api->waiters, &r->waiter);
+    bool is_finished = waiter_is_finished(&r->api->waiters, &r->waiter);
     *o = (struct store_session_ends){
         .id = s->id, .after = s->last, .limit = s->limit, .tasks = s->page};
-    if (!s->must_ask && !is_over &&
+    if (!s->must_ask && !is_finished &&
         store_recent_session_ends(r->api->cfg.store, o, s->fields == 0)) {
         r->drop_op = drop_page;
         page_read(r);

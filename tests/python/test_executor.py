@@ -881,16 +881,18 @@ class PreparationTests(calls_support.CallsCase):
         self.addCleanup(support.shutil.rmtree, directory)
         path = os.path.join(directory, "fifo")
         os.mkfifo(path)
-        with futured.ProcessPoolExecutor() as first:
-            self.assertEqual(sum(first.map(abs, range(400))), 79800)  # so short that calls are claimed ahead
-            with futured.ProcessPoolExecutor(initializer=read_fifo, initargs=(path,)) as second:
-                other = second.submit(abs, -1)
-                with open(path, "w", encoding="ascii"):  # while the process prepares the session
-                    call = first.submit(abs, -2)
-                    while not call.running():
-                        pass
-                self.assertEqual(other.result(support.WAIT_S), 1)
-                self.assertEqual(call.result(support.WAIT_S), 2)
+        first = futured.ProcessPoolExecutor()
+        second = futured.ProcessPoolExecutor(initializer=read_fifo, initargs=(path,))
+        for executor in (first, second):
+            self.addCleanup(executor.shutdown, wait=False)
+        self.assertEqual(sum(first.map(abs, range(400))), 79800)  # so short that calls are claimed ahead
+        other = second.submit(abs, -1)
+        with open(path, "w", encoding="ascii"):  # while the process prepares the session
+            call = first.submit(abs, -2)
+            while not call.running():
+                pass
+        self.assertEqual(other.result(support.WAIT_S), 1)
+        self.assertEqual(call.result(support.WAIT_S), 2)
 
 
 class SoftCancelTests(calls_support.CallsCase):

@@ -71,11 +71,11 @@ START_TEST(test_waiters_know_that_a_session_is_over)
     ck_assert(
         waiter_open(&ws, &w, &l, 1, &(struct waiter_wish){.wants_news = true, .wake = count}));
     waiters_on_change(&ws, &c, 1);
-    ck_assert(!waiter_is_over(&ws, &w));
+    ck_assert(!waiter_is_finished(&ws, &w));
     c.session_ended = true; /* while the news of before are not taken yet */
     waiters_on_change(&ws, &c, 1);
     ck_assert(waiter_take_news(&ws, &w, &is_done) == &l);
-    ck_assert(!is_done && waiter_is_over(&ws, &w));
+    ck_assert(!is_done && waiter_is_finished(&ws, &w));
     waiter_close(&ws, &w);
 }
 END_TEST
