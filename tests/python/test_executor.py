@@ -867,7 +867,7 @@ class LimitTests(calls_support.CallsCase):
                 futured.ProcessPoolExecutor() as other:
             others = [other.submit(abs, -n) for n in range(1500)]
             ones = [one.submit(alone, file.name) for _ in range(1500)]
-            self.assertEqual([each.result(support.WAIT_S) for each in ones], [None] * 1500)
+            self.assertEqual([each.exception(support.WAIT_S) for each in ones], [None] * 1500)
             self.assertEqual([each.result(support.WAIT_S) for each in others], list(range(1500)))
 
 
@@ -891,8 +891,8 @@ class PreparationTests(calls_support.CallsCase):
             call = first.submit(abs, -2)
             while not call.running():
                 pass
-        self.assertEqual(other.result(support.WAIT_S), 1)
-        self.assertEqual(call.result(support.WAIT_S), 2)
+        self.assertEqual(concurrent.futures.wait([other, call], support.WAIT_S).not_done, set())
+        self.assertEqual([other.result(), call.result()], [1, 2])
 
 
 class SoftCancelTests(calls_support.CallsCase):

@@ -1,6 +1,6 @@
 /* Tasks that are claimed ahead: when that happens, and that nobody is worse off for it. */
 #include <poll.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "core/clock.h"
 #include "storage/session.h"
@@ -195,8 +195,9 @@ static void join_long(struct task_id session, struct task_id *ids)
 {
     struct task tasks[LONG];
     char limits[STORE_SESSION_LIMIT_SIZE + 1];
-    store_session_limit(session, limits);
-    strcat(limits, "\n");
+    char limit[STORE_SESSION_LIMIT_SIZE];
+    store_session_limit(session, limit);
+    (void)snprintf(limits, sizeof(limits), "%s\n", limit);
     for (int i = 0; i < LONG; i++) {
         struct task_spec spec = live_spec("sleep", LANE_IO, "{\"seconds\":1000}", 2000000, 0);
         spec.batch = session;
