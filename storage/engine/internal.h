@@ -405,7 +405,9 @@ FUT_MUST_CHECK int cascades_step(struct store *s);
 
 /* ---- recent_ends.c --------------------------------------------------------------------------- */
 
+/* None are kept, and nobody wants any. */
 void recent_ends_init(struct recent_ends *e);
+/* Frees what is kept. */
 void recent_ends_release(struct recent_ends *e);
 /* Behind a commit, before anybody hears of it: keeps its ends, if they are wanted. */
 void recent_ends_committed(struct store *s);

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 
+import nlp_work
 import servers
 from servers import futured, run_json, wait_for
 
@@ -41,12 +42,12 @@ def through_daemon(handler, texts, tokens):
         with futured(handlers, MAX_WORKERS=2) as server:
             wait_for_workers(server, 1 + 2 * ("worker" in handler))  # one is the built-ins'
             call(server, "/v1/tasks?wait=60", {"handler": "terms", "input": texts[0]})
-            before = server.usage()["cpu_s"]
+            before = {pid: nlp_work.ran_s(pid) for pid in server.processes()}
             began = time.perf_counter()
             batch = json.loads(call(server, "/v1/batches", {"handler": "terms", "inputs": texts}))
             lines = call(server, f"/v1/batches/{batch['id']}/results?wait=300").splitlines()
             seconds = time.perf_counter() - began
-            cpu_us = (server.usage()["cpu_s"] - before) / len(texts) * 1e6
+            cpu_us = sum(nlp_work.ran_s(pid) - s for pid, s in before.items()) / len(texts) * 1e6
         answers = [json.loads(line) for line in lines]
         found = sum(a["result"]["tokens"] for a in answers if a["state"] == "succeeded")
         if found != tokens:
@@ -85,6 +86,7 @@ def nlp(bench):
         tokens = tokens_of(texts)
         part.compare(f"texts of {size:,} characters", {
             "futured, worker": through_daemon({"worker": worker}, texts, tokens),
+            "futured, worker, ahead": through_daemon({"worker": [*worker, "--ahead"]}, texts, tokens),
             "futured, worker, forked": through_daemon({"worker": [*worker, "--fork"]}, texts, tokens),
             "futured, exec": through_daemon({"exec": [sys.executable, WORK, "once"]}, few,
                                             tokens_of(few)),

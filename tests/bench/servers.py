@@ -61,6 +61,10 @@ class Server:
         """What the server and all its children hold, shared pages counted once."""
         return sum(_pss_kib(pid) for pid in _tree(self.pid))
 
+    def processes(self):
+        """The process ids of the server and all its children."""
+        return _tree(self.pid)
+
     def usage(self):
         """What the server and its children have taken so far: CPU seconds, context switches (each a
         thread that waited), bytes written, system calls that read or write."""

@@ -62,7 +62,7 @@ START_TEST(test_waiters_wake_once_with_the_snapshot)
 END_TEST
 
 /* What is read has to be read once more when nothing comes behind it. */
-START_TEST(test_waiters_know_that_a_session_is_over)
+START_TEST(test_waiters_know_that_a_session_is_finished)
 {
     struct waiter w = {0};
     struct waiter_link l = {.id = id_new()};
@@ -341,7 +341,7 @@ int main(void)
 {
     TCase *t = suite_case("waiters", 30, setup, teardown);
     tcase_add_test(t, test_waiters_wake_once_with_the_snapshot);
-    tcase_add_test(t, test_waiters_know_that_a_session_is_over);
+    tcase_add_test(t, test_waiters_know_that_a_session_is_finished);
     tcase_add_test(t, test_waiters_do_not_sleep_when_it_happened_before);
     tcase_add_test(t, test_waiters_disarmed_are_not_woken);
     tcase_add_test(t, test_waiters_wait_for_as_many_as_needed);
