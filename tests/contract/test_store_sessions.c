@@ -409,7 +409,7 @@ END_TEST
 START_TEST(test_store_sessions_without_their_client_end_what_runs)
 {
     begin(_i);
-    struct task_id ids[3], session = open_leased(STORE_CANCEL_QUEUED, 90);
+    struct task_id ids[3], session = open_leased(STORE_CANCEL_QUEUED, 1500);
     struct store_session s;
     ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     struct task running = fixture_claim_one(&k);
