@@ -30,9 +30,11 @@ static void next_event(struct request *r);
 
 static void tell_done(struct request *r, struct events *e)
 {
-    future_json_write_done(
-        &r->out, &e->out,
-        &(struct future_view){.task = &r->task, .reported = &r->reported, .fields = e->fields});
+    bool has_succeeded = r->task.state == TASK_SUCCEEDED; /* then its progress says nothing */
+    future_json_write_done(&r->out, &e->out,
+                           &(struct future_view){.task = &r->task,
+                                                 .reported = has_succeeded ? NULL : &r->reported,
+                                                 .fields = e->fields});
     e->sent++;
 }
 

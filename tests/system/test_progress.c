@@ -55,6 +55,12 @@ START_TEST(test_progress_and_log_of_a_program_while_it_runs)
     ck_assert_str_eq(text, "one\ntwo\n"); /* all of it, now that it is done */
     free(text);
     json_decref(f);
+    char *body = text_printf("{\"ids\":[\"%s\"]}", id);
+    struct http_reply r = api_post(daemon_url(d), "/v1/as_completed", body);
+    free(body);
+    ck_assert_ptr_nonnull(strstr(r.body, "succeeded"));
+    ck_assert_ptr_null(strstr(r.body, "progress")); /* neither has the future then */
+    http_reply_release(&r);
     daemon_end(&d);
 }
 END_TEST
