@@ -10,8 +10,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "tests/support/api.h"
-#include "tests/support/daemon.h"
-#include "tests/support/database.h"
+#include "tests/support/daemon_database.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
@@ -22,23 +21,10 @@
 static struct database *db;
 static struct daemon *d;
 
-static void set_database(struct daemon *of)
-{
-    char *url = database_url(db, "");
-    char *setting = text_printf("FUTURED_DB=%s", url);
-    daemon_set(of, setting);
-    free(setting);
-    free(url);
-}
-
 static void setup(void)
 {
     db = database_new(1);
-    d = daemon_new();
-    set_database(d);
-    daemon_set(d, "MAX_WORKERS=2");
-    daemon_set(d, "FUTURED_DRAIN=100ms");
-    daemon_start(d);
+    d = daemon_start_on(db);
 }
 
 static void teardown(void)

@@ -16,8 +16,7 @@
 #include "core/mem.h"
 #include "core/sync.h"
 #include "tests/support/api.h"
-#include "tests/support/daemon.h"
-#include "tests/support/database.h"
+#include "tests/support/daemon_database.h"
 #include "tests/support/notify.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
@@ -30,23 +29,10 @@
 static struct database *db;
 static struct daemon *d;
 
-static void set_database(struct daemon *of)
-{
-    char *url = database_url(db, "");
-    char *setting = text_printf("FUTURED_DB=%s", url);
-    daemon_set(of, setting);
-    free(setting);
-    free(url);
-}
-
 static void setup(void)
 {
     db = database_new(1);
-    d = daemon_new();
-    set_database(d);
-    daemon_set(d, "MAX_WORKERS=2");
-    daemon_set(d, "FUTURED_DRAIN=100ms");
-    daemon_start(d);
+    d = daemon_start_on(db);
 }
 
 static void teardown(void)
@@ -173,7 +159,7 @@ START_TEST(test_postgres_second_daemon_is_refused)
 {
     struct daemon *second = daemon_new();
     char *said = NULL;
-    set_database(second);
+    daemon_use_database(second, db);
     (void)daemon_start_refused(second, &said);
     ck_assert_msg(strstr(said, "in use by another futured") != NULL, "%s", said);
     free(said);

@@ -1,12 +1,12 @@
 #include "tests/unit/storage/postgres/pair.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "storage/node.h"
+#include "tests/unit/storage/postgres/ask.h"
 
 struct fixture nodes[2];
 
@@ -83,23 +83,12 @@ void end(void)
 
 char *run_sql(const char *sql)
 {
-    PGconn *c = PQconnectdb(nodes[0].url);
-    PGresult *r = PQexec(c, sql);
-    ExecStatusType status = PQresultStatus(r);
-    ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(c));
-    char *value = PQntuples(r) > 0 ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
-    PQclear(r);
-    PQfinish(c);
-    return value;
+    return ask_value(nodes[0].url, sql);
 }
 
 bool is_so(const char *sql)
 {
-    char *value = run_sql(sql);
-    bool is = value && strcmp(value, "t") == 0;
-    free(value);
-    return is;
+    return ask_is_so(nodes[0].url, sql);
 }
 
 struct task make_task(const char *queue, const char *limits, int priority)

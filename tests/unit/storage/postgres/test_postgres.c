@@ -15,6 +15,7 @@
 #include "tests/support/database.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
+#include "tests/unit/storage/postgres/ask.h"
 
 static struct fixture k;
 
@@ -26,28 +27,6 @@ static void begin(void)
 static void end(void)
 {
     fixture_close(&k);
-}
-
-/* Runs SQL in the schema of the store; the first value of its first row, or NULL; free() it. */
-static char *run_sql(const char *sql)
-{
-    PGconn *c = PQconnectdb(k.url);
-    PGresult *r = PQexec(c, sql);
-    ExecStatusType status = PQresultStatus(r);
-    ck_assert_msg(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(c));
-    char *value = PQntuples(r) > 0 ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
-    PQclear(r);
-    PQfinish(c);
-    return value;
-}
-
-static bool is_so(const char *sql)
-{
-    char *value = run_sql(sql);
-    bool is = value && strcmp(value, "t") == 0;
-    free(value);
-    return is;
 }
 
 static void check_refused(int rc, const char *words)
@@ -72,7 +51,7 @@ START_TEST(test_postgres_newer_schema_is_refused)
 {
     begin();
     fixture_stop(&k);
-    free(run_sql("UPDATE futured SET version = 1000"));
+    free(ask_value(k.url, "UPDATE futured SET version = 1000"));
     check_refused(FUT_ERR_INVAL, "schema version 1000");
     end();
 }
@@ -82,7 +61,7 @@ START_TEST(test_postgres_tables_of_others_are_refused)
 {
     begin();
     fixture_stop(&k);
-    free(run_sql("DROP TABLE futured"));
+    free(ask_value(k.url, "DROP TABLE futured"));
     check_refused(FUT_ERR_INVAL, "tables of another program");
     end();
 }
@@ -117,11 +96,11 @@ START_TEST(test_postgres_daemon_that_was_replaced_stops_writing)
 {
     begin();
     (void)fixture_submit(&k, LANE_IO, "before");
-    free(run_sql("UPDATE boots SET is_member = false"));
+    free(ask_value(k.url, "UPDATE boots SET is_member = false"));
     struct task t = fixture_task(LANE_IO, "echo", "after");
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_READ_ONLY);
-    char *n = run_sql("SELECT count(*) FROM tasks");
+    char *n = ask_value(k.url, "SELECT count(*) FROM tasks");
     ck_assert_str_eq(n, "1");
     free(n);
     task_release(&t);
@@ -176,8 +155,8 @@ START_TEST(test_postgres_rows_that_go_together_stay_apart)
         ck_assert_int_eq(fixture_succeed(&k, &t, i % 3 ? "\"y\"" : "\"yy\""), 0);
         task_release(&t);
     }
-    char *n = run_sql("SELECT count(*) FROM results r LEFT JOIN live l USING (key)"
-                      " WHERE l.key IS NULL");
+    char *n = ask_value(k.url, "SELECT count(*) FROM results r LEFT JOIN live l USING (key)"
+                               " WHERE l.key IS NULL");
     ck_assert_str_eq(n, "40");
     free(n);
     for (int i = 0; i < MIXED; i++)
@@ -193,9 +172,9 @@ START_TEST(test_postgres_change_by_others_is_noticed)
     begin();
     (void)fixture_submit(&k, LANE_IO, "x");
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 1, &t), 1);
-    free(run_sql("DELETE FROM live"));
+    free(ask_value(k.url, "DELETE FROM live"));
     ck_assert_int_eq(fixture_succeed(&k, &t, "y"), FUT_ERR_READ_ONLY);
-    char *n = run_sql("SELECT count(*) FROM results");
+    char *n = ask_value(k.url, "SELECT count(*) FROM results");
     ck_assert_str_eq(n, "0");
     free(n);
     task_release(&t);
@@ -227,7 +206,8 @@ START_TEST(test_postgres_waits_for_the_end_of_its_former_session)
 {
     char sql[256];
     begin();
-    char *lock = run_sql("SELECT (quote_ident(current_schema())::regnamespace::oid::int8 << 32)"
+    char *lock =
+        ask_value(k.url, "SELECT (quote_ident(current_schema())::regnamespace::oid::int8 << 32)"
                          " | max(boot) FROM boots");
     PGconn *c = PQconnectdb(k.url);
     (void)snprintf(sql, sizeof(sql), "SELECT pg_advisory_lock(%s)", lock);
@@ -237,13 +217,13 @@ START_TEST(test_postgres_waits_for_the_end_of_its_former_session)
                    " USING (locktype, database, classid, objid, objsubid)"
                    " WHERE w.pid = %d AND NOT w.granted AND h.granted",
                    PQbackendPID(c));
-    wait_for(is_so(sql));
+    wait_for(ask_is_so(k.url, sql));
     PQclear(PQgetResult(c)); /* it has the lock now */
     struct task t = fixture_task(LANE_IO, "echo", "x");
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_IO);
     PQfinish(c);
     (void)fixture_submit(&k, LANE_IO, "y");
-    char *n = run_sql("SELECT count(*) FROM tasks");
+    char *n = ask_value(k.url, "SELECT count(*) FROM tasks");
     ck_assert_str_eq(n, "1");
     free(n);
     free(lock);
@@ -344,7 +324,7 @@ static size_t count_kept(const struct task_id *ids, size_t n)
         for (size_t i = 0; i < COUNT_STEP && at < n; i++, at++)
             buf_printf(&sql, ",%" PRIi64, (int64_t)ids[at].hi);
         buf_putc(&sql, ')');
-        char *count = run_sql(sql.data);
+        char *count = ask_value(k.url, sql.data);
         kept += strtoul(count, NULL, 10);
         free(count);
         buf_release(&sql);
