@@ -75,7 +75,7 @@ static void let_go(struct request *r)
     request_take_slot(r);
     request_drop_op(r);
     feed_leave(&r->api->feed, &r->reader);
-    request_leave_ends(r);
+    request_stream_leave_ends(r);
     waiter_close(&r->api->waiters, &r->waiter);
     catalog_unref(&r->catalog);
     task_release(&r->task);

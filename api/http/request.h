@@ -274,8 +274,8 @@ void request_stream_events(struct request *r, struct event_out *out, request_ste
 FUT_MUST_CHECK bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out);
 /* The stream tells of ends: from here on the store keeps them for a moment (storage/ends.h), until
  * the request ends. Once. */
-void request_want_ends(struct request *r);
-void request_leave_ends(struct request *r);
+void request_stream_want_ends(struct request *r);
+void request_stream_leave_ends(struct request *r);
 /* Sends what is in r->out, then runs next. */
 void request_stream_more(struct request *r, request_step *next);
 /* Sends what is in r->out, then ends the stream. */

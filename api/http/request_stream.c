@@ -29,13 +29,13 @@ bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out)
     return false;
 }
 
-void request_want_ends(struct request *r)
+void request_stream_want_ends(struct request *r)
 {
     r->wants_ends = true;
     store_want_ends(r->api->cfg.store, true);
 }
 
-void request_leave_ends(struct request *r)
+void request_stream_leave_ends(struct request *r)
 {
     if (r->wants_ends)
         store_want_ends(r->api->cfg.store, false);

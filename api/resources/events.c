@@ -224,7 +224,7 @@ static void begin(struct request *r)
     struct events *e = r->work;
     count_remaining(e);
     buf_release(&r->body);
-    request_want_ends(r);
+    request_stream_want_ends(r);
     request_stream_events(r, &e->out, next_event);
 }
 
@@ -318,7 +318,7 @@ void events_of_accepted(struct request *r, struct task_id batch, unsigned fields
     struct events *e = arena_alloc(&r->arena, sizeof(*e));
     *e = (struct events){.many = {.batch = batch}, .fields = fields};
     r->work = e;
-    request_want_ends(r);
+    request_stream_want_ends(r);
     request_stream_events(r, &e->out, find_accepted);
     event_out_write(&r->out, &e->out, "accepted", 0, json->data, json->len);
 }

@@ -471,7 +471,7 @@ static void begin(struct request *r)
         request_problem(r, &p);
         return;
     }
-    request_want_ends(r);
+    request_stream_want_ends(r);
     request_stream_events(r, &s->out, read_page);
 }
 

@@ -384,12 +384,12 @@ static void expect_state(struct task_id id, enum task_state state)
 START_TEST(test_store_sessions_without_their_client_are_cancelled)
 {
     begin(_i);
-    struct task_id ids[3], session = open_leased(STORE_CANCEL, 90);
+    struct task_id ids[3], session = open_leased(STORE_CANCEL, 1500);
     struct store_session s;
     struct task running, page[MEMBERS_MAX];
     ck_assert_int_eq(get_session(session, &s), 0);
-    ck_assert(s.on_disconnect == STORE_CANCEL && s.grace_ms == 90 && !s.disconnected_wall_ms);
-    ck_assert(s.lease_up_ms >= 120 && s.lease_up_ms < STORE_NO_LEASE);
+    ck_assert(s.on_disconnect == STORE_CANCEL && s.grace_ms == 1500 && !s.disconnected_wall_ms);
+    ck_assert(s.lease_up_ms >= 2000 && s.lease_up_ms < STORE_NO_LEASE);
     ck_assert_int_eq(members_join(&k, session, "echo", 3, ids), 0);
     running = fixture_claim_one(&k);
     s = wait_gone(session);
@@ -455,8 +455,8 @@ END_TEST
 START_TEST(test_store_sessions_that_are_closed_have_clients_too)
 {
     begin(_i);
-    struct task_id id, session = open_leased(STORE_CANCEL, 90),
-                       finished = open_leased(STORE_CANCEL, 30);
+    struct task_id id, session = open_leased(STORE_CANCEL, 2500),
+                       finished = open_leased(STORE_CANCEL, 2000);
     struct store_session s;
     ck_assert_int_eq(members_join(&k, session, "echo", 1, &id), 0);
     ck_assert_int_eq(close_session(session), 0);
@@ -478,7 +478,7 @@ START_TEST(test_store_sessions_without_their_clients_all_end)
     begin(_i);
     struct task_id ids[MANY], sessions[MANY];
     for (size_t i = 0; i < MANY; i++) {
-        sessions[i] = open_leased(STORE_CANCEL_QUEUED, 300 - (int64_t)i);
+        sessions[i] = open_leased(STORE_CANCEL_QUEUED, 1500 - (int64_t)i);
         ck_assert_int_eq(members_join(&k, sessions[i], "echo", 1, &ids[i]), 0);
     }
     for (size_t i = 0; i < MANY; i++) {

@@ -4,7 +4,7 @@
 
 #include "tests/support/text.h"
 
-void daemon_use_database(struct daemon *d, const struct database *db)
+void daemon_database_give(struct daemon *d, const struct database *db)
 {
     char *url = database_url(db, "");
     char *setting = text_printf("FUTURED_DB=%s", url);
@@ -13,10 +13,10 @@ void daemon_use_database(struct daemon *d, const struct database *db)
     free(url);
 }
 
-struct daemon *daemon_start_on(const struct database *db)
+struct daemon *daemon_database_start(const struct database *db)
 {
     struct daemon *d = daemon_new();
-    daemon_use_database(d, db);
+    daemon_database_give(d, db);
     daemon_set(d, "MAX_WORKERS=2");
     daemon_set(d, "FUTURED_DRAIN=100ms");
     daemon_start(d);

@@ -6,8 +6,8 @@
 #include "tests/support/database.h"
 
 /* The daemon keeps its tasks there, from its next start on. */
-void daemon_use_database(struct daemon *d, const struct database *db);
+void daemon_database_give(struct daemon *d, const struct database *db);
 /* A new one on it, with two workers and a short drain, that runs; daemon_free it. */
-struct daemon *daemon_start_on(const struct database *db);
+struct daemon *daemon_database_start(const struct database *db);
 
 #endif

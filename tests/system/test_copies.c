@@ -24,7 +24,7 @@ static struct daemon *d;
 static void setup(void)
 {
     db = database_new(1);
-    d = daemon_start_on(db);
+    d = daemon_database_start(db);
 }
 
 static void teardown(void)

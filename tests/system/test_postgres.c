@@ -32,7 +32,7 @@ static struct daemon *d;
 static void setup(void)
 {
     db = database_new(1);
-    d = daemon_start_on(db);
+    d = daemon_database_start(db);
 }
 
 static void teardown(void)
@@ -159,7 +159,7 @@ START_TEST(test_postgres_second_daemon_is_refused)
 {
     struct daemon *second = daemon_new();
     char *said = NULL;
-    daemon_use_database(second, db);
+    daemon_database_give(second, db);
     (void)daemon_start_refused(second, &said);
     ck_assert_msg(strstr(said, "in use by another futured") != NULL, "%s", said);
     free(said);

@@ -263,10 +263,11 @@ END_TEST
 START_TEST(test_worker_ahead_outlives_a_timeout)
 {
     struct task_id long_ones[WORKERS];
+    uint64_t started = live_stats().lanes[LANE_CPU].started;
     stop_workers(WORKERS);
     for (int i = 0; i < WORKERS; i++) { /* first: later, echo would have its turn */
         long_ones[i] = live_submit("sleep", LANE_CPU, "{\"seconds\":1000}", 30, 0);
-        wait_for(live_store_stats().claimed > (uint64_t)i);
+        wait_for(live_stats().lanes[LANE_CPU].started > started + (uint64_t)i);
     }
     submit(FEW - WORKERS, "1", 100000);
     for (int i = 0; i < WORKERS; i++) {
