@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "storage/ends.h"
 
 #define SPARE_MAX 256         /* ended requests that a loop keeps */
 #define SPARE_BUF_BYTES 16384 /* a reused request keeps no bigger buffer */
@@ -61,8 +62,7 @@ static void shrink(struct buf *b)
         buf_release(b);
 }
 
-/* A request may end between the operation and the step that follows it: its client reset the
- * connection, and the library does not call us again. */
+/* A client may reset its connection between an operation and the step that follows it. */
 void request_drop_op(struct request *r)
 {
     if (r->drop_op)
@@ -75,7 +75,8 @@ static void let_go(struct request *r)
     request_take_slot(r);
     request_drop_op(r);
     feed_leave(&r->api->feed, &r->reader);
-    request_stream_leave_ends(r);
+    if (r->wants_ends)
+        store_want_ends(r->api->cfg.store, false);
     waiter_close(&r->api->waiters, &r->waiter);
     catalog_unref(&r->catalog);
     task_release(&r->task);
@@ -83,7 +84,6 @@ static void let_go(struct request *r)
     store_attempts_free(r->attempts, r->n_attempts);
     free(r->reported.message);
     task_outcome_unref(r->outcome);
-    r->outcome = NULL;
     arena_release(&r->arena);
     shrink(&r->body);
     shrink(&r->out);

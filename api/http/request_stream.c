@@ -34,10 +34,3 @@ void request_stream_want_ends(struct request *r)
     r->wants_ends = true;
     store_want_ends(r->api->cfg.store, true);
 }
-
-void request_stream_leave_ends(struct request *r)
-{
-    if (r->wants_ends)
-        store_want_ends(r->api->cfg.store, false);
-    r->wants_ends = false;
-}

@@ -40,13 +40,10 @@ static bool are_of_session(const struct list *jobs, struct task_id session)
 }
 
 /* It begins as soon as those before it have ended, with nobody to say whether its session has a
- * slot: so it takes that of one of these. Behind one that waits for the answer to an INIT it would
- * begin first: that one's RUN is sent later. */
-static bool is_next(const struct worker_process *w, const struct worker_job *job)
+ * slot: so it takes that of one of these. */
+static bool has_slot(const struct worker_process *w, const struct worker_job *job)
 {
     struct task_id session = job->task->spec->batch;
-    if (worker_session_awaits(w, job_at(list_front(&w->jobs))->id))
-        return false;
     return !job->has_limit ||
            (are_of_session(&w->jobs, session) && are_of_session(&w->ahead, session));
 }
@@ -58,7 +55,7 @@ bool worker_ahead_takes(const struct worker_process *w, const struct worker_job 
         return false;
     /* The ticket of the task that it runs, as far as we know, may still be on offer, and later
      * tasks may have been given and taken back many times since. */
-    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX && is_next(w, job);
+    return w->last_id + 1 < job_at(list_front(&w->jobs))->id + TICKETS_MAX && has_slot(w, job);
 }
 
 int worker_ahead_give(struct worker_process *w, struct worker_job *job)

@@ -116,8 +116,8 @@ void worker_end_unreported(struct worker_process *w, const char *why);
 /* Gives w the job's RUN, or what comes before it. FUT_ERR_STATE: w takes no sessions; other errors
  * as worker_channel_run. */
 FUT_MUST_CHECK int worker_session_run(struct worker_process *w, struct worker_job *job);
-/* Whether w may be given tasks of the session ahead: there is no init (NULL), or w has answered its
- * INIT and runs any number of them. */
+/* Whether w may be given tasks of the session ahead: it has answered each INIT, and there is no
+ * init (NULL), or w has that one's and runs any number of its tasks. */
 bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init);
 /* The session has ended: w is ready for it no more, and hears of it if it understands that. */
 void worker_session_close(struct worker_process *w, struct task_id session);

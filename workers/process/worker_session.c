@@ -70,11 +70,21 @@ void worker_session_close(struct worker_process *w, struct task_id session)
         close_session(w, s);
 }
 
+/* The RUN of a task that waits for the answer to an INIT is sent behind that: what was given ahead
+ * before would begin first. */
+static bool awaits_any(const struct worker_process *w)
+{
+    uint32_t i = 0;
+    while (i < w->n_sessions && !w->sessions[i].init_id)
+        i++;
+    return i < w->n_sessions;
+}
+
 /* One of which a process runs a certain number is not counted ahead. */
 bool worker_session_is_ready(const struct worker_process *w, const struct task_init *init)
 {
     const struct worker_session *s = init ? find(w, init->session) : NULL;
-    return !init || (s && !s->init_id && !init->max_tasks);
+    return !awaits_any(w) && (!init || (s && !init->max_tasks));
 }
 
 /* ---- giving ---- */
