@@ -168,11 +168,12 @@ static int serve(struct store *s, struct store_claim *o, const struct task_move 
         if (rc != 0 || !want || !line)
             return rc;
         want = turns_space(&s->w.lines, line, n < want ? n : want);
-        if (want)
-            rc = txn_begin(s);
-        else /* other sessions have had what was ahead */
+        if (!want) { /* other sessions have had what was ahead */
             turns_update_limits(&s->w.lines, line);
-        if (want && rc == 0)
+            continue;
+        }
+        rc = txn_begin(s);
+        if (rc == 0)
             rc = serve_from(s, o, line, move, want);
         if (rc != 0)
             return rc;

@@ -125,9 +125,9 @@ void limit_set_join_lane(struct limit_set *l, struct limit_key *k, enum lane lan
 uint64_t limit_set_space(const struct limit_set *l, const struct limit_key *k, uint64_t want);
 /* n tasks start: they take their tokens. Within the transaction. */
 void limit_set_take(struct limit_set *l, struct limit_key *k, uint64_t n);
-/* k->is_open as it is now; true when that has changed: the caller tells turns.c. A key of a session
- * may be open without space, when other sessions have had what was ahead; it is never closed while
- * fewer of it run than may. */
+/* k->is_open as it is now; true when that has changed: turns_update_limit follows. A key of a
+ * session may be open without space, when other sessions have had what was ahead; it is never
+ * closed while fewer of it run than may. */
 bool limit_set_update(struct limit_set *l, struct limit_key *k);
 /* The first key that time may have opened, or NULL. */
 struct limit_key *limit_set_due(const struct limit_set *l);

@@ -11,8 +11,7 @@
 
 void limit_verbs_follow(struct store *s, struct limit_key *k)
 {
-    if (limit_set_update(&s->w.limits, k))
-        turns_follow_limit(&s->w.lines, k);
+    turns_update_limit(&s->w.lines, k);
 }
 
 static void follow_all(struct store *s, struct list *keys)

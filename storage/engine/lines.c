@@ -310,16 +310,14 @@ static void count_limits(struct lines *l, struct line *line, int state, uint64_t
             k->waiting += n;
         if (state == TASK_RUNNING)
             k->running += n;
-        if (limit_set_update(l->limits, k))
-            turns_follow_limit(l, k);
+        turns_update_limit(l, k);
     }
 }
 
 static void count_gate(struct lines *l, struct limit_key *gate, uint64_t n)
 {
     gate->running += n;
-    if (limit_set_update(l->limits, gate))
-        turns_follow_limit(l, gate);
+    turns_update_limit(l, gate);
 }
 
 static void add(struct lines *l, struct line *line, int state, uint64_t n)

@@ -240,8 +240,8 @@ bool turns_may_start(const struct line *line);
 bool turns_are_limited(const struct lines *l, const struct line *line);
 /* How many tasks of the line its limits let start now, `want` at most. */
 uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t want);
-/* The key has opened or closed. */
-void turns_follow_limit(struct lines *l, struct limit_key *k);
+/* limit_set_update, and when the key has opened or closed, so do the lines under it. */
+void turns_update_limit(struct lines *l, struct limit_key *k);
 /* The line has no space although none of its limits is closed: closes those that are used up. */
 void turns_update_limits(struct lines *l, const struct line *line);
 /* The queue has been paused, or goes on; or its own limit has opened or closed. */

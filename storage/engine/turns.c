@@ -127,7 +127,7 @@ uint64_t turns_space(const struct lines *l, const struct line *line, uint64_t wa
     return want;
 }
 
-void turns_follow_limit(struct lines *l, struct limit_key *k)
+static void follow_limit(struct lines *l, struct limit_key *k)
 {
     for (struct list_node *i = list_first(&k->nodes); i; i = list_next(&k->nodes, i)) {
         struct line_node *node = FUT_CONTAINER(i, struct line_node, in_limit);
@@ -138,12 +138,16 @@ void turns_follow_limit(struct lines *l, struct limit_key *k)
         turns_follow(l, k->queue);
 }
 
+void turns_update_limit(struct lines *l, struct limit_key *k)
+{
+    if (limit_set_update(l->limits, k))
+        follow_limit(l, k);
+}
+
 void turns_update_limits(struct lines *l, const struct line *line)
 {
-    for (const struct line_node *node = line->node; node->parent; node = node->parent) {
-        if (limit_set_update(l->limits, node->limit))
-            turns_follow_limit(l, node->limit);
-    }
+    for (const struct line_node *node = line->node; node->parent; node = node->parent)
+        turns_update_limit(l, node->limit);
 }
 
 static struct line_group *group_at(struct list_node *n)
@@ -239,8 +243,7 @@ static void take_tokens(struct lines *l, struct limit_key *k, uint64_t n)
     if (!k)
         return;
     limit_set_take(l->limits, k, n);
-    if (limit_set_update(l->limits, k))
-        turns_follow_limit(l, k);
+    turns_update_limit(l, k);
 }
 
 void turns_charge(struct lines *l, struct line *line, uint64_t n)
