@@ -135,18 +135,25 @@ static bool start(void)
     return true;
 }
 
+/* A program runs in a group of its own, which goes with it; line: the group's name, as it sees it.
+ */
+static void run_in_own_group(char *line, size_t size)
+{
+    int out = spawn_sh("grep ^0:: /proc/self/cgroup", 0);
+    read_line(out, line, size);
+    ck_assert_str_eq(strrchr(line, '/'), "/task-77");
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    close(out);
+    wait_removed();
+}
+
 START_TEST(test_fork_groups_each_child_has_its_own)
 {
     char line[256];
     if (!start())
         return;
     ck_assert_str_eq(strrchr(group_of("self"), '/'), "/daemon");
-    int out = spawn_sh("grep ^0:: /proc/self/cgroup", 0);
-    read_line(out, line, sizeof(line));
-    ck_assert_str_eq(strrchr(line, '/'), "/task-77");
-    ck_assert_int_eq(next_event(), FORK_EXITED);
-    close(out);
-    wait_removed();
+    run_in_own_group(line, sizeof(line));
     fork_server_stop(&fs);
     leave();
 }
@@ -164,13 +171,8 @@ START_TEST(test_fork_groups_are_found_again)
     ck_assert_int_eq(fork_server_start(&fs, NULL), 0);
     ck_assert_str_eq(fork_server_containment(fs), "cgroups");
     ck_assert_int_ne(access(path_in("task-77"), F_OK), 0);
-    int out = spawn_sh("grep ^0:: /proc/self/cgroup", 0);
-    read_line(out, line, sizeof(line));
+    run_in_own_group(line, sizeof(line));
     ck_assert_ptr_null(strstr(line, "/daemon/"));
-    ck_assert_str_eq(strrchr(line, '/'), "/task-77");
-    ck_assert_int_eq(next_event(), FORK_EXITED);
-    close(out);
-    wait_removed();
     fork_server_stop(&fs);
     leave();
 }
