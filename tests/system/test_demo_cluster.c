@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/fd.h"
@@ -16,10 +17,11 @@
 
 #define DEMO_S 250
 
-static char *dir;
+static char *dir, *programs;
 
 static void setup(void)
 {
+    programs = dir_new();
     dir = dir_new();
     ck_assert_int_eq(setenv("TMPDIR", dir, 1), 0);
 }
@@ -27,6 +29,7 @@ static void setup(void)
 static void teardown(void)
 {
     dir_free(&dir);
+    dir_free(&programs);
 }
 
 /* How many processes have the directory in their environment, this one aside. */
@@ -48,37 +51,63 @@ static int count_processes(void)
 }
 
 /* Returns what it says on standard output. */
-static char *run_demo(int expected)
+static char *run_demo(const char *build, int expected)
 {
-    char *script = daemon_built("../../tests/demo_cluster.sh"), *build = daemon_built(""), *out,
-         *err;
+    char *script = daemon_built("../../tests/demo_cluster.sh"), *out, *err;
     const char *argv[] = {script, build, "--short", NULL};
     int status = program_run(argv, NULL, DEMO_S * 1000, &out, &err);
     ck_assert_msg(status == expected, "%d: %s%s", status, out, err);
     ck_assert_msg(rmdir(dir) == 0, "files are left in %s", dir);
     ck_assert_int_eq(count_processes(), 0);
     free(err);
-    free(build);
     free(script);
     return out;
 }
 
 START_TEST(test_demo_cluster_loses_nothing)
 {
-    char *out = run_demo(EXIT_SUCCESS);
+    char *build = daemon_built(""), *out = run_demo(build, EXIT_SUCCESS);
     ck_assert_msg(strstr(out, "40 submitted, 40 acknowledged, 40 done with the right result") &&
                       strstr(out, "Nothing was lost."),
                   "%s", out);
     free(out);
+    free(build);
 }
 END_TEST
 
-/* With results that are deleted after a second. */
+static void link_built(const char *name)
+{
+    char *built = daemon_built(name), *path = dir_path(programs, name);
+    ck_assert_int_eq(symlink(built, path), 0);
+    free(path);
+    free(built);
+}
+
+/* Makes a `future` that does not submit the last task and says all the same that it is stored,
+ * under an id that no task has. */
+static void write_future_that_loses(void)
+{
+    char *future = daemon_built("future"), *path = dir_path(programs, "future");
+    char *script = text_printf("#!/bin/sh\n"
+                               "for last; do :; done\n"
+                               "[ \"$last\" != 40 ] || exec echo "
+                               "00000000-0000-7000-8000-000000000000\n"
+                               "exec '%s' \"$@\"\n",
+                               future);
+    dir_write(programs, "future", script, strlen(script));
+    ck_assert_int_eq(chmod(path, S_IRWXU), 0);
+    free(script);
+    free(path);
+    free(future);
+}
+
 START_TEST(test_demo_cluster_says_what_is_lost)
 {
-    ck_assert_int_eq(setenv("FUTURED_RETENTION", "1s", 1), 0);
-    char *out = run_demo(EXIT_FAILURE);
-    ck_assert_msg(strstr(out, "WRONG: done with the right result") &&
+    write_future_that_loses();
+    link_built("futured");
+    link_built("tests");
+    char *out = run_demo(programs, EXIT_FAILURE);
+    ck_assert_msg(strstr(out, "WRONG: done with the right result: 39, and not 40") &&
                       !strstr(out, "Nothing was lost."),
                   "%s", out);
     free(out);
