@@ -53,7 +53,8 @@ const struct config_row config_rows[] = {
      "comma list of labels (gpu,big) that this daemon has, for tasks that need some; none when "
      "empty"},
     {"FUTURED_STORE", KIND_STORE, AT(store), "sqlite", 0, 0,
-     "sqlite (FUTURED_DB says where, also for PostgreSQL), or memory (nothing survives a restart)"},
+     "sqlite or postgres (FUTURED_DB says where and which of both), or memory (nothing survives a "
+     "restart)"},
     {"FUTURED_HANDLERS", KIND_TEXT, AT(handlers), "", 0, 4000,
      "JSON file with your own handlers; none when empty"},
     {"FUTURED_SCHEDULES", KIND_TEXT, AT(schedules), "", 0, 4000,
@@ -212,9 +213,10 @@ static int set_level(struct config *c, const struct config_row *r, const char *v
 static int set_store(struct config *c, const struct config_row *r, const char *value,
                      struct fut_errbuf *err)
 {
-    if (strcmp(value, "sqlite") != 0 && strcmp(value, "memory") != 0)
-        return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be sqlite or memory", r->name,
-                        value);
+    if (strcmp(value, "sqlite") != 0 && strcmp(value, "postgres") != 0 &&
+        strcmp(value, "memory") != 0)
+        return fut_fail(err, FUT_ERR_INVAL, "%s is \"%s\": it must be sqlite, postgres or memory",
+                        r->name, value);
     *config_text_at(c, r) = value;
     return 0;
 }
@@ -385,6 +387,23 @@ void config_db_name(const struct config *c, char *out, size_t size)
                        at ? at + 1 : host);
 }
 
+/* A URL says by itself that it is not SQLite's. */
+static int find_store(struct config *c, struct fut_errbuf *err)
+{
+    bool is_url = config_db_is_url(c);
+    if (!is_url && (strstr(c->db, "://") || strstr(c->db, "dbname=") || strstr(c->db, "host=") ||
+                    strstr(c->db, "password=")))
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "FUTURED_DB is neither a file nor a URL that begins with postgresql://");
+    if (!is_url && strcmp(c->store, "postgres") == 0)
+        return fut_fail(err, FUT_ERR_INVAL,
+                        "FUTURED_STORE is \"postgres\": FUTURED_DB must be a URL that begins with "
+                        "postgresql://");
+    if (is_url && strcmp(c->store, "memory") != 0)
+        c->store = "postgres";
+    return 0;
+}
+
 static int set_rows(struct config *c, struct fut_errbuf *err)
 {
     for (size_t i = 0; i < config_n_rows; i++) {
@@ -392,12 +411,8 @@ static int set_rows(struct config *c, struct fut_errbuf *err)
         if (rc != 0)
             return rc;
     }
-    if (!config_db_is_url(c) && (strstr(c->db, "://") || strstr(c->db, "dbname=") ||
-                                 strstr(c->db, "host=") || strstr(c->db, "password=")))
-        return fut_fail(err, FUT_ERR_INVAL,
-                        "FUTURED_DB is neither a file nor a URL that begins with postgresql://");
-    if (config_db_is_url(c) && strcmp(c->store, "memory") != 0)
-        c->store = "postgres";
+    if (find_store(c, err) != 0)
+        return FUT_ERR_INVAL;
     if (!*c->tls_cert != !*c->tls_key)
         return fut_fail(err, FUT_ERR_INVAL,
                         "FUTURED_TLS_CERT and FUTURED_TLS_KEY go together: %s is not set",

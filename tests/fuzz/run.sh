@@ -23,6 +23,14 @@ fi
 passed=0 failed=0
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
+
+# The error first: who shows only the head of it has the reason.
+tell_why() {
+    grep -m1 -A11 -E 'ERROR: |runtime error: |Assertion|deadly signal' "$out" || echo "no error is named"
+    echo "..."
+    tail -60 "$out"
+}
+
 for target in "${targets[@]}"; do
     learnt=$build/learnt/$target finds=$build/finds/$target
     mkdir -p "$learnt" "$finds"
@@ -38,7 +46,7 @@ for target in "${targets[@]}"; do
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$out" | tail -1)
     edges=$(sed -nE 's/.* cov: ([0-9]+) .*/\1/p' "$out" | tail -1)
     printf '%s %-16s %10s inputs %6s edges\n' "$verdict" "$target" "${runs:-?}" "${edges:-?}"
-    [ "$verdict" = 'ok   ' ] || tail -60 "$out" | sed 's/^/      /'
+    [ "$verdict" = 'ok   ' ] || tell_why | sed 's/^/      /'
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -30,7 +30,7 @@ static const struct {
     {"FUTURED_MAX_WAIT=2h", "1h"},
     {"FUTURED_DRAIN=soon", "30s"},
     {"FUTURED_LOG=loud", "debug, info, warn or error"},
-    {"FUTURED_STORE=tape", "sqlite or memory"},
+    {"FUTURED_STORE=tape", "sqlite, postgres or memory"},
 };
 
 static void check_refused(struct daemon *d, const char *setting, const char *allowed)

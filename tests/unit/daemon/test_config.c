@@ -58,7 +58,7 @@ static const struct text_case_of bad[] = {
     {"FUTURED_DRAIN", "soon", "a duration such as"},
     {"FUTURED_DRAIN", "2h", "to 1h"},
     {"FUTURED_LOG", "loud", "debug, info, warn or error"},
-    {"FUTURED_STORE", "redis", "sqlite or memory"},
+    {"FUTURED_STORE", "redis", "sqlite, postgres or memory"},
     {"FUTURED_HTTP_PREFIXES", "b.example", "is no prefix"},
     {"FUTURED_HTTP_NETWORKS", "intranet", "is no network"},
     {"FUTURED_TOKENS", "/nowhere/tokens", "a file that can be read"},
@@ -80,6 +80,7 @@ END_TEST
 static const struct text_case_of unlike[] = {
     {"FUTURED_TLS_CERT", "/dev/null", "FUTURED_TLS_KEY is not set"},
     {"FUTURED_TLS_KEY", "/dev/null", "FUTURED_TLS_CERT is not set"},
+    {"FUTURED_STORE", "postgres", "FUTURED_DB must be a URL that begins with postgresql://"},
     {"FUTURED_CALLBACK_SECRET", "hush-hush", "FUTURED_CALLBACK_SECRET: "},
     {"FUTURED_CALLBACK_SECRET", "whsec_hush", "FUTURED_CALLBACK_SECRET: "},
 };
@@ -103,6 +104,20 @@ START_TEST(test_config_good_secret_is_taken)
     ck_assert_int_eq(setenv("FUTURED_CALLBACK_SECRET", secret, 1), 0);
     ck_assert_msg(config_load(&c, &err) == 0, "%s", err.text);
     ck_assert_str_eq(c.callback_secret, secret);
+}
+END_TEST
+
+/* What --check-config prints may be given to another daemon. */
+START_TEST(test_config_store_of_a_url_is_read_again)
+{
+    struct config c;
+    struct fut_errbuf err = {""};
+    ck_assert_int_eq(setenv("FUTURED_DB", "postgres://localhost/jobs", 1), 0);
+    ck_assert_msg(config_load(&c, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(c.store, "postgres");
+    ck_assert_int_eq(setenv("FUTURED_STORE", c.store, 1), 0);
+    ck_assert_msg(config_load(&c, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(c.store, "postgres");
 }
 END_TEST
 
@@ -138,6 +153,7 @@ int main(void)
     tcase_add_loop_test(tc, test_config_bad_value_is_named, 0, (int)FUT_COUNT(bad));
     tcase_add_loop_test(tc, test_config_secrets_and_pairs, 0, (int)FUT_COUNT(unlike));
     tcase_add_test(tc, test_config_good_secret_is_taken);
+    tcase_add_test(tc, test_config_store_of_a_url_is_read_again);
     tcase_add_test(tc, test_config_empty_is_unset);
     tcase_add_loop_test(tc, test_cpus_quota, 0, (int)FUT_COUNT(quotas));
     return suite_run_cases("config", tc, NULL);
