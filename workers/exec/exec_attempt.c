@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@ static void close_all(struct exec_attempt *x)
     loop_close(x->start.loop, &x->out);
     loop_close(x->start.loop, &x->err);
     loop_close(x->start.loop, &x->progress);
+    for (int i = 0; i < FORK_EXEC_FDS; i++)
+        fd_close(&x->theirs[i]);
     children_forget(x->start.children, &x->child);
 }
 
@@ -324,14 +327,14 @@ static void read_progress(struct exec_attempt *x, int reads)
 }
 
 /* Nobody waits for what would be stored now: the program has ended. */
-static void read_last_progress(struct exec_attempt *x)
+static void read_last_progress(struct exec_attempt *x, int reads)
 {
     x->is_storing = false;
     take_unread(x);
     for (int rounds = 0; rounds < READS_AT_THE_END && (rounds == 0 || x->is_storing); rounds++) {
         x->is_storing = false;
         take_unread(x);
-        read_progress(x, READS_AT_THE_END);
+        read_progress(x, reads);
     }
     enum progress_word said = progress_lines_end(&x->lines);
     if (said == PROGRESS_REPORT)
@@ -360,6 +363,18 @@ static void on_progress(struct loop_source *src, uint32_t events)
         read_progress(x, READS_PER_EVENT);
 }
 
+/* The program has exited. Mostly its pipes are empty, which one look at all of them says. */
+static void read_the_rest(struct exec_attempt *x)
+{
+    struct pollfd p[] = {{.fd = x->out.fd, .events = POLLIN},
+                         {.fd = x->err.fd, .events = POLLIN},
+                         {.fd = x->progress.fd, .events = POLLIN}};
+    bool failed = poll(p, FUT_COUNT(p), 0) < 0;
+    read_result(x, failed || p[0].revents ? READS_AT_THE_END : 0);
+    read_log(x, failed || p[1].revents ? READS_AT_THE_END : 0);
+    read_last_progress(x, failed || p[2].revents ? READS_AT_THE_END : 0);
+}
+
 static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
@@ -367,9 +382,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
         fail_start(x, ev->error, ev->text);
     if (ev->verb != FORK_EXITED)
         return;
-    read_result(x, READS_AT_THE_END);
-    read_log(x, READS_AT_THE_END);
-    read_last_progress(x);
+    read_the_rest(x);
     ended(x, ev);
 }
 
@@ -458,6 +471,15 @@ static const char *const *make_env(const struct exec_attempt *x, struct arena *a
     return env;
 }
 
+/* All but that of the input, which the program is to see closed. */
+static void keep_theirs(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
+{
+    for (int i = 1; i < FORK_EXEC_FDS; i++) {
+        x->theirs[i] = pipes[i][!ours[i]];
+        pipes[i][!ours[i]] = -1;
+    }
+}
+
 static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 {
     struct arena a;
@@ -486,6 +508,7 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
                                .out = {.fd = -1},
                                .err = {.fd = -1},
                                .progress = {.fd = -1},
+                               .theirs = {-1, -1, -1, -1},
                                .lines = {.takes_checkpoints = how->command->takes_checkpoints}};
     int rc = open_pipes(x, pipes);
     if (rc != 0) {
@@ -496,7 +519,9 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
             fail_too_big(x);
         else if (rc != 0)
             fail_here(x, "the fork server does not answer", EPIPE);
-        else if (how->command->takes_checkpoints)
+        else
+            keep_theirs(x, pipes);
+        if (rc == 0 && how->command->takes_checkpoints)
             tell_checkpoint(x);
     }
     for (int i = 0; i < FORK_EXEC_FDS; i++) {

@@ -41,7 +41,8 @@ struct exec_attempt {
     struct exec_start start;
     struct child child;
     struct loop_source in, out, err, progress;
-    size_t fed; /* bytes of the input */
+    int theirs[FORK_EXEC_FDS]; /* kept open, so that only what is written wakes the loop; or -1 */
+    size_t fed;                /* bytes of the input */
     struct buf result;
     struct buf log; /* up to twice TASK_LOG_MAX, of which the end counts */
     struct progress_lines lines;

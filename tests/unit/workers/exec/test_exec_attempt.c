@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "tests/support/suite.h"
 #include "tests/unit/workers/exec/script.h"
 
@@ -221,6 +223,20 @@ START_TEST(test_exec_fork_server_has_ended)
 }
 END_TEST
 
+/* That a program closes its outputs, as its end does, wakes nobody: the fork server says when it
+ * has ended. And nothing that was opened for it stays open. */
+START_TEST(test_exec_end_is_one_event)
+{
+    uint32_t open_before = proc_count(getpid(), "fd");
+    int turns = 0;
+    for (start("exec >&- 2>&- 3>&-; exit 4", "", 0, 100); !script_outcome; turns++)
+        loop_turn(script_loop, -1);
+    ck_assert_int_eq(script_outcome->exit_code, 4);
+    ck_assert_int_eq(turns, 1);
+    ck_assert_uint_eq(proc_count(getpid(), "fd"), open_before);
+}
+END_TEST
+
 START_TEST(test_exec_abandoned)
 {
     start("sleep 1000", "x", 1, 100);
@@ -249,6 +265,7 @@ int main(void)
         {test_exec_kill, 0},
         {test_exec_program_is_gone, 0},
         {test_exec_fork_server_has_ended, 0},
+        {test_exec_end_is_one_event, 0},
         {test_exec_abandoned, 0},
     };
     return suite_run_rows("exec_attempt", 30, script_setup, script_teardown, rows, FUT_COUNT(rows));
