@@ -418,7 +418,8 @@ static void forget_prepares(struct postgres_conn *c)
 static int rc_of(enum postgres_stmt stmt, const char *sqlstate)
 {
     bool is_sure = stmt == P_ADD_TASK || stmt == P_ADD_TASKS || stmt == P_ADD_LIVE ||
-                   stmt == P_ADD_LIVES || stmt == P_ADD_RESULT || stmt == P_ADD_RESULTS;
+                   stmt == P_ADD_LIVES || stmt == P_ADD_RESULT || stmt == P_ADD_RESULTS ||
+                   stmt == P_GUARD;
     return is_sure && sqlstate && begins(sqlstate, "23505") ? FUT_ERR_READ_ONLY
                                                             : postgres_rc(sqlstate);
 }

@@ -52,6 +52,7 @@ enum postgres_stmt {
     P_REPLICAS,
     P_ABANDONED,
     P_GUARD,
+    P_TRIM_COMMITS,
     P_INSERT,
     P_ADD_TASK,
     P_ADD_TASKS,

@@ -1,8 +1,10 @@
 /* owner: which daemons have the database. Each shares an advisory lock with those of its version,
  * so a program that needs the database for itself is refused, and they by it. Each has a number of
- * its own, a lock of its session for that, and a row in `boots`, in which each of its transactions
- * counts itself; that fails when the others have given the daemon up. The count also tells, on a
- * new connection, whether a transaction has happened whose answer did not come. */
+ * its own, a lock of its session for that, and a row in `boots`. Each of its transactions adds its
+ * number to `commits`, which fails when the others have given the daemon up. The latest number also
+ * tells, on a new connection, whether a transaction has happened whose answer did not come. A row
+ * that each of them changed would be found ever more slowly beside an old snapshot, which keeps all
+ * its former versions. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

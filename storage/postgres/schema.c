@@ -17,7 +17,8 @@
  * in live, which goes when it ends. live.queue is the task's line while it may be claimed, else
  * NULL, so the index holds what waits and nothing else. kept: what goes by a time of its own, and
  * not by results.up_ms or batches.up_ms, which are NULL then. Names compare by their bytes ("C"),
- * and keys that clients choose are bytes. boots: owner.c. */
+ * and keys that clients choose are bytes. boots, commits: owner.c; boots.groups is that of nodes of
+ * before version 7, which may come back after a long cut and find that they are no more. */
 static const char *const migrations[][MIGRATION_PARTS] = {
     {
         "CREATE TABLE counters (one bool PRIMARY KEY DEFAULT true CHECK (one), seq int8 NOT NULL,"
@@ -175,6 +176,12 @@ static const char *const migrations[][MIGRATION_PARTS] = {
         "  ADD COLUMN grace_ms int8, ADD COLUMN lease_ms int8, ADD COLUMN disconnected_ms int8;"
         "CREATE INDEX sessions_lease ON sessions (lease_ms) WHERE lease_ms IS NOT NULL;"
         "ALTER TABLE batches ADD COLUMN spares_running bool NOT NULL DEFAULT false;",
+    },
+    {
+        "CREATE TABLE commits (boot int8 NOT NULL, n int8 NOT NULL, PRIMARY KEY (boot, n))"
+        "  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"
+        "  autovacuum_vacuum_cost_delay = 0);"
+        "UPDATE boots SET is_member = false WHERE is_member;",
     }};
 
 #define SCHEMA_VERSION ((int)FUT_COUNT(migrations))
@@ -297,6 +304,32 @@ static int migrate_one(struct postgres_conn *c, int from, struct fut_errbuf *err
     return rc;
 }
 
+#define WITH_MEMBERS 3 /* the version from which on boots tells who lives */
+
+/* A node that the database does not hear at the moment may come back within its lease: until then
+ * its programs run on. Of its own name (node) none does, as everywhere. */
+static int check_cut_off(struct postgres_conn *c, const char *node, struct fut_errbuf *err)
+{
+    PGresult *r;
+    char sql[256];
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT min(name), count(*) FROM boots WHERE is_member AND name <> $1"
+                   " AND beat > clock_timestamp() - %d * interval '1 ms'",
+                   POSTGRES_LEASE_MS);
+    const char *const values[] = {node ? node : ""};
+    r = PQexecParams(c->pg, sql, 1, NULL, values, NULL, NULL, 0);
+    int rc = PQresultStatus(r) == PGRES_TUPLES_OK ? 0 : FUT_ERR_IO;
+    if (rc != 0)
+        rc = fut_fail(err, rc, "cannot look at the PostgreSQL database");
+    else if (!PQgetisnull(r, 0, 0))
+        rc = fut_fail(err, FUT_ERR_BUSY,
+                      "node %s of an older version used the PostgreSQL database %d s ago or less: "
+                      "stop all of them first, and try again",
+                      PQgetvalue(r, 0, 0), POSTGRES_LEASE_MS / 1000);
+    PQclear(r);
+    return rc;
+}
+
 /* Nodes of an older version would not understand it. The session shares the lock itself. */
 static int check_alone(struct postgres_conn *c, struct fut_errbuf *err)
 {
@@ -331,6 +364,8 @@ static int migrate(struct postgres_conn *c, const struct store_config *cfg, stru
     }
     if (rc == 0 && version > 0 && version < SCHEMA_VERSION)
         rc = check_alone(c, err);
+    if (rc == 0 && version >= WITH_MEMBERS && version < SCHEMA_VERSION)
+        rc = check_cut_off(c, cfg->node, err);
     for (; rc == 0 && version < SCHEMA_VERSION; version++) {
         rc = migrate_one(c, version, err);
         if (cfg->on_step)

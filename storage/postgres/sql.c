@@ -81,11 +81,13 @@ const char *const postgres_sql[P_COUNT] = {
         " AND a.state_change < clock_timestamp() - $2 * interval '1 ms'",
     [P_NEW_NODE] = "WITH c AS (UPDATE counters SET boot = boot + 1 RETURNING boot),"
                    " d AS (DELETE FROM boots WHERE NOT is_member"
-                   " AND beat < clock_timestamp() - interval '30 days')"
+                   " AND beat < clock_timestamp() - interval '30 days' RETURNING boot),"
+                   " g AS (DELETE FROM commits USING d WHERE commits.boot = d.boot)"
                    " INSERT INTO boots (boot, name) SELECT boot, $1 FROM c RETURNING boot,"
                    " EXISTS (SELECT 1 FROM boots o, c WHERE o.is_member"
                    " AND o.boot % $2 = c.boot % $2)",
-    [P_OWN_NODE] = "SELECT groups, is_member FROM boots WHERE boot = $1",
+    [P_OWN_NODE] = "SELECT coalesce((SELECT n FROM commits WHERE boot = $1 ORDER BY n DESC"
+                   " LIMIT 1), 0), is_member FROM boots WHERE boot = $1",
     [P_NAMESAKES] = "SELECT boot FROM boots WHERE is_member AND name = $1",
     [P_GIVE_UP] = "UPDATE boots SET is_member = false WHERE boot = $1",
     [P_EXPIRE] = "UPDATE boots SET is_member = false WHERE is_member AND boot <> $1"
@@ -139,8 +141,9 @@ const char *const postgres_sql[P_COUNT] = {
         " FROM live l JOIN tasks t ON t.key = l.key" JOIN_OPTIONS
         " WHERE l.node IS NOT NULL AND l.state = $1 AND NOT EXISTS (SELECT 1 FROM boots n"
         " WHERE n.boot = l.node AND n.is_member) LIMIT $2",
-    [P_GUARD] = "WITH g AS (UPDATE boots SET groups = $2 WHERE boot = $1 AND groups = $2 - 1"
-                " AND is_member RETURNING 1) " CHECKED("g", "0"),
+    [P_GUARD] = "INSERT INTO commits (boot, n) VALUES ($1, $2 / (SELECT count(*) FROM boots"
+                " WHERE boot = $1 AND is_member))",
+    [P_TRIM_COMMITS] = "DELETE FROM commits WHERE boot = $1 AND n >= $2 AND n < $3",
 
     [P_INSERT] =
         "WITH t AS (INSERT INTO tasks (key, lo, lane, handler, created_ms, timeout_ms, retries,"

@@ -9,6 +9,7 @@
 #include "storage/postgres/internal.h"
 
 #define INPUT_COPIED_MAX (64 << 10)
+#define TRIM 256 /* rows of commits that go together */
 
 /* ---- transactions -----------------------------------------------------------------------------
  */
@@ -28,13 +29,25 @@ int postgres_begin(struct backend *b, struct backend_time now)
     return rc == 0 ? postgres_turn_begin(b) : rc;
 }
 
+/* The row of this commit, which fails when the others have given the node up. It keeps the latest
+ * one and up to TRIM before it. */
+static int guard(struct backend *b)
+{
+    int64_t n = b->group + 1;
+    int rc = postgres_send(&b->c, P_GUARD, PG_VALUES(v_int(b->boot), v_int(n)));
+    if (rc != 0 || n % TRIM != 0)
+        return rc;
+    return postgres_send(&b->c, P_TRIM_COMMITS,
+                         PG_VALUES(v_int(b->boot), v_int(n - TRIM), v_int(n)));
+}
+
 int postgres_commit(struct backend *b)
 {
     bool is_unknown = false;
     int rc = postgres_flush_ends(b);
     bool has_written = b->c.has_written;
     if (rc == 0 && has_written)
-        rc = postgres_send(&b->c, P_GUARD, PG_VALUES(v_int(b->boot), v_int(b->group + 1)));
+        rc = guard(b);
     if (rc == 0)
         rc = postgres_txn_commit(&b->c, &is_unknown);
     if (is_unknown && has_written)

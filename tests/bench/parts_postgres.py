@@ -219,10 +219,11 @@ def old_snapshot(db):
 
 
 def xmin_kept(db, seconds, hold):
-    """The rate after so many seconds beside the rate before."""
+    """The rate after so many seconds beside the rate after as many without."""
 
     def measure():
         with nodes(db, 1) as (server,):
+            load(server, "post-wait", connections=64, seconds=hold)
             first = load(server, "post-wait", connections=64, seconds=seconds)["rate"]
             with old_snapshot(db):
                 load(server, "post-wait", connections=64, seconds=hold)
@@ -295,7 +296,7 @@ def runs_again(db):
 def postgres_hardship(bench):
     part = bench.part("postgres_hardship", "On PostgreSQL, under hardship",
                       "Backlog: the rate at which waiting tasks end, with few and with many. An old snapshot: the rate "
-                      "at 64 connections after 15 s, as a share of that before. Wake-up: a promise is completed on "
+                      "at 64 connections after 15 s, as a share of that after 15 s without. Wake-up: a promise is completed on "
                       "one node, and a client that waits for it on the other hears of it. Restart: the longest "
                       "request of 16 connections while the server is started anew. Death: from the kill of a node until "
                       "its task runs on another one.")
