@@ -13,7 +13,7 @@
 #include "workers/process/worker_renewal.h"
 
 #define BUILTIN_HELLO_MS 30000
-#define HERE_AHEAD 8 /* tasks of a process that wait with us, not with it */
+#define HERE_AHEAD 16 /* tasks of a process that wait for it, with us or with it */
 #define RETRY_FIRST_MS 2000
 #define RETRY_LAST_MS 60000
 
@@ -139,7 +139,7 @@ bool worker_program_takes_more(const struct worker_program *p, bool ahead)
         any = true;
         capacity += w->max_jobs - w->n_abandoned;
         if (ahead) /* one that takes none ahead: they wait here */
-            capacity += w->max_ahead || w->n_abandoned ? w->max_ahead : HERE_AHEAD;
+            capacity += w->n_abandoned ? w->max_ahead : HERE_AHEAD;
     }
     return any && p->claimed < capacity;
 }

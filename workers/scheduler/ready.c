@@ -13,7 +13,7 @@
 #define SHORT_US 2000   /* an attempt below this is shorter than a commit */
 #define MEDIUM_US 50000 /* up to here a slot that stands empty during a commit is felt */
 #define WINDOW_MAX 64u
-#define WINDOW_PER_SLOT 8u
+#define WINDOW_PER_SLOT 16u
 #define REFILL_US 1000 /* a claim is answered within this, mostly */
 #define WAIT_MS 250LL  /* then the slots are not what they seemed */
 

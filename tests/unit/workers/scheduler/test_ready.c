@@ -23,9 +23,10 @@ static void teardown(void)
 /* Until the io lane has seen so many short attempts that it claims ahead. */
 static void open_window(void)
 {
+    uint64_t before = live_store_stats().finished[TASK_SUCCEEDED];
     for (int i = 0; i < SHORT; i++)
         (void)live_submit("echo", LANE_IO, "1", 10000, 0);
-    wait_for(live_store_stats().finished[TASK_SUCCEEDED] >= SHORT);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] >= before + SHORT);
 }
 
 static void submit_long(struct task_id *ids)
@@ -53,6 +54,24 @@ START_TEST(test_ready_gives_back_what_waits_too_long)
         ck_assert_uint_eq(t.attempt, 0);
         task_release(&t);
     }
+}
+END_TEST
+
+/* Whoever submits slowly brings fewer before the first is given back: then once more. */
+START_TEST(test_ready_claims_sixteen_ahead_for_each_slot)
+{
+    struct task_id ids[LONG];
+    uint64_t claimed;
+    do {
+        open_window();
+        claimed = live_store_stats().claimed;
+        submit_long(ids);
+        wait_running(SLOTS);
+        claimed = live_store_stats().claimed - claimed;
+        for (int i = 0; i < LONG; i++)
+            live_cancel_any(ids[i]);
+        wait_running(0);
+    } while (claimed <= SLOTS + 8 * SLOTS);
 }
 END_TEST
 
@@ -257,6 +276,7 @@ int main(void)
 {
     TCase *t = suite_case("ready", 60, setup, teardown);
     tcase_add_test(t, test_ready_gives_back_what_waits_too_long);
+    tcase_add_test(t, test_ready_claims_sixteen_ahead_for_each_slot);
     tcase_add_test(t, test_ready_may_be_cancelled);
     tcase_add_test(t, test_ready_is_released_by_a_drain);
     tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
