@@ -124,6 +124,13 @@ struct futured_plugin {
                    void **made, char *error, size_t error_size);
 
     uint32_t submits; /* 1: its tasks submit others, so each has a url and a token */
+
+    /* 1: a worker of this plug-in has up to 8 more tasks sent to it while it runs one, so that it
+     * does not sleep between two: for tasks of a few milliseconds and less. Each begins when the
+     * one before is answered, in the thread that calls `run`; until then the daemon may give it to
+     * another worker. What `run` prints may count for the task before: `log` is exact. 0: each task
+     * is sent when the one before is answered. */
+    uint32_t ahead;
 };
 
 extern const struct futured_plugin futured_plugin;

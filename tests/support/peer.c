@@ -336,8 +336,7 @@ uint64_t peer_put_ticket(struct peer *p, uint64_t id, uint64_t by)
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(p->page, F_SETLKW, &whole) != 0)
         fail("the file of the tickets cannot be locked");
-    uint64_t there = p->tickets[id % TICKETS];
-    p->tickets[id % TICKETS] = by;
+    uint64_t there = __atomic_exchange_n(&p->tickets[id % TICKETS], by, __ATOMIC_SEQ_CST);
     whole.l_type = F_UNLCK;
     (void)fcntl(p->page, F_SETLK, &whole);
     return there;

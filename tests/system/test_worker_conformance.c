@@ -58,7 +58,8 @@ static const struct {
     {"python3", "../../workers/sdk/examples/tour.py", "fork soft concurrency=4", 33},
     {"node", "../../workers/sdk/examples/tour.js", "soft concurrency=5", 30},
     {"sh", "../../workers/sdk/examples/tour.sh", "", 25},
-    {"", "workers/sdk/examples/tour", "", 29},
+    {"", "workers/sdk/examples/tour", "", 30},
+    {"", "workers/sdk/examples/tour", "one fork", 30},
 };
 
 START_TEST(test_program_conforms)
@@ -71,7 +72,7 @@ START_TEST(test_plugin_conforms)
 {
     char *host = daemon_built("futured");
     char *before = text_printf("%s --role=plugin-host", host);
-    must_conform(before, "workers/sdk/examples/tour.so", "", 30);
+    must_conform(before, "workers/sdk/examples/tour.so", "", 31);
     free(before);
     free(host);
 }

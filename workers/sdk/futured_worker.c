@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 #define LARGE_BYTES 262144 /* results and checkpoints from here on go by descriptor */
 #define SUSPEND_MAX_MS 31536000000ull
 #define MAX_FDS 4
+#define AHEAD 8         /* tasks that a busy worker is sent */
+#define TICKETS 16      /* places for their numbers */
 #define SESSIONS_MAX 64 /* that a worker is prepared for; the oldest gets its INIT again */
 
 /* What was read and not used yet is buffer[at..len). */
@@ -60,6 +63,7 @@ static struct {
 static size_t n_sessions;
 
 struct futured_task {
+    struct futured_task *next; /* that has come behind it */
     struct message head;
     char handler[256], id[64], trace[128], url[512], token[128];
     struct payload input, checkpoint, results;
@@ -71,6 +75,13 @@ struct futured_task {
     size_t result_size;
     int result_fd;
 };
+
+/* Tasks that have come and are not begun. */
+static struct {
+    struct futured_task *first, *last;
+    struct futured_task *coming; /* what came before a RUN: a checkpoint, results. NULL: nothing */
+    _Atomic uint64_t *tickets;   /* NULL: no task comes while another one runs */
+} inbox;
 
 static void give_up(const char *what) __attribute__((noreturn));
 
@@ -221,6 +232,109 @@ static uint64_t key_number(const struct message *m, const char *key)
     return value;
 }
 
+static void payload_read(struct payload *p, const struct message *m)
+{
+    *p = (struct payload){.n = (size_t)m->size};
+    if (key_number(m, "fd") == 1) {
+        int fd = take_fd();
+        p->bytes = p->n ? mmap(NULL, p->n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+        p->is_mapped = p->n > 0;
+        (void)close(fd);
+        if (p->bytes == MAP_FAILED)
+            give_up("a payload cannot be mapped");
+    } else if (p->n) {
+        p->bytes = malloc(p->n);
+        if (!p->bytes)
+            give_up("no memory for a payload");
+        read_bytes(p->bytes, p->n);
+    }
+}
+
+static void payload_release(struct payload *p)
+{
+    if (p->is_mapped)
+        (void)munmap(p->bytes, p->n);
+    else
+        free(p->bytes);
+    *p = (struct payload){0};
+}
+
+/* ---- what has come -----------------------------------------------------------------------------
+ */
+
+static struct futured_task *task_new(void)
+{
+    struct futured_task *t = calloc(1, sizeof(*t));
+    if (!t)
+        give_up("no memory for a task");
+    t->result_fd = -1;
+    return t;
+}
+
+/* What has come of the task whose RUN comes next. */
+static struct futured_task *coming(void)
+{
+    if (!inbox.coming)
+        inbox.coming = task_new();
+    return inbox.coming;
+}
+
+static void take_checkpoint(const struct message *m)
+{
+    struct futured_task *t = coming();
+    payload_release(&t->checkpoint);
+    payload_read(&t->checkpoint, m);
+    (void)snprintf(t->checkpoint_type, sizeof(t->checkpoint_type), "%s",
+                   *m->type ? m->type : "application/octet-stream");
+}
+
+static void take_results(const struct message *m)
+{
+    struct futured_task *t = coming();
+    payload_release(&t->results);
+    payload_read(&t->results, m);
+}
+
+static void take_run(const struct message *m)
+{
+    struct futured_task *t = coming();
+    t->head = *m; /* whose words are now in the task's line */
+    t->head.verb = t->head.line;
+    t->head.keys = t->head.line + (m->keys - m->line);
+    t->head.type = *m->type ? t->head.line + (m->type - m->line) : "";
+    payload_read(&t->input, m);
+    if (inbox.last)
+        inbox.last->next = t;
+    else
+        inbox.first = t;
+    inbox.last = t;
+    inbox.coming = NULL;
+}
+
+/* A message of a task that has not begun. 0: it is none. */
+static int take_task(const struct message *m)
+{
+    if (strcmp(m->verb, "CHECKPOINT") == 0)
+        take_checkpoint(m);
+    else if (strcmp(m->verb, "RESULTS") == 0)
+        take_results(m);
+    else if (strcmp(m->verb, "RUN") == 0)
+        take_run(m);
+    else
+        return 0;
+    return 1;
+}
+
+/* NULL: there is none. */
+static struct futured_task *inbox_next(void)
+{
+    struct futured_task *t = inbox.first;
+    inbox.first = t ? t->next : NULL;
+    if (!inbox.first)
+        inbox.last = NULL;
+    return t;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_bytes(const char *bytes, size_t n)
@@ -352,7 +466,8 @@ static int wait_for_word(struct futured_task *t, const int *word, int wait_ms)
     while (!*word && is_readable(wait_ms)) {
         if (!read_header(&m))
             _exit(0);
-        take_word(t, &m);
+        if (!inbox.tickets || !take_task(&m))
+            take_word(t, &m);
     }
     return *word;
 }
@@ -683,48 +798,6 @@ static const struct futured_host host = {
 
 /* ---- one task after another ------------------------------------------------------------------ */
 
-static void payload_read(struct payload *p, const struct message *m)
-{
-    *p = (struct payload){.n = (size_t)m->size};
-    if (key_number(m, "fd") == 1) {
-        int fd = take_fd();
-        p->bytes = p->n ? mmap(NULL, p->n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-        p->is_mapped = p->n > 0;
-        (void)close(fd);
-        if (p->bytes == MAP_FAILED)
-            give_up("a payload cannot be mapped");
-    } else if (p->n) {
-        p->bytes = malloc(p->n);
-        if (!p->bytes)
-            give_up("no memory for a payload");
-        read_bytes(p->bytes, p->n);
-    }
-}
-
-static void payload_release(struct payload *p)
-{
-    if (p->is_mapped)
-        (void)munmap(p->bytes, p->n);
-    else
-        free(p->bytes);
-    *p = (struct payload){0};
-}
-
-/* Before its RUN: of the task that comes next. */
-static void task_read_checkpoint(struct futured_task *t, const struct message *m)
-{
-    payload_release(&t->checkpoint);
-    payload_read(&t->checkpoint, m);
-    (void)snprintf(t->checkpoint_type, sizeof(t->checkpoint_type), "%s",
-                   *m->type ? m->type : "application/octet-stream");
-}
-
-static void task_read_results(struct futured_task *t, const struct message *m)
-{
-    payload_release(&t->results);
-    payload_read(&t->results, m);
-}
-
 static void session_keep(const char *id, void *made)
 {
     size_t i = 0;
@@ -772,54 +845,98 @@ static void task_run(const struct futured_plugin *plugin, struct futured_task *t
     key_text(&t->head, "trace", t->trace, sizeof(t->trace));
     key_text(&t->head, "url", t->url, sizeof(t->url));
     key_text(&t->head, "token", t->token, sizeof(t->token));
-    t->result_fd = -1;
-    payload_read(&t->input, &t->head);
     plugin->run(&host, t);
     host_fail(t, FUTURED_RETRY_POLICY, "NoAnswer", "the handler ended without a result");
+}
+
+static void task_free(struct futured_task *t)
+{
     drop_result(t);
     payload_release(&t->input);
     payload_release(&t->checkpoint);
     payload_release(&t->results);
+    free(t);
 }
 
-static void greet(const char *more)
+/* Whether the task is this worker's. One that came ahead and whose ticket is gone is somebody
+ * else's: the daemon withdraws a ticket by the same operation. */
+static int is_ours(const struct futured_task *t)
 {
+    uint64_t id = t->head.id;
+    return !key_number(&t->head, "ahead") ||
+           (inbox.tickets && atomic_compare_exchange_strong(&inbox.tickets[id % TICKETS], &id, 0));
+}
+
+/* Makes the tickets; -1: there is no memory for them. The file is the caller's. */
+static int tickets_new(void)
+{
+    int fd = memfd_create("futured-tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    size_t size = TICKETS * sizeof(*inbox.tickets);
+    void *at = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at != MAP_FAILED) {
+        inbox.tickets = at;
+        return fd;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+/* ahead: it takes tasks while it runs another one. */
+static void greet(const char *more, int ahead)
+{
+    static const char keys[] = "cancel=1 memfd=1 checkpoint=1 yield=1 results=1";
     char header[160];
-    (void)snprintf(header, sizeof(header),
-                   "HELLO 1 0 cancel=1 memfd=1 checkpoint=1 yield=1 results=1%s\n", more);
-    say(header, NULL, 0);
+    int tickets = ahead ? tickets_new() : -1;
+    int n = snprintf(header, sizeof(header), "HELLO 1 0 %s%s", keys, more);
+    if (tickets < 0) {
+        (void)snprintf(header + n, sizeof(header) - (size_t)n, "\n");
+        say(header, NULL, 0);
+        return;
+    }
+    (void)snprintf(header + n, sizeof(header) - (size_t)n, " ahead=%d\n", AHEAD);
+    say_file(header, tickets);
+    (void)close(tickets);
 }
 
-static int submits(const struct futured_plugin *plugin)
+/* A member that came to the struct later, and is behind what an older plug-in has. */
+#define HAS(plugin, member)                                                                        \
+    ((plugin)->size >= offsetof(struct futured_plugin, member) + sizeof((plugin)->member) &&       \
+     (plugin)->member)
+
+/* Until the stream has brought a task; NULL at its end. */
+static struct futured_task *next_task(const struct futured_plugin *plugin)
 {
-    return plugin->size >= offsetof(struct futured_plugin, submits) + sizeof(plugin->submits) &&
-           plugin->submits;
+    struct message m;
+    while (!inbox.first) {
+        if (!read_header(&m))
+            return NULL;
+        if (strcmp(m.verb, "INIT") == 0)
+            session_prepare(plugin, &m);
+        else if (!take_task(&m))
+            take_word(NULL, &m); /* late */
+    }
+    return inbox_next();
 }
 
 static int serve(const struct futured_plugin *plugin)
 {
+    struct futured_task *t;
     char more[64];
     if (plugin->begin)
         plugin->begin(&host);
     (void)snprintf(more, sizeof(more), "%s%s", takes_sessions(plugin) ? " sessions=1" : "",
-                   submits(plugin) ? " submits=1" : "");
-    greet(more);
-    for (;;) {
-        struct futured_task t = {.result_fd = -1};
-        do {
-            if (!read_header(&t.head))
-                return 0;
-            if (strcmp(t.head.verb, "CHECKPOINT") == 0)
-                task_read_checkpoint(&t, &t.head);
-            else if (strcmp(t.head.verb, "RESULTS") == 0)
-                task_read_results(&t, &t.head);
-            else if (strcmp(t.head.verb, "INIT") == 0)
-                session_prepare(plugin, &t.head);
-            else if (strcmp(t.head.verb, "RUN") != 0)
-                take_word(NULL, &t.head); /* late */
-        } while (strcmp(t.head.verb, "RUN") != 0);
-        task_run(plugin, &t);
+                   HAS(plugin, submits) ? " submits=1" : "");
+    greet(more, HAS(plugin, ahead) != 0);
+    while ((t = next_task(plugin)) != NULL) {
+        if (is_ours(t))
+            task_run(plugin, t);
+        task_free(t);
     }
+    return 0;
 }
 
 /* ---- a process that forks its workers -------------------------------------------------------- */
@@ -872,7 +989,7 @@ static int serve_forks(void)
     static const char failed[] = "fork failed";
     struct message m;
     char header[128];
-    greet(" fork=1");
+    greet(" fork=1", 0);
     while (read_header(&m)) {
         int fds[3];
         if (strcmp(m.verb, "FORK") != 0)

@@ -1,8 +1,8 @@
 /* tickets: who has a task that was given ahead? A page of memory that the daemon and one worker
  * process share: the worker takes a task's ticket right before it begins, the daemon withdraws it
  * to give the task to somebody else; exactly one of the two succeeds. The daemon never waits. A
- * built-in's worker takes by an atomic operation; a program, which may be in any language, locks
- * the file of the page for that (fcntl, F_SETLKW), and so does the daemon (F_SETLK). */
+ * built-in's worker and one in C take by an atomic operation; a program in a language without one
+ * locks the file of the page for that (fcntl, F_SETLKW), and so does the daemon (F_SETLK). */
 #ifndef FUT_WORKERS_WIRE_TICKETS_H
 #define FUT_WORKERS_WIRE_TICKETS_H
 

@@ -231,4 +231,5 @@ const struct futured_plugin futured_plugin = {
     .init = load,
     .run = run,
     .session = prepare,
+    .ahead = 1,
 };

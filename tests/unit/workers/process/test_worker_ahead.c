@@ -6,7 +6,11 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "core/mem.h"
+#include "futured_worker.h"
+#include "tests/support/dir.h"
 #include "tests/support/suite.h"
+#include "tests/support/text.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
 #include "tests/unit/workers/scripted.h"
@@ -150,13 +154,14 @@ static void submit(int n, const char *input, int64_t timeout_ms)
     wait_for(live_stats().lanes[LANE_CPU].started >= started + WORKERS);
 }
 
-static bool are_known(void)
+/* Those of the program that have begun, and are idle if that is asked for. */
+static bool are_known(bool idle)
 {
     free(workers);
     workers = live.view.workers(live.view.ctx, &n_workers);
     size_t n = 0;
     for (size_t i = 0; i < n_workers; i++) {
-        if (workers[i].pid > 0 && workers[i].state == POOL_WORKER_IDLE &&
+        if (workers[i].pid > 0 && (!idle || workers[i].state == POOL_WORKER_IDLE) &&
             strcmp(workers[i].program, program) == 0)
             workers[n++] = workers[i];
     }
@@ -173,7 +178,8 @@ static void start(void)
         submit(SHORT, "1", 100000); /* enough for both */
         n_short += SHORT;
         wait_succeeded(n_short);
-    } while (!are_known());
+    } while (!are_known(false));
+    wait_for(are_known(true));
 }
 
 static void setup(void)
@@ -201,10 +207,22 @@ static void teardown(void)
     live_stop();
 }
 
+static bool is_stopped(pid_t pid)
+{
+    char path[64], text[512] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+    close(fd);
+    return strncmp(strrchr(text, ')'), ") T", 3) == 0;
+}
+
 static void stop_workers(size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         ck_assert_int_eq(kill(workers[i].pid, SIGSTOP), 0);
+        wait_for(is_stopped(workers[i].pid));
+    }
 }
 
 static void go_on(size_t i)
@@ -311,10 +329,89 @@ START_TEST(test_worker_ahead_stops_at_any_time)
 }
 END_TEST
 
+/* ---- a worker in C, with the SDK, that writes down what it runs ---- */
+
+static char *runs; /* the directory of the file: an id on each line */
+static const char *runs_path;
+
+static void run_in_c(const struct futured_host *host, struct futured_task *task)
+{
+    char line[80];
+    size_t n;
+    const void *input = host->input(task, &n);
+    int len = snprintf(line, sizeof(line), "%s\n", host->id(task));
+    int fd = open(runs_path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    if (fd < 0 || write(fd, line, (size_t)len) != len)
+        _exit(1);
+    close(fd);
+    host->done(task, input, n, "application/json");
+}
+
+static const struct futured_plugin in_c = {
+    .abi = FUTURED_PLUGIN_ABI, .size = sizeof(in_c), .run = run_in_c, .ahead = 1};
+
+static void setup_c(void)
+{
+    static char file[3 * PATH_MAX];
+    runs = dir_new();
+    (void)snprintf(file, sizeof(file), "{\"in-c\": {\"worker\": [\"%s\", \"c\", \"%s/runs\"]}}",
+                   scripted_self(), runs);
+    live_file = file;
+    handler = program = "in-c";
+    start();
+}
+
+static size_t times_run(const char *all, struct task_id id)
+{
+    char text[ID_TEXT_SIZE];
+    id_format(id, text);
+    return text_count(all, text);
+}
+
+/* Also the answers that nobody waits for are of runs that were not to be. */
+static void teardown_c(void)
+{
+    teardown();
+    char *all = dir_read(runs, "runs");
+    ck_assert_ptr_nonnull(all);
+    for (int i = 0; i < MANY && ids[i].hi; i++)
+        ck_assert_uint_le(times_run(all, ids[i]), 1);
+    free(all);
+    dir_free(&runs);
+}
+
+START_TEST(test_worker_ahead_in_c_runs_nothing_cancelled)
+{
+    struct task_id cancelled[4];
+    stop_workers(WORKERS);
+    submit(FEW, "1", 100000);
+    memcpy(cancelled, ids + FEW - 4, sizeof(cancelled));
+    wait_for(live_stats().lanes[LANE_CPU].claimed == FEW);
+    for (int i = 0; i < 4; i++)
+        live_cancel_any(cancelled[i]);
+    wait_for(live_stats().lanes[LANE_CPU].claimed == FEW - 4);
+    go_on(0);
+    go_on(1);
+    expect(0, FEW - 4, TASK_SUCCEEDED, 1);
+    submit(SHORT, "1", 100000); /* behind what the workers had */
+    expect(0, SHORT, TASK_SUCCEEDED, 1);
+    char *all = dir_read(runs, "runs");
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(times_run(all, cancelled[i]), 0);
+    ck_assert_uint_eq(text_count(all, "\n"), n_short + FEW - 4 + SHORT);
+    free(all);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     TCase *t = tcase_create("tickets"), *w = tcase_create("workers"), *p = tcase_create("programs");
+    TCase *c = tcase_create("programs in C");
     scripted_main(argc, argv);
+    if (argc > 2 && strcmp(argv[1], "c") == 0) {
+        runs_path = argv[2];
+        return futured_worker_main(&in_c, 0);
+    }
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_tickets_have_one_owner);
     tcase_add_test(t, test_tickets_must_be_sealed);
@@ -336,5 +433,13 @@ int main(int argc, char **argv)
     tcase_add_test(p, test_worker_ahead_may_be_cancelled);
     tcase_add_test(p, test_worker_ahead_is_released_by_a_drain);
     tcase_add_test(p, test_worker_ahead_stops_at_any_time);
-    return suite_run_cases("worker_ahead", t, w, p, NULL);
+    tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, setup_c, teardown_c);
+    tcase_add_test(c, test_worker_ahead_is_taken_from_a_slow_worker);
+    tcase_add_test(c, test_worker_ahead_runs_each_once);
+    tcase_add_test(c, test_worker_ahead_comes_back_from_an_ended_worker);
+    tcase_add_test(c, test_worker_ahead_in_c_runs_nothing_cancelled);
+    tcase_add_test(c, test_worker_ahead_is_released_by_a_drain);
+    tcase_add_test(c, test_worker_ahead_stops_at_any_time);
+    return suite_run_cases("worker_ahead", t, w, p, c, NULL);
 }
