@@ -193,6 +193,12 @@ static bool start_in_two_networks(in_port_t *out_port)
     return true;
 }
 
+static bool is_missed(void *ctx)
+{
+    (void)ctx;
+    return is("disconnected_at");
+}
+
 /* It closes nothing, and is not there any more. */
 START_TEST(test_session_clients_whose_network_is_gone_end_it)
 {
@@ -212,7 +218,7 @@ START_TEST(test_session_clients_whose_network_is_gone_end_it)
     enter(there);
     switch_network(false);
     enter(here);
-    wait_for(is("disconnected_at"));
+    ck_assert(wait_until(is_missed, NULL, LATE_MS));
     api_expect_end(daemon_url(d), ids[1], "cancelled", "cancelled");
     program_free(&client);
     free(base);
