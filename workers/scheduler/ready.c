@@ -1,6 +1,7 @@
 /* ready: claimed tasks that wait for a slot. Slots would stand empty while the store brings the
- * next tasks; so a lane whose attempts are short claims a window of tasks ahead: several for each
- * slot where attempts are shorter than a commit, one where a commit is a part of them worth saving.
+ * next tasks; so a lane whose attempts are short claims a window of tasks ahead: for each slot as
+ * many as it runs during a few commits where attempts are shorter than one, and one where a commit
+ * is a part of them worth saving.
  * These count as running in the store, hence two cautions: what waits too long is given back
  * uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
 #include <stdio.h>
@@ -12,17 +13,22 @@
 
 #define SHORT_US 2000   /* an attempt below this is shorter than a commit */
 #define MEDIUM_US 50000 /* up to here a slot that stands empty during a commit is felt */
-#define WINDOW_MAX 64u
-#define WINDOW_PER_SLOT 16u
+#define WINDOW_US 16000 /* of short attempts, claimed ahead for each slot */
+#define WINDOW_PER_SLOT 64u
+#define WINDOW_MAX 256u
 #define REFILL_US 1000 /* a claim is answered within this, mostly */
 #define WAIT_MS 250LL  /* then the slots are not what they seemed */
 
 uint32_t ready_window(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
-    uint32_t per_slot = slots->ran_us < SHORT_US ? WINDOW_PER_SLOT : 1;
+    uint32_t per_slot = 1;
     if (slots->ran_us >= MEDIUM_US || s->suspects)
         return 0;
+    if (slots->ran_us < SHORT_US)
+        per_slot = slots->ran_us > WINDOW_US / WINDOW_PER_SLOT
+                       ? (uint32_t)(WINDOW_US / slots->ran_us)
+                       : WINDOW_PER_SLOT;
     return slots->capacity < WINDOW_MAX / per_slot ? slots->capacity * per_slot : WINDOW_MAX;
 }
 
