@@ -88,10 +88,10 @@ static void on_exceeded(struct worker_job *job, enum limit_kind limit, uint64_t 
     j->exceeded = limit;
 }
 
-static void jobs_submit_to(struct job *j, const struct handler *h, const char *handler,
-                           const char *input)
+void jobs_make(struct job *j, const char *handler, const char *input, struct task_id session)
 {
     struct task_spec spec = {.id = id_new(),
+                             .batch = session,
                              .handler = handler,
                              .input_type = CONTENT_JSON,
                              .input = (const unsigned char *)input,
@@ -100,6 +100,12 @@ static void jobs_submit_to(struct job *j, const struct handler *h, const char *h
                       .sink = {on_progress, on_log}};
     j->job = (struct worker_job){
         .task = &j->task, .done = jobs_on_done, .sink = &j->sink, .exceeded = on_exceeded};
+}
+
+static void jobs_submit_to(struct job *j, const struct handler *h, const char *handler,
+                           const char *input)
+{
+    jobs_make(j, handler, input, (struct task_id){0});
     worker_set_submit(jobs_set, h, &j->job);
 }
 

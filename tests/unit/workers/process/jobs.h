@@ -49,7 +49,10 @@ void jobs_on_done(struct worker_job *job, const struct worker_end *end);
 /* Submits a job of a built-in handler. */
 void jobs_submit(struct job *j, const char *handler, const char *input);
 
-/* Frees what a job that has ended holds. */
+/* A job of a task of this session (hi 0: of none), which nobody has yet. */
+void jobs_make(struct job *j, const char *handler, const char *input, struct task_id session);
+
+/* Frees what a job that has ended, or that nobody has, holds. */
 void jobs_drop(struct job *j);
 
 /* Turns the loop until the job has ended. */
