@@ -311,11 +311,33 @@ static void tidy(struct store *s)
     publish(s);
 }
 
+static void take_batch(struct store *s)
+{
+    if (s->w.batch.len + s->write_queue.len <= BATCH_OPS) {
+        list_take_all(&s->w.batch, &s->write_queue);
+        return;
+    }
+    while (s->w.batch.len < BATCH_OPS && !list_is_empty(&s->write_queue)) {
+        struct list_node *n = list_front(&s->write_queue);
+        list_remove(&s->write_queue, n);
+        list_push_back(&s->w.batch, n);
+    }
+}
+
+/* Other nodes may have kept this one waiting: what has come meanwhile belongs to the batch. */
+static void begin_after_others(struct store *s)
+{
+    (void)begin_shared(s);
+    mutex_lock(&s->mu);
+    take_batch(s);
+    mutex_unlock(&s->mu);
+}
+
 static void run_batch(struct store *s)
 {
     s->w.retry_mono_us = -1; /* this is the next try */
     if (s->ops->hear)
-        (void)begin_shared(s);
+        begin_after_others(s);
     int rc = run_ops(s);
     if (rc == 0)
         rc = txn_end_batches(s);
@@ -372,19 +394,6 @@ static int64_t next_wake_us(const struct store *s)
         wake = earlier(wake, clock_mono_us() + ms * 1000);
     }
     return wake > 0 ? wake : 0;
-}
-
-static void take_batch(struct store *s)
-{
-    if (s->write_queue.len <= BATCH_OPS) {
-        list_take_all(&s->w.batch, &s->write_queue);
-        return;
-    }
-    while (s->w.batch.len < BATCH_OPS) {
-        struct list_node *n = list_front(&s->write_queue);
-        list_remove(&s->write_queue, n);
-        list_push_back(&s->w.batch, n);
-    }
 }
 
 /* Sleeps until there is work; false when the store stops and nothing is left. */

@@ -22,6 +22,7 @@
 #define SLOW_BEATS 10 /* between what need not be done at each */
 #define REPLICAS_AGAIN_MS 3600000
 #define CHANNEL_SIZE 32
+#define CALL_MS 3 /* at least between two calls: those of the meantime are one */
 
 struct postgres_node {
     struct backend *b;
@@ -47,6 +48,7 @@ struct postgres_node {
     atomic_bool calls; /* the others are to be called */
     atomic_bool has_abandoned; /* a node may have gone, with tasks that ran there */
     atomic_llong seen;         /* the latest news that the writer has heard or told */
+    int64_t next_call_mono_ms; /* the earliest one */
     unsigned beats;
     bool has_async_replicas;
     int64_t warned_mono_ms; /* of these; 0: never */
@@ -240,9 +242,22 @@ static void read_calls(struct postgres_node *n)
     }
 }
 
+/* The first call after a silence goes at once, the others of a busy node go together: each costs
+ * two transactions of the server, here and there, and a turn of whoever is called. */
+static void call(struct postgres_node *n)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms < n->next_call_mono_ms || !atomic_exchange(&n->calls, false))
+        return;
+    n->next_call_mono_ms = now_ms + CALL_MS;
+    (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+}
+
 static void wait_until(struct postgres_node *n, int64_t mono_ms)
 {
     struct pollfd fds[] = {{n->wake_fd, POLLIN, 0}, {-1, POLLIN, 0}};
+    if (atomic_load(&n->calls) && n->next_call_mono_ms < mono_ms)
+        mono_ms = n->next_call_mono_ms;
     int64_t ms = mono_ms - clock_mono_ms();
     fds[1].fd = n->c.pg ? PQsocket(n->c.pg) : -1;
     (void)poll(fds, FUT_COUNT(fds), ms > 0 ? (int)ms : 0);
@@ -257,8 +272,8 @@ static void *speak(void *node)
     while (!stops(n)) {
         if (!postgres_is_connected(&n->c))
             listen_again(n);
-        if (postgres_is_connected(&n->c) && atomic_exchange(&n->calls, false))
-            (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+        if (postgres_is_connected(&n->c))
+            call(n);
         if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
             postgres_turn_end_standing(n->b, &n->c);
             beat(n);
@@ -462,8 +477,8 @@ void postgres_node_told(struct backend *b)
         return;
     b->is_told = false;
     (void)atomic_fetch_add(&b->member->seen, 1);
-    atomic_store(&b->member->calls, true);
-    fd_wake(b->member->wake_fd);
+    if (!atomic_exchange(&b->member->calls, true))
+        fd_wake(b->member->wake_fd);
 }
 
 void postgres_forget_of(struct backend *b, int64_t line, uint64_t key)

@@ -221,7 +221,10 @@ START_TEST(test_postgres_waits_for_the_end_of_its_former_session)
     PQclear(PQgetResult(c)); /* it has the lock now */
     struct task t = fixture_task(LANE_IO, "echo", "x");
     ck_assert_int_eq(fixture_submit_n(&k, &t, 1), FUT_ERR_IO);
+    (void)snprintf(sql, sizeof(sql), "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %d",
+                   PQbackendPID(c));
     PQfinish(c);
+    wait_for(ask_is_so(k.url, sql)); /* the second time nobody waits for the lock */
     (void)fixture_submit(&k, LANE_IO, "y");
     char *n = ask_value(k.url, "SELECT count(*) FROM tasks");
     ck_assert_str_eq(n, "1");

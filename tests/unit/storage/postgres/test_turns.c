@@ -24,20 +24,30 @@ static PGconn *take_turn(void)
     return c;
 }
 
+#define POSTED_MAX 4
+
 static struct {
-    struct store_submit o;
-    atomic_bool is_done;
+    struct store_submit o[POSTED_MAX];
+    struct task tasks[POSTED_MAX];
+    atomic_int n_done;
 } posted;
 
 static void on_posted(struct store_op *op)
 {
     (void)op;
-    atomic_store(&posted.is_done, true);
+    (void)atomic_fetch_add(&posted.n_done, 1);
+}
+
+static void post(int i)
+{
+    posted.tasks[i] = make_task(NULL, NULL, 0);
+    posted.o[i] = (struct store_submit){.tasks = &posted.tasks[i], .n = 1};
+    ck_assert_int_eq(store_post(nodes[1].store, &store_verb_submit, &posted.o[i].op, on_posted), 0);
 }
 
 static bool waits_for_its_turn(void)
 {
-    return atomic_load(&posted.is_done) ||
+    return atomic_load(&posted.n_done) > 0 ||
            is_so("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
                  " AND classid = 1718973541 AND objid = " OWN_SCHEMA "::int8::oid");
 }
@@ -46,22 +56,24 @@ static bool waits_for_its_turn(void)
  * what it has read nobody changes. */
 START_TEST(test_turns_write_one_after_the_other)
 {
-    struct task t;
     begin();
     PGconn *c = take_turn();
     ck_assert_int_eq(PQsendQuery(c, "SELECT pg_sleep(600)"), 1); /* it does not stand still */
-    t = make_task(NULL, NULL, 0);
-    posted.o = (struct store_submit){.tasks = &t, .n = 1};
-    atomic_store(&posted.is_done, false);
-    ck_assert_int_eq(store_post(nodes[1].store, &store_verb_submit, &posted.o.op, on_posted), 0);
+    post(0);
     wait_for(waits_for_its_turn());
-    ck_assert(!atomic_load(&posted.is_done));
+    ck_assert_int_eq(atomic_load(&posted.n_done), 0);
+    for (int i = 1; i < POSTED_MAX; i++)
+        post(i);
     char sql[64];
     (void)snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d)", PQbackendPID(c));
     free(run_sql(sql));
-    wait_for(atomic_load(&posted.is_done));
-    ck_assert_int_eq(posted.o.op.rc, 0);
-    task_release(&t);
+    wait_for(atomic_load(&posted.n_done) == POSTED_MAX);
+    for (int i = 0; i < POSTED_MAX; i++) {
+        ck_assert_int_eq(posted.o[i].op.rc, 0);
+        task_release(&posted.tasks[i]);
+    }
+    /* What has come while it waited goes in the same transaction. */
+    ck_assert(is_so("SELECT count(*) = 4 AND count(DISTINCT xmin::text) = 1 FROM tasks"));
     PQfinish(c);
     end();
 }
@@ -160,6 +172,35 @@ START_TEST(test_turns_that_are_kept_hear_of_a_drain)
 }
 END_TEST
 
+#define COMMITS 200
+#define CALL_MS 3 /* at least between two */
+
+/* A call costs the server and the other node more than it is worth where one follows upon the
+ * other. */
+START_TEST(test_turns_calls_of_a_busy_node_go_together)
+{
+    begin();
+    PGconn *c = PQconnectdb(nodes[0].url);
+    char *sql = run_sql("SELECT 'LISTEN futured_' || (" OWN_SCHEMA ")::int8");
+    PGresult *r = PQexec(c, sql);
+    ck_assert_int_eq(PQresultStatus(r), PGRES_COMMAND_OK);
+    PQclear(r);
+    free(sql);
+    int64_t began_ms = clock_mono_ms();
+    for (int i = 0; i < COMMITS; i++)
+        (void)submit(0, NULL, NULL);
+    int64_t took_ms = clock_mono_ms() - began_ms;
+    int calls = 0;
+    PQclear(PQexec(c, "SELECT 1")); /* behind what was called before it */
+    for (PGnotify *call; (call = PQnotifies(c)); calls++)
+        PQfreemem(call);
+    ck_assert_int_ge(calls, 1);
+    ck_assert_msg(calls <= took_ms / CALL_MS + 2, "%d calls in %d ms", calls, (int)took_ms);
+    PQfinish(c);
+    end();
+}
+END_TEST
+
 /* Who calls in a transaction keeps all others that call waiting until that is on disk, here with a
  * standby that is not there. */
 START_TEST(test_turns_call_behind_their_commits)
@@ -208,6 +249,7 @@ int main(void)
         {test_turns_are_kept_by_one_that_is_alone, 0},
         {test_turns_that_are_kept_end_with_the_session, 0},
         {test_turns_that_are_kept_hear_of_a_drain, 0},
+        {test_turns_calls_of_a_busy_node_go_together, 0},
         {test_turns_call_behind_their_commits, 0},
         {test_turns_end_one_that_stands_still_in_its_turn, 0},
     };
