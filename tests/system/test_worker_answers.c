@@ -55,7 +55,7 @@ static void run_in_c(const struct futured_host *host, struct futured_task *task)
 }
 
 static const struct futured_plugin in_c = {
-    FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), NULL, NULL, run_in_c, NULL, 0};
+    .abi = FUTURED_PLUGIN_ABI, .size = sizeof(struct futured_plugin), .run = run_in_c};
 
 /* ---- what is expected ---- */
 
