@@ -378,6 +378,10 @@ static void read_the_rest(struct exec_attempt *x)
 static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
+    if (x->is_behind) {
+        x->is_behind = false;
+        x->start.begun(x);
+    }
     if (ev->verb == FORK_SPAWN_FAILED)
         fail_start(x, ev->error, ev->text);
     if (ev->verb != FORK_EXITED)
@@ -480,7 +484,7 @@ static void keep_theirs(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     }
 }
 
-static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
+static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2], uint64_t behind)
 {
     struct arena a;
     arena_init(&a);
@@ -493,15 +497,15 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
         .limits = x->start.command->limits,
         .kill_grace_ms = x->start.kill_grace_ms,
         .is_local = x->start.command->is_local,
+        .behind = behind,
     };
     int rc = children_spawn_exec(x->start.children, &x->child, FORK_NO_SLOT, &what);
     arena_release(&a);
     return rc;
 }
 
-void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
+static void prepare(struct exec_attempt *x, const struct exec_start *how)
 {
-    int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     *x = (struct exec_attempt){.start = *how,
                                .child = {.on_event = on_child},
                                .in = {.fd = -1},
@@ -510,11 +514,25 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
                                .progress = {.fd = -1},
                                .theirs = {-1, -1, -1, -1},
                                .lines = {.takes_checkpoints = how->command->takes_checkpoints}};
+}
+
+static void close_pipes(int pipes[FORK_EXEC_FDS][2])
+{
+    for (int i = 0; i < FORK_EXEC_FDS; i++) {
+        fd_close(&pipes[i][0]);
+        fd_close(&pipes[i][1]);
+    }
+}
+
+void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
+{
+    int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    prepare(x, how);
     int rc = open_pipes(x, pipes);
     if (rc != 0) {
         fail_here(x, "no pipe could be made", errno);
     } else {
-        rc = spawn(x, pipes);
+        rc = spawn(x, pipes, 0);
         if (rc == FUT_ERR_TOO_BIG)
             fail_too_big(x);
         else if (rc != 0)
@@ -524,10 +542,34 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
         if (rc == 0 && how->command->takes_checkpoints)
             tell_checkpoint(x);
     }
-    for (int i = 0; i < FORK_EXEC_FDS; i++) {
-        fd_close(&pipes[i][0]);
-        fd_close(&pipes[i][1]);
+    close_pipes(pipes);
+}
+
+bool exec_attempt_start_behind(struct exec_attempt *x, const struct exec_start *how,
+                               const struct exec_attempt *before)
+{
+    int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    prepare(x, how);
+    int rc = open_pipes(x, pipes);
+    if (rc == 0)
+        rc = spawn(x, pipes, before->child.generation);
+    if (rc == 0) {
+        keep_theirs(x, pipes);
+        x->is_behind = true;
+    } else {
+        exec_attempt_abandon(x);
     }
+    close_pipes(pipes);
+    return rc == 0;
+}
+
+bool exec_attempt_take_back(struct exec_attempt *x)
+{
+    x->is_behind = false;
+    if (!children_withdraw(x->start.children, &x->child))
+        return false;
+    exec_attempt_abandon(x);
+    return true;
 }
 
 void exec_attempt_kill(struct exec_attempt *x, int signal)

@@ -35,6 +35,8 @@ struct exec_start {
     /* In place of done, once and last: the program did not start, which is no fault of the task.
      * error: an errno; why: one sentence, borrowed for the call. */
     void (*not_started)(struct exec_attempt *x, int error, const char *why);
+    /* exec_attempt_start_behind: the program begins, before all else that is told. */
+    void (*begun)(struct exec_attempt *x);
 };
 
 struct exec_attempt {
@@ -55,11 +57,19 @@ struct exec_attempt {
     bool output_limit_met;
     bool too_large;
     bool has_ended;
+    bool is_behind; /* waits for the end of another one */
 };
 
 /* Starts the program. x is zeroed memory. A failed start calls not_started, possibly before this
  * returns. */
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
+/* Starts it behind a program that runs: it begins when that has ended, unless it is taken back
+ * before. False: it cannot wait so, and nothing follows. Not for commands that take checkpoints. */
+FUT_MUST_CHECK bool exec_attempt_start_behind(struct exec_attempt *x, const struct exec_start *how,
+                                              const struct exec_attempt *before);
+/* Of one that waits so. True: it never begins, nothing follows, and x may be started anew. False:
+ * it has begun, or does right now (begun does not follow). */
+FUT_MUST_CHECK bool exec_attempt_take_back(struct exec_attempt *x);
 /* Signals the program's process group; done follows when it has exited. */
 void exec_attempt_kill(struct exec_attempt *x, int signal);
 /* The checkpoint is on disk (why NULL), or is not. */

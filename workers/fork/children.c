@@ -48,6 +48,15 @@ static void deliver(struct children *c, const struct fork_event *ev)
     child->on_event(child, ev);
 }
 
+/* What begins in the place of one that has ended hears of it after the end. */
+static void take_event(struct children *c, const struct fork_event *ev)
+{
+    deliver(c, ev);
+    if (ev->next)
+        deliver(c, &(struct fork_event){
+                       .verb = FORK_SPAWNED, .slot = FORK_NO_SLOT, .generation = ev->next});
+}
+
 static void on_readable(struct loop_source *src, uint32_t events)
 {
     struct children *c = FUT_CONTAINER(src, struct children, src);
@@ -55,7 +64,7 @@ static void on_readable(struct loop_source *src, uint32_t events)
     int rc;
     (void)events;
     while ((rc = fork_server_read(c->fs, &ev)) == 0)
-        deliver(c, &ev);
+        take_event(c, &ev);
     if (rc != FUT_ERR_AGAIN)
         set_broken(c);
 }
@@ -117,6 +126,14 @@ int children_spawn_exec(struct children *c, struct child *child, uint32_t slot,
     child->slot = slot;
     child->generation = ++c->last_generation;
     return booked(c, child, fork_server_spawn_exec(c->fs, slot, child->generation, what));
+}
+
+bool children_withdraw(struct children *c, struct child *child)
+{
+    if (!fork_server_withdraw(c->fs, child->generation))
+        return false;
+    children_forget(c, child);
+    return true;
 }
 
 int children_adopt(struct children *c, struct child *child, uint32_t slot, pid_t pid,

@@ -22,10 +22,12 @@ static struct {
     int64_t asked_mono_ms;
     struct ends_record inherited[INHERITED_KEPT]; /* a ring: the latest ends */
     size_t next;
+    const struct ends_next *hooks;
 } ends;
 
-void ends_init(void)
+void ends_init(const struct ends_next *hooks)
 {
+    ends.hooks = hooks;
     if (groups_memory_events())
         oom_open_file(&ends.oom, groups_memory_events());
     else
@@ -78,9 +80,14 @@ void ends_report(struct fork_child *child, int status, const struct rusage *ru)
     }
     if (read_error(child->error_fd, &ev))
         ev.verb = FORK_SPAWN_FAILED;
+    struct fork_kept *next = ends.hooks->take(child);
+    if (next)
+        ev.next = next->generation;
     message_send(&ev);
     groups_end(child->generation);
     table_remove(child);
+    if (next)
+        ends.hooks->start(next);
 }
 
 /* What the kernel killed elsewhere must not explain a later death of a child of ours. */

@@ -15,8 +15,15 @@ struct ends_record {
     struct rusage use;
 };
 
-/* Begins to count what the kernel kills for memory. After groups_open. */
-void ends_init(void);
+/* What follows a child's end: `take` says what waits for it, and is its own from then on; `start`
+ * starts that, once the daemon has been told of the end. */
+struct ends_next {
+    struct fork_kept *(*take)(struct fork_child *child); /* NULL: nothing */
+    void (*start)(struct fork_kept *next);
+};
+
+/* Begins to count what the kernel kills for memory. After groups_open. hooks: kept. */
+void ends_init(const struct ends_next *hooks);
 /* Reaps all that have ended by now. Never blocks. */
 void ends_reap(void);
 /* Tells the daemon of the end of a child that is reaped, and removes it from the table. status: as

@@ -29,11 +29,20 @@
 
 static struct {
     int sock, signals;
+    struct fork_ahead *ahead;
+    bool is_ending;              /* nothing begins any more */
     int64_t lease_until_mono_ms; /* 0: there is none */
     char message[FORK_MESSAGE_MAX_BYTES + 1];
 } server = {.sock = -1, .signals = -1};
 
 /* ---- requests ---- */
+
+/* Nothing that runs here may run beside what other nodes start: a daemon that stands still does not
+ * end it, so we do. */
+static bool lease_has_ended(void)
+{
+    return server.lease_until_mono_ms && clock_mono_ms() >= server.lease_until_mono_ms;
+}
 
 static void spawn_failed(const struct fork_request *r, const char *what)
 {
@@ -84,6 +93,52 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
         spawned(r, pid, error_pipe[0]);
 }
 
+/* ---- programs that wait for others ---- */
+
+static void start_kept(struct fork_kept *h)
+{
+    struct fork_request r;
+    struct fork_exec what;
+    struct arena a;
+    arena_init(&a);
+    if (message_decode(h->message, h->n, &a, &r, &what) != 0)
+        FUT_BUG("a fork request that was read before");
+    memcpy(what.fds, h->fds, sizeof(what.fds));
+    spawn_exec(&r, &what);
+    arena_release(&a);
+    fork_kept_free(&h);
+}
+
+/* One that the daemon has taken back is dropped. */
+static struct fork_kept *take_kept(struct fork_child *child)
+{
+    struct fork_kept *h = child->kept;
+    child->kept = NULL;
+    if (h &&
+        (server.is_ending || lease_has_ended() || !fork_ahead_take(server.ahead, h->generation)))
+        fork_kept_free(&h);
+    return h;
+}
+
+/* Behind what has ended already it begins at once, and the daemon does not know yet. */
+static void keep_exec(const struct fork_request *r, size_t n, int *fds)
+{
+    struct fork_child *before = table_of_generation(r->behind);
+    struct fork_kept *h = fork_kept_new(r->generation, server.message, n, fds);
+    if (before) {
+        fork_kept_free(&before->kept); /* which the daemon has taken back */
+        before->kept = h;
+    } else if (fork_ahead_take(server.ahead, r->generation)) {
+        message_send(&(struct fork_event){
+            .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation});
+        start_kept(h);
+    } else {
+        fork_kept_free(&h);
+    }
+}
+
+static const struct ends_next next_hooks = {.take = take_kept, .start = start_kept};
+
 static void cpu_exceeded(const struct fork_child *child, uint64_t cpu_ms)
 {
     message_send(&(struct fork_event){.verb = FORK_CPU_EXCEEDED,
@@ -122,7 +177,7 @@ static void adopt(const struct fork_request *r)
     }
 }
 
-static void run_request(size_t n, const int *fds, size_t n_fds)
+static void run_request(size_t n, int *fds, size_t n_fds)
 {
     struct fork_request r;
     struct fork_exec what = {.fds = {-1, -1, -1, -1}};
@@ -136,6 +191,8 @@ static void run_request(size_t n, const int *fds, size_t n_fds)
         spawn_failed(&r, "the pipes could not be taken over");
     } else if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
         spawn_worker(&r, fds);
+    } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS && r.behind) {
+        keep_exec(&r, n, fds);
     } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
         memcpy(what.fds, fds, sizeof(what.fds));
         spawn_exec(&r, &what);
@@ -167,7 +224,7 @@ static bool take_request(void)
     if (n > 0)
         run_request((size_t)n, fds, n_fds);
     for (size_t i = 0; n > 0 && i < n_fds; i++)
-        (void)close(fds[i]);
+        fd_close(&fds[i]);
     return n > 0;
 }
 
@@ -175,6 +232,7 @@ static bool take_request(void)
 
 static void end_all(void)
 {
+    server.is_ending = true;
     int64_t deadline_ms = clock_mono_ms() + END_MS;
     for (struct list_node *n = list_first(table_all()); n; n = list_next(table_all(), n))
         table_signal(FUT_CONTAINER(n, struct fork_child, link), SIGKILL);
@@ -214,13 +272,6 @@ static void detach(void)
     server.signals = 4;
     (void)close_range(5, ~0U, 0);
     fork_child_init();
-}
-
-/* Nothing that runs here may run beside what other nodes start: a daemon that stands still does not
- * end it, so we do. */
-static bool lease_has_ended(void)
-{
-    return server.lease_until_mono_ms && clock_mono_ms() >= server.lease_until_mono_ms;
 }
 
 static int wait_ms(void)
@@ -265,14 +316,15 @@ int fork_loop_signals(void)
     return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-void fork_loop_main(int sock, int signals)
+void fork_loop_main(int sock, int signals, struct fork_ahead *ahead)
 {
+    server.ahead = ahead;
     server.sock = sock;
     server.signals = signals;
     detach();
     table_init();
     watch_init(cpu_exceeded);
-    ends_init();
+    ends_init(&next_hooks);
     message_init(server.sock);
     serve();
     if (lease_has_ended()) /* nobody is told how what we kill has ended: its tasks have not failed

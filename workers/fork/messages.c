@@ -28,6 +28,7 @@ int message_encode(struct buf *out, struct fork_request head, const struct fork_
         buf_put(out, cwd, strlen(cwd) + 1);
         head.has_cwd = what->cwd != NULL;
         head.is_local = what->is_local;
+        head.behind = what->behind;
         head.limits = what->limits;
         head.kill_grace_ms = what->kill_grace_ms;
         head.argc = put_list(out, what->argv);

@@ -20,6 +20,7 @@ struct fork_request {
     uint32_t has_cwd, is_local;
     uint64_t task;         /* FORK_TASK; limits: its CPU time */
     int64_t until_mono_ms; /* FORK_LEASE */
+    uint64_t behind;       /* FORK_SPAWN_EXEC */
     struct limits limits;
     int64_t kill_grace_ms;
     /* FORK_SPAWN_EXEC: path, cwd, argv…, env…, each NUL-ended */

@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "core/proc.h"
 #include "core/sanitizers.h"
+#include "workers/fork/ahead.h"
 #include "workers/fork/groups.h"
 #include "workers/fork/loop.h"
 #include "workers/fork/messages.h"
@@ -20,6 +21,7 @@ struct fork_server {
     int sock;
     pid_t pid;
     struct buf message; /* reused for every request */
+    struct fork_ahead *ahead;
 };
 
 #define OWN_THREADS (1 + FUT_TSAN) /* ThreadSanitizer has a thread of its own */
@@ -40,19 +42,21 @@ int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
         return fut_fail(err, FUT_ERR_IO, "fork server: signalfd: %s", strerror(why));
     }
     groups_open();
+    struct fork_ahead *ahead = fork_ahead_new();
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(pair[0]);
-        fork_loop_main(pair[1], signals);
+        fork_loop_main(pair[1], signals, ahead);
     }
     (void)close(signals);
     (void)close(pair[1]);
     if (pid < 0) {
+        fork_ahead_free(&ahead);
         (void)close(pair[0]);
         return fut_fail(err, FUT_ERR_IO, "fork server: fork: %s", strerror(errno));
     }
     struct fork_server *fs = xnew(struct fork_server);
-    *fs = (struct fork_server){.sock = pair[0], .pid = pid};
+    *fs = (struct fork_server){.sock = pair[0], .pid = pid, .ahead = ahead};
     *out = fs;
     return 0;
 }
@@ -66,6 +70,7 @@ void fork_server_stop(struct fork_server **fsp)
     while (waitpid(fs->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     buf_release(&fs->message);
+    fork_ahead_free(&fs->ahead);
     free(fs);
     *fsp = NULL;
 }
@@ -109,7 +114,17 @@ int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t gener
                            const struct fork_exec *what)
 {
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = slot, .generation = generation};
-    return request(fs, head, what, what->fds, FORK_EXEC_FDS);
+    if (what->behind && !fork_ahead_offer(fs->ahead, generation))
+        return FUT_ERR_FULL;
+    int rc = request(fs, head, what, what->fds, FORK_EXEC_FDS);
+    if (rc != 0 && what->behind && !fork_server_withdraw(fs, generation))
+        FUT_BUG("a program that nobody was asked for begins");
+    return rc;
+}
+
+bool fork_server_withdraw(struct fork_server *fs, uint64_t generation)
+{
+    return fork_ahead_take(fs->ahead, generation);
 }
 
 int fork_server_adopt(struct fork_server *fs, uint32_t slot, uint64_t generation, pid_t pid,

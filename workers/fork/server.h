@@ -37,7 +37,8 @@ enum fork_verb {
 /* The slot of a child that has none, as a program for one task: the generation tells it apart. */
 #define FORK_NO_SLOT UINT32_MAX
 
-/* For each spawn and adoption: FORK_SPAWNED (not without a slot) and then FORK_EXITED, or
+/* For each spawn and adoption: FORK_SPAWNED (without a slot only when it is behind a program that
+ * has ended already; else `next` says so) and then FORK_EXITED, or
  * FORK_SPAWN_FAILED (at once, or after FORK_SPAWNED when the program could not be executed).
  * Nothing follows the last of them. FORK_CPU_EXCEEDED comes between, see fork_server_task. */
 struct fork_event {
@@ -53,6 +54,7 @@ struct fork_event {
     enum limit_kind met;  /* the limit that it was ended for, or (LIMIT_FILES) reached */
     uint64_t task;        /* FORK_CPU_EXCEEDED */
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
+    uint64_t next;        /* at the last one: the generation that begins in its place; 0: none */
     int error;            /* FORK_SPAWN_FAILED: the errno of it, and */
     char text[256];       /* why, in words */
 };
@@ -70,6 +72,9 @@ struct fork_exec {
     /* Nothing that is read for its start can hang (exec_command's is_local): the fork server stands
      * still until the program is there, which costs less than a copy of its memory. */
     bool is_local;
+    /* 0, or the generation of another program: this one waits for its end, and begins then without
+     * a word from the daemon, unless that has it back before. */
+    uint64_t behind;
 };
 
 struct fork_server;
@@ -95,9 +100,13 @@ int fork_server_fd(const struct fork_server *fs);
  * server has ended. */
 FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot,
                                             uint64_t generation, int channel);
-/* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
+/* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_FULL: behind another one, and too many are.
+ * FUT_ERR_CLOSED. Behind one program there is one other at most. */
 FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
                                           uint64_t generation, const struct fork_exec *what);
+/* True: the program that waits behind another one never begins, and nothing follows. False: it has
+ * begun, or does right now. */
+FUT_MUST_CHECK bool fork_server_withdraw(struct fork_server *fs, uint64_t generation);
 /* Takes over a process that another child of the fork server has forked, and that has come to it by
  * the death of its parent: from now on it is a child like any other, with these limits (but for
  * cpu_ms) as its own.

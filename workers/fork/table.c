@@ -63,6 +63,7 @@ void table_remove(struct fork_child *child)
     map_remove(&table.by_generation, &child->by_generation);
     list_remove(&table.all, &child->link);
     fd_close(&child->error_fd);
+    fork_kept_free(&child->kept);
     free(child);
 }
 

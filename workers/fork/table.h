@@ -5,6 +5,7 @@
 
 #include "core/list.h"
 #include "core/map.h"
+#include "workers/fork/ahead.h"
 #include "workers/fork/messages.h"
 
 /* What a child and all processes that come from it use; 0 before the first look. */
@@ -27,7 +28,8 @@ struct fork_child {
     pid_t pid;
     uint32_t slot;
     uint64_t generation;
-    int error_fd; /* a program that cannot be started writes the cause here; -1: none */
+    struct fork_kept *kept; /* begins when this one has ended; NULL: none */
+    int error_fd;           /* a program that cannot be started writes the cause here; -1: none */
 
     struct limits limits;
     int64_t kill_grace_ms;     /* from TERM to KILL when it meets its CPU limit */

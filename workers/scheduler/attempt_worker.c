@@ -283,7 +283,7 @@ static void prepare(struct attempt *a)
                                        .back = on_back};
 }
 
-bool attempt_worker_offer(struct attempt *a)
+static bool offer(struct attempt *a)
 {
     struct worker_program *p = worker_set_program(a->s->workers, a->handler);
     prepare(a);
@@ -294,6 +294,11 @@ bool attempt_worker_offer(struct attempt *a)
     a->kind = &attempt_worker_kind;
     attempt_move(a, ATTEMPT_OFFERED);
     return true;
+}
+
+static bool is_misplaced(const struct attempt *a)
+{
+    return worker_program_idle(a->as.worker.program) && session_slots_has_free(a);
 }
 
 static void start(struct attempt *a)
@@ -349,6 +354,8 @@ const struct attempt_kind attempt_worker_kind = {
     .stop = stop,
     .yield = yield,
     .stored = stored,
+    .offer = offer,
+    .is_misplaced = is_misplaced,
     .recall = recall,
     .lend = lend,
     .abandon = abandon,

@@ -29,7 +29,8 @@ enum attempt_state {
     ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
     ATTEMPT_PENDING,  /* a callback: claimed, and waits for its receiver; given back when that lasts
                        */
-    ATTEMPT_OFFERED,  /* with a worker that still runs another one; can be taken back */
+    ATTEMPT_OFFERED,  /* with a worker that still runs another one, or behind a program that runs;
+                         can be taken back */
     ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
     ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up, with others */
@@ -184,8 +185,12 @@ struct attempt_kind {
     void (*yield)(struct attempt *a);
     /* What attempt_store was given is on disk (why NULL), or is not. NULL: it stores nothing. */
     void (*stored)(struct attempt *a, const char *why);
-    /* Takes an offered attempt back: it is waiting, running or ended after that. NULL: none is
-     * ever offered. */
+    /* Offers a waiting attempt to what still runs another one: OFFERED. False: nothing takes it.
+     * NULL, as those that follow: none is ever offered. */
+    bool (*offer)(struct attempt *a);
+    /* Could an offered attempt begin elsewhere, now that a slot is free? */
+    bool (*is_misplaced)(const struct attempt *a);
+    /* Takes an offered attempt back: it is waiting, running or ended after that. */
     void (*recall)(struct attempt *a);
     /* It has lent its slot, or goes on. NULL: nothing is to be done. */
     void (*lend)(struct attempt *a, bool is_lent);
@@ -363,10 +368,6 @@ void filling_forget(struct attempt *a);
 extern const struct attempt_kind attempt_thread_kind; /* a built-in on a pool thread */
 extern const struct attempt_kind attempt_exec_kind;   /* a program */
 extern const struct attempt_kind attempt_worker_kind; /* a worker process */
-
-/* Offers a waiting attempt of a built-in to a worker that still runs another one: OFFERED. False:
- * no worker takes it. */
-FUT_MUST_CHECK bool attempt_worker_offer(struct attempt *a);
 
 /* ---- cancels.c ---- */
 

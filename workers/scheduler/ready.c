@@ -139,12 +139,11 @@ static void begin(struct attempt *a)
     attempt_end(a, RUN_FAILED, task_outcome_error(end_code_text(END_UNKNOWN_HANDLER), message));
 }
 
-/* Of those that a busy worker has been given, the one that waits longest and for which another one
- * is idle. */
+/* Of those that were given ahead, the one that waits longest and could begin elsewhere. */
 static struct attempt *find_misplaced(const struct lane_slots *slots)
 {
     struct attempt *a = attempt_first(slots, ATTEMPT_OFFERED);
-    while (a && !(worker_program_idle(a->as.worker.program) && session_slots_has_free(a)))
+    while (a && !a->kind->is_misplaced(a))
         a = attempt_next(a);
     return a;
 }
@@ -161,9 +160,10 @@ static void begin_offered(struct lane_slots *slots)
     }
 }
 
-static bool may_be_offered(const struct attempt *a)
+static bool is_offered(struct attempt *a)
 {
-    return a->handler && kind_of(a->handler, attempt_lane(a)) == &attempt_worker_kind;
+    const struct attempt_kind *kind = a->handler ? kind_of(a->handler, attempt_lane(a)) : NULL;
+    return kind && kind->offer && kind->offer(a);
 }
 
 /* In the order in which they would begin. */
@@ -173,8 +173,7 @@ static void offer(struct scheduler *s, enum lane lane)
     struct attempt *a;
     if (lane_taken(slots) != slots->capacity || !ready_window(s, lane))
         return;
-    while ((a = attempt_first(slots, ATTEMPT_WAITING)) != NULL && may_be_offered(a) &&
-           attempt_worker_offer(a))
+    while ((a = attempt_first(slots, ATTEMPT_WAITING)) != NULL && is_offered(a))
         ;
 }
 

@@ -237,6 +237,69 @@ START_TEST(test_exec_end_is_one_event)
 }
 END_TEST
 
+static struct exec_attempt second;
+static int second_begun;
+static struct task_outcome *second_outcome;
+
+static void on_second_begun(struct exec_attempt *x)
+{
+    ck_assert_ptr_eq(x, &second);
+    ck_assert_ptr_nonnull(script_outcome); /* the first has ended */
+    second_begun++;
+}
+
+static void on_second_done(struct exec_attempt *x, enum run_class class, struct task_outcome *o)
+{
+    ck_assert_ptr_eq(x, &second);
+    ck_assert_int_eq(class, RUN_SUCCESS);
+    second_outcome = o;
+}
+
+static struct exec_start start_first_of_two(void)
+{
+    start("exec sleep 1000", "", 0, 100);
+    script_command.argv[2] = (char *)(uintptr_t) "cat; echo second >&2";
+    struct exec_start how = script_attempt.start;
+    how.done = on_second_done;
+    how.begun = on_second_begun;
+    return how;
+}
+
+static void finish_second(void)
+{
+    while (!second_outcome)
+        loop_turn(script_loop, -1);
+    ck_assert_str_eq(second_outcome->log, "second\n");
+    task_outcome_unref(second_outcome);
+}
+
+START_TEST(test_exec_begins_behind_another_one)
+{
+    struct exec_start how = start_first_of_two();
+    ck_assert(exec_attempt_start_behind(&second, &how, &script_attempt));
+    exec_attempt_kill(&script_attempt, SIGKILL);
+    finish_second();
+    ck_assert_int_eq(second_begun, 1);
+    ck_assert_int_eq(script_outcome->signal, SIGKILL);
+    ck_assert(!exec_attempt_take_back(&second));
+}
+END_TEST
+
+START_TEST(test_exec_is_taken_back)
+{
+    struct exec_start how = start_first_of_two();
+    uint32_t open_before = proc_count(getpid(), "fd");
+    ck_assert(exec_attempt_start_behind(&second, &how, &script_attempt));
+    ck_assert(exec_attempt_take_back(&second));
+    ck_assert_uint_eq(proc_count(getpid(), "fd"), open_before);
+    exec_attempt_start(&second, &how); /* and begins elsewhere */
+    finish_second();
+    ck_assert_int_eq(second_begun, 0);
+    exec_attempt_kill(&script_attempt, SIGKILL);
+    script_finish();
+}
+END_TEST
+
 START_TEST(test_exec_abandoned)
 {
     start("sleep 1000", "x", 1, 100);
@@ -266,6 +329,8 @@ int main(void)
         {test_exec_program_is_gone, 0},
         {test_exec_fork_server_has_ended, 0},
         {test_exec_end_is_one_event, 0},
+        {test_exec_begins_behind_another_one, 0},
+        {test_exec_is_taken_back, 0},
         {test_exec_abandoned, 0},
     };
     return suite_run_rows("exec_attempt", 30, script_setup, script_teardown, rows, FUT_COUNT(rows));

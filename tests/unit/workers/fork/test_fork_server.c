@@ -384,10 +384,123 @@ START_TEST(test_fork_server_refuses_to_start_beside_threads)
 }
 END_TEST
 
+/* ---- programs that wait for others ---- */
+
+/* A program without a slot behind that of generation `behind`; the read end of its output. */
+static int spawn_behind(uint64_t generation, const char *script, uint64_t behind)
+{
+    const char *argv[] = {"sh", "-c", script, NULL};
+    int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    struct fork_exec what = {.path = "/bin/sh",
+                             .argv = argv,
+                             .env = clean_env,
+                             .fds = {null, out[1], null, null},
+                             .is_local = is_local,
+                             .behind = behind};
+    ck_assert_int_eq(fork_server_spawn_exec(fs, FORK_NO_SLOT, generation, &what), 0);
+    close(null);
+    close(out[1]);
+    return out[0];
+}
+
+/* One that runs until what is returned is closed. */
+static int spawn_gate(uint64_t generation)
+{
+    int gate[2];
+    ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+    close(spawn_sh_with(generation, "read _ <&3", NULL, gate[0]));
+    close(gate[0]);
+    ck_assert_int_eq(next_event(), FORK_SPAWNED);
+    return gate[1];
+}
+
+/* Opens the gate, once the fork server has taken what was asked of it. */
+static void open_gate(int gate)
+{
+    close(spawn_sh(1000, "exit 0", NULL));
+    ck_assert_int_eq(next_event(), FORK_SPAWNED);
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    close(gate);
+}
+
+static void expect_end(uint64_t generation, uint64_t next)
+{
+    ck_assert_int_eq(next_event(), FORK_EXITED);
+    ck_assert_uint_eq(ev.generation, generation);
+    ck_assert_uint_eq(ev.next, next);
+}
+
+START_TEST(test_fork_server_starts_what_waits_behind_a_program)
+{
+    char got[64];
+    int gate = spawn_gate(1), first = spawn_behind(2, "echo $$", 1), second;
+    open_gate(gate);
+    expect_end(1, 2);
+    ck_assert(!fork_server_withdraw(fs, 2)); /* it has begun */
+    ck_assert_uint_gt(read_to_end(first, got, sizeof(got)), 1);
+    expect_end(2, 0);
+    second = spawn_behind(3, "exit 3", 2); /* which has ended: at once */
+    ck_assert_int_eq(next_event(), FORK_SPAWNED);
+    ck_assert_uint_eq(ev.generation, 3);
+    expect_end(3, 0);
+    ck_assert_int_eq(WEXITSTATUS(ev.status), 3);
+    close(first);
+    close(second);
+}
+END_TEST
+
+START_TEST(test_fork_server_gives_back_what_waits)
+{
+    char got[64];
+    int gate = spawn_gate(1), first = spawn_behind(2, "echo first", 1), second, third;
+    ck_assert(fork_server_withdraw(fs, 2));
+    ck_assert(!fork_server_withdraw(fs, 2));
+    second = spawn_behind(3, "echo second", 1); /* in its place */
+    ck_assert(fork_server_withdraw(fs, 3));
+    third = spawn_behind(4, "echo third", 1);
+    open_gate(gate);
+    expect_end(1, 4);
+    ck_assert_uint_eq(read_to_end(first, got, sizeof(got)), 0); /* nobody has the other end */
+    ck_assert_uint_eq(read_to_end(second, got, sizeof(got)), 0);
+    (void)read_to_end(third, got, sizeof(got));
+    ck_assert_str_eq(got, "third\n");
+    expect_end(4, 0);
+    close(first);
+    close(second);
+    close(third);
+}
+END_TEST
+
+START_TEST(test_fork_server_tells_why_what_waited_did_not_start)
+{
+    const char *argv[] = {"none", NULL};
+    int gate = spawn_gate(1), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct fork_exec what = {.path = "/no/such/program",
+                             .argv = argv,
+                             .env = clean_env,
+                             .fds = {null, null, null, null},
+                             .is_local = is_local,
+                             .behind = 1};
+    ck_assert_int_eq(fork_server_spawn_exec(fs, FORK_NO_SLOT, 2, &what), 0);
+    close(null);
+    open_gate(gate);
+    expect_end(1, 2);
+    ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
+    ck_assert_uint_eq(ev.generation, 2);
+    ck_assert_int_eq(ev.error, ENOENT);
+}
+END_TEST
+
 START_TEST(test_fork_request_roundtrip)
 {
     const char *argv[] = {"a", "", "c d", NULL}, *env[] = {NULL};
-    struct fork_exec in = {.path = "/p", .cwd = "", .argv = argv, .env = env, .is_local = true},
+    struct fork_exec in = {.path = "/p",
+                           .cwd = "",
+                           .argv = argv,
+                           .env = env,
+                           .is_local = true,
+                           .behind = 9},
                      out;
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = 4, .generation = 5}, got;
     struct buf b = BUF_INIT;
@@ -396,6 +509,7 @@ START_TEST(test_fork_request_roundtrip)
     ck_assert_int_eq(message_encode(&b, head, &in), 0);
     ck_assert_int_eq(message_decode(b.data, b.len, &a, &got, &out), 0);
     ck_assert_uint_eq(got.generation, 5);
+    ck_assert_uint_eq(got.behind, 9);
     ck_assert_str_eq(out.path, "/p");
     ck_assert_str_eq(out.cwd, "");
     ck_assert_str_eq(out.argv[1], "");
@@ -422,6 +536,9 @@ static TCase *programs(const char *name, void (*begin)(void))
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
     tcase_add_test(t, test_fork_server_ends_with_its_lease);
+    tcase_add_test(t, test_fork_server_starts_what_waits_behind_a_program);
+    tcase_add_test(t, test_fork_server_gives_back_what_waits);
+    tcase_add_test(t, test_fork_server_tells_why_what_waited_did_not_start);
     tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
     return t;
 }
