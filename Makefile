@@ -368,7 +368,7 @@ $(B)/futured.8: systemd/futured.8 $(B)/futured
 
 install: all $(B)/futured.8 $(B)/future.1
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/futured $(B)/future
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/futured_plugin.h workers/sdk/futured_worker.h workers/sdk/futured_tasks.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include workers/sdk/futured_plugin.h workers/sdk/futured_worker.h workers/sdk/futured_tasks.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/futured/sdk workers/sdk/futured_worker.* workers/sdk/futured_tasks.*
 	install -D -m 755 systemd/backoff $(DESTDIR)$(PREFIX)/lib/futured/backoff
 	install -D -m 644 $(B)/futured.8 $(DESTDIR)$(SHARE)/man/man8/futured.8

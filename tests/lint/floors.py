@@ -21,7 +21,7 @@ FLOORS = {
     "storage": (["storage/"], ["storage/engine", "storage/memory", "storage/sqlite", "storage/postgres"]),
 
     # The SDK and plug-ins stand alone: they know the two headers that users get.
-    "workers/sdk": (["workers/sdk/", "workers/futured_plugin.h", "workers/plugin_host."], []),
+    "workers/sdk": (["workers/sdk/", "workers/plugin_host."], []),
     "workers/base": (["workers/base/"], ["core"]),
     "workers/wire": (["workers/wire/"], ["workers/base"]),
     "workers/handlers": (["workers/handlers/"], ["workers/wire"]),
