@@ -38,6 +38,7 @@
 struct api;
 struct http_conn;
 struct http_loop;
+struct member_events;
 struct MHD_Connection;
 /* What requests are told before the store is there. */
 #define REQUEST_EARLY "The daemon waits for its database; its log says why."
@@ -99,6 +100,7 @@ struct request {
     struct arena arena;
     const struct catalog *catalog; /* by catalog_lend_to */
     void *work;                    /* what the route keeps between its steps; in the arena */
+    struct member_events *members; /* what a stream tells beside ends; in the arena */
     union {
         struct store_op base; /* first member of each */
         struct store_submit submit;

@@ -115,13 +115,12 @@ static void future_changed(struct waiters *ws, const struct store_change *c, str
     }
 }
 
-/* ---- members of sessions; the mutex is held ---------------------------------------------------
- */
+/* ---- what happens beside ends; the mutex is held --------------------------------------------- */
 
 /* False: it is nothing that anybody may want. */
 static bool member_event(const struct store_change *c, enum waiter_event *out)
 {
-    if (!c->batch.hi || task_state_is_final(c->state))
+    if (task_state_is_final(c->state))
         return false;
     *out = c->reported                ? WAITER_REPORTED
            : c->state == TASK_RUNNING ? WAITER_STARTED
@@ -154,6 +153,20 @@ static void put_member(struct waiter_members *m, const struct waiter_member *e)
     m->ring[(m->first + m->n++) % WAITER_MEMBERS_MAX] = *e;
 }
 
+/* Tells those who follow what is linked by this id. */
+static void tell_followers(struct waiters *ws, struct task_id id, bool of_links,
+                           const struct waiter_member *e, struct list *to_wake)
+{
+    for (struct map_node *n = map_get(&ws->map, id.hi); n; n = map_next_same(n)) {
+        const struct waiter_link *l = FUT_CONTAINER(n, struct waiter_link, node);
+        struct waiter_members *m = l->waiter->wish.members;
+        if (!m || m->of_links != of_links || !id_equal(l->id, id))
+            continue;
+        put_member(m, e);
+        wake_if_enough(l->waiter, to_wake);
+    }
+}
+
 static void member_changed(struct waiters *ws, const struct store_change *c, struct list *to_wake)
 {
     struct waiter_member e = {.id = c->id, .state = c->state};
@@ -163,13 +176,9 @@ static void member_changed(struct waiters *ws, const struct store_change *c, str
         e.attempt = c->task->attempt;
         e.started_wall_ms = c->task->started_wall_ms;
     }
-    for (struct map_node *n = map_get(&ws->map, c->batch.hi); n; n = map_next_same(n)) {
-        const struct waiter_link *l = FUT_CONTAINER(n, struct waiter_link, node);
-        if (!l->waiter->wish.members || !id_equal(l->id, c->batch))
-            continue;
-        put_member(l->waiter->wish.members, &e);
-        wake_if_enough(l->waiter, to_wake);
-    }
+    tell_followers(ws, c->id, true, &e, to_wake);
+    if (c->batch.hi)
+        tell_followers(ws, c->batch, false, &e, to_wake);
 }
 
 void waiters_on_change(void *ctx, const struct store_change *changes, size_t n)

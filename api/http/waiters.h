@@ -34,7 +34,7 @@ struct waiters {
 
 struct waiter;
 
-/* What happened to a member of a session. */
+/* What happened to a member of a session, or to a future that is linked. */
 enum waiter_event {
     WAITER_STARTED,  /* an attempt of it began */
     WAITER_WAITING,  /* it waits again: for another attempt, or another life */
@@ -48,11 +48,12 @@ struct waiter_member {
     int64_t started_wall_ms; /* 0: not known */
 };
 
-/* What happened to the members of a session since it was asked, the latest. A hint, as all changes
- * are. */
+/* What happened to these since it was asked, the latest. A hint, as all changes are. */
 #define WAITER_MEMBERS_MAX 256
 struct waiter_members {
-    unsigned events; /* bits (1u << enum waiter_event) of those that are wanted; constant */
+    unsigned events; /* bits (1u << enum waiter_event) of those that are wanted; constant, as is */
+    bool of_links;   /* of the futures that are linked and not done; else of the members of the
+                        batch that the one link names */
     size_t first, n; /* guarded by waiters.mu, as all below */
     uint64_t missed; /* so many came in between that there was no space for */
     struct waiter_member ring[WAITER_MEMBERS_MAX];
@@ -76,9 +77,9 @@ struct waiter_wish {
     size_t need;           /* so many of its futures are done */
     bool stops_at_failure; /* or one has failed */
     bool wants_news;       /* instead: there is news to take: ends, and what was reported */
-    struct waiter_members *members; /* beside that: what happens to the members of the batch that
-                                       its one link names; the caller's memory until
-                                       waiter_close, zeroed but for events. NULL: nothing */
+    struct waiter_members *members; /* beside that: what happens to futures; the caller's memory
+                                       until waiter_close, zeroed but for what is constant. NULL:
+                                       nothing */
     void (*wake)(
         struct waiter *w); /* runs on the store's thread, without the mutex; never blocks */
 };

@@ -6,6 +6,7 @@
 #include "api/resources/events.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
+#include "api/resources/member_events.h"
 #include "api/resources/show.h"
 #include "api/text/event_out.h"
 #include "api/text/json_out.h"
@@ -22,6 +23,7 @@ struct events {
     struct event_out out;
     struct waiter_link *taken;
     bool taken_is_done; /* of the future that is being read: its end, or something reported */
+    bool follows;       /* what happens beside ends is told, and first */
 };
 
 static void next_event(struct request *r);
@@ -170,7 +172,15 @@ static void woken(struct request *r)
     request_stream_more(r, next_event);
 }
 
-/* Tells of what need not be read. Returns what has to be; NULL: nothing has for now. */
+/* Is this to be told? The text before an end is, also where the end is not. */
+static bool is_wanted(const struct request *r, bool is_end)
+{
+    return is_end ? member_events_wants(r, MEMBER_DONE) || member_events_wants(r, MEMBER_LOG)
+                  : member_events_wants(r, MEMBER_PROGRESS);
+}
+
+/* Tells of what need not be read. Returns what has to be, or has something to be told before it;
+ * NULL: nothing has for now. */
 static struct waiter_link *next_to_read(struct request *r, struct events *e)
 {
     struct waiters *ws = &r->api->waiters;
@@ -179,26 +189,52 @@ static struct waiter_link *next_to_read(struct request *r, struct events *e)
         bool is_end = e->taken_is_done;
         e->remaining -= is_end;
         bool is_known = is_end && l->seq && l->seq <= e->last_seq;
-        if (!is_known && !(is_end && tell_recent(r, e, l)))
+        if (is_known || !is_wanted(r, is_end))
+            continue;
+        if (e->follows || !is_end || !tell_recent(r, e, l))
             return l;
     }
     return NULL;
 }
 
-static void read_taken(struct request *r)
+static void get_taken(struct request *r)
 {
     struct events *e = r->work;
     request_get(r, e->taken->id, future_read);
 }
 
-/* The stream of a daemon that shuts down stops without "end": its reader comes back later. */
-static void next_event(struct request *r)
+static void tell_taken(struct request *r)
 {
     struct events *e = r->work;
-    if (atomic_load(&r->api->is_released)) {
-        request_stream_end(r);
-        return;
-    }
+    if (!member_events_wants(r, MEMBER_DONE) || tell_recent(r, e, e->taken))
+        request_stream_more(r, next_event);
+    else
+        get_taken(r);
+}
+
+static void log_taken(struct request *r)
+{
+    struct events *e = r->work;
+    member_events_tell_log(r, e->taken->id, tell_taken);
+}
+
+static void read_taken(struct request *r)
+{
+    struct events *e = r->work;
+    if (e->follows && e->taken_is_done) /* what began is told before its end */
+        member_events_tell(r, member_events_wants(r, MEMBER_LOG) ? log_taken : tell_taken);
+    else
+        get_taken(r);
+}
+
+static void tell_last(struct request *r)
+{
+    tell_end(r, r->work);
+}
+
+static void next_end(struct request *r)
+{
+    struct events *e = r->work;
     e->taken = next_to_read(r, e);
     if (r->out.len)
         request_stream_more(r, e->taken ? read_taken : next_event);
@@ -206,8 +242,22 @@ static void next_event(struct request *r)
         read_taken(r);
     else if (e->remaining)
         sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
+    else if (e->follows)
+        member_events_tell(r, tell_last);
     else
         tell_end(r, e);
+}
+
+/* The stream of a daemon that shuts down stops without "end": its reader comes back later. */
+static void next_event(struct request *r)
+{
+    const struct events *e = r->work;
+    if (atomic_load(&r->api->is_released))
+        request_stream_end(r);
+    else if (e->follows)
+        member_events_tell(r, next_end);
+    else
+        next_end(r);
 }
 
 /* ---- its begin ------------------------------------------------------------------------------- */
@@ -233,13 +283,18 @@ static void begin_if_it_may_wait(struct request *r)
     sleep_if_allowed(r, begin);
 }
 
-static const struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
+static bool open_waiter(struct request *r, struct events *e)
+{
+    struct waiter_wish wish = {.wants_news = true, .wake = request_wake};
+    wish.members = member_events_begin(r, &e->out);
+    return many_open(r, &e->many, &wish);
+}
 
 static void found(struct request *r)
 {
     struct events *e = r->work;
     struct problem p;
-    if (many_open(r, &e->many, &wish)) {
+    if (open_waiter(r, e)) {
         many_read(r, &e->many, begin_if_it_may_wait);
         return;
     }
@@ -255,8 +310,12 @@ static struct events *events_new(struct request *r)
     if (!request_stream_last_event(r, UINT64_MAX, &e->last_seq))
         return NULL;
     e->many.resumes = e->last_seq > 0;
+    if (!show_read_fields(r, &e->fields) ||
+        !member_events_read(r, request_arg(r, "events"), MEMBER_EVENTS_OF_LINKS))
+        return NULL;
+    e->follows = member_events_follow(r);
     r->work = e;
-    return show_read_fields(r, &e->fields) ? e : NULL;
+    return e;
 }
 
 void events_batch(struct request *r)
@@ -300,7 +359,7 @@ static void accepted_read(struct request *r)
 static void accepted_found(struct request *r)
 {
     struct events *e = r->work;
-    if (many_open(r, &e->many, &wish))
+    if (open_waiter(r, e))
         many_read(r, &e->many, accepted_read);
     else
         request_stream_break(r); /* too many wait */
@@ -317,6 +376,7 @@ void events_of_accepted(struct request *r, struct task_id batch, unsigned fields
 {
     struct events *e = arena_alloc(&r->arena, sizeof(*e));
     *e = (struct events){.many = {.batch = batch}, .fields = fields};
+    (void)member_events_read(r, NULL, MEMBER_EVENTS_OF_LINKS);
     r->work = e;
     request_stream_want_ends(r);
     request_stream_events(r, &e->out, find_accepted);

@@ -194,7 +194,8 @@ END_TEST
 
 START_TEST(test_session_events_refuse_other_kinds)
 {
-    static const char *const kinds[] = {"ended", "", "done,", ",done", "done,ended", "do"};
+    static const char *const kinds[] = {"ended",      "",   "done,",   ",done",
+                                        "done,ended", "do", "progress"};
     begin("echo");
     for (size_t i = 0; i < FUT_COUNT(kinds); i++) {
         struct http_reply r =
