@@ -38,6 +38,8 @@ export interface Waiting extends Abortable {
 export interface EventOptions extends Waiting {
   /** Only what came behind the event of this number. */
   last?: number;
+  /** These beside `end`, in place of done and progress. What is not `done` is of what happens while the stream is open. */
+  kinds?: Iterable<"started" | "waiting" | "log" | "done" | "progress">;
 }
 /** The options of a task: members of POST /v1/tasks, a time as a Date. */
 export interface TaskOptions {
@@ -69,6 +71,10 @@ export type Event =
   | { event: "done"; id: number; data: FutureInfo }
   | { event: "progress"; id: null; data: { id: string; fraction?: number; message?: string; log_end?: number } }
   | { event: "gone"; id: number | null; data: { id: string } }
+  | { event: "started"; id: null; data: { id: string; attempt?: number; started_at?: string } }
+  | { event: "waiting"; id: null; data: { id: string; attempt?: number; state: State } }
+  | { event: "log"; id: null; data: { id: string; from: number; next: number; text: string } }
+  | { event: "missed"; id: null; data: { count: number } }
   | { event: "end"; id: null; data: { total: number; sent: number } };
 export interface Filters extends Abortable {
   /** At most so many; without it all. */

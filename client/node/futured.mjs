@@ -226,10 +226,10 @@ class Transport {
 
   /* The events of a batch ({ batch }) or of named futures ({ ids }) behind the event `last`, to `end`. A stream that
    * breaks, or that a daemon ends because it stops, goes on where it was. */
-  async *follow(what, last, signal, deadline) {
+  async *follow(what, { last, kinds, signal }, deadline) {
     let tries = null;
     for (;;) {
-      const call = streamCall(what, last, signal);
+      const call = streamCall(what, last, kinds, signal);
       tries ??= new Tries(call, this.patience);
       let pause = FIRST_PAUSE_MS; // it ended without `end`: the daemon is about to stop
       try {
@@ -292,10 +292,11 @@ function callOf(method, path, { value, body, type, again = true, wait = 0, signa
   return { method, path, headers, body, again, wait, signal, isSubmission };
 }
 
-function streamCall({ ids, batch }, last, signal) {
+function streamCall({ ids, batch }, last, kinds, signal) {
+  const query = kinds ? `?events=${encodeURIComponent(Array.from(kinds).join(","))}` : "";
   const call = batch
-    ? callOf("GET", `/v1/batches/${encodeURIComponent(batch)}/events`, { signal })
-    : callOf("POST", "/v1/as_completed", { value: { ids }, signal });
+    ? callOf("GET", `/v1/batches/${encodeURIComponent(batch)}/events${query}`, { signal })
+    : callOf("POST", `/v1/as_completed${query}`, { value: { ids }, signal });
   call.headers.Accept = NDJSON_TYPE;
   if (last != null) call.headers["Last-Event-ID"] = String(last);
   return call;
@@ -446,10 +447,10 @@ export class Client {
     return false;
   }
 
-  async *events(tasks, { last, timeout, signal } = {}) {
+  async *events(tasks, { last, kinds, timeout, signal } = {}) {
     const what = many(tasks);
     if (what.ids?.length === 0) return;
-    yield* this.#transport.follow(what, last, signal, new Deadline(timeout));
+    yield* this.#transport.follow(what, { last, kinds, signal }, new Deadline(timeout));
   }
 
   async *asCompleted(tasks, options) {

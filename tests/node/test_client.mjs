@@ -104,6 +104,11 @@ const tests = {
     assert.deepEqual(events.map(({ event }) => event), ["done", "done", "done", "end"]);
     assert.deepEqual((await all(batch.events({ ...left, last: events[0].id }))).map(({ event }) => event), ["done", "done", "end"]);
     assert.deepEqual(await all(client.events([])), []);
+    for (const tell of [(kinds) => batch.events({ ...left, kinds }), (kinds) => client.events(batch.ids, { ...left, kinds })]) {
+      assert.deepEqual((await all(tell(["log", "done"]))).map(({ event }) => event), ["done", "done", "done", "end"]);
+      assert.deepEqual((await all(tell(["started", "waiting"]))).map(({ event }) => event), ["end"]);
+      await assert.rejects(all(tell(["ended"])), { code: "invalid_parameter" });
+    }
   },
 
   async failsFast() {

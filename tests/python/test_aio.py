@@ -78,6 +78,13 @@ class AsyncTests(support.DaemonCase, unittest.IsolatedAsyncioTestCase):
             await task.cancel()
         self.assertEqual(parts, ["begun\n"])
 
+    async def test_events_are_chosen(self):
+        batch = await self.client.batch([{"handler": "fail"}])
+        await batch.wait(support.WAIT_S)
+        for of in (lambda kinds: batch.events(kinds=kinds), lambda kinds: self.client.events(batch.ids, kinds=kinds)):
+            self.assertEqual([each.event async for each in of(["log", "done"])], ["log", "done", "end"])
+            self.assertEqual([each.event async for each in of("started")], ["end"])
+
     async def test_map_wait_list(self):
         numbers = list(range(300))
         self.assertEqual([each async for each in self.client.map("echo", numbers)], numbers)

@@ -170,6 +170,18 @@ class ClientTests(support.DaemonCase):
         rest = list(self.client.events(tasks, last=events[0].id))
         self.assertEqual([each.data.get("id") for each in rest], [tasks[1].id, tasks[2].id, None])
 
+    def test_events_are_chosen(self):
+        task = self.finished("fail")
+        batch = self.client.batch([{"handler": "fail"}])
+        batch.wait(support.WAIT_S)
+        for tell in (lambda kinds: self.client.events([task], kinds=kinds), lambda kinds: batch.events(kinds=kinds)):
+            self.assertEqual([each.event for each in tell(iter(["log", "done"]))], ["log", "done", "end"])
+            self.assertEqual([each.data.get("text") for each in tell("log")], ["some words\n", None])
+            self.assertEqual([each.event for each in tell(["started", "waiting"])], ["end"])
+            with self.assertRaises(futured.Problem) as caught:
+                list(tell(["ended"]))
+            self.assertEqual(caught.exception.code, "invalid_parameter")
+
     def test_results_say_what_was_deleted(self):
         batch = self.client.batch({"handler": "echo", "input": i} for i in range(3))
         batch.wait(support.WAIT_S)

@@ -9,7 +9,7 @@ import typing
 from typing import Any, AsyncIterator, Dict, Iterable, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from . import _requests as requests
-from ._client import ALL, FIRST, FIRST_FAILURE, Deadline
+from ._client import ALL, FIRST, FIRST_FAILURE, Deadline, _listed
 from ._errors import NotDone, failure_of
 from ._http import (CONNECT_SECONDS, READ_BYTES, Address, Answer, ConnectionLost, Lines, Parser, Query, default_token,
                     encode)
@@ -109,11 +109,11 @@ class _Connections:
             self.give_back(pair, parser)
 
     async def follow(self, ids: Optional[List[str]], batch: Optional[str], last: Optional[int],
-                     until: Optional[float]) -> AsyncIterator[Event]:
+                     until: Optional[float], kinds: Optional[Iterable[str]] = None) -> AsyncIterator[Event]:
         """As follow() of _transport.py."""
         tries: Optional[Tries] = None
         while True:
-            call = requests.events(ids, batch, last)
+            call = requests.events(ids, batch, last, kinds)
             lines = self.lines(call, until)
             try:
                 async for line in lines:
@@ -255,13 +255,13 @@ class AsyncClient:
                     if (await self.get(each))["state"] == "failed":
                         return found
 
-    async def events(self, tasks: Any, *, last: Optional[int] = None,
-                     timeout: Optional[float] = None) -> AsyncIterator[Event]:
+    async def events(self, tasks: Any, *, last: Optional[int] = None, timeout: Optional[float] = None,
+                     kinds: Optional[Iterable[str]] = None) -> AsyncIterator[Event]:
         """As Client.events."""
         ids, batch = _many(tasks)
         try:
             if ids != []:
-                async for event in self._connections.follow(ids, batch, last, Deadline(timeout).until):
+                async for event in self._connections.follow(ids, batch, last, Deadline(timeout).until, _listed(kinds)):
                     yield event
         except TimeoutError:
             raise NotDone("not all of the tasks are done") from None
@@ -422,9 +422,10 @@ class AsyncBatch:
         async for future in self.results(timeout):
             yield requests.value_of(future)
 
-    def events(self, *, last: Optional[int] = None, timeout: Optional[float] = None) -> AsyncIterator[Event]:
+    def events(self, *, last: Optional[int] = None, timeout: Optional[float] = None,
+               kinds: Optional[Iterable[str]] = None) -> AsyncIterator[Event]:
         """As Client.events."""
-        return self._client.events(self, last=last, timeout=timeout)
+        return self._client.events(self, last=last, timeout=timeout, kinds=kinds)
 
     async def cancel(self) -> None:
         """Cancels what is unfinished."""

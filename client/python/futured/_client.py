@@ -161,14 +161,17 @@ class Client:
     def _failed(self, ids: List[str]) -> bool:
         return any(self.get(each)["state"] == "failed" for each in ids)
 
-    def events(self, tasks: Any, *, last: Optional[int] = None, timeout: Optional[float] = None) -> Iterator[Event]:
+    def events(self, tasks: Any, *, last: Optional[int] = None, timeout: Optional[float] = None,
+               kinds: Optional[Iterable[str]] = None) -> Iterator[Event]:
         """What happens to the tasks of a Batch, or to named ones, until all are done: `done` with the future,
         `progress`, `gone`, and `end` as the last. It goes on by itself after a lost connection or a restart of the
-        daemon, without gap or repeat. `last`: only what came behind the event of that number."""
+        daemon, without gap or repeat. `last`: only what came behind the event of that number. `kinds`: these beside
+        `end`, in place of done and progress: some of started, waiting, log, done, progress. What is not `done` is of
+        what happens while the stream is open."""
         ids, batch = _many(tasks)
         try:
             if ids != []:
-                yield from follow(self._transport, ids, batch, last, Deadline(timeout).until)
+                yield from follow(self._transport, ids, batch, last, Deadline(timeout).until, _listed(kinds))
         except TimeoutError:
             raise NotDone("not all of the tasks are done") from None
 
@@ -239,6 +242,11 @@ def _many(tasks: Any) -> Tuple[Optional[List[str]], Optional[str]]:
     if isinstance(tasks, Batch):
         return None, tasks.id
     return [id_of(each) for each in tasks], None
+
+
+def _listed(kinds: Optional[Iterable[str]]) -> Optional[List[str]]:
+    """Names of events, each time the stream is opened anew."""
+    return None if kinds is None else kinds.split(",") if isinstance(kinds, str) else list(kinds)
 
 
 class Task:
@@ -329,9 +337,10 @@ class Batch:
         for future in self.results(timeout):
             yield requests.value_of(future)
 
-    def events(self, *, last: Optional[int] = None, timeout: Optional[float] = None) -> Iterator[Event]:
+    def events(self, *, last: Optional[int] = None, timeout: Optional[float] = None,
+               kinds: Optional[Iterable[str]] = None) -> Iterator[Event]:
         """As Client.events."""
-        return self._client.events(self, last=last, timeout=timeout)
+        return self._client.events(self, last=last, timeout=timeout, kinds=kinds)
 
     def cancel(self) -> None:
         """Cancels what is unfinished."""

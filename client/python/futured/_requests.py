@@ -289,7 +289,8 @@ def show(path: str, name: str) -> Call[Any]:
 
 
 class Event(NamedTuple):
-    """What a stream tells: `done` with a future, `progress`, `gone` with an id, `end`."""
+    """What a stream tells: `done` with a future, `progress`, `gone` with an id, `end`; on wish `started`, `waiting`,
+    `log`, and `missed` where some of these were left out."""
 
     event: str
     id: Optional[int]          # its place in the order of completion, for Last-Event-ID
@@ -308,12 +309,14 @@ def session_events(session: str, last: Optional[int], tells_runs: bool) -> Call[
     return call
 
 
-def events(ids: Optional[List[str]], batch_id: Optional[str], last: Optional[int]) -> Call[None]:
+def events(ids: Optional[List[str]], batch_id: Optional[str], last: Optional[int],
+           kinds: Optional[Iterable[str]] = None) -> Call[None]:
     """The stream of a batch, or of named futures, as NDJSON, behind the event `last`."""
+    query: Query = {} if kinds is None else {"events": ",".join(kinds)}
     if batch_id is not None:
-        call: Call[None] = Call("GET", "/v1/batches/%s/events" % segment(batch_id), read_nothing)
+        call: Call[None] = Call("GET", target("/v1/batches/%s/events" % segment(batch_id), query), read_nothing)
     else:
-        call = Call("POST", "/v1/as_completed", read_nothing, value={"ids": ids})
+        call = Call("POST", target("/v1/as_completed", query), read_nothing, value={"ids": ids})
     call.headers["Accept"] = NDJSON
     if last is not None:
         call.headers["Last-Event-ID"] = str(last)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import weakref
-from ._typing import Dict, Iterator, List, Optional, TypeVar
+from ._typing import Dict, Iterable, Iterator, List, Optional, TypeVar
 
 from ._http import READ_BYTES, Address, Answer, ConnectionLost, Lines, Parser, encode
 from ._requests import Call, Event, Tries, event_of, events, problem
@@ -182,12 +182,12 @@ class Stream:
 
 
 def follow(transport: Transport, ids: Optional[List[str]], batch: Optional[str], last: Optional[int],
-           until: Optional[float]) -> Iterator[Event]:
+           until: Optional[float], kinds: Optional[Iterable[str]] = None) -> Iterator[Event]:
     """The events of a batch, or of named futures, behind the event `last`, with the closing `end`. A stream that
     breaks, or that a daemon ends because it stops, goes on where it was. Raises TimeoutError at `until`."""
     broken: Optional[Tries] = None
     while True:
-        call = events(ids, batch, last)
+        call = events(ids, batch, last, kinds)
         stream = transport.open(call)
         try:
             for line in stream.lines(until):
