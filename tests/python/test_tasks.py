@@ -71,6 +71,12 @@ class TaskTests(unittest.TestCase):
         shown = {each["name"]: each for each in self.client.handlers()}
         self.assertEqual((shown["add"]["retries"], shown["shout"]["lane"]), (2, "io"))
 
+    def test_serve_is_for_the_daemon(self):
+        found = subprocess.run([sys.executable, "-m", "futured", "serve", "mytasks"], cwd=self.directory,
+                               env={**os.environ, "PYTHONPATH": support.PACKAGE}, capture_output=True, encoding="utf-8", timeout=support.WAIT_S)
+        self.assertEqual(found.returncode, 1)
+        self.assertIn("python3 -m futured handlers mytasks", found.stderr)
+
     def test_submit(self):
         add = self.module.add
         task = add.submit(1, 2, three=3)

@@ -155,6 +155,9 @@ def serve(module: str, threads: int) -> NoReturn:
     """The worker program: runs the tasks of a module until the daemon ends it."""
     import futured_worker as sdk
 
+    if "FUTURED_WORKER_FD" not in os.environ:
+        sys.exit("the daemon starts this by the entries of its handlers file, which `python3 -m futured handlers %s` "
+                 "prints" % module)
     for name, each in tasks_of(module).items():
         sdk.handler(name)(functools.partial(_run, each))
     sdk.run(concurrency=threads, fork=threads == 1)
