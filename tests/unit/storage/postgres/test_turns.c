@@ -175,8 +175,28 @@ END_TEST
 #define COMMITS 200
 #define CALL_MS 3 /* at least between two */
 
+/* The calls that c has heard since it was asked last. */
+static int count_calls(PGconn *c)
+{
+    int calls = 0;
+    PQclear(PQexec(c, "SELECT 1")); /* behind what was called before it */
+    for (PGnotify *call; (call = PQnotifies(c)); calls++)
+        PQfreemem(call);
+    return calls;
+}
+
+/* Commits in a row. Returns how many calls there may be for them. */
+static int be_busy(void)
+{
+    int64_t began_ms = clock_mono_ms();
+    for (int i = 0; i < COMMITS; i++)
+        (void)submit(0, NULL, NULL);
+    return (int)(clock_mono_ms() - began_ms) / CALL_MS + 2;
+}
+
 /* A call costs the server and the other node more than it is worth where one follows upon the
- * other. */
+ * other. On a machine that is slow for the moment commits are as rare as calls: then again, some
+ * times. */
 START_TEST(test_turns_calls_of_a_busy_node_go_together)
 {
     begin();
@@ -186,16 +206,14 @@ START_TEST(test_turns_calls_of_a_busy_node_go_together)
     ck_assert_int_eq(PQresultStatus(r), PGRES_COMMAND_OK);
     PQclear(r);
     free(sql);
-    int64_t began_ms = clock_mono_ms();
-    for (int i = 0; i < COMMITS; i++)
-        (void)submit(0, NULL, NULL);
-    int64_t took_ms = clock_mono_ms() - began_ms;
-    int calls = 0;
-    PQclear(PQexec(c, "SELECT 1")); /* behind what was called before it */
-    for (PGnotify *call; (call = PQnotifies(c)); calls++)
-        PQfreemem(call);
-    ck_assert_int_ge(calls, 1);
-    ck_assert_msg(calls <= took_ms / CALL_MS + 2, "%d calls in %d ms", calls, (int)took_ms);
+    int most = COMMITS;
+    for (int i = 0; i < 8 && most > COMMITS / 2; i++) {
+        (void)count_calls(c);
+        most = be_busy();
+        int calls = count_calls(c);
+        ck_assert_int_ge(calls, 1);
+        ck_assert_msg(calls <= most, "%d calls, at most %d", calls, most);
+    }
     PQfinish(c);
     end();
 }
