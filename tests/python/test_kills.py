@@ -187,7 +187,7 @@ class KillTests(unittest.TestCase):
                 for n in range(CALLS // 8, CALLS, CALLS // 4):
                     futures[n].exception(4 * support.WAIT_S)
                     for worker in self.client.workers():
-                        if worker["program"] == executor._handler:
+                        if worker["program"] == executor._handler and "pid" in worker:
                             with contextlib.suppress(ProcessLookupError):  # it has ended since
                                 os.kill(worker["pid"], signal.SIGKILL)
                                 killed += 1

@@ -167,11 +167,19 @@ struct task_id live_submit(const char *handler, enum lane lane, const char *inpu
     return spec.id;
 }
 
+/* Nobody waits for a state that does not come any more. */
+static void check_may_come(const struct task *t, enum task_state state)
+{
+    if (t->spec && t->state != state && task_state_is_final(t->state) && task_state_is_final(state))
+        ck_abort_msg("the task is %s, not %s", task_state_name(t->state), task_state_name(state));
+}
+
 struct task live_wait(struct task_id id, enum task_state state)
 {
     struct task copy;
     mutex_lock(&live.mu);
     for (struct task *t = live_slot(id); !t->spec || t->state != state;) {
+        check_may_come(t, state);
         if (!t->spec)
             live.n_seen--; /* an empty slot that live_slot has just made */
         cond_wait(&live.changed, &live.mu);
