@@ -244,6 +244,36 @@ START_TEST(test_waiters_follow_members)
 }
 END_TEST
 
+/* Of whatever batch they are, and until they are done; not the members of a batch of that id. */
+START_TEST(test_waiters_follow_linked_futures)
+{
+    struct task_id batch = id_new();
+    struct waiter w = {0};
+    struct waiter_link l[2] = {{.id = id_new()}, {.id = id_new()}};
+    struct waiter_members members = {.events = 1u << WAITER_STARTED | 1u << WAITER_WAITING,
+                                     .of_links = true};
+    struct waiter_wish wish = {.wants_news = true, .members = &members, .wake = count};
+    struct waiter_member m;
+    bool is_done;
+    ck_assert(waiter_open(&ws, &w, l, 2, &wish));
+    ck_assert(waiter_arm(&ws, &w));
+    tell_member(batch, (struct store_change){.id = id_new(), .state = TASK_RUNNING});
+    tell_member(l[0].id, (struct store_change){.id = id_new(), .state = TASK_RUNNING});
+    ck_assert_int_eq(woken, 0);
+    tell_member(batch, (struct store_change){.id = l[1].id, .state = TASK_RUNNING});
+    ck_assert_int_eq(woken, 1);
+    tell_member((struct task_id){0}, (struct store_change){.id = l[0].id, .state = TASK_SCHEDULED});
+    expect_member(&w, l[1].id, WAITER_STARTED);
+    expect_member(&w, l[0].id, WAITER_WAITING);
+    tell_member(batch, (struct store_change){.id = l[1].id, .state = TASK_SUCCEEDED});
+    tell_member(batch, (struct store_change){.id = l[1].id, .state = TASK_QUEUED});
+    ck_assert(!waiter_take_member(&ws, &w, &m));
+    ck_assert(waiter_take_news(&ws, &w, &is_done) == &l[1] && is_done);
+    waiter_close(&ws, &w);
+    ck_assert_uint_eq(ws.followers, 0);
+}
+END_TEST
+
 START_TEST(test_waiters_follow_as_many_members_as_there_is_space_for)
 {
     struct task_id ids[WAITER_MEMBERS_MAX + 3], session = id_new();
@@ -348,6 +378,7 @@ int main(void)
     tcase_add_test(t, test_waiters_are_limited);
     tcase_add_test(t, test_waiters_news_are_in_order_of_completion);
     tcase_add_test(t, test_waiters_follow_members);
+    tcase_add_test(t, test_waiters_follow_linked_futures);
     tcase_add_test(t, test_waiters_follow_as_many_members_as_there_is_space_for);
     tcase_add_loop_test(t, test_waiters_reopened_wait_for_the_next_end, 0, 2);
     tcase_add_test(t, test_waiters_by_the_ten_thousand_on_one_future);
