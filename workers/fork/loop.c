@@ -177,6 +177,15 @@ static void adopt(const struct fork_request *r)
     }
 }
 
+/* The kernel had no descriptor to pass them in. Nobody hears of what the daemon has back. */
+static void refuse_without_pipes(const struct fork_request *r)
+{
+    if (r->behind && !fork_ahead_take(server.ahead, r->generation))
+        return;
+    errno = EMFILE;
+    spawn_failed(r, "the pipes could not be taken over");
+}
+
 static void run_request(size_t n, int *fds, size_t n_fds)
 {
     struct fork_request r;
@@ -187,8 +196,7 @@ static void run_request(size_t n, int *fds, size_t n_fds)
         FUT_BUG("fork request");
     if ((r.verb == FORK_SPAWN_WORKER && n_fds < 1) ||
         (r.verb == FORK_SPAWN_EXEC && n_fds < FORK_EXEC_FDS)) {
-        errno = EMFILE; /* the kernel had no descriptor to pass them in */
-        spawn_failed(&r, "the pipes could not be taken over");
+        refuse_without_pipes(&r);
     } else if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
         spawn_worker(&r, fds);
     } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS && r.behind) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -524,6 +525,25 @@ START_TEST(test_fork_request_roundtrip)
 }
 END_TEST
 
+/* What has failed waits no more, so its place is another one's. */
+START_TEST(test_fork_server_has_no_descriptors_for_what_waits)
+{
+    struct rlimit before, none = {2, 0}; /* what poll is given, all open */
+    int gate = spawn_gate(1);
+    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, NULL, &before), 0);
+    none.rlim_max = before.rlim_max;
+    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, &none, NULL), 0);
+    int out = spawn_behind(2, "echo never", 1);
+    ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
+    ck_assert_uint_eq(ev.generation, 2);
+    ck_assert(!fork_server_withdraw(fs, 2));
+    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, &before, NULL), 0);
+    open_gate(gate);
+    expect_end(1, 0);
+    close(out);
+}
+END_TEST
+
 static TCase *programs(const char *name, void (*begin)(void))
 {
     TCase *t = suite_case(name, 30, begin, teardown);
@@ -539,6 +559,7 @@ static TCase *programs(const char *name, void (*begin)(void))
     tcase_add_test(t, test_fork_server_starts_what_waits_behind_a_program);
     tcase_add_test(t, test_fork_server_gives_back_what_waits);
     tcase_add_test(t, test_fork_server_tells_why_what_waited_did_not_start);
+    tcase_add_test(t, test_fork_server_has_no_descriptors_for_what_waits);
     tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
     return t;
 }
