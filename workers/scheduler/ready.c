@@ -42,10 +42,15 @@ bool ready_lasts(const struct scheduler *s, enum lane lane)
 
 /* ---- giving back ---- */
 
+/* An offered one that begins just now is none of those any more: it runs on. */
 static void give_back(const struct lane_slots *slots, enum attempt_state state)
 {
-    for (struct attempt *a; (a = attempt_first(slots, state)) != NULL;)
-        attempt_stop(a, STOP_RELEASED);
+    for (struct attempt *a; (a = attempt_first(slots, state)) != NULL;) {
+        if (state == ATTEMPT_OFFERED)
+            a->kind->recall(a);
+        if (a->state != ATTEMPT_RUNNING)
+            attempt_stop(a, STOP_RELEASED);
+    }
 }
 
 static bool is_full(const struct lane_slots *slots)

@@ -1,7 +1,9 @@
 /* Programs that are given to the fork server before their turn: each runs once, and nobody is worse
  * off for it. */
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include "core/log.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
 #include "tests/unit/workers/live.h"
@@ -9,17 +11,30 @@
 enum { SLOTS = 2, SHORT = 300, LONG = 12 };
 
 static char dir[] = "/tmp/futured-test-ahead-XXXXXX";
-static char file[64], text[512];
+static char file[64], fifo[64], text[1024];
+static int gate = -1; /* the FIFO: each line lets one "gated" program end */
+
+static void on_line(struct buf *out, enum log_level level, const char *event,
+                    const struct log_field *fields);
+static void drop_line(const char *lines, size_t n);
+static const struct log_sink hook = {on_line, drop_line};
 
 static void setup(void)
 {
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(file, sizeof(file), "%s/ran", dir);
+    (void)snprintf(fifo, sizeof(fifo), "%s/gate", dir);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    gate = open(fifo, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(gate, 0);
+    log_set_sink(&hook);
     (void)snprintf(text, sizeof(text),
                    "{\"short\": {\"exec\": [\"sh\", \"-c\", \"echo >>%s\"], \"lane\": \"cpu\"},"
                    " \"long\": {\"exec\": [\"sh\", \"-c\", \"echo >>%s; exec sleep 1000\"],"
+                   " \"lane\": \"cpu\"},"
+                   " \"gated\": {\"exec\": [\"sh\", \"-c\", \"echo >>%s; read x <%s\"],"
                    " \"lane\": \"cpu\"}}",
-                   file, file);
+                   file, file, file, fifo);
     live_file = text;
     live_start(4, SLOTS);
 }
@@ -27,6 +42,8 @@ static void setup(void)
 static void teardown(void)
 {
     live_stop();
+    fd_close(&gate);
+    (void)unlink(fifo);
     (void)unlink(file);
     (void)rmdir(dir);
 }
@@ -36,6 +53,41 @@ static long began(void)
 {
     struct stat st;
     return stat(file, &st) == 0 ? st.st_size : 0;
+}
+
+static void open_gate(void)
+{
+    for (int i = 0; i < SLOTS; i++)
+        ck_assert_int_eq(write(gate, "\n", 1), 1);
+}
+
+/* The scheduler's thread is about to take back what no slot is for any more: right now the programs
+ * before it end, so that what waits behind them begins, and the thread does not know. */
+static void on_line(struct buf *out, enum log_level level, const char *event,
+                    const struct log_field *fields)
+{
+    (void)out;
+    (void)level;
+    (void)fields;
+    if (strcmp(event, "pool_paused") != 0)
+        return;
+    open_gate();
+    int64_t until_ms = clock_mono_ms() + 5000; /* it may have been given back before */
+    while (began() < SHORT + 2 * SLOTS && clock_mono_ms() < until_ms)
+        (void)sched_yield();
+}
+
+static void drop_line(const char *lines, size_t n)
+{
+    (void)lines;
+    (void)n;
+}
+
+static void pause_lane(bool is_paused)
+{
+    struct pool_wish wish = {.sets_pause = true,
+                             .pause = {.since_wall_ms = is_paused ? clock_wall_ms() : 0}};
+    live.view.change(live.view.ctx, LANE_CPU, &wish);
 }
 
 static void submit(const char *handler, struct task_id *ids, int n)
@@ -97,6 +149,23 @@ START_TEST(test_exec_ahead_may_be_cancelled)
 }
 END_TEST
 
+/* What has just begun is not wanted back: a pause ends nothing that runs. */
+START_TEST(test_exec_ahead_runs_on_when_its_lane_is_paused_as_it_begins)
+{
+    struct task_id ids[2 * SLOTS];
+    run_short();
+    submit("gated", ids, 2 * SLOTS);
+    wait_for(began() == SHORT + SLOTS);
+    wait_for(live_store_stats().live[LANE_CPU][TASK_RUNNING] == 2 * SLOTS);
+    pause_lane(true);
+    expect(ids, SLOTS, TASK_SUCCEEDED, 1);
+    pause_lane(false);
+    open_gate();
+    expect(ids + SLOTS, SLOTS, TASK_SUCCEEDED, 1);
+    ck_assert_int_eq(began(), SHORT + 2 * SLOTS);
+}
+END_TEST
+
 START_TEST(test_exec_ahead_is_released_by_a_drain)
 {
     struct task_id ids[LONG];
@@ -124,6 +193,7 @@ int main(void)
         {test_exec_ahead_runs_each_once, 0},
         {test_exec_ahead_is_given_back_behind_slow_ones, 0},
         {test_exec_ahead_may_be_cancelled, 0},
+        {test_exec_ahead_runs_on_when_its_lane_is_paused_as_it_begins, 0},
         {test_exec_ahead_is_released_by_a_drain, 0},
         {test_exec_ahead_goes_with_the_fork_server, 0},
     };
