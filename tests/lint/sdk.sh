@@ -1,5 +1,6 @@
 #!/bin/bash
-# The SDKs in Python and JavaScript parse, and need nothing but their standard libraries.
+# The SDKs in Python and JavaScript parse, and need nothing but their standard libraries. Those in C compile as their
+# README says: with no flag of ours.
 . "$(dirname "$0")/lib.sh"
 
 report < <(find workers tests/tools -name '*.py' | sort | xargs -r python3 -c '
@@ -25,4 +26,5 @@ report < <(find workers -name '*.js' | sort | while read -r file; do
     grep -nE "require\(|^import " "$file" | grep -vE "require\('(node:|\.)" |
         sed "s|^|$file:|; s|\$|   <- not of the standard library|"
 done)
+report < <(for file in workers/sdk/*.c; do cc -Wall -Wextra -Werror -fsyntax-only "$file" 2>&1 | grep -E "error" | head -3; done)
 finish

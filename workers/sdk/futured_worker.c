@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create, pipe2 */
+#endif
 #include "futured_worker.h"
 
 #include <ctype.h>
