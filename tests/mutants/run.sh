@@ -14,7 +14,7 @@ copy_tree() {
     rm -rf "$tree" "$log"
     mkdir -p "$tree" "$log"
     git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$tree"
-    mkdir -p "$tree/build" && ln -s "$top/build/openapi-tools" "$tree/build/openapi-tools"
+    mkdir -p "$tree/build" && ln -s "$top"/build/{openapi-tools,nginx,prometheus} "$tree/build/"
 }
 
 header() { sed -nE "s/^# $2: //p" "$top/tests/mutants/$1.patch"; }

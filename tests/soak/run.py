@@ -148,6 +148,11 @@ def disturb(daemon, ledger, every, seed):
             ledger.breach(daemon, way, error)
 
 
+def check_status(daemon, ledger, status):
+    if status != 0:
+        ledger.breach(daemon, check_status, f"exit status {status}: {daemon.log_tail()}")
+
+
 def restarts(daemon, ledger, every, finished):
     """The whole life of the other daemon: started and ended by this one thread."""
     try:
@@ -155,11 +160,10 @@ def restarts(daemon, ledger, every, finished):
         ready = finished["started"]
         ready.set()
         while not daemon.is_over.wait(every):
-            status = daemon.restart()
-            if status != 0:
-                ledger.breach(daemon, restarts, f"exit status {status}: {daemon.log_tail()}")
+            check_status(daemon, ledger, daemon.restart())
             ledger.count(daemon, restarts)
         finished["work"].wait()
+        check_status(daemon, ledger, daemon.stop())  # a server is told to end when the thread that started it does
     except Exception:
         ledger.breach(daemon, restarts, traceback.format_exc())
     finally:
@@ -253,10 +257,7 @@ def soak(options, times, ledger):
             forget(daemon, ledger, times.retention)
         finished["work"].set()
         keeper.join(180)
-        for daemon in (steady, other):
-            status = daemon.stop()
-            if status != 0:
-                ledger.breach(daemon, soak, f"exit status {status}: {daemon.log_tail()}")
+        check_status(steady, ledger, steady.stop())
     return sampler.rows
 
 
