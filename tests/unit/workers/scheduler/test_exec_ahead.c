@@ -160,7 +160,8 @@ START_TEST(test_exec_ahead_runs_on_when_its_lane_is_paused_as_it_begins)
     pause_lane(true);
     expect(ids, SLOTS, TASK_SUCCEEDED, 1);
     pause_lane(false);
-    open_gate();
+    for (int i = 0; i < 4; i++) /* also for any that would run again */
+        open_gate();
     expect(ids + SLOTS, SLOTS, TASK_SUCCEEDED, 1);
     ck_assert_int_eq(began(), SHORT + 2 * SLOTS);
 }
