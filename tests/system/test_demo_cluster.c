@@ -83,17 +83,16 @@ static void link_built(const char *name)
     free(built);
 }
 
-/* Makes a `future` that does not submit the last task and says all the same that it is stored,
- * under an id that no task has. */
+/* Makes a `future` (submit --url URL -k KEY square N) that submits another number in place of the
+ * last one. */
 static void write_future_that_loses(void)
 {
     char *future = daemon_built("future"), *path = dir_path(programs, "future");
-    char *script = text_printf("#!/bin/sh\n"
-                               "for last; do :; done\n"
-                               "[ \"$last\" != 40 ] || exec echo "
-                               "00000000-0000-7000-8000-000000000000\n"
-                               "exec '%s' \"$@\"\n",
-                               future);
+    char *script =
+        text_printf("#!/bin/sh\n"
+                    "[ \"$7\" != 40 ] || set -- \"$1\" \"$2\" \"$3\" \"$4\" \"$5\" \"$6\" 41\n"
+                    "exec '%s' \"$@\"\n",
+                    future);
     dir_write(programs, "future", script, strlen(script));
     ck_assert_int_eq(chmod(path, S_IRWXU), 0);
     free(script);
