@@ -76,9 +76,10 @@ struct lane_slots {
     struct loop_timer claim_pause;
     struct loop_timer ready_timer; /* when the attempt that waits longest has waited too long */
     int64_t ran_us;                /* moving average of how long an attempt runs */
-    uint64_t excluded;             /* programs that the claims which are with the store leave out */
-    bool is_recalling;             /* these claims are on their way back */
-    uint32_t told_ahead;           /* what the store was told last, by store_session_ahead */
+    uint32_t since_once; /* tasks claimed since the last one that runs once; not counted for ever */
+    uint64_t excluded;   /* programs that the claims which are with the store leave out */
+    bool is_recalling;   /* these claims are on their way back */
+    uint32_t told_ahead; /* what the store was told last, by store_session_ahead */
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that

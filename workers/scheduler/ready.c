@@ -2,8 +2,9 @@
  * next tasks; so a lane whose attempts are short claims a window of tasks ahead: for each slot as
  * many as it runs during a few commits where attempts are shorter than one, and one where a commit
  * is a part of them worth saving.
- * These count as running in the store, hence two cautions: what waits too long is given back
- * uncharged, and beside a task that a daemon has died with nothing is claimed ahead. */
+ * These count as running in the store, hence three cautions: what waits too long is given back
+ * uncharged; beside a task that a daemon has died with nothing is claimed ahead; and where tasks
+ * that run once come, which fail with the daemon, one is for each slot. */
 #include <stdio.h>
 
 #include "core/clock.h"
@@ -16,8 +17,9 @@
 #define WINDOW_US 16000 /* of short attempts, claimed ahead for each slot */
 #define WINDOW_PER_SLOT 64u
 #define WINDOW_MAX 256u
-#define REFILL_US 1000 /* a claim is answered within this, mostly */
-#define WAIT_MS 250LL  /* then the slots are not what they seemed */
+#define ONCE_RECENT 1000u /* so many tasks after one that runs once no more of these come */
+#define REFILL_US 1000    /* a claim is answered within this, mostly */
+#define WAIT_MS 250LL     /* then the slots are not what they seemed */
 
 uint32_t ready_window(const struct scheduler *s, enum lane lane)
 {
@@ -25,7 +27,7 @@ uint32_t ready_window(const struct scheduler *s, enum lane lane)
     uint32_t per_slot = 1;
     if (slots->ran_us >= MEDIUM_US || s->suspects)
         return 0;
-    if (slots->ran_us < SHORT_US)
+    if (slots->ran_us < SHORT_US && slots->since_once >= ONCE_RECENT)
         per_slot = slots->ran_us > WINDOW_US / WINDOW_PER_SLOT
                        ? (uint32_t)(WINDOW_US / slots->ran_us)
                        : WINDOW_PER_SLOT;
@@ -109,12 +111,18 @@ void ready_init(struct scheduler *s)
     for_each_lane (l) {
         s->lanes[l].ready_timer.fn = on_time;
         s->lanes[l].ran_us = WAIT_MS * 1000;
+        s->lanes[l].since_once = ONCE_RECENT;
     }
 }
 
 void ready_add(struct scheduler *s, const struct task *task)
 {
     struct attempt *a = attempt_new(s, task);
+    struct lane_slots *slots = attempt_slots(a);
+    if (task->spec->once)
+        slots->since_once = 0;
+    else if (slots->since_once < ONCE_RECENT)
+        slots->since_once++;
     if (cancels_take(s, task->spec->id, task->attempt))
         attempt_stop(a, STOP_CANCELLED);
 }

@@ -75,6 +75,38 @@ START_TEST(test_ready_claims_what_the_slots_run_in_some_commits)
 }
 END_TEST
 
+/* True: some were claimed ahead. Never more than one for each slot. */
+static bool claims_one_ahead(uint64_t before)
+{
+    struct store_stats st = live_store_stats();
+    ck_assert_uint_le(st.live[LANE_IO][TASK_RUNNING], 2 * SLOTS);
+    return st.claimed > before + SLOTS;
+}
+
+/* They fail when the daemon dies, whether they have begun or not. */
+START_TEST(test_ready_claims_few_where_tasks_run_once)
+{
+    struct task_id ids[LONG];
+    struct task_spec spec = {.lane = LANE_IO,
+                             .timeout_ms = 10000,
+                             .once = true,
+                             .created_wall_ms = clock_wall_ms(),
+                             .handler = "echo",
+                             .input_type = CONTENT_JSON,
+                             .input = (const unsigned char *)"1",
+                             .input_len = 1};
+    for (int i = 0; i < SHORT; i++) {
+        spec.id = id_new();
+        live_submit_spec(&spec, TASK_QUEUED, 0);
+    }
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] >= SHORT);
+    uint64_t before = live_store_stats().claimed;
+    submit_long(ids);
+    wait_for(claims_one_ahead(before));
+    wait_for(live_store_stats().live[LANE_IO][TASK_QUEUED] == LONG - SLOTS);
+}
+END_TEST
+
 START_TEST(test_ready_may_be_cancelled)
 {
     struct task_id ids[LONG];
@@ -277,6 +309,7 @@ int main(void)
     TCase *t = suite_case("ready", 60, setup, teardown);
     tcase_add_test(t, test_ready_gives_back_what_waits_too_long);
     tcase_add_test(t, test_ready_claims_what_the_slots_run_in_some_commits);
+    tcase_add_test(t, test_ready_claims_few_where_tasks_run_once);
     tcase_add_test(t, test_ready_may_be_cancelled);
     tcase_add_test(t, test_ready_is_released_by_a_drain);
     tcase_add_test(t, test_ready_claims_nothing_ahead_beside_a_suspect);
