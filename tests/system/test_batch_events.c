@@ -7,10 +7,9 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/dir.h"
-#include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
-#include "tests/support/wait.h"
+#include "tests/support/told.h"
 
 /* `writes` has the lane's slot until it finds two files, one after the other; in between it ends a
  * character that it has begun. */
@@ -49,13 +48,6 @@ static void end(void)
     daemon_end(&d);
 }
 
-static void expect_told(struct program *p, const char *what)
-{
-    char *line = program_wait_line(p, PROGRAM_OUT, what, WAIT_LONG_MS);
-    ck_assert_msg(line != NULL, "no line with %s", what);
-    free(line);
-}
-
 /* Until the stream has begun: it is open then. */
 static struct program *follow(enum how how, const char *query, const char *header)
 {
@@ -66,37 +58,11 @@ static struct program *follow(enum how how, const char *query, const char *heade
     const char *const get[] = {"/usr/bin/curl", "-sN", "-H", header, batch_url, NULL};
     const char *const post[] = {"/usr/bin/curl", "-sN", "-H", header, "-d", body, url, NULL};
     struct program *p = program_start(how == BATCH ? get : post, NULL, NULL);
-    expect_told(p, "retry:");
+    told_expect(p, "retry:");
     free(body);
     free(url);
     free(batch_url);
     return p;
-}
-
-/* All that the stream told, once it has ended. */
-static char *told(struct program **p)
-{
-    int status;
-    ck_assert(program_wait(*p, WAIT_LONG_MS, &status));
-    char *text = program_text(*p, PROGRAM_OUT);
-    program_free(p);
-    return text;
-}
-
-/* These stand in the text, in this order; ID is this one. */
-static void expect_in_order(const char *text, const char *id, const char *const *parts)
-{
-    const char *at = text;
-    for (; *parts; parts++) {
-        const char *place = strstr(*parts, "\"ID\"");
-        size_t n = place ? (size_t)(place + 1 - *parts) : strlen(*parts);
-        char *part =
-            text_printf("%.*s%s%s", (int)n, *parts, place ? id : "", place ? place + 3 : "");
-        at = strstr(at, part);
-        ck_assert_msg(at != NULL, "no %s there in %s", part, text);
-        at += strlen(part);
-        free(part);
-    }
 }
 
 START_TEST(test_batch_events_tell_all_that_happens)
@@ -104,20 +70,20 @@ START_TEST(test_batch_events_tell_all_that_happens)
     begin();
     struct program *p = follow((enum how)_i, "?events=started,waiting,log,done", "X-No: 1");
     dir_write(daemon_dir(d), "go", "", 0);
-    expect_told(p, "\"next\":6,");
+    told_expect(p, "\"next\":6,");
     dir_write(daemon_dir(d), "end", "", 0);
-    char *text = told(&p);
-    expect_in_order(text, writer,
-                    (const char *const[]){"event: log\ndata: {\"id\":\"ID\",\"from\":0,",
-                                          "\"next\":6,", "event: done\nid: 1\ndata: {\"id\":\"ID\"",
-                                          NULL});
-    expect_in_order(text, flaky,
-                    (const char *const[]){
-                        "event: started\ndata: {\"id\":\"ID\",\"attempt\":1,\"started_at\":\"",
-                        "event: waiting\ndata: {\"id\":\"ID\",\"attempt\":1,\"state\":",
-                        "event: started\ndata: {\"id\":\"ID\",\"attempt\":2,",
-                        "event: done\nid: 2\ndata: {\"id\":\"ID\"",
-                        "event: end\ndata: {\"total\":2,\"sent\":2}", NULL});
+    char *text = told_all(&p);
+    told_in_order(text, writer,
+                  (const char *const[]){"event: log\ndata: {\"id\":\"ID\",\"from\":0,",
+                                        "\"next\":6,", "event: done\nid: 1\ndata: {\"id\":\"ID\"",
+                                        NULL});
+    told_in_order(text, flaky,
+                  (const char *const[]){
+                      "event: started\ndata: {\"id\":\"ID\",\"attempt\":1,\"started_at\":\"",
+                      "event: waiting\ndata: {\"id\":\"ID\",\"attempt\":1,\"state\":",
+                      "event: started\ndata: {\"id\":\"ID\",\"attempt\":2,",
+                      "event: done\nid: 2\ndata: {\"id\":\"ID\"",
+                      "event: end\ndata: {\"total\":2,\"sent\":2}", NULL});
     ck_assert_uint_eq(text_count(text, "event: started"), 2);
     ck_assert_uint_eq(text_count(text, "event: done"), 2);
     ck_assert_ptr_null(strstr(text, "event: progress"));
@@ -136,27 +102,27 @@ START_TEST(test_batch_events_tell_what_is_named)
     struct program *begun = follow((enum how)_i, "?events=started", "X-No: 1");
     struct program *logs = follow((enum how)_i, "?events=log", "X-No: 1");
     dir_write(daemon_dir(d), "go", "", 0);
-    expect_told(plain, "\"log_end\":6");
-    expect_told(progress, "\"log_end\":6");
+    told_expect(plain, "\"log_end\":6");
+    told_expect(progress, "\"log_end\":6");
     dir_write(daemon_dir(d), "end", "", 0);
-    char *text = told(&plain);
+    char *text = told_all(&plain);
     ck_assert_uint_eq(text_count(text, "event: done"), 2);
     ck_assert_ptr_null(strstr(text, "event: started"));
     free(text);
-    text = told(&progress);
+    text = told_all(&progress);
     ck_assert_ptr_null(strstr(text, "event: done"));
     ck_assert_ptr_nonnull(strstr(text, "event: end\ndata: {\"total\":2,\"sent\":0}"));
     free(text);
-    text = told(&ends);
+    text = told_all(&ends);
     ck_assert_uint_eq(text_count(text, "event: "), 3);
     ck_assert_uint_eq(text_count(text, "event: done"), 2);
     free(text);
-    text = told(&begun);
+    text = told_all(&begun);
     ck_assert_uint_eq(text_count(text, "event: "), 3);
     ck_assert_uint_eq(text_count(text, "event: started"), 2);
     free(text);
-    text = told(&logs);
-    expect_in_order(text, writer, (const char *const[]){"{\"id\":\"ID\",\"from\":", NULL});
+    text = told_all(&logs);
+    told_in_order(text, writer, (const char *const[]){"{\"id\":\"ID\",\"from\":", NULL});
     ck_assert_ptr_null(strstr(text, "event: done"));
     free(text);
     end();
@@ -171,8 +137,8 @@ START_TEST(test_batch_events_of_what_has_ended)
     dir_write(daemon_dir(d), "end", "", 0);
     json_decref(api_done(daemon_url(d), flaky));
     struct program *p = follow((enum how)_i, "?events=started,log,done", "X-No: 1");
-    char *text = told(&p);
-    expect_in_order(
+    char *text = told_all(&p);
+    told_in_order(
         text, writer,
         (const char *const[]){
             "event: log\ndata: {\"id\":\"ID\",\"from\":0,\"next\":6,\"text\":\"café\\n\"}",
@@ -180,11 +146,11 @@ START_TEST(test_batch_events_of_what_has_ended)
     ck_assert_ptr_null(strstr(text, "event: started"));
     free(text);
     p = follow((enum how)_i, "?events=log,done", "Last-Event-ID: 1");
-    text = told(&p);
+    text = told_all(&p);
     ck_assert_ptr_null(strstr(text, writer));
-    expect_in_order(text, flaky,
-                    (const char *const[]){"event: done\nid: 2\ndata: {\"id\":\"ID\"",
-                                          "{\"total\":2,\"sent\":1}", NULL});
+    told_in_order(text, flaky,
+                  (const char *const[]){"event: done\nid: 2\ndata: {\"id\":\"ID\"",
+                                        "{\"total\":2,\"sent\":1}", NULL});
     free(text);
     end();
 }

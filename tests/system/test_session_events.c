@@ -8,10 +8,9 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/dir.h"
-#include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
-#include "tests/support/wait.h"
+#include "tests/support/told.h"
 
 /* `writes` waits in the middle of a character for a file. */
 static const char handlers[] =
@@ -39,20 +38,13 @@ static void end(void)
     daemon_end(&d);
 }
 
-static void expect_told(struct program *p, const char *what)
-{
-    char *line = program_wait_line(p, PROGRAM_OUT, what, WAIT_LONG_MS);
-    ck_assert_msg(line != NULL, "no line with %s", what);
-    free(line);
-}
-
 /* Server-sent events, whose stream begins with a line of its own: it is open then. */
 static struct program *follow(const char *events, const char *header)
 {
     char *url = text_printf("%s/v1/sessions/%s/events?%s", daemon_url(d), session, events);
     const char *const argv[] = {"/usr/bin/curl", "-sN", "-H", header, url, NULL};
     struct program *p = program_start(argv, NULL, NULL);
-    expect_told(p, "retry:");
+    told_expect(p, "retry:");
     free(url);
     return p;
 }
@@ -72,27 +64,6 @@ static void close_session(void)
     http_reply_release(&r);
 }
 
-/* All that the stream told, once it has ended. */
-static char *told(struct program **p)
-{
-    int status;
-    ck_assert(program_wait(*p, WAIT_LONG_MS, &status));
-    char *text = program_text(*p, PROGRAM_OUT);
-    program_free(p);
-    return text;
-}
-
-/* These stand in the text, in this order. */
-static void expect_in_order(const char *text, const char *const *parts)
-{
-    const char *at = text;
-    for (; *parts; parts++) {
-        at = strstr(at, *parts);
-        ck_assert_msg(at != NULL, "no %s there in %s", *parts, text);
-        at += strlen(*parts);
-    }
-}
-
 START_TEST(test_session_events_tell_attempts)
 {
     char id[ID_TEXT_SIZE];
@@ -101,26 +72,27 @@ START_TEST(test_session_events_tell_attempts)
     struct program *begun = follow("events=started", "X-No: 1");
     struct program *ends = follow("fields=state", "X-No: 1");
     submit("flaky", ",\"retries\":1,\"retry_on\":[\"exit\"],\"backoff\":{\"first\":0.01}", id);
-    expect_told(all, "\"result\"");
+    told_expect(all, "\"result\"");
     close_session();
-    char *text = told(&all);
+    char *text = told_all(&all);
     char *began =
         text_printf("event: started\ndata: {\"id\":\"%s\",\"attempt\":1,\"started_at\":\"", id);
     char *waits = text_printf(
         "event: waiting\ndata: {\"id\":\"%s\",\"attempt\":1,\"state\":\"scheduled\"}", id);
     char *again = text_printf("event: started\ndata: {\"id\":\"%s\",\"attempt\":2,", id);
-    expect_in_order(text, (const char *const[]){began, waits, again, "event: done",
-                                                "event: end\ndata: {\"sent\":1}", NULL});
+    told_in_order(text, NULL,
+                  (const char *const[]){began, waits, again, "event: done",
+                                        "event: end\ndata: {\"sent\":1}", NULL});
     free(text);
-    text = told(&begun);
-    expect_in_order(text,
-                    (const char *const[]){began, again, "event: end\ndata: {\"sent\":0}", NULL});
+    text = told_all(&begun);
+    told_in_order(text, NULL,
+                  (const char *const[]){began, again, "event: end\ndata: {\"sent\":0}", NULL});
     ck_assert_ptr_null(strstr(text, "event: waiting"));
     ck_assert_ptr_null(strstr(text, "event: done"));
     free(text);
-    text = told(&ends);
+    text = told_all(&ends);
     ck_assert_ptr_null(strstr(text, "event: started"));
-    expect_in_order(text, (const char *const[]){"event: done", "event: end", NULL});
+    told_in_order(text, NULL, (const char *const[]){"event: done", "event: end", NULL});
     free(text);
     free(began);
     free(waits);
@@ -138,21 +110,22 @@ START_TEST(test_session_events_tell_what_is_written)
     char *first = text_printf("{\"id\":\"%s\",\"from\":0,\"next\":3,\"text\":\"caf\"}", id);
     char *rest = text_printf("{\"id\":\"%s\",\"from\":3,\"next\":6,\"text\":\"é\\n\"}", id);
     char *whole = text_printf("{\"id\":\"%s\",\"from\":0,\"next\":6,\"text\":\"café\\n\"}", id);
-    expect_told(p, first);
+    told_expect(p, first);
     struct program *late = follow("events=log,done", "Last-Event-ID: 0");
     struct program *logs = follow("events=log", "X-No: 1");
     dir_write(daemon_dir(d), "go", "", 0);
-    expect_told(p, "event: done");
+    told_expect(p, "event: done");
     close_session();
-    char *text = told(&p);
-    expect_in_order(text, (const char *const[]){"event: log", first, "event: log", rest,
-                                                "event: done", "event: end", NULL});
+    char *text = told_all(&p);
+    told_in_order(text, NULL,
+                  (const char *const[]){"event: log", first, "event: log", rest, "event: done",
+                                        "event: end", NULL});
     free(text);
-    text = told(&late); /* it knew nothing of what came before */
-    expect_in_order(text, (const char *const[]){whole, "event: done", "event: end", NULL});
+    text = told_all(&late); /* it knew nothing of what came before */
+    told_in_order(text, NULL, (const char *const[]){whole, "event: done", "event: end", NULL});
     free(text);
-    text = told(&logs);
-    expect_in_order(text, (const char *const[]){whole, "event: end\ndata: {\"sent\":0}", NULL});
+    text = told_all(&logs);
+    told_in_order(text, NULL, (const char *const[]){whole, "event: end\ndata: {\"sent\":0}", NULL});
     free(text);
     free(first);
     free(rest);
@@ -171,7 +144,7 @@ START_TEST(test_session_events_of_the_silent_are_ends)
         submit("echo", "", id);
     json_decref(api_done(daemon_url(d), id));
     close_session();
-    char *text = told(&p);
+    char *text = told_all(&p);
     size_t begun = 0, ended = 0;
     for (const char *at = text; (at = strstr(at, "event: started")); at++)
         begun++;
@@ -183,7 +156,7 @@ START_TEST(test_session_events_of_the_silent_are_ends)
     ck_assert_ptr_nonnull(strstr(text, "event: end\ndata: {\"sent\":20}"));
     free(text);
     p = follow("events=started,done", "Last-Event-ID: 1"); /* what began is not told again */
-    text = told(&p);
+    text = told_all(&p);
     ck_assert_ptr_null(strstr(text, "event: started"));
     ck_assert_ptr_nonnull(strstr(text, "event: done"));
     ck_assert_ptr_null(strstr(text, "keep-alive")); /* it had nothing to wait for */
