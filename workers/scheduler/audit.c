@@ -1,8 +1,9 @@
 /* audit: what this daemon runs by the word of the store must have an attempt here. The numbers are
  * compared now and then, which costs nothing; only when the store has had more for some time (with
  * other nodes it always has) are the tasks read that run here. One that had no attempt at two such
- * readings is logged and given back, as nobody would ever end it: that is a defect of ours, but no
- * reason to let a task hang. */
+ * readings is logged, and its attempt counts as lost, as nobody would ever end it: that is a defect
+ * of ours, but no reason to let a task hang. Nobody knows whether its code has run: the attempt is
+ * charged, and a task that may run once does not run again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,28 +67,32 @@ static bool is_here(const struct scheduler *s, const struct task *t)
     return false;
 }
 
-/* ---- giving back ---- */
+/* ---- ending ---- */
 
 /* The store's writer thread. */
-static void released(struct store_op *op)
+static void lost(struct store_op *op)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
+    task_outcome_unref(o->change.outcome);
     task_release(&o->task);
     free(o);
 }
 
-static void give_back(struct scheduler *s, const struct task *t)
+static void lose(struct scheduler *s, const struct task *t)
 {
     char id[ID_TEXT_SIZE];
     id_format(t->spec->id, id);
     log_error("task_without_attempt", LOG_STR("task", id), LOG_STR("handler", t->spec->handler),
               LOG_INT("attempt", t->attempt));
+    struct task_outcome *died = task_outcome_error(end_code_text(END_DAEMON_DIED),
+                                                   "the daemon has lost sight of this attempt");
     struct store_apply *o = xnew(struct store_apply);
     task_copy(&o->task, t);
-    if (task_apply(t, EVENT_RELEASE, NULL, &o->change) != 0)
-        FUT_BUG("a running task cannot be given back");
-    if (store_post(s->cfg.store, &store_verb_apply, &o->op, released) != 0)
-        released(&o->op);
+    if (task_apply(t, end_code_event(END_DAEMON_DIED), &(struct task_in){.outcome = died},
+                   &o->change) != 0)
+        FUT_BUG("a running task cannot be lost");
+    if (store_post(s->cfg.store, &store_verb_apply, &o->op, lost) != 0)
+        lost(&o->op);
 }
 
 static bool was_unknown_before(const struct audit *u, const struct task *t)
@@ -104,7 +109,7 @@ static void judge(struct audit *u, const struct task *t)
     if (is_here(u->s, t))
         return;
     if (was_unknown_before(u, t))
-        give_back(u->s, t);
+        lose(u->s, t);
     else if (u->n_now < UNKNOWN_MAX)
         u->now[u->n_now++] = (struct unknown){t->spec->id, t->attempt};
 }

@@ -65,8 +65,8 @@ static void expect(struct task_id id, enum task_state state)
 
 /* ---- no attempt runs at the moment of the cancel ---- */
 
-/* Claims that began nothing: the audit gives back a task whose attempt was cancelled for another's
- * sake, so that it ends well all the same. */
+/* Claims that began nothing: for the audit a task whose attempt was cancelled for another's sake has
+ * lost it, so that it ends well all the same. */
 static uint64_t claimed_in_vain(void)
 {
     struct pool_stats st = live_stats();
@@ -202,21 +202,43 @@ END_TEST
 
 /* ---- a task that is running in the store and nowhere else ---- */
 
-/* As if the claim had been thrown away. */
-START_TEST(test_lives_a_task_without_attempt_is_given_back)
+/* As if the claim had been thrown away. The lane is paused then. */
+static void claim_behind_its_back(struct task_id id, const struct task_spec *spec)
 {
     struct task taken;
-    pause_io(true);
-    struct task_id id = live_submit("echo", LANE_IO, "1", 10000, 0);
     struct store_claim o = {.lane = LANE_IO, .max = 1, .tasks = &taken};
+    pause_io(true);
+    live_submit_spec(spec, TASK_QUEUED, 0);
     do { /* the pause recalls all claims of the lane, perhaps this one as well */
         ck_assert_int_eq(store_post(live.store, &store_verb_claim, &o.op, live_op_done), 0);
         live_op_wait();
     } while (o.n == 0);
+    ck_assert(id_equal(taken.spec->id, id));
     task_release(&taken);
-    expect(id, TASK_QUEUED);
+}
+
+/* Nobody knows whether the code of the attempt has run: it is charged. */
+START_TEST(test_lives_a_task_without_attempt_has_lost_it)
+{
+    struct task_spec spec = live_spec("echo", LANE_IO, "1", 10000, 0);
+    claim_behind_its_back(spec.id, &spec);
+    expect(spec.id, TASK_QUEUED);
     pause_io(false);
-    expect(id, TASK_SUCCEEDED);
+    expect(spec.id, TASK_SUCCEEDED);
+    struct task t = live_get(spec.id);
+    ck_assert_uint_eq(t.attempt, 2);
+    ck_assert_uint_eq(t.daemon_deaths, 1);
+    task_release(&t);
+}
+END_TEST
+
+START_TEST(test_lives_a_task_without_attempt_that_runs_once_fails)
+{
+    struct task_spec spec = live_spec("echo", LANE_IO, "1", 10000, 0);
+    spec.once = true;
+    claim_behind_its_back(spec.id, &spec);
+    expect(spec.id, TASK_FAILED);
+    pause_io(false);
 }
 END_TEST
 
@@ -228,6 +250,7 @@ int main(void)
     tcase_add_test(t, test_lives_cancel_near_the_end);
     tcase_add_test(t, test_lives_never_overlap);
     tcase_add_test(t, test_lives_cancel_of_one_that_waits_for_another);
-    tcase_add_test(t, test_lives_a_task_without_attempt_is_given_back);
+    tcase_add_test(t, test_lives_a_task_without_attempt_has_lost_it);
+    tcase_add_test(t, test_lives_a_task_without_attempt_that_runs_once_fails);
     return suite_run_cases("lives", t, NULL);
 }
