@@ -70,7 +70,7 @@ static bool is_here(const struct scheduler *s, const struct task *t)
 /* ---- ending ---- */
 
 /* The store's writer thread. */
-static void lost(struct store_op *op)
+static void applied(struct store_op *op)
 {
     struct store_apply *o = FUT_CONTAINER(op, struct store_apply, op);
     task_outcome_unref(o->change.outcome);
@@ -91,8 +91,8 @@ static void lose(struct scheduler *s, const struct task *t)
     if (task_apply(t, end_code_event(END_DAEMON_DIED), &(struct task_in){.outcome = died},
                    &o->change) != 0)
         FUT_BUG("a running task cannot be lost");
-    if (store_post(s->cfg.store, &store_verb_apply, &o->op, lost) != 0)
-        lost(&o->op);
+    if (store_post(s->cfg.store, &store_verb_apply, &o->op, applied) != 0)
+        applied(&o->op);
 }
 
 static bool was_unknown_before(const struct audit *u, const struct task *t)
