@@ -205,6 +205,9 @@ struct backend_self {
     void *load_ctx;
     void (*on_nodes)(void *ctx); /* likewise */
     void *nodes_ctx;
+    void (*on_info)(
+        void *ctx); /* likewise, of the backend: info is another one. It must not block */
+    void *info_ctx;
 };
 
 struct backend_ops {

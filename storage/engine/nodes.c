@@ -42,6 +42,8 @@ void store_publish(struct store *s, const char *info)
     free(s->self.info);
     s->self.info = xstrdup(info);
     s->self.n_infos++;
+    if (s->self.on_info)
+        s->self.on_info(s->self.info_ctx);
     mutex_unlock(&s->self.mu);
 }
 

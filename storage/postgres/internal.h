@@ -165,6 +165,8 @@ struct backend {
     int64_t joined_up_ms;         /* the uptime of the others when it joined */
     bool has_peers;               /* other nodes share the database */
     uint32_t news;                /* how often others have told some */
+    atomic_llong seen;            /* the latest news that the writer has heard or told */
+    atomic_bool has_abandoned;    /* a node may have gone, with tasks that ran there */
     struct postgres_node *member; /* node.c; NULL: not yet */
     int old_pid;                  /* of the server's process for the connection before */
     bool broken;  /* the other nodes have given this one up, or it is not the one that it was */
@@ -255,35 +257,39 @@ bool postgres_turn_want(struct backend *b);
 /* Likewise if another session waits for it, which is asked. */
 bool postgres_turn_look(struct backend *b, struct postgres_conn *c);
 
-/* node.c: the thread by which a node stays one, hears of the others and calls them */
+/* node.c: the thread by which a node stays one, and calls the others */
 struct postgres_node;
 /* Every LEASE the node must have said that it lives; by then the others give it up. */
 #define POSTGRES_LEASE_MS 10000
 /* For so long a session may stand still in its turn. */
 #define POSTGRES_STANDING_MS 3000
-/* The methods join, hear, has_peers, tell, forget, abandoned, nodes, queue_nodes and
- * node_drain of backend.h. */
-void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
-int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
-                  bool *out_is_draining);
-int postgres_nodes(struct backend *b, struct store_node_list *o);
-int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx);
-int postgres_node_drain(struct backend *b, const char *name, bool drains);
-bool postgres_has_peers(const struct backend *b);
-/* Calls all nodes that listen. */
-FUT_MUST_CHECK int postgres_node_call(struct backend *b);
-int postgres_tell(struct backend *b, const void *bytes, size_t len);
-void postgres_forget_of(struct backend *b, int64_t line, uint64_t key);
-int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
-/* The transaction is committed: calls the others, if it has told them something. */
-void postgres_node_told(struct backend *b);
-/* A transaction was taken back: what it may have done for nodes that are no more is done again. */
-void postgres_node_failed(struct backend *b);
 /* Becomes a node, before anything is loaded; what the others have told until now is in the rows. */
 FUT_MUST_CHECK int postgres_node_begin(struct backend *b, const struct store_config *cfg,
                                        struct fut_errbuf *err);
+/* The method join of backend.h. */
+void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx);
 /* Ends the thread, and leaves the others. */
 void postgres_node_end(struct backend *b);
+/* The thread calls the others, soon: there are news. */
+void postgres_node_calls(struct backend *b);
+/* Calls all nodes that listen, at once. */
+FUT_MUST_CHECK int postgres_node_call(struct backend *b);
+
+/* peers.c: the methods hear, has_peers, tell, forget, abandoned, nodes, queue_nodes and node_drain
+ * of backend.h. */
+int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
+                  bool *out_is_draining);
+bool postgres_has_peers(const struct backend *b);
+int postgres_tell(struct backend *b, const void *bytes, size_t len);
+void postgres_forget_of(struct backend *b, int64_t line, uint64_t key);
+int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n);
+int postgres_nodes(struct backend *b, struct store_node_list *o);
+int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx);
+int postgres_node_drain(struct backend *b, const char *name, bool drains);
+/* The transaction is committed: calls the others, if it has told them something. */
+void postgres_peers_told(struct backend *b);
+/* A transaction was taken back: what it may have done for nodes that are no more is done again. */
+void postgres_peers_failed(struct backend *b);
 
 /* owner.c: which daemons have the database */
 /* Shares it with daemons of this version, and takes the turn to write until postgres_join.

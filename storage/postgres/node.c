@@ -1,5 +1,5 @@
-/* node: what several daemons that share the database have to do with each other: that they live,
- * and what each has committed (engine/news.c), which the others hear before they write themselves.
+/* node: the thread by which a daemon stays a node: it says that it lives, calls the others after a
+ * commit and when it has something to say of itself, and is called by them.
  *
  * A node says that it lives each second, on a connection of its own. One that has not for the time
  * of its lease is given up by whichever node notices; what ran on it is given back. The node itself
@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/fd.h"
@@ -23,6 +24,10 @@
 #define REPLICAS_AGAIN_MS 3600000
 #define CHANNEL_SIZE 32
 #define CALL_MS 3 /* at least between two calls: those of the meantime are one */
+/* What a call says: there are news, or another node has something to say of itself. A node of
+ * another version takes any for news. */
+#define CALL_NEWS ""
+#define CALL_NODES "nodes"
 
 struct postgres_node {
     struct backend *b;
@@ -46,9 +51,8 @@ struct postgres_node {
                           was sent then */
     int64_t n_nodes;   /* guarded by mu: as of that answer */
     atomic_bool calls; /* the others are to be called */
-    atomic_bool has_abandoned; /* a node may have gone, with tasks that ran there */
-    atomic_llong seen;         /* the latest news that the writer has heard or told */
     int64_t next_call_mono_ms; /* the earliest one */
+    bool looks;                /* at the nodes now: one has something to say of itself */
     unsigned beats;
     bool has_async_replicas;
     int64_t warned_mono_ms; /* of these; 0: never */
@@ -129,8 +133,8 @@ static void read_beat(struct postgres_node *n, const PGresult *r, int64_t sent_m
     mutex_unlock(&n->mu);
     tell_lease(n, is_alone ? 0 : sent_mono_ms + FENCE_MS);
     if (postgres_int(r, 0, 1) != 0)
-        atomic_store(&n->has_abandoned, true);
-    if (atomic_load(&n->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->seen))
+        atomic_store(&n->b->has_abandoned, true);
+    if (atomic_load(&n->b->has_abandoned) || postgres_int(r, 0, 2) > atomic_load(&n->b->seen))
         n->on_news(n->news_ctx);
     if (n->version == postgres_int(r, 0, 3))
         return;
@@ -152,11 +156,11 @@ static int say(struct postgres_conn *c, struct postgres_node *n, int64_t *out_se
         n->self->load(n->self->load_ctx, &load);
     mutex_unlock(&n->self->mu);
     *out_sent_mono_ms = clock_mono_ms();
-    int rc =
-        postgres_ask(c, P_BEAT,
-                     PG_VALUES(v_int(n->b->boot), v_int(up_ms(n->b)), v_int(atomic_load(&n->seen)),
-                               v_int(POSTGRES_LEASE_MS), v_text(load.data)),
-                     r);
+    int rc = postgres_ask(c, P_BEAT,
+                          PG_VALUES(v_int(n->b->boot), v_int(up_ms(n->b)),
+                                    v_int(atomic_load(&n->b->seen)), v_int(POSTGRES_LEASE_MS),
+                                    v_text(load.data)),
+                          r);
     buf_release(&load);
     return rc;
 }
@@ -169,8 +173,10 @@ static void publish(struct postgres_node *n)
     uint64_t number = self->n_infos;
     char *info = number != n->published ? xstrdup(self->info) : NULL;
     mutex_unlock(&self->mu);
-    if (info && postgres_run(&n->c, P_PUBLISH, PG_VALUES(v_int(n->b->boot), v_text(info))) == 0)
+    if (info && postgres_run(&n->c, P_PUBLISH, PG_VALUES(v_int(n->b->boot), v_text(info))) == 0) {
         n->published = number;
+        (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel), v_text(CALL_NODES)));
+    }
     free(info);
 }
 
@@ -197,6 +203,7 @@ static void beat(struct postgres_node *n)
 {
     PGresult *r;
     int64_t sent_mono_ms;
+    n->looks = false;
     if (say(&n->c, n, &sent_mono_ms, &r) != 0)
         return;
     if (PQntuples(r) == 1)
@@ -233,7 +240,10 @@ static void read_calls(struct postgres_node *n)
         return;
     }
     while ((call = PQnotifies(n->c.pg))) {
-        is_called = is_called || call->be_pid != PQbackendPID(n->c.pg);
+        if (call->be_pid != PQbackendPID(n->c.pg)) {
+            is_called = true;
+            n->looks = n->looks || strcmp(call->extra, CALL_NODES) == 0;
+        }
         PQfreemem(call);
     }
     if (is_called) {
@@ -250,7 +260,7 @@ static void call(struct postgres_node *n)
     if (now_ms < n->next_call_mono_ms || !atomic_exchange(&n->calls, false))
         return;
     n->next_call_mono_ms = now_ms + CALL_MS;
-    (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+    (void)postgres_run(&n->c, P_NOTIFY, PG_VALUES(v_text(n->channel), v_text(CALL_NEWS)));
 }
 
 static void wait_until(struct postgres_node *n, int64_t mono_ms)
@@ -274,17 +284,19 @@ static void *speak(void *node)
             listen_again(n);
         if (postgres_is_connected(&n->c))
             call(n);
-        if (postgres_is_connected(&n->c) && clock_mono_ms() >= next_mono_ms) {
+        if (postgres_is_connected(&n->c))
+            publish(n);
+        if (postgres_is_connected(&n->c) && (n->looks || clock_mono_ms() >= next_mono_ms)) {
             postgres_turn_end_standing(n->b, &n->c);
             beat(n);
-            publish(n);
             if (postgres_turn_look(n->b, &n->c))
                 n->on_news(n->news_ctx);
             next_mono_ms = clock_mono_ms() + BEAT_MS;
         }
         if (postgres_is_connected(&n->c))
             read_calls(n);
-        wait_until(n, postgres_is_connected(&n->c) ? next_mono_ms : clock_mono_ms() + AGAIN_MS);
+        if (!n->looks)
+            wait_until(n, postgres_is_connected(&n->c) ? next_mono_ms : clock_mono_ms() + AGAIN_MS);
     }
     return NULL;
 }
@@ -302,12 +314,12 @@ static int join_nodes(struct backend *b)
     rc = postgres_ask(&b->c, P_LATEST_NEWS, PG_NO_VALUES, &r);
     if (rc != 0)
         return rc;
-    atomic_store(&b->member->seen, postgres_int(r, 0, 0));
+    atomic_store(&b->seen, postgres_int(r, 0, 0));
     b->has_peers = !postgres_is_null(r, 0, 1);
     b->joined_up_ms = postgres_int(r, 0, 1);
     PQclear(r);
     return postgres_run(&b->c, P_JOIN,
-                        PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen)),
+                        PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->seen)),
                                   v_int_or_null(b->has_peers ? b->joined_up_ms : -1, -1)));
 }
 
@@ -316,11 +328,17 @@ static void name_channel(const struct backend *b, char out[CHANNEL_SIZE])
     (void)snprintf(out, CHANNEL_SIZE, "futured_%u", (unsigned)(uint32_t)b->schema);
 }
 
+void postgres_node_calls(struct backend *b)
+{
+    if (!atomic_exchange(&b->member->calls, true))
+        fd_wake(b->member->wake_fd);
+}
+
 int postgres_node_call(struct backend *b)
 {
     char channel[CHANNEL_SIZE];
     name_channel(b, channel);
-    return postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(channel)));
+    return postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(channel), v_text(CALL_NEWS)));
 }
 
 int postgres_node_begin(struct backend *b, const struct store_config *cfg, struct fut_errbuf *err)
@@ -341,6 +359,20 @@ int postgres_node_begin(struct backend *b, const struct store_config *cfg, struc
     return rc == 0 ? 0 : fut_fail(err, rc, "cannot become a node of the PostgreSQL database");
 }
 
+static void watch_info(struct backend_self *self, void (*fn)(void *ctx), void *ctx)
+{
+    mutex_lock(&self->mu);
+    self->on_info = fn;
+    self->info_ctx = ctx;
+    mutex_unlock(&self->mu);
+}
+
+/* What it says of itself has changed. */
+static void on_info(void *backend)
+{
+    fd_wake(((struct backend *)backend)->member->wake_fd);
+}
+
 /* Says that it lives before others may write, so that these know its uptime. */
 void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void *ctx), void *ctx)
 {
@@ -355,6 +387,7 @@ void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void
         PQclear(r);
     }
     (void)postgres_run(&b->c, P_END_TURN, PG_VALUES(v_int(b->schema)));
+    watch_info(self, on_info, b);
     thread_start(&n->speaker, "store-node", speak, n);
     thread_start(&n->watcher, "store-lease", watch, n);
     n->is_started = true;
@@ -362,6 +395,7 @@ void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void
 
 static void stop_threads(struct postgres_node *n)
 {
+    watch_info(n->self, NULL, NULL);
     mutex_lock(&n->mu);
     n->stops = true;
     cond_broadcast(&n->wake);
@@ -381,7 +415,7 @@ void postgres_node_end(struct backend *b)
         stop_threads(n);
     if (postgres_is_usable(&b->c) && !b->broken) {
         (void)postgres_run(&b->c, P_LEAVE, PG_VALUES(v_int(b->boot)));
-        (void)postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(n->channel)));
+        (void)postgres_run(&b->c, P_NOTIFY, PG_VALUES(v_text(n->channel), v_text(CALL_NODES)));
     }
     postgres_disconnect(&n->c);
     free(n->c.sent);
@@ -390,205 +424,4 @@ void postgres_node_end(struct backend *b)
     mutex_destroy(&n->mu);
     free(n);
     b->member = NULL;
-}
-
-/* ---- news: the writer thread ------------------------------------------------------------------
- */
-
-#define HAS_CHECKPOINTS 1
-#define HAS_KEPT 2
-
-/* The first byte is this file's, the rest the engine's. */
-static int hear_one(struct backend *b, const PGresult *r, int row, backend_news_fn *fn, void *ctx)
-{
-    const char *body = PQgetvalue(r, row, 4);
-    size_t len = postgres_len(r, row, 4);
-    int64_t number = postgres_int(r, row, 0);
-    if (len == 0 || number != atomic_load(&b->member->seen) + 1)
-        return FUT_ERR_READ_ONLY;
-    b->news++;
-    b->has_kept = b->has_kept || body[0] & HAS_KEPT;
-    if (body[0] & HAS_CHECKPOINTS)
-        atomic_store(&b->has_checkpoints, true);
-    atomic_store(&b->member->seen, number);
-    return fn(ctx, body + 1, len - 1);
-}
-
-/* The row without news tells of the nodes. */
-static int hear_nodes(struct backend *b, const PGresult *r, int row, bool *out_leads,
-                      bool *out_is_draining)
-{
-    b->has_peers = postgres_int(r, row, 1) > 1;
-    *out_leads = postgres_int(r, row, 2) == b->boot;
-    *out_is_draining = postgres_int(r, row, 5) != 0;
-    if (postgres_int(r, row, 3) != 0)
-        return 0;
-    b->broken = true;
-    return FUT_ERR_READ_ONLY;
-}
-
-int postgres_hear(struct backend *b, backend_news_fn *fn, void *ctx, bool *out_leads,
-                  bool *out_is_draining)
-{
-    PGresult *r;
-    if (postgres_turn_is_kept(b)) {
-        *out_leads = true;
-        *out_is_draining = b->is_draining;
-        return 0;
-    }
-    int rc = postgres_ask(&b->c, P_NEWS,
-                          PG_VALUES(v_int(b->boot), v_int(atomic_load(&b->member->seen))), &r);
-    atomic_store(&b->turn_mono_ms, 0);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; rc == 0 && i < PQntuples(r); i++)
-        rc = postgres_is_null(r, i, 4) ? hear_nodes(b, r, i, out_leads, out_is_draining)
-                                       : hear_one(b, r, i, fn, ctx);
-    PQclear(r);
-    b->is_draining = *out_is_draining;
-    return rc == 0 ? postgres_turn_keep(b) : rc;
-}
-
-bool postgres_has_peers(const struct backend *b)
-{
-    return b->has_peers;
-}
-
-int postgres_tell(struct backend *b, const void *bytes, size_t len)
-{
-    bool has_checkpoints = atomic_load(&b->has_checkpoints);
-    char flags = (char)((has_checkpoints ? HAS_CHECKPOINTS : 0) | (b->has_kept ? HAS_KEPT : 0));
-    struct buf body = BUF_INIT;
-    if (!b->c.has_written)
-        return 0;
-    buf_putc(&body, flags);
-    buf_put(&body, bytes, len);
-    int rc = postgres_send(
-        &b->c, P_TELL,
-        PG_VALUES(v_int(atomic_load(&b->member->seen) + 1), v_bytes(body.data, body.len)));
-    buf_release(&body);
-    b->is_told = rc == 0;
-    return rc;
-}
-
-void postgres_node_told(struct backend *b)
-{
-    if (!b->is_told)
-        return;
-    b->is_told = false;
-    (void)atomic_fetch_add(&b->member->seen, 1);
-    if (!atomic_exchange(&b->member->calls, true))
-        fd_wake(b->member->wake_fd);
-}
-
-void postgres_forget_of(struct backend *b, int64_t line, uint64_t key)
-{
-    if (line)
-        postgres_mark_put(b, line, BACKEND_PLACE_KEPT);
-    if (key)
-        postgres_forget(b, key);
-    if (!line && !key)
-        b->cancel_key = 0;
-}
-
-/* ---- all nodes: the writer thread -------------------------------------------------------------
- */
-
-static char *copy_text(const PGresult *r, int row, int column)
-{
-    const char *text = postgres_text(r, row, column);
-    return text ? xstrdup(text) : NULL;
-}
-
-static struct store_node read_node(const struct backend *b, const PGresult *r, int row)
-{
-    struct store_node n = {.number = postgres_int(r, row, 0),
-                           .is_live = postgres_int(r, row, 2) != 0,
-                           .is_draining = postgres_int(r, row, 3) != 0,
-                           .is_busy = postgres_int(r, row, 4) != 0,
-                           .seen_wall_ms = postgres_int(r, row, 5),
-                           .info = copy_text(r, row, 6),
-                           .load = copy_text(r, row, 7)};
-    (void)snprintf(n.name, sizeof(n.name), "%s", postgres_text(r, row, 1));
-    n.is_self = n.number == b->boot;
-    n.until_wall_ms = n.is_live ? n.seen_wall_ms + POSTGRES_LEASE_MS : 0;
-    return n;
-}
-
-int postgres_nodes(struct backend *b, struct store_node_list *o)
-{
-    PGresult *r;
-    int rc =
-        postgres_ask(&b->c, P_NODES, PG_VALUES(v_int(TASK_RUNNING), v_int(STORE_NODE_GONE_MS)), &r);
-    if (rc != 0)
-        return rc;
-    o->nodes = xcalloc((size_t)PQntuples(r) + 1, sizeof(*o->nodes));
-    for (int i = 0; i < PQntuples(r); i++)
-        o->nodes[o->n++] = read_node(b, r, i);
-    PQclear(r);
-    return 0;
-}
-
-int postgres_queue_nodes(struct backend *b, backend_queue_node_fn *fn, void *ctx)
-{
-    PGresult *r;
-    int rc = postgres_ask(&b->c, P_QUEUE_NODES, PG_VALUES(v_int(TASK_RUNNING)), &r);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < PQntuples(r); i++)
-        fn(ctx, postgres_text(r, i, 0), postgres_text(r, i, 1), (enum lane)postgres_int(r, i, 2),
-           (uint64_t)postgres_int(r, i, 3));
-    PQclear(r);
-    return 0;
-}
-
-/* Another node looks when it is called, with what its transaction hears. */
-int postgres_node_drain(struct backend *b, const char *name, bool drains)
-{
-    PGresult *r;
-    int rc = postgres_ask(&b->c, P_DRAIN, PG_VALUES(v_text(name), v_int(drains)), &r);
-    if (rc != 0)
-        return rc;
-    rc = PQntuples(r) == 1 ? 0 : FUT_ERR_NOT_FOUND;
-    PQclear(r);
-    b->asks_anyway = true; /* whether that is it */
-    return rc;
-}
-
-/* ---- nodes that are no more -------------------------------------------------------------------
- */
-
-static int expire(struct backend *b)
-{
-    PGresult *r;
-    int rc = postgres_ask(&b->c, P_EXPIRE, PG_VALUES(v_int(b->boot), v_int(POSTGRES_LEASE_MS)), &r);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < PQntuples(r); i++)
-        log_warn("node_given_up", LOG_STR("node", postgres_text(r, i, 1)));
-    PQclear(r);
-    return 0;
-}
-
-int postgres_abandoned(struct backend *b, size_t max, struct task *tasks, size_t *out_n)
-{
-    PGresult *r;
-    *out_n = 0;
-    if (!atomic_exchange(&b->member->has_abandoned, false))
-        return 0;
-    int rc = expire(b);
-    if (rc == 0)
-        rc = postgres_ask(&b->c, P_ABANDONED, PG_VALUES(v_int(TASK_RUNNING), v_int((int64_t)max)),
-                          &r);
-    if (rc == 0)
-        postgres_read_lives(r, max, tasks, out_n);
-    if (rc != 0 || *out_n == max) /* again, soon */
-        atomic_store(&b->member->has_abandoned, true);
-    return rc;
-}
-
-void postgres_node_failed(struct backend *b)
-{
-    if (b->has_peers)
-        atomic_store(&b->member->has_abandoned, true);
 }

@@ -117,7 +117,7 @@ const char *const postgres_sql[P_COUNT] = {
                       " ORDER BY n.queue, b.name COLLATE \"C\", n.lane",
     [P_DRAIN] = "UPDATE boots SET is_draining = $2 = 1, changes = changes + 1"
                 " WHERE name = $1 AND is_member RETURNING 1",
-    [P_NOTIFY] = "SELECT pg_notify($1, '')",
+    [P_NOTIFY] = "SELECT pg_notify($1, $2)",
     [P_LATEST_NEWS] = "SELECT greatest((SELECT coalesce(max(n), 0) FROM news),"
                       " (SELECT coalesce(max(seen), 0) FROM boots)),"
                       " (SELECT max(up_ms + (extract(epoch FROM clock_timestamp() - beat)"

@@ -55,7 +55,7 @@ int postgres_commit(struct backend *b)
     else if (rc == 0 && has_written)
         b->group++;
     if (rc == 0)
-        postgres_node_told(b);
+        postgres_peers_told(b);
     b->broken = b->broken || rc == FUT_ERR_READ_ONLY;
     return rc;
 }
@@ -65,7 +65,7 @@ void postgres_rollback(struct backend *b)
     b->ends.n = 0;
     b->cancel_key = 0;
     b->is_told = false;
-    postgres_node_failed(b);
+    postgres_peers_failed(b);
     postgres_forget_all(b);
     postgres_pending_clear(b);
     postgres_txn_rollback(&b->c);

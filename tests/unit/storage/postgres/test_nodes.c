@@ -1,6 +1,7 @@
 /* Two nodes on one database: each sees what the other does, whoever does it, and both together do
  * what one would: limits, pauses, keys and the ends of tasks hold for both. */
 #include <check.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,55 @@ static bool lists(int node, const char *name, bool is_live)
 {
     return number_of(node, name, is_live) != 0;
 }
+
+static atomic_uint beats, times_told;
+
+static void count_beat(void *ctx, struct buf *out)
+{
+    (void)ctx, (void)out;
+    (void)atomic_fetch_add(&beats, 1);
+}
+
+static void count_told(void *ctx)
+{
+    (void)ctx;
+    (void)atomic_fetch_add(&times_told, 1);
+}
+
+static bool says(int node, const char *name, const char *info)
+{
+    struct store_node_list o = {.n = 0};
+    bool found = false;
+    ck_assert_int_eq(fixture_do(&nodes[node], &store_verb_node_list, &o.op), 0);
+    for (size_t i = 0; i < o.n; i++)
+        found = found || (strcmp(o.nodes[i].name, name) == 0 && o.nodes[i].info &&
+                          strcmp(o.nodes[i].info, info) == 0);
+    store_node_list_release(&o);
+    return found;
+}
+
+/* What a node says of itself is told when it says it: not at the beats, of which there is one a
+ * second. */
+START_TEST(test_nodes_hear_at_once_what_another_one_is)
+{
+    enum { TIMES = 20 };
+    char info[32];
+    begin();
+    store_watch_nodes(nodes[0].store, count_told, NULL);
+    store_watch_load(nodes[1].store, count_beat, NULL);
+    for (int i = 0; i < TIMES; i++) {
+        (void)snprintf(info, sizeof(info), "{\"number\":%d}", i);
+        unsigned before = atomic_load(&times_told);
+        store_publish(nodes[1].store, info);
+        wait_for(atomic_load(&times_told) > before);
+    }
+    ck_assert_uint_lt(atomic_load(&beats), TIMES / 2);
+    wait_for(says(0, "second", info));
+    store_watch_nodes(nodes[0].store, NULL, NULL);
+    store_watch_load(nodes[1].store, NULL, NULL);
+    end();
+}
+END_TEST
 
 /* What ran under a number never counts as running under that of a node that lives. */
 START_TEST(test_nodes_get_a_new_number_each_time)
@@ -498,6 +548,7 @@ int main(void)
         {test_nodes_skip_what_a_newer_one_tells, 0},
         {test_nodes_end_sessions_of_clients_elsewhere, 0},
         {test_nodes_list_each_other, 0},
+        {test_nodes_hear_at_once_what_another_one_is, 0},
         {test_nodes_get_a_new_number_each_time, 0},
         {test_nodes_stop_what_another_one_cancels, 0},
         {test_nodes_share_limits, 0},

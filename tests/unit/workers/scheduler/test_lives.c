@@ -65,8 +65,8 @@ static void expect(struct task_id id, enum task_state state)
 
 /* ---- no attempt runs at the moment of the cancel ---- */
 
-/* Claims that began nothing: for the audit a task whose attempt was cancelled for another's sake has
- * lost it, so that it ends well all the same. */
+/* Claims that began nothing: for the audit a task whose attempt was cancelled for another's sake
+ * has lost it, so that it ends well all the same. */
 static uint64_t claimed_in_vain(void)
 {
     struct pool_stats st = live_stats();
