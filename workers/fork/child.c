@@ -103,25 +103,34 @@ pid_t fork_child_worker(uint64_t generation, int channel)
 
 /* ---- a program ---- */
 
-static void give_up(int error_fd, const char *what, const char *path) FUT_NORETURN;
+struct start {
+    pid_t parent;
+    uint64_t generation;
+    const struct fork_exec *what;
+    char **env;
+    struct fork_refusal *refusal; /* the child's; the fork server's own where memory is shared */
+    int error_fd;                 /* where it is not, the refusal goes here; else -1 */
+};
 
-/* The errno, and behind it a sentence for people. */
-static void give_up(int error_fd, const char *what, const char *path)
+static void give_up(const struct start *s, const char *what, const char *path) FUT_NORETURN;
+
+/* The errno, and a sentence for people. */
+static void give_up(const struct start *s, const char *what, const char *path)
 {
-    int error = errno;
-    char bytes[sizeof(error) + 256];
-    memcpy(bytes, &error, sizeof(error));
-    int n = snprintf(bytes + sizeof(error), 256, "%s %.150s: %s", what, path, strerror(error));
-    if (n > 0)
-        say(error_fd, bytes, sizeof(error) + (n < 256 ? (size_t)n : 255));
+    struct fork_refusal *r = s->refusal;
+    r->error = errno;
+    (void)snprintf(r->text, sizeof(r->text), "%s %.150s: %s", what, path, strerror(r->error));
+    if (s->error_fd >= 0)
+        say(s->error_fd, (const char *)r, sizeof(*r));
     _exit(EXIT_NOT_STARTED);
 }
 
 /* The system says "No such file" of a program that is there when its interpreter is not. */
-static void give_up_running(int error_fd, const char *path) FUT_NORETURN;
+static void give_up_running(const struct start *s) FUT_NORETURN;
 
-static void give_up_running(int error_fd, const char *path)
+static void give_up_running(const struct start *s)
 {
+    const char *path = s->what->path;
     int error = errno;
     char interpreter[160], what[240];
     exec_command_interpreter(path, interpreter, sizeof(interpreter));
@@ -130,13 +139,13 @@ static void give_up_running(int error_fd, const char *path)
     (void)snprintf(what, sizeof(what), "cannot run %.60s: its interpreter", path);
     errno = error;
     if (is_missing)
-        give_up(error_fd, what, interpreter);
+        give_up(s, what, interpreter);
     if (error == ENOENT && access(path, X_OK) == 0) {
         errno = error;
-        give_up(error_fd, "cannot run (its loader or interpreter is missing)", path);
+        give_up(s, "cannot run (its loader or interpreter is missing)", path);
     }
     errno = error;
-    give_up(error_fd, "cannot run", path);
+    give_up(s, "cannot run", path);
 }
 
 static int limit_files(uint32_t files)
@@ -150,14 +159,6 @@ static int limit_files(uint32_t files)
     return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-struct start {
-    pid_t parent;
-    uint64_t generation;
-    const struct fork_exec *what;
-    char **env;
-    int error_fd;
-};
-
 /* It may share the fork server's memory, which stands still meanwhile: it allocates nothing, and
  * changes nothing that the fork server relies on. */
 static int become_program(void *ctx)
@@ -170,17 +171,17 @@ static int become_program(void *ctx)
      * this copy of it goes). */
     for (int i = 0; i < FORK_EXEC_FDS; i++) {
         if (dup2(what->fds[i], i) < 0)
-            give_up(s->error_fd, "cannot connect the pipes of", what->path);
+            give_up(s, "cannot connect the pipes of", what->path);
     }
     (void)close_range(FORK_EXEC_FDS, ~0U, CLOSE_RANGE_CLOEXEC);
     if (run_as_apply(s->parent, FORK_EXEC_FDS) != 0)
-        give_up(s->error_fd, "cannot become the user that is to run", what->path);
+        give_up(s, "cannot become the user that is to run", what->path);
     if (what->cwd && chdir(what->cwd) != 0)
-        give_up(s->error_fd, "cannot change to", what->cwd);
+        give_up(s, "cannot change to", what->cwd);
     if (limit_files(what->limits.files) != 0)
-        give_up(s->error_fd, "cannot limit the open files of", what->path);
+        give_up(s, "cannot limit the open files of", what->path);
     (void)execve(what->path, (char *const *)(uintptr_t)what->argv, s->env);
-    give_up_running(s->error_fd, what->path);
+    give_up_running(s);
 }
 
 /* The handler's environment, and the mark by which descendants are known; free() it. */
@@ -212,16 +213,51 @@ static pid_t clone_sharing(struct start *s)
     return clone(become_program, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, s);
 }
 
-pid_t fork_child_exec(uint64_t generation, const struct fork_exec *what, int error_fd)
+static pid_t start_sharing(struct start *s)
+{
+    set_oom_score(OOM_SCORE);
+    pid_t pid = clone_sharing(s);
+    set_oom_score(own_oom_score);
+    return pid;
+}
+
+/* The pipe closes by itself when the program starts; otherwise it holds the reason. It is read when
+ * the child is reaped, so a slow disk under the program stops nobody else. */
+static pid_t start_forking(struct start *s, int *out_later)
+{
+    int error_pipe[2];
+    if (pipe2(error_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+        return -1;
+    s->error_fd = error_pipe[1];
+    set_oom_score(OOM_SCORE);
+    pid_t pid = fork();
+    if (pid == 0)
+        (void)become_program(s);
+    set_oom_score(own_oom_score);
+    int error = errno;
+    (void)close(error_pipe[1]);
+    if (pid < 0)
+        (void)close(error_pipe[0]);
+    else
+        *out_later = error_pipe[0];
+    errno = error;
+    return pid;
+}
+
+pid_t fork_child_exec(uint64_t generation, const struct fork_exec *what, struct fork_refusal *out,
+                      int *out_later)
 {
     struct start s = {
-        .parent = getpid(), .generation = generation, .what = what, .error_fd = error_fd};
+        .parent = getpid(), .generation = generation, .what = what, .refusal = out, .error_fd = -1};
+    out->error = 0;
+    *out_later = -1;
     s.env = mark_env(s.parent, generation, what->env);
-    set_oom_score(OOM_SCORE);
-    pid_t pid = may_share_memory(what) ? clone_sharing(&s) : fork();
-    if (pid == 0)
-        (void)become_program(&s);
-    set_oom_score(own_oom_score);
+    pid_t pid = may_share_memory(what) ? start_sharing(&s) : start_forking(&s, out_later);
     free(s.env); /* which keeps errno */
     return pid;
+}
+
+bool fork_child_refusal(int later, struct fork_refusal *out)
+{
+    return later >= 0 && read(later, out, sizeof(*out)) == (ssize_t)sizeof(*out);
 }

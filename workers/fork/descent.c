@@ -15,7 +15,8 @@
 #include "workers/fork/table.h"
 
 #define ENVIRON_MAX_BYTES ((size_t)256 << 10)
-#define DOUBTS_SOON 30 /* some who have no environment get none for long, or never */
+#define PID_TEXT_SIZE 16 /* in a list of them */
+#define DOUBTS_SOON 30   /* some who have no environment get none for long, or never */
 
 struct look {
     struct member *items; /* by pid */
@@ -190,14 +191,15 @@ bool descent_has_inherited(void)
         (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
         fd = open(path, O_RDONLY | O_CLOEXEC);
     }
-    while (fd >= 0 && (n = pread(fd, text, sizeof(text), at)) > 0) {
+    do {
+        n = fd >= 0 ? pread(fd, text, sizeof(text), at) : 0;
         for (const char *c = text; c < text + n; c++) {
             if (*c == ' ' && !table_of_pid(pid))
                 return true;
             pid = *c == ' ' ? 0 : pid * 10 + (*c - '0');
         }
         at += n;
-    }
+    } while (n > (ssize_t)(sizeof(text) - PID_TEXT_SIZE)); /* else it was the end of the list */
     return fd < 0;
 }
 

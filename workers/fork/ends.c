@@ -46,15 +46,16 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* What the child said in place of becoming the program (child.c). */
-static bool read_error(int fd, struct fork_event *ev)
+static bool was_refused(const struct fork_child *child, struct fork_event *ev)
 {
-    char bytes[sizeof(ev->error) + sizeof(ev->text)] = {0};
-    ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes) - 1) : 0;
-    if (n <= (ssize_t)sizeof(ev->error))
+    struct fork_refusal later;
+    const struct fork_refusal *r = child->refusal;
+    if (!r && fork_child_refusal(child->refusal_fd, &later))
+        r = &later;
+    if (!r)
         return false;
-    memcpy(&ev->error, bytes, sizeof(ev->error));
-    memcpy(ev->text, bytes + sizeof(ev->error), sizeof(ev->text));
+    ev->error = r->error;
+    memcpy(ev->text, r->text, sizeof(ev->text));
     return true;
 }
 
@@ -78,7 +79,7 @@ void ends_report(struct fork_child *child, int status, const struct rusage *ru)
     } else if (WIFSIGNALED(status)) {
         ev.oom = TASK_OOM_NO;
     }
-    if (read_error(child->error_fd, &ev))
+    if (was_refused(child, &ev))
         ev.verb = FORK_SPAWN_FAILED;
     struct fork_kept *next = ends.hooks->take(child);
     if (next)

@@ -53,14 +53,16 @@ static void spawn_failed(const struct fork_request *r, const char *what)
     message_send(&ev);
 }
 
-static void spawned(const struct fork_request *r, pid_t pid, int error_fd)
+static struct fork_child *spawned(const struct fork_request *r, pid_t pid)
 {
+    struct fork_child *child = table_add(r, pid);
     struct fork_event ev = {
         .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation, .pid = pid};
-    if (limits_need_watch(&table_add(r, pid, error_fd)->limits))
+    if (limits_need_watch(&child->limits))
         watch_wake();
     if (r->slot != FORK_NO_SLOT) /* else nobody would do anything but wake up for it */
         message_send(&ev);
+    return child;
 }
 
 static void spawn_worker(const struct fork_request *r, const int *fds)
@@ -70,27 +72,25 @@ static void spawn_worker(const struct fork_request *r, const int *fds)
     if (pid < 0)
         spawn_failed(r, "fork");
     else
-        spawned(r, pid, -1);
+        (void)spawned(r, pid);
 }
 
-/* The pipe closes by itself when the program starts; otherwise it holds the reason. It is read when
- * the child is reaped, so a slow disk under the program stops nobody else. */
 static void spawn_exec(const struct fork_request *r, const struct fork_exec *what)
 {
-    int error_pipe[2];
-    if (pipe2(error_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
-        spawn_failed(r, "pipe");
+    struct fork_refusal refusal;
+    int later;
+    groups_make(r->generation, &r->limits);
+    pid_t pid = fork_child_exec(r->generation, what, &refusal, &later);
+    if (pid < 0) {
+        spawn_failed(r, "fork");
         return;
     }
-    groups_make(r->generation, &r->limits);
-    pid_t pid = fork_child_exec(r->generation, what, error_pipe[1]);
-    if (pid < 0)
-        spawn_failed(r, "fork");
-    (void)close(error_pipe[1]);
-    if (pid < 0)
-        (void)close(error_pipe[0]);
-    else
-        spawned(r, pid, error_pipe[0]);
+    struct fork_child *child = spawned(r, pid);
+    child->refusal_fd = later;
+    if (refusal.error) {
+        child->refusal = xnew(struct fork_refusal);
+        *child->refusal = refusal;
+    }
 }
 
 /* ---- programs that wait for others ---- */
@@ -167,10 +167,9 @@ static void adopt(const struct fork_request *r)
         spawn_failed(r, "adopt");
     } else if (is_child(r->pid)) { /* and not reaped, so the pid is its own */
         groups_take(r->generation, &r->limits, r->pid);
-        spawned(r, r->pid, -1);
+        (void)spawned(r, r->pid);
     } else if (ends_take_record(r->pid, &end)) {
-        spawned(r, r->pid, -1);
-        ends_report(table_find(r->slot, r->generation), end.status, &end.use);
+        ends_report(spawned(r, r->pid), end.status, &end.use);
     } else {
         errno = ECHILD;
         spawn_failed(r, "adopt");
@@ -305,8 +304,8 @@ static void serve(void)
         watch_turn();
         if (p[1].revents) {
             struct signalfd_siginfo info;
-            while (read(server.signals, &info, sizeof(info)) > 0)
-                ;
+            ssize_t n = read(server.signals, &info, sizeof(info));
+            (void)n; /* there is one at most; poll tells of the next */
             ends_reap();
         }
         if (p[0].revents & POLLOUT)

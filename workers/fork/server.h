@@ -34,6 +34,8 @@ enum fork_verb {
     FORK_EXITED,
 };
 
+#define FORK_TEXT_SIZE 256 /* with the NUL */
+
 /* The slot of a child that has none, as a program for one task: the generation tells it apart. */
 #define FORK_NO_SLOT UINT32_MAX
 
@@ -56,7 +58,7 @@ struct fork_event {
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
     uint64_t next;        /* at the last one: the generation that begins in its place; 0: none */
     int error;            /* FORK_SPAWN_FAILED: the errno of it, and */
-    char text[256];       /* why, in words */
+    char text[FORK_TEXT_SIZE]; /* why, in words */
 };
 
 #define FORK_EXEC_FDS 4 /* standard input, output, error, and where it reports progress */

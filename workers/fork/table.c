@@ -42,13 +42,13 @@ struct fork_child *table_find(uint32_t slot, uint64_t generation)
     return child && child->slot == slot ? child : NULL;
 }
 
-struct fork_child *table_add(const struct fork_request *r, pid_t pid, int error_fd)
+struct fork_child *table_add(const struct fork_request *r, pid_t pid)
 {
     struct fork_child *child = xnew(struct fork_child);
     child->pid = pid;
     child->slot = r->slot;
     child->generation = r->generation;
-    child->error_fd = error_fd;
+    child->refusal_fd = -1;
     child->limits = r->limits;
     child->kill_grace_ms = r->kill_grace_ms;
     map_put(&table.by_pid, &child->by_pid, (uint64_t)pid);
@@ -62,7 +62,8 @@ void table_remove(struct fork_child *child)
     map_remove(&table.by_pid, &child->by_pid);
     map_remove(&table.by_generation, &child->by_generation);
     list_remove(&table.all, &child->link);
-    fd_close(&child->error_fd);
+    fd_close(&child->refusal_fd);
+    free(child->refusal);
     fork_kept_free(&child->kept);
     free(child);
 }

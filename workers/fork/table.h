@@ -6,6 +6,7 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "workers/fork/ahead.h"
+#include "workers/fork/child.h"
 #include "workers/fork/messages.h"
 
 /* What a child and all processes that come from it use; 0 before the first look. */
@@ -28,8 +29,9 @@ struct fork_child {
     pid_t pid;
     uint32_t slot;
     uint64_t generation;
-    struct fork_kept *kept; /* begins when this one has ended; NULL: none */
-    int error_fd;           /* a program that cannot be started writes the cause here; -1: none */
+    struct fork_kept *kept;       /* begins when this one has ended; NULL: none */
+    struct fork_refusal *refusal; /* why it is not the program that it was to be; NULL: it is, or */
+    int refusal_fd;               /* that will be read here when it has ended; -1: not so */
 
     struct limits limits;
     int64_t kill_grace_ms;     /* from TERM to KILL when it meets its CPU limit */
@@ -48,8 +50,8 @@ void table_init(void);
 /* All children, by their link. */
 struct list *table_all(void);
 
-/* Enters a child that r has asked for. error_fd: the table's from here on; -1: none. */
-struct fork_child *table_add(const struct fork_request *r, pid_t pid, int error_fd);
+/* Enters a child that r has asked for. */
+struct fork_child *table_add(const struct fork_request *r, pid_t pid);
 /* The child of this slot and generation, or NULL. */
 struct fork_child *table_find(uint32_t slot, uint64_t generation);
 /* The child of this generation, or NULL. */
@@ -59,7 +61,7 @@ struct fork_child *table_of_pid(pid_t pid);
 /* Signals the child's process group at once. Processes that left the group are found by the watch
  * (outside_signal). */
 void table_signal(struct fork_child *child, int signal);
-/* Removes the child and frees it. */
+/* Removes the child, and frees it with what it has. */
 void table_remove(struct fork_child *child);
 
 #endif
