@@ -62,31 +62,36 @@ bool json_walk_is(const char *quoted, size_t n, const char *key, size_t key_len)
     return same;
 }
 
-static bool find_member(const char *text, size_t n, const char *key, size_t key_len, bool is_last,
-                        const char **out, size_t *out_n)
+/* From a name at *at on: where the first value with this name begins, and *at there as well; n:
+ * there is none. */
+static size_t next_value(const char *text, size_t n, const char *key, size_t key_len, size_t *at)
 {
-    bool found = false;
-    size_t at = json_walk_skip_space(text, n, 0) + 1;
-    while (at < n && !(found && !is_last)) {
-        size_t name = json_walk_skip_space(text, n, at);
-        if (name >= n || text[name] != '"')
-            return found; /* an empty object */
+    size_t name;
+    while ((name = json_walk_skip_space(text, n, *at)) < n && text[name] == '"') {
         size_t name_end = json_quoted_skip(text, n, name);
         size_t value = json_walk_skip_space(text, n, json_walk_skip_space(text, n, name_end) + 1);
-        size_t end = json_walk_skip_value(text, n, value);
-        if (json_walk_is(text + name, name_end - name, key, key_len)) {
-            *out = text + value;
-            *out_n = end - value;
-            found = true;
-        }
-        at = json_walk_skip_space(text, n, end) + 1;
+        *at = value;
+        if (json_walk_is(text + name, name_end - name, key, key_len))
+            return value;
+        *at = json_walk_skip_space(text, n, json_walk_skip_value(text, n, value)) + 1;
     }
-    return found;
+    return n;
+}
+
+size_t json_walk_find(const char *text, size_t n, const char *key)
+{
+    size_t at = json_walk_skip_space(text, n, 0) + 1;
+    return next_value(text, n, key, strlen(key), &at);
 }
 
 bool json_walk_member(const char *text, size_t n, const char *key, const char **out, size_t *out_n)
 {
-    return find_member(text, n, key, strlen(key), false, out, out_n);
+    size_t value = json_walk_find(text, n, key);
+    if (value >= n)
+        return false;
+    *out = text + value;
+    *out_n = json_walk_skip_value(text, n, value) - value;
+    return true;
 }
 
 /* ---- pointers -------------------------------------------------------------------------------- */
@@ -142,12 +147,28 @@ static bool find_element(const char *text, size_t n, const char *index, const ch
     return false;
 }
 
+/* Of two, the last. */
+static bool find_member(const char *text, size_t n, const char *key, size_t key_len,
+                        const char **out, size_t *out_n)
+{
+    size_t at = json_walk_skip_space(text, n, 0) + 1, value;
+    bool found = false;
+    while ((value = next_value(text, n, key, key_len, &at)) < n) {
+        size_t end = json_walk_skip_value(text, n, value);
+        *out = text + value;
+        *out_n = end - value;
+        at = json_walk_skip_space(text, n, end) + 1;
+        found = true;
+    }
+    return found;
+}
+
 static bool find_part(const char *text, size_t n, const char *part, size_t part_len,
                       const char **out, size_t *out_n)
 {
     size_t at = json_walk_skip_space(text, n, 0);
     if (at < n && text[at] == '{')
-        return find_member(text, n, part, part_len, true, out, out_n);
+        return find_member(text, n, part, part_len, out, out_n);
     return at < n && text[at] == '[' && find_element(text, n, part, out, out_n);
 }
 

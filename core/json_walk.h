@@ -16,6 +16,9 @@ size_t json_walk_skip_space(const char *text, size_t n, size_t at);
 size_t json_walk_skip_value(const char *text, size_t n, size_t at);
 /* Is the quoted string of n bytes, as it was written, this text of key_len bytes? */
 bool json_walk_is(const char *quoted, size_t n, const char *key, size_t key_len);
+/* Where the value of a member of the object that is the text begins; n: it has none of that name.
+ * Of two, the first. */
+size_t json_walk_find(const char *text, size_t n, const char *key);
 /* The bytes of a member of the object that is the text. False: it has none of that name. Of two,
  * the first. */
 bool json_walk_member(const char *text, size_t n, const char *key, const char **out, size_t *out_n);

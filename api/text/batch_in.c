@@ -70,12 +70,11 @@ typedef int element_fn(const struct body *d, const char *bytes, size_t n, const 
 static int each_element(const struct body *d, const char *name, bool is_own, element_fn *take)
 {
     const json_t *elements = json_object_get(d->root, name);
-    const char *text, *bytes;
-    size_t n, len, at = 1;
-    json_text_find_member(d->text, d->n, name, &text, &n);
+    const char *bytes;
+    size_t len, at = json_walk_find(d->text, d->n, name) + 1;
     for (size_t i = 0; i < json_array_size(elements); i++) {
         char place[32];
-        bytes = next_element(text, n, &at, &len);
+        bytes = next_element(d->text, d->n, &at, &len);
         if (take(d, bytes, len, json_array_get(elements, i)) == 0)
             continue;
         (void)snprintf(place, sizeof(place), "%s[%zu]", name, i);

@@ -98,22 +98,52 @@ static bool is_input_key(const char *quoted, size_t n)
            json_walk_is(quoted, n, "base64", 6);
 }
 
+/* Where in the text the walk is: the brackets that are open, and whether it is inside of an input's
+ * value, which began behind so many of them. */
+struct walk {
+    int depth, input_depth;
+    bool is_input;
+};
+
+static void pass_mark(struct walk *w, char c)
+{
+    if (c == '[' || c == '{') {
+        w->depth++;
+    } else if (c == ']' || c == '}') {
+        w->depth--;
+        w->is_input = w->is_input && w->depth >= w->input_depth;
+    } else if (c == ',' && w->depth == w->input_depth) {
+        w->is_input = false;
+    }
+}
+
+/* Behind the string at `at`, which is a key. */
+static void pass_key(struct walk *w, const char *quoted, size_t n)
+{
+    if (w->is_input || !is_input_key(quoted, n))
+        return;
+    w->is_input = true;
+    w->input_depth = w->depth;
+}
+
 /* Appends the text with "" in the place of long strings. False: it has none. The text need not be
  * JSON: what is left of it then is none either. */
 static bool leave_out(const char *text, size_t n, struct buf *out)
 {
-    size_t copied = 0, input_end = 0;
+    struct walk w = {0};
+    size_t copied = 0;
     for (size_t at = 0; at < n;) {
         if (text[at] != '"') {
-            at++;
+            pass_mark(&w, text[at++]);
             continue;
         }
-        size_t end = json_quoted_skip(text, n, at), next = json_walk_skip_space(text, n, end);
+        size_t checked = w.is_input ? json_quoted_check(text + at, n - at) : 0;
+        size_t end = checked ? at + checked : json_quoted_skip(text, n, at);
+        size_t next = json_walk_skip_space(text, n, end);
         bool is_key = next < n && text[next] == ':';
-        if (is_key && at >= input_end && is_input_key(text + at, end - at))
-            input_end = json_walk_skip_value(text, n, json_walk_skip_space(text, n, next + 1));
-        if (!is_key && end <= input_end && end - at >= JSON_TEXT_LONG &&
-            json_quoted_ok(text + at, end - at)) {
+        if (is_key) {
+            pass_key(&w, text + at, end - at);
+        } else if (checked >= JSON_TEXT_LONG) {
             buf_put(out, text + copied, at - copied);
             buf_puts(out, "\"\"");
             copied = end;

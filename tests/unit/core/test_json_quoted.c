@@ -57,6 +57,7 @@ static void check_one(const char *quoted, size_t n)
         ck_assert_uint_eq(out.len, json_string_length(theirs));
         ck_assert(!out.len || memcmp(out.data, json_string_value(theirs), out.len) == 0);
         ck_assert_uint_eq(json_quoted_skip(copy, n, 0), n);
+        ck_assert_uint_eq(json_quoted_check(copy, n), n);
         ck_assert(utf8_ok(out.data ? out.data : "", out.len));
         buf_release(&out);
     }
@@ -105,12 +106,42 @@ START_TEST(test_json_quoted_skip)
 }
 END_TEST
 
+/* Each place of a mark before, in and behind the steps in which strings are read, with another
+ * string behind. */
+START_TEST(test_json_quoted_marks_at_each_place)
+{
+    static const char *const marks[] = {"\\\"", "\\\\", "\\n", "\xC3\xA9", "\x01"};
+    const char *mark = marks[_i];
+    for (size_t before = 0; before < 40; before++) {
+        for (size_t behind = 0; behind < 40; behind++) {
+            struct buf text = BUF_INIT;
+            buf_puts(&text, "\"");
+            for (size_t i = 0; i < before; i++)
+                buf_putc(&text, (char)('a' + i % 26));
+            buf_puts(&text, mark);
+            for (size_t i = 0; i < behind; i++)
+                buf_putc(&text, (char)('A' + i % 26));
+            buf_puts(&text, "\"");
+            check_one(text.data, text.len);
+            size_t end = text.len;
+            buf_puts(&text, ",\"x\"");
+            ck_assert_uint_eq(json_quoted_skip(text.data, text.len, 0), end);
+            ck_assert_uint_eq(json_quoted_check(text.data, text.len), *mark == 1 ? 0 : end);
+            ck_assert_ptr_eq(json_quoted_skip_plain(text.data + 1, text.data + text.len),
+                             text.data + 1 + before);
+            buf_release(&text);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_row rows[] = {
         {test_json_quoted_table, FUT_COUNT(cases)},
         {test_json_quoted_agrees_with_jansson, 0},
         {test_json_quoted_skip, 0},
+        {test_json_quoted_marks_at_each_place, 5},
     };
     return suite_run_rows("json_quoted", 30, NULL, NULL, rows, FUT_COUNT(rows));
 }
