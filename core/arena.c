@@ -1,17 +1,19 @@
 #include "core/arena.h"
 
 #include <stdalign.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/err.h"
 #include "core/mem.h"
 
-#define FIRST_BYTES 160 /* what a request that only waits needs */
+#define FIRST_BYTES 120 /* what a request that only waits needs */
 #define BLOCK_BYTES 2048
 
 struct arena_block {
     struct arena_block *next;
-    size_t used, cap;
+    uint32_t used, cap;
     alignas(max_align_t) unsigned char mem[];
 };
 
@@ -33,8 +35,9 @@ static struct arena_block *add_block(struct arena *a, size_t n)
 {
     size_t least = a->blocks ? BLOCK_BYTES : FIRST_BYTES;
     size_t cap = n > least ? n : least;
+    FUT_ASSERT(cap <= UINT32_MAX);
     struct arena_block *b = xmalloc(sizeof(*b) + cap);
-    *b = (struct arena_block){.next = a->blocks, .cap = cap};
+    *b = (struct arena_block){.next = a->blocks, .cap = (uint32_t)cap};
     a->blocks = b;
     return b;
 }
@@ -47,7 +50,7 @@ void *arena_alloc(struct arena *a, size_t n)
     if (!b || b->cap - b->used < n)
         b = add_block(a, n);
     void *p = b->mem + b->used;
-    b->used += n;
+    b->used += (uint32_t)n;
     return memset(p, 0, n);
 }
 

@@ -173,6 +173,23 @@ void store_attempts_free(struct store_attempt *attempts, size_t n)
     free(attempts);
 }
 
+void store_reported_release(struct store_reported *reported)
+{
+    free(reported->message);
+    free(reported->wakes);
+    *reported = (struct store_reported){.progress = -1};
+}
+
+bool backend_add_wake(struct store_reported *reported, struct task_id id)
+{
+    if (reported->n_wakes == STORE_WAKES_SHOWN)
+        return false;
+    if (!reported->wakes)
+        reported->wakes = xcalloc(STORE_WAKES_SHOWN, sizeof(*reported->wakes));
+    reported->wakes[reported->n_wakes++] = id;
+    return true;
+}
+
 void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len)
 {
     o->begin = o->reported.log_end - kept_len;

@@ -554,6 +554,8 @@ bool backend_bulk_wants(const struct store_bulk *bulk, const struct task *t);
 /* Counts a future, newer ones first, when the operation means it. */
 void backend_add_failure(struct store_failures *o, const struct task *t);
 
+/* Adds one that the task is suspended for; false: so many are not shown. */
+bool backend_add_wake(struct store_reported *reported, struct task_id id);
 /* Fills begin, log and log_len from the kept end of a log; o->reported says how much was ever
  * written. What the caller has seen already (o->from) is cut off. */
 void backend_copy_log(struct store_log *o, const void *kept, size_t kept_len);

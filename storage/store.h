@@ -273,17 +273,17 @@ struct store_delete {
 extern const struct store_verb store_verb_delete;
 
 #define STORE_LOG_MAX (64u << 10) /* bytes of log kept per task, the latest */
-#define STORE_PLACE_MAX 1000      /* places that are counted */
+#define STORE_PLACE_MAX 1000      /* places that are counted; one more: farther behind */
 #define STORE_WAKES_SHOWN 10      /* futures that a task is suspended for */
 struct store_reported {
     double progress;  /* 0..1; < 0: never reported */
-    char *message;    /* NULL: none; the caller's, free() it */
+    char *message;    /* NULL: none; the caller's */
     uint64_t log_end; /* bytes of log ever written */
-    uint32_t place;   /* while queued: 1 is the first of its lane, queue and fairness key,
-                         STORE_PLACE_MAX + 1 is farther behind; 0: not queued, or not counted */
-    struct task_id wakes[STORE_WAKES_SHOWN]; /* while suspended: some of those it waits for */
+    uint32_t place;   /* in its lane, queue and fairness key, from 1 while queued; 0: not counted */
     uint32_t n_wakes;
+    struct task_id *wakes; /* while suspended: n_wakes of those it waits for; the caller's */
 };
+void store_reported_release(struct store_reported *reported); /* then it never reported */
 
 /* Reads one future as of some moment after the call. rc FUT_ERR_NOT_FOUND. */
 struct store_get {

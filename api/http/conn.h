@@ -15,14 +15,14 @@ struct request;
 
 struct http_conn {
     int fd;                  /* the library's */
+    char query_start;        /* first character of query, while it is hidden */
+    bool is_watched;         /* its end is an event of the loop */
+    bool is_ended;           /* its client says no more */
+    unsigned char looks;     /* rounds in which an ended one brought nothing */
     struct request *request; /* begun and not completed; NULL between requests */
     const char *uri;         /* of the request line, in the library's memory; NULL none */
     size_t uri_len;          /* bytes before the first NUL, with the query */
     char *query;             /* behind the '?', in the library's memory; NULL none */
-    char query_start;        /* its first character, while it is hidden */
-    bool is_watched;         /* its end is an event of the loop */
-    bool is_ended;           /* its client says no more */
-    unsigned looks;          /* rounds in which an ended one brought nothing */
     struct list_node ending; /* of the loop: ended, not yet answered or closed */
 };
 

@@ -70,19 +70,31 @@ void request_drop_op(struct request *r)
     r->drop_op = NULL;
 }
 
+void request_take_callback(struct request *r, struct task *callback)
+{
+    if (r->callback)
+        task_release(r->callback);
+    else if (callback->spec)
+        r->callback = arena_alloc(&r->arena, sizeof(*r->callback));
+    if (r->callback)
+        *r->callback = *callback;
+    *callback = (struct task){0};
+}
+
 static void let_go(struct request *r)
 {
     request_take_slot(r);
     request_drop_op(r);
-    feed_leave(&r->api->feed, &r->reader);
+    if (r->reader)
+        feed_leave(&r->api->feed, r->reader);
     if (r->wants_ends)
         store_want_ends(r->api->cfg.store, false);
     waiter_close(&r->api->waiters, &r->waiter);
     catalog_unref(&r->catalog);
     task_release(&r->task);
-    task_release(&r->callback);
+    request_take_callback(r, &(struct task){0});
     store_attempts_free(r->attempts, r->n_attempts);
-    free(r->reported.message);
+    store_reported_release(&r->reported);
     task_outcome_unref(r->outcome);
     arena_release(&r->arena);
     shrink(&r->body);
@@ -125,19 +137,19 @@ void request_free_spares(struct http_loop *l)
 /* ---- waking ---------------------------------------------------------------------------------- */
 
 /* Any thread: the request is the loop's from here on. Once for each wait. */
-static void become_ready(struct request *r)
+void request_become_ready(struct request *r)
 {
     mailbox_push(&r->loop->ready, &r->ready);
 }
 
 void request_wake(struct waiter *w)
 {
-    become_ready(FUT_CONTAINER(w, struct request, waiter));
+    request_become_ready(FUT_CONTAINER(w, struct request, waiter));
 }
 
 static void op_done(struct store_op *op)
 {
-    become_ready(FUT_CONTAINER(op, struct request, op.base));
+    request_become_ready(FUT_CONTAINER(op, struct request, op.base));
 }
 
 /* ---- what came ------------------------------------------------------------------------------- */
@@ -277,7 +289,7 @@ static void add_challenge(struct request *r, const char *scope)
 void request_problem(struct request *r, const struct problem *p)
 {
     if (r->is_stream) {
-        request_stream_break(r);
+        request_move(r, REQUEST_STREAM_BROKEN);
         return;
     }
     r->out.len = 0;
@@ -373,30 +385,6 @@ void request_refuse_answer(struct request *r)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-void request_stream(struct request *r, const char *type, request_step *next)
-{
-    request_add_header(r, "Content-Type", type);
-    r->status = 200;
-    r->is_stream = true;
-    request_stream_more(r, next);
-}
-
-void request_stream_more(struct request *r, request_step *next)
-{
-    r->next = next;
-    request_move(r, REQUEST_STREAMING);
-}
-
-void request_stream_end(struct request *r)
-{
-    request_move(r, REQUEST_STREAM_ENDED);
-}
-
-void request_stream_break(struct request *r)
-{
-    request_move(r, REQUEST_STREAM_BROKEN);
-}
-
 void request_forget_out(struct request *r)
 {
     shrink(&r->out);
@@ -405,22 +393,28 @@ void request_forget_out(struct request *r)
 
 /* ---- sleeping -------------------------------------------------------------------------------- */
 
+bool request_lends(const struct request *r)
+{
+    return r->lends && r->lends->ids;
+}
+
 void request_take_slot(struct request *r)
 {
-    if (r->lends.ids)
-        attempt_token_go_on(r->api->cfg.attempts, &r->lends);
-    r->lends = (struct attempt_wait){0};
+    if (!request_lends(r))
+        return;
+    attempt_token_go_on(r->api->cfg.attempts, r->lends);
+    *r->lends = (struct attempt_wait){0};
 }
 
 /* ---- store operations ------------------------------------------------------------------------ */
 
-static int try_post(struct request *r, const struct store_verb *verb, store_done *done,
-                    void (*drop)(struct request *r), request_step *next)
+int request_post_op(struct request *r, const struct store_verb *verb, struct store_op *op,
+                    store_done *done, void (*drop)(struct request *r), request_step *next)
 {
     r->drop_op = drop;
     r->next = next; /* before the post: from then on the request may become ready */
     request_move(r, REQUEST_POSTED);
-    int rc = store_post(r->api->cfg.store, verb, &r->op.base, done);
+    int rc = store_post(r->api->cfg.store, verb, op, done);
     if (rc != 0) {
         r->next = NULL;
         request_move(r, REQUEST_RUNNING);
@@ -431,7 +425,7 @@ static int try_post(struct request *r, const struct store_verb *verb, store_done
 int request_try_post(struct request *r, const struct store_verb *verb,
                      void (*drop)(struct request *r), request_step *next)
 {
-    return try_post(r, verb, op_done, drop, next);
+    return request_post_op(r, verb, &r->op.base, op_done, drop, next);
 }
 
 void request_post(struct request *r, const struct store_verb *verb, void (*drop)(struct request *r),
@@ -454,20 +448,19 @@ void request_not_posted(struct request *r, int rc)
     request_problem(r, &p);
 }
 
-void request_submit(struct request *r, struct task_id session, const struct store_key *key,
-                    request_step *next)
+void request_submit(struct request *r, struct task_id session, request_step *next)
 {
-    size_t n = r->callback.spec ? 2 : 1;
+    size_t n = r->callback && r->callback->spec ? 2 : 1;
     struct task *tasks = arena_alloc(&r->arena, n * sizeof(*tasks)); /* borrows both references */
     tasks[0] = r->task;
     if (n == 2)
-        tasks[1] = r->callback;
+        tasks[1] = *r->callback;
     request_drop_op(r);
     r->op.submit = (struct store_submit){.tasks = tasks,
                                          .n = n,
                                          .session = session,
                                          .n_members = session.hi ? 1 : 0,
-                                         .key = key,
+                                         .key = r->key,
                                          .edges = r->edges,
                                          .n_edges = r->n_edges,
                                          .parent = r->attempt.task,
@@ -502,16 +495,10 @@ void request_revive(struct request *r, const struct task_change *change, bool is
     request_post(r, &store_verb_revive, drop_revive, next);
 }
 
-void request_free_reported(struct store_reported *reported)
-{
-    free(reported->message);
-    *reported = (struct store_reported){.progress = -1};
-}
-
 static void drop_get(struct request *r)
 {
     task_release(&r->op.get.task);
-    request_free_reported(&r->op.get.reported);
+    store_reported_release(&r->op.get.reported);
 }
 
 /* On the store's thread: a large result counts from here on, or is let go at once. The loop may be
@@ -528,14 +515,14 @@ static void get_done(struct store_op *op)
         drop_get(r);
         r->next = request_refuse_answer;
     }
-    become_ready(r);
+    request_become_ready(r);
 }
 
 static int try_get(struct request *r, struct store_get what, request_step *next)
 {
     request_drop_op(r);
     r->op.get = what;
-    return try_post(r, &store_verb_get, get_done, drop_get, next);
+    return request_post_op(r, &store_verb_get, &r->op.base, get_done, drop_get, next);
 }
 
 int request_try_get(struct request *r, struct task_id id, request_step *next)
@@ -588,7 +575,7 @@ void request_take_task(struct request *r)
     else if (r->drop_op == drop_revive)
         from = &r->op.revive.task;
     if (from == &r->op.get.task && r->drop_op == drop_get) {
-        request_free_reported(&r->reported);
+        store_reported_release(&r->reported);
         r->reported = r->op.get.reported;
         r->op.get.reported = (struct store_reported){.progress = -1};
         r->reported_is_known = true;

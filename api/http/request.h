@@ -39,6 +39,7 @@ struct api;
 struct http_conn;
 struct http_loop;
 struct member_events;
+struct request_large;
 struct MHD_Connection;
 /* What requests are told before the store is there. */
 #define REQUEST_EARLY "The daemon waits for its database; its log says why."
@@ -109,14 +110,11 @@ struct request {
         struct store_attempts attempts;
         struct store_delete del;
         struct store_get get;
-        struct store_list list;
         struct store_get_many get_many;
         struct store_batch_get batch_get;
         struct store_members members;
-        struct store_session_open session_open;
         struct store_session_close session_close;
         struct store_session_renew session_renew;
-        struct store_session_get session_get;
         struct store_session_list session_list;
         struct store_batch_list batch_list;
         struct store_session_ends session_ends;
@@ -124,39 +122,35 @@ struct request {
         struct store_batch_cancel batch_cancel;
         struct store_tree_cancel tree_cancel;
         struct store_log log;
-        struct store_failures failures;
         struct store_schedules_put schedules_put;
         struct store_schedule_remove schedule_remove;
         struct store_schedule_pause schedule_pause;
         struct store_schedule_fire schedule_fire;
         struct store_schedule_get schedule_get;
         struct store_schedule_list schedule_list;
-        struct store_bulk_start bulk_start;
-        struct store_bulk_stop bulk_stop;
-        struct store_bulk_get bulk_get;
         struct store_bulk_list bulk_list;
-        struct store_queue_set queue_set;
         struct store_queue_drop queue_drop;
         struct store_queue_list queue_list;
         struct store_queue_oldest queue_oldest;
         struct store_queue_nodes queue_nodes;
-        struct store_handler_pause handler_pause;
         struct store_limit_put limit_put;
         struct store_limit_drop limit_drop;
         struct store_limit_close limit_close;
         struct store_limit_list limit_list;
-        struct store_find_circle find_circle;
         struct store_node_list node_list;
         struct store_node_drain node_drain;
     } op;
-    void (*drop_op)(struct request *r); /* lets go what op holds and no step has taken; or NULL */
-    struct task task;                   /* the future in hand; released with the request */
-    struct store_reported reported;     /* what task reported, as of its last read; message owned */
-    bool reported_is_known;             /* reported belongs to the state in task */
-    struct task callback;               /* the task that tells of its end; released likewise */
-    struct store_attempt *attempts;     /* its earlier ones; freed with the request */
+    struct request_large *large; /* NULL: none posted yet */
+    void (*drop_op)(
+        struct request *r); /* lets go what op or large holds and no step has taken; or NULL */
+    struct task task;       /* the future in hand; released with the request */
+    struct store_reported reported; /* what task reported, as of its last read; message owned */
+    bool reported_is_known;         /* reported belongs to the state in task */
+    struct task *callback;          /* the task that tells of its end; in the arena, released
+                                       likewise; NULL: none */
+    struct store_attempt *attempts; /* its earlier ones; freed with the request */
     size_t n_attempts;
-    struct store_key key;     /* lent to op.submit */
+    struct store_key *key;    /* of a submission; in the arena; NULL: none */
     struct store_edge *edges; /* of the task that is submitted; in the arena; NULL: none */
     size_t n_edges;
     struct task_outcome *outcome; /* one reference, lent to op.apply; NULL none */
@@ -171,9 +165,10 @@ struct request {
     bool gathers_all; /* show_gather_all */
     struct waiter waiter;
     struct waiter_link link;
-    struct feed_reader reader; /* of the stream of all that happens */
-    struct attempt_wait lends; /* while it sleeps: the running attempt that asks lends its slot */
-    request_step *after_sleep; /* while the store looks whether it may sleep; else NULL */
+    struct feed_reader *reader; /* of the stream of all that happens; in the arena; NULL: none */
+    struct attempt_wait *lends; /* while it sleeps the running attempt that asks lends its slot; in
+                                   the arena; NULL: no attempt has asked */
+    request_step *after_sleep;  /* while the store looks whether it may sleep; else NULL */
 
     /* answer */
     unsigned status; /* 0: none yet */
@@ -202,6 +197,10 @@ void request_free_spares(struct http_loop *loop);
 /* Lets go what its operation holds and no step has taken. */
 void request_drop_op(struct request *r);
 
+/* Takes *callback, which is empty then, in place of the one that it has. */
+void request_take_callback(struct request *r, struct task *callback);
+/* Does the attempt that asks lend its slot? */
+bool request_lends(const struct request *r);
 /* What it has slept for has come: the attempt that asks has its slot again. */
 void request_take_slot(struct request *r);
 /* Puts the waiter's request on its loop's ready list: for struct waiter_wish. Once for each sleep;
@@ -294,14 +293,20 @@ void request_forget_out(struct request *r);
  * it. drop: releases what r->op holds and no step has taken; NULL: nothing. */
 void request_post(struct request *r, const struct store_verb *verb, void (*drop)(struct request *r),
                   request_step *next);
+/* As request_try_post, of an operation that is not r->op: done hands the request on by
+ * request_become_ready. */
+FUT_MUST_CHECK int request_post_op(struct request *r, const struct store_verb *verb,
+                                   struct store_op *op, store_done *done,
+                                   void (*drop)(struct request *r), request_step *next);
+/* Any thread: the request is its loop's from here on. Once for each post. */
+void request_become_ready(struct request *r);
 /* As request_post, but a refusal is returned and nothing is answered. */
 FUT_MUST_CHECK int request_try_post(struct request *r, const struct store_verb *verb,
                                     void (*drop)(struct request *r), request_step *next);
 
-/* Submits r->task, and behind it r->callback when that is not empty; session: that it joins, hi 0:
- * none; key: NULL, or &r->key. */
-void request_submit(struct request *r, struct task_id session, const struct store_key *key,
-                    request_step *next);
+/* Submits r->task, and r->callback behind it when that is not empty; session: that it joins, hi 0:
+ * none. */
+void request_submit(struct request *r, struct task_id session, request_step *next);
 /* Applies a change to r->task, which is empty from here until request_take_task. */
 void request_apply(struct request *r, const struct task_change *change, request_step *next);
 /* As request_apply, for another life; is_fresh: without the checkpoint of the life before. */
@@ -323,7 +328,5 @@ FUT_MUST_CHECK int request_try_get_whole(struct request *r, struct task_id id, r
 /* After a request_get that went well, a request_apply or a request_revive: its snapshot becomes
  * r->task. */
 void request_take_task(struct request *r);
-/* Frees the text of a report and empties it. */
-void request_free_reported(struct store_reported *reported);
 
 #endif

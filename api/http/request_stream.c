@@ -1,9 +1,28 @@
-/* request_stream: how streams of events begin. */
+/* request_stream: answers that are written as their reader takes them. */
 #include "api/http/mhd.h"
 #include "api/http/request.h"
 #include "api/http/shared.h"
 #include "core/number.h"
 #include "storage/ends.h"
+
+void request_stream(struct request *r, const char *type, request_step *next)
+{
+    request_add_header(r, "Content-Type", type);
+    r->status = 200;
+    r->is_stream = true;
+    request_stream_more(r, next);
+}
+
+void request_stream_more(struct request *r, request_step *next)
+{
+    r->next = next;
+    request_move(r, REQUEST_STREAMING);
+}
+
+void request_stream_end(struct request *r)
+{
+    request_move(r, REQUEST_STREAM_ENDED);
+}
 
 void request_stream_events(struct request *r, struct event_out *out, request_step *next)
 {
@@ -27,6 +46,11 @@ bool request_stream_last_event(struct request *r, uint64_t max, uint64_t *out)
     problem_set_parameter(&p, "Last-Event-ID");
     request_problem(r, &p);
     return false;
+}
+
+void request_stream_break(struct request *r)
+{
+    request_move(r, REQUEST_STREAM_BROKEN);
 }
 
 void request_stream_want_ends(struct request *r)

@@ -161,7 +161,7 @@ static bool run_step(struct request *r)
     request_step *step = r->next;
     FUT_ASSERT(step != NULL);
     r->next = NULL;
-    if (r->lends.ids && !r->after_sleep) /* else it has not slept yet */
+    if (request_lends(r) && !r->after_sleep) /* else it has not slept yet */
         request_take_slot(r);
     request_move(r, REQUEST_RUNNING);
     step(r);

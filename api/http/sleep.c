@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "core/clock.h"
 #include "core/mem.h"
@@ -58,10 +59,12 @@ static int lend_slot(struct request *r, struct attempt_circle *circle)
 {
     size_t n;
     bool is_any;
-    if (!r->attempt.task.hi || !r->waiter.is_open || r->lends.ids)
+    if (!r->attempt.task.hi || !r->waiter.is_open || request_lends(r))
         return FUT_ERR_NOT_FOUND;
     struct task_id *ids = pending_ids(r, &n, &is_any);
-    int rc = n ? attempt_token_wait(r->api->cfg.attempts, &r->lends, r->attempt.number, ids, n,
+    if (!r->lends)
+        r->lends = arena_alloc(&r->arena, sizeof(*r->lends));
+    int rc = n ? attempt_token_wait(r->api->cfg.attempts, r->lends, r->attempt.number, ids, n,
                                     is_any, circle)
                : FUT_ERR_NOT_FOUND;
     free(ids);
@@ -86,7 +89,7 @@ static void refuse(struct request *r, int rc, const struct attempt_circle *circl
 
 static void drop_search(struct request *r)
 {
-    free((void *)(uintptr_t)r->op.find_circle.ids);
+    free((void *)(uintptr_t)r->large->find_circle.ids);
 }
 
 /* False: there is nothing to look at, or the store does not look. */
@@ -99,9 +102,9 @@ static bool post_search(struct request *r, request_step *searched, request_step 
     struct task_id *ids = pending_ids(r, &n, &is_any);
     request_drop_op(r);
     r->after_sleep = next;
-    r->op.find_circle = (struct store_find_circle){
+    request_large(r)->find_circle = (struct store_find_circle){
         .task = r->attempt.task, .ids = ids, .n = n, .is_any = is_any && n > 1};
-    if (n && request_try_post(r, &store_verb_find_circle, drop_search, searched) == 0)
+    if (n && request_large_try_post(r, &store_verb_find_circle, drop_search, searched) == 0)
         return true;
     free(ids);
     r->drop_op = NULL;
@@ -113,7 +116,7 @@ static bool post_search(struct request *r, request_step *searched, request_step 
 static request_step *take_search(struct request *r)
 {
     request_step *next = r->after_sleep;
-    struct attempt_circle circle = r->op.find_circle.circle;
+    struct attempt_circle circle = r->large->find_circle.circle;
     int rc = r->op.base.rc;
     request_drop_op(r);
     r->after_sleep = NULL;

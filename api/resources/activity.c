@@ -15,6 +15,7 @@
 #define STEP 64
 
 struct activity {
+    struct feed_reader reader;
     struct event_out out;
     struct task_filter filter;
     unsigned kinds; /* bit (1u << kind) for each that is wanted */
@@ -106,7 +107,7 @@ static void write_open(struct request *r, struct activity *a)
     buf_putc(&json, '{');
     json_out_time(&json, "at", clock_wall_ms());
     buf_putc(&json, '}');
-    event_out_write(&r->out, &a->out, "open", r->reader.next - 1, json.data, json.len);
+    event_out_write(&r->out, &a->out, "open", a->reader.next - 1, json.data, json.len);
     buf_release(&json);
 }
 
@@ -136,7 +137,7 @@ static void next_events(struct request *r)
         return;
     }
     do {
-        n = feed_read(&r->api->feed, &r->reader, entries, STEP, &missed);
+        n = feed_read(&r->api->feed, &a->reader, entries, STEP, &missed);
         if (missed)
             write_missed(r, a, missed);
         for (size_t i = 0; i < n; i++) {
@@ -186,7 +187,8 @@ void activity_get(struct request *r)
         return;
     }
     r->work = a;
-    feed_join(&r->api->feed, &r->reader, &r->waiter, a->last);
+    r->reader = &a->reader;
+    feed_join(&r->api->feed, r->reader, &r->waiter, a->last);
     request_stream_events(r, &a->out, next_events);
     if (!a->last)
         write_open(r, a);

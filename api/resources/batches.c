@@ -540,14 +540,13 @@ void batches_post(struct request *r)
     struct work *w = r->work ? r->work : new_work(r);
     struct problem p;
     const char *callback_url;
-    bool has_key;
     if (w->is_session && !w->batch.id.hi) {
         sessions_fail(r, FUT_ERR_NOT_FOUND);
         return;
     }
     if (!request_read_flag(r, "fail_fast", &w->batch.fail_fast) ||
         !read_callback_url(r, &callback_url) || !read_events(r, w) ||
-        idempotency_read(r, w->print, &r->key, &has_key) != 0)
+        idempotency_read(r, w->print) != 0)
         return;
     if (r->refusal) {
         request_problem(r, r->refusal);
@@ -579,6 +578,6 @@ void batches_post(struct request *r)
                               .parent_attempt = r->attempt.attempt,
                               .edges = w->edges,
                               .n_edges = w->n_edges,
-                              .key = has_key ? &r->key : NULL};
+                              .key = r->key};
     request_post(r, &store_verb_submit, drop_work, submitted);
 }

@@ -75,7 +75,7 @@ static void got_log(struct request *r)
 
 static void drop_log(struct request *r)
 {
-    request_free_reported(&r->op.log.reported);
+    store_reported_release(&r->op.log.reported);
     free(r->op.log.log);
     r->op.log.log = NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
@@ -160,13 +161,14 @@ static void woken(struct request *r)
 {
     waiter_unlink(&r->api->waiters, &r->waiter);
     r->wait_ms = 0;
-    r->op.handler_pause = (struct store_handler_pause){.name = r->captures[0], .only_looks = true};
-    request_post(r, &store_verb_handler_pause, NULL, paused);
+    request_large(r)->handler_pause =
+        (struct store_handler_pause){.name = r->captures[0], .only_looks = true};
+    request_large_post(r, &store_verb_handler_pause, NULL, paused);
 }
 
 static void paused(struct request *r)
 {
-    const struct store_handler_pause *o = &r->op.handler_pause;
+    const struct store_handler_pause *o = &r->large->handler_pause;
     const struct catalog *c = catalog_lend_to(&r->api->catalog, &r->catalog);
     struct problem p;
     int64_t remaining = r->wait_until_mono_ms - clock_mono_ms();
@@ -209,6 +211,7 @@ void handler_list_patch(struct request *r)
         wait_open(r, store_pause_id(STORE_PAUSE_HANDLER, r->captures[0]));
     else
         r->wait_ms = 0;
-    r->op.handler_pause = (struct store_handler_pause){.name = r->captures[0], .pause = pause.is};
-    request_post(r, &store_verb_handler_pause, NULL, paused);
+    request_large(r)->handler_pause =
+        (struct store_handler_pause){.name = r->captures[0], .pause = pause.is};
+    request_large_post(r, &store_verb_handler_pause, NULL, paused);
 }

@@ -111,25 +111,24 @@ static int refuse(struct request *r)
     return FUT_ERR_INVAL;
 }
 
-int idempotency_read(struct request *r, struct evp_md_ctx_st *print, struct store_key *out,
-                     bool *out_present)
+int idempotency_read(struct request *r, struct evp_md_ctx_st *print)
 {
     char key[TASK_KEY_MAX + 1];
     struct buf full = BUF_INIT;
     const char *header = http_header(r, HEADER);
-    *out_present = false;
     if (!header)
         return 0;
     if (!idempotency_parse(header, key))
         return refuse(r);
     buf_printf(&full, "%s:%s", r->principal, key);
+    struct store_key *out = arena_alloc(&r->arena, sizeof(*out));
     out->key = arena_strndup(&r->arena, full.data, full.len);
     buf_release(&full);
     if (!print)
         make_fingerprint(r, out->fingerprint);
     else if (EVP_DigestFinal_ex(print, out->fingerprint, NULL) != 1)
         FUT_BUG("SHA-256 failed");
-    *out_present = true;
+    r->key = out;
     return 0;
 }
 

@@ -16,13 +16,12 @@ struct evp_md_ctx_st *idempotency_begin(struct request *r);
 void idempotency_put(struct evp_md_ctx_st *print, const char *bytes, size_t n);
 void idempotency_drop(struct evp_md_ctx_st **print);
 
-/* Reads the header of a request whose body is complete. *out: the key as the store wants it (of its
- * principal, so that two clients' keys never meet), in the request's arena, and the fingerprint of
- * method, path, query (without ?wait), content type and body: that which print has seen, or r->body
- * when print is NULL. Untouched, and *out_present false,
- * when there is none. 0, or FUT_ERR_INVAL with the problem answered already. */
-FUT_MUST_CHECK int idempotency_read(struct request *r, struct evp_md_ctx_st *print,
-                                    struct store_key *out, bool *out_present);
+/* Reads the header of a request whose body is complete into r->key, which stays NULL when there is
+ * none: the key as the store wants it (of its principal, so that two clients' keys never meet), and
+ * the fingerprint of method, path, query (without ?wait), content type and body: that which print
+ * has seen, or r->body when print is NULL. 0, or FUT_ERR_INVAL with the problem answered already.
+ */
+FUT_MUST_CHECK int idempotency_read(struct request *r, struct evp_md_ctx_st *print);
 /* Says that an earlier request's answer is given: Idempotency-Replayed: true. */
 void idempotency_add_replayed(struct request *r);
 /* Refuses a submission whose key stood for a future or batch (what) that was deleted in this

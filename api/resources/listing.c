@@ -1,6 +1,7 @@
 #include "api/resources/listing.h"
 
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/resources/future_json.h"
 #include "api/resources/rows.h"
 #include "api/resources/show.h"
@@ -64,7 +65,7 @@ void listing_end_page(struct request *r, const char *path, uint64_t next)
 
 static void listed(struct request *r)
 {
-    struct store_list *o = &r->op.list;
+    struct store_list *o = &r->large->list;
     struct waiting_scene scene;
     if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
@@ -82,8 +83,8 @@ static void listed(struct request *r)
 
 static void drop_list(struct request *r)
 {
-    for (size_t i = 0; i < r->op.list.n; i++)
-        task_release(&r->op.list.tasks[i]);
+    for (size_t i = 0; i < r->large->list.n; i++)
+        task_release(&r->large->list.tasks[i]);
 }
 
 void listing_get(struct request *r)
@@ -92,6 +93,6 @@ void listing_get(struct request *r)
     if (!request_read_filter(r, &o.filter) || !listing_read_page(r, &o.before, &o.limit))
         return;
     o.tasks = arena_alloc(&r->arena, o.limit * sizeof(*o.tasks));
-    r->op.list = o;
-    request_post(r, &store_verb_list, drop_list, listed);
+    request_large(r)->list = o;
+    request_large_post(r, &store_verb_list, drop_list, listed);
 }

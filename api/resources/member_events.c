@@ -118,7 +118,7 @@ static size_t whole_characters(const char *text, size_t n)
 
 static void drop_log(struct request *r)
 {
-    request_free_reported(&r->op.log.reported);
+    store_reported_release(&r->op.log.reported);
     free(r->op.log.log);
     r->op.log.log = NULL;
 }

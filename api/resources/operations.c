@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/rows.h"
@@ -95,15 +96,15 @@ static void reread(struct request *r)
     if (r->op.base.rc != 0)
         fail(r, r->op.base.rc);
     else
-        reply(r, &r->op.bulk_get.bulk);
+        reply(r, &r->large->bulk_get.bulk);
 }
 
 static void woken(struct request *r)
 {
     struct task_id id = r->link.id;
     waiter_unlink(&r->api->waiters, &r->waiter);
-    r->op.bulk_get = (struct store_bulk_get){.id = id};
-    request_post(r, &store_verb_bulk_get, NULL, reread);
+    request_large(r)->bulk_get = (struct store_bulk_get){.id = id};
+    request_large_post(r, &store_verb_bulk_get, NULL, reread);
 }
 
 static void reply_or_wait(struct request *r, const struct store_bulk *b)
@@ -134,9 +135,9 @@ static void started(struct request *r)
         request_fail(r, rc);
         return;
     }
-    id_format(r->op.bulk_start.bulk.id, id);
+    id_format(r->large->bulk_start.bulk.id, id);
     request_add_location(r, PATH, id);
-    reply_or_wait(r, &r->op.bulk_start.bulk);
+    reply_or_wait(r, &r->large->bulk_start.bulk);
 }
 
 static void begin(struct request *r, enum store_bulk_kind kind, const struct filter_in *in)
@@ -145,8 +146,8 @@ static void begin(struct request *r, enum store_bulk_kind kind, const struct fil
         .id = id_new(), .kind = kind, .is_dry = in->is_dry, .filter = in->filter};
     request_write_client(r, b.by, sizeof(b.by));
     wait_open(r, b.id);
-    r->op.bulk_start = (struct store_bulk_start){.bulk = b};
-    request_post(r, &store_verb_bulk_start, NULL, started);
+    request_large(r)->bulk_start = (struct store_bulk_start){.bulk = b};
+    request_large_post(r, &store_verb_bulk_start, NULL, started);
 }
 
 static void start(struct request *r, enum store_bulk_kind kind)
@@ -205,7 +206,7 @@ static void got(struct request *r)
     if (r->op.base.rc != 0)
         fail(r, r->op.base.rc);
     else
-        reply_or_wait(r, &r->op.bulk_get.bulk);
+        reply_or_wait(r, &r->large->bulk_get.bulk);
 }
 
 void operations_get(struct request *r)
@@ -214,8 +215,8 @@ void operations_get(struct request *r)
     if (!read_id(r, &id) || !wait_parse(r))
         return;
     wait_open(r, id);
-    r->op.bulk_get = (struct store_bulk_get){.id = id};
-    request_post(r, &store_verb_bulk_get, NULL, got);
+    request_large(r)->bulk_get = (struct store_bulk_get){.id = id};
+    request_large_post(r, &store_verb_bulk_get, NULL, got);
 }
 
 static void stopped(struct request *r)
@@ -223,7 +224,7 @@ static void stopped(struct request *r)
     if (r->op.base.rc != 0)
         fail(r, r->op.base.rc);
     else
-        reply(r, &r->op.bulk_stop.bulk);
+        reply(r, &r->large->bulk_stop.bulk);
 }
 
 void operations_cancel(struct request *r)
@@ -231,8 +232,8 @@ void operations_cancel(struct request *r)
     struct task_id id;
     if (!read_id(r, &id))
         return;
-    r->op.bulk_stop = (struct store_bulk_stop){.id = id};
-    request_post(r, &store_verb_bulk_stop, NULL, stopped);
+    request_large(r)->bulk_stop = (struct store_bulk_stop){.id = id};
+    request_large_post(r, &store_verb_bulk_stop, NULL, stopped);
 }
 
 static void drop_list(struct request *r)
@@ -281,12 +282,12 @@ static void write_failure(struct buf *out, const struct store_failure *g)
 
 static void drop_failures(struct request *r)
 {
-    free(r->op.failures.groups);
+    free(r->large->failures.groups);
 }
 
 static void grouped(struct request *r)
 {
-    const struct store_failures *o = &r->op.failures;
+    const struct store_failures *o = &r->large->failures;
     size_t limit = (size_t)(uintptr_t)r->work;
     if (o->op.rc != 0) {
         request_fail(r, o->op.rc);
@@ -316,6 +317,6 @@ void operations_failures(struct request *r)
     if (!request_read_filter(r, &o.filter))
         return;
     r->work = (void *)(uintptr_t)limit;
-    r->op.failures = o;
-    request_post(r, &store_verb_failures, drop_failures, grouped);
+    request_large(r)->failures = o;
+    request_large_post(r, &store_verb_failures, drop_failures, grouped);
 }

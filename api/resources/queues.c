@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/rows.h"
@@ -445,7 +446,7 @@ void queues_list(struct request *r)
 
 static void was_set(struct request *r)
 {
-    const struct store_queue_set *o = &r->op.queue_set;
+    const struct store_queue_set *o = &r->large->queue_set;
     struct reading *w = r->work;
     struct problem p;
     if (o->op.rc == FUT_ERR_FULL) {
@@ -488,8 +489,8 @@ static void set(struct request *r, const struct asked *a, bool is_whole)
     w->waits = a->pause.is_paused && r->wait_ms > 0;
     if (w->waits)
         wait_open(r, store_pause_id(STORE_PAUSE_QUEUE, r->captures[0]));
-    r->op.queue_set = o;
-    request_post(r, &store_verb_queue_set, NULL, was_set);
+    request_large(r)->queue_set = o;
+    request_large_post(r, &store_verb_queue_set, NULL, was_set);
 }
 
 static void change(struct request *r, bool is_whole)

@@ -383,8 +383,9 @@ static void run_read(struct request *r)
         request_problem(r, &p);
         return;
     }
+    struct task callback = tasks[1];
     r->task = tasks[0];
-    r->callback = tasks[1];
+    request_take_callback(r, &callback);
     request_drop_op(r);
     r->op.schedule_fire = (struct store_schedule_fire){.kind = STORE_FIRE_NOW,
                                                        .name = r->captures[0],

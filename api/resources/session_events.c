@@ -3,6 +3,7 @@
 #include "api/http/conn.h"
 #include "api/http/mhd.h"
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
@@ -181,7 +182,7 @@ static void page_read(struct request *r)
 /* Where ends are not wanted. */
 static void looked(struct request *r)
 {
-    const struct store_session *session = &r->op.session_get.session;
+    const struct store_session *session = &r->large->session_get.session;
     if (r->op.base.rc != 0) {
         sessions_fail(r, r->op.base.rc);
         return;
@@ -225,8 +226,8 @@ static void look(struct request *r)
     if (member_events_wants(r, MEMBER_DONE)) {
         look_for_ends(r, s);
     } else {
-        r->op.session_get = (struct store_session_get){.id = s->id};
-        request_post(r, &store_verb_session_get, NULL, looked);
+        request_large(r)->session_get = (struct store_session_get){.id = s->id};
+        request_large_post(r, &store_verb_session_get, NULL, looked);
     }
 }
 
@@ -280,8 +281,8 @@ static void begin(struct request *r)
         refuse_last(r);
         return;
     }
-    if (r->op.session_get.session.lease_up_ms != STORE_NO_LEASE)
-        hold_lease(r, r->op.session_get.session.grace_ms);
+    if (r->large->session_get.session.lease_up_ms != STORE_NO_LEASE)
+        hold_lease(r, r->large->session_get.session.grace_ms);
     wish.members = member_events_begin(r, &s->out);
     r->link = (struct waiter_link){.id = s->id};
     if (!waiter_open(&r->api->waiters, &r->waiter, &r->link, 1, &wish)) {
@@ -305,6 +306,6 @@ void session_events_get(struct request *r)
     if (member_events_wants(r, MEMBER_LOG))
         s->limit = 1;
     r->work = s;
-    r->op.session_get = (struct store_session_get){.id = s->id};
-    request_post(r, &store_verb_session_get, NULL, begin);
+    request_large(r)->session_get = (struct store_session_get){.id = s->id};
+    request_large_post(r, &store_verb_session_get, NULL, begin);
 }

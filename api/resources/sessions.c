@@ -6,6 +6,7 @@
 
 #include "api/http/mhd.h"
 #include "api/http/request.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/resources/future_json.h"
 #include "api/resources/listing.h"
@@ -122,10 +123,10 @@ static void opened(struct request *r)
         request_fail(r, rc);
         return;
     }
-    struct store_session *s = &r->op.session_open.session;
-    if (r->op.session_open.init) {
+    struct store_session *s = &r->large->session_open.session;
+    if (r->large->session_open.init) {
         s->has_init = true;
-        s->max_tasks = r->op.session_open.init->max_tasks;
+        s->max_tasks = r->large->session_open.init->max_tasks;
     }
     id_format(s->id, id);
     request_add_location(r, path, id);
@@ -135,15 +136,15 @@ static void opened(struct request *r)
 
 static void drop_init(struct request *r)
 {
-    task_init_unref(r->op.session_open.init);
-    r->op.session_open.init = NULL;
+    task_init_unref(r->large->session_open.init);
+    r->large->session_open.init = NULL;
 }
 
 void sessions_post(struct request *r)
 {
     struct problem p;
-    if (session_in_read(r, &r->op.session_open, &p) == 0)
-        request_post(r, &store_verb_session_open, drop_init, opened);
+    if (session_in_read(r, &request_large(r)->session_open, &p) == 0)
+        request_large_post(r, &store_verb_session_open, drop_init, opened);
     else
         request_problem(r, &p);
 }
@@ -167,15 +168,15 @@ static void found(struct request *r)
         return;
     }
     struct store_session *s = arena_alloc(&r->arena, sizeof(*s));
-    *s = r->op.session_get.session;
+    *s = r->large->session_get.session;
     r->work = s;
     request_batch_get(r, s->id, counted);
 }
 
 static void get(struct request *r, struct task_id id, request_step *next)
 {
-    r->op.session_get = (struct store_session_get){.id = id};
-    request_post(r, &store_verb_session_get, NULL, next);
+    request_large(r)->session_get = (struct store_session_get){.id = id};
+    request_large_post(r, &store_verb_session_get, NULL, next);
 }
 
 void sessions_get(struct request *r)
@@ -215,7 +216,7 @@ static void cancelled(struct request *r)
 /* Its tasks are those of the batch with its id. */
 static void cancel_found(struct request *r)
 {
-    struct task_id id = r->op.session_get.id;
+    struct task_id id = r->large->session_get.id;
     if (r->op.base.rc != 0) {
         sessions_fail(r, r->op.base.rc);
         return;

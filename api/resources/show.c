@@ -87,9 +87,7 @@ static void got_callback(struct request *r)
     if (gives_up(r, r->op.base.rc))
         return;
     if (r->op.base.rc == 0) {
-        task_release(&r->callback);
-        r->callback = r->op.get.task;
-        r->op.get.task = (struct task){0};
+        request_take_callback(r, &r->op.get.task);
     }
     gather_attempts(r);
 }
@@ -158,7 +156,7 @@ void show_reply(struct request *r, unsigned status)
     }
     future_json_write_view(&r->out, &(struct future_view){.task = &r->task,
                                                           .reported = version_reported(r),
-                                                          .callback = &r->callback,
+                                                          .callback = r->callback,
                                                           .attempts = r->attempts,
                                                           .n_attempts = r->n_attempts,
                                                           .scene = seen});

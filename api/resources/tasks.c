@@ -59,7 +59,7 @@ static void answer_existing(struct request *r)
         r->op.submit.submitted == STORE_REPLAYED ? gather_replayed : gather_coalesced;
     waiter_close(&r->api->waiters, &r->waiter);
     task_release(&r->task);
-    task_release(&r->callback);
+    request_take_callback(r, &(struct task){0});
     wait_read(r, id, next);
 }
 
@@ -140,7 +140,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
 {
     const struct handler_info *h;
     struct problem p;
-    bool has_key;
+    struct task callback;
     struct submission_rules rules = submission_check_rules(r);
     char limit[STORE_SESSION_LIMIT_SIZE];
     bool in_session = s->session.hi != 0;
@@ -149,7 +149,7 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
         request_problem(r, &p);
         return;
     }
-    if (idempotency_read(r, NULL, &r->key, &has_key) != 0)
+    if (idempotency_read(r, NULL) != 0)
         return;
     struct submission_frame frame = {.id = id_new(),
                                      .batch = s->session,
@@ -160,13 +160,14 @@ static void submit(struct request *r, const struct submission *s, bool is_in_pat
                                      .store = r->api->cfg.store,
                                      .traceparent =
                                          params_traceparent(http_header(r, "traceparent"))};
-    submission_task_make(s, h, &frame, &r->task, &r->callback);
+    submission_task_make(s, h, &frame, &r->task, &callback);
+    request_take_callback(r, &callback);
     if (read_graph(r, s, &p) != 0) {
         request_problem(r, &p);
         return;
     }
     wait_open(r, frame.id);
-    request_submit(r, s->session, has_key ? &r->key : NULL, submitted);
+    request_submit(r, s->session, submitted);
 }
 
 void tasks_post(struct request *r)

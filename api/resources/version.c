@@ -53,7 +53,7 @@ const struct store_reported *version_reported(const struct request *r)
 
 void version_make(struct request *r)
 {
-    version_etag(&r->task, version_reported(r), &r->callback, r->etag);
+    version_etag(&r->task, version_reported(r), r->callback, r->etag);
 }
 
 bool version_is_known(struct request *r)

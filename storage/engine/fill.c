@@ -119,7 +119,7 @@ static int take_parts(struct filling *f, const struct backend_ops *ops, struct b
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = why ? take_default(f, &parts[i], why) : take_part(f, &parts[i], get.task.outcome);
     task_release(&get.task);
-    free(get.reported.message);
+    store_reported_release(&get.reported);
     return rc;
 }
 

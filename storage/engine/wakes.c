@@ -396,7 +396,7 @@ static int put_one(struct buf *out, const struct backend_ops *ops, struct backen
     if (rc == 0)
         put_task(out, &get.task, max_bytes);
     task_release(&get.task);
-    free(get.reported.message);
+    store_reported_release(&get.reported);
     if (rc == FUT_ERR_NOT_FOUND)
         rc = put_batch(out, ops, r, id);
     if (rc == FUT_ERR_NOT_FOUND)

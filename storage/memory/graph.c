@@ -246,9 +246,10 @@ void memory_read_wakes(const struct backend *b, const struct task *t, struct sto
     const struct memory_graph *g = &b->graph;
     if (!t->is_suspended || !t->unmet)
         return;
-    for (size_t i = 0; i < g->n_edges && out->n_wakes < STORE_WAKES_SHOWN; i++) {
-        if (g->edges[i].child == t->spec->id.hi && g->edges[i].is_pending)
-            out->wakes[out->n_wakes++] = g->edges[i].parent;
+    for (size_t i = 0; i < g->n_edges; i++) {
+        const struct backend_edge *e = &g->edges[i];
+        if (e->child == t->spec->id.hi && e->is_pending && !backend_add_wake(out, e->parent))
+            return;
     }
 }
 

@@ -109,8 +109,8 @@ static int read_wakes(struct backend_reader *r, const struct task *t, struct sto
                            &rows);
     if (rc != 0)
         return rc;
-    for (int i = 0; i < PQntuples(rows) && out->n_wakes < STORE_WAKES_SHOWN; i++)
-        out->wakes[out->n_wakes++] = postgres_id(rows, i, 0, 1);
+    for (int i = 0; i < PQntuples(rows) && backend_add_wake(out, postgres_id(rows, i, 0, 1)); i++)
+        ;
     PQclear(rows);
     return 0;
 }

@@ -198,6 +198,8 @@ int sqlite_run_with_key(struct backend *b, enum write_stmt which, int64_t key);
 void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec);
 /* Binds what the submission said beside that to W_PUT_OPTIONS; false: nothing. */
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec);
+/* An id in two columns. */
+struct task_id sqlite_id(sqlite3_stmt *st, int hi, int lo);
 /* Reads SPEC_COLUMNS from column 0; input_column (its type) is followed by the input, or -1 for a
  * spec without input. One reference, the caller's. */
 struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column);

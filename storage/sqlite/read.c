@@ -210,9 +210,8 @@ static int read_wakes(struct backend_reader *r, const struct task *t, struct sto
         return 0;
     bind_int(st, 1, (int64_t)t->spec->id.hi);
     bind_int(st, 2, STORE_WAKES_SHOWN);
-    while (out->n_wakes < STORE_WAKES_SHOWN && (step = sqlite3_step(st)) == SQLITE_ROW)
-        out->wakes[out->n_wakes++] = (struct task_id){(uint64_t)sqlite3_column_int64(st, 0),
-                                                      (uint64_t)sqlite3_column_int64(st, 1)};
+    while ((step = sqlite3_step(st)) == SQLITE_ROW && backend_add_wake(out, sqlite_id(st, 0, 1)))
+        ;
     (void)sqlite3_reset(st);
     return sqlite_rc(r->db, step);
 }

@@ -54,7 +54,7 @@ bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)
     return true;
 }
 
-static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
+struct task_id sqlite_id(sqlite3_stmt *st, int hi, int lo)
 {
     return (struct task_id){(uint64_t)sqlite3_column_int64(st, hi),
                             (uint64_t)sqlite3_column_int64(st, lo)};
@@ -63,16 +63,16 @@ static struct task_id read_id(sqlite3_stmt *st, int hi, int lo)
 struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
 {
     struct task_spec spec = {
-        .id = read_id(st, 0, 1),
+        .id = sqlite_id(st, 0, 1),
         .lane = (enum lane)sqlite3_column_int(st, 2),
         .handler = column_text(st, 3),
         .created_wall_ms = sqlite3_column_int64(st, 4),
         .timeout_ms = sqlite3_column_int64(st, 5),
         .retries = (uint32_t)sqlite3_column_int64(st, 6),
-        .batch = read_id(st, 7, 14),
+        .batch = sqlite_id(st, 7, 14),
         .batch_pos = (uint32_t)sqlite3_column_int64(st, 8),
-        .after = read_id(st, 9, 10),
-        .callback = read_id(st, 11, 12),
+        .after = sqlite_id(st, 9, 10),
+        .callback = sqlite_id(st, 11, 12),
         .traceparent = column_text(st, 13),
         .unique = column_text(st, 15),
         .retry = {.on = (unsigned)sqlite3_column_int(st, 16),
@@ -90,7 +90,7 @@ struct task_spec *sqlite_read_spec(sqlite3_stmt *st, int input_column)
         .priority = sqlite3_column_int(st, 27),
         .limits = column_text(st, 29),
         .name = column_text(st, 30),
-        .parent = read_id(st, 31, 32),
+        .parent = sqlite_id(st, 31, 32),
     };
     backend_set_flags(&spec, sqlite3_column_int(st, 28));
     if (input_column >= 0) {

@@ -343,8 +343,6 @@ int fixture_get_reported(struct fixture *k, struct task_id id, struct store_repo
     struct store_get o = {.id = id};
     int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
     *out = o.reported;
-    out->message = NULL;
-    free(o.reported.message);
     task_release(&o.task);
     return rc;
 }

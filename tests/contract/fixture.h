@@ -69,7 +69,7 @@ int fixture_revive(struct fixture *k, struct task *t);
 int fixture_revive_fresh(struct fixture *k, struct task *t);
 int fixture_attempts(struct fixture *k, struct store_attempts *o);
 int fixture_get(struct fixture *k, struct task_id id, struct task *out);
-/* What is known of it beside its record; without the message. */
+/* What is known of it beside its record; out: store_reported_release. */
 int fixture_get_reported(struct fixture *k, struct task_id id, struct store_reported *out);
 int fixture_delete(struct fixture *k, struct task_id id);
 /* Run o as the test has filled it. */

@@ -505,7 +505,7 @@ START_TEST(test_store_reports_are_kept)
     ck_assert_str_eq(o.reported.message, "reading");
     ck_assert_uint_eq(o.reported.log_end, 14);
     free(o.log);
-    free(o.reported.message);
+    store_reported_release(&o.reported);
     ck_assert_int_eq(fixture_succeed(&k, &t, "r"), 0);
     ck_assert_int_eq(report(&t, 1, NULL, "late"), FUT_ERR_STALE);
     task_release(&t);

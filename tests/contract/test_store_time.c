@@ -130,6 +130,7 @@ START_TEST(test_store_time_retry_stands_behind_those_that_waited)
     struct store_reported reported;
     ck_assert_int_eq(fixture_get_reported(&k, retried, &reported), 0);
     ck_assert_uint_eq(reported.place, 2);
+    store_reported_release(&reported);
     expect_next(LANE_IO, fresh, retried);
     end();
 }

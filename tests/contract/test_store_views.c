@@ -192,7 +192,9 @@ static uint32_t place_of(struct task_id id)
 {
     struct store_reported reported = {0};
     ck_assert_int_eq(fixture_get_reported(&k, id, &reported), 0);
-    return reported.place;
+    uint32_t place = reported.place;
+    store_reported_release(&reported);
+    return place;
 }
 
 START_TEST(test_store_get_tells_the_place_in_the_queue)

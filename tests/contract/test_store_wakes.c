@@ -109,6 +109,7 @@ START_TEST(test_store_wake_by_the_last_of_several_ends)
     ck_assert_int_eq(fixture_get_reported(&k, id, &seen), 0);
     ck_assert_uint_eq(seen.n_wakes, 3);
     ck_assert(id_equal(seen.wakes[0], p[0]));
+    store_reported_release(&seen);
     complete(p[1], "{\"a\":1}");
     complete(p[0], NULL);
     expect_state(id, TASK_SCHEDULED, 1);

@@ -13,6 +13,7 @@
 #include "tests/support/api.h"
 #include "tests/support/daemon.h"
 #include "tests/support/hold.h"
+#include "tests/support/hostile.h"
 #include "tests/support/suite.h"
 #include "tests/support/text.h"
 
@@ -25,6 +26,7 @@
 #endif
 
 #define COLLECT_MS 30000
+#define WAITER_BYTES 6144 /* of resident memory, each, with what its connection has */
 
 /* MANY, or what the machine allows; tests/run.sh shows the note. */
 static size_t many(void)
@@ -67,6 +69,18 @@ static void check_all_right(struct hold *h)
     ck_assert(hold_agrees(h)); /* none is left */
 }
 
+/* A first few have made what the daemon keeps for all. */
+static void check_memory(struct daemon *d, struct hold *h, size_t n)
+{
+    size_t few = n / 10, before_kib;
+    ck_assert_msg(hold_add(h, few), "the daemon does not hold %zu", few);
+    before_kib = hostile_rss_kib(daemon_pid(d));
+    ck_assert_msg(hold_add(h, n - few), "the daemon does not hold %zu", n);
+    size_t each = (hostile_rss_kib(daemon_pid(d)) - before_kib) * 1024 / (n - few);
+    if (!FUT_ASAN && !FUT_TSAN)
+        ck_assert_uint_le(each, WAITER_BYTES);
+}
+
 /* Its tasks end when somebody opens the gate. */
 #define GATE "{\"gate\":{\"exec\":[\"cat\",\"DIR/gate\"],\"lane\":\"io\"}}"
 
@@ -101,7 +115,7 @@ START_TEST(test_many_waiters_of_one_future_are_held_and_vanish_and_are_released)
                               .wait_s = 600,
                               .expect = "\"state\":\"succeeded\""};
     struct hold *h = hold_new(&cfg);
-    ck_assert_msg(hold_add(h, n), "the daemon does not hold %zu", n);
+    check_memory(d, h, n);
     check_health(d);
     ck_assert_msg(hold_drop(h, n / 2), "the daemon has not noticed that %zu left", n / 2);
     check_health(d);

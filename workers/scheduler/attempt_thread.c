@@ -46,7 +46,7 @@ static void on_parent(struct mailbox_call *item)
 {
     struct attempt *a = FUT_CONTAINER(item, struct attempt, item);
     struct store_get *get = &a->as.thread.parent;
-    free(get->reported.message);
+    store_reported_release(&get->reported);
     if (get->op.rc != 0 && get->op.rc != FUT_ERR_NOT_FOUND) {
         parent_failed(a);
         return;

@@ -222,7 +222,7 @@ static struct store_log read_log(struct task_id id)
 static void release_log(struct store_log *o)
 {
     free(o->log);
-    free(o->reported.message);
+    store_reported_release(&o->reported);
 }
 
 /* Everything that was said is there at the moment when the future is done. */
