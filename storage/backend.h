@@ -446,6 +446,9 @@ struct backend_ops {
     /* The writer waits for the database, which is its work: it does not hang. *out_is_away: not for
      * its turn, but because the database does not answer. Any thread. NULL: it never does. */
     bool (*waits)(const struct backend *b, bool *out_is_away);
+    /* Did the latest transaction end only because its connection broke? Nothing of it has happened,
+     * and begin waits for another connection. NULL: there is none. */
+    bool (*was_cut_off)(const struct backend *b);
     /* Is there another node that has to be told? As of hear. */
     bool (*has_peers)(const struct backend *b);
     /* What the others hear of this transaction, once. */

@@ -132,7 +132,8 @@ static int write_start(struct store *s, struct store_op *op)
     return s->ops->bulk_put(s->backend, b);
 }
 
-const struct store_verb store_verb_bulk_start = {.write = write_start, .is_refusable = true};
+const struct store_verb store_verb_bulk_start = {
+    .write = write_start, .is_refusable = true, .is_repeatable = true};
 
 static int write_stop(struct store *s, struct store_op *op)
 {
@@ -147,4 +148,5 @@ static int write_stop(struct store *s, struct store_op *op)
     return s->ops->bulk_put(s->backend, &o->bulk);
 }
 
-const struct store_verb store_verb_bulk_stop = {.write = write_stop, .is_refusable = true};
+const struct store_verb store_verb_bulk_stop = {
+    .write = write_stop, .is_refusable = true, .is_repeatable = true};

@@ -159,7 +159,8 @@ static int write_tree_cancel(struct store *s, struct store_op *op)
     return rc == 0 ? keep_submitted(s, id.hi, 0) : rc;
 }
 
-const struct store_verb store_verb_tree_cancel = {.write = write_tree_cancel, .is_refusable = true};
+const struct store_verb store_verb_tree_cancel = {
+    .write = write_tree_cancel, .is_refusable = true, .is_repeatable = true};
 
 /* ---- steps -----------------------------------------------------------------------------------
  */

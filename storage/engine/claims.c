@@ -36,7 +36,7 @@ static int write_recall(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_recall = {.write = write_recall};
+const struct store_verb store_verb_recall = {.write = write_recall, .is_repeatable = true};
 
 /* The claim takes it unless it would take one that waits already. */
 int claims_find(struct store *s, const struct line *line, struct store_claim **out)

@@ -29,9 +29,11 @@
 /* One kind of operation. A verb either writes (on the writer thread, within the transaction) or
  * reads (on a reader thread). */
 struct store_verb {
-    bool is_refusable; /* FUT_ERR_FULL when STORE_QUEUE_MAX operations wait; what clients ask for
-                          may be refused, how a task goes on may not */
-    bool uses_reserve; /* is written although only the disk's reserve is left */
+    bool is_refusable;  /* FUT_ERR_FULL when STORE_QUEUE_MAX operations wait; what clients ask for
+                           may be refused, how a task goes on may not */
+    bool uses_reserve;  /* is written although only the disk's reserve is left */
+    bool is_repeatable; /* write leaves nothing in the operation that prepare does not clear, and
+                           may run again after a transaction that was cut off */
     void (*prepare)(struct store_op *op); /* checks what goes in and clears what comes out; by
                                              store_post, on the caller's thread; NULL: nothing */
     int (*write)(struct store *s, struct store_op *op);
@@ -110,6 +112,7 @@ struct writer {
     int64_t next_tidy_mono_us;
     size_t prune_step;     /* how many futures the next step of the retention deletes at most */
     int64_t retry_mono_us; /* after a failed commit: when to serve parked claims again; -1 */
+    unsigned n_repeats;    /* since the latest commit: transactions that were cut off */
     int64_t rate_mono_us;  /* when drain_per_s was last brought up to date */
     uint64_t rate_finished;
 };

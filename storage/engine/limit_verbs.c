@@ -82,7 +82,8 @@ static int write_put(struct store *s, struct store_op *op)
     return limit_verbs_define(s, &o->limit, &o->is_new);
 }
 
-const struct store_verb store_verb_limit_put = {.write = write_put, .is_refusable = true};
+const struct store_verb store_verb_limit_put = {
+    .write = write_put, .is_refusable = true, .is_repeatable = true};
 
 int limit_verbs_drop(struct store *s, const char *name)
 {
@@ -106,7 +107,8 @@ static int write_drop(struct store *s, struct store_op *op)
     return limit_verbs_drop(s, FUT_CONTAINER(op, struct store_limit_drop, op)->name);
 }
 
-const struct store_verb store_verb_limit_drop = {.write = write_drop, .is_refusable = true};
+const struct store_verb store_verb_limit_drop = {
+    .write = write_drop, .is_refusable = true, .is_repeatable = true};
 
 static void remember_closed(struct store *s, const struct limit_key *k)
 {
@@ -159,7 +161,7 @@ static int write_close(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_limit_close = {.write = write_close};
+const struct store_verb store_verb_limit_close = {.write = write_close, .is_repeatable = true};
 
 /* ---- what is shown ----------------------------------------------------------------------------
  */

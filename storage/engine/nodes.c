@@ -70,7 +70,8 @@ static int write_handlers(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_node_handlers = {.write = write_handlers, .uses_reserve = true};
+const struct store_verb store_verb_node_handlers = {
+    .write = write_handlers, .uses_reserve = true, .is_repeatable = true};
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
@@ -144,7 +145,7 @@ static int write_drain(struct store *s, struct store_op *op)
 }
 
 const struct store_verb store_verb_node_drain = {
-    .write = write_drain, .uses_reserve = true, .is_refusable = true};
+    .write = write_drain, .uses_reserve = true, .is_refusable = true, .is_repeatable = true};
 
 /* ---- where tasks run ------------------------------------------------------------------------- */
 

@@ -379,7 +379,8 @@ static int write_set(struct store *s, struct store_op *op)
     return set_queue(s, q, o);
 }
 
-const struct store_verb store_verb_queue_set = {.write = write_set, .is_refusable = true};
+const struct store_verb store_verb_queue_set = {
+    .write = write_set, .is_refusable = true, .is_repeatable = true};
 
 static int write_drop(struct store *s, struct store_op *op)
 {
@@ -403,7 +404,8 @@ static int write_drop(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_queue_drop = {.write = write_drop, .is_refusable = true};
+const struct store_verb store_verb_queue_drop = {
+    .write = write_drop, .is_refusable = true, .is_repeatable = true};
 
 static int pause_handler(struct store *s, const struct store_handler_pause *o)
 {
@@ -425,13 +427,14 @@ static int write_handler_pause(struct store *s, struct store_op *op)
 {
     struct store_handler_pause *o = FUT_CONTAINER(op, struct store_handler_pause, op);
     int rc = o->only_looks ? 0 : pause_handler(s, o);
-    o->pause = pause_of(s, STORE_PAUSE_HANDLER, o->name);
+    if (rc == 0)
+        o->pause = pause_of(s, STORE_PAUSE_HANDLER, o->name);
     o->running = lines_running(&s->w.lines, o->name);
     return rc;
 }
 
-const struct store_verb store_verb_handler_pause = {.write = write_handler_pause,
-                                                    .is_refusable = true};
+const struct store_verb store_verb_handler_pause = {
+    .write = write_handler_pause, .is_refusable = true, .is_repeatable = true};
 
 /* ---- what is shown --------------------------------------------------------------------------- */
 

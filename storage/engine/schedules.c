@@ -134,7 +134,8 @@ static int write_put(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_schedules_put = {.write = write_put, .is_refusable = true};
+const struct store_verb store_verb_schedules_put = {
+    .write = write_put, .is_refusable = true, .is_repeatable = true};
 
 static int write_remove(struct store *s, struct store_op *op)
 {
@@ -151,7 +152,8 @@ static int write_remove(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_schedule_remove = {.write = write_remove, .is_refusable = true};
+const struct store_verb store_verb_schedule_remove = {
+    .write = write_remove, .is_refusable = true, .is_repeatable = true};
 
 static int pause_row(struct store *s, const struct store_schedule_pause *o,
                      struct store_schedule *row)
@@ -187,7 +189,8 @@ static int write_pause(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_schedule_pause = {.write = write_pause, .is_refusable = true};
+const struct store_verb store_verb_schedule_pause = {
+    .write = write_pause, .is_refusable = true, .is_repeatable = true};
 
 /* ---- firing -----------------------------------------------------------------------------------
  */

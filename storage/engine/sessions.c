@@ -78,7 +78,7 @@ static int write_open(struct store *s, struct store_op *op)
 }
 
 const struct store_verb store_verb_session_open = {
-    .prepare = prepare_open, .write = write_open, .is_refusable = true};
+    .prepare = prepare_open, .write = write_open, .is_refusable = true, .is_repeatable = true};
 
 int sessions_drop_limit(struct store *s, struct task_id id)
 {
@@ -144,7 +144,8 @@ static int write_break(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_session_break = {.write = write_break, .uses_reserve = true};
+const struct store_verb store_verb_session_break = {
+    .write = write_break, .uses_reserve = true, .is_repeatable = true};
 
 static void tell(struct store *s, struct task_id id, bool ended)
 {
@@ -173,7 +174,7 @@ static int write_close(struct store *s, struct store_op *op)
     return rc == 0 ? close_found(s, &session, o->now_wall_ms) : rc;
 }
 
-const struct store_verb store_verb_session_close = {.write = write_close};
+const struct store_verb store_verb_session_close = {.write = write_close, .is_repeatable = true};
 
 /* ---- clients that go --------------------------------------------------------------------------
  */
@@ -188,7 +189,8 @@ static int write_renew(struct store *s, struct store_op *op)
                          s->backend, FUT_CONTAINER(op, struct store_session_renew, op)->id.hi);
 }
 
-const struct store_verb store_verb_session_renew = {.write = write_renew, .uses_reserve = true};
+const struct store_verb store_verb_session_renew = {
+    .write = write_renew, .uses_reserve = true, .is_repeatable = true};
 
 /* One that is over has nothing left to be ended. */
 static int disconnect(struct store *s, const struct store_session *session)

@@ -244,4 +244,5 @@ static void prepare_submit(struct store_op *op)
 const struct store_verb store_verb_submit = {.prepare = prepare_submit,
                                              .write = write_submit,
                                              .replay = replay_submit,
-                                             .is_refusable = true};
+                                             .is_refusable = true,
+                                             .is_repeatable = true};

@@ -46,7 +46,7 @@ static int write_apply(struct store *s, struct store_op *op)
 }
 
 const struct store_verb store_verb_apply = {
-    .prepare = prepare_apply, .write = write_apply, .uses_reserve = true};
+    .prepare = prepare_apply, .write = write_apply, .uses_reserve = true, .is_repeatable = true};
 
 static int write_delete(struct store *s, struct store_op *op)
 {
@@ -54,7 +54,8 @@ static int write_delete(struct store *s, struct store_op *op)
     return rc != 0 ? rc : txn_remove(s, FUT_CONTAINER(op, struct store_delete, op)->id);
 }
 
-const struct store_verb store_verb_delete = {.write = write_delete, .is_refusable = true};
+const struct store_verb store_verb_delete = {
+    .write = write_delete, .is_refusable = true, .is_repeatable = true};
 
 static int write_batch_cancel(struct store *s, struct store_op *op)
 {
@@ -66,8 +67,8 @@ static int write_batch_cancel(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_batch_cancel = {.write = write_batch_cancel,
-                                                   .is_refusable = true};
+const struct store_verb store_verb_batch_cancel = {
+    .write = write_batch_cancel, .is_refusable = true, .is_repeatable = true};
 
 static int write_report(struct store *s, struct store_op *op)
 {
@@ -86,7 +87,7 @@ static int write_report(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_report = {.write = write_report};
+const struct store_verb store_verb_report = {.write = write_report, .is_repeatable = true};
 
 static void prepare_checkpoint(struct store_op *op)
 {
@@ -101,5 +102,5 @@ static int write_checkpoint(struct store *s, struct store_op *op)
                : s->ops->put_checkpoint(s->backend, FUT_CONTAINER(op, struct store_checkpoint, op));
 }
 
-const struct store_verb store_verb_checkpoint = {.prepare = prepare_checkpoint,
-                                                 .write = write_checkpoint};
+const struct store_verb store_verb_checkpoint = {
+    .prepare = prepare_checkpoint, .write = write_checkpoint, .is_repeatable = true};

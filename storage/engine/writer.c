@@ -10,6 +10,7 @@
 
 #define BATCH_OPS 1024
 #define RETRY_US 1000000  /* parked claims after a failed commit */
+#define REPEATS_MAX 3     /* of transactions that were cut off, in a row */
 #define WALL_LOOK_MS 1000 /* while a task waits for a wall time: how soon a step is seen */
 #define RATE_MIN_US 250000
 #define RATE_WINDOW_US 10e6
@@ -175,17 +176,15 @@ static int commit(struct store *s)
     limit_set_committed(&w->limits);
     queues_committed(s);
     w->now.stats.commits++;
+    w->n_repeats = 0;
     if (!w->disk_full)
         w->now.stats.health = 0;
     return 0;
 }
 
-/* Nothing of the batch happened: the same error for each operation, claims wait again. */
-static void undo(struct store *s, int rc)
+static void take_back(struct store *s)
 {
     struct writer *w = &s->w;
-    struct list failed;
-    struct list_node *n;
     if (w->in_txn) {
         s->ops->rollback(s->backend);
         w->in_txn = false;
@@ -194,7 +193,6 @@ static void undo(struct store *s, int rc)
         queues_undo(s);
         limit_verbs_undo(s);
     }
-    trouble_set(s, rc);
     txn_forget_changes(s, 0);
     w->ended.n = w->ended_sessions.n = 0;
     w->next = (struct backend_next){0};
@@ -205,20 +203,53 @@ static void undo(struct store *s, int rc)
     w->bulk_again_mono_us = 0;
     w->leases_stale = true;
     w->has_leased = false;
-    w->retry_mono_us = clock_mono_us() + RETRY_US;
     claims_undo(s);
     sessions_forget_inits(s);
-    list_init(&failed);
-    list_take_all(&failed, &w->finished);
-    list_take_all(&failed, &w->batch);
-    while ((n = list_pop_front(&failed))) {
-        struct store_op *op = FUT_CONTAINER(n, struct store_op, link);
-        op->rc = rc;
-        if (op->verb == &store_verb_claim && !w->claims_stopped)
-            claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
-        else
-            list_push_back(&w->finished, &op->link);
+}
+
+/* Was it only the connection to the database that broke? Then the same is done on another one, for
+ * which its begin waits. */
+static bool is_repeated(struct store *s, int rc)
+{
+    struct writer *w = &s->w;
+    bool is = rc == FUT_ERR_IO && s->ops->was_cut_off && s->ops->was_cut_off(s->backend) &&
+              w->n_repeats < REPEATS_MAX;
+    w->n_repeats += is;
+    return is;
+}
+
+static void end_undone(struct store *s, struct store_op *op, int rc, bool repeats)
+{
+    struct writer *w = &s->w;
+    op->rc = rc;
+    if (op->verb == &store_verb_claim && !w->claims_stopped) {
+        claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
+    } else if (repeats && op->verb->is_repeatable) {
+        if (op->verb->prepare)
+            op->verb->prepare(op);
+        list_push_back(&w->batch, &op->link);
+    } else {
+        list_push_back(&w->finished, &op->link);
     }
+}
+
+/* Nothing of the batch happened: the same error for each operation, unless it is repeated; claims
+ * wait again. */
+static void undo(struct store *s, int rc)
+{
+    struct writer *w = &s->w;
+    struct list undone;
+    struct list_node *n;
+    take_back(s);
+    bool repeats = is_repeated(s, rc);
+    if (!repeats)
+        trouble_set(s, rc);
+    w->retry_mono_us = clock_mono_us() + (repeats ? 0 : RETRY_US);
+    list_init(&undone);
+    list_take_all(&undone, &w->finished);
+    list_take_all(&undone, &w->batch);
+    while ((n = list_pop_front(&undone)))
+        end_undone(s, FUT_CONTAINER(n, struct store_op, link), rc, repeats);
 }
 
 static void count_callbacks(struct writer *w)
@@ -401,8 +432,8 @@ static bool wait_for_work(struct store *s)
 {
     int64_t wake = next_wake_us(s);
     mutex_lock(&s->mu);
-    while (list_is_empty(&s->write_queue) && !s->stopping && !s->has_news &&
-           s->claims_stopped == s->w.claims_stopped) {
+    while (list_is_empty(&s->w.batch) && list_is_empty(&s->write_queue) && !s->stopping &&
+           !s->has_news && s->claims_stopped == s->w.claims_stopped) {
         s->writer_asleep = true;
         if (!cond_wait_until(&s->writer_wake, &s->mu, wake))
             break;

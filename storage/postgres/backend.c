@@ -211,6 +211,7 @@ const struct backend_ops backend_postgres = {
     .join = postgres_join,
     .hear = postgres_hear,
     .waits = postgres_waits,
+    .was_cut_off = postgres_was_cut_off,
     .has_peers = postgres_has_peers,
     .tell = postgres_tell,
     .forget = postgres_forget_of,

@@ -169,8 +169,9 @@ struct backend {
     atomic_bool has_abandoned;    /* a node may have gone, with tasks that ran there */
     struct postgres_node *member; /* node.c; NULL: not yet */
     int old_pid;                  /* of the server's process for the connection before */
-    bool broken;  /* the other nodes have given this one up, or it is not the one that it was */
-    bool is_away; /* it could not be reached for some seconds */
+    bool broken;      /* the other nodes have given this one up, or it is not the one that it was */
+    bool is_away;     /* it could not be reached for some seconds */
+    bool was_cut_off; /* the connection broke in the latest transaction, which has not happened */
     atomic_bool is_connecting; /* the writer tries to reach it again */
     int64_t away_mono_ms;      /* since when it cannot be reached, as the log was told; 0: it can */
     struct backend_time now;
@@ -323,6 +324,7 @@ FUT_MUST_CHECK int postgres_migrate(struct postgres_conn *c, const struct store_
 int postgres_begin(struct backend *b, struct backend_time now);
 int postgres_commit(struct backend *b);
 void postgres_rollback(struct backend *b);
+bool postgres_was_cut_off(const struct backend *b);
 int postgres_mark(struct backend *b);
 int postgres_unmark(struct backend *b);
 int postgres_back(struct backend *b);

@@ -17,6 +17,7 @@
 int postgres_begin(struct backend *b, struct backend_time now)
 {
     int rc = 0;
+    b->was_cut_off = false;
     if (b->broken)
         rc = postgres_turn_leave(b);
     else if (!postgres_is_usable(&b->c))
@@ -24,9 +25,18 @@ int postgres_begin(struct backend *b, struct backend_time now)
     postgres_pending_clear(b);
     b->now = now;
     atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
+    if (rc != 0)
+        return rc;
+    rc = postgres_txn_begin(&b->c);
     if (rc == 0)
-        rc = postgres_txn_begin(&b->c);
-    return rc == 0 ? postgres_turn_begin(b) : rc;
+        rc = postgres_turn_begin(b);
+    b->was_cut_off = rc != 0 && !b->c.pg;
+    return rc;
+}
+
+bool postgres_was_cut_off(const struct backend *b)
+{
+    return b->was_cut_off;
 }
 
 /* The row of this commit, which fails when the others have given the node up. It keeps the latest
@@ -41,6 +51,14 @@ static int guard(struct backend *b)
                          PG_VALUES(v_int(b->boot), v_int(n - TRIM), v_int(n)));
 }
 
+/* Nobody has heard of it. */
+static int resolve(struct backend *b)
+{
+    int rc = postgres_owner_resolve(b);
+    b->was_cut_off = rc == FUT_ERR_IO;
+    return rc;
+}
+
 int postgres_commit(struct backend *b)
 {
     bool is_unknown = false;
@@ -51,7 +69,7 @@ int postgres_commit(struct backend *b)
     if (rc == 0)
         rc = postgres_txn_commit(&b->c, &is_unknown);
     if (is_unknown && has_written)
-        rc = postgres_owner_resolve(b);
+        rc = resolve(b);
     else if (rc == 0 && has_written)
         b->group++;
     if (rc == 0)
@@ -62,6 +80,7 @@ int postgres_commit(struct backend *b)
 
 void postgres_rollback(struct backend *b)
 {
+    b->was_cut_off = b->was_cut_off || !b->c.pg;
     b->ends.n = 0;
     b->cancel_key = 0;
     b->is_told = false;
