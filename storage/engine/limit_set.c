@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 #include "storage/session.h"
@@ -110,6 +111,23 @@ bool limit_set_is_needed(const struct limit_key *k)
     return k->queue || !list_is_empty(&k->nodes);
 }
 
+static void show(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms)
+{
+    struct store_limit_closed is = {
+        .max_running = k->limit ? k->limit->is.max_running : 0,
+        .is_shut = k->closed_until_up_ms > l->now_up_ms,
+        .opens_wall_ms =
+            opens_up_ms > l->now_up_ms ? clock_wall_ms() + opens_up_ms - l->now_up_ms : 0};
+    if (k->is_open) {
+        limit_view_open(&l->view, k->name, k->key);
+        return;
+    }
+    is.is_full = is.max_running && k->running >= is.max_running;
+    memcpy(is.name, k->name, sizeof(is.name));
+    memcpy(is.key, k->key, sizeof(is.key));
+    limit_view_close(&l->view, &is);
+}
+
 bool limit_set_update(struct limit_set *l, struct limit_key *k)
 {
     bool was_open = k->is_open;
@@ -121,7 +139,7 @@ bool limit_set_update(struct limit_set *l, struct limit_key *k)
     else if (limit_set_is_needed(k))
         heap_remove(&l->timers, &k->timer);
     if ((!k->is_open || !was_open) && !k->is_elsewhere)
-        limit_view_key(l, k, at);
+        show(l, k, at);
     return was_open != k->is_open;
 }
 
@@ -142,7 +160,7 @@ int64_t limit_set_next_up_ms(const struct limit_set *l)
 
 static struct limit_key *find_key(const struct limit_set *l, const char *name, const char *key)
 {
-    for (struct map_node *i = map_get(&l->keys, limit_set_hash(name, key)); i;
+    for (struct map_node *i = map_get(&l->keys, limit_view_hash(name, key)); i;
          i = map_next_same(i)) {
         struct limit_key *k = FUT_CONTAINER(i, struct limit_key, by_name);
         if (strcmp(k->name, name) == 0 && strcmp(k->key, key) == 0)
@@ -173,7 +191,7 @@ struct limit_key *limit_set_get(struct limit_set *l, const char *name, const cha
     list_init(&k->nodes);
     k->is_elsewhere = strcmp(name, LIMIT_SET_LABELS) == 0 && !task_needs_has(&l->labels, key);
     k->is_open = !k->is_elsewhere;
-    map_put(&l->keys, &k->by_name, limit_set_hash(name, key));
+    map_put(&l->keys, &k->by_name, limit_view_hash(name, key));
     attach(l, k, limit_set_find(l, name));
     fill(l, k);
     return k;
@@ -186,10 +204,8 @@ static void free_key(struct limit_set *l, struct limit_key *k)
     heap_remove(&l->timers, &k->timer);
     if (list_is_linked(&k->dirty))
         list_remove(&l->dirty, &k->dirty);
-    if (!k->is_open && !k->is_elsewhere) {
-        k->is_open = true;
-        limit_view_key(l, k, 0);
-    }
+    if (!k->is_open && !k->is_elsewhere)
+        limit_view_open(&l->view, k->name, k->key);
     free(k);
 }
 
@@ -331,7 +347,7 @@ void limit_set_undo(struct limit_set *l, void (*fn)(struct store *s, struct limi
 
 struct limit *limit_set_find(const struct limit_set *l, const char *name)
 {
-    for (struct map_node *i = map_get(&l->by_name, limit_set_hash(name, "")); i;
+    for (struct map_node *i = map_get(&l->by_name, limit_view_hash(name, "")); i;
          i = map_next_same(i)) {
         struct limit *limit = FUT_CONTAINER(i, struct limit, by_name);
         if (strcmp(limit->is.name, name) == 0)
@@ -379,7 +395,7 @@ struct limit *limit_set_define(struct limit_set *l, const struct store_limit *is
         limit = xnew(struct limit);
         limit->is = *is;
         list_init(&limit->keys);
-        map_put(&l->by_name, &limit->by_name, limit_set_hash(is->name, ""));
+        map_put(&l->by_name, &limit->by_name, limit_view_hash(is->name, ""));
         link_in_order(l, limit);
         for (struct list_node *i = list_first(&l->loose), *next; i; i = next) {
             struct limit_key *k = FUT_CONTAINER(i, struct limit_key, in_limit);

@@ -1,28 +1,23 @@
 /* limit_set: how many tasks may run at once, and how many may start in a time, as the writer knows
  * it. A limit is counted for each of its keys apart (a limit without keys has one, ""). How many
  * run is counted from the tasks themselves; what is left of a rate, and until when a key is closed,
- * is a row. The writer thread alone, but for the view that limits_find_closed and limits_find_name
- * read.
+ * is a row. The writer thread alone; others see limit_view.h.
  *
  * A rate is a token bucket (a start takes one; they come back evenly, up to the burst): in any time
  * T at most burst + T * tasks / per tasks start. It is measured by the uptime. */
 #ifndef FUT_STORAGE_ENGINE_LIMIT_SET_H
 #define FUT_STORAGE_ENGINE_LIMIT_SET_H
 
-#include <stdatomic.h>
-
-#include "core/hash.h"
 #include "core/heap.h"
 #include "core/list.h"
 #include "core/map.h"
-#include "core/sync.h"
 #include "storage/backend.h"
+#include "storage/engine/limit_view.h"
 
 struct store;
 
-/* The name under which queues have their own limits, by key; nobody else can have it. */
-#define LIMIT_SET_QUEUES "(queue)"
-/* Likewise of labels that tasks need: a key is closed where this daemon has not the label. */
+/* The name under which labels that tasks need are limits, by key: one is closed where this daemon
+ * has not the label. Nobody else can have it. */
 #define LIMIT_SET_LABELS "(label)"
 
 /* What the sessions of a lane may have claimed beyond their limits, all together: the scheduler
@@ -62,21 +57,6 @@ struct limit_key {
     bool is_elsewhere; /* a label that this daemon has not */
     char name[TASK_LIMIT_NAME_MAX + 1], key[TASK_LIMIT_KEY_MAX + 1];
 };
-
-/* What other threads may look at. */
-struct limit_view {
-    struct mutex mu;
-    struct map closed;      /* of struct limit_closed */
-    atomic_size_t n_closed; /* in it; mostly none, which is seen without the lock */
-    struct map names;       /* of struct limit_name */
-    size_t hosts;           /* of these, names that begin with TASK_LIMIT_HOST */
-};
-
-/* Where a limit of that name stands in a map, or (key not "") one of its keys. */
-static inline uint64_t limit_set_hash(const char *name, const char *key)
-{
-    return hash_text(hash_byte(hash_text(HASH_START, name), 0), key);
-}
 
 struct limit_set {
     struct map by_name, keys;
@@ -142,18 +122,6 @@ FUT_MUST_CHECK int limit_set_save(struct store *s);
 void limit_set_committed(struct limit_set *l);
 void limit_set_undo(struct limit_set *l, void (*fn)(struct store *s, struct limit_key *k),
                     struct store *s);
-
-/* ---- limit_view.c ---------------------------------------------------------------------------- */
-
-/* Nothing is seen; limit_view_release frees. */
-void limit_view_init(struct limit_view *v);
-/* When no other thread looks any more. */
-void limit_view_release(struct limit_view *v);
-/* The limit is defined, or no longer. */
-void limit_view_name(struct limit_view *v, const struct store_limit *is);
-void limit_view_drop_name(struct limit_view *v, const char *name);
-/* The key is open, or closed and opens by itself at that uptime (in the past: it does not). */
-void limit_view_key(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms);
 
 /* ---- the verbs' part ------------------------------------------------------------------------- */
 

@@ -1,9 +1,8 @@
-/* limit_view: what other threads may see of limits: which there are, and which keys are closed. The
- * writer brings it up to date. */
+#include "storage/engine/limit_view.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
@@ -22,7 +21,7 @@ struct limit_name {
 static struct limit_closed *find_closed(const struct limit_view *v, const char *name,
                                         const char *key)
 {
-    for (struct map_node *i = map_get(&v->closed, limit_set_hash(name, key)); i;
+    for (struct map_node *i = map_get(&v->closed, limit_view_hash(name, key)); i;
          i = map_next_same(i)) {
         struct limit_closed *c = FUT_CONTAINER(i, struct limit_closed, by_name);
         if (strcmp(c->is.name, name) == 0 && strcmp(c->is.key, key) == 0)
@@ -33,7 +32,7 @@ static struct limit_closed *find_closed(const struct limit_view *v, const char *
 
 static struct limit_name *find_name(const struct limit_view *v, const char *name)
 {
-    for (struct map_node *i = map_get(&v->names, limit_set_hash(name, "")); i;
+    for (struct map_node *i = map_get(&v->names, limit_view_hash(name, "")); i;
          i = map_next_same(i)) {
         struct limit_name *n = FUT_CONTAINER(i, struct limit_name, by_name);
         if (strcmp(n->name, name) == 0)
@@ -54,7 +53,7 @@ void limit_view_name(struct limit_view *v, const struct store_limit *is)
     if (!n) {
         n = xnew(struct limit_name);
         memcpy(n->name, is->name, sizeof(n->name));
-        map_put(&v->names, &n->by_name, limit_set_hash(is->name, ""));
+        map_put(&v->names, &n->by_name, limit_view_hash(is->name, ""));
         v->hosts += is_host(is->name);
     }
     n->per_key = is->per_key;
@@ -74,45 +73,27 @@ void limit_view_drop_name(struct limit_view *v, const char *name)
     mutex_unlock(&v->mu);
 }
 
-static void hide_key(struct limit_view *v, const struct limit_key *k)
+void limit_view_close(struct limit_view *v, const struct store_limit_closed *is)
 {
-    struct limit_closed *c = find_closed(v, k->name, k->key);
-    if (!c)
-        return;
-    map_remove(&v->closed, &c->by_name);
-    free(c);
-}
-
-static struct limit_closed *get_closed(struct limit_view *v, const struct limit_key *k)
-{
-    struct limit_closed *c = find_closed(v, k->name, k->key);
-    if (c)
-        return c;
-    c = xnew(struct limit_closed);
-    memcpy(c->is.name, k->name, sizeof(c->is.name));
-    memcpy(c->is.key, k->key, sizeof(c->is.key));
-    map_put(&v->closed, &c->by_name, limit_set_hash(k->name, k->key));
-    return c;
-}
-
-static void write_closed(const struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms,
-                         struct store_limit_closed *out)
-{
-    out->max_running = k->limit ? k->limit->is.max_running : 0;
-    out->is_full = out->max_running && k->running >= out->max_running;
-    out->is_shut = k->closed_until_up_ms > l->now_up_ms;
-    out->opens_wall_ms =
-        opens_up_ms > l->now_up_ms ? clock_wall_ms() + opens_up_ms - l->now_up_ms : 0;
-}
-
-void limit_view_key(struct limit_set *l, const struct limit_key *k, int64_t opens_up_ms)
-{
-    struct limit_view *v = &l->view;
     mutex_lock(&v->mu);
-    if (k->is_open)
-        hide_key(v, k);
-    else
-        write_closed(l, k, opens_up_ms, &get_closed(v, k)->is);
+    struct limit_closed *c = find_closed(v, is->name, is->key);
+    if (!c) {
+        c = xnew(struct limit_closed);
+        map_put(&v->closed, &c->by_name, limit_view_hash(is->name, is->key));
+    }
+    c->is = *is;
+    atomic_store(&v->n_closed, v->closed.len);
+    mutex_unlock(&v->mu);
+}
+
+void limit_view_open(struct limit_view *v, const char *name, const char *key)
+{
+    mutex_lock(&v->mu);
+    struct limit_closed *c = find_closed(v, name, key);
+    if (c) {
+        map_remove(&v->closed, &c->by_name);
+        free(c);
+    }
     atomic_store(&v->n_closed, v->closed.len);
     mutex_unlock(&v->mu);
 }
@@ -172,7 +153,7 @@ bool store_queue_closed(struct store *s, const char *name, struct store_limit_cl
     if (atomic_load(&v->n_closed) == 0)
         return false;
     mutex_lock(&v->mu);
-    const struct limit_closed *c = find_closed(v, LIMIT_SET_QUEUES, name);
+    const struct limit_closed *c = find_closed(v, LIMIT_VIEW_QUEUES, name);
     if (c)
         *out = c->is;
     mutex_unlock(&v->mu);

@@ -22,7 +22,7 @@ static bool set_gate(struct store *s, struct line_queue *q)
     struct limit_set *l = &s->w.limits;
     struct limit_key *k = NULL;
     if (q->is.limit.max_running || q->is.limit.rate_tasks > 0) {
-        k = limit_set_own(l, LIMIT_SET_QUEUES, q->is.name, &q->is.limit);
+        k = limit_set_own(l, LIMIT_VIEW_QUEUES, q->is.name, &q->is.limit);
         if (!k)
             return false;
         k->queue = q;
