@@ -15,6 +15,8 @@ struct arena {
 void arena_init(struct arena *a);
 /* Frees everything that was allocated from a. */
 void arena_release(struct arena *a);
+/* As arena_release, but a block may stay, for what is allocated next. */
+void arena_reset(struct arena *a);
 /* Zeroed; never NULL; lives until arena_release. */
 void *arena_alloc(struct arena *a, size_t n);
 /* A copy of n bytes and a NUL; lives until arena_release. */

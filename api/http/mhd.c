@@ -1,6 +1,7 @@
 #include "api/http/mhd.h"
 
 #include <microhttpd.h>
+#include <string.h>
 
 #include "api/http/head.h"
 #include "api/http/request.h"
@@ -65,7 +66,17 @@ void http_read_head(const struct request *r, struct head *h)
     (void)MHD_get_connection_values_n(r->conn, MHD_HEADER_KIND, add_field, h);
 }
 
+uint64_t http_header_bit(const char *name, size_t n)
+{
+    return 1ULL << (n * 5 + ((unsigned char)name[0] | 0x20u)) % 64;
+}
+
+/* Most that are looked for are not there, and the library compares with each that is. */
 const char *http_header(const struct request *r, const char *name)
 {
-    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+    const char *value = NULL;
+    size_t n = strlen(name);
+    if (r->header_names & http_header_bit(name, n))
+        (void)MHD_lookup_connection_value_n(r->conn, MHD_HEADER_KIND, name, n, &value, NULL);
+    return value;
 }

@@ -4,6 +4,7 @@
 #define FUT_API_HTTP_MHD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -36,6 +37,8 @@ void http_read_head(const struct request *r, struct head *h);
 void http_suspend(struct request *r);
 /* Lets the library call the request's next step in the next http_daemon_run. */
 void http_resume(struct request *r);
+/* The bit of a header's name in request.header_names; upper and lower case are one. */
+uint64_t http_header_bit(const char *name, size_t n);
 /* Value of a request header, or NULL; lives as long as the request. */
 const char *http_header(const struct request *r, const char *name);
 

@@ -25,15 +25,17 @@ struct request *request_new(struct http_loop *loop)
 {
     struct request *r = loop->spare;
     struct buf body = BUF_INIT, out = BUF_INIT;
+    struct arena arena = {NULL};
     if (r) {
         loop->spare = r->next_spare;
         loop->n_spare--;
         body = r->body;
         out = r->out;
+        arena = r->arena;
     } else {
         r = xmalloc(sizeof(*r));
     }
-    *r = (struct request){.api = loop->api, .loop = loop, .body = body, .out = out};
+    *r = (struct request){.api = loop->api, .loop = loop, .body = body, .out = out, .arena = arena};
     (void)atomic_fetch_add_explicit(&loop->open, 1, memory_order_relaxed);
     (void)atomic_fetch_add_explicit(&loop->requests, 1, memory_order_relaxed);
     return r;
@@ -96,7 +98,7 @@ static void let_go(struct request *r)
     store_attempts_free(r->attempts, r->n_attempts);
     store_reported_release(&r->reported);
     task_outcome_unref(r->outcome);
-    arena_release(&r->arena);
+    arena_reset(&r->arena);
     shrink(&r->body);
     shrink(&r->out);
     budget_return(&r->api->budget, &r->share);
@@ -106,6 +108,7 @@ static void delete (struct request *r)
 {
     buf_release(&r->body);
     buf_release(&r->out);
+    arena_release(&r->arena);
     free(r);
 }
 

@@ -84,6 +84,8 @@ struct request {
     unsigned allowed;                         /* methods of the path */
     const char *captures[ROUTE_CAPTURES_MAX]; /* decoded; in the arena */
     struct request_pair *args;                /* in order */
+    uint64_t header_names;                    /* bits of those that came: http_header_bit */
+    size_t record_bytes; /* what the library keeps of headers and cookies beside the head */
     struct buf body;
     size_t body_seen; /* bytes that came, kept or not */
     struct budget_share share;

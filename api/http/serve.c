@@ -40,13 +40,16 @@
  */
 
 /* The library keeps a record of each header and cookie, and a copy of the cookies. */
-static enum MHD_Result weigh(void *cls, enum MHD_ValueKind kind, const char *name,
-                             const char *value)
+static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *name, size_t n,
+                               const char *value, size_t value_len)
 {
-    size_t *n = cls;
-    *n += RECORD_BYTES;
+    struct request *r = cls;
+    (void)value;
+    r->record_bytes += RECORD_BYTES;
     if (kind == MHD_COOKIE_KIND)
-        *n += strlen(name) + strlen(value) + 2;
+        r->record_bytes += n + value_len + 2;
+    else
+        r->header_names |= http_header_bit(name, n);
     return MHD_YES;
 }
 
@@ -61,8 +64,7 @@ static size_t head_size(const struct request *r)
  * would find too little, the refusal, which is short, comes before anything is done. */
 static bool head_fits(struct request *r)
 {
-    size_t n = head_size(r);
-    (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND | MHD_COOKIE_KIND, weigh, &n);
+    size_t n = head_size(r) + r->record_bytes;
     size_t answer = ANSWER_BYTES + (r->cors_origin ? CORS_BYTES : 0);
     if (n + answer <= r->api->cfg.max_header_bytes)
         return true;
@@ -270,6 +272,7 @@ static struct request *begin(struct http_loop *l, struct MHD_Connection *conn, c
     r->query = http_conn_take_query(r->peer);
     r->method = route_method_parse(method);
     r->path = url;
+    (void)MHD_get_connection_values_n(conn, MHD_HEADER_KIND | MHD_COOKIE_KIND, look_at, r);
     dispatch_begin(r);
     r->began_mono_us = clock_mono_us();
     return r;

@@ -201,10 +201,10 @@ static void write_head(struct buf *out, const struct task *t, char id[ID_TEXT_SI
     id_format(t->spec->id, id);
     buf_reserve(out, 320);
     buf_putc(out, '{');
-    json_out_str(out, "id", id);
-    json_out_str(out, "handler", t->spec->handler);
-    json_out_str(out, "lane", lane_name(t->spec->lane));
-    json_out_str(out, "state", task_state_name(t->state));
+    json_out_plain(out, "id", id);
+    json_out_plain(out, "handler", t->spec->handler);
+    json_out_plain(out, "lane", lane_name(t->spec->lane));
+    json_out_plain(out, "state", task_state_name(t->state));
     json_out_bool(out, "done", task_state_is_final(t->state));
     json_out_uint(out, "attempt", t->attempt);
     json_out_time(out, "created_at", t->spec->created_wall_ms);

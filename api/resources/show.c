@@ -136,9 +136,11 @@ void show_gather_all(struct request *r, request_step *after)
 
 static void add_headers(struct request *r)
 {
+    bool may_be_cached = r->method & (METHOD_GET | METHOD_HEAD);
     request_add_header(r, "ETag", r->etag);
-    request_add_header(r, "Cache-Control", "no-cache");
-    if (r->route->params[0]) /* knows wait, so Prefer too */
+    if (may_be_cached)
+        request_add_header(r, "Cache-Control", "no-cache");
+    if (may_be_cached && r->route->params[0]) /* knows wait, so Prefer too */
         request_add_header(r, "Vary", "Prefer");
     wait_add_headers(r);
 }

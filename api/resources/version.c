@@ -1,7 +1,5 @@
 #include "api/resources/version.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/http/mhd.h"
@@ -26,7 +24,10 @@ void version_etag(const struct task *t, const struct store_reported *reported,
     }
     if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
         h = mix_task(h, callback);
-    (void)snprintf(out, VERSION_ETAG_SIZE, "W/\"%016" PRIx64 "\"", h);
+    memcpy(out, "W/\"", 3);
+    for (size_t i = 0; i < 16; i++, h <<= 4)
+        out[3 + i] = "0123456789abcdef"[h >> 60];
+    memcpy(out + 19, "\"", 2);
 }
 
 bool version_matches(const char *header, const char *etag)

@@ -285,7 +285,7 @@ static void write_suspension(struct buf *out, const struct task *t, const struct
 
 static void write_lane(struct buf *out, const struct task *t, const struct waiting_scene *s)
 {
-    json_out_str(out, "lane", lane_name(t->spec->lane));
+    json_out_plain(out, "lane", lane_name(t->spec->lane));
     uint32_t place = s->reported ? s->reported->place : 0;
     if (place > STORE_PLACE_MAX)
         json_out_uint(out, "position_over", STORE_PLACE_MAX);
@@ -452,8 +452,8 @@ void waiting_for_write(struct buf *out, const struct task *t, const struct waiti
         i++;
     json_out_key(out, "waiting_for");
     buf_putc(out, '{');
-    json_out_str(out, "code", reasons[i].code);
-    json_out_str(out, "message", reasons[i].message);
+    json_out_plain(out, "code", reasons[i].code);
+    json_out_plain(out, "message", reasons[i].message);
     reasons[i].write(out, t, scene);
     buf_putc(out, '}');
 }

@@ -81,6 +81,18 @@ void json_out_text(struct buf *b, const char *s, size_t n)
     buf_putc(b, '"');
 }
 
+void json_out_plain(struct buf *b, const char *key, const char *value)
+{
+    size_t n = strlen(value);
+    json_out_key(b, key);
+    buf_reserve(b, n + 2);
+    char *at = b->data + b->len;
+    *at++ = '"';
+    memcpy(at, value, n);
+    memcpy(at + n, "\"", 2);
+    b->len += n + 2;
+}
+
 void json_out_base64(struct buf *b, const void *bytes, size_t n)
 {
     buf_putc(b, '"');
@@ -129,15 +141,12 @@ void json_out_seconds(struct buf *b, const char *key, int64_t ms)
 void json_out_time(struct buf *b, const char *key, int64_t wall_ms)
 {
     char text[CLOCK_RFC3339_SIZE];
-    json_out_key(b, key);
     if (!wall_ms) {
-        buf_put(b, "null", 4);
+        json_out_str(b, key, NULL);
         return;
     }
     clock_rfc3339(wall_ms, text);
-    buf_putc(b, '"');
-    buf_puts(b, text);
-    buf_putc(b, '"');
+    json_out_plain(b, key, text);
 }
 
 void json_out_labels(struct buf *out, const char *key, const struct task_needs *labels)

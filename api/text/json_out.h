@@ -22,7 +22,8 @@ void json_out_text(struct buf *b, const char *s, size_t n);
 void json_out_base64(struct buf *b, const void *bytes, size_t n);
 
 /* A key with its value. */
-void json_out_str(struct buf *b, const char *key, const char *value); /* NULL writes null */
+void json_out_str(struct buf *b, const char *key, const char *value);   /* NULL writes null */
+void json_out_plain(struct buf *b, const char *key, const char *value); /* needs no escaping */
 void json_out_int(struct buf *b, const char *key, int64_t value);
 void json_out_uint(struct buf *b, const char *key, uint64_t value);
 void json_out_bool(struct buf *b, const char *key, bool value);

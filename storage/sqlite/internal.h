@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "storage/backend.h"
+#include "storage/sqlite/params.h"
 #include "storage/sqlite/statements.h"
 
 /* The writer's: of its thread alone, but for up_offset_ms. */
@@ -27,6 +28,7 @@ struct backend {
     bool is_behind;                 /* the latest checkpoint failed */
     bool broken;                    /* an fsync failed, or the file is damaged: leave it as it is */
     sqlite3_stmt *stmts[W_COUNT];
+    struct params put_task, put_live, put_result, change_live; /* of those that run most */
 };
 
 /* A reader thread's. One statement is one snapshot, so a future is never seen half-way between two
@@ -195,7 +197,7 @@ int sqlite_run_with_key(struct backend *b, enum write_stmt which, int64_t key);
 /* ---- spec.c ---------------------------------------------------------------------------------- */
 
 /* The spec is borrowed until the statement is reset. */
-void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec);
+void sqlite_bind_spec(struct params *p, const struct task_spec *spec);
 /* Binds what the submission said beside that to W_PUT_OPTIONS; false: nothing. */
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec);
 /* An id in two columns. */

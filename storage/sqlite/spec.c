@@ -9,22 +9,31 @@ static void bind_id(sqlite3_stmt *st, int i, struct task_id id)
         (void)sqlite3_bind_null(st, i + 1);
 }
 
-void sqlite_bind_spec(sqlite3_stmt *st, const struct task_spec *spec)
+static void put_id(struct params *p, int i, struct task_id id)
 {
-    bind_int(st, 1, (int64_t)spec->id.hi);
-    bind_int(st, 2, (int64_t)spec->id.lo);
-    bind_int(st, 3, (int64_t)spec->lane);
-    bind_text(st, 4, spec->handler);
-    bind_int(st, 5, spec->created_wall_ms);
-    bind_int(st, 6, spec->timeout_ms);
-    bind_int(st, 7, spec->retries);
-    bind_int_or_null(st, 8, (int64_t)spec->batch.hi, 0);
-    bind_int_or_null(st, 9, spec->batch.hi ? (int64_t)spec->batch_pos : -1, -1);
-    bind_id(st, 10, spec->after);
-    bind_id(st, 12, spec->callback);
-    bind_text(st, 14, spec->traceparent);
-    bind_text(st, 15, spec->input_type);
-    bind_blob(st, 16, spec->input, spec->input_len);
+    params_int_or_null(p, i, (int64_t)id.hi, 0);
+    if (id.hi)
+        params_int(p, i + 1, (int64_t)id.lo);
+    else
+        params_null(p, i + 1);
+}
+
+void sqlite_bind_spec(struct params *p, const struct task_spec *spec)
+{
+    params_int(p, 1, (int64_t)spec->id.hi);
+    params_int(p, 2, (int64_t)spec->id.lo);
+    params_int(p, 3, (int64_t)spec->lane);
+    params_text(p, 4, spec->handler);
+    params_int(p, 5, spec->created_wall_ms);
+    params_int(p, 6, spec->timeout_ms);
+    params_int(p, 7, spec->retries);
+    params_int_or_null(p, 8, (int64_t)spec->batch.hi, 0);
+    params_int_or_null(p, 9, spec->batch.hi ? (int64_t)spec->batch_pos : -1, -1);
+    put_id(p, 10, spec->after);
+    put_id(p, 12, spec->callback);
+    params_text(p, 14, spec->traceparent);
+    params_text(p, 15, spec->input_type);
+    params_blob(p, 16, spec->input, spec->input_len);
 }
 
 bool sqlite_bind_options(sqlite3_stmt *st, const struct task_spec *spec)

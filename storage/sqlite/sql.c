@@ -297,6 +297,10 @@ int sqlite_prepare_writes(struct backend *b)
         if (rc != SQLITE_OK)
             return sqlite_noted_rc(b, rc);
     }
+    b->put_task.st = b->stmts[W_INSERT_TASK];
+    b->put_live.st = b->stmts[W_INSERT_LIVE];
+    b->put_result.st = b->stmts[W_INSERT_RESULT];
+    b->change_live.st = b->stmts[W_UPDATE_LIVE];
     return 0;
 }
 

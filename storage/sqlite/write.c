@@ -46,36 +46,36 @@ int sqlite_back(struct backend *b)
 static int insert_task(struct backend *b, const struct task_spec *spec)
 {
     sqlite3_stmt *st = b->stmts[W_INSERT_TASK];
-    sqlite_bind_spec(st, spec);
+    sqlite_bind_spec(&b->put_task, spec);
     int step = sqlite3_step(st);
     (void)sqlite3_reset(st);
     return step == SQLITE_CONSTRAINT ? FUT_ERR_EXISTS : sqlite_noted_rc(b, step);
 }
 
 /* due_up_ms: -1: it waits for no time. */
-static void bind_live(sqlite3_stmt *st, const struct task *t, int64_t line, int64_t due_up_ms)
+static void bind_live(struct params *p, const struct task *t, int64_t line, int64_t due_up_ms)
 {
-    bind_int(st, 1, (int64_t)t->spec->id.hi);
-    bind_int(st, 2, t->state);
-    bind_int(st, 3, t->attempt);
-    bind_int(st, 4, t->daemon_deaths);
-    bind_int_or_null(st, 6, backend_is_claimable(t->state) ? line : -1, -1);
-    bind_int_or_null(st, 7, due_up_ms, -1);
-    bind_int_or_null(st, 8, t->started_wall_ms, 0);
+    params_int(p, 1, (int64_t)t->spec->id.hi);
+    params_int(p, 2, t->state);
+    params_int(p, 3, t->attempt);
+    params_int(p, 4, t->daemon_deaths);
+    params_int_or_null(p, 6, backend_is_claimable(t->state) ? line : -1, -1);
+    params_int_or_null(p, 7, due_up_ms, -1);
+    params_int_or_null(p, 8, t->started_wall_ms, 0);
 }
 
 static int insert_live(struct backend *b, const struct task *t, int64_t line, int64_t place)
 {
-    sqlite3_stmt *st = b->stmts[W_INSERT_LIVE];
+    struct params *p = &b->put_live;
     bool has_due = t->due_wall_ms && !backend_waits_for_wall(t);
-    bind_live(st, t, line, has_due ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
-    bind_int(st, 5, (int64_t)t->spec->lane);
-    bind_int_or_null(st, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
-    bind_text(st, 10, t->spec->unique);
-    bind_int(st, 11, t->earlier_attempts);
-    bind_int(st, 12, place);
-    bind_int(st, 13, line);
-    bind_int(st, 14, t->spec->priority);
+    bind_live(p, t, line, has_due ? b->now.up_ms + t->due_wall_ms - b->now.wall_ms : -1);
+    params_int(p, 5, (int64_t)t->spec->lane);
+    params_int_or_null(p, 9, t->state == TASK_SCHEDULED ? (int64_t)t->spec->after.hi : 0, 0);
+    params_text(p, 10, t->spec->unique);
+    params_int(p, 11, t->earlier_attempts);
+    params_int(p, 12, place);
+    params_int(p, 13, line);
+    params_int(p, 14, t->spec->priority);
     return sqlite_run(b, W_INSERT_LIVE);
 }
 
@@ -95,33 +95,33 @@ static int insert_result(struct backend *b, const struct task *t)
 {
     static const struct task_outcome none = {.exit_code = -1};
     const struct task_outcome *o = t->outcome ? t->outcome : &none;
-    sqlite3_stmt *st = b->stmts[W_INSERT_RESULT];
-    bind_int(st, 1, (int64_t)t->spec->id.hi);
-    bind_int(st, 2, (int64_t)t->seq);
-    bind_int(st, 3, t->state);
-    bind_int(st, 4, t->attempt);
-    bind_int(st, 5, t->daemon_deaths);
-    bind_int_or_null(st, 6, t->started_wall_ms, 0);
-    bind_int(st, 7, t->finished_wall_ms);
-    bind_text(st, 8, o->type);
+    struct params *p = &b->put_result;
+    params_int(p, 1, (int64_t)t->spec->id.hi);
+    params_int(p, 2, (int64_t)t->seq);
+    params_int(p, 3, t->state);
+    params_int(p, 4, t->attempt);
+    params_int(p, 5, t->daemon_deaths);
+    params_int_or_null(p, 6, t->started_wall_ms, 0);
+    params_int(p, 7, t->finished_wall_ms);
+    params_text(p, 8, o->type);
     if (o->type)
-        bind_blob(st, 9, o->body, o->body_len);
+        params_blob(p, 9, o->body, o->body_len);
     else
-        (void)sqlite3_bind_null(st, 9);
-    bind_text(st, 10, o->code);
-    bind_text(st, 11, o->message);
-    bind_int_or_null(st, 12, o->exit_code, -1);
-    bind_int_or_null(st, 13, o->signal, 0);
+        params_null(p, 9);
+    params_text(p, 10, o->code);
+    params_text(p, 11, o->message);
+    params_int_or_null(p, 12, o->exit_code, -1);
+    params_int_or_null(p, 13, o->signal, 0);
     if (o->log_len)
-        bind_blob(st, 14, o->log, o->log_len);
+        params_blob(p, 14, o->log, o->log_len);
     else
-        (void)sqlite3_bind_null(st, 14);
-    bind_int_or_null(st, 15, o->oom, TASK_OOM_UNKNOWN);
-    bind_int_or_null(st, 16, (int64_t)o->max_rss_kib, 0);
-    bind_int_or_null(st, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
-    bind_int_or_null(st, 18, t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1);
-    bind_text(st, 19, o->error_type);
-    bind_int_or_null(st, 20, t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0);
+        params_null(p, 14);
+    params_int_or_null(p, 15, o->oom, TASK_OOM_UNKNOWN);
+    params_int_or_null(p, 16, (int64_t)o->max_rss_kib, 0);
+    params_int_or_null(p, 17, o->max_rss_kib ? (int64_t)o->cpu_ms : -1, -1);
+    params_int_or_null(p, 18, t->spec->batch.hi || t->keep_ms ? -1 : b->now.up_ms, -1);
+    params_text(p, 19, o->error_type);
+    params_int_or_null(p, 20, t->spec->in_session ? (int64_t)t->spec->batch.hi : 0, 0);
     return sqlite_run(b, W_INSERT_RESULT);
 }
 
@@ -158,23 +158,34 @@ static int change_timers(struct backend *b, const struct task *after)
                                : sqlite_return_expiry(b, after->spec->id.hi);
 }
 
+static int update_live(struct backend *b, const struct task_change *c, const struct task *after,
+                       int64_t line, int64_t place)
+{
+    struct params *p = &b->change_live;
+    bind_live(p, after, line, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
+    params_int_or_null(p, 11, place, BACKEND_PLACE_KEPT);
+    params_int(p, 12, after->is_suspended);
+    params_int(p, 9, c->from_state);
+    params_int(p, 10, c->from_attempt);
+    return sqlite_run(b, W_UPDATE_LIVE);
+}
+
+static int delete_live(struct backend *b, const struct task_change *c)
+{
+    sqlite3_stmt *st = b->stmts[W_DELETE_LIVE];
+    bind_int(st, 1, (int64_t)c->id.hi);
+    bind_int(st, 2, c->from_state);
+    bind_int(st, 3, c->from_attempt);
+    return sqlite_run(b, W_DELETE_LIVE);
+}
+
 int sqlite_change(struct backend *b, const struct task_change *c, const struct task *after,
                   int64_t line, int64_t place)
 {
     bool final = task_state_is_final(c->to_state);
-    enum write_stmt which = final ? W_DELETE_LIVE : W_UPDATE_LIVE;
-    sqlite3_stmt *st = b->stmts[which];
     if (task_state_is_final(c->from_state))
         return change_back(b, c, after, line, place);
-    if (!final) {
-        bind_live(st, after, line, after->due_wall_ms ? b->now.up_ms + c->due_in_ms : -1);
-        bind_int_or_null(st, 11, place, BACKEND_PLACE_KEPT);
-        bind_int(st, 12, after->is_suspended);
-    }
-    bind_int(st, 1, (int64_t)c->id.hi);
-    bind_int(st, final ? 2 : 9, c->from_state);
-    bind_int(st, final ? 3 : 10, c->from_attempt);
-    int rc = sqlite_run(b, which);
+    int rc = final ? delete_live(b, c) : update_live(b, c, after, line, place);
     if (rc == 0 && sqlite3_changes(b->db) == 0)
         return FUT_ERR_STALE;
     if (rc == 0 && backend_has_timers(after->spec))

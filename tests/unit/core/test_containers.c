@@ -174,6 +174,26 @@ START_TEST(test_arena_gives_zeroed_aligned_memory)
 }
 END_TEST
 
+START_TEST(test_arena_is_as_new_after_a_reset)
+{
+    struct arena a;
+    arena_init(&a);
+    for (size_t n = 1; n < 9000; n += 371) {
+        for (size_t size = n; size; size /= 2) {
+            unsigned char *p = arena_alloc(&a, size);
+            for (size_t i = 0; i < size; i++)
+                ck_assert_uint_eq(p[i], 0);
+            memset(p, 0xff, size);
+        }
+        arena_reset(&a);
+    }
+    arena_reset(&a);
+    arena_reset(&a);
+    arena_release(&a);
+    ck_assert_ptr_null(a.blocks);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("all");
@@ -185,5 +205,6 @@ int main(void)
     tcase_add_test(tc, test_buf_numbers);
     tcase_add_test(tc, test_buf_grows_prints_and_hands_over);
     tcase_add_test(tc, test_arena_gives_zeroed_aligned_memory);
+    tcase_add_test(tc, test_arena_is_as_new_after_a_reset);
     return suite_run_cases("containers", tc, NULL);
 }

@@ -67,6 +67,8 @@ START_TEST(test_json_out_members_and_commas)
     json_out_int(&b, "min", INT64_MIN);
     json_out_uint(&b, "max", UINT64_MAX);
     json_out_str(&b, "none", NULL);
+    json_out_plain(&b, "plain", "as it is");
+    json_out_plain(&b, "empty", "");
     json_out_bool(&b, "yes", true);
     json_out_seconds(&b, "s", 1500);
     json_out_seconds(&b, "t", 60000);
@@ -75,7 +77,8 @@ START_TEST(test_json_out_members_and_commas)
     json_out_time(&b, "then", 1);
     buf_putc(&b, '}');
     ck_assert_str_eq(b.data, "{\"min\":-9223372036854775808,\"max\":18446744073709551615,"
-                             "\"none\":null,\"yes\":true,\"s\":1.5,\"t\":60,\"u\":0.007,"
+                             "\"none\":null,\"plain\":\"as it "
+                             "is\",\"empty\":\"\",\"yes\":true,\"s\":1.5,\"t\":60,\"u\":0.007,"
                              "\"never\":null,\"then\":\"1970-01-01T00:00:00.001Z\"}");
     buf_release(&b);
 }
