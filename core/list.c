@@ -59,6 +59,12 @@ struct list_node *list_next(const struct list *l, const struct list_node *n)
     return n->next == &l->head ? NULL : n->next;
 }
 
+struct list_node *list_previous(const struct list *l, const struct list_node *n)
+{
+    struct list_node *before = n ? n->prev : l->head.prev;
+    return before == &l->head ? NULL : before;
+}
+
 void list_take_all(struct list *dst, struct list *src)
 {
     if (!src->len)

@@ -33,6 +33,8 @@ struct list_node *list_front(const struct list *l);
 struct list_node *list_pop_front(struct list *l);
 /* Next node after n, or NULL at the end. */
 struct list_node *list_next(const struct list *l, const struct list_node *n);
+/* Node before n, or NULL at the begin; n NULL: the last one, or NULL. */
+struct list_node *list_previous(const struct list *l, const struct list_node *n);
 /* Moves everything from src to the end of dst; src is empty afterwards. */
 void list_take_all(struct list *dst, struct list *src);
 

@@ -378,14 +378,15 @@ static void read_the_rest(struct exec_attempt *x)
 static void on_child(struct child *child, const struct fork_event *ev)
 {
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
-    if (x->is_behind) {
-        x->is_behind = false;
-        x->start.begun(x);
+    if (x->is_waiting) {
+        x->is_waiting = false;
+        x->start.begun(x, ev->at_mono_us);
     }
     if (ev->verb == FORK_SPAWN_FAILED)
         fail_start(x, ev->error, ev->text);
     if (ev->verb != FORK_EXITED)
         return;
+    x->ended_mono_us = ev->at_mono_us;
     read_the_rest(x);
     ended(x, ev);
 }
@@ -484,7 +485,7 @@ static void keep_theirs(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
     }
 }
 
-static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2], uint64_t behind)
+static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2], bool waits)
 {
     struct arena a;
     arena_init(&a);
@@ -497,9 +498,10 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2], uint64_t b
         .limits = x->start.command->limits,
         .kill_grace_ms = x->start.kill_grace_ms,
         .is_local = x->start.command->is_local,
-        .behind = behind,
+        .line = x->start.line,
     };
-    int rc = children_spawn_exec(x->start.children, &x->child, FORK_NO_SLOT, &what);
+    int rc = waits ? children_line_up(x->start.children, &x->child, &what)
+                   : children_spawn_exec(x->start.children, &x->child, FORK_NO_SLOT, &what);
     arena_release(&a);
     return rc;
 }
@@ -532,7 +534,7 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
     if (rc != 0) {
         fail_here(x, "no pipe could be made", errno);
     } else {
-        rc = spawn(x, pipes, 0);
+        rc = spawn(x, pipes, false);
         if (rc == FUT_ERR_TOO_BIG)
             fail_too_big(x);
         else if (rc != 0)
@@ -545,17 +547,16 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
     close_pipes(pipes);
 }
 
-bool exec_attempt_start_behind(struct exec_attempt *x, const struct exec_start *how,
-                               const struct exec_attempt *before)
+bool exec_attempt_line_up(struct exec_attempt *x, const struct exec_start *how)
 {
     int pipes[FORK_EXEC_FDS][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     prepare(x, how);
     int rc = open_pipes(x, pipes);
     if (rc == 0)
-        rc = spawn(x, pipes, before->child.generation);
+        rc = spawn(x, pipes, true);
     if (rc == 0) {
         keep_theirs(x, pipes);
-        x->is_behind = true;
+        x->is_waiting = true;
     } else {
         exec_attempt_abandon(x);
     }
@@ -565,7 +566,7 @@ bool exec_attempt_start_behind(struct exec_attempt *x, const struct exec_start *
 
 bool exec_attempt_take_back(struct exec_attempt *x)
 {
-    x->is_behind = false;
+    x->is_waiting = false;
     if (!children_withdraw(x->start.children, &x->child))
         return false;
     exec_attempt_abandon(x);

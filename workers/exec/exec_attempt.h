@@ -35,8 +35,9 @@ struct exec_start {
     /* In place of done, once and last: the program did not start, which is no fault of the task.
      * error: an errno; why: one sentence, borrowed for the call. */
     void (*not_started)(struct exec_attempt *x, int error, const char *why);
-    /* exec_attempt_start_behind: the program begins, before all else that is told. */
-    void (*begun)(struct exec_attempt *x);
+    uint32_t line; /* when the program has ended, the first that waits there begins; 0: none */
+    /* exec_attempt_line_up: the program began at at_mono_us; before all else that is told. */
+    void (*begun)(struct exec_attempt *x, int64_t at_mono_us);
 };
 
 struct exec_attempt {
@@ -57,16 +58,16 @@ struct exec_attempt {
     bool output_limit_met;
     bool too_large;
     bool has_ended;
-    bool is_behind; /* waits for the end of another one */
+    bool is_waiting;       /* in its line */
+    int64_t ended_mono_us; /* 0: it has not, or nobody knows */
 };
 
 /* Starts the program. x is zeroed memory. A failed start calls not_started, possibly before this
  * returns. */
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how);
-/* Starts it behind a program that runs: it begins when that has ended, unless it is taken back
+/* The program waits in its line: it begins when one of that line has ended, unless it is taken back
  * before. False: it cannot wait so, and nothing follows. Not for commands that take checkpoints. */
-FUT_MUST_CHECK bool exec_attempt_start_behind(struct exec_attempt *x, const struct exec_start *how,
-                                              const struct exec_attempt *before);
+FUT_MUST_CHECK bool exec_attempt_line_up(struct exec_attempt *x, const struct exec_start *how);
 /* Of one that waits so. True: it never begins, nothing follows, and x may be started anew. False:
  * it has begun, or does right now (begun does not follow). */
 FUT_MUST_CHECK bool exec_attempt_take_back(struct exec_attempt *x);

@@ -2,15 +2,11 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "core/fd.h"
-#include "core/mem.h"
-
-/* The generation while it is on offer, else 0. */
 struct fork_ahead {
-    _Atomic uint64_t offered[FORK_AHEAD_MAX];
+    _Atomic uint64_t offered[FORK_AHEAD_MAX]; /* the generation while it is on offer, else 0 */
+    _Atomic uint64_t joined[FORK_LINES];
 };
 
 struct fork_ahead *fork_ahead_new(void)
@@ -41,26 +37,12 @@ bool fork_ahead_take(struct fork_ahead *a, uint64_t generation)
            atomic_compare_exchange_strong(&a->offered[generation % FORK_AHEAD_MAX], &generation, 0);
 }
 
-struct fork_kept *fork_kept_new(uint64_t generation, const char *message, size_t n, int *fds)
+void fork_ahead_count(struct fork_ahead *a, uint32_t line)
 {
-    struct fork_kept *h = xnew(struct fork_kept);
-    *h = (struct fork_kept){.generation = generation, .message = xmalloc(n), .n = n};
-    memcpy(h->message, message, n);
-    for (int i = 0; i < FORK_EXEC_FDS; i++) {
-        h->fds[i] = fds[i];
-        fds[i] = -1;
-    }
-    return h;
+    atomic_fetch_add(&a->joined[line - 1], 1);
 }
 
-void fork_kept_free(struct fork_kept **hp)
+uint64_t fork_ahead_counted(struct fork_ahead *a, uint32_t line)
 {
-    struct fork_kept *h = *hp;
-    if (!h)
-        return;
-    for (int i = 0; i < FORK_EXEC_FDS; i++)
-        fd_close(&h->fds[i]);
-    free(h->message);
-    free(h);
-    *hp = NULL;
+    return a ? atomic_load(&a->joined[line - 1]) : 0;
 }

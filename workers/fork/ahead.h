@@ -23,19 +23,8 @@ FUT_MUST_CHECK bool fork_ahead_offer(struct fork_ahead *a, uint64_t generation);
 /* Either side: true when the program is its own now. */
 FUT_MUST_CHECK bool fork_ahead_take(struct fork_ahead *a, uint64_t generation);
 
-/* ---- in the fork server process alone -------------------------------------------------------- */
-
-/* A request that waits for the end of another program. */
-struct fork_kept {
-    uint64_t generation;
-    char *message; /* n bytes */
-    size_t n;
-    int fds[FORK_EXEC_FDS];
-};
-
-/* Copies the message, and takes the descriptors: -1 is left in their places. */
-struct fork_kept *fork_kept_new(uint64_t generation, const char *message, size_t n, int *fds);
-/* Closes what it has. NULL ok. */
-void fork_kept_free(struct fork_kept **h);
+/* The daemon, when a program has joined a line; and how many have so far, for either side. */
+void fork_ahead_count(struct fork_ahead *a, uint32_t line);
+uint64_t fork_ahead_counted(struct fork_ahead *a, uint32_t line);
 
 #endif

@@ -53,8 +53,10 @@ static void take_event(struct children *c, const struct fork_event *ev)
 {
     deliver(c, ev);
     if (ev->next)
-        deliver(c, &(struct fork_event){
-                       .verb = FORK_SPAWNED, .slot = FORK_NO_SLOT, .generation = ev->next});
+        deliver(c, &(struct fork_event){.verb = FORK_SPAWNED,
+                                        .slot = FORK_NO_SLOT,
+                                        .generation = ev->next,
+                                        .at_mono_us = ev->at_mono_us});
 }
 
 static void on_readable(struct loop_source *src, uint32_t events)
@@ -63,9 +65,12 @@ static void on_readable(struct loop_source *src, uint32_t events)
     struct fork_event ev;
     int rc;
     (void)events;
-    while ((rc = fork_server_read(c->fs, &ev)) == 0)
-        take_event(c, &ev);
-    if (rc != FUT_ERR_AGAIN)
+    do {
+        rc = fork_server_read(c->fs, &ev);
+        if (rc == 0)
+            take_event(c, &ev);
+    } while (rc == 0 && fork_server_has_more(c->fs));
+    if (rc != 0 && rc != FUT_ERR_AGAIN)
         set_broken(c);
 }
 
@@ -126,6 +131,13 @@ int children_spawn_exec(struct children *c, struct child *child, uint32_t slot,
     child->slot = slot;
     child->generation = ++c->last_generation;
     return booked(c, child, fork_server_spawn_exec(c->fs, slot, child->generation, what));
+}
+
+int children_line_up(struct children *c, struct child *child, const struct fork_exec *what)
+{
+    child->slot = FORK_NO_SLOT;
+    child->generation = ++c->last_generation;
+    return booked(c, child, fork_server_line_up(c->fs, child->generation, what));
 }
 
 bool children_withdraw(struct children *c, struct child *child)

@@ -15,7 +15,7 @@ struct child {
     struct map_node node;
     uint32_t slot;
     uint64_t generation; /* 0: never started */
-    /* FORK_SPAWNED (in a slot, or when its turn behind another one has come), FORK_CPU_EXCEEDED,
+    /* FORK_SPAWNED (in a slot, or when its turn in a line has come), FORK_CPU_EXCEEDED,
      * then at last FORK_EXITED or FORK_SPAWN_FAILED (out of the table by then). */
     void (*on_event)(struct child *child, const struct fork_event *ev);
 };
@@ -29,13 +29,16 @@ void children_free(struct children **c);
 bool children_are_broken(const struct children *c);
 
 /* Both take a new generation. A program without a slot (FORK_NO_SLOT) is not told of as started.
- * FUT_ERR_CLOSED (on_broken runs soon), FUT_ERR_TOO_BIG, FUT_ERR_FULL (behind another one). */
+ * FUT_ERR_CLOSED (on_broken runs soon), FUT_ERR_TOO_BIG. */
 FUT_MUST_CHECK int children_spawn_worker(struct children *c, struct child *child, uint32_t slot,
                                          int channel);
 FUT_MUST_CHECK int children_spawn_exec(struct children *c, struct child *child, uint32_t slot,
                                        const struct fork_exec *what);
-/* Has a program back that was given behind another one, and forgets it. False: it has begun, or
- * does right now. */
+/* fork_server_line_up, with a new generation. */
+FUT_MUST_CHECK int children_line_up(struct children *c, struct child *child,
+                                    const struct fork_exec *what);
+/* Has a program back that waits in a line, and forgets it. False: it has begun, or does right now.
+ */
 FUT_MUST_CHECK bool children_withdraw(struct children *c, struct child *child);
 /* A process that a child of the fork server has forked for us; takes a new generation.
  * FUT_ERR_CLOSED. */

@@ -67,6 +67,7 @@ void ends_report(struct fork_child *child, int status, const struct rusage *ru)
                             .generation = child->generation,
                             .pid = child->pid,
                             .status = status,
+                            .at_mono_us = clock_mono_us(),
                             .max_rss_kib = larger((uint64_t)ru->ru_maxrss, child->peak_rss_kib),
                             .cpu_ms =
                                 larger(cpu_ms_of(ru) + child->inherited_cpu_ms, child->use.cpu_ms),
@@ -81,14 +82,12 @@ void ends_report(struct fork_child *child, int status, const struct rusage *ru)
     }
     if (was_refused(child, &ev))
         ev.verb = FORK_SPAWN_FAILED;
-    struct fork_kept *next = ends.hooks->take(child);
-    if (next)
-        ev.next = next->generation;
-    message_send(&ev);
+    ev.next = ends.hooks->take(child);
+    (ev.next && ends.hooks->lasts(child) ? message_gather : message_send)(&ev);
     groups_end(child->generation);
     table_remove(child);
-    if (next)
-        ends.hooks->start(next);
+    if (ev.next)
+        ends.hooks->start();
 }
 
 /* What the kernel killed elsewhere must not explain a later death of a child of ours. */

@@ -15,11 +15,12 @@ struct ends_record {
     struct rusage use;
 };
 
-/* What follows a child's end: `take` says what waits for it, and is its own from then on; `start`
- * starts that, once the daemon has been told of the end. */
+/* What follows a child's end: `take` says what begins in its place, and that is its own from then
+ * on; `start` starts it, once the end has been told. */
 struct ends_next {
-    struct fork_kept *(*take)(struct fork_child *child); /* NULL: nothing */
-    void (*start)(struct fork_kept *next);
+    uint64_t (*take)(const struct fork_child *child); /* the generation; 0: nothing */
+    bool (*lasts)(const struct fork_child *child);    /* has the daemon time to line up more? */
+    void (*start)(void);
 };
 
 /* Begins to count what the kernel kills for memory. After groups_open. hooks: kept. */

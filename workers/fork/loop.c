@@ -25,15 +25,25 @@
 #include "workers/fork/watch.h"
 
 #define END_MS 5000
+#define FIRST_FD 3
 #define SWEEP_MS 50 /* between tries to remove groups whose processes are on their way out */
 
 static struct {
     int sock, signals;
+    int lines[FORK_LINES];      /* sockets, with the programs that wait in each of them */
+    uint64_t taken[FORK_LINES]; /* how many have been taken from each of them so far */
     struct fork_ahead *ahead;
     bool is_ending;              /* nothing begins any more */
     int64_t lease_until_mono_ms; /* 0: there is none */
     char message[FORK_MESSAGE_MAX_BYTES + 1];
 } server = {.sock = -1, .signals = -1};
+
+/* The program that begins in the place of one that has ended. */
+static struct {
+    char message[FORK_MESSAGE_MAX_BYTES + 1];
+    ssize_t n;
+    int fds[FD_MAX_PASSED];
+} next;
 
 /* ---- requests ---- */
 
@@ -65,6 +75,13 @@ static struct fork_child *spawned(const struct fork_request *r, pid_t pid)
     return child;
 }
 
+/* The kernel had no descriptor to pass them in. */
+static void refuse_without_pipes(const struct fork_request *r)
+{
+    errno = EMFILE;
+    spawn_failed(r, "the pipes could not be taken over");
+}
+
 static void spawn_worker(const struct fork_request *r, const int *fds)
 {
     groups_make(r->generation, &r->limits);
@@ -93,51 +110,72 @@ static void spawn_exec(const struct fork_request *r, const struct fork_exec *wha
     }
 }
 
-/* ---- programs that wait for others ---- */
+/* ---- programs that wait in a line ---- */
 
-static void start_kept(struct fork_kept *h)
+/* The first one of the line. A message stays in its socket, with its descriptors, until its turn
+ * has come. False: nobody waits. */
+static bool take_first(uint32_t line, uint64_t *out_generation)
+{
+    struct fork_request r;
+    size_t n_fds = 0;
+    next.n =
+        fd_recv_msg(server.lines[line - 1], next.message, sizeof(next.message), next.fds, &n_fds);
+    if (next.n < (ssize_t)sizeof(r))
+        return false;
+    server.taken[line - 1]++;
+    for (size_t i = n_fds; i < FORK_EXEC_FDS; i++)
+        next.fds[i] = -1;
+    memcpy(&r, next.message, sizeof(r));
+    *out_generation = r.generation;
+    return true;
+}
+
+static void close_next(void)
+{
+    for (int i = 0; i < FORK_EXEC_FDS; i++)
+        fd_close(&next.fds[i]);
+}
+
+/* What the daemon has back is dropped. */
+static uint64_t take_next(const struct fork_child *child)
+{
+    uint64_t generation;
+    if (!child->line || server.is_ending || lease_has_ended())
+        return 0;
+    while (take_first(child->line, &generation)) {
+        if (fork_ahead_take(server.ahead, generation))
+            return generation;
+        close_next();
+    }
+    return 0;
+}
+
+/* One waits for each that runs: so many may end before the daemon has heard of it. */
+static bool line_lasts(const struct fork_child *child)
+{
+    uint64_t joined = fork_ahead_counted(server.ahead, child->line);
+    return joined - server.taken[child->line - 1] >= table_count_line(child->line);
+}
+
+static void start_next(void)
 {
     struct fork_request r;
     struct fork_exec what;
     struct arena a;
     arena_init(&a);
-    if (message_decode(h->message, h->n, &a, &r, &what) != 0)
-        FUT_BUG("a fork request that was read before");
-    memcpy(what.fds, h->fds, sizeof(what.fds));
-    spawn_exec(&r, &what);
+    if (message_decode(next.message, (size_t)next.n, &a, &r, &what) != 0)
+        FUT_BUG("fork request of a line");
+    memcpy(what.fds, next.fds, sizeof(what.fds));
+    if (next.fds[FORK_EXEC_FDS - 1] < 0)
+        refuse_without_pipes(&r);
+    else
+        spawn_exec(&r, &what);
     arena_release(&a);
-    fork_kept_free(&h);
+    close_next();
 }
 
-/* One that the daemon has taken back is dropped. */
-static struct fork_kept *take_kept(struct fork_child *child)
-{
-    struct fork_kept *h = child->kept;
-    child->kept = NULL;
-    if (h &&
-        (server.is_ending || lease_has_ended() || !fork_ahead_take(server.ahead, h->generation)))
-        fork_kept_free(&h);
-    return h;
-}
-
-/* Behind what has ended already it begins at once, and the daemon does not know yet. */
-static void keep_exec(const struct fork_request *r, size_t n, int *fds)
-{
-    struct fork_child *before = table_of_generation(r->behind);
-    struct fork_kept *h = fork_kept_new(r->generation, server.message, n, fds);
-    if (before) {
-        fork_kept_free(&before->kept); /* which the daemon has taken back */
-        before->kept = h;
-    } else if (fork_ahead_take(server.ahead, r->generation)) {
-        message_send(&(struct fork_event){
-            .verb = FORK_SPAWNED, .slot = r->slot, .generation = r->generation});
-        start_kept(h);
-    } else {
-        fork_kept_free(&h);
-    }
-}
-
-static const struct ends_next next_hooks = {.take = take_kept, .start = start_kept};
+static const struct ends_next next_hooks = {
+    .take = take_next, .lasts = line_lasts, .start = start_next};
 
 static void cpu_exceeded(const struct fork_child *child, uint64_t cpu_ms)
 {
@@ -176,15 +214,6 @@ static void adopt(const struct fork_request *r)
     }
 }
 
-/* The kernel had no descriptor to pass them in. Nobody hears of what the daemon has back. */
-static void refuse_without_pipes(const struct fork_request *r)
-{
-    if (r->behind && !fork_ahead_take(server.ahead, r->generation))
-        return;
-    errno = EMFILE;
-    spawn_failed(r, "the pipes could not be taken over");
-}
-
 static void run_request(size_t n, int *fds, size_t n_fds)
 {
     struct fork_request r;
@@ -198,8 +227,6 @@ static void run_request(size_t n, int *fds, size_t n_fds)
         refuse_without_pipes(&r);
     } else if (r.verb == FORK_SPAWN_WORKER && n_fds == 1) {
         spawn_worker(&r, fds);
-    } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS && r.behind) {
-        keep_exec(&r, n, fds);
     } else if (r.verb == FORK_SPAWN_EXEC && n_fds == FORK_EXEC_FDS) {
         memcpy(what.fds, fds, sizeof(what.fds));
         spawn_exec(&r, &what);
@@ -254,6 +281,21 @@ static void end_all(void)
     }
 }
 
+/* The socket, the signals and the lines become 3 and those that follow; no other one stays. The
+ * parent's ends were closed just now, so there are numbers for copies. */
+static void take_descriptors(void)
+{
+    int *all[2 + FORK_LINES] = {&server.sock, &server.signals};
+    int n = 2;
+    for (int i = 0; i < FORK_LINES; i++)
+        all[n++] = &server.lines[i];
+    for (int i = 0; i < n; i++)
+        *all[i] = fcntl(*all[i], F_DUPFD_CLOEXEC, FIRST_FD + n);
+    for (int i = 0; i < n; i++)
+        *all[i] = dup3(*all[i], FIRST_FD + i, O_CLOEXEC);
+    (void)close_range((unsigned)(FIRST_FD + n), ~0U, 0);
+}
+
 /* Its own session: the terminal's Ctrl-C is for the daemon, which then drains in order. */
 static void detach(void)
 {
@@ -270,22 +312,21 @@ static void detach(void)
         (void)dup2(null, STDOUT_FILENO);
         (void)close(null);
     }
-    /* The parent's end of the socket was closed just now, so there is a number for one more. */
-    int signals = fcntl(server.signals, F_DUPFD_CLOEXEC, 5);
-    if (server.sock != 3)
-        (void)dup3(server.sock, 3, O_CLOEXEC);
-    server.sock = 3;
-    (void)dup3(signals, 4, O_CLOEXEC);
-    server.signals = 4;
-    (void)close_range(5, ~0U, 0);
+    take_descriptors();
     fork_child_init();
+}
+
+/* -1 is for ever. */
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
 }
 
 static int wait_ms(void)
 {
-    int ms = watch_timeout_ms();
-    if (groups_sweep() && (ms < 0 || ms > SWEEP_MS))
-        ms = SWEEP_MS;
+    int ms = sooner(watch_timeout_ms(), message_timeout_ms());
+    if (groups_sweep())
+        ms = sooner(ms, SWEEP_MS);
     if (!server.lease_until_mono_ms)
         return ms;
     int64_t remaining_ms = server.lease_until_mono_ms - clock_mono_ms();
@@ -297,7 +338,7 @@ static void serve(void)
     for (bool open = true; open && !lease_has_ended();) {
         struct pollfd p[2] = {{.fd = server.sock, .events = POLLIN},
                               {.fd = server.signals, .events = POLLIN}};
-        if (message_is_waiting())
+        if (message_is_blocked())
             p[0].events |= POLLOUT;
         if (poll(p, 2, wait_ms()) < 0)
             continue;
@@ -308,8 +349,8 @@ static void serve(void)
             (void)n; /* there is one at most; poll tells of the next */
             ends_reap();
         }
-        if (p[0].revents & POLLOUT)
-            message_send_waiting();
+        if (p[0].revents & POLLOUT || message_timeout_ms() == 0)
+            message_send_kept();
         if (p[0].revents & (POLLIN | POLLHUP | POLLERR))
             open = take_request();
     }
@@ -323,8 +364,9 @@ int fork_loop_signals(void)
     return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-void fork_loop_main(int sock, int signals, struct fork_ahead *ahead)
+void fork_loop_main(int sock, int signals, const int lines[FORK_LINES], struct fork_ahead *ahead)
 {
+    memcpy(server.lines, lines, sizeof(server.lines));
     server.ahead = ahead;
     server.sock = sock;
     server.signals = signals;

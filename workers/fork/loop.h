@@ -8,9 +8,11 @@
 /* The descriptor on which the server will see its children end, to be opened before it is forked:
  * a shortage is then an error of the start. -1, errno set. */
 int fork_loop_signals(void);
-/* ahead: NULL or the page that is shared with the daemon. Serves requests from sock until the
- * daemon's end closes; then kills and reaps every child and exits. Single-threaded, allocates
+/* lines: nonblocking sockets, each with the requests of the programs that wait in that line; ahead:
+ * NULL or the page that is shared with the daemon. Serves requests from sock until the daemon's end
+ * closes; then kills and reaps every child and exits. Single-threaded, allocates
  * little, never waits for the daemon. */
-void fork_loop_main(int sock, int signals, struct fork_ahead *ahead) FUT_NORETURN;
+void fork_loop_main(int sock, int signals, const int lines[FORK_LINES],
+                    struct fork_ahead *ahead) FUT_NORETURN;
 
 #endif

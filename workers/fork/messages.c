@@ -1,11 +1,10 @@
 #include "workers/fork/messages.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/list.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 /* ---- requests ---- */
@@ -28,7 +27,7 @@ int message_encode(struct buf *out, struct fork_request head, const struct fork_
         buf_put(out, cwd, strlen(cwd) + 1);
         head.has_cwd = what->cwd != NULL;
         head.is_local = what->is_local;
-        head.behind = what->behind;
+        head.line = what->line;
         head.limits = what->limits;
         head.kill_grace_ms = what->kill_grace_ms;
         head.argc = put_list(out, what->argv);
@@ -77,7 +76,8 @@ int message_decode(const char *bytes, size_t n, struct arena *a, struct fork_req
     out->cwd = next_string(&at, end);
     out->argv = next_list(&at, end, head->argc, a);
     out->env = next_list(&at, end, head->envc, a);
-    if (!out->path || !out->cwd || !out->argv || !out->env || at != end || head->argc == 0)
+    if (head->line > FORK_LINES || !out->path || !out->cwd || !out->argv || !out->env ||
+        at != end || head->argc == 0)
         return FUT_ERR_INVAL;
     if (!head->has_cwd)
         out->cwd = NULL;
@@ -89,49 +89,77 @@ int message_decode(const char *bytes, size_t n, struct arena *a, struct fork_req
 
 /* ---- events ---- */
 
-struct event_message {
-    struct list_node link;
-    struct fork_event event;
-};
+#define GATHER_MS 2
 
 static struct {
     int sock;
-    struct list waiting;
+    struct fork_event *items; /* not sent yet */
+    size_t n, cap;
+    int64_t due_mono_ms; /* of the first of them */
+    bool is_blocked;
 } events = {.sock = -1};
 
 void message_init(int sock)
 {
     events.sock = sock;
-    list_init(&events.waiting);
+    events.n = 0;
+    events.is_blocked = false;
 }
 
-static bool send_now(const struct fork_event *ev)
+static void keep(const struct fork_event *ev)
 {
-    ssize_t n = send(events.sock, ev, sizeof(*ev), MSG_DONTWAIT | MSG_NOSIGNAL);
-    return n >= 0 || errno != EAGAIN; /* any other error: the daemon is gone, recv will tell */
+    if (events.n == events.cap) {
+        events.cap = events.cap ? events.cap * 2 : MESSAGE_EVENTS_MAX;
+        events.items = xrealloc(events.items, events.cap * sizeof(*events.items));
+    }
+    events.items[events.n++] = *ev;
+}
+
+static size_t send_some(void)
+{
+    size_t n = events.n < MESSAGE_EVENTS_MAX ? events.n : MESSAGE_EVENTS_MAX;
+    ssize_t sent =
+        send(events.sock, events.items, n * sizeof(*events.items), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent >= 0 || errno != EAGAIN ? n : 0; /* other errors: the daemon is gone, recv tells */
+}
+
+void message_send_kept(void)
+{
+    size_t sent = 0;
+    events.is_blocked = false;
+    while (events.n && (sent = send_some()) > 0) {
+        events.n -= sent;
+        memmove(events.items, events.items + sent, events.n * sizeof(*events.items));
+    }
+    events.is_blocked = events.n > 0;
 }
 
 void message_send(const struct fork_event *ev)
 {
-    if (list_is_empty(&events.waiting) && send_now(ev))
-        return;
-    struct event_message *a = xnew(struct event_message);
-    a->event = *ev;
-    list_push_back(&events.waiting, &a->link);
+    keep(ev);
+    if (!events.is_blocked)
+        message_send_kept();
 }
 
-void message_send_waiting(void)
+void message_gather(const struct fork_event *ev)
 {
-    for (struct list_node *n; (n = list_first(&events.waiting)) != NULL;) {
-        struct event_message *a = FUT_CONTAINER(n, struct event_message, link);
-        if (!send_now(&a->event))
-            return;
-        list_remove(&events.waiting, n);
-        free(a);
-    }
+    if (!events.n)
+        events.due_mono_ms = clock_mono_ms() + GATHER_MS;
+    if (events.n + 1 >= MESSAGE_EVENTS_MAX)
+        message_send(ev);
+    else
+        keep(ev);
 }
 
-bool message_is_waiting(void)
+bool message_is_blocked(void)
 {
-    return !list_is_empty(&events.waiting);
+    return events.is_blocked;
+}
+
+int message_timeout_ms(void)
+{
+    if (!events.n || events.is_blocked)
+        return -1;
+    int64_t remaining_ms = events.due_mono_ms - clock_mono_ms();
+    return remaining_ms > 0 ? (int)remaining_ms : 0;
 }

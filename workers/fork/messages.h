@@ -20,7 +20,7 @@ struct fork_request {
     uint32_t has_cwd, is_local;
     uint64_t task;         /* FORK_TASK; limits: its CPU time */
     int64_t until_mono_ms; /* FORK_LEASE */
-    uint64_t behind;       /* FORK_SPAWN_EXEC */
+    uint32_t line;         /* FORK_SPAWN_EXEC */
     struct limits limits;
     int64_t kill_grace_ms;
     /* FORK_SPAWN_EXEC: path, cwd, argv…, env…, each NUL-ended */
@@ -36,14 +36,21 @@ FUT_MUST_CHECK int message_decode(const char *bytes, size_t n, struct arena *a,
 
 /* ---- events: in the fork server process alone ------------------------------------------------ */
 
+/* So many travel together at most. */
+#define MESSAGE_EVENTS_MAX 8
+
 /* The socket that events go to; it stays the caller's. */
 void message_init(int sock);
-/* Copies the event and sends it, now or later, in the order of the calls. Never waits for the
- * daemon, which may be waiting for us: what the socket does not take is kept. */
+/* Copies the event and sends it, in the order of the calls. Never waits for the daemon, which may
+ * be waiting for us: what the socket does not take is kept. */
 void message_send(const struct fork_event *ev);
-/* Are events kept? Then wait until the socket takes more, and call message_send_waiting. */
-bool message_is_waiting(void);
+/* Likewise, but it may wait for others, for 2 ms, so that the daemon wakes up once for all. */
+void message_gather(const struct fork_event *ev);
+/* Does the socket take no more for now? When it does again, call message_send_kept. */
+bool message_is_blocked(void);
+/* For poll: milliseconds until message_send_kept is to be called; -1: nothing is to be sent. */
+int message_timeout_ms(void);
 /* Sends of the kept events what the socket takes. Never blocks. */
-void message_send_waiting(void);
+void message_send_kept(void);
 
 #endif

@@ -19,44 +19,87 @@
 
 struct fork_server {
     int sock;
+    int lines[FORK_LINES]; /* to the programs that wait in each of them; nonblocking */
     pid_t pid;
     struct buf message; /* reused for every request */
     struct fork_ahead *ahead;
+    struct fork_event events[MESSAGE_EVENTS_MAX]; /* from `read` up to n: not given out yet */
+    size_t read, n;
 };
 
 #define OWN_THREADS (1 + FUT_TSAN) /* ThreadSanitizer has a thread of its own */
 
+/* Our ends, and those of the fork server. */
+struct ends {
+    int sock[2], lines[FORK_LINES][2], signals;
+};
+
+static void close_ends(struct ends *e, int side)
+{
+    fd_close(&e->sock[side]);
+    for (int i = 0; i < FORK_LINES; i++)
+        fd_close(&e->lines[i][side]);
+}
+
+/* Nothing, or why not. */
+static const char *open_ends(struct ends *e)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, e->sock) != 0)
+        return "socketpair";
+    FUT_ASSERT(e->sock[0] > STDERR_FILENO && e->sock[1] > STDERR_FILENO);
+    for (int i = 0; i < FORK_LINES; i++) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, e->lines[i]) != 0)
+            return "socketpair";
+    }
+    e->signals = fork_loop_signals();
+    return e->signals < 0 ? "signalfd" : NULL;
+}
+
+static void serve(struct ends *e, struct fork_ahead *ahead) FUT_NORETURN;
+
+static void serve(struct ends *e, struct fork_ahead *ahead)
+{
+    int lines[FORK_LINES];
+    close_ends(e, 0);
+    for (int i = 0; i < FORK_LINES; i++)
+        lines[i] = e->lines[i][1];
+    fork_loop_main(e->sock[1], e->signals, lines, ahead);
+}
+
+static int fail_start(struct ends *e, const char *what, struct fut_errbuf *err)
+{
+    int why = errno;
+    close_ends(e, 0);
+    close_ends(e, 1);
+    return fut_fail(err, FUT_ERR_IO, "fork server: %s: %s", what, strerror(why));
+}
+
 int fork_server_start(struct fork_server **out, struct fut_errbuf *err)
 {
-    int pair[2];
+    struct ends e;
+    memset(&e, 0xff, sizeof(e)); /* each of them -1 */
     if (proc_count(getpid(), "task") > OWN_THREADS)
         FUT_BUG("fork_server_start after the first thread");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return fut_fail(err, FUT_ERR_IO, "fork server: socketpair: %s", strerror(errno));
-    FUT_ASSERT(pair[0] > STDERR_FILENO && pair[1] > STDERR_FILENO);
-    int signals = fork_loop_signals();
-    if (signals < 0) {
-        int why = errno;
-        (void)close(pair[0]);
-        (void)close(pair[1]);
-        return fut_fail(err, FUT_ERR_IO, "fork server: signalfd: %s", strerror(why));
-    }
+    const char *what = open_ends(&e);
+    if (what)
+        return fail_start(&e, what, err);
     groups_open();
     struct fork_ahead *ahead = fork_ahead_new();
     pid_t pid = fork();
-    if (pid == 0) {
-        (void)close(pair[0]);
-        fork_loop_main(pair[1], signals, ahead);
-    }
-    (void)close(signals);
-    (void)close(pair[1]);
+    if (pid == 0)
+        serve(&e, ahead);
+    int error = errno;
+    (void)close(e.signals);
     if (pid < 0) {
         fork_ahead_free(&ahead);
-        (void)close(pair[0]);
-        return fut_fail(err, FUT_ERR_IO, "fork server: fork: %s", strerror(errno));
+        errno = error;
+        return fail_start(&e, "fork", err);
     }
+    close_ends(&e, 1);
     struct fork_server *fs = xnew(struct fork_server);
-    *fs = (struct fork_server){.sock = pair[0], .pid = pid, .ahead = ahead};
+    *fs = (struct fork_server){.sock = e.sock[0], .pid = pid, .ahead = ahead};
+    for (int i = 0; i < FORK_LINES; i++)
+        fs->lines[i] = e.lines[i][0];
     *out = fs;
     return 0;
 }
@@ -67,6 +110,8 @@ void fork_server_stop(struct fork_server **fsp)
     if (!fs)
         return;
     fd_close(&fs->sock);
+    for (int i = 0; i < FORK_LINES; i++)
+        fd_close(&fs->lines[i]);
     while (waitpid(fs->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     buf_release(&fs->message);
@@ -91,16 +136,21 @@ int fork_server_fd(const struct fork_server *fs)
     return fs->sock;
 }
 
-static int request(struct fork_server *fs, struct fork_request head, const struct fork_exec *what,
-                   const int *fds, size_t n_fds)
+static int send_on(int sock, struct fork_server *fs, struct fork_request head,
+                   const struct fork_exec *what, const int *fds, size_t n_fds)
 {
     fs->message.len = 0;
     int rc = message_encode(&fs->message, head, what);
     if (rc != 0)
         return rc;
-    return fd_send_msg(fs->sock, fs->message.data, fs->message.len, fds, n_fds) == 0
-               ? 0
-               : FUT_ERR_CLOSED;
+    return fd_send_msg(sock, fs->message.data, fs->message.len, fds, n_fds) == 0 ? 0
+                                                                                 : FUT_ERR_CLOSED;
+}
+
+static int request(struct fork_server *fs, struct fork_request head, const struct fork_exec *what,
+                   const int *fds, size_t n_fds)
+{
+    return send_on(fs->sock, fs, head, what, fds, n_fds);
 }
 
 int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot, uint64_t generation,
@@ -114,12 +164,24 @@ int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot, uint64_t gener
                            const struct fork_exec *what)
 {
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = slot, .generation = generation};
-    if (what->behind && !fork_ahead_offer(fs->ahead, generation))
+    return request(fs, head, what, what->fds, FORK_EXEC_FDS);
+}
+
+int fork_server_line_up(struct fork_server *fs, uint64_t generation, const struct fork_exec *what)
+{
+    struct fork_request head = {
+        .verb = FORK_SPAWN_EXEC, .slot = FORK_NO_SLOT, .generation = generation};
+    FUT_ASSERT(what->line >= 1 && what->line <= FORK_LINES);
+    if (!fork_ahead_offer(fs->ahead, generation))
         return FUT_ERR_FULL;
-    int rc = request(fs, head, what, what->fds, FORK_EXEC_FDS);
-    if (rc != 0 && what->behind && !fork_server_withdraw(fs, generation))
+    int rc = send_on(fs->lines[what->line - 1], fs, head, what, what->fds, FORK_EXEC_FDS);
+    if (rc == 0) {
+        fork_ahead_count(fs->ahead, what->line);
+        return 0;
+    }
+    if (!fork_server_withdraw(fs, generation))
         FUT_BUG("a program that nobody was asked for begins");
-    return rc;
+    return rc == FUT_ERR_TOO_BIG ? rc : FUT_ERR_FULL; /* of a dead one the other socket tells */
 }
 
 bool fork_server_withdraw(struct fork_server *fs, uint64_t generation)
@@ -160,17 +222,30 @@ void fork_server_lease(const struct fork_server *fs, int64_t until_mono_ms)
         log_debug("lease_untold", LOG_INT("pid", fs->pid)); /* it has ended, as its reader sees */
 }
 
-int fork_server_read(struct fork_server *fs, struct fork_event *out)
+static int read_some(struct fork_server *fs)
 {
-    struct fork_event ev;
     ssize_t n;
     do
-        n = recv(fs->sock, &ev, sizeof(ev), MSG_DONTWAIT);
+        n = recv(fs->sock, fs->events, sizeof(fs->events), MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return FUT_ERR_AGAIN;
-    if (n != (ssize_t)sizeof(ev))
+    if (n <= 0 || (size_t)n % sizeof(*fs->events))
         return FUT_ERR_CLOSED;
-    *out = ev;
+    fs->read = 0;
+    fs->n = (size_t)n / sizeof(*fs->events);
     return 0;
+}
+
+int fork_server_read(struct fork_server *fs, struct fork_event *out)
+{
+    int rc = fork_server_has_more(fs) ? 0 : read_some(fs);
+    if (rc == 0)
+        *out = fs->events[fs->read++];
+    return rc;
+}
+
+bool fork_server_has_more(const struct fork_server *fs)
+{
+    return fs->read < fs->n;
 }

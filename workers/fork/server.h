@@ -39,8 +39,10 @@ enum fork_verb {
 /* The slot of a child that has none, as a program for one task: the generation tells it apart. */
 #define FORK_NO_SLOT UINT32_MAX
 
-/* For each spawn and adoption: FORK_SPAWNED (without a slot only when it is behind a program that
- * has ended already; else `next` says so) and then FORK_EXITED, or
+/* Programs may wait for their turn, in so many lines, numbered from 1. */
+#define FORK_LINES 2
+
+/* For each spawn and adoption: FORK_SPAWNED (but not without a slot) and then FORK_EXITED, or
  * FORK_SPAWN_FAILED (at once, or after FORK_SPAWNED when the program could not be executed).
  * Nothing follows the last of them. FORK_CPU_EXCEEDED comes between, see fork_server_task. */
 struct fork_event {
@@ -57,6 +59,7 @@ struct fork_event {
     uint64_t task;        /* FORK_CPU_EXCEEDED */
     enum task_oom oom;    /* killed by SIGKILL: by the kernel, for memory? */
     uint64_t next;        /* at the last one: the generation that begins in its place; 0: none */
+    int64_t at_mono_us;   /* at the last one: when that was */
     int error;            /* FORK_SPAWN_FAILED: the errno of it, and */
     char text[FORK_TEXT_SIZE]; /* why, in words */
 };
@@ -74,9 +77,7 @@ struct fork_exec {
     /* Nothing that is read for its start can hang (exec_command's is_local): the fork server stands
      * still until the program is there, which costs less than a copy of its memory. */
     bool is_local;
-    /* 0, or the generation of another program: this one waits for its end, and begins then without
-     * a word from the daemon, unless that has it back before. */
-    uint64_t behind;
+    uint32_t line; /* when it has ended, the first that waits there begins; 0: none does */
 };
 
 struct fork_server;
@@ -102,12 +103,18 @@ int fork_server_fd(const struct fork_server *fs);
  * server has ended. */
 FUT_MUST_CHECK int fork_server_spawn_worker(struct fork_server *fs, uint32_t slot,
                                             uint64_t generation, int channel);
-/* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_FULL: behind another one, and too many are.
- * FUT_ERR_CLOSED. Behind one program there is one other at most. */
+/* FUT_ERR_TOO_BIG: over FORK_MESSAGE_MAX_BYTES. FUT_ERR_CLOSED. */
 FUT_MUST_CHECK int fork_server_spawn_exec(struct fork_server *fs, uint32_t slot,
                                           uint64_t generation, const struct fork_exec *what);
-/* True: the program that waits behind another one never begins, and nothing follows. False: it has
- * begun, or does right now. */
+/* The program waits, without a slot, as the last of what->line. When a program of that line ends
+ * the first one there begins, without a word from the daemon, unless that has it back before; one
+ * that comes after the last of them has ended waits for ever. What has ended in the place of others
+ * is told of with them, 2 ms late at most. Never blocks. FUT_ERR_TOO_BIG. FUT_ERR_FULL: too many
+ * wait. */
+FUT_MUST_CHECK int fork_server_line_up(struct fork_server *fs, uint64_t generation,
+                                       const struct fork_exec *what);
+/* True: the program that waits never begins, and nothing follows. False: it has begun, or does
+ * right now. */
 FUT_MUST_CHECK bool fork_server_withdraw(struct fork_server *fs, uint64_t generation);
 /* Takes over a process that another child of the fork server has forked, and that has come to it by
  * the death of its parent: from now on it is a child like any other, with these limits (but for
@@ -130,5 +137,7 @@ FUT_MUST_CHECK int fork_server_kill(struct fork_server *fs, uint32_t slot, uint6
                                     int signal);
 /* Never blocks. 0, FUT_ERR_AGAIN, or FUT_ERR_CLOSED: the fork server has ended. */
 FUT_MUST_CHECK int fork_server_read(struct fork_server *fs, struct fork_event *out);
+/* Has something come with what was read last? Then fork_server_fd need not be readable for it. */
+bool fork_server_has_more(const struct fork_server *fs);
 
 #endif

@@ -10,6 +10,7 @@
 static struct {
     struct map by_pid, by_generation;
     struct list all;
+    size_t of_line[FORK_LINES + 1];
 } table;
 
 void table_init(void)
@@ -49,6 +50,8 @@ struct fork_child *table_add(const struct fork_request *r, pid_t pid)
     child->slot = r->slot;
     child->generation = r->generation;
     child->refusal_fd = -1;
+    child->line = r->line;
+    table.of_line[r->line]++;
     child->limits = r->limits;
     child->kill_grace_ms = r->kill_grace_ms;
     map_put(&table.by_pid, &child->by_pid, (uint64_t)pid);
@@ -62,10 +65,15 @@ void table_remove(struct fork_child *child)
     map_remove(&table.by_pid, &child->by_pid);
     map_remove(&table.by_generation, &child->by_generation);
     list_remove(&table.all, &child->link);
+    table.of_line[child->line]--;
     fd_close(&child->refusal_fd);
     free(child->refusal);
-    fork_kept_free(&child->kept);
     free(child);
+}
+
+size_t table_count_line(uint32_t line)
+{
+    return table.of_line[line];
 }
 
 /* The child is not reaped yet, so neither its pid nor its group can belong to another process. A

@@ -5,7 +5,6 @@
 
 #include "core/list.h"
 #include "core/map.h"
-#include "workers/fork/ahead.h"
 #include "workers/fork/child.h"
 #include "workers/fork/messages.h"
 
@@ -29,7 +28,7 @@ struct fork_child {
     pid_t pid;
     uint32_t slot;
     uint64_t generation;
-    struct fork_kept *kept;       /* begins when this one has ended; NULL: none */
+    uint32_t line;                /* when it has ended, the first there begins; 0: none does */
     struct fork_refusal *refusal; /* why it is not the program that it was to be; NULL: it is, or */
     int refusal_fd;               /* that will be read here when it has ended; -1: not so */
 
@@ -58,6 +57,8 @@ struct fork_child *table_find(uint32_t slot, uint64_t generation);
 struct fork_child *table_of_generation(uint64_t generation);
 /* The child with this pid, or NULL. */
 struct fork_child *table_of_pid(pid_t pid);
+/* How many children have this line, which is not 0. */
+size_t table_count_line(uint32_t line);
 /* Signals the child's process group at once. Processes that left the group are found by the watch
  * (outside_signal). */
 void table_signal(struct fork_child *child, int signal);

@@ -100,7 +100,8 @@ void attempt_lend(struct attempt *a, bool waits)
 static void free_slot(struct attempt *a)
 {
     struct lane_slots *lane = attempt_slots(a);
-    int64_t ran_us = clock_mono_us() - a->started_mono_us;
+    int64_t ended_us = a->ended_mono_us ? a->ended_mono_us : clock_mono_us();
+    int64_t ran_us = ended_us - a->started_mono_us;
     a->ran_ms = ran_us / 1000;
     session_slots_free(a);
     if (a->is_callback) {

@@ -29,8 +29,8 @@ enum attempt_state {
     ATTEMPT_SUSPECT,  /* likewise, but a daemon has died with its task: begins when nothing waits */
     ATTEMPT_PENDING,  /* a callback: claimed, and waits for its receiver; given back when that lasts
                        */
-    ATTEMPT_OFFERED,  /* with a worker that still runs another one, or behind a program that runs;
-                         can be taken back */
+    ATTEMPT_OFFERED,  /* with a worker that still runs another one, or with the fork server until a
+                         program ends; can be taken back */
     ATTEMPT_RUNNING,  /* has a slot and was started; its timer is the deadline */
     ATTEMPT_STOPPING, /* runs, and was told to end; its timer is the KILL */
     ATTEMPT_ENDED,    /* does not run any more; finish_ended takes it up, with others */
@@ -80,6 +80,8 @@ struct lane_slots {
     uint64_t excluded;   /* programs that the claims which are with the store leave out */
     bool is_recalling;   /* these claims are on their way back */
     uint32_t told_ahead; /* what the store was told last, by store_session_ahead */
+    uint32_t programs;   /* that run in slots */
+    uint32_t lined_up;   /* programs that wait with the fork server for the end of one of these */
 };
 
 /* Slots that nothing can begin in. An end that the store refuses keeps its slot, or a store that
@@ -229,6 +231,7 @@ struct attempt {
     uint64_t met_at_cpu_ms;  /* and, for LIMIT_CPU, what it had used */
     int64_t ready_mono_ms;   /* since when it may have a slot */
     int64_t started_mono_us; /* 0: has not begun */
+    int64_t ended_mono_us;   /* 0: when its end is heard of */
     int64_t ran_ms;
     int64_t save_pause_ms; /* before its end is offered to the store again; 0: never refused */
     struct report report;
@@ -368,6 +371,8 @@ void filling_forget(struct attempt *a);
 
 extern const struct attempt_kind attempt_thread_kind; /* a built-in on a pool thread */
 extern const struct attempt_kind attempt_exec_kind;   /* a program */
+/* Has the lane's programs back that wait with the fork server; those that begin right now run. */
+void attempt_exec_recall_line(const struct lane_slots *slots);
 extern const struct attempt_kind attempt_worker_kind; /* a worker process */
 
 /* ---- cancels.c ---- */

@@ -301,6 +301,8 @@ void ready_begin(struct scheduler *s)
     for_each_lane (l) {
         struct lane_slots *slots = &s->lanes[l];
         begin_callbacks(s, slots);
+        if (lane_taken(slots) > slots->capacity) /* none is to begin at the next end */
+            attempt_exec_recall_line(slots);
         begin_offered(slots);
         begin_waiting(slots, ATTEMPT_WAITING);
         if (suspect_runs(s)) { /* what an earlier claim has brought */

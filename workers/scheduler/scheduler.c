@@ -137,18 +137,6 @@ static void give_back_unforked(struct lane_slots *lane, enum attempt_state state
     }
 }
 
-/* Those that wait behind a program whose end we may not have heard of; what has begun is running.
- */
-static void recall_offered(const struct lane_slots *lane)
-{
-    struct attempt *next;
-    for (struct attempt *a = attempt_first(lane, ATTEMPT_OFFERED); a; a = next) {
-        next = attempt_next(a);
-        if (a->kind == &attempt_exec_kind)
-            a->kind->recall(a);
-    }
-}
-
 static void on_broken(void *ctx)
 {
     struct scheduler *s = ctx;
@@ -156,7 +144,7 @@ static void on_broken(void *ctx)
     atomic_store(&s->broken, true);
     scheduler_stop_claiming(s);
     for_each_lane (l) {
-        recall_offered(&s->lanes[l]);
+        attempt_exec_recall_line(&s->lanes[l]); /* what has begun is running */
         give_back_unforked(&s->lanes[l], ATTEMPT_RUNNING);
         give_back_unforked(&s->lanes[l], ATTEMPT_STOPPING);
     }

@@ -112,6 +112,7 @@ void script_start(const char *script, const void *input, size_t n, size_t max_re
                                                              .max_result_bytes = max_result,
                                                              .kill_grace_ms = kill_grace_ms,
                                                              .sink = &sink,
+                                                             .line = 1,
                                                              .done = script_on_done,
                                                              .not_started = on_not_started});
 }

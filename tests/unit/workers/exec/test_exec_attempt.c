@@ -241,10 +241,11 @@ static struct exec_attempt second;
 static int second_begun;
 static struct task_outcome *second_outcome;
 
-static void on_second_begun(struct exec_attempt *x)
+static void on_second_begun(struct exec_attempt *x, int64_t at_mono_us)
 {
     ck_assert_ptr_eq(x, &second);
     ck_assert_ptr_nonnull(script_outcome); /* the first has ended */
+    ck_assert_int_eq(at_mono_us, script_attempt.ended_mono_us);
     second_begun++;
 }
 
@@ -273,10 +274,10 @@ static void finish_second(void)
     task_outcome_unref(second_outcome);
 }
 
-START_TEST(test_exec_begins_behind_another_one)
+START_TEST(test_exec_begins_in_its_turn)
 {
     struct exec_start how = start_first_of_two();
-    ck_assert(exec_attempt_start_behind(&second, &how, &script_attempt));
+    ck_assert(exec_attempt_line_up(&second, &how));
     exec_attempt_kill(&script_attempt, SIGKILL);
     finish_second();
     ck_assert_int_eq(second_begun, 1);
@@ -289,7 +290,7 @@ START_TEST(test_exec_is_taken_back)
 {
     struct exec_start how = start_first_of_two();
     uint32_t open_before = proc_count(getpid(), "fd");
-    ck_assert(exec_attempt_start_behind(&second, &how, &script_attempt));
+    ck_assert(exec_attempt_line_up(&second, &how));
     ck_assert(exec_attempt_take_back(&second));
     ck_assert_uint_eq(proc_count(getpid(), "fd"), open_before);
     exec_attempt_start(&second, &how); /* and begins elsewhere */
@@ -329,7 +330,7 @@ int main(void)
         {test_exec_program_is_gone, 0},
         {test_exec_fork_server_has_ended, 0},
         {test_exec_end_is_one_event, 0},
-        {test_exec_begins_behind_another_one, 0},
+        {test_exec_begins_in_its_turn, 0},
         {test_exec_is_taken_back, 0},
         {test_exec_abandoned, 0},
     };

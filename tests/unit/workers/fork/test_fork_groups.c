@@ -89,7 +89,7 @@ static void leave(void)
 }
 
 /* Runs `sh -c script`; the read end of its standard output. */
-static int spawn_sh(const char *script, uint64_t memory_bytes)
+static int spawn_limited(const char *script, uint64_t memory_bytes)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
     const char *argv[] = {"sh", "-c", script, NULL};
@@ -139,7 +139,7 @@ static bool start(void)
  */
 static void run_in_own_group(char *line, size_t size)
 {
-    int out = spawn_sh("grep ^0:: /proc/self/cgroup", 0);
+    int out = spawn_limited("grep ^0:: /proc/self/cgroup", 0);
     read_line(out, line, size);
     ck_assert_str_eq(strrchr(line, '/'), "/task-77");
     ck_assert_int_eq(next_event(), FORK_EXITED);
@@ -185,9 +185,9 @@ START_TEST(test_fork_groups_kill_reaches_those_who_escaped)
     char line[256];
     if (!start())
         return;
-    int out = spawn_sh("(env -i /usr/bin/setsid -f /bin/sh -c 'echo $$; exec sleep 1000');"
-                       " exec sleep 1000 >&-",
-                       0);
+    int out = spawn_limited("(env -i /usr/bin/setsid -f /bin/sh -c 'echo $$; exec sleep 1000');"
+                            " exec sleep 1000 >&-",
+                            0);
     read_line(out, line, sizeof(line));
     ck_assert_str_eq(strrchr(group_of(line), '/'), "/task-77");
     ck_assert_int_eq(fork_server_kill(fs, 3, GENERATION, SIGKILL), 0);
@@ -218,7 +218,8 @@ START_TEST(test_fork_groups_adopted_children_outlive_who_forked_them)
     char line[256], name[32];
     if (!start())
         return;
-    int out = spawn_sh("setsid -f /bin/sh -c 'echo $$; exec sleep 1000'; exec sleep 1000 >&-", 0);
+    int out =
+        spawn_limited("setsid -f /bin/sh -c 'echo $$; exec sleep 1000'; exec sleep 1000 >&-", 0);
     read_line(out, line, sizeof(line));
     uint64_t generation = adopt_soon((pid_t)strtol(line, NULL, 10));
     ck_assert_int_eq(fork_server_kill(fs, 3, GENERATION, SIGKILL), 0);
@@ -245,7 +246,7 @@ START_TEST(test_fork_groups_memory_is_limited_by_the_kernel)
     ck_assert_int_ge(read(fd, controllers, sizeof(controllers) - 1), 0);
     close(fd);
     if (strstr(controllers, "memory")) {
-        int out = spawn_sh("head -c 1G /dev/zero | tail -c 1G | wc -c", 64 << 20);
+        int out = spawn_limited("head -c 1G /dev/zero | tail -c 1G | wc -c", 64 << 20);
         while (read(out, line, sizeof(line)) > 0)
             ;
         ck_assert_int_eq(next_event(), FORK_EXITED);

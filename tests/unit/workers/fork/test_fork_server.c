@@ -24,56 +24,6 @@
 #define LEASE_MS 100
 #define LATE_MS 10000
 
-/* Blocks until the other end is closed by its last owner; what came is counted. */
-static size_t read_to_end(int fd, char *into, size_t cap)
-{
-    size_t n = 0;
-    ssize_t got;
-    char sink[4096];
-    while ((got = read(fd, sink, sizeof(sink))) > 0) {
-        for (ssize_t i = 0; i < got && n + 1 < cap; i++)
-            into[n++] = sink[i];
-    }
-    into[n] = '\0';
-    return n;
-}
-
-/* Programs are started with a copy of the fork server's memory, or share it until they are there.
- */
-static bool is_local;
-
-static void setup_local(void)
-{
-    is_local = true;
-    setup();
-}
-
-static const char *const clean_env[] = {"PATH=/usr/bin:/bin", "MARK=1", NULL};
-
-/* Runs `sh -c script` with the write end of a pipe as stdout and channel (-1: none) as 3; returns
- * the read end. */
-static int spawn_sh_with(uint64_t generation, const char *script, const char *cwd, int channel)
-{
-    const char *argv[] = {"sh", "-c", script, NULL};
-    int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-    struct fork_exec what = {.path = "/bin/sh",
-                             .cwd = cwd,
-                             .argv = argv,
-                             .env = clean_env,
-                             .fds = {null, out[1], null, channel < 0 ? null : channel},
-                             .is_local = is_local};
-    ck_assert_int_eq(fork_server_spawn_exec(fs, 3, generation, &what), 0);
-    close(null);
-    close(out[1]);
-    return out[0];
-}
-
-static int spawn_sh(uint64_t generation, const char *script, const char *cwd)
-{
-    return spawn_sh_with(generation, script, cwd, -1);
-}
-
 static int spawn_worker(uint64_t generation)
 {
     int pair[2];
@@ -385,114 +335,6 @@ START_TEST(test_fork_server_refuses_to_start_beside_threads)
 }
 END_TEST
 
-/* ---- programs that wait for others ---- */
-
-/* A program without a slot behind that of generation `behind`; the read end of its output. */
-static int spawn_behind(uint64_t generation, const char *script, uint64_t behind)
-{
-    const char *argv[] = {"sh", "-c", script, NULL};
-    int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-    struct fork_exec what = {.path = "/bin/sh",
-                             .argv = argv,
-                             .env = clean_env,
-                             .fds = {null, out[1], null, null},
-                             .is_local = is_local,
-                             .behind = behind};
-    ck_assert_int_eq(fork_server_spawn_exec(fs, FORK_NO_SLOT, generation, &what), 0);
-    close(null);
-    close(out[1]);
-    return out[0];
-}
-
-/* One that runs until what is returned is closed. */
-static int spawn_gate(uint64_t generation)
-{
-    int gate[2];
-    ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
-    close(spawn_sh_with(generation, "read _ <&3", NULL, gate[0]));
-    close(gate[0]);
-    ck_assert_int_eq(next_event(), FORK_SPAWNED);
-    return gate[1];
-}
-
-/* Opens the gate, once the fork server has taken what was asked of it. */
-static void open_gate(int gate)
-{
-    close(spawn_sh(1000, "exit 0", NULL));
-    ck_assert_int_eq(next_event(), FORK_SPAWNED);
-    ck_assert_int_eq(next_event(), FORK_EXITED);
-    close(gate);
-}
-
-static void expect_end(uint64_t generation, uint64_t next)
-{
-    ck_assert_int_eq(next_event(), FORK_EXITED);
-    ck_assert_uint_eq(ev.generation, generation);
-    ck_assert_uint_eq(ev.next, next);
-}
-
-START_TEST(test_fork_server_starts_what_waits_behind_a_program)
-{
-    char got[64];
-    int gate = spawn_gate(1), first = spawn_behind(2, "echo $$", 1), second;
-    open_gate(gate);
-    expect_end(1, 2);
-    ck_assert(!fork_server_withdraw(fs, 2)); /* it has begun */
-    ck_assert_uint_gt(read_to_end(first, got, sizeof(got)), 1);
-    expect_end(2, 0);
-    second = spawn_behind(3, "exit 3", 2); /* which has ended: at once */
-    ck_assert_int_eq(next_event(), FORK_SPAWNED);
-    ck_assert_uint_eq(ev.generation, 3);
-    expect_end(3, 0);
-    ck_assert_int_eq(WEXITSTATUS(ev.status), 3);
-    close(first);
-    close(second);
-}
-END_TEST
-
-START_TEST(test_fork_server_gives_back_what_waits)
-{
-    char got[64];
-    int gate = spawn_gate(1), first = spawn_behind(2, "echo first", 1), second, third;
-    ck_assert(fork_server_withdraw(fs, 2));
-    ck_assert(!fork_server_withdraw(fs, 2));
-    second = spawn_behind(3, "echo second", 1); /* in its place */
-    ck_assert(fork_server_withdraw(fs, 3));
-    third = spawn_behind(4, "echo third", 1);
-    open_gate(gate);
-    expect_end(1, 4);
-    ck_assert_uint_eq(read_to_end(first, got, sizeof(got)), 0); /* nobody has the other end */
-    ck_assert_uint_eq(read_to_end(second, got, sizeof(got)), 0);
-    (void)read_to_end(third, got, sizeof(got));
-    ck_assert_str_eq(got, "third\n");
-    expect_end(4, 0);
-    close(first);
-    close(second);
-    close(third);
-}
-END_TEST
-
-START_TEST(test_fork_server_tells_why_what_waited_did_not_start)
-{
-    const char *argv[] = {"none", NULL};
-    int gate = spawn_gate(1), null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct fork_exec what = {.path = "/no/such/program",
-                             .argv = argv,
-                             .env = clean_env,
-                             .fds = {null, null, null, null},
-                             .is_local = is_local,
-                             .behind = 1};
-    ck_assert_int_eq(fork_server_spawn_exec(fs, FORK_NO_SLOT, 2, &what), 0);
-    close(null);
-    open_gate(gate);
-    expect_end(1, 2);
-    ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
-    ck_assert_uint_eq(ev.generation, 2);
-    ck_assert_int_eq(ev.error, ENOENT);
-}
-END_TEST
-
 START_TEST(test_fork_request_roundtrip)
 {
     const char *argv[] = {"a", "", "c d", NULL}, *env[] = {NULL};
@@ -501,7 +343,7 @@ START_TEST(test_fork_request_roundtrip)
                            .argv = argv,
                            .env = env,
                            .is_local = true,
-                           .behind = 9},
+                           .line = 2},
                      out;
     struct fork_request head = {.verb = FORK_SPAWN_EXEC, .slot = 4, .generation = 5}, got;
     struct buf b = BUF_INIT;
@@ -510,7 +352,7 @@ START_TEST(test_fork_request_roundtrip)
     ck_assert_int_eq(message_encode(&b, head, &in), 0);
     ck_assert_int_eq(message_decode(b.data, b.len, &a, &got, &out), 0);
     ck_assert_uint_eq(got.generation, 5);
-    ck_assert_uint_eq(got.behind, 9);
+    ck_assert_uint_eq(got.line, 2);
     ck_assert_str_eq(out.path, "/p");
     ck_assert_str_eq(out.cwd, "");
     ck_assert_str_eq(out.argv[1], "");
@@ -522,25 +364,6 @@ START_TEST(test_fork_request_roundtrip)
         ck_assert_int_eq(message_decode(b.data, n, &a, &got, &out), FUT_ERR_INVAL);
     arena_release(&a);
     buf_release(&b);
-}
-END_TEST
-
-/* What has failed waits no more, so its place is another one's. */
-START_TEST(test_fork_server_has_no_descriptors_for_what_waits)
-{
-    struct rlimit before, none = {2, 0}; /* what poll is given, all open */
-    int gate = spawn_gate(1);
-    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, NULL, &before), 0);
-    none.rlim_max = before.rlim_max;
-    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, &none, NULL), 0);
-    int out = spawn_behind(2, "echo never", 1);
-    ck_assert_int_eq(next_event(), FORK_SPAWN_FAILED);
-    ck_assert_uint_eq(ev.generation, 2);
-    ck_assert(!fork_server_withdraw(fs, 2));
-    ck_assert_int_eq(prlimit(fork_server_pid(fs), RLIMIT_NOFILE, &before, NULL), 0);
-    open_gate(gate);
-    expect_end(1, 0);
-    close(out);
 }
 END_TEST
 
@@ -556,10 +379,6 @@ static TCase *programs(const char *name, void (*begin)(void))
     tcase_add_test(t, test_fork_server_takes_everything_with_it);
     tcase_add_test(t, test_fork_server_never_waits_for_the_daemon);
     tcase_add_test(t, test_fork_server_ends_with_its_lease);
-    tcase_add_test(t, test_fork_server_starts_what_waits_behind_a_program);
-    tcase_add_test(t, test_fork_server_gives_back_what_waits);
-    tcase_add_test(t, test_fork_server_tells_why_what_waited_did_not_start);
-    tcase_add_test(t, test_fork_server_has_no_descriptors_for_what_waits);
     tcase_add_test(t, test_fork_server_counts_cpu_time_from_the_begin_of_a_task);
     return t;
 }

@@ -1,6 +1,7 @@
 /* Programs that are given to the fork server before their turn: each runs once, and nobody is worse
  * off for it. */
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "core/log.h"
@@ -55,11 +56,18 @@ static long began(void)
     return stat(file, &st) == 0 ? st.st_size : 0;
 }
 
-static void open_gate(void)
+static void let_go(int n)
 {
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < n; i++)
         ck_assert_int_eq(write(gate, "\n", 1), 1);
 }
+
+static void open_gate(void)
+{
+    let_go(SLOTS);
+}
+
+static atomic_int resized; /* how often */
 
 /* The scheduler's thread is about to take back what no slot is for any more: right now the programs
  * before it end, so that what waits behind them begins, and the thread does not know. */
@@ -69,6 +77,8 @@ static void on_line(struct buf *out, enum log_level level, const char *event,
     (void)out;
     (void)level;
     (void)fields;
+    if (strcmp(event, "pool_resized") == 0)
+        (void)atomic_fetch_add(&resized, 1);
     if (strcmp(event, "pool_paused") != 0)
         return;
     open_gate();
@@ -158,11 +168,38 @@ START_TEST(test_exec_ahead_runs_on_when_its_lane_is_paused_as_it_begins)
     wait_for(began() == SHORT + SLOTS);
     wait_for(live_store_stats().live[LANE_CPU][TASK_RUNNING] == 2 * SLOTS);
     pause_lane(true);
-    expect(ids, SLOTS, TASK_SUCCEEDED, 1);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] == SHORT + SLOTS); /* whichever */
     pause_lane(false);
     for (int i = 0; i < 4; i++) /* also for any that would run again */
         open_gate();
-    expect(ids + SLOTS, SLOTS, TASK_SUCCEEDED, 1);
+    expect(ids, 2 * SLOTS, TASK_SUCCEEDED, 1);
+    ck_assert_int_eq(began(), SHORT + 2 * SLOTS);
+}
+END_TEST
+
+static void resize(enum lane lane, uint32_t capacity)
+{
+    int before = atomic_load(&resized);
+    struct pool_wish wish = {.sets_capacity = true, .capacity = capacity};
+    live.view.change(live.view.ctx, lane, &wish);
+    wait_for(atomic_load(&resized) > before);
+}
+
+/* The slot of the program that ends is there no more: nothing begins in its place. */
+START_TEST(test_exec_ahead_follows_fewer_slots)
+{
+    struct task_id ids[2 * SLOTS];
+    run_short();
+    submit("gated", ids, 2 * SLOTS);
+    wait_for(began() == SHORT + SLOTS);
+    wait_for(live_store_stats().live[LANE_CPU][TASK_RUNNING] == 2 * SLOTS);
+    resize(LANE_CPU, SLOTS - 1);
+    resize(LANE_IO, 3); /* in a later turn */
+    let_go(1);
+    wait_for(live_store_stats().finished[TASK_SUCCEEDED] == SHORT + 1);
+    ck_assert_uint_eq(live_stats().lanes[LANE_CPU].started, SHORT + SLOTS);
+    let_go(2 * SLOTS);
+    expect(ids, 2 * SLOTS, TASK_SUCCEEDED, 1);
     ck_assert_int_eq(began(), SHORT + 2 * SLOTS);
 }
 END_TEST
@@ -195,6 +232,7 @@ int main(void)
         {test_exec_ahead_is_given_back_behind_slow_ones, 0},
         {test_exec_ahead_may_be_cancelled, 0},
         {test_exec_ahead_runs_on_when_its_lane_is_paused_as_it_begins, 0},
+        {test_exec_ahead_follows_fewer_slots, 0},
         {test_exec_ahead_is_released_by_a_drain, 0},
         {test_exec_ahead_goes_with_the_fork_server, 0},
     };

@@ -8,24 +8,36 @@
 #include "tests/unit/workers/live.h"
 
 #define LIMIT_MS 20000
+#define SHORT 200
 
 /* Writes its token to a file of its task's name, and ends when there is one of that name and .go.
  */
 static const char file[] =
     "{\"holds\": {\"exec\": [\"sh\", \"-c\", \"echo $FUTURED_TOKEN > $DIR/new-$FUTURED_TASK_ID;"
     " mv $DIR/new-$FUTURED_TASK_ID $DIR/$FUTURED_TASK_ID;"
-    " until [ -e $DIR/$FUTURED_TASK_ID.go ]; do sleep 0.02; done\"], \"env\": {\"DIR\": \"%s\"}}}";
+    " until [ -e $DIR/$FUTURED_TASK_ID.go ]; do sleep 0.02; done\"], \"env\": {\"DIR\": \"%s\"}},"
+    " \"short\": {\"exec\": [\"true\"]}}";
 static char dir[] = "/tmp/futured-test-lending-XXXXXX";
 static char text[2048];
 
-static void setup(void)
+static void start(uint32_t slots)
 {
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(text, sizeof(text), file, dir);
     live_file = text;
     live_tokens = attempt_token_table_new();
     attempt_token_set_url(live_tokens, "http://127.0.0.1:1");
-    live_start(1, 1);
+    live_start(1, slots);
+}
+
+static void setup(void)
+{
+    start(1);
+}
+
+static void setup_two(void)
+{
+    start(2);
 }
 
 static void teardown(void)
@@ -128,6 +140,45 @@ START_TEST(test_lending_of_the_only_slot)
 }
 END_TEST
 
+static void run_short(void)
+{
+    static struct task_id ids[SHORT];
+    for (int i = 0; i < SHORT; i++)
+        ids[i] = live_submit("short", LANE_CPU, "", 60000, 0);
+    for (int i = 0; i < SHORT; i++) {
+        struct task t = live_wait(ids[i], TASK_SUCCEEDED);
+        task_release(&t);
+    }
+}
+
+/* What waits with the fork server for the end of a program that has lent its slot would begin in a
+ * slot that there is not. */
+START_TEST(test_lending_leaves_nothing_in_the_line)
+{
+    struct attempt_wait w = {0};
+    struct attempt_circle circle;
+    run_short(); /* so that tasks are claimed ahead */
+    struct holder a = submit(), other = submit();
+    begun(&a);
+    begun(&other);
+    struct holder b = submit(), c = submit();
+    wait_for(live_store_stats().live[LANE_CPU][TASK_RUNNING] == 4);
+    for (int turns = 0; turns < 3; turns++) /* the scheduler has heard of it, and acted on that */
+        wait_for(scheduler_has_moved(live.s));
+    ck_assert_int_eq(attempt_token_wait(live_tokens, &w, a.who.number, &b.id, 1, false, &circle),
+                     0);
+    begun(&b);
+    expect(3, 1);
+    let_go(&a);
+    expect(2, 0);
+    ck_assert_uint_eq(lane().started, SHORT + 3);
+    let_go(&b);
+    let_go(&other);
+    begun(&c);
+    let_go(&c);
+}
+END_TEST
+
 /* What it has lent comes back with its end, whatever that is. */
 START_TEST(test_lending_ends_with_the_attempt)
 {
@@ -155,5 +206,7 @@ int main(void)
     TCase *t = suite_case("lending", SUITE_TIMEOUT_S, setup, teardown);
     tcase_add_test(t, test_lending_of_the_only_slot);
     tcase_add_test(t, test_lending_ends_with_the_attempt);
-    return suite_run_cases("scheduler: lending", t, NULL);
+    TCase *two = suite_case("two slots", SUITE_TIMEOUT_S, setup_two, teardown);
+    tcase_add_test(two, test_lending_leaves_nothing_in_the_line);
+    return suite_run_cases("scheduler: lending", t, two, NULL);
 }
