@@ -231,28 +231,28 @@ const struct store_durations *store_durations(const struct store *s)
     return &s->durations;
 }
 
-/* These return what is to be signalled, or NULL: behind the lock, into which the woken thread would
- * run. */
-
-static struct cond *push_write(struct store *s, struct store_op *op)
+/* True: the writer is to be signalled, behind the lock, into which it would run. (It waits alone:
+ * no other thread can take its signal.) */
+FUT_MUST_CHECK static bool push_write(struct store *s, struct store_op *op)
 {
     bool must_wake = s->writer_asleep; /* one signal per sleep is enough */
     list_push_back(&s->write_queue, &op->link);
     s->writer_asleep = false;
-    return must_wake ? &s->writer_wake : NULL;
+    return must_wake;
 }
 
-static struct cond *push_read(struct store *s, struct store_op *op)
+static void push_read(struct store *s, struct store_op *op)
 {
     list_push_back(&s->read_queue, &op->link);
-    return s->readers_asleep ? &s->reader_wake : NULL;
+    if (s->readers_asleep)
+        cond_signal(&s->reader_wake);
 }
 
 int store_post(struct store *s, const struct store_verb *verb, struct store_op *op,
                store_done *done)
 {
     int rc = 0;
-    struct cond *wake = NULL;
+    bool wakes_writer = false;
     *op = (struct store_op){.verb = verb, .done = done};
     if (verb->prepare)
         verb->prepare(op);
@@ -262,11 +262,13 @@ int store_post(struct store *s, const struct store_verb *verb, struct store_op *
     else if (verb->is_refusable &&
              (verb->read ? &s->read_queue : &s->write_queue)->len >= STORE_QUEUE_MAX)
         rc = FUT_ERR_FULL;
+    else if (verb->read)
+        push_read(s, op);
     else
-        wake = verb->read ? push_read(s, op) : push_write(s, op);
+        wakes_writer = push_write(s, op);
     mutex_unlock(&s->mu);
-    if (wake)
-        cond_signal(wake);
+    if (wakes_writer)
+        cond_signal(&s->writer_wake);
     return rc;
 }
 

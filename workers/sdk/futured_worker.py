@@ -104,6 +104,7 @@ SUSPEND_MAX = 31536000     # seconds
 SESSIONS_MAX = 64          # that a process is prepared for; the oldest gets its INIT again
 AHEAD = 8                  # tasks that a busy worker is sent
 TICKETS = 16               # places for their numbers
+BYTES = "application/octet-stream"
 LARGE = 262144             # results and checkpoints from here on go by descriptor
 MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "SCM_RIGHTS")
 
@@ -162,7 +163,7 @@ class ProtocolError(Exception):
 class Result:
     """Bytes with a content type of their own."""
 
-    def __init__(self, data, content_type="application/octet-stream"):
+    def __init__(self, data, content_type=BYTES):
         self.data = data
         self.content_type = content_type
 
@@ -333,19 +334,35 @@ class _Channel:
             self.out.sendall(line[sent:])
 
 
+class _Keys:
+    """The keys of a header line, as a dict has them; taken apart when one is read, as most tasks ask for few."""
+
+    __slots__ = ("_text", "_type", "_found")
+
+    def __init__(self, text, kind):
+        self._text, self._type, self._found = text, kind, None
+
+    def __contains__(self, key):
+        return " %s=" % key in self._text or (key == "type" and self._type != "")
+
+    def get(self, key, default=None):
+        if key == "type":
+            return self._type or default
+        if self._found is None:
+            self._found = dict(word.split("=", 1) for word in self._text.split(" ") if "=" in word)
+        return self._found.get(key, default)
+
+
 def _parse(line):
     head, _, kind = line.decode("ascii", "surrogateescape").partition(" type=")
-    words = head.split(" ")
+    words = head.split(" ", 3)
     try:
         verb, number, size = words[0], int(words[1]), int(words[2])
-        keys = dict(word.split("=", 1) for word in words[3:] if "=" in word)
     except (IndexError, ValueError):
         raise ProtocolError("not a header line: %r" % line[:80])
     if number < 0 or size < 0:
         raise ProtocolError("not a header line: %r" % line[:80])
-    if kind:
-        keys["type"] = kind
-    return verb, number, size, keys
+    return verb, number, size, _Keys(" " + words[3] if len(words) > 3 else "", kind)
 
 
 # ---- one task ----------------------------------------------------------------------------------
@@ -412,29 +429,45 @@ class Init(_Input):
     def __init__(self, number, keys, payload):
         self._number, self._payload = number, payload
         self.id = keys.get("session", "")             #: of the session
-        self.content_type = keys.get("type", "application/octet-stream")
+        self.content_type = keys.get("type", BYTES)
 
 
 class Task(_Input):
     """What a handler gets. Its methods may be called from any thread."""
 
+    _saving = _refused = _restored = _results = None
+    #: what @session has returned for the session of the task; None: it has none, or no init
+    session = None
+
+    #: What is made when it is asked for, as most tasks need little of it.
+    _MADE = {
+        "_cancel": lambda keys: _Flag(),
+        "_yield": lambda keys: _Flag(),
+        "_answered": lambda keys: _Flag(),
+        "id": lambda keys: keys.get("task", ""),                #: the future's id
+        "handler": lambda keys: keys.get("handler", ""),        #: the name that the task was sent to
+        "attempt": lambda keys: int(keys.get("attempt", "1")),  #: 1 at the first try
+        "timeout": lambda keys: int(keys.get("timeout_ms", "0")) / 1000,  #: seconds; 0: none
+        "trace": lambda keys: keys.get("trace", ""),            #: traceparent
+        "url": lambda keys: keys.get("url", ""),                #: of the daemon; "": it gives none out
+        "token": lambda keys: keys.get("token", ""),            #: of this attempt, there
+    }
+
     def __init__(self, worker, number, keys, payload):
-        self._worker, self._number, self._payload = worker, number, payload
-        self._is_ahead = "ahead" in keys
-        self._cancel, self._yield, self._answered = _Flag(), _Flag(), _Flag()
-        self._saving = self._refused = None
-        self._restored = worker.restored.pop(number, None)
-        self._results = worker.results.pop(number, None)
-        self.id = keys.get("task", "")                #: the future's id
-        self.handler = keys.get("handler", "")        #: the name that the task was sent to
-        self.attempt = int(keys.get("attempt", "1"))  #: 1 at the first try
-        self.timeout = int(keys.get("timeout_ms", "0")) / 1000  #: seconds; 0: none
-        self.trace = keys.get("trace", "")            #: traceparent
-        self.url = keys.get("url", "")                #: of the daemon; "": it gives none out
-        self.token = keys.get("token", "")            #: of this attempt, there
-        self.content_type = keys.get("type", "application/octet-stream")
-        #: what @session has returned for the session of the task; None: it has none, or no init
-        self.session = worker.sessions.get(keys["session"]) if "session" in keys else None
+        self._worker, self._number, self._payload, self._keys = worker, number, payload, keys
+        self.content_type = keys.get("type", BYTES)
+        if worker.restored:
+            self._restored = worker.restored.pop(number, None)
+        if worker.results:
+            self._results = worker.results.pop(number, None)
+        if "session" in keys:
+            self.session = worker.sessions.get(keys.get("session"))
+
+    def __getattr__(self, name):
+        make = self._MADE.get(name)
+        if make is None:
+            raise AttributeError("a task has no %r" % name)
+        return self.__dict__.setdefault(name, make(self._keys))  # one, whatever threads ask at once
 
     def progress(self, fraction=None, message=""):
         """How far it is, 0 to 1, and one line about it."""
@@ -502,7 +535,7 @@ class Task(_Input):
         if isinstance(input, (bytes, bytearray, memoryview)):
             path = "/v1/tasks/" + urllib.parse.quote(handler, safe="")
             path += "?" + urllib.parse.urlencode(options) if options else ""
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = BYTES
             return Future(self, self._ask("POST", path, bytes(input), headers)["id"])
         body = dict(options, handler=handler)
         if input is not None:
@@ -637,14 +670,17 @@ def _problem(data):
     return problem if isinstance(problem, dict) else {}
 
 
+_to_json = json.JSONEncoder(allow_nan=False).encode  # one for all, where json.dumps makes one for each
+
+
 def _encode(value):
     if isinstance(value, Result):
         return value.data, value.content_type
     if isinstance(value, (bytes, bytearray, memoryview, mmap.mmap)):
-        return value, "application/octet-stream"
+        return value, BYTES
     if isinstance(value, str):
         return value.encode("utf-8"), "text/plain; charset=utf-8"
-    return json.dumps(value, allow_nan=False).encode("utf-8"), "application/json"
+    return _to_json(value).encode("utf-8"), "application/json"
 
 
 def _decode(data, kind):
@@ -658,7 +694,7 @@ def _check_type(kind):
     """A content type must fit into a header line."""
     if not isinstance(kind, str):
         raise TypeError("a content type is a str, not %s" % type(kind).__name__)
-    if not 0 < len(kind) <= TYPE_MAX or not all(" " <= c <= "~" for c in kind):
+    if not 0 < len(kind) <= TYPE_MAX or not (kind.isascii() and kind.isprintable()):
         raise ValueError("a content type has 1 to %d printable ASCII characters" % TYPE_MAX)
     return kind
 
@@ -749,7 +785,7 @@ class _Worker:
             task = self.waiting.popleft() if self.waiting else self._read()
             if task is None:
                 return
-            if not task._is_ahead or self.channel.takes(task._number):
+            if "ahead" not in task._keys or self.channel.takes(task._number):
                 self.running[task._number] = task
                 start(task)
             del task
@@ -767,7 +803,7 @@ class _Worker:
     def _other(self, verb, number, keys, payload):
         task = self.running.get(number)  # None: it has just ended
         if verb == "CHECKPOINT":
-            self.restored = {number: (keys.get("type", "application/octet-stream"), payload)}
+            self.restored = {number: (keys.get("type", BYTES), payload)}
         elif verb == "RESULTS":
             self.results = {number: payload}
         elif verb == "INIT" and _preparations:
@@ -847,14 +883,20 @@ class _Worker:
             self.channel.write("FAIL %d %d kind=WorkerError" % (task._number, len(text)), text)
 
     def _done(self, task):
-        function = _handlers.get(task.handler)
-        if function is None and len(_handlers) == 1:
+        if len(_handlers) == 1:
             (function,) = _handlers.values()
+        else:
+            function = _handlers.get(task.handler)
         if function is None:
             raise Permanent("this worker has no handler %r" % task.handler)
-        with _printed_by(task):
-            data, kind = _encode(function(task))
-        data = memoryview(data).cast("B")
+        if type(sys.stdout) is _Printed:
+            with _printed_by(task):
+                value = function(task)
+        else:
+            value = function(task)
+        data, kind = _encode(value)
+        if type(data) is not bytes:
+            data = memoryview(data).cast("B")
         if len(data) > RESULT_MAX:
             raise ValueError("the result is %d bytes; allowed: up to %d" % (len(data), RESULT_MAX))
         return self.send("DONE %d %d" % (task._number, len(data)), _check_type(kind), data)

@@ -51,7 +51,7 @@ QUICK_S = 0.0002           # a call that takes less is over before another threa
 LOOK_S = 0.001             # between two looks at whether the call of a leading thread takes long
 GATHER_BYTES = 16384       # of an answer that waits for others
 ANSWERS = ("DONE", "FAIL", "SUSPEND")
-Message = Tuple[str, int, Dict[str, str], Any]
+Message = Tuple[str, int, Any, Any]    # verb, number, keys as a dict has them, payload
 
 
 class _Failure(Exception):
