@@ -14,9 +14,17 @@
 #include "tests/support/database.h"
 #include "tests/support/suite.h"
 
+#define ANSWER_LIMIT_US 40000000 /* a third of a case's time limit */
+
 /* One waiter for all synchronous calls of a test: tests post one operation at a time. */
-static struct fixture_wait wait_state = {
-    {PTHREAD_MUTEX_INITIALIZER}, {PTHREAD_COND_INITIALIZER}, false};
+static struct fixture_wait wait_state;
+static pthread_once_t wait_once = PTHREAD_ONCE_INIT;
+
+static void init_wait(void)
+{
+    mutex_init(&wait_state.mu);
+    cond_init(&wait_state.cond);
+}
 
 static void on_done(struct store_op *op)
 {
@@ -27,13 +35,23 @@ static void on_done(struct store_op *op)
     mutex_unlock(&wait_state.mu);
 }
 
+/* The end of an operation. The caller holds mu. Fails by a check of its own, before the time limit
+ * of the case strikes. */
+static void wait_for_end(struct fixture_wait *w)
+{
+    int64_t until_mono_us = clock_mono_us() + ANSWER_LIMIT_US;
+    while (!w->done) {
+        if (!cond_wait_until(&w->cond, &w->mu, until_mono_us))
+            ck_abort_msg("the store has not ended an operation within its time");
+    }
+}
+
 static int wait_done(int post_rc, const struct store_op *op)
 {
     if (post_rc != 0)
         return post_rc;
     mutex_lock(&wait_state.mu);
-    while (!wait_state.done)
-        cond_wait(&wait_state.cond, &wait_state.mu);
+    wait_for_end(&wait_state);
     wait_state.done = false;
     mutex_unlock(&wait_state.mu);
     return op->rc;
@@ -42,6 +60,7 @@ static int wait_done(int post_rc, const struct store_op *op)
 static void open_here(struct fixture *k)
 {
     struct fut_errbuf err = {""};
+    (void)pthread_once(&wait_once, init_wait);
     int rc = store_open(&k->cfg, &k->store, &err);
     ck_assert_msg(rc == 0, "store_open: %s", err.text);
 }
@@ -573,8 +592,7 @@ void fixture_park(struct fixture *k, struct fixture_parked *p)
 void fixture_join(struct fixture_parked *p)
 {
     mutex_lock(&p->wait.mu);
-    while (!p->wait.done)
-        cond_wait(&p->wait.cond, &p->wait.mu);
+    wait_for_end(&p->wait);
     mutex_unlock(&p->wait.mu);
 }
 

@@ -220,12 +220,14 @@ START_TEST(test_store_limit_rate_gives_back_evenly)
     define_rate("api", 10, 1000, 2); /* a token each 100 ms, two at once */
     submit_n("api", 6);
     int64_t began = clock_mono_ms();
-    ck_assert_uint_eq(claim_now(10, t), 2);
-    for (size_t n = 2; n < 5; n++) {
-        ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 10, t + n), 1); /* waits until there is one */
-        ck_assert_int_ge(clock_mono_ms() - began, (int64_t)(n - 1) * 100 - 2);
+    size_t n = 0;
+    while (n < 6) {
+        size_t more = fixture_claim(&k, LANE_IO, 10, t + n); /* waits until there is one */
+        ck_assert_uint_gt(more, 0);
+        n += more;
+        ck_assert_int_ge(clock_mono_ms() - began, ((int64_t)n - 2) * 100 - 2);
     }
-    for (int i = 0; i < 5; i++)
+    for (size_t i = 0; i < n; i++)
         finish(&t[i]);
     end();
 }
