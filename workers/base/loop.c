@@ -58,13 +58,24 @@ int loop_open(struct loop *l, struct loop_source *src, int fd, uint32_t events,
     struct epoll_event ev = {.events = events, .data.ptr = src};
     if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) != 0)
         return FUT_ERR_IO;
-    *src = (struct loop_source){fd, events, fn};
+    *src = (struct loop_source){.fd = fd, .events = events, .fn = fn};
     return 0;
+}
+
+void loop_keep(struct loop_source *src, int fd, void (*fn)(struct loop_source *, uint32_t))
+{
+    *src = (struct loop_source){.fd = fd, .is_kept = true, .fn = fn};
+}
+
+int loop_begin(struct loop *l, struct loop_source *src, uint32_t events)
+{
+    FUT_ASSERT(src->is_kept && src->fd >= 0);
+    return loop_open(l, src, src->fd, events, src->fn);
 }
 
 void loop_watch(struct loop *l, struct loop_source *src, uint32_t events)
 {
-    if (src->fd < 0 || src->events == events)
+    if (src->fd < 0 || src->is_kept || src->events == events)
         return;
     struct epoll_event ev = {.events = events, .data.ptr = src};
     FUT_MUST(epoll_ctl(l->epfd, EPOLL_CTL_MOD, src->fd, &ev) == 0);
@@ -76,7 +87,8 @@ void loop_close(struct loop *l, struct loop_source *src)
     if (src->fd < 0)
         return;
     /* Explicit, because a duplicate in a passed message would keep the descriptor watched. */
-    (void)epoll_ctl(l->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+    if (!src->is_kept)
+        (void)epoll_ctl(l->epfd, EPOLL_CTL_DEL, src->fd, NULL);
     fd_close(&src->fd);
 }
 

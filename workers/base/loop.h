@@ -14,8 +14,9 @@ struct loop;
 
 /* Lives in its owner, which must outlive the turn in which it was closed (see loop_defer). */
 struct loop_source {
-    int fd; /* -1 while closed: an event that was already fetched is then dropped */
-    uint32_t events;
+    int fd;          /* -1 while closed: an event that was already fetched is then dropped */
+    uint32_t events; /* that are watched */
+    bool is_kept;    /* none are yet */
     void (*fn)(struct loop_source *src, uint32_t events);
 };
 
@@ -45,7 +46,11 @@ void loop_free(struct loop **l);
 /* Takes fd, watches it for events (EPOLLIN …). FUT_ERR_IO leaves fd the caller's. */
 FUT_MUST_CHECK int loop_open(struct loop *l, struct loop_source *src, int fd, uint32_t events,
                              void (*fn)(struct loop_source *, uint32_t));
-/* Changes the events that are watched; nothing happens while closed. */
+/* Takes fd, which is watched from loop_begin on: for what may be over before that is worth it. */
+void loop_keep(struct loop_source *src, int fd, void (*fn)(struct loop_source *, uint32_t));
+/* Watches a source that is kept so. FUT_ERR_IO: it is kept as before. */
+FUT_MUST_CHECK int loop_begin(struct loop *l, struct loop_source *src, uint32_t events);
+/* Changes the events that are watched; nothing happens while closed or kept. */
 void loop_watch(struct loop *l, struct loop_source *src, uint32_t events);
 /* Stops watching and closes the descriptor; a closed source is left alone. */
 void loop_close(struct loop *l, struct loop_source *src);

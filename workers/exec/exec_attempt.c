@@ -1,7 +1,6 @@
 #include "workers/exec/exec_attempt.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,15 +13,20 @@
 
 #include "core/arena.h"
 #include "core/base64.h"
+#include "core/clock.h"
 #include "core/end_codes.h"
 #include "core/fd.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "workers/exec/exec_end.h"
+#include "workers/exec/exec_env.h"
+#include "workers/exec/exec_pipes.h"
 
 #define READ_BYTES 65536
 #define READS_PER_EVENT 8   /* then the others have a turn */
 #define READS_AT_THE_END 32 /* more than a pipe holds; what left the group may write for ever */
+#define WATCH_AFTER_MS 5    /* what ends before is read once, and nobody wakes up for its output */
+#define MUCH_BYTES 32768    /* of output: half of what a pipe holds */
 #define LOG_KEEP_BYTES ((size_t)2 * TASK_LOG_MAX) /* so that it is not moved at every read */
 
 /* ---- ending ---- */
@@ -33,6 +37,7 @@ static void close_all(struct exec_attempt *x)
     loop_close(x->start.loop, &x->out);
     loop_close(x->start.loop, &x->err);
     loop_close(x->start.loop, &x->progress);
+    loop_timer_clear(x->start.loop, &x->watch_timer);
     for (int i = 0; i < FORK_EXEC_FDS; i++)
         fd_close(&x->theirs[i]);
     children_forget(x->start.children, &x->child);
@@ -120,26 +125,11 @@ static void ended(struct exec_attempt *x, const struct fork_event *ev)
 
 /* ---- pipes ---- */
 
-/* Writes what the pipe takes. True: there is no more to be written. */
-static bool feed(struct exec_attempt *x, int fd)
-{
-    const struct task_spec *spec = x->start.task->spec;
-    while (x->fed < spec->input_len) {
-        ssize_t n = write(fd, spec->input + x->fed, spec->input_len - x->fed);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno != EAGAIN; /* the program does not want the rest, which is its right */
-        x->fed += (size_t)n;
-    }
-    return true;
-}
-
 static void on_in(struct loop_source *src, uint32_t events)
 {
     struct exec_attempt *x = FUT_CONTAINER(src, struct exec_attempt, in);
     (void)events;
-    if (feed(x, src->fd))
+    if (exec_pipes_feed(src->fd, x->start.task->spec, &x->fed))
         loop_close(x->start.loop, src);
 }
 
@@ -363,16 +353,67 @@ static void on_progress(struct loop_source *src, uint32_t events)
         read_progress(x, READS_PER_EVENT);
 }
 
-/* The program has exited. Mostly its pipes are empty, which one look at all of them says. */
+/* ---- when they are watched ----
+ * Most programs are over before their pipes are full. What they have written is read at their end
+ * then. */
+
+static bool watch_one(struct exec_attempt *x, struct loop_source *src)
+{
+    return src->fd < 0 || !src->is_kept ||
+           (exec_pipes_never_block(src->fd) && loop_begin(x->start.loop, src, EPOLLIN) == 0);
+}
+
+/* What the system refuses is tried again: the program has begun. */
+static void watch(struct exec_attempt *x)
+{
+    bool all = watch_one(x, &x->out);
+    all = watch_one(x, &x->err) && all;
+    all = watch_one(x, &x->progress) && all;
+    if (!all)
+        loop_timer_set(x->start.loop, &x->watch_timer, clock_mono_ms() + WATCH_AFTER_MS);
+}
+
+static void on_watch_time(struct loop_timer *t)
+{
+    watch(FUT_CONTAINER(t, struct exec_attempt, watch_timer));
+}
+
+/* The program begins. One that has written much the last time would wait for us soon. */
+static void watch_soon(struct exec_attempt *x)
+{
+    const bool *writes_much = x->start.command->writes_much;
+    if (writes_much && *writes_much)
+        watch(x);
+    else
+        loop_timer_set(x->start.loop, &x->watch_timer, clock_mono_ms() + WATCH_AFTER_MS);
+}
+
+static void remember_output(const struct exec_attempt *x)
+{
+    bool *writes_much = x->start.command->writes_much;
+    if (writes_much)
+        *writes_much = x->written > MUCH_BYTES;
+}
+
+/* ---- the end of the program ---- */
+
+/* How often it may be read from. */
+static int reads_at_the_end(const struct loop_source *src, bool is_ready)
+{
+    return is_ready && (!src->is_kept || exec_pipes_never_block(src->fd)) ? READS_AT_THE_END : 0;
+}
+
+/* Mostly its pipes are empty, which one look at all of them says. */
 static void read_the_rest(struct exec_attempt *x)
 {
     struct pollfd p[] = {{.fd = x->out.fd, .events = POLLIN},
                          {.fd = x->err.fd, .events = POLLIN},
                          {.fd = x->progress.fd, .events = POLLIN}};
     bool failed = poll(p, FUT_COUNT(p), 0) < 0;
-    read_result(x, failed || p[0].revents ? READS_AT_THE_END : 0);
-    read_log(x, failed || p[1].revents ? READS_AT_THE_END : 0);
-    read_last_progress(x, failed || p[2].revents ? READS_AT_THE_END : 0);
+    read_result(x, reads_at_the_end(&x->out, failed || p[0].revents));
+    read_log(x, reads_at_the_end(&x->err, failed || p[1].revents));
+    read_last_progress(x, reads_at_the_end(&x->progress, failed || p[2].revents));
+    remember_output(x);
 }
 
 static void on_child(struct child *child, const struct fork_event *ev)
@@ -380,6 +421,7 @@ static void on_child(struct child *child, const struct fork_event *ev)
     struct exec_attempt *x = FUT_CONTAINER(child, struct exec_attempt, child);
     if (x->is_waiting) {
         x->is_waiting = false;
+        watch_soon(x);
         x->start.begun(x, ev->at_mono_us);
     }
     if (ev->verb == FORK_SPAWN_FAILED)
@@ -410,78 +452,31 @@ static void fail_here(struct exec_attempt *x, const char *what, int error)
     fail_start(x, error, why);
 }
 
-/* ours: the index of our end of each pipe. */
-static const int ours[FORK_EXEC_FDS] = {1, 0, 0, 0};
-
 static int open_pipes(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 {
     struct loop_source *sources[FORK_EXEC_FDS] = {&x->in, &x->out, &x->err, &x->progress};
-    static const uint32_t events[FORK_EXEC_FDS] = {EPOLLOUT, EPOLLIN, EPOLLIN, EPOLLIN};
     static void (*const fns[FORK_EXEC_FDS])(struct loop_source *, uint32_t) = {on_in, on_out,
                                                                                on_err, on_progress};
-    for (int i = 0; i < FORK_EXEC_FDS; i++) {
-        bool both_ways = sources[i] == &x->progress && x->start.command->takes_checkpoints;
-        if ((both_ways ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipes[i])
-                       : pipe2(pipes[i], O_CLOEXEC)) != 0)
-            return FUT_ERR_IO;
-        int fd = pipes[i][ours[i]];
-        if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
-            return FUT_ERR_IO;
-        if (sources[i] == &x->in && feed(x, fd))
-            continue; /* it is all in the pipe: mostly so */
-        if (loop_open(x->start.loop, sources[i], fd, events[i], fns[i]) != 0)
-            return FUT_ERR_IO;
-        pipes[i][ours[i]] = -1; /* the source owns it */
+    if (exec_pipes_open(pipes, x->start.command->takes_checkpoints) != 0)
+        return FUT_ERR_IO;
+    bool is_fed = exec_pipes_feed(pipes[0][1], x->start.task->spec, &x->fed); /* mostly so */
+    for (int i = is_fed; i < FORK_EXEC_FDS; i++) {
+        int *our = &pipes[i][exec_pipes_ours(i)];
+        loop_keep(sources[i], *our, fns[i]);
+        *our = -1; /* the source owns it */
     }
-    return 0;
-}
-
-#define OWN_NAMES 7
-
-static const char *name_value(struct arena *a, const char *name, const char *value)
-{
-    struct buf entry = BUF_INIT;
-    buf_printf(&entry, "%s=%s", name, value);
-    const char *copy = arena_strndup(a, entry.data, entry.len);
-    buf_release(&entry);
-    return copy;
-}
-
-/* The handler's environment and names of our own; strings in a. */
-static const char *const *make_env(const struct exec_attempt *x, struct arena *a)
-{
-    const struct task_spec *spec = x->start.task->spec;
-    const char *trace = spec->traceparent;
-    char id[ID_TEXT_SIZE], attempt[16];
-    size_t n = 0, kept = 0;
-    while (x->start.command->env[n])
-        n++;
-    const char **env = arena_alloc(a, (n + OWN_NAMES + 1) * sizeof(*env));
-    for (size_t i = 0; i < n; i++) {
-        if (!trace || strncmp(x->start.command->env[i], "TRACEPARENT=", 12) != 0)
-            env[kept++] = x->start.command->env[i];
-    }
-    id_format(spec->id, id);
-    (void)snprintf(attempt, sizeof(attempt), "%u", x->start.task->attempt);
-    env[kept++] = name_value(a, "FUTURED_TASK_ID", id);
-    env[kept++] = name_value(a, "FUTURED_ATTEMPT", attempt);
-    env[kept++] = name_value(a, "FUTURED_HANDLER", spec->handler);
-    env[kept++] = name_value(a, "FUTURED_PROGRESS_FD", "3");
-    if (x->start.url) {
-        env[kept++] = name_value(a, "FUTURED_URL", x->start.url);
-        env[kept++] = name_value(a, "FUTURED_TOKEN", x->start.token);
-    }
-    if (trace)
-        env[kept++] = name_value(a, "TRACEPARENT", trace);
-    return env;
+    if (x->in.fd >= 0 && loop_begin(x->start.loop, &x->in, EPOLLOUT) != 0)
+        return FUT_ERR_IO;
+    return !x->start.command->takes_checkpoints || watch_one(x, &x->progress) ? 0 : FUT_ERR_IO;
 }
 
 /* All but that of the input, which the program is to see closed. */
 static void keep_theirs(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2])
 {
     for (int i = 1; i < FORK_EXEC_FDS; i++) {
-        x->theirs[i] = pipes[i][!ours[i]];
-        pipes[i][!ours[i]] = -1;
+        int *their = &pipes[i][!exec_pipes_ours(i)];
+        x->theirs[i] = *their;
+        *their = -1;
     }
 }
 
@@ -493,7 +488,7 @@ static int spawn(struct exec_attempt *x, int pipes[FORK_EXEC_FDS][2], bool waits
         .path = x->start.command->path,
         .cwd = x->start.command->cwd,
         .argv = (const char *const *)x->start.command->argv,
-        .env = make_env(x, &a),
+        .env = exec_env_make(&x->start, &a),
         .fds = {pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]},
         .limits = x->start.command->limits,
         .kill_grace_ms = x->start.kill_grace_ms,
@@ -514,16 +509,9 @@ static void prepare(struct exec_attempt *x, const struct exec_start *how)
                                .out = {.fd = -1},
                                .err = {.fd = -1},
                                .progress = {.fd = -1},
+                               .watch_timer = {.fn = on_watch_time},
                                .theirs = {-1, -1, -1, -1},
                                .lines = {.takes_checkpoints = how->command->takes_checkpoints}};
-}
-
-static void close_pipes(int pipes[FORK_EXEC_FDS][2])
-{
-    for (int i = 0; i < FORK_EXEC_FDS; i++) {
-        fd_close(&pipes[i][0]);
-        fd_close(&pipes[i][1]);
-    }
 }
 
 void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
@@ -541,10 +529,12 @@ void exec_attempt_start(struct exec_attempt *x, const struct exec_start *how)
             fail_here(x, "the fork server does not answer", EPIPE);
         else
             keep_theirs(x, pipes);
+        if (rc == 0)
+            watch_soon(x);
         if (rc == 0 && how->command->takes_checkpoints)
             tell_checkpoint(x);
     }
-    close_pipes(pipes);
+    exec_pipes_close(pipes);
 }
 
 bool exec_attempt_line_up(struct exec_attempt *x, const struct exec_start *how)
@@ -560,7 +550,7 @@ bool exec_attempt_line_up(struct exec_attempt *x, const struct exec_start *how)
     } else {
         exec_attempt_abandon(x);
     }
-    close_pipes(pipes);
+    exec_pipes_close(pipes);
     return rc == 0;
 }
 

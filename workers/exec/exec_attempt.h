@@ -44,6 +44,7 @@ struct exec_attempt {
     struct exec_start start;
     struct child child;
     struct loop_source in, out, err, progress;
+    struct loop_timer watch_timer; /* when the program's output is watched */
     int theirs[FORK_EXEC_FDS]; /* kept open, so that only what is written wakes the loop; or -1 */
     size_t fed;                /* bytes of the input */
     struct buf result;

@@ -165,6 +165,7 @@ void exec_command_free(struct exec_command **c)
     free_list((*c)->env);
     free((*c)->cwd);
     free((*c)->content_type);
+    free((*c)->writes_much);
     free(*c);
     *c = NULL;
 }

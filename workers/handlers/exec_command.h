@@ -1,5 +1,6 @@
 /* exec_command: an operator's program as it will be started: where it is, its arguments, its clean
- * environment. Made once at boot, immutable after, shared by every attempt. */
+ * environment. Made once at boot, immutable after (but for writes_much), shared by every attempt.
+ */
 #ifndef FUT_WORKERS_HANDLERS_EXEC_COMMAND_H
 #define FUT_WORKERS_HANDLERS_EXEC_COMMAND_H
 
@@ -21,6 +22,7 @@ struct exec_command {
     struct limits limits;
     bool takes_checkpoints; /* exec: its descriptor 3 goes both ways */
     bool is_local;          /* program, interpreter and cwd are on file systems of this machine */
+    bool *writes_much;      /* did the last run? The scheduler's thread alone; NULL: nobody asks */
 };
 
 /* Finds a program: with a slash as it stands (a relative one from the current directory), else in

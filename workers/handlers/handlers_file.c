@@ -400,6 +400,7 @@ static void init_handler(struct handler *h, const char *name)
         .worker = {.start_timeout_ms = DEFAULT_START_TIMEOUT_MS},
     };
     h->exec->env = exec_command_base_env();
+    h->exec->writes_much = xnew(bool);
     h->exec->content_type = xstrdup(CONTENT_TEXT);
 }
 

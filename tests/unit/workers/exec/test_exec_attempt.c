@@ -1,14 +1,17 @@
 /* One run of a program on a loop: every way in which it can end. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/mem.h"
 #include "core/proc.h"
 #include "tests/support/suite.h"
@@ -223,17 +226,71 @@ START_TEST(test_exec_fork_server_has_ended)
 }
 END_TEST
 
+static bool is_kept(void)
+{
+    return script_attempt.out.is_kept;
+}
+
 /* That a program closes its outputs, as its end does, wakes nobody: the fork server says when it
  * has ended. And nothing that was opened for it stays open. */
 START_TEST(test_exec_end_is_one_event)
 {
+    char dir[] = "/tmp/futured-test-exec-XXXXXX", fifo[64], script[128];
     uint32_t open_before = proc_count(getpid(), "fd");
     int turns = 0;
-    for (start("exec >&- 2>&- 3>&-; exit 4", "", 0, 100); !script_outcome; turns++)
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(fifo, sizeof(fifo), "%s/gate", dir);
+    (void)snprintf(script, sizeof(script), "read _ <%s; exec >&- 2>&- 3>&-; exit 4", fifo);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    int gate = open(fifo, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(gate, 0);
+    for (start(script, "", 0, 100); is_kept();)
+        loop_turn(script_loop, -1);
+    ck_assert_int_eq(write(gate, "\n", 1), 1);
+    for (; !script_outcome; turns++)
         loop_turn(script_loop, -1);
     ck_assert_int_eq(script_outcome->exit_code, 4);
     ck_assert_int_eq(turns, 1);
+    fd_close(&gate);
     ck_assert_uint_eq(proc_count(getpid(), "fd"), open_before);
+    (void)unlink(fifo);
+    (void)rmdir(dir);
+}
+END_TEST
+
+/* For a few milliseconds nobody looks at what a program writes, and wakes up for it; then it is
+ * live. */
+START_TEST(test_exec_output_waits_for_the_end)
+{
+    bool kept = true;
+    start("echo out; echo err >&2; echo 'progress 0.5 half' >&3; exit 3", "", 0, 100);
+    ck_assert(is_kept());
+    while (!script_outcome) {
+        kept = is_kept();
+        loop_turn(script_loop, -1);
+        ck_assert(!kept || !is_kept() || script_outcome);
+    }
+    ck_assert_int_eq(script_outcome->exit_code, 3);
+    ck_assert_str_eq(script_outcome->log, "err\n");
+    ck_assert_str_eq(script_message, "half");
+}
+END_TEST
+
+/* One that writes more than a pipe holds would wait for us each time; the next one may not. */
+START_TEST(test_exec_watches_at_once_what_has_written_much)
+{
+    bool writes_much = false;
+    script_command.writes_much = &writes_much;
+    for (int i = 0; i < 3; i++) {
+        start(i == 0 ? "head -c 40000 /dev/zero" : "true", "", 0, 1 << 20);
+        ck_assert(is_kept() == (i != 1));
+        script_finish();
+        ck_assert(writes_much == (i == 0));
+        task_outcome_unref(script_outcome);
+        script_outcome = NULL;
+        task_release(&script_task);
+    }
+    script_command.writes_much = NULL;
 }
 END_TEST
 
@@ -329,6 +386,8 @@ int main(void)
         {test_exec_kill, 0},
         {test_exec_program_is_gone, 0},
         {test_exec_fork_server_has_ended, 0},
+        {test_exec_output_waits_for_the_end, 0},
+        {test_exec_watches_at_once_what_has_written_much, 0},
         {test_exec_end_is_one_event, 0},
         {test_exec_begins_in_its_turn, 0},
         {test_exec_is_taken_back, 0},
