@@ -6,6 +6,8 @@
 
 #include "core/calendar/civil.h"
 
+#define SECOND_LEN (sizeof("2026-11-28T12:34:56.") - 1)
+
 static _Atomic int64_t fake_mono_us = -1;
 static _Atomic int64_t fake_wall_ms = -1;
 
@@ -42,18 +44,34 @@ static char *put_digits(char *to, int n, int value, char behind)
     return to + n + 1;
 }
 
-void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
+static void write_second(int64_t second, char *out)
 {
-    int64_t days = civil_div(wall_ms, 86400000), rest = wall_ms - days * 86400000;
+    int64_t days = civil_div(second, CIVIL_DAY_S);
     struct civil date = civil_of_days(days);
-    int sec = (int)(rest / 1000);
+    int sec = (int)(second - days * CIVIL_DAY_S);
     out = put_digits(out, 4, date.year, '-');
     out = put_digits(out, 2, date.month, '-');
     out = put_digits(out, 2, date.day, 'T');
     out = put_digits(out, 2, sec / 3600, ':');
     out = put_digits(out, 2, sec / 60 % 60, ':');
-    out = put_digits(out, 2, sec % 60, '.');
-    *put_digits(out, 3, (int)(rest % 1000), 'Z') = '\0';
+    (void)put_digits(out, 2, sec % 60, '.');
+}
+
+/* Most times that are written are of the same second as the one before. */
+void clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
+{
+    static _Thread_local struct {
+        int64_t second;
+        char text[SECOND_LEN];
+        bool is_set;
+    } last;
+    int64_t second = civil_div(wall_ms, 1000);
+    if (!last.is_set || last.second != second)
+        write_second(second, last.text);
+    last.second = second;
+    last.is_set = true;
+    memcpy(out, last.text, SECOND_LEN);
+    *put_digits(out + SECOND_LEN, 3, (int)(wall_ms - second * 1000), 'Z') = '\0';
 }
 
 /* ---- reading a time ---------------------------------------------------------------------------

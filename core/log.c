@@ -14,6 +14,7 @@
 
 #define GATHER_MS 2                     /* lines that come soon after the first go with it */
 #define GATHER_BYTES ((size_t)32 << 10) /* so many do not wait for more */
+#define USUAL_BYTES 240                 /* of a line, and more */
 #define KEEP_BYTES ((size_t)64 << 10)   /* of an empty buffer */
 #define LAST_LINES_MS 200               /* for what led to a bug, before the abort */
 
@@ -129,6 +130,7 @@ static void format_line(struct buf *out, enum log_level level, const char *event
                         const struct log_field *fields)
 {
     char ts[CLOCK_RFC3339_SIZE];
+    buf_reserve(out, USUAL_BYTES);
     clock_rfc3339(clock_wall_ms(), ts);
     buf_puts(out, ts);
     buf_putc(out, ' ');

@@ -54,7 +54,11 @@ static void write_base64(struct buf *out, const char *type, const struct task_ou
 static void write_href(struct buf *out, const char *id, const char *what)
 {
     json_out_key(out, "href");
-    buf_printf(out, "\"/v1/futures/%s/%s\"", id, what);
+    buf_puts(out, "\"/v1/futures/");
+    buf_puts(out, id);
+    buf_putc(out, '/');
+    buf_puts(out, what);
+    buf_putc(out, '"');
 }
 
 /* What the program gave with its failure. */

@@ -1,6 +1,6 @@
 #include "api/resources/wait.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
@@ -133,15 +133,29 @@ void wait_read(struct request *r, struct task_id id, request_step *after)
     request_get(r, id, first_read);
 }
 
+/* "wait=30", "wait=0.500": in the arena. */
+static const char *applied(struct request *r)
+{
+    char digits[APPLIED_BYTES], *at = digits + sizeof(digits);
+    int64_t ms = r->wait_ms, s = ms / 1000;
+    int n_decimals = ms % 1000 ? 3 : 0;
+    for (int rest = (int)(ms % 1000), i = 0; i < n_decimals; i++, rest /= 10)
+        *--at = (char)('0' + rest % 10);
+    if (n_decimals)
+        *--at = '.';
+    do
+        *--at = (char)('0' + s % 10);
+    while ((s /= 10) != 0);
+    at -= 5;
+    memcpy(at, "wait=", 5);
+    return arena_strndup(&r->arena, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void wait_add_headers(struct request *r)
 {
     if (r->wait_refused) {
         request_add_retry_after(r, 1);
     } else if (r->wait_from_prefer) {
-        int rest = (int)(r->wait_ms % 1000);
-        char *text = arena_alloc(&r->arena, APPLIED_BYTES);
-        (void)snprintf(text, APPLIED_BYTES, rest ? "wait=%lld.%03d" : "wait=%lld",
-                       (long long)(r->wait_ms / 1000), rest);
-        request_add_header(r, "Preference-Applied", text);
+        request_add_header(r, "Preference-Applied", applied(r));
     }
 }

@@ -115,6 +115,21 @@ START_TEST(test_clock_rfc3339)
 }
 END_TEST
 
+START_TEST(test_clock_rfc3339_whatever_was_written_before)
+{
+    char text[CLOCK_RFC3339_SIZE], first[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(7, first);
+    ck_assert_str_eq(first, "1970-01-01T00:00:00.007Z");
+    for (size_t i = 0; i < 3 * FUT_COUNT(times); i++) {
+        size_t at = i * 5 % FUT_COUNT(times);
+        clock_rfc3339(times[at].ms, text);
+        ck_assert_str_eq(text, times[at].text);
+        clock_rfc3339(times[at].ms, text); /* of the same second */
+        ck_assert_str_eq(text, times[at].text);
+    }
+}
+END_TEST
+
 static const struct {
     const char *text;
     int64_t ms;
@@ -194,6 +209,7 @@ int main(void)
     tcase_add_test(tc, test_id_increases_within_one_millisecond_and_over_clock_steps);
     tcase_add_test(tc, test_id_is_unique_over_threads);
     tcase_add_loop_test(tc, test_clock_rfc3339, 0, (int)FUT_COUNT(times));
+    tcase_add_test(tc, test_clock_rfc3339_whatever_was_written_before);
     tcase_add_loop_test(tc, test_clock_reads_rfc3339, 0, (int)FUT_COUNT(readable));
     tcase_add_loop_test(tc, test_clock_refuses_other_texts, 0, (int)FUT_COUNT(no_times));
     tcase_add_test(tc, test_task_names);
