@@ -109,7 +109,7 @@ $(B)/future: $(patsubst %.c,$(B)/%.o,$(CLI)) $(call archives,core)
 
 # A unit test links its folder and what lies below it, the fixtures of its folder (C files that are no test_*.c) and the
 # tests' own helpers. The store's tests share the fixture of the contract tests.
-fixtures = $(filter-out $(UNIT),$(call files,tests/unit/$(1))) $(if $(filter storage,$(1)),tests/contract/fixture.c tests/contract/members.c)
+fixtures = $(filter-out $(UNIT),$(call files,tests/unit/$(1))) $(if $(filter storage,$(1)),$(wildcard tests/contract/fixture*.c) tests/contract/members.c)
 define unit_rule
 $(B)/tests/libfixture_$(1).a: $$(patsubst %.c,$$(B)/%.o,$$(call fixtures,$(1)))
 	$$(call say,AR,$$@)
