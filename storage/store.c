@@ -281,7 +281,8 @@ static int write_nothing(struct store *s, struct store_op *op)
     return 0;
 }
 
-static const struct store_verb probe = {.write = write_nothing, .uses_reserve = true};
+const struct store_verb store_verb_pass = {
+    .write = write_nothing, .uses_reserve = true, .is_repeatable = true};
 
 static void probe_done(struct store_op *op)
 {
@@ -293,7 +294,7 @@ bool store_has_moved(struct store *s)
     bool is_away;
     if (!thread_probe_ask(&s->probe))
         return waits(s, &is_away);
-    if (store_post(s, &probe, &s->probe_op, probe_done) != 0)
+    if (store_post(s, &store_verb_pass, &s->probe_op, probe_done) != 0)
         thread_probe_answer(&s->probe);
     return true;
 }

@@ -229,6 +229,10 @@ struct store_recall {
 };
 extern const struct store_verb store_verb_recall;
 
+/* A struct store_op alone. Changes nothing: when its done runs, everybody has been told of what was
+ * committed when it was posted. */
+extern const struct store_verb store_verb_pass;
+
 /* Cancels a task, if it is unfinished, and all that came from it: what its attempts have submitted,
  * what those have, and so on. Durable at once for all of them, carried out in small steps. What is
  * done stays as it is, and what came from it is cancelled all the same, unless it was deleted. rc

@@ -1,9 +1,11 @@
 /* audit: what this daemon runs by the word of the store must have an attempt here. The numbers are
  * compared now and then, which costs nothing; only when the store has had more for some time (with
  * other nodes it always has) are the tasks read that run here. One that had no attempt at two such
- * readings is logged, and its attempt counts as lost, as nobody would ever end it: that is a defect
- * of ours, but no reason to let a task hang. Nobody knows whether its code has run: the attempt is
- * charged, and a task that may run once does not run again. */
+ * readings, and has none when the claims that were committed by then have arrived (a database may
+ * answer a commit late, and show it to readers before), is logged, and its attempt counts as lost,
+ * as nobody would ever end it: that is a defect of ours, but no reason to let a task hang. Nobody
+ * knows whether its code has run: the attempt is charged, and a task that may run once does not run
+ * again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +35,9 @@ struct audit {
     bool is_reading;
     struct unknown before[UNKNOWN_MAX], now[UNKNOWN_MAX]; /* at the last reading, and at this */
     size_t n_before, n_now;
+    struct task suspects[UNKNOWN_MAX]; /* at both */
+    size_t n_suspects;
+    struct store_op pass;
 };
 
 static uint64_t running_in_store(const struct scheduler *s)
@@ -108,8 +113,8 @@ static void judge(struct audit *u, const struct task *t)
 {
     if (is_here(u->s, t))
         return;
-    if (was_unknown_before(u, t))
-        lose(u->s, t);
+    if (was_unknown_before(u, t) && u->n_suspects < UNKNOWN_MAX)
+        task_copy(&u->suspects[u->n_suspects++], t);
     else if (u->n_now < UNKNOWN_MAX)
         u->now[u->n_now++] = (struct unknown){t->spec->id, t->attempt};
 }
@@ -118,11 +123,43 @@ static void judge(struct audit *u, const struct task *t)
 
 static void read_page(struct audit *u);
 
-static void finish_reading(struct audit *u)
+static void forget_suspects(struct audit *u)
 {
+    while (u->n_suspects)
+        task_release(&u->suspects[--u->n_suspects]);
+}
+
+static void end_reading(struct audit *u)
+{
+    forget_suspects(u);
     u->is_reading = false;
     memcpy(u->before, u->now, u->n_now * sizeof(u->now[0]));
     u->n_before = u->n_now;
+}
+
+/* Whatever had been claimed at the reading is here. */
+static void on_passed(struct mailbox_call *item)
+{
+    struct audit *u = FUT_CONTAINER(item, struct audit, item);
+    for (size_t i = 0; i < u->n_suspects; i++) {
+        if (!is_here(u->s, &u->suspects[i]))
+            lose(u->s, &u->suspects[i]);
+    }
+    end_reading(u);
+}
+
+/* The store's writer thread. */
+static void pass_done(struct store_op *op)
+{
+    struct audit *u = FUT_CONTAINER(op, struct audit, pass);
+    u->item.fn = on_passed;
+    mailbox_push(&u->s->inbox, &u->item.link);
+}
+
+static void finish_reading(struct audit *u)
+{
+    if (!u->n_suspects || store_post(u->s->cfg.store, &store_verb_pass, &u->pass, pass_done) != 0)
+        end_reading(u);
 }
 
 static void on_page(struct mailbox_call *item)
@@ -132,6 +169,7 @@ static void on_page(struct mailbox_call *item)
         judge(u, &u->tasks[i]);
         task_release(&u->tasks[i]);
     }
+    u->list.n = 0;
     if (u->list.op.rc == 0 && u->list.next)
         read_page(u);
     else
@@ -194,5 +232,6 @@ void audit_free(struct scheduler *s)
     loop_timer_clear(s->loop, &s->audit->timer);
     for (size_t i = 0; s->audit->is_reading && i < s->audit->list.n; i++)
         task_release(&s->audit->tasks[i]);
+    forget_suspects(s->audit);
     free(s->audit);
 }

@@ -54,6 +54,8 @@ struct attempt_tokens *live_tokens; /* of attempts; NULL: none */
 
 const char *live_backend = "memory";
 
+store_listener *live_also; /* NULL: nobody */
+
 void live_start(uint32_t threads, uint32_t workers)
 {
     struct store_config sc = {
@@ -79,6 +81,8 @@ void live_start(uint32_t threads, uint32_t workers)
     ck_assert_int_eq(scheduler_new(&cfg, &live.s, NULL), 0);
     live.view = scheduler_view(live.s);
     store_listen(live.store, live_listener, NULL);
+    if (live_also)
+        store_listen(live.store, live_also, NULL);
     store_start(live.store);
     scheduler_start(live.s);
 }

@@ -56,6 +56,7 @@ struct handlers *live_handlers_from(const char *json);
 extern const char *live_secret;            /* of callbacks; NULL: none */
 extern struct attempt_tokens *live_tokens; /* of attempts, the test's own; NULL: none */
 extern const char *live_backend;
+extern store_listener *live_also; /* hears of changes as well; NULL: nobody */
 
 /* Starts all of it, with so many slots in each lane; aborts the test when that fails. */
 void live_start(uint32_t threads, uint32_t workers);

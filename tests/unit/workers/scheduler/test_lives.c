@@ -1,5 +1,7 @@
 /* A task that was cancelled and retried: a signal that was meant for one attempt must never reach
  * another one of the same task. */
+#include <stdatomic.h>
+
 #include "storage/batch.h"
 #include "tests/support/suite.h"
 #include "tests/support/wait.h"
@@ -14,13 +16,34 @@ static const char file[] =
     " echo $$ > $DIR/pid; while :; do sleep 0.05; done; fi;"
     " kill -0 $(cat $DIR/pid) 2>/dev/null && exit 9; exit 0\"], \"env\": {\"DIR\": \"%s\"}}}";
 static char dir[] = "/tmp/futured-test-lives-XXXXXX";
+static atomic_bool stands_still; /* the store's writer does, behind its next start of a task */
 static char text[2048];
+
+static bool has_claimed(void *ctx)
+{
+    struct pool_stats st;
+    (void)ctx;
+    live.view.read(live.view.ctx, &st);
+    return st.lanes[LANE_IO].claimed > 0;
+}
+
+/* For so many looks of the audit the task is running, and nobody here has been told. */
+static void stand_still(void *ctx, const struct store_change *changes, size_t n)
+{
+    enum { LOOKS = 15 };
+    (void)ctx;
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].state == TASK_RUNNING && atomic_exchange(&stands_still, false))
+            ck_assert(!wait_until(has_claimed, NULL, LOOKS * LIVE_AUDIT_MS));
+    }
+}
 
 static void setup(void)
 {
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(text, sizeof(text), file, dir);
     live_file = text;
+    live_also = stand_still;
     live_start(2, 2);
 }
 
@@ -242,6 +265,20 @@ START_TEST(test_lives_a_task_without_attempt_that_runs_once_fails)
 }
 END_TEST
 
+/* The claim is on its way: the attempt is not lost. */
+START_TEST(test_lives_a_claim_that_is_told_late_is_no_lost_attempt)
+{
+    atomic_store(&stands_still, true);
+    struct task_id id = live_submit("echo", LANE_IO, "1", 10000, 0);
+    expect(id, TASK_SUCCEEDED);
+    struct task t = live_get(id);
+    ck_assert(!atomic_load(&stands_still));
+    ck_assert_uint_eq(t.attempt, 1);
+    ck_assert_uint_eq(t.daemon_deaths, 0);
+    task_release(&t);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("lives", 90, setup, teardown);
@@ -252,5 +289,6 @@ int main(void)
     tcase_add_test(t, test_lives_cancel_of_one_that_waits_for_another);
     tcase_add_test(t, test_lives_a_task_without_attempt_has_lost_it);
     tcase_add_test(t, test_lives_a_task_without_attempt_that_runs_once_fails);
+    tcase_add_test(t, test_lives_a_claim_that_is_told_late_is_no_lost_attempt);
     return suite_run_cases("lives", t, NULL);
 }
