@@ -28,11 +28,14 @@ run() { # COMMAND LOG; FUT_BUILD is the mutant's
     (cd "$tree" && FUT_BUILD=$tree/build/debug timeout --kill-after=10 "$limit" bash -c "$1") >"$2" 2>&1
 }
 
-# The failed checks that LOG tells, one a line: "test: message" of libcheck's failures, what the tools
-# print as a breach, "part: figure" of tests/soak, a test's name of Python's unittest, "page: what" of the web page in
-# a browser (tests/run.sh indents it). Not among them: a test that was stopped by its time limit, or that died.
+# The failed checks that LOG tells, one a line: "test: message" of libcheck's failures, and of tests that tests/support
+# has ended with 1; what the tools print as a breach, "part: figure" of tests/soak, a test's name of Python's unittest,
+# "page: what" of the web page in a browser (tests/run.sh indents it). Not among them: a test that was stopped by its
+# time limit, or that died.
 failed_checks() {
-    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*(: [^:]*)?:([^: ]+):[0-9]+: /\2: /p' -e 's/^BREACH: //p' \
+    sed -nE -e 's/^ *[^ :]+:[0-9]+:F:[^:]*(: [^:]*)?:([^: ]+):[0-9]+: /\2: /p' \
+        -e 's/^ *[^ :]+:[0-9]+:E:[^:]*(: [^:]*)?:([^: ]+):[0-9]+: .*(Early exit with return value 1)$/\2: \3/p' \
+        -e 's/^BREACH: //p' \
         -e 's/^FAIL +([a-z]+: )/\1/p' -e 's/^ *FAIL: (test_[A-Za-z0-9_]+) .*/\1/p' \
         -e 's/^ +(support: exit status [0-9]+: )?FAIL ([^ :])/page: \2/p' "$1"
 }
