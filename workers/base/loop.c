@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -13,16 +14,24 @@
 #define EVENTS_PER_TURN 64
 
 struct loop {
-    int epfd;
+    int epfd, urgent_epfd; /* the second has the sources that end a delay */
     struct heap timers;
     struct list deferred, soon;
 };
+
+static void close_all(struct loop *l)
+{
+    fd_close(&l->epfd);
+    fd_close(&l->urgent_epfd);
+}
 
 struct loop *loop_new(void)
 {
     struct loop *l = xnew(struct loop);
     l->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epfd < 0) {
+    l->urgent_epfd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epfd < 0 || l->urgent_epfd < 0) {
+        close_all(l);
         free(l);
         return NULL;
     }
@@ -47,7 +56,7 @@ void loop_free(struct loop **l)
         return;
     loop_run_deferred(*l);
     heap_release(&(*l)->timers);
-    fd_close(&(*l)->epfd);
+    close_all(*l);
     free(*l);
     *l = NULL;
 }
@@ -73,6 +82,13 @@ int loop_begin(struct loop *l, struct loop_source *src, uint32_t events)
     return loop_open(l, src, src->fd, events, src->fn);
 }
 
+int loop_end_delays(struct loop *l, struct loop_source *src)
+{
+    struct epoll_event ev = {.events = src->events};
+    src->ends_delays = epoll_ctl(l->urgent_epfd, EPOLL_CTL_ADD, src->fd, &ev) == 0;
+    return src->ends_delays ? 0 : FUT_ERR_IO;
+}
+
 void loop_watch(struct loop *l, struct loop_source *src, uint32_t events)
 {
     if (src->fd < 0 || src->is_kept || src->events == events)
@@ -89,6 +105,8 @@ void loop_close(struct loop *l, struct loop_source *src)
     /* Explicit, because a duplicate in a passed message would keep the descriptor watched. */
     if (!src->is_kept)
         (void)epoll_ctl(l->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+    if (src->ends_delays)
+        (void)epoll_ctl(l->urgent_epfd, EPOLL_CTL_DEL, src->fd, NULL);
     fd_close(&src->fd);
 }
 
@@ -152,6 +170,16 @@ static void run_timers(struct loop *l)
         heap_remove(&l->timers, n);
         t->fn(t);
     }
+}
+
+/* epoll_wait counts in milliseconds. */
+void loop_delay(struct loop *l, int64_t us)
+{
+    struct epoll_event ev;
+    struct pollfd urgent = {.fd = l->urgent_epfd, .events = POLLIN};
+    struct timespec most = {us / 1000000, us % 1000000 * 1000};
+    if (ppoll(&urgent, 1, &most, NULL) > 0)
+        (void)epoll_wait(l->urgent_epfd, &ev, 1, 0); /* an edge counts once */
 }
 
 void loop_turn(struct loop *l, int64_t max_wait_ms)

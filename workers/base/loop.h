@@ -1,6 +1,7 @@
 /* loop: one thread's epoll loop: descriptors, timers, and things to free when it is safe.
- * Everything here is called by the thread that owns the loop. loop_turn blocks in epoll_wait and
- * nowhere else. It never owns a source's or timer's memory, only the descriptor of a source. */
+ * Everything here is called by the thread that owns the loop. loop_turn and loop_delay block in
+ * their one wait and nowhere else. It never owns a source's or timer's memory, only the descriptor
+ * of a source. */
 #ifndef FUT_WORKERS_BASE_LOOP_H
 #define FUT_WORKERS_BASE_LOOP_H
 
@@ -17,6 +18,7 @@ struct loop_source {
     int fd;          /* -1 while closed: an event that was already fetched is then dropped */
     uint32_t events; /* that are watched */
     bool is_kept;    /* none are yet */
+    bool ends_delays;
     void (*fn)(struct loop_source *src, uint32_t events);
 };
 
@@ -50,6 +52,8 @@ FUT_MUST_CHECK int loop_open(struct loop *l, struct loop_source *src, int fd, ui
 void loop_keep(struct loop_source *src, int fd, void (*fn)(struct loop_source *, uint32_t));
 /* Watches a source that is kept so. FUT_ERR_IO: it is kept as before. */
 FUT_MUST_CHECK int loop_begin(struct loop *l, struct loop_source *src, uint32_t events);
+/* From now on src, which is open, ends a loop_delay. FUT_ERR_IO: it does not. */
+FUT_MUST_CHECK int loop_end_delays(struct loop *l, struct loop_source *src);
 /* Changes the events that are watched; nothing happens while closed or kept. */
 void loop_watch(struct loop *l, struct loop_source *src, uint32_t events);
 /* Stops watching and closes the descriptor; a closed source is left alone. */
@@ -69,6 +73,9 @@ void loop_do_not(struct loop *l, struct loop_soon *soon);
 /* Runs what was deferred, now: for an owner that ends outside of a turn. */
 void loop_run_deferred(struct loop *l);
 
+/* Sleeps for so many microseconds, or until something happens at a source that ends delays. Runs
+ * nothing: the next turn has all that has happened. */
+void loop_delay(struct loop *l, int64_t us);
 /* Waits up to max_wait_ms (-1: until something happens) and runs all that is due. */
 void loop_turn(struct loop *l, int64_t max_wait_ms);
 

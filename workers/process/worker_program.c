@@ -193,6 +193,17 @@ bool worker_program_submit_ahead(struct worker_program *p, struct worker_job *jo
     return true;
 }
 
+size_t worker_program_least_ahead(const struct worker_program *p)
+{
+    size_t least = list_is_empty(&p->waiting) ? SIZE_MAX : 0;
+    for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n)) {
+        const struct worker_process *w = worker_process_at(n);
+        if ((w->jobs.len || w->state == WORKER_STARTING) && w->ahead.len < least)
+            least = w->ahead.len;
+    }
+    return least;
+}
+
 void worker_program_close_session(struct worker_program *p, struct task_id session)
 {
     for (struct list_node *n = list_first(&p->workers); n; n = list_next(&p->workers, n))

@@ -95,6 +95,9 @@ void worker_program_leave(struct worker_program *p);
 /* Closes every channel; jobs must have been abandoned. */
 void worker_program_stop(struct worker_program *p);
 
+/* How many jobs each busy process has ahead, at the least; SIZE_MAX: none is busy. 0 while one
+ * starts. */
+size_t worker_program_least_ahead(const struct worker_program *p);
 /* How many processes start or are ready, and will be given tasks. */
 uint32_t worker_program_living(const struct worker_program *p);
 /* How many processes are ready. */

@@ -109,6 +109,16 @@ static void on_rebalance(struct loop_soon *soon)
     }
 }
 
+size_t worker_set_least_ahead(const struct worker_set *s)
+{
+    size_t least = SIZE_MAX;
+    for (struct list_node *n = list_first(&s->programs); n; n = list_next(&s->programs, n)) {
+        size_t here = worker_program_least_ahead(program_at(n));
+        least = here < least ? here : least;
+    }
+    return least == SIZE_MAX ? 0 : least;
+}
+
 /* ---- life ---- */
 
 static void add_program(struct worker_set *s, const struct handler *h,

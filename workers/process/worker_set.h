@@ -48,6 +48,9 @@ struct worker_program *worker_set_program(const struct worker_set *s, const stru
  * come at once. */
 void worker_set_submit(struct worker_set *s, const struct handler *h, struct worker_job *job);
 
+/* How many jobs each process that is busy has ahead, at the least; 0 where one takes none, or
+ * starts. */
+size_t worker_set_least_ahead(const struct worker_set *s);
 /* The session has ended: processes that were prepared for it hear of it. */
 void worker_set_close_session(struct worker_set *s, struct task_id session);
 

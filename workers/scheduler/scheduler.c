@@ -16,7 +16,9 @@
 #include "workers/handlers/builtins/builtins.h"
 #include "workers/scheduler/internal.h"
 
-#define COMMIT_WAIT_MS 5    /* nobody is woken for a commit that went well */
+#define COMMIT_WAIT_MS 5 /* nobody is woken for a commit that went well */
+#define DELAY_MIN_US 100
+#define DELAY_MAX_US 2000
 #define GATHER_MS 4         /* an end waits so long for others at most */
 #define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
 
@@ -77,6 +79,18 @@ static int64_t gather_ms(struct scheduler *s)
     return s->gather_mono_ms = 0;
 }
 
+/* While each process has the next tasks with it, and there are more, nobody is kept waiting when
+ * the thread hears of what has ended a little later, and of several at once. 0, or for how long. */
+static int64_t delay_us(const struct scheduler *s)
+{
+    const struct lane_slots *cpu = &s->lanes[LANE_CPU];
+    if (cpu->programs || s->lanes[LANE_IO].programs || !ready_lasts(s, LANE_CPU) ||
+        atomic_load_explicit(&s->claims_stopped, memory_order_relaxed))
+        return 0;
+    int64_t us = (int64_t)worker_set_least_ahead(s->workers) * cpu->ran_us / 2;
+    return us < DELAY_MIN_US ? 0 : us < DELAY_MAX_US ? us : DELAY_MAX_US;
+}
+
 static void *scheduler_thread(void *arg)
 {
     struct scheduler *s = arg;
@@ -94,7 +108,10 @@ static void *scheduler_thread(void *arg)
         }
         claims_post(s); /* after the ends of this turn, so that both travel in one commit */
         check_drained(s);
-        loop_turn(s->loop, more ? 0 : wait_ms);
+        int64_t delay = more ? 0 : delay_us(s);
+        if (delay)
+            loop_delay(s->loop, delay);
+        loop_turn(s->loop, more || delay ? 0 : wait_ms);
     }
     finish_ended(s);
     return NULL;
@@ -192,6 +209,8 @@ static int open_descriptors(struct scheduler *s)
         errno = why;
         return FUT_ERR_IO;
     }
+    if (loop_end_delays(s->loop, &s->wake) != 0)
+        return FUT_ERR_IO;
     s->children = children_new(s->loop, s->cfg.fs, on_broken, s);
     return s->children ? 0 : FUT_ERR_IO;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/fd.h"
 #include "core/mem.h"
 #include "tests/support/suite.h"
 #include "workers/base/loop.h"
@@ -141,6 +142,48 @@ START_TEST(test_loop_does_soon_once_and_before_it_waits)
 }
 END_TEST
 
+static void count_seen(struct loop_source *src, uint32_t events)
+{
+    (void)src;
+    (void)events;
+    both.seen++;
+}
+
+static int64_t delay_took_us(struct loop *l, int64_t us)
+{
+    int64_t begin = clock_mono_us();
+    loop_delay(l, us);
+    return clock_mono_us() - begin;
+}
+
+/* Only the source that ends delays does, once for each time that something happens there, and what
+ * has happened meanwhile is the next turn's. */
+START_TEST(test_loop_delay)
+{
+    int p[2], wake = fd_wake_new();
+    struct loop *l = loop_new();
+    struct loop_source src, urgent;
+    ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+    ck_assert_int_eq(loop_open(l, &src, p[0], EPOLLIN, count_seen), 0);
+    ck_assert_int_eq(loop_open(l, &urgent, wake, EPOLLIN | EPOLLET, count_seen), 0);
+    ck_assert_int_eq(loop_end_delays(l, &urgent), 0);
+    ck_assert_int_eq(write(p[1], "x", 1), 1);
+    ck_assert_int_ge(delay_took_us(l, 5000), 5000);
+    ck_assert_int_eq(both.seen, 0);
+    fd_wake(wake);
+    loop_delay(l, (int64_t)SUITE_TIMEOUT_S * 10 * 1000000); /* ends now, or the test does not */
+    ck_assert_int_ge(delay_took_us(l, 5000), 5000);
+    ck_assert_int_eq(both.seen, 0);
+    loop_turn(l, -1);
+    ck_assert_int_eq(both.seen, 2);
+    loop_close(l, &urgent);
+    ck_assert_int_ge(delay_took_us(l, 1000), 1000);
+    loop_close(l, &src);
+    loop_free(&l);
+    close(p[1]);
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_row rows[] = {
@@ -148,6 +191,7 @@ int main(void)
         {test_loop_drops_events_of_closed_sources, 0},
         {test_loop_buries_at_the_end_of_the_turn, 0},
         {test_loop_does_soon_once_and_before_it_waits, 0},
+        {test_loop_delay, 0},
     };
     return suite_run_rows("loop", SUITE_TIMEOUT_S, NULL, NULL, rows, FUT_COUNT(rows));
 }
