@@ -82,24 +82,32 @@ void id_seed(uint64_t hi)
     mutex_unlock(&gen.mu);
 }
 
-/* The top n digits of *half, which loses them; with what follows them. */
-static char *put_digits(char *out, uint64_t *half, int n, char behind)
+/* All bytes in hexadecimal. */
+static const char pairs[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+                            "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+                            "404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f"
+                            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
+                            "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"
+                            "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+                            "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+                            "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
+
+/* The top n bytes of half, and what follows them. */
+static char *put_bytes(char *out, uint64_t half, int n, char behind)
 {
-    for (int i = 0; i < n; i++) {
-        *out++ = "0123456789abcdef"[*half >> 60];
-        *half <<= 4;
-    }
-    *out++ = behind;
-    return out;
+    for (int i = 0; i < n; i++, half <<= 8, out += 2)
+        memcpy(out, pairs + 2 * (half >> 56), 2);
+    *out = behind;
+    return out + 1;
 }
 
 void id_format(struct task_id id, char out[ID_TEXT_SIZE])
 {
-    out = put_digits(out, &id.hi, 8, '-');
-    out = put_digits(out, &id.hi, 4, '-');
-    out = put_digits(out, &id.hi, 4, '-');
-    out = put_digits(out, &id.lo, 4, '-');
-    (void)put_digits(out, &id.lo, 12, '\0');
+    out = put_bytes(out, id.hi, 4, '-');
+    out = put_bytes(out, id.hi << 32, 2, '-');
+    out = put_bytes(out, id.hi << 48, 2, '-');
+    out = put_bytes(out, id.lo, 2, '-');
+    (void)put_bytes(out, id.lo << 16, 6, '\0');
 }
 
 bool id_parse(const char *text, struct task_id *out)

@@ -189,14 +189,27 @@ static void refuse_origin(struct request *r)
     request_problem(r, &p);
 }
 
+/* What was found of the same bytes before holds: the rules stay as they are. */
+static bool is_our_host(struct request *r, const char *host)
+{
+    const struct api_config *c = &r->api->cfg;
+    size_t n = strlen(host);
+    if (n && strcmp(host, r->loop->our_host) == 0)
+        return true;
+    if (!origin_host_is_ours(c->origins, host, c->n_listen_fds ? NULL : c->listen))
+        return false;
+    if (n < sizeof(r->loop->our_host))
+        memcpy(r->loop->our_host, host, n + 1);
+    return true;
+}
+
 /* NULL when the request may go on, else the step that refuses it. Without tokens a web page could
  * else run tasks here in the name of whoever looks at it. */
 static request_step *check_browser(struct request *r)
 {
     const struct api_config *c = &r->api->cfg;
     struct origin_headers h = {r->host, http_header(r, "Origin"), http_header(r, "Sec-Fetch-Site")};
-    if (h.host && !c->auth && !r->loop->listener->is_unix &&
-        !origin_host_is_ours(c->origins, h.host, c->n_listen_fds ? NULL : c->listen))
+    if (h.host && !c->auth && !r->loop->listener->is_unix && !is_our_host(r, h.host))
         return refuse_host;
     if (!h.origin && !h.fetch_site) /* no browser */
         return NULL;

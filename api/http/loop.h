@@ -45,6 +45,7 @@ struct http_loop {
         refused_mono_ms;    /* last time that the system gave no descriptor for a client; 0 never */
     bool is_short;          /* the library's epoll wakes nobody for a while: see mind_shortage */
     int64_t logged_mono_ms; /* last time that a failure was logged */
+    char our_host[48];      /* the last Host that was found to be ours; "": none yet */
 
     atomic_bool is_closed; /* accepts no more */
     struct thread_probe probe;

@@ -170,6 +170,25 @@ START_TEST(test_origin_a_rebound_name_gets_nothing)
 }
 END_TEST
 
+START_TEST(test_origin_a_name_is_judged_whatever_came_before)
+{
+    static const struct {
+        const char *host;
+        int status;
+    } turns[] = {
+        {"localhost", 200},         {"evil.example", 421}, {"localhost", 200},
+        {"localhost.evil", 421},    {"127.0.0.1:1", 200},  {"127.0.0.1:1.evil", 421},
+        {"127.0.0.1", 200},         {"evil.example", 421}, {"", 421},
+        {"127.000.000.000.1", 421}, {"LOCALHOST", 200},    {"localhost", 200},
+    };
+    for (size_t i = 0; i < 3 * FUT_COUNT(turns); i++) {
+        size_t at = i * 7 % FUT_COUNT(turns);
+        expect(ask_as("GET /v1/futures", turns[at].host, "", ""), turns[at].status, NULL, NULL,
+               NULL);
+    }
+}
+END_TEST
+
 START_TEST(test_origin_the_own_page_asks)
 {
     char own[64];
@@ -303,6 +322,7 @@ int main(void)
     tcase_add_checked_fixture(a, setup, teardown);
     tcase_add_test(a, test_origin_a_page_elsewhere_submits_nothing);
     tcase_add_test(a, test_origin_a_rebound_name_gets_nothing);
+    tcase_add_test(a, test_origin_a_name_is_judged_whatever_came_before);
     tcase_add_test(a, test_origin_the_own_page_asks);
     tcase_add_test(a, test_origin_results_and_logs_are_in_a_sandbox);
     return suite_run_cases("origin", t, a, NULL);
