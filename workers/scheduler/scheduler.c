@@ -17,7 +17,7 @@
 #include "workers/scheduler/internal.h"
 
 #define COMMIT_WAIT_MS 5 /* nobody is woken for a commit that went well */
-#define DELAY_MIN_US 100
+#define DELAY_MIN_US 500 /* a thread may wait as long for its turn: workers would be idle */
 #define DELAY_MAX_US 2000
 #define GATHER_MS 4         /* an end waits so long for others at most */
 #define DRAIN_SLACK_MS 5000 /* for the last commits, and for what KILL takes */
