@@ -1,6 +1,6 @@
 /* ready: claimed tasks that wait for a slot. Slots would stand empty while the store brings the
  * next tasks; so a lane whose attempts are short claims a window of tasks ahead: for each slot as
- * many as it runs during a few commits where attempts are shorter than one, and one where a commit
+ * many as it runs during a few commits where attempts are short, and one where a commit
  * is a part of them worth saving.
  * These count as running in the store, hence three cautions: what waits too long is given back
  * uncharged; beside a task that a daemon has died with nothing is claimed ahead; and where tasks
@@ -12,7 +12,7 @@
 #include "core/mem.h"
 #include "workers/scheduler/internal.h"
 
-#define SHORT_US 2000   /* an attempt below this is shorter than a commit */
+#define SHORT_US 4000   /* an attempt below this is not much longer than a commit */
 #define MEDIUM_US 50000 /* up to here a slot that stands empty during a commit is felt */
 #define WINDOW_US 16000 /* of short attempts, claimed ahead for each slot */
 #define WINDOW_PER_SLOT 64u

@@ -161,11 +161,11 @@ START_TEST(test_ready_claims_nothing_ahead_beside_a_suspect)
 }
 END_TEST
 
-/* ---- attempts of a few milliseconds: never below 2, however fast the machine is ---- */
+/* ---- attempts of a few milliseconds: never below 4, however fast the machine is ---- */
 
 static void submit_medium(void)
 {
-    static const char input[] = "{\"ms\":3}";
+    static const char input[] = "{\"ms\":5}";
     static struct task tasks[MEDIUM];
     struct store_submit o = {.tasks = tasks, .n = MEDIUM};
     for (int i = 0; i < MEDIUM; i++) {
