@@ -150,11 +150,11 @@ static uint64_t take_next(const struct fork_child *child)
     return 0;
 }
 
-/* One waits for each that runs: so many may end before the daemon has heard of it. */
+/* Two wait for each that runs: so many may end before the daemon has heard of it, and has more. */
 static bool line_lasts(const struct fork_child *child)
 {
     uint64_t joined = fork_ahead_counted(server.ahead, child->line);
-    return joined - server.taken[child->line - 1] >= table_count_line(child->line);
+    return joined - server.taken[child->line - 1] >= 2 * table_count_line(child->line);
 }
 
 static void start_next(void)

@@ -19,7 +19,10 @@
 #define WINDOW_MAX 256u
 #define ONCE_RECENT 1000u /* so many tasks after one that runs once no more of these come */
 #define REFILL_US 1000    /* a claim is answered within this, mostly */
-#define WAIT_MS 250LL     /* then the slots are not what they seemed */
+/* Where programs run, this is known late, and more ends than others wait for: clients may have
+ * nothing else to submit for. */
+#define PROGRAMS_REFILL_US 3000
+#define WAIT_MS 250LL /* then the slots are not what they seemed */
 
 uint32_t ready_window(const struct scheduler *s, enum lane lane)
 {
@@ -38,8 +41,9 @@ bool ready_lasts(const struct scheduler *s, enum lane lane)
 {
     const struct lane_slots *slots = &s->lanes[lane];
     uint64_t ready_us = lane_ready(slots) * (uint64_t)slots->ran_us;
+    uint64_t refill_us = slots->programs ? PROGRAMS_REFILL_US : REFILL_US;
     return ready_window(s, lane) && lane_taken(slots) == slots->capacity &&
-           ready_us >= (uint64_t)REFILL_US * slots->capacity;
+           ready_us >= refill_us * slots->capacity;
 }
 
 /* ---- giving back ---- */
