@@ -5,6 +5,7 @@
 #define FUT_STORAGE_QUEUE_H
 
 #include "core/pool_view.h"
+#include "storage/limit.h"
 #include "storage/node.h"
 
 #define STORE_QUEUES_MAX 10000

@@ -38,7 +38,7 @@ static struct store *store_new(const struct store_config *cfg, const struct back
     s->n_readers = cfg->readers < STORE_READERS_MAX ? cfg->readers : STORE_READERS_MAX;
     mutex_init(&s->mu);
     cond_init(&s->writer_wake);
-    cond_init(&s->reader_wake);
+    idle_init(&s->idle_readers);
     list_init(&s->write_queue);
     list_init(&s->read_queue);
     recent_ends_init(&s->ends);
@@ -179,7 +179,7 @@ void store_stop(struct store *s)
     mutex_lock(&s->mu);
     s->stopping = s->claims_stopped = true;
     cond_signal(&s->writer_wake);
-    cond_broadcast(&s->reader_wake);
+    idle_wake_all(&s->idle_readers);
     mutex_unlock(&s->mu);
     thread_join(s->writer_thread);
     for (unsigned i = 0; i < s->n_readers; i++)
@@ -198,7 +198,6 @@ void store_close(struct store **s)
     nodes_release(me);
     recent_ends_release(&me->ends);
     cond_destroy(&me->writer_wake);
-    cond_destroy(&me->reader_wake);
     mutex_destroy(&me->mu);
     free(me);
     *s = NULL;
@@ -243,9 +242,10 @@ FUT_MUST_CHECK static bool push_write(struct store *s, struct store_op *op)
 
 static void push_read(struct store *s, struct store_op *op)
 {
+    struct idle_thread *reader = idle_take(&s->idle_readers);
     list_push_back(&s->read_queue, &op->link);
-    if (s->readers_asleep)
-        cond_signal(&s->reader_wake);
+    if (reader) /* while mu is held: it may be gone after that */
+        cond_signal(&reader->wake);
 }
 
 int store_post(struct store *s, const struct store_verb *verb, struct store_op *op,

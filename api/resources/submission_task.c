@@ -6,7 +6,7 @@
 #include "api/resources/submission.h"
 #include "core/id.h"
 #include "core/mem.h"
-#include "storage/store.h"
+#include "storage/limit.h"
 
 /* An `http` task has the limit of the host that it asks, if one is defined. */
 static void add_host_limit(struct task_limits *to, const struct submission *s, struct store *store)

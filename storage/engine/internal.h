@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/idle.h"
 #include "core/sync.h"
 #include "storage/backend.h"
 #include "storage/engine/lines.h"
@@ -150,10 +151,10 @@ struct store {
     struct attempt_tokens *tokens; /* NULL: no attempt has one */
 
     struct mutex mu;
-    struct cond writer_wake, reader_wake;
+    struct cond writer_wake;
     struct list write_queue, read_queue; /* guarded by mu */
     bool writer_asleep;                  /* guarded by mu */
-    unsigned readers_asleep;             /* guarded by mu */
+    struct idle idle_readers;            /* guarded by mu */
     bool stopping, claims_stopped;       /* guarded by mu */
     bool has_news;                       /* guarded by mu: other nodes have committed something */
     struct store_stats published;        /* guarded by mu */

@@ -9,7 +9,7 @@
 #include "core/hash.h"
 #include "core/map.h"
 #include "core/sync.h"
-#include "storage/store.h"
+#include "storage/limit.h"
 
 /* The name under which queues have their own limits, by key; nobody else can have it. */
 #define LIMIT_VIEW_QUEUES "(queue)"

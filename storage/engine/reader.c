@@ -4,15 +4,12 @@
 #include "core/mem.h"
 #include "storage/engine/internal.h"
 
-static struct store_op *next_op(struct store *s)
+static struct store_op *next_op(struct store *s, struct idle_thread *self)
 {
     struct list_node *n;
     mutex_lock(&s->mu);
-    while (!(n = list_pop_front(&s->read_queue)) && !s->stopping) {
-        s->readers_asleep++;
-        cond_wait(&s->reader_wake, &s->mu);
-        s->readers_asleep--;
-    }
+    while (!(n = list_pop_front(&s->read_queue)) && !s->stopping)
+        idle_wait(&s->idle_readers, self, &s->mu);
     mutex_unlock(&s->mu);
     return n ? FUT_CONTAINER(n, struct store_op, link) : NULL;
 }
@@ -23,12 +20,15 @@ void *reader_main(void *store)
     struct backend_reader *r = NULL;
     int open_rc = s->ops->reader_open(s->backend, &r);
     struct store_op *op;
-    while ((op = next_op(s))) {
+    struct idle_thread self;
+    idle_thread_init(&self);
+    while ((op = next_op(s, &self))) {
         op->rc = open_rc == 0 ? op->verb->read(s->ops, r, op) : open_rc;
         op->done(op);
     }
     if (open_rc == 0)
         s->ops->reader_close(r);
+    idle_thread_destroy(&self);
     return NULL;
 }
 

@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/sync.h"
-#include "storage/store.h"
+#include "storage/limit.h"
 #include "tests/support/fail.h"
 #include "tests/support/options.h"
 #include "tests/support/samples.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/task_limits.h"
+#include "storage/limit.h"
 #include "workers/scheduler/internal.h"
 
 /* ---- an earlier life of the task ------------------------------------------------------------- */

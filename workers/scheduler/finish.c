@@ -7,6 +7,7 @@
 #include "core/end_codes.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "storage/limit.h"
 #include "workers/scheduler/internal.h"
 
 #define RELEASE_LOG_MS 100 /* at level debug alone */

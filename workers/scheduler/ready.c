@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/end_codes.h"
 #include "core/mem.h"
+#include "storage/limit.h"
 #include "workers/scheduler/internal.h"
 
 #define SHORT_US 4000   /* an attempt below this is not much longer than a commit */

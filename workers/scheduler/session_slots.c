@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "storage/limit.h"
 #include "storage/session.h"
 #include "workers/scheduler/internal.h"
 
