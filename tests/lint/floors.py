@@ -13,7 +13,7 @@ FLOORS = {
     "core": (["core/"], []),
 
     # What storage shows to its users and what a backend has to be stand below both.
-    "storage interface": (["storage/store.h", "storage/schedule.h", "storage/session.h", "storage/ends.h", "storage/batch.h", "storage/results.h", "storage/queue.h", "storage/node.h", "storage/backend.", "storage/fault.", "storage/copy_side."], ["core"]),
+    "storage interface": (["storage/store.h", "storage/schedule.h", "storage/session.h", "storage/ends.h", "storage/batch.h", "storage/results.h", "storage/limit.h", "storage/queue.h", "storage/node.h", "storage/backend.", "storage/fault.", "storage/copy_side."], ["core"]),
     "storage/memory": (["storage/memory/"], ["storage interface"]),
     "storage/sqlite": (["storage/sqlite/"], ["storage interface"]),
     "storage/postgres": (["storage/postgres/"], ["storage interface"]),
