@@ -45,7 +45,8 @@ extern const struct store_verb store_verb_node_drain;
  * for nodes that have them. Until the first one it claims all. */
 struct store_node_handlers {
     struct store_op op;
-    char **names; /* sorted, of the heap; the store's from store_post on, with the texts */
+    char **names; /* sorted, of the heap; the store's from store_post on, with the texts: its write
+                     takes them over and sets NULL */
     size_t n;
 };
 extern const struct store_verb store_verb_node_handlers;

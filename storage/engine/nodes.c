@@ -63,10 +63,13 @@ void store_watch_nodes(struct store *s, void (*fn)(void *ctx), void *ctx)
     mutex_unlock(&s->self.mu);
 }
 
+/* Holds at once, whatever becomes of the transaction: a second run finds the names taken over. */
 static int write_handlers(struct store *s, struct store_op *op)
 {
-    const struct store_node_handlers *o = FUT_CONTAINER(op, struct store_node_handlers, op);
-    lines_set_here(&s->w.lines, o->names, o->n);
+    struct store_node_handlers *o = FUT_CONTAINER(op, struct store_node_handlers, op);
+    if (o->names)
+        lines_set_here(&s->w.lines, o->names, o->n);
+    o->names = NULL;
     return 0;
 }
 

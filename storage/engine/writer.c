@@ -478,7 +478,8 @@ static int lose(struct store *s, const struct task *t)
                         &o.change);
     if (rc == 0) {
         list_push_back(&s->w.batch, &o.op.link);
-        run_batch(s);
+        while (!list_is_empty(&s->w.batch)) /* again after a cut */
+            run_batch(s);
         rc = o.op.rc;
     }
     task_release(&o.task);

@@ -301,6 +301,56 @@ START_TEST(test_postgres_cut_in_a_transaction_is_repeated)
 }
 END_TEST
 
+#define WAITS_FOR_COMMITS "NOT granted AND relation = 'commits'::regclass"
+
+/* The session that waits for the table `commits` ends, once there is one other than `before`;
+ * returns the number of its process. */
+static int cut_off(int before)
+{
+    char sql[256];
+    char *pid = NULL;
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT coalesce(max(pid), 0) FROM pg_locks WHERE " WAITS_FOR_COMMITS
+                   " AND pid <> %d AND pg_terminate_backend(pid)",
+                   before);
+    wait_for((free(pid), pid = ask_value(k.url, sql), strcmp(pid, "0") != 0));
+    int n = atoi(pid);
+    free(pid);
+    return n;
+}
+
+/* What the node says of itself goes in the transaction of the first cut's repetition, and is done
+ * again with it. */
+START_TEST(test_postgres_handlers_said_in_a_transaction_that_is_cut)
+{
+    struct store_node_handlers o = {.names = xcalloc(1, sizeof(char *)), .n = 1};
+    struct task t = fixture_task(LANE_IO, "echo", "x"), foreign = fixture_task(LANE_IO, "f", "x");
+    struct task got[2], both[] = {t, foreign};
+    struct store_submit submit = {.tasks = &t, .n = 1}, next = {.tasks = &foreign, .n = 1};
+    o.names[0] = xstrdup("echo");
+    begin();
+    PGconn *c = PQconnectdb(k.url);
+    PQclear(PQexec(c, "BEGIN; LOCK TABLE commits IN SHARE MODE"));
+    ck_assert_int_eq(store_post(k.store, &store_verb_submit, &submit.op, on_done), 0);
+    wait_for(ask_is_so(k.url, "SELECT count(*) = 1 FROM pg_locks"
+                              " WHERE " WAITS_FOR_COMMITS));
+    ck_assert_int_eq(store_post(k.store, &store_verb_node_handlers, &o.op, on_done), 0);
+    atomic_store(&is_done, false);
+    (void)cut_off(cut_off(0));
+    PQfinish(c);
+    wait_for(atomic_load(&is_done));
+    ck_assert_int_eq(fixture_do(&k, &store_verb_submit, &next.op), 0);
+    ck_assert_int_eq(submit.op.rc, 0);
+    ck_assert_int_eq(o.op.rc, 0);
+    ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, got), 1);
+    ck_assert_str_eq(got[0].spec->handler, "echo");
+    task_release(&got[0]);
+    for (size_t i = 0; i < FUT_COUNT(both); i++)
+        task_release(&both[i]);
+    end();
+}
+END_TEST
+
 /* The server has made the commit, and waits for a standby that there is not, when the connection
  * ends: it has happened, and is not done again. */
 START_TEST(test_postgres_commit_of_which_nobody_heard_counts)
@@ -455,6 +505,7 @@ int main(void)
         {test_postgres_waits_for_the_end_of_its_former_session, 0},
         {test_postgres_heals_after_a_restart, 2},
         {test_postgres_cut_in_a_transaction_is_repeated, FUT_COUNT(cuts)},
+        {test_postgres_handlers_said_in_a_transaction_that_is_cut, 0},
         {test_postgres_commit_of_which_nobody_heard_counts, 0},
         {test_postgres_restarts_tear_nothing, 0},
     };
