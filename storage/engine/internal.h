@@ -33,8 +33,11 @@ struct store_verb {
     bool is_refusable;  /* FUT_ERR_FULL when STORE_QUEUE_MAX operations wait; what clients ask for
                            may be refused, how a task goes on may not */
     bool uses_reserve;  /* is written although only the disk's reserve is left */
-    bool is_repeatable; /* write leaves nothing in the operation that prepare does not clear, and
-                           may run again after a transaction that was cut off */
+    bool is_repeatable; /* write leaves nothing in the operation that forget does not free and
+                           prepare does not clear, and may run again after a transaction that was
+                           cut off */
+    void (*forget)(struct store_op *op);  /* frees what comes out, before it runs again; NULL:
+                                             nothing */
     void (*prepare)(struct store_op *op); /* checks what goes in and clears what comes out; by
                                              store_post, on the caller's thread; NULL: nothing */
     int (*write)(struct store *s, struct store_op *op);

@@ -242,5 +242,16 @@ static int write_list(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_limit_list = {
-    .prepare = prepare_list, .write = write_list, .uses_reserve = true, .is_refusable = true};
+static void forget_list(struct store_op *op)
+{
+    struct store_limit_list *o = FUT_CONTAINER(op, struct store_limit_list, op);
+    free(o->limits);
+    free(o->keys);
+}
+
+const struct store_verb store_verb_limit_list = {.prepare = prepare_list,
+                                                 .forget = forget_list,
+                                                 .write = write_list,
+                                                 .uses_reserve = true,
+                                                 .is_refusable = true,
+                                                 .is_repeatable = true};

@@ -128,8 +128,17 @@ static int write_list(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_node_list = {
-    .prepare = prepare_list, .write = write_list, .uses_reserve = true, .is_refusable = true};
+static void forget_list(struct store_op *op)
+{
+    store_node_list_release(FUT_CONTAINER(op, struct store_node_list, op));
+}
+
+const struct store_verb store_verb_node_list = {.prepare = prepare_list,
+                                                .forget = forget_list,
+                                                .write = write_list,
+                                                .uses_reserve = true,
+                                                .is_refusable = true,
+                                                .is_repeatable = true};
 
 /* ---- draining -------------------------------------------------------------------------------- */
 
@@ -213,5 +222,14 @@ static int write_nodes(struct store *s, struct store_op *op)
     return 0;
 }
 
-const struct store_verb store_verb_queue_nodes = {
-    .prepare = prepare_nodes, .write = write_nodes, .uses_reserve = true, .is_refusable = true};
+static void forget_nodes(struct store_op *op)
+{
+    free(FUT_CONTAINER(op, struct store_queue_nodes, op)->nodes);
+}
+
+const struct store_verb store_verb_queue_nodes = {.prepare = prepare_nodes,
+                                                  .forget = forget_nodes,
+                                                  .write = write_nodes,
+                                                  .uses_reserve = true,
+                                                  .is_refusable = true,
+                                                  .is_repeatable = true};

@@ -224,7 +224,8 @@ static int write_find_circle(struct store *s, struct store_op *op)
     return rc;
 }
 
-const struct store_verb store_verb_find_circle = {.write = write_find_circle, .uses_reserve = true};
+const struct store_verb store_verb_find_circle = {
+    .write = write_find_circle, .uses_reserve = true, .is_repeatable = true};
 
 int wakes_check(struct store *s, const struct task *t, struct store_wakes *w, bool has_time,
                 bool **out_pending, uint32_t *out_unmet)

@@ -225,6 +225,8 @@ static void end_undone(struct store *s, struct store_op *op, int rc, bool repeat
     if (op->verb == &store_verb_claim && !w->claims_stopped) {
         claims_repark(s, FUT_CONTAINER(op, struct store_claim, op));
     } else if (repeats && op->verb->is_repeatable) {
+        if (op->verb->forget)
+            op->verb->forget(op);
         if (op->verb->prepare)
             op->verb->prepare(op);
         list_push_back(&w->batch, &op->link);

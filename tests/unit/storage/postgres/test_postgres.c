@@ -326,6 +326,7 @@ START_TEST(test_postgres_handlers_said_in_a_transaction_that_is_cut)
     struct store_node_handlers o = {.names = xcalloc(1, sizeof(char *)), .n = 1};
     struct task t = fixture_task(LANE_IO, "echo", "x"), foreign = fixture_task(LANE_IO, "f", "x");
     struct task got[2], both[] = {t, foreign};
+    struct store_queue_list list = {.limit = 10};
     struct store_submit submit = {.tasks = &t, .n = 1}, next = {.tasks = &foreign, .n = 1};
     o.names[0] = xstrdup("echo");
     begin();
@@ -335,6 +336,7 @@ START_TEST(test_postgres_handlers_said_in_a_transaction_that_is_cut)
     wait_for(ask_is_so(k.url, "SELECT count(*) = 1 FROM pg_locks"
                               " WHERE " WAITS_FOR_COMMITS));
     ck_assert_int_eq(store_post(k.store, &store_verb_node_handlers, &o.op, on_done), 0);
+    ck_assert_int_eq(store_post(k.store, &store_verb_queue_list, &list.op, on_done), 0);
     atomic_store(&is_done, false);
     (void)cut_off(cut_off(0));
     PQfinish(c);
@@ -342,6 +344,10 @@ START_TEST(test_postgres_handlers_said_in_a_transaction_that_is_cut)
     ck_assert_int_eq(fixture_do(&k, &store_verb_submit, &next.op), 0);
     ck_assert_int_eq(submit.op.rc, 0);
     ck_assert_int_eq(o.op.rc, 0);
+    ck_assert_int_eq(list.op.rc, 0);
+    ck_assert_uint_eq(list.n, 1);
+    free(list.queues);
+    free(list.fair);
     ck_assert_uint_eq(fixture_claim(&k, LANE_IO, 2, got), 1);
     ck_assert_str_eq(got[0].spec->handler, "echo");
     task_release(&got[0]);
