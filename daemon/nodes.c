@@ -34,6 +34,7 @@ struct nodes {
     const struct catalog *own; /* guarded by mu; one reference */
     struct peers *peers;       /* guarded by mu; one reference */
     bool looks, looks_again;   /* guarded by mu: the list is being read; something came since */
+    bool looks_later;          /* guarded by mu: it could not be read */
     bool is_stopped;           /* guarded by mu */
     struct store_node_list list;
 };
@@ -62,10 +63,17 @@ static void write_lane(struct buf *out, enum lane lane, const struct pool_lane *
     buf_putc(out, '}');
 }
 
+static void look(struct nodes *n);
+
+/* Comes once a second while the store can be reached, so it also tries again to read the list. */
 static void write_load(void *nodes, struct buf *out)
 {
-    const struct nodes *n = nodes;
+    struct nodes *n = nodes;
     struct pool_stats pools;
+    mutex_lock(&n->mu);
+    if (n->looks_later && !n->looks)
+        look(n);
+    mutex_unlock(&n->mu);
     double load[1];
     n->cfg.pools.read(n->cfg.pools.ctx, &pools);
     buf_putc(out, '{');
@@ -292,7 +300,7 @@ static void listed(struct store_op *op);
 /* With mu. */
 static void look(struct nodes *n)
 {
-    n->looks_again = false;
+    n->looks_again = n->looks_later = false;
     n->list = (struct store_node_list){.n = 0};
     n->looks =
         !n->is_stopped && store_post(n->cfg.store, &store_verb_node_list, &n->list.op, listed) == 0;
@@ -309,7 +317,8 @@ static void listed(struct store_op *op)
     }
     store_node_list_release(&n->list);
     n->looks = false;
-    if (n->looks_again || !is_read)
+    n->looks_later = !is_read;
+    if (n->looks_again && is_read)
         look(n);
     mutex_unlock(&n->mu);
     if (is_read)
