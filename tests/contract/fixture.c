@@ -236,7 +236,7 @@ struct store_stats fixture_stats(struct fixture *k)
 
 void fixture_wait_looks(struct fixture *k)
 {
-    int64_t deadline_ms = clock_mono_ms() + 5000;
+    int64_t deadline_ms = clock_mono_ms() + 20000;
     uint64_t before = fixture_stats(k).commits;
     while (fixture_stats(k).commits < before + 2 && clock_mono_ms() < deadline_ms)
         (void)sched_yield();
@@ -326,6 +326,7 @@ int fixture_get_checkpoint(struct fixture *k, struct task_id id, struct task *ou
 {
     struct store_get o = {.id = id, .with_checkpoint = true};
     int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
+    store_reported_release(&o.reported);
     if (rc == 0)
         *out = o.task;
     return rc;
@@ -352,6 +353,7 @@ int fixture_get(struct fixture *k, struct task_id id, struct task *out)
 {
     struct store_get o = {.id = id};
     int rc = wait_done(store_post(k->store, &store_verb_get, &o.op, on_done), &o.op);
+    store_reported_release(&o.reported);
     if (rc == 0)
         *out = o.task;
     return rc;

@@ -218,6 +218,7 @@ void live_cancel_any(struct task_id id)
         struct store_get get = {.id = id};
         ck_assert_int_eq(store_post(live.store, &store_verb_get, &get.op, live_op_done), 0);
         live_op_wait();
+        store_reported_release(&get.reported);
         rc = live_cancel_as(get.task);
     } while (rc == FUT_ERR_STALE);
     ck_assert_int_eq(rc, 0);
@@ -229,6 +230,7 @@ struct task live_get(struct task_id id)
     ck_assert_int_eq(store_post(live.store, &store_verb_get, &o.op, live_op_done), 0);
     live_op_wait();
     ck_assert_int_eq(o.op.rc, 0);
+    store_reported_release(&o.reported);
     return o.task;
 }
 
