@@ -220,7 +220,8 @@ def call_bytes(payload: Any, content_type: str) -> bytes:
 
 def _session_of(message: Message) -> str:
     """The id of the session that the message is about. "": none with an init."""
-    return message[2].get("session", "")
+    session: str = message[2].get("session", "")
+    return session
 
 
 class _Hub:
