@@ -3,15 +3,18 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 export class Browser {
-  async start(rules, profile) {
+  // The port that the system gives chromedriver for IPv4 may be another's for IPv6: then it ends.
+  async startDriver() {
     this.driver = spawn('chromedriver', ['--port=0'], { stdio: ['ignore', 'pipe', 'inherit'] });
     for await (const line of createInterface({ input: this.driver.stdout })) {
       const port = /started successfully on port (\d+)/.exec(line);
-      if (port) {
-        this.base = `http://127.0.0.1:${port[1]}`;
-        break;
-      }
+      if (port) return `http://127.0.0.1:${port[1]}`;
     }
+    return null;
+  }
+
+  async start(rules, profile) {
+    for (let i = 0; i < 5 && !this.base; i++) this.base = await this.startDriver();
     const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-dev-shm-usage',
       '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
       '--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable', `--user-data-dir=${profile}`,
