@@ -124,10 +124,12 @@ int memory_batch_unfinished(struct backend *b, size_t max, struct task *tasks, s
         if (is_being_cancelled(b, &r->task))
             task_copy(&tasks[n++], &r->task);
     }
-    for (struct list_node *i = n ? NULL : list_first(&b->batches); i; i = list_next(&b->batches, i))
+    /* The last ones: what is given another life from now on is not cancelled again. */
+    *out_more = n == max;
+    for (struct list_node *i = *out_more ? NULL : list_first(&b->batches); i;
+         i = list_next(&b->batches, i))
         FUT_CONTAINER(i, struct memory_batch, in_order)->batch.cancelling = false;
     *out_n = n;
-    *out_more = n > 0;
     return 0;
 }
 
