@@ -24,10 +24,12 @@ void version_etag(const struct task *t, const struct store_reported *reported,
     }
     if (callback && callback->spec && task_state_is_final(t->state)) /* before, it only waits */
         h = mix_task(h, callback);
-    memcpy(out, "W/\"", 3);
+    static const char weak[3] = {'W', '/', '"'};
+    memcpy(out, weak, sizeof(weak));
     for (size_t i = 0; i < 16; i++, h <<= 4)
         out[3 + i] = "0123456789abcdef"[h >> 60];
-    memcpy(out + 19, "\"", 2);
+    out[19] = '"';
+    out[20] = '\0';
 }
 
 bool version_matches(const char *header, const char *etag)

@@ -88,8 +88,9 @@ void json_out_plain(struct buf *b, const char *key, const char *value)
     buf_reserve(b, n + 2);
     char *at = b->data + b->len;
     *at++ = '"';
-    memcpy(at, value, n);
-    memcpy(at + n, "\"", 2);
+    memcpy(at, value, n + 1);
+    at[n] = '"';
+    at[n + 1] = '\0';
     b->len += n + 2;
 }
 

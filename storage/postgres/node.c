@@ -38,23 +38,23 @@ struct postgres_node {
     void (*on_fenced)(void *ctx);
     void (*on_lease)(void *ctx, int64_t until_mono_ms);
     void *fenced_ctx;
-    bool has_lease; /* it was told of one */
     char channel[CHANNEL_SIZE];
     int wake_fd;
     bool is_started;
+    bool has_lease; /* it was told of one */
     pthread_t speaker, watcher;
     struct mutex mu;
     struct cond wake;
-    bool stops;        /* guarded by mu */
-    bool is_fenced;    /* guarded by mu */
-    int64_t alive_ms;  /* guarded by mu: by the monotonic clock, the latest word that was answered
-                          was sent then */
-    int64_t n_nodes;   /* guarded by mu: as of that answer */
-    atomic_bool calls; /* the others are to be called */
+    bool stops;       /* guarded by mu */
+    bool is_fenced;   /* guarded by mu */
+    int64_t alive_ms; /* guarded by mu: by the monotonic clock, the latest word that was answered
+                         was sent then */
+    int64_t n_nodes;  /* guarded by mu: as of that answer */
     int64_t next_call_mono_ms; /* the earliest one */
+    atomic_bool calls;         /* the others are to be called */
     bool looks;                /* at the nodes now: one has something to say of itself */
-    unsigned beats;
     bool has_async_replicas;
+    unsigned beats;
     int64_t warned_mono_ms; /* of these; 0: never */
     uint64_t published;     /* so many infos of its own the row has had */
     int64_t version;        /* of what all nodes are, as of the latest beat */

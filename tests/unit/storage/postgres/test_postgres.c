@@ -315,7 +315,7 @@ static int cut_off(int before)
                    " AND pid <> %d AND pg_terminate_backend(pid)",
                    before);
     wait_for((free(pid), pid = ask_value(k.url, sql), strcmp(pid, "0") != 0));
-    int n = atoi(pid);
+    int n = (int)strtol(pid, NULL, 10);
     free(pid);
     return n;
 }
