@@ -164,7 +164,7 @@ bool json_quoted_ok(const char *quoted, size_t n)
 }
 
 /* Copies up to the next backslash, whole steps where what is behind it is written over. Moves *p;
- * to: has room for the rest of the string. */
+ * to: has space for the rest of the string. */
 static char *copy_plain(char *to, const char **p, const char *end)
 {
     for (; end - *p >= EACH_STEP; *p += EACH_STEP, to += EACH_STEP) {

@@ -12,8 +12,6 @@
 #include "core/mem.h"
 #include "core/number.h"
 
-#define APPLIED_BYTES 40
-
 static bool refuse(struct request *r, enum problem_code code, const char *name, const char *value)
 {
     struct problem p;
@@ -136,19 +134,15 @@ void wait_read(struct request *r, struct task_id id, request_step *after)
 /* "wait=30", "wait=0.500": in the arena. */
 static const char *applied(struct request *r)
 {
-    char digits[APPLIED_BYTES], *at = digits + sizeof(digits);
-    int64_t ms = r->wait_ms, s = ms / 1000;
-    int n_decimals = ms % 1000 ? 3 : 0;
-    for (int rest = (int)(ms % 1000), i = 0; i < n_decimals; i++, rest /= 10)
-        *--at = (char)('0' + rest % 10);
-    if (n_decimals)
-        *--at = '.';
-    do
-        *--at = (char)('0' + s % 10);
-    while ((s /= 10) != 0);
-    at -= 5;
-    memcpy(at, "wait=", 5);
-    return arena_strndup(&r->arena, at, (size_t)(digits + sizeof(digits) - at));
+    struct buf text = BUF_INIT;
+    int rest = (int)(r->wait_ms % 1000);
+    buf_puts(&text, "wait=");
+    buf_put_int(&text, r->wait_ms / 1000);
+    if (rest)
+        buf_printf(&text, ".%03d", rest);
+    const char *copy = arena_strndup(&r->arena, text.data, text.len);
+    buf_release(&text);
+    return copy;
 }
 
 void wait_add_headers(struct request *r)

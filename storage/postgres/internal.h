@@ -272,7 +272,7 @@ void postgres_join(struct backend *b, struct backend_self *self, void (*fn)(void
 /* Ends the thread, and leaves the others. */
 void postgres_node_end(struct backend *b);
 /* The thread calls the others, soon: there are news. */
-void postgres_node_calls(struct backend *b);
+void postgres_node_call_soon(struct backend *b);
 /* Calls all nodes that listen, at once. */
 FUT_MUST_CHECK int postgres_node_call(struct backend *b);
 

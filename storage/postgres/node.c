@@ -328,7 +328,7 @@ static void name_channel(const struct backend *b, char out[CHANNEL_SIZE])
     (void)snprintf(out, CHANNEL_SIZE, "futured_%u", (unsigned)(uint32_t)b->schema);
 }
 
-void postgres_node_calls(struct backend *b)
+void postgres_node_call_soon(struct backend *b)
 {
     if (!atomic_exchange(&b->member->calls, true))
         fd_wake(b->member->wake_fd);

@@ -89,7 +89,7 @@ void postgres_peers_told(struct backend *b)
         return;
     b->is_told = false;
     (void)atomic_fetch_add(&b->seen, 1);
-    postgres_node_calls(b);
+    postgres_node_call_soon(b);
 }
 
 void postgres_forget_of(struct backend *b, int64_t line, uint64_t key)

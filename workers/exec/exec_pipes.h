@@ -16,7 +16,8 @@ int exec_pipes_ours(int i);
 /* Writes of the task's input, from *fed on, what the pipe takes. True: there is no more to be
  * written, or the program does not want it. */
 bool exec_pipes_feed(int fd, const struct task_spec *spec, size_t *fed);
-/* Our ends block until they are told not to, except that of the input. */
+/* From now on reads and writes of fd, one of our ends, do not block. False: the system refuses it.
+ */
 bool exec_pipes_never_block(int fd);
 
 #endif
