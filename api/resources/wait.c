@@ -1,6 +1,5 @@
 #include "api/resources/wait.h"
 
-#include <string.h>
 
 #include "api/http/loop.h"
 #include "api/http/shared.h"
