@@ -1,4 +1,5 @@
 #include "api/resources/wait.h"
+
 #include "api/http/loop.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
