@@ -50,6 +50,20 @@ void backend_set_flags(struct task_spec *spec, int64_t flags)
     spec->once = flags & FLAG_ONCE;
 }
 
+void backend_page_begin(struct store_page *p)
+{
+    FUT_ASSERT(p->limit >= 1 && p->limit <= STORE_LIST_MAX);
+    p->n = p->bytes = 0;
+    p->is_full = false;
+}
+
+void backend_page_add(struct store_page *p)
+{
+    const struct task_outcome *o = p->tasks[p->n++].outcome;
+    p->bytes += o ? o->body_len : 0;
+    p->is_full = p->n == p->limit || (p->max_bytes && p->bytes >= p->max_bytes);
+}
+
 bool backend_has_options(const struct task_spec *spec)
 {
     return spec->queue || spec->fair_key || spec->priority || spec->limits || spec->unique ||

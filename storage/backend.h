@@ -531,6 +531,10 @@ int64_t backend_flags(const struct task_spec *spec);
 void backend_set_flags(struct task_spec *spec, int64_t flags);
 /* Has the spec anything that a plain one has not, and that is kept beside it? */
 bool backend_has_options(const struct task_spec *spec);
+/* Before a page is read: there is nothing in it. */
+void backend_page_begin(struct store_page *p);
+/* The task behind the last one of the page was read into it. */
+void backend_page_add(struct store_page *p);
 /* Fills the counts of a listed batch, whose total and unfinished are there. */
 static inline void backend_count_batch(struct store_batch_row *row, uint64_t failed,
                                        uint64_t cancelled)

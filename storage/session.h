@@ -117,11 +117,9 @@ extern const struct store_verb store_verb_session_list;
 struct store_session_ends {
     struct store_op op;
     struct task_id id;
-    uint64_t after;     /* ends with a seq above this one */
-    size_t limit;       /* 1..STORE_LIST_MAX */
-    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
-    size_t n;           /* out */
-    bool is_finished;   /* out: it is closed and all of its tasks have ended; no more will come */
+    uint64_t after; /* ends with a seq above this one */
+    struct store_page page;
+    bool is_finished; /* out: it is closed and all of its tasks have ended; no more will come */
 };
 extern const struct store_verb store_verb_session_ends;
 

@@ -336,15 +336,23 @@ struct store_get_many {
 };
 extern const struct store_verb store_verb_get_many;
 
+/* Tasks that are read together. */
+struct store_page {
+    size_t limit;       /* 1..STORE_LIST_MAX */
+    size_t max_bytes;   /* of results: the task that brings them to so many is the last; 0: any */
+    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
+    size_t n;           /* out */
+    size_t bytes;       /* out: of their results */
+    bool is_full;       /* out: false: this was the end */
+};
+
 /* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
 struct store_members {
     struct store_op op;
     struct task_id id;
     uint32_t from;
     bool with_body;
-    size_t limit;       /* 1..STORE_LIST_MAX */
-    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
-    size_t n;           /* out; less than limit: the end */
+    struct store_page page;
 };
 extern const struct store_verb store_verb_members;
 

@@ -53,7 +53,7 @@ static void read_members(struct request *r, size_t limit, request_step *next)
     struct walk *w = r->work;
     request_drop_op(r);
     r->op.members =
-        (struct store_members){.id = w->id, .from = w->from, .limit = limit, .tasks = w->page};
+        (struct store_members){.id = w->id, .from = w->from, .page = {.limit = limit, .tasks = w->page}};
     request_members(r, next);
 }
 
@@ -61,13 +61,13 @@ static void read_members(struct request *r, size_t limit, request_step *next)
 static void take_page(struct request *r)
 {
     struct walk *w = r->work;
-    const struct store_members *o = &r->op.members;
-    w->n = o->n;
-    w->is_last = o->n < o->limit;
-    for (size_t i = 0; i < o->n; i++)
-        w->ids[i] = o->tasks[i].spec->id;
-    if (o->n)
-        w->from = o->tasks[o->n - 1].spec->batch_pos + 1;
+    const struct store_page *p = &r->op.members.page;
+    w->n = p->n;
+    w->is_last = !p->is_full;
+    for (size_t i = 0; i < p->n; i++)
+        w->ids[i] = p->tasks[i].spec->id;
+    if (p->n)
+        w->from = p->tasks[p->n - 1].spec->batch_pos + 1;
 }
 
 /* ---- edges ----------------------------------------------------------------------------------- */
@@ -216,8 +216,8 @@ static void nodes_read(struct request *r)
     struct walk *w = r->work;
     if (failed(r))
         return;
-    for (size_t i = 0; i < r->op.members.n; i++)
-        write_node(r, &r->op.members.tasks[i]);
+    for (size_t i = 0; i < r->op.members.page.n; i++)
+        write_node(r, &r->op.members.page.tasks[i]);
     take_page(r);
     request_stream_more(r, w->is_last ? read_then : read_nodes);
 }

@@ -6,30 +6,29 @@
 #include "api/http/sleep.h"
 #include "api/resources/batches.h"
 #include "api/resources/future_json.h"
+#include "api/resources/result_page.h"
 #include "api/resources/show.h"
 #include "api/resources/wait.h"
 #include "api/text/event_out.h"
 #include "core/clock.h"
 
-#define PAGE 8                 /* results in memory at a time, */
-#define LINE_BYTES_SMALL 32768 /* or one, where they are larger */
+#define WRITTEN_MAX 16384 /* bytes that are written before they are sent */
 
 struct results {
     struct task_id id;
-    struct task page[PAGE]; /* lent to op.members, which releases what is not taken */
-    size_t at, n;           /* next of the page, and its end */
-    size_t limit;           /* of the page that was read last */
-    size_t line_bytes;      /* result of the line before */
-    unsigned fields;        /* of each future; 0: all */
-    bool is_framed;         /* bytes stand behind their lines */
-    bool is_last;           /* there is no page behind it */
-    size_t lines;           /* written */
-    size_t unfinished;      /* of those, futures that were waited for and are not done */
-    uint32_t next;          /* place of the next to read */
-    int64_t until_mono_ms;  /* end of the waiting */
+    struct task page[RESULT_PAGE_MAX]; /* lent to op.members, which releases what is not taken */
+    size_t at, n;                      /* next of the page, and its end */
+    size_t limit;                      /* of the next page */
+    unsigned fields;                   /* of each future; 0: all */
+    bool is_framed;                    /* bytes stand behind their lines */
+    bool is_last;                      /* there is no page behind it */
+    size_t lines;                      /* written */
+    size_t unfinished;                 /* of those, futures that were waited for and are not done */
+    uint32_t next;                     /* place of the next to read */
+    int64_t until_mono_ms;             /* end of the waiting */
 };
 
-static void next_line(struct request *r);
+static void next_lines(struct request *r);
 
 /* r->task is the future of the line. */
 static void write_line(struct request *r)
@@ -50,9 +49,7 @@ static void write_line(struct request *r)
     if (bytes)
         event_out_add_bytes(&r->out, bytes->body, bytes->body_len);
     buf_release(&json);
-    w->line_bytes = r->task.outcome ? r->task.outcome->body_len : 0;
     w->next = r->task.spec->batch_pos + 1;
-    request_stream_more(r, next_line);
 }
 
 /* ---- pages ----------------------------------------------------------------------------------- */
@@ -64,19 +61,21 @@ static void page_read(struct request *r)
         request_fail(r, r->op.base.rc);
         return;
     }
-    w->n = r->op.members.n;
-    w->is_last = w->n < w->limit;
-    next_line(r);
+    w->n = r->op.members.page.n;
+    w->is_last = !r->op.members.page.is_full;
+    w->limit = result_page_next(&r->op.members.page);
+    next_lines(r);
 }
 
-/* Nobody knows how large a result is before it is read: it is taken to be like the one before. */
 static void read_page(struct request *r)
 {
     struct results *w = r->work;
-    w->limit = w->line_bytes <= LINE_BYTES_SMALL ? PAGE : 1;
     w->at = w->n = 0;
     r->op.members = (struct store_members){
-        .id = w->id, .from = w->next, .with_body = true, .limit = w->limit, .tasks = w->page};
+        .id = w->id,
+        .from = w->next,
+        .with_body = true,
+        .page = {.limit = w->limit, .max_bytes = RESULT_PAGE_BYTES, .tasks = w->page}};
     request_members(r, page_read);
 }
 
@@ -86,6 +85,7 @@ static void drop_page(struct request *r)
     while (w->at < w->n)
         task_release(&w->page[w->at++]);
     w->at = w->n = 0;
+    w->limit = RESULT_PAGE_FIRST;
     w->is_last = false;
     r->drop_op = NULL;
 }
@@ -102,6 +102,7 @@ static void future_read(struct request *r)
     if (r->op.base.rc == 0) /* else it was deleted just now: as it was last seen */
         request_take_task(r);
     write_line(r);
+    next_lines(r);
 }
 
 static void woken(struct request *r)
@@ -125,6 +126,7 @@ static void state_read(struct request *r)
     if (task_state_is_final(r->task.state) || remaining <= 0 || !r->waiter.is_open) {
         waiter_close(&r->api->waiters, &r->waiter);
         write_line(r);
+        next_lines(r);
     } else {
         sleep_until_woken(r, remaining, woken);
     }
@@ -164,23 +166,35 @@ static void end_stream(struct request *r)
     request_stream_end(r);
 }
 
-static void next_line(struct request *r)
+static void take_next(struct request *r)
 {
     struct results *w = r->work;
-    if (w->at == w->n) {
-        if (w->is_last)
-            end_stream(r);
-        else
-            read_page(r);
-        return;
-    }
     task_release(&r->task);
     r->task = w->page[w->at];
     w->page[w->at++] = (struct task){0};
-    if (may_wait(r))
-        await(r);
-    else
+}
+
+/* What is written leaves before the stream waits for anything. */
+static void next_lines(struct request *r)
+{
+    struct results *w = r->work;
+    while (w->at < w->n && r->out.len < WRITTEN_MAX) {
+        take_next(r);
+        if (may_wait(r)) {
+            if (r->out.len)
+                request_stream_more(r, await);
+            else
+                await(r);
+            return;
+        }
         write_line(r);
+    }
+    if (r->out.len)
+        request_stream_more(r, next_lines);
+    else if (w->is_last)
+        end_stream(r);
+    else
+        read_page(r);
 }
 
 static void found(struct request *r)
@@ -204,7 +218,7 @@ void batch_results_get(struct request *r)
     event_out_choose(&form, http_header(r, "Accept"));
     r->work = w;
     w->is_framed = form.is_framed;
-    w->line_bytes = SIZE_MAX;
+    w->limit = RESULT_PAGE_FIRST;
     w->until_mono_ms = clock_mono_ms() + r->wait_ms;
     request_batch_get(r, w->id, found);
 }

@@ -321,31 +321,31 @@ static void replay_page(struct request *r);
 static void read_page(struct request *r, uint32_t from)
 {
     struct work *w = r->work;
-    r->op.members = (struct store_members){.id = w->batch.id,
-                                           .from = from,
-                                           .limit = w->remaining < PAGE ? w->remaining : PAGE,
-                                           .tasks = w->page};
+    r->op.members = (struct store_members){
+        .id = w->batch.id,
+        .from = from,
+        .page = {.limit = w->remaining < PAGE ? w->remaining : PAGE, .tasks = w->page}};
     request_members(r, replay_page);
 }
 
 static void replay_page(struct request *r)
 {
     struct work *w = r->work;
-    struct store_members *o = &r->op.members;
+    const struct store_page *p = &r->op.members.page;
     uint32_t next = 0;
-    if (o->op.rc != 0) {
+    if (r->op.base.rc != 0) {
         r->out.len = 0;
-        batches_fail(r, o->op.rc);
+        batches_fail(r, r->op.base.rc);
         return;
     }
-    w->remaining -= o->n;
-    for (size_t i = 0; i < o->n; i++) {
-        next = o->tasks[i].spec->batch_pos + 1;
-        add_id(r, o->tasks[i].spec->id);
-        task_release(&o->tasks[i]);
+    w->remaining -= p->n;
+    for (size_t i = 0; i < p->n; i++) {
+        next = p->tasks[i].spec->batch_pos + 1;
+        add_id(r, p->tasks[i].spec->id);
+        task_release(&p->tasks[i]);
     }
     r->drop_op = NULL;
-    if (o->n == PAGE && w->remaining)
+    if (p->is_full && w->remaining)
         read_page(r, next);
     else
         end_answer(r);

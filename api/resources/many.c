@@ -79,27 +79,27 @@ static void page_read(struct request *r);
 static void read_page(struct request *r, struct many *m, uint32_t from)
 {
     r->op.members =
-        (struct store_members){.id = m->batch, .from = from, .limit = PAGE, .tasks = m->page};
+        (struct store_members){.id = m->batch, .from = from, .page = {.limit = PAGE, .tasks = m->page}};
     request_members(r, page_read);
 }
 
 static void page_read(struct request *r)
 {
     struct many *m = r->work;
-    struct store_members *o = &r->op.members;
+    const struct store_page *p = &r->op.members.page;
     uint32_t next = 0;
-    if (o->op.rc != 0) {
-        request_fail(r, o->op.rc);
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
         return;
     }
-    for (size_t i = 0; i < o->n; i++) {
-        next = o->tasks[i].spec->batch_pos + 1;
+    for (size_t i = 0; i < p->n; i++) {
+        next = p->tasks[i].spec->batch_pos + 1;
         if (m->n < m->total)
-            m->links[m->n++].id = o->tasks[i].spec->id;
-        task_release(&o->tasks[i]);
+            m->links[m->n++].id = p->tasks[i].spec->id;
+        task_release(&p->tasks[i]);
     }
     r->drop_op = NULL;
-    if (o->n == PAGE)
+    if (p->is_full)
         read_page(r, m, next);
     else if (m->n < m->total && m->resumes)
         refuse_gone(r);

@@ -8,6 +8,7 @@
 #include "api/http/sleep.h"
 #include "api/resources/future_json.h"
 #include "api/resources/member_events.h"
+#include "api/resources/result_page.h"
 #include "api/resources/rows.h"
 #include "api/resources/sessions.h"
 #include "api/resources/show.h"
@@ -17,23 +18,18 @@
 #include "core/mem.h"
 #include "storage/ends.h"
 
-#define PAGE 64            /* ends in memory at a time, */
-#define PAGE_MEDIUM 8      /* or so many, where a result is larger than this, */
-#define BYTES_SMALL 4096   /* bytes */
-#define BYTES_MEDIUM 32768 /* or one, where it is larger than this */
-
 struct stream {
     struct task_id id;
     struct event_out out;
     uint64_t last; /* the seq of the latest end that the client knows */
     uint64_t sent;
-    size_t limit;           /* of the page */
-    unsigned fields;        /* of each future; 0: all */
-    bool must_read;         /* there may be ends that were not read, */
-    bool must_ask;          /* and memory does not tell all that the store does */
-    int64_t renew_every_ms; /* the session's lease; 0: it has none */
-    int64_t renew_mono_ms;  /* when next */
-    struct task page[PAGE]; /* lent to op.session_ends */
+    size_t limit;                      /* of the page */
+    unsigned fields;                   /* of each future; 0: all */
+    bool must_read;                    /* there may be ends that were not read, */
+    bool must_ask;                     /* and memory does not tell all that the store does */
+    int64_t renew_every_ms;            /* the session's lease; 0: it has none */
+    int64_t renew_mono_ms;             /* when next */
+    struct task page[RESULT_PAGE_MAX]; /* lent to op.session_ends */
 };
 
 static void read_page(struct request *r);
@@ -108,36 +104,19 @@ static void sleep_behind(struct request *r)
     request_stream_more(r, wait_for_more);
 }
 
-/* Nobody knows how large results are before they are read: they are taken to be like those before.
- */
-static void choose_limit(struct stream *s, size_t n, size_t largest)
-{
-    if (largest > BYTES_MEDIUM)
-        s->limit = 1;
-    else if (largest > BYTES_SMALL)
-        s->limit = PAGE_MEDIUM;
-    else if (n == s->limit && s->limit < PAGE)
-        s->limit = s->limit * 2 < PAGE ? s->limit * 2 : PAGE;
-}
-
 static void tell_page(struct request *r)
 {
     struct stream *s = r->work;
     struct store_session_ends *o = &r->op.session_ends;
-    size_t n = o->n, largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct task_outcome *outcome = o->tasks[i].outcome;
-        if (outcome && outcome->body_len > largest)
-            largest = outcome->body_len;
-        tell_done(r, s, &o->tasks[i]);
-    }
+    for (size_t i = 0; i < o->page.n; i++)
+        tell_done(r, s, &o->page.tasks[i]);
     bool is_finished = o->is_finished;
-    s->must_read = n == s->limit;
+    s->must_read = o->page.is_full;
     s->must_ask =
         s->must_ask && s->must_read; /* a full page does not say whether it was the last */
+    if (o->page.n)
+        s->limit = result_page_next(&o->page);
     request_drop_op(r);
-    if (n)
-        choose_limit(s, n, largest);
     if (is_finished)
         tell_end(r);
     else
@@ -169,11 +148,11 @@ static void page_read(struct request *r)
     }
     request_step *then = tell_page;
     if (member_events_wants(r, MEMBER_LOG)) { /* which lends the operation to logs */
-        then = o->n ? tell_last_log : o->is_finished ? tell_end : sleep_behind;
-        s->must_read = o->n > 0;
+        then = o->page.n ? tell_last_log : o->is_finished ? tell_end : sleep_behind;
+        s->must_read = o->page.n > 0;
         s->must_ask = s->must_ask && s->must_read;
-        if (o->n)
-            r->task = o->tasks[--o->n];
+        if (o->page.n)
+            r->task = o->page.tasks[--o->page.n];
         request_drop_op(r);
     }
     member_events_tell(r, then);
@@ -193,9 +172,9 @@ static void looked(struct request *r)
 
 static void drop_page(struct request *r)
 {
-    struct store_session_ends *o = &r->op.session_ends;
-    while (o->n)
-        task_release(&o->tasks[--o->n]);
+    struct store_page *p = &r->op.session_ends.page;
+    while (p->n)
+        task_release(&p->tasks[--p->n]);
 }
 
 /* Ends that are at hand are not read, unless the session may be over. */
@@ -204,7 +183,9 @@ static void look_for_ends(struct request *r, struct stream *s)
     struct store_session_ends *o = &r->op.session_ends;
     bool is_finished = waiter_is_finished(&r->api->waiters, &r->waiter);
     *o = (struct store_session_ends){
-        .id = s->id, .after = s->last, .limit = s->limit, .tasks = s->page};
+        .id = s->id,
+        .after = s->last,
+        .page = {.limit = s->limit, .max_bytes = RESULT_PAGE_BYTES, .tasks = s->page}};
     if (!s->must_ask && !is_finished &&
         store_recent_session_ends(r->api->cfg.store, o, s->fields == 0)) {
         r->drop_op = drop_page;
@@ -298,7 +279,7 @@ static void begin(struct request *r)
 void session_events_get(struct request *r)
 {
     struct stream *s = arena_alloc(&r->arena, sizeof(*s));
-    *s = (struct stream){.limit = PAGE_MEDIUM, .must_read = true, .must_ask = true};
+    *s = (struct stream){.limit = RESULT_PAGE_FIRST, .must_read = true, .must_ask = true};
     if (!request_stream_last_event(r, UINT64_MAX, &s->last) || !show_read_fields(r, &s->fields) ||
         !member_events_read(r, request_arg(r, "events"), MEMBER_EVENTS_OF_SESSION) ||
         !sessions_read_id(r, &s->id))

@@ -27,14 +27,19 @@ void event_out_begin(struct buf *out, const struct event_out *e)
         buf_printf(out, "retry: %d\n\n", RETRY_MS);
 }
 
+static void replace_all(char *text, size_t n, char old, char new)
+{
+    char *end = text + n;
+    for (char *at = text; (at = memchr(at, old, (size_t)(end - at))); at++)
+        *at = new;
+}
+
 void event_out_one_line(struct buf *out, const char *json, size_t n)
 {
     size_t from = out->len;
     buf_put(out, json, n);
-    for (size_t i = from; i < out->len; i++) {
-        if (out->data[i] == '\n' || out->data[i] == '\r')
-            out->data[i] = ' ';
-    }
+    replace_all(out->data + from, n, '\n', ' ');
+    replace_all(out->data + from, n, '\r', ' ');
 }
 
 void event_out_write(struct buf *out, const struct event_out *e, const char *name, uint64_t id,

@@ -50,9 +50,7 @@ static void prepare_attempts(struct store_op *op)
 
 static void prepare_members(struct store_op *op)
 {
-    struct store_members *o = FUT_CONTAINER(op, struct store_members, op);
-    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
-    o->n = 0;
+    backend_page_begin(&FUT_CONTAINER(op, struct store_members, op)->page);
 }
 
 static void prepare_batch_list(struct store_op *op)
@@ -74,8 +72,7 @@ static void prepare_session_list(struct store_op *op)
 static void prepare_session_ends(struct store_op *op)
 {
     struct store_session_ends *o = FUT_CONTAINER(op, struct store_session_ends, op);
-    FUT_ASSERT(o->limit >= 1 && o->limit <= STORE_LIST_MAX);
-    o->n = 0;
+    backend_page_begin(&o->page);
     o->is_finished = false;
 }
 

@@ -152,26 +152,27 @@ static bool copy_ends(const struct recent_ends *e, struct store_session_ends *o,
     size_t i;
     if (!find_after(e, o->after, &i))
         return false;
-    for (; i < e->n && o->n < o->limit; i++) {
+    for (; i < e->n && !o->page.is_full; i++) {
         const struct recent_end *r = at(e, i);
         if (!id_equal(r->task.spec->batch, o->id))
             continue;
         if (!is_told(r, is_whole, now))
             return false;
-        task_copy(&o->tasks[o->n++], &r->task);
+        task_copy(&o->page.tasks[o->page.n], &r->task);
+        backend_page_add(&o->page);
     }
     return true;
 }
 
 bool store_recent_session_ends(struct store *s, struct store_session_ends *o, bool is_whole)
 {
-    o->n = 0;
+    backend_page_begin(&o->page);
     o->is_finished = false;
     mutex_lock(&s->ends.mu);
     bool is_known = copy_ends(&s->ends, o, is_whole);
     mutex_unlock(&s->ends.mu);
-    while (!is_known && o->n)
-        task_release(&o->tasks[--o->n]);
+    while (!is_known && o->page.n)
+        task_release(&o->page.tasks[--o->page.n]);
     return is_known;
 }
 

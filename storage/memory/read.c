@@ -155,11 +155,13 @@ int memory_members(struct backend_reader *reader, struct store_members *o)
 {
     struct backend *b = reader->b;
     mutex_lock(&b->mu);
-    for (struct list_node *i = list_first(&b->in_order); i && o->n < o->limit;
+    for (struct list_node *i = list_first(&b->in_order); i && !o->page.is_full;
          i = list_next(&b->in_order, i)) {
         const struct task *t = &FUT_CONTAINER(i, struct record, in_order)->task;
-        if (id_equal(t->spec->batch, o->id) && t->spec->batch.hi && t->spec->batch_pos >= o->from)
-            task_copy(&o->tasks[o->n++], t);
+        if (!id_equal(t->spec->batch, o->id) || !t->spec->batch.hi || t->spec->batch_pos < o->from)
+            continue;
+        task_copy(&o->page.tasks[o->page.n], t);
+        backend_page_add(&o->page);
     }
     mutex_unlock(&b->mu);
     return 0;

@@ -204,11 +204,12 @@ int memory_session_ends(struct backend_reader *reader, struct store_session_ends
     uint64_t after = o->after;
     mutex_lock(&reader->b->mu);
     const struct memory_batch *m = find_exactly(reader->b, o->id);
-    while (m && o->n < o->limit && (t = find_next(reader->b, o->id, after))) {
+    while (m && !o->page.is_full && (t = find_next(reader->b, o->id, after))) {
         after = t->seq;
-        task_copy(&o->tasks[o->n++], t);
+        task_copy(&o->page.tasks[o->page.n], t);
+        backend_page_add(&o->page);
     }
-    o->is_finished = m && m->session.closed_wall_ms && !m->unfinished && o->n < o->limit;
+    o->is_finished = m && m->session.closed_wall_ms && !m->unfinished && !o->page.is_full;
     mutex_unlock(&reader->b->mu);
     return m ? 0 : FUT_ERR_NOT_FOUND;
 }

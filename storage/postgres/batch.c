@@ -323,28 +323,18 @@ int postgres_batch_list(struct backend_reader *r, struct store_batch_list *o)
     return 0;
 }
 
-#define MEMBERS_STEP 64 /* with their bodies, of one statement */
-
 int postgres_members(struct backend_reader *r, struct store_members *o)
 {
+    struct store_page *p = &o->page;
     uint32_t from = o->from;
-    for (;;) {
-        size_t want = o->limit - o->n < MEMBERS_STEP ? o->limit - o->n : MEMBERS_STEP;
-        PGresult *rows;
-        if (want == 0)
-            return 0;
-        int rc = postgres_read(
-            r, P_MEMBERS,
-            PG_VALUES(v_key(o->id.hi), v_key(o->id.lo), v_int(from), v_int((int64_t)want)), &rows);
-        if (rc != 0)
-            return rc;
-        size_t n = (size_t)PQntuples(rows);
-        for (size_t i = 0; i < n; i++) {
-            postgres_read_task(r->b, rows, (int)i, o->with_body, &o->tasks[o->n]);
-            from = o->tasks[o->n++].spec->batch_pos + 1;
-        }
-        PQclear(rows);
-        if (n < want)
-            return 0;
+    bool is_last = false;
+    int rc = 0;
+    while (rc == 0 && !p->is_full && !is_last) {
+        int64_t want = postgres_page_step(p, o->with_body);
+        rc = postgres_read_page(
+            r, P_MEMBERS, PG_VALUES(v_key(o->id.hi), v_key(o->id.lo), v_int(from), v_int(want)), p,
+            o->with_body, &is_last);
+        from = p->n ? p->tasks[p->n - 1].spec->batch_pos + 1 : from;
     }
+    return rc;
 }

@@ -486,6 +486,12 @@ void postgres_reader_close(struct backend_reader *r);
  * old one turns out to be broken. */
 int postgres_read(struct backend_reader *r, enum postgres_stmt stmt,
                   const struct postgres_value *values, size_t n, PGresult **out);
+/* How many tasks the next statement for this page is to ask for; 0 when it is full. */
+int64_t postgres_page_step(const struct store_page *p, bool with_bodies);
+/* postgres_read of so many tasks, which are added to the page. *out_is_last: no more are there. */
+FUT_MUST_CHECK int postgres_read_page(struct backend_reader *r, enum postgres_stmt stmt,
+                                      const struct postgres_value *values, size_t n,
+                                      struct store_page *p, bool with_bodies, bool *out_is_last);
 /* postgres_scan of a reader, likewise. */
 int postgres_read_walk(struct backend_reader *r, struct postgres_walk *w);
 int postgres_get(struct backend_reader *r, struct store_get *o);

@@ -47,6 +47,35 @@ int postgres_read(struct backend_reader *r, enum postgres_stmt stmt,
     return rc;
 }
 
+#define PAGE_STEP 64         /* tasks of one statement, */
+#define PAGE_STEP_LARGE 8    /* or so many, until results are known to be smaller than this, */
+#define PAGE_STEP_BYTES 4096 /* on average: a statement's rows are in memory together */
+
+int64_t postgres_page_step(const struct store_page *p, bool with_bodies)
+{
+    bool is_small = !with_bodies || (p->n && p->bytes / p->n < PAGE_STEP_BYTES);
+    size_t step = is_small ? PAGE_STEP : PAGE_STEP_LARGE, rest = p->limit - p->n;
+    return (int64_t)(rest < step ? rest : step);
+}
+
+int postgres_read_page(struct backend_reader *r, enum postgres_stmt stmt,
+                       const struct postgres_value *values, size_t n, struct store_page *p,
+                       bool with_bodies, bool *out_is_last)
+{
+    int64_t want = postgres_page_step(p, with_bodies);
+    PGresult *rows;
+    int rc = postgres_read(r, stmt, values, n, &rows);
+    if (rc != 0)
+        return rc;
+    *out_is_last = PQntuples(rows) < want;
+    for (int i = 0; i < PQntuples(rows) && !p->is_full; i++) {
+        postgres_read_task(r->b, rows, i, with_bodies, &p->tasks[p->n]);
+        backend_page_add(p);
+    }
+    PQclear(rows);
+    return 0;
+}
+
 /* A walk that has begun is not begun again. */
 int postgres_read_walk(struct backend_reader *r, struct postgres_walk *w)
 {

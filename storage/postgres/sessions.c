@@ -164,17 +164,17 @@ int postgres_session_list(struct backend_reader *r, struct store_session_list *o
 int postgres_session_ends(struct backend_reader *r, struct store_session_ends *o)
 {
     struct store_session_get get = {.id = o->id};
-    PGresult *rows;
+    struct store_page *p = &o->page;
+    uint64_t after = o->after;
+    bool is_last = false;
     int rc = postgres_session_get(r, &get);
-    if (rc == 0)
-        rc = postgres_read(r, P_SESSION_ENDS,
-                           PG_VALUES(v_key(o->id.hi), v_key(o->after), v_int((int64_t)o->limit)),
-                           &rows);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < PQntuples(rows) && o->n < o->limit; i++)
-        postgres_read_task(r->b, rows, i, true, &o->tasks[o->n++]);
-    PQclear(rows);
-    o->is_finished = get.session.closed_wall_ms && !get.session.unfinished && o->n < o->limit;
-    return 0;
+    while (rc == 0 && !p->is_full && !is_last) {
+        int64_t want = postgres_page_step(p, true);
+        rc = postgres_read_page(r, P_SESSION_ENDS,
+                                PG_VALUES(v_key(o->id.hi), v_key(after), v_int(want)), p, true,
+                                &is_last);
+        after = p->n ? p->tasks[p->n - 1].seq : after;
+    }
+    o->is_finished = get.session.closed_wall_ms && !get.session.unfinished && !p->is_full;
+    return rc;
 }

@@ -118,9 +118,11 @@ int sqlite_members(struct backend_reader *r, struct store_members *o)
     bind_int(st, 1, (int64_t)o->id.hi);
     bind_int(st, 2, (int64_t)o->id.lo);
     bind_int(st, 3, o->from);
-    bind_int(st, 4, (int64_t)o->limit);
-    while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW)
-        sqlite_read_task(r->b, st, o->with_body, &o->tasks[o->n++]);
+    bind_int(st, 4, (int64_t)o->page.limit);
+    while (!o->page.is_full && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        sqlite_read_task(r->b, st, o->with_body, &o->page.tasks[o->page.n]);
+        backend_page_add(&o->page);
+    }
     (void)sqlite3_reset(st);
     return sqlite_rc(r->db, step);
 }

@@ -210,10 +210,12 @@ int sqlite_session_ends(struct backend_reader *r, struct store_session_ends *o)
         return rc;
     bind_int(st, 1, (int64_t)o->id.hi);
     bind_int(st, 2, (int64_t)o->after);
-    bind_int(st, 3, (int64_t)o->limit);
-    while (o->n < o->limit && (step = sqlite3_step(st)) == SQLITE_ROW)
-        sqlite_read_task(r->b, st, true, &o->tasks[o->n++]);
+    bind_int(st, 3, (int64_t)o->page.limit);
+    while (!o->page.is_full && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        sqlite_read_task(r->b, st, true, &o->page.tasks[o->page.n]);
+        backend_page_add(&o->page);
+    }
     (void)sqlite3_reset(st);
-    o->is_finished = s.closed_wall_ms && !s.unfinished && o->n < o->limit;
+    o->is_finished = s.closed_wall_ms && !s.unfinished && !o->page.is_full;
     return sqlite_rc(r->db, step);
 }

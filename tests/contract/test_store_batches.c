@@ -135,14 +135,14 @@ START_TEST(test_store_batch_members_in_order)
     ck_assert_int_eq(fixture_succeed(&k, &claimed, "first"), 0);
     for (uint32_t from = 0; from < N; from += 2) {
         struct store_members o = {
-            .id = id, .from = from, .with_body = true, .limit = 2, .tasks = page};
+            .id = id, .from = from, .with_body = true, .page = {.limit = 2, .tasks = page}};
         ck_assert_int_eq(fixture_members(&k, &o), 0);
-        ck_assert_uint_eq(o.n, N - from < 2 ? N - from : 2);
-        for (size_t i = 0; i < o.n; i++)
+        ck_assert_uint_eq(o.page.n, N - from < 2 ? N - from : 2);
+        for (size_t i = 0; i < o.page.n; i++)
             ck_assert(id_equal(page[i].spec->id, tasks[from + i].spec->id));
         if (from == 0)
             ck_assert_mem_eq(page[0].outcome->body, "first", 5);
-        release_all(page, o.n);
+        release_all(page, o.page.n);
     }
     release_all(tasks, N);
     task_release(&claimed);

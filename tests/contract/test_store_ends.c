@@ -93,11 +93,12 @@ static void run(size_t n, struct task_id *ids)
 static int known_after(uint64_t after, bool is_whole)
 {
     struct task page[MOST];
-    struct store_session_ends o = {.id = session, .after = after, .limit = MOST, .tasks = page};
+    struct store_session_ends o = {
+        .id = session, .after = after, .page = {.limit = MOST, .tasks = page}};
     bool is_known = store_recent_session_ends(k.store, &o, is_whole);
-    release_all(page, o.n);
-    ck_assert(is_known || o.n == 0);
-    return is_known ? (int)o.n : -1;
+    release_all(page, o.page.n);
+    ck_assert(is_known || o.page.n == 0);
+    return is_known ? (int)o.page.n : -1;
 }
 
 static void same_text(const char *a, const char *b)
@@ -132,18 +133,20 @@ START_TEST(test_store_ends_are_those_that_are_read)
 {
     begin(_i);
     struct task told[MOST], read[MOST];
-    struct store_session_ends o = {.id = session, .after = base, .limit = MOST, .tasks = told};
+    struct store_session_ends o = {
+        .id = session, .after = base, .page = {.limit = MOST, .tasks = told}};
     run(3, NULL);
     if (is_shared()) { /* other nodes may know of others */
-        ck_assert(!store_recent_session_ends(k.store, &o, true) && o.n == 0);
+        ck_assert(!store_recent_session_ends(k.store, &o, true) && o.page.n == 0);
         end();
         return;
     }
     ck_assert(store_recent_session_ends(k.store, &o, true));
-    ck_assert_uint_eq(o.n, 3);
-    struct store_session_ends r = {.id = session, .after = base, .limit = MOST, .tasks = read};
+    ck_assert_uint_eq(o.page.n, 3);
+    struct store_session_ends r = {
+        .id = session, .after = base, .page = {.limit = MOST, .tasks = read}};
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_ends, &r.op), 0);
-    ck_assert_uint_eq(r.n, 3);
+    ck_assert_uint_eq(r.page.n, 3);
     for (size_t i = 0; i < 3; i++) {
         struct task one;
         same(&told[i], &read[i]);
@@ -163,11 +166,12 @@ START_TEST(test_store_ends_come_in_pages)
 {
     begin(_i);
     struct task page[MOST];
-    struct store_session_ends o = {.id = session, .after = base + 1, .limit = 2, .tasks = page};
+    struct store_session_ends o = {
+        .id = session, .after = base + 1, .page = {.limit = 2, .tasks = page}};
     run(5, NULL);
     if (!is_shared()) {
         ck_assert(store_recent_session_ends(k.store, &o, true));
-        ck_assert_uint_eq(o.n, 2);
+        ck_assert_uint_eq(o.page.n, 2);
         ck_assert_uint_eq(page[0].seq, base + 2);
         ck_assert_uint_eq(page[1].seq, base + 3);
         release_all(page, 2);

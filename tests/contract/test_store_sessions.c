@@ -39,7 +39,8 @@ static int get_session(struct task_id id, struct store_session *out)
 static struct store_session_ends ends_after(struct task_id id, uint64_t after, size_t limit,
                                             struct task *page)
 {
-    struct store_session_ends o = {.id = id, .after = after, .limit = limit, .tasks = page};
+    struct store_session_ends o = {
+        .id = id, .after = after, .page = {.limit = limit, .tasks = page}};
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_ends, &o.op), 0);
     return o;
 }
@@ -73,9 +74,9 @@ START_TEST(test_store_sessions_are_added_to)
     ck_assert_uint_eq(s.unfinished, 5);
     ck_assert_str_eq(s.handler, "echo");
     struct task page[5];
-    struct store_members o = {.id = session, .limit = 5, .tasks = page};
+    struct store_members o = {.id = session, .page = {.limit = 5, .tasks = page}};
     ck_assert_int_eq(fixture_members(&k, &o), 0);
-    ck_assert_uint_eq(o.n, 5);
+    ck_assert_uint_eq(o.page.n, 5);
     for (size_t i = 0; i < 5; i++) {
         ck_assert(id_equal(page[i].spec->id, ids[i]));
         ck_assert_uint_eq(page[i].spec->batch_pos, i);
@@ -115,23 +116,23 @@ START_TEST(test_store_sessions_tell_ends_in_order)
     ck_assert_int_eq(fixture_succeed(&k, &claimed[2], "third"), 0);
     ck_assert_int_eq(fixture_apply(&k, &claimed[0], EVENT_FAIL, NULL), 0);
     struct store_session_ends o = ends_after(session, 0, 1, page);
-    ck_assert_uint_eq(o.n, 1);
+    ck_assert_uint_eq(o.page.n, 1);
     ck_assert(id_equal(page[0].spec->id, claimed[2].spec->id) && !o.is_finished);
     ck_assert_mem_eq(page[0].outcome->body, "third", 5);
     uint64_t seq = page[0].seq;
     release_all(page, 1);
     o = ends_after(session, seq, MEMBERS_MAX, page);
-    ck_assert_uint_eq(o.n, 1);
+    ck_assert_uint_eq(o.page.n, 1);
     ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id) && page[0].seq > seq);
     seq = page[0].seq;
     release_all(page, 1);
     /* Another life ends again, and its first end is told no more. */
     ck_assert_int_eq(fixture_revive(&k, &claimed[0]), 0);
-    ck_assert_uint_eq(ends_after(session, 0, MEMBERS_MAX, page).n, 1);
+    ck_assert_uint_eq(ends_after(session, 0, MEMBERS_MAX, page).page.n, 1);
     release_all(page, 1);
     succeed(1);
     o = ends_after(session, seq, MEMBERS_MAX, page);
-    ck_assert_uint_eq(o.n, 1);
+    ck_assert_uint_eq(o.page.n, 1);
     ck_assert(id_equal(page[0].spec->id, claimed[0].spec->id));
     release_all(page, 1);
     release_all(claimed, 4);
@@ -150,10 +151,10 @@ START_TEST(test_store_sessions_over_when_closed_and_done)
     ck_assert(!ends_after(session, 0, MEMBERS_MAX, page).is_finished);
     succeed(1);
     struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
-    ck_assert(o.is_finished && o.n == 1);
+    ck_assert(o.is_finished && o.page.n == 1);
     release_all(page, 1);
     o = ends_after(session, 0, 1, page); /* a full page may not be the last */
-    ck_assert(!o.is_finished && o.n == 1);
+    ck_assert(!o.is_finished && o.page.n == 1);
     release_all(page, 1);
     end();
 }
@@ -201,7 +202,7 @@ START_TEST(test_store_sessions_last_over_a_restart)
     ck_assert_uint_eq(s.unfinished, 1);
     succeed(1);
     struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
-    ck_assert_uint_eq(o.n, 2);
+    ck_assert_uint_eq(o.page.n, 2);
     release_all(page, 2);
     ck_assert_int_eq(members_join(&k, session, "echo", 1, ids), 0);
     end();
@@ -399,7 +400,7 @@ START_TEST(test_store_sessions_without_their_client_are_cancelled)
     ck_assert_int_eq(fixture_succeed(&k, &running, "late"), FUT_ERR_STALE);
     ck_assert_int_eq(members_join(&k, session, "echo", 1, ids), FUT_ERR_STATE);
     struct store_session_ends o = ends_after(session, 0, MEMBERS_MAX, page);
-    ck_assert(o.is_finished && o.n == 3);
+    ck_assert(o.is_finished && o.page.n == 3);
     release_all(page, 3);
     task_release(&running);
     end();

@@ -14,6 +14,7 @@
 #include "tests/support/text.h"
 
 #define TEXTS 40
+#define MANY 300
 #define SCRIPT_MS 60000
 
 /* {"handler":…,"inputs":[{"ms":…} × n]} */
@@ -120,12 +121,37 @@ START_TEST(test_batches_cancel_stays_durable)
 }
 END_TEST
 
+/* With the chunks of its coding: how many of them begin with a line? */
+START_TEST(test_batches_send_small_results_together)
+{
+    struct daemon *d = daemon_start_with(NULL, 0);
+    char *body = sleeps(MANY, 0), *out, *err;
+    json_t *made = api_batch(daemon_url(d), body);
+    char *url = text_printf("%s/v1/batches/%s/results?wait=60", daemon_url(d), api_str(made, "id"));
+    const char *argv[] = {"/usr/bin/curl", "-sS", "--raw", url, NULL};
+    for (int i = 0; i < 2; i++) { /* the first one waits for them */
+        int status = program_run(argv, NULL, SCRIPT_MS, &out, &err);
+        ck_assert_msg(status == 0, "%d: %s%s", status, out, err);
+        ck_assert_uint_eq(text_count(out, "\"state\":\"succeeded\""), MANY);
+        if (i == 1)
+            ck_assert_uint_le(text_count(out, "\r\n{"), MANY / 2);
+        free(out);
+        free(err);
+    }
+    free(url);
+    free(body);
+    json_decref(made);
+    daemon_end(&d);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         test_batches_map_a_directory_over_the_workers,
         test_batches_survive_a_kill,
         test_batches_cancel_stays_durable,
+        test_batches_send_small_results_together,
     };
     return suite_run("batches", tests, FUT_COUNT(tests));
 }

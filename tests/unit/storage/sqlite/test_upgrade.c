@@ -502,14 +502,14 @@ static void check_21(void)
 {
     struct store_session_get o = {.id = LATER_ID(21, 1)};
     struct task all[4];
-    struct store_session_ends ends = {.id = o.id, .limit = FUT_COUNT(all), .tasks = all};
+    struct store_session_ends ends = {.id = o.id, .page = {.limit = FUT_COUNT(all), .tasks = all}};
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_get, &o.op), 0);
     ck_assert_str_eq(o.session.handler, "part");
     ck_assert(o.session.total == 2 && o.session.unfinished == 1 && !o.session.closed_wall_ms);
     ck_assert_int_eq(fixture_succeed(&k, claim(LATER_ID(21, 3), LANE_CPU), "x"), 0);
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_ends, &ends.op), 0);
-    ck_assert(ends.n == 2 && id_equal(all[0].spec->id, LATER_ID(21, 2)) && !ends.is_finished);
-    for (size_t i = 0; i < ends.n; i++)
+    ck_assert(ends.page.n == 2 && id_equal(all[0].spec->id, LATER_ID(21, 2)) && !ends.is_finished);
+    for (size_t i = 0; i < ends.page.n; i++)
         task_release(&all[i]);
 }
 
