@@ -45,6 +45,7 @@ DAEMON_PATHS = {
     "post_wait_cpu": ("post-wait", {"lane": "cpu", "requests": 200}, 1),
     "long_poll_pair": ("post-poll", {"handler": "sleep", "input": '{"ms":40}', "requests": 120}, 2),
     "bulk_task": ("bulk", {"handler": "hold", "bulk": 500, "requests": 4}, 1 / 500),
+    "batch_result": ("results", {"requests": 4}, 1 / 500),
 }
 DRIVERS = {"json_decode": "count_json", "wire_frames": "count_wire"}
 TEXTS = {
@@ -53,6 +54,7 @@ TEXTS = {
     "post_wait_cpu": "the same on the cpu lane, without what the worker process spends",
     "long_poll_pair": "POST, then a long-poll that sleeps and is woken by the result",
     "bulk_task": "one of 500 tasks in POST /v1/batches",
+    "batch_result": "one of 500 results in GET /v1/batches/{id}/results",
     "json_decode": "decoding the body of one POST",
     "wire_frames": "RUN and its answer, written and read",
 }
@@ -138,15 +140,34 @@ def newest(folder, known):
     return next(f for f in sorted(folder.glob("callgrind.*.*")) if f not in known)
 
 
+def press(server, mode, path=None, requests=0, **options):
+    if mode != "results":
+        return servers.load(server, mode, connections=1, requests=requests, **options)
+    lines = [line for _ in range(requests) for line in servers.call(server, path).splitlines()]
+    return {"undone": 500 * requests - sum(b'"succeeded"' in line for line in lines)}
+
+
+def prepare(server, path):
+    """What the load options of a path are, when what they need is there."""
+    options = dict(DAEMON_PATHS[path][1])
+    if options.get("handler") == "hold":
+        servers.load(server, "post", handler="hold", requests=1, connections=1)
+    if path == "batch_result":
+        line = servers.run_batches(server, "echo", ["x" * 64] * 500, 500)[0]
+        options["path"] = f"/v1/batches/{json.loads(line)['batch']}/results"
+    return options
+
+
 def measure_path(server, path):
     """The cheapest round's (instructions per operation, Profile, operations)."""
-    mode, options, requests_each = DAEMON_PATHS[path]
+    mode, _, requests_each = DAEMON_PATHS[path]
+    options = prepare(server, path)
     operations = options["requests"] / requests_each
     rounds = []
     for turn in range(ROUNDS + 1):
         known = set(server.folder.glob("callgrind.*.*"))
         control(server, "-z")
-        report = servers.load(server, mode, connections=1, **options)
+        report = press(server, mode, **options)
         control(server, "-d")
         if report["undone"]:
             raise RuntimeError(f"{path}: {report['undone']} answers without a result")
@@ -162,8 +183,6 @@ def measure_daemon(paths):
         command = ["valgrind", "-q", "--tool=callgrind", "--callgrind-out-file=DIR/callgrind.%p",
                    servers.BUILD / "futured"]
         with servers.futured(command=command, MAX_WORKERS=1, **PLAIN) as server:
-            if DAEMON_PATHS[path][1].get("handler") == "hold":
-                servers.load(server, "post", handler="hold", requests=1, connections=1)
             yield path, measure_path(server, path)
 
 

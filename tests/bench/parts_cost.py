@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
 import servers
 from parts_rate import EXECUTORS, only_queued, rate
@@ -169,10 +168,7 @@ def idle_bare(many):
 
 
 def ask(server, path, value=None):
-    data = None if value is None else json.dumps(value).encode()
-    request = urllib.request.Request(f"http://{server.address}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        return json.load(answer)
+    return json.loads(servers.call(server, path, value))
 
 
 def submit(server, handler, input_):

@@ -7,12 +7,14 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 import servers
-from servers import background, beanstalkd, futured, gearmand, load, redis, run_json, tool, workers
+from servers import background, beanstalkd, futured, gearmand, load, redis, run_batches, run_json, tool, workers
 
 EXECUTORS = str(pathlib.Path(__file__).with_name("executors.py"))
 ECHO_WORKER = str(pathlib.Path(__file__).with_name("echo_worker.py"))
+SDK_WORKER = str(pathlib.Path(__file__).with_name("sdk_worker.py"))
 
 
 def rate(report, per_request=1):
@@ -34,6 +36,19 @@ def pressed(start, mode, per_request=1, **options):
     def measure():
         with start() as server:
             return rate(load(server, mode, **options), per_request)
+
+    return measure
+
+
+def batch(handler, n, value="x" * 64, handlers=None, **fields):
+    """All handed in, as executors are given theirs, then all collected."""
+
+    def measure():
+        with futured(handlers, MAX_WORKERS=2) as server:
+            run_batches(server, handler, [value] * 100, 100, **fields)
+            began = time.perf_counter()
+            run_batches(server, handler, [value] * n, 10000, **fields)
+            return {"rate": n / (time.perf_counter() - began)}
 
     return measure
 
@@ -148,7 +163,7 @@ def end_to_end(bench):
                       "64 B in, 64 B out, durable where it says so: submission and result are both "
                       "on disk before futured answers. Peers: one worker process with 2 or 8 "
                       "connections that returns the payload; clients put a task, then take the "
-                      "result. Python: all submitted, then collected.")
+                      "result. Python: all submitted, then collected, and so is a batch.")
     for connections in (64, 256):
         options = {"seconds": bench.seconds, "connections": connections}
         subjects = {
@@ -161,6 +176,8 @@ def end_to_end(bench):
         if connections == 64:
             n = bench.size(30000, 2000)
             subjects |= {
+                "futured, a batch, io lane": batch("echo", n),
+                "futured, a batch, cpu lane": batch("echo", n, lane="cpu"),
                 "gearmand -t1, 2 workers": worked(gearmand, 2, **options),
                 "gearmand -t4, 8 workers": worked(functools.partial(gearmand, 4), 8, **options),
                 "beanstalkd -f0, 2 workers": worked(functools.partial(beanstalkd, 0), 2, **options),
@@ -231,10 +248,13 @@ def lanes(bench):
     part = bench.part("lanes", "Through each kind of handler",
                       "16 connections, `Prefer: wait`, 64 B in. `worker` is a warm Python program "
                       "(tests/bench/echo_worker.py), exec starts `true`, or `gzip` with 64 KiB, for each "
-                      "task; MAX_WORKERS=2 throughout. bare: the same program started, its output read, "
-                      "and reaped by a loop, 2 at a time.")
+                      "task; MAX_WORKERS=2 throughout. A batch is handed in as a whole, as executors "
+                      "are given all of theirs; its worker is one of the SDK that takes tasks "
+                      "ahead (tests/bench/sdk_worker.py). bare: the same program started, its output "
+                      "read, and reaped by a loop, 2 at a time.")
     options = {"seconds": bench.seconds, "connections": 16}
-    warm = {"warm": {"worker": [sys.executable, ECHO_WORKER], "lane": "cpu"}}
+    warm = {"warm": {"worker": [sys.executable, ECHO_WORKER], "lane": "cpu"},
+            "sdk": {"worker": [sys.executable, SDK_WORKER, "--ahead"], "lane": "cpu"}}
     n = bench.size(4000, 400)
 
     def through(handler, handlers=None, **more):
@@ -245,11 +265,13 @@ def lanes(bench):
         "futured, built-in, io lane": through("echo"),
         "futured, built-in, cpu lane": through("echo", lane="cpu"),
         "futured, warm worker": through("warm", warm),
+        "futured, a batch, warm worker": batch("sdk", 2 * n, handlers=warm),
         "gearmand -t1, 2 workers": worked(gearmand, 2, **options),
         "ProcessPoolExecutor(2)": executor("process", "collect", n),
     })
     part.compare("a program per task", {
         "futured, exec": through("true"),
+        "futured, a batch, exec": batch("true", n // 4, None),
         "bare: posix_spawn": lambda: {"rate": run_json(
             [tool("bench_spawn"), "--seconds", bench.seconds])["rate"]},
         "ThreadPoolExecutor(2), subprocess.run": executor("thread", "spawn", n // 4),

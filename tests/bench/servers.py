@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 BUILD = pathlib.Path("build/release")
 SCRATCH = None  # set by scratch()
@@ -299,6 +300,29 @@ def load(server, mode, **options):
     if refused:
         raise LoadError(f"load {mode} at {server.name}: refused: {refused}")
     return report
+
+
+def call(server, path, body=None):
+    """One request: a POST of body as JSON, if there is one. The bytes of the answer."""
+    request = urllib.request.Request(f"http://{server.address}{path}",
+                                     data=None if body is None else json.dumps(body).encode(),
+                                     headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return answer.read()
+
+
+def run_batches(server, handler, inputs, each, **fields):
+    """All handed in, by requests of so many each, then all results read: the lines, which must be all
+    there."""
+    made = [json.loads(call(server, "/v1/batches",
+                            {"handler": handler, "inputs": inputs[at:at + each], **fields}))["id"]
+            for at in range(0, len(inputs), each)]
+    lines = [line for batch in made
+             for line in call(server, f"/v1/batches/{batch}/results?wait=300").splitlines()]
+    if len(lines) != len(inputs) or not all(b'"state":"succeeded"' in line for line in lines):
+        raise LoadError(f"batch of {len(inputs)} {handler}: {len(lines)} results, "
+                        f"{next((x for x in lines if b'succeeded' not in x), b'')[:300]}")
+    return lines
 
 
 @contextlib.contextmanager

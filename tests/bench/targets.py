@@ -97,6 +97,10 @@ def targets(bench):
                "futured, cpu lane", against="ProcessPoolExecutor(2)", at_least=4),
         Target("… io lane, against ThreadPoolExecutor(2)", "end_to_end", C64, "futured, io lane",
                against="ThreadPoolExecutor(2)", at_least=0.8),
+        Target("… a batch, cpu lane, against ProcessPoolExecutor(2)", "end_to_end", C64,
+               "futured, a batch, cpu lane", against="ProcessPoolExecutor(2)", at_least=4),
+        Target("… a batch, io lane, against ThreadPoolExecutor(2)", "end_to_end", C64,
+               "futured, a batch, io lane", against="ThreadPoolExecutor(2)", at_least=0.8),
         Target("round trip on an idle daemon, p50, against beanstalkd -f0", "roundtrip", "idle",
                "futured, io lane", metric="p50_ms", against="beanstalkd -f0", at_most=0.8),
         Target("… against two bare commits", "roundtrip", "idle", "futured, io lane", metric="p50_ms",
@@ -111,10 +115,12 @@ def targets(bench):
                "futured, exec", against=SUBPROCESS, at_least=1),
         Target("no-op in a warm Python worker, against ProcessPoolExecutor(2)", "lanes", "no-op",
                "futured, warm worker", against="ProcessPoolExecutor(2)", at_least=2),
-        *(Target(f"NLP-like Python worker, texts of {size} characters, {what}, against ProcessPoolExecutor(2)",
-                 "nlp", f"texts of {size} characters", "futured, worker", metric=metric,
-                 against="ProcessPoolExecutor(2)", **bar)
+        Target("… a batch", "lanes", "no-op", "futured, a batch, warm worker",
+               against="ProcessPoolExecutor(2)", at_least=2),
+        *(Target(f"NLP-like Python worker, {texts}, {what}, against ProcessPoolExecutor(2)", "nlp", texts,
+                 "futured, worker", metric=metric, against="ProcessPoolExecutor(2)", **bar)
           for size in ("2,000", "10,000")
+          for texts in (f"texts of {size} characters", f"texts of {size} characters, four requests")
           for what, metric, bar in (("rate", "rate", {"at_least": 0.9}),
                                     ("CPU time", "cpu_us", {"at_most": 1.1}))),
         Target("bulk of 1,000, tasks/s, against a bare SQLite transaction of the same rows", "bulk",
