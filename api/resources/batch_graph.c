@@ -52,8 +52,8 @@ static void read_members(struct request *r, size_t limit, request_step *next)
 {
     struct walk *w = r->work;
     request_drop_op(r);
-    r->op.members =
-        (struct store_members){.id = w->id, .from = w->from, .page = {.limit = limit, .tasks = w->page}};
+    r->op.members = (struct store_members){
+        .id = w->id, .from = w->from, .page = {.limit = limit, .tasks = w->page}};
     request_members(r, next);
 }
 

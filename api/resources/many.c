@@ -78,8 +78,8 @@ static void page_read(struct request *r);
 
 static void read_page(struct request *r, struct many *m, uint32_t from)
 {
-    r->op.members =
-        (struct store_members){.id = m->batch, .from = from, .page = {.limit = PAGE, .tasks = m->page}};
+    r->op.members = (struct store_members){
+        .id = m->batch, .from = from, .page = {.limit = PAGE, .tasks = m->page}};
     request_members(r, page_read);
 }
 
