@@ -300,6 +300,27 @@ struct store_get {
 };
 extern const struct store_verb store_verb_get;
 
+/* Tasks that are read together. */
+struct store_page {
+    size_t limit;       /* 1..STORE_LIST_MAX */
+    size_t max_bytes;   /* of results: the task that brings them to so many is the last; 0: any */
+    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
+    size_t n;           /* out */
+    size_t bytes;       /* out: of their results */
+    bool is_full;       /* out: false: this was the end */
+};
+
+/* Reads several futures as store_verb_get, each as of a moment of its own. */
+struct store_get_several {
+    struct store_op op;
+    const struct task_id *ids; /* n_ids, borrowed until done */
+    size_t n_ids;
+    struct store_page page; /* of the first ones; its task has no spec: there is no such future */
+    struct store_reported *reported; /* space for page.limit, the caller's memory; out: page.n,
+                                        released by the caller */
+};
+extern const struct store_verb store_verb_get_several;
+
 #define STORE_ATTEMPTS_MAX 100     /* kept per task, the latest */
 #define STORE_ATTEMPT_LOG_MAX 2048 /* bytes of log kept per attempt, the last */
 struct store_attempt {
@@ -335,16 +356,6 @@ struct store_get_many {
     struct store_brief *briefs; /* space for n, the caller's memory */
 };
 extern const struct store_verb store_verb_get_many;
-
-/* Tasks that are read together. */
-struct store_page {
-    size_t limit;       /* 1..STORE_LIST_MAX */
-    size_t max_bytes;   /* of results: the task that brings them to so many is the last; 0: any */
-    struct task *tasks; /* space for limit, the caller's memory; out: released by the caller */
-    size_t n;           /* out */
-    size_t bytes;       /* out: of their results */
-    bool is_full;       /* out: false: this was the end */
-};
 
 /* Members of a batch in order of submission, from place `from` on, with outcomes when with_body. */
 struct store_members {

@@ -17,6 +17,7 @@ struct request_large {
         struct store_bulk_stop bulk_stop;
         struct store_bulk_get bulk_get;
         struct store_list list;
+        struct store_get_several get_several;
         struct store_failures failures;
         struct store_handler_pause handler_pause;
     };

@@ -1,18 +1,34 @@
 #include "api/resources/rows.h"
 
+#include <string.h>
+
 #include "api/http/mhd.h"
+#include "api/http/request_large.h"
 #include "api/http/shared.h"
 #include "api/http/sleep.h"
 #include "api/resources/events.h"
 #include "api/resources/future_json.h"
 #include "api/resources/many.h"
 #include "api/resources/member_events.h"
+#include "api/resources/result_page.h"
 #include "api/resources/show.h"
 #include "api/text/event_out.h"
 #include "api/text/json_out.h"
 #include "api/text/params.h"
 #include "core/clock.h"
 #include "storage/ends.h"
+
+/* Ends that are to be read, the earliest first, and what was read of them. */
+struct reads {
+    struct waiter_link *links[RESULT_PAGE_MAX];
+    struct task_id ids[RESULT_PAGE_MAX];
+    size_t n;
+    size_t limit;                                /* of those that are read at once */
+    struct waiter_link *undone[RESULT_PAGE_MAX]; /* which somebody has given another life */
+    size_t n_undone;
+    struct task tasks[RESULT_PAGE_MAX]; /* both lent to large.get_several */
+    struct store_reported reported[RESULT_PAGE_MAX];
+};
 
 struct events {
     struct many many;  /* first: r->work is either */
@@ -21,21 +37,24 @@ struct events {
     unsigned fields;   /* of each future; 0: all */
     size_t remaining;  /* futures whose end was not taken from the waiter yet */
     struct event_out out;
-    struct waiter_link *taken;
-    bool taken_is_done; /* of the future that is being read: its end, or something reported */
-    bool follows;       /* what happens beside ends is told, and first */
+    struct reads *reads;        /* NULL: none was needed yet */
+    struct waiter_link *taken;  /* is to be read, or told of, alone; NULL */
+    struct waiter_link *undone; /* is asked again, as its end was told and it is not done */
+    bool taken_is_done;         /* what is told of it is its end, not something reported */
+    bool follows;               /* what happens beside ends is told, and first */
 };
 
 static void next_event(struct request *r);
 
 /* ---- the events ------------------------------------------------------------------------------ */
 
-static void tell_done(struct request *r, struct events *e)
+static void tell_done(struct request *r, struct events *e, const struct task *t,
+                      const struct store_reported *reported)
 {
-    bool has_succeeded = r->task.state == TASK_SUCCEEDED; /* then its progress says nothing */
+    bool has_succeeded = t->state == TASK_SUCCEEDED; /* then its progress says nothing */
     future_json_write_done(&r->out, &e->out,
-                           &(struct future_view){.task = &r->task,
-                                                 .reported = has_succeeded ? NULL : &r->reported,
+                           &(struct future_view){.task = t,
+                                                 .reported = has_succeeded ? NULL : reported,
                                                  .fields = e->fields});
     e->sent++;
 }
@@ -60,11 +79,11 @@ static void tell_progress(struct request *r, struct events *e)
 }
 
 /* It was deleted, or expired, between its end and its turn. */
-static void tell_gone(struct request *r, struct events *e)
+static void tell_gone(struct request *r, struct events *e, struct task_id gone)
 {
     struct buf json = BUF_INIT;
     char id[ID_TEXT_SIZE];
-    id_format(r->op.get.id, id);
+    id_format(gone, id);
     buf_putc(&json, '{');
     json_out_str(&json, "id", id);
     buf_putc(&json, '}');
@@ -99,7 +118,7 @@ static bool tell_recent(struct request *r, struct events *e, const struct waiter
     return true;
 }
 
-/* ---- the loop of the stream ------------------------------------------------------------------ */
+/* ---- what is read alone ---------------------------------------------------------------------- */
 
 /* What was read becomes r->task, unless it is gone. False: the read failed, and that is answered.
  */
@@ -124,40 +143,115 @@ static void read_again(struct request *r)
     bool found;
     if (!take_read(r, &found))
         return;
-    waiter_update_one(&r->api->waiters, e->taken,
+    waiter_update_one(&r->api->waiters, e->undone,
                       &(struct store_brief){.found = found,
                                             .state = found ? r->task.state : TASK_QUEUED,
                                             .seq = found ? r->task.seq : 0});
-    e->remaining -= e->taken->is_gone;
+    e->remaining -= e->undone->is_gone;
     request_stream_more(r, next_event);
 }
 
-static void wait_again(struct request *r)
+static void wait_again(struct request *r, struct waiter_link *undone)
 {
     struct events *e = r->work;
-    waiter_reopen(&r->api->waiters, e->taken);
+    e->undone = undone;
+    waiter_reopen(&r->api->waiters, undone);
     e->remaining++;
-    request_get(r, e->taken->id, read_again);
+    request_get(r, undone->id, read_again);
 }
 
 static void future_read(struct request *r)
 {
     struct events *e = r->work;
+    struct waiter_link *taken = e->taken;
     bool found;
     if (!take_read(r, &found))
         return;
+    e->taken = NULL;
     if (found && e->taken_is_done && !task_state_is_final(r->task.state)) {
-        wait_again(r);
+        wait_again(r, taken);
         return;
     }
     if (!found && e->taken_is_done)
-        tell_gone(r, e);
+        tell_gone(r, e, r->op.get.id);
     else if (found && e->taken_is_done && r->task.seq > e->last_seq)
-        tell_done(r, e);
+        tell_done(r, e, &r->task, &r->reported);
     else if (found && !e->taken_is_done && !task_state_is_final(r->task.state))
         tell_progress(r, e);
     request_stream_more(r, next_event);
 }
+
+/* ---- ends that are read together ------------------------------------------------------------- */
+
+static void add_read(struct request *r, struct events *e, struct waiter_link *l)
+{
+    if (!e->reads) {
+        e->reads = arena_alloc(&r->arena, sizeof(*e->reads));
+        e->reads->n = e->reads->n_undone = 0;
+        e->reads->limit = RESULT_PAGE_FIRST;
+    }
+    e->reads->links[e->reads->n] = l;
+    e->reads->ids[e->reads->n++] = l->id;
+}
+
+static void drop_reads(struct request *r)
+{
+    struct store_get_several *o = &r->large->get_several;
+    for (size_t i = 0; i < o->page.n; i++) {
+        task_release(&o->page.tasks[i]);
+        store_reported_release(&o->reported[i]);
+    }
+}
+
+static void tell_read(struct request *r, struct events *e, size_t i)
+{
+    struct reads *s = e->reads;
+    const struct task *t = &s->tasks[i];
+    if (!t->spec)
+        tell_gone(r, e, s->ids[i]);
+    else if (!task_state_is_final(t->state))
+        s->undone[s->n_undone++] = s->links[i];
+    else if (t->seq > e->last_seq)
+        tell_done(r, e, t, &s->reported[i]);
+}
+
+static void ends_read(struct request *r)
+{
+    struct events *e = r->work;
+    struct reads *s = e->reads;
+    const struct store_page *p = &r->large->get_several.page;
+    if (r->op.base.rc != 0) {
+        request_fail(r, r->op.base.rc);
+        return;
+    }
+    for (size_t i = 0; i < p->n; i++)
+        tell_read(r, e, i);
+    s->limit = result_page_next(p);
+    s->n -= p->n;
+    memmove(s->links, s->links + p->n, s->n * sizeof(*s->links));
+    memmove(s->ids, s->ids + p->n, s->n * sizeof(*s->ids));
+    request_drop_op(r);
+    request_stream_more(r, next_event);
+}
+
+static void read_ends(struct request *r)
+{
+    struct reads *s = ((struct events *)r->work)->reads;
+    request_large(r)->get_several = (struct store_get_several){
+        .ids = s->ids,
+        .n_ids = s->n,
+        .page = {.limit = s->limit, .max_bytes = RESULT_PAGE_BYTES, .tasks = s->tasks},
+        .reported = s->reported};
+    request_large_post(r, &store_verb_get_several, drop_reads, ends_read);
+}
+
+static void ask_undone(struct request *r)
+{
+    struct reads *s = ((struct events *)r->work)->reads;
+    wait_again(r, s->undone[--s->n_undone]);
+}
+
+/* ---- the loop of the stream ------------------------------------------------------------------ */
 
 /* Woken by news, the time for a sign of life, a hang-up or the end of the daemon. */
 static void woken(struct request *r)
@@ -179,22 +273,31 @@ static bool is_wanted(const struct request *r, bool is_end)
                   : member_events_wants(r, MEMBER_PROGRESS);
 }
 
-/* Tells of what need not be read. Returns what has to be, or has something to be told before it;
- * NULL: nothing has for now. */
-static struct waiter_link *next_to_read(struct request *r, struct events *e)
+static bool has_reads(const struct events *e)
+{
+    return e->reads && e->reads->n;
+}
+
+/* Tells of what need not be read, and gathers what is to be: ends together, and behind them, in
+ * e->taken, what has something to be told before it. */
+static void take_news(struct request *r, struct events *e)
 {
     struct waiters *ws = &r->api->waiters;
     struct waiter_link *l;
-    while (r->out.len < TOLD_MAX && (l = waiter_take_news(ws, &r->waiter, &e->taken_is_done))) {
+    while (r->out.len < TOLD_MAX && !(has_reads(e) && e->reads->n == e->reads->limit) &&
+           (l = waiter_take_news(ws, &r->waiter, &e->taken_is_done))) {
         bool is_end = e->taken_is_done;
         e->remaining -= is_end;
         bool is_known = is_end && l->seq && l->seq <= e->last_seq;
         if (is_known || !is_wanted(r, is_end))
             continue;
-        if (e->follows || !is_end || !tell_recent(r, e, l))
-            return l;
+        if (e->follows || !is_end) {
+            e->taken = l;
+            return;
+        }
+        if (has_reads(e) || !tell_recent(r, e, l)) /* they are told in their order */
+            add_read(r, e, l);
     }
-    return NULL;
 }
 
 static void get_taken(struct request *r)
@@ -206,10 +309,12 @@ static void get_taken(struct request *r)
 static void tell_taken(struct request *r)
 {
     struct events *e = r->work;
-    if (!member_events_wants(r, MEMBER_DONE) || tell_recent(r, e, e->taken))
-        request_stream_more(r, next_event);
-    else
+    if (member_events_wants(r, MEMBER_DONE) && !tell_recent(r, e, e->taken)) {
         get_taken(r);
+        return;
+    }
+    e->taken = NULL;
+    request_stream_more(r, next_event);
 }
 
 static void log_taken(struct request *r)
@@ -232,14 +337,26 @@ static void tell_last(struct request *r)
     tell_end(r, r->work);
 }
 
+/* What is at hand to be done; NULL: nothing. */
+static request_step *next_step(const struct events *e)
+{
+    return e->reads && e->reads->n_undone ? ask_undone
+           : has_reads(e)                 ? read_ends
+           : e->taken                     ? read_taken
+                                          : NULL;
+}
+
+/* What is written leaves before anything is read or waited for. */
 static void next_end(struct request *r)
 {
     struct events *e = r->work;
-    e->taken = next_to_read(r, e);
+    if (!next_step(e))
+        take_news(r, e);
+    request_step *step = next_step(e);
     if (r->out.len)
-        request_stream_more(r, e->taken ? read_taken : next_event);
-    else if (e->taken)
-        read_taken(r);
+        request_stream_more(r, step ? step : next_event);
+    else if (step)
+        step(r);
     else if (e->remaining)
         sleep_until_woken(r, EVENT_OUT_KEEP_ALIVE_MS, woken);
     else if (e->follows)

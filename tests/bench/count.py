@@ -45,7 +45,8 @@ DAEMON_PATHS = {
     "post_wait_cpu": ("post-wait", {"lane": "cpu", "requests": 200}, 1),
     "long_poll_pair": ("post-poll", {"handler": "sleep", "input": '{"ms":40}', "requests": 120}, 2),
     "bulk_task": ("bulk", {"handler": "hold", "bulk": 500, "requests": 4}, 1 / 500),
-    "batch_result": ("results", {"requests": 4}, 1 / 500),
+    "batch_result": ("read", {"path": "results", "requests": 4}, 1 / 500),
+    "batch_event": ("read", {"path": "events", "requests": 4}, 1 / 500),
 }
 DRIVERS = {"json_decode": "count_json", "wire_frames": "count_wire"}
 TEXTS = {
@@ -55,6 +56,7 @@ TEXTS = {
     "long_poll_pair": "POST, then a long-poll that sleeps and is woken by the result",
     "bulk_task": "one of 500 tasks in POST /v1/batches",
     "batch_result": "one of 500 results in GET /v1/batches/{id}/results",
+    "batch_event": "one of 500 ends in GET /v1/batches/{id}/events, some time after them",
     "json_decode": "decoding the body of one POST",
     "wire_frames": "RUN and its answer, written and read",
 }
@@ -141,7 +143,7 @@ def newest(folder, known):
 
 
 def press(server, mode, path=None, requests=0, **options):
-    if mode != "results":
+    if mode != "read":
         return servers.load(server, mode, connections=1, requests=requests, **options)
     lines = [line for _ in range(requests) for line in servers.call(server, path).splitlines()]
     return {"undone": 500 * requests - sum(b'"succeeded"' in line for line in lines)}
@@ -152,9 +154,9 @@ def prepare(server, path):
     options = dict(DAEMON_PATHS[path][1])
     if options.get("handler") == "hold":
         servers.load(server, "post", handler="hold", requests=1, connections=1)
-    if path == "batch_result":
+    if "path" in options:
         line = servers.run_batches(server, "echo", ["x" * 64] * 500, 500)[0]
-        options["path"] = f"/v1/batches/{json.loads(line)['batch']}/results"
+        options["path"] = f"/v1/batches/{json.loads(line)['batch']}/{options['path']}"
     return options
 
 

@@ -112,12 +112,50 @@ START_TEST(test_store_pages_of_ends)
 }
 END_TEST
 
+/* Those that are not there have their place in the page, and what has not ended is told as it is.
+ */
+START_TEST(test_store_pages_of_several_futures)
+{
+    struct task tasks[4];
+    struct store_reported reported[4];
+    begin(_i);
+    struct task waiting = fixture_task(LANE_IO, "echo", "in");
+    ck_assert_int_eq(fixture_submit_n(&k, &waiting, 1), 0);
+    struct task_id asked[] = {ids[2], {ids[3].hi, ids[3].lo ^ 1}, waiting.spec->id, ids[0], ids[1]};
+    struct store_get_several o = {.ids = asked,
+                                  .n_ids = FUT_COUNT(asked),
+                                  .page = {.limit = 4, .max_bytes = 21, .tasks = tasks},
+                                  .reported = reported};
+    ck_assert_int_eq(fixture_do(&k, &store_verb_get_several, &o.op), 0);
+    ck_assert(o.page.n == 4 && o.page.bytes == 20 && o.page.is_full);
+    ck_assert(id_equal(tasks[0].spec->id, ids[2]) && tasks[0].state == TASK_SUCCEEDED);
+    ck_assert_mem_eq(tasks[0].outcome->body, "ten bytes!", 10);
+    ck_assert_ptr_null(tasks[1].spec);
+    ck_assert(id_equal(tasks[2].spec->id, waiting.spec->id) && tasks[2].state == TASK_QUEUED);
+    ck_assert_uint_eq(reported[2].place, 1);
+    ck_assert(id_equal(tasks[3].spec->id, ids[0]));
+    for (size_t i = 0; i < 4; i++)
+        store_reported_release(&reported[i]);
+    end(tasks, 4);
+    task_release(&waiting);
+    o.ids = asked + 3;
+    o.n_ids = 2;
+    o.page.max_bytes = 10;
+    ck_assert_int_eq(fixture_do(&k, &store_verb_get_several, &o.op), 0);
+    ck_assert(o.page.n == 1 && o.page.is_full);
+    store_reported_release(&reported[0]);
+    end(tasks, 1);
+    fixture_close(&k);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         test_store_pages_of_members_end_with_their_limit,
         test_store_pages_of_members_end_with_their_bytes,
         test_store_pages_of_ends,
+        test_store_pages_of_several_futures,
     };
     return fixture_run_on_all("store pages", tests, FUT_COUNT(tests));
 }

@@ -235,6 +235,93 @@ START_TEST(test_events_wait_for_a_slow_reader)
 }
 END_TEST
 
+/* As many bytes of a stream as no socket holds are in front of its other events. */
+enum { LARGE = 3, LARGE_BYTES = 3 << 20, SMALL = 100 };
+
+static void add_made(struct made *all, const struct made *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        memcpy(all->ids[all->n++], m->ids[i], ID_TEXT_SIZE);
+}
+
+static void make_large(const struct fixture *f2, struct made *all)
+{
+    static struct made m;
+    char *text = text_repeat('x', LARGE_BYTES);
+    char *body = text_printf("{\"handler\":\"echo\",\"inputs\":[\"%s\"]}", text);
+    for (int i = 0; i < LARGE; i++) {
+        make_batch(f2, body, &m);
+        add_made(all, &m);
+    }
+    free(body);
+    free(text);
+}
+
+static void read_past(int fd, size_t n)
+{
+    char part[65536];
+    while (n > 0) {
+        ssize_t got = recv(fd, part, n < sizeof(part) ? n : sizeof(part), 0);
+        ck_assert_int_gt(got, 0);
+        n -= (size_t)got;
+    }
+}
+
+static void change(const struct fixture *f2, const char *method, const char *id, const char *what,
+                   int status)
+{
+    char line[128];
+    bool is_post = strcmp(method, "POST") == 0;
+    (void)snprintf(line, sizeof(line), "%s /v1/futures/%s%s", method, id, what);
+    expect(ask(f2, line, "", is_post ? "" : NULL), status, NULL, NULL, NULL);
+}
+
+/* While the reader takes its time, futures whose ends it is to be told of are deleted and retried.
+ */
+START_TEST(test_events_read_together_tell_what_is_so_then)
+{
+    struct fixture own;
+    static struct made all, m;
+    struct api_config config = fixture_config;
+    struct buf b = BUF_INIT;
+    char want[64];
+    static const size_t gone[] = {10, 50, 90}, retried[] = {20, 60, SMALL - 1};
+    config.max_body_bytes = LARGE_BYTES + 1000;
+    fixture_start_with(&own, &config, 1000);
+    fixture_work(&own);
+    all.n = 0;
+    make_large(&own, &all);
+    await_stats(&own, "\"succeeded\":3");
+    make_many(&own, "hold", SMALL, &m);
+    add_made(&all, &m);
+    write_ids(&b, &all, "");
+    int fd = stream_open(&own, "POST /v1/as_completed", "", b.data);
+    await_stats(&own, "\"waiters\":1,");
+    for (size_t i = 0; i < SMALL; i++)
+        cancel_one(&own, m.ids[i]);
+    for (size_t i = 0; i < 3; i++) {
+        change(&own, "DELETE", m.ids[gone[i]], "", 204);
+        change(&own, "POST", m.ids[retried[i]], "/retry", 202);
+    }
+    read_past(fd, (size_t)LARGE * LARGE_BYTES);
+    b.len = 0;
+    ck_assert(stream_until(fd, &b,
+                           line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[SMALL - 2])));
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_ptr_null(
+            strstr(b.data, line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[retried[i]])));
+        cancel_one(&own, m.ids[retried[i]]);
+    }
+    stream_rest(fd, &b);
+    ck_assert_uint_eq(text_count(b.data, "event: gone\n"), 3);
+    ck_assert_uint_eq(text_count(b.data, "event: done\n"), SMALL - 3);
+    ck_assert_ptr_nonnull(strstr(b.data, "event: end\ndata: {\"total\":103,\"sent\":100}\n\n"));
+    (void)last_event(b.data);
+    buf_release(&b);
+    fixture_stop(&own);
+}
+END_TEST
+
 START_TEST(test_events_end_without_end_when_the_daemon_stops)
 {
     struct fixture own;
@@ -280,6 +367,7 @@ int main(void)
         {test_events_of_a_thousand_come_each_once, 2},
         {test_events_readers_that_leave_are_freed, 0},
         {test_events_wait_for_a_slow_reader, 0},
+        {test_events_read_together_tell_what_is_so_then, 0},
         {test_events_end_without_end_when_the_daemon_stops, 0},
         {test_events_are_chunked_for_http_1_1, 0},
     };
