@@ -64,6 +64,28 @@ void backend_page_add(struct store_page *p)
     p->is_full = p->n == p->limit || (p->max_bytes && p->bytes >= p->max_bytes);
 }
 
+void backend_get_begin(struct store_get *o)
+{
+    o->task = (struct task){0};
+    o->reported = (struct store_reported){.progress = -1};
+}
+
+int backend_get_several(int (*get)(struct backend_reader *r, struct store_get *o),
+                        struct backend_reader *r, struct store_get_several *o)
+{
+    for (size_t i = 0; i < o->n_ids && !o->page.is_full; i++) {
+        struct store_get one = {.id = o->ids[i]};
+        backend_get_begin(&one);
+        int rc = get(r, &one);
+        if (rc != 0 && rc != FUT_ERR_NOT_FOUND)
+            return rc;
+        o->page.tasks[i] = one.task;
+        o->reported[i] = one.reported;
+        backend_page_add(&o->page);
+    }
+    return 0;
+}
+
 bool backend_has_options(const struct task_spec *spec)
 {
     return spec->queue || spec->fair_key || spec->priority || spec->limits || spec->unique ||

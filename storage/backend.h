@@ -471,6 +471,7 @@ struct backend_ops {
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);
     int (*get)(struct backend_reader *r, struct store_get *o);
+    int (*get_several)(struct backend_reader *r, struct store_get_several *o);
     int (*list)(struct backend_reader *r, struct store_list *o);
     int (*get_many)(struct backend_reader *r, struct store_get_many *o);
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);
@@ -531,6 +532,11 @@ int64_t backend_flags(const struct task_spec *spec);
 void backend_set_flags(struct task_spec *spec, int64_t flags);
 /* Has the spec anything that a plain one has not, and that is kept beside it? */
 bool backend_has_options(const struct task_spec *spec);
+/* Before a future is read: nothing is known of it. */
+void backend_get_begin(struct store_get *o);
+/* A page of futures, each read by `get`. */
+FUT_MUST_CHECK int backend_get_several(int (*get)(struct backend_reader *r, struct store_get *o),
+                                       struct backend_reader *r, struct store_get_several *o);
 /* Before a page is read: there is nothing in it. */
 void backend_page_begin(struct store_page *p);
 /* The task behind the last one of the page was read into it. */

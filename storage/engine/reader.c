@@ -36,35 +36,13 @@ void *reader_main(void *store)
 
 static void prepare_get(struct store_op *op)
 {
-    struct store_get *o = FUT_CONTAINER(op, struct store_get, op);
-    o->task = (struct task){0};
-    o->reported = (struct store_reported){.progress = -1};
+    backend_get_begin(FUT_CONTAINER(op, struct store_get, op));
 }
 
 static void prepare_get_several(struct store_op *op)
 {
     backend_page_begin(&FUT_CONTAINER(op, struct store_get_several, op)->page);
 }
-
-static int read_get_several(const struct backend_ops *ops, struct backend_reader *r,
-                            struct store_op *op)
-{
-    struct store_get_several *o = FUT_CONTAINER(op, struct store_get_several, op);
-    for (size_t i = 0; i < o->n_ids && !o->page.is_full; i++) {
-        struct store_get get = {.id = o->ids[i]};
-        prepare_get(&get.op);
-        int rc = ops->get(r, &get);
-        if (rc != 0 && rc != FUT_ERR_NOT_FOUND)
-            return rc;
-        o->page.tasks[i] = get.task;
-        o->reported[i] = get.reported;
-        backend_page_add(&o->page);
-    }
-    return 0;
-}
-
-const struct store_verb store_verb_get_several = {
-    .prepare = prepare_get_several, .read = read_get_several, .is_refusable = true};
 
 static void prepare_attempts(struct store_op *op)
 {
@@ -153,6 +131,7 @@ static void prepare_bulk_list(struct store_op *op)
         .prepare = (prepare_fn), .read = read_##x, .is_refusable = true}
 
 READ_VERB(get, prepare_get);
+READ_VERB(get_several, prepare_get_several);
 READ_VERB(attempts, prepare_attempts);
 READ_VERB(get_many, NULL);
 READ_VERB(batch_get, NULL);

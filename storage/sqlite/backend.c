@@ -241,6 +241,7 @@ const struct backend_ops backend_sqlite = {
     .reader_open = sqlite_reader_open,
     .reader_close = sqlite_reader_close,
     .get = sqlite_get,
+    .get_several = sqlite_get_several,
     .list = sqlite_list,
     .get_many = sqlite_get_many,
     .batch_get = sqlite_batch_get,

@@ -400,6 +400,7 @@ void sqlite_reader_close(struct backend_reader *r);
 /* Reads TASK_COLUMNS; whole: with BODY_COLUMNS. */
 void sqlite_read_task(const struct backend *b, sqlite3_stmt *st, bool whole, struct task *out);
 int sqlite_get(struct backend_reader *r, struct store_get *o);
+int sqlite_get_several(struct backend_reader *r, struct store_get_several *o);
 int sqlite_list(struct backend_reader *r, struct store_list *o);
 int sqlite_get_many(struct backend_reader *r, struct store_get_many *o);
 int sqlite_batch_get(struct backend_reader *r, struct store_batch_get *o);

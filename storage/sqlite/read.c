@@ -7,6 +7,8 @@
 
 /* The table that drives a list is the one that holds the wanted states. */
 static const char *const sql[R_COUNT] = {
+    [R_BEGIN] = "BEGIN",
+    [R_COMMIT] = "COMMIT",
     [R_GET] = "SELECT " TASK_COLUMNS BODY_COLUMNS ", n.progress, n.message, n.log_end"
               " FROM tasks t" JOIN_LIVE JOIN_RESULTS JOIN_OPTIONS
               " LEFT JOIN notes n ON n.key = t.key WHERE t.key = ?1 AND t.lo = ?2",

@@ -20,12 +20,36 @@ static int read_brief(struct backend_reader *r, struct task_id id, struct store_
     return sqlite_rc(r->db, step);
 }
 
+/* Many reads are one transaction: each begin and end asks the system for locks. */
+static int begin(struct backend_reader *r)
+{
+    int step = sqlite3_step(r->stmts[R_BEGIN]);
+    (void)sqlite3_reset(r->stmts[R_BEGIN]);
+    return sqlite_rc(r->db, step);
+}
+
+/* rc: what became of the reads. */
+static int end(struct backend_reader *r, int rc)
+{
+    int step = sqlite3_step(r->stmts[R_COMMIT]);
+    (void)sqlite3_reset(r->stmts[R_COMMIT]);
+    return rc != 0 ? rc : sqlite_rc(r->db, step);
+}
+
 int sqlite_get_many(struct backend_reader *r, struct store_get_many *o)
 {
-    int rc = 0;
+    int rc = begin(r);
+    if (rc != 0)
+        return rc;
     for (size_t i = 0; rc == 0 && i < o->n; i++)
         rc = read_brief(r, o->ids[i], &o->briefs[i]);
-    return rc;
+    return end(r, rc);
+}
+
+int sqlite_get_several(struct backend_reader *r, struct store_get_several *o)
+{
+    int rc = begin(r);
+    return rc != 0 ? rc : end(r, backend_get_several(sqlite_get, r, o));
 }
 
 static int read_counts(struct backend_reader *r, struct store_batch *batch, uint64_t *out_n)

@@ -157,6 +157,8 @@ enum write_stmt {
 };
 
 enum read_stmt {
+    R_BEGIN,
+    R_COMMIT,
     R_GET,
     R_LIST_ALL,
     R_LIST_LIVE,
