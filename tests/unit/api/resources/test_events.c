@@ -257,7 +257,7 @@ static void make_large(const struct fixture *f2, struct made *all)
     free(text);
 }
 
-static void read_past(int fd, size_t n)
+static void skip_bytes(int fd, size_t n)
 {
     char part[65536];
     while (n > 0) {
@@ -303,7 +303,7 @@ START_TEST(test_events_read_together_tell_what_is_so_then)
         change(&own, "DELETE", m.ids[gone[i]], "", 204);
         change(&own, "POST", m.ids[retried[i]], "/retry", 202);
     }
-    read_past(fd, (size_t)LARGE * LARGE_BYTES);
+    skip_bytes(fd, (size_t)LARGE * LARGE_BYTES);
     b.len = 0;
     ck_assert(stream_until(fd, &b,
                            line_of(want, sizeof(want), "data: {\"id\":\"%s\"", m.ids[SMALL - 2])));
