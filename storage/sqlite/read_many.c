@@ -28,9 +28,11 @@ static int begin(struct backend_reader *r)
     return sqlite_rc(r->db, step);
 }
 
-/* rc: what became of the reads. */
+/* rc: what became of the reads; after some errors SQLite has ended the transaction itself. */
 static int end(struct backend_reader *r, int rc)
 {
+    if (sqlite3_get_autocommit(r->db))
+        return rc;
     int step = sqlite3_step(r->stmts[R_COMMIT]);
     (void)sqlite3_reset(r->stmts[R_COMMIT]);
     return rc != 0 ? rc : sqlite_rc(r->db, step);
