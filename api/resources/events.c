@@ -23,9 +23,9 @@ struct reads {
     struct waiter_link *links[RESULT_PAGE_MAX];
     struct task_id ids[RESULT_PAGE_MAX];
     size_t n;
-    size_t limit;                                /* of those that are read at once */
-    struct waiter_link *undone[RESULT_PAGE_MAX]; /* which somebody has given another life */
-    size_t n_undone;
+    size_t limit;                               /* of those that are read at once */
+    struct waiter_link *again[RESULT_PAGE_MAX]; /* which somebody has given another life */
+    size_t n_again;
     struct task tasks[RESULT_PAGE_MAX]; /* both lent to large.get_several */
     struct store_reported reported[RESULT_PAGE_MAX];
 };
@@ -37,11 +37,11 @@ struct events {
     unsigned fields;   /* of each future; 0: all */
     size_t remaining;  /* futures whose end was not taken from the waiter yet */
     struct event_out out;
-    struct reads *reads;        /* NULL: none was needed yet */
-    struct waiter_link *taken;  /* is to be read, or told of, alone; NULL */
-    struct waiter_link *undone; /* is asked again, as its end was told and it is not done */
-    bool taken_is_done;         /* what is told of it is its end, not something reported */
-    bool follows;               /* what happens beside ends is told, and first */
+    struct reads *reads;       /* NULL: none was needed yet */
+    struct waiter_link *taken; /* is to be read, or told of, alone; NULL */
+    struct waiter_link *asked; /* is asked again, as it lives again */
+    bool taken_is_done;        /* what is told of it is its end, not something reported */
+    bool follows;              /* what happens beside ends is told, and first */
 };
 
 static void next_event(struct request *r);
@@ -135,29 +135,34 @@ static bool take_read(struct request *r, bool *out_found)
     return true;
 }
 
-/* Its end was told to us, and it is not done: somebody has given it another life meanwhile. It has
- * an end yet to come. */
+/* The end that we were told of is not the one that was read: somebody has given the future another
+ * life meanwhile. It has an end yet to come, or one that comes behind others. */
+static bool lives_again(const struct waiter_link *l, const struct task *t)
+{
+    return !task_state_is_final(t->state) || (l->seq && l->seq != t->seq);
+}
+
 static void read_again(struct request *r)
 {
     struct events *e = r->work;
     bool found;
     if (!take_read(r, &found))
         return;
-    waiter_update_one(&r->api->waiters, e->undone,
+    waiter_update_one(&r->api->waiters, e->asked,
                       &(struct store_brief){.found = found,
                                             .state = found ? r->task.state : TASK_QUEUED,
                                             .seq = found ? r->task.seq : 0});
-    e->remaining -= e->undone->is_gone;
+    e->remaining -= e->asked->is_gone;
     request_stream_more(r, next_event);
 }
 
-static void wait_again(struct request *r, struct waiter_link *undone)
+static void wait_again(struct request *r, struct waiter_link *l)
 {
     struct events *e = r->work;
-    e->undone = undone;
-    waiter_reopen(&r->api->waiters, undone);
+    e->asked = l;
+    waiter_reopen(&r->api->waiters, l);
     e->remaining++;
-    request_get(r, undone->id, read_again);
+    request_get(r, l->id, read_again);
 }
 
 static void future_read(struct request *r)
@@ -168,7 +173,7 @@ static void future_read(struct request *r)
     if (!take_read(r, &found))
         return;
     e->taken = NULL;
-    if (found && e->taken_is_done && !task_state_is_final(r->task.state)) {
+    if (found && e->taken_is_done && lives_again(taken, &r->task)) {
         wait_again(r, taken);
         return;
     }
@@ -187,7 +192,7 @@ static void add_read(struct request *r, struct events *e, struct waiter_link *l)
 {
     if (!e->reads) {
         e->reads = arena_alloc(&r->arena, sizeof(*e->reads));
-        e->reads->n = e->reads->n_undone = 0;
+        e->reads->n = e->reads->n_again = 0;
         e->reads->limit = RESULT_PAGE_FIRST;
     }
     e->reads->links[e->reads->n] = l;
@@ -209,8 +214,8 @@ static void tell_read(struct request *r, struct events *e, size_t i)
     const struct task *t = &s->tasks[i];
     if (!t->spec)
         tell_gone(r, e, s->ids[i]);
-    else if (!task_state_is_final(t->state))
-        s->undone[s->n_undone++] = s->links[i];
+    else if (lives_again(s->links[i], t))
+        s->again[s->n_again++] = s->links[i];
     else if (t->seq > e->last_seq)
         tell_done(r, e, t, &s->reported[i]);
 }
@@ -245,10 +250,10 @@ static void read_ends(struct request *r)
     request_large_post(r, &store_verb_get_several, drop_reads, ends_read);
 }
 
-static void ask_undone(struct request *r)
+static void ask_again(struct request *r)
 {
     struct reads *s = ((struct events *)r->work)->reads;
-    wait_again(r, s->undone[--s->n_undone]);
+    wait_again(r, s->again[--s->n_again]);
 }
 
 /* ---- the loop of the stream ------------------------------------------------------------------ */
@@ -340,10 +345,10 @@ static void tell_last(struct request *r)
 /* What is at hand to be done; NULL: nothing. */
 static request_step *next_step(const struct events *e)
 {
-    return e->reads && e->reads->n_undone ? ask_undone
-           : has_reads(e)                 ? read_ends
-           : e->taken                     ? read_taken
-                                          : NULL;
+    return e->reads && e->reads->n_again ? ask_again
+           : has_reads(e)                ? read_ends
+           : e->taken                    ? read_taken
+                                         : NULL;
 }
 
 /* What is written leaves before anything is read or waited for. */
