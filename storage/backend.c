@@ -64,6 +64,14 @@ void backend_page_add(struct store_page *p)
     p->is_full = p->n == p->limit || (p->max_bytes && p->bytes >= p->max_bytes);
 }
 
+void backend_set_up_offset(atomic_llong *offset_ms, struct backend_time now)
+{
+    long long is = now.wall_ms - now.up_ms;
+    long long was = atomic_load_explicit(offset_ms, memory_order_relaxed);
+    if (is > was || is < was - 1)
+        atomic_store_explicit(offset_ms, is, memory_order_relaxed);
+}
+
 void backend_get_begin(struct store_get *o)
 {
     o->task = (struct task){0};

@@ -532,6 +532,9 @@ int64_t backend_flags(const struct task_spec *spec);
 void backend_set_flags(struct task_spec *spec, int64_t flags);
 /* Has the spec anything that a plain one has not, and that is kept beside it? */
 bool backend_has_options(const struct task_spec *spec);
+/* Keeps wall time - uptime, by which due times are shown. Both are cut to milliseconds, so their
+ * difference takes two values: it stays the later one, and nothing is shown to be due too early. */
+void backend_set_up_offset(atomic_llong *offset_ms, struct backend_time now);
 /* Before a future is read: nothing is known of it. */
 void backend_get_begin(struct store_get *o);
 /* A page of futures, each read by `get`. */

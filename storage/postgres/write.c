@@ -24,7 +24,7 @@ int postgres_begin(struct backend *b, struct backend_time now)
         rc = postgres_owner_again(b);
     postgres_pending_clear(b);
     b->now = now;
-    atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
+    backend_set_up_offset(&b->up_offset_ms, now);
     if (rc != 0)
         return rc;
     rc = postgres_txn_begin(&b->c);

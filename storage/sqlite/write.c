@@ -7,7 +7,7 @@ int sqlite_begin(struct backend *b, struct backend_time now)
     int64_t again_mono_us;
     int rc = b->is_behind ? sqlite_tidy(b, &again_mono_us) : 0;
     b->now = now;
-    atomic_store_explicit(&b->up_offset_ms, now.wall_ms - now.up_ms, memory_order_relaxed);
+    backend_set_up_offset(&b->up_offset_ms, now);
     return rc == 0 ? sqlite_run(b, W_BEGIN) : rc;
 }
 
