@@ -85,8 +85,11 @@ int backend_get_several(int (*get)(struct backend_reader *r, struct store_get *o
         struct store_get one = {.id = o->ids[i]};
         backend_get_begin(&one);
         int rc = get(r, &one);
-        if (rc != 0 && rc != FUT_ERR_NOT_FOUND)
+        if (rc != 0 && rc != FUT_ERR_NOT_FOUND) {
+            task_release(&one.task); /* what was read before it failed */
+            store_reported_release(&one.reported);
             return rc;
+        }
         o->page.tasks[i] = one.task;
         o->reported[i] = one.reported;
         backend_page_add(&o->page);
