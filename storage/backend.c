@@ -57,6 +57,12 @@ void backend_page_begin(struct store_page *p)
     p->is_full = false;
 }
 
+void store_page_release(struct store_page *p)
+{
+    while (p->n)
+        task_release(&p->tasks[--p->n]);
+}
+
 void backend_page_add(struct store_page *p)
 {
     const struct task_outcome *o = p->tasks[p->n++].outcome;

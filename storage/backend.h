@@ -471,7 +471,8 @@ struct backend_ops {
     int (*reader_open)(struct backend *b, struct backend_reader **out);
     void (*reader_close)(struct backend_reader *r);
     int (*get)(struct backend_reader *r, struct store_get *o);
-    int (*get_several)(struct backend_reader *r, struct store_get_several *o);
+    int (*get_several)(struct backend_reader *r,
+                       struct store_get_several *o); /* NULL: each by `get` */
     int (*list)(struct backend_reader *r, struct store_list *o);
     int (*get_many)(struct backend_reader *r, struct store_get_many *o);
     int (*batch_get)(struct backend_reader *r, struct store_batch_get *o);

@@ -310,6 +310,9 @@ struct store_page {
     bool is_full;       /* out: false: this was the end */
 };
 
+/* Releases the tasks of a page, which has none then. */
+void store_page_release(struct store_page *p);
+
 /* Reads several futures as store_verb_get, each as of a moment of its own. */
 struct store_get_several {
     struct store_op op;

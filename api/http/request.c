@@ -554,8 +554,7 @@ void request_get_checkpoint(struct request *r, struct task_id id, request_step *
 
 static void drop_members(struct request *r)
 {
-    for (size_t i = 0; i < r->op.members.page.n; i++)
-        task_release(&r->op.members.page.tasks[i]);
+    store_page_release(&r->op.members.page);
 }
 
 void request_members(struct request *r, request_step *next)

@@ -278,6 +278,7 @@ FUT_MUST_CHECK bool request_stream_last_event(struct request *r, uint64_t max, u
 /* The stream tells of ends: from here on the store keeps them for a moment (storage/ends.h), until
  * the request ends. Once. */
 void request_stream_want_ends(struct request *r);
+#define REQUEST_STREAM_BYTES 16384 /* are written before they are sent, where there are so many */
 /* Sends what is in r->out, then runs next. */
 void request_stream_more(struct request *r, request_step *next);
 /* Sends what is in r->out, then ends the stream. */

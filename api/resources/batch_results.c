@@ -12,8 +12,6 @@
 #include "api/text/event_out.h"
 #include "core/clock.h"
 
-#define WRITTEN_MAX 16384 /* bytes that are written before they are sent */
-
 struct results {
     struct task_id id;
     struct task page[RESULT_PAGE_MAX]; /* lent to op.members, which releases what is not taken */
@@ -178,7 +176,7 @@ static void take_next(struct request *r)
 static void next_lines(struct request *r)
 {
     struct results *w = r->work;
-    while (w->at < w->n && r->out.len < WRITTEN_MAX) {
+    while (w->at < w->n && r->out.len < REQUEST_STREAM_BYTES) {
         take_next(r);
         if (may_wait(r)) {
             if (r->out.len)

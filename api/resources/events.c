@@ -21,12 +21,12 @@
 /* Ends that are to be read, the earliest first, and what was read of them. */
 struct reads {
     struct waiter_link *links[RESULT_PAGE_MAX];
-    struct task_id ids[RESULT_PAGE_MAX];
     size_t n;
     size_t limit;                               /* of those that are read at once */
     struct waiter_link *again[RESULT_PAGE_MAX]; /* which somebody has given another life */
     size_t n_again;
-    struct task tasks[RESULT_PAGE_MAX]; /* both lent to large.get_several */
+    struct task_id ids[RESULT_PAGE_MAX]; /* all three lent to large.get_several */
+    struct task tasks[RESULT_PAGE_MAX];
     struct store_reported reported[RESULT_PAGE_MAX];
 };
 
@@ -103,8 +103,6 @@ static void tell_end(struct request *r, struct events *e)
     request_stream_end(r);
 }
 
-#define TOLD_MAX 16384 /* bytes that are written before they are sent */
-
 /* What has ended a moment ago need not be read, but for what it reported. */
 static bool tell_recent(struct request *r, struct events *e, const struct waiter_link *l)
 {
@@ -142,6 +140,20 @@ static bool lives_again(const struct waiter_link *l, const struct task *t)
     return !task_state_is_final(t->state) || (l->seq && l->seq != t->seq);
 }
 
+/* t: what was read of the future whose end we were told of; without a spec: it is gone. False: it
+ * lives again. */
+static bool tell_read_end(struct request *r, struct events *e, const struct waiter_link *l,
+                          const struct task *t, const struct store_reported *reported)
+{
+    if (t->spec && lives_again(l, t))
+        return false;
+    if (!t->spec)
+        tell_gone(r, e, l->id);
+    else if (t->seq > e->last_seq)
+        tell_done(r, e, t, reported);
+    return true;
+}
+
 static void read_again(struct request *r)
 {
     struct events *e = r->work;
@@ -173,15 +185,12 @@ static void future_read(struct request *r)
     if (!take_read(r, &found))
         return;
     e->taken = NULL;
-    if (found && e->taken_is_done && lives_again(taken, &r->task)) {
+    if (e->taken_is_done &&
+        !tell_read_end(r, e, taken, found ? &r->task : &(struct task){0}, &r->reported)) {
         wait_again(r, taken);
         return;
     }
-    if (!found && e->taken_is_done)
-        tell_gone(r, e, r->op.get.id);
-    else if (found && e->taken_is_done && r->task.seq > e->last_seq)
-        tell_done(r, e, &r->task, &r->reported);
-    else if (found && !e->taken_is_done && !task_state_is_final(r->task.state))
+    if (!e->taken_is_done && found && !task_state_is_final(r->task.state))
         tell_progress(r, e);
     request_stream_more(r, next_event);
 }
@@ -195,29 +204,15 @@ static void add_read(struct request *r, struct events *e, struct waiter_link *l)
         e->reads->n = e->reads->n_again = 0;
         e->reads->limit = RESULT_PAGE_FIRST;
     }
-    e->reads->links[e->reads->n] = l;
-    e->reads->ids[e->reads->n++] = l->id;
+    e->reads->links[e->reads->n++] = l;
 }
 
 static void drop_reads(struct request *r)
 {
     struct store_get_several *o = &r->large->get_several;
-    for (size_t i = 0; i < o->page.n; i++) {
-        task_release(&o->page.tasks[i]);
+    for (size_t i = 0; i < o->page.n; i++)
         store_reported_release(&o->reported[i]);
-    }
-}
-
-static void tell_read(struct request *r, struct events *e, size_t i)
-{
-    struct reads *s = e->reads;
-    const struct task *t = &s->tasks[i];
-    if (!t->spec)
-        tell_gone(r, e, s->ids[i]);
-    else if (lives_again(s->links[i], t))
-        s->again[s->n_again++] = s->links[i];
-    else if (t->seq > e->last_seq)
-        tell_done(r, e, t, &s->reported[i]);
+    store_page_release(&o->page);
 }
 
 static void ends_read(struct request *r)
@@ -229,12 +224,13 @@ static void ends_read(struct request *r)
         request_fail(r, r->op.base.rc);
         return;
     }
-    for (size_t i = 0; i < p->n; i++)
-        tell_read(r, e, i);
+    for (size_t i = 0; i < p->n; i++) {
+        if (!tell_read_end(r, e, s->links[i], &s->tasks[i], &s->reported[i]))
+            s->again[s->n_again++] = s->links[i];
+    }
     s->limit = result_page_next(p);
     s->n -= p->n;
     memmove(s->links, s->links + p->n, s->n * sizeof(*s->links));
-    memmove(s->ids, s->ids + p->n, s->n * sizeof(*s->ids));
     request_drop_op(r);
     request_stream_more(r, next_event);
 }
@@ -242,6 +238,8 @@ static void ends_read(struct request *r)
 static void read_ends(struct request *r)
 {
     struct reads *s = ((struct events *)r->work)->reads;
+    for (size_t i = 0; i < s->n; i++)
+        s->ids[i] = s->links[i]->id;
     request_large(r)->get_several = (struct store_get_several){
         .ids = s->ids,
         .n_ids = s->n,
@@ -289,7 +287,7 @@ static void take_news(struct request *r, struct events *e)
 {
     struct waiters *ws = &r->api->waiters;
     struct waiter_link *l;
-    while (r->out.len < TOLD_MAX && !(has_reads(e) && e->reads->n == e->reads->limit) &&
+    while (r->out.len < REQUEST_STREAM_BYTES && !(has_reads(e) && e->reads->n == e->reads->limit) &&
            (l = waiter_take_news(ws, &r->waiter, &e->taken_is_done))) {
         bool is_end = e->taken_is_done;
         e->remaining -= is_end;

@@ -172,9 +172,7 @@ static void looked(struct request *r)
 
 static void drop_page(struct request *r)
 {
-    struct store_page *p = &r->op.session_ends.page;
-    while (p->n)
-        task_release(&p->tasks[--p->n]);
+    store_page_release(&r->op.session_ends.page);
 }
 
 /* Ends that are at hand are not read, unless the session may be over. */

@@ -44,6 +44,16 @@ static void prepare_get_several(struct store_op *op)
     backend_page_begin(&FUT_CONTAINER(op, struct store_get_several, op)->page);
 }
 
+static int read_get_several(const struct backend_ops *ops, struct backend_reader *r,
+                            struct store_op *op)
+{
+    struct store_get_several *o = FUT_CONTAINER(op, struct store_get_several, op);
+    return ops->get_several ? ops->get_several(r, o) : backend_get_several(ops->get, r, o);
+}
+
+const struct store_verb store_verb_get_several = {
+    .prepare = prepare_get_several, .read = read_get_several, .is_refusable = true};
+
 static void prepare_attempts(struct store_op *op)
 {
     struct store_attempts *o = FUT_CONTAINER(op, struct store_attempts, op);
@@ -131,7 +141,6 @@ static void prepare_bulk_list(struct store_op *op)
         .prepare = (prepare_fn), .read = read_##x, .is_refusable = true}
 
 READ_VERB(get, prepare_get);
-READ_VERB(get_several, prepare_get_several);
 READ_VERB(attempts, prepare_attempts);
 READ_VERB(get_many, NULL);
 READ_VERB(batch_get, NULL);

@@ -171,8 +171,8 @@ bool store_recent_session_ends(struct store *s, struct store_session_ends *o, bo
     mutex_lock(&s->ends.mu);
     bool is_known = copy_ends(&s->ends, o, is_whole);
     mutex_unlock(&s->ends.mu);
-    while (!is_known && o->page.n)
-        task_release(&o->page.tasks[--o->page.n]);
+    if (!is_known)
+        store_page_release(&o->page);
     return is_known;
 }
 

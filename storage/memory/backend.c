@@ -469,7 +469,6 @@ const struct backend_ops backend_memory = {
     .reader_open = memory_reader_open,
     .reader_close = memory_reader_close,
     .get = memory_get,
-    .get_several = memory_get_several,
     .list = memory_list,
     .get_many = memory_get_many,
     .batch_get = memory_batch_get,

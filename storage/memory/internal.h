@@ -252,7 +252,6 @@ struct backend_reader {
 int memory_reader_open(struct backend *b, struct backend_reader **out);
 void memory_reader_close(struct backend_reader *r);
 int memory_get(struct backend_reader *r, struct store_get *o);
-int memory_get_several(struct backend_reader *r, struct store_get_several *o);
 int memory_list(struct backend_reader *r, struct store_list *o);
 int memory_get_many(struct backend_reader *r, struct store_get_many *o);
 int memory_batch_get(struct backend_reader *r, struct store_batch_get *o);

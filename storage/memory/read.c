@@ -47,11 +47,6 @@ int memory_get(struct backend_reader *reader, struct store_get *o)
     return rc;
 }
 
-int memory_get_several(struct backend_reader *r, struct store_get_several *o)
-{
-    return backend_get_several(memory_get, r, o);
-}
-
 int memory_list(struct backend_reader *reader, struct store_list *o)
 {
     struct backend *b = reader->b;

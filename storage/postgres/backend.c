@@ -222,7 +222,6 @@ const struct backend_ops backend_postgres = {
     .reader_open = postgres_reader_open,
     .reader_close = postgres_reader_close,
     .get = postgres_get,
-    .get_several = postgres_get_several,
     .list = postgres_list,
     .get_many = postgres_get_many,
     .batch_get = postgres_batch_get,

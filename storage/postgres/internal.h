@@ -495,7 +495,6 @@ FUT_MUST_CHECK int postgres_read_page(struct backend_reader *r, enum postgres_st
 /* postgres_scan of a reader, likewise. */
 int postgres_read_walk(struct backend_reader *r, struct postgres_walk *w);
 int postgres_get(struct backend_reader *r, struct store_get *o);
-int postgres_get_several(struct backend_reader *r, struct store_get_several *o);
 int postgres_list(struct backend_reader *r, struct store_list *o);
 int postgres_get_many(struct backend_reader *r, struct store_get_many *o);
 int postgres_log(struct backend_reader *r, struct store_log *o);

@@ -185,11 +185,6 @@ int postgres_get(struct backend_reader *r, struct store_get *o)
     return rc == 0 && o->with_input ? add_input(r, &o->task) : rc;
 }
 
-int postgres_get_several(struct backend_reader *r, struct store_get_several *o)
-{
-    return backend_get_several(postgres_get, r, o);
-}
-
 int postgres_log(struct backend_reader *r, struct store_log *o)
 {
     PGresult *row;

@@ -29,12 +29,6 @@ static void begin(int i)
     ck_assert_int_eq(fixture_do(&k, &store_verb_session_close, &o.op), 0);
 }
 
-static void end(struct task *tasks, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        task_release(&tasks[i]);
-}
-
 static struct store_members members(uint32_t from, size_t limit, size_t max_bytes,
                                     struct task *tasks)
 {
@@ -67,10 +61,10 @@ START_TEST(test_store_pages_of_members_end_with_their_limit)
     begin(_i);
     struct store_members o = members(0, N - 1, 0, tasks);
     ck_assert(o.page.n == N - 1 && o.page.bytes == 10 * (N - 1) && o.page.is_full);
-    end(tasks, N - 1);
+    store_page_release(&o.page);
     o = members(1, N, 0, tasks);
     ck_assert(o.page.n == N - 1 && !o.page.is_full);
-    end(tasks, N - 1);
+    store_page_release(&o.page);
     fixture_close(&k);
 }
 END_TEST
@@ -81,13 +75,13 @@ START_TEST(test_store_pages_of_members_end_with_their_bytes)
     begin(_i);
     struct store_members o = members(0, N, 11, tasks);
     ck_assert(o.page.n == 2 && o.page.bytes == 20 && o.page.is_full);
-    end(tasks, 2);
+    store_page_release(&o.page);
     o = members(2, N, 120, tasks);
     ck_assert(o.page.n == 12 && o.page.bytes == 120 && o.page.is_full);
-    end(tasks, 12);
+    store_page_release(&o.page);
     o = members(N - 1, N, 11, tasks);
     ck_assert(o.page.n == 1 && o.page.bytes == 10 && !o.page.is_full);
-    end(tasks, 1);
+    store_page_release(&o.page);
     fixture_close(&k);
 }
 END_TEST
@@ -99,15 +93,15 @@ START_TEST(test_store_pages_of_ends)
     struct store_session_ends o = ends(0, N - 1, 0, tasks);
     ck_assert(o.page.n == N - 1 && o.page.is_full && !o.is_finished);
     uint64_t fourth = tasks[N - 5].seq; /* from the end */
-    end(tasks, N - 1);
+    store_page_release(&o.page);
     o = ends(fourth, N, 21, tasks);
     ck_assert(o.page.n == 3 && o.page.bytes == 30 && o.page.is_full && !o.is_finished);
     uint64_t last_but_one = tasks[2].seq;
-    end(tasks, 3);
+    store_page_release(&o.page);
     o = ends(last_but_one, N, 21, tasks);
     ck_assert_uint_eq(o.page.n, 1);
     ck_assert(!o.page.is_full && o.is_finished);
-    end(tasks, 1);
+    store_page_release(&o.page);
     fixture_close(&k);
 }
 END_TEST
@@ -136,7 +130,7 @@ START_TEST(test_store_pages_of_several_futures)
     ck_assert(id_equal(tasks[3].spec->id, ids[0]));
     for (size_t i = 0; i < 4; i++)
         store_reported_release(&reported[i]);
-    end(tasks, 4);
+    store_page_release(&o.page);
     task_release(&waiting);
     o.ids = asked + 3;
     o.n_ids = 2;
@@ -144,7 +138,7 @@ START_TEST(test_store_pages_of_several_futures)
     ck_assert_int_eq(fixture_do(&k, &store_verb_get_several, &o.op), 0);
     ck_assert(o.page.n == 1 && o.page.is_full);
     store_reported_release(&reported[0]);
-    end(tasks, 1);
+    store_page_release(&o.page);
     fixture_close(&k);
 }
 END_TEST
